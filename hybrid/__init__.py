@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from hybrid.catalogue import load_catalogue as load_catalogue
     from hybrid.experiment import fit_deep as fit_deep
     from hybrid.experiment import fit_head as fit_head
-    from hybrid.extract import extract as extract
-    from hybrid.model import HybridClassifier as HybridClassifier
-    from hybrid.model import make_hybrid as make_hybrid
+    from hybrid.extract import extract_embeddings as extract_embeddings
+    from hybrid.heads.crossfit import HybridClassifier as HybridClassifier
+    from hybrid.pipeline import make_hybrid as make_hybrid
     from hybrid.splits import make_split as make_split
 
 __version__ = "0.1.0"
@@ -22,9 +22,9 @@ __version__ = "0.1.0"
 _WHERE = {
     "load_catalogue": "hybrid.catalogue",
     "make_split": "hybrid.splits",
-    "extract": "hybrid.extract",
-    "make_hybrid": "hybrid.model",
-    "HybridClassifier": "hybrid.model",
+    "extract_embeddings": "hybrid.extract",
+    "make_hybrid": "hybrid.pipeline",
+    "HybridClassifier": "hybrid.heads.crossfit",
     "fit_head": "hybrid.experiment",
     "fit_deep": "hybrid.experiment",
 }

@@ -1,0 +1,194 @@
+"""The small frozen records that pass between stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class ColumnOptions:
+    """What the user says about the catalogue's columns; empty means: find out.
+
+    Parameters
+    ----------
+    id, label : str or None
+        Names of the id column and of the label column.
+    label_separator : str
+        What stands between two labels of one cell, and between two entries of a list cell.
+    text, numeric, categorical, list, drop : tuple of str
+        Columns whose role is set by hand.
+    encoding : str
+        Text encoding of a CSV or JSON Lines file.
+    """
+
+    id: str | None = None
+    label: str | None = None
+    label_separator: str = "|"
+    text: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    list: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    encoding: str = "utf-8"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The role of every column of a catalogue, as found or as set."""
+
+    id: str
+    poster: str | None
+    label: str | None
+    label_separator: str
+    text: tuple[str, ...]
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+    list: tuple[str, ...]
+
+    @property
+    def metadata(self) -> tuple[str, ...]:
+        """All metadata columns: numeric, then categorical, then list."""
+        return self.numeric + self.categorical + self.list
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """One row of the catalogue that something is wrong with.
+
+    `row` counts the items of the file from 1; the header is not a row.
+    """
+
+    row: int
+    id: str
+    poster: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which item is train, validation or test.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n,), str
+    parts : ndarray of shape (n,), str
+        One of ``train``, ``validation``, ``test``.
+    groups : ndarray of shape (n,), str
+        Items of one group are in one part.
+    sha256 : str
+        Hash of what the split says, whatever the order of its rows.
+    """
+
+    ids: NDArray[Any]
+    parts: NDArray[Any]
+    groups: NDArray[Any]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Leak:
+    """One kind of leak between the parts of a split.
+
+    `pairs` holds (id, part, other id, other part); `share` is the share of test items that are in it.
+    """
+
+    kind: str
+    count: int
+    share: float
+    pairs: tuple[tuple[str, str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The result of the search for leaks: the checks made, and the leaks found."""
+
+    checks: tuple[str, ...]
+    leaks: tuple[Leak, ...]
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was found."""
+        return not self.leaks
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage of a run cost: seconds, and the process's peak memory by its end in MiB."""
+
+    name: str
+    seconds: float
+    peak_mib: float
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with the bounds of its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ExtractSummary:
+    """What an extraction did.
+
+    `rows` counts catalogue rows; `hits` and `computed` count different images; `bad` lists the rows
+    without a usable poster.
+    """
+
+    backbone: str
+    fingerprint: str
+    weights: str
+    rows: int
+    embedded: int
+    images: int
+    hits: int
+    computed: int
+    bad: tuple[BadRow, ...]
+    seconds: float
+    peak_mib: float
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a run says of each item.
+
+    Parameters
+    ----------
+    ids, splits : ndarray of shape (n,), str
+        `splits` is empty for items that are in no part of the split.
+    genres : tuple of str
+        The L labels, in the order of the columns below.
+    labels : ndarray of shape (n, L), uint8
+        The predicted labels.
+    probabilities : ndarray of shape (n, L), float64
+        Calibrated, in [0, 1]; NaN where the model can say nothing of the item.
+    """
+
+    ids: NDArray[Any]
+    splits: NDArray[Any]
+    genres: tuple[str, ...]
+    labels: NDArray[np.uint8]
+    probabilities: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder that was read: its record (run.json) and its predictions."""
+
+    folder: Path
+    record: dict[str, Any]
+    predictions: Predictions
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name

@@ -1,0 +1,250 @@
+"""Ids, labels, groups and a seed → train, validation and test.
+
+The method is iterative stratification for multi-label data: Sechidis, Tsoumakas and Vlahavas, "On the
+Stratification of Multi-label Data", ECML PKDD 2011. Here it deals whole groups, and its order comes
+from SHA-256 of the seed and the ids, so that the same seed gives the same split on any machine and
+in whatever order the rows stand.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from hybrid.errors import SettingError, SplitError
+from hybrid.records import PARTS, Split
+
+SHARES = (0.7, 0.1, 0.2)
+
+
+def make_split(
+    ids: ArrayLike,
+    labels: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    shares: Sequence[float] = SHARES,
+    seed: int = 0,
+) -> Split:
+    """Deal items to train, validation and test, every genre in its share.
+
+    Parameters
+    ----------
+    ids : array-like of shape (n,), str
+        Unique.
+    labels : array-like of shape (n, L)
+        1 where the item has the label.
+    groups : array-like of shape (n,), optional
+        Items of one group are never parted. By default each item is its own group.
+    shares : sequence of 3 floats
+        Shares of train, validation and test; they add up to 1.
+    seed : int
+        Same seed, same split.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    SettingError
+        If shapes, shares or ids are wrong.
+    """
+    ids = np.asarray(ids).astype(str)
+    groups = ids if groups is None else np.asarray(groups).astype(str)
+    labels = np.asarray(labels)
+    _check(ids, labels, groups, shares)
+    parts = np.array(PARTS)[deal(ids, labels, groups, shares, seed)]
+    return Split(ids, parts, groups, split_hash(ids, parts))
+
+
+def make_folds(
+    ids: ArrayLike,
+    labels: ArrayLike,
+    n_folds: int,
+    *,
+    groups: ArrayLike | None = None,
+    seed: int = 0,
+) -> NDArray[np.int64]:
+    """Deal items to `n_folds` folds of equal shares, as `make_split` does.
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+        The fold of each item, 0 to ``n_folds - 1``.
+    """
+    ids = np.asarray(ids).astype(str)
+    groups = ids if groups is None else np.asarray(groups).astype(str)
+    labels = np.asarray(labels)
+    shares = [1 / n_folds] * n_folds
+    _check(ids, labels, groups, shares)
+    return deal(ids, labels, groups, shares, seed)
+
+
+def _check(
+    ids: NDArray[Any], labels: NDArray[Any], groups: NDArray[Any], shares: Sequence[float]
+) -> None:
+    problems = []
+    if labels.ndim != 2 or len(labels) != len(ids):
+        problems.append(f"labels: expected shape ({len(ids)}, L), found {labels.shape}.")
+    if groups.shape != ids.shape:
+        problems.append(f"groups: expected shape {ids.shape}, found {groups.shape}.")
+    if len(set(ids.tolist())) != len(ids):
+        problems.append("ids: expected each once, found some twice.")
+    if any(not 0 <= s <= 1 for s in shares) or abs(sum(shares) - 1) > 1e-9:
+        problems.append(f"shares: expected numbers from 0 to 1 that add up to 1, found {shares}.")
+    if problems:
+        raise SettingError("\n".join(problems))
+
+
+def deal(
+    ids: NDArray[Any],
+    labels: NDArray[Any],
+    groups: NDArray[Any],
+    shares: Sequence[float],
+    seed: int,
+) -> NDArray[np.int64]:
+    """Deal items to ``len(shares)`` parts; arrays as in `make_split`.
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+        The part of each item.
+    """
+    names, member = np.unique(groups, return_inverse=True)
+    order = _order(ids, member, len(names), seed)
+    rank = np.empty(len(names), dtype=np.int64)
+    rank[order] = np.arange(len(names))
+    member = rank[member]
+    counts = np.zeros((len(names), labels.shape[1]), dtype=np.int64)
+    np.add.at(counts, member, (labels != 0).astype(np.int64))
+    sizes = np.bincount(member, minlength=len(names))
+    part = _stratify(counts, sizes, shares)
+    _spread_rare(part, counts, shares)
+    return part[member]
+
+
+def _order(ids: NDArray[Any], member: NDArray[Any], n_groups: int, seed: int) -> NDArray[np.int64]:
+    """The groups in an order that depends on the seed and their ids alone."""
+    first: list[str | None] = [None] * n_groups
+    for name, group in zip(ids.tolist(), member.tolist(), strict=True):
+        known = first[group]
+        if known is None or name < known:
+            first[group] = name
+    keys = [hashlib.sha256(f"{seed}\0{name}".encode()).digest() for name in first]
+    return np.array(sorted(range(n_groups), key=keys.__getitem__), dtype=np.int64)
+
+
+def _stratify(
+    counts: NDArray[np.int64], sizes: NDArray[np.int64], shares: Sequence[float]
+) -> NDArray[np.int64]:
+    """Deal groups, rarest label first, each to the part that still lacks most of that label."""
+    n_groups, n_labels = counts.shape
+    wanted = [[_wanted(int(c), shares)[p] for c in counts.sum(axis=0)] for p in range(len(shares))]
+    room = [share * float(sizes.sum()) for share in shares]
+    open_parts = [p for p, share in enumerate(shares) if share > 0]
+    part = np.full(n_groups, -1, dtype=np.int64)
+    holders = (counts > 0).sum(axis=0)
+    carried = [np.flatnonzero(row).tolist() for row in counts]
+
+    def place(group: int, label: int | None) -> None:
+        lack = (lambda p: wanted[p][label]) if label is not None else (lambda p: 0.0)
+        chosen = max(open_parts, key=lambda p: (lack(p), room[p], -p))
+        part[group] = chosen
+        room[chosen] -= float(sizes[group])
+        for j in carried[group]:
+            wanted[chosen][j] -= float(counts[group, j])
+            holders[j] -= 1
+
+    while (holders > 0).any():
+        label = int(np.where(holders > 0, holders, np.iinfo(np.int64).max).argmin())
+        for group in np.flatnonzero((counts[:, label] > 0) & (part < 0)).tolist():
+            place(group, label)
+    for group in np.flatnonzero(part < 0).tolist():
+        place(group, None)
+    return part
+
+
+def _wanted(count: int, shares: Sequence[float]) -> list[float]:
+    """How many items of a label each part wants: its share, but one at least, from the largest."""
+    largest = max(range(len(shares)), key=lambda p: shares[p])
+    wanted = [max(share * count, 1.0) if share > 0 else 0.0 for share in shares]
+    wanted[largest] += count - sum(wanted)
+    return wanted
+
+
+def _spread_rare(
+    part: NDArray[np.int64], counts: NDArray[np.int64], shares: Sequence[float]
+) -> None:
+    """Move single groups, in place, so that each label is in every part where it can be."""
+    held = counts > 0
+    parts = [p for p, share in enumerate(shares) if share > 0]
+    have = np.array([held[part == p].sum(axis=0) for p in range(len(shares))])
+    for label in np.argsort(held.sum(axis=0), kind="stable").tolist():
+        if held[:, label].sum() < len(parts):
+            continue
+        for lacking in [p for p in parts if have[p, label] == 0]:
+            for group in np.flatnonzero(held[:, label]).tolist():
+                giver = part[group]
+                if (have[giver, held[group]] >= 2).all():
+                    part[group] = lacking
+                    have[giver] -= held[group]
+                    have[lacking] += held[group]
+                    break
+
+
+def split_hash(ids: NDArray[Any], parts: NDArray[Any]) -> str:
+    """SHA-256 of what a split says, whatever the order of its rows."""
+    lines = sorted(f"{name}\0{part}\n" for name, part in zip(ids, parts, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def write_split(split: Split, path: Path) -> None:
+    """Write ``splits.csv``: id, split, group; the old file stays until the new one is whole."""
+    table = pd.DataFrame({"id": split.ids, "split": split.parts, "group": split.groups})
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise SplitError(f"cannot write the split {path}: {error.strerror}.") from error
+
+
+def read_split(path: Path) -> Split:
+    """Read ``splits.csv``; an id may stand in it twice, which the audit reports.
+
+    Raises
+    ------
+    SplitError
+        If the file is missing, lacks a column, or names an unknown part.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise SplitError(
+            f"expected a split at {path}, found no such file. Make one with: hybrid split"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise SplitError(f"cannot read the split {path}: {error}.") from error
+    if not {"id", "split"} <= set(table.columns):
+        found = ", ".join(map(str, table.columns))
+        raise SplitError(f"{path}: expected the columns id, split and group, found {found}.")
+    strange = sorted(set(table["split"]) - set(PARTS))
+    if strange:
+        raise SplitError(
+            f"{path}: expected train, validation or test in column split, found "
+            f"{', '.join(map(repr, strange[:5]))}."
+        )
+    ids = table["id"].to_numpy(dtype=object).astype(str)
+    parts = table["split"].to_numpy(dtype=object).astype(str)
+    groups = table["group"] if "group" in table.columns else table["id"]
+    return Split(
+        ids, parts, groups.to_numpy(dtype=object).astype(str), split_hash(ids, parts)
+    )
