@@ -1,0 +1,130 @@
+"""What the user says after `--weights` → one file with its hash, or a seed. No Keras here."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hybrid.backbones.registry import BackboneSpec
+from hybrid.errors import WeightsError
+from hybrid.images import IMAGE_RULES
+
+RUN_WEIGHTS = "model.backbone.weights.h5"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The weights of a backbone.
+
+    Parameters
+    ----------
+    kind : str
+        ``"imagenet"``, ``"file"`` or ``"random"``.
+    digest : str
+        SHA-256 of the file in hex, or what stands for the random draw.
+    path : Path or None
+        The file; None for random weights.
+    seed : int
+        Seed of random weights.
+    """
+
+    kind: str
+    digest: str
+    path: Path | None
+    seed: int = 0
+
+    @property
+    def words(self) -> str:
+        """What they are, for a message."""
+        if self.path is None:
+            return f"random, seed {self.seed}"
+        return "imagenet" if self.kind == "imagenet" else str(self.path)
+
+
+def resolve_weights(spec: BackboneSpec, weights: str = "imagenet", seed: int = 0) -> Weights:
+    """Find the weights that are asked for; download those of ImageNet if need be.
+
+    Parameters
+    ----------
+    spec : BackboneSpec
+    weights : str
+        ``"imagenet"``, ``"random"``, a weights file, or the folder of a run that trained `spec`.
+    seed : int
+        For random weights.
+
+    Raises
+    ------
+    WeightsError
+        If there are none; the message says which file is wanted and where to put it.
+    """
+    if weights == "random":
+        return Weights("random", f"random, numpy PCG64, version 1, seed {seed}", None, seed)
+    if weights == "imagenet":
+        if not spec.weights_url:
+            raise WeightsError(
+                f"the backbone {spec.name!r} is untrained: there are no ImageNet weights for it. "
+                f"Train it with: hybrid fit-deep --backbone {spec.name}, then name the run: "
+                f"--weights runs/{spec.name}"
+            )
+        path = keras_models_folder() / spec.weights_file
+        if not path.is_file():
+            from hybrid.backbones.load import download_weights
+
+            path = download_weights(spec, path)
+        _check_md5(spec, path)
+        return Weights("imagenet", _sha256(path), path.absolute())
+    path = Path(weights)
+    if path.is_dir():
+        path = path / RUN_WEIGHTS
+    if not path.is_file():
+        raise WeightsError(
+            f"--weights: expected 'imagenet', 'random', a weights file or the folder of a run with a "
+            f"trained backbone, found no file at {path}."
+        )
+    return Weights("file", _sha256(path), path.absolute())
+
+
+def keras_models_folder() -> Path:
+    """Where Keras keeps downloaded weights."""
+    home = os.environ.get("KERAS_HOME")
+    return (Path(home) if home else Path.home() / ".keras") / "models"
+
+
+def stands_for(spec: BackboneSpec, weights: Weights) -> dict[str, Any]:
+    """All that changes an embedding; its hash is the fingerprint in the cache."""
+    return {
+        "architecture": spec.name,
+        "pooling": spec.pooling,
+        "weights": weights.digest,
+        "input_size": list(spec.input_size),
+        "preprocessing": spec.preprocessing,
+        "image_rules": IMAGE_RULES,
+        "precision": "float32",
+        "dtype": "float32",
+        "dimension": spec.dimension,
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return _digest(file, "sha256")
+
+
+def _digest(file: Any, name: str) -> str:
+    digest = hashlib.new(name, usedforsecurity=False)
+    while block := file.read(2**20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _check_md5(spec: BackboneSpec, path: Path) -> None:
+    with path.open("rb") as file:
+        found = _digest(file, "md5")
+    if spec.weights_md5 and found != spec.weights_md5:
+        raise WeightsError(
+            f"{path}: expected the ImageNet weights of {spec.name} with MD5 {spec.weights_md5}, found "
+            f"{found}. Delete the file to download it again, or name another with --weights PATH."
+        )
