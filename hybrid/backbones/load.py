@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid.backbones.quiet import quiet_start
 from hybrid.backbones.registry import BackboneSpec
 from hybrid.backbones.weights import Weights
 from hybrid.errors import WeightsError
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's banner is not for our users
+with quiet_start():
+    import keras
+    from keras import layers, ops
 
-import keras  # noqa: E402  (after the variable that it reads)
-from keras import layers, ops  # noqa: E402
+    ops.zeros(1)  # makes the backend look for devices now, inside this block
 
 # Mean of the ImageNet training images, blue, green, red, as in keras.applications' "caffe" mode.
 CAFFE_MEAN = (103.939, 116.779, 123.68)

@@ -1,0 +1,123 @@
+"""The block `poster`: poster files → cached embeddings, standardised, each of length 1."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from hybrid.cache import EmbeddingCache
+from hybrid.catalogue import POSTER
+from hybrid.errors import ExtractionError, SettingError
+from hybrid.features.frames import take_columns
+from hybrid.images import BadPoster, hash_posters
+
+Floats = NDArray[np.float32]
+
+
+class PosterFeatures(TransformerMixin, BaseEstimator):
+    """Cached embeddings of the posters, standardised on train and scaled to unit length.
+
+    Parameters
+    ----------
+    cache : str
+        Folder of the embedding cache.
+    fingerprint : str
+        Which of its stores; `hybrid.extract.find_store` names it.
+    workers : int or None
+        Threads that read the posters' bytes to know their keys; by default one a core.
+
+    Attributes
+    ----------
+    mean_, scale_ : ndarray of shape (D,), float32
+        Of the embeddings that `fit` saw.
+    """
+
+    def __init__(
+        self,
+        cache: str = ".hybrid-cache",
+        fingerprint: str = "",
+        workers: int | None = None,
+    ) -> None:
+        self.cache = cache
+        self.fingerprint = fingerprint
+        self.workers = workers
+
+    def read(self, X: pd.DataFrame) -> Floats:
+        """Look the posters' embeddings up: the only step that touches the disk.
+
+        Parameters
+        ----------
+        X : DataFrame of n items
+            With the column ``poster``, a path or ``""``.
+
+        Returns
+        -------
+        ndarray of shape (n, D), float32
+            As the backbone gave them; rows of NaN where an item has no usable poster.
+
+        Raises
+        ------
+        ExtractionError
+            If a readable poster is neither in the cache nor known there as bad.
+        """
+        if not self.fingerprint:
+            raise SettingError("block poster: expected the fingerprint of a store, found none.")
+        store = EmbeddingCache(self.cache).find(self.fingerprint)
+        paths = take_columns(X, [POSTER], POSTER)[POSTER].tolist()
+        workers = self.workers or os.cpu_count() or 1
+        keys = [None if isinstance(k, BadPoster) else k for k in hash_posters(paths, workers)]
+        absent = sum(k is not None and k not in store and k not in store.failures for k in keys)
+        if absent:
+            raise ExtractionError(
+                f"{absent} of {len(paths)} posters have no embedding in {self.cache}. "
+                f"Run hybrid extract for this catalogue with the same backbone and weights."
+            )
+        return store.read(keys)
+
+    def fit(self, X: pd.DataFrame | Floats, y: Any = None) -> PosterFeatures:
+        """Learn mean and scale of each dimension from the items that have a poster.
+
+        Parameters
+        ----------
+        X : DataFrame of n items, or what `read` gave for them
+        y : ignored
+        """
+        embeddings = self._embeddings(X)
+        present = embeddings[~np.isnan(embeddings[:, 0])].astype(np.float64)
+        if not len(present):
+            raise ExtractionError("block poster: expected posters to learn from, found none usable.")
+        scale = present.std(axis=0)
+        self.mean_ = present.mean(axis=0).astype(np.float32)
+        self.scale_ = np.where(scale > 0, scale, 1.0).astype(np.float32)
+        return self
+
+    def transform(self, X: pd.DataFrame | Floats) -> Floats:
+        """Standardise, and scale each row to length 1.
+
+        Returns
+        -------
+        ndarray of shape (n, D), float32
+            Rows of NaN where an item has no usable poster.
+        """
+        check_is_fitted(self)
+        rows = (self._embeddings(X) - self.mean_) / self.scale_
+        length = np.linalg.norm(rows, axis=1, keepdims=True)
+        return rows / np.where(length > 0, length, 1.0)
+
+    def missing(self, X: pd.DataFrame | Floats) -> NDArray[np.bool_]:
+        """Whether each item is without a usable poster, shape (n,)."""
+        return np.isnan(self._embeddings(X)[:, 0])
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """Numbers of the embedding's dimensions, shape (D,)."""
+        check_is_fitted(self)
+        return np.array([str(i) for i in range(len(self.mean_))], dtype=object)
+
+    def _embeddings(self, X: pd.DataFrame | Floats) -> Floats:
+        return X if isinstance(X, np.ndarray) else self.read(X)

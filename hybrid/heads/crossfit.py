@@ -1,0 +1,257 @@
+"""Fusion and head as one scikit-learn classifier that chooses its settings by cross-fitting."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import parallel_config
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.metrics import f1_score
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.utils.validation import check_is_fitted
+
+from hybrid.errors import SettingError
+from hybrid.fusion import BlockData, Fusion, FusionMatrix, take_rows
+from hybrid.heads.calibration import fit_calibration
+from hybrid.heads.thresholds import apply_thresholds, best_thresholds
+from hybrid.splits import make_folds
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.uint8]
+EDGE = 1e-9  # keeps the log-odds of a probability of 0 or 1 finite
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One candidate: parameters of the head and weights of the blocks."""
+
+    parameters: dict[str, Any]
+    weights: dict[str, float]
+
+
+class HybridClassifier(ClassifierMixin, BaseEstimator):
+    """Blocks, fused, and a one-vs-rest head, with thresholds and calibration.
+
+    `fit` deals its items to folds. In each, blocks and head are fitted on the other folds alone, and
+    score the items left out. On these out-of-fold scores it chooses the head's parameters and then the
+    blocks' weights (by weighted F1), fits the sigmoids that turn scores into probabilities, and
+    chooses the thresholds. Then it fits blocks and head on all its items.
+
+    Parameters
+    ----------
+    fusion : Fusion
+    estimator : scikit-learn classifier
+        Of one genre against the rest.
+    grid : mapping of str to sequence, optional
+        Parameter of `estimator` → values to choose from, one parameter after the other.
+    block_weights : sequence of float
+        Weights to try for each block in turn, where there are several; empty keeps the fusion's.
+    folds : int
+    tuned : bool
+        False: labels where ``predict_proba`` reaches 0.5, no calibration (for dummies).
+    n_jobs : int or None
+        Threads over genres.
+    random_state : int
+        Deals the folds.
+
+    Attributes
+    ----------
+    fusion_ : Fusion
+    head_ : OneVsRestClassifier
+    chosen_ : Choice
+    thresholds_ : ndarray of shape (L,)
+        On the probabilities.
+    calibration_ : Calibration or None
+    fold_ : ndarray of shape (n,)
+        The fold that each item of `fit` was left out of.
+    oof_probabilities_ : ndarray of shape (n, L)
+        Out-of-fold probabilities of the items of `fit`.
+    classes_ : ndarray of shape (L,)
+        Numbers of the labels.
+    """
+
+    def __init__(
+        self,
+        fusion: Fusion,
+        estimator: Any,
+        grid: Mapping[str, Sequence[Any]] | None = None,
+        block_weights: Sequence[float] = (0.5, 2.0),
+        folds: int = 4,
+        tuned: bool = True,
+        n_jobs: int | None = None,
+        random_state: int = 0,
+    ) -> None:
+        self.fusion = fusion
+        self.estimator = estimator
+        self.grid = grid
+        self.block_weights = block_weights
+        self.folds = folds
+        self.tuned = tuned
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def fit(self, X: pd.DataFrame, y: ArrayLike, groups: ArrayLike | None = None) -> HybridClassifier:
+        """Choose by cross-fitting, then fit on all items.
+
+        Parameters
+        ----------
+        X : DataFrame of n items
+            A catalogue's frame, or rows of it.
+        y : array-like of shape (n, L)
+            1 where the item has the label.
+        groups : array-like of shape (n,), optional
+            Items of one group are in one fold.
+
+        Raises
+        ------
+        SettingError
+            If shapes or settings are wrong.
+        """
+        truth = self._check(X, y)
+        self.classes_ = np.arange(truth.shape[1])
+        data = self.fusion.read(X)
+        self.fold_ = self._deal(X, truth, groups)
+        folds = [self._fit_blocks(data, self.fold_ == k) for k in range(self.folds)]
+        self.chosen_, scores = self._choose(folds, truth)
+        del folds
+        self.calibration_ = fit_calibration(truth, scores) if self.tuned else None
+        self.oof_probabilities_ = self._calibrate(scores)
+        self.thresholds_ = (
+            best_thresholds(truth, self.oof_probabilities_)
+            if self.tuned
+            else np.full(truth.shape[1], 0.5)
+        )
+        weighted = clone(self.fusion).set_params(
+            weights={**(self.fusion.weights or {}), **self.chosen_.weights}
+        )
+        self.fusion_ = weighted.fit(data)
+        matrix = self.fusion_.transform(data).tocsr()
+        self.head_ = self._fit_head(matrix, truth, self.chosen_.parameters)
+        # A genre that all or none of the items have teaches a head nothing.
+        self.constant_ = np.ptp(truth, axis=0) == 0
+        return self
+
+    def decision_function(self, X: pd.DataFrame) -> Floats:
+        """Uncalibrated scores of shape (n, L); NaN for a genre that could not be learnt."""
+        check_is_fitted(self)
+        scores = _scores(self.head_, self.fusion_.transform(X).tocsr(), self.tuned)
+        return np.where(self.constant_, np.nan, scores) if self.tuned else scores
+
+    def predict_proba(self, X: pd.DataFrame) -> Floats:
+        """Calibrated probabilities of shape (n, L), in [0, 1]."""
+        return self._calibrate(self.decision_function(X))
+
+    def predict(self, X: pd.DataFrame) -> Labels:
+        """Labels of shape (n, L), uint8."""
+        return self.label(self.predict_proba(X))
+
+    def label(self, probabilities: Floats) -> Labels:
+        """Labels for probabilities that are already known."""
+        check_is_fitted(self)
+        return apply_thresholds(probabilities, self.thresholds_)
+
+    def _check(self, X: pd.DataFrame, y: ArrayLike) -> Labels:
+        truth, problems = np.asarray(y), []
+        if truth.ndim != 2 or len(truth) != len(X):
+            problems.append(f"y: expected shape ({len(X)}, L), found {truth.shape}.")
+        elif not np.isin(truth, (0, 1)).all():
+            problems.append("y: expected 0 and 1 only.")
+        if not 2 <= self.folds <= len(X):
+            problems.append(f"folds: expected 2 to {len(X)} (the items), found {self.folds}.")
+        for weight in self.block_weights:
+            if not (np.isfinite(weight) and weight > 0):
+                problems.append(f"block_weights: expected positive numbers, found {weight}.")
+        if problems:
+            raise SettingError("\n".join(problems))
+        return truth.astype(np.uint8)
+
+    def _deal(self, X: pd.DataFrame, truth: Labels, groups: ArrayLike | None) -> NDArray[np.int64]:
+        ids = X.index if X.index.is_unique else np.arange(len(X))
+        seed = self.random_state
+        return make_folds(np.asarray(ids), truth, self.folds, groups=groups, seed=seed)
+
+    def _fit_blocks(
+        self, data: BlockData, left_out: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.bool_], FusionMatrix, FusionMatrix]:
+        """Fit the blocks on the items of the other folds; encode both sides."""
+        learn = take_rows(data, np.flatnonzero(~left_out))
+        judge = take_rows(data, np.flatnonzero(left_out))
+        fusion = clone(self.fusion).fit(learn)
+        return left_out, fusion.transform(learn), fusion.transform(judge)
+
+    def _choose(self, folds: list[Any], truth: Labels) -> tuple[Choice, Floats]:
+        """Try one setting after the other, and keep what scores best."""
+        best = Choice({}, {})
+        scores = self._score(folds, truth, best)
+        quality = self._quality(truth, scores)
+        for candidates in self._steps():
+            for change in candidates:
+                choice = Choice(
+                    {**best.parameters, **change.parameters}, {**best.weights, **change.weights}
+                )
+                trial = self._score(folds, truth, choice)
+                reached = self._quality(truth, trial)
+                if reached > quality or (not best.parameters and change.parameters and reached == quality):
+                    best, scores, quality = choice, trial, reached
+        return best, scores
+
+    def _steps(self) -> list[list[Choice]]:
+        steps = [
+            [Choice({name: value}, {}) for value in values]
+            for name, values in (self.grid or {}).items()
+        ]
+        if self.tuned and len(self.fusion.blocks) > 1:
+            base = self.fusion.weights or {}
+            steps += [
+                [Choice({}, {name: base.get(name, 1.0) * factor}) for factor in self.block_weights]
+                for name in self.fusion.names
+            ]
+        return steps
+
+    def _score(self, folds: list[Any], truth: Labels, choice: Choice) -> Floats:
+        """Out-of-fold scores of shape (n, L); NaN where a genre could not be learnt in a fold."""
+        scores = np.full(truth.shape, np.nan)
+        for left_out, learn, judge in folds:
+            known = truth[~left_out]
+            head = self._fit_head(
+                learn.with_weights(choice.weights).tocsr(), known, choice.parameters
+            )
+            found = _scores(head, judge.with_weights(choice.weights).tocsr(), self.tuned)
+            learnt = (np.ptp(known, axis=0) > 0) | (not self.tuned)
+            scores[left_out] = np.where(learnt, found, np.nan)
+        return scores
+
+    def _quality(self, truth: Labels, scores: Floats) -> float:
+        labels = apply_thresholds(scores, best_thresholds(truth, scores))
+        return float(f1_score(truth, labels, average="weighted", zero_division=0))
+
+    def _fit_head(self, matrix: Any, truth: Labels, parameters: dict[str, Any]) -> Any:
+        estimator = clone(self.estimator).set_params(**parameters)
+        head = OneVsRestClassifier(estimator, n_jobs=self.n_jobs)
+        target = truth.ravel() if truth.shape[1] == 1 else truth
+        with warnings.catch_warnings(), parallel_config(backend="threading"):
+            # Genres that a fold lacks are handled by the caller.
+            warnings.filterwarnings("ignore", message="Label .* is present in")
+            return head.fit(matrix, target)
+
+    def _calibrate(self, scores: Floats) -> Floats:
+        return scores if self.calibration_ is None else self.calibration_.apply(scores)
+
+
+def _scores(head: Any, matrix: Any, tuned: bool) -> Floats:
+    """Scores of shape (n, L): margins, or log-odds where the head knows only probabilities."""
+    if tuned and hasattr(head.estimator, "decision_function"):
+        return np.asarray(head.decision_function(matrix)).reshape(matrix.shape[0], -1)
+    probabilities = np.asarray(head.predict_proba(matrix))
+    if head.n_classes_ <= 2 and not head.multilabel_:
+        probabilities = probabilities[:, -1:]
+    if not tuned:
+        return probabilities
+    clipped = np.clip(probabilities, EDGE, 1 - EDGE)
+    return np.log(clipped) - np.log1p(-clipped)
