@@ -159,6 +159,11 @@ class EmbeddingStore:
         """Bytes of all parts."""
         return sum(path.stat().st_size for path in (self.folder / "parts").glob("part-*.h5"))
 
+    def digest(self) -> str:
+        """SHA-256 of the store's contents, by way of the hashes that name its parts."""
+        names = sorted(path.name for path in (self.folder / "parts").glob("part-*.h5"))
+        return hashlib.sha256("\n".join(names).encode()).hexdigest()
+
     def read(self, keys: Sequence[bytes | None]) -> NDArray[np.float32]:
         """Look up embeddings.
 

@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -128,12 +128,18 @@ class Catalogue:
         Columns are ``poster`` (path of the file, ``""`` where there is none), then text, categorical
         and list columns (str, ``""`` where missing) and numeric columns (float64, NaN where missing).
         """
-        columns = self.columns
+        return self.frame_for(self.columns)
+
+    def frame_for(self, columns: Columns) -> pd.DataFrame:
+        """The frame in the roles of another catalogue; columns that are not here are missing."""
+        n = len(self)
         data: dict[str, Any] = {POSTER: np.array(self.poster_paths, dtype=object)}
         for name in columns.text + columns.categorical + columns.list:
-            data[name] = self.table[name].to_numpy(dtype=object)
+            known = name in self.table.columns
+            data[name] = self.table[name].to_numpy(dtype=object) if known else [""] * n
         for name in columns.numeric:
-            data[name] = to_numbers(self.table[name])
+            known = name in self.table.columns
+            data[name] = to_numbers(self.table[name]) if known else np.full(n, np.nan)
         return pd.DataFrame(data, index=pd.Index(self.ids.astype(object), name=columns.id))
 
     def require_labels(self) -> None:
@@ -156,7 +162,9 @@ class Catalogue:
             )
 
 
-def load_catalogue(path: str | Path, options: ColumnOptions | None = None) -> Catalogue:
+def load_catalogue(
+    path: str | Path, options: ColumnOptions | None = None, like: Columns | None = None
+) -> Catalogue:
     """Read and validate a catalogue.
 
     Parameters
@@ -167,6 +175,8 @@ def load_catalogue(path: str | Path, options: ColumnOptions | None = None) -> Ca
         Roles set by hand. By default the id is the column ``id`` or the first one that ends in
         ``_id``, the labels are in ``genres``, text in ``title`` and ``overview``, and every other
         column is metadata.
+    like : Columns, optional
+        Roles of another catalogue: its id and label columns are used where this file has them.
 
     Returns
     -------
@@ -182,12 +192,23 @@ def load_catalogue(path: str | Path, options: ColumnOptions | None = None) -> Ca
     path, options = Path(path), options or ColumnOptions()
     data = _read_bytes(path)
     table, rows, bad = _parse(path, data, options)
+    if like:
+        options = _options_like(like, options, table)
     columns = find_columns(table, options, path)
     table, rows, more = _drop_bad_rows(table, rows, columns)
     if not len(table):
         raise CatalogueError(f"{path}: expected at least one item with an id, found none.")
     bad_rows = tuple(sorted(bad + more, key=lambda b: b.row))
     return Catalogue(path, hashlib.sha256(data).hexdigest(), table, rows, columns, bad_rows)
+
+
+def _options_like(like: Columns, options: ColumnOptions, table: pd.DataFrame) -> ColumnOptions:
+    return replace(
+        options,
+        id=options.id or (like.id if like.id in table.columns else None),
+        label=options.label or (like.label if like.label in table.columns else None),
+        label_separator=like.label_separator,
+    )
 
 
 def split_cell(cell: str, separator: str) -> list[str]:

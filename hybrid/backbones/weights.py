@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hybrid.backbones.registry import BackboneSpec
+from hybrid.backbones.registry import BACKBONES, BackboneSpec
 from hybrid.errors import WeightsError
 from hybrid.images import IMAGE_RULES
 
@@ -128,3 +128,16 @@ def _check_md5(spec: BackboneSpec, path: Path) -> None:
             f"{path}: expected the ImageNet weights of {spec.name} with MD5 {spec.weights_md5}, found "
             f"{found}. Delete the file to download it again, or name another with --weights PATH."
         )
+
+
+def list_backbones() -> list[dict[str, Any]]:
+    """Each backbone's facts, and whether its ImageNet weights are on this machine."""
+    rows = []
+    for spec in BACKBONES.values():
+        here = keras_models_folder() / spec.weights_file
+        if not spec.weights_url:
+            weights = "train it with hybrid fit-deep"
+        else:
+            weights = "on this machine" if here.is_file() else "to be downloaded"
+        rows.append({**asdict(spec), "weights": weights})
+    return rows

@@ -187,18 +187,19 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
 
     def _choose(self, folds: list[Any], truth: Labels) -> tuple[Choice, Floats]:
         """Try one setting after the other, and keep what scores best."""
-        best = Choice({}, {})
-        scores = self._score(folds, truth, best)
-        quality = self._quality(truth, scores)
+        best, scores, quality = Choice({}, {}), None, -1.0
         for candidates in self._steps():
+            held = best
             for change in candidates:
                 choice = Choice(
-                    {**best.parameters, **change.parameters}, {**best.weights, **change.weights}
+                    {**held.parameters, **change.parameters}, {**held.weights, **change.weights}
                 )
                 trial = self._score(folds, truth, choice)
                 reached = self._quality(truth, trial)
-                if reached > quality or (not best.parameters and change.parameters and reached == quality):
+                if reached > quality:
                     best, scores, quality = choice, trial, reached
+        if scores is None:
+            scores = self._score(folds, truth, best)
         return best, scores
 
     def _steps(self) -> list[list[Choice]]:

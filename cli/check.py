@@ -1,0 +1,31 @@
+"""`hybrid check`."""
+
+from __future__ import annotations
+
+import click
+
+from hybrid.cli.options import Project, column_options, project_options
+from hybrid.cli.output import bad_rows_text, show
+from hybrid.records import ColumnOptions
+
+
+@click.command("check")
+@project_options
+@column_options
+@click.option("--strict", is_flag=True, help="Exit 1 if there is a bad row.")
+def command(project: Project, columns: ColumnOptions, strict: bool) -> int:
+    """Validate catalogue and posters; list every bad row with its reason.
+
+    Rows are counted from 1, without the header.
+    """
+    from hybrid.catalogue import load_catalogue
+    from hybrid.check import check_catalogue
+
+    catalogue = load_catalogue(project.catalogue, columns)
+    bad = check_catalogue(catalogue, project.workers, project.progress)
+    summary = (
+        f"{project.catalogue}: {len(catalogue)} items, {int(catalogue.labelled.sum())} with labels, "
+        f"{len(catalogue.genres)} different labels; {len(bad)} bad rows"
+    )
+    show(project.json, list(bad), "\n".join(filter(None, [bad_rows_text(bad), summary])))
+    return int(strict and bool(bad))

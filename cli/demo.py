@@ -1,0 +1,29 @@
+"""`hybrid demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hybrid.cli.options import Project, project_options
+from hybrid.cli.output import show
+
+
+@click.command("demo")
+@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path),
+                default="hybrid-demo")  # fmt: skip
+@project_options
+def command(project: Project, folder: Path) -> None:
+    """The whole way on the embedded sample: sample, split, fit-deep, extract, fit-svm, report.
+
+    Everything is written to DIR (default: hybrid-demo). The films are synthetic, drawn by the program.
+    """
+    from hybrid.demo import run_demo
+    from hybrid.report import as_text
+
+    comparison = run_demo(
+        folder, seed=project.seed, workers=project.workers, progress=project.progress
+    )
+    page = (folder / "report.html").resolve()
+    show(project.json, comparison, f"{as_text(comparison)}\n\nThe films are synthetic. The page: {page}")

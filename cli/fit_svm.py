@@ -1,0 +1,24 @@
+"""`hybrid fit-svm`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from hybrid.cli.fit import fit
+from hybrid.cli.options import Project, column_options, feature_options, project_options
+
+
+@click.command("fit-svm")
+@project_options
+@column_options
+@feature_options
+@click.option("--C", "cs", type=float, multiple=True, help="Penalty to try.  [default: a grid]")
+def command(project: Project, cs: tuple[float, ...], **options: Any) -> None:
+    """Fuse the blocks and fit a linear SVM, one genre against the rest.
+
+    C and the blocks' weights are chosen by cross-fitting on train and validation, thresholds and
+    calibration on the out-of-fold scores; test items are only judged.
+    """
+    fit(project, head="svm", grid={"C": list(cs)} if cs else None, **options)

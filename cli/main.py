@@ -1,0 +1,91 @@
+"""`hybrid`: the group of commands, each loaded when it is called."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+import warnings
+from typing import Any
+
+import click
+
+from hybrid import __version__
+from hybrid.errors import HybridError
+
+# Command → its one line of help, so that `hybrid --help` loads no command.
+COMMANDS = {
+    "demo": "The whole way on the embedded sample.",
+    "sample": "Write the embedded sample catalogue.",
+    "check": "Validate catalogue and posters; list every bad row.",
+    "split": "Deal the items to train, validation and test.",
+    "audit": "Prove the split clean, or say what leaks.",
+    "extract": "Embed the posters into the cache.",
+    "fit-svm": "Fuse the blocks and fit an SVM.",
+    "fit-ovr": "Fuse the blocks and fit another one-vs-rest head.",
+    "fit-deep": "Train a deep baseline.",
+    "predict": "Predict the labels of new items.",
+    "report": "Compare runs on one page.",
+    "cache": "Look after the embedding cache.",
+    "backbones": "List what --backbone can name.",
+}
+INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module only when the command is run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Load a command, or fail with close matches."""
+        if name not in COMMANDS:
+            close = difflib.get_close_matches(name, COMMANDS, n=3)
+            hint = f" Did you mean {' or '.join(close)}?" if close else ""
+            raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
+        module = importlib.import_module(f"hybrid.cli.{name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="hybrid")
+def hybrid() -> None:
+    """Posters, text and metadata to labels, and which model is worth its cost.
+
+    In a folder with catalogue.csv and posters/: check, split, extract, fit-svm, report.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    warnings.showwarning = _show_warning
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        result = hybrid.main(arguments, standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except HybridError as error:
+        click.echo(f"error: {error}", err=True)
+        return error.exit_code
+    except click.exceptions.Exit as leave:
+        return leave.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *args: Any) -> None:
+    click.echo(f"warning: {message}", err=True)

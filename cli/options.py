@@ -1,0 +1,151 @@
+"""The options that commands share, in one place."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+@dataclass(frozen=True)
+class Project:
+    """The common options: where things are, and how to run and print."""
+
+    catalogue: Path
+    splits: Path
+    cache: str
+    runs: Path
+    seed: int
+    workers: int
+    quiet: bool
+    json: bool
+
+    @property
+    def command(self) -> str:
+        """What the user typed, for the record of a run."""
+        return shlex.join(["hybrid", *sys.argv[1:]])
+
+    @property
+    def progress(self) -> Any:
+        """Where long jobs show how far they are."""
+        from hybrid.progress import Progress
+
+        return Progress(self.quiet)
+
+
+_COMMON = (
+    click.option("--catalogue", type=click.Path(path_type=Path), default="catalogue.csv",
+                 show_default=True, help="CSV, JSON Lines or Parquet file."),
+    click.option("--splits", type=click.Path(path_type=Path), default="splits.csv",
+                 show_default=True, help="The split."),
+    click.option("--cache", envvar="HYBRID_CACHE", default=".hybrid-cache", show_default=True,
+                 show_envvar=True, help="Folder of the embedding cache."),
+    click.option("--runs", type=click.Path(path_type=Path), default="runs", show_default=True,
+                 help="Folder of the runs."),
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+                 help="Same seed, same result."),
+    click.option("--workers", type=click.IntRange(min=1), default=os.cpu_count() or 1,
+                 show_default="one a core", help="Threads."),
+    click.option("--quiet", is_flag=True, help="No progress on stderr."),
+    click.option("--json", is_flag=True, help="Print the result as JSON."),
+)  # fmt: skip
+
+_COLUMNS = (
+    click.option("--id-column", help="Column of the ids.  [default: id, or the first *_id]"),
+    click.option("--label-column", help="Column of the labels.  [default: genres]"),
+    click.option("--label-separator", default="|", show_default=True,
+                 help="Stands between two labels, and two entries of a list."),
+    click.option("--text", multiple=True, help="Text column.  [default: title, overview]"),
+    click.option("--numeric", multiple=True, help="Numeric metadata column."),
+    click.option("--categorical", multiple=True, help="Categorical metadata column."),
+    click.option("--list", multiple=True, help="Metadata column with lists, such as cast."),
+    click.option("--drop", multiple=True, help="Column to leave out."),
+    click.option("--encoding", default="utf-8", show_default=True, help="Of CSV and JSON Lines."),
+)  # fmt: skip
+
+_FEATURES = (
+    click.option("--blocks", help="From poster,text,metadata.  [default: all there are]"),
+    click.option("--backbone", help="Of the embeddings.  [default: the one extracted]"),
+    click.option("--weights", help="Of the embeddings, where there are several."),
+    click.option("--max-ngram", type=int, default=2, show_default=True, help="Words in a term."),
+    click.option("--min-df", type=int, default=2, show_default=True,
+                 help="Items that a term must be in."),
+    click.option("--max-features", type=int, help="Most frequent terms to keep.  [default: all]"),
+    click.option("--min-count", type=int, default=2, show_default=True,
+                 help="Items that a metadata value must be in."),
+    click.option("--year-bin", type=int, default=10, show_default=True, help="Years in a bin."),
+    click.option("--block-weight", "block_weights", multiple=True, metavar="BLOCK=W",
+                 help="Weight of a block, instead of choosing it."),
+    click.option("--folds", type=click.IntRange(min=2), default=4, show_default=True,
+                 help="Folds of the cross-fitting."),
+    click.option("--name", help="Of the run.  [default: that of the model]"),
+)  # fmt: skip
+
+
+def _stack(options: tuple[Any, ...], command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the common options as its first argument, a `Project`."""
+
+    @functools.wraps(command)
+    def call(**values: Any) -> Any:
+        common = {name: values.pop(name) for name in Project.__dataclass_fields__}
+        return command(Project(**common), **values)
+
+    return _stack(_COMMON, call)
+
+
+def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the catalogue's column roles as `columns`, a `ColumnOptions`."""
+
+    @functools.wraps(command)
+    def call(*args: Any, **values: Any) -> Any:
+        from hybrid.records import ColumnOptions
+
+        columns = ColumnOptions(
+            id=values.pop("id_column"),
+            label=values.pop("label_column"),
+            label_separator=values.pop("label_separator"),
+            encoding=values.pop("encoding"),
+            **{r: values.pop(r) for r in ("text", "numeric", "categorical", "list", "drop")},
+        )
+        return command(*args, columns=columns, **values)
+
+    return _stack(_COLUMNS, call)
+
+
+def feature_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of blocks and cross-fitting."""
+    return _stack(_FEATURES, command)
+
+
+def parse_blocks(blocks: str | None) -> tuple[str, ...] | None:
+    """``"poster,text"`` → names; None where the option is not given."""
+    if blocks is None:
+        return None
+    return tuple(name.strip() for name in blocks.split(",") if name.strip())
+
+
+def parse_weights(pairs: tuple[str, ...]) -> dict[str, float] | None:
+    """``("poster=2",)`` → weights; None where the option is not given."""
+    weights = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        try:
+            weights[name] = float(value)
+        except ValueError:
+            raise click.UsageError(
+                f"--block-weight: expected BLOCK=NUMBER such as poster=2, found {pair!r}."
+            ) from None
+    return weights or None

@@ -1,0 +1,68 @@
+"""How results are printed: text for people, `--json` for programs."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from hybrid.catalogue import Catalogue
+    from hybrid.records import BadRow, Run
+
+
+def show(as_json: bool, data: Any, text: str) -> None:
+    """Print a result to stdout."""
+    click.echo(json.dumps(data, default=_plain, ensure_ascii=False, indent=2) if as_json else text)
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    return str(value) if isinstance(value, Path) else value.tolist()
+
+
+def bad_rows_text(rows: Sequence[BadRow]) -> str:
+    """One line a bad row: where it is, and why."""
+    return "\n".join(
+        f"row {bad.row}, id {bad.id or '(none)'}: {bad.reason}"
+        + (f" ({bad.poster})" if bad.poster else "")
+        for bad in rows
+    )
+
+
+def reasons_text(rows: Iterable[BadRow]) -> str:
+    """How many bad posters, by reason."""
+    counts = Counter(bad.reason for bad in rows).most_common()
+    return "\n".join(f"  {count} x {reason}" for reason, count in counts)
+
+
+def warn_left_out(catalogue: Catalogue) -> None:
+    """Say how many rows of the catalogue are bad; `hybrid check` lists them."""
+    if catalogue.bad_rows:
+        click.echo(
+            f"warning: {len(catalogue.bad_rows)} bad rows in {catalogue.path}; hybrid check lists them",
+            err=True,
+        )
+
+
+def run_text(run: Run) -> str:
+    """What a fit reached, in a few lines."""
+    record = run.record
+    f1, audit = record["metrics"]["f1_weighted"], record["audit"]
+    lines = [
+        f"{run.folder}: weighted F1 {f1['value']:.3f} ({f1['low']:.3f} to {f1['high']:.3f}) on "
+        f"{record['split']['counts']['test']} test items",
+        "the split is clean" if audit["clean"] else "the split LEAKS: see hybrid audit",
+    ]
+    if "chosen" in record:
+        chosen = {k: v for k, v in record["chosen"].items() if k != "block_weights"}
+        weights = record["chosen"]["block_weights"]
+        said = ", ".join(f"{k} {v:g}" for k, v in {**chosen, **weights}.items())
+        lines.insert(1, f"chosen by cross-fitting: {said}")
+    return "\n".join(lines)

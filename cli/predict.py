@@ -1,0 +1,49 @@
+"""`hybrid predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hybrid.cli.options import Project, project_options
+from hybrid.cli.output import reasons_text, show
+
+
+@click.command("predict")
+@click.argument("run", type=click.Path(path_type=Path))
+@project_options
+@click.option("--out", type=click.Path(path_type=Path), default="predictions.csv", show_default=True,
+              help="File to write.")  # fmt: skip
+@click.option("--weights", help="Of the backbone.  [default: where the run recorded them]")
+@click.option("--encoding", default="utf-8", show_default=True, help="Of CSV and JSON Lines.")
+def command(project: Project, run: Path, out: Path, weights: str | None, encoding: str) -> None:
+    """Predict the labels of the items in --catalogue with the model of RUN.
+
+    Extracts what the cache lacks. A run's model is a pickle: use only runs that you trust.
+    """
+    from hybrid.predict import predict_catalogue
+    from hybrid.records import ColumnOptions
+
+    summary = predict_catalogue(
+        run,
+        project.catalogue,
+        out,
+        weights=weights,
+        options=ColumnOptions(encoding=encoding),
+        cache=project.cache,
+        workers=project.workers,
+        progress=project.progress,
+    )
+    for name in summary.missing_columns:
+        click.echo(f"warning: no column {name!r} in {project.catalogue}: missing for all", err=True)
+    lines = [f"{out}: {summary.items} items"]
+    if summary.bad:
+        lines += [f"{len(summary.bad)} without a usable poster:", reasons_text(summary.bad)]
+    data = {
+        "out": out,
+        "items": summary.items,
+        "missing_columns": summary.missing_columns,
+        "bad": summary.bad,
+    }
+    show(project.json, data, "\n".join(lines))

@@ -1,0 +1,26 @@
+"""`hybrid sample`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hybrid.cli.options import Project, project_options
+from hybrid.cli.output import show
+
+
+@click.command("sample")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@project_options
+@click.option("--items", type=click.IntRange(min=50), default=600, show_default=True)
+def command(project: Project, folder: Path, items: int) -> None:
+    """Write the embedded sample catalogue to DIR: synthetic films, drawn from the seed."""
+    from hybrid.sample import write_sample
+
+    summary = write_sample(folder, n_items=items, seed=project.seed)
+    text = (
+        f"{folder}: {summary.items} synthetic films, {len(summary.genres)} genres, "
+        f"{summary.bad_posters} bad posters, {summary.near_duplicates} near-duplicates"
+    )
+    show(project.json, summary, text)

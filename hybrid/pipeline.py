@@ -1,0 +1,143 @@
+"""A catalogue and a few names → an unfitted `HybridClassifier`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hybrid.catalogue import Catalogue
+from hybrid.errors import SettingError, unknown_name
+from hybrid.extract import find_store
+from hybrid.features import MetadataFeatures, PosterFeatures, TextFeatures
+from hybrid.fusion import Fusion
+from hybrid.heads import HybridClassifier, get_head
+
+BLOCKS = ("poster", "text", "metadata")
+
+
+@dataclass(frozen=True)
+class FeatureOptions:
+    """Settings of the blocks `text` and `metadata`; see `TextFeatures` and `MetadataFeatures`."""
+
+    max_ngram: int = 2
+    min_df: int = 2
+    max_features: int | None = None
+    min_count: int = 2
+    year_bin: int = 10
+
+
+def make_hybrid(
+    catalogue: Catalogue,
+    *,
+    head: str = "svm",
+    blocks: Sequence[str] | None = None,
+    backbone: str | None = None,
+    weights: str | None = None,
+    cache: str = ".hybrid-cache",
+    features: FeatureOptions | None = None,
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    block_weights: Mapping[str, float] | None = None,
+    folds: int = 4,
+    seed: int = 0,
+    workers: int | None = None,
+) -> HybridClassifier:
+    """Put blocks and a head together for the columns of a catalogue.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        Whose columns are read, and whose posters have been extracted.
+    head : str
+        ``"svm"``, or a name that `fit-ovr --estimator` takes.
+    blocks : sequence of str, optional
+        From ``poster``, ``text``, ``metadata``; by default all that the catalogue has.
+    backbone, weights : str, optional
+        Of the embeddings; by default those that were extracted for this catalogue.
+    cache : str
+        Folder of the embedding cache.
+    features : FeatureOptions, optional
+    grid : mapping, optional
+        Parameters of the head to choose from; by default the head's own grid.
+    block_weights : mapping of str to float, optional
+        Block → weight. By default chosen by cross-fitting.
+    folds, seed, workers : int
+        Of the cross-fitting; threads.
+
+    Returns
+    -------
+    HybridClassifier
+        Not fitted; takes ``catalogue.frame`` and ``catalogue.labels``.
+
+    Raises
+    ------
+    SettingError
+        If a name is unknown or the catalogue lacks what a block needs.
+    ExtractionError
+        If the posters have not been extracted.
+    """
+    spec, features = get_head(head), features or FeatureOptions()
+    names = choose_blocks(catalogue, blocks)
+    fingerprint = ""
+    if "poster" in names:
+        fingerprint = find_store(
+            catalogue, cache=cache, backbone=backbone, weights=weights, seed=seed, workers=workers
+        ).fingerprint
+    elif backbone:
+        raise SettingError(
+            f"--backbone {backbone}: the block poster is not among {', '.join(names)}."
+        )
+    columns = catalogue.columns
+    made = {
+        "poster": PosterFeatures(cache, fingerprint, workers),
+        "text": TextFeatures(
+            columns.text, features.max_ngram, features.min_df, features.max_features
+        ),
+        "metadata": MetadataFeatures(
+            columns.numeric,
+            columns.categorical,
+            columns.list,
+            columns.label_separator,
+            features.min_count,
+            features.year_bin,
+        ),
+    }
+    return HybridClassifier(
+        Fusion([(name, made[name]) for name in names], weights=block_weights),
+        spec.build(seed),
+        grid=spec.grid if grid is None else grid,
+        block_weights=() if block_weights else (0.5, 2.0),
+        folds=folds,
+        tuned=spec.tuned,
+        n_jobs=workers,
+        random_state=seed,
+    )
+
+
+def choose_blocks(catalogue: Catalogue, blocks: Sequence[str] | None) -> tuple[str, ...]:
+    """The blocks asked for, or all that the catalogue has columns for, in the usual order."""
+    columns = catalogue.columns
+    has = {"poster": columns.poster, "text": columns.text, "metadata": columns.metadata}
+    if blocks is None:
+        found = tuple(name for name in BLOCKS if has[name])
+        if not found:
+            raise SettingError(f"{catalogue.path}: expected a poster, text or metadata column.")
+        return found
+    problems = [str(unknown_name("block", b, BLOCKS)) for b in blocks if b not in BLOCKS]
+    problems += [
+        f"block {name}: {catalogue.path} has no column for it."
+        for name in BLOCKS
+        if name in blocks and not has[name]
+    ]
+    if not blocks:
+        problems.append("expected at least one block, found none.")
+    if problems:
+        raise SettingError("--blocks: " + "\n".join(problems))
+    return tuple(name for name in BLOCKS if name in blocks)
+
+
+def use_cache(model: HybridClassifier, cache: str, workers: int | None = None) -> None:
+    """Point a fitted model at the cache of the machine that it now runs on."""
+    for _, block in model.fusion_.fitted_:
+        if isinstance(block, PosterFeatures):
+            block.set_params(cache=cache, workers=workers)

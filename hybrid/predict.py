@@ -1,0 +1,204 @@
+"""Wiring: run + new catalogue → predictions.csv."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hybrid.backbones import get_backbone, resolve_weights
+from hybrid.backbones.weights import stands_for
+from hybrid.cache import EmbeddingCache, fingerprint_of
+from hybrid.catalogue import POSTER, Catalogue, load_catalogue
+from hybrid.errors import RunError, WeightsError
+from hybrid.experiment import MODEL
+from hybrid.check import check_posters
+from hybrid.extract import bad_posters, extract_embeddings, hash_catalogue
+from hybrid.pipeline import use_cache
+from hybrid.progress import Progress
+from hybrid.records import BadRow, ColumnOptions, Columns, Predictions
+from hybrid.runs import read_record, write_predictions
+
+
+@dataclass(frozen=True)
+class PredictSummary:
+    """What `predict_catalogue` did: items, columns that were missing, bad posters, the file."""
+
+    items: int
+    missing_columns: tuple[str, ...]
+    bad: tuple[BadRow, ...]
+    out: Path
+    predictions: Predictions
+
+
+def predict_catalogue(
+    folder: str | Path,
+    path: str | Path,
+    out: str | Path,
+    *,
+    weights: str | None = None,
+    options: ColumnOptions | None = None,
+    cache: str = ".hybrid-cache",
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> PredictSummary:
+    """Predict the labels of a catalogue that a run has never seen.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The run.
+    path : str or Path
+        The catalogue; needs no labels, and may lack text, metadata or posters.
+    out : str or Path
+        ``predictions.csv`` to write.
+    weights : str, optional
+        The backbone's weights file; by default the one that the run recorded.
+    options : ColumnOptions, optional
+        By default the columns that the run recorded.
+    cache : str
+        Folder of the embedding cache; posters that are not in it are extracted.
+    workers : int, optional
+    progress : Progress, optional
+
+    Raises
+    ------
+    RunError
+        If the run or its model cannot be read.
+    WeightsError
+        If posters must be extracted and the weights are not there, or are other ones.
+    """
+    folder, out, progress = Path(folder), Path(out), progress or Progress()
+    if not out.parent.is_dir():
+        raise RunError(f"--out: expected a file in a folder that exists, found {out}.")
+    record = read_record(folder)
+    columns = _columns(folder, record)
+    catalogue = load_catalogue(path, options, like=columns)
+    frame = catalogue.frame_for(columns)
+    bad: tuple[BadRow, ...] = ()
+    if record["kind"] == "deep":
+        probabilities, labels = _predict_deep(folder, frame, workers)
+        if catalogue.columns.poster:
+            bad = check_posters(catalogue, workers)
+    else:
+        if record["backbone"] and catalogue.columns.poster:
+            bad = _extract(folder, record, catalogue, weights, cache, workers, progress)
+        probabilities, labels = _predict_head(folder, record, frame, cache, workers)
+    genres = tuple(record["genres"])
+    splits = np.full(len(catalogue), "")
+    predictions = Predictions(catalogue.ids, splits, genres, labels, probabilities)
+    write_predictions(out, predictions)
+    used = _used_columns(record, columns)
+    missing = tuple(name for name in used if name not in catalogue.table.columns)
+    return PredictSummary(len(catalogue), missing, bad, out, predictions)
+
+
+def _columns(folder: Path, record: dict[str, Any]) -> Columns:
+    try:
+        found = record["catalogue"]["columns"]
+        roles = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
+        return Columns(**roles)
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{folder}: expected a run made by hybrid, found no column roles.") from error
+
+
+def _used_columns(record: dict[str, Any], columns: Columns) -> tuple[str, ...]:
+    blocks = record["blocks"]
+    return (
+        ((POSTER,) if "poster" in blocks else ())
+        + (columns.text if "text" in blocks else ())
+        + (columns.metadata if "metadata" in blocks else ())
+    )
+
+
+def _predict_deep(
+    folder: Path, frame: pd.DataFrame, workers: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    from hybrid.deep.baseline import DeepBaseline
+
+    model = DeepBaseline.load(folder, workers or 1)
+    probabilities = model.predict_proba(frame[POSTER].tolist())
+    return probabilities, model.label(probabilities)
+
+
+def _predict_head(
+    folder: Path, record: dict[str, Any], frame: pd.DataFrame, cache: str, workers: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    try:
+        model = joblib.load(folder / MODEL)
+    except FileNotFoundError:
+        raise RunError(f"{folder}: expected the model {MODEL}, found no such file.") from None
+    if record["backbone"]:
+        # A catalogue without one poster needs no weights, but the block still asks for its store.
+        EmbeddingCache(cache).make(record["backbone"]["stands_for"], _recorded(record))
+        use_cache(model, cache, workers)
+    probabilities = model.predict_proba(frame)
+    return probabilities, model.label(probabilities)
+
+
+def _extract(
+    folder: Path,
+    record: dict[str, Any],
+    catalogue: Catalogue,
+    weights: str | None,
+    cache: str,
+    workers: int | None,
+    progress: Progress,
+) -> tuple[BadRow, ...]:
+    """Embed what the cache lacks, with the very weights that the run was fitted on."""
+    backbone = record["backbone"]
+    store = EmbeddingCache(cache).make(backbone["stands_for"], _recorded(record))
+    keys = hash_catalogue(catalogue, workers, progress)
+    lacking = [
+        key
+        for key in keys
+        if isinstance(key, bytes) and key not in store and key not in store.failures
+    ]
+    if not lacking:
+        return tuple(bad_posters(catalogue, keys, store))
+    summary = extract_embeddings(
+        catalogue,
+        backbone["name"],
+        weights=_find_weights(folder, backbone, weights),
+        cache=cache,
+        seed=backbone["weights"]["seed"],
+        workers=workers,
+        progress=progress,
+    )
+    return summary.bad
+
+
+def _find_weights(folder: Path, backbone: dict[str, Any], weights: str | None) -> str:
+    """The weights that the run recorded, by their digest, wherever they are now."""
+    recorded = backbone["weights"]
+    spec = get_backbone(backbone["name"])
+    if recorded["kind"] in ("random", "imagenet") and weights is None:
+        weights = recorded["kind"]
+    if weights is None:
+        places = [Path(recorded["path"]), folder.absolute() / recorded["relative"]]
+        weights = next((str(place) for place in places if place.is_file()), None)
+    if weights is None:
+        raise WeightsError(
+            f"{folder}: expected the weights of {spec.name} at {recorded['path']}, found no such "
+            "file. Name it with --weights PATH."
+        )
+    found = resolve_weights(spec, weights, recorded["seed"])
+    if fingerprint_of(stands_for(spec, found)) != backbone["fingerprint"]:
+        raise WeightsError(
+            f"{folder}: expected the weights of {spec.name} with digest {recorded['digest']} and the "
+            f"same image rules, found {found.digest} in {found.words}. The run's embeddings cannot be "
+            "made with these: name the right file with --weights PATH."
+        )
+    return weights
+
+
+def _recorded(record: dict[str, Any]) -> dict[str, Any]:
+    weights = record["backbone"]["weights"]
+    kept = {key: weights[key] for key in ("kind", "path", "seed")}
+    return {"weights": weights["path"] or weights["kind"], **kept, "versions": record["versions"]}
