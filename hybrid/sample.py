@@ -24,6 +24,7 @@ Shape = tuple[float, ...]  # a disc (x, y, radius) or a polygon (x, y, x, y, ...
 Part = tuple[float, Shape]  # the tone comes first: 1 is the ink as it is, less is darker
 COLUMNS = "film_id title year genres overview cast directors runtime language certificate poster"
 MIN_ITEMS = 40
+MARK = "SAMPLE.txt"
 WIDTH, HEIGHT, SCALE = 182, 268, 2  # drawn at SCALE and shrunk, which smooths all edges
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 
@@ -59,78 +60,70 @@ class Genre:
 
     share: int  # of 100 films, how many have it as their main genre
     partners: str  # keys of INITIALS, the frequent ones more than once
-    palettes: tuple[str, ...]  # top and bottom of the background, ink
-    scenes: str
-    things: str
-    capitals: float  # chance of a title in capitals
-    who: tuple[str, ...]
-    does: tuple[str, ...]
-    what: tuple[str, ...]
-    nouns: str
     runtime: int
     years: tuple[int, int]
     languages: str  # keys of LANGUAGES
     certificates: str
+    capitals: float  # chance of a title in capitals
+    scenes: str
+    things: str
+    palettes: tuple[str, ...]  # top and bottom of the background, ink
+    nouns: str
+    who: tuple[str, ...]
+    does: tuple[str, ...]
+    what: tuple[str, ...]
 
 
 # fmt: off
 GENRES = {
     "Action": Genre(
-        16, "SSCDDWH", ("#1b2a41 #c8553d #ffd25a", "#22223b #9a031e #fb8b24"),
-        "skyline stripes", "burst target", 0.9,
-        ("a former agent", "a getaway driver", "an elite squad"),
+        16, "SSCDDWH", 116, (1982, 2020), "EEEEEFK", "15 15 15 12", 0.9, "skyline stripes",
+        "burst target", ("#1b2a41 #c8553d #ffd25a", "#22223b #9a031e #fb8b24"),
+        "Protocol Strike Vengeance", ("a former agent", "a getaway driver", "an elite squad"),
         ("has one night to stop", "races to disarm", "hunts down"),
-        ("a stolen warhead", "the cartel", "a ring of assassins"),
-        "Protocol Strike Vengeance", 116, (1982, 2020), "EEEEEFK", "15 15 15 12"),
+        ("a stolen warhead", "the cartel", "a ring of assassins")),
     "Animation": Genre(
-        8, "CCCSRA", ("#7bdff2 #b2f7ad #ff5d8f", "#90e0ef #ffe066 #7b2cbf"),
-        "hills", "bubbles star", 0.3,
-        ("a curious little fox", "a clumsy dragon", "a runaway toy"),
+        8, "CCCSRA", 82, (1985, 2022), "EEEJJF", "U U U PG", 0.3, "hills",
+        "bubbles star", ("#7bdff2 #b2f7ad #ff5d8f", "#90e0ef #ffe066 #7b2cbf"),
+        "Adventure Acorn Dragon", ("a curious little fox", "a clumsy dragon", "a runaway toy"),
         ("sets out to find", "makes friends with", "sings for"),
-        ("the last balloon", "a talking acorn", "the magic kingdom"),
-        "Adventure Acorn Dragon", 82, (1985, 2022), "EEEJJF", "U U U PG"),
+        ("the last balloon", "a talking acorn", "the magic kingdom")),
     "Comedy": Genre(
-        20, "RRRDDANN", ("#ffd166 #f8961e #d62246", "#fdf0d5 #f4a261 #277da1"),
-        "stripes rays", "face hat", 0.4,
-        ("a hapless waiter", "a nosy neighbour", "an unlucky best man"),
+        20, "RRRDDANN", 95, (1970, 2021), "EEEEFI", "12 PG 12 PG", 0.4, "stripes rays",
+        "face hat", ("#ffd166 #f8961e #d62246", "#fdf0d5 #f4a261 #277da1"),
+        "Party Neighbours Holiday", ("a hapless waiter", "a nosy neighbour", "an unlucky groom"),
         ("accidentally ruins", "pretends to run", "bets everything on"),
-        ("the wedding of the year", "a disastrous road trip", "the office party"),
-        "Party Neighbours Holiday", 95, (1970, 2021), "EEEEFI", "12 PG 12 PG"),
+        ("the wedding of the year", "a disastrous road trip", "the office party")),
     "Drama": Genre(
-        28, "RRRRCCAWS", ("#8d99ae #3d405b #edf2f4", "#a3a380 #5f5449 #f1e3d3"),
-        "sea skyline", "figure window sun", 0.5,
-        ("a grieving mother", "an ageing teacher", "a young migrant"),
+        28, "RRRRCCASN", 124, (1948, 2020), "EEFFIJK", "15 12 15 PG", 0.5, "sea skyline",
+        "figure window sun", ("#8d99ae #3d405b #edf2f4", "#a3a380 #5f5449 #f1e3d3"),
+        "Silence Daughter Memory", ("a grieving mother", "an ageing teacher", "a young migrant"),
         ("struggles to forgive", "must come to terms with", "quietly confronts"),
-        ("a long-buried family secret", "the loss of a son", "the village of her childhood"),
-        "Silence Daughter Memory", 124, (1948, 2020), "EEFFIJK", "15 12 15 PG"),
+        ("a long-buried family secret", "the loss of a son", "the village of her childhood")),
     "Horror": Genre(
-        9, "SSAADC", ("#0b090a #3a0a12 #e5383b", "#10130f #2d3a2e #c7d3a1"),
-        "spikes", "eyes moon skull", 0.9,
-        ("a babysitter", "a medical student", "a priest without faith"),
+        9, "SSAADC", 91, (1974, 2021), "EEEEKJ", "18 18 18 15", 0.9, "spikes",
+        "eyes moon skull", ("#0b090a #3a0a12 #e5383b", "#10130f #2d3a2e #c7d3a1"),
+        "Cellar Curse Scream", ("a babysitter", "a medical student", "a priest without faith"),
         ("awakens", "is stalked by", "cannot escape"),
-        ("a demon in the cellar", "something in the woods", "the curse of the asylum"),
-        "Cellar Curse Scream", 91, (1974, 2021), "EEEEKJ", "18 18 18 15"),
+        ("a demon in the cellar", "something in the woods", "the curse of the asylum")),
     "Romance": Genre(
-        7, "DDDDCCC", ("#ffc8dd #cdb4db #c9184a", "#fbb1a6 #ee6c8a #fff0f3"),
-        "sea hills", "heart couple", 0.2,
-        ("a shy florist", "a pianist", "a divorced baker"),
+        7, "DDDDCCC", 108, (1950, 2021), "EEFFII", "12 PG 12 12", 0.2, "sea hills",
+        "heart couple", ("#ffc8dd #cdb4db #c9184a", "#fbb1a6 #ee6c8a #fff0f3"),
+        "Kiss Letters Summer", ("a shy florist", "a pianist", "a divorced baker"),
         ("falls in love with", "writes letters to", "must choose between duty and"),
-        ("a stranger on the night train", "her childhood sweetheart", "one summer in Lisbon"),
-        "Kiss Letters Summer", 108, (1950, 2021), "EEFFII", "12 PG 12 12"),
+        ("a stranger on the night train", "her childhood sweetheart", "one summer in Lisbon")),
     "Science Fiction": Genre(
-        7, "AAAHHD", ("#03045e #0096c7 #caf0f8", "#10002b #5a189a #80ffdb"),
-        "stars", "planet rocket", 0.9,
-        ("a lone astronaut", "a rogue android", "a starship engineer"),
+        7, "AAAHHD", 120, (1968, 2023), "EEEEEJ", "12 15 12 12", 0.9, "stars",
+        "planet rocket", ("#03045e #0096c7 #caf0f8", "#10002b #5a189a #80ffdb"),
+        "Orbit Android Signal", ("a lone astronaut", "a rogue android", "a starship engineer"),
         ("receives a signal from", "travels through time to save", "uploads a mind into"),
-        ("a dying colony", "an alien vessel", "the machine that runs the planet"),
-        "Orbit Android Signal", 120, (1968, 2023), "EEEEEJ", "12 15 12 12"),
+        ("a dying colony", "an alien vessel", "the machine that runs the planet")),
     "Western": Genre(
-        5, "AADDR", ("#f6bd60 #bc6c25 #432818", "#f4a259 #8c2f0d #ffe8c2"),
-        "mesa rays", "cactus badge sun", 0.8,
-        ("a retired sheriff", "a drifter with a rifle", "a rancher's widow"),
+        5, "AADDR", 103, (1938, 1962), "EEEEEEI", "PG PG 12 15", 0.8, "mesa rays",
+        "cactus badge sun", ("#f6bd60 #bc6c25 #432818", "#f4a259 #8c2f0d #ffe8c2"),
+        "Canyon Saddle Gun", ("a retired sheriff", "a drifter with a rifle", "a rancher's widow"),
         ("rides out against", "defends", "is hired to guard"),
-        ("a gang of outlaws", "the last stagecoach", "a frontier gold claim"),
-        "Canyon Saddle Gun", 103, (1938, 1962), "EEEEEEI", "PG PG 12 15"),
+        ("a gang of outlaws", "the last stagecoach", "a frontier gold claim")),
 }
 INITIALS = dict(zip("ANCDHRSW", GENRES, strict=True))
 LANGUAGES = {"E": "English", "F": "French", "I": "Italian", "J": "Japanese", "K": "Korean"}
@@ -151,17 +144,12 @@ SPECIAL_TITLES = (
     '"Wait, What?", She Said', "The <b>Bold</b> Harbour")
 ADJECTIVES = (
     "Silent Golden Broken Crimson Distant Electric Empty Final Gentle Hidden Hollow Last Little "
-    "Lonely Lost Lucky Midnight Northern Old Paper Quiet Restless Second Secret Strange Velvet Wild"
-).split()
+    "Lonely Lost Lucky Midnight Northern Old Paper Quiet Restless Second Secret Strange Velvet")
 NOUNS = (
     "Harbour Street River Garden Mirror Winter Station Island Stranger Promise Road Tower Bridge "
-    "Hour Shadow Morning Crown Echo House Journey Lantern Map Orchard Return Season Tide").split()
-FIRST_NAMES = (
-    "Ada Bruno Clara Dario Elena Felix Greta Hugo Inés Jonas Keiko Leon Mira Nils Olga Pavel Rosa "
-    "Søren Tessa Yusuf").split()
-LAST_NAMES = (
-    "Abel Brandt Castro Dahl Ekwe Falk Grau Holm Ito Jansen Kerr Lindt Moreau Novak Okafor Park "
-    "Quist Rossi Silva Tanaka Ueda Varga Weiss").split()
+    "Hour Shadow Morning Crown Echo House Journey Lantern Map Orchard Return Season Tide")
+FIRST_NAMES = "Ada Bruno Clara Dario Elena Felix Greta Hugo Inés Jonas Keiko Leon Mira Nils Søren"
+LAST_NAMES = "Abel Brandt Castro Dahl Ekwe Falk Grau Holm Ito Jansen Kerr Lindt Moreau Novak Okafor"
 GAPS = {"overview": 0.04, "year": 0.03, "runtime": 0.1, "cast": 0.06, "directors": 0.04,
         "language": 0.02, "certificate": 0.14}
 
@@ -215,13 +203,11 @@ THINGS: dict[str, Sequence[Part]] = {
 SCENES: dict[str, Callable[[Random], Sequence[Part]]] = {
     "hills": lambda rng: [
         (1.15 - 0.15 * i, (rng.random(), 1.75 + 0.1 * i, rng.uniform(0.6, 0.8))) for i in range(3)],
-    "mesa": lambda rng: [(rng.uniform(0.5, 0.8), (
-        x - 0.06, 1.5, x, y, x + 0.3, y, x + 0.36, 1.5)) for x, y in (
-        (rng.uniform(-0.2, 0.9), rng.uniform(0.7, 1)) for _ in range(3))]
-        + [(0.5, _box(0, 1.15, 1, 1.5))],
-    "rays": lambda rng: [(1.1, (0.5, 1, x, y, x + dx, y + dy)) for x, y, dx, dy in (
-        (0, 0, 0.25, 0), (0.5, 0, 0.25, 0), (1, 0, 0, 0.3), (1, 0.6, 0, 0.3), (1, 1.2, 0, 0.3),
-        (0, 0.3, 0, 0.3), (0, 0.9, 0, 0.3), (0.15, 1.5, 0.2, 0), (0.55, 1.5, 0.2, 0))],
+    "mesa": lambda rng: [(0.5, _box(0, 1.15, 1, 1.5)), *(
+        (rng.uniform(0.5, 0.8), (x - 0.06, 1.5, x, y, x + 0.3, y, x + 0.36, 1.5))
+        for x in (-0.1, 0.3, 0.8) for y in (rng.uniform(0.7, 1.1),))],
+    "rays": lambda rng: [
+        (1.1, (0.5, 1.1, x / 3, 0, x / 3 + 0.17, 0)) for x in range(-9, 12)],
     "sea": lambda rng: [(0.75, _box(0, 1, 1, 1.5)), *(
         (1.2, _box(x, y, x + 0.24, y + 0.008)) for x, y in (
             (rng.uniform(-0.1, 0.9), rng.uniform(1.02, 1.45)) for _ in range(9)))],
@@ -234,8 +220,9 @@ SCENES: dict[str, Callable[[Random], Sequence[Part]]] = {
     "stars": lambda rng: [
         (rng.uniform(1, 1.6), (rng.random(), rng.uniform(0, 1.5), rng.uniform(0.002, 0.009)))
         for _ in range(70)],
-    "stripes": lambda rng: [(0.9, (x / 8, 0, x / 8 + 0.12, 0, x / 8 + lean, 1.5, x / 8 + lean - 0.12, 1.5))
-        for lean in [rng.uniform(-0.7, 0.7)] for x in range(-6, 14, 2)],
+    "stripes": lambda rng: [
+        (0.9, (x, 0, x + 0.12, 0, x + lean, 1.5, x + lean - 0.12, 1.5))
+        for lean in (rng.uniform(-0.7, 0.7),) for x in (i / 4 - 0.75 for i in range(10))],
 }
 SLOTS = (((0.5, 0.5, 0.3),), ((0.34, 0.42, 0.24), (0.68, 0.62, 0.2)),
          ((0.5, 0.38, 0.22), (0.25, 0.64, 0.16), (0.75, 0.64, 0.16)))  # x, y, size of each thing
@@ -258,12 +245,12 @@ def _paint(item: _Item) -> Image.Image:
     top, bottom, ink = (_shift(ImageColor.getrgb(name), rng) for name in palette)
     width, height = WIDTH * SCALE, HEIGHT * SCALE
     gradient = Image.linear_gradient("L").resize((width, height))
-    poster = ImageOps.colorize(gradient, top, bottom)  # type: ignore[arg-type]
+    poster = ImageOps.colorize(gradient, top, bottom)
     draw = ImageDraw.Draw(poster)
     scene = rng.choice(_genre(rng, item.genres, 0.25).scenes.split())
     _draw(draw, SCENES[scene](rng), _mix(bottom, ink, 0.35), 0, 0, width)
     shown = [name for name in item.genres if rng.random() < 0.8] or [item.genres[0]]
-    shown = [*shown, *rng.sample(list(GENRES), rng.random() < 0.25)][: len(SLOTS)]
+    shown = [*shown, *rng.sample(list(GENRES), rng.choice((0, 0, 0, 1)))][: len(SLOTS)]
     for name, (x, y, size) in zip(shown, SLOTS[len(shown) - 1], strict=True):
         thing = THINGS[rng.choice(GENRES[name].things.split())]
         x, y = (x + rng.uniform(-0.05, 0.05)) * width, (y + rng.uniform(-0.04, 0.04)) * height
@@ -294,18 +281,15 @@ def _letter(
         text = text.upper()
     words = text.split()
     half = (len(words) + 1) // 2
-    lines = "\n".join((" ".join(words[:half]), " ".join(words[half:])))
-    for points in range(rng.randint(44, 60), 15, -2):
-        font = ImageFont.load_default(points)
-        if draw.multiline_textbbox((0, 0), lines, font)[2] < WIDTH * SCALE * 0.9:
-            break
-    low = rng.random() < 0.5
-    ground = grounds[low]
+    lines = [" ".join(words[:half]), " ".join(words[half:])]
+    font = ImageFont.load_default(min(rng.randint(44, 56), 560 // max(map(len, lines))))
+    share, ground = rng.choice(((0.14, grounds[0]), (0.86, grounds[1])))
     fill = _mix(ink, WHITE, 0.8) if sum(ground) < 400 else _mix(ink, BLACK, 0.75)
-    where = (WIDTH * SCALE / 2, HEIGHT * SCALE * (0.86 if low else 0.12))
+    where = (WIDTH * SCALE / 2, HEIGHT * SCALE * share)
     draw.multiline_text(
-        where, lines, fill, font, "mm", align="center", stroke_width=2, stroke_fill=ground
-    )
+        where, "\n".join(lines), fill, font, "mm", align="center", stroke_width=2,
+        stroke_fill=ground,
+    )  # fmt: skip
 
 
 def _genre(rng: Random, genres: Sequence[str], stray: float) -> Genre:
@@ -324,16 +308,16 @@ def _shift(colour: Colour, rng: Random) -> Colour:
 
 
 def _text(rng: Random, genres: Sequence[str]) -> dict[str, str]:
-    n, m = rng.sample(NOUNS, 2)
+    n, m = rng.sample(NOUNS.split(), 2)
     if rng.random() < 0.3:
         n = rng.choice(_genre(rng, genres, 0.3).nouns.split())
-    title = rng.choice(TITLES).format(a=rng.choice(ADJECTIVES), n=n, m=m)
+    title = rng.choice(TITLES).format(a=rng.choice(ADJECTIVES.split()), n=n, m=m)
     sentences = []
     for template in (rng.choice(OPENINGS), *rng.sample(FOLLOWINGS, rng.randint(0, 2))):
-        words = {
-            part: rng.choice(general if rng.random() < 0.4 else getattr(_genre(rng, genres, 0.3), part))
-            for part, general in ANYONE.items()
-        }
+        words = {}
+        for part, general in ANYONE.items():
+            typical = getattr(_genre(rng, genres, 0.35), part)
+            words[part] = rng.choice(general if rng.random() < 0.45 else typical)
         sentence = template.format(**words)
         sentences.append(sentence[0].upper() + sentence[1:])
     return {"title": title, "overview": " ".join(sentences)}
@@ -341,24 +325,25 @@ def _text(rng: Random, genres: Sequence[str]) -> dict[str, str]:
 
 def _people(rng: Random, genres: Sequence[str], n: int, pool: int, stray: float) -> str:
     """Names from a pool of which each genre favours an eighth."""
+    first, last = FIRST_NAMES.split(), LAST_NAMES.split()
     names = []
     for _ in range(n):
         favourite = list(GENRES.values()).index(_genre(rng, genres, stray))
         i = rng.randrange(pool) * len(GENRES) + favourite
-        names.append(f"{FIRST_NAMES[i % 20]} {LAST_NAMES[(i * 7 + pool) % 23]}")
+        names.append(f"{first[i % 15]} {last[(i // 15 * 4 + i + pool) % 15]}")
     return "|".join(dict.fromkeys(names))
 
 
 def _metadata(rng: Random, genres: Sequence[str]) -> dict[str, str]:
-    first, second, third, fourth = (_genre(rng, genres, 0.25) for _ in range(4))
+    first, second, third, fourth = (_genre(rng, genres, 0.35) for _ in range(4))
     low, high = first.years
     return {
         "year": str(round(rng.triangular(low - 10, 2024, high))),
         "runtime": str(round(second.runtime * rng.triangular(0.8, 1.25, 1))),
         "language": LANGUAGES[rng.choice(third.languages)],
         "certificate": rng.choice(fourth.certificates.split()),
-        "cast": _people(rng, genres, rng.randint(2, 4), 15, 0.5),
-        "directors": _people(rng, genres, 1 if rng.random() < 0.9 else 2, 6, 0.25),
+        "cast": _people(rng, genres, rng.randint(2, 4), 15, 0.65),
+        "directors": _people(rng, genres, 1 if rng.random() < 0.9 else 2, 6, 0.4),
     }
 
 
@@ -372,12 +357,6 @@ def _film(key: str, film_id: str, main: str) -> _Item:
     return _Item(key, row["title"], genres, row)
 
 
-def _again(item: _Item, other: _Item, finish: str) -> _Item:
-    """List the film of `item` a second time, in the place of `other`."""
-    place = {column: other.row[column] for column in ("film_id", "poster")}
-    return replace(item, row=item.row | place, finish=finish)
-
-
 def _items(n: int, seed: int) -> list[_Item]:
     """All items: films, and among them bad posters, odd titles, re-releases and a pair of twins."""
     rng = Random(f"{seed}/plan")
@@ -386,18 +365,20 @@ def _items(n: int, seed: int) -> list[_Item]:
     mains = rng.sample([deck[i * len(deck) // n] for i in range(n)], n)
     items = [_film(f"{seed}/{i}", f"f{i:04}", main) for i, main in enumerate(mains)]
     places = iter(rng.sample(range(n), n))
-    for finish, i in zip(BAD, places):
+    for finish, i in zip(BAD, places, strict=False):
         items[i] = replace(items[i], finish=finish)
     items[i].row["poster"] = ""  # the last of BAD
-    for title, i in zip(SPECIAL_TITLES, places):
+    for title, i in zip(SPECIAL_TITLES, places, strict=False):
         items[i].row["title"] = title
         items[i] = replace(items[i], lettering=title)
-    i, j = next(places), next(places)
-    items[j] = _again(items[i], items[j], "plain")
-    for i, j, _ in zip(places, places, range(max(2, n // 75))):
-        items[j] = _again(items[i], items[j], "re-released")
-        items[j].row["title"] += " (Restored)"
-        items[j].row["overview"] = f"Newly restored. {items[i].row['overview']}"
+    for count in range(1 + max(2, n // 75)):
+        i, j = next(places), next(places)
+        place = {column: items[j].row[column] for column in ("film_id", "poster")}
+        items[j] = replace(items[i], row=items[i].row | place)
+        if count > 0:  # all but the first, which are twins to the byte
+            items[j] = replace(items[j], finish="re-released")
+            items[j].row["title"] += " (Restored)"
+            items[j].row["overview"] = f"Newly restored. {items[i].row['overview']}".strip()
     return items
 
 
@@ -423,7 +404,7 @@ FINISHES = BAD | {
 
 
 def write_sample(folder: Path | str, *, n_items: int = 600, seed: int = 0) -> SampleSummary:
-    """Write the sample catalogue: ``catalogue.csv`` and ``posters/``.
+    """Write the sample catalogue: ``posters/``, ``SAMPLE.txt`` and, last, ``catalogue.csv``.
 
     Parameters
     ----------
@@ -457,11 +438,17 @@ def write_sample(folder: Path | str, *, n_items: int = 600, seed: int = 0) -> Sa
             path.unlink(missing_ok=True)  # left by a sample that was interrupted
         else:
             path.write_bytes(data)
+    (folder / MARK).write_text(f"Invented films from `hybrid sample`, seed {seed}.\n", "utf-8")
     _write_table(table, [item.row for item in items])
     genres = {name for item in items for name in item.genres}
     bad = sum(item.finish in BAD for item in items)
     near = sum(item.finish == "re-released" for item in items)
     return SampleSummary(folder, n_items, tuple(sorted(genres)), bad, near)
+
+
+def is_sample(folder: Path | str) -> bool:
+    """Tell whether `write_sample` made this folder, so that a report can say so."""
+    return (Path(folder) / MARK).is_file()
 
 
 def _check(folder: Path, table: Path, n_items: int) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction import DictVectorizer
 from sklearn.utils.validation import check_is_fitted
 
 from hybrid.catalogue import split_cell
@@ -20,15 +20,17 @@ from hybrid.features.frames import take_columns
 # Numbers that are all whole and in this range are read as years.
 YEARS = (1800, 2100)
 CLIP = 5.0  # standard deviations; keeps one odd number from ruling the block
+SKEW = 2.0  # counts and prices are far above it; their logarithm is nearer to a bell
 
 
 class MetadataFeatures(TransformerMixin, BaseEstimator):
-    """Metadata columns as tokens with TF-IDF weights, and scaled numbers.
+    """Metadata columns as one-hot tokens and scaled numbers.
 
-    Categorical cells (``language=en``), entries of list cells (``directors=Guy Ritchie``) and year
-    bins (``year=1990-1999``) are tokens; a row of tokens has length 1. Numbers are standardised,
-    clipped, and divided by the root of their count, so that both halves weigh alike; a missing number
-    is 0 and sets its own indicator.
+    Categorical cells (``language=en``) and year bins (``year=1990-1999``) are tokens of weight 1; the
+    k entries of a list cell (``directors=Guy Ritchie``) weigh 1 / sqrt(k) each. Numbers are
+    standardised (the logarithm of 1 + x where x is never negative and its skewness is above 2) and
+    clipped; a missing number is 0 and sets its own indicator. So each column gives each item a vector
+    of length about 1, and the block is divided by the root of the number of columns.
 
     Parameters
     ----------
@@ -45,8 +47,9 @@ class MetadataFeatures(TransformerMixin, BaseEstimator):
     ----------
     years_ : tuple of str
         Numeric columns that are read as years.
-    vectorizer_ : TfidfVectorizer or None
-        None where no token is frequent enough.
+    vectorizer_ : DictVectorizer
+        Of the tokens that are frequent enough.
+    logarithmic_ : ndarray of shape (numbers,), bool
     mean_, scale_ : ndarray of shape (numbers,), float64
     """
 
@@ -78,6 +81,8 @@ class MetadataFeatures(TransformerMixin, BaseEstimator):
         frame = self._take(X)
         self.years_ = tuple(name for name in self.numeric if _are_years(frame[name]))
         numbers = self._numbers(frame)
+        self.logarithmic_ = np.array([_is_skewed(column) for column in numbers.T], dtype=bool)
+        numbers = self._unskew(numbers)
         # All-missing columns have no mean: they are read as 0 with the indicator set.
         known = np.isfinite(numbers)
         counts = np.maximum(known.sum(axis=0), 1)
@@ -92,14 +97,14 @@ class MetadataFeatures(TransformerMixin, BaseEstimator):
         """Encode items: CSR of shape (n, tokens + 2 x numbers), float32."""
         check_is_fitted(self)
         frame = self._take(X)
-        numbers = self._numbers(frame)
+        numbers = self._unskew(self._numbers(frame))
         unknown = ~np.isfinite(numbers)
         scaled = np.clip((numbers - self.mean_) / self.scale_, -CLIP, CLIP)
         dense = np.hstack([np.where(unknown, 0.0, scaled), unknown])
-        halves = [sparse.csr_matrix(dense / np.sqrt(max(numbers.shape[1], 1)))]
-        if self.vectorizer_ is not None:
-            halves.insert(0, self.vectorizer_.transform(self._tokens(frame)))
-        return sparse.csr_matrix(sparse.hstack(halves), dtype=np.float32)
+        tokens = self.vectorizer_.transform(self._tokens(frame))
+        columns = len(self.numeric) + len(self.categorical) + len(self.lists)
+        block = sparse.hstack([tokens, sparse.csr_matrix(dense)]) / np.sqrt(columns)
+        return sparse.csr_matrix(block, dtype=np.float32)
 
     def missing(self, X: pd.DataFrame) -> NDArray[np.bool_]:
         """Whether each item is without any metadata, shape (n,)."""
@@ -111,7 +116,7 @@ class MetadataFeatures(TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
         """``column=value`` for tokens, ``column`` and ``column missing`` for numbers."""
         check_is_fitted(self)
-        tokens = [] if self.vectorizer_ is None else self.vectorizer_.get_feature_names_out()
+        tokens = self.vectorizer_.get_feature_names_out()
         numbers = self._number_columns()
         return np.array([*tokens, *numbers, *(f"{n} missing" for n in numbers)], dtype=object)
 
@@ -135,37 +140,41 @@ class MetadataFeatures(TransformerMixin, BaseEstimator):
     def _numbers(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         return frame[self._number_columns()].to_numpy(dtype=np.float64)
 
-    def _fit_tokens(self, frame: pd.DataFrame) -> TfidfVectorizer | None:
-        vectorizer = TfidfVectorizer(analyzer=_as_is, min_df=self.min_count, dtype=np.float32)
-        tokens = self._tokens(frame)
-        counts: dict[str, int] = {}
-        for token in (token for row in tokens for token in set(row)):
-            counts[token] = counts.get(token, 0) + 1
-        if max(counts.values(), default=0) < self.min_count:
-            return None
-        return vectorizer.fit(tokens)
+    def _unskew(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        # Where train never was negative, a later negative number is read as 0.
+        logarithm = np.log1p(np.maximum(numbers, 0.0))
+        return np.where(self.logarithmic_, logarithm, numbers)
 
-    def _tokens(self, frame: pd.DataFrame) -> list[list[str]]:
-        rows: list[list[str]] = [[] for _ in range(len(frame))]
+    def _fit_tokens(self, frame: pd.DataFrame) -> DictVectorizer:
+        vectorizer = DictVectorizer(dtype=np.float32)
+        counts = (vectorizer.fit_transform(self._tokens(frame)) > 0).sum(axis=0)
+        return vectorizer.restrict(np.asarray(counts).ravel() >= self.min_count)
+
+    def _tokens(self, frame: pd.DataFrame) -> list[dict[str, float]]:
+        rows: list[dict[str, float]] = [{} for _ in range(len(frame))]
         for name in self.categorical:
             for row, cell in zip(rows, frame[name], strict=True):
                 if cell:
-                    row.append(f"{name}={cell}")
+                    row[f"{name}={cell}"] = 1.0
         for name in self.lists:
             for row, cell in zip(rows, frame[name], strict=True):
-                row.extend(f"{name}={entry}" for entry in split_cell(cell, self.separator))
+                entries = split_cell(cell, self.separator)
+                row.update({f"{name}={entry}": len(entries) ** -0.5 for entry in entries})
         for name in self.years_:
             for row, year in zip(rows, frame[name], strict=True):
                 if np.isfinite(year):
                     start = int(year // self.year_bin * self.year_bin)
-                    row.append(f"{name}={start}-{start + self.year_bin - 1}")
+                    row[f"{name}={start}-{start + self.year_bin - 1}"] = 1.0
         return rows
-
-
-def _as_is(tokens: list[str]) -> list[str]:
-    return tokens
 
 
 def _are_years(cells: pd.Series) -> bool:
     known = cells[cells.notna()]
     return len(known) > 0 and bool(((known % 1 == 0) & known.between(*YEARS)).all())
+
+
+def _is_skewed(numbers: NDArray[np.float64]) -> bool:
+    known = numbers[np.isfinite(numbers)]
+    if not len(known) or known.min() < 0 or known.std() == 0:
+        return False
+    return float((((known - known.mean()) / known.std()) ** 3).mean()) > SKEW

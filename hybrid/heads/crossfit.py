@@ -12,7 +12,7 @@ import pandas as pd
 from joblib import parallel_config
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.metrics import f1_score
+from sklearn.metrics import average_precision_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.validation import check_is_fitted
 
@@ -35,12 +35,21 @@ class Choice:
     weights: dict[str, float]
 
 
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A choice, its out-of-fold scores of shape (n, L), and how good they are."""
+
+    choice: Choice
+    scores: Floats
+    quality: float
+
+
 class HybridClassifier(ClassifierMixin, BaseEstimator):
     """Blocks, fused, and a one-vs-rest head, with thresholds and calibration.
 
     `fit` deals its items to folds. In each, blocks and head are fitted on the other folds alone, and
     score the items left out. On these out-of-fold scores it chooses the head's parameters and then the
-    blocks' weights (by weighted F1), fits the sigmoids that turn scores into probabilities, and
+    blocks' weights (by mean average precision, genres weighted by support), fits the sigmoids that turn scores into probabilities, and
     chooses the thresholds. Then it fits blocks and head on all its items.
 
     Parameters
@@ -51,7 +60,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     grid : mapping of str to sequence, optional
         Parameter of `estimator` → values to choose from, one parameter after the other.
     block_weights : sequence of float
-        Weights to try for each block in turn, where there are several; empty keeps the fusion's.
+        Factors to try on the weight of each block in turn, where there are several; the next round
+        tries their square roots. Empty keeps the fusion's weights.
     folds : int
     tuned : bool
         False: labels where ``predict_proba`` reaches 0.5, no calibration (for dummies).
@@ -118,8 +128,9 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         data = self.fusion.read(X)
         self.fold_ = self._deal(X, truth, groups)
         folds = [self._fit_blocks(data, self.fold_ == k) for k in range(self.folds)]
-        self.chosen_, scores = self._choose(folds, truth)
+        trial = self._choose(folds, truth)
         del folds
+        self.chosen_, scores = trial.choice, trial.scores
         self.calibration_ = fit_calibration(truth, scores) if self.tuned else None
         self.oof_probabilities_ = self._calibrate(scores)
         self.thresholds_ = (
@@ -185,35 +196,42 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         fusion = clone(self.fusion).fit(learn)
         return left_out, fusion.transform(learn), fusion.transform(judge)
 
-    def _choose(self, folds: list[Any], truth: Labels) -> tuple[Choice, Floats]:
+    def _choose(self, folds: list[Any], truth: Labels) -> Trial:
         """Try one setting after the other, and keep what scores best."""
-        best, scores, quality = Choice({}, {}), None, -1.0
-        for candidates in self._steps():
-            held = best
-            for change in candidates:
-                choice = Choice(
-                    {**held.parameters, **change.parameters}, {**held.weights, **change.weights}
-                )
-                trial = self._score(folds, truth, choice)
-                reached = self._quality(truth, trial)
-                if reached > quality:
-                    best, scores, quality = choice, trial, reached
-        if scores is None:
-            scores = self._score(folds, truth, best)
-        return best, scores
-
-    def _steps(self) -> list[list[Choice]]:
-        steps = [
-            [Choice({name: value}, {}) for value in values]
-            for name, values in (self.grid or {}).items()
-        ]
+        best: Trial | None = None
+        for name, values in (self.grid or {}).items():
+            best = self._best(best, [Choice({name: v}, {}) for v in values], folds, truth)
+        best = best or self._best(None, [Choice({}, {})], folds, truth)
         if self.tuned and len(self.fusion.blocks) > 1:
-            base = self.fusion.weights or {}
-            steps += [
-                [Choice({}, {name: base.get(name, 1.0) * factor}) for factor in self.block_weights]
-                for name in self.fusion.names
-            ]
-        return steps
+            best = self._choose_weights(best, folds, truth)
+        return best
+
+    def _best(
+        self, best: Trial | None, changes: list[Choice], folds: list[Any], truth: Labels
+    ) -> Trial:
+        """The best of what was reached so far and of some changes to it."""
+        start = best.choice if best else Choice({}, {})
+        for change in changes:
+            choice = Choice(
+                {**start.parameters, **change.parameters}, {**start.weights, **change.weights}
+            )
+            scores = self._score(folds, truth, choice)
+            quality = _quality(truth, scores)
+            if best is None or quality > best.quality:
+                best = Trial(choice, scores, quality)
+        if best is None:
+            raise SettingError("grid: expected at least one value for each parameter, found none.")
+        return best
+
+    def _choose_weights(self, best: Trial, folds: list[Any], truth: Labels) -> Trial:
+        """Two rounds over the blocks, the second with smaller steps."""
+        base = self.fusion.weights or {}
+        for power in (1.0, 0.5):
+            for name in self.fusion.names:
+                now = best.choice.weights.get(name, base.get(name, 1.0))
+                weights = [now * factor**power for factor in self.block_weights]
+                best = self._best(best, [Choice({}, {name: w}) for w in weights], folds, truth)
+        return best
 
     def _score(self, folds: list[Any], truth: Labels, choice: Choice) -> Floats:
         """Out-of-fold scores of shape (n, L); NaN where a genre could not be learnt in a fold."""
@@ -227,10 +245,6 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             learnt = (np.ptp(known, axis=0) > 0) | (not self.tuned)
             scores[left_out] = np.where(learnt, found, np.nan)
         return scores
-
-    def _quality(self, truth: Labels, scores: Floats) -> float:
-        labels = apply_thresholds(scores, best_thresholds(truth, scores))
-        return float(f1_score(truth, labels, average="weighted", zero_division=0))
 
     def _fit_head(self, matrix: Any, truth: Labels, parameters: dict[str, Any]) -> Any:
         estimator = clone(self.estimator).set_params(**parameters)
@@ -256,3 +270,16 @@ def _scores(head: Any, matrix: Any, tuned: bool) -> Floats:
         return probabilities
     clipped = np.clip(probabilities, EDGE, 1 - EDGE)
     return np.log(clipped) - np.log1p(-clipped)
+
+
+def _quality(truth: Labels, scores: Floats) -> float:
+    """Mean average precision of the genres, weighted by their support."""
+    lowest = np.nanmin(scores) if np.isfinite(scores).any() else 0.0
+    support = truth.sum(axis=0)
+    if not support.any():
+        return 0.0
+    known = np.flatnonzero(support)
+    precision = average_precision_score(
+        truth[:, known], np.where(np.isnan(scores), lowest, scores)[:, known], average=None
+    )
+    return float(np.average(np.atleast_1d(precision), weights=support[known]))
