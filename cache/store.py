@@ -52,7 +52,9 @@ class EmbeddingCache:
         except FileNotFoundError:
             return
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CacheError(f'{marker}: expected {{"format": {FORMAT}}}, found: {error}.') from error
+            raise CacheError(
+                f'{marker}: expected {{"format": {FORMAT}}}, found: {error}.'
+            ) from error
         if not isinstance(found, int) or found > FORMAT:
             raise CacheError(
                 f"{self.folder}: expected a cache of format {FORMAT} or older, found {found!r}. "
@@ -122,7 +124,9 @@ class EmbeddingStore:
             self.recorded: dict[str, Any] = config["recorded"]
             self.dimension = int(self.stands_for["dimension"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CacheError(f"{folder}: expected a readable config.json, found: {error}.") from error
+            raise CacheError(
+                f"{folder}: expected a readable config.json, found: {error}."
+            ) from error
         if fingerprint_of(self.stands_for) != self.fingerprint:
             raise CacheError(
                 f"{folder}: expected config.json to hash to the folder's name, found "
@@ -230,7 +234,9 @@ class EmbeddingStore:
             for key, reason in sorted(reasons.items())
         ]
         data = "".join(lines).encode()
-        self._write(self.folder / "failed" / f"failed-{hashlib.sha256(data).hexdigest()}.jsonl", data)
+        self._write(
+            self.folder / "failed" / f"failed-{hashlib.sha256(data).hexdigest()}.jsonl", data
+        )
         self.failures.update(reasons)
 
     def _write(self, path: Path, data: bytes) -> None:

@@ -21,7 +21,11 @@ def command(project: Project, columns: ColumnOptions) -> int:
     catalogue = load_catalogue(project.catalogue, columns)
     split = read_split(project.splits)
     audit = audit_catalogue(catalogue, split, project.workers, project.progress)
-    show(project.json, {"clean": audit.clean, "checks": audit.checks, "leaks": audit.leaks}, _text(audit))
+    show(
+        project.json,
+        {"clean": audit.clean, "checks": audit.checks, "leaks": audit.leaks},
+        _text(audit),
+    )
     return int(not audit.clean)
 
 

@@ -26,4 +26,8 @@ def command(project: Project, folder: Path) -> None:
         folder, seed=project.seed, workers=project.workers, progress=project.progress
     )
     page = (folder / "report.html").resolve()
-    show(project.json, comparison, f"{as_text(comparison)}\n\nThe films are synthetic. The page: {page}")
+    show(
+        project.json,
+        comparison,
+        f"{as_text(comparison)}\n\nThe films are synthetic. The page: {page}",
+    )

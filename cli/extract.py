@@ -53,6 +53,8 @@ def _text(summary: ExtractSummary, cache: str) -> str:
         f"{computed}; {summary.seconds:.1f} s, peak memory {summary.peak_mib:.0f} MiB)",
     ]
     if summary.bad:
-        lines.append(f"{len(summary.bad)} bad posters, carried as missing (hybrid check lists them):")
+        lines.append(
+            f"{len(summary.bad)} bad posters, carried as missing (hybrid check lists them):"
+        )
         lines.append(reasons_text(summary.bad))
     return "\n".join(lines)

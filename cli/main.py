@@ -6,7 +6,7 @@ import difflib
 import importlib
 import sys
 import warnings
-from typing import Any
+from typing import TextIO
 
 import click
 
@@ -87,5 +87,12 @@ def _run(arguments: list[str] | None) -> int:
         return error.exit_code
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *args: Any) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     click.echo(f"warning: {message}", err=True)

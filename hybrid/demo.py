@@ -95,9 +95,7 @@ def _train(
         return
     progress.say(f"training the scratch net for {EPOCHS} epochs, about a minute")
     experiment = _experiment(catalogue, split, run, seed)
-    fit_deep(
-        Experiment(**{**vars(experiment), "progress": progress}), "scratch", options, workers
-    )
+    fit_deep(Experiment(**{**vars(experiment), "progress": progress}), "scratch", options, workers)
 
 
 def _is_done(

@@ -172,7 +172,9 @@ def _check(truth: ArrayLike, models: Sequence[Answers]) -> NDArray[np.uint8]:
 
 def _interval(value: float, draws: Floats) -> Interval:
     tail = (1 - LEVEL) / 2
-    low, high = np.nanquantile(draws, [tail, 1 - tail]) if np.isfinite(draws).any() else (value,) * 2
+    low, high = (
+        np.nanquantile(draws, [tail, 1 - tail]) if np.isfinite(draws).any() else (value,) * 2
+    )
     return Interval(float(value), float(low), float(high))
 
 

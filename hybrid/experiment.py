@@ -72,7 +72,9 @@ class Experiment:
         """Positions in the catalogue of the items of these parts, in the order of the split."""
         position = {name: i for i, name in enumerate(self.catalogue.ids.tolist())}
         wanted = np.isin(self.split.parts, parts)
-        return np.array([position[name] for name in self.split.ids[wanted].tolist()], dtype=np.int64)
+        return np.array(
+            [position[name] for name in self.split.ids[wanted].tolist()], dtype=np.int64
+        )
 
     def check(self) -> None:
         """Raise what would otherwise be found after hours of work.
@@ -88,7 +90,9 @@ class Experiment:
         new = sorted(set(self.catalogue.ids[self.catalogue.labelled].tolist()) - split)
         problems = []
         if strange:
-            problems.append(f"{len(strange)} of its ids are not in the catalogue ({_some(strange)})")
+            problems.append(
+                f"{len(strange)} of its ids are not in the catalogue ({_some(strange)})"
+            )
         if new:
             problems.append(f"{len(new)} labelled items are in no part of it ({_some(new)})")
         problems += [f"no item is {part}" for part in PARTS if not (self.split.parts == part).any()]
@@ -188,9 +192,7 @@ def fit_deep(experiment: Experiment, backbone: str, options: Any = None, workers
     predictions = _predictions(experiment, model.label, found)
     with new_run(experiment.folder) as folder:
         model.save(folder)
-        return _write(
-            experiment, folder, record, asdict(model.options), predictions, audit, costs
-        )
+        return _write(experiment, folder, record, asdict(model.options), predictions, audit, costs)
 
 
 def _audit(experiment: Experiment, costs: Costs) -> Audit:
@@ -311,7 +313,11 @@ def _describe_store(store: EmbeddingStore, folder: Path) -> dict[str, Any]:
         "name": store.stands_for["architecture"],
         "fingerprint": store.fingerprint,
         "stands_for": store.stands_for,
-        "cache": {"path": str(store.folder.parent), "embeddings": len(store), "sha256": store.digest()},
+        "cache": {
+            "path": str(store.folder.parent),
+            "embeddings": len(store),
+            "sha256": store.digest(),
+        },
         "weights": {
             "kind": store.recorded["kind"],
             "path": path,

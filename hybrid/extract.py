@@ -205,7 +205,9 @@ def describe_store(store: EmbeddingStore) -> str:
     """A store in words."""
     rows = f"{len(store)} embeddings of {store.dimension} numbers"
     weights = store.recorded.get("weights", "unknown")
-    return f"{store.stands_for['architecture']}, weights {weights}: {rows} ({store.fingerprint[:12]})"
+    return (
+        f"{store.stands_for['architecture']}, weights {weights}: {rows} ({store.fingerprint[:12]})"
+    )
 
 
 def _check(catalogue: Catalogue, workers: int | None, batch_size: int) -> None:

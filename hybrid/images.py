@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 # Formats that Pillow decodes by itself; PostScript, for one, would start another program.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "MPO", "PPM")
@@ -111,7 +111,7 @@ def decode_poster(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8] | Bad
             upright = ImageOps.exif_transpose(image)
             rgb = _to_rgb(upright)
             resized = rgb.resize((width, height), Image.Resampling.BILINEAR)
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         return BadPoster(_what_else(data))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return BadPoster(f"more than {MAX_PIXELS:,} pixels (a decompression bomb?)")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,9 @@ from hybrid.backbones import get_backbone, resolve_weights
 from hybrid.backbones.weights import stands_for
 from hybrid.cache import EmbeddingCache, fingerprint_of
 from hybrid.catalogue import POSTER, Catalogue, load_catalogue
+from hybrid.check import check_posters
 from hybrid.errors import RunError, WeightsError
 from hybrid.experiment import MODEL
-from hybrid.check import check_posters
 from hybrid.extract import bad_posters, extract_embeddings, hash_catalogue
 from hybrid.pipeline import use_cache
 from hybrid.progress import Progress
@@ -102,10 +101,12 @@ def predict_catalogue(
 def _columns(folder: Path, record: dict[str, Any]) -> Columns:
     try:
         found = record["catalogue"]["columns"]
-        roles = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
+        roles: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
         return Columns(**roles)
     except (KeyError, TypeError) as error:
-        raise RunError(f"{folder}: expected a run made by hybrid, found no column roles.") from error
+        raise RunError(
+            f"{folder}: expected a run made by hybrid, found no column roles."
+        ) from error
 
 
 def _used_columns(record: dict[str, Any], columns: Columns) -> tuple[str, ...]:

@@ -38,7 +38,9 @@ class Progress:
         if self.quiet:
             yield lambda n: None
         elif sys.stderr.isatty():
-            with tqdm(total=total, desc=label, unit=f" {unit}", delay=DELAY, dynamic_ncols=True) as bar:
+            with tqdm(
+                total=total, desc=label, unit=f" {unit}", delay=DELAY, dynamic_ncols=True
+            ) as bar:
                 yield lambda n: (bar.update(n), None)[1]
         else:
             yield _Lines(label, total, unit).advance

@@ -117,13 +117,17 @@ def read_predictions(path: Path) -> Predictions:
     for i, cell in enumerate(table["genres"]):
         for genre in filter(None, cell.split(SEPARATOR)):
             if genre not in column:
-                raise RunError(f"{path}: row {i + 1} predicts {genre!r}, which has no column p:{genre}.")
+                raise RunError(
+                    f"{path}: row {i + 1} predicts {genre!r}, which has no column p:{genre}."
+                )
             labels[i, column[genre]] = 1
     cells = table[[PROBABILITY + genre for genre in genres]].replace("", "nan")
     try:
         probabilities = cells.astype(np.float64).to_numpy()
     except ValueError as error:
-        raise RunError(f"{path}: expected numbers in the columns p:GENRE, found: {error}.") from error
+        raise RunError(
+            f"{path}: expected numbers in the columns p:GENRE, found: {error}."
+        ) from error
     ids, splits = (table[c].to_numpy(dtype=object).astype(str) for c in ("id", "split"))
     return Predictions(ids, splits, genres, labels, probabilities)
 

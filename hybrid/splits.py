@@ -145,7 +145,7 @@ def _stratify(
     counts: NDArray[np.int64], sizes: NDArray[np.int64], shares: Sequence[float]
 ) -> NDArray[np.int64]:
     """Deal groups, rarest label first, each to the part that still lacks most of that label."""
-    n_groups, n_labels = counts.shape
+    n_groups = len(counts)
     wanted = [[_wanted(int(c), shares)[p] for c in counts.sum(axis=0)] for p in range(len(shares))]
     room = [share * float(sizes.sum()) for share in shares]
     open_parts = [p for p, share in enumerate(shares) if share > 0]
@@ -245,6 +245,4 @@ def read_split(path: Path) -> Split:
     ids = table["id"].to_numpy(dtype=object).astype(str)
     parts = table["split"].to_numpy(dtype=object).astype(str)
     groups = table["group"] if "group" in table.columns else table["id"]
-    return Split(
-        ids, parts, groups.to_numpy(dtype=object).astype(str), split_hash(ids, parts)
-    )
+    return Split(ids, parts, groups.to_numpy(dtype=object).astype(str), split_hash(ids, parts))

@@ -156,7 +156,9 @@ class DeepBaseline:
             scoring = json.loads((folder / SCORING).read_text())
             model = cls(scoring["backbone"], DeepOptions(**scoring["options"]), workers=workers)
             model.thresholds_ = np.array([_infinite(v) for v in scoring["thresholds"]])
-            parts = {k: np.array([_infinite(x) for x in v]) for k, v in scoring["calibration"].items()}
+            parts = {
+                k: np.array([_infinite(x) for x in v]) for k, v in scoring["calibration"].items()
+            }
             model.calibration_ = Calibration(**parts)
             model._build(len(model.thresholds_))
             model.body.load_weights(str(folder / RUN_WEIGHTS))
@@ -173,7 +175,9 @@ class DeepBaseline:
         self.head = keras.Model(embedding, layers.Dense(n_labels, activation="sigmoid")(dropped))
         self.network = with_preprocessing(self.spec, keras.Sequential([self.body, self.head]))
 
-    def _stream(self, paths: Sequence[str], labels: Labels | None, seed: int | None) -> PosterStream:
+    def _stream(
+        self, paths: Sequence[str], labels: Labels | None, seed: int | None
+    ) -> PosterStream:
         options = self.options
         return PosterStream(
             paths, labels, self.spec.input_size, options.batch_size, seed, self.workers

@@ -91,7 +91,9 @@ class PosterFeatures(TransformerMixin, BaseEstimator):
         embeddings = self._embeddings(X)
         present = embeddings[~np.isnan(embeddings[:, 0])].astype(np.float64)
         if not len(present):
-            raise ExtractionError("block poster: expected posters to learn from, found none usable.")
+            raise ExtractionError(
+                "block poster: expected posters to learn from, found none usable."
+            )
         scale = present.std(axis=0)
         self.mean_ = present.mean(axis=0).astype(np.float32)
         self.scale_ = np.where(scale > 0, scale, 1.0).astype(np.float32)

@@ -48,9 +48,10 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     """Blocks, fused, and a one-vs-rest head, with thresholds and calibration.
 
     `fit` deals its items to folds. In each, blocks and head are fitted on the other folds alone, and
-    score the items left out. On these out-of-fold scores it chooses the head's parameters and then the
-    blocks' weights (by mean average precision, genres weighted by support), fits the sigmoids that turn scores into probabilities, and
-    chooses the thresholds. Then it fits blocks and head on all its items.
+    score the items left out. On these out-of-fold scores it chooses the head's parameters and then
+    the blocks' weights (by mean average precision, genres weighted by support), fits the sigmoids
+    that turn scores into probabilities, and chooses the thresholds. Then it fits blocks and head on
+    all its items.
 
     Parameters
     ----------
@@ -106,7 +107,9 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def fit(self, X: pd.DataFrame, y: ArrayLike, groups: ArrayLike | None = None) -> HybridClassifier:
+    def fit(
+        self, X: pd.DataFrame, y: ArrayLike, groups: ArrayLike | None = None
+    ) -> HybridClassifier:
         """Choose by cross-fitting, then fit on all items.
 
         Parameters

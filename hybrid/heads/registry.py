@@ -41,9 +41,7 @@ class HeadSpec:
 def _svm(seed: int) -> LinearSVC:
     # At tol 0.01 the objective is within a thousandth of the optimum; a smaller tol costs seconds and
     # moves no out-of-fold metric in the third digit.
-    return LinearSVC(
-        class_weight="balanced", dual=True, tol=0.01, max_iter=5000, random_state=seed
-    )
+    return LinearSVC(class_weight="balanced", dual=True, tol=0.01, max_iter=5000, random_state=seed)
 
 
 def _logistic(seed: int) -> LogisticRegression:

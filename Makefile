@@ -1,0 +1,67 @@
+# Two commands for everybody: make demo, make test. The rest is for those who work on hybrid.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := setup.cfg pyproject.toml README.md LICENSE \
+	$(shell find hybrid cache cli -name '*.py' -o -name '*.j2' -o -name 'FORMAT.md' -o -name 'py.typed')
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+CODE := hybrid cache cli tests benchmarks
+
+.PHONY: demo test lint format types bench wheel clean
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help:
+	@echo "make demo   install into $(VENV), run hybrid on the embedded sample, print the comparison"
+	@echo "make test   install what the tests need into $(VENV), run lint, types and tests"
+	@echo "also: lint, format, types, bench, wheel, clean"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(not (3, 10) <= v < (3, 14) and \
+	"hybrid needs Python 3.10 to 3.13, found %d.%d; name another with: make PYTHON=python3.12 ..." % v[:2])'
+	$(PYTHON) -m venv $(VENV)
+
+# The package is installed, not linked: what is tested is what users get.
+$(VENV)/installed: $(BIN)/python $(SOURCES)
+	@echo "installing hybrid into $(VENV) (the first time this downloads TensorFlow)"
+	@rm -rf build *.egg-info
+	@$(PIP) .
+	@rm -rf build *.egg-info
+	@touch $@
+
+$(VENV)/installed-for-tests: $(BIN)/python $(SOURCES)
+	@echo "installing hybrid and its test tools into $(VENV)"
+	@rm -rf build *.egg-info
+	@$(PIP) ".[test]"
+	@rm -rf build *.egg-info
+	@touch $@ $(VENV)/installed
+
+demo: $(VENV)/installed
+	@$(BIN)/hybrid demo
+
+test: lint types
+	$(BIN)/pytest
+
+lint: $(VENV)/installed-for-tests
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+
+format: $(VENV)/installed-for-tests
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+# From another folder, so that mypy sees the installed package and not half of it here.
+types: $(VENV)/installed-for-tests
+	cd $(VENV) && bin/mypy --config-file ../pyproject.toml -p hybrid
+
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/fit_svm.py
+
+wheel: $(VENV)/installed-for-tests
+	@rm -rf build *.egg-info
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist
+	@rm -rf build *.egg-info
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
