@@ -35,8 +35,9 @@ def command(project: Project, run: Path, out: Path, weights: str | None, encodin
         workers=project.workers,
         progress=project.progress,
     )
-    for name in summary.missing_columns:
-        click.echo(f"warning: no column {name!r} in {project.catalogue}: missing for all", err=True)
+    if summary.missing_columns:
+        columns = ", ".join(summary.missing_columns)
+        click.echo(f"warning: not in {project.catalogue}, so missing for all: {columns}", err=True)
     lines = [f"{out}: {summary.items} items"]
     if summary.bad:
         lines += [f"{len(summary.bad)} without a usable poster:", reasons_text(summary.bad)]

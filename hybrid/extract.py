@@ -185,7 +185,8 @@ def find_store(
     elif spec:
         stores = [store for store in stores if store.stands_for["architecture"] == spec.name]
     keys = {key for key in hash_catalogue(catalogue, workers) if isinstance(key, bytes)}
-    stores = [store for store in stores if any(key in store for key in keys)]
+    whole = [s for s in stores if keys and all(k in s or k in s.failures for k in keys)]
+    stores = whole or [store for store in stores if any(key in store for key in keys)]
     if not stores:
         named = f" of backbone {backbone}" if backbone else ""
         raise ExtractionError(

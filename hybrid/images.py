@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 # Formats that Pillow decodes by itself; PostScript, for one, would start another program.
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "MPO", "PPM")
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
+Image.init()  # else Pillow knows only the most common ones of them
 MIN_SIDE = 16
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a GiB as 24-bit RGB
 MAX_BYTES = 256 * 2**20

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -147,13 +150,14 @@ def download_weights(spec: BackboneSpec, path: Path) -> Path:
     """
     temporary = f".tmp-{os.getpid()}-{path.name}"
     try:
-        found = keras.utils.get_file(
-            temporary,
-            origin=spec.weights_url,
-            cache_subdir="",
-            cache_dir=str(path.parent),
-            file_hash=spec.weights_md5 or None,
-        )
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+            found = keras.utils.get_file(
+                temporary,
+                origin=spec.weights_url,
+                cache_subdir="",
+                cache_dir=str(path.parent),
+                file_hash=spec.weights_md5 or None,
+            )
         return Path(found).replace(path)
     except Exception as error:  # Keras raises a bare Exception when a download fails
         raise WeightsError(
@@ -167,10 +171,14 @@ def download_weights(spec: BackboneSpec, path: Path) -> Path:
 
 def _read_weights(spec: BackboneSpec, body: keras.Model, path: Path) -> None:
     try:
-        body.load_weights(str(path))
-    except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+        with warnings.catch_warnings():
+            # Keras only warns where it leaves a layer as it was drawn.
+            warnings.simplefilter("error", UserWarning)
+            body.load_weights(str(path))
+    except (UserWarning, ValueError, OSError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(
             f"{path}: expected the weights of {spec.name} without its top: {spec.parameters:,} "
             f"parameters in {sum(bool(layer.weights) for layer in body.layers)} layers, input "
-            f"{spec.input_size[0]} x {spec.input_size[1]}; found a file that does not fit: {error}"
+            f"{spec.input_size[0]} x {spec.input_size[1]}; found a file that does not fit: "
+            f"{str(error).partition(chr(10))[0]}"
         ) from error

@@ -1,0 +1,104 @@
+"""Fixtures that several test files use."""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+WORDS = {
+    "Comedy": "funny laugh joke wedding",
+    "Horror": "ghost blood scream night",
+    "Western": "sheriff horse desert gun",
+}
+COLOURS = {"Comedy": (230, 200, 40), "Horror": (20, 10, 30), "Western": (180, 110, 50)}
+
+
+@pytest.fixture(scope="session")
+def movies() -> Path:
+    """The shared folder of real films."""
+    folder = SHARED / "movies"
+    if not (folder / "catalogue.csv").exists():
+        pytest.skip("the real films (shared/movies beside the checkout) are not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mobilenet_weights() -> Path:
+    """MobileNet weights trained on ImageNet."""
+    path = SHARED / "weights" / "mobilenet_7_5_224_notop.weights.h5"
+    if not path.exists():
+        pytest.skip("the MobileNet weights (shared/weights beside the checkout) are not here")
+    return path
+
+
+def write_films(folder: Path, n: int, seed: int = 0) -> Path:
+    """A small catalogue whose posters, words and directors depend on the genres."""
+    random = np.random.default_rng(seed)
+    (folder / "posters").mkdir(parents=True, exist_ok=True)
+    names = list(WORDS)
+    rows = []
+    for i in range(n):
+        genres = [g for j, g in enumerate(names) if (i % 3 == j) or random.random() < 0.2]
+        words = [w for g in genres for w in WORDS[g].split() if random.random() < 0.6]
+        colour = np.mean([COLOURS[g] for g in genres], axis=0)
+        pixels = np.clip(random.normal(colour, 30, size=(48, 32, 3)), 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / "posters" / f"{i}.png")
+        rows.append(
+            {
+                "id": f"f{i:03}",
+                "title": f"Film {i}",
+                "year": 1950 + i % 60,
+                "genres": "|".join(genres),
+                "overview": " ".join(["a film about", *words]),
+                "directors": f"Director {genres[0]}|Someone {i % 7}",
+                "poster": f"posters/{i}.png",
+            }
+        )
+    path = folder / "catalogue.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+@pytest.fixture(scope="session")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalogue of 90 small films, not to be changed."""
+    return write_films(tmp_path_factory.mktemp("films"), 90)
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project folder of one's own with 90 small films, and the current directory in it."""
+    write_films(tmp_path, 90)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYBRID_CACHE", raising=False)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def hybrid_command() -> Callable[..., Any]:
+    """Run the command line in a process of its own: arguments → CompletedProcess."""
+
+    def run(*arguments: object, cwd: Path | None = None, **env: str) -> Any:
+        return subprocess.run(
+            [sys.executable, "-c", "from hybrid.cli.main import main; main()", *map(str, arguments)],
+            cwd=cwd,
+            env={**os.environ, **env},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run

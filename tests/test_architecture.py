@@ -1,0 +1,121 @@
+"""The house: who may import whom, and where a library may be used."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = {"hybrid": ROOT / "hybrid", "hybrid.cache": ROOT / "cache", "hybrid.cli": ROOT / "cli"}
+
+# From the ground up; a module imports only what is in a layer below its own, or in its own package.
+LAYERS = [
+    {"errors", "records"},
+    {"tables"},
+    {"catalogue", "splits", "images", "evaluation", "runs", "progress", "cost", "sample"},
+    {"backbones", "cache"},
+    {"features", "audit"},
+    {"fusion"},
+    {"heads"},
+    {"deep"},
+    {"extract"},
+    {"check", "splitting", "pipeline"},
+    {"experiment"},
+    {"predict", "report"},
+    {"demo"},
+    {"cli"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+# Library → modules that may use it (a name ending in "." means: all below).
+ONLY_IN = {
+    "click": ("hybrid.cli.",),
+    "h5py": ("hybrid.cache.",),
+    "keras": ("hybrid.backbones.load", "hybrid.deep."),
+    "tensorflow": (),
+    "numba": ("hybrid.heads.",),
+    "jinja2": ("hybrid.report.",),
+    "matplotlib": ("hybrid.report.",),
+    "tqdm": ("hybrid.progress",),
+}
+
+
+def modules() -> dict[str, Path]:
+    """Module name → file, as installed."""
+    found = {}
+    for package, folder in FOLDERS.items():
+        for path in folder.rglob("*.py"):
+            parts = path.relative_to(folder).with_suffix("").parts
+            # A developer's links hybrid/cache and hybrid/cli would be counted twice.
+            if package == "hybrid" and parts[0] in ("cache", "cli"):
+                continue
+            name = ".".join((package, *parts)).removesuffix(".__init__")
+            found[name] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports(path: Path) -> set[str]:
+    """All modules that a file imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names.add(str(node.module))
+    return names
+
+
+def place(module: str) -> str:
+    """`hybrid.heads.crossfit` → `heads`."""
+    return (module.split(".") + [""])[1]
+
+
+def test_every_module_has_a_layer() -> None:
+    places = {place(name) for name in MODULES if place(name)}
+    assert places == set(LEVEL)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in MODULES if place(name)))
+def test_imports_go_downwards(name: str) -> None:
+    for imported in imports(MODULES[name]):
+        assert imported.split(".")[0] not in ("cache", "cli"), f"write hybrid.{imported}"
+        if imported.startswith("hybrid.") and place(imported) != place(name):
+            assert LEVEL[place(imported)] < LEVEL[place(name)], f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize("library", sorted(ONLY_IN))
+def test_library_stays_in_its_place(library: str) -> None:
+    allowed = ONLY_IN[library]
+    for name, path in MODULES.items():
+        if any((name + ".").startswith(a) if a.endswith(".") else name == a for a in allowed):
+            continue
+        used = {imported.split(".")[0] for imported in imports(path)}
+        assert library not in used, f"{name} imports {library}"
+
+
+def test_no_module_is_too_long() -> None:
+    lengths = {n: len(p.read_text(encoding="utf-8").splitlines()) for n, p in MODULES.items()}
+    # The sample is mostly tables of words and colours.
+    assert not {n: k for n, k in lengths.items() if k > 400 and n != "hybrid.sample"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["fit-svm", "--help"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from hybrid.cli.main import _run\n"
+        f"assert _run({arguments!r}) == 0\n"
+        "heavy = {'keras', 'tensorflow', 'pandas', 'sklearn', 'scipy', 'h5py', 'PIL'}\n"
+        "sys.exit(' '.join(sorted(heavy & set(sys.modules))) or 0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.returncode == 0
