@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from itertools import combinations
 from typing import Any
 
@@ -10,6 +10,7 @@ from hybrid.records import Audit, Leak, Split
 
 SAME_ID = "same id"
 SAME_IMAGE = "same image bytes"
+TRAINED_ON = "backbone trained on test items"
 MAX_PAIRS = 1000  # kept in a run's record; the count is of all
 
 
@@ -40,6 +41,28 @@ def audit_split(split: Split, keys: dict[str, bytes]) -> Audit:
         _leak(SAME_IMAGE, [_each_id_once(group) for group in by_image.values()], tests),
     )
     return Audit((SAME_ID, SAME_IMAGE), tuple(leak for leak in leaks if leak))
+
+
+def audit_backbone(audit: Audit, split: Split, unseen: Set[str], run: str) -> Audit:
+    """Add to an audit whether the run that trained the backbone saw test items.
+
+    Parameters
+    ----------
+    audit : Audit
+    split : Split
+    unseen : set of str
+        Ids of the test items of that run: all that it surely did not learn from.
+    run : str
+        Its name.
+    """
+    tests = set(split.ids[split.parts == "test"].tolist())
+    seen = sorted(tests - unseen)
+    checks = (*audit.checks, TRAINED_ON)
+    if not seen:
+        return Audit(checks, audit.leaks)
+    pairs = tuple((name, "test", name, f"learnt from by {run}") for name in seen[:MAX_PAIRS])
+    leak = Leak(TRAINED_ON, len(seen), len(seen) / len(tests), pairs)
+    return Audit(checks, (*audit.leaks, leak))
 
 
 def _each_id_once(group: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

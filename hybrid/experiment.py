@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid import __version__
+from hybrid.audit import audit_backbone
+from hybrid.backbones.quiet import quiet_start
 from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
@@ -28,10 +30,13 @@ from hybrid.pipeline import BLOCKS
 from hybrid.progress import Progress
 from hybrid.records import PARTS, Audit, Predictions, Run, Split
 from hybrid.runs import (
+    PREDICTIONS,
+    RECORD,
     check_run_folder,
     hardware,
     library_versions,
     new_run,
+    read_predictions,
     read_run,
     write_predictions,
     write_record,
@@ -123,7 +128,8 @@ def fit_head(experiment: Experiment, model: HybridClassifier, settings: dict[str
     catalogue, costs = experiment.catalogue, Costs()
     frame, labels = catalogue.frame, catalogue.labels
     learn, test = experiment.rows("train", "validation"), experiment.rows("test")
-    audit = _audit(experiment, costs)
+    backbone = _backbone(experiment, model)
+    audit = _audit(experiment, costs, trained_by=_trained_by(backbone))
     experiment.progress.say(f"cross-fitting on {len(learn)} items, {labels.shape[1]} genres")
     with costs.stage("fit"):
         groups = _groups(experiment, "train", "validation")
@@ -139,7 +145,7 @@ def fit_head(experiment: Experiment, model: HybridClassifier, settings: dict[str
         "model": type(model.estimator).__name__,
         "chosen": {**model.chosen_.parameters, "block_weights": _weights(model)},
         "thresholds": [_or_none(t) for t in model.thresholds_],
-        **_backbone(experiment, model),
+        "backbone": backbone,
     }
     with new_run(experiment.folder) as folder:
         joblib.dump(model, folder / MODEL, compress=3)
@@ -163,7 +169,8 @@ def fit_deep(experiment: Experiment, backbone: str, options: Any = None, workers
     """
     experiment.check()
     experiment.progress.say("starting Keras")
-    from hybrid.deep.baseline import DeepBaseline
+    with quiet_start():
+        from hybrid.deep.baseline import DeepBaseline
 
     model = DeepBaseline(backbone, options, experiment.seed, workers)
     catalogue, costs = experiment.catalogue, Costs()
@@ -195,9 +202,14 @@ def fit_deep(experiment: Experiment, backbone: str, options: Any = None, workers
         return _write(experiment, folder, record, asdict(model.options), predictions, audit, costs)
 
 
-def _audit(experiment: Experiment, costs: Costs) -> Audit:
+def _audit(experiment: Experiment, costs: Costs, trained_by: Path | None = None) -> Audit:
+    """Audit the split, and the run that trained the backbone, if one did."""
     with costs.stage("audit"):
         audit = audit_catalogue(experiment.catalogue, experiment.split)
+        if trained_by is not None:
+            earlier = read_predictions(trained_by / PREDICTIONS)
+            unseen = set(earlier.ids[earlier.splits == "test"].tolist())
+            audit = audit_backbone(audit, experiment.split, unseen, trained_by.name)
     for leak in audit.leaks:
         experiment.progress.say(
             f"the split leaks: {leak.kind}, {leak.count} pairs, {leak.share:.1%} of the test items"
@@ -241,7 +253,7 @@ def _write(
         truth = catalogue.labels[experiment.rows("test")]
         answers = Answers(predictions.labels[test], predictions.probabilities[test])
         evaluation = evaluate(truth, answers, catalogue.genres, seed=experiment.seed)
-    write_predictions(folder / "predictions.csv", predictions)
+    write_predictions(folder / PREDICTIONS, predictions)
     record = {
         "name": experiment.folder.name,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -298,13 +310,21 @@ def _missing(experiment: Experiment, blocks: Iterable[str]) -> dict[str, dict[st
     }
 
 
-def _backbone(experiment: Experiment, model: HybridClassifier) -> dict[str, Any]:
+def _backbone(experiment: Experiment, model: HybridClassifier) -> dict[str, Any] | None:
     """Which embeddings a head used, and where their weights are."""
     for _, block in model.fusion.blocks:
         if isinstance(block, PosterFeatures):
             store = EmbeddingCache(block.cache).find(block.fingerprint)
-            return {"backbone": _describe_store(store, experiment.folder)}
-    return {"backbone": None}
+            return _describe_store(store, experiment.folder)
+    return None
+
+
+def _trained_by(backbone: dict[str, Any] | None) -> Path | None:
+    """The run folder that the backbone's weights lie in, if a run of ours trained them."""
+    path = backbone and backbone["weights"]["path"]
+    if not path or Path(path).name != RUN_WEIGHTS or not (Path(path).parent / RECORD).is_file():
+        return None
+    return Path(path).parent
 
 
 def _describe_store(store: EmbeddingStore, folder: Path) -> dict[str, Any]:

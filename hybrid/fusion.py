@@ -101,7 +101,8 @@ class Fusion(TransformerMixin, _BaseComposition):
 
     def read(self, X: pd.DataFrame) -> BlockData:
         """Read what each block needs from disk; the frame itself where it needs nothing."""
-        return {name: b.read(X) if hasattr(b, "read") else X for name, b in self.blocks}
+        blocks = getattr(self, "fitted_", self.blocks)
+        return {name: b.read(X) if hasattr(b, "read") else X for name, b in blocks}
 
     def fit(self, X: pd.DataFrame | BlockData, y: Any = None) -> Fusion:
         """Fit each block.

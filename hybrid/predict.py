@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.backbones import get_backbone, resolve_weights
+from hybrid.backbones.quiet import quiet_start
 from hybrid.backbones.weights import stands_for
 from hybrid.cache import EmbeddingCache, fingerprint_of
 from hybrid.catalogue import POSTER, Catalogue, load_catalogue
@@ -101,7 +102,9 @@ def predict_catalogue(
 def _columns(folder: Path, record: dict[str, Any]) -> Columns:
     try:
         found = record["catalogue"]["columns"]
-        roles: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
+        roles: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in found.items()
+        }
         return Columns(**roles)
     except (KeyError, TypeError) as error:
         raise RunError(
@@ -121,7 +124,8 @@ def _used_columns(record: dict[str, Any], columns: Columns) -> tuple[str, ...]:
 def _predict_deep(
     folder: Path, frame: pd.DataFrame, workers: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    from hybrid.deep.baseline import DeepBaseline
+    with quiet_start():
+        from hybrid.deep.baseline import DeepBaseline
 
     model = DeepBaseline.load(folder, workers or 1)
     probabilities = model.predict_proba(frame[POSTER].tolist())

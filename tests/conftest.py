@@ -93,7 +93,12 @@ def hybrid_command() -> Callable[..., Any]:
 
     def run(*arguments: object, cwd: Path | None = None, **env: str) -> Any:
         return subprocess.run(
-            [sys.executable, "-c", "from hybrid.cli.main import main; main()", *map(str, arguments)],
+            [
+                sys.executable,
+                "-c",
+                "from hybrid.cli.main import main; main()",
+                *map(str, arguments),
+            ],
             cwd=cwd,
             env={**os.environ, **env},
             capture_output=True,

@@ -75,7 +75,7 @@ def imports(path: Path) -> set[str]:
 
 def place(module: str) -> str:
     """`hybrid.heads.crossfit` → `heads`."""
-    return (module.split(".") + [""])[1]
+    return [*module.split("."), ""][1]
 
 
 def test_every_module_has_a_layer() -> None:

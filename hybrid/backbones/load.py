@@ -150,6 +150,7 @@ def download_weights(spec: BackboneSpec, path: Path) -> Path:
     """
     temporary = f".tmp-{os.getpid()}-{path.name}"
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
             found = keras.utils.get_file(
                 temporary,
