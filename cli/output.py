@@ -58,7 +58,7 @@ def run_text(run: Run) -> str:
     lines = [
         f"{run.folder}: weighted F1 {f1['value']:.3f} ({f1['low']:.3f} to {f1['high']:.3f}) on "
         f"{record['split']['counts']['test']} test items",
-        "the split is clean" if audit["clean"] else "the split LEAKS: see hybrid audit",
+        "the split is clean" if audit["clean"] else f"the split LEAKS: {_leaks(audit)}",
     ]
     if "chosen" in record:
         chosen = {k: v for k, v in record["chosen"].items() if k != "block_weights"}
@@ -66,3 +66,9 @@ def run_text(run: Run) -> str:
         said = ", ".join(f"{k} {v:g}" for k, v in {**chosen, **weights}.items())
         lines.insert(1, f"chosen by cross-fitting: {said}")
     return "\n".join(lines)
+
+
+def _leaks(audit: dict[str, Any]) -> str:
+    return "; ".join(
+        f"{leak['kind']}, {leak['share']:.1%} of the test items" for leak in audit["leaks"]
+    )

@@ -1,0 +1,74 @@
+"""The documentation says what is true."""
+
+from __future__ import annotations
+
+import configparser
+import doctest
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from hybrid.cli.main import COMMANDS, hybrid
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES.append(ROOT / "cache" / "FORMAT.md")
+
+
+def commands() -> list[tuple[str, str]]:
+    """Every `hybrid …` line of a code block: page and line."""
+    found = []
+    for page in PAGES:
+        for line in page.read_text(encoding="utf-8").splitlines():
+            if re.match(r"    hybrid [a-z]", line):
+                found.append((page.name, line.strip()))
+    return found
+
+
+@pytest.mark.parametrize(("page", "line"), commands())
+def test_every_command_line_parses(page: str, line: str) -> None:
+    arguments = shlex.split(line.replace("→", ""), comments=True)[1:]
+    context = click.Context(hybrid)
+    name, command, rest = hybrid.resolve_command(context, arguments)
+    assert command is not None
+    command.make_context(name, rest, parent=context)
+
+
+def test_the_pages_show_commands() -> None:
+    assert len(commands()) > 10
+
+
+def test_table_of_commands_is_the_list_of_commands() -> None:
+    rows = re.findall(r"^\| `hybrid ([a-z-]+)[^`]*` \| (.*) \|$", PAGES[0].read_text(), re.M)
+    assert dict(rows) == COMMANDS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_each_dependency_has_its_reason() -> None:
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    requirements = config["options"]["install_requires"].split("\n")
+    names = {re.split(r"[ <>=\[]", line)[0] for line in requirements if line}
+    said = (ROOT / "docs" / "dependencies.md").read_text()
+    assert not {name for name in names if not re.search(rf"\b{name}\b", said)}
+    for extra in config["options.extras_require"]:
+        assert f"`{extra}`" in said
+
+
+@pytest.mark.filterwarnings("ignore:Liblinear failed to converge")
+def test_api_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYBRID_CACHE", raising=False)
+    failed, tried = doctest.testfile(
+        str(ROOT / "docs" / "api.md"), module_relative=False, optionflags=doctest.ELLIPSIS
+    )
+    assert tried > 15
+    assert failed == 0
