@@ -55,8 +55,9 @@ format: $(VENV)/installed-for-tests
 types: $(VENV)/installed-for-tests
 	cd $(VENV) && bin/mypy --config-file ../pyproject.toml -p hybrid
 
+# make bench CATALOGUE=films/catalogue.csv WEIGHTS=mobilenet_7_5_224_notop.weights.h5
 bench: $(VENV)/installed
-	$(BIN)/python benchmarks/fit_svm.py
+	$(BIN)/python benchmarks/films.py $(CATALOGUE) --weights $(WEIGHTS)
 
 wheel: $(VENV)/installed-for-tests
 	@rm -rf build *.egg-info

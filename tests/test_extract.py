@@ -182,7 +182,7 @@ def test_killed_job_resumes(project: Path) -> None:
 
 def test_two_sets_of_embeddings_must_be_chosen_from(project: Path) -> None:
     catalogue, cache = load_catalogue("catalogue.csv"), str(project / "cache")
-    with pytest.raises(ExtractionError, match="expected embeddings for catalogue.csv"):
+    with pytest.raises(ExtractionError, match=r"expected embeddings for catalogue.csv"):
         find_store(catalogue, cache=cache)
     for seed in (0, 1):
         extract(catalogue, project / "cache", seed=seed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +28,7 @@ def cinema(
     """A project folder with the real films, extracted."""
     folder = tmp_path_factory.mktemp("cinema")
     for name in ("catalogue.csv", "posters"):
-        os.symlink(movies / name, folder / name)
+        (folder / name).symlink_to(movies / name)
     done = hybrid_command(
         "extract", "--backbone", "mobilenet-075", "--weights", mobilenet_weights, cwd=folder
     )

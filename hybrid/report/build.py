@@ -1,0 +1,107 @@
+"""Run folders → report.html and report.csv."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from hybrid.catalogue import Catalogue, load_catalogue
+from hybrid.errors import RunError
+from hybrid.evaluation import METRICS
+from hybrid.records import ColumnOptions, Columns
+from hybrid.report.comparison import Comparison, compare
+from hybrid.report.page import render
+from hybrid.runs import find_runs, read_record, read_run
+
+
+def report_runs(
+    path: str | Path,
+    options: ColumnOptions | None,
+    names: Sequence[Path],
+    runs: Path,
+    out: Path,
+    *,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Comparison:
+    """Compare the named runs, or all in a folder.
+
+    Parameters
+    ----------
+    path : str or Path
+        The catalogue, for the true labels.
+    options : ColumnOptions, optional
+        By default the id and label columns are those that the first run recorded.
+    names : sequence of Path
+        Run folders, or their names in `runs`; empty: all.
+    runs : Path
+    out : Path
+        The page; the table goes beside it as ``.csv``.
+    draws, seed : int
+        Of the bootstrap.
+    """
+    folders = [n if (n / "run.json").exists() else runs / n for n in names] or find_runs(runs)
+    found = (read_record(folders[0]).get("catalogue") or {}).get("columns")
+    like = (
+        Columns(**{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()})
+        if found
+        else None
+    )
+    return make_report(load_catalogue(path, options, like), folders, out, draws=draws, seed=seed)
+
+
+def make_report(
+    catalogue: Catalogue, runs: Sequence[Path], out: Path, *, draws: int = 1000, seed: int = 0
+) -> Comparison:
+    """Compare runs; write the page, and the table beside it as ``.csv``.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        With the true labels.
+    runs : sequence of Path
+        Of each, only run.json and predictions.csv are read.
+    out : Path
+    draws, seed : int
+        Of the bootstrap.
+
+    Raises
+    ------
+    RunError
+        If a run cannot be read, the runs cannot be compared, or `out` cannot be written.
+    """
+    comparison = compare(catalogue, [read_run(run) for run in runs], draws=draws, seed=seed)
+    _write(out, render(comparison))
+    _write(out.with_suffix(".csv"), as_table(comparison).to_csv(index=False, lineterminator="\n"))
+    return comparison
+
+
+def as_table(comparison: Comparison) -> pd.DataFrame:
+    """One row a run: name, each metric with its interval, seconds, peak memory."""
+    rows = []
+    for run in comparison.runs:
+        row: dict[str, Any] = {"run": defuse(run.name)}
+        for name in METRICS:
+            value = run.evaluation.metrics[name]
+            row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+        rows.append({**row, "seconds": run.seconds, "peak_mib": run.peak_mib})
+    return pd.DataFrame(rows)
+
+
+def defuse(cell: str) -> str:
+    """Keep a spreadsheet from reading text as a formula."""
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise RunError(f"cannot write {path}: {error.strerror}.") from error

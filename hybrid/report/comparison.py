@@ -1,0 +1,193 @@
+"""Runs + truth → a comparison: pure computing, no files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.catalogue import Catalogue
+from hybrid.errors import RunError
+from hybrid.evaluation import Answers, Evaluation, evaluate_all, paired_difference
+from hybrid.records import Interval, Predictions, Run
+
+MAIN = "f1_weighted"
+
+
+@dataclass(frozen=True)
+class ComparedRun:
+    """One run among others.
+
+    Parameters
+    ----------
+    name : str
+    record : dict
+        Its run.json.
+    evaluation : Evaluation
+        On the test items.
+    difference : Interval or None
+        Weighted F1 minus that of the best run, on the same bootstrap draws; None for the best.
+    unanswered : int
+        Test items that it says nothing of.
+    """
+
+    name: str
+    record: dict[str, Any]
+    evaluation: Evaluation
+    difference: Interval | None
+    unanswered: int
+
+    @property
+    def seconds(self) -> float | None:
+        """Of all stages; None where the record does not say."""
+        stages = self.record.get("stages") or []
+        return sum(stage["seconds"] for stage in stages) if stages else None
+
+    @property
+    def peak_mib(self) -> float | None:
+        """The highest of its stages; None where the record does not say."""
+        stages = self.record.get("stages") or []
+        return max(stage["peak_mib"] for stage in stages) if stages else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Runs on the same test items, best weighted F1 first.
+
+    Parameters
+    ----------
+    items : int
+        Test items.
+    genres : tuple of str
+    runs : tuple of ComparedRun
+    leaks : tuple of dict
+        As the runs' audits found them, each kind once.
+    audited : bool
+        Whether every run's record holds an audit.
+    notes : tuple of str
+        What a reader must know.
+    """
+
+    items: int
+    genres: tuple[str, ...]
+    runs: tuple[ComparedRun, ...]
+    leaks: tuple[dict[str, Any], ...]
+    audited: bool
+    notes: tuple[str, ...] = field(default=())
+
+
+def compare(
+    catalogue: Catalogue, runs: Sequence[Run], *, draws: int = 1000, seed: int = 0
+) -> Comparison:
+    """Compare runs on their test items, against the labels of the catalogue.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    runs : sequence of Run
+    draws, seed : int
+        Of the bootstrap.
+
+    Raises
+    ------
+    RunError
+        If the runs were not judged on the same test items, or one is not in the catalogue.
+    """
+    ids = _test_ids(runs)
+    genres = tuple(sorted({*catalogue.genres, *(g for r in runs for g in r.predictions.genres)}))
+    truth = _truth(catalogue, ids, genres)
+    answers = [_align(run.predictions, ids, genres) for run in runs]
+    evaluations = evaluate_all(truth, answers, genres, draws=draws, seed=seed)
+    order = sorted(range(len(runs)), key=lambda i: -evaluations[i].metrics[MAIN].value)
+    best = answers[order[0]]
+    compared = tuple(
+        ComparedRun(
+            name=runs[i].name,
+            record=runs[i].record,
+            evaluation=evaluations[i],
+            difference=None
+            if i == order[0]
+            else paired_difference(truth, answers[i], best, MAIN, draws=draws, seed=seed),
+            unanswered=int(np.isnan(answers[i].scores).all(axis=1).sum()),
+        )
+        for i in order
+    )
+    leaks, audited = _leaks(runs)
+    return Comparison(len(ids), genres, compared, leaks, audited, _notes(catalogue, runs, genres))
+
+
+def _test_ids(runs: Sequence[Run]) -> NDArray[Any]:
+    """Test ids, once it is sure that all runs have the same."""
+    first = runs[0]
+    ids = first.predictions.ids[first.predictions.splits == "test"]
+    if not len(ids):
+        raise RunError(f"{first.folder}: expected predictions of test items, found none.")
+    for run in runs[1:]:
+        other = run.predictions.ids[run.predictions.splits == "test"]
+        splits = {(r.record.get("split") or {}).get("sha256") for r in (first, run)} - {None}
+        if set(other.tolist()) != set(ids.tolist()) or len(splits) > 1:
+            raise RunError(
+                f"expected runs on one split, found that {run.name} was judged on other items than "
+                f"{first.name} or on another split. Fit them again on the present split, or name only "
+                "runs of one split: hybrid report RUN RUN …"
+            )
+    return ids
+
+
+def _truth(catalogue: Catalogue, ids: NDArray[Any], genres: Sequence[str]) -> NDArray[np.uint8]:
+    position = {name: i for i, name in enumerate(catalogue.ids.tolist())}
+    absent = [name for name in ids.tolist() if name not in position]
+    if absent:
+        raise RunError(
+            f"{catalogue.path}: expected the test items of the runs, found that {len(absent)} are not "
+            f"in it ({', '.join(absent[:3])}). Name the runs' own catalogue with --catalogue."
+        )
+    return catalogue.label_matrix(genres)[[position[name] for name in ids.tolist()]]
+
+
+def _align(predictions: Predictions, ids: NDArray[Any], genres: Sequence[str]) -> Answers:
+    """A run's answers in the order of `ids` and `genres`; what it does not know is NaN and no."""
+    test = np.flatnonzero(predictions.splits == "test").tolist()
+    row = {str(predictions.ids[i]): i for i in test}
+    rows = [row[name] for name in ids.tolist()]
+    labels = np.zeros((len(ids), len(genres)), dtype=np.uint8)
+    scores = np.full(labels.shape, np.nan)
+    column = {genre: j for j, genre in enumerate(predictions.genres)}
+    for j, genre in enumerate(genres):
+        if genre in column:
+            labels[:, j] = predictions.labels[rows, column[genre]]
+            scores[:, j] = predictions.probabilities[rows, column[genre]]
+    return Answers(labels, scores)
+
+
+def _leaks(runs: Sequence[Run]) -> tuple[tuple[dict[str, Any], ...], bool]:
+    audits = [run.record.get("audit") for run in runs]
+    found: dict[str, dict[str, Any]] = {}
+    for audit in filter(None, audits):
+        for leak in audit["leaks"]:
+            found.setdefault(leak["kind"], leak)
+    return tuple(found.values()), all(audits)
+
+
+def _notes(catalogue: Catalogue, runs: Sequence[Run], genres: Sequence[str]) -> tuple[str, ...]:
+    notes = []
+    if any(run.record.get("sample") for run in runs):
+        notes.append(
+            "Synthetic data, drawn by the program: the figures say nothing about real films."
+        )
+    for run in runs:
+        weights = (run.record.get("backbone") or {}).get("weights") or {}
+        if weights.get("kind") == "random":
+            notes.append(f"{run.name} uses embeddings of random weights: they mean nothing.")
+        made = (run.record.get("catalogue") or {}).get("sha256", catalogue.sha256)
+        if made != catalogue.sha256:
+            notes.append(f"{run.name} was made from another version of the catalogue.")
+        unknown = [genre for genre in genres if genre not in run.predictions.genres]
+        if unknown:
+            notes.append(
+                f"{run.name} does not know {', '.join(unknown)}: counted as never predicted."
+            )
+    return tuple(notes)

@@ -1,0 +1,319 @@
+"""Ids, labels and a seed → train, validation and test."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from hybrid.errors import SettingError, SplitError
+from hybrid.records import PARTS
+from hybrid.splits import make_folds, make_split, read_split, write_split
+
+FEW = settings(max_examples=40, deadline=None)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> dict[str, Any]:
+    """Ids, labels, groups, shares and a seed."""
+    n = draw(st.integers(1, 40))
+    labels = draw(st.integers(0, 5))
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    shares = draw(st.sampled_from([(0.7, 0.1, 0.2), (0.5, 0.25, 0.25), (0.6, 0.0, 0.4), (0, 0, 1)]))
+    return {
+        "ids": [f"tt{i:04}é" for i in random.permutation(5 * n)[:n]],
+        "labels": (random.random((n, labels)) < draw(st.floats(0.02, 0.7))).astype(int),
+        "groups": [f"g{g}" for g in random.integers(0, draw(st.integers(1, n)), n)],
+        "shares": shares,
+        "seed": draw(st.integers(0, 2**40)),
+    }
+
+
+def random_labels(n: int, rates: NDArray[np.float64], seed: int) -> NDArray[np.int64]:
+    random = np.random.default_rng(seed)
+    return (random.random((n, len(rates))) < rates).astype(int)
+
+
+def names(n: int) -> list[str]:
+    return [f"tt{i:04}" for i in range(n)]
+
+
+@given(cases())
+@FEW
+def test_a_split_is_a_partition_that_keeps_groups_whole(case: dict[str, Any]) -> None:
+    split = make_split(**case)
+    assert split.ids.tolist() == case["ids"]
+    assert split.groups.tolist() == case["groups"]
+    assert len(split.parts) == len(case["ids"])
+    allowed = {part for part, share in zip(PARTS, case["shares"], strict=True) if share > 0}
+    assert set(split.parts.tolist()) <= allowed
+    part_of: dict[str, str] = {}
+    for group, part in zip(case["groups"], split.parts.tolist(), strict=True):
+        assert part_of.setdefault(group, part) == part
+
+
+@given(cases(), st.randoms(use_true_random=False))
+@FEW
+def test_a_split_depends_on_the_seed_and_not_on_the_order(
+    case: dict[str, Any], random: Any
+) -> None:
+    split = make_split(**case)
+    order = list(range(len(case["ids"])))
+    random.shuffle(order)
+    shuffled = {
+        **case,
+        "ids": [case["ids"][i] for i in order],
+        "labels": case["labels"][order],
+        "groups": [case["groups"][i] for i in order],
+    }
+    again = make_split(**shuffled)
+    assert again.sha256 == split.sha256
+    assert again.parts.tolist() == split.parts[order].tolist()
+
+
+@given(cases())
+@FEW
+def test_what_groups_are_called_does_not_matter(case: dict[str, Any]) -> None:
+    renamed = [hashlib.md5(g.encode()).hexdigest() for g in case["groups"]]
+    expected = make_split(**case).parts.tolist()
+    assert make_split(**{**case, "groups": renamed}).parts.tolist() == expected
+
+
+def test_another_seed_gives_another_split() -> None:
+    labels = random_labels(200, np.full(4, 0.3), 0)
+    seeds = {make_split(names(200), labels, seed=seed).sha256 for seed in range(5)}
+    assert len(seeds) == 5
+
+
+def golden_labels() -> list[list[bool]]:
+    return [[i % 2 == 0, i % 3 == 0, i in (1, 5, 12, 19)] for i in range(24)]
+
+
+@pytest.mark.parametrize(
+    ("seed", "shares", "parts"),
+    [
+        (0, (0.5, 0.25, 0.25), "rrerrreaaerearerraaerrra"),
+        (7, (0.5, 0.25, 0.25), "rrrreeareaaerrarraearerr"),
+        (0, (0.7, 0.1, 0.2), "rrrrrrerrrrrererreaarrre"),
+    ],
+)
+def test_the_same_seed_gives_the_stored_split(
+    seed: int, shares: tuple[float, ...], parts: str
+) -> None:
+    ids = [f"tt{i:02}" for i in range(24)]
+    split = make_split(ids, golden_labels(), seed=seed, shares=shares)
+    assert "".join(part[1] for part in split.parts) == parts  # tRain, vAlidation, tEst
+
+
+@pytest.mark.xfail(reason="_wanted() rounds as sum() does: otherwise in Python 3.12 than in 3.11")
+def test_the_split_does_not_depend_on_how_python_adds_floats(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def left_to_right(values: Any) -> float:  # sum() before Python 3.12
+        total = 0.0
+        for value in values:
+            total += value
+        return total
+
+    def splits() -> list[str]:
+        return [
+            make_split(names(40), random_labels(40, np.full(5, 0.3), seed), seed=seed).sha256
+            for seed in range(40)
+        ]
+
+    monkeypatch.setattr("hybrid.splits.sum", left_to_right, raising=False)
+    old = splits()
+    monkeypatch.setattr("hybrid.splits.sum", math.fsum)  # correctly rounded, as since 3.12
+    assert splits() == old
+
+
+@pytest.mark.parametrize("seed", range(0, 100, 10))
+def test_a_label_of_three_items_is_in_every_part(seed: int) -> None:
+    for case in range(seed, seed + 10):
+        random = np.random.default_rng(case)
+        n = int(random.integers(20, 120))
+        labels = random_labels(n, random.uniform(0.03, 0.5, random.integers(1, 8)), case)
+        split = make_split(names(n), labels, seed=case)
+        for column in labels.T:
+            if column.sum() >= 3:
+                assert set(split.parts[column == 1]) == set(PARTS)
+
+
+def test_every_label_has_its_share_in_every_part() -> None:
+    labels = random_labels(2000, np.geomspace(0.4, 0.01, 20), 3)
+    split = make_split(names(2000), labels)
+    for part, share in zip(PARTS, (0.7, 0.1, 0.2), strict=True):
+        there = split.parts == part
+        assert abs(there.sum() - 2000 * share) <= 5
+        off = np.abs(labels[there].sum(axis=0) - share * labels.sum(axis=0))
+        assert (off <= np.maximum(2, 0.01 * labels.sum(axis=0))).all()
+
+
+def test_labels_have_their_share_when_items_come_in_groups() -> None:
+    random = np.random.default_rng(1)
+    labels = random_labels(2000, np.geomspace(0.4, 0.02, 12), 4)
+    split = make_split(names(2000), labels, groups=random.integers(0, 700, 2000))
+    for part, share in zip(PARTS, (0.7, 0.1, 0.2), strict=True):
+        there = split.parts == part
+        assert abs(there.mean() - share) < 0.01
+        np.testing.assert_allclose(labels[there].sum(axis=0) / labels.sum(axis=0), share, atol=0.04)
+
+
+def test_empty_shares_and_single_items() -> None:
+    assert set(make_split(names(9), np.ones((9, 1)), shares=(1, 0, 0)).parts) == {"train"}
+    assert make_split(["a"], [[1]], shares=(0, 0, 1)).parts.tolist() == ["test"]
+    unlabelled = make_split(names(100), np.zeros((100, 0)))
+    assert [int((unlabelled.parts == part).sum()) for part in PARTS] == [70, 10, 20]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"ids": ["a", "b", "a"]}, "ids: expected each once"),
+        ({"labels": [1, 0, 1]}, r"labels: expected shape \(3, L\), found \(3,\)"),
+        ({"labels": [[1], [0]]}, r"labels: expected shape \(3, L\), found \(2, 1\)"),
+        ({"groups": ["a", "b"]}, r"groups: expected shape \(3,\), found \(2,\)"),
+        ({"shares": (0.5, 0.1, 0.1)}, "shares: expected numbers from 0 to 1 that add up to 1"),
+        ({"shares": (1.5, -0.5, 0)}, "shares: expected numbers from 0 to 1"),
+        ({"shares": (float("nan"), 0.5, 0.5)}, "shares: expected numbers from 0 to 1"),
+        (
+            {"ids": ["a", "a", "b"], "labels": [1], "shares": (1, 1, 1)},
+            "(?s)labels:.*ids:.*shares:",
+        ),
+        pytest.param(
+            {"shares": (0.25, 0.25, 0.25, 0.25)},
+            "shares",
+            marks=pytest.mark.xfail(reason="IndexError: four shares are not refused"),
+        ),
+        pytest.param(
+            {"shares": (0.5, 0.5)},
+            "shares",
+            marks=pytest.mark.xfail(reason="two shares are not refused: there is no test part"),
+        ),
+    ],
+)
+def test_wrong_settings_are_all_named(changed: dict[str, Any], message: str) -> None:
+    right = {"ids": ["a", "b", "c"], "labels": [[1], [0], [1]]}
+    with pytest.raises(SettingError, match=message):
+        make_split(**{**right, **changed})
+
+
+@given(cases(), st.integers(1, 6))
+@FEW
+def test_folds_are_whole_groups_in_any_order(case: dict[str, Any], n_folds: int) -> None:
+    arguments = {"groups": case["groups"], "seed": case["seed"]}
+    folds = make_folds(case["ids"], case["labels"], n_folds, **arguments)
+    assert folds.shape == (len(case["ids"]),)
+    assert set(folds.tolist()) <= set(range(n_folds))
+    for group in set(case["groups"]):
+        assert len({f for f, g in zip(folds, case["groups"], strict=True) if g == group}) == 1
+    arguments["groups"] = case["groups"][::-1]
+    turned = make_folds(case["ids"][::-1], case["labels"][::-1], n_folds, **arguments)
+    assert turned.tolist() == folds[::-1].tolist()
+
+
+def test_folds_have_equal_shares_of_items_and_labels() -> None:
+    labels = random_labels(1000, np.geomspace(0.4, 0.02, 10), 5)
+    folds = make_folds(names(1000), labels, 5)
+    assert np.bincount(folds).tolist() == [200] * 5
+    for fold in range(5):
+        off = np.abs(labels[folds == fold].sum(axis=0) - labels.sum(axis=0) / 5)
+        assert (off <= np.maximum(2, 0.03 * labels.sum(axis=0))).all()
+
+
+def test_the_stored_folds() -> None:
+    ids = [f"tt{i:02}" for i in range(24)]
+    folds = make_folds(ids, golden_labels(), 4, seed=1)
+    assert "".join(map(str, folds)) == "220111303122020310233013"
+
+
+@pytest.mark.parametrize("n_folds", [-1, pytest.param(0, marks=pytest.mark.xfail(reason="/ 0"))])
+def test_there_must_be_folds(n_folds: int) -> None:
+    with pytest.raises(SettingError, match="expected"):
+        make_folds(["a", "b"], [[1], [0]], n_folds)
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ["a,b", 'say "x"', "日本", "NA", "null", "007", "1.0"],
+        ["line\nbreak", "b"],
+        pytest.param(["a\rb", "c"], marks=pytest.mark.xfail(reason="a lone CR is not quoted")),
+    ],
+)
+def test_a_written_split_is_read_back(tmp_path: Path, ids: list[str]) -> None:
+    groups = ["g", "g", *ids[2:]]
+    split = make_split(ids, np.ones((len(ids), 1)), groups=groups)
+    write_split(split, tmp_path / "splits.csv")
+    read = read_split(tmp_path / "splits.csv")
+    assert read.ids.tolist() == ids
+    assert read.parts.tolist() == split.parts.tolist()
+    assert read.groups.tolist() == groups
+    assert read.sha256 == split.sha256
+    assert [path.name for path in tmp_path.iterdir()] == ["splits.csv"]
+
+
+def test_the_file_and_its_hash(tmp_path: Path) -> None:
+    path = tmp_path / "splits.csv"
+    path.write_text("id,split\nb,test\na,train\n")
+    split = read_split(path)
+    assert split.groups.tolist() == ["b", "a"]
+    assert split.sha256 == hashlib.sha256(b"a\0train\nb\0test\n").hexdigest()
+    write_split(split, path)
+    assert path.read_bytes() == b"id,split,group\nb,test,b\na,train,a\n"
+    path.write_text("id,split\na,train\nb,test\n")
+    assert read_split(path).sha256 == split.sha256
+    path.write_text("id,split\na,test\nb,train\n")
+    assert read_split(path).sha256 != split.sha256
+
+
+def test_an_id_may_stand_in_a_file_twice(tmp_path: Path) -> None:
+    (tmp_path / "splits.csv").write_text("id,split\na,train\na,test\n")
+    assert read_split(tmp_path / "splits.csv").ids.tolist() == ["a", "a"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "cannot read the split .*No columns"),
+        (b"\xff\xfe\x00", "cannot read the split .*decode"),
+        (b"id,split\n1,train\n2,test,x,y\n", "cannot read the split"),
+        (b"id,part\n1,train\n", "expected the columns id, split and group, found id, part"),
+        (b"id,split\n1,Train\n2,dev\n", "expected train, validation or test .* 'Train', 'dev'"),
+    ],
+)
+def test_files_that_are_no_split(tmp_path: Path, content: bytes, message: str) -> None:
+    path = tmp_path / "splits.csv"
+    path.write_bytes(content)
+    with pytest.raises(SplitError, match=message):
+        read_split(path)
+
+
+def test_a_split_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(SplitError, match=r"found no such file\. Make one with: hybrid split"):
+        read_split(tmp_path / "splits.csv")
+
+
+def test_a_split_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "splits.csv"
+    split = make_split(["a", "b"], [[1], [1]])
+    write_split(split, path)
+    old = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(SplitError, match=r"cannot write the split .*No space left on device"):
+        write_split(make_split(["c"], [[1]]), path)
+    assert path.read_bytes() == old
+    assert [p.name for p in tmp_path.iterdir()] == ["splits.csv"]
