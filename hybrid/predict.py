@@ -23,7 +23,7 @@ from hybrid.extract import bad_posters, extract_embeddings, hash_catalogue
 from hybrid.pipeline import use_cache
 from hybrid.progress import Progress
 from hybrid.records import BadRow, ColumnOptions, Columns, Predictions
-from hybrid.runs import read_record, write_predictions
+from hybrid.runs import read_record, recorded_columns, write_predictions
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,11 @@ def predict_catalogue(
     if not out.parent.is_dir():
         raise RunError(f"--out: expected a file in a folder that exists, found {out}.")
     record = read_record(folder)
-    columns = _columns(folder, record)
+    columns = recorded_columns(record)
+    if columns is None:
+        raise RunError(
+            f"{folder}: expected a run made by hybrid, found no column roles in run.json."
+        )
     catalogue = load_catalogue(path, options, like=columns)
     frame = catalogue.frame_for(columns)
     bad: tuple[BadRow, ...] = ()
@@ -97,19 +101,6 @@ def predict_catalogue(
     used = _used_columns(record, columns)
     missing = tuple(name for name in used if name not in catalogue.table.columns)
     return PredictSummary(len(catalogue), missing, bad, out, predictions)
-
-
-def _columns(folder: Path, record: dict[str, Any]) -> Columns:
-    try:
-        found = record["catalogue"]["columns"]
-        roles: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in found.items()
-        }
-        return Columns(**roles)
-    except (KeyError, TypeError) as error:
-        raise RunError(
-            f"{folder}: expected a run made by hybrid, found no column roles."
-        ) from error
 
 
 def _used_columns(record: dict[str, Any], columns: Columns) -> tuple[str, ...]:

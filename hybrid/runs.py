@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from hybrid.errors import RunError, SettingError
-from hybrid.records import Predictions, Run
+from hybrid.records import Columns, Predictions, Run
 
 FORMAT = 1
 RECORD = "run.json"
@@ -154,6 +154,15 @@ def read_record(folder: Path) -> dict[str, Any]:
     if form > FORMAT:
         raise RunError(f"{path}: expected format {FORMAT} or older, found {form}. Update hybrid.")
     return record
+
+
+def recorded_columns(record: dict[str, Any]) -> Columns | None:
+    """The column roles of the catalogue that a run was made from; None if the record has none."""
+    found = (record.get("catalogue") or {}).get("columns")
+    if not found:
+        return None
+    roles: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
+    return Columns(**roles)
 
 
 def read_run(folder: str | Path) -> Run:

@@ -39,7 +39,11 @@ class WeightedCrossEntropy(keras.losses.Loss):
         One a genre, as `genre_weights` gives them.
     """
 
-    def __init__(self, weights: Sequence[float] | NDArray[np.float32], name: str = "weighted_cross_entropy") -> None:
+    def __init__(
+        self,
+        weights: Sequence[float] | NDArray[np.float32],
+        name: str = "weighted_cross_entropy",
+    ) -> None:
         super().__init__(name=name)
         self.weights = [float(w) for w in weights]
 

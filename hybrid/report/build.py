@@ -12,10 +12,10 @@ import pandas as pd
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import RunError
 from hybrid.evaluation import METRICS
-from hybrid.records import ColumnOptions, Columns
+from hybrid.records import ColumnOptions
 from hybrid.report.comparison import Comparison, compare
 from hybrid.report.page import render
-from hybrid.runs import find_runs, read_record, read_run
+from hybrid.runs import find_runs, read_record, read_run, recorded_columns
 
 
 def report_runs(
@@ -45,12 +45,7 @@ def report_runs(
         Of the bootstrap.
     """
     folders = [n if (n / "run.json").exists() else runs / n for n in names] or find_runs(runs)
-    found = (read_record(folders[0]).get("catalogue") or {}).get("columns")
-    like = (
-        Columns(**{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()})
-        if found
-        else None
-    )
+    like = recorded_columns(read_record(folders[0]))
     return make_report(load_catalogue(path, options, like), folders, out, draws=draws, seed=seed)
 
 

@@ -12,7 +12,8 @@ from hybrid.report.comparison import ComparedRun, Comparison
 from hybrid.report.words import DASH, METRIC_NAMES, number, verdict, winner
 
 # Okabe and Ito's palette, told apart by the colour-blind; each run also carries its number.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#000000")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#B5A900")
+WHITE_ON = frozenset({"#0072B2"})  # the others carry black figures: contrast AA
 LOWER_IS_BETTER = frozenset({"hamming_loss"})
 SHOWN_PAIRS = 20
 
@@ -37,6 +38,7 @@ def render(comparison: Comparison) -> str:
         lstrip_blocks=True,
     )
     environment.filters["number"] = number
+    colours = [COLOURS[i % len(COLOURS)] for i in range(len(comparison.runs))]
     return environment.get_template("report.html.j2").render(
         comparison=comparison,
         verdict=verdict(comparison),
@@ -44,7 +46,8 @@ def render(comparison: Comparison) -> str:
         metric_names=METRIC_NAMES,
         best=_best(comparison),
         chart=_chart(comparison),
-        colours=[COLOURS[i % len(COLOURS)] for i in range(len(comparison.runs))],
+        colours=colours,
+        inks=["#fff" if colour in WHITE_ON else "#000" for colour in colours],
         details=[_details(run) for run in comparison.runs],
         slowest=max((run.seconds or 0.0 for run in comparison.runs), default=0.0) or 1.0,
         shown_pairs=SHOWN_PAIRS,

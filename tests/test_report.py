@@ -1,0 +1,216 @@
+"""The report: right figures, nothing that runs, nothing silent."""
+
+from __future__ import annotations
+
+import html.parser
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import average_precision_score, f1_score, hamming_loss
+
+from hybrid.catalogue import Catalogue, load_catalogue
+from hybrid.errors import RunError
+from hybrid.records import Predictions
+from hybrid.report import as_text, make_report, report_runs
+from hybrid.report.build import defuse
+from hybrid.runs import new_run, write_predictions, write_record
+
+N = 60
+GENRES = ("Drama", "Horror", "<script>alert(1)</script>")
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Catalogue:
+    random = np.random.default_rng(0)
+    labels = random.random((N, 3)) < [0.6, 0.3, 0.3]
+    labels[~labels.any(axis=1), 0] = True
+    cells = ["|".join(np.array(GENRES)[row]) for row in labels]
+    ids = [f"i{k}" for k in range(N)]
+    path = tmp_path / "catalogue.csv"
+    pd.DataFrame({"id": ids, "title": "t", "genres": cells}).to_csv(path, index=False)
+    return load_catalogue(path)
+
+
+def write_run(
+    catalogue: Catalogue,
+    name: str,
+    *,
+    noise: float,
+    record: dict[str, Any] | None = None,
+    genres: tuple[str, ...] = GENRES,
+    test: int = 40,
+) -> tuple[Path, Predictions]:
+    """A run whose scores are the truth and some noise; the first `test` items are test."""
+    random = np.random.default_rng(7)
+    truth = catalogue.label_matrix(genres)
+    scores = np.clip(truth * 0.6 + 0.2 + noise * random.normal(size=truth.shape), 0, 1).round(6)
+    splits = np.array(["test"] * test + ["train"] * (N - test))
+    labels = (scores >= 0.5).astype(np.uint8)
+    predictions = Predictions(catalogue.ids, splits, genres, labels, scores)
+    folder = catalogue.path.parent / "runs" / name
+    with new_run(folder) as temporary:
+        write_record(temporary, record or {})
+        write_predictions(temporary / "predictions.csv", predictions)
+    return folder, predictions
+
+
+AUDIT = {"clean": True, "checks": ["same id"], "leaks": []}
+
+
+def test_figures_are_scikit_learns(catalogue: Catalogue, tmp_path: Path) -> None:
+    folder, predictions = write_run(catalogue, "one", noise=0.4)
+    comparison = make_report(catalogue, [folder], tmp_path / "r.html", draws=50)
+    test = predictions.splits == "test"
+    truth = catalogue.label_matrix(GENRES)[test]
+    labels, scores = predictions.labels[test], predictions.probabilities[test]
+    found = {k: v.value for k, v in comparison.runs[0].evaluation.metrics.items()}
+    for average in ("micro", "macro", "weighted", "samples"):
+        expected = f1_score(truth, labels, average=average, zero_division=0)
+        assert found[f"f1_{average}"] == pytest.approx(expected)
+    assert found["map_macro"] == pytest.approx(average_precision_score(truth, scores))
+    assert found["hamming_loss"] == pytest.approx(hamming_loss(truth, labels))
+    table = pd.read_csv(tmp_path / "r.csv")
+    assert table["f1_micro"][0] == pytest.approx(found["f1_micro"])
+    assert (table["f1_micro_low"] <= table["f1_micro"]).all()
+    assert f"{found['f1_micro']:.3f}" in (tmp_path / "r.html").read_text()
+
+
+class Elements(html.parser.HTMLParser):
+    """Collects the names of elements and attributes, and what would be loaded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.attributes: set[str] = set()
+        self.loads: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        self.loads += [str(value) for name, value in attrs if name in ("src", "href")]
+
+
+def test_whatever_a_catalogue_or_run_says_is_inert(catalogue: Catalogue, tmp_path: Path) -> None:
+    bad = '"><img src=x onerror=alert(1)></style><script>alert(2)</script>'
+    record = {
+        "command": bad,
+        "model": bad,
+        "blocks": [bad],
+        "settings": {bad: bad},
+        "stages": [{"name": bad, "seconds": 1.0, "peak_mib": 5.0}],
+        "audit": {
+            "checks": [bad],
+            "leaks": [{"kind": bad, "count": 1, "share": 1.0, "pairs": [[bad] * 4]}],
+        },
+    }
+    folder, _ = write_run(catalogue, "a'b\"<b>c", noise=0.1, record=record)
+    make_report(catalogue, [folder], tmp_path / "r.html", draws=10)
+    page = (tmp_path / "r.html").read_text()
+    elements = Elements()
+    elements.feed(page)
+    assert not elements.names & {"script", "img", "b", "iframe", "object", "link"}
+    assert not {name for name in elements.attributes if name.startswith("on")}
+    assert elements.loads == []
+    assert page.count("</style>") == 1
+    assert "default-src 'none'" in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_the_best_is_named_with_its_lead(catalogue: Catalogue, tmp_path: Path) -> None:
+    good, _ = write_run(catalogue, "good", noise=0.0, record={"audit": AUDIT})
+    poor, _ = write_run(catalogue, "poor", noise=1.0, record={"audit": AUDIT})
+    comparison = make_report(catalogue, [poor, good], tmp_path / "r.html", draws=200)
+    assert [run.name for run in comparison.runs] == ["good", "poor"]
+    text = as_text(comparison)
+    assert text.startswith("The split is clean; 40 test items, 3 genres")
+    assert re.search(r"good is best with weighted F1 1\.000 .*It leads poor by 0\.\d+", text)
+    assert comparison.runs[1].difference is not None
+    assert comparison.runs[1].difference.high < 0
+
+
+def test_equal_runs_cannot_be_told_apart(catalogue: Catalogue, tmp_path: Path) -> None:
+    folders = [write_run(catalogue, name, noise=0.4)[0] for name in ("a", "b")]
+    comparison = make_report(catalogue, folders, tmp_path / "r.html", draws=50)
+    assert "It cannot be told apart from b: the lead is 0.000 (0.000 to 0.000)" in re.sub(
+        "-0.000", "0.000", as_text(comparison)
+    )
+
+
+def test_a_leak_is_said_first(catalogue: Catalogue, tmp_path: Path) -> None:
+    leak = {"kind": "same id", "count": 3, "share": 0.075, "pairs": [["a", "train", "b", "test"]]}
+    record = {"audit": {"clean": False, "checks": ["same id"], "leaks": [leak]}}
+    folder, _ = write_run(catalogue, "one", noise=0.1, record=record)
+    comparison = make_report(catalogue, [folder], tmp_path / "r.html", draws=10)
+    assert as_text(comparison).startswith("The split leaks – same id: 3, 7.5% of the test items")
+    page = (tmp_path / "r.html").read_text()
+    assert page.index("The split leaks") < page.index("<table>")
+    assert "a (train) – b (test)" in page
+
+
+def test_a_run_made_elsewhere_needs_next_to_nothing(catalogue: Catalogue, tmp_path: Path) -> None:
+    folder, _ = write_run(catalogue, "elsewhere", noise=0.1)
+    comparison = make_report(catalogue, [folder], tmp_path / "r.html", draws=10)
+    assert as_text(comparison).startswith("Not every run was audited")
+    assert comparison.runs[0].seconds is None
+
+
+def test_what_a_reader_must_know_is_on_the_page(catalogue: Catalogue, tmp_path: Path) -> None:
+    record = {
+        "sample": True,
+        "backbone": {"name": "vgg16", "weights": {"kind": "random"}},
+        "catalogue": {"sha256": "other"},
+    }
+    folder, _ = write_run(catalogue, "one", noise=0.1, record=record, genres=("Drama", "Horror"))
+    comparison = make_report(catalogue, [folder], tmp_path / "r.html", draws=10)
+    said = " ".join(comparison.notes)
+    for words in (
+        "Synthetic",
+        "random weights",
+        "another version of the catalogue",
+        "does not know",
+    ):
+        assert words in said
+        assert words in (tmp_path / "r.html").read_text()
+    unknown = comparison.runs[0].evaluation.genres[comparison.genres.index(GENRES[2])]
+    assert unknown.f1.value == 0
+
+
+@pytest.mark.parametrize(
+    "other", [{"test": 39}, {"record": {"split": {"sha256": "b"}}}], ids=["items", "split"]
+)
+def test_runs_on_other_items_are_not_compared(
+    other: dict[str, Any], catalogue: Catalogue, tmp_path: Path
+) -> None:
+    first, _ = write_run(catalogue, "a", noise=0.1, record={"split": {"sha256": "a"}})
+    second, _ = write_run(catalogue, "b", noise=0.1, **other)
+    with pytest.raises(RunError, match="b was judged on other items than a or on another split"):
+        make_report(catalogue, [first, second], tmp_path / "r.html")
+    assert not (tmp_path / "r.html").exists()
+
+
+def test_items_that_the_catalogue_lacks(catalogue: Catalogue, tmp_path: Path) -> None:
+    folder, _ = write_run(catalogue, "a", noise=0.1)
+    (tmp_path / "small.csv").write_text("id,genres\ni0,Drama\ni1,Horror\n")
+    with pytest.raises(RunError, match="38 are not in it"):
+        make_report(load_catalogue(tmp_path / "small.csv"), [folder], tmp_path / "r.html")
+
+
+def test_runs_are_found_by_name_or_all(catalogue: Catalogue, tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        write_run(catalogue, name, noise=0.3)
+    every = report_runs(catalogue.path, None, [], tmp_path / "runs", tmp_path / "r.html", draws=5)
+    assert {run.name for run in every.runs} == {"a", "b", "c"}
+    some = [Path("a"), tmp_path / "runs" / "c"]
+    two = report_runs(catalogue.path, None, some, tmp_path / "runs", tmp_path / "r.html", draws=5)
+    assert {run.name for run in two.runs} == {"a", "c"}
+
+
+@pytest.mark.parametrize(
+    ("cell", "safe"), [("=1+1", "'=1+1"), ("@x", "'@x"), ("-a", "'-a"), ("svm", "svm")]
+)
+def test_formulas_are_defused(cell: str, safe: str) -> None:
+    assert defuse(cell) == safe
