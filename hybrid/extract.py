@@ -172,7 +172,7 @@ def find_store(
     Raises
     ------
     ExtractionError
-        If there is none.
+        If there is none, or it lacks some of the posters.
     SettingError
         If there are several; the message lists them.
     """
@@ -185,8 +185,11 @@ def find_store(
     elif spec:
         stores = [store for store in stores if store.stands_for["architecture"] == spec.name]
     keys = {key for key in hash_catalogue(catalogue, workers) if isinstance(key, bytes)}
-    whole = [s for s in stores if keys and all(k in s or k in s.failures for k in keys)]
-    stores = whole or [store for store in stores if any(key in store for key in keys)]
+    lacks = {
+        store: sum(k not in store and k not in store.failures for k in keys) for store in stores
+    }
+    whole = [store for store in stores if keys and not lacks[store]]
+    stores = whole or [store for store in stores if lacks[store] < len(keys)]
     if not stores:
         named = f" of backbone {backbone}" if backbone else ""
         raise ExtractionError(
@@ -198,6 +201,12 @@ def find_store(
         raise SettingError(
             f"expected one set of embeddings for {catalogue.path}, found {len(stores)}:\n{listed}\n"
             "Choose with --backbone, and with --weights where one backbone is listed twice."
+        )
+    if lacks[stores[0]]:
+        raise ExtractionError(
+            f"{lacks[stores[0]]} of {len(keys)} different posters have no embedding in {cache} "
+            f"({describe_store(stores[0])}). Go on with: hybrid extract, with the same --backbone and "
+            "--weights."
         )
     return stores[0]
 

@@ -120,7 +120,7 @@ class Audit:
 
 @dataclass(frozen=True)
 class Stage:
-    """What one stage of a run cost: seconds, and the process's peak memory by its end in MiB."""
+    """What one stage of a run cost: seconds, and the process's peak memory in MiB."""
 
     name: str
     seconds: float

@@ -205,7 +205,7 @@ def test_unextracted_posters_are_not_taken_for_missing(project: Path, hybrid_com
         file.write(b"changed")
     done = hybrid_command("fit-svm", "--blocks", "poster")
     assert done.returncode == 1
-    assert "1 of 90 posters have no embedding" in done.stderr
+    assert "1 of 90 different posters have no embedding" in done.stderr
 
 
 def test_interrupt_is_exit_130(project: Path) -> None:
