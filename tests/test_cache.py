@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -404,7 +405,7 @@ def test_a_disk_that_refuses_leaves_no_trace_and_what_was_there(
 
 def test_a_cache_that_cannot_be_made(tmp_path: Path) -> None:
     with (
-        pytest.raises(CacheError, match="cannot write the cache .*No space left"),
+        pytest.raises(CacheError, match=r"cannot write the cache .*No space left"),
         failing(os, "fsync", errno.ENOSPC),
     ):
         EmbeddingCache(tmp_path / "cache").make(STANDS_FOR)
@@ -417,7 +418,7 @@ def test_a_part_is_synced_before_it_has_its_name_and_its_folder_after(
     sync, replace = os.fsync, Path.replace
 
     def note_sync(descriptor: int) -> None:
-        done.append(("sync", Path(f"/proc/self/fd/{descriptor}").is_dir()))
+        done.append(("sync", stat.S_ISDIR(os.fstat(descriptor).st_mode)))
         sync(descriptor)
 
     def note_replace(path: Path, target: Path) -> Path:
@@ -465,3 +466,36 @@ def test_no_acknowledged_row_is_lost_when_the_process_is_killed(tmp_path: Path) 
             read = store.read([key(f"{life}-{part}-{i}") for i in range(500)])
             expected = np.arange(500 * 64, dtype=np.float32).reshape(500, 64) + part
             np.testing.assert_array_equal(read, expected)
+
+
+KILLED_AT = """
+import os
+import signal
+import sys
+from pathlib import Path
+import numpy as np
+from hybrid.cache import EmbeddingCache
+
+die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+store = EmbeddingCache(sys.argv[1]).make({"dimension": 3})
+store.append([b"a" * 32], np.ones((1, 3), np.float32))
+replace = Path.replace
+if sys.argv[2] == "before the sync":
+    os.fsync = die
+elif sys.argv[2] == "before the rename":
+    Path.replace = die
+else:
+    Path.replace = lambda *names: (replace(*names), die())
+store.append([b"b" * 32], np.full((1, 3), 2, np.float32))
+"""
+
+
+@pytest.mark.parametrize("moment", ["before the sync", "before the rename", "after the rename"])
+def test_a_process_killed_at_any_step_leaves_whole_parts(tmp_path: Path, moment: str) -> None:
+    arguments = [sys.executable, "-c", KILLED_AT, str(tmp_path), moment]
+    assert subprocess.run(arguments, check=False).returncode == -9
+    (store,) = EmbeddingCache(tmp_path).stores()
+    read = store.read([b"a" * 32, b"b" * 32])  # a warning of damage would be an error
+    assert read[0].tolist() == [1, 1, 1]
+    second = [2, 2, 2] if moment == "after the rename" else [np.nan] * 3
+    np.testing.assert_array_equal(read[1], second)
