@@ -16,7 +16,9 @@ def write_atomically(path: Path, data: bytes) -> None:
     Raises
     ------
     OSError
-        If the disk is full or read-only; the temporary file is gone then, and `path` is untouched.
+        If the disk is full or read-only; the temporary file is gone then. `path` is untouched, unless
+        the folder itself could not be synced: then the whole file is there, but may not outlive a
+        power cut.
     """
     name = f"{TEMPORARY}{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
     temporary = path.with_name(name)

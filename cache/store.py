@@ -55,7 +55,7 @@ class EmbeddingCache:
             raise CacheError(
                 f'{marker}: expected {{"format": {FORMAT}}}, found: {error}.'
             ) from error
-        if not isinstance(found, int) or found > FORMAT:
+        if type(found) is not int or not 1 <= found <= FORMAT:
             raise CacheError(
                 f"{self.folder}: expected a cache of format {FORMAT} or older, found {found!r}. "
                 "Update hybrid, or name another folder with --cache."
@@ -94,6 +94,8 @@ class EmbeddingCache:
         recorded : mapping, optional
             Library versions and the like, written once, not part of the fingerprint.
         """
+        if "dimension" not in stands_for:
+            raise CacheError("expected 'dimension' in what a store stands for, found none.")
         folder = self.folder / fingerprint_of(stands_for)
         try:
             if not (folder / "config.json").exists():
@@ -148,7 +150,11 @@ class EmbeddingStore:
         """Images that cannot be embedded: key → reason."""
         reasons: dict[bytes, str] = {}
         for path in sorted((self.folder / "failed").glob("failed-*.jsonl")):
-            for line in path.read_text(encoding="utf-8").splitlines():
+            data = path.read_bytes()
+            if not _is_named_for(path, data):
+                self._quarantine(path, "its hash is wrong")
+                continue
+            for line in data.decode().splitlines():
                 entry = json.loads(line)
                 reasons[bytes.fromhex(entry["key"])] = entry["reason"]
         return reasons
@@ -209,6 +215,8 @@ class EmbeddingStore:
         """
         if not len(keys):
             return
+        with np.errstate(over="ignore"):  # told of below, as any other value that is not finite
+            embeddings = np.ascontiguousarray(embeddings, dtype=np.float32)
         if embeddings.shape != (len(keys), self.dimension) or {len(k) for k in keys} != {KEY_BYTES}:
             raise CacheError(
                 f"expected {len(keys)} keys of {KEY_BYTES} bytes and embeddings of shape "
@@ -251,39 +259,50 @@ class EmbeddingStore:
 
     def _pack(self, keys: Iterable[bytes], embeddings: NDArray[np.float32]) -> bytes:
         """The bytes of a part, made in memory so that they can be hashed before they are written."""
-        matrix = np.ascontiguousarray(embeddings, dtype=np.float32)
         with h5py.File("part", "w", driver="core", backing_store=False) as file:
             file.attrs["format"] = FORMAT
             file.attrs["fingerprint"] = self.fingerprint
             flat = np.frombuffer(b"".join(keys), dtype=np.uint8)
             file.create_dataset("keys", data=flat.reshape(-1, KEY_BYTES))
-            file.create_dataset("embeddings", data=matrix, fletcher32=True)
+            file.create_dataset("embeddings", data=embeddings, fletcher32=True)
             file.flush()
             return bytes(file.id.get_file_image())
 
     def _read_keys(self, path: Path) -> list[bytes]:
-        """Keys of a part, once its bytes are proved to be those that were written."""
+        """Keys of a part, once it is proved to be what was written, and written for this store."""
         data = path.read_bytes()
-        if path.name != f"part-{hashlib.sha256(data).hexdigest()}.h5":
-            self._quarantine(path)
+        if not _is_named_for(path, data):
+            self._quarantine(path, "its hash is wrong")
             return []
         with h5py.File(io.BytesIO(data), "r") as file:
-            return [row.tobytes() for row in file["keys"][:]]
+            keys, embeddings = file["keys"], file["embeddings"]
+            if (
+                file.attrs["fingerprint"] == self.fingerprint
+                and keys.shape == (len(keys), KEY_BYTES)
+                and embeddings.shape == (len(keys), self.dimension)
+            ):
+                return [row.tobytes() for row in keys[:]]
+        self._quarantine(path, "it belongs to another store")
+        return []
 
-    def _quarantine(self, path: Path) -> None:
+    def _quarantine(self, path: Path, problem: str) -> None:
         folder = self.folder / "quarantine"
         try:
             folder.mkdir(exist_ok=True)
             path.replace(folder / path.name)
         except OSError as error:
             raise CacheError(
-                f"{path} is damaged (its hash is wrong) and cannot be moved away: {error.strerror}."
+                f"{path} is damaged ({problem}) and cannot be moved away: {error.strerror}."
             ) from error
         warnings.warn(
-            f"{path.name} in the cache was damaged and is now in {folder}; its embeddings are missing "
-            "until hybrid extract computes them again.",
+            f"{path.name} in the cache was damaged ({problem}) and is now in quarantine: {folder}. What it "
+            "held is missing until hybrid extract computes it again.",
             stacklevel=2,
         )
+
+
+def _is_named_for(path: Path, data: bytes) -> bool:
+    return path.stem.partition("-")[2] == hashlib.sha256(data).hexdigest()
 
 
 def _canonical(value: Mapping[str, Any]) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections import Counter
+from collections.abc import Collection, Iterable, Set
 from itertools import combinations
 from typing import Any
 
@@ -35,10 +36,10 @@ def audit_split(split: Split, keys: dict[str, bytes]) -> Audit:
         by_id.setdefault(name, []).append((name, part))
         if name in keys:
             by_image.setdefault(keys[name], []).append((name, part))
-    tests = max(sum(part == "test" for _, part in items), 1)
+    tests = Counter(name for name, part in items if part == "test")
     leaks = (
-        _leak(SAME_ID, list(by_id.values()), tests),
-        _leak(SAME_IMAGE, [_each_id_once(group) for group in by_image.values()], tests),
+        _leak(SAME_ID, by_id.values(), tests),
+        _leak(SAME_IMAGE, [dict.fromkeys(group) for group in by_image.values()], tests),
     )
     return Audit((SAME_ID, SAME_IMAGE), tuple(leak for leak in leaks if leak))
 
@@ -65,21 +66,22 @@ def audit_backbone(audit: Audit, split: Split, unseen: Set[str], run: str) -> Au
     return Audit(checks, (*audit.leaks, leak))
 
 
-def _each_id_once(group: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """One row an id: an id that is in two parts is a leak of its own kind."""
-    return list({name: (name, part) for name, part in group}.values())
-
-
-def _leak(kind: str, groups: Sequence[Sequence[tuple[str, str]]], tests: int) -> Leak | None:
+def _leak(
+    kind: str, groups: Iterable[Collection[tuple[str, str]]], tests: Counter[str]
+) -> Leak | None:
+    """What stands in two parts; `groups` holds (id, part) of what is the same."""
     pairs: list[tuple[str, str, str, str]] = []
-    count = leaked = 0
+    count = 0
+    leaked: set[str] = set()
     for group in groups:
-        if len({part for _, part in group}) < 2:
-            continue
-        leaked += sum(part == "test" for _, part in group)
         for (a, part_a), (b, part_b) in combinations(group, 2):
-            if part_a != part_b:
-                count += 1
-                if len(pairs) < MAX_PAIRS:
-                    pairs.append((a, part_a, b, part_b))
-    return Leak(kind, count, leaked / tests, tuple(pairs)) if count else None
+            if part_a == part_b or (a == b) != (kind == SAME_ID):
+                continue
+            count += 1
+            leaked |= {name for name, part in ((a, part_a), (b, part_b)) if part == "test"}
+            if len(pairs) < MAX_PAIRS:
+                pairs.append((a, part_a, b, part_b))
+    if not count:
+        return None
+    share = sum(tests[name] for name in leaked) / max(tests.total(), 1)
+    return Leak(kind, count, share, tuple(pairs))

@@ -190,6 +190,8 @@ def load_catalogue(
     path, options = Path(path), options or ColumnOptions()
     data = read_bytes(path)
     table, rows, bad = parse_table(path, data, options)
+    if not len(table.columns):
+        raise CatalogueError(f"{path}: expected at least one item, found none.")
     if like:
         options = _options_like(like, options, table)
     columns = find_columns(table, options, path)
@@ -210,8 +212,10 @@ def _options_like(like: Columns, options: ColumnOptions, table: pd.DataFrame) ->
 
 
 def split_cell(cell: str, separator: str) -> list[str]:
-    """Split a cell at `separator`: stripped entries, empty ones left out, each once."""
-    return list(dict.fromkeys(part for raw in cell.split(separator) if (part := raw.strip())))
+    """Split a cell at `separator`: entries with single spaces, empty ones left out, each once."""
+    return list(
+        dict.fromkeys(part for raw in cell.split(separator) if (part := " ".join(raw.split())))
+    )
 
 
 def poster_problem(cell: str) -> str:
@@ -222,7 +226,7 @@ def poster_problem(cell: str) -> str:
         return "the path holds a NUL character"
     if "://" in cell:
         return "is a URL; a path relative to the catalogue's folder is expected"
-    if PurePosixPath(cell).is_absolute() or PureWindowsPath(cell).drive:
+    if PurePosixPath(cell).is_absolute() or PureWindowsPath(cell).anchor:
         return "the path is absolute; it must be relative to the catalogue's folder"
     if ".." in PurePosixPath(cell).parts or ".." in PureWindowsPath(cell).parts:
         return "the path leaves the catalogue's folder"
@@ -254,7 +258,8 @@ def find_columns(table: pd.DataFrame, options: ColumnOptions, path: Path) -> Col
     names = [str(name) for name in table.columns]
     _check_named(names, options, path)
     identifier = options.id or _find_id(names, path)
-    label = options.label or ("genres" if "genres" in names else None)
+    kept = [name for name in names if name not in options.drop]
+    label = options.label or ("genres" if "genres" in kept else None)
     by_hand = options.text + options.numeric + options.categorical + options.list + options.drop
     taken = {identifier, label, POSTER, *by_hand}
     text = options.text or tuple(
@@ -272,7 +277,7 @@ def find_columns(table: pd.DataFrame, options: ColumnOptions, path: Path) -> Col
             categorical.append(name)
     return Columns(
         id=identifier,
-        poster=POSTER if POSTER in names else None,
+        poster=POSTER if POSTER in kept else None,
         label=label,
         label_separator=options.label_separator,
         text=text,
@@ -296,7 +301,10 @@ def _find_id(names: list[str], path: Path) -> str:
 
 def _check_named(names: list[str], options: ColumnOptions, path: Path) -> None:
     """Report every column that was named by hand and is not there, or is named twice."""
-    named = [("--id-column", options.id), ("--label-column", options.label)]
+    named: list[tuple[str, str | None]] = [
+        ("--id-column", options.id),
+        ("--label-column", options.label),
+    ]
     for role in ("text", "numeric", "categorical", "list", "drop"):
         named += [(f"--{role}", name) for name in getattr(options, role)]
     problems, seen = [], dict[str, str]()
@@ -305,6 +313,10 @@ def _check_named(names: list[str], options: ColumnOptions, path: Path) -> None:
             continue
         if name not in names:
             problems.append(f"{option}: {unknown_name('column', name, names)}")
+        elif name == POSTER and option != "--drop":
+            problems.append(
+                f"{option}: column 'poster' names the image files and can be nothing else."
+            )
         elif name in seen:
             problems.append(f"column {name!r} is named by both {seen[name]} and {option}.")
         seen[name] = option
@@ -324,8 +336,9 @@ def _drop_bad_rows(
     first: dict[str, int] = {}
     keep, bad = [], []
     for i, (row, name, poster) in enumerate(zip(rows.tolist(), ids, posters, strict=True)):
-        if not name:
-            bad.append(BadRow(row, name, poster, "no id; the row is left out"))
+        if not name or not name.isprintable():
+            reason = "the id holds a control character" if name else "no id"
+            bad.append(BadRow(row, name, poster, f"{reason}; the row is left out"))
             continue
         if name in first:
             reason = f"the id is already used in row {first[name]}; the row is left out"

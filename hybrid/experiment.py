@@ -20,7 +20,7 @@ from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.cost import Costs
-from hybrid.errors import SplitError
+from hybrid.errors import CatalogueError, SplitError
 from hybrid.evaluation import Answers, evaluate
 from hybrid.extract import hash_catalogue
 from hybrid.features import PosterFeatures
@@ -32,6 +32,7 @@ from hybrid.records import PARTS, Audit, Predictions, Run, Split
 from hybrid.runs import (
     PREDICTIONS,
     RECORD,
+    SEPARATOR,
     check_run_folder,
     hardware,
     library_versions,
@@ -90,6 +91,12 @@ class Experiment:
         """
         check_run_folder(self.folder)
         self.catalogue.require_labels()
+        parted = [genre for genre in self.catalogue.genres if SEPARATOR in genre]
+        if parted:
+            raise CatalogueError(
+                f"{self.catalogue.path}: expected labels without {SEPARATOR!r}, which parts the predicted "
+                f"ones in predictions.csv, found {parted[0]!r}."
+            )
         known, split = set(self.catalogue.ids.tolist()), set(self.split.ids.tolist())
         strange = sorted(split - known)
         new = sorted(set(self.catalogue.ids[self.catalogue.labelled].tolist()) - split)

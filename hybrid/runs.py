@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import platform
 import shutil
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from hybrid.errors import RunError, SettingError
-from hybrid.records import Columns, Predictions, Run
+from hybrid.records import PARTS, Columns, Predictions, Run
 
 FORMAT = 1
 RECORD = "run.json"
@@ -39,22 +41,25 @@ def new_run(folder: Path) -> Iterator[Path]:
         If the name is not a plain folder name.
     """
     check_run_folder(folder)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    mark = uuid.uuid4().hex
+    temporary, old = (folder.with_name(f".{folder.name}.{mark}.{end}") for end in ("tmp", "old"))
     try:
         temporary.mkdir(parents=True)
     except OSError as error:
-        raise RunError(f"cannot write the run {folder}: {error.strerror}.") from error
+        raise RunError(f"cannot write the run {folder}: {error.strerror or error}.") from error
     try:
         yield temporary
-        if folder.exists():
-            old = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-            folder.rename(old)
+        try:
+            if folder.exists():
+                folder.rename(old)
             temporary.rename(folder)
-            shutil.rmtree(old)
-        else:
-            temporary.rename(folder)
+        except OSError as error:
+            if old.exists():
+                old.rename(folder)
+            raise RunError(f"cannot write the run {folder}: {error.strerror or error}.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def check_run_folder(folder: Path) -> None:
@@ -91,7 +96,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise RunError(f"cannot write {path}: {error.strerror}.") from error
+        raise RunError(f"cannot write {path}: {error.strerror or error}.") from error
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -106,6 +111,11 @@ def read_predictions(path: Path) -> Predictions:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise RunError(f"cannot read {path}: {error}.") from error
+    with path.open(encoding="utf-8", newline="") as file:
+        header = next(csv.reader(file), [])
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise RunError(f"{path}: expected each column once, found twice: {', '.join(twice)}.")
     genres = tuple(c.removeprefix(PROBABILITY) for c in table.columns if c.startswith(PROBABILITY))
     if not {"id", "split", "genres"} <= set(table.columns) or not genres:
         raise RunError(
@@ -128,6 +138,14 @@ def read_predictions(path: Path) -> Predictions:
         raise RunError(
             f"{path}: expected numbers in the columns p:GENRE, found: {error}."
         ) from error
+    if not ((probabilities >= 0) & (probabilities <= 1) | np.isnan(probabilities)).all():
+        raise RunError(f"{path}: expected probabilities from 0 to 1 in the columns p:GENRE.")
+    strange = sorted(set(table["split"]) - {*PARTS, ""})
+    if strange:
+        raise RunError(
+            f"{path}: expected train, validation, test or nothing in column split, found "
+            f"{', '.join(map(repr, strange[:5]))}."
+        )
     ids, splits = (table[c].to_numpy(dtype=object).astype(str) for c in ("id", "split"))
     return Predictions(ids, splits, genres, labels, probabilities)
 
@@ -151,8 +169,8 @@ def read_record(folder: Path) -> dict[str, Any]:
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: expected a readable record, found: {error}.") from error
-    if form > FORMAT:
-        raise RunError(f"{path}: expected format {FORMAT} or older, found {form}. Update hybrid.")
+    if type(form) is not int or not 1 <= form <= FORMAT:
+        raise RunError(f"{path}: expected format {FORMAT} or older, found {form!r}. Update hybrid.")
     return record
 
 

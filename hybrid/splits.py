@@ -9,8 +9,10 @@ in whatever order the rows stand.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,10 @@ def make_split(
     ids = np.asarray(ids).astype(str)
     groups = ids if groups is None else np.asarray(groups).astype(str)
     labels = np.asarray(labels)
+    if len(shares) != len(PARTS):
+        raise SettingError(
+            f"shares: expected {len(PARTS)} ({', '.join(PARTS)}), found {len(shares)}."
+        )
     _check(ids, labels, groups, shares)
     parts = np.array(PARTS)[deal(ids, labels, groups, shares, seed)]
     return Split(ids, parts, groups, split_hash(ids, parts))
@@ -82,6 +88,8 @@ def make_folds(
     ids = np.asarray(ids).astype(str)
     groups = ids if groups is None else np.asarray(groups).astype(str)
     labels = np.asarray(labels)
+    if n_folds < 1:
+        raise SettingError(f"n_folds: expected 1 or more, found {n_folds}.")
     shares = [1 / n_folds] * n_folds
     _check(ids, labels, groups, shares)
     return deal(ids, labels, groups, shares, seed)
@@ -125,7 +133,7 @@ def deal(
     counts = np.zeros((len(names), labels.shape[1]), dtype=np.int64)
     np.add.at(counts, member, (labels != 0).astype(np.int64))
     sizes = np.bincount(member, minlength=len(names))
-    part = _stratify(counts, sizes, shares)
+    part = _stratify(counts, sizes, _whole_shares(shares))
     _spread_rare(part, counts, shares)
     return part[member]
 
@@ -141,25 +149,35 @@ def _order(ids: NDArray[Any], member: NDArray[Any], n_groups: int, seed: int) ->
     return np.array(sorted(range(n_groups), key=keys.__getitem__), dtype=np.int64)
 
 
+def _whole_shares(shares: Sequence[float]) -> list[int]:
+    """Shares as whole numbers in the same ratio: floats round otherwise from machine to machine."""
+    fractions = [Fraction(share).limit_denominator(10**6) for share in shares]
+    common = math.lcm(*(fraction.denominator for fraction in fractions))
+    return [int(fraction * common) for fraction in fractions]
+
+
 def _stratify(
-    counts: NDArray[np.int64], sizes: NDArray[np.int64], shares: Sequence[float]
+    counts: NDArray[np.int64], sizes: NDArray[np.int64], shares: Sequence[int]
 ) -> NDArray[np.int64]:
     """Deal groups, rarest label first, each to the part that still lacks most of that label."""
-    n_groups = len(counts)
-    wanted = [[_wanted(int(c), shares)[p] for c in counts.sum(axis=0)] for p in range(len(shares))]
-    room = [share * float(sizes.sum()) for share in shares]
+    n_groups, unit = len(counts), sum(shares)
+    wanted = [
+        list(w)
+        for w in zip(*(_wanted(c, shares) for c in counts.sum(axis=0).tolist()), strict=True)
+    ]
+    room = [share * int(sizes.sum()) for share in shares]
     open_parts = [p for p, share in enumerate(shares) if share > 0]
     part = np.full(n_groups, -1, dtype=np.int64)
     holders = (counts > 0).sum(axis=0)
     carried = [np.flatnonzero(row).tolist() for row in counts]
 
     def place(group: int, label: int | None) -> None:
-        lack = (lambda p: wanted[p][label]) if label is not None else (lambda p: 0.0)
-        chosen = max(open_parts, key=lambda p: (lack(p), room[p], -p))
+        lack = [0 if label is None else wanted[p][label] for p in range(len(shares))]
+        chosen = max(open_parts, key=lambda p: (lack[p], room[p], -p))
         part[group] = chosen
-        room[chosen] -= float(sizes[group])
+        room[chosen] -= unit * int(sizes[group])
         for j in carried[group]:
-            wanted[chosen][j] -= float(counts[group, j])
+            wanted[chosen][j] -= unit * int(counts[group, j])
             holders[j] -= 1
 
     while (holders > 0).any():
@@ -171,18 +189,26 @@ def _stratify(
     return part
 
 
-def _wanted(count: int, shares: Sequence[float]) -> list[float]:
-    """How many items of a label each part wants: its share, but one at least, from the largest."""
+def _wanted(count: int, shares: Sequence[int]) -> list[int]:
+    """How many items of a label each part wants: its share, but one at least, from the largest.
+
+    All counts are times ``sum(shares)``, so that they are whole numbers.
+    """
+    unit = sum(shares)
     largest = max(range(len(shares)), key=lambda p: shares[p])
-    wanted = [max(share * count, 1.0) if share > 0 else 0.0 for share in shares]
-    wanted[largest] += count - sum(wanted)
+    wanted = [max(share * count, unit) if share > 0 else 0 for share in shares]
+    wanted[largest] += unit * count - sum(wanted)
     return wanted
 
 
 def _spread_rare(
     part: NDArray[np.int64], counts: NDArray[np.int64], shares: Sequence[float]
 ) -> None:
-    """Move single groups, in place, so that each label is in every part where it can be."""
+    """Move single groups, in place, so that each label is in every part.
+
+    A label stays away from a part only if no single group can be spared for it, which takes very few
+    items or large groups.
+    """
     held = counts > 0
     parts = [p for p, share in enumerate(shares) if share > 0]
     have = np.array([held[part == p].sum(axis=0) for p in range(len(shares))])
@@ -214,7 +240,7 @@ def write_split(split: Split, path: Path) -> None:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise SplitError(f"cannot write the split {path}: {error.strerror}.") from error
+        raise SplitError(f"cannot write the split {path}: {error.strerror or error}.") from error
 
 
 def read_split(path: Path) -> Split:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -79,14 +80,28 @@ def _decode(path: Path, data: bytes, encoding: str) -> str:
 
 
 def _parse_csv(path: Path, text: str) -> pd.DataFrame:
-    header = next(csv.reader(io.StringIO(text)), [])
+    try:
+        header = [name.strip() for name in next(csv.reader(io.StringIO(text, newline="")), [])]
+    except csv.Error as error:
+        raise CatalogueError(f"{path}: expected comma-separated lines, found: {error}.") from None
+    if "" in header:
+        raise CatalogueError(
+            f"{path}: expected a name for each column, found none for column {header.index('') + 1}. "
+            "Name it, or remove it (pandas writes its index so: use to_csv(index=False))."
+        )
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise CatalogueError(f"{path}: expected each column once, found twice: {', '.join(twice)}.")
     try:
-        table = pd.read_csv(
-            io.StringIO(text), dtype=str, keep_default_na=False, na_filter=False, index_col=False
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # else it drops fields
+            table = pd.read_csv(
+                io.StringIO(text),
+                dtype=str,
+                keep_default_na=False,
+                na_filter=False,
+                index_col=False,
+            )
     except pd.errors.EmptyDataError:
         raise CatalogueError(f"{path}: expected a header and rows, found an empty file.") from None
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
@@ -94,7 +109,7 @@ def _parse_csv(path: Path, text: str) -> pd.DataFrame:
             f"{path}: expected the same number of fields in every line, found: {error}. "
             "A field that holds a comma or a quote must be quoted."
         ) from None
-    return table.astype(object)
+    return table.set_axis(header, axis=1).astype(object)
 
 
 def _parse_json_lines(
@@ -105,7 +120,7 @@ def _parse_json_lines(
     for row, line in enumerate(lines, start=1):
         try:
             record = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             bad.append(BadRow(row, "", "", f"not JSON ({error}); the row is left out"))
             continue
         if not isinstance(record, dict):

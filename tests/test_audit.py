@@ -83,10 +83,7 @@ def test_a_split_without_test_items_is_audited() -> None:
     "parts",
     [
         ("train", "test"),
-        pytest.param(
-            ("test", "train"),
-            marks=pytest.mark.xfail(reason="of an id in two parts only the last row is compared"),
-        ),
+        pytest.param(("test", "train")),
     ],
 )
 def test_an_image_of_an_id_in_two_parts_is_compared_in_both(parts: tuple[str, str]) -> None:

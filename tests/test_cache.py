@@ -135,12 +135,7 @@ def test_failures_are_read_back(
         ([key(1)], np.zeros(3, np.float32), r"shape \(1, 3\), found \(3,\)"),
         ([key(1), b"short"], np.zeros((2, 3), np.float32), "2 keys of 32 bytes"),
         ([key(1)], np.array([[0, np.nan, np.inf]]), "expected finite embeddings, found 2"),
-        pytest.param(
-            [key(1)],
-            np.array([[0, 1e300, 0]]),
-            "expected finite embeddings, found 1",
-            marks=pytest.mark.xfail(reason="checked before the cast to float32, which overflows"),
-        ),
+        pytest.param([key(1)], np.array([[0, 1e300, 0]]), "expected finite embeddings, found 1"),
     ],
 )
 def test_wrong_rows_are_refused_and_nothing_is_written(
@@ -256,7 +251,10 @@ def test_a_damaged_part_is_put_in_quarantine(
     store.append([key(2)], rows(2))
     damaged.write_bytes(damage(damaged.read_bytes()))
     opened = reopen()
-    with pytest.warns(UserWarning, match=f"{damaged.name} in the cache was damaged and is now in"):
+    with pytest.warns(
+        UserWarning,
+        match=f"{damaged.name} in the cache was damaged .its hash is wrong. and is now in quarantine",
+    ):
         read = opened.read([key(1), key(2)])
     assert np.isnan(read[0]).all()
     np.testing.assert_array_equal(read[1:], rows(2))
@@ -281,7 +279,6 @@ def test_parts_with_each_others_names_are_put_in_quarantine(
     assert len(warned) == 2
 
 
-@pytest.mark.xfail(reason="the attribute 'fingerprint' of a part is not read")
 def test_a_part_of_another_store_is_not_used(
     store: EmbeddingStore, reopen: Callable[[], EmbeddingStore]
 ) -> None:
@@ -292,7 +289,6 @@ def test_a_part_of_another_store_is_not_used(
         assert key(1) not in reopen()
 
 
-@pytest.mark.xfail(reason="JSONDecodeError: failure files are not checked")
 def test_a_damaged_failure_file_is_no_harm(
     store: EmbeddingStore, reopen: Callable[[], EmbeddingStore]
 ) -> None:
