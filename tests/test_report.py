@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html.parser
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from sklearn.metrics import average_precision_score, f1_score, hamming_loss
 
 from hybrid.catalogue import Catalogue, load_catalogue
-from hybrid.errors import RunError
+from hybrid.errors import RunError, SettingError
 from hybrid.records import Predictions
 from hybrid.report import as_text, make_report, report_runs
 from hybrid.report.build import defuse
@@ -147,7 +148,7 @@ def test_a_leak_is_said_first(catalogue: Catalogue, tmp_path: Path) -> None:
     comparison = make_report(catalogue, [folder], tmp_path / "r.html", draws=10)
     assert as_text(comparison).startswith("The split leaks – same id: 3, 7.5% of the test items")
     page = (tmp_path / "r.html").read_text()
-    assert page.index("The split leaks") < page.index("<table>")
+    assert page.index("The split leaks") < page.index("<table")
     assert "a (train) – b (test)" in page
 
 
@@ -214,3 +215,91 @@ def test_runs_are_found_by_name_or_all(catalogue: Catalogue, tmp_path: Path) -> 
 )
 def test_formulas_are_defused(cell: str, safe: str) -> None:
     assert defuse(cell) == safe
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"audit": {"clean": True}},
+        {"stages": [{"name": "fit"}, {"name": "predict", "seconds": None, "peak_mib": 5}]},
+        {"thresholds": [None, 0.5, 0.5], "genres": list(GENRES)},
+        {"backbone": {"weights": {"kind": "imagenet"}}},
+        dict.fromkeys(("audit", "stages", "backbone", "catalogue", "split", "blocks", "missing")),
+    ],
+)
+def test_a_record_may_say_less(
+    record: dict[str, Any], catalogue: Catalogue, tmp_path: Path
+) -> None:
+    folder, _ = write_run(catalogue, "one", noise=0.1, record=record)
+    comparison = make_report(catalogue, [folder], tmp_path / "r.html", draws=5)
+    assert comparison.runs[0].seconds is None
+
+
+@pytest.mark.parametrize("audit", [{"clean": False, "leaks": []}, {"leaks": [{"kind": "same id"}]}])
+def test_a_leak_without_details_is_still_a_leak(
+    audit: dict[str, Any], catalogue: Catalogue, tmp_path: Path
+) -> None:
+    folder, _ = write_run(catalogue, "one", noise=0.1, record={"audit": audit})
+    comparison = make_report(catalogue, [folder], tmp_path / "r.html", draws=5)
+    assert as_text(comparison).startswith("The split leaks")
+
+
+def _rewrite(folder: Path, split: str) -> None:
+    """Give the last row the id of the first, and this part."""
+    table = pd.read_csv(folder / "predictions.csv", dtype=str, keep_default_na=False)
+    table.loc[N - 1, ["id", "split"]] = [table["id"][0], split]
+    table.to_csv(folder / "predictions.csv", index=False)
+
+
+def test_an_id_in_two_parts_is_a_leak_whatever_the_record_says(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
+    folder, _ = write_run(catalogue, "one", noise=0.1, record={"audit": AUDIT})
+    _rewrite(folder, "train")
+    comparison = make_report(catalogue, [folder], tmp_path / "r.html", draws=5)
+    assert as_text(comparison).startswith("The split leaks – same id: 1, 2.5% of the test items")
+
+
+def test_a_test_item_stands_there_once(catalogue: Catalogue, tmp_path: Path) -> None:
+    folder, _ = write_run(catalogue, "one", noise=0.1)
+    _rewrite(folder, "test")
+    with pytest.raises(RunError, match="each once, found 'i0' twice"):
+        make_report(catalogue, [folder], tmp_path / "r.html")
+    with pytest.raises(RunError, match="at least one run"):
+        make_report(catalogue, [], tmp_path / "r.html")
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "said"),
+    [
+        ("splits.html", RunError, "found another table"),
+        ("catalogue.html", RunError, "found another table"),
+        ("r.csv", SettingError, "expected the name of a page"),
+        ("none/r.html", RunError, "a folder that exists"),
+    ],
+)
+def test_no_other_file_is_overwritten(
+    name: str, error: type[Exception], said: str, catalogue: Catalogue, tmp_path: Path
+) -> None:
+    folder, _ = write_run(catalogue, "one", noise=0.1)
+    (tmp_path / "splits.csv").write_text("id,split\ni0,test\n")
+    before = {path: path.read_bytes() for path in tmp_path.glob("*.csv")}
+    with pytest.raises(error, match=said):
+        make_report(catalogue, [folder], tmp_path / name)
+    assert {path: path.read_bytes() for path in tmp_path.glob("*.*")} == before
+
+
+def test_an_earlier_report_is_replaced(catalogue: Catalogue, tmp_path: Path) -> None:
+    folder, _ = write_run(catalogue, "one", noise=0.1)
+    for _ in range(2):
+        make_report(catalogue, [folder], tmp_path / "r.html", draws=5)
+    assert sorted(p.name for p in tmp_path.glob("r.*")) == ["r.csv", "r.html"]
+
+
+def test_runs_of_one_name_are_told_apart(catalogue: Catalogue, tmp_path: Path) -> None:
+    folder, _ = write_run(catalogue, "one", noise=0.1)
+    shutil.copytree(folder, tmp_path / "other" / "one")
+    comparison = make_report(
+        catalogue, [folder, tmp_path / "other" / "one"], tmp_path / "r.html", draws=5
+    )
+    assert len({run.name for run in comparison.runs}) == 2

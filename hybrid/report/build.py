@@ -10,12 +10,14 @@ from typing import Any
 import pandas as pd
 
 from hybrid.catalogue import Catalogue, load_catalogue
-from hybrid.errors import RunError
+from hybrid.errors import RunError, SettingError
 from hybrid.evaluation import METRICS
 from hybrid.records import ColumnOptions
 from hybrid.report.comparison import Comparison, compare
 from hybrid.report.page import render
 from hybrid.runs import find_runs, read_record, read_run, recorded_columns
+
+TABLE_START = f"run,{METRICS[0]},".encode()
 
 
 def report_runs(
@@ -68,11 +70,28 @@ def make_report(
     ------
     RunError
         If a run cannot be read, the runs cannot be compared, or `out` cannot be written.
+    SettingError
+        If `out` is the name of a table.
     """
+    _check_out(out)
     comparison = compare(catalogue, [read_run(run) for run in runs], draws=draws, seed=seed)
     _write(out, render(comparison))
     _write(out.with_suffix(".csv"), as_table(comparison).to_csv(index=False, lineterminator="\n"))
     return comparison
+
+
+def _check_out(out: Path) -> None:
+    """Raise rather than write a table over somebody's splits.csv or catalogue.csv."""
+    table = out.with_suffix(".csv")
+    if out.suffix.lower() == ".csv":
+        raise SettingError(f"--out: expected the name of a page (.html), found {out}.")
+    if not out.parent.is_dir():
+        raise RunError(f"--out: expected a file in a folder that exists, found {out}.")
+    if table.is_file() and not table.read_bytes().startswith(TABLE_START):
+        raise RunError(
+            f"{table}: expected an earlier report or nothing, found another table. The report's table "
+            "goes there; choose another --out."
+        )
 
 
 def as_table(comparison: Comparison) -> pd.DataFrame:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid.audit import SAME_ID
 from hybrid.catalogue import Catalogue
 from hybrid.errors import RunError
 from hybrid.evaluation import Answers, Evaluation, evaluate_all, paired_difference
-from hybrid.records import Interval, Predictions, Run
+from hybrid.records import Interval, Predictions, Run, Stage
 
 MAIN = "f1_weighted"
 
@@ -41,16 +44,28 @@ class ComparedRun:
     unanswered: int
 
     @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What each stage cost; NaN where the record does not say."""
+        return tuple(
+            Stage(
+                str(stage.get("name")),
+                _or_nan(stage.get("seconds")),
+                _or_nan(stage.get("peak_mib")),
+            )
+            for stage in self.record.get("stages") or []
+        )
+
+    @property
     def seconds(self) -> float | None:
         """Of all stages; None where the record does not say."""
-        stages = self.record.get("stages") or []
-        return sum(stage["seconds"] for stage in stages) if stages else None
+        known = [stage.seconds for stage in self.stages if not math.isnan(stage.seconds)]
+        return sum(known) if known else None
 
     @property
     def peak_mib(self) -> float | None:
         """The highest of its stages; None where the record does not say."""
-        stages = self.record.get("stages") or []
-        return max(stage["peak_mib"] for stage in stages) if stages else None
+        known = [stage.peak_mib for stage in self.stages if not math.isnan(stage.peak_mib)]
+        return max(known, default=None)
 
 
 @dataclass(frozen=True)
@@ -95,7 +110,11 @@ def compare(
     ------
     RunError
         If the runs were not judged on the same test items, or one is not in the catalogue.
+    CatalogueError
+        If the catalogue has no labels.
     """
+    catalogue.require_labels()
+    names = _names(runs)
     ids = _test_ids(runs)
     genres = tuple(sorted({*catalogue.genres, *(g for r in runs for g in r.predictions.genres)}))
     truth = _truth(catalogue, ids, genres)
@@ -105,7 +124,7 @@ def compare(
     best = answers[order[0]]
     compared = tuple(
         ComparedRun(
-            name=runs[i].name,
+            name=names[i],
             record=runs[i].record,
             evaluation=evaluations[i],
             difference=None
@@ -121,10 +140,16 @@ def compare(
 
 def _test_ids(runs: Sequence[Run]) -> NDArray[Any]:
     """Test ids, once it is sure that all runs have the same."""
+    if not runs:
+        raise RunError("expected at least one run to report, found none.")
     first = runs[0]
     ids = first.predictions.ids[first.predictions.splits == "test"]
-    if not len(ids):
-        raise RunError(f"{first.folder}: expected predictions of test items, found none.")
+    for run in runs:
+        count = Counter(run.predictions.ids[run.predictions.splits == "test"].tolist())
+        twice = [name for name, times in count.items() if times > 1]
+        if not count or twice:
+            found = f"{twice[0]!r} twice" if twice else "none"
+            raise RunError(f"{run.folder}: expected test items, each once, found {found}.")
     for run in runs[1:]:
         other = run.predictions.ids[run.predictions.splits == "test"]
         splits = {(r.record.get("split") or {}).get("sha256") for r in (first, run)} - {None}
@@ -166,10 +191,37 @@ def _align(predictions: Predictions, ids: NDArray[Any], genres: Sequence[str]) -
 def _leaks(runs: Sequence[Run]) -> tuple[tuple[dict[str, Any], ...], bool]:
     audits = [run.record.get("audit") for run in runs]
     found: dict[str, dict[str, Any]] = {}
-    for audit in filter(None, audits):
-        for leak in audit["leaks"]:
+    for run, audit in zip(runs, audits, strict=True):
+        leaks = (audit or {}).get("leaks") or []
+        if audit and audit.get("clean") is False and not leaks:
+            leaks = [{}]
+        for leak in [*leaks, *_repeated_ids(run.predictions)]:
+            # A record that was made elsewhere may say less.
+            leak = {"kind": "not described", "count": None, "share": None, "pairs": [], **leak}
             found.setdefault(leak["kind"], leak)
     return tuple(found.values()), all(audits)
+
+
+def _repeated_ids(predictions: Predictions) -> list[dict[str, Any]]:
+    """Test ids that the predictions also give to another part, whatever the record says."""
+    test = predictions.splits == "test"
+    again = np.isin(predictions.ids, predictions.ids[test]) & ~test & (predictions.splits != "")
+    if not again.any():
+        return []
+    rows = zip(predictions.ids[again].tolist(), predictions.splits[again].tolist(), strict=True)
+    pairs = [[name, part, name, "test"] for name, part in rows]
+    share = len({pair[0] for pair in pairs}) / int(test.sum())
+    return [{"kind": SAME_ID, "count": len(pairs), "share": share, "pairs": pairs}]
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    """The name of each run, with its folder where two have the same."""
+    count = Counter(run.name for run in runs)
+    return [run.name if count[run.name] == 1 else f"{run.name} ({run.folder})" for run in runs]
+
+
+def _or_nan(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
 
 
 def _notes(catalogue: Catalogue, runs: Sequence[Run], genres: Sequence[str]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ def verdict(comparison: Comparison) -> str:
     """Whether the split is clean."""
     if comparison.leaks:
         kinds = "; ".join(
-            f"{leak['kind']}: {leak['count']}, {leak['share']:.1%} of the test items"
+            f"{leak['kind']}: {number(leak['count'], 'd')}, {number(leak['share'], '.1%')} of the test items"
             for leak in comparison.leaks
         )
         return f"The split leaks – {kinds}"
