@@ -127,7 +127,7 @@ def test_the_best_is_named_with_its_lead(catalogue: Catalogue, tmp_path: Path) -
     comparison = make_report(catalogue, [poor, good], tmp_path / "r.html", draws=200)
     assert [run.name for run in comparison.runs] == ["good", "poor"]
     text = as_text(comparison)
-    assert text.startswith("The split is clean; 40 test items, 3 genres")
+    assert text.startswith("The split is clean (looked for: same id); 40 test items, 3 genres")
     assert re.search(r"good is best with weighted F1 1\.000 .*It leads poor by 0\.\d+", text)
     assert comparison.runs[1].difference is not None
     assert comparison.runs[1].difference.high < 0

@@ -82,6 +82,8 @@ class Comparison:
         As the runs' audits found them, each kind once.
     audited : bool
         Whether every run's record holds an audit.
+    checks : tuple of str
+        What every audit looked for.
     notes : tuple of str
         What a reader must know.
     """
@@ -91,6 +93,7 @@ class Comparison:
     runs: tuple[ComparedRun, ...]
     leaks: tuple[dict[str, Any], ...]
     audited: bool
+    checks: tuple[str, ...]
     notes: tuple[str, ...] = field(default=())
 
 
@@ -135,7 +138,8 @@ def compare(
         for i in order
     )
     leaks, audited = _leaks(runs)
-    return Comparison(len(ids), genres, compared, leaks, audited, _notes(catalogue, runs, genres))
+    notes = _notes(catalogue, runs, genres)
+    return Comparison(len(ids), genres, compared, leaks, audited, _checks(runs), notes)
 
 
 def _test_ids(runs: Sequence[Run]) -> NDArray[Any]:
@@ -186,6 +190,12 @@ def _align(predictions: Predictions, ids: NDArray[Any], genres: Sequence[str]) -
             labels[:, j] = predictions.labels[rows, column[genre]]
             scores[:, j] = predictions.probabilities[rows, column[genre]]
     return Answers(labels, scores)
+
+
+def _checks(runs: Sequence[Run]) -> tuple[str, ...]:
+    """What every run's audit looked for, in the order of the first."""
+    made = [(run.record.get("audit") or {}).get("checks") or [] for run in runs]
+    return tuple(check for check in made[0] if all(check in checks for checks in made))
 
 
 def _leaks(runs: Sequence[Run]) -> tuple[tuple[dict[str, Any], ...], bool]:

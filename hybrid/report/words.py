@@ -28,7 +28,8 @@ def verdict(comparison: Comparison) -> str:
         return f"The split leaks – {kinds}"
     if not comparison.audited:
         return "Not every run was audited: whether the split is clean is not known"
-    return "The split is clean"
+    looked_for = f" (looked for: {', '.join(comparison.checks)})" if comparison.checks else ""
+    return f"The split is clean{looked_for}"
 
 
 def winner(comparison: Comparison) -> str:
