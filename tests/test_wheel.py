@@ -1,0 +1,88 @@
+"""The wheel, installed in a clean environment and tried from outside the repository."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import site
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "hybrid", "cache", "cli")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from a copy of the sources, so that nothing is left in the checkout."""
+    pytest.importorskip("build", reason="the extra 'test' is not installed")
+    copy = tmp_path_factory.mktemp("sources")
+    for name in SOURCES:
+        source = ROOT / name
+        if source.is_dir():
+            # A developer's links hybrid/cache and hybrid/cli are not part of the sources.
+            links = {path.name for path in source.iterdir() if path.is_symlink()}
+            shutil.copytree(
+                source, copy / name, ignore=shutil.ignore_patterns("__pycache__", *links)
+            )
+        else:
+            shutil.copy(source, copy)
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist"]
+    subprocess.run(command, cwd=copy, check=True, capture_output=True)
+    (built,) = (copy / "dist").glob("*.whl")
+    return built
+
+
+def test_one_name_is_installed(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"hybrid"}
+    needed = {"hybrid/py.typed", "hybrid/report/report.html.j2", "hybrid/cache/FORMAT.md"}
+    assert needed <= set(names)
+    # Every module of the sources is in it.
+    modules = {
+        f"hybrid/{'' if top == 'hybrid' else top + '/'}{path.relative_to(ROOT / top).as_posix()}"
+        for top in ("hybrid", "cache", "cli")
+        for path in (ROOT / top).rglob("*.py")
+        if not (top == "hybrid" and path.relative_to(ROOT / top).parts[0] in ("cache", "cli"))
+    }
+    assert modules == {name for name in names if name.endswith(".py")}
+
+
+def test_it_works_from_elsewhere(wheel: Path, tmp_path: Path) -> None:
+    """In an environment of its own that borrows only the dependencies from this one."""
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    install = [python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel]
+    subprocess.run(install, check=True, capture_output=True)
+    here = {sysconfig.get_path("purelib"), *site.getsitepackages()}
+    library = next((tmp_path / "venv" / "lib").glob("python*/site-packages"))
+    (library / "dependencies.pth").write_text("\n".join(sorted(here)) + "\n")
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+
+    def run(*command: object) -> str:
+        done = subprocess.run(
+            [str(part) for part in command],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    code = "import hybrid, hybrid.cache, hybrid.cli; print(hybrid.__file__, hybrid.cache.__file__)"
+    assert all(part.startswith(str(tmp_path)) for part in run(python, "-c", code).split())
+    command = tmp_path / "venv" / "bin" / "hybrid"
+    assert "0.1.0" in run(command, "--version")
+    run(command, "sample", "films", "--items", "60")
+    run(command, "split", "--catalogue", "films/catalogue.csv")
+    common = ("--catalogue", "films/catalogue.csv", "--quiet")
+    run(command, "fit-svm", "--blocks", "text,metadata", *common)
+    run(command, "report", *common)
+    assert (tmp_path / "report.html").exists()
