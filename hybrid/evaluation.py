@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hybrid.errors import SettingError
+from hybrid.errors import SettingError, unknown_name
 from hybrid.records import Interval
 
 Floats = NDArray[np.float64]
@@ -109,7 +109,9 @@ def evaluate_all(
     seed: int = 0,
 ) -> list[Evaluation]:
     """As `evaluate`, for several models on the same items."""
-    truth = _check(truth, models)
+    truth = _check(truth, models, draws)
+    if len(genres) != truth.shape[1]:
+        raise SettingError(f"expected {truth.shape[1]} genres, found {len(genres)}.")
     results = []
     for answers in models:
         point = _point(truth, answers)
@@ -154,13 +156,17 @@ def paired_difference(
     Interval
         95 % percentile interval of the difference.
     """
-    truth = _check(truth, [first, second])
+    truth = _check(truth, [first, second], draws)
+    if metric not in METRICS:
+        raise unknown_name("metric", metric, METRICS)
     a, b = _gather(truth, [first, second], draws, seed)
     value = _point(truth, first)[metric][0] - _point(truth, second)[metric][0]
     return _interval(value, a[metric] - b[metric])
 
 
-def _check(truth: ArrayLike, models: Sequence[Answers]) -> NDArray[np.uint8]:
+def _check(truth: ArrayLike, models: Sequence[Answers], draws: int) -> NDArray[np.uint8]:
+    if draws < 1:
+        raise SettingError(f"draws: expected 1 or more, found {draws}.")
     matrix = np.asarray(truth)
     shapes = [matrix.shape, *(m.labels.shape for m in models), *(m.scores.shape for m in models)]
     if matrix.ndim != 2 or len(set(shapes)) != 1 or not len(matrix):

@@ -101,8 +101,7 @@ class Fusion(TransformerMixin, _BaseComposition):
 
     def read(self, X: pd.DataFrame) -> BlockData:
         """Read what each block needs from disk; the frame itself where it needs nothing."""
-        blocks = getattr(self, "fitted_", self.blocks)
-        return {name: b.read(X) if hasattr(b, "read") else X for name, b in blocks}
+        return _read(self.blocks, X)
 
     def fit(self, X: pd.DataFrame | BlockData, y: Any = None) -> Fusion:
         """Fit each block.
@@ -118,14 +117,14 @@ class Fusion(TransformerMixin, _BaseComposition):
             If there is no block, or a weight is not a positive number or names no block.
         """
         self._check()
-        data = self._data(X)
+        data = X if isinstance(X, dict) else self.read(X)
         self.fitted_ = [(name, clone(block).fit(data[name])) for name, block in self.blocks]
         return self
 
     def transform(self, X: pd.DataFrame | BlockData) -> FusionMatrix:
         """Encode items."""
         check_is_fitted(self)
-        data = self._data(X)
+        data = X if isinstance(X, dict) else _read(self.fitted_, X)
         weights = self.weights or {}
         return FusionMatrix(
             tuple((name, _with_indicator(block, data[name])) for name, block in self.fitted_),
@@ -141,9 +140,6 @@ class Fusion(TransformerMixin, _BaseComposition):
             names.append(f"{name}:{MISSING}")
         return np.array(names, dtype=object)
 
-    def _data(self, X: pd.DataFrame | BlockData) -> BlockData:
-        return X if isinstance(X, dict) else self.read(X)
-
     def _check(self) -> None:
         problems = []
         if not self.blocks:
@@ -155,6 +151,10 @@ class Fusion(TransformerMixin, _BaseComposition):
                 problems.append(f"weights: expected a positive number for {name}, found {weight}.")
         if problems:
             raise SettingError("fusion: " + "\n".join(problems))
+
+
+def _read(blocks: Sequence[tuple[str, Any]], X: pd.DataFrame) -> BlockData:
+    return {name: block.read(X) if hasattr(block, "read") else X for name, block in blocks}
 
 
 def take_rows(data: BlockData, rows: NDArray[Any]) -> BlockData:

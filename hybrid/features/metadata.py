@@ -89,7 +89,14 @@ class MetadataFeatures(TransformerMixin, BaseEstimator):
         self.mean_ = np.where(known, numbers, 0.0).sum(axis=0) / counts
         spread = np.where(known, numbers - self.mean_, 0.0)
         scale = np.sqrt((spread**2).sum(axis=0) / counts)
-        self.scale_ = np.where(scale > 0, scale, 1.0)
+        # Of equal numbers, mean and scale are off by a rounding error.
+        varies = scale > 1e-12 * np.abs(self.mean_)
+        self.scale_ = np.where(varies, scale, 1.0)
+        self.mean_ = np.where(
+            varies | ~known.any(axis=0),
+            self.mean_,
+            numbers[known.argmax(axis=0), range(numbers.shape[1])],
+        )
         self.vectorizer_ = self._fit_tokens(frame)
         return self
 

@@ -58,7 +58,8 @@ def _fit_sigmoid(truth: NDArray[np.uint8], scores: Floats) -> tuple[float, float
     known = ~np.isnan(scores)
     truth, scores = truth[known], scores[known]
     prior = float(truth.mean()) if len(truth) else 0.0
-    spread = float(scores.std()) if len(scores) else 0.0
+    # Not std() == 0: of equal scores it is a rounding error.
+    spread = float(scores.std()) if len(scores) and np.ptp(scores) > 0 else 0.0
     if prior in (0.0, 1.0) or spread == 0:
         return 0.0, _log_odds(prior)
     middle = float(scores.mean())

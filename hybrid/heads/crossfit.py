@@ -65,7 +65,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         tries their square roots. Empty keeps the fusion's weights.
     folds : int
     tuned : bool
-        False: labels where ``predict_proba`` reaches 0.5, no calibration (for dummies).
+        False: the estimator's own answers, no thresholds and no calibration (for dummies).
     n_jobs : int or None
         Threads over genres.
     random_state : int
@@ -149,13 +149,14 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.head_ = self._fit_head(matrix, truth, self.chosen_.parameters)
         # A genre that all or none of the items have teaches a head nothing.
         self.constant_ = np.ptp(truth, axis=0) == 0
+        self.prior_ = truth.mean(axis=0, dtype=np.float64)
         return self
 
     def decision_function(self, X: pd.DataFrame) -> Floats:
         """Uncalibrated scores of shape (n, L); NaN for a genre that could not be learnt."""
         check_is_fitted(self)
         scores = _scores(self.head_, self.fusion_.transform(X).tocsr(), self.tuned)
-        return np.where(self.constant_, np.nan, scores) if self.tuned else scores
+        return np.where(self.constant_, np.nan if self.tuned else self.prior_, scores)
 
     def predict_proba(self, X: pd.DataFrame) -> Floats:
         """Calibrated probabilities of shape (n, L), in [0, 1]."""
@@ -171,6 +172,11 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         return apply_thresholds(probabilities, self.thresholds_)
 
     def _check(self, X: pd.DataFrame, y: ArrayLike) -> Labels:
+        if not isinstance(X, pd.DataFrame):
+            raise SettingError(
+                "X: expected a DataFrame such as load_catalogue(...).frame, found "
+                f"{type(X).__name__}."
+            )
         truth, problems = np.asarray(y), []
         if truth.ndim != 2 or len(truth) != len(X):
             problems.append(f"y: expected shape ({len(X)}, L), found {truth.shape}.")
@@ -188,7 +194,14 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     def _deal(self, X: pd.DataFrame, truth: Labels, groups: ArrayLike | None) -> NDArray[np.int64]:
         ids = X.index if X.index.is_unique else np.arange(len(X))
         seed = self.random_state
-        return make_folds(np.asarray(ids), truth, self.folds, groups=groups, seed=seed)
+        fold = make_folds(np.asarray(ids), truth, self.folds, groups=groups, seed=seed)
+        filled = len(np.unique(fold))
+        if filled < self.folds:
+            raise SettingError(
+                f"folds: expected at least {self.folds} groups of items, found so few that only {filled} "
+                "folds have items. Use fewer folds."
+            )
+        return fold
 
     def _fit_blocks(
         self, data: BlockData, left_out: NDArray[np.bool_]
@@ -203,17 +216,22 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         """Try one setting after the other, and keep what scores best."""
         best: Trial | None = None
         for name, values in (self.grid or {}).items():
-            best = self._best(best, [Choice({name: v}, {}) for v in values], folds, truth)
-        best = best or self._best(None, [Choice({}, {})], folds, truth)
+            start = best.choice if best else Choice({}, {})
+            best = self._best(None, start, [Choice({name: v}, {}) for v in values], folds, truth)
+        best = best or self._best(None, Choice({}, {}), [Choice({}, {})], folds, truth)
         if self.tuned and len(self.fusion.blocks) > 1:
             best = self._choose_weights(best, folds, truth)
         return best
 
     def _best(
-        self, best: Trial | None, changes: list[Choice], folds: list[Any], truth: Labels
+        self,
+        best: Trial | None,
+        start: Choice,
+        changes: list[Choice],
+        folds: list[Any],
+        truth: Labels,
     ) -> Trial:
-        """The best of what was reached so far and of some changes to it."""
-        start = best.choice if best else Choice({}, {})
+        """The best of what was reached so far, if that may stay, and of some changes to `start`."""
         for change in changes:
             choice = Choice(
                 {**start.parameters, **change.parameters}, {**start.weights, **change.weights}
@@ -233,7 +251,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             for name in self.fusion.names:
                 now = best.choice.weights.get(name, base.get(name, 1.0))
                 weights = [now * factor**power for factor in self.block_weights]
-                best = self._best(best, [Choice({}, {name: w}) for w in weights], folds, truth)
+                changes = [Choice({}, {name: w}) for w in weights]
+                best = self._best(best, best.choice, changes, folds, truth)
         return best
 
     def _score(self, folds: list[Any], truth: Labels, choice: Choice) -> Floats:
@@ -256,21 +275,30 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         with warnings.catch_warnings(), parallel_config(backend="threading"):
             # Genres that a fold lacks are handled by the caller.
             warnings.filterwarnings("ignore", message="Label .* is present in")
-            return head.fit(matrix, target)
+            head.fit(matrix, target)
+        if not self.tuned:
+            for j, dummy in enumerate(head.estimators_):
+                if hasattr(dummy, "random_state"):  # else all genres toss the same coin
+                    dummy.set_params(random_state=self.random_state + j)
+        return head
 
     def _calibrate(self, scores: Floats) -> Floats:
         return scores if self.calibration_ is None else self.calibration_.apply(scores)
 
 
 def _scores(head: Any, matrix: Any, tuned: bool) -> Floats:
-    """Scores of shape (n, L): margins, or log-odds where the head knows only probabilities."""
-    if tuned and hasattr(head.estimator, "decision_function"):
+    """Scores of shape (n, L): margins, or log-odds where the head knows only probabilities.
+
+    Of a head that is not tuned, its own answers, 0 or 1.
+    """
+    if not tuned:
+        answers = [estimator.predict(matrix) for estimator in head.estimators_]
+        return np.stack(answers, axis=1).astype(np.float64)
+    if hasattr(head.estimator, "decision_function"):
         return np.asarray(head.decision_function(matrix)).reshape(matrix.shape[0], -1)
     probabilities = np.asarray(head.predict_proba(matrix))
     if head.n_classes_ <= 2 and not head.multilabel_:
         probabilities = probabilities[:, -1:]
-    if not tuned:
-        return probabilities
     clipped = np.clip(probabilities, EDGE, 1 - EDGE)
     return np.log(clipped) - np.log1p(-clipped)
 

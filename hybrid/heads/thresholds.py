@@ -42,7 +42,9 @@ def _best_threshold(truth: NDArray[np.uint8], scores: Floats) -> float:
     best = int(ends[np.argmax(f1[ends])])
     if best + 1 == len(ranked):
         return float(ranked[best])
-    return float((ranked[best] + ranked[best + 1]) / 2)
+    middle = float((ranked[best] + ranked[best + 1]) / 2)
+    # Between neighbouring floats there is no middle.
+    return middle if middle > ranked[best + 1] else float(ranked[best])
 
 
 def apply_thresholds(scores: Floats, thresholds: Floats) -> NDArray[np.uint8]:
