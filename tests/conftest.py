@@ -23,6 +23,12 @@ WORDS = {
 COLOURS = {"Comedy": (230, 200, 40), "Horror": (20, 10, 30), "Western": (180, 110, 50)}
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each test outside the checkout, whose folder hybrid/ is not the whole package."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="session")
 def movies() -> Path:
     """The shared folder of real films."""
