@@ -50,14 +50,15 @@ def parse_table(
     """
     kind = path.suffix.lower()
     bad: list[BadRow] = []
+    rows: NDArray[np.int64]
     if kind == ".csv":
         table = _parse_csv(path, _decode(path, data, options.encoding))
-        rows = np.arange(1, len(table) + 1)
+        rows = np.arange(1, len(table) + 1, dtype=np.int64)
     elif kind in (".jsonl", ".ndjson"):
         table, rows, bad = _parse_json_lines(_decode(path, data, options.encoding), options)
     elif kind == ".parquet":
         table = _parse_parquet(path, data, options.label_separator)
-        rows = np.arange(1, len(table) + 1)
+        rows = np.arange(1, len(table) + 1, dtype=np.int64)
     else:
         raise CatalogueError(f"{path}: expected a .csv, .jsonl or .parquet file, found {kind!r}.")
     return table.apply(lambda column: column.str.strip()), rows, bad

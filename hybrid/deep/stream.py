@@ -44,7 +44,7 @@ class PosterStream(keras.utils.PyDataset):
         self.size = size
         self.batch_size = batch_size
         self.random = None if seed is None else np.random.default_rng(seed)
-        self.order = np.arange(len(paths))
+        self.order: NDArray[np.int64] = np.arange(len(paths), dtype=np.int64)
         self.on_epoch_end()
 
     def __len__(self) -> int:

@@ -110,7 +110,7 @@ class PosterFeatures(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         rows = (self._embeddings(X) - self.mean_) / self.scale_
         length = np.linalg.norm(rows, axis=1, keepdims=True)
-        return rows / np.where(length > 0, length, 1.0)
+        return np.asarray(rows / np.where(length > 0, length, 1.0), dtype=np.float32)
 
     def missing(self, X: pd.DataFrame | Floats) -> NDArray[np.bool_]:
         """Whether each item is without a usable poster, shape (n,)."""
