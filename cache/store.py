@@ -15,8 +15,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.cache.files import write_atomically
 from hybrid.errors import CacheError
+from hybrid.files import write_atomically
 
 FORMAT = 1
 KEY_BYTES = 32

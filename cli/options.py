@@ -78,6 +78,8 @@ _FEATURES = (
     click.option("--min-df", type=int, default=2, show_default=True,
                  help="Items that a term must be in."),
     click.option("--max-features", type=int, help="Most frequent terms to keep.  [default: all]"),
+    click.option("--sublinear/--no-sublinear", "sublinear_tf", default=True, show_default=True,
+                 help="1 + log(tf) for the term frequency."),
     click.option("--min-count", type=int, default=2, show_default=True,
                  help="Items that a metadata value must be in."),
     click.option("--year-bin", type=int, default=10, show_default=True, help="Years in a bin."),

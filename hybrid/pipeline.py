@@ -23,6 +23,7 @@ class FeatureOptions:
     max_ngram: int = 2
     min_df: int = 2
     max_features: int | None = None
+    sublinear_tf: bool = True
     min_count: int = 2
     year_bin: int = 10
 
@@ -91,7 +92,11 @@ def make_hybrid(
     made = {
         "poster": PosterFeatures(cache, fingerprint, workers),
         "text": TextFeatures(
-            columns.text, features.max_ngram, features.min_df, features.max_features
+            columns.text,
+            features.max_ngram,
+            features.min_df,
+            features.max_features,
+            features.sublinear_tf,
         ),
         "metadata": MetadataFeatures(
             columns.numeric,

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from hybrid.errors import RunError, SettingError
+from hybrid.files import write_atomically
 from hybrid.records import PARTS, Columns, Predictions, Run
 
 FORMAT = 1
@@ -88,14 +89,10 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     }
     for j, genre in enumerate(predictions.genres):
         data[PROBABILITY + genre] = predictions.probabilities[:, j]
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    table = pd.DataFrame(data).to_csv(index=False, float_format="%.6f", lineterminator="\n")
     try:
-        pd.DataFrame(data).to_csv(
-            temporary, index=False, float_format="%.6f", lineterminator="\n", encoding="utf-8"
-        )
-        temporary.replace(path)
+        write_atomically(path, table.encode())
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise RunError(f"cannot write {path}: {error.strerror or error}.") from error
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +20,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from hybrid.errors import SettingError, SplitError
+from hybrid.files import write_atomically
 from hybrid.records import PARTS, Split
 
 SHARES = (0.7, 0.1, 0.2)
@@ -234,12 +234,9 @@ def split_hash(ids: NDArray[Any], parts: NDArray[Any]) -> str:
 def write_split(split: Split, path: Path) -> None:
     """Write ``splits.csv``: id, split, group; the old file stays until the new one is whole."""
     table = pd.DataFrame({"id": split.ids, "split": split.parts, "group": split.groups})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        table.to_csv(temporary, index=False, lineterminator="\n")
-        temporary.replace(path)
+        write_atomically(path, table.to_csv(index=False, lineterminator="\n").encode())
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise SplitError(f"cannot write the split {path}: {error.strerror or error}.") from error
 
 

@@ -18,6 +18,8 @@ from hybrid.errors import ExtractionError, RunError, SettingError
 from hybrid.experiment import Experiment, fit_deep, fit_head
 from hybrid.extract import extract_embeddings
 from hybrid.pipeline import make_hybrid
+from hybrid.predict import predict_catalogue
+from hybrid.runs import read_predictions
 from hybrid.splitting import split_catalogue
 
 QUICK = DeepOptions(epochs=2, batch_size=16)
@@ -146,3 +148,13 @@ def test_a_backbone_trained_on_another_split_is_a_leak(trained: Experiment, tmp_
 def test_half_a_run_is_refused(trained: Experiment, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="expected a saved deep baseline"):
         DeepBaseline.load(tmp_path)
+
+
+def test_a_deep_run_predicts_new_items(trained: Experiment, films: Path, tmp_path: Path) -> None:
+    summary = predict_catalogue(trained.folder, films, tmp_path / "p.csv")
+    assert summary.bad == ()
+    old = read_predictions(trained.folder / "predictions.csv")
+    new = read_predictions(tmp_path / "p.csv")
+    row = {name: i for i, name in enumerate(new.ids)}
+    rows = [row[name] for name in old.ids]
+    np.testing.assert_allclose(new.probabilities[rows], old.probabilities, atol=1e-4)

@@ -201,8 +201,8 @@ def test_weights_scale_their_blocks(fusion: Fusion, frame: pd.DataFrame) -> None
     columns = [name.startswith("text:") for name in fusion.get_feature_names_out()]
     expected = plain.tocsr().toarray() * np.where(columns, 3.0, 1.0)
     np.testing.assert_allclose(weighted.tocsr().toarray(), expected)
-    again = weighted.with_weights({"text": 1.0, "numbers": 2.0})
-    assert again.weights == (2.0, 1.0, 1.0)
+    assert weighted.with_weights({"numbers": 2.0}).weights == (2.0, 3.0, 1.0)
+    assert weighted.with_weights({"text": 0.5}).weights == (1.0, 0.5, 1.0)
     assert weighted.weights == (1.0, 3.0, 1.0)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pandas as pd
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import RunError, SettingError
 from hybrid.evaluation import METRICS
+from hybrid.files import write_atomically
 from hybrid.records import ColumnOptions
 from hybrid.report.comparison import Comparison, compare
 from hybrid.report.page import render
@@ -112,10 +112,7 @@ def defuse(cell: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        write_atomically(path, text.encode())
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise RunError(f"cannot write {path}: {error.strerror}.") from error
+        raise RunError(f"cannot write {path}: {error.strerror or error}.") from error
