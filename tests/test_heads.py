@@ -615,3 +615,21 @@ def test_rows_drawn_twice_can_be_fitted(films: tuple[pd.DataFrame, Labels]) -> N
     X, y = films
     rows = np.random.default_rng(0).integers(0, N, size=N)
     assert make_model().fit(X.iloc[rows], y[rows]).fold_.shape == (N,)
+
+
+@pytest.mark.parametrize("positives", [1, 2])
+def test_a_genre_in_one_fold_does_not_tell_its_fold(
+    films: tuple[pd.DataFrame, Labels], monkeypatch: pytest.MonkeyPatch, positives: int
+) -> None:
+    X, y = films
+    fold = np.arange(N) % 4
+    monkeypatch.setattr("hybrid.heads.crossfit.make_folds", lambda *args, **options: fold)
+    rare = np.zeros((N, 1), dtype=np.uint8)
+    rare[[0, 4][:positives]] = 1  # both in fold 0
+    model = make_model().fit(X, np.hstack([y, rare]))
+    assert model.label(model.oof_probabilities_)[:, -1].sum() == 0
+
+
+def test_a_grid_that_the_estimator_does_not_know(films: tuple[pd.DataFrame, Labels]) -> None:
+    with pytest.raises(SettingError, match="grid: LinearSVC has no parameter CC"):
+        make_model(grid={"CC": [1.0]}).fit(*films)

@@ -60,6 +60,11 @@ class TextFeatures(TransformerMixin, BaseEstimator):
         SettingError
             If a setting is wrong or no term is frequent enough.
         """
+        if not self.columns or self.max_ngram < 1:
+            raise SettingError(
+                f"block text: expected at least one column and max_ngram of 1 or more, found "
+                f"{list(self.columns)} and {self.max_ngram}."
+            )
         vectorizer = TfidfVectorizer(
             strip_accents="unicode",
             ngram_range=(1, self.max_ngram),

@@ -136,11 +136,13 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.chosen_, scores = trial.choice, trial.scores
         self.calibration_ = fit_calibration(truth, scores) if self.tuned else None
         self.oof_probabilities_ = self._calibrate(scores)
+        # Where nothing could be learnt, the prior is reported, but chooses no threshold: it would tell
+        # the fold that holds a genre's only items from the others.
+        judged = np.where(np.isnan(scores), np.nan, self.oof_probabilities_)
         self.thresholds_ = (
-            best_thresholds(truth, self.oof_probabilities_)
-            if self.tuned
-            else np.full(truth.shape[1], 0.5)
+            best_thresholds(truth, judged) if self.tuned else np.full(truth.shape[1], 0.5)
         )
+        self.thresholds_[truth.all(axis=0)] = 1.0  # what all have, all get: its prior is 1
         weighted = clone(self.fusion).set_params(
             weights={**(self.fusion.weights or {}), **self.chosen_.weights}
         )
@@ -180,8 +182,14 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         truth, problems = np.asarray(y), []
         if truth.ndim != 2 or len(truth) != len(X):
             problems.append(f"y: expected shape ({len(X)}, L), found {truth.shape}.")
+        elif not truth.shape[1]:
+            problems.append("y: expected at least one label, found none.")
         elif not np.isin(truth, (0, 1)).all():
             problems.append("y: expected 0 and 1 only.")
+        unknown = set(self.grid or {}) - set(self.estimator.get_params())
+        if unknown:
+            name = type(self.estimator).__name__
+            problems.append(f"grid: {name} has no parameter {', '.join(sorted(unknown))}.")
         if not 2 <= self.folds <= len(X):
             problems.append(f"folds: expected 2 to {len(X)} (the items), found {self.folds}.")
         for weight in self.block_weights:
@@ -264,8 +272,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
                 learn.with_weights(choice.weights).tocsr(), known, choice.parameters
             )
             found = _scores(head, judge.with_weights(choice.weights).tocsr(), self.tuned)
-            learnt = (np.ptp(known, axis=0) > 0) | (not self.tuned)
-            scores[left_out] = np.where(learnt, found, np.nan)
+            unlearnt = np.nan if self.tuned else known.mean(axis=0)
+            scores[left_out] = np.where(np.ptp(known, axis=0) > 0, found, unlearnt)
         return scores
 
     def _fit_head(self, matrix: Any, truth: Labels, parameters: dict[str, Any]) -> Any:

@@ -45,8 +45,14 @@ def _svm(seed: int) -> LinearSVC:
 
 
 def _logistic(seed: int) -> LogisticRegression:
+    # The dual is several times faster than L-BFGS where dense embeddings and sparse words meet.
     return LogisticRegression(
-        class_weight="balanced", solver="liblinear", max_iter=1000, random_state=seed
+        class_weight="balanced",
+        solver="liblinear",
+        dual=True,
+        tol=0.01,
+        max_iter=1000,
+        random_state=seed,
     )
 
 
@@ -66,7 +72,7 @@ def _dummy(strategy: str) -> Callable[[int], Any]:
 
 _SPECS = (
     HeadSpec("svm", _svm, {"C": (0.1, 0.3, 1.0)}),
-    HeadSpec("logistic", _logistic, {"C": (0.3, 1.0, 3.0, 10.0)}),
+    HeadSpec("logistic", _logistic, {"C": (1.0, 3.0, 10.0)}),
     HeadSpec("sgd", _sgd, {"alpha": (1e-5, 1e-4, 1e-3)}),
     HeadSpec("forest", _forest),
     # Bernoulli asks only whether a feature is above 0, so it takes signed embeddings too.
