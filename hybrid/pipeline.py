@@ -111,7 +111,7 @@ def make_hybrid(
         Fusion([(name, made[name]) for name in names], weights=block_weights),
         spec.build(seed),
         grid=spec.grid if grid is None else grid,
-        block_weights=() if block_weights else (0.5, 2.0),
+        block_weights=(0.5, 2.0) if spec.weighs_blocks and not block_weights else (),
         folds=folds,
         tuned=spec.tuned,
         n_jobs=workers,

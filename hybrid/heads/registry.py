@@ -30,12 +30,15 @@ class HeadSpec:
     tuned : bool
         Whether thresholds are chosen and scores calibrated. The dummies answer as they are: a
         threshold chosen for F1 would turn each of them into "always yes".
+    weighs_blocks : bool
+        Whether the scale of a column changes what it learns, so that block weights are worth choosing.
     """
 
     name: str
     build: Callable[[int], Any]
     grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     tuned: bool = True
+    weighs_blocks: bool = True
 
 
 def _svm(seed: int) -> LinearSVC:
@@ -74,9 +77,9 @@ _SPECS = (
     HeadSpec("svm", _svm, {"C": (0.1, 0.3, 1.0)}),
     HeadSpec("logistic", _logistic, {"C": (1.0, 3.0, 10.0)}),
     HeadSpec("sgd", _sgd, {"alpha": (1e-5, 1e-4, 1e-3)}),
-    HeadSpec("forest", _forest),
+    HeadSpec("forest", _forest, weighs_blocks=False),
     # Bernoulli asks only whether a feature is above 0, so it takes signed embeddings too.
-    HeadSpec("naive-bayes", lambda seed: BernoulliNB()),
+    HeadSpec("naive-bayes", lambda seed: BernoulliNB(), weighs_blocks=False),
     HeadSpec("dummy-stratified", _dummy("stratified"), tuned=False),
     HeadSpec("dummy-uniform", _dummy("uniform"), tuned=False),
     HeadSpec("dummy-most-frequent", _dummy("most_frequent"), tuned=False),
