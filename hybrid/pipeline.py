@@ -114,7 +114,7 @@ def make_hybrid(
         block_weights=(0.5, 2.0) if spec.weighs_blocks and not block_weights else (),
         folds=folds,
         tuned=spec.tuned,
-        n_jobs=workers,
+        n_jobs=workers if spec.threads else 1,
         random_state=seed,
     )
 

@@ -633,3 +633,14 @@ def test_a_genre_in_one_fold_does_not_tell_its_fold(
 def test_a_grid_that_the_estimator_does_not_know(films: tuple[pd.DataFrame, Labels]) -> None:
     with pytest.raises(SettingError, match="grid: LinearSVC has no parameter CC"):
         make_model(grid={"CC": [1.0]}).fit(*films)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_liblinear_is_never_given_threads(name: str) -> None:
+    # It has one random generator for the process: threads would make a seed mean nothing.
+    spec = get_head(name)
+    estimator = spec.build(0)
+    liblinear = type(estimator).__name__ == "LinearSVC" or (
+        getattr(estimator, "solver", "") == "liblinear"
+    )
+    assert spec.threads is not liblinear

@@ -30,6 +30,9 @@ class HeadSpec:
     tuned : bool
         Whether thresholds are chosen and scores calibrated. The dummies answer as they are: a
         threshold chosen for F1 would turn each of them into "always yes".
+    threads : bool
+        Whether genres may be fitted in threads. liblinear draws from one generator for the whole
+        process, so that with threads the same seed would not give the same model.
     weighs_blocks : bool
         Whether the scale of a column changes what it learns, so that block weights are worth choosing.
     """
@@ -38,6 +41,7 @@ class HeadSpec:
     build: Callable[[int], Any]
     grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     tuned: bool = True
+    threads: bool = True
     weighs_blocks: bool = True
 
 
@@ -74,8 +78,8 @@ def _dummy(strategy: str) -> Callable[[int], Any]:
 
 
 _SPECS = (
-    HeadSpec("svm", _svm, {"C": (0.1, 0.3, 1.0)}),
-    HeadSpec("logistic", _logistic, {"C": (1.0, 3.0, 10.0)}),
+    HeadSpec("svm", _svm, {"C": (0.1, 0.3, 1.0)}, threads=False),
+    HeadSpec("logistic", _logistic, {"C": (1.0, 3.0, 10.0)}, threads=False),
     HeadSpec("sgd", _sgd, {"alpha": (1e-5, 1e-4, 1e-3)}),
     HeadSpec("forest", _forest, weighs_blocks=False),
     # Bernoulli asks only whether a feature is above 0, so it takes signed embeddings too.
