@@ -135,7 +135,7 @@ def test_options_arrive(catalogue: Catalogue) -> None:
         ("block_weights", ()),  # weights that were given are not chosen again
         ("folds", 3),
         ("random_state", 9),
-        ("n_jobs", 2),
+        ("n_jobs", 1),  # the workers go to heads that may be fitted in threads
     ]:
         assert found[name] == value, name
 
@@ -171,3 +171,12 @@ def test_a_moved_cache_is_used(catalogue: Catalogue) -> None:
         "fingerprint": "0" * 64,
         "workers": 3,
     }
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"), [("svm", 1), ("logistic", 1), ("sgd", 2), ("forest", 2)]
+)
+def test_workers_fit_the_genres_where_threads_change_nothing(
+    catalogue: Catalogue, head: str, expected: int
+) -> None:
+    assert make_hybrid(catalogue, head=head, blocks=["text"], workers=2).n_jobs == expected
