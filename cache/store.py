@@ -165,6 +165,10 @@ class EmbeddingStore:
     def __contains__(self, key: object) -> bool:
         return key in self._index
 
+    def knows(self, key: bytes) -> bool:
+        """Whether there is nothing left to do for a key: it has an embedding, or is known as bad."""
+        return key in self._index or key in self.failures
+
     def bytes_on_disk(self) -> int:
         """Bytes of all parts."""
         return sum(path.stat().st_size for path in (self.folder / "parts").glob("part-*.h5"))

@@ -70,6 +70,11 @@ class Catalogue:
         problems = ((i, poster_problem(cell)) for i, cell in enumerate(self.posters))
         return {i: reason for i, reason in problems if reason}
 
+    def bad_row(self, index: int, reason: str) -> BadRow:
+        """The record of what is wrong with the poster of an item."""
+        row, name = int(self.rows[index]), str(self.ids[index])
+        return BadRow(row, name, self.posters[index], reason)
+
     @cached_property
     def poster_paths(self) -> tuple[str, ...]:
         """The poster file of each item, ``""`` where the cell cannot name one."""

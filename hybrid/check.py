@@ -6,7 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 
 from hybrid.catalogue import Catalogue
-from hybrid.images import BadPoster, decode_poster, read_poster
+from hybrid.images import BadPoster, load_poster
 from hybrid.progress import Progress
 from hybrid.records import BadRow
 
@@ -50,12 +50,10 @@ def check_posters(
             advance(1)
             reason = problems.get(i, found)
             if reason:
-                row = int(catalogue.rows[i])
-                bad.append(BadRow(row, str(catalogue.ids[i]), catalogue.posters[i], reason))
+                bad.append(catalogue.bad_row(i, reason))
     return tuple(bad)
 
 
 def _problem(path: str) -> str:
-    data = read_poster(path) if path else BadPoster("no poster named")
-    image = data if isinstance(data, BadPoster) else decode_poster(data, SIZE)
+    image = load_poster(path, SIZE)
     return image.reason if isinstance(image, BadPoster) else ""

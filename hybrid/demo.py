@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,12 +62,13 @@ def run_demo(
     )
     for name, head, blocks in HEADS:
         progress.say(f"fitting {name}")
+        looks = blocks is None or "poster" in blocks
         model = make_hybrid(
             catalogue,
             head=head,
             blocks=blocks,
-            weights=str(scratch) if blocks is None or "poster" in blocks else None,
-            backbone="scratch" if blocks is None or "poster" in blocks else None,
+            backbone="scratch" if looks else None,
+            weights=str(scratch) if looks else None,
             cache=cache,
             seed=seed,
             workers=workers,
@@ -95,7 +97,7 @@ def _train(
         return
     progress.say(f"training the scratch net for {EPOCHS} epochs, about a minute")
     experiment = _experiment(catalogue, split, run, seed)
-    fit_deep(Experiment(**{**vars(experiment), "progress": progress}), "scratch", options, workers)
+    fit_deep(replace(experiment, progress=progress), "scratch", options, workers)
 
 
 def _is_done(

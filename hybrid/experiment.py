@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ from hybrid.runs import (
     library_versions,
     new_run,
     read_predictions,
-    read_run,
+    read_record,
     write_predictions,
     write_record,
 )
@@ -76,11 +77,17 @@ class Experiment:
 
     def rows(self, *parts: str) -> NDArray[np.int64]:
         """Positions in the catalogue of the items of these parts, in the order of the split."""
-        position = {name: i for i, name in enumerate(self.catalogue.ids.tolist())}
-        wanted = np.isin(self.split.parts, parts)
-        return np.array(
-            [position[name] for name in self.split.ids[wanted].tolist()], dtype=np.int64
-        )
+        wanted = self.split.ids[np.isin(self.split.parts, parts)].tolist()
+        return np.array([self._position[name] for name in wanted], dtype=np.int64)
+
+    @cached_property
+    def _position(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.catalogue.ids.tolist())}
+
+    @cached_property
+    def keys(self) -> list[bytes | BadPoster]:
+        """The cache key of each item's poster, or why it has none; read once for the whole run."""
+        return hash_catalogue(self.catalogue)
 
     def check(self) -> None:
         """Raise what would otherwise be found after hours of work.
@@ -212,7 +219,7 @@ def fit_deep(experiment: Experiment, backbone: str, options: Any = None, workers
 def _audit(experiment: Experiment, costs: Costs, trained_by: Path | None = None) -> Audit:
     """Audit the split, and the run that trained the backbone, if one did."""
     with costs.stage("audit"):
-        audit = audit_catalogue(experiment.catalogue, experiment.split)
+        audit = audit_catalogue(experiment.catalogue, experiment.split, keys=experiment.keys)
         if trained_by is not None:
             earlier = read_predictions(trained_by / PREDICTIONS)
             unseen = set(earlier.ids[earlier.splits == "test"].tolist())
@@ -285,7 +292,7 @@ def _write(
         "hardware": hardware(),
     }
     write_record(folder, record)
-    return Run(experiment.folder, read_run(folder).record, predictions)
+    return Run(experiment.folder, read_record(folder), predictions)
 
 
 def _describe_catalogue(catalogue: Catalogue) -> dict[str, Any]:
@@ -304,9 +311,8 @@ def _missing(experiment: Experiment, blocks: Iterable[str]) -> dict[str, dict[st
     catalogue = experiment.catalogue
     columns = catalogue.columns
     table = catalogue.table
-    keys = hash_catalogue(catalogue)
     lacks = {
-        "poster": np.array([isinstance(key, BadPoster) for key in keys]),
+        "poster": np.array([isinstance(key, BadPoster) for key in experiment.keys]),
         "text": (table[list(columns.text)] == "").all(axis=1).to_numpy(),
         "metadata": (table[list(columns.metadata)] == "").all(axis=1).to_numpy(),
     }

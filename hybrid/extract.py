@@ -94,7 +94,7 @@ def extract_embeddings(
     todo = {
         key: path
         for key, path in zip(keys, catalogue.poster_paths, strict=True)
-        if isinstance(key, bytes) and key not in store and key not in store.failures
+        if isinstance(key, bytes) and not store.knows(key)
     }
     hits = len({key for key in keys if isinstance(key, bytes) and key in store})
     computed = _compute(spec, found, store, todo, workers, batch_size, progress) if todo else 0
@@ -141,8 +141,7 @@ def bad_posters(
             continue
         else:
             reason = store.failures.get(key, "changed or vanished while it was read; try again")
-        row = int(catalogue.rows[i])
-        bad.append(BadRow(row, str(catalogue.ids[i]), catalogue.posters[i], reason))
+        bad.append(catalogue.bad_row(i, reason))
     return bad
 
 
@@ -185,9 +184,7 @@ def find_store(
     elif spec:
         stores = [store for store in stores if store.stands_for["architecture"] == spec.name]
     keys = {key for key in hash_catalogue(catalogue, workers) if isinstance(key, bytes)}
-    lacks = {
-        store: sum(k not in store and k not in store.failures for k in keys) for store in stores
-    }
+    lacks = {store: sum(not store.knows(key) for key in keys) for store in stores}
     whole = [store for store in stores if keys and not lacks[store]]
     stores = whole or [store for store in stores if lacks[store] < len(keys)]
     if not stores:

@@ -121,6 +121,12 @@ def decode_poster(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8] | Bad
     return np.asarray(resized, dtype=np.uint8)
 
 
+def load_poster(path: str, size: tuple[int, int]) -> NDArray[np.uint8] | BadPoster:
+    """Read and decode a poster file; ``""`` stands for an item without one. See `decode_poster`."""
+    data = read_poster(path) if path else BadPoster("no poster named")
+    return data if isinstance(data, BadPoster) else decode_poster(data, size)
+
+
 def _size_problem(size: tuple[int, int]) -> str:
     width, height = size
     if min(size) < MIN_SIDE:

@@ -151,12 +151,7 @@ def _extract(
     backbone = record["backbone"]
     store = EmbeddingCache(cache).make(backbone["stands_for"], _recorded(record))
     keys = hash_catalogue(catalogue, workers, progress)
-    lacking = [
-        key
-        for key in keys
-        if isinstance(key, bytes) and key not in store and key not in store.failures
-    ]
-    if not lacking:
+    if all(store.knows(key) for key in keys if isinstance(key, bytes)):
         return tuple(bad_posters(catalogue, keys, store))
     summary = extract_embeddings(
         catalogue,

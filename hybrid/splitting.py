@@ -56,7 +56,9 @@ def audit_catalogue(
     split: Split,
     workers: int | None = None,
     progress: Progress | None = None,
+    keys: Sequence[bytes | BadPoster] | None = None,
 ) -> Audit:
-    """Audit a split of a catalogue; reads the posters' bytes."""
-    keys = zip(catalogue.ids.tolist(), hash_catalogue(catalogue, workers, progress), strict=True)
-    return audit_split(split, {name: key for name, key in keys if not isinstance(key, BadPoster)})
+    """Audit a split of a catalogue; reads the posters' bytes, unless their `keys` are given."""
+    keys = hash_catalogue(catalogue, workers, progress) if keys is None else keys
+    named = zip(catalogue.ids.tolist(), keys, strict=True)
+    return audit_split(split, {name: key for name, key in named if not isinstance(key, BadPoster)})

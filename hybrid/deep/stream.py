@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.errors import ExtractionError
-from hybrid.images import BadPoster, decode_poster, read_poster
+from hybrid.images import BadPoster, load_poster
 
 
 class PosterStream(keras.utils.PyDataset):
@@ -62,8 +62,7 @@ class PosterStream(keras.utils.PyDataset):
 
 
 def _decode(path: str, size: tuple[int, int]) -> NDArray[np.uint8]:
-    data = read_poster(path)
-    poster = data if isinstance(data, BadPoster) else decode_poster(data, size)
+    poster = load_poster(path, size)
     if isinstance(poster, BadPoster):
         raise ExtractionError(f"{path}: was usable when training began, now it {poster.reason}.")
     return poster
@@ -71,10 +70,5 @@ def _decode(path: str, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 def usable(paths: Sequence[str]) -> NDArray[np.bool_]:
     """Whether each poster can be decoded, shape (n,); ``""`` cannot."""
-
-    def good(path: str) -> bool:
-        data = read_poster(path) if path else BadPoster("no poster named")
-        small = data if isinstance(data, BadPoster) else decode_poster(data, (16, 16))
-        return not isinstance(small, BadPoster)
-
-    return np.array([good(path) for path in paths], dtype=bool)
+    good = [not isinstance(load_poster(path, (16, 16)), BadPoster) for path in paths]
+    return np.array(good, dtype=bool)

@@ -72,7 +72,7 @@ class PosterFeatures(TransformerMixin, BaseEstimator):
         paths = take_columns(X, [POSTER], POSTER)[POSTER].tolist()
         workers = self.workers or os.cpu_count() or 1
         keys = [None if isinstance(k, BadPoster) else k for k in hash_posters(paths, workers)]
-        absent = sum(k is not None and k not in store and k not in store.failures for k in keys)
+        absent = sum(key is not None and not store.knows(key) for key in keys)
         if absent:
             raise ExtractionError(
                 f"{absent} of {len(paths)} posters have no embedding in {self.cache}. "
