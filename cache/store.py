@@ -1,120 +1,43 @@
-"""The embedding cache: immutable HDF5 parts under a fingerprint. See FORMAT.md."""
+"""The embeddings of one fingerprint: what users of the cache read from and append to. See FORMAT.md."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid.cache.contents import THREADS, Contents, list_files
+from hybrid.cache.failures import Failure, pack_failures
+from hybrid.cache.fingerprint import fingerprint_of
+from hybrid.cache.index import KEY_BYTES, Keys, index_part, key_array
+from hybrid.cache.parts import DTYPES, DamageError, Layout, hashed_name, pack_part
 from hybrid.errors import CacheError
 from hybrid.files import write_atomically
-
-FORMAT = 1
-KEY_BYTES = 32
-
-
-def fingerprint_of(stands_for: Mapping[str, Any]) -> str:
-    """SHA-256, in hex, of the canonical JSON of what changes an embedding."""
-    return hashlib.sha256(_canonical(stands_for)).hexdigest()
-
-
-class EmbeddingCache:
-    """A folder of embedding stores, one for each fingerprint.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Made when the first store is made; need not exist to be read.
-
-    Raises
-    ------
-    CacheError
-        If the folder is not a cache, or of a newer format.
-    """
-
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        self._check_format()
-
-    def _check_format(self) -> None:
-        marker = self.folder / "FORMAT"
-        try:
-            found = json.loads(marker.read_bytes())["format"]
-        except FileNotFoundError:
-            return
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise CacheError(
-                f'{marker}: expected {{"format": {FORMAT}}}, found: {error}.'
-            ) from error
-        if type(found) is not int or not 1 <= found <= FORMAT:
-            raise CacheError(
-                f"{self.folder}: expected a cache of format {FORMAT} or older, found {found!r}. "
-                "Update hybrid, or name another folder with --cache."
-            )
-
-    def stores(self) -> list[EmbeddingStore]:
-        """All stores, by fingerprint."""
-        found = sorted(self.folder.glob("*/config.json"))
-        return [EmbeddingStore(path.parent) for path in found]
-
-    def find(self, fingerprint: str) -> EmbeddingStore:
-        """Open the store of a fingerprint.
-
-        Raises
-        ------
-        CacheError
-            If the cache holds none.
-        """
-        folder = self.folder / fingerprint
-        if not (folder / "config.json").exists():
-            raise CacheError(
-                f"{self.folder}: expected embeddings under fingerprint {fingerprint[:12]}…, found "
-                "none. Make them with hybrid extract, or name their cache with --cache."
-            )
-        return EmbeddingStore(folder)
-
-    def make(
-        self, stands_for: Mapping[str, Any], recorded: Mapping[str, Any] | None = None
-    ) -> EmbeddingStore:
-        """Open the store of what `stands_for` says; make it where there is none.
-
-        Parameters
-        ----------
-        stands_for : mapping
-            All that changes an embedding; holds at least ``dimension``.
-        recorded : mapping, optional
-            Library versions and the like, written once, not part of the fingerprint.
-        """
-        if "dimension" not in stands_for:
-            raise CacheError("expected 'dimension' in what a store stands for, found none.")
-        folder = self.folder / fingerprint_of(stands_for)
-        try:
-            if not (folder / "config.json").exists():
-                for name in ("parts", "failed"):
-                    (folder / name).mkdir(parents=True, exist_ok=True)
-                write_atomically(self.folder / "FORMAT", _canonical({"format": FORMAT}))
-                config = {"stands_for": stands_for, "recorded": recorded or {}}
-                text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
-                write_atomically(folder / "config.json", text.encode())
-        except OSError as error:
-            raise CacheError(f"cannot write the cache {self.folder}: {error.strerror}.") from error
-        return EmbeddingStore(folder)
 
 
 class EmbeddingStore:
     """The embeddings of one fingerprint.
 
-    The parts are read and checked once, when first needed; rows appended through this object are
-    seen by it, those that another process adds later are not.
+    What stands on the disk is looked at when it is first needed, and again at `refresh`; rows
+    appended through this object are seen by it at once.
+
+    Parameters
+    ----------
+    folder : Path
+        ``<cache>/<fingerprint>``.
+
+    Raises
+    ------
+    CacheError
+        If its config.json cannot be read or is not what the folder's name says.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -125,58 +48,72 @@ class EmbeddingStore:
             self.stands_for: dict[str, Any] = config["stands_for"]
             self.recorded: dict[str, Any] = config["recorded"]
             self.dimension = int(self.stands_for["dimension"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            self.dtype = str(self.stands_for.get("dtype", "float32"))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CacheError(
-                f"{folder}: expected a readable config.json, found: {error}."
+                f"{folder}: expected a readable config.json, found: {error}. hybrid extract, with the "
+                "same --backbone and --weights, writes it again; the embeddings are not lost."
             ) from error
         if fingerprint_of(self.stands_for) != self.fingerprint:
             raise CacheError(
                 f"{folder}: expected config.json to hash to the folder's name, found "
-                f"{fingerprint_of(self.stands_for)}. It was changed by hand; delete the folder."
+                f"{fingerprint_of(self.stands_for)}. It was changed by hand; hybrid extract, with the "
+                "same --backbone and --weights, writes it again."
+            )
+        if self.dtype not in DTYPES or self.dimension < 1:
+            raise CacheError(
+                f"{folder}: expected dtype {' or '.join(DTYPES)} and a dimension of 1 or more, found "
+                f"{self.dtype!r} and {self.dimension}."
             )
 
     @cached_property
-    def _index(self) -> dict[bytes, tuple[Path, int]]:
-        """Key → (part, row). The part whose name sorts first wins."""
-        index: dict[bytes, tuple[Path, int]] = {}
-        for path in sorted((self.folder / "parts").glob("part-*.h5")):
-            keys = self._read_keys(path)
-            for row, key in enumerate(keys):
-                index.setdefault(key, (path, row))
-        return index
+    def contents(self) -> Contents:
+        """What stands on the disk."""
+        return Contents(self.folder, Layout(self.fingerprint, self.dimension, self.dtype))
 
-    @cached_property
-    def failures(self) -> dict[bytes, str]:
-        """Images that cannot be embedded: key → reason."""
-        reasons: dict[bytes, str] = {}
-        for path in sorted((self.folder / "failed").glob("failed-*.jsonl")):
-            data = path.read_bytes()
-            if not _is_named_for(path, data):
-                self._quarantine(path, "its hash is wrong")
-                continue
-            for line in data.decode().splitlines():
-                entry = json.loads(line)
-                reasons[bytes.fromhex(entry["key"])] = entry["reason"]
-        return reasons
+    def refresh(self) -> None:
+        """Look at the disk again: what other processes have added is seen from now on."""
+        self.contents.refresh()
+
+    def prove(self) -> None:
+        """Check the hash of every part now; the damaged ones go to quarantine, with a warning."""
+        self.contents.prove_all()
 
     def __len__(self) -> int:
-        return len(self._index)
+        return sum(len(index) for index in self.contents.indexes)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._index
+        return isinstance(key, bytes) and len(key) == KEY_BYTES and bool(self.has([key])[0])
 
-    def knows(self, key: bytes) -> bool:
-        """Whether there is nothing left to do for a key: it has an embedding, or is known as bad."""
-        return key in self._index or key in self.failures
+    def has(self, keys: Sequence[bytes | None]) -> NDArray[np.bool_]:
+        """Whether there is an embedding for each key, shape (n,)."""
+        wanted = key_array(keys)
+        found = np.zeros(len(keys), dtype=bool)
+        for index in self.contents.indexes:
+            found |= index.find(wanted) >= 0
+        return found
 
-    def bytes_on_disk(self) -> int:
-        """Bytes of all parts."""
-        return sum(path.stat().st_size for path in (self.folder / "parts").glob("part-*.h5"))
+    def knows(self, keys: Sequence[bytes]) -> NDArray[np.bool_]:
+        """Whether nothing is left to do for each key: an embedding or a known failure; shape (n,)."""
+        failed = self.contents.failed
+        return self.has(keys) | np.fromiter((k in failed for k in keys), bool, len(keys))
+
+    def failures(self) -> dict[bytes, str]:
+        """Images that cannot be embedded: key → reason, the latest that was found."""
+        failed = self.contents.failed
+        embedded = self.has(list(failed)).tolist()
+        pairs = zip(failed.items(), embedded, strict=True)
+        return {key: failure.reason for (key, failure), known in pairs if not known}
 
     def digest(self) -> str:
-        """SHA-256 of the store's contents, by way of the hashes that name its parts."""
-        names = sorted(path.name for path in (self.folder / "parts").glob("part-*.h5"))
-        return hashlib.sha256("\n".join(names).encode()).hexdigest()
+        """SHA-256 of the fingerprint and the sorted keys: the same however rows are dealt to parts."""
+        keys = self.contents.index.keys
+        return hashlib.sha256(bytes.fromhex(self.fingerprint) + keys.tobytes()).hexdigest()
+
+    def bytes_on_disk(self) -> int:
+        """Bytes of all parts, also of those that wait for `gc`."""
+        folder = self.folder / "parts"
+        return sum((folder / name).stat().st_size for name in list_files(folder))
 
     def read(self, keys: Sequence[bytes | None]) -> NDArray[np.float32]:
         """Look up embeddings.
@@ -190,27 +127,70 @@ class EmbeddingStore:
         -------
         ndarray of shape (n, D), float32
             Rows of NaN where the store holds nothing for the key.
+
+        Raises
+        ------
+        CacheError
+            If a part turns out to be damaged or cannot be read.
         """
-        matrix = np.full((len(keys), self.dimension), np.nan, dtype=np.float32)
-        wanted: dict[Path, tuple[list[int], list[int]]] = {}
-        for i, key in enumerate(keys):
-            if key is not None and key in self._index:
-                path, row = self._index[key]
-                targets, rows = wanted.setdefault(path, ([], []))
-                targets.append(i)
-                rows.append(row)
-        for path, (targets, rows) in wanted.items():
-            with h5py.File(path, "r") as file:
-                matrix[targets] = file["embeddings"][:][rows]
+        wanted = key_array(keys)
+        try:
+            return self._read(wanted)
+        except FileNotFoundError:  # compacted and removed by another process since we looked
+            self.refresh()
+        try:
+            return self._read(wanted)
+        except FileNotFoundError as error:
+            raise CacheError(f"{error.filename} vanished while it was read; try again.") from error
+
+    def _read(self, wanted: Keys) -> NDArray[np.float32]:
+        matrix = np.empty((len(wanted), self.dimension), dtype=np.float32)
+        absent = np.ones(len(wanted), dtype=bool)
+        jobs = []
+        for index in self.contents.indexes:
+            place = index.find(wanted)
+            at = np.flatnonzero(place >= 0)
+            absent[at] = False
+            part, row = index.part[place[at]], index.row[place[at]]
+            order = np.lexsort((row, part))
+            borders = np.flatnonzero(np.diff(part[order])) + 1
+            for some in np.split(order, borders) if len(order) else ():
+                jobs.append((index.parts[part[some[0]]], row[some], at[some]))
+        matrix[absent] = np.nan
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(lambda job: self._read_part(matrix, *job), jobs))
         return matrix
 
-    def append(self, keys: Sequence[bytes], embeddings: NDArray[np.float32]) -> None:
+    def _read_part(
+        self,
+        matrix: NDArray[np.float32],
+        name: str,
+        rows: NDArray[np.uint32],
+        at: NDArray[np.int64],
+    ) -> None:
+        try:
+            self.contents.prove(name).read(rows, matrix, at)
+        except DamageError as damage:
+            self.contents.quarantine(self.contents.part_path(name), str(damage))
+            self.__dict__.pop("contents", None)  # to be looked at again
+            raise CacheError(
+                f"embeddings that were asked for are in {name}, which is damaged. Run hybrid extract "
+                "again, with the same --backbone and --weights, to compute them again."
+            ) from damage
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise CacheError(f"cannot read {name}: {error.strerror}.") from error
+
+    def append(self, keys: Sequence[bytes], embeddings: NDArray[np.floating]) -> None:
         """Write one part; when this returns, its rows are on the disk.
+
+        Keys that the store has already are left out.
 
         Parameters
         ----------
         keys : sequence of n keys of 32 bytes
-        embeddings : ndarray of shape (n, D), float32, finite
+        embeddings : ndarray of shape (n, D), float, finite
 
         Raises
         ------
@@ -219,37 +199,56 @@ class EmbeddingStore:
         """
         if not len(keys):
             return
-        with np.errstate(over="ignore"):  # told of below, as any other value that is not finite
-            embeddings = np.ascontiguousarray(embeddings, dtype=np.float32)
+        stored = self._convert(keys, embeddings)
+        array = key_array(keys)
+        new = ~self.has(keys)
+        _, first = np.unique(array, axis=0, return_index=True)
+        new &= np.isin(np.arange(len(keys)), first)
+        if new.any():
+            self._append_part(array[new], stored[new])
+
+    def _append_part(self, keys: Keys, stored: NDArray[np.floating]) -> None:
+        """Write one part of checked rows; `append` without its checks."""
+        data = pack_part(self.contents.layout, keys, stored)
+        name = hashed_name("part-", data, ".h5")
+        self._write(self.contents.part_path(name), data)
+        self.contents.add(name, index_part(name, keys))
+
+    def _convert(
+        self, keys: Sequence[bytes], embeddings: NDArray[np.floating]
+    ) -> NDArray[np.floating]:
+        """Embeddings as they are stored; raises where shapes or values are wrong."""
         if embeddings.shape != (len(keys), self.dimension) or {len(k) for k in keys} != {KEY_BYTES}:
             raise CacheError(
                 f"expected {len(keys)} keys of {KEY_BYTES} bytes and embeddings of shape "
                 f"({len(keys)}, {self.dimension}), found {embeddings.shape}."
             )
-        if not np.isfinite(embeddings).all():
+        with np.errstate(over="ignore"):  # told of below, as any other value that is not finite
+            stored = np.ascontiguousarray(embeddings, dtype=self.dtype)
+        wrong = int((~np.isfinite(embeddings)).sum())
+        too_large = int((~np.isfinite(stored)).sum()) - wrong
+        if wrong:
             raise CacheError(
-                f"expected finite embeddings, found {int((~np.isfinite(embeddings)).sum())} that are "
-                "not; nothing was written. Are the weights the right ones for this backbone?"
+                f"expected finite embeddings, found {wrong} values that are not; nothing was written. "
+                "Are the weights the right ones for this backbone?"
             )
-        data = self._pack(keys, embeddings)
-        path = self.folder / "parts" / f"part-{hashlib.sha256(data).hexdigest()}.h5"
-        self._write(path, data)
-        for row, key in enumerate(keys):
-            self._index.setdefault(key, (path, row))
+        if too_large:
+            raise CacheError(
+                f"expected embeddings within {np.finfo(self.dtype).max:g}, the range of {self.dtype}; "
+                f"found {too_large} values beyond; nothing was written. Use --dtype float32."
+            )
+        return stored
 
     def append_failures(self, reasons: Mapping[bytes, str]) -> None:
         """Record images that cannot be embedded: key → reason."""
-        if not reasons:
+        failed = self.contents.failed
+        new = {k: r for k, r in reasons.items() if k not in failed or failed[k].reason != r}
+        if not new:
             return
-        lines = [
-            json.dumps({"key": key.hex(), "reason": reason}, ensure_ascii=False) + "\n"
-            for key, reason in sorted(reasons.items())
-        ]
-        data = "".join(lines).encode()
-        self._write(
-            self.folder / "failed" / f"failed-{hashlib.sha256(data).hexdigest()}.jsonl", data
-        )
-        self.failures.update(reasons)
+        now = time.time()
+        name, data = pack_failures(new, now)
+        self._write(self.folder / "failed" / name, data)
+        failed |= {key: Failure(reason, now) for key, reason in new.items()}
 
     def _write(self, path: Path, data: bytes) -> None:
         rows = len(self)
@@ -260,54 +259,3 @@ class EmbeddingStore:
                 f"cannot write to the cache {self.folder.parent}: {error.strerror}. "
                 f"{rows} embeddings are safe there; make room and run the command again to go on."
             ) from error
-
-    def _pack(self, keys: Iterable[bytes], embeddings: NDArray[np.float32]) -> bytes:
-        """The bytes of a part, made in memory so that they can be hashed before they are written."""
-        with h5py.File("part", "w", driver="core", backing_store=False) as file:
-            file.attrs["format"] = FORMAT
-            file.attrs["fingerprint"] = self.fingerprint
-            flat = np.frombuffer(b"".join(keys), dtype=np.uint8)
-            file.create_dataset("keys", data=flat.reshape(-1, KEY_BYTES))
-            file.create_dataset("embeddings", data=embeddings, fletcher32=True)
-            file.flush()
-            return bytes(file.id.get_file_image())
-
-    def _read_keys(self, path: Path) -> list[bytes]:
-        """Keys of a part, once it is proved to be what was written, and written for this store."""
-        data = path.read_bytes()
-        if not _is_named_for(path, data):
-            self._quarantine(path, "its hash is wrong")
-            return []
-        with h5py.File(io.BytesIO(data), "r") as file:
-            keys, embeddings = file["keys"], file["embeddings"]
-            if (
-                file.attrs["fingerprint"] == self.fingerprint
-                and keys.shape == (len(keys), KEY_BYTES)
-                and embeddings.shape == (len(keys), self.dimension)
-            ):
-                return [row.tobytes() for row in keys[:]]
-        self._quarantine(path, "it belongs to another store")
-        return []
-
-    def _quarantine(self, path: Path, problem: str) -> None:
-        folder = self.folder / "quarantine"
-        try:
-            folder.mkdir(exist_ok=True)
-            path.replace(folder / path.name)
-        except OSError as error:
-            raise CacheError(
-                f"{path} is damaged ({problem}) and cannot be moved away: {error.strerror}."
-            ) from error
-        warnings.warn(
-            f"{path.name} in the cache was damaged ({problem}) and is now in quarantine: {folder}. What it "
-            "held is missing until hybrid extract computes it again.",
-            stacklevel=2,
-        )
-
-
-def _is_named_for(path: Path, data: bytes) -> bool:
-    return path.stem.partition("-")[2] == hashlib.sha256(data).hexdigest()
-
-
-def _canonical(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

@@ -20,7 +20,7 @@ def command(project: Project, columns: ColumnOptions) -> int:
 
     catalogue = load_catalogue(project.catalogue, columns)
     split = read_split(project.splits)
-    audit = audit_catalogue(catalogue, split, project.workers, project.progress)
+    audit = audit_catalogue(catalogue, split, project.cache, project.workers, project.progress)
     show(
         project.json,
         {"clean": audit.clean, "checks": audit.checks, "leaks": audit.leaks},

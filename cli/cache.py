@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
-from hybrid.cli.options import Project, project_options
-from hybrid.cli.output import show
+from hybrid.cli.options import (
+    Project,
+    backbone_options,
+    column_options,
+    embedding_options,
+    project_options,
+)
+from hybrid.cli.output import show, size_text
+from hybrid.records import ColumnOptions
+
+if TYPE_CHECKING:
+    from hybrid.upkeep import Explanation
 
 
 @click.group("cache")
@@ -18,24 +31,148 @@ def command() -> None:
 def ls(project: Project) -> None:
     """List what the cache holds."""
     from hybrid.cache import EmbeddingCache
-    from hybrid.extract import describe_store
+    from hybrid.stores import describe_store
 
     stores = EmbeddingCache(project.cache).stores()
     data = [
         {
             "fingerprint": store.fingerprint,
             "backbone": store.stands_for["architecture"],
-            "weights": store.recorded["weights"],
+            "weights": store.recorded.get("weights"),
+            "stands_for": store.stands_for,
             "dimension": store.dimension,
             "embeddings": len(store),
-            "failures": len(store.failures),
+            "failures": len(store.failures()),
             "bytes": store.bytes_on_disk(),
         }
         for store in stores
     ]
     text = "\n".join(
-        f"{describe_store(store)}, {len(store.failures)} failures, "
-        f"{store.bytes_on_disk() / 2**20:.1f} MiB"
+        f"{describe_store(store)}, {len(store.failures())} failures, "
+        f"{size_text(store.bytes_on_disk())}"
         for store in stores
     )
     show(project.json, data, text or f"{project.cache}: no embeddings")
+
+
+@command.command("explain")
+@project_options
+@column_options
+@backbone_options
+def explain(
+    project: Project, columns: ColumnOptions, backbone: str, weights: str, dtype: str
+) -> None:
+    """Say what extract would find in the cache, and which setting makes the rest a miss."""
+    from hybrid.catalogue import load_catalogue
+    from hybrid.upkeep import explain_cache
+
+    explanation = explain_cache(
+        load_catalogue(project.catalogue, columns),
+        backbone,
+        weights=weights,
+        dtype=dtype,
+        cache=project.cache,
+        seed=project.seed,
+        workers=project.workers,
+        progress=project.progress,
+    )
+    show(project.json, explanation, _explanation_text(explanation))
+
+
+def _explanation_text(said: Explanation) -> str:
+    lines = [
+        f"{said.backbone} ({said.fingerprint[:12]}): {said.items} items, {said.unreadable} without a "
+        f"readable poster, {said.images} different images",
+        f"  {said.hits} hits, {said.misses} misses, {said.failures} known not to decode",
+    ]
+    for other in said.others:
+        lines.append(f"{other.images} of the images it lacks are in: {other.store}")
+        lines.append("  a miss, because:")
+        lines += [f"    {key}: wanted {a}, there {b}" for key, (a, b) in other.differs.items()]
+    return "\n".join(lines)
+
+
+@command.command("verify")
+@project_options
+@click.option("--deep", is_flag=True, help="Read every value, and compare rows of the same image.")
+def verify(project: Project, deep: bool) -> int:
+    """Check every file of the cache (exit 0), or list what is damaged (exit 1); nothing is changed."""
+    from hybrid.cache import EmbeddingCache
+    from hybrid.cache.verify import verify as check
+
+    found = check(EmbeddingCache(project.cache), deep)
+    lines = [f"{path}: {problem}" for path, problem in found.problems]
+    lines.append(
+        f"{project.cache}: {found.stores} stores, {found.parts} parts, {found.embeddings} embeddings, "
+        f"{found.failures} failures, {found.duplicates} duplicate rows, {found.quarantined} files in "
+        f"quarantine: {len(found.problems) or 'no'} problems"
+    )
+    show(project.json, found, "\n".join(lines))
+    return int(bool(found.problems))
+
+
+@command.command("compact")
+@project_options
+def compact(project: Project) -> None:
+    """Put small parts together, and write a snapshot that opens at once. extract does so by itself."""
+    from hybrid.cache import EmbeddingCache
+    from hybrid.cache import compact as run
+
+    stores = EmbeddingCache(project.cache).stores()
+    done = [store.fingerprint for store in stores if run(store)]
+    show(
+        project.json,
+        {"compacted": done},
+        f"{project.cache}: {len(done)} of {len(stores)} compacted",
+    )
+
+
+@command.command("gc")
+@project_options
+@click.option("--dry-run", is_flag=True, help="Only list what would be removed.")
+def gc(project: Project, dry_run: bool) -> None:
+    """Remove what nothing needs: superseded parts, quarantined files, leavings of killed jobs."""
+    from hybrid.cache import EmbeddingCache
+    from hybrid.cache.gc import collect
+
+    found = collect(EmbeddingCache(project.cache), dry_run)
+    lines = [f"{garbage.path}: {garbage.reason}" for garbage in found]
+    verb = "would be removed" if dry_run else "removed"
+    lines.append(f"{len(found)} files, {size_text(sum(g.bytes for g in found))}, {verb}")
+    show(project.json, found, "\n".join(lines))
+
+
+@command.command("export")
+@project_options
+@column_options
+@embedding_options
+@click.option("--out", required=True, type=click.Path(path_type=Path),
+              help="A file that ends in .npz, .parquet or .h5.")  # fmt: skip
+def export(
+    project: Project,
+    columns: ColumnOptions,
+    backbone: str | None,
+    weights: str | None,
+    dtype: str | None,
+    out: Path,
+) -> None:
+    """Write ids and embeddings of the catalogue's items to a file for other tools."""
+    from hybrid.catalogue import load_catalogue
+    from hybrid.upkeep import export_embeddings
+
+    summary = export_embeddings(
+        load_catalogue(project.catalogue, columns),
+        out,
+        backbone=backbone,
+        weights=weights,
+        dtype=dtype,
+        cache=project.cache,
+        seed=project.seed,
+        workers=project.workers,
+    )
+    show(
+        project.json,
+        summary,
+        f"{out}: {summary.items} embeddings of {summary.dimension} numbers; {summary.missing} items "
+        "have none",
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from hybrid.cli.options import Project, column_options, project_options
+from hybrid.cli.options import Project, backbone_options, column_options, project_options
 from hybrid.cli.output import reasons_text, show, warn_left_out
 from hybrid.records import ColumnOptions, ExtractSummary
 
@@ -12,17 +12,19 @@ from hybrid.records import ColumnOptions, ExtractSummary
 @click.command("extract")
 @project_options
 @column_options
-@click.option("--backbone", required=True, help="See hybrid backbones.")
-@click.option("--weights", default="imagenet", show_default=True,
-              help="imagenet, random, a weights file, or a run that trained the backbone.")  # fmt: skip
-@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True)
+@backbone_options
+@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True,
+              help="Posters the backbone takes at once.")  # fmt: skip
+@click.option("--retry-failed", is_flag=True, help="Try images again that could not be decoded.")
 @click.option("--strict", is_flag=True, help="Exit 1 if there is a bad poster.")
 def command(
     project: Project,
     columns: ColumnOptions,
     backbone: str,
     weights: str,
+    dtype: str,
     batch_size: int,
+    retry_failed: bool,
     strict: bool,
 ) -> int:
     """Embed the posters into the cache; what is there already is not computed again."""
@@ -39,6 +41,8 @@ def command(
         seed=project.seed,
         workers=project.workers,
         batch_size=batch_size,
+        dtype=dtype,
+        retry_failed=retry_failed,
         progress=project.progress,
     )
     show(project.json, summary, _text(summary, project.cache))

@@ -18,6 +18,7 @@ def fit(
     blocks: str | None,
     backbone: str | None,
     weights: str | None,
+    dtype: str | None,
     block_weights: tuple[str, ...],
     folds: int,
     name: str | None,
@@ -36,6 +37,7 @@ def fit(
         "blocks": parse_blocks(blocks),
         "backbone": backbone,
         "weights": weights,
+        "dtype": dtype,
         "grid": grid,
         "block_weights": parse_weights(block_weights),
         "folds": folds,
@@ -57,6 +59,7 @@ def fit(
         project.command,
         project.seed,
         project.progress,
+        project.cache,
     )
     run = fit_head(experiment, model, {"head": head, **chosen, **features})
     show(project.json, run.record, run_text(run))

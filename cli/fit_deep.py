@@ -41,6 +41,7 @@ def command(
         project.command,
         project.seed,
         project.progress,
+        project.cache,
     )
     run = fit_deep(experiment, backbone, DeepOptions(**options), project.workers)  # type: ignore[arg-type]
     show(project.json, run.record, run_text(run))

@@ -70,10 +70,27 @@ _COLUMNS = (
     click.option("--encoding", default="utf-8", show_default=True, help="Of CSV and JSON Lines."),
 )  # fmt: skip
 
-_FEATURES = (
-    click.option("--blocks", help="From poster,text,metadata.  [default: all there are]"),
+_DTYPES = click.Choice(["float16", "float32"])
+
+# What is to be extracted …
+_BACKBONE = (
+    click.option("--backbone", required=True, help="See hybrid backbones."),
+    click.option("--weights", default="imagenet", show_default=True,
+                 help="imagenet, random, a weights file, or a run that trained the backbone."),
+    click.option("--dtype", type=_DTYPES, default="float16", show_default=True,
+                 help="How embeddings are stored."),
+)  # fmt: skip
+
+# … and which of what has been extracted is meant.
+_EMBEDDINGS = (
     click.option("--backbone", help="Of the embeddings.  [default: the one extracted]"),
     click.option("--weights", help="Of the embeddings, where there are several."),
+    click.option("--dtype", type=_DTYPES, help="Of the embeddings, where there are both."),
+)
+
+_FEATURES = (
+    click.option("--blocks", help="From poster,text,metadata.  [default: all there are]"),
+    *_EMBEDDINGS,
     click.option("--max-ngram", type=int, default=2, show_default=True, help="Words in a term."),
     click.option("--min-df", type=int, default=2, show_default=True,
                  help="Items that a term must be in."),
@@ -130,6 +147,16 @@ def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def feature_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of blocks and cross-fitting."""
     return _stack(_FEATURES, command)
+
+
+def backbone_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that say what is to be extracted."""
+    return _stack(_BACKBONE, command)
+
+
+def embedding_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that choose among what has been extracted."""
+    return _stack(_EMBEDDINGS, command)
 
 
 def parse_blocks(blocks: str | None) -> tuple[str, ...] | None:

@@ -35,6 +35,11 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def size_text(size: int) -> str:
+    """Bytes in MiB."""
+    return f"{size / 2**20:.1f} MiB"
+
+
 def bad_rows_text(rows: Sequence[BadRow]) -> str:
     """One line a bad row: where it is, and why."""
     return "\n".join(

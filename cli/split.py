@@ -31,6 +31,7 @@ def command(project: Project, columns: ColumnOptions, validation: float, test: f
         catalogue,
         shares=(1 - validation - test, validation, test),
         seed=project.seed,
+        cache=project.cache,
         workers=project.workers,
         progress=project.progress,
     )

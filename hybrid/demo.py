@@ -53,9 +53,9 @@ def run_demo(
         progress.say(f"drawing the sample catalogue in {folder}")
         write_sample(folder, seed=seed)
     catalogue = load_catalogue(folder / "catalogue.csv")
-    split = split_catalogue(catalogue, seed=seed, workers=workers)
-    write_split(split, folder / "splits.csv")
     cache, scratch = str(folder / ".hybrid-cache"), folder / "runs" / "scratch"
+    split = split_catalogue(catalogue, seed=seed, cache=cache, workers=workers)
+    write_split(split, folder / "splits.csv")
     _train(catalogue, split, scratch, seed, workers, progress)
     extract_embeddings(
         catalogue, "scratch", weights=str(scratch), cache=cache, workers=workers, progress=progress
@@ -69,6 +69,7 @@ def run_demo(
             blocks=blocks,
             backbone="scratch" if looks else None,
             weights=str(scratch) if looks else None,
+            dtype="float16" if looks else None,
             cache=cache,
             seed=seed,
             workers=workers,
@@ -81,8 +82,11 @@ def run_demo(
 
 
 def _experiment(catalogue: Catalogue, split: Split, run: Path, seed: int) -> Experiment:
-    split_path = catalogue.path.with_name("splits.csv")
-    return Experiment(catalogue, split, run, split_path, command="hybrid demo", seed=seed)
+    folder = catalogue.path.parent
+    cache = str(folder / ".hybrid-cache")
+    return Experiment(
+        catalogue, split, run, folder / "splits.csv", "hybrid demo", seed, cache=cache
+    )
 
 
 def _train(

@@ -23,7 +23,6 @@ from hybrid.catalogue import Catalogue
 from hybrid.cost import Costs
 from hybrid.errors import CatalogueError, SplitError
 from hybrid.evaluation import Answers, evaluate
-from hybrid.extract import hash_catalogue
 from hybrid.features import PosterFeatures
 from hybrid.heads import HybridClassifier
 from hybrid.images import BadPoster
@@ -45,6 +44,7 @@ from hybrid.runs import (
 )
 from hybrid.sample import is_sample
 from hybrid.splitting import audit_catalogue
+from hybrid.stores import hash_catalogue
 
 MODEL = "model.joblib"
 
@@ -65,6 +65,8 @@ class Experiment:
         As the user typed it, for the record.
     seed : int
     progress : Progress
+    cache : str
+        Folder of the embedding cache, which remembers the posters' hashes.
     """
 
     catalogue: Catalogue
@@ -74,6 +76,7 @@ class Experiment:
     command: str | None = None
     seed: int = 0
     progress: Progress = field(default_factory=Progress)
+    cache: str = ".hybrid-cache"
 
     def rows(self, *parts: str) -> NDArray[np.int64]:
         """Positions in the catalogue of the items of these parts, in the order of the split."""
@@ -87,7 +90,7 @@ class Experiment:
     @cached_property
     def keys(self) -> list[bytes | BadPoster]:
         """The cache key of each item's poster, or why it has none; read once for the whole run."""
-        return hash_catalogue(self.catalogue)
+        return hash_catalogue(self.catalogue, self.cache)
 
     def check(self) -> None:
         """Raise what would otherwise be found after hours of work.

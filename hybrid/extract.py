@@ -6,31 +6,30 @@ import os
 import time
 import warnings
 from collections import deque
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from itertools import compress, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.backbones import BackboneSpec, Weights, get_backbone, resolve_weights
-from hybrid.backbones.weights import stands_for
-from hybrid.cache import EmbeddingCache, EmbeddingStore, fingerprint_of
+from hybrid.cache import DTYPES, PART_ROWS, Claims, EmbeddingStore, compact, is_worth_compacting
 from hybrid.catalogue import Catalogue
 from hybrid.cost import peak_mib
-from hybrid.errors import CatalogueError, ExtractionError, SettingError
-from hybrid.images import BadPoster, decode_poster, hash_posters, poster_key, read_poster
-from hybrid.progress import Progress
-from hybrid.records import BadRow, ExtractSummary
-from hybrid.runs import library_versions
+from hybrid.errors import CacheError, CatalogueError, SettingError
+from hybrid.images import BadPoster, decode_poster, poster_key, read_poster
+from hybrid.progress import Advance, Progress
+from hybrid.records import ExtractSummary
+from hybrid.stores import bad_posters, hash_catalogue, make_store
 
 if TYPE_CHECKING:
     from hybrid.backbones.load import Backbone
 
 BATCH = 32
-PART_ROWS = 4096
 PART_SECONDS = 30.0  # a job that is killed loses at most this much of its work
+WAIT_SECONDS = 1.0  # between two looks at what other processes have done
 
 # Key and image, or why it cannot be decoded; None where the file vanished since it was hashed.
 Decoded = tuple[bytes, NDArray[np.uint8] | BadPoster] | None
@@ -45,6 +44,8 @@ def extract_embeddings(
     seed: int = 0,
     workers: int | None = None,
     batch_size: int = BATCH,
+    dtype: str = "float16",
+    retry_failed: bool = False,
     progress: Progress | None = None,
 ) -> ExtractSummary:
     """Embed every poster of a catalogue that the cache does not hold yet.
@@ -64,6 +65,10 @@ def extract_embeddings(
         Threads that read and decode; by default one a core.
     batch_size : int
         Posters the backbone takes at once.
+    dtype : str
+        ``"float16"`` or ``"float32"``: how embeddings are stored.
+    retry_failed : bool
+        Try again the images that could not be decoded before.
     progress : Progress, optional
         Quiet by default.
 
@@ -80,7 +85,7 @@ def extract_embeddings(
         If weights, cache or a parameter are wrong.
     """
     start = time.perf_counter()
-    _check(catalogue, workers, batch_size)
+    _check(catalogue, workers, batch_size, dtype)
     progress, workers = progress or Progress(), workers or os.cpu_count() or 1
     spec = get_backbone(backbone)
     found = resolve_weights(spec, weights, seed)
@@ -89,15 +94,19 @@ def extract_embeddings(
             "random weights: these embeddings mean nothing, and nor does any model on them.",
             stacklevel=2,
         )
-    store = _make_store(cache, spec, found)
-    keys = hash_catalogue(catalogue, workers, progress)
-    todo = {
+    store = make_store(cache, spec, found, dtype)
+    store.prove()
+    keys = hash_catalogue(catalogue, cache, workers, progress)
+    images = {
         key: path
         for key, path in zip(keys, catalogue.poster_paths, strict=True)
-        if isinstance(key, bytes) and not store.knows(key)
+        if isinstance(key, bytes)
     }
-    hits = len({key for key in keys if isinstance(key, bytes) and key in store})
+    there = store.has(list(images))
+    done = there if retry_failed else store.knows(list(images))
+    todo = dict(compress(images.items(), (~done).tolist()))
     computed = _compute(spec, found, store, todo, workers, batch_size, progress) if todo else 0
+    _tidy(store, progress)
     bad = bad_posters(catalogue, keys, store)
     return ExtractSummary(
         backbone=spec.name,
@@ -105,8 +114,8 @@ def extract_embeddings(
         weights=found.words,
         rows=len(catalogue),
         embedded=len(catalogue) - len(bad),
-        images=len({key for key in keys if isinstance(key, bytes)}),
-        hits=hits,
+        images=len(images),
+        hits=int(there.sum()),
         computed=computed,
         bad=tuple(bad),
         seconds=time.perf_counter() - start,
@@ -114,110 +123,7 @@ def extract_embeddings(
     )
 
 
-def hash_catalogue(
-    catalogue: Catalogue, workers: int | None = None, progress: Progress | None = None
-) -> list[bytes | BadPoster]:
-    """The cache key of each item's poster, or why it has none; n entries."""
-    keys: list[bytes | BadPoster] = []
-    workers, progress = workers or os.cpu_count() or 1, progress or Progress()
-    with progress.bar("reading posters", len(catalogue), "posters") as advance:
-        for key in hash_posters(catalogue.poster_paths, workers):
-            keys.append(key)
-            advance(1)
-    for i, reason in catalogue.poster_problems.items():
-        keys[i] = BadPoster(reason)
-    return keys
-
-
-def bad_posters(
-    catalogue: Catalogue, keys: list[bytes | BadPoster], store: EmbeddingStore
-) -> list[BadRow]:
-    """The items without an embedding, with the reason, in the order of the file."""
-    bad = []
-    for i, key in enumerate(keys):
-        if isinstance(key, BadPoster):
-            reason = key.reason
-        elif key in store:
-            continue
-        else:
-            reason = store.failures.get(key, "changed or vanished while it was read; try again")
-        bad.append(catalogue.bad_row(i, reason))
-    return bad
-
-
-def find_store(
-    catalogue: Catalogue,
-    *,
-    cache: str = ".hybrid-cache",
-    backbone: str | None = None,
-    weights: str | None = None,
-    seed: int = 0,
-    workers: int | None = None,
-) -> EmbeddingStore:
-    """The store with this catalogue's embeddings.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-    cache : str
-        Folder of the embedding cache.
-    backbone : str, optional
-        By default the one that was extracted for this catalogue.
-    weights : str, optional
-        As in `extract_embeddings`; needed where one backbone was extracted with several weights.
-    seed : int
-        Of random weights.
-
-    Raises
-    ------
-    ExtractionError
-        If there is none, or it lacks some of the posters.
-    SettingError
-        If there are several; the message lists them.
-    """
-    embeddings = EmbeddingCache(cache)
-    spec = get_backbone(backbone) if backbone else None
-    stores = embeddings.stores()
-    if spec and weights:
-        wanted = fingerprint_of(stands_for(spec, resolve_weights(spec, weights, seed)))
-        stores = [store for store in stores if store.fingerprint == wanted]
-    elif spec:
-        stores = [store for store in stores if store.stands_for["architecture"] == spec.name]
-    keys = {key for key in hash_catalogue(catalogue, workers) if isinstance(key, bytes)}
-    lacks = {store: sum(not store.knows(key) for key in keys) for store in stores}
-    whole = [store for store in stores if keys and not lacks[store]]
-    stores = whole or [store for store in stores if lacks[store] < len(keys)]
-    if not stores:
-        named = f" of backbone {backbone}" if backbone else ""
-        raise ExtractionError(
-            f"expected embeddings{named} for {catalogue.path} in {cache}, found none. Make them with: "
-            f"hybrid extract --backbone {backbone or 'NAME'}; or leave the posters out with --blocks."
-        )
-    if len(stores) > 1:
-        listed = "\n".join(f"  {describe_store(store)}" for store in stores)
-        raise SettingError(
-            f"expected one set of embeddings for {catalogue.path}, found {len(stores)}:\n{listed}\n"
-            "Choose with --backbone, and with --weights where one backbone is listed twice."
-        )
-    if lacks[stores[0]]:
-        raise ExtractionError(
-            f"{lacks[stores[0]]} of {len(keys)} different posters have no embedding in {cache} "
-            f"({describe_store(stores[0])}). Go on with: hybrid extract, with the same --backbone and "
-            "--weights."
-        )
-    return stores[0]
-
-
-def describe_store(store: EmbeddingStore) -> str:
-    """A store in words."""
-    rows = f"{len(store)} embeddings of {store.dimension} numbers"
-    weights = store.recorded.get("weights", "unknown")
-    return (
-        f"{store.stands_for['architecture']}, weights {weights}: {rows} ({store.fingerprint[:12]})"
-    )
-
-
-def _check(catalogue: Catalogue, workers: int | None, batch_size: int) -> None:
+def _check(catalogue: Catalogue, workers: int | None, batch_size: int, dtype: str) -> None:
     if catalogue.columns.poster is None:
         raise CatalogueError(
             f"{catalogue.path}: expected a column 'poster' with the image files, found "
@@ -228,19 +134,21 @@ def _check(catalogue: Catalogue, workers: int | None, batch_size: int) -> None:
         problems.append(f"--workers: expected 1 or more, found {workers}.")
     if batch_size < 1:
         problems.append(f"--batch-size: expected 1 or more, found {batch_size}.")
+    if dtype not in DTYPES:
+        problems.append(f"--dtype: expected {' or '.join(DTYPES)}, found {dtype!r}.")
     if problems:
         raise SettingError("\n".join(problems))
 
 
-def _make_store(cache: str, spec: BackboneSpec, weights: Weights) -> EmbeddingStore:
-    recorded = {
-        "weights": weights.words,
-        "kind": weights.kind,
-        "path": None if weights.path is None else str(weights.path),
-        "seed": weights.seed,
-        "versions": library_versions(),
-    }
-    return EmbeddingCache(cache).make(stands_for(spec, weights), recorded)
+def _tidy(store: EmbeddingStore, progress: Progress) -> None:
+    """Compact the store where that is worth it; what fails then is no harm to what was computed."""
+    if not is_worth_compacting(store):
+        return
+    progress.say("putting small parts of the cache together")
+    try:
+        compact(store)
+    except CacheError as error:
+        warnings.warn(f"{error}", stacklevel=2)
 
 
 def _compute(
@@ -256,21 +164,72 @@ def _compute(
     progress.say(f"loading {spec.name}, weights {weights.words}")
     from hybrid.backbones.load import load_backbone
 
-    writer = _PartWriter(store)
-    network = load_backbone(spec, weights)
-    decoded = _decode_ahead(todo.values(), spec.input_size, workers, ahead=batch_size + 2 * workers)
-    with progress.bar(f"embedding ({spec.name})", len(todo), "posters") as advance:
-        try:
-            while batch := list(islice(decoded, batch_size)):
-                _embed(network, batch, writer)
-                advance(len(batch))
-        except KeyboardInterrupt:
-            progress.say("stopping; what is computed is kept, run the command again to go on")
-            raise
-        finally:
-            decoded.close()
-            writer.flush()
+    network, writer = load_backbone(spec, weights), _PartWriter(store)
+    shares = _deal(todo)
+    with (
+        Claims(store.folder) as claims,
+        progress.bar(f"embedding ({spec.name})", len(todo), "posters") as advance,
+    ):
+        while shares:
+            decoded = _decode_ahead(
+                _claimed(shares, claims, store, advance),
+                spec.input_size,
+                workers,
+                ahead=batch_size + 2 * workers,
+            )
+            try:
+                while batch := list(islice(decoded, batch_size)):
+                    _embed(network, batch, writer)
+                    claims.renew()
+                    advance(len(batch))
+            except KeyboardInterrupt:
+                progress.say("stopping; what is computed is kept, run the command again to go on")
+                raise
+            finally:
+                decoded.close()
+                writer.flush()
+            _drop_done(shares, store, advance)
+            if shares:
+                left = sum(map(len, shares.values()))
+                progress.say(f"waiting for another process, which embeds the last {left} posters")
+                time.sleep(WAIT_SECONDS)
     return writer.written
+
+
+def _deal(todo: Mapping[bytes, str]) -> dict[str, dict[bytes, str]]:
+    """Deal images to 256 shares by the first byte of their keys, so that processes can share the work."""
+    shares: dict[str, dict[bytes, str]] = {}
+    for key, path in todo.items():
+        shares.setdefault(key[:1].hex(), {})[key] = path
+    return dict(sorted(shares.items()))
+
+
+def _claimed(
+    shares: dict[str, dict[bytes, str]], claims: Claims, store: EmbeddingStore, advance: Advance
+) -> Iterator[str]:
+    """Take out of `shares` those that no other process works on, and yield their posters."""
+    for share in list(shares):
+        if claims.take(share):
+            store.refresh()  # it may have been done by another process since we looked
+            images = shares.pop(share)
+            done = store.has(list(images))
+            advance(int(done.sum()))
+            yield from compress(images.values(), (~done).tolist())
+
+
+def _drop_done(
+    shares: dict[str, dict[bytes, str]], store: EmbeddingStore, advance: Advance
+) -> None:
+    """Take out of `shares` what other processes have done meanwhile."""
+    if not shares:
+        return
+    store.refresh()
+    for share, images in list(shares.items()):
+        done = store.knows(list(images))
+        advance(int(done.sum()))
+        shares[share] = dict(compress(images.items(), (~done).tolist()))
+        if not shares[share]:
+            del shares[share]
 
 
 def _embed(network: Backbone, batch: list[Decoded], writer: _PartWriter) -> None:

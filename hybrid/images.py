@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import stat
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,23 +62,10 @@ def poster_key(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
 
 
-def hash_posters(paths: Iterable[str], workers: int) -> Iterator[bytes | BadPoster]:
-    """Yield, in order, the key of each poster file, or why there is none.
-
-    Parameters
-    ----------
-    paths : iterable of str
-        ``""`` stands for an item without a poster.
-    workers : int
-        Threads; reading and hashing release the interpreter.
-    """
-
-    def one(path: str) -> bytes | BadPoster:
-        data = read_poster(path) if path else BadPoster("no poster named")
-        return data if isinstance(data, BadPoster) else poster_key(data)
-
-    with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(one, paths)
+def hash_poster(path: str) -> bytes | BadPoster:
+    """The key of a poster file, or why there is none; ``""`` stands for an item without a poster."""
+    data = read_poster(path) if path else BadPoster("no poster named")
+    return data if isinstance(data, BadPoster) else poster_key(data)
 
 
 def decode_poster(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8] | BadPoster:

@@ -8,10 +8,10 @@ from typing import Any
 
 from hybrid.catalogue import Catalogue
 from hybrid.errors import SettingError, unknown_name
-from hybrid.extract import find_store
 from hybrid.features import MetadataFeatures, PosterFeatures, TextFeatures
 from hybrid.fusion import Fusion
 from hybrid.heads import HybridClassifier, get_head
+from hybrid.stores import find_store
 
 BLOCKS = ("poster", "text", "metadata")
 
@@ -35,6 +35,7 @@ def make_hybrid(
     blocks: Sequence[str] | None = None,
     backbone: str | None = None,
     weights: str | None = None,
+    dtype: str | None = None,
     cache: str = ".hybrid-cache",
     features: FeatureOptions | None = None,
     grid: Mapping[str, Sequence[Any]] | None = None,
@@ -53,7 +54,7 @@ def make_hybrid(
         ``"svm"``, or a name that `fit-ovr --estimator` takes.
     blocks : sequence of str, optional
         From ``poster``, ``text``, ``metadata``; by default all that the catalogue has.
-    backbone, weights : str, optional
+    backbone, weights, dtype : str, optional
         Of the embeddings; by default those that were extracted for this catalogue.
     cache : str
         Folder of the embedding cache.
@@ -82,7 +83,13 @@ def make_hybrid(
     fingerprint = ""
     if "poster" in names:
         fingerprint = find_store(
-            catalogue, cache=cache, backbone=backbone, weights=weights, seed=seed, workers=workers
+            catalogue,
+            cache=cache,
+            backbone=backbone,
+            weights=weights,
+            dtype=dtype,
+            seed=seed,
+            workers=workers,
         ).fingerprint
     elif backbone:
         raise SettingError(

@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 from hybrid.backbones import get_backbone, resolve_weights
 from hybrid.backbones.quiet import quiet_start
 from hybrid.backbones.weights import stands_for
-from hybrid.cache import EmbeddingCache, fingerprint_of
+from hybrid.cache import EmbeddingCache, differences
 from hybrid.catalogue import POSTER, Catalogue, load_catalogue
 from hybrid.check import check_posters
 from hybrid.errors import RunError, WeightsError
 from hybrid.experiment import MODEL
-from hybrid.extract import bad_posters, extract_embeddings, hash_catalogue
+from hybrid.extract import extract_embeddings
 from hybrid.pipeline import use_cache
 from hybrid.progress import Progress
 from hybrid.records import BadRow, ColumnOptions, Columns, Predictions
 from hybrid.runs import read_record, recorded_columns, write_predictions
+from hybrid.stores import bad_posters, hash_catalogue
 
 
 @dataclass(frozen=True)
@@ -150,8 +151,8 @@ def _extract(
     """Embed what the cache lacks, with the very weights that the run was fitted on."""
     backbone = record["backbone"]
     store = EmbeddingCache(cache).make(backbone["stands_for"], _recorded(record))
-    keys = hash_catalogue(catalogue, workers, progress)
-    if all(store.knows(key) for key in keys if isinstance(key, bytes)):
+    keys = hash_catalogue(catalogue, cache, workers, progress)
+    if store.knows([key for key in keys if isinstance(key, bytes)]).all():
         return tuple(bad_posters(catalogue, keys, store))
     summary = extract_embeddings(
         catalogue,
@@ -160,6 +161,7 @@ def _extract(
         cache=cache,
         seed=backbone["weights"]["seed"],
         workers=workers,
+        dtype=store.dtype,
         progress=progress,
     )
     return summary.bad
@@ -180,11 +182,13 @@ def _find_weights(folder: Path, backbone: dict[str, Any], weights: str | None) -
             "file. Name it with --weights PATH."
         )
     found = resolve_weights(spec, weights, recorded["seed"])
-    if fingerprint_of(stands_for(spec, found)) != backbone["fingerprint"]:
+    wanted = backbone["stands_for"]
+    other = differences(wanted, stands_for(spec, found, wanted.get("dtype", "float32")))
+    if other:
+        listed = "; ".join(f"{key}: expected {a}, found {b}" for key, (a, b) in other.items())
         raise WeightsError(
-            f"{folder}: expected the weights of {spec.name} with digest {recorded['digest']} and the "
-            f"same image rules, found {found.digest} in {found.words}. The run's embeddings cannot be "
-            "made with these: name the right file with --weights PATH."
+            f"{folder}: the run's embeddings cannot be made with {found.words}: {listed}. If the weights "
+            "differ, name the right file with --weights PATH; else fit the run again."
         )
     return weights
 

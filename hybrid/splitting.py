@@ -8,11 +8,11 @@ import numpy as np
 
 from hybrid.audit import audit_split
 from hybrid.catalogue import Catalogue
-from hybrid.extract import hash_catalogue
 from hybrid.images import BadPoster
 from hybrid.progress import Progress
 from hybrid.records import Audit, Split
 from hybrid.splits import SHARES, make_split
+from hybrid.stores import hash_catalogue
 
 
 def split_catalogue(
@@ -20,6 +20,7 @@ def split_catalogue(
     *,
     shares: Sequence[float] = SHARES,
     seed: int = 0,
+    cache: str = ".hybrid-cache",
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> Split:
@@ -31,6 +32,8 @@ def split_catalogue(
     shares : sequence of 3 floats
         Of train, validation and test.
     seed, workers : int
+    cache : str
+        Folder of the embedding cache, which remembers the posters' hashes.
     progress : Progress, optional
 
     Raises
@@ -40,7 +43,7 @@ def split_catalogue(
     """
     catalogue.require_labels()
     labelled = np.flatnonzero(catalogue.labelled)
-    ids, keys = catalogue.ids, hash_catalogue(catalogue, workers, progress)
+    ids, keys = catalogue.ids, hash_catalogue(catalogue, cache, workers, progress)
     first: dict[bytes, str] = {}
     groups = []
     for i in labelled.tolist():
@@ -54,11 +57,12 @@ def split_catalogue(
 def audit_catalogue(
     catalogue: Catalogue,
     split: Split,
+    cache: str = ".hybrid-cache",
     workers: int | None = None,
     progress: Progress | None = None,
     keys: Sequence[bytes | BadPoster] | None = None,
 ) -> Audit:
     """Audit a split of a catalogue; reads the posters' bytes, unless their `keys` are given."""
-    keys = hash_catalogue(catalogue, workers, progress) if keys is None else keys
+    keys = hash_catalogue(catalogue, cache, workers, progress) if keys is None else keys
     named = zip(catalogue.ids.tolist(), keys, strict=True)
     return audit_split(split, {name: key for name, key in named if not isinstance(key, BadPoster)})

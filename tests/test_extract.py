@@ -24,8 +24,9 @@ from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.check import check_catalogue
 from hybrid.errors import CatalogueError, ExtractionError, SettingError
-from hybrid.extract import extract_embeddings, find_store
+from hybrid.extract import extract_embeddings
 from hybrid.records import ExtractSummary
+from hybrid.stores import find_store
 
 pytestmark = pytest.mark.filterwarnings("ignore:random weights")
 NET = "mobilenet-075"

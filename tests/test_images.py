@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from hybrid.images import BadPoster, decode_poster, hash_posters, poster_key, read_poster
+from hybrid.images import BadPoster, decode_poster, hash_poster, poster_key, read_poster
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -319,7 +319,7 @@ def test_keys_are_sha256_in_the_order_of_the_paths(tmp_path: Path) -> None:
         path.write_bytes(bytes([i % 7]) * 1000)
         paths.append(str(path))
     paths[3], paths[11] = "", str(tmp_path / "gone.jpg")
-    keys = list(hash_posters(paths, workers=4))
+    keys = [hash_poster(path) for path in paths]
     assert keys[3] == BadPoster("no poster named")
     assert keys[11] == BadPoster("file not found")
     for i in set(range(20)) - {3, 11}:

@@ -12,6 +12,7 @@ from hybrid.backbones.registry import BACKBONES, BackboneSpec
 from hybrid.errors import WeightsError
 from hybrid.images import IMAGE_RULES
 
+PREPROCESSING_VERSION = 1  # of what `hybrid.backbones.load.Preprocess` does
 RUN_WEIGHTS = "model.backbone.weights.h5"
 
 
@@ -69,7 +70,7 @@ def resolve_weights(spec: BackboneSpec, weights: str = "imagenet", seed: int = 0
                 f"Train it with: hybrid fit-deep --backbone {spec.name}, then name the run: "
                 f"--weights runs/{spec.name}"
             )
-        path = keras_models_folder() / spec.weights_file
+        path = imagenet_file(spec)
         if not path.is_file():
             from hybrid.backbones.load import download_weights
 
@@ -93,17 +94,32 @@ def keras_models_folder() -> Path:
     return (Path(home) if home else Path.home() / ".keras") / "models"
 
 
-def stands_for(spec: BackboneSpec, weights: Weights) -> dict[str, Any]:
-    """All that changes an embedding; its hash is the fingerprint in the cache."""
+def imagenet_file(spec: BackboneSpec) -> Path:
+    """Where the ImageNet weights of a backbone are, or would be."""
+    return keras_models_folder() / spec.weights_file
+
+
+def stands_for(spec: BackboneSpec, weights: Weights, dtype: str = "float16") -> dict[str, Any]:
+    """All that changes an embedding; its hash is the fingerprint in the cache.
+
+    Parameters
+    ----------
+    spec : BackboneSpec
+    weights : Weights
+    dtype : str
+        ``"float16"`` or ``"float32"``: how embeddings are stored.
+    """
     return {
         "architecture": spec.name,
+        "layer": "last",
         "pooling": spec.pooling,
         "weights": weights.digest,
         "input_size": list(spec.input_size),
         "preprocessing": spec.preprocessing,
+        "preprocessing_version": PREPROCESSING_VERSION,
         "image_rules": IMAGE_RULES,
         "precision": "float32",
-        "dtype": "float32",
+        "dtype": dtype,
         "dimension": spec.dimension,
     }
 
@@ -134,7 +150,7 @@ def list_backbones() -> list[dict[str, Any]]:
     """Each backbone's facts, and whether its ImageNet weights are on this machine."""
     rows = []
     for spec in BACKBONES.values():
-        here = keras_models_folder() / spec.weights_file
+        here = imagenet_file(spec)
         if not spec.weights_url:
             weights = "train it with hybrid fit-deep"
         else:

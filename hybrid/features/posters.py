@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from hybrid.cache import EmbeddingCache
+from hybrid.cache import EmbeddingCache, hash_posters
 from hybrid.catalogue import POSTER
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.features.frames import take_columns
-from hybrid.images import BadPoster, hash_posters
+from hybrid.images import BadPoster
 
 Floats = NDArray[np.float32]
 
@@ -71,8 +71,9 @@ class PosterFeatures(TransformerMixin, BaseEstimator):
         store = EmbeddingCache(self.cache).find(self.fingerprint)
         paths = take_columns(X, [POSTER], POSTER)[POSTER].tolist()
         workers = self.workers or os.cpu_count() or 1
-        keys = [None if isinstance(k, BadPoster) else k for k in hash_posters(paths, workers)]
-        absent = sum(key is not None and not store.knows(key) for key in keys)
+        found = hash_posters(self.cache, paths, workers)
+        keys = [None if isinstance(key, BadPoster) else key for key in found]
+        absent = int((~store.knows([key for key in keys if key is not None])).sum())
         if absent:
             raise ExtractionError(
                 f"{absent} of {len(paths)} posters have no embedding in {self.cache}. "

@@ -1,0 +1,80 @@
+"""Writing small parts together as large ones, with a snapshot that opens without reading them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hybrid.cache.claims import Claims
+from hybrid.cache.generations import Generation, next_number, small_parts, write_generation
+from hybrid.cache.index import Index, index_part, merge
+from hybrid.cache.parts import PART_ROWS, hashed_name, pack_part
+from hybrid.cache.store import EmbeddingStore
+from hybrid.errors import CacheError
+from hybrid.files import write_atomically
+
+SHARE = "compaction"
+MANY_SMALL = 8
+MANY_UNINDEXED = 64
+
+
+def is_worth_compacting(store: EmbeddingStore) -> bool:
+    """Whether so many parts are small, or not in the snapshot, that opening takes longer than it need."""
+    contents = store.contents
+    return (
+        len(small_parts(contents.index)) >= MANY_SMALL
+        or len(contents.outside_snapshot()) >= MANY_UNINDEXED
+    )
+
+
+def compact(store: EmbeddingStore) -> bool:
+    """Compact a store.
+
+    New parts are written, then a new generation, then in one step the pointer to it. The small parts
+    stay until `hybrid.cache.gc.collect`. Nothing is done while another process compacts.
+
+    Returns
+    -------
+    bool
+        Whether it was done.
+
+    Raises
+    ------
+    CacheError
+        If the disk refuses; nothing is lost then.
+    """
+    with Claims(store.folder) as claims:
+        if not claims.take(SHARE):
+            return False
+        store.refresh()
+        store.prove()
+        contents = store.contents
+        old, index = contents.generation(), contents.index
+        if not len(index):
+            return False
+        try:
+            small = small_parts(index)
+            new = _rewrite(store, index, small) if len(small) > 1 else index
+            before = {*index.parts, *(old.superseded if old else ())}
+            superseded = tuple(sorted(before & contents.present() - set(new.parts)))
+            write_generation(store.folder, Generation(next_number(store.folder), new, superseded))
+        except OSError as error:
+            raise CacheError(
+                f"cannot compact {store.folder}: {error.strerror}. Nothing is lost."
+            ) from error
+        contents.replace(new)
+    return True
+
+
+def _rewrite(store: EmbeddingStore, index: Index, small: list[str]) -> Index:
+    """Write the rows of some parts as new parts; the index with these in their place."""
+    rows = np.flatnonzero(np.isin(np.array(index.parts), small)[index.part])
+    rows = rows[np.lexsort((index.row[rows], index.part[rows]))]
+    indexes = [index.without(small)]
+    for start in range(0, len(rows), PART_ROWS):
+        keys = index.keys[rows[start : start + PART_ROWS]]
+        embeddings = store.read([key.tobytes() for key in keys])
+        data = pack_part(store.contents.layout, keys, embeddings.astype(store.dtype))
+        name = hashed_name("part-", data, ".h5")
+        write_atomically(store.contents.part_path(name), data)
+        indexes.append(index_part(name, keys))
+    return merge(indexes)

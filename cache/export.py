@@ -1,0 +1,108 @@
+"""Embeddings as files that other tools read: .npz, .parquet, .h5; block by block, so memory stays flat."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.errors import CacheError, MissingExtraError, SettingError
+from hybrid.files import replacing, sync
+
+Ids = NDArray[np.str_]
+Blocks = Iterable[NDArray[np.float32]]
+
+
+def export(path: Path, ids: Ids, dimension: int, blocks: Blocks) -> None:
+    """Write ``ids`` and ``embeddings`` to a file whose ending says the format.
+
+    Parameters
+    ----------
+    path : Path
+        Ends in ``.npz``, ``.parquet`` or ``.h5``; replaced in one step if it exists.
+    ids : ndarray of shape (n,), str
+    dimension : int
+    blocks : iterable of ndarray of shape (m, D), float32
+        The embeddings, n rows in all, in the order of `ids`.
+
+    Raises
+    ------
+    SettingError
+        If the ending is another, or the folder is missing.
+    MissingExtraError
+        If a Parquet file is asked for and pyarrow is not installed.
+    CacheError
+        If the file cannot be written; what was there before is untouched.
+    """
+    check_target(path)
+    try:
+        with replacing(path) as temporary:
+            _WRITERS[path.suffix](temporary, ids, dimension, blocks)
+            sync(temporary)
+    except OSError as error:
+        raise CacheError(f"cannot write {path}: {error.strerror or error}.") from error
+
+
+def check_target(path: Path) -> None:
+    """Raise unless `export` can write there."""
+    if path.suffix not in _WRITERS:
+        raise SettingError(
+            f"--out: expected a file that ends in {', '.join(_WRITERS)}, found {path}."
+        )
+    if not path.parent.is_dir():
+        raise SettingError(f"--out: expected a file in a folder that exists, found {path}.")
+
+
+def _write_npz(path: Path, ids: Ids, dimension: int, blocks: Blocks) -> None:
+    header = {"descr": "<f4", "fortran_order": False, "shape": (len(ids), dimension)}
+    with zipfile.ZipFile(path, "w") as archive:
+        with archive.open("ids.npy", "w") as file:
+            np.lib.format.write_array(file, ids, allow_pickle=False)
+        with archive.open("embeddings.npy", "w", force_zip64=True) as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for block in blocks:
+                file.write(np.ascontiguousarray(block, dtype="<f4").data)
+
+
+def _write_h5(path: Path, ids: Ids, dimension: int, blocks: Blocks) -> None:
+    with h5py.File(path, "w") as file:
+        file.create_dataset("ids", data=ids.astype(object), dtype=h5py.string_dtype())
+        embeddings = file.create_dataset("embeddings", (len(ids), dimension), dtype="<f4")
+        start = 0
+        for block in blocks:
+            embeddings[start : start + len(block)] = block
+            start += len(block)
+
+
+def _write_parquet(path: Path, ids: Ids, dimension: int, blocks: Blocks) -> None:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingExtraError(
+            'writing Parquet needs pyarrow: pip install "hybrid-posters[parquet]"'
+        ) from error
+    vector = pa.list_(pa.float32(), dimension)
+    schema = pa.schema([("id", pa.string()), ("embedding", vector)])
+    with parquet.ParquetWriter(path, schema) as writer:
+        for names, block in _with_ids(ids, blocks):
+            values = pa.FixedSizeListArray.from_arrays(pa.array(block.reshape(-1)), type=vector)
+            writer.write_table(pa.table([pa.array(names.tolist()), values], schema=schema))
+
+
+def _with_ids(ids: Ids, blocks: Blocks) -> Iterator[tuple[Ids, NDArray[np.float32]]]:
+    start = 0
+    for block in blocks:
+        yield ids[start : start + len(block)], block
+        start += len(block)
+
+
+_WRITERS: dict[str, Callable[[Path, Ids, int, Blocks], None]] = {
+    ".npz": _write_npz,
+    ".parquet": _write_parquet,
+    ".h5": _write_h5,
+}

@@ -1,0 +1,56 @@
+"""Batches of images that cannot be embedded: JSON Lines, immutable, named for their bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hybrid.cache.index import KEY_BYTES
+from hybrid.cache.parts import DamageError, check_hash, hashed_name, open_regular, stamp_of
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an image has no embedding, and when that was found, in seconds since 1970."""
+
+    reason: str
+    time: float = 0.0
+
+
+def pack_failures(reasons: Mapping[bytes, str], time: float) -> tuple[str, bytes]:
+    """File name and bytes of a batch."""
+    lines = [
+        json.dumps({"key": key.hex(), "reason": reason, "time": round(time, 3)}, ensure_ascii=False)
+        for key, reason in sorted(reasons.items())
+    ]
+    data = "".join(line + "\n" for line in lines).encode()
+    return hashed_name("", data, ".jsonl"), data
+
+
+def read_failures(path: Path) -> dict[bytes, Failure]:
+    """Read a batch.
+
+    Raises
+    ------
+    DamageError
+        If it is not what was written.
+    OSError
+        If it cannot be read.
+    """
+    with open_regular(path) as file:
+        check_hash(path, file, stamp_of(file))
+        data = file.read()
+    try:
+        return dict(_parse(line) for line in data.decode().splitlines())
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamageError(f"it is no list of failures: {error}") from error
+
+
+def _parse(line: str) -> tuple[bytes, Failure]:
+    entry = json.loads(line)
+    key, reason = bytes.fromhex(entry["key"]), entry["reason"]
+    if len(key) != KEY_BYTES or not isinstance(reason, str):
+        raise ValueError(f"found {line[:80]!r}")
+    return key, Failure(reason, float(entry.get("time", 0.0)))

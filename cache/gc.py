@@ -1,0 +1,117 @@
+"""What nothing needs any more: superseded parts, old snapshots, leavings of killed processes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hybrid.cache.claims import CLAIM, SIGN, Claims, is_alive, is_running
+from hybrid.cache.compaction import SHARE
+from hybrid.cache.contents import list_files
+from hybrid.cache.folder import EmbeddingCache
+from hybrid.cache.store import EmbeddingStore
+from hybrid.errors import CacheError
+from hybrid.files import TEMPORARY, remove
+
+ABANDONED_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """A file that nothing needs, its size, and why."""
+
+    path: str
+    bytes: int
+    reason: str
+
+
+def collect(cache: EmbeddingCache, dry_run: bool = False) -> list[Garbage]:
+    """Remove what nothing needs from all stores of a cache.
+
+    Before a superseded part goes, the hash of every part is checked.
+
+    Parameters
+    ----------
+    cache : EmbeddingCache
+    dry_run : bool
+        Only list it.
+
+    Returns
+    -------
+    list of Garbage
+        What was removed, or would be.
+
+    Raises
+    ------
+    CacheError
+        If the cache cannot be read, or a file not be removed.
+    """
+    found = list(_temporary([cache.folder, cache.folder / "memo"]))
+    for store in cache.stores():
+        with Claims(store.folder) as claims:
+            mine = claims.take(SHARE)
+            found += _leavings(store, claims)
+            if mine:  # else another process compacts, and what looks old may be new
+                found += _superseded(store)
+            if not dry_run:
+                _remove(found)
+    return found
+
+
+def _leavings(store: EmbeddingStore, claims: Claims) -> Iterator[Garbage]:
+    folder = store.folder
+    parts = ("parts", "failed", "gen", "claims", "quarantine")
+    yield from _temporary([folder, *(folder / name for name in parts)])
+    for name in list_files(folder / "quarantine"):
+        yield _garbage(folder / "quarantine" / name, "damaged, in quarantine")
+    for path in sorted(claims.folder.glob("*" + CLAIM)):
+        if not is_alive(path, claims.sign):
+            yield _garbage(path, "claim of a process that is gone")
+    for path in sorted(claims.folder.glob("*" + SIGN)):
+        if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+            yield _garbage(path, "sign of a process that is gone")
+
+
+def _superseded(store: EmbeddingStore) -> Iterator[Garbage]:
+    """Parts and snapshots that the current generation has replaced, once its own parts are proved."""
+    store.prove()
+    generation = store.contents.generation()
+    if generation is None:
+        return
+    present = store.contents.present()
+    if set(generation.index.parts) <= present:
+        for name in generation.superseded:
+            if name in present:
+                yield _garbage(store.contents.part_path(name), "its rows are in a larger part")
+    for name in list_files(store.folder / "gen"):
+        if name not in generation.files:
+            yield _garbage(store.folder / "gen" / name, "snapshot before the current one")
+
+
+def _temporary(folders: Iterable[Path]) -> Iterator[Garbage]:
+    """Unfinished files of processes that are gone: of this machine, or of any after a day."""
+    for folder in folders:
+        for path in sorted(folder.glob(TEMPORARY + "*")):
+            host, pid, _ = path.name.removeprefix(TEMPORARY).rsplit("-", 2)
+            if host == socket.gethostname() and pid.isdecimal():
+                gone = not is_running(int(pid))
+            else:
+                gone = time.time() - path.stat().st_mtime > ABANDONED_SECONDS
+            if gone:
+                yield _garbage(path, "left by a process that was killed")
+
+
+def _garbage(path: Path, reason: str) -> Garbage:
+    return Garbage(str(path), os.stat(path).st_size, reason)
+
+
+def _remove(found: list[Garbage]) -> None:
+    for garbage in found:
+        try:
+            remove(Path(garbage.path))
+        except OSError as error:
+            raise CacheError(f"cannot remove {garbage.path}: {error.strerror}.") from error

@@ -1,0 +1,152 @@
+"""Generations: which parts a store consists of since it was last compacted, and one index of them.
+
+A generation only saves time: all that it says can be told from the parts themselves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from hybrid.cache.index import KEY_BYTES, Index
+from hybrid.cache.parts import (
+    FORMAT,
+    PART_NAME,
+    PART_ROWS,
+    DamageError,
+    as_hdf5,
+    check_hash,
+    hashed_name,
+    open_regular,
+    read_array,
+    stamp_of,
+)
+from hybrid.files import make_folder, sync, write_atomically, write_new
+
+CURRENT = "CURRENT"
+
+
+@dataclass(frozen=True, eq=False)
+class Generation:
+    """A snapshot of a store.
+
+    Parameters
+    ----------
+    number : int
+    index : Index
+        Of the parts that it consists of.
+    superseded : tuple of str
+        Parts whose rows have moved to others; to be removed by `gc`.
+    files : tuple of str
+        Names of its own two files.
+    """
+
+    number: int
+    index: Index
+    superseded: tuple[str, ...]
+    files: tuple[str, ...] = ()
+
+
+def read_generation(store: Path) -> Generation | None:
+    """The current generation of a store; None where it was never compacted.
+
+    Raises
+    ------
+    DamageError
+        If it is not what was written.
+    OSError
+        If it cannot be read.
+    """
+    try:
+        pointer = json.loads((store / CURRENT).read_bytes())
+        data = (store / "gen" / Path(pointer["generation"]).name).read_bytes()
+        if hashlib.sha256(data).hexdigest() != pointer["sha256"]:
+            raise DamageError("its hash is wrong")
+        said = json.loads(data)
+        names = tuple(said["parts"])
+        superseded = tuple(said["superseded"])
+        if not all(PART_NAME.fullmatch(name) for name in (*names, *superseded)):
+            raise DamageError("it names files that are no parts")
+        index_file = Path(said["index"]).name
+        files = (Path(pointer["generation"]).name, index_file)
+        return Generation(
+            int(said["number"]), _read_index(store / "gen" / index_file, names), superseded, files
+        )
+    except FileNotFoundError as error:
+        if not (store / CURRENT).exists():
+            return None
+        raise DamageError(f"{Path(error.filename).name} is missing") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamageError(f"it cannot be parsed: {error}") from error
+
+
+def write_generation(store: Path, generation: Generation) -> None:
+    """Write a generation's files, and then, in one step, make it the current one.
+
+    Raises
+    ------
+    FileExistsError
+        If another process has made a generation of this number.
+    OSError
+        If the disk refuses; the generation before stays the current one.
+    """
+    folder = store / "gen"
+    make_folder(folder)
+    packed = _pack_index(generation.index)
+    index_file = hashed_name("index-", packed, ".h5")
+    write_atomically(folder / index_file, packed)
+    said = {
+        "format": FORMAT,
+        "number": generation.number,
+        "parts": generation.index.parts,
+        "superseded": generation.superseded,
+        "index": index_file,
+    }
+    data = json.dumps(said, indent=1).encode()
+    name = f"{generation.number:04}.json"
+    write_new(folder / name, data)
+    sync(folder)
+    pointer = {"generation": name, "sha256": hashlib.sha256(data).hexdigest()}
+    write_atomically(store / CURRENT, json.dumps(pointer).encode())
+
+
+def next_number(store: Path) -> int:
+    """A number higher than that of any generation, finished or not."""
+    numbers = [int(p.stem) for p in (store / "gen").glob("*.json") if p.stem.isdecimal()]
+    return max(numbers, default=0) + 1
+
+
+def small_parts(index: Index) -> list[str]:
+    """Parts that are worth writing anew together with others: those less than half full.
+
+    A part counts with the rows that are found in it, without those that another part has as well.
+    """
+    rows = np.bincount(index.part, minlength=len(index.parts))
+    return [name for name, n in zip(index.parts, rows.tolist(), strict=True) if n < PART_ROWS // 2]
+
+
+def _pack_index(index: Index) -> bytes:
+    with h5py.File("index", "w", driver="core", backing_store=False) as file:
+        for name in ("keys", "part", "row"):
+            file.create_dataset(name, data=getattr(index, name))
+        file.flush()
+        return bytes(file.id.get_file_image())
+
+
+def _read_index(path: Path, names: tuple[str, ...]) -> Index:
+    with open_regular(path) as file:
+        stamp = stamp_of(file)
+        check_hash(path, file, stamp)
+        with as_hdf5(file) as parsed:
+            size, number = stamp[0], np.dtype(np.uint32)
+            keys = read_array(parsed, "keys", np.dtype(np.uint8), (None, KEY_BYTES), size)
+            part = read_array(parsed, "part", number, (len(keys),), size)
+            row = read_array(parsed, "row", number, (len(keys),), size)
+    if part.max() >= len(names) or list(names) != sorted(set(names)):
+        raise DamageError("its index names parts that it does not have")
+    return Index(names, keys, part, row)

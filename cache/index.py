@@ -1,0 +1,165 @@
+"""Which row of which part holds a key: sorted arrays, 48 bytes a key. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+KEY_BYTES = 32
+Keys = NDArray[np.uint8]  # of shape (n, 32)
+
+
+def key_array(keys: Sequence[bytes | None]) -> Keys:
+    """Keys of 32 bytes → array of shape (n, 32), uint8; None becomes zeros."""
+    joined = b"".join(bytes(KEY_BYTES) if key is None else key for key in keys)
+    return np.frombuffer(joined, dtype=np.uint8).reshape(len(keys), KEY_BYTES)
+
+
+@dataclass(frozen=True, eq=False)
+class Index:
+    """Keys in ascending order, each once, and where its row is.
+
+    Parameters
+    ----------
+    parts : tuple of str
+        Names of the parts, ascending.
+    keys : ndarray of shape (n, 32), uint8
+        Ascending by their first 8 bytes.
+    part, row : ndarray of shape (n,), uint32
+        Number of the part in `parts`, and of the row in it.
+    """
+
+    parts: tuple[str, ...]
+    keys: Keys
+    part: NDArray[np.uint32]
+    row: NDArray[np.uint32]
+    # SHA-256 is uniform, so its first 8 bytes nearly always decide.
+    heads: NDArray[np.uint64] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "heads", _heads(self.keys))
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def find(self, keys: Keys) -> NDArray[np.int64]:
+        """Look keys up.
+
+        Parameters
+        ----------
+        keys : ndarray of shape (m, 32), uint8
+
+        Returns
+        -------
+        ndarray of shape (m,), int64
+            Where they stand in this index; -1 where they do not.
+        """
+        heads = _heads(keys)
+        found = np.full(len(keys), -1, dtype=np.int64)
+        place = np.searchsorted(self.heads, heads)
+        open_ = np.arange(len(keys))
+        while len(open_):
+            open_ = open_[place[open_] < len(self)]
+            open_ = open_[self.heads[place[open_]] == heads[open_]]
+            same = (self.keys[place[open_]] == keys[open_]).all(axis=1)
+            found[open_[same]] = place[open_[same]]
+            open_ = open_[~same]  # another key with the same first 8 bytes: look at the next
+            place[open_] += 1
+        return found
+
+    def without(self, names: Iterable[str]) -> Index:
+        """The rows that are not in the named parts."""
+        gone = np.isin(np.array(self.parts, dtype=str), list(names))
+        kept = ~gone[self.part] if len(self.parts) else np.zeros(0, dtype=bool)
+        number = np.cumsum(~gone, dtype=np.int64) - 1
+        return Index(
+            tuple(name for name, out in zip(self.parts, gone, strict=True) if not out),
+            self.keys[kept],
+            number[self.part[kept]].astype(np.uint32),
+            self.row[kept],
+        )
+
+
+def index_part(name: str, keys: Keys) -> Index:
+    """Index one part by its keys, of shape (n, 32), in the order of its rows."""
+    rows = np.arange(len(keys), dtype=np.uint32)
+    return _ordered((name,), keys, np.zeros(len(keys), dtype=np.uint32), rows)
+
+
+def merge(indexes: Sequence[Index]) -> Index:
+    """Put indexes of different parts together; of a key in several parts the lowest name wins."""
+    if len(indexes) < 2:
+        return indexes[0] if indexes else EMPTY
+    names = tuple(sorted({name for index in indexes for name in index.parts}))
+    number = {name: i for i, name in enumerate(names)}
+    renumbered = [
+        np.array([number[name] for name in index.parts], dtype=np.uint32)[index.part]
+        for index in indexes
+        if len(index)
+    ]
+    return _ordered(
+        names,
+        np.concatenate([index.keys for index in indexes]),
+        np.concatenate([np.empty(0, np.uint32), *renumbered]),
+        np.concatenate([index.row for index in indexes]),
+    )
+
+
+def _ordered(
+    parts: tuple[str, ...], keys: Keys, part: NDArray[np.uint32], row: NDArray[np.uint32]
+) -> Index:
+    """Sort by key, and keep of each key the row in the part that comes first."""
+    heads = _heads(keys)
+    order = np.argsort(heads, kind="stable")  # merges sorted runs in linear time
+    heads = heads[order]
+    equal = np.flatnonzero(heads[1:] == heads[:-1])
+    if len(equal):
+        order = _settle(order, np.union1d(equal, equal + 1), keys, part, row)
+    return Index(parts, keys[order], part[order], row[order])
+
+
+def _settle(
+    order: NDArray[np.int64],
+    doubtful: NDArray[np.int64],
+    keys: Keys,
+    part: NDArray[np.uint32],
+    row: NDArray[np.uint32],
+) -> NDArray[np.int64]:
+    """Order the rows whose first 8 bytes are equal by key, part and row, and drop all but the first."""
+    rows = order[doubtful]
+    rows = rows[np.lexsort((row[rows], part[rows]))]
+    inner, again = sort_keys(keys[rows])
+    rows = rows[inner]
+    settled = order.copy()
+    settled[doubtful] = rows
+    kept = np.ones(len(order), dtype=bool)
+    kept[doubtful[again]] = False
+    return settled[kept]
+
+
+def sort_keys(keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """The order that sorts keys, equal ones as they stand; and whether each is equal to that before."""
+    words = _words(keys)
+    order = np.lexsort((words[3], words[2], words[1], words[0]))
+    again = np.zeros(len(keys), dtype=bool)
+    again[1:] = (keys[order[1:]] == keys[order[:-1]]).all(axis=1)
+    return order, again
+
+
+def _heads(keys: Keys) -> NDArray[np.uint64]:
+    """The first 8 bytes of keys as numbers that sort as the bytes do; shape (n,)."""
+    return np.ascontiguousarray(keys[:, :8]).view(">u8").reshape(len(keys)).astype(np.uint64)
+
+
+def _words(keys: Keys) -> NDArray[np.uint64]:
+    """Keys as four numbers each that sort as their bytes do; shape (4, n)."""
+    words = np.ascontiguousarray(keys).view(">u8").reshape(len(keys), 4)
+    return words.T.astype(np.uint64, order="C")
+
+
+EMPTY = Index(
+    (), np.empty((0, KEY_BYTES), np.uint8), np.empty(0, np.uint32), np.empty(0, np.uint32)
+)

@@ -1,0 +1,143 @@
+"""Which poster file has which key, by path, size and times: an unchanged folder is not read again."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.cache.index import KEY_BYTES, Index, index_part, key_array
+from hybrid.files import make_folder, write_atomically
+from hybrid.images import BadPoster, hash_poster
+
+ENTRY = np.dtype(
+    [
+        ("path", np.uint8, KEY_BYTES),  # SHA-256 of the absolute path
+        ("size", "<i8"),
+        ("mtime_ns", "<i8"),
+        ("ctime_ns", "<i8"),  # changes even where a copy keeps the time of its original
+        ("key", np.uint8, KEY_BYTES),
+    ]
+)
+_BLOCK = 256
+# A file that changed less than so long ago could change again without a new time of change.
+_SETTLED_NS = 2_000_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Memo:
+    """Entries of known files, and an index of their paths."""
+
+    entries: NDArray[np.void]
+    index: Index
+
+    def recall(self, entries: NDArray[np.void]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """The remembered key of each entry, and whether path, size and times are the remembered ones."""
+        place = self.index.find(entries["path"])
+        if not len(self.index):
+            return entries["key"], place >= 0
+        known = self.entries[self.index.row[place]]
+        same = place >= 0
+        for name in ("size", "mtime_ns", "ctime_ns"):
+            same &= known[name] == entries[name]
+        return known["key"], same
+
+
+def hash_posters(
+    cache: str | Path, paths: Sequence[str], workers: int
+) -> Iterator[bytes | BadPoster]:
+    """Yield, in order, the key of each poster file, or why there is none.
+
+    A file whose path, size and times are those of the last time is not read. Where there is no cache
+    yet, nothing is remembered.
+
+    Parameters
+    ----------
+    cache : str or Path
+        Folder of the cache.
+    paths : sequence of n str
+        ``""`` stands for an item without a poster.
+    workers : int
+        Threads; reading and hashing release the interpreter.
+    """
+    file = Path(cache) / "memo" / "keys"
+    memo, learnt = load_memo(file), []
+    blocks = [paths[start : start + _BLOCK] for start in range(0, len(paths), _BLOCK)]
+    with ThreadPoolExecutor(workers) as pool:
+        for keys, new in pool.map(partial(_hash_block, memo), blocks):
+            yield from keys
+            learnt.append(new)
+    if any(len(new) for new in learnt) and (Path(cache) / "FORMAT").exists():
+        save_memo(file, np.concatenate([*learnt, memo.entries]))
+
+
+def load_memo(file: Path) -> Memo:
+    """Read a memo; an empty one where there is none or it is damaged: then all files are hashed."""
+    try:
+        data = file.read_bytes()
+    except OSError:
+        data = b""
+    entries = np.empty(0, dtype=ENTRY)
+    if hashlib.sha256(data[32:]).digest() == data[:32]:
+        found = np.load(io.BytesIO(data[32:]), allow_pickle=False)
+        entries = found if found.dtype == ENTRY else entries
+    return Memo(entries, index_part("", entries["path"]))
+
+
+def save_memo(file: Path, entries: NDArray[np.void]) -> None:
+    """Write a memo; of several entries of one path the first is kept."""
+    kept = entries[index_part("", entries["path"]).row]
+    buffer = io.BytesIO()
+    np.save(buffer, kept, allow_pickle=False)
+    data = buffer.getvalue()
+    try:
+        make_folder(file.parent)
+        write_atomically(file, hashlib.sha256(data).digest() + data)
+    except OSError as error:
+        warnings.warn(
+            f"{file} cannot be written ({error.strerror}): the next command reads all posters again.",
+            stacklevel=2,
+        )
+
+
+def _hash_block(
+    memo: Memo, paths: Sequence[str]
+) -> tuple[list[bytes | BadPoster], NDArray[np.void]]:
+    """Keys of some files, and entries of those that were read and may be remembered."""
+    now = time.time_ns()
+    entries = _look(paths)
+    remembered, same = memo.recall(entries)
+    keys = [
+        key.tobytes() if known else hash_poster(path)
+        for path, key, known in zip(paths, remembered, same, strict=True)
+    ]
+    good = np.array([isinstance(key, bytes) for key in keys])
+    entries["key"] = key_array([key if isinstance(key, bytes) else None for key in keys])
+    settled = now - np.maximum(entries["mtime_ns"], entries["ctime_ns"]) > _SETTLED_NS
+    return keys, entries[good & settled & ~same]
+
+
+def _look(paths: Sequence[str]) -> NDArray[np.void]:
+    """Entries with path, size and times of files; a size of -1 where there is no file."""
+    entries = np.zeros(len(paths), dtype=ENTRY)
+    entries["path"] = key_array(
+        [hashlib.sha256(os.fsencode(os.path.abspath(path))).digest() for path in paths]
+    )
+    for i, path in enumerate(paths):
+        try:
+            status = os.stat(path)
+            stamp = status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        except (OSError, ValueError):  # `read_poster` says why
+            stamp = -1, 0, 0
+        entries["size"][i], entries["mtime_ns"][i], entries["ctime_ns"][i] = stamp
+    return entries

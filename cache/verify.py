@@ -1,0 +1,176 @@
+"""Looking for damage in a cache, without changing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.cache.contents import list_files
+from hybrid.cache.failures import read_failures
+from hybrid.cache.folder import EmbeddingCache
+from hybrid.cache.generations import CURRENT, read_generation
+from hybrid.cache.index import Keys, sort_keys
+from hybrid.cache.parts import (
+    PART_NAME,
+    DamageError,
+    Layout,
+    Part,
+    check_values,
+    forget_hashes,
+    open_part,
+)
+from hybrid.cache.store import EmbeddingStore
+from hybrid.errors import CacheError
+
+# Two rows of one image may come from batches of different size. They differ by the rounding of float16
+# (0.0005 of a value) and of the backbone's sums; 0.01 of the row's largest value is far above both.
+AGREEMENT = 0.01
+
+Problem = tuple[str, str]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was looked at, and each problem that was found: (file, what is wrong).
+
+    `duplicates` counts the rows whose image has a row in another part as well; `quarantined` the files
+    that were taken out of service before.
+    """
+
+    stores: int
+    parts: int
+    embeddings: int
+    failures: int
+    duplicates: int
+    quarantined: int
+    problems: tuple[Problem, ...]
+
+
+def verify(cache: EmbeddingCache, deep: bool = False) -> Verification:
+    """Check every file of a cache: hashes, schemas, snapshots.
+
+    Parameters
+    ----------
+    cache : EmbeddingCache
+    deep : bool
+        Read every value as well: checksums inside HDF5, finite values, and whether rows of the same
+        image in several parts agree.
+
+    Returns
+    -------
+    Verification
+        Without problems if the cache is sound.
+
+    Raises
+    ------
+    CacheError
+        If a file cannot be read.
+    """
+    forget_hashes()
+    results = [_verify_store(folder, deep) for folder in cache.folders()]
+    return Verification(
+        stores=len(results),
+        parts=sum(r.parts for r in results),
+        embeddings=sum(r.embeddings for r in results),
+        failures=sum(r.failures for r in results),
+        duplicates=sum(r.duplicates for r in results),
+        quarantined=sum(r.quarantined for r in results),
+        problems=tuple(problem for r in results for problem in r.problems),
+    )
+
+
+def _verify_store(folder: Path, deep: bool) -> Verification:
+    problems: list[Problem] = []
+    parts: list[tuple[Part, Keys]] = []
+    failures, quarantined = 0, len(list_files(folder / "quarantine"))
+    try:
+        store = EmbeddingStore(folder)
+    except CacheError as error:
+        problems.append((str(folder / "config.json"), str(error)))
+        return Verification(1, 0, 0, 0, 0, quarantined, tuple(problems))
+    layout = Layout(store.fingerprint, store.dimension, store.dtype)
+    for path in _files(folder / "parts"):
+        found = _attempt(path, lambda path: _verify_part(path, layout, deep), problems)
+        parts += [found] if found else []
+    for path in _files(folder / "failed"):
+        failures += len(_attempt(path, read_failures, problems) or ())
+    _attempt(folder / CURRENT, _verify_generation, problems)
+    part, row, again = _duplicates([keys for _, keys in parts])
+    if deep:
+        problems += _disagreements([p for p, _ in parts], part, row, again)
+    rows = sum(len(keys) for _, keys in parts)
+    duplicates = int(again.sum())
+    return Verification(
+        1, len(parts), rows - duplicates, failures, duplicates, quarantined, tuple(problems)
+    )
+
+
+def _files(folder: Path) -> list[Path]:
+    return [folder / name for name in sorted(list_files(folder))]
+
+
+def _attempt(path: Path, check: Callable[[Path], T], problems: list[Problem]) -> T | None:
+    try:
+        return check(path)
+    except DamageError as damage:
+        problems.append((str(path), str(damage)))
+    except OSError as error:
+        raise CacheError(f"cannot read {path}: {error.strerror}.") from error
+    return None
+
+
+def _verify_part(path: Path, layout: Layout, deep: bool) -> tuple[Part, Keys]:
+    if not PART_NAME.fullmatch(path.name):
+        raise DamageError("it is no part of the cache")
+    part, keys = open_part(path, layout)
+    if deep:
+        check_values(part)
+    return part, keys
+
+
+def _verify_generation(path: Path) -> None:
+    generation = read_generation(path.parent)
+    if generation is None:
+        return
+    here = set(list_files(path.parent / "parts"))
+    gone = [name for name in generation.index.parts if name not in here]
+    if gone:
+        raise DamageError(f"{len(gone)} of its parts are gone, the first is {gone[0]}")
+
+
+def _duplicates(
+    keys: list[Keys],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    """All rows by key: number of the part, number of the row, and whether the key is that before."""
+    lengths = [len(k) for k in keys]
+    part = np.repeat(np.arange(len(keys)), lengths)
+    row = np.concatenate([np.arange(0), *(np.arange(n) for n in lengths)])
+    if not len(row):
+        return part, row, np.zeros(0, dtype=bool)
+    order, again = sort_keys(np.concatenate(keys))
+    return part[order], row[order], again
+
+
+def _disagreements(
+    parts: list[Part], part: NDArray[np.int64], row: NDArray[np.int64], again: NDArray[np.bool_]
+) -> Iterator[Problem]:
+    """Rows of one image that differ by more than rounding."""
+    for i in np.flatnonzero(again):
+        one, two = (_row(parts[part[j]], int(row[j])) for j in (i - 1, i))
+        if np.abs(one - two).max() > AGREEMENT * np.abs(one).max():
+            yield (
+                str(parts[part[i]].path),
+                f"row {row[i]} is not that of {parts[part[i - 1]].path.name}",
+            )
+
+
+def _row(part: Part, row: int) -> NDArray[np.float32]:
+    out = np.empty((1, part.dimension), dtype=np.float32)
+    part.read(np.array([row]), out, np.array([0]))
+    return out

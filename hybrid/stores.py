@@ -1,0 +1,153 @@
+"""Wiring: a catalogue's posters and the cache: their keys, and the store that holds their embeddings."""
+
+from __future__ import annotations
+
+import os
+
+from hybrid.backbones import BackboneSpec, Weights, get_backbone, resolve_weights
+from hybrid.backbones.weights import stands_for
+from hybrid.cache import EmbeddingCache, EmbeddingStore, fingerprint_of, hash_posters
+from hybrid.catalogue import Catalogue
+from hybrid.errors import ExtractionError, SettingError
+from hybrid.images import BadPoster
+from hybrid.progress import Progress
+from hybrid.records import BadRow
+from hybrid.runs import library_versions
+
+
+def hash_catalogue(
+    catalogue: Catalogue,
+    cache: str = ".hybrid-cache",
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> list[bytes | BadPoster]:
+    """The cache key of each item's poster, or why it has none; n entries.
+
+    Files that the cache remembers, by path, size and times, are not read again.
+    """
+    keys: list[bytes | BadPoster] = []
+    workers, progress = workers or os.cpu_count() or 1, progress or Progress()
+    with progress.bar("reading posters", len(catalogue), "posters") as advance:
+        for key in hash_posters(cache, catalogue.poster_paths, workers):
+            keys.append(key)
+            advance(1)
+    for i, reason in catalogue.poster_problems.items():
+        keys[i] = BadPoster(reason)
+    return keys
+
+
+def bad_posters(
+    catalogue: Catalogue, keys: list[bytes | BadPoster], store: EmbeddingStore
+) -> list[BadRow]:
+    """The items without an embedding, with the reason, in the order of the file."""
+    bad, failures = [], store.failures()
+    embedded = store.has([None if isinstance(key, BadPoster) else key for key in keys])
+    for i, key in enumerate(keys):
+        if isinstance(key, BadPoster):
+            bad.append(catalogue.bad_row(i, key.reason))
+        elif not embedded[i]:
+            reason = failures.get(key, "changed or vanished while it was read; try again")
+            bad.append(catalogue.bad_row(i, reason))
+    return bad
+
+
+def find_store(
+    catalogue: Catalogue,
+    *,
+    cache: str = ".hybrid-cache",
+    backbone: str | None = None,
+    weights: str | None = None,
+    dtype: str | None = None,
+    seed: int = 0,
+    workers: int | None = None,
+) -> EmbeddingStore:
+    """The store with this catalogue's embeddings.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    cache : str
+        Folder of the embedding cache.
+    backbone : str, optional
+        By default the one that was extracted for this catalogue.
+    weights : str, optional
+        As in `extract_embeddings`; needed where one backbone was extracted with several weights.
+    dtype : str, optional
+        ``"float16"`` or ``"float32"``; needed where both were extracted.
+    seed : int
+        Of random weights.
+
+    Raises
+    ------
+    ExtractionError
+        If there is none, or it lacks some of the posters.
+    SettingError
+        If there are several; the message lists them.
+    """
+    stores = _candidates(EmbeddingCache(cache), backbone, weights, dtype, seed)
+    found = set(hash_catalogue(catalogue, cache, workers))
+    keys = [key for key in found if isinstance(key, bytes)]
+    lacks = {store: int((~store.knows(keys)).sum()) for store in stores}
+    whole = [store for store in stores if keys and not lacks[store]]
+    stores = whole or [store for store in stores if lacks[store] < len(keys)]
+    if not stores:
+        named = f" of backbone {backbone}" if backbone else ""
+        raise ExtractionError(
+            f"expected embeddings{named} for {catalogue.path} in {cache}, found none. Make them with: "
+            f"hybrid extract --backbone {backbone or 'NAME'}; or leave the posters out with --blocks. "
+            "hybrid cache explain tells what the cache has, and why it is not this."
+        )
+    if len(stores) > 1:
+        listed = "\n".join(f"  {describe_store(store)}" for store in stores)
+        raise SettingError(
+            f"expected one set of embeddings for {catalogue.path}, found {len(stores)}:\n{listed}\n"
+            "Choose with --backbone, and with --weights or --dtype where one backbone is listed twice."
+        )
+    if lacks[stores[0]]:
+        raise ExtractionError(
+            f"{lacks[stores[0]]} of {len(keys)} different posters have no embedding in {cache} "
+            f"({describe_store(stores[0])}). Go on with: hybrid extract, with the same --backbone and "
+            "--weights."
+        )
+    return stores[0]
+
+
+def _candidates(
+    cache: EmbeddingCache, backbone: str | None, weights: str | None, dtype: str | None, seed: int
+) -> list[EmbeddingStore]:
+    """The stores that fit what the user says."""
+    spec, stores = get_backbone(backbone) if backbone else None, cache.stores()
+    if dtype:
+        stores = [store for store in stores if store.dtype == dtype]
+    if spec and weights:
+        found = resolve_weights(spec, weights, seed)
+        wanted = {fingerprint_of(stands_for(spec, found, kind)) for kind in ("float16", "float32")}
+        return [store for store in stores if store.fingerprint in wanted]
+    if spec:
+        return [store for store in stores if store.stands_for["architecture"] == spec.name]
+    return stores
+
+
+def describe_store(store: EmbeddingStore) -> str:
+    """A store in words."""
+    said = store.stands_for
+    size = " x ".join(str(side) for side in said.get("input_size", ())) or "?"
+    return (
+        f"{said['architecture']}, weights {store.recorded.get('weights', 'unknown')}, input {size}, "
+        f"{said.get('pooling', '?')} pooling, {store.dtype}: {len(store)} embeddings of "
+        f"{store.dimension} numbers ({store.fingerprint[:12]})"
+    )
+
+
+def make_store(
+    cache: str, spec: BackboneSpec, weights: Weights, dtype: str = "float16"
+) -> EmbeddingStore:
+    """The store of a backbone with these weights; made where there is none."""
+    recorded = {
+        "weights": weights.words,
+        "kind": weights.kind,
+        "path": None if weights.path is None else str(weights.path),
+        "seed": weights.seed,
+        "versions": library_versions(),
+    }
+    return EmbeddingCache(cache).make(stands_for(spec, weights, dtype), recorded)
