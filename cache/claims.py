@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import socket
 import time
@@ -35,7 +36,7 @@ class Claims:
         self.owner = writer_name()
         self.sign = self.folder / (self.owner + SIGN)
         self._held: set[str] = set()
-        self._renewed = -RENEW_SECONDS
+        self._renewed = -math.inf
 
     def __enter__(self) -> Claims:
         return self
@@ -81,6 +82,7 @@ class Claims:
                     remove(path)
             remove(self.sign)
         self._held.clear()
+        self._renewed = -math.inf
 
     def _content(self) -> bytes:
         said = {"owner": self.owner, "host": socket.gethostname(), "pid": os.getpid()}

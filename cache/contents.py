@@ -62,7 +62,9 @@ class Contents:
         self._seen: set[str] = set()
         self._in_snapshot: frozenset[str] = frozenset()
         self._proved: dict[str, Part] = {}
-        self.failed = self._read_failures()
+        self.failed: dict[bytes, Failure] = {}
+        self._seen_failed: set[str] = set()
+        self._take_failures()
         generation = self.generation()
         if generation:
             gone = set(generation.index.parts) - present
@@ -76,6 +78,7 @@ class Contents:
         present = self.present()
         if self._seen <= present:
             self._take(present - self._seen)
+            self._take_failures()
         else:
             self.look()
 
@@ -137,6 +140,11 @@ class Contents:
                         raise DamageError("its keys are not those of the index")
             self._proved[name] = part
         return self._proved[name]
+
+    def prove_again(self, name: str) -> Part:
+        """Prove a part whose file is another one now; a second writer may have made the same."""
+        self._proved.pop(name, None)
+        return self.prove(name)
 
     def prove_all(self) -> None:
         """Prove every part now; what is damaged goes to quarantine."""
@@ -204,10 +212,10 @@ class Contents:
         self._proved[name] = part
         return index_part(name, keys)
 
-    def _read_failures(self) -> dict[bytes, Failure]:
-        failed: dict[bytes, Failure] = {}
+    def _take_failures(self) -> None:
+        """Read the batches of failures that are new to this object; of one image the latest counts."""
         folder = self.folder / "failed"
-        for name in sorted(list_files(folder)):
+        for name in sorted(set(list_files(folder)) - self._seen_failed):
             if not name.endswith(".jsonl"):
                 continue
             try:
@@ -215,12 +223,14 @@ class Contents:
             except DamageError as damage:
                 self.quarantine(folder / name, str(damage))
                 continue
+            except FileNotFoundError:  # put in quarantine by another process
+                continue
             except OSError as error:
                 raise _unreadable(folder / name, error) from error
+            self._seen_failed.add(name)
             for key, failure in batch.items():
-                if key not in failed or failed[key].time <= failure.time:
-                    failed[key] = failure
-        return failed
+                if key not in self.failed or self.failed[key].time <= failure.time:
+                    self.failed[key] = failure
 
 
 def list_files(folder: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import time
@@ -50,15 +51,23 @@ def collect(cache: EmbeddingCache, dry_run: bool = False) -> list[Garbage]:
     CacheError
         If the cache cannot be read, or a file not be removed.
     """
-    found = list(_temporary([cache.folder, cache.folder / "memo"]))
-    for store in cache.stores():
-        with Claims(store.folder) as claims:
-            mine = claims.take(SHARE)
-            found += _leavings(store, claims)
-            if mine:  # else another process compacts, and what looks old may be new
-                found += _superseded(store)
-            if not dry_run:
-                _remove(found)
+    found: list[Garbage] = []
+    try:
+        found += _temporary([cache.folder, cache.folder / "memo"])
+        for store in cache.stores():
+            with Claims(store.folder) as claims:
+                mine = claims.take(SHARE)
+                found += _leavings(store, claims)
+                if mine:  # else another process compacts, and what looks old may be new
+                    found += _superseded(store)
+                if not dry_run:
+                    for garbage in found:
+                        remove(Path(garbage.path))
+    except OSError as error:
+        raise CacheError(
+            f"cannot clear {cache.folder}: {error.filename}: {error.strerror}. Nothing that is needed "
+            "was removed."
+        ) from error
     return found
 
 
@@ -67,13 +76,13 @@ def _leavings(store: EmbeddingStore, claims: Claims) -> Iterator[Garbage]:
     parts = ("parts", "failed", "gen", "claims", "quarantine")
     yield from _temporary([folder, *(folder / name for name in parts)])
     for name in list_files(folder / "quarantine"):
-        yield _garbage(folder / "quarantine" / name, "damaged, in quarantine")
+        yield from _garbage(folder / "quarantine" / name, "damaged, in quarantine")
     for path in sorted(claims.folder.glob("*" + CLAIM)):
-        if not is_alive(path, claims.sign):
-            yield _garbage(path, "claim of a process that is gone")
+        if claims.sign.exists() and not is_alive(path, claims.sign):
+            yield from _garbage(path, "claim of a process that is gone")
     for path in sorted(claims.folder.glob("*" + SIGN)):
-        if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
-            yield _garbage(path, "sign of a process that is gone")
+        if _age(path) > ABANDONED_SECONDS:
+            yield from _garbage(path, "sign of a process that is gone")
 
 
 def _superseded(store: EmbeddingStore) -> Iterator[Garbage]:
@@ -86,10 +95,10 @@ def _superseded(store: EmbeddingStore) -> Iterator[Garbage]:
     if set(generation.index.parts) <= present:
         for name in generation.superseded:
             if name in present:
-                yield _garbage(store.contents.part_path(name), "its rows are in a larger part")
+                yield from _garbage(store.contents.part_path(name), "its rows are in a larger part")
     for name in list_files(store.folder / "gen"):
         if name not in generation.files:
-            yield _garbage(store.folder / "gen" / name, "snapshot before the current one")
+            yield from _garbage(store.folder / "gen" / name, "snapshot before the current one")
 
 
 def _temporary(folders: Iterable[Path]) -> Iterator[Garbage]:
@@ -100,18 +109,19 @@ def _temporary(folders: Iterable[Path]) -> Iterator[Garbage]:
             if host == socket.gethostname() and pid.isdecimal():
                 gone = not is_running(int(pid))
             else:
-                gone = time.time() - path.stat().st_mtime > ABANDONED_SECONDS
+                gone = _age(path) > ABANDONED_SECONDS
             if gone:
-                yield _garbage(path, "left by a process that was killed")
+                yield from _garbage(path, "left by a process that was killed")
 
 
-def _garbage(path: Path, reason: str) -> Garbage:
-    return Garbage(str(path), os.stat(path).st_size, reason)
+def _age(path: Path) -> float:
+    """Seconds since a file was changed; 0 where it is gone."""
+    with contextlib.suppress(FileNotFoundError):
+        return time.time() - os.stat(path).st_mtime
+    return 0.0
 
 
-def _remove(found: list[Garbage]) -> None:
-    for garbage in found:
-        try:
-            remove(Path(garbage.path))
-        except OSError as error:
-            raise CacheError(f"cannot remove {garbage.path}: {error.strerror}.") from error
+def _garbage(path: Path, reason: str) -> Iterator[Garbage]:
+    """The record of a file, unless another process has removed it."""
+    with contextlib.suppress(FileNotFoundError):
+        yield Garbage(str(path), os.stat(path).st_size, reason)

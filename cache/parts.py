@@ -35,6 +35,10 @@ class DamageError(Exception):
     """A file of the cache is not what was written; the message says in what."""
 
 
+class ChangedError(Exception):
+    """A part is not the file any more that was proved; it must be proved again."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """What every part of a store has in common."""
@@ -92,8 +96,8 @@ class Part:
 
         Raises
         ------
-        DamageError
-            If the file has changed since it was proved.
+        ChangedError
+            If it is not the file any more that was proved.
         OSError
             If it cannot be read.
         """
@@ -102,14 +106,14 @@ class Part:
         buffer = scratch.reshape(-1).view(np.uint8).data
         with open_regular(self.path) as file:
             if stamp_of(file) != self.stamp:
-                raise DamageError("it changed while it was in use")
+                raise ChangedError
             for chunk in self.chunks:
                 first, last = np.searchsorted(rows, (chunk.row, chunk.row + height))
                 if first == last:
                     continue
                 file.seek(chunk.offset)
                 if file.readinto(buffer) != len(buffer):  # type: ignore[attr-defined]
-                    raise DamageError("it ends too early")
+                    raise ChangedError
                 columns = slice(chunk.column, min(chunk.column + width, self.dimension))
                 used = scratch[:, : columns.stop - columns.start]
                 _copy(used, rows[first:last] - chunk.row, out[:, columns], at[first:last])

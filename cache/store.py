@@ -18,7 +18,7 @@ from hybrid.cache.contents import THREADS, Contents, list_files
 from hybrid.cache.failures import Failure, pack_failures
 from hybrid.cache.fingerprint import fingerprint_of
 from hybrid.cache.index import KEY_BYTES, Keys, index_part, key_array
-from hybrid.cache.parts import DTYPES, DamageError, Layout, hashed_name, pack_part
+from hybrid.cache.parts import DTYPES, ChangedError, DamageError, Layout, hashed_name, pack_part
 from hybrid.errors import CacheError
 from hybrid.files import write_atomically
 
@@ -169,9 +169,12 @@ class EmbeddingStore:
         at: NDArray[np.int64],
     ) -> None:
         try:
-            self.contents.prove(name).read(rows, matrix, at)
-        except DamageError as damage:
-            self.contents.quarantine(self.contents.part_path(name), str(damage))
+            try:
+                self.contents.prove(name).read(rows, matrix, at)
+            except ChangedError:
+                self.contents.prove_again(name).read(rows, matrix, at)
+        except (DamageError, ChangedError) as damage:
+            self.contents.quarantine(self.contents.part_path(name), str(damage) or "it keeps changing")
             self.__dict__.pop("contents", None)  # to be looked at again
             raise CacheError(
                 f"embeddings that were asked for are in {name}, which is damaged. Run hybrid extract "

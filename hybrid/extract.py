@@ -188,6 +188,7 @@ def _compute(
             finally:
                 decoded.close()
                 writer.flush()
+            claims.release()  # else two processes could wait for each other
             _drop_done(shares, store, advance)
             if shares:
                 left = sum(map(len, shares.values()))

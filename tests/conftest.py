@@ -23,6 +23,44 @@ WORDS = {
 COLOURS = {"Comedy": (230, 200, 40), "Horror": (20, 10, 30), "Western": (180, 110, 50)}
 
 
+# What the fault tests repeat → how often in the gate, and with --fault-counts=full.
+FAULT_COUNTS = {
+    "kills": (30, 1000),
+    "states": (500, 10_000),
+    "damages": (300, 5000),
+    "machines": (200, 5000),
+}
+TALLY = pytest.StashKey[list[str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--fault-counts", choices=["gate", "full"], default="gate", help="How often faults are made."
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[TALLY] = []
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for line in sorted(config.stash[TALLY]):
+        terminalreporter.write_line(f"faults: {line}")
+
+
+@pytest.fixture(scope="session")
+def fault_counts(request: pytest.FixtureRequest) -> dict[str, int]:
+    """How often each kind of fault is to be made."""
+    full = request.config.getoption("--fault-counts") == "full"
+    return {name: counts[full] for name, counts in FAULT_COUNTS.items()}
+
+
+@pytest.fixture(scope="session")
+def tally(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Note a line that is printed at the end of the tests."""
+    return request.config.stash[TALLY].append
+
+
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Run each test outside the checkout, whose folder hybrid/ is not the whole package."""

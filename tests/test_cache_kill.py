@@ -1,0 +1,44 @@
+"""`kill -9` while extracting, and going on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+PROGRAM = Path(__file__).with_name("fault_kill.py")
+
+
+@pytest.mark.parametrize(
+    ("workers", "processes"), [(1, 1), (4, 1), (1, 4)], ids=["1 worker", "4 workers", "4 processes"]
+)
+def test_nothing_acknowledged_is_lost_by_kill(
+    workers: int,
+    processes: int,
+    tmp_path: Path,
+    fault_counts: dict[str, int],
+    tally: Callable[[str], None],
+) -> None:
+    options = {"kills": fault_counts["kills"], "workers": workers, "processes": processes}
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    done = subprocess.run(
+        [sys.executable, str(PROGRAM), str(tmp_path / "films"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    counts = json.loads(done.stdout)
+    tally(
+        f"kill -9, {workers} workers, {processes} processes: {counts['kills']} kills, "
+        f"{counts['acknowledged']} acknowledged rows, {counts['lost']} lost, {counts['wrong']} wrong; "
+        f"{counts['completed']} times the same content as an undisturbed run"
+    )
+    assert counts["kills"] >= fault_counts["kills"]
+    assert (counts["lost"], counts["wrong"]) == (0, 0)
+    assert counts["completed"] > 0
+    assert counts["acknowledged"] > 100
