@@ -192,9 +192,10 @@ def check_values(part: Part) -> None:
 def open_regular(path: Path) -> Iterator[BinaryIO]:
     """Open a file for reading, and nothing that is not a regular file (a pipe would wait for ever)."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise DamageError("it is not a regular file")
     with os.fdopen(descriptor, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise DamageError("it is not a regular file")
         yield file
 
 
