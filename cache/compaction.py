@@ -7,10 +7,9 @@ import numpy as np
 from hybrid.cache.claims import Claims
 from hybrid.cache.generations import Generation, next_number, small_parts, write_generation
 from hybrid.cache.index import Index, index_part, merge
-from hybrid.cache.parts import PART_ROWS, hashed_name, pack_part
+from hybrid.cache.parts import PART_ROWS, write_part
 from hybrid.cache.store import EmbeddingStore
 from hybrid.errors import CacheError
-from hybrid.files import write_atomically
 
 SHARE = "compaction"
 MANY_SMALL = 8
@@ -73,8 +72,7 @@ def _rewrite(store: EmbeddingStore, index: Index, small: list[str]) -> Index:
     for start in range(0, len(rows), PART_ROWS):
         keys = index.keys[rows[start : start + PART_ROWS]]
         embeddings = store.read([key.tobytes() for key in keys])
-        data = pack_part(store.contents.layout, keys, embeddings.astype(store.dtype))
-        name = hashed_name("part-", data, ".h5")
-        write_atomically(store.contents.part_path(name), data)
+        stored = embeddings.astype(store.dtype)
+        name = write_part(store.folder / "parts", store.contents.layout, keys, stored)
         indexes.append(index_part(name, keys))
     return merge(indexes)

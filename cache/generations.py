@@ -10,7 +10,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from hybrid.cache.index import KEY_BYTES, Index
@@ -22,6 +21,8 @@ from hybrid.cache.parts import (
     as_hdf5,
     check_hash,
     hashed_name,
+    image_of,
+    in_memory,
     open_regular,
     read_array,
     stamp_of,
@@ -131,11 +132,10 @@ def small_parts(index: Index) -> list[str]:
 
 
 def _pack_index(index: Index) -> bytes:
-    with h5py.File("index", "w", driver="core", backing_store=False) as file:
+    with in_memory() as file:
         for name in ("keys", "part", "row"):
             file.create_dataset(name, data=getattr(index, name))
-        file.flush()
-        return bytes(file.id.get_file_image())
+        return image_of(file)
 
 
 def _read_index(path: Path, names: tuple[str, ...]) -> Index:

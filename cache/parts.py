@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.cache.index import KEY_BYTES, Keys
+from hybrid.files import write_atomically, writer_name
 
 FORMAT = 1
 PART_ROWS = 4096  # about so many rows a part
@@ -128,14 +129,34 @@ def pack_part(layout: Layout, keys: Keys, embeddings: NDArray[np.floating]) -> b
     keys : ndarray of shape (n, 32), uint8
     embeddings : ndarray of shape (n, D), of the layout's dtype
     """
-    with h5py.File("part", "w", driver="core", backing_store=False) as file:
+    with in_memory() as file:
         file.attrs["format"] = np.int64(FORMAT)
         file.attrs["fingerprint"] = np.bytes_(layout.fingerprint)
         file.create_dataset("keys", data=keys)
         shape = (min(len(keys), CHUNK_ROWS), layout.dimension)
         file.create_dataset("embeddings", data=embeddings, chunks=shape, fletcher32=True)
-        file.flush()
-        return bytes(file.id.get_file_image())
+        return image_of(file)
+
+
+@contextmanager
+def in_memory() -> Iterator[Any]:
+    """Give an HDF5 file that is never written; HDF5 wants the names of open files to differ."""
+    with h5py.File(writer_name(), "w", driver="core", backing_store=False) as file:
+        yield file
+
+
+def image_of(file: Any) -> bytes:
+    """The bytes that a file in memory would have on the disk."""
+    file.flush()
+    return bytes(file.id.get_file_image())
+
+
+def write_part(folder: Path, layout: Layout, keys: Keys, embeddings: NDArray[np.floating]) -> str:
+    """Write a part whole or not at all; its name. See `pack_part`."""
+    data = pack_part(layout, keys, embeddings)
+    name = hashed_name("part-", data, ".h5")
+    write_atomically(folder / name, data)
+    return name
 
 
 def hashed_name(kind: str, data: bytes, suffix: str) -> str:

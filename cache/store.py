@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from hybrid.cache.contents import THREADS, Contents, list_files
 from hybrid.cache.failures import Failure, pack_failures
 from hybrid.cache.fingerprint import fingerprint_of
-from hybrid.cache.index import KEY_BYTES, Keys, index_part, key_array
-from hybrid.cache.parts import DTYPES, ChangedError, DamageError, Layout, hashed_name, pack_part
+from hybrid.cache.index import KEY_BYTES, Index, Keys, index_part, key_array, sort_keys
+from hybrid.cache.parts import DTYPES, PART_ROWS, ChangedError, DamageError, Layout, write_part
 from hybrid.errors import CacheError
 from hybrid.files import write_atomically
 
@@ -174,7 +174,9 @@ class EmbeddingStore:
             except ChangedError:
                 self.contents.prove_again(name).read(rows, matrix, at)
         except (DamageError, ChangedError) as damage:
-            self.contents.quarantine(self.contents.part_path(name), str(damage) or "it keeps changing")
+            self.contents.quarantine(
+                self.contents.part_path(name), str(damage) or "it keeps changing"
+            )
             self.__dict__.pop("contents", None)  # to be looked at again
             raise CacheError(
                 f"embeddings that were asked for are in {name}, which is damaged. Run hybrid extract "
@@ -186,7 +188,7 @@ class EmbeddingStore:
             raise CacheError(f"cannot read {name}: {error.strerror}.") from error
 
     def append(self, keys: Sequence[bytes], embeddings: NDArray[np.floating]) -> None:
-        """Write one part; when this returns, its rows are on the disk.
+        """Write rows, in parts; when this returns, they are on the disk.
 
         Keys that the store has already are left out.
 
@@ -198,49 +200,55 @@ class EmbeddingStore:
         Raises
         ------
         CacheError
-            If shapes or values are wrong, or the disk refuses; no part of the rows is kept then.
+            If shapes or values are wrong: then nothing is written. Or if the disk refuses: parts that
+            were written before are kept, and the message says how many rows are safe.
         """
-        if not len(keys):
-            return
-        stored = self._convert(keys, embeddings)
+        self._check(keys, embeddings)
         array = key_array(keys)
+        order, again = sort_keys(array)
         new = ~self.has(keys)
-        _, first = np.unique(array, axis=0, return_index=True)
-        new &= np.isin(np.arange(len(keys)), first)
-        if new.any():
-            self._append_part(array[new], stored[new])
+        new[order[again]] = False
+        rows = np.flatnonzero(new)
+        blocks = [rows[start : start + PART_ROWS] for start in range(0, len(rows), PART_ROWS)]
+        refused: OSError | None = None
+        with ThreadPoolExecutor(THREADS) as pool:
+            jobs = [pool.submit(self._write_part, array, embeddings, block) for block in blocks]
+            for job in jobs:
+                try:
+                    self.contents.add(*job.result())
+                except OSError as error:
+                    refused = error
+        if refused:
+            raise self._refused(refused) from refused
 
-    def _append_part(self, keys: Keys, stored: NDArray[np.floating]) -> None:
-        """Write one part of checked rows; `append` without its checks."""
-        data = pack_part(self.contents.layout, keys, stored)
-        name = hashed_name("part-", data, ".h5")
-        self._write(self.contents.part_path(name), data)
-        self.contents.add(name, index_part(name, keys))
+    def _write_part(
+        self, keys: Keys, embeddings: NDArray[np.floating], rows: NDArray[np.int64]
+    ) -> tuple[str, Index]:
+        stored = embeddings[rows].astype(self.dtype, copy=False)
+        name = write_part(self.folder / "parts", self.contents.layout, keys[rows], stored)
+        return name, index_part(name, keys[rows])
 
-    def _convert(
-        self, keys: Sequence[bytes], embeddings: NDArray[np.floating]
-    ) -> NDArray[np.floating]:
-        """Embeddings as they are stored; raises where shapes or values are wrong."""
-        if embeddings.shape != (len(keys), self.dimension) or {len(k) for k in keys} != {KEY_BYTES}:
+    def _check(self, keys: Sequence[bytes], embeddings: NDArray[np.floating]) -> None:
+        """Raise where shapes or values are wrong."""
+        if embeddings.shape != (len(keys), self.dimension) or {len(k) for k in keys} - {KEY_BYTES}:
             raise CacheError(
                 f"expected {len(keys)} keys of {KEY_BYTES} bytes and embeddings of shape "
                 f"({len(keys)}, {self.dimension}), found {embeddings.shape}."
             )
-        with np.errstate(over="ignore"):  # told of below, as any other value that is not finite
-            stored = np.ascontiguousarray(embeddings, dtype=self.dtype)
+        limit = np.finfo(self.dtype).max
+        if not len(keys) or _is_within(embeddings, limit):
+            return
         wrong = int((~np.isfinite(embeddings)).sum())
-        too_large = int((~np.isfinite(stored)).sum()) - wrong
         if wrong:
             raise CacheError(
                 f"expected finite embeddings, found {wrong} values that are not; nothing was written. "
                 "Are the weights the right ones for this backbone?"
             )
-        if too_large:
-            raise CacheError(
-                f"expected embeddings within {np.finfo(self.dtype).max:g}, the range of {self.dtype}; "
-                f"found {too_large} values beyond; nothing was written. Use --dtype float32."
-            )
-        return stored
+        raise CacheError(
+            f"expected embeddings within {limit:g}, the range of {self.dtype}; found "
+            f"{int((np.abs(embeddings) > limit).sum())} values beyond; nothing was written. Use "
+            "--dtype float32."
+        )
 
     def append_failures(self, reasons: Mapping[bytes, str]) -> None:
         """Record images that cannot be embedded: key → reason."""
@@ -250,15 +258,21 @@ class EmbeddingStore:
             return
         now = time.time()
         name, data = pack_failures(new, now)
-        self._write(self.folder / "failed" / name, data)
+        try:
+            write_atomically(self.folder / "failed" / name, data)
+        except OSError as error:
+            raise self._refused(error) from error
         failed |= {key: Failure(reason, now) for key, reason in new.items()}
 
-    def _write(self, path: Path, data: bytes) -> None:
-        rows = len(self)
-        try:
-            write_atomically(path, data)
-        except OSError as error:
-            raise CacheError(
-                f"cannot write to the cache {self.folder.parent}: {error.strerror}. "
-                f"{rows} embeddings are safe there; make room and run the command again to go on."
-            ) from error
+    def _refused(self, error: OSError) -> CacheError:
+        return CacheError(
+            f"cannot write to the cache {self.folder.parent}: {error.strerror}. {len(self)} embeddings "
+            "are safe there; make room and run the command again to go on."
+        )
+
+
+def _is_within(values: NDArray[np.floating], limit: np.floating) -> bool:
+    """Whether all values are numbers between -limit and limit; several times faster than asking each."""
+    if values.dtype == np.float16:  # compares slowly, and is within any limit where it is finite
+        return bool(np.isfinite(values).all())
+    return bool(-limit <= values.min() and values.max() <= limit)

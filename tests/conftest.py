@@ -35,7 +35,10 @@ TALLY = pytest.StashKey[list[str]]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--fault-counts", choices=["gate", "full"], default="gate", help="How often faults are made."
+        "--fault-counts",
+        choices=["gate", "full"],
+        default="gate",
+        help="How often faults are made.",
     )
 
 

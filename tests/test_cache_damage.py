@@ -97,7 +97,9 @@ def test_every_damage_is_noticed_and_mended(
         noticed += notices(cache, victims)
         mended += is_mended(cache)
         shutil.rmtree(cache)
-    tally(f"damage: {trials} files flipped, zeroed, cut or swapped: {noticed} noticed, {mended} mended")
+    tally(
+        f"damage: {trials} files flipped, zeroed, cut or swapped: {noticed} noticed, {mended} mended"
+    )
     assert (noticed, mended) == (trials, trials)
 
 
@@ -163,7 +165,9 @@ def test_a_part_that_another_process_compacted_and_removed(sound: Path, tmp_path
     reader, other = make(tmp_path / "cache"), make(tmp_path / "cache")
     np.testing.assert_array_equal(reader.read(KEYS), rows(KEYS))
     assert compact(other)
-    assert any("larger part" in garbage.reason for garbage in collect(EmbeddingCache(tmp_path / "cache")))
+    assert any(
+        "larger part" in garbage.reason for garbage in collect(EmbeddingCache(tmp_path / "cache"))
+    )
     np.testing.assert_array_equal(reader.read(KEYS), rows(KEYS))
 
 
@@ -188,7 +192,11 @@ def base(file: Any, **changes: Any) -> None:
     file.attrs["fingerprint"] = np.bytes_(FINGERPRINT)
     made: dict[str, dict[str, Any]] = {
         "keys": {"data": keys},
-        "embeddings": {"data": rows(KEYS[:4]).astype(np.float16), "chunks": (4, 8), "fletcher32": True},
+        "embeddings": {
+            "data": rows(KEYS[:4]).astype(np.float16),
+            "chunks": (4, 8),
+            "fletcher32": True,
+        },
     }
     for name, options in made.items():
         if changes.get(name, {}) is not None:
@@ -331,7 +339,9 @@ HOSTILE: dict[str, Maker] = {
     "compound": changed("embeddings", data=np.zeros((4, 8), [("a", "<f2")])),
     "scalar": changed("embeddings", data=np.float16(1), chunks=None, fletcher32=False),
     "null": changed("embeddings", data=h5py.Empty("<f2"), chunks=None, fletcher32=False),
-    "more dimensions": changed("embeddings", data=np.zeros((4, 8, 1), np.float16), chunks=(4, 8, 1)),
+    "more dimensions": changed(
+        "embeddings", data=np.zeros((4, 8, 1), np.float16), chunks=(4, 8, 1)
+    ),
     "other dimension": changed("embeddings", data=np.zeros((4, 9), np.float16), chunks=(4, 9)),
     "fewer rows than keys": changed("embeddings", data=np.zeros((3, 8), np.float16), chunks=(3, 8)),
     "long keys": changed("keys", data=np.zeros((4, 33), np.uint8)),

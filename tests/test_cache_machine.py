@@ -120,7 +120,9 @@ class CacheMachine(RuleBasedStateMachine):
 def test_a_store_equals_a_dictionary_whatever_happens(
     fault_counts: dict[str, int], tally: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # takes long, and nobody pulls the plug
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: None
+    )  # takes long, and nobody pulls the plug
     n = fault_counts["machines"]
     run_state_machine_as_test(
         CacheMachine, settings=settings(max_examples=n, stateful_step_count=15, deadline=None)

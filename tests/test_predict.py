@@ -79,7 +79,9 @@ def test_weights_that_moved_with_the_run_are_found(
 
 def test_other_weights_are_refused(studio: Path, films: Path, tmp_path: Path) -> None:
     other = str(studio / "other.weights.h5")
-    with pytest.raises(WeightsError, match=r"cannot be made with .*other.weights.h5: weights: expected"):
+    with pytest.raises(
+        WeightsError, match=r"cannot be made with .*other.weights.h5: weights: expected"
+    ):
         predict_catalogue(
             studio / "runs/svm", films, tmp_path / "p.csv", weights=other, cache=str(tmp_path / "c")
         )
