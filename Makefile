@@ -7,7 +7,7 @@ SOURCES := setup.cfg pyproject.toml README.md LICENSE \
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CODE := hybrid cache cli tests benchmarks
 
-.PHONY: demo test lint format types bench wheel clean
+.PHONY: demo test fault-test lint format types bench bench-cache wheel clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -15,7 +15,8 @@ CODE := hybrid cache cli tests benchmarks
 help:
 	@echo "make demo   install into $(VENV), run hybrid on the embedded sample, print the comparison"
 	@echo "make test   install what the tests need into $(VENV), run lint, types and tests"
-	@echo "also: lint, format, types, bench, wheel, clean"
+	@echo "make fault-test   the cache's fault tests in large numbers, about an hour"
+	@echo "also: lint, format, types, bench, bench-cache, wheel, clean"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(not (3, 10) <= v < (3, 14) and \
@@ -43,6 +44,10 @@ demo: $(VENV)/installed
 test: lint types
 	$(BIN)/pytest
 
+fault-test: $(VENV)/installed-for-tests
+	$(BIN)/pytest --fault-counts=full tests/test_cache_kill.py tests/test_cache_power.py \
+	  tests/test_cache_damage.py tests/test_cache_machine.py
+
 lint: $(VENV)/installed-for-tests
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
@@ -58,6 +63,10 @@ types: $(VENV)/installed-for-tests
 # make bench CATALOGUE=films/catalogue.csv WEIGHTS=mobilenet_7_5_224_notop.weights.h5
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/films.py $(CATALOGUE) --weights $(WEIGHTS)
+
+# Needs about 12 GB of disk while it runs.
+bench-cache: $(VENV)/installed
+	$(BIN)/python benchmarks/cache.py
 
 wheel: $(VENV)/installed-for-tests
 	@rm -rf build *.egg-info

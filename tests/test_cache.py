@@ -197,6 +197,22 @@ def test_a_cache_of_format_1_is_read(tmp_path: Path) -> None:
     )
 
 
+def test_a_compacted_cache_of_format_1_is_read(tmp_path: Path) -> None:
+    golden = Path(__file__).parent / "golden" / "cache-format-1-compacted"
+    shutil.copytree(golden, tmp_path / "cache")
+    (store,) = EmbeddingCache(tmp_path / "cache").stores()
+    assert store.fingerprint == "6feceaa0155680d8c3ad0956a1bf2615b7806b6e2780a96feb0105a14459b5a8"
+    assert store.dtype == "float16"
+    assert store.failures() == {key("bad"): "too small: 8 × 8"}
+    expected = [[0.5, -1.25, 3e-5], [1 / 3, 65504, -0.0], [1, 2, 3], [np.nan] * 3]
+    np.testing.assert_array_equal(
+        store.read([key("first"), key("second"), key("third"), key("bad")]),
+        np.array(expected, dtype=np.float16).astype(np.float32),
+    )
+    assert len(parts(store)) == 4  # two of them superseded
+    assert len(store.contents.outside_snapshot()) == 1
+
+
 def test_stores_of_one_cache_are_found_by_fingerprint(tmp_path: Path) -> None:
     cache = EmbeddingCache(tmp_path / "new" / "cache")
     assert cache.stores() == []
