@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from hybrid.cache.parts import UNPARSABLE
 from hybrid.files import make_folder, remove, write_atomically, writer_name
 
 LEASE_SECONDS = 120.0
@@ -55,7 +56,7 @@ class Claims:
         try:
             self.renew()
             if not self._create(path):
-                if self._is_held(path):
+                if is_alive(path, self.sign):
                     return False
                 write_atomically(path, self._content())
         except OSError:
@@ -96,11 +97,6 @@ class Claims:
             return False
         return True
 
-    def _is_held(self, path: Path) -> bool:
-        with contextlib.suppress(FileNotFoundError):
-            return is_alive(path, self.sign)
-        return False
-
 
 def is_alive(claim: Path, clock: Path) -> bool:
     """Whether the owner of a claim still works.
@@ -111,25 +107,26 @@ def is_alive(claim: Path, clock: Path) -> bool:
     clock : Path
         A file that was touched just now, to know the file system's time.
     """
-    now = clock.stat().st_mtime
+    try:
+        now, age = os.stat(clock).st_mtime, os.stat(claim).st_mtime
+    except OSError:
+        return False
     try:
         said = json.loads(claim.read_bytes())
         owner, host, pid = str(said["owner"]), str(said["host"]), int(said["pid"])
-    except (ValueError, KeyError, TypeError):
-        # Perhaps it is being written.
-        return now - claim.stat().st_mtime < RENEW_SECONDS
-    if host == socket.gethostname() and not is_running(pid):
+        if host == socket.gethostname() and not is_running(pid):
+            return False
+        return now - os.stat(claim.parent / (owner + SIGN)).st_mtime < LEASE_SECONDS
+    except OSError:  # its owner has given it back
         return False
-    try:
-        return now - (claim.parent / (owner + SIGN)).stat().st_mtime < LEASE_SECONDS
-    except FileNotFoundError:
-        return False
+    except UNPARSABLE:  # perhaps it is being written
+        return now - age < RENEW_SECONDS
 
 
 def _owner_of(claim: Path) -> str:
     try:
         return str(json.loads(claim.read_bytes())["owner"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, *UNPARSABLE):
         return ""
 
 
@@ -137,7 +134,7 @@ def is_running(pid: int) -> bool:
     """Whether a process of this machine runs."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True

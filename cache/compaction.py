@@ -18,10 +18,10 @@ MANY_UNINDEXED = 64
 
 def is_worth_compacting(store: EmbeddingStore) -> bool:
     """Whether so many parts are small, or not in the snapshot, that opening takes longer than it need."""
-    contents = store.contents
+    view = store.view
     return (
-        len(small_parts(contents.index)) >= MANY_SMALL
-        or len(contents.outside_snapshot()) >= MANY_UNINDEXED
+        len(small_parts(view.index)) >= MANY_SMALL
+        or len(view.parts - view.in_snapshot) >= MANY_UNINDEXED
     )
 
 
@@ -45,33 +45,38 @@ def compact(store: EmbeddingStore) -> bool:
         if not claims.take(SHARE):
             return False
         store.refresh()
-        store.prove()
         contents = store.contents
-        old, index = contents.generation(), contents.index
+        contents.prove_all(store.view.parts)
+        old, index = contents.generation(), store.view.index
         if not len(index):
             return False
         try:
             small = small_parts(index)
-            new = _rewrite(store, index, small) if len(small) > 1 else index
+            new = _rewrite(store, index, small, claims) if len(small) > 1 else index
             before = {*index.parts, *(old.superseded if old else ())}
             superseded = tuple(sorted(before & contents.present() - set(new.parts)))
+            claims.renew()
             write_generation(store.folder, Generation(next_number(store.folder), new, superseded))
         except OSError as error:
             raise CacheError(
                 f"cannot compact {store.folder}: {error.strerror}. Nothing is lost."
             ) from error
-        contents.replace(new)
+        contents.trust()
+        contents.look()
     return True
 
 
-def _rewrite(store: EmbeddingStore, index: Index, small: list[str]) -> Index:
+def _rewrite(store: EmbeddingStore, index: Index, small: list[str], claims: Claims) -> Index:
     """Write the rows of some parts as new parts; the index with these in their place."""
     rows = np.flatnonzero(np.isin(np.array(index.parts), small)[index.part])
     rows = rows[np.lexsort((index.row[rows], index.part[rows]))]
     indexes = [index.without(small)]
     for start in range(0, len(rows), PART_ROWS):
+        claims.renew()
         keys = index.keys[rows[start : start + PART_ROWS]]
         embeddings = store.read([key.tobytes() for key in keys])
+        if np.isnan(embeddings).any():
+            raise CacheError(f"{store.folder}: parts vanished during compaction. Nothing is lost.")
         stored = embeddings.astype(store.dtype)
         name = write_part(store.folder / "parts", store.contents.layout, keys, stored)
         indexes.append(index_part(name, keys))

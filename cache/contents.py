@@ -3,20 +3,77 @@
 from __future__ import annotations
 
 import os
+import threading
 import warnings
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import numpy as np
 
 from hybrid.cache.failures import Failure, read_failures
 from hybrid.cache.generations import Generation, read_generation
-from hybrid.cache.index import EMPTY, Index, index_part, merge
+from hybrid.cache.index import EMPTY, Index, Keys, index_part, merge
 from hybrid.cache.parts import PART_NAME, DamageError, Layout, Part, open_part
 from hybrid.errors import CacheError
 from hybrid.files import move
 
 THREADS = min(8, os.cpu_count() or 1)
+LOOKS = 5  # how often to look again while other processes move parts away
+
+
+class SnapshotError(Exception):
+    """The snapshot says of a part what is not in it; the part itself is sound."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What was seen at one moment; never changed, so that threads may read it.
+
+    Parameters
+    ----------
+    base, recent : Index
+        Where each key is; no key is in both. `recent` is small, so that adding to it is cheap.
+    seen : frozenset of str
+        Parts that need not be looked at: those of the indexes, and superseded ones.
+    in_snapshot : frozenset of str
+        Parts that the current generation indexes.
+    failed : dict
+        Key → failure.
+    failed_files : frozenset of str
+        The batches that were read.
+    """
+
+    base: Index = EMPTY
+    recent: Index = EMPTY
+    seen: frozenset[str] = frozenset()
+    in_snapshot: frozenset[str] = frozenset()
+    failed: dict[bytes, Failure] = field(default_factory=dict)
+    failed_files: frozenset[str] = frozenset()
+
+    @property
+    def indexes(self) -> tuple[Index, Index]:
+        """Both indexes."""
+        return self.base, self.recent
+
+    @property
+    def index(self) -> Index:
+        """Both as one."""
+        return merge(self.indexes)
+
+    @property
+    def parts(self) -> set[str]:
+        """Names of the parts that hold rows."""
+        return {name for index in self.indexes for name in index.parts}
+
+    def adding(self, indexes: Iterable[Index]) -> View:
+        """The same, with more parts."""
+        new = [*indexes]
+        recent, base = merge([self.recent, *new]), self.base
+        known = base.find(recent.keys) >= 0
+        if len(recent) * 8 > len(base) or known.any():
+            base, recent = merge([base, recent]), EMPTY
+        seen = self.seen | {name for index in new for name in index.parts}
+        return replace(self, base=base, recent=recent, seen=seen)
 
 
 class Contents:
@@ -30,26 +87,18 @@ class Contents:
 
     Attributes
     ----------
-    base, recent : Index
-        Where each key is; `recent` holds what this process has added, until it is worth merging.
-    failed : dict
-        Key → failure.
+    view : View
+        Replaced as a whole when something was added or found.
     """
 
     def __init__(self, folder: Path, layout: Layout) -> None:
         self.folder = folder
         self.layout = layout
+        self._lock = threading.RLock()  # of those who replace the view
+        self._proved: dict[str, Part] = {}
+        self._unusable: set[str] = set()  # damaged, and could not be moved away
+        self._trusted = True  # the snapshot
         self.look()
-
-    @property
-    def indexes(self) -> tuple[Index, Index]:
-        """Both indexes; no key is in both."""
-        return self.base, self.recent
-
-    @property
-    def index(self) -> Index:
-        """Both as one."""
-        return merge(self.indexes)
 
     def part_path(self, name: str) -> Path:
         """The file of a part."""
@@ -57,114 +106,117 @@ class Contents:
 
     def look(self) -> None:
         """Look at the disk as if for the first time; what is damaged goes to quarantine."""
-        present = self.present()
-        self.base, self.recent = EMPTY, EMPTY
-        self._seen: set[str] = set()
-        self._in_snapshot: frozenset[str] = frozenset()
-        self._proved: dict[str, Part] = {}
-        self.failed: dict[bytes, Failure] = {}
-        self._seen_failed: set[str] = set()
-        self._take_failures()
-        generation = self.generation()
-        if generation:
-            gone = set(generation.index.parts) - present
-            self.base = generation.index.without(gone) if gone else generation.index
-            self._seen = present & {*generation.index.parts, *generation.superseded}
-            self._in_snapshot = frozenset(generation.index.parts)
-        self._take(present - self._seen)
+        with self._lock:
+            self._proved = {}
+            for _ in range(LOOKS):
+                # First the snapshot: a compaction after that only adds parts.
+                view = self._start(self.generation())
+                self.view, vanished = self._taking(view, self.present() - view.seen)
+                if not vanished:
+                    break
+            self.view = self._taking_failures(self.view)
 
     def refresh(self) -> None:
         """Look at the disk for what other processes have changed."""
-        present = self.present()
-        if self._seen <= present:
-            self._take(present - self._seen)
-            self._take_failures()
-        else:
-            self.look()
+        with self._lock:
+            present = self.present()
+            vanished = True
+            if self.view.seen <= present:
+                self.view, vanished = self._taking(self.view, present - self.view.seen)
+            if vanished:
+                self.look()
+            else:
+                self.view = self._taking_failures(self.view)
 
-    def add(self, name: str, index: Index) -> None:
-        """Take note of a part that this process has written; none of its keys was there before."""
-        self._seen.add(name)
-        self.recent = merge([self.recent, index])
-        if len(self.recent) * 8 > len(self.base):
-            self.base, self.recent = self.index, EMPTY
+    def add(self, name: str, keys: Keys) -> None:
+        """Take note of a part that this process has written."""
+        with self._lock:
+            self.view = self.view.adding([index_part(name, keys)])
 
-    def replace(self, index: Index) -> None:
-        """Take note that the rows have moved to other parts."""
-        self._seen |= set(index.parts)
-        self._in_snapshot = frozenset(index.parts)
-        self.base, self.recent = index, EMPTY
-
-    def outside_snapshot(self) -> set[str]:
-        """Parts that the current generation does not index."""
-        return {name for index in self.indexes for name in index.parts} - self._in_snapshot
+    def add_failures(self, failed: dict[bytes, Failure]) -> None:
+        """Take note of failures that this process has written."""
+        with self._lock:
+            self.view = replace(self.view, failed={**self.view.failed, **failed})
 
     def generation(self) -> Generation | None:
         """The current generation, if there is a sound one."""
+        if not self._trusted:
+            return None
         try:
             return read_generation(self.folder)
         except DamageError as damage:
-            warnings.warn(
-                f"{self.folder}: the snapshot of the last compaction is damaged ({damage}); all parts "
-                "are read instead. hybrid cache compact makes a new one.",
-                stacklevel=2,
-            )
+            self.distrust(str(damage))
         except OSError as error:
             raise _unreadable(self.folder, error) from error
         return None
 
-    def prove(self, name: str) -> Part:
+    def distrust(self, problem: str) -> None:
+        """Do without the snapshot from now on, and say so."""
+        self._trusted = False
+        warnings.warn(
+            f"{self.folder}: the snapshot of the last compaction is damaged ({problem}); all parts "
+            "are read instead. hybrid cache compact makes a new one.",
+            stacklevel=2,
+        )
+
+    def trust(self) -> None:
+        """Use the snapshot again, once there is a new one."""
+        self._trusted = True
+
+    def prove(self, name: str, again: bool = False) -> Part:
         """A part whose hash is right, and whose rows are those that the index says.
+
+        Parameters
+        ----------
+        name : str
+        again : bool
+            The file is another one now; a second writer may have made the same.
 
         Raises
         ------
         DamageError
-            If it is not.
+            If it is not what was written.
+        SnapshotError
+            If it is, but its rows are not those that the index says.
         FileNotFoundError
             If it is gone.
         CacheError
             If it cannot be read.
         """
-        if name not in self._proved:
-            try:
-                part, keys = open_part(self.part_path(name), self.layout)
-            except FileNotFoundError:
-                raise
-            except OSError as error:
-                raise _unreadable(self.part_path(name), error) from error
-            for index in self.indexes:
-                if name in index.parts:
-                    at = np.flatnonzero(index.part == index.parts.index(name))
-                    rows = index.row[at]
-                    if rows.max(initial=0) >= len(keys) or (keys[rows] != index.keys[at]).any():
-                        raise DamageError("its keys are not those of the index")
-            self._proved[name] = part
-        return self._proved[name]
+        proved = None if again else self._proved.get(name)
+        if proved is not None:
+            return proved
+        try:
+            part, keys = open_part(self.part_path(name), self.layout)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise _unreadable(self.part_path(name), error) from error
+        if not all(index.agrees(name, keys) for index in self.view.indexes):
+            raise SnapshotError(f"it is wrong about {name}")
+        self._proved[name] = part
+        return part
 
-    def prove_again(self, name: str) -> Part:
-        """Prove a part whose file is another one now; a second writer may have made the same."""
-        self._proved.pop(name, None)
-        return self.prove(name)
-
-    def prove_all(self) -> None:
-        """Prove every part now; what is damaged goes to quarantine."""
-        names = [name for index in self.indexes for name in index.parts]
+    def prove_all(self, names: Iterable[str]) -> None:
+        """Prove some parts now; what is damaged goes to quarantine, and its rows are gone."""
+        ordered = sorted(names)
         with ThreadPoolExecutor(THREADS) as pool:
-            reasons = list(pool.map(self._damage_of, names))
-        for name, reason in zip(names, reasons, strict=True):
-            if reason:
-                self.quarantine(self.part_path(name), reason)
-        if any(reasons):
+            sound = list(pool.map(self._is_sound, ordered))
+        if not all(sound):
             self.look()
 
-    def _damage_of(self, name: str) -> str:
+    def _is_sound(self, name: str) -> bool:
         try:
             self.prove(name)
         except DamageError as damage:
-            return str(damage)
-        except FileNotFoundError:
-            return "it is gone"
-        return ""
+            self.quarantine(self.part_path(name), str(damage))
+        except SnapshotError as error:
+            self.distrust(str(error))
+        except FileNotFoundError:  # another process moved it away
+            pass
+        else:
+            return True
+        return False
 
     def quarantine(self, path: Path, problem: str) -> None:
         """Take a damaged file out of service, and say so."""
@@ -173,6 +225,7 @@ class Contents:
             move(path, folder)
             where = f"is now in quarantine: {folder}"
         except OSError as error:
+            self._unusable.add(path.name)
             where = f"cannot be moved away ({error.strerror}); it is not used"
         warnings.warn(
             f"{path.name} in the cache was damaged ({problem}) and {where}. What it held is missing "
@@ -181,23 +234,35 @@ class Contents:
         )
 
     def present(self) -> set[str]:
-        """Names of the parts in the folder."""
-        return {name for name in list_files(self.folder / "parts") if PART_NAME.fullmatch(name)}
+        """Names of the parts in the folder that may be used."""
+        names = {name for name in list_files(self.folder / "parts") if PART_NAME.fullmatch(name)}
+        return names - self._unusable
 
-    def _take(self, names: set[str]) -> None:
-        """Index parts that are new to this object."""
+    def _start(self, generation: Generation | None) -> View:
+        """What the snapshot tells. Where one of its parts is gone, those before it count again."""
+        if generation is None:
+            return View()
+        present, index = self.present(), generation.index
+        names = frozenset(index.parts)
+        if names <= present:
+            return View(index, seen=names | (present & {*generation.superseded}), in_snapshot=names)
+        here = names & present
+        return View(index.without(names - present), seen=here, in_snapshot=here)
+
+    def _taking(self, view: View, names: set[str]) -> tuple[View, bool]:
+        """The view with parts that are new to it; and whether one vanished before it was read."""
         ordered = sorted(names)
         with ThreadPoolExecutor(THREADS) as pool:
             found = list(pool.map(self._index_of, ordered))
-        new = []
+        new, vanished = [], False
         for name, index in zip(ordered, found, strict=True):
             if isinstance(index, str):
                 self.quarantine(self.part_path(name), index)
-            elif index is not None:
+            elif index is None:
+                vanished = True
+            else:
                 new.append(index)
-                self._seen.add(name)
-        if new:
-            self.base, self.recent = merge([*self.indexes, *new]), EMPTY
+        return (view.adding(new) if new else view), vanished
 
     def _index_of(self, name: str) -> Index | str | None:
         """The index of a part; or what is wrong with it; or None where another process removed it."""
@@ -212,10 +277,10 @@ class Contents:
         self._proved[name] = part
         return index_part(name, keys)
 
-    def _take_failures(self) -> None:
-        """Read the batches of failures that are new to this object; of one image the latest counts."""
-        folder = self.folder / "failed"
-        for name in sorted(set(list_files(folder)) - self._seen_failed):
+    def _taking_failures(self, view: View) -> View:
+        """The view with the batches of failures that are new to it; of one image the latest counts."""
+        folder, failed, read = self.folder / "failed", dict(view.failed), set(view.failed_files)
+        for name in sorted({*list_files(folder)} - read - self._unusable):
             if not name.endswith(".jsonl"):
                 continue
             try:
@@ -227,10 +292,13 @@ class Contents:
                 continue
             except OSError as error:
                 raise _unreadable(folder / name, error) from error
-            self._seen_failed.add(name)
+            read.add(name)
             for key, failure in batch.items():
-                if key not in self.failed or self.failed[key].time <= failure.time:
-                    self.failed[key] = failure
+                if key not in failed or failed[key].time <= failure.time:
+                    failed[key] = failure
+        if len(read) == len(view.failed_files):
+            return view
+        return replace(view, failed=failed, failed_files=frozenset(read))
 
 
 def list_files(folder: Path) -> list[str]:

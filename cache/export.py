@@ -43,8 +43,9 @@ def export(path: Path, ids: Ids, dimension: int, blocks: Blocks) -> None:
         with replacing(path) as temporary:
             _WRITERS[path.suffix](temporary, ids, dimension, blocks)
             sync(temporary)
-    except OSError as error:
-        raise CacheError(f"cannot write {path}: {error.strerror or error}.") from error
+    except (OSError, RuntimeError) as error:  # HDF5 raises the latter where the disk refuses
+        reason = getattr(error, "strerror", None) or error
+        raise CacheError(f"cannot write {path}: {reason}.") from error
 
 
 def check_target(path: Path) -> None:
@@ -60,7 +61,7 @@ def check_target(path: Path) -> None:
 def _write_npz(path: Path, ids: Ids, dimension: int, blocks: Blocks) -> None:
     header = {"descr": "<f4", "fortran_order": False, "shape": (len(ids), dimension)}
     with zipfile.ZipFile(path, "w") as archive:
-        with archive.open("ids.npy", "w") as file:
+        with archive.open("ids.npy", "w", force_zip64=True) as file:
             np.lib.format.write_array(file, ids, allow_pickle=False)
         with archive.open("embeddings.npy", "w", force_zip64=True) as file:
             np.lib.format.write_array_header_1_0(file, header)

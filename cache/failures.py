@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybrid.cache.index import KEY_BYTES
-from hybrid.cache.parts import DamageError, check_hash, hashed_name, open_regular, stamp_of
+from hybrid.cache.parts import (
+    UNPARSABLE,
+    DamageError,
+    check_hash,
+    hashed_name,
+    open_regular,
+    stamp_of,
+)
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,7 @@ class Failure:
 def pack_failures(reasons: Mapping[bytes, str], time: float) -> tuple[str, bytes]:
     """File name and bytes of a batch."""
     lines = [
-        json.dumps({"key": key.hex(), "reason": reason, "time": round(time, 3)}, ensure_ascii=False)
+        json.dumps({"key": key.hex(), "reason": reason, "time": round(time, 3)})
         for key, reason in sorted(reasons.items())
     ]
     data = "".join(line + "\n" for line in lines).encode()
@@ -43,8 +50,8 @@ def read_failures(path: Path) -> dict[bytes, Failure]:
         check_hash(path, file, stamp_of(file))
         data = file.read()
     try:
-        return dict(_parse(line) for line in data.decode().splitlines())
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        return dict(_parse(line) for line in data.decode().split("\n") if line)
+    except UNPARSABLE as error:
         raise DamageError(f"it is no list of failures: {error}") from error
 
 

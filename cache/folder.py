@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hybrid.cache.fingerprint import canonical, fingerprint_of
-from hybrid.cache.parts import DTYPES, FORMAT
+from hybrid.cache.parts import DTYPES, FORMAT, UNPARSABLE
 from hybrid.cache.store import EmbeddingStore
 from hybrid.errors import CacheError
-from hybrid.files import make_folder, write_atomically
+from hybrid.files import make_folder, sync, write_atomically
 
 
 class EmbeddingCache:
@@ -39,7 +40,7 @@ class EmbeddingCache:
             found = json.loads(marker.read_bytes())["format"]
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, *UNPARSABLE) as error:
             raise CacheError(
                 f'{marker}: expected {{"format": {FORMAT}}}, found: {error}.'
             ) from error
@@ -105,6 +106,11 @@ class EmbeddingCache:
                 write_atomically(self.folder / "FORMAT", canonical({"format": FORMAT}))
             if not (folder / "config.json").exists():
                 _write_config(folder, stands_for, recorded)
+            if os.access(folder / "parts", os.W_OK):
+                # A process that was killed may have left names that are not on the disk yet.
+                for made in (folder / "parts", folder / "failed", folder, self.folder):
+                    sync(made)
+                sync(self.folder.absolute().parent)
             try:
                 return EmbeddingStore(folder)
             except CacheError as error:

@@ -14,6 +14,8 @@ from hybrid.cache.claims import CLAIM, SIGN, Claims, is_alive, is_running
 from hybrid.cache.compaction import SHARE
 from hybrid.cache.contents import list_files
 from hybrid.cache.folder import EmbeddingCache
+from hybrid.cache.generations import CURRENT
+from hybrid.cache.parts import DamageError, open_part
 from hybrid.cache.store import EmbeddingStore
 from hybrid.errors import CacheError
 from hybrid.files import TEMPORARY, remove
@@ -51,22 +53,25 @@ def collect(cache: EmbeddingCache, dry_run: bool = False) -> list[Garbage]:
     CacheError
         If the cache cannot be read, or a file not be removed.
     """
-    found: list[Garbage] = []
+    found = _clear(_temporary([cache.folder, cache.folder / "memo"]), dry_run)
+    for store in cache.stores():
+        with Claims(store.folder) as claims:
+            mine = claims.take(SHARE)
+            found += _clear(_leavings(store, claims), dry_run)
+            if mine:  # else another process compacts, and what looks old may be new
+                found += _clear(_superseded(store), dry_run)
+    return found
+
+
+def _clear(garbage: Iterator[Garbage], dry_run: bool) -> list[Garbage]:
+    """List garbage; and remove it, unless it is a dry run."""
     try:
-        found += _temporary([cache.folder, cache.folder / "memo"])
-        for store in cache.stores():
-            with Claims(store.folder) as claims:
-                mine = claims.take(SHARE)
-                found += _leavings(store, claims)
-                if mine:  # else another process compacts, and what looks old may be new
-                    found += _superseded(store)
-                if not dry_run:
-                    for garbage in found:
-                        remove(Path(garbage.path))
+        found = list(garbage)
+        for one in found if not dry_run else ():
+            remove(Path(one.path))
     except OSError as error:
         raise CacheError(
-            f"cannot clear {cache.folder}: {error.filename}: {error.strerror}. Nothing that is needed "
-            "was removed."
+            f"cannot clear {error.filename}: {error.strerror}. Nothing that is needed was removed."
         ) from error
     return found
 
@@ -87,25 +92,35 @@ def _leavings(store: EmbeddingStore, claims: Claims) -> Iterator[Garbage]:
 
 def _superseded(store: EmbeddingStore) -> Iterator[Garbage]:
     """Parts and snapshots that the current generation has replaced, once its own parts are proved."""
-    store.prove()
-    generation = store.contents.generation()
+    contents = store.contents
+    contents.prove_all(store.view.parts)
+    generation = contents.generation()
     if generation is None:
         return
-    present = store.contents.present()
-    if set(generation.index.parts) <= present:
-        for name in generation.superseded:
-            if name in present:
-                yield from _garbage(store.contents.part_path(name), "its rows are in a larger part")
-    for name in list_files(store.folder / "gen"):
-        if name not in generation.files:
-            yield from _garbage(store.folder / "gen" / name, "snapshot before the current one")
+    for name in sorted(contents.present() & {*generation.superseded} - store.view.parts):
+        if _has_all(store, name):
+            yield from _garbage(contents.part_path(name), "its rows are in a larger part")
+    now = (store.folder / CURRENT).stat().st_mtime
+    for path in sorted((store.folder / "gen").iterdir()):
+        # What is younger may be of a compaction that is not finished.
+        if path.name not in generation.files and path.stat().st_mtime <= now:
+            yield from _garbage(path, "snapshot before the current one")
+
+
+def _has_all(store: EmbeddingStore, name: str) -> bool:
+    """Whether every row of a part is in another one as well; a damaged part has none."""
+    try:
+        _, keys = open_part(store.contents.part_path(name), store.contents.layout)
+    except DamageError:
+        return True
+    return bool(store.has([key.tobytes() for key in keys]).all())
 
 
 def _temporary(folders: Iterable[Path]) -> Iterator[Garbage]:
     """Unfinished files of processes that are gone: of this machine, or of any after a day."""
     for folder in folders:
         for path in sorted(folder.glob(TEMPORARY + "*")):
-            host, pid, _ = path.name.removeprefix(TEMPORARY).rsplit("-", 2)
+            host, _, pid = path.name.removeprefix(TEMPORARY).rpartition("-")[0].rpartition("-")
             if host == socket.gethostname() and pid.isdecimal():
                 gone = not is_running(int(pid))
             else:

@@ -17,6 +17,7 @@ from hybrid.cache.parts import (
     FORMAT,
     PART_NAME,
     PART_ROWS,
+    UNPARSABLE,
     DamageError,
     as_hdf5,
     check_hash,
@@ -30,6 +31,7 @@ from hybrid.cache.parts import (
 from hybrid.files import make_folder, sync, write_atomically, write_new
 
 CURRENT = "CURRENT"
+MAX_INDEX_BYTES = 2**36
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +71,8 @@ def read_generation(store: Path) -> Generation | None:
         if hashlib.sha256(data).hexdigest() != pointer["sha256"]:
             raise DamageError("its hash is wrong")
         said = json.loads(data)
+        if said["format"] != FORMAT:
+            raise DamageError(f"expected format {FORMAT}, found {said['format']!r}")
         names = tuple(said["parts"])
         superseded = tuple(said["superseded"])
         if not all(PART_NAME.fullmatch(name) for name in (*names, *superseded)):
@@ -82,7 +86,7 @@ def read_generation(store: Path) -> Generation | None:
         if not (store / CURRENT).exists():
             return None
         raise DamageError(f"{Path(error.filename).name} is missing") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except UNPARSABLE as error:
         raise DamageError(f"it cannot be parsed: {error}") from error
 
 
@@ -141,7 +145,7 @@ def _pack_index(index: Index) -> bytes:
 def _read_index(path: Path, names: tuple[str, ...]) -> Index:
     with open_regular(path) as file:
         stamp = stamp_of(file)
-        check_hash(path, file, stamp)
+        check_hash(path, file, stamp, MAX_INDEX_BYTES)
         with as_hdf5(file) as parsed:
             size, number = stamp[0], np.dtype(np.uint32)
             keys = read_array(parsed, "keys", np.dtype(np.uint8), (None, KEY_BYTES), size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,28 @@ class Index:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    @cached_property
+    def _by_part(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The places sorted by part, and where each part begins among them."""
+        order = np.argsort(self.part, kind="stable")
+        return order, np.searchsorted(self.part[order], np.arange(len(self.parts) + 1))
+
+    def agrees(self, name: str, keys: Keys) -> bool:
+        """Whether all that this index says of a part is so.
+
+        Parameters
+        ----------
+        name : str
+        keys : ndarray of shape (n, 32), uint8
+            Of the part, in the order of its rows.
+        """
+        if name not in self.parts:
+            return True
+        number, (order, starts) = self.parts.index(name), self._by_part
+        places = order[starts[number] : starts[number + 1]]
+        rows = self.row[places]
+        return bool(rows.max(initial=0) < len(keys) and (keys[rows] == self.keys[places]).all())
 
     def find(self, keys: Keys) -> NDArray[np.int64]:
         """Look keys up.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import time
 import warnings
@@ -26,9 +25,12 @@ ENTRY = np.dtype(
         ("size", "<i8"),
         ("mtime_ns", "<i8"),
         ("ctime_ns", "<i8"),  # changes even where a copy keeps the time of its original
+        ("device", "<u8"),
+        ("inode", "<u8"),  # tells files apart that were swapped within one tick of the clock
         ("key", np.uint8, KEY_BYTES),
     ]
 )
+STAMP = ("size", "mtime_ns", "ctime_ns", "device", "inode")
 _BLOCK = 256
 # A file that changed less than so long ago could change again without a new time of change.
 _SETTLED_NS = 2_000_000_000
@@ -48,7 +50,7 @@ class Memo:
             return entries["key"], place >= 0
         known = self.entries[self.index.row[place]]
         same = place >= 0
-        for name in ("size", "mtime_ns", "ctime_ns"):
+        for name in STAMP:
             same &= known[name] == entries[name]
         return known["key"], same
 
@@ -87,19 +89,16 @@ def load_memo(file: Path) -> Memo:
         data = file.read_bytes()
     except OSError:
         data = b""
-    entries = np.empty(0, dtype=ENTRY)
-    if hashlib.sha256(data[32:]).digest() == data[:32]:
-        found = np.load(io.BytesIO(data[32:]), allow_pickle=False)
-        entries = found if found.dtype == ENTRY else entries
+    body = memoryview(data)[32:]
+    sound = hashlib.sha256(body).digest() == data[:32] and len(body) % ENTRY.itemsize == 0
+    entries = np.frombuffer(body if sound else b"", dtype=ENTRY)
     return Memo(entries, index_part("", entries["path"]))
 
 
 def save_memo(file: Path, entries: NDArray[np.void]) -> None:
     """Write a memo; of several entries of one path the first is kept."""
     kept = entries[index_part("", entries["path"]).row]
-    buffer = io.BytesIO()
-    np.save(buffer, kept, allow_pickle=False)
-    data = buffer.getvalue()
+    data = kept.tobytes()
     try:
         make_folder(file.parent)
         write_atomically(file, hashlib.sha256(data).digest() + data)
@@ -124,20 +123,22 @@ def _hash_block(
     good = np.array([isinstance(key, bytes) for key in keys])
     entries["key"] = key_array([key if isinstance(key, bytes) else None for key in keys])
     settled = now - np.maximum(entries["mtime_ns"], entries["ctime_ns"]) > _SETTLED_NS
-    return keys, entries[good & settled & ~same]
+    there = entries["size"] >= 0
+    return keys, entries[good & there & settled & ~same]
 
 
 def _look(paths: Sequence[str]) -> NDArray[np.void]:
     """Entries with path, size and times of files; a size of -1 where there is no file."""
     entries = np.zeros(len(paths), dtype=ENTRY)
     entries["path"] = key_array(
-        [hashlib.sha256(os.fsencode(os.path.abspath(path))).digest() for path in paths]
+        [hashlib.sha256(os.path.abspath(p).encode(errors="surrogatepass")).digest() for p in paths]
     )
     for i, path in enumerate(paths):
         try:
-            status = os.stat(path)
-            stamp = status.st_size, status.st_mtime_ns, status.st_ctime_ns
-        except (OSError, ValueError):  # `read_poster` says why
-            stamp = -1, 0, 0
-        entries["size"][i], entries["mtime_ns"][i], entries["ctime_ns"][i] = stamp
+            s = os.stat(path)
+            stamp = s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_dev, s.st_ino
+            for name, value in zip(STAMP, stamp, strict=True):
+                entries[name][i] = value
+        except (OSError, ValueError, OverflowError):  # `read_poster` says why
+            entries["size"][i] = -1
     return entries

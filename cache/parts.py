@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -26,6 +27,9 @@ PART_NAME = re.compile(r"part-[0-9a-f]{64}\.h5")
 DTYPES = ("float16", "float32")
 CHUNK_ROWS = 256
 MAX_PART_BYTES = 2**31
+MAX_CHUNKS = 4096  # more than a part of that size needs; HDF5 finds the n-th in n steps
+# What parsing raises where a file is not what was written.
+UNPARSABLE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 _BLOCK = 2**20
 # A file that changed less than so long ago could change again without a new time of change.
 _SETTLED_NS = 2_000_000_000
@@ -181,6 +185,8 @@ def open_part(path: Path, layout: Layout) -> tuple[Part, Keys]:
         stamp = stamp_of(file)
         check_hash(path, file, stamp)
         with as_hdf5(file) as parsed:
+            if parsed.attrs.get("format") != FORMAT:
+                raise DamageError(f"expected a part of format {FORMAT}")
             fingerprint = _attribute(parsed, "fingerprint", 128)
             if fingerprint != layout.fingerprint:
                 raise DamageError(f"it is of the store {fingerprint[:12]}")
@@ -216,7 +222,7 @@ def open_regular(path: Path) -> Iterator[BinaryIO]:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise DamageError("it is not a regular file")
-    with os.fdopen(descriptor, "rb", buffering=0) as file:
+    with os.fdopen(descriptor, "rb") as file:  # buffered: it goes on after a short read
         yield file
 
 
@@ -226,15 +232,17 @@ def stamp_of(file: BinaryIO) -> tuple[int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def check_hash(path: Path, file: BinaryIO, stamp: tuple[int, int, int]) -> None:
+def check_hash(
+    path: Path, file: BinaryIO, stamp: tuple[int, int, int], limit: int = MAX_PART_BYTES
+) -> None:
     """Raise `DamageError` unless a file's name carries the SHA-256 of its bytes.
 
     A file that this process has hashed already, and whose stamp is the same, is not hashed again.
     """
     if (path, stamp) in _PROVED:
         return
-    if stamp[0] > MAX_PART_BYTES:
-        raise DamageError(f"it is larger than {MAX_PART_BYTES:,} bytes")
+    if stamp[0] > limit:
+        raise DamageError(f"it is larger than {limit:,} bytes")
     started = time.time_ns()
     digest, block = hashlib.sha256(), memoryview(bytearray(_BLOCK))
     while length := file.readinto(block):  # type: ignore[attr-defined]
@@ -257,10 +265,10 @@ def as_hdf5(file: BinaryIO) -> Iterator[Any]:
     try:
         with h5py.File(file, "r") as parsed:
             yield parsed
-    except (ValueError, KeyError, TypeError, RuntimeError, OverflowError) as error:
+    except (*UNPARSABLE, RuntimeError) as error:
         raise DamageError(f"it is no HDF5 file of ours: {error}") from error
     except OSError as error:  # HDF5's own errors have no number, those of the disk have
-        if error.errno is not None:
+        if error.errno not in (None, errno.EINVAL):  # a place that no file has is asked for in vain
             raise
         raise DamageError(f"it is no HDF5 file of ours: {error}") from error
 
@@ -285,7 +293,10 @@ def _describe(
     if dataset.chunks is None or filters != [h5py.h5z.FILTER_FLETCHER32]:
         raise DamageError("embeddings are not chunked with Fletcher-32 and nothing else")
     shape = dataset.chunks
-    stored = [dataset.id.get_chunk_info(i) for i in range(dataset.id.get_num_chunks())]
+    n = -(-rows // shape[0]) * -(-layout.dimension // shape[1])
+    if n > MAX_CHUNKS or dataset.id.get_num_chunks() != n:
+        raise DamageError("some of its rows were never written")
+    stored = [dataset.id.get_chunk_info(i) for i in range(n)]
     expected = {
         (row, column)
         for row in range(0, rows, shape[0])
@@ -298,8 +309,8 @@ def _describe(
         and info.byte_offset + info.size <= stamp[0]
         for info in stored
     )
-    if len(stored) != len(expected) or {i.chunk_offset for i in stored} != expected or not sound:
-        raise DamageError("some of its rows were never written")
+    if {i.chunk_offset for i in stored} != expected or not sound:
+        raise DamageError("some of its rows lie where they cannot")
     chunks = tuple(Chunk(i.chunk_offset[0], i.chunk_offset[1], i.byte_offset) for i in stored)
     return Part(path, stamp, rows, layout.dimension, layout.dtype, shape, chunks)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +16,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.cache.contents import THREADS, Contents, list_files
+from hybrid.cache.contents import THREADS, Contents, SnapshotError, View, list_files
 from hybrid.cache.failures import Failure, pack_failures
 from hybrid.cache.fingerprint import fingerprint_of
-from hybrid.cache.index import KEY_BYTES, Index, Keys, index_part, key_array, sort_keys
-from hybrid.cache.parts import DTYPES, PART_ROWS, ChangedError, DamageError, Layout, write_part
+from hybrid.cache.index import KEY_BYTES, Keys, key_array, sort_keys
+from hybrid.cache.parts import (
+    DTYPES,
+    PART_ROWS,
+    UNPARSABLE,
+    ChangedError,
+    DamageError,
+    Layout,
+    write_part,
+)
 from hybrid.errors import CacheError
 from hybrid.files import write_atomically
+
+READS = 5  # how often to look again where parts vanish while they are read
 
 
 class EmbeddingStore:
@@ -49,16 +61,16 @@ class EmbeddingStore:
             self.recorded: dict[str, Any] = config["recorded"]
             self.dimension = int(self.stands_for["dimension"])
             self.dtype = str(self.stands_for.get("dtype", "float32"))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            found = fingerprint_of(self.stands_for)
+        except (OSError, *UNPARSABLE) as error:
             raise CacheError(
                 f"{folder}: expected a readable config.json, found: {error}. hybrid extract, with the "
                 "same --backbone and --weights, writes it again; the embeddings are not lost."
             ) from error
-        if fingerprint_of(self.stands_for) != self.fingerprint:
+        if found != self.fingerprint:
             raise CacheError(
-                f"{folder}: expected config.json to hash to the folder's name, found "
-                f"{fingerprint_of(self.stands_for)}. It was changed by hand; hybrid extract, with the "
-                "same --backbone and --weights, writes it again."
+                f"{folder}: expected config.json to hash to the folder's name, found {found}. It was "
+                "changed by hand; hybrid extract, with the same --backbone and --weights, writes it again."
             )
         if self.dtype not in DTYPES or self.dimension < 1:
             raise CacheError(
@@ -71,49 +83,62 @@ class EmbeddingStore:
         """What stands on the disk."""
         return Contents(self.folder, Layout(self.fingerprint, self.dimension, self.dtype))
 
+    @property
+    def view(self) -> View:
+        """What was seen of it when it was last looked at."""
+        return self.contents.view
+
     def refresh(self) -> None:
         """Look at the disk again: what other processes have added is seen from now on."""
         self.contents.refresh()
 
-    def prove(self) -> None:
-        """Check the hash of every part now; the damaged ones go to quarantine, with a warning."""
-        self.contents.prove_all()
+    def prove(self, keys: Sequence[bytes | None]) -> None:
+        """Check the hashes of the parts with these keys now; the damaged go to quarantine, and are told."""
+        names: set[str] = set()
+        for index in self.view.indexes:
+            place = index.find(key_array(keys))
+            numbers = np.unique(index.part[place[place >= 0]])
+            names |= {index.parts[number] for number in numbers}
+        self.contents.prove_all(names)
 
     def __len__(self) -> int:
-        return sum(len(index) for index in self.contents.indexes)
+        return sum(len(index) for index in self.view.indexes)
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, bytes) and len(key) == KEY_BYTES and bool(self.has([key])[0])
 
     def has(self, keys: Sequence[bytes | None]) -> NDArray[np.bool_]:
         """Whether there is an embedding for each key, shape (n,)."""
-        wanted = key_array(keys)
+        wanted, named = key_array(keys), _named(keys)
         found = np.zeros(len(keys), dtype=bool)
-        for index in self.contents.indexes:
+        for index in self.view.indexes:
             found |= index.find(wanted) >= 0
-        return found
+        return found & named
 
     def knows(self, keys: Sequence[bytes]) -> NDArray[np.bool_]:
         """Whether nothing is left to do for each key: an embedding or a known failure; shape (n,)."""
-        failed = self.contents.failed
+        failed = self.view.failed
         return self.has(keys) | np.fromiter((k in failed for k in keys), bool, len(keys))
 
     def failures(self) -> dict[bytes, str]:
         """Images that cannot be embedded: key → reason, the latest that was found."""
-        failed = self.contents.failed
+        failed = self.view.failed
         embedded = self.has(list(failed)).tolist()
         pairs = zip(failed.items(), embedded, strict=True)
         return {key: failure.reason for (key, failure), known in pairs if not known}
 
     def digest(self) -> str:
         """SHA-256 of the fingerprint and the sorted keys: the same however rows are dealt to parts."""
-        keys = self.contents.index.keys
+        keys = self.view.index.keys
         return hashlib.sha256(bytes.fromhex(self.fingerprint) + keys.tobytes()).hexdigest()
 
     def bytes_on_disk(self) -> int:
         """Bytes of all parts, also of those that wait for `gc`."""
-        folder = self.folder / "parts"
-        return sum((folder / name).stat().st_size for name in list_files(folder))
+        total = 0
+        for name in list_files(self.folder / "parts"):
+            with contextlib.suppress(FileNotFoundError):  # removed by another process
+                total += os.stat(self.folder / "parts" / name).st_size
+        return total
 
     def read(self, keys: Sequence[bytes | None]) -> NDArray[np.float32]:
         """Look up embeddings.
@@ -133,22 +158,33 @@ class EmbeddingStore:
         CacheError
             If a part turns out to be damaged or cannot be read.
         """
-        wanted = key_array(keys)
-        try:
-            return self._read(wanted)
-        except FileNotFoundError:  # compacted and removed by another process since we looked
-            self.refresh()
-        try:
-            return self._read(wanted)
-        except FileNotFoundError as error:
-            raise CacheError(f"{error.filename} vanished while it was read; try again.") from error
+        had = self.has(keys)
+        for _ in range(READS):
+            try:
+                return self._read(keys)
+            except FileNotFoundError:  # compacted and removed by another process since we looked
+                self.refresh()
+            except SnapshotError as error:
+                self.contents.distrust(str(error))
+                self.contents.look()
+            except DamageError:
+                self.contents.look()
+            lost = int((had & ~self.has(keys)).sum())
+            if lost:
+                raise CacheError(
+                    f"{lost} of the embeddings that were asked for were in a damaged part of "
+                    f"{self.folder}. Run hybrid extract again, with the same --backbone and --weights, to "
+                    "compute them again."
+                )
+        raise CacheError(f"{self.folder}: its parts vanish while they are read; try again.")
 
-    def _read(self, wanted: Keys) -> NDArray[np.float32]:
+    def _read(self, keys: Sequence[bytes | None]) -> NDArray[np.float32]:
+        wanted = key_array(keys)
         matrix = np.empty((len(wanted), self.dimension), dtype=np.float32)
         absent = np.ones(len(wanted), dtype=bool)
         jobs = []
-        for index in self.contents.indexes:
-            place = index.find(wanted)
+        for index in self.view.indexes:
+            place = np.where(_named(keys), index.find(wanted), -1)
             at = np.flatnonzero(place >= 0)
             absent[at] = False
             part, row = index.part[place[at]], index.row[place[at]]
@@ -172,16 +208,12 @@ class EmbeddingStore:
             try:
                 self.contents.prove(name).read(rows, matrix, at)
             except ChangedError:
-                self.contents.prove_again(name).read(rows, matrix, at)
-        except (DamageError, ChangedError) as damage:
-            self.contents.quarantine(
-                self.contents.part_path(name), str(damage) or "it keeps changing"
-            )
-            self.__dict__.pop("contents", None)  # to be looked at again
-            raise CacheError(
-                f"embeddings that were asked for are in {name}, which is damaged. Run hybrid extract "
-                "again, with the same --backbone and --weights, to compute them again."
-            ) from damage
+                self.contents.prove(name, again=True).read(rows, matrix, at)
+        except DamageError as damage:
+            self.contents.quarantine(self.contents.part_path(name), str(damage))
+            raise
+        except ChangedError as error:
+            raise CacheError(f"{name} changes while it is read; try again.") from error
         except FileNotFoundError:
             raise
         except OSError as error:
@@ -223,10 +255,10 @@ class EmbeddingStore:
 
     def _write_part(
         self, keys: Keys, embeddings: NDArray[np.floating], rows: NDArray[np.int64]
-    ) -> tuple[str, Index]:
+    ) -> tuple[str, Keys]:
         stored = embeddings[rows].astype(self.dtype, copy=False)
         name = write_part(self.folder / "parts", self.contents.layout, keys[rows], stored)
-        return name, index_part(name, keys[rows])
+        return name, keys[rows]
 
     def _check(self, keys: Sequence[bytes], embeddings: NDArray[np.floating]) -> None:
         """Raise where shapes or values are wrong."""
@@ -252,7 +284,7 @@ class EmbeddingStore:
 
     def append_failures(self, reasons: Mapping[bytes, str]) -> None:
         """Record images that cannot be embedded: key → reason."""
-        failed = self.contents.failed
+        failed = self.view.failed
         new = {k: r for k, r in reasons.items() if k not in failed or failed[k].reason != r}
         if not new:
             return
@@ -262,7 +294,7 @@ class EmbeddingStore:
             write_atomically(self.folder / "failed" / name, data)
         except OSError as error:
             raise self._refused(error) from error
-        failed |= {key: Failure(reason, now) for key, reason in new.items()}
+        self.contents.add_failures({key: Failure(reason, now) for key, reason in new.items()})
 
     def _refused(self, error: OSError) -> CacheError:
         return CacheError(
@@ -276,3 +308,8 @@ def _is_within(values: NDArray[np.floating], limit: np.floating) -> bool:
     if values.dtype == np.float16:  # compares slowly, and is within any limit where it is finite
         return bool(np.isfinite(values).all())
     return bool(-limit <= values.min() and values.max() <= limit)
+
+
+def _named(keys: Sequence[bytes | None]) -> NDArray[np.bool_]:
+    """Which items name an image at all."""
+    return np.fromiter((key is not None for key in keys), bool, len(keys))

@@ -14,9 +14,10 @@ from hybrid.cache.contents import list_files
 from hybrid.cache.failures import read_failures
 from hybrid.cache.folder import EmbeddingCache
 from hybrid.cache.generations import CURRENT, read_generation
-from hybrid.cache.index import Keys, sort_keys
+from hybrid.cache.index import Keys, index_part, merge, sort_keys
 from hybrid.cache.parts import (
     PART_NAME,
+    ChangedError,
     DamageError,
     Layout,
     Part,
@@ -70,7 +71,7 @@ def verify(cache: EmbeddingCache, deep: bool = False) -> Verification:
     Raises
     ------
     CacheError
-        If a file cannot be read.
+        If a folder cannot be read.
     """
     forget_hashes()
     results = [_verify_store(folder, deep) for folder in cache.folders()]
@@ -100,7 +101,7 @@ def _verify_store(folder: Path, deep: bool) -> Verification:
         parts += [found] if found else []
     for path in _files(folder / "failed"):
         failures += len(_attempt(path, read_failures, problems) or ())
-    _attempt(folder / CURRENT, _verify_generation, problems)
+    _attempt(folder / CURRENT, lambda path: _verify_generation(path, parts), problems)
     part, row, again = _duplicates([keys for _, keys in parts])
     if deep:
         problems += _disagreements([p for p, _ in parts], part, row, again)
@@ -118,10 +119,12 @@ def _files(folder: Path) -> list[Path]:
 def _attempt(path: Path, check: Callable[[Path], T], problems: list[Problem]) -> T | None:
     try:
         return check(path)
+    except FileNotFoundError:  # removed by another process since it was listed
+        return None
     except DamageError as damage:
         problems.append((str(path), str(damage)))
     except OSError as error:
-        raise CacheError(f"cannot read {path}: {error.strerror}.") from error
+        problems.append((str(path), f"it cannot be read: {error.strerror}"))
     return None
 
 
@@ -134,14 +137,23 @@ def _verify_part(path: Path, layout: Layout, deep: bool) -> tuple[Part, Keys]:
     return part, keys
 
 
-def _verify_generation(path: Path) -> None:
+def _verify_generation(path: Path, parts: list[tuple[Part, Keys]]) -> None:
+    """Whether the snapshot, and the parts that came after it, tell of every row that there is."""
     generation = read_generation(path.parent)
     if generation is None:
         return
-    here = set(list_files(path.parent / "parts"))
-    gone = [name for name in generation.index.parts if name not in here]
+    index, keys_of = generation.index, {part.path.name: keys for part, keys in parts}
+    gone = [name for name in index.parts if not (path.parent / "parts" / name).exists()]
     if gone:
         raise DamageError(f"{len(gone)} of its parts are gone, the first is {gone[0]}")
+    covered = {*index.parts, *generation.superseded}
+    visible = merge([index, *(index_part(n, k) for n, k in keys_of.items() if n not in covered)])
+    for name, keys in keys_of.items():
+        if not index.agrees(name, keys):
+            raise DamageError(f"it is wrong about {name}")
+        hidden = int((visible.find(keys) < 0).sum())
+        if hidden:
+            raise DamageError(f"it hides {hidden} rows of {name}")
 
 
 def _duplicates(
@@ -162,7 +174,10 @@ def _disagreements(
 ) -> Iterator[Problem]:
     """Rows of one image that differ by more than rounding."""
     for i in np.flatnonzero(again):
-        one, two = (_row(parts[part[j]], int(row[j])) for j in (i - 1, i))
+        try:
+            one, two = (_row(parts[part[j]], int(row[j])) for j in (i - 1, i))
+        except (ChangedError, FileNotFoundError):  # another process is at work on them
+            continue
         if np.abs(one - two).max() > AGREEMENT * np.abs(one).max():
             yield (
                 str(parts[part[i]].path),

@@ -37,7 +37,7 @@ def ls(project: Project) -> None:
     data = [
         {
             "fingerprint": store.fingerprint,
-            "backbone": store.stands_for["architecture"],
+            "backbone": store.stands_for.get("architecture"),
             "weights": store.recorded.get("weights"),
             "stands_for": store.stands_for,
             "dimension": store.dimension,
@@ -107,6 +107,11 @@ def verify(project: Project, deep: bool) -> int:
         f"{found.failures} failures, {found.duplicates} duplicate rows, {found.quarantined} files in "
         f"quarantine: {len(found.problems) or 'no'} problems"
     )
+    if found.problems:
+        lines.append(
+            "hybrid extract puts damaged files in quarantine and computes their rows again; hybrid cache "
+            "gc removes what was superseded."
+        )
     show(project.json, found, "\n".join(lines))
     return int(bool(found.problems))
 

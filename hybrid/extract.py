@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 BATCH = 32
 PART_SECONDS = 30.0  # a job that is killed loses at most this much of its work
+LARGE_BYTES = 2**30  # of a cache whose check takes seconds
 WAIT_SECONDS = 1.0  # between two looks at what other processes have done
 
 # Key and image, or why it cannot be decoded; None where the file vanished since it was hashed.
@@ -95,13 +96,15 @@ def extract_embeddings(
             stacklevel=2,
         )
     store = make_store(cache, spec, found, dtype)
-    store.prove()
     keys = hash_catalogue(catalogue, cache, workers, progress)
     images = {
         key: path
         for key, path in zip(keys, catalogue.poster_paths, strict=True)
         if isinstance(key, bytes)
     }
+    if store.bytes_on_disk() > LARGE_BYTES:
+        progress.say("checking the hashes of the cache")
+    store.prove(list(images))
     there = store.has(list(images))
     done = there if retry_failed else store.knows(list(images))
     todo = dict(compress(images.items(), (~done).tolist()))
@@ -165,7 +168,7 @@ def _compute(
     from hybrid.backbones.load import load_backbone
 
     network, writer = load_backbone(spec, weights), _PartWriter(store)
-    shares = _deal(todo)
+    shares, waiting = _deal(todo), False
     with (
         Claims(store.folder) as claims,
         progress.bar(f"embedding ({spec.name})", len(todo), "posters") as advance,
@@ -191,8 +194,9 @@ def _compute(
             claims.release()  # else two processes could wait for each other
             _drop_done(shares, store, advance)
             if shares:
-                left = sum(map(len, shares.values()))
-                progress.say(f"waiting for another process, which embeds the last {left} posters")
+                if not waiting:
+                    progress.say("waiting for another process, which embeds the last posters")
+                waiting = True
                 time.sleep(WAIT_SECONDS)
     return writer.written
 

@@ -124,7 +124,7 @@ def _candidates(
         wanted = {fingerprint_of(stands_for(spec, found, kind)) for kind in ("float16", "float32")}
         return [store for store in stores if store.fingerprint in wanted]
     if spec:
-        return [store for store in stores if store.stands_for["architecture"] == spec.name]
+        return [store for store in stores if store.stands_for.get("architecture") == spec.name]
     return stores
 
 
@@ -133,7 +133,7 @@ def describe_store(store: EmbeddingStore) -> str:
     said = store.stands_for
     size = " x ".join(str(side) for side in said.get("input_size", ())) or "?"
     return (
-        f"{said['architecture']}, weights {store.recorded.get('weights', 'unknown')}, input {size}, "
+        f"{said.get('architecture', '?')}, weights {store.recorded.get('weights', 'unknown')}, input {size}, "
         f"{said.get('pooling', '?')} pooling, {store.dtype}: {len(store)} embeddings of "
         f"{store.dimension} numbers ({store.fingerprint[:12]})"
     )

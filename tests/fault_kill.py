@@ -104,7 +104,7 @@ def contents(cache: Path) -> tuple[Contents, dict[bytes, str]]:
     if not stores:
         return {}, {}
     (store,) = stores
-    keys = [key.tobytes() for key in store.contents.index.keys]
+    keys = [key.tobytes() for key in store.view.index.keys]
     rows = [row.tobytes() for row in store.read(keys)]
     return dict(zip(keys, rows, strict=True)), store.failures()
 

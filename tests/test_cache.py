@@ -210,7 +210,7 @@ def test_a_compacted_cache_of_format_1_is_read(tmp_path: Path) -> None:
         np.array(expected, dtype=np.float16).astype(np.float32),
     )
     assert len(parts(store)) == 4  # two of them superseded
-    assert len(store.contents.outside_snapshot()) == 1
+    assert len(store.view.parts - store.view.in_snapshot) == 1
 
 
 def test_stores_of_one_cache_are_found_by_fingerprint(tmp_path: Path) -> None:

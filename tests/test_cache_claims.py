@@ -47,7 +47,9 @@ def test_the_lease_of_a_process_that_is_gone_is_taken_over(tmp_path: Path) -> No
         assert claims.take("a")
 
 
-@pytest.mark.parametrize(("age", "taken"), [(LEASE_SECONDS - 30, False), (LEASE_SECONDS + 30, True)])
+@pytest.mark.parametrize(
+    ("age", "taken"), [(LEASE_SECONDS - 30, False), (LEASE_SECONDS + 30, True)]
+)
 def test_on_another_machine_a_sign_of_life_decides(tmp_path: Path, age: float, taken: bool) -> None:
     other = Claims(tmp_path)
     assert other.take("a")

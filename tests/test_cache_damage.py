@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import random
 import shutil
 import subprocess
 import sys
+import threading
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,9 @@ from numpy.typing import NDArray
 
 from hybrid.cache import EmbeddingCache, EmbeddingStore, compact
 from hybrid.cache.gc import collect
-from hybrid.cache.parts import MAX_PART_BYTES, Layout, pack_part
+from hybrid.cache.generations import Generation, write_generation
+from hybrid.cache.index import Index
+from hybrid.cache.parts import MAX_PART_BYTES, Layout, forget_hashes, pack_part
 from hybrid.cache.verify import verify
 from hybrid.errors import CacheError
 
@@ -125,7 +130,7 @@ def is_mended(cache: Path) -> bool:
         except CacheError:  # the marker is damaged: the user is told what should be in it
             (cache / "FORMAT").write_text('{"format": 1}')
             store = make(cache)
-        store.prove()
+        store.prove(KEYS)
         found = store.read(KEYS)
         there = store.has(KEYS)
         if not np.array_equal(found[there], rows(KEYS)[there]) or not np.isnan(found[~there]).all():
@@ -139,25 +144,158 @@ def is_mended(cache: Path) -> bool:
     return not problems and np.array_equal(make(cache).read(KEYS), rows(KEYS))
 
 
+def spoil(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-40] ^= 1
+    path.write_bytes(data)
+
+
 def test_a_part_that_is_damaged_while_it_is_in_use(sound: Path, tmp_path: Path) -> None:
     shutil.copytree(sound, tmp_path / "cache")
     store = make(tmp_path / "cache")
     assert len(store) == 40  # the snapshot says so; its part was not read yet
-    (part,) = store.contents._in_snapshot
-    path = store.contents.part_path(part)
-    data = bytearray(path.read_bytes())
-    data[-40] ^= 1
-    path.write_bytes(data)
+    (part,) = store.view.in_snapshot
+    spoil(store.contents.part_path(part))
+    with pytest.warns(UserWarning, match=f"{part} .* is now in quarantine"):
+        found = store.read(KEYS)
+    # The four parts from before the compaction are still there, and count again.
+    np.testing.assert_array_equal(found, rows(KEYS))
+    compact(store)
+    collect(EmbeddingCache(tmp_path / "cache"))
+    np.testing.assert_array_equal(make(tmp_path / "cache").read(KEYS), rows(KEYS))
+
+
+def test_rows_that_are_lost_while_they_are_read_are_an_error(tmp_path: Path) -> None:
+    make(tmp_path).append(KEYS[:4], rows(KEYS[:4]))
+    store = make(tmp_path)
+    compact(store)
+    store = make(tmp_path)
+    assert store.has(KEYS[:4]).all()
+    (part,) = store.view.parts
+    spoil(store.contents.part_path(part))
     with (
-        pytest.warns(UserWarning, match=f"{part} .* is now in quarantine"),
-        pytest.raises(CacheError, match=r"which is damaged\. Run hybrid extract again"),
+        pytest.warns(UserWarning, match="quarantine"),
+        pytest.raises(CacheError, match=r"4 of the embeddings .* Run hybrid extract again"),
     ):
         store.read(KEYS)
-    # The four parts before the compaction are still there, but out of use: the rows are computed again.
-    there = store.has(KEYS)
-    assert there.tolist() == [False] * 24 + [True] * 16
-    store.append(KEYS, rows(KEYS))
+    assert not store.has(KEYS).any()
+    store.append(KEYS[:4], rows(KEYS[:4]))  # the same part, under the same name
+    for opened in (store, make(tmp_path)):
+        np.testing.assert_array_equal(opened.read(KEYS[:4]), rows(KEYS[:4]))
+
+
+def test_a_wrong_snapshot_condemns_no_part(sound: Path, tmp_path: Path) -> None:
+    """Its hash is right, but it says of a part what is not in it."""
+    shutil.copytree(sound, tmp_path / "cache")
+    store = make(tmp_path / "cache")
+    old = store.contents.generation()
+    assert old is not None
+    turned = Index(old.index.parts, old.index.keys, old.index.part, old.index.row[::-1].copy())
+    write_generation(store.folder, Generation(2, turned, old.superseded))
+    ((path, problem),) = verify(EmbeddingCache(tmp_path / "cache")).problems
+    assert Path(path).name == "CURRENT"
+    assert problem.startswith("it is wrong about part-")
+    for look in (
+        lambda store: store.read(KEYS),
+        lambda store: store.prove(KEYS) or store.read(KEYS),
+    ):
+        store = make(tmp_path / "cache")
+        with pytest.warns(UserWarning, match="the snapshot of the last compaction is damaged"):
+            np.testing.assert_array_equal(look(store), rows(KEYS))
+    assert not (store.folder / "quarantine").exists()
+    assert compact(store)
+    assert verify(EmbeddingCache(tmp_path / "cache"), deep=True).problems == ()
+
+
+def test_gc_removes_no_part_whose_rows_are_nowhere_else(sound: Path, tmp_path: Path) -> None:
+    shutil.copytree(sound, tmp_path / "cache")
+    store = make(tmp_path / "cache")
+    old = store.contents.generation()
+    assert old is not None
+    outside = store.view.parts - store.view.in_snapshot
+    everything = tuple(sorted({*old.superseded, *outside}))
+    write_generation(store.folder, Generation(2, old.index, everything))
+    ((_, problem),) = verify(EmbeddingCache(tmp_path / "cache")).problems
+    assert "it hides 8 rows of part-" in problem
+    garbage = collect(EmbeddingCache(tmp_path / "cache"))
+    assert {Path(g.path).name for g in garbage if "larger" in g.reason} == {*old.superseded}
+    (store.folder / "CURRENT").unlink()
     np.testing.assert_array_equal(make(tmp_path / "cache").read(KEYS), rows(KEYS))
+
+
+def test_a_compaction_never_writes_rows_that_vanished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make(tmp_path)
+    for i in range(3):
+        store.append(KEYS[i : i + 1], rows(KEYS[i : i + 1]))
+    victim = store.contents.part_path(min(store.view.parts))
+
+    def move_away(*_: object) -> list[str]:
+        victim.rename(tmp_path / victim.name)  # as another process that found it damaged
+        return sorted(store.view.parts)
+
+    monkeypatch.setattr("hybrid.cache.compaction.small_parts", move_away)
+    with pytest.raises(CacheError, match=r"Nothing is lost|were in a damaged part"):
+        compact(store)
+    found = make(tmp_path).read(KEYS[:3])
+    assert np.isnan(found).any(axis=1).sum() == 1
+    assert verify(EmbeddingCache(tmp_path), deep=True).problems == ()
+
+
+def test_short_reads_are_gone_on_with(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system may always give less than was asked for."""
+
+    class Short(io.FileIO):
+        def readinto(self, buffer: Any) -> int | None:
+            return super().readinto(memoryview(buffer)[:777])
+
+    monkeypatch.setattr(os, "fdopen", lambda fd, mode: io.BufferedReader(Short(fd, mode), 512))
+    forget_hashes()
+    np.testing.assert_array_equal(make(sound).read(KEYS), rows(KEYS))
+
+
+def test_readers_in_threads_see_whole_views(sound: Path, tmp_path: Path) -> None:
+    shutil.copytree(sound, tmp_path / "cache")
+    store, other = make(tmp_path / "cache"), make(tmp_path / "cache")
+    stop = threading.Event()
+
+    def read(_: int) -> int:
+        wrong = 0
+        while not stop.is_set():
+            wrong += not np.array_equal(store.read(KEYS), rows(KEYS))
+        return wrong
+
+    with ThreadPoolExecutor(3) as pool:
+        readers = [pool.submit(read, i) for i in range(3)]
+        try:
+            for _ in range(25):
+                store.refresh()
+                store.contents.look()
+                compact(other)
+                collect(EmbeddingCache(tmp_path / "cache"))
+        finally:
+            stop.set()
+    assert [reader.result() for reader in readers] == [0, 0, 0]
+
+
+def test_damage_that_cannot_be_moved_away_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path).append(KEYS[:4], rows(KEYS[:4]))
+    store = make(tmp_path)
+    compact(store)
+    (part,) = store.view.parts
+    spoil(store.contents.part_path(part))
+    (store.folder / "quarantine").touch()  # a file where the folder should be
+    store = make(tmp_path)
+    with pytest.warns(UserWarning, match="cannot be moved away .*; it is not used") as warned:
+        store.prove(KEYS)
+    assert not store.has(KEYS).any()
+    store.refresh()
+    assert len(warned) == 1
+    store.append(KEYS[4:8], rows(KEYS[4:8]))
+    assert store.has(KEYS[:8]).sum() == 4
 
 
 def test_a_part_that_another_process_compacted_and_removed(sound: Path, tmp_path: Path) -> None:
@@ -300,7 +438,21 @@ def number_as_fingerprint(file: Any) -> None:
 
 
 text = h5py.string_dtype()
+
+
+def many_chunks(file: Any) -> None:
+    """Finding the n-th of so many takes HDF5 n steps."""
+    file.create_dataset("embeddings", (4, 8), "<f2", chunks=(1, 1), fletcher32=True)
+
+
+def other_format(file: Any) -> None:
+    base(file)
+    file.attrs["format"] = np.int64(2)
+
+
 HOSTILE: dict[str, Maker] = {
+    "chunks never written": without("embeddings", many_chunks),
+    "format 2": other_format,
     "external link": without("embeddings", external_link),
     "external link for keys": without(
         "keys", lambda file: file.__setitem__("keys", h5py.ExternalLink("/etc/passwd", "/x"))
@@ -413,14 +565,17 @@ def test_noise_in_a_good_part_never_crashes(tmp_path: Path) -> None:
         "warnings.simplefilter('ignore')\n"
         "root, good = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[1], 'good').read_bytes()\n"
         "dice = random.Random(0)\n"
-        "for i in range(400):\n"
+        "for i in range(1000):\n"
         "    data = bytearray(good)\n"
         "    for _ in range(dice.randrange(1, 6)):\n"
         "        data[dice.randrange(2400)] = dice.randrange(256)\n"
+        "    if i >= 400:  # a place far beyond the file, where the system refuses to go\n"
+        "        data = bytearray(good)\n"
+        "        data[4 * (i - 400) : 4 * (i - 400) + 8] = (2**62).to_bytes(8, 'little')\n"
         "    (store,) = EmbeddingCache(root).stores()\n"
         "    path = store.folder / 'parts' / f'part-{hashlib.sha256(data).hexdigest()}.h5'\n"
         "    path.write_bytes(data)\n"
-        "    keys = [key.tobytes() for key in store.contents.index.keys]\n"
+        "    keys = [key.tobytes() for key in store.view.index.keys]\n"
         "    assert store.read(keys).shape == (len(keys), 8)\n"
         "    path.unlink(missing_ok=True)\n"
     )
@@ -442,6 +597,43 @@ def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
     assert len(warned) == 4
 
 
+DEEP = b"[" * 200_000
+
+
+@pytest.mark.parametrize("data", [DEEP, b'{"format": 1e400}', b"\xff", b"null", b'"x"', b"[]"])
+@pytest.mark.parametrize("name", ["FORMAT", "config.json", "CURRENT", "claims/compaction.claim"])
+def test_hostile_json_is_no_crash(name: str, data: bytes, sound: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    shutil.copytree(sound, cache)
+    folder = make(cache).folder
+    path = cache / name if name == "FORMAT" else folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if name == "FORMAT":
+            with pytest.raises(CacheError, match=r"FORMAT: expected|expected a cache of format"):
+                make(cache)
+        else:
+            store = make(cache)
+            np.testing.assert_array_equal(store.read(KEYS), rows(KEYS))
+            compact(store)
+            collect(EmbeddingCache(cache))
+
+
+def test_failures_with_any_reason_are_read_back(tmp_path: Path) -> None:
+    reasons = {KEYS[0]: "a line\u2028b\u0085c\r\nd", KEYS[1]: "half a pair \ud800", KEYS[2]: ""}
+    make(tmp_path).append_failures(reasons)
+    assert make(tmp_path).failures() == reasons
+
+
+def test_nothing_is_served_to_an_item_without_a_poster(tmp_path: Path) -> None:
+    store = make(tmp_path)
+    store.append([bytes(32)], rows([bytes(32)]))
+    assert store.has([None, bytes(32)]).tolist() == [False, True]
+    assert np.isnan(store.read([None, bytes(32)])).any(axis=1).tolist() == [True, False]
+
+
 @pytest.mark.parametrize(
     "lines",
     [
@@ -452,6 +644,8 @@ def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
         b'["a list"]\n',
         b'{"key": "' + b"00" * 32 + b'", "reason": ["no text"]}\n',
         b"\xff\xfe\n",
+        DEEP,
+        b'{"key": "' + b"00" * 32 + b'", "reason": "x", "time": ' + b"9" * 400 + b"}\n",
     ],
 )
 def test_hostile_failures_are_refused(lines: bytes, tmp_path: Path) -> None:

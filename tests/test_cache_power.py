@@ -65,7 +65,7 @@ def read_all(folder: Path) -> dict[bytes, NDArray[np.float32]]:
     """Everything that a new process reads."""
     found = {}
     for store in EmbeddingCache(folder).stores():
-        keys = [k.tobytes() for k in store.contents.index.keys]
+        keys = [k.tobytes() for k in store.view.index.keys]
         found |= dict(zip(keys, store.read(keys), strict=True))
     return found
 

@@ -135,7 +135,11 @@ def test_a_snapshot_opens_without_reading_a_part(
     from hybrid.cache import contents
 
     open_part = contents.open_part
-    monkeypatch.setattr(contents, "open_part", lambda p, l: (opened.append(p), open_part(p, l))[1])
+    monkeypatch.setattr(
+        contents,
+        "open_part",
+        lambda path, layout: (opened.append(path), open_part(path, layout))[1],
+    )
     found = EmbeddingStore(store.folder)
     assert found.has([key(1), key(2), key(3), key(4)]).tolist() == [True, True, True, False]
     assert len(opened) == 1  # the part that came after
@@ -221,7 +225,9 @@ def test_gc_removes_what_the_dead_left(
 # verify
 
 
-def test_verify_counts_and_finds_nothing_wrong(cache: EmbeddingCache, store: EmbeddingStore) -> None:
+def test_verify_counts_and_finds_nothing_wrong(
+    cache: EmbeddingCache, store: EmbeddingStore
+) -> None:
     other = EmbeddingStore(store.folder)
     assert len(other) == 0
     append(store, 1, 2)
@@ -252,7 +258,10 @@ def test_only_deep_reads_values(cache: EmbeddingCache, store: EmbeddingStore) ->
     write_part(folder, layout, keys[1:], rows(2).astype(np.float16))
     second = write_part(folder, layout, keys[1:], rows(2).astype(np.float16) * np.float16(1.1))
     assert verify(cache).problems == ()
-    found = {(Path(path).name, why.partition(" row")[0]) for path, why in verify(cache, deep=True).problems}
+    found = {
+        (Path(path).name, why.partition(" row")[0])
+        for path, why in verify(cache, deep=True).problems
+    }
     assert (bad, "1") in found
     assert len(found) == 2
     (other,) = found - {(bad, "1")}
@@ -296,7 +305,9 @@ def test_explain_counts(extracted: Path) -> None:
     said = explain()
     assert (said.items, said.unreadable, said.images) == (90, 1, 89)
     assert (said.hits, said.failures, said.misses, said.others) == (88, 1, 0, ())
-    (extracted / "posters" / "5.png").write_bytes((extracted / "posters" / "6.png").read_bytes()[:-1])
+    (extracted / "posters" / "5.png").write_bytes(
+        (extracted / "posters" / "6.png").read_bytes()[:-1]
+    )
     said = explain()
     assert (said.hits, said.failures, said.misses) == (87, 1, 1)
 
@@ -365,7 +376,10 @@ def test_export_is_read_by_other_tools(
 
 @pytest.mark.parametrize(
     ("out", "message"),
-    [("e.csv", r"ends in \.npz, \.parquet, \.h5, found e\.csv"), ("no/e.npz", "a folder that exists")],
+    [
+        ("e.csv", r"ends in \.npz, \.parquet, \.h5, found e\.csv"),
+        ("no/e.npz", "a folder that exists"),
+    ],
 )
 def test_export_elsewhere_is_refused_first(out: str, message: str, project: Path) -> None:
     with pytest.raises(SettingError, match=message):
@@ -386,7 +400,7 @@ def test_an_export_that_fails_leaves_what_was_there(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("hybrid.cache.export.sync", refuse)
-    with pytest.raises(CacheError, match="cannot write e.npz: No space left"):
+    with pytest.raises(CacheError, match=r"cannot write e\.npz: No space left"):
         export_embeddings(load_catalogue("catalogue.csv"), "e.npz")
     assert (extracted / "e.npz").read_bytes() == b"older"
     assert not list(extracted.glob(".tmp-*"))
@@ -395,7 +409,9 @@ def test_an_export_that_fails_leaves_what_was_there(
 # The commands
 
 
-def test_the_commands_exit_as_they_find(extracted: Path, hybrid_command: Callable[..., Any]) -> None:
+def test_the_commands_exit_as_they_find(
+    extracted: Path, hybrid_command: Callable[..., Any]
+) -> None:
     def run(*arguments: str) -> Any:
         done = hybrid_command("cache", *arguments, "--json", cwd=extracted)
         assert done.stderr == ""
@@ -452,10 +468,12 @@ def test_float32_beside_float16_must_be_chosen_from(extracted: Path) -> None:
     catalogue = load_catalogue("catalogue.csv")
     summary = extract_embeddings(catalogue, NET, weights="random", dtype="float32")
     assert summary.computed == 88
-    with pytest.raises(SettingError, match=r"(?s)found 2:.*--weights or --dtype where one backbone"):
+    with pytest.raises(
+        SettingError, match=r"(?s)found 2:.*--weights or --dtype where one backbone"
+    ):
         find_store(catalogue, backbone=NET)
     half, single = (find_store(catalogue, dtype=dtype) for dtype in ("float16", "float32"))
-    keys = [key.tobytes() for key in single.contents.index.keys]
+    keys = [key.tobytes() for key in single.view.index.keys]
     exact, rounded = single.read(keys), half.read(keys)
     assert (exact != rounded).any()
     np.testing.assert_array_equal(rounded, exact.astype(np.float16).astype(np.float32))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +163,7 @@ def test_predictions_that_cannot_be_written_leave_the_old_ones(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(RunError, match=r"cannot write .*p\.csv: No space left on device"):
         write_predictions(path, predictions(("Horror",)))
     assert path.read_bytes() == old

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -302,7 +303,7 @@ def test_a_split_that_cannot_be_written_leaves_the_old_one(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "replace", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(SplitError, match=r"cannot write the split .*No space left on device"):
         write_split(make_split(["c"], [[1]]), path)
     assert path.read_bytes() == old
