@@ -36,11 +36,14 @@ DIMENSION = 2048
 POSTER_BYTES = 20_000  # what a poster of 182 x 268 pixels takes as a JPEG file
 
 
-def repeat(n: int, *sides: Callable[[], Any]) -> list[list[float]]:
-    """Seconds of each side, in turn, n times."""
+def repeat(
+    n: int, *sides: Callable[[], Any], before: Callable[[], Any] = lambda: None
+) -> list[list[float]]:
+    """Seconds of each side, in turn, n times; what comes before each is not counted."""
     seconds: list[list[float]] = [[] for _ in sides]
     for _ in range(n):
         for side, found in zip(sides, seconds, strict=True):
+            before()
             start = time.perf_counter()
             side()
             found.append(time.perf_counter() - start)
@@ -84,26 +87,35 @@ def write(folder: Path, rows: int, n: int) -> dict[str, dict[str, float]]:
     single = random.standard_normal((rows, DIMENSION), dtype=np.float32)
     half = single.astype(np.float16)
 
-    def at_once(embeddings: Any) -> None:
-        shutil.rmtree(folder / "cache", ignore_errors=True)
-        new_store(folder / "cache").append(keys, embeddings)
+    stores: list[EmbeddingStore] = []
 
-    def part_by_part() -> None:
+    def clear() -> None:
         shutil.rmtree(folder / "cache", ignore_errors=True)
-        store = new_store(folder / "cache")
-        for i in range(0, rows, PART_ROWS):
-            store.append(keys[i : i + PART_ROWS], half[i : i + PART_ROWS])
-
-    def plain() -> None:
         shutil.rmtree(folder / "plain", ignore_errors=True)
         (folder / "plain").mkdir()
+        stores[:] = [new_store(folder / "cache")]
+        len(stores[0])  # has looked at the disk
+        os.sync()  # what the side before left to write is not this one's
+
+    def part_by_part() -> None:
+        for i in range(0, rows, PART_ROWS):
+            stores[0].append(keys[i : i + PART_ROWS], half[i : i + PART_ROWS])
+
+    def plain() -> None:
         for i, data in enumerate(parts):
             with (folder / "plain" / str(i)).open("wb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
 
-    sides = repeat(n, plain, lambda: at_once(half), lambda: at_once(single), part_by_part)
+    sides = repeat(
+        n,
+        plain,
+        lambda: stores[0].append(keys, half),
+        lambda: stores[0].append(keys, single),
+        part_by_part,
+        before=clear,
+    )
     return {
         "plain / append of float16": ratios(sides[0], sides[1]),
         "plain / append of float32, converted": ratios(sides[0], sides[2]),

@@ -41,6 +41,7 @@ class Index:
     heads: NDArray[np.uint64] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "keys", np.ascontiguousarray(self.keys))
         object.__setattr__(self, "heads", _heads(self.keys))
 
     def __len__(self) -> int:
@@ -81,13 +82,14 @@ class Index:
             Where they stand in this index; -1 where they do not.
         """
         heads = _heads(keys)
+        ours, theirs = self.keys.view(np.uint64), np.ascontiguousarray(keys).view(np.uint64)
         found = np.full(len(keys), -1, dtype=np.int64)
         place = np.searchsorted(self.heads, heads)
         open_ = np.arange(len(keys))
         while len(open_):
             open_ = open_[place[open_] < len(self)]
             open_ = open_[self.heads[place[open_]] == heads[open_]]
-            same = (self.keys[place[open_]] == keys[open_]).all(axis=1)
+            same = (ours[place[open_]] == theirs[open_]).all(axis=1)
             found[open_[same]] = place[open_[same]]
             open_ = open_[~same]  # another key with the same first 8 bytes: look at the next
             place[open_] += 1

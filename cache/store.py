@@ -109,11 +109,7 @@ class EmbeddingStore:
 
     def has(self, keys: Sequence[bytes | None]) -> NDArray[np.bool_]:
         """Whether there is an embedding for each key, shape (n,)."""
-        wanted, named = key_array(keys), _named(keys)
-        found = np.zeros(len(keys), dtype=bool)
-        for index in self.view.indexes:
-            found |= index.find(wanted) >= 0
-        return found & named
+        return _has(self.view, key_array(keys), _named(keys))
 
     def knows(self, keys: Sequence[bytes]) -> NDArray[np.bool_]:
         """Whether nothing is left to do for each key: an embedding or a known failure; shape (n,)."""
@@ -158,10 +154,10 @@ class EmbeddingStore:
         CacheError
             If a part turns out to be damaged or cannot be read.
         """
-        had = self.has(keys)
+        wanted, named, before = key_array(keys), _named(keys), self.view
         for _ in range(READS):
             try:
-                return self._read(keys)
+                return self._read(wanted, named)
             except FileNotFoundError:  # compacted and removed by another process since we looked
                 self.refresh()
             except SnapshotError as error:
@@ -169,7 +165,7 @@ class EmbeddingStore:
                 self.contents.look()
             except DamageError:
                 self.contents.look()
-            lost = int((had & ~self.has(keys)).sum())
+            lost = int((_has(before, wanted, named) & ~_has(self.view, wanted, named)).sum())
             if lost:
                 raise CacheError(
                     f"{lost} of the embeddings that were asked for were in a damaged part of "
@@ -178,13 +174,12 @@ class EmbeddingStore:
                 )
         raise CacheError(f"{self.folder}: its parts vanish while they are read; try again.")
 
-    def _read(self, keys: Sequence[bytes | None]) -> NDArray[np.float32]:
-        wanted = key_array(keys)
+    def _read(self, wanted: Keys, named: NDArray[np.bool_]) -> NDArray[np.float32]:
         matrix = np.empty((len(wanted), self.dimension), dtype=np.float32)
         absent = np.ones(len(wanted), dtype=bool)
         jobs = []
         for index in self.view.indexes:
-            place = np.where(_named(keys), index.find(wanted), -1)
+            place = np.where(named, index.find(wanted), -1)
             at = np.flatnonzero(place >= 0)
             absent[at] = False
             part, row = index.part[place[at]], index.row[place[at]]
@@ -256,9 +251,11 @@ class EmbeddingStore:
     def _write_part(
         self, keys: Keys, embeddings: NDArray[np.floating], rows: NDArray[np.int64]
     ) -> tuple[str, Keys]:
-        stored = embeddings[rows].astype(self.dtype, copy=False)
-        name = write_part(self.folder / "parts", self.contents.layout, keys[rows], stored)
-        return name, keys[rows]
+        gapless = rows[-1] - rows[0] == len(rows) - 1
+        chosen: Any = slice(rows[0], rows[-1] + 1) if gapless else rows  # a slice is no copy
+        stored = embeddings[chosen].astype(self.dtype, copy=False)
+        name = write_part(self.folder / "parts", self.contents.layout, keys[chosen], stored)
+        return name, keys[chosen]
 
     def _check(self, keys: Sequence[bytes], embeddings: NDArray[np.floating]) -> None:
         """Raise where shapes or values are wrong."""
@@ -268,8 +265,10 @@ class EmbeddingStore:
                 f"({len(keys)}, {self.dimension}), found {embeddings.shape}."
             )
         limit = np.finfo(self.dtype).max
-        if not len(keys) or _is_within(embeddings, limit):
-            return
+        blocks = [embeddings[i : i + PART_ROWS] for i in range(0, len(keys), PART_ROWS)]
+        with ThreadPoolExecutor(THREADS) as pool:
+            if all(pool.map(lambda block: _is_within(block, limit), blocks)):
+                return
         wrong = int((~np.isfinite(embeddings)).sum())
         if wrong:
             raise CacheError(
@@ -308,6 +307,13 @@ def _is_within(values: NDArray[np.floating], limit: np.floating) -> bool:
     if values.dtype == np.float16:  # compares slowly, and is within any limit where it is finite
         return bool(np.isfinite(values).all())
     return bool(-limit <= values.min() and values.max() <= limit)
+
+
+def _has(view: View, wanted: Keys, named: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    found = np.zeros(len(wanted), dtype=bool)
+    for index in view.indexes:
+        found |= index.find(wanted) >= 0
+    return found & named
 
 
 def _named(keys: Sequence[bytes | None]) -> NDArray[np.bool_]:

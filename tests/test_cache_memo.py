@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -109,6 +110,54 @@ def test_a_renamed_file_is_read_and_a_swapped_one_too(
     Path(two).rename(one)
     (tmp_path / "x").rename(two)
     assert keys(cache, one, two) == [sha(b"two"), sha(b"one")]
+
+
+@pytest.mark.usefixtures("later")
+def test_folders_that_were_swapped_within_a_tick_are_told_apart(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = os.stat
+
+    def coarse(path: str) -> SimpleNamespace:
+        """The clock of a file system that counts whole minutes."""
+        found = stat(path)
+        same = {"st_mtime_ns": 10**18, "st_ctime_ns": 10**18, "st_size": found.st_size}
+        return SimpleNamespace(**same, st_dev=found.st_dev, st_ino=found.st_ino)
+
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.jpg").write_bytes(name.encode())
+    path = str(tmp_path / "one" / "a.jpg")
+    monkeypatch.setattr(memo_module, "os", SimpleNamespace(stat=coarse, path=os.path))
+    assert keys(cache, path) == [sha(b"one")]
+    (tmp_path / "one").rename(tmp_path / "old")
+    (tmp_path / "two").rename(tmp_path / "one")
+    assert keys(cache, path) == [sha(b"two")]
+
+
+@pytest.mark.usefixtures("later")
+def test_a_file_that_came_after_the_look_is_not_remembered(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = poster(tmp_path / "a.jpg", b"a")
+
+    def gone(path: str) -> None:
+        raise FileNotFoundError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(memo_module, "os", SimpleNamespace(stat=gone, path=os.path))
+        assert keys(cache, path) == [sha(b"a")]
+    Path(path).unlink()
+    assert keys(cache, path) == [BadPoster("file not found")]
+
+
+def test_odd_paths_and_times_are_no_crash(cache: Path, tmp_path: Path) -> None:
+    path = poster(tmp_path / "a.jpg", b"a")
+    os.utime(path, (2**33, 2**33))  # the year 2242, as far as every file system goes
+    odd = [path, "nul\0inside", "half a pair \ud800", "x" * 5000]
+    found = keys(cache, *odd)
+    assert found[0] == sha(b"a")
+    assert all(isinstance(key, BadPoster) for key in found[1:])
 
 
 def test_a_file_that_changed_just_now_is_not_remembered(
