@@ -151,15 +151,19 @@ def read(folder: Path, rows: int, n: int) -> dict[str, dict[str, float]]:
 
 
 OPEN = """
-import json, resource, sys, time
+import json, re, sys, time
+from pathlib import Path
 from hybrid.cache import EmbeddingCache
-base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+def peak():  # not ru_maxrss, which starts from the parent's
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+
+before = peak()
 start = time.perf_counter()
 (store,) = EmbeddingCache(sys.argv[1]).stores()
 rows = len(store)
 seconds = time.perf_counter() - start
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps({"rows": rows, "seconds": seconds, "peak_mib": peak, "before_mib": base}))
+print(json.dumps({"rows": rows, "seconds": seconds, "peak_mib": peak(), "before_mib": before}))
 """
 
 
