@@ -67,7 +67,7 @@ class Index:
         number, (order, starts) = self.parts.index(name), self._by_part
         places = order[starts[number] : starts[number + 1]]
         rows = self.row[places]
-        return bool(rows.max(initial=0) < len(keys) and (keys[rows] == self.keys[places]).all())
+        return bool((rows < len(keys)).all() and (keys[rows] == self.keys[places]).all())
 
     def find(self, keys: Keys) -> NDArray[np.int64]:
         """Look keys up.
