@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hybrid.cache import EmbeddingCache, EmbeddingStore, compact
+from hybrid.cache import EmbeddingCache, EmbeddingStore, compact, contents
 from hybrid.cache.gc import collect
 from hybrid.cache.generations import Generation, write_generation
 from hybrid.cache.index import Index
@@ -243,6 +243,40 @@ def test_a_compaction_never_writes_rows_that_vanished(
     assert verify(EmbeddingCache(tmp_path), deep=True).problems == ()
 
 
+def test_a_compaction_never_writes_what_is_no_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make(tmp_path)
+    for i in range(2):
+        store.append(KEYS[i : i + 1], rows(KEYS[i : i + 1]))
+    before = sorted((store.folder / "parts").iterdir())
+    nothing = np.full((2, 8), np.nan, np.float32)
+    monkeypatch.setattr(EmbeddingStore, "read", lambda self, keys: nothing)
+    with pytest.raises(CacheError, match=r"parts vanished during compaction\. Nothing is lost"):
+        compact(store)
+    assert sorted((store.folder / "parts").iterdir()) == before
+
+
+def test_a_compaction_in_the_middle_of_a_look_hides_nothing(
+    sound: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(sound, tmp_path / "cache")
+    other, real = make(tmp_path / "cache"), contents.read_generation
+    compactions = [None]
+
+    def after_a_compaction(store: Path) -> Generation | None:
+        while compactions:
+            compactions.pop()
+            assert compact(other)
+            collect(EmbeddingCache(tmp_path / "cache"))
+        return real(store)
+
+    monkeypatch.setattr(contents, "read_generation", after_a_compaction)
+    store = make(tmp_path / "cache")
+    assert store.has(KEYS).all()
+    np.testing.assert_array_equal(store.read(KEYS), rows(KEYS))
+
+
 def test_short_reads_are_gone_on_with(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system may always give less than was asked for."""
 
@@ -385,12 +419,23 @@ def virtual(file: Any) -> None:
     file.create_virtual_dataset("embeddings", layout)
 
 
+def virtual_keys(file: Any) -> None:
+    layout = h5py.VirtualLayout((4, 32), "u1")
+    layout[:] = h5py.VirtualSource("/etc/passwd", "x", (4, 32), "u1")
+    file.create_virtual_dataset("keys", layout)
+
+
 def huge(file: Any) -> None:
     file.create_dataset("embeddings", (2**40, 8), "<f2", chunks=(2**16, 8), fletcher32=True)
 
 
 def huge_keys(file: Any) -> None:
     file.create_dataset("keys", (2**40, 32), "u1", chunks=(2**16, 32))
+
+
+def huge_keys_in_one_piece(file: Any) -> None:
+    """Never written, so the file is small, and all of them would be read as zeros."""
+    file.create_dataset("keys", (2**34, 32), "u1")
 
 
 def unwritten(file: Any) -> None:
@@ -464,9 +509,14 @@ HOSTILE: dict[str, Maker] = {
         "embeddings", lambda file: file.__setitem__("embeddings", h5py.SoftLink("/nowhere"))
     ),
     "external storage": without("embeddings", external_storage),
+    "external storage of keys": changed(
+        "keys", external=[("/etc/passwd", 0, 128)], data=None, shape=(4, 32), dtype="u1"
+    ),
     "virtual": without("embeddings", virtual),
+    "virtual keys": without("keys", virtual_keys),
     "huge": without("embeddings", huge),
     "huge keys": without("keys", huge_keys),
+    "huge keys in one piece": without("keys", huge_keys_in_one_piece),
     "never written": without("embeddings", unwritten),
     "half written": without("embeddings", half_written),
     "chunk without checksum": without("embeddings", raw_chunk),
