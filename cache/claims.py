@@ -59,6 +59,8 @@ class Claims:
                 if is_alive(path, self.sign):
                     return False
                 write_atomically(path, self._content())
+                if _owner_of(path) != self.owner:  # another process took it over as well
+                    return False
         except OSError:
             return True  # an advisory lease that cannot be had must not stop the work
         self._held.add(share)

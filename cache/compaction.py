@@ -57,6 +57,11 @@ def compact(store: EmbeddingStore) -> bool:
             superseded = tuple(sorted(before & contents.present() - set(new.parts)))
             claims.renew()
             write_generation(store.folder, Generation(next_number(store.folder), new, superseded))
+        except (
+            FileExistsError
+        ):  # two processes took over the lease of a dead one: the other was faster
+            contents.look()
+            return False
         except OSError as error:
             raise CacheError(
                 f"cannot compact {store.folder}: {error.strerror}. Nothing is lost."

@@ -167,6 +167,30 @@ def test_large_parts_are_not_written_again(store: EmbeddingStore) -> None:
     ]
 
 
+def test_of_two_compactions_at_once_one_wins(
+    store: EmbeddingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hybrid.cache import compaction
+
+    append(store, 1)
+    append(store, 2)
+    other, write = EmbeddingStore(store.folder), compaction.write_generation
+
+    def after_the_other(*arguments: Any) -> None:
+        monkeypatch.setattr(compaction, "write_generation", write)
+        for claim in (store.folder / "claims").glob("*.claim"):
+            claim.unlink()  # a lease is advice; this one was lost
+        assert compact(other)
+        write(*arguments)
+
+    monkeypatch.setattr(compaction, "write_generation", after_the_other)
+    monkeypatch.setattr(compaction, "next_number", lambda folder: 1)
+    assert not compact(store)
+    assert verify(EmbeddingCache(store.folder.parent), deep=True).problems == ()
+    for opened in (store, EmbeddingStore(store.folder)):
+        np.testing.assert_array_equal(opened.read([key(1), key(2)]), rows(1, 2))
+
+
 def test_an_empty_store_is_not_compacted(store: EmbeddingStore) -> None:
     assert not compact(store)
     assert not (store.folder / "CURRENT").exists()

@@ -8,9 +8,11 @@ import signal
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,13 +22,13 @@ from PIL import Image
 
 from hybrid.backbones import get_backbone, resolve_weights
 from hybrid.backbones.load import load_backbone
-from hybrid.cache import EmbeddingCache
+from hybrid.cache import Claims, EmbeddingCache
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.check import check_catalogue
 from hybrid.errors import CatalogueError, ExtractionError, SettingError
 from hybrid.extract import extract_embeddings
 from hybrid.records import ExtractSummary
-from hybrid.stores import find_store
+from hybrid.stores import find_store, make_store
 
 pytestmark = pytest.mark.filterwarnings("ignore:random weights")
 NET = "mobilenet-075"
@@ -179,6 +181,32 @@ def test_killed_job_resumes(project: Path) -> None:
     assert done.returncode == -signal.SIGKILL
     summary = extract(load_catalogue("catalogue.csv"), project / ".hybrid-cache")
     assert (summary.hits, summary.computed) == (20, 70)
+
+
+def test_a_job_waits_for_another_that_has_a_share(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it waits it holds no lease itself: two jobs could wait for each other for ever."""
+    import hybrid.extract as module
+
+    catalogue, cache = load_catalogue("catalogue.csv"), project / "cache"
+    spec = get_backbone(NET)
+    store = make_store(str(cache), spec, resolve_weights(spec, "random"))
+    key = hashlib.sha256((project / "posters" / "5.png").read_bytes()).digest()
+    other, waited = Claims(store.folder), []
+    assert other.take(key[:1].hex())
+
+    def wait(seconds: float) -> None:
+        waited.append([path.name for path in (store.folder / "claims").glob("*.claim")])
+        if len(waited) == 3:
+            other.release()
+
+    clock = SimpleNamespace(sleep=wait, monotonic=time.monotonic, perf_counter=time.perf_counter)
+    monkeypatch.setattr(module, "time", clock)
+    summary = extract(catalogue, cache)
+    assert waited == [[f"{key[:1].hex()}.claim"]] * 3
+    assert (summary.computed, summary.bad) == (90, ())
+    assert len(EmbeddingCache(cache).find(store.fingerprint)) == 90
 
 
 def test_two_sets_of_embeddings_must_be_chosen_from(project: Path) -> None:
