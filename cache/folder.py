@@ -46,7 +46,7 @@ class EmbeddingCache:
             ) from error
         if type(found) is not int or not 1 <= found <= FORMAT:
             raise CacheError(
-                f"{self.folder}: expected a cache of format {FORMAT} or older, found {found!r}. "
+                f"{marker}: expected a cache of format {FORMAT} or older, found {found!r}. "
                 "Update hybrid, or name another folder with --cache."
             )
 

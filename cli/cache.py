@@ -105,7 +105,7 @@ def verify(project: Project, deep: bool) -> int:
     lines.append(
         f"{project.cache}: {found.stores} stores, {found.parts} parts, {found.embeddings} embeddings, "
         f"{found.failures} failures, {found.duplicates} duplicate rows, {found.quarantined} files in "
-        f"quarantine: {len(found.problems) or 'no'} problems"
+        f"quarantine; problems: {len(found.problems) or 'none'}"
     )
     if found.problems:
         lines.append(
