@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from hybrid.errors import SettingError
 from hybrid.fusion import BlockData, Fusion, FusionMatrix, take_rows
 from hybrid.heads.calibration import fit_calibration
+from hybrid.heads.multilabel_svc import MultilabelLinearSVC
 from hybrid.heads.thresholds import apply_thresholds, best_thresholds
 from hybrid.splits import make_folds
 
@@ -57,7 +58,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     ----------
     fusion : Fusion
     estimator : scikit-learn classifier
-        Of one genre against the rest.
+        Of one genre against the rest; or a `MultilabelLinearSVC`, which fits all genres together.
     grid : mapping of str to sequence, optional
         Parameter of `estimator` → values to choose from, one parameter after the other.
     block_weights : sequence of float
@@ -74,7 +75,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     fusion_ : Fusion
-    head_ : OneVsRestClassifier
+    head_ : MultilabelLinearSVC or OneVsRestClassifier
+        The latter where `estimator` knows one genre at a time.
     chosen_ : Choice
     thresholds_ : ndarray of shape (L,)
         On the probabilities.
@@ -147,7 +149,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             weights={**(self.fusion.weights or {}), **self.chosen_.weights}
         )
         self.fusion_ = weighted.fit(data)
-        matrix = self.fusion_.transform(data).tocsr()
+        matrix = self.fusion_.transform(data)
         self.head_ = self._fit_head(matrix, truth, self.chosen_.parameters)
         # A genre that all or none of the items have teaches a head nothing.
         self.constant_ = np.ptp(truth, axis=0) == 0
@@ -157,7 +159,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     def decision_function(self, X: pd.DataFrame) -> Floats:
         """Uncalibrated scores of shape (n, L); NaN for a genre that could not be learnt."""
         check_is_fitted(self)
-        scores = _scores(self.head_, self.fusion_.transform(X).tocsr(), self.tuned)
+        scores = _scores(self.head_, self.fusion_.transform(X), self.tuned)
         return np.where(self.constant_, np.nan if self.tuned else self.prior_, scores)
 
     def predict_proba(self, X: pd.DataFrame) -> Floats:
@@ -268,22 +270,25 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         scores = np.full(truth.shape, np.nan)
         for left_out, learn, judge in folds:
             known = truth[~left_out]
-            head = self._fit_head(
-                learn.with_weights(choice.weights).tocsr(), known, choice.parameters
-            )
-            found = _scores(head, judge.with_weights(choice.weights).tocsr(), self.tuned)
+            head = self._fit_head(learn.with_weights(choice.weights), known, choice.parameters)
+            found = _scores(head, judge.with_weights(choice.weights), self.tuned)
             unlearnt = np.nan if self.tuned else known.mean(axis=0)
             scores[left_out] = np.where(np.ptp(known, axis=0) > 0, found, unlearnt)
         return scores
 
-    def _fit_head(self, matrix: Any, truth: Labels, parameters: dict[str, Any]) -> Any:
-        estimator = clone(self.estimator).set_params(**parameters)
-        head = OneVsRestClassifier(estimator, n_jobs=self.n_jobs)
+    def _fit_head(self, matrix: FusionMatrix, truth: Labels, parameters: dict[str, Any]) -> Any:
+        """A head that fits all genres together, or one estimator a genre."""
+        head = clone(self.estimator).set_params(**parameters)
+        features: Any = matrix
+        if isinstance(head, MultilabelLinearSVC) and truth.shape[1] > 1:
+            head.set_params(n_jobs=self.n_jobs)
+        else:
+            head, features = OneVsRestClassifier(head, n_jobs=self.n_jobs), matrix.tocsr()
         target = truth.ravel() if truth.shape[1] == 1 else truth
         with warnings.catch_warnings(), parallel_config(backend="threading"):
             # Genres that a fold lacks are handled by the caller.
             warnings.filterwarnings("ignore", message="Label .* is present in")
-            head.fit(matrix, target)
+            head.fit(features, target)
         if not self.tuned:
             for j, dummy in enumerate(head.estimators_):
                 if hasattr(dummy, "random_state"):  # else all genres toss the same coin
@@ -294,17 +299,20 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         return scores if self.calibration_ is None else self.calibration_.apply(scores)
 
 
-def _scores(head: Any, matrix: Any, tuned: bool) -> Floats:
+def _scores(head: Any, matrix: FusionMatrix, tuned: bool) -> Floats:
     """Scores of shape (n, L): margins, or log-odds where the head knows only probabilities.
 
     Of a head that is not tuned, its own answers, 0 or 1.
     """
+    if isinstance(head, MultilabelLinearSVC):
+        return head.decision_function(matrix)
+    rows = matrix.tocsr()
     if not tuned:
-        answers = [estimator.predict(matrix) for estimator in head.estimators_]
+        answers = [estimator.predict(rows) for estimator in head.estimators_]
         return np.stack(answers, axis=1).astype(np.float64)
     if hasattr(head.estimator, "decision_function"):
-        return np.asarray(head.decision_function(matrix)).reshape(matrix.shape[0], -1)
-    probabilities = np.asarray(head.predict_proba(matrix))
+        return np.asarray(head.decision_function(rows)).reshape(len(matrix), -1)
+    probabilities = np.asarray(head.predict_proba(rows))
     if head.n_classes_ <= 2 and not head.multilabel_:
         probabilities = probabilities[:, -1:]
     clipped = np.clip(probabilities, EDGE, 1 - EDGE)

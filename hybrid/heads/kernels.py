@@ -1,0 +1,138 @@
+"""The compiled loops of `hybrid.heads.blockdual`.
+
+Apart from it, and imported only when something is fitted, because numba takes a while to load.
+Each works on the rows of one block, writes only into the arrays named last, and holds no lock.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+@njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+def add_sparse_gram(
+    indptr: Array, indices: Array, data: Array, rows: Array, scale: float, n_columns: int, G: Array
+) -> None:
+    """``G += scale * T @ T.T`` for the chosen rows T of a CSR matrix, in canonical format.
+
+    The entries of each column are chained, the newest first, so that a row meets only the entries
+    it shares a column with.
+    """
+    newest = np.full(n_columns, -1, dtype=np.int32)
+    size = 0
+    for row in rows:
+        size += indptr[row + 1] - indptr[row]
+    older = np.empty(size, dtype=np.int32)
+    owner = np.empty(size, dtype=np.int32)
+    value = np.empty(size, dtype=np.float32)
+    entry = 0
+    for i, row in enumerate(rows):
+        for p in range(indptr[row], indptr[row + 1]):
+            column, x = indices[p], np.float32(scale * data[p])
+            older[entry], owner[entry], value[entry] = newest[column], i, data[p]
+            newest[column] = entry
+            other = entry
+            while other >= 0:
+                G[i, owner[other]] += x * value[other]
+                if owner[other] != i:
+                    G[owner[other], i] += x * value[other]
+                other = older[other]
+            entry += 1
+
+
+@njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+def add_sparse_product(
+    indptr: Array, indices: Array, data: Array, rows: Array, U: Array, Z: Array
+) -> None:
+    """``Z += T @ U`` for the chosen rows T of a CSR matrix."""
+    for i, row in enumerate(rows):
+        for p in range(indptr[row], indptr[row + 1]):
+            column, x = indices[p], data[p]
+            for k in range(U.shape[1]):
+                Z[i, k] += x * U[column, k]
+
+
+@njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+def add_sparse_transposed(
+    indptr: Array, indices: Array, data: Array, rows: Array, D: Array, U: Array
+) -> None:
+    """``U += T.T @ D`` for the chosen rows T of a CSR matrix."""
+    for i, row in enumerate(rows):
+        for p in range(indptr[row], indptr[row + 1]):
+            column, x = indices[p], data[p]
+            for k in range(D.shape[1]):
+                U[column, k] += x * D[i, k]
+
+
+@njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+def sweep(
+    G: Array,
+    Z: Array,
+    B: Array,
+    rows: Array,
+    columns: Array,
+    sweeps: int,
+    least: float,
+    A: Array,
+    D: Array,
+    dual: Array,
+) -> None:
+    """Exact coordinate steps on one block of rows, for each column of a group.
+
+    A step maximises the dual over one ``a_i >= 0``; the margins z of the block follow by a row of G.
+
+    Parameters
+    ----------
+    G : ndarray of shape (m, m), float32
+        Gram matrix of the block.
+    Z : ndarray of shape (m, K)
+        Margins of the block's rows, one column each for `columns`.
+    B : ndarray of shape (n_columns, n), float64
+    rows, columns : ndarray of int64
+        Where the block and the group lie in `A` and `B`.
+    sweeps : int
+        At most so many passes over the block.
+    least : float
+        Share of what the dual grew in this visit that a pass must add, or it is the last.
+    A : ndarray of shape (n_columns, n), float64
+        Dual variables, changed in place.
+    D : ndarray of shape (m, K)
+        Out: the change of ``B * A``.
+    dual : ndarray of shape (n_columns,), float64
+        Added to: growth of the dual objective.
+    """
+    m = len(rows)
+    z = np.empty(m, dtype=Z.dtype)
+    a, b = np.empty(m), np.empty(m)
+    for c, k in enumerate(columns):
+        for i in range(m):
+            z[i], a[i], b[i] = Z[i, c], A[k, rows[i]], B[k, rows[i]]
+        grown = 0.0
+        for _ in range(sweeps):
+            before = grown
+            for i in range(m):
+                if b[i] == 0:
+                    continue
+                slope = abs(b[i]) - b[i] * z[i] - a[i]
+                if a[i] == 0 and slope <= 0:
+                    continue
+                curvature = b[i] * b[i] * G[i, i] + 1
+                step = max(slope / curvature, -a[i])
+                a[i] += step
+                grown += step * (slope - 0.5 * curvature * step)
+                shift = Z.dtype.type(b[i] * step)
+                for j in range(m):
+                    z[j] += shift * G[i, j]
+            if grown - before <= least * grown:
+                break
+        dual[k] += grown
+        for i in range(m):
+            old = A[k, rows[i]]
+            D[i, c] = b[i] * (a[i] - old)
+            A[k, rows[i]] = a[i]
