@@ -36,7 +36,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ONLY_IN = {
     "click": ("hybrid.cli.",),
     "h5py": ("hybrid.cache.",),
-    "keras": ("hybrid.backbones.load", "hybrid.deep."),
+    "keras": ("hybrid.backbones.", "hybrid.deep."),
     "tensorflow": (),
     "numba": ("hybrid.heads.",),
     "jinja2": ("hybrid.report.",),

@@ -16,7 +16,9 @@ import numpy as np
 import pytest
 
 from hybrid.backbones import BACKBONES, BackboneSpec, Weights, get_backbone, resolve_weights
-from hybrid.backbones.load import build_body, download_weights, draw_weights, load_backbone
+from hybrid.backbones.download import download_weights
+from hybrid.backbones.load import draw_weights, load_backbone
+from hybrid.backbones.networks import build_body
 from hybrid.backbones.weights import RUN_WEIGHTS, keras_models_folder, list_backbones, stands_for
 from hybrid.cache import fingerprint_of
 from hybrid.errors import SettingError, WeightsError

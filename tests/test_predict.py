@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from hybrid.backbones import get_backbone
-from hybrid.backbones.load import build_body, draw_weights
+from hybrid.backbones.load import draw_weights
+from hybrid.backbones.networks import build_body
 from hybrid.catalogue import load_catalogue
 from hybrid.errors import RunError, WeightsError
 from hybrid.experiment import Experiment, fit_head

@@ -12,7 +12,7 @@ from hybrid.backbones.registry import BACKBONES, BackboneSpec
 from hybrid.errors import WeightsError
 from hybrid.images import IMAGE_RULES
 
-PREPROCESSING_VERSION = 1  # of what `hybrid.backbones.load.Preprocess` does
+PREPROCESSING_VERSION = 1  # of what `hybrid.backbones.networks.Preprocess` does
 RUN_WEIGHTS = "model.backbone.weights.h5"
 
 
@@ -72,7 +72,7 @@ def resolve_weights(spec: BackboneSpec, weights: str = "imagenet", seed: int = 0
             )
         path = imagenet_file(spec)
         if not path.is_file():
-            from hybrid.backbones.load import download_weights
+            from hybrid.backbones.download import download_weights
 
             path = download_weights(spec, path)
         _check_md5(spec, path)

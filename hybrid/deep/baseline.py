@@ -14,7 +14,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from hybrid.backbones import BackboneSpec, get_backbone
-from hybrid.backbones.load import build_body, with_preprocessing
+from hybrid.backbones.networks import build_body, with_preprocessing
 from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.deep.losses import WeightedCrossEntropy, genre_weights
 from hybrid.deep.options import DeepOptions
