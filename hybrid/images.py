@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +20,14 @@ MIN_SIDE = 16
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a GiB as 24-bit RGB
 MAX_BYTES = 256 * 2**20
 
-# Everything here that changes a pixel; it is part of the cache's fingerprint.
+FITS = ("squash", "pad", "crop")
+# Mean of the ImageNet training images, which networks trained on them read as nothing in particular:
+# 255 x (0.485, 0.456, 0.406), rounded.
+PAD_COLOUR = (124, 116, 104)
+
+# Everything here that changes a pixel; with the way of fitting it is part of the cache's fingerprint.
 IMAGE_RULES = {
     "version": 1,
-    "fit": "squash",
     "resampling": "bilinear",
     "exif": "orientation applied",
     "alpha": "over white",
@@ -68,42 +73,114 @@ def hash_poster(path: str) -> bytes | BadPoster:
     return data if isinstance(data, BadPoster) else poster_key(data)
 
 
-def decode_poster(data: bytes, size: tuple[int, int]) -> NDArray[np.uint8] | BadPoster:
-    """Decode an image and resize it to a backbone's input.
+@dataclass(frozen=True)
+class Geometry:
+    """How an image becomes a backbone's input.
+
+    Parameters
+    ----------
+    size : (height, width)
+        Pixels of the input.
+    fit : str
+        ``"squash"``: stretched to the input, its aspect ratio not kept. ``"pad"``: the whole image, as
+        large as the input allows, in the middle of the ImageNet mean colour. ``"crop"``: the middle of
+        the image, cut to the input's aspect ratio.
+    """
+
+    size: tuple[int, int]
+    fit: str = "squash"
+
+    @property
+    def reach(self) -> int:
+        """Sides that a JPEG must keep when it is decoded at a fraction of its size.
+
+        Twice the target leaves the resize enough to average over.
+        """
+        return 2 * max(self.size)
+
+
+def decode_poster(
+    data: bytes, size: tuple[int, int], fit: str = "squash"
+) -> NDArray[np.uint8] | BadPoster:
+    """Decode an image for one backbone. See `decode_for`.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3), uint8, RGB; or BadPoster
+    """
+    found = decode_for(data, (Geometry(size, fit),))
+    return found if isinstance(found, BadPoster) else found[0]
+
+
+def decode_for(data: bytes, geometries: Sequence[Geometry]) -> list[NDArray[np.uint8]] | BadPoster:
+    """Decode an image once and bring it into the shape that each of several backbones wants.
+
+    The pixels for one backbone do not depend on the others: a JPEG so large that they want it decoded at
+    different fractions of its size is decoded once for each of these.
 
     Parameters
     ----------
     data : bytes
         The file's content; the format is told from it, not from the file's name.
-    size : (height, width)
-        Pixels of the result; the aspect ratio is not kept.
+    geometries : sequence of Geometry
 
     Returns
     -------
-    ndarray of shape (height, width, 3), uint8, RGB; or BadPoster
+    list of ndarray of shape (height, width, 3), uint8, RGB; or BadPoster
         EXIF orientation is applied, transparency laid over white, 16-bit grey scaled to 8 bits,
         CMYK converted; of an animation the first frame is taken.
     """
-    height, width = size
+    decoded: dict[int, Image.Image] = {}
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-            problem = _size_problem(image.size)
-            if problem:
-                return BadPoster(problem)
-            # A JPEG much larger than needed is decoded at a fraction of its size, which is faster;
-            # twice the target leaves the resize enough to average over.
-            side = 2 * max(height, width)
-            image.draft(None, (side, side))
-            upright = ImageOps.exif_transpose(image)
-            rgb = _to_rgb(upright)
-            resized = rgb.resize((width, height), Image.Resampling.BILINEAR)
+        scales = _scales(data, geometries)
+        for scale, geometry in zip(scales, geometries, strict=True):
+            if scale not in decoded:
+                decoded[scale] = _decode(data, geometry)
+        return [
+            np.asarray(_fitted(decoded[scale], geometry), dtype=np.uint8)
+            for scale, geometry in zip(scales, geometries, strict=True)
+        ]
     except UnidentifiedImageError:
         return BadPoster(_what_else(data))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return BadPoster(f"more than {MAX_PIXELS:,} pixels (a decompression bomb?)")
+    except _WrongSize as error:
+        return BadPoster(str(error))
+    except MemoryError:
+        raise  # this machine's fault, not the image's
     except Exception as error:  # a hostile file can make a decoder raise anything
         return BadPoster(f"cannot be decoded: {error or type(error).__name__}")
-    return np.asarray(resized, dtype=np.uint8)
+
+
+def _decode(data: bytes, geometry: Geometry) -> Image.Image:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        _check_size(image.size)
+        image.draft(None, (geometry.reach, geometry.reach))
+        return _to_rgb(ImageOps.exif_transpose(image))
+
+
+def _scales(data: bytes, geometries: Sequence[Geometry]) -> list[int]:
+    """By how much libjpeg divides the sides for each geometry, as Pillow's `draft` chooses it."""
+    if len(geometries) == 1:
+        return [1]
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        if image.format != "JPEG":
+            return [1] * len(geometries)
+        short = min(image.size)
+    reached = [short // geometry.reach for geometry in geometries]
+    return [next((scale for scale in (8, 4, 2) if times >= scale), 1) for times in reached]
+
+
+def _fitted(image: Image.Image, geometry: Geometry) -> Image.Image:
+    (height, width), bilinear = geometry.size, Image.Resampling.BILINEAR
+    if geometry.fit == "crop":
+        scale = min(image.width / width, image.height / height)
+        across, down = (image.width - scale * width) / 2, (image.height - scale * height) / 2
+        box = (across, down, image.width - across, image.height - down)
+        return image.resize((width, height), bilinear, box=box)
+    if geometry.fit == "pad":
+        return ImageOps.pad(image, (width, height), bilinear, color=PAD_COLOUR)
+    return image.resize((width, height), bilinear)
 
 
 def load_poster(path: str, size: tuple[int, int]) -> NDArray[np.uint8] | BadPoster:
@@ -112,13 +189,20 @@ def load_poster(path: str, size: tuple[int, int]) -> NDArray[np.uint8] | BadPost
     return data if isinstance(data, BadPoster) else decode_poster(data, size)
 
 
-def _size_problem(size: tuple[int, int]) -> str:
+class _WrongSize(Exception):
+    """An image that is too small or too large."""
+
+
+def _check_size(size: tuple[int, int]) -> None:
     width, height = size
     if min(size) < MIN_SIDE:
-        return f"too small: {width} x {height} pixels, at least {MIN_SIDE} a side are needed"
+        raise _WrongSize(
+            f"too small: {width} x {height} pixels, at least {MIN_SIDE} a side are needed"
+        )
     if width * height > MAX_PIXELS:
-        return f"{width} x {height} is more than {MAX_PIXELS:,} pixels (a decompression bomb?)"
-    return ""
+        raise _WrongSize(
+            f"{width} x {height} is more than {MAX_PIXELS:,} pixels (a decompression bomb?)"
+        )
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

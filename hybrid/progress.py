@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -13,6 +16,16 @@ DELAY = 2.0  # seconds before anything is shown
 EVERY = 10.0  # seconds between two plain lines
 
 Advance = Callable[[int], None]
+
+
+def duration(seconds: float) -> str:
+    """``"75 s"``, ``"12 min"``, ``"3 h 05 min"``."""
+    if not math.isfinite(seconds):
+        return "?"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02} min"
 
 
 class Progress:
@@ -33,24 +46,34 @@ class Progress:
             print(message, file=sys.stderr, flush=True)
 
     @contextmanager
-    def bar(self, label: str, total: int, unit: str) -> Iterator[Advance]:
-        """Give a function that is told how many more units are done."""
+    def bar(
+        self, label: str, total: int, unit: str, note: Callable[[], str] | None = None
+    ) -> Iterator[Advance]:
+        """Give a function that is told how many more units are done; `note` gives what else to show."""
         if self.quiet:
             yield lambda n: None
         elif sys.stderr.isatty():
             with tqdm(
                 total=total, desc=label, unit=f" {unit}", delay=DELAY, dynamic_ncols=True
             ) as bar:
-                yield lambda n: (bar.update(n), None)[1]
+                yield functools.partial(_advance_bar, bar, note)
         else:
-            yield _Lines(label, total, unit).advance
+            yield _Lines(label, total, unit, note).advance
+
+
+def _advance_bar(bar: tqdm[NoReturn], note: Callable[[], str] | None, n: int) -> None:
+    if note:
+        bar.set_postfix_str(note(), refresh=False)
+    bar.update(n)
 
 
 class _Lines:
     """Plain lines with rate and time left, for logs."""
 
-    def __init__(self, label: str, total: int, unit: str) -> None:
-        self.label, self.total, self.unit = label, total, unit
+    def __init__(
+        self, label: str, total: int, unit: str, note: Callable[[], str] | None = None
+    ) -> None:
+        self.label, self.total, self.unit, self.note = label, total, unit, note
         self.done = 0
         self.start = time.monotonic()
         self.next = self.start + DELAY
@@ -65,7 +88,7 @@ class _Lines:
         left = (self.total - self.done) / rate if rate else float("inf")
         print(
             f"{self.label}: {self.done} of {self.total} {self.unit}, {rate:.1f} a second, "
-            f"{left:.0f} s left",
+            f"{duration(left)} left" + (f"; {self.note()}" if self.note else ""),
             file=sys.stderr,
             flush=True,
         )

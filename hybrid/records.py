@@ -147,14 +147,41 @@ class ExtractSummary:
     backbone: str
     fingerprint: str
     weights: str
+    engine: str
+    precision: str
+    device: str
     rows: int
     embedded: int
     images: int
     hits: int
     computed: int
+    left: int
     bad: tuple[BadRow, ...]
     seconds: float
+    rate: float
     peak_mib: float
+
+
+@dataclass(frozen=True)
+class ExtractPlan:
+    """What `hybrid extract` would do for one backbone: as in `ExtractSummary`, and the estimate.
+
+    `to_compute` images would be computed, `left` are beyond the limit; that takes about `seconds`,
+    loading aside, and `bytes` of the disk.
+    """
+
+    backbone: str
+    fingerprint: str
+    weights: str
+    engine: str
+    precision: str
+    device: str
+    images: int
+    hits: int
+    to_compute: int
+    left: int
+    seconds: float
+    bytes: int
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 
 from hybrid.backbones import BackboneSpec, Weights, get_backbone, resolve_weights
 from hybrid.backbones.weights import stands_for
@@ -37,15 +38,21 @@ def hash_catalogue(
 
 
 def bad_posters(
-    catalogue: Catalogue, keys: list[bytes | BadPoster], store: EmbeddingStore
+    catalogue: Catalogue,
+    keys: list[bytes | BadPoster],
+    store: EmbeddingStore,
+    left: Collection[bytes] = (),
 ) -> list[BadRow]:
-    """The items without an embedding, with the reason, in the order of the file."""
+    """The items that cannot be embedded, with the reason, in the order of the file.
+
+    Images in `left` are left out: nobody has tried to embed them yet.
+    """
     bad, failures = [], store.failures()
     embedded = store.has([None if isinstance(key, BadPoster) else key for key in keys])
     for i, key in enumerate(keys):
         if isinstance(key, BadPoster):
             bad.append(catalogue.bad_row(i, key.reason))
-        elif not embedded[i]:
+        elif not embedded[i] and key not in left:
             reason = failures.get(key, "changed or vanished while it was read; try again")
             bad.append(catalogue.bad_row(i, reason))
     return bad
@@ -140,7 +147,11 @@ def describe_store(store: EmbeddingStore) -> str:
 
 
 def make_store(
-    cache: str, spec: BackboneSpec, weights: Weights, dtype: str = "float16"
+    cache: str,
+    spec: BackboneSpec,
+    weights: Weights,
+    dtype: str = "float16",
+    precision: str = "float32",
 ) -> EmbeddingStore:
     """The store of a backbone with these weights; made where there is none."""
     recorded = {
@@ -150,4 +161,4 @@ def make_store(
         "seed": weights.seed,
         "versions": library_versions(),
     }
-    return EmbeddingCache(cache).make(stands_for(spec, weights, dtype), recorded)
+    return EmbeddingCache(cache).make(stands_for(spec, weights, dtype, precision), recorded)

@@ -1,69 +1,66 @@
-"""A spec and weights → a callable from posters to embeddings."""
+"""A spec and weights → a Keras network from posters to embeddings."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hybrid.backbones.networks import build_body, with_preprocessing
+from hybrid.backbones.folding import fold
+from hybrid.backbones.networks import build_body, keras, with_preprocessing
 from hybrid.backbones.registry import BackboneSpec
 from hybrid.backbones.weights import Weights
 from hybrid.errors import WeightsError
 
-if TYPE_CHECKING:
-    import keras
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
-class Backbone:
-    """A loaded backbone.
+def load_network(spec: BackboneSpec, weights: Weights, precision: str = "float32") -> keras.Model:
+    """Build a backbone and give it its weights.
 
     Parameters
     ----------
     spec : BackboneSpec
     weights : Weights
-    network : keras.Model
-        uint8 posters → embeddings, preprocessing included.
-    """
+    precision : str
+        ``"float32"``, ``"bfloat16"`` or ``"float16"``: of the products; variables, and the pooled
+        embeddings, are float32.
 
-    def __init__(self, spec: BackboneSpec, weights: Weights, network: keras.Model) -> None:
-        self.spec = spec
-        self.weights = weights
-        self.network = network
-
-    def __call__(self, posters: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Embed one batch.
-
-        Parameters
-        ----------
-        posters : ndarray of shape (n, height, width, 3), uint8, RGB
-            Height and width are the spec's input size.
-
-        Returns
-        -------
-        ndarray of shape (n, D), float32
-        """
-        embeddings = self.network.predict_on_batch(posters)
-        return np.asarray(embeddings, dtype=np.float32)
-
-
-def load_backbone(spec: BackboneSpec, weights: Weights) -> Backbone:
-    """Build a backbone and give it its weights.
+    Returns
+    -------
+    keras.Model
+        uint8 posters of shape (n, height, width, 3) → embeddings of shape (n, D).
 
     Raises
     ------
     WeightsError
         If the file does not fit the architecture.
     """
-    body = build_body(spec)
+    with _policy(POLICIES[precision]):
+        body = build_body(spec)
+        give_weights(spec, body, weights)
+        return with_preprocessing(spec, fold(body))
+
+
+@contextmanager
+def _policy(name: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def give_weights(spec: BackboneSpec, body: keras.Model, weights: Weights) -> None:
+    """Draw random weights, or read a file."""
     if weights.path is None:
         draw_weights(body, weights.seed)
     else:
         _read_weights(spec, body, weights.path)
-    return Backbone(spec, weights, with_preprocessing(spec, body))
 
 
 def draw_weights(network: keras.Model, seed: int) -> None:

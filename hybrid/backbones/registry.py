@@ -54,6 +54,18 @@ class BackboneSpec:
     weights_md5: str
 
     @property
+    def key(self) -> str:
+        """What tells this network from all others, its weights aside."""
+        parts = (
+            self.application,
+            self.arguments,
+            self.input_size,
+            self.preprocessing,
+            self.pooling,
+        )
+        return repr((self.name, *parts))
+
+    @property
     def weights_file(self) -> str:
         """File name of the ImageNet weights."""
         return self.weights_url.rsplit("/", 1)[-1]

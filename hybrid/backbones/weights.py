@@ -99,7 +99,9 @@ def imagenet_file(spec: BackboneSpec) -> Path:
     return keras_models_folder() / spec.weights_file
 
 
-def stands_for(spec: BackboneSpec, weights: Weights, dtype: str = "float16") -> dict[str, Any]:
+def stands_for(
+    spec: BackboneSpec, weights: Weights, dtype: str = "float16", precision: str = "float32"
+) -> dict[str, Any]:
     """All that changes an embedding; its hash is the fingerprint in the cache.
 
     Parameters
@@ -108,17 +110,21 @@ def stands_for(spec: BackboneSpec, weights: Weights, dtype: str = "float16") -> 
     weights : Weights
     dtype : str
         ``"float16"`` or ``"float32"``: how embeddings are stored.
+    precision : str
+        Of the network's products. Engines of one precision agree within its tolerance, so they are not
+        told apart: float32 to 1e-4 of the largest number, bfloat16 and float16 to a cosine of 0.999 with
+        float32.
     """
     return {
         "architecture": spec.name,
-        "layer": "last",
+        "layer": spec.layer,
         "pooling": spec.pooling,
         "weights": weights.digest,
         "input_size": list(spec.input_size),
         "preprocessing": spec.preprocessing,
         "preprocessing_version": PREPROCESSING_VERSION,
-        "image_rules": IMAGE_RULES,
-        "precision": "float32",
+        "image_rules": {**IMAGE_RULES, "fit": spec.fit},
+        "precision": precision,
         "dtype": dtype,
         "dimension": spec.dimension,
     }

@@ -1,0 +1,185 @@
+"""What an extraction has to do: settings, checked; and for each backbone what the cache lacks."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import compress
+from typing import NamedTuple
+
+from hybrid.backbones import BackboneSpec, Weights, configure, get_backbone, resolve_weights
+from hybrid.backbones.engines import EngineChoice, choose_engine, load_backbone
+from hybrid.cache import DTYPES, EmbeddingStore
+from hybrid.catalogue import Catalogue
+from hybrid.errors import CatalogueError, SettingError
+from hybrid.flow import Target
+from hybrid.images import BadPoster, Geometry
+from hybrid.progress import Progress
+from hybrid.records import EmbeddingOptions
+from hybrid.stores import hash_catalogue, make_store
+from hybrid.writer import Writer
+
+LARGE_BYTES = 2**30  # of a cache whose check takes seconds
+
+Keys = list[bytes | BadPoster]
+
+
+@dataclass(frozen=True)
+class ExtractSettings:
+    """How an extraction runs; nothing here changes an embedding beyond the stated tolerance.
+
+    Parameters
+    ----------
+    cache : str
+        Folder of the embedding cache.
+    engine : str
+        ``"keras"``, ``"openvino"`` or ``"auto"``; see `hybrid.backbones.engines.choose_engine`.
+    workers : int, optional
+        Threads that read and decode; by default one a core.
+    batch_size : int, optional
+        Posters the backbone takes at once; by default what suits the engine.
+    retry_failed : bool
+        Try again the images that could not be decoded before.
+    limit : int, optional
+        Compute at most so many images for each backbone; the next call goes on.
+    progress : Progress
+        Quiet by default.
+    """
+
+    cache: str = ".hybrid-cache"
+    engine: str = "keras"
+    workers: int | None = None
+    batch_size: int | None = None
+    retry_failed: bool = False
+    limit: int | None = None
+    progress: Progress = field(default_factory=Progress)
+
+    @property
+    def threads(self) -> int:
+        """How many threads read and decode."""
+        return self.workers or os.cpu_count() or 1
+
+    def problems(self) -> list[str]:
+        """What is out of range."""
+        numbers = {name: getattr(self, name) for name in ("workers", "batch_size", "limit")}
+        return [
+            f"--{name.replace('_', '-')}: expected 1 or more, found {value}."
+            for name, value in numbers.items()
+            if value is not None and value < 1
+        ]
+
+
+class Job(NamedTuple):
+    """One backbone's part: what it is, where its embeddings go, and the images it has and lacks."""
+
+    spec: BackboneSpec
+    weights: Weights
+    choice: EngineChoice
+    store: EmbeddingStore
+    images: int
+    hits: int
+    todo: dict[bytes, str]
+    left: frozenset[bytes]
+
+
+def prepare(
+    catalogue: Catalogue,
+    backbones: Sequence[str],
+    weights: Sequence[str],
+    options: EmbeddingOptions | None,
+    seed: int,
+    settings: ExtractSettings,
+) -> tuple[list[Job], Keys]:
+    """Check everything, hash the posters, and find out what each store lacks."""
+    options = options or EmbeddingOptions()
+    _check(catalogue, backbones, weights, options, settings)
+    choice = choose_engine(settings.engine, options.precision)
+    specs = [configure(get_backbone(name), options) for name in backbones]
+    several = list(weights) * len(specs) if len(weights) == 1 else list(weights)
+    found = [resolve_weights(spec, name, seed) for spec, name in zip(specs, several, strict=True)]
+    if any(each.kind == "random" for each in found):
+        warnings.warn(
+            "random weights: these embeddings mean nothing, and nor does any model on them.",
+            stacklevel=4,
+        )
+    stores = [
+        make_store(settings.cache, spec, each, options.dtype, choice.precision)
+        for spec, each in zip(specs, found, strict=True)
+    ]
+    keys = hash_catalogue(catalogue, settings.cache, settings.threads, settings.progress)
+    images = {
+        key: path
+        for key, path in zip(keys, catalogue.poster_paths, strict=True)
+        if isinstance(key, bytes)
+    }
+    return [
+        _job(spec, each, choice, store, images, settings)
+        for spec, each, store in zip(specs, found, stores, strict=True)
+    ], keys
+
+
+def _check(
+    catalogue: Catalogue,
+    backbones: Sequence[str],
+    weights: Sequence[str],
+    options: EmbeddingOptions,
+    settings: ExtractSettings,
+) -> None:
+    if catalogue.columns.poster is None:
+        raise CatalogueError(
+            f"{catalogue.path}: expected a column 'poster' with the image files, found "
+            f"{', '.join(catalogue.table.columns)}."
+        )
+    problems = settings.problems()
+    if options.dtype not in DTYPES:
+        problems.append(f"--dtype: expected {' or '.join(DTYPES)}, found {options.dtype!r}.")
+    if not backbones:
+        problems.append("--backbone: expected at least one, found none.")
+    if len(set(backbones)) < len(backbones):
+        problems.append(f"--backbone: expected each once, found {', '.join(backbones)}.")
+    if len(weights) not in (1, len(backbones)):
+        problems.append(
+            f"--weights: expected one, or one for each of {len(backbones)} backbones, found "
+            f"{len(weights)}."
+        )
+    if len(backbones) > 1 and options.layer != "last":
+        problems.append(f"--layer: expected one backbone with it, found {len(backbones)}.")
+    if problems:
+        raise SettingError("\n".join(problems))
+
+
+def _job(
+    spec: BackboneSpec,
+    weights: Weights,
+    choice: EngineChoice,
+    store: EmbeddingStore,
+    images: Mapping[bytes, str],
+    settings: ExtractSettings,
+) -> Job:
+    if store.bytes_on_disk() > LARGE_BYTES:
+        settings.progress.say("checking the hashes of the cache")
+    store.prove(list(images))
+    there = store.has(list(images))
+    done = there if settings.retry_failed else store.knows(list(images))
+    lacks = list(compress(images, (~done).tolist()))
+    todo, left = lacks[: settings.limit], lacks[len(lacks[: settings.limit]) :]
+    return Job(
+        spec,
+        weights,
+        choice,
+        store,
+        images=len(images),
+        hits=int(there.sum()),
+        todo={key: images[key] for key in todo},
+        left=frozenset(left),
+    )
+
+
+def load_target(job: Job, writer: Writer, settings: ExtractSettings) -> Target:
+    settings.progress.say(
+        f"loading {job.spec.name}, weights {job.weights.words}, {job.choice.words}"
+    )
+    engine = load_backbone(job.spec, job.weights, job.choice, settings.batch_size)
+    return Target(Geometry(job.spec.input_size, job.spec.fit), engine, writer)
