@@ -77,6 +77,7 @@ def _persist(spec: BackboneSpec, folder: Path) -> Path:
 def _try(spec: BackboneSpec, folder: Path) -> Path:
     """Download once; raise WeightsError or OSError if another try is of no use."""
     file = folder / "weights.h5"
+    file.unlink(missing_ok=True)  # of the last try
     try:
         with _timeout(TIMEOUT), contextlib.redirect_stdout(sys.stderr):  # stdout is for results
             keras.utils.get_file(
@@ -85,15 +86,13 @@ def _try(spec: BackboneSpec, folder: Path) -> Path:
                 cache_subdir="",
                 cache_dir=str(folder),
                 file_hash=spec.weights_md5 or None,
-                hash_algorithm="md5",
-                force_download=True,
             )
-    except ValueError as error:  # the hash is another
-        found = digests(file)[1] if file.exists() else str(error)
-        raise _TryAgainError(f"expected MD5 {spec.weights_md5}, found {found}") from error
     except (TimeoutError, ConnectionError, http.client.HTTPException) as error:
         raise _TryAgainError(_words(error)) from error
     except Exception as error:  # Keras hides what urllib raised in a bare one
+        if isinstance(error, ValueError) and file.exists():  # its hash is another
+            found = digests(file)[1]
+            raise _TryAgainError(f"expected MD5 {spec.weights_md5}, found {found}") from error
         raise _meaning(error.__context__ or error) from error
     if not spec.weights_md5:
         _check_whole(file)
@@ -115,14 +114,16 @@ def _meaning(error: BaseException) -> Exception:
     """Say what failed, and by the type of error whether to try again."""
     if isinstance(error, urllib.error.HTTPError):
         told = f"the server answers HTTP {error.code} {error.msg}"
-        return _TryAgainError(told) if error.code >= 500 or error.code == 429 else WeightsError(told)
+        return (
+            _TryAgainError(told) if error.code >= 500 or error.code == 429 else WeightsError(told)
+        )
     if isinstance(error, urllib.error.ContentTooShortError):
         return _TryAgainError(f"the connection was cut: {error.reason}")
     if isinstance(error, urllib.error.URLError):
-        reason = error.reason
-        if isinstance(reason, (TimeoutError, ConnectionError)) and not isinstance(reason, ConnectionRefusedError):
-            return _TryAgainError(_words(reason))
-        return WeightsError(f"no connection: {reason}")
+        passing = (TimeoutError, ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
+        if isinstance(error.reason, passing):
+            return _TryAgainError(_words(error.reason))
+        return WeightsError(f"no connection: {error.reason}")
     return WeightsError(f"{type(error).__name__}: {error}")
 
 
@@ -137,4 +138,4 @@ def _check_whole(file: Path) -> None:
     try:
         weightfile.inspect(file)
     except WeightsError as error:
-        raise _TryAgainError(f"damaged on the way: {error}") from error
+        raise _TryAgainError(f"damaged on the way: {str(error).partition(': ')[2]}") from error
