@@ -93,7 +93,8 @@ def _try(spec: BackboneSpec, folder: Path) -> Path:
         if isinstance(error, ValueError) and file.exists():  # its hash is another
             found = digests(file)[1]
             raise _TryAgainError(f"expected MD5 {spec.weights_md5}, found {found}") from error
-        raise _meaning(error.__context__ or error) from error
+        hidden = error.__context__ if type(error) is Exception else None
+        raise _meaning(hidden or error) from error
     if not spec.weights_md5:
         _check_whole(file)
     return file
@@ -113,10 +114,10 @@ def _timeout(seconds: float) -> Iterator[None]:
 def _meaning(error: BaseException) -> Exception:
     """Say what failed, and by the type of error whether to try again."""
     if isinstance(error, urllib.error.HTTPError):
+        error.close()  # it is the answer itself, with an open connection
         told = f"the server answers HTTP {error.code} {error.msg}"
-        return (
-            _TryAgainError(told) if error.code >= 500 or error.code == 429 else WeightsError(told)
-        )
+        busy = error.code >= 500 or error.code == 429
+        return _TryAgainError(told) if busy else WeightsError(told)
     if isinstance(error, urllib.error.ContentTooShortError):
         return _TryAgainError(f"the connection was cut: {error.reason}")
     if isinstance(error, urllib.error.URLError):
