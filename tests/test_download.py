@@ -47,12 +47,14 @@ class Server(http.server.ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.script = ["serve"]
         self.requests = 0
+        self.timeouts: set[float | None] = set()
         self.over = threading.Event()
         self.both = threading.Barrier(2)
         self.url = f"http://127.0.0.1:{self.server_port}/net.h5"
 
     def act(self) -> str:
         self.requests += 1
+        self.timeouts.add(socket.getdefaulttimeout())
         return self.script[min(self.requests, len(self.script)) - 1]
 
 
@@ -141,6 +143,7 @@ def test_what_may_pass_is_tried_again(
     assert found.digest == hashlib.sha256(BODY).hexdigest()
     assert [path.name for path in home.iterdir()] == ["net.h5"]
     assert server.requests == requests
+    assert server.timeouts == {0.5}
     assert socket.getdefaulttimeout() is None
 
 
@@ -179,6 +182,7 @@ def test_what_does_not_pass_is_told(
     )
     assert list(home.iterdir()) == []
     assert server.requests == requests
+    assert server.timeouts == {0.5}
     assert socket.getdefaulttimeout() is None
 
 
