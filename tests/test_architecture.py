@@ -35,7 +35,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # Library → modules that may use it (a name ending in "." means: all below).
 ONLY_IN = {
     "click": ("hybrid.cli.",),
-    "h5py": ("hybrid.cache.",),
+    "h5py": ("hybrid.cache.", "hybrid.backbones.weightfile"),
     "keras": ("hybrid.backbones.", "hybrid.deep."),
     "tensorflow": (),
     "numba": ("hybrid.heads.",),

@@ -1,13 +1,7 @@
-"""Backbones against plain keras.applications, and their weights."""
+"""Backbones against plain keras.applications."""
 
 from __future__ import annotations
 
-import functools
-import hashlib
-import http.server
-import re
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +10,11 @@ import numpy as np
 import pytest
 
 from hybrid.backbones import BACKBONES, BackboneSpec, Weights, get_backbone, resolve_weights
-from hybrid.backbones.download import download_weights
 from hybrid.backbones.load import draw_weights, load_backbone
 from hybrid.backbones.networks import build_body
-from hybrid.backbones.weights import RUN_WEIGHTS, keras_models_folder, list_backbones, stands_for
+from hybrid.backbones.weights import list_backbones, stands_for
 from hybrid.cache import fingerprint_of
-from hybrid.errors import SettingError, WeightsError
+from hybrid.errors import SettingError
 
 APPLICATIONS = sorted(name for name, spec in BACKBONES.items() if spec.application)
 PLAIN = {
@@ -124,35 +117,6 @@ def test_unknown_names_list_close_matches(name: str, hint: str) -> None:
         get_backbone(name)
 
 
-def test_untrained_scratch_says_so() -> None:
-    with pytest.raises(WeightsError, match=r"untrained.*hybrid fit-deep --backbone scratch"):
-        resolve_weights(get_backbone("scratch"))
-
-
-def test_missing_file_says_so() -> None:
-    with pytest.raises(WeightsError, match=r"found no file at nowhere\.h5"):
-        resolve_weights(get_backbone("vgg16"), "nowhere.h5")
-
-
-@pytest.mark.parametrize("wrong", ["other net", "garbage"])
-def test_wrong_file_says_what_was_expected(wrong: str, tmp_path: Path) -> None:
-    path = tmp_path / "wrong.weights.h5"
-    if wrong == "garbage":
-        path.write_bytes(b"no weights")
-    else:
-        plain_model(get_backbone("mobilenet")).save_weights(str(path))
-    spec = get_backbone("mobilenet-075" if wrong == "garbage" else "vgg16")
-    with pytest.raises(WeightsError, match=f"expected the weights of {spec.name} without its top"):
-        load_backbone(spec, resolve_weights(spec, str(path)))
-
-
-def test_a_run_folder_serves_as_weights(tmp_path: Path) -> None:
-    spec = get_backbone("scratch")
-    build_body(spec).save_weights(str(tmp_path / RUN_WEIGHTS))
-    weights = resolve_weights(spec, str(tmp_path))
-    assert weights.path == (tmp_path / RUN_WEIGHTS).absolute()
-
-
 def test_fingerprint_tells_weights_apart(tmp_path: Path) -> None:
     spec = get_backbone("vgg16")
     prints = {
@@ -160,72 +124,6 @@ def test_fingerprint_tells_weights_apart(tmp_path: Path) -> None:
     }
     prints.add(fingerprint_of(stands_for(get_backbone("resnet50"), Weights("file", "a", None))))
     assert len(prints) == 3
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """A web server on localhost: its address and folder."""
-    folder = tmp_path / "web"
-    folder.mkdir()
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *args: Any) -> None:
-            """Nothing."""
-
-    handler = functools.partial(Quiet, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as web:
-        thread = threading.Thread(target=web.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{web.server_port}", folder
-        web.shutdown()
-        thread.join()
-
-
-def spec_with(url: str, md5: str) -> BackboneSpec:
-    spec = get_backbone("vgg16")
-    return BackboneSpec(**{**vars(spec), "weights_url": url, "weights_md5": md5})
-
-
-@pytest.mark.parametrize("good", [True, False])
-def test_download_is_checked(
-    good: bool, server: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    address, folder = server
-    (folder / "net.h5").write_bytes(b"the weights")
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "home"))
-    md5 = hashlib.md5(b"the weights", usedforsecurity=False).hexdigest() if good else "0" * 32
-    spec = spec_with(f"{address}/net.h5", md5)
-    target = tmp_path / "home" / "models" / "net.h5"
-    if good:
-        assert resolve_weights(spec, "imagenet").path == target
-        assert target.read_bytes() == b"the weights"
-    else:
-        with pytest.raises(WeightsError, match="cannot be downloaded"):
-            resolve_weights(spec, "imagenet")
-        assert not target.exists()
-    assert [p.name for p in target.parent.iterdir()] == (["net.h5"] if good else [])
-
-
-def test_no_network_says_which_file_and_where(
-    server: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    address, _ = server
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    target = keras_models_folder() / "absent.h5"
-    spec = spec_with(f"{address}/absent.h5", "")
-    wanted = rf"Wanted: {address}/absent.h5\nPut the file at {re.escape(str(target))}, or .*--weights PATH"
-    with pytest.raises(WeightsError, match=wanted):
-        download_weights(spec, target)
-
-
-def test_damaged_imagenet_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    spec = get_backbone("vgg16")
-    path = tmp_path / "models" / spec.weights_file
-    path.parent.mkdir()
-    path.write_bytes(b"half a file")
-    with pytest.raises(WeightsError, match=rf"expected .* MD5 {spec.weights_md5}, found"):
-        resolve_weights(spec)
 
 
 def test_list_says_what_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

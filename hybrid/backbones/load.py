@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,12 +13,16 @@ from pathlib import Path
 import numpy as np
 
 from hybrid.backbones.folding import fold
-from hybrid.backbones.networks import build_body, keras, with_preprocessing
-from hybrid.backbones.registry import BackboneSpec
+from hybrid.backbones.networks import build_application, cut_and_pool, keras, with_preprocessing
+from hybrid.backbones.registry import BACKBONES, BackboneSpec
+from hybrid.backbones.weightfile import SavedLayer, SavedWeights, lend
 from hybrid.backbones.weights import Weights
 from hybrid.errors import WeightsError
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
+
+# A layer of the network and one of the file; None where there is none.
+Pair = tuple[SavedLayer | None, SavedLayer | None]
 
 
 def load_network(spec: BackboneSpec, weights: Weights, precision: str = "float32") -> keras.Model:
@@ -40,9 +47,9 @@ def load_network(spec: BackboneSpec, weights: Weights, precision: str = "float32
         If the file does not fit the architecture.
     """
     with _policy(POLICIES[precision]):
-        body = build_body(spec)
-        give_weights(spec, body, weights)
-        return with_preprocessing(spec, fold(body))
+        application = build_application(spec)
+        give_weights(spec, application, weights)
+        return with_preprocessing(spec, fold(cut_and_pool(spec, application)))
 
 
 @contextmanager
@@ -56,11 +63,30 @@ def _policy(name: str) -> Iterator[None]:
 
 
 def give_weights(spec: BackboneSpec, body: keras.Model, weights: Weights) -> None:
-    """Draw random weights, or read a file."""
+    """Set the weights of a network, drawn or out of a file.
+
+    Parameters
+    ----------
+    spec : BackboneSpec
+    body : keras.Model
+        As `build_application` makes it; of no use after an error.
+    weights : Weights
+
+    Raises
+    ------
+    WeightsError
+        If the file is damaged, unsafe, of another network or holds numbers that are not finite.
+    """
     if weights.path is None:
         draw_weights(body, weights.seed)
-    else:
-        _read_weights(spec, body, weights.path)
+        return
+    with lend(weights.path, 4 * spec.parameters) as saved:
+        # Keras checks names and order, but only after it has read what the file declares.
+        expected = (layer for _, layer in _layers(body))
+        if sorted(map(_shapes, expected)) != sorted(map(_shapes, saved.layers)):
+            raise WeightsError(_misfit(spec, weights.path, _pairs(body, saved)))
+        _read_weights(spec, body, saved.path, weights.path)
+    _check_finite(body, weights.path)
 
 
 def draw_weights(network: keras.Model, seed: int) -> None:
@@ -75,16 +101,107 @@ def draw_weights(network: keras.Model, seed: int) -> None:
         variable.assign(random.standard_normal(shape, dtype=np.float32) * np.sqrt(2.0 / fan_in))
 
 
-def _read_weights(spec: BackboneSpec, body: keras.Model, path: Path) -> None:
+def _read_weights(spec: BackboneSpec, body: keras.Model, file: Path, path: Path) -> None:
     try:
         with warnings.catch_warnings():
             # Keras only warns where it leaves a layer as it was drawn.
             warnings.simplefilter("error", UserWarning)
-            body.load_weights(str(path))
-    except (UserWarning, ValueError, OSError, KeyError, TypeError, AttributeError) as error:
+            body.load_weights(str(file))
+    except (
+        UserWarning,
+        ValueError,
+        OSError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+    ) as error:
         raise WeightsError(
-            f"{path}: expected the weights of {spec.name} without its top: {spec.parameters:,} "
-            f"parameters in {sum(bool(layer.weights) for layer in body.layers)} layers, input "
-            f"{spec.input_size[0]} x {spec.input_size[1]}; found a file that does not fit: "
-            f"{str(error).partition(chr(10))[0]}"
+            f"{path}: expected the weights of {spec.name} without its top, found the right shapes "
+            f"in another order or a damaged file: {str(error).partition(chr(10))[0]}"
         ) from error
+
+
+def _check_finite(body: keras.Model, path: Path) -> None:
+    for layer in body.layers:
+        if not all(np.isfinite(array).all() for array in layer.get_weights()):
+            raise WeightsError(
+                f"{path}: expected finite weights, found NaN or infinity in the layer {layer.name}. "
+                "The training diverged or the file is damaged; take another one."
+            )
+
+
+def _layers(body: keras.Model) -> list[tuple[str, SavedLayer]]:
+    """The layers that have weights, each with the name that Keras 3 gives it in a file."""
+    layers, count = [], Counter[str]()
+    for layer in body.layers:
+        name = _snake_case(type(layer).__name__)
+        saved_as = f"{name}_{count[name]}" if count[name] else name
+        count[name] += 1
+        if layer.weights:
+            shapes = tuple(tuple(weight.shape) for weight in layer.weights)
+            layers.append((saved_as, SavedLayer(layer.name, shapes)))
+    return layers
+
+
+def _snake_case(name: str) -> str:
+    """As Keras 3 makes a file's names out of class names; it offers no function for this."""
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _pairs(body: keras.Model, saved: SavedWeights) -> list[Pair]:
+    """Each layer of the network with that of the file which Keras would give it."""
+    layers = _layers(body)
+    if saved.legacy:
+        return list(itertools.zip_longest((layer for _, layer in layers), saved.layers))
+    found = {layer.name: layer for layer in saved.layers}
+    pairs: list[Pair] = [(layer, found.pop(name, None)) for name, layer in layers]
+    return [*pairs, *((None, layer) for layer in found.values())]
+
+
+def _shapes(layer: SavedLayer | None) -> list[tuple[int, ...]]:
+    return sorted(layer.shapes) if layer else []
+
+
+def _misfit(spec: BackboneSpec, path: Path, pairs: list[Pair]) -> str:
+    """What was expected, what was found, where they part and what to do."""
+    expected = [ours for ours, _ in pairs if ours]
+    found = [theirs for _, theirs in pairs if theirs]
+    unlike = ((ours, theirs) for ours, theirs in pairs if _shapes(ours) != _shapes(theirs))
+    ours, theirs = next(unlike)
+    return (
+        f"{path}: expected the weights of {spec.name} without its top.\n"
+        f"Expected: {_listing(expected)}\n"
+        f"Found: {_listing(found)}\n"
+        f"First difference: expected {ours or 'no more layers'}, "
+        f"found {theirs or 'no such layer'}.\n{_advice(spec, pairs)}"
+    )
+
+
+def _listing(layers: list[SavedLayer]) -> str:
+    count = f"{len(layers)} layer{'' if len(layers) == 1 else 's'}"
+    first = "".join(f"; {layer}" for layer in layers[:3]) + ("; ..." if len(layers) > 3 else "")
+    return f"{count}, {_parameters(layers):,} parameters{first}"
+
+
+def _parameters(layers: list[SavedLayer]) -> int:
+    return sum(layer.parameters for layer in layers)
+
+
+def _advice(spec: BackboneSpec, pairs: list[Pair]) -> str:
+    found = [theirs for _, theirs in pairs if theirs]
+    twin = next((n for n, s in BACKBONES.items() if s.parameters == _parameters(found)), spec.name)
+    if twin != spec.name:
+        return (
+            f"This looks like the weights of {twin}: say --backbone {twin}, or name another file."
+        )
+    if all(_shapes(ours) == _shapes(theirs) for ours, theirs in pairs if ours):
+        return f"The file has a classifier on top ({found[-1]}): take the file without top (notop)."
+    whole = next((layer for layer in found if layer.parameters == spec.parameters), None)
+    if whole:
+        return (
+            f"{whole.name} alone holds as many parameters as {spec.name}: the file is of a model "
+            "around the network. Save the network by itself with its save_weights()."
+        )
+    return "Name a file that was saved from this network, or say the --backbone that it is of."

@@ -52,14 +52,16 @@ def resolve_weights(spec: BackboneSpec, weights: str = "imagenet", seed: int = 0
     ----------
     spec : BackboneSpec
     weights : str
-        ``"imagenet"``, ``"random"``, a weights file, or the folder of a run that trained `spec`.
+        ``"imagenet"``, ``"random"``, a weights file (``.weights.h5``, ``.h5`` or ``.keras``), or the
+        folder of a run that trained `spec`.
     seed : int
         For random weights.
 
     Raises
     ------
     WeightsError
-        If there are none; the message says which file is wanted and where to put it.
+        If there are none, or they cannot be read or downloaded; the message says which file is
+        wanted and where to put it.
     """
     if weights == "random":
         return Weights("random", f"random, numpy PCG64, version 1, seed {seed}", None, seed)
@@ -75,8 +77,14 @@ def resolve_weights(spec: BackboneSpec, weights: str = "imagenet", seed: int = 0
             from hybrid.backbones.download import download_weights
 
             path = download_weights(spec, path)
-        _check_md5(spec, path)
-        return Weights("imagenet", _sha256(path), path.absolute())
+        sha256, md5 = digests(path)
+        if spec.weights_md5 not in ("", md5):
+            raise WeightsError(
+                f"{path}: expected the ImageNet weights of {spec.name} with MD5 {spec.weights_md5}, "
+                f"found {md5}. Delete the file to download it again, or name another with "
+                "--weights PATH."
+            )
+        return Weights("imagenet", sha256, path.absolute())
     path = Path(weights)
     if path.is_dir():
         path = path / RUN_WEIGHTS
@@ -85,7 +93,7 @@ def resolve_weights(spec: BackboneSpec, weights: str = "imagenet", seed: int = 0
             f"--weights: expected 'imagenet', 'random', a weights file or the folder of a run with a "
             f"trained backbone, found no file at {path}."
         )
-    return Weights("file", _sha256(path), path.absolute())
+    return Weights("file", digests(path)[0], path.absolute())
 
 
 def keras_models_folder() -> Path:
@@ -130,26 +138,17 @@ def stands_for(
     }
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return _digest(file, "sha256")
-
-
-def _digest(file: Any, name: str) -> str:
-    digest = hashlib.new(name, usedforsecurity=False)
-    while block := file.read(2**20):
-        digest.update(block)
-    return digest.hexdigest()
-
-
-def _check_md5(spec: BackboneSpec, path: Path) -> None:
-    with path.open("rb") as file:
-        found = _digest(file, "md5")
-    if spec.weights_md5 and found != spec.weights_md5:
-        raise WeightsError(
-            f"{path}: expected the ImageNet weights of {spec.name} with MD5 {spec.weights_md5}, found "
-            f"{found}. Delete the file to download it again, or name another with --weights PATH."
-        )
+def digests(path: Path) -> tuple[str, str]:
+    """SHA-256 and MD5 of a file, read once."""
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    try:
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                sha256.update(block)
+                md5.update(block)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    return sha256.hexdigest(), md5.hexdigest()
 
 
 def list_backbones() -> list[dict[str, Any]]:

@@ -1,0 +1,333 @@
+"""A weights file as it lies on the disk: is it safe to read, and what does it hold? No Keras here.
+
+Only metadata is read. Nothing here runs code, follows a link or allocates what a file declares.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+
+from hybrid.errors import WeightsError
+
+ARCHIVED = "model.weights.h5"  # the one member of a .keras archive that is looked at
+MAX_OBJECTS = 100_000  # in one file; the largest networks of Keras have some thousands
+SLACK = 2**26  # bytes above what is expected
+
+# What h5py and zipfile raise over a truncated or damaged file.
+_DAMAGE = (
+    OSError,
+    EOFError,
+    RuntimeError,  # NotImplementedError is one
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    MemoryError,
+    OverflowError,
+    zipfile.BadZipFile,
+)
+# First bytes → what the file is.
+_FOREIGN = (
+    (rb"\x80[\x02-\x05]", "a pickle, as PyTorch writes it"),
+    (
+        rb"version https://git-lfs",
+        "a Git LFS pointer instead of the file (git lfs pull fetches it)",
+    ),
+    (rb"\s*<(!doctype|html|\?xml)", "a web page"),
+    (rb".{7}\x00\{\s*\"", "a safetensors file"),
+)
+_TENSORFLOW_TAIL = bytes.fromhex("57fb808b247547db")  # of the index of a checkpoint
+
+
+class SavedLayer(NamedTuple):
+    """A layer that has weights, and their shapes."""
+
+    name: str
+    shapes: tuple[tuple[int, ...], ...]
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights."""
+        return sum(map(math.prod, self.shapes))
+
+    def __str__(self) -> str:
+        """For a message; the name may come out of a hostile file."""
+        more = f" and {len(self.shapes) - 6} more" if len(self.shapes) > 6 else ""
+        return f"{_printable(self.name)} {' '.join(map(str, self.shapes[:6]))}{more}"
+
+
+class SavedWeights(NamedTuple):
+    """A checked HDF5 file that Keras can read.
+
+    Parameters
+    ----------
+    path : Path
+        Ends as Keras wants it for this layout.
+    legacy : bool
+        Whether it has the layout of Keras 2: layers in the network's order, with names of its own.
+    layers : list of SavedLayer
+        As `inspect` lists them.
+    """
+
+    path: Path
+    legacy: bool
+    layers: list[SavedLayer]
+
+
+def inspect(path: Path) -> list[SavedLayer]:
+    """List the layers of an HDF5 weights file; reads metadata only.
+
+    Parameters
+    ----------
+    path : Path
+        In the layout of Keras 3 (``.weights.h5``) or in the older one (``.h5``), whatever its name.
+
+    Returns
+    -------
+    list of SavedLayer
+        Those that have weights, in the network's order if the file tells it (the older layout
+        does), otherwise in that of their names. Of a model within a model: one layer with all its
+        weights.
+
+    Raises
+    ------
+    WeightsError
+        If the file is no HDF5, damaged, or holds what no weights file needs: links, data in other
+        files, objects or strings.
+    """
+    return _read(path, path).layers
+
+
+@contextmanager
+def lend(path: Path, expected_bytes: int) -> Iterator[SavedWeights]:
+    """Lend a checked weights file to Keras, under a name that tells its layout.
+
+    Parameters
+    ----------
+    path : Path
+        HDF5 in one of Keras' layouts, or a ``.keras`` archive, whatever its name.
+    expected_bytes : int
+        Size of the weights that are wanted; an archive with much larger ones is refused.
+
+    Yields
+    ------
+    SavedWeights
+        In a temporary folder that is removed at the end.
+
+    Raises
+    ------
+    WeightsError
+        As `inspect`, or if the archive is damaged, too large or lacks the weights.
+    """
+    archive = _is_archive(path)
+    with tempfile.TemporaryDirectory(prefix="hybrid-weights-") as folder:
+        file = Path(folder, ARCHIVED)
+        if archive:
+            _unpack(path, file, 4 * expected_bytes + SLACK)
+        else:
+            file.symlink_to(path.absolute())
+        saved = _read(file, path)
+        if saved.legacy:  # Keras goes by the ending alone
+            saved = saved._replace(path=file.rename(file.with_name("legacy.h5")))
+        yield saved
+
+
+def _is_archive(path: Path) -> bool:
+    """Whether a file is a zip; raise if it is neither that nor HDF5."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+            file.seek(-min(8, file.seek(0, 2)), 2)
+            tail = file.read()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    if head.startswith(b"PK\x03\x04"):
+        return True
+    if h5py.is_hdf5(str(path)):
+        return False
+    if tail == _TENSORFLOW_TAIL or re.search(r"\.data-\d+-of-\d+$", path.name):
+        raise _not_keras(path, "a TensorFlow checkpoint")
+    flags = re.DOTALL | re.IGNORECASE
+    found = next((words for magic, words in _FOREIGN if re.match(magic, head, flags)), "")
+    raise _not_keras(path, found or f"a file that is neither HDF5 nor zip (it starts {head[:8]!r})")
+
+
+def _not_keras(path: Path, found: str) -> WeightsError:
+    return WeightsError(
+        f"{path}: expected weights that Keras saved (.weights.h5, .h5 or .keras), found {found}. "
+        "Weights of another library must be converted first: set them in the Keras network, then "
+        "call its save_weights()."
+    )
+
+
+def _damaged(path: Path, error: Exception) -> WeightsError:
+    return WeightsError(
+        f"{path}: expected a whole weights file, found a truncated or damaged one "
+        f"({_printable(str(error), 200)}). Copy or download it again."
+    )
+
+
+def _unpack(archive: Path, target: Path, limit: int) -> None:
+    """Write the weights of a .keras archive to `target`; nothing else in it is looked at."""
+    try:
+        with zipfile.ZipFile(archive) as members:
+            if ARCHIVED not in members.namelist():
+                raise _not_keras(archive, _other_archive(members.namelist()))
+            size = members.getinfo(ARCHIVED).file_size  # as declared
+            if size <= limit:
+                with members.open(ARCHIVED) as source, target.open("wb") as file:
+                    size = _copy(source, file, limit)
+    except _DAMAGE as error:
+        raise _damaged(archive, error) from error
+    if size > limit:
+        raise WeightsError(
+            f"{archive}: expected at most {limit:,} bytes in {ARCHIVED}, found {size:,} or more; it is "
+            "not unpacked. Save the weights of the network alone: save_weights('NAME.weights.h5')."
+        )
+
+
+def _copy(source: Any, target: Any, limit: int) -> int:
+    """Copy until the end, or until more than `limit` bytes are written; returns their number."""
+    copied = 0
+    while copied <= limit and (block := source.read(2**20)):
+        copied += target.write(block)
+    return copied
+
+
+def _other_archive(names: list[str]) -> str:
+    if any(name.endswith("data.pkl") for name in names):
+        return "a PyTorch checkpoint"
+    more = ", ..." if len(names) > 3 else ""
+    return f"a zip without {ARCHIVED} (it holds {', '.join(map(_printable, names[:3]))}{more})"
+
+
+def _read(file: Path, path: Path) -> SavedWeights:
+    """Look through `file`; messages call it `path`."""
+    try:
+        with h5py.File(file, "r") as root:
+            datasets = _harmless_datasets(root, path)
+            if legacy := _legacy_group(root):
+                return SavedWeights(file, True, _legacy_layers(legacy))
+            return SavedWeights(file, False, _keras3_layers(datasets))
+    except _DAMAGE as error:
+        raise _damaged(path, error) from error
+
+
+def _harmless_datasets(root: Any, path: Path) -> list[Any]:
+    """All datasets in order of their names; raise if anything else or anything odd is there."""
+    datasets: list[Any] = []
+    seen = {_address(root)}
+    waiting = [root]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, h5py.Dataset):
+            _refuse(path, item.name, _oddity(item))
+            datasets.append(item)
+            continue
+        children = _children(item, path)
+        for address in map(_address, children):
+            _refuse(path, item.name, "an object with two names" if address in seen else "")
+            seen.add(address)
+        _refuse(path, item.name, "too many objects" if len(seen) > MAX_OBJECTS else "")
+        waiting.extend(reversed(children))
+    return datasets
+
+
+def _children(group: Any, path: Path) -> list[Any]:
+    children = []
+    for name in sorted(group, key=_natural):
+        linked = isinstance(group.get(name, getlink=True), h5py.HardLink)
+        _refuse(path, f"{group.name}/{name}", "" if linked else "a link")
+        children.append(group[name])
+    return children
+
+
+def _natural(name: str) -> list[str | int]:
+    """`conv2d_2` comes before `conv2d_10`."""
+    parts = re.split(r"([0-9]+)", name)
+    return [int(part) if i % 2 else part for i, part in enumerate(parts)]
+
+
+def _address(item: Any) -> int:
+    return int(h5py.h5o.get_info(item.id).addr)
+
+
+def _oddity(dataset: Any) -> str:
+    """What is odd about a dataset, if anything."""
+    if dataset.external or dataset.is_virtual:
+        return "data in another file"
+    if dataset.shape is None or dataset.dtype.kind not in "biuf":
+        return f"{dataset.dtype} instead of numbers"
+    if (
+        dataset.chunks
+        and math.prod(dataset.chunks) * dataset.dtype.itemsize > dataset.nbytes + SLACK
+    ):
+        return f"chunks of {dataset.chunks} for a shape of {dataset.shape}"
+    return ""
+
+
+def _refuse(path: Path, name: str, oddity: str) -> None:
+    if oddity:
+        raise WeightsError(
+            f"{path}: expected plain arrays of numbers, found {oddity} at {_printable(name)}. It is not "
+            "read further: no weights file of Keras has that. Take the file from its source again."
+        )
+
+
+def _legacy_group(root: Any) -> Any:
+    """The group with the list of layers that Keras 2 wrote, or None."""
+    group = root
+    if "layer_names" not in root.attrs and "model_weights" in root:
+        group = root["model_weights"]
+    return group if {"layer_names", "layer_names0"} & set(group.attrs) else None
+
+
+def _legacy_layers(root: Any) -> list[SavedLayer]:
+    names = _names(root, "layer_names")
+    if "top_level_model_weights" in root:  # of the model itself; usually none
+        names.append("top_level_model_weights")
+    layers = (
+        SavedLayer(name, tuple(root[name][w].shape for w in _names(root[name], "weight_names")))
+        for name in names
+    )
+    return [layer for layer in layers if layer.shapes]
+
+
+def _names(group: Any, key: str) -> list[str]:
+    """A list of names in an attribute, or in numbered ones if it is long."""
+    numbered = (f"{key}{i}" for i in itertools.count())
+    keys = [key] if key in group.attrs else itertools.takewhile(group.attrs.__contains__, numbered)
+    found: list[str] = []
+    for part in keys:
+        if math.prod(group.attrs.get_id(part).shape) > MAX_OBJECTS:
+            raise ValueError(f"too many names in {part}")
+        found += (n.decode() if isinstance(n, bytes) else str(n) for n in group.attrs[part])
+    return found
+
+
+def _keras3_layers(datasets: list[Any]) -> list[SavedLayer]:
+    """`layers/conv2d_1/vars/0` belongs to `conv2d_1`, and so does all else in `layers/conv2d_1`."""
+    layers: dict[str, list[tuple[int, ...]]] = {}
+    for dataset in datasets:
+        parts = dataset.name.strip("/").split("/")
+        # What only training needs; Keras does not read it.
+        if parts[0] == "optimizer" or any(part.startswith("seed_generator") for part in parts):
+            continue
+        name = parts[1] if parts[0] == "layers" and len(parts) > 2 else parts[0]
+        layers.setdefault(name, []).append(dataset.shape)
+    return [SavedLayer(name, tuple(shapes)) for name, shapes in layers.items()]
+
+
+def _printable(name: str, length: int = 60) -> str:
+    name = name if name.isprintable() else ascii(name)
+    return name if len(name) <= length else f"{name[: length - 3]}..."
