@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.backbones.networks import build_body, with_preprocessing
+from hybrid.backbones.networks import build_application, cut_and_pool, with_preprocessing
 from hybrid.backbones.registry import BackboneSpec
 from hybrid.backbones.weights import Weights
 from hybrid.errors import WeightsError
@@ -58,12 +58,12 @@ def load_backbone(spec: BackboneSpec, weights: Weights) -> Backbone:
     WeightsError
         If the file does not fit the architecture.
     """
-    body = build_body(spec)
+    application = build_application(spec)
     if weights.path is None:
-        draw_weights(body, weights.seed)
+        draw_weights(application, weights.seed)
     else:
-        _read_weights(spec, body, weights.path)
-    return Backbone(spec, weights, with_preprocessing(spec, body))
+        _read_weights(spec, application, weights.path)
+    return Backbone(spec, weights, with_preprocessing(spec, cut_and_pool(spec, application)))
 
 
 def draw_weights(network: keras.Model, seed: int) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hybrid.backbones.registry import BACKBONES, BackboneSpec
+from hybrid.backbones.registry import BackboneSpec
 from hybrid.errors import WeightsError
 from hybrid.images import IMAGE_RULES
 
@@ -111,13 +111,13 @@ def stands_for(spec: BackboneSpec, weights: Weights, dtype: str = "float16") -> 
     """
     return {
         "architecture": spec.name,
-        "layer": "last",
+        "layer": spec.layer,
         "pooling": spec.pooling,
         "weights": weights.digest,
         "input_size": list(spec.input_size),
         "preprocessing": spec.preprocessing,
         "preprocessing_version": PREPROCESSING_VERSION,
-        "image_rules": IMAGE_RULES,
+        "image_rules": {**IMAGE_RULES, "fit": spec.fit},
         "precision": "float32",
         "dtype": dtype,
         "dimension": spec.dimension,
@@ -138,22 +138,10 @@ def _digest(file: Any, name: str) -> str:
 
 def _check_md5(spec: BackboneSpec, path: Path) -> None:
     with path.open("rb") as file:
-        found = _digest(file, "md5")
+        found = _digest(file, spec.weights_hash)
     if spec.weights_md5 and found != spec.weights_md5:
         raise WeightsError(
-            f"{path}: expected the ImageNet weights of {spec.name} with MD5 {spec.weights_md5}, found "
-            f"{found}. Delete the file to download it again, or name another with --weights PATH."
+            f"{path}: expected the ImageNet weights of {spec.name} with {spec.weights_hash.upper()} "
+            f"{spec.weights_md5}, found {found}. Delete the file to download it again, or name another "
+            "with --weights PATH."
         )
-
-
-def list_backbones() -> list[dict[str, Any]]:
-    """Each backbone's facts, and whether its ImageNet weights are on this machine."""
-    rows = []
-    for spec in BACKBONES.values():
-        here = imagenet_file(spec)
-        if not spec.weights_url:
-            weights = "train it with hybrid fit-deep"
-        else:
-            weights = "on this machine" if here.is_file() else "to be downloaded"
-        rows.append({**asdict(spec), "weights": weights})
-    return rows
