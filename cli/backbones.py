@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import click
 
 from hybrid.cli.options import Project, project_options
@@ -9,17 +12,36 @@ from hybrid.cli.output import show
 
 
 @click.command("backbones")
+@click.option("--layers", metavar="NAME", help="List the layers of this backbone instead.")
 @project_options
-def command(project: Project) -> None:
-    """List what --backbone can name: embedding, input, parameters, licence, ImageNet weights."""
-    from hybrid.backbones.weights import list_backbones
+def command(project: Project, layers: str | None) -> None:
+    """List what --backbone can name: what it costs, its licence, its ImageNet weights."""
+    from hybrid.backbones.listing import list_backbones, list_layers
 
-    rows = list_backbones()
-    lines = [f"{'name':<18}{'embedding':>9}{'input':>11}{'parameters':>12}  {'licence':<12}weights"]
+    if layers is None:
+        rows = list_backbones()
+        show(project.json, rows, _table(rows))
+    else:
+        rows = list_layers(layers)
+        show(project.json, rows, "\n".join(_layer_line(row) for row in rows))
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = [
+        f"{'name':<18}{'embedding':>9}{'input':>11}{'parameters':>12}{'GFLOPs':>8}  "
+        f"{'licence':<14}weights"
+    ]
     for row in rows:
-        size = "{} x {}".format(*row["input_size"])
         lines.append(
-            f"{row['name']:<18}{row['dimension']:>9}{size:>11}{row['parameters']:>12,}  "
-            f"{row['licence']:<12}{row['weights']}"
+            f"{row['name']:<18}{row['dimension']:>9}{_size(row['input_size']):>11}"
+            f"{row['parameters']:>12,}{row['gflops']:>8.2f}  {row['licence']:<14}{row['weights']}"
         )
-    show(project.json, rows, "\n".join(lines))
+    return "\n".join(lines)
+
+
+def _layer_line(row: Mapping[str, Any]) -> str:
+    return f"{row['name']:<48}{_size(row['shape']):>20}"
+
+
+def _size(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))

@@ -15,7 +15,7 @@ from hybrid.cli.options import (
     project_options,
 )
 from hybrid.cli.output import show, size_text
-from hybrid.records import ColumnOptions
+from hybrid.records import ColumnOptions, EmbeddingOptions
 
 if TYPE_CHECKING:
     from hybrid.upkeep import Explanation
@@ -58,9 +58,14 @@ def ls(project: Project) -> None:
 @command.command("explain")
 @project_options
 @column_options
-@backbone_options
+@backbone_options()
 def explain(
-    project: Project, columns: ColumnOptions, backbone: str, weights: str, dtype: str
+    project: Project,
+    columns: ColumnOptions,
+    backbone: str,
+    weights: str,
+    options: EmbeddingOptions,
+    engine: str,
 ) -> None:
     """Say what extract would find in the cache, and which setting makes the rest a miss."""
     from hybrid.catalogue import load_catalogue
@@ -70,7 +75,8 @@ def explain(
         load_catalogue(project.catalogue, columns),
         backbone,
         weights=weights,
-        dtype=dtype,
+        options=options,
+        engine=engine,
         cache=project.cache,
         seed=project.seed,
         workers=project.workers,
@@ -159,6 +165,7 @@ def export(
     backbone: str | None,
     weights: str | None,
     dtype: str | None,
+    embeddings: str | None,
     out: Path,
 ) -> None:
     """Write ids and embeddings of the catalogue's items to a file for other tools."""
@@ -171,6 +178,7 @@ def export(
         backbone=backbone,
         weights=weights,
         dtype=dtype,
+        embeddings=embeddings,
         cache=project.cache,
         seed=project.seed,
         workers=project.workers,

@@ -2,63 +2,132 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
+
 import click
 
-from hybrid.cli.options import Project, backbone_options, column_options, project_options
-from hybrid.cli.output import reasons_text, show, warn_left_out
-from hybrid.records import ColumnOptions, ExtractSummary
+from hybrid.cli.options import (
+    Project,
+    backbone_options,
+    column_options,
+    parse_ids,
+    project_options,
+)
+from hybrid.cli.output import reasons_text, show, size_text, warn_left_out
+from hybrid.records import ColumnOptions, EmbeddingOptions, ExtractPlan, ExtractSummary
 
 
 @click.command("extract")
 @project_options
 @column_options
-@backbone_options
-@click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True,
-              help="Posters the backbone takes at once.")  # fmt: skip
+@backbone_options(several=True)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    help="Posters the backbone takes at once.  [default: what suits the engine]",
+)
+@click.option(
+    "--ids",
+    multiple=True,
+    metavar="ID|@FILE",
+    help="Only these items: an id, or @ and a file with one id a line.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    help="Compute at most so many posters; the same command again goes on.",
+)
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be computed, how long it would take, how much disk it needs.",
+)
 @click.option("--retry-failed", is_flag=True, help="Try images again that could not be decoded.")
-@click.option("--strict", is_flag=True, help="Exit 1 if there is a bad poster.")
+@click.option("--strict", is_flag=True, help="Exit 1 if there is a bad poster.")  # fmt: skip
 def command(
     project: Project,
     columns: ColumnOptions,
-    backbone: str,
-    weights: str,
-    dtype: str,
-    batch_size: int,
+    backbone: tuple[str, ...],
+    weights: tuple[str, ...],
+    options: EmbeddingOptions,
+    engine: str,
+    batch_size: int | None,
+    ids: tuple[str, ...],
+    limit: int | None,
+    dry_run: bool,
     retry_failed: bool,
     strict: bool,
 ) -> int:
     """Embed the posters into the cache; what is there already is not computed again."""
     from hybrid.catalogue import load_catalogue
-    from hybrid.extract import extract_embeddings
+    from hybrid.extract import extract_backbones, plan_extraction
 
     catalogue = load_catalogue(project.catalogue, columns)
     warn_left_out(catalogue)
-    summary = extract_embeddings(
-        catalogue,
-        backbone,
-        weights=weights,
-        cache=project.cache,
-        seed=project.seed,
-        workers=project.workers,
-        batch_size=batch_size,
-        dtype=dtype,
-        retry_failed=retry_failed,
-        progress=project.progress,
-    )
-    show(project.json, summary, _text(summary, project.cache))
-    return int(strict and bool(summary.bad))
+    if ids:
+        catalogue = catalogue.only(parse_ids(ids))
+    settings = {
+        "weights": weights,
+        "options": options,
+        "seed": project.seed,
+        "cache": project.cache,
+        "engine": engine,
+        "workers": project.workers,
+        "batch_size": batch_size,
+        "retry_failed": retry_failed,
+        "limit": limit,
+        "progress": project.progress,
+    }
+    if dry_run:
+        plans = plan_extraction(catalogue, backbone, **settings)
+        _show(project, plans, "\n".join(_plan_text(plan) for plan in plans))
+        return 0
+    summaries = extract_backbones(catalogue, backbone, **settings)
+    _show(project, summaries, "\n".join(_text(s, project.cache) for s in summaries))
+    return int(strict and any(summary.bad for summary in summaries))
+
+
+def _show(project: Project, records: Sequence[ExtractSummary | ExtractPlan], text: str) -> None:
+    """One object for one backbone, a list for several."""
+    rows = [asdict(record) for record in records]
+    show(project.json, rows[0] if len(rows) == 1 else rows, text)
 
 
 def _text(summary: ExtractSummary, cache: str) -> str:
     computed = f"{summary.computed} computed" if summary.computed else "nothing to compute"
+    if summary.rate:
+        computed += f" at {summary.rate:.0f} a second ({_how(summary)})"
     lines = [
         f"{summary.backbone}, weights {summary.weights}: {summary.embedded} of {summary.rows} items "
         f"have an embedding in {cache} ({summary.images} different images: {summary.hits} were there, "
         f"{computed}; {summary.seconds:.1f} s, peak memory {summary.peak_mib:.0f} MiB)",
     ]
+    if summary.left:
+        lines.append(f"{summary.left} images are left; the same command again goes on.")
     if summary.bad:
         lines.append(
             f"{len(summary.bad)} bad posters, carried as missing (hybrid check lists them):"
         )
         lines.append(reasons_text(summary.bad))
     return "\n".join(lines)
+
+
+def _plan_text(plan: ExtractPlan) -> str:
+    from hybrid.progress import duration
+
+    lines = [
+        f"{plan.backbone}, weights {plan.weights}: {plan.images} different images, {plan.hits} are there, "
+        f"{plan.to_compute} to compute"
+    ]
+    if plan.to_compute:
+        lines.append(
+            f"  about {duration(plan.seconds)} ({_how(plan)}) and {size_text(plan.bytes)} of disk"
+        )
+    if plan.left:
+        lines.append(f"  {plan.left} more are beyond the limit")
+    return "\n".join(lines)
+
+
+def _how(record: ExtractSummary | ExtractPlan) -> str:
+    return f"{record.engine}, {record.precision}"

@@ -72,13 +72,37 @@ _COLUMNS = (
 
 _DTYPES = click.Choice(["float16", "float32"])
 
-# What is to be extracted …
-_BACKBONE = (
-    click.option("--backbone", required=True, help="See hybrid backbones."),
-    click.option("--weights", default="imagenet", show_default=True,
-                 help="imagenet, random, a weights file, or a run that trained the backbone."),
+
+class _Size(click.ParamType):
+    """``299`` or ``268x182``: height and width."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        sides = str(value).lower().split("x")
+        if len(sides) > 2 or not all(side.strip().isdecimal() for side in sides):
+            self.fail(f"expected HEIGHTxWIDTH such as 268x182, or one number, found {value!r}.")
+        return int(sides[0]), int(sides[-1])
+
+
+# What changes an embedding …
+_OPTIONS = (
+    click.option("--layer", default="last", show_default=True,
+                 help="Whose output is pooled; hybrid backbones --layers NAME lists them."),
+    click.option("--pooling", help="avg, max or gem.  [default: the backbone's, avg]"),
+    click.option("--input-size", type=_Size(), metavar="HxW",
+                 help="Pixels of the input.  [default: the backbone's]"),
+    click.option("--fit", type=click.Choice(["squash", "pad", "crop"]), default="squash",
+                 show_default=True, help="How a poster is brought to the input size."),
+    click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+                 default="auto", show_default=True,
+                 help="Of the products; auto: bfloat16 where the hardware has it, else float32."),
     click.option("--dtype", type=_DTYPES, default="float16", show_default=True,
                  help="How embeddings are stored."),
+    click.option("--engine", type=click.Choice(["keras", "openvino", "auto"]), default="keras",
+                 show_default=True, help="What computes; auto: the fastest that is installed."),
 )  # fmt: skip
 
 # … and which of what has been extracted is meant.
@@ -86,7 +110,9 @@ _EMBEDDINGS = (
     click.option("--backbone", help="Of the embeddings.  [default: the one extracted]"),
     click.option("--weights", help="Of the embeddings, where there are several."),
     click.option("--dtype", type=_DTYPES, help="Of the embeddings, where there are both."),
-)
+    click.option("--embeddings", metavar="DIGITS",
+                 help="First digits of their fingerprint, where nothing else tells two apart."),
+)  # fmt: skip
 
 _FEATURES = (
     click.option("--blocks", help="From poster,text,metadata.  [default: all there are]"),
@@ -149,14 +175,56 @@ def feature_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return _stack(_FEATURES, command)
 
 
-def backbone_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that say what is to be extracted."""
-    return _stack(_BACKBONE, command)
+def backbone_options(several: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command what is to be extracted: `backbone`, `weights`, `options`, `engine`.
+
+    With `several`, backbone and weights can be given more than once, and are tuples.
+    """
+    weights = "imagenet, random, a weights file, or a run that trained the backbone."
+    backbone = "See hybrid backbones."
+    if several:
+        backbone += " Can be given several times: each poster is then decoded once for all."
+        weights += " One for all backbones, or one for each."
+    names = (
+        click.option("--backbone", required=True, multiple=several, help=backbone),
+        click.option("--weights", default=("imagenet",) if several else "imagenet",
+                     show_default="imagenet", multiple=several, help=weights),
+    )  # fmt: skip
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def call(*args: Any, **values: Any) -> Any:
+            from hybrid.records import EmbeddingOptions
+
+            fields = EmbeddingOptions.__dataclass_fields__
+            options = EmbeddingOptions(**{name: values.pop(name) for name in fields})
+            return command(*args, options=options, **values)
+
+        return _stack((*names, *_OPTIONS), call)
+
+    return decorate
 
 
 def embedding_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that choose among what has been extracted."""
     return _stack(_EMBEDDINGS, command)
+
+
+def parse_ids(entries: tuple[str, ...]) -> list[str]:
+    """``("7", "@ids.txt")`` → ids; a file has one a line."""
+    ids = []
+    for entry in entries:
+        if not entry.startswith("@"):
+            ids.append(entry)
+            continue
+        try:
+            lines = Path(entry[1:]).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.UsageError(
+                f"--ids {entry}: expected a file with one id a line, found: {error}."
+            ) from None
+        ids += [line.strip() for line in lines if line.strip()]
+    return ids
 
 
 def parse_blocks(blocks: str | None) -> tuple[str, ...] | None:

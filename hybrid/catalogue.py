@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -56,6 +57,26 @@ class Catalogue:
     def ids(self) -> NDArray[Any]:
         """Item ids, shape (n,), str."""
         return self.table[self.columns.id].to_numpy(dtype=object).astype(str)
+
+    def only(self, ids: Iterable[str]) -> Catalogue:
+        """The items with these ids, in the order of the file.
+
+        Raises
+        ------
+        SettingError
+            If an id is not in the catalogue; the message lists close matches.
+        """
+        wanted, known = set(ids), set(self.ids)
+        absent = sorted(wanted - known)
+        if absent:
+            close = difflib.get_close_matches(absent[0], known, n=3, cutoff=0.5)
+            meant = f" Did you mean {' or '.join(close)}?" if close else ""
+            raise SettingError(
+                f"--ids: expected ids of {self.path}, found {len(absent)} that it does not have: "
+                f"{', '.join(absent[:5])}{', …' if len(absent) > 5 else ''}.{meant}"
+            )
+        keep = np.array([name in wanted for name in self.ids], dtype=bool)
+        return replace(self, table=self.table[keep].reset_index(drop=True), rows=self.rows[keep])
 
     @cached_property
     def posters(self) -> tuple[str, ...]:

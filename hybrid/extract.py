@@ -89,7 +89,9 @@ def extract_backbones(
     start = time.perf_counter()
     how = ExtractSettings(**settings)
     jobs, keys = prepare(catalogue, backbones, weights, options or EmbeddingOptions(), seed, how)
-    computed, seconds = _compute(jobs, how) if any(job.todo for job in jobs) else ([0] * len(jobs), 0.0)
+    computed, seconds = (
+        _compute(jobs, how) if any(job.todo for job in jobs) else ([0] * len(jobs), 0.0)
+    )
     for job in jobs:
         _tidy(job.store, how.progress)
     rate = sum(computed) / seconds if seconds else 0.0
@@ -175,7 +177,9 @@ def _compute(jobs: Sequence[Job], how: ExtractSettings) -> tuple[list[int], floa
         try:
             _embed(shares, targets, writers, how, advance)
         except KeyboardInterrupt:
-            how.progress.say(f"stopped: {note()}; all of it is kept. Run the same command to go on.")
+            how.progress.say(
+                f"stopped: {note()}; all of it is kept. Run the same command to go on."
+            )
             raise
         return [writer.embedded for writer in writers], time.perf_counter() - start
 

@@ -71,6 +71,17 @@ class ExtractSettings:
         ]
 
 
+def chosen_spec(backbone: str, options: EmbeddingOptions) -> BackboneSpec:
+    """The spec of a backbone with the layer, pooling, input size and fit of the options."""
+    return configure(
+        get_backbone(backbone),
+        layer=options.layer,
+        pooling=options.pooling,
+        input_size=options.input_size,
+        fit=options.fit,
+    )
+
+
 class Job(NamedTuple):
     """One backbone's part: what it is, where its embeddings go, and the images it has and lacks."""
 
@@ -88,15 +99,14 @@ def prepare(
     catalogue: Catalogue,
     backbones: Sequence[str],
     weights: Sequence[str],
-    options: EmbeddingOptions | None,
+    options: EmbeddingOptions,
     seed: int,
     settings: ExtractSettings,
 ) -> tuple[list[Job], Keys]:
     """Check everything, hash the posters, and find out what each store lacks."""
-    options = options or EmbeddingOptions()
     _check(catalogue, backbones, weights, options, settings)
     choice = choose_engine(settings.engine, options.precision)
-    specs = [configure(get_backbone(name), options) for name in backbones]
+    specs = [chosen_spec(name, options) for name in backbones]
     several = list(weights) * len(specs) if len(weights) == 1 else list(weights)
     found = [resolve_weights(spec, name, seed) for spec, name in zip(specs, several, strict=True)]
     if any(each.kind == "random" for each in found):
@@ -178,6 +188,7 @@ def _job(
 
 
 def load_target(job: Job, writer: Writer, settings: ExtractSettings) -> Target:
+    """Load a job's backbone; say which engine computes it, in which precision."""
     settings.progress.say(
         f"loading {job.spec.name}, weights {job.weights.words}, {job.choice.words}"
     )

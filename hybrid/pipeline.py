@@ -36,6 +36,7 @@ def make_hybrid(
     backbone: str | None = None,
     weights: str | None = None,
     dtype: str | None = None,
+    embeddings: str | None = None,
     cache: str = ".hybrid-cache",
     features: FeatureOptions | None = None,
     grid: Mapping[str, Sequence[Any]] | None = None,
@@ -54,7 +55,7 @@ def make_hybrid(
         ``"svm"``, or a name that `fit-ovr --estimator` takes.
     blocks : sequence of str, optional
         From ``poster``, ``text``, ``metadata``; by default all that the catalogue has.
-    backbone, weights, dtype : str, optional
+    backbone, weights, dtype, embeddings : str, optional
         Of the embeddings; by default those that were extracted for this catalogue.
     cache : str
         Folder of the embedding cache.
@@ -88,6 +89,7 @@ def make_hybrid(
             backbone=backbone,
             weights=weights,
             dtype=dtype,
+            embeddings=embeddings,
             seed=seed,
             workers=workers,
         ).fingerprint

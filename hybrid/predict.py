@@ -20,9 +20,10 @@ from hybrid.check import check_posters
 from hybrid.errors import RunError, WeightsError
 from hybrid.experiment import MODEL
 from hybrid.extract import extract_embeddings
+from hybrid.jobs import chosen_spec
 from hybrid.pipeline import use_cache
 from hybrid.progress import Progress
-from hybrid.records import BadRow, ColumnOptions, Columns, Predictions
+from hybrid.records import BadRow, ColumnOptions, Columns, EmbeddingOptions, Predictions
 from hybrid.runs import read_record, recorded_columns, write_predictions
 from hybrid.stores import bad_posters, hash_catalogue
 
@@ -158,10 +159,10 @@ def _extract(
         catalogue,
         backbone["name"],
         weights=_find_weights(folder, backbone, weights),
-        cache=cache,
+        options=_recorded_options(backbone),
         seed=backbone["weights"]["seed"],
+        cache=cache,
         workers=workers,
-        dtype=store.dtype,
         progress=progress,
     )
     return summary.bad
@@ -182,8 +183,9 @@ def _find_weights(folder: Path, backbone: dict[str, Any], weights: str | None) -
             "file. Name it with --weights PATH."
         )
     found = resolve_weights(spec, weights, recorded["seed"])
-    wanted = backbone["stands_for"]
-    other = differences(wanted, stands_for(spec, found, wanted.get("dtype", "float32")))
+    wanted, options = backbone["stands_for"], _recorded_options(backbone)
+    chosen = chosen_spec(spec.name, options)
+    other = differences(wanted, stands_for(chosen, found, options.dtype, options.precision))
     if other:
         listed = "; ".join(f"{key}: expected {a}, found {b}" for key, (a, b) in other.items())
         raise WeightsError(
@@ -191,6 +193,19 @@ def _find_weights(folder: Path, backbone: dict[str, Any], weights: str | None) -
             "differ, name the right file with --weights PATH; else fit the run again."
         )
     return weights
+
+
+def _recorded_options(backbone: dict[str, Any]) -> EmbeddingOptions:
+    """What the run's embeddings were made with, so that the new ones are made alike."""
+    said = backbone["stands_for"]
+    return EmbeddingOptions(
+        layer=said.get("layer", "last"),
+        pooling=said["pooling"],
+        input_size=tuple(said["input_size"]),
+        fit=said["image_rules"].get("fit", "squash"),
+        precision=said.get("precision", "float32"),
+        dtype=said.get("dtype", "float32"),
+    )
 
 
 def _recorded(record: dict[str, Any]) -> dict[str, Any]:

@@ -137,11 +137,35 @@ class Interval:
 
 
 @dataclass(frozen=True)
-class ExtractSummary:
-    """What an extraction did.
+class EmbeddingOptions:
+    """What changes an embedding, besides the backbone and its weights.
 
-    `rows` counts catalogue rows; `hits` and `computed` count different images; `bad` lists the rows
-    without a usable poster.
+    Parameters
+    ----------
+    layer, pooling, input_size, fit
+        See `hybrid.backbones.configure`; by default those of the registry.
+    precision : str
+        ``"float32"``, ``"bfloat16"``, ``"float16"``, or ``"auto"``: bfloat16 where processor or GPU have
+        it natively, else float32.
+    dtype : str
+        ``"float16"`` or ``"float32"``: how embeddings are stored.
+    """
+
+    layer: str = "last"
+    pooling: str | None = None
+    input_size: tuple[int, int] | None = None
+    fit: str = "squash"
+    precision: str = "auto"
+    dtype: str = "float16"
+
+
+@dataclass(frozen=True)
+class ExtractSummary:
+    """What an extraction did, for one backbone.
+
+    `rows` counts catalogue rows, `embedded` those with an embedding now; `images`, `hits` and `computed`
+    count different images, `left` those beyond the limit; `bad` lists the rows without a usable poster.
+    `rate` is posters a second, from the first that is read to the last that is on the disk.
     """
 
     backbone: str

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from hybrid.backbones import BackboneSpec, Weights, get_backbone, resolve_weights
 from hybrid.backbones.weights import stands_for
-from hybrid.cache import EmbeddingCache, EmbeddingStore, fingerprint_of, hash_posters
+from hybrid.cache import EmbeddingCache, EmbeddingStore, hash_posters
 from hybrid.catalogue import Catalogue
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.images import BadPoster
@@ -65,6 +65,7 @@ def find_store(
     backbone: str | None = None,
     weights: str | None = None,
     dtype: str | None = None,
+    embeddings: str | None = None,
     seed: int = 0,
     workers: int | None = None,
 ) -> EmbeddingStore:
@@ -81,6 +82,8 @@ def find_store(
         As in `extract_embeddings`; needed where one backbone was extracted with several weights.
     dtype : str, optional
         ``"float16"`` or ``"float32"``; needed where both were extracted.
+    embeddings : str, optional
+        The fingerprint, or its first digits, where nothing else tells two stores apart.
     seed : int
         Of random weights.
 
@@ -92,6 +95,7 @@ def find_store(
         If there are several; the message lists them.
     """
     stores = _candidates(EmbeddingCache(cache), backbone, weights, dtype, seed)
+    stores = [store for store in stores if store.fingerprint.startswith(embeddings or "")]
     found = set(hash_catalogue(catalogue, cache, workers))
     keys = [key for key in found if isinstance(key, bytes)]
     lacks = {store: int((~store.knows(keys)).sum()) for store in stores}
@@ -108,7 +112,7 @@ def find_store(
         listed = "\n".join(f"  {describe_store(store)}" for store in stores)
         raise SettingError(
             f"expected one set of embeddings for {catalogue.path}, found {len(stores)}:\n{listed}\n"
-            "Choose with --backbone, and with --weights or --dtype where one backbone is listed twice."
+            "Choose with --backbone, --weights or --dtype, or with --embeddings and the digits in brackets."
         )
     if lacks[stores[0]]:
         raise ExtractionError(
@@ -127,9 +131,8 @@ def _candidates(
     if dtype:
         stores = [store for store in stores if store.dtype == dtype]
     if spec and weights:
-        found = resolve_weights(spec, weights, seed)
-        wanted = {fingerprint_of(stands_for(spec, found, kind)) for kind in ("float16", "float32")}
-        return [store for store in stores if store.fingerprint in wanted]
+        digest = resolve_weights(spec, weights, seed).digest
+        stores = [store for store in stores if store.stands_for.get("weights") == digest]
     if spec:
         return [store for store in stores if store.stands_for.get("architecture") == spec.name]
     return stores
@@ -139,9 +142,12 @@ def describe_store(store: EmbeddingStore) -> str:
     """A store in words."""
     said = store.stands_for
     size = " x ".join(str(side) for side in said.get("input_size", ())) or "?"
+    layer, fit = said.get("layer", "last"), said.get("image_rules", {}).get("fit", "squash")
     return (
-        f"{said.get('architecture', '?')}, weights {store.recorded.get('weights', 'unknown')}, input {size}, "
-        f"{said.get('pooling', '?')} pooling, {store.dtype}: {len(store)} embeddings of "
+        f"{said.get('architecture', '?')}, weights {store.recorded.get('weights', 'unknown')}, "
+        f"input {size}{'' if fit == 'squash' else f' ({fit})'}, "
+        f"{'' if layer == 'last' else f'layer {layer}, '}{said.get('pooling', '?')} pooling, "
+        f"computed in {said.get('precision', '?')}, {store.dtype}: {len(store)} embeddings of "
         f"{store.dimension} numbers ({store.fingerprint[:12]})"
     )
 

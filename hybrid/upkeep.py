@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.backbones import BackboneSpec, Weights, get_backbone, resolve_weights
+from hybrid.backbones import BackboneSpec, Weights, resolve_weights
+from hybrid.backbones.engines import choose_engine
 from hybrid.backbones.weights import imagenet_file, stands_for
 from hybrid.cache import EmbeddingCache, EmbeddingStore, differences, fingerprint_of
 from hybrid.cache.export import check_target, export
 from hybrid.catalogue import Catalogue
 from hybrid.images import BadPoster
+from hybrid.jobs import chosen_spec
 from hybrid.progress import Progress
+from hybrid.records import EmbeddingOptions
 from hybrid.stores import describe_store, find_store, hash_catalogue
 
 BLOCK = 4096
@@ -70,7 +73,8 @@ def explain_cache(
     backbone: str,
     *,
     weights: str = "imagenet",
-    dtype: str = "float16",
+    options: EmbeddingOptions | None = None,
+    engine: str = "keras",
     cache: str = ".hybrid-cache",
     seed: int = 0,
     workers: int | None = None,
@@ -83,12 +87,14 @@ def explain_cache(
     Parameters
     ----------
     catalogue : Catalogue
-    backbone, weights, dtype, cache, seed, workers
+    backbone, weights, options, engine, cache, seed, workers
         As for `extract_embeddings`.
     progress : Progress, optional
     """
-    spec = get_backbone(backbone)
-    wanted = stands_for(spec, _known_weights(spec, weights, seed), dtype)
+    options = options or EmbeddingOptions()
+    spec = chosen_spec(backbone, options)
+    precision = choose_engine(engine, options.precision).precision
+    wanted = stands_for(spec, _known_weights(spec, weights, seed), options.dtype, precision)
     found = hash_catalogue(catalogue, cache, workers, progress)
     keys = list({key for key in found if isinstance(key, bytes)})
     stores = EmbeddingCache(cache).stores()
@@ -135,6 +141,7 @@ def export_embeddings(
     backbone: str | None = None,
     weights: str | None = None,
     dtype: str | None = None,
+    embeddings: str | None = None,
     cache: str = ".hybrid-cache",
     seed: int = 0,
     workers: int | None = None,
@@ -147,7 +154,7 @@ def export_embeddings(
     out : str or Path
         ``.npz`` (arrays ``ids`` and ``embeddings``), ``.h5`` (the same as data sets) or ``.parquet``
         (columns ``id`` and ``embedding``). Items without a usable poster are left out.
-    backbone, weights, dtype, cache, seed, workers
+    backbone, weights, dtype, embeddings, cache, seed, workers
         As for `find_store`.
 
     Raises
@@ -163,6 +170,7 @@ def export_embeddings(
         backbone=backbone,
         weights=weights,
         dtype=dtype,
+        embeddings=embeddings,
         seed=seed,
         workers=workers,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,26 @@ import keras
 import numpy as np
 import pytest
 
-from hybrid.backbones import BACKBONES, BackboneSpec, Weights, get_backbone, resolve_weights
-from hybrid.backbones.load import draw_weights, load_backbone
-from hybrid.backbones.networks import build_body
-from hybrid.backbones.weights import list_backbones, stands_for
+from hybrid.backbones import (
+    BACKBONES,
+    BackboneSpec,
+    Weights,
+    configure,
+    get_backbone,
+    resolve_weights,
+)
+from hybrid.backbones.engines import load_backbone
+from hybrid.backbones.listing import list_backbones
+from hybrid.backbones.load import draw_weights
+from hybrid.backbones.networks import (
+    build_application,
+    build_body,
+    cut_and_pool,
+    layers_by_name,
+    with_preprocessing,
+)
+from hybrid.backbones.registry import POOLINGS
+from hybrid.backbones.weights import stands_for
 from hybrid.cache import fingerprint_of
 from hybrid.errors import SettingError
 
@@ -24,6 +42,12 @@ PLAIN = {
     "mobilenet-075": "mobilenet",
     "resnet50": "resnet",
     "efficientnetv2-b0": "efficientnet_v2",
+    "mobilenet-v3": "mobilenet_v3",
+    "resnet50-v2": "resnet_v2",
+    "efficientnetv2-s": "efficientnet_v2",
+    "convnext-tiny": "convnext",
+    "densenet121": "densenet",
+    "xception": "xception",
 }
 
 
@@ -43,24 +67,182 @@ def plain_model(spec: BackboneSpec) -> Any:
     )
 
 
-@pytest.mark.parametrize("name", APPLICATIONS)
-def test_embeddings_equal_plain_keras(name: str, tmp_path: Path) -> None:
-    spec = get_backbone(name)
+def draw_all(network: Any) -> None:
+    """Drawn kernels, and gains, biases and batch-norm statistics that are not neutral either."""
+    draw_weights(network, seed=3)
+    random = np.random.default_rng(5)
+    for variable in network.weights:
+        if len(variable.shape) == 1:
+            variable.assign(random.uniform(0.5, 1.5, size=variable.shape))
+
+
+def preprocessed(spec: BackboneSpec, images: Any) -> Any:
+    module = getattr(keras.applications, PLAIN[spec.name])
+    return module.preprocess_input(images.astype(np.float32))
+
+
+def assert_close(found: Any, expected: Any) -> None:
+    """Equal but for the order of float32 sums."""
+    scale = np.abs(expected).max()
+    assert np.isfinite(scale)
+    np.testing.assert_allclose(found / scale, expected / scale, atol=1e-4)
+
+
+Net = tuple[BackboneSpec, Any]
+
+
+@pytest.fixture(scope="module", params=APPLICATIONS)
+def net(request: pytest.FixtureRequest) -> Net:
+    """A spec with a small, rectangular input, and the plain application for it with drawn weights."""
+    spec = configure(get_backbone(request.param), input_size=(96, 128))
     plain = plain_model(spec)
-    draw_weights(plain, seed=3)
+    draw_all(plain)
+    return spec, plain
+
+
+def test_embeddings_equal_plain_keras(net: Net, tmp_path: Path) -> None:
+    spec, plain = net
     path = tmp_path / "plain.weights.h5"
     plain.save_weights(str(path))
     images = posters(spec)
-    preprocess = getattr(keras.applications, PLAIN[name]).preprocess_input
-    expected = plain.predict(preprocess(images.astype(np.float32)), verbose=0)
+    expected = plain.predict(preprocessed(spec, images), verbose=0)
 
-    found = load_backbone(spec, resolve_weights(spec, str(path)))(images)
+    backbone = load_backbone(spec, resolve_weights(spec, str(path)))
+    found = backbone(images)
 
     assert found.dtype == np.float32
     assert found.shape == (3, spec.dimension)
-    assert plain.count_params() == spec.parameters
-    scale = np.abs(expected).max()
-    np.testing.assert_allclose(found / scale, expected / scale, atol=1e-4)
+    assert_close(found, expected)
+    np.testing.assert_array_equal(backbone(images), found)
+
+
+def by_numpy(plain: Any, features: Any, pooling: str) -> Any:
+    """Pool the plain network's feature map; ConvNeXt normalizes what is pooled."""
+    pooled = {
+        "avg": lambda: features.mean(axis=(1, 2)),
+        "max": lambda: features.max(axis=(1, 2)),
+        "gem": lambda: np.cbrt((np.maximum(features, 1e-6) ** 3).mean(axis=(1, 2))),
+    }[pooling]()
+    norm = plain.layers[-1]
+    if not isinstance(norm, keras.layers.LayerNormalization):
+        return pooled
+    centred = pooled - pooled.mean(axis=1, keepdims=True)
+    gain, bias = (np.asarray(w) for w in norm.weights)
+    return centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + norm.epsilon) * gain + bias
+
+
+def test_poolings_equal_numpy_and_random_weights_do_not_overflow(net: Net) -> None:
+    spec, plain = net
+    application = build_application(spec)
+    pooled = keras.Model(
+        application.input,
+        [cut_and_pool(replace(spec, pooling=name), application).output for name in POOLINGS],
+    )
+    images = preprocessed(spec, posters(spec))
+    draw_weights(application, seed=0)
+    assert all(np.isfinite(out).all() for out in pooled.predict_on_batch(images))
+
+    application.set_weights(plain.get_weights())
+    pool = [x for x in plain.layers if isinstance(x, keras.layers.GlobalAveragePooling2D)][-1]
+    features = keras.Model(plain.input, pool.input).predict_on_batch(images).astype(np.float64)
+    assert features.shape[1] < features.shape[2]
+    for name, found in zip(POOLINGS, pooled.predict_on_batch(images), strict=True):
+        assert_close(found, by_numpy(plain, features, name))
+
+
+def operations(layer: Any) -> float:
+    """2 for each multiply-add: a kernel's weights are used once for each place of the output."""
+    if isinstance(layer, keras.Model):
+        return sum(operations(part) for part in layer.layers)
+    kinds = ("Conv2D", "DepthwiseConv2D", "SeparableConv2D", "Dense")
+    if type(layer).__name__ not in kinds:
+        assert all(len(w.shape) == 1 for w in layer.weights), layer  # none is forgotten
+        return 0
+    kernels = sum(math.prod(w.shape) for w in layer.weights if len(w.shape) > 1)
+    return 2 * kernels * math.prod(layer.output.shape[1:-1])
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_registry_says_what_a_backbone_costs(name: str) -> None:
+    spec = get_backbone(name)
+    application = build_application(spec)
+    assert round(operations(application) / 1e9, 2) == spec.gflops
+    assert application.count_params() == spec.parameters
+    assert cut_and_pool(spec, application).output.shape == (None, spec.dimension)
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_min_side_is_the_smallest_input(name: str) -> None:
+    spec = get_backbone(name)
+    smallest = replace(spec, input_size=(spec.min_side, spec.min_side))
+    assert build_body(smallest).output.shape == (None, spec.dimension)
+    too_small = replace(spec, input_size=(spec.min_side, spec.min_side - 1))
+    with pytest.raises(ValueError, match=r"must be at least|zero or negative"):
+        build_body(too_small)
+
+
+def test_an_intermediate_layer_equals_plain_keras(tmp_path: Path) -> None:
+    spec = configure(get_backbone("inception"), layer="mixed8", pooling="gem", input_size=(128, 96))
+    assert spec.dimension == 1280
+    plain = plain_model(spec)
+    draw_all(plain)
+    plain.save_weights(str(tmp_path / "plain.weights.h5"))
+    cut = keras.Model(plain.input, plain.get_layer("mixed8").output)
+    features = cut.predict_on_batch(preprocessed(spec, posters(spec)))
+
+    weights = resolve_weights(spec, str(tmp_path / "plain.weights.h5"))
+    found = load_backbone(spec, weights)(posters(spec))
+
+    assert found.shape == (3, spec.dimension)
+    assert_close(found, by_numpy(plain, features, "gem"))
+
+
+def test_a_layer_without_places_is_taken_as_it_is() -> None:
+    name = "expanded_conv_3_squeeze_excite_avg_pool"
+    application = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten(name=name)])
+    body = cut_and_pool(replace(get_backbone("mobilenet-v3"), layer=name), application)
+    images = np.random.default_rng(0).normal(size=(2, 4, 4, 3)).astype(np.float32)
+    np.testing.assert_array_equal(body.predict_on_batch(images), images.reshape(2, 48))
+
+
+def test_a_layer_of_another_rank_is_refused() -> None:
+    application = keras.Sequential(
+        [keras.Input((4, 4, 3)), keras.layers.Reshape((16, 3), name="row")]
+    )
+    with pytest.raises(SettingError, match=r"expected .*\(n, height, width, D\).*found 'row'"):
+        cut_and_pool(replace(get_backbone("vgg16"), layer="row"), application)
+
+
+def test_names_of_layers_do_not_depend_on_what_was_built_before() -> None:
+    spec = get_backbone("inception")
+    first, again = (layers_by_name(build_application(spec)) for _ in range(2))
+    assert list(first) == list(again)
+    stem = [again[f"conv2d{n}"].filters for n in ("", "_1", "_2", "_3", "_4")]
+    assert stem == [32, 32, 64, 80, 192]  # Szegedy et al. 2016, table 1
+    assert again["mixed8"].name == "mixed8"
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("name", ["mobilenet-075", "convnext-tiny"])
+def test_pooling_is_float32_under_mixed_precision(name: str, policy: str) -> None:
+    spec = configure(get_backbone(name), input_size=(96, 96))
+    keras.config.set_dtype_policy(policy)
+    try:
+        application = build_application(spec)
+        bodies = [cut_and_pool(replace(spec, pooling=p), application) for p in POOLINGS]
+        network = with_preprocessing(spec, bodies[0])
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert [body.output.dtype for body in bodies] == ["float32"] * 3
+    assert network.output.dtype == "float32"
+    if name == "convnext-tiny":
+        return
+    draw_weights(application, seed=1)
+    assert application.output.dtype == policy.removeprefix("mixed_")
+    both = keras.Model(application.input, [application.output, bodies[0].output])
+    features, found = both.predict_on_batch(preprocessed(spec, posters(spec)))
+    expected = np.asarray(features).astype(np.float64).mean(axis=(1, 2))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", APPLICATIONS)
@@ -73,7 +255,8 @@ def test_registry_names_the_file_that_keras_would_download(
         asked.append((origin, file_hash or ""))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(f"keras.src.applications.{PLAIN[name]}.file_utils.get_file", get_file)
+    module = PLAIN[name].replace("resnet_v2", "resnet")  # which builds both
+    monkeypatch.setattr(f"keras.src.applications.{module}.file_utils.get_file", get_file)
     with pytest.raises(KeyboardInterrupt):
         getattr(keras.applications, spec.application)(
             include_top=False, input_shape=(*spec.input_size, 3), **dict(spec.arguments)

@@ -1,5 +1,6 @@
 """Backbones: a name → a frozen spec → a callable from posters to embeddings."""
 
+from hybrid.backbones.configure import configure as configure
 from hybrid.backbones.registry import BACKBONES as BACKBONES
 from hybrid.backbones.registry import BackboneSpec as BackboneSpec
 from hybrid.backbones.registry import get_backbone as get_backbone

@@ -91,8 +91,10 @@ def _try(spec: BackboneSpec, folder: Path) -> Path:
         raise _TryAgainError(_words(error)) from error
     except Exception as error:  # Keras hides what urllib raised in a bare one
         if isinstance(error, ValueError) and file.exists():  # its hash is another
-            found = digests(file)[1]
-            raise _TryAgainError(f"expected MD5 {spec.weights_md5}, found {found}") from error
+            wanted, found = spec.weights_hash, digests(file)[spec.weights_hash]
+            raise _TryAgainError(
+                f"expected {wanted.upper()} {spec.weights_md5}, found {found}"
+            ) from error
         hidden = error.__context__ if type(error) is Exception else None
         raise _meaning(hidden or error) from error
     if not spec.weights_md5:

@@ -8,12 +8,16 @@ from collections.abc import Callable
 import numpy as np
 
 from hybrid.backbones.batches import find_batch_size
-from hybrid.backbones.compiled import backend_has_gpu, compile_forward, is_out_of_memory, keras
+from hybrid.backbones.compiled import backend_has_gpu, compile_forward, is_out_of_memory
 from hybrid.backbones.engines import Embeddings, Engine, EngineChoice, MemoryExhausted, Posters
 from hybrid.backbones.kept import keep_batch_size, recall_batch_size
 from hybrid.backbones.load import load_network
+from hybrid.backbones.quiet import quiet_start
 from hybrid.backbones.registry import BackboneSpec
 from hybrid.backbones.weights import Weights
+
+with quiet_start():
+    import keras
 
 PROCESSOR_BATCH = 32
 TRIALS = 3

@@ -13,11 +13,15 @@ from pathlib import Path
 import numpy as np
 
 from hybrid.backbones.folding import fold
-from hybrid.backbones.networks import build_application, cut_and_pool, keras, with_preprocessing
+from hybrid.backbones.networks import build_application, cut_and_pool, with_preprocessing
+from hybrid.backbones.quiet import quiet_start
 from hybrid.backbones.registry import BACKBONES, BackboneSpec
 from hybrid.backbones.weightfile import SavedLayer, SavedWeights, lend
 from hybrid.backbones.weights import Weights
 from hybrid.errors import WeightsError
+
+with quiet_start():
+    import keras
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 

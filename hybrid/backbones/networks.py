@@ -1,11 +1,17 @@
-"""A spec → a Keras network from uint8 posters to embeddings, its weights not yet set."""
+"""A spec → a Keras network from uint8 posters to embeddings, its weights not yet set.
+
+Weights belong to a whole application as Keras builds it, so they are set between the two steps:
+`build_application`, then `cut_and_pool`.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from hybrid.backbones.quiet import quiet_start
-from hybrid.backbones.registry import BackboneSpec
+from hybrid.backbones.registry import POOLINGS, BackboneSpec
+from hybrid.errors import SettingError, unknown_name
 
 with quiet_start():
     import keras
@@ -15,27 +21,163 @@ with quiet_start():
 
 # Mean of the ImageNet training images, blue, green, red, as in keras.applications' "caffe" mode.
 CAFFE_MEAN = (103.939, 116.779, 123.68)
+# Mean and standard deviation of x / 255 over them, red, green, blue, as in its "torch" mode.
+TORCH_MEAN = (0.485, 0.456, 0.406)
+TORCH_STD = (0.229, 0.224, 0.225)
 
 
 def build_body(spec: BackboneSpec) -> keras.Model:
-    """The network of a spec: preprocessed float posters → embeddings, weights not yet set."""
+    """The network of a spec: preprocessed float posters → embeddings, weights not yet set.
+
+    Parameters
+    ----------
+    spec : BackboneSpec
+
+    Returns
+    -------
+    keras.Model
+        (n, height, width, 3) → (n, D).
+
+    Raises
+    ------
+    SettingError
+        See `cut_and_pool`.
+    """
+    return cut_and_pool(spec, build_application(spec))
+
+
+def build_application(spec: BackboneSpec) -> keras.Model:
+    """The whole network that weights files are made for, weights not yet set.
+
+    Parameters
+    ----------
+    spec : BackboneSpec
+
+    Returns
+    -------
+    keras.Model
+        The application without its top and without pooling: (n, height, width, 3) → a feature map
+        (n, h, w, D). For the scratch net its body, which ends in an embedding (n, D).
+    """
     shape = (*spec.input_size, 3)
     if not spec.application:
         return _scratch_body(shape, spec.dimension)
     application = getattr(keras.applications, spec.application)
     return application(
-        include_top=False,
-        weights=None,
-        input_shape=shape,
-        pooling=spec.pooling,
-        **dict(spec.arguments),
+        include_top=False, weights=None, input_shape=shape, pooling=None, **dict(spec.arguments)
     )
 
 
+def cut_and_pool(spec: BackboneSpec, application: keras.Model) -> keras.Model:
+    """Cut an application at the spec's layer and pool what is there, in float32.
+
+    Parameters
+    ----------
+    spec : BackboneSpec
+    application : keras.Model
+        What `build_application` returned; its layers and weights are shared, not copied.
+
+    Returns
+    -------
+    keras.Model
+        (n, height, width, 3) → (n, D), float32 whatever Keras' dtype policy. Output of shape (n, D)
+        is taken as it is. The scratch net is returned unchanged.
+
+    Raises
+    ------
+    SettingError
+        If there is no such layer or pooling, or the layer's output is no feature map.
+    """
+    if not spec.application:
+        _check_scratch(spec)
+        return application
+    features, normalize = _features(spec, application)
+    rank = len(features.shape)
+    if rank == 2:
+        pool = layers.Identity(dtype="float32")
+    elif rank == 4:
+        pool = _pooling(spec.pooling)
+    else:
+        raise SettingError(
+            f"--layer: expected a layer of {spec.name} with output (n, height, width, D) or (n, D), "
+            f"found {spec.layer!r} with {features.shape}. {_how_to_list(spec)}"
+        )
+    return keras.Model(application.input, normalize(pool(features)))
+
+
 def with_preprocessing(spec: BackboneSpec, body: keras.Model) -> keras.Model:
-    """Put uint8 input and the spec's preprocessing in front of a network."""
+    """Put uint8 input and the spec's preprocessing, in float32, in front of a network."""
     posters = keras.Input((*spec.input_size, 3), dtype="uint8", name="posters")
-    return keras.Model(posters, body(Preprocess(spec.preprocessing)(posters)))
+    return keras.Model(posters, body(Preprocess(spec.preprocessing, dtype="float32")(posters)))
+
+
+def layers_by_name(application: keras.Model) -> dict[str, keras.layers.Layer]:
+    """The layers of an application, under names that are always the same.
+
+    Keras counts layers without a name of their own through the whole process: the first convolution
+    of InceptionV3 is "conv2d" in a fresh one and "conv2d_94" after another InceptionV3. Here the
+    numbers of each kind start anew, so the names are those of a fresh process.
+    """
+    counted = [(*_kind_and_number(layer), layer) for layer in application.layers]
+    first: dict[str, int] = {}
+    for kind, number, _ in counted:
+        first[kind] = min(number, first.get(kind, number))
+    named = {}
+    for kind, number, layer in counted:
+        again = number - first[kind]
+        named[layer.name if not kind else f"{kind}_{again}" if again else kind] = layer
+    return named
+
+
+def _kind_and_number(layer: keras.layers.Layer) -> tuple[str, int]:
+    """``conv2d_7`` → ``("conv2d", 7)``; kind ``""`` where the name is the layer's own."""
+    kind, number = re.fullmatch(r"(.*?)(?:_(\d+))?", layer.name).groups()  # type: ignore[union-attr]
+    if kind.replace("_", "") != type(layer).__name__.lower():
+        return "", 0
+    return kind, int(number or 0)
+
+
+def _features(spec: BackboneSpec, application: keras.Model) -> tuple[Any, keras.layers.Layer]:
+    """What is to be pooled, and what comes after the pooling."""
+    if spec.layer != "last":
+        return _named_layer(spec, application).output, layers.Identity(dtype="float32")
+    last = application.layers[-1]
+    if isinstance(last, layers.LayerNormalization):
+        # ConvNeXt was trained to normalize what is pooled; without pooling Keras has it on the map.
+        last.dtype_policy = "float32"
+        return last.input, last
+    return application.output, layers.Identity(dtype="float32")
+
+
+def _named_layer(spec: BackboneSpec, application: keras.Model) -> keras.layers.Layer:
+    known = layers_by_name(application)
+    if spec.layer not in known:
+        error = unknown_name(f"layer of {spec.name}", spec.layer, known)
+        short = str(error).partition(" Known:")[0]  # there are hundreds
+        raise SettingError(f"--layer: {short} {_how_to_list(spec)}")
+    return known[spec.layer]
+
+
+def _how_to_list(spec: BackboneSpec) -> str:
+    return f"List the layers with: hybrid backbones --layers {spec.name}"
+
+
+def _pooling(name: str) -> keras.layers.Layer:
+    if name == "avg":
+        return layers.GlobalAveragePooling2D(dtype="float32")
+    if name == "max":
+        return layers.GlobalMaxPooling2D(dtype="float32")
+    if name == "gem":
+        return GeneralizedMean(dtype="float32")
+    raise unknown_name("pooling", name, POOLINGS)
+
+
+def _check_scratch(spec: BackboneSpec) -> None:
+    if (spec.pooling, spec.layer) != ("dense", "last"):
+        raise SettingError(
+            f"--backbone {spec.name}: expected layer 'last' and pooling 'dense', the only ones it has, "
+            f"found layer {spec.layer!r} and pooling {spec.pooling!r}."
+        )
 
 
 def _scratch_body(shape: tuple[int, int, int], dimension: int) -> keras.Model:
@@ -49,6 +191,22 @@ def _scratch_body(shape: tuple[int, int, int], dimension: int) -> keras.Model:
     x = layers.Dropout(0.5)(x)
     x = layers.Dense(dimension, activation="relu")(x)
     return keras.Model(inputs, x)
+
+
+class GeneralizedMean(layers.Layer):
+    """Generalized-mean pooling (GeM): mean(max(x, 1e-6) ** 3) ** (1 / 3) over height and width.
+
+    From Radenović, Tolias and Chum, "Fine-tuning CNN image retrieval with no human annotation", 2018
+    (arXiv:1711.02512), with p = 3. p = 1 is the average, p → ∞ the maximum.
+    """
+
+    power = 3.0
+    floor = 1e-6
+
+    def call(self, features: Any) -> Any:
+        """Pool feature maps of shape (n, h, w, D) to (n, D)."""
+        raised = ops.power(ops.maximum(features, self.floor), self.power)
+        return ops.power(ops.mean(raised, axis=(1, 2)), 1.0 / self.power)
 
 
 class Preprocess(layers.Layer):
@@ -65,6 +223,9 @@ class Preprocess(layers.Layer):
             return x / 127.5 - 1.0
         if self.mode == "caffe":
             return ops.flip(x, axis=-1) - ops.convert_to_tensor(CAFFE_MEAN, dtype=x.dtype)
+        if self.mode == "torch":
+            mean, std = (ops.convert_to_tensor(v, dtype=x.dtype) for v in (TORCH_MEAN, TORCH_STD))
+            return (x / 255.0 - mean) / std
         if self.mode == "unit":
             return x / 255.0
         return x

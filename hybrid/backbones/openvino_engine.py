@@ -105,19 +105,21 @@ def _exported(spec: BackboneSpec, weights: Weights) -> Iterator[tuple[Path, bool
     if _is_whole(folder):
         yield folder / MODEL, True
         return
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder.parent))
-    except OSError:  # nowhere to keep it
-        work, folder = Path(tempfile.mkdtemp(prefix="hybrid-")), None
+    work = _work_folder(folder.parent)
     try:
         _export(spec, weights, work)
-        if folder is not None and _moved(work, folder):
-            yield folder / MODEL, True
-        else:
-            yield work / MODEL, False
+        kept = _moved(work, folder)
+        yield (folder if kept else work) / MODEL, kept
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _work_folder(beside: Path) -> Path:
+    try:
+        beside.mkdir(parents=True, exist_ok=True)
+        return Path(tempfile.mkdtemp(prefix=".tmp-", dir=beside))
+    except OSError:  # nowhere to keep anything: it is made anew each time
+        return Path(tempfile.mkdtemp(prefix="hybrid-"))
 
 
 def _export(spec: BackboneSpec, weights: Weights, folder: Path) -> None:

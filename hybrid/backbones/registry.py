@@ -7,7 +7,11 @@ from typing import Any
 
 from hybrid.errors import unknown_name
 
+POOLINGS = ("avg", "max", "gem")  # of a feature map; the scratch net has "dense" alone
+FITS = ("squash", "pad", "crop")
+
 _KERAS_FILES = "https://storage.googleapis.com/tensorflow/keras-applications"
+_KERAS_PAGES = "https://keras.io/api/applications"
 
 
 @dataclass(frozen=True)
@@ -26,19 +30,35 @@ class BackboneSpec:
         Pixels.
     preprocessing : str
         ``"tf"``: x / 127.5 - 1. ``"caffe"``: BGR minus the ImageNet mean. ``"unit"``: x / 255.
+        ``"torch"``: x / 255 minus the ImageNet mean, divided by its standard deviation.
         ``"none"``: the network does it. As in the application's own ``preprocess_input``.
     pooling : str
-        ``"avg"``: global average pooling of the last feature map. ``"dense"``: last dense layer.
+        How a feature map becomes an embedding. ``"avg"``, ``"max"``: global average or maximum.
+        ``"gem"``: generalized mean, see `hybrid.backbones.networks.GeneralizedMean`.
+        ``"dense"``: last dense layer of the scratch net.
     dimension : int
         Length D of an embedding.
     parameters : int
-        Number of weights.
+        Number of weights of the whole network without top, at the registry's input size.
+    gflops : float
+        1e9 operations that one poster takes at the registry's input size and with the whole network:
+        2 for each multiply-add of convolutions and dense layers.
+    min_side : int
+        Smallest height and width that the network can be built for.
     licence : str
         Of the ImageNet weights.
+    source : str
+        Where the weights come from; there the licence is stated.
     weights_url : str
         Where Keras downloads the ImageNet weights without top; ``""`` where there are none.
     weights_md5 : str
-        Their MD5 as Keras states it; ``""`` where Keras states none.
+        Their MD5 as Keras states it, or the SHA-256 where it states that one; ``""`` where it states
+        none.
+    layer : str
+        Whose output is pooled; ``"last"``: the last one.
+    fit : str
+        How a poster is brought to the input size. ``"squash"``: stretched. ``"pad"``: whole, with
+        borders. ``"crop"``: its centre.
     """
 
     name: str
@@ -49,26 +69,30 @@ class BackboneSpec:
     pooling: str
     dimension: int
     parameters: int
+    gflops: float
+    min_side: int
     licence: str
+    source: str
     weights_url: str
     weights_md5: str
+    layer: str = "last"
+    fit: str = "squash"
 
     @property
     def key(self) -> str:
         """What tells this network from all others, its weights aside."""
-        parts = (
-            self.application,
-            self.arguments,
-            self.input_size,
-            self.preprocessing,
-            self.pooling,
-        )
-        return repr((self.name, *parts))
+        parts = (self.name, self.application, self.arguments, self.input_size, self.preprocessing)
+        return repr((*parts, self.layer, self.pooling))
 
     @property
     def weights_file(self) -> str:
         """File name of the ImageNet weights."""
         return self.weights_url.rsplit("/", 1)[-1]
+
+    @property
+    def weights_hash(self) -> str:
+        """Which hash `weights_md5` is, told by its length as Keras does."""
+        return "sha256" if len(self.weights_md5) == 64 else "md5"
 
 
 _SPECS = (
@@ -81,7 +105,10 @@ _SPECS = (
         pooling="dense",
         dimension=1024,
         parameters=20_022_432,
+        gflops=0.38,
+        min_side=46,
         licence="yours",
+        source="hybrid fit-deep",
         weights_url="",
         weights_md5="",
     ),
@@ -94,7 +121,10 @@ _SPECS = (
         pooling="avg",
         dimension=2048,
         parameters=21_802_784,
+        gflops=11.42,
+        min_side=75,
         licence="Apache-2.0",
+        source=f"{_KERAS_PAGES}/inceptionv3/",
         weights_url=f"{_KERAS_FILES}/inception_v3/"
         "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
         weights_md5="bcbd6486424b2319ff4ef7d526e38f63",
@@ -108,7 +138,10 @@ _SPECS = (
         pooling="avg",
         dimension=512,
         parameters=14_714_688,
+        gflops=30.69,
+        min_side=32,
         licence="CC BY 4.0",
+        source="https://www.robots.ox.ac.uk/~vgg/research/very_deep/",
         weights_url=f"{_KERAS_FILES}/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
         weights_md5="6d6bbae143d832006294945121d1f1fc",
     ),
@@ -121,7 +154,10 @@ _SPECS = (
         pooling="avg",
         dimension=1024,
         parameters=3_228_864,
+        gflops=1.14,
+        min_side=32,
         licence="Apache-2.0",
+        source="https://github.com/tensorflow/models",
         weights_url=f"{_KERAS_FILES}/mobilenet/mobilenet_1_0_224_tf_no_top.h5",
         weights_md5="",
     ),
@@ -134,7 +170,10 @@ _SPECS = (
         pooling="avg",
         dimension=768,
         parameters=1_832_976,
+        gflops=0.65,
+        min_side=32,
         licence="Apache-2.0",
+        source="https://github.com/tensorflow/models",
         weights_url=f"{_KERAS_FILES}/mobilenet/mobilenet_7_5_224_tf_no_top.h5",
         weights_md5="",
     ),
@@ -147,7 +186,10 @@ _SPECS = (
         pooling="avg",
         dimension=2048,
         parameters=23_587_712,
+        gflops=7.71,
+        min_side=32,
         licence="MIT",
+        source="https://github.com/KaimingHe/deep-residual-networks",
         weights_url=f"{_KERAS_FILES}/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
         weights_md5="4d473c1dd8becc155b73f8504c6f6626",
     ),
@@ -160,9 +202,110 @@ _SPECS = (
         pooling="avg",
         dimension=1280,
         parameters=5_919_312,
+        gflops=1.43,
+        min_side=32,
         licence="Apache-2.0",
+        source="https://github.com/google/automl/tree/master/efficientnetv2",
         weights_url=f"{_KERAS_FILES}/efficientnet_v2/efficientnetv2-b0_notop.h5",
         weights_md5="893217f2bb855e2983157299931e43ff",
+    ),
+    BackboneSpec(
+        name="mobilenet-v3",
+        application="MobileNetV3Large",
+        arguments=(("alpha", 1.0), ("minimalistic", False)),
+        input_size=(224, 224),
+        preprocessing="none",
+        pooling="avg",
+        dimension=960,
+        parameters=2_996_352,
+        gflops=0.43,
+        min_side=32,
+        licence="Apache-2.0",
+        source="https://github.com/tensorflow/models",
+        weights_url=f"{_KERAS_FILES}/mobilenet_v3/"
+        "weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5",
+        weights_md5="07fb09a5933dd0c8eaafa16978110389",
+    ),
+    BackboneSpec(
+        name="resnet50-v2",
+        application="ResNet50V2",
+        arguments=(),
+        input_size=(224, 224),
+        preprocessing="tf",
+        pooling="avg",
+        dimension=2048,
+        parameters=23_564_800,
+        gflops=6.96,
+        min_side=32,
+        licence="BSD",
+        source="https://github.com/facebook/fb.resnet.torch",
+        weights_url=f"{_KERAS_FILES}/resnet/resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        weights_md5="fac2f116257151a9d068a22e544a4917",
+    ),
+    BackboneSpec(
+        name="efficientnetv2-s",
+        application="EfficientNetV2S",
+        arguments=(),
+        input_size=(384, 384),
+        preprocessing="none",
+        pooling="avg",
+        dimension=1280,
+        parameters=20_331_360,
+        gflops=16.73,
+        min_side=32,
+        licence="Apache-2.0",
+        source="https://github.com/google/automl/tree/master/efficientnetv2",
+        weights_url=f"{_KERAS_FILES}/efficientnet_v2/efficientnetv2-s_notop.h5",
+        weights_md5="af0682fb74e8c54910f2d4393339c070",
+    ),
+    BackboneSpec(
+        name="convnext-tiny",
+        application="ConvNeXtTiny",
+        arguments=(),
+        input_size=(224, 224),
+        preprocessing="none",
+        pooling="avg",
+        dimension=768,
+        parameters=27_820_128,
+        gflops=8.91,
+        min_side=32,
+        licence="MIT",
+        source="https://github.com/facebookresearch/ConvNeXt",
+        weights_url=f"{_KERAS_FILES}/convnext/convnext_tiny_notop.h5",
+        weights_md5="d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1",
+    ),
+    BackboneSpec(
+        name="densenet121",
+        application="DenseNet121",
+        arguments=(),
+        input_size=(224, 224),
+        preprocessing="torch",
+        pooling="avg",
+        dimension=1024,
+        parameters=7_037_504,
+        gflops=5.67,
+        min_side=32,
+        licence="BSD 3-clause",
+        source="https://github.com/liuzhuang13/DenseNet",
+        weights_url=f"{_KERAS_FILES}/densenet/"
+        "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        weights_md5="30ee3e1110167f948a6b9946edeeb738",
+    ),
+    BackboneSpec(
+        name="xception",
+        application="Xception",
+        arguments=(),
+        input_size=(299, 299),
+        preprocessing="tf",
+        pooling="avg",
+        dimension=2048,
+        parameters=20_861_480,
+        gflops=16.71,
+        min_side=71,
+        licence="MIT",
+        source=f"{_KERAS_PAGES}/xception/",
+        weights_url=f"{_KERAS_FILES}/xception/xception_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        weights_md5="b0042744bf5b25fce3cb969f33bebb97",
     ),
 )
 BACKBONES: dict[str, BackboneSpec] = {spec.name: spec for spec in _SPECS}

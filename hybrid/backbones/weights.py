@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hybrid.backbones.registry import BACKBONES, BackboneSpec
+from hybrid.backbones.registry import BackboneSpec
 from hybrid.errors import WeightsError
 from hybrid.images import IMAGE_RULES
 
@@ -77,14 +77,14 @@ def resolve_weights(spec: BackboneSpec, weights: str = "imagenet", seed: int = 0
             from hybrid.backbones.download import download_weights
 
             path = download_weights(spec, path)
-        sha256, md5 = digests(path)
-        if spec.weights_md5 not in ("", md5):
+        found = digests(path)
+        if spec.weights_md5 not in ("", found[spec.weights_hash]):
             raise WeightsError(
-                f"{path}: expected the ImageNet weights of {spec.name} with MD5 {spec.weights_md5}, "
-                f"found {md5}. Delete the file to download it again, or name another with "
-                "--weights PATH."
+                f"{path}: expected the ImageNet weights of {spec.name} with {spec.weights_hash.upper()} "
+                f"{spec.weights_md5}, found {found[spec.weights_hash]}. Delete the file to download it "
+                "again, or name another with --weights PATH."
             )
-        return Weights("imagenet", sha256, path.absolute())
+        return Weights("imagenet", found["sha256"], path.absolute())
     path = Path(weights)
     if path.is_dir():
         path = path / RUN_WEIGHTS
@@ -93,7 +93,7 @@ def resolve_weights(spec: BackboneSpec, weights: str = "imagenet", seed: int = 0
             f"--weights: expected 'imagenet', 'random', a weights file or the folder of a run with a "
             f"trained backbone, found no file at {path}."
         )
-    return Weights("file", digests(path)[0], path.absolute())
+    return Weights("file", digests(path)["sha256"], path.absolute())
 
 
 def keras_models_folder() -> Path:
@@ -138,8 +138,8 @@ def stands_for(
     }
 
 
-def digests(path: Path) -> tuple[str, str]:
-    """SHA-256 and MD5 of a file, read once."""
+def digests(path: Path) -> dict[str, str]:
+    """``"sha256"`` and ``"md5"`` of a file, read once."""
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     try:
         with path.open("rb") as file:
@@ -148,17 +148,4 @@ def digests(path: Path) -> tuple[str, str]:
                 md5.update(block)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    return sha256.hexdigest(), md5.hexdigest()
-
-
-def list_backbones() -> list[dict[str, Any]]:
-    """Each backbone's facts, and whether its ImageNet weights are on this machine."""
-    rows = []
-    for spec in BACKBONES.values():
-        here = imagenet_file(spec)
-        if not spec.weights_url:
-            weights = "train it with hybrid fit-deep"
-        else:
-            weights = "on this machine" if here.is_file() else "to be downloaded"
-        rows.append({**asdict(spec), "weights": weights})
-    return rows
+    return {"sha256": sha256.hexdigest(), "md5": md5.hexdigest()}

@@ -1,0 +1,55 @@
+"""What there is to choose from: backbones, and the layers of one."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from hybrid.backbones.registry import BACKBONES, BackboneSpec, get_backbone
+from hybrid.backbones.weights import imagenet_file
+
+
+def list_backbones() -> list[dict[str, Any]]:
+    """Each backbone's facts, and whether its ImageNet weights are on this machine.
+
+    Returns
+    -------
+    list of dict
+        The fields of `BackboneSpec`, and ``"weights"``: where they are, in words.
+    """
+    return [{**asdict(spec), "weights": _where(spec)} for spec in BACKBONES.values()]
+
+
+def list_layers(name: str) -> list[dict[str, Any]]:
+    """The layers of a backbone that can be cut at, from input to output.
+
+    Parameters
+    ----------
+    name : str
+        Of the backbone.
+
+    Returns
+    -------
+    list of dict
+        ``"name"``, and ``"shape"``: of the output for one poster at the registry's input size;
+        (height, width, D) is pooled to D, (D,) is taken as it is.
+
+    Raises
+    ------
+    SettingError
+        If there is no such backbone.
+    """
+    spec = get_backbone(name)
+    if not spec.application:
+        return [{"name": "last", "shape": (spec.dimension,)}]
+    from hybrid.backbones.networks import build_application, layers_by_name
+
+    layers = layers_by_name(build_application(spec))
+    outputs = {name: tuple(layer.output.shape[1:]) for name, layer in layers.items()}
+    return [{"name": n, "shape": shape} for n, shape in outputs.items() if len(shape) in (1, 3)]
+
+
+def _where(spec: BackboneSpec) -> str:
+    if not spec.weights_url:
+        return "train it with hybrid fit-deep"
+    return "on this machine" if imagenet_file(spec).is_file() else "to be downloaded"
