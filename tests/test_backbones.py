@@ -81,6 +81,22 @@ def preprocessed(spec: BackboneSpec, images: Any) -> Any:
     return module.preprocess_input(images.astype(np.float32))
 
 
+def in_float64(spec: BackboneSpec, plain: Any, images: Any) -> Any:
+    """What the plain application computes in float64."""
+    keras.config.set_dtype_policy("float64")
+    try:
+        double = plain_model(spec)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    double.set_weights(plain.get_weights())
+    return double.predict_on_batch(preprocessed(spec, images).astype(np.float64))
+
+
+def error(found: Any, exact: Any) -> float:
+    """Largest difference, relative to the largest number."""
+    return float(np.abs(found - exact).max() / np.abs(exact).max())
+
+
 def assert_close(found: Any, expected: Any) -> None:
     """Equal but for the order of float32 sums."""
     scale = np.abs(expected).max()
@@ -106,13 +122,15 @@ def test_embeddings_equal_plain_keras(net: Net, tmp_path: Path) -> None:
     plain.save_weights(str(path))
     images = posters(spec)
     expected = plain.predict(preprocessed(spec, images), verbose=0)
+    exact = in_float64(spec, plain, images)
 
     backbone = load_backbone(spec, resolve_weights(spec, str(path)))
     found = backbone(images)
 
     assert found.dtype == np.float32
     assert found.shape == (3, spec.dimension)
-    assert_close(found, expected)
+    # Drawn weights make the EfficientNets so sensitive that plain Keras itself is off by a percent.
+    assert error(found, exact) <= max(1e-4, 2 * error(expected, exact))
     np.testing.assert_array_equal(backbone(images), found)
 
 
@@ -199,7 +217,8 @@ def test_an_intermediate_layer_equals_plain_keras(tmp_path: Path) -> None:
 
 def test_a_layer_without_places_is_taken_as_it_is() -> None:
     name = "expanded_conv_3_squeeze_excite_avg_pool"
-    application = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Flatten(name=name)])
+    inputs = keras.Input((4, 4, 3))
+    application = keras.Model(inputs, keras.layers.Flatten(name=name)(inputs))
     body = cut_and_pool(replace(get_backbone("mobilenet-v3"), layer=name), application)
     images = np.random.default_rng(0).normal(size=(2, 4, 4, 3)).astype(np.float32)
     np.testing.assert_array_equal(body.predict_on_batch(images), images.reshape(2, 48))

@@ -24,6 +24,7 @@ from hybrid.cache.verify import verify
 from hybrid.catalogue import load_catalogue
 from hybrid.errors import CacheError, ExtractionError, SettingError
 from hybrid.extract import extract_embeddings
+from hybrid.records import EmbeddingOptions
 from hybrid.stores import find_store
 from hybrid.upkeep import explain_cache, export_embeddings
 
@@ -339,7 +340,14 @@ def test_explain_counts(extracted: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "differs"),
     [
-        ({"dtype": "float32"}, {"dtype": ("float32", "float16")}),
+        (
+            {"options": EmbeddingOptions(dtype="float32", pooling="max", fit="crop")},
+            {
+                "dtype": ("float32", "float16"),
+                "pooling": ("max", "avg"),
+                "image_rules.fit": ("crop", "squash"),
+            },
+        ),
         ({"seed": 1}, {"weights": ("seed 1", "seed 0")}),
         ({"weights": "imagenet"}, {"weights": ("unknown: not on this machine", "seed 0")}),
     ],
@@ -470,14 +478,14 @@ def test_extract_computes_again_what_was_damaged(extracted: Path) -> None:
 def test_failed_images_are_tried_again_when_asked(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import hybrid.extract
+    import hybrid.flow
     from hybrid.images import BadPoster
 
-    decode = hybrid.extract.decode_poster
-    monkeypatch.setattr(hybrid.extract, "decode_poster", lambda *_: BadPoster("an old decoder"))
+    decode = hybrid.flow.decode_for
+    monkeypatch.setattr(hybrid.flow, "decode_for", lambda *_: BadPoster("an old decoder"))
     catalogue = load_catalogue("catalogue.csv")
     assert len(extract_embeddings(catalogue, NET, weights="random").bad) == 90
-    monkeypatch.setattr(hybrid.extract, "decode_poster", decode)
+    monkeypatch.setattr(hybrid.flow, "decode_for", decode)
     (project / "posters" / "3.png").write_bytes(b"no image")
     again = extract_embeddings(catalogue, NET, weights="random")
     assert (again.computed, len(again.bad)) == (0, 90)
@@ -490,10 +498,12 @@ def test_failed_images_are_tried_again_when_asked(
 
 def test_float32_beside_float16_must_be_chosen_from(extracted: Path) -> None:
     catalogue = load_catalogue("catalogue.csv")
-    summary = extract_embeddings(catalogue, NET, weights="random", dtype="float32")
+    summary = extract_embeddings(
+        catalogue, NET, weights="random", options=EmbeddingOptions(dtype="float32")
+    )
     assert summary.computed == 88
     with pytest.raises(
-        SettingError, match=r"(?s)found 2:.*--weights or --dtype where one backbone"
+        SettingError, match=r"(?s)found 2:.*--weights or --dtype, or with --embeddings"
     ):
         find_store(catalogue, backbone=NET)
     half, single = (find_store(catalogue, dtype=dtype) for dtype in ("float16", "float32"))

@@ -21,13 +21,13 @@ import pytest
 from PIL import Image
 
 from hybrid.backbones import get_backbone, resolve_weights
-from hybrid.backbones.load import load_backbone
+from hybrid.backbones.engines import choose_engine, load_backbone
 from hybrid.cache import Claims, EmbeddingCache
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.check import check_catalogue
 from hybrid.errors import CatalogueError, ExtractionError, SettingError
 from hybrid.extract import extract_embeddings
-from hybrid.records import ExtractSummary
+from hybrid.records import EmbeddingOptions, ExtractSummary
 from hybrid.stores import find_store, make_store
 
 pytestmark = pytest.mark.filterwarnings("ignore:random weights")
@@ -117,7 +117,8 @@ def test_bad_posters_are_counted_and_the_rest_is_embedded(messy: Catalogue, tmp_
 
 def test_embeddings_are_those_of_the_decoded_posters(films: Path, tmp_path: Path) -> None:
     catalogue = load_catalogue(films)
-    extract(catalogue, tmp_path / "cache", batch_size=7, workers=3)
+    options = EmbeddingOptions(precision="float32")
+    extract(catalogue, tmp_path / "cache", batch_size=7, workers=3, options=options)
     store = find_store(catalogue, cache=str(tmp_path / "cache"))
     files = [films.parent / poster for poster in catalogue.posters[:5]]
     keys = [hashlib.sha256(file.read_bytes()).digest() for file in files]
@@ -146,17 +147,17 @@ def test_random_weights_are_loud(project: Path) -> None:
 def test_interrupted_job_keeps_what_it_computed(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import hybrid.backbones.load as load
+    from hybrid.backbones.keras_engine import KerasEngine
 
-    calls, embed = [], load.Backbone.__call__
+    calls, start = [], KerasEngine.start
 
     def stop_at_third(self: Any, posters: Any) -> Any:
         calls.append(len(posters))
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return embed(self, posters)
+        return start(self, posters)
 
-    monkeypatch.setattr(load.Backbone, "__call__", stop_at_third)
+    monkeypatch.setattr(KerasEngine, "start", stop_at_third)
     catalogue = load_catalogue("catalogue.csv")
     with pytest.raises(KeyboardInterrupt):
         extract(catalogue, project / "cache", batch_size=10)
@@ -167,14 +168,14 @@ def test_interrupted_job_keeps_what_it_computed(
 
 def test_killed_job_resumes(project: Path) -> None:
     code = (
-        "import os, signal, hybrid.extract as e\n"
+        "import os, signal, hybrid.extract as e, hybrid.writer as w\n"
         "from hybrid.catalogue import load_catalogue\n"
-        "e.PART_ROWS = 20\n"
-        "append = e._PartWriter.flush\n"
-        "def flush(self):\n"
-        "    append(self)\n"
+        "w.PART_ROWS = 20\n"
+        "write = w.PartWriter._write\n"
+        "def killed(*arguments):\n"
+        "    write(*arguments)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "e._PartWriter.flush = flush\n"
+        "w.PartWriter._write = killed\n"
         f"e.extract_embeddings(load_catalogue('catalogue.csv'), {NET!r}, weights='random', batch_size=10)\n"
     )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=os.environ, check=False)
@@ -191,7 +192,8 @@ def test_a_job_waits_for_another_that_has_a_share(
 
     catalogue, cache = load_catalogue("catalogue.csv"), project / "cache"
     spec = get_backbone(NET)
-    store = make_store(str(cache), spec, resolve_weights(spec, "random"))
+    precision = choose_engine().precision
+    store = make_store(str(cache), spec, resolve_weights(spec, "random"), precision=precision)
     key = hashlib.sha256((project / "posters" / "5.png").read_bytes()).digest()
     other, waited = Claims(store.folder), []
     assert other.take(key[:1].hex())
