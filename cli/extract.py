@@ -96,7 +96,7 @@ def _show(project: Project, records: Sequence[ExtractSummary | ExtractPlan], tex
 
 def _text(summary: ExtractSummary, cache: str) -> str:
     computed = f"{summary.computed} computed" if summary.computed else "nothing to compute"
-    if summary.rate:
+    if summary.computed:
         computed += f" at {summary.rate:.0f} a second ({_how(summary)})"
     lines = [
         f"{summary.backbone}, weights {summary.weights}: {summary.embedded} of {summary.rows} items "

@@ -98,7 +98,7 @@ _OPTIONS = (
                  show_default=True, help="How a poster is brought to the input size."),
     click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
                  default="auto", show_default=True,
-                 help="Of the products; auto: bfloat16 where the hardware has it, else float32."),
+                 help="Of the products; auto: bfloat16 where hardware and embeddings can, else float32."),
     click.option("--dtype", type=_DTYPES, default="float16", show_default=True,
                  help="How embeddings are stored."),
     click.option("--engine", type=click.Choice(["keras", "openvino", "auto"]), default="keras",

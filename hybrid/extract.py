@@ -89,15 +89,15 @@ def extract_backbones(
     start = time.perf_counter()
     how = ExtractSettings(**settings)
     jobs, keys = prepare(catalogue, backbones, weights, options or EmbeddingOptions(), seed, how)
-    computed, seconds = (
-        _compute(jobs, how) if any(job.todo for job in jobs) else ([0] * len(jobs), 0.0)
-    )
+    busy = [job for job in jobs if job.todo]
+    computed, seconds = _compute(busy, how) if busy else ({}, 0.0)
     for job in jobs:
         _tidy(job.store, how.progress)
-    rate = sum(computed) / seconds if seconds else 0.0
+    rate = sum(computed.values()) / seconds if seconds else 0.0
+    spent = time.perf_counter() - start
     return tuple(
-        _summary(catalogue, keys, job, n, time.perf_counter() - start, rate)
-        for job, n in zip(jobs, computed, strict=True)
+        _summary(catalogue, keys, job, computed.get(job.store.fingerprint, 0), spent, rate)
+        for job in jobs
     )
 
 
@@ -155,8 +155,11 @@ def _tidy(store: EmbeddingStore, progress: Progress) -> None:
         warnings.warn(f"{error}", stacklevel=2)
 
 
-def _compute(jobs: Sequence[Job], how: ExtractSettings) -> tuple[list[int], float]:
-    """Embed what is to be done and write it, part by part; embedded images of each job, and seconds."""
+def _compute(jobs: Sequence[Job], how: ExtractSettings) -> tuple[dict[str, int], float]:
+    """Embed what is to be done and write it, part by part.
+
+    Returns the number of embedded images by the fingerprint of their store, and seconds.
+    """
     writers = [PartWriter(job.store) for job in jobs]
     hits, total = sum(job.hits for job in jobs), sum(len(job.todo) for job in jobs)
     names = ", ".join(job.spec.name for job in jobs)
@@ -181,7 +184,8 @@ def _compute(jobs: Sequence[Job], how: ExtractSettings) -> tuple[list[int], floa
                 f"stopped: {note()}; all of it is kept. Run the same command to go on."
             )
             raise
-        return [writer.embedded for writer in writers], time.perf_counter() - start
+        seconds = time.perf_counter() - start
+        return {writer.store.fingerprint: writer.embedded for writer in writers}, seconds
 
 
 def _embed(

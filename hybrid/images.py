@@ -183,10 +183,12 @@ def _fitted(image: Image.Image, geometry: Geometry) -> Image.Image:
     return image.resize((width, height), bilinear)
 
 
-def load_poster(path: str, size: tuple[int, int]) -> NDArray[np.uint8] | BadPoster:
+def load_poster(
+    path: str, size: tuple[int, int], fit: str = "squash"
+) -> NDArray[np.uint8] | BadPoster:
     """Read and decode a poster file; ``""`` stands for an item without one. See `decode_poster`."""
     data = read_poster(path) if path else BadPoster("no poster named")
-    return data if isinstance(data, BadPoster) else decode_poster(data, size)
+    return data if isinstance(data, BadPoster) else decode_poster(data, size, fit)
 
 
 class _WrongSize(Exception):

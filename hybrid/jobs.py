@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import compress
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from hybrid.images import BadPoster, Geometry
 from hybrid.progress import Progress
 from hybrid.records import EmbeddingOptions
 from hybrid.stores import hash_catalogue, make_store
+from hybrid.trial import precision_there, settle_precision
 from hybrid.writer import Writer
 
 LARGE_BYTES = 2**30  # of a cache whose check takes seconds
@@ -101,33 +102,49 @@ def prepare(
     weights: Sequence[str],
     options: EmbeddingOptions,
     seed: int,
-    settings: ExtractSettings,
+    how: ExtractSettings,
 ) -> tuple[list[Job], Keys]:
     """Check everything, hash the posters, and find out what each store lacks."""
-    _check(catalogue, backbones, weights, options, settings)
-    choice = choose_engine(settings.engine, options.precision)
+    _check(catalogue, backbones, weights, options, how)
+    choice = choose_engine(how.engine, options.precision)
     specs = [chosen_spec(name, options) for name in backbones]
-    several = list(weights) * len(specs) if len(weights) == 1 else list(weights)
-    found = [resolve_weights(spec, name, seed) for spec, name in zip(specs, several, strict=True)]
+    names = list(weights) * len(specs) if len(weights) == 1 else list(weights)
+    found = [resolve_weights(spec, name, seed) for spec, name in zip(specs, names, strict=True)]
     if any(each.kind == "random" for each in found):
         warnings.warn(
             "random weights: these embeddings mean nothing, and nor does any model on them.",
             stacklevel=4,
         )
-    stores = [
-        make_store(settings.cache, spec, each, options.dtype, choice.precision)
-        for spec, each in zip(specs, found, strict=True)
-    ]
-    keys = hash_catalogue(catalogue, settings.cache, settings.threads, settings.progress)
+    keys = hash_catalogue(catalogue, how.cache, how.threads, how.progress)
     images = {
         key: path
         for key, path in zip(keys, catalogue.poster_paths, strict=True)
         if isinstance(key, bytes)
     }
-    return [
-        _job(spec, each, choice, store, images, settings)
-        for spec, each, store in zip(specs, found, stores, strict=True)
-    ], keys
+    jobs = []
+    for spec, each in zip(specs, found, strict=True):
+        settled = _settle(choice, spec, each, options, images, how)
+        store = make_store(how.cache, spec, each, options.dtype, settled.precision)
+        jobs.append(_job(spec, each, settled, store, images, how))
+    return jobs, keys
+
+
+def _settle(
+    choice: EngineChoice,
+    spec: BackboneSpec,
+    weights: Weights,
+    options: EmbeddingOptions,
+    images: Mapping[bytes, str],
+    how: ExtractSettings,
+) -> EngineChoice:
+    """With ``--precision auto``: what the cache has is gone on with; else a fast precision is tried."""
+    if options.precision != "auto" or choice.precision == "float32":
+        return choice
+    there = precision_there(how.cache, spec, weights, options.dtype, choice.precision)
+    if there:
+        return replace(choice, precision=there)
+    paths = [images[key] for key in sorted(images)]  # sorted by hash: in random order
+    return settle_precision(choice, spec, weights, paths, how.threads, how.progress)
 
 
 def _check(
@@ -135,14 +152,14 @@ def _check(
     backbones: Sequence[str],
     weights: Sequence[str],
     options: EmbeddingOptions,
-    settings: ExtractSettings,
+    how: ExtractSettings,
 ) -> None:
     if catalogue.columns.poster is None:
         raise CatalogueError(
             f"{catalogue.path}: expected a column 'poster' with the image files, found "
             f"{', '.join(catalogue.table.columns)}."
         )
-    problems = settings.problems()
+    problems = how.problems()
     if options.dtype not in DTYPES:
         problems.append(f"--dtype: expected {' or '.join(DTYPES)}, found {options.dtype!r}.")
     if not backbones:
@@ -166,15 +183,15 @@ def _job(
     choice: EngineChoice,
     store: EmbeddingStore,
     images: Mapping[bytes, str],
-    settings: ExtractSettings,
+    how: ExtractSettings,
 ) -> Job:
     if store.bytes_on_disk() > LARGE_BYTES:
-        settings.progress.say("checking the hashes of the cache")
+        how.progress.say("checking the hashes of the cache")
     store.prove(list(images))
     there = store.has(list(images))
-    done = there if settings.retry_failed else store.knows(list(images))
+    done = there if how.retry_failed else store.knows(list(images))
     lacks = list(compress(images, (~done).tolist()))
-    todo, left = lacks[: settings.limit], lacks[len(lacks[: settings.limit]) :]
+    todo, left = lacks[: how.limit], lacks[len(lacks[: how.limit]) :]
     return Job(
         spec,
         weights,
@@ -187,10 +204,8 @@ def _job(
     )
 
 
-def load_target(job: Job, writer: Writer, settings: ExtractSettings) -> Target:
+def load_target(job: Job, writer: Writer, how: ExtractSettings) -> Target:
     """Load a job's backbone; say which engine computes it, in which precision."""
-    settings.progress.say(
-        f"loading {job.spec.name}, weights {job.weights.words}, {job.choice.words}"
-    )
-    engine = load_backbone(job.spec, job.weights, job.choice, settings.batch_size)
+    how.progress.say(f"loading {job.spec.name}, weights {job.weights.words}, {job.choice.words}")
+    engine = load_backbone(job.spec, job.weights, job.choice, how.batch_size)
     return Target(Geometry(job.spec.input_size, job.spec.fit), engine, writer)

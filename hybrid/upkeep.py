@@ -21,6 +21,7 @@ from hybrid.jobs import chosen_spec
 from hybrid.progress import Progress
 from hybrid.records import EmbeddingOptions
 from hybrid.stores import describe_store, find_store, hash_catalogue
+from hybrid.trial import precision_there
 
 BLOCK = 4096
 
@@ -93,8 +94,11 @@ def explain_cache(
     """
     options = options or EmbeddingOptions()
     spec = chosen_spec(backbone, options)
+    known = _known_weights(spec, weights, seed)
     precision = choose_engine(engine, options.precision).precision
-    wanted = stands_for(spec, _known_weights(spec, weights, seed), options.dtype, precision)
+    if options.precision == "auto":
+        precision = precision_there(cache, spec, known, options.dtype, precision) or precision
+    wanted = stands_for(spec, known, options.dtype, precision)
     found = hash_catalogue(catalogue, cache, workers, progress)
     keys = list({key for key in found if isinstance(key, bytes)})
     stores = EmbeddingCache(cache).stores()

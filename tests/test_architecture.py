@@ -26,7 +26,7 @@ LAYERS = [
     {"heads"},
     {"deep"},
     {"stores", "writer"},
-    {"flow", "shares"},
+    {"flow", "shares", "trial"},
     {"jobs"},
     {"extract"},
     {"check", "splitting", "pipeline", "upkeep"},

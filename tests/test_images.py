@@ -17,7 +17,16 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from hybrid.images import BadPoster, decode_poster, hash_poster, poster_key, read_poster
+from hybrid.images import (
+    PAD_COLOUR,
+    BadPoster,
+    Geometry,
+    decode_for,
+    decode_poster,
+    hash_poster,
+    poster_key,
+    read_poster,
+)
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
@@ -375,3 +384,76 @@ def test_damaged_posters_raise_nothing(
     for where, value in changes:
         data[int(where * min(len(data), 200 if header_only else len(data)))] = value
     decodes_or_says_why(bytes(data[: int(cut * len(data))]))
+
+
+# Geometry
+
+
+def halves(width: int, height: int) -> Image.Image:
+    """Left half red, right half blue, with a green band over the top quarter."""
+    image = plain(RED, size=(width, height))
+    image.paste(BLUE, (width // 2, 0, width, height))
+    image.paste(GREEN, (0, 0, width, height // 4))
+    return image
+
+
+def test_pad_shows_the_whole_image_on_the_mean_colour() -> None:
+    image = decode_poster(encode(halves(40, 80), "PNG"), (80, 80), "pad")
+    assert not isinstance(image, BadPoster)
+    np.testing.assert_array_equal(image[:, :19], np.broadcast_to(PAD_COLOUR, (80, 19, 3)))
+    np.testing.assert_array_equal(image[:, 61:], np.broadcast_to(PAD_COLOUR, (80, 19, 3)))
+    np.testing.assert_array_equal(image[:, 20:60], np.asarray(halves(40, 80)))
+
+
+def test_crop_takes_the_middle() -> None:
+    image = decode_poster(encode(halves(40, 80), "PNG"), (40, 40), "crop")
+    assert not isinstance(image, BadPoster)
+    np.testing.assert_array_equal(image, np.asarray(halves(40, 80))[20:60])
+
+
+def test_squash_shows_all_of_it() -> None:
+    image = decode_poster(encode(halves(40, 80), "PNG"), (40, 40))
+    assert not isinstance(image, BadPoster)
+    np.testing.assert_array_equal(image[5, 5], GREEN)
+    np.testing.assert_array_equal(image[30, 5], RED)
+    np.testing.assert_array_equal(image[30, 35], BLUE)
+
+
+@pytest.mark.parametrize("fit", ["squash", "pad", "crop"])
+def test_an_image_of_the_inputs_shape_is_left_alone(fit: str) -> None:
+    image = decode_poster(encode(noise(30, 45), "PNG"), (45, 30), fit)
+    np.testing.assert_array_equal(image, np.asarray(noise(30, 45)))
+
+
+SIZES = st.tuples(st.integers(16, 90), st.integers(16, 90))
+GEOMETRIES = st.builds(Geometry, SIZES, st.sampled_from(["squash", "pad", "crop"]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    size=st.tuples(st.integers(20, 900), st.integers(20, 900)),
+    geometries=st.lists(GEOMETRIES, min_size=1, max_size=4),
+    form=st.sampled_from(["JPEG", "PNG"]),
+)
+def test_the_pixels_for_one_backbone_do_not_depend_on_the_others(
+    size: tuple[int, int], geometries: list[Geometry], form: str
+) -> None:
+    """Also for a JPEG so large that they want it decoded at different scales."""
+    data = encode(halves(*size), form)
+    together = decode_for(data, geometries)
+    assert not isinstance(together, BadPoster)
+    for image, geometry in zip(together, geometries, strict=True):
+        np.testing.assert_array_equal(image, decode_poster(data, geometry.size, geometry.fit))
+
+
+def test_an_image_is_decoded_once_for_each_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    import hybrid.images
+
+    decoded: list[object] = []
+    whole = hybrid.images._decode
+    monkeypatch.setattr(hybrid.images, "_decode", lambda d, g: (decoded.append(g), whole(d, g))[1])
+    near = [Geometry((299, 299)), Geometry((224, 224)), Geometry((224, 160), "pad")]
+    decode_for(encode(noise(182, 268), "JPEG"), near)
+    assert len(decoded) == 1
+    decode_for(encode(noise(900, 900), "JPEG"), [*near, Geometry((96, 96))])
+    assert len(decoded) == 1 + 3  # whole for 299; at half for 224; at a quarter for 96

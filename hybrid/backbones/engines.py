@@ -69,6 +69,7 @@ def choose_engine(engine: str = "keras", precision: str = "auto") -> EngineChoic
         ``"auto"``: Keras where it has a GPU; else OpenVINO if it is installed, else Keras.
     precision : str
         ``"auto"``: bfloat16 where the GPU, or the processor that is to compute, has it; else float32.
+        Whether the embeddings can stand it is another question, see `hybrid.trial`.
 
     Raises
     ------

@@ -35,7 +35,7 @@ def fold(network: keras.Model) -> keras.Model:
 
     def copy(layer: Any) -> Any:
         if layer.name in normalisations:
-            return layers.Identity(name=layer.name, dtype=layer.dtype_policy)
+            return layers.Identity(name=layer.name, dtype=layer.dtype_policy.name)
         settings = layer.get_config()
         if layer.name in pairs:
             settings["use_bias"] = True

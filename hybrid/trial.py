@@ -1,0 +1,92 @@
+"""Whether a faster precision may be taken: tried on the user's own posters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.backbones import BackboneSpec, Weights
+from hybrid.backbones.engines import EngineChoice, load_backbone
+from hybrid.backbones.weights import stands_for
+from hybrid.cache import EmbeddingCache
+from hybrid.images import BadPoster, load_poster
+from hybrid.progress import Progress
+
+TRIED = 64
+TOLERANCE = 0.999  # cosine with float32 that every poster is promised …
+MARGIN = 0.9995  # … and that is asked of those that are tried
+
+
+def precision_there(
+    cache: str, spec: BackboneSpec, weights: Weights, dtype: str, fast: str
+) -> str | None:
+    """The precision, `fast` or float32, of the embeddings that a cache has; the larger store's of two."""
+    wanted = {p: stands_for(spec, weights, dtype, p) for p in (fast, "float32")}
+    found = [
+        (len(store), precision)
+        for store in EmbeddingCache(cache).stores()
+        for precision, said in wanted.items()
+        if store.stands_for == said
+    ]
+    return max(found, key=lambda pair: pair[0])[1] if found else None
+
+
+def settle_precision(
+    choice: EngineChoice,
+    spec: BackboneSpec,
+    weights: Weights,
+    paths: Sequence[str],
+    workers: int,
+    progress: Progress,
+) -> EngineChoice:
+    """The choice as it is if some posters' embeddings stay near those of float32; else float32.
+
+    Parameters
+    ----------
+    choice : EngineChoice
+        With the fast precision.
+    spec : BackboneSpec
+    weights : Weights
+    paths : sequence of str
+        Posters, in random order; the first that can be decoded are tried.
+    workers : int
+        Threads that decode.
+    progress : Progress
+        Told what was found.
+    """
+    exact = replace(choice, precision="float32")
+    posters = _decode(paths[:TRIED], spec, workers)
+    if not len(posters):
+        return exact
+    progress.say(f"trying {choice.precision} on {len(posters)} posters ({spec.name})")
+    embeddings = [load_backbone(spec, weights, each)(posters) for each in (choice, exact)]
+    worst = float(cosines(*embeddings).min())
+    if worst >= MARGIN:
+        progress.say(
+            f"{choice.precision} it is: cosines with float32 are {worst:.5f} or more, {MARGIN} are asked"
+        )
+        return choice
+    progress.say(
+        f"float32 it is: in {choice.precision} a cosine with float32 would be {worst:.5f}, {MARGIN} are "
+        f"asked; --precision {choice.precision} takes it all the same"
+    )
+    return exact
+
+
+def cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Cosine of each row of `a` with that of `b`, shape (n,); 1 where both are zero, 0 where one is."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    same = (a == b).all(axis=1).astype(np.float64)
+    return np.divide((a * b).sum(axis=1), lengths, out=same, where=lengths > 0)
+
+
+def _decode(paths: Sequence[str], spec: BackboneSpec, workers: int) -> NDArray[np.uint8]:
+    with ThreadPoolExecutor(workers) as pool:
+        found = list(pool.map(lambda path: load_poster(path, spec.input_size, spec.fit), paths))
+    good = [image for image in found if not isinstance(image, BadPoster)]
+    return np.stack(good) if good else np.empty((0, *spec.input_size, 3), dtype=np.uint8)
