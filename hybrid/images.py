@@ -174,10 +174,7 @@ def _scales(data: bytes, geometries: Sequence[Geometry]) -> list[int]:
 def _fitted(image: Image.Image, geometry: Geometry) -> Image.Image:
     (height, width), bilinear = geometry.size, Image.Resampling.BILINEAR
     if geometry.fit == "crop":
-        scale = min(image.width / width, image.height / height)
-        across, down = (image.width - scale * width) / 2, (image.height - scale * height) / 2
-        box = (across, down, image.width - across, image.height - down)
-        return image.resize((width, height), bilinear, box=box)
+        return ImageOps.fit(image, (width, height), bilinear)
     if geometry.fit == "pad":
         return ImageOps.pad(image, (width, height), bilinear, color=PAD_COLOUR)
     return image.resize((width, height), bilinear)
