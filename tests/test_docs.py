@@ -72,3 +72,18 @@ def test_api_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert tried > 15
     assert failed == 0
+
+
+def test_page_of_backbones_lists_the_registry() -> None:
+    from hybrid.backbones import BACKBONES
+
+    rows = re.findall(
+        r"^\| `([a-z0-9-]+)` \| (\d.*) \|$", (ROOT / "docs" / "backbones.md").read_text(), re.M
+    )
+    assert dict(rows) == {
+        spec.name: (
+            f"{spec.dimension} | {spec.input_size[0]} x {spec.input_size[1]} | {spec.parameters:,} | "
+            f"{spec.gflops:.2f} | {spec.min_side} | {spec.licence}"
+        )
+        for spec in BACKBONES.values()
+    }

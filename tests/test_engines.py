@@ -179,9 +179,10 @@ def test_folding_leaves_the_network_as_it_was() -> None:
 # Precision and agreement
 
 
-def test_bfloat16_is_near_float32(mobilenet_weights: Path) -> None:
-    spec = get_backbone(NET)
-    weights = resolve_weights(spec, str(mobilenet_weights))
+@pytest.mark.parametrize("name", ["vgg16", "inception"])
+def test_bfloat16_is_near_float32(name: str) -> None:
+    spec = configure(get_backbone(name), input_size=(96, 80))
+    weights = resolve_weights(spec, "random")
     images = posters(spec.input_size)
     exact = load_backbone(spec, weights)(images)
     half = load_backbone(spec, weights, EngineChoice("keras", "bfloat16", ""))(images)

@@ -10,9 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import load_catalogue
 from hybrid.evaluation import Answers, paired_difference
+from hybrid.extract import extract_embeddings
+from hybrid.records import EmbeddingOptions
 from hybrid.runs import read_run
+from hybrid.trial import cosines
 
 Run = Callable[..., Any]
 SEEDS = (0, 1, 2)
@@ -77,6 +81,24 @@ def test_fused_beats_each_block_alone(cinema: Path, hybrid_command: Run) -> None
     assert f1 >= 0.60
     assert over_poster > 0
     assert over_text > 0
+
+
+def test_the_precision_that_is_chosen_keeps_every_embedding(
+    movies: Path, mobilenet_weights: Path, tmp_path: Path
+) -> None:
+    """Whatever `auto` takes here: each cosine with float32 is 0.999 or more."""
+    catalogue = load_catalogue(movies / "catalogue.csv")
+    catalogue = catalogue.only(catalogue.ids[:300])
+    found = []
+    for precision in ("auto", "float32"):
+        options = EmbeddingOptions(precision=precision, dtype="float32")
+        cache = str(tmp_path / precision)
+        extract_embeddings(
+            catalogue, "mobilenet-075", weights=str(mobilenet_weights), options=options, cache=cache
+        )
+        (store,) = EmbeddingCache(cache).stores()
+        found.append(store.read([key.tobytes() for key in store.view.index.keys]))
+    assert cosines(*found).min() >= 0.999
 
 
 @pytest.mark.slow

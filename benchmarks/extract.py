@@ -1,0 +1,319 @@
+"""Posters on disk → embeddings: what users run today, what an expert of Keras writes, and hybrid.
+
+    python benchmarks/extract.py films/posters --posters 512 --out extract.json
+
+All sides in one process, in turn, `--repeat` times; the table gives the median and the range.
+
+naive      a loop: Pillow, keras' own preprocess_input, model.predict on batches of 32, float32
+tf.data    decoded in parallel by TensorFlow, prefetched, model.predict; float32, and mixed_bfloat16
+bare       the engine alone, on posters that lie in memory: its limit
+hybrid     hybrid.extract, from files to rows that are synced to the disk, a new cache each time
+
+On a machine with a GPU, with KERAS_BACKEND=tensorflow, jax or torch; no folder is needed then:
+
+    python benchmarks/extract.py --synthetic 20000 --backbones inception --no-others --out gpu.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hybrid.backbones import BackboneSpec, get_backbone, resolve_weights
+from hybrid.backbones.devices import gpu_name, has_gpu, processor_has, processor_name
+from hybrid.backbones.engines import Engine, choose_engine, load_backbone
+from hybrid.catalogue import load_catalogue
+from hybrid.extract import extract_embeddings
+from hybrid.images import decode_poster, poster_key, read_poster
+from hybrid.records import EmbeddingOptions
+
+BATCH = 32
+SIZE = (182, 268)  # width and height of a small poster
+Side = Callable[[], float]
+
+
+def main() -> None:
+    """Parse, measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("folder", type=Path, nargs="?", help="Of posters.")
+    parser.add_argument("--posters", type=int, default=512)
+    parser.add_argument("--synthetic", type=int, help="Draw so many posters instead.")
+    parser.add_argument("--backbones", default="inception,vgg16,mobilenet-075")
+    parser.add_argument("--engines", default="keras,openvino")
+    parser.add_argument("--no-others", action="store_true", help="Measure hybrid only.")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore", message="random weights")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = draw(folder, options.synthetic) if options.synthetic else found(options)
+        catalogue = write_catalogue(folder, paths)
+        result: dict[str, Any] = {"machine": machine(), "posters": len(paths)}
+        result["a poster"] = parts_of_a_poster(paths[:256])
+        for backbone in options.backbones.split(","):
+            result[backbone] = measure(backbone, paths, catalogue, options)
+            print(table(backbone, result[backbone]), flush=True)
+    if options.out:
+        options.out.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def found(options: argparse.Namespace) -> list[str]:
+    """The first posters of a folder."""
+    if options.folder is None:
+        raise SystemExit("expected a folder of posters, or --synthetic N")
+    return [str(path.absolute()) for path in sorted(options.folder.iterdir())[: options.posters]]
+
+
+def draw(folder: Path, n: int) -> list[str]:
+    """JPEGs of the size and weight of small posters."""
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    (folder / "posters").mkdir()
+    paths = []
+    for i in range(n):
+        coarse = Image.fromarray(random.integers(0, 256, (27, 18, 3), dtype=np.uint8))
+        path = folder / "posters" / f"{i}.jpg"
+        coarse.resize(SIZE, Image.Resampling.BICUBIC).save(path, quality=85)
+        paths.append(str(path))
+    return paths
+
+
+def write_catalogue(folder: Path, paths: Sequence[str]) -> Path:
+    """A catalogue of these posters; the files are copied, once, so that it owns them."""
+    (folder / "posters").mkdir(exist_ok=True)
+    rows = ["id,genres,poster"]
+    for i, path in enumerate(paths):
+        target = folder / "posters" / Path(path).name
+        if not target.exists():
+            shutil.copyfile(path, target)
+        rows.append(f"{i},Drama,posters/{target.name}")
+    (folder / "catalogue.csv").write_text("\n".join(rows) + "\n")
+    return folder / "catalogue.csv"
+
+
+def measure(
+    backbone: str, paths: list[str], catalogue: Path, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Posters a second of every side, several times, in turn."""
+    spec = get_backbone(backbone)
+    sides: dict[str, Side] = {}
+    if not options.no_others:
+        sides |= other_sides(spec, paths)
+    device = has_gpu() or processor_has("bfloat16")
+    for engine in options.engines.split(","):
+        for precision in ("float32", "bfloat16") if device else ("float32",):
+            choice = choose_engine(engine, precision)
+            loaded = load_backbone(spec, resolve_weights(spec, "random"), choice)
+            sides[f"bare, {engine}, {precision}"] = lambda e=loaded: bare(e, spec, len(paths))
+            sides[f"hybrid, {engine}, {precision}"] = lambda c=choice: ours(
+                backbone, catalogue, c.engine, c.precision, options.workers
+            )
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(options.repeat):
+        for name, side in sides.items():
+            rates[name].append(side())
+    return rates
+
+
+def other_sides(spec: BackboneSpec, paths: list[str]) -> dict[str, Side]:
+    """What is written without hybrid."""
+    import keras
+
+    module = {"InceptionV3": "inception_v3", "VGG16": "vgg16", "MobileNet": "mobilenet"}
+    preprocess = getattr(keras.applications, module[spec.application]).preprocess_input
+
+    def build(policy: str) -> Any:
+        keras.config.set_dtype_policy(policy)
+        network = getattr(keras.applications, spec.application)(
+            include_top=False,
+            weights=None,
+            pooling="avg",
+            input_shape=(*spec.input_size, 3),
+            **dict(spec.arguments),
+        )
+        keras.config.set_dtype_policy("float32")
+        network.predict(np.zeros((BATCH, *spec.input_size, 3), np.float32), verbose=0)
+        return network
+
+    plain, mixed = build("float32"), build("mixed_bfloat16")
+    return {
+        "naive": lambda: naive(plain, preprocess, spec, paths),
+        "tf.data, float32": lambda: tf_data(plain, preprocess, spec, paths),
+        "tf.data, bfloat16": lambda: tf_data(mixed, preprocess, spec, paths),
+    }
+
+
+def naive(network: Any, preprocess: Any, spec: BackboneSpec, paths: list[str]) -> float:
+    """A loop over batches, as in most notebooks."""
+    import keras
+
+    start, rows = time.perf_counter(), []
+    for i in range(0, len(paths), BATCH):
+        images = [
+            keras.utils.img_to_array(keras.utils.load_img(path, target_size=spec.input_size))
+            for path in paths[i : i + BATCH]
+        ]
+        rows.append(network.predict(preprocess(np.stack(images)), verbose=0))
+    np.concatenate(rows)
+    return len(paths) / (time.perf_counter() - start)
+
+
+def tf_data(network: Any, preprocess: Any, spec: BackboneSpec, paths: list[str]) -> float:
+    """TensorFlow's own input pipeline, all its knobs on automatic."""
+    import tensorflow as tf
+
+    def load(path: Any) -> Any:
+        image = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
+        return preprocess(tf.image.resize(image, spec.input_size))
+
+    start = time.perf_counter()
+    data = tf.data.Dataset.from_tensor_slices(paths).map(load, num_parallel_calls=tf.data.AUTOTUNE)
+    network.predict(data.batch(BATCH).prefetch(tf.data.AUTOTUNE), verbose=0)
+    return len(paths) / (time.perf_counter() - start)
+
+
+def bare(engine: Engine, spec: BackboneSpec, n: int) -> float:
+    """The engine alone, kept busy."""
+    shape = (engine.batch_size, *spec.input_size, 3)
+    posters = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    engine(posters)
+    batches, under_way = -(-n // engine.batch_size), deque[Callable[[], Any]]()
+    start = time.perf_counter()
+    for _ in range(batches):
+        under_way.append(engine.begin(posters))
+        if len(under_way) > engine.depth:
+            under_way.popleft()()
+    while under_way:
+        under_way.popleft()()
+    return batches * engine.batch_size / (time.perf_counter() - start)
+
+
+def ours(backbone: str, catalogue: Path, engine: str, precision: str, workers: int) -> float:
+    """The whole job without loading the network; on a GPU its load is printed."""
+    with tempfile.TemporaryDirectory() as cache, gpu_load():
+        summary = extract_embeddings(
+            load_catalogue(catalogue),
+            backbone,
+            weights="random",
+            options=EmbeddingOptions(precision=precision),
+            engine=engine,
+            cache=cache,
+            workers=workers,
+        )
+    return summary.rate
+
+
+@contextmanager
+def gpu_load() -> Iterator[None]:
+    """Print how busy the GPU was, by its driver's own tool, over the seconds in which it worked."""
+    if not has_gpu() or not shutil.which("nvidia-smi"):
+        yield
+        return
+    busy: list[int] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
+        while not done.wait(0.5):
+            out = subprocess.run(query, capture_output=True, text=True, check=True).stdout
+            busy.append(int(out.split()[0]))
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        worked = [load for load in busy if load]
+        if worked:
+            print(f"GPU busy: median {statistics.median(worked)} %", file=sys.stderr)
+
+
+def machine() -> dict[str, Any]:
+    """What it is measured on, and the limit: products of matrices in float32 and bfloat16."""
+    import keras
+
+    rates = {}
+    for dtype in ("float32", "bfloat16"):
+        a = keras.ops.cast(keras.random.normal((2048, 2048)), dtype)
+        np.asarray(keras.ops.convert_to_numpy(keras.ops.matmul(a, a)))
+        seconds = []
+        for _ in range(7):
+            start = time.perf_counter()
+            keras.ops.convert_to_numpy(keras.ops.matmul(a, a))
+            seconds.append(time.perf_counter() - start)
+        rates[dtype] = round(2 * 2048**3 / statistics.median(seconds) / 1e9)
+    found = {
+        "device": gpu_name() if has_gpu() else processor_name(),
+        "cores": os.cpu_count(),
+        "backend": keras.backend.backend(),
+        "GFLOP/s": rates,
+    }
+    print(found, flush=True)
+    return found
+
+
+def parts_of_a_poster(paths: Sequence[str]) -> dict[str, float]:
+    """Milliseconds of one thread for each step before the network; medians."""
+    from PIL import Image
+
+    steps: dict[str, list[float]] = {}
+
+    def timed(name: str, step: Callable[[], Any]) -> Any:
+        start = time.perf_counter()
+        value = step()
+        steps.setdefault(name, []).append(1000 * (time.perf_counter() - start))
+        return value
+
+    for path in paths:
+        data = timed("read", lambda p=path: read_poster(p))
+        timed("hash", lambda d=data: poster_key(d))
+        timed("decode the JPEG", lambda d=data: Image.open(io.BytesIO(d)).convert("RGB"))
+        for side in (224, 299):
+            timed(f"decode and resize to {side}", lambda d=data, s=side: decode_poster(d, (s, s)))
+    result = {name: round(statistics.median(values), 3) for name, values in steps.items()}
+    print(result, flush=True)
+    return result
+
+
+def table(backbone: str, rates: dict[str, list[float]]) -> str:
+    """Markdown: posters a second, and how often the naive loop fits into it."""
+    lines = [
+        f"| {backbone} | posters a second | range | x naive | of bare |",
+        "|---|---|---|---|---|",
+    ]
+    middle = {name: statistics.median(values) for name, values in rates.items()}
+    for name, values in rates.items():
+        naive_rate = middle.get("naive")
+        times = f"{middle[name] / naive_rate:.2f}" if naive_rate else ""
+        limit = middle.get(name.replace("hybrid", "bare")) if name.startswith("hybrid") else None
+        share = f"{middle[name] / limit:.2f}" if limit else ""
+        lines.append(
+            f"| {name} | {middle[name]:.0f} | {min(values):.0f} to {max(values):.0f} | {times} | {share} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
