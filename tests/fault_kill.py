@@ -35,6 +35,7 @@ import hybrid.writer
 from hybrid.backbones.engines import Engine
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import load_catalogue
+from hybrid.records import EmbeddingOptions
 
 BACKBONE = "mobilenet-075"
 DIMENSION = 768
@@ -91,6 +92,7 @@ def extract(catalogue: Path, cache: Path, workers: int, log: Path) -> None:
         load_catalogue(catalogue),
         BACKBONE,
         weights="random",
+        options=EmbeddingOptions(precision="float32"),  # "auto" would try it on the real network
         cache=str(cache),
         workers=workers,
         batch_size=8,

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from hybrid.backbones import get_backbone, resolve_weights
-from hybrid.backbones.engines import choose_engine, load_backbone
+from hybrid.backbones.engines import load_backbone
 from hybrid.cache import Claims, EmbeddingCache
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.check import check_catalogue
@@ -34,8 +34,12 @@ pytestmark = pytest.mark.filterwarnings("ignore:random weights")
 NET = "mobilenet-075"
 
 
-def extract(catalogue: Catalogue, cache: Path, **options: Any) -> ExtractSummary:
-    return extract_embeddings(catalogue, NET, weights="random", cache=str(cache), **options)
+EXACT = EmbeddingOptions(precision="float32")  # the same on every processor
+
+
+def extract(catalogue: Catalogue, cache: Path, **settings: Any) -> ExtractSummary:
+    settings = {"weights": "random", "options": EXACT, "cache": str(cache), **settings}
+    return extract_embeddings(catalogue, NET, **settings)
 
 
 def png(width: int = 32, height: int = 48, mode: str = "RGB") -> bytes:
@@ -117,8 +121,7 @@ def test_bad_posters_are_counted_and_the_rest_is_embedded(messy: Catalogue, tmp_
 
 def test_embeddings_are_those_of_the_decoded_posters(films: Path, tmp_path: Path) -> None:
     catalogue = load_catalogue(films)
-    options = EmbeddingOptions(precision="float32")
-    extract(catalogue, tmp_path / "cache", batch_size=7, workers=3, options=options)
+    extract(catalogue, tmp_path / "cache", batch_size=7, workers=3)
     store = find_store(catalogue, cache=str(tmp_path / "cache"))
     files = [films.parent / poster for poster in catalogue.posters[:5]]
     keys = [hashlib.sha256(file.read_bytes()).digest() for file in files]
@@ -176,7 +179,9 @@ def test_killed_job_resumes(project: Path) -> None:
         "    write(*arguments)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         "w.PartWriter._write = killed\n"
-        f"e.extract_embeddings(load_catalogue('catalogue.csv'), {NET!r}, weights='random', batch_size=10)\n"
+        "from hybrid.records import EmbeddingOptions\n"
+        f"e.extract_embeddings(load_catalogue('catalogue.csv'), {NET!r}, weights='random', batch_size=10,\n"
+        "    options=EmbeddingOptions(precision='float32'))\n"
     )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=os.environ, check=False)
     assert done.returncode == -signal.SIGKILL
@@ -192,8 +197,7 @@ def test_a_job_waits_for_another_that_has_a_share(
 
     catalogue, cache = load_catalogue("catalogue.csv"), project / "cache"
     spec = get_backbone(NET)
-    precision = choose_engine().precision
-    store = make_store(str(cache), spec, resolve_weights(spec, "random"), precision=precision)
+    store = make_store(str(cache), spec, resolve_weights(spec, "random"))
     key = hashlib.sha256((project / "posters" / "5.png").read_bytes()).digest()
     other, waited = Claims(store.folder), []
     assert other.take(key[:1].hex())
