@@ -7,7 +7,7 @@ SOURCES := setup.cfg pyproject.toml README.md LICENSE \
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CODE := hybrid cache cli tests benchmarks
 
-.PHONY: demo test fault-test lint format types bench bench-cache wheel clean
+.PHONY: demo test fault-test lint format types bench bench-extract bench-cache wheel clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -16,7 +16,7 @@ help:
 	@echo "make demo   install into $(VENV), run hybrid on the embedded sample, print the comparison"
 	@echo "make test   install what the tests need into $(VENV), run lint, types and tests"
 	@echo "make fault-test   the cache's fault tests in large numbers, about an hour"
-	@echo "also: lint, format, types, bench, bench-cache, wheel, clean"
+	@echo "also: lint, format, types, bench, bench-extract, bench-cache, wheel, clean"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(not (3, 10) <= v < (3, 14) and \
@@ -63,6 +63,10 @@ types: $(VENV)/installed-for-tests
 # make bench CATALOGUE=films/catalogue.csv WEIGHTS=mobilenet_7_5_224_notop.weights.h5
 bench: $(VENV)/installed
 	$(BIN)/python benchmarks/films.py $(CATALOGUE) --weights $(WEIGHTS)
+
+# make bench-extract POSTERS=films/posters
+bench-extract: $(VENV)/installed
+	$(BIN)/python benchmarks/extract.py $(POSTERS)
 
 # Needs about 12 GB of disk while it runs.
 bench-cache: $(VENV)/installed
