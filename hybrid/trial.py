@@ -17,8 +17,7 @@ from hybrid.images import BadPoster, load_poster
 from hybrid.progress import Progress
 
 TRIED = 64
-TOLERANCE = 0.999  # cosine with float32 that every poster is promised …
-MARGIN = 0.9995  # … and that is asked of those that are tried
+MARGIN = 0.9995  # cosine with float32 asked of those; 0.999 is promised of every poster
 
 
 def precision_there(
