@@ -20,6 +20,8 @@ MIN_SIDE = 16
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a GiB as 24-bit RGB
 MAX_BYTES = 256 * 2**20
 
+Pixels = NDArray[np.uint8]
+
 FITS = ("squash", "pad", "crop")
 # Mean of the ImageNet training images, which networks trained on them read as nothing in particular:
 # 255 x (0.485, 0.456, 0.406), rounded.
@@ -27,8 +29,8 @@ PAD_COLOUR = (124, 116, 104)
 
 # Everything here that changes a pixel; with the way of fitting it is part of the cache's fingerprint.
 IMAGE_RULES = {
-    "version": 1,
-    "resampling": "bilinear",
+    "version": 2,
+    "resampling": "bilinear, the width first",
     "exif": "orientation applied",
     "alpha": "over white",
     "sixteen_bit": "divided by 257",
@@ -99,9 +101,7 @@ class Geometry:
         return 2 * max(self.size)
 
 
-def decode_poster(
-    data: bytes, size: tuple[int, int], fit: str = "squash"
-) -> NDArray[np.uint8] | BadPoster:
+def decode_poster(data: bytes, size: tuple[int, int], fit: str = "squash") -> Pixels | BadPoster:
     """Decode an image for one backbone. See `decode_for`.
 
     Returns
@@ -112,7 +112,7 @@ def decode_poster(
     return found if isinstance(found, BadPoster) else found[0]
 
 
-def decode_for(data: bytes, geometries: Sequence[Geometry]) -> list[NDArray[np.uint8]] | BadPoster:
+def decode_for(data: bytes, geometries: Sequence[Geometry]) -> list[Pixels] | BadPoster:
     """Decode an image once and bring it into the shape that each of several backbones wants.
 
     The pixels for one backbone do not depend on the others: a JPEG so large that they want it decoded at
@@ -137,7 +137,7 @@ def decode_for(data: bytes, geometries: Sequence[Geometry]) -> list[NDArray[np.u
             if scale not in decoded:
                 decoded[scale] = _decode(data, geometry)
         return [
-            np.asarray(_fitted(decoded[scale], geometry), dtype=np.uint8)
+            _fitted(np.asarray(decoded[scale]), geometry)
             for scale, geometry in zip(scales, geometries, strict=True)
         ]
     except UnidentifiedImageError:
@@ -156,7 +156,8 @@ def _decode(data: bytes, geometry: Geometry) -> Image.Image:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         _check_size(image.size)
         image.draft(None, (geometry.reach, geometry.reach))
-        return _to_rgb(ImageOps.exif_transpose(image))
+        ImageOps.exif_transpose(image, in_place=True)
+        return _to_rgb(image)
 
 
 def _scales(data: bytes, geometries: Sequence[Geometry]) -> list[int]:
@@ -171,18 +172,26 @@ def _scales(data: bytes, geometries: Sequence[Geometry]) -> list[int]:
     return [next((scale for scale in (8, 4, 2) if times >= scale), 1) for times in reached]
 
 
-def _fitted(image: Image.Image, geometry: Geometry) -> Image.Image:
-    (height, width), bilinear = geometry.size, Image.Resampling.BILINEAR
+def _fitted(image: Pixels, geometry: Geometry) -> Pixels:
+    from hybrid.resize import resize
+
+    (height, width), (h, w) = geometry.size, image.shape[:2]
     if geometry.fit == "crop":
-        return ImageOps.fit(image, (width, height), bilinear)
+        scale = min(h / height, w / width)
+        top, left = (h - height * scale) / 2, (w - width * scale) / 2
+        return resize(image, geometry.size, (left, top, w - left, h - top))
     if geometry.fit == "pad":
-        return ImageOps.pad(image, (width, height), bilinear, color=PAD_COLOUR)
-    return image.resize((width, height), bilinear)
+        wide = w * height > h * width  # then the borders are above and below
+        inner = (round(h / w * width), width) if wide else (height, round(w / h * height))
+        inner = max(1, inner[0]), max(1, inner[1])
+        top, left = round((height - inner[0]) / 2), round((width - inner[1]) / 2)
+        canvas = np.full((height, width, 3), PAD_COLOUR, dtype=np.uint8)
+        canvas[top : top + inner[0], left : left + inner[1]] = resize(image, inner)
+        return canvas
+    return resize(image, geometry.size)
 
 
-def load_poster(
-    path: str, size: tuple[int, int], fit: str = "squash"
-) -> NDArray[np.uint8] | BadPoster:
+def load_poster(path: str, size: tuple[int, int], fit: str = "squash") -> Pixels | BadPoster:
     """Read and decode a poster file; ``""`` stands for an item without one. See `decode_poster`."""
     data = read_poster(path) if path else BadPoster("no poster named")
     return data if isinstance(data, BadPoster) else decode_poster(data, size, fit)
@@ -214,7 +223,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _what_else(data: bytes) -> str:
