@@ -8,10 +8,13 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+if TYPE_CHECKING:
+    from hybrid.resize import Pixels
 
 # Formats that Pillow decodes by itself; PostScript, for one, would start another program.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
@@ -19,8 +22,6 @@ Image.init()  # else Pillow knows only the most common ones of them
 MIN_SIDE = 16
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a GiB as 24-bit RGB
 MAX_BYTES = 256 * 2**20
-
-Pixels = NDArray[np.uint8]
 
 FITS = ("squash", "pad", "crop")
 # Mean of the ImageNet training images, which networks trained on them read as nothing in particular:
@@ -130,16 +131,12 @@ def decode_for(data: bytes, geometries: Sequence[Geometry]) -> list[Pixels] | Ba
         EXIF orientation is applied, transparency laid over white, 16-bit grey scaled to 8 bits,
         CMYK converted; of an animation the first frame is taken.
     """
-    decoded: dict[int, Image.Image] = {}
+    decoded: dict[int, Pixels] = {}
     try:
         scales = _scales(data, geometries)
         for scale, geometry in zip(scales, geometries, strict=True):
             if scale not in decoded:
                 decoded[scale] = _decode(data, geometry)
-        return [
-            _fitted(np.asarray(decoded[scale]), geometry)
-            for scale, geometry in zip(scales, geometries, strict=True)
-        ]
     except UnidentifiedImageError:
         return BadPoster(_what_else(data))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -150,14 +147,18 @@ def decode_for(data: bytes, geometries: Sequence[Geometry]) -> list[Pixels] | Ba
         raise  # this machine's fault, not the image's
     except Exception as error:  # a hostile file can make a decoder raise anything
         return BadPoster(f"cannot be decoded: {error or type(error).__name__}")
+    return [
+        _fitted(decoded[scale], geometry)
+        for scale, geometry in zip(scales, geometries, strict=True)
+    ]
 
 
-def _decode(data: bytes, geometry: Geometry) -> Image.Image:
+def _decode(data: bytes, geometry: Geometry) -> Pixels:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
         _check_size(image.size)
         image.draft(None, (geometry.reach, geometry.reach))
         ImageOps.exif_transpose(image, in_place=True)
-        return _to_rgb(image)
+        return np.asarray(_to_rgb(image))
 
 
 def _scales(data: bytes, geometries: Sequence[Geometry]) -> list[int]:
@@ -182,11 +183,11 @@ def _fitted(image: Pixels, geometry: Geometry) -> Pixels:
         return resize(image, geometry.size, (left, top, w - left, h - top))
     if geometry.fit == "pad":
         wide = w * height > h * width  # then the borders are above and below
-        inner = (round(h / w * width), width) if wide else (height, round(w / h * height))
-        inner = max(1, inner[0]), max(1, inner[1])
-        top, left = round((height - inner[0]) / 2), round((width - inner[1]) / 2)
+        rows = max(1, round(h / w * width)) if wide else height
+        columns = width if wide else max(1, round(w / h * height))
+        top, left = round((height - rows) / 2), round((width - columns) / 2)
         canvas = np.full((height, width, 3), PAD_COLOUR, dtype=np.uint8)
-        canvas[top : top + inner[0], left : left + inner[1]] = resize(image, inner)
+        canvas[top : top + rows, left : left + columns] = resize(image, (rows, columns))
         return canvas
     return resize(image, geometry.size)
 

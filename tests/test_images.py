@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import struct
+import sys
 import warnings
 import zlib
 from pathlib import Path
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from hybrid.images import (
     PAD_COLOUR,
@@ -28,6 +29,7 @@ from hybrid.images import (
     read_poster,
 )
 
+BILINEAR = Image.Resampling.BILINEAR
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 
 
@@ -297,8 +299,8 @@ def test_of_an_animation_the_first_frame_is_taken(form: str) -> None:
 
 def test_resizing_is_bilinear_and_squashes() -> None:
     image = noise(50, 70)
-    wide = image.resize((33, image.height), Image.Resampling.BILINEAR)
-    expected = np.asarray(wide.resize((33, 17), Image.Resampling.BILINEAR))
+    wide = image.resize((33, image.height), BILINEAR)
+    expected = np.asarray(wide.resize((33, 17), BILINEAR))
     np.testing.assert_array_equal(pixels_of(encode(image, "PNG"), (17, 33)), expected)
 
 
@@ -307,7 +309,7 @@ def test_a_large_jpeg_is_close_to_its_full_decode(size: tuple[int, int]) -> None
     blocks = noise(30, 40).resize((1500, 2000), Image.Resampling.NEAREST)
     data = encode(blocks, "JPEG", quality=90)
     with Image.open(io.BytesIO(data)) as full:
-        expected = np.asarray(full.resize(size[::-1], Image.Resampling.BILINEAR), dtype=int)
+        expected = np.asarray(full.resize(size[::-1], BILINEAR), dtype=int)
     off = np.abs(pixels_of(data, size).astype(int) - expected)
     assert off.mean() < 3
     assert np.quantile(off, 0.99) < 25
@@ -424,6 +426,28 @@ def test_squash_shows_all_of_it() -> None:
 def test_an_image_of_the_inputs_shape_is_left_alone(fit: str) -> None:
     image = decode_poster(encode(noise(30, 45), "PNG"), (45, 30), fit)
     np.testing.assert_array_equal(image, np.asarray(noise(30, 45)))
+
+
+@pytest.mark.parametrize("shape", [(182, 268), (200, 200), (260, 90), (300, 400)])
+@pytest.mark.parametrize("size", [(299, 299), (224, 160), (64, 64)])
+def test_pad_and_crop_agree_with_pillows_own(shape: tuple[int, int], size: tuple[int, int]) -> None:
+    image = noise(*shape)
+    for fit, expected in [
+        ("pad", ImageOps.pad(image, size[::-1], BILINEAR, color=PAD_COLOUR)),
+        ("crop", ImageOps.fit(image, size[::-1], BILINEAR)),
+    ]:
+        found = decode_poster(encode(image, "PNG"), size, fit)
+        assert not isinstance(found, BadPoster)
+        # One level: which pass comes first is Pillow's choice there.
+        assert np.abs(found.astype(int) - np.asarray(expected)).max() <= 1
+
+
+def test_what_is_wrong_with_the_machine_is_not_blamed_on_a_poster(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "hybrid.resize", None)
+    with pytest.raises(ImportError, match=r"hybrid\.resize"):
+        decode_poster(encode(noise(30, 45), "PNG"), (20, 20))
 
 
 SIZES = st.tuples(st.integers(16, 90), st.integers(16, 90))

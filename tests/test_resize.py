@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
-import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import Image
 
-from hybrid.images import PAD_COLOUR, BadPoster, decode_poster
 from hybrid.resize import resize
 
 BILINEAR = Image.Resampling.BILINEAR
@@ -69,22 +66,3 @@ def test_the_image_is_not_changed() -> None:
     before = image.copy()
     resize(image, (40, 11))
     np.testing.assert_array_equal(image, before)
-
-
-@pytest.mark.parametrize("shape", [(268, 182), (200, 200), (90, 260), (400, 300)])
-@pytest.mark.parametrize("size", [(299, 299), (224, 160), (64, 64)])
-def test_pad_and_crop_agree_with_pillows_own(shape: tuple[int, int], size: tuple[int, int]) -> None:
-
-    image = Image.fromarray(noise(*shape))
-    with io.BytesIO() as file:
-        image.save(file, "PNG")
-        data = file.getvalue()
-    padded = ImageOps.pad(image, size[::-1], BILINEAR, color=PAD_COLOUR)
-    for fit, expected in [
-        ("pad", padded),
-        ("crop", ImageOps.fit(image, size[::-1], BILINEAR)),
-    ]:
-        found = decode_poster(data, size, fit)
-        assert not isinstance(found, BadPoster)
-        # One level: which pass comes first is Pillow's choice there.
-        assert np.abs(found.astype(int) - np.asarray(expected)).max() <= 1
