@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("--synthetic", type=int, help="Draw so many posters instead.")
     parser.add_argument("--backbones", default="inception,vgg16,mobilenet-075")
     parser.add_argument("--engines", default="keras,openvino")
+    parser.add_argument("--precisions", help="[default: float32, and bfloat16 where it is native]")
     parser.add_argument("--no-others", action="store_true", help="Measure hybrid only.")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     parser.add_argument("--repeat", type=int, default=3)
@@ -119,9 +120,9 @@ def measure(
     sides: dict[str, Side] = {}
     if not options.no_others:
         sides |= other_sides(spec, paths)
-    device = has_gpu() or processor_has("bfloat16")
+    native = "float32,bfloat16" if has_gpu() or processor_has("bfloat16") else "float32"
     for engine in options.engines.split(","):
-        for precision in ("float32", "bfloat16") if device else ("float32",):
+        for precision in (options.precisions or native).split(","):
             choice = choose_engine(engine, precision)
             loaded = load_backbone(spec, resolve_weights(spec, "random"), choice)
             sides[f"bare, {engine}, {precision}"] = lambda e=loaded: bare(e, spec, len(paths))

@@ -91,6 +91,11 @@ def _explanation_text(said: Explanation) -> str:
         f"readable poster, {said.images} different images",
         f"  {said.hits} hits, {said.misses} misses, {said.failures} known not to decode",
     ]
+    if not said.tried:
+        lines.append(
+            f"  there is no such store yet: extract will try on some posters whether {said.precision} "
+            "will do, else take float32"
+        )
     for other in said.others:
         lines.append(f"{other.images} of the images it lacks are in: {other.store}")
         lines.append("  a miss, because:")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import compress
 from typing import NamedTuple
 
 from hybrid.backbones import BackboneSpec, Weights, configure, get_backbone, resolve_weights
-from hybrid.backbones.engines import EngineChoice, choose_engine, load_backbone
+from hybrid.backbones.engines import Engine, EngineChoice, choose_engine, load_backbone
 from hybrid.cache import DTYPES, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import CatalogueError, SettingError
@@ -19,7 +19,7 @@ from hybrid.images import BadPoster, Geometry
 from hybrid.progress import Progress
 from hybrid.records import EmbeddingOptions
 from hybrid.stores import hash_catalogue, make_store
-from hybrid.trial import precision_there, settle_precision
+from hybrid.trial import settled, try_precision
 from hybrid.writer import Writer
 
 LARGE_BYTES = 2**30  # of a cache whose check takes seconds
@@ -84,11 +84,15 @@ def chosen_spec(backbone: str, options: EmbeddingOptions) -> BackboneSpec:
 
 
 class Job(NamedTuple):
-    """One backbone's part: what it is, where its embeddings go, and the images it has and lacks."""
+    """One backbone's part: what it is, where its embeddings go, and the images it has and lacks.
+
+    `engine` is there if a trial has loaded it.
+    """
 
     spec: BackboneSpec
     weights: Weights
     choice: EngineChoice
+    engine: Engine | None
     store: EmbeddingStore
     images: int
     hits: int
@@ -122,29 +126,17 @@ def prepare(
         if isinstance(key, bytes)
     }
     jobs = []
+    in_random_order = [images[key] for key in sorted(images)]  # by hash
     for spec, each in zip(specs, found, strict=True):
-        settled = _settle(choice, spec, each, options, images, how)
-        store = make_store(how.cache, spec, each, options.dtype, settled.precision)
-        jobs.append(_job(spec, each, settled, store, images, how))
+        known, engine = settled(choice, options, how.cache, spec, each), None
+        if known is None:
+            engine = try_precision(
+                choice, spec, each, in_random_order, how.threads, how.batch_size, how.progress
+            )
+            known = engine.choice
+        store = make_store(how.cache, spec, each, options.dtype, known.precision)
+        jobs.append(_job(spec, each, known, engine, store, images, how))
     return jobs, keys
-
-
-def _settle(
-    choice: EngineChoice,
-    spec: BackboneSpec,
-    weights: Weights,
-    options: EmbeddingOptions,
-    images: Mapping[bytes, str],
-    how: ExtractSettings,
-) -> EngineChoice:
-    """With ``--precision auto``: what the cache has is gone on with; else a fast precision is tried."""
-    if options.precision != "auto" or choice.precision == "float32":
-        return choice
-    there = precision_there(how.cache, spec, weights, options.dtype, choice.precision)
-    if there:
-        return replace(choice, precision=there)
-    paths = [images[key] for key in sorted(images)]  # sorted by hash: in random order
-    return settle_precision(choice, spec, weights, paths, how.threads, how.progress)
 
 
 def _check(
@@ -181,6 +173,7 @@ def _job(
     spec: BackboneSpec,
     weights: Weights,
     choice: EngineChoice,
+    engine: Engine | None,
     store: EmbeddingStore,
     images: Mapping[bytes, str],
     how: ExtractSettings,
@@ -196,6 +189,7 @@ def _job(
         spec,
         weights,
         choice,
+        engine,
         store,
         images=len(images),
         hits=int(there.sum()),
@@ -206,6 +200,6 @@ def _job(
 
 def load_target(job: Job, writer: Writer, how: ExtractSettings) -> Target:
     """Load a job's backbone; say which engine computes it, in which precision."""
-    how.progress.say(f"loading {job.spec.name}, weights {job.weights.words}, {job.choice.words}")
-    engine = load_backbone(job.spec, job.weights, job.choice, how.batch_size)
+    how.progress.say(f"embedding with {job.spec.name}, weights {job.weights.words}, {job.choice.words}")
+    engine = job.engine or load_backbone(job.spec, job.weights, job.choice, how.batch_size)
     return Target(Geometry(job.spec.input_size, job.spec.fit), engine, writer)

@@ -13,8 +13,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from hybrid.jit import jit
 
 Pixels = NDArray[np.uint8]
 Whole = NDArray[np.int32]
@@ -83,7 +84,7 @@ def _taps(n_in: int, low: float, high: float, n_out: int) -> Taps:
     return Taps(first, np.floor(0.5 + exact * (1 << BITS)).astype(np.int32))
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def _mix_two_columns(image: Pixels, first: Whole, weights: Whole, result: Pixels) -> None:
     """As `_mix_columns`, for two inputs: in half the time, as the compiler makes vectors of it."""
     half = np.int32(1 << (BITS - 1))
@@ -97,7 +98,7 @@ def _mix_two_columns(image: Pixels, first: Whole, weights: Whole, result: Pixels
                 target[3 * x + channel] = np.int32(half + a * one + b * other) >> BITS
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def _mix_columns(image: Pixels, first: Whole, weights: Whole, result: Pixels) -> None:
     """Make each row of RGB pixels as wide as the result."""
     half = 1 << (BITS - 1)
@@ -117,7 +118,7 @@ def _mix_columns(image: Pixels, first: Whole, weights: Whole, result: Pixels) ->
             target[3 * x + 2] = blue >> BITS
 
 
-@njit(nogil=True, cache=True)
+@jit()
 def _mix_rows(image: Pixels, first: Whole, weights: Whole, result: Pixels) -> None:
     """Make the image as high as the result."""
     sums = np.empty(image.shape[1], dtype=np.int32)

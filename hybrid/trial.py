@@ -10,39 +10,61 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.backbones import BackboneSpec, Weights
-from hybrid.backbones.engines import EngineChoice, load_backbone
+from hybrid.backbones.engines import Engine, EngineChoice, load_backbone
 from hybrid.backbones.weights import stands_for
 from hybrid.cache import EmbeddingCache
 from hybrid.images import BadPoster, load_poster
 from hybrid.progress import Progress
+from hybrid.records import EmbeddingOptions
 
 TRIED = 64
 MARGIN = 0.9995  # cosine with float32 asked of those; 0.999 is promised of every poster
 
 
-def precision_there(
-    cache: str, spec: BackboneSpec, weights: Weights, dtype: str, fast: str
-) -> str | None:
-    """The precision, `fast` or float32, of the embeddings that a cache has; the larger store's of two."""
-    wanted = {p: stands_for(spec, weights, dtype, p) for p in (fast, "float32")}
+def settled(
+    choice: EngineChoice, options: EmbeddingOptions, cache: str, spec: BackboneSpec, weights: Weights
+) -> EngineChoice | None:
+    """The choice that needs no trial; None if only a trial can tell.
+
+    ``--precision auto`` goes on with what a cache has, of two precisions with the larger store's.
+
+    Parameters
+    ----------
+    choice : EngineChoice
+        What `choose_engine` says for the precision in `options`.
+    options : EmbeddingOptions
+    cache : str
+        Folder of the embedding cache.
+    spec : BackboneSpec
+    weights : Weights
+    """
+    if options.precision != "auto" or choice.precision == "float32":
+        return choice
+    wanted = {
+        precision: stands_for(spec, weights, options.dtype, precision)
+        for precision in (choice.precision, "float32")
+    }
     found = [
         (len(store), precision)
         for store in EmbeddingCache(cache).stores()
         for precision, said in wanted.items()
         if store.stands_for == said
     ]
-    return max(found, key=lambda pair: pair[0])[1] if found else None
+    if not found:
+        return None
+    return replace(choice, precision=max(found, key=lambda pair: pair[0])[1])
 
 
-def settle_precision(
+def try_precision(
     choice: EngineChoice,
     spec: BackboneSpec,
     weights: Weights,
     paths: Sequence[str],
     workers: int,
+    batch_size: int | None,
     progress: Progress,
-) -> EngineChoice:
-    """The choice as it is if some posters' embeddings stay near those of float32; else float32.
+) -> Engine:
+    """The engine as chosen if some posters' embeddings stay near those of float32; else one in float32.
 
     Parameters
     ----------
@@ -54,21 +76,23 @@ def settle_precision(
         Posters, in random order; the first that can be decoded are tried.
     workers : int
         Threads that decode.
+    batch_size : int, optional
+        As for `load_backbone`.
     progress : Progress
         Told what was found.
     """
-    exact = replace(choice, precision="float32")
+    exact = load_backbone(spec, weights, replace(choice, precision="float32"), batch_size)
     posters = _decode(paths[:TRIED], spec, workers)
     if not len(posters):
         return exact
     progress.say(f"trying {choice.precision} on {len(posters)} posters ({spec.name})")
-    embeddings = [load_backbone(spec, weights, each)(posters) for each in (choice, exact)]
-    worst = float(cosines(*embeddings).min())
+    fast = load_backbone(spec, weights, choice, batch_size)
+    worst = float(cosines(fast(posters), exact(posters)).min())
     if worst >= MARGIN:
         progress.say(
             f"{choice.precision} it is: cosines with float32 are {worst:.5f} or more, {MARGIN} are asked"
         )
-        return choice
+        return fast
     progress.say(
         f"float32 it is: in {choice.precision} a cosine with float32 would be {worst:.5f}, {MARGIN} are "
         f"asked; --precision {choice.precision} takes it all the same"

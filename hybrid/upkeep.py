@@ -21,7 +21,7 @@ from hybrid.jobs import chosen_spec
 from hybrid.progress import Progress
 from hybrid.records import EmbeddingOptions
 from hybrid.stores import describe_store, find_store, hash_catalogue
-from hybrid.trial import precision_there
+from hybrid.trial import settled
 
 BLOCK = 4096
 
@@ -46,10 +46,13 @@ class Explanation:
     `items` counts the rows of the catalogue, `unreadable` those without a readable poster file; the
     others name `images` different images: `hits` are in the store, `failures` are known not to decode,
     `misses` are to be computed. `others` are the stores that have some of the misses, or all there is.
+    `tried` is false where the first extraction will try whether `precision` may be taken, or only float32.
     """
 
     backbone: str
     fingerprint: str
+    precision: str
+    tried: bool
     items: int
     unreadable: int
     images: int
@@ -95,9 +98,9 @@ def explain_cache(
     options = options or EmbeddingOptions()
     spec = chosen_spec(backbone, options)
     known = _known_weights(spec, weights, seed)
-    precision = choose_engine(engine, options.precision).precision
-    if options.precision == "auto":
-        precision = precision_there(cache, spec, known, options.dtype, precision) or precision
+    choice = choose_engine(engine, options.precision)
+    sure = settled(choice, options, cache, spec, known)
+    precision = (sure or choice).precision
     wanted = stands_for(spec, known, options.dtype, precision)
     found = hash_catalogue(catalogue, cache, workers, progress)
     keys = list({key for key in found if isinstance(key, bytes)})
@@ -112,6 +115,8 @@ def explain_cache(
     return Explanation(
         backbone=spec.name,
         fingerprint=fingerprint_of(wanted),
+        precision=precision,
+        tried=sure is not None,
         items=len(catalogue),
         unreadable=sum(isinstance(key, BadPoster) for key in found),
         images=len(keys),

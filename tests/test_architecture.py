@@ -46,7 +46,7 @@ ONLY_IN = {
     "jax": ("hybrid.backbones.compiled",),
     "torch": ("hybrid.backbones.compiled",),
     "openvino": ("hybrid.backbones.openvino_engine",),
-    "numba": ("hybrid.heads.", "hybrid.resize"),
+    "numba": ("hybrid.jit",),
     "jinja2": ("hybrid.report.",),
     "matplotlib": ("hybrid.report.",),
     "tqdm": ("hybrid.progress",),

@@ -15,13 +15,16 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 from numpy.typing import NDArray
 
+from hybrid.backbones.engines import EngineChoice
 from hybrid.cache import EmbeddingCache, EmbeddingStore, compact, is_worth_compacting
 from hybrid.cache.gc import collect
 from hybrid.cache.parts import Layout, write_part
 from hybrid.cache.verify import verify
 from hybrid.catalogue import load_catalogue
+from hybrid.cli.main import main
 from hybrid.errors import CacheError, ExtractionError, SettingError
 from hybrid.extract import extract_embeddings
 from hybrid.records import EmbeddingOptions
@@ -335,6 +338,21 @@ def test_explain_counts(extracted: Path) -> None:
     )
     said = explain()
     assert (said.hits, said.failures, said.misses) == (87, 1, 1)
+
+
+@pytest.mark.parametrize(("precision", "tried"), [("bfloat16", False), ("float32", True)])
+def test_explain_says_what_only_a_trial_can_tell(
+    precision: str, tried: bool, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choice = EngineChoice("keras", precision, "a processor")
+    monkeypatch.setattr("hybrid.upkeep.choose_engine", lambda *a: choice)
+    said = explain()
+    assert (said.precision, said.tried) == (precision, tried)
+    shown = CliRunner().invoke(
+        main, ["cache", "explain", "--backbone", NET, "--weights", "random"]
+    )
+    hint = "will try on some posters whether bfloat16 will do, else take float32"
+    assert (hint in shown.output) is not tried
 
 
 @pytest.mark.parametrize(

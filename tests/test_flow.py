@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ import pytest
 from PIL import Image
 
 import hybrid.flow
+import hybrid.jobs
 import hybrid.trial
 from hybrid.backbones import configure, get_backbone, resolve_weights
-from hybrid.backbones.engines import Engine, EngineChoice
+from hybrid.backbones.engines import Engine, EngineChoice, load_backbone
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import load_catalogue
 from hybrid.errors import CacheError, SettingError
@@ -30,7 +32,7 @@ from hybrid.interrupt import until_interrupted
 from hybrid.progress import Progress
 from hybrid.records import EmbeddingOptions
 from hybrid.stores import make_store
-from hybrid.trial import cosines, precision_there, settle_precision
+from hybrid.trial import cosines, settled, try_precision
 from hybrid.writer import PartWriter
 
 pytestmark = pytest.mark.filterwarnings("ignore:random weights")
@@ -381,38 +383,77 @@ class Lines(Progress):
 def test_a_precision_that_changes_embeddings_is_not_taken(
     noise: float, expected: str, files: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def load(spec: Any, weights: Any, choice: EngineChoice) -> Any:
-        random = np.random.default_rng(0)
-        exact = random.normal(size=(64, 500)).astype(np.float32)
-        noisy = exact + noise * random.normal(size=exact.shape).astype(np.float32)
-        rows = noisy if choice.precision == "bfloat16" else exact
-        return lambda posters: rows[: len(posters)]
+    class Noisy(Engine):
+        batch_size, depth = 8, 1
 
-    monkeypatch.setattr(hybrid.trial, "load_backbone", load)
+        def __init__(self, spec: Any, weights: Any, choice: EngineChoice, batch: int) -> None:
+            assert batch == 8
+            self.choice = choice
+
+        def start(self, posters: Any) -> Any:
+            random = np.random.default_rng(0)
+            exact = random.normal(size=(len(posters), 500)).astype(np.float32)
+            noisy = exact + noise * random.normal(size=exact.shape).astype(np.float32)
+            return lambda: noisy if self.choice.precision == "bfloat16" else exact
+
+    monkeypatch.setattr(hybrid.trial, "load_backbone", Noisy)
     spec, lines = get_backbone("vgg16"), Lines()
     fast = EngineChoice("keras", "bfloat16", "a processor")
-    found = settle_precision(fast, spec, resolve_weights(spec, "random"), files, 2, lines)
-    assert found == EngineChoice("keras", expected, "a processor")
+    asked = (fast, spec, resolve_weights(spec, "random"))
+    found = try_precision(*asked, files, 2, 8, lines)
+    assert found.choice == EngineChoice("keras", expected, "a processor")
     assert lines.lines[0] == "trying bfloat16 on 19 posters (vgg16)"
     assert lines.lines[1].startswith(f"{expected} it is: ")
-    nothing = settle_precision(fast, spec, resolve_weights(spec, "random"), files[3:4], 2, lines)
-    assert nothing.precision == "float32"
+    nothing = try_precision(*asked, files[3:4], 2, 8, lines)
+    assert nothing.choice.precision == "float32"
+
+
+def test_what_the_trial_loaded_embeds_the_rest(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = []
+
+    def load(spec: Any, weights: Any, choice: EngineChoice, batch_size: int | None) -> Engine:
+        loaded.append(choice.precision)
+        return load_backbone(spec, weights, replace(choice, precision="float32"), batch_size)
+
+    monkeypatch.setattr(
+        hybrid.jobs, "choose_engine", lambda *a: EngineChoice("keras", "bfloat16", "a processor")
+    )
+    monkeypatch.setattr(hybrid.jobs, "load_backbone", load)
+    monkeypatch.setattr(hybrid.trial, "load_backbone", load)
+    options = EmbeddingOptions(input_size=(64, 48))
+    catalogue = load_catalogue("catalogue.csv")
+    for limit, expected in ((40, ["float32", "bfloat16"]), (None, ["bfloat16"])):
+        with pytest.warns(UserWarning, match="random weights"):
+            extract_embeddings(
+                catalogue, NETS[0], weights="random", options=options, limit=limit
+            )
+        assert loaded == expected
+        loaded.clear()
 
 
 def test_what_the_cache_has_is_gone_on_with(tmp_path: Path) -> None:
     spec = configure(get_backbone("mobilenet-075"), input_size=(64, 48))
     weights, cache = resolve_weights(spec, "random"), str(tmp_path / "cache")
-    asked = (cache, spec, weights, "float16", "bfloat16")
-    assert precision_there(*asked) is None
+    choice = EngineChoice("keras", "bfloat16", "a processor")
+
+    def precision(asked: str = "auto") -> str | None:
+        options = EmbeddingOptions(precision=asked)
+        known = settled(choice, options, cache, spec, weights)
+        return known and known.precision
+
+    assert precision() is None
+    assert precision("bfloat16") == "bfloat16"
     make_store(cache, spec, weights, "float32", "float32")
-    assert precision_there(*asked) is None
+    assert precision() is None
     exact = make_store(cache, spec, weights, "float16", "float32")
-    assert precision_there(*asked) == "float32"
+    assert precision() == "float32"
     fast = make_store(cache, spec, weights, "float16", "bfloat16")
     fast.append([bytes(32)], np.ones((1, 768), np.float32))
-    assert precision_there(*asked) == "bfloat16"
+    assert precision() == "bfloat16"
     exact.append([bytes(32), b"1" * 32], np.ones((2, 768), np.float32))
-    assert precision_there(*asked) == "float32"
+    assert precision() == "float32"
 
 
 # Memory

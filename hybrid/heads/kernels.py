@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from hybrid.jit import jit
 
 Array = NDArray[Any]
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+@jit(fastmath={"contract", "reassoc", "nsz"})
 def add_sparse_gram(
     indptr: Array, indices: Array, data: Array, rows: Array, scale: float, n_columns: int, G: Array
 ) -> None:
@@ -46,7 +47,7 @@ def add_sparse_gram(
             entry += 1
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+@jit(fastmath={"contract", "reassoc", "nsz"})
 def add_sparse_product(
     indptr: Array, indices: Array, data: Array, rows: Array, U: Array, Z: Array
 ) -> None:
@@ -58,7 +59,7 @@ def add_sparse_product(
                 Z[i, k] += x * U[column, k]
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+@jit(fastmath={"contract", "reassoc", "nsz"})
 def add_sparse_transposed(
     indptr: Array, indices: Array, data: Array, rows: Array, D: Array, U: Array
 ) -> None:
@@ -70,7 +71,7 @@ def add_sparse_transposed(
                 U[column, k] += x * D[i, k]
 
 
-@njit(nogil=True, cache=True, fastmath={"contract", "reassoc", "nsz"})
+@jit(fastmath={"contract", "reassoc", "nsz"})
 def sweep(
     G: Array,
     Z: Array,

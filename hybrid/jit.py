@@ -1,0 +1,35 @@
+"""Loops that numba compiles, without Python's lock; the machine code is kept for the next process."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from numba import njit
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def jit(**options: Any) -> Callable[[Function], Function]:
+    """Compile a function at its first call. `options` are those of ``numba.njit``.
+
+    The code is kept beside the module or in the user's cache folder. Where neither can be written (a
+    container without a home, say), each process compiles anew, and a warning says what to do.
+    """
+
+    def decorate(function: Function) -> Function:
+        try:
+            compiled: Function = njit(nogil=True, cache=True, **options)(function)
+        except RuntimeError as error:
+            if "cannot cache" not in str(error):
+                raise
+            warnings.warn(
+                "expected a folder for compiled code, found none that can be written: each command "
+                "compiles its loops anew, which takes seconds. Name one with NUMBA_CACHE_DIR.",
+                stacklevel=2,
+            )
+            return njit(nogil=True, **options)(function)  # type: ignore[no-any-return]
+        return compiled
+
+    return decorate
