@@ -19,6 +19,7 @@ from hybrid.experiment import Experiment, fit_deep, fit_head
 from hybrid.extract import extract_embeddings
 from hybrid.pipeline import make_hybrid
 from hybrid.predict import predict_catalogue
+from hybrid.records import EmbeddingOptions
 from hybrid.runs import read_predictions
 from hybrid.splitting import split_catalogue
 
@@ -121,7 +122,11 @@ def test_embedding_is_the_last_dense_layer_of_the_trained_net(
     trained: Experiment, tmp_path: Path
 ) -> None:
     summary = extract_embeddings(
-        trained.catalogue, "scratch", weights=str(trained.folder), cache=str(tmp_path)
+        trained.catalogue,
+        "scratch",
+        weights=str(trained.folder),
+        options=EmbeddingOptions(precision="float32"),  # the net's own, on every processor
+        cache=str(tmp_path),
     )
     assert summary.computed == 90
     model = make_hybrid(trained.catalogue, blocks=["poster"], cache=str(tmp_path))
