@@ -23,7 +23,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from hybrid.errors import SettingError
 from hybrid.fusion import FusionMatrix
 from hybrid.heads import MultilabelLinearSVC
-from hybrid.heads.blockdual import solve
+from hybrid.heads.dual import solve
 from hybrid.heads.label_svms import signed_weights, with_ones
 
 Floats = NDArray[np.float64]
