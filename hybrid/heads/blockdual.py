@@ -7,14 +7,15 @@ coefficients with another product. So a row of features is read twice for all st
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from hybrid.heads.problem import Group, Problem, Rows, csr_arrays
+from hybrid.heads.problem import Group, Problem, Rows, Threads, csr_arrays
 
 BLOCK = 256  # rows of a block: its Gram matrix of 256 KiB stays in a core's cache
 PARTITIONS = 3  # ways to deal the rows to blocks; with one alone it stalls
@@ -41,11 +42,17 @@ class BlockDescent:
         self.grams: list[list[NDArray[np.float32]]] = []
 
     @staticmethod
+    def limits() -> AbstractContextManager[Any]:
+        """Numpy's products in as many threads again would only fight for the cores."""
+        limits: AbstractContextManager[Any] = threadpool_limits(1, user_api="blas")
+        return limits
+
+    @staticmethod
     def width(columns: int) -> int:
         """Most columns of a group, if there are so many in all."""
         return min(WIDTH, -(-columns // GROUPS))
 
-    def epoch(self, number: int, groups: list[Group], pool: ThreadPoolExecutor) -> None:
+    def epoch(self, number: int, groups: list[Group], threads: Threads) -> None:
         """Visit all rows once, by the blocks of the next partition."""
         n = self.problem.B.shape[1]
         count = -(-n // BLOCK)
@@ -53,7 +60,7 @@ class BlockDescent:
         if which == len(self.partitions):
             rows = np.array_split(self.random.permutation(n), count)
             self.partitions.append(rows)
-            self.grams.append(list(pool.map(self._gram, rows)))
+            self.grams.append(threads.map(self._gram, rows))
         order = self.random.permutation(count)
 
         def visit_all(groups: list[Group]) -> None:
@@ -61,8 +68,7 @@ class BlockDescent:
                 self._visit(self.partitions[which][block], self.grams[which][block], groups)
 
         # Which columns go together does not depend on the threads, so neither do the sums.
-        threads = pool._max_workers
-        list(pool.map(visit_all, [groups[i::threads] for i in range(threads)]))
+        threads.map(visit_all, [groups[i :: threads.count] for i in range(threads.count)])
 
     def _gram(self, rows: Rows) -> NDArray[np.float32]:
         """Gram matrices of a block of rows, of shape (patterns, m, m)."""

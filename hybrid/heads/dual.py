@@ -20,7 +20,6 @@ the same certificate.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,16 +28,16 @@ from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.utils import check_random_state
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from hybrid.fusion import FusionMatrix
-from hybrid.heads.blockdual import BlockDescent
-from hybrid.heads.problem import Floats, Problem, make_groups
+from hybrid.heads.blockdual import BLOCK, BlockDescent
+from hybrid.heads.problem import Floats, Problem, Threads, make_groups
 from hybrid.heads.rowdual import RowDescent
 
 FACTOR = 4.0  # gap over relative growth of the dual in an epoch, where it is not known yet
 SAFETY = 1.2  # that factor varies a little from epoch to epoch
 TINY = 1e-300
+FEW_COLUMNS = 4  # so many are mostly faster one by one, where there are up to some thousand rows
 SINGLE = 1e-6  # below this tol, single precision cannot keep the margins
 
 
@@ -91,12 +90,8 @@ def solve(
     if weights is None:
         weights = np.tile(np.array(matrix.weights), (len(B), 1))
     solver = _Solver(matrix, B, weights, tol, check_random_state(random_state))
-    # numpy's products in as many threads again would only fight for the cores.
-    with (
-        threadpool_limits(1, user_api="blas"),
-        ThreadPoolExecutor(effective_n_jobs(n_jobs)) as pool,
-    ):
-        return solver.run(max_iter, pool)
+    with solver.descent.limits(), Threads(effective_n_jobs(n_jobs)) as threads:
+        return solver.run(max_iter, threads)
 
 
 class _Solver:
@@ -112,9 +107,8 @@ class _Solver:
     ) -> None:
         dtype = _working_dtype(matrix, tol)
         self.problem = Problem(matrix, B, weights, dtype, np.zeros_like(B), np.zeros(len(B)))
-        self.descent = (RowDescent if by_rows(matrix, len(B)) else BlockDescent)(
-            self.problem, random
-        )
+        kind = RowDescent if by_rows(matrix, len(B), dtype) else BlockDescent
+        self.descent: RowDescent | BlockDescent = kind(self.problem, random)
         self.tol = tol
         self.coef = np.zeros((len(B), matrix.shape[1]))
         self.gap = np.full(len(B), np.inf)
@@ -123,20 +117,20 @@ class _Solver:
         widths = [block.shape[1] for _, block in matrix.blocks]
         self._group(np.arange(len(B)), [np.zeros((width, len(B)), dtype) for width in widths])
 
-    def run(self, max_iter: int, pool: ThreadPoolExecutor) -> Solution:
+    def run(self, max_iter: int, threads: Threads) -> Solution:
         """Epochs until each column is certified."""
         dual = self.problem.dual
         for epoch in range(1, max_iter + 1):
             before = dual.copy()
-            self.descent.epoch(epoch, self.groups, pool)
+            self.descent.epoch(epoch, self.groups, threads)
             growth = (dual - before) / np.maximum(dual, TINY)
-            certified = self._certify(growth, epoch == max_iter, pool)
+            certified = self._certify(growth, epoch == max_iter, threads)
             self._drop(certified & (growth <= 0), epoch)
             if not self.groups:
                 break
         return Solution(self.coef, self.gap, self.n_iter)
 
-    def _certify(self, growth: Floats, last: bool, pool: ThreadPoolExecutor) -> NDArray[np.bool_]:
+    def _certify(self, growth: Floats, last: bool, threads: Threads) -> NDArray[np.bool_]:
         """Compute the exact gap of the columns that seem to be done, and tell which these were.
 
         Margins from an epoch are stale at its end and say little. But the gap shrinks as the growth
@@ -147,7 +141,7 @@ class _Solver:
             return np.zeros_like(due)
         jobs = [(g, np.flatnonzero(due[g.columns])) for g in self.groups]
         jobs = [(g, chosen) for g, chosen in jobs if len(chosen)]
-        exact = pool.map(lambda job: self._exact(job[0].columns[job[1]], job[0].weights), jobs)
+        exact = threads.map(lambda job: self._exact(job[0].columns[job[1]], job[0].weights), jobs)
         for (group, chosen), (W, gap) in zip(jobs, exact, strict=True):
             columns = group.columns[chosen]
             self.coef[columns], self.gap[columns] = W.T, gap
@@ -187,11 +181,13 @@ class _Solver:
         return np.concatenate([group.columns for group in self.groups])
 
 
-def by_rows(matrix: FusionMatrix, columns: int) -> bool:
-    """Whether one row at a time is faster."""
-    import os
-
-    return bool(int(os.environ.get("ROWS", "0")))
+def by_rows(matrix: FusionMatrix, columns: int, dtype: np.dtype[Any]) -> bool:
+    """Whether single rows are faster than blocks: there is little to share, or rows are short."""
+    dense = [block for _, block in matrix.blocks if not sparse.issparse(block)]
+    if any(block.dtype != dtype and block.shape[1] > 1 for block in dense):
+        return False  # it would copy them
+    few = columns <= FEW_COLUMNS or len(matrix) <= BLOCK
+    return few or all(block.shape[1] <= 1 for block in dense)
 
 
 def _working_dtype(matrix: FusionMatrix, tol: float) -> np.dtype[Any]:

@@ -183,7 +183,8 @@ def descend(
         for t in range(len(dense)):
             z += _dot(dense[t][i], dense_U[t])
         for t in range(len(sparse)):
-            z += _sparse_dot(*sparse[t], i, sparse_U[t])
+            indptr, indices, data = sparse[t]
+            z += _sparse_dot(indptr, indices, data, i, sparse_U[t])
         slope = abs(B[i]) - B[i] * z - A[i]
         if A[i] == 0 and slope <= 0:
             continue

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,8 @@ from hybrid.fusion import FusionMatrix
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 CSRArrays = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]
 
 
@@ -42,6 +46,26 @@ class Group:
     columns: NDArray[np.int64]
     weights: Floats
     U: list[NDArray[Any]]
+
+
+class Threads:
+    """`count` threads that take calls; one call, or all for one thread, is done by the caller itself."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __enter__(self) -> Threads:
+        self._pool = ThreadPoolExecutor(self.count)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown()
+
+    def map(self, call: Callable[[Item], Found], items: Sequence[Item]) -> list[Found]:
+        """What `call` gives for each item, in order."""
+        if self.count == 1 or len(items) < 2:
+            return [call(item) for item in items]
+        return list(self._pool.map(call, items))
 
 
 def make_groups(

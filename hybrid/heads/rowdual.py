@@ -6,14 +6,14 @@ blocks are read as they are.
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from hybrid.heads.problem import Floats, Group, Problem, Rows, csr_arrays
+from hybrid.heads.problem import Floats, Group, Problem, Rows, Threads, csr_arrays
 
 
 class RowDescent:
@@ -27,21 +27,29 @@ class RowDescent:
         empty = np.zeros((len(problem.matrix), 0), problem.dtype)
         blocks += [empty, sparse.csr_matrix(empty)]
         self.is_sparse = np.array([sparse.issparse(block) for block in blocks])
-        dense = (np.ascontiguousarray(b, problem.dtype) for b in blocks if not sparse.issparse(b))
-        self.dense = tuple(map(_fixed, dense))
-        self.sparse = tuple(
-            tuple(map(_fixed, csr_arrays(b, problem.dtype))) for b in blocks if sparse.issparse(b)
+        self.dense = tuple(
+            _fixed(np.ascontiguousarray(b, problem.dtype)) for b in blocks if not sparse.issparse(b)
         )
+        self.sparse = tuple(
+            tuple(_fixed(part) for part in csr_arrays(b, problem.dtype))
+            for b in blocks
+            if sparse.issparse(b)
+        )
+
+    @staticmethod
+    def limits() -> AbstractContextManager[Any]:
+        """Products are few here, and to look for numpy's threads takes longer than a small fit."""
+        return nullcontext()
 
     @staticmethod
     def width(columns: int) -> int:
         """Most columns of a group."""
         return 1
 
-    def epoch(self, number: int, groups: list[Group], pool: ThreadPoolExecutor) -> None:
+    def epoch(self, number: int, groups: list[Group], threads: Threads) -> None:
         """Visit all rows once."""
         order = self.random.permutation(self.problem.B.shape[1])
-        list(pool.map(lambda group: self._descend(order, group), groups))
+        threads.map(lambda group: self._descend(order, group), groups)
 
     def _descend(self, order: Rows, group: Group) -> None:
         """Visit all rows once for the only column of a group."""
