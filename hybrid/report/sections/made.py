@@ -1,0 +1,58 @@
+"""The exact commands, settings and hashes behind each run."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hybrid.report.comparison import ComparedRun, Comparison
+from hybrid.report.words import DASH, number
+
+Details = tuple[tuple[str, str], ...]
+
+
+def make(comparison: Comparison) -> tuple[Details, ...]:
+    """Label and value of each fact, for each run."""
+    return tuple(details(run) for run in comparison.runs)
+
+
+def details(run: ComparedRun) -> Details:
+    """What made a run."""
+    record = run.record
+    genres, thresholds = record.get("genres") or [], record.get("thresholds") or []
+    pairs = zip(genres, thresholds, strict=False)
+    said = ", ".join(f"{genre} {number(value, '.3f')}" for genre, value in pairs)
+    external = record.get("external") or {}
+    facts = {
+        "command": record.get("command"),
+        "made": record.get("created"),
+        "made elsewhere": external.get("path"),
+        "sha256 of its file": external.get("sha256"),
+        "model": record.get("model"),
+        "settings": _plain(record.get("settings")),
+        "chosen": _plain(record.get("chosen")),
+        "thresholds": said,
+        "missing items": _plain(record.get("missing")),
+        "test items without an answer": str(run.unanswered),
+        "backbone": _plain(_backbone(record)),
+        "catalogue": (record.get("catalogue") or {}).get("sha256"),
+        "split": (record.get("split") or {}).get("sha256"),
+        "seed": _plain(record.get("seed")),
+        "versions": _plain(record.get("versions")),
+        "hardware": _plain(record.get("hardware")),
+    }
+    return tuple(
+        (label, value or DASH)
+        for label, value in facts.items()
+        if value or not (external or "elsewhere" in label or "its file" in label)
+    )
+
+
+def _backbone(record: dict[str, Any]) -> dict[str, Any] | None:
+    backbone = record.get("backbone")
+    return backbone and {k: v for k, v in backbone.items() if k != "stands_for"}
+
+
+def _plain(value: Any) -> str:
+    """A value of the record on one line."""
+    return "" if value is None else json.dumps(value, ensure_ascii=False).strip('"')
