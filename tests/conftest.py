@@ -156,8 +156,8 @@ def hybrid_command() -> Callable[..., Any]:
     return run
 
 
-@pytest.fixture
-def compared(tmp_path: Path) -> Callable[..., Any]:
+@pytest.fixture(scope="session")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """Make a comparison in memory: genres, truth (n, L), name → scores (n, L), records → Comparison.
 
     The test items are i0, i1, …; as many train items t0, t1, … have the same labels.
@@ -178,7 +178,7 @@ def compared(tmp_path: Path) -> Callable[..., Any]:
         n = len(truth)
         ids = [f"i{k}" for k in range(n)] + [f"t{k}" for k in range(n)]
         cells = ["|".join(np.array(genres, dtype=object)[row != 0]) for row in truth] * 2
-        path = tmp_path / "catalogue.csv"
+        path = tmp_path_factory.mktemp("compared") / "catalogue.csv"
         with path.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             writer.writerow(["id", "genres", *(columns or {})])

@@ -102,7 +102,8 @@ class Elements(html.parser.HTMLParser):
         self.loads += [
             str(value)
             for name, value in attrs
-            if name in ("src", "href") and not str(value).startswith(("#", "data:image/jpeg;base64,"))
+            if name in ("src", "href")
+            and not str(value).startswith(("#", "data:image/jpeg;base64,"))
         ]
 
 
@@ -141,7 +142,7 @@ def test_the_best_is_named_with_its_lead(catalogue: Catalogue, tmp_path: Path) -
     assert [run.name for run in comparison.runs] == ["good", "poor"]
     text = as_text(comparison)
     assert text.startswith("The split is clean (looked for: same id); 40 test items, 3 genres")
-    assert re.search(r"good is best with weighted F1 1\.000 .*It leads poor by 0\.\d+", text)
+    assert re.search(r"good is best: weighted F1 1\.000 .*It leads poor by 0\.\d+", text)
     assert comparison.runs[1].difference is not None
     assert comparison.runs[1].difference.high < 0
 
@@ -149,7 +150,9 @@ def test_the_best_is_named_with_its_lead(catalogue: Catalogue, tmp_path: Path) -
 def test_equal_runs_cannot_be_told_apart(catalogue: Catalogue, tmp_path: Path) -> None:
     folders = [write_run(catalogue, name, noise=0.4)[0] for name in ("a", "b")]
     comparison = make_report(catalogue, folders, tmp_path / "r.html", draws=50)
-    assert "no difference can be told to b (0.000 (0.000 to 0.000)): the interval" in as_text(comparison)
+    assert "no difference can be told to b (0.000 (0.000 to 0.000)): the interval" in as_text(
+        comparison
+    )
 
 
 def test_a_leak_is_said_first(catalogue: Catalogue, tmp_path: Path) -> None:
@@ -349,7 +352,10 @@ def test_json_has_every_figure(catalogue: Catalogue, tmp_path: Path) -> None:
     data = json.loads((tmp_path / "r.json").read_text())
     test = predictions.splits == "test"
     expected = f1_score(
-        catalogue.label_matrix(GENRES)[test], predictions.labels[test], average=None, zero_division=0
+        catalogue.label_matrix(GENRES)[test],
+        predictions.labels[test],
+        average=None,
+        zero_division=0,
     )
     found = {g["genre"]: g["f1"]["value"] for g in data["runs"][0]["evaluation"]["genres"]}
     assert found == pytest.approx(dict(zip(GENRES, expected, strict=True)))

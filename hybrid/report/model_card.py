@@ -56,7 +56,7 @@ def model_card(
 def render_card(comparison: Comparison) -> str:
     """The card of a comparison's first run, as Markdown."""
     run = comparison.runs[0]
-    environment = Environment(  # noqa: S701
+    environment = Environment(
         loader=PackageLoader("hybrid.report", "."),
         undefined=StrictUndefined,
         trim_blocks=True,

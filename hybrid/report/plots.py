@@ -171,7 +171,7 @@ def _inline(svg: str, name: str, words: str) -> Markup:
         root.attrib.pop(key, None)
     root.attrib |= {"class": "plot", "role": "img", "aria-label": words}
     text = ElementTree.tostring(root, encoding="unicode")
-    return Markup(re.sub(r">\s+<", "><", text))  # noqa: S704
+    return Markup(re.sub(r">\s+<", "><", text))
 
 
 def _properties(style: str) -> dict[str, str]:

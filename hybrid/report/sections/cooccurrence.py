@@ -75,4 +75,6 @@ def together(labels: NDArray[np.uint8]) -> NDArray[np.float64]:
     counts = labels.astype(np.float64).T @ labels
     size = np.diag(counts).copy()
     np.fill_diagonal(counts, np.nan)
-    return np.divide(counts, size[:, None], out=np.full_like(counts, np.nan), where=size[:, None] > 0)
+    return np.divide(
+        counts, size[:, None], out=np.full_like(counts, np.nan), where=size[:, None] > 0
+    )

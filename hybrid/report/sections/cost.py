@@ -22,7 +22,5 @@ def make(comparison: Comparison) -> tuple[StageRow, ...] | None:
     """One row a stage, in the order of the runs; None where no run recorded any."""
     found = [(i, stage) for i, run in enumerate(comparison.runs) for stage in run.stages]
     longest = max((s.seconds for _, s in found if not math.isnan(s.seconds)), default=0.0) or 1.0
-    rows = (
-        StageRow(i, s, 0.0 if math.isnan(s.seconds) else s.seconds / longest) for i, s in found
-    )
+    rows = (StageRow(i, s, 0.0 if math.isnan(s.seconds) else s.seconds / longest) for i, s in found)
     return tuple(rows) or None

@@ -61,14 +61,17 @@ def precision_recall(truth: NDArray[Any], scores: NDArray[np.float64]) -> NDArra
     Returns
     -------
     ndarray of shape (2, K)
-        Recall, falling from 1 to 0, and precision: scikit-learn's points, at most `POINTS` of them and
-        the first, evenly spaced in recall.
+        Recall, falling from 1 to 0, and precision: at most `POINTS` of scikit-learn's points, evenly spaced
+        in recall. A precision holds down to the next recall; at recall 0, where it is not defined, the
+        last one still stands.
     """
     known = np.nan_to_num(scores.ravel(), nan=UNSCORED)
     precision, recall, _ = precision_recall_curve(truth.ravel(), known)
-    levels = np.linspace(1, 0, POINTS)
-    keep = np.unique(np.append(np.searchsorted(-recall, -levels, side="left"), len(recall) - 1))
-    return np.stack([recall[keep], precision[keep]])
+    precision, recall = precision[recall > 0], recall[recall > 0]
+    levels = np.linspace(1, 0, POINTS - 1, endpoint=False)
+    # Of several points with one recall, the last has the highest precision.
+    keep = np.unique(np.searchsorted(-recall, -levels, side="right") - 1)
+    return np.stack([np.append(recall[keep], 0.0), np.append(precision[keep], precision[keep[-1]])])
 
 
 def _panel(comparison: Comparison, runs: dict[int, ComparedRun], genre: int | None) -> Panel:

@@ -58,7 +58,9 @@ def make(comparison: Comparison) -> DataPart:
     catalogue = comparison.catalogue
     part_of = _parts(comparison)
     counts = {
-        part: catalogue.label_matrix(comparison.genres)[[part_of.get(i) == part for i in catalogue.ids]]
+        part: catalogue.label_matrix(comparison.genres)[
+            [part_of.get(i) == part for i in catalogue.ids]
+        ]
         for part in PARTS
     }
     genres = tuple(

@@ -49,7 +49,9 @@ def make(comparison: Comparison) -> ItemsPart:
     paths = comparison.catalogue.poster_paths
     chosen = [*worst, *best]
     pictures = make_thumbnails([paths[row[str(comparison.ids[i])]] for i in chosen])
-    items = [_item(comparison, i, row, picture) for i, picture in zip(chosen, pictures, strict=True)]
+    items = [
+        _item(comparison, i, row, picture) for i, picture in zip(chosen, pictures, strict=True)
+    ]
     return ItemsPart(
         run.name,
         tuple(items[: len(worst)]),

@@ -49,7 +49,9 @@ def _part(run: int, history: Any) -> LearningPart | None:
         known, strong = series(history, train), series(history, validation)
         if strong[0]:
             curves = [Curve(run, *known, soft=True)] if known[0] else []
-            words = f"{axis} after each of {len(strong[0])} epochs; the last is {strong[1][-1]:.3f}."
+            words = (
+                f"{axis} after each of {len(strong[0])} epochs; the last is {strong[1][-1]:.3f}."
+            )
             plots.append(
                 draw(
                     [*curves, Curve(run, *strong)],
