@@ -56,11 +56,12 @@ def _read(name: str, path: Path, ids: NDArray[Any], genres: Sequence[str]) -> Ru
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise RunError(f"cannot read {path}: {error}.") from error
-    given = [column for column in table if column.startswith(PROBABILITY)]
-    if "id" not in table or not (LABELS in table or given):
+    columns = [str(column) for column in table]
+    given = [column for column in columns if column.startswith(PROBABILITY)]
+    if "id" not in columns or not (LABELS in columns or given):
         raise RunError(
             f"{path}: expected the column id and genres (labels parted by {SEPARATOR}), p:GENRE for each "
-            f"genre (probabilities), or both, found {', '.join(table)}."
+            f"genre (probabilities), or both, found {', '.join(columns)}."
         )
     if "split" in table:
         table = table[table["split"] == "test"].reset_index(drop=True)

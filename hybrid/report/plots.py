@@ -10,9 +10,13 @@ import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from markupsafe import Markup
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 RUN_COLOURS = 8  # as many as the style sheet has; further runs have the same ones, dashed
 DASHES = ("-", "--", ":")
@@ -28,7 +32,7 @@ VARIABLES = {
     **{colour: f"var(--run-{k + 1})" for k, colour in enumerate(RUNS)},
 }
 # What a hash in matplotlib's names is made from: same input, same bytes.
-SETTINGS = {"svg.hashsalt": "hybrid", "svg.fonttype": "none", "text.parse_math": False}
+SETTINGS: Any = {"svg.hashsalt": "hybrid", "svg.fonttype": "none", "text.parse_math": False}
 
 
 @dataclass(frozen=True)
@@ -124,10 +128,10 @@ def draw(
     return _inline(file.getvalue(), name, words)
 
 
-def _add(plot: object, curve: Curve) -> None:
+def _add(plot: Axes, curve: Curve) -> None:
     colour, gid = RUNS[curve.run % RUN_COLOURS], f"run-{curve.run}"
     marker = "o" if len(curve.x) == 1 else None
-    plot.plot(  # type: ignore[attr-defined]
+    plot.plot(
         curve.x,
         curve.y,
         color=colour,
@@ -139,7 +143,7 @@ def _add(plot: object, curve: Curve) -> None:
         gid=gid,
     )
     if len(curve.low):
-        plot.vlines(  # type: ignore[attr-defined]
+        plot.vlines(
             curve.x, curve.low, curve.high, color=colour, linewidth=1, alpha=0.6, gid=gid
         )
 

@@ -41,7 +41,7 @@ def make_thumbnails(paths: Sequence[str], limit: int = MAX_TOTAL) -> list[Thumbn
 
 
 def _jpeg(path: str) -> bytes | BadPoster:
-    pixels = load_poster(path, SIZE, "pad")
+    pixels = load_poster(path, SIZE, "crop")
     if isinstance(pixels, BadPoster):
         return pixels
     for quality in QUALITIES:

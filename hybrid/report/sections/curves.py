@@ -84,10 +84,11 @@ def _panel(comparison: Comparison, runs: dict[int, ComparedRun], genre: int | No
         scores = run.answers.scores[:, columns]
         if not np.isfinite(scores).any():
             continue
-        ranked.append(Curve(i, *precision_recall(truth, scores), steps=True))
+        recall, precision = precision_recall(truth, scores)
+        ranked.append(Curve(i, recall, precision, steps=True))
         found = reliability(truth, scores, BINS)
-        bounds = (found.low, found.high) if i == 0 else ((), ())
-        calibrated.append(Curve(i, found.predicted, found.observed, *bounds))
+        low, high = (found.low, found.high) if i == 0 else ((), ())
+        calibrated.append(Curve(i, found.predicted, found.observed, low, high))
         said.append(f"{run.name} {number(_average_precision(run, genre), '.2f')}")
     return Panel(
         "" if genre is None else title,
