@@ -11,7 +11,7 @@ from hybrid.errors import SettingError
 from hybrid.evaluation.answers import Answers, Labels, check
 from hybrid.evaluation.estimate import DRAWS, METHOD, check_method, interval_of, sample
 from hybrid.evaluation.metrics import METRICS, Measured, Weights, check_metric, make_measure
-from hybrid.evaluation.resampling import Units, make_units
+from hybrid.evaluation.resampling import Units, everything, make_units
 from hybrid.records import Interval
 
 
@@ -97,6 +97,24 @@ def evaluate_all(
         raise SettingError(f"expected {truth.shape[1]} genres, found {len(genres)}.")
     units = make_units(len(truth), groups)
     return [_evaluate(truth, answers, genres, units, draws, seed, method) for answers in models]
+
+
+def measure_all(truth: ArrayLike, answers: Answers) -> dict[str, float]:
+    """Every one of `METRICS`, without intervals.
+
+    Parameters
+    ----------
+    truth : array-like of shape (n, L)
+    answers : Answers
+
+    Raises
+    ------
+    SettingError
+        If shapes differ.
+    """
+    truth = check(truth, [answers])
+    found = make_measure(truth, answers, METRICS)(everything(len(truth)))
+    return {name: float(found[name][0]) for name in METRICS}
 
 
 def _evaluate(
