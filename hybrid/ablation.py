@@ -1,4 +1,4 @@
-"""What each block is worth: fits on every subset of blocks, blocks taken away at test time, shares of each."""
+"""What each block is worth: fits on every subset, blocks taken away at test time, what each adds."""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
@@ -19,7 +18,7 @@ from hybrid.ablation import MAIN, ablate, contribution_table, mean_contributions
 from hybrid.audit import audit_backbone
 from hybrid.backbones.quiet import quiet_start
 from hybrid.backbones.weights import RUN_WEIGHTS
-from hybrid.cache import EmbeddingCache, EmbeddingStore
+from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import Catalogue
 from hybrid.cost import Costs
 from hybrid.errors import CatalogueError, SplitError
@@ -31,6 +30,7 @@ from hybrid.images import BadPoster
 from hybrid.judging import describe_cost, describe_decision, group_names, judge
 from hybrid.pipeline import BLOCKS
 from hybrid.progress import Progress
+from hybrid.provenance import chosen_weights, describe_catalogue, describe_store
 from hybrid.records import PARTS, Audit, Predictions, Run, Split
 from hybrid.resplit import repeat_fit
 from hybrid.runs import (
@@ -180,7 +180,7 @@ def fit_head(
         "kind": "head",
         "blocks": list(model.fusion.names),
         "model": type(model.estimator).__name__,
-        "chosen": {**model.chosen_.parameters, "block_weights": _weights(model)},
+        "chosen": {**model.chosen_.parameters, "block_weights": chosen_weights(model)},
         **describe_decision(labels[learn], model.oof_scores_, model.decision_, experiment.seed),
         "backbone": backbone,
     }
@@ -339,7 +339,7 @@ def _write(
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": experiment.command,
         "hybrid": __version__,
-        "catalogue": _describe_catalogue(catalogue),
+        "catalogue": describe_catalogue(catalogue),
         "sample": is_sample(catalogue.path.parent),
         "split": {
             "path": str(experiment.split_path),
@@ -361,17 +361,6 @@ def _write(
     }
     write_record(folder, record)
     return Run(experiment.folder, read_record(folder), predictions)
-
-
-def _describe_catalogue(catalogue: Catalogue) -> dict[str, Any]:
-    return {
-        "path": str(catalogue.path),
-        "sha256": catalogue.sha256,
-        "columns": asdict(catalogue.columns),
-        "items": len(catalogue),
-        "labelled": int(catalogue.labelled.sum()),
-        "bad_rows": len(catalogue.bad_rows),
-    }
 
 
 def _missing(experiment: Experiment, blocks: Iterable[str]) -> dict[str, dict[str, int]]:
@@ -396,7 +385,7 @@ def _backbone(experiment: Experiment, model: HybridClassifier) -> dict[str, Any]
     for _, block in model.fusion.blocks:
         if isinstance(block, PosterFeatures):
             store = EmbeddingCache(block.cache).find(block.fingerprint)
-            return _describe_store(store, experiment.folder)
+            return describe_store(store, experiment.folder)
     return None
 
 
@@ -406,34 +395,6 @@ def _trained_by(backbone: dict[str, Any] | None) -> Path | None:
     if not path or Path(path).name != RUN_WEIGHTS or not (Path(path).parent / RECORD).is_file():
         return None
     return Path(path).parent
-
-
-def _describe_store(store: EmbeddingStore, folder: Path) -> dict[str, Any]:
-    path = store.recorded["path"]
-    return {
-        "name": store.stands_for["architecture"],
-        "fingerprint": store.fingerprint,
-        "stands_for": store.stands_for,
-        "cache": {
-            "path": str(store.folder.parent),
-            "embeddings": len(store),
-            "bytes": store.bytes_on_disk(),
-            "sha256": store.digest(),
-        },
-        "weights": {
-            "kind": store.recorded["kind"],
-            "path": path,
-            # Where runs move together, the weights of a trained backbone are found from here.
-            "relative": None if path is None else os.path.relpath(path, folder.absolute()),
-            "digest": store.stands_for["weights"],
-            "seed": store.recorded["seed"],
-        },
-    }
-
-
-def _weights(model: HybridClassifier) -> dict[str, float]:
-    weights = model.fusion_.weights or {}
-    return {name: float(weights.get(name, 1.0)) for name in model.fusion_.names}
 
 
 def _some(names: Sequence[str]) -> str:

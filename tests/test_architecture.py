@@ -29,7 +29,7 @@ LAYERS = [
     {"flow", "shares", "trial"},
     {"jobs"},
     {"extract"},
-    {"check", "splitting", "pipeline", "upkeep", "ablation", "resplit", "judging"},
+    {"check", "splitting", "pipeline", "upkeep", "ablation", "resplit", "judging", "provenance"},
     {"experiment"},
     {"predict", "report"},
     {"demo"},
