@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from functools import cached_property
@@ -28,9 +28,13 @@ from hybrid.heads import HybridClassifier
 from hybrid.heads.decision import DecisionOptions
 from hybrid.images import BadPoster
 from hybrid.judging import describe_cost, describe_decision, group_names, judge
-from hybrid.pipeline import BLOCKS
 from hybrid.progress import Progress
-from hybrid.provenance import chosen_weights, describe_catalogue, describe_store
+from hybrid.provenance import (
+    chosen_weights,
+    count_missing,
+    describe_catalogue,
+    describe_store,
+)
 from hybrid.records import PARTS, Audit, Predictions, Run, Split
 from hybrid.resplit import repeat_fit
 from hybrid.runs import (
@@ -351,7 +355,12 @@ def _write(
         "settings": settings,
         "seed": experiment.seed,
         "genres": list(catalogue.genres),
-        "missing": _missing(experiment, model["blocks"]),
+        "missing": count_missing(
+            catalogue,
+            experiment.keys,
+            {part: experiment.rows(part) for part in PARTS},
+            model["blocks"],
+        ),
         "audit": {"clean": audit.clean, **asdict(audit)},
         **judged,
         "cost": describe_cost(costs, int(test.sum()), head, model["backbone"], folder),
@@ -361,23 +370,6 @@ def _write(
     }
     write_record(folder, record)
     return Run(experiment.folder, read_record(folder), predictions)
-
-
-def _missing(experiment: Experiment, blocks: Iterable[str]) -> dict[str, dict[str, int]]:
-    """How many items of each part lack a block: for posters, those that name no readable file."""
-    catalogue = experiment.catalogue
-    columns = catalogue.columns
-    table = catalogue.table
-    lacks = {
-        "poster": np.array([isinstance(key, BadPoster) for key in experiment.keys]),
-        "text": (table[list(columns.text)] == "").all(axis=1).to_numpy(),
-        "metadata": (table[list(columns.metadata)] == "").all(axis=1).to_numpy(),
-    }
-    return {
-        block: {part: int(lacks[block][experiment.rows(part)].sum()) for part in PARTS}
-        for block in BLOCKS
-        if block in blocks
-    }
 
 
 def _backbone(experiment: Experiment, model: HybridClassifier) -> dict[str, Any] | None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hybrid.cache import EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.heads import HybridClassifier
+from hybrid.images import BadPoster
+from hybrid.pipeline import BLOCKS
 
 
 def describe_catalogue(catalogue: Catalogue) -> dict[str, Any]:
@@ -52,3 +58,23 @@ def chosen_weights(model: HybridClassifier) -> dict[str, float]:
     """The weight of each block."""
     weights = model.fusion_.weights or {}
     return {name: float(weights.get(name, 1.0)) for name in model.fusion_.names}
+
+
+def count_missing(
+    catalogue: Catalogue,
+    keys: Sequence[bytes | BadPoster],
+    rows: Mapping[str, NDArray[np.int64]],
+    blocks: Iterable[str],
+) -> dict[str, dict[str, int]]:
+    """How many items of each part lack a block: for posters, those that name no readable file."""
+    columns, table = catalogue.columns, catalogue.table
+    lacks = {
+        "poster": np.array([isinstance(key, BadPoster) for key in keys]),
+        "text": (table[list(columns.text)] == "").all(axis=1).to_numpy(),
+        "metadata": (table[list(columns.metadata)] == "").all(axis=1).to_numpy(),
+    }
+    return {
+        block: {part: int(lacks[block][found].sum()) for part, found in rows.items()}
+        for block in BLOCKS
+        if block in blocks
+    }

@@ -34,7 +34,7 @@ from hybrid.splits import make_split
 
 @pytest.fixture(scope="module")
 def catalogue(films: Path) -> Catalogue:
-    return load_catalogue(films / "catalogue.csv")
+    return load_catalogue(films)
 
 
 def make_model() -> HybridClassifier:

@@ -14,7 +14,7 @@ FOLDERS = {"hybrid": ROOT / "hybrid", "hybrid.cache": ROOT / "cache", "hybrid.cl
 
 # From the ground up; a module imports only what is in a layer below its own, or in its own package.
 LAYERS = [
-    {"errors", "records"},
+    {"errors", "records", "jit"},
     {"tables", "files", "resize"},
     {
         *{"catalogue", "splits", "images", "evaluation", "runs", "progress", "cost", "sample"},
@@ -29,7 +29,8 @@ LAYERS = [
     {"flow", "shares", "trial"},
     {"jobs"},
     {"extract"},
-    {"check", "splitting", "pipeline", "upkeep", "ablation", "resplit", "judging", "provenance"},
+    {"check", "splitting", "pipeline", "upkeep", "ablation", "resplit", "judging"},
+    {"provenance"},
     {"experiment"},
     {"predict", "report"},
     {"demo"},

@@ -30,7 +30,8 @@ def sample(
     """What is measured on all items, under each draw, and without each unit (for BCa alone)."""
     point = measure(everything(len(units.of_item)))
     spread = gather(measure, bootstrap(units, draws, seed))
-    left = gather(measure, jackknife(units, seed)) if method == "bca" else point
+    several = units.count > 1  # without the only one, nothing is left to measure
+    left = gather(measure, jackknife(units, seed)) if method == "bca" and several else point
     return point, spread, left
 
 

@@ -167,7 +167,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, X: pd.DataFrame) -> Floats:
         """Calibrated probabilities of shape (n, L), in [0, 1]."""
-        return self.decision_.probabilities(self.decision_function(X))
+        scores = self.decision_function(X)
+        return self.decision_.probabilities(scores)
 
     def predict(self, X: pd.DataFrame) -> Labels:
         """Labels of shape (n, L), uint8."""

@@ -24,13 +24,15 @@ class _Cuts:
     """The ways to cut one ranking, from the highest score down.
 
     `item` and `real` are of the ranked scores; `ends` says after which of them a cut may fall (scores
-    that are equal get the label together), `value` is the threshold that cuts there.
+    that are equal get the label together), `value` is the threshold that cuts there, and `never` one just
+    above the highest score: given to nobody, but it can still be shrunk.
     """
 
     item: NDArray[np.int64]
     real: Floats
     ends: NDArray[np.int64]
     value: Floats
+    never: float
 
     def count(self, weights: Floats) -> tuple[Floats, Floats]:
         """Hits and given labels at each cut, both of shape (B, cuts), for weights of shape (B, n)."""
@@ -186,7 +188,8 @@ def _cuts(truth: Labels, scores: Floats) -> _Cuts:
     middle = (high + low) / 2
     # Between neighbouring floats there is no middle.
     value = np.where(middle > low, middle, high)
-    return _Cuts(item[order], real[order].astype(np.float64), ends, value)
+    never = float(np.nextafter(ranked[0], np.inf)) if len(ranked) else float("inf")
+    return _Cuts(item[order], real[order].astype(np.float64), ends, value, never)
 
 
 def _best_f1(cuts: _Cuts, positives: Floats, weights: Floats) -> Floats:
@@ -219,9 +222,7 @@ def _best_micro(genres: list[_Cuts], positives: Floats, weights: Floats) -> Floa
             worth = gain[rows, best] > 0
             hit += np.where(worth, hits[rows, best], 0)
             said += np.where(worth, given[rows, best], 0)
-            # Given to nobody: just above the highest score, so that it can still be shrunk.
-            never = np.nextafter(cuts.value[0], np.inf)
-            thresholds[:, j] = np.where(worth, cuts.value[best], never)
+            thresholds[:, j] = np.where(worth, cuts.value[best], cuts.never)
         reached = np.divide(2 * hit, said + real, out=np.zeros_like(hit), where=said + real > 0)
         if (reached <= F).all():
             break
