@@ -181,8 +181,9 @@ def test_repeats_are_fits_on_splits_with_the_next_seeds(catalogue: Catalogue) ->
     assert set(found["metrics"]) == set(METRICS)
     f1 = found["metrics"]["f1_weighted"]
     expected = [1.0]
+    shares = [(split.parts == part).mean() for part in ("train", "validation", "test")]
     for seed in (5, 6):
-        other = make_split(catalogue.ids, labels, shares=(0.6, 0.1, 0.3), seed=seed)
+        other = make_split(catalogue.ids, labels, shares=shares, seed=seed)
         out = other.parts == "test"
         again = make_model().set_params(random_state=seed)
         again.fit(frame[~out], labels[~out], groups=other.groups[~out])

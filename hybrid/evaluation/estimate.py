@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from hybrid.errors import unknown_name
-from hybrid.evaluation.answers import Floats
 from hybrid.evaluation.intervals import METHODS, bca_interval, percentile_interval
 from hybrid.evaluation.metrics import Measured, Weights
 from hybrid.evaluation.resampling import Units, bootstrap, everything, jackknife
@@ -41,8 +40,9 @@ def gather(measure: Callable[[Weights], Measured], chunks: Iterable[Weights]) ->
     return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
 
 
-def interval_of(point: Floats, draws: Floats, left: Floats, method: str) -> Interval:
-    """The interval of one metric, from what `sample` gave for it."""
+def interval_of(sampled: Sampled, name: str, method: str, *at: int) -> Interval:
+    """The interval of one metric, or of one genre's (`at`), from what `sample` gave."""
+    point, draws, left = (found[name][(slice(None), *at)] for found in sampled)
     value = float(point[0])
     if method == "bca":
         return bca_interval(value, draws, left)

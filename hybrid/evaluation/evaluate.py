@@ -130,7 +130,7 @@ def _evaluate(
     sampled = sample(measure, units, draws, seed, method)
 
     def interval(name: str, *at: int) -> Interval:
-        return interval_of(*(found[name][(slice(None), *at)] for found in sampled), method)
+        return interval_of(sampled, name, method, *at)
 
     scores = tuple(
         GenreScore(
@@ -188,4 +188,4 @@ def paired_difference(
         return {metric: one(weights)[metric] - other(weights)[metric]}
 
     sampled = sample(measure, make_units(len(truth), groups), draws, seed, method)
-    return interval_of(*(found[metric] for found in sampled), method)
+    return interval_of(sampled, metric, method)

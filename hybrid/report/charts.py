@@ -54,7 +54,7 @@ def cost_chart(runs: Sequence[ComparedRun]) -> dict[str, Any] | None:
     x = Axis(10.0 ** math.floor(math.log10(min(cost))), 10.0 ** _above(math.log10(max(cost))), True)
     low, high = min(v.low for v in f1), max(v.high for v in f1)
     y = Axis(max(math.floor(low * 20) / 20, 0.0), max(math.ceil(high * 20) / 20, low + 0.05))
-    points = [
+    points: list[dict[str, Any]] = [
         {
             "run": i,
             "x": _across(x.share(c)),
@@ -67,7 +67,7 @@ def cost_chart(runs: Sequence[ComparedRun]) -> dict[str, Any] | None:
         for i, c, v in zip(shown, cost, f1, strict=True)
     ]
     best = pareto_front(cost, [v.value for v in f1])
-    front = sorted((points[k] for k in np.flatnonzero(best)), key=lambda p: p["x"])
+    front = sorted((points[k] for k in np.flatnonzero(best).tolist()), key=lambda p: float(p["x"]))
     for point in points:
         point["front"] = point in front
     return {"points": points, "front": front, **_frame(x, y)}
