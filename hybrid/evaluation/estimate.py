@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,8 @@ def gather(measure: Callable[[Weights], Measured], chunks: Iterable[Weights]) ->
 
 def interval_of(sampled: Sampled, name: str, method: str, *at: int) -> Interval:
     """The interval of one metric, or of one genre's (`at`), from what `sample` gave."""
-    point, draws, left = (found[name][(slice(None), *at)] for found in sampled)
+    place: tuple[Any, ...] = (slice(None), *at)
+    point, draws, left = (found[name][place] for found in sampled)
     value = float(point[0])
     if method == "bca":
         return bca_interval(value, draws, left)
