@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from hybrid.cli.options import Project, parse_blocks, parse_weights
 from hybrid.cli.output import run_text, show, warn_left_out
 from hybrid.records import ColumnOptions
+
+if TYPE_CHECKING:
+    from hybrid.heads.decision import DecisionOptions
 
 
 def fit(
@@ -23,6 +27,9 @@ def fit(
     block_weights: tuple[str, ...],
     folds: int,
     name: str | None,
+    decision: DecisionOptions,
+    ablation: bool,
+    repeats: int,
     **features: Any,
 ) -> None:
     """Fit a head, write the run, print what it reached."""
@@ -51,6 +58,7 @@ def fit(
         features=FeatureOptions(**features),
         seed=project.seed,
         workers=project.workers,
+        decision=decision,
         **chosen,  # type: ignore[arg-type]
     )
     experiment = Experiment(
@@ -63,5 +71,6 @@ def fit(
         project.progress,
         project.cache,
     )
-    run = fit_head(experiment, model, {"head": head, **chosen, **features})
+    settings = {"head": head, **chosen, **features, "decision": asdict(decision)}
+    run = fit_head(experiment, model, settings, ablation=ablation, repeats=repeats)
     show(project.json, run.record, run_text(run))

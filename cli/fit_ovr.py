@@ -7,13 +7,22 @@ from typing import Any
 import click
 
 from hybrid.cli.fit import fit
-from hybrid.cli.options import Project, column_options, feature_options, project_options
+from hybrid.cli.options import (
+    Project,
+    column_options,
+    decision_options,
+    feature_options,
+    project_options,
+    study_options,
+)
 
 
 @click.command("fit-ovr")
 @project_options
 @column_options
 @feature_options
+@decision_options
+@study_options
 @click.option(
     "--estimator",
     required=True,

@@ -18,7 +18,7 @@ from hybrid.records import ColumnOptions
 @column_options
 @click.option("--out", type=click.Path(path_type=Path),
               help="Markdown file to write.  [default: print it]")  # fmt: skip
-@click.option("--draws", type=click.IntRange(min=1), default=1000, show_default=True,
+@click.option("--draws", type=click.IntRange(min=1), default=2000, show_default=True,
               help="Bootstrap draws.")  # fmt: skip
 def command(
     project: Project, columns: ColumnOptions, run: Path, out: Path | None, draws: int

@@ -20,7 +20,7 @@ from hybrid.records import ColumnOptions
               help="predictions.csv of a model made elsewhere, to compare with.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), default="report.html", show_default=True,
               help="Page to write; its figures go beside it as .csv and .json.")  # fmt: skip
-@click.option("--draws", type=click.IntRange(min=1), default=1000, show_default=True,
+@click.option("--draws", type=click.IntRange(min=1), default=2000, show_default=True,
               help="Bootstrap draws.")  # fmt: skip
 def command(
     project: Project,

@@ -11,6 +11,7 @@ from hybrid.errors import SettingError, unknown_name
 from hybrid.features import MetadataFeatures, PosterFeatures, TextFeatures
 from hybrid.fusion import Fusion
 from hybrid.heads import HybridClassifier, get_head
+from hybrid.heads.decision import DecisionOptions
 from hybrid.stores import find_store
 
 BLOCKS = ("poster", "text", "metadata")
@@ -41,6 +42,7 @@ def make_hybrid(
     features: FeatureOptions | None = None,
     grid: Mapping[str, Sequence[Any]] | None = None,
     block_weights: Mapping[str, float] | None = None,
+    decision: DecisionOptions | None = None,
     folds: int = 4,
     seed: int = 0,
     workers: int | None = None,
@@ -64,6 +66,8 @@ def make_hybrid(
         Parameters of the head to choose from; by default the head's own grid.
     block_weights : mapping of str to float, optional
         Block → weight. By default chosen by cross-fitting.
+    decision : DecisionOptions, optional
+        How scores become labels.
     folds, seed, workers : int
         Of the cross-fitting; threads.
 
@@ -125,6 +129,7 @@ def make_hybrid(
         tuned=spec.tuned,
         n_jobs=workers if spec.threads else 1,
         random_state=seed,
+        decision=decision,
     )
 
 

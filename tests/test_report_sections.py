@@ -39,6 +39,7 @@ from hybrid.report.words import cost as cost_words
 from hybrid.report.words import duration, no_difference, winner
 
 Make = Callable[..., Comparison]
+HALF = {"value": 0.5, "low": 0.4, "high": 0.6}
 NAMES = ("Comedy", "Drama", "Horror")
 
 
@@ -58,6 +59,16 @@ def test_every_section_has_its_template_and_its_place(compared: Make) -> None:
         "audit": {"clean": False, "checks": ["same id"], "leaks": [leak]},
         "stages": [{"name": "fit", "seconds": 1.0, "peak_mib": 9.0}],
         "history": {"loss": [2.0, 1.0], "val_loss": [2.0, 1.5]},
+        "ablation": {
+            "subsets": [
+                {
+                    "blocks": ["text"],
+                    "missing": None,
+                    "metrics": {"f1_weighted": HALF},
+                    "difference": HALF,
+                }
+            ]
+        },
     }
     page = render(compared(NAMES, truth, {"a": scores}, {"a": record}))
     found = re.findall(r'<h2 id="([a-z]+)">', page)
@@ -68,7 +79,7 @@ def test_every_section_has_its_template_and_its_place(compared: Make) -> None:
 def test_sections_without_data_are_left_out(compared: Make) -> None:
     truth, scores = sample()
     page = render(compared(NAMES, truth, {"a": scores}))
-    for name in ("leaks", "cost", "learning"):
+    for name in ("leaks", "cost", "learning", "ablation"):
         assert f'id="{name}"' not in page
 
 
@@ -292,7 +303,8 @@ def test_stages_have_their_share(compared: Make) -> None:
     ]
     rows = cost.make(compared(NAMES, truth, {"a": scores}, {"a": {"stages": stages}}))
     assert rows is not None
-    assert [row.share for row in rows] == [1.0, 0.25, 0.0]
+    assert [row.share for row in rows.stages] == [1.0, 0.25, 0.0]
+    assert rows.front == (0,)
 
 
 def test_best_of_a_column_and_words_on_a_run(compared: Make) -> None:

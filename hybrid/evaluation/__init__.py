@@ -10,6 +10,7 @@ from hybrid.evaluation.evaluate import Evaluation as Evaluation
 from hybrid.evaluation.evaluate import GenreScore as GenreScore
 from hybrid.evaluation.evaluate import evaluate as evaluate
 from hybrid.evaluation.evaluate import evaluate_all as evaluate_all
+from hybrid.evaluation.evaluate import measure_all as measure_all
 from hybrid.evaluation.evaluate import paired_difference as paired_difference
 from hybrid.evaluation.metrics import LOSSES as LOSSES
 from hybrid.evaluation.metrics import METRICS as METRICS

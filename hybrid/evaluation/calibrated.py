@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
 from hybrid.errors import SettingError
+from hybrid.evaluation.answers import Floats
 
 BINS = 10
 Curve = tuple[float, ...]
@@ -91,13 +93,17 @@ def reliability(truth: ArrayLike, probabilities: ArrayLike, bins: int = BINS) ->
     chance = observed * (1 - observed) / np.maximum(size - 1, 1)
     squared = float((share * (apart**2 - chance)).sum())
     return Reliability(
-        *(tuple(c.tolist()) for c in (predicted, observed, low, high, size)),
+        tuple(predicted.tolist()),
+        tuple(observed.tolist()),
+        tuple(low.tolist()),
+        tuple(high.tolist()),
+        tuple(size.tolist()),
         error=float((share * np.abs(apart)).sum()),
         debiased=max(squared, 0.0) ** 0.5,
     )
 
 
-def _wilson(share: np.ndarray, size: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, ...]:
+def _wilson(share: Floats, size: NDArray[Any], level: float = 0.95) -> tuple[Floats, Floats]:
     z2 = float(ndtri((1 + level) / 2)) ** 2
     middle = (share + z2 / (2 * size)) / (1 + z2 / size)
     reach = np.sqrt(z2 * (share * (1 - share) / size + z2 / (4 * size**2))) / (1 + z2 / size)

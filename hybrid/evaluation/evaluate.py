@@ -11,7 +11,7 @@ from hybrid.errors import SettingError
 from hybrid.evaluation.answers import Answers, Labels, check
 from hybrid.evaluation.estimate import DRAWS, METHOD, check_method, interval_of, sample
 from hybrid.evaluation.metrics import METRICS, Measured, Weights, check_metric, make_measure
-from hybrid.evaluation.resampling import Units, make_units
+from hybrid.evaluation.resampling import Units, everything, make_units
 from hybrid.records import Interval
 
 
@@ -99,6 +99,24 @@ def evaluate_all(
     return [_evaluate(truth, answers, genres, units, draws, seed, method) for answers in models]
 
 
+def measure_all(truth: ArrayLike, answers: Answers) -> dict[str, float]:
+    """Every one of `METRICS`, without intervals.
+
+    Parameters
+    ----------
+    truth : array-like of shape (n, L)
+    answers : Answers
+
+    Raises
+    ------
+    SettingError
+        If shapes differ.
+    """
+    truth = check(truth, [answers])
+    found = make_measure(truth, answers, METRICS)(everything(len(truth)))
+    return {name: float(found[name][0]) for name in METRICS}
+
+
 def _evaluate(
     truth: Labels,
     answers: Answers,
@@ -112,7 +130,7 @@ def _evaluate(
     sampled = sample(measure, units, draws, seed, method)
 
     def interval(name: str, *at: int) -> Interval:
-        return interval_of(*(found[name][(slice(None), *at)] for found in sampled), method)
+        return interval_of(sampled, name, method, *at)
 
     scores = tuple(
         GenreScore(
@@ -170,4 +188,4 @@ def paired_difference(
         return {metric: one(weights)[metric] - other(weights)[metric]}
 
     sampled = sample(measure, make_units(len(truth), groups), draws, seed, method)
-    return interval_of(*(found[metric] for found in sampled), method)
+    return interval_of(sampled, metric, method)

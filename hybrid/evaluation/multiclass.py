@@ -77,5 +77,5 @@ def evaluate_multiclass(
         return {"accuracy": weights @ right / weights.sum(axis=1, dtype=np.float64)}
 
     sampled = sample(measure, make_units(len(right), groups), draws, seed, method)
-    accuracy = interval_of(*(found["accuracy"] for found in sampled), method)
+    accuracy = interval_of(sampled, "accuracy", method)
     return MultiClass(tuple(classes), accuracy, confusion)

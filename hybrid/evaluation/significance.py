@@ -89,7 +89,7 @@ def holm(p_values: ArrayLike) -> Floats:
     """
     p = np.asarray(p_values, dtype=np.float64)
     if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
-        raise SettingError(f"p_values: expected numbers from 0 to 1, found {p_values}.")
+        raise SettingError(f"p_values: expected numbers from 0 to 1, found {p_values!r}.")
     order = np.argsort(p, kind="stable")
     raised = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
     adjusted = np.empty_like(p)

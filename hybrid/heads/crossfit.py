@@ -18,9 +18,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from hybrid.errors import SettingError
 from hybrid.fusion import BlockData, Fusion, FusionMatrix, take_rows
-from hybrid.heads.calibration import fit_calibration
+from hybrid.heads.decision import Decision, DecisionOptions, crossfit_decision, fit_decision
 from hybrid.heads.multilabel_svc import MultilabelLinearSVC
-from hybrid.heads.thresholds import apply_thresholds, best_thresholds
 from hybrid.splits import make_folds
 
 Floats = NDArray[np.float64]
@@ -67,6 +66,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     folds : int
     tuned : bool
         False: the estimator's own answers, no thresholds and no calibration (for dummies).
+    decision : DecisionOptions, optional
+        How scores become labels.
     n_jobs : int or None
         Threads over genres.
     random_state : int
@@ -78,13 +79,17 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     head_ : MultilabelLinearSVC or OneVsRestClassifier
         The latter where `estimator` knows one genre at a time.
     chosen_ : Choice
+    decision_ : Decision
+        Calibration and thresholds, from all out-of-fold scores.
     thresholds_ : ndarray of shape (L,)
         On the probabilities.
     calibration_ : Calibration or None
     fold_ : ndarray of shape (n,)
         The fold that each item of `fit` was left out of.
-    oof_probabilities_ : ndarray of shape (n, L)
-        Out-of-fold probabilities of the items of `fit`.
+    oof_scores_ : ndarray of shape (n, L)
+        Out-of-fold scores of the items of `fit`; NaN for a genre that a fold could not learn.
+    oof_probabilities_, oof_labels_ : ndarray of shape (n, L)
+        What an item is given by the calibration and thresholds of the other folds' scores.
     classes_ : ndarray of shape (L,)
         Numbers of the labels.
     """
@@ -99,6 +104,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         tuned: bool = True,
         n_jobs: int | None = None,
         random_state: int = 0,
+        decision: DecisionOptions | None = None,
     ) -> None:
         self.fusion = fusion
         self.estimator = estimator
@@ -108,6 +114,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.tuned = tuned
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.decision = decision
 
     def fit(
         self, X: pd.DataFrame, y: ArrayLike, groups: ArrayLike | None = None
@@ -135,16 +142,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         folds = [self._fit_blocks(data, self.fold_ == k) for k in range(self.folds)]
         trial = self._choose(folds, truth)
         del folds
-        self.chosen_, scores = trial.choice, trial.scores
-        self.calibration_ = fit_calibration(truth, scores) if self.tuned else None
-        self.oof_probabilities_ = self._calibrate(scores)
-        # Where nothing could be learnt, the prior is reported, but chooses no threshold: it would tell
-        # the fold that holds a genre's only items from the others.
-        judged = np.where(np.isnan(scores), np.nan, self.oof_probabilities_)
-        self.thresholds_ = (
-            best_thresholds(truth, judged) if self.tuned else np.full(truth.shape[1], 0.5)
-        )
-        self.thresholds_[truth.all(axis=0)] = 1.0  # what all have, all get: its prior is 1
+        self.chosen_, self.oof_scores_ = trial.choice, trial.scores
+        self._decide(truth)
         weighted = clone(self.fusion).set_params(
             weights={**(self.fusion.weights or {}), **self.chosen_.weights}
         )
@@ -159,12 +158,17 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     def decision_function(self, X: pd.DataFrame) -> Floats:
         """Uncalibrated scores of shape (n, L); NaN for a genre that could not be learnt."""
         check_is_fitted(self)
-        scores = _scores(self.head_, self.fusion_.transform(X), self.tuned)
+        return self.score_matrix(self.fusion_.transform(X))
+
+    def score_matrix(self, matrix: FusionMatrix) -> Floats:
+        """As `decision_function`, for items that `fusion_` has encoded."""
+        scores = _scores(self.head_, matrix, self.tuned)
         return np.where(self.constant_, np.nan if self.tuned else self.prior_, scores)
 
     def predict_proba(self, X: pd.DataFrame) -> Floats:
         """Calibrated probabilities of shape (n, L), in [0, 1]."""
-        return self._calibrate(self.decision_function(X))
+        scores = self.decision_function(X)
+        return self.decision_.probabilities(scores)
 
     def predict(self, X: pd.DataFrame) -> Labels:
         """Labels of shape (n, L), uint8."""
@@ -173,7 +177,21 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     def label(self, probabilities: Floats) -> Labels:
         """Labels for probabilities that are already known."""
         check_is_fitted(self)
-        return apply_thresholds(probabilities, self.thresholds_)
+        return self.decision_.label(probabilities)
+
+    def _decide(self, truth: Labels) -> None:
+        """Learn from the out-of-fold scores how scores become labels."""
+        options, scores = self.decision or DecisionOptions(), self.oof_scores_
+        if self.tuned:
+            self.decision_ = fit_decision(truth, scores, options)
+            decided = crossfit_decision(truth, scores, self.fold_, options)
+        else:
+            thresholds = np.where(truth.all(axis=0), 1.0, 0.5)
+            self.decision_ = Decision(None, thresholds, options)
+            decided = scores, self.decision_.label(scores)
+        self.oof_probabilities_, self.oof_labels_ = decided
+        self.thresholds_ = self.decision_.thresholds
+        self.calibration_ = self.decision_.calibration
 
     def _check(self, X: pd.DataFrame, y: ArrayLike) -> Labels:
         if not isinstance(X, pd.DataFrame):
@@ -197,6 +215,10 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         for weight in self.block_weights:
             if not (np.isfinite(weight) and weight > 0):
                 problems.append(f"block_weights: expected positive numbers, found {weight}.")
+        try:
+            (self.decision or DecisionOptions()).check()
+        except SettingError as error:
+            problems.append(str(error))
         if problems:
             raise SettingError("\n".join(problems))
         return truth.astype(np.uint8)
@@ -294,9 +316,6 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
                 if hasattr(dummy, "random_state"):  # else all genres toss the same coin
                     dummy.set_params(random_state=self.random_state + j)
         return head
-
-    def _calibrate(self, scores: Floats) -> Floats:
-        return scores if self.calibration_ is None else self.calibration_.apply(scores)
 
 
 def _scores(head: Any, matrix: FusionMatrix, tuned: bool) -> Floats:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import RunError, SettingError
+from hybrid.evaluation import DRAWS
 from hybrid.files import write_atomically
 from hybrid.records import ColumnOptions
 from hybrid.report.comparison import Comparison, compare
@@ -27,7 +28,7 @@ def report_runs(
     out: Path,
     *,
     externals: Mapping[str, Path] | None = None,
-    draws: int = 1000,
+    draws: int = DRAWS,
     seed: int = 0,
     command: str = "",
 ) -> Comparison:
@@ -86,7 +87,7 @@ def make_report(
     out: Path,
     *,
     externals: Mapping[str, Path] | None = None,
-    draws: int = 1000,
+    draws: int = DRAWS,
     seed: int = 0,
     command: str = "",
 ) -> Comparison:

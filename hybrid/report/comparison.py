@@ -13,11 +13,20 @@ from numpy.typing import NDArray
 
 from hybrid.audit import SAME_ID
 from hybrid.catalogue import Catalogue
-from hybrid.evaluation import Answers, Evaluation, evaluate_all, paired_difference
+from hybrid.evaluation import (
+    DRAWS,
+    Answers,
+    Evaluation,
+    evaluate_all,
+    holm,
+    paired_difference,
+    permutation_test,
+)
 from hybrid.records import Interval, Predictions, Run, Stage
 from hybrid.report.judged import Judged
 
 MAIN = "f1_weighted"
+COSTLY = ("fit", "predict")  # audit, evaluation and ablation are not what the model costs
 RANKING = ("map_macro", "map_micro", "lrap", "ranking_loss", "coverage_error")  # need scores
 UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
@@ -38,6 +47,9 @@ class ComparedRun:
         On the test items; NaN for metrics of the ranking where the run gives labels alone.
     difference : Interval or None
         Weighted F1 minus that of the best run, on the same bootstrap draws; None for the best.
+    p_value : float or None
+        That it and the best do not differ: paired permutation test of weighted F1, raised by Holm's
+        correction for the number of runs; None for the best.
     """
 
     name: str
@@ -46,6 +58,7 @@ class ComparedRun:
     answers: Answers
     evaluation: Evaluation
     difference: Interval | None
+    p_value: float | None = None
 
     @property
     def external(self) -> bool:
@@ -78,9 +91,10 @@ class ComparedRun:
 
     @property
     def seconds(self) -> float | None:
-        """Of all stages; None where the record does not say."""
-        known = [stage.seconds for stage in self.stages if not math.isnan(stage.seconds)]
-        return sum(known) if known else None
+        """To extract (where the record says), fit and predict; None where the record does not say."""
+        known = [s.seconds for s in self.stages if s.name in COSTLY and not math.isnan(s.seconds)]
+        extract = ((self.record.get("cost") or {}).get("extract") or {}).get("seconds")
+        return sum(known) + (extract or 0.0) if known else None
 
     @property
     def peak_mib(self) -> float | None:
@@ -122,7 +136,7 @@ class Comparison:
     audited: bool
     checks: tuple[str, ...]
     notes: tuple[str, ...] = field(default=())
-    draws: int = 1000
+    draws: int = DRAWS
     seed: int = 0
 
     @property
@@ -141,7 +155,7 @@ class Comparison:
         return sorted(range(len(self.genres)), key=lambda j: (-self.support[j], self.genres[j]))
 
 
-def compare(judged: Judged, *, draws: int = 1000, seed: int = 0) -> Comparison:
+def compare(judged: Judged, *, draws: int = DRAWS, seed: int = 0) -> Comparison:
     """Compare runs on their test items, against the labels of the catalogue.
 
     Parameters
@@ -151,15 +165,12 @@ def compare(judged: Judged, *, draws: int = 1000, seed: int = 0) -> Comparison:
         Of the bootstrap.
     """
     truth, runs, answers = judged.truth, judged.runs, judged.answers
-    evaluations = evaluate_all(truth, answers, judged.genres, draws=draws, seed=seed)
+    how: Any = {"groups": _groups(judged), "draws": draws, "seed": seed}
+    evaluations = evaluate_all(truth, answers, judged.genres, **how)
     order = sorted(range(len(runs)), key=lambda i: -evaluations[i].metrics[MAIN].value)
-    best, names = order[0], _names(runs)
-
-    def difference(i: int) -> Interval | None:
-        if i == best:
-            return None
-        return paired_difference(truth, answers[i], answers[best], MAIN, draws=draws, seed=seed)
-
+    best, others, names = answers[order[0]], order[1:], _names(runs)
+    p_values = holm([permutation_test(truth, answers[i], best, MAIN, **how) for i in others])
+    raised = dict(zip(others, p_values.tolist(), strict=True))
     compared = tuple(
         ComparedRun(
             names[i],
@@ -167,7 +178,8 @@ def compare(judged: Judged, *, draws: int = 1000, seed: int = 0) -> Comparison:
             runs[i].predictions,
             answers[i],
             _honest(evaluations[i], answers[i]),
-            difference(i),
+            paired_difference(truth, answers[i], best, MAIN, **how) if i in raised else None,
+            raised.get(i),
         )
         for i in order
     )
@@ -197,6 +209,17 @@ def _honest(evaluation: Evaluation, answers: Answers) -> Evaluation:
         metrics={k: UNKNOWN if k in RANKING else v for k, v in evaluation.metrics.items()},
         genres=tuple(replace(genre, average_precision=UNKNOWN) for genre in evaluation.genres),
     )
+
+
+def _groups(judged: Judged) -> NDArray[Any]:
+    """The group of each test item, as the first record that names groups has them; else its id."""
+    group = {name: name for name in judged.ids.tolist()}
+    for run in judged.runs:
+        named = (run.record.get("split") or {}).get("test_groups")
+        if named:
+            group |= {name: members[0] for members in named for name in members}
+            break
+    return np.array([group[name] for name in judged.ids.tolist()])
 
 
 def _checks(runs: Sequence[Run]) -> tuple[str, ...]:

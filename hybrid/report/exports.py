@@ -68,6 +68,7 @@ def _run(run: ComparedRun) -> dict[str, Any]:
         "name": run.name,
         "evaluation": asdict(run.evaluation),
         "difference": run.difference,
+        "p_value": run.p_value,
         "unanswered": run.unanswered,
         "seconds": run.seconds,
         "peak_mib": run.peak_mib,

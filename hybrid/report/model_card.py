@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from hybrid.evaluation import reliability
+from hybrid.evaluation import DRAWS, reliability
 from hybrid.records import ColumnOptions
 from hybrid.report.build import open_catalogue
 from hybrid.report.comparison import ComparedRun, Comparison, compare
@@ -28,7 +28,7 @@ def model_card(
     run: Path,
     folder: Path,
     *,
-    draws: int = 1000,
+    draws: int = DRAWS,
     seed: int = 0,
 ) -> str:
     """Describe a run's model.

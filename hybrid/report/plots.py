@@ -41,8 +41,8 @@ class Curve:
 
     Parameters
     ----------
-    run : int
-        Its number among the runs, from 0: its colour, and what hides it.
+    run : int or None
+        Its number among the runs, from 0: its colour, and what hides it; None for a line of no run.
     x, y : sequence of float
     low, high : sequence of float
         Bounds of an interval around `y`; empty: none is drawn.
@@ -50,15 +50,18 @@ class Curve:
         Whether `y` holds until the next `x`, as in a precision-recall curve.
     soft : bool
         Whether to draw it thinner, as what the main curve is compared with.
+    label : str
+        Figures beside the first point.
     """
 
-    run: int
+    run: int | None
     x: Sequence[float]
     y: Sequence[float]
     low: Sequence[float] = ()
     high: Sequence[float] = ()
     steps: bool = False
     soft: bool = False
+    label: str = ""
 
 
 def draw(
@@ -69,6 +72,7 @@ def draw(
     axes: tuple[str, str],
     unit_square: bool = True,
     diagonal: bool = False,
+    log: bool = False,
 ) -> Markup:
     """Draw curves into one pair of axes.
 
@@ -85,6 +89,8 @@ def draw(
         Whether both axes go from 0 to 1.
     diagonal : bool
         Whether to draw the line of ``x = y``.
+    log : bool
+        Whether the scale of x is logarithmic.
 
     Returns
     -------
@@ -93,7 +99,7 @@ def draw(
     """
     import matplotlib
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MaxNLocator, NullFormatter
 
     with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=SIZE)
@@ -117,6 +123,11 @@ def draw(
         if unit_square:
             plot.set_xlim(-0.01, 1.01)
             plot.set_ylim(-0.01, 1.01)
+        elif log:
+            plot.set_xscale("log")
+            plot.xaxis.set_major_formatter("{x:g}")
+            plot.xaxis.set_minor_formatter(NullFormatter())
+            plot.margins(0.12)
         else:
             plot.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         if diagonal:
@@ -129,23 +140,29 @@ def draw(
 
 
 def _add(plot: Axes, curve: Curve) -> None:
-    colour, gid = RUNS[curve.run % RUN_COLOURS], f"run-{curve.run}"
+    number = curve.run or 0
+    colour = SOFT if curve.run is None else RUNS[number % RUN_COLOURS]
+    gid = None if curve.run is None else f"run-{curve.run}"
     marker = "o" if len(curve.x) == 1 else None
     plot.plot(
         curve.x,
         curve.y,
         color=colour,
         linewidth=1 if curve.soft else 1.8,
-        linestyle=DASHES[curve.run // RUN_COLOURS % len(DASHES)],
+        linestyle=DASHES[number // RUN_COLOURS % len(DASHES)],
         drawstyle="steps-post" if curve.steps else "default",
         alpha=0.6 if curve.soft else None,
         marker=marker,
         gid=gid,
     )
     if len(curve.low):
-        plot.vlines(
-            curve.x, curve.low, curve.high, color=colour, linewidth=1, alpha=0.6, gid=gid
+        plot.vlines(curve.x, curve.low, curve.high, color=colour, linewidth=1, alpha=0.6, gid=gid)
+    if curve.label:
+        place = (curve.x[0], curve.y[0])
+        said = plot.annotate(
+            curve.label, place, (6, 4), textcoords="offset points", color=colour, fontsize=9
         )
+        said.set_gid(gid)
 
 
 def _inline(svg: str, name: str, words: str) -> Markup:

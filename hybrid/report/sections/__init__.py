@@ -12,6 +12,7 @@ from typing import Any
 
 from hybrid.report.comparison import Comparison
 from hybrid.report.sections import (
+    ablation,
     cooccurrence,
     cost,
     curves,
@@ -48,6 +49,7 @@ SECTIONS = (
     Section("runs", "Runs", runs.make),
     Section("genres", "F1 of each genre", genres.make),
     Section("cost", "Cost", cost.make),
+    Section("ablation", "What each block is worth", ablation.make),
     Section("curves", "Precision, recall and reliability", curves.make),
     Section("cooccurrence", "Genres that go together", cooccurrence.make),
     Section("learning", "Learning curves", learning.make),

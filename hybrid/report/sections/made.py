@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hybrid.report.comparison import ComparedRun, Comparison
+from hybrid.report.comparison import MAIN, ComparedRun, Comparison
 from hybrid.report.words import DASH, number
 
 Details = tuple[tuple[str, str], ...]
@@ -32,6 +32,8 @@ def details(run: ComparedRun) -> Details:
         "settings": _plain(record.get("settings")),
         "chosen": _plain(record.get("chosen")),
         "thresholds": said,
+        "labels": _plain(record.get("decision")),
+        "over splits": _repeats(record),
         "missing items": _plain(record.get("missing")),
         "test items without an answer": str(run.unanswered),
         "backbone": _plain(_backbone(record)),
@@ -45,6 +47,19 @@ def details(run: ComparedRun) -> Details:
         (label, value or DASH)
         for label, value in facts.items()
         if value or not (external or "elsewhere" in label or "its file" in label)
+    )
+
+
+def _repeats(record: dict[str, Any]) -> str:
+    """Weighted F1 over the splits of ``--repeats``."""
+    found = ((record.get("repeats") or {}).get("metrics") or {}).get(MAIN)
+    if not found:
+        return ""
+    interval = found["interval"]
+    return (
+        f"weighted F1 {found['mean']:.3f} over {len(found['values'])} splits, standard deviation "
+        f"{found['sd']:.3f}, {found['low']:.3f} to {found['high']:.3f}; 95 % interval of the mean "
+        f"{interval['low']:.3f} to {interval['high']:.3f}"
     )
 
 

@@ -1,0 +1,80 @@
+"""What a run's record says of what the run was made from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.cache import EmbeddingStore
+from hybrid.catalogue import Catalogue
+from hybrid.heads import HybridClassifier
+from hybrid.images import BadPoster
+from hybrid.pipeline import BLOCKS
+
+
+def describe_catalogue(catalogue: Catalogue) -> dict[str, Any]:
+    """Its hash, the roles of its columns, and how many items it has."""
+    return {
+        "path": str(catalogue.path),
+        "sha256": catalogue.sha256,
+        "columns": asdict(catalogue.columns),
+        "items": len(catalogue),
+        "labelled": int(catalogue.labelled.sum()),
+        "bad_rows": len(catalogue.bad_rows),
+    }
+
+
+def describe_store(store: EmbeddingStore, folder: Path) -> dict[str, Any]:
+    """The embeddings that a run in `folder` used, and where their weights are."""
+    path = store.recorded["path"]
+    return {
+        "name": store.stands_for["architecture"],
+        "fingerprint": store.fingerprint,
+        "stands_for": store.stands_for,
+        "cache": {
+            "path": str(store.folder.parent),
+            "embeddings": len(store),
+            "bytes": store.bytes_on_disk(),
+            "sha256": store.digest(),
+        },
+        "weights": {
+            "kind": store.recorded["kind"],
+            "path": path,
+            # Where runs move together, the weights of a trained backbone are found from here.
+            "relative": None if path is None else os.path.relpath(path, folder.absolute()),
+            "digest": store.stands_for["weights"],
+            "seed": store.recorded["seed"],
+        },
+    }
+
+
+def chosen_weights(model: HybridClassifier) -> dict[str, float]:
+    """The weight of each block."""
+    weights = model.fusion_.weights or {}
+    return {name: float(weights.get(name, 1.0)) for name in model.fusion_.names}
+
+
+def count_missing(
+    catalogue: Catalogue,
+    keys: Sequence[bytes | BadPoster],
+    rows: Mapping[str, NDArray[np.int64]],
+    blocks: Iterable[str],
+) -> dict[str, dict[str, int]]:
+    """How many items of each part lack a block: for posters, those that name no readable file."""
+    columns, table = catalogue.columns, catalogue.table
+    lacks = {
+        "poster": np.array([isinstance(key, BadPoster) for key in keys]),
+        "text": (table[list(columns.text)] == "").all(axis=1).to_numpy(),
+        "metadata": (table[list(columns.metadata)] == "").all(axis=1).to_numpy(),
+    }
+    return {
+        block: {part: int(lacks[block][found].sum()) for part, found in rows.items()}
+        for block in BLOCKS
+        if block in blocks
+    }
