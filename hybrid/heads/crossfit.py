@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import parallel_config
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.metrics import average_precision_score
-from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.validation import check_is_fitted
 
 from hybrid.errors import SettingError
 from hybrid.fusion import BlockData, Fusion, FusionMatrix, take_rows
 from hybrid.heads.calibration import fit_calibration
-from hybrid.heads.multilabel_svc import MultilabelLinearSVC
+from hybrid.heads.fitting import fit_head, head_scores
 from hybrid.heads.thresholds import apply_thresholds, best_thresholds
 from hybrid.splits import make_folds
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
-EDGE = 1e-9  # keeps the log-odds of a probability of 0 or 1 finite
 
 
 @dataclass(frozen=True)
@@ -159,7 +155,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     def decision_function(self, X: pd.DataFrame) -> Floats:
         """Uncalibrated scores of shape (n, L); NaN for a genre that could not be learnt."""
         check_is_fitted(self)
-        scores = _scores(self.head_, self.fusion_.transform(X), self.tuned)
+        scores = head_scores(self.head_, self.fusion_.transform(X), tuned=self.tuned)
         return np.where(self.constant_, np.nan if self.tuned else self.prior_, scores)
 
     def predict_proba(self, X: pd.DataFrame) -> Floats:
@@ -271,52 +267,24 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         for left_out, learn, judge in folds:
             known = truth[~left_out]
             head = self._fit_head(learn.with_weights(choice.weights), known, choice.parameters)
-            found = _scores(head, judge.with_weights(choice.weights), self.tuned)
+            found = head_scores(head, judge.with_weights(choice.weights), tuned=self.tuned)
             unlearnt = np.nan if self.tuned else known.mean(axis=0)
             scores[left_out] = np.where(np.ptp(known, axis=0) > 0, found, unlearnt)
         return scores
 
     def _fit_head(self, matrix: FusionMatrix, truth: Labels, parameters: dict[str, Any]) -> Any:
-        """A head that fits all genres together, or one estimator a genre."""
-        head = clone(self.estimator).set_params(**parameters)
-        features: Any = matrix
-        if isinstance(head, MultilabelLinearSVC) and truth.shape[1] > 1:
-            head.set_params(n_jobs=self.n_jobs)
-        else:
-            head, features = OneVsRestClassifier(head, n_jobs=self.n_jobs), matrix.tocsr()
-        target = truth.ravel() if truth.shape[1] == 1 else truth
-        with warnings.catch_warnings(), parallel_config(backend="threading"):
-            # Genres that a fold lacks are handled by the caller.
-            warnings.filterwarnings("ignore", message="Label .* is present in")
-            head.fit(features, target)
-        if not self.tuned:
-            for j, dummy in enumerate(head.estimators_):
-                if hasattr(dummy, "random_state"):  # else all genres toss the same coin
-                    dummy.set_params(random_state=self.random_state + j)
-        return head
+        return fit_head(
+            self.estimator,
+            matrix,
+            truth,
+            parameters,
+            tuned=self.tuned,
+            n_jobs=self.n_jobs,
+            random_state=self.random_state,
+        )
 
     def _calibrate(self, scores: Floats) -> Floats:
         return scores if self.calibration_ is None else self.calibration_.apply(scores)
-
-
-def _scores(head: Any, matrix: FusionMatrix, tuned: bool) -> Floats:
-    """Scores of shape (n, L): margins, or log-odds where the head knows only probabilities.
-
-    Of a head that is not tuned, its own answers, 0 or 1.
-    """
-    if isinstance(head, MultilabelLinearSVC):
-        return head.decision_function(matrix)
-    rows = matrix.tocsr()
-    if not tuned:
-        answers = [estimator.predict(rows) for estimator in head.estimators_]
-        return np.stack(answers, axis=1).astype(np.float64)
-    if hasattr(head.estimator, "decision_function"):
-        return np.asarray(head.decision_function(rows)).reshape(len(matrix), -1)
-    probabilities = np.asarray(head.predict_proba(rows))
-    if head.n_classes_ <= 2 and not head.multilabel_:
-        probabilities = probabilities[:, -1:]
-    clipped = np.clip(probabilities, EDGE, 1 - EDGE)
-    return np.log(clipped) - np.log1p(-clipped)
 
 
 def _quality(truth: Labels, scores: Floats) -> float:
