@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from hybrid.errors import SettingError
 from hybrid.fusion import BlockData, Fusion, FusionMatrix, take_rows
 from hybrid.heads.calibration import fit_calibration
+from hybrid.heads.chain import Chain
 from hybrid.heads.fitting import fit_head, head_scores
 from hybrid.heads.thresholds import apply_thresholds, best_thresholds
 from hybrid.splits import make_folds
@@ -63,6 +64,9 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     folds : int
     tuned : bool
         False: the estimator's own answers, no thresholds and no calibration (for dummies).
+    chain : bool
+        Fit a `Chain` of the estimator. Its settings are those that were chosen without the chain,
+        which is cross-fitted once: thresholds and calibration are the chain's own.
     n_jobs : int or None
         Threads over genres.
     random_state : int
@@ -71,12 +75,14 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     fusion_ : Fusion
-    head_ : MultilabelLinearSVC or OneVsRestClassifier
+    head_ : MultilabelLinearSVC, FusionHead or OneVsRestClassifier
         The latter where `estimator` knows one genre at a time.
     chosen_ : Choice
     thresholds_ : ndarray of shape (L,)
         On the probabilities.
     calibration_ : Calibration or None
+    groups_ : ndarray of shape (n,) or None
+        As given to `fit`.
     fold_ : ndarray of shape (n,)
         The fold that each item of `fit` was left out of.
     oof_probabilities_ : ndarray of shape (n, L)
@@ -93,6 +99,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         block_weights: Sequence[float] = (0.5, 2.0),
         folds: int = 4,
         tuned: bool = True,
+        chain: bool = False,
         n_jobs: int | None = None,
         random_state: int = 0,
     ) -> None:
@@ -102,6 +109,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.block_weights = block_weights
         self.folds = folds
         self.tuned = tuned
+        self.chain = chain
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -127,11 +135,16 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         truth = self._check(X, y)
         self.classes_ = np.arange(truth.shape[1])
         data = self.fusion.read(X)
+        self.groups_ = None if groups is None else np.asarray(groups)
         self.fold_ = self._deal(X, truth, groups)
         folds = [self._fit_blocks(data, self.fold_ == k) for k in range(self.folds)]
         trial = self._choose(folds, truth)
-        del folds
+        estimator = clone(self.estimator).set_params(**trial.choice.parameters)
         self.chosen_, scores = trial.choice, trial.scores
+        if self.chain:
+            estimator = Chain(estimator, random_state=self.random_state)
+            scores = self._score(folds, truth, Choice({}, trial.choice.weights), estimator)
+        del folds
         self.calibration_ = fit_calibration(truth, scores) if self.tuned else None
         self.oof_probabilities_ = self._calibrate(scores)
         # Where nothing could be learnt, the prior is reported, but chooses no threshold: it would tell
@@ -146,7 +159,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         )
         self.fusion_ = weighted.fit(data)
         matrix = self.fusion_.transform(data)
-        self.head_ = self._fit_head(matrix, truth, self.chosen_.parameters)
+        self.head_ = self._fit_head(estimator, matrix, truth, {}, self.groups_)
         # A genre that all or none of the items have teaches a head nothing.
         self.constant_ = np.ptp(truth, axis=0) == 0
         self.prior_ = truth.mean(axis=0, dtype=np.float64)
@@ -261,26 +274,42 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
                 best = self._best(best, best.choice, changes, folds, truth)
         return best
 
-    def _score(self, folds: list[Any], truth: Labels, choice: Choice) -> Floats:
+    def _score(
+        self, folds: list[Any], truth: Labels, choice: Choice, estimator: Any = None
+    ) -> Floats:
         """Out-of-fold scores of shape (n, L); NaN where a genre could not be learnt in a fold."""
         scores = np.full(truth.shape, np.nan)
         for left_out, learn, judge in folds:
             known = truth[~left_out]
-            head = self._fit_head(learn.with_weights(choice.weights), known, choice.parameters)
+            head = self._fit_head(
+                estimator or self.estimator,
+                learn.with_weights(choice.weights),
+                known,
+                choice.parameters,
+                None if self.groups_ is None else self.groups_[~left_out],
+            )
             found = head_scores(head, judge.with_weights(choice.weights), tuned=self.tuned)
             unlearnt = np.nan if self.tuned else known.mean(axis=0)
             scores[left_out] = np.where(np.ptp(known, axis=0) > 0, found, unlearnt)
         return scores
 
-    def _fit_head(self, matrix: FusionMatrix, truth: Labels, parameters: dict[str, Any]) -> Any:
+    def _fit_head(
+        self,
+        estimator: Any,
+        matrix: FusionMatrix,
+        truth: Labels,
+        parameters: dict[str, Any],
+        groups: NDArray[Any] | None,
+    ) -> Any:
         return fit_head(
-            self.estimator,
+            estimator,
             matrix,
             truth,
             parameters,
             tuned=self.tuned,
             n_jobs=self.n_jobs,
             random_state=self.random_state,
+            groups=groups,
         )
 
     def _calibrate(self, scores: Floats) -> Floats:
