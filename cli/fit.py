@@ -21,6 +21,7 @@ def fit(
     dtype: str | None,
     embeddings: str | None,
     block_weights: tuple[str, ...],
+    chain: bool,
     folds: int,
     name: str | None,
     **features: Any,
@@ -42,6 +43,7 @@ def fit(
         "embeddings": embeddings,
         "grid": grid,
         "block_weights": parse_weights(block_weights),
+        "chain": chain,
         "folds": folds,
     }
     model = make_hybrid(
@@ -56,7 +58,7 @@ def fit(
     experiment = Experiment(
         catalogue,
         split,
-        project.runs / (name or head),
+        project.runs / (name or (f"{head}-chain" if chain else head)),
         project.splits,
         project.command,
         project.seed,

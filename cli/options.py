@@ -128,6 +128,8 @@ _FEATURES = (
     click.option("--year-bin", type=int, default=10, show_default=True, help="Years in a bin."),
     click.option("--block-weight", "block_weights", multiple=True, metavar="BLOCK=W",
                  help="Weight of a block, instead of choosing it."),
+    click.option("--chain", is_flag=True,
+                 help="Tell each genre what the head says of more frequent ones; slower."),
     click.option("--folds", type=click.IntRange(min=2), default=4, show_default=True,
                  help="Folds of the cross-fitting."),
     click.option("--name", help="Of the run.  [default: that of the model]"),

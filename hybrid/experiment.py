@@ -159,8 +159,8 @@ def fit_head(experiment: Experiment, model: HybridClassifier, settings: dict[str
     record = {
         "kind": "head",
         "blocks": list(model.fusion.names),
-        "model": type(model.estimator).__name__,
-        "chosen": {**model.chosen_.parameters, "block_weights": _weights(model)},
+        "model": ("chain of " if model.chain else "") + type(model.estimator).__name__,
+        "chosen": {**_chosen(model), "block_weights": _weights(model)},
         "thresholds": [_or_none(t) for t in model.thresholds_],
         "backbone": backbone,
     }
@@ -363,6 +363,11 @@ def _describe_store(store: EmbeddingStore, folder: Path) -> dict[str, Any]:
             "seed": store.recorded["seed"],
         },
     }
+
+
+def _chosen(model: HybridClassifier) -> dict[str, Any]:
+    """Parameters that cross-fitting chose, and those that the head has chosen by itself."""
+    return {**model.chosen_.parameters, **getattr(model.head_, "chosen_", {})}
 
 
 def _weights(model: HybridClassifier) -> dict[str, float]:

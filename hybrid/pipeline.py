@@ -41,6 +41,7 @@ def make_hybrid(
     features: FeatureOptions | None = None,
     grid: Mapping[str, Sequence[Any]] | None = None,
     block_weights: Mapping[str, float] | None = None,
+    chain: bool = False,
     folds: int = 4,
     seed: int = 0,
     workers: int | None = None,
@@ -64,6 +65,8 @@ def make_hybrid(
         Parameters of the head to choose from; by default the head's own grid.
     block_weights : mapping of str to float, optional
         Block → weight. By default chosen by cross-fitting.
+    chain : bool
+        Tell each genre what the head says of more frequent ones.
     folds, seed, workers : int
         Of the cross-fitting; threads.
 
@@ -80,6 +83,11 @@ def make_hybrid(
         If the posters have not been extracted.
     """
     spec, features = get_head(head), features or FeatureOptions()
+    if chain and not spec.chains:
+        raise SettingError(
+            f"--chain: expected a head that learns each genre by itself, found {head}: it answers without "
+            "looking, or already knows what is said of the other genres. Leave --chain out."
+        )
     names = choose_blocks(catalogue, blocks)
     fingerprint = ""
     if "poster" in names:
@@ -123,6 +131,7 @@ def make_hybrid(
         block_weights=(0.5, 2.0) if spec.weighs_blocks and not block_weights else (),
         folds=folds,
         tuned=spec.tuned,
+        chain=chain,
         n_jobs=workers if spec.threads else 1,
         random_state=seed,
     )

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import parallel_config
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.metrics import average_precision_score
-from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.validation import check_is_fitted
 
 from hybrid.errors import SettingError
 from hybrid.fusion import BlockData, Fusion, FusionMatrix, take_rows
 from hybrid.heads.calibration import fit_calibration
-from hybrid.heads.multilabel_svc import MultilabelLinearSVC
+from hybrid.heads.chain import Chain
+from hybrid.heads.fitting import fit_head, head_scores
 from hybrid.heads.thresholds import apply_thresholds, best_thresholds
 from hybrid.splits import make_folds
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
-EDGE = 1e-9  # keeps the log-odds of a probability of 0 or 1 finite
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,9 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     folds : int
     tuned : bool
         False: the estimator's own answers, no thresholds and no calibration (for dummies).
+    chain : bool
+        Fit a `Chain` of the estimator. Its settings are those that were chosen without the chain,
+        which is cross-fitted once: thresholds and calibration are the chain's own.
     n_jobs : int or None
         Threads over genres.
     random_state : int
@@ -75,12 +75,14 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     fusion_ : Fusion
-    head_ : MultilabelLinearSVC or OneVsRestClassifier
+    head_ : MultilabelLinearSVC, FusionHead or OneVsRestClassifier
         The latter where `estimator` knows one genre at a time.
     chosen_ : Choice
     thresholds_ : ndarray of shape (L,)
         On the probabilities.
     calibration_ : Calibration or None
+    groups_ : ndarray of shape (n,) or None
+        As given to `fit`.
     fold_ : ndarray of shape (n,)
         The fold that each item of `fit` was left out of.
     oof_probabilities_ : ndarray of shape (n, L)
@@ -97,6 +99,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         block_weights: Sequence[float] = (0.5, 2.0),
         folds: int = 4,
         tuned: bool = True,
+        chain: bool = False,
         n_jobs: int | None = None,
         random_state: int = 0,
     ) -> None:
@@ -106,6 +109,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.block_weights = block_weights
         self.folds = folds
         self.tuned = tuned
+        self.chain = chain
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -131,11 +135,16 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         truth = self._check(X, y)
         self.classes_ = np.arange(truth.shape[1])
         data = self.fusion.read(X)
+        self.groups_ = None if groups is None else np.asarray(groups)
         self.fold_ = self._deal(X, truth, groups)
         folds = [self._fit_blocks(data, self.fold_ == k) for k in range(self.folds)]
         trial = self._choose(folds, truth)
-        del folds
+        estimator = clone(self.estimator).set_params(**trial.choice.parameters)
         self.chosen_, scores = trial.choice, trial.scores
+        if self.chain:
+            estimator = Chain(estimator, random_state=self.random_state)
+            scores = self._score(folds, truth, Choice({}, trial.choice.weights), estimator)
+        del folds
         self.calibration_ = fit_calibration(truth, scores) if self.tuned else None
         self.oof_probabilities_ = self._calibrate(scores)
         # Where nothing could be learnt, the prior is reported, but chooses no threshold: it would tell
@@ -150,7 +159,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         )
         self.fusion_ = weighted.fit(data)
         matrix = self.fusion_.transform(data)
-        self.head_ = self._fit_head(matrix, truth, self.chosen_.parameters)
+        self.head_ = self._fit_head(estimator, matrix, truth, {}, self.groups_)
         # A genre that all or none of the items have teaches a head nothing.
         self.constant_ = np.ptp(truth, axis=0) == 0
         self.prior_ = truth.mean(axis=0, dtype=np.float64)
@@ -159,7 +168,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     def decision_function(self, X: pd.DataFrame) -> Floats:
         """Uncalibrated scores of shape (n, L); NaN for a genre that could not be learnt."""
         check_is_fitted(self)
-        scores = _scores(self.head_, self.fusion_.transform(X), self.tuned)
+        scores = head_scores(self.head_, self.fusion_.transform(X), tuned=self.tuned)
         return np.where(self.constant_, np.nan if self.tuned else self.prior_, scores)
 
     def predict_proba(self, X: pd.DataFrame) -> Floats:
@@ -265,58 +274,46 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
                 best = self._best(best, best.choice, changes, folds, truth)
         return best
 
-    def _score(self, folds: list[Any], truth: Labels, choice: Choice) -> Floats:
+    def _score(
+        self, folds: list[Any], truth: Labels, choice: Choice, estimator: Any = None
+    ) -> Floats:
         """Out-of-fold scores of shape (n, L); NaN where a genre could not be learnt in a fold."""
         scores = np.full(truth.shape, np.nan)
         for left_out, learn, judge in folds:
             known = truth[~left_out]
-            head = self._fit_head(learn.with_weights(choice.weights), known, choice.parameters)
-            found = _scores(head, judge.with_weights(choice.weights), self.tuned)
+            head = self._fit_head(
+                estimator or self.estimator,
+                learn.with_weights(choice.weights),
+                known,
+                choice.parameters,
+                None if self.groups_ is None else self.groups_[~left_out],
+            )
+            found = head_scores(head, judge.with_weights(choice.weights), tuned=self.tuned)
             unlearnt = np.nan if self.tuned else known.mean(axis=0)
             scores[left_out] = np.where(np.ptp(known, axis=0) > 0, found, unlearnt)
         return scores
 
-    def _fit_head(self, matrix: FusionMatrix, truth: Labels, parameters: dict[str, Any]) -> Any:
-        """A head that fits all genres together, or one estimator a genre."""
-        head = clone(self.estimator).set_params(**parameters)
-        features: Any = matrix
-        if isinstance(head, MultilabelLinearSVC) and truth.shape[1] > 1:
-            head.set_params(n_jobs=self.n_jobs)
-        else:
-            head, features = OneVsRestClassifier(head, n_jobs=self.n_jobs), matrix.tocsr()
-        target = truth.ravel() if truth.shape[1] == 1 else truth
-        with warnings.catch_warnings(), parallel_config(backend="threading"):
-            # Genres that a fold lacks are handled by the caller.
-            warnings.filterwarnings("ignore", message="Label .* is present in")
-            head.fit(features, target)
-        if not self.tuned:
-            for j, dummy in enumerate(head.estimators_):
-                if hasattr(dummy, "random_state"):  # else all genres toss the same coin
-                    dummy.set_params(random_state=self.random_state + j)
-        return head
+    def _fit_head(
+        self,
+        estimator: Any,
+        matrix: FusionMatrix,
+        truth: Labels,
+        parameters: dict[str, Any],
+        groups: NDArray[Any] | None,
+    ) -> Any:
+        return fit_head(
+            estimator,
+            matrix,
+            truth,
+            parameters,
+            tuned=self.tuned,
+            n_jobs=self.n_jobs,
+            random_state=self.random_state,
+            groups=groups,
+        )
 
     def _calibrate(self, scores: Floats) -> Floats:
         return scores if self.calibration_ is None else self.calibration_.apply(scores)
-
-
-def _scores(head: Any, matrix: FusionMatrix, tuned: bool) -> Floats:
-    """Scores of shape (n, L): margins, or log-odds where the head knows only probabilities.
-
-    Of a head that is not tuned, its own answers, 0 or 1.
-    """
-    if isinstance(head, MultilabelLinearSVC):
-        return head.decision_function(matrix)
-    rows = matrix.tocsr()
-    if not tuned:
-        answers = [estimator.predict(rows) for estimator in head.estimators_]
-        return np.stack(answers, axis=1).astype(np.float64)
-    if hasattr(head.estimator, "decision_function"):
-        return np.asarray(head.decision_function(rows)).reshape(len(matrix), -1)
-    probabilities = np.asarray(head.predict_proba(rows))
-    if head.n_classes_ <= 2 and not head.multilabel_:
-        probabilities = probabilities[:, -1:]
-    clipped = np.clip(probabilities, EDGE, 1 - EDGE)
-    return np.log(clipped) - np.log1p(-clipped)
 
 
 def _quality(truth: Labels, scores: Floats) -> float:
