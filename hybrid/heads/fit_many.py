@@ -72,18 +72,16 @@ def fit_many(
     if not models:
         return []
     checked, Y, weight = models[0]._start(matrix, y, sample_weight)
-    constant = models[0]._constant(Y, weight)
+    models[0]._warn_constant(Y, weight)
     models = [copy(models[0]).set_params(C=model.C) for model in models]
-    B = np.concatenate([model._signed(Y, weight, constant) for model in models])
+    B = np.concatenate([model._signed(Y, weight, model.C) for model in models])
     weights = np.array([checked.with_weights(choice.weights).weights for choice in choices])
     found = models[0]._solve(checked, B, np.repeat(weights, Y.shape[1], axis=0))
     models[0]._warn(found.gap)
     parts = [np.split(part, len(models)) for part in (found.coef, found.gap, found.n_iter)]
-    first = Y[weight > 0][0]
-    return [
-        model._keep(Solution(*part), first, constant)
-        for model, *part in zip(models, *parts, strict=True)
-    ]
+    for model, *part in zip(models, *parts, strict=True):
+        model._keep(Solution(*part), Y, weight)
+    return models
 
 
 def _check(
