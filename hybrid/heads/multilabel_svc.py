@@ -128,7 +128,10 @@ class MultilabelLinearSVC(ClassifierMixin, BaseEstimator):
             If a label's gap is above `tol` after `max_iter` epochs.
         """
         matrix, Y, weight = self._start(X, y, sample_weight)
-        return self._fit_labels(matrix, Y, weight, self.C)
+        constant = self._constant(Y, weight)
+        found = self._solve(matrix, self._signed(Y, weight, constant))
+        self._warn(found.gap)
+        return self._keep(found, Y[weight > 0][0], constant)
 
     def decision_function(self, X: Any) -> Floats:
         """Scores: of shape (n, L), or (n,) for two classes.
@@ -161,29 +164,33 @@ class MultilabelLinearSVC(ClassifierMixin, BaseEstimator):
             weight = weight * [float(self.class_weight.get(c, 1)) for c in np.asarray(y).tolist()]
         return matrix, Y, weight
 
-    def _fit_labels(
-        self, matrix: FusionMatrix, Y: Flags, weight: Floats, C: float
-    ) -> MultilabelLinearSVC:
-        """Fit on what `_start` gave."""
-        constant = self._constant(Y, weight)
-        B = signed_weights(Y, weight, C, self._label_weight()) * ~constant[:, None]
-        found = self._solve(matrix, B)
-        self._warn(found.gap)
-        self.coef_ = found.coef[:, : matrix.shape[1]]
-        self.intercept_ = np.zeros(len(B))
+    def _signed(self, Y: Flags, weight: Floats, constant: Flags) -> Floats:
+        """`signed_weights` of the labels; 0 for those that are constant."""
+        return signed_weights(Y, weight, self.C, self._label_weight()) * ~constant[:, None]
+
+    def _keep(self, found: Solution, first: Flags, constant: Flags) -> MultilabelLinearSVC:
+        """Set the learned state. `first` is the labels of an item, which tells constant ones."""
+        self.coef_ = found.coef[:, : self.n_features_in_]
+        self.intercept_ = np.zeros(len(constant))
         if self.fit_intercept:
             self.intercept_ = found.coef[:, -1].copy()
-        self.intercept_[constant] = Y[weight > 0][0, constant]
+        self.intercept_[constant] = first[constant]
         self.dual_gap_, self.n_iter_ = found.gap, found.n_iter
         return self
 
-    def _solve(self, matrix: FusionMatrix, B: Floats) -> Solution:
-        """Solve one SVM a row of B; the intercept is the last coefficient."""
+    def _solve(self, matrix: FusionMatrix, B: Floats, weights: Floats | None = None) -> Solution:
+        """Solve one SVM a row of B; the intercept is the last coefficient.
+
+        `weights` of shape (len(B), blocks) are the block weights of each; by default the matrix's.
+        """
         if self.fit_intercept:
             matrix = with_ones(matrix)
+            if weights is not None:
+                weights = np.hstack([weights, np.ones((len(B), 1))])
         return solve(
             matrix,
             B,
+            weights=weights,
             tol=self.tol,
             max_iter=self.max_iter,
             n_jobs=self.n_jobs,
@@ -204,7 +211,7 @@ class MultilabelLinearSVC(ClassifierMixin, BaseEstimator):
                 f"largest, number {worst}, has {gap[worst]:.2g}. Raise max_iter (now "
                 f"{self.max_iter}), lower C or scale the columns.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=3,
             )
 
     def _constant(self, Y: Flags, weight: Floats) -> Flags:
@@ -216,7 +223,7 @@ class MultilabelLinearSVC(ClassifierMixin, BaseEstimator):
         for label in np.flatnonzero(constant):
             name = self.classes_[-1 if Y.shape[1] == 1 else label]
             there = "" if counted[0, label] else "not "
-            warnings.warn(f"Label {there}{name} is present in all training examples.", stacklevel=4)
+            warnings.warn(f"Label {there}{name} is present in all training examples.", stacklevel=3)
         return constant
 
     def _problems(self) -> list[str]:
