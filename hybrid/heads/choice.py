@@ -125,14 +125,12 @@ class Trials:
                 filled[fold.left_out] = np.where(np.ptp(known, axis=0) > 0, found, unlearnt)
         return scores
 
-    def _fit(
-        self, matrix: FusionMatrix, truth: Labels, choices: Sequence[Choice]
-    ) -> Iterator[Any]:
+    def _fit(self, matrix: FusionMatrix, truth: Labels, choices: Sequence[Choice]) -> Iterator[Any]:
         """A head for each choice: in one solve where the estimator can."""
-        if isinstance(self.estimator, MultilabelLinearSVC) and truth.shape[1] > 1:
-            if all(set(choice.parameters) <= {"C"} for choice in choices):
-                yield from _fit_together(self.estimator, matrix, truth, choices, self.n_jobs)
-                return
+        together = all(set(choice.parameters) <= {"C"} for choice in choices)
+        if isinstance(self.estimator, MultilabelLinearSVC) and truth.shape[1] > 1 and together:
+            yield from _fit_together(self.estimator, matrix, truth, choices, self.n_jobs)
+            return
         for choice in choices:
             yield fit_head(
                 self.estimator,
@@ -216,7 +214,9 @@ def _changed(
     parameters: Mapping[str, Any] | None = None,
     weights: Mapping[str, float] | None = None,
 ) -> Choice:
-    return Choice({**choice.parameters, **(parameters or {})}, {**choice.weights, **(weights or {})})
+    return Choice(
+        {**choice.parameters, **(parameters or {})}, {**choice.weights, **(weights or {})}
+    )
 
 
 def _fit_together(

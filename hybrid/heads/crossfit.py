@@ -17,8 +17,9 @@ from hybrid.heads.calibration import fit_calibration
 from hybrid.heads.choice import Choice as Choice
 from hybrid.heads.choice import Fold, Trial, Trials, choose
 from hybrid.heads.fitting import fit_head, head_scores
-from hybrid.heads.quality import METRICS, is_joint
+from hybrid.heads.quality import is_joint
 from hybrid.heads.thresholds import apply_thresholds, best_thresholds
+from hybrid.records import METRIC, METRICS
 from hybrid.splits import make_folds
 
 Floats = NDArray[np.float64]
@@ -87,7 +88,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         estimator: Any,
         grid: Mapping[str, Sequence[Any]] | None = None,
         block_weights: Sequence[float] = (0.5, 2.0),
-        metric: str = "map",
+        metric: str = METRIC,
         search: bool = False,
         folds: int = 4,
         tuned: bool = True,

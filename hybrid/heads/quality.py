@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,6 @@ from hybrid.heads.thresholds import apply_thresholds, best_thresholds
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
-
-METRICS = ("weighted-f1", "macro-f1", "micro-f1", "map")
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ def measure_quality(
     Quality
         For the F1s, the labels of each fold come from thresholds that were chosen on the other folds.
     """
-    answers = scores
+    answers: NDArray[Any] = scores
     if metric != "map":
         answers = _label(truth, scores, fold, metric) if tuned else scores
     parts = [fold == k for k in np.unique(fold)]
@@ -72,7 +71,7 @@ def _label(truth: Labels, scores: Floats, fold: NDArray[np.int64], metric: str) 
     return labels
 
 
-def _measure(truth: Labels, answers: NDArray[np.generic], metric: str) -> float:
+def _measure(truth: Labels, answers: NDArray[Any], metric: str) -> float:
     if metric == "map":
         return _mean_average_precision(truth, answers.astype(np.float64))
     hits = ((truth != 0) & (answers != 0)).sum(axis=0)
