@@ -102,6 +102,19 @@ def test_what_is_chosen(
     assert choose_engine(*asked) == EngineChoice(*expected)
 
 
+def test_openvino_cannot_read_what_jax_exports(
+    machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    machine(openvino=True)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert choose_engine("auto", "float32").engine == "keras"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    spec = configure(get_backbone(NET), input_size=(64, 48))
+    choice = EngineChoice("openvino", "float32", "here")
+    with pytest.raises(SettingError, match=r"found JAX.*KERAS_BACKEND=tensorflow .*is kept"):
+        load_backbone(spec, resolve_weights(spec, "random"), choice)
+
+
 def test_what_cannot_be_chosen(machine: Callable[..., None]) -> None:
     machine()
     with pytest.raises(SettingError, match=r"unknown engine 'open-vino'. Did you mean openvino"):

@@ -15,6 +15,7 @@ from hybrid.backbones.devices import (
     gpu_has_bfloat16,
     gpu_name,
     has_gpu,
+    keras_can_export,
     processor_has,
     processor_name,
 )
@@ -66,7 +67,8 @@ def choose_engine(engine: str = "keras", precision: str = "auto") -> EngineChoic
     Parameters
     ----------
     engine : str
-        ``"auto"``: Keras where it has a GPU; else OpenVINO if it is installed, else Keras.
+        ``"auto"``: Keras where it has a GPU; else OpenVINO if it is installed and Keras, whose
+        backend is not JAX, can export to it; else Keras.
     precision : str
         ``"auto"``: bfloat16 where the GPU, or the processor that is to compute, has it; else float32.
         Whether the embeddings can stand it is another question, see `hybrid.trial`.
@@ -88,7 +90,7 @@ def choose_engine(engine: str = "keras", precision: str = "auto") -> EngineChoic
         )
     gpu = engine != "openvino" and has_gpu()
     if engine == "auto":
-        engine = "openvino" if there and not gpu else "keras"
+        engine = "openvino" if there and not gpu and keras_can_export() else "keras"
     if precision == "auto":
         native = gpu_has_bfloat16() if gpu else processor_has("bfloat16")
         precision = "bfloat16" if native else "float32"
