@@ -162,8 +162,10 @@ def _extract(
     bad: dict[int, BadRow] = {}
     for backbone, path in zip(backbones, each, strict=True):
         store = EmbeddingCache(cache).make(backbone["stands_for"], _recorded(record, backbone))
-        if not store.knows(present).all():
-            extract_embeddings(
+        if store.knows(present).all():
+            rows = tuple(bad_posters(catalogue, keys, store))
+        else:
+            rows = extract_embeddings(
                 catalogue,
                 backbone["name"],
                 weights=_find_weights(folder, backbone, path),
@@ -172,8 +174,8 @@ def _extract(
                 cache=cache,
                 workers=workers,
                 progress=progress,
-            )
-        bad |= {row.row: row for row in bad_posters(catalogue, keys, store)}
+            ).bad
+        bad |= {row.row: row for row in rows}
     return tuple(bad[row] for row in sorted(bad))
 
 
