@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hybrid.cli.options import Project, parse_blocks, parse_weights
-from hybrid.cli.output import run_text, show, warn_left_out
+from hybrid.cli.output import run_text, show, tried_text, warn_left_out
 from hybrid.records import ColumnOptions
 
 
@@ -16,12 +16,15 @@ def fit(
     grid: dict[str, list[float]] | None,
     *,
     blocks: str | None,
-    backbone: str | None,
-    weights: str | None,
+    backbone: tuple[str, ...],
+    weights: tuple[str, ...],
     dtype: str | None,
-    embeddings: str | None,
+    embeddings: tuple[str, ...],
     block_weights: tuple[str, ...],
     chain: bool,
+    metric: str,
+    search: bool,
+    nested: bool,
     folds: int,
     name: str | None,
     **features: Any,
@@ -44,6 +47,8 @@ def fit(
         "grid": grid,
         "block_weights": parse_weights(block_weights),
         "chain": chain,
+        "metric": metric,
+        "search": search,
         "folds": folds,
     }
     model = make_hybrid(
@@ -65,5 +70,6 @@ def fit(
         project.progress,
         project.cache,
     )
-    run = fit_head(experiment, model, {"head": head, **chosen, **features})
-    show(project.json, run.record, run_text(run))
+    run = fit_head(experiment, model, {"head": head, **chosen, **features}, nested=nested)
+    table = [tried_text(run.record["tried"])] if search else []
+    show(project.json, run.record, "\n".join([*table, run_text(run)]))

@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from hybrid.records import METRIC, METRICS
+
 
 @dataclass(frozen=True)
 class Project:
@@ -114,10 +116,19 @@ _EMBEDDINGS = (
                  help="First digits of their fingerprint, where nothing else tells two apart."),
 )  # fmt: skip
 
+_SEVERAL = "Given several times: several poster blocks."
 _FEATURES = (
     click.option("--blocks", help="From poster,text,metadata.  [default: all there are]"),
-    *_EMBEDDINGS,
+    click.option("--backbone", multiple=True,
+                 help=f"Of the embeddings.  [default: the one extracted]  {_SEVERAL}"),
+    click.option("--weights", multiple=True,
+                 help="Of the embeddings, where there are several; one for all backbones, or for each."),
+    click.option("--dtype", type=_DTYPES, help="Of the embeddings, where there are both."),
+    click.option("--embeddings", metavar="DIGITS", multiple=True,
+                 help=f"First digits of their fingerprint, where nothing else tells two apart.  {_SEVERAL}"),
     click.option("--max-ngram", type=int, default=2, show_default=True, help="Words in a term."),
+    click.option("--max-chars", type=int, default=5, show_default=True,
+                 help="Characters in a term of 3 or more within a word; 0: words only."),
     click.option("--min-df", type=int, default=2, show_default=True,
                  help="Items that a term must be in."),
     click.option("--max-features", type=int, help="Most frequent terms to keep.  [default: all]"),
@@ -130,6 +141,12 @@ _FEATURES = (
                  help="Weight of a block, instead of choosing it."),
     click.option("--chain", is_flag=True,
                  help="Tell each genre what the head says of more frequent ones; slower."),
+    click.option("--metric", type=click.Choice(METRICS), default=METRIC, show_default=True,
+                 help="What settings and thresholds are chosen by."),
+    click.option("--search", is_flag=True,
+                 help="Try all combinations of a wider grid and block weights; print what was tried."),
+    click.option("--nested", is_flag=True,
+                 help="Estimate the whole procedure by nested cross-fitting, without the test items."),
     click.option("--folds", type=click.IntRange(min=2), default=4, show_default=True,
                  help="Folds of the cross-fitting."),
     click.option("--name", help="Of the run.  [default: that of the model]"),

@@ -76,9 +76,37 @@ def run_text(run: Run) -> str:
     if "chosen" in record:
         chosen = {k: v for k, v in record["chosen"].items() if k != "block_weights"}
         weights = record["chosen"]["block_weights"]
-        said = ", ".join(f"{k} {v:g}" for k, v in {**chosen, **weights}.items())
-        lines.insert(1, f"chosen by cross-fitting: {said}")
+        lines.insert(1, f"chosen by cross-fitting: {_settings(chosen, weights)}")
+    if record.get("estimate"):
+        lines.insert(1, _estimate(record["estimate"]))
     return "\n".join(lines)
+
+
+def _estimate(estimate: Mapping[str, Any]) -> str:
+    f1, chosen_on = (estimate[part]["f1_weighted"] for part in ("metrics", "out_of_fold"))
+    return (
+        f"nested estimate on the {estimate['items']} items of train and validation: weighted F1 "
+        f"{f1['value']:.3f} ({f1['low']:.3f} to {f1['high']:.3f}), in {estimate['seconds']:.0f} s; "
+        f"the out-of-fold labels that were chosen on would say {chosen_on['value']:.3f}"
+    )
+
+
+def tried_text(tried: Sequence[Mapping[str, Any]]) -> str:
+    """What was tried, best first: a line a candidate."""
+    rows = [["quality", "spread", "seconds", "settings"]]
+    for one in sorted(tried, key=lambda one: -one["quality"]):
+        numbers = [f"{one['quality']:.4f}", f"{one['spread']:.4f}", f"{one['seconds']:.2f}"]
+        rows.append([*numbers, _settings(one["choice"]["parameters"], one["choice"]["weights"])])
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    return "\n".join(
+        "  ".join([*(cell.rjust(w) for cell, w in zip(row, widths, strict=False)), row[3]])
+        for row in rows
+    )
+
+
+def _settings(parameters: Mapping[str, Any], weights: Mapping[str, float]) -> str:
+    pairs = {**parameters, **weights}.items()
+    return ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in pairs)
 
 
 def _leaks(audit: dict[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
@@ -18,20 +17,18 @@ from hybrid import __version__
 from hybrid.audit import audit_backbone
 from hybrid.backbones.quiet import quiet_start
 from hybrid.backbones.weights import RUN_WEIGHTS
-from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.cost import Costs
 from hybrid.errors import CatalogueError, SplitError
-from hybrid.evaluation import Answers, evaluate
-from hybrid.features import PosterFeatures
-from hybrid.heads import HybridClassifier
+from hybrid.evaluation import Answers, evaluate, evaluate_all
+from hybrid.heads import HybridClassifier, nested_answers
 from hybrid.images import BadPoster
 from hybrid.pipeline import BLOCKS
 from hybrid.progress import Progress
+from hybrid.provenance import describe_backbones, trained_by
 from hybrid.records import PARTS, Audit, Predictions, Run, Split
 from hybrid.runs import (
     PREDICTIONS,
-    RECORD,
     SEPARATOR,
     check_run_folder,
     hardware,
@@ -39,6 +36,7 @@ from hybrid.runs import (
     new_run,
     read_predictions,
     read_record,
+    recorded_backbones,
     write_predictions,
     write_record,
 )
@@ -125,7 +123,13 @@ class Experiment:
             )
 
 
-def fit_head(experiment: Experiment, model: HybridClassifier, settings: dict[str, Any]) -> Run:
+def fit_head(
+    experiment: Experiment,
+    model: HybridClassifier,
+    settings: dict[str, Any],
+    *,
+    nested: bool = False,
+) -> Run:
     """Fit a hybrid classifier on train and validation, judge it on test, write the run.
 
     Parameters
@@ -135,6 +139,8 @@ def fit_head(experiment: Experiment, model: HybridClassifier, settings: dict[str
         As `make_hybrid` gives it; it is fitted in place.
     settings : dict
         For the record.
+    nested : bool
+        Estimate by nested cross-fitting how good the whole procedure is, without the test items.
 
     Returns
     -------
@@ -145,12 +151,17 @@ def fit_head(experiment: Experiment, model: HybridClassifier, settings: dict[str
     catalogue, costs = experiment.catalogue, Costs()
     frame, labels = catalogue.frame, catalogue.labels
     learn, test = experiment.rows("train", "validation"), experiment.rows("test")
-    backbone = _backbone(experiment, model)
-    audit = _audit(experiment, costs, trained_by=_trained_by(backbone))
+    backbones = describe_backbones(model, experiment.folder)
+    found = [trained_by(backbone) for backbone in recorded_backbones(backbones).values()]
+    audit = _audit(experiment, costs, {trainer for trainer in found if trainer is not None})
     experiment.progress.say(f"cross-fitting on {len(learn)} items, {labels.shape[1]} genres")
+    groups = _groups(experiment, "train", "validation")
     with costs.stage("fit"):
-        groups = _groups(experiment, "train", "validation")
         model.fit(frame.iloc[learn], labels[learn], groups=groups)
+    estimate = None
+    if nested:
+        experiment.progress.say(f"nested cross-fitting: {model.folds} fits of the same kind")
+        estimate = _estimate(experiment, model, learn, groups)
     with costs.stage("predict"):
         probabilities = model.predict_proba(frame.iloc[test])
     predictions = _predictions(
@@ -161,12 +172,36 @@ def fit_head(experiment: Experiment, model: HybridClassifier, settings: dict[str
         "blocks": list(model.fusion.names),
         "model": ("chain of " if model.chain else "") + type(model.estimator).__name__,
         "chosen": {**_chosen(model), "block_weights": _weights(model)},
+        "tried": [asdict(tried) for tried in model.tried_],
+        "estimate": estimate,
         "thresholds": [_or_none(t) for t in model.thresholds_],
-        "backbone": backbone,
+        **backbones,
     }
     with new_run(experiment.folder) as folder:
         joblib.dump(model, folder / MODEL, compress=3)
         return _write(experiment, folder, record, settings, predictions, audit, costs)
+
+
+def _estimate(
+    experiment: Experiment, model: HybridClassifier, rows: NDArray[np.int64], groups: NDArray[Any]
+) -> dict[str, Any]:
+    """For the record: the nested estimate, and what the out-of-fold answers that were chosen on say."""
+    catalogue, costs = experiment.catalogue, Costs()
+    truth, probabilities = catalogue.labels[rows], model.oof_probabilities_
+    with costs.stage("nested"):
+        nested = nested_answers(model, catalogue.frame.iloc[rows], truth, groups)
+    answers = [nested, Answers(model.label(probabilities), probabilities)]
+    metrics, flattered = (
+        {name: asdict(interval) for name, interval in evaluation.metrics.items()}
+        for evaluation in evaluate_all(truth, answers, catalogue.genres, seed=experiment.seed)
+    )
+    return {
+        "folds": model.folds,
+        "items": len(truth),
+        "seconds": costs.stages[0].seconds,  # no stage of the run: the model can do without it
+        "metrics": metrics,
+        "out_of_fold": flattered,
+    }
 
 
 def fit_deep(experiment: Experiment, backbone: str, options: Any = None, workers: int = 1) -> Run:
@@ -219,14 +254,14 @@ def fit_deep(experiment: Experiment, backbone: str, options: Any = None, workers
         return _write(experiment, folder, record, asdict(model.options), predictions, audit, costs)
 
 
-def _audit(experiment: Experiment, costs: Costs, trained_by: Path | None = None) -> Audit:
-    """Audit the split, and the run that trained the backbone, if one did."""
+def _audit(experiment: Experiment, costs: Costs, trainers: Iterable[Path] = ()) -> Audit:
+    """Audit the split, and the runs that trained the backbones."""
     with costs.stage("audit"):
         audit = audit_catalogue(experiment.catalogue, experiment.split, keys=experiment.keys)
-        if trained_by is not None:
-            earlier = read_predictions(trained_by / PREDICTIONS)
+        for trainer in sorted(trainers):
+            earlier = read_predictions(trainer / PREDICTIONS)
             unseen = set(earlier.ids[earlier.splits == "test"].tolist())
-            audit = audit_backbone(audit, experiment.split, unseen, trained_by.name)
+            audit = audit_backbone(audit, experiment.split, unseen, trainer.name)
     for leak in audit.leaks:
         experiment.progress.say(
             f"the split leaks: {leak.kind}, {leak.count} pairs, {leak.share:.1%} of the test items"
@@ -323,45 +358,6 @@ def _missing(experiment: Experiment, blocks: Iterable[str]) -> dict[str, dict[st
         block: {part: int(lacks[block][experiment.rows(part)].sum()) for part in PARTS}
         for block in BLOCKS
         if block in blocks
-    }
-
-
-def _backbone(experiment: Experiment, model: HybridClassifier) -> dict[str, Any] | None:
-    """Which embeddings a head used, and where their weights are."""
-    for _, block in model.fusion.blocks:
-        if isinstance(block, PosterFeatures):
-            store = EmbeddingCache(block.cache).find(block.fingerprint)
-            return _describe_store(store, experiment.folder)
-    return None
-
-
-def _trained_by(backbone: dict[str, Any] | None) -> Path | None:
-    """The run folder that the backbone's weights lie in, if a run of ours trained them."""
-    path = backbone and backbone["weights"]["path"]
-    if not path or Path(path).name != RUN_WEIGHTS or not (Path(path).parent / RECORD).is_file():
-        return None
-    return Path(path).parent
-
-
-def _describe_store(store: EmbeddingStore, folder: Path) -> dict[str, Any]:
-    path = store.recorded["path"]
-    return {
-        "name": store.stands_for["architecture"],
-        "fingerprint": store.fingerprint,
-        "stands_for": store.stands_for,
-        "cache": {
-            "path": str(store.folder.parent),
-            "embeddings": len(store),
-            "sha256": store.digest(),
-        },
-        "weights": {
-            "kind": store.recorded["kind"],
-            "path": path,
-            # Where runs move together, the weights of a trained backbone are found from here.
-            "relative": None if path is None else os.path.relpath(path, folder.absolute()),
-            "digest": store.stands_for["weights"],
-            "seed": store.recorded["seed"],
-        },
     }
 
 

@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 PARTS = ("train", "validation", "test")
+# What settings can be chosen by; hybrid.heads.quality says what each is.
+METRICS = ("weighted-f1", "macro-f1", "micro-f1", "map")
+METRIC = "weighted-f1"
 
 
 @dataclass(frozen=True)

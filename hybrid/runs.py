@@ -180,6 +180,12 @@ def recorded_columns(record: dict[str, Any]) -> Columns | None:
     return Columns(**roles)
 
 
+def recorded_backbones(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Poster block → what the record says of its backbone; the block ``poster`` comes first."""
+    first = record.get("backbone")
+    return {**({"poster": first} if first else {}), **(record.get("further_backbones") or {})}
+
+
 def read_run(folder: str | Path) -> Run:
     """Read a run's record and predictions."""
     folder = Path(folder)

@@ -3,53 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.metrics import average_precision_score
 from sklearn.utils.validation import check_is_fitted
 
-from hybrid.errors import SettingError
-from hybrid.fusion import BlockData, Fusion, FusionMatrix, take_rows
+from hybrid.errors import SettingError, unknown_name
+from hybrid.fusion import BlockData, Fusion, take_rows
 from hybrid.heads.calibration import fit_calibration
 from hybrid.heads.chain import Chain
+from hybrid.heads.choice import Choice as Choice
+from hybrid.heads.choice import Fold, Trials, choose
 from hybrid.heads.fitting import fit_head, head_scores
+from hybrid.heads.quality import is_joint
 from hybrid.heads.thresholds import apply_thresholds, best_thresholds
+from hybrid.records import METRIC, METRICS
 from hybrid.splits import make_folds
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class Choice:
-    """One candidate: parameters of the head and weights of the blocks."""
-
-    parameters: dict[str, Any]
-    weights: dict[str, float]
-
-
-@dataclass(frozen=True, eq=False)
-class Trial:
-    """A choice, its out-of-fold scores of shape (n, L), and how good they are."""
-
-    choice: Choice
-    scores: Floats
-    quality: float
-
-
 class HybridClassifier(ClassifierMixin, BaseEstimator):
     """Blocks, fused, and a one-vs-rest head, with thresholds and calibration.
 
     `fit` deals its items to folds. In each, blocks and head are fitted on the other folds alone, and
-    score the items left out. On these out-of-fold scores it chooses the head's parameters and then
-    the blocks' weights (by mean average precision, genres weighted by support), fits the sigmoids
-    that turn scores into probabilities, and chooses the thresholds. Then it fits blocks and head on
-    all its items.
+    score the items left out. On these out-of-fold scores it chooses the head's parameters and the
+    blocks' weights, fits the sigmoids that turn scores into probabilities, and chooses the thresholds.
+    Then it fits blocks and head on all its items.
+
+    A threshold lies half-way between the one with the best F1 on the out-of-fold scores, which is
+    noisy where a genre has few items, and the one that the probabilities themselves expect to be best,
+    which trusts the sigmoid.
 
     Parameters
     ----------
@@ -57,16 +46,21 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     estimator : scikit-learn classifier
         Of one genre against the rest; or a `MultilabelLinearSVC`, which fits all genres together.
     grid : mapping of str to sequence, optional
-        Parameter of `estimator` → values to choose from, one parameter after the other.
+        Parameter of `estimator` → values to choose from.
     block_weights : sequence of float
         Factors to try on the weight of each block in turn, where there are several; the next round
         tries their square roots. Empty keeps the fusion's weights.
+    metric : str
+        What is best: ``weighted-f1``, ``macro-f1``, ``micro-f1`` or ``map``; see
+        `hybrid.heads.quality.measure_quality`. For micro-f1 the thresholds of all genres are chosen
+        together; else each for its own genre's F1, which makes both means of them best.
+    search : bool
+        Try all combinations of `grid` and `block_weights` first, not one setting after the other.
     folds : int
     tuned : bool
         False: the estimator's own answers, no thresholds and no calibration (for dummies).
     chain : bool
-        Fit a `Chain` of the estimator. Its settings are those that were chosen without the chain,
-        which is cross-fitted once: thresholds and calibration are the chain's own.
+        Make a `Chain` of the chosen head: its settings are chosen without it.
     n_jobs : int or None
         Threads over genres.
     random_state : int
@@ -78,6 +72,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     head_ : MultilabelLinearSVC, FusionHead or OneVsRestClassifier
         The latter where `estimator` knows one genre at a time.
     chosen_ : Choice
+    tried_ : list of Tried
+        Each candidate with its quality, spread over the folds and seconds, in the order of trial.
     thresholds_ : ndarray of shape (L,)
         On the probabilities.
     calibration_ : Calibration or None
@@ -86,7 +82,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     fold_ : ndarray of shape (n,)
         The fold that each item of `fit` was left out of.
     oof_probabilities_ : ndarray of shape (n, L)
-        Out-of-fold probabilities of the items of `fit`.
+        Out-of-fold probabilities of the items of `fit`. The choice was made on them, which flatters
+        them a little; `hybrid.heads.nested` gives an estimate that is not.
     classes_ : ndarray of shape (L,)
         Numbers of the labels.
     """
@@ -97,6 +94,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         estimator: Any,
         grid: Mapping[str, Sequence[Any]] | None = None,
         block_weights: Sequence[float] = (0.5, 2.0),
+        metric: str = METRIC,
+        search: bool = False,
         folds: int = 4,
         tuned: bool = True,
         chain: bool = False,
@@ -107,6 +106,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.estimator = estimator
         self.grid = grid
         self.block_weights = block_weights
+        self.metric = metric
+        self.search = search
         self.folds = folds
         self.tuned = tuned
         self.chain = chain
@@ -136,30 +137,26 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.classes_ = np.arange(truth.shape[1])
         data = self.fusion.read(X)
         self.groups_ = None if groups is None else np.asarray(groups)
-        self.fold_ = self._deal(X, truth, groups)
-        folds = [self._fit_blocks(data, self.fold_ == k) for k in range(self.folds)]
-        trial = self._choose(folds, truth)
-        estimator = clone(self.estimator).set_params(**trial.choice.parameters)
-        self.chosen_, scores = trial.choice, trial.scores
-        if self.chain:
-            estimator = Chain(estimator, random_state=self.random_state)
-            scores = self._score(folds, truth, Choice({}, trial.choice.weights), estimator)
-        del folds
+        self.fold_ = deal_folds(X, truth, self.folds, groups, self.random_state)
+        estimator, scores = self._choose(data, truth)
         self.calibration_ = fit_calibration(truth, scores) if self.tuned else None
         self.oof_probabilities_ = self._calibrate(scores)
-        # Where nothing could be learnt, the prior is reported, but chooses no threshold: it would tell
-        # the fold that holds a genre's only items from the others.
-        judged = np.where(np.isnan(scores), np.nan, self.oof_probabilities_)
-        self.thresholds_ = (
-            best_thresholds(truth, judged) if self.tuned else np.full(truth.shape[1], 0.5)
-        )
+        self.thresholds_ = self._cut(truth, scores)
         self.thresholds_[truth.all(axis=0)] = 1.0  # what all have, all get: its prior is 1
         weighted = clone(self.fusion).set_params(
             weights={**(self.fusion.weights or {}), **self.chosen_.weights}
         )
         self.fusion_ = weighted.fit(data)
         matrix = self.fusion_.transform(data)
-        self.head_ = self._fit_head(estimator, matrix, truth, {}, self.groups_)
+        self.head_ = fit_head(
+            estimator,
+            matrix,
+            truth,
+            tuned=self.tuned,
+            n_jobs=self.n_jobs,
+            random_state=self.random_state,
+            groups=self.groups_,
+        )
         # A genre that all or none of the items have teaches a head nothing.
         self.constant_ = np.ptp(truth, axis=0) == 0
         self.prior_ = truth.mean(axis=0, dtype=np.float64)
@@ -201,6 +198,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         if unknown:
             name = type(self.estimator).__name__
             problems.append(f"grid: {name} has no parameter {', '.join(sorted(unknown))}.")
+        if self.metric not in METRICS:
+            problems.append(str(unknown_name("metric", self.metric, METRICS)))
         if not 2 <= self.folds <= len(X):
             problems.append(f"folds: expected 2 to {len(X)} (the items), found {self.folds}.")
         for weight in self.block_weights:
@@ -210,120 +209,70 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             raise SettingError("\n".join(problems))
         return truth.astype(np.uint8)
 
-    def _deal(self, X: pd.DataFrame, truth: Labels, groups: ArrayLike | None) -> NDArray[np.int64]:
-        ids = X.index if X.index.is_unique else np.arange(len(X))
-        seed = self.random_state
-        fold = make_folds(np.asarray(ids), truth, self.folds, groups=groups, seed=seed)
-        filled = len(np.unique(fold))
-        if filled < self.folds:
-            raise SettingError(
-                f"folds: expected at least {self.folds} groups of items, found so few that only {filled} "
-                "folds have items. Use fewer folds."
-            )
-        return fold
-
-    def _fit_blocks(
-        self, data: BlockData, left_out: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.bool_], FusionMatrix, FusionMatrix]:
+    def _fit_blocks(self, data: BlockData, left_out: NDArray[np.bool_]) -> Fold:
         """Fit the blocks on the items of the other folds; encode both sides."""
         learn = take_rows(data, np.flatnonzero(~left_out))
         judge = take_rows(data, np.flatnonzero(left_out))
         fusion = clone(self.fusion).fit(learn)
-        return left_out, fusion.transform(learn), fusion.transform(judge)
+        return Fold(left_out, fusion.transform(learn), fusion.transform(judge))
 
-    def _choose(self, folds: list[Any], truth: Labels) -> Trial:
-        """Try one setting after the other, and keep what scores best."""
-        best: Trial | None = None
-        for name, values in (self.grid or {}).items():
-            start = best.choice if best else Choice({}, {})
-            best = self._best(None, start, [Choice({name: v}, {}) for v in values], folds, truth)
-        best = best or self._best(None, Choice({}, {}), [Choice({}, {})], folds, truth)
-        if self.tuned and len(self.fusion.blocks) > 1:
-            best = self._choose_weights(best, folds, truth)
-        return best
-
-    def _best(
-        self,
-        best: Trial | None,
-        start: Choice,
-        changes: list[Choice],
-        folds: list[Any],
-        truth: Labels,
-    ) -> Trial:
-        """The best of what was reached so far, if that may stay, and of some changes to `start`."""
-        for change in changes:
-            choice = Choice(
-                {**start.parameters, **change.parameters}, {**start.weights, **change.weights}
-            )
-            scores = self._score(folds, truth, choice)
-            quality = _quality(truth, scores)
-            if best is None or quality > best.quality:
-                best = Trial(choice, scores, quality)
-        if best is None:
-            raise SettingError("grid: expected at least one value for each parameter, found none.")
-        return best
-
-    def _choose_weights(self, best: Trial, folds: list[Any], truth: Labels) -> Trial:
-        """Two rounds over the blocks, the second with smaller steps."""
-        base = self.fusion.weights or {}
-        for power in (1.0, 0.5):
-            for name in self.fusion.names:
-                now = best.choice.weights.get(name, base.get(name, 1.0))
-                weights = [now * factor**power for factor in self.block_weights]
-                changes = [Choice({}, {name: w}) for w in weights]
-                best = self._best(best, best.choice, changes, folds, truth)
-        return best
-
-    def _score(
-        self, folds: list[Any], truth: Labels, choice: Choice, estimator: Any = None
-    ) -> Floats:
-        """Out-of-fold scores of shape (n, L); NaN where a genre could not be learnt in a fold."""
-        scores = np.full(truth.shape, np.nan)
-        for left_out, learn, judge in folds:
-            known = truth[~left_out]
-            head = self._fit_head(
-                estimator or self.estimator,
-                learn.with_weights(choice.weights),
-                known,
-                choice.parameters,
-                None if self.groups_ is None else self.groups_[~left_out],
-            )
-            found = head_scores(head, judge.with_weights(choice.weights), tuned=self.tuned)
-            unlearnt = np.nan if self.tuned else known.mean(axis=0)
-            scores[left_out] = np.where(np.ptp(known, axis=0) > 0, found, unlearnt)
-        return scores
-
-    def _fit_head(
-        self,
-        estimator: Any,
-        matrix: FusionMatrix,
-        truth: Labels,
-        parameters: dict[str, Any],
-        groups: NDArray[Any] | None,
-    ) -> Any:
-        return fit_head(
-            estimator,
-            matrix,
+    def _choose(self, data: BlockData, truth: Labels) -> tuple[Any, Floats]:
+        """Cross-fit all candidates; the estimator with the best settings, and its out-of-fold scores."""
+        folds = [self._fit_blocks(data, self.fold_ == k) for k in range(self.folds)]
+        trials = Trials(
+            self.estimator,
+            folds,
             truth,
-            parameters,
-            tuned=self.tuned,
-            n_jobs=self.n_jobs,
-            random_state=self.random_state,
-            groups=groups,
+            self.metric,
+            self.tuned,
+            self.n_jobs,
+            self.random_state,
+            self.groups_,
         )
+        given = self.fusion.weights or {}
+        weights = {name: given.get(name, 1.0) for name in self.fusion.names}
+        factors = self.block_weights if self.tuned else ()
+        best = choose(trials.run, self.grid or {}, weights, factors, search=self.search)
+        self.tried_, self.chosen_ = trials.tried, best.choice
+        estimator = clone(self.estimator).set_params(**best.choice.parameters)
+        if not self.chain:
+            return estimator, best.scores
+        chain = Chain(estimator, random_state=self.random_state)
+        (scores,) = replace(trials, estimator=chain).score([Choice({}, best.choice.weights)])
+        return chain, scores
+
+    def _cut(self, truth: Labels, scores: Floats) -> Floats:
+        """Thresholds on the probabilities, of shape (L,)."""
+        if not self.tuned:
+            return np.full(truth.shape[1], 0.5)
+        # Where nothing could be learnt, the prior is reported, but chooses no threshold: it would tell
+        # the fold that holds a genre's only items from the others.
+        judged = np.where(np.isnan(scores), np.nan, self.oof_probabilities_)
+        joint = is_joint(self.metric)
+        observed = best_thresholds(truth, judged, joint=joint)
+        expected = best_thresholds(judged, judged, joint=joint)
+        return (observed + expected) / 2
 
     def _calibrate(self, scores: Floats) -> Floats:
         return scores if self.calibration_ is None else self.calibration_.apply(scores)
 
 
-def _quality(truth: Labels, scores: Floats) -> float:
-    """Mean average precision of the genres, weighted by their support."""
-    lowest = np.nanmin(scores) if np.isfinite(scores).any() else 0.0
-    support = truth.sum(axis=0)
-    if not support.any():
-        return 0.0
-    known = np.flatnonzero(support)
-    precision = average_precision_score(
-        truth[:, known], np.where(np.isnan(scores), lowest, scores)[:, known], average=None
-    )
-    return float(np.average(np.atleast_1d(precision), weights=support[known]))
+def deal_folds(
+    X: pd.DataFrame, truth: Labels, folds: int, groups: ArrayLike | None, seed: int
+) -> NDArray[np.int64]:
+    """The fold of each of n items, of shape (n,).
+
+    Raises
+    ------
+    SettingError
+        If there are fewer groups of items than folds, or shapes are wrong.
+    """
+    ids = X.index if X.index.is_unique else np.arange(len(X))
+    fold = make_folds(np.asarray(ids), truth, folds, groups=groups, seed=seed)
+    filled = len(np.unique(fold))
+    if filled < folds:
+        raise SettingError(
+            f"folds: expected at least {folds} groups of items, found so few that only {filled} "
+            "folds have items. Use fewer folds."
+        )
+    return fold

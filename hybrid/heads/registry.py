@@ -32,6 +32,8 @@ class HeadSpec:
         Seed → scikit-learn classifier of one genre against the rest, or a head of all genres.
     grid : mapping of str to tuple
         Values of its parameters to choose from by cross-fitting.
+    wide : mapping of str to tuple
+        More values, in place of those of `grid`, where there is time to search.
     tuned : bool
         Whether thresholds are chosen and scores calibrated. The dummies answer as they are: a
         threshold chosen for F1 would turn each of them into "always yes".
@@ -47,6 +49,7 @@ class HeadSpec:
     name: str
     build: Callable[[int], Any]
     grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    wide: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     tuned: bool = True
     threads: bool = True
     weighs_blocks: bool = True
@@ -99,12 +102,14 @@ def _dummy(strategy: str) -> Callable[[int], Any]:
 
 
 _SPECS = (
-    HeadSpec("svm", _svm, {"C": (0.1, 0.3, 1.0)}),
+    HeadSpec("svm", _svm, {"C": (0.03, 0.1, 0.3, 1.0)}, {"C": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)}),
     # Of its own: C of each block's head, and of the second level. Weights matter to one head of several.
     HeadSpec("stacking", _stacking, weighs_blocks=False, chains=False),
-    HeadSpec("logistic", _logistic, {"C": (1.0, 3.0, 10.0)}),
-    HeadSpec("sgd", _sgd, {"alpha": (1e-4, 3e-4, 1e-3)}),
-    HeadSpec("ridge", _ridge, {"alpha": (1.0, 3.0, 10.0)}),
+    HeadSpec("logistic", _logistic, {"C": (1.0, 3.0, 10.0)}, {"C": (0.3, 1.0, 3.0, 10.0, 30.0)}),
+    HeadSpec(
+        "sgd", _sgd, {"alpha": (1e-4, 3e-4, 1e-3)}, {"alpha": (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)}
+    ),
+    HeadSpec("ridge", _ridge, {"alpha": (1.0, 3.0, 10.0)}, {"alpha": (0.3, 1.0, 3.0, 10.0, 30.0)}),
     # Bernoulli asks only whether a feature is above 0, so it takes signed embeddings too.
     HeadSpec(
         "naive-bayes", lambda seed: BernoulliNB(), {"alpha": (0.03, 0.1, 0.3)}, weighs_blocks=False
@@ -114,7 +119,7 @@ _SPECS = (
     ),
     HeadSpec("rbf", _rbf, {"estimator__C": (1.0, 3.0, 10.0)}),
     HeadSpec("svc-rbf", lambda seed: KernelSVC(), {"C": (1.0, 3.0, 10.0), "gamma": (0.3, 1.0)}),
-    HeadSpec("forest", _forest, weighs_blocks=False),
+    HeadSpec("forest", _forest, wide={"min_samples_leaf": (1, 3, 10)}, weighs_blocks=False),
     # Its trees use all cores as they are.
     HeadSpec("boosting", _boosting, threads=False, weighs_blocks=False),
     HeadSpec("dummy-stratified", _dummy("stratified"), tuned=False, chains=False),

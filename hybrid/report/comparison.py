@@ -16,6 +16,7 @@ from hybrid.catalogue import Catalogue
 from hybrid.errors import RunError
 from hybrid.evaluation import Answers, Evaluation, evaluate_all, paired_difference
 from hybrid.records import Interval, Predictions, Run, Stage
+from hybrid.runs import recorded_backbones
 
 MAIN = "f1_weighted"
 
@@ -241,8 +242,8 @@ def _notes(catalogue: Catalogue, runs: Sequence[Run], genres: Sequence[str]) -> 
             "Synthetic data, drawn by the program: the figures say nothing about real films."
         )
     for run in runs:
-        weights = (run.record.get("backbone") or {}).get("weights") or {}
-        if weights.get("kind") == "random":
+        weights = [b.get("weights") or {} for b in recorded_backbones(run.record).values()]
+        if any(kind.get("kind") == "random" for kind in weights):
             notes.append(f"{run.name} uses embeddings of random weights: they mean nothing.")
         made = (run.record.get("catalogue") or {}).get("sha256", catalogue.sha256)
         if made != catalogue.sha256:

@@ -8,8 +8,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hybrid.evaluation import METRICS
+from hybrid.records import Interval
 from hybrid.report.comparison import ComparedRun, Comparison
-from hybrid.report.words import DASH, METRIC_NAMES, number, verdict, winner
+from hybrid.report.words import DASH, METRIC_NAMES, number, verdict, winner, with_interval
+from hybrid.runs import recorded_backbones
 
 # Okabe and Ito's palette, told apart by the colour-blind; each run also carries its number.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#B5A900")
@@ -88,7 +90,8 @@ def _details(run: ComparedRun) -> list[tuple[str, str]]:
         "thresholds": said,
         "missing items": _plain(record.get("missing")),
         "test items without an answer": str(run.unanswered),
-        "backbone": _plain(_backbone(record)),
+        "nested estimate": _estimate(record),
+        "backbone": _plain(_backbones(record) or None),
         "catalogue": (record.get("catalogue") or {}).get("sha256"),
         "split": (record.get("split") or {}).get("sha256"),
         "seed": _plain(record.get("seed")),
@@ -98,9 +101,21 @@ def _details(run: ComparedRun) -> list[tuple[str, str]]:
     return [(label, value or DASH) for label, value in facts.items()]
 
 
-def _backbone(record: dict[str, Any]) -> dict[str, Any] | None:
-    backbone = record.get("backbone")
-    return backbone and {k: v for k, v in backbone.items() if k != "stands_for"}
+def _backbones(record: dict[str, Any]) -> dict[str, Any]:
+    """What is known of the backbone, or, by block, of several."""
+    found = {
+        block: {k: v for k, v in backbone.items() if k != "stands_for"}
+        for block, backbone in recorded_backbones(record).items()
+    }
+    return found if len(found) > 1 else next(iter(found.values()), {})
+
+
+def _estimate(record: dict[str, Any]) -> str:
+    estimate = record.get("estimate")
+    if not estimate:
+        return ""
+    f1 = with_interval(Interval(**estimate["metrics"]["f1_weighted"]))
+    return f"weighted F1 {f1} on {estimate['items']} items of train and validation"
 
 
 def _plain(value: Any) -> str:
