@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from hybrid.cli.options import Project, parse_blocks, parse_weights
 from hybrid.cli.output import run_text, show, tried_text, warn_left_out
 from hybrid.records import ColumnOptions
+
+if TYPE_CHECKING:
+    from hybrid.heads.decision import DecisionOptions
 
 
 def fit(
@@ -27,6 +31,9 @@ def fit(
     nested: bool,
     folds: int,
     name: str | None,
+    decision: DecisionOptions,
+    ablation: bool,
+    repeats: int,
     **features: Any,
 ) -> None:
     """Fit a head, write the run, print what it reached."""
@@ -58,6 +65,7 @@ def fit(
         features=FeatureOptions(**features),
         seed=project.seed,
         workers=project.workers,
+        decision=decision,
         **chosen,  # type: ignore[arg-type]
     )
     experiment = Experiment(
@@ -70,6 +78,7 @@ def fit(
         project.progress,
         project.cache,
     )
-    run = fit_head(experiment, model, {"head": head, **chosen, **features}, nested=nested)
+    settings = {"head": head, **chosen, **features, "decision": asdict(decision)}
+    run = fit_head(experiment, model, settings, nested=nested, ablation=ablation, repeats=repeats)
     table = [tried_text(run.record["tried"])] if search else []
     show(project.json, run.record, "\n".join([*table, run_text(run)]))

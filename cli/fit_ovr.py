@@ -7,7 +7,14 @@ from typing import Any
 import click
 
 from hybrid.cli.fit import fit
-from hybrid.cli.options import Project, column_options, feature_options, project_options
+from hybrid.cli.options import (
+    Project,
+    column_options,
+    decision_options,
+    feature_options,
+    project_options,
+    study_options,
+)
 
 # As in hybrid.heads.registry, which `--help` does not load.
 ESTIMATORS = (
@@ -20,6 +27,8 @@ ESTIMATORS = (
 @project_options
 @column_options
 @feature_options
+@decision_options
+@study_options
 @click.option(
     "--estimator",
     required=True,

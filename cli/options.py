@@ -152,6 +152,25 @@ _FEATURES = (
     click.option("--name", help="Of the run.  [default: that of the model]"),
 )  # fmt: skip
 
+_STUDY = (
+    click.option("--ablation", is_flag=True,
+                 help="Also fit every subset of the blocks, and take blocks from test items."),
+    click.option("--repeats", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
+                 help="Runs in all, the others on splits of their own: the spread goes to run.json."),
+)  # fmt: skip
+
+_DECISION = (
+    click.option("--thresholds", "objective", type=click.Choice(["genre", "micro"]), default="genre",
+                 show_default=True,
+                 help="For the best F1 of each genre (also macro and weighted F1), or micro F1."),
+    click.option("--shrinkage", type=click.FloatRange(min=0),
+                 help="Pulls thresholds of rare genres to the pooled one.  [default: 1; 300 for micro]"),
+    click.option("--calibration", type=click.Choice(["auto", "sigmoid", "isotonic"]), default="auto",
+                 show_default=True, help="auto: isotonic from 1,000 items of the rarer answer on."),
+    click.option("--max-labels", type=click.IntRange(min=1), metavar="K", help="An item gets no more."),
+    click.option("--at-least-one", is_flag=True, help="An item gets one, if anything is known of it."),
+)  # fmt: skip
+
 
 def _stack(options: tuple[Any, ...], command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(options):
@@ -192,6 +211,25 @@ def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def feature_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of blocks and cross-fitting."""
     return _stack(_FEATURES, command)
+
+
+def decision_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command how scores become labels as `decision`, a `DecisionOptions`."""
+
+    @functools.wraps(command)
+    def call(*args: Any, **values: Any) -> Any:
+        from hybrid.heads.decision import DecisionOptions
+
+        fields = DecisionOptions.__dataclass_fields__
+        decision = DecisionOptions(**{name: values.pop(name) for name in fields})
+        return command(*args, decision=decision, **values)
+
+    return _stack(_DECISION, call)
+
+
+def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command what is to be found out besides the fit: `ablation`, `repeats`."""
+    return _stack(_STUDY, command)
 
 
 def backbone_options(several: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -16,7 +16,7 @@ from hybrid.records import ColumnOptions
 @project_options
 @column_options
 @click.option("--out", type=click.Path(path_type=Path), default="report.html", show_default=True)
-@click.option("--draws", type=click.IntRange(min=1), default=1000, show_default=True,
+@click.option("--draws", type=click.IntRange(min=1), default=2000, show_default=True,
               help="Bootstrap draws.")  # fmt: skip
 def command(
     project: Project, columns: ColumnOptions, names: tuple[Path, ...], out: Path, draws: int

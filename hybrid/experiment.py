@@ -14,19 +14,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid import __version__
+from hybrid.ablation import MAIN, ablate, contribution_table, mean_contributions
 from hybrid.audit import audit_backbone
 from hybrid.backbones.quiet import quiet_start
 from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.catalogue import Catalogue
 from hybrid.cost import Costs
 from hybrid.errors import CatalogueError, SplitError
-from hybrid.evaluation import Answers, evaluate, evaluate_all
+from hybrid.evaluation import Answers, evaluate_all
 from hybrid.heads import HybridClassifier, nested_answers
+from hybrid.heads.decision import DecisionOptions
 from hybrid.images import BadPoster
-from hybrid.pipeline import BLOCKS
+from hybrid.judging import describe_cost, describe_decision, group_names, judge
 from hybrid.progress import Progress
-from hybrid.provenance import describe_backbones, trained_by
+from hybrid.provenance import (
+    chosen_weights,
+    count_missing,
+    describe_backbones,
+    describe_catalogue,
+    trained_by,
+)
 from hybrid.records import PARTS, Audit, Predictions, Run, Split
+from hybrid.resplit import repeat_fit
 from hybrid.runs import (
     PREDICTIONS,
     SEPARATOR,
@@ -45,6 +54,7 @@ from hybrid.splitting import audit_catalogue
 from hybrid.stores import hash_catalogue
 
 MODEL = "model.joblib"
+CONTRIBUTIONS = "contributions.csv"
 
 
 @dataclass(frozen=True)
@@ -129,6 +139,8 @@ def fit_head(
     settings: dict[str, Any],
     *,
     nested: bool = False,
+    ablation: bool = False,
+    repeats: int = 1,
 ) -> Run:
     """Fit a hybrid classifier on train and validation, judge it on test, write the run.
 
@@ -141,6 +153,10 @@ def fit_head(
         For the record.
     nested : bool
         Estimate by nested cross-fitting how good the whole procedure is, without the test items.
+    ablation : bool
+        Whether to fit every subset of the blocks, too, and to take blocks from the test items.
+    repeats : int
+        Runs in all, the others on splits with the seeds that follow.
 
     Returns
     -------
@@ -165,21 +181,34 @@ def fit_head(
     with costs.stage("predict"):
         probabilities = model.predict_proba(frame.iloc[test])
     predictions = _predictions(
-        experiment, model.label, [(learn, model.oof_probabilities_), (test, probabilities)]
+        experiment,
+        [
+            (learn, model.oof_probabilities_, model.oof_labels_),
+            (test, probabilities, model.label(probabilities)),
+        ],
     )
     record = {
         "kind": "head",
         "blocks": list(model.fusion.names),
         "model": ("chain of " if model.chain else "") + type(model.estimator).__name__,
-        "chosen": {**_chosen(model), "block_weights": _weights(model)},
+        "chosen": {**_chosen(model), "block_weights": chosen_weights(model)},
         "tried": [asdict(tried) for tried in model.tried_],
         "estimate": estimate,
-        "thresholds": [_or_none(t) for t in model.thresholds_],
+        **describe_decision(labels[learn], model.oof_scores_, model.decision_, experiment.seed),
         **backbones,
     }
     with new_run(experiment.folder) as folder:
         joblib.dump(model, folder / MODEL, compress=3)
-        return _write(experiment, folder, record, settings, predictions, audit, costs)
+        if ablation:
+            record["ablation"] = _ablate(experiment, model, costs, folder)
+        if repeats > 1:
+            with costs.stage("repeats"):
+                record["repeats"] = repeat_fit(
+                    model, frame, labels, experiment.split, repeats, experiment.seed,
+                    first=Answers(model.label(probabilities), probabilities),
+                    say=experiment.progress.say,
+                )  # fmt: skip
+        return _write(experiment, folder, record, settings, predictions, audit, costs, model.head_)
 
 
 def _estimate(
@@ -190,7 +219,7 @@ def _estimate(
     truth, probabilities = catalogue.labels[rows], model.oof_probabilities_
     with costs.stage("nested"):
         nested = nested_answers(model, catalogue.frame.iloc[rows], truth, groups)
-    answers = [nested, Answers(model.label(probabilities), probabilities)]
+    answers = [nested, Answers(model.oof_labels_, probabilities)]
     metrics, flattered = (
         {name: asdict(interval) for name, interval in evaluation.metrics.items()}
         for evaluation in evaluate_all(truth, answers, catalogue.genres, seed=experiment.seed)
@@ -204,7 +233,33 @@ def _estimate(
     }
 
 
-def fit_deep(experiment: Experiment, backbone: str, options: Any = None, workers: int = 1) -> Run:
+def _ablate(
+    experiment: Experiment, model: HybridClassifier, costs: Costs, folder: Path
+) -> dict[str, Any]:
+    """What each block is worth, for the record; and what each does to each item, as a table."""
+    frame, labels = experiment.catalogue.frame, experiment.catalogue.labels
+    sides = []
+    for parts in (("train", "validation"), ("test",)):
+        rows = experiment.rows(*parts)
+        sides.append((frame.iloc[rows], labels[rows], _groups(experiment, *parts)))
+    fit_seconds = next(stage.seconds for stage in costs.stages if stage.name == "fit")
+    with costs.stage("ablation"):
+        found = ablate(
+            model, *sides, seed=experiment.seed, fit_seconds=fit_seconds,
+            say=experiment.progress.say,
+        )  # fmt: skip
+        table = contribution_table(model, sides[1][0], experiment.catalogue.genres)
+    table.to_csv(folder / CONTRIBUTIONS, index=False, float_format="%.6f", lineterminator="\n")
+    return {"metric": MAIN, **asdict(found), "mean_contribution": mean_contributions(table)}
+
+
+def fit_deep(
+    experiment: Experiment,
+    backbone: str,
+    options: Any = None,
+    workers: int = 1,
+    decision: DecisionOptions | None = None,
+) -> Run:
     """Train a deep baseline on train, stop and calibrate it on validation, judge it on test.
 
     Parameters
@@ -213,6 +268,8 @@ def fit_deep(experiment: Experiment, backbone: str, options: Any = None, workers
     backbone : str
     options : DeepOptions, optional
     workers : int
+    decision : DecisionOptions, optional
+        How scores become labels.
 
     Returns
     -------
@@ -224,7 +281,7 @@ def fit_deep(experiment: Experiment, backbone: str, options: Any = None, workers
     with quiet_start():
         from hybrid.deep.baseline import DeepBaseline
 
-    model = DeepBaseline(backbone, options, experiment.seed, workers)
+    model = DeepBaseline(backbone, options, experiment.seed, workers, decision)
     catalogue, costs = experiment.catalogue, Costs()
     rows = {part: experiment.rows(part) for part in PARTS}
     paths = {part: [catalogue.poster_paths[i] for i in rows[part]] for part in PARTS}
@@ -239,19 +296,25 @@ def fit_deep(experiment: Experiment, backbone: str, options: Any = None, workers
             experiment.progress,
         )
     with costs.stage("predict"):
-        found = [(rows[part], model.predict_proba(paths[part])) for part in ("validation", "test")]
+        found = []
+        for part in ("validation", "test"):
+            probabilities = model.predict_proba(paths[part])
+            found.append((rows[part], probabilities, model.label(probabilities)))
     record = {
         "kind": "deep",
         "blocks": ["poster"],
         "model": backbone,
         "backbone": {"name": backbone, "weights": {"kind": "trained", "path": RUN_WEIGHTS}},
-        "thresholds": [_or_none(t) for t in model.thresholds_],
+        **describe_decision(
+            labels[rows["validation"]], model.validation_scores_, model.decision_, experiment.seed
+        ),
         "history": model.history_,
     }
-    predictions = _predictions(experiment, model.label, found)
+    predictions = _predictions(experiment, found)
     with new_run(experiment.folder) as folder:
         model.save(folder)
-        return _write(experiment, folder, record, asdict(model.options), predictions, audit, costs)
+        settings = {**asdict(model.options), "decision": asdict(model.decision)}
+        return _write(experiment, folder, record, settings, predictions, audit, costs)
 
 
 def _audit(experiment: Experiment, costs: Costs, trainers: Iterable[Path] = ()) -> Audit:
@@ -275,18 +338,16 @@ def _groups(experiment: Experiment, *parts: str) -> NDArray[Any]:
 
 def _predictions(
     experiment: Experiment,
-    label: Any,
-    found: Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]],
+    found: Sequence[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint8]]],
 ) -> Predictions:
-    """Put rows and probabilities together, test items last."""
-    rows = np.concatenate([r for r, _ in found])
-    probabilities = np.concatenate([p for _, p in found])
+    """Put rows, probabilities and labels together, test items last."""
+    rows, probabilities, labels = (np.concatenate(part) for part in zip(*found, strict=True))
     parts = dict(zip(experiment.split.ids.tolist(), experiment.split.parts.tolist(), strict=True))
     ids = experiment.catalogue.ids[rows]
     n_test = len(found[-1][0])
     splits = [parts[name] for name in ids[:-n_test].tolist()] + ["test"] * n_test
     genres = experiment.catalogue.genres
-    return Predictions(ids, np.array(splits), genres, label(probabilities), probabilities)
+    return Predictions(ids, np.array(splits), genres, labels, probabilities)
 
 
 def _write(
@@ -297,6 +358,7 @@ def _write(
     predictions: Predictions,
     audit: Audit,
     costs: Costs,
+    head: Any = None,
 ) -> Run:
     """Fill a run's folder; the metrics are of the test items."""
     catalogue = experiment.catalogue
@@ -304,27 +366,35 @@ def _write(
         test = predictions.splits == "test"
         truth = catalogue.labels[experiment.rows("test")]
         answers = Answers(predictions.labels[test], predictions.probabilities[test])
-        evaluation = evaluate(truth, answers, catalogue.genres, seed=experiment.seed)
+        groups = _groups(experiment, "test")
+        judged = judge(truth, answers, catalogue.genres, groups, experiment.seed)
     write_predictions(folder / PREDICTIONS, predictions)
     record = {
         "name": experiment.folder.name,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": experiment.command,
         "hybrid": __version__,
-        "catalogue": _describe_catalogue(catalogue),
+        "catalogue": describe_catalogue(catalogue),
         "sample": is_sample(catalogue.path.parent),
         "split": {
             "path": str(experiment.split_path),
             "sha256": experiment.split.sha256,
             "counts": {part: int((experiment.split.parts == part).sum()) for part in PARTS},
+            "test_groups": group_names(predictions.ids[test], groups),
         },
         **model,
         "settings": settings,
         "seed": experiment.seed,
         "genres": list(catalogue.genres),
-        "missing": _missing(experiment, model["blocks"]),
+        "missing": count_missing(
+            catalogue,
+            experiment.keys,
+            {part: experiment.rows(part) for part in PARTS},
+            model["blocks"],
+        ),
         "audit": {"clean": audit.clean, **asdict(audit)},
-        "metrics": {name: asdict(interval) for name, interval in evaluation.metrics.items()},
+        **judged,
+        "cost": describe_cost(costs, int(test.sum()), head, model["backbone"], folder),
         "stages": [asdict(stage) for stage in costs.stages],
         "versions": library_versions(),
         "hardware": hardware(),
@@ -333,47 +403,9 @@ def _write(
     return Run(experiment.folder, read_record(folder), predictions)
 
 
-def _describe_catalogue(catalogue: Catalogue) -> dict[str, Any]:
-    return {
-        "path": str(catalogue.path),
-        "sha256": catalogue.sha256,
-        "columns": asdict(catalogue.columns),
-        "items": len(catalogue),
-        "labelled": int(catalogue.labelled.sum()),
-        "bad_rows": len(catalogue.bad_rows),
-    }
-
-
-def _missing(experiment: Experiment, blocks: Iterable[str]) -> dict[str, dict[str, int]]:
-    """How many items of each part lack a block: for posters, those that name no readable file."""
-    catalogue = experiment.catalogue
-    columns = catalogue.columns
-    table = catalogue.table
-    lacks = {
-        "poster": np.array([isinstance(key, BadPoster) for key in experiment.keys]),
-        "text": (table[list(columns.text)] == "").all(axis=1).to_numpy(),
-        "metadata": (table[list(columns.metadata)] == "").all(axis=1).to_numpy(),
-    }
-    return {
-        block: {part: int(lacks[block][experiment.rows(part)].sum()) for part in PARTS}
-        for block in BLOCKS
-        if block in blocks
-    }
-
-
 def _chosen(model: HybridClassifier) -> dict[str, Any]:
     """Parameters that cross-fitting chose, and those that the head has chosen by itself."""
     return {**model.chosen_.parameters, **getattr(model.head_, "chosen_", {})}
-
-
-def _weights(model: HybridClassifier) -> dict[str, float]:
-    weights = model.fusion_.weights or {}
-    return {name: float(weights.get(name, 1.0)) for name in model.fusion_.names}
-
-
-def _or_none(threshold: float) -> float | None:
-    """None in the record: a threshold that no probability reaches."""
-    return float(threshold) if np.isfinite(threshold) else None
 
 
 def _some(names: Sequence[str]) -> str:

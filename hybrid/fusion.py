@@ -332,6 +332,43 @@ def take_rows(data: BlockData, rows: NDArray[Any]) -> BlockData:
     }
 
 
+def drop_block(matrix: FusionMatrix, name: str, rows: NDArray[np.int64]) -> FusionMatrix:
+    """The same items, of which some (`rows`, by number) lack a block, as if it had never been there.
+
+    Raises
+    ------
+    SettingError
+        If there is no such block.
+    """
+    if name not in dict(matrix.blocks):
+        raise SettingError(
+            f"fusion: expected one of {', '.join(n for n, _ in matrix.blocks)}, found block {name!r}."
+        )
+    absent = np.zeros(len(matrix), dtype=bool)
+    absent[rows] = True
+    return FusionMatrix(
+        tuple((n, _without(block, absent) if n == name else block) for n, block in matrix.blocks),
+        matrix.weights,
+    )
+
+
+def _without(block: Any, absent: NDArray[np.bool_]) -> Any:
+    """A block's matrix with zeros, and 1 in its last column, where it is absent."""
+    if sparse.issparse(block):
+        kept = sparse.diags((~absent).astype(block.dtype)) @ block
+        flag = sparse.csr_matrix(
+            (
+                np.ones(absent.sum(), block.dtype),
+                (np.flatnonzero(absent), [block.shape[1] - 1] * absent.sum()),
+            ),
+            shape=block.shape,
+        )
+        return sparse.csr_matrix(kept + flag)
+    left = np.where(absent[:, None], block.dtype.type(0), block)
+    left[absent, -1] = 1
+    return left
+
+
 def _with_indicator(block: Any, data: Any) -> Any:
     """A block's matrix, its missing rows set to 0 and told by one more column."""
     matrix = block.transform(data)

@@ -12,6 +12,7 @@ from hybrid.errors import SettingError, unknown_name
 from hybrid.features import MetadataFeatures, PosterFeatures, TextFeatures
 from hybrid.fusion import Fusion
 from hybrid.heads import HybridClassifier, get_head
+from hybrid.heads.decision import DecisionOptions
 from hybrid.records import METRIC
 from hybrid.stores import find_poster_blocks
 
@@ -47,6 +48,7 @@ def make_hybrid(
     chain: bool = False,
     metric: str = METRIC,
     search: bool = False,
+    decision: DecisionOptions | None = None,
     folds: int = 4,
     seed: int = 0,
     workers: int | None = None,
@@ -80,6 +82,8 @@ def make_hybrid(
         or ``map``; see `HybridClassifier`.
     search : bool
         Try all combinations of a wider grid and of block weights.
+    decision : DecisionOptions, optional
+        How scores become labels.
     folds, seed, workers : int
         Of the cross-fitting; threads.
 
@@ -140,6 +144,7 @@ def make_hybrid(
         chain=chain,
         n_jobs=workers if spec.threads else 1,
         random_state=seed,
+        decision=decision,
     )
 
 

@@ -1,17 +1,36 @@
-"""Which embeddings a run was made from, as run.json says it."""
+"""What a run's record says of what the run was made from."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.cache import EmbeddingCache, EmbeddingStore
-from hybrid.catalogue import POSTER
+from hybrid.catalogue import POSTER, Catalogue
 from hybrid.features import PosterFeatures
 from hybrid.heads import HybridClassifier
+from hybrid.images import BadPoster
+from hybrid.pipeline import BLOCKS
 from hybrid.runs import RECORD
+
+
+def describe_catalogue(catalogue: Catalogue) -> dict[str, Any]:
+    """Its hash, the roles of its columns, and how many items it has."""
+    return {
+        "path": str(catalogue.path),
+        "sha256": catalogue.sha256,
+        "columns": asdict(catalogue.columns),
+        "items": len(catalogue),
+        "labelled": int(catalogue.labelled.sum()),
+        "bad_rows": len(catalogue.bad_rows),
+    }
 
 
 def describe_backbones(model: HybridClassifier, folder: Path) -> dict[str, Any]:
@@ -48,6 +67,7 @@ def _describe(store: EmbeddingStore, folder: Path) -> dict[str, Any]:
         "cache": {
             "path": str(store.folder.parent),
             "embeddings": len(store),
+            "bytes": store.bytes_on_disk(),
             "sha256": store.digest(),
         },
         "weights": {
@@ -58,4 +78,30 @@ def _describe(store: EmbeddingStore, folder: Path) -> dict[str, Any]:
             "digest": store.stands_for["weights"],
             "seed": store.recorded["seed"],
         },
+    }
+
+
+def chosen_weights(model: HybridClassifier) -> dict[str, float]:
+    """The weight of each block."""
+    weights = model.fusion_.weights or {}
+    return {name: float(weights.get(name, 1.0)) for name in model.fusion_.names}
+
+
+def count_missing(
+    catalogue: Catalogue,
+    keys: Sequence[bytes | BadPoster],
+    rows: Mapping[str, NDArray[np.int64]],
+    blocks: Iterable[str],
+) -> dict[str, dict[str, int]]:
+    """How many items of each part lack a block: for posters, those that name no readable file."""
+    columns, table = catalogue.columns, catalogue.table
+    lacks = {
+        "poster": np.array([isinstance(key, BadPoster) for key in keys]),
+        "text": (table[list(columns.text)] == "").all(axis=1).to_numpy(),
+        "metadata": (table[list(columns.metadata)] == "").all(axis=1).to_numpy(),
+    }
+    return {
+        block: {part: int(lacks[block][found].sum()) for part, found in rows.items()}
+        for block in BLOCKS
+        if block in blocks
     }

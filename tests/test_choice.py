@@ -20,6 +20,7 @@ from hybrid.features import MetadataFeatures, TextFeatures
 from hybrid.fusion import Fusion
 from hybrid.heads import HybridClassifier, MultilabelLinearSVC, nested_answers
 from hybrid.heads.choice import Choice, Trial, choose
+from hybrid.heads.decision import DecisionOptions
 from hybrid.heads.quality import measure_quality
 from hybrid.heads.thresholds import best_thresholds
 from hybrid.records import METRICS
@@ -96,7 +97,7 @@ def test_micro_f1_takes_joint_thresholds_of_the_other_folds() -> None:
     scores, fold = y + random.normal(0, 1, y.shape), np.arange(90) % 3
     labels = np.zeros_like(y)
     for k in range(3):
-        cuts = best_thresholds(y[fold != k], scores[fold != k], joint=True)
+        cuts = best_thresholds(y[fold != k], scores[fold != k], objective="micro")
         labels[fold == k] = scores[fold == k] >= cuts
     found = measure_quality(y, scores, fold, "micro-f1")
     assert found.value == pytest.approx(f1_score(y, labels, average="micro"))
@@ -248,9 +249,11 @@ def test_the_choice_is_that_of_an_independent_computation(
 @pytest.mark.parametrize("metric", METRICS)
 def test_thresholds_maximise_the_metric(films: tuple[pd.DataFrame, Labels], metric: str) -> None:
     X, y = films
-    model = make_model(grid={"C": [0.1]}, block_weights=(), metric=metric).fit(X, y)
-    oof, joint = model.oof_probabilities_, metric == "micro-f1"
-    both = [best_thresholds(truth, oof, joint=joint) for truth in (y, oof)]
+    plain = DecisionOptions(shrinkage=0.0)
+    model = make_model(grid={"C": [0.1]}, block_weights=(), metric=metric, decision=plain)
+    oof = model.fit(X, y).calibration_.apply(model.oof_scores_)
+    objective = "micro" if metric == "micro-f1" else "genre"
+    both = [best_thresholds(truth, oof, objective=objective) for truth in (y, oof)]
     np.testing.assert_allclose(model.thresholds_, np.mean(both, axis=0))
 
 

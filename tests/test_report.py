@@ -15,10 +15,12 @@ from sklearn.metrics import average_precision_score, f1_score, hamming_loss
 
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import RunError, SettingError
+from hybrid.evaluation import Answers, evaluate, holm, reliability
 from hybrid.records import Predictions
 from hybrid.report import as_text, make_report, report_runs
 from hybrid.report.build import defuse
-from hybrid.runs import new_run, write_predictions, write_record
+from hybrid.report.charts import cost_chart
+from hybrid.runs import new_run, read_run, write_predictions, write_record
 
 N = 60
 GENRES = ("Drama", "Horror", "<script>alert(1)</script>")
@@ -303,3 +305,119 @@ def test_runs_of_one_name_are_told_apart(catalogue: Catalogue, tmp_path: Path) -
         catalogue, [folder, tmp_path / "other" / "one"], tmp_path / "r.html", draws=5
     )
     assert len({run.name for run in comparison.runs}) == 2
+
+
+# Cost, reliability, ablation
+
+
+def test_the_front_joins_what_nobody_beats(catalogue: Catalogue, tmp_path: Path) -> None:
+    made = [("good", 0.0, 50.0), ("cheap", 0.6, 0.5), ("bad", 1.5, 20.0), ("unknown", 0.2, None)]
+    folders = []
+    for name, noise, seconds in made:
+        stages = [{"name": "fit", "seconds": seconds}, {"name": "audit", "seconds": 9999.0}]
+        record = {"stages": stages if seconds else []}
+        folders.append(write_run(catalogue, name, noise=noise, record=record)[0])
+    comparison = make_report(catalogue, folders, tmp_path / "r.html", draws=20)
+    chart = cost_chart(comparison.runs)
+    assert chart is not None
+    shown = {comparison.runs[p["run"]].name: p for p in chart["points"]}
+    assert set(shown) == {"good", "cheap", "bad"}
+    assert {n: p["seconds"] for n, p in shown.items()} == {"good": 50, "cheap": 0.5, "bad": 20}
+    assert [comparison.runs[p["run"]].name for p in chart["front"]] == ["cheap", "good"]
+    assert shown["cheap"]["x"] < shown["bad"]["x"] < shown["good"]["x"]
+    assert shown["good"]["y"] < shown["cheap"]["y"]  # higher on the page
+    for point in chart["points"]:
+        assert chart["left"] <= point["x"] <= chart["right"]
+        assert chart["top"] <= point["high"] <= point["y"] <= point["low"] <= chart["bottom"]
+    page = (tmp_path / "r.html").read_text()
+    assert "no other one beats in both: cheap, good." in page
+    # 0.5 to 50 seconds: ticks at powers of ten.
+    assert [said for _, said in chart["x_ticks"]] == ["0.1", "1", "10", "100"]
+
+
+def test_extracting_is_part_of_the_cost(catalogue: Catalogue, tmp_path: Path) -> None:
+    record = {
+        "stages": [{"name": "fit", "seconds": 3.0}, {"name": "ablation", "seconds": 99.0}],
+        "cost": {"extract": {"seconds": 40.0}},
+    }
+    folder, _ = write_run(catalogue, "one", noise=0.1, record=record)
+    comparison = make_report(catalogue, [folder], tmp_path / "r.html", draws=5)
+    assert comparison.runs[0].cost_seconds == 43.0
+
+
+def test_runs_without_cost_have_no_chart(catalogue: Catalogue, tmp_path: Path) -> None:
+    folder, _ = write_run(catalogue, "one", noise=0.1)
+    comparison = make_report(catalogue, [folder], tmp_path / "r.html", draws=5)
+    assert cost_chart(comparison.runs) is None
+    assert "Weighted F1 against seconds" not in (tmp_path / "r.html").read_text()
+
+
+def test_reliability_is_that_of_the_probabilities(catalogue: Catalogue, tmp_path: Path) -> None:
+    folder, predictions = write_run(catalogue, "one", noise=0.4)
+    comparison = make_report(catalogue, [folder], tmp_path / "r.html", draws=5)
+    test = predictions.splits == "test"
+    expected = reliability(catalogue.label_matrix(GENRES)[test], predictions.probabilities[test])
+    assert comparison.runs[0].reliability.error == pytest.approx(expected.error)
+    assert f"calibration error {expected.error:.3f}" in (tmp_path / "r.html").read_text()
+
+
+def test_p_values_are_raised_for_the_number_of_runs(catalogue: Catalogue, tmp_path: Path) -> None:
+    folders = [
+        write_run(catalogue, f"r{i}", noise=noise)[0] for i, noise in enumerate((0.1, 0.5, 0.8))
+    ]
+    alone = [
+        make_report(catalogue, [folders[0], other], tmp_path / "r.html", draws=200).runs[1].p_value
+        for other in folders[1:]
+    ]
+    together = make_report(catalogue, folders, tmp_path / "r.html", draws=200).runs
+    assert together[0].p_value is None
+    assert sorted(run.p_value for run in together[1:]) == pytest.approx(sorted(holm(alone)))
+
+
+def test_groups_of_the_record_widen_the_intervals(catalogue: Catalogue, tmp_path: Path) -> None:
+    groups = [[f"i{k}" for k in range(start, start + 10)] for start in range(0, 40, 10)]
+    plain, _ = write_run(catalogue, "plain", noise=0.4)
+    grouped, _ = write_run(
+        catalogue, "grouped", noise=0.4, record={"split": {"test_groups": groups}}
+    )
+    found = [
+        make_report(catalogue, [folder], tmp_path / "r.html", draws=200).runs[0].evaluation
+        for folder in (plain, grouped)
+    ]
+    ids = np.repeat(np.arange(4), 10)
+    test = catalogue.label_matrix(GENRES)[:40]
+    run = read_run(grouped).predictions
+    expected = evaluate(
+        test, Answers(run.labels[:40], run.probabilities[:40]), GENRES, groups=ids, draws=200
+    )
+    assert found[1].metrics["f1_micro"] == expected.metrics["f1_micro"]
+    assert found[0].metrics["f1_micro"] != found[1].metrics["f1_micro"]
+
+
+def test_ablation_and_repeats_are_shown(catalogue: Catalogue, tmp_path: Path) -> None:
+    interval = {"value": 0.5, "low": 0.4, "high": 0.6}
+    variant = {"metrics": {"f1_weighted": interval}, "difference": interval, "rate": 0.25}
+    record = {
+        "ablation": {
+            "subsets": [{**variant, "blocks": ["text", "<b>"], "missing": None}],
+            "missing": [{**variant, "blocks": ["text", "<b>"], "missing": "text"}],
+        },
+        "repeats": {
+            "metrics": {
+                "f1_weighted": {
+                    "values": [0.5, 0.6],
+                    "mean": 0.55,
+                    "sd": 0.07,
+                    "low": 0.5,
+                    "high": 0.6,
+                    "interval": interval,
+                }
+            }
+        },
+    }
+    folder, _ = write_run(catalogue, "one", noise=0.1, record=record)
+    make_report(catalogue, [folder], tmp_path / "r.html", draws=5)
+    page = (tmp_path / "r.html").read_text()
+    assert "text + &lt;b&gt;" in page
+    assert "text missing for 25% of the test items" in page
+    assert "weighted F1 0.550 over 2 splits, standard deviation 0.070" in page

@@ -13,14 +13,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from hybrid.errors import SettingError, unknown_name
-from hybrid.fusion import BlockData, Fusion, take_rows
-from hybrid.heads.calibration import fit_calibration
+from hybrid.fusion import BlockData, Fusion, FusionMatrix, take_rows
 from hybrid.heads.chain import Chain
 from hybrid.heads.choice import Choice as Choice
 from hybrid.heads.choice import Fold, Trials, choose
+from hybrid.heads.decision import Decision, DecisionOptions, crossfit_decision, fit_decision
 from hybrid.heads.fitting import fit_head, head_scores
 from hybrid.heads.quality import is_joint
-from hybrid.heads.thresholds import apply_thresholds, best_thresholds
 from hybrid.records import METRIC, METRICS
 from hybrid.splits import make_folds
 
@@ -61,6 +60,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         False: the estimator's own answers, no thresholds and no calibration (for dummies).
     chain : bool
         Make a `Chain` of the chosen head: its settings are chosen without it.
+    decision : DecisionOptions, optional
+        How scores become labels.
     n_jobs : int or None
         Threads over genres.
     random_state : int
@@ -74,6 +75,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     chosen_ : Choice
     tried_ : list of Tried
         Each candidate with its quality, spread over the folds and seconds, in the order of trial.
+    decision_ : Decision
+        Calibration and thresholds, from all out-of-fold scores.
     thresholds_ : ndarray of shape (L,)
         On the probabilities.
     calibration_ : Calibration or None
@@ -81,9 +84,12 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         As given to `fit`.
     fold_ : ndarray of shape (n,)
         The fold that each item of `fit` was left out of.
-    oof_probabilities_ : ndarray of shape (n, L)
-        Out-of-fold probabilities of the items of `fit`. The choice was made on them, which flatters
-        them a little; `hybrid.heads.nested` gives an estimate that is not.
+    oof_scores_ : ndarray of shape (n, L)
+        Out-of-fold scores of the items of `fit`; NaN for a genre that a fold could not learn.
+    oof_probabilities_, oof_labels_ : ndarray of shape (n, L)
+        What an item is given by the calibration and thresholds of the other folds' scores. The settings
+        were chosen on the scores of all, which flatters them a little; `hybrid.heads.nested` gives an
+        estimate that is not.
     classes_ : ndarray of shape (L,)
         Numbers of the labels.
     """
@@ -101,6 +107,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         chain: bool = False,
         n_jobs: int | None = None,
         random_state: int = 0,
+        decision: DecisionOptions | None = None,
     ) -> None:
         self.fusion = fusion
         self.estimator = estimator
@@ -113,6 +120,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.chain = chain
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.decision = decision
 
     def fit(
         self, X: pd.DataFrame, y: ArrayLike, groups: ArrayLike | None = None
@@ -138,11 +146,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         data = self.fusion.read(X)
         self.groups_ = None if groups is None else np.asarray(groups)
         self.fold_ = deal_folds(X, truth, self.folds, groups, self.random_state)
-        estimator, scores = self._choose(data, truth)
-        self.calibration_ = fit_calibration(truth, scores) if self.tuned else None
-        self.oof_probabilities_ = self._calibrate(scores)
-        self.thresholds_ = self._cut(truth, scores)
-        self.thresholds_[truth.all(axis=0)] = 1.0  # what all have, all get: its prior is 1
+        estimator, self.oof_scores_ = self._choose(data, truth)
+        self._decide(truth)
         weighted = clone(self.fusion).set_params(
             weights={**(self.fusion.weights or {}), **self.chosen_.weights}
         )
@@ -165,12 +170,17 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     def decision_function(self, X: pd.DataFrame) -> Floats:
         """Uncalibrated scores of shape (n, L); NaN for a genre that could not be learnt."""
         check_is_fitted(self)
-        scores = head_scores(self.head_, self.fusion_.transform(X), tuned=self.tuned)
+        return self.score_matrix(self.fusion_.transform(X))
+
+    def score_matrix(self, matrix: FusionMatrix) -> Floats:
+        """As `decision_function`, for items that `fusion_` has encoded."""
+        scores = head_scores(self.head_, matrix, tuned=self.tuned)
         return np.where(self.constant_, np.nan if self.tuned else self.prior_, scores)
 
     def predict_proba(self, X: pd.DataFrame) -> Floats:
         """Calibrated probabilities of shape (n, L), in [0, 1]."""
-        return self._calibrate(self.decision_function(X))
+        scores = self.decision_function(X)
+        return self.decision_.probabilities(scores)
 
     def predict(self, X: pd.DataFrame) -> Labels:
         """Labels of shape (n, L), uint8."""
@@ -179,7 +189,26 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     def label(self, probabilities: Floats) -> Labels:
         """Labels for probabilities that are already known."""
         check_is_fitted(self)
-        return apply_thresholds(probabilities, self.thresholds_)
+        return self.decision_.label(probabilities)
+
+    def _decide(self, truth: Labels) -> None:
+        """Learn from the out-of-fold scores how scores become labels."""
+        options, scores = self._decision_options(), self.oof_scores_
+        if self.tuned:
+            self.decision_ = fit_decision(truth, scores, options)
+            decided = crossfit_decision(truth, scores, self.fold_, options)
+        else:
+            thresholds = np.where(truth.all(axis=0), 1.0, 0.5)
+            self.decision_ = Decision(None, thresholds, options)
+            decided = scores, self.decision_.label(scores)
+        self.oof_probabilities_, self.oof_labels_ = decided
+        self.thresholds_ = self.decision_.thresholds
+        self.calibration_ = self.decision_.calibration
+
+    def _decision_options(self) -> DecisionOptions:
+        """As given, with thresholds for the metric."""
+        options = self.decision or DecisionOptions()
+        return replace(options, objective="micro") if is_joint(self.metric) else options
 
     def _check(self, X: pd.DataFrame, y: ArrayLike) -> Labels:
         if not isinstance(X, pd.DataFrame):
@@ -205,6 +234,10 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         for weight in self.block_weights:
             if not (np.isfinite(weight) and weight > 0):
                 problems.append(f"block_weights: expected positive numbers, found {weight}.")
+        try:
+            (self.decision or DecisionOptions()).check()
+        except SettingError as error:
+            problems.append(str(error))
         if problems:
             raise SettingError("\n".join(problems))
         return truth.astype(np.uint8)
@@ -240,21 +273,6 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         chain = Chain(estimator, random_state=self.random_state)
         (scores,) = replace(trials, estimator=chain).score([Choice({}, best.choice.weights)])
         return chain, scores
-
-    def _cut(self, truth: Labels, scores: Floats) -> Floats:
-        """Thresholds on the probabilities, of shape (L,)."""
-        if not self.tuned:
-            return np.full(truth.shape[1], 0.5)
-        # Where nothing could be learnt, the prior is reported, but chooses no threshold: it would tell
-        # the fold that holds a genre's only items from the others.
-        judged = np.where(np.isnan(scores), np.nan, self.oof_probabilities_)
-        joint = is_joint(self.metric)
-        observed = best_thresholds(truth, judged, joint=joint)
-        expected = best_thresholds(judged, judged, joint=joint)
-        return (observed + expected) / 2
-
-    def _calibrate(self, scores: Floats) -> Floats:
-        return scores if self.calibration_ is None else self.calibration_.apply(scores)
 
 
 def deal_folds(

@@ -64,9 +64,10 @@ def is_joint(metric: str) -> bool:
 def _label(truth: Labels, scores: Floats, fold: NDArray[np.int64], metric: str) -> Labels:
     """Labels of each fold, by thresholds chosen on the others."""
     labels = np.zeros(truth.shape, dtype=np.uint8)
+    objective = "micro" if is_joint(metric) else "genre"
     for k in np.unique(fold):
         left_out = fold == k
-        cuts = best_thresholds(truth[~left_out], scores[~left_out], joint=is_joint(metric))
+        cuts = best_thresholds(truth[~left_out], scores[~left_out], objective=objective)
         labels[left_out] = apply_thresholds(scores[left_out], cuts)
     return labels
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import RunError, SettingError
-from hybrid.evaluation import METRICS
+from hybrid.evaluation import DRAWS, METRICS
 from hybrid.files import write_atomically
 from hybrid.records import ColumnOptions
 from hybrid.report.comparison import Comparison, compare
@@ -27,7 +27,7 @@ def report_runs(
     runs: Path,
     out: Path,
     *,
-    draws: int = 1000,
+    draws: int = DRAWS,
     seed: int = 0,
 ) -> Comparison:
     """Compare the named runs, or all in a folder.
@@ -52,7 +52,7 @@ def report_runs(
 
 
 def make_report(
-    catalogue: Catalogue, runs: Sequence[Path], out: Path, *, draws: int = 1000, seed: int = 0
+    catalogue: Catalogue, runs: Sequence[Path], out: Path, *, draws: int = DRAWS, seed: int = 0
 ) -> Comparison:
     """Compare runs; write the page, and the table beside it as ``.csv``.
 

@@ -14,11 +14,22 @@ from numpy.typing import NDArray
 from hybrid.audit import SAME_ID
 from hybrid.catalogue import Catalogue
 from hybrid.errors import RunError
-from hybrid.evaluation import Answers, Evaluation, evaluate_all, paired_difference
+from hybrid.evaluation import (
+    DRAWS,
+    Answers,
+    Evaluation,
+    Reliability,
+    evaluate_all,
+    holm,
+    paired_difference,
+    permutation_test,
+    reliability,
+)
 from hybrid.records import Interval, Predictions, Run, Stage
 from hybrid.runs import recorded_backbones
 
 MAIN = "f1_weighted"
+COSTLY = ("fit", "predict")  # audit, evaluation and ablation are not what the model costs
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,11 @@ class ComparedRun:
         Weighted F1 minus that of the best run, on the same bootstrap draws; None for the best.
     unanswered : int
         Test items that it says nothing of.
+    reliability : Reliability
+        Of all its probabilities of test items together.
+    p_value : float or None
+        That it and the best do not differ: paired permutation test of weighted F1, raised by Holm's
+        correction for the number of runs; None for the best.
     """
 
     name: str
@@ -43,6 +59,8 @@ class ComparedRun:
     evaluation: Evaluation
     difference: Interval | None
     unanswered: int
+    reliability: Reliability
+    p_value: float | None = None
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -61,6 +79,13 @@ class ComparedRun:
         """Of all stages; None where the record does not say."""
         known = [stage.seconds for stage in self.stages if not math.isnan(stage.seconds)]
         return sum(known) if known else None
+
+    @property
+    def cost_seconds(self) -> float | None:
+        """To extract (where the record says), fit and predict; None where the record does not say."""
+        known = [s.seconds for s in self.stages if s.name in COSTLY and not math.isnan(s.seconds)]
+        extract = ((self.record.get("cost") or {}).get("extract") or {}).get("seconds")
+        return sum(known) + (extract or 0.0) if known else None
 
     @property
     def peak_mib(self) -> float | None:
@@ -99,7 +124,7 @@ class Comparison:
 
 
 def compare(
-    catalogue: Catalogue, runs: Sequence[Run], *, draws: int = 1000, seed: int = 0
+    catalogue: Catalogue, runs: Sequence[Run], *, draws: int = DRAWS, seed: int = 0
 ) -> Comparison:
     """Compare runs on their test items, against the labels of the catalogue.
 
@@ -123,18 +148,23 @@ def compare(
     genres = tuple(sorted({*catalogue.genres, *(g for r in runs for g in r.predictions.genres)}))
     truth = _truth(catalogue, ids, genres)
     answers = [_align(run.predictions, ids, genres) for run in runs]
-    evaluations = evaluate_all(truth, answers, genres, draws=draws, seed=seed)
+    how: Any = {"groups": _groups(runs, ids), "draws": draws, "seed": seed}
+    evaluations = evaluate_all(truth, answers, genres, **how)
     order = sorted(range(len(runs)), key=lambda i: -evaluations[i].metrics[MAIN].value)
-    best = answers[order[0]]
+    best, others = answers[order[0]], order[1:]
+    p_values = holm([permutation_test(truth, answers[i], best, MAIN, **how) for i in others])
+    raised = dict(zip(others, p_values.tolist(), strict=True))
     compared = tuple(
         ComparedRun(
             name=names[i],
             record=runs[i].record,
             evaluation=evaluations[i],
-            difference=None
-            if i == order[0]
-            else paired_difference(truth, answers[i], best, MAIN, draws=draws, seed=seed),
+            difference=paired_difference(truth, answers[i], best, MAIN, **how)
+            if i in raised
+            else None,
             unanswered=int(np.isnan(answers[i].scores).all(axis=1).sum()),
+            reliability=reliability(truth, answers[i].scores),
+            p_value=raised.get(i),
         )
         for i in order
     )
@@ -165,6 +195,17 @@ def _test_ids(runs: Sequence[Run]) -> NDArray[Any]:
                 "runs of one split: hybrid report RUN RUN …"
             )
     return ids
+
+
+def _groups(runs: Sequence[Run], ids: NDArray[Any]) -> NDArray[Any]:
+    """The group of each test item, as the first record that names groups has them; else its id."""
+    group = {name: name for name in ids.tolist()}
+    for run in runs:
+        named = (run.record.get("split") or {}).get("test_groups")
+        if named:
+            group |= {name: members[0] for members in named for name in members}
+            break
+    return np.array([group[name] for name in ids.tolist()])
 
 
 def _truth(catalogue: Catalogue, ids: NDArray[Any], genres: Sequence[str]) -> NDArray[np.uint8]:

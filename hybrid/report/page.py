@@ -7,16 +7,16 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from hybrid.evaluation import METRICS
+from hybrid.evaluation import LOSSES, METRICS
 from hybrid.records import Interval
-from hybrid.report.comparison import ComparedRun, Comparison
+from hybrid.report.charts import cost_chart, reliability_chart
+from hybrid.report.comparison import MAIN, ComparedRun, Comparison
 from hybrid.report.words import DASH, METRIC_NAMES, number, verdict, winner, with_interval
 from hybrid.runs import recorded_backbones
 
 # Okabe and Ito's palette, told apart by the colour-blind; each run also carries its number.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#B5A900")
 WHITE_ON = frozenset({"#0072B2"})  # the others carry black figures: contrast AA
-LOWER_IS_BETTER = frozenset({"hamming_loss"})
 SHOWN_PAIRS = 20
 
 
@@ -48,6 +48,9 @@ def render(comparison: Comparison) -> str:
         metric_names=METRIC_NAMES,
         best=_best(comparison),
         chart=_chart(comparison),
+        cost=cost_chart(comparison.runs),
+        reliability=reliability_chart(comparison.runs),
+        ablations=[(run.name, _ablation(run)) for run in comparison.runs if _ablation(run)],
         colours=colours,
         inks=["#fff" if colour in WHITE_ON else "#000" for colour in colours],
         details=[_details(run) for run in comparison.runs],
@@ -59,7 +62,7 @@ def render(comparison: Comparison) -> str:
 
 def _best(comparison: Comparison) -> dict[str, float]:
     """The best value of each metric."""
-    choose = {name: min if name in LOWER_IS_BETTER else max for name in METRICS}
+    choose = {name: min if name in LOSSES else max for name in METRICS}
     return {
         name: choose[name](run.evaluation.metrics[name].value for run in comparison.runs)
         for name in METRICS
@@ -75,6 +78,18 @@ def _chart(comparison: Comparison) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (-row["support"], row["genre"]))
 
 
+def _ablation(run: ComparedRun) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """What was left out, weighted F1, and the difference to the full model."""
+    found = run.record.get("ablation") or {}
+    rows = []
+    for variant in [*(found.get("subsets") or []), *(found.get("missing") or [])]:
+        said = " + ".join(variant["blocks"])
+        if variant["missing"] is not None:
+            said = f"{variant['missing']} missing for {variant['rate']:.0%} of the test items"
+        rows.append((said, variant["metrics"][MAIN], variant["difference"]))
+    return rows
+
+
 def _details(run: ComparedRun) -> list[tuple[str, str]]:
     """What made a run: label and value, in the order of the page."""
     record = run.record
@@ -88,6 +103,8 @@ def _details(run: ComparedRun) -> list[tuple[str, str]]:
         "settings": _plain(record.get("settings")),
         "chosen": _plain(record.get("chosen")),
         "thresholds": said,
+        "labels": _plain(record.get("decision")),
+        "over splits": _repeats(record),
         "missing items": _plain(record.get("missing")),
         "test items without an answer": str(run.unanswered),
         "nested estimate": _estimate(record),
@@ -116,6 +133,19 @@ def _estimate(record: dict[str, Any]) -> str:
         return ""
     f1 = with_interval(Interval(**estimate["metrics"]["f1_weighted"]))
     return f"weighted F1 {f1} on {estimate['items']} items of train and validation"
+
+
+def _repeats(record: dict[str, Any]) -> str:
+    """Weighted F1 over the splits of ``--repeats``."""
+    found = ((record.get("repeats") or {}).get("metrics") or {}).get(MAIN)
+    if not found:
+        return ""
+    interval = found["interval"]
+    return (
+        f"weighted F1 {found['mean']:.3f} over {len(found['values'])} splits, standard deviation "
+        f"{found['sd']:.3f}, {found['low']:.3f} to {found['high']:.3f}; 95 % interval of the mean "
+        f"{interval['low']:.3f} to {interval['high']:.3f}"
+    )
 
 
 def _plain(value: Any) -> str:
