@@ -24,6 +24,7 @@ def fit(
     metric: str,
     search: bool,
     nested: bool,
+    chain: bool,
     folds: int,
     name: str | None,
     **features: Any,
@@ -47,6 +48,7 @@ def fit(
         "block_weights": parse_weights(block_weights),
         "metric": metric,
         "search": search,
+        "chain": chain,
         "folds": folds,
     }
     model = make_hybrid(
@@ -61,7 +63,7 @@ def fit(
     experiment = Experiment(
         catalogue,
         split,
-        project.runs / (name or head),
+        project.runs / (name or (f"{head}-chain" if chain else head)),
         project.splits,
         project.command,
         project.seed,

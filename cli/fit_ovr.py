@@ -9,6 +9,12 @@ import click
 from hybrid.cli.fit import fit
 from hybrid.cli.options import Project, column_options, feature_options, project_options
 
+# As in hybrid.heads.registry, which `--help` does not load.
+ESTIMATORS = (
+    *("stacking", "logistic", "sgd", "ridge", "naive-bayes", "knn", "rbf", "svc-rbf", "forest"),
+    *("boosting", "dummy-stratified", "dummy-uniform", "dummy-most-frequent"),
+)
+
 
 @click.command("fit-ovr")
 @project_options
@@ -17,7 +23,7 @@ from hybrid.cli.options import Project, column_options, feature_options, project
 @click.option(
     "--estimator",
     required=True,
-    help="logistic, sgd, forest, naive-bayes, dummy-stratified, dummy-uniform, dummy-most-frequent.",
+    help=f"{', '.join(ESTIMATORS)}.",
 )
 def command(project: Project, estimator: str, **options: Any) -> None:
     """Fuse the blocks and fit another one-vs-rest head, or a dummy to compare with."""

@@ -145,6 +145,8 @@ _FEATURES = (
                  help="Try all combinations of a wider grid and block weights; print what was tried."),
     click.option("--nested", is_flag=True,
                  help="Estimate the whole procedure by nested cross-fitting, without the test items."),
+    click.option("--chain", is_flag=True,
+                 help="Tell each genre what the head says of more frequent ones; slower."),
     click.option("--folds", type=click.IntRange(min=2), default=4, show_default=True,
                  help="Folds of the cross-fitting."),
     click.option("--name", help="Of the run.  [default: that of the model]"),

@@ -170,8 +170,8 @@ def fit_head(
     record = {
         "kind": "head",
         "blocks": list(model.fusion.names),
-        "model": type(model.estimator).__name__,
-        "chosen": {**model.chosen_.parameters, "block_weights": _weights(model)},
+        "model": ("chain of " if model.chain else "") + type(model.estimator).__name__,
+        "chosen": {**_chosen(model), "block_weights": _weights(model)},
         "tried": [asdict(tried) for tried in model.tried_],
         "estimate": estimate,
         "thresholds": [_or_none(t) for t in model.thresholds_],
@@ -359,6 +359,11 @@ def _missing(experiment: Experiment, blocks: Iterable[str]) -> dict[str, dict[st
         for block in BLOCKS
         if block in blocks
     }
+
+
+def _chosen(model: HybridClassifier) -> dict[str, Any]:
+    """Parameters that cross-fitting chose, and those that the head has chosen by itself."""
+    return {**model.chosen_.parameters, **getattr(model.head_, "chosen_", {})}
 
 
 def _weights(model: HybridClassifier) -> dict[str, float]:

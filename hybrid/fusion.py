@@ -300,6 +300,26 @@ class Fusion(TransformerMixin, _BaseComposition):
             raise SettingError("fusion: " + "\n".join(problems))
 
 
+def missing_blocks(matrix: FusionMatrix) -> NDArray[np.bool_]:
+    """Which items lack which block, shape (n, blocks), by the indicator columns that `Fusion` made.
+
+    Raises
+    ------
+    SettingError
+        If a block does not end with such a column.
+    """
+    columns = []
+    for name, block in matrix.blocks:
+        last = block[:, -1:].toarray() if sparse.issparse(block) else block[:, -1:]
+        if not np.isin(last, (0, 1)).all():
+            raise SettingError(
+                f"fusion: expected block {name} to end with a column that says which items lack it, 1 or "
+                "0, as Fusion makes it, found other numbers."
+            )
+        columns.append(last)
+    return np.hstack(columns) == 1
+
+
 def _read(blocks: Sequence[tuple[str, Any]], X: pd.DataFrame) -> BlockData:
     return {name: block.read(X) if hasattr(block, "read") else X for name, block in blocks}
 

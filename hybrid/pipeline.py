@@ -46,6 +46,7 @@ def make_hybrid(
     block_weights: Mapping[str, float] | None = None,
     metric: str = METRIC,
     search: bool = False,
+    chain: bool = False,
     folds: int = 4,
     seed: int = 0,
     workers: int | None = None,
@@ -77,6 +78,8 @@ def make_hybrid(
         or ``map``; see `HybridClassifier`.
     search : bool
         Try all combinations of a wider grid and of block weights.
+    chain : bool
+        Tell each genre what the head says of more frequent ones.
     folds, seed, workers : int
         Of the cross-fitting; threads.
 
@@ -93,6 +96,11 @@ def make_hybrid(
         If the posters have not been extracted.
     """
     spec, features = get_head(head), features or FeatureOptions()
+    if chain and not spec.chains:
+        raise SettingError(
+            f"--chain: expected a head that learns each genre by itself, found {head}: it answers without "
+            "looking, or already knows what is said of the other genres. Leave --chain out."
+        )
     names = choose_blocks(catalogue, blocks)
     columns, made = catalogue.columns, []
     if "poster" in names:
@@ -129,6 +137,7 @@ def make_hybrid(
         search=search,
         folds=folds,
         tuned=spec.tuned,
+        chain=chain,
         n_jobs=workers if spec.threads else 1,
         random_state=seed,
     )

@@ -16,6 +16,7 @@ from hybrid.fusion import BlockData, Fusion, take_rows
 from hybrid.heads.calibration import fit_calibration
 from hybrid.heads.choice import Choice as Choice
 from hybrid.heads.choice import Fold, Trial, Trials, choose
+from hybrid.heads.chain import Chain
 from hybrid.heads.fitting import fit_head, head_scores
 from hybrid.heads.quality import is_joint
 from hybrid.heads.thresholds import apply_thresholds, best_thresholds
@@ -57,6 +58,9 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     folds : int
     tuned : bool
         False: the estimator's own answers, no thresholds and no calibration (for dummies).
+    chain : bool
+        Fit a `Chain` of the estimator. Its settings are those that were chosen without the chain,
+        which is cross-fitted once: thresholds and calibration are the chain's own.
     n_jobs : int or None
         Threads over genres.
     random_state : int
@@ -65,7 +69,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     fusion_ : Fusion
-    head_ : MultilabelLinearSVC or OneVsRestClassifier
+    head_ : MultilabelLinearSVC, FusionHead or OneVsRestClassifier
         The latter where `estimator` knows one genre at a time.
     chosen_ : Choice
     tried_ : list of Tried
@@ -73,6 +77,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     thresholds_ : ndarray of shape (L,)
         On the probabilities.
     calibration_ : Calibration or None
+    groups_ : ndarray of shape (n,) or None
+        As given to `fit`.
     fold_ : ndarray of shape (n,)
         The fold that each item of `fit` was left out of.
     oof_probabilities_ : ndarray of shape (n, L)
@@ -92,6 +98,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         search: bool = False,
         folds: int = 4,
         tuned: bool = True,
+        chain: bool = False,
         n_jobs: int | None = None,
         random_state: int = 0,
     ) -> None:
@@ -103,6 +110,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.search = search
         self.folds = folds
         self.tuned = tuned
+        self.chain = chain
         self.n_jobs = n_jobs
         self.random_state = random_state
 
@@ -128,9 +136,17 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         truth = self._check(X, y)
         self.classes_ = np.arange(truth.shape[1])
         data = self.fusion.read(X)
-        self.fold_ = deal_folds(X, truth, self.folds, groups, self.random_state)
-        trial = self._choose(data, truth)
+        self.groups_ = None if groups is None else np.asarray(groups)
+        self.fold_ = deal_items(X, truth, self.folds, groups, self.random_state)
+        trials = self._trials(data, truth)
+        trial = self._choose(trials)
+        self.tried_ = trials.tried
+        estimator = clone(self.estimator).set_params(**trial.choice.parameters)
         self.chosen_, scores = trial.choice, trial.scores
+        if self.chain:
+            estimator = Chain(estimator, random_state=self.random_state)
+            scores = trials.score([Choice({}, trial.choice.weights)], estimator)[0]
+        del trials
         self.calibration_ = fit_calibration(truth, scores) if self.tuned else None
         self.oof_probabilities_ = self._calibrate(scores)
         self.thresholds_ = self._cut(truth, scores)
@@ -141,13 +157,13 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.fusion_ = weighted.fit(data)
         matrix = self.fusion_.transform(data)
         self.head_ = fit_head(
-            self.estimator,
+            estimator,
             matrix,
             truth,
-            self.chosen_.parameters,
             tuned=self.tuned,
             n_jobs=self.n_jobs,
             random_state=self.random_state,
+            groups=self.groups_,
         )
         # A genre that all or none of the items have teaches a head nothing.
         self.constant_ = np.ptp(truth, axis=0) == 0
@@ -201,17 +217,17 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             raise SettingError("\n".join(problems))
         return truth.astype(np.uint8)
 
-    def _fit_blocks(self, data: BlockData, left_out: NDArray[np.bool_]) -> Fold:
-        """Fit the blocks on the items of the other folds; encode both sides."""
-        learn = take_rows(data, np.flatnonzero(~left_out))
-        judge = take_rows(data, np.flatnonzero(left_out))
-        fusion = clone(self.fusion).fit(learn)
-        return Fold(left_out, fusion.transform(learn), fusion.transform(judge))
-
-    def _choose(self, data: BlockData, truth: Labels) -> Trial:
-        """Cross-fit all candidates; the best of them."""
-        folds = [self._fit_blocks(data, self.fold_ == k) for k in range(self.folds)]
-        trials = Trials(
+    def _trials(self, data: BlockData, truth: Labels) -> Trials:
+        """Fit the blocks on the items of the other folds, for each fold; encode both sides."""
+        folds = []
+        for k in range(self.folds):
+            left_out = self.fold_ == k
+            learn = take_rows(data, np.flatnonzero(~left_out))
+            judge = take_rows(data, np.flatnonzero(left_out))
+            fusion = clone(self.fusion).fit(learn)
+            groups = None if self.groups_ is None else self.groups_[~left_out]
+            folds.append(Fold(left_out, fusion.transform(learn), fusion.transform(judge), groups))
+        return Trials(
             self.estimator,
             folds,
             truth,
@@ -220,12 +236,12 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             self.n_jobs,
             self.random_state,
         )
+
+    def _choose(self, trials: Trials) -> Trial:
         given = self.fusion.weights or {}
         weights = {name: given.get(name, 1.0) for name in self.fusion.names}
         factors = self.block_weights if self.tuned else ()
-        best = choose(trials.run, self.grid or {}, weights, factors, search=self.search)
-        self.tried_ = trials.tried
-        return best
+        return choose(trials.run, self.grid or {}, weights, factors, search=self.search)
 
     def _cut(self, truth: Labels, scores: Floats) -> Floats:
         """Thresholds on the probabilities, of shape (L,)."""
@@ -243,7 +259,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         return scores if self.calibration_ is None else self.calibration_.apply(scores)
 
 
-def deal_folds(
+def deal_items(
     X: pd.DataFrame, truth: Labels, folds: int, groups: ArrayLike | None, seed: int
 ) -> NDArray[np.int64]:
     """The fold of each of n items, of shape (n,).

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from joblib import parallel_config
 from numpy.typing import NDArray
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.multiclass import OneVsRestClassifier
 
 from hybrid.fusion import FusionMatrix
+from hybrid.heads.base import FusionHead
 from hybrid.heads.multilabel_svc import MultilabelLinearSVC
 
 Floats = NDArray[np.float64]
@@ -29,14 +31,15 @@ def fit_head(
     tuned: bool = True,
     n_jobs: int | None = None,
     random_state: int = 0,
+    groups: NDArray[Any] | None = None,
 ) -> Any:
     """Fit a head.
 
     Parameters
     ----------
     estimator : scikit-learn classifier
-        Of one genre against the rest; or a `MultilabelLinearSVC`, which fits all genres together. It is
-        cloned, not changed.
+        Of one genre against the rest; or a `MultilabelLinearSVC` or a `FusionHead`, which fit all genres
+        together and need no copy of the fusion as CSR. It is cloned, not changed.
     matrix : FusionMatrix of n rows
     truth : ndarray of shape (n, L)
         1 where the item has the label. What is learnt of a genre that all or none of the items have
@@ -47,16 +50,22 @@ def fit_head(
         False: an estimator that draws its answers draws them anew for each genre, from `random_state`.
     n_jobs : int or None
         Threads over genres.
+    groups : ndarray of shape (n,), optional
+        For heads that deal folds of their own.
 
     Returns
     -------
-    MultilabelLinearSVC or OneVsRestClassifier
+    MultilabelLinearSVC, FusionHead or OneVsRestClassifier
     """
-    head, features = clone(estimator).set_params(**parameters or {}), matrix
-    if isinstance(head, MultilabelLinearSVC) and truth.shape[1] > 1:
-        head.set_params(n_jobs=n_jobs)
+    head = clone(estimator).set_params(**parameters or {})
+    if isinstance(head, FusionHead) or _takes_fusion(head, truth):
+        features: Any = matrix
+        if "n_jobs" in head.get_params(deep=False):
+            head.set_params(n_jobs=n_jobs)
     else:
-        head, features = OneVsRestClassifier(head, n_jobs=n_jobs), matrix.tocsr()
+        head, features = OneVsRestClassifier(head, n_jobs=n_jobs), _plain(matrix)
+    if isinstance(head, FusionHead):
+        return head.fit(matrix, truth, groups)
     target = truth.ravel() if truth.shape[1] == 1 else truth
     with warnings.catch_warnings(), parallel_config(backend="threading"):
         warnings.filterwarnings("ignore", message="Label .* is present in")
@@ -73,7 +82,7 @@ def head_scores(head: Any, matrix: FusionMatrix, *, tuned: bool = True) -> Float
 
     Parameters
     ----------
-    head : MultilabelLinearSVC or OneVsRestClassifier
+    head : MultilabelLinearSVC, FusionHead or OneVsRestClassifier
     matrix : FusionMatrix of n rows
     tuned : bool
         False: the head's own answers, 0 or 1.
@@ -83,9 +92,9 @@ def head_scores(head: Any, matrix: FusionMatrix, *, tuned: bool = True) -> Float
     ndarray of shape (n, L), float64
         Margins, or log-odds where the head knows only probabilities.
     """
-    if isinstance(head, MultilabelLinearSVC):
-        return head.decision_function(matrix)
-    rows = matrix.tocsr()
+    if isinstance(head, MultilabelLinearSVC | FusionHead):
+        return head.decision_function(matrix).reshape(len(matrix), -1)
+    rows = _plain(matrix)
     if not tuned:
         answers = [estimator.predict(rows) for estimator in head.estimators_]
         return np.stack(answers, axis=1).astype(np.float64)
@@ -95,6 +104,19 @@ def head_scores(head: Any, matrix: FusionMatrix, *, tuned: bool = True) -> Float
     if head.n_classes_ <= 2 and not head.multilabel_:
         probabilities = probabilities[:, -1:]
     return log_odds(probabilities)
+
+
+def _takes_fusion(head: Any, truth: Labels) -> bool:
+    """Whether it is the SVM, which cannot fit one genre that all or none of the items have."""
+    return isinstance(head, MultilabelLinearSVC) and bool(np.ptp(truth, axis=0).any())
+
+
+def _plain(matrix: FusionMatrix) -> Any:
+    """What heads of one genre take: an array where all blocks are dense, else CSR."""
+    if any(sparse.issparse(block) for _, block in matrix.blocks):
+        return matrix.tocsr()
+    pairs = zip(matrix.blocks, matrix.weights, strict=True)
+    return np.hstack([block * weight for (_, block), weight in pairs])
 
 
 def log_odds(probabilities: Floats) -> Floats:
