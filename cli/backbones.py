@@ -34,7 +34,8 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     for row in rows:
         lines.append(
             f"{row['name']:<18}{row['dimension']:>9}{_size(row['input_size']):>11}"
-            f"{row['parameters']:>12,}{row['gflops']:>8.2f}  {row['licence']:<14}{row['weights']:<32}{row['source']}"
+            f"{row['parameters']:>12,}{row['gflops']:>8.2f}  {row['licence']:<14}"
+            f"{row['weights']:<32}{row['source']}"
         )
     return "\n".join(lines)
 

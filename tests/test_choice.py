@@ -37,7 +37,9 @@ def make_films(n: int = N, seed: int = 0) -> tuple[pd.DataFrame, Labels]:
     noise = ["night", "day", "love", "city", "road", "house"]
     rows = []
     for labels in y:
-        told = [w for w, has in zip(WORDS, labels, strict=True) if random.random() < 0.2 + 0.5 * has]
+        told = [
+            w for w, has in zip(WORDS, labels, strict=True) if random.random() < 0.2 + 0.5 * has
+        ]
         director = "Kubrick" if random.random() < 0.2 + 0.6 * labels[1] else "Varda"
         text = " ".join([*told, *random.choice(noise, size=3)])
         rows.append({"overview": text, "director": director, "runtime": random.normal(100, 10)})
@@ -180,9 +182,7 @@ def test_one_setting_after_the_other() -> None:
 def test_a_search_tries_all_combinations_then_refines() -> None:
     run, seen = climb(distance)
     best = choose(run, {"C": [0.1, 1.0]}, BASE, (0.5, 2.0), search=True)
-    product = {
-        (c.parameters["C"], c.weights["text"], c.weights["metadata"]) for c in seen[: 2 * 9]
-    }
+    product = {(c.parameters["C"], c.weights["text"], c.weights["metadata"]) for c in seen[: 2 * 9]}
     assert product == set(itertools.product([0.1, 1.0], [0.5, 1.0, 2.0], [0.5, 1.0, 2.0]))
     assert all("poster" not in c.weights for c in seen[:18])  # the scale of C
     assert len(seen) == 18 + 6
@@ -221,8 +221,8 @@ def scores_by_hand(model: HybridClassifier, X: pd.DataFrame, y: Labels, choice: 
                 parts.append(part * choice.weights.get(name, 1.0))
             sides.append(sparse.hstack(parts).tocsr())
         svm = LinearSVC(**choice.parameters, class_weight="balanced", tol=1e-8, max_iter=10**6)
-        scores[left_out] = OneVsRestClassifier(svm).fit(sides[0], y[~left_out]).decision_function(
-            sides[1]
+        scores[left_out] = (
+            OneVsRestClassifier(svm).fit(sides[0], y[~left_out]).decision_function(sides[1])
         )
     return scores
 

@@ -14,9 +14,9 @@ from sklearn.utils.validation import check_is_fitted
 from hybrid.errors import SettingError, unknown_name
 from hybrid.fusion import BlockData, Fusion, take_rows
 from hybrid.heads.calibration import fit_calibration
+from hybrid.heads.chain import Chain
 from hybrid.heads.choice import Choice as Choice
 from hybrid.heads.choice import Fold, Trial, Trials, choose
-from hybrid.heads.chain import Chain
 from hybrid.heads.fitting import fit_head, head_scores
 from hybrid.heads.quality import is_joint
 from hybrid.heads.thresholds import apply_thresholds, best_thresholds
