@@ -25,10 +25,10 @@ def fit(
     dtype: str | None,
     embeddings: tuple[str, ...],
     block_weights: tuple[str, ...],
-    chain: bool,
     metric: str,
     search: bool,
     nested: bool,
+    chain: bool,
     folds: int,
     name: str | None,
     decision: DecisionOptions,
@@ -53,9 +53,9 @@ def fit(
         "embeddings": embeddings,
         "grid": grid,
         "block_weights": parse_weights(block_weights),
-        "chain": chain,
         "metric": metric,
         "search": search,
+        "chain": chain,
         "folds": folds,
     }
     model = make_hybrid(

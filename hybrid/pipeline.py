@@ -45,9 +45,9 @@ def make_hybrid(
     features: FeatureOptions | None = None,
     grid: Mapping[str, Sequence[Any]] | None = None,
     block_weights: Mapping[str, float] | None = None,
-    chain: bool = False,
     metric: str = METRIC,
     search: bool = False,
+    chain: bool = False,
     decision: DecisionOptions | None = None,
     folds: int = 4,
     seed: int = 0,
@@ -75,13 +75,13 @@ def make_hybrid(
         Parameters of the head to choose from; by default the head's own grid.
     block_weights : mapping of str to float, optional
         Block → weight. By default chosen by cross-fitting.
-    chain : bool
-        Tell each genre what the head says of more frequent ones.
     metric : str
         What C, block weights and thresholds are chosen by: ``weighted-f1``, ``macro-f1``, ``micro-f1``
         or ``map``; see `HybridClassifier`.
     search : bool
         Try all combinations of a wider grid and of block weights.
+    chain : bool
+        Tell each genre what the head says of more frequent ones.
     decision : DecisionOptions, optional
         How scores become labels.
     folds, seed, workers : int

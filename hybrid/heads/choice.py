@@ -58,11 +58,15 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """Blocks fitted on the items of the other folds: whom it leaves out, and both sides encoded."""
+    """Blocks fitted on the items of the other folds: whom it leaves out, and both sides encoded.
+
+    `groups` are those of the items to learn from, for heads that deal folds of their own.
+    """
 
     left_out: NDArray[np.bool_]
     learn: FusionMatrix
     judge: FusionMatrix
+    groups: NDArray[Any] | None = None
 
 
 @dataclass(eq=False)
@@ -77,8 +81,6 @@ class Trials:
     truth : ndarray of shape (n, L)
     metric : str
         See `measure_quality`.
-    groups : ndarray of shape (n,), optional
-        For heads that deal folds of their own.
 
     Attributes
     ----------
@@ -93,7 +95,6 @@ class Trials:
     tuned: bool = True
     n_jobs: int | None = None
     random_state: int = 0
-    groups: NDArray[Any] | None = None
     tried: list[Tried] = field(default_factory=list)
 
     def run(self, choices: Sequence[Choice]) -> Trial:
@@ -116,35 +117,42 @@ class Trials:
         fold = np.argmax([fold.left_out for fold in self.folds], axis=0)
         return measure_quality(self.truth, scores, fold, self.metric, tuned=self.tuned)
 
-    def score(self, choices: Sequence[Choice]) -> list[Floats]:
-        """Out-of-fold scores of shape (n, L) of each; NaN where a genre could not be learnt in a fold."""
+    def score(self, choices: Sequence[Choice], estimator: Any = None) -> list[Floats]:
+        """Out-of-fold scores of shape (n, L) of each; NaN where a genre could not be learnt in a fold.
+
+        `estimator` takes the place of the usual one.
+        """
         scores = [np.full(self.truth.shape, np.nan) for _ in choices]
         for fold in self.folds:
             known = self.truth[~fold.left_out]
             unlearnt = np.nan if self.tuned else known.mean(axis=0)
-            heads = self._fit(fold, known, choices)
+            heads = self._fit(estimator or self.estimator, fold, known, choices)
             for choice, head, filled in zip(choices, heads, scores, strict=True):
                 found = head_scores(head, fold.judge.with_weights(choice.weights), tuned=self.tuned)
                 filled[fold.left_out] = np.where(np.ptp(known, axis=0) > 0, found, unlearnt)
         return scores
 
-    def _fit(self, fold: Fold, truth: Labels, choices: Sequence[Choice]) -> Iterator[Any]:
+    def _fit(
+        self, estimator: Any, fold: Fold, truth: Labels, choices: Sequence[Choice]
+    ) -> Iterator[Any]:
         """A head for each choice: in one solve where the estimator can."""
-        matrix = fold.learn
-        together = all(set(choice.parameters) <= {"C"} for choice in choices)
-        if isinstance(self.estimator, MultilabelLinearSVC) and truth.shape[1] > 1 and together:
-            yield from _fit_together(self.estimator, matrix, truth, choices, self.n_jobs)
+        only_c = len(choices) > 1 and all(set(c.parameters) <= {"C"} for c in choices)
+        if isinstance(estimator, MultilabelLinearSVC) and truth.shape[1] > 1 and only_c:
+            together = clone(estimator).set_params(n_jobs=self.n_jobs)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="Label .* is present in")
+                yield from fit_many(together, fold.learn, truth, choices)
             return
         for choice in choices:
             yield fit_head(
-                self.estimator,
-                matrix.with_weights(choice.weights),
+                estimator,
+                fold.learn.with_weights(choice.weights),
                 truth,
                 choice.parameters,
                 tuned=self.tuned,
                 n_jobs=self.n_jobs,
                 random_state=self.random_state,
-                groups=None if self.groups is None else self.groups[~fold.left_out],
+                groups=fold.groups,
             )
 
 
@@ -222,15 +230,3 @@ def _changed(
     return Choice(
         {**choice.parameters, **(parameters or {})}, {**choice.weights, **(weights or {})}
     )
-
-
-def _fit_together(
-    estimator: MultilabelLinearSVC,
-    matrix: FusionMatrix,
-    truth: Labels,
-    choices: Sequence[Choice],
-    n_jobs: int | None,
-) -> list[MultilabelLinearSVC]:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Label .* is present in")
-        return fit_many(clone(estimator).set_params(n_jobs=n_jobs), matrix, truth, choices)

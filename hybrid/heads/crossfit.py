@@ -16,7 +16,7 @@ from hybrid.errors import SettingError, unknown_name
 from hybrid.fusion import BlockData, Fusion, FusionMatrix, take_rows
 from hybrid.heads.chain import Chain
 from hybrid.heads.choice import Choice as Choice
-from hybrid.heads.choice import Fold, Trials, choose
+from hybrid.heads.choice import Fold, Trial, Trials, choose
 from hybrid.heads.decision import Decision, DecisionOptions, crossfit_decision, fit_decision
 from hybrid.heads.fitting import fit_head, head_scores
 from hybrid.heads.quality import is_joint
@@ -145,8 +145,16 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.classes_ = np.arange(truth.shape[1])
         data = self.fusion.read(X)
         self.groups_ = None if groups is None else np.asarray(groups)
-        self.fold_ = deal_folds(X, truth, self.folds, groups, self.random_state)
-        estimator, self.oof_scores_ = self._choose(data, truth)
+        self.fold_ = deal_items(X, truth, self.folds, groups, self.random_state)
+        trials = self._trials(data, truth)
+        trial = self._choose(trials)
+        self.tried_ = trials.tried
+        estimator = clone(self.estimator).set_params(**trial.choice.parameters)
+        self.chosen_, self.oof_scores_ = trial.choice, trial.scores
+        if self.chain:
+            estimator = Chain(estimator, random_state=self.random_state)
+            (self.oof_scores_,) = trials.score([Choice({}, trial.choice.weights)], estimator)
+        del trials
         self._decide(truth)
         weighted = clone(self.fusion).set_params(
             weights={**(self.fusion.weights or {}), **self.chosen_.weights}
@@ -242,17 +250,17 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             raise SettingError("\n".join(problems))
         return truth.astype(np.uint8)
 
-    def _fit_blocks(self, data: BlockData, left_out: NDArray[np.bool_]) -> Fold:
-        """Fit the blocks on the items of the other folds; encode both sides."""
-        learn = take_rows(data, np.flatnonzero(~left_out))
-        judge = take_rows(data, np.flatnonzero(left_out))
-        fusion = clone(self.fusion).fit(learn)
-        return Fold(left_out, fusion.transform(learn), fusion.transform(judge))
-
-    def _choose(self, data: BlockData, truth: Labels) -> tuple[Any, Floats]:
-        """Cross-fit all candidates; the estimator with the best settings, and its out-of-fold scores."""
-        folds = [self._fit_blocks(data, self.fold_ == k) for k in range(self.folds)]
-        trials = Trials(
+    def _trials(self, data: BlockData, truth: Labels) -> Trials:
+        """Fit the blocks on the items of the other folds, for each fold; encode both sides."""
+        folds = []
+        for k in range(self.folds):
+            left_out = self.fold_ == k
+            learn = take_rows(data, np.flatnonzero(~left_out))
+            judge = take_rows(data, np.flatnonzero(left_out))
+            fusion = clone(self.fusion).fit(learn)
+            groups = None if self.groups_ is None else self.groups_[~left_out]
+            folds.append(Fold(left_out, fusion.transform(learn), fusion.transform(judge), groups))
+        return Trials(
             self.estimator,
             folds,
             truth,
@@ -260,22 +268,16 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             self.tuned,
             self.n_jobs,
             self.random_state,
-            self.groups_,
         )
+
+    def _choose(self, trials: Trials) -> Trial:
         given = self.fusion.weights or {}
         weights = {name: given.get(name, 1.0) for name in self.fusion.names}
         factors = self.block_weights if self.tuned else ()
-        best = choose(trials.run, self.grid or {}, weights, factors, search=self.search)
-        self.tried_, self.chosen_ = trials.tried, best.choice
-        estimator = clone(self.estimator).set_params(**best.choice.parameters)
-        if not self.chain:
-            return estimator, best.scores
-        chain = Chain(estimator, random_state=self.random_state)
-        (scores,) = replace(trials, estimator=chain).score([Choice({}, best.choice.weights)])
-        return chain, scores
+        return choose(trials.run, self.grid or {}, weights, factors, search=self.search)
 
 
-def deal_folds(
+def deal_items(
     X: pd.DataFrame, truth: Labels, folds: int, groups: ArrayLike | None, seed: int
 ) -> NDArray[np.int64]:
     """The fold of each of n items, of shape (n,).

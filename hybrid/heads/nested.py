@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from hybrid.evaluation import Answers
-from hybrid.heads.crossfit import HybridClassifier, deal_folds
+from hybrid.heads.crossfit import HybridClassifier, deal_items
 
 
 def nested_answers(
@@ -38,7 +38,7 @@ def nested_answers(
     """
     truth = np.asarray(y)
     groups = None if groups is None else np.asarray(groups)
-    fold = deal_folds(X, truth, model.folds, groups, model.random_state)
+    fold = deal_items(X, truth, model.folds, groups, model.random_state)
     labels = np.zeros(truth.shape, dtype=np.uint8)
     probabilities = np.zeros(truth.shape)
     for k in np.unique(fold):
