@@ -387,8 +387,8 @@ def test_a_chain_passes_on_what_an_earlier_genre_tells() -> None:
     random = np.random.default_rng(0)
     Y = np.column_stack([Y[:, 0], Y[:, 0] & (random.random(400) < 0.6)])
     chain = Chain(svm(tol=1e-3)).fit(matrix, Y)
-    weights = np.abs(chain.links_[1].coef_[0])
-    assert weights[matrix.shape[1]] == weights.max()
+    told = chain.links_[1].coef_[0, matrix.shape[1]]
+    assert told > 0.1
 
 
 def test_a_chain_starts_with_the_most_frequent_genre(data: Any) -> None:
