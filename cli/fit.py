@@ -22,6 +22,7 @@ def fit(
     embeddings: str | None,
     block_weights: tuple[str, ...],
     folds: int,
+    curve: bool,
     name: str | None,
     **features: Any,
 ) -> None:
@@ -63,5 +64,5 @@ def fit(
         project.progress,
         project.cache,
     )
-    run = fit_head(experiment, model, {"head": head, **chosen, **features})
+    run = fit_head(experiment, model, {"head": head, **chosen, **features}, curve=curve)
     show(project.json, run.record, run_text(run))

@@ -130,6 +130,8 @@ _FEATURES = (
                  help="Weight of a block, instead of choosing it."),
     click.option("--folds", type=click.IntRange(min=2), default=4, show_default=True,
                  help="Folds of the cross-fitting."),
+    click.option("--curve", is_flag=True,
+                 help="Is more data worth it? Fit to 1/16 … 1/2 of the items, too; says how long it takes."),
     click.option("--name", help="Of the run.  [default: that of the model]"),
 )  # fmt: skip
 

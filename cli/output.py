@@ -78,7 +78,29 @@ def run_text(run: Run) -> str:
         weights = record["chosen"]["block_weights"]
         said = ", ".join(f"{k} {v:g}" for k, v in {**chosen, **weights}.items())
         lines.insert(1, f"chosen by cross-fitting: {said}")
+    if "curve" in record:
+        lines += _curve_lines(record["curve"])
     return "\n".join(lines)
+
+
+def _curve_lines(curve: dict[str, Any]) -> list[str]:
+    """A learning curve: what each number of items reached, and what follows."""
+
+    def said(value: dict[str, float]) -> str:
+        return f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
+
+    return [
+        "",
+        f"learning curve, judged on {curve['judged']} held-out items of train and validation; settings as "
+        "chosen on all of them",
+        f"{'items':>8}  {'F1 weighted (95 %)':<22}  mAP (95 %)",
+        *(
+            f"{p['items']:>8}  {said(p['f1_weighted']):<22}  {said(p['map_macro'])}"
+            for p in curve["points"]
+        ),
+        *(f"{size['items']:>8}  left out: {size['reason']}" for size in curve["left_out"]),
+        curve["verdict"],
+    ]
 
 
 def _leaks(audit: dict[str, Any]) -> str:

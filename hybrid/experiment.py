@@ -21,6 +21,7 @@ from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.cost import Costs
+from hybrid.curve import learning_curve
 from hybrid.errors import CatalogueError, SplitError
 from hybrid.evaluation import Answers, evaluate
 from hybrid.features import PosterFeatures
@@ -45,6 +46,7 @@ from hybrid.runs import (
 from hybrid.sample import is_sample
 from hybrid.splitting import audit_catalogue
 from hybrid.stores import hash_catalogue
+from hybrid.why import summarise
 
 MODEL = "model.joblib"
 
@@ -125,7 +127,9 @@ class Experiment:
             )
 
 
-def fit_head(experiment: Experiment, model: HybridClassifier, settings: dict[str, Any]) -> Run:
+def fit_head(
+    experiment: Experiment, model: HybridClassifier, settings: dict[str, Any], curve: bool = False
+) -> Run:
     """Fit a hybrid classifier on train and validation, judge it on test, write the run.
 
     Parameters
@@ -135,6 +139,8 @@ def fit_head(experiment: Experiment, model: HybridClassifier, settings: dict[str
         As `make_hybrid` gives it; it is fitted in place.
     settings : dict
         For the record.
+    curve : bool
+        Whether to record a learning curve, too; see `hybrid.curve`.
 
     Returns
     -------
@@ -148,11 +154,18 @@ def fit_head(experiment: Experiment, model: HybridClassifier, settings: dict[str
     backbone = _backbone(experiment, model)
     audit = _audit(experiment, costs, trained_by=_trained_by(backbone))
     experiment.progress.say(f"cross-fitting on {len(learn)} items, {labels.shape[1]} genres")
+    known = frame.iloc[learn], labels[learn], _groups(experiment, "train", "validation")
     with costs.stage("fit"):
-        groups = _groups(experiment, "train", "validation")
-        model.fit(frame.iloc[learn], labels[learn], groups=groups)
+        model.fit(*known)
     with costs.stage("predict"):
         probabilities = model.predict_proba(frame.iloc[test])
+    with costs.stage("explain"):
+        found: dict[str, Any] = {"why": summarise(model, frame.iloc[learn], catalogue.genres)}
+    if curve:
+        seed, progress = experiment.seed, experiment.progress
+        with costs.stage("learning curve"):
+            learnt = learning_curve(model, *known, catalogue.genres, seed=seed, progress=progress)
+        found["curve"] = asdict(learnt)
     predictions = _predictions(
         experiment, model.label, [(learn, model.oof_probabilities_), (test, probabilities)]
     )
@@ -163,6 +176,7 @@ def fit_head(experiment: Experiment, model: HybridClassifier, settings: dict[str
         "chosen": {**model.chosen_.parameters, "block_weights": _weights(model)},
         "thresholds": [_or_none(t) for t in model.thresholds_],
         "backbone": backbone,
+        **found,
     }
     with new_run(experiment.folder) as folder:
         joblib.dump(model, folder / MODEL, compress=3)

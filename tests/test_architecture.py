@@ -30,9 +30,11 @@ LAYERS = [
     {"jobs"},
     {"extract"},
     {"check", "splitting", "pipeline", "upkeep"},
+    {"explain", "neighbours", "curve"},
+    {"why"},
     {"experiment"},
     {"predict", "report"},
-    {"demo"},
+    {"demo", "explaining"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

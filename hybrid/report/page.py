@@ -18,6 +18,19 @@ LOWER_IS_BETTER = frozenset({"hamming_loss"})
 SHOWN_PAIRS = 20
 
 
+def environment() -> Environment:
+    """Where the templates are rendered: whatever is put into them is escaped."""
+    made = Environment(
+        loader=PackageLoader("hybrid.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["number"] = number
+    return made
+
+
 def render(comparison: Comparison) -> str:
     """The page as a string. Everything that comes from a catalogue or a run is escaped.
 
@@ -30,28 +43,24 @@ def render(comparison: Comparison) -> str:
     str
         HTML without scripts and without anything to load.
     """
-    environment = Environment(
-        loader=PackageLoader("hybrid.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = number
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(comparison.runs))]
-    return environment.get_template("report.html.j2").render(
-        comparison=comparison,
-        verdict=verdict(comparison),
-        winner=winner(comparison),
-        metric_names=METRIC_NAMES,
-        best=_best(comparison),
-        chart=_chart(comparison),
-        colours=colours,
-        inks=["#fff" if colour in WHITE_ON else "#000" for colour in colours],
-        details=[_details(run) for run in comparison.runs],
-        slowest=max((run.seconds or 0.0 for run in comparison.runs), default=0.0) or 1.0,
-        shown_pairs=SHOWN_PAIRS,
-        dash=DASH,
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            comparison=comparison,
+            verdict=verdict(comparison),
+            winner=winner(comparison),
+            metric_names=METRIC_NAMES,
+            best=_best(comparison),
+            chart=_chart(comparison),
+            colours=colours,
+            inks=["#fff" if colour in WHITE_ON else "#000" for colour in colours],
+            details=[_details(run) for run in comparison.runs],
+            slowest=max((run.seconds or 0.0 for run in comparison.runs), default=0.0) or 1.0,
+            shown_pairs=SHOWN_PAIRS,
+            dash=DASH,
+        )
     )
 
 
