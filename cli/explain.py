@@ -11,7 +11,7 @@ from hybrid.cli.options import Project, project_options
 from hybrid.cli.output import show
 
 if TYPE_CHECKING:
-    from hybrid.explain import Part, ScoreParts
+    from hybrid.explain import ScoreParts
     from hybrid.explaining import GenreTable
     from hybrid.report.card import ItemCard
     from hybrid.why import GenreView
@@ -77,7 +77,7 @@ def _table_text(table: GenreTable) -> str:
     by = "the items that have it" if table.rank == "mean" else "an item whose value is 1"
     head = (
         f"{table.run}: what a word, field or poster adds to a genre's score, in {table.items} items "
-        f"learnt from; words and fields by what they add to {by}"
+        f"learnt from; words and fields (and how many items have them) by what they add to {by}"
     )
     return "\n".join(
         [head, *table.notes, *(_genre_text(view, table.rank) for view in table.genres)]
@@ -90,22 +90,18 @@ def _genre_text(view: GenreView, rank: str) -> str:
     lines = [f"\n{view.genre}"]
     for side in ("for", "against"):
         for block, sides in view.features.items():
-            values = [(f.name, f.mean if rank == "mean" else f.unit) for f in sides[side]]
-            lines += _line(f"{side}, {block}", [(_missing(block, n), v) for n, v in values])
+            found = [(f.name, f.mean if rank == "mean" else f.unit, f.items) for f in sides[side]]
+            said = [f"{name} {value:+.3f} ({items})" for name, value, items in found]
+            lines += _line(f"{side}, {block}", said)
         for block, posters in view.posters.items():
-            found = [(p.id, p.contribution) for p in posters[side]]
-            lines += _line(f"{side}, {block}s of", found)
+            said = [f"{p.id} {p.contribution:+.3f}" for p in posters[side]]
+            lines += _line(f"{side}, {block}s of", said)
     return "\n".join(lines)
 
 
-def _missing(block: str, name: str) -> str:
-    return f"({block} missing)" if name == "missing" else name
-
-
-def _line(label: str, values: list[tuple[str, float]]) -> list[str]:
-    """Names and figures on one line; no line where there are none."""
-    said = ", ".join(f"{name} {value:+.3f}" for name, value in values)
-    return [f"  {label:<18} {said}"] if values else []
+def _line(label: str, said: list[str]) -> list[str]:
+    """A line, or none where there is nothing to say."""
+    return [f"  {label:<19} {', '.join(said)}"] if said else []
 
 
 def _card_text(card: ItemCard, top: int) -> str:
@@ -141,17 +137,10 @@ def _score_text(score: ScoreParts, card: ItemCard, top: int) -> str:
         return f"{head}; nothing to learn, all items have it or none has"
     blocks = "".join(f" {value:+.3f} {block}" for block, value in score.blocks.items())
     towards, away, others = strongest(score, top)
-    sums = f"  score {score.score:+.3f} = {score.intercept:+.3f} intercept{blocks}"
     return "\n".join([
         head,
-        sums,
-        *_line("for", _named(towards)),
-        *_line("against", _named(away)),
-        *_line("", [(others.name, others.contribution)]),
+        f"  score {score.score:+.3f} = {score.intercept:+.3f} intercept{blocks}",
+        *_line("for", [f"{part.name} {part.contribution:+.3f}" for part in towards]),
+        *_line("against", [f"{part.name} {part.contribution:+.3f}" for part in away]),
+        *_line("", [f"{others.name} {others.contribution:+.3f}"]),
     ])  # fmt: skip
-
-
-def _named(parts: tuple[Part, ...]) -> list[tuple[str, float]]:
-    from hybrid.report.card import part_name
-
-    return [(part_name(part), part.contribution) for part in parts]

@@ -24,6 +24,7 @@ PROBE = 2  # the size that is fitted once more, to tell beforehand how long all 
 METRICS = ("f1_weighted", "map_macro")
 Labels = NDArray[np.uint8]
 Rows = NDArray[np.int64]
+Answer = Callable[[NDArray[np.int64], NDArray[np.int64]], Answers]
 
 
 @dataclass(frozen=True)
@@ -114,23 +115,25 @@ def learning_curve(
     """
     progress, settled = progress or Progress(), settle(model)
     groups = X.index.to_numpy().astype(str) if groups is None else np.asarray(groups)
-    folds = [(np.flatnonzero(model.fold_ != k), np.flatnonzero(model.fold_ == k))
-             for k in range(model.folds)]  # fmt: skip
-    subsets = [_nested(X, y, groups, learn, seed) for learn, _ in folds]
+    folds = [np.flatnonzero(model.fold_ == k) for k in range(model.folds)]
+    subsets = [
+        _nested(X, y, groups, np.flatnonzero(model.fold_ != k), seed) for k in range(len(folds))
+    ]
 
-    def fit(size: int, k: int) -> tuple[Labels, NDArray[np.float64]]:
-        rows, judged = subsets[k][size], folds[k][1]
+    def answer(rows: Rows, judged: Rows) -> Answers:
         fitted = clone(settled).fit(X.iloc[rows], y[rows], groups=groups[rows])
         probabilities = fitted.predict_proba(X.iloc[judged])
-        return fitted.label(probabilities), probabilities
+        return Answers(fitted.label(probabilities), probabilities)
 
-    progress.say(_announce(fit, len(folds)))
+    progress.say(_announce(answer, subsets[0], folds[0], y, genres, len(folds)))
     answers, left_out = [], []
-    with progress.bar("learning curve", len(STEPS) * len(folds), "fits") as advance:
+    total = sum(len(rows) for nested in subsets for rows in nested)
+    with progress.bar("learning curve", total, "items") as advance:
         for size in range(len(STEPS)):
-            items = round(np.mean([len(nested[size]) for nested in subsets]))
+            chosen = [nested[size] for nested in subsets]
+            items = round(float(np.mean([len(rows) for rows in chosen])))
             try:
-                answers.append((items, _judge(fit, size, folds, y.shape, advance)))
+                answers.append((items, _gather(answer, chosen, folds, y.shape, advance)))
             except HybridError as error:
                 left_out.append(LeftOut(items, str(error)))
     return assemble(y, answers, tuple(left_out), genres, seed)
@@ -154,33 +157,37 @@ def _nested(
     return [learn[part <= size] for size in range(len(STEPS))]
 
 
-Fit = Callable[[int, int], tuple[Labels, NDArray[np.float64]]]
-
-
-def _announce(fit: Fit, folds: int) -> str:
-    """Fit one subset to know how long all of them take; that grows with the items."""
+def _announce(
+    answer: Answer, nested: list[Rows], judged: Rows, y: Labels, genres: Sequence[str], folds: int
+) -> str:
+    """Fit and judge one subset to tell how long all take; both take the longer, the more items."""
+    said = f"learning curve: {len(STEPS)} sizes x {folds} folds"
     start = time.perf_counter()
     try:
-        fit(PROBE, 0)
-    except HybridError:
-        return f"learning curve: {len(STEPS)} sizes x {folds} folds"
-    shares = np.cumsum(STEPS)
-    seconds = (time.perf_counter() - start) * folds * shares.sum() / shares[PROBE]
-    return f"learning curve: {len(STEPS)} sizes x {folds} folds, about {seconds:.0f} seconds"
+        found = answer(nested[PROBE], judged)
+    except HybridError:  # the reason is told where this size is left out
+        return said
+    fitted = time.perf_counter()
+    evaluate(y[judged], found, genres)
+    times = sum(len(rows) for rows in nested) / len(nested[PROBE])
+    # Each size is judged once, and the last two are compared by two metrics.
+    judging = (time.perf_counter() - fitted) * (len(STEPS) + 2 * len(METRICS))
+    return f"{said}, about {folds * (times * (fitted - start) + judging):.0f} seconds"
 
 
-def _judge(
-    fit: Fit,
-    size: int,
-    folds: list[tuple[Rows, Rows]],
+def _gather(
+    answer: Answer,
+    chosen: list[Rows],
+    folds: list[Rows],
     shape: tuple[int, ...],
     advance: Callable[[int], None],
 ) -> Answers:
     """What models of one size say of all items, each of those whose fold it has not seen."""
     labels, scores = np.zeros(shape, dtype=np.uint8), np.full(shape, np.nan)
-    for k, (_, judged) in enumerate(folds):
-        labels[judged], scores[judged] = fit(size, k)
-        advance(1)
+    for rows, judged in zip(chosen, folds, strict=True):
+        found = answer(rows, judged)
+        labels[judged], scores[judged] = found.labels, found.scores
+        advance(len(rows))
     return Answers(labels, scores)
 
 

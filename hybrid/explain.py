@@ -21,13 +21,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from hybrid.errors import SettingError
 from hybrid.features import PosterFeatures
-from hybrid.fusion import MISSING, FusionMatrix
+from hybrid.fusion import FusionMatrix
 from hybrid.heads import HEADS, HybridClassifier, MultilabelLinearSVC
 from hybrid.heads.calibration import Calibration
 
 Floats = NDArray[np.float64]
 LINEAR = (MultilabelLinearSVC, LinearClassifierMixin)
-EMBEDDING = "embedding"
+# In brackets, which no word has: overviews tell of missing persons, too.
+EMBEDDING = "(embedding)"
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +39,11 @@ class BlockEffect:
     ----------
     name : str
     columns : ndarray of shape (columns,), str
-        Words or fields, the numbers of an embedding's dimensions; the last is ``missing``.
+        Words or fields, the numbers of an embedding's dimensions; the last tells of a missing block.
     per_unit : ndarray of shape (L, columns), float64
         Block weight times coefficient: what a value of 1 adds to each genre's score.
     named : bool
-        False for embeddings: only ``missing`` means something by itself.
+        False for embeddings: only their last column means something by itself.
     """
 
     name: str
@@ -139,7 +140,7 @@ def read_head(model: HybridClassifier) -> LinearHead:
     weights = model.fusion_.weights or {}
     blocks, start = [], 0
     for name, block in model.fusion_.fitted_:
-        columns = np.array([*block.get_feature_names_out(), MISSING], dtype=object)
+        columns = np.array([*block.get_feature_names_out(), f"({name} missing)"], dtype=object)
         own = coef[:, start : start + len(columns)] * float(weights.get(name, 1.0))
         blocks.append(BlockEffect(name, columns, own, not isinstance(block, PosterFeatures)))
         start += len(columns)
@@ -213,7 +214,9 @@ def _item_parts(block: BlockEffect, values: Any) -> tuple[list[str], Floats]:
     if block.named:
         return [str(block.columns[c]) for c in row.indices], parts
     own = row.indices < block.first
-    return [EMBEDDING, MISSING], np.stack([parts[:, o].sum(axis=1) for o in (own, ~own)], axis=1)
+    return [EMBEDDING, str(block.columns[-1])], np.stack(
+        [parts[:, o].sum(axis=1) for o in (own, ~own)], axis=1
+    )
 
 
 def _ordered(head: LinearHead, found: list[tuple[list[str], Floats]], j: int) -> tuple[Part, ...]:

@@ -13,9 +13,8 @@ from typing import Any
 from markupsafe import Markup
 
 from hybrid.errors import RunError, SettingError
-from hybrid.explain import Part, ScoreParts, strongest
+from hybrid.explain import ScoreParts, strongest
 from hybrid.files import write_atomically
-from hybrid.fusion import MISSING
 from hybrid.neighbours import Neighbour
 from hybrid.report.page import environment
 
@@ -76,11 +75,6 @@ def part_words(card: ItemCard) -> str:
     )
 
 
-def part_name(part: Part) -> str:
-    """A word or field as people read it."""
-    return f"{part.block} missing" if part.name == MISSING else part.name
-
-
 def render_card(card: ItemCard, images: Mapping[str, bytes], top: int = 8) -> str:
     """The page as a string. Everything that comes from a catalogue is escaped.
 
@@ -99,7 +93,6 @@ def render_card(card: ItemCard, images: Mapping[str, bytes], top: int = 8) -> st
         its hash, and images that are part of the page.
     """
     made = environment()
-    made.filters["named"] = part_name
     # A style sheet's hash is of its very bytes, which autoescaping must leave alone.
     style = made.get_template("card.css.j2").render()
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
@@ -144,7 +137,8 @@ def write_card(card: ItemCard, images: Mapping[str, bytes], path: Path, top: int
     """
     if path.suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"--html: expected the name of a page (.html), found {path}.")
+    page = render_card(card, images, top).encode()
     try:
-        write_atomically(path, render_card(card, images, top).encode())
+        write_atomically(path, page)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror or error}.") from error

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hybrid.evaluation import METRICS
 from hybrid.report.comparison import ComparedRun, Comparison
+from hybrid.report.curve import draw_curve
 from hybrid.report.words import DASH, METRIC_NAMES, number, verdict, winner
 
 # Okabe and Ito's palette, told apart by the colour-blind; each run also carries its number.
@@ -57,6 +58,14 @@ def render(comparison: Comparison) -> str:
             colours=colours,
             inks=["#fff" if colour in WHITE_ON else "#000" for colour in colours],
             details=[_details(run) for run in comparison.runs],
+            whys=[
+                (run.name, run.record["why"]) for run in comparison.runs if run.record.get("why")
+            ],
+            curves=[
+                (run.name, run.record["curve"], draw_curve(run.record["curve"]))
+                for run in comparison.runs
+                if run.record.get("curve")
+            ],
             slowest=max((run.seconds or 0.0 for run in comparison.runs), default=0.0) or 1.0,
             shown_pairs=SHOWN_PAIRS,
             dash=DASH,
