@@ -39,8 +39,7 @@ if TYPE_CHECKING:
     type=click.Choice(["mean", "unit"]),
     default="mean",
     show_default=True,
-    help="Without ID, by what a word adds to the items that have it, or by what a value of 1 adds.",
-)
+    help="Without ID: order by coefficient, or by what a word adds to the items that have it.")
 @click.option("--html", type=click.Path(path_type=Path), help="With ID, a page to write.")
 @click.option("--encoding", default="utf-8", show_default=True, help="Of CSV and JSON Lines.")
 def command(
@@ -74,24 +73,22 @@ def command(
 
 
 def _table_text(table: GenreTable) -> str:
-    by = "the items that have it" if table.rank == "mean" else "an item whose value is 1"
+    by = "the coefficient" if table.rank == "unit" else "that"
     head = (
-        f"{table.run}: what a word, field or poster adds to a genre's score, in {table.items} items "
-        f"learnt from; words and fields (and how many items have them) by what they add to {by}"
+        f"{table.run}: what speaks for and against each genre. Of words and fields: what one adds to the "
+        f"score of the items that have it, on average, and how many have it, of {table.items} learnt "
+        f"from; ordered by {by}. Of posters: what each adds."
     )
-    return "\n".join(
-        [head, *table.notes, *(_genre_text(view, table.rank) for view in table.genres)]
-    )
+    return "\n".join([head, *table.notes, *(_genre_text(view) for view in table.genres)])
 
 
-def _genre_text(view: GenreView, rank: str) -> str:
+def _genre_text(view: GenreView) -> str:
     if not view.learnt:
         return f"\n{view.genre}: nothing to learn, all items have it or none has"
     lines = [f"\n{view.genre}"]
     for side in ("for", "against"):
         for block, sides in view.features.items():
-            found = [(f.name, f.mean if rank == "mean" else f.unit, f.items) for f in sides[side]]
-            said = [f"{name} {value:+.3f} ({items})" for name, value, items in found]
+            said = [f"{f.name} {f.mean:+.3f} ({f.items})" for f in sides[side]]
             lines += _line(f"{side}, {block}", said)
         for block, posters in view.posters.items():
             said = [f"{p.id} {p.contribution:+.3f}" for p in posters[side]]

@@ -18,7 +18,7 @@ from hybrid.heads import HybridClassifier
 
 Floats = NDArray[np.float64]
 Summary = dict[str, dict[str, dict[str, dict[str, float]]]]
-RANKS = ("mean", "unit")
+RANKS = ("unit", "mean")
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def explain_genres(
     genres: Sequence[str],
     *,
     top: int = 8,
-    rank: str = "mean",
+    rank: str = "unit",
 ) -> tuple[GenreView, ...]:
     """What speaks for and against each genre.
 
@@ -89,8 +89,8 @@ def explain_genres(
     top : int
         How many on each side.
     rank : str
-        ``"mean"``: by what a word or field adds to the items that have it. ``"unit"``: by what a
-        value of 1 adds, which favours what never reaches 1.
+        ``"unit"``: by what a value of 1 adds, that is, by block weight times coefficient. ``"mean"``:
+        by what a word or field adds to the items that have it, which favours words of few, short texts.
 
     Raises
     ------
@@ -176,8 +176,8 @@ def summarise(
     Returns
     -------
     dict or None
-        Genre → block → ``for``, ``against`` → name → what it adds to the items that have it. None
-        where the scores of the head are not sums.
+        Genre → block → ``for``, ``against`` → name, largest coefficient first → what it adds on average
+        to the items that have it. None where the scores of the head are not sums.
     """
     if not is_linear(model):
         return None

@@ -392,7 +392,7 @@ def test_an_item_that_the_run_has_never_seen(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["f011x"], 2, "Did you mean f011"),
+        (["f0007x"], 2, "Did you mean f0007"),
         (["--html", "card.html"], 2, "--html: expected an ID"),
         (["--top", "0"], 2, "0 is not in the range"),
         (["--catalogue", "none.csv"], 1, "expected a catalogue at none.csv"),
