@@ -36,10 +36,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--rank",
-    type=click.Choice(["mean", "unit"]),
-    default="mean",
+    type=click.Choice(["unit", "mean"]),
+    default="unit",
     show_default=True,
-    help="Without ID: order by coefficient, or by what a word adds to the items that have it.")
+    help="Without ID: order by coefficient, or by what a word adds to the items that have it.",
+)
 @click.option("--html", type=click.Path(path_type=Path), help="With ID, a page to write.")
 @click.option("--encoding", default="utf-8", show_default=True, help="Of CSV and JSON Lines.")
 def command(
@@ -56,7 +57,7 @@ def command(
 
     For heads that are linear, such as that of fit-svm: there each word, field and poster has an exact
     part in the score. A run's model is a pickle: use only runs that you trust.
-    """  # fmt: skip
+    """
     from hybrid.explaining import explain_one, explain_run, open_run
     from hybrid.records import ColumnOptions
 
