@@ -30,6 +30,7 @@ def fit(
     nested: bool,
     chain: bool,
     folds: int,
+    curve: bool,
     name: str | None,
     decision: DecisionOptions,
     ablation: bool,
@@ -41,6 +42,7 @@ def fit(
     from hybrid.experiment import Experiment, fit_head
     from hybrid.pipeline import FeatureOptions, make_hybrid
     from hybrid.splits import read_split
+    from hybrid.studies import Studies
 
     catalogue = load_catalogue(project.catalogue, columns)
     warn_left_out(catalogue)
@@ -79,6 +81,6 @@ def fit(
         project.cache,
     )
     settings = {"head": head, **chosen, **features, "decision": asdict(decision)}
-    run = fit_head(experiment, model, settings, nested=nested, ablation=ablation, repeats=repeats)
+    run = fit_head(experiment, model, settings, Studies(nested, curve, ablation, repeats))
     table = [tried_text(run.record["tried"])] if search else []
     show(project.json, run.record, "\n".join([*table, run_text(run)]))

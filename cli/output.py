@@ -79,6 +79,8 @@ def run_text(run: Run) -> str:
         lines.insert(1, f"chosen by cross-fitting: {_settings(chosen, weights)}")
     if record.get("estimate"):
         lines.insert(1, _estimate(record["estimate"]))
+    if "curve" in record:
+        lines += _curve_lines(record["curve"])
     return "\n".join(lines)
 
 
@@ -107,6 +109,26 @@ def tried_text(tried: Sequence[Mapping[str, Any]]) -> str:
 def _settings(parameters: Mapping[str, Any], weights: Mapping[str, float]) -> str:
     pairs = {**parameters, **weights}.items()
     return ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in pairs)
+
+
+def _curve_lines(curve: dict[str, Any]) -> list[str]:
+    """A learning curve: what each number of items reached, and what follows."""
+
+    def said(value: dict[str, float]) -> str:
+        return f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
+
+    return [
+        "",
+        f"learning curve, judged on {curve['judged']} held-out items of train and validation; settings as "
+        "chosen on all of them",
+        f"{'items':>8}  {'F1 weighted (95 %)':<22}  mAP (95 %)",
+        *(
+            f"{p['items']:>8}  {said(p['f1_weighted']):<22}  {said(p['map_macro'])}"
+            for p in curve["points"]
+        ),
+        *(f"{size['items']:>8}  left out: {size['reason']}" for size in curve["left_out"]),
+        curve["verdict"],
+    ]
 
 
 def _leaks(audit: dict[str, Any]) -> str:

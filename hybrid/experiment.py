@@ -14,15 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid import __version__
-from hybrid.ablation import MAIN, ablate, contribution_table, mean_contributions
 from hybrid.audit import audit_backbone
 from hybrid.backbones.quiet import quiet_start
 from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.catalogue import Catalogue
 from hybrid.cost import Costs
 from hybrid.errors import CatalogueError, SplitError
-from hybrid.evaluation import Answers, evaluate_all
-from hybrid.heads import HybridClassifier, nested_answers
+from hybrid.evaluation import Answers
+from hybrid.heads import HybridClassifier
 from hybrid.heads.decision import DecisionOptions
 from hybrid.images import BadPoster
 from hybrid.judging import describe_cost, describe_decision, group_names, judge
@@ -35,7 +34,6 @@ from hybrid.provenance import (
     trained_by,
 )
 from hybrid.records import PARTS, Audit, Predictions, Run, Split
-from hybrid.resplit import repeat_fit
 from hybrid.runs import (
     PREDICTIONS,
     SEPARATOR,
@@ -52,9 +50,10 @@ from hybrid.runs import (
 from hybrid.sample import is_sample
 from hybrid.splitting import audit_catalogue
 from hybrid.stores import hash_catalogue
+from hybrid.studies import Side, Studies, Subject, study
+from hybrid.why import summarise
 
 MODEL = "model.joblib"
-CONTRIBUTIONS = "contributions.csv"
 
 
 @dataclass(frozen=True)
@@ -90,6 +89,12 @@ class Experiment:
         """Positions in the catalogue of the items of these parts, in the order of the split."""
         wanted = self.split.ids[np.isin(self.split.parts, parts)].tolist()
         return np.array([self._position[name] for name in wanted], dtype=np.int64)
+
+    def side(self, *parts: str) -> Side:
+        """The items of these parts: frame, labels, groups."""
+        rows = self.rows(*parts)
+        groups = self.split.groups[np.isin(self.split.parts, parts)]
+        return Side(self.catalogue.frame.iloc[rows], self.catalogue.labels[rows], groups)
 
     @cached_property
     def _position(self) -> dict[str, int]:
@@ -137,10 +142,7 @@ def fit_head(
     experiment: Experiment,
     model: HybridClassifier,
     settings: dict[str, Any],
-    *,
-    nested: bool = False,
-    ablation: bool = False,
-    repeats: int = 1,
+    studies: Studies | None = None,
 ) -> Run:
     """Fit a hybrid classifier on train and validation, judge it on test, write the run.
 
@@ -151,12 +153,8 @@ def fit_head(
         As `make_hybrid` gives it; it is fitted in place.
     settings : dict
         For the record.
-    nested : bool
-        Estimate by nested cross-fitting how good the whole procedure is, without the test items.
-    ablation : bool
-        Whether to fit every subset of the blocks, too, and to take blocks from the test items.
-    repeats : int
-        Runs in all, the others on splits with the seeds that follow.
+    studies : Studies, optional
+        What is to be found out besides; nothing by default.
 
     Returns
     -------
@@ -164,27 +162,24 @@ def fit_head(
         Its predictions are out-of-fold for train and validation items: no item judged itself.
     """
     experiment.check()
-    catalogue, costs = experiment.catalogue, Costs()
-    frame, labels = catalogue.frame, catalogue.labels
-    learn, test = experiment.rows("train", "validation"), experiment.rows("test")
+    catalogue, costs, genres = experiment.catalogue, Costs(), experiment.catalogue.genres
+    learn, test = experiment.side("train", "validation"), experiment.side("test")
     backbones = describe_backbones(model, experiment.folder)
-    found = [trained_by(backbone) for backbone in recorded_backbones(backbones).values()]
-    audit = _audit(experiment, costs, {trainer for trainer in found if trainer is not None})
-    experiment.progress.say(f"cross-fitting on {len(learn)} items, {labels.shape[1]} genres")
-    groups = _groups(experiment, "train", "validation")
+    trainers = [trained_by(backbone) for backbone in recorded_backbones(backbones).values()]
+    audit = _audit(experiment, costs, {trainer for trainer in trainers if trainer is not None})
+    experiment.progress.say(f"cross-fitting on {len(learn.frame)} items, {len(genres)} genres")
     with costs.stage("fit"):
-        model.fit(frame.iloc[learn], labels[learn], groups=groups)
-    estimate = None
-    if nested:
-        experiment.progress.say(f"nested cross-fitting: {model.folds} fits of the same kind")
-        estimate = _estimate(experiment, model, learn, groups)
+        model.fit(*learn)
     with costs.stage("predict"):
-        probabilities = model.predict_proba(frame.iloc[test])
+        probabilities = model.predict_proba(test.frame)
+        answers = Answers(model.label(probabilities), probabilities)
+    with costs.stage("explain"):
+        why = summarise(model, learn.frame, genres)
     predictions = _predictions(
         experiment,
         [
-            (learn, model.oof_probabilities_, model.oof_labels_),
-            (test, probabilities, model.label(probabilities)),
+            (experiment.rows("train", "validation"), model.oof_probabilities_, model.oof_labels_),
+            (experiment.rows("test"), answers.scores, answers.labels),
         ],
     )
     record = {
@@ -193,64 +188,24 @@ def fit_head(
         "model": ("chain of " if model.chain else "") + type(model.estimator).__name__,
         "chosen": {**_chosen(model), "block_weights": chosen_weights(model)},
         "tried": [asdict(tried) for tried in model.tried_],
-        "estimate": estimate,
-        **describe_decision(labels[learn], model.oof_scores_, model.decision_, experiment.seed),
+        **describe_decision(learn.labels, model.oof_scores_, model.decision_, experiment.seed),
         **backbones,
+        "why": why,
     }
+    seconds = next(stage.seconds for stage in costs.stages if stage.name == "fit")
+    subject = Subject(model, learn, test, answers, genres, seconds)
     with new_run(experiment.folder) as folder:
         joblib.dump(model, folder / MODEL, compress=3)
-        if ablation:
-            record["ablation"] = _ablate(experiment, model, costs, folder)
-        if repeats > 1:
-            with costs.stage("repeats"):
-                record["repeats"] = repeat_fit(
-                    model, frame, labels, experiment.split, repeats, experiment.seed,
-                    first=Answers(model.label(probabilities), probabilities),
-                    say=experiment.progress.say,
-                )  # fmt: skip
+        record |= study(
+            studies or Studies(),
+            subject,
+            experiment.side(*PARTS),
+            experiment.split,
+            folder,
+            experiment.seed,
+            experiment.progress,
+        )
         return _write(experiment, folder, record, settings, predictions, audit, costs, model.head_)
-
-
-def _estimate(
-    experiment: Experiment, model: HybridClassifier, rows: NDArray[np.int64], groups: NDArray[Any]
-) -> dict[str, Any]:
-    """For the record: the nested estimate, and what the out-of-fold answers that were chosen on say."""
-    catalogue, costs = experiment.catalogue, Costs()
-    truth, probabilities = catalogue.labels[rows], model.oof_probabilities_
-    with costs.stage("nested"):
-        nested = nested_answers(model, catalogue.frame.iloc[rows], truth, groups)
-    answers = [nested, Answers(model.oof_labels_, probabilities)]
-    metrics, flattered = (
-        {name: asdict(interval) for name, interval in evaluation.metrics.items()}
-        for evaluation in evaluate_all(truth, answers, catalogue.genres, seed=experiment.seed)
-    )
-    return {
-        "folds": model.folds,
-        "items": len(truth),
-        "seconds": costs.stages[0].seconds,  # no stage of the run: the model can do without it
-        "metrics": metrics,
-        "out_of_fold": flattered,
-    }
-
-
-def _ablate(
-    experiment: Experiment, model: HybridClassifier, costs: Costs, folder: Path
-) -> dict[str, Any]:
-    """What each block is worth, for the record; and what each does to each item, as a table."""
-    frame, labels = experiment.catalogue.frame, experiment.catalogue.labels
-    sides = []
-    for parts in (("train", "validation"), ("test",)):
-        rows = experiment.rows(*parts)
-        sides.append((frame.iloc[rows], labels[rows], _groups(experiment, *parts)))
-    fit_seconds = next(stage.seconds for stage in costs.stages if stage.name == "fit")
-    with costs.stage("ablation"):
-        found = ablate(
-            model, *sides, seed=experiment.seed, fit_seconds=fit_seconds,
-            say=experiment.progress.say,
-        )  # fmt: skip
-        table = contribution_table(model, sides[1][0], experiment.catalogue.genres)
-    table.to_csv(folder / CONTRIBUTIONS, index=False, float_format="%.6f", lineterminator="\n")
-    return {"metric": MAIN, **asdict(found), "mean_contribution": mean_contributions(table)}
 
 
 def fit_deep(

@@ -21,6 +21,7 @@ from hybrid.check import check_posters
 from hybrid.errors import RunError, WeightsError
 from hybrid.experiment import MODEL
 from hybrid.extract import extract_embeddings
+from hybrid.heads import HybridClassifier
 from hybrid.jobs import chosen_spec
 from hybrid.pipeline import use_cache
 from hybrid.progress import Progress
@@ -127,17 +128,31 @@ def _predict_deep(
     return probabilities, model.label(probabilities)
 
 
-def _predict_head(
-    folder: Path, record: dict[str, Any], frame: pd.DataFrame, cache: str, workers: int | None
-) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+def load_head(
+    folder: Path, record: dict[str, Any], cache: str, workers: int | None = None
+) -> HybridClassifier:
+    """Load the classifier of a run, pointed at a cache. It is a pickle: load only what you trust.
+
+    Raises
+    ------
+    RunError
+        If the run's folder has no model.
+    """
     try:
-        model = joblib.load(folder / MODEL)
+        model: HybridClassifier = joblib.load(folder / MODEL)
     except FileNotFoundError:
         raise RunError(f"{folder}: expected the model {MODEL}, found no such file.") from None
     for backbone in recorded_backbones(record).values():
         # A catalogue without one poster needs no weights, but the block still asks for its store.
         EmbeddingCache(cache).make(backbone["stands_for"], _recorded(record, backbone))
     use_cache(model, cache, workers)
+    return model
+
+
+def _predict_head(
+    folder: Path, record: dict[str, Any], frame: pd.DataFrame, cache: str, workers: int | None
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    model = load_head(folder, record, cache, workers)
     probabilities = model.predict_proba(frame)
     return probabilities, model.label(probabilities)
 

@@ -29,11 +29,12 @@ LAYERS = [
     {"flow", "shares", "trial"},
     {"jobs"},
     {"extract"},
-    {"check", "splitting", "pipeline", "upkeep", "ablation", "resplit", "judging"},
-    {"provenance"},
+    {"check", "splitting", "pipeline", "upkeep", "ablation", "resplit", "judging"}
+    | {"explain", "neighbours", "curve"},
+    {"provenance", "why", "studies"},
     {"experiment"},
     {"predict", "report"},
-    {"demo"},
+    {"demo", "explaining"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

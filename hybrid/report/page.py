@@ -11,6 +11,7 @@ from hybrid.evaluation import LOSSES, METRICS
 from hybrid.records import Interval
 from hybrid.report.charts import cost_chart, reliability_chart
 from hybrid.report.comparison import MAIN, ComparedRun, Comparison
+from hybrid.report.curve import draw_curve
 from hybrid.report.words import DASH, METRIC_NAMES, number, verdict, winner, with_interval
 from hybrid.runs import recorded_backbones
 
@@ -18,6 +19,19 @@ from hybrid.runs import recorded_backbones
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#B5A900")
 WHITE_ON = frozenset({"#0072B2"})  # the others carry black figures: contrast AA
 SHOWN_PAIRS = 20
+
+
+def environment() -> Environment:
+    """Where the templates are rendered: whatever is put into them is escaped."""
+    made = Environment(
+        loader=PackageLoader("hybrid.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["number"] = number
+    return made
 
 
 def render(comparison: Comparison) -> str:
@@ -32,31 +46,35 @@ def render(comparison: Comparison) -> str:
     str
         HTML without scripts and without anything to load.
     """
-    environment = Environment(
-        loader=PackageLoader("hybrid.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = number
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(comparison.runs))]
-    return environment.get_template("report.html.j2").render(
-        comparison=comparison,
-        verdict=verdict(comparison),
-        winner=winner(comparison),
-        metric_names=METRIC_NAMES,
-        best=_best(comparison),
-        chart=_chart(comparison),
-        cost=cost_chart(comparison.runs),
-        reliability=reliability_chart(comparison.runs),
-        ablations=[(run.name, _ablation(run)) for run in comparison.runs if _ablation(run)],
-        colours=colours,
-        inks=["#fff" if colour in WHITE_ON else "#000" for colour in colours],
-        details=[_details(run) for run in comparison.runs],
-        slowest=max((run.seconds or 0.0 for run in comparison.runs), default=0.0) or 1.0,
-        shown_pairs=SHOWN_PAIRS,
-        dash=DASH,
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            comparison=comparison,
+            verdict=verdict(comparison),
+            winner=winner(comparison),
+            metric_names=METRIC_NAMES,
+            best=_best(comparison),
+            chart=_chart(comparison),
+            cost=cost_chart(comparison.runs),
+            reliability=reliability_chart(comparison.runs),
+            ablations=[(run.name, _ablation(run)) for run in comparison.runs if _ablation(run)],
+            colours=colours,
+            inks=["#fff" if colour in WHITE_ON else "#000" for colour in colours],
+            details=[_details(run) for run in comparison.runs],
+            whys=[
+                (run.name, run.record["why"]) for run in comparison.runs if run.record.get("why")
+            ],
+            curves=[
+                (run.name, run.record["curve"], draw_curve(run.record["curve"]))
+                for run in comparison.runs
+                if run.record.get("curve")
+            ],
+            slowest=max((run.seconds or 0.0 for run in comparison.runs), default=0.0) or 1.0,
+            shown_pairs=SHOWN_PAIRS,
+            dash=DASH,
+        )
     )
 
 
