@@ -162,7 +162,7 @@ def fit_head(
         Its predictions are out-of-fold for train and validation items: no item judged itself.
     """
     experiment.check()
-    catalogue, costs, genres = experiment.catalogue, Costs(), experiment.catalogue.genres
+    costs, genres = Costs(), experiment.catalogue.genres
     learn, test = experiment.side("train", "validation"), experiment.side("test")
     backbones = describe_backbones(model, experiment.folder)
     trainers = [trained_by(backbone) for backbone in recorded_backbones(backbones).values()]

@@ -45,7 +45,7 @@ class Studies:
 
 
 class Side(NamedTuple):
-    """Items that a model learns from, or is judged on: frame, labels of shape (n, L), groups of shape (n,)."""
+    """Items: their frame, labels of shape (n, L) and groups of shape (n,)."""
 
     frame: pd.DataFrame
     labels: NDArray[np.uint8]
