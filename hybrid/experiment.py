@@ -26,9 +26,10 @@ from hybrid.evaluation import Answers, evaluate
 from hybrid.features import PosterFeatures
 from hybrid.heads import HybridClassifier
 from hybrid.images import BadPoster
+from hybrid.leakcost import leakage_cost
 from hybrid.pipeline import BLOCKS
 from hybrid.progress import Progress
-from hybrid.records import PARTS, Audit, Predictions, Run, Split
+from hybrid.records import LEAK, PARTS, Audit, Predictions, Run, Split
 from hybrid.runs import (
     PREDICTIONS,
     RECORD,
@@ -162,6 +163,7 @@ def fit_head(experiment: Experiment, model: HybridClassifier, settings: dict[str
         "model": type(model.estimator).__name__,
         "chosen": {**model.chosen_.parameters, "block_weights": _weights(model)},
         "thresholds": [_or_none(t) for t in model.thresholds_],
+        "saw": {"preprocessing": ["train", "validation"], "thresholds": ["train", "validation"]},
         "backbone": backbone,
     }
     with new_run(experiment.folder) as folder:
@@ -211,6 +213,7 @@ def fit_deep(experiment: Experiment, backbone: str, options: Any = None, workers
         "model": backbone,
         "backbone": {"name": backbone, "weights": {"kind": "trained", "path": RUN_WEIGHTS}},
         "thresholds": [_or_none(t) for t in model.thresholds_],
+        "saw": {"preprocessing": ["train"], "thresholds": ["validation"]},
         "history": model.history_,
     }
     predictions = _predictions(experiment, model.label, found)
@@ -222,14 +225,21 @@ def fit_deep(experiment: Experiment, backbone: str, options: Any = None, workers
 def _audit(experiment: Experiment, costs: Costs, trained_by: Path | None = None) -> Audit:
     """Audit the split, and the run that trained the backbone, if one did."""
     with costs.stage("audit"):
-        audit = audit_catalogue(experiment.catalogue, experiment.split, keys=experiment.keys)
+        audit = audit_catalogue(
+            experiment.catalogue,
+            experiment.split,
+            experiment.cache,
+            progress=experiment.progress,
+            keys=experiment.keys,
+        )
         if trained_by is not None:
             earlier = read_predictions(trained_by / PREDICTIONS)
             unseen = set(earlier.ids[earlier.splits == "test"].tolist())
             audit = audit_backbone(audit, experiment.split, unseen, trained_by.name)
-    for leak in audit.leaks:
+    for leak in (*audit.leaks, *audit.warnings):
+        says = "the split leaks" if leak.severity == LEAK else "warning of the audit"
         experiment.progress.say(
-            f"the split leaks: {leak.kind}, {leak.count} pairs, {leak.share:.1%} of the test items"
+            f"{says}: {leak.kind}, {leak.count}, {leak.share:.1%} of the test items"
         )
     return audit
 
@@ -246,7 +256,9 @@ def _predictions(
     """Put rows and probabilities together, test items last."""
     rows = np.concatenate([r for r, _ in found])
     probabilities = np.concatenate([p for _, p in found])
-    parts = dict(zip(experiment.split.ids.tolist(), experiment.split.parts.tolist(), strict=True))
+    # In a split that leaks, an item may be test, too; it is listed once for each.
+    listed = zip(experiment.split.ids.tolist(), experiment.split.parts.tolist(), strict=True)
+    parts = {name: part for name, part in listed if part != "test"}
     ids = experiment.catalogue.ids[rows]
     n_test = len(found[-1][0])
     splits = [parts[name] for name in ids[:-n_test].tolist()] + ["test"] * n_test
@@ -270,6 +282,8 @@ def _write(
         truth = catalogue.labels[experiment.rows("test")]
         answers = Answers(predictions.labels[test], predictions.probabilities[test])
         evaluation = evaluate(truth, answers, catalogue.genres, seed=experiment.seed)
+        leaked = np.array([name in audit.leaked for name in predictions.ids[test].tolist()])
+        costs_of_leaks = leakage_cost(truth, answers, leaked, seed=experiment.seed)
     write_predictions(folder / PREDICTIONS, predictions)
     record = {
         "name": experiment.folder.name,
@@ -288,7 +302,11 @@ def _write(
         "seed": experiment.seed,
         "genres": list(catalogue.genres),
         "missing": _missing(experiment, model["blocks"]),
-        "audit": {"clean": audit.clean, **asdict(audit)},
+        "audit": {
+            "clean": audit.clean,
+            **asdict(audit),
+            "cost": {name: asdict(cost) for name, cost in costs_of_leaks.items()},
+        },
         "metrics": {name: asdict(interval) for name, interval in evaluation.metrics.items()},
         "stages": [asdict(stage) for stage in costs.stages],
         "versions": library_versions(),
