@@ -25,6 +25,7 @@ from hybrid.heads import HybridClassifier
 from hybrid.heads.decision import DecisionOptions
 from hybrid.images import BadPoster
 from hybrid.judging import describe_cost, describe_decision, group_names, judge
+from hybrid.leakcost import leakage_cost
 from hybrid.progress import Progress
 from hybrid.provenance import (
     chosen_weights,
@@ -33,7 +34,7 @@ from hybrid.provenance import (
     describe_catalogue,
     trained_by,
 )
-from hybrid.records import PARTS, Audit, Predictions, Run, Split
+from hybrid.records import LEAK, PARTS, Audit, Predictions, Run, Split
 from hybrid.runs import (
     PREDICTIONS,
     SEPARATOR,
@@ -189,6 +190,7 @@ def fit_head(
         "chosen": {**_chosen(model), "block_weights": chosen_weights(model)},
         "tried": [asdict(tried) for tried in model.tried_],
         **describe_decision(learn.labels, model.oof_scores_, model.decision_, experiment.seed),
+        "saw": {"preprocessing": ["train", "validation"], "thresholds": ["train", "validation"]},
         **backbones,
         "why": why,
     }
@@ -263,6 +265,7 @@ def fit_deep(
         **describe_decision(
             labels[rows["validation"]], model.validation_scores_, model.decision_, experiment.seed
         ),
+        "saw": {"preprocessing": ["train"], "thresholds": ["validation"]},
         "history": model.history_,
     }
     predictions = _predictions(experiment, found)
@@ -275,14 +278,21 @@ def fit_deep(
 def _audit(experiment: Experiment, costs: Costs, trainers: Iterable[Path] = ()) -> Audit:
     """Audit the split, and the runs that trained the backbones."""
     with costs.stage("audit"):
-        audit = audit_catalogue(experiment.catalogue, experiment.split, keys=experiment.keys)
+        audit = audit_catalogue(
+            experiment.catalogue,
+            experiment.split,
+            experiment.cache,
+            progress=experiment.progress,
+            keys=experiment.keys,
+        )
         for trainer in sorted(trainers):
             earlier = read_predictions(trainer / PREDICTIONS)
             unseen = set(earlier.ids[earlier.splits == "test"].tolist())
             audit = audit_backbone(audit, experiment.split, unseen, trainer.name)
-    for leak in audit.leaks:
+    for leak in (*audit.leaks, *audit.warnings):
+        says = "the split leaks" if leak.severity == LEAK else "warning of the audit"
         experiment.progress.say(
-            f"the split leaks: {leak.kind}, {leak.count} pairs, {leak.share:.1%} of the test items"
+            f"{says}: {leak.kind}, {leak.count}, {leak.share:.1%} of the test items"
         )
     return audit
 
@@ -297,7 +307,9 @@ def _predictions(
 ) -> Predictions:
     """Put rows, probabilities and labels together, test items last."""
     rows, probabilities, labels = (np.concatenate(part) for part in zip(*found, strict=True))
-    parts = dict(zip(experiment.split.ids.tolist(), experiment.split.parts.tolist(), strict=True))
+    # In a split that leaks, an item may be test, too; it is listed once for each.
+    listed = zip(experiment.split.ids.tolist(), experiment.split.parts.tolist(), strict=True)
+    parts = {name: part for name, part in listed if part != "test"}
     ids = experiment.catalogue.ids[rows]
     n_test = len(found[-1][0])
     splits = [parts[name] for name in ids[:-n_test].tolist()] + ["test"] * n_test
@@ -323,6 +335,8 @@ def _write(
         answers = Answers(predictions.labels[test], predictions.probabilities[test])
         groups = _groups(experiment, "test")
         judged = judge(truth, answers, catalogue.genres, groups, experiment.seed)
+        leaked = np.array([name in audit.leaked for name in predictions.ids[test].tolist()])
+        costs_of_leaks = leakage_cost(truth, answers, leaked, seed=experiment.seed)
     write_predictions(folder / PREDICTIONS, predictions)
     record = {
         "name": experiment.folder.name,
@@ -347,7 +361,11 @@ def _write(
             {part: experiment.rows(part) for part in PARTS},
             model["blocks"],
         ),
-        "audit": {"clean": audit.clean, **asdict(audit)},
+        "audit": {
+            "clean": audit.clean,
+            **asdict(audit),
+            "cost": {name: asdict(cost) for name, cost in costs_of_leaks.items()},
+        },
         **judged,
         "cost": describe_cost(costs, int(test.sum()), head, model["backbone"], folder),
         "stages": [asdict(stage) for stage in costs.stages],

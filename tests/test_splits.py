@@ -128,9 +128,9 @@ def test_the_split_does_not_depend_on_how_python_adds_floats(
             for seed in range(40)
         ]
 
-    monkeypatch.setattr("hybrid.splits.sum", left_to_right, raising=False)
+    monkeypatch.setattr("hybrid.dealing.sum", left_to_right, raising=False)
     old = splits()
-    monkeypatch.setattr("hybrid.splits.sum", math.fsum)  # correctly rounded, as since 3.12
+    monkeypatch.setattr("hybrid.dealing.sum", math.fsum)  # correctly rounded, as since 3.12
     assert splits() == old
 
 
@@ -277,7 +277,10 @@ def test_an_id_may_stand_in_a_file_twice(tmp_path: Path) -> None:
         (b"\xff\xfe\x00", "cannot read the split .*decode"),
         (b"id,split\n1,train\n2,test,x,y\n", "cannot read the split"),
         (b"id,part\n1,train\n", "expected the columns id, split and group, found id, part"),
-        (b"id,split\n1,Train\n2,dev\n", "expected train, validation or test .* 'Train', 'dev'"),
+        (
+            b"id,split\n1,Train\n2,dev\n",
+            "expected train, validation, test or unused .* 'Train', 'dev'",
+        ),
     ],
 )
 def test_files_that_are_no_split(tmp_path: Path, content: bytes, message: str) -> None:

@@ -282,7 +282,16 @@ def _notes(catalogue: Catalogue, runs: Sequence[Run], genres: Sequence[str]) -> 
         notes.append(
             "Synthetic data, drawn by the program: the figures say nothing about real films."
         )
+    warnings = [w for r in runs for w in (r.record.get("audit") or {}).get("warnings") or []]
+    for kind, share in {w["kind"]: w["share"] for w in warnings}.items():
+        notes.append(f"Warning of the audit: {kind}, {share:.1%} of the test items.")
     for run in runs:
+        cost = ((run.record.get("audit") or {}).get("cost") or {}).get(MAIN)
+        if cost:
+            notes.append(
+                f"{run.name} has weighted F1 {cost['all']['value']:.3f} with the test items that leak, "
+                f"{cost['clean']['value']:.3f} without them."
+            )
         weights = [b.get("weights") or {} for b in recorded_backbones(run.record).values()]
         if any(kind.get("kind") == "random" for kind in weights):
             notes.append(f"{run.name} uses embeddings of random weights: they mean nothing.")

@@ -1,0 +1,81 @@
+"""What leaks are worth: every metric with the leaked test items and without them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hybrid.errors import SettingError
+from hybrid.evaluation import DRAWS, METRICS, Answers, _interval, _measure, _resamples
+from hybrid.records import Interval
+
+
+@dataclass(frozen=True)
+class LeakageCost:
+    """One metric on all test items, on the clean ones, and the first minus the second.
+
+    The intervals are 95 % percentile intervals; that of the difference takes both from the same
+    bootstrap draws.
+    """
+
+    all: Interval
+    clean: Interval
+    difference: Interval
+
+
+def leakage_cost(
+    truth: ArrayLike,
+    answers: Answers,
+    leaked: NDArray[np.bool_],
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> dict[str, LeakageCost]:
+    """Each metric with and without the leaked test items.
+
+    Parameters
+    ----------
+    truth : array-like of shape (n, L)
+        1 where the item has the label.
+    answers : Answers
+        On the same items.
+    leaked : ndarray of shape (n,), bool
+    draws : int
+        Bootstrap draws of n items; the clean ones among a draw are the draw of the second figure.
+    seed : int
+
+    Returns
+    -------
+    dict of str to LeakageCost
+        Name of the metric → its cost. Empty where no item is leaked, or all are.
+    """
+    real = (np.asarray(truth) != 0).astype(np.uint8)
+    if (
+        not real.shape == answers.labels.shape == answers.scores.shape
+        or leaked.shape != real[:, 0].shape
+    ):
+        raise SettingError(
+            "expected truth, labels, scores and leaked of the same items, found "
+            f"{real.shape}, {answers.labels.shape}, {answers.scores.shape}, {leaked.shape}."
+        )
+    if not leaked.any() or leaked.all():
+        return {}
+    measure, kept = _measure(real, answers), (~leaked).astype(np.float64)
+    once = np.ones((1, len(real)))
+    points = measure(once), measure(once * kept)
+    drawn: list[tuple[dict[str, NDArray], dict[str, NDArray]]] = []
+    for weights in _resamples(len(real), draws, seed):
+        some = weights[(weights @ kept) > 0]  # a draw without a clean item says nothing
+        drawn.append((measure(some), measure(some * kept)))
+    costs = {}
+    for name in METRICS:
+        with_all, without = (np.concatenate([pair[i][name] for pair in drawn]) for i in (0, 1))
+        values = [float(point[name][0]) for point in points]
+        costs[name] = LeakageCost(
+            _interval(values[0], with_all),
+            _interval(values[1], without),
+            _interval(values[0] - values[1], with_all - without),
+        )
+    return costs
