@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -21,6 +21,7 @@ from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.cost import Costs
+from hybrid.deep.tasks import Task, narrow
 from hybrid.errors import CatalogueError, SplitError
 from hybrid.evaluation import Answers, evaluate
 from hybrid.features import PosterFeatures
@@ -45,6 +46,10 @@ from hybrid.runs import (
 from hybrid.sample import is_sample
 from hybrid.splitting import audit_catalogue
 from hybrid.stores import hash_catalogue
+from hybrid.training import deep_items, training_of
+
+if TYPE_CHECKING:
+    from hybrid.deep.options import DeepOptions
 
 MODEL = "model.joblib"
 
@@ -169,54 +174,69 @@ def fit_head(experiment: Experiment, model: HybridClassifier, settings: dict[str
         return _write(experiment, folder, record, settings, predictions, audit, costs)
 
 
-def fit_deep(experiment: Experiment, backbone: str, options: Any = None, workers: int = 1) -> Run:
+def fit_deep(
+    experiment: Experiment,
+    network: str,
+    options: DeepOptions | None = None,
+    workers: int = 1,
+    *,
+    task: Task | None = None,
+    resume: bool = False,
+    tensorboard: Path | None = None,
+) -> Run:
     """Train a deep baseline on train, stop and calibrate it on validation, judge it on test.
 
     Parameters
     ----------
     experiment : Experiment
-    backbone : str
+    network : str
+        See `hybrid.deep.registry.network_names`.
     options : DeepOptions, optional
     workers : int
+    task : Task, optional
+        Of which items and labels; by default all.
+    resume : bool
+        Go on with a training of this name that was interrupted.
+    tensorboard : Path, optional
+        Folder for TensorBoard's event files.
 
     Returns
     -------
     Run
         Its predictions are of validation and test items alone; of train items it has no honest ones.
     """
+    if task:
+        data = narrow(experiment.catalogue, experiment.split, task)
+        experiment = replace(experiment, catalogue=data[0], split=data[1])
     experiment.check()
     experiment.progress.say("starting Keras")
     with quiet_start():
         from hybrid.deep.baseline import DeepBaseline
+        from hybrid.deep.saved import describe_baseline, save_baseline
 
-    model = DeepBaseline(backbone, options, experiment.seed, workers)
+    model = DeepBaseline(network, options, experiment.seed, workers, tensorboard)
     catalogue, costs = experiment.catalogue, Costs()
+    weights = model.starting_weights()
+    start = {"weights": {"path": weights and weights.path}}
+    audit = _audit(experiment, costs, trained_by=_trained_by(start))
     rows = {part: experiment.rows(part) for part in PARTS}
-    paths = {part: [catalogue.poster_paths[i] for i in rows[part]] for part in PARTS}
-    labels = catalogue.labels
-    audit = _audit(experiment, costs)
-    with costs.stage("fit"):
-        model.fit(
-            paths["train"],
-            labels[rows["train"]],
-            paths["validation"],
-            labels[rows["validation"]],
-            experiment.progress,
+    checkpoint = training_of(experiment.folder, model, catalogue, experiment.split)
+    with costs.stage("embed"):
+        items = deep_items(
+            catalogue, model, rows, experiment.keys, experiment.cache, experiment.progress
         )
+    with costs.stage("fit"):
+        model.fit(items["train"], items["validation"], experiment.progress, checkpoint, resume)
     with costs.stage("predict"):
-        found = [(rows[part], model.predict_proba(paths[part])) for part in ("validation", "test")]
-    record = {
-        "kind": "deep",
-        "blocks": ["poster"],
-        "model": backbone,
-        "backbone": {"name": backbone, "weights": {"kind": "trained", "path": RUN_WEIGHTS}},
-        "thresholds": [_or_none(t) for t in model.thresholds_],
-        "history": model.history_,
-    }
+        found = [(rows[part], model.predict_proba(items[part])) for part in ("validation", "test")]
+    settings = {**asdict(model.options), **({"narrowed": asdict(task)} if task else {})}
     predictions = _predictions(experiment, model.label, found)
+    record = describe_baseline(model, weights)
     with new_run(experiment.folder) as folder:
-        model.save(folder)
-        return _write(experiment, folder, record, asdict(model.options), predictions, audit, costs)
+        save_baseline(model, folder)
+        run = _write(experiment, folder, record, settings, predictions, audit, costs)
+    checkpoint.remove()
+    return run
 
 
 def _audit(experiment: Experiment, costs: Costs, trained_by: Path | None = None) -> Audit:

@@ -118,10 +118,11 @@ def _predict_deep(
     folder: Path, frame: pd.DataFrame, workers: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     with quiet_start():
-        from hybrid.deep.baseline import DeepBaseline
+        from hybrid.deep.saved import load_baseline
+        from hybrid.deep.stream import Items
 
-    model = DeepBaseline.load(folder, workers or 1)
-    probabilities = model.predict_proba(frame[POSTER].tolist())
+    model = load_baseline(folder, workers or 1)
+    probabilities = model.predict_proba(Items(frame.index.tolist(), frame[POSTER].tolist()))
     return probabilities, model.label(probabilities)
 
 

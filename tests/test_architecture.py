@@ -29,7 +29,7 @@ LAYERS = [
     {"flow", "shares", "trial"},
     {"jobs"},
     {"extract"},
-    {"check", "splitting", "pipeline", "upkeep"},
+    {"check", "splitting", "pipeline", "upkeep", "training"},
     {"experiment"},
     {"predict", "report"},
     {"demo"},

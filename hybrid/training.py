@@ -1,0 +1,108 @@
+"""Wiring: catalogue + cache → what a deep baseline learns from, and where it keeps its epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.backbones.quiet import quiet_start
+from hybrid.cache import EmbeddingCache
+from hybrid.catalogue import Catalogue
+from hybrid.deep.checkpoint import Checkpoint
+from hybrid.deep.stream import Items
+from hybrid.deep.tasks import Task, narrow
+from hybrid.extract import extract_embeddings
+from hybrid.images import BadPoster
+from hybrid.progress import Progress
+from hybrid.records import EmbeddingOptions, Split
+
+if TYPE_CHECKING:
+    from hybrid.deep.baseline import DeepBaseline
+    from hybrid.deep.options import DeepOptions
+    from hybrid.deep.plan import DeepPlan
+
+
+def deep_items(
+    catalogue: Catalogue,
+    model: DeepBaseline,
+    rows: Mapping[str, NDArray[np.int64]],
+    keys: Sequence[bytes | BadPoster],
+    cache: str,
+    progress: Progress,
+) -> dict[str, Items]:
+    """The items of each part; with the frozen backbone's embeddings, if the network reads them.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    model : DeepBaseline
+        Not fitted.
+    rows : mapping of str to ndarray of int
+        Part → positions in the catalogue.
+    keys : sequence of n bytes or BadPoster
+        The posters' keys in the cache.
+    cache : str
+        Folder of the embedding cache; what it lacks is extracted.
+    progress : Progress
+    """
+    items = Items(catalogue.ids.tolist(), list(catalogue.poster_paths), catalogue.labels)
+    if model.spec.reads_embeddings:
+        items = replace(items, embeddings=_embed(catalogue, model, keys, cache, progress))
+    return {part: items.take(numbers) for part, numbers in rows.items()}
+
+
+def training_of(
+    folder: Path, model: DeepBaseline, catalogue: Catalogue, split: Split
+) -> Checkpoint:
+    """Where the training of a run keeps its epochs: beside its folder, until the run is there."""
+    identity = {
+        "network": model.spec.name,
+        **asdict(model.options),
+        "seed": model.seed,
+        "catalogue": catalogue.sha256,
+        "split": split.sha256,
+    }
+    return Checkpoint(folder.with_name(f".{folder.name}.training"), identity)
+
+
+def plan_deep(
+    catalogue: Catalogue,
+    split: Split,
+    network: str,
+    options: DeepOptions | None = None,
+    task: Task | None = None,
+) -> DeepPlan:
+    """Say what `hybrid.experiment.fit_deep` would train, and how much memory that needs."""
+    catalogue, split = narrow(catalogue, split, task or Task())
+    with quiet_start():
+        from hybrid.deep.baseline import DeepBaseline
+        from hybrid.deep.plan import plan_training
+
+    train, validation = (int((split.parts == part).sum()) for part in ("train", "validation"))
+    return plan_training(DeepBaseline(network, options), train, validation, len(catalogue.genres))
+
+
+def _embed(
+    catalogue: Catalogue,
+    model: DeepBaseline,
+    keys: Sequence[bytes | BadPoster],
+    cache: str,
+    progress: Progress,
+) -> NDArray[np.float32]:
+    summary = extract_embeddings(
+        catalogue,
+        model.spec.body.name,
+        weights=model.options.weights or "imagenet",
+        options=EmbeddingOptions(input_size=model.spec.body.input_size),
+        seed=model.seed,
+        cache=cache,
+        workers=model.workers,
+        progress=progress,
+    )
+    good = [None if isinstance(key, BadPoster) else key for key in keys]
+    return EmbeddingCache(cache).find(summary.fingerprint).read(good)
