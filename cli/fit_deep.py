@@ -14,7 +14,7 @@ from hybrid.records import ColumnOptions
 
 _OPTIONS = (
     click.option("--backbone", required=True,
-                 help="scratch, small, inception, vgg16-fc, vgg16-conv, or any of hybrid backbones."),
+                 help="scratch, small, inception, vgg16-fc, vgg16-conv, text, fused, or a backbone."),
     click.option("--name", help="Of the run.  [default: that of the backbone]"),
     click.option("--resume", is_flag=True, help="Go on with a training that was interrupted."),
     click.option("--dry-run", is_flag=True,
@@ -27,6 +27,7 @@ _OPTIONS = (
     click.option("--per-genre", type=int, help="Learn from so many items of each genre."),
     click.option("--weights", help="imagenet, random, a weights file, or a run that trained the backbone.  "
                  "[default: imagenet; none for what is trained from scratch]"),
+    click.option("--body", help="Backbone of the network fused.  [default: inception]"),
     click.option("--input-size", type=SIZE, metavar="HxW", help="Pixels.  [default: the network's]"),
     click.option("--unfreeze", metavar="N|all|BLOCK",
                  help="What of the backbone the second stage trains; 0: nothing, so there is none."),

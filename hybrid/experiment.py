@@ -46,7 +46,7 @@ from hybrid.runs import (
 from hybrid.sample import is_sample
 from hybrid.splitting import audit_catalogue
 from hybrid.stores import hash_catalogue
-from hybrid.training import deep_items, training_of
+from hybrid.training import deep_items, make_fusion, training_of
 
 if TYPE_CHECKING:
     from hybrid.deep.options import DeepOptions
@@ -211,11 +211,12 @@ def fit_deep(
     experiment.check()
     experiment.progress.say("starting Keras")
     with quiet_start():
-        from hybrid.deep.baseline import DeepBaseline
+        from hybrid.deep.fused import make_baseline
         from hybrid.deep.saved import describe_baseline, save_baseline
 
-    model = DeepBaseline(network, options, experiment.seed, workers, tensorboard)
     catalogue, costs = experiment.catalogue, Costs()
+    fusion = make_fusion(catalogue, network)
+    model = make_baseline(network, options, experiment.seed, workers, tensorboard, fusion)
     weights = model.starting_weights()
     start = {"weights": {"path": weights and weights.path}}
     audit = _audit(experiment, costs, trained_by=_trained_by(start))

@@ -90,7 +90,7 @@ def predict_catalogue(
     bad: tuple[BadRow, ...] = ()
     if record["kind"] == "deep":
         probabilities, labels = _predict_deep(folder, frame, workers)
-        if catalogue.columns.poster:
+        if catalogue.columns.poster and "poster" in record["blocks"]:
             bad = check_posters(catalogue, workers)
     else:
         if record["backbone"] and catalogue.columns.poster:
@@ -122,7 +122,8 @@ def _predict_deep(
         from hybrid.deep.stream import Items
 
     model = load_baseline(folder, workers or 1)
-    probabilities = model.predict_proba(Items(frame.index.tolist(), frame[POSTER].tolist()))
+    items = Items(frame.index.tolist(), frame[POSTER].tolist(), frame=frame)
+    probabilities = model.predict_proba(items)
     return probabilities, model.label(probabilities)
 
 

@@ -14,12 +14,16 @@ from hybrid.backbones.quiet import quiet_start
 from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import Catalogue
 from hybrid.deep.checkpoint import Checkpoint
+from hybrid.deep.registry import get_network
 from hybrid.deep.stream import Items
 from hybrid.deep.tasks import Task, narrow
 from hybrid.extract import extract_embeddings
+from hybrid.features import PosterFeatures
+from hybrid.fusion import Fusion
 from hybrid.images import BadPoster
+from hybrid.pipeline import choose_blocks, make_hybrid
 from hybrid.progress import Progress
-from hybrid.records import EmbeddingOptions, Split
+from hybrid.records import PARTS, EmbeddingOptions, Split
 
 if TYPE_CHECKING:
     from hybrid.deep.baseline import DeepBaseline
@@ -50,7 +54,8 @@ def deep_items(
         Folder of the embedding cache; what it lacks is extracted.
     progress : Progress
     """
-    items = Items(catalogue.ids.tolist(), list(catalogue.poster_paths), catalogue.labels)
+    paths, frame = list(catalogue.poster_paths), catalogue.frame if model.spec.fused else None
+    items = Items(catalogue.ids.tolist(), paths, catalogue.labels, frame=frame)
     if model.spec.reads_embeddings:
         items = replace(items, embeddings=_embed(catalogue, model, keys, cache, progress))
     return {part: items.take(numbers) for part, numbers in rows.items()}
@@ -80,11 +85,31 @@ def plan_deep(
     """Say what `hybrid.experiment.fit_deep` would train, and how much memory that needs."""
     catalogue, split = narrow(catalogue, split, task or Task())
     with quiet_start():
-        from hybrid.deep.baseline import DeepBaseline
+        from hybrid.deep.fused import make_baseline
         from hybrid.deep.plan import plan_training
 
-    train, validation = (int((split.parts == part).sum()) for part in ("train", "validation"))
-    return plan_training(DeepBaseline(network, options), train, validation, len(catalogue.genres))
+    model = make_baseline(network, options, fusion=make_fusion(catalogue, network))
+    counts = {part: int((split.parts == part).sum()) for part in PARTS}
+    train = catalogue.only(split.ids[split.parts == "train"].tolist())
+    items = Items(train.ids.tolist(), train.poster_paths, frame=train.frame)
+    return plan_training(model, items, counts["validation"], len(catalogue.genres))
+
+
+def make_fusion(catalogue: Catalogue, network: str) -> Fusion | None:
+    """The blocks that a network reads, not fitted; None for one that reads posters alone.
+
+    Raises
+    ------
+    SettingError
+        If the catalogue lacks one of them.
+    """
+    spec = get_network(network)
+    if not spec.fused:
+        return None
+    names = choose_blocks(catalogue, spec.blocks)
+    others = [name for name in names if name != "poster"]
+    made = make_hybrid(catalogue, blocks=others).fusion.blocks
+    return Fusion([*([("poster", PosterFeatures())] if "poster" in names else []), *made])
 
 
 def _embed(

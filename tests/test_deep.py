@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import types
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ import pytest
 from hybrid.backbones import Weights
 from hybrid.catalogue import load_catalogue
 from hybrid.deep.baseline import DeepBaseline
+from hybrid.deep.board import open_board
 from hybrid.deep.build import Network
 from hybrid.deep.checkpoint import Checkpoint, Course
 from hybrid.deep.losses import CrossEntropy
@@ -26,7 +28,14 @@ from hybrid.deep.options import DeepOptions
 from hybrid.deep.registry import configure_network, get_network
 from hybrid.deep.saved import load_baseline
 from hybrid.deep.stream import Items, Posters, batches, shuffled, usable
-from hybrid.errors import ExtractionError, RunError, SettingError, TrainingError, WeightsError
+from hybrid.errors import (
+    ExtractionError,
+    MissingExtraError,
+    RunError,
+    SettingError,
+    TrainingError,
+    WeightsError,
+)
 from hybrid.experiment import Experiment, fit_deep, fit_head
 from hybrid.extract import extract_embeddings
 from hybrid.pipeline import make_hybrid
@@ -374,3 +383,34 @@ def test_dry_run_prints_the_plan_and_trains_nothing(
     assert "scratch: 20,025,507 parameters; 63 train and 9 validation items" in done.stdout
     assert "rough: the head and all of the body (20,025,507 parameters) on posters" in done.stdout
     assert not (project / "runs").exists()
+
+
+def test_tensorboard_that_is_not_installed_says_so_before_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(MissingExtraError, match="--tensorboard: .* pip install tensorboard"):
+        DeepBaseline("scratch", QUICK, tensorboard=tmp_path)
+
+
+def test_tensorboard_is_given_each_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+
+    class Writer:
+        def __init__(self, folder: str) -> None:
+            self.folder = folder
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            written.append((self.folder, name, value, step))
+
+        def flush(self) -> None:
+            pass
+
+    summary = types.SimpleNamespace(Writer=Writer)
+    monkeypatch.setitem(sys.modules, "tensorboard", types.SimpleNamespace(summary=summary))
+    monkeypatch.setitem(sys.modules, "tensorboard.summary", summary)
+    course, note = Course(), open_board(tmp_path)
+    for stage, loss in (("top", 0.5), ("fine", 0.25)):
+        course.note(stage=stage, loss=loss)
+        note(course)
+    assert written == [(str(tmp_path), "loss", 0.5, 1), (str(tmp_path), "loss", 0.25, 2)]

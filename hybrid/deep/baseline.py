@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.backbones import Weights, resolve_weights
+from hybrid.deep.board import open_board
 from hybrid.deep.build import Network, precision_of
 from hybrid.deep.checkpoint import Checkpoint, Course
 from hybrid.deep.frozen import keep_activations
@@ -65,7 +66,7 @@ class DeepBaseline:
         self.spec: NetworkSpec = configure_network(get_network(network), self.options)
         self.seed = seed
         self.workers = workers
-        self.tensorboard = tensorboard
+        self._board = open_board(tensorboard) if tensorboard else None
 
     def starting_weights(self) -> Weights | None:
         """What the body starts from; None where Keras draws it.
@@ -122,6 +123,7 @@ class DeepBaseline:
                 f"expected usable posters in train and validation, found {len(learnt)} and {len(held)}."
             )
         keras.utils.set_random_seed(self.seed)
+        self._prepare(learnt)
         self._build(_labels(learnt).shape[1])
         self.network_.give(self.starting_weights())
         with tempfile.TemporaryDirectory() as temporary:
@@ -135,11 +137,7 @@ class DeepBaseline:
         good = self._usable(items)
         scores = np.full((len(items), self.n_labels), np.nan)
         if good.any():
-            known = items.take(good)
-            if known.embeddings is not None and not self.spec.trains_body:
-                learner, source = self._head, self._embedded(known.embeddings)
-            else:
-                learner, source = self._whole, self._posters(known)
+            learner, source = self._answering(items.take(good))
             scores[good] = forward(learner, source, self.spec.batch_size, self.workers)
         return scores
 
@@ -156,10 +154,16 @@ class DeepBaseline:
         labels[np.isnan(probabilities[:, 0])] = 0
         return labels
 
+    def _prepare(self, train: Items) -> None:
+        """What must be learnt before the network can be built: nothing."""
+
+    def _network(self, n_labels: int) -> Network:
+        return Network(self.spec, n_labels)
+
     def _build(self, n_labels: int) -> None:
         self.n_labels = n_labels
         with precision_of(self.options.precision):
-            self.network_ = Network(self.spec, n_labels)
+            self.network_ = self._network(n_labels)
             self._whole, self._head = self.network_.whole(), self.network_.head
         for answering in (self._whole, self._head):
             compile_for(answering)
@@ -179,7 +183,13 @@ class DeepBaseline:
             progress.say(f"going on in stage {course.stage + 1} after {course.epoch} epochs")
         elif checkpoint:
             checkpoint.remove()
-        keep = checkpoint.write if checkpoint else lambda course: None
+
+        def keep(course: Course) -> None:
+            if checkpoint:
+                checkpoint.write(course)
+            if self._board:
+                self._board(course)
+
         for number, stage in enumerate(self.spec.stages):
             if number >= course.stage:
                 lesson = self._lesson(number, stage, train, validation, folder, progress)
@@ -199,23 +209,18 @@ class DeepBaseline:
         self.network_.freeze(stage)
         lower, learner = self.parts_of(stage)
 
-        def read(items: Items, part: str) -> Source:
-            if lower is None:
-                return self._posters(items)
-            if stage.trains == HEAD and items.embeddings is not None:
-                return self._embedded(items.embeddings)
-            path = folder / f"frozen-{number}-{part}.npy"
-            compile_for(lower)
-            posters, size = self._posters(items), self.spec.batch_size
-            return Arrays(keep_activations(path, lower, posters, size, self.workers, progress))
+        def part(items: Items, name: str) -> Part:
+            path = folder / f"frozen-{number}-{name}.npy"
+            source = self._source(stage, lower, items, path, progress)
+            return Part(source, _labels(items), items.ids)
 
         return Lesson(
             number,
             stage,
             learner,
             self._loss(train),
-            Part(read(train, "train"), _labels(train), train.ids),
-            Part(read(validation, "validation"), _labels(validation), validation.ids),
+            part(train, "train"),
+            part(validation, "validation"),
             self.spec.batch_size,
             self.workers,
             self.seed,
@@ -228,6 +233,28 @@ class DeepBaseline:
             lower = self.network_.lower(stage) if frozen and not stage.augment else None
             learner = self.network_.upper(stage) if lower else self.network_.whole(stage.augment)
         return lower, learner
+
+    def _source(
+        self,
+        stage: Stage,
+        lower: keras.Model | None,
+        items: Items,
+        path: Path,
+        progress: Progress,
+    ) -> Source:
+        if lower is None:
+            return self._posters(items)
+        if stage.trains == HEAD and items.embeddings is not None:
+            return self._embedded(items.embeddings)
+        compile_for(lower)
+        posters, size = self._posters(items), self.spec.batch_size
+        return Arrays(keep_activations(path, lower, posters, size, self.workers, progress))
+
+    def _answering(self, items: Items) -> tuple[keras.Model, Source]:
+        """What answers for these items, and what it reads."""
+        if items.embeddings is not None and not self.spec.trains_body:
+            return self._head, self._embedded(items.embeddings)
+        return self._whole, self._posters(items)
 
     def _loss(self, train: Items) -> keras.losses.Loss:
         options = self.options

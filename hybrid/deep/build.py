@@ -65,6 +65,10 @@ class Network:
         mode = {"training": False} if self.spec.pretrained else {}
         return keras.Model(posters, self.head(self.body(x, **mode)))
 
+    def count_params(self) -> int:
+        """Numbers that the whole network has."""
+        return int(self.whole().count_params())
+
     def freeze(self, stage: Stage) -> None:
         """Let only what the stage trains learn."""
         learns = {

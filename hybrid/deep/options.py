@@ -21,6 +21,8 @@ class DeepOptions:
     weights : str, optional
         What the body starts from: ``"imagenet"``, ``"random"``, a weights file, or a run that trained
         it. By default ImageNet's, or a draw where there are none.
+    body : str, optional
+        Backbone of the network `fused`.
     input_size : (height, width), optional
         Pixels.
     unfreeze : str, optional
@@ -54,6 +56,7 @@ class DeepOptions:
     """
 
     weights: str | None = None
+    body: str | None = None
     input_size: tuple[int, int] | None = None
     unfreeze: str | None = None
     head_units: str | None = None

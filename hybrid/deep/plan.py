@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -10,6 +10,7 @@ import numpy as np
 
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.registry import HEAD, Stage
+from hybrid.deep.stream import Items
 
 BYTES = 4  # of a float32
 # Numbers that the optimiser keeps for each that learns, with its gradient.
@@ -62,22 +63,31 @@ class DeepPlan:
         )
 
 
-def plan_training(model: DeepBaseline, train: int, validation: int, n_labels: int) -> DeepPlan:
+def plan_training(model: DeepBaseline, train: Items, validation: int, n_labels: int) -> DeepPlan:
     """Build the network, weights not set, and count.
 
     Parameters
     ----------
     model : DeepBaseline
         Not fitted.
-    train, validation : int
+    train : Items
+        A network that reads blocks learns their widths from them.
+    validation : int
         Items.
     n_labels : int
     """
+    if model.spec.fused and model.spec.backbone:
+        # Widths are all that is needed, so no poster is embedded.
+        blank = np.zeros((len(train), model.spec.body.dimension), dtype=np.float32)
+        train = replace(train, embeddings=blank)
+    model._prepare(train)
     model._build(n_labels)
     network = model.network_
-    stages = tuple(_plan_stage(model, stage, train) for stage in model.spec.stages)
-    parameters = network.body.count_params() + network.head.count_params()
-    return DeepPlan(model.spec.name, parameters, train, validation, model.options.epochs, stages)
+    stages = tuple(_plan_stage(model, stage, len(train)) for stage in model.spec.stages)
+    parameters = network.count_params()
+    return DeepPlan(
+        model.spec.name, parameters, len(train), validation, model.options.epochs, stages
+    )
 
 
 def _plan_stage(model: DeepBaseline, stage: Stage, train: int) -> StagePlan:
@@ -89,7 +99,7 @@ def _plan_stage(model: DeepBaseline, stage: Stage, train: int) -> StagePlan:
     memory = BYTES * (weights + SLOTS[stage.optimizer] * learns + size * _activations(learner))
     return StagePlan(
         name=stage.name,
-        reads=_reads(model, stage) if lower else "posters",
+        reads=_reads(model, stage, lower is not None),
         trains="the head" if stage.trains == HEAD else f"the head and {stage.trains} of the body",
         learns=learns,
         optimizer=stage.optimizer,
@@ -99,7 +109,12 @@ def _plan_stage(model: DeepBaseline, stage: Stage, train: int) -> StagePlan:
     )
 
 
-def _reads(model: DeepBaseline, stage: Stage) -> str:
+def _reads(model: DeepBaseline, stage: Stage, kept: bool) -> str:
+    if model.spec.fused:
+        others = "" if stage.trains == HEAD else "posters and "
+        return f"{others}the blocks {', '.join(model.spec.blocks)}"
+    if not kept:
+        return "posters"
     if stage.trains == HEAD and model.spec.reads_embeddings:
         return "embeddings from the cache"
     return "activations kept on the disk"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from hybrid.backbones import BACKBONES, BackboneSpec, configure
+from hybrid.backbones import BACKBONES, BackboneSpec, configure, get_backbone
 from hybrid.deep.options import DeepOptions, parse_units
 from hybrid.errors import SettingError, unknown_name
 
@@ -47,8 +47,8 @@ class NetworkSpec:
     ----------
     name : str
         What the user types.
-    body : BackboneSpec
-        What turns a poster into an embedding.
+    backbone : BackboneSpec or None
+        What turns a poster into an embedding, if it looks at posters.
     head_units : tuple of int
         Dense layers with ReLU between the embedding and the labels.
     dropout : float
@@ -57,25 +57,41 @@ class NetworkSpec:
     batch_size : int
     flatten : bool
         The embedding is the body's last feature map as one vector, not pooled.
+    blocks : tuple of str
+        What it reads. Other than ``("poster",)``: the blocks' matrices, fused.
     """
 
     name: str
-    body: BackboneSpec
+    backbone: BackboneSpec | None
     head_units: tuple[int, ...]
     dropout: float
     stages: tuple[Stage, ...]
     batch_size: int = 32
     flatten: bool = False
+    blocks: tuple[str, ...] = ("poster",)
+
+    @property
+    def body(self) -> BackboneSpec:
+        """The backbone, of a network that has one."""
+        if self.backbone is None:
+            raise SettingError(f"{self.name}: expected a network that looks at posters.")
+        return self.backbone
+
+    @property
+    def fused(self) -> bool:
+        """Whether it reads the blocks' matrices."""
+        return self.blocks != ("poster",)
 
     @property
     def pretrained(self) -> bool:
         """Whether there is anything to start from; else the body is trained from scratch."""
-        return bool(self.body.application)
+        return self.backbone is not None and bool(self.backbone.application)
 
     @property
     def reads_embeddings(self) -> bool:
         """Whether the first stage can train on pooled embeddings out of the cache."""
-        return self.stages[0].trains == HEAD and not (self.flatten or self.stages[0].augment)
+        frozen = self.stages[0].trains == HEAD and not self.stages[0].augment
+        return frozen and self.backbone is not None and not self.flatten
 
     @property
     def trains_body(self) -> bool:
@@ -104,7 +120,7 @@ SMALL = BackboneSpec(
 _SPECS = (
     NetworkSpec(
         name="scratch",
-        body=BACKBONES["scratch"],
+        backbone=BACKBONES["scratch"],
         head_units=(),
         dropout=0.5,
         stages=(
@@ -115,7 +131,7 @@ _SPECS = (
     ),
     NetworkSpec(
         name="inception",
-        body=BACKBONES["inception"],
+        backbone=BACKBONES["inception"],
         head_units=(1024, 1024),
         dropout=0.5,
         stages=(
@@ -125,7 +141,7 @@ _SPECS = (
     ),
     NetworkSpec(
         name="vgg16-fc",
-        body=BACKBONES["vgg16"],
+        backbone=BACKBONES["vgg16"],
         head_units=(128, 64),
         dropout=0.5,
         stages=(Stage("top", HEAD, "rmsprop", 1e-3),),
@@ -133,7 +149,7 @@ _SPECS = (
     ),
     NetworkSpec(
         name="vgg16-conv",
-        body=BACKBONES["vgg16"],
+        backbone=BACKBONES["vgg16"],
         head_units=(128, 64),
         dropout=0.5,
         stages=(
@@ -144,10 +160,26 @@ _SPECS = (
     ),
     NetworkSpec(
         name="small",
-        body=SMALL,
+        backbone=SMALL,
         head_units=(),
         dropout=0.5,
         stages=(Stage("all", ALL, "rmsprop", 1e-3, augment=True),),
+    ),
+    NetworkSpec(
+        name="text",
+        backbone=None,
+        head_units=(256,),
+        dropout=0.5,
+        stages=(Stage("all", HEAD, "adam", 1e-3),),
+        blocks=("text",),
+    ),
+    NetworkSpec(
+        name="fused",
+        backbone=BACKBONES["inception"],
+        head_units=(512,),
+        dropout=0.5,
+        stages=(Stage("top", HEAD, "adam", 1e-3),),
+        blocks=("poster", "text", "metadata"),
     ),
 )
 NETWORKS: dict[str, NetworkSpec] = {spec.name: spec for spec in _SPECS}
@@ -172,7 +204,7 @@ def get_network(name: str) -> NetworkSpec:
         raise unknown_name("network", name, network_names())
     return NetworkSpec(
         name=name,
-        body=BACKBONES[name],
+        backbone=BACKBONES[name],
         head_units=(),
         dropout=0.5,
         stages=(
@@ -191,6 +223,8 @@ def configure_network(spec: NetworkSpec, options: DeepOptions) -> NetworkSpec:
         If an option is wrong, or the network cannot do it.
     """
     options.check()
+    if options.body is not None and spec.name != "fused":
+        raise SettingError(f"--body: expected it with --backbone fused, found {spec.name!r}.")
     stages = _unfrozen(spec, options.unfreeze)[: options.stages]
     rates = (options.learning_rate, options.fine_learning_rate)
     if rates[1] is not None and len(stages) < 2:
@@ -199,7 +233,7 @@ def configure_network(spec: NetworkSpec, options: DeepOptions) -> NetworkSpec:
         )
     return replace(
         spec,
-        body=configure(spec.body, input_size=options.input_size),
+        backbone=_configured(spec, options),
         head_units=spec.head_units
         if options.head_units is None
         else parse_units(options.head_units),
@@ -210,6 +244,17 @@ def configure_network(spec: NetworkSpec, options: DeepOptions) -> NetworkSpec:
             for stage, rate in zip(stages, rates, strict=False)
         ),
     )
+
+
+def _configured(spec: NetworkSpec, options: DeepOptions) -> BackboneSpec | None:
+    if spec.backbone is None:
+        if options.input_size or options.weights:
+            raise SettingError(f"{spec.name}: expected neither --input-size nor --weights.")
+        return None
+    body = get_backbone(options.body) if options.body else spec.backbone
+    if not body.application and spec.fused:
+        raise SettingError(f"--body: expected a pretrained backbone, found {body.name!r}.")
+    return configure(body, input_size=options.input_size)
 
 
 def _unfrozen(spec: NetworkSpec, unfreeze: str | None) -> tuple[Stage, ...]:

@@ -7,11 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 
 from hybrid.backbones import Weights
 from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.deep.baseline import DeepBaseline
+from hybrid.deep.fused import FusedBaseline, make_baseline
 from hybrid.deep.options import DeepOptions
 from hybrid.errors import RunError
 from hybrid.heads.calibration import Calibration
@@ -20,11 +22,15 @@ from hybrid.heads.calibration import Calibration
 FROZEN_WEIGHTS = "model.frozen.weights.h5"
 HEAD_WEIGHTS = "model.head.weights.h5"
 SCORING = "model.scoring.json"
+BLOCKS = "model.blocks.joblib"
 
 
 def save_baseline(model: DeepBaseline, folder: Path) -> None:
     """Write the weights of body and head, and what turns scores into labels."""
-    model.network_.application.save_weights(str(folder / body_file(model)))
+    if model.spec.backbone is not None:
+        model.network_.application.save_weights(str(folder / body_file(model)))
+    if isinstance(model, FusedBaseline):
+        joblib.dump(model.fusion_, folder / BLOCKS, compress=3)
     model.network_.head.save_weights(str(folder / HEAD_WEIGHTS))
     calibration = model.calibration_ and {
         k: [_finite(x) for x in v] for k, v in vars(model.calibration_).items()
@@ -50,14 +56,17 @@ def load_baseline(folder: Path, workers: int = 1) -> DeepBaseline:
     try:
         scoring = json.loads((folder / SCORING).read_text())
         options = DeepOptions.from_record(scoring["options"])
-        model = DeepBaseline(scoring["network"], options, workers=workers)
+        model = make_baseline(scoring["network"], options, workers=workers)
         model.thresholds_ = np.array([float(v) for v in scoring["thresholds"]])
         parts = scoring["calibration"] and {
             k: np.array([float(x) for x in v]) for k, v in scoring["calibration"].items()
         }
         model.calibration_ = parts and Calibration(**parts)
+        if isinstance(model, FusedBaseline):
+            model.fusion_ = joblib.load(folder / BLOCKS)
         model._build(scoring["labels"])
-        model.network_.application.load_weights(str(folder / body_file(model)))
+        if model.spec.backbone is not None:
+            model.network_.application.load_weights(str(folder / body_file(model)))
         model.network_.head.load_weights(str(folder / HEAD_WEIGHTS))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder}: expected a saved deep baseline, found: {error}.") from error
@@ -66,28 +75,31 @@ def load_baseline(folder: Path, workers: int = 1) -> DeepBaseline:
 
 def describe_baseline(model: DeepBaseline, weights: Weights | None) -> dict[str, Any]:
     """For the record: the network, how it was trained, where its weights came from and are now."""
-    spec, network = model.spec, model.network_
-    start = weights and {"kind": weights.kind, "path": weights.path and str(weights.path)}
-    kind = "trained" if spec.trains_body or start is None else start["kind"]
-    thresholds = [float(t) if np.isfinite(t) else None for t in model.thresholds_]
+    spec = model.spec
     return {
         "kind": "deep",
-        "blocks": ["poster"],
+        "blocks": list(spec.blocks),
         "model": spec.name,
-        "thresholds": thresholds,
+        "thresholds": [float(t) if np.isfinite(t) else None for t in model.thresholds_],
         "history": model.history_,
-        "backbone": {
-            "name": spec.body.name,
-            "weights": {"kind": kind, "path": body_file(model), "from": start},
-        },
+        "backbone": _describe_body(model, weights) if spec.backbone else None,
         "network": {
             "head_units": list(spec.head_units),
             "dropout": spec.dropout,
             "batch_size": spec.batch_size,
-            "input_size": list(spec.body.input_size),
-            "parameters": network.body.count_params() + network.head.count_params(),
+            "parameters": model.network_.count_params(),
             "stages": [asdict(stage) for stage in spec.stages],
         },
+    }
+
+
+def _describe_body(model: DeepBaseline, weights: Weights | None) -> dict[str, Any]:
+    start = weights and {"kind": weights.kind, "path": weights.path and str(weights.path)}
+    kind = "trained" if model.spec.trains_body or start is None else start["kind"]
+    return {
+        "name": model.spec.body.name,
+        "input_size": list(model.spec.body.input_size),
+        "weights": {"kind": kind, "path": body_file(model), "from": start},
     }
 
 

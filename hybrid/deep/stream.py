@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.errors import ExtractionError
@@ -30,12 +31,15 @@ class Items:
     embeddings : ndarray of shape (n, D), optional
         What the frozen body makes of the posters, NaN rows where there is none; computed where it is
         not given.
+    frame : DataFrame of n items, optional
+        What the blocks `text` and `metadata` read; see `hybrid.catalogue.Catalogue.frame`.
     """
 
     ids: Sequence[str]
     paths: Sequence[str]
     labels: NDArray[np.uint8] | None = None
     embeddings: NDArray[np.float32] | None = None
+    frame: pd.DataFrame | None = None
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -49,6 +53,7 @@ class Items:
             paths=[self.paths[i] for i in numbers],
             labels=None if self.labels is None else self.labels[numbers],
             embeddings=None if self.embeddings is None else self.embeddings[numbers],
+            frame=None if self.frame is None else self.frame.iloc[numbers],
         )
 
 
