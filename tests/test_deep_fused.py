@@ -141,7 +141,9 @@ def test_what_blocks_cannot_do_is_refused(films: Path, tmp_path: Path) -> None:
     ):
         make_baseline("fused", DeepOptions(body="scratch"))
     (tmp_path / "c.csv").write_text("id,genres\n1,a\n2,b\n")
-    with pytest.raises((SettingError, CatalogueError), match="block text: .* has no column for it"):
+    with pytest.raises(
+        (SettingError, CatalogueError), match=r"block text: .* has no column for it"
+    ):
         make_fusion(load_catalogue(tmp_path / "c.csv"), "text")
     catalogue = load_catalogue(films)
     items = Items(catalogue.ids.tolist(), catalogue.poster_paths, catalogue.labels)

@@ -41,6 +41,11 @@ def small_network(name: str = "mobilenet-075", **options: object) -> Network:
     return network
 
 
+def values(network: Network) -> dict[str, np.ndarray]:
+    variables = [*network.application.weights, *network.head.weights]
+    return {variable.path: keras.ops.convert_to_numpy(variable).copy() for variable in variables}
+
+
 def posters(n: int = 4) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (n, 32, 32, 3), dtype=np.uint8)
 
@@ -99,9 +104,9 @@ def test_gradient_flows_only_where_unfrozen(trains: str) -> None:
     network.freeze(Stage("fine", trains, "sgd", 1e-3))
     learner = network.whole()
     compile_for(learner, optimizer=keras.optimizers.SGD(0.1), loss=make_loss("plain", LABELS))
-    before = {v.path: np.array(v) for v in [*network.application.weights, *network.head.weights]}
+    before = values(network)
     learner.train_on_batch(posters(), LABELS)
-    after = {v.path: np.array(v) for v in [*network.application.weights, *network.head.weights]}
+    after = values(network)
     changed = {path for path, value in before.items() if not np.array_equal(value, after[path])}
     unfrozen = {"head": (), "1": ("_13",), "block12": ("_12", "_13"), "all": ("",)}[trains]
     expected = {
@@ -210,15 +215,24 @@ def test_bad_options_are_listed_together() -> None:
 OVERFIT = [
     ("scratch", {"input_size": (46, 46), "stages": 1, "epochs": 60, "dropout": 0.0}),
     ("small", {"input_size": (32, 32), "epochs": 60, "dropout": 0.0}),
-    ("mobilenet-075", {"unfreeze": "all", "learning_rate": 1e-2, "fine_learning_rate": 1e-2}),
+    ("mobilenet-075", {"unfreeze": "1", "learning_rate": 1e-2, "dropout": 0.0}),
     ("vgg16-fc", {"learning_rate": 1e-3, "batch_size": 8, "dropout": 0.0}),
+    pytest.param(
+        "vgg16-conv",
+        {"learning_rate": 1e-3, "batch_size": 8, "dropout": 0.0},
+        marks=pytest.mark.slow,
+    ),
+    pytest.param(
+        "inception",
+        {"input_size": (75, 75), "batch_size": 8, "dropout": 0.0, "epochs": 150},
+        marks=pytest.mark.slow,
+    ),
 ]
-"""With a drawn body, whose random features of 32 posters a head can tell apart."""
 
 
-@pytest.mark.parametrize(("name", "options"), OVERFIT, ids=[name for name, _ in OVERFIT])
+@pytest.mark.parametrize(("name", "options"), OVERFIT)
 def test_every_network_overfits_32_posters(
-    name: str, options: dict[str, object], films: Path
+    name: str, options: dict[str, object], films: Path, request: pytest.FixtureRequest
 ) -> None:
     catalogue = load_catalogue(films)
     items = Items(catalogue.ids.tolist(), catalogue.poster_paths, catalogue.labels)
