@@ -404,7 +404,7 @@ def test_tensorboard_that_is_not_installed_says_so_before_anything(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "tensorboard", None)
-    with pytest.raises(MissingExtraError, match="--tensorboard: .* pip install tensorboard"):
+    with pytest.raises(MissingExtraError, match=r"--tensorboard: .* pip install tensorboard"):
         DeepBaseline("scratch", QUICK, tensorboard=tmp_path)
 
 
