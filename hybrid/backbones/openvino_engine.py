@@ -40,6 +40,7 @@ class OpenVINOEngine(Engine):
         batch_size: int | None = None,
     ) -> None:
         self.choice = choice
+        self.input_size = spec.input_size
         self.batch_size = batch_size or BATCH
         core = openvino.Core()
         with _exported(spec, weights) as (path, keep):
