@@ -134,14 +134,14 @@ def test_options_arrive(catalogue: Catalogue) -> None:
         ("fusion__metadata__min_count", 6),
         ("fusion__metadata__year_bin", 7),
         ("fusion__weights", {"text": 2.0}),
-        ("estimator__random_state", 9),
+        ("estimator__class_weight", "balanced"),
         ("grid", {"C": (1.0,)}),
         ("block_weights", ()),  # weights that were given are not chosen again
         ("metric", "micro-f1"),
         ("search", False),
         ("folds", 3),
         ("random_state", 9),
-        ("n_jobs", 1),  # the workers go to heads that may be fitted in threads
+        ("n_jobs", 2),
     ]:
         assert found[name] == value, name
 
@@ -187,7 +187,7 @@ def test_a_moved_cache_is_used(catalogue: Catalogue) -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "expected"), [("svm", 2), ("logistic", 1), ("sgd", 2), ("forest", 2)]
+    ("head", "expected"), [("svm", 2), ("logistic", 2), ("boosting", 1), ("forest", 2)]
 )
 def test_workers_fit_the_genres_where_threads_change_nothing(
     catalogue: Catalogue, head: str, expected: int

@@ -84,9 +84,9 @@ def _forest(seed: int) -> RandomForestClassifier:
 def _boosting(seed: int) -> MappedHead:
     # A tree looks at every column: of tens of thousands of words it would be days.
     trees = HistGradientBoostingClassifier(
-        max_iter=60, max_leaf_nodes=8, class_weight="balanced", random_state=seed
+        max_iter=50, max_leaf_nodes=8, class_weight="balanced", random_state=seed
     )
-    return MappedHead(ReduceBlocks(components=50, random_state=seed), trees)
+    return MappedHead(ReduceBlocks(components=30, random_state=seed), trees)
 
 
 def _rbf(seed: int) -> MappedHead:
@@ -106,16 +106,18 @@ _SPECS = (
     # Of its own: C of each block's head, and of the second level. Weights matter to one head of several.
     HeadSpec("stacking", _stacking, weighs_blocks=False, chains=False),
     HeadSpec("logistic", _logistic, {"C": (1.0, 3.0, 10.0)}, {"C": (0.3, 1.0, 3.0, 10.0, 30.0)}),
-    HeadSpec("sgd", _sgd, {"alpha": (3e-5, 1e-4, 3e-4)}, {"alpha": (1e-5, 3e-5, 1e-4, 3e-4, 1e-3)}),
-    HeadSpec("ridge", _ridge, {"alpha": (0.3, 1.0, 3.0)}, {"alpha": (0.1, 0.3, 1.0, 3.0, 10.0)}),
+    HeadSpec("sgd", _sgd, {"alpha": (1e-4, 3e-4, 1e-3)}, {"alpha": (3e-5, 1e-4, 3e-4, 1e-3, 3e-3)}),
+    HeadSpec("ridge", _ridge, {"alpha": (1.0, 3.0, 10.0)}, {"alpha": (0.3, 1.0, 3.0, 10.0, 30.0)}),
     # Bernoulli asks only whether a feature is above 0, so it takes signed embeddings too.
-    HeadSpec("naive-bayes", lambda seed: BernoulliNB(), {"alpha": (0.1, 1.0)}, weighs_blocks=False),
+    HeadSpec(
+        "naive-bayes", lambda seed: BernoulliNB(), {"alpha": (0.03, 0.1, 0.3)}, weighs_blocks=False
+    ),
     HeadSpec(
         "knn", lambda seed: NeighbourVotes(), {"neighbours": (30, 100, 300), "power": (1.0, 4.0)}
     ),
     HeadSpec("rbf", _rbf, {"estimator__C": (1.0, 3.0, 10.0)}),
-    HeadSpec("svc-rbf", lambda seed: KernelSVC(), {"C": (1.0, 3.0), "gamma": (0.3, 1.0)}),
-    HeadSpec("forest", _forest, {"min_samples_leaf": (3, 10)}, weighs_blocks=False),
+    HeadSpec("svc-rbf", lambda seed: KernelSVC(), {"C": (1.0, 3.0, 10.0), "gamma": (0.3, 1.0)}),
+    HeadSpec("forest", _forest, weighs_blocks=False),
     # Its trees use all cores as they are.
     HeadSpec("boosting", _boosting, threads=False, weighs_blocks=False),
     HeadSpec("dummy-stratified", _dummy("stratified"), tuned=False, chains=False),
