@@ -106,9 +106,7 @@ _SPECS = (
     # Of its own: C of each block's head, and of the second level. Weights matter to one head of several.
     HeadSpec("stacking", _stacking, weighs_blocks=False, chains=False),
     HeadSpec("logistic", _logistic, {"C": (1.0, 3.0, 10.0)}, {"C": (0.3, 1.0, 3.0, 10.0, 30.0)}),
-    HeadSpec(
-        "sgd", _sgd, {"alpha": (1e-4, 3e-4, 1e-3)}, {"alpha": (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3)}
-    ),
+    HeadSpec("sgd", _sgd, {"alpha": (1e-4, 3e-4, 1e-3)}, {"alpha": (3e-5, 1e-4, 3e-4, 1e-3, 3e-3)}),
     HeadSpec("ridge", _ridge, {"alpha": (1.0, 3.0, 10.0)}, {"alpha": (0.3, 1.0, 3.0, 10.0, 30.0)}),
     # Bernoulli asks only whether a feature is above 0, so it takes signed embeddings too.
     HeadSpec(
