@@ -381,16 +381,6 @@ def test_a_chain_is_that_of_scikit_learn(
     )
 
 
-def test_a_chain_passes_on_what_an_earlier_genre_tells() -> None:
-    matrix, Y = make_matrix(400)
-    # The last genre follows the first one, but for some; no block tells it otherwise.
-    random = np.random.default_rng(0)
-    Y = np.column_stack([Y[:, 0], Y[:, 0] & (random.random(400) < 0.6)])
-    chain = Chain(svm(tol=1e-3)).fit(matrix, Y)
-    told = chain.links_[1].coef_[0, matrix.shape[1]]
-    assert told > 0.1
-
-
 def test_a_chain_starts_with_the_most_frequent_genre(data: Any) -> None:
     matrix, Y = data
     Y = np.column_stack([Y[:, 0] & Y[:, 1], Y[:, 0] | Y[:, 1], Y[:, 0]])

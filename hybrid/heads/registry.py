@@ -38,8 +38,8 @@ class HeadSpec:
         Whether thresholds are chosen and scores calibrated. The dummies answer as they are: a
         threshold chosen for F1 would turn each of them into "always yes".
     threads : bool
-        Whether genres may be fitted in threads. liblinear draws from one generator for the whole
-        process, so that with threads the same seed would not give the same model.
+        Whether genres may be fitted in threads: not where a fit uses all cores by itself, and not with
+        liblinear, which draws from one generator for the whole process.
     weighs_blocks : bool
         Whether the scale of a column changes what it learns, so that block weights are worth choosing.
     chains : bool
