@@ -28,7 +28,6 @@ import tempfile
 import threading
 import time
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +37,7 @@ import numpy as np
 
 from hybrid.backbones import BackboneSpec, get_backbone, resolve_weights
 from hybrid.backbones.devices import gpu_name, has_gpu, processor_has, processor_name
-from hybrid.backbones.engines import Engine, choose_engine, load_backbone
+from hybrid.backbones.engines import choose_engine, load_backbone
 from hybrid.catalogue import load_catalogue
 from hybrid.extract import extract_embeddings
 from hybrid.images import decode_poster, poster_key, read_poster
@@ -125,7 +124,7 @@ def measure(
         for precision in (options.precisions or native).split(","):
             choice = choose_engine(engine, precision)
             loaded = load_backbone(spec, resolve_weights(spec, "random"), choice)
-            sides[f"bare, {engine}, {precision}"] = lambda e=loaded: bare(e, spec, len(paths))
+            sides[f"bare, {engine}, {precision}"] = lambda e=loaded: e.rate(len(paths))
             sides[f"hybrid, {engine}, {precision}"] = lambda c=choice: ours(
                 backbone, catalogue, c.engine, c.precision, options.workers
             )
@@ -191,22 +190,6 @@ def tf_data(network: Any, preprocess: Any, spec: BackboneSpec, paths: list[str])
     data = tf.data.Dataset.from_tensor_slices(paths).map(load, num_parallel_calls=tf.data.AUTOTUNE)
     network.predict(data.batch(BATCH).prefetch(tf.data.AUTOTUNE), verbose=0)
     return len(paths) / (time.perf_counter() - start)
-
-
-def bare(engine: Engine, spec: BackboneSpec, n: int) -> float:
-    """The engine alone, kept busy."""
-    shape = (engine.batch_size, *spec.input_size, 3)
-    posters = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-    engine(posters)
-    batches, under_way = -(-n // engine.batch_size), deque[Callable[[], Any]]()
-    start = time.perf_counter()
-    for _ in range(batches):
-        under_way.append(engine.begin(posters))
-        if len(under_way) > engine.depth:
-            under_way.popleft()()
-    while under_way:
-        under_way.popleft()()
-    return batches * engine.batch_size / (time.perf_counter() - start)
 
 
 def ours(backbone: str, catalogue: Path, engine: str, precision: str, workers: int) -> float:

@@ -15,7 +15,7 @@ from hybrid.cli.output import show
 @click.option("--layers", metavar="NAME", help="List the layers of this backbone instead.")
 @project_options
 def command(project: Project, layers: str | None) -> None:
-    """List what --backbone can name: what it costs, its licence, its ImageNet weights."""
+    """List what --backbone can name: what it costs, and of its ImageNet weights licence and source."""
     from hybrid.backbones.listing import list_backbones, list_layers
 
     if layers is None:
@@ -29,12 +29,13 @@ def command(project: Project, layers: str | None) -> None:
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:
     lines = [
         f"{'name':<18}{'embedding':>9}{'input':>11}{'parameters':>12}{'GFLOPs':>8}  "
-        f"{'licence':<14}weights"
+        f"{'licence':<14}{'weights':<32}source"
     ]
     for row in rows:
         lines.append(
             f"{row['name']:<18}{row['dimension']:>9}{_size(row['input_size']):>11}"
-            f"{row['parameters']:>12,}{row['gflops']:>8.2f}  {row['licence']:<14}{row['weights']}"
+            f"{row['parameters']:>12,}{row['gflops']:>8.2f}  {row['licence']:<14}"
+            f"{row['weights']:<32}{row['source']}"
         )
     return "\n".join(lines)
 

@@ -29,7 +29,7 @@ def jit(**options: Any) -> Callable[[Function], Function]:
                 "compiles its loops anew, which takes seconds. Name one with NUMBA_CACHE_DIR.",
                 stacklevel=2,
             )
-            return njit(nogil=True, **options)(function)  # type: ignore[no-any-return]
+            return njit(nogil=True, **options)(function)
         return compiled
 
     return decorate

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from hybrid.backbones import BackboneSpec, Weights, configure, get_backbone, resolve_weights
 from hybrid.backbones.engines import Engine, EngineChoice, choose_engine, load_backbone
+from hybrid.backbones.race import fastest
 from hybrid.cache import DTYPES, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import CatalogueError, SettingError
@@ -130,13 +131,26 @@ def prepare(
     for spec, each in zip(specs, found, strict=True):
         known, engine = settled(choice, options, how.cache, spec, each), None
         if known is None:
+            best = _raced(choice, spec, each, how)
             engine = try_precision(
-                choice, spec, each, in_random_order, how.threads, how.batch_size, how.progress
+                best, spec, each, in_random_order, how.threads, how.batch_size, how.progress
             )
             known = engine.choice
         store = make_store(how.cache, spec, each, options.dtype, known.precision)
-        jobs.append(_job(spec, each, known, engine, store, images, how))
+        job = _job(spec, each, known, engine, store, images, how)
+        if job.todo and engine is None:
+            job = job._replace(choice=_raced(known, spec, each, how))
+        jobs.append(job)
     return jobs, keys
+
+
+def _raced(
+    choice: EngineChoice, spec: BackboneSpec, weights: Weights, how: ExtractSettings
+) -> EngineChoice:
+    """With ``--engine auto``, where there are two engines for the processor: the faster one."""
+    if how.engine != "auto" or choice.engine != "openvino":
+        return choice
+    return fastest(choice, spec, weights, how.progress)
 
 
 def _check(
@@ -200,6 +214,8 @@ def _job(
 
 def load_target(job: Job, writer: Writer, how: ExtractSettings) -> Target:
     """Load a job's backbone; say which engine computes it, in which precision."""
-    how.progress.say(f"embedding with {job.spec.name}, weights {job.weights.words}, {job.choice.words}")
+    how.progress.say(
+        f"embedding with {job.spec.name}, weights {job.weights.words}, {job.choice.words}"
+    )
     engine = job.engine or load_backbone(job.spec, job.weights, job.choice, how.batch_size)
     return Target(Geometry(job.spec.input_size, job.spec.fit), engine, writer)

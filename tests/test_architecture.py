@@ -14,7 +14,7 @@ FOLDERS = {"hybrid": ROOT / "hybrid", "hybrid.cache": ROOT / "cache", "hybrid.cl
 
 # From the ground up; a module imports only what is in a layer below its own, or in its own package.
 LAYERS = [
-    {"errors", "records"},
+    {"errors", "records", "jit"},
     {"tables", "files", "resize"},
     {
         *{"catalogue", "splits", "images", "evaluation", "runs", "progress", "cost", "sample"},

@@ -24,7 +24,7 @@ from hybrid.cache.gc import collect
 from hybrid.cache.parts import Layout, write_part
 from hybrid.cache.verify import verify
 from hybrid.catalogue import load_catalogue
-from hybrid.cli.main import main
+from hybrid.cli.main import hybrid
 from hybrid.errors import CacheError, ExtractionError, SettingError
 from hybrid.extract import extract_embeddings
 from hybrid.records import EmbeddingOptions
@@ -349,7 +349,7 @@ def test_explain_says_what_only_a_trial_can_tell(
     said = explain()
     assert (said.precision, said.tried) == (precision, tried)
     shown = CliRunner().invoke(
-        main, ["cache", "explain", "--backbone", NET, "--weights", "random"]
+        hybrid, ["cache", "explain", "--backbone", NET, "--weights", "random"]
     )
     hint = "will try on some posters whether bfloat16 will do, else take float32"
     assert (hint in shown.output) is not tried

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 
 import hybrid.backbones.devices as devices
 import hybrid.backbones.engines as engines
+import hybrid.backbones.race as race
 from hybrid.backbones import configure, get_backbone, resolve_weights
 from hybrid.backbones.batches import find_batch_size
 from hybrid.backbones.compiled import is_out_of_memory
@@ -27,9 +29,13 @@ from hybrid.backbones.engines import (
     load_backbone,
 )
 from hybrid.backbones.folding import fold
-from hybrid.backbones.kept import keep_batch_size, kept_folder, recall_batch_size
+from hybrid.backbones.kept import BATCH_SIZES, ENGINES, keep, kept_folder, recall
 from hybrid.backbones.load import load_network
+from hybrid.catalogue import load_catalogue
 from hybrid.errors import ExtractionError, SettingError, WeightsError
+from hybrid.extract import extract_embeddings
+from hybrid.progress import Progress
+from hybrid.records import EmbeddingOptions
 
 NET = "mobilenet-075"
 CPU = EngineChoice("keras", "float32", "a processor")
@@ -100,6 +106,19 @@ def test_what_is_chosen(
 ) -> None:
     machine(**here)
     assert choose_engine(*asked) == EngineChoice(*expected)
+
+
+def test_openvino_cannot_read_what_jax_exports(
+    machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    machine(openvino=True)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert choose_engine("auto", "float32").engine == "keras"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    spec = configure(get_backbone(NET), input_size=(64, 48))
+    choice = EngineChoice("openvino", "float32", "here")
+    with pytest.raises(SettingError, match=r"found JAX.*KERAS_BACKEND=tensorflow .*is kept"):
+        load_backbone(spec, resolve_weights(spec, "random"), choice)
 
 
 def test_what_cannot_be_chosen(machine: Callable[..., None]) -> None:
@@ -379,13 +398,103 @@ def test_keras_errors_of_memory_are_told_apart(monkeypatch: pytest.MonkeyPatch) 
     assert engine.batch_size == 2
 
 
-def test_a_measured_batch_size_is_kept(tmp_path: Path) -> None:
-    assert recall_batch_size("a GPU") is None
-    keep_batch_size("a GPU", 256)
-    keep_batch_size("another", 64)
-    assert (recall_batch_size("a GPU"), recall_batch_size("another")) == (256, 64)
-    (kept_folder() / "batch-sizes.json").write_text("half a fi")
-    assert recall_batch_size("a GPU") is None
+def test_what_was_measured_is_kept() -> None:
+    assert recall(BATCH_SIZES, "a GPU") is None
+    keep(BATCH_SIZES, "a GPU", 256)
+    keep(BATCH_SIZES, "another", 64)
+    assert [recall(BATCH_SIZES, key) for key in ("a GPU", "another")] == [256, 64]
+    assert recall(ENGINES, "a GPU") is None
+    (kept_folder() / BATCH_SIZES).write_text("half a fi")
+    assert recall(BATCH_SIZES, "a GPU") is None
+
+
+# Which engine is faster
+
+
+class Clock:
+    """A clock that stands still until an engine is at work."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+class Timed(Engine):
+    """Takes a second a batch, apart from the first, which takes a hundred; notes what is under way."""
+
+    batch_size, depth, input_size = 8, 2, (4, 4)
+
+    def __init__(self, clock: Clock, seconds: float = 1.0) -> None:
+        self.clock, self.seconds = clock, seconds
+        self.started = self.under_way = self.most = 0
+
+    def start(self, posters: Any) -> Callable[[], Any]:
+        assert posters.shape == (8, 4, 4, 3)
+        self.clock.now += self.seconds if self.started else 100
+        self.started += 1
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+
+        def result() -> None:
+            self.under_way -= 1
+
+        return result
+
+
+def test_the_rate_is_that_of_a_busy_engine_once_it_is_warm(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(engines, "time", clock)
+    engine = Timed(clock, seconds=0.5)
+    assert engine.rate(50) == 16  # 7 batches of 8 in 3.5 s
+    assert (engine.started, engine.under_way, engine.most) == (8, 0, engine.depth + 1)
+
+
+@pytest.mark.parametrize(("keras_seconds", "expected"), [(0.5, "keras"), (2.0, "openvino")])
+def test_the_faster_engine_is_chosen_and_remembered(
+    keras_seconds: float, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, loaded = Clock(), []
+
+    def load(spec: Any, weights: Any, choice: EngineChoice) -> Engine:
+        loaded.append(choice.engine)
+        return Timed(clock, {"keras": keras_seconds, "openvino": 1.0}[choice.engine])
+
+    monkeypatch.setattr(engines, "time", clock)
+    monkeypatch.setattr(race, "load_backbone", load)
+    spec = get_backbone(NET)
+    asked = (EngineChoice("openvino", "float32", "here"), spec, resolve_weights(spec, "random"))
+    for _ in range(2):
+        assert race.fastest(*asked, Progress()) == EngineChoice(expected, "float32", "here")
+        assert loaded == ["keras", "openvino"]  # the second time, it is known
+    other = replace(asked[0], precision="bfloat16")
+    assert race.fastest(other, *asked[1:], Progress()).engine == expected
+    assert len(loaded) == 4
+
+
+def test_only_auto_races(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raced = []
+
+    def race_for(choice: EngineChoice, *rest: Any) -> EngineChoice:
+        raced.append(choice.engine)
+        return replace(choice, engine="keras")
+
+    def choose(engine: str, precision: str) -> EngineChoice:
+        return EngineChoice("openvino" if engine == "auto" else engine, "float32", "here")
+
+    monkeypatch.setattr("hybrid.jobs.fastest", race_for)
+    monkeypatch.setattr("hybrid.jobs.choose_engine", choose)
+    catalogue = load_catalogue("catalogue.csv")
+    options = EmbeddingOptions(input_size=(64, 48))
+    seen = []
+    for engine in ("keras", "auto", "auto", "auto"):
+        with pytest.warns(UserWarning, match="random weights"):
+            found = extract_embeddings(
+                catalogue, NET, weights="random", options=options, engine=engine, limit=40
+            )
+        seen.append((found.computed, len(raced)))
+    assert seen == [(40, 0), (40, 1), (10, 2), (0, 2)]  # where nothing is to be done, none races
 
 
 def test_a_file_that_does_not_fit_says_so_in_each_engine(tmp_path: Path) -> None:

@@ -415,7 +415,9 @@ def test_what_the_trial_loaded_embeds_the_rest(
 
     def load(spec: Any, weights: Any, choice: EngineChoice, batch_size: int | None) -> Engine:
         loaded.append(choice.precision)
-        return load_backbone(spec, weights, replace(choice, precision="float32"), batch_size)
+        engine = load_backbone(spec, weights, replace(choice, precision="float32"), batch_size)
+        engine.choice = choice
+        return engine
 
     monkeypatch.setattr(
         hybrid.jobs, "choose_engine", lambda *a: EngineChoice("keras", "bfloat16", "a processor")
@@ -426,9 +428,7 @@ def test_what_the_trial_loaded_embeds_the_rest(
     catalogue = load_catalogue("catalogue.csv")
     for limit, expected in ((40, ["float32", "bfloat16"]), (None, ["bfloat16"])):
         with pytest.warns(UserWarning, match="random weights"):
-            extract_embeddings(
-                catalogue, NETS[0], weights="random", options=options, limit=limit
-            )
+            extract_embeddings(catalogue, NETS[0], weights="random", options=options, limit=limit)
         assert loaded == expected
         loaded.clear()
 

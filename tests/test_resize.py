@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,3 +69,19 @@ def test_the_image_is_not_changed() -> None:
     before = image.copy()
     resize(image, (40, 11))
     np.testing.assert_array_equal(image, before)
+
+
+def test_loops_compile_where_no_code_can_be_kept(tmp_path: Path) -> None:
+    """As in a container without a home: the loops work, and a warning says what to do."""
+    code = (
+        "import warnings, numpy as np, numba.core.caching as c\n"
+        "def nowhere(*a): return None\n"
+        "for locator in c.CacheImpl._locator_classes: locator.from_function = nowhere\n"
+        "with warnings.catch_warnings(record=True) as seen:\n"
+        "    warnings.simplefilter('always')\n"
+        "    from hybrid.resize import resize\n"
+        "print(resize(np.full((20, 20, 3), 7, np.uint8), (5, 5)).min(), seen[0].message)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("7 expected a folder for compiled code, found none")
+    assert "NUMBA_CACHE_DIR" in done.stdout

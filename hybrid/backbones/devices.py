@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -34,6 +35,14 @@ def processor_has(precision: str) -> bool:
     """Whether the processor multiplies matrices of this precision natively."""
     wanted = {"bfloat16": BFLOAT16_FLAGS, "float16": FLOAT16_FLAGS}.get(precision)
     return wanted is None or bool(wanted & processor_flags())
+
+
+def keras_can_export() -> bool:
+    """Whether Keras' backend, by KERAS_BACKEND, is one whose networks OpenVINO can read.
+
+    JAX's are not: Keras wraps them in an XlaCallModule, for which OpenVINO has no rule.
+    """
+    return os.environ.get("KERAS_BACKEND") != "jax"
 
 
 @functools.cache

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +17,7 @@ from hybrid.backbones.devices import (
     gpu_has_bfloat16,
     gpu_name,
     has_gpu,
+    keras_can_export,
     processor_has,
     processor_name,
 )
@@ -66,7 +69,9 @@ def choose_engine(engine: str = "keras", precision: str = "auto") -> EngineChoic
     Parameters
     ----------
     engine : str
-        ``"auto"``: Keras where it has a GPU; else OpenVINO if it is installed, else Keras.
+        ``"auto"``: Keras where it has a GPU; else OpenVINO if it is installed and Keras, whose
+        backend is not JAX, can export to it; else Keras. Whether OpenVINO is the faster one for a
+        backbone is another question, see `hybrid.backbones.race`.
     precision : str
         ``"auto"``: bfloat16 where the GPU, or the processor that is to compute, has it; else float32.
         Whether the embeddings can stand it is another question, see `hybrid.trial`.
@@ -88,7 +93,7 @@ def choose_engine(engine: str = "keras", precision: str = "auto") -> EngineChoic
         )
     gpu = engine != "openvino" and has_gpu()
     if engine == "auto":
-        engine = "openvino" if there and not gpu else "keras"
+        engine = "openvino" if there and not gpu and keras_can_export() else "keras"
     if precision == "auto":
         native = gpu_has_bfloat16() if gpu else processor_has("bfloat16")
         precision = "bfloat16" if native else "float32"
@@ -101,6 +106,7 @@ class Engine(ABC):
     Attributes
     ----------
     choice : EngineChoice
+    input_size : (height, width)
     batch_size : int
         Posters that it takes at once; becomes smaller where memory does not suffice.
     depth : int
@@ -108,6 +114,7 @@ class Engine(ABC):
     """
 
     choice: EngineChoice
+    input_size: tuple[int, int]
     batch_size: int
     depth: int
 
@@ -140,6 +147,27 @@ class Engine(ABC):
                 return self(posters)
 
         return result
+
+    def rate(self, n: int) -> float:
+        """Posters a second, with no work around it, measured on `n` or a few more.
+
+        The first batch, for which things are compiled, is not counted.
+
+        Raises
+        ------
+        MemoryExhausted
+        """
+        posters = np.zeros((self.batch_size, *self.input_size, 3), dtype=np.uint8)
+        self.start(posters)()
+        batches, under_way = -(-n // self.batch_size), deque[Callable[[], Embeddings]]()
+        start = time.perf_counter()
+        for _ in range(batches):
+            under_way.append(self.start(posters))
+            if len(under_way) > self.depth:
+                under_way.popleft()()
+        while under_way:
+            under_way.popleft()()
+        return batches * self.batch_size / (time.perf_counter() - start)
 
     def __call__(self, posters: Posters) -> Embeddings:
         """Embed any number of posters.

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from hybrid.files import make_folder, write_atomically
 
+# Each is a file with one JSON object, what was measured by a key that says on what.
 BATCH_SIZES = "batch-sizes.json"
+ENGINES = "engines.json"
 
 
 def kept_folder() -> Path:
@@ -20,25 +22,24 @@ def kept_folder() -> Path:
     return (Path(home) if home else Path.home() / ".cache") / "hybrid"
 
 
-def recall_batch_size(key: str) -> int | None:
-    """The batch size that was measured for a backbone on a device; None if none was."""
-    found = _batch_sizes().get(key)
-    return found if isinstance(found, int) and found > 0 else None
+def recall(file: str, key: str) -> object:
+    """What was measured before; None if nothing was. A file may hold anything: check what comes back."""
+    return _read(file).get(key)
 
 
-def keep_batch_size(key: str, batch_size: int) -> None:
-    """Keep a measured batch size; where the folder cannot be written, it is measured again."""
+def keep(file: str, key: str, value: object) -> None:
+    """Keep what was measured; where the folder cannot be written, it is measured again."""
     try:
         make_folder(kept_folder())
-        text = json.dumps({**_batch_sizes(), key: batch_size}, indent=2, sort_keys=True)
-        write_atomically(kept_folder() / BATCH_SIZES, text.encode() + b"\n")
+        text = json.dumps({**_read(file), key: value}, indent=2, sort_keys=True)
+        write_atomically(kept_folder() / file, text.encode() + b"\n")
     except OSError:
         return
 
 
-def _batch_sizes() -> dict[str, object]:
+def _read(file: str) -> dict[str, object]:
     try:
-        found = json.loads((kept_folder() / BATCH_SIZES).read_bytes())
+        found = json.loads((kept_folder() / file).read_bytes())
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

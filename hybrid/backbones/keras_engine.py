@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from hybrid.backbones.batches import find_batch_size
 from hybrid.backbones.compiled import backend_has_gpu, compile_forward, is_out_of_memory
 from hybrid.backbones.engines import Embeddings, Engine, EngineChoice, MemoryExhausted, Posters
-from hybrid.backbones.kept import keep_batch_size, recall_batch_size
+from hybrid.backbones.kept import BATCH_SIZES, keep, recall
 from hybrid.backbones.load import load_network
 from hybrid.backbones.quiet import quiet_start
 from hybrid.backbones.registry import BackboneSpec
@@ -63,21 +62,16 @@ class KerasEngine(Engine):
 
     def _known_batch_size(self, spec: BackboneSpec) -> int:
         key = f"{self.choice.words}; {keras.backend.backend()} {keras.__version__}; {spec.key}"
-        known = recall_batch_size(key)
-        if known is None:
-            known = find_batch_size(self._rate)
-            keep_batch_size(key, known)
-        return known
+        known = recall(BATCH_SIZES, key)
+        if isinstance(known, int) and known > 0:
+            return known
+        found = find_batch_size(self._rate)
+        keep(BATCH_SIZES, key, found)
+        return found
 
     def _rate(self, batch_size: int) -> float:
-        """Posters a second; the first batch, which compiles, is not counted."""
-        posters = np.zeros((batch_size, *self.input_size, 3), dtype=np.uint8)
         self.batch_size = batch_size
-        self.start(posters)()
-        start = time.perf_counter()
-        for pending in [self.start(posters) for _ in range(TRIALS)]:
-            pending()
-        return TRIALS * batch_size / (time.perf_counter() - start)
+        return self.rate(TRIALS * batch_size)
 
 
 class _Translated:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import openvino
 
+from hybrid.backbones.devices import keras_can_export
 from hybrid.backbones.engines import Embeddings, Engine, EngineChoice, Posters
 from hybrid.backbones.kept import kept_folder
 from hybrid.backbones.registry import BackboneSpec
@@ -39,6 +40,7 @@ class OpenVINOEngine(Engine):
         batch_size: int | None = None,
     ) -> None:
         self.choice = choice
+        self.input_size = spec.input_size
         self.batch_size = batch_size or BATCH
         core = openvino.Core()
         with _exported(spec, weights) as (path, keep):
@@ -123,6 +125,12 @@ def _work_folder(beside: Path) -> Path:
 
 
 def _export(spec: BackboneSpec, weights: Weights, folder: Path) -> None:
+    if not keras_can_export():
+        raise SettingError(
+            "--engine openvino: expected Keras on TensorFlow or PyTorch, found JAX, whose networks OpenVINO "
+            "cannot read. Run the command once with KERAS_BACKEND=tensorflow (what it exports is kept), "
+            "or use --engine keras."
+        )
     from hybrid.backbones.load import load_network
 
     network = load_network(spec, weights, "float32")
