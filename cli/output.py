@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
-from pathlib import Path
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,20 +16,9 @@ if TYPE_CHECKING:
 
 def show(as_json: bool, data: Any, text: str) -> None:
     """Print a result to stdout."""
-    click.echo(json.dumps(_plain(data), ensure_ascii=False, indent=2) if as_json else text)
+    from hybrid.records import as_plain
 
-
-def _plain(value: Any) -> Any:
-    """A value as strict JSON has it: records as objects, paths as text, what is not a number as null."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return str(value) if isinstance(value, Path) else value
+    click.echo(json.dumps(as_plain(data), ensure_ascii=False, indent=2) if as_json else text)
 
 
 def size_text(size: int) -> str:

@@ -113,6 +113,17 @@ def read_predictions(path: Path) -> Predictions:
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise RunError(f"{path}: expected each column once, found twice: {', '.join(twice)}.")
+    return parse_predictions(table, path)
+
+
+def parse_predictions(table: pd.DataFrame, path: Path) -> Predictions:
+    """Make sense of the cells of a ``predictions.csv``, all strings; `path` is for the messages.
+
+    Raises
+    ------
+    RunError
+        If a column is missing, or a cell is not what it should be.
+    """
     genres = tuple(c.removeprefix(PROBABILITY) for c in table.columns if c.startswith(PROBABILITY))
     if not {"id", "split", "genres"} <= set(table.columns) or not genres:
         raise RunError(

@@ -38,7 +38,9 @@ def test_the_interval_tells_a_leak_that_helps_from_one_that_does_not() -> None:
     truth, answers, leaked = made()
     assert leakage_cost(truth, answers, leaked, draws=300)["f1_weighted"].difference.low > 0.1
     other = np.random.default_rng(1).permutation(leaked)
-    found = leakage_cost(truth[100:], Answers(answers.labels[100:], answers.scores[100:]), other[100:])
+    found = leakage_cost(
+        truth[100:], Answers(answers.labels[100:], answers.scores[100:]), other[100:]
+    )
     assert found["f1_weighted"].difference.low < 0 < found["f1_weighted"].difference.high
 
 

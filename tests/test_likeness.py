@@ -154,9 +154,7 @@ def test_each_kind_is_found_alone_and_mended(
     assert audit_catalogue(catalogue, clean).clean
 
 
-def test_near_duplicates_are_parted_when_asked(
-    tmp_path: Path, rows: list[dict[str, Any]]
-) -> None:
+def test_near_duplicates_are_parted_when_asked(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     plant(tmp_path, rows, "near-same overview")
     catalogue = write(tmp_path, rows)
     (split,) = make_splits(catalogue, SplitOptions(near_duplicates=False))
@@ -261,9 +259,7 @@ def test_a_group_that_no_part_can_hold_is_refused(
     assert "has 20 of 60 items (33%): parts and labels may miss" in capsys.readouterr().err
 
 
-def test_a_temporal_split_takes_years_or_dates(
-    tmp_path: Path, rows: list[dict[str, Any]]
-) -> None:
+def test_a_temporal_split_takes_years_or_dates(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     for i, row in enumerate(rows):
         row["released"] = f"{1960 + i}-0{1 + i % 9}-01" if i else ""
     catalogue = write(tmp_path, rows)
@@ -350,7 +346,9 @@ def test_the_command_line(project: Path, hybrid_command: Any) -> None:
     assert [Path(fold["path"]).name for fold in folds] == [f"splits-{i}.csv" for i in range(3)]
     tests = [read_split(project / f"splits-{i}.csv") for i in range(3)]
     assert sorted(n for s in tests for n in s.ids[s.parts == "test"]) == sorted(tests[0].ids)
-    assert run("split", "--method", "repeated", "--repeats", "2", "--splits", "r.csv").returncode == 0
+    assert (
+        run("split", "--method", "repeated", "--repeats", "2", "--splits", "r.csv").returncode == 0
+    )
     assert read_split(project / "r-0.csv").sha256 != read_split(project / "r-1.csv").sha256
     done = run("split", "--method", "legacy-2017")
     assert "LEAKS" in done.stderr

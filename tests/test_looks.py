@@ -61,9 +61,7 @@ def test_the_bits_are_those_worked_out_by_hand() -> None:
     ramp = np.repeat(np.arange(0, 256, 8, dtype=np.uint8)[None, :, None], 32, axis=0)
     bits = np.unpackbits(np.frombuffer(look_of_pixels(np.repeat(ramp, 3, axis=2)), np.uint8))
     assert bits[:64].all()  # each patch is brighter than the one to its left
-    down = np.unpackbits(
-        np.frombuffer(look_of_pixels(np.repeat(255 - ramp, 3, axis=2)), np.uint8)
-    )
+    down = np.unpackbits(np.frombuffer(look_of_pixels(np.repeat(255 - ramp, 3, axis=2)), np.uint8))
     assert not down[:64].any()
     # A ramp from left to right has frequencies along the first row alone; the mean is set to 0.
     assert not bits[64]
@@ -81,7 +79,9 @@ def test_looks_are_remembered_where_there_is_a_cache(tmp_path: Path) -> None:
     looks = {b"k" * 32: b"l" * 16, b"m" * 32: NOTHING}
     save_looks(tmp_path / "none", looks)
     assert not (tmp_path / "none").exists()
-    EmbeddingCache(tmp_path / "cache").make({"architecture": "x", "dimension": 2, "dtype": "float16"})
+    EmbeddingCache(tmp_path / "cache").make(
+        {"architecture": "x", "dimension": 2, "dtype": "float16"}
+    )
     save_looks(tmp_path / "cache", looks)
     assert load_looks(tmp_path / "cache") == looks
     file = tmp_path / "cache" / "memo" / "looks"
