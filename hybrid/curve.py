@@ -11,12 +11,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from hybrid.dealing import deal
 from hybrid.errors import HybridError
 from hybrid.evaluation import Answers, evaluate, paired_difference
 from hybrid.heads import HybridClassifier
 from hybrid.progress import Progress
 from hybrid.records import Interval
-from hybrid.splits import deal
 
 # What each size adds to the one before, so that each is twice the last: 1/16, 1/8, 1/4, 1/2, all.
 STEPS = (1 / 16, 1 / 16, 1 / 8, 1 / 4, 1 / 2)

@@ -8,7 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hybrid.errors import SettingError
-from hybrid.evaluation import DRAWS, METRICS, Answers, _interval, _measure, _resamples
+from hybrid.evaluation import DRAWS, METRICS, Answers
+from hybrid.evaluation.estimate import gather
+from hybrid.evaluation.intervals import percentile_interval
+from hybrid.evaluation.metrics import make_measure
+from hybrid.evaluation.resampling import bootstrap, everything, make_units
 from hybrid.records import Interval
 
 
@@ -62,20 +66,19 @@ def leakage_cost(
         )
     if not leaked.any() or leaked.all():
         return {}
-    measure, kept = _measure(real, answers), (~leaked).astype(np.float64)
-    once = np.ones((1, len(real)))
+    measure, kept = make_measure(real, answers, METRICS), (~leaked).astype(np.uint8)
+    once = everything(len(real))
     points = measure(once), measure(once * kept)
-    drawn: list[tuple[dict[str, NDArray], dict[str, NDArray]]] = []
-    for weights in _resamples(len(real), draws, seed):
-        some = weights[(weights @ kept) > 0]  # a draw without a clean item says nothing
-        drawn.append((measure(some), measure(some * kept)))
+    drawn = list(bootstrap(make_units(len(real)), draws, seed))
+    # A draw without a clean item says nothing.
+    drawn = [weights[(weights * kept).any(axis=1)] for weights in drawn]
+    every, clean = gather(measure, drawn), gather(measure, (w * kept for w in drawn))
     costs = {}
     for name in METRICS:
-        with_all, without = (np.concatenate([pair[i][name] for pair in drawn]) for i in (0, 1))
         values = [float(point[name][0]) for point in points]
         costs[name] = LeakageCost(
-            _interval(values[0], with_all),
-            _interval(values[1], without),
-            _interval(values[0] - values[1], with_all - without),
+            percentile_interval(values[0], every[name]),
+            percentile_interval(values[1], clean[name]),
+            percentile_interval(values[0] - values[1], every[name] - clean[name]),
         )
     return costs

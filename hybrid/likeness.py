@@ -189,7 +189,9 @@ def _alike(
     names = list(members.values())
     component = join(len(names), pairs.tolist())
     groups = same_values(component.tolist())
-    same = {name: value for group in groups for value in group for name in names[value]}
+    same: dict[str, Hashable] = {
+        name: value for group in groups for value in group for name in names[value]
+    }
     return Alike(kind, tuple(tuple(n for i in g for n in names[i]) for g in groups), severity, same)
 
 
@@ -214,7 +216,7 @@ def _look_at(
     paths = dict(zip(keys, catalogue.poster_paths, strict=True))
     new = {key: paths[key] for key in paths if isinstance(key, bytes) and key not in known}
     if not new:
-        return dict(known)
+        return dict(known.items())
     found: dict[bytes, bytes] = {}
     with (
         progress.bar("looking at posters", len(new), "posters") as advance,
@@ -225,7 +227,7 @@ def _look_at(
                 found[key] = look
             advance(1)
     save_looks(cache, {**known, **found})
-    return {**known, **found}
+    return dict({**known, **found}.items())
 
 
 def _look_at_file(path: str) -> bytes | None:
@@ -234,7 +236,7 @@ def _look_at_file(path: str) -> bytes | None:
 
 
 def _near_embeddings(by_key: dict[Hashable, list[str]], store: EmbeddingStore) -> Alike:
-    rows = store.read(list(by_key))
+    rows = store.read([key for key in by_key if isinstance(key, bytes)])
     mean, scale = np.nanmean(rows, axis=0), np.nanstd(rows, axis=0)
     rows = (rows - mean) / np.where(scale > 0, scale, 1)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)

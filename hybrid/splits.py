@@ -216,9 +216,9 @@ def tolerance(labels: ArrayLike, groups: ArrayLike) -> NDArray[np.float64]:
     Three times the size of the largest group, and 2 % of the label's items. No guarantee can be proved
     for a greedy method; this is what the tests hold it to.
     """
-    labels = np.asarray(labels) != 0
+    present = np.asarray(labels) != 0
     _, sizes = np.unique(np.asarray(groups).astype(str), return_counts=True)
-    return 3 * sizes.max(initial=1) + 0.02 * labels.sum(axis=0)
+    return 3 * sizes.max(initial=1) + 0.02 * present.sum(axis=0)
 
 
 def _split(ids: NDArray[Any], parts: NDArray[Any], groups: NDArray[Any]) -> Split:

@@ -240,7 +240,7 @@ def test_a_list_column_ties_items_that_share_an_entry(
     part = dict(zip(split.ids.tolist(), split.parts.tolist(), strict=True))
     for i in range(3, 57, 3):
         assert len({part[f"f{j:02}"] for j in range(i, i + 3)}) == 1
-    with pytest.raises(SettingError, match="--group-column: .*director.*directors"):
+    with pytest.raises(SettingError, match=r"--group-column: .*director.*directors"):
         make_splits(catalogue, SplitOptions(group_columns=("director",)))
 
 
@@ -268,7 +268,7 @@ def test_a_temporal_split_takes_years_or_dates(tmp_path: Path, rows: list[dict[s
     assert split.parts.tolist() == expected
     with pytest.raises(SettingError, match="--by title: expected numbers, or dates"):
         make_splits(catalogue, SplitOptions("temporal", by="title"))
-    with pytest.raises(SettingError, match="(?s)--method.*iterative.*--by: .*year.*--repeats"):
+    with pytest.raises(SettingError, match=r"(?s)--method.*iterative.*--by: .*year.*--repeats"):
         make_splits(catalogue, SplitOptions("iterativ", by="yeer", repeats=0))
     with pytest.raises(SettingError, match="--by: expected a column with the time"):
         make_splits(catalogue, SplitOptions("temporal"))

@@ -88,7 +88,7 @@ class Checkpoint:
         try:
             with replacing(self.folder / STATE) as temporary:
                 with temporary.open("wb") as file:
-                    np.savez(file, **{_WORDS: np.array(json.dumps(words))}, **arrays)
+                    np.savez(file, **{_WORDS: np.array(json.dumps(words)), **arrays})  # type: ignore[arg-type]
                 sync(temporary)
         except OSError as error:
             raise RunError(
@@ -119,7 +119,7 @@ class Checkpoint:
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise RunError(f"{path}: expected the state of a training, found: {error}.") from error
         self._compare(words.pop("identity"))
-        return Course(**words, **lists)
+        return Course(**{**words, **lists})
 
     def remove(self) -> None:
         """Delete the file and its folder; the training is done."""

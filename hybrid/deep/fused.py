@@ -39,6 +39,8 @@ class FusedBaseline(DeepBaseline):
         Fitted on train.
     """
 
+    network_: FusedNetwork
+
     def __init__(
         self,
         network: str,

@@ -54,7 +54,7 @@ def make_loss(
     smoothing : float
         Labels become y (1 - s) + s / 2; with `multiclass`, y (1 - s) + s / L.
     """
-    settings = {"from_logits": True, "label_smoothing": smoothing}
+    settings: dict[str, Any] = {"from_logits": True, "label_smoothing": smoothing}
     weights = genre_weights(labels)
     if multiclass:
         return ClassCrossEntropy(

@@ -84,7 +84,9 @@ def describe_baseline(model: DeepBaseline, weights: Weights | None) -> dict[str,
 
 
 def _describe_body(model: DeepBaseline, weights: Weights | None) -> dict[str, Any]:
-    start = weights and {"kind": weights.kind, "path": weights.path and str(weights.path)}
+    start = None
+    if weights is not None:
+        start = {"kind": weights.kind, "path": weights.path and str(weights.path)}
     kind = "trained" if model.spec.trains_body or start is None else start["kind"]
     return {
         "name": model.spec.body.name,

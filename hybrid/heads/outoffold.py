@@ -11,7 +11,8 @@ from hybrid.errors import SettingError
 from hybrid.fusion import FusionMatrix
 from hybrid.heads.blockdual import solve
 from hybrid.heads.fitting import fit_head, head_scores
-from hybrid.heads.multilabel_svc import MultilabelLinearSVC, signed_weights, with_ones
+from hybrid.heads.label_svms import signed_weights, with_ones
+from hybrid.heads.multilabel_svc import MultilabelLinearSVC
 from hybrid.splits import make_folds
 
 Floats = NDArray[np.float64]
