@@ -28,10 +28,10 @@ from hybrid.judging import describe_cost, describe_decision, group_names, judge
 from hybrid.leakcost import leakage_cost
 from hybrid.progress import Progress
 from hybrid.provenance import (
-    chosen_weights,
     count_missing,
     describe_backbones,
     describe_catalogue,
+    describe_choice,
     trained_by,
 )
 from hybrid.records import LEAK, PARTS, Audit, Predictions, Run, Split
@@ -191,7 +191,7 @@ def fit_head(
         "kind": "head",
         "blocks": list(model.fusion.names),
         "model": ("chain of " if model.chain else "") + type(model.estimator).__name__,
-        "chosen": {**_chosen(model), "block_weights": chosen_weights(model)},
+        "chosen": describe_choice(model),
         "tried": [asdict(tried) for tried in model.tried_],
         **describe_decision(learn.labels, model.oof_scores_, model.decision_, experiment.seed),
         "saw": {"preprocessing": ["train", "validation"], "thresholds": ["train", "validation"]},
@@ -394,11 +394,6 @@ def _write(
     }
     write_record(folder, record)
     return Run(experiment.folder, read_record(folder), predictions)
-
-
-def _chosen(model: HybridClassifier) -> dict[str, Any]:
-    """Parameters that cross-fitting chose, and those that the head has chosen by itself."""
-    return {**model.chosen_.parameters, **getattr(model.head_, "chosen_", {})}
 
 
 def _some(names: Sequence[str]) -> str:

@@ -81,10 +81,14 @@ def _describe(store: EmbeddingStore, folder: Path) -> dict[str, Any]:
     }
 
 
-def chosen_weights(model: HybridClassifier) -> dict[str, float]:
-    """The weight of each block."""
+def describe_choice(model: HybridClassifier) -> dict[str, Any]:
+    """Parameters that cross-fitting chose, or the head by itself, and the weight of each block."""
     weights = model.fusion_.weights or {}
-    return {name: float(weights.get(name, 1.0)) for name in model.fusion_.names}
+    return {
+        **model.chosen_.parameters,
+        **getattr(model.head_, "chosen_", {}),
+        "block_weights": {name: float(weights.get(name, 1.0)) for name in model.fusion_.names},
+    }
 
 
 def count_missing(

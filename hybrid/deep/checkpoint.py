@@ -88,7 +88,7 @@ class Checkpoint:
         try:
             with replacing(self.folder / STATE) as temporary:
                 with temporary.open("wb") as file:
-                    np.savez(file, **{_WORDS: np.array(json.dumps(words)), **arrays})  # type: ignore[arg-type]
+                    np.savez(file, **{_WORDS: np.array(json.dumps(words)), **arrays})
                 sync(temporary)
         except OSError as error:
             raise RunError(
