@@ -196,6 +196,14 @@ def test_what_a_reader_must_know_is_on_the_page(catalogue: Catalogue, tmp_path: 
     assert unknown.f1.value == 0
 
 
+def test_random_weights_of_any_poster_block_are_told(catalogue: Catalogue, tmp_path: Path) -> None:
+    further = {"poster:vgg16": {"name": "vgg16", "weights": {"kind": "random"}}}
+    record = {"backbone": {"weights": {"kind": "imagenet"}}, "further_backbones": further}
+    folder, _ = write_run(catalogue, "two", noise=0.1, record=record)
+    comparison = make_report(catalogue, [folder], tmp_path / "r.html", draws=10)
+    assert comparison.notes == ("two uses embeddings of random weights: they mean nothing.",)
+
+
 @pytest.mark.parametrize(
     "other", [{"test": 39}, {"record": {"split": {"sha256": "b"}}}], ids=["items", "split"]
 )
