@@ -24,9 +24,10 @@ from hybrid.features import PosterFeatures
 from hybrid.fusion import FusionMatrix
 from hybrid.heads import HEADS, HybridClassifier, MultilabelLinearSVC
 from hybrid.heads.calibration import Calibration
+from hybrid.heads.logistic import MultilabelLogistic
 
 Floats = NDArray[np.float64]
-LINEAR = (MultilabelLinearSVC, LinearClassifierMixin)
+LINEAR = (MultilabelLinearSVC, LinearClassifierMixin, MultilabelLogistic)
 # In brackets, which no word has: overviews tell of missing persons, too.
 EMBEDDING = "(embedding)"
 
@@ -150,7 +151,7 @@ def read_head(model: HybridClassifier) -> LinearHead:
 def _coefficients(model: HybridClassifier) -> tuple[Floats, Floats]:
     """Coefficients of shape (L, columns) and intercepts; NaN intercepts of genres not learnt."""
     head, constant = model.head_, model.constant_
-    if isinstance(head, LINEAR):
+    if not isinstance(head, OneVsRestClassifier):
         return head.coef_, np.where(constant, np.nan, head.intercept_)
     coef = np.zeros((len(constant), head.n_features_in_))
     intercept = np.full(len(constant), np.nan)

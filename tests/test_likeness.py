@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hybrid.auditing import audit_project
 from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import Catalogue, load_catalogue
-from hybrid.errors import SettingError, SplitError
+from hybrid.errors import SettingError
 from hybrid.likeness import find_alike, group_by_column
 from hybrid.records import Split
 from hybrid.report.sheet import write_sheet
@@ -177,21 +176,6 @@ def test_short_and_common_overviews_tell_nothing(
     ]
 
 
-def test_what_gives_labels_away_is_a_warning(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
-    for i, row in enumerate(rows):
-        row["code"] = "c" if "Comedy" in row["genres"] else "d"
-        if i % 3 == 1 and i < 30:
-            row["overview"] = f"A drama of {row['overview']}"
-    audit = audit_catalogue(write(tmp_path, rows), TESTS)
-    assert audit.clean
-    named, told = audit.warnings
-    assert named.kind == "label named in the text (Drama by overview, 1.00)"
-    assert named.pairs[0] == ("f01", "test", "Drama by overview, 1.00", "")
-    assert named.items == ("f01", "f07", "f13", "f19")
-    assert told.kind == "column gives a label away (Comedy by code, 1.00)"
-    assert told.count == 40
-
-
 def test_embeddings_that_are_nearly_the_same_are_a_warning(
     tmp_path: Path, rows: list[dict[str, Any]]
 ) -> None:
@@ -244,21 +228,6 @@ def test_a_list_column_ties_items_that_share_an_entry(
         make_splits(catalogue, SplitOptions(group_columns=("director",)))
 
 
-def test_a_group_that_no_part_can_hold_is_refused(
-    tmp_path: Path, rows: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
-) -> None:
-    for i in range(45):  # a chain: each shares a director with the next
-        rows[i]["directors"] = f"D{i}|D{i + 1}"
-    catalogue = write(tmp_path, rows)
-    options = SplitOptions(group_columns=("directors",))
-    with pytest.raises(SplitError, match=r"largest group .* has 45 of 60 items \(75%\), more than"):
-        make_splits(catalogue, options)
-    for i in range(20, 45):
-        rows[i]["directors"] = f"E{i}"
-    make_splits(write(tmp_path, rows), options)
-    assert "has 20 of 60 items (33%): parts and labels may miss" in capsys.readouterr().err
-
-
 def test_a_temporal_split_takes_years_or_dates(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     for i, row in enumerate(rows):
         row["released"] = f"{1960 + i}-0{1 + i % 9}-01" if i else ""
@@ -272,28 +241,6 @@ def test_a_temporal_split_takes_years_or_dates(tmp_path: Path, rows: list[dict[s
         make_splits(catalogue, SplitOptions("iterativ", by="yeer", repeats=0))
     with pytest.raises(SettingError, match="--by: expected a column with the time"):
         make_splits(catalogue, SplitOptions("temporal"))
-
-
-def test_a_repair_says_what_it_did(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
-    plant(tmp_path, rows, "near-duplicate poster")
-    catalogue = write(tmp_path, rows)
-    ids = np.append(TESTS.ids, "f00")
-    parts = np.append(TESTS.parts, "test")
-    leaking = Split(ids, parts, ids, split_hash(ids, parts))
-    path = tmp_path / "splits.csv"
-    result = audit_project(catalogue, leaking, repair_to=path)
-    assert [leak.kind for leak in result.audit.leaks] == ["same id", "near-duplicate poster"]
-    new, repaired = read_split(path), result.repaired
-    assert repaired is not None
-    assert repaired.audit.clean
-    assert (repaired.groups, repaired.tied, repaired.added) == (1, 2, 1)
-    before = dict(zip(TESTS.ids.tolist(), TESTS.parts.tolist(), strict=True))
-    moved = [n for n, p in zip(new.ids.tolist(), new.parts.tolist(), strict=True) if before[n] != p]
-    assert repaired.moved == len([name for name in moved if name != "f00"])
-    counts = {part: int((new.parts == part).sum()) for part in ("train", "validation", "test")}
-    assert counts["validation"] in (1, 2, 3)
-    assert abs(counts["test"] - 11) <= 2
-    assert audit_project(catalogue, new).audit.clean
 
 
 def test_a_repair_keeps_groups_together(tmp_path: Path, rows: list[dict[str, Any]]) -> None:

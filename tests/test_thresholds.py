@@ -99,7 +99,8 @@ def test_joint_thresholds_by_hand() -> None:
     truth = np.array([[1, 0], [1, 0], [0, 0], [0, 1]], np.uint8)
     scores = np.array([[0.9, 0.9], [0.8, 0.8], [0.2, 0.7], [0.1, 0.6]])
     assert best_thresholds(truth, scores) == pytest.approx([0.5, 0.6])
-    assert best_thresholds(truth, scores, objective="micro") == pytest.approx([0.5, np.inf])
+    alone, none = best_thresholds(truth, scores, objective="micro")
+    assert (alone, none) == (0.5, np.nextafter(0.9, 1))  # just above the highest: given to nobody
 
 
 def test_of_probabilities_the_best_f1_to_be_expected() -> None:

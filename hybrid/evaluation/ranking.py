@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.evaluation.answers import Floats, Labels
-from hybrid.jit import jit
 
 WIDTH = 256  # draws at a time: their running sums stay in the processor's first cache
 CELLS = 16_000_000  # items x genres x genres that are compared at a time
@@ -63,50 +62,19 @@ def average_precisions(rankings: list[Ranking], weights: NDArray[np.uint8]) -> F
     ndarray of shape (B, K), float64
         NaN where no item with the label has weight.
     """
+    from hybrid.evaluation.kernels import average_precision
+
     out = np.empty((len(weights), len(rankings)))
 
     def fill(start: int) -> None:
         rows = slice(start, start + WIDTH)
         block = np.ascontiguousarray(weights[rows].T)
         for k, ranking in enumerate(rankings):
-            out[rows, k] = _average_precision(ranking.order, ranking.real, ranking.ends, block)
+            out[rows, k] = average_precision(ranking.order, ranking.real, ranking.ends, block)
 
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         list(threads.map(fill, range(0, len(weights), WIDTH)))
     return out
-
-
-@jit()
-def _average_precision(
-    order: NDArray[np.int64],
-    real: NDArray[np.bool_],
-    ends: NDArray[np.bool_],
-    weights: NDArray[np.uint8],
-) -> Floats:
-    """One ranking, weights of shape (n, B): running counts of all draws go down the ranking."""
-    draws = weights.shape[1]
-    said = np.zeros(draws, np.int32)
-    hits = np.zeros(draws, np.int32)
-    before = np.zeros(draws, np.int32)
-    area = np.zeros(draws, np.float64)
-    found = False
-    for i in range(len(order)):
-        row = weights[order[i]]
-        for b in range(draws):
-            said[b] += row[b]
-        if real[i]:
-            found = True
-            for b in range(draws):
-                hits[b] += row[b]
-        if ends[i] and found:
-            found = False
-            for b in range(draws):
-                # Where nothing was said so far there is no step either.
-                area[b] += (hits[b] - before[b]) * np.float64(hits[b]) / max(said[b], 1)
-                before[b] = hits[b]
-    for b in range(draws):
-        area[b] = area[b] / hits[b] if hits[b] > 0 else np.nan
-    return area
 
 
 def rank_items(truth: Labels, scores: Floats) -> tuple[Floats, Floats, Floats]:
