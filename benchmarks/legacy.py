@@ -70,9 +70,7 @@ def _rows(catalogue: Catalogue, split: Split, *parts: str) -> list[int]:
 
 def _overlap(catalogue: Catalogue, split: Split) -> np.ndarray:
     """Whether each test item was learnt from."""
-    return np.isin(
-        _rows(catalogue, split, "test"), _rows(catalogue, split, "train", "validation")
-    )
+    return np.isin(_rows(catalogue, split, "test"), _rows(catalogue, split, "train", "validation"))
 
 
 def _hybrid(catalogue: Catalogue, split: Split, cache: str, seed: int) -> dict[str, Any]:
@@ -117,7 +115,9 @@ def _text(row: dict[str, Any]) -> str:
 
     text = f"weighted F1 {said('all')}"
     if "clean" in row:
-        text += f"; without the leaked items {said('clean')}; the leaks are worth {said('difference')}"
+        text += (
+            f"; without the leaked items {said('clean')}; the leaks are worth {said('difference')}"
+        )
     return f"{text}; {row['seconds']:.0f} s"
 
 

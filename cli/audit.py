@@ -18,10 +18,16 @@ SHOWN_PAIRS = 20
 @project_options
 @column_options
 @embedding_options
-@click.option("--run", "run", type=click.Path(path_type=Path), metavar="RUN",
-              help="Audit this run, too, and say what the leaks are worth.")
-@click.option("--repair", is_flag=True,
-              help="Make groups of what is alike, deal anew, write the split.")
+@click.option(
+    "--run",
+    "run",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Audit this run, too, and say what the leaks are worth.",
+)
+@click.option(
+    "--repair", is_flag=True, help="Make groups of what is alike, deal anew, write the split."
+)
 @click.option("--sheet", type=click.Path(path_type=Path), metavar="FILE.html",
               help="A page with the posters of the pairs.")  # fmt: skip
 def command(

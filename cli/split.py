@@ -18,17 +18,37 @@ METHODS = click.Choice(["iterative", "random", "temporal", "kfold", "repeated", 
 @click.command("split")
 @project_options
 @column_options
-@click.option("--method", type=METHODS, default="iterative", show_default=True,
-              help="See docs/splits.md; legacy-2017 leaks, on purpose.")
+@click.option(
+    "--method",
+    type=METHODS,
+    default="iterative",
+    show_default=True,
+    help="See docs/splits.md; legacy-2017 leaks, on purpose.",
+)
 @click.option("--validation", type=float, help="Share.  [default: 0.1]")
 @click.option("--test", type=float, help="Share.  [default: 0.2; 0.1 for legacy-2017]")
 @click.option("--by", metavar="COLUMN", help="For temporal: the column with the time.")
-@click.option("--folds", type=click.IntRange(min=2), default=5, show_default=True,
-              help="For kfold: writes splits-0.csv and so on, each fold the test part once.")
-@click.option("--repeats", type=click.IntRange(min=1), default=5, show_default=True,
-              help="For repeated: writes splits-0.csv and so on, one a seed.")
-@click.option("--group-column", "group_columns", multiple=True, metavar="COLUMN",
-              help="Never part items that share an entry of this column.")
+@click.option(
+    "--folds",
+    type=click.IntRange(min=2),
+    default=5,
+    show_default=True,
+    help="For kfold: writes splits-0.csv and so on, each fold the test part once.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="For repeated: writes splits-0.csv and so on, one a seed.",
+)
+@click.option(
+    "--group-column",
+    "group_columns",
+    multiple=True,
+    metavar="COLUMN",
+    help="Never part items that share an entry of this column.",
+)
 @click.option("--near-duplicates/--no-near-duplicates", default=True, show_default=True,
               help="Never part items that hybrid audit finds alike.")  # fmt: skip
 def command(project: Project, columns: ColumnOptions, **options: Any) -> None:

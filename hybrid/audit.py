@@ -97,7 +97,9 @@ def audit_run(
     return _add_seen(audit, split, tests if guilty else set(), SAW_TEST, f"{guilty} of {run}")
 
 
-def add_warnings(audit: Audit, kind: str, found: Sequence[tuple[str, Sequence[str]]], split: Split) -> Audit:
+def add_warnings(
+    audit: Audit, kind: str, found: Sequence[tuple[str, Sequence[str]]], split: Split
+) -> Audit:
     """Add warnings of one kind: (what it is, ids) each.
 
     Counted are items of the split; the share is of its test items.
@@ -128,9 +130,7 @@ def _add_seen(audit: Audit, split: Split, seen: Set[str], kind: str, how: str) -
     names = tuple(sorted(seen))
     pairs = tuple((name, "test", name, how) for name in names[:MAX_PAIRS])
     share = len(names) / len(_tests(split))
-    return replace(
-        audit, leaks=(*audit.leaks, Leak(kind, len(names), share, pairs, LEAK, names))
-    )
+    return replace(audit, leaks=(*audit.leaks, Leak(kind, len(names), share, pairs, LEAK, names)))
 
 
 def _repeated(parts: dict[str, list[str]]) -> list[tuple[Row, Row]]:

@@ -52,7 +52,10 @@ def leakage_cost(
         Name of the metric → its cost. Empty where no item is leaked, or all are.
     """
     real = (np.asarray(truth) != 0).astype(np.uint8)
-    if not real.shape == answers.labels.shape == answers.scores.shape or leaked.shape != real[:, 0].shape:
+    if (
+        not real.shape == answers.labels.shape == answers.scores.shape
+        or leaked.shape != real[:, 0].shape
+    ):
         raise SettingError(
             "expected truth, labels, scores and leaked of the same items, found "
             f"{real.shape}, {answers.labels.shape}, {answers.scores.shape}, {leaked.shape}."

@@ -62,9 +62,7 @@ def make_split(
     labels = np.asarray(labels)
     _check_shares(shares)
     _check(ids, labels, groups, shares)
-    parts = np.array(PARTS)[
-        deal(ids, labels if stratify else labels[:, :0], groups, shares, seed)
-    ]
+    parts = np.array(PARTS)[deal(ids, labels if stratify else labels[:, :0], groups, shares, seed)]
     return _split(ids, parts, groups)
 
 

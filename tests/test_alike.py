@@ -81,9 +81,7 @@ def test_words_are_without_capitals_and_marks() -> None:
 
 
 def jaccard(a: str, b: str) -> float:
-    one, two = (
-        {tuple(w[i : i + 3]) for i in range(len(w) - 2)} for w in (a.split(), b.split())
-    )
+    one, two = ({tuple(w[i : i + 3]) for i in range(len(w) - 2)} for w in (a.split(), b.split()))
     return len(one & two) / max(len(one | two), 1)
 
 
@@ -91,9 +89,7 @@ def jaccard(a: str, b: str) -> float:
 @FEW
 def test_close_texts_share_their_runs_of_words(seed: int) -> None:
     random = np.random.default_rng(seed)
-    texts = list(
-        {" ".join(random.choice(list("abc"), random.integers(1, 12))) for _ in range(12)}
-    )
+    texts = list({" ".join(random.choice(list("abc"), random.integers(1, 12))) for _ in range(12)})
     expected = [
         (i, j)
         for i in range(len(texts))

@@ -220,7 +220,7 @@ def test_folds_leave_the_share_of_validation() -> None:
     labels = random_labels(1000, np.full(4, 0.3), 1)
     for split in make_fold_splits(names(1000), labels, 5, validation=0.1):
         assert [int((split.parts == part).sum()) for part in PARTS] == [700, 100, 200]
-    with pytest.raises(SettingError, match="expected 2 folds or more, .* found 1 folds"):
+    with pytest.raises(SettingError, match=r"expected 2 folds or more, .* found 1 folds"):
         make_fold_splits(names(4), labels[:4], 1)
     with pytest.raises(SettingError, match=r"leaves something to train on, .* validation 0\.5"):
         make_fold_splits(names(4), labels[:4], 2, validation=0.5)
@@ -250,7 +250,7 @@ def test_nothing_in_train_is_newer_than_what_comes_later(case: dict[str, Any], s
         b = [newest[g] for g in groups[split.parts == later].tolist()]
         assert not a or not b or max(a) < min(b)
     unknown = {g for g, time in newest.items() if time < 0}
-    assert {g for g in groups[split.parts == "unused"].tolist()} == unknown
+    assert set(groups[split.parts == "unused"].tolist()) == unknown
 
 
 def test_a_temporal_split_needs_times() -> None:
@@ -369,7 +369,10 @@ def test_an_id_may_stand_in_a_file_twice(tmp_path: Path) -> None:
         (b"\xff\xfe\x00", "cannot read the split .*decode"),
         (b"id,split\n1,train\n2,test,x,y\n", "cannot read the split"),
         (b"id,part\n1,train\n", "expected the columns id, split and group, found id, part"),
-        (b"id,split\n1,Train\n2,dev\n", "expected train, validation, test or unused .* 'Train', 'dev'"),
+        (
+            b"id,split\n1,Train\n2,dev\n",
+            "expected train, validation, test or unused .* 'Train', 'dev'",
+        ),
     ],
 )
 def test_files_that_are_no_split(tmp_path: Path, content: bytes, message: str) -> None:
