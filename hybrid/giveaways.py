@@ -20,7 +20,7 @@ from hybrid.alike import words
 Floats = NDArray[np.float64]
 
 FOLDS = 3
-SUPPORT = 20  # items of a genre; fewer can be told by chance
+SUPPORT = 20  # items with a genre, and without; fewer can be told by chance
 PERFECT = 0.95  # out-of-fold average precision of one column
 LEAVES = 64
 PRIOR = 1.0  # items that stand for the genre's mean when a value's own rate is taken
@@ -152,7 +152,7 @@ def _almost_perfect(
     found = []
     for j, genre in enumerate(genres):
         own = labels[:, j] != 0
-        if SUPPORT <= own.sum() < len(own) - SUPPORT:
+        if SUPPORT <= own.sum() <= len(own) - SUPPORT:
             score = float(average_precision_score(own, scores[:, j]))
             if score >= PERFECT:
                 found.append(Giveaway(genre, column, score, np.flatnonzero(own)))

@@ -84,8 +84,8 @@ def find_alike(
     kinds.append(_near_images(catalogue, keys, by_key, cache, workers, progress))
     if store is None:
         skipped.append(
-            f"{NEAR_EMBEDDING}: no embeddings were given; hybrid audit takes those of the catalogue, "
-            "if there is one set"
+            f"{NEAR_EMBEDDING}: no embeddings were given; "
+            "hybrid audit takes those of the catalogue, if there is one set"
         )
     else:
         kinds.append(_near_embeddings(by_key, store))

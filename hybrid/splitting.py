@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -146,7 +147,7 @@ def make_splits(
         together.append(tuple(alike.groups))
     together += [group_by_column(catalogue, column) for column in options.group_columns]
     groups = join_ids(ids, [group for kind in together for group in kind])
-    _check_largest(groups, options.shares, progress or Progress())
+    _check_largest(groups, options.shares)
     return _deal(catalogue, rows, groups, options, seed)
 
 
@@ -222,7 +223,7 @@ def _times(catalogue: Catalogue, column: str) -> NDArray[np.float64]:
     return times
 
 
-def _check_largest(groups: NDArray[np.str_], shares: Sequence[float], progress: Progress) -> None:
+def _check_largest(groups: NDArray[np.str_], shares: Sequence[float]) -> None:
     """Refuse groups that no part can hold; say so where one is larger than the smallest part."""
     (name, size), *_ = Counter(groups.tolist()).most_common(1)
     share = size / len(groups)
@@ -233,7 +234,7 @@ def _check_largest(groups: NDArray[np.str_], shares: Sequence[float], progress: 
             "together by way of others: group by a column with fewer shared entries."
         )
     if size > 1 and share > min(part for part in shares if part > 0):
-        progress.say(f"{found}: parts and labels may miss their shares")
+        warnings.warn(f"{found}: parts and labels may miss their shares.", stacklevel=3)
 
 
 def audit_catalogue(
@@ -289,7 +290,7 @@ def repair_split(
     groups = join_ids(ids, [*alike.groups, *known.values()])
     counts = np.array([(split.parts == part).sum() for part in PARTS])
     shares = (counts / max(counts.sum(), 1)).tolist()
-    _check_largest(groups, shares, progress or Progress())
+    _check_largest(groups, shares)
     new = make_split(ids, catalogue.labels[rows], groups=groups, shares=shares, seed=seed)
     return new, _audit(catalogue, new, alike)
 

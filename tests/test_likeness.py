@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hybrid.auditing import audit_project
 from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import Catalogue, load_catalogue
-from hybrid.errors import SettingError
+from hybrid.cli.main import _run
+from hybrid.errors import SettingError, SplitError
 from hybrid.likeness import find_alike, group_by_column
 from hybrid.records import Split
 from hybrid.report.sheet import write_sheet
@@ -71,7 +74,7 @@ def write(folder: Path, rows: list[dict[str, Any]]) -> Catalogue:
 
 def by_number(test: set[int]) -> Split:
     ids = np.array([f"f{i:02}" for i in range(N)])
-    parts = np.array(["test" if i in test else "train" for i in range(N)])
+    parts = np.array(["test" if i in test else "train" for i in range(N)], dtype="U10")
     parts[[40, 41]] = "validation"
     return Split(ids, parts, ids, split_hash(ids, parts))
 
@@ -176,6 +179,21 @@ def test_short_and_common_overviews_tell_nothing(
     ]
 
 
+def test_what_gives_labels_away_is_a_warning(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    for i, row in enumerate(rows):
+        row["code"] = "c" if "Comedy" in row["genres"] else "d"
+        if i % 3 == 1 and i < 30:
+            row["overview"] = f"A drama of {row['overview']}"
+    audit = audit_catalogue(write(tmp_path, rows), TESTS)
+    assert audit.clean
+    named, told = audit.warnings
+    assert named.kind == "label named in the text (Drama by overview, 1.00)"
+    assert named.pairs[0] == ("f01", "test", "Drama by overview, 1.00", "")
+    assert named.items == ("f01", "f07", "f13", "f19")
+    assert told.kind == "column gives a label away (Comedy by code, 1.00)"
+    assert told.count == 40
+
+
 def test_embeddings_that_are_nearly_the_same_are_a_warning(
     tmp_path: Path, rows: list[dict[str, Any]]
 ) -> None:
@@ -228,6 +246,22 @@ def test_a_list_column_ties_items_that_share_an_entry(
         make_splits(catalogue, SplitOptions(group_columns=("director",)))
 
 
+def test_a_group_that_no_part_can_hold_is_refused(
+    tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    for i in range(45):  # a chain: each shares a director with the next
+        rows[i]["directors"] = f"D{i}|D{i + 1}"
+    catalogue = write(tmp_path, rows)
+    options = SplitOptions(group_columns=("directors",))
+    with pytest.raises(SplitError, match=r"largest group .* has 45 of 60 items \(75%\), more than"):
+        make_splits(catalogue, options)
+    for i in range(20, 45):
+        rows[i]["directors"] = f"E{i}"
+    catalogue = write(tmp_path, rows)
+    with pytest.warns(match=r"has 20 of 60 items \(33%\): parts and labels may miss"):
+        make_splits(catalogue, options)
+
+
 def test_a_temporal_split_takes_years_or_dates(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     for i, row in enumerate(rows):
         row["released"] = f"{1960 + i}-0{1 + i % 9}-01" if i else ""
@@ -241,6 +275,28 @@ def test_a_temporal_split_takes_years_or_dates(tmp_path: Path, rows: list[dict[s
         make_splits(catalogue, SplitOptions("iterativ", by="yeer", repeats=0))
     with pytest.raises(SettingError, match="--by: expected a column with the time"):
         make_splits(catalogue, SplitOptions("temporal"))
+
+
+def test_a_repair_says_what_it_did(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    plant(tmp_path, rows, "near-duplicate poster")
+    catalogue = write(tmp_path, rows)
+    ids = np.append(TESTS.ids, "f00")
+    parts = np.append(TESTS.parts, "test")
+    leaking = Split(ids, parts, ids, split_hash(ids, parts))
+    path = tmp_path / "splits.csv"
+    result = audit_project(catalogue, leaking, repair_to=path)
+    assert [leak.kind for leak in result.audit.leaks] == ["same id", "near-duplicate poster"]
+    new, repaired = read_split(path), result.repaired
+    assert repaired is not None
+    assert repaired.audit.clean
+    assert (repaired.groups, repaired.tied, repaired.added) == (1, 2, 1)
+    before = dict(zip(TESTS.ids.tolist(), TESTS.parts.tolist(), strict=True))
+    moved = [n for n, p in zip(new.ids.tolist(), new.parts.tolist(), strict=True) if before[n] != p]
+    assert repaired.moved == len([name for name in moved if name != "f00"])
+    counts = {part: int((new.parts == part).sum()) for part in ("train", "validation", "test")}
+    assert counts["validation"] in (1, 2, 3)
+    assert abs(counts["test"] - 11) <= 2
+    assert audit_project(catalogue, new).audit.clean
 
 
 def test_a_repair_keeps_groups_together(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
@@ -284,46 +340,56 @@ def test_all_re_releases_of_the_sample_are_found(tmp_path: Path) -> None:
     assert audit_catalogue(catalogue, split).clean
 
 
-def test_the_command_line(project: Path, hybrid_command: Any) -> None:
-    def run(*arguments: str) -> Any:
-        return hybrid_command(*arguments, "--quiet", cwd=project)
+@pytest.fixture
+def run(project: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command in the project: exit code, stdout, stderr."""
 
-    done = run("split", "--method", "kfold", "--folds", "3", "--json")
-    folds = json.loads(done.stdout)
-    assert [Path(fold["path"]).name for fold in folds] == [f"splits-{i}.csv" for i in range(3)]
-    tests = [read_split(project / f"splits-{i}.csv") for i in range(3)]
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = _run([*arguments, "--quiet"])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def test_several_splits_go_to_several_files(project: Path, run: Any) -> None:
+    _, out, _ = run("split", "--method", "kfold", "--folds", "3", "--json")
+    names = [Path(fold["path"]).name for fold in json.loads(out)]
+    assert names == [f"splits-{i}.csv" for i in range(3)]
+    tests = [read_split(project / name) for name in names]
     assert sorted(n for s in tests for n in s.ids[s.parts == "test"]) == sorted(tests[0].ids)
-    assert (
-        run("split", "--method", "repeated", "--repeats", "2", "--splits", "r.csv").returncode == 0
-    )
+    assert run("split", "--method", "repeated", "--repeats", "2", "--splits", "r.csv")[0] == 0
     assert read_split(project / "r-0.csv").sha256 != read_split(project / "r-1.csv").sha256
-    done = run("split", "--method", "legacy-2017")
-    assert "LEAKS" in done.stderr
-    done = run("audit", "--json", "--sheet", "sheet.html")
-    assert done.returncode == 1, done.stderr
-    leak = json.loads(done.stdout)["leaks"][0]
+
+
+def test_the_legacy_split_is_marked_and_repaired(project: Path, run: Any) -> None:
+
+    _, _, err = run("split", "--method", "legacy-2017")
+    assert "LEAKS" in err
+    code, out, _ = run("audit", "--json", "--sheet", "sheet.html")
+    assert code == 1
+    leak = json.loads(out)["leaks"][0]
     assert (leak["kind"], leak["severity"]) == ("same id", "leak")
     assert leak["share"] > 0.3
     assert len(leak["items"]) == leak["count"] == len(leak["pairs"])
     assert (project / "sheet.html").exists()
-    done = run("fit-svm", "--blocks", "text", "--name", "leaky")
-    assert "LEAKS: same id" in done.stdout, done.stderr
+    _, out, _ = run("fit-svm", "--blocks", "text", "--name", "leaky")
+    assert "LEAKS: same id" in out
     record = json.loads((project / "runs" / "leaky" / "run.json").read_text())
     assert record["audit"]["clean"] is False
     assert record["audit"]["cost"]["f1_weighted"]["all"] == record["metrics"]["f1_weighted"]
     assert record["saw"]["thresholds"] == ["train", "validation"]
-    assert "The split leaks" in run("report").stdout
-    done = run("audit", "--run", "leaky", "--repair")
-    assert "what the leaks are worth" in done.stdout
-    assert "run learnt from test items" in done.stdout
-    assert "it is clean" in done.stdout
-    assert done.returncode == 0
-    assert run("audit").returncode == 0
-    done = run("audit", "--run", "leaky", "--json")  # the run knows another split's test items
-    assert done.returncode == 1
-    assert [leak["kind"] for leak in json.loads(done.stdout)["leaks"]] == [
-        "run learnt from test items"
-    ]
+    _, out, _ = run("report")
+    assert "The split leaks" in out
+    assert "with the test items that leak" in out
+    code, out, _ = run("audit", "--run", "leaky", "--repair")
+    assert "what the leaks are worth" in out
+    assert "run learnt from test items" in out
+    assert "it is clean" in out
+    assert code == 0
+    assert run("audit")[0] == 0
+    code, out, _ = run("audit", "--run", "leaky", "--json")  # it knows another split's test items
+    assert code == 1
+    assert [leak["kind"] for leak in json.loads(out)["leaks"]] == ["run learnt from test items"]
 
 
 def test_write_split_keeps_what_is_unused(tmp_path: Path) -> None:
