@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import logit
-from sklearn.linear_model._base import LinearClassifierMixin
+from sklearn.linear_model import SGDClassifier
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.validation import check_is_fitted
 
@@ -27,7 +27,7 @@ from hybrid.heads.calibration import Calibration
 from hybrid.heads.logistic import MultilabelLogistic
 
 Floats = NDArray[np.float64]
-LINEAR = (MultilabelLinearSVC, LinearClassifierMixin, MultilabelLogistic)
+LINEAR = (MultilabelLinearSVC, MultilabelLogistic, SGDClassifier)
 # In brackets, which no word has: overviews tell of missing persons, too.
 EMBEDDING = "(embedding)"
 
