@@ -33,6 +33,8 @@ from hybrid.stores import hash_catalogue
 
 N = 60
 
+pytestmark = pytest.mark.filterwarnings("ignore:the largest group")
+
 
 def story(random: np.random.Generator) -> str:
     return " ".join(f"word{w}" for w in random.integers(0, 5000, 25))

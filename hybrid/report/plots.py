@@ -132,6 +132,10 @@ def draw(
             plot.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         if diagonal:
             plot.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=(0, (2, 3)))
+        places = {x for curve in curves for x in curve.x}
+        if len(places) == 1 and not unit_square:  # else both ends of the axis would be the same
+            (x,) = places
+            plot.set_xlim(*((x / 2, 2 * x) if log else (x - 0.5, x + 0.5)))
         for curve in curves:
             _add(plot, curve)
         file = io.StringIO()
