@@ -200,8 +200,6 @@ def _job(
 
 def load_target(job: Job, writer: Writer, how: ExtractSettings) -> Target:
     """Load a job's backbone; say which engine computes it, in which precision."""
-    how.progress.say(
-        f"embedding with {job.spec.name}, weights {job.weights.words}, {job.choice.words}"
-    )
+    how.progress.say(f"embedding with {job.spec.name}, weights {job.weights.words}, {job.choice.words}")
     engine = job.engine or load_backbone(job.spec, job.weights, job.choice, how.batch_size)
     return Target(Geometry(job.spec.input_size, job.spec.fit), engine, writer)

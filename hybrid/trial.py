@@ -22,11 +22,7 @@ MARGIN = 0.9995  # cosine with float32 asked of those; 0.999 is promised of ever
 
 
 def settled(
-    choice: EngineChoice,
-    options: EmbeddingOptions,
-    cache: str,
-    spec: BackboneSpec,
-    weights: Weights,
+    choice: EngineChoice, options: EmbeddingOptions, cache: str, spec: BackboneSpec, weights: Weights
 ) -> EngineChoice | None:
     """The choice that needs no trial; None if only a trial can tell.
 

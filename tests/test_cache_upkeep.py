@@ -348,7 +348,9 @@ def test_explain_says_what_only_a_trial_can_tell(
     monkeypatch.setattr("hybrid.upkeep.choose_engine", lambda *a: choice)
     said = explain()
     assert (said.precision, said.tried) == (precision, tried)
-    shown = CliRunner().invoke(main, ["cache", "explain", "--backbone", NET, "--weights", "random"])
+    shown = CliRunner().invoke(
+        main, ["cache", "explain", "--backbone", NET, "--weights", "random"]
+    )
     hint = "will try on some posters whether bfloat16 will do, else take float32"
     assert (hint in shown.output) is not tried
 

@@ -426,7 +426,9 @@ def test_what_the_trial_loaded_embeds_the_rest(
     catalogue = load_catalogue("catalogue.csv")
     for limit, expected in ((40, ["float32", "bfloat16"]), (None, ["bfloat16"])):
         with pytest.warns(UserWarning, match="random weights"):
-            extract_embeddings(catalogue, NETS[0], weights="random", options=options, limit=limit)
+            extract_embeddings(
+                catalogue, NETS[0], weights="random", options=options, limit=limit
+            )
         assert loaded == expected
         loaded.clear()
 
