@@ -33,9 +33,8 @@ VARIANTS = {
     "squash, 224 x 224": DEFAULT,
     "pad, 224 x 224": replace(DEFAULT, fit="pad"),
     "crop, 224 x 224": replace(DEFAULT, fit="crop"),
-    "squash, 272 x 184": replace(
-        DEFAULT, input_size=(272, 184)
-    ),  # as many pixels, the shape of a poster
+    # As many pixels, in the shape of a poster; then more of them.
+    "squash, 272 x 184": replace(DEFAULT, input_size=(272, 184)),
     "squash, 320 x 224": replace(DEFAULT, input_size=(320, 224)),
     "bfloat16": replace(DEFAULT, precision="bfloat16"),
 }

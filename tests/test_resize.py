@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,7 +70,7 @@ def test_the_image_is_not_changed() -> None:
     np.testing.assert_array_equal(image, before)
 
 
-def test_loops_compile_where_no_code_can_be_kept(tmp_path: Path) -> None:
+def test_loops_compile_where_no_code_can_be_kept() -> None:
     """As in a container without a home: the loops work, and a warning says what to do."""
     code = (
         "import warnings, numpy as np, numba.core.caching as c\n"
