@@ -144,7 +144,7 @@ def grid_ours(n: int, tol: float) -> dict[str, float]:
     """All values of C, folds and labels in one solve."""
     from hybrid.fusion import FusionMatrix
     from hybrid.heads.blockdual import solve
-    from hybrid.heads.multilabel_svc import signed_weights, with_ones
+    from hybrid.heads.label_svms import signed_weights, with_ones
 
     X, T, Y = make_data(n)
     matrix, fold = with_ones(FusionMatrix.from_blocks([X, T])), np.arange(n) % FOLDS

@@ -85,20 +85,29 @@ def hash_posters(
 
 def load_memo(file: Path) -> Memo:
     """Read a memo; an empty one where there is none or it is damaged: then all files are hashed."""
-    try:
-        data = file.read_bytes()
-    except OSError:
-        data = b""
-    body = memoryview(data)[32:]
-    sound = hashlib.sha256(body).digest() == data[:32] and len(body) % ENTRY.itemsize == 0
-    entries = np.frombuffer(body if sound else b"", dtype=ENTRY)
+    entries = load_entries(file, ENTRY)
     return Memo(entries, index_part("", entries["path"]))
 
 
 def save_memo(file: Path, entries: NDArray[np.void]) -> None:
     """Write a memo; of several entries of one path the first is kept."""
-    kept = entries[index_part("", entries["path"]).row]
-    data = kept.tobytes()
+    save_entries(file, entries[index_part("", entries["path"]).row])
+
+
+def load_entries(file: Path, dtype: np.dtype) -> NDArray[np.void]:
+    """Read entries of a memo; none where there is no file or it is damaged."""
+    try:
+        data = file.read_bytes()
+    except OSError:
+        data = b""
+    body = memoryview(data)[32:]
+    sound = hashlib.sha256(body).digest() == data[:32] and len(body) % dtype.itemsize == 0
+    return np.frombuffer(body if sound else b"", dtype=dtype)
+
+
+def save_entries(file: Path, entries: NDArray[np.void]) -> None:
+    """Write entries of a memo, with their hash; say so where the disk refuses."""
+    data = entries.tobytes()
     try:
         make_folder(file.parent)
         write_atomically(file, hashlib.sha256(data).digest() + data)

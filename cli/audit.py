@@ -2,38 +2,122 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import click
 
-from hybrid.cli.options import Project, column_options, project_options
+from hybrid.cli.options import Project, column_options, embedding_options, project_options
 from hybrid.cli.output import show
-from hybrid.records import Audit, ColumnOptions
+from hybrid.records import Audit, ColumnOptions, Leak
+
+SHOWN_PAIRS = 20
 
 
 @click.command("audit")
 @project_options
 @column_options
-def command(project: Project, columns: ColumnOptions) -> int:
-    """Prove the split clean (exit 0), or say what leaks (exit 1)."""
+@embedding_options
+@click.option(
+    "--run",
+    "run",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Audit this run, too, and say what the leaks are worth.",
+)
+@click.option(
+    "--repair", is_flag=True, help="Make groups of what is alike, deal anew, write the split."
+)
+@click.option("--sheet", type=click.Path(path_type=Path), metavar="FILE.html",
+              help="A page with the posters of the pairs.")  # fmt: skip
+def command(
+    project: Project,
+    columns: ColumnOptions,
+    run: Path | None,
+    repair: bool,
+    sheet: Path | None,
+    **embeddings: Any,
+) -> int:
+    """Prove the split clean (exit 0), or say what leaks (exit 1). Warnings do not count."""
+    from hybrid.auditing import audit_project
     from hybrid.catalogue import load_catalogue
+    from hybrid.report.sheet import write_sheet
     from hybrid.splits import read_split
-    from hybrid.splitting import audit_catalogue
 
     catalogue = load_catalogue(project.catalogue, columns)
-    split = read_split(project.splits)
-    audit = audit_catalogue(catalogue, split, project.cache, project.workers, project.progress)
-    show(
-        project.json,
-        {"clean": audit.clean, "checks": audit.checks, "leaks": audit.leaks},
-        _text(audit),
+    result = audit_project(
+        catalogue,
+        read_split(project.splits),
+        run=_folder(run, project.runs),
+        repair_to=project.splits if repair else None,
+        seed=project.seed,
+        cache=project.cache,
+        workers=project.workers,
+        progress=project.progress,
+        **embeddings,
     )
-    return int(not audit.clean)
+    if sheet is not None:
+        write_sheet(result.audit, catalogue, sheet)
+    data = {
+        "clean": result.audit.clean,
+        "checks": result.audit.checks,
+        "leaks": result.audit.leaks,
+        "warnings": result.audit.warnings,
+        "skipped": result.audit.skipped,
+        "cost": result.cost,
+        "repaired": result.repaired,
+    }
+    lines = [_text(result.audit), *_cost(result.cost), *_repaired(result.repaired)]
+    show(project.json, data, "\n".join(lines))
+    after = result.repaired.audit if result.repaired else result.audit
+    return int(not after.clean)
+
+
+def _folder(run: Path | None, runs: Path) -> Path | None:
+    return run if run is None or (run / "run.json").exists() else runs / run
 
 
 def _text(audit: Audit) -> str:
-    if audit.clean:
-        return f"the split is clean; looked for: {', '.join(audit.checks)} in two parts"
-    lines = []
-    for leak in audit.leaks:
-        lines.append(f"{leak.kind}: {leak.count} pairs, {leak.share:.1%} of the test items")
-        lines += [f"  {a} ({part_a}) - {b} ({part_b})" for a, part_a, b, part_b in leak.pairs]
-    return "\n".join(["the split LEAKS", *lines])
+    looked = f"looked for: {', '.join(audit.checks)}"
+    lines = [f"the split is clean; {looked}" if audit.clean else f"the split LEAKS; {looked}"]
+    for leak in (*audit.leaks, *audit.warnings):
+        lines += _found(leak)
+    lines += [f"not looked for: {reason}" for reason in audit.skipped]
+    return "\n".join(lines)
+
+
+def _found(leak: Leak) -> list[str]:
+    lines = [
+        f"{leak.severity}: {leak.kind}: {leak.count}, {leak.share:.1%} of the test items",
+        *(
+            f"  {a} ({part})" + (f" - {b} ({other})" if other else f" - {b}")
+            for a, part, b, other in leak.pairs[:SHOWN_PAIRS]
+        ),
+    ]
+    if leak.count > SHOWN_PAIRS:
+        lines.append(f"  … the first {SHOWN_PAIRS}; --json has more")
+    return lines
+
+
+def _cost(cost: dict[str, Any]) -> list[str]:
+    if not cost:
+        return []
+    lines = ["what the leaks are worth (metric: all test items, clean ones, difference)"]
+    for name, found in cost.items():
+        low, high = found.difference.low, found.difference.high
+        lines.append(
+            f"  {name}: {found.all.value:.3f}, {found.clean.value:.3f}, "
+            f"{found.difference.value:+.3f} ({low:+.3f} to {high:+.3f})"
+        )
+    return lines
+
+
+def _repaired(repaired: Any) -> list[str]:
+    if repaired is None:
+        return []
+    said = "clean" if repaired.audit.clean else "still LEAKING"
+    return [
+        f"{repaired.path}: dealt anew, {repaired.tied} items tied in {repaired.groups} groups; "
+        f"{repaired.moved} items changed their part, {repaired.added} were in none or in several; "
+        f"it is {said}"
+    ]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from hybrid.cli.options import Project, parse_blocks, parse_weights
-from hybrid.cli.output import run_text, show, warn_left_out
+from hybrid.cli.output import run_text, show, tried_text, warn_left_out
 from hybrid.records import ColumnOptions
+
+if TYPE_CHECKING:
+    from hybrid.heads.decision import DecisionOptions
 
 
 def fit(
@@ -16,13 +20,21 @@ def fit(
     grid: dict[str, list[float]] | None,
     *,
     blocks: str | None,
-    backbone: str | None,
-    weights: str | None,
+    backbone: tuple[str, ...],
+    weights: tuple[str, ...],
     dtype: str | None,
-    embeddings: str | None,
+    embeddings: tuple[str, ...],
     block_weights: tuple[str, ...],
+    metric: str,
+    search: bool,
+    nested: bool,
+    chain: bool,
     folds: int,
+    curve: bool,
     name: str | None,
+    decision: DecisionOptions,
+    ablation: bool,
+    repeats: int,
     **features: Any,
 ) -> None:
     """Fit a head, write the run, print what it reached."""
@@ -30,6 +42,7 @@ def fit(
     from hybrid.experiment import Experiment, fit_head
     from hybrid.pipeline import FeatureOptions, make_hybrid
     from hybrid.splits import read_split
+    from hybrid.studies import Studies
 
     catalogue = load_catalogue(project.catalogue, columns)
     warn_left_out(catalogue)
@@ -42,6 +55,9 @@ def fit(
         "embeddings": embeddings,
         "grid": grid,
         "block_weights": parse_weights(block_weights),
+        "metric": metric,
+        "search": search,
+        "chain": chain,
         "folds": folds,
     }
     model = make_hybrid(
@@ -51,17 +67,20 @@ def fit(
         features=FeatureOptions(**features),
         seed=project.seed,
         workers=project.workers,
+        decision=decision,
         **chosen,  # type: ignore[arg-type]
     )
     experiment = Experiment(
         catalogue,
         split,
-        project.runs / (name or head),
+        project.runs / (name or (f"{head}-chain" if chain else head)),
         project.splits,
         project.command,
         project.seed,
         project.progress,
         project.cache,
     )
-    run = fit_head(experiment, model, {"head": head, **chosen, **features})
-    show(project.json, run.record, run_text(run))
+    settings = {"head": head, **chosen, **features, "decision": asdict(decision)}
+    run = fit_head(experiment, model, settings, Studies(nested, curve, ablation, repeats))
+    table = [tried_text(run.record["tried"])] if search else []
+    show(project.json, run.record, "\n".join([*table, run_text(run)]))

@@ -7,17 +7,32 @@ from typing import Any
 import click
 
 from hybrid.cli.fit import fit
-from hybrid.cli.options import Project, column_options, feature_options, project_options
+from hybrid.cli.options import (
+    Project,
+    column_options,
+    decision_options,
+    feature_options,
+    project_options,
+    study_options,
+)
+
+# As in hybrid.heads.registry, which `--help` does not load.
+ESTIMATORS = (
+    *("stacking", "logistic", "sgd", "ridge", "naive-bayes", "knn", "rbf", "svc-rbf", "forest"),
+    *("boosting", "dummy-stratified", "dummy-uniform", "dummy-most-frequent"),
+)
 
 
 @click.command("fit-ovr")
 @project_options
 @column_options
 @feature_options
+@decision_options
+@study_options
 @click.option(
     "--estimator",
     required=True,
-    help="logistic, sgd, forest, naive-bayes, dummy-stratified, dummy-uniform, dummy-most-frequent.",
+    help=f"{', '.join(ESTIMATORS)}.",
 )
 def command(project: Project, estimator: str, **options: Any) -> None:
     """Fuse the blocks and fit another one-vs-rest head, or a dummy to compare with."""

@@ -7,13 +7,22 @@ from typing import Any
 import click
 
 from hybrid.cli.fit import fit
-from hybrid.cli.options import Project, column_options, feature_options, project_options
+from hybrid.cli.options import (
+    Project,
+    column_options,
+    decision_options,
+    feature_options,
+    project_options,
+    study_options,
+)
 
 
 @click.command("fit-svm")
 @project_options
 @column_options
 @feature_options
+@decision_options
+@study_options
 @click.option("--C", "cs", type=float, multiple=True, help="Penalty to try.  [default: a grid]")
 def command(project: Project, cs: tuple[float, ...], **options: Any) -> None:
     """Fuse the blocks and fit a linear SVM, one genre against the rest.

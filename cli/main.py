@@ -26,6 +26,8 @@ COMMANDS = {
     "fit-deep": "Train a deep baseline.",
     "predict": "Predict the labels of new items.",
     "report": "Compare runs on one page.",
+    "explain": "Show what a run looks at, or what it saw in one item.",
+    "model-card": "Describe a run's model in Markdown.",
     "cache": "Look after the embedding cache: ls, explain, verify, compact, gc, export.",
     "backbones": "List what --backbone can name.",
 }

@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from hybrid.records import METRIC, METRICS
+
 
 @dataclass(frozen=True)
 class Project:
@@ -114,10 +116,19 @@ _EMBEDDINGS = (
                  help="First digits of their fingerprint, where nothing else tells two apart."),
 )  # fmt: skip
 
+_SEVERAL = "Given several times: several poster blocks."
 _FEATURES = (
     click.option("--blocks", help="From poster,text,metadata.  [default: all there are]"),
-    *_EMBEDDINGS,
+    click.option("--backbone", multiple=True,
+                 help=f"Of the embeddings.  [default: the one extracted]  {_SEVERAL}"),
+    click.option("--weights", multiple=True,
+                 help="Of the embeddings, where there are several; one for all backbones, or for each."),
+    click.option("--dtype", type=_DTYPES, help="Of the embeddings, where there are both."),
+    click.option("--embeddings", metavar="DIGITS", multiple=True,
+                 help=f"First digits of their fingerprint, where nothing else tells two apart.  {_SEVERAL}"),
     click.option("--max-ngram", type=int, default=2, show_default=True, help="Words in a term."),
+    click.option("--max-chars", type=int, default=5, show_default=True,
+                 help="Characters in a term of 3 or more within a word; 0: words only."),
     click.option("--min-df", type=int, default=2, show_default=True,
                  help="Items that a term must be in."),
     click.option("--max-features", type=int, help="Most frequent terms to keep.  [default: all]"),
@@ -128,9 +139,38 @@ _FEATURES = (
     click.option("--year-bin", type=int, default=10, show_default=True, help="Years in a bin."),
     click.option("--block-weight", "block_weights", multiple=True, metavar="BLOCK=W",
                  help="Weight of a block, instead of choosing it."),
+    click.option("--metric", type=click.Choice(METRICS), default=METRIC, show_default=True,
+                 help="What settings and thresholds are chosen by."),
+    click.option("--search", is_flag=True,
+                 help="Try all combinations of a wider grid and block weights; print what was tried."),
+    click.option("--nested", is_flag=True,
+                 help="Estimate the whole procedure by nested cross-fitting, without the test items."),
+    click.option("--chain", is_flag=True,
+                 help="Tell each genre what the head says of more frequent ones; slower."),
     click.option("--folds", type=click.IntRange(min=2), default=4, show_default=True,
                  help="Folds of the cross-fitting."),
+    click.option("--curve", is_flag=True,
+                 help="Is more data worth it? Fit to 1/16 … 1/2 of the items, too; says how long it takes."),
     click.option("--name", help="Of the run.  [default: that of the model]"),
+)  # fmt: skip
+
+_STUDY = (
+    click.option("--ablation", is_flag=True,
+                 help="Also fit every subset of the blocks, and take blocks from test items."),
+    click.option("--repeats", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
+                 help="Runs in all, the others on splits of their own: the spread goes to run.json."),
+)  # fmt: skip
+
+_DECISION = (
+    click.option("--thresholds", "objective", type=click.Choice(["genre", "micro"]), default="genre",
+                 show_default=True,
+                 help="For the best F1 of each genre (also macro and weighted F1), or micro F1."),
+    click.option("--shrinkage", type=click.FloatRange(min=0),
+                 help="Pulls thresholds of rare genres to the pooled one.  [default: 1; 300 for micro]"),
+    click.option("--calibration", type=click.Choice(["auto", "sigmoid", "isotonic"]), default="auto",
+                 show_default=True, help="auto: isotonic from 1,000 items of the rarer answer on."),
+    click.option("--max-labels", type=click.IntRange(min=1), metavar="K", help="An item gets no more."),
+    click.option("--at-least-one", is_flag=True, help="An item gets one, if anything is known of it."),
 )  # fmt: skip
 
 
@@ -173,6 +213,25 @@ def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def feature_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options of blocks and cross-fitting."""
     return _stack(_FEATURES, command)
+
+
+def decision_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command how scores become labels as `decision`, a `DecisionOptions`."""
+
+    @functools.wraps(command)
+    def call(*args: Any, **values: Any) -> Any:
+        from hybrid.heads.decision import DecisionOptions
+
+        fields = DecisionOptions.__dataclass_fields__
+        decision = DecisionOptions(**{name: values.pop(name) for name in fields})
+        return command(*args, decision=decision, **values)
+
+    return _stack(_DECISION, call)
+
+
+def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command what is to be found out besides the fit: `ablation`, `repeats`."""
+    return _stack(_STUDY, command)
 
 
 def backbone_options(several: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, is_dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,20 +16,9 @@ if TYPE_CHECKING:
 
 def show(as_json: bool, data: Any, text: str) -> None:
     """Print a result to stdout."""
-    click.echo(json.dumps(_plain(data), ensure_ascii=False, indent=2) if as_json else text)
+    from hybrid.records import as_plain
 
-
-def _plain(value: Any) -> Any:
-    """A value as strict JSON has it: records as objects, paths as text, what is not a number as null."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    if isinstance(value, Mapping):
-        return {str(key): _plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return str(value) if isinstance(value, Path) else value
+    click.echo(json.dumps(as_plain(data), ensure_ascii=False, indent=2) if as_json else text)
 
 
 def size_text(size: int) -> str:
@@ -76,9 +62,59 @@ def run_text(run: Run) -> str:
     if "chosen" in record:
         chosen = {k: v for k, v in record["chosen"].items() if k != "block_weights"}
         weights = record["chosen"]["block_weights"]
-        said = ", ".join(f"{k} {v:g}" for k, v in {**chosen, **weights}.items())
-        lines.insert(1, f"chosen by cross-fitting: {said}")
+        lines.insert(1, f"chosen by cross-fitting: {_settings(chosen, weights)}")
+    if record.get("estimate"):
+        lines.insert(1, _estimate(record["estimate"]))
+    if "curve" in record:
+        lines += _curve_lines(record["curve"])
     return "\n".join(lines)
+
+
+def _estimate(estimate: Mapping[str, Any]) -> str:
+    f1, chosen_on = (estimate[part]["f1_weighted"] for part in ("metrics", "out_of_fold"))
+    return (
+        f"nested estimate on the {estimate['items']} items of train and validation: weighted F1 "
+        f"{f1['value']:.3f} ({f1['low']:.3f} to {f1['high']:.3f}), in {estimate['seconds']:.0f} s; "
+        f"the out-of-fold labels that were chosen on would say {chosen_on['value']:.3f}"
+    )
+
+
+def tried_text(tried: Sequence[Mapping[str, Any]]) -> str:
+    """What was tried, best first: a line a candidate."""
+    rows = [["quality", "spread", "seconds", "settings"]]
+    for one in sorted(tried, key=lambda one: -one["quality"]):
+        numbers = [f"{one['quality']:.4f}", f"{one['spread']:.4f}", f"{one['seconds']:.2f}"]
+        rows.append([*numbers, _settings(one["choice"]["parameters"], one["choice"]["weights"])])
+    widths = [max(len(row[i]) for row in rows) for i in range(3)]
+    return "\n".join(
+        "  ".join([*(cell.rjust(w) for cell, w in zip(row, widths, strict=False)), row[3]])
+        for row in rows
+    )
+
+
+def _settings(parameters: Mapping[str, Any], weights: Mapping[str, float]) -> str:
+    pairs = {**parameters, **weights}.items()
+    return ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in pairs)
+
+
+def _curve_lines(curve: dict[str, Any]) -> list[str]:
+    """A learning curve: what each number of items reached, and what follows."""
+
+    def said(value: dict[str, float]) -> str:
+        return f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
+
+    return [
+        "",
+        f"learning curve, judged on {curve['judged']} held-out items of train and validation; settings as "
+        "chosen on all of them",
+        f"{'items':>8}  {'F1 weighted (95 %)':<22}  mAP (95 %)",
+        *(
+            f"{p['items']:>8}  {said(p['f1_weighted']):<22}  {said(p['map_macro'])}"
+            for p in curve["points"]
+        ),
+        *(f"{size['items']:>8}  left out: {size['reason']}" for size in curve["left_out"]),
+        curve["verdict"],
+    ]
 
 
 def _leaks(audit: dict[str, Any]) -> str:

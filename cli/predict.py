@@ -15,9 +15,12 @@ from hybrid.cli.output import reasons_text, show
 @project_options
 @click.option("--out", type=click.Path(path_type=Path), default="predictions.csv", show_default=True,
               help="File to write.")  # fmt: skip
-@click.option("--weights", help="Of the backbone.  [default: where the run recorded them]")
+@click.option("--weights", multiple=True,
+              help="Of the backbone, or of each block.  [default: where the run recorded them]")  # fmt: skip
 @click.option("--encoding", default="utf-8", show_default=True, help="Of CSV and JSON Lines.")
-def command(project: Project, run: Path, out: Path, weights: str | None, encoding: str) -> None:
+def command(
+    project: Project, run: Path, out: Path, weights: tuple[str, ...], encoding: str
+) -> None:
     """Predict the labels of the items in --catalogue with the model of RUN.
 
     Extracts what the cache lacks. A run's model is a pickle: use only runs that you trust.

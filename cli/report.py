@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from hybrid.cli.options import Project, column_options, project_options
 from hybrid.cli.output import show
@@ -15,16 +16,54 @@ from hybrid.records import ColumnOptions
 @click.argument("names", metavar="[RUN]...", nargs=-1, type=click.Path(path_type=Path))
 @project_options
 @column_options
-@click.option("--out", type=click.Path(path_type=Path), default="report.html", show_default=True)
-@click.option("--draws", type=click.IntRange(min=1), default=1000, show_default=True,
+@click.option("--external", "externals", multiple=True, metavar="NAME=FILE",
+              help="predictions.csv of a model made elsewhere, to compare with.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), default="report.html", show_default=True,
+              help="Page to write; its figures go beside it as .csv and .json.")  # fmt: skip
+@click.option("--draws", type=click.IntRange(min=1), default=2000, show_default=True,
               help="Bootstrap draws.")  # fmt: skip
 def command(
-    project: Project, columns: ColumnOptions, names: tuple[Path, ...], out: Path, draws: int
+    project: Project,
+    columns: ColumnOptions,
+    names: tuple[Path, ...],
+    externals: tuple[str, ...],
+    out: Path,
+    draws: int,
 ) -> None:
     """Compare runs, by default all of them, on one page."""
-    from hybrid.report import as_text, report_runs
+    from hybrid.report import as_data, as_text, report_runs
 
     comparison = report_runs(
-        project.catalogue, columns, names, project.runs, out, draws=draws, seed=project.seed
+        named_catalogue(project),
+        columns,
+        names,
+        project.runs,
+        out,
+        externals=_parse(externals),
+        draws=draws,
+        seed=project.seed,
+        command=project.command,
     )
-    show(project.json, comparison, f"{as_text(comparison)}\n{out.resolve()}")
+    text = f"{as_text(comparison)}\n{out.resolve()}"
+    show(project.json, as_data(comparison) if project.json else None, text)
+
+
+def named_catalogue(project: Project) -> Path | None:
+    """The catalogue that the user named, or that is in its usual place; else None."""
+    source = click.get_current_context().get_parameter_source("catalogue")
+    unnamed = source is ParameterSource.DEFAULT and not project.catalogue.exists()
+    return None if unnamed else project.catalogue
+
+
+def _parse(externals: tuple[str, ...]) -> dict[str, Path]:
+    """``("mine=p.csv",)`` → name and file."""
+    found: dict[str, Path] = {}
+    for entry in externals:
+        name, equals, file = entry.partition("=")
+        if not equals or not name.strip() or not file or name in found:
+            raise click.UsageError(
+                "--external: expected NAME=FILE such as mine=predictions.csv, each name once, "
+                f"found {entry!r}."
+            )
+        found[name] = Path(file)
+    return found

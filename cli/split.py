@@ -3,39 +3,107 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
+from typing import Any
 
 import click
 
 from hybrid.cli.options import Project, column_options, project_options
 from hybrid.cli.output import show, warn_left_out
-from hybrid.records import ColumnOptions
+from hybrid.records import ColumnOptions, Split
+
+METHODS = click.Choice(["iterative", "random", "temporal", "kfold", "repeated", "legacy-2017"])
 
 
 @click.command("split")
 @project_options
 @column_options
-@click.option("--validation", type=float, default=0.1, show_default=True, help="Share.")
-@click.option("--test", type=float, default=0.2, show_default=True, help="Share.")
-def command(project: Project, columns: ColumnOptions, validation: float, test: float) -> None:
+@click.option(
+    "--method",
+    type=METHODS,
+    default="iterative",
+    show_default=True,
+    help="See docs/splits.md; legacy-2017 leaks, on purpose.",
+)
+@click.option("--validation", type=float, help="Share.  [default: 0.1]")
+@click.option("--test", type=float, help="Share.  [default: 0.2; 0.1 for legacy-2017]")
+@click.option("--by", metavar="COLUMN", help="For temporal: the column with the time.")
+@click.option(
+    "--folds",
+    type=click.IntRange(min=2),
+    default=5,
+    show_default=True,
+    help="For kfold: writes splits-0.csv and so on, each fold the test part once.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=5,
+    show_default=True,
+    help="For repeated: writes splits-0.csv and so on, one a seed.",
+)
+@click.option(
+    "--group-column",
+    "group_columns",
+    multiple=True,
+    metavar="COLUMN",
+    help="Never part items that share an entry of this column.",
+)
+@click.option("--near-duplicates/--no-near-duplicates", default=True, show_default=True,
+              help="Never part items that hybrid audit finds alike.")  # fmt: skip
+def command(project: Project, columns: ColumnOptions, **options: Any) -> None:
     """Deal the items to train, validation and test, every label in its share.
 
-    Items with the same image are never parted.
+    Items with the same image are never parted, and by default no near-duplicates.
     """
     from hybrid.catalogue import load_catalogue
     from hybrid.splits import write_split
-    from hybrid.splitting import split_catalogue
+    from hybrid.splitting import SplitOptions, make_splits
 
     catalogue = load_catalogue(project.catalogue, columns)
     warn_left_out(catalogue)
-    split = split_catalogue(
+    chosen = SplitOptions(**options)
+    splits = make_splits(
         catalogue,
-        shares=(1 - validation - test, validation, test),
+        chosen,
         seed=project.seed,
         cache=project.cache,
         workers=project.workers,
         progress=project.progress,
     )
-    write_split(split, project.splits)
-    counts = Counter(split.parts.tolist())
-    text = f"{project.splits}: " + ", ".join(f"{n} {part}" for part, n in counts.most_common())
-    show(project.json, {"path": project.splits, "sha256": split.sha256, "counts": counts}, text)
+    paths = _paths(project.splits, len(splits) if chosen.several else 0)
+    for split, path in zip(splits, paths, strict=True):
+        write_split(split, path)
+    data = [_describe(split, path) for split, path in zip(splits, paths, strict=True)]
+    if chosen.method == "legacy-2017":
+        click.echo(
+            "warning: legacy-2017 LEAKS: test items are in train, too. It is there to understand published "
+            "numbers, not to make any.",
+            err=True,
+        )
+    text = "\n".join(_text(split, path) for split, path in zip(splits, paths, strict=True))
+    show(project.json, data if chosen.several else data[0], text)
+
+
+def _paths(path: Path, several: int) -> list[Path]:
+    """``splits.csv``; or, for several splits, ``splits-0.csv`` and so on."""
+    if not several:
+        return [path]
+    return [path.with_name(f"{path.stem}-{i}{path.suffix}") for i in range(several)]
+
+
+def _describe(split: Split, path: Path) -> dict[str, Any]:
+    groups = Counter(dict(zip(split.ids.tolist(), split.groups.tolist(), strict=True)).values())
+    return {
+        "path": path,
+        "sha256": split.sha256,
+        "counts": Counter(split.parts.tolist()),
+        "groups": len(groups),
+        "largest_group": max(groups.values()),
+    }
+
+
+def _text(split: Split, path: Path) -> str:
+    said = _describe(split, path)
+    parts = ", ".join(f"{n} {part}" for part, n in said["counts"].most_common())
+    return f"{path}: {parts}; {said['groups']} groups, the largest of {said['largest_group']}"

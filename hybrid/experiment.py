@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
@@ -18,20 +17,26 @@ from hybrid import __version__
 from hybrid.audit import audit_backbone
 from hybrid.backbones.quiet import quiet_start
 from hybrid.backbones.weights import RUN_WEIGHTS
-from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.cost import Costs
 from hybrid.errors import CatalogueError, SplitError
-from hybrid.evaluation import Answers, evaluate
-from hybrid.features import PosterFeatures
+from hybrid.evaluation import Answers
 from hybrid.heads import HybridClassifier
+from hybrid.heads.decision import DecisionOptions
 from hybrid.images import BadPoster
-from hybrid.pipeline import BLOCKS
+from hybrid.judging import describe_cost, describe_decision, group_names, judge
+from hybrid.leakcost import leakage_cost
 from hybrid.progress import Progress
-from hybrid.records import PARTS, Audit, Predictions, Run, Split
+from hybrid.provenance import (
+    count_missing,
+    describe_backbones,
+    describe_catalogue,
+    describe_choice,
+    trained_by,
+)
+from hybrid.records import LEAK, PARTS, Audit, Predictions, Run, Split
 from hybrid.runs import (
     PREDICTIONS,
-    RECORD,
     SEPARATOR,
     check_run_folder,
     hardware,
@@ -39,12 +44,15 @@ from hybrid.runs import (
     new_run,
     read_predictions,
     read_record,
+    recorded_backbones,
     write_predictions,
     write_record,
 )
 from hybrid.sample import is_sample
 from hybrid.splitting import audit_catalogue
 from hybrid.stores import hash_catalogue
+from hybrid.studies import Side, Studies, Subject, study
+from hybrid.why import summarise
 
 MODEL = "model.joblib"
 
@@ -82,6 +90,12 @@ class Experiment:
         """Positions in the catalogue of the items of these parts, in the order of the split."""
         wanted = self.split.ids[np.isin(self.split.parts, parts)].tolist()
         return np.array([self._position[name] for name in wanted], dtype=np.int64)
+
+    def side(self, *parts: str) -> Side:
+        """The items of these parts: frame, labels, groups."""
+        rows = self.rows(*parts)
+        groups = self.split.groups[np.isin(self.split.parts, parts)]
+        return Side(self.catalogue.frame.iloc[rows], self.catalogue.labels[rows], groups)
 
     @cached_property
     def _position(self) -> dict[str, int]:
@@ -125,7 +139,12 @@ class Experiment:
             )
 
 
-def fit_head(experiment: Experiment, model: HybridClassifier, settings: dict[str, Any]) -> Run:
+def fit_head(
+    experiment: Experiment,
+    model: HybridClassifier,
+    settings: dict[str, Any],
+    studies: Studies | None = None,
+) -> Run:
     """Fit a hybrid classifier on train and validation, judge it on test, write the run.
 
     Parameters
@@ -135,6 +154,8 @@ def fit_head(experiment: Experiment, model: HybridClassifier, settings: dict[str
         As `make_hybrid` gives it; it is fitted in place.
     settings : dict
         For the record.
+    studies : Studies, optional
+        What is to be found out besides; nothing by default.
 
     Returns
     -------
@@ -142,34 +163,60 @@ def fit_head(experiment: Experiment, model: HybridClassifier, settings: dict[str
         Its predictions are out-of-fold for train and validation items: no item judged itself.
     """
     experiment.check()
-    catalogue, costs = experiment.catalogue, Costs()
-    frame, labels = catalogue.frame, catalogue.labels
-    learn, test = experiment.rows("train", "validation"), experiment.rows("test")
-    backbone = _backbone(experiment, model)
-    audit = _audit(experiment, costs, trained_by=_trained_by(backbone))
-    experiment.progress.say(f"cross-fitting on {len(learn)} items, {labels.shape[1]} genres")
+    costs, genres = Costs(), experiment.catalogue.genres
+    learn, test = experiment.side("train", "validation"), experiment.side("test")
+    backbones = describe_backbones(model, experiment.folder)
+    trainers = [trained_by(backbone) for backbone in recorded_backbones(backbones).values()]
+    audit = _audit(experiment, costs, {trainer for trainer in trainers if trainer is not None})
+    experiment.progress.say(f"cross-fitting on {len(learn.frame)} items, {len(genres)} genres")
     with costs.stage("fit"):
-        groups = _groups(experiment, "train", "validation")
-        model.fit(frame.iloc[learn], labels[learn], groups=groups)
+        model.fit(*learn)
     with costs.stage("predict"):
-        probabilities = model.predict_proba(frame.iloc[test])
+        probabilities = model.predict_proba(test.frame)
+        answers = Answers(model.label(probabilities), probabilities)
+    with costs.stage("explain"):
+        why = summarise(model, learn.frame, genres)
     predictions = _predictions(
-        experiment, model.label, [(learn, model.oof_probabilities_), (test, probabilities)]
+        experiment,
+        [
+            (experiment.rows("train", "validation"), model.oof_probabilities_, model.oof_labels_),
+            (experiment.rows("test"), answers.scores, answers.labels),
+        ],
     )
     record = {
         "kind": "head",
         "blocks": list(model.fusion.names),
-        "model": type(model.estimator).__name__,
-        "chosen": {**model.chosen_.parameters, "block_weights": _weights(model)},
-        "thresholds": [_or_none(t) for t in model.thresholds_],
-        "backbone": backbone,
+        "model": ("chain of " if model.chain else "") + type(model.estimator).__name__,
+        "chosen": describe_choice(model),
+        "tried": [asdict(tried) for tried in model.tried_],
+        **describe_decision(learn.labels, model.oof_scores_, model.decision_, experiment.seed),
+        "saw": {"preprocessing": ["train", "validation"], "thresholds": ["train", "validation"]},
+        **backbones,
+        "why": why,
     }
+    seconds = next(stage.seconds for stage in costs.stages if stage.name == "fit")
+    subject = Subject(model, learn, test, answers, genres, seconds)
     with new_run(experiment.folder) as folder:
         joblib.dump(model, folder / MODEL, compress=3)
-        return _write(experiment, folder, record, settings, predictions, audit, costs)
+        record |= study(
+            studies or Studies(),
+            subject,
+            experiment.side(*PARTS),
+            experiment.split,
+            folder,
+            experiment.seed,
+            experiment.progress,
+        )
+        return _write(experiment, folder, record, settings, predictions, audit, costs, model.head_)
 
 
-def fit_deep(experiment: Experiment, backbone: str, options: Any = None, workers: int = 1) -> Run:
+def fit_deep(
+    experiment: Experiment,
+    backbone: str,
+    options: Any = None,
+    workers: int = 1,
+    decision: DecisionOptions | None = None,
+) -> Run:
     """Train a deep baseline on train, stop and calibrate it on validation, judge it on test.
 
     Parameters
@@ -178,6 +225,8 @@ def fit_deep(experiment: Experiment, backbone: str, options: Any = None, workers
     backbone : str
     options : DeepOptions, optional
     workers : int
+    decision : DecisionOptions, optional
+        How scores become labels.
 
     Returns
     -------
@@ -189,7 +238,7 @@ def fit_deep(experiment: Experiment, backbone: str, options: Any = None, workers
     with quiet_start():
         from hybrid.deep.baseline import DeepBaseline
 
-    model = DeepBaseline(backbone, options, experiment.seed, workers)
+    model = DeepBaseline(backbone, options, experiment.seed, workers, decision)
     catalogue, costs = experiment.catalogue, Costs()
     rows = {part: experiment.rows(part) for part in PARTS}
     paths = {part: [catalogue.poster_paths[i] for i in rows[part]] for part in PARTS}
@@ -204,32 +253,46 @@ def fit_deep(experiment: Experiment, backbone: str, options: Any = None, workers
             experiment.progress,
         )
     with costs.stage("predict"):
-        found = [(rows[part], model.predict_proba(paths[part])) for part in ("validation", "test")]
+        found = []
+        for part in ("validation", "test"):
+            probabilities = model.predict_proba(paths[part])
+            found.append((rows[part], probabilities, model.label(probabilities)))
     record = {
         "kind": "deep",
         "blocks": ["poster"],
         "model": backbone,
         "backbone": {"name": backbone, "weights": {"kind": "trained", "path": RUN_WEIGHTS}},
-        "thresholds": [_or_none(t) for t in model.thresholds_],
+        **describe_decision(
+            labels[rows["validation"]], model.validation_scores_, model.decision_, experiment.seed
+        ),
+        "saw": {"preprocessing": ["train"], "thresholds": ["validation"]},
         "history": model.history_,
     }
-    predictions = _predictions(experiment, model.label, found)
+    predictions = _predictions(experiment, found)
     with new_run(experiment.folder) as folder:
         model.save(folder)
-        return _write(experiment, folder, record, asdict(model.options), predictions, audit, costs)
+        settings = {**asdict(model.options), "decision": asdict(model.decision)}
+        return _write(experiment, folder, record, settings, predictions, audit, costs)
 
 
-def _audit(experiment: Experiment, costs: Costs, trained_by: Path | None = None) -> Audit:
-    """Audit the split, and the run that trained the backbone, if one did."""
+def _audit(experiment: Experiment, costs: Costs, trainers: Iterable[Path] = ()) -> Audit:
+    """Audit the split, and the runs that trained the backbones."""
     with costs.stage("audit"):
-        audit = audit_catalogue(experiment.catalogue, experiment.split, keys=experiment.keys)
-        if trained_by is not None:
-            earlier = read_predictions(trained_by / PREDICTIONS)
+        audit = audit_catalogue(
+            experiment.catalogue,
+            experiment.split,
+            experiment.cache,
+            progress=experiment.progress,
+            keys=experiment.keys,
+        )
+        for trainer in sorted(trainers):
+            earlier = read_predictions(trainer / PREDICTIONS)
             unseen = set(earlier.ids[earlier.splits == "test"].tolist())
-            audit = audit_backbone(audit, experiment.split, unseen, trained_by.name)
-    for leak in audit.leaks:
+            audit = audit_backbone(audit, experiment.split, unseen, trainer.name)
+    for leak in (*audit.leaks, *audit.warnings):
+        says = "the split leaks" if leak.severity == LEAK else "warning of the audit"
         experiment.progress.say(
-            f"the split leaks: {leak.kind}, {leak.count} pairs, {leak.share:.1%} of the test items"
+            f"{says}: {leak.kind}, {leak.count}, {leak.share:.1%} of the test items"
         )
     return audit
 
@@ -240,18 +303,18 @@ def _groups(experiment: Experiment, *parts: str) -> NDArray[Any]:
 
 def _predictions(
     experiment: Experiment,
-    label: Any,
-    found: Sequence[tuple[NDArray[np.int64], NDArray[np.float64]]],
+    found: Sequence[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint8]]],
 ) -> Predictions:
-    """Put rows and probabilities together, test items last."""
-    rows = np.concatenate([r for r, _ in found])
-    probabilities = np.concatenate([p for _, p in found])
-    parts = dict(zip(experiment.split.ids.tolist(), experiment.split.parts.tolist(), strict=True))
+    """Put rows, probabilities and labels together, test items last."""
+    rows, probabilities, labels = (np.concatenate(part) for part in zip(*found, strict=True))
+    # In a split that leaks, an item may be test, too; it is listed once for each.
+    listed = zip(experiment.split.ids.tolist(), experiment.split.parts.tolist(), strict=True)
+    parts = {name: part for name, part in listed if part != "test"}
     ids = experiment.catalogue.ids[rows]
     n_test = len(found[-1][0])
     splits = [parts[name] for name in ids[:-n_test].tolist()] + ["test"] * n_test
     genres = experiment.catalogue.genres
-    return Predictions(ids, np.array(splits), genres, label(probabilities), probabilities)
+    return Predictions(ids, np.array(splits), genres, labels, probabilities)
 
 
 def _write(
@@ -262,6 +325,7 @@ def _write(
     predictions: Predictions,
     audit: Audit,
     costs: Costs,
+    head: Any = None,
 ) -> Run:
     """Fill a run's folder; the metrics are of the test items."""
     catalogue = experiment.catalogue
@@ -269,110 +333,47 @@ def _write(
         test = predictions.splits == "test"
         truth = catalogue.labels[experiment.rows("test")]
         answers = Answers(predictions.labels[test], predictions.probabilities[test])
-        evaluation = evaluate(truth, answers, catalogue.genres, seed=experiment.seed)
+        groups = _groups(experiment, "test")
+        judged = judge(truth, answers, catalogue.genres, groups, experiment.seed)
+        leaked = np.array([name in audit.leaked for name in predictions.ids[test].tolist()])
+        costs_of_leaks = leakage_cost(truth, answers, leaked, seed=experiment.seed)
     write_predictions(folder / PREDICTIONS, predictions)
     record = {
         "name": experiment.folder.name,
         "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": experiment.command,
         "hybrid": __version__,
-        "catalogue": _describe_catalogue(catalogue),
+        "catalogue": describe_catalogue(catalogue),
         "sample": is_sample(catalogue.path.parent),
         "split": {
             "path": str(experiment.split_path),
             "sha256": experiment.split.sha256,
             "counts": {part: int((experiment.split.parts == part).sum()) for part in PARTS},
+            "test_groups": group_names(predictions.ids[test], groups),
         },
         **model,
         "settings": settings,
         "seed": experiment.seed,
         "genres": list(catalogue.genres),
-        "missing": _missing(experiment, model["blocks"]),
-        "audit": {"clean": audit.clean, **asdict(audit)},
-        "metrics": {name: asdict(interval) for name, interval in evaluation.metrics.items()},
+        "missing": count_missing(
+            catalogue,
+            experiment.keys,
+            {part: experiment.rows(part) for part in PARTS},
+            model["blocks"],
+        ),
+        "audit": {
+            "clean": audit.clean,
+            **asdict(audit),
+            "cost": {name: asdict(cost) for name, cost in costs_of_leaks.items()},
+        },
+        **judged,
+        "cost": describe_cost(costs, int(test.sum()), head, model["backbone"], folder),
         "stages": [asdict(stage) for stage in costs.stages],
         "versions": library_versions(),
         "hardware": hardware(),
     }
     write_record(folder, record)
     return Run(experiment.folder, read_record(folder), predictions)
-
-
-def _describe_catalogue(catalogue: Catalogue) -> dict[str, Any]:
-    return {
-        "path": str(catalogue.path),
-        "sha256": catalogue.sha256,
-        "columns": asdict(catalogue.columns),
-        "items": len(catalogue),
-        "labelled": int(catalogue.labelled.sum()),
-        "bad_rows": len(catalogue.bad_rows),
-    }
-
-
-def _missing(experiment: Experiment, blocks: Iterable[str]) -> dict[str, dict[str, int]]:
-    """How many items of each part lack a block: for posters, those that name no readable file."""
-    catalogue = experiment.catalogue
-    columns = catalogue.columns
-    table = catalogue.table
-    lacks = {
-        "poster": np.array([isinstance(key, BadPoster) for key in experiment.keys]),
-        "text": (table[list(columns.text)] == "").all(axis=1).to_numpy(),
-        "metadata": (table[list(columns.metadata)] == "").all(axis=1).to_numpy(),
-    }
-    return {
-        block: {part: int(lacks[block][experiment.rows(part)].sum()) for part in PARTS}
-        for block in BLOCKS
-        if block in blocks
-    }
-
-
-def _backbone(experiment: Experiment, model: HybridClassifier) -> dict[str, Any] | None:
-    """Which embeddings a head used, and where their weights are."""
-    for _, block in model.fusion.blocks:
-        if isinstance(block, PosterFeatures):
-            store = EmbeddingCache(block.cache).find(block.fingerprint)
-            return _describe_store(store, experiment.folder)
-    return None
-
-
-def _trained_by(backbone: dict[str, Any] | None) -> Path | None:
-    """The run folder that the backbone's weights lie in, if a run of ours trained them."""
-    path = backbone and backbone["weights"]["path"]
-    if not path or Path(path).name != RUN_WEIGHTS or not (Path(path).parent / RECORD).is_file():
-        return None
-    return Path(path).parent
-
-
-def _describe_store(store: EmbeddingStore, folder: Path) -> dict[str, Any]:
-    path = store.recorded["path"]
-    return {
-        "name": store.stands_for["architecture"],
-        "fingerprint": store.fingerprint,
-        "stands_for": store.stands_for,
-        "cache": {
-            "path": str(store.folder.parent),
-            "embeddings": len(store),
-            "sha256": store.digest(),
-        },
-        "weights": {
-            "kind": store.recorded["kind"],
-            "path": path,
-            # Where runs move together, the weights of a trained backbone are found from here.
-            "relative": None if path is None else os.path.relpath(path, folder.absolute()),
-            "digest": store.stands_for["weights"],
-            "seed": store.recorded["seed"],
-        },
-    }
-
-
-def _weights(model: HybridClassifier) -> dict[str, float]:
-    weights = model.fusion_.weights or {}
-    return {name: float(weights.get(name, 1.0)) for name in model.fusion_.names}
-
-
-def _or_none(threshold: float) -> float | None:
-    """None in the record: a threshold that no probability reaches."""
-    return float(threshold) if np.isfinite(threshold) else None
 
 
 def _some(names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from itertools import cycle, islice
 from typing import Any
 
+from hybrid.backbones.kept import keep_rate
 from hybrid.cache import EmbeddingStore, compact, is_worth_compacting
 from hybrid.catalogue import Catalogue
 from hybrid.cost import peak_mib
@@ -94,6 +95,10 @@ def extract_backbones(
     for job in jobs:
         _tidy(job.store, how.progress)
     rate = sum(computed.values()) / seconds if seconds else 0.0
+    if len(busy) == 1:  # of several at once, no one's own rate is known
+        choice, images = busy[0].choice, sum(computed.values())
+        said = {"engine": choice.engine, "precision": choice.precision, "device": choice.device}
+        keep_rate(busy[0].store.fingerprint, images, rate, peak_mib=peak_mib(), **said)
     spent = time.perf_counter() - start
     return tuple(
         _summary(catalogue, keys, job, computed.get(job.store.fingerprint, 0), spent, rate)

@@ -300,6 +300,26 @@ class Fusion(TransformerMixin, _BaseComposition):
             raise SettingError("fusion: " + "\n".join(problems))
 
 
+def missing_blocks(matrix: FusionMatrix) -> NDArray[np.bool_]:
+    """Which items lack which block, shape (n, blocks), by the indicator columns that `Fusion` made.
+
+    Raises
+    ------
+    SettingError
+        If a block does not end with such a column.
+    """
+    columns = []
+    for name, block in matrix.blocks:
+        last = block[:, -1:].toarray() if sparse.issparse(block) else block[:, -1:]
+        if not np.isin(last, (0, 1)).all():
+            raise SettingError(
+                f"fusion: expected block {name} to end with a column that says which items lack it, 1 or "
+                "0, as Fusion makes it, found other numbers."
+            )
+        columns.append(last)
+    return np.hstack(columns) == 1
+
+
 def _read(blocks: Sequence[tuple[str, Any]], X: pd.DataFrame) -> BlockData:
     return {name: block.read(X) if hasattr(block, "read") else X for name, block in blocks}
 
@@ -310,6 +330,43 @@ def take_rows(data: BlockData, rows: NDArray[Any]) -> BlockData:
         name: part.iloc[rows] if isinstance(part, pd.DataFrame) else part[rows]
         for name, part in data.items()
     }
+
+
+def drop_block(matrix: FusionMatrix, name: str, rows: NDArray[np.int64]) -> FusionMatrix:
+    """The same items, of which some (`rows`, by number) lack a block, as if it had never been there.
+
+    Raises
+    ------
+    SettingError
+        If there is no such block.
+    """
+    if name not in dict(matrix.blocks):
+        raise SettingError(
+            f"fusion: expected one of {', '.join(n for n, _ in matrix.blocks)}, found block {name!r}."
+        )
+    absent = np.zeros(len(matrix), dtype=bool)
+    absent[rows] = True
+    return FusionMatrix(
+        tuple((n, _without(block, absent) if n == name else block) for n, block in matrix.blocks),
+        matrix.weights,
+    )
+
+
+def _without(block: Any, absent: NDArray[np.bool_]) -> Any:
+    """A block's matrix with zeros, and 1 in its last column, where it is absent."""
+    if sparse.issparse(block):
+        kept = sparse.diags((~absent).astype(block.dtype)) @ block
+        flag = sparse.csr_matrix(
+            (
+                np.ones(absent.sum(), block.dtype),
+                (np.flatnonzero(absent), [block.shape[1] - 1] * absent.sum()),
+            ),
+            shape=block.shape,
+        )
+        return sparse.csr_matrix(kept + flag)
+    left = np.where(absent[:, None], block.dtype.type(0), block)
+    left[absent, -1] = 1
+    return left
 
 
 def _with_indicator(block: Any, data: Any) -> Any:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -22,6 +22,8 @@ Image.init()  # else Pillow knows only the most common ones of them
 MIN_SIDE = 16
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a GiB as 24-bit RGB
 MAX_BYTES = 256 * 2**20
+
+Decoded = TypeVar("Decoded")
 
 FITS = ("squash", "pad", "crop")
 # Mean of the ImageNet training images, which networks trained on them read as nothing in particular:
@@ -131,12 +133,48 @@ def decode_for(data: bytes, geometries: Sequence[Geometry]) -> list[Pixels] | Ba
         EXIF orientation is applied, transparency laid over white, 16-bit grey scaled to 8 bits,
         CMYK converted; of an animation the first frame is taken.
     """
-    decoded: dict[int, Pixels] = {}
-    try:
+
+    def decode() -> tuple[list[int], dict[int, Pixels]]:
+        decoded: dict[int, Pixels] = {}
         scales = _scales(data, geometries)
         for scale, geometry in zip(scales, geometries, strict=True):
             if scale not in decoded:
                 decoded[scale] = _decode(data, geometry)
+        return scales, decoded
+
+    found = _guarded(data, decode)
+    if isinstance(found, BadPoster):
+        return found
+    scales, decoded = found
+    return [
+        _fitted(decoded[scale], geometry)
+        for scale, geometry in zip(scales, geometries, strict=True)
+    ]
+
+
+def make_thumbnail(data: bytes, side: int) -> bytes | BadPoster:
+    """A small JPEG of an image, its aspect ratio kept; of the file, nothing but pixels is in it.
+
+    Parameters
+    ----------
+    data : bytes
+        The file's content.
+    side : int
+        Pixels of the longer side, at most.
+    """
+    pixels = _guarded(data, lambda: _decode(data, Geometry((side, side))))
+    if isinstance(pixels, BadPoster):
+        return pixels
+    image, file = Image.fromarray(pixels), io.BytesIO()
+    image.thumbnail((side, side))
+    image.save(file, "JPEG", quality=80)
+    return file.getvalue()
+
+
+def _guarded(data: bytes, decode: Callable[[], Decoded]) -> Decoded | BadPoster:
+    """What `decode` makes of an image, or why it cannot be decoded."""
+    try:
+        return decode()
     except UnidentifiedImageError:
         return BadPoster(_what_else(data))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -147,10 +185,6 @@ def decode_for(data: bytes, geometries: Sequence[Geometry]) -> list[Pixels] | Ba
         raise  # this machine's fault, not the image's
     except Exception as error:  # a hostile file can make a decoder raise anything
         return BadPoster(f"cannot be decoded: {error or type(error).__name__}")
-    return [
-        _fitted(decoded[scale], geometry)
-        for scale, geometry in zip(scales, geometries, strict=True)
-    ]
 
 
 def _decode(data: bytes, geometry: Geometry) -> Pixels:

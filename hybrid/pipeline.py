@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 from hybrid.catalogue import Catalogue
@@ -11,7 +12,9 @@ from hybrid.errors import SettingError, unknown_name
 from hybrid.features import MetadataFeatures, PosterFeatures, TextFeatures
 from hybrid.fusion import Fusion
 from hybrid.heads import HybridClassifier, get_head
-from hybrid.stores import find_store
+from hybrid.heads.decision import DecisionOptions
+from hybrid.records import METRIC
+from hybrid.stores import find_poster_blocks
 
 BLOCKS = ("poster", "text", "metadata")
 
@@ -21,6 +24,7 @@ class FeatureOptions:
     """Settings of the blocks `text` and `metadata`; see `TextFeatures` and `MetadataFeatures`."""
 
     max_ngram: int = 2
+    max_chars: int = 5
     min_df: int = 2
     max_features: int | None = None
     sublinear_tf: bool = True
@@ -33,14 +37,18 @@ def make_hybrid(
     *,
     head: str = "svm",
     blocks: Sequence[str] | None = None,
-    backbone: str | None = None,
-    weights: str | None = None,
+    backbone: str | Sequence[str] | None = None,
+    weights: str | Sequence[str] | None = None,
     dtype: str | None = None,
-    embeddings: str | None = None,
+    embeddings: str | Sequence[str] | None = None,
     cache: str = ".hybrid-cache",
     features: FeatureOptions | None = None,
     grid: Mapping[str, Sequence[Any]] | None = None,
     block_weights: Mapping[str, float] | None = None,
+    metric: str = METRIC,
+    search: bool = False,
+    chain: bool = False,
+    decision: DecisionOptions | None = None,
     folds: int = 4,
     seed: int = 0,
     workers: int | None = None,
@@ -55,8 +63,11 @@ def make_hybrid(
         ``"svm"``, or a name that `fit-ovr --estimator` takes.
     blocks : sequence of str, optional
         From ``poster``, ``text``, ``metadata``; by default all that the catalogue has.
-    backbone, weights, dtype, embeddings : str, optional
-        Of the embeddings; by default those that were extracted for this catalogue.
+    backbone, weights, embeddings : str or sequence of str, optional
+        Of the embeddings; by default those that were extracted for this catalogue. Several make several
+        poster blocks, named as `hybrid.stores.find_poster_blocks` says.
+    dtype : str, optional
+        Of the embeddings.
     cache : str
         Folder of the embedding cache.
     features : FeatureOptions, optional
@@ -64,6 +75,15 @@ def make_hybrid(
         Parameters of the head to choose from; by default the head's own grid.
     block_weights : mapping of str to float, optional
         Block → weight. By default chosen by cross-fitting.
+    metric : str
+        What C, block weights and thresholds are chosen by: ``weighted-f1``, ``macro-f1``, ``micro-f1``
+        or ``map``; see `HybridClassifier`.
+    search : bool
+        Try all combinations of a wider grid and of block weights.
+    chain : bool
+        Tell each genre what the head says of more frequent ones.
+    decision : DecisionOptions, optional
+        How scores become labels.
     folds, seed, workers : int
         Of the cross-fitting; threads.
 
@@ -80,52 +100,62 @@ def make_hybrid(
         If the posters have not been extracted.
     """
     spec, features = get_head(head), features or FeatureOptions()
+    if chain and not spec.chains:
+        raise SettingError(
+            f"--chain: expected a head that learns each genre by itself, found {head}: it answers without "
+            "looking, or already knows what is said of the other genres. Leave --chain out."
+        )
     names = choose_blocks(catalogue, blocks)
-    fingerprint = ""
+    columns, made = catalogue.columns, []
     if "poster" in names:
-        fingerprint = find_store(
+        stores = find_poster_blocks(
             catalogue,
             cache=cache,
-            backbone=backbone,
-            weights=weights,
+            backbones=_several(backbone),
+            weights=_several(weights),
             dtype=dtype,
-            embeddings=embeddings,
+            embeddings=_several(embeddings),
             seed=seed,
             workers=workers,
-        ).fingerprint
+        )
+        for name, store in stores.items():
+            made.append((name, PosterFeatures(cache, store.fingerprint, workers)))
     elif backbone:
         raise SettingError(
-            f"--backbone {backbone}: the block poster is not among {', '.join(names)}."
+            f"--backbone {', '.join(_several(backbone))}: the block poster is not among "
+            f"{', '.join(names)}."
         )
-    columns = catalogue.columns
-    made = {
-        "poster": PosterFeatures(cache, fingerprint, workers),
-        "text": TextFeatures(
-            columns.text,
-            features.max_ngram,
-            features.min_df,
-            features.max_features,
-            features.sublinear_tf,
-        ),
-        "metadata": MetadataFeatures(
-            columns.numeric,
-            columns.categorical,
-            columns.list,
-            columns.label_separator,
-            features.min_count,
-            features.year_bin,
-        ),
-    }
+    if "text" in names:
+        made.append(("text", TextFeatures(columns.text, **_options(features, TextFeatures))))
+    if "metadata" in names:
+        roles = columns.numeric, columns.categorical, columns.list, columns.label_separator
+        made.append(("metadata", MetadataFeatures(*roles, **_options(features, MetadataFeatures))))
+    if grid is None:
+        grid = {**spec.grid, **(spec.wide if search else {})}
     return HybridClassifier(
-        Fusion([(name, made[name]) for name in names], weights=block_weights),
+        Fusion(made, weights=block_weights),
         spec.build(seed),
-        grid=spec.grid if grid is None else grid,
+        grid=grid,
         block_weights=(0.5, 2.0) if spec.weighs_blocks and not block_weights else (),
+        metric=metric,
+        search=search,
         folds=folds,
         tuned=spec.tuned,
+        chain=chain,
         n_jobs=workers if spec.threads else 1,
         random_state=seed,
+        decision=decision,
     )
+
+
+def _several(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names or ())
+
+
+def _options(features: FeatureOptions, block: type) -> dict[str, Any]:
+    """What the options say of a block."""
+    known = signature(block).parameters
+    return {name: value for name, value in vars(features).items() if name in known}
 
 
 def choose_blocks(catalogue: Catalogue, blocks: Sequence[str] | None) -> tuple[str, ...]:

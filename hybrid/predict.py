@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,13 @@ from hybrid.check import check_posters
 from hybrid.errors import RunError, WeightsError
 from hybrid.experiment import MODEL
 from hybrid.extract import extract_embeddings
+from hybrid.heads import HybridClassifier
 from hybrid.jobs import chosen_spec
 from hybrid.pipeline import use_cache
 from hybrid.progress import Progress
 from hybrid.records import BadRow, ColumnOptions, Columns, EmbeddingOptions, Predictions
-from hybrid.runs import read_record, recorded_columns, write_predictions
-from hybrid.stores import bad_posters, hash_catalogue
+from hybrid.runs import read_record, recorded_backbones, recorded_columns, write_predictions
+from hybrid.stores import bad_posters, hash_catalogue, one_or_each
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def predict_catalogue(
     path: str | Path,
     out: str | Path,
     *,
-    weights: str | None = None,
+    weights: str | Sequence[str] | None = None,
     options: ColumnOptions | None = None,
     cache: str = ".hybrid-cache",
     workers: int | None = None,
@@ -60,8 +62,9 @@ def predict_catalogue(
         The catalogue; needs no labels, and may lack text, metadata or posters.
     out : str or Path
         ``predictions.csv`` to write.
-    weights : str, optional
-        The backbone's weights file; by default the one that the run recorded.
+    weights : str or sequence of str, optional
+        The backbone's weights file; by default the one that the run recorded. For a run with several
+        poster blocks one for all, or one for each.
     options : ColumnOptions, optional
         By default the columns that the run recorded.
     cache : str
@@ -93,7 +96,7 @@ def predict_catalogue(
         if catalogue.columns.poster:
             bad = check_posters(catalogue, workers)
     else:
-        if record["backbone"] and catalogue.columns.poster:
+        if catalogue.columns.poster:
             bad = _extract(folder, record, catalogue, weights, cache, workers, progress)
         probabilities, labels = _predict_head(folder, record, frame, cache, workers)
     genres = tuple(record["genres"])
@@ -125,17 +128,31 @@ def _predict_deep(
     return probabilities, model.label(probabilities)
 
 
+def load_head(
+    folder: Path, record: dict[str, Any], cache: str, workers: int | None = None
+) -> HybridClassifier:
+    """Load the classifier of a run, pointed at a cache. It is a pickle: load only what you trust.
+
+    Raises
+    ------
+    RunError
+        If the run's folder has no model.
+    """
+    try:
+        model: HybridClassifier = joblib.load(folder / MODEL)
+    except FileNotFoundError:
+        raise RunError(f"{folder}: expected the model {MODEL}, found no such file.") from None
+    for backbone in recorded_backbones(record).values():
+        # A catalogue without one poster needs no weights, but the block still asks for its store.
+        EmbeddingCache(cache).make(backbone["stands_for"], _recorded(record, backbone))
+    use_cache(model, cache, workers)
+    return model
+
+
 def _predict_head(
     folder: Path, record: dict[str, Any], frame: pd.DataFrame, cache: str, workers: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    try:
-        model = joblib.load(folder / MODEL)
-    except FileNotFoundError:
-        raise RunError(f"{folder}: expected the model {MODEL}, found no such file.") from None
-    if record["backbone"]:
-        # A catalogue without one poster needs no weights, but the block still asks for its store.
-        EmbeddingCache(cache).make(record["backbone"]["stands_for"], _recorded(record))
-        use_cache(model, cache, workers)
+    model = load_head(folder, record, cache, workers)
     probabilities = model.predict_proba(frame)
     return probabilities, model.label(probabilities)
 
@@ -144,28 +161,37 @@ def _extract(
     folder: Path,
     record: dict[str, Any],
     catalogue: Catalogue,
-    weights: str | None,
+    weights: str | Sequence[str] | None,
     cache: str,
     workers: int | None,
     progress: Progress,
 ) -> tuple[BadRow, ...]:
     """Embed what the cache lacks, with the very weights that the run was fitted on."""
-    backbone = record["backbone"]
-    store = EmbeddingCache(cache).make(backbone["stands_for"], _recorded(record))
+    backbones = list(recorded_backbones(record).values())
+    if not backbones:
+        return ()
+    given = (weights,) if isinstance(weights, str) else tuple(weights or ())
+    each = one_or_each("--weights", given, len(backbones))
     keys = hash_catalogue(catalogue, cache, workers, progress)
-    if store.knows([key for key in keys if isinstance(key, bytes)]).all():
-        return tuple(bad_posters(catalogue, keys, store))
-    summary = extract_embeddings(
-        catalogue,
-        backbone["name"],
-        weights=_find_weights(folder, backbone, weights),
-        options=_recorded_options(backbone),
-        seed=backbone["weights"]["seed"],
-        cache=cache,
-        workers=workers,
-        progress=progress,
-    )
-    return summary.bad
+    present = [key for key in keys if isinstance(key, bytes)]
+    bad: dict[int, BadRow] = {}
+    for backbone, path in zip(backbones, each, strict=True):
+        store = EmbeddingCache(cache).make(backbone["stands_for"], _recorded(record, backbone))
+        if store.knows(present).all():
+            rows = tuple(bad_posters(catalogue, keys, store))
+        else:
+            rows = extract_embeddings(
+                catalogue,
+                backbone["name"],
+                weights=_find_weights(folder, backbone, path),
+                options=_recorded_options(backbone),
+                seed=backbone["weights"]["seed"],
+                cache=cache,
+                workers=workers,
+                progress=progress,
+            ).bad
+        bad |= {row.row: row for row in rows}
+    return tuple(bad[row] for row in sorted(bad))
 
 
 def _find_weights(folder: Path, backbone: dict[str, Any], weights: str | None) -> str:
@@ -208,7 +234,7 @@ def _recorded_options(backbone: dict[str, Any]) -> EmbeddingOptions:
     )
 
 
-def _recorded(record: dict[str, Any]) -> dict[str, Any]:
-    weights = record["backbone"]["weights"]
+def _recorded(record: dict[str, Any], backbone: dict[str, Any]) -> dict[str, Any]:
+    weights = backbone["weights"]
     kept = {key: weights[key] for key in ("kind", "path", "seed")}
     return {"weights": weights["path"] or weights["kind"], **kept, "versions": record["versions"]}

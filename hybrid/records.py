@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 PARTS = ("train", "validation", "test")
+UNUSED = "unused"  # in no part, and meant to be
+LEAK, WARNING = "leak", "warning"  # severities
+# What settings can be chosen by; hybrid.heads.quality says what each is.
+METRICS = ("weighted-f1", "macro-f1", "micro-f1", "map")
+METRIC = "weighted-f1"
 
 
 @dataclass(frozen=True)
@@ -79,7 +86,7 @@ class Split:
     ----------
     ids : ndarray of shape (n,), str
     parts : ndarray of shape (n,), str
-        One of ``train``, ``validation``, ``test``.
+        One of ``train``, ``validation``, ``test``, or ``unused``.
     groups : ndarray of shape (n,), str
         Items of one group are in one part.
     sha256 : str
@@ -93,29 +100,83 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Leak:
-    """One kind of leak between the parts of a split.
+class Alike:
+    """Items of a catalogue that are alike in one way.
 
-    `pairs` holds (id, part, other id, other part); `share` is the share of test items that are in it.
+    Parameters
+    ----------
+    kind : str
+        In which way.
+    groups : tuple of tuple of str
+        Ids; each group has two or more. A pair is a group, too.
+    severity : str
+        ``"leak"`` or ``"warning"``: what it is if they stand in two parts of a split.
+    same : dict of str to hashable
+        Id → what it is the same as; pairs that are the same belong to another kind and are not counted
+        in this one. By default each item is the same as itself.
+    """
+
+    kind: str
+    groups: tuple[tuple[str, ...], ...]
+    severity: str = LEAK
+    same: dict[str, Hashable] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Leak:
+    """One kind of leak between the parts of a split, or one kind of warning.
+
+    Parameters
+    ----------
+    kind : str
+    count : int
+        Of all pairs.
+    share : float
+        Of the test items that are in it.
+    pairs : tuple of (str, str, str, str)
+        (id, part, other id, other part); the first of them.
+    severity : str
+        ``"leak"`` or ``"warning"``.
+    items : tuple of str
+        Ids of all test items that are in it.
     """
 
     kind: str
     count: int
     share: float
     pairs: tuple[tuple[str, str, str, str], ...]
+    severity: str = LEAK
+    items: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Audit:
-    """The result of the search for leaks: the checks made, and the leaks found."""
+    """The result of the search for leaks.
+
+    Parameters
+    ----------
+    checks : tuple of str
+        The kinds that were looked for.
+    leaks, warnings : tuple of Leak
+        What was found, by severity.
+    skipped : tuple of str
+        What could not be looked for, with the reason.
+    """
 
     checks: tuple[str, ...]
     leaks: tuple[Leak, ...]
+    warnings: tuple[Leak, ...] = ()
+    skipped: tuple[str, ...] = ()
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was found."""
+        """Whether nothing leaks; there may be warnings."""
         return not self.leaks
+
+    @property
+    def leaked(self) -> frozenset[str]:
+        """Ids of the test items that leak in any way."""
+        return frozenset(name for leak in self.leaks for name in leak.items)
 
 
 @dataclass(frozen=True)
@@ -244,3 +305,16 @@ class Run:
     def name(self) -> str:
         """The folder's name."""
         return self.folder.name
+
+
+def as_plain(value: Any) -> Any:
+    """A value as strict JSON has it: records as objects, paths as text, what is not a number as null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return as_plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): as_plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_plain(part) for part in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value) if isinstance(value, Path) else value

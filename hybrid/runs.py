@@ -113,6 +113,17 @@ def read_predictions(path: Path) -> Predictions:
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:
         raise RunError(f"{path}: expected each column once, found twice: {', '.join(twice)}.")
+    return parse_predictions(table, path)
+
+
+def parse_predictions(table: pd.DataFrame, path: Path) -> Predictions:
+    """Make sense of the cells of a ``predictions.csv``, all strings; `path` is for the messages.
+
+    Raises
+    ------
+    RunError
+        If a column is missing, or a cell is not what it should be.
+    """
     genres = tuple(c.removeprefix(PROBABILITY) for c in table.columns if c.startswith(PROBABILITY))
     if not {"id", "split", "genres"} <= set(table.columns) or not genres:
         raise RunError(
@@ -178,6 +189,12 @@ def recorded_columns(record: dict[str, Any]) -> Columns | None:
         return None
     roles: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
     return Columns(**roles)
+
+
+def recorded_backbones(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Poster block → what the record says of its backbone; the block ``poster`` comes first."""
+    first = record.get("backbone")
+    return {**({"poster": first} if first else {}), **(record.get("further_backbones") or {})}
 
 
 def read_run(folder: str | Path) -> Run:

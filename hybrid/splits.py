@@ -1,17 +1,9 @@
-"""Ids, labels, groups and a seed → train, validation and test.
-
-The method is iterative stratification for multi-label data: Sechidis, Tsoumakas and Vlahavas, "On the
-Stratification of Multi-label Data", ECML PKDD 2011. Here it deals whole groups, and its order comes
-from SHA-256 of the seed and the ids, so that the same seed gives the same split on any machine and
-in whatever order the rows stand.
-"""
+"""Ids, labels, groups and a seed → train, validation and test, by several methods; splits.csv."""
 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from hybrid.dealing import deal
 from hybrid.errors import SettingError, SplitError
 from hybrid.files import write_atomically
-from hybrid.records import PARTS, Split
+from hybrid.legacy import draw_cells
+from hybrid.records import PARTS, UNUSED, Split
 
 SHARES = (0.7, 0.1, 0.2)
 
@@ -33,8 +27,11 @@ def make_split(
     groups: ArrayLike | None = None,
     shares: Sequence[float] = SHARES,
     seed: int = 0,
+    stratify: bool = True,
 ) -> Split:
     """Deal items to train, validation and test, every genre in its share.
+
+    Each label misses its share of a part by no more than `tolerance` tells.
 
     Parameters
     ----------
@@ -48,6 +45,8 @@ def make_split(
         Shares of train, validation and test; they add up to 1.
     seed : int
         Same seed, same split.
+    stratify : bool
+        False: at random; labels have their share only by chance.
 
     Returns
     -------
@@ -61,13 +60,10 @@ def make_split(
     ids = np.asarray(ids).astype(str)
     groups = ids if groups is None else np.asarray(groups).astype(str)
     labels = np.asarray(labels)
-    if len(shares) != len(PARTS):
-        raise SettingError(
-            f"shares: expected {len(PARTS)} ({', '.join(PARTS)}), found {len(shares)}."
-        )
+    _check_shares(shares)
     _check(ids, labels, groups, shares)
-    parts = np.array(PARTS)[deal(ids, labels, groups, shares, seed)]
-    return Split(ids, parts, groups, split_hash(ids, parts))
+    parts = np.array(PARTS)[deal(ids, labels if stratify else labels[:, :0], groups, shares, seed)]
+    return _split(ids, parts, groups)
 
 
 def make_folds(
@@ -95,6 +91,147 @@ def make_folds(
     return deal(ids, labels, groups, shares, seed)
 
 
+def make_fold_splits(
+    ids: ArrayLike,
+    labels: ArrayLike,
+    n_folds: int,
+    *,
+    groups: ArrayLike | None = None,
+    validation: float = SHARES[1],
+    seed: int = 0,
+) -> list[Split]:
+    """One split a fold: each fold is the test part once; validation is dealt from the others.
+
+    Parameters
+    ----------
+    ids, labels, groups, seed
+        As in `make_split`.
+    n_folds : int
+        At least 2.
+    validation : float
+        Share of all items.
+    """
+    ids = np.asarray(ids).astype(str)
+    groups = ids if groups is None else np.asarray(groups).astype(str)
+    labels = np.asarray(labels)
+    if n_folds < 2 or not 0 <= validation < 1 - 1 / n_folds:
+        raise SettingError(
+            "expected 2 folds or more, and a share of validation that leaves something to train on, "
+            f"found {n_folds} folds, validation {validation}."
+        )
+    folds = make_folds(ids, labels, n_folds, groups=groups, seed=seed)
+    inner = validation / (1 - 1 / n_folds)
+    splits = []
+    for fold in range(n_folds):
+        rest = folds != fold
+        parts = np.full(len(ids), "test", dtype=object)
+        dealt = deal(ids[rest], labels[rest], groups[rest], (1 - inner, inner), seed)
+        parts[rest] = np.array(PARTS[:2])[dealt]
+        splits.append(_split(ids, parts.astype(str), groups))
+    return splits
+
+
+def make_temporal_split(
+    ids: ArrayLike,
+    times: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    shares: Sequence[float] = SHARES,
+) -> Split:
+    """Oldest items to train, newest to test; nothing in train is as new as anything that was cut off.
+
+    A group goes where its newest item belongs. A cut is between two different times, the nearest to the
+    wanted share.
+
+    Parameters
+    ----------
+    ids, groups, shares
+        As in `make_split`.
+    times : array-like of shape (n,), float
+        Any number that grows with time. Groups without a time (all NaN) are ``unused``.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    SettingError
+        If shapes, shares or ids are wrong, or there is no time at all.
+    """
+    ids = np.asarray(ids).astype(str)
+    groups = ids if groups is None else np.asarray(groups).astype(str)
+    times = np.asarray(times, dtype=np.float64)
+    _check_shares(shares)
+    _check(ids, times[:, None], groups, shares)
+    _, member = np.unique(groups, return_inverse=True)
+    newest = np.full(member.max(initial=-1) + 1, -np.inf)
+    np.fmax.at(newest, member, times)
+    when = newest[member]
+    dated = np.sort(when[np.isfinite(when)])
+    if not len(dated):
+        raise SettingError("times: expected a number for some items, found none.")
+    parts = np.full(len(ids), UNUSED, dtype=object)
+    parts[np.isfinite(when)] = "train"
+    for part, share in (("validation", shares[0]), ("test", shares[0] + shares[1])):
+        parts[when >= _cut(dated, share)] = part
+    return _split(ids, parts.astype(str), groups)
+
+
+def _cut(times: NDArray[np.float64], share: float) -> float:
+    """The time of which about `share` of the sorted `times` are older; infinite where that is all."""
+    starts = np.append(np.flatnonzero(np.diff(times, prepend=-np.inf)), len(times))
+    start = starts[np.abs(starts - share * len(times)).argmin()]
+    return float(np.append(times, np.inf)[start])
+
+
+def make_legacy_split(
+    ids: ArrayLike, labels: ArrayLike, *, shares: Sequence[float], seed: int = 0
+) -> Split:
+    """The split of April 2017, which leaks: see `hybrid.legacy`.
+
+    An item that was drawn for both stands in it twice, once in train or validation and once in test; one
+    that was drawn for neither is ``unused``. Validation is dealt, without overlap, from what was drawn
+    for train.
+    """
+    ids, labels = np.asarray(ids).astype(str), np.asarray(labels)
+    _check_shares(shares)
+    _check(ids, labels, ids, shares)
+    learn, test = draw_cells(ids.tolist(), labels, shares[2], seed)
+    inner = shares[1] / max(shares[0] + shares[1], 1e-12)
+    dealt = deal(ids[learn], labels[learn], ids[learn], (1 - inner, inner), seed)
+    neither = ~(learn | test)
+    parts = [
+        *np.array(PARTS[:2])[dealt].tolist(),
+        *["test"] * int(test.sum()),
+        *[UNUSED] * int(neither.sum()),
+    ]
+    names = np.concatenate([ids[learn], ids[test], ids[neither]])
+    return _split(names, np.array(parts), names)
+
+
+def tolerance(labels: ArrayLike, groups: ArrayLike) -> NDArray[np.float64]:
+    """By how many items each label may miss its share of a part in `make_split`; shape (L,).
+
+    Three times the size of the largest group, and 2 % of the label's items. No guarantee can be proved
+    for a greedy method; this is what the tests hold it to.
+    """
+    present = np.asarray(labels) != 0
+    _, sizes = np.unique(np.asarray(groups).astype(str), return_counts=True)
+    return 3 * sizes.max(initial=1) + 0.02 * present.sum(axis=0)
+
+
+def _split(ids: NDArray[Any], parts: NDArray[Any], groups: NDArray[Any]) -> Split:
+    return Split(ids, parts, groups, split_hash(ids, parts))
+
+
+def _check_shares(shares: Sequence[float]) -> None:
+    if len(shares) != len(PARTS):
+        raise SettingError(
+            f"shares: expected {len(PARTS)} ({', '.join(PARTS)}), found {len(shares)}."
+        )
+
+
 def _check(
     ids: NDArray[Any], labels: NDArray[Any], groups: NDArray[Any], shares: Sequence[float]
 ) -> None:
@@ -109,120 +246,6 @@ def _check(
         problems.append(f"shares: expected numbers from 0 to 1 that add up to 1, found {shares}.")
     if problems:
         raise SettingError("\n".join(problems))
-
-
-def deal(
-    ids: NDArray[Any],
-    labels: NDArray[Any],
-    groups: NDArray[Any],
-    shares: Sequence[float],
-    seed: int,
-) -> NDArray[np.int64]:
-    """Deal items to ``len(shares)`` parts; arrays as in `make_split`.
-
-    Returns
-    -------
-    ndarray of shape (n,), int64
-        The part of each item.
-    """
-    names, member = np.unique(groups, return_inverse=True)
-    order = _order(ids, member, len(names), seed)
-    rank = np.empty(len(names), dtype=np.int64)
-    rank[order] = np.arange(len(names))
-    member = rank[member]
-    counts = np.zeros((len(names), labels.shape[1]), dtype=np.int64)
-    np.add.at(counts, member, (labels != 0).astype(np.int64))
-    sizes = np.bincount(member, minlength=len(names))
-    part = _stratify(counts, sizes, _whole_shares(shares))
-    _spread_rare(part, counts, shares)
-    return part[member]
-
-
-def _order(ids: NDArray[Any], member: NDArray[Any], n_groups: int, seed: int) -> NDArray[np.int64]:
-    """The groups in an order that depends on the seed and their ids alone."""
-    first: list[str | None] = [None] * n_groups
-    for name, group in zip(ids.tolist(), member.tolist(), strict=True):
-        known = first[group]
-        if known is None or name < known:
-            first[group] = name
-    keys = [hashlib.sha256(f"{seed}\0{name}".encode()).digest() for name in first]
-    return np.array(sorted(range(n_groups), key=keys.__getitem__), dtype=np.int64)
-
-
-def _whole_shares(shares: Sequence[float]) -> list[int]:
-    """Shares as whole numbers in the same ratio: floats round otherwise from machine to machine."""
-    fractions = [Fraction(share).limit_denominator(10**6) for share in shares]
-    common = math.lcm(*(fraction.denominator for fraction in fractions))
-    return [int(fraction * common) for fraction in fractions]
-
-
-def _stratify(
-    counts: NDArray[np.int64], sizes: NDArray[np.int64], shares: Sequence[int]
-) -> NDArray[np.int64]:
-    """Deal groups, rarest label first, each to the part that still lacks most of that label."""
-    n_groups, unit = len(counts), sum(shares)
-    wanted = [
-        list(w)
-        for w in zip(*(_wanted(c, shares) for c in counts.sum(axis=0).tolist()), strict=True)
-    ]
-    room = [share * int(sizes.sum()) for share in shares]
-    open_parts = [p for p, share in enumerate(shares) if share > 0]
-    part = np.full(n_groups, -1, dtype=np.int64)
-    holders = (counts > 0).sum(axis=0)
-    carried = [np.flatnonzero(row).tolist() for row in counts]
-
-    def place(group: int, label: int | None) -> None:
-        lack = [0 if label is None else wanted[p][label] for p in range(len(shares))]
-        chosen = max(open_parts, key=lambda p: (lack[p], room[p], -p))
-        part[group] = chosen
-        room[chosen] -= unit * int(sizes[group])
-        for j in carried[group]:
-            wanted[chosen][j] -= unit * int(counts[group, j])
-            holders[j] -= 1
-
-    while (holders > 0).any():
-        label = int(np.where(holders > 0, holders, np.iinfo(np.int64).max).argmin())
-        for group in np.flatnonzero((counts[:, label] > 0) & (part < 0)).tolist():
-            place(group, label)
-    for group in np.flatnonzero(part < 0).tolist():
-        place(group, None)
-    return part
-
-
-def _wanted(count: int, shares: Sequence[int]) -> list[int]:
-    """How many items of a label each part wants: its share, but one at least, from the largest.
-
-    All counts are times ``sum(shares)``, so that they are whole numbers.
-    """
-    unit = sum(shares)
-    largest = max(range(len(shares)), key=lambda p: shares[p])
-    wanted = [max(share * count, unit) if share > 0 else 0 for share in shares]
-    wanted[largest] += unit * count - sum(wanted)
-    return wanted
-
-
-def _spread_rare(
-    part: NDArray[np.int64], counts: NDArray[np.int64], shares: Sequence[float]
-) -> None:
-    """Move single groups, in place, so that each label is in every part.
-
-    A label stays away from a part only if no single group can be spared for it, which takes very few
-    items or large groups.
-    """
-    held = counts > 0
-    parts = [p for p, share in enumerate(shares) if share > 0]
-    have = np.array([held[part == p].sum(axis=0) for p in range(len(shares))])
-    for label in np.argsort(held.sum(axis=0), kind="stable").tolist():
-        if held[:, label].sum() < len(parts):
-            continue
-        for lacking in [p for p in parts if have[p, label] == 0]:
-            for group in np.flatnonzero(held[:, label]).tolist():
-                giver = part[group]
-                if (have[giver, held[group]] >= 2).all():
-                    part[group] = lacking
-                    have[giver] -= held[group]
-                    have[lacking] += held[group]
-                    break
 
 
 def split_hash(ids: NDArray[Any], parts: NDArray[Any]) -> str:
@@ -259,10 +282,10 @@ def read_split(path: Path) -> Split:
     if not {"id", "split"} <= set(table.columns):
         found = ", ".join(map(str, table.columns))
         raise SplitError(f"{path}: expected the columns id, split and group, found {found}.")
-    strange = sorted(set(table["split"]) - set(PARTS))
+    strange = sorted(set(table["split"]) - {*PARTS, UNUSED})
     if strange:
         raise SplitError(
-            f"{path}: expected train, validation or test in column split, found "
+            f"{path}: expected train, validation, test or unused in column split, found "
             f"{', '.join(map(repr, strange[:5]))}."
         )
     ids = table["id"].to_numpy(dtype=object).astype(str)

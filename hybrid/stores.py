@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from hybrid.backbones import BackboneSpec, Weights, get_backbone, resolve_weights
 from hybrid.backbones.weights import stands_for
 from hybrid.cache import EmbeddingCache, EmbeddingStore, hash_posters
-from hybrid.catalogue import Catalogue
+from hybrid.catalogue import POSTER, Catalogue
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.images import BadPoster
 from hybrid.progress import Progress
@@ -112,7 +112,8 @@ def find_store(
         listed = "\n".join(f"  {describe_store(store)}" for store in stores)
         raise SettingError(
             f"expected one set of embeddings for {catalogue.path}, found {len(stores)}:\n{listed}\n"
-            "Choose with --backbone, --weights or --dtype, or with --embeddings and the digits in brackets."
+            "Choose with --backbone, --weights or --dtype, or with --embeddings and the digits in brackets; "
+            "each --embeddings that is given is a block of its own."
         )
     if lacks[stores[0]]:
         raise ExtractionError(
@@ -121,6 +122,81 @@ def find_store(
             "--weights."
         )
     return stores[0]
+
+
+def find_poster_blocks(
+    catalogue: Catalogue,
+    *,
+    cache: str = ".hybrid-cache",
+    backbones: Sequence[str] = (),
+    weights: Sequence[str] = (),
+    dtype: str | None = None,
+    embeddings: Sequence[str] = (),
+    seed: int = 0,
+    workers: int | None = None,
+) -> dict[str, EmbeddingStore]:
+    """The stores with this catalogue's embeddings, each a block.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    backbones, weights, embeddings : sequence of str
+        As in `find_store`, one for each block; one alone is of all, and none says nothing.
+    cache, dtype, seed, workers
+        As in `find_store`.
+
+    Returns
+    -------
+    dict of str to EmbeddingStore
+        The first is the block ``poster``. Each other is ``poster:`` and its backbone, with ``/layer`` where
+        that is not the last one, and ``#`` and digits of its fingerprint where that name is taken.
+
+    Raises
+    ------
+    ExtractionError
+        If there is none, or one lacks some of the posters.
+    SettingError
+        If there are several for one block, or one for two; the message lists them.
+    """
+    said = {"--backbone": backbones, "--weights": weights, "--embeddings": embeddings}
+    count = max(1, *map(len, said.values()))
+    each = [one_or_each(option, values, count) for option, values in said.items()]
+    found: dict[str, EmbeddingStore] = {}
+    for backbone, weight, digits in zip(*each, strict=True):
+        store = find_store(
+            catalogue,
+            cache=cache,
+            backbone=backbone,
+            weights=weight,
+            dtype=dtype,
+            embeddings=digits,
+            seed=seed,
+            workers=workers,
+        )
+        if store.fingerprint in [other.fingerprint for other in found.values()]:
+            raise SettingError(
+                f"expected different embeddings for each block, found twice: {describe_store(store)}."
+            )
+        found[_block_name(store, found)] = store
+    return found
+
+
+def one_or_each(option: str, values: Sequence[str], count: int) -> list[str | None]:
+    """What was said of each of `count` blocks: one value is for all, and none leaves it open."""
+    if len(values) not in (0, 1, count):
+        raise SettingError(
+            f"{option}: expected one, or one for each of {count} poster blocks, found {len(values)}."
+        )
+    return [*values] if len(values) == count else [values[0] if values else None] * count
+
+
+def _block_name(store: EmbeddingStore, taken: Collection[str]) -> str:
+    if not taken:
+        return POSTER
+    layer = store.stands_for.get("layer", "last")
+    name = f"{POSTER}:{store.stands_for.get('architecture', '?')}"
+    name += "" if layer == "last" else f"/{layer}"
+    return f"{name}#{store.fingerprint[:6]}" if name in taken else name
 
 
 def _candidates(

@@ -6,7 +6,7 @@ import csv
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +154,43 @@ def hybrid_command() -> Callable[..., Any]:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """Make a comparison in memory: genres, truth (n, L), name → scores (n, L), records → Comparison.
+
+    The test items are i0, i1, …; as many train items t0, t1, … have the same labels.
+    """
+    from hybrid.catalogue import load_catalogue
+    from hybrid.records import Predictions, Run
+    from hybrid.report.comparison import compare
+    from hybrid.report.judged import judge
+
+    def make(
+        genres: tuple[str, ...],
+        truth: np.ndarray,
+        runs: Mapping[str, np.ndarray],
+        records: Mapping[str, dict[str, Any]] | None = None,
+        columns: Mapping[str, list[str]] | None = None,
+        draws: int = 20,
+    ) -> Any:
+        n = len(truth)
+        ids = [f"i{k}" for k in range(n)] + [f"t{k}" for k in range(n)]
+        cells = ["|".join(np.array(genres, dtype=object)[row != 0]) for row in truth] * 2
+        path = tmp_path_factory.mktemp("compared") / "catalogue.csv"
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["id", "genres", *(columns or {})])
+            writer.writerows(zip(ids, cells, *(columns or {}).values(), strict=True))
+        splits = np.array(["test"] * n + ["train"] * n)
+        made = []
+        for name, scores in runs.items():
+            both = np.concatenate([scores, scores])
+            labels = (both >= 0.5).astype(np.uint8)
+            predictions = Predictions(np.array(ids), splits, genres, labels, both)
+            record = {"format": 1, **((records or {}).get(name) or {})}
+            made.append(Run(Path(name), record, predictions))
+        return compare(judge(load_catalogue(path), made), draws=draws)
+
+    return make

@@ -15,13 +15,14 @@ FOLDERS = {"hybrid": ROOT / "hybrid", "hybrid.cache": ROOT / "cache", "hybrid.cl
 # From the ground up; a module imports only what is in a layer below its own, or in its own package.
 LAYERS = [
     {"errors", "records", "jit"},
-    {"tables", "files", "resize"},
+    {"tables", "files", "resize", "dealing", "legacy", "alike"},
     {
         *{"catalogue", "splits", "images", "evaluation", "runs", "progress", "cost", "sample"},
         "interrupt",
     },
+    {"leakcost"},
     {"backbones", "cache"},
-    {"features", "audit"},
+    {"features", "audit", "looks", "giveaways"},
     {"fusion"},
     {"heads"},
     {"deep"},
@@ -29,10 +30,13 @@ LAYERS = [
     {"flow", "shares", "trial"},
     {"jobs"},
     {"extract"},
-    {"check", "splitting", "pipeline", "upkeep"},
-    {"experiment"},
+    {"likeness"},
+    {"check", "splitting", "pipeline", "upkeep", "ablation", "resplit", "judging"}
+    | {"explain", "neighbours", "curve"},
+    {"provenance", "why", "studies"},
+    {"experiment", "auditing"},
     {"predict", "report"},
-    {"demo"},
+    {"demo", "explaining"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -234,6 +234,7 @@ def test_while_another_process_compacts_nothing_old_is_removed(store: EmbeddingS
         (".tmp-some-other-host-1-abc", 3600, False),
         (".tmp-some-other-host-1-abc", 10**6, True),
     ],
+    ids=["dead-here", "alive-here", "new-elsewhere", "old-elsewhere"],
 )
 def test_gc_removes_what_the_dead_left(
     store: EmbeddingStore, name: str, age: float, gone: bool

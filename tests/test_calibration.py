@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import expit
+from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
-from hybrid.heads.calibration import fit_calibration
+from hybrid.errors import SettingError
+from hybrid.heads import calibration as calibrations
+from hybrid.heads.calibration import ISOTONIC_SUPPORT, Calibration, fit_calibration
 
 Matrix = NDArray[Any]
 
@@ -31,7 +35,7 @@ def simulate(
 def test_a_known_sigmoid_is_found_again(slope: float, intercept: float) -> None:
     truth, scores = simulate(slope, intercept)
     grid = np.linspace(-2, 2, 41)[:, None]
-    found = fit_calibration(truth, scores).apply(grid)
+    found = fit_calibration(truth, scores, method="sigmoid").apply(grid)
     np.testing.assert_allclose(found, expit(slope * grid + intercept), atol=0.04)
 
 
@@ -124,3 +128,84 @@ def test_genres_are_calibrated_one_by_one() -> None:
         np.testing.assert_array_equal(
             together[:, [j]], fit_calibration(labels, single).apply(single)
         )
+
+
+# Isotonic
+
+
+def test_isotonic_is_that_of_sklearn() -> None:
+    truth, scores = simulate(n=300)
+    found = fit_calibration(truth, scores, method="isotonic")
+    model = IsotonicRegression(out_of_bounds="clip").fit(scores.ravel(), truth.ravel())
+    grid = np.linspace(-5, 5, 101)
+    np.testing.assert_allclose(found.apply(grid[:, None]).ravel(), model.predict(grid))
+    assert found.methods == ("isotonic",)
+
+
+def test_isotonic_finds_what_is_no_sigmoid() -> None:
+    random = np.random.default_rng(0)
+    scores = random.uniform(-1, 1, size=(6000, 1))
+    chance = np.where(scores > 0, 0.6, 0.2)
+    truth = (random.random(scores.shape) < chance).astype(np.uint8)
+    errors = {
+        method: np.abs(fit_calibration(truth, scores, method=method).apply(scores) - chance).mean()
+        for method in ("auto", "sigmoid", "isotonic")
+    }
+    assert errors["auto"] == errors["isotonic"] < errors["sigmoid"] / 2
+
+
+@pytest.mark.parametrize(
+    ("rarer", "expected"), [(ISOTONIC_SUPPORT - 1, "sigmoid"), (ISOTONIC_SUPPORT, "isotonic")]
+)
+@pytest.mark.parametrize("label", [0, 1])
+def test_the_rarer_answer_decides_the_curve(rarer: int, expected: str, label: int) -> None:
+    random = np.random.default_rng(1)
+    truth = np.full((3 * ISOTONIC_SUPPORT, 2), 1 - label, np.uint8)
+    truth[:rarer, 0] = label
+    truth[:10, 1] = label
+    found = fit_calibration(truth, truth + random.normal(size=truth.shape))
+    assert found.methods == (expected, "sigmoid")
+
+
+def test_a_gap_of_scores_is_no_support() -> None:
+    random = np.random.default_rng(1)
+    truth = np.zeros((3 * ISOTONIC_SUPPORT, 1), np.uint8)
+    truth[:ISOTONIC_SUPPORT] = 1
+    scores = truth + random.normal(size=truth.shape)
+    scores[0] = np.nan
+    assert fit_calibration(truth, scores).methods == ("sigmoid",)
+
+
+@pytest.mark.parametrize("scores", [np.zeros(40), -np.repeat([1.0, 0.0], 20)])
+def test_nothing_learnt_is_the_prior_with_isotonic_too(scores: Matrix) -> None:
+    truth = np.repeat([1, 0], 20).astype(np.uint8)[:, None]
+    found = fit_calibration(truth, scores[:, None], method="isotonic")
+    np.testing.assert_allclose(found.apply(np.array([[-2.0], [0.5], [np.nan]])), 0.5)
+
+
+@given(st.integers(0, 10_000))
+@settings(deadline=None, max_examples=20)
+def test_isotonic_never_falls_and_stays_a_probability(seed: int) -> None:
+    truth, scores = simulate(n=60, seed=seed)
+    found = fit_calibration(truth, scores, method="isotonic")
+    curve = found.apply(np.linspace(-9, 9, 200)[:, None])
+    assert (np.diff(curve, axis=0) >= 0).all()
+    assert ((curve >= 0) & (curve <= 1)).all()
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
+def test_a_calibration_can_be_written_and_read(method: str) -> None:
+    truth, scores = simulate(n=100)
+    truth, scores = np.hstack([truth, 0 * truth]), np.hstack([scores, scores])
+    found = fit_calibration(truth, scores, method=method)
+    again = Calibration.from_plain(json.loads(json.dumps(found.as_plain(), allow_nan=False)))
+    scores[0] = np.nan
+    np.testing.assert_array_equal(again.apply(scores), found.apply(scores))
+    assert again.methods == found.methods == (method, "sigmoid")
+
+
+def test_an_unknown_method() -> None:
+    truth, scores = simulate(n=10)
+    with pytest.raises(SettingError, match="unknown calibration 'platt'"):
+        fit_calibration(truth, scores, method="platt")
+    assert set(calibrations.METHODS) == {"auto", "sigmoid", "isotonic"}

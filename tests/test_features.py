@@ -53,7 +53,9 @@ def texts() -> pd.DataFrame:
     ],
 )
 def test_text_is_tfidf_of_the_joined_columns(texts: pd.DataFrame, options: dict[str, Any]) -> None:
+    options = {"max_chars": 0, **options}
     asked = {"max_ngram": 2, "min_df": 2, "max_features": None, "sublinear_tf": True, **options}
+    del asked["max_chars"]
     plain = TfidfVectorizer(
         strip_accents="unicode", ngram_range=(1, asked.pop("max_ngram")), dtype=np.float32, **asked
     )
@@ -67,8 +69,40 @@ def test_text_is_tfidf_of_the_joined_columns(texts: pd.DataFrame, options: dict[
 
 
 def test_text_reads_only_its_columns(texts: pd.DataFrame) -> None:
-    block = TextFeatures(columns=["overview"], min_df=1, max_ngram=1).fit(texts)
+    block = TextFeatures(columns=["overview"], min_df=1, max_ngram=1, max_chars=0).fit(texts)
     assert set(block.get_feature_names_out()) == {"love", "ghost", "in", "paris"}
+
+
+def test_characters_within_words_stand_beside_the_words(texts: pd.DataFrame) -> None:
+    joined = texts["title"] + "\n" + texts["overview"]
+    options = {"strip_accents": "unicode", "min_df": 2, "sublinear_tf": True, "dtype": np.float32}
+    words = TfidfVectorizer(ngram_range=(1, 2), **options)
+    chars = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 4), **options)
+    expected = np.hstack([v.fit_transform(joined).toarray() for v in (words, chars)])
+    block = TextFeatures(max_chars=4).fit(texts)
+    found = block.transform(texts)
+    np.testing.assert_array_equal(found.toarray(), expected)
+    assert (found.format, found.dtype) == ("csr", np.float32)
+    names = block.get_feature_names_out().tolist()
+    grams = chars.get_feature_names_out()
+    assert names == [*words.get_feature_names_out(), *(f"'{gram}'" for gram in grams)]
+    assert len(set(names)) == len(names)
+
+
+def test_words_of_one_stem_share_characters() -> None:
+    learn = pd.DataFrame({"title": ["haunted house", "haunted hill"]})
+    new = pd.DataFrame({"title": ["haunting"]})
+    words, both = (TextFeatures(["title"], max_chars=k).fit(learn) for k in (0, 5))
+    assert words.transform(new).nnz == 0
+    shared = both.get_feature_names_out()[both.transform(new).indices]
+    assert "' haun'" in shared
+
+
+def test_all_wrong_settings_of_the_text_are_listed(texts: pd.DataFrame) -> None:
+    with pytest.raises(
+        SettingError, match=r"(?s)expected at least one column.*max_ngram: .*max_chars: .*found 2"
+    ):
+        TextFeatures([], max_ngram=0, max_chars=2).fit(texts)
 
 
 def test_an_item_without_text_is_missing(texts: pd.DataFrame) -> None:

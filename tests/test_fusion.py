@@ -65,7 +65,7 @@ def fusion() -> Fusion:
     return Fusion(
         [
             ("numbers", Numbers()),
-            ("text", TextFeatures(["title"], min_df=1)),
+            ("text", TextFeatures(["title"], min_df=1, max_chars=0)),
             ("metadata", MetadataFeatures(categorical=["language"], min_count=1)),
         ]
     )
@@ -85,7 +85,7 @@ def test_dense_stays_dense_and_sparse_stays_sparse(fusion: Fusion, frame: pd.Dat
 def test_fusion_is_each_block_and_its_indicator(fusion: Fusion, frame: pd.DataFrame) -> None:
     numbers = frame[["a", "b"]].to_numpy() - [3.0, 3.0]
     numbers[1] = 0
-    text = TextFeatures(["title"], min_df=1).fit_transform(frame).toarray()
+    text = TextFeatures(["title"], min_df=1, max_chars=0).fit_transform(frame).toarray()
     language = [[1, 0], [1, 0], [0, 1], [0, 0]]
     expected = np.hstack(
         [

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone, is_classifier
 from sklearn.dummy import DummyClassifier
 from sklearn.exceptions import NotFittedError
-from sklearn.metrics import average_precision_score, f1_score
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import LinearSVC
@@ -23,6 +23,7 @@ from hybrid.errors import SettingError
 from hybrid.features import MetadataFeatures, PosterFeatures, TextFeatures
 from hybrid.fusion import Fusion
 from hybrid.heads import HEADS, HybridClassifier, crossfit, get_head
+from hybrid.heads.decision import DecisionOptions, fit_decision
 
 Labels = NDArray[np.uint8]
 N = 150
@@ -56,7 +57,7 @@ def films() -> tuple[pd.DataFrame, Labels]:
 def make_fusion() -> Fusion:
     return Fusion(
         [
-            ("text", TextFeatures(["overview"], max_ngram=1)),
+            ("text", TextFeatures(["overview"], max_ngram=1, max_chars=0)),
             ("metadata", MetadataFeatures(["runtime"], ["director"])),
         ]
     )
@@ -193,11 +194,11 @@ def test_the_weight_of_a_block_of_noise_is_lowered(
     seen = record_scores(monkeypatch)
     for factors in [(), (0.05,)]:
         model = make_model(block_weights=factors)
-        model.set_params(fusion__metadata=TextFeatures(["noise"]))
+        model.set_params(fusion__metadata=TextFeatures(["noise"], max_chars=0))
         model.set_params(fusion__weights={"metadata": 5.0}).fit(X, y)
     text, metadata = model.fusion_.transform(X).weights
     assert metadata <= 5 * 0.05
-    assert model.chosen_.weights == {"text": text, "metadata": metadata}
+    assert {"text": 1.0, **model.chosen_.weights} == {"text": text, "metadata": metadata}
     assert model.fusion.weights == {"metadata": 5.0}
     before, after = (average_precision_score(y, s, average="weighted") for s in seen)
     assert after > before + 0.05
@@ -216,13 +217,13 @@ def test_no_block_weights_keeps_those_of_the_fusion(films: tuple[pd.DataFrame, L
 def record_scores(monkeypatch: pytest.MonkeyPatch) -> list[NDArray[np.float64]]:
     """The out-of-fold scores that calibration gets, fit by fit."""
     seen: list[NDArray[np.float64]] = []
-    original = crossfit.fit_calibration
+    original = crossfit.fit_decision
 
-    def fit_calibration(truth: Labels, scores: NDArray[np.float64]) -> Any:
+    def fit_decision(truth: Labels, scores: NDArray[np.float64], options: Any) -> Any:
         seen.append(scores.copy())
-        return original(truth, scores)
+        return original(truth, scores, options)
 
-    monkeypatch.setattr(crossfit, "fit_calibration", fit_calibration)
+    monkeypatch.setattr(crossfit, "fit_decision", fit_decision)
     return seen
 
 
@@ -281,11 +282,71 @@ def test_thresholds_and_calibration_come_from_out_of_fold_scores(
     films: tuple[pd.DataFrame, Labels], fitted: HybridClassifier
 ) -> None:
     _, y = films
+    model = make_model(decision=DecisionOptions(shrinkage=0.0)).fit(*films)
+    np.testing.assert_array_equal(model.oof_scores_, fitted.oof_scores_)
+    all_oof = model.calibration_.apply(model.oof_scores_)
     for j in range(4):
-        oof = fitted.oof_probabilities_[:, j]
-        reached = f1_score(y[:, j], oof >= fitted.thresholds_[j])
-        assert reached == pytest.approx(max(f1_score(y[:, j], oof >= cut) for cut in oof))
+        oof = all_oof[:, j]
+        # Half-way between the cut that was best and the one that the probabilities expect to be best.
+        assert model.thresholds_[j] == pytest.approx((cut(y[:, j], oof) + cut(oof, oof)) / 2)
         assert oof.mean() == pytest.approx(y[:, j].mean(), abs=0.01)
+
+
+def cut(truth: NDArray[Any], scores: NDArray[np.float64]) -> float:
+    """The middle of the gap with the best (expected) F1, tried one by one."""
+    levels = np.unique(scores)
+    f1 = [2 * truth[scores >= t].sum() / ((scores >= t).sum() + truth.sum()) for t in levels]
+    best = int(np.flatnonzero(np.isclose(f1, max(f1)))[-1])
+    return float((levels[max(best - 1, 0)] + levels[best]) / 2)
+
+
+def test_an_item_takes_no_part_in_its_own_out_of_fold_labels(
+    films: tuple[pd.DataFrame, Labels], fitted: HybridClassifier
+) -> None:
+    _, y = films
+    for k in range(4):
+        out = fitted.fold_ == k
+        decision = fit_decision(y[~out], fitted.oof_scores_[~out], DecisionOptions())
+        expected = decision.probabilities(fitted.oof_scores_[out])
+        np.testing.assert_array_equal(fitted.oof_probabilities_[out], expected)
+        np.testing.assert_array_equal(fitted.oof_labels_[out], decision.label(expected))
+
+
+def test_decisions_on_labels_without_meaning_are_chance(
+    films: tuple[pd.DataFrame, Labels],
+) -> None:
+    """Permuted labels: no out-of-fold label is better than "always yes", as none may be."""
+    X, y = films
+    gaps, errors = [], []
+    for seed in range(4):
+        shuffled = np.random.default_rng(seed).permutation(y)
+        for calibration in ("sigmoid", "isotonic"):
+            options = DecisionOptions(calibration=calibration, shrinkage=0.0)
+            model = make_model(decision=options).fit(X, shuffled)
+            always = 2 * shuffled.mean(axis=0) / (1 + shuffled.mean(axis=0))
+            gaps.append(f1_score(shuffled, model.oof_labels_, average=None) - always)
+            errors.append(roc_auc_score(shuffled, model.oof_probabilities_) - 0.5)
+    assert np.mean(gaps) < 0.01
+    assert abs(np.mean(errors)) < 0.05
+
+
+@pytest.mark.parametrize("objective", ["genre", "micro"])
+def test_the_number_of_labels_is_kept_by_everything_that_labels(
+    films: tuple[pd.DataFrame, Labels], objective: str
+) -> None:
+    X, y = films
+    options = DecisionOptions(objective=objective, max_labels=1, at_least_one=True)
+    model = make_model(decision=options).fit(X, y)
+    for labels in (model.predict(X), model.oof_labels_, clone(model).fit(X, y).predict(X)):
+        assert (labels.sum(axis=1) == 1).all()
+
+
+def test_all_that_is_wrong_with_a_decision_is_said_at_once(
+    films: tuple[pd.DataFrame, Labels],
+) -> None:
+    wrong = DecisionOptions("macro", -1.0, "platt", 0)
+    with pytest.raises(SettingError, match=r"(?s)thresholds.*calibration.*shrinkage.*max_labels"):
+        make_model(decision=wrong).fit(*films)
 
 
 def test_groups_stay_together(films: tuple[pd.DataFrame, Labels]) -> None:
@@ -374,7 +435,10 @@ def test_a_film_that_says_nothing_gets_an_answer(fitted: HybridClassifier) -> No
 def test_every_head_fits_and_predicts(films: tuple[pd.DataFrame, Labels], name: str) -> None:
     spec, (X, y) = get_head(name), films
     grid = {parameter: values[:2] for parameter, values in spec.grid.items()}
-    model = make_model(spec.build(0), grid=grid, tuned=spec.tuned, folds=2).fit(X, y)
+    estimator = spec.build(0)
+    if name == "boosting":
+        estimator.set_params(estimator__max_iter=5)
+    model = make_model(estimator, grid=grid, tuned=spec.tuned, folds=2).fit(X, y)
     new, truth = make_films(100, seed=1)
     probabilities, labels = model.predict_proba(new), model.predict(new)
     assert probabilities.shape == labels.shape == (100, 4)
@@ -382,7 +446,8 @@ def test_every_head_fits_and_predicts(films: tuple[pd.DataFrame, Labels], name: 
     assert set(np.unique(labels)) <= {0, 1}
     learnt = mean_ap(truth, probabilities) > truth.mean() + 0.25
     assert learnt == (not name.startswith("dummy"))
-    fitted = getattr(model.head_, "estimator", model.head_).get_params()
+    one = isinstance(model.head_, OneVsRestClassifier)
+    fitted = (model.head_.estimator if one else model.head_).get_params()
     assert fitted | model.chosen_.parameters == fitted
 
 
@@ -642,4 +707,4 @@ def test_liblinear_is_never_given_threads(name: str) -> None:
     liblinear = type(estimator).__name__ == "LinearSVC" or (
         getattr(estimator, "solver", "") == "liblinear"
     )
-    assert spec.threads is not liblinear
+    assert not (liblinear and spec.threads)

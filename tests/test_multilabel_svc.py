@@ -24,7 +24,7 @@ from hybrid.errors import SettingError
 from hybrid.fusion import FusionMatrix
 from hybrid.heads import MultilabelLinearSVC
 from hybrid.heads.blockdual import solve
-from hybrid.heads.multilabel_svc import signed_weights, with_ones
+from hybrid.heads.label_svms import signed_weights, with_ones
 
 Floats = NDArray[np.float64]
 

@@ -111,13 +111,16 @@ def test_columns_go_to_their_blocks(catalogue: Catalogue) -> None:
 
 
 def test_options_arrive(catalogue: Catalogue) -> None:
-    features = FeatureOptions(max_ngram=3, min_df=4, max_features=5, min_count=6, year_bin=7)
+    features = FeatureOptions(
+        max_ngram=3, max_chars=4, min_df=4, max_features=5, min_count=6, year_bin=7
+    )
     model = make_hybrid(
         catalogue,
         head="logistic",
         features=features,
         grid={"C": (1.0,)},
         block_weights={"text": 2.0},
+        metric="micro-f1",
         folds=3,
         seed=9,
         workers=2,
@@ -125,19 +128,29 @@ def test_options_arrive(catalogue: Catalogue) -> None:
     found = model.get_params()
     for name, value in [
         ("fusion__text__max_ngram", 3),
+        ("fusion__text__max_chars", 4),
         ("fusion__text__min_df", 4),
         ("fusion__text__max_features", 5),
         ("fusion__metadata__min_count", 6),
         ("fusion__metadata__year_bin", 7),
         ("fusion__weights", {"text": 2.0}),
-        ("estimator__random_state", 9),
+        ("estimator__class_weight", "balanced"),
         ("grid", {"C": (1.0,)}),
         ("block_weights", ()),  # weights that were given are not chosen again
+        ("metric", "micro-f1"),
+        ("search", False),
         ("folds", 3),
         ("random_state", 9),
-        ("n_jobs", 1),  # the workers go to heads that may be fitted in threads
+        ("n_jobs", 2),
     ]:
         assert found[name] == value, name
+
+
+def test_a_search_has_a_wider_grid(catalogue: Catalogue) -> None:
+    usual, wide = (make_hybrid(catalogue, search=search) for search in (False, True))
+    assert wide.search
+    assert set(usual.grid["C"]) < set(wide.grid["C"])
+    assert make_hybrid(catalogue, search=True, grid={"C": (1.0,)}).grid == {"C": (1.0,)}
 
 
 @pytest.mark.parametrize(("head", "tuned"), [("svm", True), ("dummy-most-frequent", False)])
@@ -174,7 +187,7 @@ def test_a_moved_cache_is_used(catalogue: Catalogue) -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "expected"), [("svm", 2), ("logistic", 1), ("sgd", 2), ("forest", 2)]
+    ("head", "expected"), [("svm", 2), ("logistic", 2), ("boosting", 1), ("forest", 2)]
 )
 def test_workers_fit_the_genres_where_threads_change_nothing(
     catalogue: Catalogue, head: str, expected: int

@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 
 from hybrid.errors import SettingError, SplitError
 from hybrid.records import PARTS
-from hybrid.splits import make_folds, make_split, read_split, write_split
+from hybrid.splits import (
+    make_fold_splits,
+    make_folds,
+    make_split,
+    make_temporal_split,
+    read_split,
+    tolerance,
+    write_split,
+)
 
 FEW = settings(max_examples=40, deadline=None)
 
@@ -128,9 +136,9 @@ def test_the_split_does_not_depend_on_how_python_adds_floats(
             for seed in range(40)
         ]
 
-    monkeypatch.setattr("hybrid.splits.sum", left_to_right, raising=False)
+    monkeypatch.setattr("hybrid.dealing.sum", left_to_right, raising=False)
     old = splits()
-    monkeypatch.setattr("hybrid.splits.sum", math.fsum)  # correctly rounded, as since 3.12
+    monkeypatch.setattr("hybrid.dealing.sum", math.fsum)  # correctly rounded, as since 3.12
     assert splits() == old
 
 
@@ -164,6 +172,90 @@ def test_labels_have_their_share_when_items_come_in_groups() -> None:
         there = split.parts == part
         assert abs(there.mean() - share) < 0.01
         np.testing.assert_allclose(labels[there].sum(axis=0) / labels.sum(axis=0), share, atol=0.04)
+
+
+@given(st.integers(0, 2**32), st.sampled_from([(0.7, 0.1, 0.2), (0.5, 0.25, 0.25)]))
+@settings(max_examples=150, deadline=None)
+def test_labels_miss_their_shares_by_no_more_than_the_tolerance(
+    seed: int, shares: tuple[float, ...]
+) -> None:
+    random = np.random.default_rng(seed)
+    n = int(random.integers(30, 400))
+    labels = random_labels(n, random.uniform(0.02, 0.6, random.integers(1, 12)), seed)
+    groups = random.integers(0, random.integers(n // 5, n + 1), n)
+    split = make_split(names(n), labels, groups=groups, shares=shares, seed=seed)
+    for part, share in zip(PARTS, shares, strict=True):
+        off = np.abs(labels[split.parts == part].sum(axis=0) - share * labels.sum(axis=0))
+        assert (off <= tolerance(labels, groups)).all()
+
+
+def test_the_tolerance_is_three_of_the_largest_group_and_two_in_a_hundred() -> None:
+    labels = np.repeat([[1, 0]], 100, axis=0)
+    groups = ["large"] * 4 + [f"g{i}" for i in range(96)]
+    assert tolerance(labels, groups).tolist() == [14.0, 12.0]
+
+
+def test_a_random_split_does_not_look_at_labels() -> None:
+    labels = random_labels(100, np.full(3, 0.3), 0)
+    one = make_split(names(100), labels, stratify=False)
+    assert one.sha256 == make_split(names(100), 1 - labels, stratify=False).sha256
+    assert [int((one.parts == part).sum()) for part in PARTS] == [70, 10, 20]
+    assert one.sha256 != make_split(names(100), labels).sha256
+
+
+@given(cases(), st.integers(2, 5))
+@FEW
+def test_each_item_is_test_in_one_split_of_the_folds(case: dict[str, Any], n_folds: int) -> None:
+    arguments = {"groups": case["groups"], "seed": case["seed"]}
+    splits = make_fold_splits(case["ids"], case["labels"], n_folds, validation=0.1, **arguments)
+    folds = make_folds(case["ids"], case["labels"], n_folds, **arguments)
+    for fold, split in enumerate(splits):
+        assert split.ids.tolist() == case["ids"]
+        assert ((split.parts == "test") == (folds == fold)).all()
+        for group in set(case["groups"]):
+            assert len(set(split.parts[np.array(case["groups"]) == group])) == 1
+
+
+def test_folds_leave_the_share_of_validation() -> None:
+    labels = random_labels(1000, np.full(4, 0.3), 1)
+    for split in make_fold_splits(names(1000), labels, 5, validation=0.1):
+        assert [int((split.parts == part).sum()) for part in PARTS] == [700, 100, 200]
+    with pytest.raises(SettingError, match=r"expected 2 folds or more, .* found 1 folds"):
+        make_fold_splits(names(4), labels[:4], 1)
+    with pytest.raises(SettingError, match=r"leaves something to train on, .* validation 0\.5"):
+        make_fold_splits(names(4), labels[:4], 2, validation=0.5)
+
+
+def test_the_newest_are_test_and_a_year_is_never_cut() -> None:
+    years = [2000] * 5 + [2001] * 2 + [2002] * 1 + [2003] * 2 + [float("nan")]
+    split = make_temporal_split(names(11), years)
+    assert split.parts.tolist() == ["train"] * 7 + ["validation"] + ["test"] * 2 + ["unused"]
+    tied = make_temporal_split(names(11), years, groups=[0, 1, 2, 3, 4, 5, 6, 7, 8, 0, 9])
+    assert tied.parts.tolist()[0] == tied.parts.tolist()[9] == "test"  # as new as its newest
+
+
+@given(cases(), st.integers(0, 2**32))
+@FEW
+def test_nothing_in_train_is_newer_than_what_comes_later(case: dict[str, Any], seed: int) -> None:
+    random = np.random.default_rng(seed)
+    n = len(case["ids"])
+    times = np.where(random.random(n) < 0.1, np.nan, random.integers(1950, 1960, n))
+    if np.isnan(times).all():
+        times[0] = 1950
+    groups = np.array(case["groups"])
+    split = make_temporal_split(case["ids"], times, groups=groups)
+    newest = {g: np.nanmax(np.append(times[groups == g], -1)) for g in set(groups.tolist())}
+    for earlier, later in (("train", "validation"), ("validation", "test"), ("train", "test")):
+        a = [newest[g] for g in groups[split.parts == earlier].tolist()]
+        b = [newest[g] for g in groups[split.parts == later].tolist()]
+        assert not a or not b or max(a) < min(b)
+    unknown = {g for g, time in newest.items() if time < 0}
+    assert set(groups[split.parts == "unused"].tolist()) == unknown
+
+
+def test_a_temporal_split_needs_times() -> None:
+    with pytest.raises(SettingError, match="times: expected a number for some items, found none"):
+        make_temporal_split(names(2), [float("nan")] * 2)
 
 
 def test_empty_shares_and_single_items() -> None:
@@ -277,7 +369,10 @@ def test_an_id_may_stand_in_a_file_twice(tmp_path: Path) -> None:
         (b"\xff\xfe\x00", "cannot read the split .*decode"),
         (b"id,split\n1,train\n2,test,x,y\n", "cannot read the split"),
         (b"id,part\n1,train\n", "expected the columns id, split and group, found id, part"),
-        (b"id,split\n1,Train\n2,dev\n", "expected train, validation or test .* 'Train', 'dev'"),
+        (
+            b"id,split\n1,Train\n2,dev\n",
+            "expected train, validation, test or unused .* 'Train', 'dev'",
+        ),
     ],
 )
 def test_files_that_are_no_split(tmp_path: Path, content: bytes, message: str) -> None:

@@ -8,12 +8,15 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from hybrid.files import make_folder, write_atomically
 
 # Each is a file with one JSON object, what was measured by a key that says on what.
 BATCH_SIZES = "batch-sizes.json"
 ENGINES = "engines.json"
+RATES = "rates.json"
+ENOUGH = 256  # posters: of fewer, the rate says little
 
 
 def kept_folder() -> Path:
@@ -25,6 +28,18 @@ def kept_folder() -> Path:
 def recall(file: str, key: str) -> object:
     """What was measured before; None if nothing was. A file may hold anything: check what comes back."""
     return _read(file).get(key)
+
+
+def recall_rate(fingerprint: str) -> dict[str, Any] | None:
+    """What the last extraction on this machine reached for these embeddings; None if none was kept."""
+    found = recall(RATES, fingerprint)
+    return found if isinstance(found, dict) and found.get("posters_per_second") else None
+
+
+def keep_rate(fingerprint: str, images: int, rate: float, **said: Any) -> None:
+    """Keep what an extraction of enough posters reached, for the cost of the runs that use it."""
+    if images >= ENOUGH and rate > 0:
+        keep(RATES, fingerprint, {"posters_per_second": rate, **said})
 
 
 def keep(file: str, key: str, value: object) -> None:

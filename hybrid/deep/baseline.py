@@ -20,8 +20,7 @@ from hybrid.deep.losses import WeightedCrossEntropy, genre_weights
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.stream import PosterStream, usable
 from hybrid.errors import RunError, SettingError
-from hybrid.heads.calibration import Calibration, fit_calibration
-from hybrid.heads.thresholds import apply_thresholds, best_thresholds
+from hybrid.heads.decision import Decision, DecisionOptions, fit_decision
 from hybrid.progress import Progress
 
 HEAD_WEIGHTS = "model.head.weights.h5"
@@ -43,17 +42,26 @@ class DeepBaseline:
         Sets Keras' global seed when `fit` begins.
     workers : int
         Threads that decode.
+    decision : DecisionOptions, optional
+        How scores become labels.
 
     Attributes
     ----------
-    thresholds_ : ndarray of shape (L,)
-    calibration_ : Calibration
+    decision_ : Decision
+        Calibration and thresholds, from the validation items.
+    validation_scores_ : ndarray of shape (n, L)
+        Log-odds of the validation items; of a net that was just fitted.
     history_ : dict of str to list
         Loss of each epoch on train and validation.
     """
 
     def __init__(
-        self, backbone: str, options: DeepOptions | None = None, seed: int = 0, workers: int = 1
+        self,
+        backbone: str,
+        options: DeepOptions | None = None,
+        seed: int = 0,
+        workers: int = 1,
+        decision: DecisionOptions | None = None,
     ) -> None:
         self.spec: BackboneSpec = get_backbone(backbone)
         if self.spec.application:
@@ -62,6 +70,8 @@ class DeepBaseline:
             )
         self.options = options or DeepOptions()
         self.options.check()
+        self.decision = decision or DecisionOptions()
+        self.decision.check()
         self.seed = seed
         self.workers = workers
 
@@ -125,11 +135,12 @@ class DeepBaseline:
 
     def predict_proba(self, paths: Sequence[str]) -> Floats:
         """Calibrated probabilities of shape (n, L); NaN rows where there is no usable poster."""
-        return self._calibrate(self.decision_function(paths))
+        scores = self.decision_function(paths)
+        return np.where(np.isnan(scores), np.nan, self.decision_.probabilities(scores))
 
     def label(self, probabilities: Floats) -> Labels:
         """Labels of shape (n, L), uint8; none where the probability is NaN."""
-        return apply_thresholds(probabilities, self.thresholds_)
+        return self.decision_.label(probabilities)
 
     def save(self, folder: Path) -> None:
         """Write the weights of backbone and head, and what turns scores into labels."""
@@ -138,8 +149,7 @@ class DeepBaseline:
         scoring = {
             "backbone": self.spec.name,
             "options": asdict(self.options),
-            "thresholds": [_finite(v) for v in self.thresholds_],
-            "calibration": {k: [_finite(x) for x in v] for k, v in vars(self.calibration_).items()},
+            **self.decision_.as_plain(),
         }
         (folder / SCORING).write_text(json.dumps(scoring, indent=2, allow_nan=False) + "\n")
 
@@ -155,12 +165,8 @@ class DeepBaseline:
         try:
             scoring = json.loads((folder / SCORING).read_text())
             model = cls(scoring["backbone"], DeepOptions(**scoring["options"]), workers=workers)
-            model.thresholds_ = np.array([_infinite(v) for v in scoring["thresholds"]])
-            parts = {
-                k: np.array([_infinite(x) for x in v]) for k, v in scoring["calibration"].items()
-            }
-            model.calibration_ = Calibration(**parts)
-            model._build(len(model.thresholds_))
+            model.decision_ = Decision.from_plain(scoring)
+            model._build(len(model.decision_.thresholds))
             model.body.load_weights(str(folder / RUN_WEIGHTS))
             model.head.load_weights(str(folder / HEAD_WEIGHTS))
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -184,12 +190,8 @@ class DeepBaseline:
         )
 
     def _score_validation(self, paths: Sequence[str], labels: Labels) -> None:
-        scores = self.decision_function(paths)
-        self.calibration_ = fit_calibration(labels, scores)
-        self.thresholds_ = best_thresholds(labels, self._calibrate(scores))
-
-    def _calibrate(self, scores: Floats) -> Floats:
-        return np.where(np.isnan(scores), np.nan, self.calibration_.apply(scores))
+        self.validation_scores_ = self.decision_function(paths)
+        self.decision_ = fit_decision(labels, self.validation_scores_, self.decision)
 
 
 class _Report(keras.callbacks.Callback):
@@ -208,12 +210,3 @@ class _Report(keras.callbacks.Callback):
 
 def _pick(paths: Sequence[str], keep: NDArray[np.bool_]) -> list[str]:
     return [path for path, good in zip(paths, keep.tolist(), strict=True) if good]
-
-
-def _finite(value: float) -> float | str:
-    """JSON has no infinity: a threshold that is never reached is written as a word."""
-    return float(value) if np.isfinite(value) else str(float(value))
-
-
-def _infinite(value: float | str) -> float:
-    return float(value)

@@ -145,8 +145,8 @@ class _Solver:
             before = self.dual.copy()
             self._epoch(epoch, pool)
             growth = (self.dual - before) / np.maximum(self.dual, TINY)
-            self._certify(growth, epoch == max_iter, pool)
-            self._drop(growth, epoch)
+            certified = self._certify(growth, epoch == max_iter, pool)
+            self._drop(certified & (growth <= 0), epoch)
             if not self.groups:
                 break
         return Solution(self.coef, self.gap, self.n_iter)
@@ -195,15 +195,15 @@ class _Solver:
             for part, weight, U in zip(parts, group.weights, group.U, strict=True):
                 part.add_transposed(D * self.dtype.type(weight**2), U)
 
-    def _certify(self, growth: Floats, last: bool, pool: ThreadPoolExecutor) -> None:
-        """Compute the exact gap of the columns that seem to be done.
+    def _certify(self, growth: Floats, last: bool, pool: ThreadPoolExecutor) -> NDArray[np.bool_]:
+        """Compute the exact gap of the columns that seem to be done, and tell which these were.
 
         Margins from an epoch are stale at its end and say little. But the gap shrinks as the growth
         of the dual in an epoch does, by a factor that an exact gap tells.
         """
         due = (growth * self.factor <= self.tol) | last
         if due[self._active()].mean() < 0.5:  # a certificate costs about as much as an epoch
-            return
+            return np.zeros_like(due)
         jobs = [(g, np.flatnonzero(due[g.columns])) for g in self.groups]
         jobs = [(g, chosen) for g, chosen in jobs if len(chosen)]
         exact = pool.map(lambda job: self._exact(job[0].columns[job[1]], job[0].weights), jobs)
@@ -211,6 +211,7 @@ class _Solver:
             columns = group.columns[chosen]
             self.coef[columns], self.gap[columns] = W.T, gap
             self.factor[columns] = SAFETY * gap / np.maximum(growth[columns], TINY)
+        return due
 
     def _exact(self, columns: NDArray[np.int64], weights: Floats) -> tuple[Floats, Floats]:
         """Coefficients and relative gap of the dual variables as they are, all in float64."""
@@ -224,11 +225,10 @@ class _Solver:
         gap = np.maximum(primal - dual, 0)  # below 0 is rounding
         return W, np.divide(gap, primal, out=np.zeros_like(gap), where=primal > 0)
 
-    def _drop(self, growth: Floats, epoch: int) -> None:
+    def _drop(self, stuck: NDArray[np.bool_], epoch: int) -> None:
         """Leave alone the columns that are certified, or as good as this precision allows."""
         columns = self._active()
         self.n_iter[columns] = epoch
-        stuck = np.isfinite(self.gap) & (growth <= 0)
         left = ~((self.gap <= self.tol) | stuck)[columns]
         if left.all():
             return

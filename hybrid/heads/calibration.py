@@ -1,40 +1,80 @@
-"""Scores → probabilities: one sigmoid a genre.
+"""Scores → probabilities: a sigmoid for each genre, or an isotonic curve where the genre has many items.
 
-Platt, "Probabilistic Outputs for Support Vector Machines", 1999. The sigmoid is fitted to
-out-of-fold scores with a weak ridge penalty in place of Platt's smoothed targets.
+Platt, "Probabilistic Outputs for Support Vector Machines", 1999. The sigmoid is fitted to out-of-fold
+scores with a weak ridge penalty in place of Platt's smoothed targets. Zadrozny and Elkan, "Transforming
+Classifier Scores into Accurate Multiclass Probability Estimates", 2002: isotonic regression, which has no
+shape to be wrong about, but needs more items.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
+from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
+from hybrid.errors import unknown_name
+
 Floats = NDArray[np.float64]
+Knots = tuple[tuple[float, ...], tuple[float, ...]]  # scores, probabilities
+
+METHODS = ("auto", "sigmoid", "isotonic")
+# Niculescu-Mizil and Caruana, "Predicting Good Probabilities with Supervised Learning", 2005: with 1,000 or
+# more items to calibrate on, isotonic is as good or better. Here of the rarer answer.
+ISOTONIC_SUPPORT = 1000
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Sigmoids of L genres: ``1 / (1 + exp(-(slope * score + intercept)))``.
+    """Curves of L genres: ``1 / (1 + exp(-(slope * score + intercept)))``, or through knots.
 
     `prior` is each genre's share of the items it was fitted on; it is the answer where a score is NaN.
+    `knots` are those of the isotonic curves, straight between them; None for a genre with a sigmoid, and
+    nothing at all where every genre has one.
     """
 
     slope: Floats
     intercept: Floats
     prior: Floats
+    knots: tuple[Knots | None, ...] = ()
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """``"sigmoid"`` or ``"isotonic"``, genre by genre."""
+        knots = self.knots or (None,) * len(self.prior)
+        return tuple("isotonic" if curve else "sigmoid" for curve in knots)
 
     def apply(self, scores: Floats) -> Floats:
         """Probabilities of shape (n, L), in [0, 1]."""
         probabilities = expit(self.slope * scores + self.intercept)
+        for j, curve in enumerate(self.knots):
+            if curve:
+                probabilities[:, j] = np.interp(scores[:, j], *curve)
         return np.where(np.isnan(scores), self.prior, probabilities)
 
+    def as_plain(self) -> dict[str, Any]:
+        """Numbers and lists, for JSON; numbers that JSON does not have are words."""
+        return _plain(asdict(self))
 
-def fit_calibration(truth: NDArray[np.uint8], scores: Floats) -> Calibration:
-    """Fit one sigmoid a genre.
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Calibration:
+        """What `as_plain` gave."""
+        curves = {name: np.array([float(v) for v in plain[name]]) for name in _CURVES}
+        knots = [None if k is None else tuple(map(tuple, k)) for k in plain.get("knots", [])]
+        return cls(**curves, knots=tuple(knots))  # type: ignore[arg-type]
+
+
+_CURVES = ("slope", "intercept", "prior")
+
+
+def fit_calibration(
+    truth: NDArray[np.uint8], scores: Floats, *, method: str = "auto"
+) -> Calibration:
+    """Fit one curve a genre.
 
     Parameters
     ----------
@@ -42,21 +82,46 @@ def fit_calibration(truth: NDArray[np.uint8], scores: Floats) -> Calibration:
         1 where the item has the label.
     scores : ndarray of shape (n, L)
         Out-of-fold; NaN where a model could say nothing, which is left out.
+    method : str
+        ``"sigmoid"``, ``"isotonic"``, or ``"auto"``: isotonic for a genre that at least
+        `ISOTONIC_SUPPORT` items have and as many lack.
 
     Returns
     -------
     Calibration
-        The slope is never negative, so that probabilities rank items as the scores do; it is 0, and
-        the probability the prior, where the scores rank a genre worse than chance.
+        It never falls as scores rise. It is the prior where the scores rank a genre worse than chance,
+        or where they or the labels are all the same.
+
+    Raises
+    ------
+    SettingError
+        If the method is unknown.
     """
-    pairs = [_fit_sigmoid(truth[:, j], scores[:, j]) for j in range(truth.shape[1])]
+    if method not in METHODS:
+        raise unknown_name("calibration", method, METHODS)
+    pairs, knots = [], []
+    for j in range(truth.shape[1]):
+        known = ~np.isnan(scores[:, j])
+        real, said = truth[known, j], scores[known, j]
+        pairs.append(_fit_sigmoid(real, said))
+        told = pairs[-1][0] > 0
+        knots.append(_fit_isotonic(real, said) if told and _isotonic(method, real) else None)
     slope, intercept = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
-    return Calibration(slope, intercept, truth.mean(axis=0, dtype=np.float64))
+    prior = truth.mean(axis=0, dtype=np.float64)
+    return Calibration(slope, intercept, prior, tuple(knots) if any(knots) else ())
+
+
+def _isotonic(method: str, truth: NDArray[np.uint8]) -> bool:
+    rarer = min(int(truth.sum()), len(truth) - int(truth.sum()))
+    return method == "isotonic" or (method == "auto" and rarer >= ISOTONIC_SUPPORT)
+
+
+def _fit_isotonic(truth: NDArray[np.uint8], scores: Floats) -> Knots:
+    model = IsotonicRegression(out_of_bounds="clip").fit(scores, truth)
+    return tuple(model.X_thresholds_.tolist()), tuple(model.y_thresholds_.tolist())
 
 
 def _fit_sigmoid(truth: NDArray[np.uint8], scores: Floats) -> tuple[float, float]:
-    known = ~np.isnan(scores)
-    truth, scores = truth[known], scores[known]
     prior = float(truth.mean()) if len(truth) else 0.0
     # Not std() == 0: of equal scores it is a rounding error.
     spread = float(scores.std()) if len(scores) and np.ptp(scores) > 0 else 0.0
@@ -74,3 +139,13 @@ def _fit_sigmoid(truth: NDArray[np.uint8], scores: Floats) -> tuple[float, float
 def _log_odds(share: float) -> float:
     with np.errstate(divide="ignore"):
         return float(np.log(share) - np.log1p(-share))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [_plain(part) for part in value]
+    if value is None:
+        return None
+    return float(value) if np.isfinite(value) else str(float(value))

@@ -2,57 +2,42 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import parallel_config
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.metrics import average_precision_score
-from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.validation import check_is_fitted
 
-from hybrid.errors import SettingError
+from hybrid.errors import SettingError, unknown_name
 from hybrid.fusion import BlockData, Fusion, FusionMatrix, take_rows
-from hybrid.heads.calibration import fit_calibration
-from hybrid.heads.multilabel_svc import MultilabelLinearSVC
-from hybrid.heads.thresholds import apply_thresholds, best_thresholds
+from hybrid.heads.chain import Chain
+from hybrid.heads.choice import Choice as Choice
+from hybrid.heads.choice import Fold, Trial, Trials, choose
+from hybrid.heads.decision import Decision, DecisionOptions, crossfit_decision, fit_decision
+from hybrid.heads.fitting import fit_head, head_scores
+from hybrid.heads.quality import is_joint
+from hybrid.records import METRIC, METRICS
 from hybrid.splits import make_folds
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
-EDGE = 1e-9  # keeps the log-odds of a probability of 0 or 1 finite
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One candidate: parameters of the head and weights of the blocks."""
-
-    parameters: dict[str, Any]
-    weights: dict[str, float]
-
-
-@dataclass(frozen=True, eq=False)
-class Trial:
-    """A choice, its out-of-fold scores of shape (n, L), and how good they are."""
-
-    choice: Choice
-    scores: Floats
-    quality: float
 
 
 class HybridClassifier(ClassifierMixin, BaseEstimator):
     """Blocks, fused, and a one-vs-rest head, with thresholds and calibration.
 
     `fit` deals its items to folds. In each, blocks and head are fitted on the other folds alone, and
-    score the items left out. On these out-of-fold scores it chooses the head's parameters and then
-    the blocks' weights (by mean average precision, genres weighted by support), fits the sigmoids
-    that turn scores into probabilities, and chooses the thresholds. Then it fits blocks and head on
-    all its items.
+    score the items left out. On these out-of-fold scores it chooses the head's parameters and the
+    blocks' weights, fits the sigmoids that turn scores into probabilities, and chooses the thresholds.
+    Then it fits blocks and head on all its items.
+
+    A threshold lies half-way between the one with the best F1 on the out-of-fold scores, which is
+    noisy where a genre has few items, and the one that the probabilities themselves expect to be best,
+    which trusts the sigmoid.
 
     Parameters
     ----------
@@ -60,13 +45,23 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     estimator : scikit-learn classifier
         Of one genre against the rest; or a `MultilabelLinearSVC`, which fits all genres together.
     grid : mapping of str to sequence, optional
-        Parameter of `estimator` → values to choose from, one parameter after the other.
+        Parameter of `estimator` → values to choose from.
     block_weights : sequence of float
         Factors to try on the weight of each block in turn, where there are several; the next round
         tries their square roots. Empty keeps the fusion's weights.
+    metric : str
+        What is best: ``weighted-f1``, ``macro-f1``, ``micro-f1`` or ``map``; see
+        `hybrid.heads.quality.measure_quality`. For micro-f1 the thresholds of all genres are chosen
+        together; else each for its own genre's F1, which makes both means of them best.
+    search : bool
+        Try all combinations of `grid` and `block_weights` first, not one setting after the other.
     folds : int
     tuned : bool
         False: the estimator's own answers, no thresholds and no calibration (for dummies).
+    chain : bool
+        Make a `Chain` of the chosen head: its settings are chosen without it.
+    decision : DecisionOptions, optional
+        How scores become labels.
     n_jobs : int or None
         Threads over genres.
     random_state : int
@@ -75,16 +70,26 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     Attributes
     ----------
     fusion_ : Fusion
-    head_ : MultilabelLinearSVC or OneVsRestClassifier
+    head_ : MultilabelLinearSVC, FusionHead or OneVsRestClassifier
         The latter where `estimator` knows one genre at a time.
     chosen_ : Choice
+    tried_ : list of Tried
+        Each candidate with its quality, spread over the folds and seconds, in the order of trial.
+    decision_ : Decision
+        Calibration and thresholds, from all out-of-fold scores.
     thresholds_ : ndarray of shape (L,)
         On the probabilities.
     calibration_ : Calibration or None
+    groups_ : ndarray of shape (n,) or None
+        As given to `fit`.
     fold_ : ndarray of shape (n,)
         The fold that each item of `fit` was left out of.
-    oof_probabilities_ : ndarray of shape (n, L)
-        Out-of-fold probabilities of the items of `fit`.
+    oof_scores_ : ndarray of shape (n, L)
+        Out-of-fold scores of the items of `fit`; NaN for a genre that a fold could not learn.
+    oof_probabilities_, oof_labels_ : ndarray of shape (n, L)
+        What an item is given by the calibration and thresholds of the other folds' scores. The settings
+        were chosen on the scores of all, which flatters them a little; `hybrid.heads.nested` gives an
+        estimate that is not.
     classes_ : ndarray of shape (L,)
         Numbers of the labels.
     """
@@ -95,19 +100,27 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         estimator: Any,
         grid: Mapping[str, Sequence[Any]] | None = None,
         block_weights: Sequence[float] = (0.5, 2.0),
+        metric: str = METRIC,
+        search: bool = False,
         folds: int = 4,
         tuned: bool = True,
+        chain: bool = False,
         n_jobs: int | None = None,
         random_state: int = 0,
+        decision: DecisionOptions | None = None,
     ) -> None:
         self.fusion = fusion
         self.estimator = estimator
         self.grid = grid
         self.block_weights = block_weights
+        self.metric = metric
+        self.search = search
         self.folds = folds
         self.tuned = tuned
+        self.chain = chain
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.decision = decision
 
     def fit(
         self, X: pd.DataFrame, y: ArrayLike, groups: ArrayLike | None = None
@@ -131,26 +144,32 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         truth = self._check(X, y)
         self.classes_ = np.arange(truth.shape[1])
         data = self.fusion.read(X)
-        self.fold_ = self._deal(X, truth, groups)
-        folds = [self._fit_blocks(data, self.fold_ == k) for k in range(self.folds)]
-        trial = self._choose(folds, truth)
-        del folds
-        self.chosen_, scores = trial.choice, trial.scores
-        self.calibration_ = fit_calibration(truth, scores) if self.tuned else None
-        self.oof_probabilities_ = self._calibrate(scores)
-        # Where nothing could be learnt, the prior is reported, but chooses no threshold: it would tell
-        # the fold that holds a genre's only items from the others.
-        judged = np.where(np.isnan(scores), np.nan, self.oof_probabilities_)
-        self.thresholds_ = (
-            best_thresholds(truth, judged) if self.tuned else np.full(truth.shape[1], 0.5)
-        )
-        self.thresholds_[truth.all(axis=0)] = 1.0  # what all have, all get: its prior is 1
+        self.groups_ = None if groups is None else np.asarray(groups)
+        self.fold_ = deal_items(X, truth, self.folds, groups, self.random_state)
+        trials = self._trials(data, truth)
+        trial = self._choose(trials)
+        self.tried_ = trials.tried
+        estimator = clone(self.estimator).set_params(**trial.choice.parameters)
+        self.chosen_, self.oof_scores_ = trial.choice, trial.scores
+        if self.chain:
+            estimator = Chain(estimator, random_state=self.random_state)
+            (self.oof_scores_,) = trials.score([Choice({}, trial.choice.weights)], estimator)
+        del trials
+        self._decide(truth)
         weighted = clone(self.fusion).set_params(
             weights={**(self.fusion.weights or {}), **self.chosen_.weights}
         )
         self.fusion_ = weighted.fit(data)
         matrix = self.fusion_.transform(data)
-        self.head_ = self._fit_head(matrix, truth, self.chosen_.parameters)
+        self.head_ = fit_head(
+            estimator,
+            matrix,
+            truth,
+            tuned=self.tuned,
+            n_jobs=self.n_jobs,
+            random_state=self.random_state,
+            groups=self.groups_,
+        )
         # A genre that all or none of the items have teaches a head nothing.
         self.constant_ = np.ptp(truth, axis=0) == 0
         self.prior_ = truth.mean(axis=0, dtype=np.float64)
@@ -159,12 +178,17 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     def decision_function(self, X: pd.DataFrame) -> Floats:
         """Uncalibrated scores of shape (n, L); NaN for a genre that could not be learnt."""
         check_is_fitted(self)
-        scores = _scores(self.head_, self.fusion_.transform(X), self.tuned)
+        return self.score_matrix(self.fusion_.transform(X))
+
+    def score_matrix(self, matrix: FusionMatrix) -> Floats:
+        """As `decision_function`, for items that `fusion_` has encoded."""
+        scores = head_scores(self.head_, matrix, tuned=self.tuned)
         return np.where(self.constant_, np.nan if self.tuned else self.prior_, scores)
 
     def predict_proba(self, X: pd.DataFrame) -> Floats:
         """Calibrated probabilities of shape (n, L), in [0, 1]."""
-        return self._calibrate(self.decision_function(X))
+        scores = self.decision_function(X)
+        return self.decision_.probabilities(scores)
 
     def predict(self, X: pd.DataFrame) -> Labels:
         """Labels of shape (n, L), uint8."""
@@ -173,7 +197,26 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     def label(self, probabilities: Floats) -> Labels:
         """Labels for probabilities that are already known."""
         check_is_fitted(self)
-        return apply_thresholds(probabilities, self.thresholds_)
+        return self.decision_.label(probabilities)
+
+    def _decide(self, truth: Labels) -> None:
+        """Learn from the out-of-fold scores how scores become labels."""
+        options, scores = self._decision_options(), self.oof_scores_
+        if self.tuned:
+            self.decision_ = fit_decision(truth, scores, options)
+            decided = crossfit_decision(truth, scores, self.fold_, options)
+        else:
+            thresholds = np.where(truth.all(axis=0), 1.0, 0.5)
+            self.decision_ = Decision(None, thresholds, options)
+            decided = scores, self.decision_.label(scores)
+        self.oof_probabilities_, self.oof_labels_ = decided
+        self.thresholds_ = self.decision_.thresholds
+        self.calibration_ = self.decision_.calibration
+
+    def _decision_options(self) -> DecisionOptions:
+        """As given, with thresholds for the metric."""
+        options = self.decision or DecisionOptions()
+        return replace(options, objective="micro") if is_joint(self.metric) else options
 
     def _check(self, X: pd.DataFrame, y: ArrayLike) -> Labels:
         if not isinstance(X, pd.DataFrame):
@@ -192,141 +235,64 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         if unknown:
             name = type(self.estimator).__name__
             problems.append(f"grid: {name} has no parameter {', '.join(sorted(unknown))}.")
+        if self.metric not in METRICS:
+            problems.append(str(unknown_name("metric", self.metric, METRICS)))
         if not 2 <= self.folds <= len(X):
             problems.append(f"folds: expected 2 to {len(X)} (the items), found {self.folds}.")
         for weight in self.block_weights:
             if not (np.isfinite(weight) and weight > 0):
                 problems.append(f"block_weights: expected positive numbers, found {weight}.")
+        try:
+            (self.decision or DecisionOptions()).check()
+        except SettingError as error:
+            problems.append(str(error))
         if problems:
             raise SettingError("\n".join(problems))
         return truth.astype(np.uint8)
 
-    def _deal(self, X: pd.DataFrame, truth: Labels, groups: ArrayLike | None) -> NDArray[np.int64]:
-        ids = X.index if X.index.is_unique else np.arange(len(X))
-        seed = self.random_state
-        fold = make_folds(np.asarray(ids), truth, self.folds, groups=groups, seed=seed)
-        filled = len(np.unique(fold))
-        if filled < self.folds:
-            raise SettingError(
-                f"folds: expected at least {self.folds} groups of items, found so few that only {filled} "
-                "folds have items. Use fewer folds."
-            )
-        return fold
+    def _trials(self, data: BlockData, truth: Labels) -> Trials:
+        """Fit the blocks on the items of the other folds, for each fold; encode both sides."""
+        folds = []
+        for k in range(self.folds):
+            left_out = self.fold_ == k
+            learn = take_rows(data, np.flatnonzero(~left_out))
+            judge = take_rows(data, np.flatnonzero(left_out))
+            fusion = clone(self.fusion).fit(learn)
+            groups = None if self.groups_ is None else self.groups_[~left_out]
+            folds.append(Fold(left_out, fusion.transform(learn), fusion.transform(judge), groups))
+        return Trials(
+            self.estimator,
+            folds,
+            truth,
+            self.metric,
+            self.tuned,
+            self.n_jobs,
+            self.random_state,
+        )
 
-    def _fit_blocks(
-        self, data: BlockData, left_out: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.bool_], FusionMatrix, FusionMatrix]:
-        """Fit the blocks on the items of the other folds; encode both sides."""
-        learn = take_rows(data, np.flatnonzero(~left_out))
-        judge = take_rows(data, np.flatnonzero(left_out))
-        fusion = clone(self.fusion).fit(learn)
-        return left_out, fusion.transform(learn), fusion.transform(judge)
-
-    def _choose(self, folds: list[Any], truth: Labels) -> Trial:
-        """Try one setting after the other, and keep what scores best."""
-        best: Trial | None = None
-        for name, values in (self.grid or {}).items():
-            start = best.choice if best else Choice({}, {})
-            best = self._best(None, start, [Choice({name: v}, {}) for v in values], folds, truth)
-        best = best or self._best(None, Choice({}, {}), [Choice({}, {})], folds, truth)
-        if self.tuned and len(self.fusion.blocks) > 1:
-            best = self._choose_weights(best, folds, truth)
-        return best
-
-    def _best(
-        self,
-        best: Trial | None,
-        start: Choice,
-        changes: list[Choice],
-        folds: list[Any],
-        truth: Labels,
-    ) -> Trial:
-        """The best of what was reached so far, if that may stay, and of some changes to `start`."""
-        for change in changes:
-            choice = Choice(
-                {**start.parameters, **change.parameters}, {**start.weights, **change.weights}
-            )
-            scores = self._score(folds, truth, choice)
-            quality = _quality(truth, scores)
-            if best is None or quality > best.quality:
-                best = Trial(choice, scores, quality)
-        if best is None:
-            raise SettingError("grid: expected at least one value for each parameter, found none.")
-        return best
-
-    def _choose_weights(self, best: Trial, folds: list[Any], truth: Labels) -> Trial:
-        """Two rounds over the blocks, the second with smaller steps."""
-        base = self.fusion.weights or {}
-        for power in (1.0, 0.5):
-            for name in self.fusion.names:
-                now = best.choice.weights.get(name, base.get(name, 1.0))
-                weights = [now * factor**power for factor in self.block_weights]
-                changes = [Choice({}, {name: w}) for w in weights]
-                best = self._best(best, best.choice, changes, folds, truth)
-        return best
-
-    def _score(self, folds: list[Any], truth: Labels, choice: Choice) -> Floats:
-        """Out-of-fold scores of shape (n, L); NaN where a genre could not be learnt in a fold."""
-        scores = np.full(truth.shape, np.nan)
-        for left_out, learn, judge in folds:
-            known = truth[~left_out]
-            head = self._fit_head(learn.with_weights(choice.weights), known, choice.parameters)
-            found = _scores(head, judge.with_weights(choice.weights), self.tuned)
-            unlearnt = np.nan if self.tuned else known.mean(axis=0)
-            scores[left_out] = np.where(np.ptp(known, axis=0) > 0, found, unlearnt)
-        return scores
-
-    def _fit_head(self, matrix: FusionMatrix, truth: Labels, parameters: dict[str, Any]) -> Any:
-        """A head that fits all genres together, or one estimator a genre."""
-        head = clone(self.estimator).set_params(**parameters)
-        features: Any = matrix
-        if isinstance(head, MultilabelLinearSVC) and truth.shape[1] > 1:
-            head.set_params(n_jobs=self.n_jobs)
-        else:
-            head, features = OneVsRestClassifier(head, n_jobs=self.n_jobs), matrix.tocsr()
-        target = truth.ravel() if truth.shape[1] == 1 else truth
-        with warnings.catch_warnings(), parallel_config(backend="threading"):
-            # Genres that a fold lacks are handled by the caller.
-            warnings.filterwarnings("ignore", message="Label .* is present in")
-            head.fit(features, target)
-        if not self.tuned:
-            for j, dummy in enumerate(head.estimators_):
-                if hasattr(dummy, "random_state"):  # else all genres toss the same coin
-                    dummy.set_params(random_state=self.random_state + j)
-        return head
-
-    def _calibrate(self, scores: Floats) -> Floats:
-        return scores if self.calibration_ is None else self.calibration_.apply(scores)
+    def _choose(self, trials: Trials) -> Trial:
+        given = self.fusion.weights or {}
+        weights = {name: given.get(name, 1.0) for name in self.fusion.names}
+        factors = self.block_weights if self.tuned else ()
+        return choose(trials.run, self.grid or {}, weights, factors, search=self.search)
 
 
-def _scores(head: Any, matrix: FusionMatrix, tuned: bool) -> Floats:
-    """Scores of shape (n, L): margins, or log-odds where the head knows only probabilities.
+def deal_items(
+    X: pd.DataFrame, truth: Labels, folds: int, groups: ArrayLike | None, seed: int
+) -> NDArray[np.int64]:
+    """The fold of each of n items, of shape (n,).
 
-    Of a head that is not tuned, its own answers, 0 or 1.
+    Raises
+    ------
+    SettingError
+        If there are fewer groups of items than folds, or shapes are wrong.
     """
-    if isinstance(head, MultilabelLinearSVC):
-        return head.decision_function(matrix)
-    rows = matrix.tocsr()
-    if not tuned:
-        answers = [estimator.predict(rows) for estimator in head.estimators_]
-        return np.stack(answers, axis=1).astype(np.float64)
-    if hasattr(head.estimator, "decision_function"):
-        return np.asarray(head.decision_function(rows)).reshape(len(matrix), -1)
-    probabilities = np.asarray(head.predict_proba(rows))
-    if head.n_classes_ <= 2 and not head.multilabel_:
-        probabilities = probabilities[:, -1:]
-    clipped = np.clip(probabilities, EDGE, 1 - EDGE)
-    return np.log(clipped) - np.log1p(-clipped)
-
-
-def _quality(truth: Labels, scores: Floats) -> float:
-    """Mean average precision of the genres, weighted by their support."""
-    lowest = np.nanmin(scores) if np.isfinite(scores).any() else 0.0
-    support = truth.sum(axis=0)
-    if not support.any():
-        return 0.0
-    known = np.flatnonzero(support)
-    precision = average_precision_score(
-        truth[:, known], np.where(np.isnan(scores), lowest, scores)[:, known], average=None
-    )
-    return float(np.average(np.atleast_1d(precision), weights=support[known]))
+    ids = X.index if X.index.is_unique else np.arange(len(X))
+    fold = make_folds(np.asarray(ids), truth, folds, groups=groups, seed=seed)
+    filled = len(np.unique(fold))
+    if filled < folds:
+        raise SettingError(
+            f"folds: expected at least {folds} groups of items, found so few that only {filled} "
+            "folds have items. Use fewer folds."
+        )
+    return fold

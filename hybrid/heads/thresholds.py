@@ -2,51 +2,230 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid.errors import SettingError, unknown_name
+
 Floats = NDArray[np.float64]
+Labels = NDArray[np.uint8]
+
+OBJECTIVES = ("genre", "micro")
+DRAWS = 200
+CELLS = 4_000_000  # draws x scores at a time
+ROUNDS = 50
 
 
-def best_thresholds(truth: NDArray[np.uint8], scores: Floats) -> Floats:
-    """Choose, for each genre, the threshold with the best F1.
+@dataclass(frozen=True)
+class _Cuts:
+    """The ways to cut one ranking, from the highest score down.
+
+    `item` and `real` are of the ranked scores; `ends` says after which of them a cut may fall (scores
+    that are equal get the label together), `value` is the threshold that cuts there, and `never` one just
+    above the highest score: given to nobody, but it can still be shrunk.
+    """
+
+    item: NDArray[np.int64]
+    real: Floats
+    ends: NDArray[np.int64]
+    value: Floats
+    never: float
+
+    def count(self, weights: Floats) -> tuple[Floats, Floats]:
+        """Hits and given labels at each cut, both of shape (B, cuts), for weights of shape (B, n)."""
+        drawn = weights[:, self.item]
+        return (
+            np.cumsum(drawn * self.real, axis=1)[:, self.ends],
+            np.cumsum(drawn, axis=1)[:, self.ends],
+        )
+
+
+def best_thresholds(
+    truth: NDArray[Any], scores: Floats, *, objective: str = "genre", shrinkage: float = 0.0
+) -> Floats:
+    """Choose a threshold for each genre.
 
     Parameters
     ----------
     truth : ndarray of shape (n, L)
-        1 where the item has the label.
+        1 where the item has the label; or the probability that it has, for the best F1 to be expected.
     scores : ndarray of shape (n, L)
         Out-of-fold, so that no item judged itself; NaN where a model could say nothing.
+    objective : str
+        ``"genre"``: the best F1 of each genre, which is also the best macro and weighted F1, as these are
+        sums over genres. ``"micro"``: the best F1 of all labels counted together.
+    shrinkage : float
+        k: a genre with m positives has ``(m * its own threshold + k * the pooled one) / (m + k)``. The
+        pooled one is the single threshold for all genres with the best micro F1; it asks for
+        scores that mean the same in each genre, such as calibrated probabilities.
 
     Returns
     -------
     ndarray of shape (L,), float64
-        A label is given where ``score >= threshold``. Each lies half-way between two scores.
-        ``inf`` (never) for a genre without positives.
+        A label is given where ``score >= threshold``. Each lies half-way between two scores, before
+        shrinkage. ``inf`` (never) for a genre without positives.
+
+    Raises
+    ------
+    SettingError
+        If `objective` is unknown or `shrinkage` is below 0.
     """
-    return np.array([_best_threshold(truth[:, j], scores[:, j]) for j in range(truth.shape[1])])
+    _check(objective, shrinkage)
+    ones = np.ones((1, len(truth)))
+    return _choose(truth, scores, ones, objective, shrinkage)[0]
 
 
-def _best_threshold(truth: NDArray[np.uint8], scores: Floats) -> float:
-    known = ~np.isnan(scores)
-    truth, scores = truth[known], scores[known]
-    positives = int(truth.sum())
-    if not positives:
-        return float("inf")
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    hits = np.cumsum(truth[order])
-    f1 = 2 * hits / (np.arange(1, len(ranked) + 1) + positives)
-    # Items with equal scores are given the label together or not at all.
-    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
-    best = int(ends[np.argmax(f1[ends])])
-    if best + 1 == len(ranked):
-        return float(ranked[best])
-    middle = float((ranked[best] + ranked[best + 1]) / 2)
+def threshold_draws(
+    truth: NDArray[Any],
+    scores: Floats,
+    *,
+    objective: str = "genre",
+    shrinkage: float = 0.0,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Floats:
+    """The thresholds that other items would have given: chosen anew on bootstrap draws of the items.
+
+    Parameters
+    ----------
+    truth, scores, objective, shrinkage
+        As for `best_thresholds`.
+    draws, seed : int
+
+    Returns
+    -------
+    ndarray of shape (draws, L), float64
+        ``inf`` where a draw has no positive of the genre.
+    """
+    _check(objective, shrinkage)
+    found = [
+        _choose(truth, scores, weights, objective, shrinkage)
+        for weights in _resamples(len(truth), draws, seed, max(1, CELLS // max(scores.size, 1)))
+    ]
+    return np.concatenate(found)
+
+
+def apply_thresholds(
+    scores: Floats,
+    thresholds: Floats,
+    *,
+    max_labels: int | None = None,
+    at_least_one: bool = False,
+) -> Labels:
+    """Labels of shape (n, L), uint8: 1 where the score reaches its genre's threshold.
+
+    Parameters
+    ----------
+    scores : ndarray of shape (n, L)
+        NaN reaches nothing.
+    thresholds : ndarray of shape (L,)
+    max_labels : int, optional
+        Of the labels that are reached, only those that lie highest above their thresholds are given.
+    at_least_one : bool
+        An item that reaches nothing is given the label with the highest score; not if all its scores
+        are NaN. A genre whose threshold is ``inf`` is never given.
+    """
+    labels = scores >= thresholds
+    if max_labels is not None:
+        margin = np.where(labels, scores - thresholds, -np.inf)
+        rank = np.argsort(np.argsort(-margin, axis=1, kind="stable"), axis=1)
+        labels &= rank < max_labels
+    if at_least_one:
+        allowed = np.where(np.isnan(scores) | np.isinf(thresholds), -np.inf, scores)
+        best = allowed.argmax(axis=1)
+        empty = ~labels.any(axis=1) & np.isfinite(allowed).any(axis=1)
+        labels[empty, best[empty]] = True
+    return labels.astype(np.uint8)
+
+
+def _check(objective: str, shrinkage: float) -> None:
+    if objective not in OBJECTIVES:
+        raise unknown_name("objective", objective, OBJECTIVES)
+    if not (np.isfinite(shrinkage) and shrinkage >= 0):
+        raise SettingError(f"shrinkage: expected 0 or more, found {shrinkage}.")
+
+
+def _resamples(items: int, draws: int, seed: int, size: int) -> Iterator[Floats]:
+    random = np.random.default_rng(seed)
+    for start in range(0, draws, size):
+        picks = random.integers(0, items, size=(min(size, draws - start), items))
+        yield np.stack([np.bincount(pick, minlength=items) for pick in picks]).astype(np.float64)
+
+
+def _choose(
+    truth: NDArray[Any], scores: Floats, weights: Floats, objective: str, shrinkage: float
+) -> Floats:
+    """Thresholds of shape (B, L) under weights of shape (B, n)."""
+    genres = [_cuts(truth[:, [j]], scores[:, [j]]) for j in range(truth.shape[1])]
+    known = np.where(np.isnan(scores), 0, truth)  # an item that nothing is said of takes no part
+    positives = weights @ known.astype(np.float64)
+    if objective == "micro":
+        chosen = _best_micro(genres, positives, weights)
+    else:
+        chosen = np.stack(
+            [_best_f1(c, m, weights) for c, m in zip(genres, positives.T, strict=True)], axis=1
+        )
+    if shrinkage:
+        pooled = _best_f1(_cuts(truth, scores), positives.sum(axis=1), weights)[:, None]
+        own = np.where(positives > 0, chosen, 0.0)  # not 0 times infinity
+        chosen = (positives * own + shrinkage * pooled) / (positives + shrinkage)
+    return np.where(positives > 0, chosen, np.inf)
+
+
+def _cuts(truth: NDArray[Any], scores: Floats) -> _Cuts:
+    """All cells of some genres in one ranking."""
+    item = np.repeat(np.arange(len(truth)), truth.shape[1])
+    known = ~np.isnan(scores.ravel())
+    flat, real, item = scores.ravel()[known], truth.ravel()[known], item[known]
+    order = np.argsort(-flat, kind="stable")
+    ranked = flat[order]
+    ends = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if len(ranked) else order
+    high = ranked[ends]
+    low = np.append(high[1:], high[-1:])
+    middle = (high + low) / 2
     # Between neighbouring floats there is no middle.
-    return middle if middle > ranked[best + 1] else float(ranked[best])
+    value = np.where(middle > low, middle, high)
+    never = float(np.nextafter(ranked[0], np.inf)) if len(ranked) else float("inf")
+    return _Cuts(item[order], real[order].astype(np.float64), ends, value, never)
 
 
-def apply_thresholds(scores: Floats, thresholds: Floats) -> NDArray[np.uint8]:
-    """Labels of shape (n, L), uint8: 1 where the score reaches its genre's threshold."""
-    return (scores >= thresholds).astype(np.uint8)  # NaN reaches nothing
+def _best_f1(cuts: _Cuts, positives: Floats, weights: Floats) -> Floats:
+    """The threshold with the best F1 in each draw, of shape (B,)."""
+    if not len(cuts.ends):
+        return np.full(len(weights), np.inf)
+    hits, said = cuts.count(weights)
+    below = said + positives[:, None]
+    f1 = np.divide(2 * hits, below, out=np.zeros_like(hits), where=below > 0)
+    return cuts.value[f1.argmax(axis=1)]
+
+
+def _best_micro(genres: list[_Cuts], positives: Floats, weights: Floats) -> Floats:
+    """The thresholds with the best micro F1 in each draw, of shape (B, L).
+
+    Dinkelbach, "On Nonlinear Fractional Programming", 1967: for a given F, each genre by itself takes the
+    cut with the largest ``2 * hits - F * said``; the F that these cuts reach is the next one.
+    """
+    real = positives.sum(axis=1)
+    F, counted = np.zeros(len(weights)), [cuts.count(weights) for cuts in genres]
+    for _ in range(ROUNDS):
+        hit, said = np.zeros(len(weights)), np.zeros(len(weights))
+        thresholds = np.full(positives.shape, np.inf)
+        for j, (cuts, (hits, given)) in enumerate(zip(genres, counted, strict=True)):
+            if not len(cuts.ends):
+                continue
+            gain = 2 * hits - F[:, None] * given
+            best = gain.argmax(axis=1)
+            rows = np.arange(len(weights))
+            worth = gain[rows, best] > 0
+            hit += np.where(worth, hits[rows, best], 0)
+            said += np.where(worth, given[rows, best], 0)
+            thresholds[:, j] = np.where(worth, cuts.value[best], cuts.never)
+        reached = np.divide(2 * hit, said + real, out=np.zeros_like(hit), where=said + real > 0)
+        if (reached <= F).all():
+            break
+        F = np.maximum(F, reached)
+    return thresholds

@@ -1,6 +1,8 @@
-"""Runs → one self-contained HTML page, and a CSV table."""
+"""Runs → one self-contained HTML page, its figures as CSV and JSON, and a model card."""
 
 from hybrid.report.build import make_report as make_report
 from hybrid.report.build import report_runs as report_runs
 from hybrid.report.comparison import Comparison as Comparison
+from hybrid.report.exports import as_data as as_data
+from hybrid.report.model_card import model_card as model_card
 from hybrid.report.words import as_text as as_text

@@ -1,11 +1,11 @@
-"""Runs + truth → a comparison: pure computing, no files."""
+"""Judged runs → a comparison: pure computing, no files."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,26 @@ from numpy.typing import NDArray
 
 from hybrid.audit import SAME_ID
 from hybrid.catalogue import Catalogue
-from hybrid.errors import RunError
-from hybrid.evaluation import Answers, Evaluation, evaluate_all, paired_difference
+from hybrid.evaluation import (
+    DRAWS,
+    Answers,
+    Evaluation,
+    evaluate_all,
+    holm,
+    paired_difference,
+    permutation_test,
+)
 from hybrid.records import Interval, Predictions, Run, Stage
+from hybrid.report.judged import Judged
+from hybrid.runs import recorded_backbones
 
 MAIN = "f1_weighted"
+COSTLY = ("fit", "predict")  # audit, evaluation and ablation are not what the model costs
+RANKING = ("map_macro", "map_micro", "lrap", "ranking_loss", "coverage_error")  # need scores
+UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ComparedRun:
     """One run among others.
 
@@ -29,19 +41,42 @@ class ComparedRun:
     name : str
     record : dict
         Its run.json.
+    predictions : Predictions
+    answers : Answers
+        On the test items, in the order of the comparison.
     evaluation : Evaluation
-        On the test items.
+        On the test items; NaN for metrics of the ranking where the run gives labels alone.
     difference : Interval or None
         Weighted F1 minus that of the best run, on the same bootstrap draws; None for the best.
-    unanswered : int
-        Test items that it says nothing of.
+    p_value : float or None
+        That it and the best do not differ: paired permutation test of weighted F1, raised by Holm's
+        correction for the number of runs; None for the best.
     """
 
     name: str
     record: dict[str, Any]
+    predictions: Predictions
+    answers: Answers
     evaluation: Evaluation
     difference: Interval | None
-    unanswered: int
+    p_value: float | None = None
+
+    @property
+    def external(self) -> bool:
+        """Whether it was made elsewhere, so that nothing is known but what it predicts."""
+        return "external" in self.record
+
+    @property
+    def scored(self) -> bool:
+        """Whether it gives probabilities, and not labels alone."""
+        return bool(np.isfinite(self.answers.scores).any())
+
+    @property
+    def unanswered(self) -> int:
+        """Test items that it says nothing of."""
+        if not self.scored:
+            return 0
+        return int(np.isnan(self.answers.scores).all(axis=1).sum())
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -57,9 +92,10 @@ class ComparedRun:
 
     @property
     def seconds(self) -> float | None:
-        """Of all stages; None where the record does not say."""
-        known = [stage.seconds for stage in self.stages if not math.isnan(stage.seconds)]
-        return sum(known) if known else None
+        """To extract (where the record says), fit and predict; None where the record does not say."""
+        known = [s.seconds for s in self.stages if s.name in COSTLY and not math.isnan(s.seconds)]
+        extract = ((self.record.get("cost") or {}).get("extract") or {}).get("seconds")
+        return sum(known) + (extract or 0.0) if known else None
 
     @property
     def peak_mib(self) -> float | None:
@@ -68,134 +104,130 @@ class ComparedRun:
         return max(known, default=None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Comparison:
-    """Runs on the same test items, best weighted F1 first.
+    """Runs on the same n test items and L genres, best weighted F1 first.
 
     Parameters
     ----------
-    items : int
+    catalogue : Catalogue
+    ids : ndarray of shape (n,), str
         Test items.
-    genres : tuple of str
+    genres : tuple of L str
+    truth : ndarray of shape (n, L), uint8
     runs : tuple of ComparedRun
     leaks : tuple of dict
         As the runs' audits found them, each kind once.
     audited : bool
-        Whether every run's record holds an audit.
+        Whether the record of every run that was made here holds an audit.
     checks : tuple of str
         What every audit looked for.
     notes : tuple of str
         What a reader must know.
+    draws, seed : int
+        Of the bootstrap.
     """
 
-    items: int
+    catalogue: Catalogue
+    ids: NDArray[Any]
     genres: tuple[str, ...]
+    truth: NDArray[np.uint8]
     runs: tuple[ComparedRun, ...]
     leaks: tuple[dict[str, Any], ...]
     audited: bool
     checks: tuple[str, ...]
     notes: tuple[str, ...] = field(default=())
+    draws: int = DRAWS
+    seed: int = 0
+
+    @property
+    def items(self) -> int:
+        """How many test items there are."""
+        return len(self.ids)
+
+    @property
+    def support(self) -> NDArray[np.int64]:
+        """Test items of each genre, shape (L,)."""
+        return self.truth.sum(axis=0, dtype=np.int64)
+
+    @property
+    def frequent(self) -> list[int]:
+        """Positions of the genres, that with most test items first."""
+        return sorted(range(len(self.genres)), key=lambda j: (-self.support[j], self.genres[j]))
 
 
-def compare(
-    catalogue: Catalogue, runs: Sequence[Run], *, draws: int = 1000, seed: int = 0
-) -> Comparison:
+def compare(judged: Judged, *, draws: int = DRAWS, seed: int = 0) -> Comparison:
     """Compare runs on their test items, against the labels of the catalogue.
 
     Parameters
     ----------
-    catalogue : Catalogue
-    runs : sequence of Run
+    judged : Judged
     draws, seed : int
         Of the bootstrap.
-
-    Raises
-    ------
-    RunError
-        If the runs were not judged on the same test items, or one is not in the catalogue.
-    CatalogueError
-        If the catalogue has no labels.
     """
-    catalogue.require_labels()
-    names = _names(runs)
-    ids = _test_ids(runs)
-    genres = tuple(sorted({*catalogue.genres, *(g for r in runs for g in r.predictions.genres)}))
-    truth = _truth(catalogue, ids, genres)
-    answers = [_align(run.predictions, ids, genres) for run in runs]
-    evaluations = evaluate_all(truth, answers, genres, draws=draws, seed=seed)
+    truth, runs, answers = judged.truth, judged.runs, judged.answers
+    how: Any = {"groups": _groups(judged), "draws": draws, "seed": seed}
+    evaluations = evaluate_all(truth, answers, judged.genres, **how)
     order = sorted(range(len(runs)), key=lambda i: -evaluations[i].metrics[MAIN].value)
-    best = answers[order[0]]
+    best, others, names = answers[order[0]], order[1:], _names(runs)
+    p_values = holm([permutation_test(truth, answers[i], best, MAIN, **how) for i in others])
+    raised = dict(zip(others, p_values.tolist(), strict=True))
     compared = tuple(
         ComparedRun(
-            name=names[i],
-            record=runs[i].record,
-            evaluation=evaluations[i],
-            difference=None
-            if i == order[0]
-            else paired_difference(truth, answers[i], best, MAIN, draws=draws, seed=seed),
-            unanswered=int(np.isnan(answers[i].scores).all(axis=1).sum()),
+            names[i],
+            runs[i].record,
+            runs[i].predictions,
+            answers[i],
+            _honest(evaluations[i], answers[i]),
+            paired_difference(truth, answers[i], best, MAIN, **how) if i in raised else None,
+            raised.get(i),
         )
         for i in order
     )
-    leaks, audited = _leaks(runs)
-    notes = _notes(catalogue, runs, genres)
-    return Comparison(len(ids), genres, compared, leaks, audited, _checks(runs), notes)
+    here = [run for run in runs if "external" not in run.record]
+    leaks, audited = _leaks(here)
+    return Comparison(
+        judged.catalogue,
+        judged.ids,
+        judged.genres,
+        truth,
+        compared,
+        leaks,
+        audited,
+        _checks(here),
+        _notes(judged, names),
+        draws,
+        seed,
+    )
 
 
-def _test_ids(runs: Sequence[Run]) -> NDArray[Any]:
-    """Test ids, once it is sure that all runs have the same."""
-    if not runs:
-        raise RunError("expected at least one run to report, found none.")
-    first = runs[0]
-    ids = first.predictions.ids[first.predictions.splits == "test"]
-    for run in runs:
-        count = Counter(run.predictions.ids[run.predictions.splits == "test"].tolist())
-        twice = [name for name, times in count.items() if times > 1]
-        if not count or twice:
-            found = f"{twice[0]!r} twice" if twice else "none"
-            raise RunError(f"{run.folder}: expected test items, each once, found {found}.")
-    for run in runs[1:]:
-        other = run.predictions.ids[run.predictions.splits == "test"]
-        splits = {(r.record.get("split") or {}).get("sha256") for r in (first, run)} - {None}
-        if set(other.tolist()) != set(ids.tolist()) or len(splits) > 1:
-            raise RunError(
-                f"expected runs on one split, found that {run.name} was judged on other items than "
-                f"{first.name} or on another split. Fit them again on the present split, or name only "
-                "runs of one split: hybrid report RUN RUN …"
-            )
-    return ids
+def _honest(evaluation: Evaluation, answers: Answers) -> Evaluation:
+    """Metrics of the ranking are not known where there are no scores to rank by."""
+    if np.isfinite(answers.scores).any():
+        return evaluation
+    return replace(
+        evaluation,
+        metrics={k: UNKNOWN if k in RANKING else v for k, v in evaluation.metrics.items()},
+        genres=tuple(replace(genre, average_precision=UNKNOWN) for genre in evaluation.genres),
+    )
 
 
-def _truth(catalogue: Catalogue, ids: NDArray[Any], genres: Sequence[str]) -> NDArray[np.uint8]:
-    position = {name: i for i, name in enumerate(catalogue.ids.tolist())}
-    absent = [name for name in ids.tolist() if name not in position]
-    if absent:
-        raise RunError(
-            f"{catalogue.path}: expected the test items of the runs, found that {len(absent)} are not "
-            f"in it ({', '.join(absent[:3])}). Name the runs' own catalogue with --catalogue."
-        )
-    return catalogue.label_matrix(genres)[[position[name] for name in ids.tolist()]]
-
-
-def _align(predictions: Predictions, ids: NDArray[Any], genres: Sequence[str]) -> Answers:
-    """A run's answers in the order of `ids` and `genres`; what it does not know is NaN and no."""
-    test = np.flatnonzero(predictions.splits == "test").tolist()
-    row = {str(predictions.ids[i]): i for i in test}
-    rows = [row[name] for name in ids.tolist()]
-    labels = np.zeros((len(ids), len(genres)), dtype=np.uint8)
-    scores = np.full(labels.shape, np.nan)
-    column = {genre: j for j, genre in enumerate(predictions.genres)}
-    for j, genre in enumerate(genres):
-        if genre in column:
-            labels[:, j] = predictions.labels[rows, column[genre]]
-            scores[:, j] = predictions.probabilities[rows, column[genre]]
-    return Answers(labels, scores)
+def _groups(judged: Judged) -> NDArray[Any]:
+    """The group of each test item, as the first record that names groups has them; else its id."""
+    group = {name: name for name in judged.ids.tolist()}
+    for run in judged.runs:
+        named = (run.record.get("split") or {}).get("test_groups")
+        if named:
+            group |= {name: members[0] for members in named for name in members}
+            break
+    return np.array([group[name] for name in judged.ids.tolist()])
 
 
 def _checks(runs: Sequence[Run]) -> tuple[str, ...]:
     """What every run's audit looked for, in the order of the first."""
     made = [(run.record.get("audit") or {}).get("checks") or [] for run in runs]
-    return tuple(check for check in made[0] if all(check in checks for checks in made))
+    first = made[0] if made else []
+    return tuple(check for check in first if all(check in checks for checks in made))
 
 
 def _leaks(runs: Sequence[Run]) -> tuple[tuple[dict[str, Any], ...], bool]:
@@ -209,7 +241,7 @@ def _leaks(runs: Sequence[Run]) -> tuple[tuple[dict[str, Any], ...], bool]:
             # A record that was made elsewhere may say less.
             leak = {"kind": "not described", "count": None, "share": None, "pairs": [], **leak}
             found.setdefault(leak["kind"], leak)
-    return tuple(found.values()), all(audits)
+    return tuple(found.values()), bool(audits) and all(audits)
 
 
 def _repeated_ids(predictions: Predictions) -> list[dict[str, Any]]:
@@ -234,22 +266,41 @@ def _or_nan(value: Any) -> float:
     return float(value) if isinstance(value, int | float) else math.nan
 
 
-def _notes(catalogue: Catalogue, runs: Sequence[Run], genres: Sequence[str]) -> tuple[str, ...]:
+def _notes(judged: Judged, names: Sequence[str]) -> tuple[str, ...]:
     notes = []
-    if any(run.record.get("sample") for run in runs):
+    if any(run.record.get("sample") for run in judged.runs):
         notes.append(
             "Synthetic data, drawn by the program: the figures say nothing about real films."
         )
-    for run in runs:
-        weights = (run.record.get("backbone") or {}).get("weights") or {}
-        if weights.get("kind") == "random":
-            notes.append(f"{run.name} uses embeddings of random weights: they mean nothing.")
-        made = (run.record.get("catalogue") or {}).get("sha256", catalogue.sha256)
-        if made != catalogue.sha256:
-            notes.append(f"{run.name} was made from another version of the catalogue.")
-        unknown = [genre for genre in genres if genre not in run.predictions.genres]
-        if unknown:
-            notes.append(
-                f"{run.name} does not know {', '.join(unknown)}: counted as never predicted."
-            )
+    audits = [run.record.get("audit") or {} for run in judged.runs]
+    warnings = [warning for audit in audits for warning in audit.get("warnings") or []]
+    for kind, share in {w["kind"]: w["share"] for w in warnings}.items():
+        notes.append(f"Warning of the audit: {kind}, {share:.1%} of the test items.")
+    for run, name in zip(judged.runs, names, strict=True):
+        notes += _notes_on(run, name, judged)
     return tuple(notes)
+
+
+def _notes_on(run: Run, name: str, judged: Judged) -> list[str]:
+    notes = []
+    cost = ((run.record.get("audit") or {}).get("cost") or {}).get(MAIN)
+    if cost:
+        notes.append(
+            f"{name} has weighted F1 {cost['all']['value']:.3f} with the test items that leak, "
+            f"{cost['clean']['value']:.3f} without them."
+        )
+    weights = [found.get("weights") or {} for found in recorded_backbones(run.record).values()]
+    if any(kind.get("kind") == "random" for kind in weights):
+        notes.append(f"{name} uses embeddings of random weights: they mean nothing.")
+    if (run.record.get("catalogue") or {}).get("sha256") not in (None, judged.catalogue.sha256):
+        notes.append(f"{name} was made from another version of the catalogue.")
+    unknown = [genre for genre in judged.genres if genre not in run.predictions.genres]
+    if unknown:
+        notes.append(f"{name} does not know {', '.join(unknown)}: counted as never predicted.")
+    external = run.record.get("external")
+    if external:
+        notes.append(
+            f"{name} was made elsewhere: whether it has learnt from test items is not known."
+        )
+        notes += [f"{name} {said}" for said in external.get("notes") or []]
+    return notes

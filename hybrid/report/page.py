@@ -2,107 +2,77 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+import base64
+import hashlib
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from hybrid.evaluation import METRICS
-from hybrid.report.comparison import ComparedRun, Comparison
-from hybrid.report.words import DASH, METRIC_NAMES, number, verdict, winner
+from hybrid import __version__
+from hybrid.report.comparison import Comparison
+from hybrid.report.plots import RUN_COLOURS
+from hybrid.report.sections import SECTIONS
+from hybrid.report.words import (
+    DASH,
+    METRIC_NAMES,
+    cost,
+    duration,
+    number,
+    verdict,
+    winner,
+    with_interval,
+)
 
-# Okabe and Ito's palette, told apart by the colour-blind; each run also carries its number.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#B5A900")
-WHITE_ON = frozenset({"#0072B2"})  # the others carry black figures: contrast AA
-LOWER_IS_BETTER = frozenset({"hamming_loss"})
-SHOWN_PAIRS = 20
 
-
-def render(comparison: Comparison) -> str:
-    """The page as a string. Everything that comes from a catalogue or a run is escaped.
-
-    Parameters
-    ----------
-    comparison : Comparison
-
-    Returns
-    -------
-    str
-        HTML without scripts and without anything to load.
-    """
-    environment = Environment(
+def environment() -> Environment:
+    """Where the templates are rendered: whatever is put into them is escaped."""
+    made = Environment(
         loader=PackageLoader("hybrid.report", "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = number
-    colours = [COLOURS[i % len(COLOURS)] for i in range(len(comparison.runs))]
-    return environment.get_template("report.html.j2").render(
+    made.filters |= {"number": number, "with_interval": with_interval, "duration": duration}
+    made.globals |= {"dash": DASH, "metric_names": METRIC_NAMES, "run_colours": RUN_COLOURS}
+    return made
+
+
+def render(comparison: Comparison, command: str = "") -> str:
+    """The page as a string. Everything that comes from a catalogue or a run is escaped.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    command : str
+        What makes the page.
+
+    Returns
+    -------
+    str
+        HTML without anything to load. Its policy allows the one style sheet and the one script, by their
+        hashes, and images that are part of the page; the page can be read without the script.
+    """
+    made = environment()
+    style, style_hash = _part(made, "style.css.j2")
+    script, script_hash = _part(made, "page.js.j2")
+    found = [(section, section.make(comparison)) for section in SECTIONS]
+    return made.get_template("report.html.j2").render(
         comparison=comparison,
-        verdict=verdict(comparison),
-        winner=winner(comparison),
-        metric_names=METRIC_NAMES,
-        best=_best(comparison),
-        chart=_chart(comparison),
-        colours=colours,
-        inks=["#fff" if colour in WHITE_ON else "#000" for colour in colours],
-        details=[_details(run) for run in comparison.runs],
-        slowest=max((run.seconds or 0.0 for run in comparison.runs), default=0.0) or 1.0,
-        shown_pairs=SHOWN_PAIRS,
-        dash=DASH,
+        clean=comparison.audited and not comparison.leaks,
+        sentences=(verdict(comparison) + ".", winner(comparison), cost(comparison)),
+        sections=[(section, data) for section, data in found if data is not None],
+        style=style,
+        style_hash=style_hash,
+        script=script,
+        script_hash=script_hash,
+        command=command,
+        version=__version__,
     )
 
 
-def _best(comparison: Comparison) -> dict[str, float]:
-    """The best value of each metric."""
-    choose = {name: min if name in LOWER_IS_BETTER else max for name in METRICS}
-    return {
-        name: choose[name](run.evaluation.metrics[name].value for run in comparison.runs)
-        for name in METRICS
-    }
-
-
-def _chart(comparison: Comparison) -> list[dict[str, Any]]:
-    """F1 of each genre and run, most frequent genre first."""
-    rows = []
-    for j, genre in enumerate(comparison.genres):
-        scores = [run.evaluation.genres[j] for run in comparison.runs]
-        rows.append({"genre": genre, "support": scores[0].support, "scores": scores})
-    return sorted(rows, key=lambda row: (-row["support"], row["genre"]))
-
-
-def _details(run: ComparedRun) -> list[tuple[str, str]]:
-    """What made a run: label and value, in the order of the page."""
-    record = run.record
-    genres, thresholds = record.get("genres") or [], record.get("thresholds") or []
-    pairs = zip(genres, thresholds, strict=False)
-    said = ", ".join(f"{genre} {number(value, '.3f')}" for genre, value in pairs)
-    facts = {
-        "command": record.get("command"),
-        "made": record.get("created"),
-        "model": record.get("model"),
-        "settings": _plain(record.get("settings")),
-        "chosen": _plain(record.get("chosen")),
-        "thresholds": said,
-        "missing items": _plain(record.get("missing")),
-        "test items without an answer": str(run.unanswered),
-        "backbone": _plain(_backbone(record)),
-        "catalogue": (record.get("catalogue") or {}).get("sha256"),
-        "split": (record.get("split") or {}).get("sha256"),
-        "seed": _plain(record.get("seed")),
-        "versions": _plain(record.get("versions")),
-        "hardware": _plain(record.get("hardware")),
-    }
-    return [(label, value or DASH) for label, value in facts.items()]
-
-
-def _backbone(record: dict[str, Any]) -> dict[str, Any] | None:
-    backbone = record.get("backbone")
-    return backbone and {k: v for k, v in backbone.items() if k != "stands_for"}
-
-
-def _plain(value: Any) -> str:
-    """A value of the record on one line."""
-    return "" if value is None else json.dumps(value, ensure_ascii=False).strip('"')
+def _part(made: Environment, name: str) -> tuple[Markup, str]:
+    """A style sheet or script, and the hash of its very bytes, which escaping must leave alone."""
+    text = made.get_template(name).render()
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return Markup(text), f"sha256-{digest}"

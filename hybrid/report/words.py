@@ -1,4 +1,4 @@
-"""A comparison in words: the sentences and figures that page and terminal share."""
+"""A comparison in words: the sentences and figures that page, terminal and model card share."""
 
 from __future__ import annotations
 
@@ -34,23 +34,75 @@ def verdict(comparison: Comparison) -> str:
 
 def winner(comparison: Comparison) -> str:
     """Who is best, by how much, with what certainty."""
+    best, others = comparison.runs[0], comparison.runs[1:]
+    reaches = f"weighted F1 {with_interval(best.evaluation.metrics[MAIN])}"
+    if not others:
+        return f"{best.name} reaches {reaches}; there is no other run to compare it with."
+    level = [run for run in others if no_difference(run)]
+    if level:
+        said = ", ".join(f"{run.name} ({lead(run)})" for run in level)
+        return (
+            f"{best.name} has the highest figure, {reaches}, but no difference can be told to {said}: "
+            "the interval of the lead includes 0."
+        )
+    return f"{best.name} is best: {reaches}. It leads {others[0].name} by {lead(others[0])}."
+
+
+def cost(comparison: Comparison) -> str:
+    """What the best run costs, and what the next best costs that takes less time."""
     best = comparison.runs[0]
-    f1 = best.evaluation.metrics[MAIN]
-    first = f"{best.name} is best with weighted F1 {with_interval(f1)}."
-    if len(comparison.runs) == 1:
-        return first
-    second = comparison.runs[1]
-    lead = second.difference or Interval(0.0, 0.0, 0.0)
-    low, high = -lead.high, -lead.low
-    margin = f"{-lead.value:.3f} ({low:.3f} to {high:.3f})"
-    if low > 0:
-        return f"{first} It leads {second.name} by {margin}."
-    return f"{first} It cannot be told apart from {second.name}: the lead is {margin}."
+    if best.seconds is None:
+        return f"What {best.name} costs is not recorded."
+    first = f"{best.name} took {duration(best.seconds)}"
+    if best.peak_mib is not None:
+        first += f" and {memory(best.peak_mib)} at most"
+    timed = [run for run in comparison.runs[1:] if run.seconds is not None]
+    # The runs are in the order of their F1, so the first that is faster is the best of these.
+    cheaper = [run for run in timed if (run.seconds or 0.0) < best.seconds]
+    level = [run for run in cheaper if no_difference(run)]
+    if level:
+        run = min(level, key=lambda run: run.seconds or 0.0)
+        return f"{first}; {run.name}, to which no difference can be told, took {duration(run.seconds)}."
+    if cheaper:
+        run = cheaper[0]
+        return f"{first}; {run.name} took {duration(run.seconds)} and is behind by {lead(run)}."
+    return f"{first}: no other run took less." if timed else f"{first}."
+
+
+def no_difference(run: ComparedRun) -> bool:
+    """Whether the interval of the difference to the best run includes 0."""
+    return run.difference is not None and run.difference.low <= 0 <= run.difference.high
+
+
+def lead(run: ComparedRun) -> str:
+    """How far the best run leads this one, with the interval."""
+    difference = run.difference or Interval(0.0, 0.0, 0.0)
+    # Adding 0.0 turns -0.0 into 0.0.
+    return with_interval(
+        Interval(-difference.value + 0.0, -difference.high + 0.0, -difference.low + 0.0)
+    )
 
 
 def with_interval(value: Interval) -> str:
-    """``0.615 (0.595 to 0.634)``."""
+    """``0.615 (0.595 to 0.634)``, or a dash."""
+    if value.value != value.value:
+        return DASH
     return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
+
+
+def duration(seconds: float | None) -> str:
+    """``4.1 s``, ``2 min 5 s``, ``1 h 20 min``."""
+    if seconds is None or seconds < 60:
+        return f"{number(seconds, '.1f')} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def memory(mib: float) -> str:
+    """``870 MiB``, ``2.1 GiB``."""
+    return f"{mib:.0f} MiB" if mib < 1024 else f"{mib / 1024:.1f} GiB"
 
 
 def as_text(comparison: Comparison) -> str:
@@ -75,7 +127,7 @@ def _row(run: ComparedRun) -> list[str]:
     return [
         run.name,
         with_interval(values[0]),
-        *(f"{value.value:.3f}" for value in values[1:]),
+        *(number(value.value, ".3f") for value in values[1:]),
         number(run.seconds, ".1f"),
         number(run.peak_mib, ".0f"),
     ]

@@ -1,0 +1,144 @@
+"""`hybrid explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hybrid.cli.options import Project, project_options
+from hybrid.cli.output import show
+
+if TYPE_CHECKING:
+    from hybrid.explain import ScoreParts
+    from hybrid.explaining import GenreTable
+    from hybrid.report.card import ItemCard
+    from hybrid.why import GenreView
+
+
+@click.command("explain")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("item", metavar="[ID]", required=False)
+@project_options
+@click.option(
+    "--genre",
+    "genres",
+    multiple=True,
+    help="Genre to explain; can be given several times.  [default: all, or those of the item]",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=8,
+    show_default=True,
+    help="Words, fields and posters on each side.",
+)
+@click.option(
+    "--rank",
+    type=click.Choice(["unit", "mean"]),
+    default="unit",
+    show_default=True,
+    help="Without ID: order by coefficient, or by what a word adds to the items that have it.",
+)
+@click.option("--html", type=click.Path(path_type=Path), help="With ID, a page to write.")
+@click.option("--encoding", default="utf-8", show_default=True, help="Of CSV and JSON Lines.")
+def command(
+    project: Project,
+    run: Path,
+    item: str | None,
+    genres: tuple[str, ...],
+    top: int,
+    rank: str,
+    html: Path | None,
+    encoding: str,
+) -> None:
+    """Show what RUN looks at, or what it saw in the item ID of --catalogue.
+
+    For heads that are linear, such as that of fit-svm: there each word, field and poster has an exact
+    part in the score. A run's model is a pickle: use only runs that you trust.
+    """
+    from hybrid.explaining import explain_one, explain_run, open_run
+    from hybrid.records import ColumnOptions
+
+    if html is not None and item is None:
+        raise click.UsageError("--html: expected an ID, since the page is of one item.")
+    options = ColumnOptions(encoding=encoding)
+    opened = open_run(run, project.catalogue, options, project.cache, project.workers)
+    if item is None:
+        table = explain_run(opened, genres, top=top, rank=rank)
+        show(project.json, table, _table_text(table))
+        return
+    card = explain_one(opened, item, genres, top=top, html=html)
+    show(project.json, card, _card_text(card, top) + (f"\n\n{html.resolve()}" if html else ""))
+
+
+def _table_text(table: GenreTable) -> str:
+    by = "the coefficient" if table.rank == "unit" else "that"
+    head = (
+        f"{table.run}: what speaks for and against each genre. Of words and fields: what one adds to the "
+        f"score of the items that have it, on average, and how many have it, of {table.items} learnt "
+        f"from; ordered by {by}. Of posters: what each adds."
+    )
+    return "\n".join([head, *table.notes, *(_genre_text(view) for view in table.genres)])
+
+
+def _genre_text(view: GenreView) -> str:
+    if not view.learnt:
+        return f"\n{view.genre}: nothing to learn, all items have it or none has"
+    lines = [f"\n{view.genre}"]
+    for side in ("for", "against"):
+        for block, sides in view.features.items():
+            said = [f"{f.name} {f.mean:+.3f} ({f.items})" for f in sides[side]]
+            lines += _line(f"{side}, {block}", said)
+        for block, posters in view.posters.items():
+            said = [f"{p.id} {p.contribution:+.3f}" for p in posters[side]]
+            lines += _line(f"{side}, {block}s of", said)
+    return "\n".join(lines)
+
+
+def _line(label: str, said: list[str]) -> list[str]:
+    """A line, or none where there is nothing to say."""
+    return [f"  {label:<19} {', '.join(said)}"] if said else []
+
+
+def _card_text(card: ItemCard, top: int) -> str:
+    from hybrid.report.card import part_words
+
+    title = f"{card.title} ({card.id})" if card.title else card.id
+    lines = [f"{title}, {part_words(card)}", *card.notes]
+    lines.append(f"given by {card.run}: {', '.join(card.given) or 'no label'}")
+    if card.labels is not None:
+        lines.append(f"true: {', '.join(card.labels) or 'no label'}")
+    if card.missing_poster:
+        lines.append(f"no poster: {card.missing_poster}")
+    chosen = [score for score in card.scores if score.genre in card.detailed]
+    lines += [_score_text(score, card, top) for score in chosen]
+    if card.neighbours:
+        lines.append("\nposters most alike to the backbone, of items learnt from")
+        lines += [
+            f"  {n.cosine:.2f}  {n.title or n.id} ({n.id}): {', '.join(n.labels)}"
+            for n in card.neighbours
+        ]
+    return "\n".join(lines)
+
+
+def _score_text(score: ScoreParts, card: ItemCard, top: int) -> str:
+    from hybrid.explain import strongest
+
+    given = "given" if score.given else "not given"
+    threshold = f"{score.threshold:.3f}" if score.threshold <= 1 else "never reached"
+    out_of_fold = card.out_of_fold.get(score.genre)
+    aside = "" if out_of_fold is None else f" (out of fold {out_of_fold:.3f})"
+    head = f"\n{score.genre}: {given}; probability {score.probability:.3f}{aside}, threshold {threshold}"
+    if score.score != score.score:
+        return f"{head}; nothing to learn, all items have it or none has"
+    blocks = "".join(f" {value:+.3f} {block}" for block, value in score.blocks.items())
+    towards, away, others = strongest(score, top)
+    return "\n".join([
+        head,
+        f"  score {score.score:+.3f} = {score.intercept:+.3f} intercept{blocks}",
+        *_line("for", [f"{part.name} {part.contribution:+.3f}" for part in towards]),
+        *_line("against", [f"{part.name} {part.contribution:+.3f}" for part in away]),
+        *_line("", [f"{others.name} {others.contribution:+.3f}"]),
+    ])  # fmt: skip

@@ -1,0 +1,24 @@
+"""(truth, labels, scores) → metrics with intervals. Pure functions: arrays in, records out."""
+
+from hybrid.evaluation.answers import Answers as Answers
+from hybrid.evaluation.calibrated import Reliability as Reliability
+from hybrid.evaluation.calibrated import reliability as reliability
+from hybrid.evaluation.costs import pareto_front as pareto_front
+from hybrid.evaluation.estimate import DRAWS as DRAWS
+from hybrid.evaluation.estimate import METHOD as METHOD
+from hybrid.evaluation.evaluate import Evaluation as Evaluation
+from hybrid.evaluation.evaluate import GenreScore as GenreScore
+from hybrid.evaluation.evaluate import evaluate as evaluate
+from hybrid.evaluation.evaluate import evaluate_all as evaluate_all
+from hybrid.evaluation.evaluate import measure_all as measure_all
+from hybrid.evaluation.evaluate import paired_difference as paired_difference
+from hybrid.evaluation.metrics import LOSSES as LOSSES
+from hybrid.evaluation.metrics import METRICS as METRICS
+from hybrid.evaluation.multiclass import MultiClass as MultiClass
+from hybrid.evaluation.multiclass import evaluate_multiclass as evaluate_multiclass
+from hybrid.evaluation.repeats import Spread as Spread
+from hybrid.evaluation.repeats import over_seeds as over_seeds
+from hybrid.evaluation.repeats import over_splits as over_splits
+from hybrid.evaluation.repeats import spread as spread
+from hybrid.evaluation.significance import holm as holm
+from hybrid.evaluation.significance import permutation_test as permutation_test

@@ -1,0 +1,131 @@
+"""All metrics under weights: scikit-learn's, with ``zero_division=0``.
+
+With one weight an item, the point estimate, bootstrap draws, the jackknife and permutations are all the
+same few matrix products: F1 and its like are computed from weighted counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.errors import unknown_name
+from hybrid.evaluation.answers import Answers, Floats, Labels
+from hybrid.evaluation.ranking import average_precisions, rank_genre, rank_items
+
+AVERAGES = ("micro", "macro", "weighted", "samples")
+METRICS = (
+    *(f"{score}_{average}" for score in ("f1", "precision", "recall") for average in AVERAGES),
+    "map_macro",
+    "map_micro",
+    "lrap",
+    "ranking_loss",
+    "coverage_error",
+    "hamming_loss",
+    "subset_accuracy",
+)
+LOSSES = frozenset({"ranking_loss", "coverage_error", "hamming_loss"})  # lower is better
+BY_GENRE = ("f1", "precision", "recall", "average_precision")
+
+Weights = NDArray[np.uint8]
+Measured = dict[str, Floats]
+
+
+def check_metric(metric: str) -> None:
+    """Raise unless `metric` is one of `METRICS`."""
+    if metric not in METRICS:
+        raise unknown_name("metric", metric, METRICS)
+
+
+def make_measure(
+    truth: Labels, answers: Answers, wanted: Iterable[str] = (*METRICS, *BY_GENRE)
+) -> Callable[[Weights], Measured]:
+    """Prepare what does not depend on the weights.
+
+    Parameters
+    ----------
+    truth : ndarray of shape (n, L)
+    answers : Answers
+    wanted : iterable of str
+        From `METRICS` and `BY_GENRE`; more may be measured, but nothing that takes long.
+
+    Returns
+    -------
+    callable
+        Weights of shape (B, n), uint8 → name → (B,), or (B, L) for those of `BY_GENRE`.
+        `average_precision` is NaN where a genre has no positive, and ``map_macro`` is the mean of
+        the others.
+    """
+    wanted = set(wanted)
+    real, predicted = (truth != 0).astype(np.float64), (answers.labels != 0).astype(np.float64)
+    items = _of_items(real, predicted)
+    if wanted & {"lrap", "ranking_loss", "coverage_error"}:
+        names = ("lrap", "ranking_loss", "coverage_error")
+        items |= dict(zip(names, rank_items(truth, answers.scores), strict=True))
+    genres = real.shape[1]
+    columns = np.column_stack([real * predicted, predicted, real, *items.values()])
+    each = wanted & {"map_macro", "average_precision"}
+    rankings = [rank_genre(truth[:, j], answers.scores[:, j]) for j in range(genres) if each]
+    if "map_micro" in wanted:
+        rankings.append(rank_genre(truth, answers.scores))
+
+    def measure(weights: Weights) -> Measured:
+        sums = weights.astype(np.float64) @ columns
+        hit, said, support = (sums[:, k * genres : (k + 1) * genres] for k in range(3))
+        found = _from_counts(hit, said, support)
+        total = weights.sum(axis=1, dtype=np.float64)
+        found |= {name: sums[:, 3 * genres + k] / total for k, name in enumerate(items)}
+        if rankings:
+            precisions = average_precisions(rankings, weights)
+            if each:
+                found["average_precision"] = precisions[:, :genres]
+                found["map_macro"] = _mean_of_known(precisions[:, :genres])
+            found["map_micro"] = precisions[:, -1]
+        return found
+
+    return measure
+
+
+def _of_items(real: Floats, predicted: Floats) -> Measured:
+    """What is a mean over items: one value each."""
+    hit, said, count = (m.sum(axis=1) for m in (real * predicted, predicted, real))
+    wrong = (real != predicted).mean(axis=1)
+    return {
+        "f1_samples": ratio(2 * hit, said + count),
+        "precision_samples": ratio(hit, said),
+        "recall_samples": ratio(hit, count),
+        "hamming_loss": wrong,
+        "subset_accuracy": (wrong == 0).astype(np.float64),
+    }
+
+
+def _from_counts(hit: Floats, said: Floats, support: Floats) -> Measured:
+    """F1, precision and recall from weighted counts of shape (B, L)."""
+    scores = {
+        "f1": (2 * hit, said + support),
+        "precision": (hit, said),
+        "recall": (hit, support),
+    }
+    share = ratio(support, support.sum(axis=1, keepdims=True))
+    found: Measured = {}
+    for name, (above, below) in scores.items():
+        found[name] = ratio(above, below)
+        found[f"{name}_micro"] = ratio(above.sum(axis=1), below.sum(axis=1))
+        found[f"{name}_macro"] = found[name].mean(axis=1)
+        found[f"{name}_weighted"] = (found[name] * share).sum(axis=1)
+    return found
+
+
+def _mean_of_known(values: Floats) -> Floats:
+    """Mean along the genres that have a value; NaN where none has."""
+    known = np.isfinite(values)
+    total = np.where(known, values, 0.0).sum(axis=1)
+    return np.where(known.any(axis=1), total / np.maximum(known.sum(axis=1), 1), np.nan)
+
+
+def ratio(above: Floats, below: Floats) -> Floats:
+    """``above / below``, 0 where `below` is 0, as scikit-learn's ``zero_division=0``."""
+    below = np.broadcast_to(below, above.shape)
+    return np.divide(above, below, out=np.zeros_like(above), where=below != 0)

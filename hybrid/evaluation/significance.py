@@ -1,0 +1,97 @@
+"""Is the difference between two models more than chance? One comparison, or several."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hybrid.errors import SettingError
+from hybrid.evaluation.answers import Answers, Floats, check, stack
+from hybrid.evaluation.estimate import DRAWS, gather
+from hybrid.evaluation.metrics import Measured, Weights, check_metric, make_measure
+from hybrid.evaluation.resampling import make_units, swaps
+
+SAME = 1e-12  # two differences that differ by less are equal: sums round
+
+
+def permutation_test(
+    truth: ArrayLike,
+    first: Answers,
+    second: Answers,
+    metric: str = "f1_weighted",
+    *,
+    groups: ArrayLike | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> float:
+    """Two-sided p-value of "which model gave which answer does not matter".
+
+    In each draw the two models swap their answers to each item, or group of items, with probability
+    1/2. Noreen, "Computer-Intensive Methods for Testing Hypotheses", 1989; the p-value counts the
+    observed difference among the draws, so that it is never 0 (Phipson and Smyth, 2010).
+
+    Parameters
+    ----------
+    truth : array-like of shape (n, L)
+    first, second : Answers
+        On the same items.
+    metric : str
+        One of `METRICS`.
+    groups : array-like of shape (n,), optional
+    draws, seed : int
+
+    Returns
+    -------
+    float
+        From ``1 / (draws + 1)`` to 1; NaN where the metric is not defined on these items.
+
+    Raises
+    ------
+    SettingError
+        If shapes or settings are wrong.
+    """
+    truth = check(truth, [first, second], draws)
+    check_metric(metric)
+    units = make_units(len(truth), groups)
+    # The mixed model is one that answers 2n items, of which half weigh nothing.
+    measure = make_measure(np.concatenate([truth, truth]), stack(first, second), [metric])
+
+    def difference(kept: Weights) -> Measured:
+        one, other = np.hstack([kept, 1 - kept]), np.hstack([1 - kept, kept])
+        return {metric: measure(one)[metric] - measure(other)[metric]}
+
+    observed = difference(np.ones((1, len(truth)), np.uint8))[metric][0]
+    if np.isnan(observed):
+        return float("nan")
+    mixed = gather(difference, swaps(units, draws, seed))[metric]
+    return float((1 + (np.abs(mixed) >= abs(observed) - SAME).sum()) / (draws + 1))
+
+
+def holm(p_values: ArrayLike) -> Floats:
+    """p-values of several comparisons, raised so that one limit holds for all of them together.
+
+    Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979.
+
+    Parameters
+    ----------
+    p_values : array-like of shape (K,)
+
+    Returns
+    -------
+    ndarray of shape (K,), float64
+        If the differences below a limit are called real, the chance that any of them is not is at most
+        the limit.
+
+    Raises
+    ------
+    SettingError
+        If one is not from 0 to 1.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
+        raise SettingError(f"p_values: expected numbers from 0 to 1, found {p_values!r}.")
+    order = np.argsort(p, kind="stable")
+    raised = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
+    adjusted = np.empty_like(p)
+    adjusted[order] = raised
+    return adjusted

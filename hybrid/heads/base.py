@@ -1,0 +1,97 @@
+"""What a head is that takes the fusion as it is, and all genres at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from hybrid.errors import SettingError
+from hybrid.fusion import FusionMatrix
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.uint8]
+
+
+class FusionHead(ClassifierMixin, BaseEstimator):
+    """Base of such heads: subclasses have `_fit` and `_score`.
+
+    A genre that all or none of the items have is no error; its score means nothing.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (L,)
+        Numbers of the genres.
+    n_features_in_ : int
+    """
+
+    def fit(self, X: FusionMatrix, y: ArrayLike, groups: ArrayLike | None = None) -> Any:
+        """Fit all genres.
+
+        Parameters
+        ----------
+        X : FusionMatrix of n rows
+        y : array-like of shape (n, L)
+            1 where the item has the genre.
+        groups : array-like of shape (n,), optional
+            Items of one group stay together where the head deals folds of its own.
+
+        Raises
+        ------
+        SettingError
+            If X is no fusion, shapes do not match, or a parameter is wrong.
+        """
+        matrix, truth = _fusion(X), np.asarray(y)
+        if truth.ndim != 2 or len(truth) != len(matrix) or not np.isin(truth, (0, 1)).all():
+            raise SettingError(
+                f"y: expected 0 and 1 of shape ({len(matrix)}, L), found {truth.dtype} of shape "
+                f"{truth.shape}."
+            )
+        self.classes_ = np.arange(truth.shape[1])
+        self.n_features_in_ = matrix.shape[1]
+        self._fit(matrix, truth.astype(np.uint8), None if groups is None else np.asarray(groups))
+        return self
+
+    def decision_function(self, X: FusionMatrix) -> Floats:
+        """Scores of shape (n, L), float64: margins or log-odds, 0 being undecided."""
+        check_is_fitted(self, "n_features_in_")
+        matrix = _fusion(X)
+        if matrix.shape[1] != self.n_features_in_:
+            raise SettingError(
+                f"X has {matrix.shape[1]} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input."
+            )
+        return self._score(matrix)
+
+    def predict(self, X: FusionMatrix) -> Labels:
+        """Labels of shape (n, L), uint8: 1 where the score is above 0."""
+        return (self.decision_function(X) > 0).astype(np.uint8)
+
+    def _fit(self, matrix: FusionMatrix, truth: Labels, groups: NDArray[Any] | None) -> None:
+        raise NotImplementedError
+
+    def _score(self, matrix: FusionMatrix) -> Floats:
+        raise NotImplementedError
+
+
+def _fusion(X: Any) -> FusionMatrix:
+    if not isinstance(X, FusionMatrix):
+        raise SettingError(
+            f"X: expected a FusionMatrix, found {type(X).__name__}. Make one with "
+            "FusionMatrix.from_blocks([X])."
+        )
+    return X
+
+
+def balanced_weights(truth: Labels) -> Floats:
+    """Weights of shape (n, L) that give the items with and without a genre the same sum.
+
+    ``n / (2 count)``, as scikit-learn's ``class_weight="balanced"``; 0 for a genre that all or none have.
+    """
+    n, present = len(truth), truth.sum(axis=0, dtype=np.float64)
+    counts = np.where(truth == 1, present, n - present)
+    varied = (present > 0) & (present < n)
+    return np.where(varied, n / (2 * np.maximum(counts, 1)), 0.0)

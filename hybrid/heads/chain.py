@@ -1,0 +1,86 @@
+"""Classifier chains: each genre is told what the chain says of more frequent ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.fusion import FusionMatrix
+from hybrid.heads.base import FusionHead
+from hybrid.heads.fitting import fit_head, head_scores
+from hybrid.heads.outoffold import deal_folds, out_of_fold
+
+Floats = NDArray[np.float64]
+
+
+class Chain(FusionHead):
+    """A chain of heads, one a genre, the most frequent genre first.
+
+    Each link sees the fusion and, as one more block, the scores of the links before it (Read,
+    Pfahringer, Holmes and Frank, "Classifier chains for multi-label classification", 2011). It learns
+    from their out-of-fold scores, not from the labels: these are what it will be given for new items
+    (Senge, del Coz and Hüllermeier, "Rectifying classifier chains for multi-label classification", 2013).
+
+    Parameters
+    ----------
+    estimator : classifier
+        As `hybrid.heads.fitting.fit_head` takes it.
+    folds : int
+        Of the out-of-fold scores.
+    n_jobs : int or None
+    random_state : int
+
+    Attributes
+    ----------
+    order_ : ndarray of shape (L,)
+        Numbers of the genres, first link first.
+    links_ : list of L heads
+        In that order.
+    centre_, scale_ : ndarray of shape (L,)
+        Mean and standard deviation of each genre's out-of-fold scores.
+    """
+
+    def __init__(
+        self, estimator: Any, folds: int = 3, n_jobs: int | None = None, random_state: int = 0
+    ) -> None:
+        self.estimator = estimator
+        self.folds = folds
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def _fit(self, matrix: FusionMatrix, truth: Any, groups: NDArray[Any] | None) -> None:
+        fold = deal_folds(truth, self.folds, groups, self.random_state)
+        n, genres = truth.shape
+        self.order_ = np.argsort(-truth.sum(axis=0, dtype=np.int64), kind="stable")
+        self.links_, self.centre_, self.scale_ = [], np.zeros(genres), np.ones(genres)
+        told = np.zeros((n, genres))
+        for genre in self.order_:
+            joined, one = _join(matrix, told), truth[:, [genre]]
+            self.links_.append(fit_head(self.estimator, joined, one, n_jobs=self.n_jobs))
+            scores = out_of_fold(self.estimator, joined, one, fold, self.n_jobs).ravel()
+            known = scores[~np.isnan(scores)]
+            if len(known) and np.ptp(known) > 0:
+                self.centre_[genre], self.scale_[genre] = known.mean(), known.std()
+            told[:, genre] = self._tell(scores, genre)
+
+    def _score(self, matrix: FusionMatrix) -> Floats:
+        scores = np.zeros((len(matrix), len(self.order_)))
+        told = np.zeros_like(scores)
+        for genre, link in zip(self.order_, self.links_, strict=True):
+            scores[:, genre] = head_scores(link, _join(matrix, told)).ravel()
+            told[:, genre] = self._tell(scores[:, genre], genre)
+        return scores
+
+    def _tell(self, scores: Floats, genre: int) -> Floats:
+        """Standardised, and so scaled that the block's rows are about as long as the others'."""
+        told = (scores - self.centre_[genre]) / self.scale_[genre] / np.sqrt(len(self.order_))
+        return np.nan_to_num(told)
+
+
+def _join(matrix: FusionMatrix, told: Floats) -> FusionMatrix:
+    """The fusion, and the scores as its last block; no item lacks it, says its last column."""
+    block = np.zeros((len(told), told.shape[1] + 1), dtype=np.float32)
+    block[:, :-1] = told
+    return FusionMatrix((*matrix.blocks, ("chain", block)), (*matrix.weights, 1.0))

@@ -1,0 +1,125 @@
+"""One head: fit it to a fusion, and score items with it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from joblib import parallel_config
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.multiclass import OneVsRestClassifier
+
+from hybrid.fusion import FusionMatrix
+from hybrid.heads.base import FusionHead
+from hybrid.heads.multilabel_svc import MultilabelLinearSVC
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.uint8]
+EDGE = 1e-9  # keeps the log-odds of a probability of 0 or 1 finite
+
+
+def fit_head(
+    estimator: Any,
+    matrix: FusionMatrix,
+    truth: Labels,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    tuned: bool = True,
+    n_jobs: int | None = None,
+    random_state: int = 0,
+    groups: NDArray[Any] | None = None,
+) -> Any:
+    """Fit a head.
+
+    Parameters
+    ----------
+    estimator : scikit-learn classifier
+        Of one genre against the rest; or a `MultilabelLinearSVC` or a `FusionHead`, which fit all genres
+        together and need no copy of the fusion as CSR. It is cloned, not changed.
+    matrix : FusionMatrix of n rows
+    truth : ndarray of shape (n, L)
+        1 where the item has the label. What is learnt of a genre that all or none of the items have
+        means nothing.
+    parameters : mapping, optional
+        To set on the estimator.
+    tuned : bool
+        False: an estimator that draws its answers draws them anew for each genre, from `random_state`.
+    n_jobs : int or None
+        Threads over genres.
+    groups : ndarray of shape (n,), optional
+        For heads that deal folds of their own.
+
+    Returns
+    -------
+    MultilabelLinearSVC, FusionHead or OneVsRestClassifier
+    """
+    head = clone(estimator).set_params(**parameters or {})
+    if isinstance(head, FusionHead) or _takes_fusion(head, truth):
+        features: Any = matrix
+        if "n_jobs" in head.get_params(deep=False):
+            head.set_params(n_jobs=n_jobs)
+    else:
+        head, features = OneVsRestClassifier(head, n_jobs=n_jobs), _plain(matrix)
+    if isinstance(head, FusionHead):
+        return head.fit(matrix, truth, groups)
+    target = truth.ravel() if truth.shape[1] == 1 else truth
+    with warnings.catch_warnings(), parallel_config(backend="threading"):
+        warnings.filterwarnings("ignore", message="Label .* is present in")
+        head.fit(features, target)
+    if not tuned:
+        for j, dummy in enumerate(head.estimators_):
+            if hasattr(dummy, "random_state"):  # else all genres toss the same coin
+                dummy.set_params(random_state=random_state + j)
+    return head
+
+
+def head_scores(head: Any, matrix: FusionMatrix, *, tuned: bool = True) -> Floats:
+    """Score items with what `fit_head` gave.
+
+    Parameters
+    ----------
+    head : MultilabelLinearSVC, FusionHead or OneVsRestClassifier
+    matrix : FusionMatrix of n rows
+    tuned : bool
+        False: the head's own answers, 0 or 1.
+
+    Returns
+    -------
+    ndarray of shape (n, L), float64
+        Margins, or log-odds where the head knows only probabilities.
+    """
+    if isinstance(head, MultilabelLinearSVC | FusionHead):
+        return head.decision_function(matrix).reshape(len(matrix), -1)
+    rows = _plain(matrix)
+    if not tuned:
+        answers = [estimator.predict(rows) for estimator in head.estimators_]
+        return np.stack(answers, axis=1).astype(np.float64)
+    if hasattr(head.estimator, "decision_function"):
+        return np.asarray(head.decision_function(rows)).reshape(len(matrix), -1)
+    probabilities = np.asarray(head.predict_proba(rows))
+    if head.n_classes_ <= 2 and not head.multilabel_:
+        probabilities = probabilities[:, -1:]
+    return log_odds(probabilities)
+
+
+def _takes_fusion(head: Any, truth: Labels) -> bool:
+    """Whether it is the SVM, which cannot fit one genre that all or none of the items have."""
+    return isinstance(head, MultilabelLinearSVC) and bool(np.ptp(truth, axis=0).any())
+
+
+def _plain(matrix: FusionMatrix) -> Any:
+    """What heads of one genre take: an array where all blocks are dense, else CSR."""
+    if any(sparse.issparse(block) for _, block in matrix.blocks):
+        return matrix.tocsr()
+    pairs = zip(matrix.blocks, matrix.weights, strict=True)
+    return np.hstack([block * weight for (_, block), weight in pairs])
+
+
+def log_odds(probabilities: Floats) -> Floats:
+    """``log(p / (1 - p))``, finite at 0 and 1."""
+    clipped = np.clip(probabilities, EDGE, 1 - EDGE)
+    return np.log(clipped) - np.log1p(-clipped)

@@ -1,0 +1,100 @@
+"""How good out-of-fold scores are: what settings are chosen by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
+
+from hybrid.heads.thresholds import apply_thresholds, best_thresholds
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """A metric of all items, in [0, 1], and its standard deviation over the folds."""
+
+    value: float
+    spread: float
+
+
+def measure_quality(
+    truth: Labels, scores: Floats, fold: NDArray[np.int64], metric: str, *, tuned: bool = True
+) -> Quality:
+    """Judge out-of-fold scores by a metric.
+
+    Parameters
+    ----------
+    truth : ndarray of shape (n, L)
+        1 where the item has the label.
+    scores : ndarray of shape (n, L)
+        Out-of-fold; NaN where nothing could be learnt: that ranks last, and gets no label.
+    fold : ndarray of shape (n,)
+        The fold that each item was left out of.
+    metric : str
+        ``weighted-f1``, ``macro-f1`` (means of the genres' F1) or ``micro-f1`` (all labels counted
+        together), with zero_division=0 as in scikit-learn; or ``map``, the mean of the genres' average
+        precision, weighted by their items.
+    tuned : bool
+        False: `scores` are the answers, 0 or 1.
+
+    Returns
+    -------
+    Quality
+        For the F1s, the labels of each fold come from thresholds that were chosen on the other folds.
+    """
+    answers: NDArray[Any] = scores
+    if metric != "map":
+        answers = _label(truth, scores, fold, metric) if tuned else scores
+    parts = [fold == k for k in np.unique(fold)]
+    spread = np.std([_measure(truth[part], answers[part], metric) for part in parts])
+    return Quality(_measure(truth, answers, metric), float(spread))
+
+
+def is_joint(metric: str) -> bool:
+    """Whether the thresholds of all genres must be chosen together."""
+    return metric == "micro-f1"
+
+
+def _label(truth: Labels, scores: Floats, fold: NDArray[np.int64], metric: str) -> Labels:
+    """Labels of each fold, by thresholds chosen on the others."""
+    labels = np.zeros(truth.shape, dtype=np.uint8)
+    objective = "micro" if is_joint(metric) else "genre"
+    for k in np.unique(fold):
+        left_out = fold == k
+        cuts = best_thresholds(truth[~left_out], scores[~left_out], objective=objective)
+        labels[left_out] = apply_thresholds(scores[left_out], cuts)
+    return labels
+
+
+def _measure(truth: Labels, answers: NDArray[Any], metric: str) -> float:
+    if metric == "map":
+        return _mean_average_precision(truth, answers.astype(np.float64))
+    hits = ((truth != 0) & (answers != 0)).sum(axis=0)
+    total = (truth != 0).sum(axis=0) + (answers != 0).sum(axis=0)
+    if is_joint(metric):
+        return _ratio(2 * hits.sum(), total.sum())
+    f1 = np.array([_ratio(2 * h, t) for h, t in zip(hits, total, strict=True)])
+    if metric == "macro-f1":
+        return float(f1.mean())
+    support = truth.sum(axis=0, dtype=np.int64)
+    return _ratio(f1 @ support, support.sum())
+
+
+def _ratio(above: float, below: float) -> float:
+    return float(above / below) if below else 0.0
+
+
+def _mean_average_precision(truth: Labels, scores: Floats) -> float:
+    known = np.flatnonzero(truth.any(axis=0))
+    if not len(known):
+        return 0.0
+    lowest = np.nanmin(scores) if np.isfinite(scores).any() else 0.0
+    filled = np.where(np.isnan(scores), lowest, scores)
+    precision = average_precision_score(truth[:, known], filled[:, known], average=None)
+    return float(np.average(np.atleast_1d(precision), weights=truth[:, known].sum(axis=0)))

@@ -1,0 +1,154 @@
+"""Stacking: a head for each block, and a small logistic model that weighs what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+from sklearn.metrics import average_precision_score, log_loss
+
+from hybrid.errors import SettingError
+from hybrid.fusion import FusionMatrix, missing_blocks
+from hybrid.heads.base import FusionHead
+from hybrid.heads.fitting import fit_head, head_scores
+from hybrid.heads.logistic import MultilabelLogistic
+from hybrid.heads.outoffold import deal_folds, out_of_fold
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+ALL = "all"
+
+
+class Stacking(FusionHead):
+    """Heads of single blocks, and of all together, combined by logistic regressions.
+
+    The second level sees the scores of all heads for all genres, so it learns which block to trust
+    for which genre, and which genres go together. It learns from out-of-fold scores. What a head
+    says of an item that lacks its block is not used: its scores are 0 there, and a column tells it.
+
+    Parameters
+    ----------
+    estimator : classifier
+        Of the first level, as `hybrid.heads.fitting.fit_head` takes it.
+    cs : sequence of float
+        Values of the estimator's ``C`` to choose from, for each head apart; empty: it has none.
+    penalties : sequence of float
+        Values of ``C`` of the second level to choose from.
+    folds : int
+        Of the out-of-fold scores that both choices are made on.
+    n_jobs : int or None
+    random_state : int
+
+    Attributes
+    ----------
+    heads_ : dict of str to head
+        One a block, and ``all`` where there are several blocks.
+    combiner_ : MultilabelLogistic
+    chosen_ : dict
+        ``C`` of each head, and ``combiner`` of the second level.
+    centre_, scale_ : ndarray of shape (heads, L)
+        Mean and standard deviation of the out-of-fold scores.
+
+    Notes
+    -----
+    Wolpert, "Stacked generalization", 1992.
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        cs: Sequence[float] = (0.1, 0.3, 1.0),
+        penalties: Sequence[float] = (0.001, 0.01, 0.1),
+        folds: int = 4,
+        n_jobs: int | None = None,
+        random_state: int = 0,
+    ) -> None:
+        self.estimator = estimator
+        self.cs = cs
+        self.penalties = penalties
+        self.folds = folds
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    def _fit(self, matrix: FusionMatrix, truth: Any, groups: NDArray[Any] | None) -> None:
+        if not len(self.penalties):
+            raise SettingError("penalties: expected at least one, found none.")
+        fold = deal_folds(truth, self.folds, groups, self.random_state)
+        self.chosen_: dict[str, float] = {}
+        self.heads_, scores = {}, []
+        for name, member in _members(matrix).items():
+            chosen, found = self._best(member, truth, fold)
+            self.heads_[name] = fit_head(self.estimator, member, truth, chosen, n_jobs=self.n_jobs)
+            self.chosen_ |= {f"C_{name}": value for value in chosen.values()}
+            scores.append(found)
+        self._measure(np.stack(scores), _absent(matrix))
+        features = self._features(np.stack(scores), _absent(matrix))
+        self.combiner_ = self._combine(features, truth, fold)
+
+    def _score(self, matrix: FusionMatrix) -> Floats:
+        found = [head_scores(self.heads_[n], member) for n, member in _members(matrix).items()]
+        return self.combiner_.decision_function(self._features(np.stack(found), _absent(matrix)))
+
+    def _best(
+        self, member: FusionMatrix, truth: Any, fold: NDArray[np.int64]
+    ) -> tuple[dict[str, float], Floats]:
+        """Parameters of a head of the first level, and its out-of-fold scores."""
+        tried = []
+        for parameters in [{"C": c} for c in self.cs] or [{}]:
+            estimator = clone(self.estimator).set_params(**parameters)
+            scores = out_of_fold(estimator, member, truth, fold, self.n_jobs)
+            tried.append((parameters, scores))
+        return max(tried, key=lambda each: _precision(truth, each[1]))
+
+    def _measure(self, scores: Floats, absent: Flags) -> None:
+        """Mean and deviation of what the heads say of items that have their block."""
+        said = np.where(absent[:, :, None] | np.isnan(scores), 0.0, 1.0)
+        count = np.maximum(said.sum(axis=1), 1)
+        filled = np.nan_to_num(scores)
+        self.centre_ = (said * filled).sum(axis=1) / count
+        spread = said * (filled - self.centre_[:, None]) ** 2
+        deviation = np.sqrt(spread.sum(axis=1) / count)
+        self.scale_ = np.where(deviation > 0, deviation, 1.0)
+
+    def _features(self, scores: Floats, absent: Flags) -> FusionMatrix:
+        """Scores of shape (heads, n, L) → one row an item: each head's scores, and who is silent."""
+        standard = (scores - self.centre_[:, None]) / self.scale_[:, None]
+        standard = np.where(absent[:, :, None], 0.0, np.nan_to_num(standard))
+        return FusionMatrix.from_blocks([np.hstack([*standard, absent.T])])
+
+    def _combine(self, features: FusionMatrix, truth: Any, fold: NDArray[np.int64]) -> Any:
+        """The second level, its penalty chosen by its out-of-fold loss."""
+        losses = []
+        for penalty in self.penalties:
+            scores = out_of_fold(MultilabelLogistic(penalty), features, truth, fold)
+            known = ~np.isnan(scores)
+            answers = np.clip(1 / (1 + np.exp(-scores[known])), 1e-9, 1 - 1e-9)
+            losses.append(log_loss(truth[known], answers, labels=[0, 1]) if known.any() else 0.0)
+        self.chosen_["C_combiner"] = float(self.penalties[int(np.argmin(losses))])
+        combiner = MultilabelLogistic(self.chosen_["C_combiner"], tol=1e-4)
+        return combiner.fit(features, truth)
+
+
+def _precision(truth: Any, scores: Floats) -> float:
+    """Mean average precision of the genres, weighted by support; what is unknown comes last."""
+    known = np.flatnonzero(truth.any(axis=0))
+    if not len(known) or np.isnan(scores).all():
+        return 0.0
+    filled = np.where(np.isnan(scores), np.nanmin(scores), scores)
+    return float(average_precision_score(truth[:, known], filled[:, known], average="weighted"))
+
+
+def _members(matrix: FusionMatrix) -> dict[str, FusionMatrix]:
+    """The blocks one by one, and all together where there are several."""
+    pairs = zip(matrix.blocks, matrix.weights, strict=True)
+    single = {block[0]: FusionMatrix((block,), (weight,)) for block, weight in pairs}
+    return single if len(single) == 1 else {**single, ALL: matrix}
+
+
+def _absent(matrix: FusionMatrix) -> Flags:
+    """Which head has nothing to go by for which item, shape (heads, n)."""
+    missing = missing_blocks(matrix).T
+    return missing if len(missing) == 1 else np.vstack([missing, missing.all(axis=0)])

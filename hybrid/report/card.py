@@ -1,0 +1,144 @@
+"""What a run saw in one item → one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from hybrid.errors import RunError, SettingError
+from hybrid.explain import ScoreParts, strongest
+from hybrid.files import write_atomically
+from hybrid.neighbours import Neighbour
+from hybrid.report.page import environment
+
+LARGE, SMALL = 480, 240  # pixels of the item's poster and of its neighbours'
+
+
+@dataclass(frozen=True)
+class ItemCard:
+    """What a run saw in one item.
+
+    Parameters
+    ----------
+    run, id, title : str
+    part : str
+        ``train``, ``validation``, ``test``, or nothing for an item that the run has never seen.
+    labels : tuple of str or None
+        The true ones; None where the catalogue has no labels.
+    scores : tuple of ScoreParts
+        The likeliest genre first.
+    detailed : tuple of str
+        The genres to take apart on page and terminal.
+    out_of_fold : dict of str to float
+        Of an item that was learnt from: the probabilities given to it by models that had not seen it.
+    missing_poster : str
+        Why there is none; empty if there is one.
+    neighbours : tuple of Neighbour
+        Among the items that were learnt from.
+    notes : tuple of str
+    """
+
+    run: str
+    id: str
+    title: str
+    part: str
+    labels: tuple[str, ...] | None
+    scores: tuple[ScoreParts, ...]
+    detailed: tuple[str, ...]
+    out_of_fold: dict[str, float]
+    missing_poster: str
+    neighbours: tuple[Neighbour, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The labels that the model gives."""
+        return tuple(score.genre for score in self.scores if score.given)
+
+
+def part_words(card: ItemCard) -> str:
+    """What the run knew of the item."""
+    if card.part == "test":
+        return "a test item: the run has not learnt from it"
+    if not card.part:
+        return "in no part of the split: the run has not learnt from it"
+    return (
+        f"a {card.part} item: the run has learnt from it, so its scores flatter; the out-of-fold "
+        "probabilities do not"
+    )
+
+
+def render_card(card: ItemCard, images: Mapping[str, bytes], top: int = 8) -> str:
+    """The page as a string. Everything that comes from a catalogue is escaped.
+
+    Parameters
+    ----------
+    card : ItemCard
+    images : mapping of str to bytes
+        JPEGs of the neighbours by id, and of the item under ``""``; what is not here is not shown.
+    top : int
+        Words and fields on each side.
+
+    Returns
+    -------
+    str
+        HTML without scripts and without anything to load; its policy allows the one style sheet, by
+        its hash, and images that are part of the page.
+    """
+    made = environment()
+    # A style sheet's hash is of its very bytes, which autoescaping must leave alone.
+    style = made.get_template("card.css.j2").render()
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    return made.get_template("card.html.j2").render(
+        card=card,
+        seen=part_words(card),
+        style=Markup(style),
+        digest=digest,
+        images={name: base64.b64encode(data).decode() for name, data in images.items()},
+        views=[_view(score, card, top) for score in card.scores],
+    )
+
+
+def _view(score: ScoreParts, card: ItemCard, top: int) -> dict[str, Any]:
+    """One genre as the page draws it."""
+    towards, away, others = strongest(score, top)
+    blocks = [("intercept", score.intercept), *score.blocks.items()]
+    return {
+        "score": score,
+        "true": card.labels is not None and score.genre in card.labels,
+        "open": score.genre in card.detailed,
+        "out_of_fold": card.out_of_fold.get(score.genre),
+        "learnt": not math.isnan(score.score),
+        "blocks": blocks,
+        "widest": max((abs(value) for _, value in blocks), default=0.0) or 1.0,
+        "towards": towards,
+        "away": away,
+        "others": others,
+        "longest": max((abs(p.contribution) for p in (*towards, *away)), default=0.0) or 1.0,
+    }
+
+
+def write_card(card: ItemCard, images: Mapping[str, bytes], path: Path, top: int = 8) -> None:
+    """Write the page.
+
+    Raises
+    ------
+    SettingError
+        If `path` is not the name of a page.
+    RunError
+        If it cannot be written.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise SettingError(f"--html: expected the name of a page (.html), found {path}.")
+    page = render_card(card, images, top).encode()
+    try:
+        write_atomically(path, page)
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}.") from error

@@ -1,0 +1,76 @@
+"""A comparison as a table for spreadsheets, and as JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+
+from hybrid.evaluation import METRICS
+from hybrid.records import as_plain
+from hybrid.report.comparison import ComparedRun, Comparison
+from hybrid.report.words import cost, verdict, winner
+
+FORMAT = 1
+TABLE_START = f"run,{METRICS[0]},".encode()
+JSON_START = f'{{\n  "report": {FORMAT},'.encode()
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def as_csv(comparison: Comparison) -> str:
+    """One row a run: name, each metric with its interval, seconds, peak memory in MiB."""
+    rows = []
+    for run in comparison.runs:
+        row: dict[str, Any] = {"run": defuse(run.name)}
+        for name in METRICS:
+            value = run.evaluation.metrics[name]
+            row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+        rows.append({**row, "seconds": run.seconds, "peak_mib": run.peak_mib})
+    return str(pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+
+
+def defuse(cell: str) -> str:
+    """Keep a spreadsheet from reading text as a formula."""
+    return f"'{cell}" if cell.startswith(FORMULA) else cell
+
+
+def as_data(comparison: Comparison) -> dict[str, Any]:
+    """The comparison as plain values; what is not a number is None."""
+    found: dict[str, Any] = as_plain(
+        {
+            "report": FORMAT,
+            "verdict": verdict(comparison),
+            "winner": winner(comparison),
+            "cost": cost(comparison),
+            "items": comparison.items,
+            "genres": comparison.genres,
+            "audited": comparison.audited,
+            "checks": comparison.checks,
+            "leaks": comparison.leaks,
+            "notes": comparison.notes,
+            "draws": comparison.draws,
+            "seed": comparison.seed,
+            "runs": [_run(run) for run in comparison.runs],
+        }
+    )
+    return found
+
+
+def as_json(comparison: Comparison) -> str:
+    """`as_data` as text."""
+    return json.dumps(as_data(comparison), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+
+def _run(run: ComparedRun) -> dict[str, Any]:
+    return {
+        "name": run.name,
+        "evaluation": asdict(run.evaluation),
+        "difference": run.difference,
+        "p_value": run.p_value,
+        "unanswered": run.unanswered,
+        "seconds": run.seconds,
+        "peak_mib": run.peak_mib,
+        "record": run.record,
+    }

@@ -1,0 +1,104 @@
+"""A run → its model card: what it is, on what, how good, within which limits, how to make it again."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from hybrid.evaluation import DRAWS, reliability
+from hybrid.records import ColumnOptions
+from hybrid.report.build import open_catalogue
+from hybrid.report.comparison import ComparedRun, Comparison, compare
+from hybrid.report.judged import judge
+from hybrid.report.sections import data, runs
+from hybrid.report.sections.made import details
+from hybrid.report.words import DASH, METRIC_NAMES, duration, memory, number, verdict, with_interval
+from hybrid.runs import read_run
+
+MARKS = re.compile(r"([\\`*_\[\]<>#|~&$])")
+IN_ITS_OWN_PLACE = frozenset({"command", "thresholds", "model", "made elsewhere"})
+
+
+def model_card(
+    path: str | Path | None,
+    options: ColumnOptions | None,
+    run: Path,
+    folder: Path,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> str:
+    """Describe a run's model.
+
+    Parameters
+    ----------
+    path, options
+        As for `report_runs`.
+    run : Path
+        Its folder, or its name in `folder`.
+    folder : Path
+    draws, seed : int
+        Of the bootstrap.
+
+    Returns
+    -------
+    str
+        Markdown. What comes from catalogue or run is escaped: it is text, whatever it says.
+    """
+    place = run if (run / "run.json").exists() else folder / run
+    catalogue = open_catalogue(path, options, place)
+    return render_card(compare(judge(catalogue, [read_run(place)]), draws=draws, seed=seed))
+
+
+def render_card(comparison: Comparison) -> str:
+    """The card of a comparison's first run, as Markdown."""
+    run = comparison.runs[0]
+    environment = Environment(
+        loader=PackageLoader("hybrid.report", "."),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        finalize=_escaped,
+    )
+    environment.filters |= {"number": number, "with_interval": with_interval, "code": _code}
+    return environment.get_template("model_card.md.j2").render(
+        comparison=comparison,
+        run=run,
+        described=runs.describe(run.record),
+        verdict=verdict(comparison),
+        metric_names=METRIC_NAMES,
+        thresholds=_thresholds(run),
+        reliability=reliability(comparison.truth, run.answers.scores) if run.scored else None,
+        data=data.make(comparison),
+        took=None if run.seconds is None else duration(run.seconds),
+        memory=None if run.peak_mib is None else memory(run.peak_mib),
+        facts=[fact for fact in details(run) if fact[0] not in IN_ITS_OWN_PLACE],
+        dash=DASH,
+    )
+
+
+class _Code(str):
+    """Text for a line of a code block, where nothing is a mark."""
+
+    __slots__ = ()
+
+
+def _code(value: Any) -> _Code:
+    return _Code(re.sub(r"\s+", " ", str(value)))
+
+
+def _escaped(value: Any) -> Any:
+    """Text without meaning for Markdown or HTML, on one line; all else as it is."""
+    if isinstance(value, _Code) or not isinstance(value, str):
+        return value
+    return MARKS.sub(r"\\\1", re.sub(r"\s+", " ", value)).replace("\\<", "&lt;")
+
+
+def _thresholds(run: ComparedRun) -> dict[str, str]:
+    """Genre → its threshold, as the run recorded it."""
+    genres, found = run.record.get("genres") or [], run.record.get("thresholds") or []
+    return {str(g): number(t, ".3f") for g, t in zip(genres, found, strict=False)}

@@ -1,0 +1,63 @@
+"""The sections of the page, in its order.
+
+A section is a module here with ``make(comparison)``, which gives its data, or None where the runs have
+none; a template of the same name, which is given that as ``data``; and a line below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hybrid.report.comparison import Comparison
+from hybrid.report.sections import (
+    ablation,
+    cooccurrence,
+    cost,
+    curves,
+    data,
+    genres,
+    items,
+    leaks,
+    learning,
+    made,
+    more,
+    runs,
+    why,
+)
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of the page.
+
+    Parameters
+    ----------
+    name : str
+        Of its template ``sections/NAME.html.j2`` and of its anchor.
+    title : str
+    make : callable
+        Comparison → data, or None: the section is left out.
+    """
+
+    name: str
+    title: str
+    make: Callable[[Comparison], Any]
+
+
+SECTIONS = (
+    Section("leaks", "Leaks", leaks.make),
+    Section("runs", "Runs", runs.make),
+    Section("genres", "F1 of each genre", genres.make),
+    Section("cost", "Cost", cost.make),
+    Section("ablation", "What each block is worth", ablation.make),
+    Section("curves", "Precision, recall and reliability", curves.make),
+    Section("cooccurrence", "Genres that go together", cooccurrence.make),
+    Section("why", "What the model looks at", why.make),
+    Section("more", "Is more data worth it?", more.make),
+    Section("learning", "Learning curves", learning.make),
+    Section("items", "Worst and best items", items.make),
+    Section("data", "Data", data.make),
+    Section("made", "What made each run", made.make),
+)

@@ -1,0 +1,71 @@
+"""F1 against cost, and what each stage of each run took."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from hybrid.evaluation import pareto_front
+from hybrid.records import Stage
+from hybrid.report.comparison import MAIN, Comparison
+from hybrid.report.plots import Curve, draw
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """One stage: the number of its run, what it cost, and its share of the longest one (0 to 1)."""
+
+    run: int
+    stage: Stage
+    share: float
+
+
+@dataclass(frozen=True)
+class CostPart:
+    """What the section shows; `front` holds the runs that no other one beats, the cheapest first."""
+
+    stages: tuple[StageRow, ...]
+    front: tuple[int, ...]
+    chart: Markup | None
+
+
+def make(comparison: Comparison) -> CostPart | None:
+    """One row a stage, in the order of the runs, and the chart; None where no run recorded any."""
+    found = [(i, stage) for i, run in enumerate(comparison.runs) for stage in run.stages]
+    longest = max((s.seconds for _, s in found if not math.isnan(s.seconds)), default=0.0) or 1.0
+    rows = tuple(
+        StageRow(i, s, 0.0 if math.isnan(s.seconds) else s.seconds / longest) for i, s in found
+    )
+    best = front(comparison)
+    return CostPart(rows, best, _chart(comparison, best) if best else None) if rows else None
+
+
+def front(comparison: Comparison) -> tuple[int, ...]:
+    """Numbers of the runs that no other one beats in both F1 and seconds, the cheapest first."""
+    cost = np.array([run.seconds or math.nan for run in comparison.runs], dtype=np.float64)
+    value = [run.evaluation.metrics[MAIN].value for run in comparison.runs]
+    best = np.flatnonzero(pareto_front(cost, value))
+    return tuple(best[np.argsort(cost[best], kind="stable")].tolist())
+
+
+def _chart(comparison: Comparison, best: tuple[int, ...]) -> Markup:
+    runs = comparison.runs
+    f1 = [run.evaluation.metrics[MAIN] for run in runs]
+    line = Curve(None, [runs[i].seconds or 0.0 for i in best], [f1[i].value for i in best])
+    points = [
+        Curve(i, [run.seconds], [f1[i].value], [f1[i].low], [f1[i].high], label=str(i + 1))
+        for i, run in enumerate(runs)
+        if run.seconds
+    ]
+    words = "; ".join(f"{runs[i].name} {f1[i].value:.3f} in {runs[i].seconds:.1f} s" for i in best)
+    return draw(
+        [line, *points],
+        "cost",
+        f"Weighted F1 against seconds. No other run beats these in both: {words}.",
+        axes=("Seconds to extract, fit and predict", "Weighted F1"),
+        unit_square=False,
+        log=True,
+    )

@@ -1,0 +1,116 @@
+"""Precision-recall curves and reliability curves, of all genres together and of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
+from sklearn.metrics import precision_recall_curve
+
+from hybrid.evaluation import Reliability, reliability
+from hybrid.report.comparison import ComparedRun, Comparison
+from hybrid.report.plots import Curve, draw
+from hybrid.report.words import number
+
+POINTS = 60  # of a curve, so that ten runs of 20 genres stay small
+BINS = 10
+UNSCORED = -1.0  # below every probability: an item without one ranks last
+AXES = (("Recall", "Precision"), ("Probability given", "Share that came true"))
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One genre, or all of them together (``""``): its test items and its two plots."""
+
+    genre: str
+    support: int
+    precision_recall: Markup
+    reliability: Markup
+
+
+@dataclass(frozen=True)
+class CurvesPart:
+    """What the section shows; `errors` holds the calibration of each run that has probabilities."""
+
+    together: Panel
+    genres: tuple[Panel, ...]
+    errors: dict[int, Reliability]
+
+
+def make(comparison: Comparison) -> CurvesPart | None:
+    """Draw the curves of all runs that give probabilities; None where no run does."""
+    runs = {i: run for i, run in enumerate(comparison.runs) if run.scored}
+    if not runs:
+        return None
+    panels = [_panel(comparison, runs, j) for j in comparison.frequent if comparison.support[j]]
+    errors = {i: reliability(comparison.truth, r.answers.scores, BINS) for i, r in runs.items()}
+    return CurvesPart(_panel(comparison, runs, None), tuple(panels), errors)
+
+
+def precision_recall(truth: NDArray[Any], scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Points of the precision-recall curve, thinned.
+
+    Parameters
+    ----------
+    truth, scores : ndarray of shape (n,) or (n, L)
+        All cells count together; NaN ranks last.
+
+    Returns
+    -------
+    ndarray of shape (2, K)
+        Recall, falling from 1 to 0, and precision: at most `POINTS` of scikit-learn's points, evenly spaced
+        in recall. A precision holds down to the next recall; at recall 0, where it is not defined, the
+        last one still stands.
+    """
+    known = np.nan_to_num(scores.ravel(), nan=UNSCORED)
+    precision, recall, _ = precision_recall_curve(truth.ravel(), known)
+    precision, recall = precision[recall > 0], recall[recall > 0]
+    levels = np.linspace(1, 0, POINTS - 1, endpoint=False)
+    # Of several points with one recall, the last has the highest precision.
+    keep = np.unique(np.searchsorted(-recall, -levels, side="right") - 1)
+    return np.stack([np.append(recall[keep], 0.0), np.append(precision[keep], precision[keep[-1]])])
+
+
+def _panel(comparison: Comparison, runs: dict[int, ComparedRun], genre: int | None) -> Panel:
+    columns = slice(None) if genre is None else slice(genre, genre + 1)
+    truth = comparison.truth[:, columns]
+    name = "all" if genre is None else f"g{genre}"
+    title = "all genres together" if genre is None else comparison.genres[genre]
+    ranked, calibrated, said = [], [], []
+    for i, run in runs.items():
+        scores = run.answers.scores[:, columns]
+        if not np.isfinite(scores).any():
+            continue
+        recall, precision = precision_recall(truth, scores)
+        ranked.append(Curve(i, recall, precision, steps=True))
+        found = reliability(truth, scores, BINS)
+        low, high = (found.low, found.high) if i == 0 else ((), ())
+        calibrated.append(Curve(i, found.predicted, found.observed, low, high))
+        said.append(f"{run.name} {number(_average_precision(run, genre), '.2f')}")
+    return Panel(
+        "" if genre is None else title,
+        int(truth.sum()),
+        draw(
+            ranked,
+            f"pr-{name}",
+            f"Precision against recall, {title}. Average precision: {'; '.join(said)}.",
+            axes=AXES[0],
+        ),
+        draw(
+            calibrated,
+            f"rel-{name}",
+            f"Reliability, {title}: the share that came true against the probability given. "
+            f"On the diagonal, probabilities are what they say.",
+            axes=AXES[1],
+            diagonal=True,
+        ),
+    )
+
+
+def _average_precision(run: ComparedRun, genre: int | None) -> float:
+    if genre is None:
+        return run.evaluation.metrics["map_micro"].value
+    return run.evaluation.genres[genre].average_precision.value

@@ -1,0 +1,67 @@
+"""How the deep runs learnt: loss and F1 after each epoch."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from hybrid.report.comparison import Comparison
+from hybrid.report.plots import Curve, draw
+
+# What a history may hold → the axis, the series of train items, that of validation items.
+PLOTS = (("Loss", "loss", "val_loss"), ("F1 of validation items", None, "val_f1"))
+
+
+@dataclass(frozen=True)
+class LearningPart:
+    """One run: its number, its epochs, the epoch of the lowest validation loss, and its plots."""
+
+    run: int
+    epochs: int
+    lowest: int | None
+    plots: tuple[Markup, ...]
+
+
+def make(comparison: Comparison) -> tuple[LearningPart, ...] | None:
+    """One part a run that recorded its history; None where none did."""
+    parts = [_part(i, run.record.get("history")) for i, run in enumerate(comparison.runs)]
+    return tuple(part for part in parts if part) or None
+
+
+def series(history: Any, name: str | None) -> tuple[list[int], list[float]]:
+    """Epochs, from 1, and what was recorded for them; what is no finite number is left out."""
+    values = history.get(name) if isinstance(history, dict) and name else None
+    points = [
+        (epoch, float(value))
+        for epoch, value in enumerate(values if isinstance(values, list) else [], start=1)
+        if isinstance(value, int | float) and math.isfinite(value)
+    ]
+    return [x for x, _ in points], [y for _, y in points]
+
+
+def _part(run: int, history: Any) -> LearningPart | None:
+    epochs, losses = series(history, "val_loss")
+    plots = []
+    for k, (axis, train, validation) in enumerate(PLOTS):
+        known, strong = series(history, train), series(history, validation)
+        if strong[0]:
+            curves = [Curve(run, *known, soft=True)] if known[0] else []
+            words = (
+                f"{axis} after each of {len(strong[0])} epochs; the last is {strong[1][-1]:.3f}."
+            )
+            plots.append(
+                draw(
+                    [*curves, Curve(run, *strong)],
+                    f"learn-{run}-{k}",
+                    words,
+                    axes=("Epoch", axis),
+                    unit_square=False,
+                )
+            )
+    if not plots:
+        return None
+    lowest = epochs[losses.index(min(losses))] if losses else None
+    return LearningPart(run, max(epochs, default=0), lowest, tuple(plots))

@@ -1,0 +1,41 @@
+"""The table of runs: every metric with its interval."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from hybrid.evaluation import LOSSES
+from hybrid.report.comparison import Comparison
+from hybrid.report.words import METRIC_NAMES
+
+
+@dataclass(frozen=True)
+class RunsTable:
+    """What the table needs besides the runs: the best value of each metric, and words on a run."""
+
+    best: dict[str, float]
+    described: tuple[str, ...]
+
+
+def make(comparison: Comparison) -> RunsTable:
+    """Find the best value of each column."""
+    best = {}
+    for name in METRIC_NAMES:
+        values = [run.evaluation.metrics[name].value for run in comparison.runs]
+        known = [value for value in values if not math.isnan(value)]
+        best[name] = (min if name in LOSSES else max)(known, default=math.nan)
+    return RunsTable(best, tuple(describe(run.record) for run in comparison.runs))
+
+
+def describe(record: dict[str, object]) -> str:
+    """What kind of model it is, in a few words."""
+    if "external" in record:
+        return "made elsewhere"
+    words = str(record.get("model") or "model not recorded")
+    blocks, backbone = record.get("blocks"), record.get("backbone")
+    if isinstance(blocks, list) and blocks:
+        words += f" on {', '.join(map(str, blocks))}"
+    if isinstance(backbone, dict) and backbone.get("name"):
+        words += f"; {backbone['name']}"
+    return words
