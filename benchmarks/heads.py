@@ -143,7 +143,7 @@ def fit_sklearn(n: int, tol: float) -> dict[str, float]:
 def grid_ours(n: int, tol: float) -> dict[str, float]:
     """All values of C, folds and labels in one solve."""
     from hybrid.fusion import FusionMatrix
-    from hybrid.heads.blockdual import solve
+    from hybrid.heads.dual import solve
     from hybrid.heads.label_svms import signed_weights, with_ones
 
     X, T, Y = make_data(n)

@@ -12,7 +12,7 @@ from sklearn.base import clone
 
 from hybrid.errors import SettingError, unknown_name
 from hybrid.fusion import FusionMatrix
-from hybrid.heads.blockdual import Solution
+from hybrid.heads.dual import Solution
 from hybrid.heads.multilabel_svc import MultilabelLinearSVC
 
 Floats = NDArray[np.float64]

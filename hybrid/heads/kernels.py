@@ -1,7 +1,7 @@
-"""The compiled loops of `hybrid.heads.blockdual`.
+"""The compiled loops of `hybrid.heads.blockdual` and `hybrid.heads.rowdual`.
 
 Apart from it, and imported only when something is fitted, because numba takes a while to load.
-Each works on the rows of one block, writes only into the arrays named last, and holds no lock.
+Each writes only into the arrays named last, and holds no lock.
 """
 
 from __future__ import annotations
@@ -137,3 +137,87 @@ def sweep(
             old = A[k, rows[i]]
             D[i, c] = b[i] * (a[i] - old)
             A[k, rows[i]] = a[i]
+
+
+@jit(fastmath={"contract", "reassoc", "nsz"})
+def descend(
+    dense: Any,
+    sparse: Any,
+    lengths: Array,
+    order: Array,
+    B: Array,
+    dense_squares: Array,
+    sparse_squares: Array,
+    dense_U: Any,
+    sparse_U: Any,
+    A: Array,
+) -> float:
+    """Exact coordinate steps on one row after the other, for one column.
+
+    Parameters
+    ----------
+    dense : tuple of ndarray of shape (n, its columns)
+    sparse : tuple of CSR's (indptr, indices, data)
+    lengths : ndarray of shape (n,), float64
+        Squared length of each row, weighted.
+    order : ndarray of int64
+        The rows to visit.
+    B : ndarray of shape (n,), float64
+    dense_squares, sparse_squares : ndarray
+        Squared weight of each block.
+    dense_U, sparse_U : tuple of ndarray of shape (its columns,)
+        Coefficients on each block before its weight, changed in place.
+    A : ndarray of shape (n,), float64
+        Dual variables, changed in place.
+
+    Returns
+    -------
+    float
+        Growth of the dual objective.
+    """
+    grown = 0.0
+    for i in order:
+        if B[i] == 0:
+            continue
+        z = 0.0
+        for t in range(len(dense)):
+            z += _dot(dense[t][i], dense_U[t])
+        for t in range(len(sparse)):
+            indptr, indices, data = sparse[t]
+            z += _sparse_dot(indptr, indices, data, i, sparse_U[t])
+        slope = abs(B[i]) - B[i] * z - A[i]
+        if A[i] == 0 and slope <= 0:
+            continue
+        curvature = B[i] * B[i] * lengths[i] + 1
+        step = max(slope / curvature, -A[i])
+        A[i] += step
+        grown += step * (slope - 0.5 * curvature * step)
+        for t in range(len(dense)):
+            shift = dense_U[t].dtype.type(dense_squares[t] * B[i] * step)
+            x, u = dense[t][i], dense_U[t]
+            for d in range(len(u)):
+                u[d] += shift * x[d]
+        for t in range(len(sparse)):
+            shift = sparse_U[t].dtype.type(sparse_squares[t] * B[i] * step)
+            indptr, indices, data = sparse[t]
+            for p in range(indptr[i], indptr[i + 1]):
+                sparse_U[t][indices[p]] += shift * data[p]
+    return grown
+
+
+@jit(fastmath={"contract", "reassoc", "nsz"})
+def _dot(x: Array, u: Array) -> Any:
+    """``x @ u``."""
+    found = x.dtype.type(0)
+    for d in range(len(x)):
+        found += x[d] * u[d]
+    return found
+
+
+@jit(fastmath={"contract", "reassoc", "nsz"})
+def _sparse_dot(indptr: Array, indices: Array, data: Array, i: int, u: Array) -> Any:
+    """``T[i] @ u`` for a CSR matrix T."""
+    found = data.dtype.type(0)
+    for p in range(indptr[i], indptr[i + 1]):
+        found += data[p] * u[indices[p]]
+    return found

@@ -1,6 +1,6 @@
 """What the linear SVMs of all labels have in common: what they take, answer and solve.
 
-`hybrid.heads.blockdual` does the work; here labels, weights and folds become its signed matrix B.
+`hybrid.heads.dual` does the work; here labels, weights and folds become its signed matrix B.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from hybrid.errors import SettingError
 from hybrid.fusion import FusionMatrix
-from hybrid.heads.blockdual import Solution, solve
+from hybrid.heads.dual import Solution, solve
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -231,7 +231,7 @@ def with_ones(matrix: FusionMatrix) -> FusionMatrix:
 def signed_weights(
     Y: Flags, weight: Floats, C: float, class_weight: Mapping[Any, float] | str | None
 ) -> Floats:
-    """``B_ik = y_ik sqrt(2 C c_ik)`` for `hybrid.heads.blockdual`.
+    """``B_ik = y_ik sqrt(2 C c_ik)`` for `hybrid.heads.dual`.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hybrid.errors import SettingError
 from hybrid.fusion import FusionMatrix
-from hybrid.heads.blockdual import solve
+from hybrid.heads.dual import solve
 from hybrid.heads.fitting import fit_head, head_scores
 from hybrid.heads.label_svms import signed_weights, with_ones
 from hybrid.heads.multilabel_svc import MultilabelLinearSVC
