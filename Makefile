@@ -41,8 +41,9 @@ $(VENV)/installed-for-tests: $(BIN)/python $(SOURCES)
 demo: $(VENV)/installed
 	@$(BIN)/hybrid demo
 
+# A file stays with one of the two processes: what its tests share is made once.
 test: lint types
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 fault-test: $(VENV)/installed-for-tests
 	$(BIN)/pytest --fault-counts=full tests/test_cache_kill.py tests/test_cache_power.py \

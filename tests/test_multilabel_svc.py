@@ -364,7 +364,7 @@ def test_what_cannot_be_learnt_from() -> None:
 
 # Weights and repeated rows are told apart by 1e-7: at the default tol the two fits need agree only to a
 # thousandth of the objective.
-@parametrize_with_checks([MultilabelLinearSVC(tol=1e-14, max_iter=20_000)])
+@parametrize_with_checks([MultilabelLinearSVC(tol=1e-14)])
 def test_scikit_learn_checks(estimator: Any, check: Any) -> None:
     with warnings.catch_warnings():
         # Rounding is above that tol for some data.

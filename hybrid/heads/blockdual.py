@@ -22,7 +22,7 @@ PARTITIONS = 3  # ways to deal the rows to blocks; with one alone it stalls
 WIDTH = 32  # most columns of a group
 GROUPS = 2  # least groups, where there are enough columns
 SWEEPS = (3, 0.1)  # most passes over a block in one visit, and what the last must gain
-SWEEPS_ALONE = (100, 0.01)  # of a block that holds all rows
+SWEEPS_ALONE = (1000, 1e-9)  # of a block that holds all rows
 
 
 class BlockDescent:

@@ -38,6 +38,7 @@ FACTOR = 4.0  # gap over relative growth of the dual in an epoch, where it is no
 SAFETY = 1.2  # that factor varies a little from epoch to epoch
 TINY = 1e-300
 FEW_COLUMNS = 4  # so many are mostly faster one by one, where there are up to some thousand rows
+FINE = 1e-4  # below this tol, descent takes hundreds of passes over the rows
 SINGLE = 1e-6  # below this tol, single precision cannot keep the margins
 
 
@@ -107,7 +108,7 @@ class _Solver:
     ) -> None:
         dtype = _working_dtype(matrix, tol)
         self.problem = Problem(matrix, B, weights, dtype, np.zeros_like(B), np.zeros(len(B)))
-        kind = RowDescent if by_rows(matrix, len(B), dtype) else BlockDescent
+        kind = RowDescent if by_rows(matrix, len(B), dtype, tol) else BlockDescent
         self.descent: RowDescent | BlockDescent = kind(self.problem, random)
         self.tol = tol
         self.coef = np.zeros((len(B), matrix.shape[1]))
@@ -181,13 +182,18 @@ class _Solver:
         return np.concatenate([group.columns for group in self.groups])
 
 
-def by_rows(matrix: FusionMatrix, columns: int, dtype: np.dtype[Any]) -> bool:
-    """Whether single rows are faster than blocks: there is little to share, or rows are short."""
+def by_rows(matrix: FusionMatrix, columns: int, dtype: np.dtype[Any], tol: float) -> bool:
+    """Whether single rows are faster than blocks: there is little to share, or rows are short.
+
+    For a small tol, many sweeps over one Gram matrix that holds all rows are cheaper than as many
+    epochs.
+    """
     dense = [block for _, block in matrix.blocks if not sparse.issparse(block)]
     if any(block.dtype != dtype and block.shape[1] > 1 for block in dense):
         return False  # it would copy them
-    few = columns <= FEW_COLUMNS or len(matrix) <= BLOCK
-    return few or all(block.shape[1] <= 1 for block in dense)
+    if len(matrix) <= BLOCK:
+        return tol >= FINE
+    return columns <= FEW_COLUMNS or all(block.shape[1] <= 1 for block in dense)
 
 
 def _working_dtype(matrix: FusionMatrix, tol: float) -> np.dtype[Any]:
