@@ -7,6 +7,7 @@ escaped here, and no font has to have the letters.
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ def draw(
     """
     import matplotlib
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator, NullFormatter
+    from matplotlib.ticker import MaxNLocator
 
     with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=SIZE)
@@ -124,10 +125,7 @@ def draw(
             plot.set_xlim(-0.01, 1.01)
             plot.set_ylim(-0.01, 1.01)
         elif log:
-            plot.set_xscale("log")
-            plot.xaxis.set_major_formatter("{x:g}")
-            plot.xaxis.set_minor_formatter(NullFormatter())
-            plot.margins(0.12)
+            _decades(plot, curves)
         else:
             plot.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         if diagonal:
@@ -141,6 +139,19 @@ def draw(
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata={"Date": None})
     return _inline(file.getvalue(), name, words)
+
+
+def _decades(plot: Axes, curves: Sequence[Curve]) -> None:
+    """A logarithmic scale over whole decades, so that there are always figures to read it by."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    known = [x for curve in curves for x in curve.x]
+    low, high = math.floor(math.log10(min(known))), math.floor(math.log10(max(known))) + 1
+    plot.set_xscale("log")
+    plot.set_xlim(10.0**low, 10.0**high)
+    plot.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high - low < 3 else (1,)))
+    plot.xaxis.set_major_formatter("{x:g}")
+    plot.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _add(plot: Axes, curve: Curve) -> None:
