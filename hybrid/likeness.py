@@ -236,10 +236,15 @@ def _look_at_file(path: str) -> bytes | None:
 
 
 def _near_embeddings(by_key: dict[Hashable, list[str]], store: EmbeddingStore) -> Alike:
+    """In place, since the embeddings of a large catalogue are most of the memory that an audit takes."""
     rows = store.read([key for key in by_key if isinstance(key, bytes)])
-    mean, scale = np.nanmean(rows, axis=0), np.nanstd(rows, axis=0)
-    rows = (rows - mean) / np.where(scale > 0, scale, 1)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    known = ~np.isnan(rows[:, 0])
+    rows -= rows.mean(axis=0, where=known[:, None], dtype=np.float64) if known.any() else 0
+    rows[~known] = 0  # like nothing, itself included
+    for axes in ("ij,ij->j", "ij,ij->i"):
+        length = np.sqrt(np.einsum(axes, rows, rows))
+        length[length == 0] = 1
+        rows /= length if axes.endswith("j") else length[:, None]
     return _alike(NEAR_EMBEDDING, by_key, close_vectors(rows, COSINE), WARNING)
 
 
