@@ -10,11 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.utils.validation import check_is_fitted
 
 from hybrid.errors import SettingError
 from hybrid.features.frames import take_columns
+from hybrid.features.terms import CharTerms, Terms, WordTerms, plain_text
 
 SHORTEST = 3  # characters; fewer tell little
 CHARS = "'{}'"  # how an n-gram of characters is named, so that its spaces are seen
@@ -44,8 +45,10 @@ class TextFeatures(TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    vectorizers_ : list of TfidfVectorizer
+    terms_ : list of Terms
         Of words and, if `max_chars` is not 0, of characters.
+    tfidf_ : list of TfidfTransformer
+        Of each.
     """
 
     def __init__(
@@ -73,16 +76,15 @@ class TextFeatures(TransformerMixin, BaseEstimator):
             If a setting is wrong or no term is frequent enough.
         """
         self._check()
-        options: dict[str, Any] = {"strip_accents": "unicode", "dtype": np.float32}
-        options |= {
-            name: getattr(self, name) for name in ("min_df", "max_features", "sublinear_tf")
-        }
-        kinds: list[dict[str, Any]] = [{"ngram_range": (1, self.max_ngram)}]
+        texts = [plain_text(text) for text in self._join(X)]
+        self.terms_: list[Terms] = [WordTerms(self.max_ngram, self.min_df, self.max_features)]
         if self.max_chars:
-            kinds.append({"ngram_range": (SHORTEST, self.max_chars), "analyzer": "char_wb"})
-        texts = self._join(X)
+            chars = CharTerms(SHORTEST, self.max_chars, self.min_df, self.max_features)
+            self.terms_.append(chars)
+        self.tfidf_ = [TfidfTransformer(sublinear_tf=self.sublinear_tf) for _ in self.terms_]
         try:
-            self.vectorizers_ = [TfidfVectorizer(**options, **kind).fit(texts) for kind in kinds]
+            for terms, tfidf in zip(self.terms_, self.tfidf_, strict=True):
+                tfidf.fit(terms.fit(texts).count(texts))
         except ValueError as error:
             raise SettingError(
                 f"block text: expected words that {self.min_df} or more items share, in the columns "
@@ -94,8 +96,11 @@ class TextFeatures(TransformerMixin, BaseEstimator):
     def transform(self, X: pd.DataFrame) -> sparse.csr_matrix:
         """Weigh the known terms of each item: CSR of shape (n, terms), float32."""
         check_is_fitted(self)
-        texts = self._join(X)
-        parts = [vectorizer.transform(texts) for vectorizer in self.vectorizers_]
+        texts = [plain_text(text) for text in self._join(X)]
+        parts = [
+            tfidf.transform(terms.count(texts), copy=False)
+            for terms, tfidf in zip(self.terms_, self.tfidf_, strict=True)
+        ]
         return parts[0] if len(parts) == 1 else sparse.csr_matrix(sparse.hstack(parts))
 
     def missing(self, X: pd.DataFrame) -> NDArray[np.bool_]:
@@ -105,7 +110,7 @@ class TextFeatures(TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
         """The words, then the n-grams of characters in quotes."""
         check_is_fitted(self)
-        words, *chars = (v.get_feature_names_out() for v in self.vectorizers_)
+        words, *chars = (terms.names_ for terms in self.terms_)
         return np.array([*words, *(CHARS.format(gram) for part in chars for gram in part)], object)
 
     def _check(self) -> None:
