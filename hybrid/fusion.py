@@ -110,7 +110,7 @@ class FusionMatrix:
         product = np.zeros((len(self), *W.shape[1:]), dtype)
         for (matrix, weight), part in zip(self._weighted(), self._split(W), strict=True):
             if sparse.issparse(matrix):
-                product += matrix @ (part * weight).astype(dtype, copy=False)
+                product += _sparse_product(matrix, part) * dtype.type(weight)
                 continue
             scaled = (part * weight).astype(dtype, copy=False)
             for rows in _slices(len(self)):
@@ -173,6 +173,15 @@ class TransposedFusion:
         V = V.astype(np.result_type(self.matrix.dtype, V.dtype), copy=False)
         parts = [weight * _transposed(m, V) for m, weight in self.matrix._weighted()]
         return np.concatenate(parts)
+
+
+def _sparse_product(matrix: sparse.csr_matrix, W: NDArray[Any]) -> NDArray[Any]:
+    """``matrix @ W``; for a few items only with the rows of W that they need."""
+    if matrix.nnz < len(W):
+        used, places = np.unique(matrix.indices, return_inverse=True)
+        shape = (matrix.shape[0], len(used))
+        matrix, W = sparse.csr_matrix((matrix.data, places, matrix.indptr), shape), W[used]
+    return matrix @ W
 
 
 def _transposed(block: Any, V: NDArray[Any]) -> NDArray[Any]:
