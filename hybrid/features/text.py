@@ -35,7 +35,7 @@ class TextFeatures(TransformerMixin, BaseEstimator):
         Word n-grams from 1 to this length.
     max_chars : int
         Character n-grams from 3 to this length, not across words but with the space before and after
-        one; 0 for none. They take about 8 times as much memory as the words, and 3 times as long.
+        one; 0 for none. They take about 8 times as much memory as the words.
     min_df : int
         Terms found in fewer items are left out.
     max_features : int or None
