@@ -21,7 +21,9 @@ from scipy.stats import spearmanr
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
 GEM_POWER, GEM_FLOOR = 3.0, 1e-6  # of `hybrid.backbones.networks.GeneralizedMean`
-MOST_PATCHES = 10  # a side of the grid that is covered, patch after patch
+# Patches on each side, if the map has so many cells. Smaller ones than thirds mostly tell what their own
+# edges do: a cell has seen more of the poster than lies under it.
+PATCHES = 3
 _ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "centre", "right")
 
 
@@ -196,8 +198,8 @@ def name_place(cells: NDArray[Any]) -> str:
     return "centre" if named == "middle centre" else named
 
 
-def cover(pixels: Pixels, grid: tuple[int, int]) -> Pixels:
-    """An image with each patch of a grid covered in turn, in the image's own mean colour.
+def cover(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
+    """An image with one patch after another covered, in the image's own mean colour.
 
     As in Zeiler and Fergus, "Visualizing and understanding convolutional networks", 2014, who cover with
     grey.
@@ -205,24 +207,22 @@ def cover(pixels: Pixels, grid: tuple[int, int]) -> Pixels:
     Parameters
     ----------
     pixels : ndarray of shape (height, width, 3), uint8
-    grid : (rows, columns)
+    shape : (h, w)
+        Cells of the map to check; a patch is of whole cells.
 
     Returns
     -------
-    ndarray of shape (rows * columns, height, width, 3), uint8
+    ndarray of shape (rows, columns, height, width, 3), uint8
     """
-    rows, columns = (_edges(size, n) for size, n in zip(pixels.shape, grid, strict=False))
+    rows, columns = (
+        [round(size * edge / n) for edge in _edges(n)]
+        for size, n in zip(pixels.shape[:2], shape, strict=True)
+    )
     colour = np.rint(pixels.mean(axis=(0, 1))).astype(np.uint8)
-    covered = np.repeat(pixels[None], grid[0] * grid[1], axis=0)
-    for i, image in enumerate(covered):
-        r, c = divmod(i, grid[1])
-        image[rows[r] : rows[r + 1], columns[c] : columns[c + 1]] = colour
+    covered = np.tile(pixels, (len(rows) - 1, len(columns) - 1, 1, 1, 1))
+    for r, c in np.ndindex(covered.shape[:2]):
+        covered[r, c, rows[r] : rows[r + 1], columns[c] : columns[c + 1]] = colour
     return covered
-
-
-def patch_grid(cells: NDArray[Any]) -> tuple[int, int]:
-    """As many patches as a map has cells, but not more than can be computed in a while."""
-    return min(cells.shape[0], MOST_PATCHES), min(cells.shape[1], MOST_PATCHES)
 
 
 def check_by_occlusion(cells: Floats, drops: Floats) -> Occlusion:
@@ -232,9 +232,9 @@ def check_by_occlusion(cells: Floats, drops: Floats) -> Occlusion:
     ----------
     cells : ndarray of shape (h, w)
     drops : ndarray of shape (rows, columns)
-        Not more than h and w.
+        With each of the patches of `cover` covered.
     """
-    starts = [_edges(size, n)[:-1] for size, n in zip(cells.shape, drops.shape, strict=True)]
+    starts = [_edges(n)[:-1] for n in cells.shape]
     summed = np.add.reduceat(np.add.reduceat(cells, starts[0], axis=0), starts[1], axis=1)
     same = np.ptp(summed) == 0 or np.ptp(drops) == 0
     correlation = np.nan if same else spearmanr(summed.ravel(), drops.ravel()).statistic
@@ -246,6 +246,7 @@ def as_rows(cells: NDArray[Any]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(row) for row in cells.astype(float).tolist())
 
 
-def _edges(size: int, n: int) -> list[int]:
-    """Where n parts of nearly the same size begin, and where the last one ends."""
-    return [round(size * i / n) for i in range(n + 1)]
+def _edges(n: int) -> list[int]:
+    """Where the patches along n cells begin, and where the last one ends."""
+    patches = min(n, PATCHES)
+    return [round(n * i / patches) for i in range(patches + 1)]

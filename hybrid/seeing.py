@@ -30,7 +30,6 @@ from hybrid.maps import (
     exact_cells,
     gradient_cells,
     name_place,
-    patch_grid,
 )
 from hybrid.predict import find_weights, recorded_options
 from hybrid.runs import recorded_backbones
@@ -199,7 +198,7 @@ def _map_block(
     else:
         cells = gradient_cells(features[0], inside.gradients(features[0], directions))
         method, rounding = "grad-cam", directions @ (embedding.astype(np.float64) - again[0])
-    drops = _drops(block, inside, poster, per_unit, patch_grid(cells[0])) if occlude else None
+    drops = _drops(block, inside, poster, per_unit, cells.shape[1:]) if occlude else None
     return [
         PosterMap(
             genre,
@@ -217,10 +216,12 @@ def _map_block(
 
 
 def _drops(
-    block: PosterBlock, inside: Inside, poster: Pixels, per_unit: Floats, grid: tuple[int, int]
+    block: PosterBlock, inside: Inside, poster: Pixels, per_unit: Floats, shape: tuple[int, int]
 ) -> Floats:
     """How much less a poster adds to the scores with each patch covered, (L, rows, columns)."""
-    _, embeddings = inside.look(np.concatenate([poster[None], cover(poster, grid)]))
+    covered = cover(poster, shape)
+    grid, images = covered.shape[:2], covered.reshape(-1, *poster.shape)
+    _, embeddings = inside.look(np.concatenate([poster[None], images]))
     parts = block.features.transform(embeddings).astype(np.float64) @ per_unit.T
     return np.asarray((parts[0] - parts[1:]).T.reshape(-1, *grid))
 

@@ -34,6 +34,9 @@ STEPS = 96
 START = 0.3  # standard deviation of the first image, in the space whose sigmoid are the pixels
 STEP = 0.08  # root mean square of a step, in the same space
 DECAY = 0.01  # of that space's numbers a step: pulls to grey what excites nothing
+DAMPING = (
+    1.5  # power of the frequency that a gradient's waves are divided by; photographs have about 1
+)
 SHIFT = 8  # pixels, at most, that the image is moved at each step
 
 Floats = NDArray[np.float32]
@@ -138,8 +141,8 @@ def dream(spec: BackboneSpec, weights: Weights, numbers: Sequence[int], seed: in
 
     Gradient ascent on the pixels (Erhan et al., "Visualizing higher-layer features of a deep network", 2009),
     with what keeps it from noise in Olah, Mordvintsev and Schubert, "Feature visualization", 2017: steps
-    along the gradient with its fine detail damped (by the frequency, as images are), a small random shift
-    before each, and a decay towards grey.
+    along the gradient with its fine detail damped (by its frequency, as photographs are), a small random
+    shift before each, and a decay towards grey.
 
     Parameters
     ----------
@@ -171,7 +174,7 @@ def dream(spec: BackboneSpec, weights: Weights, numbers: Sequence[int], seed: in
     height, width = spec.input_size
     damping = _damping(height, width)
     # The same start for all: what differs between two images is what the numbers look for.
-    x = np.repeat(_noise(random, damping), len(numbers), axis=0)
+    x = np.repeat(_noise(random, spec.input_size, damping), len(numbers), axis=0)
     for _ in range(STEPS):
         shift = tuple(random.integers(-SHIFT, SHIFT + 1, 2))
         moved = np.roll(x, shift, axis=(1, 2)).astype(np.float32)
@@ -183,14 +186,16 @@ def dream(spec: BackboneSpec, weights: Weights, numbers: Sequence[int], seed: in
 
 
 def _damping(height: int, width: int) -> NDArray[np.float64]:
-    """1 / frequency, as the amplitudes of photographs go; shape (height, width // 2 + 1, 1)."""
+    """1 / frequency ** DAMPING for each wave; shape (height, width // 2 + 1, 1)."""
     frequency = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None, :])
-    return (1.0 / np.maximum(frequency, 1.0 / max(height, width)))[..., None]
+    return (np.maximum(frequency, 1.0 / max(height, width)) ** -DAMPING)[..., None]
 
 
-def _noise(random: np.random.Generator, damping: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One image of noise with a photograph's amplitudes, (1, height, width, 3)."""
-    height, width = len(damping), 2 * (damping.shape[1] - 1)
+def _noise(
+    random: np.random.Generator, size: tuple[int, int], damping: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """One image of noise with as little fine detail as the steps have, (1, height, width, 3)."""
+    height, width = size
     waves = np.fft.rfft2(random.normal(size=(height, width, 3)), axes=(0, 1)) * damping
     noise = np.fft.irfft2(waves, (height, width), (0, 1))
     return np.asarray(START * noise / noise.std())[None]
