@@ -11,9 +11,9 @@ from hybrid.cli.options import Project, project_options
 from hybrid.cli.output import show
 
 if TYPE_CHECKING:
+    from hybrid.channels import LearnedFeatures
     from hybrid.explain import ScoreParts
     from hybrid.explaining import GenreTable
-    from hybrid.learned import LearnedFeatures
     from hybrid.report.card import ItemCard
     from hybrid.why import GenreView
 
@@ -95,7 +95,13 @@ def command(
         from hybrid.learned import learn_features
 
         learned = learn_features(
-            opened, genres, top=top, weights=weights, html=html, seed=project.seed
+            opened,
+            genres,
+            top=top,
+            weights=weights,
+            html=html,
+            seed=project.seed,
+            progress=project.progress,
         )
         show(project.json, learned, _features_text(learned) + written)
     elif item is None:

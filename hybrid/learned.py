@@ -19,6 +19,7 @@ from hybrid.channels import (
 )
 from hybrid.errors import RunError
 from hybrid.explaining import Opened
+from hybrid.progress import Progress
 from hybrid.report.learned import Plate, write_plates
 from hybrid.report.page import check_page_name
 from hybrid.seeing import PosterBlock, find_nets, poster_blocks
@@ -32,6 +33,7 @@ def learn_features(
     weights: Sequence[str] = (),
     html: Path | None = None,
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> LearnedFeatures:
     """What the channels that count most for a run look for.
 
@@ -48,6 +50,7 @@ def learn_features(
         A page to write, with pictures; only this needs the backbone.
     seed : int
         Of the images that excite a channel most.
+    progress : Progress, optional
 
     Raises
     ------
@@ -74,7 +77,7 @@ def learn_features(
     learned = LearnedFeatures(str(opened.record.get("name", "")), items, channels, opened.notes)
     if html is not None:
         plates = [
-            _plate(block, spec, given, [c.number for c in part], seed)
+            _plate(block, spec, given, [c.number for c in part], seed, progress or Progress())
             for block, (spec, given), (part, _) in zip(blocks, nets, found, strict=True)
         ]
         write_plates(learned, plates, _paths(opened, channels), html)
@@ -105,14 +108,21 @@ def _channels(
 
 
 def _plate(
-    block: PosterBlock, spec: BackboneSpec, weights: Weights, numbers: list[int], seed: int
+    block: PosterBlock,
+    spec: BackboneSpec,
+    weights: Weights,
+    numbers: list[int],
+    seed: int,
+    progress: Progress,
 ) -> Plate:
     """The pictures of a block's backbone."""
     with quiet_start():
-        from hybrid.backbones.inside import Inside, dream
+        from hybrid.backbones.inside import STEPS, Inside, dream
 
     filters = Inside(spec, weights).first_filters()
-    dreamt = dict(zip(numbers, dream(spec, weights, numbers, seed), strict=True))
+    with progress.bar("exciting channels", len(numbers) * STEPS, "steps") as advance:
+        images = dream(spec, weights, numbers, seed, advance)
+    dreamt = dict(zip(numbers, images, strict=True))
     return Plate(block.name, spec.name, filters, dreamt)
 
 

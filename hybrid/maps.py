@@ -198,7 +198,7 @@ def name_place(cells: NDArray[Any]) -> str:
     return "centre" if named == "middle centre" else named
 
 
-def cover(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
+def cover(pixels: Pixels, shape: tuple[int, int], patches: int = PATCHES) -> Pixels:
     """An image with one patch after another covered, in the image's own mean colour.
 
     As in Zeiler and Fergus, "Visualizing and understanding convolutional networks", 2014, who cover with
@@ -209,13 +209,15 @@ def cover(pixels: Pixels, shape: tuple[int, int]) -> Pixels:
     pixels : ndarray of shape (height, width, 3), uint8
     shape : (h, w)
         Cells of the map to check; a patch is of whole cells.
+    patches : int
+        On each side, at most.
 
     Returns
     -------
     ndarray of shape (rows, columns, height, width, 3), uint8
     """
     rows, columns = (
-        [round(size * edge / n) for edge in _edges(n)]
+        [round(size * edge / n) for edge in _edges(n, min(n, patches))]
         for size, n in zip(pixels.shape[:2], shape, strict=True)
     )
     colour = np.rint(pixels.mean(axis=(0, 1))).astype(np.uint8)
@@ -234,7 +236,7 @@ def check_by_occlusion(cells: Floats, drops: Floats) -> Occlusion:
     drops : ndarray of shape (rows, columns)
         With each of the patches of `cover` covered.
     """
-    starts = [_edges(n)[:-1] for n in cells.shape]
+    starts = [_edges(n, k)[:-1] for n, k in zip(cells.shape, drops.shape, strict=True)]
     summed = np.add.reduceat(np.add.reduceat(cells, starts[0], axis=0), starts[1], axis=1)
     same = np.ptp(summed) == 0 or np.ptp(drops) == 0
     correlation = np.nan if same else spearmanr(summed.ravel(), drops.ravel()).statistic
@@ -246,7 +248,6 @@ def as_rows(cells: NDArray[Any]) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(row) for row in cells.astype(float).tolist())
 
 
-def _edges(n: int) -> list[int]:
+def _edges(n: int, patches: int) -> list[int]:
     """Where the patches along n cells begin, and where the last one ends."""
-    patches = min(n, PATCHES)
     return [round(n * i / patches) for i in range(patches + 1)]

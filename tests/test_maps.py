@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
+import io
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 from keras import layers
+from PIL import Image
 
 from hybrid.backbones import configure, get_backbone, inside, resolve_weights
 from hybrid.backbones.inside import Inside, dream
@@ -177,6 +184,34 @@ def test_grad_cam_of_an_average_is_the_exact_map_but_for_a_constant() -> None:
     np.testing.assert_allclose(apart.sum(axis=(1, 2)), directions @ mean, atol=1e-4)
 
 
+BACKEND = """
+import sys, numpy as np
+from hybrid.backbones import configure, get_backbone, resolve_weights
+from hybrid.backbones.inside import Inside
+import keras
+assert keras.backend.backend() == sys.argv[1]
+spec = configure(get_backbone("scratch"), input_size=(78, 78))
+net = Inside(spec, resolve_weights(spec, "random", 3))
+random = np.random.default_rng(0)
+features, _ = net.look(random.integers(0, 256, (1, 78, 78, 3), dtype=np.uint8))
+np.save(sys.argv[2], net.gradients(features[0], random.normal(size=(2, 1024))))
+"""
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_other_backends_find_the_same_gradient(backend: str, tmp_path: Path) -> None:
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    found = {}
+    for name in ("tensorflow", backend):
+        path = tmp_path / f"{name}.npy"
+        environment = {**os.environ, "KERAS_BACKEND": name}
+        subprocess.run([sys.executable, "-c", BACKEND, name, path], env=environment, check=True)
+        found[name] = np.load(path)
+    expected = found["tensorflow"]
+    assert np.abs(found[backend] - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
 def test_a_layer_norm_after_the_pooling_is_no_mere_pooling(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = layers.GlobalAveragePooling2D()
     spec = install(monkeypatch, brightness(), pool, layers.LayerNormalization())
@@ -276,8 +311,4 @@ def test_colours_over_the_poster(decoded: Callable[[bytes], np.ndarray]) -> None
 
 @pytest.fixture
 def decoded() -> Callable[[bytes], np.ndarray]:
-    import io
-
-    from PIL import Image
-
     return lambda data: np.asarray(Image.open(io.BytesIO(data)))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.backbones.compiled import compile_gradient
+from hybrid.backbones.compiled import Gradient, compile_gradient
 from hybrid.backbones.load import load_network
 from hybrid.backbones.networks import GeneralizedMean
 from hybrid.backbones.quiet import quiet_start
@@ -30,7 +30,8 @@ BATCH = 16  # posters at once
 DREAM_SIDE = (
     128  # pixels of an image that excites a number; as many as the net needs if that is more
 )
-STEPS = 96
+DREAMS = 12  # images at once
+STEPS = 96  # for each
 START = 0.3  # standard deviation of the first image, in the space whose sigmoid are the pixels
 STEP = 0.08  # root mean square of a step, in the same space
 DECAY = 0.01  # of that space's numbers a step: pulls to grey what excites nothing
@@ -105,13 +106,10 @@ class Inside:
         ndarray of shape (L, h, w, C), float32
             The gradient of ``direction @ embedding``.
         """
-        found = [self._gradient(features, direction) for direction in directions]
-        return np.stack(found)
-
-    def _gradient(self, features: Floats, direction: NDArray[Any]) -> Floats:
-        weight = ops.convert_to_tensor(np.asarray(direction, dtype=np.float32))
-        gradient = compile_gradient(lambda x: ops.sum(self._tail(x, training=False) * weight))
-        return gradient(features[None].astype(np.float32))[0]
+        weights = ops.convert_to_tensor(directions.astype(np.float32))
+        # One copy of the map for each direction, so that all gradients are found at once.
+        copies = np.repeat(features[None].astype(np.float32), len(directions), axis=0)
+        return compile_gradient(lambda x: ops.sum(self._tail(x, training=False) * weights))(copies)
 
     def first_filters(self) -> Floats:
         """The kernels of the first convolution that looks at colours.
@@ -136,7 +134,13 @@ class Inside:
         )
 
 
-def dream(spec: BackboneSpec, weights: Weights, numbers: Sequence[int], seed: int = 0) -> Pixels:
+def dream(
+    spec: BackboneSpec,
+    weights: Weights,
+    numbers: Sequence[int],
+    seed: int = 0,
+    advance: Callable[[int], None] = lambda steps: None,
+) -> Pixels:
     """Images that excite single numbers of the embedding as much as can be.
 
     Gradient ascent on the pixels (Erhan et al., "Visualizing higher-layer features of a deep network", 2009),
@@ -149,8 +153,10 @@ def dream(spec: BackboneSpec, weights: Weights, numbers: Sequence[int], seed: in
     spec : BackboneSpec
     weights : Weights
     numbers : sequence of n int
-        Which of the D.
+        Which of the D; at least one.
     seed : int
+    advance : callable
+        Told how many of the ``n * STEPS`` steps are done.
 
     Returns
     -------
@@ -163,25 +169,41 @@ def dream(spec: BackboneSpec, weights: Weights, numbers: Sequence[int], seed: in
         spec = replace(spec, input_size=(side, side))
     network = load_network(spec, weights)
     preprocess, answers = network.layers[-2], _answers(spec, network.layers[-1])
-    chosen = np.eye(answers.output_shape[-1], dtype=np.float32)[list(numbers)]
+    found = []
+    for start in range(0, len(numbers), DREAMS):
+        chosen = list(numbers[start : start + DREAMS])
+        weight = ops.convert_to_tensor(np.eye(answers.output_shape[-1], dtype=np.float32)[chosen])
 
-    def excitement(x: Any) -> Any:
-        pixels = preprocess(255.0 * ops.sigmoid(x))
-        return ops.sum(answers(pixels, training=False) * ops.convert_to_tensor(chosen))
+        def excitement(x: Any, weight: Any = weight) -> Any:
+            pixels = preprocess(255.0 * ops.sigmoid(x))
+            return ops.sum(answers(pixels, training=False) * weight)
 
-    gradient = compile_gradient(excitement)
-    random = np.random.default_rng(seed)
-    height, width = spec.input_size
-    damping = _damping(height, width)
-    # The same start for all: what differs between two images is what the numbers look for.
-    x = np.repeat(_noise(random, spec.input_size, damping), len(numbers), axis=0)
+        # The same start for all: what differs between two images is what the numbers look for.
+        random = np.random.default_rng(seed)
+        found.append(
+            _ascend(compile_gradient(excitement), spec.input_size, len(chosen), random, advance)
+        )
+    return np.concatenate(found)
+
+
+def _ascend(
+    gradient: Gradient,
+    size: tuple[int, int],
+    n: int,
+    random: np.random.Generator,
+    advance: Callable[[int], None],
+) -> Pixels:
+    """Climb with n images at once."""
+    damping = _damping(*size)
+    x = np.repeat(_noise(random, size, damping), n, axis=0)
     for _ in range(STEPS):
         shift = tuple(random.integers(-SHIFT, SHIFT + 1, 2))
         moved = np.roll(x, shift, axis=(1, 2)).astype(np.float32)
         found = np.roll(gradient(moved).astype(np.float64), (-shift[0], -shift[1]), axis=(1, 2))
-        step = np.fft.irfft2(np.fft.rfft2(found, axes=(1, 2)) * damping, (height, width), (1, 2))
-        size = np.sqrt((step**2).mean(axis=(1, 2, 3), keepdims=True))
-        x = (1 - DECAY) * x + STEP * step / np.where(size > 0, size, 1.0)
+        step = np.fft.irfft2(np.fft.rfft2(found, axes=(1, 2)) * damping, size, (1, 2))
+        length = np.sqrt((step**2).mean(axis=(1, 2, 3), keepdims=True))
+        x = (1 - DECAY) * x + STEP * step / np.where(length > 0, length, 1.0)
+        advance(n)
     return np.rint(255 / (1 + np.exp(-x))).astype(np.uint8)
 
 
@@ -207,7 +229,7 @@ def _answers(spec: BackboneSpec, body: keras.Model) -> keras.Model:
     A unit that is shut for the first image has no gradient, so no step would open it.
     """
     features = _last_map(spec, body)
-    maker = next(layer for layer in body.layers if layer.output is features)
+    maker = next((layer for layer in body.layers if layer.output is features), None)
     if spec.application and isinstance(maker, (layers.ReLU, layers.Activation)):
         return keras.Model(body.input, layers.GlobalAveragePooling2D()(maker.input))
     return body
