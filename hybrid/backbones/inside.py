@@ -33,7 +33,7 @@ DREAM_SIDE = (
 DREAMS = 12  # images at once
 STEPS = 96  # for each
 START = 0.3  # standard deviation of the first image, in the space whose sigmoid are the pixels
-STEP = 0.08  # root mean square of a step, in the same space
+STEP = 0.12  # root mean square of a step, in the same space
 DECAY = 0.01  # of that space's numbers a step: pulls to grey what excites nothing
 DAMPING = (
     1.5  # power of the frequency that a gradient's waves are divided by; photographs have about 1

@@ -19,6 +19,7 @@ from hybrid.report.thumbnails import make_thumbnails
 
 # Bytes of posters before base64, which adds a third: with the other pictures the page stays below 5 MB.
 MOST_POSTERS = 2_500_000
+DREAM = {"quality": 85, "subsampling": 0}  # their colours are as fine as their shapes
 TILE = 32  # pixels of a filter, at least
 ACROSS = 16  # filters in a row
 MOST_FILTERS = 128
@@ -108,17 +109,17 @@ def _view(learned: LearnedFeatures, plate: Plate) -> dict[str, Any]:
         "shown": min(len(plate.filters), MOST_FILTERS),
         "filters": _address(draw_filters(plate.filters), "PNG"),
         "channels": [
-            (channel, _address(plate.dreams[channel.number], "JPEG"))
+            (channel, _address(plate.dreams[channel.number], "JPEG", **DREAM))
             for channel in learned.channels
             if channel.block == plate.block
         ],
     }
 
 
-def _address(pixels: NDArray[np.uint8], kind: str) -> str:
+def _address(pixels: NDArray[np.uint8], kind: str, **settings: Any) -> str:
     """A picture as a ``data:`` address."""
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, kind, optimize=True)
+    Image.fromarray(pixels).save(file, kind, optimize=True, **settings)
     data = base64.b64encode(file.getvalue()).decode()
     return f"data:image/{kind.lower()};base64,{data}"
 
