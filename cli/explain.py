@@ -11,6 +11,7 @@ from hybrid.cli.options import Project, project_options
 from hybrid.cli.output import show
 
 if TYPE_CHECKING:
+    from hybrid.channels import LearnedFeatures
     from hybrid.explain import ScoreParts
     from hybrid.explaining import GenreTable
     from hybrid.report.card import ItemCard
@@ -41,7 +42,28 @@ if TYPE_CHECKING:
     show_default=True,
     help="Without ID: order by coefficient, or by what a word adds to the items that have it.",
 )
-@click.option("--html", type=click.Path(path_type=Path), help="With ID, a page to write.")
+@click.option(
+    "--map",
+    "mapped",
+    is_flag=True,
+    help="With ID: which parts of the poster speak for the genres; needs the weights.",
+)
+@click.option(
+    "--occlude", is_flag=True, help="Check --map by covering the poster, part after part."
+)
+@click.option(
+    "--features",
+    is_flag=True,
+    help="Without ID: what the backbone's channels that count most look for.",
+)
+@click.option(
+    "--weights",
+    multiple=True,
+    help="Of the backbone, or of each block.  [default: where the run recorded them]",
+)
+@click.option(
+    "--html", type=click.Path(path_type=Path), help="With ID or --features, a page to write."
+)
 @click.option("--encoding", default="utf-8", show_default=True, help="Of CSV and JSON Lines.")
 def command(
     project: Project,
@@ -50,6 +72,10 @@ def command(
     genres: tuple[str, ...],
     top: int,
     rank: str,
+    mapped: bool,
+    occlude: bool,
+    features: bool,
+    weights: tuple[str, ...],
     html: Path | None,
     encoding: str,
 ) -> None:
@@ -58,19 +84,50 @@ def command(
     For heads that are linear, such as that of fit-svm: there each word, field and poster has an exact
     part in the score. A run's model is a pickle: use only runs that you trust.
     """
-    from hybrid.explaining import explain_one, explain_run, open_run
+    from hybrid.explaining import MapOptions, explain_one, explain_run, open_run
     from hybrid.records import ColumnOptions
 
-    if html is not None and item is None:
-        raise click.UsageError("--html: expected an ID, since the page is of one item.")
+    _check_usage(item, mapped, occlude, features, html)
     options = ColumnOptions(encoding=encoding)
     opened = open_run(run, project.catalogue, options, project.cache, project.workers)
-    if item is None:
+    written = f"\n\n{html.resolve()}" if html else ""
+    if features:
+        from hybrid.learned import learn_features
+
+        learned = learn_features(
+            opened,
+            genres,
+            top=top,
+            weights=weights,
+            html=html,
+            seed=project.seed,
+            progress=project.progress,
+        )
+        show(project.json, learned, _features_text(learned) + written)
+    elif item is None:
         table = explain_run(opened, genres, top=top, rank=rank)
         show(project.json, table, _table_text(table))
-        return
-    card = explain_one(opened, item, genres, top=top, html=html)
-    show(project.json, card, _card_text(card, top) + (f"\n\n{html.resolve()}" if html else ""))
+    else:
+        maps = MapOptions(weights, occlude) if mapped else None
+        card = explain_one(opened, item, genres, top=top, html=html, maps=maps)
+        show(project.json, card, _card_text(card, top) + written)
+
+
+def _check_usage(
+    item: str | None, mapped: bool, occlude: bool, features: bool, html: Path | None
+) -> None:
+    """Refuse options that say nothing together."""
+    problems = []
+    if html is not None and item is None and not features:
+        problems.append("--html: expected an ID, since the page is of one item, or --features.")
+    if mapped and item is None:
+        problems.append("--map: expected an ID, since the map is of one poster.")
+    if occlude and not mapped:
+        problems.append("--occlude: expected --map, which it checks.")
+    if features and item is not None:
+        problems.append("--features: expected no ID, since a backbone's channels are of the run.")
+    if problems:
+        raise click.UsageError("\n".join(problems))
 
 
 def _table_text(table: GenreTable) -> str:
@@ -125,6 +182,7 @@ def _card_text(card: ItemCard, top: int) -> str:
 
 def _score_text(score: ScoreParts, card: ItemCard, top: int) -> str:
     from hybrid.explain import strongest
+    from hybrid.report.card import map_words
 
     given = "given" if score.given else "not given"
     threshold = f"{score.threshold:.3f}" if score.threshold <= 1 else "never reached"
@@ -135,10 +193,28 @@ def _score_text(score: ScoreParts, card: ItemCard, top: int) -> str:
         return f"{head}; nothing to learn, all items have it or none has"
     blocks = "".join(f" {value:+.3f} {block}" for block, value in score.blocks.items())
     towards, away, others = strongest(score, top)
+    maps = [(m.block, map_words(m)) for m in card.maps if m.genre == score.genre]
     return "\n".join([
         head,
         f"  score {score.score:+.3f} = {score.intercept:+.3f} intercept{blocks}",
         *_line("for", [f"{part.name} {part.contribution:+.3f}" for part in towards]),
         *_line("against", [f"{part.name} {part.contribution:+.3f}" for part in away]),
         *_line("", [f"{others.name} {others.contribution:+.3f}"]),
+        *(line for block, said in maps for line in _line(f"map of {block}", [said])),
     ])  # fmt: skip
+
+
+def _features_text(learned: LearnedFeatures) -> str:
+    head = (
+        f"{learned.run}: the channels of the backbone that count most for each genre, and the posters, of "
+        f"{learned.items} items learnt from, that excite them most (in standard deviations above the mean)."
+    )
+    lines = [head, *learned.notes]
+    for channel in learned.channels:
+        lines.append(f"\n{channel.block}, channel {channel.number}")
+        for side, genres in (("for", channel.towards), ("against", channel.away)):
+            lines += _line(side, [f"{g} {value:+.3f}" for g, value in genres.items()])
+        lines += _line(
+            "posters of", [f"{p.title or p.id} {p.excitement:.1f}" for p in channel.posters]
+        )
+    return "\n".join(lines)

@@ -22,7 +22,9 @@ from hybrid.neighbours import Neighbour, embed_posters, nearest
 from hybrid.predict import load_head
 from hybrid.records import ColumnOptions, Predictions
 from hybrid.report.card import LARGE, SMALL, ItemCard, write_card
+from hybrid.report.heat import paint_maps
 from hybrid.runs import PREDICTIONS, read_predictions, read_record, recorded_columns
+from hybrid.seeing import Seen, find_nets, poster_blocks, see_poster
 from hybrid.why import GenreView, explain_genres
 
 LEARNT = ("train", "validation")
@@ -39,10 +41,27 @@ class GenreTable:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class MapOptions:
+    """How to show which parts of a poster speak for a genre.
+
+    Parameters
+    ----------
+    weights : tuple of str
+        Files of the backbone's weights, as `hybrid.seeing.find_nets` takes them.
+    occlude : bool
+        Check the maps by covering the poster patch by patch.
+    """
+
+    weights: tuple[str, ...] = ()
+    occlude: bool = False
+
+
 @dataclass(frozen=True, eq=False)
 class Opened:
     """A run and a catalogue, read."""
 
+    folder: Path
     record: dict[str, Any]
     model: HybridClassifier
     predictions: Predictions
@@ -121,7 +140,7 @@ def open_run(
     model = load_head(folder, record, cache, workers)
     read_head(model)
     predictions = read_predictions(folder / PREDICTIONS)
-    return Opened(record, model, predictions, catalogue, catalogue.frame_for(columns))
+    return Opened(folder, record, model, predictions, catalogue, catalogue.frame_for(columns))
 
 
 def explain_run(opened: Opened, genres: Sequence[str], *, top: int, rank: str) -> GenreTable:
@@ -156,7 +175,13 @@ def explain_run(opened: Opened, genres: Sequence[str], *, top: int, rank: str) -
 
 
 def explain_one(
-    opened: Opened, name: str, genres: Sequence[str], *, top: int, html: Path | None = None
+    opened: Opened,
+    name: str,
+    genres: Sequence[str],
+    *,
+    top: int,
+    html: Path | None = None,
+    maps: MapOptions | None = None,
 ) -> ItemCard:
     """What the run saw in one item of the catalogue.
 
@@ -171,11 +196,15 @@ def explain_one(
         How many words, fields and neighbours.
     html : Path, optional
         A page to write.
+    maps : MapOptions, optional
+        Look for the parts of the poster that speak for the genres taken apart; this needs the backbone.
 
     Raises
     ------
     SettingError
-        If the catalogue has no such item; the message lists close matches.
+        If the catalogue has no such item; the message lists close matches. If it has no poster to map.
+    WeightsError
+        If the backbone's weights are not where the run recorded them.
     """
     chosen = opened.choose(genres)
     row = _find(opened.catalogue, name)
@@ -186,6 +215,8 @@ def explain_one(
     labels = _labels(opened.catalogue, row)
     part, out_of_fold = _seen(opened, name)
     poster = _thumbnail(opened.catalogue, row, LARGE)
+    detailed = tuple(genres) or _worth_showing(ordered, labels)
+    seen = Seen((), {}) if maps is None else _map(opened, row, detailed, maps)
     card = ItemCard(
         run=_name(opened),
         id=name,
@@ -193,19 +224,34 @@ def explain_one(
         part=part,
         labels=labels if opened.catalogue.columns.label else None,
         scores=tuple(ordered),
-        detailed=tuple(genres) or _worth_showing(ordered, labels),
+        detailed=detailed,
         out_of_fold=out_of_fold,
         missing_poster=poster.reason if isinstance(poster, BadPoster) else "",
         neighbours=_neighbours(opened, row, top),
         notes=opened.notes,
+        maps=seen.maps,
     )
     if html is not None:
         ids = [neighbour.id for neighbour in card.neighbours]
         images = {i: _thumbnail(opened.catalogue, _find(opened.catalogue, i), SMALL) for i in ids}
         images[""] = poster
         found = {i: image for i, image in images.items() if not isinstance(image, BadPoster)}
-        write_card(card, found, html, top)
+        write_card(card, found, html, top, paint_maps(seen.maps, seen.pixels))
     return card
+
+
+def _map(opened: Opened, row: int, genres: Sequence[str], options: MapOptions) -> Seen:
+    """The maps of an item's poster."""
+    reason = opened.catalogue.poster_problems.get(row)
+    if reason:
+        raise SettingError(f"--map: expected an item with a poster, found: {reason}.")
+    blocks = poster_blocks(opened.model, opened.record)
+    nets = find_nets(opened.folder, blocks, options.weights)
+    item, path = opened.frame.iloc[[row]], opened.catalogue.poster_paths[row]
+    constant = opened.model.constant_
+    numbers = {g: opened.genres.index(g) for g in genres}
+    learnt = {genre: j for genre, j in numbers.items() if not constant[j]}
+    return see_poster(blocks, nets, item, path, learnt, occlude=options.occlude)
 
 
 def _find(catalogue: Catalogue, name: str) -> int:

@@ -183,8 +183,8 @@ def _extract(
             rows = extract_embeddings(
                 catalogue,
                 backbone["name"],
-                weights=_find_weights(folder, backbone, path),
-                options=_recorded_options(backbone),
+                weights=find_weights(folder, backbone, path),
+                options=recorded_options(backbone),
                 seed=backbone["weights"]["seed"],
                 cache=cache,
                 workers=workers,
@@ -194,7 +194,7 @@ def _extract(
     return tuple(bad[row] for row in sorted(bad))
 
 
-def _find_weights(folder: Path, backbone: dict[str, Any], weights: str | None) -> str:
+def find_weights(folder: Path, backbone: dict[str, Any], weights: str | None) -> str:
     """The weights that the run recorded, by their digest, wherever they are now."""
     recorded = backbone["weights"]
     spec = get_backbone(backbone["name"])
@@ -209,7 +209,7 @@ def _find_weights(folder: Path, backbone: dict[str, Any], weights: str | None) -
             "file. Name it with --weights PATH."
         )
     found = resolve_weights(spec, weights, recorded["seed"])
-    wanted, options = backbone["stands_for"], _recorded_options(backbone)
+    wanted, options = backbone["stands_for"], recorded_options(backbone)
     chosen = chosen_spec(spec.name, options)
     other = differences(wanted, stands_for(chosen, found, options.dtype, options.precision))
     if other:
@@ -221,7 +221,7 @@ def _find_weights(folder: Path, backbone: dict[str, Any], weights: str | None) -
     return weights
 
 
-def _recorded_options(backbone: dict[str, Any]) -> EmbeddingOptions:
+def recorded_options(backbone: dict[str, Any]) -> EmbeddingOptions:
     """What the run's embeddings were made with, so that the new ones are made alike."""
     said = backbone["stands_for"]
     return EmbeddingOptions(

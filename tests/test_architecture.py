@@ -32,11 +32,13 @@ LAYERS = [
     {"extract"},
     {"likeness"},
     {"check", "splitting", "pipeline", "upkeep", "ablation", "resplit", "judging"}
-    | {"explain", "neighbours", "curve"},
+    | {"explain", "neighbours", "curve", "maps", "channels"},
     {"provenance", "why", "studies"},
     {"experiment", "auditing"},
     {"predict", "report"},
+    {"seeing"},
     {"demo", "explaining"},
+    {"learned"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hybrid.backbones.quiet import quiet_start
 
 with quiet_start():
@@ -14,6 +17,7 @@ with quiet_start():
 
 # uint8 posters → embeddings on the device; where the backend allows, before they are computed.
 Forward = Callable[[Any], Any]
+Gradient = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def backend_has_gpu() -> bool:
@@ -47,6 +51,24 @@ def compile_forward(network: keras.Model) -> tuple[Forward, bool]:
     backend = keras.backend.backend()
     makers = {"tensorflow": _for_tensorflow, "jax": _for_jax, "torch": _for_torch}
     return makers[backend](network)
+
+
+def compile_gradient(function: Callable[[Any], Any]) -> Gradient:
+    """Compile the gradient of a function.
+
+    Parameters
+    ----------
+    function : callable
+        One tensor → one number, by `keras.ops` and layers alone.
+
+    Returns
+    -------
+    callable
+        A float32 array → the gradient there, of its shape.
+    """
+    backend = keras.backend.backend()
+    makers = {"tensorflow": _tensorflow_gradient, "jax": _jax_gradient, "torch": _torch_gradient}
+    return makers[backend](function)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -95,3 +117,34 @@ def _for_torch(network: keras.Model) -> tuple[Forward, bool]:
             return network(posters, training=False)
 
     return forward, False
+
+
+def _tensorflow_gradient(function: Callable[[Any], Any]) -> Gradient:
+    import tensorflow
+
+    @tensorflow.function
+    def gradient(x: Any) -> Any:
+        with tensorflow.GradientTape() as tape:
+            tape.watch(x)
+            value = function(x)
+        return tape.gradient(value, x)
+
+    return lambda x: np.asarray(gradient(tensorflow.constant(x)))
+
+
+def _jax_gradient(function: Callable[[Any], Any]) -> Gradient:
+    import jax
+
+    gradient = jax.jit(jax.grad(function))
+    return lambda x: np.asarray(gradient(x))
+
+
+def _torch_gradient(function: Callable[[Any], Any]) -> Gradient:
+    import torch
+
+    def gradient(x: NDArray[np.float32]) -> NDArray[np.float32]:
+        leaf = keras.ops.convert_to_tensor(x).detach().requires_grad_(True)
+        (found,) = torch.autograd.grad(function(leaf), leaf)
+        return np.asarray(keras.ops.convert_to_numpy(found))
+
+    return gradient

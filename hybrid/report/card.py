@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
-from hybrid.errors import RunError, SettingError
 from hybrid.explain import ScoreParts, strongest
-from hybrid.files import write_atomically
+from hybrid.maps import PosterMap
 from hybrid.neighbours import Neighbour
-from hybrid.report.page import environment
+from hybrid.report.page import environment, part_of, write_page
 
 LARGE, SMALL = 480, 240  # pixels of the item's poster and of its neighbours'
 
@@ -43,6 +39,8 @@ class ItemCard:
     neighbours : tuple of Neighbour
         Among the items that were learnt from.
     notes : tuple of str
+    maps : tuple of PosterMap
+        Of the genres taken apart, where they were asked for.
     """
 
     run: str
@@ -56,6 +54,7 @@ class ItemCard:
     missing_poster: str
     neighbours: tuple[Neighbour, ...]
     notes: tuple[str, ...]
+    maps: tuple[PosterMap, ...] = ()
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -75,7 +74,9 @@ def part_words(card: ItemCard) -> str:
     )
 
 
-def render_card(card: ItemCard, images: Mapping[str, bytes], top: int = 8) -> str:
+def render_card(
+    card: ItemCard, images: Mapping[str, bytes], top: int = 8, heats: Sequence[bytes] = ()
+) -> str:
     """The page as a string. Everything that comes from a catalogue is escaped.
 
     Parameters
@@ -85,6 +86,8 @@ def render_card(card: ItemCard, images: Mapping[str, bytes], top: int = 8) -> st
         JPEGs of the neighbours by id, and of the item under ``""``; what is not here is not shown.
     top : int
         Words and fields on each side.
+    heats : sequence of bytes
+        A JPEG of each of the card's maps.
 
     Returns
     -------
@@ -93,16 +96,15 @@ def render_card(card: ItemCard, images: Mapping[str, bytes], top: int = 8) -> st
         its hash, and images that are part of the page.
     """
     made = environment()
-    # A style sheet's hash is of its very bytes, which autoescaping must leave alone.
-    style = made.get_template("card.css.j2").render()
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    style, style_hash = part_of(made, "card.css.j2")
     return made.get_template("card.html.j2").render(
         card=card,
         seen=part_words(card),
-        style=Markup(style),
-        digest=digest,
+        map_words=map_words,
+        style=style,
+        style_hash=style_hash,
         images={name: base64.b64encode(data).decode() for name, data in images.items()},
-        views=[_view(score, card, top) for score in card.scores],
+        views=[_view(score, card, top) | _heat(score, card, heats) for score in card.scores],
     )
 
 
@@ -125,7 +127,40 @@ def _view(score: ScoreParts, card: ItemCard, top: int) -> dict[str, Any]:
     }
 
 
-def write_card(card: ItemCard, images: Mapping[str, bytes], path: Path, top: int = 8) -> None:
+def _heat(score: ScoreParts, card: ItemCard, heats: Sequence[bytes]) -> dict[str, Any]:
+    """The maps of one genre, each with its picture."""
+    pairs = zip(card.maps, heats, strict=True) if heats else ()
+    return {
+        "maps": [
+            (found, base64.b64encode(picture).decode())
+            for found, picture in pairs
+            if found.genre == score.genre
+        ]
+    }
+
+
+def map_words(found: PosterMap) -> str:
+    """A map in a sentence."""
+    if not found.where:
+        return "every part of the poster says the same"
+    said = f"most for it: {found.where}; most against it: {found.against}"
+    if found.occlusion is None:
+        return said
+    correlation = found.occlusion.correlation
+    agrees = "covering a part changes nothing, or the map is flat"
+    if correlation == correlation:
+        agrees = f"rank correlation {correlation:.2f} with what covering each part takes away"
+    where = f", most at {found.occlusion.where}" if found.occlusion.where else ""
+    return f"{said}; {agrees}{where}"
+
+
+def write_card(
+    card: ItemCard,
+    images: Mapping[str, bytes],
+    path: Path,
+    top: int = 8,
+    heats: Sequence[bytes] = (),
+) -> None:
     """Write the page.
 
     Raises
@@ -135,10 +170,4 @@ def write_card(card: ItemCard, images: Mapping[str, bytes], path: Path, top: int
     RunError
         If it cannot be written.
     """
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise SettingError(f"--html: expected the name of a page (.html), found {path}.")
-    page = render_card(card, images, top).encode()
-    try:
-        write_atomically(path, page)
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}.") from error
+    write_page(path, render_card(card, images, top, heats))

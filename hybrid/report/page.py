@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from hybrid import __version__
+from hybrid.errors import RunError, SettingError
+from hybrid.files import write_atomically
 from hybrid.report.comparison import Comparison
 from hybrid.report.plots import RUN_COLOURS
 from hybrid.report.sections import SECTIONS
@@ -54,8 +57,8 @@ def render(comparison: Comparison, command: str = "") -> str:
         hashes, and images that are part of the page; the page can be read without the script.
     """
     made = environment()
-    style, style_hash = _part(made, "style.css.j2")
-    script, script_hash = _part(made, "page.js.j2")
+    style, style_hash = part_of(made, "style.css.j2")
+    script, script_hash = part_of(made, "page.js.j2")
     found = [(section, section.make(comparison)) for section in SECTIONS]
     return made.get_template("report.html.j2").render(
         comparison=comparison,
@@ -71,8 +74,31 @@ def render(comparison: Comparison, command: str = "") -> str:
     )
 
 
-def _part(made: Environment, name: str) -> tuple[Markup, str]:
+def part_of(made: Environment, name: str) -> tuple[Markup, str]:
     """A style sheet or script, and the hash of its very bytes, which escaping must leave alone."""
     text = made.get_template(name).render()
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return Markup(text), f"sha256-{digest}"
+
+
+def check_page_name(path: Path) -> None:
+    """Raise unless `path` is the name of a page; to be called before minutes of work."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise SettingError(f"--html: expected the name of a page (.html), found {path}.")
+
+
+def write_page(path: Path, page: str) -> None:
+    """Write a page.
+
+    Raises
+    ------
+    SettingError
+        If `path` is not the name of a page.
+    RunError
+        If it cannot be written.
+    """
+    check_page_name(path)
+    try:
+        write_atomically(path, page.encode())
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}.") from error

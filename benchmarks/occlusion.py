@@ -1,0 +1,76 @@
+"""How far the exact maps of posters agree with what covering parts of a poster does.
+
+    python benchmarks/occlusion.py RUN --catalogue CATALOGUE --cache CACHE --out occlusion.json
+
+For test items drawn with the seed and the three genres that their posters speak most for: Spearman's rank
+correlation of the map, summed to patches, with the drops, for several sizes of patches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from hybrid.backbones.inside import Inside
+from hybrid.explaining import open_run
+from hybrid.images import BadPoster, load_poster
+from hybrid.maps import check_by_occlusion, cover, direct, exact_cells
+from hybrid.runs import hardware
+from hybrid.seeing import find_nets, poster_blocks
+
+SIDES = (2, 3, 4, 5, 7)
+GENRES = 3
+
+
+def main() -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--catalogue", type=Path, default=Path("catalogue.csv"))
+    parser.add_argument("--cache", default=".hybrid-cache")
+    parser.add_argument("--items", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, required=True)
+    given = parser.parse_args()
+    opened = open_run(given.run, given.catalogue, cache=given.cache)
+    block = poster_blocks(opened.model, opened.record)[0]
+    ((spec, weights),) = find_nets(given.run, [block])
+    inside = Inside(spec, weights)
+    mean, scale, per_unit = block.features.mean_, block.features.scale_, block.per_unit
+    test = opened.predictions.ids[opened.predictions.splits == "test"]
+    rows = np.flatnonzero(np.isin(opened.catalogue.ids, test))
+    found: dict[int, list[float]] = {side: [] for side in SIDES}
+    for row in np.random.default_rng(given.seed).permutation(rows)[: given.items].tolist():
+        poster = load_poster(opened.catalogue.poster_paths[row], spec.input_size, spec.fit)
+        if isinstance(poster, BadPoster):
+            continue
+        embedding = block.features.read(opened.frame.iloc[[row]])[0]
+        features, _ = inside.look(poster[None])
+        directions = direct(per_unit, scale, embedding, mean)
+        cells, _ = exact_cells(features[0], inside.pooling, embedding, mean, directions)
+        strongest = np.argsort(-cells.sum(axis=(1, 2)))[:GENRES]
+        for side in SIDES:
+            covered = cover(poster, cells.shape[1:], side)
+            images = np.concatenate([poster[None], covered.reshape(-1, *poster.shape)])
+            parts = block.features.transform(inside.look(images)[1]) @ per_unit.T
+            for j in strongest:
+                drops = (parts[0, j] - parts[1:, j]).reshape(covered.shape[:2])
+                found[side].append(check_by_occlusion(cells[j], drops).correlation)
+    result = {
+        f"{side} x {side}": {
+            "maps": len(values),
+            "quartiles": np.nanpercentile(values, [25, 50, 75]).round(3).tolist(),
+            "above 0": round(float(np.mean(np.array(values) > 0)), 3),
+        }
+        for side, values in found.items()
+    }
+    for side, said in result.items():
+        print(f"{side}: median {said['quartiles'][1]:.2f}, above 0 {said['above 0']:.0%}, {said}")
+    given.out.write_text(json.dumps({"patches": result, "hardware": hardware()}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""Which channels of a backbone count most for a head, and which posters excite them: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST = 24  # channels of a block
+EACH = 2  # channels that speak for a genre
+SIDES = 3  # genres named on each side of a channel
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Exciting:
+    """A poster that excites a channel: standard deviations above the mean of those learnt from."""
+
+    id: str
+    title: str
+    excitement: float
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One number of an embedding.
+
+    Parameters
+    ----------
+    block : str
+    number : int
+    towards, away : dict of str to float
+        The genres that it speaks most for and against; block weight times coefficient.
+    posters : tuple of Exciting
+        Different ones, the most exciting first.
+    """
+
+    block: str
+    number: int
+    towards: dict[str, float]
+    away: dict[str, float]
+    posters: tuple[Exciting, ...]
+
+
+@dataclass(frozen=True)
+class LearnedFeatures:
+    """The channels that count most for a run; `items` of those it learnt from have a poster."""
+
+    run: str
+    items: int
+    channels: tuple[Channel, ...]
+    notes: tuple[str, ...]
+
+
+def choose_channels(per_unit: Floats, each: int = EACH, most: int = MOST) -> list[int]:
+    """The channels that speak most for each genre: the first of each genre, then the second.
+
+    Parameters
+    ----------
+    per_unit : ndarray of shape (L, D)
+        Block weight times coefficient.
+    each, most : int
+        For a genre, and in all.
+
+    Returns
+    -------
+    list of int
+        All different.
+    """
+    order = np.argsort(-per_unit, axis=1, kind="stable")[:, :each]
+    speaks = np.take_along_axis(per_unit, order, axis=1) > 0
+    return list(dict.fromkeys(order.T[speaks.T].tolist()))[:most]
+
+
+def most_exciting(values: NDArray[Any], top: int) -> list[int]:
+    """Positions of the largest values, of equal ones only the first: the same poster gives the same.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        NaN where there is no poster.
+    """
+    _, first = np.unique(values, return_index=True)
+    known = [i for i in first[::-1].tolist() if not np.isnan(values[i])]
+    return known[:top]
+
+
+def name_sides(values: Floats, genres: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
+    """The genres with the largest of L values above 0, and with the smallest below."""
+    order = np.argsort(-values, kind="stable").tolist()
+    towards = {genres[j]: float(values[j]) for j in order[:SIDES] if values[j] > 0}
+    away = {genres[j]: float(values[j]) for j in order[::-1][:SIDES] if values[j] < 0}
+    return towards, away

@@ -1,0 +1,133 @@
+"""Wiring: run + catalogue → what the channels of its backbone look for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hybrid.backbones import BackboneSpec, Weights
+from hybrid.backbones.quiet import quiet_start
+from hybrid.channels import (
+    Channel,
+    Exciting,
+    LearnedFeatures,
+    choose_channels,
+    most_exciting,
+    name_sides,
+)
+from hybrid.errors import RunError
+from hybrid.explaining import Opened
+from hybrid.progress import Progress
+from hybrid.report.learned import Plate, write_plates
+from hybrid.report.page import check_page_name
+from hybrid.seeing import PosterBlock, find_nets, poster_blocks
+
+
+def learn_features(
+    opened: Opened,
+    genres: Sequence[str],
+    *,
+    top: int,
+    weights: Sequence[str] = (),
+    html: Path | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> LearnedFeatures:
+    """What the channels that count most for a run look for.
+
+    Parameters
+    ----------
+    opened : Opened
+    genres : sequence of str
+        Whose channels; empty: of all genres.
+    top : int
+        Posters of each channel.
+    weights : sequence of str
+        As `hybrid.seeing.find_nets` takes them.
+    html : Path, optional
+        A page to write, with pictures; only this needs the backbone.
+    seed : int
+        Of the images that excite a channel most.
+    progress : Progress, optional
+
+    Raises
+    ------
+    RunError
+        If the catalogue has none of the items that the run learnt from.
+    SettingError
+        If the run has no block of posters.
+    WeightsError
+        If a page is wanted and the backbone's weights are not where the run recorded them.
+    """
+    if html is not None:
+        check_page_name(html)
+    chosen = [opened.genres.index(genre) for genre in opened.choose(genres)]
+    blocks = poster_blocks(opened.model, opened.record)
+    nets = find_nets(opened.folder, blocks, weights) if html is not None else []
+    if not len(opened.learnt):
+        raise RunError(
+            f"{opened.catalogue.path}: expected items that the run learnt from, found none. Name the "
+            "catalogue that it was fitted on with --catalogue."
+        )
+    found = [_channels(opened, block, chosen, top) for block in blocks]
+    channels = tuple(channel for part, _ in found for channel in part)
+    items = max(count for _, count in found)
+    learned = LearnedFeatures(str(opened.record.get("name", "")), items, channels, opened.notes)
+    if html is not None:
+        plates = [
+            _plate(block, spec, given, [c.number for c in part], seed, progress or Progress())
+            for block, (spec, given), (part, _) in zip(blocks, nets, found, strict=True)
+        ]
+        write_plates(learned, plates, _paths(opened, channels), html)
+    return learned
+
+
+def _channels(
+    opened: Opened, block: PosterBlock, chosen: Sequence[int], top: int
+) -> tuple[tuple[Channel, ...], int]:
+    """The channels of a block that count most for some genres, and how many posters were looked at."""
+    rows, catalogue = opened.learnt, opened.catalogue
+    embeddings = block.features.read(opened.frame.iloc[rows])
+    excited = (embeddings - block.features.mean_) / block.features.scale_
+    titles = catalogue.table["title"] if "title" in catalogue.table.columns else None
+    channels = []
+    for number in choose_channels(block.per_unit[list(chosen)]):
+        posters = [
+            Exciting(
+                str(catalogue.ids[rows[i]]),
+                "" if titles is None else str(titles.iloc[rows[i]]),
+                float(excited[i, number]),
+            )
+            for i in most_exciting(excited[:, number], top)
+        ]
+        sides = name_sides(block.per_unit[:, number], opened.genres)
+        channels.append(Channel(block.name, number, *sides, tuple(posters)))
+    return tuple(channels), int((~np.isnan(embeddings[:, 0])).sum())
+
+
+def _plate(
+    block: PosterBlock,
+    spec: BackboneSpec,
+    weights: Weights,
+    numbers: list[int],
+    seed: int,
+    progress: Progress,
+) -> Plate:
+    """The pictures of a block's backbone."""
+    with quiet_start():
+        from hybrid.backbones.inside import STEPS, Inside, dream
+
+    filters = Inside(spec, weights).first_filters()
+    with progress.bar("exciting channels", len(numbers) * STEPS, "steps") as advance:
+        images = dream(spec, weights, numbers, seed, advance)
+    dreamt = dict(zip(numbers, images, strict=True))
+    return Plate(block.name, spec.name, filters, dreamt)
+
+
+def _paths(opened: Opened, channels: Sequence[Channel]) -> dict[str, str]:
+    """The poster file of each item that is shown."""
+    wanted = {poster.id for channel in channels for poster in channel.posters}
+    listed = zip(opened.catalogue.ids.tolist(), opened.catalogue.poster_paths, strict=True)
+    return {name: path for name, path in listed if name in wanted}
