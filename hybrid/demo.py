@@ -95,7 +95,7 @@ def _train(
     """Train the scratch net, unless this very training has been done."""
     from hybrid.deep.options import DeepOptions
 
-    options = DeepOptions(epochs=EPOCHS)
+    options = DeepOptions(epochs=EPOCHS, batch_size=32, stages=1)
     if _is_done(run, catalogue, split, seed, vars(options)):
         progress.say(f"{run} is there already")
         return
