@@ -17,7 +17,7 @@ from scipy import sparse
 
 from hybrid.backbones.networks import Preprocess, cut_and_pool
 from hybrid.backbones.quiet import quiet_start
-from hybrid.deep.build import Network, build_body
+from hybrid.deep.build import AsInference, Network, build_body
 from hybrid.deep.registry import HEAD, NetworkSpec, Stage
 from hybrid.deep.stream import Posters
 from hybrid.features import PosterFeatures
@@ -68,7 +68,7 @@ class FusedNetwork(Network):
         absent = keras.Input((1,), name=ABSENT)
         blocks = {n: keras.Input((k,), name=n) for n, k in self.columns.items() if n != "poster"}
         x = Preprocess(self.spec.body.preprocessing, dtype="float32")(pixels)
-        embedding = self.body(x, training=False)
+        embedding = AsInference(self.body)(x)
         made = AsBlock(self.poster.mean_, self.poster.scale_, dtype="float32")([embedding, absent])
         inputs = {PIXELS: pixels, ABSENT: absent, **blocks}
         return keras.Model(inputs, self.head({"poster": made, **blocks}))

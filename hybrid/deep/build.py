@@ -22,6 +22,22 @@ with quiet_start():
 SHEAR = ZOOM = 0.2
 
 
+class AsInference(layers.Layer):
+    """A network that is run as for inference, also in training: batch normalisation keeps its statistics.
+
+    What it is called with is not enough: Keras gives each layer of a model that is trained
+    ``training=True``, whatever the layer was called with when the model was made.
+    """
+
+    def __init__(self, network: keras.Model) -> None:
+        super().__init__(autocast=False)
+        self.network = network
+
+    def call(self, x: Any) -> Any:
+        """What the network makes of x; gradients flow."""
+        return self.network(x, training=False)
+
+
 class Network:
     """A body and a head, from posters to log-odds.
 
@@ -62,8 +78,8 @@ class Network:
         posters = keras.Input((*self.spec.body.input_size, 3), dtype="uint8", name="posters")
         x = augmentation()(posters) if augment else posters
         x = Preprocess(self.spec.body.preprocessing, dtype="float32")(x)
-        mode = {"training": False} if self.spec.pretrained else {}
-        return keras.Model(posters, self.head(self.body(x, **mode)))
+        body = AsInference(self.body) if self.spec.pretrained else self.body
+        return keras.Model(posters, self.head(body(x)))
 
     def count_params(self) -> int:
         """Numbers that the whole network has."""
@@ -86,7 +102,7 @@ class Network:
         posters = keras.Input((*self.spec.body.input_size, 3), dtype="uint8", name="posters")
         x = Preprocess(self.spec.body.preprocessing, dtype="float32")(posters)
         frozen = keras.Model(self.application.input, boundary)
-        return keras.Model(posters, frozen(x, training=False))
+        return keras.Model(posters, frozen(x))
 
     def upper(self, stage: Stage) -> keras.Model:
         """What the stage trains: what `lower` gives → log-odds."""
@@ -94,8 +110,8 @@ class Network:
             return self.head
         boundary = self._boundary(stage)
         activations = keras.Input(boundary.shape[1:])
-        part = keras.Model(boundary, self.body.output)
-        return keras.Model(activations, self.head(part(activations, training=False)))
+        part = AsInference(keras.Model(boundary, self.body.output))
+        return keras.Model(activations, self.head(part(activations)))
 
     def _boundary(self, stage: Stage) -> Any:
         """The tensor that goes from the frozen layers to those that learn."""

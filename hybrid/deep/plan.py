@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from hybrid.deep.baseline import DeepBaseline
+from hybrid.deep.build import AsInference
 from hybrid.deep.registry import HEAD, Stage
 from hybrid.deep.stream import Items
 
@@ -128,8 +129,9 @@ def _activations(network: keras.Model) -> int:
     """Numbers that all layers give for one item."""
     total = 0
     for layer in network.layers:
-        if isinstance(layer, keras.Model):
-            total += _activations(layer)
+        inner = layer.network if isinstance(layer, AsInference) else layer
+        if isinstance(inner, keras.Model):
+            total += _activations(inner)
         else:
             outputs = keras.tree.flatten(layer.output)
             total += sum(int(np.prod(output.shape[1:])) for output in outputs)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import joblib
+import keras
 
 from hybrid.backbones import Weights
 from hybrid.backbones.weights import RUN_WEIGHTS
@@ -30,7 +31,7 @@ def save_baseline(model: DeepBaseline, folder: Path) -> None:
         model.network_.application.save_weights(str(folder / body_file(model)))
     if isinstance(model, FusedBaseline):
         joblib.dump(model.fusion_, folder / BLOCKS, compress=3)
-    model.network_.head.save_weights(str(folder / HEAD_WEIGHTS))
+    _bare(model.network_.head).save_weights(str(folder / HEAD_WEIGHTS))
     scoring = {
         "network": model.spec.name,
         "options": asdict(model.options),
@@ -58,10 +59,15 @@ def load_baseline(folder: Path, workers: int = 1) -> DeepBaseline:
         model._build(scoring["labels"])
         if model.spec.backbone is not None:
             model.network_.application.load_weights(str(folder / body_file(model)))
-        model.network_.head.load_weights(str(folder / HEAD_WEIGHTS))
+        _bare(model.network_.head).load_weights(str(folder / HEAD_WEIGHTS))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder}: expected a saved deep baseline, found: {error}.") from error
     return model
+
+
+def _bare(network: keras.Model) -> keras.Model:
+    """The same layers without an optimiser, which Keras would write and read with the weights."""
+    return keras.Model(network.input, network.output)
 
 
 def describe_baseline(model: DeepBaseline, weights: Weights | None) -> dict[str, Any]:
@@ -91,6 +97,7 @@ def _describe_body(model: DeepBaseline, weights: Weights | None) -> dict[str, An
     return {
         "name": model.spec.body.name,
         "input_size": list(model.spec.body.input_size),
+        "parameters": model.network_.application.count_params(),
         "weights": {"kind": kind, "path": body_file(model), "from": start},
     }
 
