@@ -1,13 +1,16 @@
 """Deep baselines: rates of training, and what fine-tuning gains over the frozen backbone.
 
     python benchmarks/deep.py rates FOLDER
+    python benchmarks/deep.py frozen FOLDER --network mobilenet-075 --weights FILE
     python benchmarks/deep.py films CATALOGUE SPLITS --weights FILE --cache FOLDER
 
-`rates`: one epoch of the scratch net on the posters of a folder, three ways in turn: `model.fit` of Keras
-over an array in memory, as its guides show it; `train_on_batch` on batches that lie ready in memory; and
-`hybrid fit-deep`, which reads and decodes the posters. All start from the same weights, in the same order,
-without dropout, so that their losses can be compared. `films`: on a split, the fine-tuned backbone and the
-scratch net against a linear SVM on the frozen backbone and against chance, by paired intervals.
+`rates`: one epoch of the scratch net on the posters of a folder, in turn: `model.fit` of Keras over an array
+in memory, as its guides show it, with XLA and without; `train_on_batch` on batches that lie ready in memory;
+and `hybrid fit-deep`, which reads and decodes the posters. `frozen`: one epoch of the first stage of a
+pretrained network: `model.fit` of the whole network, its body frozen, over an array in memory; and
+`hybrid fit-deep` on the embeddings, which are computed once. In both, all start from the same weights, in the
+same order, without dropout, so that their losses can be compared. `films`: on a split, fine-tuned backbones
+and the scratch net against a linear SVM on the frozen backbone and against chance, by paired intervals.
 """
 
 from __future__ import annotations
@@ -31,19 +34,61 @@ LABELS = 20
 
 
 def rates(folder: Path, n: int, repeats: int, batch: int, side: int) -> dict[str, Any]:
-    """Posters a second of each way, in turn, the first epoch of each not counted."""
+    """Each way to train the scratch net, in turn, the first epoch of each not counted."""
     from hybrid.images import load_poster
 
     paths = [str(path) for path in sorted(folder.iterdir())[:n]]
-    labels = (np.random.default_rng(0).random((len(paths), LABELS)) < 0.12).astype(np.uint8)
+    labels = _labels(len(paths))
     pixels = np.stack([load_poster(path, (side, side)) for path in paths])
+
+    def scratch(precision: str = "float32") -> Any:
+        how = {"input_size": (side, side), "batch_size": batch, "precision": precision}
+        return _network("scratch", **how)
+
     ways: dict[str, Callable[[], float]] = {
-        "model.fit": _fit(pixels, labels, batch),
-        "model.fit, no XLA": _fit(pixels, labels, batch, jit_compile=False),
-        "train_on_batch": _bare(pixels, labels, batch),
-        "fit-deep": _ours(paths, labels, batch, side, "float32"),
-        "fit-deep, bfloat16": _ours(paths, labels, batch, side, "bfloat16"),
+        "model.fit": _fit(scratch(), pixels, labels),
+        "model.fit, no XLA": _fit(scratch(), pixels, labels, jit_compile=False),
+        "train_on_batch": _bare(scratch(), pixels, labels),
+        "fit-deep": _ours(scratch(), paths, labels),
+        "fit-deep, bfloat16": _ours(scratch("bfloat16"), paths, labels),
     }
+    found = _in_turn(ways, len(paths), repeats)
+    return {"posters": len(paths), "batch": batch, "side": side, "ways": found}
+
+
+def frozen(folder: Path, network: str, weights: str, n: int, repeats: int) -> dict[str, Any]:
+    """Seconds of an epoch of the first stage, in turn, the first epoch of each not counted."""
+    from hybrid.deep.stream import Posters
+    from hybrid.deep.train import compile_for, forward
+    from hybrid.images import load_poster
+
+    model = _network(network, weights=weights)
+    side, batch = model.spec.body.input_size, model.spec.batch_size
+    paths = [str(path) for path in sorted(folder.iterdir())[:n]]
+    labels = _labels(len(paths))
+    lower = model.network_.lower(model.spec.stages[0])
+    compile_for(lower)
+    start = time.perf_counter()
+    embeddings = forward(lower, Posters(paths, side), batch, 2)
+    once = time.perf_counter() - start
+    print(f"{network}: embeddings of {len(paths)} posters, once: {once:.1f} s", flush=True)
+    whole = _network(network, weights=weights)
+    whole.network_.freeze(whole.spec.stages[0])
+    pixels = np.stack([load_poster(path, side) for path in paths])
+    ways = {
+        "model.fit, whole network": _fit(whole, pixels, labels, jit_compile=False),
+        "fit-deep, embeddings": _ours(model, paths, labels, embeddings),
+    }
+    found = _in_turn(ways, len(paths), repeats)
+    return {"network": network, "posters": len(paths), "embeddings_s": once, "ways": found}
+
+
+def _labels(n: int) -> Any:
+    return (np.random.default_rng(0).random((n, LABELS)) < 0.12).astype(np.uint8)
+
+
+def _in_turn(ways: dict[str, Callable[[], float]], n: int, repeats: int) -> dict[str, Any]:
+    """Run each way in turn; posters a second, seconds and losses of each."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     losses: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(repeats + 1):
@@ -54,90 +99,86 @@ def rates(folder: Path, n: int, repeats: int, batch: int, side: int) -> dict[str
                 seconds[name].append(time.perf_counter() - start)
     found = {}
     for name, spent in seconds.items():
-        per_second = [len(paths) / s for s in spent]
-        median = statistics.median(per_second)
-        found[name] = {"median": median, "all": per_second, "losses": losses[name]}
+        median = statistics.median(spent)
+        found[name] = {"median_s": median, "all_s": spent, "losses": losses[name]}
         print(
-            f"{name:20} {median:7.1f} posters a second ({min(per_second):.1f} to {max(per_second):.1f}), "
-            f"loss of the last epoch {losses[name][-1]:.4f}"
+            f"{name:26} {median:7.3f} s an epoch ({min(spent):.3f} to {max(spent):.3f}), {n / median:7.1f} "
+            f"posters a second, loss of the last epoch {losses[name][-1]:.4f}",
+            flush=True,
         )
-    return {"posters": len(paths), "batch": batch, "side": side, "ways": found}
+    return found
 
 
-def _network(side: int, precision: str = "float32") -> Any:
-    """The scratch net without dropout, ready to be trained as `fit-deep` does."""
+def _network(name: str, **options: Any) -> Any:
+    """A network without dropout, ready to be trained as `fit-deep` does."""
     import keras
 
     from hybrid.deep.baseline import DeepBaseline
     from hybrid.deep.options import DeepOptions
 
-    how = DeepOptions(dropout=0.0, input_size=(side, side), loss="plain", precision=precision)
-    model = DeepBaseline("scratch", how, workers=2)
+    model = DeepBaseline(name, DeepOptions(dropout=0.0, loss="plain", **options), workers=2)
     keras.utils.set_random_seed(0)
     model._build(LABELS)
+    model.network_.give(model.starting_weights())
     for layer in model.network_.application.layers:
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0
     return model
 
 
-def _fit(pixels: Any, labels: Any, batch: int, **settings: Any) -> Callable[[], float]:
-    import keras
-
+def _compiled(model: Any, **settings: Any) -> Any:
     from hybrid.deep.losses import CrossEntropy
+    from hybrid.deep.schedules import make_optimizer
 
-    network = _network(pixels.shape[1]).network_
-    model = keras.Sequential([network.body, network.head])
-    model.compile(keras.optimizers.Nadam(3e-4), CrossEntropy(from_logits=True), **settings)
-    x, y = pixels.astype(np.float32) / 255, labels.astype(np.float32)
+    whole = model.network_.whole()
+    optimizer = make_optimizer(model.spec.stages[0], model.options)
+    whole.compile(optimizer, CrossEntropy(from_logits=True), **settings)
+    return whole
+
+
+def _fit(model: Any, pixels: Any, labels: Any, **settings: Any) -> Callable[[], float]:
+    whole, batch = _compiled(model, **settings), model.spec.batch_size
 
     def run() -> float:
-        said = model.fit(x, y, batch_size=batch, shuffle=False, verbose=0)
+        said = whole.fit(pixels, labels, batch_size=batch, shuffle=False, verbose=0)
         return float(said.history["loss"][-1])
 
     return run
 
 
-def _bare(pixels: Any, labels: Any, batch: int) -> Callable[[], float]:
-    import keras
+def _bare(model: Any, pixels: Any, labels: Any) -> Callable[[], float]:
+    from hybrid.deep.train import F1
 
-    from hybrid.deep.losses import CrossEntropy
-    from hybrid.deep.train import F1, compile_for
-
-    whole = _network(pixels.shape[1]).network_.whole()
-    loss = CrossEntropy(from_logits=True)
-    compile_for(whole, optimizer=keras.optimizers.Nadam(3e-4), loss=loss, metrics=[F1()])
+    batch = model.spec.batch_size
+    whole = _compiled(model, metrics=[F1()], jit_compile=False)
 
     def run() -> float:
-        whole.reset_metrics()
+        total = 0.0
         for at in range(0, len(pixels), batch):
-            said = whole.train_on_batch(
-                pixels[at : at + batch], labels[at : at + batch], return_dict=True
-            )
-        return float(said["loss"])
+            rows = slice(at, at + batch)
+            whole.reset_metrics()
+            said = whole.train_on_batch(pixels[rows], labels[rows], return_dict=True)
+            total += float(said["loss"]) * len(labels[rows])
+        return total / len(pixels)
 
     return run
 
 
-def _ours(
-    paths: list[str], labels: Any, batch: int, side: int, precision: str
-) -> Callable[[], float]:
+def _ours(model: Any, paths: list[str], labels: Any, embeddings: Any = None) -> Callable[[], float]:
     from hybrid.deep import train
     from hybrid.deep.checkpoint import Course
     from hybrid.deep.stream import Items
     from hybrid.progress import Progress
 
-    model = _network(side, precision)
-    model.spec = replace(model.spec, batch_size=batch)
-    items = Items(paths, paths, labels)
+    items = Items(paths, paths, labels, embeddings)
     few = items.take(np.arange(2))
     lesson = model._lesson(0, model.spec.stages[0], items, few, Path(), Progress())
-    train._compile(lesson, model.options)
+    f1 = train.compile_lesson(lesson, model.options)
     train.shuffled = lambda n, *seeds: np.arange(n)  # the order that the other ways have
     course = Course()
 
     def run() -> float:
-        train._run_epoch(lesson, model.options, course, lambda n: None)
+        train.run_epoch(lesson, model.options, course, f1, lambda n: None)
         return float(course.history["loss"][-1])
 
     return run
@@ -242,6 +283,12 @@ def main() -> None:
     rate.add_argument("--repeats", type=int, default=3)
     rate.add_argument("--batch", type=int, default=128)
     rate.add_argument("--side", type=int, default=224)
+    first = ways.add_parser("frozen")
+    first.add_argument("folder", type=Path)
+    first.add_argument("--network", default="mobilenet-075")
+    first.add_argument("--weights", default="imagenet")
+    first.add_argument("--posters", type=int, default=512)
+    first.add_argument("--repeats", type=int, default=3)
     film = ways.add_parser("films")
     film.add_argument("catalogue", type=Path)
     film.add_argument("splits", type=Path)
@@ -252,6 +299,8 @@ def main() -> None:
     said = parser.parse_args()
     if said.what == "rates":
         found = rates(said.folder, said.posters, said.repeats, said.batch, said.side)
+    elif said.what == "frozen":
+        found = frozen(said.folder, said.network, said.weights, said.posters, said.repeats)
     else:
         networks = said.network or ["mobilenet-075", "scratch"]
         found = films(said.catalogue, said.splits, said.weights, said.cache, networks, said.seed)

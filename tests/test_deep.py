@@ -1,9 +1,7 @@
-"""Training of the deep baselines: streams, stages, interruptions; deep runs as ordinary runs."""
+"""Training of the deep baselines: streams, stages, memory, curves."""
 
 from __future__ import annotations
 
-import json
-import signal
 import subprocess
 import sys
 import types
@@ -15,42 +13,26 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from hybrid.backbones import Weights
-from hybrid.catalogue import load_catalogue
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.board import open_board
 from hybrid.deep.build import Network
-from hybrid.deep.checkpoint import Checkpoint, Course
+from hybrid.deep.checkpoint import Course
 from hybrid.deep.losses import CrossEntropy
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.registry import configure_network, get_network
-from hybrid.deep.saved import load_baseline
-from hybrid.deep.stream import Items, Posters, batches, shuffled, usable
+from hybrid.deep.stream import AHEAD, Arrays, Items, Posters, batches, shuffled, usable
 from hybrid.errors import (
     ExtractionError,
     MissingExtraError,
-    RunError,
     SettingError,
     TrainingError,
-    WeightsError,
 )
-from hybrid.experiment import Experiment, fit_deep, fit_head
-from hybrid.extract import extract_embeddings
-from hybrid.pipeline import make_hybrid
-from hybrid.predict import predict_catalogue
-from hybrid.records import EmbeddingOptions
-from hybrid.runs import read_predictions
-from hybrid.splitting import split_catalogue
 
 QUICK = DeepOptions(epochs=2, batch_size=16, input_size=(46, 46))
 TUNED = DeepOptions(epochs=2, batch_size=16, input_size=(32, 32), unfreeze="1", weights="random")
-
-
-@pytest.fixture(scope="module")
-def items(films: Path) -> Items:
-    catalogue = load_catalogue(films)
-    return Items(catalogue.ids.tolist(), catalogue.poster_paths, catalogue.labels)
 
 
 def rows(start: int, end: int) -> np.ndarray:
@@ -78,6 +60,47 @@ def test_order_depends_on_seed_stage_and_epoch_alone() -> None:
 def test_a_poster_that_breaks_while_training_stops_it() -> None:
     with pytest.raises(ExtractionError, match=r"/nowhere\.png: was usable when training began"):
         list(batches(Posters(["/nowhere.png"], (32, 32)), rows(0, 1), 16, workers=1))
+
+
+def test_few_batches_are_read_ahead_of_the_network() -> None:
+    class Counted(Arrays):
+        started = 0
+
+        def start(self, rows: Any, pool: ThreadPoolExecutor) -> Any:
+            Counted.started += 1
+            return super().start(rows, pool)
+
+    source = Counted(np.arange(1000.0)[:, None])
+    for taken, _ in enumerate(batches(source, rows(0, 1000), 10, workers=2), start=1):
+        assert Counted.started <= taken + AHEAD
+    assert Counted.started == taken == 100
+
+
+MEMORY = """
+import resource, sys
+import numpy as np
+from hybrid.deep.baseline import DeepBaseline
+from hybrid.deep.options import DeepOptions
+from hybrid.deep.stream import Items
+how = DeepOptions(epochs=1, stages=1, batch_size=64, input_size=(64, 64))
+for n in (2_000, 20_000):
+    paths = [sys.argv[1 + i % 90] for i in range(n)]
+    labels = np.eye(3, dtype=np.uint8)[np.arange(n) % 3]
+    items = Items(paths, paths, labels)
+    DeepBaseline("scratch", how, workers=2).fit(items, items.take(np.arange(64)))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_catalogue(items: Items) -> None:
+    """20,000 posters as pixels are 246 MB, 18,000 more of them 221 MB."""
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, *items.paths], capture_output=True, text=True, check=True
+    )
+    few, many = (int(line) / 1024 for line in done.stdout.split())
+    assert many - few < 50, (few, many)
+    assert many < 2048
 
 
 def test_usable_tells_good_from_bad(items: Items, tmp_path: Path) -> None:
@@ -145,9 +168,34 @@ def test_the_best_epoch_is_kept_and_patience_ends_a_stage(items: Items) -> None:
     assert float(loss) == pytest.approx(min(losses), rel=1e-4)
 
 
+def test_the_curves_are_means_over_the_epoch(items: Items) -> None:
+    """At a learning rate that changes nothing, against the network's own answers and scikit-learn."""
+    how = replace(QUICK, stages=1, epochs=2, dropout=0.0, learning_rate=1e-12, loss="plain")
+    train = items.take(rows(0, 40))
+    model = DeepBaseline("small", replace(how, input_size=(32, 32)))
+    model.spec = replace(model.spec, stages=(replace(model.spec.stages[0], augment=False),))
+    scores = model.fit(train, train).decision_function(train)
+    loss = float(CrossEntropy(from_logits=True)(train.labels, scores.astype(np.float32)))
+    f1 = f1_score(train.labels, scores > 0, average="weighted", zero_division=0)
+    for name, expected in (("loss", loss), ("val_loss", loss), ("f1", f1), ("val_f1", f1)):
+        np.testing.assert_allclose(model.history_[name], expected, rtol=1e-4)
+
+
+def test_a_stage_that_makes_it_worse_leaves_the_network_as_it_was(items: Items) -> None:
+    how = replace(TUNED, dropout=0.0, loss="plain", learning_rate=0.01, fine_learning_rate=0.9)
+    train, validation = items.take(rows(0, 40)), items.take(rows(40, 60))
+    tuned = DeepBaseline("mobilenet-075", how).fit(train, validation)
+    losses = tuned.history_["val_loss"]
+    assert min(losses[2:]) > min(losses[:2])
+    frozen = DeepBaseline("mobilenet-075", replace(how, stages=1, fine_learning_rate=None))
+    expected = frozen.fit(train, validation).decision_function(validation)
+    np.testing.assert_allclose(tuned.decision_function(validation), expected, atol=1e-5)
+
+
 def test_same_seed_same_result(items: Items) -> None:
     train, validation = items.take(rows(0, 32)), items.take(rows(32, 48))
-    fits = [DeepBaseline("scratch", QUICK, seed).fit(train, validation) for seed in (5, 5, 6)]
+    how = replace(QUICK, stages=1)
+    fits = [DeepBaseline("scratch", how, seed).fit(train, validation) for seed in (5, 5, 6)]
     losses = [fit.history_["loss"] for fit in fits]
     assert losses[0] == losses[1] != losses[2]
 
@@ -175,229 +223,6 @@ def test_embeddings_of_another_length_are_refused(items: Items) -> None:
     wrong = replace(items, embeddings=np.ones((90, 5), dtype=np.float32))
     with pytest.raises(SettingError, match=r"expected shape \(n, 768\)"):
         DeepBaseline("mobilenet-075", TUNED).fit(wrong, wrong)
-
-
-def test_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
-    kept = Checkpoint(tmp_path / "t", {"seed": 1, "split": "a"})
-    with pytest.raises(RunError, match="expected a training that was interrupted"):
-        kept.read()
-    course = Course(stage=1, epoch=2, best=0.5, best_weights=[np.ones(3)])
-    course.note(stage="top", val_loss=0.5)
-    kept.write(course)
-    again = kept.read()
-    assert (again.stage, again.epoch, again.best, again.losses("top")) == (1, 2, 0.5, [0.5])
-    np.testing.assert_array_equal(again.best_weights[0], np.ones(3))
-    with pytest.raises(RunError, match="holds another training: seed: expected 1, found 2"):
-        Checkpoint(tmp_path / "t", {"seed": 2, "split": "a"}).read()
-    (tmp_path / "t" / "state.npz").write_bytes(b"half")
-    with pytest.raises(RunError, match="expected the state of a training"):
-        kept.read()
-    kept.remove()
-    assert not (tmp_path / "t").exists()
-
-
-KILL = """
-import os, signal, sys
-from hybrid.deep.checkpoint import Checkpoint
-write, left = Checkpoint.write, [int(sys.argv.pop(1))]
-def write_and_die(self, course):
-    write(self, course)
-    left[0] -= 1
-    if not left[0]:
-        os.kill(os.getpid(), signal.SIGKILL)
-Checkpoint.write = write_and_die
-from hybrid.cli.main import main
-main()
-"""
-
-
-def test_a_killed_training_goes_on_to_the_same_result(project: Path, hybrid_command: Any) -> None:
-    """Killed in its second stage, by a signal that nothing can catch."""
-    hybrid_command("split", cwd=project)
-    training = ["fit-deep", "--backbone", "scratch", "--input-size", "46", "--epochs", "3",
-                "--batch-size", "16", "--quiet"]  # fmt: skip
-    whole = hybrid_command(*training, "--name", "whole", cwd=project)
-    assert whole.returncode == 0, whole.stderr
-    killed = subprocess.run(
-        [sys.executable, "-c", KILL, "4", *training, "--name", "killed"], cwd=project, check=False
-    )
-    assert killed.returncode == -signal.SIGKILL
-    assert not (project / "runs" / "killed").exists()
-    resumed = hybrid_command(*training, "--name", "killed", "--resume", cwd=project)
-    assert resumed.returncode == 0, resumed.stderr
-    runs = [project / "runs" / name for name in ("whole", "killed")]
-    found = [(run / "predictions.csv").read_bytes() for run in runs]
-    assert found[0] == found[1]
-    histories = [json.loads((run / "run.json").read_text())["history"] for run in runs]
-    for history in histories:
-        assert len(history.pop("seconds")) == 6
-    assert histories[0] == histories[1]
-    assert not list((project / "runs").glob(".*"))
-
-
-@pytest.mark.parametrize("name", ["small", "mobilenet-075"])
-def test_an_interrupted_first_stage_goes_on_to_the_same_result(
-    name: str, items: Items, tmp_path: Path
-) -> None:
-    """With augmentation and dropout: the states of their random generators are kept, too."""
-    how = replace(QUICK if name == "small" else TUNED, input_size=(32, 32), epochs=3)
-    train, validation = items.take(rows(0, 32)), items.take(rows(32, 48))
-    whole = DeepBaseline(name, how).fit(train, validation)
-
-    class Interrupted(Checkpoint):
-        def write(self, course: Course) -> None:
-            super().write(course)
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        DeepBaseline(name, how).fit(train, validation, None, Interrupted(tmp_path / "t", {}))
-    kept = Checkpoint(tmp_path / "t", {})
-    again = DeepBaseline(name, how).fit(train, validation, None, kept, resume=True)
-    for values in ("loss", "val_loss", "f1", "learning_rate"):
-        assert whole.history_[values] == again.history_[values]
-    np.testing.assert_array_equal(
-        whole.decision_function(validation), again.decision_function(validation)
-    )
-
-
-@pytest.fixture(scope="module")
-def trained(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
-    """An experiment whose run is a scratch net trained for two epochs."""
-    catalogue = load_catalogue(films)
-    folder = tmp_path_factory.mktemp("deep") / "runs" / "scratch"
-    cache = str(folder.parent / "cache")
-    experiment = Experiment(catalogue, split_catalogue(catalogue), folder, cache=cache)
-    fit_deep(experiment, "scratch", QUICK)
-    return experiment
-
-
-@pytest.fixture(scope="module")
-def tuned(trained: Experiment) -> Experiment:
-    """The same with a MobileNet, of which one block was trained."""
-    experiment = replace(trained, folder=trained.folder.with_name("tuned"))
-    with pytest.warns(UserWarning, match="random weights"):
-        fit_deep(experiment, "mobilenet-075", TUNED)
-    return experiment
-
-
-def test_the_run_is_a_run_like_any_other(trained: Experiment) -> None:
-    record = json.loads((trained.folder / "run.json").read_text())
-    assert record["kind"] == "deep"
-    assert record["audit"]["clean"] is True
-    assert set(record["metrics"]) >= {"f1_weighted", "map_macro"}
-    history = record["history"]
-    assert history["stage"] == ["rough", "rough", "fine", "fine"]
-    assert history["loss"][1] < history["loss"][0]
-    assert history["learning_rate"] == [3e-4, 3e-4, 1e-4, 1e-4]
-    assert set(history) == {"stage", "loss", "val_loss", "f1", "val_f1", "learning_rate", "seconds"}
-    assert len(record["network"]["stages"]) == 2
-
-
-def test_a_frozen_stage_takes_its_embeddings_from_the_cache(tuned: Experiment) -> None:
-    record = json.loads((tuned.folder / "run.json").read_text())
-    assert [stage["name"] for stage in record["stages"]][:3] == ["audit", "embed", "fit"]
-    size = EmbeddingOptions(input_size=(32, 32))
-    with pytest.warns(UserWarning, match="random weights"):
-        summary = extract_embeddings(
-            tuned.catalogue, "mobilenet-075", weights="random", options=size, cache=tuned.cache
-        )
-    assert (summary.hits, summary.computed) == (90, 0)
-
-
-@pytest.mark.parametrize("name", ["scratch", "tuned"])
-def test_saved_and_loaded_baseline_answers_the_same(
-    name: str, trained: Experiment, tuned: Experiment, items: Items
-) -> None:
-    folder = trained.folder.with_name(name)
-    first, again = load_baseline(folder), load_baseline(folder)
-    few = replace(items.take(rows(0, 6)), paths=[*items.paths[:5], ""])
-    probabilities = first.predict_proba(few)
-    np.testing.assert_allclose(probabilities, again.predict_proba(few), atol=1e-6)
-    assert np.isfinite(probabilities[:5]).all()
-    assert np.isnan(probabilities[5]).all()
-    assert first.label(probabilities)[5].tolist() == [0, 0, 0]
-
-
-@pytest.mark.parametrize("name", ["scratch", "tuned"])
-def test_embedding_of_a_trained_net_is_what_its_head_reads(
-    name: str, trained: Experiment, tuned: Experiment, items: Items, tmp_path: Path
-) -> None:
-    backbone, side = ("scratch", 46) if name == "scratch" else ("mobilenet-075", 32)
-    folder = trained.folder.with_name(name)
-    size = EmbeddingOptions(input_size=(side, side), precision="float32")
-    summary = extract_embeddings(
-        trained.catalogue, backbone, weights=str(folder), options=size, cache=str(tmp_path)
-    )
-    assert summary.computed == 90
-    model = make_hybrid(trained.catalogue, blocks=["poster"], cache=str(tmp_path))
-    embeddings = model.fusion.read(trained.catalogue.frame)["poster"][:4]
-    net = load_baseline(folder)
-    dense = next(la for la in net.network_.head.layers if isinstance(la, keras.layers.Dense))
-    kernel, bias = (np.asarray(w) for w in dense.get_weights())
-    log_odds = net.decision_function(items.take(rows(0, 4)))
-    np.testing.assert_allclose(embeddings @ kernel + bias, log_odds, rtol=1e-2, atol=1e-2)
-
-
-@pytest.mark.parametrize("name", ["scratch", "tuned"])
-def test_a_backbone_trained_on_another_split_is_a_leak(
-    name: str, trained: Experiment, tuned: Experiment, tmp_path: Path
-) -> None:
-    backbone, side = ("scratch", 46) if name == "scratch" else ("mobilenet-075", 32)
-    catalogue, cache = trained.catalogue, str(tmp_path / "cache")
-    size, weights = EmbeddingOptions(input_size=(side, side)), str(trained.folder.with_name(name))
-    extract_embeddings(catalogue, backbone, weights=weights, options=size, cache=cache)
-    kinds = []
-    for seed in (0, 1):
-        model = make_hybrid(catalogue, blocks=["poster"], cache=cache, grid={"C": [0.3]})
-        split = split_catalogue(catalogue, seed=seed)
-        run = fit_head(Experiment(catalogue, split, tmp_path / f"runs/{seed}"), model, {})
-        kinds.append([leak["kind"] for leak in run.record["audit"]["leaks"]])
-    assert kinds == [[], ["backbone trained on test items"]]
-
-
-def test_training_on_from_a_run_of_another_split_is_a_leak(
-    tuned: Experiment, tmp_path: Path
-) -> None:
-    split = split_catalogue(tuned.catalogue, seed=1)
-    experiment = replace(tuned, split=split, folder=tmp_path / "again")
-    how = replace(TUNED, weights=str(tuned.folder), unfreeze="0", epochs=1)
-    run = fit_deep(experiment, "mobilenet-075", how)
-    assert [leak["kind"] for leak in run.record["audit"]["leaks"]] == [
-        "backbone trained on test items"
-    ]
-    with pytest.raises(WeightsError, match="found no file at"):  # its body is as it was
-        extract_embeddings(tuned.catalogue, "mobilenet-075", weights=str(run.folder))
-
-
-def test_half_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="expected a saved deep baseline"):
-        load_baseline(tmp_path)
-
-
-@pytest.mark.parametrize("name", ["scratch", "tuned"])
-def test_a_deep_run_predicts_new_items(
-    name: str, trained: Experiment, tuned: Experiment, films: Path, tmp_path: Path
-) -> None:
-    folder = trained.folder.with_name(name)
-    summary = predict_catalogue(folder, films, tmp_path / "p.csv")
-    assert summary.bad == ()
-    old = read_predictions(folder / "predictions.csv")
-    new = read_predictions(tmp_path / "p.csv")
-    row = {name: i for i, name in enumerate(new.ids)}
-    found = new.probabilities[[row[name] for name in old.ids]]
-    np.testing.assert_allclose(found, old.probabilities, atol=1e-4)
-
-
-@pytest.mark.parametrize("arguments", [["--epochs", "0"], ["--dry-run"]])
-def test_dry_run_prints_the_plan_and_trains_nothing(
-    arguments: list[str], project: Path, hybrid_command: Any
-) -> None:
-    hybrid_command("split", cwd=project)
-    done = hybrid_command("fit-deep", "--backbone", "scratch", *arguments, cwd=project)
-    assert done.returncode == 0, done.stderr
-    assert "scratch: 20,025,507 parameters; 63 train and 9 validation items" in done.stdout
-    assert "rough: the head and all of the body (20,025,507 parameters) on posters" in done.stdout
-    assert not (project / "runs").exists()
 
 
 def test_tensorboard_that_is_not_installed_says_so_before_anything(

@@ -23,7 +23,7 @@ from hybrid.fusion import Fusion, FusionMatrix
 from hybrid.predict import predict_catalogue
 from hybrid.runs import read_predictions
 from hybrid.splitting import split_catalogue
-from hybrid.training import make_fusion
+from hybrid.training import make_fusion, plan_deep
 
 FUSED = DeepOptions(
     body="mobilenet-075", weights="random", input_size=(32, 32), epochs=2, batch_size=16
@@ -124,9 +124,15 @@ def test_a_text_run_by_the_command(project: Path, hybrid_command: Any) -> None:
     record = json.loads((project / "runs/text/run.json").read_text())
     assert (record["blocks"], record["backbone"]) == (["text"], None)
     assert record["metrics"]["map_macro"]["value"] > 0.6  # the words tell the genres
-    plan = hybrid_command("fit-deep", "--backbone", "fused", "--dry-run", cwd=project)
-    assert "the head" in plan.stdout
-    assert "on the blocks poster, text, metadata" in plan.stdout
+
+
+def test_the_plan_of_a_fused_net_says_what_each_stage_reads(films: Path) -> None:
+    catalogue = load_catalogue(films)
+    plan = plan_deep(catalogue, split_catalogue(catalogue), "fused", replace(FUSED, unfreeze="1"))
+    assert [stage.reads for stage in plan.stages] == [
+        "the blocks poster, text, metadata",
+        "posters and the blocks text, metadata",
+    ]
 
 
 def test_what_blocks_cannot_do_is_refused(films: Path, tmp_path: Path) -> None:

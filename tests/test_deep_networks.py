@@ -218,7 +218,13 @@ OVERFIT = [
     ("small", {"input_size": (32, 32), "epochs": 100}),
     (
         "mobilenet-075",
-        {"unfreeze": "all", "learning_rate": 1e-2, "fine_learning_rate": 1e-2, "batch_size": 8},
+        {
+            "unfreeze": "all",
+            "learning_rate": 1e-2,
+            "fine_learning_rate": 2e-2,
+            "batch_size": 8,
+            "epochs": 40,
+        },
     ),
     ("vgg16-fc", {"batch_size": 8}),
     pytest.param(

@@ -196,10 +196,16 @@ class DeepBaseline:
             if self._board:
                 self._board(course)
 
-        for number, stage in enumerate(self.spec.stages):
-            if number >= course.stage:
-                lesson = self._lesson(number, stage, train, validation, folder, progress)
-                run_stage(lesson, self.options, course, keep, progress)
+        try:
+            for number, stage in enumerate(self.spec.stages):
+                if number >= course.stage:
+                    lesson = self._lesson(number, stage, train, validation, folder, progress)
+                    run_stage(lesson, self.options, course, keep, progress)
+        except KeyboardInterrupt:
+            if checkpoint and course.history:
+                kept = f"{len(course.history['loss'])} epochs are kept"
+                progress.say(f"stopped: {kept}. Give the same command with --resume to go on.")
+            raise
         self.history_ = course.history
 
     def _lesson(

@@ -28,13 +28,13 @@ class Course:
     stage, epoch : int
         Of the next epoch, from 0.
     best : float
-        Lowest validation loss of the stage.
+        Lowest validation loss of all stages.
     since : int
-        Epochs since then.
+        Epochs of the stage since then.
     history : dict of str to list
         One entry an epoch: ``stage``, ``loss``, ``val_loss`` …
     best_weights : list of ndarray
-        What learns, as it was then.
+        What learns in the stage, as it was then.
     variables, optimizer : list of ndarray
         Everything that the next epoch starts from, the states of random generators included.
     """

@@ -112,8 +112,10 @@ def _plan_stage(model: DeepBaseline, stage: Stage, train: int) -> StagePlan:
 
 def _reads(model: DeepBaseline, stage: Stage, kept: bool) -> str:
     if model.spec.fused:
-        others = "" if stage.trains == HEAD else "posters and "
-        return f"{others}the blocks {', '.join(model.spec.blocks)}"
+        if stage.trains == HEAD:
+            return f"the blocks {', '.join(model.spec.blocks)}"
+        others = [name for name in model.spec.blocks if name != "poster"]
+        return f"posters and the blocks {', '.join(others)}"
     if not kept:
         return "posters"
     if stage.trains == HEAD and model.spec.reads_embeddings:

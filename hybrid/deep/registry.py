@@ -209,7 +209,7 @@ def get_network(name: str) -> NetworkSpec:
         dropout=0.5,
         stages=(
             Stage("top", HEAD, "adam", 1e-3),
-            Stage("fine", "2", "sgd", 1e-3, momentum=0.9),
+            Stage("fine", "2", "sgd", 1e-4, momentum=0.9),
         ),
     )
 
@@ -252,8 +252,11 @@ def _configured(spec: NetworkSpec, options: DeepOptions) -> BackboneSpec | None:
             raise SettingError(f"{spec.name}: expected neither --input-size nor --weights.")
         return None
     body = get_backbone(options.body) if options.body else spec.backbone
-    if not body.application and spec.fused:
-        raise SettingError(f"--body: expected a pretrained backbone, found {body.name!r}.")
+    if spec.fused and not (body.application or options.weights):
+        raise SettingError(
+            f"--body: expected a pretrained backbone, found {body.name!r}. Name the run that trained it: "
+            "--weights PATH"
+        )
     return configure(body, input_size=options.input_size)
 
 

@@ -63,10 +63,21 @@ class Lesson:
 
 
 class F1(keras.metrics.F1Score):
-    """Weighted F1 of log-odds, labels given where the probability is above one half."""
+    """Weighted F1 of log-odds, labels given where the probability is above one half.
+
+    It counts until `begin` is called: newer versions of Keras reset the metrics of a model before each
+    batch that it is trained on.
+    """
 
     def __init__(self, multiclass: bool = False) -> None:
         super().__init__(average="weighted", threshold=None if multiclass else 0.5, name="f1")
+
+    def begin(self) -> None:
+        """Count anew."""
+        super().reset_state()
+
+    def reset_state(self) -> None:
+        """Nothing."""
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Add a batch."""
@@ -98,7 +109,7 @@ def run_stage(
         If the loss is no longer finite.
     """
     learner = lesson.learner
-    _compile(lesson, options)
+    f1 = compile_lesson(lesson, options)
     if course.variables:
         _assign(learner.variables, course.variables)
         _assign(learner.optimizer.variables, course.optimizer)
@@ -107,7 +118,7 @@ def run_stage(
     left = (options.epochs - course.epoch) * steps
     with progress.bar(f"training ({lesson.stage.name})", left, "batches", _note(course)) as advance:
         while course.epoch < options.epochs and course.since < options.patience:
-            _run_epoch(lesson, options, course, advance)
+            run_epoch(lesson, options, course, f1, advance)
             course.variables = _values(learner.variables)
             course.optimizer = _values(learner.optimizer.variables)
             keep(course)
@@ -133,36 +144,40 @@ def compile_for(learner: keras.Model, **settings: Any) -> None:
     learner.compile(**settings, jit_compile="auto" if fast else False)
 
 
-def _compile(lesson: Lesson, options: DeepOptions) -> None:
-    compile_for(
-        lesson.learner,
-        optimizer=make_optimizer(lesson.stage, options),
-        loss=lesson.loss,
-        metrics=[F1(options.task == "multiclass")],
-    )
-    lesson.learner.optimizer.build(lesson.learner.trainable_variables)
+def compile_lesson(lesson: Lesson, options: DeepOptions) -> F1:
+    """Give the learner its optimiser and loss, and the metric that counts while it is trained."""
+    f1 = F1(options.task == "multiclass")
+    optimizer = make_optimizer(lesson.stage, options)
+    compile_for(lesson.learner, optimizer=optimizer, loss=lesson.loss, metrics=[f1])
+    optimizer.build(lesson.learner.trainable_variables)
+    return f1
 
 
-def _run_epoch(lesson: Lesson, options: DeepOptions, course: Course, advance: Advance) -> None:
+def run_epoch(
+    lesson: Lesson, options: DeepOptions, course: Course, f1: F1, advance: Advance
+) -> None:
+    """Train on all train items once, judge on validation, note both in the course."""
     start = time.perf_counter()
     stage, learner, epochs = lesson.stage, lesson.learner, options.epochs
     so_far = course.losses(stage.name)
     rate = learning_rate(options.schedule, stage.learning_rate, epochs, so_far)
     learner.optimizer.learning_rate = rate
-    learner.reset_metrics()
+    f1.begin()
     order = shuffled(len(lesson.train.source), lesson.seed, lesson.number, course.epoch)
-    said: dict[str, Any] = {}
+    total = 0.0
     for rows, x in batches(lesson.train.source, order, lesson.batch_size, lesson.workers):
-        said = learner.train_on_batch(x, lesson.train.labels[rows], return_dict=True)
-        if not math.isfinite(said["loss"]):
+        learner.reset_metrics()  # older versions of Keras would give the mean of all batches so far
+        loss = float(learner.train_on_batch(x, lesson.train.labels[rows], return_dict=True)["loss"])
+        if not math.isfinite(loss):
             raise _diverged(lesson, course, rows, rate)
+        total += loss * len(rows)
         advance(1)
     judged = _judge(lesson, options)
     course.note(
         stage=stage.name,
-        loss=float(said["loss"]),
+        loss=total / len(order),
         val_loss=judged[0],
-        f1=float(said["f1"]),
+        f1=float(f1.result()),
         val_f1=judged[1],
         learning_rate=rate,
         seconds=time.perf_counter() - start,
@@ -196,8 +211,9 @@ def _diverged(
 
 
 def _next_stage(course: Course) -> None:
+    """`best` stays: a stage that only makes the network worse leaves it as it was."""
     course.stage += 1
-    course.epoch, course.since, course.best = 0, 0, float("inf")
+    course.epoch, course.since = 0, 0
     course.best_weights, course.variables, course.optimizer = [], [], []
 
 
