@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import types
@@ -20,16 +21,19 @@ from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.board import open_board
 from hybrid.deep.build import Network
 from hybrid.deep.checkpoint import Course
+from hybrid.deep.frozen import keep_activations
 from hybrid.deep.losses import CrossEntropy
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.registry import configure_network, get_network
 from hybrid.deep.stream import AHEAD, Arrays, Items, Posters, batches, shuffled, usable
+from hybrid.deep.train import compile_for
 from hybrid.errors import (
     ExtractionError,
     MissingExtraError,
     SettingError,
     TrainingError,
 )
+from hybrid.progress import Progress
 
 QUICK = DeepOptions(epochs=2, batch_size=16, input_size=(46, 46))
 TUNED = DeepOptions(epochs=2, batch_size=16, input_size=(32, 32), unfreeze="1", weights="random")
@@ -142,6 +146,27 @@ def test_cached_activations_train_as_posters_do(items: Items) -> None:
         np.testing.assert_allclose(fits[1].history_[name], fits[0].history_[name], rtol=1e-3)
 
 
+def test_the_disk_that_frozen_layers_need_is_said_first_or_refused(
+    items: Items, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    double = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(2.0)])
+    compile_for(double)
+    posters, progress = Posters(items.paths, (32, 32)), Progress(quiet=False)
+    path = tmp_path / "t" / "kept.npy"
+    kept = keep_activations(path, double, posters, 16, 1, progress)
+    said = capsys.readouterr().err  # 90 x 32 x 32 x 3 x 2 bytes
+    assert said.startswith("taking 1 MiB of disk for what the frozen layers make of 90 posters")
+    expected = posters.start(rows(80, 90), ThreadPoolExecutor(1))() * 2.0
+    np.testing.assert_array_equal(kept[80:], expected)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=552_959))
+    again = keep_activations(path, double, posters, 16, 1, progress)  # it is there
+    np.testing.assert_array_equal(again, kept)
+    with pytest.raises(
+        SettingError, match=r"--cache-frozen: expected 1 MiB of disk .* found 1 MiB"
+    ):
+        keep_activations(tmp_path / "other.npy", double, posters, 16, 1, progress)
+
+
 def test_accumulated_gradients_are_those_of_a_larger_batch(items: Items) -> None:
     how = replace(QUICK, dropout=0.0, stages=1, epochs=1, loss="plain")
     train, validation = items.take(rows(0, 32)), items.take(rows(32, 48))
@@ -182,14 +207,15 @@ def test_the_curves_are_means_over_the_epoch(items: Items) -> None:
 
 
 def test_a_stage_that_makes_it_worse_leaves_the_network_as_it_was(items: Items) -> None:
-    how = replace(TUNED, dropout=0.0, loss="plain", learning_rate=0.01, fine_learning_rate=0.9)
-    train, validation = items.take(rows(0, 40)), items.take(rows(40, 60))
-    tuned = DeepBaseline("mobilenet-075", how).fit(train, validation)
-    losses = tuned.history_["val_loss"]
+    how = replace(QUICK, loss="plain")
+    train, validation = items.take(rows(0, 32)), items.take(rows(32, 48))
+    both = DeepBaseline("scratch", replace(how, fine_learning_rate=0.3)).fit(train, validation)
+    losses = both.history_["val_loss"]
     assert min(losses[2:]) > min(losses[:2])
-    frozen = DeepBaseline("mobilenet-075", replace(how, stages=1, fine_learning_rate=None))
-    expected = frozen.fit(train, validation).decision_function(validation)
-    np.testing.assert_allclose(tuned.decision_function(validation), expected, atol=1e-5)
+    first = DeepBaseline("scratch", replace(how, stages=1)).fit(train, validation)
+    assert first.history_["val_loss"] == losses[:2]
+    expected = first.decision_function(validation)
+    np.testing.assert_allclose(both.decision_function(validation), expected, rtol=1e-5)
 
 
 def test_same_seed_same_result(items: Items) -> None:
