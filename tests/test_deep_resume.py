@@ -104,7 +104,7 @@ def test_ctrl_c_says_how_to_go_on(
     assert last == "stopped: 2 epochs are kept. Give the same command with --resume to go on."
 
 
-@pytest.mark.parametrize("name", ["small", "mobilenet-075"])
+@pytest.mark.parametrize("name", ["small", pytest.param("mobilenet-075", marks=pytest.mark.slow)])
 def test_an_interrupted_first_stage_goes_on_to_the_same_result(
     name: str, items: Items, tmp_path: Path
 ) -> None:
