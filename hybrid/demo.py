@@ -60,12 +60,11 @@ def run_demo(
     write_split(split, folder / "splits.csv")
     base = _experiment(catalogue, split, scratch, seed, progress)
     networks = _networks(str(scratch))
-    _train(base, *networks["scratch"], workers)
+    for name, (network, options) in networks.items():
+        _train(replace(base, folder=folder / "runs" / name), network, options, workers)
     extract_embeddings(
         catalogue, "scratch", weights=str(scratch), cache=cache, workers=workers, progress=progress
     )
-    for name, (network, options) in networks.items():
-        _train(replace(base, folder=folder / "runs" / name), network, options, workers)
     for name, head, blocks in HEADS:
         progress.say(f"fitting {name}")
         looks = blocks is None or "poster" in blocks

@@ -122,7 +122,10 @@ def run_stage(
             course.variables = _values(learner.variables)
             course.optimizer = _values(learner.optimizer.variables)
             keep(course)
-            course.variables, course.optimizer = [], []  # three times the network, until the next epoch
+            course.variables, course.optimizer = (
+                [],
+                [],
+            )  # three times the network, until the next epoch
             progress.say(_line(course, options.epochs))
     _assign(learner.trainable_variables, course.best_weights)
     _next_stage(course)
