@@ -2,51 +2,117 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hybrid.cli.options import Project, column_options, decision_options, project_options
+from hybrid.cli.options import SIZE, Project, column_options, decision_options, project_options
 from hybrid.cli.output import run_text, show, warn_left_out
 from hybrid.records import ColumnOptions
 
 if TYPE_CHECKING:
     from hybrid.heads.decision import DecisionOptions
 
+_OPTIONS = (
+    click.option("--backbone", required=True,
+                 help="scratch, small, inception, vgg16-fc, vgg16-conv, text, fused, or a backbone."),
+    click.option("--name", help="Of the run.  [default: that of the backbone]"),
+    click.option("--resume", is_flag=True, help="Go on with a training that was interrupted."),
+    click.option("--dry-run", is_flag=True,
+                 help="Print stages, parameters and memory; train nothing."),
+    click.option("--tensorboard", type=click.Path(path_type=Path), help="Folder for event files."),
+    click.option("--single-label", metavar="dominant|first|COLUMN",
+                 help="One label an item: its most frequent one, its first, or a column's.  "
+                 "[default: dominant with --task multiclass]"),
+    click.option("--genres", help="Keep these alone, and the items that have them: Drama,Comedy"),
+    click.option("--per-genre", type=int, help="Learn from so many items of each genre."),
+    click.option("--weights", help="imagenet, random, a weights file, or a run that trained the backbone.  "
+                 "[default: imagenet; none for what is trained from scratch]"),
+    click.option("--body", help="Backbone of the network fused.  [default: inception]"),
+    click.option("--input-size", type=SIZE, metavar="HxW", help="Pixels.  [default: the network's]"),
+    click.option("--unfreeze", metavar="N|all|BLOCK",
+                 help="What of the backbone the second stage trains; 0: nothing, so there is none."),
+    click.option("--head-units", metavar="N,N", help='Dense layers before the labels; "" for none.'),
+    click.option("--dropout", type=float, help="After each of them.  [default: the network's]"),
+    click.option("--stages", type=int, help="Train only so many stages."),
+    click.option("--epochs", type=int, default=30, show_default=True,
+                 help="At most, in each stage; 0 is --dry-run."),
+    click.option("--patience", type=int, default=5, show_default=True,
+                 help="Epochs without a lower validation loss."),
+    click.option("--batch-size", type=int, help="[default: the network's]"),
+    click.option("--learning-rate", type=float, help="Of the first stage.  [default: the network's]"),
+    click.option("--fine-learning-rate", type=float, help="Of the second stage."),
+    click.option("--schedule", type=click.Choice(["constant", "cosine", "plateau"]),
+                 default="constant", show_default=True, help="Of the learning rate."),
+    click.option("--weight-decay", type=float, default=0.0, show_default=True),
+    click.option("--label-smoothing", type=float, default=0.0, show_default=True),
+    click.option("--loss", type=click.Choice(["weighted", "plain", "focal", "asymmetric"]),
+                 default="weighted", show_default=True, help="Weighted: rare genres count more."),
+    click.option("--accumulate", type=int, default=1, show_default=True,
+                 help="Batches to a step of the optimiser."),
+    click.option("--precision", type=click.Choice(["float32", "bfloat16", "float16"]),
+                 default="float32", show_default=True, help="Of the products."),
+    click.option("--task", type=click.Choice(["multilabel", "multiclass"]), default="multilabel",
+                 show_default=True, help="A sigmoid a genre, or one softmax."),
+    click.option("--cache-frozen", is_flag=True,
+                 help="Keep what the frozen layers give on the disk while stages train."),
+)  # fmt: skip
+
+
+def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
 
 @click.command("fit-deep")
 @project_options
 @column_options
 @decision_options
-@click.option("--backbone", required=True, help="scratch")
-@click.option("--epochs", type=int, default=30, show_default=True, help="At most.")
-@click.option("--patience", type=int, default=5, show_default=True,
-              help="Epochs without a lower validation loss.")  # fmt: skip
-@click.option("--batch-size", type=int, default=32, show_default=True)
-@click.option("--learning-rate", type=float, default=3e-4, show_default=True, help="Of Nadam.")
-@click.option("--name", help="Of the run.  [default: that of the backbone]")
+@_training_options
 def command(
     project: Project,
     columns: ColumnOptions,
     backbone: str,
+    single_label: str | None,
+    genres: str | None,
+    per_genre: int | None,
+    resume: bool,
+    dry_run: bool,
+    tensorboard: Path | None,
     name: str | None,
     decision: DecisionOptions,
-    **options: float,
+    **options: Any,
 ) -> None:
     """Train a deep baseline on train, stop and calibrate it on validation, judge it on test.
 
-    Its weights serve: hybrid extract --backbone scratch --weights runs/scratch
+    Each epoch is kept until the run is done: after an interruption, give the same command with --resume.
+    The weights of a backbone that was trained serve: hybrid extract --backbone scratch --weights
+    runs/scratch
     """
     from hybrid.catalogue import load_catalogue
     from hybrid.deep.options import DeepOptions
+    from hybrid.deep.tasks import Task
     from hybrid.experiment import Experiment, fit_deep
     from hybrid.splits import read_split
+    from hybrid.training import plan_deep
 
     catalogue = load_catalogue(project.catalogue, columns)
     warn_left_out(catalogue)
+    split, how = read_split(project.splits), DeepOptions(**options)
+    if how.task == "multiclass":
+        single_label = single_label or "dominant"
+    kept = tuple(name.strip() for name in (genres or "").split(",") if name.strip())
+    task = Task(single_label, kept, per_genre, project.seed)
+    if dry_run or how.epochs == 0:
+        plan = plan_deep(catalogue, split, backbone, how, task)
+        show(project.json, plan, plan.text)
+        return
     experiment = Experiment(
         catalogue,
-        read_split(project.splits),
+        split,
         project.runs / (name or backbone),
         project.splits,
         project.command,
@@ -54,6 +120,14 @@ def command(
         project.progress,
         project.cache,
     )
-    chosen = DeepOptions(**options)  # type: ignore[arg-type]
-    run = fit_deep(experiment, backbone, chosen, project.workers, decision)
+    run = fit_deep(
+        experiment,
+        backbone,
+        how,
+        project.workers,
+        decision,
+        task=None if task == Task(seed=project.seed) else task,
+        resume=resume,
+        tensorboard=tensorboard,
+    )
     show(project.json, run.record, run_text(run))

@@ -89,12 +89,14 @@ class _Size(click.ParamType):
         return int(sides[0]), int(sides[-1])
 
 
+SIZE = _Size()
+
 # What changes an embedding …
 _OPTIONS = (
     click.option("--layer", default="last", show_default=True,
                  help="Whose output is pooled; hybrid backbones --layers NAME lists them."),
     click.option("--pooling", help="avg, max or gem.  [default: the backbone's, avg]"),
-    click.option("--input-size", type=_Size(), metavar="HxW",
+    click.option("--input-size", type=SIZE, metavar="HxW",
                  help="Pixels of the input.  [default: the backbone's]"),
     click.option("--fit", type=click.Choice(["squash", "pad", "crop"]), default="squash",
                  show_default=True, help="How a poster is brought to the input size."),

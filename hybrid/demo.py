@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import RunError
@@ -19,9 +19,11 @@ from hybrid.splits import write_split
 from hybrid.splitting import split_catalogue
 
 if TYPE_CHECKING:
+    from hybrid.deep.options import DeepOptions
     from hybrid.report import Comparison
 
 EPOCHS = 12  # about a minute on two cores
+FUSED_EPOCHS = 6
 HEADS: tuple[tuple[str, str, tuple[str, ...] | None], ...] = (
     ("svm", "svm", None),
     ("svm-poster", "svm", ("poster",)),
@@ -34,7 +36,7 @@ HEADS: tuple[tuple[str, str, tuple[str, ...] | None], ...] = (
 def run_demo(
     folder: str | Path, *, seed: int = 0, workers: int = 1, progress: Progress | None = None
 ) -> Comparison:
-    """Sample, split, scratch net, extract, heads, report, all in one folder.
+    """Sample, split, scratch net, extract, networks, heads, report, all in one folder.
 
     Parameters
     ----------
@@ -56,7 +58,10 @@ def run_demo(
     cache, scratch = str(folder / ".hybrid-cache"), folder / "runs" / "scratch"
     split = split_catalogue(catalogue, seed=seed, cache=cache, workers=workers)
     write_split(split, folder / "splits.csv")
-    _train(catalogue, split, scratch, seed, workers, progress)
+    base = _experiment(catalogue, split, scratch, seed, progress)
+    networks = _networks(str(scratch))
+    for name, (network, options) in networks.items():
+        _train(replace(base, folder=folder / "runs" / name), network, options, workers)
     extract_embeddings(
         catalogue, "scratch", weights=str(scratch), cache=cache, workers=workers, progress=progress
     )
@@ -74,46 +79,55 @@ def run_demo(
             seed=seed,
             workers=workers,
         )
-        fit_head(_experiment(catalogue, split, folder / "runs" / name, seed), model, {})
+        fit_head(replace(base, folder=folder / "runs" / name, progress=Progress()), model, {})
     from hybrid.report import make_report
 
-    runs = [scratch, *(folder / "runs" / name for name, _, _ in HEADS)]
+    runs = [folder / "runs" / name for name in (*networks, *(name for name, _, _ in HEADS))]
     return make_report(catalogue, runs, folder / "report.html")
 
 
-def _experiment(catalogue: Catalogue, split: Split, run: Path, seed: int) -> Experiment:
+def _networks(scratch: str) -> dict[str, tuple[str, DeepOptions]]:
+    """Run → its network and how it is trained; the fused ones look at posters with the scratch net's body."""
+    from hybrid.deep.options import DeepOptions
+
+    fused = DeepOptions(body="scratch", weights=scratch, epochs=FUSED_EPOCHS)
+    return {
+        "scratch": ("scratch", DeepOptions(epochs=EPOCHS, batch_size=32, stages=1)),
+        "text-net": ("text", DeepOptions()),
+        "fused-net": ("fused", fused),
+        "fused-tuned": ("fused", replace(fused, unfreeze="all")),
+    }
+
+
+def _experiment(
+    catalogue: Catalogue, split: Split, run: Path, seed: int, progress: Progress
+) -> Experiment:
     folder = catalogue.path.parent
     cache = str(folder / ".hybrid-cache")
     return Experiment(
-        catalogue, split, run, folder / "splits.csv", "hybrid demo", seed, cache=cache
+        catalogue, split, run, folder / "splits.csv", "hybrid demo", seed, progress, cache
     )
 
 
-def _train(
-    catalogue: Catalogue, split: Split, run: Path, seed: int, workers: int, progress: Progress
-) -> None:
-    """Train the scratch net, unless this very training has been done."""
-    from hybrid.deep.options import DeepOptions
-
-    options = DeepOptions(epochs=EPOCHS)
-    if _is_done(run, catalogue, split, seed, vars(options)):
-        progress.say(f"{run} is there already")
+def _train(experiment: Experiment, network: str, options: DeepOptions, workers: int) -> None:
+    """Train a network, unless this very training has been done."""
+    run, say = experiment.folder, experiment.progress.say
+    if _is_done(experiment, options):
+        say(f"{run} is there already")
         return
-    progress.say(f"training the scratch net for {EPOCHS} epochs, about a minute")
-    experiment = _experiment(catalogue, split, run, seed)
-    fit_deep(replace(experiment, progress=progress), "scratch", options, workers)
+    say(f"training {run.name} for at most {options.epochs} epochs a stage")
+    fit_deep(experiment, network, options, workers)
 
 
-def _is_done(
-    run: Path, catalogue: Catalogue, split: Split, seed: int, options: dict[str, Any]
-) -> bool:
+def _is_done(experiment: Experiment, options: DeepOptions) -> bool:
     try:
-        record = read_record(run)
+        record = read_record(experiment.folder)
     except RunError:
         return False
+    settings = {name: record["settings"].get(name) for name in vars(options)}
     return (
-        record["catalogue"]["sha256"] == catalogue.sha256
-        and record["split"]["sha256"] == split.sha256
-        and record["seed"] == seed
-        and record["settings"] == options
+        record["catalogue"]["sha256"] == experiment.catalogue.sha256
+        and record["split"]["sha256"] == experiment.split.sha256
+        and record["seed"] == experiment.seed
+        and settings == vars(options)
     )

@@ -40,6 +40,10 @@ class RunError(HybridError):
     """A run folder cannot be read or written."""
 
 
+class TrainingError(HybridError):
+    """A training diverged."""
+
+
 class SampleError(HybridError):
     """The sample catalogue cannot be written."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from hybrid import __version__
 from hybrid.audit import audit_backbone
 from hybrid.backbones.quiet import quiet_start
-from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.catalogue import Catalogue
 from hybrid.cost import Costs
+from hybrid.deep.tasks import Task, narrow
 from hybrid.errors import CatalogueError, SplitError
 from hybrid.evaluation import Answers
 from hybrid.heads import HybridClassifier
@@ -52,7 +52,11 @@ from hybrid.sample import is_sample
 from hybrid.splitting import audit_catalogue
 from hybrid.stores import hash_catalogue
 from hybrid.studies import Side, Studies, Subject, study
+from hybrid.training import deep_items, make_fusion, training_of
 from hybrid.why import summarise
+
+if TYPE_CHECKING:
+    from hybrid.deep.options import DeepOptions
 
 MODEL = "model.joblib"
 
@@ -212,67 +216,83 @@ def fit_head(
 
 def fit_deep(
     experiment: Experiment,
-    backbone: str,
-    options: Any = None,
+    network: str,
+    options: DeepOptions | None = None,
     workers: int = 1,
     decision: DecisionOptions | None = None,
+    *,
+    task: Task | None = None,
+    resume: bool = False,
+    tensorboard: Path | None = None,
 ) -> Run:
     """Train a deep baseline on train, stop and calibrate it on validation, judge it on test.
 
     Parameters
     ----------
     experiment : Experiment
-    backbone : str
+    network : str
+        See `hybrid.deep.registry.network_names`.
     options : DeepOptions, optional
     workers : int
     decision : DecisionOptions, optional
         How scores become labels.
+    task : Task, optional
+        Of which items and labels; by default all.
+    resume : bool
+        Go on with a training of this name that was interrupted.
+    tensorboard : Path, optional
+        Folder for TensorBoard's event files.
 
     Returns
     -------
     Run
         Its predictions are of validation and test items alone; of train items it has no honest ones.
     """
+    if task:
+        data = narrow(experiment.catalogue, experiment.split, task)
+        experiment = replace(experiment, catalogue=data[0], split=data[1])
     experiment.check()
     experiment.progress.say("starting Keras")
     with quiet_start():
-        from hybrid.deep.baseline import DeepBaseline
+        from hybrid.deep.fused import make_baseline
+        from hybrid.deep.saved import describe_baseline, save_baseline
 
-    model = DeepBaseline(backbone, options, experiment.seed, workers, decision)
     catalogue, costs = experiment.catalogue, Costs()
+    fusion = make_fusion(catalogue, network)
+    model = make_baseline(network, options, experiment.seed, workers, tensorboard, decision, fusion)
+    weights = model.starting_weights()
+    trainer = trained_by({"weights": {"path": weights and weights.path}})
+    audit = _audit(experiment, costs, [] if trainer is None else [trainer])
     rows = {part: experiment.rows(part) for part in PARTS}
-    paths = {part: [catalogue.poster_paths[i] for i in rows[part]] for part in PARTS}
-    labels = catalogue.labels
-    audit = _audit(experiment, costs)
-    with costs.stage("fit"):
-        model.fit(
-            paths["train"],
-            labels[rows["train"]],
-            paths["validation"],
-            labels[rows["validation"]],
-            experiment.progress,
+    checkpoint = training_of(experiment.folder, model, catalogue, experiment.split)
+    with costs.stage("embed"):
+        items = deep_items(
+            catalogue, model, rows, experiment.keys, experiment.cache, experiment.progress
         )
+    with costs.stage("fit"):
+        model.fit(items["train"], items["validation"], experiment.progress, checkpoint, resume)
     with costs.stage("predict"):
         found = []
         for part in ("validation", "test"):
-            probabilities = model.predict_proba(paths[part])
+            probabilities = model.predict_proba(items[part])
             found.append((rows[part], probabilities, model.label(probabilities)))
-    record = {
-        "kind": "deep",
-        "blocks": ["poster"],
-        "model": backbone,
-        "backbone": {"name": backbone, "weights": {"kind": "trained", "path": RUN_WEIGHTS}},
-        **describe_decision(
-            labels[rows["validation"]], model.validation_scores_, model.decision_, experiment.seed
-        ),
-        "saw": {"preprocessing": ["train"], "thresholds": ["validation"]},
-        "history": model.history_,
+    settings = {
+        **asdict(model.options),
+        "decision": asdict(model.decision),
+        **({"narrowed": asdict(task)} if task else {}),
     }
     predictions = _predictions(experiment, found)
+    truth = catalogue.labels[rows["validation"]]
+    record = {
+        **describe_baseline(model, weights),
+        **describe_decision(truth, model.validation_scores_, model.decision_, experiment.seed),
+        "saw": {"preprocessing": ["train"], "thresholds": ["validation"]},
+    }
     with new_run(experiment.folder) as folder:
-        model.save(folder)
-        settings = {**asdict(model.options), "decision": asdict(model.decision)}
-        return _write(experiment, folder, record, settings, predictions, audit, costs)
+        save_baseline(model, folder)
+        run = _write(experiment, folder, record, settings, predictions, audit, costs)
+    checkpoint.remove()
+    return run
 
 
 def _audit(experiment: Experiment, costs: Costs, trainers: Iterable[Path] = ()) -> Audit:

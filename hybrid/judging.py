@@ -108,9 +108,15 @@ def describe_cost(
         },
         "parameters": {
             "head": None if head is None else count_parameters(head),
-            "backbone": get_backbone(backbone["name"]).parameters if backbone else None,
+            "backbone": _count_backbone(backbone) if backbone else None,
         },
     }
+
+
+def _count_backbone(backbone: dict[str, Any]) -> int:
+    """As the run counted it, if it trained it; else as the registry says."""
+    counted = backbone.get("parameters")
+    return int(counted or get_backbone(backbone["name"]).parameters)
 
 
 def _or_none(threshold: float) -> float | None:

@@ -93,7 +93,7 @@ def predict_catalogue(
     bad: tuple[BadRow, ...] = ()
     if record["kind"] == "deep":
         probabilities, labels = _predict_deep(folder, frame, workers)
-        if catalogue.columns.poster:
+        if catalogue.columns.poster and "poster" in record["blocks"]:
             bad = check_posters(catalogue, workers)
     else:
         if catalogue.columns.poster:
@@ -121,10 +121,12 @@ def _predict_deep(
     folder: Path, frame: pd.DataFrame, workers: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     with quiet_start():
-        from hybrid.deep.baseline import DeepBaseline
+        from hybrid.deep.saved import load_baseline
+        from hybrid.deep.stream import Items
 
-    model = DeepBaseline.load(folder, workers or 1)
-    probabilities = model.predict_proba(frame[POSTER].tolist())
+    model = load_baseline(folder, workers or 1)
+    items = Items(frame.index.tolist(), frame[POSTER].tolist(), frame=frame)
+    probabilities = model.predict_proba(items)
     return probabilities, model.label(probabilities)
 
 

@@ -125,6 +125,16 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_films(tmp_path_factory.mktemp("films"), 90)
 
 
+@pytest.fixture(scope="session")
+def items(films: Path) -> Any:
+    """The 90 films as what a network learns from."""
+    from hybrid.catalogue import load_catalogue
+    from hybrid.deep.stream import Items
+
+    catalogue = load_catalogue(films)
+    return Items(catalogue.ids.tolist(), catalogue.poster_paths, catalogue.labels)
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project folder of one's own with 90 small films, and the current directory in it."""

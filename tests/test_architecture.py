@@ -33,7 +33,7 @@ LAYERS = [
     {"likeness"},
     {"check", "splitting", "pipeline", "upkeep", "ablation", "resplit", "judging"}
     | {"explain", "neighbours", "curve", "maps", "channels"},
-    {"provenance", "why", "studies"},
+    {"provenance", "why", "studies", "training"},
     {"experiment", "auditing"},
     {"predict", "report"},
     {"seeing"},

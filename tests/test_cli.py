@@ -143,7 +143,11 @@ def test_json_is_json(home: Path, hybrid_command: Run, command: list[str]) -> No
         (["fit-svm", "--blocks", "posters"], 2, "Did you mean poster"),
         (["fit-svm", "--block-weight", "poster"], 2, "expected BLOCK=NUMBER"),
         (["fit-svm", "--name", ".hidden"], 2, "expected a plain folder name"),
-        (["fit-deep", "--backbone", "scratch", "--epochs", "0"], 2, "--epochs: expected 1 or more"),
+        (
+            ["fit-deep", "--backbone", "scratch", "--epochs", "-1"],
+            2,
+            "--epochs: expected 0 or more",
+        ),
         (["check", "--catalogue", "none.csv"], 1, "expected a catalogue at none.csv"),
         (["split", "--validation", "0.9"], 2, "add up to 1"),
         (["fit-svm", "--splits", "none.csv"], 1, "hybrid split"),

@@ -279,6 +279,19 @@ def test_learning_curves_are_read_with_care(compared: Make) -> None:
     assert part is not None
     assert [(p.epochs, p.lowest, len(p.plots)) for p in part] == [(3, 2, 2)]
     assert comparison.runs[part[0].run].name == "b"
+    assert part[0].stages == (learning.StageSpan("head", 1, 3, None),)
+
+
+def test_stages_of_a_training_begin_and_end_where_they_did() -> None:
+    history = {
+        "stage": ["top", "top", "fine", "fine", "fine"],
+        "learning_rate": [0.1, 0.1, 0.02, 0.02, 0.01],
+    }
+    assert learning.stages(history) == (
+        learning.StageSpan("top", 1, 2, (0.1, 0.1)),
+        learning.StageSpan("fine", 3, 5, (0.02, 0.01)),
+    )
+    assert learning.stages({"stage": "top"}) == learning.stages(None) == ()
 
 
 def test_data_is_counted(compared: Make) -> None:

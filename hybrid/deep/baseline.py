@@ -1,212 +1,308 @@
-"""A deep baseline: posters → probabilities, trained end to end."""
+"""A deep baseline: items → probabilities, trained end to end."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict
+import tempfile
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
 from numpy.typing import NDArray
 
-from hybrid.backbones import BackboneSpec, get_backbone
-from hybrid.backbones.networks import build_body, with_preprocessing
-from hybrid.backbones.weights import RUN_WEIGHTS
-from hybrid.deep.losses import WeightedCrossEntropy, genre_weights
+from hybrid.backbones import Weights, resolve_weights
+from hybrid.deep.board import open_board
+from hybrid.deep.build import Network, precision_of
+from hybrid.deep.checkpoint import Checkpoint, Course
+from hybrid.deep.frozen import keep_activations
+from hybrid.deep.losses import make_loss
 from hybrid.deep.options import DeepOptions
-from hybrid.deep.stream import PosterStream, usable
-from hybrid.errors import RunError, SettingError
+from hybrid.deep.registry import HEAD, NetworkSpec, Stage, configure_network, get_network
+from hybrid.deep.stream import Arrays, Items, Posters, Source, usable
+from hybrid.deep.train import Lesson, Part, compile_for, forward, run_stage
+from hybrid.errors import SettingError
 from hybrid.heads.decision import Decision, DecisionOptions, fit_decision
 from hybrid.progress import Progress
-
-HEAD_WEIGHTS = "model.head.weights.h5"
-SCORING = "model.scoring.json"
-EDGE = 1e-7
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
 
 
 class DeepBaseline:
-    """The scratch net: trained on train, stopped, calibrated and thresholded on validation.
+    """A network: trained on train, stopped, calibrated and thresholded on validation.
 
     Parameters
     ----------
-    backbone : str
+    network : str
+        See `hybrid.deep.registry.network_names`.
     options : DeepOptions
     seed : int
-        Sets Keras' global seed when `fit` begins.
+        Sets Keras' global seed when `fit` begins, and the order of the items.
     workers : int
         Threads that decode.
+    tensorboard : Path, optional
+        Folder for TensorBoard's event files.
     decision : DecisionOptions, optional
         How scores become labels.
 
     Attributes
     ----------
+    spec : NetworkSpec
+        With what the options change.
+    network_ : Network
     decision_ : Decision
-        Calibration and thresholds, from the validation items.
+        Calibration and thresholds, from the validation items; neither where items have one label each.
     validation_scores_ : ndarray of shape (n, L)
         Log-odds of the validation items; of a net that was just fitted.
     history_ : dict of str to list
-        Loss of each epoch on train and validation.
+        One entry an epoch: stage, loss, val_loss, f1, val_f1, learning_rate, seconds.
     """
 
     def __init__(
         self,
-        backbone: str,
+        network: str = "scratch",
         options: DeepOptions | None = None,
         seed: int = 0,
         workers: int = 1,
+        tensorboard: Path | None = None,
         decision: DecisionOptions | None = None,
     ) -> None:
-        self.spec: BackboneSpec = get_backbone(backbone)
-        if self.spec.application:
-            raise SettingError(
-                f"--backbone: expected 'scratch', the one that can be trained so far, found {backbone!r}."
-            )
         self.options = options or DeepOptions()
-        self.options.check()
         self.decision = decision or DecisionOptions()
         self.decision.check()
+        self.spec: NetworkSpec = configure_network(get_network(network), self.options)
         self.seed = seed
         self.workers = workers
+        self._board = open_board(tensorboard) if tensorboard else None
+
+    def starting_weights(self) -> Weights | None:
+        """What the body starts from; None where Keras draws it.
+
+        Raises
+        ------
+        WeightsError
+            If they cannot be had.
+        """
+        if self.options.weights is None and not self.spec.pretrained:
+            return None
+        return resolve_weights(self.spec.body, self.options.weights or "imagenet", self.seed)
 
     def fit(
         self,
-        train: Sequence[str],
-        train_labels: Labels,
-        validation: Sequence[str],
-        validation_labels: Labels,
+        train: Items,
+        validation: Items,
         progress: Progress | None = None,
+        checkpoint: Checkpoint | None = None,
+        resume: bool = False,
     ) -> DeepBaseline:
-        """Train; posters that cannot be used are left out of it.
+        """Train; items whose posters cannot be used are left out of it.
 
         Parameters
         ----------
-        train, validation : sequence of str
-            Poster files, ``""`` where an item has none.
-        train_labels, validation_labels : ndarray of shape (n, L)
+        train, validation : Items
+            With labels.
         progress : Progress, optional
+        checkpoint : Checkpoint, optional
+            Keeps each epoch.
+        resume : bool
+            Go on where the checkpoint stands.
 
         Raises
         ------
         SettingError
             If train or validation has no usable poster.
+        TrainingError
+            If the training diverges.
         """
-        keep, held = usable(train), usable(validation)
-        if not (keep.any() and held.any()):
+        progress = progress or Progress()
+        if self.options.epochs < 1:
             raise SettingError(
-                f"expected usable posters in train and validation, found {keep.sum()} and {held.sum()}."
+                f"--epochs: expected 1 or more to train, found {self.options.epochs}."
+            )
+        learnt, held = (items.take(self._usable(items)) for items in (train, validation))
+        if self.options.task == "multiclass" and (_labels(train).sum(axis=1) != 1).any():
+            raise SettingError(
+                "--task multiclass: expected one label an item, found items with none or several. Choose "
+                "one with --single-label."
+            )
+        if not (len(learnt) and len(held)):
+            raise SettingError(
+                f"expected usable posters in train and validation, found {len(learnt)} and {len(held)}."
             )
         keras.utils.set_random_seed(self.seed)
-        self._build(train_labels.shape[1])
-        self.network.compile(
-            optimizer=keras.optimizers.Nadam(self.options.learning_rate),
-            loss=WeightedCrossEntropy(genre_weights(train_labels[keep])),
-        )
-        stop = keras.callbacks.EarlyStopping(
-            patience=self.options.patience, restore_best_weights=True
-        )
-        history = self.network.fit(
-            self._stream(_pick(train, keep), train_labels[keep], self.seed),
-            validation_data=self._stream(_pick(validation, held), validation_labels[held], None),
-            epochs=self.options.epochs,
-            callbacks=[stop, _Report(progress or Progress(), self.options.epochs)],
-            verbose=0,
-        )
-        self.history_ = {k: [float(v) for v in values] for k, values in history.history.items()}
-        self._score_validation(validation, validation_labels)
+        self._prepare(learnt)
+        self._build(_labels(learnt).shape[1])
+        self.network_.give(self.starting_weights())
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = checkpoint.folder if checkpoint else Path(temporary)
+            self._train(learnt, held, folder, progress, checkpoint, resume)
+        self._score_validation(validation)
         return self
 
-    def decision_function(self, paths: Sequence[str]) -> Floats:
+    def decision_function(self, items: Items) -> Floats:
         """Log-odds of shape (n, L); NaN rows where an item has no usable poster."""
-        good = usable(paths)
-        scores = np.full((len(paths), self.n_labels), np.nan)
+        good = self._usable(items)
+        scores = np.full((len(items), self.n_labels), np.nan)
         if good.any():
-            stream = self._stream(_pick(paths, good), None, None)
-            probabilities = np.asarray(self.network.predict(stream, verbose=0), dtype=np.float64)
-            clipped = np.clip(probabilities, EDGE, 1 - EDGE)
-            scores[good] = np.log(clipped) - np.log1p(-clipped)
+            learner, source = self._answering(items.take(good))
+            scores[good] = forward(learner, source, self.spec.batch_size, self.workers)
         return scores
 
-    def predict_proba(self, paths: Sequence[str]) -> Floats:
+    def predict_proba(self, items: Items) -> Floats:
         """Calibrated probabilities of shape (n, L); NaN rows where there is no usable poster."""
-        scores = self.decision_function(paths)
-        return np.where(np.isnan(scores), np.nan, self.decision_.probabilities(scores))
+        return self._to_probabilities(self.decision_function(items))
 
     def label(self, probabilities: Floats) -> Labels:
         """Labels of shape (n, L), uint8; none where the probability is NaN."""
-        return self.decision_.label(probabilities)
+        if self.options.task == "multilabel":
+            return self.decision_.label(probabilities)
+        likeliest = np.nan_to_num(probabilities).argmax(axis=1)
+        labels = np.eye(self.n_labels, dtype=np.uint8)[likeliest]
+        labels[np.isnan(probabilities[:, 0])] = 0
+        return labels
 
-    def save(self, folder: Path) -> None:
-        """Write the weights of backbone and head, and what turns scores into labels."""
-        self.body.save_weights(str(folder / RUN_WEIGHTS))
-        self.head.save_weights(str(folder / HEAD_WEIGHTS))
-        scoring = {
-            "backbone": self.spec.name,
-            "options": asdict(self.options),
-            **self.decision_.as_plain(),
-        }
-        (folder / SCORING).write_text(json.dumps(scoring, indent=2, allow_nan=False) + "\n")
+    def _prepare(self, train: Items) -> None:
+        """What must be learnt before the network can be built: nothing."""
 
-    @classmethod
-    def load(cls, folder: Path, workers: int = 1) -> DeepBaseline:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        RunError
-            If a file is missing or does not fit.
-        """
-        try:
-            scoring = json.loads((folder / SCORING).read_text())
-            model = cls(scoring["backbone"], DeepOptions(**scoring["options"]), workers=workers)
-            model.decision_ = Decision.from_plain(scoring)
-            model._build(len(model.decision_.thresholds))
-            model.body.load_weights(str(folder / RUN_WEIGHTS))
-            model.head.load_weights(str(folder / HEAD_WEIGHTS))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{folder}: expected a saved deep baseline, found: {error}.") from error
-        return model
+    def _network(self, n_labels: int) -> Network:
+        return Network(self.spec, n_labels)
 
     def _build(self, n_labels: int) -> None:
         self.n_labels = n_labels
-        self.body = build_body(self.spec)
-        embedding = keras.Input((self.spec.dimension,))
-        dropped = layers.Dropout(0.5)(embedding)
-        self.head = keras.Model(embedding, layers.Dense(n_labels, activation="sigmoid")(dropped))
-        self.network = with_preprocessing(self.spec, keras.Sequential([self.body, self.head]))
+        with precision_of(self.options.precision):
+            self.network_ = self._network(n_labels)
+            self._whole, self._head = self.network_.whole(), self.network_.head
+        for answering in (self._whole, self._head):
+            compile_for(answering)
 
-    def _stream(
-        self, paths: Sequence[str], labels: Labels | None, seed: int | None
-    ) -> PosterStream:
-        options = self.options
-        return PosterStream(
-            paths, labels, self.spec.input_size, options.batch_size, seed, self.workers
+    def _train(
+        self,
+        train: Items,
+        validation: Items,
+        folder: Path,
+        progress: Progress,
+        checkpoint: Checkpoint | None,
+        resume: bool,
+    ) -> None:
+        course = Course()
+        if checkpoint and resume:
+            course = checkpoint.read()
+            progress.say(f"going on in stage {course.stage + 1} after {course.epoch} epochs")
+        elif checkpoint:
+            checkpoint.remove()
+
+        def keep(course: Course) -> None:
+            if checkpoint:
+                checkpoint.write(course)
+            if self._board:
+                self._board(course)
+
+        try:
+            for number, stage in enumerate(self.spec.stages):
+                if number >= course.stage:
+                    lesson = self._lesson(number, stage, train, validation, folder, progress)
+                    run_stage(lesson, self.options, course, keep, progress)
+        except KeyboardInterrupt:
+            if checkpoint and course.history:
+                kept = f"{len(course.history['loss'])} epochs are kept"
+                progress.say(f"stopped: {kept}. Give the same command with --resume to go on.")
+            raise
+        self.history_ = course.history
+
+    def _lesson(
+        self,
+        number: int,
+        stage: Stage,
+        train: Items,
+        validation: Items,
+        folder: Path,
+        progress: Progress,
+    ) -> Lesson:
+        """What the stage trains, and what it reads: nothing frozen is computed more than once."""
+        self.network_.freeze(stage)
+        lower, learner = self.parts_of(stage)
+
+        def part(items: Items, name: str) -> Part:
+            path = folder / f"frozen-{number}-{name}.npy"
+            source = self._source(stage, lower, items, path, progress)
+            return Part(source, _labels(items), items.ids)
+
+        return Lesson(
+            number,
+            stage,
+            learner,
+            self._loss(train),
+            part(train, "train"),
+            part(validation, "validation"),
+            self.spec.batch_size,
+            self.workers,
+            self.seed,
         )
 
-    def _score_validation(self, paths: Sequence[str], labels: Labels) -> None:
-        self.validation_scores_ = self.decision_function(paths)
-        self.decision_ = fit_decision(labels, self.validation_scores_, self.decision)
+    def parts_of(self, stage: Stage) -> tuple[keras.Model | None, keras.Model]:
+        """What is computed only once before a stage, if anything, and what the stage then runs."""
+        frozen = stage.trains == HEAD or self.options.cache_frozen
+        with precision_of(self.options.precision):
+            lower = self.network_.lower(stage) if frozen and not stage.augment else None
+            learner = self.network_.upper(stage) if lower else self.network_.whole(stage.augment)
+        return lower, learner
+
+    def _source(
+        self,
+        stage: Stage,
+        lower: keras.Model | None,
+        items: Items,
+        path: Path,
+        progress: Progress,
+    ) -> Source:
+        if lower is None:
+            return self._posters(items)
+        if stage.trains == HEAD and items.embeddings is not None:
+            return self._embedded(items.embeddings)
+        compile_for(lower)
+        posters, size = self._posters(items), self.spec.batch_size
+        return Arrays(keep_activations(path, lower, posters, size, self.workers, progress))
+
+    def _answering(self, items: Items) -> tuple[keras.Model, Source]:
+        """What answers for these items, and what it reads."""
+        if items.embeddings is not None and not self.spec.trains_body:
+            return self._head, self._embedded(items.embeddings)
+        return self._whole, self._posters(items)
+
+    def _loss(self, train: Items) -> keras.losses.Loss:
+        options = self.options
+        multiclass = options.task == "multiclass"
+        return make_loss(options.loss, _labels(train), options.label_smoothing, multiclass)
+
+    def _posters(self, items: Items) -> Posters:
+        return Posters(items.paths, self.spec.body.input_size)
+
+    def _embedded(self, embeddings: NDArray[np.float32]) -> Arrays:
+        if embeddings.shape[1:] != self.network_.head.input_shape[1:]:
+            raise SettingError(
+                f"embeddings: expected shape (n, {self.network_.head.input_shape[1]}), which is what "
+                f"{self.spec.name} has, found {embeddings.shape}."
+            )
+        return Arrays(embeddings)
+
+    def _usable(self, items: Items) -> NDArray[np.bool_]:
+        if items.embeddings is not None:
+            return ~np.isnan(items.embeddings[:, 0])
+        return usable(items.paths, self.workers)
+
+    def _score_validation(self, items: Items) -> None:
+        self.validation_scores_ = self.decision_function(items)
+        self.decision_ = Decision(None, np.empty(0), self.decision)
+        if self.options.task == "multilabel":
+            self.decision_ = fit_decision(_labels(items), self.validation_scores_, self.decision)
+
+    def _to_probabilities(self, scores: Floats) -> Floats:
+        if self.options.task == "multilabel":
+            return np.where(np.isnan(scores), np.nan, self.decision_.probabilities(scores))
+        odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return odds / odds.sum(axis=1, keepdims=True)
 
 
-class _Report(keras.callbacks.Callback):
-    """One line an epoch."""
-
-    def __init__(self, progress: Progress, epochs: int) -> None:
-        super().__init__()
-        self.progress = progress
-        self.epochs = epochs
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Say how far training is."""
-        losses = ", ".join(f"{name} {value:.3f}" for name, value in (logs or {}).items())
-        self.progress.say(f"epoch {epoch + 1} of at most {self.epochs}: {losses}")
-
-
-def _pick(paths: Sequence[str], keep: NDArray[np.bool_]) -> list[str]:
-    return [path for path, good in zip(paths, keep.tolist(), strict=True) if good]
+def _labels(items: Items) -> Labels:
+    if items.labels is None:
+        raise SettingError("items: expected labels to learn from, found none.")
+    return items.labels

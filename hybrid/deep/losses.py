@@ -1,4 +1,9 @@
-"""Losses of the deep baselines."""
+"""Losses of the deep baselines: sums over genres, averaged over the batch.
+
+For an item with labels y in {0, 1}, probabilities p and log-odds x, p = 1 / (1 + exp(-x)), each loss is a
+sum over the genres j. From log-odds, log p = -log(1 + exp(-x)) and log(1 - p) = -log(1 + exp(x)) are
+computed without p, so that no confident mistake loses its gradient to rounding.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,10 @@ import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
+
+from hybrid.errors import unknown_name
+
+EDGE = 1e-7  # probabilities are kept so far from 0 and 1
 
 
 def genre_weights(labels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -30,8 +39,76 @@ def genre_weights(labels: NDArray[np.uint8]) -> NDArray[np.float32]:
     return weights.astype(np.float32)
 
 
-class WeightedCrossEntropy(keras.losses.Loss):
-    """Sum over genres of w_j times the binary cross-entropy, averaged over the batch.
+def make_loss(
+    name: str, labels: NDArray[np.uint8], smoothing: float = 0.0, multiclass: bool = False
+) -> keras.losses.Loss:
+    """The loss of a name, on log-odds.
+
+    Parameters
+    ----------
+    name : str
+        ``"weighted"``, ``"plain"``, ``"focal"`` or ``"asymmetric"``; with `multiclass`, one of the
+        first two.
+    labels : ndarray of shape (n, L)
+        Of the train items.
+    smoothing : float
+        Labels become y (1 - s) + s / 2; with `multiclass`, y (1 - s) + s / L.
+    """
+    settings: dict[str, Any] = {"from_logits": True, "label_smoothing": smoothing}
+    weights = genre_weights(labels)
+    if multiclass:
+        return ClassCrossEntropy(
+            weights if name == "weighted" else np.ones_like(weights), **settings
+        )
+    if name == "weighted":
+        return WeightedCrossEntropy(weights, **settings)
+    losses = {"plain": CrossEntropy, "focal": Focal, "asymmetric": Asymmetric}
+    if name not in losses:
+        raise unknown_name("loss", name, ("weighted", *losses))
+    return losses[name](**settings)
+
+
+class CrossEntropy(keras.losses.Loss):
+    """Plain binary cross-entropy: - sum_j [y log p + (1 - y) log(1 - p)].
+
+    Parameters
+    ----------
+    from_logits : bool
+        Predictions are log-odds, not probabilities.
+    label_smoothing : float
+        s: labels become y (1 - s) + s / 2.
+    """
+
+    def __init__(
+        self, *, from_logits: bool = False, label_smoothing: float = 0.0, name: str | None = None
+    ) -> None:
+        super().__init__(name=name)
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Loss of each item: y_true and y_pred have shape (n, L)."""
+        y = ops.cast(y_true, y_pred.dtype) * (1.0 - self.label_smoothing)
+        y = y + 0.5 * self.label_smoothing
+        if self.from_logits:
+            p, log_p, log_q = ops.sigmoid(y_pred), ops.log_sigmoid(y_pred), ops.log_sigmoid(-y_pred)
+        else:
+            p = ops.clip(y_pred, EDGE, 1.0 - EDGE)
+            log_p, log_q = ops.log(p), ops.log1p(-p)
+        return -ops.sum(self.terms(y, p, log_p, log_q), axis=-1)
+
+    def terms(self, y: Any, p: Any, log_p: Any, log_q: Any) -> Any:
+        """Minus the loss of each genre, from y, p, log p and log(1 - p)."""
+        return y * log_p + (1.0 - y) * log_q
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs."""
+        names = ("from_logits", "label_smoothing", "name")
+        return {name: getattr(self, name) for name in names}
+
+
+class WeightedCrossEntropy(CrossEntropy):
+    """The study's loss: - sum_j w_j [y log p + (1 - y) log(1 - p)].
 
     Parameters
     ----------
@@ -39,19 +116,113 @@ class WeightedCrossEntropy(keras.losses.Loss):
         One a genre, as `genre_weights` gives them.
     """
 
-    def __init__(
-        self,
-        weights: Sequence[float] | NDArray[np.float32],
-        name: str = "weighted_cross_entropy",
-    ) -> None:
-        super().__init__(name=name)
+    def __init__(self, weights: Sequence[float] | NDArray[np.float32], **settings: Any) -> None:
+        super().__init__(**settings)
         self.weights = [float(w) for w in weights]
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Loss of each item: y_true and y_pred have shape (n, L), y_pred in [0, 1]."""
-        entropy = ops.binary_crossentropy(ops.cast(y_true, y_pred.dtype), y_pred)
-        return ops.sum(entropy * ops.convert_to_tensor(self.weights, dtype=y_pred.dtype), axis=-1)
+    def terms(self, y: Any, p: Any, log_p: Any, log_q: Any) -> Any:
+        """See `CrossEntropy`."""
+        return super().terms(y, p, log_p, log_q) * ops.convert_to_tensor(
+            self.weights, dtype=p.dtype
+        )
 
     def get_config(self) -> dict[str, Any]:
         """What `from_config` needs."""
-        return {"weights": self.weights, "name": self.name}
+        return {"weights": self.weights, **super().get_config()}
+
+
+class Focal(CrossEntropy):
+    """Focal loss: - sum_j [a y (1 - p)^g log p + (1 - a) (1 - y) p^g log(1 - p)].
+
+    Lin, Goyal, Girshick, He and Dollár, "Focal Loss for Dense Object Detection", 2017
+    (arXiv:1708.02002), equation 5, with its a = 0.25 and g = 2.
+    """
+
+    def __init__(self, alpha: float = 0.25, gamma: float = 2.0, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.alpha = alpha
+        self.gamma = gamma
+
+    def terms(self, y: Any, p: Any, log_p: Any, log_q: Any) -> Any:
+        """See `CrossEntropy`."""
+        yes = self.alpha * y * _power(1.0 - p, self.gamma) * log_p
+        return yes + (1.0 - self.alpha) * (1.0 - y) * _power(p, self.gamma) * log_q
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs."""
+        return {"alpha": self.alpha, "gamma": self.gamma, **super().get_config()}
+
+
+class Asymmetric(CrossEntropy):
+    """Asymmetric loss (ASL): - sum_j [y (1 - p)^g+ log p + (1 - y) q^g- log(1 - q)], q = max(p - m, 0).
+
+    Ridnik, Ben-Baruch, Zamir, Noy, Friedman, Protter and Zelnik-Manor, "Asymmetric Loss for Multi-Label
+    Classification", 2021 (arXiv:2009.14119), equations 5 to 7, with its g+ = 0, g- = 4 and m = 0.05.
+    """
+
+    def __init__(
+        self, positive: float = 0.0, negative: float = 4.0, margin: float = 0.05, **settings: Any
+    ) -> None:
+        super().__init__(**settings)
+        self.positive = positive
+        self.negative = negative
+        self.margin = margin
+
+    def terms(self, y: Any, p: Any, log_p: Any, log_q: Any) -> Any:
+        """See `CrossEntropy`."""
+        shifted = ops.maximum(p - self.margin, 0.0)
+        # With a margin, 1 - q is never near 0, so it needs no log-odds.
+        log_rest = ops.log1p(-shifted) if self.margin else log_q
+        yes = y * _power(1.0 - p, self.positive) * log_p
+        return yes + (1.0 - y) * _power(shifted, self.negative) * log_rest
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs."""
+        names = ("positive", "negative", "margin")
+        return {**{name: getattr(self, name) for name in names}, **super().get_config()}
+
+
+class ClassCrossEntropy(keras.losses.Loss):
+    """Categorical cross-entropy, where each item has one label: - sum_j w_j y_j log softmax(x)_j.
+
+    Parameters
+    ----------
+    weights : sequence of L floats
+    from_logits : bool
+    label_smoothing : float
+        s: labels become y (1 - s) + s / L.
+    """
+
+    def __init__(
+        self,
+        weights: Sequence[float] | NDArray[np.float32],
+        *,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        self.weights = [float(w) for w in weights]
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Loss of each item: y_true and y_pred have shape (n, L)."""
+        y = ops.cast(y_true, y_pred.dtype) * (1.0 - self.label_smoothing)
+        y = y + self.label_smoothing / len(self.weights)
+        log_p = (
+            ops.log_softmax(y_pred, axis=-1)
+            if self.from_logits
+            else ops.log(ops.clip(y_pred, EDGE, 1.0))
+        )
+        return -ops.sum(y * log_p * ops.convert_to_tensor(self.weights, dtype=log_p.dtype), axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        """What `from_config` needs."""
+        names = ("weights", "from_logits", "label_smoothing", "name")
+        return {name: getattr(self, name) for name in names}
+
+
+def _power(x: Any, exponent: float) -> Any:
+    """``x ** exponent``; without the infinite slope that a backend gives 0 ** 0."""
+    return 1.0 if exponent == 0 else ops.power(x, exponent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +17,23 @@ PLOTS = (("Loss", "loss", "val_loss"), ("F1 of validation items", None, "val_f1"
 
 
 @dataclass(frozen=True)
+class StageSpan:
+    """One stage of a training: its first and last epoch, from 1, and its first and last learning rate."""
+
+    name: str
+    first: int
+    last: int
+    rates: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
 class LearningPart:
-    """One run: its number, its epochs, the epoch of the lowest validation loss, and its plots."""
+    """One run: its number, its epochs, the epoch of the lowest validation loss, its stages and plots."""
 
     run: int
     epochs: int
     lowest: int | None
+    stages: tuple[StageSpan, ...]
     plots: tuple[Markup, ...]
 
 
@@ -40,6 +52,18 @@ def series(history: Any, name: str | None) -> tuple[list[int], list[float]]:
         if isinstance(value, int | float) and math.isfinite(value)
     ]
     return [x for x, _ in points], [y for _, y in points]
+
+
+def stages(history: Any) -> tuple[StageSpan, ...]:
+    """The stages in their order; none where they were not recorded."""
+    names = history.get("stage") if isinstance(history, dict) else None
+    rates = dict(zip(*series(history, "learning_rate"), strict=True))
+    spans, end = [], 0
+    for name, epochs in itertools.groupby(names if isinstance(names, list) else []):
+        first, end = end + 1, end + len(list(epochs))
+        known = (rates[first], rates[end]) if {first, end} <= rates.keys() else None
+        spans.append(StageSpan(str(name), first, end, known))
+    return tuple(spans)
 
 
 def _part(run: int, history: Any) -> LearningPart | None:
@@ -64,4 +88,4 @@ def _part(run: int, history: Any) -> LearningPart | None:
     if not plots:
         return None
     lowest = epochs[losses.index(min(losses))] if losses else None
-    return LearningPart(run, max(epochs, default=0), lowest, tuple(plots))
+    return LearningPart(run, max(epochs, default=0), lowest, stages(history), tuple(plots))

@@ -1,0 +1,99 @@
+"""The blocks of a backbone, so that the top ones can be unfrozen by name. No Keras here."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from hybrid.backbones import BackboneSpec
+from hybrid.errors import SettingError, unknown_name
+
+# How keras.applications names the layers of one block. Layers that fit none go with the block before.
+_BLOCK = re.compile(
+    r"(conv\d+_block\d+|stage_\d+_block_\d+|block_?\d+[a-z]?|expanded_conv(?:_\d+)?)(?=_|$)"
+)
+_MOBILENET = re.compile(r"conv_(?:dw|pw|pad)_(\d+)(?=_|$)")
+_INCEPTION = re.compile(r"mixed\d+$")  # ends a block
+STEM = "stem"
+
+
+def find_blocks(application: Any) -> dict[str, list[Any]]:
+    """Block → its layers, from the input upwards.
+
+    Parameters
+    ----------
+    application : keras.Model
+        As `hybrid.backbones.networks.build_application` makes it.
+
+    Returns
+    -------
+    dict of str to list of layers
+        All that a block takes from those below it is the output of the last layer of the one before.
+    """
+    names = [layer.name for layer in application.layers]
+    ends = any(_INCEPTION.match(name) for name in names)
+    found = _names_by_end(names) if ends else _names_by_layer(names)
+    blocks: dict[str, list[Any]] = {}
+    for name, layer in zip(found, application.layers, strict=True):
+        blocks.setdefault(name, []).append(layer)
+    return blocks
+
+
+def _names_by_layer(names: list[str]) -> list[str]:
+    current, found = STEM, []
+    for name in names:
+        if match := _MOBILENET.match(name):
+            current = f"block{match[1]}"
+        elif match := _BLOCK.search(name):
+            current = match[1]
+        found.append(current)
+    return found
+
+
+def _names_by_end(names: list[str]) -> list[str]:
+    """InceptionV3 names only the layer that ends a block; the lowest block takes the stem in."""
+    current, found = "top", []
+    for name in reversed(names):
+        current = name if _INCEPTION.match(name) else current
+        found.append(current)
+    return found[::-1]
+
+
+def unfrozen_layers(spec: BackboneSpec, application: Any, trains: str) -> list[Any]:
+    """The layers of a backbone that a stage trains.
+
+    Parameters
+    ----------
+    spec : BackboneSpec
+        For messages.
+    application : keras.Model
+    trains : str
+        ``"head"``: none; ``"all"``; a number of blocks from the top; or the name of the lowest block.
+
+    Returns
+    -------
+    list of layers, from the input upwards
+
+    Raises
+    ------
+    SettingError
+        If there are not so many blocks, or none of this name.
+    """
+    if trains == "head":
+        return []
+    if trains == "all":
+        return list(application.layers)
+    blocks = find_blocks(application)
+    names = list(blocks)
+    if trains.isdecimal():
+        if not 0 < int(trains) < len(names):
+            raise SettingError(
+                f"--unfreeze: expected 1 to {len(names) - 1} blocks of {spec.name} or 'all', found "
+                f"{trains}."
+            )
+        first = len(names) - int(trains)
+    elif trains in blocks:
+        first = names.index(trains)
+    else:
+        raise SettingError(f"--unfreeze: {unknown_name(f'block of {spec.name}', trains, names)}")
+    return [layer for name in names[first:] for layer in blocks[name]]

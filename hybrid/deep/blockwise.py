@@ -1,0 +1,197 @@
+"""Early fusion: the blocks' matrices, side by side, into one dense network; posters end to end if asked.
+
+Each block's matrix ends with its indicator column `missing`, as `hybrid.fusion` makes it. In training a
+block of an item is at random taken for missing, so that the network learns to do without it (as "modality
+dropout" in Neverova, Wolf, Taylor and Nebout, "ModDrop", 2015, arXiv:1501.00102).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from hybrid.backbones.networks import Preprocess, cut_and_pool
+from hybrid.backbones.quiet import quiet_start
+from hybrid.deep.build import AsInference, Network, build_body
+from hybrid.deep.registry import HEAD, NetworkSpec, Stage
+from hybrid.deep.stream import Posters
+from hybrid.features import PosterFeatures
+from hybrid.fusion import FusionMatrix
+
+with quiet_start():
+    import keras
+    from keras import layers, ops
+
+DROPPED = 0.1  # share of the items that a block is taken from in training
+PIXELS, ABSENT = "pixels", "absent"
+
+
+class FusedNetwork(Network):
+    """A head on blocks, and a body whose embedding is one of them if `poster` is among them.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+    n_labels : int
+    columns : mapping of str to int
+        Block → columns of its matrix, the indicator included.
+    poster : PosterFeatures or None
+        Fitted; how an embedding becomes the block `poster`.
+    """
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        n_labels: int,
+        columns: Mapping[str, int],
+        poster: PosterFeatures | None = None,
+    ) -> None:
+        self.spec = spec
+        self.n_labels = n_labels
+        self.columns = dict(columns)
+        self.poster = poster
+        self.head = _fused_head(spec, self.columns, n_labels)
+        if poster is not None:
+            self.application = build_body(spec.body)
+            self.body = cut_and_pool(spec.body, self.application)
+
+    def whole(self, augment: bool = False) -> keras.Model:
+        """Pixels and the other blocks → log-odds; without a body, the head."""
+        if self.poster is None:
+            return self.head
+        pixels = keras.Input((*self.spec.body.input_size, 3), dtype="uint8", name=PIXELS)
+        absent = keras.Input((1,), name=ABSENT)
+        blocks = {n: keras.Input((k,), name=n) for n, k in self.columns.items() if n != "poster"}
+        x = Preprocess(self.spec.body.preprocessing, dtype="float32")(pixels)
+        embedding = AsInference(self.body)(x)
+        made = AsBlock(self.poster.mean_, self.poster.scale_, dtype="float32")([embedding, absent])
+        inputs = {PIXELS: pixels, ABSENT: absent, **blocks}
+        return keras.Model(inputs, self.head({"poster": made, **blocks}))
+
+    def lower(self, stage: Stage) -> keras.Model | None:
+        """None: what is frozen is in the blocks' matrices already, or posters are read."""
+        return None
+
+    def learner(self, stage: Stage) -> keras.Model:
+        """What the stage runs."""
+        return self.head if stage.trains == HEAD else self.whole(stage.augment)
+
+    def freeze(self, stage: Stage) -> None:
+        """Let only what the stage trains learn."""
+        if self.poster is not None:
+            super().freeze(stage)
+
+
+def _fused_head(spec: NetworkSpec, columns: Mapping[str, int], n_labels: int) -> keras.Model:
+    inputs = {name: keras.Input((width,), name=name) for name, width in columns.items()}
+    parts = [MissingAtRandom(DROPPED)(x) if len(inputs) > 1 else x for x in inputs.values()]
+    x = layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
+    for units in spec.head_units:
+        x = layers.Dense(units, activation="relu")(x)
+        x = layers.Dropout(spec.dropout)(x)
+    return keras.Model(inputs, layers.Dense(n_labels, dtype="float32")(x))
+
+
+class MissingAtRandom(layers.Layer):
+    """Takes a block from some of the items in training: zeros, and 1 in the last column.
+
+    Parameters
+    ----------
+    rate : float
+        Share of the items.
+    """
+
+    def __init__(self, rate: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.seed_generator = keras.random.SeedGenerator()
+
+    def call(self, block: Any, training: bool | None = None) -> Any:
+        """A block's matrix of shape (n, columns), its indicator last."""
+        if not training:
+            return block
+        draw = keras.random.uniform((ops.shape(block)[0], 1), seed=self.seed_generator)
+        gone = ops.cast(draw < self.rate, block.dtype)
+        kept = block[:, :-1] * (1.0 - gone)
+        return ops.concatenate([kept, ops.maximum(block[:, -1:], gone)], axis=-1)
+
+
+class AsBlock(layers.Layer):
+    """What `hybrid.features.PosterFeatures` and `hybrid.fusion` make of embeddings: the block `poster`."""
+
+    def __init__(self, mean: NDArray[Any], scale: NDArray[Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mean = np.asarray(mean, dtype=np.float32)
+        self.scale = np.asarray(scale, dtype=np.float32)
+
+    def call(self, inputs: Any) -> Any:
+        """Embeddings (n, D) and 1 where there is none (n, 1) → the block (n, D + 1)."""
+        embedding, absent = inputs
+        rows = (embedding - self.mean) / self.scale
+        length = ops.sqrt(ops.sum(ops.square(rows), axis=-1, keepdims=True) + 1e-12)
+        return ops.concatenate([rows / length * (1.0 - absent), absent], axis=-1)
+
+
+class Blocks:
+    """Rows of the blocks' matrices, dense, by name. A `Source`."""
+
+    def __init__(self, matrix: FusionMatrix) -> None:
+        self.matrix = matrix
+
+    def __len__(self) -> int:
+        return len(self.matrix)
+
+    def start(
+        self, rows: NDArray[np.int64], pool: ThreadPoolExecutor
+    ) -> Callable[[], dict[str, Any]]:
+        """See `Source`."""
+        return lambda: {name: _dense(block[rows]) for name, block in self.matrix.blocks}
+
+
+class PixelsAndBlocks:
+    """Posters, and rows of the other blocks. A `Source`.
+
+    Parameters
+    ----------
+    posters : Posters
+        Of the items that have a usable one.
+    good : ndarray of shape (n,), bool
+        Which items these are; the others are given black pixels, which the network masks.
+    matrix : FusionMatrix
+        Of the other blocks.
+    """
+
+    def __init__(self, posters: Posters, good: NDArray[np.bool_], matrix: FusionMatrix) -> None:
+        self.posters = posters
+        self.good = good
+        self.place = np.cumsum(good) - 1
+        self.blocks = Blocks(matrix)
+
+    def __len__(self) -> int:
+        return len(self.good)
+
+    def start(
+        self, rows: NDArray[np.int64], pool: ThreadPoolExecutor
+    ) -> Callable[[], dict[str, Any]]:
+        """See `Source`."""
+        good = self.good[rows]
+        decoded = self.posters.start(self.place[rows[good]], pool) if good.any() else None
+        others = self.blocks.start(rows, pool)
+
+        def ready() -> dict[str, Any]:
+            pixels = np.zeros((len(rows), *self.posters.size, 3), dtype=np.uint8)
+            if decoded is not None:
+                pixels[good] = decoded()
+            return {PIXELS: pixels, ABSENT: (~good)[:, None].astype(np.float32), **others()}
+
+        return ready
+
+
+def _dense(block: Any) -> NDArray[np.float32]:
+    rows = block.toarray() if sparse.issparse(block) else np.asarray(block)
+    return rows.astype(np.float32, copy=False)

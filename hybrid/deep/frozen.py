@@ -1,0 +1,88 @@
+"""What the frozen layers make of the posters: computed once, kept in a file, read row by row."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.deep.stream import Posters, batches
+from hybrid.errors import SettingError
+from hybrid.files import make_folder, replacing, sync
+from hybrid.progress import Progress
+
+DTYPE = np.float16
+
+
+def keep_activations(
+    path: Path,
+    lower: keras.Model,
+    posters: Posters,
+    batch_size: int,
+    workers: int,
+    progress: Progress,
+) -> NDArray[np.float16]:
+    """Compute the frozen layers' output for all posters, unless the file is there already.
+
+    Parameters
+    ----------
+    path : Path
+        ``.npy``; under this name it is whole.
+    lower : keras.Model
+        Uint8 posters → activations.
+    posters : Posters
+    batch_size, workers : int
+    progress : Progress
+        Told first how much disk it takes.
+
+    Returns
+    -------
+    ndarray of shape (n, ...), float16
+        Mapped from the file, so that it takes no memory.
+
+    Raises
+    ------
+    SettingError
+        If the disk has too little room.
+    """
+    shape = (len(posters), *lower.output_shape[1:])
+    if not path.exists():
+        make_folder(path.parent)
+        _check_room(path, shape, progress)
+        with replacing(path) as temporary:
+            _fill(temporary, shape, lower, posters, batch_size, workers, progress)
+            sync(temporary)
+    return np.load(path, mmap_mode="r")
+
+
+def _fill(
+    path: Path,
+    shape: tuple[int, ...],
+    lower: keras.Model,
+    posters: Posters,
+    batch_size: int,
+    workers: int,
+    progress: Progress,
+) -> None:
+    kept = np.lib.format.open_memmap(path, mode="w+", dtype=DTYPE, shape=shape)
+    order = np.arange(len(posters))
+    with progress.bar("computing the frozen layers", len(posters), "posters") as advance:
+        for rows, x in batches(posters, order, batch_size, workers):
+            kept[rows] = np.asarray(lower.predict_on_batch(x))
+            advance(len(rows))
+    kept.flush()
+
+
+def _check_room(path: Path, shape: tuple[int, ...], progress: Progress) -> None:
+    wanted = int(np.prod(shape)) * np.dtype(DTYPE).itemsize
+    free = shutil.disk_usage(path.parent).free
+    said = f"{wanted / 2**20:.0f} MiB of disk for what the frozen layers make of {shape[0]} posters"
+    if wanted > free:
+        raise SettingError(
+            f"--cache-frozen: expected {said}, found {free / 2**20:.0f} MiB free at {path.parent}. Free "
+            "some, name another folder with --runs, or leave the option out."
+        )
+    progress.say(f"taking {said}")

@@ -1,0 +1,140 @@
+"""What a training would do, before it is begun: stages, parameters, memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from hybrid.deep.baseline import DeepBaseline
+from hybrid.deep.build import AsInference
+from hybrid.deep.registry import HEAD, Stage
+from hybrid.deep.stream import Items
+
+BYTES = 4  # of a float32
+# Numbers that the optimiser keeps for each that learns, with its gradient.
+SLOTS = {"adam": 3, "nadam": 3, "rmsprop": 2, "sgd": 2}
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """One stage: what it trains, on what, and how much memory that takes at most.
+
+    `memory` counts bytes: weights, gradients and the optimiser's state of what learns, and one batch's
+    output of every layer.
+    """
+
+    name: str
+    reads: str
+    trains: str
+    learns: int
+    optimizer: str
+    learning_rate: float
+    batches: int
+    memory: int
+
+
+@dataclass(frozen=True)
+class DeepPlan:
+    """What `fit_deep` would do."""
+
+    network: str
+    parameters: int
+    train: int
+    validation: int
+    epochs: int
+    stages: tuple[StagePlan, ...]
+
+    @property
+    def text(self) -> str:
+        """In a few lines."""
+        lines = [
+            f"{self.network}: {self.parameters:,} parameters; {self.train} train and {self.validation} "
+            "validation items"
+        ]
+        return "\n".join(lines + [self._line(stage) for stage in self.stages])
+
+    def _line(self, stage: StagePlan) -> str:
+        return (
+            f"  {stage.name}: {stage.trains} ({stage.learns:,} parameters) on {stage.reads}, "
+            f"{stage.optimizer} {stage.learning_rate:g}, {stage.batches} batches an epoch, at most "
+            f"{self.epochs} epochs, about {stage.memory / 2**20:.0f} MiB"
+        )
+
+
+def plan_training(model: DeepBaseline, train: Items, validation: int, n_labels: int) -> DeepPlan:
+    """Build the network, weights not set, and count.
+
+    Parameters
+    ----------
+    model : DeepBaseline
+        Not fitted.
+    train : Items
+        A network that reads blocks learns their widths from them.
+    validation : int
+        Items.
+    n_labels : int
+    """
+    if model.spec.fused and model.spec.backbone:
+        # Widths are all that is needed, so no poster is embedded.
+        blank = np.zeros((len(train), model.spec.body.dimension), dtype=np.float32)
+        train = replace(train, embeddings=blank)
+    model._prepare(train)
+    model._build(n_labels)
+    network = model.network_
+    stages = tuple(_plan_stage(model, stage, len(train)) for stage in model.spec.stages)
+    parameters = network.count_params()
+    return DeepPlan(
+        model.spec.name, parameters, len(train), validation, model.options.epochs, stages
+    )
+
+
+def _plan_stage(model: DeepBaseline, stage: Stage, train: int) -> StagePlan:
+    network, size = model.network_, model.spec.batch_size
+    network.freeze(stage)
+    lower, learner = model.parts_of(stage)
+    learns = _count(learner.trainable_variables)
+    weights = _count(learner.variables)
+    memory = BYTES * (weights + SLOTS[stage.optimizer] * learns + size * _activations(learner))
+    return StagePlan(
+        name=stage.name,
+        reads=_reads(model, stage, lower is not None),
+        trains="the head" if stage.trains == HEAD else f"the head and {stage.trains} of the body",
+        learns=learns,
+        optimizer=stage.optimizer,
+        learning_rate=stage.learning_rate,
+        batches=-(-train // size),
+        memory=memory,
+    )
+
+
+def _reads(model: DeepBaseline, stage: Stage, kept: bool) -> str:
+    if model.spec.fused:
+        if stage.trains == HEAD:
+            return f"the blocks {', '.join(model.spec.blocks)}"
+        others = [name for name in model.spec.blocks if name != "poster"]
+        return f"posters and the blocks {', '.join(others)}"
+    if not kept:
+        return "posters"
+    if stage.trains == HEAD and model.spec.reads_embeddings:
+        return "embeddings from the cache"
+    return "activations kept on the disk"
+
+
+def _count(variables: Any) -> int:
+    return sum(int(np.prod(variable.shape)) for variable in variables)
+
+
+def _activations(network: keras.Model) -> int:
+    """Numbers that all layers give for one item."""
+    total = 0
+    for layer in network.layers:
+        inner = layer.network if isinstance(layer, AsInference) else layer
+        if isinstance(inner, keras.Model):
+            total += _activations(inner)
+        else:
+            outputs = keras.tree.flatten(layer.output)
+            total += sum(int(np.prod(output.shape[1:])) for output in outputs)
+    return total

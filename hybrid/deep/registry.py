@@ -1,0 +1,274 @@
+"""The networks that can be trained: one frozen record each. No Keras here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from hybrid.backbones import BACKBONES, BackboneSpec, configure, get_backbone
+from hybrid.deep.options import DeepOptions, parse_units
+from hybrid.errors import SettingError, unknown_name
+
+HEAD = "head"
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a training.
+
+    Parameters
+    ----------
+    name : str
+    trains : str
+        ``"head"``: the body is frozen. ``"all"``: all of it learns, too. Else as ``--unfreeze`` names
+        it: the number of its top blocks, or the name of the lowest block that learns.
+    optimizer : str
+        ``"adam"``, ``"nadam"``, ``"rmsprop"`` or ``"sgd"``.
+    learning_rate : float
+    momentum : float
+        Of SGD.
+    augment : bool
+        Whether posters are flipped, sheared and zoomed at random; see `hybrid.deep.build.augmentation`.
+    """
+
+    name: str
+    trains: str
+    optimizer: str
+    learning_rate: float
+    momentum: float = 0.0
+    augment: bool = False
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """Everything that is to be known of a network before it is built.
+
+    Parameters
+    ----------
+    name : str
+        What the user types.
+    backbone : BackboneSpec or None
+        What turns a poster into an embedding, if it looks at posters.
+    head_units : tuple of int
+        Dense layers with ReLU between the embedding and the labels.
+    dropout : float
+        After each of them; without any, on the embedding.
+    stages : tuple of Stage
+    batch_size : int
+    flatten : bool
+        The embedding is the body's last feature map as one vector, not pooled.
+    blocks : tuple of str
+        What it reads. Other than ``("poster",)``: the blocks' matrices, fused.
+    """
+
+    name: str
+    backbone: BackboneSpec | None
+    head_units: tuple[int, ...]
+    dropout: float
+    stages: tuple[Stage, ...]
+    batch_size: int = 32
+    flatten: bool = False
+    blocks: tuple[str, ...] = ("poster",)
+
+    @property
+    def body(self) -> BackboneSpec:
+        """The backbone, of a network that has one."""
+        if self.backbone is None:
+            raise SettingError(f"{self.name}: expected a network that looks at posters.")
+        return self.backbone
+
+    @property
+    def fused(self) -> bool:
+        """Whether it reads the blocks' matrices."""
+        return self.blocks != ("poster",)
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether there is anything to start from; else the body is trained from scratch."""
+        return self.backbone is not None and bool(self.backbone.application)
+
+    @property
+    def reads_embeddings(self) -> bool:
+        """Whether the first stage can train on pooled embeddings out of the cache."""
+        frozen = self.stages[0].trains == HEAD and not self.stages[0].augment
+        return frozen and self.backbone is not None and not self.flatten
+
+    @property
+    def trains_body(self) -> bool:
+        """Whether a stage changes the body."""
+        return any(stage.trains != HEAD for stage in self.stages)
+
+
+# "Building powerful image classification models using very little data", blog.keras.io, 2016.
+SMALL = BackboneSpec(
+    name="small",
+    application="",
+    arguments=(),
+    input_size=(150, 150),
+    preprocessing="unit",
+    pooling="dense",
+    dimension=64,
+    parameters=1_212_448,
+    gflops=0.38,
+    min_side=22,
+    licence="yours",
+    source="hybrid fit-deep",
+    weights_url="",
+    weights_md5="",
+)
+
+_SPECS = (
+    NetworkSpec(
+        name="scratch",
+        backbone=BACKBONES["scratch"],
+        head_units=(),
+        dropout=0.5,
+        stages=(
+            Stage("rough", ALL, "nadam", 3e-4),
+            Stage("fine", ALL, "sgd", 1e-4, momentum=0.9),
+        ),
+        batch_size=128,
+    ),
+    NetworkSpec(
+        name="inception",
+        backbone=BACKBONES["inception"],
+        head_units=(1024, 1024),
+        dropout=0.5,
+        stages=(
+            Stage("top", HEAD, "rmsprop", 1e-3),
+            Stage("fine", "2", "sgd", 1e-4, momentum=0.9),
+        ),
+    ),
+    NetworkSpec(
+        name="vgg16-fc",
+        backbone=BACKBONES["vgg16"],
+        head_units=(128, 64),
+        dropout=0.5,
+        stages=(Stage("top", HEAD, "rmsprop", 1e-3),),
+        flatten=True,
+    ),
+    NetworkSpec(
+        name="vgg16-conv",
+        backbone=BACKBONES["vgg16"],
+        head_units=(128, 64),
+        dropout=0.5,
+        stages=(
+            Stage("top", HEAD, "rmsprop", 1e-3),
+            Stage("fine", "block5", "sgd", 1e-4, momentum=0.9, augment=True),
+        ),
+        flatten=True,
+    ),
+    NetworkSpec(
+        name="small",
+        backbone=SMALL,
+        head_units=(),
+        dropout=0.5,
+        stages=(Stage("all", ALL, "rmsprop", 1e-3, augment=True),),
+    ),
+    NetworkSpec(
+        name="text",
+        backbone=None,
+        head_units=(256,),
+        dropout=0.5,
+        stages=(Stage("all", HEAD, "adam", 1e-3),),
+        blocks=("text",),
+    ),
+    NetworkSpec(
+        name="fused",
+        backbone=BACKBONES["inception"],
+        head_units=(512,),
+        dropout=0.5,
+        stages=(Stage("top", HEAD, "adam", 1e-3),),
+        blocks=("poster", "text", "metadata"),
+    ),
+)
+NETWORKS: dict[str, NetworkSpec] = {spec.name: spec for spec in _SPECS}
+
+
+def network_names() -> list[str]:
+    """All that ``fit-deep --backbone`` takes: the networks of the study, and every backbone."""
+    return [*NETWORKS, *(name for name in BACKBONES if name not in NETWORKS)]
+
+
+def get_network(name: str) -> NetworkSpec:
+    """Look a network up; a backbone without a record of its own is fine-tuned in the usual way.
+
+    Raises
+    ------
+    SettingError
+        If it is unknown; the message lists close matches.
+    """
+    if name in NETWORKS:
+        return NETWORKS[name]
+    if name not in BACKBONES:
+        raise unknown_name("network", name, network_names())
+    return NetworkSpec(
+        name=name,
+        backbone=BACKBONES[name],
+        head_units=(),
+        dropout=0.5,
+        stages=(
+            Stage("top", HEAD, "adam", 1e-3),
+            Stage("fine", "2", "sgd", 1e-4, momentum=0.9),
+        ),
+    )
+
+
+def configure_network(spec: NetworkSpec, options: DeepOptions) -> NetworkSpec:
+    """What of a record the options change.
+
+    Raises
+    ------
+    SettingError
+        If an option is wrong, or the network cannot do it.
+    """
+    options.check()
+    if options.body is not None and spec.name != "fused":
+        raise SettingError(f"--body: expected it with --backbone fused, found {spec.name!r}.")
+    stages = _unfrozen(spec, options.unfreeze)[: options.stages]
+    rates = (options.learning_rate, options.fine_learning_rate)
+    if rates[1] is not None and len(stages) < 2:
+        raise SettingError(
+            f"--fine-learning-rate: expected a network with two stages, found {spec.name} with one."
+        )
+    return replace(
+        spec,
+        backbone=_configured(spec, options),
+        head_units=spec.head_units
+        if options.head_units is None
+        else parse_units(options.head_units),
+        dropout=spec.dropout if options.dropout is None else options.dropout,
+        batch_size=options.batch_size or spec.batch_size,
+        stages=tuple(
+            stage if rate is None else replace(stage, learning_rate=rate)
+            for stage, rate in zip(stages, rates, strict=False)
+        ),
+    )
+
+
+def _configured(spec: NetworkSpec, options: DeepOptions) -> BackboneSpec | None:
+    if spec.backbone is None:
+        if options.input_size or options.weights:
+            raise SettingError(f"{spec.name}: expected neither --input-size nor --weights.")
+        return None
+    body = get_backbone(options.body) if options.body else spec.backbone
+    if spec.fused and not (body.application or options.weights):
+        raise SettingError(
+            f"--body: expected a pretrained backbone, found {body.name!r}. Name the run that trained it: "
+            "--weights PATH"
+        )
+    return configure(body, input_size=options.input_size)
+
+
+def _unfrozen(spec: NetworkSpec, unfreeze: str | None) -> tuple[Stage, ...]:
+    if unfreeze is None:
+        return spec.stages
+    if not spec.pretrained:
+        raise SettingError(
+            f"--unfreeze: expected a pretrained network, found {spec.name!r}, all of which learns."
+        )
+    top, fine = spec.stages[0], Stage("fine", unfreeze, "sgd", 1e-4, momentum=0.9)
+    if unfreeze == "0":
+        return (top,)
+    own = spec.stages[1] if len(spec.stages) > 1 else fine
+    return (top, replace(own, trains=unfreeze))

@@ -1,0 +1,139 @@
+"""Which items and labels a training is about. No Keras here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.catalogue import Catalogue, split_cell
+from hybrid.errors import SettingError, unknown_name
+from hybrid.records import Split
+from hybrid.splits import split_hash
+
+DOMINANT = "dominant"
+FIRST = "first"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A part of a catalogue's items and labels.
+
+    Parameters
+    ----------
+    single_label : str, optional
+        One label an item: ``"dominant"``, the most frequent that it has, as in the study's experiment with
+        four genres; ``"first"`` in its cell; or the name of a column that holds it.
+    genres : sequence of str
+        Keep these alone, and the items that have one of them; all by default.
+    per_genre : int, optional
+        Learn from so many items of each genre (by its single label), train and validation together.
+    seed : int
+        Of their draw.
+    """
+
+    single_label: str | None = None
+    genres: Sequence[str] = ()
+    per_genre: int | None = None
+    seed: int = 0
+
+    def check(self, catalogue: Catalogue) -> None:
+        """Raise a SettingError that lists everything that is wrong."""
+        problems = [
+            f"--genres: {unknown_name('genre', genre, catalogue.genres)}"
+            for genre in self.genres
+            if genre not in catalogue.genres
+        ]
+        columns = list(catalogue.table.columns)
+        if self.single_label not in (None, DOMINANT, FIRST, *columns):
+            known = (DOMINANT, FIRST, *columns)
+            problems.append(
+                f"--single-label: {unknown_name('rule', str(self.single_label), known)}"
+            )
+        if self.per_genre is not None and self.single_label is None:
+            problems.append("--per-genre: expected --single-label with it, found none.")
+        if self.per_genre is not None and self.per_genre < 1:
+            problems.append(f"--per-genre: expected 1 or more, found {self.per_genre}.")
+        if problems:
+            raise SettingError("\n".join(problems))
+
+
+def narrow(catalogue: Catalogue, split: Split, task: Task) -> tuple[Catalogue, Split]:
+    """The items and labels of a task.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    split : Split
+        Of its items.
+    task : Task
+
+    Returns
+    -------
+    catalogue : Catalogue
+        Items without a label that is kept are gone.
+    split : Split
+        Of what is left. All test items that have a label stay, in the shares that they have.
+
+    Raises
+    ------
+    SettingError
+        If a name is unknown, or a genre has too few items.
+    """
+    task.check(catalogue)
+    labels = _kept_labels(catalogue, task)
+    kept = np.array([bool(found) for found in labels])
+    cells = np.array(
+        [catalogue.columns.label_separator.join(found) for found in labels], dtype=object
+    )
+    table = catalogue.table.assign(**{str(catalogue.columns.label): cells})
+    narrowed = replace(
+        catalogue, table=table[kept].reset_index(drop=True), rows=catalogue.rows[kept]
+    )
+    known = dict(zip(narrowed.ids.tolist(), cells[kept].tolist(), strict=True))
+    mask = np.array([name in known for name in split.ids.tolist()], dtype=bool)
+    if task.per_genre is not None:
+        mask &= _drawn(split, known, task.per_genre, task.seed)
+        narrowed = narrowed.only(split.ids[mask].tolist())
+    ids, parts = split.ids[mask], split.parts[mask]
+    return narrowed, Split(ids, parts, split.groups[mask], split_hash(ids, parts))
+
+
+def _kept_labels(catalogue: Catalogue, task: Task) -> list[list[str]]:
+    """The labels of each item that are kept, in the order of its cell."""
+    named = task.single_label not in (None, DOMINANT, FIRST)
+    column = task.single_label if named else catalogue.columns.label
+    cells = [
+        split_cell(cell, catalogue.columns.label_separator) for cell in catalogue.table[column]
+    ]
+    kept = [[g for g in cell if not task.genres or g in task.genres] for cell in cells]
+    if task.single_label is None:
+        return kept
+    if task.single_label == DOMINANT:
+        counts = dict(zip(catalogue.genres, catalogue.labels.sum(axis=0).tolist(), strict=True))
+        kept = [sorted(cell, key=lambda genre: (-counts[genre], genre)) for cell in kept]
+    return [cell[:1] for cell in kept]
+
+
+def _drawn(split: Split, known: dict[str, str], per_genre: int, seed: int) -> NDArray[np.bool_]:
+    """The test items, and `per_genre` others of each genre, drawn by a hash of seed and id."""
+    drawn = split.parts == "test"
+    by_genre: dict[str, list[tuple[bytes, int]]] = {}
+    for i, (name, part) in enumerate(zip(split.ids.tolist(), split.parts.tolist(), strict=True)):
+        if part != "test" and name in known:
+            draw = hashlib.sha256(f"{seed}\0{name}".encode()).digest()
+            by_genre.setdefault(known[name], []).append((draw, i))
+    few = {genre: len(found) for genre, found in by_genre.items() if len(found) < per_genre}
+    if few:
+        listed = ", ".join(f"{genre} {count}" for genre, count in sorted(few.items()))
+        raise SettingError(
+            f"--per-genre: expected {per_genre} train and validation items of each genre, found {listed}. "
+            "Choose fewer, or name other --genres."
+        )
+    chosen: list[Any] = [i for found in by_genre.values() for _, i in sorted(found)[:per_genre]]
+    drawn[chosen] = True
+    return drawn
