@@ -56,6 +56,42 @@ class LearnedFeatures:
     notes: tuple[str, ...]
 
 
+def find_channels(
+    block: str,
+    per_unit: Floats,
+    excited: NDArray[Any],
+    numbers: Sequence[int],
+    items: Sequence[tuple[str, str]],
+    genres: Sequence[str],
+    top: int,
+) -> tuple[Channel, ...]:
+    """What some channels of a block speak for, and the posters that excite them.
+
+    Parameters
+    ----------
+    block : str
+    per_unit : ndarray of shape (L, D)
+        Block weight times coefficient.
+    excited : ndarray of shape (n, channels)
+        Standardised embeddings, those of `numbers` alone; NaN where there is no poster.
+    numbers : sequence of int
+    items : sequence of n (str, str)
+        Id and title.
+    genres : sequence of L str
+    top : int
+        Posters of each.
+    """
+    return tuple(
+        Channel(
+            block,
+            number,
+            *name_sides(per_unit[:, number], genres),
+            tuple(Exciting(*items[i], float(column[i])) for i in most_exciting(column, top)),
+        )
+        for number, column in zip(numbers, excited.T, strict=True)
+    )
+
+
 def choose_channels(per_unit: Floats, each: int = EACH, most: int = MOST) -> list[int]:
     """The channels that speak most for each genre: the first of each genre, then the second.
 

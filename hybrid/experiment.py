@@ -53,7 +53,7 @@ from hybrid.splitting import audit_catalogue
 from hybrid.stores import hash_catalogue
 from hybrid.studies import Side, Studies, Subject, study
 from hybrid.training import deep_items, make_fusion, training_of
-from hybrid.why import summarise
+from hybrid.why import describe_head
 
 if TYPE_CHECKING:
     from hybrid.deep.options import DeepOptions
@@ -179,7 +179,7 @@ def fit_head(
         probabilities = model.predict_proba(test.frame)
         answers = Answers(model.label(probabilities), probabilities)
     with costs.stage("explain"):
-        why = summarise(model, learn.frame, genres)
+        explained = describe_head(model, learn.frame, genres)
     predictions = _predictions(
         experiment,
         [
@@ -196,7 +196,7 @@ def fit_head(
         **describe_decision(learn.labels, model.oof_scores_, model.decision_, experiment.seed),
         "saw": {"preprocessing": ["train", "validation"], "thresholds": ["train", "validation"]},
         **backbones,
-        "why": why,
+        **explained,
     }
     seconds = next(stage.seconds for stage in costs.stages if stage.name == "fit")
     subject = Subject(model, learn, test, answers, genres, seconds)

@@ -11,11 +11,9 @@ from hybrid.backbones import BackboneSpec, Weights
 from hybrid.backbones.quiet import quiet_start
 from hybrid.channels import (
     Channel,
-    Exciting,
     LearnedFeatures,
     choose_channels,
-    most_exciting,
-    name_sides,
+    find_channels,
 )
 from hybrid.errors import RunError
 from hybrid.explaining import Opened
@@ -23,6 +21,7 @@ from hybrid.progress import Progress
 from hybrid.report.learned import Plate, write_plates
 from hybrid.report.page import check_page_name
 from hybrid.seeing import PosterBlock, find_nets, poster_blocks
+from hybrid.why import standardised
 
 
 def learn_features(
@@ -88,23 +87,16 @@ def _channels(
     opened: Opened, block: PosterBlock, chosen: Sequence[int], top: int
 ) -> tuple[tuple[Channel, ...], int]:
     """The channels of a block that count most for some genres, and how many posters were looked at."""
-    rows, catalogue = opened.learnt, opened.catalogue
+    rows, table = opened.learnt, opened.catalogue.table
     embeddings = block.features.read(opened.frame.iloc[rows])
-    excited = (embeddings - block.features.mean_) / block.features.scale_
-    titles = catalogue.table["title"] if "title" in catalogue.table.columns else None
-    channels = []
-    for number in choose_channels(block.per_unit[list(chosen)]):
-        posters = [
-            Exciting(
-                str(catalogue.ids[rows[i]]),
-                "" if titles is None else str(titles.iloc[rows[i]]),
-                float(excited[i, number]),
-            )
-            for i in most_exciting(excited[:, number], top)
-        ]
-        sides = name_sides(block.per_unit[:, number], opened.genres)
-        channels.append(Channel(block.name, number, *sides, tuple(posters)))
-    return tuple(channels), int((~np.isnan(embeddings[:, 0])).sum())
+    titles = table["title"].tolist() if "title" in table.columns else [""] * len(table)
+    items = [(str(opened.catalogue.ids[i]), str(titles[i])) for i in rows]
+    numbers = choose_channels(block.per_unit[list(chosen)])
+    excited = standardised(block.features, embeddings, numbers)
+    channels = find_channels(
+        block.name, block.per_unit, excited, numbers, items, opened.genres, top
+    )
+    return channels, int((~np.isnan(embeddings[:, 0])).sum())
 
 
 def _plate(

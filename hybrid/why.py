@@ -11,8 +11,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from hybrid.channels import Channel, choose_channels, find_channels
 from hybrid.errors import SettingError
 from hybrid.explain import BlockEffect, is_linear, read_head
+from hybrid.features import PosterFeatures
 from hybrid.fusion import FusionMatrix
 from hybrid.heads import HybridClassifier
 
@@ -168,6 +170,16 @@ def _ends(values: Floats, top: int) -> dict[str, NDArray[np.int64]]:
     return {"for": above[values[above] > 0], "against": below[values[below] < 0]}
 
 
+def describe_head(
+    model: HybridClassifier, X: pd.DataFrame, genres: Sequence[str]
+) -> dict[str, Any]:
+    """What a run's record says of what the model looks at: see `summarise` and `summarise_channels`."""
+    return {
+        "why": summarise(model, X, genres),
+        "channels": summarise_channels(model, X, genres),
+    }
+
+
 def summarise(
     model: HybridClassifier, X: pd.DataFrame, genres: Sequence[str], top: int = 8
 ) -> Summary | None:
@@ -194,3 +206,45 @@ def summarise(
         for view in views
         if view.learnt
     }
+
+
+def summarise_channels(
+    model: HybridClassifier, X: pd.DataFrame, genres: Sequence[str], top: int = 4
+) -> list[dict[str, Any]] | None:
+    """The channels of the backbones that count most, for a run's record, from the items learnt from.
+
+    Returns
+    -------
+    list of dict or None
+        As `hybrid.channels.Channel` has them, the posters by id. None where there is no block of posters,
+        or the scores of the head are not sums.
+    """
+    if not is_linear(model):
+        return None
+    effects = {block.name: block for block in read_head(model).blocks if not block.named}
+    items = [(str(name), "") for name in X.index]
+    found: list[Channel] = []
+    for name, block in model.fusion_.fitted_:
+        if name in effects:
+            per_unit = effects[name].per_unit[:, : effects[name].first]
+            numbers = choose_channels(per_unit, each=1)
+            excited = standardised(block, block.read(X), numbers)
+            found += find_channels(name, per_unit, excited, numbers, items, genres, top)
+    return [_plain_channel(channel) for channel in found] or None
+
+
+def standardised(
+    block: PosterFeatures, embeddings: NDArray[np.float32], numbers: Sequence[int]
+) -> NDArray[np.float32]:
+    """Some channels of embeddings, in standard deviations from the mean of those learnt from."""
+    chosen = list(numbers)
+    return (embeddings[:, chosen] - block.mean_[chosen]) / block.scale_[chosen]
+
+
+def _plain_channel(channel: Channel) -> dict[str, Any]:
+    sides = {
+        side: {genre: round(value, 4) for genre, value in getattr(channel, side).items()}
+        for side in ("towards", "away")
+    }
+    posters = {poster.id: round(poster.excitement, 2) for poster in channel.posters}
+    return {"block": channel.block, "number": channel.number, **sides, "posters": posters}

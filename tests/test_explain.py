@@ -20,7 +20,15 @@ from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import _run
 from hybrid.errors import SettingError
 from hybrid.experiment import Experiment, fit_head
-from hybrid.explain import EMBEDDING, Part, ScoreParts, explain_item, is_linear, strongest
+from hybrid.explain import (
+    EMBEDDING,
+    Part,
+    ScoreParts,
+    explain_item,
+    is_linear,
+    read_head,
+    strongest,
+)
 from hybrid.features import TextFeatures
 from hybrid.fusion import Fusion
 from hybrid.heads import HEADS, HybridClassifier, MultilabelLinearSVC
@@ -276,6 +284,30 @@ def test_neighbours_are_those_of_scikit_learn(model: HybridClassifier, frame: pd
     nobody = np.flatnonzero(np.isnan(rows[:, 0]))[0]
     assert len(nearest(rows[nobody], rows, 6)[0]) == 0
     assert len(nearest(np.empty(0), np.empty((5, 0)), 6)[0]) == 0
+
+
+def test_the_record_holds_the_channels_and_the_report_their_posters(
+    studio: Path, model: HybridClassifier, genres: tuple[str, ...]
+) -> None:
+    catalogue = load_catalogue(studio / "catalogue.csv")
+    channels = read_record(studio / "runs/svm")["channels"]
+    known = pd.read_csv(studio / "runs/svm/predictions.csv")
+    learnt = catalogue.frame.loc[known["id"][known["split"] != "test"]]
+    block = dict(model.fusion_.fitted_)["poster"]
+    rows = pd.DataFrame(block.read(learnt), index=learnt.index)
+    coef = next(b for b in read_head(model).blocks if b.name == "poster").per_unit[:, :-1]
+    assert {channel["number"] for channel in channels} <= {int(j) for j in coef.argmax(axis=1)}
+    for channel in channels:
+        column, speaks = rows[channel["number"]], coef[:, channel["number"]]
+        assert next(iter(channel["posters"])) == column.idxmax()
+        most = (column.max() - column.mean()) / column.std(ddof=0)
+        assert max(channel["posters"].values()) == pytest.approx(most, abs=0.006)
+        assert next(iter(channel["towards"])) == genres[int(speaks.argmax())]
+    make_report(catalogue, [studio / "runs/svm"], studio / "channels.html", draws=5)
+    page = (studio / "channels.html").read_text()
+    plate = page[page.index('id="channels"') :]
+    shown = sum(len(channel["posters"]) for channel in channels[:12])
+    assert plate[: plate.index("</section>")].count("<img") == shown
 
 
 def test_the_record_holds_what_the_function_says(

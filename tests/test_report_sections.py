@@ -59,6 +59,15 @@ def test_every_section_has_its_template_and_its_place(compared: Make) -> None:
         "audit": {"clean": False, "checks": ["same id"], "leaks": [leak]},
         "stages": [{"name": "fit", "seconds": 1.0, "peak_mib": 9.0}],
         "history": {"loss": [2.0, 1.0], "val_loss": [2.0, 1.5]},
+        "channels": [
+            {
+                "block": "poster",
+                "number": 7,
+                "towards": {"Drama": 0.4},
+                "away": {},
+                "posters": {"gone": 2.5},
+            }
+        ],
         "why": {"Drama": {"text": {"for": {"war": 0.4}, "against": {"joke": -0.3}}}},
         "curve": {
             "points": [{"items": n, "f1_weighted": HALF, "map_macro": HALF} for n in (50, 100)],

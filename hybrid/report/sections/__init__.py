@@ -13,6 +13,7 @@ from typing import Any
 from hybrid.report.comparison import Comparison
 from hybrid.report.sections import (
     ablation,
+    channels,
     cooccurrence,
     cost,
     curves,
@@ -55,6 +56,7 @@ SECTIONS = (
     Section("curves", "Precision, recall and reliability", curves.make),
     Section("cooccurrence", "Genres that go together", cooccurrence.make),
     Section("why", "What the model looks at", why.make),
+    Section("channels", "What the backbone looks for", channels.make),
     Section("more", "Is more data worth it?", more.make),
     Section("learning", "Learning curves", learning.make),
     Section("items", "Worst and best items", items.make),
