@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hybrid.alike import Pairs, close_bits, close_texts, close_vectors, join, same_values, words
 from hybrid.audit import (
@@ -241,11 +242,15 @@ def _near_embeddings(by_key: dict[Hashable, list[str]], store: EmbeddingStore) -
     known = ~np.isnan(rows[:, 0])
     rows -= rows.mean(axis=0, where=known[:, None], dtype=np.float64) if known.any() else 0
     rows[~known] = 0  # like nothing, itself included
-    for axes in ("ij,ij->j", "ij,ij->i"):
-        length = np.sqrt(np.einsum(axes, rows, rows))
-        length[length == 0] = 1
-        rows /= length if axes.endswith("j") else length[:, None]
+    rows /= _lengths("ij,ij->j", rows)
+    rows /= _lengths("ij,ij->i", rows)[:, None]
     return _alike(NEAR_EMBEDDING, by_key, close_vectors(rows, COSINE), WARNING)
+
+
+def _lengths(axes: str, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Lengths of columns or rows, to divide by: 1 where one is 0."""
+    lengths = np.sqrt(np.einsum(axes, rows, rows))
+    return np.where(lengths > 0, lengths, 1).astype(np.float32)
 
 
 def _texts(ids: Sequence[str], texts: Sequence[str]) -> list[Alike]:

@@ -15,7 +15,7 @@ from hybrid.channels import Channel, choose_channels, find_channels
 from hybrid.errors import SettingError
 from hybrid.explain import BlockEffect, is_linear, read_head
 from hybrid.features import PosterFeatures
-from hybrid.fusion import FusionMatrix
+from hybrid.fusion import BlockData, FusionMatrix
 from hybrid.heads import HybridClassifier
 
 Floats = NDArray[np.float64]
@@ -173,27 +173,35 @@ def _ends(values: Floats, top: int) -> dict[str, NDArray[np.int64]]:
 def describe_head(
     model: HybridClassifier, X: pd.DataFrame, genres: Sequence[str]
 ) -> dict[str, Any]:
-    """What a run's record says of what the model looks at: see `summarise` and `summarise_channels`."""
-    return {
-        "why": summarise(model, X, genres),
-        "channels": summarise_channels(model, X, genres),
-    }
-
-
-def summarise(
-    model: HybridClassifier, X: pd.DataFrame, genres: Sequence[str], top: int = 8
-) -> Summary | None:
-    """Words and fields for a run's record, from the items that were learnt from.
+    """What a run's record says of what the model looks at, from the items that were learnt from.
 
     Returns
     -------
-    dict or None
-        Genre → block → ``for``, ``against`` → name, largest coefficient first → what it adds on average
-        to the items that have it. None where the scores of the head are not sums.
+    dict
+        ``why``: see `_summarise`; ``channels``: see `_summarise_channels`. Both None where the scores of the
+        head are not sums.
     """
     if not is_linear(model):
-        return None
-    views = explain_genres(model, model.fusion_.transform(X), X.index.tolist(), genres, top=top)
+        return {"why": None, "channels": None}
+    data, ids = model.fusion_.read(X), X.index.tolist()  # looked up once for both
+    return {
+        "why": _summarise(model, model.fusion_.transform(data), ids, genres),
+        "channels": _summarise_channels(model, data, ids, genres),
+    }
+
+
+def _summarise(
+    model: HybridClassifier,
+    matrix: FusionMatrix,
+    ids: Sequence[str],
+    genres: Sequence[str],
+    top: int = 8,
+) -> Summary:
+    """Words and fields: genre → block → ``for``, ``against`` → name → what it adds.
+
+    Names are ordered by coefficient; what one adds is an average over the items that have it.
+    """
+    views = explain_genres(model, matrix, ids, genres, top=top)
     return {
         view.genre: {
             block: {
@@ -208,27 +216,25 @@ def summarise(
     }
 
 
-def summarise_channels(
-    model: HybridClassifier, X: pd.DataFrame, genres: Sequence[str], top: int = 4
+def _summarise_channels(
+    model: HybridClassifier,
+    data: BlockData,
+    ids: Sequence[str],
+    genres: Sequence[str],
+    top: int = 4,
 ) -> list[dict[str, Any]] | None:
-    """The channels of the backbones that count most, for a run's record, from the items learnt from.
+    """The channels of the backbones that count most, as `hybrid.channels.Channel` has them, posters by id.
 
-    Returns
-    -------
-    list of dict or None
-        As `hybrid.channels.Channel` has them, the posters by id. None where there is no block of posters,
-        or the scores of the head are not sums.
+    None where there is no block of posters.
     """
-    if not is_linear(model):
-        return None
     effects = {block.name: block for block in read_head(model).blocks if not block.named}
-    items = [(str(name), "") for name in X.index]
+    items = [(str(name), "") for name in ids]
     found: list[Channel] = []
     for name, block in model.fusion_.fitted_:
         if name in effects:
             per_unit = effects[name].per_unit[:, : effects[name].first]
             numbers = choose_channels(per_unit, each=1)
-            excited = standardised(block, block.read(X), numbers)
+            excited = standardised(block, data[name], numbers)
             found += find_channels(name, per_unit, excited, numbers, items, genres, top)
     return [_plain_channel(channel) for channel in found] or None
 
