@@ -380,10 +380,25 @@ def _without(block: Any, absent: NDArray[np.bool_]) -> Any:
 
 def _with_indicator(block: Any, data: Any) -> Any:
     """A block's matrix, its missing rows set to 0 and told by one more column."""
-    matrix = block.transform(data)
-    absent = block.missing(data)
-    flag = absent.astype(np.float32)[:, None]
+    matrix, absent = block.transform(data), block.missing(data)
+    n, columns = matrix.shape
     if sparse.issparse(matrix):
-        present = sparse.diags((~absent).astype(np.float32))
-        return sparse.csr_matrix(sparse.hstack([present @ matrix, flag]), dtype=np.float32)
-    return np.hstack([np.where(absent[:, None], np.float32(0), matrix), flag])
+        return _with_last(matrix, absent)
+    marked = np.empty((n, columns + 1), dtype=np.float32)
+    marked[:, :-1], marked[:, -1] = matrix, absent
+    marked[absent, :-1] = 0
+    return marked
+
+
+def _with_last(matrix: sparse.csr_matrix, absent: NDArray[np.bool_]) -> sparse.csr_matrix:
+    """A sparse matrix and one more column, 1 in the rows that are absent, which have nothing else."""
+    if np.diff(matrix.indptr)[absent].any():
+        matrix = sparse.csr_matrix(sparse.diags((~absent).astype(matrix.dtype)) @ matrix)
+        matrix.eliminate_zeros()
+    rows = matrix.indptr + np.append(0, np.cumsum(absent)).astype(matrix.indptr.dtype)
+    values, columns = matrix.data, matrix.indices
+    if absent.any():  # else they are shared with the block's own
+        values = np.insert(values, matrix.indptr[1:][absent], 1)
+        columns = np.insert(columns, matrix.indptr[1:][absent], matrix.shape[1])
+    shape = (matrix.shape[0], matrix.shape[1] + 1)
+    return sparse.csr_matrix((values.astype(np.float32, copy=False), columns, rows), shape=shape)

@@ -231,7 +231,7 @@ def test_a_clone_shares_nothing(fusion: Fusion, frame: pd.DataFrame) -> None:
 
 def test_fitting_leaves_the_given_blocks_alone(fusion: Fusion, frame: pd.DataFrame) -> None:
     fusion.fit(frame)
-    assert not hasattr(fusion.blocks[1][1], "vectorizer_")
+    assert not hasattr(fusion.blocks[1][1], "tokens_")
 
 
 def test_all_wrong_weights_are_listed(frame: pd.DataFrame) -> None:

@@ -603,7 +603,7 @@ def test_fit_returns_self_and_leaves_its_parameters_alone(
     assert {name: repr(value) for name, value in model.get_params().items()} == before
     assert not any(hasattr(parts[0], name) for name in ("fitted_", "coef_"))
     assert not hasattr(parts[1], "coef_")
-    assert not hasattr(parts[2], "vectorizer_")
+    assert not hasattr(parts[2], "tokens_")
 
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])

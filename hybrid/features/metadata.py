@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.feature_extraction import DictVectorizer
 from sklearn.utils.validation import check_is_fitted
 
 from hybrid.catalogue import split_cell
@@ -21,6 +22,8 @@ from hybrid.features.frames import take_columns
 YEARS = (1800, 2100)
 CLIP = 5.0  # standard deviations; keeps one odd number from ruling the block
 SKEW = 2.0  # counts and prices are far above it; their logarithm is nearer to a bell
+UNKNOWN = -1
+Placed = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]  # rows, columns, values
 
 
 class MetadataFeatures(TransformerMixin, BaseEstimator):
@@ -47,8 +50,9 @@ class MetadataFeatures(TransformerMixin, BaseEstimator):
     ----------
     years_ : tuple of str
         Numeric columns that are read as years.
-    vectorizer_ : DictVectorizer
-        Of the tokens that are frequent enough.
+    tokens_ : dict of dict of int
+        Column → token → its place among those of all columns that are frequent enough, in
+        alphabetical order of ``column=token``.
     logarithmic_ : ndarray of shape (numbers,), bool
     mean_, scale_ : ndarray of shape (numbers,), float64
     """
@@ -97,7 +101,7 @@ class MetadataFeatures(TransformerMixin, BaseEstimator):
             self.mean_,
             numbers[known.argmax(axis=0), range(numbers.shape[1])],
         )
-        self.vectorizer_ = self._fit_tokens(frame)
+        self.tokens_ = self._fit_tokens(frame)
         return self
 
     def transform(self, X: pd.DataFrame) -> sparse.csr_matrix:
@@ -107,11 +111,14 @@ class MetadataFeatures(TransformerMixin, BaseEstimator):
         numbers = self._unskew(self._numbers(frame))
         unknown = ~np.isfinite(numbers)
         scaled = np.clip((numbers - self.mean_) / self.scale_, -CLIP, CLIP)
-        dense = np.hstack([np.where(unknown, 0.0, scaled), unknown])
-        tokens = self.vectorizer_.transform(self._tokens(frame))
+        tokens = sum(map(len, self.tokens_.values()))
+        parts = [*self._place_tokens(frame), _place(scaled, ~unknown, tokens)]
+        parts.append(_place(unknown, unknown, tokens + unknown.shape[1]))
+        rows, places, values = (np.concatenate(part) for part in zip(*parts, strict=True))
         columns = len(self.numeric) + len(self.categorical) + len(self.lists)
-        block = sparse.hstack([tokens, sparse.csr_matrix(dense)]) / np.sqrt(columns)
-        return sparse.csr_matrix(block, dtype=np.float32)
+        values = (values / np.sqrt(columns)).astype(np.float32)
+        shape = (len(frame), tokens + 2 * unknown.shape[1])
+        return sparse.csr_matrix(sparse.coo_matrix((values, (rows, places)), shape=shape))
 
     def missing(self, X: pd.DataFrame) -> NDArray[np.bool_]:
         """Whether each item is without any metadata, shape (n,)."""
@@ -123,7 +130,8 @@ class MetadataFeatures(TransformerMixin, BaseEstimator):
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
         """``column=value`` for tokens, ``column`` and ``column missing`` for numbers."""
         check_is_fitted(self)
-        tokens = self.vectorizer_.get_feature_names_out()
+        places = [(i, f"{n}={t}") for n, known in self.tokens_.items() for t, i in known.items()]
+        tokens = [token for _, token in sorted(places)]
         numbers = self._number_columns()
         return np.array([*tokens, *numbers, *(f"{n} missing" for n in numbers)], dtype=object)
 
@@ -152,27 +160,48 @@ class MetadataFeatures(TransformerMixin, BaseEstimator):
         logarithm = np.log1p(np.maximum(numbers, 0.0))
         return np.where(self.logarithmic_, logarithm, numbers)
 
-    def _fit_tokens(self, frame: pd.DataFrame) -> DictVectorizer:
-        vectorizer = DictVectorizer(dtype=np.float32)
-        counts = (vectorizer.fit_transform(self._tokens(frame)) > 0).sum(axis=0)
-        return vectorizer.restrict(np.asarray(counts).ravel() >= self.min_count)
+    def _fit_tokens(self, frame: pd.DataFrame) -> dict[str, dict[str, int]]:
+        frequent = []
+        for name, cells in self._split(frame):
+            counts = Counter(chain.from_iterable(cells))
+            frequent += [(name, token) for token, n in counts.items() if n >= self.min_count]
+        tokens: dict[str, dict[str, int]] = {}
+        for place, (name, token) in enumerate(sorted(frequent, key=lambda t: f"{t[0]}={t[1]}")):
+            tokens.setdefault(name, {})[token] = place
+        return tokens
 
-    def _tokens(self, frame: pd.DataFrame) -> list[dict[str, float]]:
-        rows: list[dict[str, float]] = [{} for _ in range(len(frame))]
+    def _place_tokens(self, frame: pd.DataFrame) -> Iterator[Placed]:
+        """The known tokens of each column; k tokens of one cell, known or not, weigh 1 / sqrt(k) each."""
+        for name, cells in self._split(frame):
+            known = self.tokens_.get(name, {})
+            count = np.fromiter(map(len, cells), np.int64, len(cells))
+            rows = np.repeat(np.arange(len(cells)), count)
+            places = np.fromiter(
+                map(known.get, chain.from_iterable(cells), repeat(UNKNOWN)), np.int64, len(rows)
+            )
+            kept = places != UNKNOWN
+            yield rows[kept], places[kept], count[rows[kept]] ** -0.5
+
+    def _split(self, frame: pd.DataFrame) -> Iterator[tuple[str, list[list[str]]]]:
+        """Each column's tokens, item by item, each once."""
         for name in self.categorical:
-            for row, cell in zip(rows, frame[name], strict=True):
-                if cell:
-                    row[f"{name}={cell}"] = 1.0
+            yield name, [[cell] if cell else [] for cell in frame[name].tolist()]
         for name in self.lists:
-            for row, cell in zip(rows, frame[name], strict=True):
-                entries = split_cell(cell, self.separator)
-                row.update({f"{name}={entry}": len(entries) ** -0.5 for entry in entries})
+            yield name, [split_cell(cell, self.separator) for cell in frame[name].tolist()]
         for name in self.years_:
-            for row, year in zip(rows, frame[name], strict=True):
-                if np.isfinite(year):
-                    start = int(year // self.year_bin * self.year_bin)
-                    row[f"{name}={start}-{start + self.year_bin - 1}"] = 1.0
-        return rows
+            yield name, [self._bin(year) for year in frame[name].tolist()]
+
+    def _bin(self, year: float) -> list[str]:
+        if not np.isfinite(year):
+            return []
+        start = int(year // self.year_bin * self.year_bin)
+        return [f"{start}-{start + self.year_bin - 1}"]
+
+
+def _place(numbers: NDArray[Any], kept: NDArray[np.bool_], first: int) -> Placed:
+    """Those numbers of a matrix that are kept, its columns counted from `first`."""
+    rows, columns = np.nonzero(kept)
+    return rows, columns + first, np.asarray(numbers[kept], dtype=np.float64)
 
 
 def _are_years(cells: pd.Series) -> bool:

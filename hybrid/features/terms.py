@@ -1,27 +1,24 @@
 """Texts → counts of terms: what scikit-learn's CountVectorizer counts, many times as fast.
 
-Texts repeat their words, and a vectorizer that works on strings does all its work again for each. Here each
-distinct word is looked at once, and what follows is arithmetic on numbers: an n-gram of words is a
-number made of the numbers of its parts, and n-grams of characters within words are the product of two
-sparse matrices, words of each text and n-grams of each word.
+Texts repeat their words, and a vectorizer that works on strings does all its work again for each. Here a
+word is a number as soon as it has been cut out, and what follows is arithmetic on numbers.
 """
 
 from __future__ import annotations
 
-import re
-from array import array
-from collections.abc import Iterable, Sequence
-from itertools import repeat
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.feature_extraction.text import strip_accents_unicode
 
-Numbers = NDArray[np.int64]
+if TYPE_CHECKING:
+    from hybrid.features.sequences import Ints, Places, Sequences
+
 Names = NDArray[np.object_]
-WORD = re.compile(r"\b\w\w+\b")  # scikit-learn's token_pattern
-CHUNK = 4096  # texts whose n-grams of characters are counted at a time, the rare ones included
+CHUNK = 4096  # texts that are cut into words at a time
 UNKNOWN = -1
 
 
@@ -39,9 +36,12 @@ class Terms:
     ----------
     names_ : ndarray of str
         The terms in alphabetical order, as the columns of the counts are.
+    texts_ : ndarray of int64
+        How many texts have each.
     """
 
     names_: Names
+    texts_: NDArray[np.int64]
 
     def __init__(self, min_df: int, max_features: int | None = None) -> None:
         self.min_df, self.max_features = min_df, max_features
@@ -60,7 +60,7 @@ class Terms:
         """CSR of shape (n, terms), float32."""
         raise NotImplementedError
 
-    def _choose(self, names: Names, totals: Numbers) -> Numbers:
+    def _choose(self, names: Names, texts: Places, totals: Places) -> Ints:
         """Keep the most frequent terms and name them; the column of each, -1 of those left out."""
         if not len(names):
             raise ValueError(f"no term is in {self.min_df} texts.")
@@ -69,10 +69,8 @@ class Terms:
             # As in scikit-learn, down to the order of equal counts.
             first = (-totals[order].astype(np.float32)).argsort()[: self.max_features]
             order = order[np.sort(first)]
-        self.names_ = names[order]
-        columns = np.full(len(names), UNKNOWN)
-        columns[order] = np.arange(len(order))
-        return columns
+        self.names_, self.texts_ = names[order], texts[order]
+        return _places(order, len(names))
 
 
 class WordTerms(Terms):
@@ -84,48 +82,50 @@ class WordTerms(Terms):
 
     def fit(self, texts: Sequence[str]) -> WordTerms:
         """See `Terms.fit`."""
-        all_words: dict[str, int] = {}
-        numbers, text = _number(map(WORD.findall, texts), all_words, learn=True)
-        frequent, totals = _frequent(numbers, text, self.min_df)
-        words = np.array(list(all_words), dtype=object)[frequent]
-        self.words_ = {word: i for i, word in enumerate(words.tolist())}
-        numbers = _find(numbers, frequent)
-        # A frequent n-gram consists of frequent ones: those of one word fewer, and its last word.
-        self.codes_: list[Numbers] = []
-        names, grams, counted = [words], numbers, [totals]
-        for length in range(2, self.longest + 1):
-            codes = self._join(grams, numbers, text, length)
-            kept, totals = _frequent(codes, text, self.min_df)
-            before, last = np.divmod(kept, len(words))
-            pairs = zip(names[-1][before].tolist(), words[last].tolist(), strict=True)
-            names.append(np.array([f"{a} {b}" for a, b in pairs], dtype=object))
-            self.codes_.append(kept)
-            counted.append(totals)
-            grams = _find(codes, kept)
-        self.columns_ = self._choose(np.concatenate(names), np.concatenate(counted))
+        from hybrid.features.sequences import WORD, Sequences
+
+        words = Sequences()
+        numbers, bounds = _cut(texts, WORD, words)
+        grams, self.grams_, names, counts = numbers, [words], [], []
+        for length in range(1, self.longest + 1):
+            if length > 1:
+                self.grams_.append(Sequences())
+                grams = _join(grams, numbers, bounds, length, self.grams_[-1], learn=True)
+            size = len(self.grams_[-1])
+            frequent, counted = self._frequent(grams, bounds, size)
+            kept = self.grams_[-1] = self.grams_[-1].take(frequent)
+            # A frequent n-gram consists of frequent ones: those of one word fewer, and its last word.
+            grams = _places(frequent, size)[grams]
+            numbers = grams if length == 1 else numbers
+            names.append(_words(kept) if length == 1 else _phrases(kept, names[0], length))
+            counts.append(counted)
+        texts_with, totals = np.concatenate(counts, axis=1)
+        self.columns_ = self._choose(np.concatenate(names), texts_with, totals)
         return self
 
     def count(self, texts: Sequence[str]) -> sparse.csr_matrix:
         """See `Terms.count`."""
-        numbers, text = _number(map(WORD.findall, texts), self.words_, learn=False)
-        grams, found, start = numbers, [numbers], len(self.words_)
-        for length, kept in enumerate(self.codes_, start=2):
-            grams = _find(self._join(grams, numbers, text, length), kept)
-            found.append(np.where(grams == UNKNOWN, UNKNOWN, grams + start))
-            start += len(kept)
-        terms = np.concatenate(found)
-        columns = np.where(terms == UNKNOWN, UNKNOWN, self.columns_[terms])
-        known = columns != UNKNOWN
-        rows = np.tile(text, len(found))[known]
-        return _counts(rows, columns[known], (len(texts), len(self.names_)))
+        from hybrid.features.sequences import WORD, count_rows
 
-    def _join(self, grams: Numbers, numbers: Numbers, text: Numbers, length: int) -> Numbers:
-        """The code of the n-gram of `length` words that begins at each word; -1 where there is none."""
-        codes, shift = np.full(len(numbers), UNKNOWN), length - 1
-        first, last = grams[: len(grams) - shift], numbers[shift:]
-        known = (first != UNKNOWN) & (last != UNKNOWN) & (text[shift:] == text[: len(first)])
-        codes[: len(first)][known] = first[known] * len(self.words_) + last[known]
-        return codes
+        numbers, bounds = _cut(texts, WORD, self.grams_[0], learn=False)
+        grams, found, start = numbers, [numbers], len(self.grams_[0])
+        for length, known in enumerate(self.grams_[1:], start=2):
+            grams = _join(grams, numbers, bounds, length, known, learn=False)
+            found.append(np.where(grams == UNKNOWN, UNKNOWN, grams + np.int32(start)))
+            start += len(known)
+        columns = self.columns_[np.stack(found, axis=1).ravel()]
+        each = np.arange(len(numbers) + 1)
+        order = each[:-1].astype(np.int32)
+        return count_rows(bounds, order, columns, each * len(found), len(self.names_))
+
+    def _frequent(self, grams: Ints, bounds: Places, size: int) -> tuple[Places, Places]:
+        """The n-grams that enough texts have; how many have each and how often it occurs, shape (2, n)."""
+        from hybrid.features.sequences import count_texts
+
+        each = np.arange(len(grams) + 1)
+        counts = np.stack(count_texts(bounds, each[:-1].astype(np.int32), grams, each, size))
+        frequent = np.flatnonzero(counts[0] >= self.min_df)
+        return frequent, counts[:, frequent]
 
 
 class CharTerms(Terms):
@@ -139,92 +139,95 @@ class CharTerms(Terms):
 
     def fit(self, texts: Sequence[str]) -> CharTerms:
         """See `Terms.fit`."""
-        words, by_text = _words_of(texts)
-        all_grams: dict[str, int] = {}
-        by_word = self._grams_of(words, all_grams, learn=True)
-        found = np.zeros(len(all_grams), dtype=np.int64)
-        for start in range(0, len(texts), CHUNK):
-            counts = by_text[start : start + CHUNK] @ by_word
-            found += np.bincount(counts.indices, minlength=len(found))
-        frequent = np.flatnonzero(found >= self.min_df)
-        names = np.array(list(all_grams), dtype=object)[frequent]
-        totals = np.asarray(by_text.sum(axis=0, dtype=np.int64)).ravel() @ by_word.astype(np.int64)
-        self._choose(names, totals[frequent])
-        self.grams_ = {name: i for i, name in enumerate(self.names_.tolist())}
+        from hybrid.features.sequences import SPACE, Sequences, count_texts, slice_words
+
+        words, grams = Sequences(), Sequences()
+        numbers, bounds = _cut(texts, SPACE, words)
+        *slices, by_word = slice_words(words, self.shortest, self.longest)
+        lists = grams.number(*slices, learn=True)
+        texts_with, totals = count_texts(bounds, numbers, lists, by_word, len(grams))
+        frequent = np.flatnonzero(texts_with >= self.min_df)
+        self.grams_ = grams.take(frequent)
+        self.columns_ = self._choose(_words(self.grams_), texts_with[frequent], totals[frequent])
         return self
 
     def count(self, texts: Sequence[str]) -> sparse.csr_matrix:
         """See `Terms.count`."""
-        words, by_text = _words_of(texts)
-        counts = sparse.csr_matrix(by_text @ self._grams_of(words, self.grams_, learn=False))
-        counts.sort_indices()
-        return counts
+        from hybrid.features.sequences import SPACE, Sequences, count_rows, slice_words
 
-    def _grams_of(
-        self, words: Sequence[str], grams: dict[str, int], learn: bool
-    ) -> sparse.csr_matrix:
-        """How often each word has each n-gram: CSR of shape (words, n-grams), float32."""
-        numbers, word = _number(map(self._split, words), grams, learn=learn)
-        known = numbers != UNKNOWN
-        return _counts(word[known], numbers[known], (len(words), len(grams)))
-
-    def _split(self, word: str) -> list[str]:
-        padded, found = f" {word} ", []
-        for length in range(self.shortest, self.longest + 1):
-            found += [padded[i : i + length] for i in range(len(padded) - length + 1)] or [padded]
-            if len(padded) <= length:
-                break  # a short word is counted once
-        return found
+        words = Sequences()
+        numbers, bounds = _cut(texts, SPACE, words)
+        *slices, by_word = slice_words(words, self.shortest, self.longest)
+        columns = self.columns_[self.grams_.number(*slices, learn=False)]
+        return count_rows(bounds, numbers, columns, by_word, len(self.names_))
 
 
 def plain_text(text: str) -> str:
     """In small letters, without accents."""
-    plain: str = strip_accents_unicode(text.lower())
-    return plain
+    text = text.lower()
+    if text.isascii():
+        return text
+    text = unicodedata.normalize("NFKD", text)
+    marks = [ord(character) for character in set(text) if unicodedata.combining(character)]
+    return text.translate(dict.fromkeys(marks)) if marks else text
 
 
-def _words_of(texts: Sequence[str]) -> tuple[list[str], sparse.csr_matrix]:
-    """The distinct words between spaces, and how often each text has them."""
-    words: dict[str, int] = {}
-    numbers, text = _number(map(str.split, texts), words, learn=True)
-    return list(words), _counts(text, numbers, (len(texts), len(words)))
+def _cut(
+    texts: Sequence[str], kind: np.uint8, words: Sequences, learn: bool = True
+) -> tuple[Ints, Places]:
+    """The number of each word, one text after the other, and which of them are of each text, as bounds."""
+    from hybrid.features.sequences import join_texts, split_texts
+
+    found, lengths = [np.empty(0, dtype=np.int32)], [np.zeros(1, dtype=np.int64)]
+    for part in in_chunks(texts):
+        characters, bounds = join_texts(part)
+        starts, ends, by_text = split_texts(characters, bounds, kind)
+        found.append(words.number(characters, starts, ends, learn=learn))
+        lengths.append(np.diff(by_text))
+    return np.concatenate(found), np.cumsum(np.concatenate(lengths))
 
 
-def _number(
-    lists: Iterable[list[str]], known: dict[str, int], *, learn: bool
-) -> tuple[Numbers, Numbers]:
-    """The number of each string in each list, and of the list it is in; new ones are added, or are -1."""
-    numbers, lengths = array("q"), array("q")
-    for strings in lists:
-        numbers.extend(
-            [known.setdefault(s, len(known)) for s in strings]
-            if learn
-            else map(known.get, strings, repeat(UNKNOWN))
-        )
-        lengths.append(len(strings))
-    found = np.array(numbers, dtype=np.int64)
-    return found, np.repeat(np.arange(len(lengths)), np.array(lengths, dtype=np.int64))
+def in_chunks(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Some texts at a time."""
+    for start in range(0, len(texts), CHUNK):
+        yield list(texts[start : start + CHUNK])
 
 
-def _frequent(codes: Numbers, text: Numbers, min_df: int) -> tuple[Numbers, Numbers]:
-    """The codes that are in enough texts, in order, and how often each occurs in all."""
-    known = codes != UNKNOWN
-    kept, place, totals = np.unique(codes[known], return_inverse=True, return_counts=True)
-    texts = int(text[-1]) + 1 if len(text) else 0
-    pairs = np.unique(place * texts + text[known])
-    enough = np.bincount(pairs // max(texts, 1), minlength=len(kept)) >= min_df
-    return kept[enough], totals[enough]
+def _join(
+    grams: Ints, numbers: Ints, bounds: Places, length: int, known: Sequences, *, learn: bool
+) -> Ints:
+    """The number of the n-gram of `length` words that begins at each word; -1 where there is none.
+
+    `grams` is that of the n-gram of one word fewer.
+    """
+    ends = np.repeat(bounds[1:], np.diff(bounds))
+    starts = np.flatnonzero((grams != UNKNOWN) & (np.arange(length, len(ends) + length) <= ends))
+    starts = starts[numbers[starts + length - 1] != UNKNOWN]
+    joined = np.full(len(grams), UNKNOWN, dtype=np.int32)
+    joined[starts] = known.number(numbers, starts, starts + length, learn=learn)
+    return joined
 
 
-def _find(codes: Numbers, kept: Numbers) -> Numbers:
-    """The place of each code among the kept ones, which are in order; -1 where it is not there."""
-    if not len(kept):
-        return np.full(len(codes), UNKNOWN)
-    place = np.searchsorted(kept, codes).clip(max=len(kept) - 1)
-    return np.where(kept[place] == codes, place, UNKNOWN)
+def _places(chosen: Places, size: int) -> Ints:
+    """Where each of so many numbers is among the chosen ones; -1 for the others, and for -1."""
+    places = np.full(size + 1, UNKNOWN, dtype=np.int32)
+    places[chosen] = np.arange(len(chosen))
+    return places
 
 
-def _counts(rows: Numbers, columns: Numbers, shape: tuple[int, int]) -> sparse.csr_matrix:
-    """How often each pair of row and column occurs."""
-    ones = np.ones(len(rows), dtype=np.float32)
-    return sparse.csr_matrix(sparse.coo_matrix((ones, (rows, columns)), shape=shape))
+def _words(words: Sequences) -> Names:
+    """The strings that sequences of characters are."""
+    characters, bounds = words.parts()
+    text = characters.tobytes().decode("utf-32-le", "surrogatepass")
+    places: list[Any] = bounds.tolist()
+    return _objects([text[a:b] for a, b in zip(places[:-1], places[1:], strict=True)])
+
+
+def _phrases(grams: Sequences, words: Names, length: int) -> Names:
+    """The n-grams that sequences of words are."""
+    parts = words[grams.parts()[0].reshape(-1, length)]
+    return _objects([" ".join(row) for row in parts.tolist()])
+
+
+def _objects(strings: list[str]) -> Names:
+    return np.array(strings, dtype=object)

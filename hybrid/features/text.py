@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.utils.validation import check_is_fitted
 
 from hybrid.errors import SettingError
 from hybrid.features.frames import take_columns
-from hybrid.features.terms import CharTerms, Terms, WordTerms, plain_text
+from hybrid.features.terms import CharTerms, Terms, WordTerms, in_chunks, plain_text
 
 SHORTEST = 3  # characters; fewer tell little
 CHARS = "'{}'"  # how an n-gram of characters is named, so that its spaces are seen
@@ -42,13 +43,15 @@ class TextFeatures(TransformerMixin, BaseEstimator):
         Keep only the most frequent terms, so many of words and so many of characters.
     sublinear_tf : bool
         Use ``1 + log(tf)`` for the term frequency.
+    n_jobs : int or None
+        Threads that count terms.
 
     Attributes
     ----------
     terms_ : list of Terms
         Of words and, if `max_chars` is not 0, of characters.
-    tfidf_ : list of TfidfTransformer
-        Of each.
+    idf_ : list of ndarray, float32
+        The weight of each term, ``1 + log((1 + n) / (1 + texts that have it))``, as scikit-learn's.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class TextFeatures(TransformerMixin, BaseEstimator):
         min_df: int = 2,
         max_features: int | None = None,
         sublinear_tf: bool = True,
+        n_jobs: int | None = None,
     ) -> None:
         self.columns = columns
         self.max_ngram = max_ngram
@@ -66,6 +70,7 @@ class TextFeatures(TransformerMixin, BaseEstimator):
         self.min_df = min_df
         self.max_features = max_features
         self.sublinear_tf = sublinear_tf
+        self.n_jobs = n_jobs
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> TextFeatures:
         """Learn the terms and their weights.
@@ -81,27 +86,51 @@ class TextFeatures(TransformerMixin, BaseEstimator):
         if self.max_chars:
             chars = CharTerms(SHORTEST, self.max_chars, self.min_df, self.max_features)
             self.terms_.append(chars)
-        self.tfidf_ = [TfidfTransformer(sublinear_tf=self.sublinear_tf) for _ in self.terms_]
         try:
-            for terms, tfidf in zip(self.terms_, self.tfidf_, strict=True):
-                tfidf.fit(terms.fit(texts).count(texts))
+            for terms in self.terms_:
+                terms.fit(texts)
         except ValueError as error:
             raise SettingError(
                 f"block text: expected words that {self.min_df} or more items share, in the columns "
                 f"{', '.join(self.columns)}; found: {error} Lower --min-df, or leave the block out "
                 "with --blocks."
             ) from error
+        self.idf_ = [_idf(terms.texts_, len(texts)) for terms in self.terms_]
         return self
 
     def transform(self, X: pd.DataFrame) -> sparse.csr_matrix:
         """Weigh the known terms of each item: CSR of shape (n, terms), float32."""
         check_is_fitted(self)
-        texts = [plain_text(text) for text in self._join(X)]
-        parts = [
-            tfidf.transform(terms.count(texts), copy=False)
-            for terms, tfidf in zip(self.terms_, self.tfidf_, strict=True)
-        ]
-        return parts[0] if len(parts) == 1 else sparse.csr_matrix(sparse.hstack(parts))
+        chunks = list(in_chunks(self._join(X))) or [[]]
+        with ThreadPoolExecutor(effective_n_jobs(self.n_jobs)) as pool:
+            counts = list(pool.map(self._count, chunks))
+            return self._weigh(counts, pool)
+
+    def _count(self, texts: list[str]) -> list[sparse.csr_matrix]:
+        plain = [plain_text(text) for text in texts]
+        return [terms.count(plain) for terms in self.terms_]
+
+    def _weigh(
+        self, counts: list[list[sparse.csr_matrix]], pool: ThreadPoolExecutor
+    ) -> sparse.csr_matrix:
+        """Words and characters side by side, one chunk under the other, in one pass over the counts."""
+        from hybrid.features.sequences import canonical, weigh_rows
+
+        lengths = np.concatenate([[np.diff(c.indptr) for c in chunk] for chunk in counts], axis=1)
+        rows = np.append(0, np.cumsum(lengths.sum(axis=0)))
+        places = rows[:-1] + np.cumsum(lengths, axis=0) - lengths
+        shifts = np.append(0, np.cumsum([len(idf) for idf in self.idf_]))
+        weights, columns = np.empty(rows[-1], np.float32), np.empty(rows[-1], np.int32)
+        jobs, start = [], 0
+        for chunk in counts:
+            here = slice(start, start + chunk[0].shape[0])
+            for k, part in enumerate(chunk):
+                to = (places[k, here], weights, columns, shifts[k])
+                jobs.append(pool.submit(weigh_rows, part, self.idf_[k], self.sublinear_tf, *to))
+            start = here.stop
+        for job in jobs:
+            job.result()
+        return canonical(weights, columns, rows, int(shifts[-1]))
 
     def missing(self, X: pd.DataFrame) -> NDArray[np.bool_]:
         """Whether each item is without any text, shape (n,)."""
@@ -129,3 +158,8 @@ class TextFeatures(TransformerMixin, BaseEstimator):
     def _join(self, X: pd.DataFrame) -> list[str]:
         cells = take_columns(X, self.columns, "text").to_numpy(dtype=object)
         return ["\n".join(row) for row in cells]
+
+
+def _idf(texts_with: NDArray[np.int64], texts: int) -> NDArray[np.float32]:
+    return (1 + np.log((1 + texts) / (1 + texts_with))).astype(np.float32)
+
