@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import logit
-from sklearn.linear_model import SGDClassifier
+from sklearn.linear_model import RidgeClassifier, SGDClassifier
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.validation import check_is_fitted
 
@@ -27,7 +27,7 @@ from hybrid.heads.calibration import Calibration
 from hybrid.heads.logistic import MultilabelLogistic
 
 Floats = NDArray[np.float64]
-LINEAR = (MultilabelLinearSVC, MultilabelLogistic, SGDClassifier)
+LINEAR = (MultilabelLinearSVC, MultilabelLogistic, SGDClassifier, RidgeClassifier)
 # In brackets, which no word has: overviews tell of missing persons, too.
 EMBEDDING = "(embedding)"
 
@@ -156,8 +156,9 @@ def _coefficients(model: HybridClassifier) -> tuple[Floats, Floats]:
     coef = np.zeros((len(constant), head.n_features_in_))
     intercept = np.full(len(constant), np.nan)
     for j in np.flatnonzero(~constant):
-        coef[j] = head.estimators_[j].coef_[0]
-        intercept[j] = head.estimators_[j].intercept_[0]
+        # Of shape (1, columns) or (columns,), as the estimator and its version have it.
+        coef[j] = np.ravel(head.estimators_[j].coef_)
+        intercept[j] = np.ravel(head.estimators_[j].intercept_)[0]
     return coef, intercept
 
 

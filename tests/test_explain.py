@@ -128,12 +128,12 @@ def test_a_head_is_explained_exactly_or_refused(studio: Path, head: str) -> None
     if is_linear(model):
         check_sums(model, catalogue.frame.iloc[80:90], catalogue.genres[:3])
         return
-    with pytest.raises(SettingError, match=r"linear head.*svm, logistic, sgd.*found"):
+    with pytest.raises(SettingError, match=r"linear head.*svm, logistic, sgd, ridge.*found"):
         explain_item(model, model.fusion_.transform(X.iloc[:1]), catalogue.genres)
 
 
 def test_linear_heads_are_known() -> None:
-    assert {"svm", "logistic", "sgd"} <= set(HEADS)
+    assert {"svm", "logistic", "sgd", "ridge"} <= set(HEADS)
 
 
 def test_a_part_is_weight_times_coefficient_times_value(

@@ -23,6 +23,7 @@ YEARS = (1800, 2100)
 CLIP = 5.0  # standard deviations; keeps one odd number from ruling the block
 SKEW = 2.0  # counts and prices are far above it; their logarithm is nearer to a bell
 UNKNOWN = -1
+Cells = dict[str, NDArray[Any]]  # column → its cells
 Placed = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]  # rows, columns, values
 
 
@@ -117,15 +118,15 @@ class MetadataFeatures(TransformerMixin, BaseEstimator):
         rows, places, values = (np.concatenate(part) for part in zip(*parts, strict=True))
         columns = len(self.numeric) + len(self.categorical) + len(self.lists)
         values = (values / np.sqrt(columns)).astype(np.float32)
-        shape = (len(frame), tokens + 2 * unknown.shape[1])
+        shape = (len(X), tokens + 2 * unknown.shape[1])
         return sparse.csr_matrix(sparse.coo_matrix((values, (rows, places)), shape=shape))
 
     def missing(self, X: pd.DataFrame) -> NDArray[np.bool_]:
         """Whether each item is without any metadata, shape (n,)."""
         frame = self._take(X)
-        texts = frame[[*self.categorical, *self.lists]].to_numpy(dtype=object) == ""
-        numbers = frame[list(self.numeric)].isna().to_numpy()
-        return np.asarray(np.hstack([texts, numbers]).all(axis=1), dtype=bool)
+        empty = [frame[name] == "" for name in (*self.categorical, *self.lists)]
+        empty += [np.isnan(frame[name]) for name in self.numeric]
+        return np.logical_and.reduce(empty).astype(bool)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
         """``column=value`` for tokens, ``column`` and ``column missing`` for numbers."""
@@ -146,21 +147,23 @@ class MetadataFeatures(TransformerMixin, BaseEstimator):
         if problems:
             raise SettingError("block metadata: " + "\n".join(problems))
 
-    def _take(self, X: pd.DataFrame) -> pd.DataFrame:
+    def _take(self, X: pd.DataFrame) -> Cells:
         return take_columns(X, [*self.numeric, *self.categorical, *self.lists], "metadata")
 
     def _number_columns(self) -> list[str]:
         return [name for name in self.numeric if name not in self.years_]
 
-    def _numbers(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        return frame[self._number_columns()].to_numpy(dtype=np.float64)
+    def _numbers(self, frame: Cells) -> NDArray[np.float64]:
+        n = len(next(iter(frame.values())))
+        columns = [frame[name].astype(np.float64) for name in self._number_columns()]
+        return np.array(columns, dtype=np.float64).reshape(len(columns), n).T
 
     def _unskew(self, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
         # Where train never was negative, a later negative number is read as 0.
         logarithm = np.log1p(np.maximum(numbers, 0.0))
         return np.where(self.logarithmic_, logarithm, numbers)
 
-    def _fit_tokens(self, frame: pd.DataFrame) -> dict[str, dict[str, int]]:
+    def _fit_tokens(self, frame: Cells) -> dict[str, dict[str, int]]:
         frequent = []
         for name, cells in self._split(frame):
             counts = Counter(chain.from_iterable(cells))
@@ -170,7 +173,7 @@ class MetadataFeatures(TransformerMixin, BaseEstimator):
             tokens.setdefault(name, {})[token] = place
         return tokens
 
-    def _place_tokens(self, frame: pd.DataFrame) -> Iterator[Placed]:
+    def _place_tokens(self, frame: Cells) -> Iterator[Placed]:
         """The known tokens of each column; k tokens of one cell, known or not, weigh 1 / sqrt(k) each."""
         for name, cells in self._split(frame):
             known = self.tokens_.get(name, {})
@@ -182,7 +185,7 @@ class MetadataFeatures(TransformerMixin, BaseEstimator):
             kept = places != UNKNOWN
             yield rows[kept], places[kept], count[rows[kept]] ** -0.5
 
-    def _split(self, frame: pd.DataFrame) -> Iterator[tuple[str, list[list[str]]]]:
+    def _split(self, frame: Cells) -> Iterator[tuple[str, list[list[str]]]]:
         """Each column's tokens, item by item, each once."""
         for name in self.categorical:
             yield name, [[cell] if cell else [] for cell in frame[name].tolist()]
@@ -204,9 +207,10 @@ def _place(numbers: NDArray[Any], kept: NDArray[np.bool_], first: int) -> Placed
     return rows, columns + first, np.asarray(numbers[kept], dtype=np.float64)
 
 
-def _are_years(cells: pd.Series) -> bool:
-    known = cells[cells.notna()]
-    return len(known) > 0 and bool(((known % 1 == 0) & known.between(*YEARS)).all())
+def _are_years(cells: NDArray[Any]) -> bool:
+    known = cells[~np.isnan(cells)]
+    first, last = YEARS
+    return len(known) > 0 and bool(((known % 1 == 0) & (known >= first) & (known <= last)).all())
 
 
 def _is_skewed(numbers: NDArray[np.float64]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -102,16 +102,17 @@ class TextFeatures(TransformerMixin, BaseEstimator):
         """Weigh the known terms of each item: CSR of shape (n, terms), float32."""
         check_is_fitted(self)
         chunks = list(in_chunks(self._join(X))) or [[]]
+        if len(chunks) == 1:  # threads would take longer to start than one item does
+            return self._weigh([self._count(chunks[0])], map)
         with ThreadPoolExecutor(effective_n_jobs(self.n_jobs)) as pool:
-            counts = list(pool.map(self._count, chunks))
-            return self._weigh(counts, pool)
+            return self._weigh(list(pool.map(self._count, chunks)), pool.map)
 
     def _count(self, texts: list[str]) -> list[sparse.csr_matrix]:
         plain = [plain_text(text) for text in texts]
         return [terms.count(plain) for terms in self.terms_]
 
     def _weigh(
-        self, counts: list[list[sparse.csr_matrix]], pool: ThreadPoolExecutor
+        self, counts: list[list[sparse.csr_matrix]], mapping: Callable[..., Iterable[None]]
     ) -> sparse.csr_matrix:
         """Words and characters side by side, one chunk under the other, in one pass over the counts."""
         from hybrid.features.sequences import canonical, weigh_rows
@@ -121,15 +122,14 @@ class TextFeatures(TransformerMixin, BaseEstimator):
         places = rows[:-1] + np.cumsum(lengths, axis=0) - lengths
         shifts = np.append(0, np.cumsum([len(idf) for idf in self.idf_]))
         weights, columns = np.empty(rows[-1], np.float32), np.empty(rows[-1], np.int32)
-        jobs, start = [], 0
-        for chunk in counts:
-            here = slice(start, start + chunk[0].shape[0])
-            for k, part in enumerate(chunk):
-                to = (places[k, here], weights, columns, shifts[k])
-                jobs.append(pool.submit(weigh_rows, part, self.idf_[k], self.sublinear_tf, *to))
-            start = here.stop
-        for job in jobs:
-            job.result()
+        ends = np.cumsum([chunk[0].shape[0] for chunk in counts])
+
+        def weigh(chunk: list[sparse.csr_matrix], end: int) -> None:
+            here = slice(end - chunk[0].shape[0], end)
+            for part, idf, at, shift in zip(chunk, self.idf_, places, shifts[:-1], strict=True):
+                weigh_rows(part, idf, self.sublinear_tf, at[here], weights, columns, shift)
+
+        list(mapping(weigh, counts, ends))
         return canonical(weights, columns, rows, int(shifts[-1]))
 
     def missing(self, X: pd.DataFrame) -> NDArray[np.bool_]:
@@ -156,8 +156,8 @@ class TextFeatures(TransformerMixin, BaseEstimator):
             raise SettingError("block text: " + "\n".join(problems))
 
     def _join(self, X: pd.DataFrame) -> list[str]:
-        cells = take_columns(X, self.columns, "text").to_numpy(dtype=object)
-        return ["\n".join(row) for row in cells]
+        cells = take_columns(X, self.columns, "text").values()
+        return ["\n".join(row) for row in zip(*(column.tolist() for column in cells), strict=True)]
 
 
 def _idf(texts_with: NDArray[np.int64], texts: int) -> NDArray[np.float32]:
