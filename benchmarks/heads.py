@@ -1,6 +1,11 @@
-"""MultilabelLinearSVC beside OneVsRestClassifier(LinearSVC) on made data.
+"""MultilabelLinearSVC beside OneVsRestClassifier(LinearSVC), on made data or on a catalogue.
 
     python benchmarks/heads.py --rows 52942 3448 --repeats 3 --grid --out heads.json
+    python benchmarks/heads.py --films films --embeddings 942e --rows 52942 3448 --out heads-films.json
+
+`films` is a project folder; its blocks are those that `hybrid fit-svm` makes of it. Where more rows are
+asked for than it has items, items come again with noise: what is added to an embedding has half its length,
+and one word in five is left out.
 
 Each measurement runs in a process of its own, so that its peak memory is its own, and takes the sides in
 turn. Both solve the same problem: balanced classes, squared hinge, C = 1 (the grid: five values of C, three
@@ -64,6 +69,37 @@ def make_data(n: int, seed: int = 0) -> tuple[Any, Any, Any]:
     return X, T, (scores > cuts).astype(np.uint8)
 
 
+def film_data(films: str, n: int, seed: int = 0) -> tuple[Any, Any, Any]:
+    """The blocks of a catalogue, dense and sparse, and its labels; items come again, with noise, up to n."""
+    from scipy import sparse
+
+    from hybrid.catalogue import load_catalogue
+    from hybrid.pipeline import make_hybrid
+
+    folder, _, embeddings = films.rpartition(":")
+    catalogue = load_catalogue(Path(folder) / "catalogue.csv")
+    cache = str(Path(folder) / ".hybrid-cache")
+    fusion = make_hybrid(catalogue, embeddings=embeddings, cache=cache).fusion
+    blocks = [block for _, block in fusion.fit(catalogue.frame).transform(catalogue.frame).blocks]
+    posters = np.hstack([block for block in blocks if not sparse.issparse(block)])
+    others = sparse.csr_matrix(sparse.hstack([block for block in blocks if sparse.issparse(block)]))
+    rows = np.arange(n) % len(posters)
+    random, copies = np.random.default_rng(seed), len(posters)
+    X, T = posters[rows], others[rows]
+    for start in range(copies, n, 4096):
+        part = X[start : start + 4096, :-1]  # the last column says that there is no poster
+        part += random.standard_normal(part.shape, dtype=np.float32) / (2 * part.shape[1] ** 0.5)
+    T.data[T.indptr[copies] :] *= random.random(T.nnz - T.indptr[copies]) > 0.2
+    T.eliminate_zeros()
+    return X, T, catalogue.labels[rows]
+
+
+def get_data(n: int) -> tuple[Any, Any, Any]:
+    """What all sides learn from: dense columns, sparse columns, labels."""
+    films = os.environ.get("HEADS_FILMS")
+    return film_data(films, n) if films else make_data(n)
+
+
 def objectives(matrix: Any, Y: Any, coef: Any, intercept: Any) -> Any:
     """The objective of each label at any coefficients, exact in float64."""
     n, present = len(Y), Y.sum(axis=0, dtype=float)
@@ -84,7 +120,7 @@ def find_bounds(n: int, tol: float) -> dict[str, Any]:
     from hybrid.fusion import FusionMatrix
     from hybrid.heads.multilabel_svc import MultilabelLinearSVC
 
-    X, T, Y = make_data(n)
+    X, T, Y = get_data(n)
     matrix = FusionMatrix.from_blocks([X, T])
     model = MultilabelLinearSVC(class_weight="balanced", tol=tol, n_jobs=-1).fit(matrix, Y)
     objective = objectives(matrix, Y, model.coef_, model.intercept_)
@@ -100,7 +136,7 @@ def fit_ours(n: int, tol: float) -> dict[str, float]:
     from hybrid.fusion import FusionMatrix
     from hybrid.heads.multilabel_svc import MultilabelLinearSVC
 
-    X, T, Y = make_data(n)
+    X, T, Y = get_data(n)
     matrix = FusionMatrix.from_blocks([X, T])
     model = MultilabelLinearSVC(class_weight="balanced", tol=tol, n_jobs=-1, random_state=0)
     start = time.perf_counter()
@@ -123,7 +159,7 @@ def fit_sklearn(n: int, tol: float) -> dict[str, float]:
 
     from hybrid.fusion import FusionMatrix
 
-    X, T, Y = make_data(n)
+    X, T, Y = get_data(n)
     csr = FusionMatrix.from_blocks([X, T]).tocsr()
     del X, T
     svm = LinearSVC(class_weight="balanced", dual=True, tol=tol, max_iter=5000, random_state=0)
@@ -146,7 +182,7 @@ def grid_ours(n: int, tol: float) -> dict[str, float]:
     from hybrid.heads.dual import solve
     from hybrid.heads.label_svms import signed_weights, with_ones
 
-    X, T, Y = make_data(n)
+    X, T, Y = get_data(n)
     matrix, fold = with_ones(FusionMatrix.from_blocks([X, T])), np.arange(n) % FOLDS
     B = np.concatenate(
         [
@@ -169,7 +205,7 @@ def grid_sklearn(n: int, tol: float, every: int) -> dict[str, float]:
 
     from hybrid.fusion import FusionMatrix
 
-    X, T, Y = make_data(n)
+    X, T, Y = get_data(n)
     csr = FusionMatrix.from_blocks([X, T]).tocsr()
     del X
     fold = np.arange(n) % FOLDS
@@ -247,6 +283,8 @@ def main() -> None:
     parser.add_argument(
         "--every", type=int, default=20, help="of scikit-learn's grid, fit one label in so many"
     )
+    parser.add_argument("--films", help="a project folder, in the place of made data")
+    parser.add_argument("--embeddings", help="digits of the fingerprint of its embeddings")
     parser.add_argument("--out", type=Path, default=Path("heads.json"))
     parser.add_argument("--side", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -267,6 +305,8 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """All measurements."""
     bounds = folder / "bounds.json"
     os.environ["HEADS_BOUNDS"] = str(bounds)
+    if options.films:
+        os.environ["HEADS_FILMS"] = f"{Path(options.films).absolute()}:{options.embeddings}"
     small = min(options.rows)
     found = {n: measure("bounds", n, 1e-6)["lower"] for n in options.rows}
     bounds.write_text(json.dumps(found))
@@ -274,6 +314,7 @@ def run(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     cold, warm = (measure("ours", small, GAP, **cache)["first_call"] for _ in range(2))
     summary: dict[str, Any] = {
         "machine": {"system": platform.platform(), "cores": os.cpu_count()},
+        "data": "films" if options.films else "made",
         "compile_seconds": cold - warm,
         "fits": [compare(n, options.repeats) for n in options.rows],
     }

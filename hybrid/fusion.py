@@ -15,8 +15,9 @@ from sklearn.utils.metaestimators import _BaseComposition
 from sklearn.utils.validation import check_is_fitted
 
 from hybrid.errors import SettingError
+from hybrid.features.indicator import marked, without
 
-MISSING = "missing"
+MISSING = "missing"  # the last column of each block
 CHUNK = 256  # rows of a dense block that are brought to another precision at a time
 BlockData = dict[str, Any]  # block → embeddings (n, D) or the catalogue's frame
 
@@ -283,7 +284,10 @@ class Fusion(TransformerMixin, _BaseComposition):
         data = X if isinstance(X, dict) else _read(self.fitted_, X)
         weights = self.weights or {}
         return FusionMatrix(
-            tuple((name, _with_indicator(block, data[name])) for name, block in self.fitted_),
+            tuple(
+                (name, marked(block.transform(data[name]), block.missing(data[name])))
+                for name, block in self.fitted_
+            ),
             tuple(float(weights.get(name, 1.0)) for name, _ in self.fitted_),
         )
 
@@ -356,49 +360,6 @@ def drop_block(matrix: FusionMatrix, name: str, rows: NDArray[np.int64]) -> Fusi
     absent = np.zeros(len(matrix), dtype=bool)
     absent[rows] = True
     return FusionMatrix(
-        tuple((n, _without(block, absent) if n == name else block) for n, block in matrix.blocks),
+        tuple((n, without(block, absent) if n == name else block) for n, block in matrix.blocks),
         matrix.weights,
     )
-
-
-def _without(block: Any, absent: NDArray[np.bool_]) -> Any:
-    """A block's matrix with zeros, and 1 in its last column, where it is absent."""
-    if sparse.issparse(block):
-        kept = sparse.diags((~absent).astype(block.dtype)) @ block
-        flag = sparse.csr_matrix(
-            (
-                np.ones(absent.sum(), block.dtype),
-                (np.flatnonzero(absent), [block.shape[1] - 1] * absent.sum()),
-            ),
-            shape=block.shape,
-        )
-        return sparse.csr_matrix(kept + flag)
-    left = np.where(absent[:, None], block.dtype.type(0), block)
-    left[absent, -1] = 1
-    return left
-
-
-def _with_indicator(block: Any, data: Any) -> Any:
-    """A block's matrix, its missing rows set to 0 and told by one more column."""
-    matrix, absent = block.transform(data), block.missing(data)
-    n, columns = matrix.shape
-    if sparse.issparse(matrix):
-        return _with_last(matrix, absent)
-    marked = np.empty((n, columns + 1), dtype=np.float32)
-    marked[:, :-1], marked[:, -1] = matrix, absent
-    marked[absent, :-1] = 0
-    return marked
-
-
-def _with_last(matrix: sparse.csr_matrix, absent: NDArray[np.bool_]) -> sparse.csr_matrix:
-    """A sparse matrix and one more column, 1 in the rows that are absent, which have nothing else."""
-    if np.diff(matrix.indptr)[absent].any():
-        matrix = sparse.csr_matrix(sparse.diags((~absent).astype(matrix.dtype)) @ matrix)
-        matrix.eliminate_zeros()
-    rows = matrix.indptr + np.append(0, np.cumsum(absent)).astype(matrix.indptr.dtype)
-    values, columns = matrix.data, matrix.indices
-    if absent.any():  # else they are shared with the block's own
-        values = np.insert(values, matrix.indptr[1:][absent], 1)
-        columns = np.insert(columns, matrix.indptr[1:][absent], matrix.shape[1])
-    shape = (matrix.shape[0], matrix.shape[1] + 1)
-    return sparse.csr_matrix((values.astype(np.float32, copy=False), columns, rows), shape=shape)

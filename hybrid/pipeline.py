@@ -126,7 +126,8 @@ def make_hybrid(
             f"{', '.join(names)}."
         )
     if "text" in names:
-        made.append(("text", TextFeatures(columns.text, **_options(features, TextFeatures))))
+        options = _options(features, TextFeatures)
+        made.append(("text", TextFeatures(columns.text, **options, n_jobs=workers)))
     if "metadata" in names:
         roles = columns.numeric, columns.categorical, columns.list, columns.label_separator
         made.append(("metadata", MetadataFeatures(*roles, **_options(features, MetadataFeatures))))
@@ -181,7 +182,9 @@ def choose_blocks(catalogue: Catalogue, blocks: Sequence[str] | None) -> tuple[s
 
 
 def use_cache(model: HybridClassifier, cache: str, workers: int | None = None) -> None:
-    """Point a fitted model at the cache of the machine that it now runs on."""
+    """Point a fitted model at the cache, and the threads, of the machine that it now runs on."""
     for _, block in model.fusion_.fitted_:
         if isinstance(block, PosterFeatures):
             block.set_params(cache=cache, workers=workers)
+        elif isinstance(block, TextFeatures):
+            block.set_params(n_jobs=workers)

@@ -1,6 +1,6 @@
 """Sequences of whole numbers, numbered and counted: a word is one of characters, an n-gram one of words.
 
-Apart from `hybrid.features.terms`, and imported only when a text is read, because numba takes a while to load.
+Apart from `hybrid.features.terms`, and imported only when a text is read: it imports numba.
 """
 
 from __future__ import annotations
@@ -14,18 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from hybrid.jit import jit
+from hybrid.features import kernels
+from hybrid.features.kernels import SPACE, WORD
 
 Ints = NDArray[np.int32]
 Places = NDArray[np.int64]
+Slices = tuple[Ints, Places, Places]
 UNKNOWN = -1
-WORD, SPACE = np.uint8(1), np.uint8(2)  # bits of a character's class
-_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: Knuth, The Art of Computer Programming, 6.4
-_HALF, _ONE, _TOP = np.uint64(32), np.uint64(1), np.uint64(58)
-# Which bit a power of two is: Leiserson, Prokop and Randall, Using de Bruijn sequences to index a 1, 1998.
-_DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
-_BIT = np.empty(64, dtype=np.int64)
-_BIT[(_ONE << np.arange(64, dtype=np.uint64)) * _DE_BRUIJN >> _TOP] = np.arange(64)
 
 
 class Sequences:
@@ -61,7 +56,7 @@ class Sequences:
             self._make_room(len(starts), int((ends - starts).sum()))
         numbers = np.empty(len(starts), dtype=np.int32)
         table = (self._slots, self._pool, self._bounds)
-        self._size = _number(symbols, starts, ends, *table, self._size, learn, numbers)
+        self._size = kernels.number(symbols, starts, ends, self._size, learn, *table, numbers)
         return numbers
 
     def take(self, chosen: NDArray[np.integer[Any]]) -> Sequences:
@@ -83,7 +78,7 @@ class Sequences:
         if len(self._slots) < 2 * (self._size + more):
             power = int(2 * (self._size + more)).bit_length()
             self._slots = np.full(2 ** (power + 1), UNKNOWN, dtype=np.int32)
-            _place(self._slots, self._pool, self._bounds, self._size)
+            kernels.place(self._pool, self._bounds, self._size, self._slots)
 
     def __getstate__(self) -> dict[str, Any]:
         pool, bounds = self.parts()
@@ -112,7 +107,7 @@ def split_texts(characters: Ints, bounds: Places, kind: np.uint8) -> tuple[Place
     ----------
     characters, bounds : ndarray
     kind : {WORD, SPACE}
-        A word is two or more characters that ``\\w`` matches, or all between two spaces.
+        A word is two or more characters of `re`'s class w, or all between two spaces.
 
     Returns
     -------
@@ -124,20 +119,19 @@ def split_texts(characters: Ints, bounds: Places, kind: np.uint8) -> tuple[Place
     room = len(characters) // 2 + len(bounds)
     starts, ends = np.empty((2, room), dtype=np.int64)
     by_text = np.zeros(len(bounds), dtype=np.int64)
-    found = _split(characters, bounds, _classes(), kind, starts, ends, by_text)
+    found = kernels.split(characters, bounds, _classes(), kind, starts, ends, by_text)
     return starts[:found], ends[:found], by_text
 
 
-def slice_words(words: Sequences, shortest: int, longest: int) -> tuple[Ints, Places, Places, Places]:
+def slice_words(words: Sequences, shortest: int, longest: int) -> tuple[Slices, Places]:
     """The n-grams of characters within words, with a space before and after each word.
 
     A word that is shorter, with its spaces, than `shortest` is one n-gram.
 
     Returns
     -------
-    characters : ndarray of int32
-    starts, ends : ndarray of int64
-        Of each n-gram.
+    slices : characters, int32, and where each n-gram starts and ends among them, int64
+        As `Sequences.number` takes them.
     by_word : ndarray of int64
         Which n-grams are of each word, as bounds.
     """
@@ -149,8 +143,8 @@ def slice_words(words: Sequences, shortest: int, longest: int) -> tuple[Ints, Pl
     starts, ends = np.empty((2, len(padded) * (longest - shortest + 1)), dtype=np.int64)
     by_word = np.zeros(n + 1, dtype=np.int64)
     padded_bounds = bounds + 2 * np.arange(n + 1)
-    found = _slice_words(padded_bounds, shortest, longest, starts, ends, by_word)
-    return padded, starts[:found], ends[:found], by_word
+    found = kernels.slice_words(padded_bounds, shortest, longest, starts, ends, by_word)
+    return (padded, starts[:found], ends[:found]), by_word
 
 
 def count_texts(
@@ -172,7 +166,7 @@ def count_texts(
         Terms there are.
     """
     texts, totals = np.zeros((2, width), dtype=np.int64)
-    _count_texts(bounds, order, lists, list_bounds, np.full(width, -1), texts, totals)
+    kernels.count_texts(bounds, order, lists, list_bounds, np.full(width, -1), texts, totals)
     return texts, totals
 
 
@@ -187,7 +181,7 @@ def count_rows(
     columns, counts = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.float32)
     rows = np.zeros(len(bounds), dtype=np.int64)
     scratch = np.zeros(width, dtype=np.int32)
-    found = _count_rows(bounds, order, lists, list_bounds, scratch, columns, counts, rows)
+    found = kernels.count_rows(bounds, order, lists, list_bounds, scratch, columns, counts, rows)
     return canonical(counts[:found], columns[:found], rows, width)
 
 
@@ -229,144 +223,13 @@ def weigh_rows(
     if sublinear:
         heights[1:] = 1 + np.log(heights[1:])
     matrix = (counts.data, counts.indices, counts.indptr)
-    _weigh(*matrix, heights, idf, places, weights, columns, shift)
+    kernels.weigh(*matrix, heights, idf, places, shift, weights, columns)
 
 
 @cache
 def _classes() -> NDArray[np.uint8]:
-    """What each character is, by Python's own rules: `re` takes letters, digits and ``_`` for ``\\w``."""
+    """What each character is, by Python's own rules: letters, digits and ``_`` make a word."""
     every = [chr(code) for code in range(sys.maxunicode + 1)]
     word = np.fromiter(map(str.isalnum, every), np.uint8, len(every)) * WORD
     word[ord("_")] = WORD
     return word | np.fromiter(map(str.isspace, every), np.uint8, len(every)) * SPACE
-
-
-@jit()
-def _hash(symbols, start, end):  # type: ignore[no-untyped-def]
-    mixed = np.uint64(end - start)
-    for i in range(start, end):
-        mixed = (mixed ^ np.uint64(symbols[i])) * _MIX
-        mixed ^= mixed >> _HALF
-    return mixed
-
-
-@jit()
-def _place(slots, pool, bounds, size):  # type: ignore[no-untyped-def]
-    mask = np.uint64(len(slots) - 1)
-    for number in range(size):
-        slot = _hash(pool, bounds[number], bounds[number + 1]) & mask
-        while slots[slot] >= 0:
-            slot = (slot + np.uint64(1)) & mask
-        slots[slot] = number
-
-
-@jit()
-def _number(symbols, starts, ends, slots, pool, bounds, size, learn, numbers):  # type: ignore[no-untyped-def]
-    mask = np.uint64(len(slots) - 1)
-    for i in range(len(starts)):
-        start, length = starts[i], ends[i] - starts[i]
-        slot = _hash(symbols, start, ends[i]) & mask
-        numbers[i] = -1
-        while slots[slot] >= 0:
-            number = slots[slot]
-            first = bounds[number]
-            if bounds[number + 1] - first == length:
-                k = 0
-                while k < length and pool[first + k] == symbols[start + k]:
-                    k += 1
-                if k == length:
-                    numbers[i] = number
-                    break
-            slot = (slot + np.uint64(1)) & mask
-        if learn and numbers[i] < 0:
-            first = bounds[size]
-            for k in range(length):
-                pool[first + k] = symbols[start + k]
-            bounds[size + 1] = first + length
-            slots[slot] = size
-            numbers[i] = size
-            size += 1
-    return size
-
-
-@jit()
-def _split(characters, bounds, classes, kind, starts, ends, by_text):  # type: ignore[no-untyped-def]
-    found = 0
-    shortest = 2 if kind == WORD else 1
-    inside = WORD if kind == WORD else np.uint8(0)
-    for text in range(len(bounds) - 1):
-        at, end = bounds[text], bounds[text + 1]
-        while at < end:
-            start = at
-            while at < end and classes[characters[at]] & kind == inside:
-                at += 1
-            if at - start >= shortest:
-                starts[found], ends[found] = start, at
-                found += 1
-            at += 1
-        by_text[text + 1] = found
-    return found
-
-
-@jit()
-def _slice_words(bounds, shortest, longest, starts, ends, list_bounds):  # type: ignore[no-untyped-def]
-    found = 0
-    for word in range(len(bounds) - 1):
-        first, length = bounds[word], bounds[word + 1] - bounds[word]
-        for size in range(shortest, min(longest, max(length, shortest)) + 1):
-            for start in range(first, first + max(length - size, 0) + 1):
-                starts[found], ends[found] = start, start + min(size, length)
-                found += 1
-        list_bounds[word + 1] = found
-    return found
-
-
-@jit()
-def _count_texts(bounds, order, lists, list_bounds, last, texts, totals):  # type: ignore[no-untyped-def]
-    for text in range(len(bounds) - 1):
-        for i in range(bounds[text], bounds[text + 1]):
-            for k in range(list_bounds[order[i]], list_bounds[order[i] + 1]):
-                term = lists[k]
-                if term >= 0:
-                    totals[term] += 1
-                    if last[term] != text:
-                        last[term] = text
-                        texts[term] += 1
-
-
-@jit()
-def _count_rows(bounds, order, lists, list_bounds, scratch, columns, counts, rows):  # type: ignore[no-untyped-def]
-    seen = np.zeros(len(scratch) // 64 + 1, dtype=np.uint64)  # a bit a term: cheaper than sorting
-    at = 0
-    for text in range(len(bounds) - 1):
-        for i in range(bounds[text], bounds[text + 1]):
-            for k in range(list_bounds[order[i]], list_bounds[order[i] + 1]):
-                column = lists[k]
-                if column >= 0:
-                    scratch[column] += 1
-                    seen[column >> 6] |= _ONE << np.uint64(column & 63)
-        for word in range(len(seen)):
-            bits = seen[word]
-            while bits != 0:
-                column = 64 * word + _BIT[(bits & (~bits + _ONE)) * _DE_BRUIJN >> _TOP]
-                columns[at], counts[at] = column, scratch[column]
-                scratch[column] = 0
-                at += 1
-                bits &= bits - _ONE
-            seen[word] = 0
-        rows[text + 1] = at
-    return at
-
-
-@jit()
-def _weigh(counts, terms, rows, heights, idf, places, weights, columns, shift):  # type: ignore[no-untyped-def]
-    for row in range(len(rows) - 1):
-        first, square = rows[row], 0.0
-        to = places[row] - first
-        for i in range(first, rows[row + 1]):
-            weight = heights[int(counts[i])] * idf[terms[i]]
-            columns[to + i], weights[to + i] = terms[i] + shift, weight
-            square += weight * weight
-        length = np.sqrt(square)
-        for i in range(first, rows[row + 1]):
-            weights[to + i] /= length

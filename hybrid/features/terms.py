@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -82,11 +83,14 @@ class WordTerms(Terms):
 
     def fit(self, texts: Sequence[str]) -> WordTerms:
         """See `Terms.fit`."""
-        from hybrid.features.sequences import WORD, Sequences
+        from hybrid.features.kernels import WORD
+        from hybrid.features.sequences import Sequences
 
         words = Sequences()
         numbers, bounds = _cut(texts, WORD, words)
-        grams, self.grams_, names, counts = numbers, [words], [], []
+        grams, self.grams_ = numbers, [words]
+        names: list[Names] = []
+        counts: list[NDArray[np.int64]] = []
         for length in range(1, self.longest + 1):
             if length > 1:
                 self.grams_.append(Sequences())
@@ -105,7 +109,8 @@ class WordTerms(Terms):
 
     def count(self, texts: Sequence[str]) -> sparse.csr_matrix:
         """See `Terms.count`."""
-        from hybrid.features.sequences import WORD, count_rows
+        from hybrid.features.kernels import WORD
+        from hybrid.features.sequences import count_rows
 
         numbers, bounds = _cut(texts, WORD, self.grams_[0], learn=False)
         grams, found, start = numbers, [numbers], len(self.grams_[0])
@@ -139,11 +144,12 @@ class CharTerms(Terms):
 
     def fit(self, texts: Sequence[str]) -> CharTerms:
         """See `Terms.fit`."""
-        from hybrid.features.sequences import SPACE, Sequences, count_texts, slice_words
+        from hybrid.features.kernels import SPACE
+        from hybrid.features.sequences import Sequences, count_texts, slice_words
 
         words, grams = Sequences(), Sequences()
         numbers, bounds = _cut(texts, SPACE, words)
-        *slices, by_word = slice_words(words, self.shortest, self.longest)
+        slices, by_word = slice_words(words, self.shortest, self.longest)
         lists = grams.number(*slices, learn=True)
         texts_with, totals = count_texts(bounds, numbers, lists, by_word, len(grams))
         frequent = np.flatnonzero(texts_with >= self.min_df)
@@ -153,11 +159,12 @@ class CharTerms(Terms):
 
     def count(self, texts: Sequence[str]) -> sparse.csr_matrix:
         """See `Terms.count`."""
-        from hybrid.features.sequences import SPACE, Sequences, count_rows, slice_words
+        from hybrid.features.kernels import SPACE
+        from hybrid.features.sequences import Sequences, count_rows, slice_words
 
         words = Sequences()
         numbers, bounds = _cut(texts, SPACE, words)
-        *slices, by_word = slice_words(words, self.shortest, self.longest)
+        slices, by_word = slice_words(words, self.shortest, self.longest)
         columns = self.columns_[self.grams_.number(*slices, learn=False)]
         return count_rows(bounds, numbers, columns, by_word, len(self.names_))
 
@@ -220,7 +227,7 @@ def _words(words: Sequences) -> Names:
     characters, bounds = words.parts()
     text = characters.tobytes().decode("utf-32-le", "surrogatepass")
     places: list[Any] = bounds.tolist()
-    return _objects([text[a:b] for a, b in zip(places[:-1], places[1:], strict=True)])
+    return _objects([text[a:b] for a, b in pairwise(places)])
 
 
 def _phrases(grams: Sequences, words: Names, length: int) -> Names:

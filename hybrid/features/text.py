@@ -162,4 +162,3 @@ class TextFeatures(TransformerMixin, BaseEstimator):
 
 def _idf(texts_with: NDArray[np.int64], texts: int) -> NDArray[np.float32]:
     return (1 + np.log((1 + texts) / (1 + texts_with))).astype(np.float32)
-

@@ -1,0 +1,51 @@
+"""A block's matrix with one more column: 1 where the item lacks the block, and its other columns are 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+
+def marked(matrix: Any, absent: NDArray[np.bool_]) -> Any:
+    """Add the column.
+
+    Parameters
+    ----------
+    matrix : ndarray or CSR of shape (n, columns)
+        Its rows where the block is absent may hold anything.
+    absent : ndarray of shape (n,), bool
+
+    Returns
+    -------
+    ndarray or CSR of shape (n, columns + 1), of the same precision
+        A CSR shares its numbers with `matrix` where no block is absent.
+    """
+    if sparse.issparse(matrix):
+        return _marked_sparse(matrix.tocsr(), absent)
+    found = np.empty((matrix.shape[0], matrix.shape[1] + 1), dtype=matrix.dtype)
+    found[:, :-1], found[:, -1] = matrix, absent
+    found[absent, :-1] = 0
+    return found
+
+
+def without(block: Any, absent: NDArray[np.bool_]) -> Any:
+    """What `marked` gave, as if the block were absent in these rows, too."""
+    last = block[:, -1:].toarray() if sparse.issparse(block) else block[:, -1:]
+    return marked(block[:, :-1], absent | (last[:, 0] == 1))
+
+
+def _marked_sparse(matrix: sparse.csr_matrix, absent: NDArray[np.bool_]) -> sparse.csr_matrix:
+    values, columns, lengths = matrix.data, matrix.indices, np.diff(matrix.indptr)
+    if lengths[absent].any():
+        kept = np.repeat(~absent, lengths)
+        values, columns, lengths = values[kept], columns[kept], np.where(absent, 0, lengths)
+    if absent.any():
+        ends = np.cumsum(lengths)[absent]
+        values = np.insert(values, ends, 1)
+        columns = np.insert(columns, ends, matrix.shape[1])
+    rows = np.append(0, np.cumsum(lengths + absent)).astype(matrix.indptr.dtype)
+    shape = (matrix.shape[0], matrix.shape[1] + 1)
+    return sparse.csr_matrix((values, columns, rows), shape=shape)
