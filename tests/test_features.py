@@ -14,8 +14,10 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -23,6 +25,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from hybrid.cache import EmbeddingCache
 from hybrid.errors import CacheError, ExtractionError, SettingError
 from hybrid.features import MetadataFeatures, PosterFeatures, TextFeatures
+from hybrid.features.indicator import marked, without
 
 NAN = np.nan
 
@@ -88,6 +91,43 @@ def test_characters_within_words_stand_beside_the_words(texts: pd.DataFrame) -> 
     grams = chars.get_feature_names_out()
     assert names == [*words.get_feature_names_out(), *(f"'{gram}'" for gram in grams)]
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_texts_read_by_chunks_are_the_same(
+    texts: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, n_jobs: int | None
+) -> None:
+    whole = TextFeatures().fit(texts).transform(texts)
+    monkeypatch.setattr("hybrid.features.terms.CHUNK", 2)
+    block = TextFeatures(n_jobs=n_jobs).fit(texts)
+    found = block.transform(texts)
+    for name in ("data", "indices", "indptr"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
+    assert block.transform(texts[:0]).shape == (0, whole.shape[1])
+
+
+MATRICES = st.integers(0, 6).flatmap(
+    lambda n: st.tuples(
+        hnp.arrays(np.float32, (n, 3), elements=st.sampled_from([0.0, 1.5, -2.0])),
+        hnp.arrays(bool, n),
+        hnp.arrays(bool, n),
+    )
+)
+
+
+@given(MATRICES)
+def test_an_absent_block_is_zeros_and_a_mark(drawn: tuple[Any, Any, Any]) -> None:
+    matrix, absent, more = drawn
+    given = matrix.copy()
+    for kept, gone in ((matrix, np.copy), (sparse.csr_matrix(matrix), lambda m: m.toarray())):
+        found = marked(kept, absent)
+        expected = np.column_stack([np.where(absent[:, None], 0, matrix), absent])
+        np.testing.assert_array_equal(gone(found), expected)
+        both = absent | more
+        expected = np.column_stack([np.where(both[:, None], 0, matrix), both])
+        np.testing.assert_array_equal(gone(without(found, more)), expected)
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(gone(kept), given)
 
 
 def test_words_of_one_stem_share_characters() -> None:
