@@ -18,7 +18,9 @@ from hybrid.errors import SettingError
 from hybrid.features.indicator import marked, without
 
 MISSING = "missing"  # the last column of each block
-CHUNK = 256  # rows of a dense block that are brought to another precision at a time
+# Numbers of a dense block that are brought to another precision at a time: few enough to take no memory to
+# speak of, enough for threads to be worth their start.
+CHUNK = 2**21
 BlockData = dict[str, Any]  # block → embeddings (n, D) or the catalogue's frame
 
 
@@ -114,7 +116,7 @@ class FusionMatrix:
                 product += _sparse_product(matrix, part) * dtype.type(weight)
                 continue
             scaled = (part * weight).astype(dtype, copy=False)
-            for rows in _slices(len(self)):
+            for rows in _slices(matrix.shape):
                 product[rows] += matrix[rows].astype(dtype, copy=False) @ scaled
         return product
 
@@ -190,14 +192,15 @@ def _transposed(block: Any, V: NDArray[Any]) -> NDArray[Any]:
     if sparse.issparse(block):
         return block.T @ V
     product = np.zeros((block.shape[1], *V.shape[1:]), V.dtype)
-    for rows in _slices(len(block)):
+    for rows in _slices(block.shape):
         product += block[rows].astype(V.dtype, copy=False).T @ V[rows]
     return product
 
 
-def _slices(n: int) -> list[slice]:
-    """All rows, a few at a time: numpy would copy a whole block to change its precision."""
-    return [slice(start, start + CHUNK) for start in range(0, n, CHUNK)]
+def _slices(shape: tuple[int, ...]) -> list[slice]:
+    """All rows, some at a time: numpy would copy a whole block to change its precision."""
+    step = max(CHUNK // max(shape[1], 1), 1)
+    return [slice(start, start + step) for start in range(0, shape[0], step)]
 
 
 def _check_blocks(blocks: list[Any], names: list[str], weights: list[float]) -> None:

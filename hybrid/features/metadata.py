@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, repeat
 from typing import Any
 
@@ -165,34 +165,40 @@ class MetadataFeatures(TransformerMixin, BaseEstimator):
 
     def _fit_tokens(self, frame: Cells) -> dict[str, dict[str, int]]:
         frequent = []
-        for name, cells in self._split(frame):
-            counts = Counter(chain.from_iterable(cells))
-            frequent += [(name, token) for token, n in counts.items() if n >= self.min_count]
-        tokens: dict[str, dict[str, int]] = {}
-        for place, (name, token) in enumerate(sorted(frequent, key=lambda t: f"{t[0]}={t[1]}")):
-            tokens.setdefault(name, {})[token] = place
-        return tokens
+        for name, number, tokens in self._split(frame):
+            items: Counter[str] = Counter()
+            for count, found in zip(np.bincount(number).tolist(), tokens, strict=True):
+                items.update(dict.fromkeys(found, count))
+            frequent += [(name, token) for token, count in items.items() if count >= self.min_count]
+        places: dict[str, dict[str, int]] = {}
+        for place, (name, token) in enumerate(sorted(frequent, key="=".join)):
+            places.setdefault(name, {})[token] = place
+        return places
 
     def _place_tokens(self, frame: Cells) -> Iterator[Placed]:
         """The known tokens of each column; k tokens of one cell, known or not, weigh 1 / sqrt(k) each."""
-        for name, cells in self._split(frame):
+        for name, number, tokens in self._split(frame):
             known = self.tokens_.get(name, {})
-            count = np.fromiter(map(len, cells), np.int64, len(cells))
-            rows = np.repeat(np.arange(len(cells)), count)
-            places = np.fromiter(
-                map(known.get, chain.from_iterable(cells), repeat(UNKNOWN)), np.int64, len(rows)
-            )
-            kept = places != UNKNOWN
-            yield rows[kept], places[kept], count[rows[kept]] ** -0.5
+            length = np.array([len(found) for found in tokens], dtype=np.int64)
+            flat = map(known.get, chain.from_iterable(tokens), repeat(UNKNOWN))
+            places = np.fromiter(flat, np.int64, length.sum())
+            each, start = length[number], np.cumsum(length) - length
+            rows = np.repeat(np.arange(len(number)), each)
+            nth = np.arange(len(rows)) - np.repeat(np.cumsum(each) - each, each)
+            found = places[np.repeat(start[number], each) + nth]
+            kept = found != UNKNOWN
+            yield rows[kept], found[kept], each[rows[kept]] ** -0.5
 
-    def _split(self, frame: Cells) -> Iterator[tuple[str, list[list[str]]]]:
-        """Each column's tokens, item by item, each once."""
-        for name in self.categorical:
-            yield name, [[cell] if cell else [] for cell in frame[name].tolist()]
-        for name in self.lists:
-            yield name, [split_cell(cell, self.separator) for cell in frame[name].tolist()]
-        for name in self.years_:
-            yield name, [self._bin(year) for year in frame[name].tolist()]
+    def _split(self, frame: Cells) -> Iterator[tuple[str, NDArray[np.int64], list[list[str]]]]:
+        """Column by column the number of each item's cell, and the tokens of each cell so numbered, once."""
+        readers: list[tuple[Sequence[str], Callable[[Any], list[str]]]] = [
+            (self.categorical, lambda cell: [str(cell)] if cell else []),
+            (self.lists, lambda cell: split_cell(cell, self.separator)),
+            (self.years_, self._bin),
+        ]
+        for name, read in ((name, read) for names, read in readers for name in names):
+            number, cells = pd.factorize(frame[name], use_na_sentinel=False)
+            yield name, number, [read(cell) for cell in cells.tolist()]
 
     def _bin(self, year: float) -> list[str]:
         if not np.isfinite(year):
