@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from hybrid.fusion import Fusion
 from hybrid.heads import HybridClassifier, MultilabelLinearSVC, nested_answers
 from hybrid.heads.choice import Choice, Trial, choose
 from hybrid.heads.decision import DecisionOptions
+from hybrid.heads.folds import Fold, Folds
 from hybrid.heads.quality import measure_quality
 from hybrid.heads.thresholds import best_thresholds
 from hybrid.records import METRICS
@@ -361,3 +363,40 @@ def test_workers_change_nothing(films: tuple[pd.DataFrame, Labels]) -> None:
     np.testing.assert_array_equal(one.oof_probabilities_, two.oof_probabilities_)
     np.testing.assert_array_equal(one.thresholds_, two.thresholds_)
     assert [t.quality for t in one.tried_] == [t.quality for t in two.tried_]
+
+
+# Memory
+
+
+def test_folds_that_take_too_much_memory_are_encoded_anew(
+    films: tuple[pd.DataFrame, Labels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, y = films
+    options = {"block_weights": (0.5, 2.0), "metric": "map"}
+    usual = make_model(**options).fit(X, y)
+    alive: list[weakref.ref[Fold]] = []
+    together: list[int] = []
+
+    def watch(self: Folds, k: int) -> Fold:
+        together.append(sum(fold() is not None for fold in alive))
+        fold = encode(self, k)
+        alive.append(weakref.ref(fold))
+        return fold
+
+    encode = Folds._encode
+    monkeypatch.setattr(Folds, "_encode", watch)
+    monkeypatch.setattr("hybrid.heads.folds.KEPT", 0)
+    frugal = make_model(**options).fit(X, y)
+    assert len(together) > 2 * frugal.folds
+    assert not any(together)  # each was gone before the next one was encoded
+    np.testing.assert_array_equal(frugal.oof_scores_, usual.oof_scores_)
+    assert frugal.chosen_ == usual.chosen_
+
+
+def test_folds_that_fit_are_encoded_once(
+    films: tuple[pd.DataFrame, Labels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode, encoded = Folds._encode, []
+    monkeypatch.setattr(Folds, "_encode", lambda self, k: encoded.append(k) or encode(self, k))
+    make_model(block_weights=(0.5, 2.0)).fit(*films)
+    assert encoded == [0, 1, 2]

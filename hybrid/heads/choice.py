@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from hybrid.errors import SettingError
-from hybrid.fusion import FusionMatrix
 from hybrid.heads.fit_many import fit_many
 from hybrid.heads.fitting import fit_head, head_scores
+from hybrid.heads.folds import Fold, Folds
 from hybrid.heads.multilabel_svc import MultilabelLinearSVC
 from hybrid.heads.quality import Quality, measure_quality
 
@@ -56,19 +56,6 @@ class Trial:
     quality: float
 
 
-@dataclass(frozen=True, eq=False)
-class Fold:
-    """Blocks fitted on the items of the other folds: whom it leaves out, and both sides encoded.
-
-    `groups` are those of the items to learn from, for heads that deal folds of their own.
-    """
-
-    left_out: NDArray[np.bool_]
-    learn: FusionMatrix
-    judge: FusionMatrix
-    groups: NDArray[Any] | None = None
-
-
 @dataclass(eq=False)
 class Trials:
     """Fits candidates in every fold and judges what they say of the items left out.
@@ -77,7 +64,7 @@ class Trials:
     ----------
     estimator, tuned, n_jobs, random_state
         As in `HybridClassifier`.
-    folds : sequence of Fold
+    folds : Folds
     truth : ndarray of shape (n, L)
     metric : str
         See `measure_quality`.
@@ -89,7 +76,7 @@ class Trials:
     """
 
     estimator: Any
-    folds: Sequence[Fold]
+    folds: Folds
     truth: Labels
     metric: str
     tuned: bool = True
@@ -114,7 +101,7 @@ class Trials:
         return best
 
     def _judge(self, scores: Floats) -> Quality:
-        fold = np.argmax([fold.left_out for fold in self.folds], axis=0)
+        fold = self.folds.number
         return measure_quality(self.truth, scores, fold, self.metric, tuned=self.tuned)
 
     def score(self, choices: Sequence[Choice], estimator: Any = None) -> list[Floats]:
@@ -130,6 +117,7 @@ class Trials:
             for choice, head, filled in zip(choices, heads, scores, strict=True):
                 found = head_scores(head, fold.judge.with_weights(choice.weights), tuned=self.tuned)
                 filled[fold.left_out] = np.where(np.ptp(known, axis=0) > 0, found, unlearnt)
+            del fold, heads  # before the next one takes its memory
         return scores
 
     def _fit(

@@ -13,12 +13,13 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from hybrid.errors import SettingError, unknown_name
-from hybrid.fusion import BlockData, Fusion, FusionMatrix, take_rows
+from hybrid.fusion import BlockData, Fusion, FusionMatrix
 from hybrid.heads.chain import Chain
 from hybrid.heads.choice import Choice as Choice
-from hybrid.heads.choice import Fold, Trial, Trials, choose
+from hybrid.heads.choice import Trial, Trials, choose
 from hybrid.heads.decision import Decision, DecisionOptions, crossfit_decision, fit_decision
 from hybrid.heads.fitting import fit_head, head_scores
+from hybrid.heads.folds import Folds
 from hybrid.heads.quality import is_joint
 from hybrid.records import METRIC, METRICS
 from hybrid.splits import make_folds
@@ -251,18 +252,9 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         return truth.astype(np.uint8)
 
     def _trials(self, data: BlockData, truth: Labels) -> Trials:
-        """Fit the blocks on the items of the other folds, for each fold; encode both sides."""
-        folds = []
-        for k in range(self.folds):
-            left_out = self.fold_ == k
-            learn = take_rows(data, np.flatnonzero(~left_out))
-            judge = take_rows(data, np.flatnonzero(left_out))
-            fusion = clone(self.fusion).fit(learn)
-            groups = None if self.groups_ is None else self.groups_[~left_out]
-            folds.append(Fold(left_out, fusion.transform(learn), fusion.transform(judge), groups))
         return Trials(
             self.estimator,
-            folds,
+            Folds(self.fusion, data, self.fold_, self.groups_),
             truth,
             self.metric,
             self.tuned,
