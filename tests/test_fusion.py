@@ -251,3 +251,17 @@ def test_all_wrong_weights_are_listed(frame: pd.DataFrame) -> None:
 def test_a_fusion_of_nothing_is_an_error(frame: pd.DataFrame) -> None:
     with pytest.raises(SettingError, match="blocks: expected at least one, found none"):
         Fusion([]).fit(frame)
+
+
+@pytest.mark.parametrize("chunk", [1, 20])
+def test_products_piece_by_piece_are_those_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch, chunk: int
+) -> None:
+    random = np.random.default_rng(0)
+    dense, words = random.random((13, 4), np.float32), sparse.random(13, 5, 0.4, random_state=0)
+    matrix = FusionMatrix.from_blocks([dense, words], weights=[0.5, 2.0])
+    whole = np.hstack([0.5 * dense, 2 * words.toarray()])
+    W, V = random.random((9, 3)), random.random((13, 2))
+    monkeypatch.setattr("hybrid.fusion.CHUNK", chunk)
+    np.testing.assert_allclose(matrix @ W, whole @ W, rtol=1e-12)
+    np.testing.assert_allclose(matrix.T @ V, whole.T @ V, rtol=1e-12)
