@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 Pairs = NDArray[np.int64]
 Groups = list[tuple[int, ...]]
 
-CHUNK_CELLS = 30_000_000  # of one product: 120 MB of float32
+CHUNK_CELLS = 8_000_000  # of one product: 32 MB of float32
+SHORT = (
+    256  # numbers that tell most vectors apart, even where each of 2,048 tells as much as any other
+)
+SAMPLE = 1000  # rows
+POWERS = 3
+WORTH = 0.01  # of the pairs that are still to be looked at
+ROUNDING = 1e-4
 SHINGLE = 3  # words
 COMMON = 100  # texts; a run of words that more of them share tells nothing
 
@@ -64,13 +71,49 @@ def close_vectors(vectors: NDArray[np.float32], least: float) -> Pairs:
     """
     known = np.flatnonzero(~np.isnan(vectors[:, :1]).any(axis=1))
     rows = vectors if len(known) == len(vectors) else vectors[known]
+    short = _shorten(rows, least)
     size, found = max(1, CHUNK_CELLS // max(len(rows), 1)), [np.empty((0, 2), dtype=np.int64)]
     for start in range(0, len(rows), size):
-        close = rows[start : start + size] @ rows[start:].T >= least
+        close = short[start : start + size] @ short[start:].T >= least - ROUNDING
         i, j = np.nonzero(close)
         upper = j > i
-        found.append(np.stack([known[start + i[upper]], known[start + j[upper]]], axis=1))
+        i, j = start + i[upper], start + j[upper]
+        close = _products(rows, i, j) >= least
+        found.append(np.stack([known[i[close]], known[j[close]]], axis=1))
     return np.concatenate(found)
+
+
+def _shorten(rows: NDArray[np.float32], least: float) -> NDArray[np.float32]:
+    """Rows of fewer numbers whose products are nowhere less, or the rows where that would not help.
+
+    Each row is its projection on a few directions, and the length of the rest: by Cauchy and Schwarz the
+    rests of two rows add no more to their product than their lengths multiplied.
+    """
+    n, columns = rows.shape
+    if columns <= 2 * SHORT or n <= SAMPLE:
+        return rows
+    random = np.random.default_rng(0)
+    some = rows[random.choice(n, SAMPLE, replace=False)]
+    directions = random.standard_normal((columns, SHORT), dtype=np.float32)
+    for _ in range(POWERS):  # towards those along which rows are longest; any would do
+        directions = np.linalg.qr(some.T @ (some @ directions))[0]
+    parts = rows @ directions
+    rest = np.einsum("ij,ij->i", rows, rows) - np.einsum("ij,ij->i", parts, parts)
+    short = np.column_stack([parts, np.sqrt(np.maximum(rest, 0))])
+    close = short[:SAMPLE] @ short[-SAMPLE:].T >= least - ROUNDING
+    return short if close.mean() < WORTH else rows
+
+
+def _products(
+    rows: NDArray[np.float32], i: NDArray[np.int64], j: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """The product of each pair of rows."""
+    size = max(1, CHUNK_CELLS // max(4 * rows.shape[1], 1))
+    parts = [
+        np.einsum("ij,ij->i", rows[i[at : at + size]], rows[j[at : at + size]])
+        for at in range(0, len(i), size)
+    ]
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
 
 
 def close_bits(codes: Sequence[bytes | None], bits: int) -> Pairs:

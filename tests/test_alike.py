@@ -32,11 +32,12 @@ def test_what_is_tied_by_way_of_others_belongs_together(seed: int) -> None:
     assert join(n, groups).tolist() == label
 
 
-@given(SEEDS)
+@given(SEEDS, st.sampled_from([3, 8]))
 @FEW
-def test_close_vectors_are_all_pairs(seed: int) -> None:
+def test_close_vectors_are_all_pairs(seed: int, columns: int) -> None:
     random = np.random.default_rng(seed)
-    rows = random.normal(size=(random.integers(1, 30), 3)).astype(np.float32)
+    rows = random.normal(size=(random.integers(1, 30), columns)).astype(np.float32)
+    rows[1::2] = rows[::2][: len(rows) // 2] + 0.3 * rows[1::2]
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     rows[random.random(len(rows)) < 0.2] = np.nan
     expected = [
@@ -47,7 +48,21 @@ def test_close_vectors_are_all_pairs(seed: int) -> None:
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(alike, "CHUNK_CELLS", 60)
+        patch.setattr(alike, "SHORT", 2)  # for 8 columns; 3 are taken as they are
+        patch.setattr(alike, "SAMPLE", 5)
+        patch.setattr(alike, "WORTH", 2)
         assert sorted(map(tuple, close_vectors(rows, 0.8).tolist())) == expected
+
+
+def test_shortened_vectors_leave_few_pairs_to_look_at() -> None:
+    rows = np.random.default_rng(0).standard_normal((2000, 2048), dtype=np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    short = alike._shorten(rows, 0.9)
+    assert short.shape == (2000, alike.SHORT + 1)
+    products = short @ short.T
+    assert (products >= rows @ rows.T - 1e-5).all()
+    assert (products >= 0.9).mean() < 0.01
+    assert alike._shorten(rows, 0.5) is rows
 
 
 @given(SEEDS, st.integers(0, 4))
