@@ -118,8 +118,10 @@ class Network:
         if stage.trains == HEAD:
             return self.body.output
         learns = unfrozen_layers(self.spec.body, self.application, stage.trains)
-        below = len(self.application.layers) - len(learns)
-        return None if below == 0 else self.application.layers[below - 1].output
+        if len(learns) == len(self.application.layers):
+            return None
+        # Not the output of the layer below: ConvNeXt adds its residuals between the layers.
+        return learns[0].input
 
 
 def build_body(spec: BackboneSpec) -> keras.Model:
