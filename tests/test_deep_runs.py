@@ -187,3 +187,25 @@ def test_dry_run_prints_the_plan_and_trains_nothing(project: Path) -> None:
     assert not (project / "runs").exists()
     none = invoke("fit-deep", "--backbone", "scratch", "--epochs", "0")
     assert none == [line.replace("at most 30", "at most 0") for line in lines]
+
+
+def test_tensorboard_reads_the_curves_that_the_record_has(project: Path) -> None:
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="needs tensorboard"
+    )
+
+    def invoke(*arguments: str) -> None:
+        CliRunner().invoke(hybrid, arguments, catch_exceptions=False)
+
+    invoke("split")
+    training = ("fit-deep", "--backbone", "scratch", "--input-size", "46", "--epochs", "2")
+    invoke(*training, "--batch-size", "16", "--tensorboard", "board")
+    history = json.loads(Path("runs/scratch/run.json").read_text())["history"]
+    assert history.pop("stage") == ["rough", "rough", "fine", "fine"]
+    events = accumulator.EventAccumulator("board").Reload()
+    assert sorted(events.Tags()["tensors"]) == sorted(history)
+    for name, values in history.items():
+        found = events.Tensors(name)
+        assert [event.step for event in found] == [1, 2, 3, 4]
+        read = [event.tensor_proto.float_val[0] for event in found]
+        assert read == np.array(values, dtype=np.float32).tolist()  # event files are float32
