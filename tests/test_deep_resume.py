@@ -15,10 +15,10 @@ import pytest
 
 from hybrid.backbones import configure, get_backbone
 from hybrid.backbones.load import draw_weights
+from hybrid.backbones.networks import build_body
 from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.catalogue import load_catalogue
 from hybrid.deep.baseline import DeepBaseline
-from hybrid.deep.build import build_body
 from hybrid.deep.checkpoint import Checkpoint, Course
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.stream import Items

@@ -9,7 +9,6 @@ from typing import Any
 from hybrid.backbones.load import POLICIES, draw_weights, give_weights
 from hybrid.backbones.networks import Preprocess, build_application, cut_and_pool
 from hybrid.backbones.quiet import quiet_start
-from hybrid.backbones.registry import BackboneSpec
 from hybrid.backbones.weights import Weights
 from hybrid.deep.blocks import unfrozen_layers
 from hybrid.deep.registry import HEAD, NetworkSpec, Stage
@@ -59,7 +58,7 @@ class Network:
     def __init__(self, spec: NetworkSpec, n_labels: int) -> None:
         self.spec = spec
         self.n_labels = n_labels
-        self.application = build_body(spec.body)
+        self.application = build_application(spec.body)
         self.body = _joined(spec, self.application)
         self.head = build_head(spec, self.body.output_shape[-1], n_labels)
 
@@ -124,11 +123,6 @@ class Network:
         return learns[0].input
 
 
-def build_body(spec: BackboneSpec) -> keras.Model:
-    """What weights files are of: preprocessed posters → a feature map, or an embedding."""
-    return _small_body(spec) if spec.name == "small" else build_application(spec)
-
-
 def build_head(spec: NetworkSpec, dimension: int, n_labels: int) -> keras.Model:
     """Embeddings of shape (n, D) → log-odds of shape (n, L), in float32."""
     x = inputs = keras.Input((dimension,))
@@ -168,14 +162,3 @@ def _joined(spec: NetworkSpec, application: keras.Model) -> keras.Model:
         return cut_and_pool(spec.body, application) if spec.pretrained else application
     flat = layers.Flatten(dtype="float32")(application.output)
     return keras.Model(application.input, flat)
-
-
-def _small_body(spec: BackboneSpec) -> keras.Model:
-    """Three 3x3 convolutions, each halved by max pooling, and a dense layer, the embedding."""
-    x = inputs = keras.Input((*spec.input_size, 3))
-    for filters in (32, 32, 64):
-        x = layers.Conv2D(filters, 3, activation="relu")(x)
-        x = layers.MaxPooling2D(2)(x)
-    x = layers.Flatten()(x)
-    x = layers.Dense(spec.dimension, activation="relu")(x)
-    return keras.Model(inputs, x)
