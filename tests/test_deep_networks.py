@@ -221,9 +221,9 @@ OVERFIT = [
         {
             "unfreeze": "all",
             "learning_rate": 1e-2,
-            "fine_learning_rate": 1e-2,
+            "fine_learning_rate": 2e-3,
             "batch_size": 8,
-            "epochs": 70,
+            "epochs": 50,
         },
     ),
     ("vgg16-fc", {"batch_size": 8}),
