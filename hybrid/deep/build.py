@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
+from hybrid.backbones.compiled import backend_has_gpu
 from hybrid.backbones.load import POLICIES, draw_weights, give_weights
 from hybrid.backbones.networks import Preprocess, build_application, cut_and_pool
 from hybrid.backbones.quiet import quiet_start
@@ -19,6 +22,8 @@ with quiet_start():
 
 # The study's: horizontal flips, shear 0.2, zoom 0.2.
 SHEAR = ZOOM = 0.2
+ROOM = 2**27  # bytes that the outputs of all layers may take on a processor …
+PIECE = 16  # … unless fewer items than these would be computed at once
 
 
 class AsInference(layers.Layer):
@@ -144,6 +149,31 @@ def augmentation() -> keras.Sequential:
         ],
         name="augmentation",
     )
+
+
+def count_activations(network: keras.Model) -> int:
+    """Numbers that all layers give for one item."""
+    total = 0
+    for layer in network.layers:
+        inner = layer.network if isinstance(layer, AsInference) else layer
+        if isinstance(inner, keras.Model):
+            total += count_activations(inner)
+        else:
+            outputs = keras.tree.flatten(layer.output)
+            total += sum(int(np.prod(output.shape[1:])) for output in outputs)
+    return total
+
+
+def count_pieces(learner: keras.Model, batch_size: int) -> int:
+    """In how many pieces, one after the other, a batch is learnt from: 1 on a GPU, which has to be filled.
+
+    A processor is as fast on a piece, and what the layers give for a whole batch of large posters would
+    be most of the memory.
+    """
+    if backend_has_gpu():
+        return 1
+    wanted = 4 * batch_size * count_activations(learner)
+    return max(1, min(batch_size // PIECE, -(-wanted // ROOM)))
 
 
 @contextmanager
