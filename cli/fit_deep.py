@@ -56,6 +56,8 @@ _OPTIONS = (
                  default="float32", show_default=True, help="Of the products."),
     click.option("--task", type=click.Choice(["multilabel", "multiclass"]), default="multilabel",
                  show_default=True, help="A sigmoid a genre, or one softmax."),
+    click.option("--devices", default="1", show_default=True, metavar="N|all",
+                 help="GPUs of this machine that share each batch; needs KERAS_BACKEND=jax."),
     click.option("--cache-frozen", is_flag=True,
                  help="Keep what the frozen layers give on the disk while stages train."),
 )  # fmt: skip
@@ -82,6 +84,7 @@ def command(
     resume: bool,
     dry_run: bool,
     tensorboard: Path | None,
+    devices: str,
     name: str | None,
     decision: DecisionOptions,
     **options: Any,
@@ -107,7 +110,7 @@ def command(
     kept = tuple(name.strip() for name in (genres or "").split(",") if name.strip())
     task = Task(single_label, kept, per_genre, project.seed)
     if dry_run or how.epochs == 0:
-        plan = plan_deep(catalogue, split, backbone, how, task)
+        plan = plan_deep(catalogue, split, backbone, how, task, devices)
         show(project.json, plan, plan.text)
         return
     experiment = Experiment(
@@ -129,5 +132,6 @@ def command(
         task=None if task == Task(seed=project.seed) else task,
         resume=resume,
         tensorboard=tensorboard,
+        devices=devices,
     )
     show(project.json, run.record, run_text(run))

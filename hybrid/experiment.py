@@ -52,7 +52,7 @@ from hybrid.sample import is_sample
 from hybrid.splitting import audit_catalogue
 from hybrid.stores import hash_catalogue
 from hybrid.studies import Side, Studies, Subject, study
-from hybrid.training import deep_items, make_fusion, training_of
+from hybrid.training import deep_items, describe_settings, make_fusion, training_of
 from hybrid.why import describe_head
 
 if TYPE_CHECKING:
@@ -224,6 +224,7 @@ def fit_deep(
     task: Task | None = None,
     resume: bool = False,
     tensorboard: Path | None = None,
+    devices: str = "1",
 ) -> Run:
     """Train a deep baseline on train, stop and calibrate it on validation, judge it on test.
 
@@ -242,6 +243,8 @@ def fit_deep(
         Go on with a training of this name that was interrupted.
     tensorboard : Path, optional
         Folder for TensorBoard's event files.
+    devices : str
+        How many share each batch: a number, or ``"all"``.
 
     Returns
     -------
@@ -259,12 +262,13 @@ def fit_deep(
 
     catalogue, costs = experiment.catalogue, Costs()
     fusion = make_fusion(catalogue, network)
-    model = make_baseline(network, options, experiment.seed, workers, tensorboard, decision, fusion)
+    how = (experiment.seed, workers, tensorboard, decision)
+    model = make_baseline(network, options, *how, fusion, devices)
     weights = model.starting_weights()
     trainer = trained_by({"weights": {"path": weights and weights.path}})
     audit = _audit(experiment, costs, [] if trainer is None else [trainer])
     rows = {part: experiment.rows(part) for part in PARTS}
-    checkpoint = training_of(experiment.folder, model, catalogue, experiment.split)
+    checkpoint = training_of(experiment.folder, model, weights, catalogue, experiment.split, task)
     with costs.stage("embed"):
         items = deep_items(
             catalogue, model, rows, experiment.keys, experiment.cache, experiment.progress
@@ -276,11 +280,6 @@ def fit_deep(
         for part in ("validation", "test"):
             probabilities = model.predict_proba(items[part])
             found.append((rows[part], probabilities, model.label(probabilities)))
-    settings = {
-        **asdict(model.options),
-        "decision": asdict(model.decision),
-        **({"narrowed": asdict(task)} if task else {}),
-    }
     predictions = _predictions(experiment, found)
     truth = catalogue.labels[rows["validation"]]
     record = {
@@ -290,6 +289,7 @@ def fit_deep(
     }
     with new_run(experiment.folder) as folder:
         save_baseline(model, folder)
+        settings = describe_settings(model, task)
         run = _write(experiment, folder, record, settings, predictions, audit, costs)
     checkpoint.remove()
     return run

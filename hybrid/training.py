@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid.backbones import Weights
 from hybrid.backbones.quiet import quiet_start
 from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import Catalogue
@@ -62,17 +63,38 @@ def deep_items(
 
 
 def training_of(
-    folder: Path, model: DeepBaseline, catalogue: Catalogue, split: Split
+    folder: Path,
+    model: DeepBaseline,
+    weights: Weights | None,
+    catalogue: Catalogue,
+    split: Split,
+    task: Task | None,
 ) -> Checkpoint:
-    """Where the training of a run keeps its epochs: beside its folder, until the run is there."""
+    """Where the training of a run keeps its epochs: beside its folder, until the run is there.
+
+    A training that goes on must start from the same weights, wherever they lie now; how many workers and
+    devices compute does not matter.
+    """
     identity = {
         "network": model.spec.name,
         **asdict(model.options),
+        "weights": weights and weights.digest,
         "seed": model.seed,
         "catalogue": catalogue.sha256,
         "split": split.sha256,
+        "narrowed": task and asdict(task),
     }
     return Checkpoint(folder.with_name(f".{folder.name}.training"), identity)
+
+
+def describe_settings(model: DeepBaseline, task: Task | None) -> dict[str, Any]:
+    """For the record: how a baseline was trained, and on which part of the catalogue."""
+    return {
+        **asdict(model.options),
+        "devices": model.devices,
+        "decision": asdict(model.decision),
+        **({"narrowed": asdict(task)} if task else {}),
+    }
 
 
 def plan_deep(
@@ -81,6 +103,7 @@ def plan_deep(
     network: str,
     options: DeepOptions | None = None,
     task: Task | None = None,
+    devices: str = "1",
 ) -> DeepPlan:
     """Say what `hybrid.experiment.fit_deep` would train, and how much memory that needs."""
     catalogue, split = narrow(catalogue, split, task or Task())
@@ -88,7 +111,8 @@ def plan_deep(
         from hybrid.deep.fused import make_baseline
         from hybrid.deep.plan import plan_training
 
-    model = make_baseline(network, options, fusion=make_fusion(catalogue, network))
+    fusion = make_fusion(catalogue, network)
+    model = make_baseline(network, options, fusion=fusion, devices=devices)
     counts = {part: int((split.parts == part).sum()) for part in PARTS}
     train = catalogue.only(split.ids[split.parts == "train"].tolist())
     items = Items(train.ids.tolist(), train.poster_paths, frame=train.frame)

@@ -213,9 +213,13 @@ def test_unextracted_posters_are_not_taken_for_missing(project: Path, hybrid_com
 
 
 def test_interrupt_is_exit_130(project: Path) -> None:
-    """Ctrl-C while posters are read; the file never ends, so the command is surely at it."""
+    """Ctrl-C while posters are read; the file never ends, so the command is surely at it.
+
+    Where pytest runs in the background, its children inherit that Ctrl-C is ignored.
+    """
     code = (
         "import hybrid.check as c, os, signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "c._problem = lambda path: os.kill(os.getpid(), signal.SIGINT) or ''\n"
         "from hybrid.cli.main import main\n"
         "main(['check'])\n"

@@ -13,14 +13,22 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hybrid.backbones import configure, get_backbone
+from hybrid.backbones.load import draw_weights
+from hybrid.backbones.networks import build_body
+from hybrid.backbones.weights import RUN_WEIGHTS
+from hybrid.catalogue import load_catalogue
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.checkpoint import Checkpoint, Course
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.stream import Items
+from hybrid.deep.tasks import Task
 from hybrid.errors import (
     RunError,
 )
+from hybrid.experiment import Experiment, fit_deep
 from hybrid.progress import Progress
+from hybrid.splitting import split_catalogue
 
 QUICK = DeepOptions(epochs=2, batch_size=16, input_size=(46, 46))
 TUNED = DeepOptions(epochs=2, batch_size=16, input_size=(32, 32), unfreeze="1", weights="random")
@@ -127,3 +135,45 @@ def test_an_interrupted_first_stage_goes_on_to_the_same_result(
     np.testing.assert_array_equal(
         whole.decision_function(validation), again.decision_function(validation)
     )
+
+
+def drawn(path: Path, seed: int) -> str:
+    """A file with weights of the scratch net."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    body = build_body(configure(get_backbone("scratch"), input_size=(46, 46)))
+    draw_weights(body, seed)
+    body.save_weights(str(path))
+    return str(path)
+
+
+def test_resume_asks_what_the_weights_are_and_not_where_they_lie(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = load_catalogue(films)
+    experiment = Experiment(
+        catalogue, split_catalogue(catalogue), tmp_path / "runs" / "net", cache=str(tmp_path / "c")
+    )
+    path = Path(drawn(tmp_path / "start.weights.h5", 0))
+    how = replace(QUICK, weights=str(path), stages=1)
+    write = Checkpoint.write
+
+    def write_and_stop(kept: Checkpoint, course: Course) -> None:
+        write(kept, course)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "write", write_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            fit_deep(experiment, "scratch", how)
+    moved = path.rename(tmp_path / RUN_WEIGHTS)  # as it would lie in the folder of a run
+    drawn(path, 1)
+    digits = "[0-9a-f]{64}"
+    with pytest.raises(RunError, match=f"training: weights: expected {digits}, found {digits}. G"):
+        fit_deep(experiment, "scratch", how, resume=True)
+    there = replace(how, weights=str(moved.parent))
+    with pytest.raises(
+        RunError, match=r"training: narrowed: expected None, found \{'single_label'"
+    ):
+        fit_deep(experiment, "scratch", there, resume=True, task=Task("first"))
+    run = fit_deep(experiment, "scratch", there, resume=True)
+    assert len(run.record["history"]["loss"]) == 2

@@ -67,6 +67,18 @@ def tuned(trained: Experiment) -> Experiment:
     return experiment
 
 
+@pytest.fixture(scope="module")
+def little(trained: Experiment) -> Experiment:
+    """The same with the small net."""
+    experiment = replace(trained, folder=trained.folder.with_name("small"))
+    fit_deep(experiment, "small", replace(QUICK, input_size=(32, 32)))
+    return experiment
+
+
+# Run → its backbone, and the side of its input.
+BODIES = {"scratch": ("scratch", 46), "tuned": ("mobilenet-075", 32), "small": ("small", 32)}
+
+
 def test_the_run_is_a_run_like_any_other(trained: Experiment) -> None:
     record = json.loads((trained.folder / "run.json").read_text())
     assert record["kind"] == "deep"
@@ -105,11 +117,12 @@ def test_saved_and_loaded_baseline_answers_the_same(
     assert first.label(probabilities)[5].tolist() == [0, 0, 0]
 
 
-@pytest.mark.parametrize("name", ["scratch", "tuned"])
+@pytest.mark.usefixtures("tuned", "little")
+@pytest.mark.parametrize("name", BODIES)
 def test_embedding_of_a_trained_net_is_what_its_head_reads(
-    name: str, trained: Experiment, tuned: Experiment, items: Items, tmp_path: Path
+    name: str, trained: Experiment, items: Items, tmp_path: Path
 ) -> None:
-    backbone, side = ("scratch", 46) if name == "scratch" else ("mobilenet-075", 32)
+    backbone, side = BODIES[name]
     folder = trained.folder.with_name(name)
     size = EmbeddingOptions(input_size=(side, side), precision="float32")
     summary = extract_embeddings(
@@ -125,11 +138,12 @@ def test_embedding_of_a_trained_net_is_what_its_head_reads(
     np.testing.assert_allclose(embeddings @ kernel + bias, log_odds, rtol=1e-2, atol=1e-2)
 
 
-@pytest.mark.parametrize("name", ["scratch", "tuned"])
+@pytest.mark.usefixtures("tuned", "little")
+@pytest.mark.parametrize("name", BODIES)
 def test_a_backbone_trained_on_another_split_is_a_leak(
-    name: str, trained: Experiment, tuned: Experiment, tmp_path: Path
+    name: str, trained: Experiment, tmp_path: Path
 ) -> None:
-    backbone, side = ("scratch", 46) if name == "scratch" else ("mobilenet-075", 32)
+    backbone, side = BODIES[name]
     catalogue, cache = trained.catalogue, str(tmp_path / "cache")
     size, weights = EmbeddingOptions(input_size=(side, side)), str(trained.folder.with_name(name))
     extract_embeddings(catalogue, backbone, weights=weights, options=size, cache=cache)
@@ -187,3 +201,25 @@ def test_dry_run_prints_the_plan_and_trains_nothing(project: Path) -> None:
     assert not (project / "runs").exists()
     none = invoke("fit-deep", "--backbone", "scratch", "--epochs", "0")
     assert none == [line.replace("at most 30", "at most 0") for line in lines]
+
+
+def test_tensorboard_reads_the_curves_that_the_record_has(project: Path) -> None:
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="needs tensorboard"
+    )
+
+    def invoke(*arguments: str) -> None:
+        CliRunner().invoke(hybrid, arguments, catch_exceptions=False)
+
+    invoke("split")
+    training = ("fit-deep", "--backbone", "scratch", "--input-size", "46", "--epochs", "2")
+    invoke(*training, "--batch-size", "16", "--tensorboard", "board")
+    history = json.loads(Path("runs/scratch/run.json").read_text())["history"]
+    assert history.pop("stage") == ["rough", "rough", "fine", "fine"]
+    events = accumulator.EventAccumulator("board").Reload()
+    assert sorted(events.Tags()["tensors"]) == sorted(history)
+    for name, values in history.items():
+        found = events.Tensors(name)
+        assert [event.step for event in found] == [1, 2, 3, 4]
+        read = [event.tensor_proto.float_val[0] for event in found]
+        assert read == np.array(values, dtype=np.float32).tolist()  # event files are float32

@@ -198,6 +198,15 @@ def test_no_network_is_told_at_once(home: Path, monkeypatch: pytest.MonkeyPatch)
     assert list(home.iterdir()) == []
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Ctrl-C raises, also where pytest runs in the background and has inherited that it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interrupt_passes_through(server: Server, home: Path) -> None:
     server.script = ["interrupt"]
     with pytest.raises(KeyboardInterrupt):

@@ -186,7 +186,7 @@ def test_inspect_lists_layers_and_shapes(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["mobilenet-075", "scratch"])
+@pytest.mark.parametrize("name", ["mobilenet-075", "scratch", "small"])
 def test_names_in_a_file_are_those_that_keras_gives(name: str, tmp_path: Path) -> None:
     body = build_body(get_backbone(name))
     found = {

@@ -37,7 +37,7 @@ def configure(
     Returns
     -------
     BackboneSpec
-        With the `dimension` that this layer has. `gflops` (and `parameters` of the scratch net) stay
+        With the `dimension` that this layer has. `gflops` (and `parameters` of a net with dense layers) stay
         those of the registry's input size and the whole network.
 
     Raises

@@ -57,11 +57,11 @@ def build_application(spec: BackboneSpec) -> keras.Model:
     -------
     keras.Model
         The application without its top and without pooling: (n, height, width, 3) → a feature map
-        (n, h, w, D). For the scratch net its body, which ends in an embedding (n, D).
+        (n, h, w, D). For `scratch` and `small` the body, which ends in an embedding (n, D).
     """
     shape = (*spec.input_size, 3)
     if not spec.application:
-        return _scratch_body(shape, spec.dimension)
+        return _OWN[spec.name](shape, spec.dimension)
     application = getattr(keras.applications, spec.application)
     return application(
         include_top=False, weights=None, input_shape=shape, pooling=None, **dict(spec.arguments)
@@ -81,7 +81,7 @@ def cut_and_pool(spec: BackboneSpec, application: keras.Model) -> keras.Model:
     -------
     keras.Model
         (n, height, width, 3) → (n, D), float32 whatever Keras' dtype policy. Output of shape (n, D)
-        is taken as it is. The scratch net is returned unchanged.
+        is taken as it is. `scratch` and `small` are returned unchanged.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def cut_and_pool(spec: BackboneSpec, application: keras.Model) -> keras.Model:
         If there is no such layer or pooling, or the layer's output is no feature map.
     """
     if not spec.application:
-        _check_scratch(spec)
+        _check_own(spec)
         return application
     features, normalize = _features(spec, application)
     rank = len(features.shape)
@@ -172,7 +172,7 @@ def _pooling(name: str) -> keras.layers.Layer:
     raise unknown_name("pooling", name, POOLINGS)
 
 
-def _check_scratch(spec: BackboneSpec) -> None:
+def _check_own(spec: BackboneSpec) -> None:
     if (spec.pooling, spec.layer) != ("dense", "last"):
         raise SettingError(
             f"--backbone {spec.name}: expected layer 'last' and pooling 'dense', the only ones it has, "
@@ -191,6 +191,19 @@ def _scratch_body(shape: tuple[int, int, int], dimension: int) -> keras.Model:
     x = layers.Dropout(0.5)(x)
     x = layers.Dense(dimension, activation="relu")(x)
     return keras.Model(inputs, x)
+
+
+def _small_body(shape: tuple[int, int, int], dimension: int) -> keras.Model:
+    """Three 3x3 convolutions, each halved by max pooling, and a dense layer, the embedding."""
+    x = inputs = keras.Input(shape)
+    for filters in (32, 32, 64):
+        x = layers.Conv2D(filters, 3, activation="relu")(x)
+        x = layers.MaxPooling2D(2)(x)
+    x = layers.Flatten()(x)
+    return keras.Model(inputs, layers.Dense(dimension, activation="relu")(x))
+
+
+_OWN = {"scratch": _scratch_body, "small": _small_body}
 
 
 class GeneralizedMean(layers.Layer):

@@ -7,7 +7,11 @@ from typing import Any
 
 from hybrid.errors import unknown_name
 
-POOLINGS = ("avg", "max", "gem")  # of a feature map; the scratch net has "dense" alone
+POOLINGS = (
+    "avg",
+    "max",
+    "gem",
+)  # of a feature map; the nets trained from scratch have "dense" alone
 FITS = ("squash", "pad", "crop")
 
 _KERAS_FILES = "https://storage.googleapis.com/tensorflow/keras-applications"
@@ -23,7 +27,7 @@ class BackboneSpec:
     name : str
         What the user types.
     application : str
-        Name in ``keras.applications``; ``""`` for the net that is trained from scratch.
+        Name in ``keras.applications``; ``""`` for the nets that are trained from scratch.
     arguments : tuple of (str, value)
         Passed to the application besides input shape, weights and pooling.
     input_size : (height, width)
@@ -35,7 +39,7 @@ class BackboneSpec:
     pooling : str
         How a feature map becomes an embedding. ``"avg"``, ``"max"``: global average or maximum.
         ``"gem"``: generalized mean, see `hybrid.backbones.networks.GeneralizedMean`.
-        ``"dense"``: last dense layer of the scratch net.
+        ``"dense"``: last dense layer of a net that is trained from scratch.
     dimension : int
         Length D of an embedding.
     parameters : int
@@ -107,6 +111,23 @@ _SPECS = (
         parameters=20_022_432,
         gflops=0.38,
         min_side=46,
+        licence="yours",
+        source="hybrid fit-deep",
+        weights_url="",
+        weights_md5="",
+    ),
+    # "Building powerful image classification models using very little data", blog.keras.io, 2016.
+    BackboneSpec(
+        name="small",
+        application="",
+        arguments=(),
+        input_size=(150, 150),
+        preprocessing="unit",
+        pooling="dense",
+        dimension=64,
+        parameters=1_212_448,
+        gflops=0.18,
+        min_side=22,
         licence="yours",
         source="hybrid fit-deep",
         weights_url="",

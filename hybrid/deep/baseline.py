@@ -13,6 +13,7 @@ from hybrid.backbones import Weights, resolve_weights
 from hybrid.deep.board import open_board
 from hybrid.deep.build import Network, precision_of
 from hybrid.deep.checkpoint import Checkpoint, Course
+from hybrid.deep.devices import find_devices, on_devices
 from hybrid.deep.frozen import keep_activations
 from hybrid.deep.losses import make_loss
 from hybrid.deep.options import DeepOptions
@@ -43,11 +44,16 @@ class DeepBaseline:
         Folder for TensorBoard's event files.
     decision : DecisionOptions, optional
         How scores become labels.
+    devices : str
+        How many devices share each batch; see `hybrid.deep.devices.find_devices`. It changes the result
+        only as another order of adding does.
 
     Attributes
     ----------
     spec : NetworkSpec
         With what the options change.
+    devices : int
+        How many share each batch.
     network_ : Network
     decision_ : Decision
         Calibration and thresholds, from the validation items; neither where items have one label each.
@@ -65,6 +71,7 @@ class DeepBaseline:
         workers: int = 1,
         tensorboard: Path | None = None,
         decision: DecisionOptions | None = None,
+        devices: str = "1",
     ) -> None:
         self.options = options or DeepOptions()
         self.decision = decision or DecisionOptions()
@@ -73,6 +80,8 @@ class DeepBaseline:
         self.seed = seed
         self.workers = workers
         self._board = open_board(tensorboard) if tensorboard else None
+        self._dealt = find_devices(devices, self.spec.batch_size)
+        self.devices = self._dealt.count if self._dealt else 1
 
     def starting_weights(self) -> Weights | None:
         """What the body starts from; None where Keras draws it.
@@ -130,9 +139,9 @@ class DeepBaseline:
             )
         keras.utils.set_random_seed(self.seed)
         self._prepare(learnt)
-        self._build(_labels(learnt).shape[1])
-        self.network_.give(self.starting_weights())
-        with tempfile.TemporaryDirectory() as temporary:
+        with on_devices(self._dealt), tempfile.TemporaryDirectory() as temporary:
+            self._build(_labels(learnt).shape[1])
+            self.network_.give(self.starting_weights())
             folder = checkpoint.folder if checkpoint else Path(temporary)
             self._train(learnt, held, folder, progress, checkpoint, resume)
         self._score_validation(validation)
@@ -144,7 +153,8 @@ class DeepBaseline:
         scores = np.full((len(items), self.n_labels), np.nan)
         if good.any():
             learner, source = self._answering(items.take(good))
-            scores[good] = forward(learner, source, self.spec.batch_size, self.workers)
+            with on_devices(self._dealt):
+                scores[good] = forward(learner, source, self.spec.batch_size, self.workers)
         return scores
 
     def predict_proba(self, items: Items) -> Floats:

@@ -28,7 +28,7 @@ def find_blocks(application: Any) -> dict[str, list[Any]]:
     Returns
     -------
     dict of str to list of layers
-        All that a block takes from those below it is the output of the last layer of the one before.
+        All that a block takes from those below it is the input of its first layer.
     """
     names = [layer.name for layer in application.layers]
     ends = any(_INCEPTION.match(name) for name in names)

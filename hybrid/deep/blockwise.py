@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from hybrid.backbones.networks import Preprocess, cut_and_pool
+from hybrid.backbones.networks import Preprocess, build_application, cut_and_pool
 from hybrid.backbones.quiet import quiet_start
-from hybrid.deep.build import AsInference, Network, build_body
+from hybrid.deep.build import AsInference, Network
 from hybrid.deep.registry import HEAD, NetworkSpec, Stage
 from hybrid.deep.stream import Posters
 from hybrid.features import PosterFeatures
@@ -57,7 +57,7 @@ class FusedNetwork(Network):
         self.poster = poster
         self.head = _fused_head(spec, self.columns, n_labels)
         if poster is not None:
-            self.application = build_body(spec.body)
+            self.application = build_application(spec.body)
             self.body = cut_and_pool(spec.body, self.application)
 
     def whole(self, augment: bool = False) -> keras.Model:

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
+from hybrid.backbones.compiled import backend_has_gpu
 from hybrid.backbones.load import POLICIES, draw_weights, give_weights
 from hybrid.backbones.networks import Preprocess, build_application, cut_and_pool
 from hybrid.backbones.quiet import quiet_start
-from hybrid.backbones.registry import BackboneSpec
 from hybrid.backbones.weights import Weights
 from hybrid.deep.blocks import unfrozen_layers
 from hybrid.deep.registry import HEAD, NetworkSpec, Stage
@@ -20,6 +22,8 @@ with quiet_start():
 
 # The study's: horizontal flips, shear 0.2, zoom 0.2.
 SHEAR = ZOOM = 0.2
+ROOM = 2**27  # bytes that the outputs of all layers may take on a processor …
+PIECE = 16  # … unless fewer items than these would be computed at once
 
 
 class AsInference(layers.Layer):
@@ -59,7 +63,7 @@ class Network:
     def __init__(self, spec: NetworkSpec, n_labels: int) -> None:
         self.spec = spec
         self.n_labels = n_labels
-        self.application = build_body(spec.body)
+        self.application = build_application(spec.body)
         self.body = _joined(spec, self.application)
         self.head = build_head(spec, self.body.output_shape[-1], n_labels)
 
@@ -118,13 +122,10 @@ class Network:
         if stage.trains == HEAD:
             return self.body.output
         learns = unfrozen_layers(self.spec.body, self.application, stage.trains)
-        below = len(self.application.layers) - len(learns)
-        return None if below == 0 else self.application.layers[below - 1].output
-
-
-def build_body(spec: BackboneSpec) -> keras.Model:
-    """What weights files are of: preprocessed posters → a feature map, or an embedding."""
-    return _small_body(spec) if spec.name == "small" else build_application(spec)
+        if len(learns) == len(self.application.layers):
+            return None
+        # Not the output of the layer below: ConvNeXt adds its residuals between the layers.
+        return learns[0].input
 
 
 def build_head(spec: NetworkSpec, dimension: int, n_labels: int) -> keras.Model:
@@ -150,6 +151,31 @@ def augmentation() -> keras.Sequential:
     )
 
 
+def count_activations(network: keras.Model) -> int:
+    """Numbers that all layers give for one item."""
+    total = 0
+    for layer in network.layers:
+        inner = layer.network if isinstance(layer, AsInference) else layer
+        if isinstance(inner, keras.Model):
+            total += count_activations(inner)
+        else:
+            outputs = keras.tree.flatten(layer.output)
+            total += sum(int(np.prod(output.shape[1:])) for output in outputs)
+    return total
+
+
+def count_pieces(learner: keras.Model, batch_size: int) -> int:
+    """In how many pieces, one after the other, a batch is learnt from: 1 on a GPU, which has to be filled.
+
+    A processor is as fast on a piece, and what the layers give for a whole batch of large posters would
+    be most of the memory.
+    """
+    if backend_has_gpu():
+        return 1
+    wanted = 4 * batch_size * count_activations(learner)
+    return max(1, min(batch_size // PIECE, -(-wanted // ROOM)))
+
+
 @contextmanager
 def precision_of(name: str) -> Iterator[None]:
     """Layers that are made inside compute in this precision; their variables are float32."""
@@ -166,14 +192,3 @@ def _joined(spec: NetworkSpec, application: keras.Model) -> keras.Model:
         return cut_and_pool(spec.body, application) if spec.pretrained else application
     flat = layers.Flatten(dtype="float32")(application.output)
     return keras.Model(application.input, flat)
-
-
-def _small_body(spec: BackboneSpec) -> keras.Model:
-    """Three 3x3 convolutions, each halved by max pooling, and a dense layer, the embedding."""
-    x = inputs = keras.Input((*spec.input_size, 3))
-    for filters in (32, 32, 64):
-        x = layers.Conv2D(filters, 3, activation="relu")(x)
-        x = layers.MaxPooling2D(2)(x)
-    x = layers.Flatten()(x)
-    x = layers.Dense(spec.dimension, activation="relu")(x)
-    return keras.Model(inputs, x)

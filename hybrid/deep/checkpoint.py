@@ -35,7 +35,7 @@ class Course:
         One entry an epoch: ``stage``, ``loss``, ``val_loss`` …
     best_weights : list of ndarray
         What learns in the stage, as it was then.
-    variables, optimizer : list of ndarray
+    variables, optimizer : list of ndarray, or of what NumPy makes one
         Everything that the next epoch starts from, the states of random generators included.
     """
 

@@ -28,7 +28,7 @@ class FusedBaseline(DeepBaseline):
     ----------
     network : str
         ``"text"`` or ``"fused"``.
-    options, seed, workers, tensorboard, decision
+    options, seed, workers, tensorboard, decision, devices
         See `DeepBaseline`.
     fusion : Fusion, optional
         The blocks, not fitted; of a network that is loaded it is not needed.
@@ -50,8 +50,9 @@ class FusedBaseline(DeepBaseline):
         tensorboard: Path | None = None,
         decision: DecisionOptions | None = None,
         fusion: Fusion | None = None,
+        devices: str = "1",
     ) -> None:
-        super().__init__(network, options, seed, workers, tensorboard, decision)
+        super().__init__(network, options, seed, workers, tensorboard, decision, devices)
         self.fusion = fusion
 
     @property
@@ -120,8 +121,11 @@ def make_baseline(
     tensorboard: Path | None = None,
     decision: DecisionOptions | None = None,
     fusion: Fusion | None = None,
+    devices: str = "1",
 ) -> DeepBaseline:
     """The baseline of a network; `fusion` is needed to fit one that reads blocks."""
     if get_network(network).fused:
-        return FusedBaseline(network, options, seed, workers, tensorboard, decision, fusion)
-    return DeepBaseline(network, options, seed, workers, tensorboard, decision)
+        return FusedBaseline(
+            network, options, seed, workers, tensorboard, decision, fusion, devices
+        )
+    return DeepBaseline(network, options, seed, workers, tensorboard, decision, devices)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import keras
 import numpy as np
 
 from hybrid.deep.baseline import DeepBaseline
-from hybrid.deep.build import AsInference
+from hybrid.deep.build import count_activations, count_pieces
 from hybrid.deep.registry import HEAD, Stage
 from hybrid.deep.stream import Items
 
@@ -22,8 +21,8 @@ SLOTS = {"adam": 3, "nadam": 3, "rmsprop": 2, "sgd": 2}
 class StagePlan:
     """One stage: what it trains, on what, and how much memory that takes at most.
 
-    `memory` counts bytes: weights, gradients and the optimiser's state of what learns, and one batch's
-    output of every layer.
+    `memory` counts bytes: weights, gradients and the optimiser's state of what learns, and every layer's
+    output for what is computed at once.
     """
 
     name: str
@@ -97,7 +96,10 @@ def _plan_stage(model: DeepBaseline, stage: Stage, train: int) -> StagePlan:
     lower, learner = model.parts_of(stage)
     learns = _count(learner.trainable_variables)
     weights = _count(learner.variables)
-    memory = BYTES * (weights + SLOTS[stage.optimizer] * learns + size * _activations(learner))
+    pieces = count_pieces(learner, size)
+    slots = SLOTS[stage.optimizer] + (pieces * model.options.accumulate > 1)
+    at_once = -(-size // pieces)
+    memory = BYTES * (weights + slots * learns + at_once * count_activations(learner))
     return StagePlan(
         name=stage.name,
         reads=_reads(model, stage, lower is not None),
@@ -125,16 +127,3 @@ def _reads(model: DeepBaseline, stage: Stage, kept: bool) -> str:
 
 def _count(variables: Any) -> int:
     return sum(int(np.prod(variable.shape)) for variable in variables)
-
-
-def _activations(network: keras.Model) -> int:
-    """Numbers that all layers give for one item."""
-    total = 0
-    for layer in network.layers:
-        inner = layer.network if isinstance(layer, AsInference) else layer
-        if isinstance(inner, keras.Model):
-            total += _activations(inner)
-        else:
-            outputs = keras.tree.flatten(layer.output)
-            total += sum(int(np.prod(output.shape[1:])) for output in outputs)
-    return total

@@ -99,24 +99,6 @@ class NetworkSpec:
         return any(stage.trains != HEAD for stage in self.stages)
 
 
-# "Building powerful image classification models using very little data", blog.keras.io, 2016.
-SMALL = BackboneSpec(
-    name="small",
-    application="",
-    arguments=(),
-    input_size=(150, 150),
-    preprocessing="unit",
-    pooling="dense",
-    dimension=64,
-    parameters=1_212_448,
-    gflops=0.38,
-    min_side=22,
-    licence="yours",
-    source="hybrid fit-deep",
-    weights_url="",
-    weights_md5="",
-)
-
 _SPECS = (
     NetworkSpec(
         name="scratch",
@@ -160,7 +142,7 @@ _SPECS = (
     ),
     NetworkSpec(
         name="small",
-        backbone=SMALL,
+        backbone=BACKBONES["small"],
         head_units=(),
         dropout=0.5,
         stages=(Stage("all", ALL, "rmsprop", 1e-3, augment=True),),

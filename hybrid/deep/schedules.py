@@ -21,17 +21,20 @@ FACTOR = 0.2  # what a plateau multiplies the learning rate with
 WAIT = 3  # epochs without a lower validation loss that make a plateau
 
 
-def make_optimizer(stage: Stage, options: DeepOptions) -> keras.optimizers.Optimizer:
-    """The optimiser of a stage.
+def make_optimizer(
+    stage: Stage, options: DeepOptions, pieces: int = 1
+) -> keras.optimizers.Optimizer:
+    """The optimiser of a stage, for batches that are computed in so many pieces.
 
     Weight decay is decoupled from the gradient (Loshchilov and Hutter, "Decoupled Weight Decay
     Regularization", 2019, arXiv:1711.05101).
     """
+    accumulate = options.accumulate * pieces
     settings = {"momentum": stage.momentum} if stage.optimizer == "sgd" else {}
     return OPTIMIZERS[stage.optimizer](
         learning_rate=stage.learning_rate,
         weight_decay=options.weight_decay or None,
-        gradient_accumulation_steps=options.accumulate if options.accumulate > 1 else None,
+        gradient_accumulation_steps=accumulate if accumulate > 1 else None,
         **settings,
     )
 

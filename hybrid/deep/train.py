@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -15,6 +16,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from hybrid.backbones.compiled import backend_has_gpu
+from hybrid.deep.build import count_pieces
 from hybrid.deep.checkpoint import Course
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.registry import Stage
@@ -60,6 +62,11 @@ class Lesson:
     batch_size: int
     workers: int
     seed: int
+
+    @cached_property
+    def pieces(self) -> int:
+        """In how many pieces each batch is computed."""
+        return count_pieces(self.learner, self.batch_size)
 
 
 class F1(keras.metrics.F1Score):
@@ -119,13 +126,11 @@ def run_stage(
     with progress.bar(f"training ({lesson.stage.name})", left, "batches", _note(course)) as advance:
         while course.epoch < options.epochs and course.since < options.patience:
             run_epoch(lesson, options, course, f1, advance)
-            course.variables = _values(learner.variables)
-            course.optimizer = _values(learner.optimizer.variables)
+            # As they are: copies of them all would be three times the network.
+            course.variables = list(learner.variables)
+            course.optimizer = list(learner.optimizer.variables)
             keep(course)
-            course.variables, course.optimizer = (
-                [],
-                [],
-            )  # three times the network, until the next epoch
+            course.variables, course.optimizer = [], []
             progress.say(_line(course, options.epochs))
     _assign(learner.trainable_variables, course.best_weights)
     _next_stage(course)
@@ -133,9 +138,10 @@ def run_stage(
 
 def forward(learner: keras.Model, source: Source, batch_size: int, workers: int) -> NDArray[Any]:
     """What a network makes of all items, float32, in their order."""
+    at_once = -(-batch_size // count_pieces(learner, batch_size))
     found = [
         np.asarray(learner.predict_on_batch(x))
-        for _, x in batches(source, np.arange(len(source)), batch_size, workers)
+        for _, x in batches(source, np.arange(len(source)), at_once, workers)
     ]
     return np.concatenate(found).astype(np.float32, copy=False)
 
@@ -151,7 +157,7 @@ def compile_for(learner: keras.Model, **settings: Any) -> None:
 def compile_lesson(lesson: Lesson, options: DeepOptions) -> F1:
     """Give the learner its optimiser and loss, and the metric that counts while it is trained."""
     f1 = F1(options.task == "multiclass")
-    optimizer = make_optimizer(lesson.stage, options)
+    optimizer = make_optimizer(lesson.stage, options, lesson.pieces)
     compile_for(lesson.learner, optimizer=optimizer, loss=lesson.loss, metrics=[f1])
     optimizer.build(lesson.learner.trainable_variables)
     return f1
@@ -170,8 +176,7 @@ def run_epoch(
     order = shuffled(len(lesson.train.source), lesson.seed, lesson.number, course.epoch)
     total = 0.0
     for rows, x in batches(lesson.train.source, order, lesson.batch_size, lesson.workers):
-        learner.reset_metrics()  # older versions of Keras would give the mean of all batches so far
-        loss = float(learner.train_on_batch(x, lesson.train.labels[rows], return_dict=True)["loss"])
+        loss = _learn(lesson, x, lesson.train.labels[rows])
         if not math.isfinite(loss):
             raise _diverged(lesson, course, rows, rate)
         total += loss * len(rows)
@@ -191,6 +196,25 @@ def run_epoch(
     if judged[0] < course.best:
         course.best, course.since = judged[0], 0
         course.best_weights = _values(learner.trainable_variables)
+
+
+def _learn(lesson: Lesson, x: Any, labels: NDArray[np.uint8]) -> float:
+    """Train on one batch, piece by piece: one step along the gradient of the batch. Gives its loss."""
+    n, pieces, total = len(labels), lesson.pieces, 0.0
+    for part in np.array_split(np.arange(n), pieces):
+        # The optimiser counts pieces, so a batch of fewer items has as many: some have no weight.
+        rows = slice(part[0], part[-1] + 1) if len(part) else slice(1)
+        # Keras takes the mean of a piece, and the optimiser that of all pieces.
+        weight = np.full(max(1, len(part)), len(part) * pieces / n, dtype=np.float32)
+        lesson.learner.reset_metrics()  # older versions of Keras would give the mean of all so far
+        found = lesson.learner.train_on_batch(
+            keras.tree.map_structure(lambda array, rows=rows: array[rows], x),
+            labels[rows],
+            sample_weight=weight if pieces > 1 else None,
+            return_dict=True,
+        )
+        total += float(found["loss"]) / pieces
+    return total
 
 
 def _judge(lesson: Lesson, options: DeepOptions) -> tuple[float, float]:
