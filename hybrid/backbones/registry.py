@@ -7,11 +7,8 @@ from typing import Any
 
 from hybrid.errors import unknown_name
 
-POOLINGS = (
-    "avg",
-    "max",
-    "gem",
-)  # of a feature map; the nets trained from scratch have "dense" alone
+# Of a feature map; the nets that are trained from scratch have "dense" alone.
+POOLINGS = ("avg", "max", "gem")
 FITS = ("squash", "pad", "crop")
 
 _KERAS_FILES = "https://storage.googleapis.com/tensorflow/keras-applications"
