@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hybrid.backbones.inside import Inside
-from hybrid.explaining import open_run
+from hybrid.backbones.inside import open_backbone
 from hybrid.images import BadPoster, load_poster
 from hybrid.maps import check_by_occlusion, cover, direct, exact_cells
+from hybrid.opened import only_linear, open_run
 from hybrid.runs import hardware
 from hybrid.seeing import find_nets, poster_blocks
 
@@ -35,10 +35,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    opened = open_run(given.run, given.catalogue, cache=given.cache)
+    opened = only_linear(open_run(given.run, given.catalogue, cache=given.cache), "exact maps")
     block = poster_blocks(opened.model, opened.record)[0]
     ((spec, weights),) = find_nets(given.run, [block])
-    inside = Inside(spec, weights)
+    inside = open_backbone(spec, weights)
     mean, scale, per_unit = block.features.mean_, block.features.scale_, block.per_unit
     test = opened.predictions.ids[opened.predictions.splits == "test"]
     rows = np.flatnonzero(np.isin(opened.catalogue.ids, test))
