@@ -25,6 +25,7 @@ from hybrid.runs import PREDICTIONS, read_predictions, read_record, recorded_col
 from hybrid.seeing import Seen, find_nets, poster_blocks, see_network, see_poster
 
 if TYPE_CHECKING:
+    from hybrid.backbones.inside import Inside
     from hybrid.deep.baseline import DeepBaseline
     from hybrid.deep.stream import Items
 
@@ -201,12 +202,15 @@ class OpenedNetwork(Opened):
                 f"{', '.join(options.weights)}."
             )
         path = self.poster_path(row)
+        numbers = {genre: self.genres.index(genre) for genre in genres}
+        return see_network(self.inside(row), path, numbers, occlude=options.occlude)
+
+    def inside(self, row: int) -> Inside:
+        """The network opened, from a poster to log-odds; what else an item has stays as it is."""
         with quiet_start():
             from hybrid.backbones.inside import Inside
 
-        inside = Inside(self.model.spec.body, self.model.from_poster(self._item(row)))
-        numbers = {genre: self.genres.index(genre) for genre in genres}
-        return see_network(inside, path, numbers, occlude=options.occlude)
+        return Inside(self.model.spec.body, self.model.from_poster(self._item(row)))
 
     def alike(self, row: int, top: int) -> list[tuple[int, float]]:
         """None: the network's embeddings are in no cache."""

@@ -315,7 +315,6 @@ def test_an_item_that_taught_the_network_is_told(
         (["text", "f003", "--map"], 2, "that looks at posters, found the deep baseline text"),
         (["linear", "f003", "--map", "--weights", "w.h5"], 2, "--weights: expected none, .* w.h5"),
         (["linear", "f003", "--map", "--genre", "Horrer"], 2, "Did you mean Horror"),
-        (["linear", "f999"], 2, "expected an item with the id 'f999', found none"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_said(
