@@ -1,4 +1,4 @@
-"""How far the exact maps of posters agree with what covering parts of a poster does.
+"""How far the maps of posters agree with what covering parts of a poster does.
 
     python benchmarks/occlusion.py RUN --catalogue CATALOGUE --cache CACHE --out occlusion.json
 
@@ -10,19 +10,59 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hybrid.backbones.inside import Inside
-from hybrid.explaining import open_run
+from hybrid.backbones import BackboneSpec
+from hybrid.backbones.inside import open_backbone
 from hybrid.images import BadPoster, load_poster
-from hybrid.maps import check_by_occlusion, cover, direct, exact_cells
+from hybrid.maps import check_by_occlusion, cover, direct, exact_cells, gradient_cells
+from hybrid.opened import OpenedHead, OpenedNetwork, only_linear, open_run
 from hybrid.runs import hardware
 from hybrid.seeing import find_nets, poster_blocks
 
 SIDES = (2, 3, 4, 5, 7)
 GENRES = 3
+
+Pixels = NDArray[np.uint8]
+Floats = NDArray[Any]
+Score = Callable[[Pixels], Floats]  # posters (n, height, width, 3) → scores (n, L)
+Look = Callable[[int, Pixels], tuple[Floats, Score]]  # row, its poster → maps (L, h, w)
+
+
+def look_at_head(opened: OpenedHead) -> tuple[BackboneSpec, Look]:
+    """The exact maps of a poster, and how it is scored."""
+    block = poster_blocks(opened.model, opened.record)[0]
+    ((spec, weights),) = find_nets(opened.folder, [block])
+    inside = open_backbone(spec, weights)
+    mean, scale, per_unit = block.features.mean_, block.features.scale_, block.per_unit
+
+    def look(row: int, poster: Pixels) -> tuple[Floats, Score]:
+        embedding = block.features.read(opened.frame.iloc[[row]])[0]
+        features, _ = inside.look(poster[None])
+        directions = direct(per_unit, scale, embedding, mean)
+        cells, _ = exact_cells(features[0], inside.pooling, embedding, mean, directions)
+        return cells, lambda x: block.features.transform(inside.look(x)[1]) @ per_unit.T
+
+    return spec, look
+
+
+def look_at_network(opened: OpenedNetwork) -> tuple[BackboneSpec, Look]:
+    """The same of a deep baseline, by Grad-CAM."""
+    # Compiled once, where what else an item has does not matter.
+    fixed = None if opened.model.spec.fused else opened.inside(0)
+
+    def look(row: int, poster: Pixels) -> tuple[Floats, Score]:
+        inside = fixed or opened.inside(row)
+        features, log_odds = inside.look(poster[None])
+        gradients = inside.gradients(features[0], np.eye(log_odds.shape[1]))
+        return gradient_cells(features[0], gradients), lambda x: inside.look(x)[1]
+
+    return opened.model.spec.body, look
 
 
 def main() -> None:
@@ -36,10 +76,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     opened = open_run(given.run, given.catalogue, cache=given.cache)
-    block = poster_blocks(opened.model, opened.record)[0]
-    ((spec, weights),) = find_nets(given.run, [block])
-    inside = Inside(spec, weights)
-    mean, scale, per_unit = block.features.mean_, block.features.scale_, block.per_unit
+    if isinstance(opened, OpenedNetwork):
+        spec, look = look_at_network(opened)
+    else:
+        spec, look = look_at_head(only_linear(opened, "exact maps"))
     test = opened.predictions.ids[opened.predictions.splits == "test"]
     rows = np.flatnonzero(np.isin(opened.catalogue.ids, test))
     found: dict[int, list[float]] = {side: [] for side in SIDES}
@@ -47,17 +87,13 @@ def main() -> None:
         poster = load_poster(opened.catalogue.poster_paths[row], spec.input_size, spec.fit)
         if isinstance(poster, BadPoster):
             continue
-        embedding = block.features.read(opened.frame.iloc[[row]])[0]
-        features, _ = inside.look(poster[None])
-        directions = direct(per_unit, scale, embedding, mean)
-        cells, _ = exact_cells(features[0], inside.pooling, embedding, mean, directions)
+        cells, score = look(row, poster)
         strongest = np.argsort(-cells.sum(axis=(1, 2)))[:GENRES]
         for side in SIDES:
             covered = cover(poster, cells.shape[1:], side)
-            images = np.concatenate([poster[None], covered.reshape(-1, *poster.shape)])
-            parts = block.features.transform(inside.look(images)[1]) @ per_unit.T
+            scores = score(np.concatenate([poster[None], covered.reshape(-1, *poster.shape)]))
             for j in strongest:
-                drops = (parts[0, j] - parts[1:, j]).reshape(covered.shape[:2])
+                drops = (scores[0, j] - scores[1:, j]).reshape(covered.shape[:2])
                 found[side].append(check_by_occlusion(cells[j], drops).correlation)
     result = {
         f"{side} x {side}": {

@@ -12,7 +12,7 @@ from hybrid.cli.output import show
 
 if TYPE_CHECKING:
     from hybrid.channels import LearnedFeatures
-    from hybrid.explain import ScoreParts
+    from hybrid.explain import Answer, ScoreParts
     from hybrid.explaining import GenreTable
     from hybrid.report.card import ItemCard
     from hybrid.why import GenreView
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 @click.option(
     "--weights",
     multiple=True,
-    help="Of the backbone, or of each block.  [default: where the run recorded them]",
+    help="Of the backbone, or of each block of a head.  [default: where the run recorded them]",
 )
 @click.option(
     "--html", type=click.Path(path_type=Path), help="With ID or --features, a page to write."
@@ -82,9 +82,11 @@ def command(
     """Show what RUN looks at, or what it saw in the item ID of --catalogue.
 
     For heads that are linear, such as that of fit-svm: there each word, field and poster has an exact
-    part in the score. A run's model is a pickle: use only runs that you trust.
+    part in the score. Of deep baselines that look at posters: with ID, the probabilities, and with --map
+    what in the poster speaks for them. A run's model is a pickle: use only runs that you trust.
     """
-    from hybrid.explaining import MapOptions, explain_one, explain_run, open_run
+    from hybrid.explaining import explain_one, explain_run
+    from hybrid.opened import MapOptions, open_run
     from hybrid.records import ColumnOptions
 
     _check_usage(item, mapped, occlude, features, html)
@@ -180,28 +182,36 @@ def _card_text(card: ItemCard, top: int) -> str:
     return "\n".join(lines)
 
 
-def _score_text(score: ScoreParts, card: ItemCard, top: int) -> str:
-    from hybrid.explain import strongest
-    from hybrid.report.card import map_words
+def _score_text(score: ScoreParts | Answer, card: ItemCard, top: int) -> str:
+    from hybrid.explain import ScoreParts
+    from hybrid.report.card import map_words, threshold_words
 
     given = "given" if score.given else "not given"
-    threshold = f"{score.threshold:.3f}" if score.threshold <= 1 else "never reached"
     out_of_fold = card.out_of_fold.get(score.genre)
     aside = "" if out_of_fold is None else f" (out of fold {out_of_fold:.3f})"
-    head = f"\n{score.genre}: {given}; probability {score.probability:.3f}{aside}, threshold {threshold}"
+    head = f"\n{score.genre}: {given}; probability {score.probability:.3f}{aside}, {threshold_words(score)}"
     if score.score != score.score:
         return f"{head}; nothing to learn, all items have it or none has"
-    blocks = "".join(f" {value:+.3f} {block}" for block, value in score.blocks.items())
-    towards, away, others = strongest(score, top)
     maps = [(m.block, map_words(m)) for m in card.maps if m.genre == score.genre]
     return "\n".join([
         head,
+        *(_sum_lines(score, top) if isinstance(score, ScoreParts) else ()),
+        *(line for block, said in maps for line in _line(f"map of {block}", [said])),
+    ])  # fmt: skip
+
+
+def _sum_lines(score: ScoreParts, top: int) -> list[str]:
+    """What a score is the sum of."""
+    from hybrid.explain import strongest
+
+    blocks = "".join(f" {value:+.3f} {block}" for block, value in score.blocks.items())
+    towards, away, others = strongest(score, top)
+    return [
         f"  score {score.score:+.3f} = {score.intercept:+.3f} intercept{blocks}",
         *_line("for", [f"{part.name} {part.contribution:+.3f}" for part in towards]),
         *_line("against", [f"{part.name} {part.contribution:+.3f}" for part in away]),
         *_line("", [f"{others.name} {others.contribution:+.3f}"]),
-        *(line for block, said in maps for line in _line(f"map of {block}", [said])),
-    ])  # fmt: skip
+    ]
 
 
 def _features_text(learned: LearnedFeatures) -> str:

@@ -77,6 +77,31 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """One item and one genre, as a network says it, whose score is no sum.
+
+    Parameters
+    ----------
+    genre : str
+    score : float
+        Log-odds, before calibration.
+    probability : float
+        Calibrated.
+    threshold : float or None
+        The label is given from this probability on, which is inf where it never is; None where an item has
+        one label, the likeliest.
+    given : bool
+        Whether the label is given.
+    """
+
+    genre: str
+    score: float
+    probability: float
+    threshold: float | None
+    given: bool
+
+
+@dataclass(frozen=True)
 class ScoreParts:
     """One item and one genre: ``score = intercept + sum of the parts``, to rounding.
 

@@ -16,7 +16,7 @@ from hybrid.channels import (
     find_channels,
 )
 from hybrid.errors import RunError
-from hybrid.explaining import Opened
+from hybrid.opened import Opened, OpenedHead, only_linear
 from hybrid.progress import Progress
 from hybrid.report.learned import Plate, write_plates
 from hybrid.report.page import check_page_name
@@ -56,12 +56,13 @@ def learn_features(
     RunError
         If the catalogue has none of the items that the run learnt from.
     SettingError
-        If the run has no block of posters.
+        If the run has no block of posters, or is a deep baseline.
     WeightsError
         If a page is wanted and the backbone's weights are not where the run recorded them.
     """
     if html is not None:
         check_page_name(html)
+    opened = only_linear(opened, "what its backbone's channels look for")
     chosen = [opened.genres.index(genre) for genre in opened.choose(genres)]
     blocks = poster_blocks(opened.model, opened.record)
     nets = find_nets(opened.folder, blocks, weights) if html is not None else []
@@ -84,7 +85,7 @@ def learn_features(
 
 
 def _channels(
-    opened: Opened, block: PosterBlock, chosen: Sequence[int], top: int
+    opened: OpenedHead, block: PosterBlock, chosen: Sequence[int], top: int
 ) -> tuple[tuple[Channel, ...], int]:
     """The channels of a block that count most for some genres, and how many posters were looked at."""
     rows, table = opened.learnt, opened.catalogue.table
@@ -109,9 +110,9 @@ def _plate(
 ) -> Plate:
     """The pictures of a block's backbone."""
     with quiet_start():
-        from hybrid.backbones.inside import STEPS, Inside, dream
+        from hybrid.backbones.inside import STEPS, dream, open_backbone
 
-    filters = Inside(spec, weights).first_filters()
+    filters = open_backbone(spec, weights).first_filters()
     with progress.bar("exciting channels", len(numbers) * STEPS, "steps") as advance:
         images = dream(spec, weights, numbers, seed, advance)
     dreamt = dict(zip(numbers, images, strict=True))

@@ -57,9 +57,9 @@ class PosterMap:
         ``"exact"``: the cells add up to `contribution`. ``"grad-cam"``: they do not; only their order counts.
     cells : tuple of tuple of float
         Rows and columns of the feature map, the upper left first.
-    contribution : float
-        What the poster adds to the score.
-    rounding : float
+    contribution : float or None
+        What the poster adds to the score; None where the score is no sum.
+    rounding : float or None
         How much of it is not in the feature map as computed now, but in the rounding of the cache. It is
         dealt evenly to the cells.
     where, against : str
@@ -72,8 +72,8 @@ class PosterMap:
     block: str
     method: str
     cells: tuple[tuple[float, ...], ...]
-    contribution: float
-    rounding: float
+    contribution: float | None
+    rounding: float | None
     where: str
     against: str
     occlusion: Occlusion | None = None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -43,6 +43,7 @@ ALIKE = 0.99
 SIDE = 360  # pixels of the longer side of the picture that maps lie on
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,26 +155,74 @@ def see_poster(
         If the backbone does not give the embedding that is in the cache.
     """
     with quiet_start():
-        from hybrid.backbones.inside import Inside
+        from hybrid.backbones.inside import open_backbone
 
     maps: list[PosterMap] = []
     pixels: dict[str, Pixels] = {}
     for block, (spec, weights) in zip(blocks, nets, strict=True):
-        poster = load_poster(path, spec.input_size, spec.fit)
-        if isinstance(poster, BadPoster):
-            raise SettingError(f"--map: expected an item with a poster, found: {poster.reason}.")
-        maps += _map_block(block, Inside(spec, weights), item, poster, genres, occlude)
-        pixels[block.name] = _unsquashed(path) if spec.fit == "squash" else poster
+        poster = poster_to_map(path, spec)
+        maps += _map_block(block, open_backbone(spec, weights), item, poster, genres, occlude)
+        pixels[block.name] = picture_below(path, spec, poster)
     return Seen(tuple(maps), pixels)
 
 
-def _unsquashed(path: str) -> Pixels:
-    """The poster in its own shape."""
+def see_network(
+    inside: Inside, path: str, genres: Mapping[str, int], *, occlude: bool = False
+) -> Seen:
+    """Which parts of a poster speak for each genre to a network with a head of its own: Grad-CAM.
+
+    Parameters
+    ----------
+    inside : Inside
+        What its posters lead to are the log-odds of L genres.
+    path : str
+        Of the poster.
+    genres : mapping of str to int
+        The genres to look for, and their numbers among the L.
+    occlude : bool
+        Check each map by covering the poster patch by patch.
+
+    Raises
+    ------
+    SettingError
+        If there is no poster.
+    """
+    poster = poster_to_map(path, inside.spec)
+    features, log_odds = inside.look(poster[None])
+    numbers = list(genres.values())
+    directions = np.eye(log_odds.shape[1])[numbers]
+    cells = gradient_cells(features[0], inside.gradients(features[0], directions))
+    drops = None
+    if occlude:
+        drops = _drops(inside, poster, cells.shape[1:], lambda found: found[:, numbers])
+    maps = _as_maps("poster", genres, "grad-cam", cells, None, None, drops)
+    return Seen(tuple(maps), {"poster": picture_below(path, inside.spec, poster)})
+
+
+def poster_to_map(path: str, spec: BackboneSpec) -> Pixels:
+    """The poster as a backbone sees it, (height, width, 3).
+
+    Raises
+    ------
+    SettingError
+        If it cannot be read.
+    """
+    return _there(load_poster(path, spec.input_size, spec.fit))
+
+
+def picture_below(path: str, spec: BackboneSpec, poster: Pixels) -> Pixels:
+    """What maps lie on: the poster in its own shape where the backbone saw it squashed, else as seen."""
+    if spec.fit != "squash":
+        return poster
     data = read_poster(path)
-    image = data if isinstance(data, BadPoster) else make_thumbnail(data, SIDE)
-    if isinstance(image, BadPoster):
-        raise SettingError(f"--map: expected an item with a poster, found: {image.reason}.")
+    image = _there(data if isinstance(data, BadPoster) else make_thumbnail(data, SIDE))
     return np.asarray(Image.open(io.BytesIO(image)))
+
+
+def _there(poster: T | BadPoster) -> T:
+    if isinstance(poster, BadPoster):
+        raise SettingError(f"--map: expected an item with a poster, found: {poster.reason}.")
+    return poster
 
 
 def _map_block(
@@ -198,15 +247,35 @@ def _map_block(
     else:
         cells = gradient_cells(features[0], inside.gradients(features[0], directions))
         method, rounding = "grad-cam", directions @ (embedding.astype(np.float64) - again[0])
-    drops = _drops(block, inside, poster, per_unit, cells.shape[1:]) if occlude else None
+    drops = None
+    if occlude:
+        drops = _drops(
+            inside,
+            poster,
+            cells.shape[1:],
+            lambda found: block.features.transform(found) @ per_unit.T,
+        )
+    return _as_maps(block.name, genres, method, cells, contributions, rounding, drops)
+
+
+def _as_maps(
+    block: str,
+    genres: Iterable[str],
+    method: str,
+    cells: Floats,
+    contributions: Floats | None,
+    rounding: Floats | None,
+    drops: Floats | None,
+) -> list[PosterMap]:
+    """A record of each genre's cells, of shape (L, h, w), and of what belongs to them."""
     return [
         PosterMap(
             genre,
-            block.name,
+            block,
             method,
             as_rows(cells[j]),
-            float(contributions[j]),
-            float(rounding[j]),
+            None if contributions is None else float(contributions[j]),
+            None if rounding is None else float(rounding[j]),
             name_place(cells[j]),
             name_place(-cells[j]),
             None if drops is None else check_by_occlusion(cells[j], drops[j]),
@@ -216,14 +285,20 @@ def _map_block(
 
 
 def _drops(
-    block: PosterBlock, inside: Inside, poster: Pixels, per_unit: Floats, shape: tuple[int, int]
+    inside: Inside,
+    poster: Pixels,
+    shape: tuple[int, int],
+    score: Callable[[NDArray[np.float32]], NDArray[Any]],
 ) -> Floats:
-    """How much less a poster adds to the scores with each patch covered, (L, rows, columns)."""
+    """How much lower the scores are with each patch covered, (L, rows, columns).
+
+    `score` makes scores (n, L) of what the network gives (n, D).
+    """
     covered = cover(poster, shape)
     grid, images = covered.shape[:2], covered.reshape(-1, *poster.shape)
-    _, embeddings = inside.look(np.concatenate([poster[None], images]))
-    parts = block.features.transform(embeddings).astype(np.float64) @ per_unit.T
-    return np.asarray((parts[0] - parts[1:]).T.reshape(-1, *grid))
+    _, found = inside.look(np.concatenate([poster[None], images]))
+    scores = score(found).astype(np.float64)
+    return np.asarray((scores[0] - scores[1:]).T.reshape(-1, *grid))
 
 
 def _check_same(block: PosterBlock, cached: NDArray[Any], computed: NDArray[Any]) -> None:

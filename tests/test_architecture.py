@@ -37,6 +37,7 @@ LAYERS = [
     {"experiment", "auditing"},
     {"predict", "report"},
     {"seeing"},
+    {"opened"},
     {"demo", "explaining"},
     {"learned"},
     {"cli"},

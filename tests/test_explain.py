@@ -461,7 +461,7 @@ def test_a_page_goes_to_a_page(home: Path, capsys: pytest.CaptureFixture[str]) -
 
 def test_runs_that_cannot_be_explained(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for record, said in (
-        ({"kind": "deep", "model": "scratch"}, "found the deep baseline scratch"),
+        ({"kind": "deep", "model": "text"}, "found the deep baseline text"),
         ({"kind": "head"}, "found no column roles"),
     ):
         (home / "other").mkdir(exist_ok=True)

@@ -18,7 +18,7 @@ from keras import layers
 from PIL import Image
 
 from hybrid.backbones import configure, get_backbone, inside, resolve_weights
-from hybrid.backbones.inside import Inside, dream
+from hybrid.backbones.inside import dream, open_backbone
 from hybrid.backbones.networks import GeneralizedMean, with_preprocessing
 from hybrid.channels import choose_channels, most_exciting, name_sides
 from hybrid.errors import SettingError
@@ -119,7 +119,7 @@ def test_the_map_and_occlusion_point_at_the_bright_patch(
     monkeypatch: pytest.MonkeyPatch, pooling: str, row: int, column: int, named: str
 ) -> None:
     spec = install(monkeypatch, brightness(), POOLS[pooling](dtype="float32"), layers.Identity())
-    net = Inside(spec, None)
+    net = open_backbone(spec, None)
     poster = bright_patch(row, column)
     assert net.pooling == pooling
     features, embeddings = net.look(poster[None])
@@ -145,7 +145,7 @@ def test_covering_what_the_network_cannot_see_changes_nothing(
     spec = install(monkeypatch, blind, brightness(), layers.GlobalAveragePooling2D())
     random = np.random.default_rng(0)
     poster = random.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-    net = Inside(spec, None)
+    net = open_backbone(spec, None)
     covered = cover(poster, (6, 6)).reshape(-1, SIDE, SIDE, 3)
     drops = (net.look(poster[None])[1] - net.look(covered)[1]).reshape(3, 3)
     assert (drops[:, 0] == 0).all()
@@ -154,7 +154,7 @@ def test_covering_what_the_network_cannot_see_changes_nothing(
 
 def test_gradient_is_that_of_finite_differences() -> None:
     spec = configure(get_backbone("scratch"), input_size=(78, 78))
-    net = Inside(spec, resolve_weights(spec, "random", 3))
+    net = open_backbone(spec, resolve_weights(spec, "random", 3))
     assert net.pooling == ""
     random = np.random.default_rng(0)
     posters = random.integers(0, 256, (1, 78, 78, 3), dtype=np.uint8)
@@ -170,7 +170,7 @@ def test_gradient_is_that_of_finite_differences() -> None:
 
 def test_grad_cam_of_an_average_is_the_exact_map_but_for_a_constant() -> None:
     spec = configure(get_backbone("mobilenet-075"), input_size=(SIDE, SIDE))
-    net = Inside(spec, resolve_weights(spec, "random", 0))
+    net = open_backbone(spec, resolve_weights(spec, "random", 0))
     assert net.pooling == "avg"
     random = np.random.default_rng(0)
     features, embeddings = net.look(random.integers(0, 256, (1, SIDE, SIDE, 3), dtype=np.uint8))
@@ -187,11 +187,11 @@ def test_grad_cam_of_an_average_is_the_exact_map_but_for_a_constant() -> None:
 BACKEND = """
 import sys, numpy as np
 from hybrid.backbones import configure, get_backbone, resolve_weights
-from hybrid.backbones.inside import Inside
+from hybrid.backbones.inside import open_backbone
 import keras
 assert keras.backend.backend() == sys.argv[1]
 spec = configure(get_backbone("scratch"), input_size=(78, 78))
-net = Inside(spec, resolve_weights(spec, "random", 3))
+net = open_backbone(spec, resolve_weights(spec, "random", 3))
 random = np.random.default_rng(0)
 features, _ = net.look(random.integers(0, 256, (1, 78, 78, 3), dtype=np.uint8))
 np.save(sys.argv[2], net.gradients(features[0], random.normal(size=(2, 1024))))
@@ -215,14 +215,14 @@ def test_other_backends_find_the_same_gradient(backend: str, tmp_path: Path) -> 
 def test_a_layer_norm_after_the_pooling_is_no_mere_pooling(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = layers.GlobalAveragePooling2D()
     spec = install(monkeypatch, brightness(), pool, layers.LayerNormalization())
-    assert Inside(spec, None).pooling == ""
+    assert open_backbone(spec, None).pooling == ""
 
 
 def test_a_network_without_a_feature_map_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = install(monkeypatch, layers.Flatten(), layers.Dense(2))
     monkeypatch.setattr(inside, "_last_map", lambda spec, body: keras.Input((2, 2, 1)))
     with pytest.raises(SettingError, match=r"--map: expected a layer .* is a feature map, found"):
-        Inside(spec, None)
+        open_backbone(spec, None)
 
 
 @pytest.mark.parametrize(("mode", "expected"), [("unit", 0), ("caffe", 2)])
@@ -235,7 +235,7 @@ def test_filters_are_shown_in_the_posters_own_colours(
     stem = keras.Sequential([keras.Input((SIDE, SIDE, 3)), first])  # as in ConvNeXt
     first.set_weights([kernel])
     spec = install(monkeypatch, stem, layers.GlobalAveragePooling2D(), preprocessing=mode)
-    filters = Inside(spec, None).first_filters()
+    filters = open_backbone(spec, None).first_filters()
     assert filters.shape == (4, 2, 2, 3)
     assert (filters[1, ..., expected] == 5).all()
     assert filters.sum() == 20

@@ -19,9 +19,10 @@ from hybrid.cli.main import _run
 from hybrid.errors import ExtractionError, SettingError, WeightsError
 from hybrid.experiment import Experiment, fit_head
 from hybrid.explain import EMBEDDING
-from hybrid.explaining import MapOptions, Opened, explain_one, open_run
+from hybrid.explaining import explain_one
 from hybrid.extract import extract_embeddings
 from hybrid.learned import learn_features
+from hybrid.opened import MapOptions, OpenedHead, open_run
 from hybrid.pipeline import make_hybrid
 from hybrid.records import EmbeddingOptions
 from hybrid.splitting import split_catalogue
@@ -68,7 +69,7 @@ def fit(folder: Path, catalogue: Any, split: Any, name: str, **settings: Any) ->
     fit_head(Experiment(catalogue, split, folder / "runs" / name, cache=cache), model, {})
 
 
-def opened(folder: Path, name: str) -> Opened:
+def opened(folder: Path, name: str) -> OpenedHead:
     return open_run(
         folder / "runs" / name, folder / "catalogue.csv", cache=str(folder / "cache"), workers=2
     )

@@ -1,4 +1,4 @@
-"""A backbone opened: its last feature map, its first filters, and what excites a number of its embedding."""
+"""A network opened: its last feature map, its first filters, and what excites a number of its embedding."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hybrid.backbones.compiled import Gradient, compile_gradient
 from hybrid.backbones.load import load_network
-from hybrid.backbones.networks import GeneralizedMean
+from hybrid.backbones.networks import GeneralizedMean, with_preprocessing
 from hybrid.backbones.quiet import quiet_start
 from hybrid.backbones.registry import BackboneSpec
 from hybrid.backbones.weights import Weights
@@ -45,12 +45,15 @@ Pixels = NDArray[np.uint8]
 
 
 class Inside:
-    """A backbone whose last feature map can be looked at; computes in float32.
+    """A network whose last feature map can be looked at.
 
     Parameters
     ----------
     spec : BackboneSpec
-    weights : Weights
+        What the network's body is.
+    body : keras.Model
+        Preprocessed posters (n, height, width, 3) → (n, D): a backbone's embedding, or what a head of its
+        own makes of it.
 
     Attributes
     ----------
@@ -62,19 +65,16 @@ class Inside:
     Raises
     ------
     SettingError
-        If the layer has no feature map that the whole of the embedding is made from.
+        If the network has no feature map that all it gives is made from.
     """
 
-    def __init__(self, spec: BackboneSpec, weights: Weights) -> None:
+    def __init__(self, spec: BackboneSpec, body: keras.Model) -> None:
         self.spec = spec
-        network = load_network(spec, weights)
-        self._body = network.layers[-1]
-        features = _last_map(spec, self._body)
-        self._tail = _tail(spec, features, self._body.output)
+        self._body = body
+        features = _last_map(spec, body)
+        self._tail = _tail(spec, features, body.output)
         self.pooling = _pooling(self._tail)
-        both = keras.Model(self._body.input, [features, self._body.output])
-        posters, preprocessed = network.input, network.layers[-2].output
-        self._network = keras.Model(posters, both(preprocessed))
+        self._network = with_preprocessing(spec, keras.Model(body.input, [features, body.output]))
 
     def look(self, posters: Pixels) -> tuple[Floats, Floats]:
         """The last feature maps of posters, and their embeddings.
@@ -90,7 +90,9 @@ class Inside:
         """
         starts = range(0, len(posters), BATCH)
         found = [self._network.predict_on_batch(posters[i : i + BATCH]) for i in starts]
-        features, embeddings = (np.concatenate(part) for part in zip(*found, strict=True))
+        features, embeddings = (
+            np.concatenate(part).astype(np.float32, copy=False) for part in zip(*found, strict=True)
+        )
         return features, embeddings
 
     def gradients(self, features: Floats, directions: NDArray[Any]) -> Floats:
@@ -132,6 +134,19 @@ class Inside:
         raise SettingError(
             f"{self.spec.name}: expected a convolution of red, green and blue, found none."
         )
+
+
+def open_backbone(spec: BackboneSpec, weights: Weights) -> Inside:
+    """A backbone with its weights, in float32, opened.
+
+    Raises
+    ------
+    SettingError
+        See `Inside`.
+    WeightsError
+        If the weights do not fit.
+    """
+    return Inside(spec, load_network(spec, weights).layers[-1])
 
 
 def dream(

@@ -170,6 +170,22 @@ class DeepBaseline:
         labels[np.isnan(probabilities[:, 0])] = 0
         return labels
 
+    def from_poster(self, item: Items) -> keras.Model:
+        """What becomes of a poster, all else of an item staying as it is.
+
+        Parameters
+        ----------
+        item : Items
+            One.
+
+        Returns
+        -------
+        keras.Model
+            Preprocessed posters of shape (n, height, width, 3) → log-odds of shape (n, L).
+        """
+        body = self.network_.body
+        return keras.Model(body.input, self.network_.head(body.output))
+
     def _prepare(self, train: Items) -> None:
         """What must be learnt before the network can be built: nothing."""
 

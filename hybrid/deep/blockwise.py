@@ -20,6 +20,7 @@ from hybrid.backbones.quiet import quiet_start
 from hybrid.deep.build import AsInference, Network
 from hybrid.deep.registry import HEAD, NetworkSpec, Stage
 from hybrid.deep.stream import Posters
+from hybrid.errors import SettingError
 from hybrid.features import PosterFeatures
 from hybrid.fusion import FusionMatrix
 
@@ -72,6 +73,16 @@ class FusedNetwork(Network):
         made = AsBlock(self.poster.mean_, self.poster.scale_, dtype="float32")([embedding, absent])
         inputs = {PIXELS: pixels, ABSENT: absent, **blocks}
         return keras.Model(inputs, self.head({"poster": made, **blocks}))
+
+    def from_poster(self, others: Mapping[str, Any]) -> keras.Model:
+        """Preprocessed posters → log-odds; the other blocks' matrices, of 1 row, stay as they are."""
+        if self.poster is None:
+            raise SettingError(f"{self.spec.name}: expected a network that looks at posters.")
+        embedding = self.body.output
+        absent = Always(np.zeros((1, 1)), dtype="float32")(embedding)
+        made = AsBlock(self.poster.mean_, self.poster.scale_, dtype="float32")([embedding, absent])
+        blocks = {n: Always(_dense(row), dtype="float32")(embedding) for n, row in others.items()}
+        return keras.Model(self.body.input, self.head({"poster": made, **blocks}))
 
     def lower(self, stage: Stage) -> keras.Model | None:
         """None: what is frozen is in the blocks' matrices already, or posters are read."""
@@ -137,6 +148,22 @@ class AsBlock(layers.Layer):
         return ops.concatenate([rows / length * (1.0 - absent), absent], axis=-1)
 
 
+class Always(layers.Layer):
+    """The same row, whatever comes in: (n, …) → (n, columns)."""
+
+    def __init__(self, row: NDArray[Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.row = np.asarray(row, dtype=np.float32)
+
+    def call(self, x: Any) -> Any:
+        """One row for each of n."""
+        return ops.repeat(ops.convert_to_tensor(self.row), ops.shape(x)[0], axis=0)
+
+    def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The batch's, and the row's."""
+        return (shape[0], self.row.shape[1])
+
+
 class Blocks:
     """Rows of the blocks' matrices, dense, by name. A `Source`."""
 
@@ -170,6 +197,7 @@ class PixelsAndBlocks:
         self.posters = posters
         self.good = good
         self.place = np.cumsum(good) - 1
+        self.matrix = matrix
         self.blocks = Blocks(matrix)
 
     def __len__(self) -> int:

@@ -78,6 +78,10 @@ class FusedBaseline(DeepBaseline):
     def _usable(self, items: Items) -> NDArray[np.bool_]:
         return np.ones(len(items), dtype=bool)
 
+    def from_poster(self, item: Items) -> keras.Model:
+        """See `DeepBaseline.from_poster`; the item's other blocks stay as they are."""
+        return self.network_.from_poster(dict(self._pixels(item).matrix.blocks))
+
     def parts_of(self, stage: Stage) -> tuple[keras.Model | None, keras.Model]:
         """See `DeepBaseline.parts_of`."""
         return None, self.network_.learner(stage)

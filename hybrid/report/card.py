@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hybrid.explain import ScoreParts, strongest
+from hybrid.explain import Answer, ScoreParts, strongest
 from hybrid.maps import PosterMap
 from hybrid.neighbours import Neighbour
 from hybrid.report.page import environment, part_of, write_page
@@ -28,8 +28,8 @@ class ItemCard:
         ``train``, ``validation``, ``test``, or nothing for an item that the run has never seen.
     labels : tuple of str or None
         The true ones; None where the catalogue has no labels.
-    scores : tuple of ScoreParts
-        The likeliest genre first.
+    scores : tuple of ScoreParts or Answer
+        The likeliest genre first; none where a network has no poster to look at.
     detailed : tuple of str
         The genres to take apart on page and terminal.
     out_of_fold : dict of str to float
@@ -41,6 +41,8 @@ class ItemCard:
     notes : tuple of str
     maps : tuple of PosterMap
         Of the genres taken apart, where they were asked for.
+    kind : str
+        ``"head"``, whose scores are sums, or ``"deep"``, as in run.json.
     """
 
     run: str
@@ -48,13 +50,14 @@ class ItemCard:
     title: str
     part: str
     labels: tuple[str, ...] | None
-    scores: tuple[ScoreParts, ...]
+    scores: tuple[ScoreParts | Answer, ...]
     detailed: tuple[str, ...]
     out_of_fold: dict[str, float]
     missing_poster: str
     neighbours: tuple[Neighbour, ...]
     notes: tuple[str, ...]
     maps: tuple[PosterMap, ...] = ()
+    kind: str = "head"
 
     @property
     def given(self) -> tuple[str, ...]:
@@ -66,12 +69,23 @@ def part_words(card: ItemCard) -> str:
     """What the run knew of the item."""
     if card.part == "test":
         return "a test item: the run has not learnt from it"
+    if card.kind == "deep":
+        if card.part:
+            return f"a {card.part} item: it chose epoch and thresholds, so its scores flatter"
+        return "an item that the run has no prediction of: if it has learnt from it, its scores flatter"
     if not card.part:
         return "in no part of the split: the run has not learnt from it"
     return (
         f"a {card.part} item: the run has learnt from it, so its scores flatter; the out-of-fold "
         "probabilities do not"
     )
+
+
+def threshold_words(score: ScoreParts | Answer) -> str:
+    """From which probability on the label is given."""
+    if score.threshold is None:
+        return "the likeliest is given"
+    return f"threshold {score.threshold:.3f}" if score.threshold <= 1 else "threshold never reached"
 
 
 def render_card(
@@ -108,16 +122,23 @@ def render_card(
     )
 
 
-def _view(score: ScoreParts, card: ItemCard, top: int) -> dict[str, Any]:
+def _view(score: ScoreParts | Answer, card: ItemCard, top: int) -> dict[str, Any]:
     """One genre as the page draws it."""
-    towards, away, others = strongest(score, top)
-    blocks = [("intercept", score.intercept), *score.blocks.items()]
     return {
         "score": score,
         "true": card.labels is not None and score.genre in card.labels,
         "open": score.genre in card.detailed,
         "out_of_fold": card.out_of_fold.get(score.genre),
         "learnt": not math.isnan(score.score),
+        "sum": _sum(score, top) if isinstance(score, ScoreParts) else None,
+    }
+
+
+def _sum(score: ScoreParts, top: int) -> dict[str, Any]:
+    """The parts that a score is the sum of."""
+    towards, away, others = strongest(score, top)
+    blocks = [("intercept", score.intercept), *score.blocks.items()]
+    return {
         "blocks": blocks,
         "widest": max((abs(value) for _, value in blocks), default=0.0) or 1.0,
         "towards": towards,
@@ -127,7 +148,7 @@ def _view(score: ScoreParts, card: ItemCard, top: int) -> dict[str, Any]:
     }
 
 
-def _heat(score: ScoreParts, card: ItemCard, heats: Sequence[bytes]) -> dict[str, Any]:
+def _heat(score: ScoreParts | Answer, card: ItemCard, heats: Sequence[bytes]) -> dict[str, Any]:
     """The maps of one genre, each with its picture."""
     pairs = zip(card.maps, heats, strict=True) if heats else ()
     return {
