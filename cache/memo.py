@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import struct
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -31,6 +32,8 @@ ENTRY = np.dtype(
     ]
 )
 STAMP = ("size", "mtime_ns", "ctime_ns", "device", "inode")
+_PACKED = struct.Struct("<qqqQQ")  # of a stamp
+_NONE = _PACKED.pack(-1, 0, 0, 0, 0)
 _BLOCK = 256
 # A file that changed less than so long ago could change again without a new time of change.
 _SETTLED_NS = 2_000_000_000
@@ -125,9 +128,10 @@ def _hash_block(
     now = time.time_ns()
     entries = _look(paths)
     remembered, same = memo.recall(entries)
+    data = remembered.tobytes()
     keys = [
-        key.tobytes() if known else hash_poster(path)
-        for path, key, known in zip(paths, remembered, same, strict=True)
+        data[KEY_BYTES * i : KEY_BYTES * (i + 1)] if known else hash_poster(path)
+        for i, (path, known) in enumerate(zip(paths, same.tolist(), strict=True))
     ]
     good = np.array([isinstance(key, bytes) for key in keys])
     entries["key"] = key_array([key if isinstance(key, bytes) else None for key in keys])
@@ -139,15 +143,23 @@ def _hash_block(
 def _look(paths: Sequence[str]) -> NDArray[np.void]:
     """Entries with path, size and times of files; a size of -1 where there is no file."""
     entries = np.zeros(len(paths), dtype=ENTRY)
+    here = os.path.join(
+        os.path.abspath(""), ""
+    )  # asked for each path, it would take as long as all else
+    places = (os.path.normpath(p if p.startswith(os.path.sep) else here + p) for p in paths)
     entries["path"] = key_array(
-        [hashlib.sha256(os.path.abspath(p).encode(errors="surrogatepass")).digest() for p in paths]
+        [hashlib.sha256(place.encode(errors="surrogatepass")).digest() for place in places]
     )
-    for i, path in enumerate(paths):
-        try:
-            s = os.stat(path)
-            stamp = s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_dev, s.st_ino
-            for name, value in zip(STAMP, stamp, strict=True):
-                entries[name][i] = value
-        except (OSError, ValueError, OverflowError):  # `read_poster` says why
-            entries["size"][i] = -1
+    stamps = np.frombuffer(b"".join(map(_stamp, paths)), dtype=[(n, ENTRY[n]) for n in STAMP])
+    for name in STAMP:
+        entries[name] = stamps[name]
     return entries
+
+
+def _stamp(path: str) -> bytes:
+    """Size and times of a file, packed; a size of -1 where there is none, and `read_poster` says why."""
+    try:
+        s = os.stat(path)
+        return _PACKED.pack(s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_dev, s.st_ino)
+    except (OSError, ValueError, struct.error):
+        return _NONE

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import TransformerMixin, clone
@@ -21,6 +23,7 @@ MISSING = "missing"  # the last column of each block
 # Numbers of a dense block that are brought to another precision at a time: few enough to take no memory to
 # speak of, enough for threads to be worth their start.
 CHUNK = 2**21
+MANY = 10**6  # numbers of a sparse block; below, threads take longer to start
 BlockData = dict[str, Any]  # block → embeddings (n, D) or the catalogue's frame
 
 
@@ -108,14 +111,22 @@ class FusionMatrix:
 
     def __matmul__(self, W: NDArray[Any]) -> NDArray[Any]:
         """``matrix @ W``, for W of shape (columns,) or (columns, K)."""
+        return self.times(W)
+
+    def times(self, W: NDArray[Any], n_jobs: int | None = None) -> NDArray[Any]:
+        """``matrix @ W``, the rows of large sparse blocks dealt to so many threads."""
         W = np.asarray(W)
         dtype = np.result_type(self.dtype, W.dtype)
         product = np.zeros((len(self), *W.shape[1:]), dtype)
         for (matrix, weight), part in zip(self._weighted(), self._split(W), strict=True):
-            if sparse.issparse(matrix):
-                product += _sparse_product(matrix, part) * dtype.type(weight)
-                continue
             scaled = (part * weight).astype(dtype, copy=False)
+            if sparse.issparse(matrix):
+                if matrix.nnz >= MANY and W.ndim > 1 and effective_n_jobs(n_jobs) > 1:
+                    whole = np.ascontiguousarray(scaled)
+                    _add_by_threads(matrix, whole, effective_n_jobs(n_jobs), product)
+                else:
+                    product += _sparse_product(matrix, scaled)
+                continue
             for rows in _slices(matrix.shape):
                 product[rows] += matrix[rows].astype(dtype, copy=False) @ scaled
         return product
@@ -185,6 +196,24 @@ def _sparse_product(matrix: sparse.csr_matrix, W: NDArray[Any]) -> NDArray[Any]:
         shape = (matrix.shape[0], len(used))
         matrix, W = sparse.csr_matrix((matrix.data, places, matrix.indptr), shape), W[used]
     return matrix @ W
+
+
+def _add_by_threads(
+    matrix: sparse.csr_matrix, W: NDArray[Any], workers: int, product: NDArray[Any]
+) -> None:
+    """``product += matrix @ W``; scipy would hold Python's lock, and copy the matrix as float64."""
+    from hybrid.products import add_sparse_product
+
+    arrays = (matrix.indptr, matrix.indices, matrix.data)
+    parts = np.array_split(np.arange(matrix.shape[0]), 4 * workers)
+    with ThreadPoolExecutor(workers) as pool:
+        jobs = [
+            pool.submit(add_sparse_product, *arrays, rows, W, product[rows[0] : rows[-1] + 1])
+            for rows in parts
+            if len(rows)
+        ]
+    for job in jobs:
+        job.result()
 
 
 def _transposed(block: Any, V: NDArray[Any]) -> NDArray[Any]:

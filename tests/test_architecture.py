@@ -15,7 +15,7 @@ FOLDERS = {"hybrid": ROOT / "hybrid", "hybrid.cache": ROOT / "cache", "hybrid.cl
 # From the ground up; a module imports only what is in a layer below its own, or in its own package.
 LAYERS = [
     {"errors", "records", "jit"},
-    {"tables", "files", "resize", "dealing", "legacy", "alike"},
+    {"tables", "files", "resize", "products", "dealing", "legacy", "alike"},
     {
         *{"catalogue", "splits", "images", "evaluation", "runs", "progress", "cost", "sample"},
         "interrupt",

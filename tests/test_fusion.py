@@ -263,5 +263,8 @@ def test_products_piece_by_piece_are_those_of_the_whole(
     whole = np.hstack([0.5 * dense, 2 * words.toarray()])
     W, V = random.random((9, 3)), random.random((13, 2))
     monkeypatch.setattr("hybrid.fusion.CHUNK", chunk)
+    monkeypatch.setattr("hybrid.fusion.MANY", chunk)
+    for n_jobs in (1, 2, 5):
+        np.testing.assert_allclose(matrix.times(W, n_jobs), whole @ W, rtol=1e-12)
     np.testing.assert_allclose(matrix @ W, whole @ W, rtol=1e-12)
     np.testing.assert_allclose(matrix.T @ V, whole.T @ V, rtol=1e-12)

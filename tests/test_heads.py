@@ -152,6 +152,20 @@ def test_the_seed_deals_the_folds(
     assert (other.fold_ != fitted.fold_).any()
 
 
+def test_items_answered_a_few_at_a_time_get_the_same_answers(
+    films: tuple[pd.DataFrame, Labels], fitted: HybridClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X, encode, sizes = films[0], Fusion.transform, []
+    expected = fitted.decision_function(X)
+    monkeypatch.setattr(crossfit, "TOGETHER", 50)
+    monkeypatch.setattr(
+        Fusion, "transform", lambda self, part: sizes.append(len(part)) or encode(self, part)
+    )
+    np.testing.assert_allclose(fitted.decision_function(X), expected, rtol=0, atol=1e-12)
+    assert max(sizes) == 50
+    assert sum(sizes) == len(X)
+
+
 def test_labels_are_given_where_probabilities_reach_the_thresholds(
     films: tuple[pd.DataFrame, Labels], fitted: HybridClassifier
 ) -> None:

@@ -146,16 +146,17 @@ class _SparseRows:
     """Some rows T, where they lie."""
 
     def __init__(self, block: _Sparse, rows: Rows) -> None:
+        from hybrid import products
         from hybrid.heads import kernels
 
-        self.kernels, self.block, self.rows = kernels, block, rows
+        self.kernels, self.products, self.block, self.rows = kernels, products, block, rows
 
     def add_gram(self, scale: float, G: NDArray[np.float32]) -> None:
         block = self.block
         self.kernels.add_sparse_gram(*block.arrays, self.rows, scale, block.width, G)
 
     def add_product(self, U: NDArray[Any], Z: NDArray[Any]) -> None:
-        self.kernels.add_sparse_product(*self.block.arrays, self.rows, U, Z)
+        self.products.add_sparse_product(*self.block.arrays, self.rows, U, Z)
 
     def add_transposed(self, D: NDArray[Any], U: NDArray[Any]) -> None:
         self.kernels.add_sparse_transposed(*self.block.arrays, self.rows, D, U)

@@ -26,6 +26,9 @@ from hybrid.splits import make_folds
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
+TOGETHER = (
+    2**14
+)  # items that are encoded at a time: the memory of an answer does not grow with them
 
 
 class HybridClassifier(ClassifierMixin, BaseEstimator):
@@ -179,7 +182,9 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     def decision_function(self, X: pd.DataFrame) -> Floats:
         """Uncalibrated scores of shape (n, L); NaN for a genre that could not be learnt."""
         check_is_fitted(self)
-        return self.score_matrix(self.fusion_.transform(X))
+        starts = range(0, max(len(X), 1), TOGETHER)
+        parts = (X.iloc[start : start + TOGETHER] for start in starts)
+        return np.concatenate([self.score_matrix(self.fusion_.transform(part)) for part in parts])
 
     def score_matrix(self, matrix: FusionMatrix) -> Floats:
         """As `decision_function`, for items that `fusion_` has encoded."""
