@@ -119,16 +119,15 @@ class FusionMatrix:
         dtype = np.result_type(self.dtype, W.dtype)
         product = np.zeros((len(self), *W.shape[1:]), dtype)
         for (matrix, weight), part in zip(self._weighted(), self._split(W), strict=True):
-            scaled = (part * weight).astype(dtype, copy=False)
-            if sparse.issparse(matrix):
-                if matrix.nnz >= MANY and W.ndim > 1 and effective_n_jobs(n_jobs) > 1:
-                    whole = np.ascontiguousarray(scaled)
-                    _add_by_threads(matrix, whole, effective_n_jobs(n_jobs), product)
-                else:
-                    product += _sparse_product(matrix, scaled)
-                continue
-            for rows in _slices(matrix.shape):
-                product[rows] += matrix[rows].astype(dtype, copy=False) @ scaled
+            if not sparse.issparse(matrix):
+                scaled = (part * weight).astype(dtype, copy=False)
+                for rows in _slices(matrix.shape):
+                    product[rows] += matrix[rows].astype(dtype, copy=False) @ scaled
+            elif matrix.nnz >= MANY and W.ndim > 1 and effective_n_jobs(n_jobs) > 1:
+                whole = np.ascontiguousarray(part * weight)
+                _add_by_threads(matrix, whole, effective_n_jobs(n_jobs), product)
+            else:
+                product += _sparse_product(matrix, part) * dtype.type(weight)
         return product
 
     @property
