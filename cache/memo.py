@@ -143,9 +143,8 @@ def _hash_block(
 def _look(paths: Sequence[str]) -> NDArray[np.void]:
     """Entries with path, size and times of files; a size of -1 where there is no file."""
     entries = np.zeros(len(paths), dtype=ENTRY)
-    here = os.path.join(
-        os.path.abspath(""), ""
-    )  # asked for each path, it would take as long as all else
+    # `os.path.abspath` asks for the folder each time, which takes as long as all else.
+    here = os.path.join(os.path.abspath(""), "")
     places = (os.path.normpath(p if p.startswith(os.path.sep) else here + p) for p in paths)
     entries["path"] = key_array(
         [hashlib.sha256(place.encode(errors="surrogatepass")).digest() for place in places]

@@ -18,9 +18,8 @@ Pairs = NDArray[np.int64]
 Groups = list[tuple[int, ...]]
 
 CHUNK_CELLS = 8_000_000  # of one product: 32 MB of float32
-SHORT = (
-    256  # numbers that tell most vectors apart, even where each of 2,048 tells as much as any other
-)
+# Numbers that tell most vectors apart, even where each of 2,048 tells as much as any other.
+SHORT = 256
 SAMPLE = 1000  # rows
 POWERS = 3
 WORTH = 0.01  # of the pairs that are still to be looked at

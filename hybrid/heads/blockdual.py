@@ -159,4 +159,4 @@ class _SparseRows:
         self.products.add_sparse_product(*self.block.arrays, self.rows, U, Z)
 
     def add_transposed(self, D: NDArray[Any], U: NDArray[Any]) -> None:
-        self.kernels.add_sparse_transposed(*self.block.arrays, self.rows, D, U)
+        self.products.add_sparse_transposed(*self.block.arrays, self.rows, D, U)

@@ -48,18 +48,6 @@ def add_sparse_gram(
 
 
 @jit(fastmath={"contract", "reassoc", "nsz"})
-def add_sparse_transposed(
-    indptr: Array, indices: Array, data: Array, rows: Array, D: Array, U: Array
-) -> None:
-    """``U += T.T @ D`` for the chosen rows T of a CSR matrix."""
-    for i, row in enumerate(rows):
-        for p in range(indptr[row], indptr[row + 1]):
-            column, x = indices[p], data[p]
-            for k in range(D.shape[1]):
-                U[column, k] += x * D[i, k]
-
-
-@jit(fastmath={"contract", "reassoc", "nsz"})
 def sweep(
     G: Array,
     Z: Array,
