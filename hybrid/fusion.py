@@ -203,7 +203,7 @@ def _add_by_threads(
     """``product += matrix @ W``; scipy would hold Python's lock, and copy the matrix as float64."""
     from hybrid.products import add_sparse_product
 
-    arrays = (matrix.indptr, matrix.indices, matrix.data)
+    arrays = (matrix.indptr[:-1], matrix.indptr[1:], matrix.indices, matrix.data, 0)
     parts = np.array_split(np.arange(matrix.shape[0]), 4 * workers)
     with ThreadPoolExecutor(workers) as pool:
         jobs = [

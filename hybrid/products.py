@@ -16,23 +16,40 @@ Array = NDArray[Any]
 
 @jit(fastmath={"contract", "reassoc", "nsz"})
 def add_sparse_product(
-    indptr: Array, indices: Array, data: Array, rows: Array, U: Array, Z: Array
+    starts: Array,
+    stops: Array,
+    indices: Array,
+    data: Array,
+    first: int,
+    rows: Array,
+    U: Array,
+    Z: Array,
 ) -> None:
-    """``Z += T @ U`` for the chosen rows T of a CSR matrix."""
+    """``Z += T @ U`` for some rows of a CSR matrix, and of these the columns from `first` on.
+
+    `starts` and `stops` tell for each row of the matrix where its entries to multiply lie.
+    """
     for i, row in enumerate(rows):
-        for p in range(indptr[row], indptr[row + 1]):
-            column, x = indices[p], data[p]
+        for p in range(starts[row], stops[row]):
+            column, x = indices[p] - first, data[p]
             for k in range(U.shape[1]):
                 Z[i, k] += x * U[column, k]
 
 
 @jit(fastmath={"contract", "reassoc", "nsz"})
 def add_sparse_transposed(
-    indptr: Array, indices: Array, data: Array, rows: Array, D: Array, U: Array
+    starts: Array,
+    stops: Array,
+    indices: Array,
+    data: Array,
+    first: int,
+    rows: Array,
+    D: Array,
+    U: Array,
 ) -> None:
-    """``U += T.T @ D`` for the chosen rows T of a CSR matrix."""
+    """``U += T.T @ D`` for the same T as that of `add_sparse_product`."""
     for i, row in enumerate(rows):
-        for p in range(indptr[row], indptr[row + 1]):
-            column, x = indices[p], data[p]
+        for p in range(starts[row], stops[row]):
+            column, x = indices[p] - first, data[p]
             for k in range(D.shape[1]):
                 U[column, k] += x * D[i, k]

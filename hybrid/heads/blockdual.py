@@ -3,38 +3,44 @@
 A visit of a block computes its margins with one product, improves the dual variables of the block by
 coordinate steps on its Gram matrix, which cost no look at the features, and adds their change to the
 coefficients with another product. So a row of features is read twice for all steps on it.
+
+Threads share the features: each has pieces of them with their coefficients, and does both products there,
+needing those of no other. The steps they share by SVM. They wait for each other twice a visit. The pieces
+are the same for any number of threads, and so are the sums.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from hybrid.heads.problem import Group, Problem, Rows, Threads, csr_arrays
+from hybrid.heads.pieces import cut
+from hybrid.heads.problem import Floats, Group, Problem, Rows, Threads
 
 BLOCK = 256  # rows of a block: its Gram matrix of 256 KiB stays in a core's cache
 PARTITIONS = 3  # ways to deal the rows to blocks; with one alone it stalls
 WIDTH = 32  # most columns of a group
-GROUPS = 2  # least groups, where there are enough columns
+LANES = 8  # pieces that a block of features is cut to, and so the most threads
 SWEEPS = (3, 0.1)  # most passes over a block in one visit, and what the last must gain
 SWEEPS_ALONE = (1000, 1e-9)  # of a block that holds all rows
 
 
 class BlockDescent:
-    """Partitions of the rows into blocks, and their Gram matrices."""
+    """Pieces of the features, partitions of the rows into blocks, and the Gram matrices of these."""
 
     def __init__(self, problem: Problem, random: np.random.RandomState) -> None:
         self.problem, self.random = problem, random
-        dtype = problem.dtype
-        self.blocks = [
-            _Sparse(block, dtype) if sparse.issparse(block) else _Dense(block, dtype)
-            for _, block in problem.matrix.blocks
-        ]
+        cuts = [cut(features, problem.dtype, LANES) for _, features in problem.matrix.blocks]
+        self.pieces = [piece for pieces in cuts for piece in pieces]
+        self.widths = [piece.width for piece in self.pieces]
+        self.block = np.repeat(np.arange(len(cuts)), [len(pieces) for pieces in cuts])
+        lane = np.concatenate([b + np.arange(len(pieces)) for b, pieces in enumerate(cuts)]) % LANES
+        self.lanes = [np.flatnonzero(lane == i).tolist() for i in range(LANES)]
         # Blocks whose weights differ alike between the columns share their Gram matrices.
         weights = problem.weights
         self.ratios, self.pattern = np.unique(weights / weights[0], axis=1, return_inverse=True)
@@ -49,8 +55,8 @@ class BlockDescent:
 
     @staticmethod
     def width(columns: int) -> int:
-        """Most columns of a group, if there are so many in all."""
-        return min(WIDTH, -(-columns // GROUPS))
+        """Most columns of a group."""
+        return WIDTH
 
     def epoch(self, number: int, groups: list[Group], threads: Threads) -> None:
         """Visit all rows once, by the blocks of the next partition."""
@@ -62,101 +68,97 @@ class BlockDescent:
             self.partitions.append(rows)
             self.grams.append(threads.map(self._gram, rows))
         order = self.random.permutation(count)
+        shared = [_Shared(self, group) for group in groups]
+        workers = min(threads.count, LANES)
+        turns = _turns(shared, workers)
 
-        def visit_all(groups: list[Group]) -> None:
-            for block in order:
-                self._visit(self.partitions[which][block], self.grams[which][block], groups)
+        def visit_all(worker: int, wait: Callable[[], object]) -> None:
+            lanes = range(worker, LANES, workers)
+            for rows, grams in ((self.partitions[which][b], self.grams[which][b]) for b in order):
+                parts = {p: self.pieces[p].take(rows) for i in lanes for p in self.lanes[i]}
+                for each in shared:
+                    each.add_products(lanes, parts, len(rows))
+                wait()
+                for each, start, stop in turns[worker]:
+                    each.sweep(rows, grams, start, stop)
+                wait()
+                for each in shared:
+                    each.add_transposed(parts, len(rows))
 
-        # Which columns go together does not depend on the threads, so neither do the sums.
-        threads.map(visit_all, [groups[i :: threads.count] for i in range(threads.count)])
+        threads.together(visit_all, workers)
+
+    def exact(
+        self, jobs: Sequence[tuple[Floats, Floats]], threads: Threads
+    ) -> list[tuple[Floats, Floats]]:
+        """For each (V, block weights), ``matrix.T @ V`` and ``matrix @ (matrix.T @ V)``, in float64."""
+        answers = []
+        for V, weights in jobs:
+            W: list[Any] = [None] * len(self.pieces)
+
+            def multiply(lane: int, V: Floats = V, weights: Floats = weights, W: Any = W) -> Any:
+                Z = np.zeros_like(V)
+                for p in self.lanes[lane]:
+                    W[p] = self.pieces[p].transposed(V) * weights[self.block[p]]
+                    Z += self.pieces[p].times(W[p] * weights[self.block[p]])
+                return Z
+
+            products = threads.map(multiply, range(LANES))
+            answers.append((np.concatenate(W), np.sum(products, axis=0)))
+        return answers
 
     def _gram(self, rows: Rows) -> NDArray[np.float32]:
         """Gram matrices of a block of rows, of shape (patterns, m, m)."""
         grams = np.zeros((self.ratios.shape[1], len(rows), len(rows)), dtype=np.float32)
-        for block, p, weight in zip(
-            self.blocks, self.pattern, self.problem.weights[0], strict=True
-        ):
-            block.take(rows).add_gram(weight**2, grams[p])
+        for piece, b in zip(self.pieces, self.block, strict=True):
+            piece.take(rows).add_gram(self.problem.weights[0, b] ** 2, grams[self.pattern[b]])
         return grams
 
-    def _visit(self, rows: Rows, grams: NDArray[np.float32], groups: list[Group]) -> None:
-        """Improve all columns of some groups on one block of rows."""
+
+class _Shared:
+    """What threads tell each other of a group in a visit: margins by lane, and changes."""
+
+    def __init__(self, descent: BlockDescent, group: Group) -> None:
+        self.descent, self.group, self.problem = descent, group, descent.problem
+        shape = (BLOCK, len(group.columns))
+        self.Z = np.zeros((LANES, *shape), self.problem.dtype)
+        self.D = np.zeros(shape, self.problem.dtype)
+        self.squares = (group.weights**2).astype(self.problem.dtype)[descent.block]
+
+    def add_products(self, lanes: range, parts: dict[int, Any], m: int) -> None:
+        """Margins of m rows that some lanes add."""
+        for i in lanes:
+            self.Z[i] = 0
+            for p in self.descent.lanes[i]:
+                parts[p].add_product(self.group.U[p], self.Z[i, :m])
+
+    def sweep(self, rows: Rows, grams: NDArray[np.float32], start: int, stop: int) -> None:
+        """Improve some columns of the group."""
         from hybrid.heads import kernels
 
-        problem = self.problem
-        parts = [block.take(rows) for block in self.blocks]
+        problem, columns = self.problem, self.group.columns
+        G = grams[0]
+        if len(grams) > 1:
+            G = np.tensordot((self.descent.ratios[columns[0]] ** 2).astype(np.float32), grams, 1)
         effort = SWEEPS if len(rows) < problem.B.shape[1] else SWEEPS_ALONE
-        for group in groups:
-            Z = np.zeros((len(rows), len(group.columns)), problem.dtype)
-            for part, U in zip(parts, group.U, strict=True):
-                part.add_product(U, Z)
-            G = grams[0]
-            if len(grams) > 1:
-                ratios = self.ratios[group.columns[0]]
-                G = np.tensordot((ratios**2).astype(np.float32), grams, 1)
-            D = np.empty_like(Z)
-            kernels.sweep(
-                *(G, Z, problem.B, rows, group.columns, *effort), problem.A, D, problem.dual
-            )
-            for part, weight, U in zip(parts, group.weights, group.U, strict=True):
-                part.add_transposed(D * problem.dtype.type(weight**2), U)
+        some = (columns, start, stop)
+        kernels.sweep(
+            *(G, self.Z, problem.B, rows, *some, *effort), problem.A, self.D, problem.dual
+        )
+
+    def add_transposed(self, parts: dict[int, Any], m: int) -> None:
+        """Coefficients follow the change of m rows."""
+        for p, part in parts.items():
+            part.add_transposed(self.D[:m] * self.squares[p], self.group.U[p])
 
 
-# Rows of one block of features
-
-
-class _Dense:
-    """Features of an ndarray."""
-
-    def __init__(self, block: NDArray[Any], dtype: np.dtype[Any]) -> None:
-        self.block, self.dtype, self.width = block, dtype, block.shape[1]
-
-    def take(self, rows: Rows) -> _DenseRows:
-        return _DenseRows(self.block[rows].astype(self.dtype, copy=False))
-
-
-class _DenseRows:
-    """Some rows X."""
-
-    def __init__(self, X: NDArray[Any]) -> None:
-        self.X = X
-
-    def add_gram(self, scale: float, G: NDArray[np.float32]) -> None:
-        X = self.X.astype(np.float32, copy=False)
-        G += np.float32(scale) * (X @ X.T)
-
-    def add_product(self, U: NDArray[Any], Z: NDArray[Any]) -> None:
-        Z += self.X @ U
-
-    def add_transposed(self, D: NDArray[Any], U: NDArray[Any]) -> None:
-        U += self.X.T @ D
-
-
-class _Sparse:
-    """Features of a CSR matrix."""
-
-    def __init__(self, block: sparse.csr_matrix, dtype: np.dtype[Any]) -> None:
-        self.width, self.arrays = block.shape[1], csr_arrays(block, dtype)
-
-    def take(self, rows: Rows) -> _SparseRows:
-        return _SparseRows(self, rows)
-
-
-class _SparseRows:
-    """Some rows T, where they lie."""
-
-    def __init__(self, block: _Sparse, rows: Rows) -> None:
-        from hybrid import products
-        from hybrid.heads import kernels
-
-        self.kernels, self.products, self.block, self.rows = kernels, products, block, rows
-
-    def add_gram(self, scale: float, G: NDArray[np.float32]) -> None:
-        block = self.block
-        self.kernels.add_sparse_gram(*block.arrays, self.rows, scale, block.width, G)
-
-    def add_product(self, U: NDArray[Any], Z: NDArray[Any]) -> None:
-        self.products.add_sparse_product(*self.block.arrays, self.rows, U, Z)
-
-    def add_transposed(self, D: NDArray[Any], U: NDArray[Any]) -> None:
-        self.products.add_sparse_transposed(*self.block.arrays, self.rows, D, U)
+def _turns(shared: list[_Shared], workers: int) -> list[list[tuple[_Shared, int, int]]]:
+    """For each worker, the columns that it sweeps: whole groups, or a share of each if these are few."""
+    sizes = [len(each.group.columns) for each in shared]
+    if len(shared) >= 2 * workers:
+        pairs = list(zip(shared, sizes, strict=True))
+        return [[(each, 0, size) for each, size in pairs[w::workers]] for w in range(workers)]
+    cuts = [np.linspace(0, size, workers + 1).astype(int) for size in sizes]
+    return [
+        [(each, c[w], c[w + 1]) for each, c in zip(shared, cuts, strict=True) if c[w] < c[w + 1]]
+        for w in range(workers)
+    ]

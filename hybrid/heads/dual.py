@@ -31,6 +31,7 @@ from sklearn.utils import check_random_state
 
 from hybrid.fusion import FusionMatrix
 from hybrid.heads.blockdual import BLOCK, BlockDescent
+from hybrid.heads.momentum import next_momentum
 from hybrid.heads.problem import Floats, Problem, Threads, make_groups
 from hybrid.heads.rowdual import RowDescent
 
@@ -115,21 +116,52 @@ class _Solver:
         self.gap = np.full(len(B), np.inf)
         self.n_iter = np.zeros(len(B), dtype=np.int64)
         self.factor = np.full(len(B), FACTOR)
-        widths = [block.shape[1] for _, block in matrix.blocks]
-        self._group(np.arange(len(B)), [np.zeros((width, len(B)), dtype) for width in widths])
+        self.reached, self.growth = np.zeros(len(B)), np.zeros(len(B))
+        self.momentum, self.last_A = np.zeros(len(B)), np.zeros(B.shape, dtype)
+        U = [np.zeros((width, len(B)), dtype) for width in self.descent.widths]
+        self._group(np.arange(len(B)), U, U)
 
     def run(self, max_iter: int, threads: Threads) -> Solution:
         """Epochs until each column is certified."""
         dual = self.problem.dual
         for epoch in range(1, max_iter + 1):
-            before = dual.copy()
             self.descent.epoch(epoch, self.groups, threads)
-            growth = (dual - before) / np.maximum(dual, TINY)
+            growth = (dual - self.reached) / np.maximum(dual, TINY)
+            self.reached = dual.copy()
             certified = self._certify(growth, epoch == max_iter, threads)
-            self._drop(certified & (growth <= 0), epoch)
+            self._drop(certified & (growth <= 0) & (self.momentum == 0), epoch)
             if not self.groups:
                 break
+            if epoch > 2:  # what the first two gain tells nothing of the rest
+                self.momentum = next_momentum(self.momentum, growth, self.growth)
+            self.growth = growth
+            self._go_on()
         return Solution(self.coef, self.gap, self.n_iter)
+
+    def _go_on(self) -> None:
+        """Begin the next epoch beyond where the last one ended.
+
+        Dual variables may come to lie below 0; a step on such a one brings it back, and each is visited
+        before anything is certified.
+        """
+        problem = self.problem
+        for group in self.groups:
+            k, squares = group.columns, group.weights[self.descent.block] ** 2
+            m, A = self.momentum[k], problem.A[k]
+            if m.any():
+                change = m[:, None] * (A - self.last_A[k])
+                problem.A[k] = A + change
+                gain = np.einsum("kn,kn->k", change, np.abs(problem.B[k]) - A - change / 2)
+                for U, last, square in zip(group.U, group.last, squares, strict=True):
+                    step = m.astype(U.dtype) * (U - last)
+                    last[:] = U
+                    U += step
+                    gain -= np.einsum("dk,dk->k", last + step / 2, step, dtype=float) / square
+                problem.dual[k] += gain
+            else:
+                for U, last in zip(group.U, group.last, strict=True):
+                    last[:] = U
+            self.last_A[k] = A
 
     def _certify(self, growth: Floats, last: bool, threads: Threads) -> NDArray[np.bool_]:
         """Compute the exact gap of the columns that seem to be done, and tell which these were.
@@ -140,26 +172,14 @@ class _Solver:
         due = (growth * self.factor <= self.tol) | last
         if due[self._active()].mean() < 0.5:  # a certificate costs about as much as an epoch
             return np.zeros_like(due)
-        jobs = [(g, np.flatnonzero(due[g.columns])) for g in self.groups]
-        jobs = [(g, chosen) for g, chosen in jobs if len(chosen)]
-        exact = threads.map(lambda job: self._exact(job[0].columns[job[1]], job[0].weights), jobs)
-        for (group, chosen), (W, gap) in zip(jobs, exact, strict=True):
-            columns = group.columns[chosen]
-            self.coef[columns], self.gap[columns] = W.T, gap
-            self.factor[columns] = SAFETY * gap / np.maximum(growth[columns], TINY)
+        chosen = [(g.columns[due[g.columns]], g.weights) for g in self.groups]
+        chosen = [(columns, weights) for columns, weights in chosen if len(columns)]
+        B, A = self.problem.B, self.problem.A
+        jobs = [(np.ascontiguousarray((B[k] * A[k]).T), weights) for k, weights in chosen]
+        for (k, _), (W, Z) in zip(chosen, self.descent.exact(jobs, threads), strict=True):
+            self.coef[k], self.gap[k] = W.T, _relative_gap(B[k], A[k], W, Z)
+            self.factor[k] = SAFETY * self.gap[k] / np.maximum(growth[k], TINY)
         return due
-
-    def _exact(self, columns: NDArray[np.int64], weights: Floats) -> tuple[Floats, Floats]:
-        """Coefficients and relative gap of the dual variables as they are, all in float64."""
-        B, A = self.problem.B[columns], self.problem.A[columns]
-        matrix = FusionMatrix(self.problem.matrix.blocks, tuple(weights))
-        W = matrix.T @ (B * A).T
-        square = np.einsum("dk,dk->k", W, W) / 2
-        slack = np.maximum(0, np.abs(B) - B * (matrix @ W).T)
-        primal = square + np.einsum("kn,kn->k", slack, slack) / 2
-        dual = np.einsum("kn,kn->k", A, np.abs(B) - A / 2) - square
-        gap = np.maximum(primal - dual, 0)  # below 0 is rounding
-        return W, np.divide(gap, primal, out=np.zeros_like(gap), where=primal > 0)
 
     def _drop(self, stuck: NDArray[np.bool_], epoch: int) -> None:
         """Leave alone the columns that are certified, or as good as this precision allows."""
@@ -168,18 +188,31 @@ class _Solver:
         left = ~((self.gap <= self.tol) | stuck)[columns]
         if left.all():
             return
-        groups = zip(*(group.U for group in self.groups), strict=True)
-        U = [np.concatenate(parts, axis=1)[:, left] for parts in groups]
-        self._group(columns[left], U)
+        now = zip(*(group.U for group in self.groups), strict=True)
+        last = zip(*(group.last for group in self.groups), strict=True)
+        U, before = ([np.concatenate(u, axis=1)[:, left] for u in part] for part in (now, last))
+        self._group(columns[left], U, before)
 
-    def _group(self, columns: NDArray[np.int64], U: list[NDArray[Any]]) -> None:
+    def _group(
+        self, columns: NDArray[np.int64], U: list[NDArray[Any]], last: list[NDArray[Any]]
+    ) -> None:
         """Deal columns with these coefficients to groups."""
         width = self.descent.width(len(columns))
-        self.groups = make_groups(columns, self.problem.weights, U, width)
+        self.groups = make_groups(columns, self.problem.weights, U, last, width)
 
     def _active(self) -> NDArray[np.int64]:
         """Columns that are not done."""
         return np.concatenate([group.columns for group in self.groups])
+
+
+def _relative_gap(B: Floats, A: Floats, W: Floats, Z: Floats) -> Floats:
+    """Relative gap (K,) of dual variables A (K, n) whose coefficients are W (d, K) and margins Z (n, K)."""
+    square = np.einsum("dk,dk->k", W, W) / 2
+    slack = np.maximum(0, np.abs(B) - B * Z.T)
+    primal = square + np.einsum("kn,kn->k", slack, slack) / 2
+    dual = np.einsum("kn,kn->k", A, np.abs(B) - A / 2) - square
+    gap = np.maximum(primal - dual, 0)  # below 0 is rounding
+    return np.divide(gap, primal, out=np.zeros_like(gap), where=primal > 0)
 
 
 def by_rows(matrix: FusionMatrix, columns: int, dtype: np.dtype[Any], tol: float) -> bool:

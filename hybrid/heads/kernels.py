@@ -16,26 +16,86 @@ from hybrid.jit import jit
 Array = NDArray[Any]
 
 
+@jit()
+def find_columns(indptr: Array, indices: Array, bounds: Array) -> Array:
+    """Where, in a CSR matrix in canonical format, each row's entries of ranges of columns start.
+
+    Returns int64 of shape (len(bounds), rows): ``[i, row]`` is the row's first entry whose column is at
+    least ``bounds[i]``, or its end.
+    """
+    n = len(indptr) - 1
+    places = np.empty((len(bounds), n), dtype=np.int64)
+    for row in range(n):
+        p = indptr[row]
+        for i in range(len(bounds)):
+            while p < indptr[row + 1] and indices[p] < bounds[i]:
+                p += 1
+            places[i, row] = p
+    return places
+
+
+@jit()
+def find_frequent(
+    starts: Array,
+    stops: Array,
+    indices: Array,
+    data: Array,
+    first: int,
+    rows: Array,
+    width: int,
+    least: int,
+) -> tuple[Array, int]:
+    """Number the columns that have at least so many entries in the chosen rows; -1 for the others.
+
+    The entries are given as to `hybrid.products.add_sparse_product`.
+    """
+    places = np.zeros(width, dtype=np.int32)
+    for row in rows:
+        for p in range(starts[row], stops[row]):
+            places[indices[p] - first] += 1
+    found = 0
+    for column in range(width):
+        if places[column] < least:
+            places[column] = -1
+        else:
+            places[column] = found
+            found += 1
+    return places, found
+
+
 @jit(fastmath={"contract", "reassoc", "nsz"})
 def add_sparse_gram(
-    indptr: Array, indices: Array, data: Array, rows: Array, scale: float, n_columns: int, G: Array
+    starts: Array,
+    stops: Array,
+    indices: Array,
+    data: Array,
+    first: int,
+    rows: Array,
+    places: Array,
+    scale: float,
+    X: Array,
+    G: Array,
 ) -> None:
-    """``G += scale * T @ T.T`` for the chosen rows T of a CSR matrix, in canonical format.
+    """``G += scale * T @ T.T`` for the rare columns T of the chosen rows; the others go to X.
 
-    The entries of each column are chained, the newest first, so that a row meets only the entries
-    it shares a column with.
+    Columns and their `places` are those of `find_frequent`. The entries of each rare column are
+    chained, the newest first, so that a row meets only the entries it shares a column with.
     """
-    newest = np.full(n_columns, -1, dtype=np.int32)
+    newest = np.full(len(places), -1, dtype=np.int32)
     size = 0
     for row in rows:
-        size += indptr[row + 1] - indptr[row]
+        size += stops[row] - starts[row]
     older = np.empty(size, dtype=np.int32)
     owner = np.empty(size, dtype=np.int32)
     value = np.empty(size, dtype=np.float32)
     entry = 0
     for i, row in enumerate(rows):
-        for p in range(indptr[row], indptr[row + 1]):
-            column, x = indices[p], np.float32(scale * data[p])
+        for p in range(starts[row], stops[row]):
+            column = indices[p] - first
+            if places[column] >= 0:
+                X[i, places[column]] = data[p]
+                continue
+            x = np.float32(scale * data[p])
             older[entry], owner[entry], value[entry] = newest[column], i, data[p]
             newest[column] = entry
             other = entry
@@ -54,32 +114,37 @@ def sweep(
     B: Array,
     rows: Array,
     columns: Array,
+    first: int,
+    end: int,
     sweeps: int,
     least: float,
     A: Array,
     D: Array,
     dual: Array,
 ) -> None:
-    """Exact coordinate steps on one block of rows, for each column of a group.
+    """Exact coordinate steps on one block of rows, for some columns of a group.
 
-    A step maximises the dual over one ``a_i >= 0``; the margins z of the block follow by a row of G.
+    A step maximises the dual over one ``a_i >= 0``, which may be below 0 before; the margins z of the
+    block follow by a row of G.
 
     Parameters
     ----------
     G : ndarray of shape (m, m), float32
         Gram matrix of the block.
-    Z : ndarray of shape (m, K)
-        Margins of the block's rows, one column each for `columns`.
+    Z : ndarray of shape (parts, at least m, K)
+        What adds up to the margins of the block's rows, one column each for `columns`.
     B : ndarray of shape (n_columns, n), float64
     rows, columns : ndarray of int64
         Where the block and the group lie in `A` and `B`.
+    first, end : int
+        Which columns of the group to improve, by their place in it.
     sweeps : int
         At most so many passes over the block.
     least : float
         Share of what the dual grew in this visit that a pass must add, or it is the last.
     A : ndarray of shape (n_columns, n), float64
         Dual variables, changed in place.
-    D : ndarray of shape (m, K)
+    D : ndarray of shape (at least m, K)
         Out: the change of ``B * A``.
     dual : ndarray of shape (n_columns,), float64
         Added to: growth of the dual objective.
@@ -87,9 +152,12 @@ def sweep(
     m = len(rows)
     z = np.empty(m, dtype=Z.dtype)
     a, b = np.empty(m), np.empty(m)
-    for c, k in enumerate(columns):
+    for c in range(first, end):
+        k = columns[c]
         for i in range(m):
-            z[i], a[i], b[i] = Z[i, c], A[k, rows[i]], B[k, rows[i]]
+            z[i], a[i], b[i] = 0, A[k, rows[i]], B[k, rows[i]]
+            for part in range(len(Z)):
+                z[i] += Z[part, i, c]
         grown = 0.0
         for _ in range(sweeps):
             before = grown

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Barrier, BrokenBarrierError
 from typing import Any, TypeVar
 
 import numpy as np
@@ -38,14 +39,16 @@ class Problem:
 
 @dataclass(eq=False)
 class Group:
-    """Columns that go together, and their coefficients on each block before its weight.
+    """Columns that go together, and their coefficients on each piece of the matrix before its weight.
 
-    `U` has, for each block, shape (its columns, columns of the group).
+    A piece is a block, or a range of its columns, as the descent cuts them. `U`, and `last`, which is
+    what `U` was an epoch ago, have for each piece shape (its columns, columns of the group).
     """
 
     columns: NDArray[np.int64]
     weights: Floats
     U: list[NDArray[Any]]
+    last: list[NDArray[Any]]
 
 
 class Threads:
@@ -67,9 +70,31 @@ class Threads:
             return [call(item) for item in items]
         return list(self._pool.map(call, items))
 
+    def together(self, call: Callable[[int, Callable[[], object]], None], workers: int) -> None:
+        """Do `call(worker, wait)` in so many threads at once; `wait` ends when all have come to it."""
+        if workers == 1:
+            call(0, lambda: None)
+            return
+        barrier = Barrier(workers)
+
+        def work(worker: int) -> None:
+            try:
+                call(worker, barrier.wait)
+            except BaseException:
+                barrier.abort()  # or the others would wait for ever
+                raise
+
+        errors = [job.exception() for job in [self._pool.submit(work, w) for w in range(workers)]]
+        for error in sorted(filter(None, errors), key=lambda e: isinstance(e, BrokenBarrierError)):
+            raise error
+
 
 def make_groups(
-    columns: NDArray[np.int64], weights: Floats, U: list[NDArray[Any]], width: int
+    columns: NDArray[np.int64],
+    weights: Floats,
+    U: list[NDArray[Any]],
+    last: list[NDArray[Any]],
+    width: int,
 ) -> list[Group]:
     """Deal columns to groups of at most `width`, each with one set of block weights."""
     groups = []
@@ -77,16 +102,21 @@ def make_groups(
     for k in range(kind.max(initial=-1) + 1):
         alike = np.flatnonzero(kind == k)
         for chosen in np.array_split(alike, -(-len(alike) // width)):
-            parts = [np.ascontiguousarray(part[:, chosen]) for part in U]
-            groups.append(Group(columns[chosen], weights[columns[chosen[0]]], parts))
+            now, before = ([np.ascontiguousarray(u[:, chosen]) for u in part] for part in (U, last))
+            groups.append(Group(columns[chosen], weights[columns[chosen[0]]], now, before))
     return groups
 
 
-def csr_arrays(block: sparse.csr_matrix, dtype: np.dtype[Any]) -> CSRArrays:
-    """Arrays of a CSR matrix, each entry given once."""
+def canonical(block: sparse.csr_matrix) -> sparse.csr_matrix:
+    """The same matrix, each entry given once and those of a row in order."""
     if not block.has_canonical_format:
         block = block.copy()
         block.sum_duplicates()
+    return block
+
+
+def csr_arrays(block: sparse.csr_matrix, dtype: np.dtype[Any]) -> CSRArrays:
+    """Arrays of a CSR matrix in canonical format."""
     return (
         block.indptr.astype(np.int64, copy=False),
         block.indices.astype(np.int32, copy=False),

@@ -6,6 +6,7 @@ blocks are read as they are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -13,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from hybrid.heads.problem import Floats, Group, Problem, Rows, Threads, csr_arrays
+from hybrid.fusion import FusionMatrix
+from hybrid.heads.problem import Floats, Group, Problem, Rows, Threads, canonical, csr_arrays
 
 
 class RowDescent:
@@ -22,6 +24,7 @@ class RowDescent:
     def __init__(self, problem: Problem, random: np.random.RandomState) -> None:
         self.problem, self.random = problem, random
         blocks = [block for _, block in problem.matrix.blocks]
+        self.widths, self.block = [b.shape[1] for b in blocks], np.arange(len(blocks))
         self.lengths = np.array([_square_lengths(block) for block in blocks])
         # A block of each kind without columns: numba asks the first of a tuple for its type.
         empty = np.zeros((len(problem.matrix), 0), problem.dtype)
@@ -31,7 +34,7 @@ class RowDescent:
             _fixed(np.ascontiguousarray(b, problem.dtype)) for b in blocks if not sparse.issparse(b)
         )
         self.sparse = tuple(
-            tuple(_fixed(part) for part in csr_arrays(b, problem.dtype))
+            tuple(_fixed(part) for part in csr_arrays(canonical(b), problem.dtype))
             for b in blocks
             if sparse.issparse(b)
         )
@@ -50,6 +53,18 @@ class RowDescent:
         """Visit all rows once."""
         order = self.random.permutation(self.problem.B.shape[1])
         threads.map(lambda group: self._descend(order, group), groups)
+
+    def exact(
+        self, jobs: Sequence[tuple[Floats, Floats]], threads: Threads
+    ) -> list[tuple[Floats, Floats]]:
+        """For each (V, block weights), ``matrix.T @ V`` and ``matrix @ (matrix.T @ V)``, in float64."""
+
+        def multiply(job: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+            matrix = FusionMatrix(self.problem.matrix.blocks, tuple(job[1]))
+            W = matrix.T @ job[0]
+            return W, matrix @ W
+
+        return threads.map(multiply, jobs)
 
     def _descend(self, order: Rows, group: Group) -> None:
         """Visit all rows once for the only column of a group."""
