@@ -23,7 +23,7 @@ from hybrid.heads.pieces import cut
 from hybrid.heads.problem import Floats, Group, Problem, Rows, Threads
 
 BLOCK = 256  # rows of a block: its Gram matrix of 256 KiB stays in a core's cache
-PARTITIONS = 3  # ways to deal the rows to blocks; with one alone it stalls
+PARTITIONS = 2  # ways to deal the rows to blocks; with one alone it stalls
 WIDTH = 32  # most columns of a group
 LANES = 8  # pieces that a block of features is cut to, and so the most threads
 SWEEPS = (3, 0.1)  # most passes over a block in one visit, and what the last must gain

@@ -73,8 +73,8 @@ def cut(block: Any, dtype: np.dtype[Any], count: int) -> list[Piece]:
     block = canonical(block)
     arrays = csr_arrays(block, dtype)
     entries = np.cumsum(np.bincount(arrays[1], minlength=block.shape[1]))
-    inner = np.searchsorted(entries, np.arange(1, count) * (entries[-1] / count))
-    bounds = np.unique(np.concatenate([[0], inner, [block.shape[1]]]))
+    inner = np.searchsorted(entries, np.arange(1, count) * (block.nnz / count)) + 1
+    bounds = np.unique(np.minimum([0, *inner, block.shape[1]], block.shape[1]))
     places = kernels.find_columns(arrays[0], arrays[1], bounds)
     return [
         _Sparse(arrays, block.data, places[i : i + 2], (bounds[i], bounds[i + 1]))
