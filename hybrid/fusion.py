@@ -291,6 +291,11 @@ class Fusion(TransformerMixin, _BaseComposition):
         """Read what each block needs from disk; the frame itself where it needs nothing."""
         return _read(self.blocks, X)
 
+    def look_up(self, X: pd.DataFrame) -> BlockData:
+        """As `read` of the fitted blocks, but what is on disk stays there until `take_rows` takes it."""
+        check_is_fitted(self)
+        return {n: b.look_up(X) if hasattr(b, "look_up") else X for n, b in self.fitted_}
+
     def fit(self, X: pd.DataFrame | BlockData, y: Any = None) -> Fusion:
         """Fit each block.
 
@@ -368,8 +373,8 @@ def _read(blocks: Sequence[tuple[str, Any]], X: pd.DataFrame) -> BlockData:
     return {name: block.read(X) if hasattr(block, "read") else X for name, block in blocks}
 
 
-def take_rows(data: BlockData, rows: NDArray[Any]) -> BlockData:
-    """Some items of what `Fusion.read` gave."""
+def take_rows(data: BlockData, rows: NDArray[Any] | slice) -> BlockData:
+    """Some items of what `Fusion.read` or `Fusion.look_up` gave."""
     return {
         name: part.iloc[rows] if isinstance(part, pd.DataFrame) else part[rows]
         for name, part in data.items()

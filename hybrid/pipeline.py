@@ -183,6 +183,7 @@ def choose_blocks(catalogue: Catalogue, blocks: Sequence[str] | None) -> tuple[s
 
 def use_cache(model: HybridClassifier, cache: str, workers: int | None = None) -> None:
     """Point a fitted model at the cache, and the threads, of the machine that it now runs on."""
+    model.set_params(n_jobs=workers)
     for _, block in model.fusion_.fitted_:
         if isinstance(block, PosterFeatures):
             block.set_params(cache=cache, workers=workers)

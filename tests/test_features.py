@@ -22,7 +22,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from hybrid.cache import EmbeddingCache
+from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.errors import CacheError, ExtractionError, SettingError
 from hybrid.features import MetadataFeatures, PosterFeatures, TextFeatures
 from hybrid.features.indicator import marked, without
@@ -385,6 +385,21 @@ def test_posters_are_read_as_they_were_cached(posters: Any) -> None:
     expected = np.array([row or [NAN] * 3 for row in FIVE], np.float32)
     np.testing.assert_array_equal(block.read(frame), expected)
     np.testing.assert_array_equal(block.read(frame.iloc[::-1]), expected[::-1])
+
+
+def test_posters_that_are_looked_up_are_read_when_some_are_asked_for(
+    posters: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame, block = posters(FIVE)
+    expected, asked, read = block.read(frame), [], EmbeddingStore.read
+    monkeypatch.setattr(
+        EmbeddingStore, "read", lambda self, keys: asked.append(len(keys)) or read(self, keys)
+    )
+    found = block.look_up(frame)
+    assert (len(found), asked) == (5, [])
+    np.testing.assert_array_equal(found[1:3], expected[1:3])
+    np.testing.assert_array_equal(found[np.array([4, 0, 2])], expected[[4, 0, 2]])
+    assert asked == [2, 3]
 
 
 def test_what_was_read_stands_for_the_frame(posters: Any) -> None:

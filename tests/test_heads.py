@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -155,15 +156,20 @@ def test_the_seed_deals_the_folds(
 def test_items_answered_a_few_at_a_time_get_the_same_answers(
     films: tuple[pd.DataFrame, Labels], fitted: HybridClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    X, encode, sizes = films[0], Fusion.transform, []
+    X, score, sizes = films[0], HybridClassifier.score_matrix, []
     expected = fitted.decision_function(X)
     monkeypatch.setattr(crossfit, "TOGETHER", 50)
     monkeypatch.setattr(
-        Fusion, "transform", lambda self, part: sizes.append(len(part)) or encode(self, part)
+        HybridClassifier,
+        "score_matrix",
+        lambda self, matrix: sizes.append(len(matrix)) or score(self, matrix),
     )
-    np.testing.assert_allclose(fitted.decision_function(X), expected, rtol=0, atol=1e-12)
-    assert max(sizes) == 50
-    assert sum(sizes) == len(X)
+    for n_jobs in (None, 3):
+        model = copy(fitted).set_params(n_jobs=n_jobs)
+        np.testing.assert_allclose(model.decision_function(X), expected, rtol=0, atol=1e-12)
+        assert max(sizes) == 50
+        assert sum(sizes) == len(X)
+        sizes.clear()
 
 
 def test_labels_are_given_where_probabilities_reach_the_thresholds(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from hybrid.cache import EmbeddingCache, hash_posters
+from hybrid.cache import EmbeddingCache, EmbeddingStore, hash_posters
 from hybrid.catalogue import POSTER
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.features.frames import take_columns
@@ -20,6 +21,24 @@ from hybrid.images import BadPoster
 
 Floats = NDArray[np.float32]
 CHUNK = 256  # rows that are brought to another scale or precision at a time
+
+
+class StoredPosters:
+    """Embeddings of n items in a store: ``[rows]``, a slice or numbers, reads some of them, float32.
+
+    Threads may ask at the same time.
+    """
+
+    def __init__(self, store: EmbeddingStore, keys: Sequence[bytes | None]) -> None:
+        self._store, self._keys, self._reading = store, keys, Lock()
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> Floats:
+        some = self._keys[rows] if isinstance(rows, slice) else [self._keys[i] for i in rows]
+        with self._reading:
+            return self._store.read(some)
 
 
 class PosterFeatures(TransformerMixin, BaseEstimator):
@@ -51,7 +70,7 @@ class PosterFeatures(TransformerMixin, BaseEstimator):
         self.workers = workers
 
     def read(self, X: pd.DataFrame) -> Floats:
-        """Look the posters' embeddings up: the only step that touches the disk.
+        """Read the posters' embeddings: this and `look_up` are the only steps that touch the disk.
 
         Parameters
         ----------
@@ -62,6 +81,16 @@ class PosterFeatures(TransformerMixin, BaseEstimator):
         -------
         ndarray of shape (n, D), float32
             As the backbone gave them; rows of NaN where an item has no usable poster.
+
+        Raises
+        ------
+        ExtractionError
+            If a readable poster is neither in the cache nor known there as bad.
+        """
+        return self.look_up(X)[:]
+
+    def look_up(self, X: pd.DataFrame) -> StoredPosters:
+        """Find where the posters' embeddings are, and leave them there until some are asked for.
 
         Raises
         ------
@@ -81,7 +110,7 @@ class PosterFeatures(TransformerMixin, BaseEstimator):
                 f"{absent} of {len(paths)} posters have no embedding in {self.cache}. "
                 f"Run hybrid extract for this catalogue with the same backbone and weights."
             )
-        return store.read(keys)
+        return StoredPosters(store, keys)
 
     def fit(self, X: pd.DataFrame | Floats, y: Any = None) -> PosterFeatures:
         """Learn mean and scale of each dimension from the items that have a poster.

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from hybrid.errors import SettingError, unknown_name
-from hybrid.fusion import BlockData, Fusion, FusionMatrix
+from hybrid.fusion import BlockData, Fusion, FusionMatrix, take_rows
 from hybrid.heads.chain import Chain
 from hybrid.heads.choice import Choice as Choice
 from hybrid.heads.choice import Trial, Trials, choose
@@ -26,9 +29,7 @@ from hybrid.splits import make_folds
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
-TOGETHER = (
-    2**14
-)  # items that are encoded at a time: the memory of an answer does not grow with them
+TOGETHER = 2**12  # items that a thread encodes at a time: memory does not grow with all of them
 
 
 class HybridClassifier(ClassifierMixin, BaseEstimator):
@@ -182,9 +183,21 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     def decision_function(self, X: pd.DataFrame) -> Floats:
         """Uncalibrated scores of shape (n, L); NaN for a genre that could not be learnt."""
         check_is_fitted(self)
+        data = self.fusion_.look_up(X)
+
+        def score(start: int) -> Floats:
+            part = take_rows(data, slice(start, start + TOGETHER))
+            return self.score_matrix(self.fusion_.transform(part))
+
         starts = range(0, max(len(X), 1), TOGETHER)
-        parts = (X.iloc[start : start + TOGETHER] for start in starts)
-        return np.concatenate([self.score_matrix(self.fusion_.transform(part)) for part in parts])
+        if len(starts) == 1:
+            return score(0)
+        # Numpy's products in threads of their own would only fight with these.
+        with (
+            threadpool_limits(1, "blas"),
+            ThreadPoolExecutor(effective_n_jobs(self.n_jobs)) as pool,
+        ):
+            return np.concatenate(list(pool.map(score, starts)))
 
     def score_matrix(self, matrix: FusionMatrix) -> Floats:
         """As `decision_function`, for items that `fusion_` has encoded."""
