@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,8 +123,9 @@ class FusionMatrix:
                 for rows in _slices(matrix.shape):
                     product[rows] += matrix[rows].astype(dtype, copy=False) @ scaled
             elif matrix.nnz >= MANY and W.ndim > 1 and effective_n_jobs(n_jobs) > 1:
-                whole = np.ascontiguousarray(part * weight)
-                _add_by_threads(matrix, whole, effective_n_jobs(n_jobs), product)
+                from hybrid.products import add_by_threads
+
+                add_by_threads(matrix, part * weight, effective_n_jobs(n_jobs), product)
             else:
                 product += _sparse_product(matrix, part) * dtype.type(weight)
         return product
@@ -195,24 +195,6 @@ def _sparse_product(matrix: sparse.csr_matrix, W: NDArray[Any]) -> NDArray[Any]:
         shape = (matrix.shape[0], len(used))
         matrix, W = sparse.csr_matrix((matrix.data, places, matrix.indptr), shape), W[used]
     return matrix @ W
-
-
-def _add_by_threads(
-    matrix: sparse.csr_matrix, W: NDArray[Any], workers: int, product: NDArray[Any]
-) -> None:
-    """``product += matrix @ W``; scipy would hold Python's lock, and copy the matrix as float64."""
-    from hybrid.products import add_sparse_product
-
-    arrays = (matrix.indptr[:-1], matrix.indptr[1:], matrix.indices, matrix.data, 0)
-    parts = np.array_split(np.arange(matrix.shape[0]), 4 * workers)
-    with ThreadPoolExecutor(workers) as pool:
-        jobs = [
-            pool.submit(add_sparse_product, *arrays, rows, W, product[rows[0] : rows[-1] + 1])
-            for rows in parts
-            if len(rows)
-        ]
-    for job in jobs:
-        job.result()
 
 
 def _transposed(block: Any, V: NDArray[Any]) -> NDArray[Any]:

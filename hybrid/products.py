@@ -5,9 +5,12 @@ Imported only when something is multiplied, because numba takes a while to load.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from hybrid.jit import jit
 
@@ -53,3 +56,17 @@ def add_sparse_transposed(
             column, x = indices[p] - first, data[p]
             for k in range(D.shape[1]):
                 U[column, k] += x * D[i, k]
+
+
+def add_by_threads(matrix: sparse.csr_matrix, W: Array, workers: int, product: Array) -> None:
+    """``product += matrix @ W``; scipy would hold Python's lock, and copy the matrix in W's precision."""
+    arrays = (matrix.indptr[:-1], matrix.indptr[1:], matrix.indices, matrix.data, 0)
+    W, parts = np.ascontiguousarray(W), np.array_split(np.arange(matrix.shape[0]), 4 * workers)
+    with ThreadPoolExecutor(workers) as pool:
+        jobs = [
+            pool.submit(add_sparse_product, *arrays, rows, W, product[rows[0] : rows[-1] + 1])
+            for rows in parts
+            if len(rows)
+        ]
+    for job in jobs:
+        job.result()

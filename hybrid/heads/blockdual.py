@@ -27,7 +27,6 @@ PARTITIONS = 2  # ways to deal the rows to blocks; with one alone it stalls
 WIDTH = 32  # most columns of a group
 LANES = 8  # pieces that a block of features is cut to, and so the most threads
 SWEEPS = (3, 0.1)  # most passes over a block in one visit, and what the last must gain
-SWEEPS_ALONE = (1000, 1e-9)  # of a block that holds all rows
 
 
 class BlockDescent:
@@ -62,7 +61,7 @@ class BlockDescent:
         """Visit all rows once, by the blocks of the next partition."""
         n = self.problem.B.shape[1]
         count = -(-n // BLOCK)
-        which = (number - 1) % PARTITIONS if count > 1 else 0
+        which = (number - 1) % PARTITIONS
         if which == len(self.partitions):
             rows = np.array_split(self.random.permutation(n), count)
             self.partitions.append(rows)
@@ -139,10 +138,9 @@ class _Shared:
         G = grams[0]
         if len(grams) > 1:
             G = np.tensordot((self.descent.ratios[columns[0]] ** 2).astype(np.float32), grams, 1)
-        effort = SWEEPS if len(rows) < problem.B.shape[1] else SWEEPS_ALONE
         some = (columns, start, stop)
         kernels.sweep(
-            *(G, self.Z, problem.B, rows, *some, *effort), problem.A, self.D, problem.dual
+            *(G, self.Z, problem.B, rows, *some, *SWEEPS), problem.A, self.D, problem.dual
         )
 
     def add_transposed(self, parts: dict[int, Any], m: int) -> None:

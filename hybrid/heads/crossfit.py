@@ -29,7 +29,7 @@ from hybrid.splits import make_folds
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
-TOGETHER = 2**12  # items that a thread encodes at a time: memory does not grow with all of them
+TOGETHER = 2**13  # items that a thread encodes at a time: memory does not grow with all of them
 
 
 class HybridClassifier(ClassifierMixin, BaseEstimator):

@@ -14,8 +14,8 @@ Linear SVM", ICML 2008, their alpha being ``|B_ik| a_i``: so nothing is divided 
 0 leaves an item out.)
 
 `hybrid.heads.blockdual` shares between the columns what they have in common; `hybrid.heads.rowdual`
-takes one column and one row at a time, which is faster where there is little to share. Both end with
-the same certificate.
+takes one column and one row at a time, which is faster where there is little to share;
+`hybrid.heads.newton` solves the SVMs of a few items. All end with the same certificate.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from sklearn.utils import check_random_state
 from hybrid.fusion import FusionMatrix
 from hybrid.heads.blockdual import BLOCK, BlockDescent
 from hybrid.heads.momentum import next_momentum
+from hybrid.heads.newton import NewtonDescent
 from hybrid.heads.problem import Floats, Problem, Threads, make_groups
 from hybrid.heads.rowdual import RowDescent
 
@@ -41,6 +42,9 @@ TINY = 1e-300
 FEW_COLUMNS = 4  # so many are mostly faster one by one, where there are up to some thousand rows
 FINE = 1e-4  # below this tol, descent takes hundreds of passes over the rows
 SINGLE = 1e-6  # below this tol, single precision cannot keep the margins
+
+
+Descent = RowDescent | BlockDescent | NewtonDescent
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +113,8 @@ class _Solver:
     ) -> None:
         dtype = _working_dtype(matrix, tol)
         self.problem = Problem(matrix, B, weights, dtype, np.zeros_like(B), np.zeros(len(B)))
-        kind = RowDescent if by_rows(matrix, len(B), dtype, tol) else BlockDescent
-        self.descent: RowDescent | BlockDescent = kind(self.problem, random)
+        kind = choose_descent(matrix, len(B), dtype, tol)
+        self.descent: Descent = kind(self.problem, random)
         self.tol = tol
         self.coef = np.zeros((len(B), matrix.shape[1]))
         self.gap = np.full(len(B), np.inf)
@@ -215,18 +219,19 @@ def _relative_gap(B: Floats, A: Floats, W: Floats, Z: Floats) -> Floats:
     return np.divide(gap, primal, out=np.zeros_like(gap), where=primal > 0)
 
 
-def by_rows(matrix: FusionMatrix, columns: int, dtype: np.dtype[Any], tol: float) -> bool:
-    """Whether single rows are faster than blocks: there is little to share, or rows are short.
+def choose_descent(
+    matrix: FusionMatrix, columns: int, dtype: np.dtype[Any], tol: float
+) -> type[Descent]:
+    """The fastest way: by blocks, if there is enough to share and rows are long, else by rows.
 
-    For a small tol, many sweeps over one Gram matrix that holds all rows are cheaper than as many
-    epochs.
+    For a few items and a small tol, for which descent takes hundreds of epochs, Newton's method.
     """
     dense = [block for _, block in matrix.blocks if not sparse.issparse(block)]
-    if any(block.dtype != dtype and block.shape[1] > 1 for block in dense):
-        return False  # it would copy them
+    copied = any(block.dtype != dtype and block.shape[1] > 1 for block in dense)  # by rows
     if len(matrix) <= BLOCK:
-        return tol >= FINE
-    return columns <= FEW_COLUMNS or all(block.shape[1] <= 1 for block in dense)
+        return NewtonDescent if copied or tol < FINE else RowDescent
+    short = columns <= FEW_COLUMNS or all(block.shape[1] <= 1 for block in dense)
+    return RowDescent if short and not copied else BlockDescent
 
 
 def _working_dtype(matrix: FusionMatrix, tol: float) -> np.dtype[Any]:

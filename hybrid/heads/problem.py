@@ -107,6 +107,19 @@ def make_groups(
     return groups
 
 
+def exact_products(
+    descent: Any, jobs: Sequence[tuple[Floats, Floats]], threads: Threads
+) -> list[tuple[Floats, Floats]]:
+    """For each (V, block weights), ``matrix.T @ V`` and ``matrix @ (matrix.T @ V)``, in float64."""
+
+    def multiply(job: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+        matrix = FusionMatrix(descent.problem.matrix.blocks, tuple(job[1]))
+        W = matrix.T @ job[0]
+        return W, matrix @ W
+
+    return threads.map(multiply, jobs)
+
+
 def canonical(block: sparse.csr_matrix) -> sparse.csr_matrix:
     """The same matrix, each entry given once and those of a row in order."""
     if not block.has_canonical_format:

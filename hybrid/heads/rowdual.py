@@ -6,7 +6,6 @@ blocks are read as they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -14,12 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from hybrid.fusion import FusionMatrix
-from hybrid.heads.problem import Floats, Group, Problem, Rows, Threads, canonical, csr_arrays
+from hybrid.heads.problem import (
+    Floats,
+    Group,
+    Problem,
+    Rows,
+    Threads,
+    canonical,
+    csr_arrays,
+    exact_products,
+)
 
 
 class RowDescent:
     """The features' arrays, and the squared length of each row in each block."""
+
+    exact = exact_products
 
     def __init__(self, problem: Problem, random: np.random.RandomState) -> None:
         self.problem, self.random = problem, random
@@ -53,18 +62,6 @@ class RowDescent:
         """Visit all rows once."""
         order = self.random.permutation(self.problem.B.shape[1])
         threads.map(lambda group: self._descend(order, group), groups)
-
-    def exact(
-        self, jobs: Sequence[tuple[Floats, Floats]], threads: Threads
-    ) -> list[tuple[Floats, Floats]]:
-        """For each (V, block weights), ``matrix.T @ V`` and ``matrix @ (matrix.T @ V)``, in float64."""
-
-        def multiply(job: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
-            matrix = FusionMatrix(self.problem.matrix.blocks, tuple(job[1]))
-            W = matrix.T @ job[0]
-            return W, matrix @ W
-
-        return threads.map(multiply, jobs)
 
     def _descend(self, order: Rows, group: Group) -> None:
         """Visit all rows once for the only column of a group."""
