@@ -138,10 +138,9 @@ class _Shared:
         G = grams[0]
         if len(grams) > 1:
             G = np.tensordot((self.descent.ratios[columns[0]] ** 2).astype(np.float32), grams, 1)
+        Z = self.Z[:, : len(rows), start:stop].sum(axis=0)
         some = (columns, start, stop)
-        kernels.sweep(
-            *(G, self.Z, problem.B, rows, *some, *SWEEPS), problem.A, self.D, problem.dual
-        )
+        kernels.sweep(*(G, Z, problem.B, rows, *some, *SWEEPS), problem.A, self.D, problem.dual)
 
     def add_transposed(self, parts: dict[int, Any], m: int) -> None:
         """Coefficients follow the change of m rows."""

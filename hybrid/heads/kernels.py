@@ -131,8 +131,8 @@ def sweep(
     ----------
     G : ndarray of shape (m, m), float32
         Gram matrix of the block.
-    Z : ndarray of shape (parts, at least m, K)
-        What adds up to the margins of the block's rows, one column each for `columns`.
+    Z : ndarray of shape (m, end - first)
+        Margins of the block's rows, one column each for those to improve.
     B : ndarray of shape (n_columns, n), float64
     rows, columns : ndarray of int64
         Where the block and the group lie in `A` and `B`.
@@ -155,9 +155,7 @@ def sweep(
     for c in range(first, end):
         k = columns[c]
         for i in range(m):
-            z[i], a[i], b[i] = 0, A[k, rows[i]], B[k, rows[i]]
-            for part in range(len(Z)):
-                z[i] += Z[part, i, c]
+            z[i], a[i], b[i] = Z[i, c - first], A[k, rows[i]], B[k, rows[i]]
         grown = 0.0
         for _ in range(sweeps):
             before = grown

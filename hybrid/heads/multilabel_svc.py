@@ -66,7 +66,8 @@ class MultilabelLinearSVC(LabelSVMs):
 
     Up to 4 labels, up to 256 items, or sparse columns alone leave little to share: then each label is
     solved alone, row by row, as LinearSVC does. The objective and the certificate are the same;
-    `n_iter_` counts other epochs, usually more of them.
+    `n_iter_` counts other epochs, usually more of them. Up to 256 items with a `tol` below 1e-4 are solved by
+    Newton's method, in two epochs.
 
     Columns of float32 (of the dense blocks, where there are some) are worked on in float32, unless
     `tol` is below 1e-6; the certificate is in float64 in any case.
