@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from hybrid.heads.pieces import cut
+from hybrid.heads.pieces import cut, in_steps
 from hybrid.heads.problem import Floats, Group, Problem, Rows, Threads
 
 BLOCK = 256  # rows of a block: its Gram matrix of 256 KiB stays in a core's cache
@@ -90,20 +90,19 @@ class BlockDescent:
         self, jobs: Sequence[tuple[Floats, Floats]], threads: Threads
     ) -> list[tuple[Floats, Floats]]:
         """For each (V, block weights), ``matrix.T @ V`` and ``matrix @ (matrix.T @ V)``, in float64."""
-        answers = []
-        for V, weights in jobs:
-            W: list[Any] = [None] * len(self.pieces)
+        return [self._exact(V, weights[self.block], threads) for V, weights in jobs]
 
-            def multiply(lane: int, V: Floats = V, weights: Floats = weights, W: Any = W) -> Any:
-                Z = np.zeros_like(V)
-                for p in self.lanes[lane]:
-                    W[p] = self.pieces[p].transposed(V) * weights[self.block[p]]
-                    Z += self.pieces[p].times(W[p] * weights[self.block[p]])
-                return Z
+    def _exact(self, V: Floats, weights: Floats, threads: Threads) -> tuple[Floats, Floats]:
+        U = threads.map(lambda piece: piece.transposed(V), self.pieces)
+        scaled = [part * weight**2 for part, weight in zip(U, weights, strict=True)]
+        Z = np.zeros_like(V)
 
-            products = threads.map(multiply, range(LANES))
-            answers.append((np.concatenate(W), np.sum(products, axis=0)))
-        return answers
+        def multiply(rows: Rows) -> None:
+            for piece, part in zip(self.pieces, scaled, strict=True):
+                piece.take(rows, exact=True).add_product(part, Z[rows[0] : rows[-1] + 1])
+
+        threads.map(multiply, in_steps(len(V)))
+        return np.concatenate([part * w for part, w in zip(U, weights, strict=True)]), Z
 
     def _gram(self, rows: Rows) -> NDArray[np.float32]:
         """Gram matrices of a block of rows, of shape (patterns, m, m)."""

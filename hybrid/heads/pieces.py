@@ -45,19 +45,14 @@ class Piece(ABC):
     def transposed(self, V: Floats) -> Floats:
         """``piece.T @ V``, in float64."""
         U = np.zeros((self.width, V.shape[1]))
-        for rows in self._steps():
+        for rows in in_steps(self.n):
             self.take(rows, exact=True).add_transposed(V[rows], U)
         return U
 
-    def times(self, U: Floats) -> Floats:
-        """``piece @ U``, in float64."""
-        Z = np.zeros((self.n, U.shape[1]))
-        for rows in self._steps():
-            self.take(rows, exact=True).add_product(U, Z[rows[0] : rows[-1] + 1])
-        return Z
 
-    def _steps(self) -> list[Rows]:
-        return np.array_split(np.arange(self.n), -(-self.n // STEP))
+def in_steps(n: int) -> list[Rows]:
+    """All of n rows, some at a time."""
+    return np.array_split(np.arange(n), -(-n // STEP))
 
 
 def cut(block: Any, dtype: np.dtype[Any], count: int) -> list[Piece]:
