@@ -15,23 +15,15 @@ from scipy import sparse
 from hybrid.jit import jit
 
 Array = NDArray[Any]
+# Some rows of a CSR matrix, and of these the columns from `first` on: where such entries start and stop in
+# each row of the matrix; its indices and data; `first`; the rows.
+Entries = tuple[Array, Array, Array, Array, int, Array]
 
 
 @jit(fastmath={"contract", "reassoc", "nsz"})
-def add_sparse_product(
-    starts: Array,
-    stops: Array,
-    indices: Array,
-    data: Array,
-    first: int,
-    rows: Array,
-    U: Array,
-    Z: Array,
-) -> None:
-    """``Z += T @ U`` for some rows of a CSR matrix, and of these the columns from `first` on.
-
-    `starts` and `stops` tell for each row of the matrix where its entries to multiply lie.
-    """
+def add_sparse_product(entries: Entries, U: Array, Z: Array) -> None:
+    """``Z += T @ U`` for some rows and columns T of a CSR matrix."""
+    starts, stops, indices, data, first, rows = entries
     for i, row in enumerate(rows):
         for p in range(starts[row], stops[row]):
             column, x = indices[p] - first, data[p]
@@ -40,17 +32,9 @@ def add_sparse_product(
 
 
 @jit(fastmath={"contract", "reassoc", "nsz"})
-def add_sparse_transposed(
-    starts: Array,
-    stops: Array,
-    indices: Array,
-    data: Array,
-    first: int,
-    rows: Array,
-    D: Array,
-    U: Array,
-) -> None:
-    """``U += T.T @ D`` for the same T as that of `add_sparse_product`."""
+def add_sparse_transposed(entries: Entries, D: Array, U: Array) -> None:
+    """``U += T.T @ D`` for some rows and columns T of a CSR matrix."""
+    starts, stops, indices, data, first, rows = entries
     for i, row in enumerate(rows):
         for p in range(starts[row], stops[row]):
             column, x = indices[p] - first, data[p]
@@ -64,7 +48,7 @@ def add_by_threads(matrix: sparse.csr_matrix, W: Array, workers: int, product: A
     W, parts = np.ascontiguousarray(W), np.array_split(np.arange(matrix.shape[0]), 4 * workers)
     with ThreadPoolExecutor(workers) as pool:
         jobs = [
-            pool.submit(add_sparse_product, *arrays, rows, W, product[rows[0] : rows[-1] + 1])
+            pool.submit(add_sparse_product, (*arrays, rows), W, product[rows[0] : rows[-1] + 1])
             for rows in parts
             if len(rows)
         ]

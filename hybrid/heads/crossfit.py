@@ -190,13 +190,11 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             return self.score_matrix(self.fusion_.transform(part))
 
         starts = range(0, max(len(X), 1), TOGETHER)
-        if len(starts) == 1:
-            return score(0)
+        workers = effective_n_jobs(self.n_jobs)
+        if len(starts) == 1 or workers == 1:
+            return np.concatenate([score(start) for start in starts])
         # Numpy's products in threads of their own would only fight with these.
-        with (
-            threadpool_limits(1, "blas"),
-            ThreadPoolExecutor(effective_n_jobs(self.n_jobs)) as pool,
-        ):
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
             return np.concatenate(list(pool.map(score, starts)))
 
     def score_matrix(self, matrix: FusionMatrix) -> Floats:

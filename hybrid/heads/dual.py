@@ -152,19 +152,15 @@ class _Solver:
         for group in self.groups:
             k, squares = group.columns, group.weights[self.descent.block] ** 2
             m, A = self.momentum[k], problem.A[k]
-            if m.any():
-                change = m[:, None] * (A - self.last_A[k])
-                problem.A[k] = A + change
-                gain = np.einsum("kn,kn->k", change, np.abs(problem.B[k]) - A - change / 2)
-                for U, last, square in zip(group.U, group.last, squares, strict=True):
-                    step = m.astype(U.dtype) * (U - last)
-                    last[:] = U
-                    U += step
-                    gain -= np.einsum("dk,dk->k", last + step / 2, step, dtype=float) / square
-                problem.dual[k] += gain
-            else:
-                for U, last in zip(group.U, group.last, strict=True):
-                    last[:] = U
+            change = m[:, None] * (A - self.last_A[k])
+            problem.A[k] = A + change
+            gain = np.einsum("kn,kn->k", change, np.abs(problem.B[k]) - A - change / 2)
+            for U, last, square in zip(group.U, group.last, squares, strict=True):
+                step = m.astype(U.dtype) * (U - last)
+                last[:] = U
+                U += step
+                gain -= np.einsum("dk,dk->k", last + step / 2, step, dtype=float) / square
+            problem.dual[k] += gain
             self.last_A[k] = A
 
     def _certify(self, growth: Floats, last: bool, threads: Threads) -> NDArray[np.bool_]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.jit import jit
+from hybrid.products import Entries
 
 Array = NDArray[Any]
 
@@ -35,20 +36,9 @@ def find_columns(indptr: Array, indices: Array, bounds: Array) -> Array:
 
 
 @jit()
-def find_frequent(
-    starts: Array,
-    stops: Array,
-    indices: Array,
-    data: Array,
-    first: int,
-    rows: Array,
-    width: int,
-    least: int,
-) -> tuple[Array, int]:
-    """Number the columns that have at least so many entries in the chosen rows; -1 for the others.
-
-    The entries are given as to `hybrid.products.add_sparse_product`.
-    """
+def find_frequent(entries: Entries, width: int, least: int) -> tuple[Array, int]:
+    """Number the columns that have at least so many entries in the chosen rows; -1 for the others."""
+    starts, stops, indices, _, first, rows = entries
     places = np.zeros(width, dtype=np.int32)
     for row in rows:
         for p in range(starts[row], stops[row]):
@@ -64,23 +54,13 @@ def find_frequent(
 
 
 @jit(fastmath={"contract", "reassoc", "nsz"})
-def add_sparse_gram(
-    starts: Array,
-    stops: Array,
-    indices: Array,
-    data: Array,
-    first: int,
-    rows: Array,
-    places: Array,
-    scale: float,
-    X: Array,
-    G: Array,
-) -> None:
+def add_sparse_gram(entries: Entries, places: Array, scale: float, X: Array, G: Array) -> None:
     """``G += scale * T @ T.T`` for the rare columns T of the chosen rows; the others go to X.
 
     Columns and their `places` are those of `find_frequent`. The entries of each rare column are
     chained, the newest first, so that a row meets only the entries it shares a column with.
     """
+    starts, stops, indices, data, first, rows = entries
     newest = np.full(len(places), -1, dtype=np.int32)
     size = 0
     for row in rows:

@@ -133,14 +133,14 @@ class _SparseRows(PieceRows):
         self.entries = (piece.starts, piece.stops, piece.indices, data, piece.first, rows)
 
     def add_gram(self, scale: float, G: NDArray[np.float32]) -> None:
-        places, frequent = self.kernels.find_frequent(*self.entries, self.width, FREQUENT)
+        places, frequent = self.kernels.find_frequent(self.entries, self.width, FREQUENT)
         X = np.zeros((len(G), frequent), dtype=np.float32)
-        self.kernels.add_sparse_gram(*self.entries, places, scale, X, G)
+        self.kernels.add_sparse_gram(self.entries, places, scale, X, G)
         if frequent:
             G += np.float32(scale) * (X @ X.T)
 
     def add_product(self, U: NDArray[Any], Z: NDArray[Any]) -> None:
-        self.products.add_sparse_product(*self.entries, U, Z)
+        self.products.add_sparse_product(self.entries, U, Z)
 
     def add_transposed(self, D: NDArray[Any], U: NDArray[Any]) -> None:
-        self.products.add_sparse_transposed(*self.entries, D, U)
+        self.products.add_sparse_transposed(self.entries, D, U)
