@@ -35,8 +35,12 @@ STAMP = ("size", "mtime_ns", "ctime_ns", "device", "inode")
 _PACKED = struct.Struct("<qqqQQ")  # of a stamp
 _NONE = _PACKED.pack(-1, 0, 0, 0, 0)
 _BLOCK = 256
+_QUICK = 3e-5  # seconds a file; to read one takes more
 # A file that changed less than so long ago could change again without a new time of change.
 _SETTLED_NS = 2_000_000_000
+
+
+Hashed = tuple[list[bytes | BadPoster], NDArray[np.void]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,10 +82,9 @@ def hash_posters(
     file = Path(cache) / "memo" / "keys"
     memo, learnt = load_memo(file), []
     blocks = [paths[start : start + _BLOCK] for start in range(0, len(paths), _BLOCK)]
-    with ThreadPoolExecutor(workers) as pool:
-        for keys, new in pool.map(partial(_hash_block, memo), blocks):
-            yield from keys
-            learnt.append(new)
+    for keys, new in _hash_blocks(memo, blocks, workers):
+        yield from keys
+        learnt.append(new)
     if any(len(new) for new in learnt) and (Path(cache) / "FORMAT").exists():
         save_memo(file, np.concatenate([*learnt, memo.entries]))
 
@@ -121,9 +124,23 @@ def save_entries(file: Path, entries: NDArray[np.void]) -> None:
         )
 
 
-def _hash_block(
-    memo: Memo, paths: Sequence[str]
-) -> tuple[list[bytes | BadPoster], NDArray[np.void]]:
+def _hash_blocks(memo: Memo, blocks: list[Sequence[str]], workers: int) -> Iterator[Hashed]:
+    """`_hash_block` of each, in threads from the first block on that takes its time.
+
+    Files that are remembered, on a disk that is near, are looked at in so short a time that threads would
+    only take the interpreter from each other.
+    """
+    quick, coming = True, iter(blocks)
+    while quick and (block := next(coming, None)):
+        start = time.perf_counter()
+        found = _hash_block(memo, block)
+        quick = time.perf_counter() - start < _QUICK * len(block)
+        yield found
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(partial(_hash_block, memo), coming)
+
+
+def _hash_block(memo: Memo, paths: Sequence[str]) -> Hashed:
     """Keys of some files, and entries of those that were read and may be remembered."""
     now = time.time_ns()
     entries = _look(paths)

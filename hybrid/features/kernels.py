@@ -50,16 +50,20 @@ def number(
     symbols: Array,
     starts: Array,
     ends: Array,
+    done: int,
     size: int,
     learn: bool,
     slots: Array,
     pool: Array,
     bounds: Array,
     numbers: Array,
-) -> int:
-    """Look up the slices of `symbols`; how many sequences there are afterwards."""
+) -> tuple[int, int]:
+    """Look up the slices of `symbols` from `done` on, while there is room for new ones.
+
+    How many are done then, and how many sequences there are. At most half of the slots are taken.
+    """
     mask = np.uint64(len(slots) - 1)
-    for i in range(len(starts)):
+    for i in range(done, len(starts)):
         start, length = starts[i], ends[i] - starts[i]
         slot = _hash(symbols, start, ends[i]) & mask
         numbers[i] = -1
@@ -76,13 +80,16 @@ def number(
             slot = (slot + np.uint64(1)) & mask
         if learn and numbers[i] < 0:
             first = bounds[size]
+            full = first + length > len(pool) or size + 2 > len(bounds)
+            if full or 2 * (size + 1) > len(slots):
+                return i, size
             for k in range(length):
                 pool[first + k] = symbols[start + k]
             bounds[size + 1] = first + length
             slots[slot] = size
             numbers[i] = size
             size += 1
-    return size
+    return len(starts), size
 
 
 @jit()
@@ -152,59 +159,52 @@ def count_texts(
 
 
 @jit()
-def count_rows(
+def weigh(
     bounds: Array,
     order: Array,
     lists: Array,
     list_bounds: Array,
-    scratch: Array,
-    columns: Array,
-    counts: Array,
-    rows: Array,
-) -> int:
-    """Count the terms of each text, in order; how many pairs of both there are. `scratch` is 0."""
-    seen = np.zeros(len(scratch) // 64 + 1, dtype=np.uint64)  # a bit a term: cheaper than sorting
-    at = 0
-    for text in range(len(bounds) - 1):
-        for i in range(bounds[text], bounds[text + 1]):
-            for k in range(list_bounds[order[i]], list_bounds[order[i] + 1]):
-                column = lists[k]
-                if column >= 0:
-                    scratch[column] += 1
-                    seen[column >> 6] |= _ONE << np.uint64(column & 63)
-        for word in range(len(seen)):
-            bits = seen[word]
-            while bits != 0:
-                column = 64 * word + _BIT[(bits & (~bits + _ONE)) * _DE_BRUIJN >> _TOP]
-                columns[at], counts[at] = column, scratch[column]
-                scratch[column] = 0
-                at += 1
-                bits &= bits - _ONE
-            seen[word] = 0
-        rows[text + 1] = at
-    return at
-
-
-@jit()
-def weigh(
-    counts: Array,
-    terms: Array,
-    rows: Array,
     heights: Array,
     idf: Array,
-    places: Array,
-    shift: int,
-    weights: Array,
+    edges: Array,
     columns: Array,
-) -> None:
-    """Weigh the terms of each text, its row then being of length 1."""
-    for row in range(len(rows) - 1):
-        first, square = rows[row], 0.0
-        to = places[row] - first
-        for i in range(first, rows[row + 1]):
-            weight = heights[int(counts[i])] * idf[terms[i]]
-            columns[to + i], weights[to + i] = terms[i] + shift, weight
-            square += weight * weight
-        length = np.sqrt(square)
-        for i in range(first, rows[row + 1]):
-            weights[to + i] /= length
+    weights: Array,
+    rows: Array,
+) -> int:
+    """Weigh the terms of each text, in order, those of each kind of length 1; how many pairs there are.
+
+    `bounds` has a row for each kind of terms; a kind's columns begin at an edge. A count's height is what it
+    weighs before `idf`. `rows` is 0.
+    """
+    counts = np.zeros(len(idf), dtype=np.int32)
+    seen = np.zeros(len(idf) // 64 + 1, dtype=np.uint64)  # a bit a term: cheaper than sorting
+    taken = np.empty(len(seen), dtype=np.int64)  # where a bit is set
+    at = 0
+    for text in range(bounds.shape[1] - 1):
+        for kind in range(len(bounds)):
+            for i in range(bounds[kind, text], bounds[kind, text + 1]):
+                for k in range(list_bounds[order[i]], list_bounds[order[i] + 1]):
+                    term = lists[k]
+                    if term >= 0:
+                        counts[term] += 1
+                        seen[term >> 6] |= _ONE << np.uint64(term & 63)
+            edge, first, square, size = edges[kind], at, 0.0, 0
+            for word in range((edges[kind + 1] - edge + 63) // 64):
+                taken[size] = word
+                size += seen[word] != 0
+            for word in taken[:size]:
+                bits = seen[word]
+                seen[word] = 0
+                while bits != 0:
+                    term = 64 * word + _BIT[(bits & (~bits + _ONE)) * _DE_BRUIJN >> _TOP]
+                    weight = heights[counts[term]] * idf[edge + term]
+                    columns[at], weights[at] = edge + term, weight
+                    square += weight * weight
+                    counts[term] = 0
+                    at += 1
+                    bits &= bits - _ONE
+            length = np.sqrt(square)
+            for i in range(first, at):
+                weights[i] /= length
+        rows[text + 1] = at
+    return at

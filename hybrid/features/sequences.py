@@ -6,9 +6,10 @@ Apart from `hybrid.features.terms`, and imported only when a text is read: it im
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,27 @@ Ints = NDArray[np.int32]
 Places = NDArray[np.int64]
 Slices = tuple[Ints, Places, Places]
 UNKNOWN = -1
+
+
+class Occurrences(NamedTuple):
+    """The terms that each text has, as often as it has them: those of its words, one list a word.
+
+    Attributes
+    ----------
+    bounds : ndarray of int64
+        Which entries of `order` are of each text.
+    order : ndarray of int32
+        Numbers of lists.
+    lists : ndarray of int32
+        Terms, -1 for what is none, one list after the other.
+    list_bounds : ndarray of int64
+        Where each list begins, with the end of the last one.
+    """
+
+    bounds: Places
+    order: Ints
+    lists: Ints
+    list_bounds: Places
 
 
 class Sequences:
@@ -52,11 +74,12 @@ class Sequences:
         -------
         ndarray of int32, shape (m,)
         """
-        if learn:
-            self._make_room(len(starts), int((ends - starts).sum()))
-        numbers = np.empty(len(starts), dtype=np.int32)
-        table = (self._slots, self._pool, self._bounds)
-        self._size = kernels.number(symbols, starts, ends, self._size, learn, *table, numbers)
+        numbers, slices, done = np.empty(len(starts), dtype=np.int32), (symbols, starts, ends), 0
+        while done < len(starts):
+            table = (self._slots, self._pool, self._bounds)
+            done, self._size = kernels.number(*slices, done, self._size, learn, *table, numbers)
+            if done < len(starts):
+                self._make_room(int(ends[done] - starts[done]))
         return numbers
 
     def take(self, chosen: NDArray[np.integer[Any]]) -> Sequences:
@@ -70,14 +93,12 @@ class Sequences:
         bounds = self._bounds[: self._size + 1]
         return self._pool[: bounds[-1]], bounds
 
-    def _make_room(self, more: int, length: int) -> None:
-        """For so many new sequences, of so many numbers together."""
-        used = int(self._bounds[self._size])
-        self._pool = _grown(self._pool, used + length)
-        self._bounds = _grown(self._bounds, self._size + more + 1)
-        if len(self._slots) < 2 * (self._size + more):
-            power = int(2 * (self._size + more)).bit_length()
-            self._slots = np.full(2 ** (power + 1), UNKNOWN, dtype=np.int32)
+    def _make_room(self, length: int) -> None:
+        """For a sequence of so many numbers, and for as many again as there are."""
+        self._pool = _grown(self._pool, int(self._bounds[self._size]) + length)
+        self._bounds = _grown(self._bounds, self._size + 2)
+        if 2 * (self._size + 1) > len(self._slots):
+            self._slots = np.full(4 * len(self._slots), UNKNOWN, dtype=np.int32)
             kernels.place(self._pool, self._bounds, self._size, self._slots)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -147,83 +168,86 @@ def slice_words(words: Sequences, shortest: int, longest: int) -> tuple[Slices, 
     return (padded, starts[:found], ends[:found]), by_word
 
 
-def count_texts(
-    bounds: Places, order: Ints, lists: Ints, list_bounds: Places, width: int
-) -> tuple[Places, Places]:
-    """How many texts have each term, and how often it occurs in all.
-
-    Parameters
-    ----------
-    bounds : ndarray of int64
-        Which entries of `order` are of each text.
-    order : ndarray of int32
-        Numbers of lists.
-    lists : ndarray of int32
-        Terms, -1 for what is none, one list after the other.
-    list_bounds : ndarray of int64
-        Where each list begins, with the end of the last one.
-    width : int
-        Terms there are.
-    """
+def count_texts(found: Occurrences, width: int) -> tuple[Places, Places]:
+    """How many texts have each of so many terms, and how often it occurs in all."""
     texts, totals = np.zeros((2, width), dtype=np.int64)
-    kernels.count_texts(bounds, order, lists, list_bounds, np.full(width, -1), texts, totals)
+    kernels.count_texts(*found, np.full(width, -1), texts, totals)
     return texts, totals
 
 
-def count_rows(
-    bounds: Places, order: Ints, lists: Ints, list_bounds: Places, width: int
+def weigh_texts(
+    found: Sequence[Occurrences], idf: Sequence[NDArray[np.float32]], *, sublinear: bool
 ) -> sparse.csr_matrix:
-    """How often each text has each term: CSR of shape (texts, width), float32, in canonical format.
-
-    The parameters are those of `count_texts`.
-    """
-    room = int(np.diff(list_bounds)[order].sum())
-    columns, counts = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.float32)
-    rows = np.zeros(len(bounds), dtype=np.int64)
-    scratch = np.zeros(width, dtype=np.int32)
-    found = kernels.count_rows(bounds, order, lists, list_bounds, scratch, columns, counts, rows)
-    return canonical(counts[:found], columns[:found], rows, width)
-
-
-def canonical(
-    values: NDArray[np.float32], columns: Ints, rows: Places, width: int
-) -> sparse.csr_matrix:
-    """A CSR whose columns are known to be in order and different; scipy would look for itself."""
-    if len(values) < 2**31:
-        rows = rows.astype(np.int32)
-    matrix = sparse.csr_matrix((values, columns, rows), shape=(len(rows) - 1, width))
-    matrix.has_canonical_format = True
-    return matrix
-
-
-def weigh_rows(
-    counts: sparse.csr_matrix,
-    idf: NDArray[np.float32],
-    sublinear: bool,
-    places: Places,
-    weights: NDArray[np.float32],
-    columns: Ints,
-    shift: int,
-) -> None:
-    """TF-IDF of the counts of terms, each row of length 1, written to where its row begins.
+    """TF-IDF of the terms of n texts, those of several kinds side by side.
 
     Parameters
     ----------
-    counts : CSR of shape (n, terms)
-    idf : ndarray of shape (terms,)
+    found : sequence of Occurrences
+        For each kind.
+    idf : sequence of ndarray of shape (terms,)
+        For each kind.
     sublinear : bool
         1 + log(count) instead of the count.
-    places : ndarray of int64, shape (n,)
-        Where each row begins in `weights` and `columns`, which are filled.
-    weights, columns : ndarray
-    shift : int
-        Added to the columns.
+
+    Returns
+    -------
+    CSR of shape (n, all terms), float32
+        In canonical format; each row of length 1 for each kind that the text has a term of.
     """
-    heights = np.arange(int(counts.data.max(initial=0)) + 1, dtype=np.float64)
+    together = _join(found)
+    lengths = np.diff(together.list_bounds)[together.order]
+    before = np.append(0, np.cumsum(lengths))[together.bounds]
+    most, room = int(np.diff(before).max(initial=0)), int(lengths.sum())
+    heights = np.arange(most + 1, dtype=np.float64)
     if sublinear:
         heights[1:] = 1 + np.log(heights[1:])
-    matrix = (counts.data, counts.indices, counts.indptr)
-    kernels.weigh(*matrix, heights, idf, places, shift, weights, columns)
+    columns, weights = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.float32)
+    rows = np.zeros(together.bounds.shape[1], dtype=np.int64)
+    edges = np.cumsum([0, *map(len, idf)])
+    size = kernels.weigh(*together, heights, np.concatenate(idf), edges, columns, weights, rows)
+    return _canonical(weights[:size], columns[:size], rows, int(edges[-1]))
+
+
+def _join(found: Sequence[Occurrences]) -> Occurrences:
+    """All kinds one after the other; the bounds of shape (kinds, texts + 1)."""
+    words = np.cumsum([0, *(len(each.order) for each in found)])
+    lists = np.cumsum([0, *(len(each.list_bounds) - 1 for each in found)], dtype=np.int32)
+    entries = np.cumsum([0, *(len(each.lists) for each in found)])
+    starts = [each.list_bounds[:-1] + entries[i] for i, each in enumerate(found)]
+    return Occurrences(
+        np.stack([each.bounds + words[i] for i, each in enumerate(found)]),
+        np.concatenate([each.order + lists[i] for i, each in enumerate(found)]),
+        np.concatenate([each.lists for each in found]),
+        np.concatenate([*starts, entries[-1:]]),
+    )
+
+
+def stack(
+    parts: list[sparse.csr_matrix], mapping: Callable[..., Iterable[None]]
+) -> sparse.csr_matrix:
+    """One CSR under the other, all in canonical format; `mapping` copies each, as `map` would."""
+    ends = np.cumsum([part.nnz for part in parts])
+    weights, columns = np.empty(ends[-1], np.float32), np.empty(ends[-1], np.int32)
+
+    def copy(part: sparse.csr_matrix, end: int) -> None:
+        weights[end - part.nnz : end] = part.data
+        columns[end - part.nnz : end] = part.indices
+
+    list(mapping(copy, parts, ends.tolist()))
+    lengths = [np.diff(part.indptr) for part in parts]
+    rows = np.append(0, np.cumsum(np.concatenate(lengths), dtype=np.int64))
+    return _canonical(weights, columns, rows, parts[0].shape[1])
+
+
+def _canonical(
+    weights: NDArray[np.float32], columns: Ints, rows: Places, width: int
+) -> sparse.csr_matrix:
+    """A CSR whose columns are known to be in order and different; scipy would look for itself."""
+    if len(weights) < 2**31:
+        rows = rows.astype(np.int32)
+    matrix = sparse.csr_matrix((weights, columns, rows), shape=(len(rows) - 1, width))
+    matrix.has_canonical_format = True
+    return matrix
 
 
 @cache

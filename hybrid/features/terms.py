@@ -1,4 +1,4 @@
-"""Texts → counts of terms: what scikit-learn's CountVectorizer counts, many times as fast.
+"""Texts → the terms they have: those that scikit-learn's CountVectorizer counts, many times as fast.
 
 Texts repeat their words, and a vectorizer that works on strings does all its work again for each. Here a
 word is a number as soon as it has been cut out, and what follows is arithmetic on numbers.
@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 if TYPE_CHECKING:
-    from hybrid.features.sequences import Ints, Places, Sequences
+    from hybrid.features.sequences import Ints, Occurrences, Places, Sequences
 
 Names = NDArray[np.object_]
-CHUNK = 4096  # texts that are cut into words at a time
+CHUNK = 8192  # texts that are cut into words at a time: their words are cut into n-grams once
 UNKNOWN = -1
 
 
 class Terms:
-    """Terms of texts that were seen, and how often other texts have them.
+    """Terms of texts that were seen, and where other texts have them.
 
     Parameters
     ----------
@@ -36,7 +35,7 @@ class Terms:
     Attributes
     ----------
     names_ : ndarray of str
-        The terms in alphabetical order, as the columns of the counts are.
+        The terms in alphabetical order, as the columns are.
     texts_ : ndarray of int64
         How many texts have each.
     """
@@ -57,8 +56,8 @@ class Terms:
         """
         raise NotImplementedError
 
-    def count(self, texts: Sequence[str]) -> sparse.csr_matrix:
-        """CSR of shape (n, terms), float32."""
+    def find(self, characters: Ints, bounds: Places) -> Occurrences:
+        """The terms that plain texts, joined by `join_texts`, have, as often as they have them."""
         raise NotImplementedError
 
     def _choose(self, names: Names, texts: Places, totals: Places) -> Ints:
@@ -87,7 +86,7 @@ class WordTerms(Terms):
         from hybrid.features.sequences import Sequences
 
         words = Sequences()
-        numbers, bounds = _cut(texts, WORD, words)
+        numbers, bounds = _cut_all(texts, WORD, words)
         grams, self.grams_ = numbers, [words]
         names: list[Names] = []
         counts: list[NDArray[np.int64]] = []
@@ -107,28 +106,28 @@ class WordTerms(Terms):
         self.columns_ = self._choose(np.concatenate(names), texts_with, totals)
         return self
 
-    def count(self, texts: Sequence[str]) -> sparse.csr_matrix:
-        """See `Terms.count`."""
+    def find(self, characters: Ints, bounds: Places) -> Occurrences:
+        """See `Terms.find`."""
         from hybrid.features.kernels import WORD
-        from hybrid.features.sequences import count_rows
+        from hybrid.features.sequences import Occurrences
 
-        numbers, bounds = _cut(texts, WORD, self.grams_[0], learn=False)
+        numbers, bounds = _cut(characters, bounds, WORD, self.grams_[0], learn=False)
         grams, found, start = numbers, [numbers], len(self.grams_[0])
         for length, known in enumerate(self.grams_[1:], start=2):
             grams = _join(grams, numbers, bounds, length, known, learn=False)
             found.append(np.where(grams == UNKNOWN, UNKNOWN, grams + np.int32(start)))
             start += len(known)
-        columns = self.columns_[np.stack(found, axis=1).ravel()]
         each = np.arange(len(numbers) + 1)
-        order = each[:-1].astype(np.int32)
-        return count_rows(bounds, order, columns, each * len(found), len(self.names_))
+        terms = self.columns_[np.stack(found, axis=1).ravel()]
+        return Occurrences(bounds, each[:-1].astype(np.int32), terms, each * len(found))
 
     def _frequent(self, grams: Ints, bounds: Places, size: int) -> tuple[Places, Places]:
         """The n-grams that enough texts have; how many have each and how often it occurs, shape (2, n)."""
-        from hybrid.features.sequences import count_texts
+        from hybrid.features.sequences import Occurrences, count_texts
 
         each = np.arange(len(grams) + 1)
-        counts = np.stack(count_texts(bounds, each[:-1].astype(np.int32), grams, each, size))
+        found = Occurrences(bounds, each[:-1].astype(np.int32), grams, each)
+        counts = np.stack(count_texts(found, size))
         frequent = np.flatnonzero(counts[0] >= self.min_df)
         return frequent, counts[:, frequent]
 
@@ -145,28 +144,29 @@ class CharTerms(Terms):
     def fit(self, texts: Sequence[str]) -> CharTerms:
         """See `Terms.fit`."""
         from hybrid.features.kernels import SPACE
-        from hybrid.features.sequences import Sequences, count_texts, slice_words
+        from hybrid.features.sequences import Occurrences, Sequences, count_texts, slice_words
 
         words, grams = Sequences(), Sequences()
-        numbers, bounds = _cut(texts, SPACE, words)
+        numbers, bounds = _cut_all(texts, SPACE, words)
         slices, by_word = slice_words(words, self.shortest, self.longest)
         lists = grams.number(*slices, learn=True)
-        texts_with, totals = count_texts(bounds, numbers, lists, by_word, len(grams))
+        found = Occurrences(bounds, numbers, lists, by_word)
+        texts_with, totals = count_texts(found, len(grams))
         frequent = np.flatnonzero(texts_with >= self.min_df)
         self.grams_ = grams.take(frequent)
         self.columns_ = self._choose(_words(self.grams_), texts_with[frequent], totals[frequent])
         return self
 
-    def count(self, texts: Sequence[str]) -> sparse.csr_matrix:
-        """See `Terms.count`."""
+    def find(self, characters: Ints, bounds: Places) -> Occurrences:
+        """See `Terms.find`."""
         from hybrid.features.kernels import SPACE
-        from hybrid.features.sequences import Sequences, count_rows, slice_words
+        from hybrid.features.sequences import Occurrences, Sequences, slice_words
 
         words = Sequences()
-        numbers, bounds = _cut(texts, SPACE, words)
+        numbers, bounds = _cut(characters, bounds, SPACE, words, learn=True)
         slices, by_word = slice_words(words, self.shortest, self.longest)
-        columns = self.columns_[self.grams_.number(*slices, learn=False)]
-        return count_rows(bounds, numbers, columns, by_word, len(self.names_))
+        terms = self.columns_[self.grams_.number(*slices, learn=False)]
+        return Occurrences(bounds, numbers, terms, by_word)
 
 
 def plain_text(text: str) -> str:
@@ -179,19 +179,24 @@ def plain_text(text: str) -> str:
     return text.translate(dict.fromkeys(marks)) if marks else text
 
 
+def _cut_all(texts: Sequence[str], kind: np.uint8, words: Sequences) -> tuple[Ints, Places]:
+    """As `_cut`, of new words, too, some texts at a time."""
+    from hybrid.features.sequences import join_texts
+
+    parts = [_cut(*join_texts(part), kind, words, learn=True) for part in in_chunks(texts)]
+    lengths = [np.diff(by_text) for _, by_text in parts]
+    numbers = np.concatenate([np.empty(0, np.int32), *(found for found, _ in parts)])
+    return numbers, np.cumsum(np.concatenate([[0], *lengths]))
+
+
 def _cut(
-    texts: Sequence[str], kind: np.uint8, words: Sequences, learn: bool = True
+    characters: Ints, bounds: Places, kind: np.uint8, words: Sequences, *, learn: bool
 ) -> tuple[Ints, Places]:
     """The number of each word, one text after the other, and which of them are of each text, as bounds."""
-    from hybrid.features.sequences import join_texts, split_texts
+    from hybrid.features.sequences import split_texts
 
-    found, lengths = [np.empty(0, dtype=np.int32)], [np.zeros(1, dtype=np.int64)]
-    for part in in_chunks(texts):
-        characters, bounds = join_texts(part)
-        starts, ends, by_text = split_texts(characters, bounds, kind)
-        found.append(words.number(characters, starts, ends, learn=learn))
-        lengths.append(np.diff(by_text))
-    return np.concatenate(found), np.cumsum(np.concatenate(lengths))
+    starts, ends, by_text = split_texts(characters, bounds, kind)
+    return words.number(characters, starts, ends, learn=learn), by_text
 
 
 def in_chunks(texts: Sequence[str]) -> Iterator[list[str]]:

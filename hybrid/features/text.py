@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -103,34 +103,19 @@ class TextFeatures(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         chunks = list(in_chunks(self._join(X))) or [[]]
         if len(chunks) == 1:  # threads would take longer to start than one item does
-            return self._weigh([self._count(chunks[0])], map)
+            return self._weigh(chunks[0])
+        from hybrid.features.sequences import stack
+
         with ThreadPoolExecutor(effective_n_jobs(self.n_jobs)) as pool:
-            return self._weigh(list(pool.map(self._count, chunks)), pool.map)
+            return stack(list(pool.map(self._weigh, chunks)), pool.map)
 
-    def _count(self, texts: list[str]) -> list[sparse.csr_matrix]:
-        plain = [plain_text(text) for text in texts]
-        return [terms.count(plain) for terms in self.terms_]
+    def _weigh(self, texts: list[str]) -> sparse.csr_matrix:
+        """Words and characters side by side."""
+        from hybrid.features.sequences import join_texts, weigh_texts
 
-    def _weigh(
-        self, counts: list[list[sparse.csr_matrix]], mapping: Callable[..., Iterable[None]]
-    ) -> sparse.csr_matrix:
-        """Words and characters side by side, one chunk under the other, in one pass over the counts."""
-        from hybrid.features.sequences import canonical, weigh_rows
-
-        lengths = np.concatenate([[np.diff(c.indptr) for c in chunk] for chunk in counts], axis=1)
-        rows = np.append(0, np.cumsum(lengths.sum(axis=0)))
-        places = rows[:-1] + np.cumsum(lengths, axis=0) - lengths
-        shifts = np.append(0, np.cumsum([len(idf) for idf in self.idf_]))
-        weights, columns = np.empty(rows[-1], np.float32), np.empty(rows[-1], np.int32)
-        ends = np.cumsum([chunk[0].shape[0] for chunk in counts])
-
-        def weigh(chunk: list[sparse.csr_matrix], end: int) -> None:
-            here = slice(end - chunk[0].shape[0], end)
-            for part, idf, at, shift in zip(chunk, self.idf_, places, shifts[:-1], strict=True):
-                weigh_rows(part, idf, self.sublinear_tf, at[here], weights, columns, shift)
-
-        list(mapping(weigh, counts, ends))
-        return canonical(weights, columns, rows, int(shifts[-1]))
+        joined = join_texts([plain_text(text) for text in texts])
+        found = [terms.find(*joined) for terms in self.terms_]
+        return weigh_texts(found, self.idf_, sublinear=self.sublinear_tf)
 
     def missing(self, X: pd.DataFrame) -> NDArray[np.bool_]:
         """Whether each item is without any text, shape (n,)."""

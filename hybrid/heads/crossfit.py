@@ -185,17 +185,19 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         check_is_fitted(self)
         data = self.fusion_.look_up(X)
 
-        def score(start: int) -> Floats:
-            part = take_rows(data, slice(start, start + TOGETHER))
+        def score(start: int, stop: int) -> Floats:
+            part = take_rows(data, slice(start, stop))
             return self.score_matrix(self.fusion_.transform(part))
 
-        starts = range(0, max(len(X), 1), TOGETHER)
         workers = effective_n_jobs(self.n_jobs)
-        if len(starts) == 1 or workers == 1:
-            return np.concatenate([score(start) for start in starts])
+        if len(X) <= TOGETHER or workers == 1:
+            starts = range(0, max(len(X), 1), TOGETHER)
+            return np.concatenate([score(start, start + TOGETHER) for start in starts])
+        rounds = -(-len(X) // (TOGETHER * workers))
+        bounds = np.linspace(0, len(X), rounds * workers + 1).astype(int).tolist()
         # Numpy's products in threads of their own would only fight with these.
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
-            return np.concatenate(list(pool.map(score, starts)))
+            return np.concatenate(list(pool.map(score, bounds[:-1], bounds[1:])))
 
     def score_matrix(self, matrix: FusionMatrix) -> Floats:
         """As `decision_function`, for items that `fusion_` has encoded."""
