@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from hybrid.cache.failures import Failure, read_failures
 from hybrid.cache.generations import Generation, read_generation
@@ -17,6 +18,8 @@ from hybrid.cache.parts import PART_NAME, DamageError, Layout, Part, open_part
 from hybrid.errors import CacheError
 from hybrid.files import move
 
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 THREADS = min(8, os.cpu_count() or 1)
 LOOKS = 5  # how often to look again while other processes move parts away
 
@@ -200,9 +203,7 @@ class Contents:
     def prove_all(self, names: Iterable[str]) -> None:
         """Prove some parts now; what is damaged goes to quarantine, and its rows are gone."""
         ordered = sorted(names)
-        with ThreadPoolExecutor(THREADS) as pool:
-            sound = list(pool.map(self._is_sound, ordered))
-        if not all(sound):
+        if not all(in_threads(self._is_sound, ordered)):
             self.look()
 
     def _is_sound(self, name: str) -> bool:
@@ -252,8 +253,7 @@ class Contents:
     def _taking(self, view: View, names: set[str]) -> tuple[View, bool]:
         """The view with parts that are new to it; and whether one vanished before it was read."""
         ordered = sorted(names)
-        with ThreadPoolExecutor(THREADS) as pool:
-            found = list(pool.map(self._index_of, ordered))
+        found = in_threads(self._index_of, ordered)
         new, vanished = [], False
         for name, index in zip(ordered, found, strict=True):
             if isinstance(index, str):
@@ -299,6 +299,14 @@ class Contents:
         if len(read) == len(view.failed_files):
             return view
         return replace(view, failed=failed, failed_files=frozenset(read))
+
+
+def in_threads(call: Callable[[Item], Found], items: Sequence[Item]) -> list[Found]:
+    """What `call` gives for each item, in order; a thread would take longer to start than one does."""
+    if len(items) < 2:
+        return [call(item) for item in items]
+    with ThreadPoolExecutor(THREADS) as pool:
+        return list(pool.map(call, items))
 
 
 def list_files(folder: Path) -> list[str]:

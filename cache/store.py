@@ -16,7 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.cache.contents import THREADS, Contents, SnapshotError, View, list_files
+from hybrid.cache.contents import (
+    THREADS,
+    Contents,
+    SnapshotError,
+    View,
+    in_threads,
+    list_files,
+)
 from hybrid.cache.failures import Failure, pack_failures
 from hybrid.cache.fingerprint import fingerprint_of
 from hybrid.cache.index import KEY_BYTES, Keys, key_array, sort_keys
@@ -189,8 +196,7 @@ class EmbeddingStore:
             for some in np.split(order, borders) if len(order) else ():
                 jobs.append((index.parts[part[some[0]]], row[some], at[some]))
         matrix[absent] = np.nan
-        with ThreadPoolExecutor(THREADS) as pool:
-            list(pool.map(lambda job: self._read_part(matrix, *job), jobs))
+        in_threads(lambda job: self._read_part(matrix, *job), jobs)
         return matrix
 
     def _read_part(
@@ -267,9 +273,8 @@ class EmbeddingStore:
             )
         limit = np.finfo(self.dtype).max
         blocks = [embeddings[i : i + PART_ROWS] for i in range(0, len(keys), PART_ROWS)]
-        with ThreadPoolExecutor(THREADS) as pool:
-            if all(pool.map(lambda block: _is_within(block, limit), blocks)):
-                return
+        if all(in_threads(lambda block: _is_within(block, limit), blocks)):
+            return
         wrong = int((~np.isfinite(embeddings)).sum())
         if wrong:
             raise CacheError(

@@ -7,6 +7,7 @@ import hashlib
 import os
 import random
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,17 @@ from hybrid.errors import CacheError
 STANDS_FOR = {"architecture": "test", "dimension": 5, "dtype": "float16"}
 Step = tuple[Any, ...]  # name of the call, paths or data
 Acknowledged = set[bytes]
+
+
+@pytest.fixture
+def tmp_path(tmp_path: Path) -> Iterator[Path]:
+    """In memory where that can be had: these tests make thousands of files, and no disk is asked."""
+    memory = Path("/dev/shm")
+    if not (memory.is_dir() and os.access(memory, os.W_OK)):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)
 
 
 def key(name: object) -> bytes:
