@@ -35,6 +35,7 @@ STAMP = ("size", "mtime_ns", "ctime_ns", "device", "inode")
 _PACKED = struct.Struct("<qqqQQ")  # of a stamp
 _NONE = _PACKED.pack(-1, 0, 0, 0, 0)
 _BLOCK = 256
+_POSTER = 100_000  # bytes that a poster mostly has
 _QUICK = 3e-5  # seconds a file; to read one takes more
 # A file that changed less than so long ago could change again without a new time of change.
 _SETTLED_NS = 2_000_000_000
@@ -67,8 +68,8 @@ def hash_posters(
 ) -> Iterator[bytes | BadPoster]:
     """Yield, in order, the key of each poster file, or why there is none.
 
-    A file whose path, size and times are those of the last time is not read. Where there is no cache
-    yet, nothing is remembered.
+    A file whose path, size and times are those of the last time is not read, unless these are so few
+    that they are read sooner than the memo is. Where there is no cache yet, nothing is remembered.
 
     Parameters
     ----------
@@ -80,6 +81,10 @@ def hash_posters(
         Threads; reading and hashing release the interpreter.
     """
     file = Path(cache) / "memo" / "keys"
+    if file.exists() and file.stat().st_size > _POSTER * len(paths):
+        with ThreadPoolExecutor(workers) as pool:
+            yield from pool.map(hash_poster, paths)
+        return
     memo, learnt = load_memo(file), []
     blocks = [paths[start : start + _BLOCK] for start in range(0, len(paths), _BLOCK)]
     for keys, new in _hash_blocks(memo, blocks, workers):

@@ -250,3 +250,19 @@ def test_threads_change_no_key_and_no_order(
     expected = [hash_poster(path) for path in paths]
     assert keys(cache, *paths) == expected
     assert keys(cache, *paths[::-1]) == expected[::-1]
+
+
+def test_few_files_are_read_where_the_memo_is_long(
+    cache: Path, tmp_path: Path, later: None, read: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [poster(tmp_path / str(i), bytes([i])) for i in range(3)]
+    expected = keys(cache, *paths)
+    memo = cache / "memo" / "keys"
+    remembered = memo.read_bytes()
+    read.clear()
+    monkeypatch.setattr(memo_module, "_POSTER", len(remembered) // 2)
+    assert keys(cache, *paths) == expected
+    assert read == []
+    assert keys(cache, paths[1]) == expected[1:2]
+    assert read == [paths[1]]
+    assert memo.read_bytes() == remembered

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -426,6 +427,23 @@ def test_keys_that_were_looked_up_are_remembered(posters: Any) -> None:
         assert not memo.exists()
         found[3:]
     assert memo.exists()
+
+
+def test_a_store_is_opened_once_and_looked_at_each_time(
+    posters: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame, block = posters(FIVE, slice(1))
+    opened, find = [], EmbeddingCache.find
+    monkeypatch.setattr(
+        EmbeddingCache, "find", lambda self, name: opened.append(name) or find(self, name)
+    )
+    block.read(frame[:1])
+    with pytest.raises(ExtractionError, match="posters have no embedding"):
+        block.read(frame)
+    again, _ = posters(FIVE)  # as another process would
+    np.testing.assert_array_equal(block.read(again[1:2]), np.array(FIVE[1:2], np.float32))
+    assert len(opened) == 1
+    assert len(pickle.dumps(block)) == len(pickle.dumps(clone(block)))
 
 
 def test_what_was_read_stands_for_the_frame(posters: Any) -> None:

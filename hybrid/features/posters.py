@@ -121,9 +121,7 @@ class PosterFeatures(TransformerMixin, BaseEstimator):
 
     def look_up(self, X: pd.DataFrame) -> StoredPosters:
         """Know where the posters' embeddings are, and leave them there until some are asked for."""
-        if not self.fingerprint:
-            raise SettingError("block poster: expected the fingerprint of a store, found none.")
-        store = EmbeddingCache(self.cache).find(self.fingerprint)
+        store = self._open()
         paths = take_columns(X, [POSTER], POSTER)[POSTER].tolist()
         return StoredPosters(self.cache, store, paths, self.workers or os.cpu_count() or 1)
 
@@ -172,6 +170,21 @@ class PosterFeatures(TransformerMixin, BaseEstimator):
         """Numbers of the embedding's dimensions, shape (D,)."""
         check_is_fitted(self)
         return np.array([str(i) for i in range(len(self.mean_))], dtype=object)
+
+    def _open(self) -> EmbeddingStore:
+        """The store, which a warm process opens and proves but once."""
+        if not self.fingerprint:
+            raise SettingError("block poster: expected the fingerprint of a store, found none.")
+        opened: EmbeddingStore | None = getattr(self, "_opened", None)
+        wanted = EmbeddingCache(self.cache).folder / self.fingerprint
+        if opened is None or opened.folder != wanted:
+            opened = self._opened = EmbeddingCache(self.cache).find(self.fingerprint)
+        else:
+            opened.refresh()
+        return opened
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_opened"}
 
     def _embeddings(self, X: pd.DataFrame | Floats) -> Floats:
         return X if isinstance(X, np.ndarray) else self.read(X)

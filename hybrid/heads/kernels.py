@@ -223,7 +223,7 @@ def descend(
             shift = sparse_U[t].dtype.type(sparse_squares[t] * B[i] * step)
             indptr, indices, data = sparse[t]
             for p in range(indptr[i], indptr[i + 1]):
-                sparse_U[t][indices[p]] += shift * data[p]
+                sparse_U[t][np.uint32(indices[p])] += shift * data[p]
     return grown
 
 
@@ -241,5 +241,5 @@ def _sparse_dot(indptr: Array, indices: Array, data: Array, i: int, u: Array) ->
     """``T[i] @ u`` for a CSR matrix T."""
     found = data.dtype.type(0)
     for p in range(indptr[i], indptr[i + 1]):
-        found += data[p] * u[indices[p]]
+        found += data[p] * u[np.uint32(indices[p])]  # a sign would be asked for each time
     return found
