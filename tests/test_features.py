@@ -403,32 +403,6 @@ def test_posters_that_are_looked_up_are_read_when_some_are_asked_for(
     assert asked == [2, 3]
 
 
-def test_posters_without_an_embedding_are_told_once_they_are_asked_for(
-    posters: Any, tmp_path: Path
-) -> None:
-    frame, block = posters(FIVE)
-    known = frame["poster"].tolist()
-    for name in "ab":
-        Image.new("RGB", (4, 4), "red").save(tmp_path / f"{name}.png")
-    new = [str(tmp_path / f"{name}.png") for name in "ab"]
-    found = block.look_up(pd.DataFrame({"poster": [*known, *new]}))
-    np.testing.assert_array_equal(found[:5], block.read(frame))
-    with pytest.raises(ExtractionError, match="2 of 7 posters have no embedding"):
-        found[4:6]
-
-
-def test_keys_that_were_looked_up_are_remembered(posters: Any) -> None:
-    frame, block = posters(FIVE)
-    memo = Path(block.cache) / "memo" / "keys"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hybrid.cache.memo._SETTLED_NS", -(10**12))
-        found = block.look_up(frame)
-        found[:3]
-        assert not memo.exists()
-        found[3:]
-    assert memo.exists()
-
-
 def test_a_store_is_opened_once_and_looked_at_each_time(
     posters: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from itertools import islice
 from threading import Lock
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,48 +26,19 @@ CHUNK = 256  # rows that are brought to another scale or precision at a time
 class StoredPosters:
     """Embeddings of n items in a store: ``[rows]``, a slice or numbers, reads some of them, float32.
 
-    Threads may ask at the same time. Files are looked at in order, as far as rows are asked for.
-
-    Raises
-    ------
-    ExtractionError
-        When rows are read, if a readable poster of theirs is neither in the store nor known there as bad.
+    Threads may ask at the same time.
     """
 
-    def __init__(self, cache: str, store: EmbeddingStore, paths: list[str], workers: int) -> None:
-        self._cache, self._store, self._count = cache, store, len(paths)
-        self._coming, self._reading = hash_posters(cache, paths, workers), Lock()
-        self._keys: list[bytes | None] = []
+    def __init__(self, store: EmbeddingStore, keys: Sequence[bytes | None]) -> None:
+        self._store, self._keys, self._reading = store, keys, Lock()
 
     def __len__(self) -> int:
-        return self._count
+        return len(self._keys)
 
     def __getitem__(self, rows: slice | NDArray[np.int64]) -> Floats:
-        numbers = range(self._count)[rows] if isinstance(rows, slice) else rows.tolist()
+        some = self._keys[rows] if isinstance(rows, slice) else [self._keys[i] for i in rows]
         with self._reading:
-            self._find(max(numbers, default=-1) + 1)
-            keys = [self._keys[i] for i in numbers]
-            if not self._known(keys).all():
-                self._refuse()
-            return self._store.read(keys)
-
-    def _find(self, count: int) -> None:
-        """Know the keys of the first items."""
-        found = islice(self._coming, max(count - len(self._keys), 0))
-        self._keys += [None if isinstance(key, BadPoster) else key for key in found]
-        if len(self._keys) == self._count:
-            next(self._coming, None)  # after the last key, what was learnt is saved
-
-    def _known(self, keys: Sequence[bytes | None]) -> NDArray[np.bool_]:
-        return self._store.knows([key for key in keys if key is not None])
-
-    def _refuse(self) -> NoReturn:
-        self._find(self._count)
-        absent = int((~self._known(self._keys)).sum())
-        raise ExtractionError(
-            f"{absent} of {self._count} posters have no embedding in {self._cache}. "
-            f"Run hybrid extract for this catalogue with the same backbone and weights."
-        )
+            return self._store.read(some)
 
 
 class PosterFeatures(TransformerMixin, BaseEstimator):
@@ -120,10 +90,25 @@ class PosterFeatures(TransformerMixin, BaseEstimator):
         return self.look_up(X)[:]
 
     def look_up(self, X: pd.DataFrame) -> StoredPosters:
-        """Know where the posters' embeddings are, and leave them there until some are asked for."""
+        """Find where the posters' embeddings are, and leave them there until some are asked for.
+
+        Raises
+        ------
+        ExtractionError
+            If a readable poster is neither in the cache nor known there as bad.
+        """
         store = self._open()
         paths = take_columns(X, [POSTER], POSTER)[POSTER].tolist()
-        return StoredPosters(self.cache, store, paths, self.workers or os.cpu_count() or 1)
+        workers = self.workers or os.cpu_count() or 1
+        found = hash_posters(self.cache, paths, workers)
+        keys = [None if isinstance(key, BadPoster) else key for key in found]
+        absent = int((~store.knows([key for key in keys if key is not None])).sum())
+        if absent:
+            raise ExtractionError(
+                f"{absent} of {len(paths)} posters have no embedding in {self.cache}. "
+                f"Run hybrid extract for this catalogue with the same backbone and weights."
+            )
+        return StoredPosters(store, keys)
 
     def fit(self, X: pd.DataFrame | Floats, y: Any = None) -> PosterFeatures:
         """Learn mean and scale of each dimension from the items that have a poster.
