@@ -155,6 +155,8 @@ def _hash_block(memo: Memo, paths: Sequence[str]) -> Hashed:
         data[KEY_BYTES * i : KEY_BYTES * (i + 1)] if known else hash_poster(path)
         for i, (path, known) in enumerate(zip(paths, same.tolist(), strict=True))
     ]
+    if same.all():
+        return keys, entries[:0]
     good = np.array([isinstance(key, bytes) for key in keys])
     entries["key"] = key_array([key if isinstance(key, bytes) else None for key in keys])
     settled = now - np.maximum(entries["mtime_ns"], entries["ctime_ns"]) > _SETTLED_NS

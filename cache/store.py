@@ -310,9 +310,8 @@ class EmbeddingStore:
 
 def _is_within(values: NDArray[np.floating], limit: np.floating) -> bool:
     """Whether all values are numbers between -limit and limit; several times faster than asking each."""
-    if (
-        values.dtype == np.float16
-    ):  # compares slowly; without their signs its bits sort as its values
+    if values.dtype == np.float16:
+        # It compares slowly; without their signs its bits sort as its values.
         return bool((values.view(np.uint16) & 0x7FFF).max() < INFINITY_BITS)
     return bool(-limit <= values.min() and values.max() <= limit)
 

@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-SLOWEST = (
-    0.95  # as slow an epoch may seem; rows come in random order, so that it seems slower by chance
-)
+# As slow an epoch may seem; rows come in random order, so that it seems slower by chance.
+SLOWEST = 0.95
 
 
 def next_momentum(momentum: Floats, growth: Floats, before: Floats) -> Floats:
