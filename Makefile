@@ -43,7 +43,7 @@ demo: $(VENV)/installed
 
 # A file stays with one of the two processes: what its tests share is made once.
 test: lint types
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 fault-test: $(VENV)/installed-for-tests
 	$(BIN)/pytest --fault-counts=full tests/test_cache_kill.py tests/test_cache_power.py \

@@ -31,6 +31,25 @@ FAULT_COUNTS = {
     "machines": (200, 5000),
 }
 TALLY = pytest.StashKey[list[str]]()
+# Files that take a minute or more, the longest first: two processes that share the files end together.
+LONG = [
+    "test_backbones",
+    "test_cache_power",
+    "test_movies",
+    "test_cli",
+    "test_cache_kill",
+    "test_deep",
+    "test_deep_networks",
+    "test_deep_resume",
+    "test_explain_deep",
+    "test_demo",
+    "test_deep_runs",
+    "test_engines",
+    "test_extract",
+    "test_flow",
+    "test_wheel",
+    "test_cache_machine",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,6 +59,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="gate",
         help="How often faults are made.",
     )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    order = {name: i for i, name in enumerate(LONG)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
 
 
 def pytest_configure(config: pytest.Config) -> None:
