@@ -81,7 +81,9 @@ class _Lines:
     def advance(self, n: int) -> None:
         self.done += n
         now = time.monotonic()
-        if now < self.next:
+        # What took long may have been the start; of a hundredth the time left can be told.
+        early = self.done * 100 < self.total and now < self.start + EVERY
+        if now < self.next or early:
             return
         self.next = now + EVERY
         rate = self.done / (now - self.start)

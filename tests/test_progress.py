@@ -45,3 +45,16 @@ def test_a_long_job_says_rate_and_time_left(
 def test_a_short_job_says_nothing(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
     run(Progress(quiet=False), clock, 0.01)
     assert capsys.readouterr().err == ""
+
+
+def test_a_slow_start_tells_no_time_left(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Progress(quiet=False).bar("reading", 1000, "posters") as advance:
+        clock[0] += 3
+        advance(1)
+        assert capsys.readouterr().err == ""
+        clock[0] += 1
+        advance(99)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["reading: 100 of 1000 posters, 25.0 a second, 36 s left"]
