@@ -35,7 +35,7 @@ STAMP = ("size", "mtime_ns", "ctime_ns", "device", "inode")
 _PACKED = struct.Struct("<qqqQQ")  # of a stamp
 _NONE = _PACKED.pack(-1, 0, 0, 0, 0)
 _BLOCK = 256
-_POSTER = 100_000  # bytes that a poster mostly has
+_POSTER = 1_000_000  # bytes that few posters have
 _QUICK = 3e-5  # seconds a file; to read one takes more
 # A file that changed less than so long ago could change again without a new time of change.
 _SETTLED_NS = 2_000_000_000
