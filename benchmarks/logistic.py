@@ -74,7 +74,7 @@ def main() -> None:
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # what did not converge shows in the gap
     from hybrid.fusion import FusionMatrix
-    from hybrid.heads.multilabel_svc import with_ones
+    from hybrid.heads.label_svms import with_ones
 
     X, T, Y = make_data(options.rows)
     matrix = FusionMatrix.from_blocks([X, T])

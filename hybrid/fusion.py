@@ -124,7 +124,9 @@ class FusionMatrix:
                 scaled = (part * weight).astype(dtype, copy=False)
                 for rows in _slices(matrix.shape):
                     product[rows] += matrix[rows].astype(dtype, copy=False) @ scaled
-            elif matrix.nnz >= MANY and W.ndim > 1 and effective_n_jobs(n_jobs) > 1:
+            elif (
+                matrix.nnz >= MANY and W.ndim > 1
+            ):  # however many threads, so that none change a bit
                 from hybrid.products import add_by_threads
 
                 scaled = (part * weight).astype(dtype, copy=False)

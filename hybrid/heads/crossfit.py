@@ -29,7 +29,10 @@ from hybrid.splits import make_folds
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
-TOGETHER = 2**13  # items that a thread encodes at a time: memory does not grow with all of them
+TOGETHER = (
+    2**13
+)  # items that a thread encodes at most at a time: memory does not grow with all of them
+PIECES = 4  # more than so many items are cut to a multiple of so many pieces, whoever takes them
 
 
 class HybridClassifier(ClassifierMixin, BaseEstimator):
@@ -189,12 +192,11 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             part = take_rows(data, slice(start, stop))
             return self.score_matrix(self.fusion_.transform(part))
 
+        count = 1 if len(X) <= TOGETHER else PIECES * -(-len(X) // (PIECES * TOGETHER))
+        bounds = np.linspace(0, len(X), count + 1).astype(int).tolist()
         workers = effective_n_jobs(self.n_jobs)
-        if len(X) <= TOGETHER or workers == 1:
-            starts = range(0, max(len(X), 1), TOGETHER)
-            return np.concatenate([score(start, start + TOGETHER) for start in starts])
-        rounds = -(-len(X) // (TOGETHER * workers))
-        bounds = np.linspace(0, len(X), rounds * workers + 1).astype(int).tolist()
+        if count == 1 or workers == 1:
+            return np.concatenate(list(map(score, bounds[:-1], bounds[1:])))
         # Numpy's products in threads of their own would only fight with these.
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
             return np.concatenate(list(pool.map(score, bounds[:-1], bounds[1:])))
