@@ -25,7 +25,7 @@ import numpy as np
 from heads import make_data
 
 GAP = 1e-3
-TOLS = (0.1, 0.03, 0.01, 0.003)
+TOLS = (0.1, 0.03, 0.01, 0.003, 1e-3, 1e-4, 1e-5)
 SOLVERS: dict[str, dict[str, Any]] = {
     "liblinear": {"solver": "liblinear"},
     "liblinear, dual": {"solver": "liblinear", "dual": True},
@@ -56,7 +56,7 @@ def fit_sklearn(csr: Any, Y: Any, tol: float, solver: dict[str, Any]) -> tuple[A
     from sklearn.multiclass import OneVsRestClassifier
 
     one = LogisticRegression(
-        **solver, class_weight="balanced", fit_intercept=False, tol=tol, max_iter=300
+        **solver, class_weight="balanced", fit_intercept=False, tol=tol, max_iter=2000
     )
     model = OneVsRestClassifier(one.set_params(random_state=0), n_jobs=-1)
     model.fit(csr[:300], Y[:300])
