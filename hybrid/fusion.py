@@ -22,7 +22,7 @@ MISSING = "missing"  # the last column of each block
 # Numbers of a dense block that are brought to another precision at a time: few enough to take no memory to
 # speak of, enough for threads to be worth their start.
 CHUNK = 2**21
-MANY = 10**7  # numbers of a sparse block; below, threads have little to do
+MANY = 10**6  # numbers of a sparse block; below, threads take longer to start
 BlockData = dict[str, Any]  # block → embeddings (n, D) or the catalogue's frame
 
 
@@ -112,27 +112,23 @@ class FusionMatrix:
         """``matrix @ W``, for W of shape (columns,) or (columns, K)."""
         return self.times(W)
 
-    def times(
-        self, W: NDArray[Any], n_jobs: int | None = None, dtype: np.dtype[Any] | None = None
-    ) -> NDArray[Any]:
-        """``matrix @ W`` in some precision, the rows of large sparse blocks dealt to so many threads."""
+    def times(self, W: NDArray[Any], n_jobs: int | None = None) -> NDArray[Any]:
+        """``matrix @ W``, the rows of large sparse blocks dealt to so many threads."""
         W = np.asarray(W)
-        dtype = dtype or np.result_type(self.dtype, W.dtype)
+        dtype = np.result_type(self.dtype, W.dtype)
         product = np.zeros((len(self), *W.shape[1:]), dtype)
         for (matrix, weight), part in zip(self._weighted(), self._split(W), strict=True):
             if not sparse.issparse(matrix):
                 scaled = (part * weight).astype(dtype, copy=False)
                 for rows in _slices(matrix.shape):
                     product[rows] += matrix[rows].astype(dtype, copy=False) @ scaled
-            elif (
-                matrix.nnz >= MANY and W.ndim > 1
-            ):  # however many threads, so that none change a bit
+            elif matrix.nnz >= MANY and W.ndim > 1:
+                # By one thread, too: their number must not change a bit.
                 from hybrid.products import add_by_threads
 
-                scaled = (part * weight).astype(dtype, copy=False)
-                add_by_threads(matrix, scaled, effective_n_jobs(n_jobs), product)
+                add_by_threads(matrix, part * weight, effective_n_jobs(n_jobs), product)
             else:
-                product += _sparse_product(matrix, part, dtype) * dtype.type(weight)
+                product += _sparse_product(matrix, part) * dtype.type(weight)
         return product
 
     @property
@@ -193,15 +189,13 @@ class TransposedFusion:
         return np.concatenate(parts)
 
 
-def _sparse_product(
-    matrix: sparse.csr_matrix, W: NDArray[Any], dtype: np.dtype[Any]
-) -> NDArray[Any]:
+def _sparse_product(matrix: sparse.csr_matrix, W: NDArray[Any]) -> NDArray[Any]:
     """``matrix @ W``; for a few items only with the rows of W that they need."""
     if matrix.nnz < len(W):
         used, places = np.unique(matrix.indices, return_inverse=True)
         shape = (matrix.shape[0], len(used))
         matrix, W = sparse.csr_matrix((matrix.data, places, matrix.indptr), shape), W[used]
-    return matrix @ W.astype(dtype, copy=False)
+    return matrix @ W
 
 
 def _transposed(block: Any, V: NDArray[Any]) -> NDArray[Any]:
