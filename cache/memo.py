@@ -81,7 +81,8 @@ def hash_posters(
         Threads; reading and hashing release the interpreter.
     """
     file = Path(cache) / "memo" / "keys"
-    if file.exists() and file.stat().st_size > _POSTER * len(paths):
+    size, *_ = _PACKED.unpack(_stamp(str(file)))
+    if size > _POSTER * len(paths):
         with ThreadPoolExecutor(workers) as pool:
             yield from pool.map(hash_poster, paths)
         return

@@ -160,10 +160,10 @@ class PosterFeatures(TransformerMixin, BaseEstimator):
         """The store, which a warm process opens and proves but once."""
         if not self.fingerprint:
             raise SettingError("block poster: expected the fingerprint of a store, found none.")
+        cache = EmbeddingCache(self.cache)
         opened: EmbeddingStore | None = getattr(self, "_opened", None)
-        wanted = EmbeddingCache(self.cache).folder / self.fingerprint
-        if opened is None or opened.folder != wanted:
-            opened = self._opened = EmbeddingCache(self.cache).find(self.fingerprint)
+        if opened is None or opened.folder != cache.folder / self.fingerprint:
+            opened = self._opened = cache.find(self.fingerprint)
         else:
             opened.refresh()
         return opened

@@ -194,7 +194,7 @@ def weigh_texts(
     CSR of shape (n, all terms), float32
         In canonical format; each row of length 1 for each kind that the text has a term of.
     """
-    together = _join(found)
+    together = _side_by_side(found)
     lengths = np.diff(together.list_bounds)[together.order]
     before = np.append(0, np.cumsum(lengths))[together.bounds]
     most, room = int(np.diff(before).max(initial=0)), int(lengths.sum())
@@ -208,7 +208,7 @@ def weigh_texts(
     return _canonical(weights[:size], columns[:size], rows, int(edges[-1]))
 
 
-def _join(found: Sequence[Occurrences]) -> Occurrences:
+def _side_by_side(found: Sequence[Occurrences]) -> Occurrences:
     """All kinds one after the other; the bounds of shape (kinds, texts + 1)."""
     words = np.cumsum([0, *(len(each.order) for each in found)])
     lists = np.cumsum([0, *(len(each.list_bounds) - 1 for each in found)], dtype=np.int32)

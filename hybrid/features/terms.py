@@ -109,7 +109,6 @@ class WordTerms(Terms):
     def find(self, characters: Ints, bounds: Places) -> Occurrences:
         """See `Terms.find`."""
         from hybrid.features.kernels import WORD
-        from hybrid.features.sequences import Occurrences
 
         numbers, bounds = _cut(characters, bounds, WORD, self.grams_[0], learn=False)
         grams, found, start = numbers, [numbers], len(self.grams_[0])
@@ -117,17 +116,13 @@ class WordTerms(Terms):
             grams = _join(grams, numbers, bounds, length, known, learn=False)
             found.append(np.where(grams == UNKNOWN, UNKNOWN, grams + np.int32(start)))
             start += len(known)
-        each = np.arange(len(numbers) + 1)
-        terms = self.columns_[np.stack(found, axis=1).ravel()]
-        return Occurrences(bounds, each[:-1].astype(np.int32), terms, each * len(found))
+        return _at_each_word(bounds, self.columns_[np.stack(found, axis=1)])
 
     def _frequent(self, grams: Ints, bounds: Places, size: int) -> tuple[Places, Places]:
         """The n-grams that enough texts have; how many have each and how often it occurs, shape (2, n)."""
-        from hybrid.features.sequences import Occurrences, count_texts
+        from hybrid.features.sequences import count_texts
 
-        each = np.arange(len(grams) + 1)
-        found = Occurrences(bounds, each[:-1].astype(np.int32), grams, each)
-        counts = np.stack(count_texts(found, size))
+        counts = np.stack(count_texts(_at_each_word(bounds, grams[:, None]), size))
         frequent = np.flatnonzero(counts[0] >= self.min_df)
         return frequent, counts[:, frequent]
 
@@ -203,6 +198,15 @@ def in_chunks(texts: Sequence[str]) -> Iterator[list[str]]:
     """Some texts at a time."""
     for start in range(0, len(texts), CHUNK):
         yield list(texts[start : start + CHUNK])
+
+
+def _at_each_word(bounds: Places, terms: Ints) -> Occurrences:
+    """Terms of shape (words, n): up to n that each word of the texts has, one word after the other."""
+    from hybrid.features.sequences import Occurrences
+
+    words, n = terms.shape
+    order = np.arange(words, dtype=np.int32)
+    return Occurrences(bounds, order, terms.ravel(), np.arange(words + 1) * n)
 
 
 def _join(

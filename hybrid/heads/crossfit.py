@@ -29,10 +29,9 @@ from hybrid.splits import make_folds
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
-TOGETHER = (
-    2**13
-)  # items that a thread encodes at most at a time: memory does not grow with all of them
-PIECES = 4  # more than so many items are cut to a multiple of so many pieces, whoever takes them
+# Most items that a thread encodes at a time: memory does not grow with all of them.
+TOGETHER = 2**13
+PIECES = 4  # more items are cut to a multiple of so many pieces, whoever takes them
 
 
 class HybridClassifier(ClassifierMixin, BaseEstimator):
