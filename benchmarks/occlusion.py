@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.backbones import BackboneSpec
-from hybrid.backbones.inside import open_backbone
+from hybrid.backbones.feature_maps import load_feature_map_model
 from hybrid.images import BadPoster, load_poster
 from hybrid.maps import check_by_occlusion, cover, direct, exact_cells, gradient_cells
 from hybrid.opened import OpenedHead, OpenedNetwork, only_linear, open_run
@@ -38,15 +38,15 @@ def look_at_head(opened: OpenedHead) -> tuple[BackboneSpec, Look]:
     """The exact maps of a poster, and how it is scored."""
     block = poster_blocks(opened.model, opened.record)[0]
     ((spec, weights),) = find_nets(opened.folder, [block])
-    inside = open_backbone(spec, weights)
+    model = load_feature_map_model(spec, weights)
     mean, scale, per_unit = block.features.mean_, block.features.scale_, block.per_unit
 
     def look(row: int, poster: Pixels) -> tuple[Floats, Score]:
         embedding = block.features.read(opened.frame.iloc[[row]])[0]
-        features, _ = inside.look(poster[None])
+        features, _ = model.predict(poster[None])
         directions = direct(per_unit, scale, embedding, mean)
-        cells, _ = exact_cells(features[0], inside.pooling, embedding, mean, directions)
-        return cells, lambda x: block.features.transform(inside.look(x)[1]) @ per_unit.T
+        cells, _ = exact_cells(features[0], model.pooling, embedding, mean, directions)
+        return cells, lambda x: block.features.transform(model.predict(x)[1]) @ per_unit.T
 
     return spec, look
 
@@ -54,13 +54,13 @@ def look_at_head(opened: OpenedHead) -> tuple[BackboneSpec, Look]:
 def look_at_network(opened: OpenedNetwork) -> tuple[BackboneSpec, Look]:
     """The same of a deep baseline, by Grad-CAM."""
     # Compiled once, where what else an item has does not matter.
-    fixed = None if opened.model.spec.fused else opened.inside(0)
+    fixed = None if opened.model.spec.fused else opened.feature_map_model(0)
 
     def look(row: int, poster: Pixels) -> tuple[Floats, Score]:
-        inside = fixed or opened.inside(row)
-        features, log_odds = inside.look(poster[None])
-        gradients = inside.gradients(features[0], np.eye(log_odds.shape[1]))
-        return gradient_cells(features[0], gradients), lambda x: inside.look(x)[1]
+        model = fixed or opened.feature_map_model(row)
+        features, log_odds = model.predict(poster[None])
+        gradients = model.gradients(features[0], np.eye(log_odds.shape[1]))
+        return gradient_cells(features[0], gradients), lambda x: model.predict(x)[1]
 
     return opened.model.spec.body, look
 

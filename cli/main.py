@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 import warnings
@@ -11,7 +10,7 @@ from typing import TextIO
 import click
 
 from hybrid import __version__
-from hybrid.errors import HybridError
+from hybrid.errors import HybridError, did_you_mean
 
 # Command → its one line of help, so that `hybrid --help` loads no command.
 COMMANDS = {
@@ -44,8 +43,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Load a command, or fail with close matches."""
         if name not in COMMANDS:
-            close = difflib.get_close_matches(name, COMMANDS, n=3)
-            hint = f" Did you mean {' or '.join(close)}?" if close else ""
+            hint = did_you_mean(name, COMMANDS, cutoff=0.6)
             raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
         module = importlib.import_module(f"hybrid.cli.{name.replace('-', '_')}")
         command: click.Command = module.command

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hybrid.errors import CatalogueError, SettingError, unknown_name
+from hybrid.errors import CatalogueError, SettingError, did_you_mean, unknown_name
 from hybrid.records import BadRow, ColumnOptions, Columns
 from hybrid.tables import parse_table, read_bytes
 
@@ -69,11 +68,9 @@ class Catalogue:
         wanted, known = set(ids), set(self.ids)
         absent = sorted(wanted - known)
         if absent:
-            close = difflib.get_close_matches(absent[0], known, n=3, cutoff=0.5)
-            meant = f" Did you mean {' or '.join(close)}?" if close else ""
             raise SettingError(
                 f"--ids: expected ids of {self.path}, found {len(absent)} that it does not have: "
-                f"{', '.join(absent[:5])}{', …' if len(absent) > 5 else ''}.{meant}"
+                f"{', '.join(absent[:5])}{', …' if len(absent) > 5 else ''}.{did_you_mean(absent[0], known)}"
             )
         keep = np.array([name in wanted for name in self.ids], dtype=bool)
         return replace(self, table=self.table[keep].reset_index(drop=True), rows=self.rows[keep])

@@ -62,13 +62,39 @@ class SettingError(HybridError, ValueError):
     exit_code = 2
 
 
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+    """Suggest known names that are spelled almost like one that is unknown.
+
+    Parameters
+    ----------
+    name : str
+        What was found.
+    known : iterable of str
+        All names that would have been right.
+    cutoff : float, default=0.5
+        Similarity from 0 to 1 (`difflib.SequenceMatcher.ratio`) from which a name is suggested.
+
+    Returns
+    -------
+    str
+        A sentence with up to three names, closest first, and a space before it; empty if none is close.
+
+    Examples
+    --------
+    >>> did_you_mean("vgg61", ["inception", "vgg16"])
+    ' Did you mean vgg16?'
+    """
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=cutoff)
+    return f" Did you mean {' or '.join(close)}?" if close else ""
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> SettingError:
-    """Build the error for an unknown name, with close matches first.
+    """Build the error for an unknown name; it suggests close matches.
 
     Parameters
     ----------
     kind : str
-        What was to be named, for instance ``"backbone"``.
+        The kind of thing, for instance ``"backbone"``.
     name : str
         What was found.
     known : iterable of str
@@ -78,8 +104,12 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> SettingError:
     -------
     SettingError
         To be raised by the caller.
+
+    Examples
+    --------
+    >>> print(unknown_name("engine", "kers", ["openvino", "keras"]))
+    unknown engine 'kers'. Did you mean keras? Known: keras, openvino.
     """
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    hint = did_you_mean(name, known)
     return SettingError(f"unknown {kind} {name!r}.{hint} Known: {', '.join(known) or 'none'}.")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hybrid import __version__
 from hybrid.audit import audit_backbone
-from hybrid.backbones.quiet import quiet_start
+from hybrid.backbones.startup import start_keras
 from hybrid.catalogue import Catalogue
 from hybrid.cost import Costs
 from hybrid.deep.tasks import Task, narrow
@@ -256,9 +256,9 @@ def fit_deep(
         experiment = replace(experiment, catalogue=data[0], split=data[1])
     experiment.check()
     experiment.progress.say("starting Keras")
-    with quiet_start():
-        from hybrid.deep.fused import make_baseline
-        from hybrid.deep.saved import describe_baseline, save_baseline
+    start_keras()
+    from hybrid.deep.fused import make_baseline
+    from hybrid.deep.saved import describe_baseline, save_baseline
 
     catalogue, costs = experiment.catalogue, Costs()
     fusion = make_fusion(catalogue, network)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hybrid.catalogue import Catalogue
-from hybrid.errors import RunError, SettingError
+from hybrid.errors import RunError, SettingError, did_you_mean
 from hybrid.explain import Answer, ScoreParts
 from hybrid.images import BadPoster, make_thumbnail, read_poster
 from hybrid.neighbours import Neighbour
@@ -135,8 +134,7 @@ def _find(catalogue: Catalogue, name: str) -> int:
     found = np.flatnonzero(catalogue.ids == name)
     if len(found):
         return int(found[0])
-    close = difflib.get_close_matches(name, catalogue.ids.tolist(), n=3, cutoff=0.5)
-    meant = f" Did you mean {' or '.join(close)}?" if close else ""
+    meant = did_you_mean(name, catalogue.ids.tolist())
     raise SettingError(
         f"{catalogue.path}: expected an item with the id {name!r}, found none.{meant}"
     )

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from itertools import cycle, islice
 from typing import Any
 
-from hybrid.backbones.kept import keep_rate
+from hybrid.backbones.measurements import save_rate
 from hybrid.cache import EmbeddingStore, compact, is_worth_compacting
 from hybrid.catalogue import Catalogue
 from hybrid.cost import peak_mib
@@ -98,7 +98,7 @@ def extract_backbones(
     if len(busy) == 1:  # of several at once, no one's own rate is known
         choice, images = busy[0].choice, sum(computed.values())
         said = {"engine": choice.engine, "precision": choice.precision, "device": choice.device}
-        keep_rate(busy[0].store.fingerprint, images, rate, peak_mib=peak_mib(), **said)
+        save_rate(busy[0].store.fingerprint, images, rate, peak_mib=peak_mib(), **said)
     spent = time.perf_counter() - start
     return tuple(
         _summary(catalogue, keys, job, computed.get(job.store.fingerprint, 0), spent, rate)
@@ -132,7 +132,7 @@ def _summary(
     return ExtractSummary(
         backbone=job.spec.name,
         fingerprint=job.store.fingerprint,
-        weights=job.weights.words,
+        weights=job.weights.description,
         engine=job.choice.engine,
         precision=job.choice.precision,
         device=job.choice.device,
@@ -240,7 +240,7 @@ def _plan(job: Job, how: ExtractSettings) -> ExtractPlan:
     return ExtractPlan(
         backbone=job.spec.name,
         fingerprint=job.store.fingerprint,
-        weights=job.weights.words,
+        weights=job.weights.description,
         engine=job.choice.engine,
         precision=job.choice.precision,
         device=job.choice.device,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.backbones.engines import Embeddings, Engine
+from hybrid.backbones.engine import Embeddings, Engine
 from hybrid.images import BadPoster, Geometry, decode_for, poster_key, read_poster
 from hybrid.writer import Writer
 

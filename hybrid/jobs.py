@@ -10,8 +10,9 @@ from itertools import compress
 from typing import NamedTuple
 
 from hybrid.backbones import BackboneSpec, Weights, configure, get_backbone, resolve_weights
-from hybrid.backbones.engines import Engine, EngineChoice, choose_engine, load_backbone
-from hybrid.backbones.race import fastest
+from hybrid.backbones.engine import Engine, EngineChoice
+from hybrid.backbones.engine_benchmark import fastest_engine
+from hybrid.backbones.engines import choose_engine, load_backbone
 from hybrid.cache import DTYPES, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import CatalogueError, SettingError
@@ -150,7 +151,7 @@ def _raced(
     """With ``--engine auto``, where there are two engines for the processor: the faster one."""
     if how.engine != "auto" or choice.engine != "openvino":
         return choice
-    return fastest(choice, spec, weights, how.progress)
+    return fastest_engine(choice, spec, weights, how.progress)
 
 
 def _check(
@@ -215,7 +216,7 @@ def _job(
 def load_target(job: Job, writer: Writer, how: ExtractSettings) -> Target:
     """Load a job's backbone; say which engine computes it, in which precision."""
     how.progress.say(
-        f"embedding with {job.spec.name}, weights {job.weights.words}, {job.choice.words}"
+        f"embedding with {job.spec.name}, weights {job.weights.description}, {job.choice.description}"
     )
     engine = job.engine or load_backbone(job.spec, job.weights, job.choice, how.batch_size)
     return Target(Geometry(job.spec.input_size, job.spec.fit), engine, writer)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hybrid.backbones import BackboneSpec, Weights
-from hybrid.backbones.quiet import quiet_start
+from hybrid.backbones.startup import start_keras
 from hybrid.channels import (
     Channel,
     LearnedFeatures,
@@ -109,14 +109,14 @@ def _plate(
     progress: Progress,
 ) -> Plate:
     """The pictures of a block's backbone."""
-    with quiet_start():
-        from hybrid.backbones.inside import STEPS, dream, open_backbone
+    start_keras()
+    from hybrid.backbones.activation_maximisation import STEPS, maximise_activations
+    from hybrid.backbones.feature_maps import load_feature_map_model
 
-    filters = open_backbone(spec, weights).first_filters()
-    with progress.bar("exciting channels", len(numbers) * STEPS, "steps") as advance:
-        images = dream(spec, weights, numbers, seed, advance)
-    dreamt = dict(zip(numbers, images, strict=True))
-    return Plate(block.name, spec.name, filters, dreamt)
+    filters = load_feature_map_model(spec, weights).first_filters()
+    with progress.bar("activation maximisation", len(numbers) * STEPS, "steps") as advance:
+        images = maximise_activations(spec, weights, numbers, seed, advance)
+    return Plate(block.name, spec.name, filters, dict(zip(numbers, images, strict=True)))
 
 
 def _paths(opened: Opened, channels: Sequence[Channel]) -> dict[str, str]:

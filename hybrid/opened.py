@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hybrid.backbones.quiet import quiet_start
+from hybrid.backbones.startup import start_keras
 from hybrid.catalogue import POSTER, Catalogue, load_catalogue
 from hybrid.errors import RunError, SettingError, unknown_name
 from hybrid.explain import Answer, ScoreParts, explain_item, read_head
@@ -25,7 +25,7 @@ from hybrid.runs import PREDICTIONS, read_predictions, read_record, recorded_col
 from hybrid.seeing import Seen, find_nets, poster_blocks, see_network, see_poster
 
 if TYPE_CHECKING:
-    from hybrid.backbones.inside import Inside
+    from hybrid.backbones.feature_maps import FeatureMapModel
     from hybrid.deep.baseline import DeepBaseline
     from hybrid.deep.stream import Items
 
@@ -164,8 +164,8 @@ class OpenedNetwork(Opened):
     @cached_property
     def model(self) -> DeepBaseline:
         """The network. Only what asks it something starts Keras."""
-        with quiet_start():
-            from hybrid.deep.saved import load_baseline
+        start_keras()
+        from hybrid.deep.saved import load_baseline
 
         return load_baseline(self.folder, self.workers)
 
@@ -203,14 +203,14 @@ class OpenedNetwork(Opened):
             )
         path = self.poster_path(row)
         numbers = {genre: self.genres.index(genre) for genre in genres}
-        return see_network(self.inside(row), path, numbers, occlude=options.occlude)
+        return see_network(self.feature_map_model(row), path, numbers, occlude=options.occlude)
 
-    def inside(self, row: int) -> Inside:
-        """The network opened, from a poster to log-odds; what else an item has stays as it is."""
-        with quiet_start():
-            from hybrid.backbones.inside import Inside
+    def feature_map_model(self, row: int) -> FeatureMapModel:
+        """The network from the item's poster to log-odds; its other inputs are those of the item."""
+        start_keras()
+        from hybrid.backbones.feature_maps import FeatureMapModel
 
-        return Inside(self.model.spec.body, self.model.from_poster(self._item(row)))
+        return FeatureMapModel(self.model.spec.body, self.model.from_poster(self._item(row)))
 
     def alike(self, row: int, top: int) -> list[tuple[int, float]]:
         """None: the network's embeddings are in no cache."""

@@ -13,8 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.backbones import get_backbone, resolve_weights
-from hybrid.backbones.quiet import quiet_start
-from hybrid.backbones.weights import stands_for
+from hybrid.backbones.startup import start_keras
+from hybrid.backbones.weights import fingerprint_fields
 from hybrid.cache import EmbeddingCache, differences
 from hybrid.catalogue import POSTER, Catalogue, load_catalogue
 from hybrid.check import check_posters
@@ -120,9 +120,9 @@ def _used_columns(record: dict[str, Any], columns: Columns) -> tuple[str, ...]:
 def _predict_deep(
     folder: Path, frame: pd.DataFrame, workers: int | None
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    with quiet_start():
-        from hybrid.deep.saved import load_baseline
-        from hybrid.deep.stream import Items
+    start_keras()
+    from hybrid.deep.saved import load_baseline
+    from hybrid.deep.stream import Items
 
     model = load_baseline(folder, workers or 1)
     items = Items(frame.index.tolist(), frame[POSTER].tolist(), frame=frame)
@@ -213,12 +213,12 @@ def find_weights(folder: Path, backbone: dict[str, Any], weights: str | None) ->
     found = resolve_weights(spec, weights, recorded["seed"])
     wanted, options = backbone["stands_for"], recorded_options(backbone)
     chosen = chosen_spec(spec.name, options)
-    other = differences(wanted, stands_for(chosen, found, options.dtype, options.precision))
+    other = differences(wanted, fingerprint_fields(chosen, found, options.dtype, options.precision))
     if other:
         listed = "; ".join(f"{key}: expected {a}, found {b}" for key, (a, b) in other.items())
         raise WeightsError(
-            f"{folder}: the run's embeddings cannot be made with {found.words}: {listed}. If the weights "
-            "differ, name the right file with --weights PATH; else fit the run again."
+            f"{folder}: the run's embeddings cannot be made with {found.description}: {listed}. "
+            "If the weights differ, name the right file with --weights PATH; else fit the run again."
         )
     return weights
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hybrid.backbones import BackboneSpec, Weights, get_backbone, resolve_weights
-from hybrid.backbones.quiet import quiet_start
+from hybrid.backbones.startup import start_keras
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.explain import BlockEffect, read_head
 from hybrid.features import PosterFeatures
@@ -36,9 +36,9 @@ from hybrid.runs import recorded_backbones
 from hybrid.stores import one_or_each
 
 if TYPE_CHECKING:
-    from hybrid.backbones.inside import Inside
+    from hybrid.backbones.feature_maps import FeatureMapModel
 
-# Engines and precisions agree to a cosine of 0.999 (see `hybrid.backbones.weights.stands_for`).
+# Engines and precisions agree to a cosine of 0.999 (see `hybrid.backbones.weights.fingerprint_fields`).
 ALIKE = 0.99
 SIDE = 360  # pixels of the longer side of the picture that maps lie on
 Floats = NDArray[np.float64]
@@ -154,26 +154,28 @@ def see_poster(
     ExtractionError
         If the backbone does not give the embedding that is in the cache.
     """
-    with quiet_start():
-        from hybrid.backbones.inside import open_backbone
+    start_keras()
+    from hybrid.backbones.feature_maps import load_feature_map_model
 
     maps: list[PosterMap] = []
     pixels: dict[str, Pixels] = {}
     for block, (spec, weights) in zip(blocks, nets, strict=True):
         poster = poster_to_map(path, spec)
-        maps += _map_block(block, open_backbone(spec, weights), item, poster, genres, occlude)
+        maps += _map_block(
+            block, load_feature_map_model(spec, weights), item, poster, genres, occlude
+        )
         pixels[block.name] = picture_below(path, spec, poster)
     return Seen(tuple(maps), pixels)
 
 
 def see_network(
-    inside: Inside, path: str, genres: Mapping[str, int], *, occlude: bool = False
+    model: FeatureMapModel, path: str, genres: Mapping[str, int], *, occlude: bool = False
 ) -> Seen:
     """Which parts of a poster speak for each genre to a network with a head of its own: Grad-CAM.
 
     Parameters
     ----------
-    inside : Inside
+    model : FeatureMapModel
         What its posters lead to are the log-odds of L genres.
     path : str
         Of the poster.
@@ -187,16 +189,16 @@ def see_network(
     SettingError
         If there is no poster.
     """
-    poster = poster_to_map(path, inside.spec)
-    features, log_odds = inside.look(poster[None])
+    poster = poster_to_map(path, model.spec)
+    features, log_odds = model.predict(poster[None])
     numbers = list(genres.values())
     directions = np.eye(log_odds.shape[1])[numbers]
-    cells = gradient_cells(features[0], inside.gradients(features[0], directions))
+    cells = gradient_cells(features[0], model.gradients(features[0], directions))
     drops = None
     if occlude:
-        drops = _drops(inside, poster, cells.shape[1:], lambda found: found[:, numbers])
+        drops = _drops(model, poster, cells.shape[1:], lambda found: found[:, numbers])
     maps = _as_maps("poster", genres, "grad-cam", cells, None, None, drops)
-    return Seen(tuple(maps), {"poster": picture_below(path, inside.spec, poster)})
+    return Seen(tuple(maps), {"poster": picture_below(path, model.spec, poster)})
 
 
 def poster_to_map(path: str, spec: BackboneSpec) -> Pixels:
@@ -227,7 +229,7 @@ def _there(poster: T | BadPoster) -> T:
 
 def _map_block(
     block: PosterBlock,
-    inside: Inside,
+    model: FeatureMapModel,
     item: pd.DataFrame,
     poster: Pixels,
     genres: Mapping[str, int],
@@ -235,22 +237,22 @@ def _map_block(
 ) -> list[PosterMap]:
     """The maps of one block."""
     embedding = block.features.read(item)[0]
-    features, again = inside.look(poster[None])
+    features, again = model.predict(poster[None])
     _check_same(block, embedding, again[0])
     mean, scale = block.features.mean_, block.features.scale_
     per_unit = block.per_unit[list(genres.values())]
     directions = direct(per_unit, scale, embedding, mean)
     contributions = directions @ (embedding.astype(np.float64) - mean)
-    if inside.pooling:
-        found = exact_cells(features[0], inside.pooling, embedding, mean, directions)
+    if model.pooling:
+        found = exact_cells(features[0], model.pooling, embedding, mean, directions)
         method, (cells, rounding) = "exact", found
     else:
-        cells = gradient_cells(features[0], inside.gradients(features[0], directions))
+        cells = gradient_cells(features[0], model.gradients(features[0], directions))
         method, rounding = "grad-cam", directions @ (embedding.astype(np.float64) - again[0])
     drops = None
     if occlude:
         drops = _drops(
-            inside,
+            model,
             poster,
             cells.shape[1:],
             lambda found: block.features.transform(found) @ per_unit.T,
@@ -285,7 +287,7 @@ def _as_maps(
 
 
 def _drops(
-    inside: Inside,
+    model: FeatureMapModel,
     poster: Pixels,
     shape: tuple[int, int],
     score: Callable[[NDArray[np.float32]], NDArray[Any]],
@@ -296,7 +298,7 @@ def _drops(
     """
     covered = cover(poster, shape)
     grid, images = covered.shape[:2], covered.reshape(-1, *poster.shape)
-    _, found = inside.look(np.concatenate([poster[None], images]))
+    _, found = model.predict(np.concatenate([poster[None], images]))
     scores = score(found).astype(np.float64)
     return np.asarray((scores[0] - scores[1:]).T.reshape(-1, *grid))
 

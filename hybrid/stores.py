@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Sequence
 
 from hybrid.backbones import BackboneSpec, Weights, get_backbone, resolve_weights
-from hybrid.backbones.weights import stands_for
+from hybrid.backbones.weights import fingerprint_fields
 from hybrid.cache import EmbeddingCache, EmbeddingStore, hash_posters
 from hybrid.catalogue import POSTER, Catalogue
 from hybrid.errors import ExtractionError, SettingError
@@ -237,10 +237,10 @@ def make_store(
 ) -> EmbeddingStore:
     """The store of a backbone with these weights; made where there is none."""
     recorded = {
-        "weights": weights.words,
+        "weights": weights.description,
         "kind": weights.kind,
         "path": None if weights.path is None else str(weights.path),
         "seed": weights.seed,
         "versions": library_versions(),
     }
-    return EmbeddingCache(cache).make(stands_for(spec, weights, dtype, precision), recorded)
+    return EmbeddingCache(cache).make(fingerprint_fields(spec, weights, dtype, precision), recorded)

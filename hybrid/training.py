@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.backbones import Weights
-from hybrid.backbones.quiet import quiet_start
+from hybrid.backbones.startup import start_keras
 from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import Catalogue
 from hybrid.deep.checkpoint import Checkpoint
@@ -107,9 +107,9 @@ def plan_deep(
 ) -> DeepPlan:
     """Say what `hybrid.experiment.fit_deep` would train, and how much memory that needs."""
     catalogue, split = narrow(catalogue, split, task or Task())
-    with quiet_start():
-        from hybrid.deep.fused import make_baseline
-        from hybrid.deep.plan import plan_training
+    start_keras()
+    from hybrid.deep.fused import make_baseline
+    from hybrid.deep.plan import plan_training
 
     fusion = make_fusion(catalogue, network)
     model = make_baseline(network, options, fusion=fusion, devices=devices)

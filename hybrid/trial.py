@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.backbones import BackboneSpec, Weights
-from hybrid.backbones.engines import Engine, EngineChoice, load_backbone
-from hybrid.backbones.weights import stands_for
+from hybrid.backbones.engine import Engine, EngineChoice
+from hybrid.backbones.engines import load_backbone
+from hybrid.backbones.weights import fingerprint_fields
 from hybrid.cache import EmbeddingCache
 from hybrid.images import BadPoster, load_poster
 from hybrid.progress import Progress
@@ -45,7 +46,7 @@ def settled(
     if options.precision != "auto" or choice.precision == "float32":
         return choice
     wanted = {
-        precision: stands_for(spec, weights, options.dtype, precision)
+        precision: fingerprint_fields(spec, weights, options.dtype, precision)
         for precision in (choice.precision, "float32")
     }
     found = [

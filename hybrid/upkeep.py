@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hybrid.backbones import BackboneSpec, Weights, resolve_weights
 from hybrid.backbones.engines import choose_engine
-from hybrid.backbones.weights import imagenet_file, stands_for
+from hybrid.backbones.weights import fingerprint_fields, imagenet_file
 from hybrid.cache import EmbeddingCache, EmbeddingStore, differences, fingerprint_of
 from hybrid.cache.export import check_target, export
 from hybrid.catalogue import Catalogue
@@ -101,7 +101,7 @@ def explain_cache(
     choice = choose_engine(engine, options.precision)
     sure = settled(choice, options, cache, spec, known)
     precision = (sure or choice).precision
-    wanted = stands_for(spec, known, options.dtype, precision)
+    wanted = fingerprint_fields(spec, known, options.dtype, precision)
     found = hash_catalogue(catalogue, cache, workers, progress)
     keys = list({key for key in found if isinstance(key, bytes)})
     stores = EmbeddingCache(cache).stores()

@@ -32,7 +32,7 @@ from PIL import Image
 import hybrid.extract
 import hybrid.jobs
 import hybrid.writer
-from hybrid.backbones.engines import Engine
+from hybrid.backbones.engine import Engine
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import load_catalogue
 from hybrid.records import EmbeddingOptions

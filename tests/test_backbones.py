@@ -21,7 +21,7 @@ from hybrid.backbones import (
 )
 from hybrid.backbones.engines import load_backbone
 from hybrid.backbones.listing import list_backbones
-from hybrid.backbones.load import draw_weights
+from hybrid.backbones.load import init_random_weights
 from hybrid.backbones.networks import (
     build_application,
     build_body,
@@ -30,7 +30,7 @@ from hybrid.backbones.networks import (
     with_preprocessing,
 )
 from hybrid.backbones.registry import POOLINGS
-from hybrid.backbones.weights import stands_for
+from hybrid.backbones.weights import fingerprint_fields
 from hybrid.cache import fingerprint_of
 from hybrid.errors import SettingError
 
@@ -69,7 +69,7 @@ def plain_model(spec: BackboneSpec) -> Any:
 
 def draw_all(network: Any) -> None:
     """Drawn kernels, and gains, biases and batch-norm statistics that are not neutral either."""
-    draw_weights(network, seed=3)
+    init_random_weights(network, seed=3)
     random = np.random.default_rng(5)
     for variable in network.weights:
         if len(variable.shape) == 1:
@@ -159,7 +159,7 @@ def test_poolings_equal_numpy_and_random_weights_do_not_overflow(net: Net) -> No
         [cut_and_pool(replace(spec, pooling=name), application).output for name in POOLINGS],
     )
     images = preprocessed(spec, posters(spec))
-    draw_weights(application, seed=0)
+    init_random_weights(application, seed=0)
     assert all(np.isfinite(out).all() for out in pooled.predict_on_batch(images))
 
     application.set_weights(plain.get_weights())
@@ -258,7 +258,7 @@ def test_pooling_is_float32_under_mixed_precision(name: str, policy: str) -> Non
     assert network.output.dtype == "float32"
     if name == "convnext-tiny":
         return
-    draw_weights(application, seed=1)
+    init_random_weights(application, seed=1)
     assert application.output.dtype == policy.removeprefix("mixed_")
     both = keras.Model(application.input, [application.output, bodies[0].output])
     features, found = both.predict_on_batch(preprocessed(spec, posters(spec)))
@@ -324,9 +324,12 @@ def test_unknown_names_list_close_matches(name: str, hint: str) -> None:
 def test_fingerprint_tells_weights_apart(tmp_path: Path) -> None:
     spec = get_backbone("vgg16")
     prints = {
-        fingerprint_of(stands_for(spec, Weights("file", digest, tmp_path))) for digest in ("a", "b")
+        fingerprint_of(fingerprint_fields(spec, Weights("file", digest, tmp_path)))
+        for digest in ("a", "b")
     }
-    prints.add(fingerprint_of(stands_for(get_backbone("resnet50"), Weights("file", "a", None))))
+    prints.add(
+        fingerprint_of(fingerprint_fields(get_backbone("resnet50"), Weights("file", "a", None)))
+    )
     assert len(prints) == 3
 
 

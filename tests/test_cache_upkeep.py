@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
-from hybrid.backbones.engines import EngineChoice
+from hybrid.backbones.engine import EngineChoice
 from hybrid.cache import EmbeddingCache, EmbeddingStore, compact, is_worth_compacting
 from hybrid.cache.gc import collect
 from hybrid.cache.parts import Layout, write_part

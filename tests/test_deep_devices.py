@@ -23,7 +23,6 @@ TRAIN = """
 import sys
 from dataclasses import replace
 import numpy as np
-from hybrid.backbones.quiet import quiet_start
 from hybrid.catalogue import load_catalogue
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.options import DeepOptions

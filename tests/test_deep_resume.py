@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from hybrid.backbones import configure, get_backbone
-from hybrid.backbones.load import draw_weights
+from hybrid.backbones.load import init_random_weights
 from hybrid.backbones.networks import build_body
 from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.catalogue import load_catalogue
@@ -141,7 +141,7 @@ def drawn(path: Path, seed: int) -> str:
     """A file with weights of the scratch net."""
     path.parent.mkdir(parents=True, exist_ok=True)
     body = build_body(configure(get_backbone("scratch"), input_size=(46, 46)))
-    draw_weights(body, seed)
+    init_random_weights(body, seed)
     body.save_weights(str(path))
     return str(path)
 

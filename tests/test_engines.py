@@ -16,21 +16,23 @@ import numpy as np
 import pytest
 
 import hybrid.backbones.devices as devices
+import hybrid.backbones.engine as engine_module
 import hybrid.backbones.engines as engines
-import hybrid.backbones.race as race
 from hybrid.backbones import configure, get_backbone, resolve_weights
-from hybrid.backbones.batches import find_batch_size
-from hybrid.backbones.compiled import is_out_of_memory
-from hybrid.backbones.engines import (
-    Engine,
-    EngineChoice,
-    MemoryExhausted,
-    choose_engine,
-    load_backbone,
-)
+from hybrid.backbones.backend import is_out_of_memory
+from hybrid.backbones.batch_size import find_batch_size
+from hybrid.backbones.engine import Engine, EngineChoice, MemoryExhausted
+from hybrid.backbones.engine_benchmark import fastest_engine
+from hybrid.backbones.engines import choose_engine, load_backbone
 from hybrid.backbones.folding import fold
-from hybrid.backbones.kept import BATCH_SIZES, ENGINES, keep, kept_folder, recall
 from hybrid.backbones.load import load_network
+from hybrid.backbones.measurements import (
+    BATCH_SIZES,
+    ENGINES,
+    load_measurement,
+    save_measurement,
+    user_cache_folder,
+)
 from hybrid.catalogue import load_catalogue
 from hybrid.errors import ExtractionError, SettingError, WeightsError
 from hybrid.extract import extract_embeddings
@@ -252,7 +254,7 @@ def test_openvino_keeps_its_export_and_makes_a_damaged_one_again(
     monkeypatch.setattr(load, "load_network", lambda *a: (made.append("again"), whole(*a))[1])
     np.testing.assert_array_equal(load_backbone(spec, weights, choice)(images), first)
     assert made == []
-    (folder,) = (kept_folder() / "openvino").iterdir()
+    (folder,) = (user_cache_folder() / "openvino").iterdir()
     numbers = bytearray((folder / "network.bin").read_bytes())
     numbers[1000] ^= 255
     (folder / "network.bin").write_bytes(numbers)
@@ -399,13 +401,13 @@ def test_keras_errors_of_memory_are_told_apart(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_was_measured_is_kept() -> None:
-    assert recall(BATCH_SIZES, "a GPU") is None
-    keep(BATCH_SIZES, "a GPU", 256)
-    keep(BATCH_SIZES, "another", 64)
-    assert [recall(BATCH_SIZES, key) for key in ("a GPU", "another")] == [256, 64]
-    assert recall(ENGINES, "a GPU") is None
-    (kept_folder() / BATCH_SIZES).write_text("half a fi")
-    assert recall(BATCH_SIZES, "a GPU") is None
+    assert load_measurement(BATCH_SIZES, "a GPU") is None
+    save_measurement(BATCH_SIZES, "a GPU", 256)
+    save_measurement(BATCH_SIZES, "another", 64)
+    assert [load_measurement(BATCH_SIZES, key) for key in ("a GPU", "another")] == [256, 64]
+    assert load_measurement(ENGINES, "a GPU") is None
+    (user_cache_folder() / BATCH_SIZES).write_text("half a fi")
+    assert load_measurement(BATCH_SIZES, "a GPU") is None
 
 
 # Which engine is faster
@@ -445,7 +447,7 @@ class Timed(Engine):
 
 def test_the_rate_is_that_of_a_busy_engine_once_it_is_warm(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
-    monkeypatch.setattr(engines, "time", clock)
+    monkeypatch.setattr(engine_module, "time", clock)
     engine = Timed(clock, seconds=0.5)
     assert engine.rate(50) == 16  # 7 batches of 8 in 3.5 s
     assert (engine.started, engine.under_way, engine.most) == (8, 0, engine.depth + 1)
@@ -461,15 +463,15 @@ def test_the_faster_engine_is_chosen_and_remembered(
         loaded.append(choice.engine)
         return Timed(clock, {"keras": keras_seconds, "openvino": 1.0}[choice.engine])
 
-    monkeypatch.setattr(engines, "time", clock)
-    monkeypatch.setattr(race, "load_backbone", load)
+    monkeypatch.setattr(engine_module, "time", clock)
+    monkeypatch.setattr("hybrid.backbones.engine_benchmark.load_backbone", load)
     spec = get_backbone(NET)
     asked = (EngineChoice("openvino", "float32", "here"), spec, resolve_weights(spec, "random"))
     for _ in range(2):
-        assert race.fastest(*asked, Progress()) == EngineChoice(expected, "float32", "here")
+        assert fastest_engine(*asked, Progress()) == EngineChoice(expected, "float32", "here")
         assert loaded == ["keras", "openvino"]  # the second time, it is known
     other = replace(asked[0], precision="bfloat16")
-    assert race.fastest(other, *asked[1:], Progress()).engine == expected
+    assert fastest_engine(other, *asked[1:], Progress()).engine == expected
     assert len(loaded) == 4
 
 
@@ -483,7 +485,7 @@ def test_only_auto_races(project: Path, monkeypatch: pytest.MonkeyPatch) -> None
     def choose(engine: str, precision: str) -> EngineChoice:
         return EngineChoice("openvino" if engine == "auto" else engine, "float32", "here")
 
-    monkeypatch.setattr("hybrid.jobs.fastest", race_for)
+    monkeypatch.setattr("hybrid.jobs.fastest_engine", race_for)
     monkeypatch.setattr("hybrid.jobs.choose_engine", choose)
     catalogue = load_catalogue("catalogue.csv")
     options = EmbeddingOptions(input_size=(64, 48))

@@ -21,7 +21,8 @@ import hybrid.flow
 import hybrid.jobs
 import hybrid.trial
 from hybrid.backbones import configure, get_backbone, resolve_weights
-from hybrid.backbones.engines import Engine, EngineChoice, load_backbone
+from hybrid.backbones.engine import Engine, EngineChoice
+from hybrid.backbones.engines import load_backbone
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import load_catalogue
 from hybrid.errors import CacheError, SettingError

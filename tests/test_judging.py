@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import BernoulliNB
 
-from hybrid.backbones.kept import ENOUGH, keep_rate, recall_rate
+from hybrid.backbones.measurements import ENOUGH, load_rate, save_rate
 from hybrid.cost import Costs
 from hybrid.evaluation import Answers, evaluate, reliability
 from hybrid.heads import MultilabelLinearSVC
@@ -112,13 +112,13 @@ def test_parameters_of_a_forest_are_those_of_its_trees() -> None:
 
 
 def test_rates_of_enough_posters_are_kept() -> None:
-    keep_rate("a", ENOUGH - 1, 100.0)
-    assert recall_rate("a") is None
-    keep_rate("a", ENOUGH, 100.0, engine="keras")
-    keep_rate("b", ENOUGH, 50.0)
-    keep_rate("a", ENOUGH, 200.0, engine="openvino")
-    assert recall_rate("a") == {"posters_per_second": 200.0, "engine": "openvino"}
-    assert recall_rate("b") == {"posters_per_second": 50.0}
+    save_rate("a", ENOUGH - 1, 100.0)
+    assert load_rate("a") is None
+    save_rate("a", ENOUGH, 100.0, engine="keras")
+    save_rate("b", ENOUGH, 50.0)
+    save_rate("a", ENOUGH, 200.0, engine="openvino")
+    assert load_rate("a") == {"posters_per_second": 200.0, "engine": "openvino"}
+    assert load_rate("b") == {"posters_per_second": 50.0}
 
 
 @pytest.mark.parametrize("text", ["[]", '{"a": 7}', '{"a": {"posters_per_second": null}}', "{"])
@@ -126,7 +126,7 @@ def test_what_was_kept_and_cannot_be_read_is_not_known(text: str, tmp_path: Path
     folder = tmp_path / "home" / "hybrid"
     folder.mkdir(parents=True)
     (folder / "rates.json").write_text(text)
-    assert recall_rate("a") is None
+    assert load_rate("a") is None
 
 
 def test_cost(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_cost(tmp_path: Path) -> None:
             sum(range(1000))
     (tmp_path / "model.joblib").write_bytes(b"x" * 100)
     (tmp_path / "other").write_bytes(b"x" * 5)
-    keep_rate("a", ENOUGH, 50.0)
+    save_rate("a", ENOUGH, 50.0)
     backbone = {
         "name": "mobilenet-075",
         "fingerprint": "a",

@@ -17,8 +17,15 @@ import pytest
 from keras import layers
 from PIL import Image
 
-from hybrid.backbones import configure, get_backbone, inside, resolve_weights
-from hybrid.backbones.inside import dream, open_backbone
+from hybrid.backbones import (
+    activation_maximisation,
+    configure,
+    feature_maps,
+    get_backbone,
+    resolve_weights,
+)
+from hybrid.backbones.activation_maximisation import maximise_activations
+from hybrid.backbones.feature_maps import load_feature_map_model
 from hybrid.backbones.networks import GeneralizedMean, with_preprocessing
 from hybrid.channels import choose_channels, most_exciting, name_sides
 from hybrid.errors import SettingError
@@ -56,7 +63,8 @@ def install(monkeypatch: pytest.MonkeyPatch, *body: Any, preprocessing: str = "u
     for layer in body:
         x = layer(x)
     network = with_preprocessing(spec, keras.Model(entry, x))
-    monkeypatch.setattr(inside, "load_network", lambda spec, weights: network)
+    monkeypatch.setattr(feature_maps, "load_network", lambda spec, weights: network)
+    monkeypatch.setattr(activation_maximisation, "load_network", lambda spec, weights: network)
     return spec
 
 
@@ -119,10 +127,10 @@ def test_the_map_and_occlusion_point_at_the_bright_patch(
     monkeypatch: pytest.MonkeyPatch, pooling: str, row: int, column: int, named: str
 ) -> None:
     spec = install(monkeypatch, brightness(), POOLS[pooling](dtype="float32"), layers.Identity())
-    net = open_backbone(spec, None)
+    net = load_feature_map_model(spec, None)
     poster = bright_patch(row, column)
     assert net.pooling == pooling
-    features, embeddings = net.look(poster[None])
+    features, embeddings = net.predict(poster[None])
     assert features.shape == (1, 6, 6, 1)
     mean, one = np.array([10.0]), np.ones((1, 1))
     cells, rounding = exact_cells(features[0], pooling, embeddings[0], mean, one)
@@ -130,7 +138,7 @@ def test_the_map_and_occlusion_point_at_the_bright_patch(
     assert abs(rounding[0]) < 1e-3
     assert name_place(cells[0]) == named
     covered = cover(poster, (6, 6))
-    _, dimmed = net.look(covered.reshape(-1, SIDE, SIDE, 3))
+    _, dimmed = net.predict(covered.reshape(-1, SIDE, SIDE, 3))
     drops = (embeddings[0] - dimmed[:, 0]).reshape(3, 3)
     found = check_by_occlusion(cells[0], drops)
     assert found.where == named
@@ -145,20 +153,20 @@ def test_covering_what_the_network_cannot_see_changes_nothing(
     spec = install(monkeypatch, blind, brightness(), layers.GlobalAveragePooling2D())
     random = np.random.default_rng(0)
     poster = random.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-    net = open_backbone(spec, None)
+    net = load_feature_map_model(spec, None)
     covered = cover(poster, (6, 6)).reshape(-1, SIDE, SIDE, 3)
-    drops = (net.look(poster[None])[1] - net.look(covered)[1]).reshape(3, 3)
+    drops = (net.predict(poster[None])[1] - net.predict(covered)[1]).reshape(3, 3)
     assert (drops[:, 0] == 0).all()
     assert (drops[:, 1:] != 0).all()
 
 
 def test_gradient_is_that_of_finite_differences() -> None:
     spec = configure(get_backbone("scratch"), input_size=(78, 78))
-    net = open_backbone(spec, resolve_weights(spec, "random", 3))
+    net = load_feature_map_model(spec, resolve_weights(spec, "random", 3))
     assert net.pooling == ""
     random = np.random.default_rng(0)
     posters = random.integers(0, 256, (1, 78, 78, 3), dtype=np.uint8)
-    features, embeddings = net.look(posters)
+    features, embeddings = net.predict(posters)
     assert features.shape == (1, 3, 3, 128)
     direction = random.normal(size=(1, embeddings.shape[1]))
     gradient = net.gradients(features[0], direction)
@@ -170,10 +178,10 @@ def test_gradient_is_that_of_finite_differences() -> None:
 
 def test_grad_cam_of_an_average_is_the_exact_map_but_for_a_constant() -> None:
     spec = configure(get_backbone("mobilenet-075"), input_size=(SIDE, SIDE))
-    net = open_backbone(spec, resolve_weights(spec, "random", 0))
+    net = load_feature_map_model(spec, resolve_weights(spec, "random", 0))
     assert net.pooling == "avg"
     random = np.random.default_rng(0)
-    features, embeddings = net.look(random.integers(0, 256, (1, SIDE, SIDE, 3), dtype=np.uint8))
+    features, embeddings = net.predict(random.integers(0, 256, (1, SIDE, SIDE, 3), dtype=np.uint8))
     directions = random.normal(size=(2, spec.dimension))
     mean = random.random(spec.dimension)
     exact, _ = exact_cells(features[0], "avg", embeddings[0], mean, directions)
@@ -186,14 +194,14 @@ def test_grad_cam_of_an_average_is_the_exact_map_but_for_a_constant() -> None:
 
 BACKEND = """
 import sys, numpy as np
-from hybrid.backbones import configure, get_backbone, resolve_weights
-from hybrid.backbones.inside import open_backbone
+from hybrid.backbones import activation_maximisation, configure, get_backbone, resolve_weights
+from hybrid.backbones.feature_maps import load_feature_map_model
 import keras
 assert keras.backend.backend() == sys.argv[1]
 spec = configure(get_backbone("scratch"), input_size=(78, 78))
-net = open_backbone(spec, resolve_weights(spec, "random", 3))
+net = load_feature_map_model(spec, resolve_weights(spec, "random", 3))
 random = np.random.default_rng(0)
-features, _ = net.look(random.integers(0, 256, (1, 78, 78, 3), dtype=np.uint8))
+features, _ = net.predict(random.integers(0, 256, (1, 78, 78, 3), dtype=np.uint8))
 np.save(sys.argv[2], net.gradients(features[0], random.normal(size=(2, 1024))))
 """
 
@@ -215,14 +223,14 @@ def test_other_backends_find_the_same_gradient(backend: str, tmp_path: Path) -> 
 def test_a_layer_norm_after_the_pooling_is_no_mere_pooling(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = layers.GlobalAveragePooling2D()
     spec = install(monkeypatch, brightness(), pool, layers.LayerNormalization())
-    assert open_backbone(spec, None).pooling == ""
+    assert load_feature_map_model(spec, None).pooling == ""
 
 
 def test_a_network_without_a_feature_map_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = install(monkeypatch, layers.Flatten(), layers.Dense(2))
-    monkeypatch.setattr(inside, "_last_map", lambda spec, body: keras.Input((2, 2, 1)))
+    monkeypatch.setattr(feature_maps, "last_feature_map", lambda spec, body: keras.Input((2, 2, 1)))
     with pytest.raises(SettingError, match=r"--map: expected a layer .* is a feature map, found"):
-        open_backbone(spec, None)
+        load_feature_map_model(spec, None)
 
 
 @pytest.mark.parametrize(("mode", "expected"), [("unit", 0), ("caffe", 2)])
@@ -235,7 +243,7 @@ def test_filters_are_shown_in_the_posters_own_colours(
     stem = keras.Sequential([keras.Input((SIDE, SIDE, 3)), first])  # as in ConvNeXt
     first.set_weights([kernel])
     spec = install(monkeypatch, stem, layers.GlobalAveragePooling2D(), preprocessing=mode)
-    filters = open_backbone(spec, None).first_filters()
+    filters = load_feature_map_model(spec, None).first_filters()
     assert filters.shape == (4, 2, 2, 3)
     assert (filters[1, ..., expected] == 5).all()
     assert filters.sum() == 20
@@ -247,20 +255,22 @@ def test_filters_are_shown_in_the_posters_own_colours(
     assert drawn[18, 18].tolist() == [128] * 3
 
 
-def test_dreams_are_of_what_excites_and_the_same_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_activation_maximisation_is_reproducible(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     colours = layers.Conv2D(3, 1, use_bias=False)
     colours.build((None, SIDE, SIDE, 3))
     # Channels: red minus blue; blue minus red; one that is shut for every first image.
     colours.set_weights([np.array([[[[1, -1, 1], [0, 0, 0], [-1, 1, -3]]]], dtype=np.float32)])
     spec = install(monkeypatch, colours, layers.ReLU(), layers.GlobalAveragePooling2D())
-    found = dream(spec, None, [0, 1, 2], seed=1)
+    found = maximise_activations(spec, None, [0, 1, 2], seed=1)
     assert found.shape == (3, SIDE, SIDE, 3)
     red, _, blue = np.moveaxis(found.mean(axis=(1, 2)), 1, 0)
     assert red[0] > 200 > 60 > blue[0]
     assert blue[1] > 200 > 60 > red[1]
     assert blue[2] < 60
-    np.testing.assert_array_equal(found, dream(spec, None, [0, 1, 2], seed=1))
-    assert (found != dream(spec, None, [0, 1, 2], seed=2)).any()
+    np.testing.assert_array_equal(found, maximise_activations(spec, None, [0, 1, 2], seed=1))
+    assert (found != maximise_activations(spec, None, [0, 1, 2], seed=2)).any()
 
 
 def test_occlusion_agrees_or_not() -> None:

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from hybrid.backbones import get_backbone
-from hybrid.backbones.load import draw_weights
+from hybrid.backbones.load import init_random_weights
 from hybrid.backbones.networks import build_body
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue, load_catalogue
@@ -170,7 +170,7 @@ def studio(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("studio")
     cache, digits, weights = str(folder / "cache"), [], str(folder / "net.weights.h5")
     body = build_body(get_backbone(NET))
-    draw_weights(body, 0)
+    init_random_weights(body, 0)
     body.save_weights(weights)
     for layer in ("last", EARLY):
         options = EmbeddingOptions(layer=layer, precision="float32")

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from hybrid.backbones import get_backbone
-from hybrid.backbones.load import draw_weights
+from hybrid.backbones.load import init_random_weights
 from hybrid.backbones.networks import build_body
 from hybrid.catalogue import load_catalogue
 from hybrid.errors import RunError, WeightsError
@@ -30,7 +30,7 @@ def studio(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("studio")
     body = build_body(get_backbone(NET))
     for name, seed in (("net", 0), ("other", 1)):
-        draw_weights(body, seed)
+        init_random_weights(body, seed)
         body.save_weights(str(folder / f"{name}.weights.h5"))
     catalogue, cache = load_catalogue(films), str(folder / "cache")
     extract_embeddings(catalogue, NET, weights=str(folder / "net.weights.h5"), cache=cache)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hybrid.backbones import configure, get_backbone
-from hybrid.backbones.load import draw_weights
+from hybrid.backbones.load import init_random_weights
 from hybrid.backbones.networks import build_application
 from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.catalogue import load_catalogue
@@ -109,7 +109,7 @@ def test_a_backbone_of_a_run_folder_is_found_and_told_apart(
     trainer = tmp_path / "runs/scratch"
     trainer.mkdir(parents=True)
     network = build_application(small)
-    draw_weights(network, 5)
+    init_random_weights(network, 5)
     network.save_weights(trainer / RUN_WEIGHTS)
     extract_embeddings(catalogue, "scratch", weights=str(trainer), options=options, cache=cache)
     model = make_hybrid(catalogue, cache=cache, blocks=["poster"], grid={"C": [1.0]}, folds=2)
@@ -124,7 +124,7 @@ def test_a_backbone_of_a_run_folder_is_found_and_told_apart(
     assert np.shape(found.cells) == (3, 3)
     assert found.contribution == pytest.approx(stated(card, "Comedy", "poster"), abs=1e-6)
     assert np.shape(found.occlusion.drops) == (3, 3)
-    draw_weights(network, 6)
+    init_random_weights(network, 6)
     network.save_weights(tmp_path / "moved/runs/scratch" / RUN_WEIGHTS)
     with pytest.raises(WeightsError, match=r"cannot be made with .*weights: expected"):
         explain_one(run, "f003", ["Comedy"], top=3, maps=MapOptions())
@@ -200,9 +200,9 @@ def test_map_on_terminal_in_json_and_on_the_page(
 def test_features_come_from_the_cache_and_the_page_is_sealed(
     studio: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import hybrid.backbones.inside as inside
+    import hybrid.backbones.activation_maximisation as activation_maximisation
 
-    monkeypatch.setattr(inside, "STEPS", 2)
+    monkeypatch.setattr(activation_maximisation, "STEPS", 2)
     page = tmp_path / "features.html"
     assert run_explain(studio, "avg", "--features", "--top", "3", "--html", str(page)) == 0
     assert "poster, channel " in capfd.readouterr().out

@@ -22,10 +22,11 @@ from hybrid.backbones import (
     resolve_weights,
     weightfile,
 )
+from hybrid.backbones.digests import digests
 from hybrid.backbones.engines import load_backbone
-from hybrid.backbones.load import _layers, draw_weights, give_weights
+from hybrid.backbones.load import _layers, init_random_weights, load_weights
 from hybrid.backbones.networks import build_application, build_body
-from hybrid.backbones.weights import RUN_WEIGHTS, digests
+from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.errors import WeightsError
 
 PARAMETERS = 224  # of `tiny`, counted by hand: 3·3·3·4 + 4·4 + 3·3·4 + 4·8 + 4·8
@@ -84,7 +85,7 @@ def save(network: Any, path: Path, how: str) -> Path:
 
 def loaded(path: Path, body: Any = None) -> Any:
     body = body or tiny()
-    give_weights(SPEC, body, resolve_weights(SPEC, str(path)))
+    load_weights(SPEC, body, resolve_weights(SPEC, str(path)))
     return body
 
 
@@ -136,10 +137,10 @@ def test_a_whole_model_saved_by_keras_is_read(
         input_shape=(*spec.input_size, 3),
         **dict(spec.arguments),
     )
-    draw_weights(plain, seed=3)
+    init_random_weights(plain, seed=3)
     plain.save(tmp_path / "net.keras")
     found = build_application(spec)
-    give_weights(spec, found, resolve_weights(spec, str(tmp_path / "net.keras")))
+    load_weights(spec, found, resolve_weights(spec, str(tmp_path / "net.keras")))
     for ours, theirs in zip(found.get_weights(), plain.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
@@ -332,7 +333,7 @@ def test_a_truncated_file_is_refused(how: str, share: float, tmp_path: Path) -> 
     "read",
     [
         lambda path: resolve_weights(SPEC, str(path)),
-        lambda path: give_weights(SPEC, tiny(), Weights("file", "", path)),
+        lambda path: load_weights(SPEC, tiny(), Weights("file", "", path)),
     ],
 )
 def test_an_unreadable_file_is_told(

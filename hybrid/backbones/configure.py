@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cache
 
 from hybrid.backbones.registry import FITS, POOLINGS, BackboneSpec
+from hybrid.backbones.startup import start_keras
 from hybrid.errors import SettingError
 
 
@@ -89,6 +90,7 @@ def _unexpected(option: str, expected: Iterable[str], found: str, where: str = "
 @cache
 def _dimension(spec: BackboneSpec, layer: str) -> int:
     """Length of what a layer gives; it depends neither on the pooling nor on the input size."""
+    start_keras()
     from hybrid.backbones.networks import build_body
 
     return int(build_body(replace(spec, layer=layer)).output_shape[-1])

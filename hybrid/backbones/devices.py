@@ -8,6 +8,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from hybrid.backbones.startup import start_keras
+
 CPU_FLAGS = Path("/proc/cpuinfo")
 GPU_FILES = (Path("/dev/nvidiactl"), Path("/dev/kfd"))  # NVIDIA's and AMD's drivers
 # x86: bfloat16 products in AVX-512 or in AMX tiles; 64-bit ARM calls it bf16.
@@ -50,7 +52,8 @@ def has_gpu() -> bool:
     """Whether Keras' backend computes on a GPU."""
     if not any(path.exists() for path in GPU_FILES):
         return False
-    from hybrid.backbones.compiled import backend_has_gpu
+    start_keras()
+    from hybrid.backbones.backend import backend_has_gpu
 
     return backend_has_gpu()
 

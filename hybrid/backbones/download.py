@@ -12,14 +12,12 @@ import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
 
-from hybrid.backbones import weightfile
-from hybrid.backbones.quiet import quiet_start
-from hybrid.backbones.registry import BackboneSpec
-from hybrid.backbones.weights import digests
-from hybrid.errors import WeightsError
+import keras
 
-with quiet_start():
-    import keras
+from hybrid.backbones import weightfile
+from hybrid.backbones.digests import digests
+from hybrid.backbones.registry import BackboneSpec
+from hybrid.errors import WeightsError
 
 PAUSES = (1.0, 5.0)  # seconds before the second try and the third
 TIMEOUT = 60.0  # seconds without a byte from the server

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
+from keras import layers
 from numpy.typing import NDArray
-
-from hybrid.backbones.quiet import quiet_start
-
-with quiet_start():
-    import keras
-    from keras import layers
 
 FOLDABLE = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import keras
 import numpy as np
 
-from hybrid.backbones.batches import find_batch_size
-from hybrid.backbones.compiled import backend_has_gpu, compile_forward, is_out_of_memory
-from hybrid.backbones.engines import Embeddings, Engine, EngineChoice, MemoryExhausted, Posters
-from hybrid.backbones.kept import BATCH_SIZES, keep, recall
+from hybrid.backbones.backend import backend_has_gpu, compile_forward, is_out_of_memory
+from hybrid.backbones.batch_size import find_batch_size
+from hybrid.backbones.engine import Embeddings, Engine, EngineChoice, MemoryExhausted, Posters
 from hybrid.backbones.load import load_network
-from hybrid.backbones.quiet import quiet_start
+from hybrid.backbones.measurements import BATCH_SIZES, load_measurement, save_measurement
 from hybrid.backbones.registry import BackboneSpec
 from hybrid.backbones.weights import Weights
-
-with quiet_start():
-    import keras
 
 PROCESSOR_BATCH = 32
 TRIALS = 3
@@ -61,12 +58,14 @@ class KerasEngine(Engine):
         return result
 
     def _known_batch_size(self, spec: BackboneSpec) -> int:
-        key = f"{self.choice.words}; {keras.backend.backend()} {keras.__version__}; {spec.key}"
-        known = recall(BATCH_SIZES, key)
+        key = (
+            f"{self.choice.description}; {keras.backend.backend()} {keras.__version__}; {spec.key}"
+        )
+        known = load_measurement(BATCH_SIZES, key)
         if isinstance(known, int) and known > 0:
             return known
         found = find_batch_size(self._rate)
-        keep(BATCH_SIZES, key, found)
+        save_measurement(BATCH_SIZES, key, found)
         return found
 
     def _rate(self, batch_size: int) -> float:

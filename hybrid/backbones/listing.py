@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from hybrid.backbones.registry import BACKBONES, BackboneSpec, get_backbone
+from hybrid.backbones.startup import start_keras
 from hybrid.backbones.weights import imagenet_file
 
 
@@ -42,6 +43,7 @@ def list_layers(name: str) -> list[dict[str, Any]]:
     spec = get_backbone(name)
     if not spec.application:
         return [{"name": "last", "shape": (spec.dimension,)}]
+    start_keras()
     from hybrid.backbones.networks import build_application, layers_by_name
 
     layers = layers_by_name(build_application(spec))

@@ -10,18 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from hybrid.backbones.folding import fold
 from hybrid.backbones.networks import build_application, cut_and_pool, with_preprocessing
-from hybrid.backbones.quiet import quiet_start
 from hybrid.backbones.registry import BACKBONES, BackboneSpec
 from hybrid.backbones.weightfile import SavedLayer, SavedWeights, lend
 from hybrid.backbones.weights import Weights
 from hybrid.errors import WeightsError
-
-with quiet_start():
-    import keras
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
@@ -52,7 +49,7 @@ def load_network(spec: BackboneSpec, weights: Weights, precision: str = "float32
     """
     with _policy(POLICIES[precision]):
         application = build_application(spec)
-        give_weights(spec, application, weights)
+        load_weights(spec, application, weights)
         return with_preprocessing(spec, fold(cut_and_pool(spec, application)))
 
 
@@ -66,7 +63,7 @@ def _policy(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def give_weights(spec: BackboneSpec, body: keras.Model, weights: Weights) -> None:
+def load_weights(spec: BackboneSpec, body: keras.Model, weights: Weights) -> None:
     """Set the weights of a network, drawn or out of a file.
 
     Parameters
@@ -82,7 +79,7 @@ def give_weights(spec: BackboneSpec, body: keras.Model, weights: Weights) -> Non
         If the file is damaged, unsafe, of another network or holds numbers that are not finite.
     """
     if weights.path is None:
-        draw_weights(body, weights.seed)
+        init_random_weights(body, weights.seed)
         return
     with lend(weights.path, 4 * spec.parameters) as saved:
         # Keras checks names and order, but only after it has read what the file declares.
@@ -93,7 +90,7 @@ def give_weights(spec: BackboneSpec, body: keras.Model, weights: Weights) -> Non
     _check_finite(body, weights.path)
 
 
-def draw_weights(network: keras.Model, seed: int) -> None:
+def init_random_weights(network: keras.Model, seed: int) -> None:
     """Set kernels to He-normal draws that are the same with every Keras version and backend."""
     random = np.random.Generator(np.random.PCG64(seed))
     for variable in network.weights:

@@ -9,15 +9,11 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from hybrid.backbones.quiet import quiet_start
+import keras
+from keras import layers, ops
+
 from hybrid.backbones.registry import POOLINGS, BackboneSpec
 from hybrid.errors import SettingError, unknown_name
-
-with quiet_start():
-    import keras
-    from keras import layers, ops
-
-    ops.zeros(1)  # makes the backend look for devices now, inside this block
 
 # Mean of the ImageNet training images, blue, green, red, as in keras.applications' "caffe" mode.
 CAFFE_MEAN = (103.939, 116.779, 123.68)

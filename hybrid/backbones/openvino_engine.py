@@ -17,9 +17,10 @@ import numpy as np
 import openvino
 
 from hybrid.backbones.devices import keras_can_export
-from hybrid.backbones.engines import Embeddings, Engine, EngineChoice, Posters
-from hybrid.backbones.kept import kept_folder
+from hybrid.backbones.engine import Embeddings, Engine, EngineChoice, Posters
+from hybrid.backbones.measurements import user_cache_folder
 from hybrid.backbones.registry import BackboneSpec
+from hybrid.backbones.startup import start_keras
 from hybrid.backbones.weights import Weights
 from hybrid.errors import SettingError
 
@@ -103,7 +104,7 @@ def _exported(spec: BackboneSpec, weights: Weights) -> Iterator[tuple[Path, bool
         "weights": weights.digest,
     }
     name = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    folder = kept_folder() / "openvino" / name
+    folder = user_cache_folder() / "openvino" / name
     if _is_whole(folder):
         yield folder / MODEL, True
         return
@@ -131,6 +132,7 @@ def _export(spec: BackboneSpec, weights: Weights, folder: Path) -> None:
             "cannot read. Run the command once with KERAS_BACKEND=tensorflow (what it exports is kept), "
             "or use --engine keras."
         )
+    start_keras()
     from hybrid.backbones.load import load_network
 
     network = load_network(spec, weights, "float32")

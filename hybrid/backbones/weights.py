@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hybrid.backbones.digests import digests
 from hybrid.backbones.registry import BackboneSpec
 from hybrid.errors import WeightsError
 from hybrid.images import IMAGE_RULES
@@ -38,7 +38,7 @@ class Weights:
     seed: int = 0
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """What they are, for a message."""
         if self.path is None:
             return f"random, seed {self.seed}"
@@ -107,7 +107,7 @@ def imagenet_file(spec: BackboneSpec) -> Path:
     return keras_models_folder() / spec.weights_file
 
 
-def stands_for(
+def fingerprint_fields(
     spec: BackboneSpec, weights: Weights, dtype: str = "float16", precision: str = "float32"
 ) -> dict[str, Any]:
     """All that changes an embedding; its hash is the fingerprint in the cache.
@@ -136,16 +136,3 @@ def stands_for(
         "dtype": dtype,
         "dimension": spec.dimension,
     }
-
-
-def digests(path: Path) -> dict[str, str]:
-    """``"sha256"`` and ``"md5"`` of a file, read once."""
-    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    try:
-        with path.open("rb") as file:
-            while block := file.read(2**20):
-                sha256.update(block)
-                md5.update(block)
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    return {"sha256": sha256.hexdigest(), "md5": md5.hexdigest()}

@@ -11,22 +11,19 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import keras
 import numpy as np
+from keras import layers, ops
 from numpy.typing import NDArray
 from scipy import sparse
 
 from hybrid.backbones.networks import Preprocess, build_application, cut_and_pool
-from hybrid.backbones.quiet import quiet_start
 from hybrid.deep.build import AsInference, Network
 from hybrid.deep.registry import HEAD, NetworkSpec, Stage
 from hybrid.deep.stream import Posters
 from hybrid.errors import SettingError
 from hybrid.features import PosterFeatures
 from hybrid.fusion import FusionMatrix
-
-with quiet_start():
-    import keras
-    from keras import layers, ops
 
 DROPPED = 0.1  # share of the items that a block is taken from in training
 PIXELS, ABSENT = "pixels", "absent"

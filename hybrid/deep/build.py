@@ -6,19 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import keras
 import numpy as np
+from keras import layers
 
-from hybrid.backbones.compiled import backend_has_gpu
-from hybrid.backbones.load import POLICIES, draw_weights, give_weights
+from hybrid.backbones.backend import backend_has_gpu
+from hybrid.backbones.load import POLICIES, init_random_weights, load_weights
 from hybrid.backbones.networks import Preprocess, build_application, cut_and_pool
-from hybrid.backbones.quiet import quiet_start
 from hybrid.backbones.weights import Weights
 from hybrid.deep.blocks import unfrozen_layers
 from hybrid.deep.registry import HEAD, NetworkSpec, Stage
-
-with quiet_start():
-    import keras
-    from keras import layers
 
 # The study's: horizontal flips, shear 0.2, zoom 0.2.
 SHEAR = ZOOM = 0.2
@@ -70,9 +67,9 @@ class Network:
     def give(self, weights: Weights | None) -> None:
         """Set the body's weights; without any, they stay as Keras drew them."""
         if weights is not None and weights.path is None:
-            draw_weights(self.application, weights.seed)
+            init_random_weights(self.application, weights.seed)
         elif weights is not None:
-            give_weights(self.spec.body, self.application, weights)
+            load_weights(self.spec.body, self.application, weights)
 
     def whole(self, augment: bool = False) -> keras.Model:
         """Uint8 posters of shape (n, height, width, 3) → log-odds.

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from hybrid.backbones.quiet import quiet_start
-from hybrid.errors import SettingError
+import keras
 
-with quiet_start():
-    import keras
+from hybrid.errors import SettingError
 
 ALL = "all"
 

@@ -15,7 +15,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from hybrid.backbones.compiled import backend_has_gpu
+from hybrid.backbones.backend import backend_has_gpu
 from hybrid.deep.build import count_pieces
 from hybrid.deep.checkpoint import Course
 from hybrid.deep.options import DeepOptions

@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
-
-from hybrid.backbones.quiet import quiet_start
-
-with quiet_start():
-    import keras
-
-    keras.ops.zeros(1)  # makes the backend look for devices now, inside this block
 
 # uint8 posters → embeddings on the device; where the backend allows, before they are computed.
 Forward = Callable[[Any], Any]

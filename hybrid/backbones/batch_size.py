@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hybrid.backbones.engines import MemoryExhausted
+from hybrid.backbones.engine import MemoryExhausted
 
 FIRST = 16
 LAST = 1024

@@ -1,0 +1,99 @@
+"""Measurements of this machine that commands reuse: batch sizes and the faster engine.
+
+They are JSON files in ``hybrid`` below ``XDG_CACHE_HOME``, or below ``~/.cache`` if that is unset, and can
+be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from hybrid.files import make_folder, write_atomically
+
+# Each file holds one JSON object: what was measured, by a key that names machine, versions and network.
+BATCH_SIZES = "batch-sizes.json"
+ENGINES = "engines.json"
+RATES = "rates.json"
+ENOUGH = 256  # posters: of fewer, the rate says little
+
+
+def user_cache_folder() -> Path:
+    """Return the folder of this package in the user's cache; it need not exist.
+
+    Examples
+    --------
+    >>> user_cache_folder().name
+    'hybrid'
+    """
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "hybrid"
+
+
+def load_measurement(file: str, key: str) -> object:
+    """Return what was saved under a key, or None.
+
+    The file may have been edited or damaged, so the caller checks the type of what is returned.
+
+    Parameters
+    ----------
+    file : {"batch-sizes.json", "engines.json"}
+    key : str
+        What the measurement depends on.
+
+    Examples
+    --------
+    >>> load_measurement("engines.json", "no such machine") is None
+    True
+    """
+    return _read(file).get(key)
+
+
+def load_rate(fingerprint: str) -> dict[str, Any] | None:
+    """What the last extraction on this machine reached for these embeddings; None if none was kept."""
+    found = load_measurement(RATES, fingerprint)
+    return found if isinstance(found, dict) and found.get("posters_per_second") else None
+
+
+def save_rate(fingerprint: str, images: int, rate: float, **said: Any) -> None:
+    """Keep what an extraction of enough posters reached, for the cost of the runs that use it."""
+    if images >= ENOUGH and rate > 0:
+        save_measurement(RATES, fingerprint, {"posters_per_second": rate, **said})
+
+
+def save_measurement(file: str, key: str, value: object) -> None:
+    """Save a measurement; if the folder cannot be written, nothing is saved and it is measured again.
+
+    Parameters
+    ----------
+    file : {"batch-sizes.json", "engines.json"}
+    key : str
+        What the measurement depends on.
+    value : object
+        Anything that JSON can hold.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> from unittest.mock import patch
+    >>> with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, XDG_CACHE_HOME=folder):
+    ...     save_measurement("batch-sizes.json", "a GPU; inception", 256)
+    ...     load_measurement("batch-sizes.json", "a GPU; inception")
+    256
+    """
+    try:
+        make_folder(user_cache_folder())
+        text = json.dumps({**_read(file), key: value}, indent=2, sort_keys=True)
+        write_atomically(user_cache_folder() / file, text.encode() + b"\n")
+    except OSError:
+        return
+
+
+def _read(file: str) -> dict[str, object]:
+    try:
+        found = json.loads((user_cache_folder() / file).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
