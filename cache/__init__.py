@@ -12,3 +12,5 @@ from hybrid.cache.memo import hash_posters as hash_posters
 from hybrid.cache.parts import DTYPES as DTYPES
 from hybrid.cache.parts import PART_ROWS as PART_ROWS
 from hybrid.cache.store import EmbeddingStore as EmbeddingStore
+from hybrid.cache.throughput import read_throughput as read_throughput
+from hybrid.cache.throughput import write_throughput as write_throughput

@@ -9,8 +9,7 @@ from contextlib import ExitStack
 from itertools import cycle, islice
 from typing import Any
 
-from hybrid.backbones.measurements import save_rate
-from hybrid.cache import EmbeddingStore, compact, is_worth_compacting
+from hybrid.cache import EmbeddingStore, compact, is_worth_compacting, write_throughput
 from hybrid.catalogue import Catalogue
 from hybrid.cost import peak_mib
 from hybrid.errors import CacheError
@@ -95,10 +94,17 @@ def extract_backbones(
     for job in jobs:
         _tidy(job.store, how.progress)
     rate = sum(computed.values()) / seconds if seconds else 0.0
-    if len(busy) == 1:  # of several at once, no one's own rate is known
-        choice, images = busy[0].choice, sum(computed.values())
-        said = {"engine": choice.engine, "precision": choice.precision, "device": choice.device}
-        save_rate(busy[0].store.fingerprint, images, rate, peak_mib=peak_mib(), **said)
+    if len(busy) == 1:  # of several at once, the rate of each is unknown
+        (job,) = busy
+        write_throughput(
+            job.store.folder,
+            sum(computed.values()),
+            rate,
+            engine=job.choice.engine,
+            precision=job.choice.precision,
+            device=job.choice.device,
+            peak_mib=peak_mib(),
+        )
     spent = time.perf_counter() - start
     return tuple(
         _summary(catalogue, keys, job, computed.get(job.store.fingerprint, 0), spent, rate)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.backbones import get_backbone
-from hybrid.backbones.measurements import load_rate
+from hybrid.cache import read_throughput
 from hybrid.cost import Costs
 from hybrid.evaluation import Answers, evaluate, reliability
 from hybrid.heads.decision import Decision, threshold_spread
@@ -89,7 +89,9 @@ def describe_cost(
     """
     seconds = {stage.name: stage.seconds for stage in costs.stages}
     cache = (backbone or {}).get("cache") or {}
-    rate = load_rate(backbone["fingerprint"]) if backbone and "fingerprint" in backbone else None
+    rate = None
+    if backbone and "path" in cache:
+        rate = read_throughput(Path(cache["path"]) / backbone["fingerprint"])
     embeddings = cache.get("embeddings")
     extract = rate and {
         **rate,

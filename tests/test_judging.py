@@ -13,18 +13,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import BernoulliNB
 
-from hybrid.backbones.measurements import ENOUGH, load_rate, save_rate
+from hybrid.cache import read_throughput, write_throughput
+from hybrid.cache.throughput import MIN_IMAGES
 from hybrid.cost import Costs
 from hybrid.evaluation import Answers, evaluate, reliability
 from hybrid.heads import MultilabelLinearSVC
 from hybrid.heads.decision import Decision, DecisionOptions, fit_decision, threshold_spread
 from hybrid.heads.fitted import count_parameters
 from hybrid.judging import describe_cost, describe_decision, group_names, judge
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
 
 
 def test_only_groups_of_several_items_are_named() -> None:
@@ -111,22 +107,24 @@ def test_parameters_of_a_forest_are_those_of_its_trees() -> None:
     assert count_parameters(stump.fit(X, truth[:, 0])) == 3 * 4
 
 
-def test_rates_of_enough_posters_are_kept() -> None:
-    save_rate("a", ENOUGH - 1, 100.0)
-    assert load_rate("a") is None
-    save_rate("a", ENOUGH, 100.0, engine="keras")
-    save_rate("b", ENOUGH, 50.0)
-    save_rate("a", ENOUGH, 200.0, engine="openvino")
-    assert load_rate("a") == {"posters_per_second": 200.0, "engine": "openvino"}
-    assert load_rate("b") == {"posters_per_second": 50.0}
+def test_throughput_of_enough_posters_is_kept(tmp_path: Path) -> None:
+    write_throughput(tmp_path, MIN_IMAGES - 1, 100.0)
+    assert read_throughput(tmp_path) is None
+    write_throughput(tmp_path, MIN_IMAGES, 100.0, engine="keras")
+    write_throughput(tmp_path, MIN_IMAGES, 200.0, engine="openvino")
+    assert read_throughput(tmp_path) == {"posters_per_second": 200.0, "engine": "openvino"}
+    assert [path.name for path in tmp_path.iterdir()] == ["throughput.json"]
 
 
-@pytest.mark.parametrize("text", ["[]", '{"a": 7}', '{"a": {"posters_per_second": null}}', "{"])
-def test_what_was_kept_and_cannot_be_read_is_not_known(text: str, tmp_path: Path) -> None:
-    folder = tmp_path / "home" / "hybrid"
-    folder.mkdir(parents=True)
-    (folder / "rates.json").write_text(text)
-    assert load_rate("a") is None
+@pytest.mark.parametrize("text", ["[]", '{"a": 7}', '{"posters_per_second": null}', "{"])
+def test_throughput_that_cannot_be_read_is_unknown(text: str, tmp_path: Path) -> None:
+    (tmp_path / "throughput.json").write_text(text)
+    assert read_throughput(tmp_path) is None
+
+
+def test_throughput_is_not_written_where_that_is_impossible(tmp_path: Path) -> None:
+    write_throughput(tmp_path / "none", MIN_IMAGES, 100.0)
+    assert read_throughput(tmp_path / "none") is None
 
 
 def test_cost(tmp_path: Path) -> None:
@@ -136,11 +134,13 @@ def test_cost(tmp_path: Path) -> None:
             sum(range(1000))
     (tmp_path / "model.joblib").write_bytes(b"x" * 100)
     (tmp_path / "other").write_bytes(b"x" * 5)
-    save_rate("a", ENOUGH, 50.0)
+    store = tmp_path / "cache" / "a"
+    store.mkdir(parents=True)
+    write_throughput(store, MIN_IMAGES, 50.0)
     backbone = {
         "name": "mobilenet-075",
         "fingerprint": "a",
-        "cache": {"embeddings": 200, "bytes": 7},
+        "cache": {"path": str(tmp_path / "cache"), "embeddings": 200, "bytes": 7},
     }
     found = describe_cost(costs, 40, None, backbone, tmp_path)
     assert found["items_per_second"] == pytest.approx(40 / costs.stages[1].seconds)

@@ -9,15 +9,12 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 from hybrid.files import make_folder, write_atomically
 
 # Each file holds one JSON object: what was measured, by a key that names machine, versions and network.
 BATCH_SIZES = "batch-sizes.json"
 ENGINES = "engines.json"
-RATES = "rates.json"
-ENOUGH = 256  # posters: of fewer, the rate says little
 
 
 def user_cache_folder() -> Path:
@@ -49,18 +46,6 @@ def load_measurement(file: str, key: str) -> object:
     True
     """
     return _read(file).get(key)
-
-
-def load_rate(fingerprint: str) -> dict[str, Any] | None:
-    """What the last extraction on this machine reached for these embeddings; None if none was kept."""
-    found = load_measurement(RATES, fingerprint)
-    return found if isinstance(found, dict) and found.get("posters_per_second") else None
-
-
-def save_rate(fingerprint: str, images: int, rate: float, **said: Any) -> None:
-    """Keep what an extraction of enough posters reached, for the cost of the runs that use it."""
-    if images >= ENOUGH and rate > 0:
-        save_measurement(RATES, fingerprint, {"posters_per_second": rate, **said})
 
 
 def save_measurement(file: str, key: str, value: object) -> None:
