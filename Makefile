@@ -46,8 +46,8 @@ test: lint types
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 fault-test: $(VENV)/installed-for-tests
-	$(BIN)/pytest --fault-counts=full tests/test_cache_kill.py tests/test_cache_power.py \
-	  tests/test_cache_damage.py tests/test_cache_machine.py
+	$(BIN)/pytest --fault-counts=full tests/cache/test_kill.py tests/cache/test_power_cut.py \
+	  tests/cache/test_damage.py tests/cache/test_state_machine.py
 
 lint: $(VENV)/installed-for-tests
 	$(BIN)/ruff check $(CODE)

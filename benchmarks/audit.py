@@ -46,7 +46,7 @@ def store_embeddings(folder: Path, dimension: int) -> None:
     """Random embeddings under the keys of the posters."""
     from hybrid.cache import EmbeddingCache
     from hybrid.catalogue import load_catalogue
-    from hybrid.stores import hash_catalogue
+    from hybrid.extraction.lookup import hash_catalogue
 
     cache = str(folder / ".hybrid-cache")
     keys = hash_catalogue(load_catalogue(folder / "catalogue.csv"), cache)

@@ -29,7 +29,7 @@ import pandas as pd
 
 from hybrid.backbones import get_backbone, resolve_weights
 from hybrid.cache import PART_ROWS, EmbeddingStore, compact
-from hybrid.stores import make_store
+from hybrid.extraction.lookup import make_store
 
 BACKBONE = "inception"
 DIMENSION = 2048

@@ -60,7 +60,7 @@ def hybrid(folder: Path, *arguments: object) -> None:
 
 def fit(folder: Path, seed: int, variant: Variant, embeddings: list[str]) -> Any:
     """The run of one variant on one split."""
-    from hybrid.runs import read_run
+    from hybrid.runs.folder import read_run
 
     runs = Path("choice") / str(seed)
     name = variant.name.replace(" ", "-")

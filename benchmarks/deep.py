@@ -28,14 +28,14 @@ from typing import Any
 
 import numpy as np
 
-from hybrid.runs import hardware, library_versions
+from hybrid.utils.environment import hardware, library_versions
 
 LABELS = 20
 
 
 def rates(folder: Path, n: int, repeats: int, batch: int, side: int) -> dict[str, Any]:
     """Each way to train the scratch net, in turn, the first epoch of each not counted."""
-    from hybrid.images import load_poster
+    from hybrid.images.decode import load_poster
 
     paths = [str(path) for path in sorted(folder.iterdir())[:n]]
     labels = _labels(len(paths))
@@ -60,7 +60,7 @@ def frozen(folder: Path, network: str, weights: str, n: int, repeats: int) -> di
     """Seconds of an epoch of the first stage, in turn, the first epoch of each not counted."""
     from hybrid.deep.stream import Posters
     from hybrid.deep.train import compile_for, forward
-    from hybrid.images import load_poster
+    from hybrid.images.decode import load_poster
 
     model = _network(network, weights=weights)
     side, batch = model.spec.body.input_size, model.spec.batch_size
@@ -168,7 +168,7 @@ def _ours(model: Any, paths: list[str], labels: Any, embeddings: Any = None) -> 
     from hybrid.deep import train
     from hybrid.deep.checkpoint import Course
     from hybrid.deep.stream import Items
-    from hybrid.progress import Progress
+    from hybrid.utils.progress import Progress
 
     items = Items(paths, paths, labels, embeddings)
     few = items.take(np.arange(2))
@@ -190,10 +190,10 @@ def films(
     """Weighted F1 on the test items, and each network's difference to the frozen linear SVM."""
     from hybrid.catalogue import load_catalogue
     from hybrid.evaluation import Answers, paired_difference
-    from hybrid.experiment import Experiment, fit_deep, fit_head
-    from hybrid.pipeline import make_hybrid
-    from hybrid.progress import Progress
-    from hybrid.splits import read_split
+    from hybrid.heads.make_hybrid import make_hybrid
+    from hybrid.runs.experiment import Experiment, fit_deep, fit_head
+    from hybrid.splitting.splits import read_split
+    from hybrid.utils.progress import Progress
 
     catalogue, split = load_catalogue(catalogue_path), read_split(split_path)
     runs = {}

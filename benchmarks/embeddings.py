@@ -23,9 +23,9 @@ from hybrid import extract_embeddings, fit_head, load_catalogue, make_hybrid
 from hybrid.backbones.engines import choose_engine
 from hybrid.catalogue import Catalogue
 from hybrid.evaluation import Answers, paired_difference
-from hybrid.experiment import Experiment
-from hybrid.records import EmbeddingOptions, Split
-from hybrid.splitting import split_catalogue
+from hybrid.runs.experiment import Experiment
+from hybrid.splitting.methods import split_catalogue
+from hybrid.types import EmbeddingOptions, Split
 
 BACKBONE = "mobilenet-075"
 DEFAULT = EmbeddingOptions(precision="float32")

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from hybrid.cost import Costs
 from hybrid.evaluation import METRICS, Answers, evaluate, paired_difference, permutation_test
+from hybrid.utils.resources import Costs
 
 FEW = 5  # draws that scikit-learn is timed on
 

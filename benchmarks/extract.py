@@ -7,7 +7,7 @@ All sides in one process, in turn, `--repeat` times; the table gives the median 
 naive      a loop: Pillow, keras' own preprocess_input, model.predict on batches of 32, float32
 tf.data    decoded in parallel by TensorFlow, prefetched, model.predict; float32, and mixed_bfloat16
 bare       the engine alone, on posters that lie in memory: its limit
-hybrid     hybrid.extract, from files to rows that are synced to the disk, a new cache each time
+hybrid     hybrid.extraction.extract, from files to rows that are synced to the disk, a new cache each time
 
 On a machine with a GPU, with KERAS_BACKEND=tensorflow, jax or torch; no folder is needed then:
 
@@ -39,9 +39,9 @@ from hybrid.backbones import BackboneSpec, get_backbone, resolve_weights
 from hybrid.backbones.devices import gpu_name, has_gpu, processor_has, processor_name
 from hybrid.backbones.engines import choose_engine, load_backbone
 from hybrid.catalogue import load_catalogue
-from hybrid.extract import extract_embeddings
-from hybrid.images import decode_poster, poster_key, read_poster
-from hybrid.records import EmbeddingOptions
+from hybrid.extraction.extract import extract_embeddings
+from hybrid.images.decode import decode_poster, poster_key, read_poster
+from hybrid.types import EmbeddingOptions
 
 BATCH = 32
 SIZE = (182, 268)  # width and height of a small poster

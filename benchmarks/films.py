@@ -57,8 +57,8 @@ def plain(folder: Path) -> dict[str, float]:
     from sklearn.svm import LinearSVC
 
     from hybrid.catalogue import load_catalogue
+    from hybrid.extraction.lookup import find_store
     from hybrid.features import PosterFeatures
-    from hybrid.stores import find_store
 
     catalogue = load_catalogue(folder / "catalogue.csv")
     cache = str(folder / ".hybrid-cache")

@@ -74,7 +74,7 @@ def film_data(films: str, n: int, seed: int = 0) -> tuple[Any, Any, Any]:
     from scipy import sparse
 
     from hybrid.catalogue import load_catalogue
-    from hybrid.pipeline import make_hybrid
+    from hybrid.heads.make_hybrid import make_hybrid
 
     folder, _, embeddings = films.rpartition(":")
     catalogue = load_catalogue(Path(folder) / "catalogue.csv")
@@ -117,8 +117,8 @@ def worst_gap(n: int, objective: Any) -> float:
 
 def find_bounds(n: int, tol: float) -> dict[str, Any]:
     """A lower bound on each label's objective, at most `tol` below the optimum."""
-    from hybrid.fusion import FusionMatrix
-    from hybrid.heads.multilabel_svc import MultilabelLinearSVC
+    from hybrid.features.fusion import FusionMatrix
+    from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
 
     X, T, Y = get_data(n)
     matrix = FusionMatrix.from_blocks([X, T])
@@ -133,8 +133,8 @@ def peak_mib() -> float:
 
 def fit_ours(n: int, tol: float) -> dict[str, float]:
     """One fit of all labels."""
-    from hybrid.fusion import FusionMatrix
-    from hybrid.heads.multilabel_svc import MultilabelLinearSVC
+    from hybrid.features.fusion import FusionMatrix
+    from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
 
     X, T, Y = get_data(n)
     matrix = FusionMatrix.from_blocks([X, T])
@@ -157,7 +157,7 @@ def fit_sklearn(n: int, tol: float) -> dict[str, float]:
     from sklearn.multiclass import OneVsRestClassifier
     from sklearn.svm import LinearSVC
 
-    from hybrid.fusion import FusionMatrix
+    from hybrid.features.fusion import FusionMatrix
 
     X, T, Y = get_data(n)
     csr = FusionMatrix.from_blocks([X, T]).tocsr()
@@ -178,9 +178,9 @@ def fit_sklearn(n: int, tol: float) -> dict[str, float]:
 
 def grid_ours(n: int, tol: float) -> dict[str, float]:
     """All values of C, folds and labels in one solve."""
-    from hybrid.fusion import FusionMatrix
-    from hybrid.heads.dual import solve
-    from hybrid.heads.label_svms import signed_weights, with_ones
+    from hybrid.features.fusion import FusionMatrix
+    from hybrid.heads.svm.base import signed_weights, with_ones
+    from hybrid.heads.svm.solver import solve
 
     X, T, Y = get_data(n)
     matrix, fold = with_ones(FusionMatrix.from_blocks([X, T])), np.arange(n) % FOLDS
@@ -203,7 +203,7 @@ def grid_sklearn(n: int, tol: float, every: int) -> dict[str, float]:
     from joblib import Parallel, delayed
     from sklearn.svm import LinearSVC
 
-    from hybrid.fusion import FusionMatrix
+    from hybrid.features.fusion import FusionMatrix
 
     X, T, Y = get_data(n)
     csr = FusionMatrix.from_blocks([X, T]).tocsr()

@@ -20,16 +20,16 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from hybrid.audit.leak_cost import leakage_cost
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.evaluation import Answers, evaluate
-from hybrid.experiment import Experiment, fit_head
+from hybrid.extraction.lookup import find_store
 from hybrid.features import PosterFeatures
-from hybrid.leakcost import leakage_cost
-from hybrid.legacy import expected_overlap
-from hybrid.pipeline import make_hybrid
-from hybrid.records import Split
-from hybrid.splitting import LEGACY_SHARES, SplitOptions, make_splits
-from hybrid.stores import find_store
+from hybrid.heads.make_hybrid import make_hybrid
+from hybrid.runs.experiment import Experiment, fit_head
+from hybrid.splitting.legacy_2017 import expected_overlap
+from hybrid.splitting.methods import LEGACY_SHARES, SplitOptions, make_splits
+from hybrid.types import Split
 
 MAIN = "f1_weighted"
 

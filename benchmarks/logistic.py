@@ -73,8 +73,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("logistic.json"))
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # what did not converge shows in the gap
-    from hybrid.fusion import FusionMatrix
-    from hybrid.heads.label_svms import with_ones
+    from hybrid.features.fusion import FusionMatrix
+    from hybrid.heads.svm.base import with_ones
 
     X, T, Y = make_data(options.rows)
     matrix = FusionMatrix.from_blocks([X, T])

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 
 from hybrid.backbones import BackboneSpec
 from hybrid.backbones.feature_maps import load_feature_map_model
-from hybrid.images import BadPoster, load_poster
-from hybrid.maps import check_by_occlusion, cover, direct, exact_cells, gradient_cells
-from hybrid.opened import OpenedHead, OpenedNetwork, only_linear, open_run
-from hybrid.runs import hardware
-from hybrid.seeing import find_nets, poster_blocks
+from hybrid.explain.saliency import check_by_occlusion, cover, direct, exact_cells, gradient_cells
+from hybrid.images.decode import BadPoster, load_poster
+from hybrid.inspection.loaded_run import OpenedHead, OpenedNetwork, only_linear, open_run
+from hybrid.inspection.poster_maps import find_nets, poster_blocks
+from hybrid.utils.environment import hardware
 
 SIDES = (2, 3, 4, 5, 7)
 GENRES = 3

@@ -44,8 +44,8 @@ def main() -> None:
     out = options.out.absolute()
     os.chdir(options.folder)
     from hybrid.catalogue import load_catalogue
-    from hybrid.predict import load_head
-    from hybrid.runs import read_record
+    from hybrid.runs.folder import read_record
+    from hybrid.runs.predict import load_head
 
     model = load_head(options.run, read_record(options.run), ".hybrid-cache", os.cpu_count())
     frame = load_catalogue("catalogue.csv").frame

@@ -20,9 +20,9 @@ from sklearn.metrics import f1_score, log_loss
 
 from hybrid.catalogue import load_catalogue
 from hybrid.heads.calibration import fit_calibration
+from hybrid.heads.make_hybrid import BLOCKS, make_hybrid
 from hybrid.heads.thresholds import apply_thresholds, best_thresholds
-from hybrid.pipeline import BLOCKS, make_hybrid
-from hybrid.splitting import split_catalogue
+from hybrid.splitting.methods import split_catalogue
 
 AVERAGES = ("weighted", "macro", "micro", "samples")
 STRENGTHS = (0.0, 0.3, 1.0, 3.0, 30.0, 300.0, 1e9)

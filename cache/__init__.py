@@ -1,14 +1,11 @@
 """The HDF5 store of embeddings; FORMAT.md beside this file is its specification."""
 
-from hybrid.cache.claims import Claims as Claims
 from hybrid.cache.compaction import compact as compact
 from hybrid.cache.compaction import is_worth_compacting as is_worth_compacting
 from hybrid.cache.fingerprint import differences as differences
 from hybrid.cache.fingerprint import fingerprint_of as fingerprint_of
 from hybrid.cache.folder import EmbeddingCache as EmbeddingCache
-from hybrid.cache.looks import load_looks as load_looks
-from hybrid.cache.looks import save_looks as save_looks
-from hybrid.cache.memo import hash_posters as hash_posters
+from hybrid.cache.leases import Claims as Claims
 from hybrid.cache.parts import DTYPES as DTYPES
 from hybrid.cache.parts import PART_ROWS as PART_ROWS
 from hybrid.cache.store import EmbeddingStore as EmbeddingStore

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from hybrid.cache.claims import Claims
 from hybrid.cache.generations import Generation, next_number, small_parts, write_generation
-from hybrid.cache.index import Index, index_part, merge
+from hybrid.cache.leases import Claims
 from hybrid.cache.parts import PART_ROWS, write_part
 from hybrid.cache.store import EmbeddingStore
 from hybrid.errors import CacheError
+from hybrid.utils.key_index import Index, index_part, merge
 
 SHARE = "compaction"
 MANY_SMALL = 8

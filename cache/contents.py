@@ -13,10 +13,10 @@ from typing import TypeVar
 
 from hybrid.cache.failures import Failure, read_failures
 from hybrid.cache.generations import Generation, read_generation
-from hybrid.cache.index import EMPTY, Index, Keys, index_part, merge
 from hybrid.cache.parts import PART_NAME, DamageError, Layout, Part, open_part
 from hybrid.errors import CacheError
-from hybrid.files import move
+from hybrid.utils.files import move
+from hybrid.utils.key_index import EMPTY, Index, Keys, index_part, merge
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")

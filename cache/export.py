@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.errors import CacheError, MissingExtraError, SettingError
-from hybrid.files import replacing, sync
+from hybrid.utils.files import replacing, sync
 
 Ids = NDArray[np.str_]
 Blocks = Iterable[NDArray[np.float32]]

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybrid.cache.index import KEY_BYTES
 from hybrid.cache.parts import (
     UNPARSABLE,
     DamageError,
@@ -16,6 +15,7 @@ from hybrid.cache.parts import (
     open_regular,
     stamp_of,
 )
+from hybrid.utils.key_index import KEY_BYTES
 
 
 @dataclass(frozen=True)

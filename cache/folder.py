@@ -13,7 +13,7 @@ from hybrid.cache.fingerprint import canonical, fingerprint_of
 from hybrid.cache.parts import DTYPES, FORMAT, UNPARSABLE
 from hybrid.cache.store import EmbeddingStore
 from hybrid.errors import CacheError
-from hybrid.files import make_folder, sync, write_atomically
+from hybrid.utils.files import make_folder, sync, write_atomically
 
 
 class EmbeddingCache:

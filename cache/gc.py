@@ -10,15 +10,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybrid.cache.claims import CLAIM, SIGN, Claims, is_alive, is_running
 from hybrid.cache.compaction import SHARE
 from hybrid.cache.contents import list_files
 from hybrid.cache.folder import EmbeddingCache
 from hybrid.cache.generations import CURRENT
+from hybrid.cache.leases import CLAIM, SIGN, Claims, is_alive, is_running
 from hybrid.cache.parts import DamageError, open_part
 from hybrid.cache.store import EmbeddingStore
 from hybrid.errors import CacheError
-from hybrid.files import TEMPORARY, remove
+from hybrid.utils.files import TEMPORARY, remove
 
 ABANDONED_SECONDS = 24 * 3600.0
 

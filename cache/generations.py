@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 
-from hybrid.cache.index import KEY_BYTES, Index
 from hybrid.cache.parts import (
     FORMAT,
     PART_NAME,
@@ -28,7 +27,8 @@ from hybrid.cache.parts import (
     read_array,
     stamp_of,
 )
-from hybrid.files import make_folder, sync, write_atomically, write_new
+from hybrid.utils.files import make_folder, sync, write_atomically, write_new
+from hybrid.utils.key_index import KEY_BYTES, Index
 
 CURRENT = "CURRENT"
 MAX_INDEX_BYTES = 2**36

@@ -18,8 +18,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.cache.index import KEY_BYTES, Keys
-from hybrid.files import write_atomically, writer_name
+from hybrid.utils.files import write_atomically, writer_name
+from hybrid.utils.key_index import KEY_BYTES, Keys
 
 FORMAT = 1
 PART_ROWS = 4096  # about so many rows a part

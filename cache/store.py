@@ -26,7 +26,6 @@ from hybrid.cache.contents import (
 )
 from hybrid.cache.failures import Failure, pack_failures
 from hybrid.cache.fingerprint import fingerprint_of
-from hybrid.cache.index import KEY_BYTES, Keys, key_array, sort_keys
 from hybrid.cache.parts import (
     DTYPES,
     PART_ROWS,
@@ -37,7 +36,8 @@ from hybrid.cache.parts import (
     write_part,
 )
 from hybrid.errors import CacheError
-from hybrid.files import write_atomically
+from hybrid.utils.files import write_atomically
+from hybrid.utils.key_index import KEY_BYTES, Keys, key_array, sort_keys
 
 INFINITY_BITS = 0x7C00  # of float16; what is not a number lies above
 READS = 5  # how often to look again where parts vanish while they are read

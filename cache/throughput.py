@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hybrid.files import write_atomically
+from hybrid.utils.files import write_atomically
 
 NAME = "throughput.json"
 RATE = "posters_per_second"

@@ -14,7 +14,6 @@ from hybrid.cache.contents import list_files
 from hybrid.cache.failures import read_failures
 from hybrid.cache.folder import EmbeddingCache
 from hybrid.cache.generations import CURRENT, read_generation
-from hybrid.cache.index import Keys, index_part, merge, sort_keys
 from hybrid.cache.parts import (
     PART_NAME,
     ChangedError,
@@ -27,6 +26,7 @@ from hybrid.cache.parts import (
 )
 from hybrid.cache.store import EmbeddingStore
 from hybrid.errors import CacheError
+from hybrid.utils.key_index import Keys, index_part, merge, sort_keys
 
 # Two rows of one image may come from batches of different size. They differ by the rounding of float16
 # (0.0005 of a value) and of the backbone's sums; 0.01 of the row's largest value is far above both.

@@ -9,7 +9,7 @@ import click
 
 from hybrid.cli.options import Project, column_options, embedding_options, project_options
 from hybrid.cli.output import show
-from hybrid.records import Audit, ColumnOptions, Leak
+from hybrid.types import Audit, ColumnOptions, Leak
 
 SHOWN_PAIRS = 20
 
@@ -39,16 +39,17 @@ def command(
     **embeddings: Any,
 ) -> int:
     """Prove the split clean (exit 0), or say what leaks (exit 1). Warnings do not count."""
-    from hybrid.auditing import audit_project
+    from hybrid.audit.project import audit_project
     from hybrid.catalogue import load_catalogue
-    from hybrid.report.sheet import write_sheet
-    from hybrid.splits import read_split
+    from hybrid.report.audit_sheet import write_sheet
+    from hybrid.runs.folder import read_run
+    from hybrid.splitting.splits import read_split
 
     catalogue = load_catalogue(project.catalogue, columns)
     result = audit_project(
         catalogue,
         read_split(project.splits),
-        run=_folder(run, project.runs),
+        run=None if run is None else read_run(_folder(run, project.runs)),
         repair_to=project.splits if repair else None,
         seed=project.seed,
         cache=project.cache,
@@ -73,8 +74,8 @@ def command(
     return int(not after.clean)
 
 
-def _folder(run: Path | None, runs: Path) -> Path | None:
-    return run if run is None or (run / "run.json").exists() else runs / run
+def _folder(run: Path, runs: Path) -> Path:
+    return run if (run / "run.json").exists() else runs / run
 
 
 def _text(audit: Audit) -> str:

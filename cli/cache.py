@@ -15,10 +15,10 @@ from hybrid.cli.options import (
     project_options,
 )
 from hybrid.cli.output import show, size_text
-from hybrid.records import ColumnOptions, EmbeddingOptions
+from hybrid.types import ColumnOptions, EmbeddingOptions
 
 if TYPE_CHECKING:
-    from hybrid.upkeep import Explanation
+    from hybrid.extraction.cache_report import Explanation
 
 
 @click.group("cache")
@@ -31,7 +31,7 @@ def command() -> None:
 def ls(project: Project) -> None:
     """List what the cache holds."""
     from hybrid.cache import EmbeddingCache
-    from hybrid.stores import describe_store
+    from hybrid.extraction.lookup import describe_store
 
     stores = EmbeddingCache(project.cache).stores()
     data = [
@@ -69,7 +69,7 @@ def explain(
 ) -> None:
     """Say what extract would find in the cache, and which setting makes the rest a miss."""
     from hybrid.catalogue import load_catalogue
-    from hybrid.upkeep import explain_cache
+    from hybrid.extraction.cache_report import explain_cache
 
     explanation = explain_cache(
         load_catalogue(project.catalogue, columns),
@@ -175,7 +175,7 @@ def export(
 ) -> None:
     """Write ids and embeddings of the catalogue's items to a file for other tools."""
     from hybrid.catalogue import load_catalogue
-    from hybrid.upkeep import export_embeddings
+    from hybrid.extraction.cache_report import export_embeddings
 
     summary = export_embeddings(
         load_catalogue(project.catalogue, columns),

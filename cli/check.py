@@ -6,7 +6,7 @@ import click
 
 from hybrid.cli.options import Project, column_options, project_options
 from hybrid.cli.output import bad_rows_text, show
-from hybrid.records import ColumnOptions
+from hybrid.types import ColumnOptions
 
 
 @click.command("check")
@@ -19,7 +19,7 @@ def command(project: Project, columns: ColumnOptions, strict: bool) -> int:
     Rows are counted from 1, without the header.
     """
     from hybrid.catalogue import load_catalogue
-    from hybrid.check import check_catalogue
+    from hybrid.catalogue.check import check_catalogue
 
     catalogue = load_catalogue(project.catalogue, columns)
     bad = check_catalogue(catalogue, project.workers, project.progress)

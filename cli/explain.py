@@ -11,11 +11,11 @@ from hybrid.cli.options import Project, project_options
 from hybrid.cli.output import show
 
 if TYPE_CHECKING:
-    from hybrid.channels import LearnedFeatures
-    from hybrid.explain import Answer, ScoreParts
-    from hybrid.explaining import GenreTable
-    from hybrid.report.card import ItemCard
-    from hybrid.why import GenreView
+    from hybrid.explain.channels import LearnedFeatures
+    from hybrid.explain.importance import GenreView
+    from hybrid.explain.linear import Answer, ScoreParts
+    from hybrid.inspection.item import GenreTable
+    from hybrid.report.item_card import ItemCard
 
 
 @click.command("explain")
@@ -85,16 +85,16 @@ def command(
     part in the score. Of deep baselines that look at posters: with ID, the probabilities, and with --map
     what in the poster speaks for them. A run's model is a pickle: use only runs that you trust.
     """
-    from hybrid.explaining import explain_one, explain_run
-    from hybrid.opened import MapOptions, open_run
-    from hybrid.records import ColumnOptions
+    from hybrid.inspection.item import explain_one, explain_run
+    from hybrid.inspection.loaded_run import MapOptions, open_run
+    from hybrid.types import ColumnOptions
 
     _check_usage(item, mapped, occlude, features, html)
     options = ColumnOptions(encoding=encoding)
     opened = open_run(run, project.catalogue, options, project.cache, project.workers)
     written = f"\n\n{html.resolve()}" if html else ""
     if features:
-        from hybrid.learned import learn_features
+        from hybrid.inspection.feature_visualisation import learn_features
 
         learned = learn_features(
             opened,
@@ -162,7 +162,7 @@ def _line(label: str, said: list[str]) -> list[str]:
 
 
 def _card_text(card: ItemCard, top: int) -> str:
-    from hybrid.report.card import part_words
+    from hybrid.report.item_card import part_words
 
     title = f"{card.title} ({card.id})" if card.title else card.id
     lines = [f"{title}, {part_words(card)}", *card.notes]
@@ -183,8 +183,8 @@ def _card_text(card: ItemCard, top: int) -> str:
 
 
 def _score_text(score: ScoreParts | Answer, card: ItemCard, top: int) -> str:
-    from hybrid.explain import ScoreParts
-    from hybrid.report.card import map_words, threshold_words
+    from hybrid.explain.linear import ScoreParts
+    from hybrid.report.item_card import map_words, threshold_words
 
     given = "given" if score.given else "not given"
     out_of_fold = card.out_of_fold.get(score.genre)
@@ -202,7 +202,7 @@ def _score_text(score: ScoreParts | Answer, card: ItemCard, top: int) -> str:
 
 def _sum_lines(score: ScoreParts, top: int) -> list[str]:
     """What a score is the sum of."""
-    from hybrid.explain import strongest
+    from hybrid.explain.linear import strongest
 
     blocks = "".join(f" {value:+.3f} {block}" for block, value in score.blocks.items())
     towards, away, others = strongest(score, top)

@@ -15,7 +15,7 @@ from hybrid.cli.options import (
     project_options,
 )
 from hybrid.cli.output import reasons_text, show, size_text, warn_left_out
-from hybrid.records import ColumnOptions, EmbeddingOptions, ExtractPlan, ExtractSummary
+from hybrid.types import ColumnOptions, EmbeddingOptions, ExtractPlan, ExtractSummary
 
 
 @click.command("extract")
@@ -61,7 +61,7 @@ def command(
 ) -> int:
     """Embed the posters into the cache; what is there already is not computed again."""
     from hybrid.catalogue import load_catalogue
-    from hybrid.extract import extract_backbones, plan_extraction
+    from hybrid.extraction.extract import extract_backbones, plan_extraction
 
     catalogue = load_catalogue(project.catalogue, columns)
     warn_left_out(catalogue)
@@ -114,7 +114,7 @@ def _text(summary: ExtractSummary, cache: str) -> str:
 
 
 def _plan_text(plan: ExtractPlan) -> str:
-    from hybrid.progress import duration
+    from hybrid.utils.progress import duration
 
     lines = [
         f"{plan.backbone}, weights {plan.weights}: {plan.images} different images, {plan.hits} are there, "

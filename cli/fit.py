@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybrid.cli.options import Project, parse_blocks, parse_weights
 from hybrid.cli.output import run_text, show, tried_text, warn_left_out
-from hybrid.records import ColumnOptions
+from hybrid.types import ColumnOptions
 
 if TYPE_CHECKING:
     from hybrid.heads.decision import DecisionOptions
@@ -39,10 +39,10 @@ def fit(
 ) -> None:
     """Fit a head, write the run, print what it reached."""
     from hybrid.catalogue import load_catalogue
-    from hybrid.experiment import Experiment, fit_head
-    from hybrid.pipeline import FeatureOptions, make_hybrid
-    from hybrid.splits import read_split
-    from hybrid.studies import Studies
+    from hybrid.heads.make_hybrid import FeatureOptions, make_hybrid
+    from hybrid.runs.experiment import Experiment, fit_head
+    from hybrid.splitting.splits import read_split
+    from hybrid.studies.run import Studies
 
     catalogue = load_catalogue(project.catalogue, columns)
     warn_left_out(catalogue)

@@ -10,7 +10,7 @@ import click
 
 from hybrid.cli.options import SIZE, Project, column_options, decision_options, project_options
 from hybrid.cli.output import run_text, show, warn_left_out
-from hybrid.records import ColumnOptions
+from hybrid.types import ColumnOptions
 
 if TYPE_CHECKING:
     from hybrid.heads.decision import DecisionOptions
@@ -98,9 +98,9 @@ def command(
     from hybrid.catalogue import load_catalogue
     from hybrid.deep.options import DeepOptions
     from hybrid.deep.tasks import Task
-    from hybrid.experiment import Experiment, fit_deep
-    from hybrid.splits import read_split
-    from hybrid.training import plan_deep
+    from hybrid.runs.deep_inputs import plan_deep
+    from hybrid.runs.experiment import Experiment, fit_deep
+    from hybrid.splitting.splits import read_split
 
     catalogue = load_catalogue(project.catalogue, columns)
     warn_left_out(catalogue)

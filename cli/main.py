@@ -9,7 +9,7 @@ from typing import TextIO
 
 import click
 
-from hybrid import __version__
+from hybrid._version import __version__
 from hybrid.errors import HybridError, did_you_mean
 
 # Command → its one line of help, so that `hybrid --help` loads no command.

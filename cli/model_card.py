@@ -9,7 +9,7 @@ import click
 from hybrid.cli.options import Project, column_options, project_options
 from hybrid.cli.output import show
 from hybrid.cli.report import named_catalogue
-from hybrid.records import ColumnOptions
+from hybrid.types import ColumnOptions
 
 
 @click.command("model-card")

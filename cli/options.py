@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from hybrid.records import METRIC, METRICS
+from hybrid.types import METRIC, METRICS
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Project:
     @property
     def progress(self) -> Any:
         """Where long jobs show how far they are."""
-        from hybrid.progress import Progress
+        from hybrid.utils.progress import Progress
 
         return Progress(self.quiet)
 
@@ -198,7 +198,7 @@ def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def call(*args: Any, **values: Any) -> Any:
-        from hybrid.records import ColumnOptions
+        from hybrid.types import ColumnOptions
 
         columns = ColumnOptions(
             id=values.pop("id_column"),
@@ -255,7 +255,7 @@ def backbone_options(several: bool = False) -> Callable[[Callable[..., Any]], Ca
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(command)
         def call(*args: Any, **values: Any) -> Any:
-            from hybrid.records import EmbeddingOptions
+            from hybrid.types import EmbeddingOptions
 
             fields = EmbeddingOptions.__dataclass_fields__
             options = EmbeddingOptions(**{name: values.pop(name) for name in fields})

@@ -11,12 +11,12 @@ import click
 
 if TYPE_CHECKING:
     from hybrid.catalogue import Catalogue
-    from hybrid.records import BadRow, Run
+    from hybrid.types import BadRow, Run
 
 
 def show(as_json: bool, data: Any, text: str) -> None:
     """Print a result to stdout."""
-    from hybrid.records import as_plain
+    from hybrid.types import as_plain
 
     click.echo(json.dumps(as_plain(data), ensure_ascii=False, indent=2) if as_json else text)
 

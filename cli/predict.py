@@ -25,8 +25,8 @@ def command(
 
     Extracts what the cache lacks. A run's model is a pickle: use only runs that you trust.
     """
-    from hybrid.predict import predict_catalogue
-    from hybrid.records import ColumnOptions
+    from hybrid.runs.predict import predict_catalogue
+    from hybrid.types import ColumnOptions
 
     summary = predict_catalogue(
         run,

@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 from hybrid.cli.options import Project, column_options, project_options
 from hybrid.cli.output import show
-from hybrid.records import ColumnOptions
+from hybrid.types import ColumnOptions
 
 
 @click.command("report")

@@ -16,7 +16,7 @@ from hybrid.cli.output import show
 @click.option("--items", type=click.IntRange(min=50), default=600, show_default=True)
 def command(project: Project, folder: Path, items: int) -> None:
     """Write the embedded sample catalogue to DIR: synthetic films, drawn from the seed."""
-    from hybrid.sample import write_sample
+    from hybrid.datasets.sample import write_sample
 
     summary = write_sample(folder, n_items=items, seed=project.seed)
     text = (

@@ -10,7 +10,7 @@ import click
 
 from hybrid.cli.options import Project, column_options, project_options
 from hybrid.cli.output import show, warn_left_out
-from hybrid.records import ColumnOptions, Split
+from hybrid.types import ColumnOptions, Split
 
 METHODS = click.Choice(["iterative", "random", "temporal", "kfold", "repeated", "legacy-2017"])
 
@@ -57,8 +57,8 @@ def command(project: Project, columns: ColumnOptions, **options: Any) -> None:
     Items with the same image are never parted, and by default no near-duplicates.
     """
     from hybrid.catalogue import load_catalogue
-    from hybrid.splits import write_split
-    from hybrid.splitting import SplitOptions, make_splits
+    from hybrid.splitting.methods import SplitOptions, make_splits
+    from hybrid.splitting.splits import write_split
 
     catalogue = load_catalogue(project.catalogue, columns)
     warn_left_out(catalogue)

@@ -8,25 +8,25 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hybrid._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from hybrid.catalogue import load_catalogue as load_catalogue
-    from hybrid.experiment import fit_deep as fit_deep
-    from hybrid.experiment import fit_head as fit_head
-    from hybrid.extract import extract_embeddings as extract_embeddings
-    from hybrid.heads.crossfit import HybridClassifier as HybridClassifier
-    from hybrid.pipeline import make_hybrid as make_hybrid
-    from hybrid.splits import make_split as make_split
-
-__version__ = "0.1.0"
+    from hybrid.extraction.extract import extract_embeddings as extract_embeddings
+    from hybrid.heads.classifier import HybridClassifier as HybridClassifier
+    from hybrid.heads.make_hybrid import make_hybrid as make_hybrid
+    from hybrid.runs.experiment import fit_deep as fit_deep
+    from hybrid.runs.experiment import fit_head as fit_head
+    from hybrid.splitting.splits import make_split as make_split
 
 _WHERE = {
-    "load_catalogue": "hybrid.catalogue",
-    "make_split": "hybrid.splits",
-    "extract_embeddings": "hybrid.extract",
-    "make_hybrid": "hybrid.pipeline",
-    "HybridClassifier": "hybrid.heads.crossfit",
-    "fit_head": "hybrid.experiment",
-    "fit_deep": "hybrid.experiment",
+    "load_catalogue": "hybrid.catalogue.catalogue",
+    "make_split": "hybrid.splitting.splits",
+    "extract_embeddings": "hybrid.extraction.extract",
+    "make_hybrid": "hybrid.heads.make_hybrid",
+    "HybridClassifier": "hybrid.heads.classifier",
+    "fit_head": "hybrid.runs.experiment",
+    "fit_deep": "hybrid.runs.experiment",
 }
 __all__ = ["__version__", *_WHERE]
 

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybrid.catalogue import Catalogue, load_catalogue
+from hybrid.datasets.sample import write_sample
 from hybrid.errors import RunError
-from hybrid.experiment import Experiment, fit_deep, fit_head
-from hybrid.extract import extract_embeddings
-from hybrid.pipeline import make_hybrid
-from hybrid.progress import Progress
-from hybrid.records import Split
-from hybrid.runs import read_record
-from hybrid.sample import write_sample
-from hybrid.splits import write_split
-from hybrid.splitting import split_catalogue
+from hybrid.extraction.extract import extract_embeddings
+from hybrid.heads.make_hybrid import make_hybrid
+from hybrid.runs.experiment import Experiment, fit_deep, fit_head
+from hybrid.runs.folder import read_record
+from hybrid.splitting.methods import split_catalogue
+from hybrid.splitting.splits import write_split
+from hybrid.types import Split
+from hybrid.utils.progress import Progress
 
 if TYPE_CHECKING:
     from hybrid.deep.options import DeepOptions

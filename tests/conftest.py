@@ -33,22 +33,22 @@ FAULT_COUNTS = {
 TALLY = pytest.StashKey[list[str]]()
 # Files that take a minute or more, the longest first: two processes that share the files end together.
 LONG = [
-    "test_backbones",
-    "test_cache_power",
-    "test_movies",
-    "test_cli",
-    "test_cache_kill",
-    "test_deep",
-    "test_deep_networks",
-    "test_deep_resume",
-    "test_explain_deep",
+    "backbones/test_backbones",
+    "cache/test_power_cut",
+    "runs/test_movies",
+    "cli/test_cli",
+    "cache/test_kill",
+    "deep/test_deep",
+    "deep/test_networks",
+    "deep/test_resume",
+    "inspection/test_explain_deep",
     "test_demo",
-    "test_deep_runs",
-    "test_engines",
-    "test_extract",
-    "test_flow",
+    "deep/test_runs",
+    "backbones/test_engines",
+    "extraction/test_extract",
+    "extraction/test_pipeline",
     "test_wheel",
-    "test_cache_machine",
+    "cache/test_state_machine",
 ]
 
 
@@ -63,7 +63,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = {name: i for i, name in enumerate(LONG)}
-    items.sort(key=lambda item: order.get(item.path.stem, len(LONG)))
+    items.sort(key=lambda item: order.get(_file(item), len(LONG)))
+
+
+def _file(item: pytest.Item) -> str:
+    """`tests/deep/test_runs.py` → `deep/test_runs`."""
+    return item.path.relative_to(Path(__file__).parent).with_suffix("").as_posix()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -197,9 +202,9 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     The test items are i0, i1, …; as many train items t0, t1, … have the same labels.
     """
     from hybrid.catalogue import load_catalogue
-    from hybrid.records import Predictions, Run
     from hybrid.report.comparison import compare
-    from hybrid.report.judged import judge
+    from hybrid.report.test_items import judge
+    from hybrid.types import Predictions, Run
 
     def make(
         genres: tuple[str, ...],

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from hybrid import demo
-from hybrid.progress import Progress
+from hybrid.utils.progress import Progress
 
 NETWORKS = ["scratch", "text-net", "fused-net", "fused-tuned"]
 HEADS = ["svm", "svm-poster", "svm-text", "svm-metadata", "dummy-stratified"]

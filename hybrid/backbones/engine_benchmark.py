@@ -10,7 +10,7 @@ from hybrid.backbones.engines import load_backbone
 from hybrid.backbones.measurements import ENGINES, load_measurement, save_measurement
 from hybrid.backbones.registry import BackboneSpec
 from hybrid.backbones.weights import Weights
-from hybrid.progress import Progress
+from hybrid.utils.progress import Progress
 
 RUNNERS = ("keras", "openvino")
 POSTERS = 64  # embedded by each engine: a matter of seconds for the largest backbone
@@ -44,7 +44,7 @@ def fastest_engine(
     >>> import os, tempfile
     >>> from unittest.mock import patch
     >>> from hybrid.backbones import get_backbone, resolve_weights
-    >>> from hybrid.progress import Progress
+    >>> from hybrid.utils.progress import Progress
     >>> spec, choice = get_backbone("small"), EngineChoice("openvino", "float32", "a processor")
     >>> with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, XDG_CACHE_HOME=folder):
     ...     best = fastest_engine(choice, spec, resolve_weights(spec, "random"), Progress())

@@ -36,7 +36,7 @@ def choose_engine(engine: str = "keras", precision: str = "auto") -> EngineChoic
         backbone is another question, see `hybrid.backbones.engine_benchmark`.
     precision : str
         ``"auto"``: bfloat16 where the GPU, or the processor that is to compute, has it; else float32.
-        Whether the embeddings can stand it is another question, see `hybrid.trial`.
+        Whether the embeddings can stand it is another question, see `hybrid.extraction.precision_check`.
 
     Raises
     ------

@@ -10,7 +10,7 @@ import json
 import os
 from pathlib import Path
 
-from hybrid.files import make_folder, write_atomically
+from hybrid.utils.files import make_folder, write_atomically
 
 # Each file holds one JSON object: what was measured, by a key that names machine, versions and network.
 BATCH_SIZES = "batch-sizes.json"

@@ -10,7 +10,7 @@ from typing import Any
 from hybrid.backbones.digests import digests
 from hybrid.backbones.registry import BackboneSpec
 from hybrid.errors import WeightsError
-from hybrid.images import IMAGE_RULES
+from hybrid.images.decode import IMAGE_RULES
 
 PREPROCESSING_VERSION = 1  # of what `hybrid.backbones.networks.Preprocess` does
 RUN_WEIGHTS = "model.backbone.weights.h5"

@@ -22,7 +22,7 @@ from hybrid.deep.stream import Arrays, Items, Posters, Source, usable
 from hybrid.deep.train import Lesson, Part, compile_for, forward, run_stage
 from hybrid.errors import SettingError
 from hybrid.heads.decision import Decision, DecisionOptions, fit_decision
-from hybrid.progress import Progress
+from hybrid.utils.progress import Progress
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]

@@ -1,8 +1,8 @@
 """Early fusion: the blocks' matrices, side by side, into one dense network; posters end to end if asked.
 
-Each block's matrix ends with its indicator column `missing`, as `hybrid.fusion` makes it. In training a
-block of an item is at random taken for missing, so that the network learns to do without it (as "modality
-dropout" in Neverova, Wolf, Taylor and Nebout, "ModDrop", 2015, arXiv:1501.00102).
+Each block's matrix ends with its indicator column `missing`, as `hybrid.features.fusion` makes it. In
+training a block of an item is at random taken for missing, so that the network learns to do without
+it (as "modality dropout" in Neverova, Wolf, Taylor and Nebout, "ModDrop", 2015, arXiv:1501.00102).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hybrid.deep.registry import HEAD, NetworkSpec, Stage
 from hybrid.deep.stream import Posters
 from hybrid.errors import SettingError
 from hybrid.features import PosterFeatures
-from hybrid.fusion import FusionMatrix
+from hybrid.features.fusion import FusionMatrix
 
 DROPPED = 0.1  # share of the items that a block is taken from in training
 PIXELS, ABSENT = "pixels", "absent"
@@ -130,7 +130,7 @@ class MissingAtRandom(layers.Layer):
 
 
 class AsBlock(layers.Layer):
-    """What `hybrid.features.PosterFeatures` and `hybrid.fusion` make of embeddings: the block `poster`."""
+    """The block `poster`, as `PosterFeatures` and the fusion make it of embeddings."""
 
     def __init__(self, mean: NDArray[Any], scale: NDArray[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.errors import RunError
-from hybrid.files import make_folder, replacing, sync
+from hybrid.utils.files import make_folder, replacing, sync
 
 Arrays = list[NDArray[Any]]
 STATE = "state.npz"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from hybrid.deep.stream import Posters, batches
 from hybrid.errors import SettingError
-from hybrid.files import make_folder, replacing, sync
-from hybrid.progress import Progress
+from hybrid.utils.files import make_folder, replacing, sync
+from hybrid.utils.progress import Progress
 
 DTYPE = np.float16
 

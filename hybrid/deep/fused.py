@@ -16,9 +16,9 @@ from hybrid.deep.options import DeepOptions
 from hybrid.deep.registry import HEAD, Stage, get_network
 from hybrid.deep.stream import Items, Posters, Source, usable
 from hybrid.errors import SettingError
-from hybrid.fusion import Fusion, FusionMatrix
+from hybrid.features.fusion import Fusion, FusionMatrix
 from hybrid.heads.decision import DecisionOptions
-from hybrid.progress import Progress
+from hybrid.utils.progress import Progress
 
 
 class FusedBaseline(DeepBaseline):

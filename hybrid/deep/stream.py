@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.errors import ExtractionError
-from hybrid.images import BadPoster, load_poster
+from hybrid.images.decode import BadPoster, load_poster
 
 AHEAD = 2  # batches that are read while the network computes
 
@@ -32,7 +32,7 @@ class Items:
         What the frozen body makes of the posters, NaN rows where there is none; computed where it is
         not given.
     frame : DataFrame of n items, optional
-        What the blocks `text` and `metadata` read; see `hybrid.catalogue.Catalogue.frame`.
+        What the blocks `text` and `metadata` read; see `hybrid.catalogue.catalogue.Catalogue.frame`.
     """
 
     ids: Sequence[str]

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.catalogue import Catalogue, split_cell
+from hybrid.catalogue import Catalogue
+from hybrid.catalogue.catalogue import split_cell
 from hybrid.errors import SettingError, unknown_name
-from hybrid.records import Split
-from hybrid.splits import split_hash
+from hybrid.splitting.splits import split_hash
+from hybrid.types import Split
 
 DOMINANT = "dominant"
 FIRST = "first"

@@ -23,7 +23,7 @@ from hybrid.deep.registry import Stage
 from hybrid.deep.schedules import learning_rate, make_optimizer
 from hybrid.deep.stream import Source, batches, shuffled
 from hybrid.errors import TrainingError
-from hybrid.progress import Advance, Progress
+from hybrid.utils.progress import Advance, Progress
 
 SHOWN = 10  # ids in a message
 

@@ -1,9 +1,7 @@
 """(truth, labels, scores) → metrics with intervals. Pure functions: arrays in, records out."""
 
-from hybrid.evaluation.answers import Answers as Answers
-from hybrid.evaluation.calibrated import Reliability as Reliability
-from hybrid.evaluation.calibrated import reliability as reliability
-from hybrid.evaluation.costs import pareto_front as pareto_front
+from hybrid.evaluation.calibration_curves import Reliability as Reliability
+from hybrid.evaluation.calibration_curves import reliability as reliability
 from hybrid.evaluation.estimate import DRAWS as DRAWS
 from hybrid.evaluation.estimate import METHOD as METHOD
 from hybrid.evaluation.evaluate import Evaluation as Evaluation
@@ -16,6 +14,8 @@ from hybrid.evaluation.metrics import LOSSES as LOSSES
 from hybrid.evaluation.metrics import METRICS as METRICS
 from hybrid.evaluation.multiclass import MultiClass as MultiClass
 from hybrid.evaluation.multiclass import evaluate_multiclass as evaluate_multiclass
+from hybrid.evaluation.outputs import Answers as Answers
+from hybrid.evaluation.pareto import pareto_front as pareto_front
 from hybrid.evaluation.repeats import Spread as Spread
 from hybrid.evaluation.repeats import over_seeds as over_seeds
 from hybrid.evaluation.repeats import over_splits as over_splits

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from hybrid.errors import unknown_name
+from hybrid.evaluation.bootstrap import Units, bootstrap, everything, jackknife
 from hybrid.evaluation.intervals import METHODS, bca_interval, percentile_interval
 from hybrid.evaluation.metrics import Measured, Weights
-from hybrid.evaluation.resampling import Units, bootstrap, everything, jackknife
-from hybrid.records import Interval
+from hybrid.types import Interval
 
 DRAWS = 2000
 METHOD = "bca"  # it covers better where genres are rare: docs/evaluation.md

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from numpy.typing import ArrayLike
 
 from hybrid.errors import SettingError
-from hybrid.evaluation.answers import Answers, Labels, check
+from hybrid.evaluation.bootstrap import Units, everything, make_units
 from hybrid.evaluation.estimate import DRAWS, METHOD, check_method, interval_of, sample
 from hybrid.evaluation.metrics import METRICS, Measured, Weights, check_metric, make_measure
-from hybrid.evaluation.resampling import Units, everything, make_units
-from hybrid.records import Interval
+from hybrid.evaluation.outputs import Answers, Labels, check
+from hybrid.types import Interval
 
 
 @dataclass(frozen=True)

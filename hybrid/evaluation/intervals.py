@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from hybrid.evaluation.answers import Floats
-from hybrid.records import Interval
+from hybrid.evaluation.outputs import Floats
+from hybrid.types import Interval
 
 LEVEL = 0.95
 METHODS = ("percentile", "bca")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.errors import unknown_name
-from hybrid.evaluation.answers import Answers, Floats, Labels
+from hybrid.evaluation.outputs import Answers, Floats, Labels
 from hybrid.evaluation.ranking import average_precisions, rank_genre, rank_items
 
 AVERAGES = ("micro", "macro", "weighted", "samples")

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hybrid.errors import SettingError
+from hybrid.evaluation.bootstrap import make_units
 from hybrid.evaluation.estimate import DRAWS, METHOD, check_method, interval_of, sample
 from hybrid.evaluation.metrics import Measured, Weights
-from hybrid.evaluation.resampling import make_units
-from hybrid.records import Interval
+from hybrid.types import Interval
 
 
 @dataclass(frozen=True, eq=False)

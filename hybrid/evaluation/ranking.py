@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.evaluation.answers import Floats, Labels
+from hybrid.evaluation.outputs import Floats, Labels
 
 WIDTH = 256  # draws at a time: their running sums stay in the processor's first cache
 CELLS = 16_000_000  # items x genres x genres that are compared at a time
@@ -62,7 +62,7 @@ def average_precisions(rankings: list[Ranking], weights: NDArray[np.uint8]) -> F
     ndarray of shape (B, K), float64
         NaN where no item with the label has weight.
     """
-    from hybrid.evaluation.kernels import average_precision
+    from hybrid.evaluation.ranking_loops import average_precision
 
     out = np.empty((len(weights), len(rankings)))
 

@@ -10,7 +10,7 @@ from scipy.special import ndtri, stdtrit
 
 from hybrid.errors import SettingError
 from hybrid.evaluation.intervals import LEVEL
-from hybrid.records import Interval
+from hybrid.types import Interval
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hybrid.errors import SettingError
-from hybrid.evaluation.answers import Answers, Floats, check, stack
+from hybrid.evaluation.bootstrap import make_units, swaps
 from hybrid.evaluation.estimate import DRAWS, gather
 from hybrid.evaluation.metrics import Measured, Weights, check_metric, make_measure
-from hybrid.evaluation.resampling import make_units, swaps
+from hybrid.evaluation.outputs import Answers, Floats, check, stack
 
 SAME = 1e-12  # two differences that differ by less are equal: sums round
 

@@ -14,7 +14,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from hybrid.catalogue import split_cell
+from hybrid.catalogue.catalogue import split_cell
 from hybrid.errors import SettingError
 from hybrid.features.frames import take_columns
 

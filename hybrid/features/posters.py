@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
-from hybrid.cache import EmbeddingCache, EmbeddingStore, hash_posters
-from hybrid.catalogue import POSTER
+from hybrid.cache import EmbeddingCache, EmbeddingStore
+from hybrid.catalogue.catalogue import POSTER
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.features.frames import take_columns
-from hybrid.images import BadPoster
+from hybrid.images.decode import BadPoster
+from hybrid.images.hashes import hash_posters
 
 Floats = NDArray[np.float32]
 CHUNK = 256  # rows that are brought to another scale or precision at a time
@@ -49,7 +50,7 @@ class PosterFeatures(TransformerMixin, BaseEstimator):
     cache : str
         Folder of the embedding cache.
     fingerprint : str
-        Which of its stores; `hybrid.extract.find_store` names it.
+        Which of its stores; `hybrid.extraction.extract.find_store` names it.
     workers : int or None
         Threads that read the posters' bytes to know their keys; by default one a core.
 

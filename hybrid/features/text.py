@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from hybrid.errors import SettingError
 from hybrid.features.frames import take_columns
-from hybrid.features.terms import CharTerms, Terms, WordTerms, in_chunks, plain_text
+from hybrid.features.tfidf.terms import CharTerms, Terms, WordTerms, in_chunks, plain_text
 
 SHORTEST = 3  # characters; fewer tell little
 CHARS = "'{}'"  # how an n-gram of characters is named, so that its spaces are seen
@@ -104,14 +104,14 @@ class TextFeatures(TransformerMixin, BaseEstimator):
         chunks = list(in_chunks(self._join(X))) or [[]]
         if len(chunks) == 1:  # threads would take longer to start than one item does
             return self._weigh(chunks[0])
-        from hybrid.features.sequences import stack
+        from hybrid.features.tfidf.vocabulary import stack
 
         with ThreadPoolExecutor(effective_n_jobs(self.n_jobs)) as pool:
             return stack(list(pool.map(self._weigh, chunks)), pool.map)
 
     def _weigh(self, texts: list[str]) -> sparse.csr_matrix:
         """Words and characters side by side."""
-        from hybrid.features.sequences import join_texts, weigh_texts
+        from hybrid.features.tfidf.vocabulary import join_texts, weigh_texts
 
         joined = join_texts([plain_text(text) for text in texts])
         found = [terms.find(*joined) for terms in self.terms_]

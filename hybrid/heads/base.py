@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from hybrid.errors import SettingError
-from hybrid.fusion import FusionMatrix
+from hybrid.features.fusion import FusionMatrix
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.fusion import FusionMatrix
+from hybrid.features.fusion import FusionMatrix
 from hybrid.heads.base import FusionHead
 from hybrid.heads.fitting import fit_head, head_scores
 from hybrid.heads.outoffold import deal_folds, out_of_fold

@@ -13,9 +13,9 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.multiclass import OneVsRestClassifier
 
-from hybrid.fusion import FusionMatrix
+from hybrid.features.fusion import FusionMatrix
 from hybrid.heads.base import FusionHead
-from hybrid.heads.multilabel_svc import MultilabelLinearSVC
+from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.base import clone
 
-from hybrid.fusion import BlockData, Fusion, FusionMatrix, take_rows
+from hybrid.features.fusion import BlockData, Fusion, FusionMatrix, take_rows
 
 KEPT = 2**30  # bytes of encoded folds; above that, encoding them anew is cheaper than the memory
 

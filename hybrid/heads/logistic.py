@@ -11,7 +11,7 @@ from scipy.special import entr, expit
 from sklearn.exceptions import ConvergenceWarning
 
 from hybrid.errors import SettingError
-from hybrid.fusion import FusionMatrix
+from hybrid.features.fusion import FusionMatrix
 from hybrid.heads.base import FusionHead, balanced_weights
 
 Floats = NDArray[np.float64]

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.errors import SettingError
-from hybrid.fusion import FusionMatrix
-from hybrid.heads.dual import solve
+from hybrid.features.fusion import FusionMatrix
 from hybrid.heads.fitting import fit_head, head_scores
-from hybrid.heads.label_svms import signed_weights, with_ones
-from hybrid.heads.multilabel_svc import MultilabelLinearSVC
-from hybrid.splits import make_folds
+from hybrid.heads.svm.base import signed_weights, with_ones
+from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
+from hybrid.heads.svm.solver import solve
+from hybrid.splitting.splits import make_folds
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]

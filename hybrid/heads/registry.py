@@ -12,12 +12,12 @@ from sklearn.linear_model import RidgeClassifier, SGDClassifier
 from sklearn.naive_bayes import BernoulliNB
 
 from hybrid.errors import unknown_name
+from hybrid.heads.kernel_svm import FusionNystroem, KernelSVC
+from hybrid.heads.knn import NeighbourVotes
 from hybrid.heads.logistic import MultilabelLogistic
-from hybrid.heads.multilabel_svc import MultilabelLinearSVC
-from hybrid.heads.neighbours import NeighbourVotes
-from hybrid.heads.rbf import FusionNystroem, KernelSVC
-from hybrid.heads.reduced import MappedHead, ReduceBlocks
+from hybrid.heads.mapped import MappedHead, ReduceBlocks
 from hybrid.heads.stacking import Stacking
+from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.metrics import average_precision_score, log_loss
 
 from hybrid.errors import SettingError
-from hybrid.fusion import FusionMatrix, missing_blocks
+from hybrid.features.fusion import FusionMatrix, missing_blocks
 from hybrid.heads.base import FusionHead
 from hybrid.heads.fitting import fit_head, head_scores
 from hybrid.heads.logistic import MultilabelLogistic

@@ -5,4 +5,4 @@ from hybrid.report.build import report_runs as report_runs
 from hybrid.report.comparison import Comparison as Comparison
 from hybrid.report.exports import as_data as as_data
 from hybrid.report.model_card import model_card as model_card
-from hybrid.report.words import as_text as as_text
+from hybrid.report.summary_text import as_text as as_text

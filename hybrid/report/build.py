@@ -8,14 +8,14 @@ from pathlib import Path
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import RunError, SettingError
 from hybrid.evaluation import DRAWS
-from hybrid.files import write_atomically
-from hybrid.records import ColumnOptions
 from hybrid.report.comparison import Comparison, compare
 from hybrid.report.exports import JSON_START, TABLE_START, as_csv, as_json
 from hybrid.report.external import read_externals
-from hybrid.report.judged import common_test_ids, judge
 from hybrid.report.page import render
-from hybrid.runs import find_runs, read_record, read_run, recorded_columns
+from hybrid.report.test_items import common_test_ids, judge
+from hybrid.runs.folder import find_runs, read_record, read_run, recorded_columns
+from hybrid.types import ColumnOptions
+from hybrid.utils.files import write_atomically
 
 STARTS = {".csv": TABLE_START, ".json": JSON_START}
 

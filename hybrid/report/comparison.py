@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.audit import SAME_ID
+from hybrid.audit.leaks import SAME_ID
 from hybrid.catalogue import Catalogue
 from hybrid.evaluation import (
     DRAWS,
@@ -22,9 +22,9 @@ from hybrid.evaluation import (
     paired_difference,
     permutation_test,
 )
-from hybrid.records import Interval, Predictions, Run, Stage
-from hybrid.report.judged import Judged
-from hybrid.runs import recorded_backbones
+from hybrid.report.test_items import Judged
+from hybrid.runs.folder import recorded_backbones
+from hybrid.types import Interval, Predictions, Run, Stage
 
 MAIN = "f1_weighted"
 COSTLY = ("fit", "predict")  # audit, evaluation and ablation are not what the model costs

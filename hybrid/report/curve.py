@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from hybrid.report.words import METRIC_NAMES
+from hybrid.report.summary_text import METRIC_NAMES
 
 WIDTH, HEIGHT = 640, 260
 LEFT, RIGHT, TOP, BOTTOM = 48, 24, 16, 34

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 
 from hybrid.evaluation import METRICS
-from hybrid.records import as_plain
 from hybrid.report.comparison import ComparedRun, Comparison
-from hybrid.report.words import cost, verdict, winner
+from hybrid.report.summary_text import cost, verdict, winner
+from hybrid.types import as_plain
 
 FORMAT = 1
 TABLE_START = f"run,{METRICS[0]},".encode()

@@ -12,8 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.errors import RunError, SettingError
-from hybrid.records import Run
-from hybrid.runs import PROBABILITY, SEPARATOR, parse_predictions
+from hybrid.runs.folder import PROBABILITY, SEPARATOR, parse_predictions
+from hybrid.types import Run
 
 LABELS = "genres"
 CERTAIN = 0.5  # where a file gives probabilities alone

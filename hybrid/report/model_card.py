@@ -9,14 +9,22 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hybrid.evaluation import DRAWS, reliability
-from hybrid.records import ColumnOptions
 from hybrid.report.build import open_catalogue
 from hybrid.report.comparison import ComparedRun, Comparison, compare
-from hybrid.report.judged import judge
 from hybrid.report.sections import data, runs
-from hybrid.report.sections.made import details
-from hybrid.report.words import DASH, METRIC_NAMES, duration, memory, number, verdict, with_interval
-from hybrid.runs import read_run
+from hybrid.report.sections.reproduction import details
+from hybrid.report.summary_text import (
+    DASH,
+    METRIC_NAMES,
+    duration,
+    memory,
+    number,
+    verdict,
+    with_interval,
+)
+from hybrid.report.test_items import judge
+from hybrid.runs.folder import read_run
+from hybrid.types import ColumnOptions
 
 MARKS = re.compile(r"([\\`*_\[\]<>#|~&$])")
 IN_ITS_OWN_PLACE = frozenset({"command", "thresholds", "model", "made elsewhere"})

@@ -9,13 +9,12 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from hybrid import __version__
+from hybrid._version import __version__
 from hybrid.errors import RunError, SettingError
-from hybrid.files import write_atomically
 from hybrid.report.comparison import Comparison
 from hybrid.report.plots import RUN_COLOURS
 from hybrid.report.sections import SECTIONS
-from hybrid.report.words import (
+from hybrid.report.summary_text import (
     DASH,
     METRIC_NAMES,
     cost,
@@ -25,6 +24,7 @@ from hybrid.report.words import (
     winner,
     with_interval,
 )
+from hybrid.utils.files import write_atomically
 
 
 def environment() -> Environment:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from hybrid.images import BadPoster, load_poster
+from hybrid.images.decode import BadPoster, load_poster
 
 SIZE = (168, 112)  # height and width in pixels
 QUALITIES = (72, 45, 20)

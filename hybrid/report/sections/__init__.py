@@ -19,13 +19,13 @@ from hybrid.report.sections import (
     curves,
     data,
     genres,
+    importance,
     items,
     leaks,
-    learning,
-    made,
-    more,
+    learning_curve,
+    reproduction,
     runs,
-    why,
+    training_history,
 )
 
 
@@ -55,11 +55,11 @@ SECTIONS = (
     Section("ablation", "What each block is worth", ablation.make),
     Section("curves", "Precision, recall and reliability", curves.make),
     Section("cooccurrence", "Genres that go together", cooccurrence.make),
-    Section("why", "What the model looks at", why.make),
+    Section("importance", "What the model looks at", importance.make),
     Section("channels", "What the backbone looks for", channels.make),
-    Section("more", "Is more data worth it?", more.make),
-    Section("learning", "Learning curves", learning.make),
+    Section("learning_curve", "Is more data worth it?", learning_curve.make),
+    Section("training_history", "Learning curves", training_history.make),
     Section("items", "Worst and best items", items.make),
     Section("data", "Data", data.make),
-    Section("made", "What made each run", made.make),
+    Section("reproduction", "What made each run", reproduction.make),
 )

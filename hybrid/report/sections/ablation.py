@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hybrid.records import Interval
 from hybrid.report.comparison import MAIN, Comparison
+from hybrid.types import Interval
 
 
 @dataclass(frozen=True)

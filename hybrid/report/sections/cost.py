@@ -9,9 +9,9 @@ import numpy as np
 from markupsafe import Markup
 
 from hybrid.evaluation import pareto_front
-from hybrid.records import Stage
 from hybrid.report.comparison import MAIN, Comparison
 from hybrid.report.plots import Curve, draw
+from hybrid.types import Stage
 
 
 @dataclass(frozen=True)

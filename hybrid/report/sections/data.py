@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hybrid.records import PARTS, BadRow
 from hybrid.report.comparison import Comparison
+from hybrid.types import PARTS, BadRow
 
 SHOWN = 20  # bad rows
 RARE = 10  # test items: fewer say little about a genre

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hybrid.evaluation import LOSSES
 from hybrid.report.comparison import Comparison
-from hybrid.report.words import METRIC_NAMES
+from hybrid.report.summary_text import METRIC_NAMES
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,5 @@
+"""`python -m hybrid` is the command `hybrid`."""
+
+from hybrid.cli.main import main
+
+main()

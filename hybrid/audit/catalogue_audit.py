@@ -1,0 +1,105 @@
+"""Audit of a catalogue's split, and its repair."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hybrid.audit.label_leakage import Giveaway, find_giveaways
+from hybrid.audit.leaks import COLUMN_TELLS, LABEL_IN_TEXT, add_warnings, audit_split
+from hybrid.cache import EmbeddingStore
+from hybrid.catalogue import Catalogue
+from hybrid.duplicates.find import Likenesses, find_alike
+from hybrid.extraction.lookup import hash_catalogue
+from hybrid.images.decode import BadPoster
+from hybrid.splitting.methods import _check_largest, join_ids
+from hybrid.splitting.splits import (
+    make_split,
+)
+from hybrid.types import PARTS, Audit, Split
+from hybrid.utils.progress import Progress
+
+
+def audit_catalogue(
+    catalogue: Catalogue,
+    split: Split,
+    cache: str = ".hybrid-cache",
+    workers: int | None = None,
+    progress: Progress | None = None,
+    keys: Sequence[bytes | BadPoster] | None = None,
+    store: EmbeddingStore | None = None,
+) -> Audit:
+    """Audit a split of a catalogue; reads the posters' bytes, unless their `keys` are given.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    split : Split
+    cache : str
+        Folder of the cache, which remembers the posters' hashes and looks.
+    workers : int, optional
+    progress : Progress, optional
+    keys : sequence of n bytes or BadPoster, optional
+    store : EmbeddingStore, optional
+        Embeddings to be compared, too.
+    """
+    return _audit(catalogue, split, _look(catalogue, cache, workers, progress, keys, store))
+
+
+def repair_split(
+    catalogue: Catalogue,
+    split: Split,
+    *,
+    seed: int = 0,
+    cache: str = ".hybrid-cache",
+    workers: int | None = None,
+    progress: Progress | None = None,
+    store: EmbeddingStore | None = None,
+) -> tuple[Split, Audit]:
+    """Make groups of what the audit finds alike, and deal all items anew in the split's own shares.
+
+    Returns
+    -------
+    Split, Audit
+        The new split, of all labelled items, by iterative stratification; and what its audit finds.
+    """
+    catalogue.require_labels()
+    alike = _look(catalogue, cache, workers, progress, None, store)
+    known: dict[str, list[str]] = {}
+    for name, group in zip(split.ids.tolist(), split.groups.tolist(), strict=True):
+        known.setdefault(group, []).append(name)
+    rows = np.flatnonzero(catalogue.labelled)
+    ids = catalogue.ids[rows]
+    groups = join_ids(ids, [*alike.groups, *known.values()])
+    counts = np.array([(split.parts == part).sum() for part in PARTS])
+    shares = (counts / max(counts.sum(), 1)).tolist()
+    _check_largest(groups, shares)
+    new = make_split(ids, catalogue.labels[rows], groups=groups, shares=shares, seed=seed)
+    return new, _audit(catalogue, new, alike)
+
+
+def _look(
+    catalogue: Catalogue,
+    cache: str,
+    workers: int | None,
+    progress: Progress | None,
+    keys: Sequence[bytes | BadPoster] | None,
+    store: EmbeddingStore | None,
+) -> Likenesses:
+    keys = hash_catalogue(catalogue, cache, workers, progress) if keys is None else keys
+    return find_alike(catalogue, keys, cache=cache, store=store, workers=workers, progress=progress)
+
+
+def _audit(catalogue: Catalogue, split: Split, alike: Likenesses) -> Audit:
+    audit = audit_split(split, alike.kinds, alike.skipped)
+    if not catalogue.labelled.any():
+        return audit
+    ids = catalogue.ids
+
+    def tell(found: Sequence[Giveaway]) -> list[tuple[str, list[str]]]:
+        return [(f"{g.genre} by {g.column}, {g.score:.2f}", ids[g.items].tolist()) for g in found]
+
+    named, told = find_giveaways(catalogue)
+    audit = add_warnings(audit, LABEL_IN_TEXT, tell(named), split)
+    return add_warnings(audit, COLUMN_TELLS, tell(told), split)

@@ -1,0 +1,84 @@
+"""What leaks are worth: every metric with the leaked test items and without them. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hybrid.errors import SettingError
+from hybrid.evaluation import DRAWS, METRICS, Answers
+from hybrid.evaluation.bootstrap import bootstrap, everything, make_units
+from hybrid.evaluation.estimate import gather
+from hybrid.evaluation.intervals import percentile_interval
+from hybrid.evaluation.metrics import make_measure
+from hybrid.types import Interval
+
+
+@dataclass(frozen=True)
+class LeakageCost:
+    """One metric on all test items, on the clean ones, and the first minus the second.
+
+    The intervals are 95 % percentile intervals; that of the difference takes both from the same
+    bootstrap draws.
+    """
+
+    all: Interval
+    clean: Interval
+    difference: Interval
+
+
+def leakage_cost(
+    truth: ArrayLike,
+    answers: Answers,
+    leaked: NDArray[np.bool_],
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> dict[str, LeakageCost]:
+    """Each metric with and without the leaked test items.
+
+    Parameters
+    ----------
+    truth : array-like of shape (n, L)
+        1 where the item has the label.
+    answers : Answers
+        On the same items.
+    leaked : ndarray of shape (n,), bool
+    draws : int
+        Bootstrap draws of n items; the clean ones among a draw are the draw of the second figure.
+    seed : int
+
+    Returns
+    -------
+    dict of str to LeakageCost
+        Name of the metric → its cost. Empty where no item is leaked, or all are.
+    """
+    real = (np.asarray(truth) != 0).astype(np.uint8)
+    if (
+        not real.shape == answers.labels.shape == answers.scores.shape
+        or leaked.shape != real[:, 0].shape
+    ):
+        raise SettingError(
+            "expected truth, labels, scores and leaked of the same items, found "
+            f"{real.shape}, {answers.labels.shape}, {answers.scores.shape}, {leaked.shape}."
+        )
+    if not leaked.any() or leaked.all():
+        return {}
+    measure, kept = make_measure(real, answers, METRICS), (~leaked).astype(np.uint8)
+    once = everything(len(real))
+    points = measure(once), measure(once * kept)
+    drawn = list(bootstrap(make_units(len(real)), draws, seed))
+    # A draw without a clean item says nothing.
+    drawn = [weights[(weights * kept).any(axis=1)] for weights in drawn]
+    every, clean = gather(measure, drawn), gather(measure, (w * kept for w in drawn))
+    costs = {}
+    for name in METRICS:
+        values = [float(point[name][0]) for point in points]
+        costs[name] = LeakageCost(
+            percentile_interval(values[0], every[name]),
+            percentile_interval(values[1], clean[name]),
+            percentile_interval(values[0] - values[1], every[name] - clean[name]),
+        )
+    return costs

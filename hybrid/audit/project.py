@@ -1,0 +1,144 @@
+"""Wiring: all that `hybrid audit` does for a split: search, a run's share in it, cost, repair."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hybrid.audit.catalogue_audit import audit_catalogue, repair_split
+from hybrid.audit.leak_cost import LeakageCost, leakage_cost
+from hybrid.audit.leaks import audit_run
+from hybrid.catalogue import Catalogue
+from hybrid.errors import ExtractionError, RunError, SettingError
+from hybrid.evaluation import Answers
+from hybrid.extraction.lookup import find_store
+from hybrid.splitting.splits import write_split
+from hybrid.types import PARTS, Audit, Run, Split
+from hybrid.utils.progress import Progress
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What a repair did.
+
+    `groups` have more than one item, `tied` in all; `moved` items changed their part, `added` were in no
+    part or in several; `audit` is of the new split.
+    """
+
+    path: Path
+    sha256: str
+    groups: int
+    tied: int
+    moved: int
+    added: int
+    audit: Audit
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """The audit of a split as it was found; the leaks' cost to a run; the repair."""
+
+    audit: Audit
+    cost: dict[str, LeakageCost]
+    repaired: Repaired | None
+
+
+def audit_project(
+    catalogue: Catalogue,
+    split: Split,
+    *,
+    run: Run | None = None,
+    repair_to: Path | None = None,
+    seed: int = 0,
+    cache: str = ".hybrid-cache",
+    workers: int | None = None,
+    progress: Progress | None = None,
+    backbone: str | None = None,
+    weights: str | None = None,
+    dtype: str | None = None,
+    embeddings: str | None = None,
+) -> AuditResult:
+    """Audit a split and, if asked, a run; repair it, if asked.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    split : Split
+    run : Run, optional
+        As `read_run` gives it: whether it learnt from test items, and what the leaks are worth to it.
+    repair_to : Path, optional
+        Where the repaired split is written.
+    seed, cache, workers, progress
+        As everywhere.
+    backbone, weights, dtype, embeddings : str, optional
+        Which embeddings are compared; by default those of the catalogue, if there is one set.
+
+    Raises
+    ------
+    ExtractionError, SettingError
+        If embeddings are named that are not there.
+    """
+    named = {"backbone": backbone, "weights": weights, "dtype": dtype, "embeddings": embeddings}
+    try:
+        store = find_store(catalogue, cache=cache, seed=seed, workers=workers, **named)
+    except (ExtractionError, SettingError):
+        if any(named.values()):
+            raise
+        store = None  # the audit lists it among what could not be looked for
+    audit = audit_catalogue(catalogue, split, cache, workers, progress, store=store)
+    cost = {}
+    if run is not None:
+        audit = _with_run(audit, split, run)
+        cost = _cost(audit, catalogue, run, seed)
+    if repair_to is None:
+        return AuditResult(audit, cost, None)
+    new, after = repair_split(
+        catalogue, split, seed=seed, cache=cache, workers=workers, progress=progress, store=store
+    )
+    write_split(new, repair_to)
+    return AuditResult(audit, cost, _describe(split, new, after, repair_to))
+
+
+def _with_run(audit: Audit, split: Split, run: Run) -> Audit:
+    predictions = run.predictions
+    learnt = predictions.ids[np.isin(predictions.splits, PARTS[:2])]
+    saw = run.record.get("saw") or {}
+    return audit_run(audit, split, set(learnt.tolist()), saw, run.name)
+
+
+def _cost(audit: Audit, catalogue: Catalogue, run: Run, seed: int) -> dict[str, LeakageCost]:
+    """What the leaks are worth to a run, on the test items of its predictions."""
+    predictions = run.predictions
+    test = np.flatnonzero(predictions.splits == "test")
+    position = {name: i for i, name in enumerate(catalogue.ids.tolist())}
+    names = predictions.ids[test].tolist()
+    absent = [name for name in names if name not in position]
+    if absent or not names:
+        found = f"{len(absent)} that are not ({', '.join(absent[:3])})" if absent else "none"
+        raise RunError(
+            f"{run.folder}: expected test items that are in {catalogue.path}, found {found}."
+        )
+    truth = catalogue.label_matrix(predictions.genres)[[position[name] for name in names]]
+    answers = Answers(predictions.labels[test], predictions.probabilities[test])
+    leaked = np.array([name in audit.leaked for name in names])
+    return leakage_cost(truth, answers, leaked, seed=seed)
+
+
+def _describe(old: Split, new: Split, audit: Audit, path: Path) -> Repaired:
+    before: dict[str, set[str]] = {}
+    for name, part in zip(old.ids.tolist(), old.parts.tolist(), strict=True):
+        before.setdefault(name, set()).add(part)
+    found = [before.get(name, set()) & set(PARTS) for name in new.ids.tolist()]
+    sizes = [size for size in Counter(new.groups.tolist()).values() if size > 1]
+    return Repaired(
+        path=path,
+        sha256=new.sha256,
+        groups=len(sizes),
+        tied=sum(sizes),
+        moved=sum(len(f) == 1 and p not in f for f, p in zip(found, new.parts, strict=True)),
+        added=sum(len(parts) != 1 for parts in found),
+        audit=audit,
+    )

@@ -1,0 +1,375 @@
+"""A catalogue file → validated table and label matrix."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hybrid.catalogue.readers import parse_table, read_bytes
+from hybrid.errors import CatalogueError, SettingError, did_you_mean, unknown_name
+from hybrid.types import BadRow, ColumnOptions, Columns
+
+POSTER = "poster"
+# What spreadsheets and databases write for "nothing" in a column of numbers.
+NOT_A_NUMBER = frozenset({"", "na", "n/a", "nan", "null", "none", "-"})
+
+
+@dataclass(frozen=True, eq=False)
+class Catalogue:
+    """A validated catalogue: one row an item.
+
+    Parameters
+    ----------
+    path : Path
+        The file it was read from; posters are relative to its folder.
+    sha256 : str
+        Hash of the file's bytes.
+    table : DataFrame of shape (n, columns)
+        The items that can be used, every cell a stripped string, ``""`` where it is missing.
+    rows : ndarray of shape (n,), int
+        Position of each item in the file, from 1.
+    columns : Columns
+        The role of each column.
+    bad_rows : tuple of BadRow
+        Rows that were left out (no id, an id seen before, not JSON) and rows without labels (kept).
+    """
+
+    path: Path
+    sha256: str
+    table: pd.DataFrame
+    rows: NDArray[np.int64]
+    columns: Columns
+    bad_rows: tuple[BadRow, ...]
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @cached_property
+    def ids(self) -> NDArray[Any]:
+        """Item ids, shape (n,), str."""
+        return self.table[self.columns.id].to_numpy(dtype=object).astype(str)
+
+    def only(self, ids: Iterable[str]) -> Catalogue:
+        """The items with these ids, in the order of the file.
+
+        Raises
+        ------
+        SettingError
+            If an id is not in the catalogue; the message lists close matches.
+        """
+        wanted, known = set(ids), set(self.ids)
+        absent = sorted(wanted - known)
+        if absent:
+            raise SettingError(
+                f"--ids: expected ids of {self.path}, found {len(absent)} that it does not have: "
+                f"{', '.join(absent[:5])}{', …' if len(absent) > 5 else ''}.{did_you_mean(absent[0], known)}"
+            )
+        keep = np.array([name in wanted for name in self.ids], dtype=bool)
+        return replace(self, table=self.table[keep].reset_index(drop=True), rows=self.rows[keep])
+
+    @cached_property
+    def posters(self) -> tuple[str, ...]:
+        """The poster cell of each item, as it stands in the file."""
+        if self.columns.poster is None:
+            return ("",) * len(self)
+        return tuple(self.table[self.columns.poster])
+
+    @cached_property
+    def poster_problems(self) -> dict[int, str]:
+        """Items whose poster cell cannot name a file: index → reason."""
+        problems = ((i, poster_problem(cell)) for i, cell in enumerate(self.posters))
+        return {i: reason for i, reason in problems if reason}
+
+    def bad_row(self, index: int, reason: str) -> BadRow:
+        """The record of what is wrong with the poster of an item."""
+        row, name = int(self.rows[index]), str(self.ids[index])
+        return BadRow(row, name, self.posters[index], reason)
+
+    @cached_property
+    def poster_paths(self) -> tuple[str, ...]:
+        """The poster file of each item, ``""`` where the cell cannot name one."""
+        root = self.path.parent
+        bad = self.poster_problems
+        return tuple("" if i in bad else str(root / cell) for i, cell in enumerate(self.posters))
+
+    @cached_property
+    def _label_sets(self) -> list[list[str]]:
+        if self.columns.label is None:
+            return [[] for _ in range(len(self))]
+        separator = self.columns.label_separator
+        return [split_cell(cell, separator) for cell in self.table[self.columns.label]]
+
+    @cached_property
+    def genres(self) -> tuple[str, ...]:
+        """The labels, sorted: the columns of `labels`."""
+        return tuple(sorted({label for labels in self._label_sets for label in labels}))
+
+    @cached_property
+    def labels(self) -> NDArray[np.uint8]:
+        """Label matrix of shape (n, L), uint8, 1 where the item has the label."""
+        return self.label_matrix(self.genres)
+
+    @cached_property
+    def labelled(self) -> NDArray[np.bool_]:
+        """Whether each item has a label, shape (n,)."""
+        return np.array([bool(labels) for labels in self._label_sets], dtype=bool)
+
+    def label_matrix(self, genres: Iterable[str]) -> NDArray[np.uint8]:
+        """Label matrix for labels that were named elsewhere; others are left out.
+
+        Parameters
+        ----------
+        genres : iterable of str
+            The L labels, in the order of the columns.
+
+        Returns
+        -------
+        ndarray of shape (n, L), uint8
+        """
+        column = {genre: j for j, genre in enumerate(genres)}
+        matrix = np.zeros((len(self), len(column)), dtype=np.uint8)
+        for i, labels in enumerate(self._label_sets):
+            for label in labels:
+                if label in column:
+                    matrix[i, column[label]] = 1
+        return matrix
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """What the features read: one row an item, indexed by id.
+
+        Columns are ``poster`` (path of the file, ``""`` where there is none), then text, categorical
+        and list columns (str, ``""`` where missing) and numeric columns (float64, NaN where missing).
+        """
+        return self.frame_for(self.columns)
+
+    def frame_for(self, columns: Columns) -> pd.DataFrame:
+        """The frame in the roles of another catalogue; columns that are not here are missing."""
+        n = len(self)
+        data: dict[str, Any] = {POSTER: np.array(self.poster_paths, dtype=object)}
+        for name in columns.text + columns.categorical + columns.list:
+            known = name in self.table.columns
+            data[name] = self.table[name].to_numpy(dtype=object) if known else [""] * n
+        for name in columns.numeric:
+            known = name in self.table.columns
+            data[name] = to_numbers(self.table[name]) if known else np.full(n, np.nan)
+        return pd.DataFrame(data, index=pd.Index(self.ids.astype(object), name=columns.id))
+
+    def require_labels(self) -> None:
+        """Raise unless there are labels to learn from.
+
+        Raises
+        ------
+        CatalogueError
+            If there is no label column, or fewer than two items have a label.
+        """
+        if self.columns.label is None:
+            raise CatalogueError(
+                f"{self.path}: expected a column 'genres' with the labels, found "
+                f"{', '.join(self.table.columns)}. Name it with --label-column."
+            )
+        if self.labelled.sum() < 2:
+            raise CatalogueError(
+                f"{self.path}: expected at least 2 items with a label in column "
+                f"{self.columns.label!r}, found {int(self.labelled.sum())} of {len(self)}."
+            )
+
+
+def load_catalogue(
+    path: str | Path, options: ColumnOptions | None = None, like: Columns | None = None
+) -> Catalogue:
+    """Read and validate a catalogue.
+
+    Parameters
+    ----------
+    path : str or Path
+        A ``.csv``, ``.jsonl`` (or ``.ndjson``) or ``.parquet`` file.
+    options : ColumnOptions, optional
+        Roles set by hand. By default the id is the column ``id`` or the first one that ends in
+        ``_id``, the labels are in ``genres``, text in ``title`` and ``overview``, and every other
+        column is metadata.
+    like : Columns, optional
+        Roles of another catalogue: its id and label columns are used where this file has them.
+
+    Returns
+    -------
+    Catalogue
+
+    Raises
+    ------
+    CatalogueError
+        If the file cannot be read or has no id column or no item.
+    SettingError
+        If a column is named that is not there.
+    """
+    path, options = Path(path), options or ColumnOptions()
+    data = read_bytes(path)
+    table, rows, bad = parse_table(path, data, options)
+    if not len(table.columns):
+        raise CatalogueError(f"{path}: expected at least one item, found none.")
+    if like:
+        options = _options_like(like, options, table)
+    columns = find_columns(table, options, path)
+    table, rows, more = _drop_bad_rows(table, rows, columns)
+    if not len(table):
+        raise CatalogueError(f"{path}: expected at least one item with an id, found none.")
+    bad_rows = tuple(sorted(bad + more, key=lambda b: b.row))
+    return Catalogue(path, hashlib.sha256(data).hexdigest(), table, rows, columns, bad_rows)
+
+
+def _options_like(like: Columns, options: ColumnOptions, table: pd.DataFrame) -> ColumnOptions:
+    return replace(
+        options,
+        id=options.id or (like.id if like.id in table.columns else None),
+        label=options.label or (like.label if like.label in table.columns else None),
+        label_separator=like.label_separator,
+    )
+
+
+def split_cell(cell: str, separator: str) -> list[str]:
+    """Split a cell at `separator`: entries with single spaces, empty ones left out, each once."""
+    return list(
+        dict.fromkeys(part for raw in cell.split(separator) if (part := " ".join(raw.split())))
+    )
+
+
+def poster_problem(cell: str) -> str:
+    """Say why a poster cell cannot name a file inside the catalogue's folder; ``""`` if it can."""
+    if not cell:
+        return "no poster named"
+    if "\0" in cell:
+        return "the path holds a NUL character"
+    if "://" in cell:
+        return "is a URL; a path relative to the catalogue's folder is expected"
+    if PurePosixPath(cell).is_absolute() or PureWindowsPath(cell).anchor:
+        return "the path is absolute; it must be relative to the catalogue's folder"
+    if ".." in PurePosixPath(cell).parts or ".." in PureWindowsPath(cell).parts:
+        return "the path leaves the catalogue's folder"
+    return ""
+
+
+def to_numbers(cells: pd.Series) -> NDArray[np.float64]:
+    """Parse cells as float64, shape (n,); NaN where there is no finite number."""
+    numbers = pd.to_numeric(cells.astype(object), errors="coerce").to_numpy(dtype=np.float64)
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def _is_numeric(cells: pd.Series) -> bool:
+    """Whether every cell that says something says a number, and at least one does."""
+    said = cells[~cells.str.lower().isin(NOT_A_NUMBER)]
+    return len(said) > 0 and bool(np.isfinite(to_numbers(said)).all())
+
+
+def find_columns(table: pd.DataFrame, options: ColumnOptions, path: Path) -> Columns:
+    """Give every column its role, as set by hand or as found.
+
+    Raises
+    ------
+    CatalogueError
+        If there is no id column.
+    SettingError
+        If a column is named that is not there, or one has two roles.
+    """
+    names = [str(name) for name in table.columns]
+    _check_named(names, options, path)
+    identifier = options.id or _find_id(names, path)
+    kept = [name for name in names if name not in options.drop]
+    label = options.label or ("genres" if "genres" in kept else None)
+    by_hand = options.text + options.numeric + options.categorical + options.list + options.drop
+    taken = {identifier, label, POSTER, *by_hand}
+    text = options.text or tuple(
+        name for name in ("title", "overview") if name in names and name not in taken
+    )
+    numeric, categorical, lists = [], [], []
+    for name in names:
+        if name in taken or name in text or not (table[name] != "").any():
+            continue
+        if _is_numeric(table[name]):
+            numeric.append(name)
+        elif table[name].str.contains(options.label_separator, regex=False).any():
+            lists.append(name)
+        else:
+            categorical.append(name)
+    return Columns(
+        id=identifier,
+        poster=POSTER if POSTER in kept else None,
+        label=label,
+        label_separator=options.label_separator,
+        text=text,
+        numeric=(*options.numeric, *numeric),
+        categorical=(*options.categorical, *categorical),
+        list=(*options.list, *lists),
+    )
+
+
+def _find_id(names: list[str], path: Path) -> str:
+    if "id" in names:
+        return "id"
+    for name in names:
+        if name.endswith("_id"):
+            return name
+    raise CatalogueError(
+        f"{path}: expected a column 'id' or one that ends in '_id', found {', '.join(names)}. "
+        "Name it with --id-column."
+    )
+
+
+def _check_named(names: list[str], options: ColumnOptions, path: Path) -> None:
+    """Report every column that was named by hand and is not there, or is named twice."""
+    named: list[tuple[str, str | None]] = [
+        ("--id-column", options.id),
+        ("--label-column", options.label),
+    ]
+    for role in ("text", "numeric", "categorical", "list", "drop"):
+        named += [(f"--{role}", name) for name in getattr(options, role)]
+    problems, seen = [], dict[str, str]()
+    for option, name in named:
+        if name is None:
+            continue
+        if name not in names:
+            problems.append(f"{option}: {unknown_name('column', name, names)}")
+        elif name == POSTER and option != "--drop":
+            problems.append(
+                f"{option}: column 'poster' names the image files and can be nothing else."
+            )
+        elif name in seen:
+            problems.append(f"column {name!r} is named by both {seen[name]} and {option}.")
+        seen[name] = option
+    if not options.label_separator:
+        problems.append("--label-separator: expected at least one character, found none.")
+    if problems:
+        raise SettingError(f"{path}: " + "\n".join(problems))
+
+
+def _drop_bad_rows(
+    table: pd.DataFrame, rows: NDArray[np.int64], columns: Columns
+) -> tuple[pd.DataFrame, NDArray[np.int64], list[BadRow]]:
+    """Leave out rows without an id or with one seen before; list those and rows without labels."""
+    ids = table[columns.id].tolist()
+    posters = table[columns.poster].tolist() if columns.poster else [""] * len(ids)
+    labels = table[columns.label].tolist() if columns.label else None
+    first: dict[str, int] = {}
+    keep, bad = [], []
+    for i, (row, name, poster) in enumerate(zip(rows.tolist(), ids, posters, strict=True)):
+        if not name or not name.isprintable():
+            reason = "the id holds a control character" if name else "no id"
+            bad.append(BadRow(row, name, poster, f"{reason}; the row is left out"))
+            continue
+        if name in first:
+            reason = f"the id is already used in row {first[name]}; the row is left out"
+            bad.append(BadRow(row, name, poster, reason))
+            continue
+        first[name] = row
+        keep.append(i)
+        if labels is not None and not split_cell(labels[i], columns.label_separator):
+            reason = f"no {columns.label}; the row can be predicted but not learnt from"
+            bad.append(BadRow(row, name, poster, reason))
+    return table.iloc[keep].reset_index(drop=True), rows[keep], bad

@@ -1,0 +1,59 @@
+"""Wiring: catalogue + posters → every bad row, with its reason."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+
+from hybrid.catalogue.catalogue import Catalogue
+from hybrid.images.decode import BadPoster, load_poster
+from hybrid.types import BadRow
+from hybrid.utils.progress import Progress
+
+SIZE = (64, 64)  # any size proves that the whole file can be decoded
+
+
+def check_catalogue(
+    catalogue: Catalogue, workers: int | None = None, progress: Progress | None = None
+) -> tuple[BadRow, ...]:
+    """All that is wrong with a catalogue's rows and posters, in the order of the file.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    workers : int, optional
+        Threads that decode; by default one a core.
+    progress : Progress, optional
+
+    Returns
+    -------
+    tuple of BadRow
+        One row of the file can be in it twice, with different reasons.
+    """
+    posters: tuple[BadRow, ...] = ()
+    if catalogue.columns.poster is not None:
+        posters = check_posters(catalogue, workers, progress)
+    return tuple(sorted(catalogue.bad_rows + posters, key=lambda bad: bad.row))
+
+
+def check_posters(
+    catalogue: Catalogue, workers: int | None = None, progress: Progress | None = None
+) -> tuple[BadRow, ...]:
+    """The items whose poster cannot be decoded, in the order of the file."""
+    bad, progress = [], progress or Progress()
+    paths, problems = catalogue.poster_paths, catalogue.poster_problems
+    with (
+        ThreadPoolExecutor(workers or os.cpu_count()) as pool,
+        progress.bar("checking posters", len(catalogue), "posters") as advance,
+    ):
+        for i, found in enumerate(pool.map(_problem, paths)):
+            advance(1)
+            reason = problems.get(i, found)
+            if reason:
+                bad.append(catalogue.bad_row(i, reason))
+    return tuple(bad)
+
+
+def _problem(path: str) -> str:
+    image = load_poster(path, SIZE)
+    return image.reason if isinstance(image, BadPoster) else ""

@@ -1,0 +1,1 @@
+"""Near-duplicate search: similarity of bytes, vectors and texts, and duplicates in a catalogue."""

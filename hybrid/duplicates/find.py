@@ -1,0 +1,244 @@
+"""Wiring: a catalogue → what is alike in it, and what gives its labels away."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.cache import EmbeddingStore
+from hybrid.catalogue import Catalogue
+from hybrid.catalogue.catalogue import split_cell
+from hybrid.duplicates.kinds import (
+    COLLECTION,
+    NEAR_EMBEDDING,
+    NEAR_IMAGE,
+    NEAR_TEXT,
+    SAME_FILM,
+    SAME_IMAGE,
+    SAME_TEXT,
+)
+from hybrid.duplicates.similarity import (
+    Pairs,
+    close_bits,
+    close_texts,
+    close_vectors,
+    join,
+    same_values,
+    words,
+)
+from hybrid.errors import SettingError, unknown_name
+from hybrid.images.decode import BadPoster, read_poster
+from hybrid.images.hash_memo import load_looks, save_looks
+from hybrid.images.perceptual_hash import NOTHING, look_of
+from hybrid.types import LEAK, WARNING, Alike
+from hybrid.utils.progress import Progress
+
+Keys = Sequence[bytes | BadPoster]
+
+# docs/splits.md tells what these were chosen on.
+LOOK_BITS = 18  # of 128 that two looks may differ in
+COSINE = 0.9  # of two embeddings, each dimension standardised
+JACCARD = 0.5  # of two overviews' runs of three words
+MIN_WORDS = 8  # of an overview; shorter ones ("No overview found.") tell nothing
+BOILERPLATE = 20  # items; an overview that more of them share is nobody's
+OVERVIEW, TITLE, YEAR = "overview", "title", "year"
+COLLECTIONS = ("collection", "franchise", "belongs_to_collection", "series")
+
+
+@dataclass(frozen=True)
+class Likenesses:
+    """What is alike in a catalogue, kind by kind, and what could not be looked for."""
+
+    kinds: tuple[Alike, ...]
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def groups(self) -> list[tuple[str, ...]]:
+        """Ids that belong together; what is only a collection does not."""
+        return [group for kind in self.kinds if kind.kind != COLLECTION for group in kind.groups]
+
+
+def find_alike(
+    catalogue: Catalogue,
+    keys: Keys,
+    *,
+    cache: str = ".hybrid-cache",
+    store: EmbeddingStore | None = None,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Likenesses:
+    """Look for items that are alike: posters, embeddings, overviews, title and year, collections.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    keys : sequence of n bytes or BadPoster
+        As `hash_catalogue` gives them.
+    cache : str
+        Folder of the cache, which remembers the posters' looks.
+    store : EmbeddingStore, optional
+        Embeddings to be compared, too.
+    workers : int, optional
+        Threads that decode posters.
+    progress : Progress, optional
+    """
+    ids = catalogue.ids.tolist()
+    by_key = _members(ids, [key if isinstance(key, bytes) else None for key in keys])
+    kinds, skipped = [same_images(catalogue, keys)], []
+    kinds.append(_near_images(catalogue, keys, by_key, cache, workers, progress))
+    if store is None:
+        skipped.append(
+            f"{NEAR_EMBEDDING}: no embeddings were given; "
+            "hybrid audit takes those of the catalogue, if there is one set"
+        )
+    else:
+        kinds.append(_near_embeddings(by_key, store))
+    table, columns = catalogue.table, catalogue.table.columns
+    if OVERVIEW in columns:
+        kinds += _texts(ids, table[OVERVIEW].tolist())
+    else:
+        skipped.append(f"{SAME_TEXT}: no column {OVERVIEW}")
+    if TITLE in columns and YEAR in columns:
+        films = zip(table[TITLE].tolist(), table[YEAR].tolist(), strict=True)
+        named = [(" ".join(words(t)), y) if words(t) and y else None for t, y in films]
+        kinds.append(Alike(SAME_FILM, _named(ids, same_values(named))))
+    else:
+        skipped.append(f"{SAME_FILM}: no columns {TITLE} and {YEAR}")
+    collection = next((name for name in COLLECTIONS if name in columns), None)
+    if collection is None:
+        skipped.append(f"{COLLECTION}: no column {', '.join(COLLECTIONS)}")
+    else:
+        kinds.append(Alike(COLLECTION, group_by_column(catalogue, collection), WARNING))
+    return Likenesses(tuple(kinds), tuple(skipped))
+
+
+def same_images(catalogue: Catalogue, keys: Keys) -> Alike:
+    """Items whose posters are the same to the byte."""
+    known = [key if isinstance(key, bytes) else None for key in keys]
+    return Alike(SAME_IMAGE, _named(catalogue.ids.tolist(), same_values(known)))
+
+
+def group_by_column(catalogue: Catalogue, column: str) -> tuple[tuple[str, ...], ...]:
+    """Ids that share an entry of a column; a list column's items share any one of theirs.
+
+    Raises
+    ------
+    SettingError
+        If there is no such column.
+    """
+    if column not in catalogue.table.columns:
+        raise SettingError(
+            f"--group-column: {unknown_name('column', column, catalogue.table.columns)}"
+        )
+    separator, ids = catalogue.columns.label_separator, catalogue.ids.tolist()
+    held: dict[str, list[str]] = {}
+    for name, cell in zip(ids, catalogue.table[column].tolist(), strict=True):
+        for entry in split_cell(cell, separator):
+            held.setdefault(entry.casefold(), []).append(name)
+    return tuple(tuple(group) for group in held.values() if len(group) > 1)
+
+
+def _members(ids: Sequence[str], values: Iterable[Hashable | None]) -> dict[Hashable, list[str]]:
+    """Value → the ids that have it; None is left out."""
+    found: dict[Hashable, list[str]] = {}
+    for name, value in zip(ids, values, strict=True):
+        if value is not None:
+            found.setdefault(value, []).append(name)
+    return found
+
+
+def _named(ids: Sequence[str], groups: Iterable[Sequence[int]]) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(ids[i] for i in group) for group in groups)
+
+
+def _alike(
+    kind: str, members: dict[Hashable, list[str]], pairs: Pairs, severity: str = LEAK
+) -> Alike:
+    """Values that are alike, directly or by way of others, as groups of the ids that have them.
+
+    Parameters
+    ----------
+    kind : str
+    members : dict of value to list of str
+    pairs : ndarray of shape (m, 2)
+        Places in `members`.
+    severity : str
+    """
+    names = list(members.values())
+    component = join(len(names), pairs.tolist())
+    groups = same_values(component.tolist())
+    same: dict[str, Hashable] = {
+        name: value for group in groups for value in group for name in names[value]
+    }
+    return Alike(kind, tuple(tuple(n for i in g for n in names[i]) for g in groups), severity, same)
+
+
+def _near_images(
+    catalogue: Catalogue,
+    keys: Keys,
+    by_key: dict[Hashable, list[str]],
+    cache: str,
+    workers: int | None,
+    progress: Progress | None,
+) -> Alike:
+    looks = _look_at(catalogue, keys, cache, workers or os.cpu_count() or 1, progress or Progress())
+    codes = [looks[key] if looks.get(key, NOTHING) != NOTHING else None for key in by_key]
+    return _alike(NEAR_IMAGE, by_key, close_bits(codes, LOOK_BITS))
+
+
+def _look_at(
+    catalogue: Catalogue, keys: Keys, cache: str, workers: int, progress: Progress
+) -> dict[Hashable, bytes]:
+    """The look of each readable poster; those that the cache remembers are not decoded again."""
+    known = load_looks(cache)
+    paths = dict(zip(keys, catalogue.poster_paths, strict=True))
+    new = {key: paths[key] for key in paths if isinstance(key, bytes) and key not in known}
+    if not new:
+        return dict(known.items())
+    found: dict[bytes, bytes] = {}
+    with (
+        progress.bar("looking at posters", len(new), "posters") as advance,
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        for key, look in zip(new, pool.map(_look_at_file, new.values()), strict=True):
+            if look is not None:
+                found[key] = look
+            advance(1)
+    save_looks(cache, {**known, **found})
+    return dict({**known, **found}.items())
+
+
+def _look_at_file(path: str) -> bytes | None:
+    data = read_poster(path)
+    return None if isinstance(data, BadPoster) else look_of(data)
+
+
+def _near_embeddings(by_key: dict[Hashable, list[str]], store: EmbeddingStore) -> Alike:
+    """In place, since the embeddings of a large catalogue are most of the memory that an audit takes."""
+    rows = store.read([key for key in by_key if isinstance(key, bytes)])
+    known = ~np.isnan(rows[:, 0])
+    rows -= rows.mean(axis=0, where=known[:, None], dtype=np.float64) if known.any() else 0
+    rows[~known] = 0  # like nothing, itself included
+    rows /= _lengths("ij,ij->j", rows)
+    rows /= _lengths("ij,ij->i", rows)[:, None]
+    return _alike(NEAR_EMBEDDING, by_key, close_vectors(rows, COSINE), WARNING)
+
+
+def _lengths(axes: str, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Lengths of columns or rows, to divide by: 1 where one is 0."""
+    lengths = np.sqrt(np.einsum(axes, rows, rows))
+    return np.where(lengths > 0, lengths, 1).astype(np.float32)
+
+
+def _texts(ids: Sequence[str], texts: Sequence[str]) -> list[Alike]:
+    """Overviews that are the same but for marks and capitals, and those that are nearly the same."""
+    plain = [" ".join(said) if len(said := words(text)) >= MIN_WORDS else None for text in texts]
+    members = {t: m for t, m in _members(ids, plain).items() if len(m) <= BOILERPLATE}
+    same = tuple(tuple(names) for names in members.values() if len(names) > 1)
+    near = close_texts([str(text) for text in members], JACCARD)
+    return [Alike(SAME_TEXT, same), _alike(NEAR_TEXT, members, near)]

@@ -1,0 +1,110 @@
+"""Are probabilities what they say? Reliability curve and calibration error of one set of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtri
+
+from hybrid.errors import SettingError
+from hybrid.evaluation.outputs import Floats
+
+BINS = 10
+Curve = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """A reliability curve of K bins, and how far it is from the diagonal.
+
+    Parameters
+    ----------
+    predicted, observed : tuple of K float
+        Mean probability, and share of the items that have the label, of each bin.
+    low, high : tuple of K float
+        95 % interval of `observed`: Wilson, "Probable Inference, the Law of Succession, and Statistical
+        Inference", 1927.
+    count : tuple of K int
+        Items.
+    error : float
+        Expected calibration error: the mean of ``|predicted - observed|``, bins weighted by their items
+        (Naeini, Cooper and Hauskrecht, 2015). It is above 0 by chance alone, the more so the fewer items.
+    debiased : float
+        Root of the mean squared difference, with what chance alone adds taken off, or 0 if that is more:
+        Kumar, Liang and Ma, "Verified Uncertainty Calibration", 2019, section 4.
+    """
+
+    predicted: Curve
+    observed: Curve
+    low: Curve
+    high: Curve
+    count: tuple[int, ...]
+    error: float
+    debiased: float
+
+
+def reliability(truth: ArrayLike, probabilities: ArrayLike, bins: int = BINS) -> Reliability:
+    """Compare probabilities with what came true.
+
+    Bins hold the same number of items, so that none is empty or rests on a few; items of one probability
+    are in one bin.
+
+    Parameters
+    ----------
+    truth, probabilities : array-like of shape (n,), or of any one shape
+        1 where the label is true; in [0, 1], NaN is left out.
+    bins : int
+        At most.
+
+    Raises
+    ------
+    SettingError
+        If shapes differ, a probability is out of range, or `bins` is below 1.
+    """
+    real, said = np.asarray(truth).ravel() != 0, np.asarray(probabilities, np.float64).ravel()
+    problems = []
+    if np.shape(truth) != np.shape(probabilities):
+        problems.append(
+            f"expected truth and probabilities of one shape, found {np.shape(truth)} and "
+            f"{np.shape(probabilities)}."
+        )
+    if not ((said >= 0) & (said <= 1) | np.isnan(said)).all():
+        problems.append("probabilities: expected numbers from 0 to 1.")
+    if bins < 1:
+        problems.append(f"bins: expected 1 or more, found {bins}.")
+    if problems:
+        raise SettingError("\n".join(problems))
+    known = ~np.isnan(said)
+    real, said = real[known], said[known]
+    if not len(said):
+        return Reliability((), (), (), (), (), float("nan"), float("nan"))
+    edges = np.unique(np.quantile(said, np.linspace(0, 1, bins + 1)[1:-1], method="lower"))
+    bin_of = np.searchsorted(edges, said, side="left")
+    size = np.bincount(bin_of)
+    filled = size > 0
+    predicted = np.bincount(bin_of, said)[filled] / size[filled]
+    observed = np.bincount(bin_of, real)[filled] / size[filled]
+    size = size[filled]
+    low, high = _wilson(observed, size)
+    share, apart = size / size.sum(), predicted - observed
+    chance = observed * (1 - observed) / np.maximum(size - 1, 1)
+    squared = float((share * (apart**2 - chance)).sum())
+    return Reliability(
+        tuple(predicted.tolist()),
+        tuple(observed.tolist()),
+        tuple(low.tolist()),
+        tuple(high.tolist()),
+        tuple(size.tolist()),
+        error=float((share * np.abs(apart)).sum()),
+        debiased=max(squared, 0.0) ** 0.5,
+    )
+
+
+def _wilson(share: Floats, size: NDArray[Any], level: float = 0.95) -> tuple[Floats, Floats]:
+    z2 = float(ndtri((1 + level) / 2)) ** 2
+    middle = (share + z2 / (2 * size)) / (1 + z2 / size)
+    reach = np.sqrt(z2 * (share * (1 - share) / size + z2 / (4 * size**2))) / (1 + z2 / size)
+    return np.maximum(middle - reach, 0.0), np.minimum(middle + reach, 1.0)

@@ -1,0 +1,1 @@
+"""Explanations of fitted models: pure functions of coefficients, feature maps and embeddings."""

@@ -1,0 +1,1 @@
+"""Extraction: the posters of a catalogue → embeddings in the cache."""

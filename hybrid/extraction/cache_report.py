@@ -1,0 +1,195 @@
+"""Wiring: what a cache has for a catalogue and why not more, and its embeddings for other tools."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.backbones import BackboneSpec, Weights, resolve_weights
+from hybrid.backbones.engines import choose_engine
+from hybrid.backbones.weights import fingerprint_fields, imagenet_file
+from hybrid.cache import EmbeddingCache, EmbeddingStore, differences, fingerprint_of
+from hybrid.cache.export import check_target, export
+from hybrid.catalogue import Catalogue
+from hybrid.extraction.lookup import describe_store, find_store, hash_catalogue
+from hybrid.extraction.plan import chosen_spec
+from hybrid.extraction.precision_check import settled
+from hybrid.images.decode import BadPoster
+from hybrid.types import EmbeddingOptions
+from hybrid.utils.progress import Progress
+
+BLOCK = 4096
+
+
+@dataclass(frozen=True)
+class OtherStore:
+    """A store that holds images which the wanted one lacks.
+
+    `differs` says in what it is not the wanted one: key → (wanted, there).
+    """
+
+    store: str
+    fingerprint: str
+    images: int
+    differs: dict[str, tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What the cache has for a catalogue and a backbone.
+
+    `items` counts the rows of the catalogue, `unreadable` those without a readable poster file; the
+    others name `images` different images: `hits` are in the store, `failures` are known not to decode,
+    `misses` are to be computed. `others` are the stores that have some of the misses, or all there is.
+    `tried` is false where the first extraction will try whether `precision` may be taken, or only float32.
+    """
+
+    backbone: str
+    fingerprint: str
+    precision: str
+    tried: bool
+    items: int
+    unreadable: int
+    images: int
+    hits: int
+    failures: int
+    misses: int
+    others: tuple[OtherStore, ...]
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """What was exported: items with an embedding, items without, numbers a row, and the file."""
+
+    items: int
+    missing: int
+    dimension: int
+    out: Path
+
+
+def explain_cache(
+    catalogue: Catalogue,
+    backbone: str,
+    *,
+    weights: str = "imagenet",
+    options: EmbeddingOptions | None = None,
+    engine: str = "keras",
+    cache: str = ".hybrid-cache",
+    seed: int = 0,
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Explanation:
+    """Say what `extract_embeddings` would find in the cache, and why not more.
+
+    Nothing is downloaded: ImageNet weights that are not on this machine count as unknown.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    backbone, weights, options, engine, cache, seed, workers
+        As for `extract_embeddings`.
+    progress : Progress, optional
+    """
+    options = options or EmbeddingOptions()
+    spec = chosen_spec(backbone, options)
+    known = _known_weights(spec, weights, seed)
+    choice = choose_engine(engine, options.precision)
+    sure = settled(choice, options, cache, spec, known)
+    precision = (sure or choice).precision
+    wanted = fingerprint_fields(spec, known, options.dtype, precision)
+    found = hash_catalogue(catalogue, cache, workers, progress)
+    keys = list({key for key in found if isinstance(key, bytes)})
+    stores = EmbeddingCache(cache).stores()
+    ours = [store for store in stores if store.stands_for == wanted]
+    hits = np.zeros(len(keys), dtype=bool)
+    failures = 0
+    for store in ours:
+        hits = store.has(keys)
+        failures = len(store.failures().keys() & set(keys))
+    missed = [key for key, hit in zip(keys, hits.tolist(), strict=True) if not hit]
+    return Explanation(
+        backbone=spec.name,
+        fingerprint=fingerprint_of(wanted),
+        precision=precision,
+        tried=sure is not None,
+        items=len(catalogue),
+        unreadable=sum(isinstance(key, BadPoster) for key in found),
+        images=len(keys),
+        hits=int(hits.sum()),
+        failures=failures,
+        misses=len(missed) - failures,
+        others=tuple(_others([s for s in stores if s not in ours], missed, wanted)),
+    )
+
+
+def _others(
+    stores: list[EmbeddingStore], missed: list[bytes], wanted: dict[str, Any]
+) -> Iterator[OtherStore]:
+    for store in stores:
+        images = int(store.has(missed).sum())
+        if images:
+            differs = differences(wanted, store.stands_for)
+            yield OtherStore(describe_store(store), store.fingerprint, images, differs)
+
+
+def _known_weights(spec: BackboneSpec, weights: str, seed: int) -> Weights:
+    if weights == "imagenet" and spec.weights_url and not imagenet_file(spec).is_file():
+        return Weights("imagenet", "unknown: not on this machine", None)
+    return resolve_weights(spec, weights, seed)
+
+
+def export_embeddings(
+    catalogue: Catalogue,
+    out: str | Path,
+    *,
+    backbone: str | None = None,
+    weights: str | None = None,
+    dtype: str | None = None,
+    embeddings: str | None = None,
+    cache: str = ".hybrid-cache",
+    seed: int = 0,
+    workers: int | None = None,
+) -> ExportSummary:
+    """Write the embeddings of a catalogue's items to a file for other tools.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    out : str or Path
+        ``.npz`` (arrays ``ids`` and ``embeddings``), ``.h5`` (the same as data sets) or ``.parquet``
+        (columns ``id`` and ``embedding``). Items without a usable poster are left out.
+    backbone, weights, dtype, embeddings, cache, seed, workers
+        As for `find_store`.
+
+    Raises
+    ------
+    ExtractionError, SettingError
+        If there is no such store or several, or `out` cannot be written so.
+    """
+    out = Path(out)
+    check_target(out)
+    store = find_store(
+        catalogue,
+        cache=cache,
+        backbone=backbone,
+        weights=weights,
+        dtype=dtype,
+        embeddings=embeddings,
+        seed=seed,
+        workers=workers,
+    )
+    found = hash_catalogue(catalogue, cache, workers)
+    keys = [None if isinstance(key, BadPoster) else key for key in found]
+    there = np.flatnonzero(store.has(keys))
+
+    def blocks() -> Iterator[NDArray[np.float32]]:
+        for start in range(0, len(there), BLOCK):
+            yield store.read([keys[i] for i in there[start : start + BLOCK]])
+
+    export(out, catalogue.ids[there], store.dimension, blocks())
+    return ExportSummary(len(there), len(keys) - len(there), store.dimension, out)

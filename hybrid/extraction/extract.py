@@ -1,0 +1,291 @@
+"""Wiring: posters → backbones → cache."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from itertools import cycle, islice
+from typing import Any
+
+from hybrid.cache import EmbeddingStore, compact, is_worth_compacting, write_throughput
+from hybrid.catalogue import Catalogue
+from hybrid.errors import CacheError
+from hybrid.extraction.lookup import bad_posters
+from hybrid.extraction.pipeline import Flow, Target
+from hybrid.extraction.plan import ExtractSettings, Job, Keys, load_target, prepare
+from hybrid.extraction.shards import Shares, take_all
+from hybrid.extraction.writer import PartWriter
+from hybrid.types import EmbeddingOptions, ExtractPlan, ExtractSummary
+from hybrid.utils.interrupt import until_interrupted
+from hybrid.utils.progress import Advance, Progress
+from hybrid.utils.resources import peak_mib
+
+WAIT_SECONDS = 1.0  # between two looks at what other processes have done
+TRIAL_SECONDS = 5.0  # of embedding, to estimate how long the rest takes
+
+
+def extract_embeddings(
+    catalogue: Catalogue,
+    backbone: str,
+    *,
+    weights: str = "imagenet",
+    options: EmbeddingOptions | None = None,
+    seed: int = 0,
+    **settings: Any,
+) -> ExtractSummary:
+    """Embed every poster of a catalogue that the cache does not hold yet, for one backbone.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    backbone : str
+        Name of a backbone.
+    weights : str
+        ``"imagenet"``, ``"random"``, a weights file, or the folder of a run that trained the backbone.
+    options : EmbeddingOptions, optional
+        What else changes an embedding: layer, pooling, input size, fit, precision, dtype.
+    seed : int
+        Of random weights.
+    **settings
+        How to run, see `ExtractSettings`: cache, engine, workers, batch_size, retry_failed, limit,
+        progress.
+
+    Returns
+    -------
+    ExtractSummary
+        Bad posters are in it, with their reasons; they never stop the job.
+
+    Raises
+    ------
+    CatalogueError
+        If the catalogue has no poster column.
+    WeightsError, CacheError, SettingError
+        If weights, cache or a parameter are wrong.
+    KeyboardInterrupt
+        After Ctrl-C, when the batches under way are embedded and written.
+    """
+    (summary,) = extract_backbones(
+        catalogue, [backbone], weights=[weights], options=options, seed=seed, **settings
+    )
+    return summary
+
+
+def extract_backbones(
+    catalogue: Catalogue,
+    backbones: Sequence[str],
+    *,
+    weights: Sequence[str] = ("imagenet",),
+    options: EmbeddingOptions | None = None,
+    seed: int = 0,
+    **settings: Any,
+) -> tuple[ExtractSummary, ...]:
+    """Embed every poster for several backbones; each file is read, hashed and decoded once for all.
+
+    As `extract_embeddings`, but `weights` has one entry for all backbones or one for each. Seconds, rate
+    and peak memory in the summaries are those of the whole call.
+    """
+    start = time.perf_counter()
+    how = ExtractSettings(**settings)
+    jobs, keys = prepare(catalogue, backbones, weights, options or EmbeddingOptions(), seed, how)
+    busy = [job for job in jobs if job.todo]
+    computed, seconds = _compute(busy, how) if busy else ({}, 0.0)
+    for job in jobs:
+        _tidy(job.store, how.progress)
+    rate = sum(computed.values()) / seconds if seconds else 0.0
+    if len(busy) == 1:  # of several at once, the rate of each is unknown
+        (job,) = busy
+        write_throughput(
+            job.store.folder,
+            sum(computed.values()),
+            rate,
+            engine=job.choice.engine,
+            precision=job.choice.precision,
+            device=job.choice.device,
+            peak_mib=peak_mib(),
+        )
+    spent = time.perf_counter() - start
+    return tuple(
+        _summary(catalogue, keys, job, computed.get(job.store.fingerprint, 0), spent, rate)
+        for job in jobs
+    )
+
+
+def plan_extraction(
+    catalogue: Catalogue,
+    backbones: Sequence[str],
+    *,
+    weights: Sequence[str] = ("imagenet",),
+    options: EmbeddingOptions | None = None,
+    seed: int = 0,
+    **settings: Any,
+) -> tuple[ExtractPlan, ...]:
+    """Say what `extract_backbones` would do, how long it would take and how much disk it would need.
+
+    For the estimate, some of the posters are embedded for a few seconds. No embedding is written.
+    """
+    how = ExtractSettings(**settings)
+    jobs, _ = prepare(catalogue, backbones, weights, options or EmbeddingOptions(), seed, how)
+    return tuple(_plan(job, how) for job in jobs)
+
+
+def _summary(
+    catalogue: Catalogue, keys: Keys, job: Job, computed: int, seconds: float, rate: float
+) -> ExtractSummary:
+    bad = bad_posters(catalogue, keys, job.store, job.left)
+    left = sum(key in job.left for key in keys)
+    return ExtractSummary(
+        backbone=job.spec.name,
+        fingerprint=job.store.fingerprint,
+        weights=job.weights.description,
+        engine=job.choice.engine,
+        precision=job.choice.precision,
+        device=job.choice.device,
+        rows=len(catalogue),
+        embedded=len(catalogue) - len(bad) - left,
+        images=job.images,
+        hits=job.hits,
+        computed=computed,
+        left=len(job.left),
+        bad=tuple(bad),
+        seconds=seconds,
+        rate=rate,
+        peak_mib=peak_mib(),
+    )
+
+
+def _tidy(store: EmbeddingStore, progress: Progress) -> None:
+    """Compact the store where that is worth it; what fails then is no harm to what was computed."""
+    if not is_worth_compacting(store):
+        return
+    progress.say("putting small parts of the cache together")
+    try:
+        compact(store)
+    except CacheError as error:
+        warnings.warn(f"{error}", stacklevel=2)
+
+
+def _compute(jobs: Sequence[Job], how: ExtractSettings) -> tuple[dict[str, int], float]:
+    """Embed what is to be done and write it, part by part.
+
+    Returns the number of embedded images by the fingerprint of their store, and seconds.
+    """
+    writers = [PartWriter(job.store) for job in jobs]
+    hits, total = sum(job.hits for job in jobs), sum(len(job.todo) for job in jobs)
+    names = ", ".join(job.spec.name for job in jobs)
+
+    def note() -> str:
+        embedded, failed = sum(w.embedded for w in writers), sum(w.failed for w in writers)
+        return f"{hits} were there, {embedded} computed, {failed} failed"
+
+    with ExitStack() as stack:
+        for writer in writers:
+            stack.callback(writer.close)
+        targets = [load_target(job, w, how) for job, w in zip(jobs, writers, strict=True)]
+        start = time.perf_counter()
+        shares = [stack.enter_context(Shares(job.store, job.todo)) for job in jobs]
+        advance = stack.enter_context(
+            how.progress.bar(f"embedding ({names})", total, "posters", note)
+        )
+        try:
+            _embed(shares, targets, writers, how, advance)
+        except KeyboardInterrupt:
+            how.progress.say(
+                f"stopped: {note()}; all of it is kept. Run the same command to go on."
+            )
+            raise
+        seconds = time.perf_counter() - start
+        return {writer.store.fingerprint: writer.embedded for writer in writers}, seconds
+
+
+def _embed(
+    shares: Sequence[Shares],
+    targets: Sequence[Target],
+    writers: Sequence[PartWriter],
+    how: ExtractSettings,
+    advance: Advance,
+) -> None:
+    """Embed until nothing is left, share by share; wait for other processes at the end."""
+    waiting = False
+    with until_interrupted() as interrupted:
+        while any(each.left for each in shares):
+            flow = Flow(how.threads, advance)
+            try:
+                for path, numbers in take_all(shares, advance):
+                    if interrupted():
+                        raise KeyboardInterrupt
+                    flow.put(path, [targets[number] for number in numbers])
+                    for number in numbers:
+                        shares[number].renew()
+                flow.finish()
+            finally:
+                _close(flow, writers)
+            for each in shares:
+                each.release()  # else two processes could wait for each other
+                advance(each.drop_done())
+            if any(each.left for each in shares):
+                if not waiting:
+                    how.progress.say("waiting for another process, which embeds the last posters")
+                waiting = True
+                time.sleep(WAIT_SECONDS)
+
+
+def _close(flow: Flow, writers: Sequence[PartWriter]) -> None:
+    """Write also what is just being computed."""
+    try:
+        flow.close()
+    finally:
+        for writer in writers:
+            writer.flush()
+
+
+def _plan(job: Job, how: ExtractSettings) -> ExtractPlan:
+    seconds = len(job.todo) / _trial(job, how) if job.todo else 0.0
+    number_bytes = 2 if job.store.dtype == "float16" else 4
+    return ExtractPlan(
+        backbone=job.spec.name,
+        fingerprint=job.store.fingerprint,
+        weights=job.weights.description,
+        engine=job.choice.engine,
+        precision=job.choice.precision,
+        device=job.choice.device,
+        images=job.images,
+        hits=job.hits,
+        to_compute=len(job.todo),
+        left=len(job.left),
+        seconds=seconds,
+        bytes=len(job.todo) * (job.spec.dimension * number_bytes + 32),
+    )
+
+
+class _Counter:
+    """A writer that writes nothing."""
+
+    def __init__(self) -> None:
+        self.images = 0
+
+    def add(self, keys: Sequence[bytes], rows: Any, failures: Mapping[bytes, str]) -> None:
+        self.images += len(keys) + len(failures)
+
+
+def _trial(job: Job, how: ExtractSettings) -> float:
+    """Posters a second, measured on some of those that are to be done."""
+    counter = _Counter()
+    target = load_target(job, counter, how)
+    batch = target.engine.batch_size
+    paths, flow = cycle(job.todo.values()), Flow(how.threads, lambda n: None)
+
+    def embed(n: int) -> None:
+        for path in islice(paths, n):
+            flow.put(path, [target])
+        flow.finish()
+
+    try:
+        embed(batch)  # the first batch is slower than all others
+        counter.images, start = 0, time.perf_counter()
+        while time.perf_counter() - start < TRIAL_SECONDS and counter.images < len(job.todo):
+            embed(4 * batch)
+        return counter.images / (time.perf_counter() - start)
+    finally:
+        flow.close()

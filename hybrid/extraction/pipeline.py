@@ -1,0 +1,143 @@
+"""Posters → pixels → embeddings → writer, all at the same time, in bounded memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.backbones.engine import Embeddings, Engine
+from hybrid.extraction.writer import Writer
+from hybrid.images.decode import BadPoster, Geometry, decode_for, poster_key, read_poster
+
+# Key, and why the image cannot be decoded ("" if it can); None where the file vanished since it was hashed.
+Decoded = tuple[bytes, str] | None
+
+
+class Target(NamedTuple):
+    """One backbone: how it wants its posters, what embeds them, what takes the embeddings."""
+
+    geometry: Geometry
+    engine: Engine
+    writer: Writer
+
+
+class _Batch:
+    """Posters of one target on their way: room for pixels, and what is decoded into it."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        shape = (target.engine.batch_size, *target.geometry.size, 3)
+        self.posters: NDArray[np.uint8] = np.empty(shape, dtype=np.uint8)
+        self.decoded: list[Future[Decoded]] = []
+
+    def room(self) -> NDArray[np.uint8]:
+        """Where the pixels of the next poster go."""
+        return self.posters[len(self.decoded)]
+
+    def is_full(self) -> bool:
+        return len(self.decoded) == len(self.posters)
+
+    def settle(self) -> tuple[list[bytes], NDArray[np.uint8], dict[bytes, str]]:
+        """Wait for the pixels: keys and posters of good images, and the failures."""
+        found = [future.result() for future in self.decoded]
+        good = [entry is not None and not entry[1] for entry in found]
+        keys = [entry[0] for entry in found if entry is not None and not entry[1]]
+        failures = dict(entry for entry in found if entry is not None and entry[1])
+        posters = self.posters[: len(found)]
+        return keys, posters if all(good) else posters[good], failures
+
+
+class Flow:
+    """Embeds posters for one or more targets; each file is read, hashed and decoded once for all.
+
+    Threads decode into the batches that come next, while the engine computes earlier ones and the
+    writer writes still earlier ones. `put` waits where the others are behind, so memory is bounded.
+
+    Parameters
+    ----------
+    workers : int
+        Threads that read and decode.
+    advance : callable
+        Told how many more images of a target are done.
+    """
+
+    def __init__(self, workers: int, advance: Callable[[int], None]) -> None:
+        self.workers = workers
+        self.advance = advance
+        self._pool = ThreadPoolExecutor(workers)
+        self._filling: dict[Target, _Batch] = {}
+        self._decoding: deque[_Batch] = deque()
+        self._computing: deque[tuple[_Batch, list[bytes], Callable[[], Embeddings]]] = deque()
+
+    def put(self, path: str, targets: Sequence[Target]) -> None:
+        """Embed one poster for each of these targets."""
+        for target in targets:
+            if target not in self._filling:
+                self._filling[target] = _Batch(target)
+        batches = [self._filling[target] for target in targets]
+        places = [(batch.target.geometry, batch.room()) for batch in batches]
+        future = self._pool.submit(_decode_into, path, places)
+        for batch in batches:
+            batch.decoded.append(future)
+            if batch.is_full():
+                self._decoding.append(self._filling.pop(batch.target))
+        while self._decoding and self._is_far_ahead():
+            self._compute()
+
+    def finish(self) -> None:
+        """Compute all that was put."""
+        self._decoding += self._filling.values()
+        self._filling.clear()
+        while self._decoding:
+            self._compute()
+        while self._computing:
+            self._collect()
+
+    def close(self) -> None:
+        """Finish only the batches that are being computed, and drop what is only decoded."""
+        self._pool.shutdown(cancel_futures=True)
+        self._filling.clear()
+        self._decoding.clear()
+        while self._computing:
+            self._collect()
+
+    def _is_far_ahead(self) -> bool:
+        """Whether more posters wait than the threads need to be busy while a batch is computed."""
+        waiting = sum(len(batch.decoded) for batch in self._decoding)
+        return waiting > max(2 * self.workers, len(self._decoding[0].decoded))
+
+    def _compute(self) -> None:
+        batch = self._decoding.popleft()
+        keys, posters, failures = batch.settle()
+        if failures:
+            batch.target.writer.add([], np.empty((0, 0), dtype=np.float32), failures)
+        self.advance(len(batch.decoded) - len(keys))
+        if keys:
+            self._computing.append((batch, keys, batch.target.engine.begin(posters)))
+        while len(self._computing) > batch.target.engine.depth:
+            self._collect()
+
+    def _collect(self) -> None:
+        batch, keys, result = self._computing.popleft()
+        batch.target.writer.add(keys, result(), {})
+        self.advance(len(keys))
+
+
+def _decode_into(path: str, places: Sequence[tuple[Geometry, NDArray[np.uint8]]]) -> Decoded:
+    """Read, hash and decode a file, and put its pixels where they are wanted."""
+    data = read_poster(path)
+    if isinstance(data, BadPoster):
+        return None
+    # Keyed by the bytes that are decoded here, even if the file changed since it was hashed.
+    key = poster_key(data)
+    images = decode_for(data, [geometry for geometry, _ in places])
+    if isinstance(images, BadPoster):
+        return key, images.reason
+    for image, (_, room) in zip(images, places, strict=True):
+        room[...] = image
+    return key, ""

@@ -1,0 +1,120 @@
+"""Whether a faster precision may be taken: tried on the user's own posters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.backbones import BackboneSpec, Weights
+from hybrid.backbones.engine import Engine, EngineChoice
+from hybrid.backbones.engines import load_backbone
+from hybrid.backbones.weights import fingerprint_fields
+from hybrid.cache import EmbeddingCache
+from hybrid.images.decode import BadPoster, load_poster
+from hybrid.types import EmbeddingOptions
+from hybrid.utils.progress import Progress
+
+TRIED = 64
+MARGIN = 0.9995  # cosine with float32 asked of those; 0.999 is promised of every poster
+
+
+def settled(
+    choice: EngineChoice,
+    options: EmbeddingOptions,
+    cache: str,
+    spec: BackboneSpec,
+    weights: Weights,
+) -> EngineChoice | None:
+    """The choice that needs no trial; None if only a trial can tell.
+
+    ``--precision auto`` goes on with what a cache has, of two precisions with the larger store's.
+
+    Parameters
+    ----------
+    choice : EngineChoice
+        What `choose_engine` says for the precision in `options`.
+    options : EmbeddingOptions
+    cache : str
+        Folder of the embedding cache.
+    spec : BackboneSpec
+    weights : Weights
+    """
+    if options.precision != "auto" or choice.precision == "float32":
+        return choice
+    wanted = {
+        precision: fingerprint_fields(spec, weights, options.dtype, precision)
+        for precision in (choice.precision, "float32")
+    }
+    found = [
+        (len(store), precision)
+        for store in EmbeddingCache(cache).stores()
+        for precision, said in wanted.items()
+        if store.stands_for == said
+    ]
+    if not found:
+        return None
+    return replace(choice, precision=max(found, key=lambda pair: pair[0])[1])
+
+
+def try_precision(
+    choice: EngineChoice,
+    spec: BackboneSpec,
+    weights: Weights,
+    paths: Sequence[str],
+    workers: int,
+    batch_size: int | None,
+    progress: Progress,
+) -> Engine:
+    """The engine as chosen if some posters' embeddings stay near those of float32; else one in float32.
+
+    Parameters
+    ----------
+    choice : EngineChoice
+        With the fast precision.
+    spec : BackboneSpec
+    weights : Weights
+    paths : sequence of str
+        Posters, in random order; the first that can be decoded are tried.
+    workers : int
+        Threads that decode.
+    batch_size : int, optional
+        As for `load_backbone`.
+    progress : Progress
+        Told what was found.
+    """
+    exact = load_backbone(spec, weights, replace(choice, precision="float32"), batch_size)
+    posters = _decode(paths[:TRIED], spec, workers)
+    if not len(posters):
+        return exact
+    progress.say(f"trying {choice.precision} on {len(posters)} posters ({spec.name})")
+    fast = load_backbone(spec, weights, choice, batch_size)
+    worst = float(cosines(fast(posters), exact(posters)).min())
+    if worst >= MARGIN:
+        progress.say(
+            f"{choice.precision} it is: cosines with float32 are {worst:.5f} or more, {MARGIN} are asked"
+        )
+        return fast
+    progress.say(
+        f"float32 it is: in {choice.precision} a cosine with float32 would be {worst:.5f}, {MARGIN} are "
+        f"asked; --precision {choice.precision} takes it all the same"
+    )
+    return exact
+
+
+def cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Cosine of each row of `a` with that of `b`, shape (n,); 1 where both are zero, 0 where one is."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    same = (a == b).all(axis=1).astype(np.float64)
+    return np.divide((a * b).sum(axis=1), lengths, out=same, where=lengths > 0)
+
+
+def _decode(paths: Sequence[str], spec: BackboneSpec, workers: int) -> NDArray[np.uint8]:
+    with ThreadPoolExecutor(workers) as pool:
+        found = list(pool.map(lambda path: load_poster(path, spec.input_size, spec.fit), paths))
+    good = [image for image in found if not isinstance(image, BadPoster)]
+    return np.stack(good) if good else np.empty((0, *spec.input_size, 3), dtype=np.uint8)

@@ -1,0 +1,1 @@
+"""TF-IDF features: compiled counting of words and character n-grams."""

@@ -1,0 +1,254 @@
+"""Texts → the terms they have: those that scikit-learn's CountVectorizer counts, many times as fast.
+
+Texts repeat their words, and a vectorizer that works on strings does all its work again for each. Here a
+word is a number as soon as it has been cut out, and what follows is arithmetic on numbers.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from hybrid.features.tfidf.vocabulary import Ints, Occurrences, Places, Sequences
+
+Names = NDArray[np.object_]
+CHUNK = 8192  # texts that are cut into words at a time: their words are cut into n-grams once
+UNKNOWN = -1
+
+
+class Terms:
+    """Terms of texts that were seen, and where other texts have them.
+
+    Parameters
+    ----------
+    min_df : int
+        Texts that a term must be in.
+    max_features : int or None
+        Keep so many terms, those that are counted most.
+
+    Attributes
+    ----------
+    names_ : ndarray of str
+        The terms in alphabetical order, as the columns are.
+    texts_ : ndarray of int64
+        How many texts have each.
+    """
+
+    names_: Names
+    texts_: NDArray[np.int64]
+
+    def __init__(self, min_df: int, max_features: int | None = None) -> None:
+        self.min_df, self.max_features = min_df, max_features
+
+    def fit(self, texts: Sequence[str]) -> Terms:
+        """Learn the terms of plain texts.
+
+        Raises
+        ------
+        ValueError
+            If none is in enough of them.
+        """
+        raise NotImplementedError
+
+    def find(self, characters: Ints, bounds: Places) -> Occurrences:
+        """The terms that plain texts, joined by `join_texts`, have, as often as they have them."""
+        raise NotImplementedError
+
+    def _choose(self, names: Names, texts: Places, totals: Places) -> Ints:
+        """Keep the most frequent terms and name them; the column of each, -1 of those left out."""
+        if not len(names):
+            raise ValueError(f"no term is in {self.min_df} texts.")
+        order = np.argsort(names)
+        if self.max_features is not None:
+            # As in scikit-learn, down to the order of equal counts.
+            first = (-totals[order].astype(np.float32)).argsort()[: self.max_features]
+            order = order[np.sort(first)]
+        self.names_, self.texts_ = names[order], texts[order]
+        return _places(order, len(names))
+
+
+class WordTerms(Terms):
+    """N-grams of 1 to `longest` words."""
+
+    def __init__(self, longest: int, min_df: int, max_features: int | None = None) -> None:
+        super().__init__(min_df, max_features)
+        self.longest = longest
+
+    def fit(self, texts: Sequence[str]) -> WordTerms:
+        """See `Terms.fit`."""
+        from hybrid.features.tfidf.counting import WORD
+        from hybrid.features.tfidf.vocabulary import Sequences
+
+        words = Sequences()
+        numbers, bounds = _cut_all(texts, WORD, words)
+        grams, self.grams_ = numbers, [words]
+        names: list[Names] = []
+        counts: list[NDArray[np.int64]] = []
+        for length in range(1, self.longest + 1):
+            if length > 1:
+                self.grams_.append(Sequences())
+                grams = _join(grams, numbers, bounds, length, self.grams_[-1], learn=True)
+            size = len(self.grams_[-1])
+            frequent, counted = self._frequent(grams, bounds, size)
+            kept = self.grams_[-1] = self.grams_[-1].take(frequent)
+            # A frequent n-gram consists of frequent ones: those of one word fewer, and its last word.
+            grams = _places(frequent, size)[grams]
+            numbers = grams if length == 1 else numbers
+            names.append(_words(kept) if length == 1 else _phrases(kept, names[0], length))
+            counts.append(counted)
+        texts_with, totals = np.concatenate(counts, axis=1)
+        self.columns_ = self._choose(np.concatenate(names), texts_with, totals)
+        return self
+
+    def find(self, characters: Ints, bounds: Places) -> Occurrences:
+        """See `Terms.find`."""
+        from hybrid.features.tfidf.counting import WORD
+
+        numbers, bounds = _cut(characters, bounds, WORD, self.grams_[0], learn=False)
+        grams, found, start = numbers, [numbers], len(self.grams_[0])
+        for length, known in enumerate(self.grams_[1:], start=2):
+            grams = _join(grams, numbers, bounds, length, known, learn=False)
+            found.append(np.where(grams == UNKNOWN, UNKNOWN, grams + np.int32(start)))
+            start += len(known)
+        return _at_each_word(bounds, self.columns_[np.stack(found, axis=1)])
+
+    def _frequent(self, grams: Ints, bounds: Places, size: int) -> tuple[Places, Places]:
+        """The n-grams that enough texts have; how many have each and how often it occurs, shape (2, n)."""
+        from hybrid.features.tfidf.vocabulary import count_texts
+
+        counts = np.stack(count_texts(_at_each_word(bounds, grams[:, None]), size))
+        frequent = np.flatnonzero(counts[0] >= self.min_df)
+        return frequent, counts[:, frequent]
+
+
+class CharTerms(Terms):
+    """N-grams of `shortest` to `longest` characters within words, a space before and after each word."""
+
+    def __init__(
+        self, shortest: int, longest: int, min_df: int, max_features: int | None = None
+    ) -> None:
+        super().__init__(min_df, max_features)
+        self.shortest, self.longest = shortest, longest
+
+    def fit(self, texts: Sequence[str]) -> CharTerms:
+        """See `Terms.fit`."""
+        from hybrid.features.tfidf.counting import SPACE
+        from hybrid.features.tfidf.vocabulary import (
+            Occurrences,
+            Sequences,
+            count_texts,
+            slice_words,
+        )
+
+        words, grams = Sequences(), Sequences()
+        numbers, bounds = _cut_all(texts, SPACE, words)
+        slices, by_word = slice_words(words, self.shortest, self.longest)
+        lists = grams.number(*slices, learn=True)
+        found = Occurrences(bounds, numbers, lists, by_word)
+        texts_with, totals = count_texts(found, len(grams))
+        frequent = np.flatnonzero(texts_with >= self.min_df)
+        self.grams_ = grams.take(frequent)
+        self.columns_ = self._choose(_words(self.grams_), texts_with[frequent], totals[frequent])
+        return self
+
+    def find(self, characters: Ints, bounds: Places) -> Occurrences:
+        """See `Terms.find`."""
+        from hybrid.features.tfidf.counting import SPACE
+        from hybrid.features.tfidf.vocabulary import Occurrences, Sequences, slice_words
+
+        words = Sequences()
+        numbers, bounds = _cut(characters, bounds, SPACE, words, learn=True)
+        slices, by_word = slice_words(words, self.shortest, self.longest)
+        terms = self.columns_[self.grams_.number(*slices, learn=False)]
+        return Occurrences(bounds, numbers, terms, by_word)
+
+
+def plain_text(text: str) -> str:
+    """In small letters, without accents."""
+    text = text.lower()
+    if text.isascii():
+        return text
+    text = unicodedata.normalize("NFKD", text)
+    marks = [ord(character) for character in set(text) if unicodedata.combining(character)]
+    return text.translate(dict.fromkeys(marks)) if marks else text
+
+
+def _cut_all(texts: Sequence[str], kind: np.uint8, words: Sequences) -> tuple[Ints, Places]:
+    """As `_cut`, of new words, too, some texts at a time."""
+    from hybrid.features.tfidf.vocabulary import join_texts
+
+    parts = [_cut(*join_texts(part), kind, words, learn=True) for part in in_chunks(texts)]
+    lengths = [np.diff(by_text) for _, by_text in parts]
+    numbers = np.concatenate([np.empty(0, np.int32), *(found for found, _ in parts)])
+    return numbers, np.cumsum(np.concatenate([[0], *lengths]))
+
+
+def _cut(
+    characters: Ints, bounds: Places, kind: np.uint8, words: Sequences, *, learn: bool
+) -> tuple[Ints, Places]:
+    """The number of each word, one text after the other, and which of them are of each text, as bounds."""
+    from hybrid.features.tfidf.vocabulary import split_texts
+
+    starts, ends, by_text = split_texts(characters, bounds, kind)
+    return words.number(characters, starts, ends, learn=learn), by_text
+
+
+def in_chunks(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Some texts at a time."""
+    for start in range(0, len(texts), CHUNK):
+        yield list(texts[start : start + CHUNK])
+
+
+def _at_each_word(bounds: Places, terms: Ints) -> Occurrences:
+    """Terms of shape (words, n): up to n that each word of the texts has, one word after the other."""
+    from hybrid.features.tfidf.vocabulary import Occurrences
+
+    words, n = terms.shape
+    order = np.arange(words, dtype=np.int32)
+    return Occurrences(bounds, order, terms.ravel(), np.arange(words + 1) * n)
+
+
+def _join(
+    grams: Ints, numbers: Ints, bounds: Places, length: int, known: Sequences, *, learn: bool
+) -> Ints:
+    """The number of the n-gram of `length` words that begins at each word; -1 where there is none.
+
+    `grams` is that of the n-gram of one word fewer.
+    """
+    ends = np.repeat(bounds[1:], np.diff(bounds))
+    starts = np.flatnonzero((grams != UNKNOWN) & (np.arange(length, len(ends) + length) <= ends))
+    starts = starts[numbers[starts + length - 1] != UNKNOWN]
+    joined = np.full(len(grams), UNKNOWN, dtype=np.int32)
+    joined[starts] = known.number(numbers, starts, starts + length, learn=learn)
+    return joined
+
+
+def _places(chosen: Places, size: int) -> Ints:
+    """Where each of so many numbers is among the chosen ones; -1 for the others, and for -1."""
+    places = np.full(size + 1, UNKNOWN, dtype=np.int32)
+    places[chosen] = np.arange(len(chosen))
+    return places
+
+
+def _words(words: Sequences) -> Names:
+    """The strings that sequences of characters are."""
+    characters, bounds = words.parts()
+    text = characters.tobytes().decode("utf-32-le", "surrogatepass")
+    places: list[Any] = bounds.tolist()
+    return _objects([text[a:b] for a, b in pairwise(places)])
+
+
+def _phrases(grams: Sequences, words: Names, length: int) -> Names:
+    """The n-grams that sequences of words are."""
+    parts = words[grams.parts()[0].reshape(-1, length)]
+    return _objects([" ".join(row) for row in parts.tolist()])
+
+
+def _objects(strings: list[str]) -> Names:
+    return np.array(strings, dtype=object)

@@ -1,0 +1,259 @@
+"""Sequences of whole numbers, numbered and counted: a word is one of characters, an n-gram one of words.
+
+Apart from `hybrid.features.tfidf.terms`, and imported only when a text is read: it imports numba.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from hybrid.features.tfidf import counting as kernels
+from hybrid.features.tfidf.counting import SPACE, WORD
+
+Ints = NDArray[np.int32]
+Places = NDArray[np.int64]
+Slices = tuple[Ints, Places, Places]
+UNKNOWN = -1
+
+
+class Occurrences(NamedTuple):
+    """The terms that each text has, as often as it has them: those of its words, one list a word.
+
+    Attributes
+    ----------
+    bounds : ndarray of int64
+        Which entries of `order` are of each text.
+    order : ndarray of int32
+        Numbers of lists.
+    lists : ndarray of int32
+        Terms, -1 for what is none, one list after the other.
+    list_bounds : ndarray of int64
+        Where each list begins, with the end of the last one.
+    """
+
+    bounds: Places
+    order: Ints
+    lists: Ints
+    list_bounds: Places
+
+
+class Sequences:
+    """Distinct sequences, numbered as they come.
+
+    An open hash table; sequences are compared in full, so that no two are ever taken for one.
+    """
+
+    def __init__(self) -> None:
+        self._slots = np.full(8, UNKNOWN, dtype=np.int32)
+        self._pool = np.empty(0, dtype=np.int32)
+        self._bounds = np.zeros(1, dtype=np.int64)
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def number(self, symbols: Ints, starts: Places, ends: Places, *, learn: bool) -> Ints:
+        """The number of each slice of `symbols`.
+
+        Parameters
+        ----------
+        symbols : ndarray of int32
+        starts, ends : ndarray of int64, shape (m,)
+        learn : bool
+            Add those that are new; else they are -1.
+
+        Returns
+        -------
+        ndarray of int32, shape (m,)
+        """
+        numbers, slices, done = np.empty(len(starts), dtype=np.int32), (symbols, starts, ends), 0
+        while done < len(starts):
+            table = (self._slots, self._pool, self._bounds)
+            done, self._size = kernels.number(*slices, done, self._size, learn, *table, numbers)
+            if done < len(starts):
+                self._make_room(int(ends[done] - starts[done]))
+        return numbers
+
+    def take(self, chosen: NDArray[np.integer[Any]]) -> Sequences:
+        """Only some of them, in this order."""
+        taken = Sequences()
+        taken.number(self._pool, self._bounds[:-1][chosen], self._bounds[1:][chosen], learn=True)
+        return taken
+
+    def parts(self) -> tuple[Ints, Places]:
+        """All sequences one after the other, and where each begins, with the end of the last one."""
+        bounds = self._bounds[: self._size + 1]
+        return self._pool[: bounds[-1]], bounds
+
+    def _make_room(self, length: int) -> None:
+        """For a sequence of so many numbers, and for as many again as there are."""
+        self._pool = _grown(self._pool, int(self._bounds[self._size]) + length)
+        self._bounds = _grown(self._bounds, self._size + 2)
+        if 2 * (self._size + 1) > len(self._slots):
+            self._slots = np.full(4 * len(self._slots), UNKNOWN, dtype=np.int32)
+            kernels.place(self._pool, self._bounds, self._size, self._slots)
+
+    def __getstate__(self) -> dict[str, Any]:
+        pool, bounds = self.parts()
+        return self.__dict__ | {"_pool": pool.copy(), "_bounds": bounds.copy()}
+
+
+def _grown(array: NDArray[Any], needed: int) -> NDArray[Any]:
+    if needed <= len(array):
+        return array
+    longer = np.zeros(max(needed, 2 * len(array)), dtype=array.dtype)
+    longer[: len(array)] = array
+    return longer
+
+
+def join_texts(texts: list[str]) -> tuple[Ints, Places]:
+    """The characters of all texts, and where each text begins, with the end of the last one."""
+    characters = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), dtype=np.int32)
+    bounds = np.fromiter(accumulate(map(len, texts), initial=0), np.int64, len(texts) + 1)
+    return characters, bounds
+
+
+def split_texts(characters: Ints, bounds: Places, kind: np.uint8) -> tuple[Places, Places, Places]:
+    """Cut texts, as `join_texts` gives them, into words.
+
+    Parameters
+    ----------
+    characters, bounds : ndarray
+    kind : {WORD, SPACE}
+        A word is two or more characters of `re`'s class w, or all between two spaces.
+
+    Returns
+    -------
+    starts, ends : ndarray of int64
+        Of each word among the characters.
+    by_text : ndarray of int64
+        Which words are of each text, as bounds.
+    """
+    room = len(characters) // 2 + len(bounds)
+    starts, ends = np.empty((2, room), dtype=np.int64)
+    by_text = np.zeros(len(bounds), dtype=np.int64)
+    found = kernels.split(characters, bounds, _classes(), kind, starts, ends, by_text)
+    return starts[:found], ends[:found], by_text
+
+
+def slice_words(words: Sequences, shortest: int, longest: int) -> tuple[Slices, Places]:
+    """The n-grams of characters within words, with a space before and after each word.
+
+    A word that is shorter, with its spaces, than `shortest` is one n-gram.
+
+    Returns
+    -------
+    slices : characters, int32, and where each n-gram starts and ends among them, int64
+        As `Sequences.number` takes them.
+    by_word : ndarray of int64
+        Which n-grams are of each word, as bounds.
+    """
+    characters, bounds = words.parts()
+    n = len(words)
+    padded = np.full(len(characters) + 2 * n, ord(" "), dtype=np.int32)
+    places = np.arange(len(characters)) + np.repeat(2 * np.arange(n) + 1, np.diff(bounds))
+    padded[places] = characters
+    starts, ends = np.empty((2, len(padded) * (longest - shortest + 1)), dtype=np.int64)
+    by_word = np.zeros(n + 1, dtype=np.int64)
+    padded_bounds = bounds + 2 * np.arange(n + 1)
+    found = kernels.slice_words(padded_bounds, shortest, longest, starts, ends, by_word)
+    return (padded, starts[:found], ends[:found]), by_word
+
+
+def count_texts(found: Occurrences, width: int) -> tuple[Places, Places]:
+    """How many texts have each of so many terms, and how often it occurs in all."""
+    texts, totals = np.zeros((2, width), dtype=np.int64)
+    kernels.count_texts(*found, np.full(width, -1), texts, totals)
+    return texts, totals
+
+
+def weigh_texts(
+    found: Sequence[Occurrences], idf: Sequence[NDArray[np.float32]], *, sublinear: bool
+) -> sparse.csr_matrix:
+    """TF-IDF of the terms of n texts, those of several kinds side by side.
+
+    Parameters
+    ----------
+    found : sequence of Occurrences
+        For each kind.
+    idf : sequence of ndarray of shape (terms,)
+        For each kind.
+    sublinear : bool
+        1 + log(count) instead of the count.
+
+    Returns
+    -------
+    CSR of shape (n, all terms), float32
+        In canonical format; each row of length 1 for each kind that the text has a term of.
+    """
+    together = _side_by_side(found)
+    lengths = np.diff(together.list_bounds)[together.order]
+    before = np.append(0, np.cumsum(lengths))[together.bounds]
+    most, room = int(np.diff(before).max(initial=0)), int(lengths.sum())
+    heights = np.arange(most + 1, dtype=np.float64)
+    if sublinear:
+        heights[1:] = 1 + np.log(heights[1:])
+    columns, weights = np.empty(room, dtype=np.int32), np.empty(room, dtype=np.float32)
+    rows = np.zeros(together.bounds.shape[1], dtype=np.int64)
+    edges = np.cumsum([0, *map(len, idf)])
+    size = kernels.weigh(*together, heights, np.concatenate(idf), edges, columns, weights, rows)
+    return _canonical(weights[:size], columns[:size], rows, int(edges[-1]))
+
+
+def _side_by_side(found: Sequence[Occurrences]) -> Occurrences:
+    """All kinds one after the other; the bounds of shape (kinds, texts + 1)."""
+    words = np.cumsum([0, *(len(each.order) for each in found)])
+    lists = np.cumsum([0, *(len(each.list_bounds) - 1 for each in found)], dtype=np.int32)
+    entries = np.cumsum([0, *(len(each.lists) for each in found)])
+    starts = [each.list_bounds[:-1] + entries[i] for i, each in enumerate(found)]
+    return Occurrences(
+        np.stack([each.bounds + words[i] for i, each in enumerate(found)]),
+        np.concatenate([each.order + lists[i] for i, each in enumerate(found)]),
+        np.concatenate([each.lists for each in found]),
+        np.concatenate([*starts, entries[-1:]]),
+    )
+
+
+def stack(
+    parts: list[sparse.csr_matrix], mapping: Callable[..., Iterable[None]]
+) -> sparse.csr_matrix:
+    """One CSR under the other, all in canonical format; `mapping` copies each, as `map` would."""
+    ends = np.cumsum([part.nnz for part in parts])
+    weights, columns = np.empty(ends[-1], np.float32), np.empty(ends[-1], np.int32)
+
+    def copy(part: sparse.csr_matrix, end: int) -> None:
+        weights[end - part.nnz : end] = part.data
+        columns[end - part.nnz : end] = part.indices
+
+    list(mapping(copy, parts, ends.tolist()))
+    lengths = [np.diff(part.indptr) for part in parts]
+    rows = np.append(0, np.cumsum(np.concatenate(lengths), dtype=np.int64))
+    return _canonical(weights, columns, rows, parts[0].shape[1])
+
+
+def _canonical(
+    weights: NDArray[np.float32], columns: Ints, rows: Places, width: int
+) -> sparse.csr_matrix:
+    """A CSR whose columns are known to be in order and different; scipy would look for itself."""
+    if len(weights) < 2**31:
+        rows = rows.astype(np.int32)
+    matrix = sparse.csr_matrix((weights, columns, rows), shape=(len(rows) - 1, width))
+    matrix.has_canonical_format = True
+    return matrix
+
+
+@cache
+def _classes() -> NDArray[np.uint8]:
+    """What each character is, by Python's own rules: letters, digits and ``_`` make a word."""
+    every = [chr(code) for code in range(sys.maxunicode + 1)]
+    word = np.fromiter(map(str.isalnum, every), np.uint8, len(every)) * WORD
+    word[ord("_")] = WORD
+    return word | np.fromiter(map(str.isspace, every), np.uint8, len(every)) * SPACE

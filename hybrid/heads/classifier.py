@@ -1,0 +1,309 @@
+"""Fusion and head as one scikit-learn classifier that chooses its settings by cross-fitting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import effective_n_jobs
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from hybrid.errors import SettingError, unknown_name
+from hybrid.features.fusion import BlockData, Fusion, FusionMatrix, take_rows
+from hybrid.heads.chain import Chain
+from hybrid.heads.decision import Decision, DecisionOptions, crossfit_decision, fit_decision
+from hybrid.heads.fitting import fit_head, head_scores
+from hybrid.heads.folds import Folds
+from hybrid.heads.search import Choice as Choice
+from hybrid.heads.search import Trial, Trials, choose
+from hybrid.heads.search_metrics import is_joint
+from hybrid.splitting.splits import make_folds
+from hybrid.types import METRIC, METRICS
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.uint8]
+# Most items that a thread encodes at a time: memory does not grow with all of them.
+TOGETHER = 2**13
+PIECES = 4  # more items are cut to a multiple of so many pieces, whoever takes them
+
+
+class HybridClassifier(ClassifierMixin, BaseEstimator):
+    """Blocks, fused, and a one-vs-rest head, with thresholds and calibration.
+
+    `fit` deals its items to folds. In each, blocks and head are fitted on the other folds alone, and
+    score the items left out. On these out-of-fold scores it chooses the head's parameters and the
+    blocks' weights, fits the sigmoids that turn scores into probabilities, and chooses the thresholds.
+    Then it fits blocks and head on all its items.
+
+    A threshold lies half-way between the one with the best F1 on the out-of-fold scores, which is
+    noisy where a genre has few items, and the one that the probabilities themselves expect to be best,
+    which trusts the sigmoid.
+
+    Parameters
+    ----------
+    fusion : Fusion
+    estimator : scikit-learn classifier
+        Of one genre against the rest; or a `MultilabelLinearSVC`, which fits all genres together.
+    grid : mapping of str to sequence, optional
+        Parameter of `estimator` → values to choose from.
+    block_weights : sequence of float
+        Factors to try on the weight of each block in turn, where there are several; the next round
+        tries their square roots. Empty keeps the fusion's weights.
+    metric : str
+        What is best: ``weighted-f1``, ``macro-f1``, ``micro-f1`` or ``map``; see
+        `hybrid.heads.search_metrics.measure_quality`. For micro-f1 the thresholds of all genres are chosen
+        together; else each for its own genre's F1, which makes both means of them best.
+    search : bool
+        Try all combinations of `grid` and `block_weights` first, not one setting after the other.
+    folds : int
+    tuned : bool
+        False: the estimator's own answers, no thresholds and no calibration (for dummies).
+    chain : bool
+        Make a `Chain` of the chosen head: its settings are chosen without it.
+    decision : DecisionOptions, optional
+        How scores become labels.
+    n_jobs : int or None
+        Threads over genres.
+    random_state : int
+        Deals the folds.
+
+    Attributes
+    ----------
+    fusion_ : Fusion
+    head_ : MultilabelLinearSVC, FusionHead or OneVsRestClassifier
+        The latter where `estimator` knows one genre at a time.
+    chosen_ : Choice
+    tried_ : list of Tried
+        Each candidate with its quality, spread over the folds and seconds, in the order of trial.
+    decision_ : Decision
+        Calibration and thresholds, from all out-of-fold scores.
+    thresholds_ : ndarray of shape (L,)
+        On the probabilities.
+    calibration_ : Calibration or None
+    groups_ : ndarray of shape (n,) or None
+        As given to `fit`.
+    fold_ : ndarray of shape (n,)
+        The fold that each item of `fit` was left out of.
+    oof_scores_ : ndarray of shape (n, L)
+        Out-of-fold scores of the items of `fit`; NaN for a genre that a fold could not learn.
+    oof_probabilities_, oof_labels_ : ndarray of shape (n, L)
+        What an item is given by the calibration and thresholds of the other folds' scores. The settings
+        were chosen on the scores of all, which flatters them a little; `hybrid.studies.nested_cv` gives an
+        estimate that is not.
+    classes_ : ndarray of shape (L,)
+        Numbers of the labels.
+    """
+
+    def __init__(
+        self,
+        fusion: Fusion,
+        estimator: Any,
+        grid: Mapping[str, Sequence[Any]] | None = None,
+        block_weights: Sequence[float] = (0.5, 2.0),
+        metric: str = METRIC,
+        search: bool = False,
+        folds: int = 4,
+        tuned: bool = True,
+        chain: bool = False,
+        n_jobs: int | None = None,
+        random_state: int = 0,
+        decision: DecisionOptions | None = None,
+    ) -> None:
+        self.fusion = fusion
+        self.estimator = estimator
+        self.grid = grid
+        self.block_weights = block_weights
+        self.metric = metric
+        self.search = search
+        self.folds = folds
+        self.tuned = tuned
+        self.chain = chain
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.decision = decision
+
+    def fit(
+        self, X: pd.DataFrame, y: ArrayLike, groups: ArrayLike | None = None
+    ) -> HybridClassifier:
+        """Choose by cross-fitting, then fit on all items.
+
+        Parameters
+        ----------
+        X : DataFrame of n items
+            A catalogue's frame, or rows of it.
+        y : array-like of shape (n, L)
+            1 where the item has the label.
+        groups : array-like of shape (n,), optional
+            Items of one group are in one fold.
+
+        Raises
+        ------
+        SettingError
+            If shapes or settings are wrong.
+        """
+        truth = self._check(X, y)
+        self.classes_ = np.arange(truth.shape[1])
+        data = self.fusion.read(X)
+        self.groups_ = None if groups is None else np.asarray(groups)
+        self.fold_ = deal_items(X, truth, self.folds, groups, self.random_state)
+        trials = self._trials(data, truth)
+        trial = self._choose(trials)
+        self.tried_ = trials.tried
+        estimator = clone(self.estimator).set_params(**trial.choice.parameters)
+        self.chosen_, self.oof_scores_ = trial.choice, trial.scores
+        if self.chain:
+            estimator = Chain(estimator, random_state=self.random_state)
+            (self.oof_scores_,) = trials.score([Choice({}, trial.choice.weights)], estimator)
+        del trials
+        self._decide(truth)
+        weighted = clone(self.fusion).set_params(
+            weights={**(self.fusion.weights or {}), **self.chosen_.weights}
+        )
+        self.fusion_ = weighted.fit(data)
+        matrix = self.fusion_.transform(data)
+        self.head_ = fit_head(
+            estimator,
+            matrix,
+            truth,
+            tuned=self.tuned,
+            n_jobs=self.n_jobs,
+            random_state=self.random_state,
+            groups=self.groups_,
+        )
+        # A genre that all or none of the items have teaches a head nothing.
+        self.constant_ = np.ptp(truth, axis=0) == 0
+        self.prior_ = truth.mean(axis=0, dtype=np.float64)
+        return self
+
+    def decision_function(self, X: pd.DataFrame) -> Floats:
+        """Uncalibrated scores of shape (n, L); NaN for a genre that could not be learnt."""
+        check_is_fitted(self)
+        data = self.fusion_.look_up(X)
+
+        def score(start: int, stop: int) -> Floats:
+            part = take_rows(data, slice(start, stop))
+            return self.score_matrix(self.fusion_.transform(part))
+
+        count = 1 if len(X) <= TOGETHER else PIECES * -(-len(X) // (PIECES * TOGETHER))
+        bounds = np.linspace(0, len(X), count + 1).astype(int).tolist()
+        workers = effective_n_jobs(self.n_jobs)
+        if count == 1 or workers == 1:
+            return np.concatenate(list(map(score, bounds[:-1], bounds[1:])))
+        # Numpy's products in threads of their own would only fight with these.
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
+            return np.concatenate(list(pool.map(score, bounds[:-1], bounds[1:])))
+
+    def score_matrix(self, matrix: FusionMatrix) -> Floats:
+        """As `decision_function`, for items that `fusion_` has encoded."""
+        scores = head_scores(self.head_, matrix, tuned=self.tuned)
+        return np.where(self.constant_, np.nan if self.tuned else self.prior_, scores)
+
+    def predict_proba(self, X: pd.DataFrame) -> Floats:
+        """Calibrated probabilities of shape (n, L), in [0, 1]."""
+        scores = self.decision_function(X)
+        return self.decision_.probabilities(scores)
+
+    def predict(self, X: pd.DataFrame) -> Labels:
+        """Labels of shape (n, L), uint8."""
+        return self.label(self.predict_proba(X))
+
+    def label(self, probabilities: Floats) -> Labels:
+        """Labels for probabilities that are already known."""
+        check_is_fitted(self)
+        return self.decision_.label(probabilities)
+
+    def _decide(self, truth: Labels) -> None:
+        """Learn from the out-of-fold scores how scores become labels."""
+        options, scores = self._decision_options(), self.oof_scores_
+        if self.tuned:
+            self.decision_ = fit_decision(truth, scores, options)
+            decided = crossfit_decision(truth, scores, self.fold_, options)
+        else:
+            thresholds = np.where(truth.all(axis=0), 1.0, 0.5)
+            self.decision_ = Decision(None, thresholds, options)
+            decided = scores, self.decision_.label(scores)
+        self.oof_probabilities_, self.oof_labels_ = decided
+        self.thresholds_ = self.decision_.thresholds
+        self.calibration_ = self.decision_.calibration
+
+    def _decision_options(self) -> DecisionOptions:
+        """As given, with thresholds for the metric."""
+        options = self.decision or DecisionOptions()
+        return replace(options, objective="micro") if is_joint(self.metric) else options
+
+    def _check(self, X: pd.DataFrame, y: ArrayLike) -> Labels:
+        if not isinstance(X, pd.DataFrame):
+            raise SettingError(
+                "X: expected a DataFrame such as load_catalogue(...).frame, found "
+                f"{type(X).__name__}."
+            )
+        truth, problems = np.asarray(y), []
+        if truth.ndim != 2 or len(truth) != len(X):
+            problems.append(f"y: expected shape ({len(X)}, L), found {truth.shape}.")
+        elif not truth.shape[1]:
+            problems.append("y: expected at least one label, found none.")
+        elif not np.isin(truth, (0, 1)).all():
+            problems.append("y: expected 0 and 1 only.")
+        unknown = set(self.grid or {}) - set(self.estimator.get_params())
+        if unknown:
+            name = type(self.estimator).__name__
+            problems.append(f"grid: {name} has no parameter {', '.join(sorted(unknown))}.")
+        if self.metric not in METRICS:
+            problems.append(str(unknown_name("metric", self.metric, METRICS)))
+        if not 2 <= self.folds <= len(X):
+            problems.append(f"folds: expected 2 to {len(X)} (the items), found {self.folds}.")
+        for weight in self.block_weights:
+            if not (np.isfinite(weight) and weight > 0):
+                problems.append(f"block_weights: expected positive numbers, found {weight}.")
+        try:
+            (self.decision or DecisionOptions()).check()
+        except SettingError as error:
+            problems.append(str(error))
+        if problems:
+            raise SettingError("\n".join(problems))
+        return truth.astype(np.uint8)
+
+    def _trials(self, data: BlockData, truth: Labels) -> Trials:
+        return Trials(
+            self.estimator,
+            Folds(self.fusion, data, self.fold_, self.groups_),
+            truth,
+            self.metric,
+            self.tuned,
+            self.n_jobs,
+            self.random_state,
+        )
+
+    def _choose(self, trials: Trials) -> Trial:
+        given = self.fusion.weights or {}
+        weights = {name: given.get(name, 1.0) for name in self.fusion.names}
+        factors = self.block_weights if self.tuned else ()
+        return choose(trials.run, self.grid or {}, weights, factors, search=self.search)
+
+
+def deal_items(
+    X: pd.DataFrame, truth: Labels, folds: int, groups: ArrayLike | None, seed: int
+) -> NDArray[np.int64]:
+    """The fold of each of n items, of shape (n,).
+
+    Raises
+    ------
+    SettingError
+        If there are fewer groups of items than folds, or shapes are wrong.
+    """
+    ids = X.index if X.index.is_unique else np.arange(len(X))
+    fold = make_folds(np.asarray(ids), truth, folds, groups=groups, seed=seed)
+    filled = len(np.unique(fold))
+    if filled < folds:
+        raise SettingError(
+            f"folds: expected at least {folds} groups of items, found so few that only {filled} "
+            "folds have items. Use fewer folds."
+        )
+    return fold

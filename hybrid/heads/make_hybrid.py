@@ -1,0 +1,191 @@
+"""A catalogue and a few names → an unfitted `HybridClassifier`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from inspect import signature
+from typing import Any
+
+from hybrid.catalogue import Catalogue
+from hybrid.errors import SettingError, unknown_name
+from hybrid.extraction.lookup import find_poster_blocks
+from hybrid.features import MetadataFeatures, PosterFeatures, TextFeatures
+from hybrid.features.fusion import Fusion
+from hybrid.heads import HybridClassifier, get_head
+from hybrid.heads.decision import DecisionOptions
+from hybrid.types import METRIC
+
+BLOCKS = ("poster", "text", "metadata")
+
+
+@dataclass(frozen=True)
+class FeatureOptions:
+    """Settings of the blocks `text` and `metadata`; see `TextFeatures` and `MetadataFeatures`."""
+
+    max_ngram: int = 2
+    max_chars: int = 5
+    min_df: int = 2
+    max_features: int | None = None
+    sublinear_tf: bool = True
+    min_count: int = 2
+    year_bin: int = 10
+
+
+def make_hybrid(
+    catalogue: Catalogue,
+    *,
+    head: str = "svm",
+    blocks: Sequence[str] | None = None,
+    backbone: str | Sequence[str] | None = None,
+    weights: str | Sequence[str] | None = None,
+    dtype: str | None = None,
+    embeddings: str | Sequence[str] | None = None,
+    cache: str = ".hybrid-cache",
+    features: FeatureOptions | None = None,
+    grid: Mapping[str, Sequence[Any]] | None = None,
+    block_weights: Mapping[str, float] | None = None,
+    metric: str = METRIC,
+    search: bool = False,
+    chain: bool = False,
+    decision: DecisionOptions | None = None,
+    folds: int = 4,
+    seed: int = 0,
+    workers: int | None = None,
+) -> HybridClassifier:
+    """Put blocks and a head together for the columns of a catalogue.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        Whose columns are read, and whose posters have been extracted.
+    head : str
+        ``"svm"``, or a name that `fit-ovr --estimator` takes.
+    blocks : sequence of str, optional
+        From ``poster``, ``text``, ``metadata``; by default all that the catalogue has.
+    backbone, weights, embeddings : str or sequence of str, optional
+        Of the embeddings; by default those that were extracted for this catalogue. Several make several
+        poster blocks, named as `hybrid.extraction.lookup.find_poster_blocks` says.
+    dtype : str, optional
+        Of the embeddings.
+    cache : str
+        Folder of the embedding cache.
+    features : FeatureOptions, optional
+    grid : mapping, optional
+        Parameters of the head to choose from; by default the head's own grid.
+    block_weights : mapping of str to float, optional
+        Block → weight. By default chosen by cross-fitting.
+    metric : str
+        What C, block weights and thresholds are chosen by: ``weighted-f1``, ``macro-f1``, ``micro-f1``
+        or ``map``; see `HybridClassifier`.
+    search : bool
+        Try all combinations of a wider grid and of block weights.
+    chain : bool
+        Tell each genre what the head says of more frequent ones.
+    decision : DecisionOptions, optional
+        How scores become labels.
+    folds, seed, workers : int
+        Of the cross-fitting; threads.
+
+    Returns
+    -------
+    HybridClassifier
+        Not fitted; takes ``catalogue.frame`` and ``catalogue.labels``.
+
+    Raises
+    ------
+    SettingError
+        If a name is unknown or the catalogue lacks what a block needs.
+    ExtractionError
+        If the posters have not been extracted.
+    """
+    spec, features = get_head(head), features or FeatureOptions()
+    if chain and not spec.chains:
+        raise SettingError(
+            f"--chain: expected a head that learns each genre by itself, found {head}: it answers without "
+            "looking, or already knows what is said of the other genres. Leave --chain out."
+        )
+    names = choose_blocks(catalogue, blocks)
+    columns, made = catalogue.columns, []
+    if "poster" in names:
+        stores = find_poster_blocks(
+            catalogue,
+            cache=cache,
+            backbones=_several(backbone),
+            weights=_several(weights),
+            dtype=dtype,
+            embeddings=_several(embeddings),
+            seed=seed,
+            workers=workers,
+        )
+        for name, store in stores.items():
+            made.append((name, PosterFeatures(cache, store.fingerprint, workers)))
+    elif backbone:
+        raise SettingError(
+            f"--backbone {', '.join(_several(backbone))}: the block poster is not among "
+            f"{', '.join(names)}."
+        )
+    if "text" in names:
+        options = _options(features, TextFeatures)
+        made.append(("text", TextFeatures(columns.text, **options, n_jobs=workers)))
+    if "metadata" in names:
+        roles = columns.numeric, columns.categorical, columns.list, columns.label_separator
+        made.append(("metadata", MetadataFeatures(*roles, **_options(features, MetadataFeatures))))
+    if grid is None:
+        grid = {**spec.grid, **(spec.wide if search else {})}
+    return HybridClassifier(
+        Fusion(made, weights=block_weights),
+        spec.build(seed),
+        grid=grid,
+        block_weights=(0.5, 2.0) if spec.weighs_blocks and not block_weights else (),
+        metric=metric,
+        search=search,
+        folds=folds,
+        tuned=spec.tuned,
+        chain=chain,
+        n_jobs=workers if spec.threads else 1,
+        random_state=seed,
+        decision=decision,
+    )
+
+
+def _several(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names or ())
+
+
+def _options(features: FeatureOptions, block: type) -> dict[str, Any]:
+    """What the options say of a block."""
+    known = signature(block).parameters
+    return {name: value for name, value in vars(features).items() if name in known}
+
+
+def choose_blocks(catalogue: Catalogue, blocks: Sequence[str] | None) -> tuple[str, ...]:
+    """The blocks asked for, or all that the catalogue has columns for, in the usual order."""
+    columns = catalogue.columns
+    has = {"poster": columns.poster, "text": columns.text, "metadata": columns.metadata}
+    if blocks is None:
+        found = tuple(name for name in BLOCKS if has[name])
+        if not found:
+            raise SettingError(f"{catalogue.path}: expected a poster, text or metadata column.")
+        return found
+    problems = [str(unknown_name("block", b, BLOCKS)) for b in blocks if b not in BLOCKS]
+    problems += [
+        f"block {name}: {catalogue.path} has no column for it."
+        for name in BLOCKS
+        if name in blocks and not has[name]
+    ]
+    if not blocks:
+        problems.append("expected at least one block, found none.")
+    if problems:
+        raise SettingError("--blocks: " + "\n".join(problems))
+    return tuple(name for name in BLOCKS if name in blocks)
+
+
+def use_cache(model: HybridClassifier, cache: str, workers: int | None = None) -> None:
+    """Point a fitted model at the cache, and the threads, of the machine that it now runs on."""
+    model.set_params(n_jobs=workers)
+    for _, block in model.fusion_.fitted_:
+        if isinstance(block, PosterFeatures):
+            block.set_params(cache=cache, workers=workers)
+        elif isinstance(block, TextFeatures):
+            block.set_params(n_jobs=workers)

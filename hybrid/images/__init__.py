@@ -1,0 +1,1 @@
+"""Images: poster files → pixels, content hashes and perceptual hashes."""

@@ -1,0 +1,268 @@
+"""A poster file → uint8 RGB array, or the reason why not."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+if TYPE_CHECKING:
+    from hybrid.images.resize import Pixels
+
+# Formats that Pillow decodes by itself; PostScript, for one, would start another program.
+FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
+Image.init()  # else Pillow knows only the most common ones of them
+MIN_SIDE = 16
+MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a GiB as 24-bit RGB
+MAX_BYTES = 256 * 2**20
+
+Decoded = TypeVar("Decoded")
+
+FITS = ("squash", "pad", "crop")
+# Mean of the ImageNet training images, which networks trained on them read as nothing in particular:
+# 255 x (0.485, 0.456, 0.406), rounded.
+PAD_COLOUR = (124, 116, 104)
+
+# Everything here that changes a pixel; with the way of fitting it is part of the cache's fingerprint.
+IMAGE_RULES = {
+    "version": 2,
+    "resampling": "bilinear, the width first",
+    "exif": "orientation applied",
+    "alpha": "over white",
+    "sixteen_bit": "divided by 257",
+    "animation": "first frame",
+}
+
+
+@dataclass(frozen=True)
+class BadPoster:
+    """Why a poster cannot be used."""
+
+    reason: str
+
+
+def read_poster(path: str | Path) -> bytes | BadPoster:
+    """Read a poster file, and nothing that is not a regular file of a sane size."""
+    path = Path(path)
+    try:
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            return BadPoster("is a folder, not a file")
+        if not stat.S_ISREG(status.st_mode):
+            return BadPoster("is not a regular file")
+        if status.st_size > MAX_BYTES:
+            return BadPoster(f"the file is larger than {MAX_BYTES // 2**20} MiB")
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return BadPoster("file not found")
+    except (OSError, ValueError) as error:
+        return BadPoster(f"cannot be read: {getattr(error, 'strerror', None) or error}")
+    return data or BadPoster("the file is empty")
+
+
+def poster_key(data: bytes) -> bytes:
+    """The key of a poster in the cache: SHA-256 of its bytes, 32 bytes."""
+    return hashlib.sha256(data).digest()
+
+
+def hash_poster(path: str) -> bytes | BadPoster:
+    """The key of a poster file, or why there is none; ``""`` stands for an item without a poster."""
+    data = read_poster(path) if path else BadPoster("no poster named")
+    return data if isinstance(data, BadPoster) else poster_key(data)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How an image becomes a backbone's input.
+
+    Parameters
+    ----------
+    size : (height, width)
+        Pixels of the input.
+    fit : str
+        ``"squash"``: stretched to the input, its aspect ratio not kept. ``"pad"``: the whole image, as
+        large as the input allows, in the middle of the ImageNet mean colour. ``"crop"``: the middle of
+        the image, cut to the input's aspect ratio.
+    """
+
+    size: tuple[int, int]
+    fit: str = "squash"
+
+    @property
+    def reach(self) -> int:
+        """Sides that a JPEG must keep when it is decoded at a fraction of its size.
+
+        Twice the target leaves the resize enough to average over.
+        """
+        return 2 * max(self.size)
+
+
+def decode_poster(data: bytes, size: tuple[int, int], fit: str = "squash") -> Pixels | BadPoster:
+    """Decode an image for one backbone. See `decode_for`.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3), uint8, RGB; or BadPoster
+    """
+    found = decode_for(data, (Geometry(size, fit),))
+    return found if isinstance(found, BadPoster) else found[0]
+
+
+def decode_for(data: bytes, geometries: Sequence[Geometry]) -> list[Pixels] | BadPoster:
+    """Decode an image once and bring it into the shape that each of several backbones wants.
+
+    The pixels for one backbone do not depend on the others: a JPEG so large that they want it decoded at
+    different fractions of its size is decoded once for each of these.
+
+    Parameters
+    ----------
+    data : bytes
+        The file's content; the format is told from it, not from the file's name.
+    geometries : sequence of Geometry
+
+    Returns
+    -------
+    list of ndarray of shape (height, width, 3), uint8, RGB; or BadPoster
+        EXIF orientation is applied, transparency laid over white, 16-bit grey scaled to 8 bits,
+        CMYK converted; of an animation the first frame is taken.
+    """
+
+    def decode() -> tuple[list[int], dict[int, Pixels]]:
+        decoded: dict[int, Pixels] = {}
+        scales = _scales(data, geometries)
+        for scale, geometry in zip(scales, geometries, strict=True):
+            if scale not in decoded:
+                decoded[scale] = _decode(data, geometry)
+        return scales, decoded
+
+    found = _guarded(data, decode)
+    if isinstance(found, BadPoster):
+        return found
+    scales, decoded = found
+    return [
+        _fitted(decoded[scale], geometry)
+        for scale, geometry in zip(scales, geometries, strict=True)
+    ]
+
+
+def make_thumbnail(data: bytes, side: int) -> bytes | BadPoster:
+    """A small JPEG of an image, its aspect ratio kept; of the file, nothing but pixels is in it.
+
+    Parameters
+    ----------
+    data : bytes
+        The file's content.
+    side : int
+        Pixels of the longer side, at most.
+    """
+    pixels = _guarded(data, lambda: _decode(data, Geometry((side, side))))
+    if isinstance(pixels, BadPoster):
+        return pixels
+    image, file = Image.fromarray(pixels), io.BytesIO()
+    image.thumbnail((side, side))
+    image.save(file, "JPEG", quality=80)
+    return file.getvalue()
+
+
+def _guarded(data: bytes, decode: Callable[[], Decoded]) -> Decoded | BadPoster:
+    """What `decode` makes of an image, or why it cannot be decoded."""
+    try:
+        return decode()
+    except UnidentifiedImageError:
+        return BadPoster(_what_else(data))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return BadPoster(f"more than {MAX_PIXELS:,} pixels (a decompression bomb?)")
+    except _WrongSize as error:
+        return BadPoster(str(error))
+    except MemoryError:
+        raise  # this machine's fault, not the image's
+    except Exception as error:  # a hostile file can make a decoder raise anything
+        return BadPoster(f"cannot be decoded: {error or type(error).__name__}")
+
+
+def _decode(data: bytes, geometry: Geometry) -> Pixels:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        _check_size(image.size)
+        image.draft(None, (geometry.reach, geometry.reach))
+        ImageOps.exif_transpose(image, in_place=True)
+        return np.asarray(_to_rgb(image))
+
+
+def _scales(data: bytes, geometries: Sequence[Geometry]) -> list[int]:
+    """By how much libjpeg divides the sides for each geometry, as Pillow's `draft` chooses it."""
+    if len(geometries) == 1:
+        return [1]
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        if image.format != "JPEG":
+            return [1] * len(geometries)
+        short = min(image.size)
+    reached = [short // geometry.reach for geometry in geometries]
+    return [next((scale for scale in (8, 4, 2) if times >= scale), 1) for times in reached]
+
+
+def _fitted(image: Pixels, geometry: Geometry) -> Pixels:
+    from hybrid.images.resize import resize
+
+    (height, width), (h, w) = geometry.size, image.shape[:2]
+    if geometry.fit == "crop":
+        scale = min(h / height, w / width)
+        top, left = (h - height * scale) / 2, (w - width * scale) / 2
+        return resize(image, geometry.size, (left, top, w - left, h - top))
+    if geometry.fit == "pad":
+        wide = w * height > h * width  # then the borders are above and below
+        rows = max(1, round(h / w * width)) if wide else height
+        columns = width if wide else max(1, round(w / h * height))
+        top, left = round((height - rows) / 2), round((width - columns) / 2)
+        canvas = np.full((height, width, 3), PAD_COLOUR, dtype=np.uint8)
+        canvas[top : top + rows, left : left + columns] = resize(image, (rows, columns))
+        return canvas
+    return resize(image, geometry.size)
+
+
+def load_poster(path: str, size: tuple[int, int], fit: str = "squash") -> Pixels | BadPoster:
+    """Read and decode a poster file; ``""`` stands for an item without one. See `decode_poster`."""
+    data = read_poster(path) if path else BadPoster("no poster named")
+    return data if isinstance(data, BadPoster) else decode_poster(data, size, fit)
+
+
+class _WrongSize(Exception):
+    """An image that is too small or too large."""
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    width, height = size
+    if min(size) < MIN_SIDE:
+        raise _WrongSize(
+            f"too small: {width} x {height} pixels, at least {MIN_SIDE} a side are needed"
+        )
+    if width * height > MAX_PIXELS:
+        raise _WrongSize(
+            f"{width} x {height} is more than {MAX_PIXELS:,} pixels (a decompression bomb?)"
+        )
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):
+        grey = np.clip(np.asarray(image, dtype=np.float64) / 257, 0, 255)
+        return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no known range")
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        white = Image.new("RGBA", rgba.size, "white")
+        return Image.alpha_composite(white, rgba).convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _what_else(data: bytes) -> str:
+    start = data[:256].lstrip().lower()
+    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")):
+        return "is a web page (HTML or XML), not an image"
+    return "is not an image in a known format"

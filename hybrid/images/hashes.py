@@ -1,0 +1,189 @@
+"""Which poster file has which key, by path, size and times: an unchanged folder is not read again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.images.decode import BadPoster, hash_poster
+from hybrid.utils.files import make_folder, write_atomically
+from hybrid.utils.key_index import KEY_BYTES, Index, index_part, key_array
+
+ENTRY = np.dtype(
+    [
+        ("path", np.uint8, KEY_BYTES),  # SHA-256 of the absolute path
+        ("size", "<i8"),
+        ("mtime_ns", "<i8"),
+        ("ctime_ns", "<i8"),  # changes even where a copy keeps the time of its original
+        ("device", "<u8"),
+        ("inode", "<u8"),  # tells files apart that were swapped within one tick of the clock
+        ("key", np.uint8, KEY_BYTES),
+    ]
+)
+STAMP = ("size", "mtime_ns", "ctime_ns", "device", "inode")
+_PACKED = struct.Struct("<qqqQQ")  # of a stamp
+_NONE = _PACKED.pack(-1, 0, 0, 0, 0)
+_BLOCK = 256
+_POSTER = 1_000_000  # bytes that few posters have
+_QUICK = 3e-5  # seconds a file; to read one takes more
+# A file that changed less than so long ago could change again without a new time of change.
+_SETTLED_NS = 2_000_000_000
+
+
+Hashed = tuple[list[bytes | BadPoster], NDArray[np.void]]
+
+
+@dataclass(frozen=True, eq=False)
+class Memo:
+    """Entries of known files, and an index of their paths."""
+
+    entries: NDArray[np.void]
+    index: Index
+
+    def recall(self, entries: NDArray[np.void]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+        """The remembered key of each entry, and whether path, size and times are the remembered ones."""
+        place = self.index.find(entries["path"])
+        if not len(self.index):
+            return entries["key"], place >= 0
+        known = self.entries[self.index.row[place]]
+        same = place >= 0
+        for name in STAMP:
+            same &= known[name] == entries[name]
+        return known["key"], same
+
+
+def hash_posters(
+    cache: str | Path, paths: Sequence[str], workers: int
+) -> Iterator[bytes | BadPoster]:
+    """Yield, in order, the key of each poster file, or why there is none.
+
+    A file whose path, size and times are those of the last time is not read, unless these are so few
+    that they are read sooner than the memo is. Where there is no cache yet, nothing is remembered.
+
+    Parameters
+    ----------
+    cache : str or Path
+        Folder of the cache.
+    paths : sequence of n str
+        ``""`` stands for an item without a poster.
+    workers : int
+        Threads; reading and hashing release the interpreter.
+    """
+    file = Path(cache) / "memo" / "keys"
+    size, *_ = _PACKED.unpack(_stamp(str(file)))
+    if size > _POSTER * len(paths):
+        with ThreadPoolExecutor(workers) as pool:
+            yield from pool.map(hash_poster, paths)
+        return
+    memo, learnt = load_memo(file), []
+    blocks = [paths[start : start + _BLOCK] for start in range(0, len(paths), _BLOCK)]
+    for keys, new in _hash_blocks(memo, blocks, workers):
+        yield from keys
+        learnt.append(new)
+    if any(len(new) for new in learnt) and (Path(cache) / "FORMAT").exists():
+        save_memo(file, np.concatenate([*learnt, memo.entries]))
+
+
+def load_memo(file: Path) -> Memo:
+    """Read a memo; an empty one where there is none or it is damaged: then all files are hashed."""
+    entries = load_entries(file, ENTRY)
+    return Memo(entries, index_part("", entries["path"]))
+
+
+def save_memo(file: Path, entries: NDArray[np.void]) -> None:
+    """Write a memo; of several entries of one path the first is kept."""
+    save_entries(file, entries[index_part("", entries["path"]).row])
+
+
+def load_entries(file: Path, dtype: np.dtype) -> NDArray[np.void]:
+    """Read entries of a memo; none where there is no file or it is damaged."""
+    try:
+        data = file.read_bytes()
+    except OSError:
+        data = b""
+    body = memoryview(data)[32:]
+    sound = hashlib.sha256(body).digest() == data[:32] and len(body) % dtype.itemsize == 0
+    return np.frombuffer(body if sound else b"", dtype=dtype)
+
+
+def save_entries(file: Path, entries: NDArray[np.void]) -> None:
+    """Write entries of a memo, with their hash; say so where the disk refuses."""
+    data = entries.tobytes()
+    try:
+        make_folder(file.parent)
+        write_atomically(file, hashlib.sha256(data).digest() + data)
+    except OSError as error:
+        warnings.warn(
+            f"{file} cannot be written ({error.strerror}): the next command reads all posters again.",
+            stacklevel=2,
+        )
+
+
+def _hash_blocks(memo: Memo, blocks: list[Sequence[str]], workers: int) -> Iterator[Hashed]:
+    """`_hash_block` of each, in threads from the first block on that takes its time.
+
+    Files that are remembered, on a disk that is near, are looked at in so short a time that threads would
+    only take the interpreter from each other.
+    """
+    quick, coming = True, iter(blocks)
+    while quick and (block := next(coming, None)):
+        start = time.perf_counter()
+        found = _hash_block(memo, block)
+        quick = time.perf_counter() - start < _QUICK * len(block)
+        yield found
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(partial(_hash_block, memo), coming)
+
+
+def _hash_block(memo: Memo, paths: Sequence[str]) -> Hashed:
+    """Keys of some files, and entries of those that were read and may be remembered."""
+    now = time.time_ns()
+    entries = _look(paths)
+    remembered, same = memo.recall(entries)
+    data = remembered.tobytes()
+    keys = [
+        data[KEY_BYTES * i : KEY_BYTES * (i + 1)] if known else hash_poster(path)
+        for i, (path, known) in enumerate(zip(paths, same.tolist(), strict=True))
+    ]
+    if same.all():
+        return keys, entries[:0]
+    good = np.array([isinstance(key, bytes) for key in keys])
+    entries["key"] = key_array([key if isinstance(key, bytes) else None for key in keys])
+    settled = now - np.maximum(entries["mtime_ns"], entries["ctime_ns"]) > _SETTLED_NS
+    there = entries["size"] >= 0
+    return keys, entries[good & there & settled & ~same]
+
+
+def _look(paths: Sequence[str]) -> NDArray[np.void]:
+    """Entries with path, size and times of files; a size of -1 where there is no file."""
+    entries = np.zeros(len(paths), dtype=ENTRY)
+    # `os.path.abspath` asks for the folder each time, which takes as long as all else.
+    here = os.path.join(os.path.abspath(""), "")
+    places = (os.path.normpath(p if p.startswith(os.path.sep) else here + p) for p in paths)
+    entries["path"] = key_array(
+        [hashlib.sha256(place.encode(errors="surrogatepass")).digest() for place in places]
+    )
+    stamps = np.frombuffer(b"".join(map(_stamp, paths)), dtype=[(n, ENTRY[n]) for n in STAMP])
+    for name in STAMP:
+        entries[name] = stamps[name]
+    return entries
+
+
+def _stamp(path: str) -> bytes:
+    """Size and times of a file, packed; a size of -1 where there is none, and `read_poster` says why."""
+    try:
+        s = os.stat(path)
+        return _PACKED.pack(s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_dev, s.st_ino)
+    except (OSError, ValueError, struct.error):
+        return _NONE

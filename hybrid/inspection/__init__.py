@@ -1,0 +1,1 @@
+"""Inspection: a loaded run and an item → its explanation."""

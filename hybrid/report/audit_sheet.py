@@ -1,0 +1,65 @@
+"""An audit → one self-contained HTML page with the posters of each pair, to look at."""
+
+from __future__ import annotations
+
+import base64
+import io
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from PIL import Image
+
+from hybrid.catalogue import Catalogue
+from hybrid.errors import RunError
+from hybrid.images.decode import load_poster
+from hybrid.types import Audit
+from hybrid.utils.files import write_atomically
+
+SHOWN_PAIRS = 60  # of each kind: a page of a few MB
+SIZE = (180, 120)  # height, width
+
+
+def write_sheet(audit: Audit, catalogue: Catalogue, path: Path) -> None:
+    """Write the pairs of an audit with thumbnails; what comes from the catalogue is escaped.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written.
+    """
+    environment = Environment(
+        loader=PackageLoader("hybrid.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    position = {name: i for i, name in enumerate(catalogue.ids.tolist())}
+    page = environment.get_template("sheet.html.j2").render(
+        audit=audit,
+        shown=SHOWN_PAIRS,
+        picture=partial(_picture, catalogue, position),
+        title=partial(_title, catalogue, position),
+    )
+    try:
+        write_atomically(path, page.encode())
+    except OSError as error:
+        raise RunError(f"--sheet: cannot write {path}: {error.strerror or error}.") from error
+
+
+def _picture(catalogue: Catalogue, position: dict[str, int], name: str) -> str | None:
+    """A thumbnail as the source of an image; None where there is no poster."""
+    pixels = load_poster(catalogue.poster_paths[position[name]], SIZE) if name in position else None
+    if not isinstance(pixels, np.ndarray):
+        return None
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=70)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _title(catalogue: Catalogue, position: dict[str, int], name: str) -> str:
+    table = catalogue.table
+    known = "title" in table.columns and name in position
+    return str(table["title"].iloc[position[name]]) if known else ""

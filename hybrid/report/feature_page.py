@@ -1,0 +1,139 @@
+"""What the channels of a backbone look for → one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from hybrid.explain.channels import LearnedFeatures
+from hybrid.report.page import environment, part_of, write_page
+from hybrid.report.thumbnails import make_thumbnails
+
+# Bytes of posters before base64, which adds a third: with the other pictures the page stays below 5 MB.
+MOST_POSTERS = 2_500_000
+DREAM = {"quality": 85, "subsampling": 0}  # their colours are as fine as their shapes
+TILE = 32  # pixels of a filter, at least
+ACROSS = 16  # filters in a row
+MOST_FILTERS = 128
+
+
+@dataclass(frozen=True, eq=False)
+class Plate:
+    """The pictures of a block's backbone.
+
+    Parameters
+    ----------
+    block, backbone : str
+    filters : ndarray of shape (filters, height, width, 3), float32
+        The first convolution's kernels, red, green, blue.
+    dreams : dict of int to ndarray of shape (height, width, 3), uint8
+        Channel → the image that excites it.
+    """
+
+    block: str
+    backbone: str
+    filters: NDArray[np.float32]
+    dreams: dict[int, NDArray[np.uint8]]
+
+
+def draw_filters(filters: NDArray[Any]) -> NDArray[np.uint8]:
+    """Filters side by side, each on its own scale: mid-grey is 0.
+
+    Parameters
+    ----------
+    filters : ndarray of shape (filters, height, width, 3)
+
+    Returns
+    -------
+    ndarray of shape (rows, columns, 3), uint8
+    """
+    shown = filters[:MOST_FILTERS]
+    size = np.abs(shown).max(axis=(1, 2, 3), keepdims=True)
+    grey = np.rint(127.5 + 127.5 * shown / np.where(size > 0, size, 1)).astype(np.uint8)
+    times = -(-TILE // grey.shape[1])
+    tiles = np.pad(
+        grey.repeat(times, axis=1).repeat(times, axis=2),
+        [(0, -len(grey) % ACROSS), (2, 2), (2, 2), (0, 0)],
+        constant_values=255,
+    )
+    tiles[len(grey) :] = 255
+    _, h, w, _ = tiles.shape
+    rows = tiles.reshape(-1, ACROSS, h, w, 3).transpose(0, 2, 1, 3, 4)
+    return rows.reshape(-1, ACROSS * w, 3)
+
+
+def render_plates(
+    learned: LearnedFeatures, plates: Sequence[Plate], paths: Mapping[str, str]
+) -> str:
+    """The page as a string. Everything that comes from a catalogue is escaped.
+
+    Parameters
+    ----------
+    learned : LearnedFeatures
+    plates : sequence of Plate
+        Of each block.
+    paths : mapping of str to str
+        Item → its poster file.
+
+    Returns
+    -------
+    str
+        HTML without scripts and without anything to load, below 5 MB.
+    """
+    made = environment()
+    style, style_hash = part_of(made, "card.css.j2")
+    thumbnails = make_thumbnails(list(paths.values()), MOST_POSTERS)
+    return made.get_template("learned.html.j2").render(
+        learned=learned,
+        style=style,
+        style_hash=style_hash,
+        thumbnails=dict(zip(paths, thumbnails, strict=True)),
+        blocks=[_view(learned, plate) for plate in plates],
+    )
+
+
+def _view(learned: LearnedFeatures, plate: Plate) -> dict[str, Any]:
+    """One block as the page draws it."""
+    return {
+        "name": plate.block,
+        "backbone": plate.backbone,
+        "count": len(plate.filters),
+        "shown": min(len(plate.filters), MOST_FILTERS),
+        "filters": _address(draw_filters(plate.filters), "PNG"),
+        "channels": [
+            (channel, _address(plate.dreams[channel.number], "JPEG", **DREAM))
+            for channel in learned.channels
+            if channel.block == plate.block
+        ],
+    }
+
+
+def _address(pixels: NDArray[np.uint8], kind: str, **settings: Any) -> str:
+    """A picture as a ``data:`` address."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, kind, optimize=True, **settings)
+    data = base64.b64encode(file.getvalue()).decode()
+    return f"data:image/{kind.lower()};base64,{data}"
+
+
+def write_plates(
+    learned: LearnedFeatures, plates: Sequence[Plate], paths: Mapping[str, str], path: Path
+) -> None:
+    """Write the page.
+
+    Raises
+    ------
+    SettingError
+        If `path` is not the name of a page.
+    RunError
+        If it cannot be written.
+    """
+    write_page(path, render_plates(learned, plates, paths))

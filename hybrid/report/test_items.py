@@ -1,0 +1,108 @@
+"""Runs + catalogue → what each run says of the same test items, and the truth."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.catalogue import Catalogue
+from hybrid.errors import RunError
+from hybrid.evaluation import Answers
+from hybrid.types import Predictions, Run
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What several runs say of the same n test items and L genres.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    runs : tuple of Run
+    ids : ndarray of shape (n,), str
+    genres : tuple of L str
+        Those of the catalogue and of the runs.
+    truth : ndarray of shape (n, L), uint8
+    answers : tuple of Answers
+        Of each run; a genre that it does not know is never given and has no score.
+    """
+
+    catalogue: Catalogue
+    runs: tuple[Run, ...]
+    ids: NDArray[Any]
+    genres: tuple[str, ...]
+    truth: NDArray[np.uint8]
+    answers: tuple[Answers, ...]
+
+
+def judge(catalogue: Catalogue, runs: Sequence[Run]) -> Judged:
+    """Bring runs and truth into one order.
+
+    Raises
+    ------
+    RunError
+        If the runs were not judged on the same test items, or one is not in the catalogue.
+    CatalogueError
+        If the catalogue has no labels.
+    """
+    catalogue.require_labels()
+    ids = common_test_ids(runs)
+    genres = tuple(sorted({*catalogue.genres, *(g for r in runs for g in r.predictions.genres)}))
+    truth = _truth(catalogue, ids, genres)
+    answers = tuple(_align(run.predictions, ids, genres) for run in runs)
+    return Judged(catalogue, tuple(runs), ids, genres, truth, answers)
+
+
+def common_test_ids(runs: Sequence[Run]) -> NDArray[Any]:
+    """Test ids, once it is sure that all runs have the same."""
+    if not runs:
+        raise RunError("expected at least one run to report, found none.")
+    first = runs[0]
+    ids = first.predictions.ids[first.predictions.splits == "test"]
+    for run in runs:
+        count = Counter(run.predictions.ids[run.predictions.splits == "test"].tolist())
+        twice = [name for name, times in count.items() if times > 1]
+        if not count or twice:
+            found = f"{twice[0]!r} twice" if twice else "none"
+            raise RunError(f"{run.folder}: expected test items, each once, found {found}.")
+    for run in runs[1:]:
+        other = run.predictions.ids[run.predictions.splits == "test"]
+        splits = {(r.record.get("split") or {}).get("sha256") for r in (first, run)} - {None}
+        if set(other.tolist()) != set(ids.tolist()) or len(splits) > 1:
+            raise RunError(
+                f"expected runs on one split, found that {run.name} was judged on other items than "
+                f"{first.name} or on another split. Fit them again on the present split, or name only "
+                "runs of one split: hybrid report RUN RUN …"
+            )
+    return ids
+
+
+def _truth(catalogue: Catalogue, ids: NDArray[Any], genres: Sequence[str]) -> NDArray[np.uint8]:
+    position = {name: i for i, name in enumerate(catalogue.ids.tolist())}
+    absent = [name for name in ids.tolist() if name not in position]
+    if absent:
+        raise RunError(
+            f"{catalogue.path}: expected the test items of the runs, found that {len(absent)} are not "
+            f"in it ({', '.join(absent[:3])}). Name the runs' own catalogue with --catalogue."
+        )
+    return catalogue.label_matrix(genres)[[position[name] for name in ids.tolist()]]
+
+
+def _align(predictions: Predictions, ids: NDArray[Any], genres: Sequence[str]) -> Answers:
+    """A run's answers in the order of `ids` and `genres`; what it does not know is NaN and no."""
+    test = np.flatnonzero(predictions.splits == "test").tolist()
+    row = {str(predictions.ids[i]): i for i in test}
+    rows = [row[name] for name in ids.tolist()]
+    labels = np.zeros((len(ids), len(genres)), dtype=np.uint8)
+    scores = np.full(labels.shape, np.nan)
+    column = {genre: j for j, genre in enumerate(predictions.genres)}
+    for j, genre in enumerate(genres):
+        if genre in column:
+            labels[:, j] = predictions.labels[rows, column[genre]]
+            scores[:, j] = predictions.probabilities[rows, column[genre]]
+    return Answers(labels, scores)

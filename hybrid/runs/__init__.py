@@ -1,0 +1,1 @@
+"""Runs: a folder with one fitted model, its predictions and its record."""

@@ -1,0 +1,157 @@
+"""Wiring: catalogue + cache → what a deep baseline learns from, and where it keeps its epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.backbones import Weights
+from hybrid.backbones.startup import start_keras
+from hybrid.cache import EmbeddingCache
+from hybrid.catalogue import Catalogue
+from hybrid.deep.checkpoint import Checkpoint
+from hybrid.deep.registry import get_network
+from hybrid.deep.stream import Items
+from hybrid.deep.tasks import Task, narrow
+from hybrid.extraction.extract import extract_embeddings
+from hybrid.features import PosterFeatures
+from hybrid.features.fusion import Fusion
+from hybrid.heads.make_hybrid import choose_blocks, make_hybrid
+from hybrid.images.decode import BadPoster
+from hybrid.types import PARTS, EmbeddingOptions, Split
+from hybrid.utils.progress import Progress
+
+if TYPE_CHECKING:
+    from hybrid.deep.baseline import DeepBaseline
+    from hybrid.deep.options import DeepOptions
+    from hybrid.deep.plan import DeepPlan
+
+
+def deep_items(
+    catalogue: Catalogue,
+    model: DeepBaseline,
+    rows: Mapping[str, NDArray[np.int64]],
+    keys: Sequence[bytes | BadPoster],
+    cache: str,
+    progress: Progress,
+) -> dict[str, Items]:
+    """The items of each part; with the frozen backbone's embeddings, if the network reads them.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    model : DeepBaseline
+        Not fitted.
+    rows : mapping of str to ndarray of int
+        Part → positions in the catalogue.
+    keys : sequence of n bytes or BadPoster
+        The posters' keys in the cache.
+    cache : str
+        Folder of the embedding cache; what it lacks is extracted.
+    progress : Progress
+    """
+    paths, frame = list(catalogue.poster_paths), catalogue.frame if model.spec.fused else None
+    items = Items(catalogue.ids.tolist(), paths, catalogue.labels, frame=frame)
+    if model.spec.reads_embeddings:
+        items = replace(items, embeddings=_embed(catalogue, model, keys, cache, progress))
+    return {part: items.take(numbers) for part, numbers in rows.items()}
+
+
+def training_of(
+    folder: Path,
+    model: DeepBaseline,
+    weights: Weights | None,
+    catalogue: Catalogue,
+    split: Split,
+    task: Task | None,
+) -> Checkpoint:
+    """Where the training of a run keeps its epochs: beside its folder, until the run is there.
+
+    A training that goes on must start from the same weights, wherever they lie now; how many workers and
+    devices compute does not matter.
+    """
+    identity = {
+        "network": model.spec.name,
+        **asdict(model.options),
+        "weights": weights and weights.digest,
+        "seed": model.seed,
+        "catalogue": catalogue.sha256,
+        "split": split.sha256,
+        "narrowed": task and asdict(task),
+    }
+    return Checkpoint(folder.with_name(f".{folder.name}.training"), identity)
+
+
+def describe_settings(model: DeepBaseline, task: Task | None) -> dict[str, Any]:
+    """For the record: how a baseline was trained, and on which part of the catalogue."""
+    return {
+        **asdict(model.options),
+        "devices": model.devices,
+        "decision": asdict(model.decision),
+        **({"narrowed": asdict(task)} if task else {}),
+    }
+
+
+def plan_deep(
+    catalogue: Catalogue,
+    split: Split,
+    network: str,
+    options: DeepOptions | None = None,
+    task: Task | None = None,
+    devices: str = "1",
+) -> DeepPlan:
+    """Say what `hybrid.runs.experiment.fit_deep` would train, and how much memory that needs."""
+    catalogue, split = narrow(catalogue, split, task or Task())
+    start_keras()
+    from hybrid.deep.fused import make_baseline
+    from hybrid.deep.plan import plan_training
+
+    fusion = make_fusion(catalogue, network)
+    model = make_baseline(network, options, fusion=fusion, devices=devices)
+    counts = {part: int((split.parts == part).sum()) for part in PARTS}
+    train = catalogue.only(split.ids[split.parts == "train"].tolist())
+    items = Items(train.ids.tolist(), train.poster_paths, frame=train.frame)
+    return plan_training(model, items, counts["validation"], len(catalogue.genres))
+
+
+def make_fusion(catalogue: Catalogue, network: str) -> Fusion | None:
+    """The blocks that a network reads, not fitted; None for one that reads posters alone.
+
+    Raises
+    ------
+    SettingError
+        If the catalogue lacks one of them.
+    """
+    spec = get_network(network)
+    if not spec.fused:
+        return None
+    names = choose_blocks(catalogue, spec.blocks)
+    others = [name for name in names if name != "poster"]
+    made = make_hybrid(catalogue, blocks=others).fusion.blocks
+    return Fusion([*([("poster", PosterFeatures())] if "poster" in names else []), *made])
+
+
+def _embed(
+    catalogue: Catalogue,
+    model: DeepBaseline,
+    keys: Sequence[bytes | BadPoster],
+    cache: str,
+    progress: Progress,
+) -> NDArray[np.float32]:
+    summary = extract_embeddings(
+        catalogue,
+        model.spec.body.name,
+        weights=model.options.weights or "imagenet",
+        options=EmbeddingOptions(input_size=model.spec.body.input_size),
+        seed=model.seed,
+        cache=cache,
+        workers=model.workers,
+        progress=progress,
+    )
+    good = [None if isinstance(key, BadPoster) else key for key in keys]
+    return EmbeddingCache(cache).find(summary.fingerprint).read(good)

@@ -1,0 +1,1 @@
+"""Splitting: which item is train, validation or test."""

@@ -1,0 +1,228 @@
+"""Wiring: catalogue → split by any method, its audit, and its repair."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hybrid.catalogue import Catalogue
+from hybrid.catalogue.catalogue import to_numbers
+from hybrid.duplicates.find import find_alike, group_by_column, same_images
+from hybrid.duplicates.similarity import join
+from hybrid.errors import SettingError, SplitError, unknown_name
+from hybrid.extraction.lookup import hash_catalogue
+from hybrid.splitting.splits import (
+    SHARES,
+    make_fold_splits,
+    make_legacy_split,
+    make_split,
+    make_temporal_split,
+)
+from hybrid.types import Split
+from hybrid.utils.progress import Progress
+
+METHODS = ("iterative", "random", "temporal", "kfold", "repeated", "legacy-2017")
+# With a tenth for test, about 58 % of the test items are in train, as in the published case.
+LEGACY_SHARES = (0.8, 0.1, 0.1)
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """How a catalogue is split.
+
+    Parameters
+    ----------
+    method : str
+        One of `METHODS`.
+    validation, test : float or None
+        Shares; by default 0.1 and 0.2, for ``legacy-2017`` 0.1 and 0.1.
+    by : str or None
+        Column with the time, for ``temporal``.
+    folds, repeats : int
+        How many splits ``kfold`` and ``repeated`` make.
+    group_columns : tuple of str
+        Items that share an entry of one of these are never parted.
+    near_duplicates : bool
+        Whether items that the audit finds alike are never parted; those with the same image never are.
+    """
+
+    method: str = "iterative"
+    validation: float | None = None
+    test: float | None = None
+    by: str | None = None
+    folds: int = 5
+    repeats: int = 5
+    group_columns: tuple[str, ...] = ()
+    near_duplicates: bool = True
+
+    @property
+    def shares(self) -> tuple[float, float, float]:
+        """Of train, validation and test."""
+        usual = LEGACY_SHARES if self.method == "legacy-2017" else SHARES
+        validation = usual[1] if self.validation is None else self.validation
+        test = usual[2] if self.test is None else self.test
+        return 1 - validation - test, validation, test
+
+    @property
+    def several(self) -> bool:
+        """Whether the method makes several splits."""
+        return self.method in ("kfold", "repeated")
+
+
+def split_catalogue(
+    catalogue: Catalogue,
+    *,
+    shares: Sequence[float] = SHARES,
+    seed: int = 0,
+    cache: str = ".hybrid-cache",
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Split:
+    """Split the labelled items of a catalogue by the default method: see `make_splits`."""
+    options = SplitOptions(validation=shares[1], test=shares[2])
+    return make_splits(
+        catalogue, options, seed=seed, cache=cache, workers=workers, progress=progress
+    )[0]
+
+
+def make_splits(
+    catalogue: Catalogue,
+    options: SplitOptions,
+    *,
+    seed: int = 0,
+    cache: str = ".hybrid-cache",
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> list[Split]:
+    """Split the labelled items of a catalogue.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    options : SplitOptions
+    seed, workers : int
+    cache : str
+        Folder of the embedding cache, which remembers the posters' hashes and looks.
+    progress : Progress, optional
+
+    Returns
+    -------
+    list of Split
+        One, or as many as there are folds or repeats.
+
+    Raises
+    ------
+    CatalogueError
+        If there are no labels.
+    SettingError
+        If an option is wrong.
+    SplitError
+        If a group is too large for any part.
+    """
+    _check(catalogue, options)
+    catalogue.require_labels()
+    rows = np.flatnonzero(catalogue.labelled)
+    ids, labels = catalogue.ids[rows], catalogue.labels[rows]
+    if options.method == "legacy-2017":
+        return [make_legacy_split(ids, labels, shares=options.shares, seed=seed)]
+    keys = hash_catalogue(catalogue, cache, workers, progress)
+    together = [same_images(catalogue, keys).groups]
+    if options.near_duplicates:
+        alike = find_alike(catalogue, keys, cache=cache, workers=workers, progress=progress)
+        together.append(tuple(alike.groups))
+    together += [group_by_column(catalogue, column) for column in options.group_columns]
+    groups = join_ids(ids, [group for kind in together for group in kind])
+    _check_largest(groups, options.shares)
+    return _deal(catalogue, rows, groups, options, seed)
+
+
+def _deal(
+    catalogue: Catalogue,
+    rows: NDArray[np.int64],
+    groups: NDArray[np.str_],
+    options: SplitOptions,
+    seed: int,
+) -> list[Split]:
+    ids, labels = catalogue.ids[rows], catalogue.labels[rows]
+    if options.method == "temporal":
+        times = _times(catalogue, str(options.by))[rows]
+        return [make_temporal_split(ids, times, groups=groups, shares=options.shares)]
+    if options.method == "kfold":
+        return make_fold_splits(
+            ids, labels, options.folds, groups=groups, validation=options.shares[1], seed=seed
+        )
+    seeds = range(seed, seed + (options.repeats if options.method == "repeated" else 1))
+    return [
+        make_split(
+            ids,
+            labels,
+            groups=groups,
+            shares=options.shares,
+            seed=each,
+            stratify=options.method != "random",
+        )
+        for each in seeds
+    ]
+
+
+def join_ids(ids: NDArray[np.str_], together: Sequence[Sequence[str]]) -> NDArray[np.str_]:
+    """The group of each item: the smallest id of all that it belongs to, directly or by way of others.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n,), str
+    together : sequence of sequences of str
+        Ids that belong together; those that are not in `ids` still tie others.
+    """
+    names = sorted({*ids.tolist(), *(name for group in together for name in group)})
+    place = {name: i for i, name in enumerate(names)}
+    smallest = join(len(names), [[place[name] for name in group] for group in together])
+    return np.array([names[smallest[place[name]]] for name in ids.tolist()])
+
+
+def _check(catalogue: Catalogue, options: SplitOptions) -> None:
+    problems = []
+    if options.method not in METHODS:
+        problems.append(f"--method: {unknown_name('method', options.method, METHODS)}")
+    if options.method == "temporal" and options.by is None:
+        problems.append("--by: expected a column with the time, such as year, found none.")
+    elif options.by is not None and options.by not in catalogue.table.columns:
+        problems.append(f"--by: {unknown_name('column', options.by, catalogue.table.columns)}")
+    if options.repeats < 1:
+        problems.append(f"--repeats: expected 1 or more, found {options.repeats}.")
+    if problems:
+        raise SettingError("\n".join(problems))
+
+
+def _times(catalogue: Catalogue, column: str) -> NDArray[np.float64]:
+    """A column as numbers that grow with time: numbers, or dates such as 1979-05-25."""
+    cells = catalogue.table[column]
+    times = to_numbers(cells)
+    if np.isnan(times).all():
+        dates = pd.to_datetime(cells, format="ISO8601", errors="coerce")
+        times = np.where(dates.isna(), np.nan, dates.astype("int64").astype(np.float64))
+    if np.isnan(times).all():
+        raise SettingError(
+            f"--by {column}: expected numbers, or dates such as 1979-05-25, found none of either."
+        )
+    return times
+
+
+def _check_largest(groups: NDArray[np.str_], shares: Sequence[float]) -> None:
+    """Refuse groups that no part can hold; say so where one is larger than the smallest part."""
+    (name, size), *_ = Counter(groups.tolist()).most_common(1)
+    share = size / len(groups)
+    found = f"the largest group ({name} and others) has {size} of {len(groups)} items ({share:.0%})"
+    if size > 1 and share > max(shares):
+        raise SplitError(
+            f"{found}, more than the largest part. Items that share one entry each can tie everything "
+            "together by way of others: group by a column with fewer shared entries."
+        )
+    if size > 1 and share > min(part for part in shares if part > 0):
+        warnings.warn(f"{found}: parts and labels may miss their shares.", stacklevel=3)

@@ -1,0 +1,294 @@
+"""Ids, labels, groups and a seed → train, validation and test, by several methods; splits.csv."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from hybrid.errors import SettingError, SplitError
+from hybrid.splitting.legacy_2017 import draw_cells
+from hybrid.splitting.stratification import deal
+from hybrid.types import PARTS, UNUSED, Split
+from hybrid.utils.files import write_atomically
+
+SHARES = (0.7, 0.1, 0.2)
+
+
+def make_split(
+    ids: ArrayLike,
+    labels: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    shares: Sequence[float] = SHARES,
+    seed: int = 0,
+    stratify: bool = True,
+) -> Split:
+    """Deal items to train, validation and test, every genre in its share.
+
+    Each label misses its share of a part by no more than `tolerance` tells.
+
+    Parameters
+    ----------
+    ids : array-like of shape (n,), str
+        Unique.
+    labels : array-like of shape (n, L)
+        1 where the item has the label.
+    groups : array-like of shape (n,), optional
+        Items of one group are never parted. By default each item is its own group.
+    shares : sequence of 3 floats
+        Shares of train, validation and test; they add up to 1.
+    seed : int
+        Same seed, same split.
+    stratify : bool
+        False: at random; labels have their share only by chance.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    SettingError
+        If shapes, shares or ids are wrong.
+    """
+    ids = np.asarray(ids).astype(str)
+    groups = ids if groups is None else np.asarray(groups).astype(str)
+    labels = np.asarray(labels)
+    _check_shares(shares)
+    _check(ids, labels, groups, shares)
+    parts = np.array(PARTS)[deal(ids, labels if stratify else labels[:, :0], groups, shares, seed)]
+    return _split(ids, parts, groups)
+
+
+def make_folds(
+    ids: ArrayLike,
+    labels: ArrayLike,
+    n_folds: int,
+    *,
+    groups: ArrayLike | None = None,
+    seed: int = 0,
+) -> NDArray[np.int64]:
+    """Deal items to `n_folds` folds of equal shares, as `make_split` does.
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+        The fold of each item, 0 to ``n_folds - 1``.
+    """
+    ids = np.asarray(ids).astype(str)
+    groups = ids if groups is None else np.asarray(groups).astype(str)
+    labels = np.asarray(labels)
+    if n_folds < 1:
+        raise SettingError(f"n_folds: expected 1 or more, found {n_folds}.")
+    shares = [1 / n_folds] * n_folds
+    _check(ids, labels, groups, shares)
+    return deal(ids, labels, groups, shares, seed)
+
+
+def make_fold_splits(
+    ids: ArrayLike,
+    labels: ArrayLike,
+    n_folds: int,
+    *,
+    groups: ArrayLike | None = None,
+    validation: float = SHARES[1],
+    seed: int = 0,
+) -> list[Split]:
+    """One split a fold: each fold is the test part once; validation is dealt from the others.
+
+    Parameters
+    ----------
+    ids, labels, groups, seed
+        As in `make_split`.
+    n_folds : int
+        At least 2.
+    validation : float
+        Share of all items.
+    """
+    ids = np.asarray(ids).astype(str)
+    groups = ids if groups is None else np.asarray(groups).astype(str)
+    labels = np.asarray(labels)
+    if n_folds < 2 or not 0 <= validation < 1 - 1 / n_folds:
+        raise SettingError(
+            "expected 2 folds or more, and a share of validation that leaves something to train on, "
+            f"found {n_folds} folds, validation {validation}."
+        )
+    folds = make_folds(ids, labels, n_folds, groups=groups, seed=seed)
+    inner = validation / (1 - 1 / n_folds)
+    splits = []
+    for fold in range(n_folds):
+        rest = folds != fold
+        parts = np.full(len(ids), "test", dtype=object)
+        dealt = deal(ids[rest], labels[rest], groups[rest], (1 - inner, inner), seed)
+        parts[rest] = np.array(PARTS[:2])[dealt]
+        splits.append(_split(ids, parts.astype(str), groups))
+    return splits
+
+
+def make_temporal_split(
+    ids: ArrayLike,
+    times: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    shares: Sequence[float] = SHARES,
+) -> Split:
+    """Oldest items to train, newest to test; nothing in train is as new as anything that was cut off.
+
+    A group goes where its newest item belongs. A cut is between two different times, the nearest to the
+    wanted share.
+
+    Parameters
+    ----------
+    ids, groups, shares
+        As in `make_split`.
+    times : array-like of shape (n,), float
+        Any number that grows with time. Groups without a time (all NaN) are ``unused``.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    SettingError
+        If shapes, shares or ids are wrong, or there is no time at all.
+    """
+    ids = np.asarray(ids).astype(str)
+    groups = ids if groups is None else np.asarray(groups).astype(str)
+    times = np.asarray(times, dtype=np.float64)
+    _check_shares(shares)
+    _check(ids, times[:, None], groups, shares)
+    _, member = np.unique(groups, return_inverse=True)
+    newest = np.full(member.max(initial=-1) + 1, -np.inf)
+    np.fmax.at(newest, member, times)
+    when = newest[member]
+    dated = np.sort(when[np.isfinite(when)])
+    if not len(dated):
+        raise SettingError("times: expected a number for some items, found none.")
+    parts = np.full(len(ids), UNUSED, dtype=object)
+    parts[np.isfinite(when)] = "train"
+    for part, share in (("validation", shares[0]), ("test", shares[0] + shares[1])):
+        parts[when >= _cut(dated, share)] = part
+    return _split(ids, parts.astype(str), groups)
+
+
+def _cut(times: NDArray[np.float64], share: float) -> float:
+    """The time of which about `share` of the sorted `times` are older; infinite where that is all."""
+    starts = np.append(np.flatnonzero(np.diff(times, prepend=-np.inf)), len(times))
+    start = starts[np.abs(starts - share * len(times)).argmin()]
+    return float(np.append(times, np.inf)[start])
+
+
+def make_legacy_split(
+    ids: ArrayLike, labels: ArrayLike, *, shares: Sequence[float], seed: int = 0
+) -> Split:
+    """The split of April 2017, which leaks: see `hybrid.splitting.methods.legacy_2017`.
+
+    An item that was drawn for both stands in it twice, once in train or validation and once in test; one
+    that was drawn for neither is ``unused``. Validation is dealt, without overlap, from what was drawn
+    for train.
+    """
+    ids, labels = np.asarray(ids).astype(str), np.asarray(labels)
+    _check_shares(shares)
+    _check(ids, labels, ids, shares)
+    learn, test = draw_cells(ids.tolist(), labels, shares[2], seed)
+    inner = shares[1] / max(shares[0] + shares[1], 1e-12)
+    dealt = deal(ids[learn], labels[learn], ids[learn], (1 - inner, inner), seed)
+    neither = ~(learn | test)
+    parts = [
+        *np.array(PARTS[:2])[dealt].tolist(),
+        *["test"] * int(test.sum()),
+        *[UNUSED] * int(neither.sum()),
+    ]
+    names = np.concatenate([ids[learn], ids[test], ids[neither]])
+    return _split(names, np.array(parts), names)
+
+
+def tolerance(labels: ArrayLike, groups: ArrayLike) -> NDArray[np.float64]:
+    """By how many items each label may miss its share of a part in `make_split`; shape (L,).
+
+    Three times the size of the largest group, and 2 % of the label's items. No guarantee can be proved
+    for a greedy method; this is what the tests hold it to.
+    """
+    present = np.asarray(labels) != 0
+    _, sizes = np.unique(np.asarray(groups).astype(str), return_counts=True)
+    return 3 * sizes.max(initial=1) + 0.02 * present.sum(axis=0)
+
+
+def _split(ids: NDArray[Any], parts: NDArray[Any], groups: NDArray[Any]) -> Split:
+    return Split(ids, parts, groups, split_hash(ids, parts))
+
+
+def _check_shares(shares: Sequence[float]) -> None:
+    if len(shares) != len(PARTS):
+        raise SettingError(
+            f"shares: expected {len(PARTS)} ({', '.join(PARTS)}), found {len(shares)}."
+        )
+
+
+def _check(
+    ids: NDArray[Any], labels: NDArray[Any], groups: NDArray[Any], shares: Sequence[float]
+) -> None:
+    problems = []
+    if labels.ndim != 2 or len(labels) != len(ids):
+        problems.append(f"labels: expected shape ({len(ids)}, L), found {labels.shape}.")
+    if groups.shape != ids.shape:
+        problems.append(f"groups: expected shape {ids.shape}, found {groups.shape}.")
+    if len(set(ids.tolist())) != len(ids):
+        problems.append("ids: expected each once, found some twice.")
+    if any(not 0 <= s <= 1 for s in shares) or abs(sum(shares) - 1) > 1e-9:
+        problems.append(f"shares: expected numbers from 0 to 1 that add up to 1, found {shares}.")
+    if problems:
+        raise SettingError("\n".join(problems))
+
+
+def split_hash(ids: NDArray[Any], parts: NDArray[Any]) -> str:
+    """SHA-256 of what a split says, whatever the order of its rows."""
+    lines = sorted(f"{name}\0{part}\n" for name, part in zip(ids, parts, strict=True))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def write_split(split: Split, path: Path) -> None:
+    """Write ``splits.csv``: id, split, group; the old file stays until the new one is whole."""
+    table = pd.DataFrame({"id": split.ids, "split": split.parts, "group": split.groups})
+    try:
+        write_atomically(path, table.to_csv(index=False, lineterminator="\n").encode())
+    except OSError as error:
+        raise SplitError(f"cannot write the split {path}: {error.strerror or error}.") from error
+
+
+def read_split(path: Path) -> Split:
+    """Read ``splits.csv``; an id may stand in it twice, which the audit reports.
+
+    Raises
+    ------
+    SplitError
+        If the file is missing, lacks a column, or names an unknown part.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except FileNotFoundError:
+        raise SplitError(
+            f"expected a split at {path}, found no such file. Make one with: hybrid split"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise SplitError(f"cannot read the split {path}: {error}.") from error
+    if not {"id", "split"} <= set(table.columns):
+        found = ", ".join(map(str, table.columns))
+        raise SplitError(f"{path}: expected the columns id, split and group, found {found}.")
+    strange = sorted(set(table["split"]) - {*PARTS, UNUSED})
+    if strange:
+        raise SplitError(
+            f"{path}: expected train, validation, test or unused in column split, found "
+            f"{', '.join(map(repr, strange[:5]))}."
+        )
+    ids = table["id"].to_numpy(dtype=object).astype(str)
+    parts = table["split"].to_numpy(dtype=object).astype(str)
+    groups = table["group"] if "group" in table.columns else table["id"]
+    return Split(ids, parts, groups.to_numpy(dtype=object).astype(str), split_hash(ids, parts))

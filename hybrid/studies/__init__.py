@@ -1,0 +1,1 @@
+"""Studies of a fitted run: ablation, learning curve, repeated splits, nested cross-validation."""

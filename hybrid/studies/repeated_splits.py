@@ -1,0 +1,75 @@
+"""The same fit on other splits: how far the figures spread when chance deals anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+
+from hybrid.evaluation import METRICS, Answers, measure_all, over_splits, spread
+from hybrid.heads import HybridClassifier
+from hybrid.splitting.splits import make_split
+from hybrid.types import PARTS, Split
+
+
+def repeat_fit(
+    model: HybridClassifier,
+    frame: pd.DataFrame,
+    labels: np.ndarray[Any, Any],
+    split: Split,
+    repeats: int,
+    seed: int,
+    *,
+    first: Answers,
+    say: Callable[[str], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Fit and judge the model on splits with other seeds, of the same groups and shares.
+
+    Parameters
+    ----------
+    model : HybridClassifier
+        It is cloned, not changed.
+    frame : DataFrame of n items, indexed by id
+    labels : ndarray of shape (n, L)
+    split : Split
+        That of the run itself.
+    repeats : int
+        Runs in all, 2 or more, the run itself among them; the others have the seeds that follow.
+    seed : int
+    first : Answers
+        Of the run itself, on its test items.
+    say : callable
+        Is told how far it is.
+
+    Returns
+    -------
+    dict
+        For run.json: seeds, and for each metric values, mean, sd, low, high, and the 95 % `interval` of
+        `over_splits`.
+    """
+    position = {name: i for i, name in enumerate(frame.index.tolist())}
+    rows = np.array([position[name] for name in split.ids.tolist()])
+    shares = [float((split.parts == part).mean()) for part in PARTS]
+    found = [measure_all(labels[rows[split.parts == "test"]], first)]
+    seeds = [seed + i for i in range(repeats)]
+    for i, other in enumerate(seeds[1:], start=2):
+        say(f"repeat {i} of {repeats}: a split with seed {other}")
+        dealt = make_split(split.ids, labels[rows], groups=split.groups, shares=shares, seed=other)
+        test = dealt.parts == "test"
+        again = clone(model).set_params(random_state=other)
+        again.fit(frame.iloc[rows[~test]], labels[rows[~test]], groups=dealt.groups[~test])
+        probabilities = again.predict_proba(frame.iloc[rows[test]])
+        answers = Answers(again.label(probabilities), probabilities)
+        found.append(measure_all(labels[rows[test]], answers))
+    test_to_train = shares[2] / (shares[0] + shares[1])
+    return {"seeds": seeds, "metrics": {n: _describe(n, found, test_to_train) for n in METRICS}}
+
+
+def _describe(metric: str, found: list[dict[str, float]], test_to_train: float) -> dict[str, Any]:
+    values = [run[metric] for run in found]
+    interval = over_splits(values, test_to_train)
+    return {**asdict(spread(values)), "interval": asdict(interval)}

@@ -1,0 +1,320 @@
+"""The small frozen records that pass between stages."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PARTS = ("train", "validation", "test")
+UNUSED = "unused"  # in no part, and meant to be
+LEAK, WARNING = "leak", "warning"  # severities
+# What settings can be chosen by; hybrid.heads.search_metrics says what each is.
+METRICS = ("weighted-f1", "macro-f1", "micro-f1", "map")
+METRIC = "weighted-f1"
+
+
+@dataclass(frozen=True)
+class ColumnOptions:
+    """What the user says about the catalogue's columns; empty means: find out.
+
+    Parameters
+    ----------
+    id, label : str or None
+        Names of the id column and of the label column.
+    label_separator : str
+        What stands between two labels of one cell, and between two entries of a list cell.
+    text, numeric, categorical, list, drop : tuple of str
+        Columns whose role is set by hand.
+    encoding : str
+        Text encoding of a CSV or JSON Lines file.
+    """
+
+    id: str | None = None
+    label: str | None = None
+    label_separator: str = "|"
+    text: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    list: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+    encoding: str = "utf-8"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The role of every column of a catalogue, as found or as set."""
+
+    id: str
+    poster: str | None
+    label: str | None
+    label_separator: str
+    text: tuple[str, ...]
+    numeric: tuple[str, ...]
+    categorical: tuple[str, ...]
+    list: tuple[str, ...]
+
+    @property
+    def metadata(self) -> tuple[str, ...]:
+        """All metadata columns: numeric, then categorical, then list."""
+        return self.numeric + self.categorical + self.list
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """One row of the catalogue that something is wrong with.
+
+    `row` counts the items of the file from 1; the header is not a row.
+    """
+
+    row: int
+    id: str
+    poster: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which item is train, validation or test.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n,), str
+    parts : ndarray of shape (n,), str
+        One of ``train``, ``validation``, ``test``, or ``unused``.
+    groups : ndarray of shape (n,), str
+        Items of one group are in one part.
+    sha256 : str
+        Hash of what the split says, whatever the order of its rows.
+    """
+
+    ids: NDArray[Any]
+    parts: NDArray[Any]
+    groups: NDArray[Any]
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Items of a catalogue that are alike in one way.
+
+    Parameters
+    ----------
+    kind : str
+        In which way.
+    groups : tuple of tuple of str
+        Ids; each group has two or more. A pair is a group, too.
+    severity : str
+        ``"leak"`` or ``"warning"``: what it is if they stand in two parts of a split.
+    same : dict of str to hashable
+        Id → what it is the same as; pairs that are the same belong to another kind and are not counted
+        in this one. By default each item is the same as itself.
+    """
+
+    kind: str
+    groups: tuple[tuple[str, ...], ...]
+    severity: str = LEAK
+    same: dict[str, Hashable] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Leak:
+    """One kind of leak between the parts of a split, or one kind of warning.
+
+    Parameters
+    ----------
+    kind : str
+    count : int
+        Of all pairs.
+    share : float
+        Of the test items that are in it.
+    pairs : tuple of (str, str, str, str)
+        (id, part, other id, other part); the first of them.
+    severity : str
+        ``"leak"`` or ``"warning"``.
+    items : tuple of str
+        Ids of all test items that are in it.
+    """
+
+    kind: str
+    count: int
+    share: float
+    pairs: tuple[tuple[str, str, str, str], ...]
+    severity: str = LEAK
+    items: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The result of the search for leaks.
+
+    Parameters
+    ----------
+    checks : tuple of str
+        The kinds that were looked for.
+    leaks, warnings : tuple of Leak
+        What was found, by severity.
+    skipped : tuple of str
+        What could not be looked for, with the reason.
+    """
+
+    checks: tuple[str, ...]
+    leaks: tuple[Leak, ...]
+    warnings: tuple[Leak, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing leaks; there may be warnings."""
+        return not self.leaks
+
+    @property
+    def leaked(self) -> frozenset[str]:
+        """Ids of the test items that leak in any way."""
+        return frozenset(name for leak in self.leaks for name in leak.items)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What one stage of a run cost: seconds, and the process's peak memory in MiB."""
+
+    name: str
+    seconds: float
+    peak_mib: float
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with the bounds of its confidence interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class EmbeddingOptions:
+    """What changes an embedding, besides the backbone and its weights.
+
+    Parameters
+    ----------
+    layer, pooling, input_size, fit
+        See `hybrid.backbones.configure`; by default those of the registry.
+    precision : str
+        ``"float32"``, ``"bfloat16"``, ``"float16"``, or ``"auto"``: that of the embeddings in the cache;
+        without any, bfloat16 where processor or GPU have it and a trial on some of the posters keeps
+        their embeddings within a cosine of 0.9995 of float32; else float32.
+    dtype : str
+        ``"float16"`` or ``"float32"``: how embeddings are stored.
+    """
+
+    layer: str = "last"
+    pooling: str | None = None
+    input_size: tuple[int, int] | None = None
+    fit: str = "squash"
+    precision: str = "auto"
+    dtype: str = "float16"
+
+
+@dataclass(frozen=True)
+class ExtractSummary:
+    """What an extraction did, for one backbone.
+
+    `rows` counts catalogue rows, `embedded` those with an embedding now; `images`, `hits` and `computed`
+    count different images, `left` those beyond the limit; `bad` lists the rows without a usable poster.
+    `rate` is posters a second, from the first that is read to the last that is on the disk.
+    """
+
+    backbone: str
+    fingerprint: str
+    weights: str
+    engine: str
+    precision: str
+    device: str
+    rows: int
+    embedded: int
+    images: int
+    hits: int
+    computed: int
+    left: int
+    bad: tuple[BadRow, ...]
+    seconds: float
+    rate: float
+    peak_mib: float
+
+
+@dataclass(frozen=True)
+class ExtractPlan:
+    """What `hybrid extract` would do for one backbone: as in `ExtractSummary`, and the estimate.
+
+    `to_compute` images would be computed, `left` are beyond the limit; that takes about `seconds`,
+    loading aside, and `bytes` of the disk.
+    """
+
+    backbone: str
+    fingerprint: str
+    weights: str
+    engine: str
+    precision: str
+    device: str
+    images: int
+    hits: int
+    to_compute: int
+    left: int
+    seconds: float
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a run says of each item.
+
+    Parameters
+    ----------
+    ids, splits : ndarray of shape (n,), str
+        `splits` is empty for items that are in no part of the split.
+    genres : tuple of str
+        The L labels, in the order of the columns below.
+    labels : ndarray of shape (n, L), uint8
+        The predicted labels.
+    probabilities : ndarray of shape (n, L), float64
+        Calibrated, in [0, 1]; NaN where the model can say nothing of the item.
+    """
+
+    ids: NDArray[Any]
+    splits: NDArray[Any]
+    genres: tuple[str, ...]
+    labels: NDArray[np.uint8]
+    probabilities: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder that was read: its record (run.json) and its predictions."""
+
+    folder: Path
+    record: dict[str, Any]
+    predictions: Predictions
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+
+def as_plain(value: Any) -> Any:
+    """A value as strict JSON has it: records as objects, paths as text, what is not a number as null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return as_plain(asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): as_plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [as_plain(part) for part in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,1 @@
+"""Helpers without knowledge of the domain: files, progress, interrupts, compiled loops, resources."""

@@ -1,0 +1,284 @@
+"""Training of the deep baselines: streams, stages, memory, curves."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import types
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from hybrid.backbones import Weights
+from hybrid.deep.baseline import DeepBaseline
+from hybrid.deep.board import open_board
+from hybrid.deep.build import Network
+from hybrid.deep.checkpoint import Course
+from hybrid.deep.frozen import keep_activations
+from hybrid.deep.losses import CrossEntropy
+from hybrid.deep.options import DeepOptions
+from hybrid.deep.registry import configure_network, get_network
+from hybrid.deep.stream import AHEAD, Arrays, Items, Posters, batches, shuffled, usable
+from hybrid.deep.train import compile_for
+from hybrid.errors import (
+    ExtractionError,
+    MissingExtraError,
+    SettingError,
+    TrainingError,
+)
+from hybrid.utils.progress import Progress
+
+QUICK = DeepOptions(epochs=2, batch_size=16, input_size=(46, 46))
+TUNED = DeepOptions(epochs=2, batch_size=16, input_size=(32, 32), unfreeze="1", weights="random")
+
+
+def rows(start: int, end: int) -> np.ndarray:
+    return np.arange(start, end)
+
+
+def test_batches_give_every_poster_once_in_the_order_asked_for(items: Items) -> None:
+    order = shuffled(90, seed=1, stage=0, epoch=0)
+    found = list(batches(Posters(items.paths, (32, 24)), order, 16, workers=2))
+    assert found[0][1].shape == (16, 32, 24, 3)
+    assert found[0][1].dtype == np.uint8
+    assert np.concatenate([part for part, _ in found]).tolist() == order.tolist()
+    alone = Posters(items.paths, (32, 24)).start(order[20:21], ThreadPoolExecutor(1))()
+    np.testing.assert_array_equal(found[1][1][4], alone[0])
+
+
+def test_order_depends_on_seed_stage_and_epoch_alone() -> None:
+    orders = [
+        shuffled(9, *numbers).tolist() for numbers in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1))
+    ]
+    assert len({tuple(order) for order in orders}) == 4
+    assert orders[0] == shuffled(9, 0, 0, 0).tolist()
+
+
+def test_a_poster_that_breaks_while_training_stops_it() -> None:
+    with pytest.raises(ExtractionError, match=r"/nowhere\.png: was usable when training began"):
+        list(batches(Posters(["/nowhere.png"], (32, 32)), rows(0, 1), 16, workers=1))
+
+
+def test_few_batches_are_read_ahead_of_the_network() -> None:
+    class Counted(Arrays):
+        started = 0
+
+        def start(self, rows: Any, pool: ThreadPoolExecutor) -> Any:
+            Counted.started += 1
+            return super().start(rows, pool)
+
+    source = Counted(np.arange(1000.0)[:, None])
+    for taken, _ in enumerate(batches(source, rows(0, 1000), 10, workers=2), start=1):
+        assert Counted.started <= taken + AHEAD
+    assert Counted.started == taken == 100
+
+
+MEMORY = """
+import resource, sys
+import numpy as np
+from hybrid.deep.baseline import DeepBaseline
+from hybrid.deep.options import DeepOptions
+from hybrid.deep.stream import Items
+how = DeepOptions(epochs=1, stages=1, batch_size=64, input_size=(64, 64))
+n = int(sys.argv.pop(1))
+paths = [sys.argv[1 + i % 90] for i in range(n)]
+labels = np.eye(3, dtype=np.uint8)[np.arange(n) % 3]
+items = Items(paths, paths, labels)
+DeepBaseline("scratch", how, workers=2).fit(items, items.take(np.arange(64)))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_catalogue(items: Items) -> None:
+    """20,000 posters as pixels are 246 MB, 18,000 more of them 221 MB."""
+    peaks = []
+    for n in ("2000", "20000"):
+        command = [sys.executable, "-c", MEMORY, n, *items.paths]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout) / 1024)
+    few, many = peaks
+    assert many - few < 50, (few, many)
+    assert many < 2048
+
+
+def test_usable_tells_good_from_bad(items: Items, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    assert usable([items.paths[0], "", str(tmp_path / "bad.png")]).tolist() == [True, False, False]
+
+
+def test_frozen_stage_is_training_through_the_whole_frozen_network(items: Items) -> None:
+    """Against plain Keras: the same head behind the same body, trained batch by batch."""
+    how = replace(TUNED, unfreeze="0", dropout=0.0, loss="plain", learning_rate=0.01)
+    train, validation = items.take(rows(0, 40)), items.take(rows(40, 60))
+    model = DeepBaseline("mobilenet-075", how, seed=3).fit(train, validation)
+
+    keras.utils.set_random_seed(3)
+    network = Network(configure_network(get_network("mobilenet-075"), how), 3)
+    network.give(Weights("random", "", None, 3))
+    network.body.trainable = False
+    whole = network.whole()
+    whole.compile(keras.optimizers.Adam(0.01), CrossEntropy(from_logits=True), jit_compile=False)
+    for epoch in range(2):
+        for part, x in batches(Posters(train.paths, (32, 32)), shuffled(40, 3, 0, epoch), 16, 1):
+            whole.train_on_batch(x, train.labels[part])
+    ours, theirs = (each.get_weights() for each in (model.network_.head, network.head))
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-3)
+    scores = np.array(whole(next(batches(Posters(items.paths[:8], (32, 32)), rows(0, 8), 8, 1))[1]))
+    np.testing.assert_allclose(model.decision_function(items.take(rows(0, 8))), scores, atol=1e-2)
+
+
+def test_cached_activations_train_as_posters_do(items: Items) -> None:
+    fits = [
+        DeepBaseline("mobilenet-075", replace(TUNED, cache_frozen=on, dropout=0.0)).fit(
+            items.take(rows(0, 40)), items.take(rows(40, 60))
+        )
+        for on in (False, True)
+    ]
+    assert fits[0].history_["stage"] == ["top", "top", "fine", "fine"]
+    for name in ("loss", "val_loss"):
+        np.testing.assert_allclose(fits[1].history_[name], fits[0].history_[name], rtol=1e-3)
+
+
+def test_the_disk_that_frozen_layers_need_is_said_first_or_refused(
+    items: Items, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    double = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(2.0)])
+    compile_for(double)
+    posters, progress = Posters(items.paths, (32, 32)), Progress(quiet=False)
+    path = tmp_path / "t" / "kept.npy"
+    kept = keep_activations(path, double, posters, 16, 1, progress)
+    said = capsys.readouterr().err  # 90 x 32 x 32 x 3 x 2 bytes
+    assert said.startswith("taking 1 MiB of disk for what the frozen layers make of 90 posters")
+    expected = posters.start(rows(80, 90), ThreadPoolExecutor(1))() * 2.0
+    np.testing.assert_array_equal(kept[80:], expected)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=552_959))
+    again = keep_activations(path, double, posters, 16, 1, progress)  # it is there
+    np.testing.assert_array_equal(again, kept)
+    with pytest.raises(
+        SettingError, match=r"--cache-frozen: expected 1 MiB of disk .* found 1 MiB"
+    ):
+        keep_activations(tmp_path / "other.npy", double, posters, 16, 1, progress)
+
+
+def test_accumulated_gradients_are_those_of_a_larger_batch(items: Items) -> None:
+    how = replace(QUICK, dropout=0.0, stages=1, epochs=1, loss="plain")
+    train, validation = items.take(rows(0, 32)), items.take(rows(32, 48))
+    heads = []
+    for batch_size, steps in ((16, 1), (8, 2)):
+        options = replace(how, batch_size=batch_size, accumulate=steps)
+        model = DeepBaseline("small", replace(options, input_size=(32, 32)))
+        model.spec = replace(
+            model.spec, stages=(replace(model.spec.stages[0], optimizer="sgd", augment=False),)
+        )
+        heads.append(model.fit(train, validation).network_.head.get_weights())
+    for a, b in zip(*heads, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_a_stage(items: Items) -> None:
+    how = replace(QUICK, stages=1, epochs=30, patience=2, learning_rate=0.02, dropout=0.0)
+    train, validation = items.take(rows(0, 32)), items.take(rows(32, 64))
+    model = DeepBaseline("scratch", how).fit(train, validation)
+    losses = model.history_["val_loss"]
+    assert len(losses) == int(np.argmin(losses)) + 1 + 2 < 30
+    scores = model.decision_function(validation)
+    loss = model._loss(train)(validation.labels, scores.astype(np.float32))
+    assert float(loss) == pytest.approx(min(losses), rel=1e-4)
+
+
+def test_the_curves_are_means_over_the_epoch(items: Items) -> None:
+    """At a learning rate that changes nothing, against the network's own answers and scikit-learn."""
+    how = replace(QUICK, stages=1, epochs=2, dropout=0.0, learning_rate=1e-12, loss="plain")
+    train = items.take(rows(0, 40))
+    model = DeepBaseline("small", replace(how, input_size=(32, 32)))
+    model.spec = replace(model.spec, stages=(replace(model.spec.stages[0], augment=False),))
+    scores = model.fit(train, train).decision_function(train)
+    loss = float(CrossEntropy(from_logits=True)(train.labels, scores.astype(np.float32)))
+    f1 = f1_score(train.labels, scores > 0, average="weighted", zero_division=0)
+    for name, expected in (("loss", loss), ("val_loss", loss), ("f1", f1), ("val_f1", f1)):
+        np.testing.assert_allclose(model.history_[name], expected, rtol=1e-4)
+
+
+def test_a_stage_that_makes_it_worse_leaves_the_network_as_it_was(items: Items) -> None:
+    how = replace(QUICK, loss="plain")
+    train, validation = items.take(rows(0, 32)), items.take(rows(32, 48))
+    both = DeepBaseline("scratch", replace(how, fine_learning_rate=0.3)).fit(train, validation)
+    losses = both.history_["val_loss"]
+    assert min(losses[2:]) > min(losses[:2])
+    first = DeepBaseline("scratch", replace(how, stages=1)).fit(train, validation)
+    assert first.history_["val_loss"] == losses[:2]
+    expected = first.decision_function(validation)
+    np.testing.assert_allclose(both.decision_function(validation), expected, rtol=1e-5)
+
+
+def test_same_seed_same_result(items: Items) -> None:
+    train, validation = items.take(rows(0, 32)), items.take(rows(32, 48))
+    how = replace(QUICK, stages=1)
+    fits = [DeepBaseline("scratch", how, seed).fit(train, validation) for seed in (5, 5, 6)]
+    losses = [fit.history_["loss"] for fit in fits]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_a_loss_that_is_not_finite_names_the_batch(items: Items) -> None:
+    how = replace(QUICK, stages=1, learning_rate=0.999, epochs=20, batch_size=4)
+    model = DeepBaseline("scratch", how)
+    rough = replace(model.spec.stages[0], optimizer="sgd", learning_rate=1e12)
+    model.spec = replace(model.spec, stages=(rough,))
+    with pytest.raises(
+        TrainingError, match=r"stage rough, epoch 1: .* the items f\d{3}, .*Lower the"
+    ):
+        model.fit(items.take(rows(0, 32)), items.take(rows(32, 48)))
+
+
+def test_nothing_to_learn_from_is_refused(items: Items) -> None:
+    nothing = replace(items.take(rows(0, 2)), paths=["", ""])
+    with pytest.raises(SettingError, match="found 0 and 2"):
+        DeepBaseline("scratch", QUICK).fit(nothing, items.take(rows(0, 2)))
+    with pytest.raises(SettingError, match="--epochs: expected 1 or more to train"):
+        DeepBaseline("scratch", replace(QUICK, epochs=0)).fit(items, items)
+
+
+def test_embeddings_of_another_length_are_refused(items: Items) -> None:
+    wrong = replace(items, embeddings=np.ones((90, 5), dtype=np.float32))
+    with pytest.raises(SettingError, match=r"expected shape \(n, 768\)"):
+        DeepBaseline("mobilenet-075", TUNED).fit(wrong, wrong)
+
+
+def test_tensorboard_that_is_not_installed_says_so_before_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(MissingExtraError, match=r"--tensorboard: .* pip install tensorboard"):
+        DeepBaseline("scratch", QUICK, tensorboard=tmp_path)
+
+
+def test_tensorboard_is_given_each_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+
+    class Writer:
+        def __init__(self, folder: str) -> None:
+            self.folder = folder
+
+        def add_scalar(self, name: str, value: float, step: int) -> None:
+            written.append((self.folder, name, value, step))
+
+        def flush(self) -> None:
+            pass
+
+    summary = types.SimpleNamespace(Writer=Writer)
+    monkeypatch.setitem(sys.modules, "tensorboard", types.SimpleNamespace(summary=summary))
+    monkeypatch.setitem(sys.modules, "tensorboard.summary", summary)
+    course, note = Course(), open_board(tmp_path)
+    for stage, loss in (("top", 0.5), ("fine", 0.25)):
+        course.note(stage=stage, loss=loss)
+        note(course)
+    assert written == [(str(tmp_path), "loss", 0.5, 1), (str(tmp_path), "loss", 0.25, 2)]

@@ -1,0 +1,179 @@
+"""Trainings that are killed or stopped, and go on to the same result."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hybrid.backbones import configure, get_backbone
+from hybrid.backbones.load import init_random_weights
+from hybrid.backbones.networks import build_body
+from hybrid.backbones.weights import RUN_WEIGHTS
+from hybrid.catalogue import load_catalogue
+from hybrid.deep.baseline import DeepBaseline
+from hybrid.deep.checkpoint import Checkpoint, Course
+from hybrid.deep.options import DeepOptions
+from hybrid.deep.stream import Items
+from hybrid.deep.tasks import Task
+from hybrid.errors import (
+    RunError,
+)
+from hybrid.runs.experiment import Experiment, fit_deep
+from hybrid.splitting.methods import split_catalogue
+from hybrid.utils.progress import Progress
+
+QUICK = DeepOptions(epochs=2, batch_size=16, input_size=(46, 46))
+TUNED = DeepOptions(epochs=2, batch_size=16, input_size=(32, 32), unfreeze="1", weights="random")
+
+
+def rows(start: int, end: int) -> np.ndarray:
+    return np.arange(start, end)
+
+
+def test_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    kept = Checkpoint(tmp_path / "t", {"seed": 1, "split": "a"})
+    with pytest.raises(RunError, match="expected a training that was interrupted"):
+        kept.read()
+    course = Course(stage=1, epoch=2, best=0.5, best_weights=[np.ones(3)])
+    course.note(stage="top", val_loss=0.5)
+    kept.write(course)
+    again = kept.read()
+    assert (again.stage, again.epoch, again.best, again.losses("top")) == (1, 2, 0.5, [0.5])
+    np.testing.assert_array_equal(again.best_weights[0], np.ones(3))
+    with pytest.raises(RunError, match="holds another training: seed: expected 1, found 2"):
+        Checkpoint(tmp_path / "t", {"seed": 2, "split": "a"}).read()
+    (tmp_path / "t" / "state.npz").write_bytes(b"half")
+    with pytest.raises(RunError, match="expected the state of a training"):
+        kept.read()
+    kept.remove()
+    assert not (tmp_path / "t").exists()
+
+
+KILL = """
+import os, signal, sys
+from hybrid.deep.checkpoint import Checkpoint
+write, left = Checkpoint.write, [int(sys.argv.pop(1))]
+def write_and_die(self, course):
+    write(self, course)
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+Checkpoint.write = write_and_die
+from hybrid.cli.main import main
+main()
+"""
+
+
+def test_a_killed_training_goes_on_to_the_same_result(project: Path, hybrid_command: Any) -> None:
+    """Killed in its second stage, by a signal that nothing can catch."""
+    hybrid_command("split", cwd=project)
+    training = ["fit-deep", "--backbone", "scratch", "--input-size", "46", "--epochs", "3",
+                "--batch-size", "16", "--quiet"]  # fmt: skip
+    whole = hybrid_command(*training, "--name", "whole", cwd=project)
+    assert whole.returncode == 0, whole.stderr
+    killed = subprocess.run(
+        [sys.executable, "-c", KILL, "4", *training, "--name", "killed"], cwd=project, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert not (project / "runs" / "killed").exists()
+    resumed = hybrid_command(*training, "--name", "killed", "--resume", cwd=project)
+    assert resumed.returncode == 0, resumed.stderr
+    runs = [project / "runs" / name for name in ("whole", "killed")]
+    found = [(run / "predictions.csv").read_bytes() for run in runs]
+    assert found[0] == found[1]
+    histories = [json.loads((run / "run.json").read_text())["history"] for run in runs]
+    for history in histories:
+        assert len(history.pop("seconds")) == 6
+    assert histories[0] == histories[1]
+    assert not list((project / "runs").glob(".*"))
+
+
+def test_ctrl_c_says_how_to_go_on(
+    items: Items, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Pressed(Checkpoint):
+        def write(self, course: Course) -> None:
+            super().write(course)
+            if course.epoch == 2:
+                raise KeyboardInterrupt
+
+    train, progress = items.take(rows(0, 32)), Progress(quiet=False)
+    with pytest.raises(KeyboardInterrupt):
+        DeepBaseline("scratch", QUICK).fit(train, train, progress, Pressed(tmp_path / "t", {}))
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == "stopped: 2 epochs are kept. Give the same command with --resume to go on."
+
+
+@pytest.mark.parametrize("name", ["small", pytest.param("mobilenet-075", marks=pytest.mark.slow)])
+def test_an_interrupted_first_stage_goes_on_to_the_same_result(
+    name: str, items: Items, tmp_path: Path
+) -> None:
+    """With augmentation and dropout: the states of their random generators are kept, too."""
+    how = replace(QUICK if name == "small" else TUNED, input_size=(32, 32), epochs=3)
+    train, validation = items.take(rows(0, 32)), items.take(rows(32, 48))
+    whole = DeepBaseline(name, how).fit(train, validation)
+
+    class Interrupted(Checkpoint):
+        def write(self, course: Course) -> None:
+            super().write(course)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        DeepBaseline(name, how).fit(train, validation, None, Interrupted(tmp_path / "t", {}))
+    kept = Checkpoint(tmp_path / "t", {})
+    again = DeepBaseline(name, how).fit(train, validation, None, kept, resume=True)
+    for values in ("loss", "val_loss", "f1", "learning_rate"):
+        assert whole.history_[values] == again.history_[values]
+    np.testing.assert_array_equal(
+        whole.decision_function(validation), again.decision_function(validation)
+    )
+
+
+def drawn(path: Path, seed: int) -> str:
+    """A file with weights of the scratch net."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    body = build_body(configure(get_backbone("scratch"), input_size=(46, 46)))
+    init_random_weights(body, seed)
+    body.save_weights(str(path))
+    return str(path)
+
+
+def test_resume_asks_what_the_weights_are_and_not_where_they_lie(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = load_catalogue(films)
+    experiment = Experiment(
+        catalogue, split_catalogue(catalogue), tmp_path / "runs" / "net", cache=str(tmp_path / "c")
+    )
+    path = Path(drawn(tmp_path / "start.weights.h5", 0))
+    how = replace(QUICK, weights=str(path), stages=1)
+    write = Checkpoint.write
+
+    def write_and_stop(kept: Checkpoint, course: Course) -> None:
+        write(kept, course)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoint, "write", write_and_stop)
+        with pytest.raises(KeyboardInterrupt):
+            fit_deep(experiment, "scratch", how)
+    moved = path.rename(tmp_path / RUN_WEIGHTS)  # as it would lie in the folder of a run
+    drawn(path, 1)
+    digits = "[0-9a-f]{64}"
+    with pytest.raises(RunError, match=f"training: weights: expected {digits}, found {digits}. G"):
+        fit_deep(experiment, "scratch", how, resume=True)
+    there = replace(how, weights=str(moved.parent))
+    with pytest.raises(
+        RunError, match=r"training: narrowed: expected None, found \{'single_label'"
+    ):
+        fit_deep(experiment, "scratch", there, resume=True, task=Task("first"))
+    run = fit_deep(experiment, "scratch", there, resume=True)
+    assert len(run.record["history"]["loss"]) == 2

@@ -1,0 +1,225 @@
+"""Deep runs are runs like any other: record, predictions, weights that serve as a backbone, plan."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from hybrid.catalogue import load_catalogue
+from hybrid.cli.main import hybrid
+from hybrid.deep.options import DeepOptions
+from hybrid.deep.saved import load_baseline
+from hybrid.deep.stream import Items
+from hybrid.errors import (
+    RunError,
+    WeightsError,
+)
+from hybrid.extraction.extract import extract_embeddings
+from hybrid.heads.make_hybrid import make_hybrid
+from hybrid.runs.experiment import Experiment, fit_deep, fit_head
+from hybrid.runs.folder import read_predictions
+from hybrid.runs.predict import predict_catalogue
+from hybrid.splitting.methods import split_catalogue
+from hybrid.types import EmbeddingOptions
+
+QUICK = DeepOptions(epochs=2, batch_size=16, input_size=(46, 46))
+TUNED = DeepOptions(epochs=2, batch_size=16, input_size=(32, 32), unfreeze="1", weights="random")
+
+
+def rows(start: int, end: int) -> np.ndarray:
+    return np.arange(start, end)
+
+
+@contextmanager
+def drawn_weights() -> Iterator[None]:
+    """That the weights are random is what these tests want."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "random weights")
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    """An experiment whose run is a scratch net trained for two epochs."""
+    catalogue = load_catalogue(films)
+    folder = tmp_path_factory.mktemp("deep") / "runs" / "scratch"
+    cache = str(folder.parent / "cache")
+    experiment = Experiment(catalogue, split_catalogue(catalogue), folder, cache=cache)
+    fit_deep(experiment, "scratch", QUICK)
+    return experiment
+
+
+@pytest.fixture(scope="module")
+def tuned(trained: Experiment) -> Experiment:
+    """The same with a MobileNet, of which one block was trained."""
+    experiment = replace(trained, folder=trained.folder.with_name("tuned"))
+    with drawn_weights():
+        fit_deep(experiment, "mobilenet-075", TUNED)
+    return experiment
+
+
+@pytest.fixture(scope="module")
+def little(trained: Experiment) -> Experiment:
+    """The same with the small net."""
+    experiment = replace(trained, folder=trained.folder.with_name("small"))
+    fit_deep(experiment, "small", replace(QUICK, input_size=(32, 32)))
+    return experiment
+
+
+# Run → its backbone, and the side of its input.
+BODIES = {"scratch": ("scratch", 46), "tuned": ("mobilenet-075", 32), "small": ("small", 32)}
+
+
+def test_the_run_is_a_run_like_any_other(trained: Experiment) -> None:
+    record = json.loads((trained.folder / "run.json").read_text())
+    assert record["kind"] == "deep"
+    assert record["audit"]["clean"] is True
+    assert set(record["metrics"]) >= {"f1_weighted", "map_macro"}
+    history = record["history"]
+    assert history["stage"] == ["rough", "rough", "fine", "fine"]
+    assert history["loss"][1] < history["loss"][0]
+    assert history["learning_rate"] == [3e-4, 3e-4, 1e-4, 1e-4]
+    assert set(history) == {"stage", "loss", "val_loss", "f1", "val_f1", "learning_rate", "seconds"}
+    assert len(record["network"]["stages"]) == 2
+
+
+def test_a_frozen_stage_takes_its_embeddings_from_the_cache(tuned: Experiment) -> None:
+    record = json.loads((tuned.folder / "run.json").read_text())
+    assert [stage["name"] for stage in record["stages"]][:3] == ["audit", "embed", "fit"]
+    size = EmbeddingOptions(input_size=(32, 32))
+    with drawn_weights():
+        summary = extract_embeddings(
+            tuned.catalogue, "mobilenet-075", weights="random", options=size, cache=tuned.cache
+        )
+    assert (summary.hits, summary.computed) == (90, 0)
+
+
+@pytest.mark.parametrize("name", ["scratch", "tuned"])
+def test_saved_and_loaded_baseline_answers_the_same(
+    name: str, trained: Experiment, tuned: Experiment, items: Items
+) -> None:
+    folder = trained.folder.with_name(name)
+    first, again = load_baseline(folder), load_baseline(folder)
+    few = replace(items.take(rows(0, 6)), paths=[*items.paths[:5], ""])
+    probabilities = first.predict_proba(few)
+    np.testing.assert_allclose(probabilities, again.predict_proba(few), atol=1e-6)
+    assert np.isfinite(probabilities[:5]).all()
+    assert np.isnan(probabilities[5]).all()
+    assert first.label(probabilities)[5].tolist() == [0, 0, 0]
+
+
+@pytest.mark.usefixtures("tuned", "little")
+@pytest.mark.parametrize("name", BODIES)
+def test_embedding_of_a_trained_net_is_what_its_head_reads(
+    name: str, trained: Experiment, items: Items, tmp_path: Path
+) -> None:
+    backbone, side = BODIES[name]
+    folder = trained.folder.with_name(name)
+    size = EmbeddingOptions(input_size=(side, side), precision="float32")
+    summary = extract_embeddings(
+        trained.catalogue, backbone, weights=str(folder), options=size, cache=str(tmp_path)
+    )
+    assert summary.computed == 90
+    model = make_hybrid(trained.catalogue, blocks=["poster"], cache=str(tmp_path))
+    embeddings = model.fusion.read(trained.catalogue.frame)["poster"][:4]
+    net = load_baseline(folder)
+    dense = next(la for la in net.network_.head.layers if isinstance(la, keras.layers.Dense))
+    kernel, bias = (np.asarray(w) for w in dense.get_weights())
+    log_odds = net.decision_function(items.take(rows(0, 4)))
+    np.testing.assert_allclose(embeddings @ kernel + bias, log_odds, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.usefixtures("tuned", "little")
+@pytest.mark.parametrize("name", BODIES)
+def test_a_backbone_trained_on_another_split_is_a_leak(
+    name: str, trained: Experiment, tmp_path: Path
+) -> None:
+    backbone, side = BODIES[name]
+    catalogue, cache = trained.catalogue, str(tmp_path / "cache")
+    size, weights = EmbeddingOptions(input_size=(side, side)), str(trained.folder.with_name(name))
+    extract_embeddings(catalogue, backbone, weights=weights, options=size, cache=cache)
+    kinds = []
+    for seed in (0, 1):
+        model = make_hybrid(catalogue, blocks=["poster"], cache=cache, grid={"C": [0.3]})
+        split = split_catalogue(catalogue, seed=seed)
+        run = fit_head(Experiment(catalogue, split, tmp_path / f"runs/{seed}"), model, {})
+        kinds.append([leak["kind"] for leak in run.record["audit"]["leaks"]])
+    assert kinds == [[], ["backbone trained on test items"]]
+
+
+def test_training_on_from_a_run_of_another_split_is_a_leak(
+    tuned: Experiment, tmp_path: Path
+) -> None:
+    split = split_catalogue(tuned.catalogue, seed=1)
+    experiment = replace(tuned, split=split, folder=tmp_path / "again")
+    how = replace(TUNED, weights=str(tuned.folder), unfreeze="0", epochs=1)
+    run = fit_deep(experiment, "mobilenet-075", how)
+    assert [leak["kind"] for leak in run.record["audit"]["leaks"]] == [
+        "backbone trained on test items"
+    ]
+    with pytest.raises(WeightsError, match="found no file at"):  # its body is as it was
+        extract_embeddings(tuned.catalogue, "mobilenet-075", weights=str(run.folder))
+
+
+def test_half_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="expected a saved deep baseline"):
+        load_baseline(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["scratch", "tuned"])
+def test_a_deep_run_predicts_new_items(
+    name: str, trained: Experiment, tuned: Experiment, films: Path, tmp_path: Path
+) -> None:
+    folder = trained.folder.with_name(name)
+    summary = predict_catalogue(folder, films, tmp_path / "p.csv")
+    assert summary.bad == ()
+    old = read_predictions(folder / "predictions.csv")
+    new = read_predictions(tmp_path / "p.csv")
+    row = {name: i for i, name in enumerate(new.ids)}
+    found = new.probabilities[[row[name] for name in old.ids]]
+    np.testing.assert_allclose(found, old.probabilities, atol=1e-4)
+
+
+def test_dry_run_prints_the_plan_and_trains_nothing(project: Path) -> None:
+    def invoke(*arguments: str) -> list[str]:
+        return CliRunner().invoke(hybrid, arguments, catch_exceptions=False).stdout.splitlines()
+
+    invoke("split")
+    lines = invoke("fit-deep", "--backbone", "scratch", "--dry-run")
+    assert lines[0] == "scratch: 20,025,507 parameters; 62 train and 10 validation items"
+    stage = "rough: the head and all of the body (20,025,507 parameters) on posters, nadam 0.0003, "
+    assert lines[1].strip().startswith(stage + "1 batches an epoch, at most 30 epochs, about ")
+    assert not (project / "runs").exists()
+    none = invoke("fit-deep", "--backbone", "scratch", "--epochs", "0")
+    assert none == [line.replace("at most 30", "at most 0") for line in lines]
+
+
+def test_tensorboard_reads_the_curves_that_the_record_has(project: Path) -> None:
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="needs tensorboard"
+    )
+
+    def invoke(*arguments: str) -> None:
+        CliRunner().invoke(hybrid, arguments, catch_exceptions=False)
+
+    invoke("split")
+    training = ("fit-deep", "--backbone", "scratch", "--input-size", "46", "--epochs", "2")
+    invoke(*training, "--batch-size", "16", "--tensorboard", "board")
+    history = json.loads(Path("runs/scratch/run.json").read_text())["history"]
+    assert history.pop("stage") == ["rough", "rough", "fine", "fine"]
+    events = accumulator.EventAccumulator("board").Reload()
+    assert sorted(events.Tags()["tensors"]) == sorted(history)
+    for name, values in history.items():
+        found = events.Tensors(name)
+        assert [event.step for event in found] == [1, 2, 3, 4]
+        read = [event.tensor_proto.float_val[0] for event in found]
+        assert read == np.array(values, dtype=np.float32).tolist()  # event files are float32

@@ -1,0 +1,395 @@
+"""Leaks of each kind, made by hand in a small catalogue: found, paired right, and mended by a repair."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hybrid.audit.catalogue_audit import audit_catalogue, repair_split
+from hybrid.audit.project import audit_project
+from hybrid.cache import EmbeddingCache
+from hybrid.catalogue import Catalogue, load_catalogue
+from hybrid.cli.main import _run
+from hybrid.datasets.sample import write_sample
+from hybrid.duplicates.find import find_alike, group_by_column
+from hybrid.errors import SettingError, SplitError
+from hybrid.extraction.lookup import hash_catalogue
+from hybrid.report.audit_sheet import write_sheet
+from hybrid.splitting.methods import SplitOptions, make_splits, split_catalogue
+from hybrid.splitting.splits import read_split, split_hash, write_split
+from hybrid.types import Split
+
+N = 60
+
+pytestmark = pytest.mark.filterwarnings("ignore:the largest group")
+
+
+def story(random: np.random.Generator) -> str:
+    return " ".join(f"word{w}" for w in random.integers(0, 5000, 25))
+
+
+def write_clean(folder: Path) -> list[dict[str, Any]]:
+    """Films that share nothing; the rows, to be changed and written."""
+    random = np.random.default_rng(7)
+    (folder / "posters").mkdir(parents=True)
+    rows = []
+    for i in range(N):
+        patches = random.integers(0, 256, (6, 4, 3)).astype(np.uint8)
+        Image.fromarray(patches).resize((120, 180), Image.Resampling.BICUBIC).save(
+            folder / "posters" / f"{i}.png"
+        )
+        rows.append(
+            {
+                "id": f"f{i:02}",
+                "title": f"Film number {i}",
+                "year": 1960 + i % 50,
+                "genres": ("Comedy", "Drama", "Comedy|Drama")[i % 3],
+                "overview": story(random),
+                "collection": "",
+                "directors": f"Director {i // 3}|Someone {i}",
+                "poster": f"posters/{i}.png",
+            }
+        )
+    return rows
+
+
+def write(folder: Path, rows: list[dict[str, Any]]) -> Catalogue:
+    path = folder / "catalogue.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+    return load_catalogue(path)
+
+
+def by_number(test: set[int]) -> Split:
+    ids = np.array([f"f{i:02}" for i in range(N)])
+    parts = np.array(["test" if i in test else "train" for i in range(N)], dtype="U10")
+    parts[[40, 41]] = "validation"
+    return Split(ids, parts, ids, split_hash(ids, parts))
+
+
+TESTS = by_number({1, 3, 5, 7, 9, 11, 13, 15, 17, 19})
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> list[dict[str, Any]]:
+    return write_clean(tmp_path)
+
+
+def test_a_clean_catalogue_has_no_leak_and_no_warning(
+    tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    audit = audit_catalogue(write(tmp_path, rows), TESTS)
+    assert (audit.leaks, audit.warnings) == ((), ())
+    assert audit.checks == (
+        "same id",
+        "same image bytes",
+        "near-duplicate poster",
+        "same overview",
+        "near-same overview",
+        "same title and year",
+        "same collection",
+        "label named in the text",
+        "column gives a label away",
+    )
+    assert [reason.partition(":")[0] for reason in audit.skipped] == ["near-same embedding"]
+
+
+def plant(folder: Path, rows: list[dict[str, Any]], kind: str) -> None:
+    """Make f00 (train) and f01 (test) alike in one way."""
+    first, second = folder / "posters" / "0.png", folder / "posters" / "1.png"
+    if kind == "same image bytes":
+        second.write_bytes(first.read_bytes())
+    elif kind == "near-duplicate poster":
+        Image.open(first).resize((110, 166)).save(second.with_suffix(".jpg"), quality=60)
+        rows[1]["poster"] = "posters/1.jpg"
+    elif kind == "same overview":
+        rows[1]["overview"] = f"«{rows[0]['overview'].upper()}!»"
+    elif kind == "near-same overview":
+        rows[1]["overview"] = f"Newly restored. {rows[0]['overview']}"
+    elif kind == "same title and year":
+        rows[1] |= {"title": "FILM number 0!", "year": rows[0]["year"]}
+    elif kind == "same collection":
+        rows[0]["collection"] = rows[1]["collection"] = "The Numbers"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "same image bytes",
+        "near-duplicate poster",
+        "same overview",
+        "near-same overview",
+        "same title and year",
+        "same collection",
+    ],
+)
+def test_each_kind_is_found_alone_and_mended(
+    kind: str, tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    plant(tmp_path, rows, kind)
+    catalogue = write(tmp_path, rows)
+    audit = audit_catalogue(catalogue, TESTS)
+    (found,) = (*audit.leaks, *audit.warnings)
+    assert (found.kind, found.count, found.share, found.items) == (kind, 1, 0.1, ("f01",))
+    assert found.pairs == (("f00", "train", "f01", "test"),)
+    assert found.severity == ("warning" if kind == "same collection" else "leak")
+    assert audit.clean == (kind == "same collection")
+    repaired, after = repair_split(catalogue, TESTS)
+    assert after.clean
+    assert sorted(repaired.ids.tolist()) == sorted(TESTS.ids.tolist())
+    if kind != "same collection":
+        part = dict(zip(repaired.ids.tolist(), repaired.parts.tolist(), strict=True))
+        assert part["f00"] == part["f01"]
+    clean = split_catalogue(catalogue)
+    assert audit_catalogue(catalogue, clean).clean
+
+
+def test_near_duplicates_are_parted_when_asked(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    plant(tmp_path, rows, "near-same overview")
+    catalogue = write(tmp_path, rows)
+    (split,) = make_splits(catalogue, SplitOptions(near_duplicates=False))
+    assert len(set(split.groups.tolist())) == N
+    assert len(set(split_catalogue(catalogue).groups.tolist())) == N - 1
+
+
+def test_short_and_common_overviews_tell_nothing(
+    tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    for i in range(10):
+        rows[i]["overview"] = "No overview was found for it."
+    for i in range(10, 31):
+        rows[i]["overview"] = "We have no overview of this film yet, you can help us add one."
+    audit = audit_catalogue(write(tmp_path, rows), TESTS)
+    assert audit.clean
+    rows[30]["overview"] = rows[31]["overview"]  # now 20 share it
+    assert [leak.kind for leak in audit_catalogue(write(tmp_path, rows), TESTS).leaks] == [
+        "same overview"
+    ]
+
+
+def test_what_gives_labels_away_is_a_warning(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    for i, row in enumerate(rows):
+        row["code"] = "c" if "Comedy" in row["genres"] else "d"
+        if i % 3 == 1 and i < 30:
+            row["overview"] = f"A drama of {row['overview']}"
+    audit = audit_catalogue(write(tmp_path, rows), TESTS)
+    assert audit.clean
+    named, told = audit.warnings
+    assert named.kind == "label named in the text (Drama by overview, 1.00)"
+    assert named.pairs[0] == ("f01", "test", "Drama by overview, 1.00", "")
+    assert named.items == ("f01", "f07", "f13", "f19")
+    assert told.kind == "column gives a label away (Comedy by code, 1.00)"
+    assert told.count == 40
+
+
+def test_embeddings_that_are_nearly_the_same_are_a_warning(
+    tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    catalogue = write(tmp_path, rows)
+    keys = hash_catalogue(catalogue)
+    store = EmbeddingCache(tmp_path / "cache").make(
+        {"architecture": "made", "dimension": 32, "dtype": "float32"}
+    )
+    vectors = np.random.default_rng(0).normal(size=(N, 32)).astype(np.float32)
+    vectors[1] = vectors[0] + 0.01
+    store.append(keys, vectors)
+    audit = audit_catalogue(catalogue, TESTS, keys=keys, store=store)
+    assert audit.clean
+    (warning,) = audit.warnings
+    assert (warning.kind, warning.pairs) == (
+        "near-same embedding",
+        (("f00", "train", "f01", "test"),),
+    )
+    assert audit.skipped == ()
+
+
+def test_posters_are_decoded_once(
+    tmp_path: Path, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(tmp_path, rows, "near-duplicate poster")
+    catalogue, cache = write(tmp_path, rows), tmp_path / "cache"
+    EmbeddingCache(cache).make({"architecture": "made", "dimension": 2, "dtype": "float16"})
+    keys = hash_catalogue(catalogue)
+    first = find_alike(catalogue, keys, cache=str(cache))
+
+    def refuse(_: bytes) -> bytes:
+        raise AssertionError("decoded again")
+
+    monkeypatch.setattr("hybrid.duplicates.find.look_of", refuse)
+    assert find_alike(catalogue, keys, cache=str(cache)) == first
+
+
+def test_a_list_column_ties_items_that_share_an_entry(
+    tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    rows[0]["directors"] = "director 1|X"  # capitals do not matter
+    rows[59]["directors"] = ""
+    catalogue = write(tmp_path, rows)
+    assert ("f00", "f03", "f04", "f05") in group_by_column(catalogue, "directors")
+    (split,) = make_splits(catalogue, SplitOptions(group_columns=("directors",)))
+    part = dict(zip(split.ids.tolist(), split.parts.tolist(), strict=True))
+    for i in range(3, 57, 3):
+        assert len({part[f"f{j:02}"] for j in range(i, i + 3)}) == 1
+    with pytest.raises(SettingError, match=r"--group-column: .*director.*directors"):
+        make_splits(catalogue, SplitOptions(group_columns=("director",)))
+
+
+def test_a_group_that_no_part_can_hold_is_refused(
+    tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    for i in range(45):  # a chain: each shares a director with the next
+        rows[i]["directors"] = f"D{i}|D{i + 1}"
+    catalogue = write(tmp_path, rows)
+    options = SplitOptions(group_columns=("directors",))
+    with pytest.raises(SplitError, match=r"largest group .* has 45 of 60 items \(75%\), more than"):
+        make_splits(catalogue, options)
+    for i in range(20, 45):
+        rows[i]["directors"] = f"E{i}"
+    catalogue = write(tmp_path, rows)
+    with pytest.warns(match=r"has 20 of 60 items \(33%\): parts and labels may miss"):
+        make_splits(catalogue, options)
+
+
+def test_a_temporal_split_takes_years_or_dates(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    for i, row in enumerate(rows):
+        row["released"] = f"{1960 + i}-0{1 + i % 9}-01" if i else ""
+    catalogue = write(tmp_path, rows)
+    (split,) = make_splits(catalogue, SplitOptions("temporal", by="released"))
+    expected = ["unused"] + ["train"] * 41 + ["validation"] * 6 + ["test"] * 12
+    assert split.parts.tolist() == expected
+    with pytest.raises(SettingError, match="--by title: expected numbers, or dates"):
+        make_splits(catalogue, SplitOptions("temporal", by="title"))
+    with pytest.raises(SettingError, match=r"(?s)--method.*iterative.*--by: .*year.*--repeats"):
+        make_splits(catalogue, SplitOptions("iterativ", by="yeer", repeats=0))
+    with pytest.raises(SettingError, match="--by: expected a column with the time"):
+        make_splits(catalogue, SplitOptions("temporal"))
+
+
+def test_a_repair_says_what_it_did(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    plant(tmp_path, rows, "near-duplicate poster")
+    catalogue = write(tmp_path, rows)
+    ids = np.append(TESTS.ids, "f00")
+    parts = np.append(TESTS.parts, "test")
+    leaking = Split(ids, parts, ids, split_hash(ids, parts))
+    path = tmp_path / "splits.csv"
+    result = audit_project(catalogue, leaking, repair_to=path)
+    assert [leak.kind for leak in result.audit.leaks] == ["same id", "near-duplicate poster"]
+    new, repaired = read_split(path), result.repaired
+    assert repaired is not None
+    assert repaired.audit.clean
+    assert (repaired.groups, repaired.tied, repaired.added) == (1, 2, 1)
+    before = dict(zip(TESTS.ids.tolist(), TESTS.parts.tolist(), strict=True))
+    moved = [n for n, p in zip(new.ids.tolist(), new.parts.tolist(), strict=True) if before[n] != p]
+    assert repaired.moved == len([name for name in moved if name != "f00"])
+    counts = {part: int((new.parts == part).sum()) for part in ("train", "validation", "test")}
+    assert counts["validation"] in (1, 2, 3)
+    assert abs(counts["test"] - 11) <= 2
+    assert audit_project(catalogue, new).audit.clean
+
+
+def test_a_repair_keeps_groups_together(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    catalogue = write(tmp_path, rows)
+    groups = TESTS.ids.copy()
+    groups[10:14] = "together"
+    repaired, _ = repair_split(
+        catalogue, Split(TESTS.ids, TESTS.parts, groups, TESTS.sha256), seed=4
+    )
+    assert len(set(repaired.parts[10:14])) == 1
+
+
+def test_the_sheet_shows_the_pairs_and_runs_nothing(
+    tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    plant(tmp_path, rows, "near-duplicate poster")
+    rows[0]["title"] = "<script>alert(1)</script>"
+    rows[3]["poster"] = rows[2]["poster"] = "gone.png"
+    rows[3]["overview"] = rows[2]["overview"]
+    catalogue = write(tmp_path, rows)
+    write_sheet(audit_catalogue(catalogue, TESTS), catalogue, tmp_path / "sheet.html")
+    page = (tmp_path / "sheet.html").read_text()
+    assert page.count('<img src="data:image/jpeg;base64,') == 2
+    assert page.count("no poster") == 2
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    assert "default-src 'none'" in page
+
+
+def test_all_re_releases_of_the_sample_are_found(tmp_path: Path) -> None:
+    made = write_sample(tmp_path / "sample")
+    catalogue = load_catalogue(tmp_path / "sample" / "catalogue.csv")
+    kinds = {k.kind: k for k in find_alike(catalogue, hash_catalogue(catalogue)).kinds}
+    title = dict(zip(catalogue.ids.tolist(), catalogue.table["title"], strict=True))
+    again = [n for n in title if title[n].endswith("(Restored)")]
+    assert len(again) == made.near_duplicates == 8
+    found = {name for group in kinds["near-duplicate poster"].groups for name in group}
+    assert set(again) <= found
+    assert len(kinds["same image bytes"].groups) == 1
+    split = split_catalogue(catalogue)
+    assert audit_catalogue(catalogue, split).clean
+
+
+@pytest.fixture
+def run(project: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command in the project: exit code, stdout, stderr."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = _run([*arguments, "--quiet"])
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def test_several_splits_go_to_several_files(project: Path, run: Any) -> None:
+    _, out, _ = run("split", "--method", "kfold", "--folds", "3", "--json")
+    names = [Path(fold["path"]).name for fold in json.loads(out)]
+    assert names == [f"splits-{i}.csv" for i in range(3)]
+    tests = [read_split(project / name) for name in names]
+    assert sorted(n for s in tests for n in s.ids[s.parts == "test"]) == sorted(tests[0].ids)
+    assert run("split", "--method", "repeated", "--repeats", "2", "--splits", "r.csv")[0] == 0
+    assert read_split(project / "r-0.csv").sha256 != read_split(project / "r-1.csv").sha256
+
+
+def test_the_legacy_split_is_marked_and_repaired(project: Path, run: Any) -> None:
+
+    _, _, err = run("split", "--method", "legacy-2017")
+    assert "LEAKS" in err
+    code, out, _ = run("audit", "--json", "--sheet", "sheet.html")
+    assert code == 1
+    leak = json.loads(out)["leaks"][0]
+    assert (leak["kind"], leak["severity"]) == ("same id", "leak")
+    assert leak["share"] > 0.3
+    assert len(leak["items"]) == leak["count"] == len(leak["pairs"])
+    assert (project / "sheet.html").exists()
+    _, out, _ = run("fit-svm", "--blocks", "text", "--name", "leaky")
+    assert "LEAKS: same id" in out
+    record = json.loads((project / "runs" / "leaky" / "run.json").read_text())
+    assert record["audit"]["clean"] is False
+    assert record["audit"]["cost"]["f1_weighted"]["all"] == record["metrics"]["f1_weighted"]
+    assert record["saw"]["thresholds"] == ["train", "validation"]
+    _, out, _ = run("report")
+    assert "The split leaks" in out
+    assert "with the test items that leak" in out
+    code, out, _ = run("audit", "--run", "leaky", "--repair")
+    assert "what the leaks are worth" in out
+    assert "run learnt from test items" in out
+    assert "it is clean" in out
+    assert code == 0
+    assert run("audit")[0] == 0
+    code, out, _ = run("audit", "--run", "leaky", "--json")  # it knows another split's test items
+    assert code == 1
+    assert [leak["kind"] for leak in json.loads(out)["leaks"]] == ["run learnt from test items"]
+
+
+def test_write_split_keeps_what_is_unused(tmp_path: Path) -> None:
+    ids, parts = np.array(["a", "b"]), np.array(["train", "unused"])
+    write_split(Split(ids, parts, ids, split_hash(ids, parts)), tmp_path / "s.csv")
+    assert read_split(tmp_path / "s.csv").parts.tolist() == ["train", "unused"]

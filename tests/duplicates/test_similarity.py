@@ -1,0 +1,127 @@
+"""What is alike is found, all of it, whatever the chunks; against loops that compare one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hybrid.duplicates import similarity as alike
+from hybrid.duplicates.similarity import (
+    close_bits,
+    close_texts,
+    close_vectors,
+    join,
+    same_values,
+    words,
+)
+
+FEW = settings(max_examples=60, deadline=None)
+SEEDS = st.integers(0, 2**32)
+
+
+def test_the_same_values_make_groups() -> None:
+    assert same_values(["a", None, "b", "a", None, "c", "b", "a"]) == [(0, 3, 7), (2, 6)]
+
+
+@given(SEEDS)
+@FEW
+def test_what_is_tied_by_way_of_others_belongs_together(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    n = int(random.integers(1, 15))
+    groups = [random.integers(0, n, random.integers(1, 4)).tolist() for _ in range(5)]
+    label = list(range(n))
+    for _ in range(n):  # the smallest label spreads until nothing changes
+        for group in groups:
+            for i in group:
+                label[i] = min(label[j] for j in group)
+    assert join(n, groups).tolist() == label
+
+
+@given(SEEDS, st.sampled_from([3, 8]))
+@FEW
+def test_close_vectors_are_all_pairs(seed: int, columns: int) -> None:
+    random = np.random.default_rng(seed)
+    rows = random.normal(size=(random.integers(1, 30), columns)).astype(np.float32)
+    rows[1::2] = rows[::2][: len(rows) // 2] + 0.3 * rows[1::2]
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows[random.random(len(rows)) < 0.2] = np.nan
+    expected = [
+        (i, j)
+        for i in range(len(rows))
+        for j in range(i + 1, len(rows))
+        if float(rows[i] @ rows[j]) >= 0.8
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(alike, "CHUNK_CELLS", 60)
+        patch.setattr(alike, "SHORT", 2)  # for 8 columns; 3 are taken as they are
+        patch.setattr(alike, "SAMPLE", 5)
+        patch.setattr(alike, "WORTH", 2)
+        assert sorted(map(tuple, close_vectors(rows, 0.8).tolist())) == expected
+
+
+def test_shortened_vectors_leave_few_pairs_to_look_at() -> None:
+    rows = np.random.default_rng(0).standard_normal((2000, 2048), dtype=np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    short = alike._shorten(rows, 0.9)
+    assert short.shape == (2000, alike.SHORT + 1)
+    products = short @ short.T
+    assert (products >= rows @ rows.T - 1e-5).all()
+    assert (products >= 0.9).mean() < 0.01
+    assert alike._shorten(rows, 0.5) is rows
+
+
+@given(SEEDS, st.integers(0, 4))
+@FEW
+def test_close_bits_tie_all_that_differ_in_few(seed: int, bits: int) -> None:
+    random = np.random.default_rng(seed)
+    codes = [bytes(random.choice([0, 1, 3, 7, 255], 2).tolist()) for _ in range(12)]
+    given_codes = [None if random.random() < 0.2 else code for code in codes]
+    close = [
+        (i, j)
+        for i, a in enumerate(given_codes)
+        for j, b in enumerate(given_codes)
+        if i < j
+        and a is not None
+        and b is not None
+        and (int.from_bytes(a) ^ int.from_bytes(b)).bit_count() <= bits
+    ]
+    found = close_bits(given_codes, bits).tolist()
+    assert {tuple(sorted(pair)) for pair in found} <= set(close)
+    assert join(12, found).tolist() == join(12, close).tolist()
+
+
+def test_no_codes_are_like_nothing() -> None:
+    assert close_bits([None, None], 3).shape == (0, 2)
+    assert close_texts([], 0.5).shape == (0, 2)
+    assert close_vectors(np.full((3, 2), np.nan, dtype=np.float32), 0.5).shape == (0, 2)
+
+
+def test_words_are_without_capitals_and_marks() -> None:
+    assert words("A «Strange» Straße, 7; L'Été") == ["a", "strange", "strasse", "7", "l", "été"]
+
+
+def jaccard(a: str, b: str) -> float:
+    one, two = ({tuple(w[i : i + 3]) for i in range(len(w) - 2)} for w in (a.split(), b.split()))
+    return len(one & two) / max(len(one | two), 1)
+
+
+@given(SEEDS)
+@FEW
+def test_close_texts_share_their_runs_of_words(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    texts = list({" ".join(random.choice(list("abc"), random.integers(1, 12))) for _ in range(12)})
+    expected = [
+        (i, j)
+        for i in range(len(texts))
+        for j in range(i + 1, len(texts))
+        if jaccard(texts[i], texts[j]) >= 0.5
+    ]
+    assert sorted(map(tuple, close_texts(texts, 0.5).tolist())) == expected
+
+
+def test_what_very_many_texts_say_tells_nothing() -> None:
+    texts = [f"based on a true story number {i}" for i in range(101)]
+    assert len(close_texts(texts[:100], 0.5)) == 100 * 99 / 2
+    assert len(close_texts(texts, 0.5)) == 0

@@ -1,0 +1,206 @@
+"""One label an item, reliability, value against cost, repeated runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy.special import expit
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import accuracy_score, confusion_matrix
+
+from hybrid.errors import SettingError
+from hybrid.evaluation import (
+    evaluate_multiclass,
+    over_seeds,
+    over_splits,
+    pareto_front,
+    reliability,
+    spread,
+)
+from hybrid.types import Interval
+
+# One label an item
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=50)
+def test_accuracy_and_confusion_are_those_of_sklearn(data: st.DataObject) -> None:
+    n = data.draw(st.integers(1, 12))
+    truth, said = (data.draw(arrays(np.int64, n, elements=st.integers(0, 3))) for _ in range(2))
+    found = evaluate_multiclass(truth, said, "abcd", draws=20)
+    assert found.accuracy.value == pytest.approx(accuracy_score(truth, said))
+    np.testing.assert_array_equal(found.confusion, confusion_matrix(truth, said, labels=range(4)))
+
+
+@pytest.mark.parametrize("method", ["percentile", "bca"])
+def test_accuracy_has_about_the_binomial_interval(method: str) -> None:
+    truth = np.zeros(400, int)
+    said = (np.arange(400) < 80).astype(int)
+    found = evaluate_multiclass(truth, said, "ab", draws=4000, method=method).accuracy
+    exact = scipy.stats.binomtest(320, 400).proportion_ci(method="wilson")
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=0.006)
+
+
+@pytest.mark.parametrize(
+    ("truth", "said", "message"),
+    [
+        ([0, 1], [0], r"one shape \(items,\), found \(2,\), \(1,\)"),
+        ([], [], "one shape"),
+        ([0, 2], [0, 1], "classes from 0 to 1, found 2"),
+        ([0, 1], [-1, 1], "classes from 0 to 1, found -1"),
+    ],
+)
+def test_wrong_classes(truth: Any, said: Any, message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        evaluate_multiclass(truth, said, "ab")
+
+
+# Reliability
+
+
+def test_bins_are_those_of_sklearn() -> None:
+    random = np.random.default_rng(0)
+    said = random.random(1000)
+    truth = random.random(1000) < said**2
+    found = reliability(truth, said, bins=10)
+    observed, predicted = calibration_curve(truth, said, n_bins=10, strategy="quantile")
+    np.testing.assert_allclose(found.predicted, predicted, atol=2e-3)
+    np.testing.assert_allclose(found.observed, observed, atol=1e-2)
+    assert found.count == (100,) * 10
+    apart = np.abs(np.subtract(found.predicted, found.observed))
+    assert found.error == pytest.approx(apart.mean())
+    assert found.error == pytest.approx(1 / 6, abs=0.02)  # the integral of p - p²
+    for share, low, high, count in zip(
+        found.observed, found.low, found.high, found.count, strict=True
+    ):
+        exact = scipy.stats.binomtest(round(share * count), count).proportion_ci(method="wilson")
+        assert (low, high) == pytest.approx((exact.low, exact.high))
+
+
+def test_chance_is_taken_off_the_debiased_error() -> None:
+    plain, debiased = [], []
+    for seed in range(200):
+        random = np.random.default_rng(seed)
+        said = random.random(200)
+        found = reliability(random.random(200) < said, said)  # calibrated to perfection
+        plain.append(found.error)
+        debiased.append(found.debiased**2)
+    assert np.mean(plain) > 0.05
+    assert np.median(debiased) < 0.05**2 / 2
+
+
+def test_the_debiased_error_finds_a_known_error() -> None:
+    random = np.random.default_rng(1)
+    said = np.repeat([0.2, 0.5, 0.8], 20_000)
+    truth = random.random(len(said)) < said + np.repeat([0.1, -0.05, 0.0], 20_000)
+    found = reliability(truth, said)
+    assert found.predicted == pytest.approx((0.2, 0.5, 0.8))
+    assert found.error == pytest.approx(0.15 / 3, abs=0.01)
+    assert found.debiased == pytest.approx(np.sqrt((0.1**2 + 0.05**2) / 3), abs=0.01)
+
+
+@given(
+    arrays(np.float64, st.integers(0, 30), elements=st.sampled_from([0, 0.1, 0.5, 1, np.nan])),
+    st.integers(1, 12),
+    st.integers(0, 9),
+)
+@settings(deadline=None, max_examples=100)
+def test_every_known_item_is_in_one_bin(said: Any, bins: int, seed: int) -> None:
+    truth = np.random.default_rng(seed).integers(0, 2, len(said))
+    found = reliability(truth, said, bins)
+    known = ~np.isnan(said)
+    assert sum(found.count) == known.sum()
+    assert len(found.count) <= bins
+    assert list(found.predicted) == sorted(found.predicted)
+    assert np.dot(found.predicted, found.count) == pytest.approx(said[known].sum())
+    assert np.dot(found.observed, found.count) == pytest.approx(truth[known].sum())
+
+
+def test_all_bad_arguments_are_named_at_once() -> None:
+    with pytest.raises(SettingError, match=r"(?s)one shape.*from 0 to 1.*bins: expected 1"):
+        reliability([1, 0], [0.5, 2.0, 0.1], 0)
+
+
+# Value against cost
+
+
+def test_pareto_front_by_hand() -> None:
+    cost = [1.0, 2.0, 3.0, 3.0, 0.5, np.nan, 2.0]
+    value = [0.5, 0.6, 0.55, 0.7, 0.2, 0.9, 0.6]
+    assert pareto_front(cost, value).tolist() == [True, True, False, True, True, False, True]
+    assert pareto_front([], []).tolist() == []
+    with pytest.raises(SettingError, match=r"one shape \(n,\), found \(1,\) and \(2,\)"):
+        pareto_front([1.0], [1.0, 2.0])
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=8))
+def test_pareto_front_is_what_nobody_beats(points: list[tuple[int, int]]) -> None:
+    found = pareto_front([c for c, _ in points], [v for _, v in points])
+    for i, (cost, value) in enumerate(points):
+        beaten = any(
+            c <= cost and v >= value and (c, v) != (cost, value)
+            for j, (c, v) in enumerate(points)
+            if j != i
+        )
+        assert found[i] == (not beaten)
+
+
+# Repeated runs
+
+
+def test_spread_by_hand() -> None:
+    found = spread([0.5, 0.6, 0.7])
+    assert (found.mean, found.sd, found.low, found.high) == pytest.approx((0.6, 0.1, 0.5, 0.7))
+    assert np.isnan(spread([0.5]).sd)
+    with pytest.raises(SettingError, match="at least one run"):
+        spread([])
+
+
+def test_over_splits_by_hand() -> None:
+    # sd 0.1; variance factor 1/3 + 1/4; t of 2 degrees of freedom at 0.975 is 4.3027.
+    found = over_splits([0.5, 0.6, 0.7], 0.25)
+    reach = 4.302653 * 0.1 * (1 / 3 + 1 / 4) ** 0.5
+    assert (found.value, found.low, found.high) == pytest.approx((0.6, 0.6 - reach, 0.6 + reach))
+    with pytest.raises(SettingError, match="at least two runs, found 1"):
+        over_splits([0.5], 0.25)
+
+
+def test_over_seeds_by_hand() -> None:
+    # Sampling: standard error 0.02. Seeds: sd 0.01 over two.
+    z = scipy.stats.norm.ppf(0.975)
+    found = over_seeds(
+        [Interval(v, v - z * 0.02, v + z * 0.02) for v in (0.5, 0.5 + 0.02**0.5 / 10)]
+    )
+    reach = z * (0.02**2 + 0.01**2 / 2) ** 0.5
+    assert found.high - found.value == pytest.approx(reach)
+    with pytest.raises(SettingError, match="at least two, found 0"):
+        over_seeds([])
+
+
+def test_over_splits_covers_the_mean_of_all_splits() -> None:
+    """A learner that estimates a mean: runs share their items, and the plain interval is too narrow."""
+    held, plain = 0, 0
+    for seed in range(300):
+        random = np.random.default_rng(seed)
+        items = random.normal(size=100)  # the figure of a run: its test items' mean; in truth 0
+        values = [random.permutation(items)[:20].mean() for _ in range(10)]
+        found = over_splits(values, 20 / 80)
+        held += found.low <= 0 <= found.high
+        reach = 2.262 * np.std(values, ddof=1) / 10**0.5
+        plain += abs(np.mean(values)) <= reach
+    assert held / 300 > 0.9
+    assert plain / 300 < 0.85
+
+
+def test_expit_probabilities_are_reliable() -> None:
+    random = np.random.default_rng(3)
+    scores = random.normal(size=20_000)
+    truth = random.random(20_000) < expit(scores)
+    assert reliability(truth, expit(scores)).debiased < 0.01
+    assert reliability(truth, expit(3 * scores)).debiased > 0.1

@@ -1,0 +1,91 @@
+"""A poster's look stays nearly the same when the picture is saved anew, and others look different."""
+
+from __future__ import annotations
+
+import io
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance
+
+from hybrid.cache import EmbeddingCache
+from hybrid.images.hash_memo import load_looks, save_looks
+from hybrid.images.perceptual_hash import NOTHING, look_of, look_of_pixels
+
+LIMIT = 18  # bits, as `hybrid.duplicates.find` takes it
+
+
+def encoded(image: Image.Image, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, **{"format": "JPEG", "quality": 90, **options})
+    return buffer.getvalue()
+
+
+def differ(a: bytes, b: bytes) -> int:
+    one, two = look_of(a), look_of(b)
+    assert one is not None
+    assert two is not None
+    return (int.from_bytes(one) ^ int.from_bytes(two)).bit_count()
+
+
+@pytest.fixture
+def posters(movies: Path) -> list[Image.Image]:
+    paths = sorted((movies / "posters").glob("*.jpg"))[:200:10]
+    return [Image.open(path).convert("RGB") for path in paths]
+
+
+def test_a_picture_that_is_saved_anew_looks_the_same(posters: list[Image.Image]) -> None:
+    for image in posters:
+        width, height = image.size
+        cut = (round(width * 0.01), round(height * 0.01))
+        again = {
+            "quality": encoded(image, quality=30),
+            "format": encoded(image, format="PNG"),
+            "smaller": encoded(image.resize((91, 134))),
+            "larger": encoded(image.resize((364, 536))),
+            "grey": encoded(image.convert("L")),
+            "duller": encoded(ImageEnhance.Contrast(image).enhance(0.8)),
+            "cut": encoded(image.crop((*cut, width - cut[0], height - cut[1]))),
+        }
+        original = encoded(image)
+        assert {k: d for k, v in again.items() if (d := differ(original, v)) > LIMIT} == {}
+
+
+def test_other_pictures_look_different(posters: list[Image.Image]) -> None:
+    data = [encoded(image) for image in posters]
+    assert min(differ(a, b) for a, b in combinations(data, 2)) > LIMIT
+
+
+def test_the_bits_are_those_worked_out_by_hand() -> None:
+    ramp = np.repeat(np.arange(0, 256, 8, dtype=np.uint8)[None, :, None], 32, axis=0)
+    bits = np.unpackbits(np.frombuffer(look_of_pixels(np.repeat(ramp, 3, axis=2)), np.uint8))
+    assert bits[:64].all()  # each patch is brighter than the one to its left
+    down = np.unpackbits(np.frombuffer(look_of_pixels(np.repeat(255 - ramp, 3, axis=2)), np.uint8))
+    assert not down[:64].any()
+    # A ramp from left to right has frequencies along the first row alone; the mean is set to 0.
+    assert not bits[64]
+    assert not down[64]
+    assert down[65]  # cos(pi (x + 1/2) / 32) is large on the left, as this ramp is
+    assert not bits[65]
+
+
+def test_one_colour_looks_like_nothing_and_no_image_has_no_look() -> None:
+    assert look_of(encoded(Image.new("RGB", (60, 90), "navy"))) == NOTHING
+    assert look_of(b"<html>") is None
+
+
+def test_looks_are_remembered_where_there_is_a_cache(tmp_path: Path) -> None:
+    looks = {b"k" * 32: b"l" * 16, b"m" * 32: NOTHING}
+    save_looks(tmp_path / "none", looks)
+    assert not (tmp_path / "none").exists()
+    EmbeddingCache(tmp_path / "cache").make(
+        {"architecture": "x", "dimension": 2, "dtype": "float16"}
+    )
+    save_looks(tmp_path / "cache", looks)
+    assert load_looks(tmp_path / "cache") == looks
+    file = tmp_path / "cache" / "memo" / "looks"
+    for data in (file.read_bytes()[:-1], b"\0" + file.read_bytes()[1:], b""):
+        file.write_bytes(data)
+        assert load_looks(tmp_path / "cache") == {}

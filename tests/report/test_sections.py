@@ -1,0 +1,502 @@
+"""What each section of the report shows, against independent computing."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import average_precision_score, log_loss
+
+from hybrid.report.comparison import Comparison
+from hybrid.report.page import environment, render
+from hybrid.report.plots import RUN_COLOURS, Curve, draw
+from hybrid.report.sections import (
+    SECTIONS,
+    cooccurrence,
+    cost,
+    curves,
+    data,
+    genres,
+    items,
+    leaks,
+    reproduction,
+    runs,
+    training_history,
+)
+from hybrid.report.summary_text import cost as cost_words
+from hybrid.report.summary_text import duration, no_difference, winner
+from hybrid.report.thumbnails import MAX_BYTES, make_thumbnails
+
+Make = Callable[..., Comparison]
+HALF = {"value": 0.5, "low": 0.4, "high": 0.6}
+NAMES = ("Comedy", "Drama", "Horror")
+
+
+def sample(n: int = 100, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Truth, and scores that say something of it, no two alike."""
+    random = np.random.default_rng(seed)
+    truth = (random.random((n, 3)) < [0.5, 0.6, 0.2]).astype(np.uint8)
+    truth[truth.sum(axis=1) == 0, 1] = 1
+    scores = np.clip(0.3 * truth + 0.7 * random.random(truth.shape), 0.001, 0.999)
+    return truth, scores
+
+
+def test_every_section_has_its_template_and_its_place(compared: Make) -> None:
+    truth, scores = sample()
+    leak = {"kind": "same id", "count": 1, "share": 0.01, "pairs": [["a", "train", "b", "test"]]}
+    record = {
+        "audit": {"clean": False, "checks": ["same id"], "leaks": [leak]},
+        "stages": [{"name": "fit", "seconds": 1.0, "peak_mib": 9.0}],
+        "history": {"loss": [2.0, 1.0], "val_loss": [2.0, 1.5]},
+        "channels": [
+            {
+                "block": "poster",
+                "number": 7,
+                "towards": {"Drama": 0.4},
+                "away": {},
+                "posters": {"gone": 2.5},
+            }
+        ],
+        "why": {"Drama": {"text": {"for": {"war": 0.4}, "against": {"joke": -0.3}}}},
+        "curve": {
+            "points": [{"items": n, "f1_weighted": HALF, "map_macro": HALF} for n in (50, 100)],
+            "verdict": "doubling adds nothing",
+            "judged": 40,
+            "left_out": [],
+        },
+        "ablation": {
+            "subsets": [
+                {
+                    "blocks": ["text"],
+                    "missing": None,
+                    "metrics": {"f1_weighted": HALF},
+                    "difference": HALF,
+                }
+            ]
+        },
+    }
+    page = render(compared(NAMES, truth, {"a": scores}, {"a": record}))
+    found = re.findall(r'<h2 id="([a-z_]+)">', page)
+    assert found == [section.name for section in SECTIONS]
+    assert [f"#{name}" for name in found] == re.findall(r'<a href="(#[a-z_]+)">', page)
+
+
+def test_sections_without_data_are_left_out(compared: Make) -> None:
+    truth, scores = sample()
+    page = render(compared(NAMES, truth, {"a": scores}))
+    for name in ("leaks", "cost", "training_history", "ablation"):
+        assert f'id="{name}"' not in page
+
+
+@pytest.mark.parametrize("points", [7, 60, 10_000])
+def test_precision_and_recall_are_those_of_some_threshold(
+    points: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(curves, "POINTS", points)
+    truth, scores = (each[:, 0].copy() for each in sample())
+    scores[:4] = np.nan
+    scores[4:9] = 0.5
+    recall, precision = curves.precision_recall(truth, scores)
+    possible = set()
+    for threshold in {-1.0, *scores[4:].tolist()}:
+        said = np.nan_to_num(scores, nan=-1.0) >= threshold
+        hits = (said & (truth == 1)).sum()
+        possible.add((round(hits / truth.sum(), 9), round(hits / said.sum(), 9)))
+    found = set(zip(recall.round(9).tolist(), precision.round(9).tolist(), strict=True))
+    assert {point for point in found if point[0] > 0} <= possible
+    assert (recall[0], recall[-1]) == (1.0, 0.0)
+    assert len(recall) <= points
+    if points > len(truth):
+        area = -(np.diff(recall) * precision[:-1]).sum()
+        known = np.nan_to_num(scores, nan=-1.0)
+        assert area == pytest.approx(average_precision_score(truth, known))
+
+
+def test_reliability_is_scikit_learns(compared: Make) -> None:
+    truth, scores = sample()
+    part = curves.make(compared(NAMES, truth, {"a": scores}))
+    assert part is not None
+    observed, predicted = calibration_curve(
+        truth.ravel(), scores.ravel(), n_bins=curves.BINS, strategy="quantile"
+    )
+    assert part.errors[0].observed == pytest.approx(observed)
+    assert part.errors[0].predicted == pytest.approx(predicted)
+    assert part.errors[0].error == pytest.approx(np.abs(observed - predicted).mean())
+    assert {panel.genre for panel in part.genres} == set(NAMES)
+
+
+def test_curves_of_runs_without_probabilities_are_left_out(compared: Make) -> None:
+    truth, scores = sample()
+    part = curves.make(compared(NAMES, truth, {"a": np.full_like(scores, np.nan), "b": scores}))
+    assert part is not None
+    assert len(part.errors) == 1
+    assert curves.make(compared(NAMES, truth, {"a": np.full_like(scores, np.nan)})) is None
+
+
+def test_plot_has_the_data_and_the_pages_colours() -> None:
+    svg = draw(
+        [Curve(0, [0, 1], [0.2, 0.8]), Curve(9, [0, 1], [1, 0])], "p", "words", axes=("x", "y")
+    )
+    assert svg == draw(
+        [Curve(0, [0, 1], [0.2, 0.8]), Curve(9, [0, 1], [1, 0])], "p", "words", axes=("x", "y")
+    )
+    assert 'role="img" aria-label="words"' in svg
+    assert 'stroke="var(--run-1)"' in svg
+    assert 'data-run="9"' in svg
+    assert "style" not in svg
+    assert "#0001" not in svg
+    ids, used = (
+        set(re.findall(r' id="([^"]+)"', svg)),
+        set(re.findall(r'(?:href="|url\()#([^")]+)', svg)),
+    )
+    assert ids == used
+    assert all(name.startswith("p-") for name in ids)
+    first = re.search(r'data-run="0"><path d="M ([\d.]+) ([\d.]+) +L ([\d.]+) ([\d.]+) ', svg)
+    assert first is not None
+    x0, y0, x1, y1 = map(float, first.groups())
+    assert x1 > x0
+    # 0.2 to 0.8 of an axis from -0.01 to 1.01, drawn over 79 % of 2.9 inches of 72 units.
+    assert y0 - y1 == pytest.approx(0.6 / 1.02 * 0.79 * 2.9 * 72, abs=0.2)
+
+
+def test_genres_together_are_counted(compared: Make) -> None:
+    labels = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], dtype=np.uint8)
+    expected = np.array([[np.nan, 2 / 3, 0], [2 / 3, np.nan, 0], [np.nan] * 3])
+    np.testing.assert_allclose(cooccurrence.together(labels), expected)
+    truth, scores = sample()
+    part = cooccurrence.make(compared(NAMES, truth, {"a": scores}))
+    assert part is not None
+    table = pd.DataFrame(truth, columns=NAMES)
+    said = pd.DataFrame((scores >= 0.5).astype(int), columns=NAMES)
+    for genre, other, share, predicted in part.differences:
+        assert share == pytest.approx(table.loc[table[genre] == 1, other].mean())
+        assert predicted == pytest.approx(said.loc[said[genre] == 1, other].mean())
+    gaps = [abs(a - b) for *_, a, b in part.differences]
+    assert gaps == sorted(gaps, reverse=True)
+
+
+def test_together_needs_two_genres_and_shows_at_most_twenty(compared: Make) -> None:
+    random = np.random.default_rng(0)
+    truth = (random.random((60, 25)) < 0.3).astype(np.uint8)
+    truth[:, 0] = 1
+    part = cooccurrence.make(
+        compared(tuple(f"g{j}" for j in range(25)), truth, {"a": random.random(truth.shape)})
+    )
+    assert part is not None
+    assert (len(part.genres), part.left_out, part.genres[0]) == (20, 5, "g0")
+    assert cooccurrence.make(compared(("g",), truth[:, :1], {"a": truth[:, :1] * 0.5})) is None
+
+
+def test_loss_of_an_item_is_the_log_loss(compared: Make) -> None:
+    truth, scores = sample()
+    comparison = compared(NAMES, truth, {"a": scores})
+    loss = items.item_loss(truth, comparison.runs[0].answers)
+    expected = [log_loss(t, p, labels=[0, 1]) for t, p in zip(truth, scores, strict=True)]
+    np.testing.assert_allclose(loss, expected)
+    part = items.make(comparison)
+    assert part.worst[0].id == f"i{np.argmax(expected)}"
+    assert part.best[0].id == f"i{np.argmin(expected)}"
+    assert not {i.id for i in part.worst} & {i.id for i in part.best}
+    at = int(np.argmax(expected))
+    assert set(part.worst[0].true) == {NAMES[j] for j in np.flatnonzero(truth[at])}
+    assert part.worst[0].likeliest[0] == (
+        NAMES[scores[at].argmax()],
+        pytest.approx(scores[at].max()),
+    )
+
+
+def test_items_without_an_answer_or_without_probabilities(compared: Make) -> None:
+    truth, scores = sample(20)
+    scores[3] = np.nan
+    part = items.make(compared(NAMES, truth, {"a": scores}))
+    assert "i3" not in {item.id for item in (*part.worst, *part.best)}
+    assert not part.pictures
+    unscored = compared(NAMES, truth, {"a": np.full_like(scores, np.nan)})
+    expected = truth.mean(axis=1)  # no label given
+    np.testing.assert_allclose(items.item_loss(truth, unscored.runs[0].answers), expected)
+    assert not items.make(unscored).scored
+
+
+def test_pictures_are_small_and_few(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    paths = []
+    for k in range(6):
+        pixels = random.integers(0, 255, (900, 600, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{k}.png")
+        paths.append(str(tmp_path / f"{k}.png"))
+    (tmp_path / "bad.png").write_text("<html>")
+    limit = 5000
+    found = make_thumbnails([*paths, "", str(tmp_path / "bad.png")], limit)
+    sizes = []
+    for picture in found:
+        if picture.source:
+            raw = base64.b64decode(picture.source.removeprefix("data:image/jpeg;base64,"))
+            image = Image.open(io.BytesIO(raw))
+            assert (image.format, image.size) == ("JPEG", (112, 168))
+            sizes.append(len(raw))
+    assert 1 <= len(sizes) < 6
+    assert sum(sizes) <= limit
+    assert max(sizes) <= MAX_BYTES
+    assert [picture.reason for picture in found[-2:]] == [
+        "no poster named",
+        "is a web page (HTML or XML), not an image",
+    ]
+    assert "left out to keep the page small" in {picture.reason for picture in found}
+
+
+def test_posters_and_titles_stand_on_the_page(compared: Make) -> None:
+    truth, scores = sample(10)
+    columns = {"title": [f"<i>Film {k}</i>" for k in range(20)], "poster": ["p.png"] * 20}
+    comparison = compared(NAMES, truth, {"a": scores}, columns=columns)
+    without = render(comparison)
+    assert "No poster of these items could be read" in without
+    assert "20 × file not found" in without
+    Image.new("RGB", (40, 60), "teal").save(comparison.catalogue.path.parent / "p.png")
+    page = render(comparison)
+    assert page.count("<img ") == 10
+    assert page.count('alt="Poster of &lt;i&gt;Film') == 10
+    assert "No poster of these items could be read" not in page
+
+
+def test_learning_curves_are_read_with_care(compared: Make) -> None:
+    assert training_history.series({"loss": [3.0, "inf", None, 1, math.nan]}, "loss") == (
+        [1, 4],
+        [3.0, 1.0],
+    )
+    for strange in (None, [], {"loss": "x"}, {"loss": None}, {}):
+        assert training_history.series(strange, "loss") == ([], [])
+    truth, scores = sample(20)
+    history = {
+        "loss": [3.0, 2.0, 1.0],
+        "val_loss": [3.0, 1.5, 2.5],
+        "stage": ["head"] * 3,
+        "val_f1": [0.1, 0.2, 0.3],
+    }
+    comparison = compared(NAMES, truth, {"a": scores, "b": scores}, {"b": {"history": history}})
+    part = training_history.make(comparison)
+    assert part is not None
+    assert [(p.epochs, p.lowest, len(p.plots)) for p in part] == [(3, 2, 2)]
+    assert comparison.runs[part[0].run].name == "b"
+    assert part[0].stages == (training_history.StageSpan("head", 1, 3, None),)
+
+
+def test_stages_of_a_training_begin_and_end_where_they_did() -> None:
+    history = {
+        "stage": ["top", "top", "fine", "fine", "fine"],
+        "learning_rate": [0.1, 0.1, 0.02, 0.02, 0.01],
+    }
+    assert training_history.stages(history) == (
+        training_history.StageSpan("top", 1, 2, (0.1, 0.1)),
+        training_history.StageSpan("fine", 3, 5, (0.02, 0.01)),
+    )
+    assert training_history.stages({"stage": "top"}) == training_history.stages(None) == ()
+
+
+def test_data_is_counted(compared: Make) -> None:
+    truth, scores = sample(12)
+    columns = {"year": ["1999", ""] * 12, "overview": ["a film"] * 24}
+    part = data.make(compared(NAMES, truth, {"a": scores}, columns=columns))
+    assert part.parts == {"train": 12, "validation": 0, "test": 12}
+    assert dict(part.genres) == {
+        name: {"train": count, "validation": 0, "test": count}
+        for name, count in zip(NAMES, truth.sum(axis=0).tolist(), strict=True)
+    }
+    assert set(part.rare) == {
+        n for n, c in zip(NAMES, truth.sum(axis=0), strict=True) if c < data.RARE
+    }
+    assert {c.name: c.missing for c in part.columns} == {
+        "genres": 0.0,
+        "overview": 0.0,
+        "year": 0.5,
+    }
+    assert part.reasons == ()
+
+
+def test_stages_have_their_share(compared: Make) -> None:
+    truth, scores = sample(12)
+    stages = [
+        {"name": "fit", "seconds": 4.0, "peak_mib": 10.0},
+        {"name": "predict", "seconds": 1.0},
+        {"name": "x"},
+    ]
+    rows = cost.make(compared(NAMES, truth, {"a": scores}, {"a": {"stages": stages}}))
+    assert rows is not None
+    assert [row.share for row in rows.stages] == [1.0, 0.25, 0.0]
+    assert rows.front == (0,)
+
+
+def test_best_of_a_column_and_words_on_a_run(compared: Make) -> None:
+    truth, scores = sample()
+    comparison = compared(NAMES, truth, {"a": scores, "b": scores[::-1]})
+    table = runs.make(comparison)
+    for name, best in table.best.items():
+        values = [run.evaluation.metrics[name].value for run in comparison.runs]
+        assert best == (min(values) if name == "hamming_loss" else max(values))
+    assert runs.describe(
+        {"model": "SVC", "blocks": ["poster", "text"], "backbone": {"name": "vgg16"}}
+    ) == ("SVC on poster, text; vgg16")
+    assert runs.describe({"external": {}}) == "made elsewhere"
+    assert runs.describe({"blocks": None}) == "model not recorded"
+
+
+def test_genres_come_by_their_items(compared: Make) -> None:
+    truth, scores = sample()
+    rows = genres.make(compared(NAMES, truth, {"a": scores}))
+    assert Counter({row.genre: row.support for row in rows}) == dict(
+        zip(NAMES, truth.sum(axis=0).tolist(), strict=True)
+    )
+    assert [row.support for row in rows] == sorted(truth.sum(axis=0).tolist(), reverse=True)
+
+
+def test_leaks_are_shown_whatever_their_pairs_are(compared: Make) -> None:
+    truth, scores = sample(12)
+    found = [
+        {
+            "kind": "near-duplicate",
+            "count": 50,
+            "share": 0.5,
+            "pairs": [["a", "train", "b", "test"]] * 50,
+        },
+        {"kind": "label words", "count": 2, "share": None, "pairs": [["a", "a comedy about"]]},
+    ]
+    record = {"audit": {"clean": False, "leaks": found}}
+    parts = leaks.make(compared(NAMES, truth, {"a": scores}, {"a": record}))
+    assert parts is not None
+    assert (len(parts[0].lines), parts[0].more) == (leaks.SHOWN_PAIRS, True)
+    assert parts[0].lines[0] == "a (train) – b (test)"
+    assert "a comedy about" in parts[1].lines[0]
+
+
+def test_what_made_a_run_has_commands_and_hashes(compared: Make) -> None:
+    truth, scores = sample(12)
+    record = {"command": "hybrid fit-svm --seed 3", "split": {"sha256": "c0ffee"}, "seed": 3}
+    comparison = compared(NAMES, truth, {"a": scores}, {"a": record})
+    facts = dict(reproduction.make(comparison)[0])
+    assert (facts["command"], facts["split"], facts["seed"]) == (
+        "hybrid fit-svm --seed 3",
+        "c0ffee",
+        "3",
+    )
+    page = render(comparison, "hybrid report --draws 20")
+    assert "<pre>hybrid fit-svm --seed 3\nhybrid report --draws 20</pre>" in page
+    assert comparison.catalogue.sha256 in page
+
+
+def stages(seconds: float) -> dict[str, Any]:
+    return {"stages": [{"name": "fit", "seconds": seconds, "peak_mib": 2048.0}]}
+
+
+def test_cost_in_words(compared: Make) -> None:
+    truth, scores = sample(200)
+    near = np.clip(scores + 0.02, 0, 1)
+    poor = np.random.default_rng(5).random(scores.shape)
+    perfect = truth * 0.9 + 0.05
+
+    def said(**records: Any) -> str:
+        runs = (
+            {"best": perfect, "poor": poor} if "poor" in records else {"best": scores, "near": near}
+        )
+        comparison = compared(NAMES, truth, runs, records, draws=100)
+        assert no_difference(comparison.runs[1]) is ("near" in records)
+        return cost_words(comparison)
+
+    assert re.fullmatch(
+        r"best took 1 min 30 s and 2\.0 GiB at most; poor took 4\.0 s and is behind by "
+        r"0\.\d+ \(0\.\d+ to 0\.\d+\)\.",
+        said(best=stages(90), poor=stages(4)),
+    )
+    assert said(best=stages(4), poor=stages(90)).endswith("at most: no other run took less.")
+    assert said(best={}, poor=stages(9)) == "What best costs is not recorded."
+    for first, second in ((90, 4), (4, 90)):
+        words = said(best=stages(first), near=stages(second))
+        assert (
+            "to which no difference can be told, took 4.0 s" in words
+            or "no other run took less" in words
+        )
+
+
+def test_winner_in_words(compared: Make) -> None:
+    truth, scores = sample(200)
+    poor = np.random.default_rng(5).random(scores.shape)
+    alone = compared(NAMES, truth, {"a": scores})
+    assert "no other run" in winner(alone)
+    level = compared(NAMES, truth, {"a": scores, "b": scores, "c": scores, "poor": poor}, draws=100)
+    assert "no difference can be told to" in winner(level)
+    assert "poor" not in winner(level)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(None, "– s"), (4.06, "4.1 s"), (125, "2 min 5 s"), (4800, "1 h 20 min")]
+)
+def test_durations(seconds: float | None, words: str) -> None:
+    assert duration(seconds) == words
+
+
+# --- the style sheet ---------------------------------------------------------------------------------
+
+
+def colours() -> dict[str, dict[str, str]]:
+    """The style sheet's variables: scheme → name → ``#rrggbb``."""
+    style = environment().get_template("style.css.j2").render()
+    blocks = re.findall(r":root \{(.*?)\}", style, re.S)
+    light, dark = (dict(re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6});", block)) for block in blocks)
+    assert set(light) == set(dark)
+    return {"light": light, "dark": dark}
+
+
+def contrast(a: str, b: str) -> float:
+    """Of two colours, as WCAG 2.2 defines it."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+RUNS = [f"run-{k + 1}" for k in range(RUN_COLOURS)]
+TEXT = [
+    *[(ink, ground) for ink in ("ink", "soft") for ground in ("paper", "wash")],
+    *[("good", "good-wash"), ("bad", "bad-wash"), ("note", "note-wash"), ("accent", "paper")],
+    *[("soft", "good-wash"), ("soft", "bad-wash")],
+    *[("on-run", run) for run in RUNS],
+    ("on-run", "soft"),
+]
+SHAPES = [*[(run, ground) for run in RUNS for ground in ("paper", "wash")], ("focus", "paper")]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast_is_aa(scheme: str) -> None:
+    found = colours()[scheme]
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    for pairs, least in ((TEXT, 4.5), (SHAPES, 3.0)):
+        poor = {(a, b): round(contrast(found[a], found[b]), 2) for a, b in pairs}
+        assert not {pair: value for pair, value in poor.items() if value < least}
+
+
+@pytest.mark.parametrize("scheme", [0, 1])
+def test_figures_on_the_heat_can_be_read(scheme: int) -> None:
+    style = environment().get_template("style.css.j2").render()
+    found = colours()[("light", "dark")[scheme]]
+    heat = [int(v) for v in re.findall(r"--heat: (\d+), (\d+), (\d+)", style)[scheme]]
+    shades = [
+        float(v) for v in re.findall(r"\.h\d \{ background: rgba\(var\(--heat\), ([\d.]+)\)", style)
+    ]
+    assert len(shades) == cooccurrence.STEPS + 1
+    paper = [int(found["paper"][i : i + 2], 16) for i in (1, 3, 5)]
+    for shade in shades:
+        mixed = [round(shade * h + (1 - shade) * p) for h, p in zip(heat, paper, strict=True)]
+        assert contrast(found["ink"], "#{:02x}{:02x}{:02x}".format(*mixed)) >= 4.5

@@ -1,0 +1,154 @@
+"""What a record says of groups, parameters, rates and cost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.naive_bayes import BernoulliNB
+
+from hybrid.cache import read_throughput, write_throughput
+from hybrid.cache.throughput import MIN_IMAGES
+from hybrid.evaluation import Answers, evaluate, reliability
+from hybrid.heads import MultilabelLinearSVC
+from hybrid.heads.decision import Decision, DecisionOptions, fit_decision, threshold_spread
+from hybrid.heads.fitted import count_parameters
+from hybrid.runs.test_metrics import describe_cost, describe_decision, group_names, judge
+from hybrid.utils.resources import Costs
+
+
+def test_only_groups_of_several_items_are_named() -> None:
+    ids, groups = np.array(list("abcdef")), np.array(["x", "y", "x", "z", "w", "z"])
+    assert group_names(ids, groups) == [["a", "c"], ["d", "f"]]
+
+
+def made(seed: int = 0) -> tuple[Any, Any]:
+    random = np.random.default_rng(seed)
+    truth = (random.random((80, 2)) < [0.4, 0.2]).astype(np.uint8)
+    return truth, truth + random.normal(size=truth.shape)
+
+
+def test_judged_as_by_the_functions_themselves() -> None:
+    truth, scores = made()
+    said = 1 / (1 + np.exp(-scores))
+    said[:5] = np.nan  # items that nothing is said of
+    answers = Answers((said > 0.5).astype(np.uint8), said)
+    groups = np.arange(80) // 2
+    found = judge(truth, answers, ["a", "b"], groups, seed=3)
+    expected = evaluate(truth, answers, ["a", "b"], groups=groups, seed=3).metrics["f1_micro"]
+    assert found["metrics"]["f1_micro"] == vars(expected)
+    assert found["reliability"]["all"]["error"] == reliability(truth[5:], said[5:]).error
+    one = reliability(truth[5:, 1], said[5:, 1])
+    assert found["reliability"]["genres"][1]["debiased"] == one.debiased
+
+
+def test_nothing_said_has_no_reliability() -> None:
+    truth, _ = made()
+    answers = Answers(np.zeros_like(truth), np.full(truth.shape, np.nan))
+    found = judge(truth, answers, ["a", "b"], np.arange(80), seed=0)["reliability"]
+    assert found["all"]["error"] is None
+    assert found["all"]["count"] == ()
+
+
+def test_the_decision_is_described() -> None:
+    truth, scores = made()
+    truth[:, 1] = 0
+    decision = fit_decision(truth, scores, DecisionOptions(max_labels=1))
+    found = describe_decision(truth, scores, decision, seed=0)
+    assert found["thresholds"] == [decision.thresholds[0], None]
+    low, high = found["threshold_spread"][0]
+    assert low <= decision.thresholds[0] <= high
+    assert found["threshold_spread"][1] == [None, None]
+    assert [low, high] == pytest.approx(threshold_spread(truth, scores, decision)[0])
+    assert found["decision"]["shrinkage"] == 1.0
+    assert found["decision"]["max_labels"] == 1
+    plain = Decision(None, np.array([0.5, 0.5]), DecisionOptions())
+    said = describe_decision(truth, scores, plain, seed=0)
+    assert (said["threshold_spread"], said["decision"]["calibrated_by"]) == ([], [])
+
+
+def test_a_decision_can_be_written_and_read() -> None:
+    truth, scores = made()
+    truth[:, 1] = 0
+    decision = fit_decision(truth, scores, DecisionOptions(at_least_one=True))
+    again = Decision.from_plain(decision.as_plain())
+    probabilities = decision.probabilities(scores)
+    np.testing.assert_array_equal(again.probabilities(scores), probabilities)
+    np.testing.assert_array_equal(again.label(probabilities), decision.label(probabilities))
+    assert again.options == decision.options
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (MultilabelLinearSVC(), 2 * 5 + 2),
+        (OneVsRestClassifier(LogisticRegression()), 2 * 5 + 2),
+        (OneVsRestClassifier(BernoulliNB()), 2 * (2 * 5 + 2)),
+        (OneVsRestClassifier(DummyClassifier(strategy="prior")), None),
+    ],
+)
+def test_parameters_are_counted(head: Any, expected: int | None) -> None:
+    truth, _ = made()
+    X = np.random.default_rng(0).random((80, 5))
+    assert count_parameters(head.fit(X, truth)) == expected
+
+
+def test_parameters_of_a_forest_are_those_of_its_trees() -> None:
+    truth, _ = made()
+    X = np.random.default_rng(0).random((80, 5))
+    stump = RandomForestClassifier(n_estimators=3, max_depth=1, random_state=0)
+    # A stump: one split with its threshold, two leaves.
+    assert count_parameters(stump.fit(X, truth[:, 0])) == 3 * 4
+
+
+def test_throughput_of_enough_posters_is_kept(tmp_path: Path) -> None:
+    write_throughput(tmp_path, MIN_IMAGES - 1, 100.0)
+    assert read_throughput(tmp_path) is None
+    write_throughput(tmp_path, MIN_IMAGES, 100.0, engine="keras")
+    write_throughput(tmp_path, MIN_IMAGES, 200.0, engine="openvino")
+    assert read_throughput(tmp_path) == {"posters_per_second": 200.0, "engine": "openvino"}
+    assert [path.name for path in tmp_path.iterdir()] == ["throughput.json"]
+
+
+@pytest.mark.parametrize("text", ["[]", '{"a": 7}', '{"posters_per_second": null}', "{"])
+def test_throughput_that_cannot_be_read_is_unknown(text: str, tmp_path: Path) -> None:
+    (tmp_path / "throughput.json").write_text(text)
+    assert read_throughput(tmp_path) is None
+
+
+def test_throughput_is_not_written_where_that_is_impossible(tmp_path: Path) -> None:
+    write_throughput(tmp_path / "none", MIN_IMAGES, 100.0)
+    assert read_throughput(tmp_path / "none") is None
+
+
+def test_cost(tmp_path: Path) -> None:
+    costs = Costs()
+    for name in ("fit", "predict"):
+        with costs.stage(name):
+            sum(range(1000))
+    (tmp_path / "model.joblib").write_bytes(b"x" * 100)
+    (tmp_path / "other").write_bytes(b"x" * 5)
+    store = tmp_path / "cache" / "a"
+    store.mkdir(parents=True)
+    write_throughput(store, MIN_IMAGES, 50.0)
+    backbone = {
+        "name": "mobilenet-075",
+        "fingerprint": "a",
+        "cache": {"path": str(tmp_path / "cache"), "embeddings": 200, "bytes": 7},
+    }
+    found = describe_cost(costs, 40, None, backbone, tmp_path)
+    assert found["items_per_second"] == pytest.approx(40 / costs.stages[1].seconds)
+    assert found["extract"] == {"posters_per_second": 50.0, "seconds": 4.0}
+    assert found["disk_bytes"] == {"model": 100, "embeddings": 7}
+    assert found["parameters"]["backbone"] > 1_000_000
+    bare = describe_cost(costs, 40, None, None, tmp_path)
+    assert bare["extract"] is None
+    assert bare["parameters"] == {"head": None, "backbone": None}
+    trained = describe_cost(costs, 40, None, {"name": "scratch"}, tmp_path)
+    assert trained["extract"] is None
