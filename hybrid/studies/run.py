@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
+from typing import Any
 
 from hybrid.evaluation import Answers, evaluate_all
-from hybrid.heads import HybridClassifier
+from hybrid.runs.fitted import FittedModel, LabelledItems
 from hybrid.studies.ablation import MAIN, ablate, contribution_table, mean_contributions
 from hybrid.studies.learning_curve import learning_curve
 from hybrid.studies.nested_cv import nested_answers
@@ -44,82 +40,60 @@ class Studies:
     ablation: bool = False
     repeats: int = 1
 
+    def __call__(
+        self,
+        subject: FittedModel,
+        whole: LabelledItems,
+        split: Split,
+        folder: Path,
+        seed: int,
+        progress: Progress,
+    ) -> dict[str, Any]:
+        """Make the studies.
 
-class Side(NamedTuple):
-    """Items: their frame, labels of shape (n, L) and groups of shape (n,)."""
+        Parameters
+        ----------
+        subject : FittedModel
+        whole : LabelledItems
+            All items of the catalogue, for other splits.
+        split : Split
+        folder : Path
+            Where a table that is too long for the record is written.
+        seed : int
+        progress : Progress
 
-    frame: pd.DataFrame
-    labels: NDArray[np.uint8]
-    groups: NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A fitted model, what it learnt from, what it is judged on and what it said of that."""
-
-    model: HybridClassifier
-    learn: Side
-    test: Side
-    answers: Answers
-    genres: tuple[str, ...]
-    fit_seconds: float
-
-
-def study(
-    which: Studies,
-    subject: Subject,
-    whole: Side,
-    split: Split,
-    folder: Path,
-    seed: int,
-    progress: Progress,
-) -> dict[str, Any]:
-    """Make the studies.
-
-    Parameters
-    ----------
-    which : Studies
-    subject : Subject
-    whole : Side
-        All items of the catalogue, for other splits.
-    split : Split
-    folder : Path
-        Where a table that is too long for the record is written.
-    seed : int
-    progress : Progress
-
-    Returns
-    -------
-    dict
-        For the run's record: ``estimate``, ``curve``, ``ablation``, ``repeats``, as far as they were made,
-        and ``studies``, what each cost. They are no stages of the run: its model does not need them.
-    """
-    found: dict[str, Any] = {}
-    costs, model = Costs(), subject.model
-    if which.nested:
-        progress.say(f"nested cross-fitting: {model.folds} fits of the same kind")
-        with costs.stage("nested"):
-            nested = nested_answers(model, *subject.learn)
-        found["estimate"] = _estimate(subject, nested, costs.stages[-1].seconds, seed)
-    if which.curve:
-        with costs.stage("learning curve"):
-            curve = learning_curve(
-                model, *subject.learn, subject.genres, seed=seed, progress=progress
-            )
-        found["curve"] = asdict(curve)
-    if which.ablation:
-        with costs.stage("ablation"):
-            found["ablation"] = _ablate(subject, folder, seed, progress)
-    if which.repeats > 1:
-        with costs.stage("repeats"):
-            found["repeats"] = repeat_fit(
-                model, whole.frame, whole.labels, split, which.repeats, seed,
-                first=subject.answers, say=progress.say,
-            )  # fmt: skip
-    return {**found, "studies": [asdict(stage) for stage in costs.stages]}
+        Returns
+        -------
+        dict
+            For the run's record: ``estimate``, ``curve``, ``ablation``, ``repeats``, as far as made, and
+            ``studies``, the cost of each. They are no stages of the run: its model needs none.
+        """
+        found: dict[str, Any] = {}
+        costs, model = Costs(), subject.model
+        if self.nested:
+            progress.say(f"nested cross-fitting: {model.folds} fits of the same kind")
+            with costs.stage("nested"):
+                nested = nested_answers(model, *subject.learn)
+            found["estimate"] = _estimate(subject, nested, costs.stages[-1].seconds, seed)
+        if self.curve:
+            with costs.stage("learning curve"):
+                curve = learning_curve(
+                    model, *subject.learn, subject.genres, seed=seed, progress=progress
+                )
+            found["curve"] = asdict(curve)
+        if self.ablation:
+            with costs.stage("ablation"):
+                found["ablation"] = _ablate(subject, folder, seed, progress)
+        if self.repeats > 1:
+            with costs.stage("repeats"):
+                found["repeats"] = repeat_fit(
+                    model, whole.frame, whole.labels, split, self.repeats, seed,
+                    first=subject.answers, say=progress.say,
+                )  # fmt: skip
+        return {**found, "studies": [asdict(stage) for stage in costs.stages]}
 
 
-def _estimate(subject: Subject, nested: Answers, seconds: float, seed: int) -> dict[str, Any]:
+def _estimate(subject: FittedModel, nested: Answers, seconds: float, seed: int) -> dict[str, Any]:
     """The nested estimate, and what the out-of-fold answers that were chosen on say."""
     model, truth = subject.model, subject.learn.labels
     answers = [nested, Answers(model.oof_labels_, model.oof_probabilities_)]
@@ -136,7 +110,7 @@ def _estimate(subject: Subject, nested: Answers, seconds: float, seed: int) -> d
     }
 
 
-def _ablate(subject: Subject, folder: Path, seed: int, progress: Progress) -> dict[str, Any]:
+def _ablate(subject: FittedModel, folder: Path, seed: int, progress: Progress) -> dict[str, Any]:
     """What each block is worth, for the record; and what each does to each item, as a table."""
     found = ablate(
         subject.model,
