@@ -41,6 +41,8 @@ ONLY_IN = {
     "jax": ("hybrid.backbones.backend",),
     "torch": ("hybrid.backbones.backend",),
     "openvino": ("hybrid.backbones.openvino_engine",),
+    "pooch": ("hybrid.backbones.download",),
+    "requests": ("hybrid.backbones.download",),
     "numba": ("hybrid.utils.jit",),
     "jinja2": ("hybrid.report.",),
     "matplotlib": ("hybrid.report.",),

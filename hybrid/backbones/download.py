@@ -1,43 +1,43 @@
-"""ImageNet weights from the network, through Keras, checked before they are used."""
+"""Download ImageNet weights, with retries, and check them before they get their final name."""
 
 from __future__ import annotations
 
 import contextlib
-import http.client
-import socket
 import sys
 import tempfile
 import time
-import urllib.error
-from collections.abc import Iterator
 from pathlib import Path
 
-import keras
+import pooch
+import requests
+import urllib3.exceptions
 
 from hybrid.backbones import weightfile
 from hybrid.backbones.digests import digests
 from hybrid.backbones.registry import BackboneSpec
 from hybrid.errors import WeightsError
 
-PAUSES = (1.0, 5.0)  # seconds before the second try and the third
+PAUSES = (1.0, 5.0)  # seconds before the second attempt and before the third
 TIMEOUT = 60.0  # seconds without a byte from the server
+CHUNK_BYTES = 2**16
 
 
-class _TryAgainError(Exception):
-    """A failure that may be gone at the next try."""
+class _TransientError(Exception):
+    """A failure that another attempt may not meet."""
 
 
 def download_weights(spec: BackboneSpec, path: Path) -> Path:
-    """Have Keras download the ImageNet weights of a spec to `path`, and check them.
+    """Download the ImageNet weights of a backbone and check their hash.
 
-    A dropped connection, a damaged file and a busy server are tried again. The file appears at
-    `path` only when it is whole; several processes may download it at once.
+    A dropped connection, a timeout, a damaged file, HTTP 429 and 5xx are tried again, three times in all.
+    The file appears at `path` only when it is whole; several processes may download it at once.
 
     Parameters
     ----------
     spec : BackboneSpec
+        Names URL and hash. If it has no hash, the file must be a readable HDF5 weights file.
     path : Path
-        Its folder is made if need be.
+        Where to put the file. Its folder is made if need be.
 
     Returns
     -------
@@ -47,13 +47,21 @@ def download_weights(spec: BackboneSpec, path: Path) -> Path:
     Raises
     ------
     WeightsError
-        If they cannot be downloaded; says why, which file is wanted and where to put it.
+        If they cannot be downloaded. The message says why, which file is wanted and where to put it.
+
+    Examples
+    --------
+    >>> from hybrid.backbones import get_backbone
+    >>> from hybrid.backbones.weights import imagenet_file
+    >>> spec = get_backbone("mobilenet")
+    >>> download_weights(spec, imagenet_file(spec))  # doctest: +SKIP
+    PosixPath('/home/me/.keras/models/mobilenet_1_0_224_tf_no_top.h5')
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".tmp-", dir=path.parent) as folder:
-            return _persist(spec, Path(folder)).replace(path)
-    except (_TryAgainError, WeightsError, OSError) as error:
+            return _with_retries(spec, Path(folder) / "weights.h5").replace(path)
+    except (_TransientError, WeightsError, OSError) as error:
         raise WeightsError(
             f"the ImageNet weights of {spec.name} are not on this machine and cannot be downloaded: "
             f"{error}\nWanted: {spec.weights_url}\nPut the file at {path}, or name it with "
@@ -61,82 +69,65 @@ def download_weights(spec: BackboneSpec, path: Path) -> Path:
         ) from error
 
 
-def _persist(spec: BackboneSpec, folder: Path) -> Path:
+def _with_retries(spec: BackboneSpec, file: Path) -> Path:
+    print(f"Downloading {spec.weights_url}", file=sys.stderr)
     for pause in PAUSES:
-        with contextlib.suppress(_TryAgainError):
-            return _try(spec, folder)
+        with contextlib.suppress(_TransientError):
+            return _attempt(spec, file)
         time.sleep(pause)
     try:
-        return _try(spec, folder)
-    except _TryAgainError as error:
+        return _attempt(spec, file)
+    except _TransientError as error:
         raise WeightsError(f"{error} (tried {len(PAUSES) + 1} times)") from error
 
 
-def _try(spec: BackboneSpec, folder: Path) -> Path:
-    """Download once; raise WeightsError or OSError if another try is of no use."""
-    file = folder / "weights.h5"
-    file.unlink(missing_ok=True)  # of the last try
+def _attempt(spec: BackboneSpec, file: Path) -> Path:
+    """Download and check once; raise WeightsError or OSError if another attempt is of no use."""
+    download = pooch.HTTPDownloader(
+        progressbar=sys.stderr.isatty(), chunk_size=CHUNK_BYTES, timeout=TIMEOUT
+    )
     try:
-        with _timeout(TIMEOUT), contextlib.redirect_stdout(sys.stderr):  # stdout is for results
-            keras.utils.get_file(
-                file.name,
-                origin=spec.weights_url,
-                cache_subdir="",
-                cache_dir=str(folder),
-                file_hash=spec.weights_md5 or None,
-            )
-    except (TimeoutError, ConnectionError, http.client.HTTPException) as error:
-        raise _TryAgainError(_words(error)) from error
-    except Exception as error:  # Keras hides what urllib raised in a bare one
-        if isinstance(error, ValueError) and file.exists():  # its hash is another
-            wanted, found = spec.weights_hash, digests(file)[spec.weights_hash]
-            raise _TryAgainError(
-                f"expected {wanted.upper()} {spec.weights_md5}, found {found}"
-            ) from error
-        hidden = error.__context__ if type(error) is Exception else None
-        raise _meaning(hidden or error) from error
-    if not spec.weights_md5:
+        download(spec.weights_url, str(file), None)
+    except requests.RequestException as error:
+        if error.response is not None:
+            error.response.close()  # pooch leaves the connection open
+        raise _explained(error) from error
+    if spec.weights_md5:
+        _check_hash(spec, file)
+    else:
         _check_whole(file)
     return file
 
 
-@contextlib.contextmanager
-def _timeout(seconds: float) -> Iterator[None]:
-    """Let no socket wait for longer; Keras has no option for it."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
-
-
-def _meaning(error: BaseException) -> Exception:
-    """Say what failed, and by the type of error whether to try again."""
-    if isinstance(error, urllib.error.HTTPError):
-        error.close()  # it is the answer itself, with an open connection
-        told = f"the server answers HTTP {error.code} {error.msg}"
-        busy = error.code >= 500 or error.code == 429
-        return _TryAgainError(told) if busy else WeightsError(told)
-    if isinstance(error, urllib.error.ContentTooShortError):
-        return _TryAgainError(f"the connection was cut: {error.reason}")
-    if isinstance(error, urllib.error.URLError):
-        passing = (TimeoutError, ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
-        if isinstance(error.reason, passing):
-            return _TryAgainError(_words(error.reason))
-        return WeightsError(f"no connection: {error.reason}")
+def _explained(error: requests.RequestException) -> Exception:
+    """The error to raise: _TransientError if another attempt may succeed, else WeightsError."""
+    reason = error.args[0] if error.args else error
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        status = error.response.status_code
+        message = f"the server answers HTTP {status} {error.response.reason}"
+        return _TransientError(message) if status >= 500 or status == 429 else WeightsError(message)
+    if isinstance(error, requests.Timeout) or isinstance(
+        reason, urllib3.exceptions.ReadTimeoutError
+    ):
+        return _TransientError(f"the server sent nothing for {TIMEOUT:g} seconds")
+    if isinstance(reason, urllib3.exceptions.ProtocolError):
+        return _TransientError(f"the connection was cut: {reason}")
+    if isinstance(reason, urllib3.exceptions.MaxRetryError):
+        return WeightsError(f"no connection: {reason.reason}")
     return WeightsError(f"{type(error).__name__}: {error}")
 
 
-def _words(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return f"the server sent nothing for {TIMEOUT:g} seconds"
-    return f"the connection was cut: {type(error).__name__} {error}".rstrip()
+def _check_hash(spec: BackboneSpec, file: Path) -> None:
+    found = digests(file)[spec.weights_hash]
+    if found != spec.weights_md5:
+        raise _TransientError(
+            f"expected {spec.weights_hash.upper()} {spec.weights_md5}, found {found}"
+        )
 
 
 def _check_whole(file: Path) -> None:
-    """For want of a hash."""
+    """Check a file that no hash is known of."""
     try:
         weightfile.inspect(file)
     except WeightsError as error:
-        raise _TryAgainError(f"damaged on the way: {str(error).partition(': ')[2]}") from error
+        raise _TransientError(f"damaged on the way: {str(error).partition(': ')[2]}") from error

@@ -143,8 +143,7 @@ def test_what_may_pass_is_tried_again(
     assert found.digest == hashlib.sha256(BODY).hexdigest()
     assert [path.name for path in home.iterdir()] == ["net.h5"]
     assert server.requests == requests
-    assert server.timeouts == {0.5}
-    assert socket.getdefaulttimeout() is None
+    assert server.timeouts == {None}  # that of the process is left alone
 
 
 @pytest.mark.parametrize(
@@ -153,11 +152,11 @@ def test_what_may_pass_is_tried_again(
         ("404", MD5, r"the server answers HTTP 404 Not Found\n", 1),
         ("403", MD5, r"the server answers HTTP 403 Forbidden\n", 1),
         ("503", MD5, r"the server answers HTTP 503 Service Unavailable \(tried 3 times\)", 3),
-        ("reset", MD5, r"the connection was cut: RemoteDisconnected .*\(tried 3 times\)", 3),
+        ("reset", MD5, r"the connection was cut: .*RemoteDisconnected.*\(tried 3 times\)", 3),
         (
             "drop",
             "",
-            rf"the connection was cut: .*only {len(BODY) // 2} out of {len(BODY)} bytes",
+            rf"the connection was cut: .*{len(BODY) // 2} bytes read, {len(BODY) - len(BODY) // 2} more",
             3,
         ),
         ("stall", MD5, r"the server sent nothing for 0\.5 seconds \(tried 3 times\)", 3),
@@ -182,8 +181,7 @@ def test_what_does_not_pass_is_told(
     )
     assert list(home.iterdir()) == []
     assert server.requests == requests
-    assert server.timeouts == {0.5}
-    assert socket.getdefaulttimeout() is None
+    assert server.timeouts == {None}  # that of the process is left alone
 
 
 def test_no_network_is_told_at_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +236,7 @@ def test_nothing_is_printed_to_stdout(
     resolve_weights(spec_with(server.url), "imagenet")
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert f"Downloading data from {server.url}" in captured.err
+    assert f"Downloading {server.url}" in captured.err
 
 
 def test_two_processes_at_once_do_not_disturb_each_other(server: Server, home: Path) -> None:
