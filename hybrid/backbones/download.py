@@ -128,6 +128,6 @@ def _check_hash(spec: BackboneSpec, file: Path) -> None:
 def _check_whole(file: Path) -> None:
     """Check a file that no hash is known of."""
     try:
-        weightfile.inspect(file)
+        weightfile.read_layers(file)
     except WeightsError as error:
         raise _TransientError(f"damaged on the way: {str(error).partition(': ')[2]}") from error

@@ -16,7 +16,7 @@ import numpy as np
 from hybrid.backbones.folding import fold
 from hybrid.backbones.networks import build_application, cut_and_pool, with_preprocessing
 from hybrid.backbones.registry import BACKBONES, BackboneSpec
-from hybrid.backbones.weightfile import SavedLayer, SavedWeights, lend
+from hybrid.backbones.weightfile import SavedLayer, SavedWeights, open_weights
 from hybrid.backbones.weights import Weights
 from hybrid.errors import WeightsError
 
@@ -81,7 +81,7 @@ def load_weights(spec: BackboneSpec, body: keras.Model, weights: Weights) -> Non
     if weights.path is None:
         init_random_weights(body, weights.seed)
         return
-    with lend(weights.path, 4 * spec.parameters) as saved:
+    with open_weights(weights.path, 4 * spec.parameters) as saved:
         # Keras checks names and order, but only after it has read what the file declares.
         expected = (layer for _, layer in _layers(body))
         if sorted(map(_shapes, expected)) != sorted(map(_shapes, saved.layers)):

@@ -1,4 +1,4 @@
-"""A weights file as it lies on the disk: is it safe to read, and what does it hold? No Keras here.
+"""Check a weights file before Keras reads it: is it safe, and which layers does it hold? No Keras here.
 
 Only metadata is read. Nothing here runs code, follows a link or allocates what a file declares.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -19,9 +18,9 @@ import h5py
 
 from hybrid.errors import WeightsError
 
-ARCHIVED = "model.weights.h5"  # the one member of a .keras archive that is looked at
+ARCHIVED = "model.weights.h5"  # the only member of a .keras archive that is read
 MAX_OBJECTS = 100_000  # in one file; the largest networks of Keras have some thousands
-SLACK = 2**26  # bytes above what is expected
+SLACK = 2**26  # bytes that an archive, or a chunk, may be larger than expected
 
 # What h5py and zipfile raise over a truncated or damaged file.
 _DAMAGE = (
@@ -36,21 +35,23 @@ _DAMAGE = (
     OverflowError,
     zipfile.BadZipFile,
 )
-# First bytes → what the file is.
-_FOREIGN = (
-    (rb"\x80[\x02-\x05]", "a pickle, as PyTorch writes it"),
-    (
-        rb"version https://git-lfs",
-        "a Git LFS pointer instead of the file (git lfs pull fetches it)",
-    ),
-    (rb"\s*<(!doctype|html|\?xml)", "a web page"),
-    (rb".{7}\x00\{\s*\"", "a safetensors file"),
-)
-_TENSORFLOW_TAIL = bytes.fromhex("57fb808b247547db")  # of the index of a checkpoint
 
 
 class SavedLayer(NamedTuple):
-    """A layer that has weights, and their shapes."""
+    """A layer of a weights file.
+
+    Parameters
+    ----------
+    name : str
+    shapes : tuple of tuple of int
+        Of its weights.
+
+    Examples
+    --------
+    >>> layer = SavedLayer("conv2d", ((3, 3, 3, 16), (16,)))
+    >>> print(layer, layer.parameters)
+    conv2d (3, 3, 3, 16) (16,) 448
+    """
 
     name: str
     shapes: tuple[tuple[int, ...], ...]
@@ -61,7 +62,7 @@ class SavedLayer(NamedTuple):
         return sum(map(math.prod, self.shapes))
 
     def __str__(self) -> str:
-        """For a message; the name may come out of a hostile file."""
+        """For a message; the name may come from a hostile file."""
         more = f" and {len(self.shapes) - 6} more" if len(self.shapes) > 6 else ""
         return f"{_printable(self.name)} {' '.join(map(str, self.shapes[:6]))}{more}"
 
@@ -72,11 +73,11 @@ class SavedWeights(NamedTuple):
     Parameters
     ----------
     path : Path
-        Ends as Keras wants it for this layout.
+        Its name ends as Keras expects it for this layout.
     legacy : bool
-        Whether it has the layout of Keras 2: layers in the network's order, with names of its own.
+        Whether it has the layout of Keras 2: layers in the order of the network, under their own names.
     layers : list of SavedLayer
-        As `inspect` lists them.
+        See `read_layers`.
     """
 
     path: Path
@@ -84,40 +85,49 @@ class SavedWeights(NamedTuple):
     layers: list[SavedLayer]
 
 
-def inspect(path: Path) -> list[SavedLayer]:
+def read_layers(path: Path) -> list[SavedLayer]:
     """List the layers of an HDF5 weights file; reads metadata only.
 
     Parameters
     ----------
     path : Path
-        In the layout of Keras 3 (``.weights.h5``) or in the older one (``.h5``), whatever its name.
+        In the layout of Keras 3 (``.weights.h5``) or of Keras 2 (``.h5``), whatever its name.
 
     Returns
     -------
     list of SavedLayer
-        Those that have weights, in the network's order if the file tells it (the older layout
-        does), otherwise in that of their names. Of a model within a model: one layer with all its
-        weights.
+        Those that have weights: in the order of the network for Keras 2, of their names for Keras 3. A
+        nested model counts as one layer.
 
     Raises
     ------
     WeightsError
-        If the file is no HDF5, damaged, or holds what no weights file needs: links, data in other
+        If the file is not HDF5, is damaged, or holds what no weights file needs: links, data in other
         files, objects or strings.
+
+    Examples
+    --------
+    >>> import h5py, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "net.weights.h5")
+    ...     with h5py.File(path, "w") as file:
+    ...         file["layers/dense/vars/0"] = [[1.0, 2.0]]
+    ...     read_layers(path)
+    [SavedLayer(name='dense', shapes=((1, 2),))]
     """
     return _read(path, path).layers
 
 
 @contextmanager
-def lend(path: Path, expected_bytes: int) -> Iterator[SavedWeights]:
-    """Lend a checked weights file to Keras, under a name that tells its layout.
+def open_weights(path: Path, expected_bytes: int) -> Iterator[SavedWeights]:
+    """Check a weights file and offer it to Keras, under a name that fits its layout.
 
     Parameters
     ----------
     path : Path
         HDF5 in one of Keras' layouts, or a ``.keras`` archive, whatever its name.
     expected_bytes : int
-        Size of the weights that are wanted; an archive with much larger ones is refused.
+        Size of the weights that are wanted; a much larger archive is refused.
 
     Yields
     ------
@@ -127,12 +137,22 @@ def lend(path: Path, expected_bytes: int) -> Iterator[SavedWeights]:
     Raises
     ------
     WeightsError
-        As `inspect`, or if the archive is damaged, too large or lacks the weights.
+        See `read_layers`; also if the archive is damaged, too large or holds no weights.
+
+    Examples
+    --------
+    >>> import h5py, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "net")
+    ...     with h5py.File(path, "w") as file:
+    ...         file["layers/dense/vars/0"] = [[1.0, 2.0]]
+    ...     with open_weights(path, expected_bytes=8) as saved:
+    ...         saved.path.name, saved.legacy
+    ('model.weights.h5', False)
     """
-    archive = _is_archive(path)
     with tempfile.TemporaryDirectory(prefix="hybrid-weights-") as folder:
         file = Path(folder, ARCHIVED)
-        if archive:
+        if _is_archive(path):
             _unpack(path, file, 4 * expected_bytes + SLACK)
         else:
             file.symlink_to(path.absolute())
@@ -146,20 +166,16 @@ def _is_archive(path: Path) -> bool:
     """Whether a file is a zip; raise if it is neither that nor HDF5."""
     try:
         with path.open("rb") as file:
-            head = file.read(64)
-            file.seek(-min(8, file.seek(0, 2)), 2)
-            tail = file.read()
+            head = file.read(24)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror or error}.") from error
     if head.startswith(b"PK\x03\x04"):
         return True
     if h5py.is_hdf5(str(path)):
         return False
-    if tail == _TENSORFLOW_TAIL or re.search(r"\.data-\d+-of-\d+$", path.name):
-        raise _not_keras(path, "a TensorFlow checkpoint")
-    flags = re.DOTALL | re.IGNORECASE
-    found = next((words for magic, words in _FOREIGN if re.match(magic, head, flags)), "")
-    raise _not_keras(path, found or f"a file that is neither HDF5 nor zip (it starts {head[:8]!r})")
+    pickled = head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05"
+    kind = "a pickle, as PyTorch writes it" if pickled else "a file that is neither HDF5 nor zip"
+    raise _not_keras(path, f"{kind} (it starts with {head!r})")
 
 
 def _not_keras(path: Path, found: str) -> WeightsError:
@@ -178,7 +194,7 @@ def _damaged(path: Path, error: Exception) -> WeightsError:
 
 
 def _unpack(archive: Path, target: Path, limit: int) -> None:
-    """Write the weights of a .keras archive to `target`; nothing else in it is looked at."""
+    """Write the weights of a .keras archive to `target`; its other members are not read."""
     try:
         with zipfile.ZipFile(archive) as members:
             if ARCHIVED not in members.namelist():
@@ -212,7 +228,7 @@ def _other_archive(names: list[str]) -> str:
 
 
 def _read(file: Path, path: Path) -> SavedWeights:
-    """Look through `file`; messages call it `path`."""
+    """Check `file` and list its layers; messages name it `path`."""
     try:
         with h5py.File(file, "r") as root:
             datasets = _harmless_datasets(root, path)
@@ -224,14 +240,14 @@ def _read(file: Path, path: Path) -> SavedWeights:
 
 
 def _harmless_datasets(root: Any, path: Path) -> list[Any]:
-    """All datasets in order of their names; raise if anything else or anything odd is there."""
+    """All datasets in order of their names; raise if there is anything unsafe."""
     datasets: list[Any] = []
     seen = {_address(root)}
     waiting = [root]
     while waiting:
         item = waiting.pop()
         if isinstance(item, h5py.Dataset):
-            _refuse(path, item.name, _oddity(item))
+            _refuse(path, item.name, _danger(item))
             datasets.append(item)
             continue
         children = _children(item, path)
@@ -245,25 +261,19 @@ def _harmless_datasets(root: Any, path: Path) -> list[Any]:
 
 def _children(group: Any, path: Path) -> list[Any]:
     children = []
-    for name in sorted(group, key=_natural):
+    for name in sorted(group):
         linked = isinstance(group.get(name, getlink=True), h5py.HardLink)
         _refuse(path, f"{group.name}/{name}", "" if linked else "a link")
         children.append(group[name])
     return children
 
 
-def _natural(name: str) -> list[str | int]:
-    """`conv2d_2` comes before `conv2d_10`."""
-    parts = re.split(r"([0-9]+)", name)
-    return [int(part) if i % 2 else part for i, part in enumerate(parts)]
-
-
 def _address(item: Any) -> int:
     return int(h5py.h5o.get_info(item.id).addr)
 
 
-def _oddity(dataset: Any) -> str:
-    """What is odd about a dataset, if anything."""
+def _danger(dataset: Any) -> str:
+    """Why a dataset is unsafe, or the empty string."""
     if dataset.external or dataset.is_virtual:
         return "data in another file"
     if dataset.shape is None or dataset.dtype.kind not in "biuf":
@@ -276,16 +286,16 @@ def _oddity(dataset: Any) -> str:
     return ""
 
 
-def _refuse(path: Path, name: str, oddity: str) -> None:
-    if oddity:
+def _refuse(path: Path, name: str, danger: str) -> None:
+    if danger:
         raise WeightsError(
-            f"{path}: expected plain arrays of numbers, found {oddity} at {_printable(name)}. It is not "
+            f"{path}: expected plain arrays of numbers, found {danger} at {_printable(name)}. It is not "
             "read further: no weights file of Keras has that. Take the file from its source again."
         )
 
 
 def _legacy_group(root: Any) -> Any:
-    """The group with the list of layers that Keras 2 wrote, or None."""
+    """The group with Keras 2's list of layers, or None."""
     group = root
     if "layer_names" not in root.attrs and "model_weights" in root:
         group = root["model_weights"]

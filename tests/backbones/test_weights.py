@@ -174,10 +174,10 @@ def test_a_run_folder_serves_as_weights(tmp_path: Path) -> None:
 
 def test_inspect_lists_layers_and_shapes(tmp_path: Path) -> None:
     expected = [((3, 3, 3, 4),), ((4,),) * 4, ((3, 3, 4, 1),), ((1, 1, 4, 8),), ((8,),) * 4]
-    found = weightfile.inspect(save(tiny(), tmp_path / "a", "legacy"))
+    found = weightfile.read_layers(save(tiny(), tmp_path / "a", "legacy"))
     assert [layer.shapes for layer in found] == expected
     assert [layer.name for layer in found] == ["first", "norm", "depth", "second", "last"]
-    found = weightfile.inspect(save(tiny(), tmp_path / "b", "keras 3"))
+    found = weightfile.read_layers(save(tiny(), tmp_path / "b", "keras 3"))
     assert {layer.name: layer.shapes for layer in found} == {
         "conv2d": expected[0],
         "batch_normalization": expected[1],
@@ -192,7 +192,7 @@ def test_names_in_a_file_are_those_that_keras_gives(name: str, tmp_path: Path) -
     body = build_body(get_backbone(name))
     found = {
         layer.name: sorted(layer.shapes)
-        for layer in weightfile.inspect(save(body, tmp_path / "net", "keras 3"))
+        for layer in weightfile.read_layers(save(body, tmp_path / "net", "keras 3"))
     }
     assert {name: sorted(layer.shapes) for name, layer in _layers(body)} == found
 
@@ -289,11 +289,23 @@ def zipped(*names: str) -> bytes:
 FOREIGN = {
     "pytorch zip": (zipped("archive/data.pkl"), "found a PyTorch checkpoint.*must be converted"),
     "pickle": (b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.", "found a pickle, as PyTorch"),
-    "safetensors": (b"\x40" + bytes(7) + b'{"conv": {}}', "found a safetensors file"),
-    "tensorflow": (bytes(40) + bytes.fromhex("57fb808b247547db"), "found a TensorFlow checkpoint"),
-    "web page": (b"<!DOCTYPE html><html>", "found a web page"),
-    "git lfs": (b"version https://git-lfs.github.com/spec/v1", "found a Git LFS pointer"),
-    "garbage": (b"no weights", r"neither HDF5 nor zip \(it starts b'no weigh'\)"),
+    "safetensors": (
+        b"\x40" + bytes(7) + b'{"conv": {}}',
+        r"neither HDF5 nor zip .*\{\"conv\": .*converted",
+    ),
+    "tensorflow": (
+        bytes(40) + bytes.fromhex("57fb808b247547db"),
+        "neither HDF5 nor zip .*converted",
+    ),
+    "web page": (
+        b"<!DOCTYPE html><html>",
+        r"neither HDF5 nor zip \(it starts with b'<!DOCTYPE html>",
+    ),
+    "git lfs": (
+        b"version https://git-lfs.github.com/spec/v1",
+        "it starts with b'version https://git-lfs",
+    ),
+    "garbage": (b"no weights", r"neither HDF5 nor zip \(it starts with b'no weights'\)"),
     "empty": (b"", "neither HDF5 nor zip"),
     "other zip": (
         zipped("a", "b\x1b[2J", "c", "d"),
@@ -312,12 +324,6 @@ def test_other_files_are_named(kind: str, tmp_path: Path) -> None:
     message = refused(path, match)
     assert message.startswith(f"{path}: expected ")
     assert "\x1b" not in message
-
-
-def test_a_shard_of_a_tensorflow_checkpoint_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "net.data-00000-of-00001"
-    path.write_bytes(b"numbers")
-    refused(path, "found a TensorFlow checkpoint")
 
 
 @pytest.mark.parametrize("how", ["keras 3", ".keras", "legacy"])
