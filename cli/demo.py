@@ -13,8 +13,11 @@ from hybrid.cli.output import show
 @click.command("demo")
 @click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path),
                 default="hybrid-demo")  # fmt: skip
+@click.option(
+    "--full", is_flag=True, help="Networks on posters of full size: about three times as long."
+)
 @project_options
-def command(project: Project, folder: Path) -> None:
+def command(project: Project, folder: Path, full: bool) -> None:
     """The whole way on the embedded sample: sample, split, fit-deep, extract, fit-svm, report.
 
     Everything is written to DIR (default: hybrid-demo). The films are synthetic, drawn by the program.
@@ -23,7 +26,7 @@ def command(project: Project, folder: Path) -> None:
     from hybrid.report import as_text
 
     comparison = run_demo(
-        folder, seed=project.seed, workers=project.workers, progress=project.progress
+        folder, full=full, seed=project.seed, workers=project.workers, progress=project.progress
     )
     page = (folder / "report.html").resolve()
     show(
