@@ -15,6 +15,7 @@ CODE := hybrid cache cli tests benchmarks
 help:
 	@echo "make demo   install into $(VENV), run hybrid on the embedded sample, print the comparison"
 	@echo "make test   install what the tests need into $(VENV), run lint, types and tests"
+	@echo "make dev    link this checkout into $(VENV) and install the pre-commit hooks: for work on hybrid"
 	@echo "make fault-test   the cache's fault tests in large numbers, about an hour"
 	@echo "also: lint, format, types, bench, bench-extract, bench-cache, wheel, clean"
 
@@ -38,6 +39,14 @@ $(VENV)/installed-for-tests: $(BIN)/python $(SOURCES)
 	@rm -rf build *.egg-info
 	@touch $@ $(VENV)/installed
 
+# Linked instead of installed: an edit counts at once, in any folder. `make test` installs again.
+.PHONY: dev
+dev: $(BIN)/python
+	@$(PIP) --editable ".[dev]"
+	@rm -rf build
+	@rm -f $(VENV)/installed $(VENV)/installed-for-tests
+	$(BIN)/pre-commit install
+
 demo: $(VENV)/installed
 	@$(BIN)/hybrid demo
 
@@ -57,9 +66,8 @@ format: $(VENV)/installed-for-tests
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-# From another folder, so that mypy sees the installed package and not half of it here.
 types: $(VENV)/installed-for-tests
-	cd $(VENV) && bin/mypy --config-file ../pyproject.toml -p hybrid
+	$(BIN)/mypy -p hybrid
 
 # make bench CATALOGUE=films/catalogue.csv WEIGHTS=mobilenet_7_5_224_notop.weights.h5
 bench: $(VENV)/installed

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid.cache import EmbeddingCache
-from hybrid.images.decode import BadPoster, hash_poster
 from hybrid.images import hashes as memo_module
+from hybrid.images.decode import BadPoster, hash_poster
 from hybrid.images.hashes import hash_posters, load_memo
 
 Look = Callable[..., list[bytes | BadPoster]]
