@@ -17,7 +17,6 @@ from hybrid.evaluation.multiclass import evaluate_multiclass as evaluate_multicl
 from hybrid.evaluation.outputs import Answers as Answers
 from hybrid.evaluation.pareto import pareto_front as pareto_front
 from hybrid.evaluation.repeats import Spread as Spread
-from hybrid.evaluation.repeats import over_seeds as over_seeds
 from hybrid.evaluation.repeats import over_splits as over_splits
 from hybrid.evaluation.repeats import spread as spread
 from hybrid.evaluation.significance import holm as holm

@@ -1,4 +1,4 @@
-"""The spread over repeated runs, apart from the interval of sampling, and how the two combine."""
+"""Mean, standard deviation and confidence interval of a metric over repeated runs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
+from scipy.special import stdtrit
 
 from hybrid.errors import SettingError
 from hybrid.evaluation.intervals import LEVEL
@@ -70,29 +70,3 @@ def over_splits(values: Sequence[float], test_to_train: float) -> Interval:
     reach = stdtrit(len(values) - 1, (1 + LEVEL) / 2) * found.sd
     reach *= (1 / len(values) + test_to_train) ** 0.5
     return Interval(found.mean, float(found.mean - reach), float(found.mean + reach))
-
-
-def over_seeds(runs: Sequence[Interval]) -> Interval:
-    """Mean over seeds on one split, with a 95 % interval for the mean of all seeds on new test items.
-
-    The two sources are taken as independent and about normal: the variance of sampling, which the runs
-    share because they share their test items (the mean of theirs, from the width of their intervals), plus
-    the variance over seeds divided by their number.
-
-    Parameters
-    ----------
-    runs : sequence of J Interval
-        95 % intervals, of runs that differ in their seed alone.
-
-    Raises
-    ------
-    SettingError
-        If there are fewer than two runs.
-    """
-    if len(runs) < 2:
-        raise SettingError(f"runs: expected at least two, found {len(runs)}.")
-    found = spread([run.value for run in runs])
-    z = float(ndtri((1 + LEVEL) / 2))
-    sampling = np.mean([((run.high - run.low) / (2 * z)) ** 2 for run in runs])
-    reach = z * float(np.sqrt(sampling + found.sd**2 / len(runs)))
-    return Interval(found.mean, found.mean - reach, found.mean + reach)

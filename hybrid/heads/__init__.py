@@ -6,4 +6,3 @@ from hybrid.heads.registry import HeadSpec as HeadSpec
 from hybrid.heads.registry import get_head as get_head
 from hybrid.heads.svm.batch_fit import fit_many as fit_many
 from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC as MultilabelLinearSVC
-from hybrid.heads.svm.multilabel_svc_cv import MultilabelLinearSVCCV as MultilabelLinearSVCCV

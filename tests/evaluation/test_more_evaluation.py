@@ -17,7 +17,6 @@ from sklearn.metrics import accuracy_score, confusion_matrix
 from hybrid.errors import SettingError
 from hybrid.evaluation import (
     evaluate_multiclass,
-    over_seeds,
     over_splits,
     pareto_front,
     reliability,
@@ -169,18 +168,6 @@ def test_over_splits_by_hand() -> None:
     assert (found.value, found.low, found.high) == pytest.approx((0.6, 0.6 - reach, 0.6 + reach))
     with pytest.raises(SettingError, match="at least two runs, found 1"):
         over_splits([0.5], 0.25)
-
-
-def test_over_seeds_by_hand() -> None:
-    # Sampling: standard error 0.02. Seeds: sd 0.01 over two.
-    z = scipy.stats.norm.ppf(0.975)
-    found = over_seeds(
-        [Interval(v, v - z * 0.02, v + z * 0.02) for v in (0.5, 0.5 + 0.02**0.5 / 10)]
-    )
-    reach = z * (0.02**2 + 0.01**2 / 2) ** 0.5
-    assert found.high - found.value == pytest.approx(reach)
-    with pytest.raises(SettingError, match="at least two, found 0"):
-        over_seeds([])
 
 
 def test_over_splits_covers_the_mean_of_all_splits() -> None:

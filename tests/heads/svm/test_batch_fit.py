@@ -14,9 +14,8 @@ from sklearn.exceptions import ConvergenceWarning
 
 from hybrid.errors import SettingError
 from hybrid.features.fusion import FusionMatrix
-from hybrid.heads import MultilabelLinearSVC
+from hybrid.heads import MultilabelLinearSVC, fit_many
 from hybrid.heads.classifier import Choice
-from hybrid.heads.svm import batch_fit as fit_many
 
 
 def make_matrix(n: int = 700) -> tuple[FusionMatrix, NDArray[np.int64]]:
