@@ -22,7 +22,6 @@ from hybrid.evaluation import (
     reliability,
     spread,
 )
-from hybrid.types import Interval
 
 # One label an item
 
