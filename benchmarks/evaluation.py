@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from hybrid.evaluation import METRICS, Answers, evaluate, paired_difference, permutation_test
-from hybrid.utils.resources import Costs
+from hybrid.utils.resources import CostRecorder
 
 FEW = 5  # draws that scikit-learn is timed on
 
@@ -82,7 +82,7 @@ def main() -> None:
     }
     first = seconds(lambda: evaluate(truth[:50], Answers(one.labels[:50], one.scores[:50]), names))
     found: dict[str, list[float]] = {}
-    costs = Costs()
+    costs = CostRecorder()
     for _ in range(options.repeats):
         with costs.stage("hybrid"):
             for name, call in calls.items():

@@ -5,7 +5,7 @@ from hybrid.cache.compaction import is_worth_compacting as is_worth_compacting
 from hybrid.cache.fingerprint import differences as differences
 from hybrid.cache.fingerprint import fingerprint_of as fingerprint_of
 from hybrid.cache.folder import EmbeddingCache as EmbeddingCache
-from hybrid.cache.leases import Claims as Claims
+from hybrid.cache.leases import Leases as Leases
 from hybrid.cache.parts import DTYPES as DTYPES
 from hybrid.cache.parts import PART_ROWS as PART_ROWS
 from hybrid.cache.store import EmbeddingStore as EmbeddingStore

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from hybrid.cache.generations import Generation, next_number, small_parts, write_generation
-from hybrid.cache.leases import Claims
+from hybrid.cache.leases import Leases
 from hybrid.cache.parts import PART_ROWS, write_part
 from hybrid.cache.store import EmbeddingStore
 from hybrid.errors import CacheError
 from hybrid.utils.key_index import Index, index_part, merge
 
-SHARE = "compaction"
+COMPACTION = "compaction"
 MANY_SMALL = 8
 MANY_UNINDEXED = 64
 
@@ -41,8 +41,8 @@ def compact(store: EmbeddingStore) -> bool:
     CacheError
         If the disk refuses; nothing is lost then.
     """
-    with Claims(store.folder) as claims:
-        if not claims.take(SHARE):
+    with Leases(store.folder) as leases:
+        if not leases.acquire(COMPACTION):
             return False
         store.refresh()
         contents = store.contents
@@ -52,10 +52,10 @@ def compact(store: EmbeddingStore) -> bool:
             return False
         try:
             small = small_parts(index)
-            new = _rewrite(store, index, small, claims) if len(small) > 1 else index
+            new = _rewrite(store, index, small, leases) if len(small) > 1 else index
             before = {*index.parts, *(old.superseded if old else ())}
             superseded = tuple(sorted(before & contents.present() - set(new.parts)))
-            claims.renew()
+            leases.renew()
             write_generation(store.folder, Generation(next_number(store.folder), new, superseded))
         except (
             FileExistsError
@@ -71,13 +71,13 @@ def compact(store: EmbeddingStore) -> bool:
     return True
 
 
-def _rewrite(store: EmbeddingStore, index: Index, small: list[str], claims: Claims) -> Index:
+def _rewrite(store: EmbeddingStore, index: Index, small: list[str], leases: Leases) -> Index:
     """Write the rows of some parts as new parts; the index with these in their place."""
     rows = np.flatnonzero(np.isin(np.array(index.parts), small)[index.part])
     rows = rows[np.lexsort((index.row[rows], index.part[rows]))]
     indexes = [index.without(small)]
     for start in range(0, len(rows), PART_ROWS):
-        claims.renew()
+        leases.renew()
         keys = index.keys[rows[start : start + PART_ROWS]]
         embeddings = store.read([key.tobytes() for key in keys])
         if np.isnan(embeddings).any():

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybrid.cache.compaction import SHARE
+from hybrid.cache.compaction import COMPACTION
 from hybrid.cache.contents import list_files
 from hybrid.cache.folder import EmbeddingCache
 from hybrid.cache.generations import CURRENT
-from hybrid.cache.leases import CLAIM, SIGN, Claims, is_alive, is_running
+from hybrid.cache.leases import HEARTBEAT_SUFFIX, LEASE_SUFFIX, Leases, is_held, is_running
 from hybrid.cache.parts import DamageError, open_part
 from hybrid.cache.store import EmbeddingStore
 from hybrid.errors import CacheError
@@ -55,9 +55,9 @@ def collect(cache: EmbeddingCache, dry_run: bool = False) -> list[Garbage]:
     """
     found = _clear(_temporary([cache.folder, cache.folder / "memo"]), dry_run)
     for store in cache.stores():
-        with Claims(store.folder) as claims:
-            mine = claims.take(SHARE)
-            found += _clear(_leavings(store, claims), dry_run)
+        with Leases(store.folder) as leases:
+            mine = leases.acquire(COMPACTION)
+            found += _clear(_leftovers(store, leases), dry_run)
             if mine:  # else another process compacts, and what looks old may be new
                 found += _clear(_superseded(store), dry_run)
     return found
@@ -76,18 +76,18 @@ def _clear(garbage: Iterator[Garbage], dry_run: bool) -> list[Garbage]:
     return found
 
 
-def _leavings(store: EmbeddingStore, claims: Claims) -> Iterator[Garbage]:
+def _leftovers(store: EmbeddingStore, leases: Leases) -> Iterator[Garbage]:
     folder = store.folder
     parts = ("parts", "failed", "gen", "claims", "quarantine")
     yield from _temporary([folder, *(folder / name for name in parts)])
     for name in list_files(folder / "quarantine"):
         yield from _garbage(folder / "quarantine" / name, "damaged, in quarantine")
-    for path in sorted(claims.folder.glob("*" + CLAIM)):
-        if claims.sign.exists() and not is_alive(path, claims.sign):
-            yield from _garbage(path, "claim of a process that is gone")
-    for path in sorted(claims.folder.glob("*" + SIGN)):
+    for path in sorted(leases.folder.glob("*" + LEASE_SUFFIX)):
+        if leases.heartbeat.exists() and not is_held(path, leases.heartbeat):
+            yield from _garbage(path, "lease of a process that is gone")
+    for path in sorted(leases.folder.glob("*" + HEARTBEAT_SUFFIX)):
         if _age(path) > ABANDONED_SECONDS:
-            yield from _garbage(path, "sign of a process that is gone")
+            yield from _garbage(path, "heartbeat of a process that is gone")
 
 
 def _superseded(store: EmbeddingStore) -> Iterator[Garbage]:

@@ -1,4 +1,4 @@
-"""Advisory leases: they save processes from computing the same, and are never needed to be right."""
+"""Advisory leases: they keep processes from computing the same rows, and are never needed to be right."""
 
 from __future__ import annotations
 
@@ -16,30 +16,40 @@ from hybrid.utils.files import make_folder, remove, write_atomically, writer_nam
 
 LEASE_SECONDS = 120.0
 RENEW_SECONDS = 10.0
-CLAIM, SIGN = ".claim", ".alive"
+LEASE_SUFFIX, HEARTBEAT_SUFFIX = ".claim", ".alive"  # as cache/FORMAT.md has them
 
 
-class Claims:
-    """The leases of one process on shares of the work at one store.
+class Leases:
+    """The leases of one process on shards of the work at one store.
 
-    A lease holds while its owner's sign of life is young; on the owner's own machine also no longer
-    than the owner runs. Times are those of the file system, so clocks may differ. Where a lease
-    cannot be written, the work is done without.
+    A lease holds while the heartbeat of its owner is less than 120 seconds old; on the machine of the
+    owner also no longer than the owner runs. Times are those of the file system, so clocks may differ.
+    Where a lease cannot be written, the work is done without one.
 
     Parameters
     ----------
     store : Path
         Folder of the store.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> store = Path(folder.name)
+    >>> with Leases(store) as ours, Leases(store) as theirs:
+    ...     ours.acquire("a3"), theirs.acquire("a3"), theirs.acquire("b7")
+    (True, False, True)
+    >>> folder.cleanup()
     """
 
     def __init__(self, store: Path) -> None:
         self.folder = store / "claims"
         self.owner = writer_name()
-        self.sign = self.folder / (self.owner + SIGN)
+        self.heartbeat = self.folder / (self.owner + HEARTBEAT_SUFFIX)
         self._held: set[str] = set()
         self._renewed = -math.inf
 
-    def __enter__(self) -> Claims:
+    def __enter__(self) -> Leases:
         return self
 
     def __exit__(
@@ -50,46 +60,57 @@ class Claims:
     ) -> None:
         self.release()
 
-    def take(self, share: str) -> bool:
-        """Claim a share of the work; False where another process has it."""
-        path = self.folder / (share + CLAIM)
+    def acquire(self, shard: str) -> bool:
+        """Acquire the lease of a shard.
+
+        Parameters
+        ----------
+        shard : str
+            Name of the shard; part of a file name.
+
+        Returns
+        -------
+        bool
+            False where another process holds it; True also where no lease can be written.
+        """
+        path = self.folder / (shard + LEASE_SUFFIX)
         try:
             self.renew()
             if not self._create(path):
-                if is_alive(path, self.sign):
+                if is_held(path, self.heartbeat):
                     return False
                 write_atomically(path, self._content())
                 if _owner_of(path) != self.owner:  # another process took it over as well
                     return False
         except OSError:
             return True  # an advisory lease that cannot be had must not stop the work
-        self._held.add(share)
+        self._held.add(shard)
         return True
 
     def renew(self) -> None:
-        """Give a sign of life, at most every 10 seconds."""
+        """Write a heartbeat, at most every 10 seconds."""
         now = time.monotonic()
         if now - self._renewed < RENEW_SECONDS:
             return
         with contextlib.suppress(OSError):
             make_folder(self.folder)
-            self.sign.touch()
+            self.heartbeat.touch()
             self._renewed = now
 
     def release(self) -> None:
-        """Give all leases back."""
+        """Release all leases."""
         with contextlib.suppress(OSError):
-            for share in self._held:
-                path = self.folder / (share + CLAIM)
+            for shard in self._held:
+                path = self.folder / (shard + LEASE_SUFFIX)
                 if _owner_of(path) == self.owner:
                     remove(path)
-            remove(self.sign)
+            remove(self.heartbeat)
         self._held.clear()
         self._renewed = -math.inf
 
     def _content(self) -> bytes:
-        said = {"owner": self.owner, "host": socket.gethostname(), "pid": os.getpid()}
-        return json.dumps(said).encode()
+        content = {"owner": self.owner, "host": socket.gethostname(), "pid": os.getpid()}
+        return json.dumps(content).encode()
 
     def _create(self, path: Path) -> bool:
         try:
@@ -100,40 +121,51 @@ class Claims:
         return True
 
 
-def is_alive(claim: Path, clock: Path) -> bool:
-    """Whether the owner of a claim still works.
+def is_held(lease: Path, clock: Path) -> bool:
+    """Tell whether the owner of a lease is still at work.
 
     Parameters
     ----------
-    claim : Path
+    lease : Path
+        File of the lease.
     clock : Path
-        A file that was touched just now, to know the file system's time.
+        A file that was touched just now, to know the time of the file system.
+
+    Returns
+    -------
+    bool
     """
     try:
-        now, age = os.stat(clock).st_mtime, os.stat(claim).st_mtime
+        now, written = os.stat(clock).st_mtime, os.stat(lease).st_mtime
     except OSError:
         return False
     try:
-        said = json.loads(claim.read_bytes())
-        owner, host, pid = str(said["owner"]), str(said["host"]), int(said["pid"])
+        content = json.loads(lease.read_bytes())
+        owner, host, pid = str(content["owner"]), str(content["host"]), int(content["pid"])
         if host == socket.gethostname() and not is_running(pid):
             return False
-        return now - os.stat(claim.parent / (owner + SIGN)).st_mtime < LEASE_SECONDS
-    except OSError:  # its owner has given it back
+        return now - os.stat(lease.parent / (owner + HEARTBEAT_SUFFIX)).st_mtime < LEASE_SECONDS
+    except OSError:  # its owner has released it
         return False
     except UNPARSABLE:  # perhaps it is being written
-        return now - age < RENEW_SECONDS
+        return now - written < RENEW_SECONDS
 
 
-def _owner_of(claim: Path) -> str:
+def _owner_of(lease: Path) -> str:
     try:
-        return str(json.loads(claim.read_bytes())["owner"])
+        return str(json.loads(lease.read_bytes())["owner"])
     except (OSError, *UNPARSABLE):
         return ""
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process of this machine runs."""
+    """Tell whether a process of this machine runs.
+
+    Examples
+    --------
+    >>> is_running(os.getpid())
+    True
+    """
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

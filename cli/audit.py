@@ -39,7 +39,7 @@ def command(
     **embeddings: Any,
 ) -> int:
     """Prove the split clean (exit 0), or say what leaks (exit 1). Warnings do not count."""
-    from hybrid.audit.project import audit_project
+    from hybrid.audit.audit import audit_project
     from hybrid.catalogue import load_catalogue
     from hybrid.report.audit_sheet import write_sheet
     from hybrid.runs.folder import read_run

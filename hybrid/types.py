@@ -100,7 +100,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Alike:
+class DuplicateGroups:
     """Items of a catalogue that are alike in one way.
 
     Parameters
@@ -180,7 +180,7 @@ class Audit:
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageCost:
     """What one stage of a run cost: seconds, and the process's peak memory in MiB."""
 
     name: str

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hybrid.audit.label_leakage import Giveaway, find_giveaways
-from hybrid.audit.leaks import COLUMN_TELLS, LABEL_IN_TEXT, add_warnings, audit_split
+from hybrid.audit.label_leakage import LabelLeak, find_label_leakage
+from hybrid.audit.leaks import COLUMN_LEAKS_LABEL, LABEL_IN_TEXT, add_warnings, audit_split
 from hybrid.cache import EmbeddingStore
 from hybrid.catalogue import Catalogue
-from hybrid.duplicates.find import Likenesses, find_alike
+from hybrid.duplicates.find import Duplicates, find_duplicates
 from hybrid.extraction.lookup import hash_catalogue
 from hybrid.images.decode import BadPoster
-from hybrid.splitting.methods import _check_largest, join_ids
+from hybrid.splitting.methods import check_group_sizes, connected_groups
 from hybrid.splitting.splits import (
     make_split,
 )
@@ -65,18 +65,18 @@ def repair_split(
         The new split, of all labelled items, by iterative stratification; and what its audit finds.
     """
     catalogue.require_labels()
-    alike = _look(catalogue, cache, workers, progress, None, store)
+    duplicates = _look(catalogue, cache, workers, progress, None, store)
     known: dict[str, list[str]] = {}
     for name, group in zip(split.ids.tolist(), split.groups.tolist(), strict=True):
         known.setdefault(group, []).append(name)
     rows = np.flatnonzero(catalogue.labelled)
     ids = catalogue.ids[rows]
-    groups = join_ids(ids, [*alike.groups, *known.values()])
+    groups = connected_groups(ids, [*duplicates.groups, *known.values()])
     counts = np.array([(split.parts == part).sum() for part in PARTS])
     shares = (counts / max(counts.sum(), 1)).tolist()
-    _check_largest(groups, shares)
+    check_group_sizes(groups, shares)
     new = make_split(ids, catalogue.labels[rows], groups=groups, shares=shares, seed=seed)
-    return new, _audit(catalogue, new, alike)
+    return new, _audit(catalogue, new, duplicates)
 
 
 def _look(
@@ -86,20 +86,22 @@ def _look(
     progress: Progress | None,
     keys: Sequence[bytes | BadPoster] | None,
     store: EmbeddingStore | None,
-) -> Likenesses:
+) -> Duplicates:
     keys = hash_catalogue(catalogue, cache, workers, progress) if keys is None else keys
-    return find_alike(catalogue, keys, cache=cache, store=store, workers=workers, progress=progress)
+    return find_duplicates(
+        catalogue, keys, cache=cache, store=store, workers=workers, progress=progress
+    )
 
 
-def _audit(catalogue: Catalogue, split: Split, alike: Likenesses) -> Audit:
-    audit = audit_split(split, alike.kinds, alike.skipped)
+def _audit(catalogue: Catalogue, split: Split, duplicates: Duplicates) -> Audit:
+    audit = audit_split(split, duplicates.kinds, duplicates.skipped)
     if not catalogue.labelled.any():
         return audit
     ids = catalogue.ids
 
-    def tell(found: Sequence[Giveaway]) -> list[tuple[str, list[str]]]:
+    def tell(found: Sequence[LabelLeak]) -> list[tuple[str, list[str]]]:
         return [(f"{g.genre} by {g.column}, {g.score:.2f}", ids[g.items].tolist()) for g in found]
 
-    named, told = find_giveaways(catalogue)
+    named, told = find_label_leakage(catalogue)
     audit = add_warnings(audit, LABEL_IN_TEXT, tell(named), split)
-    return add_warnings(audit, COLUMN_TELLS, tell(told), split)
+    return add_warnings(audit, COLUMN_LEAKS_LABEL, tell(told), split)

@@ -18,7 +18,7 @@ from sklearn.tree import DecisionTreeClassifier
 from hybrid.catalogue import Catalogue
 from hybrid.catalogue.catalogue import split_cell
 from hybrid.duplicates.similarity import (
-    words,
+    tokenize,
 )
 from hybrid.splitting.splits import make_folds
 
@@ -34,7 +34,7 @@ RIGHT = 0.9  # … where so many of the texts that name it are its own
 
 
 @dataclass(frozen=True)
-class Giveaway:
+class LabelLeak:
     """What gives one genre away.
 
     `score` is the average precision of a column, or the share of right ones among the texts that name
@@ -47,9 +47,9 @@ class Giveaway:
     items: NDArray[np.int64]
 
 
-def named_in_text(
+def text_leakage(
     texts: Sequence[str], labels: NDArray[np.uint8], genres: Sequence[str], column: str
-) -> list[Giveaway]:
+) -> list[LabelLeak]:
     """Genres that the text names: "a comedy about …".
 
     A genre is listed where at least a tenth of its items name it, and nine tenths of the items that name
@@ -63,27 +63,27 @@ def named_in_text(
     column : str
         What the text is called.
     """
-    said = [f" {' '.join(words(text))} " for text in texts]
+    said = [f" {' '.join(tokenize(text))} " for text in texts]
     found = []
     for j, genre in enumerate(genres):
-        name = f" {' '.join(words(genre))} "
+        name = f" {' '.join(tokenize(genre))} "
         named = np.array([name in text for text in said], dtype=bool)
         own = named & (labels[:, j] != 0)
         enough = own.sum() >= max(NAMED * labels[:, j].sum(), 2)
         if enough and own.sum() >= RIGHT * named.sum():
             found.append(
-                Giveaway(genre, column, float(own.sum() / named.sum()), np.flatnonzero(own))
+                LabelLeak(genre, column, float(own.sum() / named.sum()), np.flatnonzero(own))
             )
     return found
 
 
-def told_by_values(
+def categorical_leakage(
     cells: Sequence[Sequence[str]],
     labels: NDArray[np.uint8],
     genres: Sequence[str],
     folds: NDArray[np.int64],
     column: str,
-) -> list[Giveaway]:
+) -> list[LabelLeak]:
     """Genres that the values of one column tell almost perfectly.
 
     An item's score is the highest rate of the genre among the other folds' items with one of its values.
@@ -122,13 +122,13 @@ def _highest(held: sp.csr_array, rates: Floats, mean: Floats) -> Floats:
     return highest
 
 
-def told_by_number(
+def numeric_leakage(
     numbers: Floats,
     labels: NDArray[np.uint8],
     genres: Sequence[str],
     folds: NDArray[np.int64],
     column: str,
-) -> list[Giveaway]:
+) -> list[LabelLeak]:
     """Genres that one numeric column tells almost perfectly: by a tree of 64 leaves, out of fold.
 
     Parameters
@@ -153,18 +153,18 @@ def told_by_number(
 
 def _almost_perfect(
     scores: Floats, labels: NDArray[np.uint8], genres: Sequence[str], column: str
-) -> list[Giveaway]:
+) -> list[LabelLeak]:
     found = []
     for j, genre in enumerate(genres):
         own = labels[:, j] != 0
         if SUPPORT <= own.sum() <= len(own) - SUPPORT:
             score = float(average_precision_score(own, scores[:, j]))
             if score >= PERFECT:
-                found.append(Giveaway(genre, column, score, np.flatnonzero(own)))
+                found.append(LabelLeak(genre, column, score, np.flatnonzero(own)))
     return found
 
 
-def find_giveaways(catalogue: Catalogue) -> tuple[list[Giveaway], list[Giveaway]]:
+def find_label_leakage(catalogue: Catalogue) -> tuple[list[LabelLeak], list[LabelLeak]]:
     """Labels that the text names, and labels that one metadata column tells, over the labelled items.
 
     `items` are positions in the catalogue.
@@ -172,19 +172,19 @@ def find_giveaways(catalogue: Catalogue) -> tuple[list[Giveaway], list[Giveaway]
     rows = np.flatnonzero(catalogue.labelled)
     labels, genres, columns = catalogue.labels[rows], catalogue.genres, catalogue.columns
     table = catalogue.table.iloc[rows]
-    texts = [g for c in columns.text for g in named_in_text(table[c].tolist(), labels, genres, c)]
+    texts = [g for c in columns.text for g in text_leakage(table[c].tolist(), labels, genres, c)]
     folds = make_folds(catalogue.ids[rows], labels[:, :0], 3) if len(rows) >= 3 else rows * 0
-    told: list[Giveaway] = []
+    told: list[LabelLeak] = []
     if len(np.unique(folds)) > 1:
         frame = catalogue.frame.iloc[rows]
         for name in columns.numeric:
-            told += told_by_number(frame[name].to_numpy(), labels, genres, folds, name)
+            told += numeric_leakage(frame[name].to_numpy(), labels, genres, folds, name)
         for name in (*columns.categorical, *columns.list):
             whole = name in columns.categorical
             cells = [
                 ([cell] if cell else []) if whole else split_cell(cell, columns.label_separator)
                 for cell in table[name].tolist()
             ]
-            told += told_by_values(cells, labels, genres, folds, name)
-    place = lambda g: Giveaway(g.genre, g.column, g.score, rows[g.items])  # noqa: E731
+            told += categorical_leakage(cells, labels, genres, folds, name)
+    place = lambda g: LabelLeak(g.genre, g.column, g.score, rows[g.items])  # noqa: E731
     return list(map(place, texts)), list(map(place, told))

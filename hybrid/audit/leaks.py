@@ -7,26 +7,28 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import replace
 from itertools import combinations, islice
 
-from hybrid.types import LEAK, PARTS, WARNING, Alike, Audit, Leak, Split
+from hybrid.types import LEAK, PARTS, WARNING, Audit, DuplicateGroups, Leak, Split
 
 SAME_ID = "same id"
 LABEL_IN_TEXT = "label named in the text"
-COLUMN_TELLS = "column gives a label away"
-TRAINED_ON = "backbone trained on test items"
-RUN_LEARNT = "run learnt from test items"
-SAW_TEST = "preprocessing or thresholds saw test items"
+COLUMN_LEAKS_LABEL = "column gives a label away"
+BACKBONE_TRAINED_ON_TEST = "backbone trained on test items"
+RUN_TRAINED_ON_TEST = "run learnt from test items"
+FITTED_ON_TEST = "preprocessing or thresholds saw test items"
 MAX_PAIRS = 1000  # kept in a run's record; the count is of all
 
 Row = tuple[str, str]  # id, part
 
 
-def audit_split(split: Split, alike: Sequence[Alike] = (), skipped: Sequence[str] = ()) -> Audit:
+def audit_split(
+    split: Split, duplicates: Sequence[DuplicateGroups] = (), skipped: Sequence[str] = ()
+) -> Audit:
     """Search a split for items that stand in two of its parts, or have a twin there.
 
     Parameters
     ----------
     split : Split
-    alike : sequence of Alike
+    duplicates : sequence of DuplicateGroups
         What is alike in the catalogue, each kind once.
     skipped : sequence of str
         What could not be looked for, with the reason; passed on.
@@ -43,10 +45,10 @@ def audit_split(split: Split, alike: Sequence[Alike] = (), skipped: Sequence[str
     again = _repeated(parts)
     twice = {name for (name, _), (_, second) in again if second == "test"}
     found = [_leak(SAME_ID, len(again), again, twice, tests)]
-    found += [_find(kind, parts, tests) for kind in alike]
+    found += [_find(kind, parts, tests) for kind in duplicates]
     leaks = [leak for leak in found if leak.count]
     return Audit(
-        (SAME_ID, *(kind.kind for kind in alike)),
+        (SAME_ID, *(kind.kind for kind in duplicates)),
         tuple(leak for leak in leaks if leak.severity == LEAK),
         tuple(leak for leak in leaks if leak.severity == WARNING),
         tuple(skipped),
@@ -65,7 +67,9 @@ def audit_backbone(audit: Audit, split: Split, unseen: Set[str], run: str) -> Au
     run : str
         Its name.
     """
-    return _add_seen(audit, split, _tests(split) - unseen, TRAINED_ON, f"learnt from by {run}")
+    return _add_seen(
+        audit, split, _tests(split) - unseen, BACKBONE_TRAINED_ON_TEST, f"learnt from by {run}"
+    )
 
 
 def audit_run(
@@ -85,9 +89,9 @@ def audit_run(
         Its name.
     """
     tests = _tests(split)
-    audit = _add_seen(audit, split, tests & learnt, RUN_LEARNT, f"learnt from by {run}")
+    audit = _add_seen(audit, split, tests & learnt, RUN_TRAINED_ON_TEST, f"learnt from by {run}")
     guilty = ", ".join(what for what, parts in saw.items() if "test" in parts)
-    return _add_seen(audit, split, tests if guilty else set(), SAW_TEST, f"{guilty} of {run}")
+    return _add_seen(audit, split, tests if guilty else set(), FITTED_ON_TEST, f"{guilty} of {run}")
 
 
 def add_warnings(
@@ -136,31 +140,31 @@ def _repeated(parts: dict[str, list[str]]) -> list[tuple[Row, Row]]:
     ]
 
 
-def _find(alike: Alike, parts: dict[str, list[str]], tests: Counter[str]) -> Leak:
+def _find(duplicates: DuplicateGroups, parts: dict[str, list[str]], tests: Counter[str]) -> Leak:
     """What stands in two parts: all of it counted, the first pairs listed."""
     count = 0
     pairs: list[tuple[Row, Row]] = []
     leaked: set[str] = set()
-    for group in alike.groups:
+    for group in duplicates.groups:
         held = {part: [n for n in group if part in parts.get(n, ())] for part in PARTS}
         for first, second in combinations(PARTS, 2):
             if not (held[first] and held[second]):
                 continue
-            ours = Counter(alike.same.get(name, name) for name in held[first])
-            twins = {n: len(held[first]) - ours[alike.same.get(n, n)] for n in held[second]}
+            ours = Counter(duplicates.same.get(name, name) for name in held[first])
+            twins = {n: len(held[first]) - ours[duplicates.same.get(n, n)] for n in held[second]}
             count += sum(twins.values())
             if second == "test":
                 leaked |= {name for name, times in twins.items() if times}
-            pairs += islice(_pairs(alike, held, first, second), MAX_PAIRS - len(pairs))
-    return _leak(alike.kind, count, pairs, leaked, tests, alike.severity)
+            pairs += islice(_pairs(duplicates, held, first, second), MAX_PAIRS - len(pairs))
+    return _leak(duplicates.kind, count, pairs, leaked, tests, duplicates.severity)
 
 
 def _pairs(
-    alike: Alike, held: dict[str, list[str]], first: str, second: str
+    duplicates: DuplicateGroups, held: dict[str, list[str]], first: str, second: str
 ) -> Iterator[tuple[Row, Row]]:
     for a in held[first]:
         for b in held[second]:
-            if alike.same.get(a, a) != alike.same.get(b, b):
+            if duplicates.same.get(a, a) != duplicates.same.get(b, b):
                 yield (a, first), (b, second)
 
 

@@ -24,18 +24,18 @@ from hybrid.duplicates.kinds import (
 )
 from hybrid.duplicates.similarity import (
     Pairs,
-    close_bits,
-    close_texts,
-    close_vectors,
-    join,
-    same_values,
-    words,
+    connected_components,
+    group_equal,
+    near_duplicates_by_cosine,
+    near_duplicates_by_hamming,
+    near_duplicates_by_jaccard,
+    tokenize,
 )
 from hybrid.errors import SettingError, unknown_name
 from hybrid.images.decode import BadPoster, read_poster
-from hybrid.images.hash_memo import load_looks, save_looks
-from hybrid.images.perceptual_hash import NOTHING, look_of
-from hybrid.types import LEAK, WARNING, Alike
+from hybrid.images.hashes import load_perceptual_hashes, save_perceptual_hashes
+from hybrid.images.perceptual_hash import BLANK, perceptual_hash
+from hybrid.types import LEAK, WARNING, DuplicateGroups
 from hybrid.utils.progress import Progress
 
 Keys = Sequence[bytes | BadPoster]
@@ -51,10 +51,10 @@ COLLECTIONS = ("collection", "franchise", "belongs_to_collection", "series")
 
 
 @dataclass(frozen=True)
-class Likenesses:
+class Duplicates:
     """What is alike in a catalogue, kind by kind, and what could not be looked for."""
 
-    kinds: tuple[Alike, ...]
+    kinds: tuple[DuplicateGroups, ...]
     skipped: tuple[str, ...] = ()
 
     @property
@@ -63,7 +63,7 @@ class Likenesses:
         return [group for kind in self.kinds if kind.kind != COLLECTION for group in kind.groups]
 
 
-def find_alike(
+def find_duplicates(
     catalogue: Catalogue,
     keys: Keys,
     *,
@@ -71,7 +71,7 @@ def find_alike(
     store: EmbeddingStore | None = None,
     workers: int | None = None,
     progress: Progress | None = None,
-) -> Likenesses:
+) -> Duplicates:
     """Look for items that are alike: posters, embeddings, overviews, title and year, collections.
 
     Parameters
@@ -89,7 +89,7 @@ def find_alike(
     """
     ids = catalogue.ids.tolist()
     by_key = _members(ids, [key if isinstance(key, bytes) else None for key in keys])
-    kinds, skipped = [same_images(catalogue, keys)], []
+    kinds, skipped = [find_exact_duplicates(catalogue, keys)], []
     kinds.append(_near_images(catalogue, keys, by_key, cache, workers, progress))
     if store is None:
         skipped.append(
@@ -105,22 +105,22 @@ def find_alike(
         skipped.append(f"{SAME_TEXT}: no column {OVERVIEW}")
     if TITLE in columns and YEAR in columns:
         films = zip(table[TITLE].tolist(), table[YEAR].tolist(), strict=True)
-        named = [(" ".join(words(t)), y) if words(t) and y else None for t, y in films]
-        kinds.append(Alike(SAME_FILM, _named(ids, same_values(named))))
+        named = [(" ".join(tokenize(t)), y) if tokenize(t) and y else None for t, y in films]
+        kinds.append(DuplicateGroups(SAME_FILM, _named(ids, group_equal(named))))
     else:
         skipped.append(f"{SAME_FILM}: no columns {TITLE} and {YEAR}")
     collection = next((name for name in COLLECTIONS if name in columns), None)
     if collection is None:
         skipped.append(f"{COLLECTION}: no column {', '.join(COLLECTIONS)}")
     else:
-        kinds.append(Alike(COLLECTION, group_by_column(catalogue, collection), WARNING))
-    return Likenesses(tuple(kinds), tuple(skipped))
+        kinds.append(DuplicateGroups(COLLECTION, group_by_column(catalogue, collection), WARNING))
+    return Duplicates(tuple(kinds), tuple(skipped))
 
 
-def same_images(catalogue: Catalogue, keys: Keys) -> Alike:
+def find_exact_duplicates(catalogue: Catalogue, keys: Keys) -> DuplicateGroups:
     """Items whose posters are the same to the byte."""
     known = [key if isinstance(key, bytes) else None for key in keys]
-    return Alike(SAME_IMAGE, _named(catalogue.ids.tolist(), same_values(known)))
+    return DuplicateGroups(SAME_IMAGE, _named(catalogue.ids.tolist(), group_equal(known)))
 
 
 def group_by_column(catalogue: Catalogue, column: str) -> tuple[tuple[str, ...], ...]:
@@ -158,7 +158,7 @@ def _named(ids: Sequence[str], groups: Iterable[Sequence[int]]) -> tuple[tuple[s
 
 def _alike(
     kind: str, members: dict[Hashable, list[str]], pairs: Pairs, severity: str = LEAK
-) -> Alike:
+) -> DuplicateGroups:
     """Values that are alike, directly or by way of others, as groups of the ids that have them.
 
     Parameters
@@ -170,12 +170,14 @@ def _alike(
     severity : str
     """
     names = list(members.values())
-    component = join(len(names), pairs.tolist())
-    groups = same_values(component.tolist())
+    component = connected_components(len(names), pairs.tolist())
+    groups = group_equal(component.tolist())
     same: dict[str, Hashable] = {
         name: value for group in groups for value in group for name in names[value]
     }
-    return Alike(kind, tuple(tuple(n for i in g for n in names[i]) for g in groups), severity, same)
+    return DuplicateGroups(
+        kind, tuple(tuple(n for i in g for n in names[i]) for g in groups), severity, same
+    )
 
 
 def _near_images(
@@ -185,40 +187,40 @@ def _near_images(
     cache: str,
     workers: int | None,
     progress: Progress | None,
-) -> Alike:
+) -> DuplicateGroups:
     looks = _look_at(catalogue, keys, cache, workers or os.cpu_count() or 1, progress or Progress())
-    codes = [looks[key] if looks.get(key, NOTHING) != NOTHING else None for key in by_key]
-    return _alike(NEAR_IMAGE, by_key, close_bits(codes, LOOK_BITS))
+    codes = [looks[key] if looks.get(key, BLANK) != BLANK else None for key in by_key]
+    return _alike(NEAR_IMAGE, by_key, near_duplicates_by_hamming(codes, LOOK_BITS))
 
 
 def _look_at(
     catalogue: Catalogue, keys: Keys, cache: str, workers: int, progress: Progress
 ) -> dict[Hashable, bytes]:
     """The look of each readable poster; those that the cache remembers are not decoded again."""
-    known = load_looks(cache)
+    known = load_perceptual_hashes(cache)
     paths = dict(zip(keys, catalogue.poster_paths, strict=True))
     new = {key: paths[key] for key in paths if isinstance(key, bytes) and key not in known}
     if not new:
         return dict(known.items())
     found: dict[bytes, bytes] = {}
     with (
-        progress.bar("looking at posters", len(new), "posters") as advance,
+        progress.bar("hashing posters", len(new), "posters") as advance,
         ThreadPoolExecutor(workers) as pool,
     ):
         for key, look in zip(new, pool.map(_look_at_file, new.values()), strict=True):
             if look is not None:
                 found[key] = look
             advance(1)
-    save_looks(cache, {**known, **found})
+    save_perceptual_hashes(cache, {**known, **found})
     return dict({**known, **found}.items())
 
 
 def _look_at_file(path: str) -> bytes | None:
     data = read_poster(path)
-    return None if isinstance(data, BadPoster) else look_of(data)
+    return None if isinstance(data, BadPoster) else perceptual_hash(data)
 
 
-def _near_embeddings(by_key: dict[Hashable, list[str]], store: EmbeddingStore) -> Alike:
+def _near_embeddings(by_key: dict[Hashable, list[str]], store: EmbeddingStore) -> DuplicateGroups:
     """In place, since the embeddings of a large catalogue are most of the memory that an audit takes."""
     rows = store.read([key for key in by_key if isinstance(key, bytes)])
     known = ~np.isnan(rows[:, 0])
@@ -226,7 +228,7 @@ def _near_embeddings(by_key: dict[Hashable, list[str]], store: EmbeddingStore) -
     rows[~known] = 0  # like nothing, itself included
     rows /= _lengths("ij,ij->j", rows)
     rows /= _lengths("ij,ij->i", rows)[:, None]
-    return _alike(NEAR_EMBEDDING, by_key, close_vectors(rows, COSINE), WARNING)
+    return _alike(NEAR_EMBEDDING, by_key, near_duplicates_by_cosine(rows, COSINE), WARNING)
 
 
 def _lengths(axes: str, rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -235,10 +237,10 @@ def _lengths(axes: str, rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(lengths > 0, lengths, 1).astype(np.float32)
 
 
-def _texts(ids: Sequence[str], texts: Sequence[str]) -> list[Alike]:
+def _texts(ids: Sequence[str], texts: Sequence[str]) -> list[DuplicateGroups]:
     """Overviews that are the same but for marks and capitals, and those that are nearly the same."""
-    plain = [" ".join(said) if len(said := words(text)) >= MIN_WORDS else None for text in texts]
+    plain = [" ".join(said) if len(said := tokenize(text)) >= MIN_WORDS else None for text in texts]
     members = {t: m for t, m in _members(ids, plain).items() if len(m) <= BOILERPLATE}
     same = tuple(tuple(names) for names in members.values() if len(names) > 1)
-    near = close_texts([str(text) for text in members], JACCARD)
-    return [Alike(SAME_TEXT, same), _alike(NEAR_TEXT, members, near)]
+    near = near_duplicates_by_jaccard([str(text) for text in members], JACCARD)
+    return [DuplicateGroups(SAME_TEXT, same), _alike(NEAR_TEXT, members, near)]

@@ -28,7 +28,7 @@ SHINGLE = 3  # words
 COMMON = 100  # texts; a run of words that more of them share tells nothing
 
 
-def same_values(values: Iterable[Hashable | None]) -> Groups:
+def group_equal(values: Iterable[Hashable | None]) -> Groups:
     """Groups of two and more positions with the same value; None is like nothing."""
     found: dict[Hashable, list[int]] = {}
     for i, value in enumerate(values):
@@ -37,7 +37,7 @@ def same_values(values: Iterable[Hashable | None]) -> Groups:
     return [tuple(group) for group in found.values() if len(group) > 1]
 
 
-def join(n: int, groups: Iterable[Sequence[int]]) -> NDArray[np.int64]:
+def connected_components(n: int, groups: Iterable[Sequence[int]]) -> NDArray[np.int64]:
     """The component of each of n things, where all of one group belong together, and so on.
 
     Returns
@@ -54,7 +54,7 @@ def join(n: int, groups: Iterable[Sequence[int]]) -> NDArray[np.int64]:
     return smallest[member]
 
 
-def close_vectors(vectors: NDArray[np.float32], least: float) -> Pairs:
+def near_duplicates_by_cosine(vectors: NDArray[np.float32], least: float) -> Pairs:
     """All pairs of rows whose product is at least `least`: of rows of length 1, the cosine.
 
     Parameters
@@ -115,7 +115,7 @@ def _products(
     return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
 
 
-def close_bits(codes: Sequence[bytes | None], bits: int) -> Pairs:
+def near_duplicates_by_hamming(codes: Sequence[bytes | None], bits: int) -> Pairs:
     """All pairs of codes of one length that differ in at most `bits` bits; None is like nothing.
 
     Equal codes are compared as one: each is paired with the first of them.
@@ -136,23 +136,23 @@ def close_bits(codes: Sequence[bytes | None], bits: int) -> Pairs:
     signs = np.unpackbits(raw, axis=1).astype(np.float32) * 2 - 1
     length = signs.shape[1]
     # Of vectors of signs, the product is the length less twice the bits that differ.
-    pairs = close_vectors(signs, length - 2 * bits)
+    pairs = near_duplicates_by_cosine(signs, length - 2 * bits)
     places = np.fromiter(first.values(), dtype=np.int64)
     return np.concatenate([np.array(twins, dtype=np.int64).reshape(-1, 2), places[pairs]])
 
 
-def words(text: str) -> list[str]:
+def tokenize(text: str) -> list[str]:
     """The words of a text, in small letters, without marks."""
     return re.findall(r"\w+", text.casefold())
 
 
-def close_texts(texts: Sequence[str | None], jaccard: float) -> Pairs:
+def near_duplicates_by_jaccard(texts: Sequence[str | None], jaccard: float) -> Pairs:
     """All pairs of texts that share most runs of three words; None is like nothing.
 
     Parameters
     ----------
     texts : sequence of n str or None
-        All different, as `words` reads them: equal ones are for `same_values`.
+        All different, as `tokenize` reads them: equal ones are for `group_equal`.
     jaccard : float
         Runs in both, as a share of those in either. Runs in more than 100 of the texts are left out.
 
@@ -179,7 +179,7 @@ def _shingles(texts: Sequence[str | None]) -> Any:
     columns: list[int] = []
     ends = [0]
     for text in texts:
-        said = words(text or "")
+        said = tokenize(text or "")
         runs = {tuple(said[i : i + SHINGLE]) for i in range(len(said) - SHINGLE + 1)}
         columns += [known.setdefault(run, len(known)) for run in runs]
         ends.append(len(columns))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import compress
 
-from hybrid.cache import Claims, EmbeddingStore
+from hybrid.cache import EmbeddingStore, Leases
 from hybrid.utils.progress import Advance
 
 
@@ -20,7 +20,7 @@ class Shares:
 
     def __init__(self, store: EmbeddingStore, todo: Mapping[bytes, str]) -> None:
         self.store = store
-        self._claims = Claims(store.folder)
+        self._leases = Leases(store.folder)
         self.left: dict[str, dict[bytes, str]] = {}
         for key, path in todo.items():
             self.left.setdefault(key[:1].hex(), {})[key] = path
@@ -33,15 +33,15 @@ class Shares:
 
     def release(self) -> None:
         """Leave all shares to others."""
-        self._claims.release()
+        self._leases.release()
 
     def renew(self) -> None:
         """Say that this process is still at work."""
-        self._claims.renew()
+        self._leases.renew()
 
     def take(self, share: str) -> tuple[dict[bytes, str], int]:
         """The images of a share, if no other process works on it, and how many are done meanwhile."""
-        if share not in self.left or not self._claims.take(share):
+        if share not in self.left or not self._leases.acquire(share):
             return {}, 0
         self.store.refresh()  # it may have been done by another process since we looked
         images = self.left.pop(share)

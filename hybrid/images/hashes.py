@@ -31,12 +31,14 @@ ENTRY = np.dtype(
         ("key", np.uint8, KEY_BYTES),
     ]
 )
+HASH_BYTES = 16  # of a perceptual hash
+PERCEPTUAL_ENTRY = np.dtype([("key", np.uint8, KEY_BYTES), ("hash", np.uint8, HASH_BYTES)])
 STAMP = ("size", "mtime_ns", "ctime_ns", "device", "inode")
 _PACKED = struct.Struct("<qqqQQ")  # of a stamp
 _NONE = _PACKED.pack(-1, 0, 0, 0, 0)
 _BLOCK = 256
 _POSTER = 1_000_000  # bytes that few posters have
-_QUICK = 3e-5  # seconds a file; to read one takes more
+_STAT_SECONDS = 3e-5  # seconds a file; to read one takes more
 # A file that changed less than so long ago could change again without a new time of change.
 _SETTLED_NS = 2_000_000_000
 
@@ -130,17 +132,38 @@ def save_entries(file: Path, entries: NDArray[np.void]) -> None:
         )
 
 
+def load_perceptual_hashes(cache: str | Path) -> dict[bytes, bytes]:
+    """Read the perceptual hashes that a cache remembers: content key → hash."""
+    entries = load_entries(_perceptual_file(cache), PERCEPTUAL_ENTRY)
+    keys, hashes = entries["key"].tobytes(), entries["hash"].tobytes()
+    return {
+        keys[i * KEY_BYTES : (i + 1) * KEY_BYTES]: hashes[i * HASH_BYTES : (i + 1) * HASH_BYTES]
+        for i in range(len(entries))
+    }
+
+
+def save_perceptual_hashes(cache: str | Path, hashes: dict[bytes, bytes]) -> None:
+    """Write perceptual hashes, in place of those before; nothing where there is no cache yet."""
+    if (Path(cache) / "FORMAT").exists():
+        packed = b"".join(map(b"".join, hashes.items()))
+        save_entries(_perceptual_file(cache), np.frombuffer(packed, PERCEPTUAL_ENTRY))
+
+
+def _perceptual_file(cache: str | Path) -> Path:
+    return Path(cache) / "memo" / "looks"  # the name that cache/FORMAT.md gives it
+
+
 def _hash_blocks(memo: Memo, blocks: list[Sequence[str]], workers: int) -> Iterator[Hashed]:
     """`_hash_block` of each, in threads from the first block on that takes its time.
 
     Files that are remembered, on a disk that is near, are looked at in so short a time that threads would
     only take the interpreter from each other.
     """
-    quick, coming = True, iter(blocks)
-    while quick and (block := next(coming, None)):
+    fast, coming = True, iter(blocks)
+    while fast and (block := next(coming, None)):
         start = time.perf_counter()
         found = _hash_block(memo, block)
-        quick = time.perf_counter() - start < _QUICK * len(block)
+        fast = time.perf_counter() - start < _STAT_SECONDS * len(block)
         yield found
     with ThreadPoolExecutor(workers) as pool:
         yield from pool.map(partial(_hash_block, memo), coming)
@@ -149,7 +172,7 @@ def _hash_blocks(memo: Memo, blocks: list[Sequence[str]], workers: int) -> Itera
 def _hash_block(memo: Memo, paths: Sequence[str]) -> Hashed:
     """Keys of some files, and entries of those that were read and may be remembered."""
     now = time.time_ns()
-    entries = _look(paths)
+    entries = _stat_entries(paths)
     remembered, same = memo.recall(entries)
     data = remembered.tobytes()
     keys = [
@@ -165,7 +188,7 @@ def _hash_block(memo: Memo, paths: Sequence[str]) -> Hashed:
     return keys, entries[good & there & settled & ~same]
 
 
-def _look(paths: Sequence[str]) -> NDArray[np.void]:
+def _stat_entries(paths: Sequence[str]) -> NDArray[np.void]:
     """Entries with path, size and times of files; a size of -1 where there is no file."""
     entries = np.zeros(len(paths), dtype=ENTRY)
     # `os.path.abspath` asks for the folder each time, which takes as long as all else.

@@ -15,22 +15,22 @@ from hybrid.images.decode import decode_poster
 
 SIDE = 32
 BITS = 128
-NOTHING = bytes(BITS // 8)  # the look of a picture that shows nothing
+BLANK = bytes(BITS // 8)  # the hash of a picture that shows nothing
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 PLAIN = 2.0  # grey values; a standard deviation below this is one colour and noise
 
 
-def look_of(data: bytes) -> bytes | None:
+def perceptual_hash(data: bytes) -> bytes | None:
     """The look of an encoded image, 16 bytes; None where it cannot be decoded."""
     pixels = decode_poster(data, (SIDE, SIDE))
-    return look_of_pixels(pixels) if isinstance(pixels, np.ndarray) else None
+    return perceptual_hash_of_pixels(pixels) if isinstance(pixels, np.ndarray) else None
 
 
-def look_of_pixels(pixels: NDArray[np.uint8]) -> bytes:
-    """The look of an image of shape (32, 32, 3), uint8, RGB; `NOTHING` where all of it is one colour."""
+def perceptual_hash_of_pixels(pixels: NDArray[np.uint8]) -> bytes:
+    """The look of an image of shape (32, 32, 3), uint8, RGB; `BLANK` where all of it is one colour."""
     grey = pixels.astype(np.float32) @ LUMA
     if grey.std() < PLAIN:
-        return NOTHING
+        return BLANK
     bits = np.concatenate([_difference_bits(grey), _frequency_bits(grey)])
     return np.packbits(bits).tobytes()
 

@@ -24,7 +24,7 @@ from hybrid.evaluation import (
 )
 from hybrid.report.test_items import Judged
 from hybrid.runs.folder import recorded_backbones
-from hybrid.types import Interval, Predictions, Run, Stage
+from hybrid.types import Interval, Predictions, Run, StageCost
 
 MAIN = "f1_weighted"
 COSTLY = ("fit", "predict")  # audit, evaluation and ablation are not what the model costs
@@ -79,10 +79,10 @@ class ComparedRun:
         return int(np.isnan(self.answers.scores).all(axis=1).sum())
 
     @property
-    def stages(self) -> tuple[Stage, ...]:
+    def stages(self) -> tuple[StageCost, ...]:
         """What each stage cost; NaN where the record does not say."""
         return tuple(
-            Stage(
+            StageCost(
                 str(stage.get("name")),
                 _or_nan(stage.get("seconds")),
                 _or_nan(stage.get("peak_mib")),

@@ -52,7 +52,7 @@ from hybrid.runs.test_metrics import describe_cost, describe_decision, group_nam
 from hybrid.types import LEAK, PARTS, Audit, Predictions, Run, Split
 from hybrid.utils.environment import hardware, library_versions
 from hybrid.utils.progress import Progress
-from hybrid.utils.resources import Costs
+from hybrid.utils.resources import CostRecorder
 
 if TYPE_CHECKING:
     from hybrid.deep.options import DeepOptions
@@ -166,7 +166,7 @@ def fit_head(
         Its predictions are out-of-fold for train and validation items: no item judged itself.
     """
     experiment.check()
-    costs, genres = Costs(), experiment.catalogue.genres
+    costs, genres = CostRecorder(), experiment.catalogue.genres
     learn, test = experiment.side("train", "validation"), experiment.side("test")
     backbones = describe_backbones(model, experiment.folder)
     trainers = [trained_by(backbone) for backbone in recorded_backbones(backbones).values()]
@@ -255,7 +255,7 @@ def fit_deep(
     from hybrid.deep.fused import make_baseline
     from hybrid.deep.saved import describe_baseline, save_baseline
 
-    catalogue, costs = experiment.catalogue, Costs()
+    catalogue, costs = experiment.catalogue, CostRecorder()
     fusion = make_fusion(catalogue, network)
     how = (experiment.seed, workers, tensorboard, decision)
     model = make_baseline(network, options, *how, fusion, devices)
@@ -290,7 +290,7 @@ def fit_deep(
     return run
 
 
-def _audit(experiment: Experiment, costs: Costs, trainers: Iterable[Path] = ()) -> Audit:
+def _audit(experiment: Experiment, costs: CostRecorder, trainers: Iterable[Path] = ()) -> Audit:
     """Audit the split, and the runs that trained the backbones."""
     with costs.stage("audit"):
         audit = audit_catalogue(
@@ -339,7 +339,7 @@ def _write(
     settings: dict[str, Any],
     predictions: Predictions,
     audit: Audit,
-    costs: Costs,
+    costs: CostRecorder,
     head: Any = None,
 ) -> Run:
     """Fill a run's folder; the metrics are of the test items."""

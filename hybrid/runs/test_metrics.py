@@ -16,7 +16,7 @@ from hybrid.cache import read_throughput
 from hybrid.evaluation import Answers, evaluate, reliability
 from hybrid.heads.decision import Decision, threshold_spread
 from hybrid.heads.fitted import count_parameters
-from hybrid.utils.resources import Costs
+from hybrid.utils.resources import CostRecorder
 
 Labels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -72,13 +72,13 @@ def group_names(ids: NDArray[Any], groups: NDArray[Any]) -> list[list[str]]:
 
 
 def describe_cost(
-    costs: Costs, items: int, head: Any, backbone: dict[str, Any] | None, folder: Path
+    costs: CostRecorder, items: int, head: Any, backbone: dict[str, Any] | None, folder: Path
 ) -> dict[str, Any]:
     """What the run costs, as far as it is known; None where it is not.
 
     Parameters
     ----------
-    costs : Costs
+    costs : CostRecorder
     items : int
         That were predicted in the stage ``predict``.
     head : fitted model, or None

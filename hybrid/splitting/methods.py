@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from hybrid.catalogue import Catalogue
 from hybrid.catalogue.catalogue import to_numbers
-from hybrid.duplicates.find import find_alike, group_by_column, same_images
-from hybrid.duplicates.similarity import join
+from hybrid.duplicates.find import find_duplicates, find_exact_duplicates, group_by_column
+from hybrid.duplicates.similarity import connected_components
 from hybrid.errors import SettingError, SplitError, unknown_name
 from hybrid.extraction.lookup import hash_catalogue
 from hybrid.splitting.splits import (
@@ -132,17 +132,19 @@ def make_splits(
     if options.method == "legacy-2017":
         return [make_legacy_split(ids, labels, shares=options.shares, seed=seed)]
     keys = hash_catalogue(catalogue, cache, workers, progress)
-    together = [same_images(catalogue, keys).groups]
+    together = [find_exact_duplicates(catalogue, keys).groups]
     if options.near_duplicates:
-        alike = find_alike(catalogue, keys, cache=cache, workers=workers, progress=progress)
-        together.append(tuple(alike.groups))
+        duplicates = find_duplicates(
+            catalogue, keys, cache=cache, workers=workers, progress=progress
+        )
+        together.append(tuple(duplicates.groups))
     together += [group_by_column(catalogue, column) for column in options.group_columns]
-    groups = join_ids(ids, [group for kind in together for group in kind])
-    _check_largest(groups, options.shares)
-    return _deal(catalogue, rows, groups, options, seed)
+    groups = connected_groups(ids, [group for kind in together for group in kind])
+    check_group_sizes(groups, options.shares)
+    return _assign(catalogue, rows, groups, options, seed)
 
 
-def _deal(
+def _assign(
     catalogue: Catalogue,
     rows: NDArray[np.int64],
     groups: NDArray[np.str_],
@@ -171,7 +173,7 @@ def _deal(
     ]
 
 
-def join_ids(ids: NDArray[np.str_], together: Sequence[Sequence[str]]) -> NDArray[np.str_]:
+def connected_groups(ids: NDArray[np.str_], together: Sequence[Sequence[str]]) -> NDArray[np.str_]:
     """The group of each item: the smallest id of all that it belongs to, directly or by way of others.
 
     Parameters
@@ -182,7 +184,9 @@ def join_ids(ids: NDArray[np.str_], together: Sequence[Sequence[str]]) -> NDArra
     """
     names = sorted({*ids.tolist(), *(name for group in together for name in group)})
     place = {name: i for i, name in enumerate(names)}
-    smallest = join(len(names), [[place[name] for name in group] for group in together])
+    smallest = connected_components(
+        len(names), [[place[name] for name in group] for group in together]
+    )
     return np.array([names[smallest[place[name]]] for name in ids.tolist()])
 
 
@@ -214,7 +218,7 @@ def _times(catalogue: Catalogue, column: str) -> NDArray[np.float64]:
     return times
 
 
-def _check_largest(groups: NDArray[np.str_], shares: Sequence[float]) -> None:
+def check_group_sizes(groups: NDArray[np.str_], shares: Sequence[float]) -> None:
     """Refuse groups that no part can hold; say so where one is larger than the smallest part."""
     (name, size), *_ = Counter(groups.tolist()).most_common(1)
     share = size / len(groups)

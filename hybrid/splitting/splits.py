@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hybrid.errors import SettingError, SplitError
 from hybrid.splitting.legacy_2017 import draw_cells
-from hybrid.splitting.stratification import deal
+from hybrid.splitting.stratification import assign_parts
 from hybrid.types import PARTS, UNUSED, Split
 from hybrid.utils.files import write_atomically
 
@@ -31,7 +31,7 @@ def make_split(
 ) -> Split:
     """Deal items to train, validation and test, every genre in its share.
 
-    Each label misses its share of a part by no more than `tolerance` tells.
+    Each label misses its share of a part by no more than `stratification_tolerance` tells.
 
     Parameters
     ----------
@@ -62,7 +62,9 @@ def make_split(
     labels = np.asarray(labels)
     _check_shares(shares)
     _check(ids, labels, groups, shares)
-    parts = np.array(PARTS)[deal(ids, labels if stratify else labels[:, :0], groups, shares, seed)]
+    parts = np.array(PARTS)[
+        assign_parts(ids, labels if stratify else labels[:, :0], groups, shares, seed)
+    ]
     return _split(ids, parts, groups)
 
 
@@ -88,7 +90,7 @@ def make_folds(
         raise SettingError(f"n_folds: expected 1 or more, found {n_folds}.")
     shares = [1 / n_folds] * n_folds
     _check(ids, labels, groups, shares)
-    return deal(ids, labels, groups, shares, seed)
+    return assign_parts(ids, labels, groups, shares, seed)
 
 
 def make_fold_splits(
@@ -125,8 +127,8 @@ def make_fold_splits(
     for fold in range(n_folds):
         rest = folds != fold
         parts = np.full(len(ids), "test", dtype=object)
-        dealt = deal(ids[rest], labels[rest], groups[rest], (1 - inner, inner), seed)
-        parts[rest] = np.array(PARTS[:2])[dealt]
+        assigned = assign_parts(ids[rest], labels[rest], groups[rest], (1 - inner, inner), seed)
+        parts[rest] = np.array(PARTS[:2])[assigned]
         splits.append(_split(ids, parts.astype(str), groups))
     return splits
 
@@ -199,10 +201,10 @@ def make_legacy_split(
     _check(ids, labels, ids, shares)
     learn, test = draw_cells(ids.tolist(), labels, shares[2], seed)
     inner = shares[1] / max(shares[0] + shares[1], 1e-12)
-    dealt = deal(ids[learn], labels[learn], ids[learn], (1 - inner, inner), seed)
+    assigned = assign_parts(ids[learn], labels[learn], ids[learn], (1 - inner, inner), seed)
     neither = ~(learn | test)
     parts = [
-        *np.array(PARTS[:2])[dealt].tolist(),
+        *np.array(PARTS[:2])[assigned].tolist(),
         *["test"] * int(test.sum()),
         *[UNUSED] * int(neither.sum()),
     ]
@@ -210,7 +212,7 @@ def make_legacy_split(
     return _split(names, np.array(parts), names)
 
 
-def tolerance(labels: ArrayLike, groups: ArrayLike) -> NDArray[np.float64]:
+def stratification_tolerance(labels: ArrayLike, groups: ArrayLike) -> NDArray[np.float64]:
     """By how many items each label may miss its share of a part in `make_split`; shape (L,).
 
     Three times the size of the largest group, and 2 % of the label's items. No guarantee can be proved

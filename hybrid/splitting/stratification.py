@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def deal(
+def assign_parts(
     ids: NDArray[Any],
     labels: NDArray[Any],
     groups: NDArray[Any],

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from hybrid.errors import HybridError
 from hybrid.evaluation import Answers, evaluate, paired_difference
 from hybrid.heads import HybridClassifier
-from hybrid.splitting.stratification import deal
+from hybrid.splitting.stratification import assign_parts
 from hybrid.types import Interval
 from hybrid.utils.progress import Progress
 
@@ -153,7 +153,7 @@ def _nested(
 ) -> list[Rows]:
     """Rows to learn from, one array a size, each within the next."""
     names = X.index.to_numpy().astype(str)
-    part = deal(names[learn], y[learn], groups[learn], STEPS, seed)
+    part = assign_parts(names[learn], y[learn], groups[learn], STEPS, seed)
     return [learn[part <= size] for size in range(len(STEPS))]
 
 

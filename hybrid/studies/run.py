@@ -14,7 +14,7 @@ from hybrid.studies.nested_cv import nested_answers
 from hybrid.studies.repeated_splits import repeat_fit
 from hybrid.types import Split
 from hybrid.utils.progress import Progress
-from hybrid.utils.resources import Costs
+from hybrid.utils.resources import CostRecorder
 
 CONTRIBUTIONS = "contributions.csv"
 
@@ -69,7 +69,7 @@ class Studies:
             ``studies``, the cost of each. They are no stages of the run: its model needs none.
         """
         found: dict[str, Any] = {}
-        costs, model = Costs(), subject.model
+        costs, model = CostRecorder(), subject.model
         if self.nested:
             progress.say(f"nested cross-fitting: {model.folds} fits of the same kind")
             with costs.stage("nested"):

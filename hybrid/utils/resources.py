@@ -9,20 +9,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hybrid.types import Stage
+from hybrid.types import StageCost
 
 
-class Costs:
+class CostRecorder:
     """Collects the stages of a run.
 
     Attributes
     ----------
-    stages : list of Stage
+    stages : list of StageCost
         In the order in which they ended.
     """
 
     def __init__(self) -> None:
-        self.stages: list[Stage] = []
+        self.stages: list[StageCost] = []
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -30,7 +30,7 @@ class Costs:
         _forget_peak()
         start = time.perf_counter()
         yield
-        self.stages.append(Stage(name, time.perf_counter() - start, peak_mib()))
+        self.stages.append(StageCost(name, time.perf_counter() - start, peak_mib()))
 
 
 def peak_mib() -> float:

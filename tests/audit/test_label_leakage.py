@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hybrid.audit.label_leakage import named_in_text, told_by_number, told_by_values
+from hybrid.audit.label_leakage import categorical_leakage, numeric_leakage, text_leakage
 
 GENRES = ("Comedy", "Science Fiction")
 
@@ -25,12 +25,12 @@ def test_a_text_that_names_the_label_is_found(labels: np.ndarray) -> None:
     own = np.flatnonzero(labels[:, 1])
     for i in own[:40]:
         texts[i] = "A SCIENCE-fiction tale."
-    (found,) = named_in_text(texts, labels, GENRES, "overview")
+    (found,) = text_leakage(texts, labels, GENRES, "overview")
     assert (found.genre, found.column, found.score) == ("Science Fiction", "overview", 1.0)
     assert found.items.tolist() == own[:40].tolist()
     for i in np.flatnonzero(labels[:, 1] == 0)[:5]:  # 40 of 45 are below nine tenths
         texts[i] = "Not science fiction."
-    assert named_in_text(texts, labels, GENRES, "overview") == []
+    assert text_leakage(texts, labels, GENRES, "overview") == []
 
 
 def test_a_text_that_names_it_now_and_then_is_not(labels: np.ndarray) -> None:
@@ -38,12 +38,12 @@ def test_a_text_that_names_it_now_and_then_is_not(labels: np.ndarray) -> None:
     own = np.flatnonzero(labels[:, 0])
     for i in own[: len(own) // 10 - 1]:
         texts[i] = "A comedy about men. Comedic."
-    assert named_in_text(texts, labels, GENRES, "overview") == []
+    assert text_leakage(texts, labels, GENRES, "overview") == []
 
 
 def test_values_that_are_the_label_are_found(labels: np.ndarray, folds: np.ndarray) -> None:
     codes = [["28"] if row[0] else ["35", "7"] for row in labels]
-    (found,) = told_by_values(codes, labels, GENRES, folds, "code")
+    (found,) = categorical_leakage(codes, labels, GENRES, folds, "code")
     assert (found.genre, found.column) == ("Comedy", "code")
     assert found.score == pytest.approx(1.0)
     assert found.items.tolist() == np.flatnonzero(labels[:, 0]).tolist()
@@ -53,30 +53,30 @@ def test_values_that_each_item_has_alone_tell_nothing(
     labels: np.ndarray, folds: np.ndarray
 ) -> None:
     # In the fold itself each value tells its label perfectly; out of fold it is unknown.
-    assert told_by_values([[str(i)] for i in range(300)], labels, GENRES, folds, "name") == []
-    assert told_by_values([[] for _ in range(300)], labels, GENRES, folds, "empty") == []
+    assert categorical_leakage([[str(i)] for i in range(300)], labels, GENRES, folds, "name") == []
+    assert categorical_leakage([[] for _ in range(300)], labels, GENRES, folds, "empty") == []
 
 
 def test_values_that_only_help_are_not_found(labels: np.ndarray, folds: np.ndarray) -> None:
     random = np.random.default_rng(1)
     codes = [["a" if row[0] != (random.random() < 0.15) else "b"] for row in labels]
-    assert told_by_values(codes, labels, GENRES, folds, "certificate") == []
+    assert categorical_leakage(codes, labels, GENRES, folds, "certificate") == []
 
 
 def test_a_number_that_is_the_label_is_found(labels: np.ndarray, folds: np.ndarray) -> None:
     random = np.random.default_rng(2)
     numbers = random.random(300) + 10 * labels[:, 1]
     numbers[:3] = np.nan
-    (found,) = told_by_number(numbers, labels, GENRES, folds, "score")
+    (found,) = numeric_leakage(numbers, labels, GENRES, folds, "score")
     assert (found.genre, found.column) == ("Science Fiction", "score")
-    assert told_by_number(random.random(300), labels, GENRES, folds, "year") == []
+    assert numeric_leakage(random.random(300), labels, GENRES, folds, "year") == []
 
 
 def test_few_items_tell_nothing(folds: np.ndarray) -> None:
     labels = np.zeros((300, 2), dtype=np.uint8)
     labels[:19, 0] = 1
     codes = [[str(row[0])] for row in labels]
-    assert told_by_values(codes, labels, GENRES, folds, "code") == []
+    assert categorical_leakage(codes, labels, GENRES, folds, "code") == []
     labels[19, 0] = 1
     codes = [[str(row[0])] for row in labels]
-    assert len(told_by_values(codes, labels, GENRES, folds, "code")) == 1
+    assert len(categorical_leakage(codes, labels, GENRES, folds, "code")) == 1

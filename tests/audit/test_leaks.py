@@ -15,7 +15,7 @@ from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import CatalogueError
 from hybrid.splitting.methods import split_catalogue
 from hybrid.splitting.splits import split_hash
-from hybrid.types import Alike, Leak, Split
+from hybrid.types import DuplicateGroups, Leak, Split
 
 
 def make(*rows: tuple[str, str]) -> Split:
@@ -24,8 +24,8 @@ def make(*rows: tuple[str, str]) -> Split:
     return Split(ids, parts, ids, split_hash(ids, parts))
 
 
-def twins(*groups: tuple[str, ...], kind: str = "same image bytes", **same: str) -> Alike:
-    return Alike(kind, groups, same=dict(same))
+def twins(*groups: tuple[str, ...], kind: str = "same image bytes", **same: str) -> DuplicateGroups:
+    return DuplicateGroups(kind, groups, same=dict(same))
 
 
 def test_a_clean_split_has_no_leak() -> None:
@@ -86,7 +86,9 @@ def test_what_is_the_same_is_not_counted_as_nearly_the_same() -> None:
 
 def test_a_warning_leaves_the_split_clean() -> None:
     split = make(("a", "train"), ("b", "test"), ("c", "test"))
-    audit = audit_split(split, [Alike("same collection", (("a", "b"),), "warning")], ["x: no y"])
+    audit = audit_split(
+        split, [DuplicateGroups("same collection", (("a", "b"),), "warning")], ["x: no y"]
+    )
     assert audit.clean
     assert audit.skipped == ("x: no y",)
     assert audit.leaked == frozenset()
@@ -155,7 +157,7 @@ def test_counts_are_those_of_all_pairs_compared_one_by_one(seed: int) -> None:
         and same[x[0]] != same[y[0]]
     }
     hit = {name for pair in pairs for name, part in pair if part == "test"}
-    audit = audit_split(make(*rows), [Alike("near", (tuple(group),), same=same)])
+    audit = audit_split(make(*rows), [DuplicateGroups("near", (tuple(group),), same=same)])
     leaks = [leak for leak in audit.leaks if leak.kind == "near"]
     assert sum(leak.count for leak in leaks) == len(pairs) == sum(len(k.pairs) for k in leaks)
     assert {frozenset((p[:2], p[2:])) for leak in leaks for p in leak.pairs} == pairs

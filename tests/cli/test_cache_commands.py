@@ -214,12 +214,12 @@ def test_gc_keeps_the_old_parts_if_the_new_one_is_damaged(store: EmbeddingStore)
 
 
 def test_while_another_process_compacts_nothing_old_is_removed(store: EmbeddingStore) -> None:
-    from hybrid.cache import Claims
+    from hybrid.cache import Leases
 
     append(store, 1)
     append(store, 2)
     compact(store)
-    with Claims(store.folder) as other:
+    with Leases(store.folder) as other:
         assert other.take("compaction")
         assert not compact(store)
         assert collect(EmbeddingCache(store.folder.parent)) == []

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hybrid.audit.audit import audit_project
 from hybrid.audit.catalogue_audit import audit_catalogue, repair_split
-from hybrid.audit.project import audit_project
 from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.cli.main import _run
 from hybrid.datasets.sample import write_sample
-from hybrid.duplicates.find import find_alike, group_by_column
+from hybrid.duplicates.find import find_duplicates, group_by_column
 from hybrid.errors import SettingError, SplitError
 from hybrid.extraction.lookup import hash_catalogue
 from hybrid.report.audit_sheet import write_sheet
@@ -219,13 +219,13 @@ def test_posters_are_decoded_once(
     catalogue, cache = write(tmp_path, rows), tmp_path / "cache"
     EmbeddingCache(cache).make({"architecture": "made", "dimension": 2, "dtype": "float16"})
     keys = hash_catalogue(catalogue)
-    first = find_alike(catalogue, keys, cache=str(cache))
+    first = find_duplicates(catalogue, keys, cache=str(cache))
 
     def refuse(_: bytes) -> bytes:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr("hybrid.duplicates.find.look_of", refuse)
-    assert find_alike(catalogue, keys, cache=str(cache)) == first
+    monkeypatch.setattr("hybrid.duplicates.find.perceptual_hash", refuse)
+    assert find_duplicates(catalogue, keys, cache=str(cache)) == first
 
 
 def test_a_list_column_ties_items_that_share_an_entry(
@@ -326,7 +326,7 @@ def test_the_sheet_shows_the_pairs_and_runs_nothing(
 def test_all_re_releases_of_the_sample_are_found(tmp_path: Path) -> None:
     made = write_sample(tmp_path / "sample")
     catalogue = load_catalogue(tmp_path / "sample" / "catalogue.csv")
-    kinds = {k.kind: k for k in find_alike(catalogue, hash_catalogue(catalogue)).kinds}
+    kinds = {k.kind: k for k in find_duplicates(catalogue, hash_catalogue(catalogue)).kinds}
     title = dict(zip(catalogue.ids.tolist(), catalogue.table["title"], strict=True))
     again = [n for n in title if title[n].endswith("(Restored)")]
     assert len(again) == made.near_duplicates == 8

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid.duplicates import similarity as alike
+from hybrid.duplicates import similarity
 from hybrid.duplicates.similarity import (
-    close_bits,
-    close_texts,
-    close_vectors,
-    join,
-    same_values,
-    words,
+    connected_components,
+    group_equal,
+    near_duplicates_by_cosine,
+    near_duplicates_by_hamming,
+    near_duplicates_by_jaccard,
+    tokenize,
 )
 
 FEW = settings(max_examples=60, deadline=None)
@@ -22,7 +22,7 @@ SEEDS = st.integers(0, 2**32)
 
 
 def test_the_same_values_make_groups() -> None:
-    assert same_values(["a", None, "b", "a", None, "c", "b", "a"]) == [(0, 3, 7), (2, 6)]
+    assert group_equal(["a", None, "b", "a", None, "c", "b", "a"]) == [(0, 3, 7), (2, 6)]
 
 
 @given(SEEDS)
@@ -36,7 +36,7 @@ def test_what_is_tied_by_way_of_others_belongs_together(seed: int) -> None:
         for group in groups:
             for i in group:
                 label[i] = min(label[j] for j in group)
-    assert join(n, groups).tolist() == label
+    assert connected_components(n, groups).tolist() == label
 
 
 @given(SEEDS, st.sampled_from([3, 8]))
@@ -54,22 +54,22 @@ def test_close_vectors_are_all_pairs(seed: int, columns: int) -> None:
         if float(rows[i] @ rows[j]) >= 0.8
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(alike, "CHUNK_CELLS", 60)
-        patch.setattr(alike, "SHORT", 2)  # for 8 columns; 3 are taken as they are
-        patch.setattr(alike, "SAMPLE", 5)
-        patch.setattr(alike, "WORTH", 2)
-        assert sorted(map(tuple, close_vectors(rows, 0.8).tolist())) == expected
+        patch.setattr(similarity, "CHUNK_CELLS", 60)
+        patch.setattr(similarity, "SHORT", 2)  # for 8 columns; 3 are taken as they are
+        patch.setattr(similarity, "SAMPLE", 5)
+        patch.setattr(similarity, "WORTH", 2)
+        assert sorted(map(tuple, near_duplicates_by_cosine(rows, 0.8).tolist())) == expected
 
 
 def test_shortened_vectors_leave_few_pairs_to_look_at() -> None:
     rows = np.random.default_rng(0).standard_normal((2000, 2048), dtype=np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    short = alike._shorten(rows, 0.9)
-    assert short.shape == (2000, alike.SHORT + 1)
+    short = similarity._shorten(rows, 0.9)
+    assert short.shape == (2000, similarity.SHORT + 1)
     products = short @ short.T
     assert (products >= rows @ rows.T - 1e-5).all()
     assert (products >= 0.9).mean() < 0.01
-    assert alike._shorten(rows, 0.5) is rows
+    assert similarity._shorten(rows, 0.5) is rows
 
 
 @given(SEEDS, st.integers(0, 4))
@@ -87,19 +87,19 @@ def test_close_bits_tie_all_that_differ_in_few(seed: int, bits: int) -> None:
         and b is not None
         and (int.from_bytes(a) ^ int.from_bytes(b)).bit_count() <= bits
     ]
-    found = close_bits(given_codes, bits).tolist()
+    found = near_duplicates_by_hamming(given_codes, bits).tolist()
     assert {tuple(sorted(pair)) for pair in found} <= set(close)
-    assert join(12, found).tolist() == join(12, close).tolist()
+    assert connected_components(12, found).tolist() == connected_components(12, close).tolist()
 
 
 def test_no_codes_are_like_nothing() -> None:
-    assert close_bits([None, None], 3).shape == (0, 2)
-    assert close_texts([], 0.5).shape == (0, 2)
-    assert close_vectors(np.full((3, 2), np.nan, dtype=np.float32), 0.5).shape == (0, 2)
+    assert near_duplicates_by_hamming([None, None], 3).shape == (0, 2)
+    assert near_duplicates_by_jaccard([], 0.5).shape == (0, 2)
+    assert near_duplicates_by_cosine(np.full((3, 2), np.nan, dtype=np.float32), 0.5).shape == (0, 2)
 
 
 def test_words_are_without_capitals_and_marks() -> None:
-    assert words("A «Strange» Straße, 7; L'Été") == ["a", "strange", "strasse", "7", "l", "été"]
+    assert tokenize("A «Strange» Straße, 7; L'Été") == ["a", "strange", "strasse", "7", "l", "été"]
 
 
 def jaccard(a: str, b: str) -> float:
@@ -118,10 +118,10 @@ def test_close_texts_share_their_runs_of_words(seed: int) -> None:
         for j in range(i + 1, len(texts))
         if jaccard(texts[i], texts[j]) >= 0.5
     ]
-    assert sorted(map(tuple, close_texts(texts, 0.5).tolist())) == expected
+    assert sorted(map(tuple, near_duplicates_by_jaccard(texts, 0.5).tolist())) == expected
 
 
 def test_what_very_many_texts_say_tells_nothing() -> None:
     texts = [f"based on a true story number {i}" for i in range(101)]
-    assert len(close_texts(texts[:100], 0.5)) == 100 * 99 / 2
-    assert len(close_texts(texts, 0.5)) == 0
+    assert len(near_duplicates_by_jaccard(texts[:100], 0.5)) == 100 * 99 / 2
+    assert len(near_duplicates_by_jaccard(texts, 0.5)) == 0

@@ -22,7 +22,7 @@ from PIL import Image
 
 from hybrid.backbones import get_backbone, resolve_weights
 from hybrid.backbones.engines import load_backbone
-from hybrid.cache import Claims, EmbeddingCache
+from hybrid.cache import EmbeddingCache, Leases
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.catalogue.check import check_catalogue
 from hybrid.errors import CatalogueError, ExtractionError, SettingError
@@ -199,7 +199,7 @@ def test_a_job_waits_for_another_that_has_a_share(
     spec = get_backbone(NET)
     store = make_store(str(cache), spec, resolve_weights(spec, "random"))
     key = hashlib.sha256((project / "posters" / "5.png").read_bytes()).digest()
-    other, waited = Claims(store.folder), []
+    other, waited = Leases(store.folder), []
     assert other.take(key[:1].hex())
 
     def wait(seconds: float) -> None:

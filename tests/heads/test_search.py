@@ -282,10 +282,12 @@ def test_an_unknown_metric_is_an_error(films: tuple[pd.DataFrame, Labels]) -> No
 def numbered_folds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Folds that do not depend on the labels."""
 
-    def deal(ids: NDArray[Any], labels: Labels, n_folds: int, **options: Any) -> NDArray[np.int64]:
+    def stratified(
+        ids: NDArray[Any], labels: Labels, n_folds: int, **options: Any
+    ) -> NDArray[np.int64]:
         return np.arange(len(ids)) % n_folds
 
-    monkeypatch.setattr("hybrid.heads.classifier.make_folds", deal)
+    monkeypatch.setattr("hybrid.heads.classifier.make_folds", stratified)
 
 
 def test_nested_answers_are_those_of_models_that_never_saw_the_item(

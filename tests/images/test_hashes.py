@@ -239,12 +239,12 @@ def test_the_memo_never_shows(steps: list[tuple[str, str]]) -> None:
         shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("quick", [0.0, 1e9])
+@pytest.mark.parametrize("seconds", [0.0, 1e9])
 def test_threads_change_no_key_and_no_order(
-    cache: Path, tmp_path: Path, later: None, monkeypatch: pytest.MonkeyPatch, quick: float
+    cache: Path, tmp_path: Path, later: None, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    """`quick`: threads from the second block on, or never."""
-    monkeypatch.setattr(memo_module, "_QUICK", quick)
+    """`seconds`: threads from the second block on, or never."""
+    monkeypatch.setattr(memo_module, "_STAT_SECONDS", seconds)
     monkeypatch.setattr(memo_module, "_BLOCK", 3)
     paths = [poster(tmp_path / str(i), bytes([i])) for i in range(11)]
     expected = [hash_poster(path) for path in paths]

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from hybrid.cache import EmbeddingCache
-from hybrid.images.hash_memo import load_looks, save_looks
-from hybrid.images.perceptual_hash import NOTHING, look_of, look_of_pixels
+from hybrid.images.hashes import load_perceptual_hashes, save_perceptual_hashes
+from hybrid.images.perceptual_hash import BLANK, perceptual_hash, perceptual_hash_of_pixels
 
 LIMIT = 18  # bits, as `hybrid.duplicates.find` takes it
 
@@ -24,7 +24,7 @@ def encoded(image: Image.Image, **options: object) -> bytes:
 
 
 def differ(a: bytes, b: bytes) -> int:
-    one, two = look_of(a), look_of(b)
+    one, two = perceptual_hash(a), perceptual_hash(b)
     assert one is not None
     assert two is not None
     return (int.from_bytes(one) ^ int.from_bytes(two)).bit_count()
@@ -60,9 +60,13 @@ def test_other_pictures_look_different(posters: list[Image.Image]) -> None:
 
 def test_the_bits_are_those_worked_out_by_hand() -> None:
     ramp = np.repeat(np.arange(0, 256, 8, dtype=np.uint8)[None, :, None], 32, axis=0)
-    bits = np.unpackbits(np.frombuffer(look_of_pixels(np.repeat(ramp, 3, axis=2)), np.uint8))
+    bits = np.unpackbits(
+        np.frombuffer(perceptual_hash_of_pixels(np.repeat(ramp, 3, axis=2)), np.uint8)
+    )
     assert bits[:64].all()  # each patch is brighter than the one to its left
-    down = np.unpackbits(np.frombuffer(look_of_pixels(np.repeat(255 - ramp, 3, axis=2)), np.uint8))
+    down = np.unpackbits(
+        np.frombuffer(perceptual_hash_of_pixels(np.repeat(255 - ramp, 3, axis=2)), np.uint8)
+    )
     assert not down[:64].any()
     # A ramp from left to right has frequencies along the first row alone; the mean is set to 0.
     assert not bits[64]
@@ -72,20 +76,20 @@ def test_the_bits_are_those_worked_out_by_hand() -> None:
 
 
 def test_one_colour_looks_like_nothing_and_no_image_has_no_look() -> None:
-    assert look_of(encoded(Image.new("RGB", (60, 90), "navy"))) == NOTHING
-    assert look_of(b"<html>") is None
+    assert perceptual_hash(encoded(Image.new("RGB", (60, 90), "navy"))) == BLANK
+    assert perceptual_hash(b"<html>") is None
 
 
 def test_looks_are_remembered_where_there_is_a_cache(tmp_path: Path) -> None:
-    looks = {b"k" * 32: b"l" * 16, b"m" * 32: NOTHING}
-    save_looks(tmp_path / "none", looks)
+    looks = {b"k" * 32: b"l" * 16, b"m" * 32: BLANK}
+    save_perceptual_hashes(tmp_path / "none", looks)
     assert not (tmp_path / "none").exists()
     EmbeddingCache(tmp_path / "cache").make(
         {"architecture": "x", "dimension": 2, "dtype": "float16"}
     )
-    save_looks(tmp_path / "cache", looks)
-    assert load_looks(tmp_path / "cache") == looks
+    save_perceptual_hashes(tmp_path / "cache", looks)
+    assert load_perceptual_hashes(tmp_path / "cache") == looks
     file = tmp_path / "cache" / "memo" / "looks"
     for data in (file.read_bytes()[:-1], b"\0" + file.read_bytes()[1:], b""):
         file.write_bytes(data)
-        assert load_looks(tmp_path / "cache") == {}
+        assert load_perceptual_hashes(tmp_path / "cache") == {}

@@ -20,7 +20,7 @@ from hybrid.heads import MultilabelLinearSVC
 from hybrid.heads.decision import Decision, DecisionOptions, fit_decision, threshold_spread
 from hybrid.heads.fitted import count_parameters
 from hybrid.runs.test_metrics import describe_cost, describe_decision, group_names, judge
-from hybrid.utils.resources import Costs
+from hybrid.utils.resources import CostRecorder
 
 
 def test_only_groups_of_several_items_are_named() -> None:
@@ -128,7 +128,7 @@ def test_throughput_is_not_written_where_that_is_impossible(tmp_path: Path) -> N
 
 
 def test_cost(tmp_path: Path) -> None:
-    costs = Costs()
+    costs = CostRecorder()
     for name in ("fit", "predict"):
         with costs.stage(name):
             sum(range(1000))

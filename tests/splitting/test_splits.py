@@ -21,7 +21,7 @@ from hybrid.splitting.splits import (
     make_split,
     make_temporal_split,
     read_split,
-    tolerance,
+    stratification_tolerance,
     write_split,
 )
 from hybrid.types import PARTS
@@ -188,13 +188,13 @@ def test_labels_miss_their_shares_by_no_more_than_the_tolerance(
     split = make_split(names(n), labels, groups=groups, shares=shares, seed=seed)
     for part, share in zip(PARTS, shares, strict=True):
         off = np.abs(labels[split.parts == part].sum(axis=0) - share * labels.sum(axis=0))
-        assert (off <= tolerance(labels, groups)).all()
+        assert (off <= stratification_tolerance(labels, groups)).all()
 
 
 def test_the_tolerance_is_three_of_the_largest_group_and_two_in_a_hundred() -> None:
     labels = np.repeat([[1, 0]], 100, axis=0)
     groups = ["large"] * 4 + [f"g{i}" for i in range(96)]
-    assert tolerance(labels, groups).tolist() == [14.0, 12.0]
+    assert stratification_tolerance(labels, groups).tolist() == [14.0, 12.0]
 
 
 def test_a_random_split_does_not_look_at_labels() -> None:

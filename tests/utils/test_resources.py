@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from hybrid.utils.resources import Costs
+from hybrid.utils.resources import CostRecorder
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can forget a peak")
 def test_each_stage_has_a_peak_of_its_own() -> None:
-    costs = Costs()
+    costs = CostRecorder()
     with costs.stage("large"), mmap.mmap(-1, 40 * 2**20) as block:
         # Not from the heap, where a long run of tests has left as much memory free.
         block.write(bytes([1]) * len(block))
@@ -25,7 +25,7 @@ def test_each_stage_has_a_peak_of_its_own() -> None:
 
 
 def test_a_stage_that_fails_is_not_recorded() -> None:
-    costs = Costs()
+    costs = CostRecorder()
     with pytest.raises(ZeroDivisionError, match="division"), costs.stage("bad"):
         1 / 0  # noqa: B018
     assert costs.stages == []

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from hybrid.evaluation import pareto_front
 from hybrid.report.comparison import MAIN, Comparison
 from hybrid.report.plots import Curve, draw
-from hybrid.types import Stage
+from hybrid.types import StageCost
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class StageRow:
     """One stage: the number of its run, what it cost, and its share of the longest one (0 to 1)."""
 
     run: int
-    stage: Stage
+    stage: StageCost
     share: float
 
 

@@ -21,7 +21,7 @@ from hybrid.utils.progress import Progress
 
 
 @dataclass(frozen=True)
-class Repaired:
+class Repair:
     """What a repair did.
 
     `groups` have more than one item, `tied` in all; `moved` items changed their part, `added` were in no
@@ -43,7 +43,7 @@ class AuditResult:
 
     audit: Audit
     cost: dict[str, LeakageCost]
-    repaired: Repaired | None
+    repaired: Repair | None
 
 
 def audit_project(
@@ -127,13 +127,13 @@ def _cost(audit: Audit, catalogue: Catalogue, run: Run, seed: int) -> dict[str, 
     return leakage_cost(truth, answers, leaked, seed=seed)
 
 
-def _describe(old: Split, new: Split, audit: Audit, path: Path) -> Repaired:
+def _describe(old: Split, new: Split, audit: Audit, path: Path) -> Repair:
     before: dict[str, set[str]] = {}
     for name, part in zip(old.ids.tolist(), old.parts.tolist(), strict=True):
         before.setdefault(name, set()).add(part)
     found = [before.get(name, set()) & set(PARTS) for name in new.ids.tolist()]
     sizes = [size for size in Counter(new.groups.tolist()).values() if size > 1]
-    return Repaired(
+    return Repair(
         path=path,
         sha256=new.sha256,
         groups=len(sizes),
