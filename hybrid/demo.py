@@ -110,7 +110,10 @@ def _networks(scratch: str, size: tuple[int, int] | None) -> dict[str, tuple[str
 
     fused = DeepOptions(body="scratch", weights=scratch, epochs=FUSED_EPOCHS, input_size=size)
     return {
-        "scratch": ("scratch", DeepOptions(epochs=EPOCHS, batch_size=32, stages=1, input_size=size)),
+        "scratch": (
+            "scratch",
+            DeepOptions(epochs=EPOCHS, batch_size=32, stages=1, input_size=size),
+        ),
         "text-net": ("text", DeepOptions()),
         "fused-net": ("fused", fused),
         "fused-tuned": ("fused", replace(fused, unfreeze="all")),

@@ -87,3 +87,13 @@ def test_page_of_backbones_lists_the_registry() -> None:
         )
         for spec in BACKBONES.values()
     }
+
+
+def test_contributing_names_what_there_is() -> None:
+    page = " ".join((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split())
+    for path in re.findall(r"`((?:hybrid|cache|cli|tests|docs)/[^ `]*)`", page):
+        assert "NAME" in path or (ROOT / path).exists(), path
+    places = re.findall(r"`(\w+)`(?: to `(\w+)`)? in `([^`]+\.py)`", page)
+    assert len(places) == 5
+    for first, second, path in places:
+        assert re.search(rf"\b{second or first}\b", (ROOT / path).read_text()), (first, path)
