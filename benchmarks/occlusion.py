@@ -19,10 +19,16 @@ from numpy.typing import NDArray
 
 from hybrid.backbones import BackboneSpec
 from hybrid.backbones.feature_maps import load_feature_map_model
-from hybrid.explain.saliency import check_by_occlusion, cover, direct, exact_cells, gradient_cells
+from hybrid.explain.saliency import (
+    class_activation_maps,
+    compare_with_occlusion,
+    grad_cam,
+    occlude_patches,
+    score_gradient,
+)
 from hybrid.images.decode import BadPoster, load_poster
-from hybrid.inspection.loaded_run import OpenedHead, OpenedNetwork, only_linear, open_run
-from hybrid.inspection.poster_maps import find_nets, poster_blocks
+from hybrid.inspection.loaded_run import LoadedHead, LoadedNetwork, load_run, require_linear
+from hybrid.inspection.poster_saliency import poster_blocks, resolve_backbones
 from hybrid.utils.environment import hardware
 
 SIDES = (2, 3, 4, 5, 7)
@@ -34,35 +40,35 @@ Score = Callable[[Pixels], Floats]  # posters (n, height, width, 3) → scores (
 Look = Callable[[int, Pixels], tuple[Floats, Score]]  # row, its poster → maps (L, h, w)
 
 
-def look_at_head(opened: OpenedHead) -> tuple[BackboneSpec, Look]:
+def look_at_head(run: LoadedHead) -> tuple[BackboneSpec, Look]:
     """The exact maps of a poster, and how it is scored."""
-    block = poster_blocks(opened.model, opened.record)[0]
-    ((spec, weights),) = find_nets(opened.folder, [block])
+    block = poster_blocks(run.model, run.record)[0]
+    ((spec, weights),) = resolve_backbones(run.folder, [block])
     model = load_feature_map_model(spec, weights)
-    mean, scale, per_unit = block.features.mean_, block.features.scale_, block.per_unit
+    mean, scale, coef = block.features.mean_, block.features.scale_, block.coef
 
     def look(row: int, poster: Pixels) -> tuple[Floats, Score]:
-        embedding = block.features.read(opened.frame.iloc[[row]])[0]
+        embedding = block.features.read(run.frame.iloc[[row]])[0]
         features, _ = model.predict(poster[None])
-        directions = direct(per_unit, scale, embedding, mean)
-        cells, _ = exact_cells(features[0], model.pooling, embedding, mean, directions)
-        return cells, lambda x: block.features.transform(model.predict(x)[1]) @ per_unit.T
+        directions = score_gradient(coef, scale, embedding, mean)
+        cells, _ = class_activation_maps(features[0], model.pooling, embedding, mean, directions)
+        return cells, lambda x: block.features.transform(model.predict(x)[1]) @ coef.T
 
     return spec, look
 
 
-def look_at_network(opened: OpenedNetwork) -> tuple[BackboneSpec, Look]:
+def look_at_network(run: LoadedNetwork) -> tuple[BackboneSpec, Look]:
     """The same of a deep baseline, by Grad-CAM."""
     # Compiled once, where what else an item has does not matter.
-    fixed = None if opened.model.spec.fused else opened.feature_map_model(0)
+    fixed = None if run.model.spec.fused else run.feature_map_model(0)
 
     def look(row: int, poster: Pixels) -> tuple[Floats, Score]:
-        model = fixed or opened.feature_map_model(row)
+        model = fixed or run.feature_map_model(row)
         features, log_odds = model.predict(poster[None])
         gradients = model.gradients(features[0], np.eye(log_odds.shape[1]))
-        return gradient_cells(features[0], gradients), lambda x: model.predict(x)[1]
+        return grad_cam(features[0], gradients), lambda x: model.predict(x)[1]
 
-    return opened.model.spec.body, look
+    return run.model.spec.body, look
 
 
 def main() -> None:
@@ -75,26 +81,26 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    opened = open_run(given.run, given.catalogue, cache=given.cache)
-    if isinstance(opened, OpenedNetwork):
-        spec, look = look_at_network(opened)
+    run = load_run(given.run, given.catalogue, cache=given.cache)
+    if isinstance(run, LoadedNetwork):
+        spec, look = look_at_network(run)
     else:
-        spec, look = look_at_head(only_linear(opened, "exact maps"))
-    test = opened.predictions.ids[opened.predictions.splits == "test"]
-    rows = np.flatnonzero(np.isin(opened.catalogue.ids, test))
+        spec, look = look_at_head(require_linear(run, "exact maps"))
+    test = run.predictions.ids[run.predictions.splits == "test"]
+    rows = np.flatnonzero(np.isin(run.catalogue.ids, test))
     found: dict[int, list[float]] = {side: [] for side in SIDES}
     for row in np.random.default_rng(given.seed).permutation(rows)[: given.items].tolist():
-        poster = load_poster(opened.catalogue.poster_paths[row], spec.input_size, spec.fit)
+        poster = load_poster(run.catalogue.poster_paths[row], spec.input_size, spec.fit)
         if isinstance(poster, BadPoster):
             continue
         cells, score = look(row, poster)
         strongest = np.argsort(-cells.sum(axis=(1, 2)))[:GENRES]
         for side in SIDES:
-            covered = cover(poster, cells.shape[1:], side)
+            covered = occlude_patches(poster, cells.shape[1:], side)
             scores = score(np.concatenate([poster[None], covered.reshape(-1, *poster.shape)]))
             for j in strongest:
                 drops = (scores[0, j] - scores[1:, j]).reshape(covered.shape[:2])
-                found[side].append(check_by_occlusion(cells[j], drops).correlation)
+                found[side].append(compare_with_occlusion(cells[j], drops).correlation)
     result = {
         f"{side} x {side}": {
             "maps": len(values),

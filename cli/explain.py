@@ -11,10 +11,10 @@ from hybrid.cli.options import Project, project_options
 from hybrid.cli.output import show
 
 if TYPE_CHECKING:
-    from hybrid.explain.channels import LearnedFeatures
-    from hybrid.explain.importance import GenreView
-    from hybrid.explain.linear import Answer, ScoreParts
-    from hybrid.inspection.item import GenreTable
+    from hybrid.explain.channels import FeatureVisualisation
+    from hybrid.explain.importance import GenreImportance
+    from hybrid.explain.linear import GenrePrediction, ScoreDecomposition
+    from hybrid.inspection.item import RunExplanation
     from hybrid.report.item_card import ItemCard
 
 
@@ -85,18 +85,18 @@ def command(
     part in the score. Of deep baselines that look at posters: with ID, the probabilities, and with --map
     what in the poster speaks for them. A run's model is a pickle: use only runs that you trust.
     """
-    from hybrid.inspection.item import explain_one, explain_run
-    from hybrid.inspection.loaded_run import MapOptions, open_run
+    from hybrid.inspection.item import explain_item, explain_run
+    from hybrid.inspection.loaded_run import MapOptions, load_run
     from hybrid.types import ColumnOptions
 
     _check_usage(item, mapped, occlude, features, html)
     options = ColumnOptions(encoding=encoding)
-    opened = open_run(run, project.catalogue, options, project.cache, project.workers)
+    opened = load_run(run, project.catalogue, options, project.cache, project.workers)
     written = f"\n\n{html.resolve()}" if html else ""
     if features:
-        from hybrid.inspection.feature_visualisation import learn_features
+        from hybrid.inspection.feature_visualisation import visualise_features
 
-        learned = learn_features(
+        learned = visualise_features(
             opened,
             genres,
             top=top,
@@ -111,7 +111,7 @@ def command(
         show(project.json, table, _table_text(table))
     else:
         maps = MapOptions(weights, occlude) if mapped else None
-        card = explain_one(opened, item, genres, top=top, html=html, maps=maps)
+        card = explain_item(opened, item, genres, top=top, html=html, maps=maps)
         show(project.json, card, _card_text(card, top) + written)
 
 
@@ -132,7 +132,7 @@ def _check_usage(
         raise click.UsageError("\n".join(problems))
 
 
-def _table_text(table: GenreTable) -> str:
+def _table_text(table: RunExplanation) -> str:
     by = "the coefficient" if table.rank == "unit" else "that"
     head = (
         f"{table.run}: what speaks for and against each genre. Of words and fields: what one adds to the "
@@ -142,7 +142,7 @@ def _table_text(table: GenreTable) -> str:
     return "\n".join([head, *table.notes, *(_genre_text(view) for view in table.genres)])
 
 
-def _genre_text(view: GenreView) -> str:
+def _genre_text(view: GenreImportance) -> str:
     if not view.learnt:
         return f"\n{view.genre}: nothing to learn, all items have it or none has"
     lines = [f"\n{view.genre}"]
@@ -162,10 +162,10 @@ def _line(label: str, said: list[str]) -> list[str]:
 
 
 def _card_text(card: ItemCard, top: int) -> str:
-    from hybrid.report.item_card import part_words
+    from hybrid.report.item_card import split_sentence
 
     title = f"{card.title} ({card.id})" if card.title else card.id
-    lines = [f"{title}, {part_words(card)}", *card.notes]
+    lines = [f"{title}, {split_sentence(card)}", *card.notes]
     lines.append(f"given by {card.run}: {', '.join(card.given) or 'no label'}")
     if card.labels is not None:
         lines.append(f"true: {', '.join(card.labels) or 'no label'}")
@@ -182,30 +182,30 @@ def _card_text(card: ItemCard, top: int) -> str:
     return "\n".join(lines)
 
 
-def _score_text(score: ScoreParts | Answer, card: ItemCard, top: int) -> str:
-    from hybrid.explain.linear import ScoreParts
-    from hybrid.report.item_card import map_words, threshold_words
+def _score_text(score: ScoreDecomposition | GenrePrediction, card: ItemCard, top: int) -> str:
+    from hybrid.explain.linear import ScoreDecomposition
+    from hybrid.report.item_card import map_sentence, threshold_text
 
     given = "given" if score.given else "not given"
     out_of_fold = card.out_of_fold.get(score.genre)
     aside = "" if out_of_fold is None else f" (out of fold {out_of_fold:.3f})"
-    head = f"\n{score.genre}: {given}; probability {score.probability:.3f}{aside}, {threshold_words(score)}"
+    head = f"\n{score.genre}: {given}; probability {score.probability:.3f}{aside}, {threshold_text(score)}"
     if score.score != score.score:
         return f"{head}; nothing to learn, all items have it or none has"
-    maps = [(m.block, map_words(m)) for m in card.maps if m.genre == score.genre]
+    maps = [(m.block, map_sentence(m)) for m in card.maps if m.genre == score.genre]
     return "\n".join([
         head,
-        *(_sum_lines(score, top) if isinstance(score, ScoreParts) else ()),
+        *(_sum_lines(score, top) if isinstance(score, ScoreDecomposition) else ()),
         *(line for block, said in maps for line in _line(f"map of {block}", [said])),
     ])  # fmt: skip
 
 
-def _sum_lines(score: ScoreParts, top: int) -> list[str]:
+def _sum_lines(score: ScoreDecomposition, top: int) -> list[str]:
     """What a score is the sum of."""
-    from hybrid.explain.linear import strongest
+    from hybrid.explain.linear import top_contributions
 
     blocks = "".join(f" {value:+.3f} {block}" for block, value in score.blocks.items())
-    towards, away, others = strongest(score, top)
+    towards, away, others = top_contributions(score, top)
     return [
         f"  score {score.score:+.3f} = {score.intercept:+.3f} intercept{blocks}",
         *_line("for", [f"{part.name} {part.contribution:+.3f}" for part in towards]),
@@ -214,7 +214,7 @@ def _sum_lines(score: ScoreParts, top: int) -> list[str]:
     ]
 
 
-def _features_text(learned: LearnedFeatures) -> str:
+def _features_text(learned: FeatureVisualisation) -> str:
     head = (
         f"{learned.run}: the channels of the backbone that count most for each genre, and the posters, of "
         f"{learned.items} items learnt from, that excite them most (in standard deviations above the mean)."
@@ -225,6 +225,6 @@ def _features_text(learned: LearnedFeatures) -> str:
         for side, genres in (("for", channel.towards), ("against", channel.away)):
             lines += _line(side, [f"{g} {value:+.3f}" for g, value in genres.items()])
         lines += _line(
-            "posters of", [f"{p.title or p.id} {p.excitement:.1f}" for p in channel.posters]
+            "posters of", [f"{p.title or p.id} {p.activation:.1f}" for p in channel.posters]
         )
     return "\n".join(lines)

@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MOST = 24  # channels of a block
-EACH = 2  # channels that speak for a genre
-SIDES = 3  # genres named on each side of a channel
+MAX_CHANNELS = 24  # channels of a block
+CHANNELS_PER_GENRE = 2  # channels that speak for a genre
+GENRES_PER_SIDE = 3  # genres named on each side of a channel
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Exciting:
+class ChannelPoster:
     """A poster that excites a channel: standard deviations above the mean of those learnt from."""
 
     id: str
     title: str
-    excitement: float
+    activation: float
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Channel:
     number : int
     towards, away : dict of str to float
         The genres that it speaks most for and against; block weight times coefficient.
-    posters : tuple of Exciting
+    posters : tuple of ChannelPoster
         Different ones, the most exciting first.
     """
 
@@ -43,11 +43,11 @@ class Channel:
     number: int
     towards: dict[str, float]
     away: dict[str, float]
-    posters: tuple[Exciting, ...]
+    posters: tuple[ChannelPoster, ...]
 
 
 @dataclass(frozen=True)
-class LearnedFeatures:
+class FeatureVisualisation:
     """The channels that count most for a run; `items` of those it learnt from have a poster."""
 
     run: str
@@ -56,10 +56,10 @@ class LearnedFeatures:
     notes: tuple[str, ...]
 
 
-def find_channels(
+def describe_channels(
     block: str,
-    per_unit: Floats,
-    excited: NDArray[Any],
+    coef: Floats,
+    activations: NDArray[Any],
     numbers: Sequence[int],
     items: Sequence[tuple[str, str]],
     genres: Sequence[str],
@@ -70,9 +70,9 @@ def find_channels(
     Parameters
     ----------
     block : str
-    per_unit : ndarray of shape (L, D)
+    coef : ndarray of shape (L, D)
         Block weight times coefficient.
-    excited : ndarray of shape (n, channels)
+    activations : ndarray of shape (n, channels)
         Standardised embeddings, those of `numbers` alone; NaN where there is no poster.
     numbers : sequence of int
     items : sequence of n (str, str)
@@ -85,19 +85,21 @@ def find_channels(
         Channel(
             block,
             number,
-            *name_sides(per_unit[:, number], genres),
-            tuple(Exciting(*items[i], float(column[i])) for i in most_exciting(column, top)),
+            *top_genres(coef[:, number], genres),
+            tuple(ChannelPoster(*items[i], float(column[i])) for i in top_activations(column, top)),
         )
-        for number, column in zip(numbers, excited.T, strict=True)
+        for number, column in zip(numbers, activations.T, strict=True)
     )
 
 
-def choose_channels(per_unit: Floats, each: int = EACH, most: int = MOST) -> list[int]:
+def select_channels(
+    coef: Floats, each: int = CHANNELS_PER_GENRE, most: int = MAX_CHANNELS
+) -> list[int]:
     """The channels that speak most for each genre: the first of each genre, then the second.
 
     Parameters
     ----------
-    per_unit : ndarray of shape (L, D)
+    coef : ndarray of shape (L, D)
         Block weight times coefficient.
     each, most : int
         For a genre, and in all.
@@ -107,12 +109,12 @@ def choose_channels(per_unit: Floats, each: int = EACH, most: int = MOST) -> lis
     list of int
         All different.
     """
-    order = np.argsort(-per_unit, axis=1, kind="stable")[:, :each]
-    speaks = np.take_along_axis(per_unit, order, axis=1) > 0
+    order = np.argsort(-coef, axis=1, kind="stable")[:, :each]
+    speaks = np.take_along_axis(coef, order, axis=1) > 0
     return list(dict.fromkeys(order.T[speaks.T].tolist()))[:most]
 
 
-def most_exciting(values: NDArray[Any], top: int) -> list[int]:
+def top_activations(values: NDArray[Any], top: int) -> list[int]:
     """Positions of the largest values, of equal ones only the first: the same poster gives the same.
 
     Parameters
@@ -125,9 +127,9 @@ def most_exciting(values: NDArray[Any], top: int) -> list[int]:
     return known[:top]
 
 
-def name_sides(values: Floats, genres: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
+def top_genres(values: Floats, genres: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
     """The genres with the largest of L values above 0, and with the smallest below."""
     order = np.argsort(-values, kind="stable").tolist()
-    towards = {genres[j]: float(values[j]) for j in order[:SIDES] if values[j] > 0}
-    away = {genres[j]: float(values[j]) for j in order[::-1][:SIDES] if values[j] < 0}
+    towards = {genres[j]: float(values[j]) for j in order[:GENRES_PER_SIDE] if values[j] > 0}
+    away = {genres[j]: float(values[j]) for j in order[::-1][:GENRES_PER_SIDE] if values[j] < 0}
     return towards, away

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from hybrid.errors import SettingError
-from hybrid.explain.channels import Channel, choose_channels, find_channels
-from hybrid.explain.linear import BlockEffect, is_linear, read_head
+from hybrid.explain.channels import Channel, describe_channels, select_channels
+from hybrid.explain.linear import BlockCoefficients, is_linear, read_linear_head
 from hybrid.features import PosterFeatures
 from hybrid.features.fusion import BlockData, FusionMatrix
 from hybrid.heads import HybridClassifier
@@ -24,7 +24,7 @@ RANKS = ("unit", "mean")
 
 
 @dataclass(frozen=True)
-class Feature:
+class FeatureImportance:
     """A word or field and a genre.
 
     Parameters
@@ -46,7 +46,7 @@ class Feature:
 
 
 @dataclass(frozen=True)
-class Exemplar:
+class PosterContribution:
     """An item whose poster speaks for or against a genre, and how much it adds to the score."""
 
     id: str
@@ -54,7 +54,7 @@ class Exemplar:
 
 
 @dataclass(frozen=True)
-class GenreView:
+class GenreImportance:
     """What speaks for and against one genre: block → ``for`` or ``against`` → strongest first.
 
     `learnt` is False where all items that were learnt from have the genre, or none has: nothing speaks
@@ -64,8 +64,8 @@ class GenreView:
     genre: str
     learnt: bool
     intercept: float
-    features: dict[str, dict[str, tuple[Feature, ...]]]
-    posters: dict[str, dict[str, tuple[Exemplar, ...]]]
+    features: dict[str, dict[str, tuple[FeatureImportance, ...]]]
+    posters: dict[str, dict[str, tuple[PosterContribution, ...]]]
 
 
 def explain_genres(
@@ -76,7 +76,7 @@ def explain_genres(
     *,
     top: int = 8,
     rank: str = "unit",
-) -> tuple[GenreView, ...]:
+) -> tuple[GenreImportance, ...]:
     """What speaks for and against each genre.
 
     Parameters
@@ -99,24 +99,28 @@ def explain_genres(
     SettingError
         If the head is not linear or a setting is wrong.
     """
-    _check_view(top, rank)
-    head = read_head(model)
+    _check_settings(top, rank)
+    head = read_linear_head(model)
     pairs = list(zip(head.blocks, (values for _, values in matrix.blocks), strict=True))
-    looks = {block.name: _poster_parts(block, v) for block, v in pairs if not block.named}
-    sizes = [_sizes(block, values) for block, values in pairs]
+    poster_parts = {
+        block.name: _poster_contributions(block, v) for block, v in pairs if not block.named
+    }
+    sizes = [_column_sizes(block, values) for block, values in pairs]
     views = []
     for j, genre in enumerate(genres):
         features = {
-            block.name: _strongest(block, j, size, top, rank)
+            block.name: _top_features(block, j, size, top, rank)
             for block, size in zip(head.blocks, sizes, strict=True)
         }
-        posters = {name: _exemplars(parts[:, j], ids, top) for name, parts in looks.items()}
+        posters = {
+            name: _top_posters(parts[:, j], ids, top) for name, parts in poster_parts.items()
+        }
         learnt = not model.constant_[j]
-        views.append(GenreView(genre, learnt, float(head.intercept[j]), features, posters))
+        views.append(GenreImportance(genre, learnt, float(head.intercept[j]), features, posters))
     return tuple(views)
 
 
-def _check_view(top: int, rank: str) -> None:
+def _check_settings(top: int, rank: str) -> None:
     problems = []
     if top < 1:
         problems.append(f"top: expected 1 or more, found {top}.")
@@ -126,44 +130,47 @@ def _check_view(top: int, rank: str) -> None:
         raise SettingError("explain: " + "\n".join(problems))
 
 
-def _sizes(block: BlockEffect, values: Any) -> tuple[NDArray[np.int64], Floats]:
+def _column_sizes(block: BlockCoefficients, values: Any) -> tuple[NDArray[np.int64], Floats]:
     """For each column with a name, how many values are not 0, and their mean size."""
-    sizes = abs(sparse.csc_matrix(values[:, block.first :], dtype=np.float64))
+    sizes = abs(sparse.csc_matrix(values[:, block.first_named :], dtype=np.float64))
     sizes.eliminate_zeros()
     counts = np.diff(sizes.indptr).astype(np.int64)
     return counts, np.asarray(sizes.sum(axis=0)).ravel() / np.maximum(counts, 1)
 
 
-def _strongest(
-    block: BlockEffect, j: int, sizes: tuple[NDArray[np.int64], Floats], top: int, rank: str
-) -> dict[str, tuple[Feature, ...]]:
+def _top_features(
+    block: BlockCoefficients, j: int, sizes: tuple[NDArray[np.int64], Floats], top: int, rank: str
+) -> dict[str, tuple[FeatureImportance, ...]]:
     """The columns with a name that speak most for and against genre j."""
     counts, size = sizes
-    names, unit = block.columns[block.first :], block.per_unit[j, block.first :]
+    names, unit = block.columns[block.first_named :], block.coef[j, block.first_named :]
     mean = unit * size
     ranked = mean if rank == "mean" else np.where(counts > 0, unit, 0.0)
     return {
         side: tuple(
-            Feature(str(names[c]), float(unit[c]), float(mean[c]), int(counts[c])) for c in columns
+            FeatureImportance(str(names[c]), float(unit[c]), float(mean[c]), int(counts[c]))
+            for c in columns
         )
-        for side, columns in _ends(ranked, top).items()
+        for side, columns in _largest_and_smallest(ranked, top).items()
     }
 
 
-def _poster_parts(block: BlockEffect, values: NDArray[Any]) -> Floats:
+def _poster_contributions(block: BlockCoefficients, values: NDArray[Any]) -> Floats:
     """What each item's embedding adds to the scores, (n, L); 0 for an item without one."""
-    return FusionMatrix.from_blocks([values[:, :-1]]) @ block.per_unit[:, :-1].T
+    return FusionMatrix.from_blocks([values[:, :-1]]) @ block.coef[:, :-1].T
 
 
-def _exemplars(parts: Floats, ids: Sequence[str], top: int) -> dict[str, tuple[Exemplar, ...]]:
+def _top_posters(
+    parts: Floats, ids: Sequence[str], top: int
+) -> dict[str, tuple[PosterContribution, ...]]:
     """The items whose posters add most, and those whose posters take most away."""
     return {
-        side: tuple(Exemplar(str(ids[i]), float(parts[i])) for i in items)
-        for side, items in _ends(parts, top).items()
+        side: tuple(PosterContribution(str(ids[i]), float(parts[i])) for i in items)
+        for side, items in _largest_and_smallest(parts, top).items()
     }
 
 
-def _ends(values: Floats, top: int) -> dict[str, NDArray[np.int64]]:
+def _largest_and_smallest(values: Floats, top: int) -> dict[str, NDArray[np.int64]]:
     """Positions of the largest values above 0, and of the smallest below."""
     order = np.argsort(-values, kind="stable")
     above, below = order[:top], order[::-1][:top]
@@ -178,19 +185,19 @@ def describe_head(
     Returns
     -------
     dict
-        ``why``: see `_summarise`; ``channels``: see `_summarise_channels`. Both None where the scores of the
-        head are not sums.
+        ``why``: see `_summarise_features`; ``channels``: see `_summarise_channels`. Both are None where the
+        head is not linear.
     """
     if not is_linear(model):
         return {"why": None, "channels": None}
     data, ids = model.fusion_.read(X), X.index.tolist()  # looked up once for both
     return {
-        "why": _summarise(model, model.fusion_.transform(data), ids, genres),
+        "why": _summarise_features(model, model.fusion_.transform(data), ids, genres),
         "channels": _summarise_channels(model, data, ids, genres),
     }
 
 
-def _summarise(
+def _summarise_features(
     model: HybridClassifier,
     matrix: FusionMatrix,
     ids: Sequence[str],
@@ -227,15 +234,15 @@ def _summarise_channels(
 
     None where there is no block of posters.
     """
-    effects = {block.name: block for block in read_head(model).blocks if not block.named}
+    effects = {block.name: block for block in read_linear_head(model).blocks if not block.named}
     items = [(str(name), "") for name in ids]
     found: list[Channel] = []
     for name, block in model.fusion_.fitted_:
         if name in effects:
-            per_unit = effects[name].per_unit[:, : effects[name].first]
-            numbers = choose_channels(per_unit, each=1)
-            excited = standardised(block, data[name], numbers)
-            found += find_channels(name, per_unit, excited, numbers, items, genres, top)
+            coef = effects[name].coef[:, : effects[name].first_named]
+            numbers = select_channels(coef, each=1)
+            activations = standardised(block, data[name], numbers)
+            found += describe_channels(name, coef, activations, numbers, items, genres, top)
     return [_plain_channel(channel) for channel in found] or None
 
 
@@ -252,5 +259,5 @@ def _plain_channel(channel: Channel) -> dict[str, Any]:
         side: {genre: round(value, 4) for genre, value in getattr(channel, side).items()}
         for side in ("towards", "away")
     }
-    posters = {poster.id: round(poster.excitement, 2) for poster in channel.posters}
+    posters = {poster.id: round(poster.activation, 2) for poster in channel.posters}
     return {"block": channel.block, "number": channel.number, **sides, "posters": posters}

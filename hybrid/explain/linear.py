@@ -33,7 +33,7 @@ EMBEDDING = "(embedding)"
 
 
 @dataclass(frozen=True, eq=False)
-class BlockEffect:
+class BlockCoefficients:
     """What one block's columns add to the scores.
 
     Parameters
@@ -41,7 +41,7 @@ class BlockEffect:
     name : str
     columns : ndarray of shape (columns,), str
         Words or fields, the numbers of an embedding's dimensions; the last tells of a missing block.
-    per_unit : ndarray of shape (L, columns), float64
+    coef : ndarray of shape (L, columns), float64
         Block weight times coefficient: what a value of 1 adds to each genre's score.
     named : bool
         False for embeddings: only their last column means something by itself.
@@ -49,11 +49,11 @@ class BlockEffect:
 
     name: str
     columns: NDArray[Any]
-    per_unit: Floats
+    coef: Floats
     named: bool
 
     @property
-    def first(self) -> int:
+    def first_named(self) -> int:
         """The first column with a name."""
         return 0 if self.named else len(self.columns) - 1
 
@@ -62,13 +62,13 @@ class BlockEffect:
 class LinearHead:
     """A fitted linear head taken apart: its blocks, intercepts of shape (L,), and sigmoids."""
 
-    blocks: tuple[BlockEffect, ...]
+    blocks: tuple[BlockCoefficients, ...]
     intercept: Floats
     calibration: Calibration
 
 
 @dataclass(frozen=True)
-class Part:
+class Contribution:
     """What one word, field, embedding or missing block of an item adds to a score."""
 
     block: str
@@ -77,7 +77,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Answer:
+class GenrePrediction:
     """One item and one genre, as a network says it, whose score is no sum.
 
     Parameters
@@ -102,7 +102,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class ScoreParts:
+class ScoreDecomposition:
     """One item and one genre: ``score = intercept + sum of the parts``, to rounding.
 
     Parameters
@@ -113,7 +113,7 @@ class ScoreParts:
     intercept : float
     blocks : dict of str to float
         The sum of each block's parts.
-    parts : tuple of Part
+    parts : tuple of Contribution
         All that are not 0, the largest first.
     probability, threshold : float
         Calibrated; the label is given from the threshold on, which is inf where it never is.
@@ -128,7 +128,7 @@ class ScoreParts:
     score: float
     intercept: float
     blocks: dict[str, float]
-    parts: tuple[Part, ...]
+    parts: tuple[Contribution, ...]
     probability: float
     threshold: float
     needed: float
@@ -141,7 +141,7 @@ def is_linear(model: HybridClassifier) -> bool:
     return model.tuned and isinstance(head, LINEAR)
 
 
-def read_head(model: HybridClassifier) -> LinearHead:
+def read_linear_head(model: HybridClassifier) -> LinearHead:
     """Take a fitted model apart.
 
     Parameters
@@ -168,7 +168,7 @@ def read_head(model: HybridClassifier) -> LinearHead:
     for name, block in model.fusion_.fitted_:
         columns = np.array([*block.get_feature_names_out(), f"({name} missing)"], dtype=object)
         own = coef[:, start : start + len(columns)] * float(weights.get(name, 1.0))
-        blocks.append(BlockEffect(name, columns, own, not isinstance(block, PosterFeatures)))
+        blocks.append(BlockCoefficients(name, columns, own, not isinstance(block, PosterFeatures)))
         start += len(columns)
     return LinearHead(tuple(blocks), intercept, calibration)
 
@@ -187,9 +187,9 @@ def _coefficients(model: HybridClassifier) -> tuple[Floats, Floats]:
     return coef, intercept
 
 
-def explain_item(
+def decompose_scores(
     model: HybridClassifier, matrix: FusionMatrix, genres: Sequence[str]
-) -> tuple[ScoreParts, ...]:
+) -> tuple[ScoreDecomposition, ...]:
     """Take the scores of one item apart.
 
     Parameters
@@ -202,11 +202,11 @@ def explain_item(
 
     Returns
     -------
-    tuple of L ScoreParts
+    tuple of L ScoreDecomposition
     """
-    head = read_head(model)
+    head = read_linear_head(model)
     pairs = zip(head.blocks, (values for _, values in matrix.blocks), strict=True)
-    found = [_item_parts(block, values) for block, values in pairs]
+    found = [_item_contributions(block, values) for block, values in pairs]
     sums = head.intercept + sum(parts.sum(axis=1) for _, parts in found)
     scores = np.where(model.constant_, np.nan, sums)
     calibration = head.calibration
@@ -217,14 +217,14 @@ def explain_item(
     needed = np.where(np.isinf(model.thresholds_), np.inf, needed)
     needed = np.where((calibration.slope > 0) & ~model.constant_, needed, np.nan)
     return tuple(
-        ScoreParts(
+        ScoreDecomposition(
             genre,
             score=float(scores[j]),
             intercept=float(head.intercept[j]),
             blocks={
                 b.name: float(p[j].sum()) for b, (_, p) in zip(head.blocks, found, strict=True)
             },
-            parts=_ordered(head, found, j),
+            parts=_sorted_contributions(head, found, j),
             probability=float(probabilities[0, j]),
             threshold=float(model.thresholds_[j]),
             needed=float(needed[j]),
@@ -234,22 +234,24 @@ def explain_item(
     )
 
 
-def _item_parts(block: BlockEffect, values: Any) -> tuple[list[str], Floats]:
+def _item_contributions(block: BlockCoefficients, values: Any) -> tuple[list[str], Floats]:
     """Names and parts, of shape (L, names), of one item's row of a block."""
     row = sparse.csr_matrix(values, dtype=np.float64)
-    parts = block.per_unit[:, row.indices] * row.data
+    parts = block.coef[:, row.indices] * row.data
     if block.named:
         return [str(block.columns[c]) for c in row.indices], parts
-    own = row.indices < block.first
+    own = row.indices < block.first_named
     return [EMBEDDING, str(block.columns[-1])], np.stack(
         [parts[:, o].sum(axis=1) for o in (own, ~own)], axis=1
     )
 
 
-def _ordered(head: LinearHead, found: list[tuple[list[str], Floats]], j: int) -> tuple[Part, ...]:
+def _sorted_contributions(
+    head: LinearHead, found: list[tuple[list[str], Floats]], j: int
+) -> tuple[Contribution, ...]:
     """The parts of genre j that are not 0, the largest first."""
     parts = [
-        Part(block.name, name, float(part))
+        Contribution(block.name, name, float(part))
         for block, (names, parts) in zip(head.blocks, found, strict=True)
         for name, part in zip(names, parts[j], strict=True)
         if part != 0
@@ -257,7 +259,9 @@ def _ordered(head: LinearHead, found: list[tuple[list[str], Floats]], j: int) ->
     return tuple(sorted(parts, key=lambda part: -abs(part.contribution)))
 
 
-def strongest(score: ScoreParts, top: int) -> tuple[tuple[Part, ...], tuple[Part, ...], Part]:
+def top_contributions(
+    score: ScoreDecomposition, top: int
+) -> tuple[tuple[Contribution, ...], tuple[Contribution, ...], Contribution]:
     """Words and fields (embeddings aside): most for a genre, most against it, the sum of the others.
 
     The name of the last says how many they are.
@@ -265,5 +269,5 @@ def strongest(score: ScoreParts, top: int) -> tuple[tuple[Part, ...], tuple[Part
     named = [part for part in score.parts if part.name != EMBEDDING]
     signed = [[p for p in named if (p.contribution > 0) == up] for up in (True, False)]
     rest = [part.contribution for parts in signed for part in parts[top:]]
-    others = Part("", f"{len(rest)} others", float(sum(rest)))
+    others = Contribution("", f"{len(rest)} others", float(sum(rest)))
     return tuple(signed[0][:top]), tuple(signed[1][:top]), others

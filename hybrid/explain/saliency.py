@@ -23,7 +23,7 @@ Pixels = NDArray[np.uint8]
 GEM_POWER, GEM_FLOOR = 3.0, 1e-6  # of `hybrid.backbones.networks.GeneralizedMean`
 # Patches on each side, if the map has so many cells. Smaller ones than thirds mostly tell what their own
 # edges do: a cell has seen more of the poster than lies under it.
-PATCHES = 3
+OCCLUSION_PATCHES = 3
 _ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "centre", "right")
 
 
@@ -47,7 +47,7 @@ class Occlusion:
 
 
 @dataclass(frozen=True)
-class PosterMap:
+class SaliencyMap:
     """What each part of a poster says of one genre.
 
     Parameters
@@ -79,7 +79,7 @@ class PosterMap:
     occlusion: Occlusion | None = None
 
 
-def share_out(features: NDArray[Any], pooling: str) -> Floats:
+def pooling_contributions(features: NDArray[Any], pooling: str) -> Floats:
     """Each cell's part of a pooled feature map.
 
     Parameters
@@ -107,14 +107,14 @@ def share_out(features: NDArray[Any], pooling: str) -> Floats:
     return np.asarray(raised / (h * w * pooled ** (GEM_POWER - 1)))
 
 
-def direct(
-    per_unit: NDArray[Any], scale: NDArray[Any], embedding: NDArray[Any], mean: Any
+def score_gradient(
+    coef: NDArray[Any], scale: NDArray[Any], embedding: NDArray[Any], mean: Any
 ) -> Floats:
     """What one more of each of an embedding's numbers adds to the scores, this item's length as given.
 
     Parameters
     ----------
-    per_unit : ndarray of shape (L, D)
+    coef : ndarray of shape (L, D)
         Block weight times coefficient.
     scale, mean : ndarray of shape (D,)
         Of the block's standardisation.
@@ -123,14 +123,14 @@ def direct(
     Returns
     -------
     ndarray of shape (L, D), float64
-        ``direct(...) @ (embedding - mean)`` is what the poster adds to the scores.
+        ``score_gradient(...) @ (embedding - mean)`` is what the poster adds to the scores.
     """
     standard = (embedding.astype(np.float64) - mean) / scale
     length = float(np.linalg.norm(standard)) or 1.0
-    return np.asarray(per_unit / (scale.astype(np.float64) * length))
+    return np.asarray(coef / (scale.astype(np.float64) * length))
 
 
-def exact_cells(
+def class_activation_maps(
     features: NDArray[Any],
     pooling: str,
     embedding: NDArray[Any],
@@ -154,7 +154,7 @@ def exact_cells(
         As in the cache.
     mean : ndarray of shape (D,)
     directions : ndarray of shape (L, D)
-        As `direct` gives them.
+        As `score_gradient` gives them.
 
     Returns
     -------
@@ -163,13 +163,13 @@ def exact_cells(
     rounding : ndarray of shape (L,), float64
         How much of that sum is the cache's difference.
     """
-    shares = share_out(features, pooling)
+    shares = pooling_contributions(features, pooling)
     apart = embedding.astype(np.float64) - shares.sum(axis=(0, 1))
     even = (apart - mean) / (shares.shape[0] * shares.shape[1])
     return np.moveaxis((shares + even) @ directions.T, -1, 0), directions @ apart
 
 
-def gradient_cells(features: NDArray[Any], gradients: NDArray[Any]) -> Floats:
+def grad_cam(features: NDArray[Any], gradients: NDArray[Any]) -> Floats:
     """Grad-CAM: each channel of a feature map, weighted by the mean gradient of the score on it.
 
     From Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based
@@ -188,7 +188,7 @@ def gradient_cells(features: NDArray[Any], gradients: NDArray[Any]) -> Floats:
     return np.einsum("hwc,lc->lhw", features.astype(np.float64), weights)
 
 
-def name_place(cells: NDArray[Any]) -> str:
+def peak_location(cells: NDArray[Any]) -> str:
     """Where the largest cell is: ``"upper left"`` … ``"centre"``; nothing if all cells are the same."""
     if cells.max() == cells.min():
         return ""
@@ -198,7 +198,9 @@ def name_place(cells: NDArray[Any]) -> str:
     return "centre" if named == "middle centre" else named
 
 
-def cover(pixels: Pixels, shape: tuple[int, int], patches: int = PATCHES) -> Pixels:
+def occlude_patches(
+    pixels: Pixels, shape: tuple[int, int], patches: int = OCCLUSION_PATCHES
+) -> Pixels:
     """An image with one patch after another covered, in the image's own mean colour.
 
     As in Zeiler and Fergus, "Visualizing and understanding convolutional networks", 2014, who cover with
@@ -227,23 +229,23 @@ def cover(pixels: Pixels, shape: tuple[int, int], patches: int = PATCHES) -> Pix
     return covered
 
 
-def check_by_occlusion(cells: Floats, drops: Floats) -> Occlusion:
+def compare_with_occlusion(cells: Floats, drops: Floats) -> Occlusion:
     """Compare a map with what covering did.
 
     Parameters
     ----------
     cells : ndarray of shape (h, w)
     drops : ndarray of shape (rows, columns)
-        With each of the patches of `cover` covered.
+        With each of the patches of `occlude_patches` covered.
     """
     starts = [_edges(n, k)[:-1] for n, k in zip(cells.shape, drops.shape, strict=True)]
     summed = np.add.reduceat(np.add.reduceat(cells, starts[0], axis=0), starts[1], axis=1)
     same = np.ptp(summed) == 0 or np.ptp(drops) == 0
     correlation = np.nan if same else spearmanr(summed.ravel(), drops.ravel()).statistic
-    return Occlusion(as_rows(drops), float(correlation), name_place(drops))
+    return Occlusion(as_nested_tuple(drops), float(correlation), peak_location(drops))
 
 
-def as_rows(cells: NDArray[Any]) -> tuple[tuple[float, ...], ...]:
+def as_nested_tuple(cells: NDArray[Any]) -> tuple[tuple[float, ...], ...]:
     """A grid as plain numbers."""
     return tuple(tuple(row) for row in cells.astype(float).tolist())
 

@@ -24,7 +24,7 @@ class Neighbour:
     cosine: float
 
 
-def embed_posters(model: HybridClassifier, X: pd.DataFrame) -> Floats:
+def poster_embeddings(model: HybridClassifier, X: pd.DataFrame) -> Floats:
     """The blocks of posters as the fusion has them, weighted, each row brought to length 1.
 
     Parameters
@@ -49,14 +49,14 @@ def embed_posters(model: HybridClassifier, X: pd.DataFrame) -> Floats:
     return rows / np.where(length == 0, 1.0, length)
 
 
-def nearest(item: Floats, others: Floats, top: int) -> tuple[NDArray[np.int64], Floats]:
+def top_k_cosine(item: Floats, others: Floats, top: int) -> tuple[NDArray[np.int64], Floats]:
     """The rows that point most nearly the way that `item` does.
 
     Parameters
     ----------
     item : ndarray of shape (D,)
     others : ndarray of shape (n, D)
-        All of length 1, as `embed_posters` gives them; rows of NaN are left out.
+        All of length 1, as `poster_embeddings` gives them; rows of NaN are left out.
     top : int
 
     Returns

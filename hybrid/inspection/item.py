@@ -10,33 +10,39 @@ import numpy as np
 
 from hybrid.catalogue import Catalogue
 from hybrid.errors import RunError, SettingError, did_you_mean
-from hybrid.explain.importance import GenreView, explain_genres
-from hybrid.explain.linear import Answer, ScoreParts
+from hybrid.explain.importance import GenreImportance, explain_genres
+from hybrid.explain.linear import GenrePrediction, ScoreDecomposition
 from hybrid.explain.similar_posters import Neighbour
 from hybrid.images.decode import BadPoster, make_thumbnail, read_poster
-from hybrid.inspection.loaded_run import LEARNT, MapOptions, Opened, OpenedHead, only_linear
-from hybrid.inspection.poster_maps import Seen
-from hybrid.report.heatmap import paint_maps
+from hybrid.inspection.loaded_run import (
+    TRAINING_PARTS,
+    LoadedHead,
+    LoadedRun,
+    MapOptions,
+    require_linear,
+)
+from hybrid.inspection.poster_saliency import PosterSaliency
+from hybrid.report.heatmap import draw_heatmaps
 from hybrid.report.item_card import LARGE, SMALL, ItemCard, write_card
 
 
 @dataclass(frozen=True)
-class GenreTable:
+class RunExplanation:
     """What a run looks at, genre by genre; `items` of those it learnt from are in the catalogue."""
 
     run: str
     items: int
     rank: str
-    genres: tuple[GenreView, ...]
+    genres: tuple[GenreImportance, ...]
     notes: tuple[str, ...]
 
 
-def explain_run(opened: Opened, genres: Sequence[str], *, top: int, rank: str) -> GenreTable:
+def explain_run(run: LoadedRun, genres: Sequence[str], *, top: int, rank: str) -> RunExplanation:
     """What the run looks at: words, fields and posters for and against each genre.
 
     Parameters
     ----------
-    opened : Opened
+    run : LoadedRun
     genres : sequence of str
         Empty: all.
     top : int
@@ -51,22 +57,22 @@ def explain_run(opened: Opened, genres: Sequence[str], *, top: int, rank: str) -
     SettingError
         If it is a deep baseline.
     """
-    opened = only_linear(opened, "what it looks at in all items")
-    chosen, rows = opened.choose(genres), opened.learnt
+    run = require_linear(run, "what it looks at in all items")
+    chosen, rows = run.select_genres(genres), run.training_rows
     if not len(rows):
         raise RunError(
-            f"{opened.catalogue.path}: expected items that the run learnt from, found none. Name the "
+            f"{run.catalogue.path}: expected items that the run learnt from, found none. Name the "
             "catalogue that it was fitted on with --catalogue."
         )
-    matrix = opened.model.fusion_.transform(opened.frame.iloc[rows])
-    ids = opened.catalogue.ids[rows].tolist()
-    views = explain_genres(opened.model, matrix, ids, opened.genres, top=top, rank=rank)
+    matrix = run.model.fusion_.transform(run.frame.iloc[rows])
+    ids = run.catalogue.ids[rows].tolist()
+    views = explain_genres(run.model, matrix, ids, run.genres, top=top, rank=rank)
     shown = tuple(view for view in views if view.genre in chosen)
-    return GenreTable(opened.name, len(rows), rank, shown, opened.notes)
+    return RunExplanation(run.name, len(rows), rank, shown, run.notes)
 
 
-def explain_one(
-    opened: Opened,
+def explain_item(
+    run: LoadedRun,
     name: str,
     genres: Sequence[str],
     *,
@@ -78,7 +84,7 @@ def explain_one(
 
     Parameters
     ----------
-    opened : Opened
+    run : LoadedRun
     name : str
         The item's id; it need not be one that the run has seen.
     genres : sequence of str
@@ -97,36 +103,36 @@ def explain_one(
     WeightsError
         If the backbone's weights are not where the run recorded them.
     """
-    chosen = opened.choose(genres)
-    row = _find(opened.catalogue, name)
-    scores = [score for score in opened.answers(row) if score.genre in chosen]
+    chosen = run.select_genres(genres)
+    row = _find(run.catalogue, name)
+    scores = [score for score in run.predict_item(row) if score.genre in chosen]
     ordered = sorted(scores, key=lambda score: -score.probability)
-    labels = _labels(opened.catalogue, row)
-    part, out_of_fold = _seen(opened, name)
-    poster = _thumbnail(opened.catalogue, row, LARGE)
-    detailed = tuple(genres) or _worth_showing(ordered, labels)
-    seen = Seen((), {}) if maps is None else opened.see(row, detailed, maps)
+    labels = _labels(run.catalogue, row)
+    part, out_of_fold = _split_and_out_of_fold(run, name)
+    poster = _thumbnail(run.catalogue, row, LARGE)
+    detailed = tuple(genres) or _default_genres(ordered, labels)
+    seen = PosterSaliency((), {}) if maps is None else run.saliency_maps(row, detailed, maps)
     card = ItemCard(
-        run=opened.name,
+        run=run.name,
         id=name,
-        title=_title(opened.catalogue, row),
+        title=_title(run.catalogue, row),
         part=part,
-        labels=labels if opened.catalogue.columns.label else None,
+        labels=labels if run.catalogue.columns.label else None,
         scores=tuple(ordered),
         detailed=detailed,
         out_of_fold=out_of_fold,
         missing_poster=poster.reason if isinstance(poster, BadPoster) else "",
-        neighbours=_neighbours(opened, row, top),
-        notes=opened.notes,
+        neighbours=_nearest_posters(run, row, top),
+        notes=run.notes,
         maps=seen.maps,
-        kind="head" if isinstance(opened, OpenedHead) else "deep",
+        kind="head" if isinstance(run, LoadedHead) else "deep",
     )
     if html is not None:
         ids = [neighbour.id for neighbour in card.neighbours]
-        images = {i: _thumbnail(opened.catalogue, _find(opened.catalogue, i), SMALL) for i in ids}
+        images = {i: _thumbnail(run.catalogue, _find(run.catalogue, i), SMALL) for i in ids}
         images[""] = poster
         found = {i: image for i, image in images.items() if not isinstance(image, BadPoster)}
-        write_card(card, found, html, top, paint_maps(seen.maps, seen.pixels))
+        write_card(card, found, html, top, draw_heatmaps(seen.maps, seen.pixels))
     return card
 
 
@@ -150,31 +156,33 @@ def _labels(catalogue: Catalogue, row: int) -> tuple[str, ...]:
     return tuple(g for g, has in zip(catalogue.genres, catalogue.labels[row], strict=True) if has)
 
 
-def _seen(opened: Opened, name: str) -> tuple[str, dict[str, float]]:
+def _split_and_out_of_fold(run: LoadedRun, name: str) -> tuple[str, dict[str, float]]:
     """Which part of the split the item is in, and its out-of-fold probabilities if it was learnt."""
-    predictions = opened.predictions
+    predictions = run.predictions
     rows = np.flatnonzero(predictions.ids == name)
     if not len(rows):
         return "", {}
     part = str(predictions.splits[rows[0]])
     # A network is fitted once, so that of what it learnt from there are none.
-    if part not in LEARNT or not isinstance(opened, OpenedHead):
+    if part not in TRAINING_PARTS or not isinstance(run, LoadedHead):
         return part, {}
     known = predictions.probabilities[rows[0]].tolist()
     return part, dict(zip(predictions.genres, known, strict=True))
 
 
-def _worth_showing(scores: Sequence[ScoreParts | Answer], labels: Sequence[str]) -> tuple[str, ...]:
+def _default_genres(
+    scores: Sequence[ScoreDecomposition | GenrePrediction], labels: Sequence[str]
+) -> tuple[str, ...]:
     found = tuple(score.genre for score in scores if score.given or score.genre in labels)
     return found or tuple(score.genre for score in scores[:1])
 
 
-def _neighbours(opened: Opened, row: int, top: int) -> tuple[Neighbour, ...]:
+def _nearest_posters(run: LoadedRun, row: int, top: int) -> tuple[Neighbour, ...]:
     """The learnt items whose posters look most like this one's."""
-    catalogue = opened.catalogue
+    catalogue = run.catalogue
     return tuple(
         Neighbour(str(catalogue.ids[i]), _title(catalogue, i), _labels(catalogue, i), cosine)
-        for i, cosine in opened.alike(row, top)
+        for i, cosine in run.nearest_posters(row, top)
     )
 
 

@@ -17,10 +17,21 @@ from hybrid.backbones.startup import start_keras
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.catalogue.catalogue import POSTER
 from hybrid.errors import RunError, SettingError, unknown_name
-from hybrid.explain.linear import Answer, ScoreParts, explain_item, read_head
-from hybrid.explain.similar_posters import embed_posters, nearest
+from hybrid.explain.linear import (
+    GenrePrediction,
+    ScoreDecomposition,
+    decompose_scores,
+    read_linear_head,
+)
+from hybrid.explain.similar_posters import poster_embeddings, top_k_cosine
 from hybrid.heads import HybridClassifier
-from hybrid.inspection.poster_maps import Seen, find_nets, poster_blocks, see_network, see_poster
+from hybrid.inspection.poster_saliency import (
+    PosterSaliency,
+    head_saliency,
+    network_saliency,
+    poster_blocks,
+    resolve_backbones,
+)
 from hybrid.runs.folder import PREDICTIONS, read_predictions, read_record, recorded_columns
 from hybrid.runs.predict import load_head
 from hybrid.types import ColumnOptions, Predictions
@@ -30,7 +41,7 @@ if TYPE_CHECKING:
     from hybrid.deep.baseline import DeepBaseline
     from hybrid.deep.stream import Items
 
-LEARNT = ("train", "validation")
+TRAINING_PARTS = ("train", "validation")
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,7 @@ class MapOptions:
     Parameters
     ----------
     weights : tuple of str
-        Files of the backbone's weights, as `hybrid.inspection.poster_maps.find_nets` takes them.
+        Files of the backbone's weights, as `poster_saliency.resolve_backbones` takes them.
     occlude : bool
         Check the maps by covering the poster patch by patch.
     """
@@ -50,7 +61,7 @@ class MapOptions:
 
 
 @dataclass(frozen=True, eq=False)
-class Opened(ABC):
+class LoadedRun(ABC):
     """A run and a catalogue, read."""
 
     folder: Path
@@ -65,9 +76,9 @@ class Opened(ABC):
         return tuple(self.record["genres"])
 
     @cached_property
-    def learnt(self) -> NDArray[np.int64]:
+    def training_rows(self) -> NDArray[np.int64]:
         """Positions in the catalogue of the items that the run learnt from and has predictions of."""
-        ids = self.predictions.ids[np.isin(self.predictions.splits, LEARNT)]
+        ids = self.predictions.ids[np.isin(self.predictions.splits, TRAINING_PARTS)]
         return np.flatnonzero(np.isin(self.catalogue.ids, ids))
 
     @cached_property
@@ -76,7 +87,9 @@ class Opened(ABC):
         notes = []
         if (self.record.get("catalogue") or {}).get("sha256") != self.catalogue.sha256:
             notes.append(f"{self.catalogue.path} is not the file that the run was fitted on.")
-        missing = int(np.isin(self.predictions.splits, LEARNT).sum()) - len(self.learnt)
+        missing = int(np.isin(self.predictions.splits, TRAINING_PARTS).sum()) - len(
+            self.training_rows
+        )
         if missing:
             notes.append(f"{missing} items that the run learnt from are not in the catalogue.")
         return tuple(notes)
@@ -86,7 +99,7 @@ class Opened(ABC):
         """The run's."""
         return str(self.record.get("name", ""))
 
-    def choose(self, genres: Sequence[str]) -> tuple[str, ...]:
+    def select_genres(self, genres: Sequence[str]) -> tuple[str, ...]:
         """The genres asked for, or all.
 
         Raises
@@ -115,49 +128,49 @@ class Opened(ABC):
         return self.catalogue.poster_paths[row]
 
     @abstractmethod
-    def answers(self, row: int) -> Sequence[ScoreParts | Answer]:
+    def predict_item(self, row: int) -> Sequence[ScoreDecomposition | GenrePrediction]:
         """What the run says of an item, genre by genre; nothing if it can say nothing."""
 
     @abstractmethod
-    def see(self, row: int, genres: Sequence[str], options: MapOptions) -> Seen:
+    def saliency_maps(self, row: int, genres: Sequence[str], options: MapOptions) -> PosterSaliency:
         """The maps of an item's poster."""
 
     @abstractmethod
-    def alike(self, row: int, top: int) -> list[tuple[int, float]]:
+    def nearest_posters(self, row: int, top: int) -> list[tuple[int, float]]:
         """The learnt items whose posters look most like this one's: positions and cosines."""
 
 
 @dataclass(frozen=True, eq=False)
-class OpenedHead(Opened):
+class LoadedHead(LoadedRun):
     """A run with a linear head, whose scores are sums."""
 
     model: HybridClassifier
 
-    def answers(self, row: int) -> Sequence[ScoreParts | Answer]:
-        """See `Opened.answers`."""
+    def predict_item(self, row: int) -> Sequence[ScoreDecomposition | GenrePrediction]:
+        """See `LoadedRun.predict_item`."""
         matrix = self.model.fusion_.transform(self.frame.iloc[[row]])
-        return explain_item(self.model, matrix, self.genres)
+        return decompose_scores(self.model, matrix, self.genres)
 
-    def see(self, row: int, genres: Sequence[str], options: MapOptions) -> Seen:
-        """See `Opened.see`."""
+    def saliency_maps(self, row: int, genres: Sequence[str], options: MapOptions) -> PosterSaliency:
+        """See `LoadedRun.saliency_maps`."""
         path = self.poster_path(row)
         blocks = poster_blocks(self.model, self.record)
-        nets = find_nets(self.folder, blocks, options.weights)
+        nets = resolve_backbones(self.folder, blocks, options.weights)
         numbers = {genre: self.genres.index(genre) for genre in genres}
         learnt = {genre: j for genre, j in numbers.items() if not self.model.constant_[j]}
         item = self.frame.iloc[[row]]
-        return see_poster(blocks, nets, item, path, learnt, occlude=options.occlude)
+        return head_saliency(blocks, nets, item, path, learnt, occlude=options.occlude)
 
-    def alike(self, row: int, top: int) -> list[tuple[int, float]]:
-        """See `Opened.alike`."""
-        others = self.learnt[self.learnt != row]
-        embeddings = embed_posters(self.model, self.frame.iloc[[row, *others]])
-        found, cosines = nearest(embeddings[0], embeddings[1:], top)
+    def nearest_posters(self, row: int, top: int) -> list[tuple[int, float]]:
+        """See `LoadedRun.nearest_posters`."""
+        others = self.training_rows[self.training_rows != row]
+        embeddings = poster_embeddings(self.model, self.frame.iloc[[row, *others]])
+        found, cosines = top_k_cosine(embeddings[0], embeddings[1:], top)
         return list(zip(others[found].tolist(), cosines.tolist(), strict=True))
 
 
 @dataclass(frozen=True, eq=False)
-class OpenedNetwork(Opened):
+class LoadedNetwork(LoadedRun):
     """A run of a deep baseline that looks at posters; its scores are no sums."""
 
     workers: int
@@ -172,15 +185,15 @@ class OpenedNetwork(Opened):
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """See `Opened.notes`."""
+        """See `LoadedRun.notes`."""
         return (
             *super().notes,
             f"{self.record['model']} is a network, whose scores are no sums: what each word, field and "
             "poster adds can be told of linear heads alone, such as that of fit-svm.",
         )
 
-    def answers(self, row: int) -> Sequence[ScoreParts | Answer]:
-        """See `Opened.answers`."""
+    def predict_item(self, row: int) -> Sequence[ScoreDecomposition | GenrePrediction]:
+        """See `LoadedRun.predict_item`."""
         item = self._item(row)
         scores = self.model.decision_function(item)
         if np.isnan(scores).all():
@@ -189,14 +202,14 @@ class OpenedNetwork(Opened):
         given = self.model.label(probabilities)[0]
         thresholds = self.model.decision_.thresholds.tolist() or [None] * len(self.genres)
         return [
-            Answer(
+            GenrePrediction(
                 genre, float(scores[0, j]), float(probabilities[0, j]), threshold, bool(given[j])
             )
             for j, (genre, threshold) in enumerate(zip(self.genres, thresholds, strict=True))
         ]
 
-    def see(self, row: int, genres: Sequence[str], options: MapOptions) -> Seen:
-        """See `Opened.see`."""
+    def saliency_maps(self, row: int, genres: Sequence[str], options: MapOptions) -> PosterSaliency:
+        """See `LoadedRun.saliency_maps`."""
         if options.weights:
             raise SettingError(
                 f"--weights: expected none, since {self.folder} holds the network's own, found "
@@ -204,7 +217,7 @@ class OpenedNetwork(Opened):
             )
         path = self.poster_path(row)
         numbers = {genre: self.genres.index(genre) for genre in genres}
-        return see_network(self.feature_map_model(row), path, numbers, occlude=options.occlude)
+        return network_saliency(self.feature_map_model(row), path, numbers, occlude=options.occlude)
 
     def feature_map_model(self, row: int) -> FeatureMapModel:
         """The network from the item's poster to log-odds; its other inputs are those of the item."""
@@ -213,7 +226,7 @@ class OpenedNetwork(Opened):
 
         return FeatureMapModel(self.model.spec.body, self.model.from_poster(self._item(row)))
 
-    def alike(self, row: int, top: int) -> list[tuple[int, float]]:
+    def nearest_posters(self, row: int, top: int) -> list[tuple[int, float]]:
         """None: the network's embeddings are in no cache."""
         return []
 
@@ -224,13 +237,13 @@ class OpenedNetwork(Opened):
         return Items(frame.index.tolist(), frame[POSTER].tolist(), frame=frame)
 
 
-def open_run(
+def load_run(
     folder: str | Path,
     path: str | Path,
     options: ColumnOptions | None = None,
     cache: str = ".hybrid-cache",
     workers: int | None = None,
-) -> Opened:
+) -> LoadedRun:
     """Read a run that can be explained, and a catalogue in the roles that the run recorded.
 
     The model is a pickle, or holds one: open only runs that you trust.
@@ -259,18 +272,18 @@ def open_run(
     predictions = read_predictions(folder / PREDICTIONS)
     read = (folder, record, predictions, catalogue, catalogue.frame_for(columns))
     if deep:
-        return OpenedNetwork(*read, workers or 1)
+        return LoadedNetwork(*read, workers or 1)
     model = load_head(folder, record, cache, workers)
-    read_head(model)
-    return OpenedHead(*read, model)
+    read_linear_head(model)
+    return LoadedHead(*read, model)
 
 
-def only_linear(opened: Opened, asked: str) -> OpenedHead:
+def require_linear(run: LoadedRun, asked: str) -> LoadedHead:
     """The run, if its head is linear.
 
     Parameters
     ----------
-    opened : Opened
+    run : LoadedRun
     asked : str
         What only such a run can tell, for the message.
 
@@ -279,10 +292,10 @@ def only_linear(opened: Opened, asked: str) -> OpenedHead:
     SettingError
         If it is a deep baseline; says what of it can be shown.
     """
-    if isinstance(opened, OpenedHead):
-        return opened
+    if isinstance(run, LoadedHead):
+        return run
     raise SettingError(
-        f"{opened.folder}: expected a run with a linear head to tell {asked}, found the deep baseline "
-        f"{opened.record.get('model')}. Name an item to see its probabilities, and with --map where in its "
-        f"poster they come from: hybrid explain {opened.folder} ID --map"
+        f"{run.folder}: expected a run with a linear head to tell {asked}, found the deep baseline "
+        f"{run.record.get('model')}. Name an item to see its probabilities, and with --map where in its "
+        f"poster they come from: hybrid explain {run.folder} ID --map"
     )

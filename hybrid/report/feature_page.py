@@ -13,20 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hybrid.explain.channels import LearnedFeatures
+from hybrid.explain.channels import FeatureVisualisation
 from hybrid.report.page import environment, part_of, write_page
 from hybrid.report.thumbnails import make_thumbnails
 
 # Bytes of posters before base64, which adds a third: with the other pictures the page stays below 5 MB.
-MOST_POSTERS = 2_500_000
-DREAM = {"quality": 85, "subsampling": 0}  # their colours are as fine as their shapes
+MAX_POSTER_BYTES = 2_500_000
+MAXIMISED = {"quality": 85, "subsampling": 0}  # their colours are as fine as their shapes
 TILE = 32  # pixels of a filter, at least
 ACROSS = 16  # filters in a row
-MOST_FILTERS = 128
+MAX_FILTERS = 128
 
 
 @dataclass(frozen=True, eq=False)
-class Plate:
+class BackboneImages:
     """The pictures of a block's backbone.
 
     Parameters
@@ -34,14 +34,14 @@ class Plate:
     block, backbone : str
     filters : ndarray of shape (filters, height, width, 3), float32
         The first convolution's kernels, red, green, blue.
-    dreams : dict of int to ndarray of shape (height, width, 3), uint8
+    maximised : dict of int to ndarray of shape (height, width, 3), uint8
         Channel → the image that excites it.
     """
 
     block: str
     backbone: str
     filters: NDArray[np.float32]
-    dreams: dict[int, NDArray[np.uint8]]
+    maximised: dict[int, NDArray[np.uint8]]
 
 
 def draw_filters(filters: NDArray[Any]) -> NDArray[np.uint8]:
@@ -55,7 +55,7 @@ def draw_filters(filters: NDArray[Any]) -> NDArray[np.uint8]:
     -------
     ndarray of shape (rows, columns, 3), uint8
     """
-    shown = filters[:MOST_FILTERS]
+    shown = filters[:MAX_FILTERS]
     size = np.abs(shown).max(axis=(1, 2, 3), keepdims=True)
     grey = np.rint(127.5 + 127.5 * shown / np.where(size > 0, size, 1)).astype(np.uint8)
     times = -(-TILE // grey.shape[1])
@@ -70,15 +70,15 @@ def draw_filters(filters: NDArray[Any]) -> NDArray[np.uint8]:
     return rows.reshape(-1, ACROSS * w, 3)
 
 
-def render_plates(
-    learned: LearnedFeatures, plates: Sequence[Plate], paths: Mapping[str, str]
+def render_feature_page(
+    learned: FeatureVisualisation, plates: Sequence[BackboneImages], paths: Mapping[str, str]
 ) -> str:
     """The page as a string. Everything that comes from a catalogue is escaped.
 
     Parameters
     ----------
-    learned : LearnedFeatures
-    plates : sequence of Plate
+    learned : FeatureVisualisation
+    plates : sequence of BackboneImages
         Of each block.
     paths : mapping of str to str
         Item → its poster file.
@@ -90,7 +90,7 @@ def render_plates(
     """
     made = environment()
     style, style_hash = part_of(made, "card.css.j2")
-    thumbnails = make_thumbnails(list(paths.values()), MOST_POSTERS)
+    thumbnails = make_thumbnails(list(paths.values()), MAX_POSTER_BYTES)
     return made.get_template("learned.html.j2").render(
         learned=learned,
         style=style,
@@ -100,16 +100,16 @@ def render_plates(
     )
 
 
-def _view(learned: LearnedFeatures, plate: Plate) -> dict[str, Any]:
+def _view(learned: FeatureVisualisation, plate: BackboneImages) -> dict[str, Any]:
     """One block as the page draws it."""
     return {
         "name": plate.block,
         "backbone": plate.backbone,
         "count": len(plate.filters),
-        "shown": min(len(plate.filters), MOST_FILTERS),
+        "shown": min(len(plate.filters), MAX_FILTERS),
         "filters": _address(draw_filters(plate.filters), "PNG"),
         "channels": [
-            (channel, _address(plate.dreams[channel.number], "JPEG", **DREAM))
+            (channel, _address(plate.maximised[channel.number], "JPEG", **MAXIMISED))
             for channel in learned.channels
             if channel.block == plate.block
         ],
@@ -124,8 +124,11 @@ def _address(pixels: NDArray[np.uint8], kind: str, **settings: Any) -> str:
     return f"data:image/{kind.lower()};base64,{data}"
 
 
-def write_plates(
-    learned: LearnedFeatures, plates: Sequence[Plate], paths: Mapping[str, str], path: Path
+def write_feature_page(
+    learned: FeatureVisualisation,
+    plates: Sequence[BackboneImages],
+    paths: Mapping[str, str],
+    path: Path,
 ) -> None:
     """Write the page.
 
@@ -136,4 +139,4 @@ def write_plates(
     RunError
         If it cannot be written.
     """
-    write_page(path, render_plates(learned, plates, paths))
+    write_page(path, render_feature_page(learned, plates, paths))

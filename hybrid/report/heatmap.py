@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hybrid.explain.saliency import PosterMap
+from hybrid.explain.saliency import SaliencyMap
 
 # Blue and orange as in the card, which the colour-blind can tell apart, lighter since they lie over grey.
 FOR, AGAINST = (0, 130, 215), (235, 100, 0)
@@ -19,12 +19,12 @@ STRONGEST = 0.9  # of the colour where the map is largest; the rest is the poste
 Pixels = NDArray[np.uint8]
 
 
-def paint_maps(maps: Sequence[PosterMap], pixels: Mapping[str, Pixels]) -> list[bytes]:
+def draw_heatmaps(maps: Sequence[SaliencyMap], pixels: Mapping[str, Pixels]) -> list[bytes]:
     """A JPEG of each map.
 
     Parameters
     ----------
-    maps : sequence of PosterMap
+    maps : sequence of SaliencyMap
         Those of one block are on one scale: the strongest cell of them all has the full colour.
     pixels : mapping of str to ndarray of shape (height, width, 3), uint8
         Block → the part of the poster that its maps lie on.
@@ -33,11 +33,12 @@ def paint_maps(maps: Sequence[PosterMap], pixels: Mapping[str, Pixels]) -> list[
     for found in maps:
         strongest[found.block] = max(strongest[found.block], float(np.abs(found.cells).max()))
     return [
-        paint(pixels[found.block], np.array(found.cells), strongest[found.block]) for found in maps
+        draw_heatmap(pixels[found.block], np.array(found.cells), strongest[found.block])
+        for found in maps
     ]
 
 
-def paint(pixels: Pixels, cells: NDArray[Any], strongest: float) -> bytes:
+def draw_heatmap(pixels: Pixels, cells: NDArray[Any], strongest: float) -> bytes:
     """Lay a map over a poster.
 
     Parameters

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hybrid.explain.linear import Answer, ScoreParts, strongest
-from hybrid.explain.saliency import PosterMap
+from hybrid.explain.linear import GenrePrediction, ScoreDecomposition, top_contributions
+from hybrid.explain.saliency import SaliencyMap
 from hybrid.explain.similar_posters import Neighbour
 from hybrid.report.page import environment, part_of, write_page
 
@@ -28,7 +28,7 @@ class ItemCard:
         ``train``, ``validation``, ``test``, or nothing for an item that the run has never seen.
     labels : tuple of str or None
         The true ones; None where the catalogue has no labels.
-    scores : tuple of ScoreParts or Answer
+    scores : tuple of ScoreDecomposition or GenrePrediction
         The likeliest genre first; none where a network has no poster to look at.
     detailed : tuple of str
         The genres to take apart on page and terminal.
@@ -39,7 +39,7 @@ class ItemCard:
     neighbours : tuple of Neighbour
         Among the items that were learnt from.
     notes : tuple of str
-    maps : tuple of PosterMap
+    maps : tuple of SaliencyMap
         Of the genres taken apart, where they were asked for.
     kind : str
         ``"head"``, whose scores are sums, or ``"deep"``, as in run.json.
@@ -50,13 +50,13 @@ class ItemCard:
     title: str
     part: str
     labels: tuple[str, ...] | None
-    scores: tuple[ScoreParts | Answer, ...]
+    scores: tuple[ScoreDecomposition | GenrePrediction, ...]
     detailed: tuple[str, ...]
     out_of_fold: dict[str, float]
     missing_poster: str
     neighbours: tuple[Neighbour, ...]
     notes: tuple[str, ...]
-    maps: tuple[PosterMap, ...] = ()
+    maps: tuple[SaliencyMap, ...] = ()
     kind: str = "head"
 
     @property
@@ -65,7 +65,7 @@ class ItemCard:
         return tuple(score.genre for score in self.scores if score.given)
 
 
-def part_words(card: ItemCard) -> str:
+def split_sentence(card: ItemCard) -> str:
     """What the run knew of the item."""
     if card.part == "test":
         return "a test item: the run has not learnt from it"
@@ -81,7 +81,7 @@ def part_words(card: ItemCard) -> str:
     )
 
 
-def threshold_words(score: ScoreParts | Answer) -> str:
+def threshold_text(score: ScoreDecomposition | GenrePrediction) -> str:
     """From which probability on the label is given."""
     if score.threshold is None:
         return "the likeliest is given"
@@ -89,7 +89,7 @@ def threshold_words(score: ScoreParts | Answer) -> str:
 
 
 def render_card(
-    card: ItemCard, images: Mapping[str, bytes], top: int = 8, heats: Sequence[bytes] = ()
+    card: ItemCard, images: Mapping[str, bytes], top: int = 8, heatmaps: Sequence[bytes] = ()
 ) -> str:
     """The page as a string. Everything that comes from a catalogue is escaped.
 
@@ -100,7 +100,7 @@ def render_card(
         JPEGs of the neighbours by id, and of the item under ``""``; what is not here is not shown.
     top : int
         Words and fields on each side.
-    heats : sequence of bytes
+    heatmaps : sequence of bytes
         A JPEG of each of the card's maps.
 
     Returns
@@ -113,16 +113,16 @@ def render_card(
     style, style_hash = part_of(made, "card.css.j2")
     return made.get_template("card.html.j2").render(
         card=card,
-        seen=part_words(card),
-        map_words=map_words,
+        seen=split_sentence(card),
+        map_sentence=map_sentence,
         style=style,
         style_hash=style_hash,
         images={name: base64.b64encode(data).decode() for name, data in images.items()},
-        views=[_view(score, card, top) | _heat(score, card, heats) for score in card.scores],
+        views=[_view(score, card, top) | _heatmaps(score, card, heatmaps) for score in card.scores],
     )
 
 
-def _view(score: ScoreParts | Answer, card: ItemCard, top: int) -> dict[str, Any]:
+def _view(score: ScoreDecomposition | GenrePrediction, card: ItemCard, top: int) -> dict[str, Any]:
     """One genre as the page draws it."""
     return {
         "score": score,
@@ -130,13 +130,13 @@ def _view(score: ScoreParts | Answer, card: ItemCard, top: int) -> dict[str, Any
         "open": score.genre in card.detailed,
         "out_of_fold": card.out_of_fold.get(score.genre),
         "learnt": not math.isnan(score.score),
-        "sum": _sum(score, top) if isinstance(score, ScoreParts) else None,
+        "sum": _sum(score, top) if isinstance(score, ScoreDecomposition) else None,
     }
 
 
-def _sum(score: ScoreParts, top: int) -> dict[str, Any]:
+def _sum(score: ScoreDecomposition, top: int) -> dict[str, Any]:
     """The parts that a score is the sum of."""
-    towards, away, others = strongest(score, top)
+    towards, away, others = top_contributions(score, top)
     blocks = [("intercept", score.intercept), *score.blocks.items()]
     return {
         "blocks": blocks,
@@ -148,9 +148,11 @@ def _sum(score: ScoreParts, top: int) -> dict[str, Any]:
     }
 
 
-def _heat(score: ScoreParts | Answer, card: ItemCard, heats: Sequence[bytes]) -> dict[str, Any]:
+def _heatmaps(
+    score: ScoreDecomposition | GenrePrediction, card: ItemCard, heatmaps: Sequence[bytes]
+) -> dict[str, Any]:
     """The maps of one genre, each with its picture."""
-    pairs = zip(card.maps, heats, strict=True) if heats else ()
+    pairs = zip(card.maps, heatmaps, strict=True) if heatmaps else ()
     return {
         "maps": [
             (found, base64.b64encode(picture).decode())
@@ -160,7 +162,7 @@ def _heat(score: ScoreParts | Answer, card: ItemCard, heats: Sequence[bytes]) ->
     }
 
 
-def map_words(found: PosterMap) -> str:
+def map_sentence(found: SaliencyMap) -> str:
     """A map in a sentence."""
     if not found.where:
         return "every part of the poster says the same"
@@ -180,7 +182,7 @@ def write_card(
     images: Mapping[str, bytes],
     path: Path,
     top: int = 8,
-    heats: Sequence[bytes] = (),
+    heatmaps: Sequence[bytes] = (),
 ) -> None:
     """Write the page.
 
@@ -191,4 +193,4 @@ def write_card(
     RunError
         If it cannot be written.
     """
-    write_page(path, render_card(card, images, top, heats))
+    write_page(path, render_card(card, images, top, heatmaps))

@@ -23,14 +23,14 @@ from hybrid.errors import SettingError
 from hybrid.explain.importance import explain_genres
 from hybrid.explain.linear import (
     EMBEDDING,
-    Part,
-    ScoreParts,
-    explain_item,
+    Contribution,
+    ScoreDecomposition,
+    decompose_scores,
     is_linear,
-    read_head,
-    strongest,
+    read_linear_head,
+    top_contributions,
 )
-from hybrid.explain.similar_posters import Neighbour, embed_posters, nearest
+from hybrid.explain.similar_posters import Neighbour, poster_embeddings, top_k_cosine
 from hybrid.extraction.lookup import hash_catalogue, make_store
 from hybrid.features import TextFeatures
 from hybrid.features.fusion import Fusion
@@ -90,7 +90,7 @@ def check_sums(model: HybridClassifier, X: pd.DataFrame, genres: tuple[str, ...]
     """The parts of each item's scores add up to what the model itself says."""
     decision, proba, labels = model.decision_function(X), model.predict_proba(X), model.predict(X)
     for i in range(len(X)):
-        scores = explain_item(model, model.fusion_.transform(X.iloc[[i]]), genres)
+        scores = decompose_scores(model, model.fusion_.transform(X.iloc[[i]]), genres)
         assert [s.genre for s in scores] == list(genres)
         sums = [s.intercept + sum(p.contribution for p in s.parts) for s in scores]
         blocks = [s.intercept + sum(s.blocks.values()) for s in scores]
@@ -129,7 +129,7 @@ def test_a_head_is_explained_exactly_or_refused(studio: Path, head: str) -> None
         check_sums(model, catalogue.frame.iloc[80:90], catalogue.genres[:3])
         return
     with pytest.raises(SettingError, match=r"linear head.*svm, logistic, sgd, ridge.*found"):
-        explain_item(model, model.fusion_.transform(X.iloc[:1]), catalogue.genres)
+        decompose_scores(model, model.fusion_.transform(X.iloc[:1]), catalogue.genres)
 
 
 def test_linear_heads_are_known() -> None:
@@ -141,7 +141,7 @@ def test_a_part_is_weight_times_coefficient_times_value(
 ) -> None:
     names = model.fusion_.get_feature_names_out().tolist()
     weighted = model.fusion_.transform(frame.iloc[[3]]).tocsr().toarray()[0]
-    scores = explain_item(model, model.fusion_.transform(frame.iloc[[3]]), genres)
+    scores = decompose_scores(model, model.fusion_.transform(frame.iloc[[3]]), genres)
     for j, score in enumerate(scores):
         expected = {
             name: float(value * coefficient)
@@ -158,7 +158,7 @@ def test_where_a_block_is_missing_its_indicator_speaks(
     model: HybridClassifier, frame: pd.DataFrame, genres: tuple[str, ...]
 ) -> None:
     nothing = blanked(frame).iloc[[3]]
-    for score in explain_item(model, model.fusion_.transform(nothing), genres):
+    for score in decompose_scores(model, model.fusion_.transform(nothing), genres):
         numbers = {"runtime missing"}
         assert {(p.block, p.name) for p in score.parts} <= {
             ("poster", "(poster missing)"),
@@ -171,7 +171,7 @@ def test_where_a_block_is_missing_its_indicator_speaks(
 def test_the_score_needed_is_where_the_label_begins(
     model: HybridClassifier, frame: pd.DataFrame, genres: tuple[str, ...]
 ) -> None:
-    for score in explain_item(model, model.fusion_.transform(frame.iloc[[5]]), genres):
+    for score in decompose_scores(model, model.fusion_.transform(frame.iloc[[5]]), genres):
         if np.isfinite(score.needed):
             j = genres.index(score.genre)
             at = np.full((1, len(genres)), score.needed)
@@ -188,8 +188,8 @@ def test_words_that_sound_like_ours_are_words() -> None:
     y = np.array([[1, 0], [1, 1], [0, 0], [0, 1]] * 10)
     fusion = Fusion([("text", TextFeatures(["overview"], max_ngram=1, max_chars=0))])
     model = HybridClassifier(fusion, MultilabelLinearSVC(), folds=2).fit(X, y)
-    score = explain_item(model, model.fusion_.transform(X.iloc[:1]), ("a", "b"))[0]
-    towards, _, _ = strongest(score, 5)
+    score = decompose_scores(model, model.fusion_.transform(X.iloc[:1]), ("a", "b"))[0]
+    towards, _, _ = top_contributions(score, 5)
     assert towards[0].name == "missing"
     named = {part.name for part in score.parts}
     assert {"missing", "person", "embedding"} == named
@@ -201,7 +201,7 @@ def test_a_genre_that_was_not_learnt_says_so() -> None:
     y = np.array([[1, 0], [0, 0]] * 20)
     fusion = Fusion([("text", TextFeatures(["overview"], max_ngram=1, max_chars=0))])
     model = HybridClassifier(fusion, MultilabelLinearSVC(), folds=2).fit(X, y)
-    score = explain_item(model, model.fusion_.transform(X.iloc[:1]), ("a", "b"))[1]
+    score = decompose_scores(model, model.fusion_.transform(X.iloc[:1]), ("a", "b"))[1]
     assert np.isnan(score.score)
     assert (score.probability, score.threshold, score.given) == (0.0, np.inf, False)
     views = explain_genres(model, model.fusion_.transform(X), X.index.tolist(), ("a", "b"))
@@ -216,10 +216,10 @@ def test_genres_of_one_column_are_explained() -> None:
 
 
 def test_the_others_make_the_sum_whole() -> None:
-    parts = [Part("text", f"w{k}", (-1) ** k / (k + 1)) for k in range(9)]
-    parts.append(Part("poster", EMBEDDING, 5.0))
-    score = ScoreParts("a", 0.0, 0.0, {}, tuple(parts), 0.5, 0.5, 0.0, True)
-    towards, away, others = strongest(score, 2)
+    parts = [Contribution("text", f"w{k}", (-1) ** k / (k + 1)) for k in range(9)]
+    parts.append(Contribution("poster", EMBEDDING, 5.0))
+    score = ScoreDecomposition("a", 0.0, 0.0, {}, tuple(parts), 0.5, 0.5, 0.0, True)
+    towards, away, others = top_contributions(score, 2)
     assert [part.name for part in towards] == ["w0", "w2"]
     assert [part.name for part in away] == ["w1", "w3"]
     assert others.name == "5 others"
@@ -271,19 +271,19 @@ def test_settings_are_all_checked(model: HybridClassifier, frame: pd.DataFrame) 
 
 
 def test_neighbours_are_those_of_scikit_learn(model: HybridClassifier, frame: pd.DataFrame) -> None:
-    rows = embed_posters(model, frame)
+    rows = poster_embeddings(model, frame)
     known = np.flatnonzero(~np.isnan(rows[:, 0]))
     assert len(known) < len(rows)
     (name, block), *_ = model.fusion_.fitted_
     cosines = cosine_similarity(block.transform(frame)[known])
     item = known[7]
-    found, cosine = nearest(rows[item], rows, 6)
+    found, cosine = top_k_cosine(rows[item], rows, 6)
     expected = known[np.argsort(-cosines[7])[:6]]
     assert (name, found.tolist()) == ("poster", expected.tolist())
     np.testing.assert_allclose(cosine, np.sort(cosines[7])[::-1][:6], atol=1e-6)
     nobody = np.flatnonzero(np.isnan(rows[:, 0]))[0]
-    assert len(nearest(rows[nobody], rows, 6)[0]) == 0
-    assert len(nearest(np.empty(0), np.empty((5, 0)), 6)[0]) == 0
+    assert len(top_k_cosine(rows[nobody], rows, 6)[0]) == 0
+    assert len(top_k_cosine(np.empty(0), np.empty((5, 0)), 6)[0]) == 0
 
 
 def test_the_record_holds_the_channels_and_the_report_their_posters(
@@ -295,7 +295,7 @@ def test_the_record_holds_the_channels_and_the_report_their_posters(
     learnt = catalogue.frame.loc[known["id"][known["split"] != "test"]]
     block = dict(model.fusion_.fitted_)["poster"]
     rows = pd.DataFrame(block.read(learnt), index=learnt.index)
-    coef = next(b for b in read_head(model).blocks if b.name == "poster").per_unit[:, :-1]
+    coef = next(b for b in read_linear_head(model).blocks if b.name == "poster").coef[:, :-1]
     assert {channel["number"] for channel in channels} <= {int(j) for j in coef.argmax(axis=1)}
     for channel in channels:
         column, speaks = rows[channel["number"]], coef[:, channel["number"]]
@@ -501,9 +501,11 @@ HOSTILE = [
 
 @pytest.mark.parametrize("bad", HOSTILE)
 def test_hostile_words_are_inert_on_the_card(bad: str) -> None:
-    parts = (Part(bad, bad, 1.0), Part("text", bad, -0.5))
-    score = ScoreParts(bad, 0.6, 0.1, {bad: 0.5}, parts, 0.7, 0.5, 0.2, True)
-    other = ScoreParts("b", float("nan"), float("nan"), {}, (), 0.0, np.inf, float("nan"), False)
+    parts = (Contribution(bad, bad, 1.0), Contribution("text", bad, -0.5))
+    score = ScoreDecomposition(bad, 0.6, 0.1, {bad: 0.5}, parts, 0.7, 0.5, 0.2, True)
+    other = ScoreDecomposition(
+        "b", float("nan"), float("nan"), {}, (), 0.0, np.inf, float("nan"), False
+    )
     neighbour = Neighbour(bad, bad, (bad,), 0.5)
     card = ItemCard(
         bad,
@@ -531,9 +533,11 @@ def test_hostile_words_are_inert_on_the_card(bad: str) -> None:
 
 def tame_card() -> ItemCard:
     """The card of the test above with harmless words."""
-    parts = (Part("x", "x", 1.0), Part("text", "x", -0.5))
-    score = ScoreParts("x", 0.6, 0.1, {"x": 0.5}, parts, 0.7, 0.5, 0.2, True)
-    other = ScoreParts("b", float("nan"), float("nan"), {}, (), 0.0, np.inf, float("nan"), False)
+    parts = (Contribution("x", "x", 1.0), Contribution("text", "x", -0.5))
+    score = ScoreDecomposition("x", 0.6, 0.1, {"x": 0.5}, parts, 0.7, 0.5, 0.2, True)
+    other = ScoreDecomposition(
+        "b", float("nan"), float("nan"), {}, (), 0.0, np.inf, float("nan"), False
+    )
     near = (Neighbour("x", "x", ("x",), 0.5),)
     return ItemCard(
         "x", "x", "x", "train", ("x",), (score, other), ("x",), {"x": 0.3}, "x", near, ("x",)

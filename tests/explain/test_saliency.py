@@ -28,18 +28,18 @@ from hybrid.backbones.activation_maximisation import maximise_activations
 from hybrid.backbones.feature_maps import load_feature_map_model
 from hybrid.backbones.networks import GeneralizedMean, with_preprocessing
 from hybrid.errors import SettingError
-from hybrid.explain.channels import choose_channels, most_exciting, name_sides
+from hybrid.explain.channels import select_channels, top_activations, top_genres
 from hybrid.explain.saliency import (
-    check_by_occlusion,
-    cover,
-    direct,
-    exact_cells,
-    gradient_cells,
-    name_place,
-    share_out,
+    class_activation_maps,
+    compare_with_occlusion,
+    grad_cam,
+    occlude_patches,
+    peak_location,
+    pooling_contributions,
+    score_gradient,
 )
 from hybrid.report.feature_page import draw_filters
-from hybrid.report.heatmap import paint
+from hybrid.report.heatmap import draw_heatmap
 
 POOLS = {
     "avg": layers.GlobalAveragePooling2D,
@@ -86,7 +86,7 @@ def bright_patch(row: int, column: int) -> np.ndarray:
 def test_shares_add_up_to_what_keras_pools(features: np.ndarray, pooling: str) -> None:
     features[0, 0, 0] = features[2, 3, 0] = features[..., 0].max() + 1  # two that reach the maximum
     pooled = np.asarray(POOLS[pooling](dtype="float32")(features[None]))[0]
-    shares = share_out(features, pooling)
+    shares = pooling_contributions(features, pooling)
     assert shares.shape == features.shape
     np.testing.assert_allclose(shares.sum(axis=(0, 1)), pooled, rtol=1e-5, atol=1e-5)
     if pooling == "max":
@@ -102,16 +102,18 @@ def test_a_share_is_value_times_derivative(features: np.ndarray, pooling: str) -
     nudge = np.zeros_like(f)
     nudge[1, 2] = 1e-6
     derivative = (pool(f + nudge) - pool(f - nudge)) / 2e-6
-    np.testing.assert_allclose(share_out(f, pooling)[1, 2], f[1, 2] * derivative, rtol=1e-6)
+    np.testing.assert_allclose(
+        pooling_contributions(f, pooling)[1, 2], f[1, 2] * derivative, rtol=1e-6
+    )
 
 
 def test_cells_by_hand() -> None:
     features = np.array([[[4.0], [8.0]]])  # pooled: 6
     embedding, mean, scale = np.array([6.5]), np.array([2.0]), np.array([3.0])
     # Standardised 1.5, so of length 1.5: one more of the embedding adds 9 / (3 x 1.5) = 2.
-    directions = direct(np.array([[9.0]]), scale, embedding, mean)
+    directions = score_gradient(np.array([[9.0]]), scale, embedding, mean)
     np.testing.assert_allclose(directions, [[2.0]])
-    cells, rounding = exact_cells(features, "avg", embedding, mean, directions)
+    cells, rounding = class_activation_maps(features, "avg", embedding, mean, directions)
     # 2 x (4 / 2 - 2 / 2 + 0.5 / 2) and 2 x (8 / 2 - 2 / 2 + 0.5 / 2); together 9 x 1.
     np.testing.assert_allclose(cells, [[[2.5, 6.5]]])
     np.testing.assert_allclose(rounding, [1.0])
@@ -133,14 +135,14 @@ def test_the_map_and_occlusion_point_at_the_bright_patch(
     features, embeddings = net.predict(poster[None])
     assert features.shape == (1, 6, 6, 1)
     mean, one = np.array([10.0]), np.ones((1, 1))
-    cells, rounding = exact_cells(features[0], pooling, embeddings[0], mean, one)
+    cells, rounding = class_activation_maps(features[0], pooling, embeddings[0], mean, one)
     assert cells.sum() == pytest.approx(embeddings[0, 0] - 10, rel=1e-5)
     assert abs(rounding[0]) < 1e-3
-    assert name_place(cells[0]) == named
-    covered = cover(poster, (6, 6))
+    assert peak_location(cells[0]) == named
+    covered = occlude_patches(poster, (6, 6))
     _, dimmed = net.predict(covered.reshape(-1, SIDE, SIDE, 3))
     drops = (embeddings[0] - dimmed[:, 0]).reshape(3, 3)
-    found = check_by_occlusion(cells[0], drops)
+    found = compare_with_occlusion(cells[0], drops)
     assert found.where == named
     if pooling == "avg":
         assert found.correlation > 0.5  # all but one patch are the same, to rounding
@@ -154,7 +156,7 @@ def test_covering_what_the_network_cannot_see_changes_nothing(
     random = np.random.default_rng(0)
     poster = random.integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
     net = load_feature_map_model(spec, None)
-    covered = cover(poster, (6, 6)).reshape(-1, SIDE, SIDE, 3)
+    covered = occlude_patches(poster, (6, 6)).reshape(-1, SIDE, SIDE, 3)
     drops = (net.predict(poster[None])[1] - net.predict(covered)[1]).reshape(3, 3)
     assert (drops[:, 0] == 0).all()
     assert (drops[:, 1:] != 0).all()
@@ -184,8 +186,8 @@ def test_grad_cam_of_an_average_is_the_exact_map_but_for_a_constant() -> None:
     features, embeddings = net.predict(random.integers(0, 256, (1, SIDE, SIDE, 3), dtype=np.uint8))
     directions = random.normal(size=(2, spec.dimension))
     mean = random.random(spec.dimension)
-    exact, _ = exact_cells(features[0], "avg", embeddings[0], mean, directions)
-    by_gradient = gradient_cells(features[0], net.gradients(features[0], directions))
+    exact, _ = class_activation_maps(features[0], "avg", embeddings[0], mean, directions)
+    by_gradient = grad_cam(features[0], net.gradients(features[0], directions))
     apart = by_gradient - exact
     assert exact.std() > 0.01
     np.testing.assert_allclose(apart, apart.mean(axis=(1, 2), keepdims=True) + 0 * apart, atol=1e-5)
@@ -275,13 +277,13 @@ def test_activation_maximisation_is_reproducible(
 
 def test_occlusion_agrees_or_not() -> None:
     cells = np.arange(9.0).reshape(3, 3)
-    assert check_by_occlusion(cells, cells**2).correlation == pytest.approx(1)
-    assert check_by_occlusion(cells, -cells).correlation == pytest.approx(-1)
-    flat = check_by_occlusion(cells, np.zeros((3, 3)))
+    assert compare_with_occlusion(cells, cells**2).correlation == pytest.approx(1)
+    assert compare_with_occlusion(cells, -cells).correlation == pytest.approx(-1)
+    flat = compare_with_occlusion(cells, np.zeros((3, 3)))
     assert np.isnan(flat.correlation)
     assert flat.where == ""
     # Seven cells a side: patches of 2, 3 and 2 cells.
-    summed = check_by_occlusion(np.ones((7, 7)), np.outer([2, 3, 2], [2, 3, 2]) * 1.0)
+    summed = compare_with_occlusion(np.ones((7, 7)), np.outer([2, 3, 2], [2, 3, 2]) * 1.0)
     assert summed.correlation == pytest.approx(1)
 
 
@@ -290,7 +292,7 @@ def test_each_pixel_is_covered_once(shape: tuple[int, int]) -> None:
     poster = np.random.default_rng(0).integers(0, 100, (50, 30, 3), dtype=np.uint8)
     poster[0, 0] = 255
     kept = poster.copy()
-    covered = cover(poster, shape)
+    covered = occlude_patches(poster, shape)
     assert covered.shape[:2] == (min(3, shape[0]), min(3, shape[1]))
     np.testing.assert_array_equal(poster, kept)
     colour = np.rint(poster.mean(axis=(0, 1)))
@@ -300,19 +302,21 @@ def test_each_pixel_is_covered_once(shape: tuple[int, int]) -> None:
 
 
 def test_channels_are_chosen_by_genre_and_posters_by_excitement() -> None:
-    per_unit = np.array([[0.1, 0.5, -1, 0.4], [0.9, 0.6, 0.2, 0], [-1, -1, -2, -3]])
-    assert choose_channels(per_unit, each=2) == [1, 0, 3]
-    assert choose_channels(per_unit, each=2, most=2) == [1, 0]
+    coef = np.array([[0.1, 0.5, -1, 0.4], [0.9, 0.6, 0.2, 0], [-1, -1, -2, -3]])
+    assert select_channels(coef, each=2) == [1, 0, 3]
+    assert select_channels(coef, each=2, most=2) == [1, 0]
     values = np.array([1.0, np.nan, 3.0, 3.0, 2.0])
-    assert most_exciting(values, 2) == [2, 4]
-    towards, away = name_sides(np.array([0.2, -0.1, 0.5]), ("A", "B", "C"))
+    assert top_activations(values, 2) == [2, 4]
+    towards, away = top_genres(np.array([0.2, -0.1, 0.5]), ("A", "B", "C"))
     assert towards == {"C": 0.5, "A": 0.2}
     assert away == {"B": -0.1}
 
 
 def test_colours_over_the_poster(decoded: Callable[[bytes], np.ndarray]) -> None:
     cells = np.array([[1.0, -1.0, 0.0]])
-    image = decoded(paint(np.full((60, 180, 3), 128, dtype=np.uint8), cells, 1.0)).astype(int)
+    image = decoded(draw_heatmap(np.full((60, 180, 3), 128, dtype=np.uint8), cells, 1.0)).astype(
+        int
+    )
     towards, away, nothing = image[30, 10], image[30, 90], image[30, 175]
     assert towards[2] > towards[0] + 60
     assert away[0] > away[2] + 60

@@ -17,10 +17,10 @@ from hybrid.cli.main import _run
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.tasks import Task
-from hybrid.explain.linear import Answer
+from hybrid.explain.linear import GenrePrediction
 from hybrid.images.decode import load_poster
-from hybrid.inspection.item import explain_one
-from hybrid.inspection.loaded_run import MapOptions, Opened, open_run
+from hybrid.inspection.item import explain_item
+from hybrid.inspection.loaded_run import LoadedRun, MapOptions, load_run
 from hybrid.report.item_card import ItemCard, render_card
 from hybrid.runs.experiment import Experiment, fit_deep
 from hybrid.runs.folder import read_predictions
@@ -68,14 +68,16 @@ def faulty(studio: Path) -> Path:
     return path
 
 
-def opened(studio: Path, name: str, catalogue: str = "catalogue.csv") -> Opened:
-    return open_run(studio / "runs" / name, studio / catalogue, cache=str(studio / "cache"))
+def load(studio: Path, name: str, catalogue: str = "catalogue.csv") -> LoadedRun:
+    return load_run(studio / "runs" / name, studio / catalogue, cache=str(studio / "cache"))
 
 
-def seen(studio: Path, name: str, item: str = "f041") -> tuple[Opened, np.ndarray, np.ndarray]:
+def load_with_maps(
+    studio: Path, name: str, item: str = "f041"
+) -> tuple[LoadedRun, np.ndarray, np.ndarray]:
     """A run, its maps of all genres of an item, (L, h, w), and the item's poster as it sees it."""
-    run = opened(studio, name)
-    card = explain_one(run, item, run.genres, top=3, maps=MapOptions())
+    run = load(studio, name)
+    card = explain_item(run, item, run.genres, top=3, maps=MapOptions())
     assert [(m.block, m.genre, m.method) for m in card.maps] == [
         ("poster", genre, "grad-cam") for genre in run.genres
     ]
@@ -97,9 +99,9 @@ def taped(features: Any, head: Any) -> tuple[np.ndarray, np.ndarray]:
     return log_odds.numpy()[0], np.array(found)
 
 
-def check(run: Opened, cells: np.ndarray, expected: tuple[np.ndarray, np.ndarray]) -> None:
+def check(run: LoadedRun, cells: np.ndarray, expected: tuple[np.ndarray, np.ndarray]) -> None:
     """The log-odds by hand are those of the run, and so are the maps."""
-    scores = [answer.score for answer in run.answers(41)]
+    scores = [answer.score for answer in run.predict_item(41)]
     np.testing.assert_allclose(expected[0], scores, rtol=1e-4, atol=1e-5)
     assert expected[1].std() > 0
     scale = np.abs(expected[1]).max()
@@ -112,7 +114,7 @@ def body_features(model: DeepBaseline, poster: np.ndarray) -> Any:
 
 
 def test_a_linear_head_has_the_closed_form(studio: Path) -> None:
-    run, cells, poster = seen(studio, "linear")
+    run, cells, poster = load_with_maps(studio, "linear")
     features = body_features(run.model, poster)[0].numpy()
     kernel, bias = run.model.network_.head.layers[-1].get_weights()
     expected = features @ kernel / (features.shape[0] * features.shape[1])
@@ -122,12 +124,12 @@ def test_a_linear_head_has_the_closed_form(studio: Path) -> None:
     assert (expected < 0).any()
     np.testing.assert_allclose(np.maximum(cells, 0), np.maximum(expected, 0), atol=1e-5)
     np.testing.assert_allclose(cells, expected, atol=1e-5)
-    scores = [answer.score for answer in run.answers(41)]
+    scores = [answer.score for answer in run.predict_item(41)]
     np.testing.assert_allclose(cells.sum(axis=(1, 2)) + bias, scores, rtol=1e-4, atol=1e-5)
 
 
 def test_a_head_on_a_pooled_body_is_that_of_the_tape(studio: Path) -> None:
-    run, cells, poster = seen(studio, "linear")
+    run, cells, poster = load_with_maps(studio, "linear")
     check(
         run,
         cells,
@@ -139,7 +141,7 @@ def test_a_head_on_a_pooled_body_is_that_of_the_tape(studio: Path) -> None:
 
 
 def test_a_dense_head_on_scratch_is_that_of_the_tape(studio: Path) -> None:
-    run, cells, poster = seen(studio, "scratch")
+    run, cells, poster = load_with_maps(studio, "scratch")
     layers = run.model.network_.application.layers[1:]
     (flatten,) = (i for i, layer in enumerate(layers) if type(layer).__name__ == "Flatten")
     features = poster / 255
@@ -156,7 +158,7 @@ def test_a_dense_head_on_scratch_is_that_of_the_tape(studio: Path) -> None:
 
 
 def test_half_precision_gives_nearly_the_same_map(studio: Path) -> None:
-    run, cells, poster = seen(studio, "dense")
+    run, cells, poster = load_with_maps(studio, "dense")
     features = tf.cast(body_features(run.model, poster), tf.float32)
     (first, bias), (second, end) = (
         layer.get_weights() for layer in run.model.network_.head.layers if layer.weights
@@ -171,7 +173,7 @@ def test_half_precision_gives_nearly_the_same_map(studio: Path) -> None:
 
 
 def test_a_fused_networks_map_takes_the_other_blocks_as_they_are(studio: Path) -> None:
-    run, cells, poster = seen(studio, "fused")
+    run, cells, poster = load_with_maps(studio, "fused")
     model = run.model
     blocks = model.fusion_.transform(
         {**dict.fromkeys(model.spec.blocks, run.frame.iloc[[41]]), "poster": np.ones((1, 768))}
@@ -196,10 +198,10 @@ def test_a_fused_networks_map_takes_the_other_blocks_as_they_are(studio: Path) -
 
 @pytest.mark.parametrize("name", ["linear", "scratch", "fused", "one"])
 def test_the_card_says_what_the_predictions_say(studio: Path, name: str) -> None:
-    run = opened(studio, name)
+    run = load(studio, name)
     told = read_predictions(studio / "runs" / name / "predictions.csv")
     (row,) = np.flatnonzero(told.splits == "test")[:1]
-    card = explain_one(run, str(told.ids[row]), [], top=3)
+    card = explain_item(run, str(told.ids[row]), [], top=3)
     said = {score.genre: score for score in card.scores}
     tolerance = (
         2e-2 if name == "fused" else 1e-4
@@ -214,8 +216,8 @@ def test_the_card_says_what_the_predictions_say(studio: Path, name: str) -> None
 
 
 def test_covering_a_part_of_the_poster_changes_the_log_odds(studio: Path) -> None:
-    run = opened(studio, "linear")
-    card = explain_one(run, "f041", ["Horror"], top=3, maps=MapOptions(occlude=True))
+    run = load(studio, "linear")
+    card = explain_item(run, "f041", ["Horror"], top=3, maps=MapOptions(occlude=True))
     poster = load_poster(run.catalogue.poster_paths[41], (SIDE, SIDE))
     covered = poster.copy()
     covered[: SIDE // 3, : SIDE // 3] = np.rint(poster.mean(axis=(0, 1)))
@@ -277,7 +279,10 @@ def test_map_on_terminal_in_json_and_on_the_page(
 
 
 def test_the_page_of_a_network_without_an_answer_can_be_made() -> None:
-    answers = (Answer("a", 0.5, 0.6, None, True), Answer("b", -0.5, 0.4, float("inf"), False))
+    answers = (
+        GenrePrediction("a", 0.5, 0.6, None, True),
+        GenrePrediction("b", -0.5, 0.4, float("inf"), False),
+    )
     card = ItemCard("r", "1", "", "", None, answers, ("a",), {}, "", (), ("<script>",), kind="deep")
     html = render_card(card, {})
     assert "it is the likeliest" in html

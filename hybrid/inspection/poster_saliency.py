@@ -16,16 +16,16 @@ from PIL import Image
 from hybrid.backbones import BackboneSpec, Weights, get_backbone, resolve_weights
 from hybrid.backbones.startup import start_keras
 from hybrid.errors import ExtractionError, SettingError
-from hybrid.explain.linear import BlockEffect, read_head
+from hybrid.explain.linear import BlockCoefficients, read_linear_head
 from hybrid.explain.saliency import (
-    PosterMap,
-    as_rows,
-    check_by_occlusion,
-    cover,
-    direct,
-    exact_cells,
-    gradient_cells,
-    name_place,
+    SaliencyMap,
+    as_nested_tuple,
+    class_activation_maps,
+    compare_with_occlusion,
+    grad_cam,
+    occlude_patches,
+    peak_location,
+    score_gradient,
 )
 from hybrid.extraction.lookup import one_or_each
 from hybrid.extraction.plan import chosen_spec
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from hybrid.backbones.feature_maps import FeatureMapModel
 
 # Engines and precisions agree to a cosine of 0.999 (see `hybrid.backbones.weights.fingerprint_fields`).
-ALIKE = 0.99
+MIN_COSINE = 0.99
 SIDE = 360  # pixels of the longer side of the picture that maps lie on
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -51,24 +51,24 @@ class PosterBlock:
     """A block of posters of a fitted model: its name, its part of the head, and its backbone's record."""
 
     name: str
-    effect: BlockEffect
+    effect: BlockCoefficients
     features: PosterFeatures
     backbone: dict[str, Any]
 
     @property
-    def per_unit(self) -> Floats:
+    def coef(self) -> Floats:
         """Block weight times coefficient of each number of the embedding, (L, D)."""
-        return self.effect.per_unit[:, : self.effect.first]
+        return self.effect.coef[:, : self.effect.first_named]
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class PosterSaliency:
     """The maps of one poster, and for each block the picture that they lie on.
 
     Where the backbone saw the poster cut or padded that is what it saw; else the poster, not squashed.
     """
 
-    maps: tuple[PosterMap, ...]
+    maps: tuple[SaliencyMap, ...]
     pixels: dict[str, Pixels]
 
 
@@ -81,7 +81,7 @@ def poster_blocks(model: HybridClassifier, record: Mapping[str, Any]) -> tuple[P
         If it has none.
     """
     backbones = recorded_backbones(dict(record))
-    effects = {effect.name: effect for effect in read_head(model).blocks}
+    effects = {effect.name: effect for effect in read_linear_head(model).blocks}
     found = tuple(
         PosterBlock(name, effects[name], block, backbones[name])
         for name, block in model.fusion_.fitted_
@@ -95,7 +95,7 @@ def poster_blocks(model: HybridClassifier, record: Mapping[str, Any]) -> tuple[P
     return found
 
 
-def find_nets(
+def resolve_backbones(
     folder: Path, blocks: Sequence[PosterBlock], weights: Sequence[str] = ()
 ) -> list[tuple[BackboneSpec, Weights]]:
     """The backbone of each block as the run recorded it, and its weights.
@@ -123,7 +123,7 @@ def find_nets(
     return nets
 
 
-def see_poster(
+def head_saliency(
     blocks: Sequence[PosterBlock],
     nets: Sequence[tuple[BackboneSpec, Weights]],
     item: pd.DataFrame,
@@ -131,7 +131,7 @@ def see_poster(
     genres: Mapping[str, int],
     *,
     occlude: bool = False,
-) -> Seen:
+) -> PosterSaliency:
     """Which parts of a poster speak for each genre.
 
     Parameters
@@ -157,20 +157,20 @@ def see_poster(
     start_keras()
     from hybrid.backbones.feature_maps import load_feature_map_model
 
-    maps: list[PosterMap] = []
+    maps: list[SaliencyMap] = []
     pixels: dict[str, Pixels] = {}
     for block, (spec, weights) in zip(blocks, nets, strict=True):
-        poster = poster_to_map(path, spec)
-        maps += _map_block(
+        poster = load_input(path, spec)
+        maps += _block_saliency(
             block, load_feature_map_model(spec, weights), item, poster, genres, occlude
         )
-        pixels[block.name] = picture_below(path, spec, poster)
-    return Seen(tuple(maps), pixels)
+        pixels[block.name] = background_image(path, spec, poster)
+    return PosterSaliency(tuple(maps), pixels)
 
 
-def see_network(
+def network_saliency(
     model: FeatureMapModel, path: str, genres: Mapping[str, int], *, occlude: bool = False
-) -> Seen:
+) -> PosterSaliency:
     """Which parts of a poster speak for each genre to a network with a head of its own: Grad-CAM.
 
     Parameters
@@ -189,19 +189,19 @@ def see_network(
     SettingError
         If there is no poster.
     """
-    poster = poster_to_map(path, model.spec)
+    poster = load_input(path, model.spec)
     features, log_odds = model.predict(poster[None])
     numbers = list(genres.values())
     directions = np.eye(log_odds.shape[1])[numbers]
-    cells = gradient_cells(features[0], model.gradients(features[0], directions))
+    cells = grad_cam(features[0], model.gradients(features[0], directions))
     drops = None
     if occlude:
-        drops = _drops(model, poster, cells.shape[1:], lambda found: found[:, numbers])
-    maps = _as_maps("poster", genres, "grad-cam", cells, None, None, drops)
-    return Seen(tuple(maps), {"poster": picture_below(path, model.spec, poster)})
+        drops = _occlusion_drops(model, poster, cells.shape[1:], lambda found: found[:, numbers])
+    maps = _make_maps("poster", genres, "grad-cam", cells, None, None, drops)
+    return PosterSaliency(tuple(maps), {"poster": background_image(path, model.spec, poster)})
 
 
-def poster_to_map(path: str, spec: BackboneSpec) -> Pixels:
+def load_input(path: str, spec: BackboneSpec) -> Pixels:
     """The poster as a backbone sees it, (height, width, 3).
 
     Raises
@@ -209,58 +209,58 @@ def poster_to_map(path: str, spec: BackboneSpec) -> Pixels:
     SettingError
         If it cannot be read.
     """
-    return _there(load_poster(path, spec.input_size, spec.fit))
+    return _require_poster(load_poster(path, spec.input_size, spec.fit))
 
 
-def picture_below(path: str, spec: BackboneSpec, poster: Pixels) -> Pixels:
+def background_image(path: str, spec: BackboneSpec, poster: Pixels) -> Pixels:
     """What maps lie on: the poster in its own shape where the backbone saw it squashed, else as seen."""
     if spec.fit != "squash":
         return poster
     data = read_poster(path)
-    image = _there(data if isinstance(data, BadPoster) else make_thumbnail(data, SIDE))
+    image = _require_poster(data if isinstance(data, BadPoster) else make_thumbnail(data, SIDE))
     return np.asarray(Image.open(io.BytesIO(image)))
 
 
-def _there(poster: T | BadPoster) -> T:
+def _require_poster(poster: T | BadPoster) -> T:
     if isinstance(poster, BadPoster):
         raise SettingError(f"--map: expected an item with a poster, found: {poster.reason}.")
     return poster
 
 
-def _map_block(
+def _block_saliency(
     block: PosterBlock,
     model: FeatureMapModel,
     item: pd.DataFrame,
     poster: Pixels,
     genres: Mapping[str, int],
     occlude: bool,
-) -> list[PosterMap]:
+) -> list[SaliencyMap]:
     """The maps of one block."""
     embedding = block.features.read(item)[0]
     features, again = model.predict(poster[None])
-    _check_same(block, embedding, again[0])
+    _check_embedding(block, embedding, again[0])
     mean, scale = block.features.mean_, block.features.scale_
-    per_unit = block.per_unit[list(genres.values())]
-    directions = direct(per_unit, scale, embedding, mean)
+    coef = block.coef[list(genres.values())]
+    directions = score_gradient(coef, scale, embedding, mean)
     contributions = directions @ (embedding.astype(np.float64) - mean)
     if model.pooling:
-        found = exact_cells(features[0], model.pooling, embedding, mean, directions)
+        found = class_activation_maps(features[0], model.pooling, embedding, mean, directions)
         method, (cells, rounding) = "exact", found
     else:
-        cells = gradient_cells(features[0], model.gradients(features[0], directions))
+        cells = grad_cam(features[0], model.gradients(features[0], directions))
         method, rounding = "grad-cam", directions @ (embedding.astype(np.float64) - again[0])
     drops = None
     if occlude:
-        drops = _drops(
+        drops = _occlusion_drops(
             model,
             poster,
             cells.shape[1:],
-            lambda found: block.features.transform(found) @ per_unit.T,
+            lambda found: block.features.transform(found) @ coef.T,
         )
-    return _as_maps(block.name, genres, method, cells, contributions, rounding, drops)
+    return _make_maps(block.name, genres, method, cells, contributions, rounding, drops)
 
 
-def _as_maps(
+def _make_maps(
     block: str,
     genres: Iterable[str],
     method: str,
@@ -268,25 +268,25 @@ def _as_maps(
     contributions: Floats | None,
     rounding: Floats | None,
     drops: Floats | None,
-) -> list[PosterMap]:
+) -> list[SaliencyMap]:
     """A record of each genre's cells, of shape (L, h, w), and of what belongs to them."""
     return [
-        PosterMap(
+        SaliencyMap(
             genre,
             block,
             method,
-            as_rows(cells[j]),
+            as_nested_tuple(cells[j]),
             None if contributions is None else float(contributions[j]),
             None if rounding is None else float(rounding[j]),
-            name_place(cells[j]),
-            name_place(-cells[j]),
-            None if drops is None else check_by_occlusion(cells[j], drops[j]),
+            peak_location(cells[j]),
+            peak_location(-cells[j]),
+            None if drops is None else compare_with_occlusion(cells[j], drops[j]),
         )
         for j, genre in enumerate(genres)
     ]
 
 
-def _drops(
+def _occlusion_drops(
     model: FeatureMapModel,
     poster: Pixels,
     shape: tuple[int, int],
@@ -296,17 +296,17 @@ def _drops(
 
     `score` makes scores (n, L) of what the network gives (n, D).
     """
-    covered = cover(poster, shape)
+    covered = occlude_patches(poster, shape)
     grid, images = covered.shape[:2], covered.reshape(-1, *poster.shape)
     _, found = model.predict(np.concatenate([poster[None], images]))
     scores = score(found).astype(np.float64)
     return np.asarray((scores[0] - scores[1:]).T.reshape(-1, *grid))
 
 
-def _check_same(block: PosterBlock, cached: NDArray[Any], computed: NDArray[Any]) -> None:
+def _check_embedding(block: PosterBlock, cached: NDArray[Any], computed: NDArray[Any]) -> None:
     a, b = cached.astype(np.float64), computed.astype(np.float64)
     lengths = np.linalg.norm(a) * np.linalg.norm(b)
-    if lengths and a @ b < ALIKE * lengths:
+    if lengths and a @ b < MIN_COSINE * lengths:
         raise ExtractionError(
             f"--map: expected the backbone to give the embedding of the block {block.name} that is in the "
             f"cache, found one with a cosine of {a @ b / lengths:.3f} to it. The cache was written by "

@@ -20,9 +20,9 @@ from hybrid.errors import ExtractionError, SettingError, WeightsError
 from hybrid.explain.linear import EMBEDDING
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.heads.make_hybrid import make_hybrid
-from hybrid.inspection.feature_visualisation import learn_features
-from hybrid.inspection.item import explain_one
-from hybrid.inspection.loaded_run import MapOptions, OpenedHead, open_run
+from hybrid.inspection.feature_visualisation import visualise_features
+from hybrid.inspection.item import explain_item
+from hybrid.inspection.loaded_run import LoadedHead, MapOptions, load_run
 from hybrid.runs.experiment import Experiment, fit_head
 from hybrid.splitting.methods import split_catalogue
 from hybrid.types import EmbeddingOptions
@@ -69,8 +69,8 @@ def fit(folder: Path, catalogue: Any, split: Any, name: str, **settings: Any) ->
     fit_head(Experiment(catalogue, split, folder / "runs" / name, cache=cache), model, {})
 
 
-def opened(folder: Path, name: str) -> OpenedHead:
-    return open_run(
+def load(folder: Path, name: str) -> LoadedHead:
+    return load_run(
         folder / "runs" / name, folder / "catalogue.csv", cache=str(folder / "cache"), workers=2
     )
 
@@ -83,8 +83,8 @@ def stated(card: Any, genre: str, block: str) -> float:
 
 @pytest.mark.parametrize("name", ["avg", "gem", "two"])
 def test_cells_add_up_to_the_posters_contribution(studio: Path, name: str) -> None:
-    run = opened(studio, name)
-    card = explain_one(run, "f041", run.genres, top=3, maps=MapOptions())
+    run = load(studio, name)
+    card = explain_item(run, "f041", run.genres, top=3, maps=MapOptions())
     blocks = [b for b in run.model.fusion_.names if b.startswith("poster")]
     assert [(m.block, m.genre) for m in card.maps] == [(b, g) for b in blocks for g in run.genres]
     assert len(blocks) == (2 if name == "two" else 1)
@@ -117,8 +117,8 @@ def test_a_backbone_of_a_run_folder_is_found_and_told_apart(
     fit_head(Experiment(catalogue, split, tmp_path / "runs/svm", cache=cache), model, {})
     (tmp_path / "moved").mkdir()
     (tmp_path / "runs").rename(tmp_path / "moved/runs")
-    run = open_run(tmp_path / "moved/runs/svm", films, cache=cache)
-    card = explain_one(run, "f003", ["Comedy"], top=3, maps=MapOptions(occlude=True))
+    run = load_run(tmp_path / "moved/runs/svm", films, cache=cache)
+    card = explain_item(run, "f003", ["Comedy"], top=3, maps=MapOptions(occlude=True))
     (found,) = card.maps
     assert found.method == "grad-cam"
     assert np.shape(found.cells) == (3, 3)
@@ -127,29 +127,29 @@ def test_a_backbone_of_a_run_folder_is_found_and_told_apart(
     init_random_weights(network, 6)
     network.save_weights(tmp_path / "moved/runs/scratch" / RUN_WEIGHTS)
     with pytest.raises(WeightsError, match=r"cannot be made with .*weights: expected"):
-        explain_one(run, "f003", ["Comedy"], top=3, maps=MapOptions())
+        explain_item(run, "f003", ["Comedy"], top=3, maps=MapOptions())
 
 
 def test_embeddings_that_the_backbone_does_not_give_are_refused(
     studio: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = opened(studio, "avg")
+    run = load(studio, "avg")
     block = dict(run.model.fusion_.fitted_)["poster"]
     read = type(block).read
     monkeypatch.setattr(type(block), "read", lambda self, X: read(self, X)[:, ::-1])
     with pytest.raises(ExtractionError, match=r"--map: expected .* in the cache, found .* cosine"):
-        explain_one(run, "f003", ["Comedy"], top=3, maps=MapOptions())
+        explain_item(run, "f003", ["Comedy"], top=3, maps=MapOptions())
 
 
 def test_an_item_without_a_poster_cannot_be_mapped(studio: Path) -> None:
     lines = (studio / "catalogue.csv").read_text().splitlines()
     bare = studio / "bare.csv"
     bare.write_text("\n".join([lines[0], lines[1].replace("posters/0.png", "posters/none.png")]))
-    run = open_run(studio / "runs/avg", bare, cache=str(studio / "cache"))
+    run = load_run(studio / "runs/avg", bare, cache=str(studio / "cache"))
     with pytest.raises(
         SettingError, match=r"--map: expected an item with a poster, found: file not"
     ):
-        explain_one(run, "f000", [], top=3, maps=MapOptions())
+        explain_item(run, "f000", [], top=3, maps=MapOptions())
 
 
 @pytest.mark.parametrize(
@@ -209,18 +209,18 @@ def test_features_come_from_the_cache_and_the_page_is_sealed(
     html = page.read_text()
     assert sealed(html)
     assert page.stat().st_size < 5 * 2**20
-    run = opened(studio, "avg")
-    learned = learn_features(run, ["Horror"], top=3)
+    run = load(studio, "avg")
+    learned = visualise_features(run, ["Horror"], top=3)
     assert html.count('<article class="channel">') >= len(learned.channels) == 2
     coefficients = run.model.head_.coef_[run.genres.index("Horror")]
     count = get_backbone(NET).dimension
     assert [c.number for c in learned.channels] == np.argsort(-coefficients[:count])[:2].tolist()
     first = learned.channels[0]
-    embeddings = dict(run.model.fusion_.fitted_)["poster"].read(run.frame.iloc[run.learnt])
+    embeddings = dict(run.model.fusion_.fitted_)["poster"].read(run.frame.iloc[run.training_rows])
     best = int(embeddings[:, first.number].argmax())
-    assert first.posters[0].id == run.catalogue.ids[run.learnt[best]]
-    assert [p.excitement for p in first.posters] == sorted(
-        (p.excitement for p in first.posters), reverse=True
+    assert first.posters[0].id == run.catalogue.ids[run.training_rows[best]]
+    assert [p.activation for p in first.posters] == sorted(
+        (p.activation for p in first.posters), reverse=True
     )
 
 
@@ -237,15 +237,17 @@ def sealed(html: str) -> bool:
 
 
 def test_titles_are_escaped(studio: Path) -> None:
-    from hybrid.explain.channels import Channel, Exciting, LearnedFeatures
-    from hybrid.report.feature_page import Plate, render_plates
+    from hybrid.explain.channels import Channel, ChannelPoster, FeatureVisualisation
+    from hybrid.report.feature_page import BackboneImages, render_feature_page
 
     evil = "<script>window.owned = 1</script>"
-    channel = Channel("poster", 0, {evil: 0.1}, {}, (Exciting("a", evil, 2.0),))
-    plate = Plate(
+    channel = Channel("poster", 0, {evil: 0.1}, {}, (ChannelPoster("a", evil, 2.0),))
+    plate = BackboneImages(
         "poster", NET, np.ones((2, 3, 3, 3), np.float32), {0: np.zeros((8, 8, 3), np.uint8)}
     )
-    html = render_plates(LearnedFeatures(evil, 1, (channel,), (evil,)), [plate], {"a": ""})
+    html = render_feature_page(
+        FeatureVisualisation(evil, 1, (channel,), (evil,)), [plate], {"a": ""}
+    )
     assert "<script" not in html
     assert html.count("&lt;script&gt;") == 5
     assert "no poster named" in html
