@@ -12,8 +12,8 @@ from hybrid.cli.output import show
 
 if TYPE_CHECKING:
     from hybrid.explain.channels import FeatureVisualisation
+    from hybrid.explain.contributions import GenrePrediction, ScoreDecomposition
     from hybrid.explain.importance import GenreImportance
-    from hybrid.explain.linear import GenrePrediction, ScoreDecomposition
     from hybrid.inspection.item import RunExplanation
     from hybrid.report.item_card import ItemCard
 
@@ -183,7 +183,7 @@ def _card_text(card: ItemCard, top: int) -> str:
 
 
 def _score_text(score: ScoreDecomposition | GenrePrediction, card: ItemCard, top: int) -> str:
-    from hybrid.explain.linear import ScoreDecomposition
+    from hybrid.explain.contributions import ScoreDecomposition
     from hybrid.report.item_card import map_sentence, threshold_text
 
     given = "given" if score.given else "not given"
@@ -202,7 +202,7 @@ def _score_text(score: ScoreDecomposition | GenrePrediction, card: ItemCard, top
 
 def _sum_lines(score: ScoreDecomposition, top: int) -> list[str]:
     """What a score is the sum of."""
-    from hybrid.explain.linear import top_contributions
+    from hybrid.explain.contributions import top_contributions
 
     blocks = "".join(f" {value:+.3f} {block}" for block, value in score.blocks.items())
     towards, away, others = top_contributions(score, top)

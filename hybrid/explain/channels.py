@@ -1,4 +1,7 @@
-"""Which channels of a backbone count most for a head, and which posters excite them: pure functions."""
+"""Channels of a backbone: the most important ones for a linear head, and their top-activating posters.
+
+A channel is one dimension of an embedding.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_CHANNELS = 24  # channels of a block
-CHANNELS_PER_GENRE = 2  # channels that speak for a genre
-GENRES_PER_SIDE = 3  # genres named on each side of a channel
+MAX_CHANNELS = 24  # of a block
+CHANNELS_PER_GENRE = 2
+GENRES_PER_SIDE = 3  # genres named for a channel, with positive and with negative coefficients
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class ChannelPoster:
-    """A poster that excites a channel: standard deviations above the mean of those learnt from."""
+    """A poster and the activation of a channel on it.
+
+    Parameters
+    ----------
+    id, title : str
+    activation : float
+        Standard deviations above the mean of the training items.
+
+    Examples
+    --------
+    >>> ChannelPoster("f001", "Night", 2.5).activation
+    2.5
+    """
 
     id: str
     title: str
@@ -27,16 +42,25 @@ class ChannelPoster:
 
 @dataclass(frozen=True)
 class Channel:
-    """One number of an embedding.
+    """One dimension of an embedding, the genres it matters for, and its top-activating posters.
 
     Parameters
     ----------
     block : str
+        Name of the poster block.
     number : int
+        Index of the dimension, from 0.
     towards, away : dict of str to float
-        The genres that it speaks most for and against; block weight times coefficient.
+        Genres with the largest positive and with the most negative coefficients: genre to block weight
+        times coefficient.
     posters : tuple of ChannelPoster
-        Different ones, the most exciting first.
+        Distinct posters, highest activation first.
+
+    Examples
+    --------
+    >>> channel = Channel("poster", 7, {"Horror": 0.4}, {}, (ChannelPoster("f001", "Night", 2.5),))
+    >>> channel.posters[0].id
+    'f001'
     """
 
     block: str
@@ -48,7 +72,22 @@ class Channel:
 
 @dataclass(frozen=True)
 class FeatureVisualisation:
-    """The channels that count most for a run; `items` of those it learnt from have a poster."""
+    """The most important channels of a run's backbones.
+
+    Parameters
+    ----------
+    run : str
+    items : int
+        Training items with a poster.
+    channels : tuple of Channel
+    notes : tuple of str
+        Warnings on the run and the catalogue.
+
+    Examples
+    --------
+    >>> FeatureVisualisation("svm", 100, (), ()).items
+    100
+    """
 
     run: str
     items: int
@@ -65,21 +104,35 @@ def describe_channels(
     genres: Sequence[str],
     top: int,
 ) -> tuple[Channel, ...]:
-    """What some channels of a block speak for, and the posters that excite them.
+    """Genres and top-activating posters of selected channels.
 
     Parameters
     ----------
     block : str
+        Name of the poster block.
     coef : ndarray of shape (L, D)
         Block weight times coefficient.
-    activations : ndarray of shape (n, channels)
-        Standardised embeddings, those of `numbers` alone; NaN where there is no poster.
+    activations : ndarray of shape (n, len(numbers))
+        Standardised embeddings, selected channels only; NaN where there is no poster.
     numbers : sequence of int
+        Indices of the selected channels, in [0, D).
     items : sequence of n (str, str)
-        Id and title.
+        Id and title of each item.
     genres : sequence of L str
     top : int
-        Posters of each.
+        Number of posters for each channel.
+
+    Returns
+    -------
+    tuple of len(numbers) Channel
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> coef, activations = np.array([[0.5, -0.2]]), np.array([[1.0], [2.0]])
+    >>> films = [("f1", "Day"), ("f2", "Night")]
+    >>> describe_channels("poster", coef, activations, [0], films, ["Horror"], top=1)[0].posters
+    (ChannelPoster(id='f2', title='Night', activation=2.0),)
     """
     return tuple(
         Channel(
@@ -95,32 +148,54 @@ def describe_channels(
 def select_channels(
     coef: Floats, each: int = CHANNELS_PER_GENRE, most: int = MAX_CHANNELS
 ) -> list[int]:
-    """The channels that speak most for each genre: the first of each genre, then the second.
+    """Channels with the largest positive coefficients for each genre.
 
     Parameters
     ----------
     coef : ndarray of shape (L, D)
         Block weight times coefficient.
-    each, most : int
-        For a genre, and in all.
+    each : int, default=2
+        Maximum number of channels for a genre.
+    most : int, default=24
+        Maximum number of channels in all.
 
     Returns
     -------
     list of int
-        All different.
+        Distinct indices: the first channel of each genre, then the second of each, and so on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> select_channels(np.array([[0.1, 0.9, 0.0], [0.0, 0.8, 0.7]]), each=2)
+    [1, 0, 2]
     """
     order = np.argsort(-coef, axis=1, kind="stable")[:, :each]
-    speaks = np.take_along_axis(coef, order, axis=1) > 0
-    return list(dict.fromkeys(order.T[speaks.T].tolist()))[:most]
+    positive = np.take_along_axis(coef, order, axis=1) > 0
+    return list(dict.fromkeys(order.T[positive.T].tolist()))[:most]
 
 
 def top_activations(values: NDArray[Any], top: int) -> list[int]:
-    """Positions of the largest values, of equal ones only the first: the same poster gives the same.
+    """Positions of the largest activations, one for each distinct value.
+
+    Items with the same poster have the same activation; only the first of them is returned.
 
     Parameters
     ----------
     values : ndarray of shape (n,)
         NaN where there is no poster.
+    top : int
+        Maximum number of positions.
+
+    Returns
+    -------
+    list of int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> top_activations(np.array([1.0, np.nan, 3.0, 3.0, 2.0]), 2)
+    [2, 4]
     """
     _, first = np.unique(values, return_index=True)
     known = [i for i in first[::-1].tolist() if not np.isnan(values[i])]
@@ -128,7 +203,24 @@ def top_activations(values: NDArray[Any], top: int) -> list[int]:
 
 
 def top_genres(values: Floats, genres: Sequence[str]) -> tuple[dict[str, float], dict[str, float]]:
-    """The genres with the largest of L values above 0, and with the smallest below."""
+    """Genres with the largest positive, and with the most negative, coefficients.
+
+    Parameters
+    ----------
+    values : ndarray of shape (L,)
+    genres : sequence of L str
+
+    Returns
+    -------
+    towards, away : dict of str to float
+        At most 3 genres each, largest absolute value first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> top_genres(np.array([0.2, -0.1, 0.5]), ["Comedy", "Drama", "Horror"])
+    ({'Horror': 0.5, 'Comedy': 0.2}, {'Drama': -0.1})
+    """
     order = np.argsort(-values, kind="stable").tolist()
     towards = {genres[j]: float(values[j]) for j in order[:GENRES_PER_SIDE] if values[j] > 0}
     away = {genres[j]: float(values[j]) for j in order[::-1][:GENRES_PER_SIDE] if values[j] < 0}

@@ -1,4 +1,4 @@
-"""What a linear head looks at: words, fields and posters for and against each genre."""
+"""Feature importance of a linear head: words, fields and posters for and against each genre."""
 
 from __future__ import annotations
 
@@ -25,18 +25,22 @@ RANKS = ("unit", "mean")
 
 @dataclass(frozen=True)
 class FeatureImportance:
-    """A word or field and a genre.
+    """Importance of one word or field for one genre.
 
     Parameters
     ----------
     name : str
     unit : float
-        What a value of 1 adds to the score: block weight times coefficient.
+        Block weight times coefficient: contribution of a value of 1.
     mean : float
-        What it adds on average to the items that have it: `unit` times their mean value. Of a
-        standardised number, whose values lie on both sides of 0, times their mean distance from 0.
+        Mean contribution to the items that have the feature: `unit` times their mean absolute value.
     items : int
-        How many have it: a value other than 0.
+        Items that have the feature, that is, a value other than 0.
+
+    Examples
+    --------
+    >>> FeatureImportance("ghost", unit=1.5, mean=0.3, items=20).items
+    20
     """
 
     name: str
@@ -47,7 +51,18 @@ class FeatureImportance:
 
 @dataclass(frozen=True)
 class PosterContribution:
-    """An item whose poster speaks for or against a genre, and how much it adds to the score."""
+    """Contribution of one item's poster to a genre's score.
+
+    Parameters
+    ----------
+    id : str
+    contribution : float
+
+    Examples
+    --------
+    >>> PosterContribution("f001", 0.4).contribution
+    0.4
+    """
 
     id: str
     contribution: float
@@ -55,10 +70,24 @@ class PosterContribution:
 
 @dataclass(frozen=True)
 class GenreImportance:
-    """What speaks for and against one genre: block → ``for`` or ``against`` → strongest first.
+    """Most important words, fields and posters for one genre.
 
-    `learnt` is False where all items that were learnt from have the genre, or none has: nothing speaks
-    for or against it then.
+    Parameters
+    ----------
+    genre : str
+    learnt : bool
+        False where the genre is constant in the training set (all items have it, or none has), so that no
+        feature matters.
+    intercept : float
+    features : dict of str to dict of str to tuple of FeatureImportance
+        Block, then ``"for"`` or ``"against"``; most important first.
+    posters : dict of str to dict of str to tuple of PosterContribution
+        Likewise for poster blocks.
+
+    Examples
+    --------
+    >>> GenreImportance("Horror", True, -0.5, {}, {}).genre
+    'Horror'
     """
 
     genre: str
@@ -77,27 +106,46 @@ def explain_genres(
     top: int = 8,
     rank: str = "unit",
 ) -> tuple[GenreImportance, ...]:
-    """What speaks for and against each genre.
+    """Most important words, fields and posters for and against each genre.
 
     Parameters
     ----------
     model : HybridClassifier
         Fitted, with a linear head.
     matrix : FusionMatrix of n rows
-        ``model.fusion_.transform`` of the items that were learnt from.
+        ``model.fusion_.transform`` of the training items.
     ids : sequence of n str
-        Of these items.
     genres : sequence of L str
-    top : int
-        How many on each side.
-    rank : str
-        ``"unit"``: by what a value of 1 adds, that is, by block weight times coefficient. ``"mean"``:
-        by what a word or field adds to the items that have it, which favours words of few, short texts.
+    top : int, default=8
+        Maximum number on each side.
+    rank : {"unit", "mean"}, default="unit"
+        Order of the features. ``"unit"``: by block weight times coefficient. ``"mean"``: by mean
+        contribution to the items that have the feature, which favours words of few, short texts.
+
+    Returns
+    -------
+    tuple of L GenreImportance
 
     Raises
     ------
     SettingError
-        If the head is not linear or a setting is wrong.
+        If the head is not linear, `top` is below 1, or `rank` is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from hybrid.features import TextFeatures
+    >>> from hybrid.features.fusion import Fusion
+    >>> from hybrid.heads import HybridClassifier, MultilabelLinearSVC
+    >>> X = pd.DataFrame({"overview": ["ghost night", "joke wedding"] * 10}, index=map(str, range(20)))
+    >>> fusion = Fusion([("text", TextFeatures(["overview"], max_ngram=1, max_chars=0))])
+    >>> model = HybridClassifier(fusion, MultilabelLinearSVC(), folds=2)
+    >>> model = model.fit(X, np.array([[1, 0], [0, 1]] * 10))
+    >>> matrix = model.fusion_.transform(X)
+    >>> horror, _ = explain_genres(model, matrix, X.index.tolist(), ["Horror", "Comedy"])
+    >>> sorted(feature.name for feature in horror.features["text"]["for"])
+    ['ghost', 'night']
     """
     _check_settings(top, rank)
     head = read_linear_head(model)
@@ -131,7 +179,7 @@ def _check_settings(top: int, rank: str) -> None:
 
 
 def _column_sizes(block: BlockCoefficients, values: Any) -> tuple[NDArray[np.int64], Floats]:
-    """For each column with a name, how many values are not 0, and their mean size."""
+    """Number of non-zero values of each named column, and their mean absolute value."""
     sizes = abs(sparse.csc_matrix(values[:, block.first_named :], dtype=np.float64))
     sizes.eliminate_zeros()
     counts = np.diff(sizes.indptr).astype(np.int64)
@@ -141,7 +189,7 @@ def _column_sizes(block: BlockCoefficients, values: Any) -> tuple[NDArray[np.int
 def _top_features(
     block: BlockCoefficients, j: int, sizes: tuple[NDArray[np.int64], Floats], top: int, rank: str
 ) -> dict[str, tuple[FeatureImportance, ...]]:
-    """The columns with a name that speak most for and against genre j."""
+    """Named columns with the largest and smallest importance for genre j."""
     counts, size = sizes
     names, unit = block.columns[block.first_named :], block.coef[j, block.first_named :]
     mean = unit * size
@@ -156,14 +204,14 @@ def _top_features(
 
 
 def _poster_contributions(block: BlockCoefficients, values: NDArray[Any]) -> Floats:
-    """What each item's embedding adds to the scores, (n, L); 0 for an item without one."""
+    """Contribution of each item's embedding to the scores, (n, L); 0 for an item without one."""
     return FusionMatrix.from_blocks([values[:, :-1]]) @ block.coef[:, :-1].T
 
 
 def _top_posters(
     parts: Floats, ids: Sequence[str], top: int
 ) -> dict[str, tuple[PosterContribution, ...]]:
-    """The items whose posters add most, and those whose posters take most away."""
+    """Items whose posters have the largest and smallest contributions."""
     return {
         side: tuple(PosterContribution(str(ids[i]), float(parts[i])) for i in items)
         for side, items in _largest_and_smallest(parts, top).items()
@@ -180,13 +228,36 @@ def _largest_and_smallest(values: Floats, top: int) -> dict[str, NDArray[np.int6
 def describe_head(
     model: HybridClassifier, X: pd.DataFrame, genres: Sequence[str]
 ) -> dict[str, Any]:
-    """What a run's record says of what the model looks at, from the items that were learnt from.
+    """Feature importances and top channels of a model, as run.json stores them.
+
+    Parameters
+    ----------
+    model : HybridClassifier
+        Fitted.
+    X : DataFrame of n items
+        The training items.
+    genres : sequence of L str
 
     Returns
     -------
     dict
-        ``why``: see `_summarise_features`; ``channels``: see `_summarise_channels`. Both are None where the
-        head is not linear.
+        ``why``: genre, block, ``for`` or ``against``, name, mean contribution. ``channels``: one dict for
+        each channel, None where there is no poster block. Both are None where the head is not linear.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from hybrid.features import TextFeatures
+    >>> from hybrid.features.fusion import Fusion
+    >>> from hybrid.heads import HybridClassifier, MultilabelLinearSVC
+    >>> X = pd.DataFrame({"overview": ["ghost night", "joke wedding"] * 10}, index=map(str, range(20)))
+    >>> fusion = Fusion([("text", TextFeatures(["overview"], max_ngram=1, max_chars=0))])
+    >>> model = HybridClassifier(fusion, MultilabelLinearSVC(), folds=2)
+    >>> model = model.fit(X, np.array([[1, 0], [0, 1]] * 10))
+    >>> record = describe_head(model, X, ["Horror", "Comedy"])
+    >>> sorted(record["why"]["Horror"]["text"]["for"]), record["channels"]
+    (['ghost', 'night'], None)
     """
     if not is_linear(model):
         return {"why": None, "channels": None}
@@ -204,9 +275,9 @@ def _summarise_features(
     genres: Sequence[str],
     top: int = 8,
 ) -> Summary:
-    """Words and fields: genre → block → ``for``, ``against`` → name → what it adds.
+    """Words and fields: genre, block, ``for`` or ``against``, name, mean contribution.
 
-    Names are ordered by coefficient; what one adds is an average over the items that have it.
+    Names are in the order of their coefficients.
     """
     views = explain_genres(model, matrix, ids, genres, top=top)
     return {
@@ -230,10 +301,7 @@ def _summarise_channels(
     genres: Sequence[str],
     top: int = 4,
 ) -> list[dict[str, Any]] | None:
-    """The channels of the backbones that count most, as `Channel` has them, posters by id.
-
-    None where there is no block of posters.
-    """
+    """Most important channel of each genre as a dict like `Channel`, posters by id; None without posters."""
     effects = {block.name: block for block in read_linear_head(model).blocks if not block.named}
     items = [(str(name), "") for name in ids]
     found: list[Channel] = []
@@ -249,7 +317,29 @@ def _summarise_channels(
 def standardised(
     block: PosterFeatures, embeddings: NDArray[np.float32], numbers: Sequence[int]
 ) -> NDArray[np.float32]:
-    """Some channels of embeddings, in standard deviations from the mean of those learnt from."""
+    """Standardised embeddings, selected channels only.
+
+    Parameters
+    ----------
+    block : PosterFeatures
+        Fitted.
+    embeddings : ndarray of shape (n, D), dtype float32
+    numbers : sequence of int
+        Indices of the channels, in [0, D).
+
+    Returns
+    -------
+    ndarray of shape (n, len(numbers)), dtype float32
+        Standard deviations from the mean of the training items.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> import numpy as np
+    >>> fitted = SimpleNamespace(mean_=np.array([1.0, 2.0]), scale_=np.array([1.0, 0.5]))
+    >>> standardised(fitted, np.array([[1.0, 3.0]]), [1]).tolist()
+    [[2.0]]
+    """
     chosen = list(numbers)
     return (embeddings[:, chosen] - block.mean_[chosen]) / block.scale_[chosen]
 

@@ -1,8 +1,8 @@
-"""A linear head taken apart: the exact part of each word, field and poster in the score of an item.
+"""Decomposition of a linear head's scores: the exact contribution of each word, field and poster.
 
-The score of an item for a genre is the intercept plus, for each column of the fusion, the block's
-weight times the coefficient times the item's value in that column. So it can be taken apart without
-any approximation. A poster's embedding is one part: its columns have no names.
+The score of an item for a genre is the intercept plus, for each column of the fusion, block weight times
+coefficient times the item's value. The decomposition is therefore exact. The dimensions of a poster's
+embedding have no names, so an embedding is one contribution.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.validation import check_is_fitted
 
 from hybrid.errors import SettingError
+from hybrid.explain.contributions import EMBEDDING, Contribution, ScoreDecomposition
 from hybrid.features import PosterFeatures
 from hybrid.features.fusion import FusionMatrix
 from hybrid.heads import HEADS, HybridClassifier, MultilabelLinearSVC
@@ -28,23 +29,29 @@ from hybrid.heads.logistic import MultilabelLogistic
 
 Floats = NDArray[np.float64]
 LINEAR = (MultilabelLinearSVC, MultilabelLogistic, SGDClassifier, RidgeClassifier)
-# In brackets, which no word has: overviews tell of missing persons, too.
-EMBEDDING = "(embedding)"
 
 
 @dataclass(frozen=True, eq=False)
 class BlockCoefficients:
-    """What one block's columns add to the scores.
+    """Coefficients of one block of features.
 
     Parameters
     ----------
     name : str
-    columns : ndarray of shape (columns,), str
-        Words or fields, the numbers of an embedding's dimensions; the last tells of a missing block.
-    coef : ndarray of shape (L, columns), float64
-        Block weight times coefficient: what a value of 1 adds to each genre's score.
+    columns : ndarray of shape (C,), dtype object
+        Words, fields, or the numbers of an embedding's dimensions. The last column is the indicator of a
+        missing block.
+    coef : ndarray of shape (L, C), dtype float64
+        Block weight times coefficient: change of each genre's score for each unit of the column.
     named : bool
-        False for embeddings: only their last column means something by itself.
+        False for embeddings, of which only the last column has a name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> columns = np.array(["ghost", "(text missing)"], dtype=object)
+    >>> BlockCoefficients("text", columns, np.array([[0.5, -0.1]]), named=True).first_named
+    0
     """
 
     name: str
@@ -54,104 +61,97 @@ class BlockCoefficients:
 
     @property
     def first_named(self) -> int:
-        """The first column with a name."""
+        """Index of the first column that has a name."""
         return 0 if self.named else len(self.columns) - 1
 
 
 @dataclass(frozen=True, eq=False)
 class LinearHead:
-    """A fitted linear head taken apart: its blocks, intercepts of shape (L,), and sigmoids."""
+    """Coefficients, intercepts and calibration of a fitted linear head.
+
+    Parameters
+    ----------
+    blocks : tuple of BlockCoefficients
+    intercept : ndarray of shape (L,), dtype float64
+        NaN for genres that were constant in the training set.
+    calibration : Calibration
+        A sigmoid for each genre.
+
+    Examples
+    --------
+    See `read_linear_head`.
+    """
 
     blocks: tuple[BlockCoefficients, ...]
     intercept: Floats
     calibration: Calibration
 
 
-@dataclass(frozen=True)
-class Contribution:
-    """What one word, field, embedding or missing block of an item adds to a score."""
-
-    block: str
-    name: str
-    contribution: float
-
-
-@dataclass(frozen=True)
-class GenrePrediction:
-    """One item and one genre, as a network says it, whose score is no sum.
-
-    Parameters
-    ----------
-    genre : str
-    score : float
-        Log-odds, before calibration.
-    probability : float
-        Calibrated.
-    threshold : float or None
-        The label is given from this probability on, which is inf where it never is; None where an item has
-        one label, the likeliest.
-    given : bool
-        Whether the label is given.
-    """
-
-    genre: str
-    score: float
-    probability: float
-    threshold: float | None
-    given: bool
-
-
-@dataclass(frozen=True)
-class ScoreDecomposition:
-    """One item and one genre: ``score = intercept + sum of the parts``, to rounding.
-
-    Parameters
-    ----------
-    genre : str
-    score : float
-        The decision function; NaN for a genre that could not be learnt.
-    intercept : float
-    blocks : dict of str to float
-        The sum of each block's parts.
-    parts : tuple of Contribution
-        All that are not 0, the largest first.
-    probability, threshold : float
-        Calibrated; the label is given from the threshold on, which is inf where it never is.
-    needed : float
-        The score at which the probability reaches the threshold: inf where it never does, NaN where
-        the probability does not depend on the score.
-    given : bool
-        Whether the label is given.
-    """
-
-    genre: str
-    score: float
-    intercept: float
-    blocks: dict[str, float]
-    parts: tuple[Contribution, ...]
-    probability: float
-    threshold: float
-    needed: float
-    given: bool
-
-
 def is_linear(model: HybridClassifier) -> bool:
-    """Whether the scores of a fitted model are sums that can be taken apart."""
+    """Whether a fitted model has a linear head, so that its scores can be decomposed.
+
+    Parameters
+    ----------
+    model : HybridClassifier
+        Fitted.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from hybrid.features import TextFeatures
+    >>> from hybrid.features.fusion import Fusion
+    >>> from hybrid.heads import HybridClassifier, MultilabelLinearSVC
+    >>> X = pd.DataFrame({"overview": ["ghost night", "joke wedding"] * 10}, index=map(str, range(20)))
+    >>> fusion = Fusion([("text", TextFeatures(["overview"], max_ngram=1, max_chars=0))])
+    >>> model = HybridClassifier(fusion, MultilabelLinearSVC(), folds=2)
+    >>> model = model.fit(X, np.array([[1, 0], [0, 1]] * 10))
+    >>> is_linear(model)
+    True
+    """
     head = model.head_.estimator if isinstance(model.head_, OneVsRestClassifier) else model.head_
     return model.tuned and isinstance(head, LINEAR)
 
 
 def read_linear_head(model: HybridClassifier) -> LinearHead:
-    """Take a fitted model apart.
+    """Coefficients, intercepts and calibration of a fitted model, block by block.
 
     Parameters
     ----------
     model : HybridClassifier
+        Fitted, with a linear head.
+
+    Returns
+    -------
+    LinearHead
 
     Raises
     ------
     SettingError
-        If its head is not linear; says which heads are.
+        If the head is not linear. The message lists the linear heads.
+    sklearn.exceptions.NotFittedError
+        If the model is not fitted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from hybrid.features import TextFeatures
+    >>> from hybrid.features.fusion import Fusion
+    >>> from hybrid.heads import HybridClassifier, MultilabelLinearSVC
+    >>> X = pd.DataFrame({"overview": ["ghost night", "joke wedding"] * 10}, index=map(str, range(20)))
+    >>> fusion = Fusion([("text", TextFeatures(["overview"], max_ngram=1, max_chars=0))])
+    >>> model = HybridClassifier(fusion, MultilabelLinearSVC(), folds=2)
+    >>> model = model.fit(X, np.array([[1, 0], [0, 1]] * 10))
+    >>> head = read_linear_head(model)
+    >>> head.blocks[0].columns.tolist()
+    ['ghost', 'joke', 'night', 'wedding', '(text missing)']
+    >>> head.blocks[0].coef.shape, head.intercept.shape
+    ((2, 5), (2,))
     """
     check_is_fitted(model)
     calibration = model.calibration_
@@ -174,7 +174,7 @@ def read_linear_head(model: HybridClassifier) -> LinearHead:
 
 
 def _coefficients(model: HybridClassifier) -> tuple[Floats, Floats]:
-    """Coefficients of shape (L, columns) and intercepts; NaN intercepts of genres not learnt."""
+    """Coefficients of shape (L, C) and intercepts, NaN for genres that were constant in training."""
     head, constant = model.head_, model.constant_
     if not isinstance(head, OneVsRestClassifier):
         return head.coef_, np.where(constant, np.nan, head.intercept_)
@@ -190,7 +190,7 @@ def _coefficients(model: HybridClassifier) -> tuple[Floats, Floats]:
 def decompose_scores(
     model: HybridClassifier, matrix: FusionMatrix, genres: Sequence[str]
 ) -> tuple[ScoreDecomposition, ...]:
-    """Take the scores of one item apart.
+    """Scores of one item as sums of contributions.
 
     Parameters
     ----------
@@ -203,6 +203,29 @@ def decompose_scores(
     Returns
     -------
     tuple of L ScoreDecomposition
+
+    Raises
+    ------
+    SettingError
+        If the head is not linear.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from hybrid.features import TextFeatures
+    >>> from hybrid.features.fusion import Fusion
+    >>> from hybrid.heads import HybridClassifier, MultilabelLinearSVC
+    >>> X = pd.DataFrame({"overview": ["ghost night", "joke wedding"] * 10}, index=map(str, range(20)))
+    >>> fusion = Fusion([("text", TextFeatures(["overview"], max_ngram=1, max_chars=0))])
+    >>> model = HybridClassifier(fusion, MultilabelLinearSVC(), folds=2)
+    >>> model = model.fit(X, np.array([[1, 0], [0, 1]] * 10))
+    >>> horror, _ = decompose_scores(model, model.fusion_.transform(X.iloc[[0]]), ["Horror", "Comedy"])
+    >>> horror.given, sorted(part.name for part in horror.parts)
+    (True, ['ghost', 'night'])
+    >>> total = horror.intercept + sum(part.contribution for part in horror.parts)
+    >>> abs(total - horror.score) < 1e-9
+    True
     """
     head = read_linear_head(model)
     pairs = zip(head.blocks, (values for _, values in matrix.blocks), strict=True)
@@ -235,7 +258,7 @@ def decompose_scores(
 
 
 def _item_contributions(block: BlockCoefficients, values: Any) -> tuple[list[str], Floats]:
-    """Names and parts, of shape (L, names), of one item's row of a block."""
+    """Names, and contributions of shape (L, names), of one item's row of a block."""
     row = sparse.csr_matrix(values, dtype=np.float64)
     parts = block.coef[:, row.indices] * row.data
     if block.named:
@@ -249,7 +272,7 @@ def _item_contributions(block: BlockCoefficients, values: Any) -> tuple[list[str
 def _sorted_contributions(
     head: LinearHead, found: list[tuple[list[str], Floats]], j: int
 ) -> tuple[Contribution, ...]:
-    """The parts of genre j that are not 0, the largest first."""
+    """Non-zero contributions to the score of genre j, largest absolute value first."""
     parts = [
         Contribution(block.name, name, float(part))
         for block, (names, parts) in zip(head.blocks, found, strict=True)
@@ -257,17 +280,3 @@ def _sorted_contributions(
         if part != 0
     ]
     return tuple(sorted(parts, key=lambda part: -abs(part.contribution)))
-
-
-def top_contributions(
-    score: ScoreDecomposition, top: int
-) -> tuple[tuple[Contribution, ...], tuple[Contribution, ...], Contribution]:
-    """Words and fields (embeddings aside): most for a genre, most against it, the sum of the others.
-
-    The name of the last says how many they are.
-    """
-    named = [part for part in score.parts if part.name != EMBEDDING]
-    signed = [[p for p in named if (p.contribution > 0) == up] for up in (True, False)]
-    rest = [part.contribution for parts in signed for part in parts[top:]]
-    others = Contribution("", f"{len(rest)} others", float(sum(rest)))
-    return tuple(signed[0][:top]), tuple(signed[1][:top]), others

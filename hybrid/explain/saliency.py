@@ -1,11 +1,11 @@
-"""Which parts of a poster speak for a genre: pure functions of feature maps and coefficients.
+"""Saliency maps of posters: class activation maps, Grad-CAM, and a check by occlusion.
 
-What a poster adds to a genre's score is linear in its embedding, once the length that the fusion brings it
-to is taken as given:
+The contribution of a poster to a genre's score is linear in its embedding, once the norm of the fused row is
+taken as constant:
 
-    contribution = sum over d of  g_d (e_d - mean_d),    g_d = weight x coefficient_d / (scale_d x length)
+    contribution = sum over d of  g_d (e_d - mean_d),    g_d = weight x coefficient_d / (scale_d x norm)
 
-An embedding e is a pooled feature map, so each cell of the map has its own part of e, and of the
+An embedding e is a pooled feature map, so each cell of the map has its own part of e, and therefore of the
 contribution. With average pooling this is class activation mapping (CAM).
 """
 
@@ -21,24 +21,30 @@ from scipy.stats import spearmanr
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
 GEM_POWER, GEM_FLOOR = 3.0, 1e-6  # of `hybrid.backbones.networks.GeneralizedMean`
-# Patches on each side, if the map has so many cells. Smaller ones than thirds mostly tell what their own
-# edges do: a cell has seen more of the poster than lies under it.
+# Patches on each side, if the map has as many cells. Patches smaller than a third mostly show the effect of
+# their own edges, since the receptive field of a cell is larger than the cell.
 OCCLUSION_PATCHES = 3
 _ROWS, _COLUMNS = ("upper", "middle", "lower"), ("left", "centre", "right")
 
 
 @dataclass(frozen=True)
 class Occlusion:
-    """What covering parts of a poster does to what it adds to a score.
+    """Occlusion sensitivity of a score, compared with a saliency map.
 
     Parameters
     ----------
     drops : tuple of tuple of float
-        Rows and columns of patches; how much less the poster adds with that patch covered.
+        Rows and columns of patches: decrease of the score when that patch is occluded.
     correlation : float
-        Spearman's, with the map's cells summed to these patches; NaN where either is the same all over.
+        Spearman's rank correlation with the map, summed to these patches, in [-1, 1]; NaN where either is
+        constant.
     where : str
-        Where covering takes most away.
+        Location of the largest decrease, such as ``"upper left"``; empty if all are equal.
+
+    Examples
+    --------
+    >>> Occlusion(((0.2, 0.1),), 1.0, "middle left").correlation
+    1.0
     """
 
     drops: tuple[tuple[float, ...], ...]
@@ -48,24 +54,31 @@ class Occlusion:
 
 @dataclass(frozen=True)
 class SaliencyMap:
-    """What each part of a poster says of one genre.
+    """Saliency map of one poster for one genre.
 
     Parameters
     ----------
     genre, block : str
-    method : str
-        ``"exact"``: the cells add up to `contribution`. ``"grad-cam"``: they do not; only their order counts.
+    method : {"exact", "grad-cam"}
+        ``"exact"``: the cells sum to `contribution`. ``"grad-cam"``: they do not; only their order is
+        meaningful.
     cells : tuple of tuple of float
-        Rows and columns of the feature map, the upper left first.
+        Rows and columns of the feature map, upper left first.
     contribution : float or None
-        What the poster adds to the score; None where the score is no sum.
+        Contribution of the poster to the score; None for networks, whose score cannot be decomposed.
     rounding : float or None
-        How much of it is not in the feature map as computed now, but in the rounding of the cache. It is
-        dealt evenly to the cells.
+        Part of the contribution that comes from the difference between the cached embedding and the one
+        computed now. It is spread evenly over the cells.
     where, against : str
-        Where the largest and the smallest cell are; nothing if the cells are all the same.
-    occlusion : Occlusion or None
-        A check of the map, where it was asked for.
+        Locations of the largest and of the smallest cell; empty if all cells are equal.
+    occlusion : Occlusion or None, default=None
+        Comparison with occlusion, if requested.
+
+    Examples
+    --------
+    >>> cells = ((0.3, -0.1),)
+    >>> SaliencyMap("Horror", "poster", "exact", cells, 0.2, 0.0, "middle left", "middle right").where
+    'middle left'
     """
 
     genre: str
@@ -80,20 +93,29 @@ class SaliencyMap:
 
 
 def pooling_contributions(features: NDArray[Any], pooling: str) -> Floats:
-    """Each cell's part of a pooled feature map.
+    """Contribution of each cell of a feature map to the pooled embedding.
 
     Parameters
     ----------
     features : ndarray of shape (h, w, D)
     pooling : {"avg", "max", "gem"}
-        The maximum is its cell's alone, or shared evenly by all that reach it. The generalized mean is
-        homogeneous, so that by Euler's theorem it is the sum of each cell times its derivative:
-        max(f, 1e-6)^3 / (h w e^2).
+        ``"max"``: the maximum belongs to its cell, or is shared evenly by all that reach it. ``"gem"``: the
+        generalized mean is homogeneous of degree 1, so by Euler's theorem it is the sum of each cell times
+        its derivative, ``max(f, 1e-6)**3 / (h * w * e**2)``.
 
     Returns
     -------
-    ndarray of shape (h, w, D), float64
+    ndarray of shape (h, w, D), dtype float64
         Sums over h and w to the embedding.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> features = np.array([[[4.0], [8.0]]])
+    >>> pooling_contributions(features, "avg").ravel().tolist()
+    [2.0, 4.0]
+    >>> pooling_contributions(features, "max").ravel().tolist()
+    [0.0, 8.0]
     """
     features = features.astype(np.float64)
     h, w = features.shape[:2]
@@ -108,26 +130,35 @@ def pooling_contributions(features: NDArray[Any], pooling: str) -> Floats:
 
 
 def score_gradient(
-    coef: NDArray[Any], scale: NDArray[Any], embedding: NDArray[Any], mean: Any
+    coef: NDArray[Any], scale: NDArray[Any], embedding: NDArray[Any], mean: NDArray[Any]
 ) -> Floats:
-    """What one more of each of an embedding's numbers adds to the scores, this item's length as given.
+    """Gradient of the scores with respect to the embedding, the norm of the row held constant.
 
     Parameters
     ----------
     coef : ndarray of shape (L, D)
         Block weight times coefficient.
-    scale, mean : ndarray of shape (D,)
-        Of the block's standardisation.
+    scale : ndarray of shape (D,)
+        Standard deviations of the block's standardisation.
     embedding : ndarray of shape (D,)
+    mean : ndarray of shape (D,)
+        Means of the block's standardisation.
 
     Returns
     -------
-    ndarray of shape (L, D), float64
-        ``score_gradient(...) @ (embedding - mean)`` is what the poster adds to the scores.
+    ndarray of shape (L, D), dtype float64
+        ``score_gradient(...) @ (embedding - mean)`` is the contribution of the poster to the scores.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> one, embedding, mean = np.array([[9.0]]), np.array([6.5]), np.array([2.0])
+    >>> score_gradient(one, np.array([3.0]), embedding, mean).tolist()
+    [[2.0]]
     """
     standard = (embedding.astype(np.float64) - mean) / scale
-    length = float(np.linalg.norm(standard)) or 1.0
-    return np.asarray(coef / (scale.astype(np.float64) * length))
+    norm = float(np.linalg.norm(standard)) or 1.0
+    return np.asarray(coef / (scale.astype(np.float64) * norm))
 
 
 def class_activation_maps(
@@ -135,16 +166,13 @@ def class_activation_maps(
     pooling: str,
     embedding: NDArray[Any],
     mean: NDArray[Any],
-    directions: Floats,
+    gradient: Floats,
 ) -> tuple[Floats, Floats]:
-    """Each cell's part of what a poster adds to the scores.
+    """Class activation maps (CAM) of a linear head, for average, maximum and generalized-mean pooling.
 
-    The average poster's embedding, which the standardisation takes away, is dealt evenly to the cells: a
-    cell stands above 0 where it says more for the genre than its even share of the average poster. So is the
-    difference between the embedding in the cache and the one that these features make.
-
-    For average pooling these are the class activation maps of Zhou et al., "Learning deep features for
-    discriminative localization", 2016.
+    The mean embedding, which the standardisation subtracts, is spread evenly over the cells: a cell is
+    positive where it contributes more to the genre than its even share of the mean poster. The difference
+    between the cached embedding and the pooled features is spread likewise.
 
     Parameters
     ----------
@@ -153,43 +181,86 @@ def class_activation_maps(
     embedding : ndarray of shape (D,)
         As in the cache.
     mean : ndarray of shape (D,)
-    directions : ndarray of shape (L, D)
-        As `score_gradient` gives them.
+        Means of the block's standardisation.
+    gradient : ndarray of shape (L, D)
+        As `score_gradient` returns it.
 
     Returns
     -------
-    cells : ndarray of shape (L, h, w), float64
-        Each sums to what the poster adds to the score.
-    rounding : ndarray of shape (L,), float64
-        How much of that sum is the cache's difference.
+    cells : ndarray of shape (L, h, w), dtype float64
+        Each map sums to the contribution of the poster to the score.
+    rounding : ndarray of shape (L,), dtype float64
+        Part of the sum that comes from the difference to the cached embedding.
+
+    References
+    ----------
+    For average pooling: Zhou et al., "Learning deep features for discriminative localization", CVPR 2016.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> features = np.array([[[4.0], [8.0]]])
+    >>> cells, rounding = class_activation_maps(
+    ...     features, "avg", np.array([6.0]), np.array([2.0]), np.array([[2.0]])
+    ... )
+    >>> cells.tolist(), rounding.tolist()
+    ([[[2.0, 6.0]]], [0.0])
     """
-    shares = pooling_contributions(features, pooling)
-    apart = embedding.astype(np.float64) - shares.sum(axis=(0, 1))
-    even = (apart - mean) / (shares.shape[0] * shares.shape[1])
-    return np.moveaxis((shares + even) @ directions.T, -1, 0), directions @ apart
+    parts = pooling_contributions(features, pooling)
+    difference = embedding.astype(np.float64) - parts.sum(axis=(0, 1))
+    even = (difference - mean) / (parts.shape[0] * parts.shape[1])
+    return np.moveaxis((parts + even) @ gradient.T, -1, 0), gradient @ difference
 
 
 def grad_cam(features: NDArray[Any], gradients: NDArray[Any]) -> Floats:
-    """Grad-CAM: each channel of a feature map, weighted by the mean gradient of the score on it.
+    """Grad-CAM without its ReLU: feature maps weighted by the mean gradient of the score.
 
-    From Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based
-    localization", 2017, without its last step, which cuts off what speaks against.
+    The negative part, which the ReLU of the paper removes, is kept.
 
     Parameters
     ----------
     features : ndarray of shape (h, w, C)
     gradients : ndarray of shape (L, h, w, C)
+        Of each score with respect to the features.
 
     Returns
     -------
-    ndarray of shape (L, h, w), float64
+    ndarray of shape (L, h, w), dtype float64
+
+    References
+    ----------
+    Selvaraju et al., "Grad-CAM: visual explanations from deep networks via gradient-based localization",
+    ICCV 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> features = np.array([[[1.0, 2.0], [3.0, 0.0]]])
+    >>> grad_cam(features, np.ones((1, 1, 2, 2))).tolist()
+    [[[3.0, 3.0]]]
     """
     weights = gradients.astype(np.float64).mean(axis=(1, 2))
     return np.einsum("hwc,lc->lhw", features.astype(np.float64), weights)
 
 
 def peak_location(cells: NDArray[Any]) -> str:
-    """Where the largest cell is: ``"upper left"`` … ``"centre"``; nothing if all cells are the same."""
+    """Name of the location of the largest cell.
+
+    Parameters
+    ----------
+    cells : ndarray of shape (h, w)
+
+    Returns
+    -------
+    str
+        One of nine, such as ``"upper left"`` and ``"centre"``; empty if all cells are equal.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> peak_location(np.eye(3)[:, ::-1] * [[3], [2], [1]])
+    'upper right'
+    """
     if cells.max() == cells.min():
         return ""
     h, w = cells.shape
@@ -201,22 +272,29 @@ def peak_location(cells: NDArray[Any]) -> str:
 def occlude_patches(
     pixels: Pixels, shape: tuple[int, int], patches: int = OCCLUSION_PATCHES
 ) -> Pixels:
-    """An image with one patch after another covered, in the image's own mean colour.
-
-    As in Zeiler and Fergus, "Visualizing and understanding convolutional networks", 2014, who cover with
-    grey.
+    """Copies of an image with one patch each occluded, in the mean colour of the image.
 
     Parameters
     ----------
-    pixels : ndarray of shape (height, width, 3), uint8
+    pixels : ndarray of shape (height, width, 3), dtype uint8
     shape : (h, w)
-        Cells of the map to check; a patch is of whole cells.
-    patches : int
-        On each side, at most.
+        Cells of the saliency map; a patch covers whole cells.
+    patches : int, default=3
+        Maximum number on each side.
 
     Returns
     -------
-    ndarray of shape (rows, columns, height, width, 3), uint8
+    ndarray of shape (rows, columns, height, width, 3), dtype uint8
+
+    References
+    ----------
+    Zeiler and Fergus, "Visualizing and understanding convolutional networks", ECCV 2014, who use grey.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> occlude_patches(np.zeros((60, 40, 3), dtype=np.uint8), (7, 7)).shape
+    (3, 3, 60, 40, 3)
     """
     rows, columns = (
         [round(size * edge / n) for edge in _edges(n, min(n, patches))]
@@ -230,13 +308,25 @@ def occlude_patches(
 
 
 def compare_with_occlusion(cells: Floats, drops: Floats) -> Occlusion:
-    """Compare a map with what covering did.
+    """Rank correlation of a saliency map with the effect of occlusion.
 
     Parameters
     ----------
     cells : ndarray of shape (h, w)
     drops : ndarray of shape (rows, columns)
-        With each of the patches of `occlude_patches` covered.
+        Decrease of the score for each patch of `occlude_patches`.
+
+    Returns
+    -------
+    Occlusion
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cells = np.arange(9.0).reshape(3, 3)
+    >>> found = compare_with_occlusion(cells, cells**2)
+    >>> round(found.correlation, 6), found.where
+    (1.0, 'lower right')
     """
     starts = [_edges(n, k)[:-1] for n, k in zip(cells.shape, drops.shape, strict=True)]
     summed = np.add.reduceat(np.add.reduceat(cells, starts[0], axis=0), starts[1], axis=1)
@@ -246,10 +336,25 @@ def compare_with_occlusion(cells: Floats, drops: Floats) -> Occlusion:
 
 
 def as_nested_tuple(cells: NDArray[Any]) -> tuple[tuple[float, ...], ...]:
-    """A grid as plain numbers."""
+    """A two-dimensional array as a tuple of tuples of float.
+
+    Parameters
+    ----------
+    cells : ndarray of shape (h, w)
+
+    Returns
+    -------
+    tuple of h tuple of w float
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> as_nested_tuple(np.array([[1, 2]]))
+    ((1.0, 2.0),)
+    """
     return tuple(tuple(row) for row in cells.astype(float).tolist())
 
 
 def _edges(n: int, patches: int) -> list[int]:
-    """Where the patches along n cells begin, and where the last one ends."""
+    """First cell of each patch along n cells, and the end of the last one."""
     return [round(n * i / patches) for i in range(patches + 1)]

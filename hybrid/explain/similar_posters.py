@@ -1,4 +1,4 @@
-"""Which items have posters that look alike to the backbone."""
+"""Nearest posters: top-k items by cosine similarity of their embeddings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,20 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Neighbour:
-    """An item whose poster looks like another one's: the cosine of their embeddings, in [-1, 1]."""
+    """An item with a similar poster.
+
+    Parameters
+    ----------
+    id, title : str
+    labels : tuple of str
+    cosine : float
+        Cosine similarity of the embeddings, in [-1, 1].
+
+    Examples
+    --------
+    >>> Neighbour("f001", "Night", ("Horror",), 0.93).cosine
+    0.93
+    """
 
     id: str
     title: str
@@ -25,7 +38,7 @@ class Neighbour:
 
 
 def poster_embeddings(model: HybridClassifier, X: pd.DataFrame) -> Floats:
-    """The blocks of posters as the fusion has them, weighted, each row brought to length 1.
+    """L2-normalised poster blocks of the fusion, weighted, side by side.
 
     Parameters
     ----------
@@ -35,8 +48,22 @@ def poster_embeddings(model: HybridClassifier, X: pd.DataFrame) -> Floats:
 
     Returns
     -------
-    ndarray of shape (n, D), float64
-        Rows of NaN where an item lacks a poster; D is 0 where the model has no block of posters.
+    ndarray of shape (n, D), dtype float64
+        Rows of NaN where an item has no poster; D is 0 where the model has no poster block.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from hybrid.features import TextFeatures
+    >>> from hybrid.features.fusion import Fusion
+    >>> from hybrid.heads import HybridClassifier, MultilabelLinearSVC
+    >>> X = pd.DataFrame({"overview": ["ghost night", "joke wedding"] * 10}, index=map(str, range(20)))
+    >>> fusion = Fusion([("text", TextFeatures(["overview"]))])
+    >>> model = HybridClassifier(fusion, MultilabelLinearSVC(), folds=2)
+    >>> model = model.fit(X, np.array([[1, 0], [0, 1]] * 10))
+    >>> poster_embeddings(model, X).shape  # the model has a text block alone
+    (20, 0)
     """
     weights = model.fusion_.weights or {}
     blocks = [
@@ -45,24 +72,35 @@ def poster_embeddings(model: HybridClassifier, X: pd.DataFrame) -> Floats:
         if isinstance(block, PosterFeatures)
     ]
     rows = np.hstack([np.empty((len(X), 0)), *blocks])
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(length == 0, 1.0, length)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(norms == 0, 1.0, norms)
 
 
 def top_k_cosine(item: Floats, others: Floats, top: int) -> tuple[NDArray[np.int64], Floats]:
-    """The rows that point most nearly the way that `item` does.
+    """Top-k rows by cosine similarity.
 
     Parameters
     ----------
     item : ndarray of shape (D,)
+        Of unit length, as `poster_embeddings` returns it.
     others : ndarray of shape (n, D)
-        All of length 1, as `poster_embeddings` gives them; rows of NaN are left out.
+        Rows of unit length; rows of NaN are ignored.
     top : int
+        Maximum number of rows.
 
     Returns
     -------
-    rows, cosines : ndarray of shape (m,), m <= top
-        The nearest first; none where `item` is NaN or D is 0.
+    rows : ndarray of shape (m,), dtype int64
+        Row indices, highest similarity first; m <= top. Empty where `item` is NaN or D is 0.
+    cosines : ndarray of shape (m,), dtype float64
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> others = np.array([[0.0, 1.0], [1.0, 0.0], [0.6, 0.8]])
+    >>> rows, cosines = top_k_cosine(np.array([1.0, 0.0]), others, 2)
+    >>> rows.tolist(), cosines.tolist()
+    ([1, 2], [1.0, 0.6])
     """
     cosines = others @ item if item.size else np.full(len(others), np.nan)
     known = np.flatnonzero(~np.isnan(cosines))

@@ -10,8 +10,8 @@ import numpy as np
 
 from hybrid.catalogue import Catalogue
 from hybrid.errors import RunError, SettingError, did_you_mean
+from hybrid.explain.contributions import GenrePrediction, ScoreDecomposition
 from hybrid.explain.importance import GenreImportance, explain_genres
-from hybrid.explain.linear import GenrePrediction, ScoreDecomposition
 from hybrid.explain.similar_posters import Neighbour
 from hybrid.images.decode import BadPoster, make_thumbnail, read_poster
 from hybrid.inspection.loaded_run import (

@@ -17,12 +17,8 @@ from hybrid.backbones.startup import start_keras
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.catalogue.catalogue import POSTER
 from hybrid.errors import RunError, SettingError, unknown_name
-from hybrid.explain.linear import (
-    GenrePrediction,
-    ScoreDecomposition,
-    decompose_scores,
-    read_linear_head,
-)
+from hybrid.explain.contributions import GenrePrediction, ScoreDecomposition
+from hybrid.explain.linear import decompose_scores, read_linear_head
 from hybrid.explain.similar_posters import poster_embeddings, top_k_cosine
 from hybrid.heads import HybridClassifier
 from hybrid.inspection.poster_saliency import (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hybrid.explain.linear import GenrePrediction, ScoreDecomposition, top_contributions
+from hybrid.explain.contributions import GenrePrediction, ScoreDecomposition, top_contributions
 from hybrid.explain.saliency import SaliencyMap
 from hybrid.explain.similar_posters import Neighbour
 from hybrid.report.page import environment, part_of, write_page

@@ -20,16 +20,14 @@ from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import _run
 from hybrid.datasets.sample import write_sample
 from hybrid.errors import SettingError
-from hybrid.explain.importance import explain_genres
-from hybrid.explain.linear import (
+from hybrid.explain.contributions import (
     EMBEDDING,
     Contribution,
     ScoreDecomposition,
-    decompose_scores,
-    is_linear,
-    read_linear_head,
     top_contributions,
 )
+from hybrid.explain.importance import explain_genres
+from hybrid.explain.linear import decompose_scores, is_linear, read_linear_head
 from hybrid.explain.similar_posters import Neighbour, poster_embeddings, top_k_cosine
 from hybrid.extraction.lookup import hash_catalogue, make_store
 from hybrid.features import TextFeatures

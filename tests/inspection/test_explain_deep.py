@@ -17,7 +17,7 @@ from hybrid.cli.main import _run
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.tasks import Task
-from hybrid.explain.linear import GenrePrediction
+from hybrid.explain.contributions import GenrePrediction
 from hybrid.images.decode import load_poster
 from hybrid.inspection.item import explain_item
 from hybrid.inspection.loaded_run import LoadedRun, MapOptions, load_run

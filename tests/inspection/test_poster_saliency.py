@@ -17,7 +17,7 @@ from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import _run
 from hybrid.errors import ExtractionError, SettingError, WeightsError
-from hybrid.explain.linear import EMBEDDING
+from hybrid.explain.contributions import EMBEDDING
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.inspection.feature_visualisation import visualise_features
