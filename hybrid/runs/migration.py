@@ -1,0 +1,35 @@
+"""run.json of earlier formats → the present one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+FORMAT = 2
+
+
+def migrate(data: dict[str, Any]) -> dict[str, Any]:
+    """Bring a record of any earlier format to the present one.
+
+    Parameters
+    ----------
+    data : dict
+        As parsed from run.json; not changed. Its ``format`` is `FORMAT` or lower.
+
+    Examples
+    --------
+    >>> migrate({"format": 1, "seed": 3})
+    {'format': 2, 'seed': 3}
+    """
+    for step in range(data["format"], FORMAT):
+        data = {**_STEPS[step](data), "format": step + 1}
+    return data
+
+
+def _from_1(data: dict[str, Any]) -> dict[str, Any]:
+    """Format 2 has the keys of format 1. Its models are of classes that moved, so they cannot be read."""
+    return data
+
+
+# Format → what brings a record of it to the next one.
+_STEPS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}

@@ -1,0 +1,344 @@
+"""The parts of a run's record, apart from its studies: frozen dataclasses, in the order of run.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hybrid.runs.json_dataclass import key
+from hybrid.types import Columns, Interval
+
+
+@dataclass(frozen=True)
+class CatalogueRecord:
+    """The catalogue that a run was made from; `bad_rows` were left out."""
+
+    path: str | None = None
+    sha256: str | None = None
+    columns: Columns | None = None
+    items: int | None = None
+    labelled: int | None = None
+    bad_rows: int | None = None
+
+
+@dataclass(frozen=True)
+class SplitRecord:
+    """The split: items of each part, and the test items that share a group, by id."""
+
+    path: str | None = None
+    sha256: str | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+    test_groups: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class CandidateParameters:
+    """Parameters of a head and weights of the blocks, as far as they were searched."""
+
+    parameters: Mapping[str, Any]
+    weights: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class CandidateRecord:
+    """A candidate of the search: mean and standard deviation of its metric over the folds."""
+
+    choice: CandidateParameters
+    quality: float
+    spread: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class WeightsRecord:
+    """Weights of a backbone that embeddings were extracted with.
+
+    Parameters
+    ----------
+    kind : str
+        ``"imagenet"``, ``"random"`` or ``"file"``.
+    path, relative : str or None
+        The file, and the same seen from the run's folder.
+    digest : str or None
+        SHA-256 of the file, or how random weights were drawn.
+    seed : int
+    """
+
+    kind: str = ""
+    path: str | None = None
+    relative: str | None = None
+    digest: str | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class StoreRecord:
+    """The embeddings of a backbone in the cache."""
+
+    path: str | None = None
+    embeddings: int | None = None
+    bytes: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class BackboneRecord:
+    """A backbone whose embeddings a head uses.
+
+    Parameters
+    ----------
+    name, fingerprint : str
+    key : mapping
+        What the fingerprint is the hash of (``stands_for``).
+    cache : StoreRecord
+    weights : WeightsRecord
+    """
+
+    name: str = ""
+    fingerprint: str = ""
+    key: Mapping[str, Any] = field(default_factory=dict, metadata=key("stands_for"))
+    cache: StoreRecord = field(default_factory=StoreRecord)
+    weights: WeightsRecord = field(default_factory=WeightsRecord)
+
+
+@dataclass(frozen=True)
+class InitialWeightsRecord:
+    """Weights that a training started from."""
+
+    kind: str
+    path: str | None = None
+
+
+@dataclass(frozen=True)
+class TrainedWeightsRecord:
+    """Weights of a network's backbone: a file in the run's folder, and what they started from."""
+
+    kind: str = ""
+    path: str | None = None
+    initial: InitialWeightsRecord | None = field(default=None, metadata=key("from"))
+
+
+@dataclass(frozen=True)
+class TrainedBackboneRecord:
+    """The backbone of a deep baseline: its input (height, width), parameters and weights."""
+
+    name: str = ""
+    input_size: tuple[int, int] = (0, 0)
+    parameters: int | None = None
+    weights: TrainedWeightsRecord = field(default_factory=TrainedWeightsRecord)
+
+
+@dataclass(frozen=True)
+class SidesRecord:
+    """Words or fields with the largest positive and negative contributions: name → contribution."""
+
+    positive: Mapping[str, float] = field(default_factory=dict, metadata=key("for"))
+    negative: Mapping[str, float] = field(default_factory=dict, metadata=key("against"))
+
+
+@dataclass(frozen=True)
+class ChannelRecord:
+    """A channel of the embedding: labels with the largest coefficients, items that activate it most."""
+
+    block: str
+    number: int
+    towards: Mapping[str, float]
+    away: Mapping[str, float]
+    posters: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class HeadRecord:
+    """What only the record of a head holds.
+
+    Parameters
+    ----------
+    chosen : mapping
+        Parameters that cross-validation chose; ``block_weights``: weight of each block.
+    candidates : tuple of CandidateRecord
+        Key ``tried``: all that were evaluated.
+    further_backbones : mapping of str to BackboneRecord
+        Poster block other than ``poster`` → its backbone.
+    importance : mapping or None
+        Key ``why``: label → block → `SidesRecord`; None if the head is not linear.
+    channels : tuple of ChannelRecord, or None
+        None without a poster block, or if the head is not linear.
+    """
+
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    candidates: tuple[CandidateRecord, ...] = field(default=(), metadata=key("tried"))
+    further_backbones: Mapping[str, BackboneRecord] = field(default_factory=dict)
+    importance: Mapping[str, Mapping[str, SidesRecord]] | None = field(
+        default=None, metadata=key("why")
+    )
+    channels: tuple[ChannelRecord, ...] | None = None
+
+
+@dataclass(frozen=True)
+class HistoryRecord:
+    """Training history: one value an epoch; None where it is not a finite number."""
+
+    stage: tuple[str, ...] = ()
+    loss: tuple[float | None, ...] = ()
+    val_loss: tuple[float | None, ...] = ()
+    f1: tuple[float | None, ...] = ()
+    val_f1: tuple[float | None, ...] = ()
+    learning_rate: tuple[float | None, ...] = ()
+    seconds: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrainingStageRecord:
+    """One stage of a training: the layers that it trains, and its optimiser."""
+
+    name: str
+    trains: str
+    optimizer: str
+    learning_rate: float
+    momentum: float
+    augment: bool
+
+
+@dataclass(frozen=True)
+class NetworkRecord:
+    """A network: dense layers before the labels, dropout, batch size, parameters, stages."""
+
+    head_units: tuple[int, ...]
+    dropout: float
+    batch_size: int
+    parameters: int
+    stages: tuple[TrainingStageRecord, ...]
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """What only the record of a deep baseline holds."""
+
+    history: HistoryRecord = field(default_factory=HistoryRecord)
+    network: NetworkRecord | None = None
+
+
+@dataclass(frozen=True)
+class DecisionRecord:
+    """How scores became labels, as fitted; see `hybrid.heads.decision.DecisionOptions`."""
+
+    objective: str
+    shrinkage: float | None
+    calibration: str
+    max_labels: int | None
+    at_least_one: bool
+    calibrated_by: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LeakRecord:
+    """One kind of leak, or of warning, of an audit; see `hybrid.types.Leak`."""
+
+    kind: str = "not described"
+    count: int | None = None
+    share: float | None = None
+    pairs: tuple[tuple[str, ...], ...] = ()
+    severity: str = "leak"
+    items: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LeakCostRecord:
+    """One metric on all test items, on those that do not leak, and the difference."""
+
+    all: Interval
+    clean: Interval
+    difference: Interval
+
+
+@dataclass(frozen=True)
+class AuditRecord:
+    """The audit of the split when the run was fitted; `cost` is by metric."""
+
+    clean: bool | None = None
+    checks: tuple[str, ...] = ()
+    leaks: tuple[LeakRecord, ...] = ()
+    warnings: tuple[LeakRecord, ...] = ()
+    skipped: tuple[str, ...] = ()
+    cost: Mapping[str, LeakCostRecord] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReliabilityRecord:
+    """A reliability diagram by bins of probabilities, and the calibration errors."""
+
+    predicted: tuple[float, ...]
+    observed: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    count: tuple[int, ...]
+    error: float | None
+    debiased: float | None
+
+
+@dataclass(frozen=True)
+class ReliabilitiesRecord:
+    """Reliability of all labels together, and of each."""
+
+    all: ReliabilityRecord
+    genres: tuple[ReliabilityRecord, ...]
+
+
+@dataclass(frozen=True)
+class DiskRecord:
+    """Bytes of the model's files and of the embeddings in the cache."""
+
+    model: int | None = None
+    embeddings: int | None = None
+
+
+@dataclass(frozen=True)
+class ParametersRecord:
+    """Number of parameters of head and backbone."""
+
+    head: int | None = None
+    backbone: int | None = None
+
+
+@dataclass(frozen=True)
+class CostRecord:
+    """What a run costs; None where it is not known.
+
+    `extract` is the extraction of its embeddings at the rate measured last: ``posters_per_second``,
+    ``seconds``, and the settings of the measurement.
+    """
+
+    fit_seconds: float | None = None
+    predict_seconds: float | None = None
+    items_per_second: float | None = None
+    peak_mib: float | None = None
+    extract: Mapping[str, Any] | None = None
+    disk_bytes: DiskRecord = field(default_factory=DiskRecord)
+    parameters: ParametersRecord = field(default_factory=ParametersRecord)
+
+
+@dataclass(frozen=True)
+class StageRecord:
+    """Seconds and peak memory (MiB) of one stage of a fit; None where they are not known."""
+
+    name: str = ""
+    seconds: float | None = None
+    peak_mib: float | None = None
+
+
+@dataclass(frozen=True)
+class EnvironmentRecord:
+    """Versions of the libraries, and the machine."""
+
+    versions: Mapping[str, str] = field(default_factory=dict)
+    hardware: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ExternalRecord:
+    """A model made elsewhere: its file of predictions, and notes on how it was read."""
+
+    path: str
+    sha256: str
+    notes: tuple[str, ...]

@@ -1,0 +1,182 @@
+"""What the record of a run holds of its studies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hybrid.runs.json_dataclass import OPTIONAL, key
+from hybrid.types import Interval, StageCost
+
+Metrics = Mapping[str, Interval]
+
+
+@dataclass(frozen=True)
+class NestedRecord:
+    """Nested cross-validation on the items of train and validation (``estimate``).
+
+    Parameters
+    ----------
+    folds, items : int
+    seconds : float or None
+    metrics : mapping of str to Interval
+        Of the nested predictions: an unbiased estimate.
+    out_of_fold : mapping of str to Interval
+        Of the predictions that parameters were chosen on: optimistic.
+    """
+
+    folds: int | None = None
+    items: int | None = None
+    seconds: float | None = None
+    metrics: Metrics = field(default_factory=dict)
+    out_of_fold: Metrics = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CurvePointRecord:
+    """Metrics reached with a number of training items."""
+
+    items: int
+    f1_weighted: Interval
+    map_macro: Interval
+
+
+@dataclass(frozen=True)
+class CurveGainRecord:
+    """Gain in metrics from the last but one number of training items to the last."""
+
+    before: int
+    after: int
+    f1_weighted: Interval
+    map_macro: Interval
+
+
+@dataclass(frozen=True)
+class CurveGapRecord:
+    """A number of training items that could not be fitted, and the reason."""
+
+    items: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class LearningCurveRecord:
+    """A learning curve (``curve``): fewest items first.
+
+    Parameters
+    ----------
+    points : tuple of CurvePointRecord
+    gain : CurveGainRecord or None
+    left_out : tuple of CurveGapRecord
+    evaluated : int or None
+        Number of held-out items (``judged``).
+    verdict : str
+        One sentence: whether more labelled items are worth it.
+    """
+
+    points: tuple[CurvePointRecord, ...] = ()
+    gain: CurveGainRecord | None = None
+    left_out: tuple[CurveGapRecord, ...] = ()
+    evaluated: int | None = field(default=None, metadata=key("judged"))
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
+class VariantRecord:
+    """The model on some of its blocks, or with a block missing for a share of the test items.
+
+    Parameters
+    ----------
+    blocks : tuple of str
+        Blocks that it was fitted on.
+    missing : str or None
+        Block that was removed at test time.
+    rate : float
+        Share of the test items that it was removed from.
+    metrics : mapping of str to Interval
+    difference : Interval
+        Weighted F1 minus that of the full model.
+    seconds : float or None
+    """
+
+    blocks: tuple[str, ...]
+    missing: str | None
+    metrics: Metrics
+    difference: Interval
+    rate: float = 0.0
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class AblationRecord:
+    """An ablation study.
+
+    Parameters
+    ----------
+    metric : str or None
+        Metric of the differences.
+    subsets : tuple of VariantRecord
+        Fits on the subsets of the blocks.
+    missing : tuple of VariantRecord
+        The full model with each block missing.
+    mean_contribution : mapping of str to float or None
+        Mean Shapley value of each block over the predicted labels; None if no label is predicted.
+    """
+
+    metric: str | None = None
+    subsets: tuple[VariantRecord, ...] = ()
+    missing: tuple[VariantRecord, ...] = ()
+    mean_contribution: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SpreadRecord:
+    """One metric over repeated splits; `interval` is the 95 % interval of the mean."""
+
+    values: tuple[float, ...]
+    mean: float
+    sd: float
+    low: float
+    high: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class RepeatsRecord:
+    """Fits on repeated splits: their seeds, and each metric over them."""
+
+    seeds: tuple[int, ...] = ()
+    metrics: Mapping[str, SpreadRecord] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class StudiesRecord:
+    """What is known of a run beyond its fit; None where a study was not made.
+
+    Parameters
+    ----------
+    nested : NestedRecord or None
+        Key ``estimate``.
+    learning_curve : LearningCurveRecord or None
+        Key ``curve``.
+    ablation : AblationRecord or None
+    repeats : RepeatsRecord or None
+    costs : tuple of StageCost, or None
+        Key ``studies``: what each study cost; None for a deep baseline, which has none.
+
+    Examples
+    --------
+    >>> from hybrid.runs.json_dataclass import to_json
+    >>> to_json(StudiesRecord(repeats=RepeatsRecord(seeds=(0, 1)), costs=()))
+    {'repeats': {'seeds': [0, 1], 'metrics': {}}, 'studies': []}
+    """
+
+    nested: NestedRecord | None = field(default=None, metadata={**OPTIONAL, **key("estimate")})
+    learning_curve: LearningCurveRecord | None = field(
+        default=None, metadata={**OPTIONAL, **key("curve")}
+    )
+    ablation: AblationRecord | None = field(default=None, metadata=OPTIONAL)
+    repeats: RepeatsRecord | None = field(default=None, metadata=OPTIONAL)
+    costs: tuple[StageCost, ...] | None = field(
+        default=None, metadata={**OPTIONAL, **key("studies")}
+    )
