@@ -14,21 +14,21 @@ from hybrid.errors import HybridError, did_you_mean
 
 # Command → its one line of help, so that `hybrid --help` loads no command.
 COMMANDS = {
-    "demo": "The whole way on the embedded sample.",
+    "demo": "Run the whole pipeline on the embedded sample.",
     "sample": "Write the embedded sample catalogue.",
     "check": "Validate catalogue and posters; list every bad row.",
-    "split": "Deal the items to train, validation and test.",
-    "audit": "Prove the split clean, or say what leaks.",
+    "split": "Split the items into train, validation and test.",
+    "audit": "Check the split for leaks; exit 1 if there are any.",
     "extract": "Embed the posters into the cache.",
     "fit-svm": "Fuse the blocks and fit an SVM.",
     "fit-ovr": "Fuse the blocks and fit another one-vs-rest head.",
     "fit-deep": "Train a deep baseline.",
     "predict": "Predict the labels of new items.",
     "report": "Compare runs on one page.",
-    "explain": "Show what a run looks at, or what it saw in one item.",
+    "explain": "Explain a run, or its prediction for one item.",
     "model-card": "Describe a run's model in Markdown.",
-    "cache": "Look after the embedding cache: ls, explain, verify, compact, gc, export.",
-    "backbones": "List what --backbone can name.",
+    "cache": "Inspect and maintain the embedding cache: ls, explain, verify, compact, gc, export.",
+    "backbones": "List the backbones that --backbone accepts.",
 }
 INTERRUPTED = 130
 
