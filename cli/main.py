@@ -66,10 +66,13 @@ def hybrid() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    warnings.showwarning = _show_warning
-    # What Pillow minds in a poster, the list of bad posters says in its own words.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    sys.exit(_run(arguments))
+    # Whoever calls this from Python finds the warnings as they were.
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        # What Pillow minds in a poster, the list of bad posters says in its own words.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        status = _run(arguments)
+    sys.exit(status)
 
 
 def _run(arguments: list[str] | None) -> int:

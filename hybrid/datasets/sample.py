@@ -8,7 +8,6 @@ its own mistakes and all of them together know more than any one. Every decision
 from __future__ import annotations
 
 import csv
-import io
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from random import Random
 from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
 
 from hybrid.errors import SampleError, SettingError
+from hybrid.images.thumbnails import encode_jpeg
 
 Colour = tuple[int, ...]
 Shape = tuple[float, ...]  # a disc (x, y, radius) or a polygon (x, y, x, y, ...)
@@ -382,10 +382,8 @@ def _items(n: int, seed: int) -> list[_Item]:
     return items
 
 
-def _jpeg(image: Image.Image, quality: int = 85) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
+def _jpeg(image: Image.Image) -> bytes:
+    return encode_jpeg(image, 85)
 
 
 # What becomes of a painted poster; None is no file at all.
@@ -399,7 +397,7 @@ BAD: dict[str, Callable[[Image.Image], bytes | None]] = {
 }
 FINISHES = BAD | {
     "plain": _jpeg,
-    "re-released": lambda image: _jpeg(image.resize((176, 259)), 75),
+    "re-released": lambda image: encode_jpeg(image.resize((176, 259)), 75),
 }
 
 

@@ -152,23 +152,21 @@ def decode_for(data: bytes, geometries: Sequence[Geometry]) -> list[Pixels] | Ba
     ]
 
 
-def make_thumbnail(data: bytes, side: int) -> bytes | BadPoster:
-    """A small JPEG of an image, its aspect ratio kept; of the file, nothing but pixels is in it.
+def decode_reduced(data: bytes, side: int) -> Pixels | BadPoster:
+    """Decode an image in its own shape; a JPEG at a fraction of its size, where that is large enough.
 
     Parameters
     ----------
     data : bytes
-        The file's content.
+        The content of the file.
     side : int
-        Pixels of the longer side, at most.
+        Twice as many pixels are left of the shorter side, unless the image has fewer.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3), uint8, RGB; or BadPoster
     """
-    pixels = _guarded(data, lambda: _decode(data, Geometry((side, side))))
-    if isinstance(pixels, BadPoster):
-        return pixels
-    image, file = Image.fromarray(pixels), io.BytesIO()
-    image.thumbnail((side, side))
-    image.save(file, "JPEG", quality=80)
-    return file.getvalue()
+    return _guarded(data, lambda: _decode(data, Geometry((side, side))))
 
 
 def _guarded(data: bytes, decode: Callable[[], Decoded]) -> Decoded | BadPoster:

@@ -13,7 +13,8 @@ from hybrid.errors import RunError, SettingError, did_you_mean
 from hybrid.explain.contributions import GenrePrediction, ScoreDecomposition
 from hybrid.explain.importance import GenreImportance, explain_genres
 from hybrid.explain.similar_posters import Neighbour
-from hybrid.images.decode import BadPoster, make_thumbnail, read_poster
+from hybrid.images.decode import BadPoster, read_poster
+from hybrid.images.thumbnails import make_thumbnail
 from hybrid.inspection.loaded_run import (
     TRAINING_PARTS,
     LoadedHead,

@@ -31,7 +31,8 @@ from hybrid.extraction.lookup import one_or_each
 from hybrid.extraction.plan import chosen_spec
 from hybrid.features import PosterFeatures
 from hybrid.heads import HybridClassifier
-from hybrid.images.decode import BadPoster, load_poster, make_thumbnail, read_poster
+from hybrid.images.decode import BadPoster, load_poster, read_poster
+from hybrid.images.thumbnails import make_thumbnail
 from hybrid.runs.folder import recorded_backbones
 from hybrid.runs.predict import find_weights, recorded_options
 

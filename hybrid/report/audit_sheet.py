@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
 
 from hybrid.catalogue import Catalogue
 from hybrid.errors import RunError
 from hybrid.images.decode import load_poster
+from hybrid.images.thumbnails import data_uri, encode_jpeg
 from hybrid.types import Audit
 from hybrid.utils.files import write_atomically
 
@@ -54,9 +52,7 @@ def _picture(catalogue: Catalogue, position: dict[str, int], name: str) -> str |
     pixels = load_poster(catalogue.poster_paths[position[name]], SIZE) if name in position else None
     if not isinstance(pixels, np.ndarray):
         return None
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "JPEG", quality=70)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return data_uri(encode_jpeg(pixels, 70))
 
 
 def _title(catalogue: Catalogue, position: dict[str, int], name: str) -> str:

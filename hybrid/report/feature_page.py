@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +9,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from hybrid.explain.channels import FeatureVisualisation
+from hybrid.images.thumbnails import data_uri, encode_jpeg, encode_png, make_thumbnails
 from hybrid.report.page import environment, part_of, write_page
-from hybrid.report.thumbnails import make_thumbnails
 
 # Bytes of posters before base64, which adds a third: with the other pictures the page stays below 5 MB.
 MAX_POSTER_BYTES = 2_500_000
-MAXIMISED = {"quality": 85, "subsampling": 0}  # their colours are as fine as their shapes
 TILE = 32  # pixels of a filter, at least
 ACROSS = 16  # filters in a row
 MAX_FILTERS = 128
@@ -107,21 +103,18 @@ def _view(learned: FeatureVisualisation, plate: BackboneImages) -> dict[str, Any
         "backbone": plate.backbone,
         "count": len(plate.filters),
         "shown": min(len(plate.filters), MAX_FILTERS),
-        "filters": _address(draw_filters(plate.filters), "PNG"),
+        "filters": data_uri(encode_png(draw_filters(plate.filters)), "png"),
         "channels": [
-            (channel, _address(plate.maximised[channel.number], "JPEG", **MAXIMISED))
+            (channel, _jpeg_uri(plate.maximised[channel.number]))
             for channel in learned.channels
             if channel.block == plate.block
         ],
     }
 
 
-def _address(pixels: NDArray[np.uint8], kind: str, **settings: Any) -> str:
-    """A picture as a ``data:`` address."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, kind, optimize=True, **settings)
-    data = base64.b64encode(file.getvalue()).decode()
-    return f"data:image/{kind.lower()};base64,{data}"
+def _jpeg_uri(pixels: NDArray[np.uint8]) -> str:
+    # In full colour: the colours of such an image are as fine as its shapes.
+    return data_uri(encode_jpeg(pixels, 85, optimize=True, full_colour=True))
 
 
 def write_feature_page(

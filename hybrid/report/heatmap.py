@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hybrid.explain.saliency import SaliencyMap
+from hybrid.images.thumbnails import encode_jpeg
 
 # Blue and orange as in the card, which the colour-blind can tell apart, lighter since they lie over grey.
 FOR, AGAINST = (0, 130, 215), (235, 100, 0)
@@ -62,6 +62,4 @@ def draw_heatmap(pixels: Pixels, cells: NDArray[Any], strongest: float) -> bytes
     light = (0.55 + 0.65 * grey / 255)[..., None]
     colour = np.where(smooth > 0, np.array(FOR), np.array(AGAINST)) * light
     mixed = (1 - amount) * (0.8 * grey + 30)[..., None] + amount * colour
-    file = io.BytesIO()
-    Image.fromarray(np.rint(np.clip(mixed, 0, 255)).astype(np.uint8)).save(file, "JPEG", quality=82)
-    return file.getvalue()
+    return encode_jpeg(np.rint(np.clip(mixed, 0, 255)).astype(np.uint8), 82)

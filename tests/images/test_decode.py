@@ -25,7 +25,6 @@ from hybrid.images.decode import (
     decode_for,
     decode_poster,
     hash_poster,
-    make_thumbnail,
     poster_key,
     read_poster,
 )
@@ -485,24 +484,3 @@ def test_an_image_is_decoded_once_for_each_scale(monkeypatch: pytest.MonkeyPatch
     assert len(decoded) == 1
     decode_for(encode(noise(900, 900), "JPEG"), [*near, Geometry((96, 96))])
     assert len(decoded) == 1 + 3  # whole for 299; at half for 224; at a quarter for 96
-
-
-def test_a_thumbnail_keeps_the_aspect_ratio_and_nothing_but_pixels() -> None:
-    source = io.BytesIO()
-    image = Image.new("RGB", (400, 600), (200, 30, 30))
-    exif = Image.Exif()
-    exif[0x010E] = "<script>"
-    image.save(source, "JPEG", exif=exif)
-    found = make_thumbnail(source.getvalue(), 120)
-    assert isinstance(found, bytes)
-    assert b"<script>" not in found
-    with Image.open(io.BytesIO(found)) as small:
-        assert small.format == "JPEG"
-        assert small.size == (80, 120)
-        assert np.abs(np.asarray(small).astype(int) - (200, 30, 30)).max() < 8
-
-
-def test_a_thumbnail_of_what_is_no_image() -> None:
-    assert make_thumbnail(b"<html></html>", 120) == BadPoster(
-        "is a web page (HTML or XML), not an image"
-    )

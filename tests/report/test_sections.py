@@ -18,6 +18,7 @@ from PIL import Image
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, log_loss
 
+from hybrid.images.thumbnails import MAX_BYTES, make_thumbnails
 from hybrid.report.comparison import Comparison
 from hybrid.report.page import environment, render
 from hybrid.report.plots import RUN_COLOURS, Curve, draw
@@ -36,7 +37,6 @@ from hybrid.report.sections import (
 )
 from hybrid.report.summary_text import cost as cost_words
 from hybrid.report.summary_text import duration, no_difference, winner
-from hybrid.report.thumbnails import MAX_BYTES, make_thumbnails
 
 Make = Callable[..., Comparison]
 HALF = {"value": 0.5, "low": 0.4, "high": 0.6}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from hybrid.images.thumbnails import Thumbnail, make_thumbnails
 from hybrid.report.comparison import Comparison
-from hybrid.report.thumbnails import Thumbnail, make_thumbnails
 
 SHOWN = 12  # channels
 MAX_TOTAL = 600_000  # bytes of their pictures

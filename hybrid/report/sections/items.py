@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.evaluation import Answers
+from hybrid.images.thumbnails import Thumbnail, make_thumbnails
 from hybrid.report.comparison import Comparison
-from hybrid.report.thumbnails import Thumbnail, make_thumbnails
 
 SHOWN = 8  # items of each kind
 LEAST = 1e-6  # probability: predictions.csv has six digits
