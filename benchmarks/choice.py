@@ -97,7 +97,7 @@ def compare(catalogue: Any, ours: list[Tested], other: list[Tested] | None) -> d
     """Weighted F1 of each split, its mean, and the paired difference of all together."""
     from sklearn.metrics import f1_score
 
-    from hybrid.evaluation import Answers, paired_difference
+    from hybrid.evaluation import Outputs, paired_difference
 
     row = {name: i for i, name in enumerate(catalogue.ids.tolist())}
     truths = [catalogue.labels[[row[name] for name in each.ids.tolist()]] for each in ours]
@@ -108,7 +108,7 @@ def compare(catalogue: Any, ours: list[Tested], other: list[Tested] | None) -> d
     found: dict[str, Any] = {"f1": f1, "mean": float(np.mean(f1)), "range": [min(f1), max(f1)]}
     if other is not None:
         sides = [
-            Answers(
+            Outputs(
                 np.concatenate([each.labels for each in side]),
                 np.concatenate([each.probabilities for each in side]),
             )

@@ -189,7 +189,7 @@ def films(
 ) -> dict[str, Any]:
     """Weighted F1 on the test items, and each network's difference to the frozen linear SVM."""
     from hybrid.catalogue import load_catalogue
-    from hybrid.evaluation import Answers, paired_difference
+    from hybrid.evaluation import Outputs, paired_difference
     from hybrid.heads.make_hybrid import make_hybrid
     from hybrid.runs.experiment import Experiment, fit_deep, fit_head
     from hybrid.splitting.splits import read_split
@@ -222,7 +222,7 @@ def films(
         answers = {}
         for name, run in runs.items():
             found = _test(run)
-            answers[name] = Answers(found.labels, found.probabilities)
+            answers[name] = Outputs(found.labels, found.probabilities)
     report: dict[str, Any] = {"test_items": len(truth), "runs": {}}
     for name, run in runs.items():
         against = "chance" if name.startswith("scratch") else "frozen SVM"

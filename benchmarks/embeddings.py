@@ -22,7 +22,7 @@ import numpy as np
 from hybrid import extract_embeddings, fit_head, load_catalogue, make_hybrid
 from hybrid.backbones.engines import choose_engine
 from hybrid.catalogue import Catalogue
-from hybrid.evaluation import Answers, paired_difference
+from hybrid.evaluation import Outputs, paired_difference
 from hybrid.runs.experiment import Experiment
 from hybrid.splitting.methods import split_catalogue
 from hybrid.types import EmbeddingOptions, Split
@@ -87,7 +87,7 @@ def measure(
             place = folder / "runs" / f"{summary.fingerprint}-{seed}-{name}"
             run = fit_head(Experiment(catalogue, split, place, seed=seed, cache=cache), model, {})
             test = run.predictions.splits == "test"
-            said = Answers(run.predictions.labels[test], run.predictions.probabilities[test])
+            said = Outputs(run.predictions.labels[test], run.predictions.probabilities[test])
             answers[seed, name] = run.predictions.ids[test], said
     return {"posters a second": summary.rate, "answers": answers}
 
@@ -115,9 +115,9 @@ def summarise(
     return result
 
 
-def nothing(said: Answers) -> Answers:
-    """Answers that name no label, whose F1 is 0."""
-    return Answers(np.zeros_like(said.labels), np.zeros_like(said.scores))
+def nothing(said: Outputs) -> Outputs:
+    """Outputs that name no label, whose F1 is 0."""
+    return Outputs(np.zeros_like(said.labels), np.zeros_like(said.scores))
 
 
 def table(result: dict[str, Any]) -> str:

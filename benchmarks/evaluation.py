@@ -21,24 +21,24 @@ from typing import Any
 
 import numpy as np
 
-from hybrid.evaluation import METRICS, Answers, evaluate, paired_difference, permutation_test
+from hybrid.evaluation import METRICS, Outputs, evaluate, paired_difference, permutation_test
 from hybrid.utils.resources import CostRecorder
 
 FEW = 5  # draws that scikit-learn is timed on
 
 
-def make_answers(items: int, genres: int, seed: int = 0) -> tuple[Any, Answers, Answers]:
+def make_answers(items: int, genres: int, seed: int = 0) -> tuple[Any, Outputs, Outputs]:
     """Truth with genres of 2 to 40 %, and two models of some skill; scores have three digits."""
     random = np.random.default_rng(seed)
     truth = (random.random((items, genres)) < np.linspace(0.02, 0.4, genres)).astype(np.uint8)
     models = []
     for skill in (1.0, 1.1):
         scores = np.round(1 / (1 + np.exp(2 - skill * truth - random.normal(size=truth.shape))), 3)
-        models.append(Answers((scores > 0.3).astype(np.uint8), scores))
+        models.append(Outputs((scores > 0.3).astype(np.uint8), scores))
     return truth, models[0], models[1]
 
 
-def by_sklearn(truth: Any, answers: Answers, draws: int) -> None:
+def by_sklearn(truth: Any, answers: Outputs, draws: int) -> None:
     """The same draws, a call of scikit-learn for each metric and draw."""
     from sklearn.metrics import average_precision_score, f1_score
 
@@ -80,7 +80,7 @@ def main() -> None:
         ),
         "permutation test of weighted F1": lambda: permutation_test(truth, one, other, draws=draws),
     }
-    first = seconds(lambda: evaluate(truth[:50], Answers(one.labels[:50], one.scores[:50]), names))
+    first = seconds(lambda: evaluate(truth[:50], Outputs(one.labels[:50], one.scores[:50]), names))
     found: dict[str, list[float]] = {}
     costs = CostRecorder()
     for _ in range(options.repeats):

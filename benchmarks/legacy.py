@@ -22,7 +22,7 @@ from sklearn.svm import SVC
 
 from hybrid.audit.leak_cost import leakage_cost
 from hybrid.catalogue import Catalogue, load_catalogue
-from hybrid.evaluation import Answers, evaluate
+from hybrid.evaluation import Outputs, evaluate
 from hybrid.extraction.lookup import find_store
 from hybrid.features import PosterFeatures
 from hybrid.heads.make_hybrid import make_hybrid
@@ -99,7 +99,7 @@ def _rbf(catalogue: Catalogue, split: Split, cache: str, penalty: float) -> dict
     machines = OneVsRestClassifier(SVC(kernel="rbf", C=penalty), n_jobs=-1)
     machines.fit(scaler.transform(embeddings[learn]), catalogue.labels[learn])
     scores = machines.decision_function(scaler.transform(embeddings[test]))
-    answers = Answers((scores > 0).astype(np.uint8), scores)
+    answers = Outputs((scores > 0).astype(np.uint8), scores)
     truth, leaked = catalogue.labels[test], _overlap(catalogue, split)
     cost = leakage_cost(truth, answers, leaked)
     if cost:

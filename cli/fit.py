@@ -10,7 +10,7 @@ from hybrid.cli.output import run_text, show, tried_text, warn_left_out
 from hybrid.types import ColumnOptions
 
 if TYPE_CHECKING:
-    from hybrid.heads.decision import DecisionOptions
+    from hybrid.heads.decision_rule import DecisionOptions
 
 
 def fit(
@@ -42,7 +42,7 @@ def fit(
     from hybrid.heads.make_hybrid import FeatureOptions, make_hybrid
     from hybrid.runs.experiment import Experiment, fit_head
     from hybrid.splitting.splits import read_split
-    from hybrid.studies.run import Studies
+    from hybrid.studies.study import Studies
 
     catalogue = load_catalogue(project.catalogue, columns)
     warn_left_out(catalogue)

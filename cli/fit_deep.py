@@ -13,7 +13,7 @@ from hybrid.cli.output import run_text, show, warn_left_out
 from hybrid.types import ColumnOptions
 
 if TYPE_CHECKING:
-    from hybrid.heads.decision import DecisionOptions
+    from hybrid.heads.decision_rule import DecisionOptions
 
 _OPTIONS = (
     click.option("--backbone", required=True,

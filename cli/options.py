@@ -222,7 +222,7 @@ def decision_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def call(*args: Any, **values: Any) -> Any:
-        from hybrid.heads.decision import DecisionOptions
+        from hybrid.heads.decision_rule import DecisionOptions
 
         fields = DecisionOptions.__dataclass_fields__
         decision = DecisionOptions(**{name: values.pop(name) for name in fields})

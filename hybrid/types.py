@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 PARTS = ("train", "validation", "test")
 UNUSED = "unused"  # in no part, and meant to be
 LEAK, WARNING = "leak", "warning"  # severities
-# What settings can be chosen by; hybrid.heads.search_metrics says what each is.
+# What settings can be chosen by; hybrid.heads.scoring says what each is.
 METRICS = ("weighted-f1", "macro-f1", "micro-f1", "map")
 METRIC = "weighted-f1"
 

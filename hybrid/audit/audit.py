@@ -13,7 +13,7 @@ from hybrid.audit.leak_cost import LeakageCost, leakage_cost
 from hybrid.audit.leaks import audit_run
 from hybrid.catalogue import Catalogue
 from hybrid.errors import ExtractionError, RunError, SettingError
-from hybrid.evaluation import Answers
+from hybrid.evaluation import Outputs
 from hybrid.extraction.lookup import find_store
 from hybrid.splitting.splits import write_split
 from hybrid.types import PARTS, Audit, Run, Split
@@ -122,7 +122,7 @@ def _cost(audit: Audit, catalogue: Catalogue, run: Run, seed: int) -> dict[str, 
             f"{run.folder}: expected test items that are in {catalogue.path}, found {found}."
         )
     truth = catalogue.label_matrix(predictions.genres)[[position[name] for name in names]]
-    answers = Answers(predictions.labels[test], predictions.probabilities[test])
+    answers = Outputs(predictions.labels[test], predictions.probabilities[test])
     leaked = np.array([name in audit.leaked for name in names])
     return leakage_cost(truth, answers, leaked, seed=seed)
 

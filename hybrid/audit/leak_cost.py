@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hybrid.errors import SettingError
-from hybrid.evaluation import DRAWS, METRICS, Answers
-from hybrid.evaluation.bootstrap import bootstrap, everything, make_units
-from hybrid.evaluation.estimate import gather
+from hybrid.evaluation import DRAWS, METRICS, Outputs
+from hybrid.evaluation.bootstrap import bootstrap, make_units, unit_weights
 from hybrid.evaluation.intervals import percentile_interval
 from hybrid.evaluation.metrics import make_measure
+from hybrid.evaluation.resampling import gather
 from hybrid.types import Interval
 
 
@@ -31,7 +31,7 @@ class LeakageCost:
 
 def leakage_cost(
     truth: ArrayLike,
-    answers: Answers,
+    answers: Outputs,
     leaked: NDArray[np.bool_],
     *,
     draws: int = DRAWS,
@@ -43,7 +43,7 @@ def leakage_cost(
     ----------
     truth : array-like of shape (n, L)
         1 where the item has the label.
-    answers : Answers
+    answers : Outputs
         On the same items.
     leaked : ndarray of shape (n,), bool
     draws : int
@@ -67,7 +67,7 @@ def leakage_cost(
     if not leaked.any() or leaked.all():
         return {}
     measure, kept = make_measure(real, answers, METRICS), (~leaked).astype(np.uint8)
-    once = everything(len(real))
+    once = unit_weights(len(real))
     points = measure(once), measure(once * kept)
     drawn = list(bootstrap(make_units(len(real)), draws, seed))
     # A draw without a clean item says nothing.

@@ -21,7 +21,7 @@ from hybrid.deep.registry import HEAD, NetworkSpec, Stage, configure_network, ge
 from hybrid.deep.stream import Arrays, Items, Posters, Source, usable
 from hybrid.deep.train import Lesson, Part, compile_for, forward, run_stage
 from hybrid.errors import SettingError
-from hybrid.heads.decision import Decision, DecisionOptions, fit_decision
+from hybrid.heads.decision_rule import DecisionOptions, DecisionRule, fit_decision
 from hybrid.utils.progress import Progress
 
 Floats = NDArray[np.float64]
@@ -55,7 +55,7 @@ class DeepBaseline:
     devices : int
         How many share each batch.
     network_ : Network
-    decision_ : Decision
+    decision_ : DecisionRule
         Calibration and thresholds, from the validation items; neither where items have one label each.
     validation_scores_ : ndarray of shape (n, L)
         Log-odds of the validation items; of a net that was just fitted.
@@ -317,7 +317,7 @@ class DeepBaseline:
 
     def _score_validation(self, items: Items) -> None:
         self.validation_scores_ = self.decision_function(items)
-        self.decision_ = Decision(None, np.empty(0), self.decision)
+        self.decision_ = DecisionRule(None, np.empty(0), self.decision)
         if self.options.task == "multilabel":
             self.decision_ = fit_decision(_labels(items), self.validation_scores_, self.decision)
 

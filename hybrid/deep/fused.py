@@ -17,7 +17,7 @@ from hybrid.deep.registry import HEAD, Stage, get_network
 from hybrid.deep.stream import Items, Posters, Source, usable
 from hybrid.errors import SettingError
 from hybrid.features.fusion import Fusion, FusionMatrix
-from hybrid.heads.decision import DecisionOptions
+from hybrid.heads.decision_rule import DecisionOptions
 from hybrid.utils.progress import Progress
 
 

@@ -16,7 +16,7 @@ from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.fused import FusedBaseline, make_baseline
 from hybrid.deep.options import DeepOptions
 from hybrid.errors import RunError
-from hybrid.heads.decision import Decision
+from hybrid.heads.decision_rule import DecisionRule
 
 # A body that no stage changed is no trained backbone, so it is not kept under that name.
 FROZEN_WEIGHTS = "model.frozen.weights.h5"
@@ -53,7 +53,7 @@ def load_baseline(folder: Path, workers: int = 1) -> DeepBaseline:
         scoring = json.loads((folder / SCORING).read_text())
         options = DeepOptions.from_record(scoring["options"])
         model = make_baseline(scoring["network"], options, workers=workers)
-        model.decision_ = Decision.from_plain(scoring)
+        model.decision_ = DecisionRule.from_plain(scoring)
         if isinstance(model, FusedBaseline):
             model.fusion_ = joblib.load(folder / BLOCKS)
         model._build(scoring["labels"])

@@ -2,8 +2,6 @@
 
 from hybrid.evaluation.calibration_curves import Reliability as Reliability
 from hybrid.evaluation.calibration_curves import reliability as reliability
-from hybrid.evaluation.estimate import DRAWS as DRAWS
-from hybrid.evaluation.estimate import METHOD as METHOD
 from hybrid.evaluation.evaluate import Evaluation as Evaluation
 from hybrid.evaluation.evaluate import GenreScore as GenreScore
 from hybrid.evaluation.evaluate import evaluate as evaluate
@@ -14,10 +12,14 @@ from hybrid.evaluation.metrics import LOSSES as LOSSES
 from hybrid.evaluation.metrics import METRICS as METRICS
 from hybrid.evaluation.multiclass import MultiClass as MultiClass
 from hybrid.evaluation.multiclass import evaluate_multiclass as evaluate_multiclass
-from hybrid.evaluation.outputs import Answers as Answers
+from hybrid.evaluation.outputs import Outputs as Outputs
 from hybrid.evaluation.pareto import pareto_front as pareto_front
-from hybrid.evaluation.repeats import Spread as Spread
-from hybrid.evaluation.repeats import over_splits as over_splits
-from hybrid.evaluation.repeats import spread as spread
+from hybrid.evaluation.repeated_runs import Spread as Spread
+from hybrid.evaluation.repeated_runs import (
+    corrected_resampled_interval as corrected_resampled_interval,
+)
+from hybrid.evaluation.repeated_runs import summarise_runs as summarise_runs
+from hybrid.evaluation.resampling import DRAWS as DRAWS
+from hybrid.evaluation.resampling import METHOD as METHOD
 from hybrid.evaluation.significance import holm as holm
 from hybrid.evaluation.significance import permutation_test as permutation_test

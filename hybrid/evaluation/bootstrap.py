@@ -41,7 +41,7 @@ def make_units(items: int, groups: ArrayLike | None = None) -> Units:
     return Units(of_item.astype(np.int64), len(names))
 
 
-def everything(items: int) -> Weights:
+def unit_weights(items: int) -> Weights:
     """Every item once, shape (1, n)."""
     return np.ones((1, items), np.uint8)
 
@@ -73,7 +73,7 @@ def jackknife(units: Units, seed: int = 0) -> Iterator[Weights]:
 
 
 def swaps(units: Units, draws: int, seed: int) -> Iterator[Weights]:
-    """For a permutation test: 1 where two models keep their answers, 0 where they swap them."""
+    """For a permutation test: 1 where two models keep their outputs, 0 where they swap them."""
     random = np.random.default_rng(seed)
     for size in _sizes(draws, units):
         yield random.integers(0, 2, size=(size, units.count), dtype=np.uint8)[:, units.of_item]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from numpy.typing import ArrayLike
 
 from hybrid.errors import SettingError
-from hybrid.evaluation.bootstrap import Units, everything, make_units
-from hybrid.evaluation.estimate import DRAWS, METHOD, check_method, interval_of, sample
+from hybrid.evaluation.bootstrap import Units, make_units, unit_weights
 from hybrid.evaluation.metrics import METRICS, Measured, Weights, check_metric, make_measure
-from hybrid.evaluation.outputs import Answers, Labels, check
+from hybrid.evaluation.outputs import Labels, Outputs, check
+from hybrid.evaluation.resampling import DRAWS, METHOD, check_method, interval_of, sample
 from hybrid.types import Interval
 
 
@@ -41,7 +41,7 @@ class Evaluation:
 
 def evaluate(
     truth: ArrayLike,
-    answers: Answers,
+    outputs: Outputs,
     genres: Sequence[str],
     *,
     groups: ArrayLike | None = None,
@@ -55,7 +55,7 @@ def evaluate(
     ----------
     truth : array-like of shape (n, L)
         1 where the item has the label.
-    answers : Answers
+    outputs : Outputs
     genres : sequence of L str
     groups : array-like of shape (n,), optional
         Items of one group are drawn together; by default each item by itself.
@@ -76,13 +76,13 @@ def evaluate(
         If shapes or settings are wrong.
     """
     return evaluate_all(
-        truth, [answers], genres, groups=groups, draws=draws, seed=seed, method=method
+        truth, [outputs], genres, groups=groups, draws=draws, seed=seed, method=method
     )[0]
 
 
 def evaluate_all(
     truth: ArrayLike,
-    models: Sequence[Answers],
+    models: Sequence[Outputs],
     genres: Sequence[str],
     *,
     groups: ArrayLike | None = None,
@@ -96,37 +96,37 @@ def evaluate_all(
     if len(genres) != truth.shape[1]:
         raise SettingError(f"expected {truth.shape[1]} genres, found {len(genres)}.")
     units = make_units(len(truth), groups)
-    return [_evaluate(truth, answers, genres, units, draws, seed, method) for answers in models]
+    return [_evaluate(truth, outputs, genres, units, draws, seed, method) for outputs in models]
 
 
-def measure_all(truth: ArrayLike, answers: Answers) -> dict[str, float]:
+def measure_all(truth: ArrayLike, outputs: Outputs) -> dict[str, float]:
     """Every one of `METRICS`, without intervals.
 
     Parameters
     ----------
     truth : array-like of shape (n, L)
-    answers : Answers
+    outputs : Outputs
 
     Raises
     ------
     SettingError
         If shapes differ.
     """
-    truth = check(truth, [answers])
-    found = make_measure(truth, answers, METRICS)(everything(len(truth)))
+    truth = check(truth, [outputs])
+    found = make_measure(truth, outputs, METRICS)(unit_weights(len(truth)))
     return {name: float(found[name][0]) for name in METRICS}
 
 
 def _evaluate(
     truth: Labels,
-    answers: Answers,
+    outputs: Outputs,
     genres: Sequence[str],
     units: Units,
     draws: int,
     seed: int,
     method: str,
 ) -> Evaluation:
-    measure = make_measure(truth, answers)
+    measure = make_measure(truth, outputs)
     sampled = sample(measure, units, draws, seed, method)
 
     def interval(name: str, *at: int) -> Interval:
@@ -148,8 +148,8 @@ def _evaluate(
 
 def paired_difference(
     truth: ArrayLike,
-    first: Answers,
-    second: Answers,
+    first: Outputs,
+    second: Outputs,
     metric: str = "f1_weighted",
     *,
     groups: ArrayLike | None = None,
@@ -162,7 +162,7 @@ def paired_difference(
     Parameters
     ----------
     truth : array-like of shape (n, L)
-    first, second : Answers
+    first, second : Outputs
         On the same items.
     metric : str
         One of `METRICS`.
@@ -182,7 +182,7 @@ def paired_difference(
     truth = check(truth, [first, second], draws)
     check_metric(metric)
     check_method(method)
-    one, other = (make_measure(truth, answers, [metric]) for answers in (first, second))
+    one, other = (make_measure(truth, outputs, [metric]) for outputs in (first, second))
 
     def measure(weights: Weights) -> Measured:
         return {metric: one(weights)[metric] - other(weights)[metric]}

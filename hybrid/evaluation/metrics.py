@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.errors import unknown_name
-from hybrid.evaluation.outputs import Answers, Floats, Labels
+from hybrid.evaluation.outputs import Floats, Labels, Outputs
 from hybrid.evaluation.ranking import average_precisions, rank_genre, rank_items
 
 AVERAGES = ("micro", "macro", "weighted", "samples")
@@ -40,14 +40,14 @@ def check_metric(metric: str) -> None:
 
 
 def make_measure(
-    truth: Labels, answers: Answers, wanted: Iterable[str] = (*METRICS, *BY_GENRE)
+    truth: Labels, outputs: Outputs, wanted: Iterable[str] = (*METRICS, *BY_GENRE)
 ) -> Callable[[Weights], Measured]:
     """Prepare what does not depend on the weights.
 
     Parameters
     ----------
     truth : ndarray of shape (n, L)
-    answers : Answers
+    outputs : Outputs
     wanted : iterable of str
         From `METRICS` and `BY_GENRE`; more may be measured, but nothing that takes long.
 
@@ -59,17 +59,17 @@ def make_measure(
         the others.
     """
     wanted = set(wanted)
-    real, predicted = (truth != 0).astype(np.float64), (answers.labels != 0).astype(np.float64)
+    real, predicted = (truth != 0).astype(np.float64), (outputs.labels != 0).astype(np.float64)
     items = _of_items(real, predicted)
     if wanted & {"lrap", "ranking_loss", "coverage_error"}:
         names = ("lrap", "ranking_loss", "coverage_error")
-        items |= dict(zip(names, rank_items(truth, answers.scores), strict=True))
+        items |= dict(zip(names, rank_items(truth, outputs.scores), strict=True))
     genres = real.shape[1]
     columns = np.column_stack([real * predicted, predicted, real, *items.values()])
     each = wanted & {"map_macro", "average_precision"}
-    rankings = [rank_genre(truth[:, j], answers.scores[:, j]) for j in range(genres) if each]
+    rankings = [rank_genre(truth[:, j], outputs.scores[:, j]) for j in range(genres) if each]
     if "map_micro" in wanted:
-        rankings.append(rank_genre(truth, answers.scores))
+        rankings.append(rank_genre(truth, outputs.scores))
 
     def measure(weights: Weights) -> Measured:
         sums = weights.astype(np.float64) @ columns

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from hybrid.errors import SettingError
 from hybrid.evaluation.bootstrap import make_units
-from hybrid.evaluation.estimate import DRAWS, METHOD, check_method, interval_of, sample
 from hybrid.evaluation.metrics import Measured, Weights
+from hybrid.evaluation.resampling import DRAWS, METHOD, check_method, interval_of, sample
 from hybrid.types import Interval
 
 

@@ -15,7 +15,7 @@ Labels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Answers:
+class Outputs:
     """What one model says of n items and L genres.
 
     Parameters
@@ -30,7 +30,7 @@ class Answers:
     scores: Floats
 
 
-def check(truth: ArrayLike, models: Sequence[Answers], draws: int = 1) -> Labels:
+def check(truth: ArrayLike, models: Sequence[Outputs], draws: int = 1) -> Labels:
     """The truth as 0 and 1, once it is sure that everything has its shape.
 
     Raises
@@ -49,8 +49,8 @@ def check(truth: ArrayLike, models: Sequence[Answers], draws: int = 1) -> Labels
     return (matrix != 0).astype(np.uint8)
 
 
-def stack(first: Answers, second: Answers) -> Answers:
-    """The answers of two models, one below the other."""
-    return Answers(
+def stack(first: Outputs, second: Outputs) -> Outputs:
+    """The outputs of two models, one below the other."""
+    return Outputs(
         np.concatenate([first.labels, second.labels]), np.concatenate([first.scores, second.scores])
     )

@@ -7,17 +7,17 @@ from numpy.typing import ArrayLike
 
 from hybrid.errors import SettingError
 from hybrid.evaluation.bootstrap import make_units, swaps
-from hybrid.evaluation.estimate import DRAWS, gather
 from hybrid.evaluation.metrics import Measured, Weights, check_metric, make_measure
-from hybrid.evaluation.outputs import Answers, Floats, check, stack
+from hybrid.evaluation.outputs import Floats, Outputs, check, stack
+from hybrid.evaluation.resampling import DRAWS, gather
 
 SAME = 1e-12  # two differences that differ by less are equal: sums round
 
 
 def permutation_test(
     truth: ArrayLike,
-    first: Answers,
-    second: Answers,
+    first: Outputs,
+    second: Outputs,
     metric: str = "f1_weighted",
     *,
     groups: ArrayLike | None = None,
@@ -26,14 +26,14 @@ def permutation_test(
 ) -> float:
     """Two-sided p-value of "which model gave which answer does not matter".
 
-    In each draw the two models swap their answers to each item, or group of items, with probability
+    In each draw the two models swap their outputs to each item, or group of items, with probability
     1/2. Noreen, "Computer-Intensive Methods for Testing Hypotheses", 1989; the p-value counts the
     observed difference among the draws, so that it is never 0 (Phipson and Smyth, 2010).
 
     Parameters
     ----------
     truth : array-like of shape (n, L)
-    first, second : Answers
+    first, second : Outputs
         On the same items.
     metric : str
         One of `METRICS`.
@@ -53,7 +53,7 @@ def permutation_test(
     truth = check(truth, [first, second], draws)
     check_metric(metric)
     units = make_units(len(truth), groups)
-    # The mixed model is one that answers 2n items, of which half weigh nothing.
+    # The mixed model is one that outputs 2n items, of which half weigh nothing.
     measure = make_measure(np.concatenate([truth, truth]), stack(first, second), [metric])
 
     def difference(kept: Weights) -> Measured:

@@ -18,12 +18,17 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from hybrid.errors import SettingError, unknown_name
 from hybrid.features.fusion import BlockData, Fusion, FusionMatrix, take_rows
 from hybrid.heads.chain import Chain
-from hybrid.heads.decision import Decision, DecisionOptions, crossfit_decision, fit_decision
+from hybrid.heads.decision_rule import (
+    DecisionOptions,
+    DecisionRule,
+    crossfit_decision,
+    fit_decision,
+)
 from hybrid.heads.fitting import fit_head, head_scores
 from hybrid.heads.folds import Folds
-from hybrid.heads.search import Choice as Choice
+from hybrid.heads.scoring import is_joint
+from hybrid.heads.search import Candidate as Candidate
 from hybrid.heads.search import Trial, Trials, choose
-from hybrid.heads.search_metrics import is_joint
 from hybrid.splitting.splits import make_folds
 from hybrid.types import METRIC, METRICS
 
@@ -58,7 +63,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         tries their square roots. Empty keeps the fusion's weights.
     metric : str
         What is best: ``weighted-f1``, ``macro-f1``, ``micro-f1`` or ``map``; see
-        `hybrid.heads.search_metrics.measure_quality`. For micro-f1 the thresholds of all genres are chosen
+        `hybrid.heads.scoring.score_out_of_fold`. For micro-f1 the thresholds of all genres are chosen
         together; else each for its own genre's F1, which makes both means of them best.
     search : bool
         Try all combinations of `grid` and `block_weights` first, not one setting after the other.
@@ -79,10 +84,10 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     fusion_ : Fusion
     head_ : MultilabelLinearSVC, FusionHead or OneVsRestClassifier
         The latter where `estimator` knows one genre at a time.
-    chosen_ : Choice
-    tried_ : list of Tried
+    chosen_ : Candidate
+    search_results_ : list of SearchResult
         Each candidate with its quality, spread over the folds and seconds, in the order of trial.
-    decision_ : Decision
+    decision_ : DecisionRule
         Calibration and thresholds, from all out-of-fold scores.
     thresholds_ : ndarray of shape (L,)
         On the probabilities.
@@ -155,12 +160,12 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.fold_ = deal_items(X, truth, self.folds, groups, self.random_state)
         trials = self._trials(data, truth)
         trial = self._choose(trials)
-        self.tried_ = trials.tried
+        self.search_results_ = trials.tried
         estimator = clone(self.estimator).set_params(**trial.choice.parameters)
         self.chosen_, self.oof_scores_ = trial.choice, trial.scores
         if self.chain:
             estimator = Chain(estimator, random_state=self.random_state)
-            (self.oof_scores_,) = trials.score([Choice({}, trial.choice.weights)], estimator)
+            (self.oof_scores_,) = trials.score([Candidate({}, trial.choice.weights)], estimator)
         del trials
         self._decide(truth)
         weighted = clone(self.fusion).set_params(
@@ -227,7 +232,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             decided = crossfit_decision(truth, scores, self.fold_, options)
         else:
             thresholds = np.where(truth.all(axis=0), 1.0, 0.5)
-            self.decision_ = Decision(None, thresholds, options)
+            self.decision_ = DecisionRule(None, thresholds, options)
             decided = scores, self.decision_.label(scores)
         self.oof_probabilities_, self.oof_labels_ = decided
         self.thresholds_ = self.decision_.thresholds

@@ -13,7 +13,7 @@ from hybrid.extraction.lookup import find_poster_blocks
 from hybrid.features import MetadataFeatures, PosterFeatures, TextFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.heads import HybridClassifier, get_head
-from hybrid.heads.decision import DecisionOptions
+from hybrid.heads.decision_rule import DecisionOptions
 from hybrid.types import METRIC
 
 BLOCKS = ("poster", "text", "metadata")

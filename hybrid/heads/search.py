@@ -16,7 +16,7 @@ from sklearn.base import clone
 from hybrid.errors import SettingError
 from hybrid.heads.fitting import fit_head, head_scores
 from hybrid.heads.folds import Fold, Folds
-from hybrid.heads.search_metrics import Quality, measure_quality
+from hybrid.heads.scoring import Quality, score_out_of_fold
 from hybrid.heads.svm.batch_fit import fit_many
 from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
 
@@ -27,7 +27,7 @@ TOGETHER = 16  # candidates that are fitted at once; more would only take more m
 
 
 @dataclass(frozen=True)
-class Choice:
+class Candidate:
     """One candidate: parameters of the head and weights of the blocks."""
 
     parameters: dict[str, Any]
@@ -35,13 +35,13 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Tried:
+class SearchResult:
     """A candidate, its quality with the spread over the folds, and the seconds that it took.
 
     Candidates that are fitted together share their seconds evenly.
     """
 
-    choice: Choice
+    choice: Candidate
     quality: float
     spread: float
     seconds: float
@@ -51,7 +51,7 @@ class Tried:
 class Trial:
     """A choice, its out-of-fold scores of shape (n, L), and how good they are."""
 
-    choice: Choice
+    choice: Candidate
     scores: Floats
     quality: float
 
@@ -67,11 +67,11 @@ class Trials:
     folds : Folds
     truth : ndarray of shape (n, L)
     metric : str
-        See `measure_quality`.
+        See `score_out_of_fold`.
 
     Attributes
     ----------
-    tried : list of Tried
+    tried : list of SearchResult
         All that was tried, in that order.
     """
 
@@ -82,9 +82,9 @@ class Trials:
     tuned: bool = True
     n_jobs: int | None = None
     random_state: int = 0
-    tried: list[Tried] = field(default_factory=list)
+    tried: list[SearchResult] = field(default_factory=list)
 
-    def run(self, choices: Sequence[Choice]) -> Trial:
+    def run(self, choices: Sequence[Candidate]) -> Trial:
         """Try some candidates; return the best of them, the first of equals."""
         best: Trial | None = None
         for start in range(0, len(choices), TOGETHER):
@@ -93,7 +93,7 @@ class Trials:
             judged = [(scores, self._judge(scores)) for scores in self.score(some)]
             seconds = (perf_counter() - began) / len(some)
             for choice, (scores, quality) in zip(some, judged, strict=True):
-                self.tried.append(Tried(choice, quality.value, quality.spread, seconds))
+                self.tried.append(SearchResult(choice, quality.value, quality.spread, seconds))
                 if best is None or quality.value > best.quality:
                     best = Trial(choice, scores, quality.value)
         if best is None:
@@ -102,9 +102,9 @@ class Trials:
 
     def _judge(self, scores: Floats) -> Quality:
         fold = self.folds.number
-        return measure_quality(self.truth, scores, fold, self.metric, tuned=self.tuned)
+        return score_out_of_fold(self.truth, scores, fold, self.metric, tuned=self.tuned)
 
-    def score(self, choices: Sequence[Choice], estimator: Any = None) -> list[Floats]:
+    def score(self, choices: Sequence[Candidate], estimator: Any = None) -> list[Floats]:
         """Out-of-fold scores of shape (n, L) of each; NaN where a genre could not be learnt in a fold.
 
         `estimator` takes the place of the usual one.
@@ -121,7 +121,7 @@ class Trials:
         return scores
 
     def _fit(
-        self, estimator: Any, fold: Fold, truth: Labels, choices: Sequence[Choice]
+        self, estimator: Any, fold: Fold, truth: Labels, choices: Sequence[Candidate]
     ) -> Iterator[Any]:
         """A head for each choice: in one solve where the estimator can."""
         only_c = len(choices) > 1 and all(set(c.parameters) <= {"C"} for c in choices)
@@ -145,7 +145,7 @@ class Trials:
 
 
 def choose(
-    run: Callable[[Sequence[Choice]], Trial],
+    run: Callable[[Sequence[Candidate]], Trial],
     grid: Mapping[str, Sequence[Any]],
     weights: Mapping[str, float],
     factors: Sequence[float],
@@ -186,11 +186,11 @@ def choose(
 
 
 def _choose_parameters(
-    run: Callable[[Sequence[Choice]], Trial], grid: Mapping[str, Sequence[Any]]
+    run: Callable[[Sequence[Candidate]], Trial], grid: Mapping[str, Sequence[Any]]
 ) -> Trial:
     if not grid:
-        return run([Choice({}, {})])
-    choice = Choice({}, {})
+        return run([Candidate({}, {})])
+    choice = Candidate({}, {})
     for name, values in grid.items():
         best = run([_changed(choice, parameters={name: value}) for value in values])
         choice = best.choice
@@ -202,19 +202,19 @@ def _combinations(
     weights: Mapping[str, float],
     blocks: Sequence[str],
     factors: Sequence[float],
-) -> Iterator[Choice]:
+) -> Iterator[Candidate]:
     for values in product(*grid.values()):
         for steps in product((1.0, *factors), repeat=len(blocks)):
             pairs = zip(blocks, steps, strict=True)
             chosen = {name: weights[name] * step for name, step in pairs}
-            yield Choice(dict(zip(grid, values, strict=True)), chosen)
+            yield Candidate(dict(zip(grid, values, strict=True)), chosen)
 
 
 def _changed(
-    choice: Choice,
+    choice: Candidate,
     parameters: Mapping[str, Any] | None = None,
     weights: Mapping[str, float] | None = None,
-) -> Choice:
-    return Choice(
+) -> Candidate:
+    return Candidate(
         {**choice.parameters, **(parameters or {})}, {**choice.weights, **(weights or {})}
     )

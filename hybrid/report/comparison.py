@@ -15,8 +15,8 @@ from hybrid.audit.leaks import SAME_ID
 from hybrid.catalogue import Catalogue
 from hybrid.evaluation import (
     DRAWS,
-    Answers,
     Evaluation,
+    Outputs,
     evaluate_all,
     holm,
     paired_difference,
@@ -42,7 +42,7 @@ class ComparedRun:
     record : dict
         Its run.json.
     predictions : Predictions
-    answers : Answers
+    answers : Outputs
         On the test items, in the order of the comparison.
     evaluation : Evaluation
         On the test items; NaN for metrics of the ranking where the run gives labels alone.
@@ -56,7 +56,7 @@ class ComparedRun:
     name: str
     record: dict[str, Any]
     predictions: Predictions
-    answers: Answers
+    answers: Outputs
     evaluation: Evaluation
     difference: Interval | None
     p_value: float | None = None
@@ -201,7 +201,7 @@ def compare(judged: Judged, *, draws: int = DRAWS, seed: int = 0) -> Comparison:
     )
 
 
-def _honest(evaluation: Evaluation, answers: Answers) -> Evaluation:
+def _honest(evaluation: Evaluation, answers: Outputs) -> Evaluation:
     """Metrics of the ranking are not known where there are no scores to rank by."""
     if np.isfinite(answers.scores).any():
         return evaluation

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hybrid.catalogue import Catalogue
 from hybrid.errors import RunError
-from hybrid.evaluation import Answers
+from hybrid.evaluation import Outputs
 from hybrid.types import Predictions, Run
 
 
@@ -28,7 +28,7 @@ class Judged:
     genres : tuple of L str
         Those of the catalogue and of the runs.
     truth : ndarray of shape (n, L), uint8
-    answers : tuple of Answers
+    answers : tuple of Outputs
         Of each run; a genre that it does not know is never given and has no score.
     """
 
@@ -37,7 +37,7 @@ class Judged:
     ids: NDArray[Any]
     genres: tuple[str, ...]
     truth: NDArray[np.uint8]
-    answers: tuple[Answers, ...]
+    answers: tuple[Outputs, ...]
 
 
 def judge(catalogue: Catalogue, runs: Sequence[Run]) -> Judged:
@@ -93,7 +93,7 @@ def _truth(catalogue: Catalogue, ids: NDArray[Any], genres: Sequence[str]) -> ND
     return catalogue.label_matrix(genres)[[position[name] for name in ids.tolist()]]
 
 
-def _align(predictions: Predictions, ids: NDArray[Any], genres: Sequence[str]) -> Answers:
+def _align(predictions: Predictions, ids: NDArray[Any], genres: Sequence[str]) -> Outputs:
     """A run's answers in the order of `ids` and `genres`; what it does not know is NaN and no."""
     test = np.flatnonzero(predictions.splits == "test").tolist()
     row = {str(predictions.ids[i]): i for i in test}
@@ -105,4 +105,4 @@ def _align(predictions: Predictions, ids: NDArray[Any], genres: Sequence[str]) -
         if genre in column:
             labels[:, j] = predictions.labels[rows, column[genre]]
             scores[:, j] = predictions.probabilities[rows, column[genre]]
-    return Answers(labels, scores)
+    return Outputs(labels, scores)

@@ -22,11 +22,11 @@ from hybrid.catalogue import Catalogue
 from hybrid.datasets.sample import is_sample
 from hybrid.deep.tasks import Task, narrow
 from hybrid.errors import CatalogueError, SplitError
-from hybrid.evaluation import Answers
+from hybrid.evaluation import Outputs
 from hybrid.explain.importance import describe_head
 from hybrid.extraction.lookup import hash_catalogue
 from hybrid.heads import HybridClassifier
-from hybrid.heads.decision import DecisionOptions
+from hybrid.heads.decision_rule import DecisionOptions
 from hybrid.images.decode import BadPoster
 from hybrid.runs.deep_inputs import deep_items, describe_settings, make_fusion, training_of
 from hybrid.runs.fitted import FittedModel, LabelledItems, Study
@@ -158,7 +158,7 @@ def fit_head(
     settings : dict
         For the record.
     studies : callable, optional
-        What else to find out about the model, see `hybrid.studies.run.Studies`; by default nothing.
+        What else to find out about the model, see `hybrid.studies.study.Studies`; by default nothing.
 
     Returns
     -------
@@ -176,7 +176,7 @@ def fit_head(
         model.fit(*learn)
     with costs.stage("predict"):
         probabilities = model.predict_proba(test.frame)
-        answers = Answers(model.label(probabilities), probabilities)
+        answers = Outputs(model.label(probabilities), probabilities)
     with costs.stage("explain"):
         explained = describe_head(model, learn.frame, genres)
     predictions = _predictions(
@@ -191,7 +191,7 @@ def fit_head(
         "blocks": list(model.fusion.names),
         "model": ("chain of " if model.chain else "") + type(model.estimator).__name__,
         "chosen": describe_choice(model),
-        "tried": [asdict(tried) for tried in model.tried_],
+        "tried": [asdict(tried) for tried in model.search_results_],
         **describe_decision(learn.labels, model.oof_scores_, model.decision_, experiment.seed),
         "saw": {"preprocessing": ["train", "validation"], "thresholds": ["train", "validation"]},
         **backbones,
@@ -347,7 +347,7 @@ def _write(
     with costs.stage("evaluate"):
         test = predictions.splits == "test"
         truth = catalogue.labels[experiment.rows("test")]
-        answers = Answers(predictions.labels[test], predictions.probabilities[test])
+        answers = Outputs(predictions.labels[test], predictions.probabilities[test])
         groups = _groups(experiment, "test")
         judged = judge(truth, answers, catalogue.genres, groups, experiment.seed)
         leaked = np.array([name in audit.leaked for name in predictions.ids[test].tolist()])

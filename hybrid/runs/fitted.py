@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hybrid.evaluation import Answers
+from hybrid.evaluation import Outputs
 from hybrid.heads import HybridClassifier
 from hybrid.types import Split
 from hybrid.utils.progress import Progress
@@ -32,7 +32,7 @@ class FittedModel:
     model: HybridClassifier
     learn: LabelledItems
     test: LabelledItems
-    answers: Answers
+    answers: Outputs
     genres: tuple[str, ...]
     fit_seconds: float
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from hybrid.backbones import get_backbone
 from hybrid.cache import read_throughput
-from hybrid.evaluation import Answers, evaluate, reliability
-from hybrid.heads.decision import Decision, threshold_spread
-from hybrid.heads.fitted import count_parameters
+from hybrid.evaluation import Outputs, evaluate, reliability
+from hybrid.heads.decision_rule import DecisionRule, threshold_spread
+from hybrid.heads.parameter_count import count_parameters
 from hybrid.utils.resources import CostRecorder
 
 Labels = NDArray[np.uint8]
@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 
 
 def judge(
-    truth: Labels, answers: Answers, genres: Sequence[str], groups: NDArray[Any], seed: int
+    truth: Labels, answers: Outputs, genres: Sequence[str], groups: NDArray[Any], seed: int
 ) -> dict[str, Any]:
     """Metrics with their intervals, and reliability, of the test items."""
     found = evaluate(truth, answers, genres, groups=groups, seed=seed)
@@ -47,7 +47,7 @@ def _reliability(truth: Labels, probabilities: Floats) -> dict[str, Any]:
 
 
 def describe_decision(
-    truth: Labels, scores: Floats, decision: Decision, seed: int
+    truth: Labels, scores: Floats, decision: DecisionRule, seed: int
 ) -> dict[str, Any]:
     """Thresholds with their spread over bootstrap draws, calibration, and the limits on labels."""
     calibration = decision.calibration

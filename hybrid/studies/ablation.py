@@ -13,14 +13,14 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
-from hybrid.evaluation import Answers, evaluate, paired_difference
+from hybrid.evaluation import Outputs, evaluate, paired_difference
 from hybrid.features.fusion import FusionMatrix, drop_block
 from hybrid.heads import HybridClassifier
 from hybrid.types import Interval
 
 RATES = (0.0, 0.25, 0.5, 1.0)
 METRICS = ("f1_weighted", "f1_macro", "f1_micro", "map_macro")
-MAIN = METRICS[0]
+COMPARED = METRICS[0]
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
@@ -66,7 +66,7 @@ def block_subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
     return [c for size in range(1, len(names) + 1) for c in combinations(names, size)]
 
 
-def ablate(
+def ablate_blocks(
     model: HybridClassifier,
     learn: tuple[pd.DataFrame, Labels, ArrayLike],
     test: tuple[pd.DataFrame, Labels, ArrayLike],
@@ -102,12 +102,12 @@ def ablate(
     )
 
     def judge(
-        answers: Answers, blocks: tuple[str, ...], missing: str | None, rate: float, start: float
+        outputs: Outputs, blocks: tuple[str, ...], missing: str | None, rate: float, start: float
     ) -> Variant:
         seconds = time.perf_counter() - start
         genres = [str(j) for j in range(truth.shape[1])]
-        found = evaluate(truth, answers, genres, groups=groups, seed=seed).metrics
-        difference = paired_difference(truth, answers, full, MAIN, groups=groups, seed=seed)
+        found = evaluate(truth, outputs, genres, groups=groups, seed=seed).metrics
+        difference = paired_difference(truth, outputs, full, COMPARED, groups=groups, seed=seed)
         metrics = {name: found[name] for name in METRICS}
         return Variant(blocks, missing, rate, metrics, difference, seconds)
 
@@ -115,8 +115,8 @@ def ablate(
     for blocks in parts:
         start = time.perf_counter()
         smaller = restrict(model, blocks).fit(learn[0], learn[1], groups=learn[2])
-        answers = _answer(smaller, smaller.fusion_.transform(frame))
-        subsets.append(judge(answers, blocks, None, 0.0, start))
+        outputs = _answer(smaller, smaller.fusion_.transform(frame))
+        subsets.append(judge(outputs, blocks, None, 0.0, start))
     start = time.perf_counter()
     subsets.append(judge(full, names, None, 0.0, start))
     order = np.random.default_rng(seed).permutation(len(frame))
@@ -125,8 +125,8 @@ def ablate(
         for rate in RATES:
             start = time.perf_counter()
             rows = order[: round(rate * len(frame))]
-            answers = _answer(model, drop_block(matrix, name, rows))
-            missing.append(judge(answers, names, name, rate, start))
+            outputs = _answer(model, drop_block(matrix, name, rows))
+            missing.append(judge(outputs, names, name, rate, start))
     return Ablation(tuple(subsets), tuple(missing))
 
 
@@ -202,6 +202,6 @@ def mean_contributions(table: pd.DataFrame) -> dict[str, float | None]:
     return {str(name): float(table[name].mean()) if len(table) else None for name in blocks}
 
 
-def _answer(model: HybridClassifier, matrix: FusionMatrix) -> Answers:
+def _answer(model: HybridClassifier, matrix: FusionMatrix) -> Outputs:
     probabilities = model.decision_.probabilities(model.score_matrix(matrix))
-    return Answers(model.label(probabilities), probabilities)
+    return Outputs(model.label(probabilities), probabilities)

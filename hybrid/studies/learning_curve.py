@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from hybrid.errors import HybridError
-from hybrid.evaluation import Answers, evaluate, paired_difference
+from hybrid.evaluation import Outputs, evaluate, paired_difference
 from hybrid.heads import HybridClassifier
 from hybrid.splitting.stratification import assign_parts
 from hybrid.types import Interval
@@ -24,11 +24,11 @@ PROBE = 2  # the size that is fitted once more, to tell beforehand how long all 
 METRICS = ("f1_weighted", "map_macro")
 Labels = NDArray[np.uint8]
 Rows = NDArray[np.int64]
-Answer = Callable[[NDArray[np.int64], NDArray[np.int64]], Answers]
+Answer = Callable[[NDArray[np.int64], NDArray[np.int64]], Outputs]
 
 
 @dataclass(frozen=True)
-class Point:
+class CurvePoint:
     """What was reached by learning from so many items: F1 and mean average precision."""
 
     items: int
@@ -47,7 +47,7 @@ class Gain:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class SkippedSize:
     """A size that could not be fitted, and why."""
 
     items: int
@@ -55,25 +55,25 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
-class Curve:
+class LearningCurve:
     """A learning curve.
 
     Parameters
     ----------
-    points : tuple of Point
+    points : tuple of CurvePoint
         Fewest items first.
     gain : Gain or None
         Between the last two points.
-    left_out : tuple of LeftOut
+    left_out : tuple of SkippedSize
     judged : int
         Held-out items that each point is judged on.
     verdict : str
         What follows, in words.
     """
 
-    points: tuple[Point, ...]
+    points: tuple[CurvePoint, ...]
     gain: Gain | None
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[SkippedSize, ...]
     judged: int
     verdict: str
 
@@ -87,7 +87,7 @@ def learning_curve(
     *,
     seed: int = 0,
     progress: Progress | None = None,
-) -> Curve:
+) -> LearningCurve:
     """Fit a model's settings to 1/16, 1/8, 1/4, 1/2 and all of the items, and judge each.
 
     For each fold of the model's cross-fitting, the sizes are nested subsets of the items of the other
@@ -110,36 +110,36 @@ def learning_curve(
 
     Returns
     -------
-    Curve
+    LearningCurve
         The intervals are over the items judged; which items happened to be learnt from is not in them.
     """
-    progress, settled = progress or Progress(), settle(model)
+    progress, settled = progress or Progress(), freeze_settings(model)
     groups = X.index.to_numpy().astype(str) if groups is None else np.asarray(groups)
     folds = [np.flatnonzero(model.fold_ == k) for k in range(model.folds)]
     subsets = [
         _nested(X, y, groups, np.flatnonzero(model.fold_ != k), seed) for k in range(len(folds))
     ]
 
-    def answer(rows: Rows, judged: Rows) -> Answers:
+    def answer(rows: Rows, judged: Rows) -> Outputs:
         fitted = clone(settled).fit(X.iloc[rows], y[rows], groups=groups[rows])
         probabilities = fitted.predict_proba(X.iloc[judged])
-        return Answers(fitted.label(probabilities), probabilities)
+        return Outputs(fitted.label(probabilities), probabilities)
 
     progress.say(_announce(answer, subsets[0], folds[0], y, genres, len(folds)))
-    answers, left_out = [], []
+    outputs, left_out = [], []
     total = sum(len(rows) for nested in subsets for rows in nested)
     with progress.bar("learning curve", total, "items") as advance:
         for size in range(len(STEPS)):
             chosen = [nested[size] for nested in subsets]
             items = round(float(np.mean([len(rows) for rows in chosen])))
             try:
-                answers.append((items, _gather(answer, chosen, folds, y.shape, advance)))
+                outputs.append((items, _gather(answer, chosen, folds, y.shape, advance)))
             except HybridError as error:
-                left_out.append(LeftOut(items, str(error)))
-    return assemble(y, answers, tuple(left_out), genres, seed)
+                left_out.append(SkippedSize(items, str(error)))
+    return evaluate_curve(y, outputs, tuple(left_out), genres, seed)
 
 
-def settle(model: HybridClassifier) -> HybridClassifier:
+def freeze_settings(model: HybridClassifier) -> HybridClassifier:
     """An unfitted copy with nothing left to choose: it has the parameters and weights chosen."""
     parameters = {f"estimator__{k}": v for k, v in model.chosen_.parameters.items()}
     weights = dict(model.fusion_.weights or {})
@@ -181,58 +181,58 @@ def _gather(
     folds: list[Rows],
     shape: tuple[int, ...],
     advance: Callable[[int], None],
-) -> Answers:
+) -> Outputs:
     """What models of one size say of all items, each of those whose fold it has not seen."""
     labels, scores = np.zeros(shape, dtype=np.uint8), np.full(shape, np.nan)
     for rows, judged in zip(chosen, folds, strict=True):
         found = answer(rows, judged)
         labels[judged], scores[judged] = found.labels, found.scores
         advance(len(rows))
-    return Answers(labels, scores)
+    return Outputs(labels, scores)
 
 
-def assemble(
+def evaluate_curve(
     truth: Labels,
-    answers: Sequence[tuple[int, Answers]],
-    left_out: tuple[LeftOut, ...],
+    outputs: Sequence[tuple[int, Outputs]],
+    left_out: tuple[SkippedSize, ...],
     genres: Sequence[str],
     seed: int = 0,
-) -> Curve:
+) -> LearningCurve:
     """Judge what was answered at each size.
 
     Parameters
     ----------
     truth : ndarray of shape (n, L)
-    answers : sequence of (int, Answers)
+    outputs : sequence of (int, Outputs)
         Items learnt from, and what was said; fewest items first.
-    left_out : tuple of LeftOut
+    left_out : tuple of SkippedSize
     genres : sequence of L str
     seed : int
         Of the bootstrap.
     """
-    points = tuple(_points(truth, answers, genres, seed))
+    points = tuple(_points(truth, outputs, genres, seed))
     gain = None
-    if len(answers) > 1:
-        (before, first), (after, second) = answers[-2:]
+    if len(outputs) > 1:
+        (before, first), (after, second) = outputs[-2:]
         added = [paired_difference(truth, second, first, name, seed=seed) for name in METRICS]
         gain = Gain(before, after, *added)
-    return Curve(points, gain, left_out, len(truth), verdict(points, gain))
+    return LearningCurve(points, gain, left_out, len(truth), conclusion(points, gain))
 
 
 def _points(
-    truth: Labels, answers: Sequence[tuple[int, Answers]], genres: Sequence[str], seed: int
-) -> Iterator[Point]:
-    for items, said in answers:
+    truth: Labels, outputs: Sequence[tuple[int, Outputs]], genres: Sequence[str], seed: int
+) -> Iterator[CurvePoint]:
+    for items, said in outputs:
         metrics = evaluate(truth, said, genres, seed=seed).metrics
-        yield Point(items, *(metrics[name] for name in METRICS))
+        yield CurvePoint(items, *(metrics[name] for name in METRICS))
 
 
-def verdict(points: Sequence[Point], gain: Gain | None) -> str:
+def conclusion(points: Sequence[CurvePoint], gain: Gain | None) -> str:
     """Whether more labelled items are worth it, and no more than the last doublings say.
 
     Parameters
     ----------
-    points : sequence of Point
+    points : sequence of CurvePoint
         Fewest items first.
     gain : Gain or None
         Between the last two.

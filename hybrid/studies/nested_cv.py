@@ -7,19 +7,19 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import clone
 
-from hybrid.evaluation import Answers
+from hybrid.evaluation import Outputs
 from hybrid.heads.classifier import HybridClassifier, deal_items
 
 
-def nested_answers(
+def nested_cv_predict(
     model: HybridClassifier, X: pd.DataFrame, y: ArrayLike, groups: ArrayLike | None = None
-) -> Answers:
+) -> Outputs:
     """What the procedure says of items that took no part in it: nested cross-fitting.
 
     The items are dealt to ``model.folds`` outer folds. For each, all that `fit` does (cross-fitting,
     choice, calibration, thresholds, the last fit) is done on the items of the other folds, and the
     model labels the items left out. As each of these models learns from fewer items than
-    ``model.fit(X, y)``, the answers are a little worse than its own on new items will be. It costs
+    ``model.fit(X, y)``, the outputs are a little worse than its own on new items will be. It costs
     about ``folds - 1`` times as much as that fit.
 
     Parameters
@@ -33,7 +33,7 @@ def nested_answers(
 
     Returns
     -------
-    Answers
+    Outputs
         Labels and probabilities of shape (n, L).
     """
     truth = np.asarray(y)
@@ -49,4 +49,4 @@ def nested_answers(
         )
         probabilities[left_out] = fitted.predict_proba(X.iloc[np.flatnonzero(left_out)])
         labels[left_out] = fitted.label(probabilities[left_out])
-    return Answers(labels, probabilities)
+    return Outputs(labels, probabilities)

@@ -10,13 +10,19 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from hybrid.evaluation import METRICS, Answers, measure_all, over_splits, spread
+from hybrid.evaluation import (
+    METRICS,
+    Outputs,
+    corrected_resampled_interval,
+    measure_all,
+    summarise_runs,
+)
 from hybrid.heads import HybridClassifier
 from hybrid.splitting.splits import make_split
 from hybrid.types import PARTS, Split
 
 
-def repeat_fit(
+def evaluate_repeated_splits(
     model: HybridClassifier,
     frame: pd.DataFrame,
     labels: np.ndarray[Any, Any],
@@ -24,7 +30,7 @@ def repeat_fit(
     repeats: int,
     seed: int,
     *,
-    first: Answers,
+    first: Outputs,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Fit and judge the model on splits with other seeds, of the same groups and shares.
@@ -40,7 +46,7 @@ def repeat_fit(
     repeats : int
         Runs in all, 2 or more, the run itself among them; the others have the seeds that follow.
     seed : int
-    first : Answers
+    first : Outputs
         Of the run itself, on its test items.
     say : callable
         Is told how far it is.
@@ -49,7 +55,7 @@ def repeat_fit(
     -------
     dict
         For run.json: seeds, and for each metric values, mean, sd, low, high, and the 95 % `interval` of
-        `over_splits`.
+        `corrected_resampled_interval`.
     """
     position = {name: i for i, name in enumerate(frame.index.tolist())}
     rows = np.array([position[name] for name in split.ids.tolist()])
@@ -63,13 +69,13 @@ def repeat_fit(
         again = clone(model).set_params(random_state=other)
         again.fit(frame.iloc[rows[~test]], labels[rows[~test]], groups=dealt.groups[~test])
         probabilities = again.predict_proba(frame.iloc[rows[test]])
-        answers = Answers(again.label(probabilities), probabilities)
-        found.append(measure_all(labels[rows[test]], answers))
+        outputs = Outputs(again.label(probabilities), probabilities)
+        found.append(measure_all(labels[rows[test]], outputs))
     test_to_train = shares[2] / (shares[0] + shares[1])
     return {"seeds": seeds, "metrics": {n: _describe(n, found, test_to_train) for n in METRICS}}
 
 
 def _describe(metric: str, found: list[dict[str, float]], test_to_train: float) -> dict[str, Any]:
     values = [run[metric] for run in found]
-    interval = over_splits(values, test_to_train)
-    return {**asdict(spread(values)), "interval": asdict(interval)}
+    interval = corrected_resampled_interval(values, test_to_train)
+    return {**asdict(summarise_runs(values)), "interval": asdict(interval)}

@@ -8,16 +8,16 @@ from sklearn.metrics import f1_score, hamming_loss
 
 from hybrid.audit.leak_cost import leakage_cost
 from hybrid.errors import SettingError
-from hybrid.evaluation import METRICS, Answers
+from hybrid.evaluation import METRICS, Outputs
 
 
-def made(n: int = 300, leaked: int = 100) -> tuple[np.ndarray, Answers, np.ndarray]:
-    """Answers that are right for leaked items and a coin for others."""
+def made(n: int = 300, leaked: int = 100) -> tuple[np.ndarray, Outputs, np.ndarray]:
+    """Outputs that are right for leaked items and a coin for others."""
     random = np.random.default_rng(0)
     truth = (random.random((n, 4)) < 0.4).astype(np.uint8)
     scores = random.random((n, 4))
     scores[:leaked] = truth[:leaked]
-    return truth, Answers((scores > 0.5).astype(np.uint8), scores), np.arange(n) < leaked
+    return truth, Outputs((scores > 0.5).astype(np.uint8), scores), np.arange(n) < leaked
 
 
 def test_both_figures_are_those_of_scikit_learn() -> None:
@@ -39,7 +39,7 @@ def test_the_interval_tells_a_leak_that_helps_from_one_that_does_not() -> None:
     assert leakage_cost(truth, answers, leaked, draws=300)["f1_weighted"].difference.low > 0.1
     other = np.random.default_rng(1).permutation(leaked)
     found = leakage_cost(
-        truth[100:], Answers(answers.labels[100:], answers.scores[100:]), other[100:]
+        truth[100:], Outputs(answers.labels[100:], answers.scores[100:]), other[100:]
     )
     assert found["f1_weighted"].difference.low < 0 < found["f1_weighted"].difference.high
 

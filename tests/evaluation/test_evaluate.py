@@ -28,7 +28,7 @@ from hybrid.errors import SettingError
 from hybrid.evaluation import (
     LOSSES,
     METRICS,
-    Answers,
+    Outputs,
     bootstrap,
     evaluate,
     evaluate_all,
@@ -88,17 +88,17 @@ def make_case(n: int = 40, genres: int = 4, seed: int = 0, skill: float = 1.0) -
     random = np.random.default_rng(seed)
     truth = (random.random((n, genres)) < 0.4).astype(np.uint8)
     scores = np.round(skill * truth + random.normal(size=truth.shape), 1)
-    return truth, Answers((scores > 0.5).astype(np.uint8), scores)
+    return truth, Outputs((scores > 0.5).astype(np.uint8), scores)
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[Matrix, Answers]:
+def cases(draw: st.DrawFn) -> tuple[Matrix, Outputs]:
     """Few items, so that empty genres, empty answers and ties are common; some scores are NaN."""
     shape = (draw(st.integers(1, 8)), draw(st.integers(2, 4)))
     truth = draw(arrays(np.uint8, shape, elements=st.integers(0, 1)))
     labels = draw(arrays(np.uint8, shape, elements=st.integers(0, 1)))
     scores = draw(arrays(np.float64, shape, elements=st.sampled_from([-2.0, 0.0, 0.5, np.nan])))
-    return truth, Answers(labels, scores)
+    return truth, Outputs(labels, scores)
 
 
 # Point estimates
@@ -106,7 +106,7 @@ def cases(draw: st.DrawFn) -> tuple[Matrix, Answers]:
 
 @given(cases())
 @settings(deadline=None, max_examples=150)
-def test_metrics_are_those_of_sklearn(case: tuple[Matrix, Answers]) -> None:
+def test_metrics_are_those_of_sklearn(case: tuple[Matrix, Outputs]) -> None:
     truth, answers = case
     found = evaluate(truth, answers, names(truth), draws=2)
     expected = by_sklearn(truth, answers.labels, answers.scores)
@@ -117,7 +117,7 @@ def test_metrics_are_those_of_sklearn(case: tuple[Matrix, Answers]) -> None:
 
 @given(cases())
 @settings(deadline=None, max_examples=75)
-def test_scores_of_each_genre_are_those_of_sklearn(case: tuple[Matrix, Answers]) -> None:
+def test_scores_of_each_genre_are_those_of_sklearn(case: tuple[Matrix, Outputs]) -> None:
     truth, answers = case
     found = evaluate(truth, answers, names(truth), draws=2)
     assert [g.genre for g in found.genres] == names(truth)
@@ -146,7 +146,7 @@ def test_one_genre_is_measured_as_its_positive_class() -> None:
 def test_a_genre_without_items_is_left_out_of_the_mean_average_precision() -> None:
     truth = np.array([[1, 0], [0, 0], [1, 0]], dtype=np.uint8)
     scores = np.array([[0.9, 0.1], [0.5, 0.2], [0.4, 0.3]])
-    found = evaluate(truth, Answers(truth, scores), ["a", "b"], draws=5)
+    found = evaluate(truth, Outputs(truth, scores), ["a", "b"], draws=5)
     assert found.metrics["map_macro"].value == pytest.approx((1 + 2 / 3) / 2)
     assert np.isnan(found.genres[1].average_precision.value)
     assert found.genres[1].support == 0
@@ -154,7 +154,7 @@ def test_a_genre_without_items_is_left_out_of_the_mean_average_precision() -> No
 
 def test_no_positive_at_all_gives_no_mean_average_precision() -> None:
     truth = np.zeros((3, 2), dtype=np.uint8)
-    interval = evaluate(truth, Answers(truth, np.zeros((3, 2))), "ab", draws=5).metrics["map_macro"]
+    interval = evaluate(truth, Outputs(truth, np.zeros((3, 2))), "ab", draws=5).metrics["map_macro"]
     assert np.isnan([interval.value, interval.low, interval.high]).all()
 
 
@@ -163,13 +163,13 @@ def test_nan_scores_rank_last(nan: int, expected: float) -> None:
     scores = np.array([[0.5], [0.5]])
     scores[nan] = np.nan
     truth = np.array([[1], [0]], dtype=np.uint8)
-    found = evaluate(truth, Answers(truth, scores), "a", draws=2)
+    found = evaluate(truth, Outputs(truth, scores), "a", draws=2)
     assert found.genres[0].average_precision.value == pytest.approx(expected)
 
 
 def test_several_models_are_measured_as_if_alone() -> None:
     truth, one = make_case(seed=1)
-    other = Answers(1 - one.labels, -one.scores)
+    other = Outputs(1 - one.labels, -one.scores)
     assert evaluate_all(truth, [one, other], names(truth), draws=20, seed=5) == [
         evaluate(truth, answers, names(truth), draws=20, seed=5) for answers in (one, other)
     ]
@@ -197,7 +197,7 @@ def test_intervals_are_quantiles_over_resampled_items() -> None:
 def test_paired_difference_uses_the_same_draws_for_both() -> None:
     n, draws, seed = 12, 40, 2
     truth, first = make_case(n, genres=3, seed=4)
-    second = Answers(make_case(n, genres=3, seed=5)[1].labels, first.scores)
+    second = Outputs(make_case(n, genres=3, seed=5)[1].labels, first.scores)
     picks = np.random.default_rng(seed).integers(0, n, size=(draws, n))
 
     def difference(p: Matrix) -> float:
@@ -253,7 +253,7 @@ def test_the_seed_decides_the_draws() -> None:
 @pytest.mark.parametrize("metric", METRICS)
 def test_identical_models_do_not_differ(metric: str) -> None:
     truth, answers = make_case()
-    copy = Answers(answers.labels.copy(), answers.scores.copy())
+    copy = Outputs(answers.labels.copy(), answers.scores.copy())
     found = paired_difference(truth, answers, copy, metric, draws=50)
     assert (found.value, found.low, found.high) == (0.0, 0.0, 0.0)
 
@@ -285,7 +285,7 @@ def test_a_clearly_better_model_differs(metric: str) -> None:
     ],
 )
 def test_shapes_that_do_not_fit_are_an_error(truth: Any, labels: Any, scores: Any) -> None:
-    answers = Answers(np.zeros(labels, dtype=np.uint8), np.zeros(scores))
+    answers = Outputs(np.zeros(labels, dtype=np.uint8), np.zeros(scores))
     with pytest.raises(SettingError, match=r"one shape \(items, genres\), found"):
         evaluate(np.zeros(truth), answers, ["a", "b", "c"])
     with pytest.raises(SettingError, match=r"one shape \(items, genres\), found"):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import f1_score
 
 from hybrid.errors import SettingError
-from hybrid.evaluation import METRICS, Answers, evaluate, paired_difference
+from hybrid.evaluation import METRICS, Outputs, evaluate, paired_difference
 from hybrid.evaluation.bootstrap import bootstrap, jackknife, make_units
 from hybrid.evaluation.intervals import bca_interval, percentile_interval
 
@@ -20,11 +20,11 @@ Matrix = NDArray[Any]
 
 def draw_case(
     n: int, random: np.random.Generator, rates: Any, hit: float = 0.7, alarm: float = 0.1
-) -> tuple[Matrix, Answers]:
+) -> tuple[Matrix, Outputs]:
     """Genres of these rates, and a model with known chances of a hit and of a false alarm."""
     truth = (random.random((n, len(rates))) < rates).astype(np.uint8)
     said = random.random(truth.shape) < np.where(truth, hit, alarm)
-    return truth, Answers(said.astype(np.uint8), said + 0.1 * random.random(truth.shape))
+    return truth, Outputs(said.astype(np.uint8), said + 0.1 * random.random(truth.shape))
 
 
 def true_f1(rates: Any, hit: float = 0.7, alarm: float = 0.1) -> dict[str, float]:
@@ -61,7 +61,7 @@ def test_groups_of_one_are_items() -> None:
 @pytest.mark.parametrize("method", ["percentile", "bca"])
 def test_copies_of_items_in_one_group_tell_nothing_new(method: str) -> None:
     truth, answers = draw_case(40, np.random.default_rng(1), [0.4, 0.3])
-    thrice = Answers(np.repeat(answers.labels, 3, axis=0), np.repeat(answers.scores, 3, axis=0))
+    thrice = Outputs(np.repeat(answers.labels, 3, axis=0), np.repeat(answers.scores, 3, axis=0))
     options: Any = {"draws": 60, "seed": 3, "method": method}
     once = evaluate(truth, answers, "ab", **options).metrics
     copied = evaluate(
@@ -167,7 +167,7 @@ def coverage(
     for seed in range(rounds):
         truth, answers = draw_case(n, np.random.default_rng(seed), rates)
         truth = np.repeat(truth, group, axis=0)
-        answers = Answers(
+        answers = Outputs(
             np.repeat(answers.labels, group, axis=0), np.repeat(answers.scores, group, axis=0)
         )
         groups = np.repeat(np.arange(n), group)
@@ -204,7 +204,7 @@ def test_differences_that_are_none_are_rarely_found() -> None:
         random = np.random.default_rng(seed)
         truth, one = draw_case(150, random, [0.4, 0.2])
         said = random.random(truth.shape) < np.where(truth, 0.7, 0.1)
-        other = Answers(said.astype(np.uint8), one.scores)
+        other = Outputs(said.astype(np.uint8), one.scores)
         interval = paired_difference(truth, one, other, "f1_micro", draws=200, seed=seed)
         found += not interval.low <= 0 <= interval.high
     assert found <= 13  # 5 expected; more than 13 once in 2,500 times

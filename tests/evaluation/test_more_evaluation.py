@@ -16,8 +16,8 @@ from sklearn.metrics import accuracy_score, confusion_matrix
 
 from hybrid.errors import SettingError
 from hybrid.evaluation import (
+    corrected_resampled_interval,
     evaluate_multiclass,
-    over_splits,
     pareto_front,
     reliability,
     spread,
@@ -162,11 +162,11 @@ def test_spread_by_hand() -> None:
 
 def test_over_splits_by_hand() -> None:
     # sd 0.1; variance factor 1/3 + 1/4; t of 2 degrees of freedom at 0.975 is 4.3027.
-    found = over_splits([0.5, 0.6, 0.7], 0.25)
+    found = corrected_resampled_interval([0.5, 0.6, 0.7], 0.25)
     reach = 4.302653 * 0.1 * (1 / 3 + 1 / 4) ** 0.5
     assert (found.value, found.low, found.high) == pytest.approx((0.6, 0.6 - reach, 0.6 + reach))
     with pytest.raises(SettingError, match="at least two runs, found 1"):
-        over_splits([0.5], 0.25)
+        corrected_resampled_interval([0.5], 0.25)
 
 
 def test_over_splits_covers_the_mean_of_all_splits() -> None:
@@ -176,7 +176,7 @@ def test_over_splits_covers_the_mean_of_all_splits() -> None:
         random = np.random.default_rng(seed)
         items = random.normal(size=100)  # the figure of a run: its test items' mean; in truth 0
         values = [random.permutation(items)[:20].mean() for _ in range(10)]
-        found = over_splits(values, 20 / 80)
+        found = corrected_resampled_interval(values, 20 / 80)
         held += found.low <= 0 <= found.high
         reach = 2.262 * np.std(values, ddof=1) / 10**0.5
         plain += abs(np.mean(values)) <= reach

@@ -13,28 +13,28 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, f1_score
 
 from hybrid.errors import SettingError
-from hybrid.evaluation import METRICS, Answers, holm, permutation_test
+from hybrid.evaluation import METRICS, Outputs, holm, permutation_test
 
 Matrix = NDArray[Any]
 
 
-def two_models(n: int, seed: int, skill: float = 0.0) -> tuple[Matrix, Answers, Answers]:
+def two_models(n: int, seed: int, skill: float = 0.0) -> tuple[Matrix, Outputs, Outputs]:
     """Truth, a model of skill 1, and one of more."""
     random = np.random.default_rng(seed)
     truth = (random.random((n, 2)) < 0.4).astype(np.uint8)
     models = []
     for extra in (0.0, skill):
         scores = (1 + extra) * truth + random.normal(size=truth.shape)
-        models.append(Answers((scores > 0.5).astype(np.uint8), scores))
+        models.append(Outputs((scores > 0.5).astype(np.uint8), scores))
     return truth, *models
 
 
-def every_swap(truth: Matrix, one: Answers, other: Answers, metric: str, groups: Any) -> float:
+def every_swap(truth: Matrix, one: Outputs, other: Outputs, metric: str, groups: Any) -> float:
     """The exact p-value, from all ways to swap, each metric by scikit-learn."""
 
     def difference(kept: Matrix) -> float:
         first, second = (
-            Answers(
+            Outputs(
                 np.where(mask[:, None], one.labels, other.labels),
                 np.where(mask[:, None], one.scores, other.scores),
             )
@@ -93,7 +93,7 @@ def test_p_values_of_equal_models_are_uniform() -> None:
 
 def test_an_undefined_metric_has_no_p_value() -> None:
     truth = np.zeros((4, 2), np.uint8)
-    answers = Answers(truth, np.zeros((4, 2)))
+    answers = Outputs(truth, np.zeros((4, 2)))
     assert np.isnan(permutation_test(truth, answers, answers, "map_macro", draws=5))
 
 

@@ -24,7 +24,7 @@ from hybrid.errors import SettingError
 from hybrid.features import MetadataFeatures, PosterFeatures, TextFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.heads import HEADS, HybridClassifier, classifier, get_head
-from hybrid.heads.decision import DecisionOptions, fit_decision
+from hybrid.heads.decision_rule import DecisionOptions, fit_decision
 
 Labels = NDArray[np.uint8]
 N = 150

@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from hybrid.catalogue import load_catalogue
-from hybrid.evaluation import Answers, paired_difference
+from hybrid.evaluation import Outputs, paired_difference
 from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.runs.experiment import Experiment, fit_head
 from hybrid.splitting.methods import split_catalogue
@@ -49,9 +49,9 @@ def fit(experiment: Experiment, head: str) -> Run:
     return fit_head(Experiment(catalogue, experiment.split, folder), model, {})
 
 
-def answers(run: Run) -> Answers:
+def answers(run: Run) -> Outputs:
     test = run.predictions.splits == "test"
-    return Answers(run.predictions.labels[test], run.predictions.probabilities[test])
+    return Outputs(run.predictions.labels[test], run.predictions.probabilities[test])
 
 
 @pytest.fixture(scope="module")

@@ -20,12 +20,12 @@ from hybrid.errors import SettingError
 from hybrid.features import MetadataFeatures, TextFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.heads import HybridClassifier, MultilabelLinearSVC
-from hybrid.heads.decision import DecisionOptions
+from hybrid.heads.decision_rule import DecisionOptions
 from hybrid.heads.folds import Fold, Folds
-from hybrid.heads.search import Choice, Trial, choose
-from hybrid.heads.search_metrics import measure_quality
+from hybrid.heads.scoring import score_out_of_fold
+from hybrid.heads.search import Candidate, Trial, choose
 from hybrid.heads.thresholds import best_thresholds
-from hybrid.studies.nested_cv import nested_answers
+from hybrid.studies.nested_cv import nested_cv_predict
 from hybrid.types import METRICS
 
 Labels = NDArray[np.uint8]
@@ -90,7 +90,7 @@ def test_quality_is_what_scikit_learn_says(metric: str) -> None:
     random = np.random.default_rng(1)
     y = (random.random((90, 3)) < [0.5, 0.3, 0.2]).astype(np.uint8)
     scores, fold = y + random.normal(0, 1, y.shape), np.arange(90) % 3
-    found = measure_quality(y, scores, fold, metric)
+    found = score_out_of_fold(y, scores, fold, metric)
     assert found.value == pytest.approx(quality_by_hand(y, scores, fold, metric))
 
 
@@ -102,7 +102,7 @@ def test_micro_f1_takes_joint_thresholds_of_the_other_folds() -> None:
     for k in range(3):
         cuts = best_thresholds(y[fold != k], scores[fold != k], objective="micro")
         labels[fold == k] = scores[fold == k] >= cuts
-    found = measure_quality(y, scores, fold, "micro-f1")
+    found = score_out_of_fold(y, scores, fold, "micro-f1")
     assert found.value == pytest.approx(f1_score(y, labels, average="micro"))
     parts = [f1_score(y[fold == k], labels[fold == k], average="micro") for k in range(3)]
     assert found.spread == pytest.approx(np.std(parts))
@@ -115,7 +115,7 @@ def test_thresholds_do_not_flatter_scores_without_meaning(metric: str) -> None:
     scores, fold = random.random(y.shape), np.arange(300) % 4
     best = f1_score(y, scores >= best_thresholds(y, scores), average="macro")
     chance = 0.05 if metric == "map" else 2 * 0.05 / 1.05
-    assert measure_quality(y, scores, fold, metric).value < chance + 0.03 < best
+    assert score_out_of_fold(y, scores, fold, metric).value < chance + 0.03 < best
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -123,42 +123,42 @@ def test_what_could_not_be_learnt_gets_no_label_and_ranks_last(metric: str) -> N
     y = np.array([[1], [0], [1], [0]] * 5, np.uint8)
     scores = y.astype(float) + np.arange(20)[:, None] / 100
     fold = np.repeat([0, 1], 10)
-    assert measure_quality(y, scores, fold, metric).value == pytest.approx(1.0)
+    assert score_out_of_fold(y, scores, fold, metric).value == pytest.approx(1.0)
     scores[:2] = np.nan
     # 9 of 10 found: F1 18/19; average precision (9 + 10/20)/10, the tenth being tied for the last place.
     expected = 0.95 if metric == "map" else 18 / 19
-    assert measure_quality(y, scores, fold, metric).value == pytest.approx(expected)
+    assert score_out_of_fold(y, scores, fold, metric).value == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_answers_that_are_not_tuned_are_taken_as_they_are(metric: str) -> None:
     y = np.array([[1], [0], [1], [0]], np.uint8)
     answers = np.array([[1.0], [0.0], [0.0], [0.0]])
-    found = measure_quality(y, answers, np.array([0, 0, 1, 1]), metric, tuned=False)
+    found = score_out_of_fold(y, answers, np.array([0, 0, 1, 1]), metric, tuned=False)
     assert found.value == pytest.approx(0.75 if metric == "map" else 2 / 3)
 
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_without_any_positive_quality_is_0(metric: str) -> None:
-    found = measure_quality(np.zeros((4, 2), np.uint8), np.ones((4, 2)), np.arange(4) % 2, metric)
+    found = score_out_of_fold(np.zeros((4, 2), np.uint8), np.ones((4, 2)), np.arange(4) % 2, metric)
     assert (found.value, found.spread) == (0.0, 0.0)
 
 
 # The search
 
 
-def climb(worth: Any) -> tuple[Any, list[Choice]]:
+def climb(worth: Any) -> tuple[Any, list[Candidate]]:
     """A stand-in for fitting: candidates are worth what a function of C and weights says."""
-    seen: list[Choice] = []
+    seen: list[Candidate] = []
 
-    def run(choices: Sequence[Choice]) -> Trial:
+    def run(choices: Sequence[Candidate]) -> Trial:
         seen.extend(choices)
         return max((Trial(c, np.empty(0), worth(c)) for c in choices), key=lambda t: t.quality)
 
     return run, seen
 
 
-def distance(choice: Choice) -> float:
+def distance(choice: Candidate) -> float:
     """Best at C 1, text 2 and metadata 0.7."""
     wanted = {"text": 2.0, "metadata": 0.7}
     off = [np.log(choice.weights.get(n, 1.0) / w) ** 2 for n, w in wanted.items()]
@@ -200,7 +200,7 @@ def test_one_block_or_no_factors_leave_the_weights(
 ) -> None:
     run, seen = climb(distance)
     choose(run, {"C": [0.1, 1.0]}, weights, factors, search=search)
-    assert seen == [Choice({"C": 0.1}, {}), Choice({"C": 1.0}, {})]
+    assert seen == [Candidate({"C": 0.1}, {}), Candidate({"C": 1.0}, {})]
 
 
 def test_of_equals_the_first_is_chosen(films: tuple[pd.DataFrame, Labels]) -> None:
@@ -211,7 +211,9 @@ def test_of_equals_the_first_is_chosen(films: tuple[pd.DataFrame, Labels]) -> No
 # Against an independent computation
 
 
-def scores_by_hand(model: HybridClassifier, X: pd.DataFrame, y: Labels, choice: Choice) -> Scores:
+def scores_by_hand(
+    model: HybridClassifier, X: pd.DataFrame, y: Labels, choice: Candidate
+) -> Scores:
     """Out-of-fold scores by scikit-learn's own SVM on blocks that are weighted by hand."""
     scores = np.empty(y.shape)
     for k in np.unique(model.fold_):
@@ -241,14 +243,14 @@ def test_the_choice_is_that_of_an_independent_computation(
     model.fit(X, y)
     expected = [
         quality_by_hand(y, scores_by_hand(model, X, y, t.choice), model.fold_, metric)
-        for t in model.tried_
+        for t in model.search_results_
     ]
-    found = [t.quality for t in model.tried_]
+    found = [t.quality for t in model.search_results_]
     # One item that changes sides of a threshold is worth 0.01.
     np.testing.assert_allclose(found, expected, atol=0.011)
     assert np.median(np.abs(np.subtract(found, expected))) < 1e-6
-    assert max(t.quality for t in model.tried_ if t.choice == model.chosen_) == max(found)
-    assert all(t.seconds > 0 and t.spread >= 0 for t in model.tried_)
+    assert max(t.quality for t in model.search_results_ if t.choice == model.chosen_) == max(found)
+    assert all(t.seconds > 0 and t.spread >= 0 for t in model.search_results_)
 
 
 @pytest.mark.parametrize("metric", METRICS)
@@ -294,7 +296,7 @@ def test_nested_answers_are_those_of_models_that_never_saw_the_item(
     films: tuple[pd.DataFrame, Labels], numbered_folds: None
 ) -> None:
     X, y = films
-    found = nested_answers(make_model(), X, y)
+    found = nested_cv_predict(make_model(), X, y)
     for k in range(3):
         left_out = np.arange(N) % 3 == k
         model = make_model().fit(X[~left_out], y[~left_out])
@@ -310,7 +312,7 @@ def test_an_item_takes_no_part_in_its_own_nested_answer(
     flipped = y.copy()
     flipped[item] = 1 - flipped[item]
     model = make_model(grid={"C": [0.1, 1.0]}, block_weights=(0.5,))
-    before, after = (nested_answers(model, X, labels) for labels in (y, flipped))
+    before, after = (nested_cv_predict(model, X, labels) for labels in (y, flipped))
     mates = np.arange(N) % 3 == item % 3
     np.testing.assert_array_equal(after.scores[mates], before.scores[mates])
     np.testing.assert_array_equal(after.labels[mates], before.labels[mates])
@@ -323,8 +325,8 @@ def test_nested_groups_stay_together(films: tuple[pd.DataFrame, Labels]) -> None
     X, y = X.iloc[np.repeat(np.arange(60), 2)], y[np.repeat(np.arange(60), 2)]
     X = X.assign(overview=[f"{text} word{i // 2}" for i, text in enumerate(X["overview"])])
     X.index = pd.Index([f"g{i}" for i in range(120)])
-    apart = nested_answers(make_model(), X, y)
-    together = nested_answers(make_model(), X, y, groups=np.arange(120) // 2)
+    apart = nested_cv_predict(make_model(), X, y)
+    together = nested_cv_predict(make_model(), X, y, groups=np.arange(120) // 2)
     leaking, honest = (average_precision_score(y, a.scores) for a in (apart, together))
     assert leaking > honest + 0.1
 
@@ -338,8 +340,8 @@ def test_labels_without_meaning_reach_chance_whatever_is_tried(
         shuffled = np.random.default_rng(seed).permutation(y)
         model = make_model(metric="map", search=True)
         model.fit(X, shuffled)
-        answers = nested_answers(model, X, shuffled)
-        chosen.append(max(t.quality for t in model.tried_))
+        answers = nested_cv_predict(model, X, shuffled)
+        chosen.append(max(t.quality for t in model.search_results_))
         nested.append(average_precision_score(shuffled, answers.scores, average="weighted"))
         always.append(f1_score(shuffled, answers.labels, average="weighted", zero_division=0))
     share = y.mean(axis=0)
@@ -354,7 +356,7 @@ def test_the_nested_estimate_beats_chance_on_labels_with_meaning(
     films: tuple[pd.DataFrame, Labels],
 ) -> None:
     X, y = films
-    answers = nested_answers(make_model(), X, y)
+    answers = nested_cv_predict(make_model(), X, y)
     share = y.mean(axis=0)
     found = average_precision_score(y, answers.scores, average="weighted")
     assert found > np.average(share, weights=share) + 0.15
@@ -365,7 +367,7 @@ def test_workers_change_nothing(films: tuple[pd.DataFrame, Labels]) -> None:
     one, two = (make_model(n_jobs=jobs, search=True).fit(X, y) for jobs in (1, 2))
     np.testing.assert_array_equal(one.oof_probabilities_, two.oof_probabilities_)
     np.testing.assert_array_equal(one.thresholds_, two.thresholds_)
-    assert [t.quality for t in one.tried_] == [t.quality for t in two.tried_]
+    assert [t.quality for t in one.search_results_] == [t.quality for t in two.search_results_]
 
 
 # Memory

@@ -21,7 +21,7 @@ from sklearn.metrics import average_precision_score, f1_score, hamming_loss
 
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import RunError, SettingError
-from hybrid.evaluation import Answers, evaluate, holm, reliability
+from hybrid.evaluation import Outputs, evaluate, holm, reliability
 from hybrid.report import as_text, make_report, report_runs
 from hybrid.report.exports import defuse
 from hybrid.report.page import render
@@ -477,7 +477,7 @@ def test_groups_of_the_record_widen_the_intervals(catalogue: Catalogue, tmp_path
     test = catalogue.label_matrix(GENRES)[:40]
     run = read_run(grouped).predictions
     expected = evaluate(
-        test, Answers(run.labels[:40], run.probabilities[:40]), GENRES, groups=ids, draws=200
+        test, Outputs(run.labels[:40], run.probabilities[:40]), GENRES, groups=ids, draws=200
     )
     assert found[1].metrics["f1_micro"] == expected.metrics["f1_micro"]
     assert found[0].metrics["f1_micro"] != found[1].metrics["f1_micro"]

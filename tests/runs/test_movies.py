@@ -12,7 +12,7 @@ import pytest
 
 from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import load_catalogue
-from hybrid.evaluation import Answers, paired_difference
+from hybrid.evaluation import Outputs, paired_difference
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.extraction.precision_check import cosines
 from hybrid.runs.folder import read_run
@@ -48,10 +48,10 @@ def fit(folder: Path, command: Run, seed: int, *arguments: str) -> Any:
     return read_run(folder / "runs" / name)
 
 
-def answers(run: Any) -> Answers:
+def answers(run: Any) -> Outputs:
     """What a run says of the test items."""
     test = run.predictions.splits == "test"
-    return Answers(run.predictions.labels[test], run.predictions.probabilities[test])
+    return Outputs(run.predictions.labels[test], run.predictions.probabilities[test])
 
 
 def compare(folder: Path, command: Run, seed: int) -> tuple[float, float, float]:

@@ -15,10 +15,10 @@ from sklearn.naive_bayes import BernoulliNB
 
 from hybrid.cache import read_throughput, write_throughput
 from hybrid.cache.throughput import MIN_IMAGES
-from hybrid.evaluation import Answers, evaluate, reliability
+from hybrid.evaluation import Outputs, evaluate, reliability
 from hybrid.heads import MultilabelLinearSVC
-from hybrid.heads.decision import Decision, DecisionOptions, fit_decision, threshold_spread
-from hybrid.heads.fitted import count_parameters
+from hybrid.heads.decision_rule import DecisionOptions, DecisionRule, fit_decision, threshold_spread
+from hybrid.heads.parameter_count import count_parameters
 from hybrid.runs.test_metrics import describe_cost, describe_decision, group_names, judge
 from hybrid.utils.resources import CostRecorder
 
@@ -38,7 +38,7 @@ def test_judged_as_by_the_functions_themselves() -> None:
     truth, scores = made()
     said = 1 / (1 + np.exp(-scores))
     said[:5] = np.nan  # items that nothing is said of
-    answers = Answers((said > 0.5).astype(np.uint8), said)
+    answers = Outputs((said > 0.5).astype(np.uint8), said)
     groups = np.arange(80) // 2
     found = judge(truth, answers, ["a", "b"], groups, seed=3)
     expected = evaluate(truth, answers, ["a", "b"], groups=groups, seed=3).metrics["f1_micro"]
@@ -50,7 +50,7 @@ def test_judged_as_by_the_functions_themselves() -> None:
 
 def test_nothing_said_has_no_reliability() -> None:
     truth, _ = made()
-    answers = Answers(np.zeros_like(truth), np.full(truth.shape, np.nan))
+    answers = Outputs(np.zeros_like(truth), np.full(truth.shape, np.nan))
     found = judge(truth, answers, ["a", "b"], np.arange(80), seed=0)["reliability"]
     assert found["all"]["error"] is None
     assert found["all"]["count"] == ()
@@ -68,7 +68,7 @@ def test_the_decision_is_described() -> None:
     assert [low, high] == pytest.approx(threshold_spread(truth, scores, decision)[0])
     assert found["decision"]["shrinkage"] == 1.0
     assert found["decision"]["max_labels"] == 1
-    plain = Decision(None, np.array([0.5, 0.5]), DecisionOptions())
+    plain = DecisionRule(None, np.array([0.5, 0.5]), DecisionOptions())
     said = describe_decision(truth, scores, plain, seed=0)
     assert (said["threshold_spread"], said["decision"]["calibrated_by"]) == ([], [])
 
@@ -77,7 +77,7 @@ def test_a_decision_can_be_written_and_read() -> None:
     truth, scores = made()
     truth[:, 1] = 0
     decision = fit_decision(truth, scores, DecisionOptions(at_least_one=True))
-    again = Decision.from_plain(decision.as_plain())
+    again = DecisionRule.from_plain(decision.as_plain())
     probabilities = decision.probabilities(scores)
     np.testing.assert_array_equal(again.probabilities(scores), probabilities)
     np.testing.assert_array_equal(again.label(probabilities), decision.label(probabilities))

@@ -15,21 +15,21 @@ from sklearn.svm import LinearSVC
 
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import SettingError
-from hybrid.evaluation import METRICS, Answers
+from hybrid.evaluation import METRICS, Outputs
 from hybrid.features import MetadataFeatures, TextFeatures
 from hybrid.features.fusion import Fusion, drop_block
 from hybrid.heads import HybridClassifier
 from hybrid.splitting.splits import make_split
 from hybrid.studies.ablation import (
     RATES,
-    ablate,
+    ablate_blocks,
     block_subsets,
     contribution_table,
     contributions,
     mean_contributions,
     restrict,
 )
-from hybrid.studies.repeated_splits import repeat_fit
+from hybrid.studies.repeated_splits import evaluate_repeated_splits
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_every_subset_and_every_rate(catalogue: Catalogue, fitted: HybridClassif
     frame, labels = catalogue.frame, catalogue.labels
     groups = np.arange(len(frame))
     said: list[str] = []
-    found = ablate(
+    found = ablate_blocks(
         fitted,
         (frame[:60], labels[:60], groups[:60]),
         (frame[60:], labels[60:], groups[60:]),
@@ -175,8 +175,8 @@ def test_repeats_are_fits_on_splits_with_the_next_seeds(catalogue: Catalogue) ->
     split = make_split(catalogue.ids, labels, shares=(0.6, 0.1, 0.3), seed=4)
     model = make_model()
     test = split.parts == "test"
-    perfect = Answers(labels[test], labels[test].astype(float))
-    found = repeat_fit(model, frame, labels, split, 3, 4, first=perfect)
+    perfect = Outputs(labels[test], labels[test].astype(float))
+    found = evaluate_repeated_splits(model, frame, labels, split, 3, 4, first=perfect)
     assert found["seeds"] == [4, 5, 6]
     assert set(found["metrics"]) == set(METRICS)
     f1 = found["metrics"]["f1_weighted"]

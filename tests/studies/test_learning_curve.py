@@ -18,7 +18,13 @@ from hybrid.datasets.sample import write_sample
 from hybrid.heads import HybridClassifier
 from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.report.curve import HEIGHT, WIDTH, draw_curve
-from hybrid.studies.learning_curve import Gain, Point, learning_curve, settle, verdict
+from hybrid.studies.learning_curve import (
+    CurvePoint,
+    Gain,
+    conclusion,
+    freeze_settings,
+    learning_curve,
+)
 from hybrid.types import Interval
 
 
@@ -106,17 +112,17 @@ def test_nothing_is_left_to_choose(catalogue: Catalogue) -> None:
     X, y = catalogue.frame.iloc[:80], catalogue.labels[:80, :3]
     model = make_hybrid(catalogue, blocks=["text", "metadata"], grid={"C": [0.1, 1.0]}, folds=2)
     model.fit(X, y)
-    again = settle(model).fit(X, y)
+    again = freeze_settings(model).fit(X, y)
     np.testing.assert_allclose(again.decision_function(X), model.decision_function(X), atol=1e-9)
-    assert (settle(model).grid, settle(model).block_weights) == (None, ())
+    assert (freeze_settings(model).grid, freeze_settings(model).block_weights) == (None, ())
 
 
 def interval(value: float, margin: float = 0.008) -> Interval:
     return Interval(value, value - margin, value + margin)
 
 
-def points(*values: float) -> list[Point]:
-    return [Point(100 * 2**k, interval(v), interval(v)) for k, v in enumerate(values)]
+def points(*values: float) -> list[CurvePoint]:
+    return [CurvePoint(100 * 2**k, interval(v), interval(v)) for k, v in enumerate(values)]
 
 
 @pytest.mark.parametrize(
@@ -142,11 +148,11 @@ def test_the_verdict_says_no_more_than_was_seen(
     values: tuple[float, ...], f1: float, ranking: float, said: str
 ) -> None:
     gain = Gain(1800, 3600, interval(f1), interval(ranking))
-    assert said in verdict(points(*values), gain)
+    assert said in conclusion(points(*values), gain)
 
 
 def test_no_verdict_from_one_size() -> None:
-    assert "Too few sizes" in verdict(points(0.5), None)
+    assert "Too few sizes" in conclusion(points(0.5), None)
 
 
 def test_the_chart_is_to_scale() -> None:

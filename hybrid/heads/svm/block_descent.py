@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from hybrid.heads.svm.partitions import cut, in_steps
+from hybrid.heads.svm.column_slices import cut, in_steps
 from hybrid.heads.svm.problem import Floats, Group, Problem, Rows, Threads
 
 BLOCK = 256  # rows of a block: its Gram matrix of 256 KiB stays in a core's cache

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.evaluation import Answers
+from hybrid.evaluation import Outputs
 from hybrid.images.thumbnails import Thumbnail, make_thumbnails
 from hybrid.report.comparison import Comparison
 
@@ -61,7 +61,7 @@ def make(comparison: Comparison) -> ItemsPart:
     )
 
 
-def item_loss(truth: NDArray[np.uint8], answers: Answers) -> NDArray[np.float64]:
+def item_loss(truth: NDArray[np.uint8], answers: Outputs) -> NDArray[np.float64]:
     """How wrong a run is about each item.
 
     Returns

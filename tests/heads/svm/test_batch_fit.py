@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning
 from hybrid.errors import SettingError
 from hybrid.features.fusion import FusionMatrix
 from hybrid.heads import MultilabelLinearSVC, fit_many
-from hybrid.heads.classifier import Choice
+from hybrid.heads.classifier import Candidate
 
 
 def make_matrix(n: int = 700) -> tuple[FusionMatrix, NDArray[np.int64]]:
@@ -29,12 +29,12 @@ def make_matrix(n: int = 700) -> tuple[FusionMatrix, NDArray[np.int64]]:
 
 
 CHOICES = [
-    Choice({"C": 0.02}, {}),
-    Choice({"C": 0.05}, {"poster": 0.6}),
-    Choice({"C": 0.05}, {"poster": 0.15, "text": 2.0}),
-    Choice({"C": 0.05}, {}),
-    Choice({"C": 0.03, "max_iter": 1000}, {"year": 1.0}),
-    Choice({"C": 0.003}, {"poster": 0.6}),
+    Candidate({"C": 0.02}, {}),
+    Candidate({"C": 0.05}, {"poster": 0.6}),
+    Candidate({"C": 0.05}, {"poster": 0.15, "text": 2.0}),
+    Candidate({"C": 0.05}, {}),
+    Candidate({"C": 0.03, "max_iter": 1000}, {"year": 1.0}),
+    Candidate({"C": 0.003}, {"poster": 0.6}),
 ]
 
 
@@ -95,8 +95,8 @@ def test_no_choice_is_no_fit() -> None:
 def test_all_that_is_wrong_is_said() -> None:
     matrix, Y = make_matrix(20)
     choices = [
-        Choice({"tol": 1e-3}, {"posters": 1.0}),
-        Choice({"tol": 1e-4, "C": -1.0}, {"text": 0.0}),
+        Candidate({"tol": 1e-3}, {"posters": 1.0}),
+        Candidate({"tol": 1e-4, "C": -1.0}, {"text": 0.0}),
     ]
     with pytest.raises(SettingError, match="Only C may vary") as error:
         fit_many(MultilabelLinearSVC(), matrix, Y, choices)

@@ -15,8 +15,8 @@ from scipy import sparse
 from hybrid.features.fusion import FusionMatrix
 from hybrid.heads import MultilabelLinearSVC
 from hybrid.heads.svm import solver as dual
+from hybrid.heads.svm.column_slices import FREQUENT, cut
 from hybrid.heads.svm.momentum import next_momentum
-from hybrid.heads.svm.partitions import FREQUENT, cut
 from hybrid.heads.svm.problem import Threads
 
 

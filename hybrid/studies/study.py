@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hybrid.evaluation import Answers, evaluate_all
+from hybrid.evaluation import Outputs, evaluate_all
 from hybrid.runs.fitted import FittedModel, LabelledItems
-from hybrid.studies.ablation import MAIN, ablate, contribution_table, mean_contributions
+from hybrid.studies.ablation import COMPARED, ablate_blocks, contribution_table, mean_contributions
 from hybrid.studies.learning_curve import learning_curve
-from hybrid.studies.nested_cv import nested_answers
-from hybrid.studies.repeated_splits import repeat_fit
+from hybrid.studies.nested_cv import nested_cv_predict
+from hybrid.studies.repeated_splits import evaluate_repeated_splits
 from hybrid.types import Split
 from hybrid.utils.progress import Progress
 from hybrid.utils.resources import CostRecorder
@@ -73,7 +73,7 @@ class Studies:
         if self.nested:
             progress.say(f"nested cross-fitting: {model.folds} fits of the same kind")
             with costs.stage("nested"):
-                nested = nested_answers(model, *subject.learn)
+                nested = nested_cv_predict(model, *subject.learn)
             found["estimate"] = _estimate(subject, nested, costs.stages[-1].seconds, seed)
         if self.curve:
             with costs.stage("learning curve"):
@@ -86,20 +86,20 @@ class Studies:
                 found["ablation"] = _ablate(subject, folder, seed, progress)
         if self.repeats > 1:
             with costs.stage("repeats"):
-                found["repeats"] = repeat_fit(
+                found["repeats"] = evaluate_repeated_splits(
                     model, whole.frame, whole.labels, split, self.repeats, seed,
                     first=subject.answers, say=progress.say,
                 )  # fmt: skip
         return {**found, "studies": [asdict(stage) for stage in costs.stages]}
 
 
-def _estimate(subject: FittedModel, nested: Answers, seconds: float, seed: int) -> dict[str, Any]:
-    """The nested estimate, and what the out-of-fold answers that were chosen on say."""
+def _estimate(subject: FittedModel, nested: Outputs, seconds: float, seed: int) -> dict[str, Any]:
+    """The nested estimate, and what the out-of-fold outputs that were chosen on say."""
     model, truth = subject.model, subject.learn.labels
-    answers = [nested, Answers(model.oof_labels_, model.oof_probabilities_)]
+    outputs = [nested, Outputs(model.oof_labels_, model.oof_probabilities_)]
     metrics, flattered = (
         {name: asdict(interval) for name, interval in evaluation.metrics.items()}
-        for evaluation in evaluate_all(truth, answers, subject.genres, seed=seed)
+        for evaluation in evaluate_all(truth, outputs, subject.genres, seed=seed)
     )
     return {
         "folds": model.folds,
@@ -112,7 +112,7 @@ def _estimate(subject: FittedModel, nested: Answers, seconds: float, seed: int) 
 
 def _ablate(subject: FittedModel, folder: Path, seed: int, progress: Progress) -> dict[str, Any]:
     """What each block is worth, for the record; and what each does to each item, as a table."""
-    found = ablate(
+    found = ablate_blocks(
         subject.model,
         subject.learn,
         subject.test,
@@ -122,4 +122,4 @@ def _ablate(subject: FittedModel, folder: Path, seed: int, progress: Progress) -
     )
     table = contribution_table(subject.model, subject.test.frame, subject.genres)
     table.to_csv(folder / CONTRIBUTIONS, index=False, float_format="%.6f", lineterminator="\n")
-    return {"metric": MAIN, **asdict(found), "mean_contribution": mean_contributions(table)}
+    return {"metric": COMPARED, **asdict(found), "mean_contribution": mean_contributions(table)}

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hybrid.errors import unknown_name
-from hybrid.evaluation.bootstrap import Units, bootstrap, everything, jackknife
+from hybrid.evaluation.bootstrap import Units, bootstrap, jackknife, unit_weights
 from hybrid.evaluation.intervals import METHODS, bca_interval, percentile_interval
 from hybrid.evaluation.metrics import Measured, Weights
 from hybrid.types import Interval
@@ -28,7 +28,7 @@ def sample(
     measure: Callable[[Weights], Measured], units: Units, draws: int, seed: int, method: str
 ) -> Sampled:
     """What is measured on all items, under each draw, and without each unit (for BCa alone)."""
-    point = measure(everything(len(units.of_item)))
+    point = measure(unit_weights(len(units.of_item)))
     spread = gather(measure, bootstrap(units, draws, seed))
     several = units.count > 1  # without the only one, nothing is left to measure
     left = gather(measure, jackknife(units, seed)) if method == "bca" and several else point

@@ -78,7 +78,7 @@ class DecisionOptions:
 
 
 @dataclass(frozen=True)
-class Decision:
+class DecisionRule:
     """Scores → probabilities → labels, as learnt from out-of-fold scores.
 
     Parameters
@@ -117,7 +117,7 @@ class Decision:
         }
 
     @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> Decision:
+    def from_plain(cls, plain: dict[str, Any]) -> DecisionRule:
         """What `as_plain` gave."""
         return cls(
             plain["calibration"] and Calibration.from_plain(plain["calibration"]),
@@ -126,7 +126,7 @@ class Decision:
         )
 
 
-def fit_decision(truth: Labels, scores: Floats, options: DecisionOptions) -> Decision:
+def fit_decision(truth: Labels, scores: Floats, options: DecisionOptions) -> DecisionRule:
     """Calibrate, and choose thresholds on the probabilities.
 
     Each threshold is half-way between two: the best one for the items as they are, which follows chance
@@ -141,11 +141,11 @@ def fit_decision(truth: Labels, scores: Floats, options: DecisionOptions) -> Dec
     options : DecisionOptions
     """
     calibration = fit_calibration(truth, scores, method=options.calibration)
-    judged = _judged(Decision(calibration, np.empty(0)), scores)
+    judged = _judged(DecisionRule(calibration, np.empty(0)), scores)
     observed = best_thresholds(truth, judged, **options.choosing)
     thresholds = (observed + best_thresholds(judged, judged, **options.choosing)) / 2
     thresholds[truth.all(axis=0)] = 1.0  # what all have, all get: its prior is 1
-    return Decision(calibration, thresholds, options)
+    return DecisionRule(calibration, thresholds, options)
 
 
 def crossfit_decision(
@@ -174,7 +174,7 @@ def crossfit_decision(
 
 
 def threshold_spread(
-    truth: Labels, scores: Floats, decision: Decision, *, seed: int = 0
+    truth: Labels, scores: Floats, decision: DecisionRule, *, seed: int = 0
 ) -> list[tuple[float, float]]:
     """The middle 95 % of each threshold over bootstrap draws of the items, low and high; may be ``inf``."""
     judged = _judged(decision, scores)
@@ -185,7 +185,7 @@ def threshold_spread(
     return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
-def _judged(decision: Decision, scores: Floats) -> Floats:
+def _judged(decision: DecisionRule, scores: Floats) -> Floats:
     """The probabilities that may choose a threshold.
 
     Where nothing could be learnt, the prior is reported, but chooses none: it would tell the fold that

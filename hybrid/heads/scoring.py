@@ -23,7 +23,7 @@ class Quality:
     spread: float
 
 
-def measure_quality(
+def score_out_of_fold(
     truth: Labels, scores: Floats, fold: NDArray[np.int64], metric: str, *, tuned: bool = True
 ) -> Quality:
     """Judge out-of-fold scores by a metric.

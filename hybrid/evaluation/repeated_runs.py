@@ -28,7 +28,7 @@ class Spread:
     high: float
 
 
-def spread(values: Sequence[float]) -> Spread:
+def summarise_runs(values: Sequence[float]) -> Spread:
     """Describe one metric over several runs.
 
     Raises
@@ -45,7 +45,7 @@ def spread(values: Sequence[float]) -> Spread:
     )
 
 
-def over_splits(values: Sequence[float], test_to_train: float) -> Interval:
+def corrected_resampled_interval(values: Sequence[float], test_to_train: float) -> Interval:
     """Mean over random splits of one catalogue, with a 95 % interval.
 
     Runs on overlapping train items are not independent, so ``sd / sqrt(J)`` promises too much. Nadeau and
@@ -66,7 +66,7 @@ def over_splits(values: Sequence[float], test_to_train: float) -> Interval:
     """
     if len(values) < 2:
         raise SettingError(f"values: expected at least two runs, found {len(values)}.")
-    found = spread(values)
+    found = summarise_runs(values)
     reach = stdtrit(len(values) - 1, (1 + LEVEL) / 2) * found.sd
     reach *= (1 / len(values) + test_to_train) ** 0.5
     return Interval(found.mean, float(found.mean - reach), float(found.mean + reach))
