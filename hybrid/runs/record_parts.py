@@ -221,7 +221,7 @@ class TrainingRecord:
 
 @dataclass(frozen=True)
 class DecisionRecord:
-    """How scores became labels, as fitted; see `hybrid.heads.decision.DecisionOptions`."""
+    """How scores became labels, as fitted; see `hybrid.heads.decision_rule.DecisionOptions`."""
 
     objective: str
     shrinkage: float | None

@@ -20,7 +20,7 @@ from hybrid.evaluation import (
     evaluate_multiclass,
     pareto_front,
     reliability,
-    spread,
+    summarise_runs,
 )
 
 # One label an item
@@ -153,11 +153,11 @@ def test_pareto_front_is_what_nobody_beats(points: list[tuple[int, int]]) -> Non
 
 
 def test_spread_by_hand() -> None:
-    found = spread([0.5, 0.6, 0.7])
+    found = summarise_runs([0.5, 0.6, 0.7])
     assert (found.mean, found.sd, found.low, found.high) == pytest.approx((0.6, 0.1, 0.5, 0.7))
-    assert np.isnan(spread([0.5]).sd)
+    assert np.isnan(summarise_runs([0.5]).sd)
     with pytest.raises(SettingError, match="at least one run"):
-        spread([])
+        summarise_runs([])
 
 
 def test_over_splits_by_hand() -> None:
