@@ -101,19 +101,24 @@ class Split:
 
 @dataclass(frozen=True)
 class DuplicateGroups:
-    """Items of a catalogue that are alike in one way.
+    """Duplicates of one kind in a catalogue.
 
     Parameters
     ----------
     kind : str
-        In which way.
+        For instance ``"same image bytes"``; see `hybrid.duplicates.kinds`.
     groups : tuple of tuple of str
-        Ids; each group has two or more. A pair is a group, too.
-    severity : str
-        ``"leak"`` or ``"warning"``: what it is if they stand in two parts of a split.
-    same : dict of str to hashable
-        Id → what it is the same as; pairs that are the same belong to another kind and are not counted
-        in this one. By default each item is the same as itself.
+        Ids; each group has two or more.
+    severity : str, default="leak"
+        ``"leak"`` or ``"warning"``: what it is if they are in two parts of a split.
+    same : dict of str to hashable, default={}
+        Id → what it is equal to. Pairs that are equal belong to another kind and are not counted in this
+        one. An id that is not here is equal to itself alone.
+
+    Examples
+    --------
+    >>> DuplicateGroups("same image bytes", (("f1", "f7"),)).severity
+    'leak'
     """
 
     kind: str

@@ -1,4 +1,4 @@
-"""Labels, text and metadata → what gives a label away. Pure.
+"""Label leakage: features from which a label can be read off, by text and by metadata column. Pure.
 
 A column that only somebody who knows the labels can fill is no feature; nor is a text that names them.
 The program cannot know who filled it, so what is found here is a warning.
@@ -7,7 +7,7 @@ The program cannot know who filled it, so what is found here is a warning.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -25,20 +25,26 @@ from hybrid.splitting.splits import make_folds
 Floats = NDArray[np.float64]
 
 FOLDS = 3
-SUPPORT = 20  # items with a genre, and without; fewer can be told by chance
-PERFECT = 0.95  # out-of-fold average precision of one column
+MIN_SUPPORT = 20  # items with a genre, and without; of fewer the precision says little
+MIN_PRECISION = 0.95  # out-of-fold average precision of one column
 LEAVES = 64
-PRIOR = 1.0  # items that stand for the genre's mean when a value's own rate is taken
-NAMED = 0.1  # of a genre's items whose text names it …
-RIGHT = 0.9  # … where so many of the texts that name it are its own
+PRIOR = 1.0  # pseudo-count of the genre's mean in the rate of a value
+MIN_NAMED = 0.1  # share of a genre's items whose text names it
+MIN_RIGHT = 0.9  # share of its own items among all whose text names it
 
 
 @dataclass(frozen=True)
 class LabelLeak:
-    """What gives one genre away.
+    """A genre that leaks through one column.
 
-    `score` is the average precision of a column, or the share of right ones among the texts that name
-    the genre; `items` are the positions of the items with the genre that are given away.
+    Parameters
+    ----------
+    genre, column : str
+    score : float
+        From 0 to 1: the out-of-fold average precision of a metadata column, or the share of right ones
+        among the texts that name the genre.
+    items : ndarray of shape (m,), int64
+        Positions of the items with the genre that are concerned.
     """
 
     genre: str
@@ -50,7 +56,7 @@ class LabelLeak:
 def text_leakage(
     texts: Sequence[str], labels: NDArray[np.uint8], genres: Sequence[str], column: str
 ) -> list[LabelLeak]:
-    """Genres that the text names: "a comedy about …".
+    """Find genres that the text names: "a comedy about …".
 
     A genre is listed where at least a tenth of its items name it, and nine tenths of the items that name
     it have it.
@@ -58,22 +64,33 @@ def text_leakage(
     Parameters
     ----------
     texts : sequence of n str
-    labels : ndarray of shape (n, L)
+    labels : ndarray of shape (n, L), uint8
+        1 where the item has the label.
     genres : sequence of L str
     column : str
-        What the text is called.
+        Name of the text column.
+
+    Returns
+    -------
+    list of LabelLeak
+
+    Examples
+    --------
+    >>> labels = np.array([[1], [1], [0]], dtype=np.uint8)
+    >>> texts = ["A war film.", "Another war film.", "A wedding."]
+    >>> [(leak.genre, leak.score) for leak in text_leakage(texts, labels, ["War"], "overview")]
+    [('War', 1.0)]
     """
-    said = [f" {' '.join(tokenize(text))} " for text in texts]
+    normalised = [f" {' '.join(tokenize(text))} " for text in texts]
     found = []
     for j, genre in enumerate(genres):
         name = f" {' '.join(tokenize(genre))} "
-        named = np.array([name in text for text in said], dtype=bool)
+        named = np.array([name in text for text in normalised], dtype=bool)
         own = named & (labels[:, j] != 0)
-        enough = own.sum() >= max(NAMED * labels[:, j].sum(), 2)
-        if enough and own.sum() >= RIGHT * named.sum():
-            found.append(
-                LabelLeak(genre, column, float(own.sum() / named.sum()), np.flatnonzero(own))
-            )
+        enough = own.sum() >= max(MIN_NAMED * labels[:, j].sum(), 2)
+        if enough and own.sum() >= MIN_RIGHT * named.sum():
+            score = float(own.sum() / named.sum())
+            found.append(LabelLeak(genre, column, score, np.flatnonzero(own)))
     return found
 
 
@@ -84,18 +101,35 @@ def categorical_leakage(
     folds: NDArray[np.int64],
     column: str,
 ) -> list[LabelLeak]:
-    """Genres that the values of one column tell almost perfectly.
+    """Find genres that the values of a categorical or list column predict almost perfectly.
 
-    An item's score is the highest rate of the genre among the other folds' items with one of its values.
+    An item's score is the highest target-encoded rate of the genre among its values, out of fold.
 
     Parameters
     ----------
     cells : sequence of n sequences of str
         The values of each item; a categorical column has one or none.
-    labels : ndarray of shape (n, L)
+    labels : ndarray of shape (n, L), uint8
+        1 where the item has the label.
     genres : sequence of L str
-    folds : ndarray of shape (n,)
+    folds : ndarray of shape (n,), int64
+        The fold of each item.
     column : str
+        Name of the column.
+
+    Returns
+    -------
+    list of LabelLeak
+        Genres with an average precision of at least 0.95, and 20 or more items with and without them.
+
+    Examples
+    --------
+    >>> labels = np.arange(60)[:, None] % 2
+    >>> cells = [["R18"] if label else ["U"] for label in labels[:, 0]]
+    >>> folds = np.arange(60) // 20
+    >>> (leak,) = categorical_leakage(cells, labels, ["Adult"], folds, "certificate")
+    >>> leak.column, leak.score
+    ('certificate', 1.0)
     """
     known: dict[str, int] = {}
     columns = [known.setdefault(value, len(known)) for cell in cells for value in cell]
@@ -109,7 +143,7 @@ def categorical_leakage(
         hits = held[rest].T @ labels[rest].astype(np.float64)
         count = np.asarray(held[rest].sum(axis=0)).reshape(-1, 1)
         scores[here] = _highest(held[here], (hits + PRIOR * mean) / (count + PRIOR), mean)
-    return _almost_perfect(scores, labels, genres, column)
+    return _predicted(scores, labels, genres, column)
 
 
 def _highest(held: sp.csr_array, rates: Floats, mean: Floats) -> Floats:
@@ -129,12 +163,27 @@ def numeric_leakage(
     folds: NDArray[np.int64],
     column: str,
 ) -> list[LabelLeak]:
-    """Genres that one numeric column tells almost perfectly: by a tree of 64 leaves, out of fold.
+    """Find genres that a numeric column predicts almost perfectly: by a tree of 64 leaves, out of fold.
 
     Parameters
     ----------
     numbers : ndarray of shape (n,), float64
         NaN where missing.
+    labels, genres, folds, column
+        As in `categorical_leakage`.
+
+    Returns
+    -------
+    list of LabelLeak
+        As `categorical_leakage` gives them.
+
+    Examples
+    --------
+    >>> labels = np.arange(60)[:, None] % 2
+    >>> folds = np.arange(60) // 20
+    >>> (leak,) = numeric_leakage(100.0 + labels[:, 0], labels, ["Adult"], folds, "shelf")
+    >>> leak.genre, leak.score
+    ('Adult', 1.0)
     """
     values = np.where(np.isnan(numbers), np.nanmin(numbers, initial=0.0) - 1, numbers)[:, None]
     scores = np.zeros(labels.shape)
@@ -148,43 +197,56 @@ def numeric_leakage(
         np.add.at(sums, place, labels[~here])
         rates = sums / np.bincount(place)[:, None]
         scores[here] = rates[np.searchsorted(np.unique(leaves), tree.apply(values[here]))]
-    return _almost_perfect(scores, labels, genres, column)
+    return _predicted(scores, labels, genres, column)
 
 
-def _almost_perfect(
+def _predicted(
     scores: Floats, labels: NDArray[np.uint8], genres: Sequence[str], column: str
 ) -> list[LabelLeak]:
     found = []
     for j, genre in enumerate(genres):
         own = labels[:, j] != 0
-        if SUPPORT <= own.sum() <= len(own) - SUPPORT:
+        if MIN_SUPPORT <= own.sum() <= len(own) - MIN_SUPPORT:
             score = float(average_precision_score(own, scores[:, j]))
-            if score >= PERFECT:
+            if score >= MIN_PRECISION:
                 found.append(LabelLeak(genre, column, score, np.flatnonzero(own)))
     return found
 
 
 def find_label_leakage(catalogue: Catalogue) -> tuple[list[LabelLeak], list[LabelLeak]]:
-    """Labels that the text names, and labels that one metadata column tells, over the labelled items.
+    """Search the labelled items of a catalogue for label leakage.
 
-    `items` are positions in the catalogue.
+    Parameters
+    ----------
+    catalogue : Catalogue
+
+    Returns
+    -------
+    named, predicted : list of LabelLeak
+        Genres that a text column names, and genres that a metadata column predicts. `items` are positions
+        in the catalogue.
     """
     rows = np.flatnonzero(catalogue.labelled)
     labels, genres, columns = catalogue.labels[rows], catalogue.genres, catalogue.columns
     table = catalogue.table.iloc[rows]
-    texts = [g for c in columns.text for g in text_leakage(table[c].tolist(), labels, genres, c)]
-    folds = make_folds(catalogue.ids[rows], labels[:, :0], 3) if len(rows) >= 3 else rows * 0
-    told: list[LabelLeak] = []
+    named = [g for c in columns.text for g in text_leakage(table[c].tolist(), labels, genres, c)]
+    folds = (
+        make_folds(catalogue.ids[rows], labels[:, :0], FOLDS) if len(rows) >= FOLDS else rows * 0
+    )
+    predicted: list[LabelLeak] = []
     if len(np.unique(folds)) > 1:
         frame = catalogue.frame.iloc[rows]
         for name in columns.numeric:
-            told += numeric_leakage(frame[name].to_numpy(), labels, genres, folds, name)
+            predicted += numeric_leakage(frame[name].to_numpy(), labels, genres, folds, name)
         for name in (*columns.categorical, *columns.list):
             whole = name in columns.categorical
             cells = [
                 ([cell] if cell else []) if whole else split_cell(cell, columns.label_separator)
                 for cell in table[name].tolist()
             ]
-            told += categorical_leakage(cells, labels, genres, folds, name)
-    place = lambda g: LabelLeak(g.genre, g.column, g.score, rows[g.items])  # noqa: E731
-    return list(map(place, texts)), list(map(place, told))
+            predicted += categorical_leakage(cells, labels, genres, folds, name)
+    return [_at(leak, rows) for leak in named], [_at(leak, rows) for leak in predicted]
+
+
+def _at(leak: LabelLeak, rows: NDArray[np.int64]) -> LabelLeak:
+    return replace(leak, items=rows[leak.items])

@@ -1,4 +1,4 @@
-"""A split, and what is alike in its catalogue → leaks and warnings: what stands in two parts."""
+"""Leaks of a split: items and duplicates that are in two of its parts. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLUMN_LEAKS_LABEL = "column gives a label away"
 BACKBONE_TRAINED_ON_TEST = "backbone trained on test items"
 RUN_TRAINED_ON_TEST = "run learnt from test items"
 FITTED_ON_TEST = "preprocessing or thresholds saw test items"
-MAX_PAIRS = 1000  # kept in a run's record; the count is of all
+MAX_PAIRS = 1000  # listed in a record; all are counted
 
 Row = tuple[str, str]  # id, part
 
@@ -23,28 +23,37 @@ Row = tuple[str, str]  # id, part
 def audit_split(
     split: Split, duplicates: Sequence[DuplicateGroups] = (), skipped: Sequence[str] = ()
 ) -> Audit:
-    """Search a split for items that stand in two of its parts, or have a twin there.
+    """Find items that are in two parts of a split, or have a duplicate in another part.
 
     Parameters
     ----------
     split : Split
-    duplicates : sequence of DuplicateGroups
-        What is alike in the catalogue, each kind once.
-    skipped : sequence of str
-        What could not be looked for, with the reason; passed on.
+    duplicates : sequence of DuplicateGroups, default=()
+        Duplicates in the catalogue, each kind once.
+    skipped : sequence of str, default=()
+        What could not be searched for, with the reason; passed on.
 
     Returns
     -------
     Audit
-        `share` of a leak is the share of the test items that have a twin in train or validation.
+        The `share` of a leak is the share of the test items that have a duplicate in train or validation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ids, parts = np.array(["a", "b", "c"]), np.array(["train", "test", "test"])
+    >>> same = DuplicateGroups("same image bytes", (("a", "b"),))
+    >>> (leak,) = audit_split(Split(ids, parts, ids, ""), [same]).leaks
+    >>> leak.count, leak.share, leak.pairs
+    (1, 0.5, (('a', 'train', 'b', 'test'),))
     """
-    parts: dict[str, list[str]] = {}
+    parts: dict[str, list[str]] = {}  # of each id; an id may be in several
     for name, part in zip(split.ids.tolist(), split.parts.tolist(), strict=True):
         parts.setdefault(name, []).append(part)
     tests = Counter({name: held.count("test") for name, held in parts.items()})
-    again = _repeated(parts)
-    twice = {name for (name, _), (_, second) in again if second == "test"}
-    found = [_leak(SAME_ID, len(again), again, twice, tests)]
+    repeated = _repeated(parts)
+    in_test = {name for (name, _), (_, second) in repeated if second == "test"}
+    found = [_leak(SAME_ID, len(repeated), repeated, in_test, tests)]
     found += [_find(kind, parts, tests) for kind in duplicates]
     leaks = [leak for leak in found if leak.count]
     return Audit(
@@ -56,50 +65,102 @@ def audit_split(
 
 
 def audit_backbone(audit: Audit, split: Split, unseen: Set[str], run: str) -> Audit:
-    """Add to an audit whether the run that trained the backbone saw test items.
+    """Add to an audit whether the backbone was trained on test items.
 
     Parameters
     ----------
     audit : Audit
     split : Split
     unseen : set of str
-        Ids of the test items of that run: all that it surely did not learn from.
+        Ids of the test items of the run that trained the backbone; it was not trained on these.
     run : str
-        Its name.
+        Name of that run.
+
+    Returns
+    -------
+    Audit
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ids = np.array(["a", "b"])
+    >>> split = Split(ids, np.array(["train", "test"]), ids, "")
+    >>> audit_backbone(audit_split(split), split, {"a"}, "scratch").leaks[0].items
+    ('b',)
     """
-    return _add_seen(
-        audit, split, _tests(split) - unseen, BACKBONE_TRAINED_ON_TEST, f"learnt from by {run}"
+    return _add_items(
+        audit,
+        split,
+        _tests(split) - unseen,
+        BACKBONE_TRAINED_ON_TEST,
+        f"learnt from by {run}",
     )
 
 
 def audit_run(
-    audit: Audit, split: Split, learnt: Set[str], saw: dict[str, Sequence[str]], run: str
+    audit: Audit, split: Split, trained_on: Set[str], fitted_on: dict[str, Sequence[str]], run: str
 ) -> Audit:
-    """Add to an audit whether a run learnt from items that are test in this split.
+    """Add to an audit whether a run was fitted on test items of this split.
 
     Parameters
     ----------
     audit : Audit
     split : Split
-    learnt : set of str
-        Ids of what the run counted as train or validation.
-    saw : dict of str to sequence of str
+    trained_on : set of str
+        Ids of the train and validation items of the run.
+    fitted_on : dict of str to sequence of str
         From its record: what was fitted (preprocessing, thresholds …) → on which parts.
     run : str
         Its name.
+
+    Returns
+    -------
+    Audit
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ids = np.array(["a", "b"])
+    >>> split = Split(ids, np.array(["train", "test"]), ids, "")
+    >>> audit = audit_run(audit_split(split), split, {"a"}, {"thresholds": ["test"]}, "svm")
+    >>> [leak.kind for leak in audit.leaks]
+    ['preprocessing or thresholds saw test items']
     """
     tests = _tests(split)
-    audit = _add_seen(audit, split, tests & learnt, RUN_TRAINED_ON_TEST, f"learnt from by {run}")
-    guilty = ", ".join(what for what, parts in saw.items() if "test" in parts)
-    return _add_seen(audit, split, tests if guilty else set(), FITTED_ON_TEST, f"{guilty} of {run}")
+    audit = _add_items(
+        audit, split, tests & trained_on, RUN_TRAINED_ON_TEST, f"learnt from by {run}"
+    )
+    fitted_on_test = ", ".join(what for what, parts in fitted_on.items() if "test" in parts)
+    leaked = tests if fitted_on_test else set()
+    return _add_items(audit, split, leaked, FITTED_ON_TEST, f"{fitted_on_test} of {run}")
 
 
 def add_warnings(
     audit: Audit, kind: str, found: Sequence[tuple[str, Sequence[str]]], split: Split
 ) -> Audit:
-    """Add warnings of one kind: (what it is, ids) each.
+    """Add warnings of one kind to an audit.
 
-    Counted are items of the split; the share is of its test items.
+    Parameters
+    ----------
+    audit : Audit
+    kind : str
+    found : sequence of (str, sequence of str)
+        What was found, and the ids of the items concerned.
+    split : Split
+        Items that are not in it are not counted; the share is of its test items.
+
+    Returns
+    -------
+    Audit
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ids = np.array(["a", "b"])
+    >>> split = Split(ids, np.array(["train", "test"]), ids, "")
+    >>> audit = add_warnings(audit_split(split), "label named in the text", [("War", ["b"])], split)
+    >>> audit.clean, audit.warnings[0].count, audit.warnings[0].share
+    (True, 1, 1.0)
     """
     part = dict(zip(split.ids.tolist(), split.parts.tolist(), strict=True))
     tests = _tests(split)
@@ -110,8 +171,8 @@ def add_warnings(
     pairs = tuple((name, where, what, "") for name, where, what in rows[:MAX_PAIRS])
     items = tests & {name for name, _, _ in rows}
     share = len(items) / max(len(tests), 1)
-    words = "; ".join(what for what, _ in found)
-    leak = Leak(f"{kind} ({words})", len(rows), share, pairs, WARNING, tuple(sorted(items)))
+    listed = "; ".join(what for what, _ in found)
+    leak = Leak(f"{kind} ({listed})", len(rows), share, pairs, WARNING, tuple(sorted(items)))
     return replace(audit, warnings=(*audit.warnings, leak))
 
 
@@ -119,19 +180,19 @@ def _tests(split: Split) -> set[str]:
     return set(split.ids[split.parts == "test"].tolist())
 
 
-def _add_seen(audit: Audit, split: Split, seen: Set[str], kind: str, how: str) -> Audit:
-    """Add a leak of test items that were seen where they should not have been."""
+def _add_items(audit: Audit, split: Split, items: Set[str], kind: str, how: str) -> Audit:
+    """Add a leak of test items."""
     audit = replace(audit, checks=(*audit.checks, kind))
-    if not seen:
+    if not items:
         return audit
-    names = tuple(sorted(seen))
+    names = tuple(sorted(items))
     pairs = tuple((name, "test", name, how) for name in names[:MAX_PAIRS])
     share = len(names) / len(_tests(split))
     return replace(audit, leaks=(*audit.leaks, Leak(kind, len(names), share, pairs, LEAK, names)))
 
 
 def _repeated(parts: dict[str, list[str]]) -> list[tuple[Row, Row]]:
-    """Ids that stand in two parts."""
+    """Ids that are in two parts."""
     return [
         ((name, first), (name, second))
         for name, held in parts.items()
@@ -141,7 +202,7 @@ def _repeated(parts: dict[str, list[str]]) -> list[tuple[Row, Row]]:
 
 
 def _find(duplicates: DuplicateGroups, parts: dict[str, list[str]], tests: Counter[str]) -> Leak:
-    """What stands in two parts: all of it counted, the first pairs listed."""
+    """Duplicates in two parts: all are counted, the first pairs listed."""
     count = 0
     pairs: list[tuple[Row, Row]] = []
     leaked: set[str] = set()
@@ -150,11 +211,11 @@ def _find(duplicates: DuplicateGroups, parts: dict[str, list[str]], tests: Count
         for first, second in combinations(PARTS, 2):
             if not (held[first] and held[second]):
                 continue
-            ours = Counter(duplicates.same.get(name, name) for name in held[first])
-            twins = {n: len(held[first]) - ours[duplicates.same.get(n, n)] for n in held[second]}
-            count += sum(twins.values())
+            same = Counter(duplicates.same.get(name, name) for name in held[first])
+            copies = {n: len(held[first]) - same[duplicates.same.get(n, n)] for n in held[second]}
+            count += sum(copies.values())
             if second == "test":
-                leaked |= {name for name, times in twins.items() if times}
+                leaked |= {name for name, times in copies.items() if times}
             pairs += islice(_pairs(duplicates, held, first, second), MAX_PAIRS - len(pairs))
     return _leak(duplicates.kind, count, pairs, leaked, tests, duplicates.severity)
 

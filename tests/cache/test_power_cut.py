@@ -301,7 +301,7 @@ def test_nothing_acknowledged_is_lost_in_a_power_cut(
 
 def test_a_disk_that_forgets_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The simulation finds what it is for: without the sync of the folder, rows are lost."""
-    for module in ("files", "cache.folder"):
+    for module in ("utils.files", "cache.folder"):
         monkeypatch.setattr(f"hybrid.{module}.sync", lambda path: None)
     (tmp_path / "real").mkdir()
     steps, promises = record(tmp_path / "real" / "cache")

@@ -1,4 +1,4 @@
-"""What is alike is found, all of it, whatever the chunks; against loops that compare one by one."""
+"""All near-duplicates are found, whatever the chunks; against loops that compare one by one."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ FEW = settings(max_examples=60, deadline=None)
 SEEDS = st.integers(0, 2**32)
 
 
-def test_the_same_values_make_groups() -> None:
+def test_equal_values_make_groups() -> None:
     assert group_equal(["a", None, "b", "a", None, "c", "b", "a"]) == [(0, 3, 7), (2, 6)]
 
 
 @given(SEEDS)
 @FEW
-def test_what_is_tied_by_way_of_others_belongs_together(seed: int) -> None:
+def test_components_are_transitive(seed: int) -> None:
     random = np.random.default_rng(seed)
     n = int(random.integers(1, 15))
     groups = [random.integers(0, n, random.integers(1, 4)).tolist() for _ in range(5)]
@@ -41,7 +41,7 @@ def test_what_is_tied_by_way_of_others_belongs_together(seed: int) -> None:
 
 @given(SEEDS, st.sampled_from([3, 8]))
 @FEW
-def test_close_vectors_are_all_pairs(seed: int, columns: int) -> None:
+def test_all_pairs_by_cosine_are_found(seed: int, columns: int) -> None:
     random = np.random.default_rng(seed)
     rows = random.normal(size=(random.integers(1, 30), columns)).astype(np.float32)
     rows[1::2] = rows[::2][: len(rows) // 2] + 0.3 * rows[1::2]
@@ -55,26 +55,26 @@ def test_close_vectors_are_all_pairs(seed: int, columns: int) -> None:
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(similarity, "CHUNK_CELLS", 60)
-        patch.setattr(similarity, "SHORT", 2)  # for 8 columns; 3 are taken as they are
+        patch.setattr(similarity, "PROJECTED", 2)  # for 8 columns; 3 are taken as they are
         patch.setattr(similarity, "SAMPLE", 5)
-        patch.setattr(similarity, "WORTH", 2)
+        patch.setattr(similarity, "MAX_CANDIDATES", 2)
         assert sorted(map(tuple, near_duplicates_by_cosine(rows, 0.8).tolist())) == expected
 
 
-def test_shortened_vectors_leave_few_pairs_to_look_at() -> None:
+def test_projected_vectors_leave_few_candidates() -> None:
     rows = np.random.default_rng(0).standard_normal((2000, 2048), dtype=np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    short = similarity._shorten(rows, 0.9)
-    assert short.shape == (2000, similarity.SHORT + 1)
-    products = short @ short.T
+    projected = similarity._project(rows, 0.9)
+    assert projected.shape == (2000, similarity.PROJECTED + 1)
+    products = projected @ projected.T
     assert (products >= rows @ rows.T - 1e-5).all()
     assert (products >= 0.9).mean() < 0.01
-    assert similarity._shorten(rows, 0.5) is rows
+    assert similarity._project(rows, 0.5) is rows
 
 
 @given(SEEDS, st.integers(0, 4))
 @FEW
-def test_close_bits_tie_all_that_differ_in_few(seed: int, bits: int) -> None:
+def test_codes_within_the_distance_are_connected(seed: int, bits: int) -> None:
     random = np.random.default_rng(seed)
     codes = [bytes(random.choice([0, 1, 3, 7, 255], 2).tolist()) for _ in range(12)]
     given_codes = [None if random.random() < 0.2 else code for code in codes]
@@ -92,7 +92,7 @@ def test_close_bits_tie_all_that_differ_in_few(seed: int, bits: int) -> None:
     assert connected_components(12, found).tolist() == connected_components(12, close).tolist()
 
 
-def test_no_codes_are_like_nothing() -> None:
+def test_missing_values_are_in_no_pair() -> None:
     assert near_duplicates_by_hamming([None, None], 3).shape == (0, 2)
     assert near_duplicates_by_jaccard([], 0.5).shape == (0, 2)
     assert near_duplicates_by_cosine(np.full((3, 2), np.nan, dtype=np.float32), 0.5).shape == (0, 2)
@@ -109,7 +109,7 @@ def jaccard(a: str, b: str) -> float:
 
 @given(SEEDS)
 @FEW
-def test_close_texts_share_their_runs_of_words(seed: int) -> None:
+def test_all_pairs_by_jaccard_are_found(seed: int) -> None:
     random = np.random.default_rng(seed)
     texts = list({" ".join(random.choice(list("abc"), random.integers(1, 12))) for _ in range(12)})
     expected = [
@@ -121,7 +121,7 @@ def test_close_texts_share_their_runs_of_words(seed: int) -> None:
     assert sorted(map(tuple, near_duplicates_by_jaccard(texts, 0.5).tolist())) == expected
 
 
-def test_what_very_many_texts_say_tells_nothing() -> None:
+def test_shingles_of_very_many_texts_are_left_out() -> None:
     texts = [f"based on a true story number {i}" for i in range(101)]
     assert len(near_duplicates_by_jaccard(texts[:100], 0.5)) == 100 * 99 / 2
     assert len(near_duplicates_by_jaccard(texts, 0.5)) == 0
