@@ -33,28 +33,28 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     default=8,
     show_default=True,
-    help="Words, fields and posters on each side.",
+    help="Words, fields and posters for and against each genre.",
 )
 @click.option(
     "--rank",
     type=click.Choice(["unit", "mean"]),
     default="unit",
     show_default=True,
-    help="Without ID: order by coefficient, or by what a word adds to the items that have it.",
+    help="Without ID: order by coefficient, or by mean contribution to the items that have the word.",
 )
 @click.option(
     "--map",
     "mapped",
     is_flag=True,
-    help="With ID: which parts of the poster speak for the genres; needs the weights.",
+    help="With ID: saliency maps of the poster; needs the backbone's weights.",
 )
 @click.option(
-    "--occlude", is_flag=True, help="Check --map by covering the poster, part after part."
+    "--occlude", is_flag=True, help="Check --map by occlusion of the poster, patch by patch."
 )
 @click.option(
     "--features",
     is_flag=True,
-    help="Without ID: what the backbone's channels that count most look for.",
+    help="Without ID: feature visualisation of the backbone's most important channels.",
 )
 @click.option(
     "--weights",
@@ -79,11 +79,11 @@ def command(
     html: Path | None,
     encoding: str,
 ) -> None:
-    """Show what RUN looks at, or what it saw in the item ID of --catalogue.
+    """Feature importance of RUN, or an explanation of its prediction for the item ID of --catalogue.
 
-    For heads that are linear, such as that of fit-svm: there each word, field and poster has an exact
-    part in the score. Of deep baselines that look at posters: with ID, the probabilities, and with --map
-    what in the poster speaks for them. A run's model is a pickle: use only runs that you trust.
+    For linear heads, such as that of fit-svm, whose score is a sum of contributions of words, fields and
+    posters. For deep baselines on posters: with ID, the probabilities, and with --map Grad-CAM of the
+    poster. A run's model is a pickle: use only runs that you trust.
     """
     from hybrid.inspection.item import explain_item, explain_run
     from hybrid.inspection.loaded_run import MapOptions, load_run
@@ -96,7 +96,7 @@ def command(
     if features:
         from hybrid.inspection.feature_visualisation import visualise_features
 
-        learned = visualise_features(
+        found = visualise_features(
             opened,
             genres,
             top=top,
@@ -105,7 +105,7 @@ def command(
             seed=project.seed,
             progress=project.progress,
         )
-        show(project.json, learned, _features_text(learned) + written)
+        show(project.json, found, _features_text(found) + written)
     elif item is None:
         table = explain_run(opened, genres, top=top, rank=rank)
         show(project.json, table, _table_text(table))
@@ -118,7 +118,7 @@ def command(
 def _check_usage(
     item: str | None, mapped: bool, occlude: bool, features: bool, html: Path | None
 ) -> None:
-    """Refuse options that say nothing together."""
+    """Raise for options that cannot be combined."""
     problems = []
     if html is not None and item is None and not features:
         problems.append("--html: expected an ID, since the page is of one item, or --features.")
@@ -133,18 +133,18 @@ def _check_usage(
 
 
 def _table_text(table: RunExplanation) -> str:
-    by = "the coefficient" if table.rank == "unit" else "that"
+    by = "coefficient" if table.rank == "unit" else "mean contribution"
     head = (
-        f"{table.run}: what speaks for and against each genre. Of words and fields: what one adds to the "
-        f"score of the items that have it, on average, and how many have it, of {table.items} learnt "
-        f"from; ordered by {by}. Of posters: what each adds."
+        f"{table.run}: feature importance for each genre. Words and fields: mean contribution to the score "
+        f"of the items that have them, and in parentheses their number, of {table.items} items that the run "
+        f"was fitted on; ordered by {by}. Posters: contribution of each."
     )
     return "\n".join([head, *table.notes, *(_genre_text(view) for view in table.genres)])
 
 
 def _genre_text(view: GenreImportance) -> str:
     if not view.learnt:
-        return f"\n{view.genre}: nothing to learn, all items have it or none has"
+        return f"\n{view.genre}: not fitted, since all items have this label or none has"
     lines = [f"\n{view.genre}"]
     for side in ("for", "against"):
         for block, sides in view.features.items():
@@ -157,7 +157,7 @@ def _genre_text(view: GenreImportance) -> str:
 
 
 def _line(label: str, said: list[str]) -> list[str]:
-    """A line, or none where there is nothing to say."""
+    """A line, or none where `said` is empty."""
     return [f"  {label:<19} {', '.join(said)}"] if said else []
 
 
@@ -166,7 +166,7 @@ def _card_text(card: ItemCard, top: int) -> str:
 
     title = f"{card.title} ({card.id})" if card.title else card.id
     lines = [f"{title}, {split_sentence(card)}", *card.notes]
-    lines.append(f"given by {card.run}: {', '.join(card.given) or 'no label'}")
+    lines.append(f"predicted by {card.run}: {', '.join(card.given) or 'no label'}")
     if card.labels is not None:
         lines.append(f"true: {', '.join(card.labels) or 'no label'}")
     if card.missing_poster:
@@ -174,7 +174,9 @@ def _card_text(card: ItemCard, top: int) -> str:
     chosen = [score for score in card.scores if score.genre in card.detailed]
     lines += [_score_text(score, card, top) for score in chosen]
     if card.neighbours:
-        lines.append("\nposters most alike to the backbone, of items learnt from")
+        lines.append(
+            "\nnearest posters by cosine similarity, among the items that the run was fitted on"
+        )
         lines += [
             f"  {n.cosine:.2f}  {n.title or n.id} ({n.id}): {', '.join(n.labels)}"
             for n in card.neighbours
@@ -186,12 +188,13 @@ def _score_text(score: ScoreDecomposition | GenrePrediction, card: ItemCard, top
     from hybrid.explain.contributions import ScoreDecomposition
     from hybrid.report.item_card import map_sentence, threshold_text
 
-    given = "given" if score.given else "not given"
+    predicted = "predicted" if score.given else "not predicted"
     out_of_fold = card.out_of_fold.get(score.genre)
-    aside = "" if out_of_fold is None else f" (out of fold {out_of_fold:.3f})"
-    head = f"\n{score.genre}: {given}; probability {score.probability:.3f}{aside}, {threshold_text(score)}"
+    aside = "" if out_of_fold is None else f" (out-of-fold {out_of_fold:.3f})"
+    probability = f"probability {score.probability:.3f}{aside}"
+    head = f"\n{score.genre}: {predicted}; {probability}, {threshold_text(score)}"
     if score.score != score.score:
-        return f"{head}; nothing to learn, all items have it or none has"
+        return f"{head}; not fitted, since all items have this label or none has"
     maps = [(m.block, map_sentence(m)) for m in card.maps if m.genre == score.genre]
     return "\n".join([
         head,
@@ -201,7 +204,7 @@ def _score_text(score: ScoreDecomposition | GenrePrediction, card: ItemCard, top
 
 
 def _sum_lines(score: ScoreDecomposition, top: int) -> list[str]:
-    """What a score is the sum of."""
+    """The contributions that a score is the sum of."""
     from hybrid.explain.contributions import top_contributions
 
     blocks = "".join(f" {value:+.3f} {block}" for block, value in score.blocks.items())
@@ -214,13 +217,13 @@ def _sum_lines(score: ScoreDecomposition, top: int) -> list[str]:
     ]
 
 
-def _features_text(learned: FeatureVisualisation) -> str:
+def _features_text(found: FeatureVisualisation) -> str:
     head = (
-        f"{learned.run}: the channels of the backbone that count most for each genre, and the posters, of "
-        f"{learned.items} items learnt from, that excite them most (in standard deviations above the mean)."
+        f"{found.run}: the most important channels of the backbone for each genre, and their top-activating "
+        f"posters, of {found.items} items that the run was fitted on (standard deviations above the mean)."
     )
-    lines = [head, *learned.notes]
-    for channel in learned.channels:
+    lines = [head, *found.notes]
+    for channel in found.channels:
         lines.append(f"\n{channel.block}, channel {channel.number}")
         for side, genres in (("for", channel.towards), ("against", channel.away)):
             lines += _line(side, [f"{g} {value:+.3f}" for g, value in genres.items()])

@@ -1,4 +1,4 @@
-"""Wiring: run + catalogue → what the channels of its backbone look for."""
+"""Feature visualisation of a run: the most important channels of its backbone, and what activates them."""
 
 from __future__ import annotations
 
@@ -34,62 +34,74 @@ def visualise_features(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> FeatureVisualisation:
-    """What the channels that count most for a run look for.
+    """Most important channels of a run's backbones, with their top-activating posters.
 
     Parameters
     ----------
     run : LoadedRun
+        With a linear head.
     genres : sequence of str
-        Whose channels; empty: of all genres.
+        Genres whose channels to show. Empty: all.
     top : int
-        Posters of each channel.
-    weights : sequence of str
+        Number of posters for each channel.
+    weights : sequence of str, default=()
         As `hybrid.inspection.poster_saliency.resolve_backbones` takes them.
     html : Path, optional
-        A page to write, with pictures; only this needs the backbone.
-    seed : int
-        Of the images that excite a channel most.
+        A page to write, with images; only this needs the backbone.
+    seed : int, default=0
+        Of activation maximisation.
     progress : Progress, optional
+
+    Returns
+    -------
+    FeatureVisualisation
 
     Raises
     ------
     RunError
-        If the catalogue has none of the items that the run learnt from.
+        If the catalogue has none of the items that the run was fitted on.
     SettingError
-        If the run has no block of posters, or is a deep baseline.
+        If the run has no poster block, or is a deep baseline.
     WeightsError
         If a page is wanted and the backbone's weights are not where the run recorded them.
+
+    Examples
+    --------
+    >>> visualise_features(run, ["Horror"], top=3).channels[0].towards  # doctest: +SKIP
+    {'Horror': 0.21}
     """
     if html is not None:
         check_page_name(html)
-    run = require_linear(run, "what its backbone's channels look for")
+    run = require_linear(run, "feature visualisation")
     chosen = [run.genres.index(genre) for genre in run.select_genres(genres)]
     blocks = poster_blocks(run.model, run.record)
     nets = resolve_backbones(run.folder, blocks, weights) if html is not None else []
     if not len(run.training_rows):
         raise RunError(
-            f"{run.catalogue.path}: expected items that the run learnt from, found none. Name the "
+            f"{run.catalogue.path}: expected items that the run was fitted on, found none. Name the "
             "catalogue that it was fitted on with --catalogue."
         )
     found = [_describe_block(run, block, chosen, top) for block in blocks]
     channels = tuple(channel for part, _ in found for channel in part)
     items = max(count for _, count in found)
-    learned = FeatureVisualisation(str(run.record.get("name", "")), items, channels, run.notes)
+    visualisation = FeatureVisualisation(
+        str(run.record.get("name", "")), items, channels, run.notes
+    )
     if html is not None:
-        plates = [
+        images = [
             _backbone_images(
                 block, spec, given, [c.number for c in part], seed, progress or Progress()
             )
             for block, (spec, given), (part, _) in zip(blocks, nets, found, strict=True)
         ]
-        write_feature_page(learned, plates, _paths(run, channels), html)
-    return learned
+        write_feature_page(visualisation, images, _paths(run, channels), html)
+    return visualisation
 
 
 def _describe_block(
     run: LoadedHead, block: PosterBlock, chosen: Sequence[int], top: int
 ) -> tuple[tuple[Channel, ...], int]:
-    """The channels of a block that count most for some genres, and how many posters were looked at."""
+    """Most important channels of a block for some genres, and the number of training posters."""
     rows, table = run.training_rows, run.catalogue.table
     embeddings = block.features.read(run.frame.iloc[rows])
     titles = table["title"].tolist() if "title" in table.columns else [""] * len(table)
@@ -110,7 +122,7 @@ def _backbone_images(
     seed: int,
     progress: Progress,
 ) -> BackboneImages:
-    """The pictures of a block's backbone."""
+    """First filters and activation maximisation of a block's backbone."""
     start_keras()
     from hybrid.backbones.activation_maximisation import STEPS, maximise_activations
     from hybrid.backbones.feature_maps import load_feature_map_model
@@ -122,7 +134,7 @@ def _backbone_images(
 
 
 def _paths(run: LoadedRun, channels: Sequence[Channel]) -> dict[str, str]:
-    """The poster file of each item that is shown."""
+    """Path of the poster of each item that is shown."""
     wanted = {poster.id for channel in channels for poster in channel.posters}
     listed = zip(run.catalogue.ids.tolist(), run.catalogue.poster_paths, strict=True)
     return {name: path for name, path in listed if name in wanted}

@@ -1,4 +1,4 @@
-"""Wiring: run + catalogue → what the run looks at, and what it saw in one item."""
+"""Explain a run: feature importance over all items, or the prediction for one item."""
 
 from __future__ import annotations
 
@@ -29,7 +29,23 @@ from hybrid.report.item_card import LARGE, SMALL, ItemCard, write_card
 
 @dataclass(frozen=True)
 class RunExplanation:
-    """What a run looks at, genre by genre; `items` of those it learnt from are in the catalogue."""
+    """Feature importance of a run for each genre.
+
+    Parameters
+    ----------
+    run : str
+    items : int
+        Items in the catalogue that the run was fitted on.
+    rank : {"unit", "mean"}
+    genres : tuple of GenreImportance
+    notes : tuple of str
+        Warnings on the run and the catalogue.
+
+    Examples
+    --------
+    >>> RunExplanation("svm", 100, "unit", (), ()).items
+    100
+    """
 
     run: str
     items: int
@@ -39,30 +55,40 @@ class RunExplanation:
 
 
 def explain_run(run: LoadedRun, genres: Sequence[str], *, top: int, rank: str) -> RunExplanation:
-    """What the run looks at: words, fields and posters for and against each genre.
+    """Feature importance of a run: words, fields and posters for and against each genre.
 
     Parameters
     ----------
     run : LoadedRun
+        With a linear head.
     genres : sequence of str
         Empty: all.
     top : int
-        How many on each side.
-    rank : str
+        Maximum number on each side.
+    rank : {"unit", "mean"}
         See `hybrid.explain.importance.explain_genres`.
+
+    Returns
+    -------
+    RunExplanation
 
     Raises
     ------
     RunError
-        If the catalogue has none of the items that the run learnt from.
+        If the catalogue has none of the items that the run was fitted on.
     SettingError
-        If it is a deep baseline.
+        If the run is a deep baseline, or a genre is not one of the run's.
+
+    Examples
+    --------
+    >>> explain_run(run, ["Horror"], top=3, rank="unit").genres[0].features["text"]["for"]  # doctest: +SKIP
+    (FeatureImportance(name='vampire', ...), ...)
     """
-    run = require_linear(run, "what it looks at in all items")
+    run = require_linear(run, "feature importance")
     chosen, rows = run.select_genres(genres), run.training_rows
     if not len(rows):
         raise RunError(
-            f"{run.catalogue.path}: expected items that the run learnt from, found none. Name the "
+            f"{run.catalogue.path}: expected items that the run was fitted on, found none. Name the "
             "catalogue that it was fitted on with --catalogue."
         )
     matrix = run.model.fusion_.transform(run.frame.iloc[rows])
@@ -81,28 +107,38 @@ def explain_item(
     html: Path | None = None,
     maps: MapOptions | None = None,
 ) -> ItemCard:
-    """What the run saw in one item of the catalogue.
+    """Explain the prediction of a run for one item.
 
     Parameters
     ----------
     run : LoadedRun
     name : str
-        The item's id; it need not be one that the run has seen.
+        Id of the item; it need not be in the split of the run.
     genres : sequence of str
-        Those to take apart. Empty: those that the item has or is given, else the likeliest.
+        Genres to explain. Empty: those that the item has or that are predicted, else the most likely one.
     top : int
-        How many words, fields and neighbours.
+        Maximum number of words and fields on each side, and of neighbours.
     html : Path, optional
         A page to write.
     maps : MapOptions, optional
-        Look for the parts of the poster that speak for the genres taken apart; this needs the backbone.
+        Also compute saliency maps of the poster; this needs the backbone.
+
+    Returns
+    -------
+    ItemCard
 
     Raises
     ------
     SettingError
-        If the catalogue has no such item; the message lists close matches. If it has no poster to map.
+        If the catalogue has no such item (the message lists close matches), or maps are requested and the
+        item has no poster.
     WeightsError
         If the backbone's weights are not where the run recorded them.
+
+    Examples
+    --------
+    >>> explain_item(run, "f041", ["Horror"], top=3).given  # doctest: +SKIP
+    ('Horror',)
     """
     chosen = run.select_genres(genres)
     row = _find(run.catalogue, name)
@@ -148,23 +184,23 @@ def _find(catalogue: Catalogue, name: str) -> int:
 
 
 def _title(catalogue: Catalogue, row: int) -> str:
-    """The item's title, where the catalogue has such a column."""
+    """Title of an item; empty if the catalogue has no titles."""
     return str(catalogue.table["title"].iloc[row]) if "title" in catalogue.table.columns else ""
 
 
 def _labels(catalogue: Catalogue, row: int) -> tuple[str, ...]:
-    """The item's true labels."""
+    """True labels of an item."""
     return tuple(g for g, has in zip(catalogue.genres, catalogue.labels[row], strict=True) if has)
 
 
 def _split_and_out_of_fold(run: LoadedRun, name: str) -> tuple[str, dict[str, float]]:
-    """Which part of the split the item is in, and its out-of-fold probabilities if it was learnt."""
+    """Part of the split that an item is in, and its out-of-fold probabilities if it is a training item."""
     predictions = run.predictions
     rows = np.flatnonzero(predictions.ids == name)
     if not len(rows):
         return "", {}
     part = str(predictions.splits[rows[0]])
-    # A network is fitted once, so that of what it learnt from there are none.
+    # A network is fitted once, without cross-fitting: its training items have no out-of-fold predictions.
     if part not in TRAINING_PARTS or not isinstance(run, LoadedHead):
         return part, {}
     known = predictions.probabilities[rows[0]].tolist()
@@ -179,7 +215,7 @@ def _default_genres(
 
 
 def _nearest_posters(run: LoadedRun, row: int, top: int) -> tuple[Neighbour, ...]:
-    """The learnt items whose posters look most like this one's."""
+    """Training items with the nearest posters."""
     catalogue = run.catalogue
     return tuple(
         Neighbour(str(catalogue.ids[i]), _title(catalogue, i), _labels(catalogue, i), cosine)
@@ -188,7 +224,7 @@ def _nearest_posters(run: LoadedRun, row: int, top: int) -> tuple[Neighbour, ...
 
 
 def _thumbnail(catalogue: Catalogue, row: int, side: int) -> bytes | BadPoster:
-    """The item's poster, small, or why there is none."""
+    """Thumbnail of an item's poster, or why there is none."""
     reason = catalogue.poster_problems.get(row)
     data = BadPoster(reason) if reason else read_poster(catalogue.poster_paths[row])
     return data if isinstance(data, BadPoster) else make_thumbnail(data, side)

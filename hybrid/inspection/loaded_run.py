@@ -1,4 +1,4 @@
-"""Wiring: run folder + catalogue → what can be asked of the run about an item."""
+"""Load a run and a catalogue, and predict, explain and compare items with the run."""
 
 from __future__ import annotations
 
@@ -42,14 +42,20 @@ TRAINING_PARTS = ("train", "validation")
 
 @dataclass(frozen=True)
 class MapOptions:
-    """How to show which parts of a poster speak for a genre.
+    """Options of saliency maps.
 
     Parameters
     ----------
-    weights : tuple of str
-        Files of the backbone's weights, as `poster_saliency.resolve_backbones` takes them.
-    occlude : bool
-        Check the maps by covering the poster patch by patch.
+    weights : tuple of str, default=()
+        Files of the backbone's weights, as `poster_saliency.resolve_backbones` takes them. Empty: those
+        that the run recorded.
+    occlude : bool, default=False
+        Whether to check the maps by occlusion, patch by patch.
+
+    Examples
+    --------
+    >>> MapOptions(occlude=True)
+    MapOptions(weights=(), occlude=True)
     """
 
     weights: tuple[str, ...] = ()
@@ -58,7 +64,22 @@ class MapOptions:
 
 @dataclass(frozen=True, eq=False)
 class LoadedRun(ABC):
-    """A run and a catalogue, read."""
+    """A run and a catalogue, loaded.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    record : RunRecord
+    predictions : Predictions
+    catalogue : Catalogue
+    frame : DataFrame of n items
+        The catalogue's columns in the roles that the run recorded.
+
+    Examples
+    --------
+    See `load_run`.
+    """
 
     folder: Path
     record: dict[str, Any]
@@ -68,18 +89,18 @@ class LoadedRun(ABC):
 
     @cached_property
     def genres(self) -> tuple[str, ...]:
-        """The genres that the run knows, in the order of its scores."""
+        """Genres of the run, in the order of its scores."""
         return tuple(self.record["genres"])
 
     @cached_property
     def training_rows(self) -> NDArray[np.int64]:
-        """Positions in the catalogue of the items that the run learnt from and has predictions of."""
+        """Rows of the catalogue that the run was fitted on and has predictions of."""
         ids = self.predictions.ids[np.isin(self.predictions.splits, TRAINING_PARTS)]
         return np.flatnonzero(np.isin(self.catalogue.ids, ids))
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """What a reader must know of run and catalogue."""
+        """Warnings on the run and the catalogue."""
         notes = []
         if (self.record.get("catalogue") or {}).get("sha256") != self.catalogue.sha256:
             notes.append(f"{self.catalogue.path} is not the file that the run was fitted on.")
@@ -87,21 +108,29 @@ class LoadedRun(ABC):
             self.training_rows
         )
         if missing:
-            notes.append(f"{missing} items that the run learnt from are not in the catalogue.")
+            notes.append(f"{missing} items that the run was fitted on are not in the catalogue.")
         return tuple(notes)
 
     @property
     def name(self) -> str:
-        """The run's."""
+        """Name of the run."""
         return str(self.record.get("name", ""))
 
     def select_genres(self, genres: Sequence[str]) -> tuple[str, ...]:
-        """The genres asked for, or all.
+        """Check requested genres; all genres of the run if none is requested.
+
+        Parameters
+        ----------
+        genres : sequence of str
+
+        Returns
+        -------
+        tuple of str
 
         Raises
         ------
         SettingError
-            If the run does not know one.
+            If a genre is not one of the run's. The message lists close matches.
         """
         strange = [
             str(unknown_name("genre", g, self.genres)) for g in genres if g not in self.genres
@@ -111,12 +140,21 @@ class LoadedRun(ABC):
         return tuple(genres) or self.genres
 
     def poster_path(self, row: int) -> str:
-        """The file of an item's poster.
+        """Path of an item's poster.
+
+        Parameters
+        ----------
+        row : int
+            Of the catalogue.
+
+        Returns
+        -------
+        str
 
         Raises
         ------
         SettingError
-            If it has none to map.
+            If the item has no poster.
         """
         reason = self.catalogue.poster_problems.get(row)
         if reason:
@@ -125,20 +163,31 @@ class LoadedRun(ABC):
 
     @abstractmethod
     def predict_item(self, row: int) -> Sequence[ScoreDecomposition | GenrePrediction]:
-        """What the run says of an item, genre by genre; nothing if it can say nothing."""
+        """Predict the genres of an item; empty if the item lacks what the run needs."""
 
     @abstractmethod
     def saliency_maps(self, row: int, genres: Sequence[str], options: MapOptions) -> PosterSaliency:
-        """The maps of an item's poster."""
+        """Compute saliency maps of an item's poster."""
 
     @abstractmethod
     def nearest_posters(self, row: int, top: int) -> list[tuple[int, float]]:
-        """The learnt items whose posters look most like this one's: positions and cosines."""
+        """Rows and cosine similarities of the training items with the nearest posters."""
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedHead(LoadedRun):
-    """A run with a linear head, whose scores are sums."""
+    """A run with a linear head, whose scores can be decomposed.
+
+    Parameters
+    ----------
+    folder, record, predictions, catalogue, frame
+        See `LoadedRun`.
+    model : HybridClassifier
+
+    Examples
+    --------
+    See `load_run`.
+    """
 
     model: HybridClassifier
 
@@ -167,13 +216,24 @@ class LoadedHead(LoadedRun):
 
 @dataclass(frozen=True, eq=False)
 class LoadedNetwork(LoadedRun):
-    """A run of a deep baseline that looks at posters; its scores are no sums."""
+    """A deep baseline on posters, whose scores cannot be decomposed.
+
+    Parameters
+    ----------
+    folder, record, predictions, catalogue, frame
+        See `LoadedRun`.
+    workers : int
+
+    Examples
+    --------
+    See `load_run`.
+    """
 
     workers: int
 
     @cached_property
     def model(self) -> DeepBaseline:
-        """The network. Only what asks it something starts Keras."""
+        """The network; Keras starts when it is first used."""
         start_keras()
         from hybrid.deep.saved import load_baseline
 
@@ -184,8 +244,8 @@ class LoadedNetwork(LoadedRun):
         """See `LoadedRun.notes`."""
         return (
             *super().notes,
-            f"{self.record['model']} is a network, whose scores are no sums: what each word, field and "
-            "poster adds can be told of linear heads alone, such as that of fit-svm.",
+            f"{self.record['model']} is a deep baseline, whose scores cannot be decomposed. Contributions of "
+            "words, fields and posters are available for linear heads only, such as that of fit-svm.",
         )
 
     def predict_item(self, row: int) -> Sequence[ScoreDecomposition | GenrePrediction]:
@@ -216,14 +276,24 @@ class LoadedNetwork(LoadedRun):
         return network_saliency(self.feature_map_model(row), path, numbers, occlude=options.occlude)
 
     def feature_map_model(self, row: int) -> FeatureMapModel:
-        """The network from the item's poster to log-odds; its other inputs are those of the item."""
+        """Network from the poster to the log-odds, its other inputs fixed to those of the item.
+
+        Parameters
+        ----------
+        row : int
+            Of the catalogue.
+
+        Returns
+        -------
+        FeatureMapModel
+        """
         start_keras()
         from hybrid.backbones.feature_maps import FeatureMapModel
 
         return FeatureMapModel(self.model.spec.body, self.model.from_poster(self._item(row)))
 
     def nearest_posters(self, row: int, top: int) -> list[tuple[int, float]]:
-        """None: the network's embeddings are in no cache."""
+        """Always empty: the embeddings of a deep baseline are not cached."""
         return []
 
     def _item(self, row: int) -> Items:
@@ -240,23 +310,45 @@ def load_run(
     cache: str = ".hybrid-cache",
     workers: int | None = None,
 ) -> LoadedRun:
-    """Read a run that can be explained, and a catalogue in the roles that the run recorded.
+    """Load a run for explanation, and a catalogue in the column roles that the run recorded.
 
-    The model is a pickle, or holds one: open only runs that you trust.
+    The model is a pickle, or contains one: load only runs that you trust.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The run folder.
+    path : str or Path
+        The catalogue.
+    options : ColumnOptions, optional
+        Overrides the roles that the run recorded.
+    cache : str, default=".hybrid-cache"
+    workers : int, optional
+        Default: all cores.
+
+    Returns
+    -------
+    LoadedHead or LoadedNetwork
 
     Raises
     ------
     RunError
-        If it is not a run that hybrid made.
+        If the folder is not a run made by hybrid.
     SettingError
-        If its scores cannot be taken apart, and it looks at no poster.
+        If it has neither a linear head nor a deep baseline on posters.
+
+    Examples
+    --------
+    >>> run = load_run("runs/svm", "catalogue.csv")  # doctest: +SKIP
+    >>> run.predict_item(0)[0].genre  # doctest: +SKIP
+    'Action'
     """
     folder = Path(folder)
     record = read_record(folder)
     deep = record.get("kind") == "deep"
     if deep and "poster" not in record.get("blocks", ()):
         raise SettingError(
-            f"{folder}: expected a run with a linear head, or a deep baseline that looks at posters, found "
+            f"{folder}: expected a run with a linear head, or a deep baseline on posters, found "
             f"the deep baseline {record.get('model')}. Fit one with hybrid fit-svm."
         )
     columns = recorded_columns(record)
@@ -275,23 +367,32 @@ def load_run(
 
 
 def require_linear(run: LoadedRun, asked: str) -> LoadedHead:
-    """The run, if its head is linear.
+    """Check that a run has a linear head.
 
     Parameters
     ----------
     run : LoadedRun
     asked : str
-        What only such a run can tell, for the message.
+        What needs one, for the message.
+
+    Returns
+    -------
+    LoadedHead
 
     Raises
     ------
     SettingError
-        If it is a deep baseline; says what of it can be shown.
+        If the run is a deep baseline. The message says what can be shown of it.
+
+    Examples
+    --------
+    >>> require_linear(run, "feature importance").model  # doctest: +SKIP
+    HybridClassifier(...)
     """
     if isinstance(run, LoadedHead):
         return run
     raise SettingError(
-        f"{run.folder}: expected a run with a linear head to tell {asked}, found the deep baseline "
-        f"{run.record.get('model')}. Name an item to see its probabilities, and with --map where in its "
-        f"poster they come from: hybrid explain {run.folder} ID --map"
+        f"{run.folder}: expected a run with a linear head for {asked}, found the deep baseline "
+        f"{run.record.get('model')}. Name an item for its probabilities, and add --map for saliency "
+        f"maps of its poster: hybrid explain {run.folder} ID --map"
     )

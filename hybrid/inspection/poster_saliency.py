@@ -1,4 +1,4 @@
-"""Wiring: run + poster → which parts of it speak for which genre."""
+"""Saliency maps of a poster for a run: class activation maps or Grad-CAM, checked by occlusion."""
 
 from __future__ import annotations
 
@@ -49,7 +49,21 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class PosterBlock:
-    """A block of posters of a fitted model: its name, its part of the head, and its backbone's record."""
+    """A poster block of a fitted model.
+
+    Parameters
+    ----------
+    name : str
+    effect : BlockCoefficients
+    features : PosterFeatures
+        Fitted.
+    backbone : dict
+        The backbone as the run recorded it.
+
+    Examples
+    --------
+    See `poster_blocks`.
+    """
 
     name: str
     effect: BlockCoefficients
@@ -58,15 +72,25 @@ class PosterBlock:
 
     @property
     def coef(self) -> Floats:
-        """Block weight times coefficient of each number of the embedding, (L, D)."""
+        """Block weight times coefficient of each dimension of the embedding, (L, D)."""
         return self.effect.coef[:, : self.effect.first_named]
 
 
 @dataclass(frozen=True, eq=False)
 class PosterSaliency:
-    """The maps of one poster, and for each block the picture that they lie on.
+    """Saliency maps of one poster, and for each block the image that they are drawn on.
 
-    Where the backbone saw the poster cut or padded that is what it saw; else the poster, not squashed.
+    Parameters
+    ----------
+    maps : tuple of SaliencyMap
+    pixels : dict of str to ndarray of shape (height, width, 3), dtype uint8
+        Block to image: the input of the backbone where that is cropped or padded, else the poster in its
+        own aspect ratio.
+
+    Examples
+    --------
+    >>> PosterSaliency((), {}).maps
+    ()
     """
 
     maps: tuple[SaliencyMap, ...]
@@ -74,12 +98,27 @@ class PosterSaliency:
 
 
 def poster_blocks(model: HybridClassifier, record: Mapping[str, Any]) -> tuple[PosterBlock, ...]:
-    """The blocks of posters that a run has.
+    """Poster blocks of a fitted model.
+
+    Parameters
+    ----------
+    model : HybridClassifier
+        Fitted, with a linear head.
+    record : RunRecord
+
+    Returns
+    -------
+    tuple of PosterBlock
 
     Raises
     ------
     SettingError
-        If it has none.
+        If the model has none.
+
+    Examples
+    --------
+    >>> [block.name for block in poster_blocks(run.model, run.record)]  # doctest: +SKIP
+    ['poster']
     """
     backbones = recorded_backbones(dict(record))
     effects = {effect.name: effect for effect in read_linear_head(model).blocks}
@@ -90,7 +129,7 @@ def poster_blocks(model: HybridClassifier, record: Mapping[str, Any]) -> tuple[P
     )
     if not found:
         raise SettingError(
-            f"{record.get('name', 'the run')}: expected a run with a block of posters, found "
+            f"{record.get('name', 'the run')}: expected a run with a poster block, found "
             f"{', '.join(model.fusion_.names)}. Fit one with --blocks poster,text,metadata."
         )
     return found
@@ -99,20 +138,30 @@ def poster_blocks(model: HybridClassifier, record: Mapping[str, Any]) -> tuple[P
 def resolve_backbones(
     folder: Path, blocks: Sequence[PosterBlock], weights: Sequence[str] = ()
 ) -> list[tuple[BackboneSpec, Weights]]:
-    """The backbone of each block as the run recorded it, and its weights.
+    """Backbone and weights of each block, as the run recorded them.
 
     Parameters
     ----------
     folder : Path
-        The run.
+        The run folder.
     blocks : sequence of PosterBlock
-    weights : sequence of str
-        Files of weights, one for all blocks or for each; by default those that the run recorded.
+    weights : sequence of str, default=()
+        Files of weights, one for all blocks or one for each. Empty: those that the run recorded.
+
+    Returns
+    -------
+    list of (BackboneSpec, Weights)
 
     Raises
     ------
+    SettingError
+        If the number of files does not fit.
     WeightsError
-        If the weights are not there, or are other ones.
+        If the weights are not found, or differ from those of the run.
+
+    Examples
+    --------
+    >>> ((spec, weights),) = resolve_backbones(run.folder, blocks)  # doctest: +SKIP
     """
     nets = []
     each = one_or_each("--weights", weights, len(blocks))
@@ -133,7 +182,7 @@ def head_saliency(
     *,
     occlude: bool = False,
 ) -> PosterSaliency:
-    """Which parts of a poster speak for each genre.
+    """Saliency maps of a poster for a linear head: class activation maps, or Grad-CAM.
 
     Parameters
     ----------
@@ -142,18 +191,29 @@ def head_saliency(
         Of each block.
     item : DataFrame of 1 row
     path : str
-        Of its poster.
+        Of the poster.
     genres : mapping of str to int
-        The genres to look for, and their numbers in the head.
-    occlude : bool
-        Check each map by covering the poster patch by patch: one forward pass a patch.
+        Genre to its index in the head.
+    occlude : bool, default=False
+        Whether to check each map by occlusion: one forward pass for each patch.
+
+    Returns
+    -------
+    PosterSaliency
 
     Raises
     ------
     SettingError
         If there is no poster, or no feature map.
     ExtractionError
-        If the backbone does not give the embedding that is in the cache.
+        If the backbone does not compute the embedding that is in the cache.
+
+    Examples
+    --------
+    >>> blocks = poster_blocks(run.model, run.record)  # doctest: +SKIP
+    >>> nets = resolve_backbones(run.folder, blocks)  # doctest: +SKIP
+    >>> head_saliency(blocks, nets, run.frame.iloc[[0]], path, {"Horror": 3})  # doctest: +SKIP
+    PosterSaliency(...)
     """
     start_keras()
     from hybrid.backbones.feature_maps import load_feature_map_model
@@ -172,23 +232,32 @@ def head_saliency(
 def network_saliency(
     model: FeatureMapModel, path: str, genres: Mapping[str, int], *, occlude: bool = False
 ) -> PosterSaliency:
-    """Which parts of a poster speak for each genre to a network with a head of its own: Grad-CAM.
+    """Grad-CAM of a deep baseline.
 
     Parameters
     ----------
     model : FeatureMapModel
-        What its posters lead to are the log-odds of L genres.
+        From posters to the log-odds of L genres.
     path : str
         Of the poster.
     genres : mapping of str to int
-        The genres to look for, and their numbers among the L.
-    occlude : bool
-        Check each map by covering the poster patch by patch.
+        Genre to its index among the L.
+    occlude : bool, default=False
+        Whether to check each map by occlusion.
+
+    Returns
+    -------
+    PosterSaliency
 
     Raises
     ------
     SettingError
         If there is no poster.
+
+    Examples
+    --------
+    >>> network_saliency(run.feature_map_model(0), path, {"Horror": 3})  # doctest: +SKIP
+    PosterSaliency(...)
     """
     poster = load_input(path, model.spec)
     features, log_odds = model.predict(poster[None])
@@ -203,18 +272,55 @@ def network_saliency(
 
 
 def load_input(path: str, spec: BackboneSpec) -> Pixels:
-    """The poster as a backbone sees it, (height, width, 3).
+    """Poster as the input of a backbone.
+
+    Parameters
+    ----------
+    path : str
+    spec : BackboneSpec
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3), dtype uint8
 
     Raises
     ------
     SettingError
-        If it cannot be read.
+        If the poster cannot be read.
+
+    Examples
+    --------
+    >>> from hybrid.backbones import get_backbone
+    >>> load_input("missing.jpg", get_backbone("mobilenet"))
+    Traceback (most recent call last):
+    hybrid.errors.SettingError: --map: expected an item with a poster, found: file not found.
     """
     return _require_poster(load_poster(path, spec.input_size, spec.fit))
 
 
 def background_image(path: str, spec: BackboneSpec, poster: Pixels) -> Pixels:
-    """What maps lie on: the poster in its own shape where the backbone saw it squashed, else as seen."""
+    """Image that the saliency maps are drawn on.
+
+    Parameters
+    ----------
+    path : str
+    spec : BackboneSpec
+    poster : ndarray of shape (height, width, 3), dtype uint8
+        Input of the backbone.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3), dtype uint8
+        The poster in its own aspect ratio where the input is squashed, else the input.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hybrid.backbones import configure, get_backbone
+    >>> spec = configure(get_backbone("mobilenet"), fit="crop")
+    >>> background_image("unused.jpg", spec, np.zeros((224, 224, 3), dtype=np.uint8)).shape
+    (224, 224, 3)
+    """
     if spec.fit != "squash":
         return poster
     data = read_poster(path)
@@ -236,7 +342,7 @@ def _block_saliency(
     genres: Mapping[str, int],
     occlude: bool,
 ) -> list[SaliencyMap]:
-    """The maps of one block."""
+    """Saliency maps of one block."""
     embedding = block.features.read(item)[0]
     features, again = model.predict(poster[None])
     _check_embedding(block, embedding, again[0])
@@ -270,7 +376,7 @@ def _make_maps(
     rounding: Floats | None,
     drops: Floats | None,
 ) -> list[SaliencyMap]:
-    """A record of each genre's cells, of shape (L, h, w), and of what belongs to them."""
+    """Saliency maps of cells of shape (L, h, w)."""
     return [
         SaliencyMap(
             genre,
@@ -293,9 +399,9 @@ def _occlusion_drops(
     shape: tuple[int, int],
     score: Callable[[NDArray[np.float32]], NDArray[Any]],
 ) -> Floats:
-    """How much lower the scores are with each patch covered, (L, rows, columns).
+    """Decrease of the scores when each patch is occluded, (L, rows, columns).
 
-    `score` makes scores (n, L) of what the network gives (n, D).
+    `score` computes scores (n, L) from the outputs of the network (n, D).
     """
     covered = occlude_patches(poster, shape)
     grid, images = covered.shape[:2], covered.reshape(-1, *poster.shape)
@@ -309,7 +415,7 @@ def _check_embedding(block: PosterBlock, cached: NDArray[Any], computed: NDArray
     lengths = np.linalg.norm(a) * np.linalg.norm(b)
     if lengths and a @ b < MIN_COSINE * lengths:
         raise ExtractionError(
-            f"--map: expected the backbone to give the embedding of the block {block.name} that is in the "
-            f"cache, found one with a cosine of {a @ b / lengths:.3f} to it. The cache was written by "
-            "another version; extract the posters anew."
+            f"--map: expected the backbone to compute the embedding of the block {block.name} that is in "
+            f"the cache, found one with a cosine similarity of {a @ b / lengths:.3f} to it. The cache was "
+            "written by another version: extract the posters again."
         )

@@ -35,7 +35,7 @@ def write_sheet(audit: Audit, catalogue: Catalogue, path: Path) -> None:
         lstrip_blocks=True,
     )
     position = {name: i for i, name in enumerate(catalogue.ids.tolist())}
-    page = environment.get_template("sheet.html.j2").render(
+    page = environment.get_template("audit_sheet.html.j2").render(
         audit=audit,
         shown=SHOWN_PAIRS,
         picture=partial(_picture, catalogue, position),

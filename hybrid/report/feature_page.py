@@ -1,4 +1,4 @@
-"""What the channels of a backbone look for → one self-contained HTML page."""
+"""Feature visualisation of backbones as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -14,24 +14,30 @@ from hybrid.explain.channels import FeatureVisualisation
 from hybrid.images.thumbnails import data_uri, encode_jpeg, encode_png, make_thumbnails
 from hybrid.report.page import environment, part_of, write_page
 
-# Bytes of posters before base64, which adds a third: with the other pictures the page stays below 5 MB.
+# Before base64, which adds a third. With the other images the page stays below 5 MB.
 MAX_POSTER_BYTES = 2_500_000
-TILE = 32  # pixels of a filter, at least
-ACROSS = 16  # filters in a row
+TILE = 32  # minimum side of a filter in pixels
+FILTERS_PER_ROW = 16
 MAX_FILTERS = 128
 
 
 @dataclass(frozen=True, eq=False)
 class BackboneImages:
-    """The pictures of a block's backbone.
+    """Images of a block's backbone.
 
     Parameters
     ----------
     block, backbone : str
-    filters : ndarray of shape (filters, height, width, 3), float32
-        The first convolution's kernels, red, green, blue.
-    maximised : dict of int to ndarray of shape (height, width, 3), uint8
-        Channel → the image that excites it.
+    filters : ndarray of shape (filters, height, width, 3), dtype float32
+        Kernels of the first convolution, RGB.
+    maximised : dict of int to ndarray of shape (height, width, 3), dtype uint8
+        Channel to the image found by activation maximisation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> BackboneImages("poster", "vgg16", np.ones((2, 3, 3, 3), np.float32), {}).filters.shape
+    (2, 3, 3, 3)
     """
 
     block: str
@@ -41,15 +47,23 @@ class BackboneImages:
 
 
 def draw_filters(filters: NDArray[Any]) -> NDArray[np.uint8]:
-    """Filters side by side, each on its own scale: mid-grey is 0.
+    """Tile convolution kernels into one image.
 
     Parameters
     ----------
     filters : ndarray of shape (filters, height, width, 3)
+        At most the first 128 are drawn, 16 in a row.
 
     Returns
     -------
-    ndarray of shape (rows, columns, 3), uint8
+    ndarray of shape (height, width, 3), dtype uint8
+        Each filter is scaled by its own maximum; mid-grey is 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> draw_filters(np.ones((2, 32, 32, 3))).shape
+    (36, 576, 3)
     """
     shown = filters[:MAX_FILTERS]
     size = np.abs(shown).max(axis=(1, 2, 3), keepdims=True)
@@ -57,79 +71,96 @@ def draw_filters(filters: NDArray[Any]) -> NDArray[np.uint8]:
     times = -(-TILE // grey.shape[1])
     tiles = np.pad(
         grey.repeat(times, axis=1).repeat(times, axis=2),
-        [(0, -len(grey) % ACROSS), (2, 2), (2, 2), (0, 0)],
+        [(0, -len(grey) % FILTERS_PER_ROW), (2, 2), (2, 2), (0, 0)],
         constant_values=255,
     )
     tiles[len(grey) :] = 255
     _, h, w, _ = tiles.shape
-    rows = tiles.reshape(-1, ACROSS, h, w, 3).transpose(0, 2, 1, 3, 4)
-    return rows.reshape(-1, ACROSS * w, 3)
+    rows = tiles.reshape(-1, FILTERS_PER_ROW, h, w, 3).transpose(0, 2, 1, 3, 4)
+    return rows.reshape(-1, FILTERS_PER_ROW * w, 3)
 
 
 def render_feature_page(
-    learned: FeatureVisualisation, plates: Sequence[BackboneImages], paths: Mapping[str, str]
+    visualisation: FeatureVisualisation, images: Sequence[BackboneImages], paths: Mapping[str, str]
 ) -> str:
-    """The page as a string. Everything that comes from a catalogue is escaped.
+    """Render a feature visualisation as HTML. Text from the catalogue is escaped.
 
     Parameters
     ----------
-    learned : FeatureVisualisation
-    plates : sequence of BackboneImages
+    visualisation : FeatureVisualisation
+    images : sequence of BackboneImages
         Of each block.
     paths : mapping of str to str
-        Item → its poster file.
+        Item id to its poster file.
 
     Returns
     -------
     str
-        HTML without scripts and without anything to load, below 5 MB.
+        HTML without scripts and external resources, below 5 MB.
+
+    Examples
+    --------
+    >>> from hybrid.explain.channels import FeatureVisualisation
+    >>> "<h1>Feature visualisation" in render_feature_page(FeatureVisualisation("svm", 9, (), ()), [], {})
+    True
     """
     made = environment()
     style, style_hash = part_of(made, "card.css.j2")
     thumbnails = make_thumbnails(list(paths.values()), MAX_POSTER_BYTES)
-    return made.get_template("learned.html.j2").render(
-        learned=learned,
+    return made.get_template("feature_page.html.j2").render(
+        visualisation=visualisation,
         style=style,
         style_hash=style_hash,
         thumbnails=dict(zip(paths, thumbnails, strict=True)),
-        blocks=[_view(learned, plate) for plate in plates],
+        blocks=[_view(visualisation, block) for block in images],
     )
 
 
-def _view(learned: FeatureVisualisation, plate: BackboneImages) -> dict[str, Any]:
-    """One block as the page draws it."""
+def _view(visualisation: FeatureVisualisation, images: BackboneImages) -> dict[str, Any]:
+    """Template variables of one block."""
     return {
-        "name": plate.block,
-        "backbone": plate.backbone,
-        "count": len(plate.filters),
-        "shown": min(len(plate.filters), MAX_FILTERS),
-        "filters": data_uri(encode_png(draw_filters(plate.filters)), "png"),
+        "name": images.block,
+        "backbone": images.backbone,
+        "count": len(images.filters),
+        "shown": min(len(images.filters), MAX_FILTERS),
+        "filters": data_uri(encode_png(draw_filters(images.filters)), "png"),
         "channels": [
-            (channel, _jpeg_uri(plate.maximised[channel.number]))
-            for channel in learned.channels
-            if channel.block == plate.block
+            (channel, _jpeg_uri(images.maximised[channel.number]))
+            for channel in visualisation.channels
+            if channel.block == images.block
         ],
     }
 
 
 def _jpeg_uri(pixels: NDArray[np.uint8]) -> str:
-    # In full colour: the colours of such an image are as fine as its shapes.
+    """A JPEG with colour at full resolution, as a ``data:`` URI."""
     return data_uri(encode_jpeg(pixels, 85, optimize=True, full_colour=True))
 
 
 def write_feature_page(
-    learned: FeatureVisualisation,
-    plates: Sequence[BackboneImages],
+    visualisation: FeatureVisualisation,
+    images: Sequence[BackboneImages],
     paths: Mapping[str, str],
     path: Path,
 ) -> None:
-    """Write the page.
+    """Write a feature visualisation.
+
+    Parameters
+    ----------
+    visualisation, images, paths
+        See `render_feature_page`.
+    path : Path
+        Ends in ``.html`` or ``.htm``.
 
     Raises
     ------
     SettingError
-        If `path` is not the name of a page.
+        If `path` does not end in ``.html`` or ``.htm``.
     RunError
-        If it cannot be written.
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> write_feature_page(visualisation, [], {}, Path("features.html"))  # doctest: +SKIP
     """
-    write_page(path, render_feature_page(learned, plates, paths))
+    write_page(path, render_feature_page(visualisation, images, paths))

@@ -1,4 +1,4 @@
-"""Maps of a poster → the poster in grey with colours over it."""
+"""Heat maps: saliency maps drawn over the poster in grey."""
 
 from __future__ import annotations
 
@@ -12,22 +12,35 @@ from PIL import Image
 from hybrid.explain.saliency import SaliencyMap
 from hybrid.images.thumbnails import encode_jpeg
 
-# Blue and orange as in the card, which the colour-blind can tell apart, lighter since they lie over grey.
-FOR, AGAINST = (0, 130, 215), (235, 100, 0)
-STRONGEST = 0.9  # of the colour where the map is largest; the rest is the poster
+# Blue and orange as on the item card, distinguishable by colour-blind readers; lighter, since over grey.
+POSITIVE, NEGATIVE = (0, 130, 215), (235, 100, 0)
+MAX_OPACITY = 0.9  # where the map is largest
 
 Pixels = NDArray[np.uint8]
 
 
 def draw_heatmaps(maps: Sequence[SaliencyMap], pixels: Mapping[str, Pixels]) -> list[bytes]:
-    """A JPEG of each map.
+    """Draw saliency maps over their poster.
 
     Parameters
     ----------
     maps : sequence of SaliencyMap
-        Those of one block are on one scale: the strongest cell of them all has the full colour.
-    pixels : mapping of str to ndarray of shape (height, width, 3), uint8
-        Block → the part of the poster that its maps lie on.
+        Maps of one block share one scale: the largest absolute cell has full opacity.
+    pixels : mapping of str to ndarray of shape (height, width, 3), dtype uint8
+        Block to the image that its maps are drawn on.
+
+    Returns
+    -------
+    list of bytes
+        A JPEG for each map.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> found = SaliencyMap("Horror", "poster", "exact", ((0.3, -0.1),), 0.2, 0.0, "left", "right")
+    >>> (jpeg,) = draw_heatmaps([found], {"poster": np.zeros((60, 40, 3), dtype=np.uint8)})
+    >>> jpeg[:2].hex()
+    'ffd8'
     """
     strongest = dict.fromkeys(pixels, 0.0)
     for found in maps:
@@ -39,27 +52,33 @@ def draw_heatmaps(maps: Sequence[SaliencyMap], pixels: Mapping[str, Pixels]) -> 
 
 
 def draw_heatmap(pixels: Pixels, cells: NDArray[Any], strongest: float) -> bytes:
-    """Lay a map over a poster.
+    """Draw a saliency map over a poster: blue where positive, orange where negative.
 
     Parameters
     ----------
-    pixels : ndarray of shape (height, width, 3), uint8
+    pixels : ndarray of shape (height, width, 3), dtype uint8
     cells : ndarray of shape (h, w)
     strongest : float
-        What has the full colour.
+        Absolute value drawn with full opacity.
 
     Returns
     -------
     bytes
         A JPEG.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> draw_heatmap(np.zeros((60, 40, 3), dtype=np.uint8), np.eye(3), 1.0)[:2].hex()
+    'ffd8'
     """
     size = pixels.shape[1], pixels.shape[0]
     grey = np.asarray(Image.fromarray(pixels).convert("L"), dtype=np.float64)
-    heat = Image.fromarray((cells / (strongest or 1.0)).astype(np.float32))
-    smooth = np.asarray(heat.resize(size, Image.Resampling.BICUBIC), dtype=np.float64)[..., None]
-    amount = STRONGEST * np.clip(np.abs(smooth), 0, 1)
-    # Light and shade stay, so that the poster can be seen under the strongest colour.
-    light = (0.55 + 0.65 * grey / 255)[..., None]
-    colour = np.where(smooth > 0, np.array(FOR), np.array(AGAINST)) * light
-    mixed = (1 - amount) * (0.8 * grey + 30)[..., None] + amount * colour
+    coarse = Image.fromarray((cells / (strongest or 1.0)).astype(np.float32))
+    smooth = np.asarray(coarse.resize(size, Image.Resampling.BICUBIC), dtype=np.float64)[..., None]
+    opacity = MAX_OPACITY * np.clip(np.abs(smooth), 0, 1)
+    # Keeps the poster's shading visible under full opacity.
+    shading = (0.55 + 0.65 * grey / 255)[..., None]
+    colour = np.where(smooth > 0, np.array(POSITIVE), np.array(NEGATIVE)) * shading
+    mixed = (1 - opacity) * (0.8 * grey + 30)[..., None] + opacity * colour
     return encode_jpeg(np.rint(np.clip(mixed, 0, 255)).astype(np.uint8), 82)

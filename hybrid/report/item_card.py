@@ -1,4 +1,4 @@
-"""What a run saw in one item → one self-contained HTML page."""
+"""Item card: the prediction of a run for one item and its explanation, as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -14,35 +14,42 @@ from hybrid.explain.saliency import SaliencyMap
 from hybrid.explain.similar_posters import Neighbour
 from hybrid.report.page import environment, part_of, write_page
 
-LARGE, SMALL = 480, 240  # pixels of the item's poster and of its neighbours'
+LARGE, SMALL = 480, 240  # longer side in pixels: the item's poster, and those of its neighbours
 
 
 @dataclass(frozen=True)
 class ItemCard:
-    """What a run saw in one item.
+    """Prediction of a run for one item, with its explanation.
 
     Parameters
     ----------
     run, id, title : str
-    part : str
-        ``train``, ``validation``, ``test``, or nothing for an item that the run has never seen.
+    part : {"train", "validation", "test", ""}
+        Part of the split; empty for an item that is not in the split.
     labels : tuple of str or None
-        The true ones; None where the catalogue has no labels.
+        True labels; None where the catalogue has no labels.
     scores : tuple of ScoreDecomposition or GenrePrediction
-        The likeliest genre first; none where a network has no poster to look at.
+        Most likely genre first; empty where a network lacks the poster that it needs.
     detailed : tuple of str
-        The genres to take apart on page and terminal.
+        Genres to explain.
     out_of_fold : dict of str to float
-        Of an item that was learnt from: the probabilities given to it by models that had not seen it.
+        Out-of-fold probabilities of a training item; empty for other items.
     missing_poster : str
-        Why there is none; empty if there is one.
+        Why there is no poster; empty if there is one.
     neighbours : tuple of Neighbour
-        Among the items that were learnt from.
+        Training items with the nearest posters.
     notes : tuple of str
-    maps : tuple of SaliencyMap
-        Of the genres taken apart, where they were asked for.
-    kind : str
-        ``"head"``, whose scores are sums, or ``"deep"``, as in run.json.
+        Warnings on the run and the catalogue.
+    maps : tuple of SaliencyMap, default=()
+        Of the genres to explain, if requested.
+    kind : {"head", "deep"}, default="head"
+        Kind of run. Only the scores of a head can be decomposed.
+
+    Examples
+    --------
+    >>> card = ItemCard("svm", "f1", "Night", "test", ("Horror",), (), (), {}, "", (), ())
+    >>> card.given
+    ()
     """
 
     run: str
@@ -61,59 +68,95 @@ class ItemCard:
 
     @property
     def given(self) -> tuple[str, ...]:
-        """The labels that the model gives."""
+        """Predicted labels."""
         return tuple(score.genre for score in self.scores if score.given)
 
 
 def split_sentence(card: ItemCard) -> str:
-    """What the run knew of the item."""
+    """Part of the split that the item is in, and whether its scores are optimistic.
+
+    Parameters
+    ----------
+    card : ItemCard
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> split_sentence(ItemCard("svm", "f1", "Night", "test", None, (), (), {}, "", (), ()))
+    'test item: not used to fit the run'
+    """
     if card.part == "test":
-        return "a test item: the run has not learnt from it"
+        return "test item: not used to fit the run"
     if card.kind == "deep":
         if card.part:
-            return f"a {card.part} item: it chose epoch and thresholds, so its scores flatter"
-        return "an item that the run has no prediction of: if it has learnt from it, its scores flatter"
+            return f"{card.part} item: used to choose the epoch and thresholds, so its scores are optimistic"
+        return (
+            "no prediction recorded for this item: if it is a train item, its scores are optimistic"
+        )
     if not card.part:
-        return "in no part of the split: the run has not learnt from it"
+        return "not in the split: not used to fit the run"
     return (
-        f"a {card.part} item: the run has learnt from it, so its scores flatter; the out-of-fold "
-        "probabilities do not"
+        f"{card.part} item: used to fit the run, so its scores are optimistic; the out-of-fold "
+        "probabilities are not"
     )
 
 
 def threshold_text(score: ScoreDecomposition | GenrePrediction) -> str:
-    """From which probability on the label is given."""
+    """Smallest probability at which the label is predicted, in words.
+
+    Parameters
+    ----------
+    score : ScoreDecomposition or GenrePrediction
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> threshold_text(GenrePrediction("Horror", 0.5, 0.62, 0.5, True))
+    'threshold 0.500'
+    """
     if score.threshold is None:
-        return "the likeliest is given"
+        return "the most likely label is predicted"
     return f"threshold {score.threshold:.3f}" if score.threshold <= 1 else "threshold never reached"
 
 
 def render_card(
     card: ItemCard, images: Mapping[str, bytes], top: int = 8, heatmaps: Sequence[bytes] = ()
 ) -> str:
-    """The page as a string. Everything that comes from a catalogue is escaped.
+    """Render an item card as HTML. Text from the catalogue is escaped.
 
     Parameters
     ----------
     card : ItemCard
     images : mapping of str to bytes
-        JPEGs of the neighbours by id, and of the item under ``""``; what is not here is not shown.
-    top : int
-        Words and fields on each side.
-    heatmaps : sequence of bytes
-        A JPEG of each of the card's maps.
+        JPEGs of the neighbours by id, and of the item under ``""``. Missing ones are not shown.
+    top : int, default=8
+        Maximum number of words and fields on each side.
+    heatmaps : sequence of bytes, default=()
+        A JPEG for each of the card's maps.
 
     Returns
     -------
     str
-        HTML without scripts and without anything to load; its policy allows the one style sheet, by
-        its hash, and images that are part of the page.
+        HTML without scripts and external resources. Its content security policy allows the style sheet, by
+        its hash, and embedded images.
+
+    Examples
+    --------
+    >>> card = ItemCard("svm", "f1", "<Night>", "test", None, (), (), {}, "no file", (), ())
+    >>> "<h1>&lt;Night&gt;</h1>" in render_card(card, {})
+    True
     """
     made = environment()
     style, style_hash = part_of(made, "card.css.j2")
-    return made.get_template("card.html.j2").render(
+    return made.get_template("item_card.html.j2").render(
         card=card,
-        seen=split_sentence(card),
+        split=split_sentence(card),
         map_sentence=map_sentence,
         style=style,
         style_hash=style_hash,
@@ -123,7 +166,7 @@ def render_card(
 
 
 def _view(score: ScoreDecomposition | GenrePrediction, card: ItemCard, top: int) -> dict[str, Any]:
-    """One genre as the page draws it."""
+    """Template variables of one genre."""
     return {
         "score": score,
         "true": card.labels is not None and score.genre in card.labels,
@@ -135,7 +178,7 @@ def _view(score: ScoreDecomposition | GenrePrediction, card: ItemCard, top: int)
 
 
 def _sum(score: ScoreDecomposition, top: int) -> dict[str, Any]:
-    """The parts that a score is the sum of."""
+    """Template variables of a decomposed score."""
     towards, away, others = top_contributions(score, top)
     blocks = [("intercept", score.intercept), *score.blocks.items()]
     return {
@@ -151,7 +194,7 @@ def _sum(score: ScoreDecomposition, top: int) -> dict[str, Any]:
 def _heatmaps(
     score: ScoreDecomposition | GenrePrediction, card: ItemCard, heatmaps: Sequence[bytes]
 ) -> dict[str, Any]:
-    """The maps of one genre, each with its picture."""
+    """Saliency maps of one genre, each with its image."""
     pairs = zip(card.maps, heatmaps, strict=True) if heatmaps else ()
     return {
         "maps": [
@@ -163,17 +206,32 @@ def _heatmaps(
 
 
 def map_sentence(found: SaliencyMap) -> str:
-    """A map in a sentence."""
+    """Location of the extremes of a saliency map, and its agreement with occlusion, in words.
+
+    Parameters
+    ----------
+    found : SaliencyMap
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> cells = ((0.3, -0.1),)
+    >>> map_sentence(SaliencyMap("Horror", "poster", "exact", cells, 0.2, 0.0, "upper left", "centre"))
+    'highest: upper left; lowest: centre'
+    """
     if not found.where:
-        return "every part of the poster says the same"
-    said = f"most for it: {found.where}; most against it: {found.against}"
+        return "the map is constant"
+    said = f"highest: {found.where}; lowest: {found.against}"
     if found.occlusion is None:
         return said
     correlation = found.occlusion.correlation
-    agrees = "covering a part changes nothing, or the map is flat"
+    agrees = "no rank correlation with occlusion, since the map or the drops are constant"
     if correlation == correlation:
-        agrees = f"rank correlation {correlation:.2f} with what covering each part takes away"
-    where = f", most at {found.occlusion.where}" if found.occlusion.where else ""
+        agrees = f"rank correlation {correlation:.2f} with the drops of the score under occlusion"
+    where = f", largest drop: {found.occlusion.where}" if found.occlusion.where else ""
     return f"{said}; {agrees}{where}"
 
 
@@ -184,13 +242,24 @@ def write_card(
     top: int = 8,
     heatmaps: Sequence[bytes] = (),
 ) -> None:
-    """Write the page.
+    """Write an item card.
+
+    Parameters
+    ----------
+    card, images, top, heatmaps
+        See `render_card`.
+    path : Path
+        Ends in ``.html`` or ``.htm``.
 
     Raises
     ------
     SettingError
-        If `path` is not the name of a page.
+        If `path` does not end in ``.html`` or ``.htm``.
     RunError
-        If it cannot be written.
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> write_card(card, {}, Path("card.html"))  # doctest: +SKIP
     """
     write_page(path, render_card(card, images, top, heatmaps))

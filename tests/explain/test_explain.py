@@ -396,8 +396,8 @@ def test_of_a_learnt_item_the_out_of_fold_answer_is_told(
 ) -> None:
     row = items(home, "train").iloc[0]
     text = explain(capsys, row["id"], "--genre", "Drama")
-    assert "the run has learnt from it, so its scores flatter" in text
-    assert f"(out of fold {row['p:Drama']:.3f})" in text
+    assert "used to fit the run, so its scores are optimistic" in text
+    assert f"(out-of-fold {row['p:Drama']:.3f})" in text
     card = json.loads(explain(capsys, row["id"], "--json"))
     assert row["id"] not in {neighbour["id"] for neighbour in card["neighbours"]}
 
@@ -407,7 +407,7 @@ def test_an_item_without_poster(home: Path, capsys: pytest.CaptureFixture[str]) 
     name = table["film_id"][table["poster"] == ""].iloc[0]
     text = explain(capsys, name, "--html", "card.html")
     assert "no poster: no poster named" in text
-    assert "most alike" not in text
+    assert "nearest posters" not in text
     assert "(poster missing)" in text
     page = (home / "card.html").read_text()
     assert '<div class="blank">no poster: no poster named</div>' in page
@@ -423,11 +423,11 @@ def test_an_item_that_the_run_has_never_seen(
     table["film_id"] = ["new1", "new2", "new3"]
     table.drop(columns="genres").to_csv(other / "catalogue.csv", index=False)
     text = explain(capsys, "new1", "--catalogue", "other/catalogue.csv")
-    assert "in no part of the split" in text
+    assert "not in the split" in text
     assert "true:" not in text
-    assert "items that the run learnt from are not in the catalogue" in text
+    assert "items that the run was fitted on are not in the catalogue" in text
     said = explain(capsys, "--catalogue", "other/catalogue.csv", code=1)
-    assert "expected items that the run learnt from, found none" in said
+    assert "expected items that the run was fitted on, found none" in said
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,7 @@ def test_the_card_says_what_the_predictions_say(studio: Path, name: str) -> None
         assert (said[genre].threshold is None) == (name == "one")
     assert card.part == "test"
     assert (card.neighbours, card.out_of_fold, card.maps) == ((), {}, ())
-    assert any("can be told of linear heads alone" in note for note in card.notes)
+    assert any("available for linear heads only" in note for note in card.notes)
 
 
 def test_covering_a_part_of_the_poster_changes_the_log_odds(studio: Path) -> None:
@@ -260,8 +260,8 @@ def test_map_on_terminal_in_json_and_on_the_page(
     wanted = ["f003", "--map", "--occlude", "--genre", "Comedy", "--genre", "Horror"]
     assert run_explain(studio, name, *wanted, "--html", str(page)) == 0
     text = capfd.readouterr().out
-    assert len(re.findall(r"^  map of poster +most for it: .*covering", text, re.MULTILINE)) == 2
-    assert ("the likeliest is given" in text) == (name == "one")
+    assert len(re.findall(r"^  map of poster +highest: .*occlusion", text, re.MULTILINE)) == 2
+    assert ("the most likely label is predicted" in text) == (name == "one")
     assert not re.search(r"^  (score|for|against) ", text, re.MULTILINE)
     assert run_explain(studio, name, *wanted, "--json") == 0
     card = json.loads(capfd.readouterr().out)
@@ -274,7 +274,11 @@ def test_map_on_terminal_in_json_and_on_the_page(
     assert html.count('<img class="poster" src="data:image/jpeg') == 3
     assert html.count("Grad-CAM, 3 x 3 cells</small>") == 2
     assert "default-src 'none'" in html
-    for exact in ("The score is the sum of", "Words and fields for it", "Each figure is exact"):
+    for exact in (
+        "Decomposition of the score",
+        "Words and fields for the label",
+        "Contributions are exact",
+    ):
         assert exact not in html
 
 
@@ -285,18 +289,24 @@ def test_the_page_of_a_network_without_an_answer_can_be_made() -> None:
     )
     card = ItemCard("r", "1", "", "", None, answers, ("a",), {}, "", (), ("<script>",), kind="deep")
     html = render_card(card, {})
-    assert "it is the likeliest" in html
+    assert "it is the most likely label" in html
     assert "<td>never</td>" in html
     assert "<script" not in html
-    assert "<h2>Why</h2>" not in html
+    assert "<h2>Explanation</h2>" not in html
 
 
 @pytest.mark.parametrize(
     ("part", "said"),
     [
-        ("test", "has not learnt from it"),
-        ("validation", "a validation item: it chose epoch and thresholds, so its scores flatter"),
-        ("train", "no prediction of: if it has learnt from it, its scores flatter"),
+        ("test", "not used to fit the run"),
+        (
+            "validation",
+            "validation item: used to choose the epoch and thresholds, so its scores are optimistic",
+        ),
+        (
+            "train",
+            "no prediction recorded for this item: if it is a train item, its scores are optimistic",
+        ),
     ],
 )
 def test_an_item_that_taught_the_network_is_told(
@@ -313,11 +323,11 @@ def test_an_item_that_taught_the_network_is_told(
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["linear"], 2, "expected a run with a linear head to tell what it looks at in all items, "
+        (["linear"], 2, "expected a run with a linear head for feature importance, "
          "found the deep baseline mobilenet-075. Name an item .* ID --map"),
-        (["linear", "--features"], 2, "to tell what its backbone's channels look for, found the deep"),
-        (["text"], 2, "a deep baseline that looks at posters, found the deep baseline text. Fit one"),
-        (["text", "f003", "--map"], 2, "that looks at posters, found the deep baseline text"),
+        (["linear", "--features"], 2, "for feature visualisation, found the deep"),
+        (["text"], 2, "a deep baseline on posters, found the deep baseline text. Fit one"),
+        (["text", "f003", "--map"], 2, "on posters, found the deep baseline text"),
         (["linear", "f003", "--map", "--weights", "w.h5"], 2, "--weights: expected none, .* w.h5"),
         (["linear", "f003", "--map", "--genre", "Horrer"], 2, "Did you mean Horror"),
     ],

@@ -160,8 +160,8 @@ def test_an_item_without_a_poster_cannot_be_mapped(studio: Path) -> None:
         (["avg", "f003", "--features"], 2, "--features: expected no ID"),
         (["avg", "--html", "x.html"], 2, "--html: expected an ID.*or --features"),
         (["avg", "--features", "--html", "x.txt"], 2, "expected the name of a page"),
-        (["words", "f003", "--map"], 2, "expected a run with a block of posters, found text"),
-        (["words", "--features"], 2, "expected a run with a block of posters, found text"),
+        (["words", "f003", "--map"], 2, "expected a run with a poster block, found text"),
+        (["words", "--features"], 2, "expected a run with a poster block, found text"),
         (["avg", "f003", "--map", "--weights", "none.h5"], 1, "found no file at none.h5"),
         (["two", "f003", "--map", *["--weights", "random"] * 3], 2, "--weights: expected one, or"),
     ],
@@ -185,15 +185,15 @@ def test_map_on_terminal_in_json_and_on_the_page(
     wanted = ["f003", "--map", "--occlude", "--genre", "Comedy", "--genre", "Horror"]
     assert run_explain(studio, "two", *wanted, "--html", str(page)) == 0
     text = capfd.readouterr().out
-    assert len(re.findall(r"^  map of poster(:\S+)? +most for it: ", text, re.MULTILINE)) == 4
+    assert len(re.findall(r"^  map of poster(:\S+)? +highest: ", text, re.MULTILINE)) == 4
     assert run_explain(studio, "two", *wanted, "--json") == 0
     card = json.loads(capfd.readouterr().out)
     assert [len(m["cells"]) for m in card["maps"]] == [2, 2, 8, 8]
     assert card["maps"][0]["where"] in ("upper left", "upper right", "lower left", "lower right")
     assert len(card["maps"][2]["occlusion"]["drops"]) == 3
     html = page.read_text()
-    assert html.count("blue: what speaks for Comedy;") == 2
-    assert html.count("blue: what speaks for Western;") == 0
+    assert html.count("Saliency map for Comedy;") == 2
+    assert html.count("Saliency map for Western;") == 0
     assert sealed(html)
 
 
