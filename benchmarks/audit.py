@@ -22,6 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hybrid.utils.context import Context
+
 GENRES = ("Drama", "Comedy", "Horror", "Western", "Music")
 
 
@@ -49,7 +51,7 @@ def store_embeddings(folder: Path, dimension: int) -> None:
     from hybrid.extraction.lookup import hash_catalogue
 
     cache = str(folder / ".hybrid-cache")
-    keys = hash_catalogue(load_catalogue(folder / "catalogue.csv"), cache)
+    keys = hash_catalogue(load_catalogue(folder / "catalogue.csv"), context=Context(cache=cache))
     known = [key for key in dict.fromkeys(keys) if isinstance(key, bytes)]
     store = EmbeddingCache(cache).make(
         {"architecture": "made", "dimension": dimension, "dtype": "float16"}

@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from hybrid.utils.context import Context
 from hybrid.utils.environment import hardware, library_versions
 
 LABELS = 20
@@ -206,17 +207,17 @@ def films(
                 Path(folder) / name,
                 split_path,
                 None,
-                seed,
-                Progress(False),
-                cache,
+                Context(cache, seed=seed, progress=Progress(False)),
             )
 
         for name, head in (("frozen SVM", "svm"), ("chance", "dummy-stratified")):
-            model = make_hybrid(catalogue, head=head, blocks=["poster"], cache=cache, seed=seed)
+            model = make_hybrid(
+                catalogue, head=head, blocks=["poster"], context=Context(cache=cache, seed=seed)
+            )
             runs[name] = fit_head(experiment(head), model, {})
         for name in networks:
             options = _options(name, weights)
-            runs[name] = fit_deep(experiment(name), name.split(":")[0], options, 2)
+            runs[name] = fit_deep(experiment(name), name.split(":")[0], options)
         rows = [catalogue.ids.tolist().index(i) for i in _test(runs["frozen SVM"]).ids]
         truth = catalogue.labels[rows]
         answers = {}

@@ -25,7 +25,8 @@ from hybrid.catalogue import Catalogue
 from hybrid.evaluation import Outputs, paired_difference
 from hybrid.runs.experiment import Experiment
 from hybrid.splitting.methods import split_catalogue
-from hybrid.types import EmbeddingOptions, Split
+from hybrid.types import EmbeddingOptions, EmbeddingSelector, Split
+from hybrid.utils.context import Context
 
 BACKBONE = "mobilenet-075"
 DEFAULT = EmbeddingOptions(precision="float32")
@@ -53,7 +54,9 @@ def main() -> None:
         (folder / "catalogue.csv").symlink_to(source)
         (folder / "posters").symlink_to(source.parent / "posters")
         catalogue = load_catalogue(folder / "catalogue.csv")
-        splits = {seed: split_catalogue(catalogue, seed=seed) for seed in options.seeds}
+        splits = {
+            seed: split_catalogue(catalogue, context=Context(seed=seed)) for seed in options.seeds
+        }
         found = {}
         for variant, embedding in VARIANTS.items():
             found[variant] = measure(catalogue, splits, folder, str(options.weights), embedding)
@@ -76,16 +79,23 @@ def measure(
     """Extract, and fit on each split: the rate, and each model's answers on the test items."""
     cache = str(folder / "cache")
     summary = extract_embeddings(
-        catalogue, BACKBONE, weights=weights, options=embedding, cache=cache
+        catalogue, BACKBONE, weights=weights, options=embedding, context=Context(cache=cache)
     )
     answers = {}
     for seed, split in splits.items():
         for name, blocks in BLOCKS.items():
             model = make_hybrid(
-                catalogue, blocks=blocks, cache=cache, embeddings=summary.fingerprint, seed=seed
+                catalogue,
+                blocks=blocks,
+                select=EmbeddingSelector(fingerprint=summary.fingerprint),
+                context=Context(cache=cache, seed=seed),
             )
             place = folder / "runs" / f"{summary.fingerprint}-{seed}-{name}"
-            run = fit_head(Experiment(catalogue, split, place, seed=seed, cache=cache), model, {})
+            run = fit_head(
+                Experiment(catalogue, split, place, context=Context(seed=seed, cache=cache)),
+                model,
+                {},
+            )
             test = run.predictions.splits == "test"
             said = Outputs(run.predictions.labels[test], run.predictions.probabilities[test])
             answers[seed, name] = run.predictions.ids[test], said

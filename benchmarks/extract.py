@@ -40,8 +40,10 @@ from hybrid.backbones.devices import gpu_name, has_gpu, processor_has, processor
 from hybrid.backbones.engines import choose_engine, load_backbone
 from hybrid.catalogue import load_catalogue
 from hybrid.extraction.extract import extract_embeddings
+from hybrid.extraction.plan import ExtractSettings
 from hybrid.images.decode import decode_poster, poster_key, read_poster
 from hybrid.types import EmbeddingOptions
+from hybrid.utils.context import Context
 
 BATCH = 32
 SIZE = (182, 268)  # width and height of a small poster
@@ -200,9 +202,8 @@ def ours(backbone: str, catalogue: Path, engine: str, precision: str, workers: i
             backbone,
             weights="random",
             options=EmbeddingOptions(precision=precision),
-            engine=engine,
-            cache=cache,
-            workers=workers,
+            settings=ExtractSettings(engine=engine),
+            context=Context(cache=cache, workers=workers),
         )
     return summary.rate
 

@@ -24,6 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from hybrid.utils.context import Context
+
 BACKBONE = "mobilenet-075"
 
 
@@ -62,7 +64,7 @@ def plain(folder: Path) -> dict[str, float]:
 
     catalogue = load_catalogue(folder / "catalogue.csv")
     cache = str(folder / ".hybrid-cache")
-    store = find_store(catalogue, cache=cache)
+    store = find_store(catalogue, context=Context(cache=cache))
     embeddings = PosterFeatures(cache, store.fingerprint).read(catalogue.frame)
     columns = catalogue.columns
     frame = catalogue.frame.drop(columns="poster")

@@ -34,6 +34,9 @@ from typing import Any
 
 import numpy as np
 
+from hybrid.types import EmbeddingSelector
+from hybrid.utils.context import Context
+
 GAP = 1e-3
 TOLS = (0.3, 0.1, 0.03, 0.01)
 LABELS = 20
@@ -79,7 +82,9 @@ def film_data(films: str, n: int, seed: int = 0) -> tuple[Any, Any, Any]:
     folder, _, embeddings = films.rpartition(":")
     catalogue = load_catalogue(Path(folder) / "catalogue.csv")
     cache = str(Path(folder) / ".hybrid-cache")
-    fusion = make_hybrid(catalogue, embeddings=embeddings, cache=cache).fusion
+    fusion = make_hybrid(
+        catalogue, select=EmbeddingSelector(fingerprint=embeddings), context=Context(cache=cache)
+    ).fusion
     blocks = [block for _, block in fusion.fit(catalogue.frame).transform(catalogue.frame).blocks]
     posters = np.hstack([block for block in blocks if not sparse.issparse(block)])
     others = sparse.csr_matrix(sparse.hstack([block for block in blocks if sparse.issparse(block)]))

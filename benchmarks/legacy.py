@@ -30,6 +30,7 @@ from hybrid.runs.experiment import Experiment, fit_head
 from hybrid.splitting.legacy_2017 import expected_overlap
 from hybrid.splitting.methods import LEGACY_SHARES, SplitOptions, make_splits
 from hybrid.types import Split
+from hybrid.utils.context import Context
 
 MAIN = "f1_weighted"
 
@@ -49,7 +50,9 @@ def main() -> None:
     found: dict[str, Any] = {"expected_overlap": expected}
     for method in ("legacy-2017", "iterative"):
         chosen = SplitOptions(method)
-        split = make_splits(catalogue, chosen, seed=options.seed, cache=options.cache)[0]
+        split = make_splits(
+            catalogue, chosen, context=Context(seed=options.seed, cache=options.cache)
+        )[0]
         overlap = float(_overlap(catalogue, split).mean())
         print(f"\n{method}: {overlap:.3f} of the test items are in train or validation")
         rows = {
@@ -77,9 +80,15 @@ def _hybrid(catalogue: Catalogue, split: Split, cache: str, seed: int) -> dict[s
     """`hybrid fit-svm --blocks poster`: its weighted F1, and what its audit says the leaks are worth."""
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        model = make_hybrid(catalogue, head="svm", blocks=("poster",), cache=cache, seed=seed)
+        model = make_hybrid(
+            catalogue, head="svm", blocks=("poster",), context=Context(cache=cache, seed=seed)
+        )
         run = fit_head(
-            Experiment(catalogue, split, Path(folder) / "run", seed=seed, cache=cache), model, {}
+            Experiment(
+                catalogue, split, Path(folder) / "run", context=Context(seed=seed, cache=cache)
+            ),
+            model,
+            {},
         )
     record = run.record
     return {
@@ -92,7 +101,7 @@ def _hybrid(catalogue: Catalogue, split: Split, cache: str, seed: int) -> dict[s
 def _rbf(catalogue: Catalogue, split: Split, cache: str, penalty: float) -> dict[str, Any]:
     """scikit-learn's SVC(kernel="rbf"), one a genre, on standardised embeddings; 0 is the threshold."""
     start = time.perf_counter()
-    store = find_store(catalogue, cache=cache)
+    store = find_store(catalogue, context=Context(cache=cache))
     embeddings = np.nan_to_num(PosterFeatures(cache, store.fingerprint).read(catalogue.frame))
     learn, test = _rows(catalogue, split, "train", "validation"), _rows(catalogue, split, "test")
     scaler = StandardScaler().fit(embeddings[learn])

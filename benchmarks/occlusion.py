@@ -29,6 +29,7 @@ from hybrid.explain.saliency import (
 from hybrid.images.decode import BadPoster, load_poster
 from hybrid.inspection.loaded_run import LoadedHead, LoadedNetwork, load_run, require_linear
 from hybrid.inspection.poster_saliency import poster_blocks, resolve_backbones
+from hybrid.utils.context import Context
 from hybrid.utils.environment import hardware
 
 SIDES = (2, 3, 4, 5, 7)
@@ -81,7 +82,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    run = load_run(given.run, given.catalogue, cache=given.cache)
+    run = load_run(given.run, given.catalogue, context=Context(cache=given.cache))
     if isinstance(run, LoadedNetwork):
         spec, look = look_at_network(run)
     else:

@@ -47,7 +47,10 @@ def main() -> None:
     from hybrid.runs.folder import read_record
     from hybrid.runs.predict import load_head
 
-    model = load_head(options.run, read_record(options.run), ".hybrid-cache", os.cpu_count())
+    model = load_head(
+        options.run,
+        read_record(options.run),
+    )
     frame = load_catalogue("catalogue.csv").frame
     many = pd.concat([frame] * -(-options.items // len(frame))).iloc[: options.items]
     one = frame.iloc[:1]

@@ -23,6 +23,7 @@ from hybrid.heads.calibration import fit_calibration
 from hybrid.heads.make_hybrid import BLOCKS, make_hybrid
 from hybrid.heads.thresholds import apply_thresholds, best_thresholds
 from hybrid.splitting.methods import split_catalogue
+from hybrid.utils.context import Context
 
 AVERAGES = ("weighted", "macro", "micro", "samples")
 STRENGTHS = (0.0, 0.3, 1.0, 3.0, 30.0, 300.0, 1e9)
@@ -79,12 +80,14 @@ def main() -> None:
     position = {name: i for i, name in enumerate(catalogue.ids.tolist())}
     found: dict[str, Any] = defaultdict(lambda: defaultdict(list))
     for seed in options.seeds:
-        split = split_catalogue(catalogue, seed=seed, cache=cache)
+        split = split_catalogue(catalogue, context=Context(seed=seed, cache=cache))
         keep = split.parts != "test"
         rows = [position[name] for name in split.ids[keep].tolist()]
         for blocks in (None, *BLOCKS):
             model = make_hybrid(
-                catalogue, blocks=blocks and [blocks], cache=cache, seed=seed, workers=2
+                catalogue,
+                blocks=blocks and [blocks],
+                context=Context(cache=cache, seed=seed, workers=2),
             )
             model.fit(catalogue.frame.iloc[rows], catalogue.labels[rows], groups=split.groups[keep])
             measure(

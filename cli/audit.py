@@ -9,7 +9,7 @@ import click
 
 from hybrid.cli.options import Project, column_options, embedding_options, project_options
 from hybrid.cli.output import show
-from hybrid.types import Audit, ColumnOptions, Leak
+from hybrid.types import Audit, ColumnOptions, EmbeddingSelector, Leak
 
 SHOWN_PAIRS = 20
 
@@ -36,7 +36,7 @@ def command(
     run: Path | None,
     repair: bool,
     sheet: Path | None,
-    **embeddings: Any,
+    select: EmbeddingSelector,
 ) -> int:
     """Prove the split clean (exit 0), or say what leaks (exit 1). Warnings do not count."""
     from hybrid.audit.audit import audit_project
@@ -51,11 +51,8 @@ def command(
         read_split(project.splits),
         run=None if run is None else read_run(_folder(run, project.runs)),
         repair_to=project.splits if repair else None,
-        seed=project.seed,
-        cache=project.cache,
-        workers=project.workers,
-        progress=project.progress,
-        **embeddings,
+        select=select,
+        context=project.context,
     )
     if sheet is not None:
         write_sheet(result.audit, catalogue, sheet)

@@ -15,7 +15,7 @@ from hybrid.cli.options import (
     project_options,
 )
 from hybrid.cli.output import show, size_text
-from hybrid.types import ColumnOptions, EmbeddingOptions
+from hybrid.types import ColumnOptions, EmbeddingOptions, EmbeddingSelector
 
 if TYPE_CHECKING:
     from hybrid.extraction.cache_report import Explanation
@@ -77,10 +77,7 @@ def explain(
         weights=weights,
         options=options,
         engine=engine,
-        cache=project.cache,
-        seed=project.seed,
-        workers=project.workers,
-        progress=project.progress,
+        context=project.context,
     )
     show(project.json, explanation, _explanation_text(explanation))
 
@@ -167,27 +164,15 @@ def gc(project: Project, dry_run: bool) -> None:
 def export(
     project: Project,
     columns: ColumnOptions,
-    backbone: str | None,
-    weights: str | None,
-    dtype: str | None,
-    embeddings: str | None,
+    select: EmbeddingSelector,
     out: Path,
 ) -> None:
     """Write ids and embeddings of the catalogue's items to a file for other tools."""
     from hybrid.catalogue import load_catalogue
     from hybrid.extraction.cache_report import export_embeddings
 
-    summary = export_embeddings(
-        load_catalogue(project.catalogue, columns),
-        out,
-        backbone=backbone,
-        weights=weights,
-        dtype=dtype,
-        embeddings=embeddings,
-        cache=project.cache,
-        seed=project.seed,
-        workers=project.workers,
-    )
+    catalogue = load_catalogue(project.catalogue, columns)
+    summary = export_embeddings(catalogue, out, select, project.context)
     show(
         project.json,
         summary,

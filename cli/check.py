@@ -22,7 +22,7 @@ def command(project: Project, columns: ColumnOptions, strict: bool) -> int:
     from hybrid.catalogue.check import check_catalogue
 
     catalogue = load_catalogue(project.catalogue, columns)
-    bad = check_catalogue(catalogue, project.workers, project.progress)
+    bad = check_catalogue(catalogue, project.context)
     summary = (
         f"{project.catalogue}: {len(catalogue)} items, {int(catalogue.labelled.sum())} with labels, "
         f"{len(catalogue.genres)} different labels; {len(bad)} bad rows"

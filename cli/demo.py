@@ -25,9 +25,7 @@ def command(project: Project, folder: Path, full: bool) -> None:
     from hybrid.demo import run_demo
     from hybrid.report import as_text
 
-    comparison = run_demo(
-        folder, full=full, seed=project.seed, workers=project.workers, progress=project.progress
-    )
+    comparison = run_demo(folder, full=full, context=project.context)
     page = (folder / "report.html").resolve()
     show(
         project.json,

@@ -91,7 +91,7 @@ def command(
 
     _check_usage(item, mapped, occlude, features, html)
     options = ColumnOptions(encoding=encoding)
-    opened = load_run(run, project.catalogue, options, project.cache, project.workers)
+    opened = load_run(run, project.catalogue, options, project.context)
     written = f"\n\n{html.resolve()}" if html else ""
     if features:
         from hybrid.inspection.feature_visualisation import visualise_features
@@ -102,8 +102,7 @@ def command(
             top=top,
             weights=weights,
             html=html,
-            seed=project.seed,
-            progress=project.progress,
+            context=project.context,
         )
         show(project.json, found, _features_text(found) + written)
     elif item is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import Any
 
 import click
 
@@ -62,28 +63,23 @@ def command(
     """Embed the posters into the cache; what is there already is not computed again."""
     from hybrid.catalogue import load_catalogue
     from hybrid.extraction.extract import extract_backbones, plan_extraction
+    from hybrid.extraction.plan import ExtractSettings
 
     catalogue = load_catalogue(project.catalogue, columns)
     warn_left_out(catalogue)
     if ids:
         catalogue = catalogue.only(parse_ids(ids))
-    settings = {
+    how: Any = {
         "weights": weights,
         "options": options,
-        "seed": project.seed,
-        "cache": project.cache,
-        "engine": engine,
-        "workers": project.workers,
-        "batch_size": batch_size,
-        "retry_failed": retry_failed,
-        "limit": limit,
-        "progress": project.progress,
+        "settings": ExtractSettings(engine, batch_size, retry_failed, limit),
+        "context": project.context,
     }
     if dry_run:
-        plans = plan_extraction(catalogue, backbone, **settings)
+        plans = plan_extraction(catalogue, backbone, **how)
         _show(project, plans, "\n".join(_plan_text(plan) for plan in plans))
         return 0
-    summaries = extract_backbones(catalogue, backbone, **settings)
+    summaries = extract_backbones(catalogue, backbone, **how)
     _show(project, summaries, "\n".join(_text(s, project.cache) for s in summaries))
     return int(strict and any(summary.bad for summary in summaries))
 

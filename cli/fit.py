@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybrid.cli.options import Project, parse_blocks, parse_weights
 from hybrid.cli.output import run_text, show, tried_text, warn_left_out
-from hybrid.types import ColumnOptions
+from hybrid.types import ColumnOptions, EmbeddingSelector
 
 if TYPE_CHECKING:
     from hybrid.heads.decision_rule import DecisionOptions
@@ -20,10 +20,7 @@ def fit(
     grid: dict[str, list[float]] | None,
     *,
     blocks: str | None,
-    backbone: tuple[str, ...],
-    weights: tuple[str, ...],
-    dtype: str | None,
-    embeddings: tuple[str, ...],
+    select: tuple[EmbeddingSelector, ...],
     block_weights: tuple[str, ...],
     metric: str,
     search: bool,
@@ -49,10 +46,6 @@ def fit(
     split = read_split(project.splits)
     chosen = {
         "blocks": parse_blocks(blocks),
-        "backbone": backbone,
-        "weights": weights,
-        "dtype": dtype,
-        "embeddings": embeddings,
         "grid": grid,
         "block_weights": parse_weights(block_weights),
         "metric": metric,
@@ -63,11 +56,10 @@ def fit(
     model = make_hybrid(
         catalogue,
         head=head,
-        cache=project.cache,
+        select=select,
         features=FeatureOptions(**features),
-        seed=project.seed,
-        workers=project.workers,
         decision=decision,
+        context=project.context,
         **chosen,  # type: ignore[arg-type]
     )
     experiment = Experiment(
@@ -76,11 +68,15 @@ def fit(
         project.runs / (name or (f"{head}-chain" if chain else head)),
         project.splits,
         project.command,
-        project.seed,
-        project.progress,
-        project.cache,
+        project.context,
     )
-    settings = {"head": head, **chosen, **features, "decision": asdict(decision)}
+    settings = {
+        "head": head,
+        "select": [asdict(each) for each in select],
+        **chosen,
+        **features,
+        "decision": asdict(decision),
+    }
     run = fit_head(experiment, model, settings, Studies(nested, curve, ablation, repeats))
     table = [tried_text(run.record["tried"])] if search else []
     show(project.json, run.record, "\n".join([*table, run_text(run)]))

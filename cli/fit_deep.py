@@ -119,15 +119,12 @@ def command(
         project.runs / (name or backbone),
         project.splits,
         project.command,
-        project.seed,
-        project.progress,
-        project.cache,
+        project.context,
     )
     run = fit_deep(
         experiment,
         backbone,
         how,
-        project.workers,
         decision,
         task=None if task == Task(seed=project.seed) else task,
         resume=resume,

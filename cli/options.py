@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import functools
-import os
 import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hybrid.types import METRIC, METRICS
+from hybrid.utils.resources import usable_cores
+
+if TYPE_CHECKING:
+    from hybrid.utils.context import Context
 
 
 @dataclass(frozen=True)
@@ -34,12 +38,13 @@ class Project:
         """What the user typed, for the record of a run."""
         return shlex.join(["hybrid", *sys.argv[1:]])
 
-    @property
-    def progress(self) -> Any:
-        """Where long jobs show how far they are."""
+    @cached_property
+    def context(self) -> Context:
+        """Cache, workers, seed and progress, as every function of the library takes them."""
+        from hybrid.utils.context import Context
         from hybrid.utils.progress import Progress
 
-        return Progress(self.quiet)
+        return Context(self.cache, self.workers, self.seed, Progress(self.quiet))
 
 
 _COMMON = (
@@ -53,8 +58,8 @@ _COMMON = (
                  help="Folder of the runs."),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
                  help="Same seed, same result."),
-    click.option("--workers", type=click.IntRange(min=1), default=os.cpu_count() or 1,
-                 show_default="one a core", help="Threads."),
+    click.option("--workers", type=click.IntRange(min=1), default=usable_cores,
+                 show_default="one per usable core", help="Threads."),
     click.option("--quiet", is_flag=True, help="No progress on stderr."),
     click.option("--json", is_flag=True, help="Print the result as JSON."),
 )  # fmt: skip
@@ -213,8 +218,21 @@ def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def feature_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of blocks and cross-fitting."""
-    return _stack(_FEATURES, command)
+    """Give a command the options of blocks and cross-fitting.
+
+    Those that choose among what has been extracted come as `select`, a tuple of `EmbeddingSelector`.
+    """
+
+    @functools.wraps(command)
+    def call(*args: Any, **values: Any) -> Any:
+        from hybrid.extraction.lookup import embedding_selectors
+
+        names = ("backbone", "weights", "dtype", "embeddings")
+        said = [values.pop(name) for name in names]
+        select = embedding_selectors(*said) if any(said) else ()
+        return command(*args, select=select, **values)
+
+    return _stack(_FEATURES, call)
 
 
 def decision_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -267,8 +285,17 @@ def backbone_options(several: bool = False) -> Callable[[Callable[..., Any]], Ca
 
 
 def embedding_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that choose among what has been extracted."""
-    return _stack(_EMBEDDINGS, command)
+    """Give a command which of what has been extracted is meant as `select`, an `EmbeddingSelector`."""
+
+    @functools.wraps(command)
+    def call(*args: Any, **values: Any) -> Any:
+        from hybrid.types import EmbeddingSelector
+
+        names = ("backbone", "weights", "dtype", "embeddings")
+        select = EmbeddingSelector(*(values.pop(name) for name in names))
+        return command(*args, select=select, **values)
+
+    return _stack(_EMBEDDINGS, call)
 
 
 def parse_ids(entries: tuple[str, ...]) -> list[str]:

@@ -34,9 +34,7 @@ def command(
         out,
         weights=weights,
         options=ColumnOptions(encoding=encoding),
-        cache=project.cache,
-        workers=project.workers,
-        progress=project.progress,
+        context=project.context,
     )
     if summary.missing_columns:
         columns = ", ".join(summary.missing_columns)

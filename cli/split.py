@@ -63,14 +63,7 @@ def command(project: Project, columns: ColumnOptions, **options: Any) -> None:
     catalogue = load_catalogue(project.catalogue, columns)
     warn_left_out(catalogue)
     chosen = SplitOptions(**options)
-    splits = make_splits(
-        catalogue,
-        chosen,
-        seed=project.seed,
-        cache=project.cache,
-        workers=project.workers,
-        progress=project.progress,
-    )
+    splits = make_splits(catalogue, chosen, project.context)
     paths = _paths(project.splits, len(splits) if chosen.several else 0)
     for split, path in zip(splits, paths, strict=True):
         write_split(split, path)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hybrid.catalogue import Catalogue, load_catalogue
+from hybrid.catalogue import load_catalogue
 from hybrid.datasets.sample import write_sample
 from hybrid.errors import RunError
 from hybrid.extraction.extract import extract_embeddings
@@ -15,7 +15,8 @@ from hybrid.runs.experiment import Experiment, fit_deep, fit_head
 from hybrid.runs.folder import read_record
 from hybrid.splitting.methods import split_catalogue
 from hybrid.splitting.splits import write_split
-from hybrid.types import EmbeddingOptions, Split
+from hybrid.types import EmbeddingOptions, EmbeddingSelector
+from hybrid.utils.context import Context
 from hybrid.utils.progress import Progress
 
 if TYPE_CHECKING:
@@ -39,9 +40,7 @@ def run_demo(
     folder: str | Path,
     *,
     full: bool = False,
-    seed: int = 0,
-    workers: int = 1,
-    progress: Progress | None = None,
+    context: Context | None = None,
 ) -> Comparison:
     """Run the whole pipeline on the embedded sample: split, networks, extraction, heads, report.
 
@@ -52,37 +51,38 @@ def run_demo(
     full : bool, default=False
         Train the networks on posters of the scratch net's own size. By default they see posters of
         `QUICK_SIZE`, which takes a quarter of the time.
-    seed : int, default=0
-    workers : int, default=1
-    progress : Progress, optional
+    context : Context, optional
+        Its seed, workers and progress are used; the cache is ``folder/.hybrid-cache``.
 
     Returns
     -------
     Comparison
         As the report shows it; the page is ``folder/report.html``.
     """
-    folder, progress = Path(folder), progress or Progress()
+    folder = Path(folder)
+    context = replace(context or Context(), cache=str(folder / ".hybrid-cache"))
+    progress = context.progress
     if not (folder / "catalogue.csv").exists():
         progress.say(f"drawing the sample catalogue in {folder}")
-        write_sample(folder, seed=seed)
+        write_sample(folder, seed=context.seed)
     catalogue = load_catalogue(folder / "catalogue.csv")
-    cache, scratch = str(folder / ".hybrid-cache"), folder / "runs" / "scratch"
-    split = split_catalogue(catalogue, seed=seed, cache=cache, workers=workers)
+    scratch = folder / "runs" / "scratch"
+    split = split_catalogue(catalogue, context=context)
     write_split(split, folder / "splits.csv")
-    base = _experiment(catalogue, split, scratch, seed, progress)
+    base = Experiment(catalogue, split, scratch, folder / "splits.csv", "hybrid demo", context)
     size = None if full else QUICK_SIZE
     networks = _networks(str(scratch), size)
     for name, (network, options) in networks.items():
-        _train(replace(base, folder=folder / "runs" / name), network, options, workers)
+        _train(replace(base, folder=folder / "runs" / name), network, options)
     extract_embeddings(
         catalogue,
         "scratch",
         weights=str(scratch),
         options=EmbeddingOptions(input_size=size),
-        cache=cache,
-        workers=workers,
-        progress=progress,
+        context=context,
     )
+    embeddings = EmbeddingSelector("scratch", str(scratch), "float16")
+    quiet = replace(context, progress=Progress())
     for name, head, blocks in HEADS:
         progress.say(f"fitting {name}")
         looks = blocks is None or "poster" in blocks
@@ -90,14 +90,10 @@ def run_demo(
             catalogue,
             head=head,
             blocks=blocks,
-            backbone="scratch" if looks else None,
-            weights=str(scratch) if looks else None,
-            dtype="float16" if looks else None,
-            cache=cache,
-            seed=seed,
-            workers=workers,
+            select=embeddings if looks else (),
+            context=quiet,
         )
-        fit_head(replace(base, folder=folder / "runs" / name, progress=Progress()), model, {})
+        fit_head(replace(base, folder=folder / "runs" / name, context=quiet), model, {})
     from hybrid.report import make_report
 
     runs = [folder / "runs" / name for name in (*networks, *(name for name, _, _ in HEADS))]
@@ -120,24 +116,14 @@ def _networks(scratch: str, size: tuple[int, int] | None) -> dict[str, tuple[str
     }
 
 
-def _experiment(
-    catalogue: Catalogue, split: Split, run: Path, seed: int, progress: Progress
-) -> Experiment:
-    folder = catalogue.path.parent
-    cache = str(folder / ".hybrid-cache")
-    return Experiment(
-        catalogue, split, run, folder / "splits.csv", "hybrid demo", seed, progress, cache
-    )
-
-
-def _train(experiment: Experiment, network: str, options: DeepOptions, workers: int) -> None:
+def _train(experiment: Experiment, network: str, options: DeepOptions) -> None:
     """Train a network, unless this very training has been done."""
-    run, say = experiment.folder, experiment.progress.say
+    run, say = experiment.folder, experiment.context.progress.say
     if _is_done(experiment, options):
         say(f"{run} is there already")
         return
     say(f"training {run.name} for at most {options.epochs} epochs a stage")
-    fit_deep(experiment, network, options, workers)
+    fit_deep(experiment, network, options)
 
 
 def _is_done(experiment: Experiment, options: DeepOptions) -> bool:
@@ -149,6 +135,6 @@ def _is_done(experiment: Experiment, options: DeepOptions) -> bool:
     return (
         record["catalogue"]["sha256"] == experiment.catalogue.sha256
         and record["split"]["sha256"] == experiment.split.sha256
-        and record["seed"] == experiment.seed
+        and record["seed"] == experiment.context.seed
         and settings == vars(options)
     )

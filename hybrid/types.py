@@ -227,6 +227,41 @@ class EmbeddingOptions:
 
 
 @dataclass(frozen=True)
+class EmbeddingSelector:
+    """Which of the embeddings in a cache are meant; what is left open must be the only one there is.
+
+    Parameters
+    ----------
+    backbone : str, optional
+        Name of the backbone; by default the one that was extracted for the catalogue.
+    weights : str, optional
+        As for `extract_embeddings`; needed where one backbone was extracted with several weights.
+    dtype : {"float16", "float32"}, optional
+        Needed where both were extracted.
+    fingerprint : str, optional
+        The fingerprint of the embeddings, or its first digits, where nothing else tells two apart.
+
+    Examples
+    --------
+    >>> from hybrid.types import EmbeddingSelector
+    >>> EmbeddingSelector("inception", dtype="float16").names_any
+    True
+    >>> EmbeddingSelector().names_any
+    False
+    """
+
+    backbone: str | None = None
+    weights: str | None = None
+    dtype: str | None = None
+    fingerprint: str | None = None
+
+    @property
+    def names_any(self) -> bool:
+        """Whether anything is said at all."""
+        return self != EmbeddingSelector()
+
+
+@dataclass(frozen=True)
 class ExtractSummary:
     """What an extraction did, for one backbone.
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from hybrid import demo
+from hybrid.utils.context import Context
 from hybrid.utils.progress import Progress
 
 NETWORKS = ["scratch", "text-net", "fused-net", "fused-tuned"]
@@ -36,7 +37,7 @@ def test_demo_goes_the_whole_way_and_uses_what_is_there(
     few = functools.partial(demo.write_sample, n_items=40)
     monkeypatch.setattr(demo, "write_sample", few)
     folder = tmp_path / "demo"
-    first = demo.run_demo(folder, workers=2)
+    first = demo.run_demo(folder, context=Context(workers=2))
     split = pd.read_csv(folder / "splits.csv")
     assert set(split["split"]) == {"train", "validation", "test"}
     assert set(split["id"]) <= set(pd.read_csv(folder / "catalogue.csv")["film_id"])
@@ -51,7 +52,7 @@ def test_demo_goes_the_whole_way_and_uses_what_is_there(
     kept = embeddings(folder)
     assert kept
     capsys.readouterr()
-    again = demo.run_demo(folder, workers=2, progress=Progress(quiet=False))
+    again = demo.run_demo(folder, context=Context(workers=2, progress=Progress(quiet=False)))
     said = capsys.readouterr().err
     assert re.findall(r"runs/([a-z-]+) is there already", said) == NETWORKS
     assert embeddings(folder) == kept
@@ -60,4 +61,4 @@ def test_demo_goes_the_whole_way_and_uses_what_is_there(
 
     monkeypatch.setattr(demo, "EPOCHS", 2)
     with pytest.raises(AssertionError, match="made again"):
-        demo.run_demo(folder, workers=2)  # other settings are another training
+        demo.run_demo(folder, context=Context(workers=2))  # other settings are another training

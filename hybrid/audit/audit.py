@@ -16,8 +16,8 @@ from hybrid.errors import ExtractionError, RunError, SettingError
 from hybrid.evaluation import Outputs
 from hybrid.extraction.lookup import find_store
 from hybrid.splitting.splits import write_split
-from hybrid.types import PARTS, Audit, Run, Split
-from hybrid.utils.progress import Progress
+from hybrid.types import PARTS, Audit, EmbeddingSelector, Run, Split
+from hybrid.utils.context import Context
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,8 @@ def audit_project(
     *,
     run: Run | None = None,
     repair_to: Path | None = None,
-    seed: int = 0,
-    cache: str = ".hybrid-cache",
-    workers: int | None = None,
-    progress: Progress | None = None,
-    backbone: str | None = None,
-    weights: str | None = None,
-    dtype: str | None = None,
-    embeddings: str | None = None,
+    select: EmbeddingSelector | None = None,
+    context: Context | None = None,
 ) -> AuditResult:
     """Audit a split and, if asked, a run; repair it, if asked.
 
@@ -71,33 +65,31 @@ def audit_project(
         As `read_run` gives it: whether it learnt from test items, and what the leaks are worth to it.
     repair_to : Path, optional
         Where the repaired split is written.
-    seed, cache, workers, progress
-        As everywhere.
-    backbone, weights, dtype, embeddings : str, optional
+    select : EmbeddingSelector, optional
         Which embeddings are compared; by default those of the catalogue, if there is one set.
+    context : Context, optional
+        Its seed is that of the repaired split and of the bootstrap.
 
     Raises
     ------
     ExtractionError, SettingError
         If embeddings are named that are not there.
     """
-    named = {"backbone": backbone, "weights": weights, "dtype": dtype, "embeddings": embeddings}
+    context = context or Context()
     try:
-        store = find_store(catalogue, cache=cache, seed=seed, workers=workers, **named)
+        store = find_store(catalogue, select, context)
     except (ExtractionError, SettingError):
-        if any(named.values()):
+        if select is not None and select.names_any:
             raise
         store = None  # the audit lists it among what could not be looked for
-    audit = audit_catalogue(catalogue, split, cache, workers, progress, store=store)
+    audit = audit_catalogue(catalogue, split, store=store, context=context)
     cost = {}
     if run is not None:
         audit = _with_run(audit, split, run)
-        cost = _cost(audit, catalogue, run, seed)
+        cost = _cost(audit, catalogue, run, context.seed)
     if repair_to is None:
         return AuditResult(audit, cost, None)
-    new, after = repair_split(
-        catalogue, split, seed=seed, cache=cache, workers=workers, progress=progress, store=store
-    )
+    new, after = repair_split(catalogue, split, store=store, context=context)
     write_split(new, repair_to)
     return AuditResult(audit, cost, _describe(split, new, after, repair_to))
 

@@ -18,17 +18,16 @@ from hybrid.splitting.splits import (
     make_split,
 )
 from hybrid.types import PARTS, Audit, Split
-from hybrid.utils.progress import Progress
+from hybrid.utils.context import Context
 
 
 def audit_catalogue(
     catalogue: Catalogue,
     split: Split,
-    cache: str = ".hybrid-cache",
-    workers: int | None = None,
-    progress: Progress | None = None,
+    *,
     keys: Sequence[bytes | BadPoster] | None = None,
     store: EmbeddingStore | None = None,
+    context: Context | None = None,
 ) -> Audit:
     """Audit a split of a catalogue; reads the posters' bytes, unless their `keys` are given.
 
@@ -36,26 +35,22 @@ def audit_catalogue(
     ----------
     catalogue : Catalogue
     split : Split
-    cache : str
-        Folder of the cache, which remembers the posters' hashes and looks.
-    workers : int, optional
-    progress : Progress, optional
     keys : sequence of n bytes or BadPoster, optional
+        As `hash_catalogue` gives them.
     store : EmbeddingStore, optional
         Embeddings to be compared, too.
+    context : Context, optional
+        Its cache remembers the posters' hashes.
     """
-    return _audit(catalogue, split, _look(catalogue, cache, workers, progress, keys, store))
+    return _audit(catalogue, split, _look(catalogue, keys, store, context))
 
 
 def repair_split(
     catalogue: Catalogue,
     split: Split,
     *,
-    seed: int = 0,
-    cache: str = ".hybrid-cache",
-    workers: int | None = None,
-    progress: Progress | None = None,
     store: EmbeddingStore | None = None,
+    context: Context | None = None,
 ) -> tuple[Split, Audit]:
     """Make groups of what the audit finds alike, and deal all items anew in the split's own shares.
 
@@ -64,8 +59,9 @@ def repair_split(
     Split, Audit
         The new split, of all labelled items, by iterative stratification; and what its audit finds.
     """
+    context = context or Context()
     catalogue.require_labels()
-    duplicates = _look(catalogue, cache, workers, progress, None, store)
+    duplicates = _look(catalogue, None, store, context)
     known: dict[str, list[str]] = {}
     for name, group in zip(split.ids.tolist(), split.groups.tolist(), strict=True):
         known.setdefault(group, []).append(name)
@@ -75,22 +71,18 @@ def repair_split(
     counts = np.array([(split.parts == part).sum() for part in PARTS])
     shares = (counts / max(counts.sum(), 1)).tolist()
     check_group_sizes(groups, shares)
-    new = make_split(ids, catalogue.labels[rows], groups=groups, shares=shares, seed=seed)
+    new = make_split(ids, catalogue.labels[rows], groups=groups, shares=shares, seed=context.seed)
     return new, _audit(catalogue, new, duplicates)
 
 
 def _look(
     catalogue: Catalogue,
-    cache: str,
-    workers: int | None,
-    progress: Progress | None,
     keys: Sequence[bytes | BadPoster] | None,
     store: EmbeddingStore | None,
+    context: Context | None,
 ) -> Duplicates:
-    keys = hash_catalogue(catalogue, cache, workers, progress) if keys is None else keys
-    return find_duplicates(
-        catalogue, keys, cache=cache, store=store, workers=workers, progress=progress
-    )
+    keys = hash_catalogue(catalogue, context) if keys is None else keys
+    return find_duplicates(catalogue, keys, store=store, context=context)
 
 
 def _audit(catalogue: Catalogue, split: Split, duplicates: Duplicates) -> Audit:

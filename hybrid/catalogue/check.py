@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 from hybrid.catalogue.catalogue import Catalogue
 from hybrid.images.decode import BadPoster, load_poster
 from hybrid.types import BadRow
-from hybrid.utils.progress import Progress
+from hybrid.utils.context import Context
 
 SIZE = (64, 64)  # any size proves that the whole file can be decoded
 
 
-def check_catalogue(
-    catalogue: Catalogue, workers: int | None = None, progress: Progress | None = None
-) -> tuple[BadRow, ...]:
+def check_catalogue(catalogue: Catalogue, context: Context | None = None) -> tuple[BadRow, ...]:
     """All that is wrong with a catalogue's rows and posters, in the order of the file.
 
     Parameters
     ----------
     catalogue : Catalogue
-    workers : int, optional
-        Threads that decode; by default one a core.
-    progress : Progress, optional
+    context : Context, optional
+        Its workers decode the posters; its progress is shown.
 
     Returns
     -------
@@ -32,19 +28,17 @@ def check_catalogue(
     """
     posters: tuple[BadRow, ...] = ()
     if catalogue.columns.poster is not None:
-        posters = check_posters(catalogue, workers, progress)
+        posters = check_posters(catalogue, context)
     return tuple(sorted(catalogue.bad_rows + posters, key=lambda bad: bad.row))
 
 
-def check_posters(
-    catalogue: Catalogue, workers: int | None = None, progress: Progress | None = None
-) -> tuple[BadRow, ...]:
+def check_posters(catalogue: Catalogue, context: Context | None = None) -> tuple[BadRow, ...]:
     """The items whose poster cannot be decoded, in the order of the file."""
-    bad, progress = [], progress or Progress()
+    bad, context = [], context or Context()
     paths, problems = catalogue.poster_paths, catalogue.poster_problems
     with (
-        ThreadPoolExecutor(workers or os.cpu_count()) as pool,
-        progress.bar("checking posters", len(catalogue), "posters") as advance,
+        ThreadPoolExecutor(context.workers) as pool,
+        context.progress.bar("checking posters", len(catalogue), "posters") as advance,
     ):
         for i, found in enumerate(pool.map(_problem, paths)):
             advance(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ from hybrid.images.decode import BadPoster, read_poster
 from hybrid.images.hashes import load_perceptual_hashes, save_perceptual_hashes
 from hybrid.images.perceptual_hash import BLANK, perceptual_hash
 from hybrid.types import LEAK, WARNING, DuplicateGroups
-from hybrid.utils.progress import Progress
+from hybrid.utils.context import Context
 
 Keys = Sequence[bytes | BadPoster]
 
@@ -67,10 +66,8 @@ def find_duplicates(
     catalogue: Catalogue,
     keys: Keys,
     *,
-    cache: str = ".hybrid-cache",
     store: EmbeddingStore | None = None,
-    workers: int | None = None,
-    progress: Progress | None = None,
+    context: Context | None = None,
 ) -> Duplicates:
     """Look for items that are alike: posters, embeddings, overviews, title and year, collections.
 
@@ -79,18 +76,15 @@ def find_duplicates(
     catalogue : Catalogue
     keys : sequence of n bytes or BadPoster
         As `hash_catalogue` gives them.
-    cache : str
-        Folder of the cache, which remembers the posters' looks.
     store : EmbeddingStore, optional
         Embeddings to be compared, too.
-    workers : int, optional
-        Threads that decode posters.
-    progress : Progress, optional
+    context : Context, optional
+        Its cache remembers the posters' perceptual hashes; its workers decode the others.
     """
     ids = catalogue.ids.tolist()
     by_key = _members(ids, [key if isinstance(key, bytes) else None for key in keys])
     kinds, skipped = [find_exact_duplicates(catalogue, keys)], []
-    kinds.append(_near_images(catalogue, keys, by_key, cache, workers, progress))
+    kinds.append(_near_images(catalogue, keys, by_key, context or Context()))
     if store is None:
         skipped.append(
             f"{NEAR_EMBEDDING}: no embeddings were given; "
@@ -184,34 +178,30 @@ def _near_images(
     catalogue: Catalogue,
     keys: Keys,
     by_key: dict[Hashable, list[str]],
-    cache: str,
-    workers: int | None,
-    progress: Progress | None,
+    context: Context,
 ) -> DuplicateGroups:
-    looks = _look_at(catalogue, keys, cache, workers or os.cpu_count() or 1, progress or Progress())
+    looks = _look_at(catalogue, keys, context)
     codes = [looks[key] if looks.get(key, BLANK) != BLANK else None for key in by_key]
     return _alike(NEAR_IMAGE, by_key, near_duplicates_by_hamming(codes, LOOK_BITS))
 
 
-def _look_at(
-    catalogue: Catalogue, keys: Keys, cache: str, workers: int, progress: Progress
-) -> dict[Hashable, bytes]:
+def _look_at(catalogue: Catalogue, keys: Keys, context: Context) -> dict[Hashable, bytes]:
     """The look of each readable poster; those that the cache remembers are not decoded again."""
-    known = load_perceptual_hashes(cache)
+    known = load_perceptual_hashes(context.cache)
     paths = dict(zip(keys, catalogue.poster_paths, strict=True))
     new = {key: paths[key] for key in paths if isinstance(key, bytes) and key not in known}
     if not new:
         return dict(known.items())
     found: dict[bytes, bytes] = {}
     with (
-        progress.bar("hashing posters", len(new), "posters") as advance,
-        ThreadPoolExecutor(workers) as pool,
+        context.progress.bar("hashing posters", len(new), "posters") as advance,
+        ThreadPoolExecutor(context.workers) as pool,
     ):
         for key, look in zip(new, pool.map(_look_at_file, new.values()), strict=True):
             if look is not None:
                 found[key] = look
             advance(1)
-    save_perceptual_hashes(cache, {**known, **found})
+    save_perceptual_hashes(context.cache, {**known, **found})
     return dict({**known, **found}.items())
 
 

@@ -20,8 +20,8 @@ from hybrid.extraction.lookup import describe_store, find_store, hash_catalogue
 from hybrid.extraction.plan import chosen_spec
 from hybrid.extraction.precision_check import settled
 from hybrid.images.decode import BadPoster
-from hybrid.types import EmbeddingOptions
-from hybrid.utils.progress import Progress
+from hybrid.types import EmbeddingOptions, EmbeddingSelector
+from hybrid.utils.context import Context
 
 BLOCK = 4096
 
@@ -79,10 +79,7 @@ def explain_cache(
     weights: str = "imagenet",
     options: EmbeddingOptions | None = None,
     engine: str = "keras",
-    cache: str = ".hybrid-cache",
-    seed: int = 0,
-    workers: int | None = None,
-    progress: Progress | None = None,
+    context: Context | None = None,
 ) -> Explanation:
     """Say what `extract_embeddings` would find in the cache, and why not more.
 
@@ -91,20 +88,21 @@ def explain_cache(
     Parameters
     ----------
     catalogue : Catalogue
-    backbone, weights, options, engine, cache, seed, workers
+    backbone, weights, options, context
         As for `extract_embeddings`.
-    progress : Progress, optional
+    engine : {"keras", "openvino", "auto"}, default="keras"
+        As in `ExtractSettings`.
     """
-    options = options or EmbeddingOptions()
+    options, context = options or EmbeddingOptions(), context or Context()
     spec = chosen_spec(backbone, options)
-    known = _known_weights(spec, weights, seed)
+    known = _known_weights(spec, weights, context.seed)
     choice = choose_engine(engine, options.precision)
-    sure = settled(choice, options, cache, spec, known)
+    sure = settled(choice, options, context.cache, spec, known)
     precision = (sure or choice).precision
     wanted = fingerprint_fields(spec, known, options.dtype, precision)
-    found = hash_catalogue(catalogue, cache, workers, progress)
+    found = hash_catalogue(catalogue, context)
     keys = list({key for key in found if isinstance(key, bytes)})
-    stores = EmbeddingCache(cache).stores()
+    stores = EmbeddingCache(context.cache).stores()
     ours = [store for store in stores if store.stands_for == wanted]
     hits = np.zeros(len(keys), dtype=bool)
     failures = 0
@@ -146,14 +144,8 @@ def _known_weights(spec: BackboneSpec, weights: str, seed: int) -> Weights:
 def export_embeddings(
     catalogue: Catalogue,
     out: str | Path,
-    *,
-    backbone: str | None = None,
-    weights: str | None = None,
-    dtype: str | None = None,
-    embeddings: str | None = None,
-    cache: str = ".hybrid-cache",
-    seed: int = 0,
-    workers: int | None = None,
+    select: EmbeddingSelector | None = None,
+    context: Context | None = None,
 ) -> ExportSummary:
     """Write the embeddings of a catalogue's items to a file for other tools.
 
@@ -163,7 +155,7 @@ def export_embeddings(
     out : str or Path
         ``.npz`` (arrays ``ids`` and ``embeddings``), ``.h5`` (the same as data sets) or ``.parquet``
         (columns ``id`` and ``embedding``). Items without a usable poster are left out.
-    backbone, weights, dtype, embeddings, cache, seed, workers
+    select, context
         As for `find_store`.
 
     Raises
@@ -173,17 +165,8 @@ def export_embeddings(
     """
     out = Path(out)
     check_target(out)
-    store = find_store(
-        catalogue,
-        cache=cache,
-        backbone=backbone,
-        weights=weights,
-        dtype=dtype,
-        embeddings=embeddings,
-        seed=seed,
-        workers=workers,
-    )
-    found = hash_catalogue(catalogue, cache, workers)
+    store = find_store(catalogue, select, context)
+    found = hash_catalogue(catalogue, context)
     keys = [None if isinstance(key, BadPoster) else key for key in found]
     there = np.flatnonzero(store.has(keys))
 

@@ -18,6 +18,7 @@ from hybrid.extraction.plan import ExtractSettings, Job, Keys, load_target, prep
 from hybrid.extraction.shards import Shares, take_all
 from hybrid.extraction.writer import PartWriter
 from hybrid.types import EmbeddingOptions, ExtractPlan, ExtractSummary
+from hybrid.utils.context import Context
 from hybrid.utils.interrupt import until_interrupted
 from hybrid.utils.progress import Advance, Progress
 from hybrid.utils.resources import peak_mib
@@ -32,8 +33,8 @@ def extract_embeddings(
     *,
     weights: str = "imagenet",
     options: EmbeddingOptions | None = None,
-    seed: int = 0,
-    **settings: Any,
+    settings: ExtractSettings | None = None,
+    context: Context | None = None,
 ) -> ExtractSummary:
     """Embed every poster of a catalogue that the cache does not hold yet, for one backbone.
 
@@ -42,15 +43,14 @@ def extract_embeddings(
     catalogue : Catalogue
     backbone : str
         Name of a backbone.
-    weights : str
+    weights : str, default="imagenet"
         ``"imagenet"``, ``"random"``, a weights file, or the folder of a run that trained the backbone.
     options : EmbeddingOptions, optional
         What else changes an embedding: layer, pooling, input size, fit, precision, dtype.
-    seed : int
-        Of random weights.
-    **settings
-        How to run, see `ExtractSettings`: cache, engine, workers, batch_size, retry_failed, limit,
-        progress.
+    settings : ExtractSettings, optional
+        How to run: engine, batch size, limit, whether to try images again that could not be decoded.
+    context : Context, optional
+        Cache, workers, seed (of random weights) and progress.
 
     Returns
     -------
@@ -67,7 +67,12 @@ def extract_embeddings(
         After Ctrl-C, when the batches under way are embedded and written.
     """
     (summary,) = extract_backbones(
-        catalogue, [backbone], weights=[weights], options=options, seed=seed, **settings
+        catalogue,
+        [backbone],
+        weights=[weights],
+        options=options,
+        settings=settings,
+        context=context,
     )
     return summary
 
@@ -78,8 +83,8 @@ def extract_backbones(
     *,
     weights: Sequence[str] = ("imagenet",),
     options: EmbeddingOptions | None = None,
-    seed: int = 0,
-    **settings: Any,
+    settings: ExtractSettings | None = None,
+    context: Context | None = None,
 ) -> tuple[ExtractSummary, ...]:
     """Embed every poster for several backbones; each file is read, hashed and decoded once for all.
 
@@ -87,12 +92,12 @@ def extract_backbones(
     and peak memory in the summaries are those of the whole call.
     """
     start = time.perf_counter()
-    how = ExtractSettings(**settings)
-    jobs, keys = prepare(catalogue, backbones, weights, options or EmbeddingOptions(), seed, how)
+    options, settings, context = _defaults(options, settings, context)
+    jobs, keys = prepare(catalogue, backbones, weights, options, settings, context)
     busy = [job for job in jobs if job.todo]
-    computed, seconds = _compute(busy, how) if busy else ({}, 0.0)
+    computed, seconds = _compute(busy, settings, context) if busy else ({}, 0.0)
     for job in jobs:
-        _tidy(job.store, how.progress)
+        _tidy(job.store, context.progress)
     rate = sum(computed.values()) / seconds if seconds else 0.0
     if len(busy) == 1:  # of several at once, the rate of each is unknown
         (job,) = busy
@@ -118,16 +123,22 @@ def plan_extraction(
     *,
     weights: Sequence[str] = ("imagenet",),
     options: EmbeddingOptions | None = None,
-    seed: int = 0,
-    **settings: Any,
+    settings: ExtractSettings | None = None,
+    context: Context | None = None,
 ) -> tuple[ExtractPlan, ...]:
     """Say what `extract_backbones` would do, how long it would take and how much disk it would need.
 
     For the estimate, some of the posters are embedded for a few seconds. No embedding is written.
     """
-    how = ExtractSettings(**settings)
-    jobs, _ = prepare(catalogue, backbones, weights, options or EmbeddingOptions(), seed, how)
-    return tuple(_plan(job, how) for job in jobs)
+    options, settings, context = _defaults(options, settings, context)
+    jobs, _ = prepare(catalogue, backbones, weights, options, settings, context)
+    return tuple(_plan(job, settings, context) for job in jobs)
+
+
+def _defaults(
+    options: EmbeddingOptions | None, settings: ExtractSettings | None, context: Context | None
+) -> tuple[EmbeddingOptions, ExtractSettings, Context]:
+    return options or EmbeddingOptions(), settings or ExtractSettings(), context or Context()
 
 
 def _summary(
@@ -166,7 +177,9 @@ def _tidy(store: EmbeddingStore, progress: Progress) -> None:
         warnings.warn(f"{error}", stacklevel=2)
 
 
-def _compute(jobs: Sequence[Job], how: ExtractSettings) -> tuple[dict[str, int], float]:
+def _compute(
+    jobs: Sequence[Job], settings: ExtractSettings, context: Context
+) -> tuple[dict[str, int], float]:
     """Embed what is to be done and write it, part by part.
 
     Returns the number of embedded images by the fingerprint of their store, and seconds.
@@ -182,16 +195,19 @@ def _compute(jobs: Sequence[Job], how: ExtractSettings) -> tuple[dict[str, int],
     with ExitStack() as stack:
         for writer in writers:
             stack.callback(writer.close)
-        targets = [load_target(job, w, how) for job, w in zip(jobs, writers, strict=True)]
+        targets = [
+            load_target(job, writer, settings, context.progress)
+            for job, writer in zip(jobs, writers, strict=True)
+        ]
         start = time.perf_counter()
         shares = [stack.enter_context(Shares(job.store, job.todo)) for job in jobs]
         advance = stack.enter_context(
-            how.progress.bar(f"embedding ({names})", total, "posters", note)
+            context.progress.bar(f"embedding ({names})", total, "posters", note)
         )
         try:
-            _embed(shares, targets, writers, how, advance)
+            _embed(shares, targets, writers, context, advance)
         except KeyboardInterrupt:
-            how.progress.say(
+            context.progress.say(
                 f"stopped: {note()}; all of it is kept. Run the same command to go on."
             )
             raise
@@ -203,14 +219,14 @@ def _embed(
     shares: Sequence[Shares],
     targets: Sequence[Target],
     writers: Sequence[PartWriter],
-    how: ExtractSettings,
+    context: Context,
     advance: Advance,
 ) -> None:
     """Embed until nothing is left, share by share; wait for other processes at the end."""
     waiting = False
     with until_interrupted() as interrupted:
         while any(each.left for each in shares):
-            flow = Flow(how.threads, advance)
+            flow = Flow(context.workers, advance)
             try:
                 for path, numbers in take_all(shares, advance):
                     if interrupted():
@@ -226,7 +242,9 @@ def _embed(
                 advance(each.drop_done())
             if any(each.left for each in shares):
                 if not waiting:
-                    how.progress.say("waiting for another process, which embeds the last posters")
+                    context.progress.say(
+                        "waiting for another process, which embeds the last posters"
+                    )
                 waiting = True
                 time.sleep(WAIT_SECONDS)
 
@@ -240,8 +258,8 @@ def _close(flow: Flow, writers: Sequence[PartWriter]) -> None:
             writer.flush()
 
 
-def _plan(job: Job, how: ExtractSettings) -> ExtractPlan:
-    seconds = len(job.todo) / _trial(job, how) if job.todo else 0.0
+def _plan(job: Job, settings: ExtractSettings, context: Context) -> ExtractPlan:
+    seconds = len(job.todo) / _trial(job, settings, context) if job.todo else 0.0
     number_bytes = 2 if job.store.dtype == "float16" else 4
     return ExtractPlan(
         backbone=job.spec.name,
@@ -269,12 +287,12 @@ class _Counter:
         self.images += len(keys) + len(failures)
 
 
-def _trial(job: Job, how: ExtractSettings) -> float:
+def _trial(job: Job, settings: ExtractSettings, context: Context) -> float:
     """Posters a second, measured on some of those that are to be done."""
     counter = _Counter()
-    target = load_target(job, counter, how)
+    target = load_target(job, counter, settings, context.progress)
     batch = target.engine.batch_size
-    paths, flow = cycle(job.todo.values()), Flow(how.threads, lambda n: None)
+    paths, flow = cycle(job.todo.values()), Flow(context.workers, lambda n: None)
 
     def embed(n: int) -> None:
         for path in islice(paths, n):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Sequence
 
 from hybrid.backbones import BackboneSpec, Weights, get_backbone, resolve_weights
@@ -13,25 +12,32 @@ from hybrid.catalogue.catalogue import POSTER
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.images.decode import BadPoster
 from hybrid.images.hashes import hash_posters
-from hybrid.types import BadRow
+from hybrid.types import BadRow, EmbeddingSelector
+from hybrid.utils.context import Context
 from hybrid.utils.environment import library_versions
-from hybrid.utils.progress import Progress
 
 
-def hash_catalogue(
-    catalogue: Catalogue,
-    cache: str = ".hybrid-cache",
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> list[bytes | BadPoster]:
-    """The cache key of each item's poster, or why it has none; n entries.
+def hash_catalogue(catalogue: Catalogue, context: Context | None = None) -> list[bytes | BadPoster]:
+    """Content hash of each item's poster file, the key of its embedding in the cache.
 
     Files that the cache remembers, by path, size and times, are not read again.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        Of n items.
+    context : Context, optional
+        Its cache, workers and progress are used.
+
+    Returns
+    -------
+    list of n bytes or BadPoster
+        32 bytes, or the reason why the item has no readable poster file.
     """
     keys: list[bytes | BadPoster] = []
-    workers, progress = workers or os.cpu_count() or 1, progress or Progress()
-    with progress.bar("reading posters", len(catalogue), "posters") as advance:
-        for key in hash_posters(cache, catalogue.poster_paths, workers):
+    context = context or Context()
+    with context.progress.bar("reading posters", len(catalogue), "posters") as advance:
+        for key in hash_posters(context.cache, catalogue.poster_paths, context.workers):
             keys.append(key)
             advance(1)
     for i, reason in catalogue.poster_problems.items():
@@ -62,32 +68,18 @@ def bad_posters(
 
 def find_store(
     catalogue: Catalogue,
-    *,
-    cache: str = ".hybrid-cache",
-    backbone: str | None = None,
-    weights: str | None = None,
-    dtype: str | None = None,
-    embeddings: str | None = None,
-    seed: int = 0,
-    workers: int | None = None,
+    select: EmbeddingSelector | None = None,
+    context: Context | None = None,
 ) -> EmbeddingStore:
-    """The store with this catalogue's embeddings.
+    """The store with the embeddings of a catalogue's posters.
 
     Parameters
     ----------
     catalogue : Catalogue
-    cache : str
-        Folder of the embedding cache.
-    backbone : str, optional
-        By default the one that was extracted for this catalogue.
-    weights : str, optional
-        As in `extract_embeddings`; needed where one backbone was extracted with several weights.
-    dtype : str, optional
-        ``"float16"`` or ``"float32"``; needed where both were extracted.
-    embeddings : str, optional
-        The fingerprint, or its first digits, where nothing else tells two stores apart.
-    seed : int
-        Of random weights.
+    select : EmbeddingSelector, optional
+        Which embeddings; needed where the cache has several sets of this catalogue.
+    context : Context, optional
+        Its cache, workers and seed (of random weights) are used.
 
     Raises
     ------
@@ -96,9 +88,10 @@ def find_store(
     SettingError
         If there are several; the message lists them.
     """
-    stores = _candidates(EmbeddingCache(cache), backbone, weights, dtype, seed)
-    stores = [store for store in stores if store.fingerprint.startswith(embeddings or "")]
-    found = set(hash_catalogue(catalogue, cache, workers))
+    select, context = select or EmbeddingSelector(), context or Context()
+    cache, backbone = context.cache, select.backbone
+    stores = _candidates(select, context)
+    found = set(hash_catalogue(catalogue, context))
     keys = [key for key in found if isinstance(key, bytes)]
     lacks = {store: int((~store.knows(keys)).sum()) for store in stores}
     whole = [store for store in stores if keys and not lacks[store]]
@@ -128,24 +121,18 @@ def find_store(
 
 def find_poster_blocks(
     catalogue: Catalogue,
-    *,
-    cache: str = ".hybrid-cache",
-    backbones: Sequence[str] = (),
-    weights: Sequence[str] = (),
-    dtype: str | None = None,
-    embeddings: Sequence[str] = (),
-    seed: int = 0,
-    workers: int | None = None,
+    select: EmbeddingSelector | Sequence[EmbeddingSelector] = (),
+    context: Context | None = None,
 ) -> dict[str, EmbeddingStore]:
-    """The stores with this catalogue's embeddings, each a block.
+    """The stores with the embeddings of a catalogue's posters, one for each poster block.
 
     Parameters
     ----------
     catalogue : Catalogue
-    backbones, weights, embeddings : sequence of str
-        As in `find_store`, one for each block; one alone is of all, and none says nothing.
-    cache, dtype, seed, workers
-        As in `find_store`.
+    select : EmbeddingSelector or sequence of EmbeddingSelector, default=()
+        One for each block. Without any there is one block, of the embeddings that were extracted.
+    context : Context, optional
+        As for `find_store`.
 
     Returns
     -------
@@ -160,27 +147,53 @@ def find_poster_blocks(
     SettingError
         If there are several for one block, or one for two; the message lists them.
     """
-    said = {"--backbone": backbones, "--weights": weights, "--embeddings": embeddings}
-    count = max(1, *map(len, said.values()))
-    each = [one_or_each(option, values, count) for option, values in said.items()]
+    several = [select] if isinstance(select, EmbeddingSelector) else select or [EmbeddingSelector()]
     found: dict[str, EmbeddingStore] = {}
-    for backbone, weight, digits in zip(*each, strict=True):
-        store = find_store(
-            catalogue,
-            cache=cache,
-            backbone=backbone,
-            weights=weight,
-            dtype=dtype,
-            embeddings=digits,
-            seed=seed,
-            workers=workers,
-        )
+    for each in several:
+        store = find_store(catalogue, each, context)
         if store.fingerprint in [other.fingerprint for other in found.values()]:
             raise SettingError(
                 f"expected different embeddings for each block, found twice: {describe_store(store)}."
             )
         found[_block_name(store, found)] = store
     return found
+
+
+def embedding_selectors(
+    backbones: Sequence[str] = (),
+    weights: Sequence[str] = (),
+    dtype: str | None = None,
+    fingerprints: Sequence[str] = (),
+) -> tuple[EmbeddingSelector, ...]:
+    """One selector for each poster block, of options that can be given several times.
+
+    Parameters
+    ----------
+    backbones, weights, fingerprints : sequence of str, default=()
+        Each has one value for each block, one for all, or none.
+    dtype : str, optional
+        Of all blocks.
+
+    Raises
+    ------
+    SettingError
+        If two of them have different numbers of values.
+
+    Examples
+    --------
+    >>> from hybrid.extraction.lookup import embedding_selectors
+    >>> for select in embedding_selectors(["inception", "vgg16"], ["imagenet"]):
+    ...     print(select.backbone, select.weights)
+    inception imagenet
+    vgg16 imagenet
+    """
+    said = {"--backbone": backbones, "--weights": weights, "--embeddings": fingerprints}
+    count = max(1, *map(len, said.values()))
+    each = [one_or_each(option, values, count) for option, values in said.items()]
+    return tuple(
+        EmbeddingSelector(backbone, weight, dtype, digits)
+        for backbone, weight, digits in zip(*each, strict=True)
+    )
 
 
 def one_or_each(option: str, values: Sequence[str], count: int) -> list[str | None]:
@@ -201,19 +214,18 @@ def _block_name(store: EmbeddingStore, taken: Collection[str]) -> str:
     return f"{name}#{store.fingerprint[:6]}" if name in taken else name
 
 
-def _candidates(
-    cache: EmbeddingCache, backbone: str | None, weights: str | None, dtype: str | None, seed: int
-) -> list[EmbeddingStore]:
-    """The stores that fit what the user says."""
-    spec, stores = get_backbone(backbone) if backbone else None, cache.stores()
-    if dtype:
-        stores = [store for store in stores if store.dtype == dtype]
-    if spec and weights:
-        digest = resolve_weights(spec, weights, seed).digest
-        stores = [store for store in stores if store.stands_for.get("weights") == digest]
-    if spec:
-        return [store for store in stores if store.stands_for.get("architecture") == spec.name]
-    return stores
+def _candidates(select: EmbeddingSelector, context: Context) -> list[EmbeddingStore]:
+    """The stores that the selector admits, whatever the catalogue."""
+    stores = EmbeddingCache(context.cache).stores()
+    if select.dtype:
+        stores = [store for store in stores if store.dtype == select.dtype]
+    if select.backbone:
+        spec = get_backbone(select.backbone)
+        stores = [store for store in stores if store.stands_for.get("architecture") == spec.name]
+        if select.weights:
+            digest = resolve_weights(spec, select.weights, context.seed).digest
+            stores = [store for store in stores if store.stands_for.get("weights") == digest]
+    return [store for store in stores if store.fingerprint.startswith(select.fingerprint or "")]
 
 
 def describe_store(store: EmbeddingStore) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import compress
 from typing import NamedTuple
 
@@ -22,6 +21,7 @@ from hybrid.extraction.precision_check import settled, try_precision
 from hybrid.extraction.writer import Writer
 from hybrid.images.decode import BadPoster, Geometry
 from hybrid.types import EmbeddingOptions
+from hybrid.utils.context import Context
 from hybrid.utils.progress import Progress
 
 LARGE_BYTES = 2**30  # of a cache whose check takes seconds
@@ -35,40 +35,32 @@ class ExtractSettings:
 
     Parameters
     ----------
-    cache : str
-        Folder of the embedding cache.
-    engine : str
-        ``"keras"``, ``"openvino"`` or ``"auto"``; see `hybrid.backbones.engines.choose_engine`.
-    workers : int, optional
-        Threads that read and decode; by default one a core.
+    engine : {"keras", "openvino", "auto"}, default="keras"
+        What computes; see `hybrid.backbones.engines.choose_engine`.
     batch_size : int, optional
         Posters the backbone takes at once; by default what suits the engine.
-    retry_failed : bool
+    retry_failed : bool, default=False
         Try again the images that could not be decoded before.
     limit : int, optional
         Compute at most so many images for each backbone; the next call goes on.
-    progress : Progress
-        Quiet by default.
+
+    Examples
+    --------
+    >>> from hybrid.extraction.plan import ExtractSettings
+    >>> ExtractSettings(batch_size=0).problems()
+    ['--batch-size: expected 1 or more, found 0.']
     """
 
-    cache: str = ".hybrid-cache"
     engine: str = "keras"
-    workers: int | None = None
     batch_size: int | None = None
     retry_failed: bool = False
     limit: int | None = None
-    progress: Progress = field(default_factory=Progress)
-
-    @property
-    def threads(self) -> int:
-        """How many threads read and decode."""
-        return self.workers or os.cpu_count() or 1
 
     def problems(self) -> list[str]:
-        """What is out of range."""
-        numbers = {name: getattr(self, name) for name in ("workers", "batch_size", "limit")}
+        """What is out of range, a message each."""
+        numbers = {"batch-size": self.batch_size, "limit": self.limit}
         return [
-            f"--{name.replace('_', '-')}: expected 1 or more, found {value}."
+            f"--{name}: expected 1 or more, found {value}."
             for name, value in numbers.items()
             if value is not None and value < 1
         ]
@@ -107,21 +99,23 @@ def prepare(
     backbones: Sequence[str],
     weights: Sequence[str],
     options: EmbeddingOptions,
-    seed: int,
-    how: ExtractSettings,
+    settings: ExtractSettings,
+    context: Context,
 ) -> tuple[list[Job], Keys]:
     """Check everything, hash the posters, and find out what each store lacks."""
-    _check(catalogue, backbones, weights, options, how)
-    choice = choose_engine(how.engine, options.precision)
+    _check(catalogue, backbones, weights, options, settings)
+    choice = choose_engine(settings.engine, options.precision)
     specs = [chosen_spec(name, options) for name in backbones]
     names = list(weights) * len(specs) if len(weights) == 1 else list(weights)
-    found = [resolve_weights(spec, name, seed) for spec, name in zip(specs, names, strict=True)]
+    found = [
+        resolve_weights(spec, name, context.seed) for spec, name in zip(specs, names, strict=True)
+    ]
     if any(each.kind == "random" for each in found):
         warnings.warn(
             "random weights: these embeddings mean nothing, and nor does any model on them.",
             stacklevel=4,
         )
-    keys = hash_catalogue(catalogue, how.cache, how.threads, how.progress)
+    keys = hash_catalogue(catalogue, context)
     images = {
         key: path
         for key, path in zip(keys, catalogue.poster_paths, strict=True)
@@ -130,28 +124,30 @@ def prepare(
     jobs = []
     in_random_order = [images[key] for key in sorted(images)]  # by hash
     for spec, each in zip(specs, found, strict=True):
-        known, engine = settled(choice, options, how.cache, spec, each), None
+        known, engine = settled(choice, options, context.cache, spec, each), None
         if known is None:
-            best = _raced(choice, spec, each, how)
-            engine = try_precision(
-                best, spec, each, in_random_order, how.threads, how.batch_size, how.progress
-            )
+            best = _fastest(choice, spec, each, settings, context)
+            engine = try_precision(best, spec, each, in_random_order, settings.batch_size, context)
             known = engine.choice
-        store = make_store(how.cache, spec, each, options.dtype, known.precision)
-        job = _job(spec, each, known, engine, store, images, how)
+        store = make_store(context.cache, spec, each, options.dtype, known.precision)
+        job = _job(spec, each, known, engine, store, images, settings, context)
         if job.todo and engine is None:
-            job = job._replace(choice=_raced(known, spec, each, how))
+            job = job._replace(choice=_fastest(known, spec, each, settings, context))
         jobs.append(job)
     return jobs, keys
 
 
-def _raced(
-    choice: EngineChoice, spec: BackboneSpec, weights: Weights, how: ExtractSettings
+def _fastest(
+    choice: EngineChoice,
+    spec: BackboneSpec,
+    weights: Weights,
+    settings: ExtractSettings,
+    context: Context,
 ) -> EngineChoice:
     """With ``--engine auto``, where there are two engines for the processor: the faster one."""
-    if how.engine != "auto" or choice.engine != "openvino":
+    if settings.engine != "auto" or choice.engine != "openvino":
         return choice
-    return fastest_engine(choice, spec, weights, how.progress)
+    return fastest_engine(choice, spec, weights, context.progress)
 
 
 def _check(
@@ -159,14 +155,14 @@ def _check(
     backbones: Sequence[str],
     weights: Sequence[str],
     options: EmbeddingOptions,
-    how: ExtractSettings,
+    settings: ExtractSettings,
 ) -> None:
     if catalogue.columns.poster is None:
         raise CatalogueError(
             f"{catalogue.path}: expected a column 'poster' with the image files, found "
             f"{', '.join(catalogue.table.columns)}."
         )
-    problems = how.problems()
+    problems = settings.problems()
     if options.dtype not in DTYPES:
         problems.append(f"--dtype: expected {' or '.join(DTYPES)}, found {options.dtype!r}.")
     if not backbones:
@@ -191,15 +187,16 @@ def _job(
     engine: Engine | None,
     store: EmbeddingStore,
     images: Mapping[bytes, str],
-    how: ExtractSettings,
+    settings: ExtractSettings,
+    context: Context,
 ) -> Job:
     if store.bytes_on_disk() > LARGE_BYTES:
-        how.progress.say("checking the hashes of the cache")
+        context.progress.say("checking the hashes of the cache")
     store.prove(list(images))
     there = store.has(list(images))
-    done = there if how.retry_failed else store.knows(list(images))
+    done = there if settings.retry_failed else store.knows(list(images))
     lacks = list(compress(images, (~done).tolist()))
-    todo, left = lacks[: how.limit], lacks[len(lacks[: how.limit]) :]
+    todo, left = lacks[: settings.limit], lacks[len(lacks[: settings.limit]) :]
     return Job(
         spec,
         weights,
@@ -213,10 +210,10 @@ def _job(
     )
 
 
-def load_target(job: Job, writer: Writer, how: ExtractSettings) -> Target:
+def load_target(job: Job, writer: Writer, settings: ExtractSettings, progress: Progress) -> Target:
     """Load a job's backbone; say which engine computes it, in which precision."""
-    how.progress.say(
+    progress.say(
         f"embedding with {job.spec.name}, weights {job.weights.description}, {job.choice.description}"
     )
-    engine = job.engine or load_backbone(job.spec, job.weights, job.choice, how.batch_size)
+    engine = job.engine or load_backbone(job.spec, job.weights, job.choice, settings.batch_size)
     return Target(Geometry(job.spec.input_size, job.spec.fit), engine, writer)

@@ -16,7 +16,7 @@ from hybrid.backbones.weights import fingerprint_fields
 from hybrid.cache import EmbeddingCache
 from hybrid.images.decode import BadPoster, load_poster
 from hybrid.types import EmbeddingOptions
-from hybrid.utils.progress import Progress
+from hybrid.utils.context import Context
 
 TRIED = 64
 MARGIN = 0.9995  # cosine with float32 asked of those; 0.999 is promised of every poster
@@ -65,9 +65,8 @@ def try_precision(
     spec: BackboneSpec,
     weights: Weights,
     paths: Sequence[str],
-    workers: int,
     batch_size: int | None,
-    progress: Progress,
+    context: Context,
 ) -> Engine:
     """The engine as chosen if some posters' embeddings stay near those of float32; else one in float32.
 
@@ -79,15 +78,13 @@ def try_precision(
     weights : Weights
     paths : sequence of str
         Posters, in random order; the first that can be decoded are tried.
-    workers : int
-        Threads that decode.
     batch_size : int, optional
         As for `load_backbone`.
-    progress : Progress
-        Told what was found.
+    context : Context
+        Its workers decode; its progress is told what was found.
     """
     exact = load_backbone(spec, weights, replace(choice, precision="float32"), batch_size)
-    posters = _decode(paths[:TRIED], spec, workers)
+    posters, progress = _decode(paths[:TRIED], spec, context.workers), context.progress
     if not len(posters):
         return exact
     progress.say(f"trying {choice.precision} on {len(posters)} posters ({spec.name})")

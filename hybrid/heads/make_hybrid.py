@@ -14,7 +14,8 @@ from hybrid.features import MetadataFeatures, PosterFeatures, TextFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.heads import HybridClassifier, get_head
 from hybrid.heads.decision_rule import DecisionOptions
-from hybrid.types import METRIC
+from hybrid.types import METRIC, EmbeddingSelector
+from hybrid.utils.context import Context
 
 BLOCKS = ("poster", "text", "metadata")
 
@@ -37,11 +38,7 @@ def make_hybrid(
     *,
     head: str = "svm",
     blocks: Sequence[str] | None = None,
-    backbone: str | Sequence[str] | None = None,
-    weights: str | Sequence[str] | None = None,
-    dtype: str | None = None,
-    embeddings: str | Sequence[str] | None = None,
-    cache: str = ".hybrid-cache",
+    select: EmbeddingSelector | Sequence[EmbeddingSelector] = (),
     features: FeatureOptions | None = None,
     grid: Mapping[str, Sequence[Any]] | None = None,
     block_weights: Mapping[str, float] | None = None,
@@ -50,8 +47,7 @@ def make_hybrid(
     chain: bool = False,
     decision: DecisionOptions | None = None,
     folds: int = 4,
-    seed: int = 0,
-    workers: int | None = None,
+    context: Context | None = None,
 ) -> HybridClassifier:
     """Put blocks and a head together for the columns of a catalogue.
 
@@ -63,13 +59,9 @@ def make_hybrid(
         ``"svm"``, or a name that `fit-ovr --estimator` takes.
     blocks : sequence of str, optional
         From ``poster``, ``text``, ``metadata``; by default all that the catalogue has.
-    backbone, weights, embeddings : str or sequence of str, optional
-        Of the embeddings; by default those that were extracted for this catalogue. Several make several
+    select : EmbeddingSelector or sequence of EmbeddingSelector, default=()
+        Which embeddings; by default those that were extracted for this catalogue. Several make several
         poster blocks, named as `hybrid.extraction.lookup.find_poster_blocks` says.
-    dtype : str, optional
-        Of the embeddings.
-    cache : str
-        Folder of the embedding cache.
     features : FeatureOptions, optional
     grid : mapping, optional
         Parameters of the head to choose from; by default the head's own grid.
@@ -84,8 +76,10 @@ def make_hybrid(
         Tell each genre what the head says of more frequent ones.
     decision : DecisionOptions, optional
         How scores become labels.
-    folds, seed, workers : int
-        Of the cross-fitting; threads.
+    folds : int, default=4
+        Of the cross-fitting.
+    context : Context, optional
+        Cache of the embeddings, workers of the fit, seed of the head and of the cross-fitting.
 
     Returns
     -------
@@ -99,7 +93,8 @@ def make_hybrid(
     ExtractionError
         If the posters have not been extracted.
     """
-    spec, features = get_head(head), features or FeatureOptions()
+    spec, features, context = get_head(head), features or FeatureOptions(), context or Context()
+    select = [select] if isinstance(select, EmbeddingSelector) else select
     if chain and not spec.chains:
         raise SettingError(
             f"--chain: expected a head that learns each genre by itself, found {head}: it answers without "
@@ -108,26 +103,15 @@ def make_hybrid(
     names = choose_blocks(catalogue, blocks)
     columns, made = catalogue.columns, []
     if "poster" in names:
-        stores = find_poster_blocks(
-            catalogue,
-            cache=cache,
-            backbones=_several(backbone),
-            weights=_several(weights),
-            dtype=dtype,
-            embeddings=_several(embeddings),
-            seed=seed,
-            workers=workers,
-        )
-        for name, store in stores.items():
-            made.append((name, PosterFeatures(cache, store.fingerprint, workers)))
-    elif backbone:
+        for name, store in find_poster_blocks(catalogue, select, context).items():
+            made.append((name, PosterFeatures(context.cache, store.fingerprint, context.workers)))
+    elif backbones := [each.backbone for each in select if each.backbone]:
         raise SettingError(
-            f"--backbone {', '.join(_several(backbone))}: the block poster is not among "
-            f"{', '.join(names)}."
+            f"--backbone {', '.join(backbones)}: the block poster is not among {', '.join(names)}."
         )
     if "text" in names:
         options = _options(features, TextFeatures)
-        made.append(("text", TextFeatures(columns.text, **options, n_jobs=workers)))
+        made.append(("text", TextFeatures(columns.text, **options, n_jobs=context.workers)))
     if "metadata" in names:
         roles = columns.numeric, columns.categorical, columns.list, columns.label_separator
         made.append(("metadata", MetadataFeatures(*roles, **_options(features, MetadataFeatures))))
@@ -135,7 +119,7 @@ def make_hybrid(
         grid = {**spec.grid, **(spec.wide if search else {})}
     return HybridClassifier(
         Fusion(made, weights=block_weights),
-        spec.build(seed),
+        spec.build(context.seed),
         grid=grid,
         block_weights=(0.5, 2.0) if spec.weighs_blocks and not block_weights else (),
         metric=metric,
@@ -143,14 +127,10 @@ def make_hybrid(
         folds=folds,
         tuned=spec.tuned,
         chain=chain,
-        n_jobs=workers if spec.threads else 1,
-        random_state=seed,
+        n_jobs=context.workers if spec.threads else 1,
+        random_state=context.seed,
         decision=decision,
     )
-
-
-def _several(names: str | Sequence[str] | None) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names or ())
 
 
 def _options(features: FeatureOptions, block: type) -> dict[str, Any]:
@@ -181,11 +161,11 @@ def choose_blocks(catalogue: Catalogue, blocks: Sequence[str] | None) -> tuple[s
     return tuple(name for name in BLOCKS if name in blocks)
 
 
-def use_cache(model: HybridClassifier, cache: str, workers: int | None = None) -> None:
-    """Point a fitted model at the cache, and the threads, of the machine that it now runs on."""
-    model.set_params(n_jobs=workers)
+def use_context(model: HybridClassifier, context: Context) -> None:
+    """Let a fitted model use the cache and the workers of the machine that it now runs on."""
+    model.set_params(n_jobs=context.workers)
     for _, block in model.fusion_.fitted_:
         if isinstance(block, PosterFeatures):
-            block.set_params(cache=cache, workers=workers)
+            block.set_params(cache=context.cache, workers=context.workers)
         elif isinstance(block, TextFeatures):
-            block.set_params(n_jobs=workers)
+            block.set_params(n_jobs=context.workers)

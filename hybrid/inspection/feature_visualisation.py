@@ -21,7 +21,7 @@ from hybrid.inspection.loaded_run import LoadedHead, LoadedRun, require_linear
 from hybrid.inspection.poster_saliency import PosterBlock, poster_blocks, resolve_backbones
 from hybrid.report.feature_page import BackboneImages, write_feature_page
 from hybrid.report.page import check_page_name
-from hybrid.utils.progress import Progress
+from hybrid.utils.context import Context
 
 
 def visualise_features(
@@ -31,8 +31,7 @@ def visualise_features(
     top: int,
     weights: Sequence[str] = (),
     html: Path | None = None,
-    seed: int = 0,
-    progress: Progress | None = None,
+    context: Context | None = None,
 ) -> FeatureVisualisation:
     """Most important channels of a run's backbones, with their top-activating posters.
 
@@ -48,9 +47,8 @@ def visualise_features(
         As `hybrid.inspection.poster_saliency.resolve_backbones` takes them.
     html : Path, optional
         A page to write, with images; only this needs the backbone.
-    seed : int, default=0
-        Of activation maximisation.
-    progress : Progress, optional
+    context : Context, optional
+        Its seed is that of activation maximisation.
 
     Returns
     -------
@@ -89,9 +87,7 @@ def visualise_features(
     )
     if html is not None:
         images = [
-            _backbone_images(
-                block, spec, given, [c.number for c in part], seed, progress or Progress()
-            )
+            _backbone_images(block, spec, given, [c.number for c in part], context or Context())
             for block, (spec, given), (part, _) in zip(blocks, nets, found, strict=True)
         ]
         write_feature_page(visualisation, images, _paths(run, channels), html)
@@ -119,8 +115,7 @@ def _backbone_images(
     spec: BackboneSpec,
     weights: Weights,
     numbers: list[int],
-    seed: int,
-    progress: Progress,
+    context: Context,
 ) -> BackboneImages:
     """First filters and activation maximisation of a block's backbone."""
     start_keras()
@@ -128,8 +123,9 @@ def _backbone_images(
     from hybrid.backbones.feature_maps import load_feature_map_model
 
     filters = load_feature_map_model(spec, weights).first_filters()
-    with progress.bar("activation maximisation", len(numbers) * STEPS, "steps") as advance:
-        images = maximise_activations(spec, weights, numbers, seed, advance)
+    total = len(numbers) * STEPS
+    with context.progress.bar("activation maximisation", total, "steps") as advance:
+        images = maximise_activations(spec, weights, numbers, context.seed, advance)
     return BackboneImages(block.name, spec.name, filters, dict(zip(numbers, images, strict=True)))
 
 

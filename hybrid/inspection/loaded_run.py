@@ -31,6 +31,7 @@ from hybrid.inspection.poster_saliency import (
 from hybrid.runs.folder import PREDICTIONS, read_predictions, read_record, recorded_columns
 from hybrid.runs.predict import load_head
 from hybrid.types import ColumnOptions, Predictions
+from hybrid.utils.context import Context
 
 if TYPE_CHECKING:
     from hybrid.backbones.feature_maps import FeatureMapModel
@@ -229,7 +230,7 @@ class LoadedNetwork(LoadedRun):
     See `load_run`.
     """
 
-    workers: int
+    context: Context
 
     @cached_property
     def model(self) -> DeepBaseline:
@@ -237,7 +238,7 @@ class LoadedNetwork(LoadedRun):
         start_keras()
         from hybrid.deep.saved import load_baseline
 
-        return load_baseline(self.folder, self.workers)
+        return load_baseline(self.folder, self.context.workers)
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
@@ -307,8 +308,7 @@ def load_run(
     folder: str | Path,
     path: str | Path,
     options: ColumnOptions | None = None,
-    cache: str = ".hybrid-cache",
-    workers: int | None = None,
+    context: Context | None = None,
 ) -> LoadedRun:
     """Load a run for explanation, and a catalogue in the column roles that the run recorded.
 
@@ -360,8 +360,8 @@ def load_run(
     predictions = read_predictions(folder / PREDICTIONS)
     read = (folder, record, predictions, catalogue, catalogue.frame_for(columns))
     if deep:
-        return LoadedNetwork(*read, workers or 1)
-    model = load_head(folder, record, cache, workers)
+        return LoadedNetwork(*read, context or Context())
+    model = load_head(folder, record, context)
     read_linear_head(model)
     return LoadedHead(*read, model)
 

@@ -24,7 +24,7 @@ from hybrid.features.fusion import Fusion
 from hybrid.heads.make_hybrid import choose_blocks, make_hybrid
 from hybrid.images.decode import BadPoster
 from hybrid.types import PARTS, EmbeddingOptions, Split
-from hybrid.utils.progress import Progress
+from hybrid.utils.context import Context
 
 if TYPE_CHECKING:
     from hybrid.deep.baseline import DeepBaseline
@@ -37,8 +37,7 @@ def deep_items(
     model: DeepBaseline,
     rows: Mapping[str, NDArray[np.int64]],
     keys: Sequence[bytes | BadPoster],
-    cache: str,
-    progress: Progress,
+    context: Context,
 ) -> dict[str, Items]:
     """The items of each part; with the frozen backbone's embeddings, if the network reads them.
 
@@ -51,14 +50,13 @@ def deep_items(
         Part → positions in the catalogue.
     keys : sequence of n bytes or BadPoster
         The posters' keys in the cache.
-    cache : str
-        Folder of the embedding cache; what it lacks is extracted.
-    progress : Progress
+    context : Context
+        What its cache lacks is extracted.
     """
     paths, frame = list(catalogue.poster_paths), catalogue.frame if model.spec.fused else None
     items = Items(catalogue.ids.tolist(), paths, catalogue.labels, frame=frame)
     if model.spec.reads_embeddings:
-        items = replace(items, embeddings=_embed(catalogue, model, keys, cache, progress))
+        items = replace(items, embeddings=_embed(catalogue, model, keys, context))
     return {part: items.take(numbers) for part, numbers in rows.items()}
 
 
@@ -119,7 +117,9 @@ def plan_deep(
     return plan_training(model, items, counts["validation"], len(catalogue.genres))
 
 
-def make_fusion(catalogue: Catalogue, network: str) -> Fusion | None:
+def make_fusion(
+    catalogue: Catalogue, network: str, context: Context | None = None
+) -> Fusion | None:
     """The blocks that a network reads, not fitted; None for one that reads posters alone.
 
     Raises
@@ -132,7 +132,7 @@ def make_fusion(catalogue: Catalogue, network: str) -> Fusion | None:
         return None
     names = choose_blocks(catalogue, spec.blocks)
     others = [name for name in names if name != "poster"]
-    made = make_hybrid(catalogue, blocks=others).fusion.blocks
+    made = make_hybrid(catalogue, blocks=others, context=context).fusion.blocks
     return Fusion([*([("poster", PosterFeatures())] if "poster" in names else []), *made])
 
 
@@ -140,18 +140,14 @@ def _embed(
     catalogue: Catalogue,
     model: DeepBaseline,
     keys: Sequence[bytes | BadPoster],
-    cache: str,
-    progress: Progress,
+    context: Context,
 ) -> NDArray[np.float32]:
     summary = extract_embeddings(
         catalogue,
         model.spec.body.name,
         weights=model.options.weights or "imagenet",
         options=EmbeddingOptions(input_size=model.spec.body.input_size),
-        seed=model.seed,
-        cache=cache,
-        workers=model.workers,
-        progress=progress,
+        context=replace(context, seed=model.seed),
     )
     good = [None if isinstance(key, BadPoster) else key for key in keys]
-    return EmbeddingCache(cache).find(summary.fingerprint).read(good)
+    return EmbeddingCache(context.cache).find(summary.fingerprint).read(good)

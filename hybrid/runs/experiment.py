@@ -50,8 +50,8 @@ from hybrid.runs.provenance import (
 )
 from hybrid.runs.test_metrics import describe_cost, describe_decision, group_names, judge
 from hybrid.types import LEAK, PARTS, Audit, Predictions, Run, Split
+from hybrid.utils.context import Context
 from hybrid.utils.environment import hardware, library_versions
-from hybrid.utils.progress import Progress
 from hybrid.utils.resources import CostRecorder
 
 if TYPE_CHECKING:
@@ -74,10 +74,8 @@ class Experiment:
         The run's folder.
     command : str or None
         As the user typed it, for the record.
-    seed : int
-    progress : Progress
-    cache : str
-        Folder of the embedding cache, which remembers the posters' hashes.
+    context : Context
+        Cache, workers, seed and progress.
     """
 
     catalogue: Catalogue
@@ -85,9 +83,7 @@ class Experiment:
     folder: Path
     split_path: Path = Path("splits.csv")
     command: str | None = None
-    seed: int = 0
-    progress: Progress = field(default_factory=Progress)
-    cache: str = ".hybrid-cache"
+    context: Context = field(default_factory=Context)
 
     def rows(self, *parts: str) -> NDArray[np.int64]:
         """Positions in the catalogue of the items of these parts, in the order of the split."""
@@ -107,7 +103,7 @@ class Experiment:
     @cached_property
     def keys(self) -> list[bytes | BadPoster]:
         """The cache key of each item's poster, or why it has none; read once for the whole run."""
-        return hash_catalogue(self.catalogue, self.cache)
+        return hash_catalogue(self.catalogue, self.context)
 
     def check(self) -> None:
         """Raise what would otherwise be found after hours of work.
@@ -171,7 +167,9 @@ def fit_head(
     backbones = describe_backbones(model, experiment.folder)
     trainers = [trained_by(backbone) for backbone in recorded_backbones(backbones).values()]
     audit = _audit(experiment, costs, {trainer for trainer in trainers if trainer is not None})
-    experiment.progress.say(f"cross-fitting on {len(learn.frame)} items, {len(genres)} genres")
+    experiment.context.progress.say(
+        f"cross-fitting on {len(learn.frame)} items, {len(genres)} genres"
+    )
     with costs.stage("fit"):
         model.fit(*learn)
     with costs.stage("predict"):
@@ -192,7 +190,9 @@ def fit_head(
         "model": ("chain of " if model.chain else "") + type(model.estimator).__name__,
         "chosen": describe_choice(model),
         "tried": [asdict(tried) for tried in model.search_results_],
-        **describe_decision(learn.labels, model.oof_scores_, model.decision_, experiment.seed),
+        **describe_decision(
+            learn.labels, model.oof_scores_, model.decision_, experiment.context.seed
+        ),
         "saw": {"preprocessing": ["train", "validation"], "thresholds": ["train", "validation"]},
         **backbones,
         **explained,
@@ -204,8 +204,7 @@ def fit_head(
         record["studies"] = []
         if studies is not None:
             whole = experiment.side(*PARTS)
-            how = (experiment.split, folder, experiment.seed, experiment.progress)
-            record |= studies(subject, whole, *how)
+            record |= studies(subject, whole, experiment.split, folder, experiment.context)
         return _write(experiment, folder, record, settings, predictions, audit, costs, model.head_)
 
 
@@ -213,7 +212,6 @@ def fit_deep(
     experiment: Experiment,
     network: str,
     options: DeepOptions | None = None,
-    workers: int = 1,
     decision: DecisionOptions | None = None,
     *,
     task: Task | None = None,
@@ -229,7 +227,6 @@ def fit_deep(
     network : str
         See `hybrid.deep.registry.network_names`.
     options : DeepOptions, optional
-    workers : int
     decision : DecisionOptions, optional
         How scores become labels.
     task : Task, optional
@@ -250,14 +247,14 @@ def fit_deep(
         data = narrow(experiment.catalogue, experiment.split, task)
         experiment = replace(experiment, catalogue=data[0], split=data[1])
     experiment.check()
-    experiment.progress.say("starting Keras")
+    experiment.context.progress.say("starting Keras")
     start_keras()
     from hybrid.deep.fused import make_baseline
     from hybrid.deep.saved import describe_baseline, save_baseline
 
     catalogue, costs = experiment.catalogue, CostRecorder()
-    fusion = make_fusion(catalogue, network)
-    how = (experiment.seed, workers, tensorboard, decision)
+    fusion = make_fusion(catalogue, network, experiment.context)
+    how = (experiment.context.seed, experiment.context.workers, tensorboard, decision)
     model = make_baseline(network, options, *how, fusion, devices)
     weights = model.starting_weights()
     trainer = trained_by({"weights": {"path": weights and weights.path}})
@@ -265,11 +262,11 @@ def fit_deep(
     rows = {part: experiment.rows(part) for part in PARTS}
     checkpoint = training_of(experiment.folder, model, weights, catalogue, experiment.split, task)
     with costs.stage("embed"):
-        items = deep_items(
-            catalogue, model, rows, experiment.keys, experiment.cache, experiment.progress
-        )
+        items = deep_items(catalogue, model, rows, experiment.keys, experiment.context)
     with costs.stage("fit"):
-        model.fit(items["train"], items["validation"], experiment.progress, checkpoint, resume)
+        model.fit(
+            items["train"], items["validation"], experiment.context.progress, checkpoint, resume
+        )
     with costs.stage("predict"):
         found = []
         for part in ("validation", "test"):
@@ -279,7 +276,9 @@ def fit_deep(
     truth = catalogue.labels[rows["validation"]]
     record = {
         **describe_baseline(model, weights),
-        **describe_decision(truth, model.validation_scores_, model.decision_, experiment.seed),
+        **describe_decision(
+            truth, model.validation_scores_, model.decision_, experiment.context.seed
+        ),
         "saw": {"preprocessing": ["train"], "thresholds": ["validation"]},
     }
     with new_run(experiment.folder) as folder:
@@ -296,9 +295,8 @@ def _audit(experiment: Experiment, costs: CostRecorder, trainers: Iterable[Path]
         audit = audit_catalogue(
             experiment.catalogue,
             experiment.split,
-            experiment.cache,
-            progress=experiment.progress,
             keys=experiment.keys,
+            context=experiment.context,
         )
         for trainer in sorted(trainers):
             earlier = read_predictions(trainer / PREDICTIONS)
@@ -306,7 +304,7 @@ def _audit(experiment: Experiment, costs: CostRecorder, trainers: Iterable[Path]
             audit = audit_backbone(audit, experiment.split, unseen, trainer.name)
     for leak in (*audit.leaks, *audit.warnings):
         says = "the split leaks" if leak.severity == LEAK else "warning of the audit"
-        experiment.progress.say(
+        experiment.context.progress.say(
             f"{says}: {leak.kind}, {leak.count}, {leak.share:.1%} of the test items"
         )
     return audit
@@ -349,9 +347,9 @@ def _write(
         truth = catalogue.labels[experiment.rows("test")]
         answers = Outputs(predictions.labels[test], predictions.probabilities[test])
         groups = _groups(experiment, "test")
-        judged = judge(truth, answers, catalogue.genres, groups, experiment.seed)
+        judged = judge(truth, answers, catalogue.genres, groups, experiment.context.seed)
         leaked = np.array([name in audit.leaked for name in predictions.ids[test].tolist()])
-        costs_of_leaks = leakage_cost(truth, answers, leaked, seed=experiment.seed)
+        costs_of_leaks = leakage_cost(truth, answers, leaked, seed=experiment.context.seed)
     write_predictions(folder / PREDICTIONS, predictions)
     record = {
         "name": experiment.folder.name,
@@ -368,7 +366,7 @@ def _write(
         },
         **model,
         "settings": settings,
-        "seed": experiment.seed,
+        "seed": experiment.context.seed,
         "genres": list(catalogue.genres),
         "missing": count_missing(
             catalogue,

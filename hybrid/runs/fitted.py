@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hybrid.evaluation import Outputs
 from hybrid.heads import HybridClassifier
 from hybrid.types import Split
-from hybrid.utils.progress import Progress
+from hybrid.utils.context import Context
 
 
 class LabelledItems(NamedTuple):
@@ -37,5 +37,5 @@ class FittedModel:
     fit_seconds: float
 
 
-# (fitted model, all items, split, run folder, seed, progress) → entries of the run's record.
-Study = Callable[[FittedModel, LabelledItems, Split, Path, int, Progress], dict[str, Any]]
+# (fitted model, all items, split, run folder, context) → entries of the run's record.
+Study = Callable[[FittedModel, LabelledItems, Split, Path, Context], dict[str, Any]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,11 @@ from hybrid.extraction.extract import extract_embeddings
 from hybrid.extraction.lookup import bad_posters, hash_catalogue, one_or_each
 from hybrid.extraction.plan import chosen_spec
 from hybrid.heads import HybridClassifier
-from hybrid.heads.make_hybrid import use_cache
+from hybrid.heads.make_hybrid import use_context
 from hybrid.runs.experiment import MODEL
 from hybrid.runs.folder import read_record, recorded_backbones, recorded_columns, write_predictions
 from hybrid.types import BadRow, ColumnOptions, Columns, EmbeddingOptions, Predictions
-from hybrid.utils.progress import Progress
+from hybrid.utils.context import Context
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,7 @@ def predict_catalogue(
     *,
     weights: str | Sequence[str] | None = None,
     options: ColumnOptions | None = None,
-    cache: str = ".hybrid-cache",
-    workers: int | None = None,
-    progress: Progress | None = None,
+    context: Context | None = None,
 ) -> PredictSummary:
     """Predict the labels of a catalogue that a run has never seen.
 
@@ -68,10 +66,8 @@ def predict_catalogue(
         poster blocks one for all, or one for each.
     options : ColumnOptions, optional
         By default the columns that the run recorded.
-    cache : str
-        Folder of the embedding cache; posters that are not in it are extracted.
-    workers : int, optional
-    progress : Progress, optional
+    context : Context, optional
+        Posters that its cache does not hold are extracted.
 
     Raises
     ------
@@ -80,7 +76,7 @@ def predict_catalogue(
     WeightsError
         If posters must be extracted and the weights are not there, or are other ones.
     """
-    folder, out, progress = Path(folder), Path(out), progress or Progress()
+    folder, out, context = Path(folder), Path(out), context or Context()
     if not out.parent.is_dir():
         raise RunError(f"--out: expected a file in a folder that exists, found {out}.")
     record = read_record(folder)
@@ -93,13 +89,13 @@ def predict_catalogue(
     frame = catalogue.frame_for(columns)
     bad: tuple[BadRow, ...] = ()
     if record["kind"] == "deep":
-        probabilities, labels = _predict_deep(folder, frame, workers)
+        probabilities, labels = _predict_deep(folder, frame, context)
         if catalogue.columns.poster and "poster" in record["blocks"]:
-            bad = check_posters(catalogue, workers)
+            bad = check_posters(catalogue, context)
     else:
         if catalogue.columns.poster:
-            bad = _extract(folder, record, catalogue, weights, cache, workers, progress)
-        probabilities, labels = _predict_head(folder, record, frame, cache, workers)
+            bad = _extract(folder, record, catalogue, weights, context)
+        probabilities, labels = _predict_head(folder, record, frame, context)
     genres = tuple(record["genres"])
     splits = np.full(len(catalogue), "")
     predictions = Predictions(catalogue.ids, splits, genres, labels, probabilities)
@@ -119,43 +115,46 @@ def _used_columns(record: dict[str, Any], columns: Columns) -> tuple[str, ...]:
 
 
 def _predict_deep(
-    folder: Path, frame: pd.DataFrame, workers: int | None
+    folder: Path, frame: pd.DataFrame, context: Context
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     start_keras()
     from hybrid.deep.saved import load_baseline
     from hybrid.deep.stream import Items
 
-    model = load_baseline(folder, workers or 1)
+    model = load_baseline(folder, context.workers)
     items = Items(frame.index.tolist(), frame[POSTER].tolist(), frame=frame)
     probabilities = model.predict_proba(items)
     return probabilities, model.label(probabilities)
 
 
 def load_head(
-    folder: Path, record: dict[str, Any], cache: str, workers: int | None = None
+    folder: Path, record: dict[str, Any], context: Context | None = None
 ) -> HybridClassifier:
-    """Load the classifier of a run, pointed at a cache. It is a pickle: load only what you trust.
+    """Load the classifier of a run, to use the cache and the workers of a context.
+
+    It is a pickle: load only what you trust.
 
     Raises
     ------
     RunError
         If the run's folder has no model.
     """
+    context = context or Context()
     try:
         model: HybridClassifier = joblib.load(folder / MODEL)
     except FileNotFoundError:
         raise RunError(f"{folder}: expected the model {MODEL}, found no such file.") from None
     for backbone in recorded_backbones(record).values():
         # A catalogue without one poster needs no weights, but the block still asks for its store.
-        EmbeddingCache(cache).make(backbone["stands_for"], _recorded(record, backbone))
-    use_cache(model, cache, workers)
+        EmbeddingCache(context.cache).make(backbone["stands_for"], _recorded(record, backbone))
+    use_context(model, context)
     return model
 
 
 def _predict_head(
-    folder: Path, record: dict[str, Any], frame: pd.DataFrame, cache: str, workers: int | None
+    folder: Path, record: dict[str, Any], frame: pd.DataFrame, context: Context
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    model = load_head(folder, record, cache, workers)
+    model = load_head(folder, record, context)
     probabilities = model.predict_proba(frame)
     return probabilities, model.label(probabilities)
 
@@ -165,9 +164,7 @@ def _extract(
     record: dict[str, Any],
     catalogue: Catalogue,
     weights: str | Sequence[str] | None,
-    cache: str,
-    workers: int | None,
-    progress: Progress,
+    context: Context,
 ) -> tuple[BadRow, ...]:
     """Embed what the cache lacks, with the very weights that the run was fitted on."""
     backbones = list(recorded_backbones(record).values())
@@ -175,11 +172,13 @@ def _extract(
         return ()
     given = (weights,) if isinstance(weights, str) else tuple(weights or ())
     each = one_or_each("--weights", given, len(backbones))
-    keys = hash_catalogue(catalogue, cache, workers, progress)
+    keys = hash_catalogue(catalogue, context)
     present = [key for key in keys if isinstance(key, bytes)]
     bad: dict[int, BadRow] = {}
     for backbone, path in zip(backbones, each, strict=True):
-        store = EmbeddingCache(cache).make(backbone["stands_for"], _recorded(record, backbone))
+        store = EmbeddingCache(context.cache).make(
+            backbone["stands_for"], _recorded(record, backbone)
+        )
         if store.knows(present).all():
             rows = tuple(bad_posters(catalogue, keys, store))
         else:
@@ -188,10 +187,7 @@ def _extract(
                 backbone["name"],
                 weights=find_weights(folder, backbone, path),
                 options=recorded_options(backbone),
-                seed=backbone["weights"]["seed"],
-                cache=cache,
-                workers=workers,
-                progress=progress,
+                context=replace(context, seed=backbone["weights"]["seed"]),
             ).bad
         bad |= {row.row: row for row in rows}
     return tuple(bad[row] for row in sorted(bad))

@@ -25,7 +25,7 @@ from hybrid.splitting.splits import (
     make_temporal_split,
 )
 from hybrid.types import Split
-from hybrid.utils.progress import Progress
+from hybrid.utils.context import Context
 
 METHODS = ("iterative", "random", "temporal", "kfold", "repeated", "legacy-2017")
 # With a tenth for test, about 58 % of the test items are in train, as in the published case.
@@ -77,39 +77,30 @@ class SplitOptions:
 
 def split_catalogue(
     catalogue: Catalogue,
-    *,
-    shares: Sequence[float] = SHARES,
-    seed: int = 0,
-    cache: str = ".hybrid-cache",
-    workers: int | None = None,
-    progress: Progress | None = None,
+    options: SplitOptions | None = None,
+    context: Context | None = None,
 ) -> Split:
-    """Split the labelled items of a catalogue by the default method: see `make_splits`."""
-    options = SplitOptions(validation=shares[1], test=shares[2])
-    return make_splits(
-        catalogue, options, seed=seed, cache=cache, workers=workers, progress=progress
-    )[0]
+    """Split the labelled items of a catalogue into train, validation and test.
+
+    As `make_splits`, but one split: of a method that makes several, the first.
+    """
+    return make_splits(catalogue, options, context)[0]
 
 
 def make_splits(
     catalogue: Catalogue,
-    options: SplitOptions,
-    *,
-    seed: int = 0,
-    cache: str = ".hybrid-cache",
-    workers: int | None = None,
-    progress: Progress | None = None,
+    options: SplitOptions | None = None,
+    context: Context | None = None,
 ) -> list[Split]:
     """Split the labelled items of a catalogue.
 
     Parameters
     ----------
     catalogue : Catalogue
-    options : SplitOptions
-    seed, workers : int
-    cache : str
-        Folder of the embedding cache, which remembers the posters' hashes and looks.
-    progress : Progress, optional
+    options : SplitOptions, optional
+        By default iterative stratification, with 0.1 of the items for validation and 0.2 for test.
+    context : Context, optional
+        Its seed is that of the split; its cache remembers the posters' hashes.
 
     Returns
     -------
@@ -125,23 +116,22 @@ def make_splits(
     SplitError
         If a group is too large for any part.
     """
+    options, context = options or SplitOptions(), context or Context()
     _check(catalogue, options)
     catalogue.require_labels()
     rows = np.flatnonzero(catalogue.labelled)
     ids, labels = catalogue.ids[rows], catalogue.labels[rows]
     if options.method == "legacy-2017":
-        return [make_legacy_split(ids, labels, shares=options.shares, seed=seed)]
-    keys = hash_catalogue(catalogue, cache, workers, progress)
+        return [make_legacy_split(ids, labels, shares=options.shares, seed=context.seed)]
+    keys = hash_catalogue(catalogue, context)
     together = [find_exact_duplicates(catalogue, keys).groups]
     if options.near_duplicates:
-        duplicates = find_duplicates(
-            catalogue, keys, cache=cache, workers=workers, progress=progress
-        )
+        duplicates = find_duplicates(catalogue, keys, context=context)
         together.append(tuple(duplicates.groups))
     together += [group_by_column(catalogue, column) for column in options.group_columns]
     groups = connected_groups(ids, [group for kind in together for group in kind])
     check_group_sizes(groups, options.shares)
-    return _assign(catalogue, rows, groups, options, seed)
+    return _assign(catalogue, rows, groups, options, context.seed)
 
 
 def _assign(

@@ -13,7 +13,7 @@ from hybrid.studies.learning_curve import learning_curve
 from hybrid.studies.nested_cv import nested_cv_predict
 from hybrid.studies.repeated_splits import evaluate_repeated_splits
 from hybrid.types import Split
-from hybrid.utils.progress import Progress
+from hybrid.utils.context import Context
 from hybrid.utils.resources import CostRecorder
 
 CONTRIBUTIONS = "contributions.csv"
@@ -46,8 +46,7 @@ class Studies:
         whole: LabelledItems,
         split: Split,
         folder: Path,
-        seed: int,
-        progress: Progress,
+        context: Context,
     ) -> dict[str, Any]:
         """Make the studies.
 
@@ -59,8 +58,8 @@ class Studies:
         split : Split
         folder : Path
             Where a table that is too long for the record is written.
-        seed : int
-        progress : Progress
+        context : Context
+            Its seed and progress are used.
 
         Returns
         -------
@@ -70,6 +69,7 @@ class Studies:
         """
         found: dict[str, Any] = {}
         costs, model = CostRecorder(), subject.model
+        seed, progress = context.seed, context.progress
         if self.nested:
             progress.say(f"nested cross-fitting: {model.folds} fits of the same kind")
             with costs.stage("nested"):
@@ -83,7 +83,7 @@ class Studies:
             found["curve"] = asdict(curve)
         if self.ablation:
             with costs.stage("ablation"):
-                found["ablation"] = _ablate(subject, folder, seed, progress)
+                found["ablation"] = _ablate(subject, folder, context)
         if self.repeats > 1:
             with costs.stage("repeats"):
                 found["repeats"] = evaluate_repeated_splits(
@@ -110,15 +110,15 @@ def _estimate(subject: FittedModel, nested: Outputs, seconds: float, seed: int) 
     }
 
 
-def _ablate(subject: FittedModel, folder: Path, seed: int, progress: Progress) -> dict[str, Any]:
+def _ablate(subject: FittedModel, folder: Path, context: Context) -> dict[str, Any]:
     """What each block is worth, for the record; and what each does to each item, as a table."""
     found = ablate_blocks(
         subject.model,
         subject.learn,
         subject.test,
-        seed=seed,
+        seed=context.seed,
         fit_seconds=subject.fit_seconds,
-        say=progress.say,
+        say=context.progress.say,
     )
     table = contribution_table(subject.model, subject.test.frame, subject.genres)
     table.to_csv(folder / CONTRIBUTIONS, index=False, float_format="%.6f", lineterminator="\n")

@@ -1,7 +1,9 @@
-"""What a stage costs: seconds and peak memory."""
+"""What a process may use, and what a stage costs: cores, seconds, peak memory."""
 
 from __future__ import annotations
 
+import math
+import os
 import resource
 import sys
 import time
@@ -10,6 +12,54 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hybrid.types import StageCost
+
+CGROUP = Path("/sys/fs/cgroup")
+
+
+def usable_cores(cgroup: Path = CGROUP) -> int:
+    """Number of cores that this process may use, which can be less than the machine has.
+
+    Counts the cores of the process's affinity mask (``taskset``), and no more than the CPU quota of its
+    control group (containers, ``docker --cpus``) rounded up, and than ``PYTHON_CPU_COUNT``.
+
+    Parameters
+    ----------
+    cgroup : Path, default=/sys/fs/cgroup
+        Where the control groups are mounted.
+
+    Returns
+    -------
+    int
+        1 or more.
+
+    Examples
+    --------
+    >>> import os
+    >>> from hybrid.utils.resources import usable_cores
+    >>> 1 <= usable_cores() <= os.cpu_count()
+    True
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    limits = [cores or 1, _cpu_quota(cgroup)]
+    if (said := os.environ.get("PYTHON_CPU_COUNT", "")).isdecimal():
+        limits.append(int(said))
+    return max(1, math.ceil(min(limits)))
+
+
+def _cpu_quota(cgroup: Path) -> float:
+    """Cores' worth of time that the control group grants: version 2, then version 1; else infinite."""
+    try:
+        quota, period = (cgroup / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            quota = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text()
+            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text()
+        except OSError:
+            return math.inf
+    try:
+        return int(quota) / int(period) if int(quota) > 0 else math.inf
+    except (ValueError, ZeroDivisionError):
+        return math.inf  # "max": no quota
 
 
 class CostRecorder:

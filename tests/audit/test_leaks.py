@@ -13,9 +13,10 @@ from hybrid.audit.catalogue_audit import audit_catalogue
 from hybrid.audit.leaks import audit_run, audit_split
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import CatalogueError
-from hybrid.splitting.methods import split_catalogue
+from hybrid.splitting.methods import SplitOptions, split_catalogue
 from hybrid.splitting.splits import split_hash
 from hybrid.types import DuplicateGroups, Leak, Split
+from hybrid.utils.context import Context
 
 
 def make(*rows: tuple[str, str]) -> Split:
@@ -199,7 +200,11 @@ def catalogue(tmp_path: Path) -> Catalogue:
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_items_with_the_same_image_are_never_parted(catalogue: Catalogue, seed: int) -> None:
-    split = split_catalogue(catalogue, seed=seed, workers=2, shares=(0.5, 0.25, 0.25))
+    split = split_catalogue(
+        catalogue,
+        options=SplitOptions(validation=0.25, test=0.25),
+        context=Context(seed=seed, workers=2),
+    )
     part = dict(zip(split.ids.tolist(), split.parts.tolist(), strict=True))
     group = dict(zip(split.ids.tolist(), split.groups.tolist(), strict=True))
     assert set(part) == {f"f{i}" for i in range(39)}  # the last has nothing to learn from
@@ -208,7 +213,7 @@ def test_items_with_the_same_image_are_never_parted(catalogue: Catalogue, seed: 
         assert part[f"f{i}"] == part[f"f{i + 1}"]
         assert group[f"f{i}"] == group[f"f{i + 1}"] == f"f{i}"
     assert [group[f"f{i}"] for i in range(4)] == ["f0", "f1", "f2", "f3"]  # missing is no image
-    assert audit_catalogue(catalogue, split, workers=2).clean
+    assert audit_catalogue(catalogue, split, context=Context(workers=2)).clean
 
 
 def test_a_split_that_parts_twins_is_found_out(catalogue: Catalogue) -> None:

@@ -36,6 +36,7 @@ from hybrid.backbones.measurements import (
 from hybrid.catalogue import load_catalogue
 from hybrid.errors import ExtractionError, SettingError, WeightsError
 from hybrid.extraction.extract import extract_embeddings
+from hybrid.extraction.plan import ExtractSettings
 from hybrid.types import EmbeddingOptions
 from hybrid.utils.progress import Progress
 
@@ -493,7 +494,11 @@ def test_only_auto_races(project: Path, monkeypatch: pytest.MonkeyPatch) -> None
     for engine in ("keras", "auto", "auto", "auto"):
         with pytest.warns(UserWarning, match="random weights"):
             found = extract_embeddings(
-                catalogue, NET, weights="random", options=options, engine=engine, limit=40
+                catalogue,
+                NET,
+                weights="random",
+                options=options,
+                settings=ExtractSettings(engine=engine, limit=40),
             )
         seen.append((found.computed, len(raced)))
     assert seen == [(40, 0), (40, 1), (10, 2), (0, 2)]  # where nothing is to be done, none races

@@ -35,7 +35,9 @@ import hybrid.extraction.writer
 from hybrid.backbones.engine import Engine
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import load_catalogue
+from hybrid.extraction.plan import ExtractSettings
 from hybrid.types import EmbeddingOptions
+from hybrid.utils.context import Context
 
 BACKBONE = "mobilenet-075"
 DIMENSION = 768
@@ -92,10 +94,9 @@ def extract(catalogue: Path, cache: Path, workers: int, log: Path) -> None:
         load_catalogue(catalogue),
         BACKBONE,
         weights="random",
-        options=EmbeddingOptions(precision="float32"),  # "auto" would try it on the real network
-        cache=str(cache),
-        workers=workers,
-        batch_size=8,
+        options=EmbeddingOptions(precision="float32"),
+        settings=ExtractSettings(batch_size=8),
+        context=Context(cache=str(cache), workers=workers),
     )
 
 

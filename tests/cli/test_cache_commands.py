@@ -29,7 +29,8 @@ from hybrid.errors import CacheError, ExtractionError, SettingError
 from hybrid.extraction.cache_report import explain_cache, export_embeddings
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.extraction.lookup import find_store
-from hybrid.types import EmbeddingOptions
+from hybrid.extraction.plan import ExtractSettings
+from hybrid.types import EmbeddingOptions, EmbeddingSelector
 
 pytestmark = pytest.mark.filterwarnings("ignore:random weights")
 NET = "mobilenet-075"
@@ -413,11 +414,11 @@ def test_export_is_read_by_other_tools(
     monkeypatch.setattr("hybrid.extraction.cache_report.BLOCK", 20)  # several blocks
     catalogue = load_catalogue("catalogue.csv")
     (extracted / name).write_bytes(b"older")
-    summary = export_embeddings(catalogue, extracted / name, backbone=NET)
+    summary = export_embeddings(catalogue, extracted / name, select=EmbeddingSelector(backbone=NET))
     assert (summary.items, summary.missing, summary.dimension) == (88, 2, 768)
     ids, embeddings = read(extracted / name)
     assert ids == [f"f{i:03}" for i in range(90) if i not in (3, 4)]
-    store = find_store(catalogue, backbone=NET)
+    store = find_store(catalogue, select=EmbeddingSelector(backbone=NET))
     path = extracted / "posters" / "7.png"
     expected = store.read([hashlib.sha256(path.read_bytes()).digest()])[0]
     assert embeddings.dtype == np.float32
@@ -510,7 +511,9 @@ def test_failed_images_are_tried_again_when_asked(
     (project / "posters" / "3.png").write_bytes(b"no image")
     again = extract_embeddings(catalogue, NET, weights="random")
     assert (again.computed, len(again.bad)) == (0, 90)
-    retried = extract_embeddings(catalogue, NET, weights="random", retry_failed=True)
+    retried = extract_embeddings(
+        catalogue, NET, weights="random", settings=ExtractSettings(retry_failed=True)
+    )
     assert (retried.computed, [bad.id for bad in retried.bad]) == (89, ["f003"])
     assert "an old decoder" not in retried.bad[0].reason
     after = extract_embeddings(catalogue, NET, weights="random")
@@ -526,8 +529,11 @@ def test_float32_beside_float16_must_be_chosen_from(extracted: Path) -> None:
     with pytest.raises(
         SettingError, match=r"(?s)found 2:.*--weights or --dtype, or with --embeddings"
     ):
-        find_store(catalogue, backbone=NET)
-    half, single = (find_store(catalogue, dtype=dtype) for dtype in ("float16", "float32"))
+        find_store(catalogue, select=EmbeddingSelector(backbone=NET))
+    half, single = (
+        find_store(catalogue, select=EmbeddingSelector(dtype=dtype))
+        for dtype in ("float16", "float32")
+    )
     keys = [key.tobytes() for key in single.view.index.keys]
     exact, rounded = single.read(keys), half.read(keys)
     assert (exact != rounded).any()

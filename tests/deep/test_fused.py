@@ -25,6 +25,7 @@ from hybrid.runs.experiment import Experiment, fit_deep
 from hybrid.runs.folder import read_predictions
 from hybrid.runs.predict import predict_catalogue
 from hybrid.splitting.methods import split_catalogue
+from hybrid.utils.context import Context
 
 FUSED = DeepOptions(
     body="mobilenet-075", weights="random", input_size=(32, 32), epochs=2, batch_size=16
@@ -105,8 +106,10 @@ def gappy(project: Path) -> Path:
 def test_a_fused_run_answers_items_without_a_poster(unfreeze: str | None, gappy: Path) -> None:
     catalogue = load_catalogue(gappy)
     folder, cache = gappy.parent / "runs" / "fused", str(gappy.parent / ".hybrid-cache")
-    experiment = Experiment(catalogue, split_catalogue(catalogue), folder, cache=cache)
-    run = fit_deep(experiment, "fused", replace(FUSED, unfreeze=unfreeze), 2)
+    experiment = Experiment(
+        catalogue, split_catalogue(catalogue), folder, context=Context(cache=cache)
+    )
+    run = fit_deep(experiment, "fused", replace(FUSED, unfreeze=unfreeze))
     assert run.record["blocks"] == ["poster", "text", "metadata"]
     assert run.record["missing"]["poster"]["test"] > 0
     assert run.record["history"]["stage"] == ["top"] * 2 + (["fine"] * 2 if unfreeze else [])

@@ -28,6 +28,7 @@ from hybrid.errors import (
 )
 from hybrid.runs.experiment import Experiment, fit_deep
 from hybrid.splitting.methods import split_catalogue
+from hybrid.utils.context import Context
 from hybrid.utils.progress import Progress
 
 QUICK = DeepOptions(epochs=2, batch_size=16, input_size=(46, 46))
@@ -151,7 +152,10 @@ def test_resume_asks_what_the_weights_are_and_not_where_they_lie(
 ) -> None:
     catalogue = load_catalogue(films)
     experiment = Experiment(
-        catalogue, split_catalogue(catalogue), tmp_path / "runs" / "net", cache=str(tmp_path / "c")
+        catalogue,
+        split_catalogue(catalogue),
+        tmp_path / "runs" / "net",
+        context=Context(cache=str(tmp_path / "c")),
     )
     path = Path(drawn(tmp_path / "start.weights.h5", 0))
     how = replace(QUICK, weights=str(path), stages=1)

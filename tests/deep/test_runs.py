@@ -30,6 +30,7 @@ from hybrid.runs.folder import read_predictions
 from hybrid.runs.predict import predict_catalogue
 from hybrid.splitting.methods import split_catalogue
 from hybrid.types import EmbeddingOptions
+from hybrid.utils.context import Context
 
 QUICK = DeepOptions(epochs=2, batch_size=16, input_size=(46, 46))
 TUNED = DeepOptions(epochs=2, batch_size=16, input_size=(32, 32), unfreeze="1", weights="random")
@@ -53,7 +54,9 @@ def trained(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Experiment
     catalogue = load_catalogue(films)
     folder = tmp_path_factory.mktemp("deep") / "runs" / "scratch"
     cache = str(folder.parent / "cache")
-    experiment = Experiment(catalogue, split_catalogue(catalogue), folder, cache=cache)
+    experiment = Experiment(
+        catalogue, split_catalogue(catalogue), folder, context=Context(cache=cache)
+    )
     fit_deep(experiment, "scratch", QUICK)
     return experiment
 
@@ -98,7 +101,11 @@ def test_a_frozen_stage_takes_its_embeddings_from_the_cache(tuned: Experiment) -
     size = EmbeddingOptions(input_size=(32, 32))
     with drawn_weights():
         summary = extract_embeddings(
-            tuned.catalogue, "mobilenet-075", weights="random", options=size, cache=tuned.cache
+            tuned.catalogue,
+            "mobilenet-075",
+            weights="random",
+            options=size,
+            context=Context(cache=tuned.cache),
         )
     assert (summary.hits, summary.computed) == (90, 0)
 
@@ -126,10 +133,14 @@ def test_embedding_of_a_trained_net_is_what_its_head_reads(
     folder = trained.folder.with_name(name)
     size = EmbeddingOptions(input_size=(side, side), precision="float32")
     summary = extract_embeddings(
-        trained.catalogue, backbone, weights=str(folder), options=size, cache=str(tmp_path)
+        trained.catalogue,
+        backbone,
+        weights=str(folder),
+        options=size,
+        context=Context(cache=str(tmp_path)),
     )
     assert summary.computed == 90
-    model = make_hybrid(trained.catalogue, blocks=["poster"], cache=str(tmp_path))
+    model = make_hybrid(trained.catalogue, blocks=["poster"], context=Context(cache=str(tmp_path)))
     embeddings = model.fusion.read(trained.catalogue.frame)["poster"][:4]
     net = load_baseline(folder)
     dense = next(la for la in net.network_.head.layers if isinstance(la, keras.layers.Dense))
@@ -146,11 +157,15 @@ def test_a_backbone_trained_on_another_split_is_a_leak(
     backbone, side = BODIES[name]
     catalogue, cache = trained.catalogue, str(tmp_path / "cache")
     size, weights = EmbeddingOptions(input_size=(side, side)), str(trained.folder.with_name(name))
-    extract_embeddings(catalogue, backbone, weights=weights, options=size, cache=cache)
+    extract_embeddings(
+        catalogue, backbone, weights=weights, options=size, context=Context(cache=cache)
+    )
     kinds = []
     for seed in (0, 1):
-        model = make_hybrid(catalogue, blocks=["poster"], cache=cache, grid={"C": [0.3]})
-        split = split_catalogue(catalogue, seed=seed)
+        model = make_hybrid(
+            catalogue, blocks=["poster"], grid={"C": [0.3]}, context=Context(cache=cache)
+        )
+        split = split_catalogue(catalogue, context=Context(seed=seed))
         run = fit_head(Experiment(catalogue, split, tmp_path / f"runs/{seed}"), model, {})
         kinds.append([leak["kind"] for leak in run.record["audit"]["leaks"]])
     assert kinds == [[], ["backbone trained on test items"]]
@@ -159,7 +174,7 @@ def test_a_backbone_trained_on_another_split_is_a_leak(
 def test_training_on_from_a_run_of_another_split_is_a_leak(
     tuned: Experiment, tmp_path: Path
 ) -> None:
-    split = split_catalogue(tuned.catalogue, seed=1)
+    split = split_catalogue(tuned.catalogue, context=Context(seed=1))
     experiment = replace(tuned, split=split, folder=tmp_path / "again")
     how = replace(TUNED, weights=str(tuned.folder), unfreeze="0", epochs=1)
     run = fit_deep(experiment, "mobilenet-075", how)

@@ -25,6 +25,7 @@ from hybrid.report.audit_sheet import write_sheet
 from hybrid.splitting.methods import SplitOptions, make_splits, split_catalogue
 from hybrid.splitting.splits import read_split, split_hash, write_split
 from hybrid.types import Split
+from hybrid.utils.context import Context
 
 N = 60
 
@@ -219,13 +220,13 @@ def test_posters_are_decoded_once(
     catalogue, cache = write(tmp_path, rows), tmp_path / "cache"
     EmbeddingCache(cache).make({"architecture": "made", "dimension": 2, "dtype": "float16"})
     keys = hash_catalogue(catalogue)
-    first = find_duplicates(catalogue, keys, cache=str(cache))
+    first = find_duplicates(catalogue, keys, context=Context(cache=str(cache)))
 
     def refuse(_: bytes) -> bytes:
         raise AssertionError("decoded again")
 
     monkeypatch.setattr("hybrid.duplicates.find.perceptual_hash", refuse)
-    assert find_duplicates(catalogue, keys, cache=str(cache)) == first
+    assert find_duplicates(catalogue, keys, context=Context(cache=str(cache))) == first
 
 
 def test_a_list_column_ties_items_that_share_an_entry(
@@ -301,7 +302,7 @@ def test_a_repair_keeps_groups_together(tmp_path: Path, rows: list[dict[str, Any
     groups = TESTS.ids.copy()
     groups[10:14] = "together"
     repaired, _ = repair_split(
-        catalogue, Split(TESTS.ids, TESTS.parts, groups, TESTS.sha256), seed=4
+        catalogue, Split(TESTS.ids, TESTS.parts, groups, TESTS.sha256), context=Context(seed=4)
     )
     assert len(set(repaired.parts[10:14])) == 1
 

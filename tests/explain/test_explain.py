@@ -41,6 +41,7 @@ from hybrid.runs.experiment import Experiment, fit_head
 from hybrid.runs.folder import read_record
 from hybrid.runs.predict import load_head
 from hybrid.splitting.methods import split_catalogue
+from hybrid.utils.context import Context
 
 NET = "mobilenet-075"
 
@@ -54,7 +55,9 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = get_backbone(NET)
     store = make_store(cache, spec, resolve_weights(spec, "random", 0))
     pixels = {}
-    for key, path in zip(hash_catalogue(catalogue, cache), catalogue.poster_paths, strict=True):
+    for key, path in zip(
+        hash_catalogue(catalogue, context=Context(cache=cache)), catalogue.poster_paths, strict=True
+    ):
         if isinstance(key, bytes):
             found = decode_poster(read_poster(path), (16, 16))  # 16 x 16 x 3 = 768, as the net's
             if isinstance(found, BadPoster):
@@ -62,16 +65,18 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Path:
             else:
                 pixels[key] = found.ravel() / 255
     store.append(list(pixels), np.array(list(pixels.values()), dtype=np.float32))
-    split = split_catalogue(catalogue, cache=cache)
-    model = make_hybrid(catalogue, cache=cache, grid={"C": [0.3]}, folds=2)
-    fit_head(Experiment(catalogue, split, folder / "runs/svm", cache=cache), model, {})
+    split = split_catalogue(catalogue, context=Context(cache=cache))
+    model = make_hybrid(catalogue, grid={"C": [0.3]}, folds=2, context=Context(cache=cache))
+    fit_head(
+        Experiment(catalogue, split, folder / "runs/svm", context=Context(cache=cache)), model, {}
+    )
     return folder
 
 
 @pytest.fixture(scope="module")
 def model(studio: Path) -> HybridClassifier:
     run = studio / "runs/svm"
-    return load_head(run, read_record(run), str(studio / "cache"))
+    return load_head(run, read_record(run), context=Context(cache=str(studio / "cache")))
 
 
 @pytest.fixture(scope="module")

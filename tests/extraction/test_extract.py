@@ -28,7 +28,9 @@ from hybrid.catalogue.check import check_catalogue
 from hybrid.errors import CatalogueError, ExtractionError, SettingError
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.extraction.lookup import find_store, make_store
-from hybrid.types import EmbeddingOptions, ExtractSummary
+from hybrid.extraction.plan import ExtractSettings
+from hybrid.types import EmbeddingOptions, EmbeddingSelector, ExtractSummary
+from hybrid.utils.context import Context
 
 pytestmark = pytest.mark.filterwarnings("ignore:random weights")
 NET = "mobilenet-075"
@@ -38,8 +40,16 @@ EXACT = EmbeddingOptions(precision="float32")  # the same on every processor
 
 
 def extract(catalogue: Catalogue, cache: Path, **settings: Any) -> ExtractSummary:
-    settings = {"weights": "random", "options": EXACT, "cache": str(cache), **settings}
-    return extract_embeddings(catalogue, NET, **settings)
+    said = {"weights": "random", "options": EXACT}
+    said |= {name: settings.pop(name) for name in ("weights", "options") if name in settings}
+    context = {name: settings.pop(name) for name in ("seed", "workers") if name in settings}
+    return extract_embeddings(
+        catalogue,
+        NET,
+        settings=ExtractSettings(**settings),
+        context=Context(str(cache), **context),
+        **said,
+    )
 
 
 def png(width: int = 32, height: int = 48, mode: str = "RGB") -> bytes:
@@ -122,7 +132,7 @@ def test_bad_posters_are_counted_and_the_rest_is_embedded(messy: Catalogue, tmp_
 def test_embeddings_are_those_of_the_decoded_posters(films: Path, tmp_path: Path) -> None:
     catalogue = load_catalogue(films)
     extract(catalogue, tmp_path / "cache", batch_size=7, workers=3)
-    store = find_store(catalogue, cache=str(tmp_path / "cache"))
+    store = find_store(catalogue, context=Context(cache=str(tmp_path / "cache")))
     files = [films.parent / poster for poster in catalogue.posters[:5]]
     keys = [hashlib.sha256(file.read_bytes()).digest() for file in files]
     bilinear = Image.Resampling.BILINEAR
@@ -180,7 +190,8 @@ def test_killed_job_resumes(project: Path) -> None:
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
         "w.PartWriter._write = killed\n"
         "from hybrid.types import EmbeddingOptions\n"
-        f"e.extract_embeddings(load_catalogue('catalogue.csv'), {NET!r}, weights='random', batch_size=10,\n"
+        f"e.extract_embeddings(load_catalogue('catalogue.csv'), {NET!r}, weights='random',\n"
+        "    settings=e.ExtractSettings(batch_size=10),\n"
         "    options=EmbeddingOptions(precision='float32'))\n"
     )
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=os.environ, check=False)
@@ -218,18 +229,22 @@ def test_a_job_waits_for_another_that_has_a_share(
 def test_two_sets_of_embeddings_must_be_chosen_from(project: Path) -> None:
     catalogue, cache = load_catalogue("catalogue.csv"), str(project / "cache")
     with pytest.raises(ExtractionError, match=r"expected embeddings for catalogue.csv"):
-        find_store(catalogue, cache=cache)
+        find_store(catalogue, context=Context(cache=cache))
     for seed in (0, 1):
         extract(catalogue, project / "cache", seed=seed)
     with pytest.raises(SettingError, match=r"found 2:\n.*seed .\b.*\n.*seed .\b"):
-        find_store(catalogue, cache=cache)
-    chosen = find_store(catalogue, cache=cache, backbone=NET, weights="random", seed=1)
+        find_store(catalogue, context=Context(cache=cache))
+    chosen = find_store(
+        catalogue,
+        select=EmbeddingSelector(backbone=NET, weights="random"),
+        context=Context(cache=cache, seed=1),
+    )
     assert chosen.recorded["seed"] == 1
 
 
 def test_wrong_parameters_are_listed_together(films: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match=r"--workers: .*\n--batch-size: "):
-        extract(load_catalogue(films), tmp_path, workers=0, batch_size=0)
+    with pytest.raises(SettingError, match=r"--batch-size: .*\n--limit: "):
+        extract(load_catalogue(films), tmp_path, limit=0, batch_size=0)
 
 
 def test_no_poster_column(tmp_path: Path) -> None:

@@ -29,10 +29,12 @@ from hybrid.errors import CacheError, SettingError
 from hybrid.extraction.extract import extract_backbones, extract_embeddings, plan_extraction
 from hybrid.extraction.lookup import make_store
 from hybrid.extraction.pipeline import Flow, Target
+from hybrid.extraction.plan import ExtractSettings
 from hybrid.extraction.precision_check import cosines, settled, try_precision
 from hybrid.extraction.writer import PartWriter
 from hybrid.images.decode import Geometry
 from hybrid.types import EmbeddingOptions
+from hybrid.utils.context import Context
 from hybrid.utils.interrupt import until_interrupted
 from hybrid.utils.progress import Progress
 
@@ -187,16 +189,27 @@ def store_of(cache: Path, name: str) -> EmbeddingStore:
 
 def test_several_backbones_give_what_each_gives_alone(project: Path) -> None:
     catalogue = load_catalogue("catalogue.csv")
-    common: dict[str, Any] = {"options": SMALL, "weights": ["random"], "batch_size": 16}
+    common: dict[str, Any] = {"options": SMALL, "weights": ["random"]}
+    how = ExtractSettings(batch_size=16)
     # One has a part of its embeddings already.
-    extract_backbones(catalogue, NETS[:1], cache="both", limit=30, **common)
-    summaries = extract_backbones(catalogue, NETS, cache="both", **common)
+    extract_backbones(
+        catalogue,
+        NETS[:1],
+        settings=replace(how, limit=30),
+        context=Context(cache="both"),
+        **common,
+    )
+    summaries = extract_backbones(
+        catalogue, NETS, settings=how, context=Context(cache="both"), **common
+    )
     assert [(s.backbone, s.hits, s.computed) for s in summaries] == [
         ("mobilenet-075", 30, 60),
         ("vgg16", 0, 90),
     ]
     for name in NETS:
-        extract_backbones(catalogue, [name], cache=f"only-{name}", **common)
+        extract_backbones(
+            catalogue, [name], settings=how, context=Context(cache=f"only-{name}"), **common
+        )
         both, alone = store_of(project / "both", name), store_of(project / f"only-{name}", name)
         keys = [key.tobytes() for key in alone.view.index.keys]
         assert both.has(keys).all()
@@ -243,7 +256,9 @@ def test_limit_goes_on_where_it_stopped(project: Path) -> None:
     catalogue, counts = load_catalogue("catalogue.csv"), []
     (project / "posters" / "7.png").write_bytes(b"no image")
     for _ in range(3):
-        summary = extract_embeddings(catalogue, NETS[0], weights="random", options=SMALL, limit=40)
+        summary = extract_embeddings(
+            catalogue, NETS[0], weights="random", options=SMALL, settings=ExtractSettings(limit=40)
+        )
         counts.append((summary.hits, summary.computed, summary.left, len(summary.bad)))
         assert summary.embedded == summary.hits + summary.computed
     assert (counts[0][0], counts[0][2]) == (0, 50)
@@ -268,8 +283,8 @@ def test_a_dry_run_computes_nothing_and_estimates(
     monkeypatch.setattr(hybrid.extraction.extract, "TRIAL_SECONDS", 0.05)
     catalogue = load_catalogue("catalogue.csv")
     common: dict[str, Any] = {"options": SMALL, "weights": ["random"]}
-    extract_backbones(catalogue, NETS[:1], limit=10, **common)
-    (plan,) = plan_extraction(catalogue, NETS[:1], limit=60, **common)
+    extract_backbones(catalogue, NETS[:1], settings=ExtractSettings(limit=10), **common)
+    (plan,) = plan_extraction(catalogue, NETS[:1], settings=ExtractSettings(limit=60), **common)
     assert (plan.images, plan.hits, plan.to_compute, plan.left) == (90, 10, 60, 20)
     assert plan.seconds > 0
     assert plan.bytes == 60 * (768 * 2 + 32)
@@ -435,7 +450,13 @@ def test_what_the_trial_loaded_embeds_the_rest(
     catalogue = load_catalogue("catalogue.csv")
     for limit, expected in ((40, ["float32", "bfloat16"]), (None, ["bfloat16"])):
         with pytest.warns(UserWarning, match="random weights"):
-            extract_embeddings(catalogue, NETS[0], weights="random", options=options, limit=limit)
+            extract_embeddings(
+                catalogue,
+                NETS[0],
+                weights="random",
+                options=options,
+                settings=ExtractSettings(limit=limit),
+            )
         assert loaded == expected
         loaded.clear()
 
@@ -481,6 +502,7 @@ def test_memory_is_flat(tmp_path: Path) -> None:
         "import hybrid.extraction.writer as w, json\n"
         "from hybrid.catalogue.catalogue import load_catalogue\n"
         "from hybrid.extraction.extract import extract_embeddings\n"
+        "from hybrid.extraction.plan import ExtractSettings\n"
         "from hybrid.types import EmbeddingOptions\n"
         "seen, add = {}, w.PartWriter.add\n"
         "def rss():\n"
@@ -493,7 +515,7 @@ def test_memory_is_flat(tmp_path: Path) -> None:
         "w.PartWriter.add = noted\n"
         "options = EmbeddingOptions(precision='float32', input_size=(32, 32))\n"
         "extract_embeddings(load_catalogue('catalogue.csv'), 'mobilenet-075', weights='random',\n"
-        "                   options=options, batch_size=64)\n"
+        "                   options=options, settings=ExtractSettings(batch_size=64))\n"
         "seen[10] = rss()\n"
         "print(json.dumps(seen))\n"
     )

@@ -21,7 +21,7 @@ from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.cli.main import hybrid
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.extraction.extract import extract_embeddings
-from hybrid.extraction.lookup import find_poster_blocks, hash_catalogue
+from hybrid.extraction.lookup import embedding_selectors, find_poster_blocks, hash_catalogue
 from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.report import make_report
 from hybrid.runs.experiment import Experiment, fit_head
@@ -29,6 +29,7 @@ from hybrid.runs.folder import read_predictions, recorded_backbones
 from hybrid.runs.predict import predict_catalogue
 from hybrid.splitting.methods import split_catalogue
 from hybrid.types import EmbeddingOptions
+from hybrid.utils.context import Context
 
 NET = "mobilenet-075"
 EARLY = "conv_pw_3_relu"
@@ -78,7 +79,7 @@ def test_one_set_of_embeddings_is_the_block_poster(
     catalogue: Catalogue, store: Store, cache: str
 ) -> None:
     one = store("vgg16", layer="block3_pool")
-    found = find_poster_blocks(catalogue, cache=cache)
+    found = find_poster_blocks(catalogue, context=Context(cache=cache))
     assert {name: s.fingerprint for name, s in found.items()} == {"poster": one.fingerprint}
 
 
@@ -90,7 +91,9 @@ def test_others_are_named_by_what_they_are(catalogue: Catalogue, store: Store, c
         store("vgg16", pooling="max"),
     ]
     digits = [s.fingerprint[:12] for s in made]
-    found = find_poster_blocks(catalogue, cache=cache, embeddings=digits)
+    found = find_poster_blocks(
+        catalogue, embedding_selectors(fingerprints=digits), Context(cache=cache)
+    )
     assert list(found) == [
         "poster",
         "poster:vgg16",
@@ -104,7 +107,11 @@ def test_backbones_make_blocks_in_their_order(
     catalogue: Catalogue, store: Store, cache: str
 ) -> None:
     made = {name: store(name).fingerprint for name in ("inception", "vgg16")}
-    model = make_hybrid(catalogue, backbone=["vgg16", "inception"], cache=cache)
+    model = make_hybrid(
+        catalogue,
+        select=embedding_selectors(["vgg16", "inception"]),
+        context=Context(cache=cache),
+    )
     blocks = dict(model.fusion.blocks)
     assert list(blocks) == ["poster", "poster:inception", "text", "metadata"]
     assert blocks["poster"].fingerprint == made["vgg16"]
@@ -114,8 +121,8 @@ def test_backbones_make_blocks_in_their_order(
 def test_the_block_poster_is_all_of_them(catalogue: Catalogue, store: Store, cache: str) -> None:
     for name in ("inception", "vgg16"):
         store(name)
-    options = {"backbone": ["inception", "vgg16"], "cache": cache}
-    model = make_hybrid(catalogue, blocks=["poster"], **options)
+    select = embedding_selectors(["inception", "vgg16"])
+    model = make_hybrid(catalogue, blocks=["poster"], select=select, context=Context(cache=cache))
     assert model.fusion.names == ("poster", "poster:vgg16")
 
 
@@ -125,13 +132,13 @@ def test_the_block_poster_is_all_of_them(catalogue: Catalogue, store: Store, cac
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"embeddings": ["", ""]}, "expected one set of embeddings .*found 2"),
+        ({"fingerprints": ["", ""]}, "expected one set of embeddings .*found 2"),
         (
             {"backbones": ["vgg16", "vgg16"]},
             "different embeddings for each block, found twice: vgg",
         ),
         (
-            {"backbones": ["vgg16", "inception"], "embeddings": ["a", "b", "c"]},
+            {"backbones": ["vgg16", "inception"], "fingerprints": ["a", "b", "c"]},
             "--backbone: expected one, or one for each of 3 poster blocks, found 2",
         ),
     ],
@@ -142,21 +149,25 @@ def test_what_does_not_go_together(
     for name in ("inception", "vgg16"):
         store(name)
     with pytest.raises(SettingError, match=message):
-        find_poster_blocks(catalogue, cache=cache, **options)
+        find_poster_blocks(catalogue, embedding_selectors(**options), Context(cache=cache))
 
 
 def test_every_block_needs_all_posters(catalogue: Catalogue, store: Store, cache: str) -> None:
     store("inception")
     store("vgg16", lacks=5)
     with pytest.raises(ExtractionError, match=r"5 of .* have no embedding in .*vgg16"):
-        find_poster_blocks(catalogue, cache=cache, backbones=["inception", "vgg16"])
+        find_poster_blocks(
+            catalogue, embedding_selectors(["inception", "vgg16"]), Context(cache=cache)
+        )
 
 
 def test_a_weight_for_a_block_that_is_not_there(
     catalogue: Catalogue, store: Store, cache: str
 ) -> None:
     store("inception")
-    model = make_hybrid(catalogue, cache=cache, block_weights={"poster:vgg16": 2.0})
+    model = make_hybrid(
+        catalogue, block_weights={"poster:vgg16": 2.0}, context=Context(cache=cache)
+    )
     with pytest.raises(SettingError, match="block 'poster:vgg16' is not among poster, text"):
         model.fit(catalogue.frame, catalogue.labels)
 
@@ -174,17 +185,21 @@ def studio(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Pa
     body.save_weights(weights)
     for layer in ("last", EARLY):
         options = EmbeddingOptions(layer=layer, precision="float32")
-        done = extract_embeddings(catalogue, NET, weights=weights, options=options, cache=cache)
+        done = extract_embeddings(
+            catalogue, NET, weights=weights, options=options, context=Context(cache=cache)
+        )
         digits.append(done.fingerprint)
     model = make_hybrid(
         catalogue,
-        embeddings=digits,
-        cache=cache,
         grid={"C": [0.3]},
         block_weights={"poster": 0.5, f"poster:{NET}/{EARLY}": 0.25},
+        select=embedding_selectors(fingerprints=digits),
+        context=Context(cache=cache),
     )
-    split = split_catalogue(catalogue, cache=cache)
-    fit_head(Experiment(catalogue, split, folder / "runs/svm", cache=cache), model, {})
+    split = split_catalogue(catalogue, context=Context(cache=cache))
+    fit_head(
+        Experiment(catalogue, split, folder / "runs/svm", context=Context(cache=cache)), model, {}
+    )
     return folder
 
 
@@ -205,7 +220,10 @@ def test_new_items_get_all_their_embeddings(
 ) -> None:
     """A fresh cache: both layers are extracted again, and the answers are those of the run."""
     summary = predict_catalogue(
-        studio / "runs/svm", catalogue.path, tmp_path / "p.csv", cache=str(tmp_path / "fresh")
+        studio / "runs/svm",
+        catalogue.path,
+        tmp_path / "p.csv",
+        context=Context(cache=str(tmp_path / "fresh")),
     )
     assert [row.id for row in summary.bad] == ["f000", "f001"]
     assert len(EmbeddingCache(str(tmp_path / "fresh")).stores()) == 2

@@ -41,6 +41,7 @@ from hybrid.runs.experiment import Experiment, fit_head
 from hybrid.runs.folder import read_predictions
 from hybrid.runs.predict import predict_catalogue
 from hybrid.splitting.methods import split_catalogue
+from hybrid.utils.context import Context
 
 Labels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -466,7 +467,7 @@ def test_labels_without_meaning_are_not_learnt(films: Path, head: str, chain: bo
     for seed in range(3):
         shuffled = np.random.default_rng(seed).permutation(catalogue.labels)
         model = make_hybrid(
-            catalogue, head=head, chain=chain, blocks=["text"], folds=3, seed=seed
+            catalogue, head=head, chain=chain, blocks=["text"], folds=3, context=Context(seed=seed)
         ).fit(catalogue.frame, shuffled)
         found = average_precision_score(shuffled, model.oof_probabilities_, average="macro")
         gaps.append(found - shuffled.mean())

@@ -13,7 +13,9 @@ from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.features import PosterFeatures
 from hybrid.heads import HybridClassifier
-from hybrid.heads.make_hybrid import BLOCKS, FeatureOptions, choose_blocks, make_hybrid, use_cache
+from hybrid.heads.make_hybrid import BLOCKS, FeatureOptions, choose_blocks, make_hybrid, use_context
+from hybrid.types import EmbeddingSelector
+from hybrid.utils.context import Context
 
 WORDS = {"Comedy": "laugh joke", "Horror": "ghost blood"}
 
@@ -122,8 +124,7 @@ def test_options_arrive(catalogue: Catalogue) -> None:
         block_weights={"text": 2.0},
         metric="micro-f1",
         folds=3,
-        seed=9,
-        workers=2,
+        context=Context(seed=9, workers=2),
     )
     found = model.get_params()
     for name, value in [
@@ -162,7 +163,7 @@ def test_a_backbone_without_the_block_poster_is_an_error(catalogue: Catalogue) -
     with pytest.raises(
         SettingError, match="--backbone vgg16: the block poster is not among text, metadata"
     ):
-        make_hybrid(catalogue, backbone="vgg16")
+        make_hybrid(catalogue, select=EmbeddingSelector(backbone="vgg16"))
 
 
 def test_an_unknown_head_is_an_error(catalogue: Catalogue) -> None:
@@ -172,13 +173,13 @@ def test_an_unknown_head_is_an_error(catalogue: Catalogue) -> None:
 
 def test_posters_that_were_not_extracted_are_an_error(write: Any, tmp_path: Path) -> None:
     with pytest.raises(ExtractionError, match=r"found none.*hybrid extract --backbone"):
-        make_hybrid(write("overview", "poster"), cache=str(tmp_path / "cache"))
+        make_hybrid(write("overview", "poster"), context=Context(cache=str(tmp_path / "cache")))
 
 
 def test_a_moved_cache_is_used(catalogue: Catalogue) -> None:
     model = make_hybrid(catalogue).fit(catalogue.frame, catalogue.labels)
     model.fusion_.fitted_.append(("poster", PosterFeatures("old", "0" * 64)))
-    use_cache(model, "new", workers=3)
+    use_context(model, Context(cache="new", workers=3))
     assert model.fusion_.fitted_[-1][1].get_params() == {
         "cache": "new",
         "fingerprint": "0" * 64,
@@ -192,4 +193,7 @@ def test_a_moved_cache_is_used(catalogue: Catalogue) -> None:
 def test_workers_fit_the_genres_where_threads_change_nothing(
     catalogue: Catalogue, head: str, expected: int
 ) -> None:
-    assert make_hybrid(catalogue, head=head, blocks=["text"], workers=2).n_jobs == expected
+    assert (
+        make_hybrid(catalogue, head=head, blocks=["text"], context=Context(workers=2)).n_jobs
+        == expected
+    )

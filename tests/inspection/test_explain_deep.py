@@ -25,6 +25,7 @@ from hybrid.report.item_card import ItemCard, render_card
 from hybrid.runs.experiment import Experiment, fit_deep
 from hybrid.runs.folder import read_predictions
 from hybrid.splitting.methods import split_catalogue
+from hybrid.utils.context import Context
 
 SIDE = 96
 QUICK = {"epochs": 1, "batch_size": 16, "weights": "random", "input_size": (SIDE, SIDE)}
@@ -46,9 +47,11 @@ def studio(tmp_path_factory: pytest.TempPathFactory, films: Path) -> Path:
     for path in (films, films.parent / "posters"):
         (folder / path.name).symlink_to(path)
     catalogue, cache = load_catalogue(folder / "catalogue.csv"), str(folder / "cache")
-    split = split_catalogue(catalogue, cache=cache)
+    split = split_catalogue(catalogue, context=Context(cache=cache))
     for name, (network, how) in RUNS.items():
-        experiment = Experiment(catalogue, split, folder / "runs" / name, cache=cache)
+        experiment = Experiment(
+            catalogue, split, folder / "runs" / name, context=Context(cache=cache)
+        )
         task = Task(single_label="dominant") if name == "one" else None
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "random weights")
@@ -69,7 +72,9 @@ def faulty(studio: Path) -> Path:
 
 
 def load(studio: Path, name: str, catalogue: str = "catalogue.csv") -> LoadedRun:
-    return load_run(studio / "runs" / name, studio / catalogue, cache=str(studio / "cache"))
+    return load_run(
+        studio / "runs" / name, studio / catalogue, context=Context(cache=str(studio / "cache"))
+    )
 
 
 def load_with_maps(

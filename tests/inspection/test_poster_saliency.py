@@ -19,6 +19,7 @@ from hybrid.cli.main import _run
 from hybrid.errors import ExtractionError, SettingError, WeightsError
 from hybrid.explain.contributions import EMBEDDING
 from hybrid.extraction.extract import extract_embeddings
+from hybrid.extraction.lookup import embedding_selectors
 from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.inspection.feature_visualisation import visualise_features
 from hybrid.inspection.item import explain_item
@@ -26,6 +27,7 @@ from hybrid.inspection.loaded_run import LoadedHead, MapOptions, load_run
 from hybrid.runs.experiment import Experiment, fit_head
 from hybrid.splitting.methods import split_catalogue
 from hybrid.types import EmbeddingOptions
+from hybrid.utils.context import Context
 
 NET = "mobilenet-075"
 # Name → what the embeddings were made with.
@@ -43,7 +45,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory, films: Path) -> Path:
     for path in (films, films.parent / "posters"):
         (folder / path.name).symlink_to(path)
     catalogue, cache = load_catalogue(folder / "catalogue.csv"), str(folder / "cache")
-    split = split_catalogue(catalogue, cache=cache)
+    split = split_catalogue(catalogue, context=Context(cache=cache))
     prints = {}
     for name, said in NETS.items():
         options = EmbeddingOptions(
@@ -51,27 +53,39 @@ def studio(tmp_path_factory: pytest.TempPathFactory, films: Path) -> Path:
         )
         with pytest.warns(UserWarning, match="random weights"):
             summary = extract_embeddings(
-                catalogue, NET, weights="random", options=options, cache=cache, seed=2
+                catalogue,
+                NET,
+                weights="random",
+                options=options,
+                context=Context(cache=cache, seed=2),
             )
         prints[name] = summary.fingerprint
     runs = {name: (prints[name],) for name in ("avg", "gem")}
     runs["two"] = (prints["avg"], prints["layer"])
     for name, embeddings in runs.items():
-        fit(folder, catalogue, split, name, embeddings=embeddings)
+        fit(folder, catalogue, split, name, select=embedding_selectors(fingerprints=embeddings))
     fit(folder, catalogue, split, "words", blocks=["text"])
     return folder
 
 
 def fit(folder: Path, catalogue: Any, split: Any, name: str, **settings: Any) -> None:
     cache = str(folder / "cache")
-    model = make_hybrid(catalogue, cache=cache, grid={"C": [1.0]}, folds=2, **settings)
+    model = make_hybrid(
+        catalogue, grid={"C": [1.0]}, folds=2, context=Context(cache=cache), **settings
+    )
     model.set_params(block_weights=())
-    fit_head(Experiment(catalogue, split, folder / "runs" / name, cache=cache), model, {})
+    fit_head(
+        Experiment(catalogue, split, folder / "runs" / name, context=Context(cache=cache)),
+        model,
+        {},
+    )
 
 
 def load(folder: Path, name: str) -> LoadedHead:
     return load_run(
-        folder / "runs" / name, folder / "catalogue.csv", cache=str(folder / "cache"), workers=2
+        folder / "runs" / name,
+        folder / "catalogue.csv",
+        context=Context(cache=str(folder / "cache"), workers=2),
     )
 
 
@@ -111,13 +125,19 @@ def test_a_backbone_of_a_run_folder_is_found_and_told_apart(
     network = build_application(small)
     init_random_weights(network, 5)
     network.save_weights(trainer / RUN_WEIGHTS)
-    extract_embeddings(catalogue, "scratch", weights=str(trainer), options=options, cache=cache)
-    model = make_hybrid(catalogue, cache=cache, blocks=["poster"], grid={"C": [1.0]}, folds=2)
-    split = split_catalogue(catalogue, cache=cache)
-    fit_head(Experiment(catalogue, split, tmp_path / "runs/svm", cache=cache), model, {})
+    extract_embeddings(
+        catalogue, "scratch", weights=str(trainer), options=options, context=Context(cache=cache)
+    )
+    model = make_hybrid(
+        catalogue, blocks=["poster"], grid={"C": [1.0]}, folds=2, context=Context(cache=cache)
+    )
+    split = split_catalogue(catalogue, context=Context(cache=cache))
+    fit_head(
+        Experiment(catalogue, split, tmp_path / "runs/svm", context=Context(cache=cache)), model, {}
+    )
     (tmp_path / "moved").mkdir()
     (tmp_path / "runs").rename(tmp_path / "moved/runs")
-    run = load_run(tmp_path / "moved/runs/svm", films, cache=cache)
+    run = load_run(tmp_path / "moved/runs/svm", films, context=Context(cache=cache))
     card = explain_item(run, "f003", ["Comedy"], top=3, maps=MapOptions(occlude=True))
     (found,) = card.maps
     assert found.method == "grad-cam"
@@ -145,7 +165,7 @@ def test_an_item_without_a_poster_cannot_be_mapped(studio: Path) -> None:
     lines = (studio / "catalogue.csv").read_text().splitlines()
     bare = studio / "bare.csv"
     bare.write_text("\n".join([lines[0], lines[1].replace("posters/0.png", "posters/none.png")]))
-    run = load_run(studio / "runs/avg", bare, cache=str(studio / "cache"))
+    run = load_run(studio / "runs/avg", bare, context=Context(cache=str(studio / "cache")))
     with pytest.raises(
         SettingError, match=r"--map: expected an item with a poster, found: file not"
     ):

@@ -17,6 +17,7 @@ from hybrid.extraction.extract import extract_embeddings
 from hybrid.extraction.precision_check import cosines
 from hybrid.runs.folder import read_run
 from hybrid.types import EmbeddingOptions
+from hybrid.utils.context import Context
 
 Run = Callable[..., Any]
 SEEDS = (0, 1, 2)
@@ -94,7 +95,11 @@ def test_the_precision_that_is_chosen_keeps_every_embedding(
         options = EmbeddingOptions(precision=precision, dtype="float32")
         cache = str(tmp_path / precision)
         extract_embeddings(
-            catalogue, "mobilenet-075", weights=str(mobilenet_weights), options=options, cache=cache
+            catalogue,
+            "mobilenet-075",
+            weights=str(mobilenet_weights),
+            options=options,
+            context=Context(cache=cache),
         )
         (store,) = EmbeddingCache(cache).stores()
         found.append(store.read([key.tobytes() for key in store.view.index.keys]))

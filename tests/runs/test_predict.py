@@ -20,6 +20,7 @@ from hybrid.runs.experiment import Experiment, fit_head
 from hybrid.runs.folder import read_predictions
 from hybrid.runs.predict import predict_catalogue
 from hybrid.splitting.methods import split_catalogue
+from hybrid.utils.context import Context
 
 NET = "mobilenet-075"
 
@@ -33,8 +34,12 @@ def studio(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         init_random_weights(body, seed)
         body.save_weights(str(folder / f"{name}.weights.h5"))
     catalogue, cache = load_catalogue(films), str(folder / "cache")
-    extract_embeddings(catalogue, NET, weights=str(folder / "net.weights.h5"), cache=cache)
-    model = make_hybrid(catalogue, blocks=["poster", "text"], cache=cache, grid={"C": [0.3]})
+    extract_embeddings(
+        catalogue, NET, weights=str(folder / "net.weights.h5"), context=Context(cache=cache)
+    )
+    model = make_hybrid(
+        catalogue, blocks=["poster", "text"], grid={"C": [0.3]}, context=Context(cache=cache)
+    )
     fit_head(Experiment(catalogue, split_catalogue(catalogue), folder / "runs/svm"), model, {})
     return folder
 
@@ -48,7 +53,7 @@ def moved(studio: Path, tmp_path: Path) -> Path:
 
 def test_test_items_are_answered_as_in_the_run(studio: Path, films: Path, tmp_path: Path) -> None:
     cache, out = str(tmp_path / "fresh"), tmp_path / "p.csv"
-    summary = predict_catalogue(studio / "runs/svm", films, out, cache=cache)
+    summary = predict_catalogue(studio / "runs/svm", films, out, context=Context(cache=cache))
     assert (summary.items, summary.bad, summary.missing_columns) == (90, (), ())
     old, new = read_predictions(studio / "runs/svm/predictions.csv"), read_predictions(out)
     row = {name: i for i, name in enumerate(new.ids)}
@@ -61,7 +66,9 @@ def test_what_is_cached_needs_no_weights(moved: Path, studio: Path, films: Path)
     shutil.copytree(studio / "cache", moved / "cache")
     for path in moved.glob("*.h5"):
         path.unlink()
-    predict_catalogue(moved / "runs/svm", films, moved / "p.csv", cache=str(moved / "cache"))
+    predict_catalogue(
+        moved / "runs/svm", films, moved / "p.csv", context=Context(cache=str(moved / "cache"))
+    )
     assert len(read_predictions(moved / "p.csv").ids) == 90
 
 
@@ -72,10 +79,14 @@ def test_weights_that_moved_with_the_run_are_found(
     gone = text.replace(str(studio / "net.weights.h5"), "/gone/net.weights.h5")
     assert gone != text
     (moved / "runs/svm/run.json").write_text(gone)
-    predict_catalogue(moved / "runs/svm", films, moved / "p.csv", cache=str(moved / "fresh"))
+    predict_catalogue(
+        moved / "runs/svm", films, moved / "p.csv", context=Context(cache=str(moved / "fresh"))
+    )
     (moved / "net.weights.h5").unlink()
     with pytest.raises(WeightsError, match=r"at /gone/net\.weights\.h5, found no such file"):
-        predict_catalogue(moved / "runs/svm", films, moved / "p.csv", cache=str(moved / "new"))
+        predict_catalogue(
+            moved / "runs/svm", films, moved / "p.csv", context=Context(cache=str(moved / "new"))
+        )
 
 
 def test_other_weights_are_refused(studio: Path, films: Path, tmp_path: Path) -> None:
@@ -84,7 +95,11 @@ def test_other_weights_are_refused(studio: Path, films: Path, tmp_path: Path) ->
         WeightsError, match=r"cannot be made with .*other.weights.h5: weights: expected"
     ):
         predict_catalogue(
-            studio / "runs/svm", films, tmp_path / "p.csv", weights=other, cache=str(tmp_path / "c")
+            studio / "runs/svm",
+            films,
+            tmp_path / "p.csv",
+            weights=other,
+            context=Context(cache=str(tmp_path / "c")),
         )
     assert not (tmp_path / "p.csv").exists()
 
@@ -97,7 +112,10 @@ def test_missing_columns_and_posters_are_told(studio: Path, films: Path, tmp_pat
     shutil.copytree(films.parent / "posters", tmp_path / "p")
     table.to_csv(tmp_path / "few.csv", index=False)
     summary = predict_catalogue(
-        studio / "runs/svm", tmp_path / "few.csv", tmp_path / "o.csv", cache=str(tmp_path / "c")
+        studio / "runs/svm",
+        tmp_path / "few.csv",
+        tmp_path / "o.csv",
+        context=Context(cache=str(tmp_path / "c")),
     )
     assert summary.missing_columns == ("overview",)
     assert [row.id for row in summary.bad] == ["f000", "f001"]

@@ -13,6 +13,7 @@ from hybrid.catalogue import load_catalogue
 from hybrid.splitting.legacy_2017 import draw_cells, expected_overlap
 from hybrid.splitting.methods import SplitOptions, make_splits
 from hybrid.splitting.splits import make_legacy_split
+from hybrid.utils.context import Context
 
 
 def labels_of(n: int, n_labels: int, seed: int = 0) -> np.ndarray:
@@ -94,7 +95,9 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
 
 def test_on_real_films_the_audit_finds_55_to_60_in_a_hundred(movies: Path, tmp_path: Path) -> None:
     catalogue = load_catalogue(movies / "catalogue.csv")
-    (split,) = make_splits(catalogue, SplitOptions("legacy-2017"), cache=str(tmp_path))
+    (split,) = make_splits(
+        catalogue, SplitOptions("legacy-2017"), context=Context(cache=str(tmp_path))
+    )
     keys = [bytes(4) + i.to_bytes(28) for i in range(len(catalogue))]  # posters do not matter here
     audit = audit_catalogue(catalogue.only(catalogue.ids[:5]), split, keys=keys[:5])
     assert not audit.clean

@@ -1,0 +1,57 @@
+"""What every long job is told besides its data: cache, workers, seed, progress."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from hybrid.errors import SettingError
+from hybrid.utils.progress import Progress
+from hybrid.utils.resources import usable_cores
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where and how a job runs: the cache, the number of workers, the seed, the progress display.
+
+    A function that takes a context uses ``Context()`` if it gets none.
+
+    Parameters
+    ----------
+    cache : str, default=".hybrid-cache"
+        Folder of the embedding cache, which also remembers the hashes of the posters. A path is turned into
+        a str.
+    workers : int, optional
+        Number of threads, 1 or more; by default the number of cores that the process may use.
+    seed : int, default=0
+        Seed of everything random: splits, cross-fitting, bootstrap, random weights.
+    progress : Progress, optional
+        Display of the progress on stderr; by default there is none.
+
+    Raises
+    ------
+    SettingError
+        If `workers` is less than 1 or `seed` is negative.
+
+    Examples
+    --------
+    >>> from hybrid.utils.context import Context
+    >>> context = Context(cache="embeddings", workers=2)
+    >>> context.workers, context.seed, context.progress.quiet
+    (2, 0, True)
+    """
+
+    cache: str = ".hybrid-cache"
+    workers: int = field(default_factory=usable_cores)
+    seed: int = 0
+    progress: Progress = field(default_factory=Progress)
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.workers < 1:
+            problems.append(f"--workers: expected 1 or more, found {self.workers}.")
+        if self.seed < 0:
+            problems.append(f"--seed: expected 0 or more, found {self.seed}.")
+        if problems:
+            raise SettingError("\n".join(problems))
+        object.__setattr__(self, "cache", os.fspath(self.cache))
