@@ -1,4 +1,4 @@
-"""Backbones: a name → a frozen spec → a callable from posters to embeddings."""
+"""Backbones: image encoders without their classifier, by name; from posters to embeddings."""
 
 from hybrid.backbones.configure import configure as configure
 from hybrid.backbones.registry import BACKBONES as BACKBONES

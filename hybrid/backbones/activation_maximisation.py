@@ -69,10 +69,10 @@ def maximise_activations(
     Examples
     --------
     >>> from hybrid.backbones import configure, get_backbone, resolve_weights
-    >>> spec = configure(get_backbone("mobilenet-075"), input_size=(32, 32))
+    >>> spec = configure(get_backbone("small"), input_size=(24, 32))
     >>> images = maximise_activations(spec, resolve_weights(spec, "random"), [0, 7])
     >>> images.shape, images.dtype
-    ((2, 32, 32, 3), dtype('uint8'))
+    ((2, 24, 32, 3), dtype('uint8'))
     """
     if spec.application:
         side = max(min(SIDE, *spec.input_size), spec.min_side)

@@ -1,4 +1,7 @@
-"""One compiled forward function on each of Keras' backends; only here is a backend's own package named."""
+"""What differs between Keras' backends: compiling, gradients, GPUs, memory errors.
+
+The only module that imports TensorFlow, JAX or PyTorch.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,19 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-# uint8 posters → embeddings on the device; where the backend allows, before they are computed.
+# uint8 posters → embeddings on the device; they may still be computing when it returns.
 Forward = Callable[[Any], Any]
 Gradient = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
 def backend_has_gpu() -> bool:
-    """Whether the backend that Keras runs on sees a GPU."""
+    """Whether Keras' backend computes on a GPU.
+
+    Examples
+    --------
+    >>> backend_has_gpu() in (True, False)
+    True
+    """
     backend = keras.backend.backend()
     if backend == "tensorflow":
         import tensorflow
@@ -33,14 +42,29 @@ def backend_has_gpu() -> bool:
 
 
 def compile_forward(network: keras.Model) -> tuple[Forward, bool]:
-    """Compile the forward pass.
+    """Compile the inference of a network.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Posters of shape (n, height, width, 3), dtype uint8 → embeddings (n, D).
 
     Returns
     -------
     forward : callable
-        uint8 posters of shape (n, height, width, 3) → embeddings of shape (n, D), on the device.
-    fixed : bool
+        Posters → embeddings, a tensor on the device.
+    static_shapes : bool
         Whether each new n costs a compilation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hybrid.backbones import get_backbone, resolve_weights
+    >>> from hybrid.backbones.load import load_network
+    >>> spec = get_backbone("small")
+    >>> forward, _ = compile_forward(load_network(spec, resolve_weights(spec, "random")))
+    >>> tuple(forward(np.zeros((2, 150, 150, 3), dtype=np.uint8)).shape)
+    (2, 64)
     """
     backend = keras.backend.backend()
     makers = {"tensorflow": _for_tensorflow, "jax": _for_jax, "torch": _for_torch}
@@ -48,17 +72,24 @@ def compile_forward(network: keras.Model) -> tuple[Forward, bool]:
 
 
 def compile_gradient(function: Callable[[Any], Any]) -> Gradient:
-    """Compile the gradient of a function.
+    """Compile the gradient of a scalar function.
 
     Parameters
     ----------
     function : callable
-        One tensor → one number, by `keras.ops` and layers alone.
+        One tensor → a scalar, computed by `keras.ops` and Keras layers alone.
 
     Returns
     -------
     callable
-        A float32 array → the gradient there, of its shape.
+        A float32 array → the gradient there, a float32 array of the same shape.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gradient = compile_gradient(lambda x: keras.ops.sum(x * x))
+    >>> gradient(np.array([1.0, -2.0], dtype=np.float32)).tolist()
+    [2.0, -4.0]
     """
     backend = keras.backend.backend()
     makers = {"tensorflow": _tensorflow_gradient, "jax": _jax_gradient, "torch": _torch_gradient}
@@ -66,10 +97,17 @@ def compile_gradient(function: Callable[[Any], Any]) -> Gradient:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a backend's error says that the device's memory is exhausted.
+    """Whether an error of a backend means that the memory of the device is exhausted.
 
-    TensorFlow raises ResourceExhaustedError, JAX an XlaRuntimeError that begins with RESOURCE_EXHAUSTED,
-    PyTorch an OutOfMemoryError.
+    TensorFlow raises ResourceExhaustedError, JAX an XlaRuntimeError whose message begins with
+    RESOURCE_EXHAUSTED, PyTorch an OutOfMemoryError.
+
+    Examples
+    --------
+    >>> is_out_of_memory(RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate"))
+    True
+    >>> is_out_of_memory(ValueError("shapes do not match"))
+    False
     """
     names = {kind.__name__ for kind in type(error).__mro__}
     return bool(names & {"ResourceExhaustedError", "OutOfMemoryError"}) or (
@@ -81,7 +119,7 @@ def _for_tensorflow(network: keras.Model) -> tuple[Forward, bool]:
     import tensorflow
 
     gpu = backend_has_gpu()
-    # On the processor oneDNN's own kernels are faster than what XLA makes; on a GPU XLA fuses more.
+    # On the processor oneDNN's kernels are faster than XLA's; on a GPU XLA fuses more.
     forward = tensorflow.function(
         lambda posters: network(posters, training=False),
         input_signature=[tensorflow.TensorSpec((None, *network.input_shape[1:]), "uint8")],
@@ -93,14 +131,14 @@ def _for_tensorflow(network: keras.Model) -> tuple[Forward, bool]:
 def _for_jax(network: keras.Model) -> tuple[Forward, bool]:
     import jax
 
-    learnt = [variable.value for variable in network.trainable_variables]
+    trained = [variable.value for variable in network.trainable_variables]
     fixed = [variable.value for variable in network.non_trainable_variables]
 
     @jax.jit
-    def forward(learnt: Any, fixed: Any, posters: Any) -> Any:
-        return network.stateless_call(learnt, fixed, posters, training=False)[0]
+    def forward(trained: Any, fixed: Any, posters: Any) -> Any:
+        return network.stateless_call(trained, fixed, posters, training=False)[0]
 
-    return lambda posters: forward(learnt, fixed, posters), True
+    return lambda posters: forward(trained, fixed, posters), True
 
 
 def _for_torch(network: keras.Model) -> tuple[Forward, bool]:

@@ -1,4 +1,4 @@
-"""How many posters a GPU should take at once: measured by doubling."""
+"""Find the batch size that a GPU is fastest with."""
 
 from __future__ import annotations
 
@@ -8,23 +8,31 @@ from hybrid.backbones.engine import MemoryExhausted
 
 FIRST = 16
 LAST = 1024
-GAIN = 1.05  # doubling must make it this much faster, else it only costs memory
+GAIN = 1.05  # if doubling the batch is not this much faster, it only costs memory
 
 
 def find_batch_size(rate: Callable[[int], float], first: int = FIRST, last: int = LAST) -> int:
-    """Double the batch until the rate no longer rises or memory ends.
+    """Double the batch size until the rate no longer rises or memory is exhausted.
 
     Parameters
     ----------
     rate : callable
-        Batch size → posters a second; raises MemoryExhausted where memory does not suffice.
-    first, last : int
-        Where to begin, and the largest that is tried.
+        Batch size → posters per second. Raises `hybrid.backbones.engine.MemoryExhausted` if the batch does
+        not fit.
+    first : int, default=16
+        The smallest batch size that is tried.
+    last : int, default=1024
+        The largest batch size that is tried.
 
     Returns
     -------
     int
-        `first` where even that does not fit: the engine then halves it.
+        The fastest; `first` even if that does not fit: the engine then halves its batches.
+
+    Examples
+    --------
+    >>> find_batch_size(lambda size: min(size, 64))
+    64
     """
     best, fastest, size = first, 0.0, first
     while size <= last:

@@ -1,4 +1,7 @@
-"""A registry's spec → the spec of what the user wants of it. Keras only where it must count."""
+"""Configure a backbone: layer, pooling, input size, and how a poster is resized to it.
+
+Keras is started only to find the dimension of an intermediate layer.
+"""
 
 from __future__ import annotations
 
@@ -19,32 +22,43 @@ def configure(
     input_size: tuple[int, int] | None = None,
     fit: str = "squash",
 ) -> BackboneSpec:
-    """Choose the layer, pooling, input size and fit of a backbone.
+    """Change layer, pooling, input size or resizing of a backbone.
 
     Parameters
     ----------
     spec : BackboneSpec
         From the registry.
-    layer : str
-        Whose output is pooled; ``"last"``, or a name that `hybrid.backbones.listing.list_layers`
-        gives.
+    layer : str, default="last"
+        Name of the layer whose output is pooled, one of `hybrid.backbones.listing.list_layers`; or
+        ``"last"``.
     pooling : {"avg", "max", "gem"}, optional
-        The registry's where it is not given.
-    input_size : (height, width), optional
-        Pixels; the registry's where it is not given. They may differ.
-    fit : {"squash", "pad", "crop"}
-        How a poster is brought to the input size.
+        By default that of the registry.
+    input_size : tuple of (int, int), optional
+        Height and width in pixels; by default those of the registry.
+    fit : {"squash", "pad", "crop"}, default="squash"
+        How a poster is resized to the input size: stretched; whole, with borders; its centre.
 
     Returns
     -------
     BackboneSpec
-        With the `dimension` that this layer has. `gflops` (and `parameters` of a net with dense layers) stay
-        those of the registry's input size and the whole network.
+        Its `dimension` is that of the layer. Its `gflops` (and its `parameters`, if the network has dense
+        layers) still are those of the registry's input size and of the whole network.
 
     Raises
     ------
     SettingError
-        Lists everything that is wrong.
+        If anything is out of range; the message lists all problems.
+
+    Examples
+    --------
+    >>> from hybrid.backbones import get_backbone
+    >>> spec = configure(get_backbone("vgg16"), pooling="max", input_size=(272, 184))
+    >>> spec.pooling, spec.input_size, spec.dimension
+    ('max', (272, 184), 512)
+    >>> configure(get_backbone("vgg16"), fit="stretch")
+    Traceback (most recent call last):
+    ...
+    hybrid.errors.SettingError: --fit: expected squash or pad or crop, found 'stretch'.
     """
     chosen = replace(
         spec,
@@ -68,8 +82,8 @@ def _size_problems(spec: BackboneSpec) -> Iterable[str]:
     height, width = spec.input_size
     if min(height, width) < spec.min_side:
         yield (
-            f"--input-size: expected height and width of {spec.min_side} or more, which is what "
-            f"{spec.name} can take, found {height} x {width}."
+            f"--input-size: expected height and width of {spec.min_side} or more for {spec.name}, "
+            f"found {height} x {width}."
         )
 
 
@@ -89,7 +103,7 @@ def _unexpected(option: str, expected: Iterable[str], found: str, where: str = "
 
 @cache
 def _dimension(spec: BackboneSpec, layer: str) -> int:
-    """Length of what a layer gives; it depends neither on the pooling nor on the input size."""
+    """Embedding dimension of a layer; it depends neither on the pooling nor on the input size."""
     start_keras()
     from hybrid.backbones.networks import build_body
 

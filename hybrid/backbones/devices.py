@@ -1,4 +1,4 @@
-"""What this machine computes fast: bfloat16 on the processor, a GPU. No heavy import where it has no GPU."""
+"""Hardware: bfloat16 and float16 on the processor, GPUs. Keras is started only if there is a GPU driver."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ BFLOAT16_CAPABILITY = 8.0  # NVIDIA's Ampere, the first with bfloat16 tensor cor
 
 @functools.cache
 def processor_flags() -> frozenset[str]:
-    """What the processor says it can, on Linux; elsewhere nothing is known and nothing assumed."""
+    """Return the feature flags of the processor; empty on other systems than Linux.
+
+    Examples
+    --------
+    >>> isinstance(processor_flags(), frozenset)
+    True
+    """
     try:
         lines = CPU_FLAGS.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
@@ -34,22 +40,47 @@ def processor_flags() -> frozenset[str]:
 
 
 def processor_has(precision: str) -> bool:
-    """Whether the processor multiplies matrices of this precision natively."""
+    """Whether the processor multiplies matrices of a precision natively.
+
+    Parameters
+    ----------
+    precision : {"float32", "bfloat16", "float16"}
+
+    Examples
+    --------
+    >>> processor_has("float32")
+    True
+    """
     wanted = {"bfloat16": BFLOAT16_FLAGS, "float16": FLOAT16_FLAGS}.get(precision)
     return wanted is None or bool(wanted & processor_flags())
 
 
 def keras_can_export() -> bool:
-    """Whether Keras' backend, by KERAS_BACKEND, is one whose networks OpenVINO can read.
+    """Whether OpenVINO can read networks that Keras exports with its present backend.
 
-    JAX's are not: Keras wraps them in an XlaCallModule, for which OpenVINO has no rule.
+    It cannot if ``KERAS_BACKEND`` is ``jax``: Keras wraps such a network in an XlaCallModule, for which
+    OpenVINO has no conversion.
+
+    Examples
+    --------
+    >>> import os
+    >>> from unittest.mock import patch
+    >>> with patch.dict(os.environ, KERAS_BACKEND="jax"):
+    ...     keras_can_export()
+    False
     """
     return os.environ.get("KERAS_BACKEND") != "jax"
 
 
 @functools.cache
 def has_gpu() -> bool:
-    """Whether Keras' backend computes on a GPU."""
+    """Whether Keras' backend computes on a GPU; does not start Keras if no GPU driver is there.
+
+    Examples
+    --------
+    >>> has_gpu() in (True, False)
+    True
+    """
     if not any(path.exists() for path in GPU_FILES):
         return False
     start_keras()
@@ -60,7 +91,13 @@ def has_gpu() -> bool:
 
 @functools.cache
 def gpu_has_bfloat16() -> bool:
-    """Whether every NVIDIA GPU here has bfloat16, as its driver's own tool says; False if unknown."""
+    """Whether all NVIDIA GPUs have bfloat16, according to nvidia-smi; False if unknown.
+
+    Examples
+    --------
+    >>> gpu_has_bfloat16() in (True, False)
+    True
+    """
     tool = shutil.which("nvidia-smi")
     if not tool:
         return False
@@ -75,7 +112,13 @@ def gpu_has_bfloat16() -> bool:
 
 @functools.cache
 def gpu_name() -> str:
-    """Names of the GPUs, as the driver's tool gives them; ``"GPU"`` if unknown."""
+    """Return the names of the GPUs according to nvidia-smi; ``"GPU"`` if unknown.
+
+    Examples
+    --------
+    >>> isinstance(gpu_name(), str)
+    True
+    """
     tool = shutil.which("nvidia-smi")
     if not tool:
         return "GPU"
@@ -86,7 +129,13 @@ def gpu_name() -> str:
 
 @functools.cache
 def processor_name() -> str:
-    """The processor's name; ``"processor"`` if unknown."""
+    """Return the name of the processor; ``"processor"`` if unknown.
+
+    Examples
+    --------
+    >>> isinstance(processor_name(), str)
+    True
+    """
     try:
         lines = CPU_FLAGS.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:

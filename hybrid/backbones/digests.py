@@ -9,7 +9,29 @@ from hybrid.errors import WeightsError
 
 
 def digests(path: Path) -> dict[str, str]:
-    """``"sha256"`` and ``"md5"`` of a file, read once."""
+    """Compute SHA-256 and MD5 of a file in one pass.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    dict
+        ``"sha256"`` and ``"md5"``, in hex.
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     digests(Path(file.name))["md5"]
+    'd41d8cd98f00b204e9800998ecf8427e'
+    """
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     try:
         with path.open("rb") as file:

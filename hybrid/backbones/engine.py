@@ -18,22 +18,33 @@ Embeddings = NDArray[np.float32]
 
 
 class MemoryExhausted(Exception):
-    """The device has not enough memory for a batch."""
+    """The device has too little memory for a batch.
+
+    Examples
+    --------
+    >>> raise MemoryExhausted("OOM when allocating tensor")
+    Traceback (most recent call last):
+    ...
+    hybrid.backbones.engine.MemoryExhausted: OOM when allocating tensor
+    """
 
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """What is to compute a backbone.
+    """An inference engine, its precision and its device.
 
     Parameters
     ----------
-    engine : str
-        ``"keras"`` or ``"openvino"``.
-    precision : str
-        Of the network's products: ``"float32"``, ``"bfloat16"`` or ``"float16"``. Sums, and the pooling
-        of the last feature map, are in float32.
+    engine : {"keras", "openvino"}
+    precision : {"float32", "bfloat16", "float16"}
+        Of matrix products and convolutions. Sums, and the pooling of the last feature map, are in float32.
     device : str
-        The name of processor or GPU.
+        Name of the processor or GPU.
+
+    Examples
+    --------
+    >>> EngineChoice("keras", "bfloat16", "NVIDIA L4").description
+    'keras, bfloat16, on NVIDIA L4'
     """
 
     engine: str
@@ -42,21 +53,33 @@ class EngineChoice:
 
     @property
     def description(self) -> str:
-        """In words, for a message."""
+        """Engine, precision and device, for a message."""
         return f"{self.engine}, {self.precision}, on {self.device}"
 
 
 class Engine(ABC):
-    """A backbone, loaded and compiled.
+    """A backbone, loaded and compiled: a callable from posters to embeddings.
+
+    Subclasses implement `start`.
 
     Attributes
     ----------
     choice : EngineChoice
-    input_size : (height, width)
+    input_size : tuple of (int, int)
+        Height and width.
     batch_size : int
-        Posters that it takes at once; becomes smaller where memory does not suffice.
+        Posters in a batch; it is halved when the memory of the device is exhausted.
     depth : int
-        Batches that should be under way at once for it to have no idle time.
+        Number of batches that should be in flight so that the device is never idle.
+
+    Examples
+    --------
+    >>> class FirstPixel(Engine):
+    ...     input_size, batch_size, depth = (4, 4), 2, 1
+    ...     def start(self, posters):
+    ...         return lambda: posters[:, 0, 0].astype(np.float32)
+    >>> FirstPixel()(np.ones((3, 4, 4, 3), dtype=np.uint8)).shape
+    (3, 3)
     """
 
     choice: EngineChoice
@@ -66,21 +89,26 @@ class Engine(ABC):
 
     @abstractmethod
     def start(self, posters: Posters) -> Callable[[], Embeddings]:
-        """Start computing one batch; what comes back waits for it.
+        """Start to compute a batch without waiting for it.
 
         Parameters
         ----------
-        posters : ndarray of shape (n, height, width, 3), uint8, RGB
-            At most `batch_size`; not to be changed before the result is there.
+        posters : ndarray of shape (n, height, width, 3), dtype uint8, RGB
+            At most `batch_size`. They must not change before the result is there.
+
+        Returns
+        -------
+        callable
+            Waits, and returns the embeddings (n, D), dtype float32.
 
         Raises
         ------
         MemoryExhausted
-            Here, or when the result is asked for.
+            Here, or by the callable.
         """
 
-    def begin(self, posters: Posters) -> Callable[[], Embeddings]:
-        """As `start`, but where memory does not suffice the batch is computed in halves."""
+    def start_or_split(self, posters: Posters) -> Callable[[], Embeddings]:
+        """As `start`, but if the memory is exhausted, the batch is computed in halves."""
         try:
             pending = self.start(posters)
         except MemoryExhausted:
@@ -95,41 +123,47 @@ class Engine(ABC):
         return result
 
     def rate(self, n: int) -> float:
-        """Posters a second, with no work around it, measured on `n` or a few more.
+        """Measure the throughput on blank posters, in posters per second.
 
-        The first batch, for which things are compiled, is not counted.
+        The first batch, which compiles the network, is not counted.
+
+        Parameters
+        ----------
+        n : int
+            Posters to compute; rounded up to whole batches.
 
         Raises
         ------
         MemoryExhausted
+            If the device has too little memory for a batch.
         """
         posters = np.zeros((self.batch_size, *self.input_size, 3), dtype=np.uint8)
         self.start(posters)()
-        batches, under_way = -(-n // self.batch_size), deque[Callable[[], Embeddings]]()
+        batches, in_flight = -(-n // self.batch_size), deque[Callable[[], Embeddings]]()
         start = time.perf_counter()
         for _ in range(batches):
-            under_way.append(self.start(posters))
-            if len(under_way) > self.depth:
-                under_way.popleft()()
-        while under_way:
-            under_way.popleft()()
+            in_flight.append(self.start(posters))
+            if len(in_flight) > self.depth:
+                in_flight.popleft()()
+        while in_flight:
+            in_flight.popleft()()
         return batches * self.batch_size / (time.perf_counter() - start)
 
     def __call__(self, posters: Posters) -> Embeddings:
-        """Embed any number of posters.
+        """Compute the embeddings of any number of posters.
 
         Parameters
         ----------
-        posters : ndarray of shape (n, height, width, 3), uint8, RGB
+        posters : ndarray of shape (n, height, width, 3), dtype uint8, RGB
 
         Returns
         -------
-        ndarray of shape (n, D), float32
+        ndarray of shape (n, D), dtype float32
 
         Raises
         ------
         ExtractionError
-            If the device's memory does not suffice for a single poster.
+            If the device has too little memory for a single poster.
         """
         done, at = [], 0
         while at < len(posters):

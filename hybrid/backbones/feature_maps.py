@@ -54,13 +54,13 @@ class FeatureMapModel:
     --------
     >>> import numpy as np
     >>> from hybrid.backbones import configure, get_backbone, resolve_weights
-    >>> spec = configure(get_backbone("mobilenet-075"), input_size=(64, 32))
+    >>> spec = configure(get_backbone("small"), input_size=(32, 24))
     >>> model = load_feature_map_model(spec, resolve_weights(spec, "random"))
-    >>> features, embeddings = model.predict(np.zeros((1, 64, 32, 3), dtype=np.uint8))
+    >>> features, embeddings = model.predict(np.zeros((1, 32, 24, 3), dtype=np.uint8))
     >>> features.shape, embeddings.shape, model.pooling
-    ((1, 2, 1, 768), (1, 768), 'avg')
-    >>> model.gradients(features[0], np.ones((3, 768))).shape
-    (3, 2, 1, 768)
+    ((1, 2, 1, 64), (1, 64), '')
+    >>> model.gradients(features[0], np.ones((3, 64))).shape
+    (3, 2, 1, 64)
     """
 
     def __init__(self, spec: BackboneSpec, body: keras.Model) -> None:

@@ -1,4 +1,4 @@
-"""Batch normalisation folded into the convolution before it: the same function in fewer steps."""
+"""Fold batch normalisation into the convolution before it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,30 @@ from numpy.typing import NDArray
 FOLDABLE = (layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
 
 
-def fold(network: keras.Model) -> keras.Model:
-    """A copy of a network that computes the same at inference, without foldable batch normalisations.
+def fold_batch_norm(network: keras.Model) -> keras.Model:
+    """Copy a network with its batch normalisations folded into convolutions.
 
-    A convolution y = k * x + b, normalised to g (y - m) / sqrt(v + e) + h, is one convolution with kernel
-    s k and bias s (b - m) + h, where s = g / sqrt(v + e) for each channel.
+    The copy computes the same function at inference, in fewer steps. A convolution y = k * x + b that is
+    normalised to g (y - m) / sqrt(v + e) + h becomes one convolution with kernel s k and bias s (b - m) + h,
+    where s = g / sqrt(v + e) for each channel.
 
     Parameters
     ----------
     network : keras.Model
-        Not changed. A convolution is folded if it has no activation and nothing but the normalisation
-        uses its output.
+        Not changed. A convolution is folded if it has no activation and its output is used by nothing but
+        the batch normalisation.
+
+    Returns
+    -------
+    keras.Model
+        The network itself if there is nothing to fold.
+
+    Examples
+    --------
+    >>> inputs = keras.Input((8, 8, 3))
+    >>> network = keras.Model(inputs, layers.BatchNormalization()(layers.Conv2D(4, 3)(inputs)))
+    >>> [type(layer).__name__ for layer in fold_batch_norm(network).layers]
+    ['InputLayer', 'Conv2D', 'Identity']
     """
     pairs = _pairs(network)
     if not pairs:
@@ -50,7 +63,7 @@ def fold(network: keras.Model) -> keras.Model:
 
 
 def _pairs(network: keras.Model) -> dict[str, Any]:
-    """Name of each convolution that can be folded → its batch normalisation."""
+    """Map the name of each convolution that can be folded to its batch normalisation."""
     outputs = {id(tensor) for tensor in network.outputs}
     pairs = {}
     for layer in network.layers:

@@ -1,4 +1,4 @@
-"""Keras as the engine, on whichever backend it runs."""
+"""The inference engine Keras, on any of its backends."""
 
 from __future__ import annotations
 
@@ -20,7 +20,30 @@ TRIALS = 3
 
 
 class KerasEngine(Engine):
-    """A backbone, compiled by Keras' backend. See `hybrid.backbones.engines.load_backbone`."""
+    """A backbone, compiled by Keras' backend; see `hybrid.backbones.engines.load_backbone`.
+
+    Parameters
+    ----------
+    spec : BackboneSpec
+    weights : Weights
+    choice : EngineChoice
+    batch_size : int, optional
+        By default 32; on a GPU it is measured once and remembered.
+
+    Raises
+    ------
+    WeightsError
+        If the file does not fit the architecture.
+
+    Examples
+    --------
+    >>> from hybrid.backbones import get_backbone, resolve_weights
+    >>> spec = get_backbone("small")
+    >>> choice = EngineChoice("keras", "float32", "processor")
+    >>> engine = KerasEngine(spec, resolve_weights(spec, "random"), choice, batch_size=4)
+    >>> engine(np.zeros((3, 150, 150, 3), dtype=np.uint8)).shape
+    (3, 64)
+    """
 
     def __init__(
         self,
@@ -36,22 +59,22 @@ class KerasEngine(Engine):
         self.depth = 2 if gpu else 1
         self.batch_size = batch_size or PROCESSOR_BATCH
         network = load_network(spec, weights, choice.precision)
-        self._forward, self._fixed = compile_forward(network)
+        self._forward, self._static_shapes = compile_forward(network)
         if gpu and batch_size is None:
             self.batch_size = self._known_batch_size(spec)
 
     def start(self, posters: Posters) -> Callable[[], Embeddings]:
         """See `Engine.start`."""
         n = len(posters)
-        if self._fixed and n < self.batch_size:  # else each n would be compiled anew
+        if self._static_shapes and n < self.batch_size:  # each n would cost a compilation
             filled = np.zeros((self.batch_size, *posters.shape[1:]), dtype=np.uint8)
             filled[:n] = posters
             posters = filled
-        with _Translated():
+        with _MemoryErrors():
             embeddings = self._forward(posters)
 
         def result() -> Embeddings:
-            with _Translated():
+            with _MemoryErrors():
                 found = keras.ops.convert_to_numpy(embeddings)
             return np.asarray(found[:n], dtype=np.float32)
 
@@ -73,8 +96,8 @@ class KerasEngine(Engine):
         return self.rate(TRIALS * batch_size)
 
 
-class _Translated:
-    """Turns each backend's own error for exhausted memory into MemoryExhausted."""
+class _MemoryErrors:
+    """Turns the backend's error for exhausted memory into MemoryExhausted."""
 
     def __enter__(self) -> None:
         return None

@@ -1,4 +1,4 @@
-"""What there is to choose from: backbones, and the layers of one."""
+"""List the backbones, and the layers of one."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ from hybrid.backbones.weights import imagenet_file
 
 
 def list_backbones() -> list[dict[str, Any]]:
-    """Each backbone's facts, and whether its ImageNet weights are on this machine.
+    """List all backbones, and whether their ImageNet weights are on this machine.
 
     Returns
     -------
     list of dict
         The fields of `BackboneSpec`, and ``"weights"``: where they are, in words.
+
+    Examples
+    --------
+    >>> [row["name"] for row in list_backbones()][:3]
+    ['scratch', 'small', 'inception']
     """
     return [{**asdict(spec), "weights": _where(spec)} for spec in BACKBONES.values()]
 
 
 def list_layers(name: str) -> list[dict[str, Any]]:
-    """The layers of a backbone that can be cut at, from input to output.
+    """List the layers of a backbone that an embedding can be taken from, from input to output.
 
     Parameters
     ----------
@@ -32,13 +37,18 @@ def list_layers(name: str) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``"name"``, and ``"shape"``: of the output for one poster at the registry's input size;
-        (height, width, D) is pooled to D, (D,) is taken as it is.
+        ``"name"``, and ``"shape"`` of the output for one poster at the registry's input size. An output
+        (height, width, D) is pooled to D, an output (D,) is used as it is.
 
     Raises
     ------
     SettingError
         If there is no such backbone.
+
+    Examples
+    --------
+    >>> list_layers("vgg16")[-1]
+    {'name': 'block5_pool', 'shape': (7, 7, 512)}
     """
     spec = get_backbone(name)
     if not spec.application:

@@ -1,4 +1,4 @@
-"""A spec and weights → a Keras network from posters to embeddings."""
+"""Load a backbone and its weights as a Keras network from posters to embeddings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from hybrid.backbones.folding import fold
+from hybrid.backbones.folding import fold_batch_norm
 from hybrid.backbones.networks import build_application, cut_and_pool, with_preprocessing
 from hybrid.backbones.registry import BACKBONES, BackboneSpec
 from hybrid.backbones.weightfile import SavedLayer, SavedWeights, open_weights
@@ -27,36 +27,57 @@ Pair = tuple[SavedLayer | None, SavedLayer | None]
 
 
 def load_network(spec: BackboneSpec, weights: Weights, precision: str = "float32") -> keras.Model:
-    """Build a backbone and give it its weights.
+    """Build a backbone, load its weights and fold its batch normalisations.
 
     Parameters
     ----------
     spec : BackboneSpec
     weights : Weights
-    precision : str
-        ``"float32"``, ``"bfloat16"`` or ``"float16"``: of the products; variables, and the pooled
-        embeddings, are float32.
+    precision : {"float32", "bfloat16", "float16"}, default="float32"
+        Of matrix products and convolutions. Variables, and the pooled embeddings, are float32.
 
     Returns
     -------
     keras.Model
-        uint8 posters of shape (n, height, width, 3) → embeddings of shape (n, D).
+        Posters of shape (n, height, width, 3), dtype uint8 → embeddings (n, D), dtype float32.
 
     Raises
     ------
     WeightsError
         If the file does not fit the architecture.
+
+    Examples
+    --------
+    >>> from hybrid.backbones import get_backbone, resolve_weights
+    >>> spec = get_backbone("small")
+    >>> network = load_network(spec, resolve_weights(spec, "random"))
+    >>> network.input_shape, network.output_shape
+    ((None, 150, 150, 3), (None, 64))
     """
-    with _policy(POLICIES[precision]):
+    with precision_policy(precision):
         application = build_application(spec)
         load_weights(spec, application, weights)
-        return with_preprocessing(spec, fold(cut_and_pool(spec, application)))
+        return with_preprocessing(spec, fold_batch_norm(cut_and_pool(spec, application)))
 
 
 @contextmanager
-def _policy(name: str) -> Iterator[None]:
+def precision_policy(precision: str) -> Iterator[None]:
+    """Set Keras' dtype policy for layers that are made in a ``with`` block, and restore it.
+
+    Parameters
+    ----------
+    precision : {"float32", "bfloat16", "float16"}
+        Layers compute in this precision; their variables are float32.
+
+    Examples
+    --------
+    >>> with precision_policy("bfloat16"):
+    ...     layer = keras.layers.Dense(3)
+    >>> layer.compute_dtype, layer.variable_dtype, keras.config.dtype_policy().name
+    ('bfloat16', 'float32', 'float32')
+    """
     before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(name)
+    keras.config.set_dtype_policy(POLICIES[precision])
     try:
         yield
     finally:
@@ -64,19 +85,26 @@ def _policy(name: str) -> Iterator[None]:
 
 
 def load_weights(spec: BackboneSpec, body: keras.Model, weights: Weights) -> None:
-    """Set the weights of a network, drawn or out of a file.
+    """Set the weights of a network, from a file or at random.
 
     Parameters
     ----------
     spec : BackboneSpec
     body : keras.Model
-        As `build_application` makes it; of no use after an error.
+        As `build_application` makes it. After an error its weights are undefined.
     weights : Weights
 
     Raises
     ------
     WeightsError
         If the file is damaged, unsafe, of another network or holds numbers that are not finite.
+
+    Examples
+    --------
+    >>> from hybrid.backbones import get_backbone, resolve_weights
+    >>> spec = get_backbone("small")
+    >>> body = build_application(spec)
+    >>> load_weights(spec, body, resolve_weights(spec, "random", seed=1))
     """
     if weights.path is None:
         init_random_weights(body, weights.seed)
@@ -91,7 +119,21 @@ def load_weights(spec: BackboneSpec, body: keras.Model, weights: Weights) -> Non
 
 
 def init_random_weights(network: keras.Model, seed: int) -> None:
-    """Set kernels to He-normal draws that are the same with every Keras version and backend."""
+    """Initialise kernels by He-normal draws, the same with every version and backend of Keras.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Changed in place. Biases and batch normalisations keep their initial values.
+    seed : int
+
+    Examples
+    --------
+    >>> network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    >>> init_random_weights(network, seed=0)
+    >>> round(float(network.get_weights()[0][0, 0]), 4)
+    0.7903
+    """
     random = np.random.Generator(np.random.PCG64(seed))
     for variable in network.weights:
         shape = tuple(variable.shape)
@@ -133,7 +175,7 @@ def _check_finite(body: keras.Model, path: Path) -> None:
 
 
 def _layers(body: keras.Model) -> list[tuple[str, SavedLayer]]:
-    """The layers that have weights, each with the name that Keras 3 gives it in a file."""
+    """The layers that have weights, each with its name in a file of Keras 3."""
     layers, count = [], Counter[str]()
     for layer in body.layers:
         name = _snake_case(type(layer).__name__)
@@ -146,13 +188,13 @@ def _layers(body: keras.Model) -> list[tuple[str, SavedLayer]]:
 
 
 def _snake_case(name: str) -> str:
-    """As Keras 3 makes a file's names out of class names; it offers no function for this."""
+    """Convert a class name as Keras 3 does for its files; it has no public function for this."""
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def _pairs(body: keras.Model, saved: SavedWeights) -> list[Pair]:
-    """Each layer of the network with that of the file which Keras would give it."""
+    """Pair each layer of the network with the layer of the file that Keras would load into it."""
     layers = _layers(body)
     if saved.legacy:
         return list(itertools.zip_longest((layer for _, layer in layers), saved.layers))
@@ -166,11 +208,11 @@ def _shapes(layer: SavedLayer | None) -> list[tuple[int, ...]]:
 
 
 def _misfit(spec: BackboneSpec, path: Path, pairs: list[Pair]) -> str:
-    """What was expected, what was found, where they part and what to do."""
+    """Message: what was expected, what was found, the first difference, what to do."""
     expected = [ours for ours, _ in pairs if ours]
     found = [theirs for _, theirs in pairs if theirs]
-    unlike = ((ours, theirs) for ours, theirs in pairs if _shapes(ours) != _shapes(theirs))
-    ours, theirs = next(unlike)
+    differing = ((ours, theirs) for ours, theirs in pairs if _shapes(ours) != _shapes(theirs))
+    ours, theirs = next(differing)
     return (
         f"{path}: expected the weights of {spec.name} without its top.\n"
         f"Expected: {_listing(expected)}\n"
@@ -205,4 +247,4 @@ def _advice(spec: BackboneSpec, pairs: list[Pair]) -> str:
             f"{whole.name} alone holds as many parameters as {spec.name}: the file is of a model "
             "around the network. Save the network by itself with its save_weights()."
         )
-    return "Name a file that was saved from this network, or say the --backbone that it is of."
+    return "Name a file that was saved from this network, or the --backbone that it was saved from."

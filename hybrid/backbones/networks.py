@@ -1,6 +1,6 @@
-"""A spec → a Keras network from uint8 posters to embeddings, its weights not yet set.
+"""Build the Keras network of a backbone, from uint8 posters to embeddings; its weights are not set.
 
-Weights belong to a whole application as Keras builds it, so they are set between the two steps:
+Weights files belong to a whole application as Keras builds it, so they are loaded between two steps:
 `build_application`, then `cut_and_pool`.
 """
 
@@ -23,7 +23,7 @@ TORCH_STD = (0.229, 0.224, 0.225)
 
 
 def build_body(spec: BackboneSpec) -> keras.Model:
-    """The network of a spec: preprocessed float posters → embeddings, weights not yet set.
+    """Build a backbone from preprocessed posters to embeddings.
 
     Parameters
     ----------
@@ -38,12 +38,18 @@ def build_body(spec: BackboneSpec) -> keras.Model:
     ------
     SettingError
         See `cut_and_pool`.
+
+    Examples
+    --------
+    >>> from hybrid.backbones import get_backbone
+    >>> build_body(get_backbone("scratch")).output_shape
+    (None, 1024)
     """
     return cut_and_pool(spec, build_application(spec))
 
 
 def build_application(spec: BackboneSpec) -> keras.Model:
-    """The whole network that weights files are made for, weights not yet set.
+    """Build the whole network that weights files are made for.
 
     Parameters
     ----------
@@ -53,7 +59,13 @@ def build_application(spec: BackboneSpec) -> keras.Model:
     -------
     keras.Model
         The application without its top and without pooling: (n, height, width, 3) → a feature map
-        (n, h, w, D). For `scratch` and `small` the body, which ends in an embedding (n, D).
+        (n, h, w, D). For `scratch` and `small` the network up to the embedding (n, D).
+
+    Examples
+    --------
+    >>> from hybrid.backbones import get_backbone
+    >>> build_application(get_backbone("vgg16")).output_shape
+    (None, 7, 7, 512)
     """
     shape = (*spec.input_size, 3)
     if not spec.application:
@@ -65,24 +77,32 @@ def build_application(spec: BackboneSpec) -> keras.Model:
 
 
 def cut_and_pool(spec: BackboneSpec, application: keras.Model) -> keras.Model:
-    """Cut an application at the spec's layer and pool what is there, in float32.
+    """Cut an application at the layer of a spec and pool its output, in float32.
 
     Parameters
     ----------
     spec : BackboneSpec
     application : keras.Model
-        What `build_application` returned; its layers and weights are shared, not copied.
+        From `build_application`; layers and weights are shared, not copied.
 
     Returns
     -------
     keras.Model
-        (n, height, width, 3) → (n, D), float32 whatever Keras' dtype policy. Output of shape (n, D)
-        is taken as it is. `scratch` and `small` are returned unchanged.
+        (n, height, width, 3) → (n, D), float32 whatever Keras' dtype policy. An output of shape (n, D)
+        is not pooled. `scratch` and `small` are returned unchanged.
 
     Raises
     ------
     SettingError
         If there is no such layer or pooling, or the layer's output is no feature map.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> from hybrid.backbones import get_backbone
+    >>> spec = get_backbone("vgg16")
+    >>> cut_and_pool(replace(spec, layer="block3_pool"), build_application(spec)).output_shape
+    (None, 256)
     """
     if not spec.application:
         _check_own(spec)
@@ -102,17 +122,51 @@ def cut_and_pool(spec: BackboneSpec, application: keras.Model) -> keras.Model:
 
 
 def with_preprocessing(spec: BackboneSpec, body: keras.Model) -> keras.Model:
-    """Put uint8 input and the spec's preprocessing, in float32, in front of a network."""
+    """Add the preprocessing of a spec in front of a network, so that it takes uint8 posters.
+
+    Parameters
+    ----------
+    spec : BackboneSpec
+    body : keras.Model
+        (n, height, width, 3), dtype float32 → anything.
+
+    Returns
+    -------
+    keras.Model
+        (n, height, width, 3), dtype uint8 → what the body computes.
+
+    Examples
+    --------
+    >>> from hybrid.backbones import get_backbone
+    >>> spec = get_backbone("small")
+    >>> with_preprocessing(spec, build_body(spec)).inputs[0].dtype
+    'uint8'
+    """
     posters = keras.Input((*spec.input_size, 3), dtype="uint8", name="posters")
     return keras.Model(posters, body(Preprocess(spec.preprocessing, dtype="float32")(posters)))
 
 
 def layers_by_name(application: keras.Model) -> dict[str, keras.layers.Layer]:
-    """The layers of an application, under names that are always the same.
+    """Return the layers of an application by names that do not depend on what was built before.
 
-    Keras counts layers without a name of their own through the whole process: the first convolution
-    of InceptionV3 is "conv2d" in a fresh one and "conv2d_94" after another InceptionV3. Here the
-    numbers of each kind start anew, so the names are those of a fresh process.
+    Keras counts layers without a name of their own through the whole process: the first convolution of
+    InceptionV3 is "conv2d" in a fresh process and "conv2d_94" after another InceptionV3. Here the numbers of
+    each kind start at 0, so the names are those of a fresh process.
+
+    Parameters
+    ----------
+    application : keras.Model
+
+    Returns
+    -------
+    dict of str to keras.layers.Layer
+        From input to output.
+
+    Examples
+    --------
+    >>> from hybrid.backbones import get_backbone
+    >>> list(layers_by_name(build_application(get_backbone("small"))))[1:4]
+    ['conv2d', 'max_pooling2d', 'conv2d_1']
     """
     counted = [(*_kind_and_number(layer), layer) for layer in application.layers]
     first: dict[str, int] = {}
@@ -134,12 +188,12 @@ def _kind_and_number(layer: keras.layers.Layer) -> tuple[str, int]:
 
 
 def _features(spec: BackboneSpec, application: keras.Model) -> tuple[Any, keras.layers.Layer]:
-    """What is to be pooled, and what comes after the pooling."""
+    """The tensor to pool, and the layer after the pooling."""
     if spec.layer != "last":
         return _named_layer(spec, application).output, layers.Identity(dtype="float32")
     last = application.layers[-1]
     if isinstance(last, layers.LayerNormalization):
-        # ConvNeXt was trained to normalize what is pooled; without pooling Keras has it on the map.
+        # ConvNeXt normalises after the pooling; without pooling Keras normalises the feature map.
         last.dtype_policy = "float32"
         return last.input, last
     return application.output, layers.Identity(dtype="float32")
@@ -207,6 +261,13 @@ class GeneralizedMean(layers.Layer):
 
     From Radenović, Tolias and Chum, "Fine-tuning CNN image retrieval with no human annotation", 2018
     (arXiv:1711.02512), with p = 3. p = 1 is the average, p → ∞ the maximum.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> features = np.array([0.0, 2.0], dtype=np.float32).reshape(1, 1, 2, 1)
+    >>> round(float(GeneralizedMean()(features)[0, 0]) ** 3, 3)
+    4.0
     """
 
     power = 3.0
@@ -219,7 +280,22 @@ class GeneralizedMean(layers.Layer):
 
 
 class Preprocess(layers.Layer):
-    """The scaling of ``keras.applications.*.preprocess_input``, inside the compiled network."""
+    """The preprocessing of ``keras.applications.*.preprocess_input`` as a layer.
+
+    Parameters
+    ----------
+    mode : {"tf", "caffe", "torch", "unit", "none"}
+        See `hybrid.backbones.BackboneSpec`.
+    **kwargs
+        Of `keras.layers.Layer`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> white = np.full((1, 1, 1, 3), 255, dtype=np.uint8)
+    >>> Preprocess("tf")(white)[0, 0, 0].numpy().tolist()
+    [1.0, 1.0, 1.0]
+    """
 
     def __init__(self, mode: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -1,4 +1,4 @@
-"""OpenVINO as the engine, on the processor: Keras' own export, compiled by OpenVINO."""
+"""The inference engine OpenVINO, on the processor, for networks that Keras exports."""
 
 from __future__ import annotations
 
@@ -31,7 +31,33 @@ HINTS = {"float32": "f32", "bfloat16": "bf16", "float16": "f16"}
 
 
 class OpenVINOEngine(Engine):
-    """A backbone, compiled by OpenVINO. See `hybrid.backbones.engines.load_backbone`."""
+    """A backbone, compiled by OpenVINO; see `hybrid.backbones.engines.load_backbone`.
+
+    The exported network is saved in the user's cache folder and used again.
+
+    Parameters
+    ----------
+    spec : BackboneSpec
+    weights : Weights
+    choice : EngineChoice
+    batch_size : int, default=8
+
+    Raises
+    ------
+    WeightsError
+        If the file does not fit the architecture.
+    SettingError
+        If the processor lacks the precision, or Keras runs on JAX and the network was not exported before.
+
+    Examples
+    --------
+    >>> from hybrid.backbones import get_backbone, resolve_weights
+    >>> spec = get_backbone("small")
+    >>> choice = EngineChoice("openvino", "float32", "processor")
+    >>> engine = OpenVINOEngine(spec, resolve_weights(spec, "random"), choice)  # doctest: +SKIP
+    >>> engine(np.zeros((3, 150, 150, 3), dtype=np.uint8)).shape  # doctest: +SKIP
+    (3, 64)
+    """
 
     def __init__(
         self,
@@ -44,14 +70,14 @@ class OpenVINOEngine(Engine):
         self.input_size = spec.input_size
         self.batch_size = batch_size or BATCH
         core = openvino.Core()
-        with _exported(spec, weights) as (path, keep):
+        with _exported(spec, weights) as (path, saved):
             network = core.read_model(path)
             network.reshape([self.batch_size, *spec.input_size, 3])
             settings = {
                 "PERFORMANCE_HINT": "THROUGHPUT",
                 "INFERENCE_PRECISION_HINT": HINTS[choice.precision],
             }
-            if keep:
+            if saved:
                 settings["CACHE_DIR"] = str(path.parent / "compiled")
             self._compiled = core.compile_model(network, "CPU", settings)
         self._check_precision()
@@ -68,7 +94,7 @@ class OpenVINOEngine(Engine):
             filled[:n] = posters
             posters = filled
         request = self._requests.get()
-        # The request reads the posters where they are: `result` holds on to them until it is done.
+        # The request reads the posters in place: `result` keeps a reference until it is done.
         request.start_async({0: openvino.Tensor(posters, shared_memory=True)})
 
         def result(posters: Posters = posters) -> Embeddings:
@@ -81,7 +107,7 @@ class OpenVINOEngine(Engine):
         return result
 
     def _check_precision(self) -> None:
-        """OpenVINO silently takes another precision where the processor lacks the one asked for."""
+        """Raise if OpenVINO silently chose another precision because the processor lacks this one."""
         found = self._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
         if found != HINTS[self.choice.precision]:
             raise SettingError(
@@ -93,9 +119,13 @@ class OpenVINOEngine(Engine):
 
 @contextmanager
 def _exported(spec: BackboneSpec, weights: Weights) -> Iterator[tuple[Path, bool]]:
-    """The network as OpenVINO's files, and whether they are kept for the next command.
+    """Export a network, or find an earlier export.
 
-    They are made once for each backbone and weights; a file that has changed since is made again.
+    Yields
+    ------
+    path : Path
+    saved : bool
+        Whether the export stays in the user's cache folder. A file of it that was changed is exported again.
     """
     parts = {
         "version": EXPORT_VERSION,
@@ -111,8 +141,8 @@ def _exported(spec: BackboneSpec, weights: Weights) -> Iterator[tuple[Path, bool
     work = _work_folder(folder.parent)
     try:
         _export(spec, weights, work)
-        kept = _moved(work, folder)
-        yield (folder if kept else work) / MODEL, kept
+        saved = _moved(work, folder)
+        yield (folder if saved else work) / MODEL, saved
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
@@ -121,7 +151,7 @@ def _work_folder(beside: Path) -> Path:
     try:
         beside.mkdir(parents=True, exist_ok=True)
         return Path(tempfile.mkdtemp(prefix=".tmp-", dir=beside))
-    except OSError:  # nowhere to keep anything: it is made anew each time
+    except OSError:  # no writable cache folder: export each time
         return Path(tempfile.mkdtemp(prefix="hybrid-"))
 
 
@@ -129,7 +159,7 @@ def _export(spec: BackboneSpec, weights: Weights, folder: Path) -> None:
     if not keras_can_export():
         raise SettingError(
             "--engine openvino: expected Keras on TensorFlow or PyTorch, found JAX, whose networks OpenVINO "
-            "cannot read. Run the command once with KERAS_BACKEND=tensorflow (what it exports is kept), "
+            "cannot read. Run the command once with KERAS_BACKEND=tensorflow (the export is kept), "
             "or use --engine keras."
         )
     start_keras()
@@ -143,7 +173,7 @@ def _export(spec: BackboneSpec, weights: Weights, folder: Path) -> None:
 
 
 def _moved(work: Path, folder: Path) -> bool:
-    """Put a finished export in its place, instead of a damaged one; False if it cannot be."""
+    """Move a finished export to its place, replacing a damaged one; False if that fails."""
     try:
         if folder.exists() and not _is_whole(folder):
             shutil.rmtree(folder)
@@ -168,7 +198,7 @@ def _sha256(path: Path) -> str:
 
 @contextmanager
 def _no_telemetry() -> Iterator[None]:
-    """OpenVINO's converter reports its use to its makers, except where it believes to be in a CI job."""
+    """Stop OpenVINO's converter from reporting its use; it does not do so in CI jobs."""
     before = os.environ.get("CI")
     os.environ["CI"] = "true"
     try:

@@ -1,4 +1,4 @@
-"""What can be named with `--backbone`: one frozen record each."""
+"""The registry of backbones: everything that is known of one before it is built."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ _KERAS_PAGES = "https://keras.io/api/applications"
 
 @dataclass(frozen=True)
 class BackboneSpec:
-    """Everything that is to be known of a backbone before it is built.
+    """A backbone: its network, preprocessing, pooling, cost and weights file.
 
     Parameters
     ----------
     name : str
         What the user types.
     application : str
-        Name in ``keras.applications``; ``""`` for the nets that are trained from scratch.
+        Name in ``keras.applications``; ``""`` for networks that are trained from scratch.
     arguments : tuple of (str, value)
         Passed to the application besides input shape, weights and pooling.
-    input_size : (height, width)
-        Pixels.
-    preprocessing : str
+    input_size : tuple of (int, int)
+        Height and width in pixels.
+    preprocessing : {"tf", "caffe", "torch", "unit", "none"}
         ``"tf"``: x / 127.5 - 1. ``"caffe"``: BGR minus the ImageNet mean. ``"unit"``: x / 255.
         ``"torch"``: x / 255 minus the ImageNet mean, divided by its standard deviation.
         ``"none"``: the network does it. As in the application's own ``preprocess_input``.
-    pooling : str
-        How a feature map becomes an embedding. ``"avg"``, ``"max"``: global average or maximum.
-        ``"gem"``: generalized mean, see `hybrid.backbones.networks.GeneralizedMean`.
-        ``"dense"``: last dense layer of a net that is trained from scratch.
+    pooling : {"avg", "max", "gem", "dense"}
+        From feature map to embedding. ``"avg"``, ``"max"``: global average or maximum. ``"gem"``:
+        generalized mean, see `hybrid.backbones.networks.GeneralizedMean`. ``"dense"``: the last dense layer
+        of a network that is trained from scratch.
     dimension : int
         Length D of an embedding.
     parameters : int
         Number of weights of the whole network without top, at the registry's input size.
     gflops : float
-        1e9 operations that one poster takes at the registry's input size and with the whole network:
-        2 for each multiply-add of convolutions and dense layers.
+        1e9 operations for one poster, with the whole network at the registry's input size: 2 for each
+        multiply-add of convolutions and dense layers.
     min_side : int
         Smallest height and width that the network can be built for.
     licence : str
@@ -51,15 +51,19 @@ class BackboneSpec:
     source : str
         Where the weights come from; there the licence is stated.
     weights_url : str
-        Where Keras downloads the ImageNet weights without top; ``""`` where there are none.
+        Where Keras downloads the ImageNet weights without top; ``""`` if there are none.
     weights_md5 : str
-        Their MD5 as Keras states it, or the SHA-256 where it states that one; ``""`` where it states
-        none.
-    layer : str
-        Whose output is pooled; ``"last"``: the last one.
-    fit : str
-        How a poster is brought to the input size. ``"squash"``: stretched. ``"pad"``: whole, with
-        borders. ``"crop"``: its centre.
+        Their MD5 as Keras states it, or the SHA-256 if it states that; ``""`` if it states none.
+    layer : str, default="last"
+        Name of the layer whose output is pooled.
+    fit : {"squash", "pad", "crop"}, default="squash"
+        How a poster is resized to the input size: stretched; whole, with borders; its centre.
+
+    Examples
+    --------
+    >>> spec = get_backbone("inception")
+    >>> spec.application, spec.input_size, spec.dimension
+    ('InceptionV3', (299, 299), 2048)
     """
 
     name: str
@@ -81,7 +85,7 @@ class BackboneSpec:
 
     @property
     def key(self) -> str:
-        """What tells this network from all others, its weights aside."""
+        """Identifies the network; two with the same key differ at most in their weights."""
         parts = (self.name, self.application, self.arguments, self.input_size, self.preprocessing)
         return repr((*parts, self.layer, self.pooling))
 
@@ -92,7 +96,7 @@ class BackboneSpec:
 
     @property
     def weights_hash(self) -> str:
-        """Which hash `weights_md5` is, told by its length as Keras does."""
+        """``"md5"`` or ``"sha256"``: the kind of `weights_md5`, by its length, as in Keras."""
         return "sha256" if len(self.weights_md5) == 64 else "md5"
 
 
@@ -330,12 +334,25 @@ BACKBONES: dict[str, BackboneSpec] = {spec.name: spec for spec in _SPECS}
 
 
 def get_backbone(name: str) -> BackboneSpec:
-    """Look a backbone up by name.
+    """Look up a backbone by name.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    BackboneSpec
 
     Raises
     ------
     SettingError
-        If it is unknown; the message lists close matches.
+        If it is unknown; the message suggests close matches.
+
+    Examples
+    --------
+    >>> get_backbone("vgg16").dimension
+    512
     """
     if name not in BACKBONES:
         raise unknown_name("backbone", name, BACKBONES)

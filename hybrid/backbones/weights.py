@@ -1,4 +1,4 @@
-"""What the user says after `--weights` → one file with its hash, or a seed. No Keras here."""
+"""Resolve ``--weights``: ImageNet weights, a file, a run folder or a random seed. No Keras here."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ from hybrid.backbones.registry import BackboneSpec
 from hybrid.errors import WeightsError
 from hybrid.images.decode import IMAGE_RULES
 
-PREPROCESSING_VERSION = 1  # of what `hybrid.backbones.networks.Preprocess` does
+PREPROCESSING_VERSION = 1  # of `hybrid.backbones.networks.Preprocess`
 RUN_WEIGHTS = "model.backbone.weights.h5"
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights of a backbone.
+    """The weights of a backbone: a file with its hash, or a seed.
 
     Parameters
     ----------
-    kind : str
-        ``"imagenet"``, ``"file"`` or ``"random"``.
+    kind : {"imagenet", "file", "random"}
     digest : str
-        SHA-256 of the file in hex, or what stands for the random draw.
+        SHA-256 of the file in hex; for random weights a text that names generator and seed.
     path : Path or None
         The file; None for random weights.
-    seed : int
-        Seed of random weights.
+    seed : int, default=0
+        Of random weights.
+
+    Examples
+    --------
+    >>> Weights("random", "numpy PCG64, seed 3", None, seed=3).description
+    'random, seed 3'
     """
 
     kind: str
@@ -39,29 +43,39 @@ class Weights:
 
     @property
     def description(self) -> str:
-        """What they are, for a message."""
+        """Kind and file or seed, for a message."""
         if self.path is None:
             return f"random, seed {self.seed}"
         return "imagenet" if self.kind == "imagenet" else str(self.path)
 
 
 def resolve_weights(spec: BackboneSpec, weights: str = "imagenet", seed: int = 0) -> Weights:
-    """Find the weights that are asked for; download those of ImageNet if need be.
+    """Resolve the value of ``--weights``; download ImageNet weights if need be.
 
     Parameters
     ----------
     spec : BackboneSpec
-    weights : str
-        ``"imagenet"``, ``"random"``, a weights file (``.weights.h5``, ``.h5`` or ``.keras``), or the
-        folder of a run that trained `spec`.
-    seed : int
-        For random weights.
+    weights : str, default="imagenet"
+        ``"imagenet"``, ``"random"``, the path of a weights file (``.weights.h5``, ``.h5`` or ``.keras``), or
+        the folder of a run that trained the backbone.
+    seed : int, default=0
+        Of random weights.
+
+    Returns
+    -------
+    Weights
 
     Raises
     ------
     WeightsError
-        If there are none, or they cannot be read or downloaded; the message says which file is
-        wanted and where to put it.
+        If the file is missing, cannot be read or downloaded, or has another hash. The message names the
+        file that is wanted and where to put it.
+
+    Examples
+    --------
+    >>> from hybrid.backbones import get_backbone
+    >>> resolve_weights(get_backbone("vgg16"), "random", seed=1).kind
+    'random'
     """
     if weights == "random":
         return Weights("random", f"random, numpy PCG64, version 1, seed {seed}", None, seed)
@@ -97,31 +111,56 @@ def resolve_weights(spec: BackboneSpec, weights: str = "imagenet", seed: int = 0
 
 
 def keras_models_folder() -> Path:
-    """Where Keras keeps downloaded weights."""
+    """Return the folder where Keras saves downloaded weights.
+
+    Examples
+    --------
+    >>> keras_models_folder().name
+    'models'
+    """
     home = os.environ.get("KERAS_HOME")
     return (Path(home) if home else Path.home() / ".keras") / "models"
 
 
 def imagenet_file(spec: BackboneSpec) -> Path:
-    """Where the ImageNet weights of a backbone are, or would be."""
+    """Return the path of a backbone's ImageNet weights, downloaded or not.
+
+    Examples
+    --------
+    >>> from hybrid.backbones import get_backbone
+    >>> imagenet_file(get_backbone("vgg16")).name
+    'vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5'
+    """
     return keras_models_folder() / spec.weights_file
 
 
 def fingerprint_fields(
     spec: BackboneSpec, weights: Weights, dtype: str = "float16", precision: str = "float32"
 ) -> dict[str, Any]:
-    """All that changes an embedding; its hash is the fingerprint in the cache.
+    """Return everything that changes an embedding; its hash is the fingerprint in the cache.
 
     Parameters
     ----------
     spec : BackboneSpec
     weights : Weights
-    dtype : str
-        ``"float16"`` or ``"float32"``: how embeddings are stored.
-    precision : str
-        Of the network's products. Engines of one precision agree within its tolerance, so they are not
-        told apart: float32 to 1e-4 of the largest number, bfloat16 and float16 to a cosine of 0.999 with
-        float32.
+    dtype : {"float16", "float32"}, default="float16"
+        Of the stored embeddings.
+    precision : {"float32", "bfloat16", "float16"}, default="float32"
+        Of the network's products. The engine is not part of it: engines of one precision agree, in float32
+        to 1e-4 of the largest number, in bfloat16 and float16 to a cosine of 0.999 with float32.
+
+    Returns
+    -------
+    dict
+        Can be written as JSON.
+
+    Examples
+    --------
+    >>> from hybrid.backbones import get_backbone
+    >>> spec = get_backbone("vgg16")
+    >>> fields = fingerprint_fields(spec, resolve_weights(spec, "random"))
+    >>> fields["architecture"], fields["pooling"], fields["input_size"]
+    ('vgg16', 'avg', [224, 224])
     """
     return {
         "architecture": spec.name,

@@ -118,7 +118,7 @@ class Flow:
             batch.target.writer.add([], np.empty((0, 0), dtype=np.float32), failures)
         self.advance(len(batch.decoded) - len(keys))
         if keys:
-            self._computing.append((batch, keys, batch.target.engine.begin(posters)))
+            self._computing.append((batch, keys, batch.target.engine.start_or_split(posters)))
         while len(self._computing) > batch.target.engine.depth:
             self._collect()
 

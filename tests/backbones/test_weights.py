@@ -209,7 +209,7 @@ def test_a_misfit_is_told_in_full(tmp_path: Path) -> None:
         "Found: 5 layers, 232 parameters; first (3, 3, 3, 4); norm (4,) (4,) (4,) (4,); "
         "depth (3, 3, 4, 1); ...\n"
         "First difference: expected second (1, 1, 4, 8), found second (1, 1, 4, 9).\n"
-        "Name a file that was saved from this network, or say the --backbone that it is of."
+        "Name a file that was saved from this network, or the --backbone that it was saved from."
     )
 
 
