@@ -1,4 +1,4 @@
-"""Writing small parts together as large ones, with a snapshot that opens without reading them."""
+"""Compaction: small parts merged into large ones, and a snapshot that opens without reading them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MANY_UNINDEXED = 64
 
 
 def is_worth_compacting(store: EmbeddingStore) -> bool:
-    """Whether so many parts are small, or not in the snapshot, that opening takes longer than it need."""
+    """Tell whether many parts are small or not in the snapshot, so that opening is slow."""
     view = store.view
     return (
         len(small_parts(view.index)) >= MANY_SMALL
@@ -26,7 +26,7 @@ def is_worth_compacting(store: EmbeddingStore) -> bool:
 
 
 def compact(store: EmbeddingStore) -> bool:
-    """Compact a store.
+    """Compact a store: merge its small parts, and write a new snapshot.
 
     New parts are written, then a new generation, then in one step the pointer to it. The small parts
     stay until `hybrid.cache.gc.collect`. Nothing is done while another process compacts.
@@ -40,13 +40,25 @@ def compact(store: EmbeddingStore) -> bool:
     ------
     CacheError
         If the disk refuses; nothing is lost then.
+
+    Examples
+    --------
+    >>> import hashlib, tempfile
+    >>> from hybrid.cache import EmbeddingCache
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> store = EmbeddingCache(folder.name).make({"architecture": "test", "dimension": 2})
+    >>> for name in (b"one", b"two"):
+    ...     store.append([hashlib.sha256(name).digest()], np.ones((1, 2)))
+    >>> compact(store), len(store.view.parts), len(store)
+    (True, 1, 2)
+    >>> folder.cleanup()
     """
     with Leases(store.folder) as leases:
         if not leases.acquire(COMPACTION):
             return False
         store.refresh()
         contents = store.contents
-        contents.prove_all(store.view.parts)
+        contents.verify_parts(store.view.parts)
         old, index = contents.generation(), store.view.index
         if not len(index):
             return False
@@ -60,19 +72,19 @@ def compact(store: EmbeddingStore) -> bool:
         except (
             FileExistsError
         ):  # two processes took over the lease of a dead one: the other was faster
-            contents.look()
+            contents.reload()
             return False
         except OSError as error:
             raise CacheError(
                 f"cannot compact {store.folder}: {error.strerror}. Nothing is lost."
             ) from error
-        contents.trust()
-        contents.look()
+        contents.use_snapshot()
+        contents.reload()
     return True
 
 
 def _rewrite(store: EmbeddingStore, index: Index, small: list[str], leases: Leases) -> Index:
-    """Write the rows of some parts as new parts; the index with these in their place."""
+    """Write the rows of small parts as new parts, and index these in their place."""
     rows = np.flatnonzero(np.isin(np.array(index.parts), small)[index.part])
     rows = rows[np.lexsort((index.row[rows], index.part[rows]))]
     indexes = [index.without(small)]

@@ -1,4 +1,4 @@
-"""What stands on the disk of one store: parts, failures, and what must not be used."""
+"""The contents of a store on the disk: an index of its parts, its failures, its damaged files."""
 
 from __future__ import annotations
 
@@ -16,39 +16,40 @@ from hybrid.cache.generations import Generation, read_generation
 from hybrid.cache.parts import PART_NAME, DamageError, Layout, Part, open_part
 from hybrid.errors import CacheError
 from hybrid.utils.files import move
+from hybrid.utils.resources import usable_cores
 from hybrid.utils.key_index import EMPTY, Index, Keys, index_part, merge
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
-THREADS = min(8, os.cpu_count() or 1)
-LOOKS = 5  # how often to look again while other processes move parts away
+THREADS = min(8, usable_cores())  # that read, write and hash parts
+RETRIES = 5  # while other processes move parts away
 
 
 class SnapshotError(Exception):
-    """The snapshot says of a part what is not in it; the part itself is sound."""
+    """The snapshot disagrees with a part; the part itself is sound."""
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """What was seen at one moment; never changed, so that threads may read it.
+    """An index of a store at one moment; immutable, so that threads may read it.
 
     Parameters
     ----------
     base, recent : Index
         Where each key is; no key is in both. `recent` is small, so that adding to it is cheap.
-    seen : frozenset of str
-        Parts that need not be looked at: those of the indexes, and superseded ones.
+    known : frozenset of str
+        Parts that need not be opened: those of the indexes, and superseded ones.
     in_snapshot : frozenset of str
         Parts that the current generation indexes.
     failed : dict
         Key → failure.
     failed_files : frozenset of str
-        The batches that were read.
+        The batches of failures that were read.
     """
 
     base: Index = EMPTY
     recent: Index = EMPTY
-    seen: frozenset[str] = frozenset()
+    known: frozenset[str] = frozenset()
     in_snapshot: frozenset[str] = frozenset()
     failed: dict[bytes, Failure] = field(default_factory=dict)
     failed_files: frozenset[str] = frozenset()
@@ -60,7 +61,7 @@ class View:
 
     @property
     def index(self) -> Index:
-        """Both as one."""
+        """Both, merged."""
         return merge(self.indexes)
 
     @property
@@ -68,19 +69,19 @@ class View:
         """Names of the parts that hold rows."""
         return {name for index in self.indexes for name in index.parts}
 
-    def adding(self, indexes: Iterable[Index]) -> View:
-        """The same, with more parts."""
+    def with_indexes(self, indexes: Iterable[Index]) -> View:
+        """Merge more parts into the view."""
         new = [*indexes]
         recent, base = merge([self.recent, *new]), self.base
-        known = base.find(recent.keys) >= 0
-        if len(recent) * 8 > len(base) or known.any():
+        twice = base.find(recent.keys) >= 0
+        if len(recent) * 8 > len(base) or twice.any():
             base, recent = merge([base, recent]), EMPTY
-        seen = self.seen | {name for index in new for name in index.parts}
-        return replace(self, base=base, recent=recent, seen=seen)
+        known = self.known | {name for index in new for name in index.parts}
+        return replace(self, base=base, recent=recent, known=known)
 
 
 class Contents:
-    """The parts and failures of a store, as they were when the disk was last looked at.
+    """The parts and failures of a store, as they were when the disk was last read.
 
     Parameters
     ----------
@@ -91,104 +92,108 @@ class Contents:
     Attributes
     ----------
     view : View
-        Replaced as a whole when something was added or found.
+        Replaced as a whole, never changed.
     """
 
     def __init__(self, folder: Path, layout: Layout) -> None:
         self.folder = folder
         self.layout = layout
-        self._lock = threading.RLock()  # of those who replace the view
-        self._proved: dict[str, Part] = {}
+        self._lock = threading.RLock()  # for whoever replaces the view
+        self._verified: dict[str, Part] = {}
         self._unusable: set[str] = set()  # damaged, and could not be moved away
-        self._trusted = True  # the snapshot
-        self.look()
+        self._snapshot_usable = True  # the snapshot
+        self.reload()
 
     def part_path(self, name: str) -> Path:
-        """The file of a part."""
+        """Path of a part."""
         return self.folder / "parts" / name
 
-    def look(self) -> None:
-        """Look at the disk as if for the first time; what is damaged goes to quarantine."""
+    def reload(self) -> None:
+        """Read the disk anew, from the snapshot on; damaged files go to quarantine."""
         with self._lock:
-            self._proved = {}
-            for _ in range(LOOKS):
-                # First the snapshot: a compaction after that only adds parts.
-                view = self._start(self.generation())
-                self.view, vanished = self._taking(view, self.present() - view.seen)
+            self._verified = {}
+            for _ in range(RETRIES):
+                # The snapshot first: a compaction after that only adds parts.
+                view = self._from_generation(self.generation())
+                self.view, vanished = self._with_parts(view, self.present() - view.known)
                 if not vanished:
                     break
-            self.view = self._taking_failures(self.view)
+            self.view = self._with_failures(self.view)
 
     def refresh(self) -> None:
-        """Look at the disk for what other processes have changed."""
+        """Read what other processes have changed on the disk."""
         with self._lock:
             present = self.present()
             vanished = True
-            if self.view.seen <= present:
-                self.view, vanished = self._taking(self.view, present - self.view.seen)
+            if self.view.known <= present:
+                self.view, vanished = self._with_parts(self.view, present - self.view.known)
             if vanished:
-                self.look()
+                self.reload()
             else:
-                self.view = self._taking_failures(self.view)
+                self.view = self._with_failures(self.view)
 
     def add(self, name: str, keys: Keys) -> None:
-        """Take note of a part that this process has written."""
+        """Add a part that this process has written."""
         with self._lock:
-            self.view = self.view.adding([index_part(name, keys)])
+            self.view = self.view.with_indexes([index_part(name, keys)])
 
     def add_failures(self, failed: dict[bytes, Failure]) -> None:
-        """Take note of failures that this process has written."""
+        """Add failures that this process has written."""
         with self._lock:
             self.view = replace(self.view, failed={**self.view.failed, **failed})
 
     def generation(self) -> Generation | None:
-        """The current generation, if there is a sound one."""
-        if not self._trusted:
+        """Read the current generation; None if there is none, or it is damaged."""
+        if not self._snapshot_usable:
             return None
         try:
             return read_generation(self.folder)
         except DamageError as damage:
-            self.distrust(str(damage))
+            self.ignore_snapshot(str(damage))
         except OSError as error:
             raise _unreadable(self.folder, error) from error
         return None
 
-    def distrust(self, problem: str) -> None:
-        """Do without the snapshot from now on, and say so."""
-        self._trusted = False
+    def ignore_snapshot(self, problem: str) -> None:
+        """Warn of a damaged snapshot, and read all parts from now on."""
+        self._snapshot_usable = False
         warnings.warn(
             f"{self.folder}: the snapshot of the last compaction is damaged ({problem}); all parts "
             "are read instead. hybrid cache compact makes a new one.",
             stacklevel=2,
         )
 
-    def trust(self) -> None:
-        """Use the snapshot again, once there is a new one."""
-        self._trusted = True
+    def use_snapshot(self) -> None:
+        """Use the snapshot again; there is a new one."""
+        self._snapshot_usable = True
 
-    def prove(self, name: str, again: bool = False) -> Part:
-        """A part whose hash is right, and whose rows are those that the index says.
+    def verify_part(self, name: str, changed: bool = False) -> Part:
+        """Open a part: verify its hash, and that its rows are those of the index.
 
         Parameters
         ----------
         name : str
-        again : bool
-            The file is another one now; a second writer may have made the same.
+        changed : bool, default=False
+            The file is another one than that which was verified; a second writer may have made the same.
+
+        Returns
+        -------
+        Part
 
         Raises
         ------
         DamageError
             If it is not what was written.
         SnapshotError
-            If it is, but its rows are not those that the index says.
+            If it is, but its rows are not those of the index.
         FileNotFoundError
             If it is gone.
         CacheError
             If it cannot be read.
         """
-        proved = None if again else self._proved.get(name)
-        if proved is not None:
-            return proved
+        verified = None if changed else self._verified.get(name)
+        if verified is not None:
+            return verified
         try:
             part, keys = open_part(self.part_path(name), self.layout)
         except FileNotFoundError:
@@ -197,22 +202,22 @@ class Contents:
             raise _unreadable(self.part_path(name), error) from error
         if not all(index.agrees(name, keys) for index in self.view.indexes):
             raise SnapshotError(f"it is wrong about {name}")
-        self._proved[name] = part
+        self._verified[name] = part
         return part
 
-    def prove_all(self, names: Iterable[str]) -> None:
-        """Prove some parts now; what is damaged goes to quarantine, and its rows are gone."""
+    def verify_parts(self, names: Iterable[str]) -> None:
+        """Verify some parts; damaged ones go to quarantine, and their rows are lost."""
         ordered = sorted(names)
         if not all(in_threads(self._is_sound, ordered)):
-            self.look()
+            self.reload()
 
     def _is_sound(self, name: str) -> bool:
         try:
-            self.prove(name)
+            self.verify_part(name)
         except DamageError as damage:
             self.quarantine(self.part_path(name), str(damage))
         except SnapshotError as error:
-            self.distrust(str(error))
+            self.ignore_snapshot(str(error))
         except FileNotFoundError:  # another process moved it away
             pass
         else:
@@ -220,7 +225,7 @@ class Contents:
         return False
 
     def quarantine(self, path: Path, problem: str) -> None:
-        """Take a damaged file out of service, and say so."""
+        """Move a damaged file to quarantine, and warn."""
         folder = self.folder / "quarantine"
         try:
             move(path, folder)
@@ -235,23 +240,25 @@ class Contents:
         )
 
     def present(self) -> set[str]:
-        """Names of the parts in the folder that may be used."""
+        """List the parts in the folder that may be used."""
         names = {name for name in list_files(self.folder / "parts") if PART_NAME.fullmatch(name)}
         return names - self._unusable
 
-    def _start(self, generation: Generation | None) -> View:
-        """What the snapshot tells. Where one of its parts is gone, those before it count again."""
+    def _from_generation(self, generation: Generation | None) -> View:
+        """The view of the snapshot. Where one of its parts is gone, the superseded ones count again."""
         if generation is None:
             return View()
         present, index = self.present(), generation.index
         names = frozenset(index.parts)
         if names <= present:
-            return View(index, seen=names | (present & {*generation.superseded}), in_snapshot=names)
+            return View(
+                index, known=names | (present & {*generation.superseded}), in_snapshot=names
+            )
         here = names & present
-        return View(index.without(names - present), seen=here, in_snapshot=here)
+        return View(index.without(names - present), known=here, in_snapshot=here)
 
-    def _taking(self, view: View, names: set[str]) -> tuple[View, bool]:
-        """The view with parts that are new to it; and whether one vanished before it was read."""
+    def _with_parts(self, view: View, names: set[str]) -> tuple[View, bool]:
+        """The view with more parts; and whether one vanished before it was read."""
         ordered = sorted(names)
         found = in_threads(self._index_of, ordered)
         new, vanished = [], False
@@ -262,10 +269,10 @@ class Contents:
                 vanished = True
             else:
                 new.append(index)
-        return (view.adding(new) if new else view), vanished
+        return (view.with_indexes(new) if new else view), vanished
 
     def _index_of(self, name: str) -> Index | str | None:
-        """The index of a part; or what is wrong with it; or None where another process removed it."""
+        """Index of a part; or what is wrong with it; or None where another process removed it."""
         try:
             part, keys = open_part(self.part_path(name), self.layout)
         except DamageError as damage:
@@ -274,11 +281,11 @@ class Contents:
             return None
         except OSError as error:
             raise _unreadable(self.part_path(name), error) from error
-        self._proved[name] = part
+        self._verified[name] = part
         return index_part(name, keys)
 
-    def _taking_failures(self, view: View) -> View:
-        """The view with the batches of failures that are new to it; of one image the latest counts."""
+    def _with_failures(self, view: View) -> View:
+        """The view with the batches of failures that it lacks; of one image the latest counts."""
         folder, failed, read = self.folder / "failed", dict(view.failed), set(view.failed_files)
         for name in sorted({*list_files(folder)} - read - self._unusable):
             if not name.endswith(".jsonl"):
@@ -302,15 +309,30 @@ class Contents:
 
 
 def in_threads(call: Callable[[Item], Found], items: Sequence[Item]) -> list[Found]:
-    """What `call` gives for each item, in order; a thread would take longer to start than one does."""
-    if len(items) < 2:
+    """Call a function for each item in threads; the results are in order.
+
+    Parameters
+    ----------
+    call : callable
+    items : sequence of n items
+
+    Returns
+    -------
+    list of n results
+
+    Examples
+    --------
+    >>> in_threads(abs, [-2, 3])
+    [2, 3]
+    """
+    if len(items) < 2 or THREADS < 2:  # a thread takes longer to start than one item does
         return [call(item) for item in items]
     with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(call, items))
 
 
 def list_files(folder: Path) -> list[str]:
-    """Names in a folder, hidden ones left out; none where the folder is missing.
+    """List the names in a folder, without hidden ones; none where the folder is missing.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Embeddings as files that other tools read: .npz, .parquet, .h5; block by block, so memory stays flat."""
+"""Export of embeddings: .npz, .parquet, .h5; block by block, so that memory stays flat."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Blocks = Iterable[NDArray[np.float32]]
 
 
 def export(path: Path, ids: Ids, dimension: int, blocks: Blocks) -> None:
-    """Write ``ids`` and ``embeddings`` to a file whose ending says the format.
+    """Export embeddings to a file; its suffix names the format.
 
     Parameters
     ----------
@@ -37,6 +37,16 @@ def export(path: Path, ids: Ids, dimension: int, blocks: Blocks) -> None:
         If a Parquet file is asked for and pyarrow is not installed.
     CacheError
         If the file cannot be written; what was there before is untouched.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = Path(folder.name) / "embeddings.npz"
+    >>> export(path, np.array(["a", "b"]), 2, [np.eye(2, dtype=np.float32)])
+    >>> np.load(path)["embeddings"].tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    >>> folder.cleanup()
     """
     check_target(path)
     try:
@@ -49,7 +59,7 @@ def export(path: Path, ids: Ids, dimension: int, blocks: Blocks) -> None:
 
 
 def check_target(path: Path) -> None:
-    """Raise unless `export` can write there."""
+    """Raise `SettingError` unless `export` can write there."""
     if path.suffix not in _WRITERS:
         raise SettingError(
             f"--out: expected a file that ends in {', '.join(_WRITERS)}, found {path}."

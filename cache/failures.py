@@ -1,4 +1,4 @@
-"""Batches of images that cannot be embedded: JSON Lines, immutable, named for their bytes."""
+"""Failures: images that cannot be embedded, in immutable JSON Lines files named for their bytes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,21 @@ from hybrid.utils.key_index import KEY_BYTES
 
 @dataclass(frozen=True)
 class Failure:
-    """Why an image has no embedding, and when that was found, in seconds since 1970."""
+    """Why an image has no embedding, and when that was found, in seconds since 1970 (default=0.0)."""
 
     reason: str
     time: float = 0.0
 
 
 def pack_failures(reasons: Mapping[bytes, str], time: float) -> tuple[str, bytes]:
-    """File name and bytes of a batch."""
+    r"""Pack a batch of failures: its file name and its bytes.
+
+    Examples
+    --------
+    >>> name, data = pack_failures({bytes(32): "too small"}, 5.0)
+    >>> data[-38:]
+    b', "reason": "too small", "time": 5.0}\n'
+    """
     lines = [
         json.dumps({"key": key.hex(), "reason": reason, "time": round(time, 3)})
         for key, reason in sorted(reasons.items())
@@ -37,7 +44,11 @@ def pack_failures(reasons: Mapping[bytes, str], time: float) -> tuple[str, bytes
 
 
 def read_failures(path: Path) -> dict[bytes, Failure]:
-    """Read a batch.
+    """Read a batch of failures.
+
+    Returns
+    -------
+    dict of bytes to Failure
 
     Raises
     ------

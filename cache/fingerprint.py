@@ -9,17 +9,40 @@ from typing import Any
 
 
 def fingerprint_of(stands_for: Mapping[str, Any]) -> str:
-    """SHA-256, in hex, of the canonical JSON of what changes an embedding."""
+    """Hash what changes an embedding: SHA-256, in hex, of its canonical JSON.
+
+    Examples
+    --------
+    >>> fingerprint_of({"dimension": 2, "dtype": "float16"})[:8]
+    '26579741'
+    """
     return hashlib.sha256(canonical(stands_for)).hexdigest()
 
 
 def canonical(value: Mapping[str, Any]) -> bytes:
-    """JSON with sorted keys and no spaces, UTF-8: the same bytes for the same content."""
+    """Write canonical JSON: sorted keys, no spaces, UTF-8; the same bytes for the same content.
+
+    Examples
+    --------
+    >>> canonical({"b": 1, "a": "é"}).decode()
+    '{"a":"é","b":1}'
+    """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """What differs between two stores: key → (ours, theirs), nested keys joined by dots."""
+    """Compare what two stores stand for.
+
+    Returns
+    -------
+    dict of str to (object, object)
+        Key → (ours, theirs); nested keys are joined by dots, None stands for a missing key.
+
+    Examples
+    --------
+    >>> differences({"weights": {"sha256": "a"}}, {"weights": {"sha256": "b"}})
+    {'weights.sha256': ('a', 'b')}
+    """
     mine, other = _flat(ours), _flat(theirs)
     return {
         key: (mine.get(key), other.get(key))

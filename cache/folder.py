@@ -28,6 +28,16 @@ class EmbeddingCache:
     ------
     CacheError
         If the folder is not a cache, or of a newer format.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> cache = EmbeddingCache(folder.name)
+    >>> store = cache.make({"architecture": "test", "dimension": 2, "dtype": "float16"})
+    >>> [found.fingerprint == store.fingerprint for found in cache.stores()]
+    [True]
+    >>> folder.cleanup()
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -51,11 +61,11 @@ class EmbeddingCache:
             )
 
     def folders(self) -> list[Path]:
-        """Folders of all stores, by fingerprint."""
+        """List the folders of all stores, by fingerprint."""
         return sorted(path.parent for path in self.folder.glob("*/config.json"))
 
     def stores(self) -> list[EmbeddingStore]:
-        """All stores, by fingerprint."""
+        """Open all stores, by fingerprint."""
         return [EmbeddingStore(folder) for folder in self.folders()]
 
     def find(self, fingerprint: str) -> EmbeddingStore:
@@ -77,7 +87,7 @@ class EmbeddingCache:
     def make(
         self, stands_for: Mapping[str, Any], recorded: Mapping[str, Any] | None = None
     ) -> EmbeddingStore:
-        """Open the store of what `stands_for` says; make it where there is none.
+        """Open the store of a fingerprint, and make it where there is none.
 
         Parameters
         ----------
@@ -86,6 +96,10 @@ class EmbeddingCache:
             ``"float32"`` (where it is missing), is that of the rows on the disk.
         recorded : mapping, optional
             Library versions and the like, written once, not part of the fingerprint.
+
+        Returns
+        -------
+        EmbeddingStore
 
         Raises
         ------

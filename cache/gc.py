@@ -1,4 +1,4 @@
-"""What nothing needs any more: superseded parts, old snapshots, leavings of killed processes."""
+"""Garbage collection: superseded parts, old snapshots, what killed processes left behind."""
 
 from __future__ import annotations
 
@@ -25,7 +25,16 @@ ABANDONED_SECONDS = 24 * 3600.0
 
 @dataclass(frozen=True)
 class Garbage:
-    """A file that nothing needs, its size, and why."""
+    """A file that nothing needs.
+
+    Parameters
+    ----------
+    path : str
+    bytes : int
+        Its size.
+    reason : str
+        Why nothing needs it.
+    """
 
     path: str
     bytes: int
@@ -33,15 +42,15 @@ class Garbage:
 
 
 def collect(cache: EmbeddingCache, dry_run: bool = False) -> list[Garbage]:
-    """Remove what nothing needs from all stores of a cache.
+    """Remove the files that nothing needs from all stores of a cache.
 
-    Before a superseded part goes, the hash of every part is checked.
+    Before a superseded part is removed, the hash of every part is verified.
 
     Parameters
     ----------
     cache : EmbeddingCache
-    dry_run : bool
-        Only list it.
+    dry_run : bool, default=False
+        Only list them.
 
     Returns
     -------
@@ -52,6 +61,13 @@ def collect(cache: EmbeddingCache, dry_run: bool = False) -> list[Garbage]:
     ------
     CacheError
         If the cache cannot be read, or a file not be removed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     collect(EmbeddingCache(folder), dry_run=True)
+    []
     """
     found = _clear(_temporary([cache.folder, cache.folder / "memo"]), dry_run)
     for store in cache.stores():
@@ -91,9 +107,9 @@ def _leftovers(store: EmbeddingStore, leases: Leases) -> Iterator[Garbage]:
 
 
 def _superseded(store: EmbeddingStore) -> Iterator[Garbage]:
-    """Parts and snapshots that the current generation has replaced, once its own parts are proved."""
+    """Parts and snapshots that the current generation has replaced; its own parts are verified first."""
     contents = store.contents
-    contents.prove_all(store.view.parts)
+    contents.verify_parts(store.view.parts)
     generation = contents.generation()
     if generation is None:
         return

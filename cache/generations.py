@@ -36,7 +36,7 @@ MAX_INDEX_BYTES = 2**36
 
 @dataclass(frozen=True, eq=False)
 class Generation:
-    """A snapshot of a store.
+    """A snapshot of a store, as its last compaction left it.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Generation:
 
 
 def read_generation(store: Path) -> Generation | None:
-    """The current generation of a store; None where it was never compacted.
+    """Read the current generation of a store; None where it was never compacted.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def read_generation(store: Path) -> Generation | None:
 
 
 def write_generation(store: Path, generation: Generation) -> None:
-    """Write a generation's files, and then, in one step, make it the current one.
+    """Write the files of a generation, then, in one step, make it the current one.
 
     Raises
     ------
@@ -121,13 +121,13 @@ def write_generation(store: Path, generation: Generation) -> None:
 
 
 def next_number(store: Path) -> int:
-    """A number higher than that of any generation, finished or not."""
+    """Return a number higher than that of any generation, finished or not."""
     numbers = [int(p.stem) for p in (store / "gen").glob("*.json") if p.stem.isdecimal()]
     return max(numbers, default=0) + 1
 
 
 def small_parts(index: Index) -> list[str]:
-    """Parts that are worth writing anew together with others: those less than half full.
+    """List the parts that are less than half full, which a compaction merges.
 
     A part counts with the rows that are found in it, without those that another part has as well.
     """

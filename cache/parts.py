@@ -1,4 +1,4 @@
-"""One part: an immutable HDF5 file of keys and embeddings, named for the SHA-256 of its bytes."""
+"""Parts: immutable HDF5 files of keys and embeddings, named for the SHA-256 of their bytes."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ DTYPES = ("float16", "float32")
 CHUNK_ROWS = 256
 MAX_PART_BYTES = 2**31
 MAX_CHUNKS = 4096  # more than a part of that size needs; HDF5 finds the n-th in n steps
-# What parsing raises where a file is not what was written.
+# What parsers raise for a file that is not what was written.
 UNPARSABLE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 _BLOCK = 2**20
 # A file that changed less than so long ago could change again without a new time of change.
 _SETTLED_NS = 2_000_000_000
-_PROVED: set[tuple[Path, tuple[int, int, int]]] = set()
+_VERIFIED: set[tuple[Path, tuple[int, int, int]]] = set()
 
 
 class DamageError(Exception):
@@ -41,7 +41,7 @@ class DamageError(Exception):
 
 
 class ChangedError(Exception):
-    """A part is not the file any more that was proved; it must be proved again."""
+    """A part is another file than that which was verified; it must be verified again."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,13 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Part:
-    """A part that was proved to be what was written.
+    """A part whose hash and layout were verified.
 
     Parameters
     ----------
     path : Path
     stamp : (int, int, int)
-        The file's size, time of change in ns and inode when it was proved.
+        Size, time of change in ns and inode of the file when it was verified.
     rows, dimension : int
     dtype : str
     chunk_shape : (int, int)
@@ -102,7 +102,7 @@ class Part:
         Raises
         ------
         ChangedError
-            If it is not the file any more that was proved.
+            If it is another file than that which was verified.
         OSError
             If it cannot be read.
         """
@@ -125,13 +125,18 @@ class Part:
 
 
 def pack_part(layout: Layout, keys: Keys, embeddings: NDArray[np.floating]) -> bytes:
-    """The bytes of a part, made in memory so that they can be hashed before they are written.
+    """Pack keys and embeddings as the bytes of a part, so that they can be hashed before they are written.
 
     Parameters
     ----------
     layout : Layout
     keys : ndarray of shape (n, 32), uint8
     embeddings : ndarray of shape (n, D), of the layout's dtype
+
+    Returns
+    -------
+    bytes
+        The content of an HDF5 file.
     """
     with in_memory() as file:
         file.attrs["format"] = np.int64(FORMAT)
@@ -156,7 +161,7 @@ def image_of(file: Any) -> bytes:
 
 
 def write_part(folder: Path, layout: Layout, keys: Keys, embeddings: NDArray[np.floating]) -> str:
-    """Write a part whole or not at all; its name. See `pack_part`."""
+    """Write a part, whole or not at all, and return its name. See `pack_part`."""
     data = pack_part(layout, keys, embeddings)
     name = hashed_name("part-", data, ".h5")
     write_atomically(folder / name, data)
@@ -164,15 +169,25 @@ def write_part(folder: Path, layout: Layout, keys: Keys, embeddings: NDArray[np.
 
 
 def hashed_name(kind: str, data: bytes, suffix: str) -> str:
-    """The file name that says what the file holds."""
+    """Name a file for the SHA-256 of its bytes.
+
+    Examples
+    --------
+    >>> hashed_name("part-", b"", ".h5")[:13]
+    'part-e3b0c442'
+    """
     return f"{kind}{hashlib.sha256(data).hexdigest()}{suffix}"
 
 
 def open_part(path: Path, layout: Layout) -> tuple[Part, Keys]:
-    """Prove that a part is what was written for this store, and read its keys.
+    """Open a part: verify its hash and its layout, and read its keys.
 
-    HDF5 sees the file only once its hash is right; no value is read before its place, type and size
-    are known to be sane.
+    HDF5 parses the file only once its hash is right; no value is read before its place, type and size
+    were checked.
+
+    Returns
+    -------
+    Part, ndarray of shape (n, 32), uint8
 
     Raises
     ------
@@ -196,7 +211,7 @@ def open_part(path: Path, layout: Layout) -> tuple[Part, Keys]:
 
 
 def check_values(part: Part) -> None:
-    """Read all of a part through HDF5, with its checksums.
+    """Read all values of a part through HDF5, which verifies its checksums.
 
     Raises
     ------
@@ -239,7 +254,7 @@ def check_hash(
 
     A file that this process has hashed already, and whose stamp is the same, is not hashed again.
     """
-    if (path, stamp) in _PROVED:
+    if (path, stamp) in _VERIFIED:
         return
     if stamp[0] > limit:
         raise DamageError(f"it is larger than {limit:,} bytes")
@@ -250,13 +265,13 @@ def check_hash(
     if path.stem.rpartition("-")[2] != digest.hexdigest():
         raise DamageError("its hash is wrong")
     if started - stamp[1] > _SETTLED_NS:
-        _PROVED.add((path, stamp))
+        _VERIFIED.add((path, stamp))
     file.seek(0)
 
 
 def forget_hashes() -> None:
     """Have every file hashed again when it is next opened."""
-    _PROVED.clear()
+    _VERIFIED.clear()
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The embeddings of one fingerprint: what users of the cache read from and append to. See FORMAT.md."""
+"""The embeddings of one fingerprint: read and append. See FORMAT.md."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.cache.contents import (
-    THREADS,
     Contents,
     SnapshotError,
     View,
@@ -40,14 +38,14 @@ from hybrid.utils.files import write_atomically
 from hybrid.utils.key_index import KEY_BYTES, Keys, key_array, sort_keys
 
 INFINITY_BITS = 0x7C00  # of float16; what is not a number lies above
-READS = 5  # how often to look again where parts vanish while they are read
+RETRIES = 5  # where parts vanish while they are read
 
 
 class EmbeddingStore:
-    """The embeddings of one fingerprint.
+    """The embeddings of one fingerprint: a map from content keys to vectors.
 
-    What stands on the disk is looked at when it is first needed, and again at `refresh`; rows
-    appended through this object are seen by it at once.
+    The disk is read when it is first needed, and again by `refresh`; rows that were appended through this
+    object are found at once.
 
     Parameters
     ----------
@@ -58,6 +56,20 @@ class EmbeddingStore:
     ------
     CacheError
         If its config.json cannot be read or is not what the folder's name says.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hybrid.cache import EmbeddingCache
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> store = EmbeddingCache(folder.name).make({"architecture": "test", "dimension": 2})
+    >>> key = hashlib.sha256(b"the bytes of a poster").digest()
+    >>> store.append([key], np.array([[0.5, 1.0]]))
+    >>> len(store), key in store
+    (1, True)
+    >>> store.read([key, None]).tolist()
+    [[0.5, 1.0], [nan, nan]]
+    >>> folder.cleanup()
     """
 
     def __init__(self, folder: Path) -> None:
@@ -88,26 +100,31 @@ class EmbeddingStore:
 
     @cached_property
     def contents(self) -> Contents:
-        """What stands on the disk."""
+        """The contents of the store on the disk."""
         return Contents(self.folder, Layout(self.fingerprint, self.dimension, self.dtype))
 
     @property
     def view(self) -> View:
-        """What was seen of it when it was last looked at."""
+        """The contents as they were last read."""
         return self.contents.view
 
     def refresh(self) -> None:
-        """Look at the disk again: what other processes have added is seen from now on."""
+        """Read what other processes have added since the disk was last read."""
         self.contents.refresh()
 
-    def prove(self, keys: Sequence[bytes | None]) -> None:
-        """Check the hashes of the parts with these keys now; the damaged go to quarantine, and are told."""
+    def verify(self, keys: Sequence[bytes | None]) -> None:
+        """Verify the hashes of the parts with these keys; damaged ones go to quarantine, with a warning.
+
+        Parameters
+        ----------
+        keys : sequence of bytes or None
+        """
         names: set[str] = set()
         for index in self.view.indexes:
             place = index.find(key_array(keys))
             numbers = np.unique(index.part[place[place >= 0]])
             names |= {index.parts[number] for number in numbers}
-        self.contents.prove_all(names)
+        self.contents.verify_parts(names)
 
     def __len__(self) -> int:
         return sum(len(index) for index in self.view.indexes)
@@ -116,28 +133,46 @@ class EmbeddingStore:
         return isinstance(key, bytes) and len(key) == KEY_BYTES and bool(self.has([key])[0])
 
     def has(self, keys: Sequence[bytes | None]) -> NDArray[np.bool_]:
-        """Whether there is an embedding for each key, shape (n,)."""
+        """Tell which keys have an embedding.
+
+        Parameters
+        ----------
+        keys : sequence of n keys of 32 bytes, or None
+
+        Returns
+        -------
+        ndarray of shape (n,), bool
+        """
         return _has(self.view, key_array(keys), _named(keys))
 
     def knows(self, keys: Sequence[bytes]) -> NDArray[np.bool_]:
-        """Whether nothing is left to do for each key: an embedding or a known failure; shape (n,)."""
+        """Tell which keys have an embedding or a known failure.
+
+        Parameters
+        ----------
+        keys : sequence of n keys of 32 bytes
+
+        Returns
+        -------
+        ndarray of shape (n,), bool
+        """
         failed = self.view.failed
         return self.has(keys) | np.fromiter((k in failed for k in keys), bool, len(keys))
 
     def failures(self) -> dict[bytes, str]:
-        """Images that cannot be embedded: key → reason, the latest that was found."""
+        """List the images that cannot be embedded: key → the latest reason."""
         failed = self.view.failed
         embedded = self.has(list(failed)).tolist()
         pairs = zip(failed.items(), embedded, strict=True)
         return {key: failure.reason for (key, failure), known in pairs if not known}
 
     def digest(self) -> str:
-        """SHA-256 of the fingerprint and the sorted keys: the same however rows are dealt to parts."""
+        """SHA-256 of the fingerprint and the sorted keys, whichever parts hold them."""
         keys = self.view.index.keys
         return hashlib.sha256(bytes.fromhex(self.fingerprint) + keys.tobytes()).hexdigest()
 
     def bytes_on_disk(self) -> int:
-        """Bytes of all parts, also of those that wait for `gc`."""
+        """Size of all parts in bytes, with those that `gc` will remove."""
         total = 0
         for name in list_files(self.folder / "parts"):
             with contextlib.suppress(FileNotFoundError):  # removed by another process
@@ -145,7 +180,7 @@ class EmbeddingStore:
         return total
 
     def read(self, keys: Sequence[bytes | None]) -> NDArray[np.float32]:
-        """Look up embeddings.
+        """Read embeddings by key.
 
         Parameters
         ----------
@@ -163,16 +198,16 @@ class EmbeddingStore:
             If a part turns out to be damaged or cannot be read.
         """
         wanted, named, before = key_array(keys), _named(keys), self.view
-        for _ in range(READS):
+        for _ in range(RETRIES):
             try:
                 return self._read(wanted, named)
-            except FileNotFoundError:  # compacted and removed by another process since we looked
+            except FileNotFoundError:  # compacted and removed by another process
                 self.refresh()
             except SnapshotError as error:
-                self.contents.distrust(str(error))
-                self.contents.look()
+                self.contents.ignore_snapshot(str(error))
+                self.contents.reload()
             except DamageError:
-                self.contents.look()
+                self.contents.reload()
             lost = int((_has(before, wanted, named) & ~_has(self.view, wanted, named)).sum())
             if lost:
                 raise CacheError(
@@ -208,9 +243,9 @@ class EmbeddingStore:
     ) -> None:
         try:
             try:
-                self.contents.prove(name).read(rows, matrix, at)
+                self.contents.verify_part(name).read(rows, matrix, at)
             except ChangedError:
-                self.contents.prove(name, again=True).read(rows, matrix, at)
+                self.contents.verify_part(name, changed=True).read(rows, matrix, at)
         except DamageError as damage:
             self.contents.quarantine(self.contents.part_path(name), str(damage))
             raise
@@ -222,7 +257,7 @@ class EmbeddingStore:
             raise CacheError(f"cannot read {name}: {error.strerror}.") from error
 
     def append(self, keys: Sequence[bytes], embeddings: NDArray[np.floating]) -> None:
-        """Write rows, in parts; when this returns, they are on the disk.
+        """Write embeddings, in parts; when this returns, they are on the disk.
 
         Keys that the store has already are left out.
 
@@ -244,24 +279,25 @@ class EmbeddingStore:
         new[order[again]] = False
         rows = np.flatnonzero(new)
         blocks = [rows[start : start + PART_ROWS] for start in range(0, len(rows), PART_ROWS)]
-        refused: OSError | None = None
-        with ThreadPoolExecutor(THREADS) as pool:
-            jobs = [pool.submit(self._write_part, array, embeddings, block) for block in blocks]
-            for job in jobs:
-                try:
-                    self.contents.add(*job.result())
-                except OSError as error:
-                    refused = error
-        if refused:
-            raise self._refused(refused) from refused
+        written = in_threads(lambda block: self._write_part(array, embeddings, block), blocks)
+        for part in written:
+            if not isinstance(part, OSError):
+                self.contents.add(*part)
+        for part in written:
+            if isinstance(part, OSError):
+                raise self._write_error(part) from part
 
     def _write_part(
         self, keys: Keys, embeddings: NDArray[np.floating], rows: NDArray[np.int64]
-    ) -> tuple[str, Keys]:
+    ) -> tuple[str, Keys] | OSError:
+        """Name and keys of a part that was written, or why the disk refused it."""
         gapless = rows[-1] - rows[0] == len(rows) - 1
         chosen: Any = slice(rows[0], rows[-1] + 1) if gapless else rows  # a slice is no copy
         stored = embeddings[chosen].astype(self.dtype, copy=False)
-        name = write_part(self.folder / "parts", self.contents.layout, keys[chosen], stored)
+        try:
+            name = write_part(self.folder / "parts", self.contents.layout, keys[chosen], stored)
+        except OSError as error:
+            return error
         return name, keys[chosen]
 
     def _check(self, keys: Sequence[bytes], embeddings: NDArray[np.floating]) -> None:
@@ -288,7 +324,18 @@ class EmbeddingStore:
         )
 
     def append_failures(self, reasons: Mapping[bytes, str]) -> None:
-        """Record images that cannot be embedded: key → reason."""
+        """Record images that cannot be embedded.
+
+        Parameters
+        ----------
+        reasons : mapping of bytes to str
+            Key → reason.
+
+        Raises
+        ------
+        CacheError
+            If the disk refuses.
+        """
         failed = self.view.failed
         new = {k: r for k, r in reasons.items() if k not in failed or failed[k].reason != r}
         if not new:
@@ -298,10 +345,10 @@ class EmbeddingStore:
         try:
             write_atomically(self.folder / "failed" / name, data)
         except OSError as error:
-            raise self._refused(error) from error
+            raise self._write_error(error) from error
         self.contents.add_failures({key: Failure(reason, now) for key, reason in new.items()})
 
-    def _refused(self, error: OSError) -> CacheError:
+    def _write_error(self, error: OSError) -> CacheError:
         return CacheError(
             f"cannot write to the cache {self.folder.parent}: {error.strerror}. {len(self)} embeddings "
             "are safe there; make room and run the command again to go on."
@@ -309,9 +356,9 @@ class EmbeddingStore:
 
 
 def _is_within(values: NDArray[np.floating], limit: np.floating) -> bool:
-    """Whether all values are numbers between -limit and limit; several times faster than asking each."""
+    """Tell whether all values are numbers between -limit and limit, several times faster than one by one."""
     if values.dtype == np.float16:
-        # It compares slowly; without their signs its bits sort as its values.
+        # float16 compares slowly; without the sign, its bits sort as its values.
         return bool((values.view(np.uint16) & 0x7FFF).max() < INFINITY_BITS)
     return bool(-limit <= values.min() and values.max() <= limit)
 
@@ -324,5 +371,5 @@ def _has(view: View, wanted: Keys, named: NDArray[np.bool_]) -> NDArray[np.bool_
 
 
 def _named(keys: Sequence[bytes | None]) -> NDArray[np.bool_]:
-    """Which items name an image at all."""
+    """Which keys are not None."""
     return np.fromiter((key is not None for key in keys), bool, len(keys))

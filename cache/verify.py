@@ -1,4 +1,4 @@
-"""Looking for damage in a cache, without changing anything."""
+"""Verification of a cache: hashes, layouts, snapshots, values; nothing is changed."""
 
 from __future__ import annotations
 
@@ -38,10 +38,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Verification:
-    """What was looked at, and each problem that was found: (file, what is wrong).
+    """Result of a verification.
 
-    `duplicates` counts the rows whose image has a row in another part as well; `quarantined` the files
-    that were taken out of service before.
+    Parameters
+    ----------
+    stores, parts, embeddings, failures : int
+        How many were verified.
+    duplicates : int
+        Rows whose image has a row in another part as well.
+    quarantined : int
+        Files that were moved to quarantine before.
+    problems : tuple of (str, str)
+        File, and what is wrong with it.
     """
 
     stores: int
@@ -54,12 +62,12 @@ class Verification:
 
 
 def verify(cache: EmbeddingCache, deep: bool = False) -> Verification:
-    """Check every file of a cache: hashes, schemas, snapshots.
+    """Verify every file of a cache: hashes, layouts, snapshots.
 
     Parameters
     ----------
     cache : EmbeddingCache
-    deep : bool
+    deep : bool, default=False
         Read every value as well: checksums inside HDF5, finite values, and whether rows of the same
         image in several parts agree.
 
@@ -72,6 +80,13 @@ def verify(cache: EmbeddingCache, deep: bool = False) -> Verification:
     ------
     CacheError
         If a folder cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     verify(EmbeddingCache(folder)).problems
+    ()
     """
     forget_hashes()
     results = [_verify_store(folder, deep) for folder in cache.folders()]
@@ -138,7 +153,7 @@ def _verify_part(path: Path, layout: Layout, deep: bool) -> tuple[Part, Keys]:
 
 
 def _verify_generation(path: Path, parts: list[tuple[Part, Keys]]) -> None:
-    """Whether the snapshot, and the parts that came after it, tell of every row that there is."""
+    """Verify that the snapshot, and the parts that came after it, index every row."""
     generation = read_generation(path.parent)
     if generation is None:
         return

@@ -192,7 +192,7 @@ def _job(
 ) -> Job:
     if store.bytes_on_disk() > LARGE_BYTES:
         context.progress.say("checking the hashes of the cache")
-    store.prove(list(images))
+    store.verify(list(images))
     there = store.has(list(images))
     done = there if settings.retry_failed else store.knows(list(images))
     lacks = list(compress(images, (~done).tolist()))

@@ -130,7 +130,7 @@ def is_mended(cache: Path) -> bool:
         except CacheError:  # the marker is damaged: the user is told what should be in it
             (cache / "FORMAT").write_text('{"format": 1}')
             store = make(cache)
-        store.prove(KEYS)
+        store.verify(KEYS)
         found = store.read(KEYS)
         there = store.has(KEYS)
         if not np.array_equal(found[there], rows(KEYS)[there]) or not np.isnan(found[~there]).all():
@@ -197,7 +197,7 @@ def test_a_wrong_snapshot_condemns_no_part(sound: Path, tmp_path: Path) -> None:
     assert problem.startswith("it is wrong about part-")
     for look in (
         lambda store: store.read(KEYS),
-        lambda store: store.prove(KEYS) or store.read(KEYS),
+        lambda store: store.verify(KEYS) or store.read(KEYS),
     ):
         store = make(tmp_path / "cache")
         with pytest.warns(UserWarning, match="the snapshot of the last compaction is damaged"):
@@ -305,7 +305,7 @@ def test_readers_in_threads_see_whole_views(sound: Path, tmp_path: Path) -> None
         try:
             for _ in range(25):
                 store.refresh()
-                store.contents.look()
+                store.contents.reload()
                 compact(other)
                 collect(EmbeddingCache(tmp_path / "cache"))
         finally:
@@ -324,7 +324,7 @@ def test_damage_that_cannot_be_moved_away_is_not_used(
     (store.folder / "quarantine").touch()  # a file where the folder should be
     store = make(tmp_path)
     with pytest.warns(UserWarning, match="cannot be moved away .*; it is not used") as warned:
-        store.prove(KEYS)
+        store.verify(KEYS)
     assert not store.has(KEYS).any()
     store.refresh()
     assert len(warned) == 1
