@@ -16,8 +16,8 @@ from hybrid.cache.generations import Generation, read_generation
 from hybrid.cache.parts import PART_NAME, DamageError, Layout, Part, open_part
 from hybrid.errors import CacheError
 from hybrid.utils.files import move
-from hybrid.utils.resources import usable_cores
 from hybrid.utils.key_index import EMPTY, Index, Keys, index_part, merge
+from hybrid.utils.resources import usable_cores
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
