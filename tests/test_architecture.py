@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import importlib
 import subprocess
 import sys
@@ -95,6 +96,19 @@ def test_imports_go_downwards(name: str) -> None:
         assert imported.split(".")[0] not in ("cache", "cli"), f"write hybrid.{imported}"
         if imported.startswith("hybrid.") and place(imported) != place(name):
             assert LEVEL[place(imported)] < LEVEL[place(name)], f"{name} imports {imported}"
+
+
+def test_no_cycles() -> None:
+    """Also not by way of an import inside a function; the faces of packages aside."""
+    graph = {}
+    for name, path in MODULES.items():
+        if path.stem != "__init__":
+            nodes = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+            froms = [node for node in nodes if isinstance(node, ast.ImportFrom)]
+            whole = {f"{node.module}.{alias.name}" for node in froms for alias in node.names}
+            graph[name] = {i for i in imports(path) | whole if i != name}
+    modules = {name: found & set(graph) for name, found in graph.items()}
+    assert list(graphlib.TopologicalSorter(modules).static_order())  # CycleError says where
 
 
 @pytest.mark.parametrize("library", sorted(ONLY_IN))

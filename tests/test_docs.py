@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import configparser
 import doctest
+import importlib
+import inspect
 import re
 import shlex
 from pathlib import Path
@@ -97,3 +99,41 @@ def test_contributing_names_what_there_is() -> None:
     assert len(places) == 5
     for first, second, path in places:
         assert re.search(rf"\b{second or first}\b", (ROOT / path).read_text()), (first, path)
+
+
+def find(name: str) -> object:
+    """`hybrid.a.b.Class.method` → what has this name."""
+    parts = name.split(".")
+    for cut in range(len(parts), 1, -1):
+        try:
+            found: object = importlib.import_module(".".join(parts[:cut]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[cut:]:
+            found = getattr(found, part)
+        return found
+    raise AssertionError(name)
+
+
+def calls() -> list[tuple[str, str]]:
+    """The walks of the page on architecture: caller and callee."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    found, above = [], [""]
+    for indent, name in re.findall(r"^( *)- `([\w.]+)`", page, re.M):
+        depth = len(indent) // 4
+        above[depth:] = [name]
+        found.append((above[depth - 1] if depth else "", name))
+    return found
+
+
+@pytest.mark.parametrize(("caller", "callee"), calls())
+def test_the_walks_are_calls_in_the_code(caller: str, callee: str) -> None:
+    assert callable(find(callee))
+    if caller:
+        name = callee.rsplit(".", 1)[1]
+        assert re.search(rf"\b{name}\b", inspect.getsource(find(caller)))  # type: ignore[arg-type]
+
+
+def test_there_are_three_walks() -> None:
+    assert sum(caller == "" for caller, _ in calls()) == 3
+    assert len(calls()) > 30
