@@ -103,7 +103,7 @@ def test_no_cycles() -> None:
     graph = {}
     for name, path in MODULES.items():
         if path.stem != "__init__":
-            nodes = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
+            nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
             froms = [node for node in nodes if isinstance(node, ast.ImportFrom)]
             whole = {f"{node.module}.{alias.name}" for node in froms for alias in node.names}
             graph[name] = {i for i in imports(path) | whole if i != name}
