@@ -10,7 +10,7 @@ import pandas as pd
 
 from hybrid.evaluation import METRICS
 from hybrid.report.comparison import ComparedRun, Comparison
-from hybrid.report.summary_text import cost, verdict, winner
+from hybrid.report.summary_text import audit_sentence, best_run_sentence, cost_sentence
 from hybrid.types import as_plain
 
 FORMAT = 1
@@ -41,9 +41,9 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
     found: dict[str, Any] = as_plain(
         {
             "report": FORMAT,
-            "verdict": verdict(comparison),
-            "winner": winner(comparison),
-            "cost": cost(comparison),
+            "verdict": audit_sentence(comparison),
+            "winner": best_run_sentence(comparison),
+            "cost": cost_sentence(comparison),
             "items": comparison.items,
             "genres": comparison.genres,
             "audited": comparison.audited,

@@ -16,10 +16,10 @@ from hybrid.report.sections.reproduction import details
 from hybrid.report.summary_text import (
     DASH,
     METRIC_NAMES,
+    audit_sentence,
     duration,
     memory,
     number,
-    verdict,
     with_interval,
 )
 from hybrid.report.test_items import judge
@@ -77,7 +77,7 @@ def render_card(comparison: Comparison) -> str:
         comparison=comparison,
         run=run,
         described=runs.describe(run.record),
-        verdict=verdict(comparison),
+        verdict=audit_sentence(comparison),
         metric_names=METRIC_NAMES,
         thresholds=_thresholds(run),
         reliability=reliability(comparison.truth, run.answers.scores) if run.scored else None,

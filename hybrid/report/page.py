@@ -17,11 +17,11 @@ from hybrid.report.sections import SECTIONS
 from hybrid.report.summary_text import (
     DASH,
     METRIC_NAMES,
-    cost,
+    audit_sentence,
+    best_run_sentence,
+    cost_sentence,
     duration,
     number,
-    verdict,
-    winner,
     with_interval,
 )
 from hybrid.utils.files import write_atomically
@@ -63,7 +63,11 @@ def render(comparison: Comparison, command: str = "") -> str:
     return made.get_template("report.html.j2").render(
         comparison=comparison,
         clean=comparison.audited and not comparison.leaks,
-        sentences=(verdict(comparison) + ".", winner(comparison), cost(comparison)),
+        sentences=(
+            audit_sentence(comparison) + ".",
+            best_run_sentence(comparison),
+            cost_sentence(comparison),
+        ),
         sections=[(section, data) for section, data in found if data is not None],
         style=style,
         style_hash=style_hash,

@@ -1,4 +1,4 @@
-"""A comparison in words: the sentences and figures that page, terminal and model card share."""
+"""Summary of a comparison in sentences and a text table, for the page, the terminal and the model card."""
 
 from __future__ import annotations
 
@@ -7,19 +7,42 @@ from hybrid.types import Interval
 
 METRIC_NAMES = {
     "f1_weighted": ("F1 weighted", "mean F1 of the genres, weighted by their test items"),
-    "f1_micro": ("F1 micro", "F1 of all labels counted together"),
-    "f1_macro": ("F1 macro", "mean F1 of the genres, rare ones counting as much as frequent ones"),
+    "f1_micro": ("F1 micro", "F1 over all labels of all items"),
+    "f1_macro": ("F1 macro", "unweighted mean F1 of the genres"),
     "f1_samples": ("F1 samples", "mean F1 of the items"),
-    "precision_weighted": ("Precision", "share of the given labels that are right, weighted"),
-    "recall_weighted": ("Recall", "share of the true labels that are given, weighted"),
-    "map_macro": ("mAP", "mean average precision of the genres: ranking, whatever the thresholds"),
-    "hamming_loss": ("Hamming loss", "share of wrong cells in the label matrix; lower is better"),
+    "precision_weighted": (
+        "Precision",
+        "share of the predicted labels that are true, weighted likewise",
+    ),
+    "recall_weighted": (
+        "Recall",
+        "share of the true labels that are predicted, weighted likewise",
+    ),
+    "map_macro": (
+        "mAP",
+        "mean average precision of the genres, which does not depend on the thresholds",
+    ),
+    "hamming_loss": ("Hamming loss", "share of wrong entries in the label matrix; lower is better"),
 }
 DASH = "–"
 
 
-def verdict(comparison: Comparison) -> str:
-    """Whether the split is clean."""
+def audit_sentence(comparison: Comparison) -> str:
+    """Whether the audits found leaks, as a sentence without its full stop.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> audit_sentence(comparison)  # doctest: +SKIP
+    'The split is clean (checked: same id, same image bytes)'
+    """
     if comparison.leaks:
         kinds = "; ".join(
             f"{leak['kind']}: {number(leak['count'], 'd')}, {number(leak['share'], '.1%')} of the test items"
@@ -27,55 +50,114 @@ def verdict(comparison: Comparison) -> str:
         )
         return f"The split leaks – {kinds}"
     if not comparison.audited:
-        return "Not every run was audited: whether the split is clean is not known"
-    looked_for = f" (looked for: {', '.join(comparison.checks)})" if comparison.checks else ""
-    return f"The split is clean{looked_for}"
+        return "Not every run was audited, so it is not known whether the split is clean"
+    checked = f" (checked: {', '.join(comparison.checks)})" if comparison.checks else ""
+    return f"The split is clean{checked}"
 
 
-def winner(comparison: Comparison) -> str:
-    """Who is best, by how much, with what certainty."""
+def best_run_sentence(comparison: Comparison) -> str:
+    """Best run by weighted F1, with the runs that are not significantly different from it.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> best_run_sentence(comparison)  # doctest: +SKIP
+    'svm is best: weighted F1 0.615 (0.595 to 0.634). The difference to knn is 0.100 (0.081 to 0.119).'
+    """
     best, others = comparison.runs[0], comparison.runs[1:]
-    reaches = f"weighted F1 {with_interval(best.evaluation.metrics[MAIN])}"
+    value = f"weighted F1 {with_interval(best.evaluation.metrics[MAIN])}"
     if not others:
-        return f"{best.name} reaches {reaches}; there is no other run to compare it with."
-    level = [run for run in others if no_difference(run)]
-    if level:
-        said = ", ".join(f"{run.name} ({lead(run)})" for run in level)
+        return f"{best.name} has {value}; there is no other run to compare it with."
+    tied = [run for run in others if not_significant(run)]
+    if tied:
+        names = ", ".join(f"{run.name} (difference {difference_text(run)})" for run in tied)
         return (
-            f"{best.name} has the highest figure, {reaches}, but no difference can be told to {said}: "
-            "the interval of the lead includes 0."
+            f"{best.name} has the highest {value}, but is not significantly different from {names}: the "
+            f"interval of {'the difference includes' if len(tied) == 1 else 'each difference includes'} 0."
         )
-    return f"{best.name} is best: {reaches}. It leads {others[0].name} by {lead(others[0])}."
+    second = others[0]
+    return f"{best.name} is best: {value}. The difference to {second.name} is {difference_text(second)}."
 
 
-def cost(comparison: Comparison) -> str:
-    """What the best run costs, and what the next best costs that takes less time."""
+def cost_sentence(comparison: Comparison) -> str:
+    """Cost of the best run, and of the best run that is faster.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> cost_sentence(comparison)  # doctest: +SKIP
+    'svm took 1 min 30 s, with a peak memory of 2.0 GiB; no other run was faster.'
+    """
     best = comparison.runs[0]
     if best.seconds is None:
-        return f"What {best.name} costs is not recorded."
+        return f"The cost of {best.name} is not recorded."
     first = f"{best.name} took {duration(best.seconds)}"
     if best.peak_mib is not None:
-        first += f" and {memory(best.peak_mib)} at most"
+        first += f", with a peak memory of {memory(best.peak_mib)}"
     timed = [run for run in comparison.runs[1:] if run.seconds is not None]
-    # The runs are in the order of their F1, so the first that is faster is the best of these.
-    cheaper = [run for run in timed if (run.seconds or 0.0) < best.seconds]
-    level = [run for run in cheaper if no_difference(run)]
-    if level:
-        run = min(level, key=lambda run: run.seconds or 0.0)
-        return f"{first}; {run.name}, to which no difference can be told, took {duration(run.seconds)}."
-    if cheaper:
-        run = cheaper[0]
-        return f"{first}; {run.name} took {duration(run.seconds)} and is behind by {lead(run)}."
-    return f"{first}: no other run took less." if timed else f"{first}."
+    # The runs are in the order of their F1, so the first one that is faster is the best of these.
+    faster = [run for run in timed if (run.seconds or 0.0) < best.seconds]
+    tied = [run for run in faster if not_significant(run)]
+    if tied:
+        run = min(tied, key=lambda run: run.seconds or 0.0)
+        return f"{first}; {run.name}, which is not significantly different, took {duration(run.seconds)}."
+    if faster:
+        run = faster[0]
+        lower = f"its weighted F1 is lower by {difference_text(run)}"
+        return f"{first}; {run.name} took {duration(run.seconds)}, but {lower}."
+    return f"{first}; no other run was faster." if timed else f"{first}."
 
 
-def no_difference(run: ComparedRun) -> bool:
-    """Whether the interval of the difference to the best run includes 0."""
+def not_significant(run: ComparedRun) -> bool:
+    """Whether the interval of the difference to the best run includes 0.
+
+    Parameters
+    ----------
+    run : ComparedRun
+
+    Returns
+    -------
+    bool
+        False for the best run itself.
+
+    Examples
+    --------
+    >>> not_significant(comparison.runs[1])  # doctest: +SKIP
+    False
+    """
     return run.difference is not None and run.difference.low <= 0 <= run.difference.high
 
 
-def lead(run: ComparedRun) -> str:
-    """How far the best run leads this one, with the interval."""
+def difference_text(run: ComparedRun) -> str:
+    """Weighted F1 of the best run minus that of this one, with its interval.
+
+    Parameters
+    ----------
+    run : ComparedRun
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> difference_text(comparison.runs[1])  # doctest: +SKIP
+    '0.100 (0.081 to 0.119)'
+    """
     difference = run.difference or Interval(0.0, 0.0, 0.0)
     # Adding 0.0 turns -0.0 into 0.0.
     return with_interval(
@@ -84,14 +166,42 @@ def lead(run: ComparedRun) -> str:
 
 
 def with_interval(value: Interval) -> str:
-    """``0.615 (0.595 to 0.634)``, or a dash."""
+    """Format a value with its 95 % interval; a dash where it is NaN.
+
+    Parameters
+    ----------
+    value : Interval
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> with_interval(Interval(0.6151, 0.595, 0.634))
+    '0.615 (0.595 to 0.634)'
+    """
     if value.value != value.value:
         return DASH
     return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
 
 
 def duration(seconds: float | None) -> str:
-    """``4.1 s``, ``2 min 5 s``, ``1 h 20 min``."""
+    """Format seconds.
+
+    Parameters
+    ----------
+    seconds : float or None
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> duration(4.06), duration(125), duration(4800)
+    ('4.1 s', '2 min 5 s', '1 h 20 min')
+    """
     if seconds is None or seconds < 60:
         return f"{number(seconds, '.1f')} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -101,12 +211,41 @@ def duration(seconds: float | None) -> str:
 
 
 def memory(mib: float) -> str:
-    """``870 MiB``, ``2.1 GiB``."""
+    """Format mebibytes.
+
+    Parameters
+    ----------
+    mib : float
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> memory(870), memory(2150)
+    ('870 MiB', '2.1 GiB')
+    """
     return f"{mib:.0f} MiB" if mib < 1024 else f"{mib / 1024:.1f} GiB"
 
 
 def as_text(comparison: Comparison) -> str:
-    """The comparison as an aligned table; its first line says whether the split is clean."""
+    """Comparison as an aligned text table, between the audit sentence and the best run.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> print(as_text(comparison))  # doctest: +SKIP
+    The split is clean (checked: same id); 40 test items, 3 genres
+    ...
+    """
     names = [short for short, _ in METRIC_NAMES.values()]
     header = ["run", f"{names[0]} (95 %)", *names[1:], "seconds", "peak MiB"]
     rows = [header, *(_row(run) for run in comparison.runs)]
@@ -118,8 +257,8 @@ def as_text(comparison: Comparison) -> str:
         )
         for row in rows
     ]
-    head = f"{verdict(comparison)}; {comparison.items} test items, {len(comparison.genres)} genres"
-    return "\n".join([head, *comparison.notes, "", *lines, "", winner(comparison)])
+    head = f"{audit_sentence(comparison)}; {comparison.items} test items, {len(comparison.genres)} genres"
+    return "\n".join([head, *comparison.notes, "", *lines, "", best_run_sentence(comparison)])
 
 
 def _row(run: ComparedRun) -> list[str]:
@@ -134,5 +273,21 @@ def _row(run: ComparedRun) -> list[str]:
 
 
 def number(value: float | None, form: str) -> str:
-    """A number, or a dash where there is none."""
+    """Format a number; a dash where it is None or NaN.
+
+    Parameters
+    ----------
+    value : float or None
+    form : str
+        Format specification.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> number(0.1234, ".2f"), number(None, ".2f")
+    ('0.12', '–')
+    """
     return DASH if value is None or value != value else format(value, form)

@@ -334,7 +334,7 @@ def test_the_record_holds_what_the_function_says(
     make_report(catalogue, [studio / "runs/svm"], studio / "report.html", draws=5)
     page = (studio / "report.html").read_text()
     word = next(iter(why["Drama"]["metadata"]["for"]))
-    assert "What the model looks at" in page
+    assert "Feature importance" in page
     assert f"{word} <small>{why['Drama']['metadata']['for'][word]:+.2f}</small>" in page
 
 

@@ -167,7 +167,7 @@ def test_tables_are_sorted_by_keyboard(page: Any, heard: list[str]) -> None:
     assert page.locator(head).get_attribute("aria-sort") == "ascending"
     assert column() == sorted(column())
     assert page.locator("[aria-sort]").count() == 1
-    assert "F1 macro, ascending" in page.locator("#said").text_content()
+    assert "F1 macro, ascending" in page.locator("#status").text_content()
     page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     assert page.locator("[aria-sort]").count() == 1
@@ -208,7 +208,7 @@ def test_runs_and_genres_are_filtered_by_keyboard(page: Any, heard: list[str]) -
     assert page.locator(".genre:visible").evaluate_all("all => all.map(g => g.dataset.genre)") == [
         "Horror"
     ]
-    assert page.locator("#said").text_content() == "1 of 7 genres shown"
+    assert page.locator("#status").text_content() == "1 of 7 genres shown"
     for _ in "horr":
         page.keyboard.press("Backspace")
     assert page.locator(".genre:visible").count() == 7

@@ -95,7 +95,7 @@ def test_labels_and_probabilities(home: Path) -> None:
     assert runs["theirs"].scored
     assert runs["theirs"].external
     assert not runs["ours"].external
-    assert as_text(comparison).startswith("The split is clean (looked for: same id)")
+    assert as_text(comparison).startswith("The split is clean (checked: same id)")
     assert "theirs was made elsewhere: whether it has learnt from test items" in " ".join(
         comparison.notes
     )
@@ -209,16 +209,16 @@ def test_card_has_the_figures_of_the_report(home: Path) -> None:
     assert re.search(
         rf"\| Horror \| {horror.support} \| {horror.f1.value:.3f} .*\| 0\.250 \|", card
     )
-    assert "The split is clean (looked for: same id)." in card
+    assert "The split is clean (checked: same id)." in card
     assert "\n    hybrid fit-svm --name ours\n" in card
-    assert "It took 2.0 s to fit and judge, with 100 MiB" in card
+    assert "Fit and evaluation took 2.0 s, with a peak memory of 100 MiB" in card
     for title in (
         "Data",
         "Split and audit",
         "Figures",
-        "Each genre",
+        "Figures by genre",
         "Limits",
-        "How to make it again",
+        "Reproduction",
     ):
         assert f"\n## {title}\n" in card
 
@@ -234,7 +234,7 @@ def test_card_is_text_whatever_a_record_says(compared: Callable[..., Any]) -> No
     assert "<script" not in outside
     assert not re.search(r"(?<!\\)\]\(", outside)
     assert not re.search(r"^# d", card, re.M)
-    assert "must not be taken for what the model reaches" in card
+    assert "are not an estimate of performance" in card
     rows = [line for line in card.splitlines() if line.startswith("|")]
     widths = {len(re.findall(r"(?<!\\)\|", row)) for row in rows}
     assert widths == {4, 8}

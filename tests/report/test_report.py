@@ -143,8 +143,8 @@ def test_the_best_is_named_with_its_lead(catalogue: Catalogue, tmp_path: Path) -
     comparison = make_report(catalogue, [poor, good], tmp_path / "r.html", draws=200)
     assert [run.name for run in comparison.runs] == ["good", "poor"]
     text = as_text(comparison)
-    assert text.startswith("The split is clean (looked for: same id); 40 test items, 3 genres")
-    assert re.search(r"good is best: weighted F1 1\.000 .*It leads poor by 0\.\d+", text)
+    assert text.startswith("The split is clean (checked: same id); 40 test items, 3 genres")
+    assert re.search(r"good is best: weighted F1 1\.000 .*The difference to poor is 0\.\d+", text)
     assert comparison.runs[1].difference is not None
     assert comparison.runs[1].difference.high < 0
 
@@ -152,8 +152,9 @@ def test_the_best_is_named_with_its_lead(catalogue: Catalogue, tmp_path: Path) -
 def test_equal_runs_cannot_be_told_apart(catalogue: Catalogue, tmp_path: Path) -> None:
     folders = [write_run(catalogue, name, noise=0.4)[0] for name in ("a", "b")]
     comparison = make_report(catalogue, folders, tmp_path / "r.html", draws=50)
-    assert "no difference can be told to b (0.000 (0.000 to 0.000)): the interval" in as_text(
-        comparison
+    assert (
+        "not significantly different from b (difference 0.000 (0.000 to 0.000)): the interval"
+        in as_text(comparison)
     )
 
 
@@ -369,7 +370,7 @@ def test_json_has_every_figure(catalogue: Catalogue, tmp_path: Path) -> None:
     )
     found = {g["genre"]: g["f1"]["value"] for g in data["runs"][0]["evaluation"]["genres"]}
     assert found == pytest.approx(dict(zip(GENRES, expected, strict=True)))
-    assert data["verdict"] == "The split is clean (looked for: same id)"
+    assert data["verdict"] == "The split is clean (checked: same id)"
     assert data["runs"][0]["record"]["audit"] == AUDIT
 
 
@@ -421,8 +422,8 @@ def test_the_front_joins_what_nobody_beats(catalogue: Catalogue, tmp_path: Path)
     seconds = {run.name: run.seconds for run in comparison.runs}
     assert seconds == {"good": 50, "cheap": 0.5, "bad": 20, "unknown": None}
     page = (tmp_path / "r.html").read_text()
-    assert "no other one beats in both: cheap, good." in page
-    assert "beats these in both: cheap 0." in page
+    assert "no other run beats in both F1 and seconds: cheap, good." in page
+    assert "Pareto front: cheap 0." in page
 
 
 def test_extracting_is_part_of_the_cost(catalogue: Catalogue, tmp_path: Path) -> None:

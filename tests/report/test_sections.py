@@ -35,8 +35,7 @@ from hybrid.report.sections import (
     runs,
     training_history,
 )
-from hybrid.report.summary_text import cost as cost_words
-from hybrid.report.summary_text import duration, no_difference, winner
+from hybrid.report.summary_text import best_run_sentence, cost_sentence, duration, not_significant
 
 Make = Callable[..., Comparison]
 HALF = {"value": 0.5, "low": 0.4, "high": 0.6}
@@ -408,21 +407,21 @@ def test_cost_in_words(compared: Make) -> None:
             {"best": perfect, "poor": poor} if "poor" in records else {"best": scores, "near": near}
         )
         comparison = compared(NAMES, truth, runs, records, draws=100)
-        assert no_difference(comparison.runs[1]) is ("near" in records)
-        return cost_words(comparison)
+        assert not_significant(comparison.runs[1]) is ("near" in records)
+        return cost_sentence(comparison)
 
     assert re.fullmatch(
-        r"best took 1 min 30 s and 2\.0 GiB at most; poor took 4\.0 s and is behind by "
-        r"0\.\d+ \(0\.\d+ to 0\.\d+\)\.",
+        r"best took 1 min 30 s, with a peak memory of 2\.0 GiB; poor took 4\.0 s, but its weighted F1 "
+        r"is lower by 0\.\d+ \(0\.\d+ to 0\.\d+\)\.",
         said(best=stages(90), poor=stages(4)),
     )
-    assert said(best=stages(4), poor=stages(90)).endswith("at most: no other run took less.")
-    assert said(best={}, poor=stages(9)) == "What best costs is not recorded."
+    assert said(best=stages(4), poor=stages(90)).endswith("GiB; no other run was faster.")
+    assert said(best={}, poor=stages(9)) == "The cost of best is not recorded."
     for first, second in ((90, 4), (4, 90)):
         words = said(best=stages(first), near=stages(second))
         assert (
-            "to which no difference can be told, took 4.0 s" in words
-            or "no other run took less" in words
+            "which is not significantly different, took 4.0 s" in words
+            or "no other run was faster" in words
         )
 
 
@@ -430,10 +429,10 @@ def test_winner_in_words(compared: Make) -> None:
     truth, scores = sample(200)
     poor = np.random.default_rng(5).random(scores.shape)
     alone = compared(NAMES, truth, {"a": scores})
-    assert "no other run" in winner(alone)
+    assert "no other run" in best_run_sentence(alone)
     level = compared(NAMES, truth, {"a": scores, "b": scores, "c": scores, "poor": poor}, draws=100)
-    assert "no difference can be told to" in winner(level)
-    assert "poor" not in winner(level)
+    assert "is not significantly different from" in best_run_sentence(level)
+    assert "poor" not in best_run_sentence(level)
 
 
 @pytest.mark.parametrize(
@@ -488,12 +487,13 @@ def test_contrast_is_aa(scheme: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", [0, 1])
-def test_figures_on_the_heat_can_be_read(scheme: int) -> None:
+def test_cooccurrence_figures_are_readable(scheme: int) -> None:
     style = environment().get_template("style.css.j2").render()
     found = colours()[("light", "dark")[scheme]]
-    heat = [int(v) for v in re.findall(r"--heat: (\d+), (\d+), (\d+)", style)[scheme]]
+    heat = [int(v) for v in re.findall(r"--shade: (\d+), (\d+), (\d+)", style)[scheme]]
     shades = [
-        float(v) for v in re.findall(r"\.h\d \{ background: rgba\(var\(--heat\), ([\d.]+)\)", style)
+        float(v)
+        for v in re.findall(r"\.h\d \{ background: rgba\(var\(--shade\), ([\d.]+)\)", style)
     ]
     assert len(shades) == cooccurrence.STEPS + 1
     paper = [int(found["paper"][i : i + 2], 16) for i in (1, 3, 5)]

@@ -200,6 +200,6 @@ def test_the_command_records_prints_and_reports_it(
     assert curve["judged"] == counts["train"] + counts["validation"]
     assert _run(["report", "--draws", "5"]) == 0
     page = Path("report.html").read_text()
-    assert "Is more data worth it?" in page
+    assert "Learning curve" in page
     assert page.count("<polyline") == 2
     assert page.count("<circle") == 2 * len(curve["points"])

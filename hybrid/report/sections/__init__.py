@@ -1,7 +1,7 @@
-"""The sections of the page, in its order.
+"""Sections of the report, in the order of the page.
 
-A section is a module here with ``make(comparison)``, which gives its data, or None where the runs have
-none; a template of the same name, which is given that as ``data``; and a line below.
+A section is a module here with ``make(comparison)``, which returns its data, or None to leave it out; a
+template of the same name, which receives them as ``data``; and a line below.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from hybrid.report.sections import (
 
 @dataclass(frozen=True)
 class Section:
-    """One section of the page.
+    """One section of the report.
 
     Parameters
     ----------
@@ -39,7 +39,12 @@ class Section:
         Of its template ``sections/NAME.html.j2`` and of its anchor.
     title : str
     make : callable
-        Comparison → data, or None: the section is left out.
+        From a `Comparison` to the data of the template, or None to leave the section out.
+
+    Examples
+    --------
+    >>> [section.title for section in SECTIONS][:3]
+    ['Leaks', 'Runs', 'F1 by genre']
     """
 
     name: str
@@ -50,16 +55,16 @@ class Section:
 SECTIONS = (
     Section("leaks", "Leaks", leaks.make),
     Section("runs", "Runs", runs.make),
-    Section("genres", "F1 of each genre", genres.make),
+    Section("genres", "F1 by genre", genres.make),
     Section("cost", "Cost", cost.make),
-    Section("ablation", "What each block is worth", ablation.make),
-    Section("curves", "Precision, recall and reliability", curves.make),
-    Section("cooccurrence", "Genres that go together", cooccurrence.make),
-    Section("importance", "What the model looks at", importance.make),
-    Section("channels", "What the backbone looks for", channels.make),
-    Section("learning_curve", "Is more data worth it?", learning_curve.make),
-    Section("training_history", "Learning curves", training_history.make),
-    Section("items", "Worst and best items", items.make),
+    Section("ablation", "Ablation", ablation.make),
+    Section("curves", "Precision-recall and calibration curves", curves.make),
+    Section("cooccurrence", "Label co-occurrence", cooccurrence.make),
+    Section("importance", "Feature importance", importance.make),
+    Section("channels", "Feature visualisation", channels.make),
+    Section("learning_curve", "Learning curve", learning_curve.make),
+    Section("training_history", "Training history", training_history.make),
+    Section("items", "Worst and best predictions", items.make),
     Section("data", "Data", data.make),
-    Section("reproduction", "What made each run", reproduction.make),
+    Section("reproduction", "Reproducibility", reproduction.make),
 )

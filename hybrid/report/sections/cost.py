@@ -64,7 +64,7 @@ def _chart(comparison: Comparison, best: tuple[int, ...]) -> Markup:
     return draw(
         [line, *points],
         "cost",
-        f"Weighted F1 against seconds. No other run beats these in both: {words}.",
+        f"Weighted F1 against seconds. Pareto front: {words}.",
         axes=("Seconds to extract, fit and predict", "Weighted F1"),
         unit_square=False,
         log=True,

@@ -18,7 +18,7 @@ from hybrid.report.summary_text import number
 POINTS = 60  # of a curve, so that ten runs of 20 genres stay small
 BINS = 10
 UNSCORED = -1.0  # below every probability: an item without one ranks last
-AXES = (("Recall", "Precision"), ("Probability given", "Share that came true"))
+AXES = (("Recall", "Precision"), ("Predicted probability", "Observed frequency"))
 
 
 @dataclass(frozen=True)
@@ -96,14 +96,14 @@ def _panel(comparison: Comparison, runs: dict[int, ComparedRun], genre: int | No
         draw(
             ranked,
             f"pr-{name}",
-            f"Precision against recall, {title}. Average precision: {'; '.join(said)}.",
+            f"Precision-recall curve, {title}. Average precision: {'; '.join(said)}.",
             axes=AXES[0],
         ),
         draw(
             calibrated,
             f"rel-{name}",
-            f"Reliability, {title}: the share that came true against the probability given. "
-            f"On the diagonal, probabilities are what they say.",
+            f"Calibration curve, {title}: observed frequency against predicted probability. "
+            "On the diagonal, probabilities are calibrated.",
             axes=AXES[1],
             diagonal=True,
         ),
