@@ -122,7 +122,7 @@ def worst_gap(n: int, objective: Any) -> float:
 
 def find_bounds(n: int, tol: float) -> dict[str, Any]:
     """A lower bound on each label's objective, at most `tol` below the optimum."""
-    from hybrid.features.fusion import FusionMatrix
+    from hybrid.features.fusion_matrix import FusionMatrix
     from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
 
     X, T, Y = get_data(n)
@@ -138,7 +138,7 @@ def peak_mib() -> float:
 
 def fit_ours(n: int, tol: float) -> dict[str, float]:
     """One fit of all labels."""
-    from hybrid.features.fusion import FusionMatrix
+    from hybrid.features.fusion_matrix import FusionMatrix
     from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
 
     X, T, Y = get_data(n)
@@ -162,7 +162,7 @@ def fit_sklearn(n: int, tol: float) -> dict[str, float]:
     from sklearn.multiclass import OneVsRestClassifier
     from sklearn.svm import LinearSVC
 
-    from hybrid.features.fusion import FusionMatrix
+    from hybrid.features.fusion_matrix import FusionMatrix
 
     X, T, Y = get_data(n)
     csr = FusionMatrix.from_blocks([X, T]).tocsr()
@@ -183,7 +183,7 @@ def fit_sklearn(n: int, tol: float) -> dict[str, float]:
 
 def grid_ours(n: int, tol: float) -> dict[str, float]:
     """All values of C, folds and labels in one solve."""
-    from hybrid.features.fusion import FusionMatrix
+    from hybrid.features.fusion_matrix import FusionMatrix
     from hybrid.heads.svm.base import signed_weights, with_ones
     from hybrid.heads.svm.solver import solve
 
@@ -208,7 +208,7 @@ def grid_sklearn(n: int, tol: float, every: int) -> dict[str, float]:
     from joblib import Parallel, delayed
     from sklearn.svm import LinearSVC
 
-    from hybrid.features.fusion import FusionMatrix
+    from hybrid.features.fusion_matrix import FusionMatrix
 
     X, T, Y = get_data(n)
     csr = FusionMatrix.from_blocks([X, T]).tocsr()

@@ -73,7 +73,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("logistic.json"))
     options = parser.parse_args()
     warnings.simplefilter("ignore")  # what did not converge shows in the gap
-    from hybrid.features.fusion import FusionMatrix
+    from hybrid.features.fusion_matrix import FusionMatrix
     from hybrid.heads.svm.base import with_ones
 
     X, T, Y = make_data(options.rows)

@@ -23,7 +23,7 @@ from hybrid.deep.registry import HEAD, NetworkSpec, Stage
 from hybrid.deep.stream import Posters
 from hybrid.errors import SettingError
 from hybrid.features import PosterFeatures
-from hybrid.features.fusion import FusionMatrix
+from hybrid.features.fusion_matrix import FusionMatrix
 
 DROPPED = 0.1  # share of the items that a block is taken from in training
 PIXELS, ABSENT = "pixels", "absent"

@@ -16,7 +16,8 @@ from hybrid.deep.options import DeepOptions
 from hybrid.deep.registry import HEAD, Stage, get_network
 from hybrid.deep.stream import Items, Posters, Source, usable
 from hybrid.errors import SettingError
-from hybrid.features.fusion import Fusion, FusionMatrix
+from hybrid.features.fusion import Fusion
+from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads.decision_rule import DecisionOptions
 from hybrid.utils.progress import Progress
 

@@ -15,7 +15,8 @@ from hybrid.errors import SettingError
 from hybrid.explain.channels import Channel, describe_channels, select_channels
 from hybrid.explain.linear import BlockCoefficients, is_linear, read_linear_head
 from hybrid.features import PosterFeatures
-from hybrid.features.fusion import BlockData, FusionMatrix
+from hybrid.features.fusion import BlockData
+from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads import HybridClassifier
 
 Floats = NDArray[np.float64]

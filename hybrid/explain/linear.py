@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from hybrid.errors import SettingError
 from hybrid.explain.contributions import EMBEDDING, Contribution, ScoreDecomposition
 from hybrid.features import PosterFeatures
-from hybrid.features.fusion import FusionMatrix
+from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads import HEADS, HybridClassifier, MultilabelLinearSVC
 from hybrid.heads.calibration import Calibration
 from hybrid.heads.logistic import MultilabelLogistic

@@ -1,4 +1,4 @@
-"""What the blocks share: taking their columns from the catalogue's frame."""
+"""Base class of the transformers of a catalogue's frame, and the reading of its columns."""
 
 from __future__ import annotations
 
@@ -8,16 +8,47 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import validate_data
 
 from hybrid.errors import SettingError
+
+
+class FrameTransformer(TransformerMixin, BaseEstimator):
+    """Base class of transformers that take a DataFrame and use some of its columns by name.
+
+    As with scikit-learn's `ColumnTransformer`, other columns may be there or not.
+
+    Attributes
+    ----------
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Columns of the frame that `fit` was given; not set where it was given what `read` returned.
+    """
+
+    def _record_features(self, X: Any) -> None:
+        """Set `n_features_in_` and `feature_names_in_`."""
+        validate_data(self, X, skip_check_array=True)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = frame_tags(super().__sklearn_tags__())
+        tags.transformer_tags.preserves_dtype = []
+        return tags
+
+
+def frame_tags(tags: Any) -> Any:
+    """Change scikit-learn's tags to those of an estimator that takes frames with named columns."""
+    tags.input_tags.two_d_array = False  # columns are found by their names
+    tags.input_tags.string = True
+    tags.input_tags.categorical = True
+    tags.input_tags.allow_nan = True
+    return tags
 
 
 def take_columns(
     frame: pd.DataFrame, columns: Sequence[str], block: str
 ) -> dict[str, NDArray[Any]]:
-    """The named columns of a frame, as numbers where they are such, else as objects.
-
-    For one item alone a frame of its own would take longer than all that is done with it.
+    """Named columns of a frame as arrays: numbers as float or int, all else as objects.
 
     Raises
     ------

@@ -11,12 +11,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from hybrid.catalogue.catalogue import split_cell
 from hybrid.errors import SettingError
-from hybrid.features.frames import take_columns
+from hybrid.features.frames import FrameTransformer, take_columns
 
 # Numbers that are all whole and in this range are read as years.
 YEARS = (1800, 2100)
@@ -27,7 +26,7 @@ Cells = dict[str, NDArray[Any]]  # column → its cells
 Placed = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]  # rows, columns, values
 
 
-class MetadataFeatures(TransformerMixin, BaseEstimator):
+class MetadataFeatures(FrameTransformer):
     """Metadata columns as one-hot tokens and scaled numbers.
 
     Categorical cells (``language=en``) and year bins (``year=1990-1999``) are tokens of weight 1; the
@@ -84,6 +83,7 @@ class MetadataFeatures(TransformerMixin, BaseEstimator):
         """
         self._check()
         frame = self._take(X)
+        self._record_features(X)
         self.years_ = tuple(name for name in self.numeric if _are_years(frame[name]))
         numbers = self._numbers(frame)
         self.logarithmic_ = np.array([_is_skewed(column) for column in numbers.T], dtype=bool)

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue.catalogue import POSTER
 from hybrid.errors import ExtractionError, SettingError
-from hybrid.features.frames import take_columns
+from hybrid.features.frames import FrameTransformer, take_columns
 from hybrid.images.decode import BadPoster
 from hybrid.images.hashes import hash_posters
 
@@ -42,7 +41,7 @@ class StoredPosters:
             return self._store.read(some)
 
 
-class PosterFeatures(TransformerMixin, BaseEstimator):
+class PosterFeatures(FrameTransformer):
     """Cached embeddings of the posters, standardised on train and scaled to unit length.
 
     Parameters
@@ -119,6 +118,7 @@ class PosterFeatures(TransformerMixin, BaseEstimator):
         X : DataFrame of n items, or what `read` gave for them
         y : ignored
         """
+        self._record_features(X)
         embeddings = self._embeddings(X)
         present = np.flatnonzero(~np.isnan(embeddings[:, 0]))
         if not len(present):

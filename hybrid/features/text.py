@@ -11,18 +11,17 @@ import pandas as pd
 from joblib import effective_n_jobs
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from hybrid.errors import SettingError
-from hybrid.features.frames import take_columns
+from hybrid.features.frames import FrameTransformer, take_columns
 from hybrid.features.tfidf.terms import CharTerms, Terms, WordTerms, in_chunks, plain_text
 
 SHORTEST = 3  # characters; fewer tell little
 CHARS = "'{}'"  # how an n-gram of characters is named, so that its spaces are seen
 
 
-class TextFeatures(TransformerMixin, BaseEstimator):
+class TextFeatures(FrameTransformer):
     """TF-IDF of the text columns, read as one text: of its words, and of characters within words.
 
     Both are of length 1 for each item and stand side by side. Characters see what words that are too
@@ -82,6 +81,7 @@ class TextFeatures(TransformerMixin, BaseEstimator):
         """
         self._check()
         texts = [plain_text(text) for text in self._join(X)]
+        self._record_features(X)
         self.terms_: list[Terms] = [WordTerms(self.max_ngram, self.min_df, self.max_features)]
         if self.max_chars:
             chars = CharTerms(SHORTEST, self.max_chars, self.min_df, self.max_features)

@@ -1,4 +1,4 @@
-"""What a head is that takes the fusion as it is, and all genres at once."""
+"""Base class of heads that take the fusion as it is, and all genres at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from hybrid.errors import SettingError
-from hybrid.features.fusion import FusionMatrix
+from hybrid.features.fusion_matrix import FusionMatrix
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
@@ -28,7 +28,16 @@ class FusionHead(ClassifierMixin, BaseEstimator):
     n_features_in_ : int
     """
 
-    def fit(self, X: FusionMatrix, y: ArrayLike, groups: ArrayLike | None = None) -> Any:
+    weighs_items = True  # whether it can use sample_weight
+
+    def fit(
+        self,
+        X: FusionMatrix,
+        y: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Any:
         """Fit all genres.
 
         Parameters
@@ -37,12 +46,14 @@ class FusionHead(ClassifierMixin, BaseEstimator):
         y : array-like of shape (n, L)
             1 where the item has the genre.
         groups : array-like of shape (n,), optional
-            Items of one group stay together where the head deals folds of its own.
+            Items of one group stay together where the head makes folds of its own.
+        sample_weight : array-like of shape (n,), optional
+            Weight of each item in the loss, above 0.
 
         Raises
         ------
         SettingError
-            If X is no fusion, shapes do not match, or a parameter is wrong.
+            If X is no fusion, shapes do not match, a parameter is wrong, or the head cannot weigh items.
         """
         matrix, truth = _fusion(X), np.asarray(y)
         if truth.ndim != 2 or len(truth) != len(matrix) or not np.isin(truth, (0, 1)).all():
@@ -50,9 +61,16 @@ class FusionHead(ClassifierMixin, BaseEstimator):
                 f"y: expected 0 and 1 of shape ({len(matrix)}, L), found {truth.dtype} of shape "
                 f"{truth.shape}."
             )
+        weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        if weight is not None and not self.weighs_items:
+            raise SettingError(
+                f"sample_weight: expected a head that can weigh items, found {type(self).__name__}. "
+                "Leave sample_weight out, or use another head, such as MultilabelLinearSVC."
+            )
         self.classes_ = np.arange(truth.shape[1])
         self.n_features_in_ = matrix.shape[1]
-        self._fit(matrix, truth.astype(np.uint8), None if groups is None else np.asarray(groups))
+        groups = None if groups is None else np.asarray(groups)
+        self._fit(matrix, truth.astype(np.uint8), groups, weight)
         return self
 
     def decision_function(self, X: FusionMatrix) -> Floats:
@@ -70,7 +88,13 @@ class FusionHead(ClassifierMixin, BaseEstimator):
         """Labels of shape (n, L), uint8: 1 where the score is above 0."""
         return (self.decision_function(X) > 0).astype(np.uint8)
 
-    def _fit(self, matrix: FusionMatrix, truth: Labels, groups: NDArray[Any] | None) -> None:
+    def _fit(
+        self,
+        matrix: FusionMatrix,
+        truth: Labels,
+        groups: NDArray[Any] | None,
+        weight: Floats | None,
+    ) -> None:
         raise NotImplementedError
 
     def _score(self, matrix: FusionMatrix) -> Floats:
@@ -86,12 +110,29 @@ def _fusion(X: Any) -> FusionMatrix:
     return X
 
 
-def balanced_weights(truth: Labels) -> Floats:
-    """Weights of shape (n, L) that give the items with and without a genre the same sum.
+def balanced_weights(truth: Labels, weight: Floats | None = None) -> Floats:
+    """Class weights of shape (n, L), as scikit-learn's ``class_weight="balanced"``.
 
-    ``n / (2 count)``, as scikit-learn's ``class_weight="balanced"``; 0 for a genre that all or none have.
+    Parameters
+    ----------
+    truth : ndarray of shape (n, L)
+    weight : ndarray of shape (n,), optional
+        How much each item counts; by default 1.
+
+    Returns
+    -------
+    ndarray of shape (n, L), float64
+        ``n / (2 count)``; 0 for a genre that all or none have. It does not contain `weight`.
+
+    Examples
+    --------
+    >>> balanced_weights(np.array([[1], [0], [0], [0]], np.uint8)).ravel().round(2).tolist()
+    [2.0, 0.67, 0.67, 0.67]
     """
-    n, present = len(truth), truth.sum(axis=0, dtype=np.float64)
+    if weight is None:
+        n, present = float(len(truth)), truth.sum(axis=0, dtype=np.float64)
+    else:
+        n, present = float(weight.sum()), weight @ truth
     counts = np.where(truth == 1, present, n - present)
     varied = (present > 0) & (present < n)
     return np.where(varied, n / (2 * np.maximum(counts, 1)), 0.0)

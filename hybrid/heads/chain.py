@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.features.fusion import FusionMatrix
+from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads.base import FusionHead
+from hybrid.heads.cross_fitting import assign_folds, out_of_fold
 from hybrid.heads.fitting import fit_head, head_scores
-from hybrid.heads.outoffold import deal_folds, out_of_fold
 
 Floats = NDArray[np.float64]
 
@@ -50,16 +50,17 @@ class Chain(FusionHead):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def _fit(self, matrix: FusionMatrix, truth: Any, groups: NDArray[Any] | None) -> None:
-        fold = deal_folds(truth, self.folds, groups, self.random_state)
+    def _fit(self, matrix: FusionMatrix, truth: Any, groups: Any, weight: Floats | None) -> None:
+        fold = assign_folds(truth, self.folds, groups, self.random_state, fewer=True)
         n, genres = truth.shape
         self.order_ = np.argsort(-truth.sum(axis=0, dtype=np.int64), kind="stable")
         self.links_, self.centre_, self.scale_ = [], np.zeros(genres), np.ones(genres)
         told = np.zeros((n, genres))
         for genre in self.order_:
             joined, one = _join(matrix, told), truth[:, [genre]]
-            self.links_.append(fit_head(self.estimator, joined, one, n_jobs=self.n_jobs))
-            scores = out_of_fold(self.estimator, joined, one, fold, self.n_jobs).ravel()
+            head = fit_head(self.estimator, joined, one, n_jobs=self.n_jobs, sample_weight=weight)
+            self.links_.append(head)
+            scores = out_of_fold(self.estimator, joined, one, fold, self.n_jobs, weight).ravel()
             known = scores[~np.isnan(scores)]
             if len(known) and np.ptp(known) > 0:
                 self.centre_[genre], self.scale_[genre] = known.mean(), known.std()

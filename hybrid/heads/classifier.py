@@ -12,12 +12,16 @@ import pandas as pd
 from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from hybrid.errors import SettingError, unknown_name
-from hybrid.features.fusion import BlockData, Fusion, FusionMatrix, take_rows
+from hybrid.features.frames import frame_tags
+from hybrid.features.fusion import BlockData, Fusion, take_rows
+from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads.chain import Chain
+from hybrid.heads.cross_fitting import Candidate as Candidate
+from hybrid.heads.cross_fitting import CrossFitting, FusionFolds, assign_folds
 from hybrid.heads.decision_rule import (
     DecisionOptions,
     DecisionRule,
@@ -25,11 +29,8 @@ from hybrid.heads.decision_rule import (
     fit_decision,
 )
 from hybrid.heads.fitting import fit_head, head_scores
-from hybrid.heads.folds import Folds
 from hybrid.heads.scoring import is_joint
-from hybrid.heads.search import Candidate as Candidate
-from hybrid.heads.search import Trial, Trials, choose
-from hybrid.splitting.splits import make_folds
+from hybrid.heads.search import Search, Trial, choose
 from hybrid.types import METRIC, METRICS
 
 Floats = NDArray[np.float64]
@@ -135,7 +136,12 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.decision = decision
 
     def fit(
-        self, X: pd.DataFrame, y: ArrayLike, groups: ArrayLike | None = None
+        self,
+        X: pd.DataFrame,
+        y: ArrayLike,
+        *,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
     ) -> HybridClassifier:
         """Choose by cross-fitting, then fit on all items.
 
@@ -147,26 +153,32 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             1 where the item has the label.
         groups : array-like of shape (n,), optional
             Items of one group are in one fold.
+        sample_weight : array-like of shape (n,), optional
+            Weight of each item in the loss of the head, from 0; by default 1. Blocks, the choice of
+            settings, calibration and thresholds count each item once.
 
         Raises
         ------
         SettingError
-            If shapes or settings are wrong.
+            If shapes or settings are wrong, or the estimator cannot weigh items.
         """
         truth = self._check(X, y)
+        weight = _check_weight(sample_weight, len(X))
+        validate_data(self, X, skip_check_array=True)  # names and number of columns
         self.classes_ = np.arange(truth.shape[1])
         data = self.fusion.read(X)
         self.groups_ = None if groups is None else np.asarray(groups)
-        self.fold_ = deal_items(X, truth, self.folds, groups, self.random_state)
-        trials = self._trials(data, truth)
-        trial = self._choose(trials)
-        self.search_results_ = trials.tried
+        self.fold_ = assign_folds(truth, self.folds, groups, self.random_state, ids=X.index)
+        search = Search(self._cross_fitting(data, truth, weight), self.fold_, self.metric)
+        trial = self._choose(search)
+        self.search_results_ = search.results
         estimator = clone(self.estimator).set_params(**trial.choice.parameters)
         self.chosen_, self.oof_scores_ = trial.choice, trial.scores
         if self.chain:
             estimator = Chain(estimator, random_state=self.random_state)
-            (self.oof_scores_,) = trials.score([Candidate({}, trial.choice.weights)], estimator)
-        del trials
+            chained = [Candidate({}, trial.choice.weights)]
+            (self.oof_scores_,) = search.fitting.score(chained, estimator)
+        del search  # and the encoded folds
         self._decide(truth)
         weighted = clone(self.fusion).set_params(
             weights={**(self.fusion.weights or {}), **self.chosen_.weights}
@@ -181,10 +193,12 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             n_jobs=self.n_jobs,
             random_state=self.random_state,
             groups=self.groups_,
+            sample_weight=weight,
         )
         # A genre that all or none of the items have teaches a head nothing.
-        self.constant_ = np.ptp(truth, axis=0) == 0
-        self.prior_ = truth.mean(axis=0, dtype=np.float64)
+        known = truth if weight is None else truth[weight > 0]
+        self.constant_ = np.ptp(known, axis=0) == 0
+        self.prior_ = known.mean(axis=0, dtype=np.float64)
         return self
 
     def decision_function(self, X: pd.DataFrame) -> Floats:
@@ -223,6 +237,15 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         """Labels for probabilities that are already known."""
         check_is_fitted(self)
         return self.decision_.label(probabilities)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = frame_tags(super().__sklearn_tags__())
+        tags.classifier_tags.multi_label = True
+        tags.classifier_tags.multi_class = False  # 0 and 1 of shape (n, L) alone
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = False
+        tags.target_tags.two_d_labels = True
+        return tags
 
     def _decide(self, truth: Labels) -> None:
         """Learn from the out-of-fold scores how scores become labels."""
@@ -275,40 +298,25 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             raise SettingError("\n".join(problems))
         return truth.astype(np.uint8)
 
-    def _trials(self, data: BlockData, truth: Labels) -> Trials:
-        return Trials(
-            self.estimator,
-            Folds(self.fusion, data, self.fold_, self.groups_),
-            truth,
-            self.metric,
-            self.tuned,
-            self.n_jobs,
-            self.random_state,
-        )
+    def _cross_fitting(self, data: BlockData, truth: Labels, weight: Floats | None) -> CrossFitting:
+        folds = FusionFolds(self.fusion, data, self.fold_, self.groups_)
+        how = self.tuned, self.n_jobs, self.random_state
+        return CrossFitting(self.estimator, folds, truth, *how, weight)
 
-    def _choose(self, trials: Trials) -> Trial:
+    def _choose(self, search: Search) -> Trial:
         given = self.fusion.weights or {}
         weights = {name: given.get(name, 1.0) for name in self.fusion.names}
         factors = self.block_weights if self.tuned else ()
-        return choose(trials.run, self.grid or {}, weights, factors, search=self.search)
+        return choose(search.run, self.grid or {}, weights, factors, search=self.search)
 
 
-def deal_items(
-    X: pd.DataFrame, truth: Labels, folds: int, groups: ArrayLike | None, seed: int
-) -> NDArray[np.int64]:
-    """The fold of each of n items, of shape (n,).
-
-    Raises
-    ------
-    SettingError
-        If there are fewer groups of items than folds, or shapes are wrong.
-    """
-    ids = X.index if X.index.is_unique else np.arange(len(X))
-    fold = make_folds(np.asarray(ids), truth, folds, groups=groups, seed=seed)
-    filled = len(np.unique(fold))
-    if filled < folds:
-        raise SettingError(
-            f"folds: expected at least {folds} groups of items, found so few that only {filled} "
-            "folds have items. Use fewer folds."
-        )
-    return fold
+def _check_weight(sample_weight: ArrayLike | None, items: int) -> Floats | None:
+    """Sample weights as float64; None where all items weigh 1."""
+    if sample_weight is None:
+        return None
+    weight = np.asarray(sample_weight, dtype=np.float64)
+    if weight.shape != (items,):
+        raise SettingError(f"sample_weight: expected shape ({items},), found {weight.shape}.")
+    if not (np.isfinite(weight) & (weight >= 0)).all() or not weight.any():
+        raise SettingError("sample_weight: expected numbers from 0, of which one is above 0.")
+    return weight

@@ -1,4 +1,4 @@
-"""One head: fit it to a fusion, and score items with it."""
+"""Fit one head to a fusion, and score items with it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import numpy as np
 from joblib import parallel_config
 from numpy.typing import NDArray
 from scipy import sparse
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.multiclass import OneVsRestClassifier
+from sklearn.utils.validation import has_fit_parameter
 
-from hybrid.features.fusion import FusionMatrix
+from hybrid.errors import SettingError
+from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads.base import FusionHead
 from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
 
@@ -32,8 +35,9 @@ def fit_head(
     n_jobs: int | None = None,
     random_state: int = 0,
     groups: NDArray[Any] | None = None,
+    sample_weight: Floats | None = None,
 ) -> Any:
-    """Fit a head.
+    """Fit a head: all genres together, or one-vs-rest.
 
     Parameters
     ----------
@@ -51,30 +55,56 @@ def fit_head(
     n_jobs : int or None
         Threads over genres.
     groups : ndarray of shape (n,), optional
-        For heads that deal folds of their own.
+        For heads that make folds of their own.
+    sample_weight : ndarray of shape (n,), optional
+        Weight of each item in the loss; 0 leaves it out.
 
     Returns
     -------
     MultilabelLinearSVC, FusionHead or OneVsRestClassifier
+
+    Raises
+    ------
+    SettingError
+        If `sample_weight` is given and the head cannot weigh items.
     """
+    if sample_weight is not None:
+        used = sample_weight > 0
+        matrix, truth, sample_weight = matrix[used], truth[used], sample_weight[used]
+        groups = None if groups is None else groups[used]
     head = clone(estimator).set_params(**parameters or {})
     if isinstance(head, FusionHead) or _takes_fusion(head, truth):
         features: Any = matrix
         if "n_jobs" in head.get_params(deep=False):
             head.set_params(n_jobs=n_jobs)
     else:
-        head, features = OneVsRestClassifier(head, n_jobs=n_jobs), _plain(matrix)
+        head, features = _one_vs_rest(head, n_jobs, sample_weight), _plain(matrix)
     if isinstance(head, FusionHead):
-        return head.fit(matrix, truth, groups)
+        return head.fit(matrix, truth, groups=groups, sample_weight=sample_weight)
     target = truth.ravel() if truth.shape[1] == 1 else truth
+    weights = {} if sample_weight is None else {"sample_weight": sample_weight}
     with warnings.catch_warnings(), parallel_config(backend="threading"):
         warnings.filterwarnings("ignore", message="Label .* is present in")
-        head.fit(features, target)
+        with config_context(enable_metadata_routing=bool(weights)):
+            head.fit(features, target, **weights)
     if not tuned:
         for j, dummy in enumerate(head.estimators_):
             if hasattr(dummy, "random_state"):  # else all genres toss the same coin
                 dummy.set_params(random_state=random_state + j)
     return head
+
+
+def _one_vs_rest(head: Any, n_jobs: int | None, sample_weight: Floats | None) -> Any:
+    """One head a genre; OneVsRestClassifier passes weights on only by metadata routing."""
+    if sample_weight is not None:
+        if not has_fit_parameter(head, "sample_weight"):
+            raise SettingError(
+                f"sample_weight: expected a head that can weigh items, found {type(head).__name__}. "
+                "Leave sample_weight out, or use another head, such as MultilabelLinearSVC."
+            )
+        with config_context(enable_metadata_routing=True):
+            head.set_fit_request(sample_weight=True)
+    return OneVsRestClassifier(head, n_jobs=n_jobs)
 
 
 def head_scores(head: Any, matrix: FusionMatrix, *, tuned: bool = True) -> Floats:

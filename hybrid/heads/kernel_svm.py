@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from hybrid.errors import SettingError
-from hybrid.features.fusion import FusionMatrix
+from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads.base import FusionHead
 
 Floats = NDArray[np.float64]
@@ -56,7 +56,7 @@ class KernelSVC(FusionHead):
         self.class_weight = class_weight
         self.n_jobs = n_jobs
 
-    def _fit(self, matrix: FusionMatrix, truth: Any, groups: Any) -> None:
+    def _fit(self, matrix: FusionMatrix, truth: Any, groups: Any, weight: Floats | None) -> None:
         if len(matrix) > LIMIT:
             raise SettingError(
                 f"svc-rbf: expected at most {LIMIT:,} items, because it needs the kernel of all pairs, "
@@ -64,14 +64,14 @@ class KernelSVC(FusionHead):
             )
         self.items_, self.gamma_ = matrix, self.gamma / spread(matrix)
         kernel = rbf_kernel(matrix, matrix, self.gamma_)
-        fits = (delayed(self._fit_one)(kernel, genre) for genre in truth.T)
+        fits = (delayed(self._fit_one)(kernel, genre, weight) for genre in truth.T)
         self.machines_ = Parallel(n_jobs=self.n_jobs, backend="threading")(fits)
 
-    def _fit_one(self, kernel: Floats, genre: Any) -> SVC | None:
+    def _fit_one(self, kernel: Floats, genre: Any, weight: Floats | None) -> SVC | None:
         if np.ptp(genre) == 0:
             return None
         machine = SVC(C=self.C, kernel="precomputed", class_weight=self.class_weight)
-        return machine.fit(kernel, genre)
+        return machine.fit(kernel, genre, weight)
 
     def _score(self, matrix: FusionMatrix) -> Floats:
         kernel = rbf_kernel(matrix, self.items_, self.gamma_)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from hybrid.errors import SettingError
-from hybrid.features.fusion import FusionMatrix, missing_blocks
+from hybrid.features.fusion_matrix import FusionMatrix, missing_blocks
 from hybrid.heads.base import FusionHead
 from hybrid.heads.fitting import log_odds
 
@@ -42,11 +42,13 @@ class NeighbourVotes(FusionHead):
         The answer where nobody votes.
     """
 
+    weighs_items = False
+
     def __init__(self, neighbours: int = 100, power: float = 4.0) -> None:
         self.neighbours = neighbours
         self.power = power
 
-    def _fit(self, matrix: FusionMatrix, truth: Any, groups: Any) -> None:
+    def _fit(self, matrix: FusionMatrix, truth: Any, groups: Any, weight: Floats | None) -> None:
         if not (self.neighbours >= 1 and self.power >= 0):
             raise SettingError(
                 f"neighbours: expected 1 or more, found {self.neighbours}; power: expected 0 or more, "

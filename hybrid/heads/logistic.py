@@ -11,7 +11,7 @@ from scipy.special import entr, expit
 from sklearn.exceptions import ConvergenceWarning
 
 from hybrid.errors import SettingError
-from hybrid.features.fusion import FusionMatrix
+from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads.base import FusionHead, balanced_weights
 
 Floats = NDArray[np.float64]
@@ -66,11 +66,13 @@ class MultilabelLogistic(FusionHead):
         self.tol = tol
         self.max_iter = max_iter
 
-    def _fit(self, matrix: FusionMatrix, truth: Any, groups: Any) -> None:
+    def _fit(self, matrix: FusionMatrix, truth: Any, groups: Any, weight: Floats | None) -> None:
         self._check()
-        weights = balanced_weights(truth)
+        weights = balanced_weights(truth, weight)
         if self.class_weight is None:
             weights = (weights > 0).astype(np.float64)
+        if weight is not None:
+            weights = weights * weight[:, None]
         a, self.dual_gap_, self.n_iter_ = _minimise(
             matrix, np.where(truth, 1.0, -1.0), self.C * weights, self.tol, self.max_iter
         )

@@ -11,7 +11,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.utils.validation import check_is_fitted
 
 from hybrid.errors import SettingError
-from hybrid.features.fusion import FusionMatrix
+from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads.base import FusionHead
 from hybrid.heads.fitting import fit_head, head_scores
 
@@ -40,10 +40,17 @@ class MappedHead(FusionHead):
         self.estimator = estimator
         self.n_jobs = n_jobs
 
-    def _fit(self, matrix: FusionMatrix, truth: Any, groups: NDArray[Any] | None) -> None:
+    def _fit(
+        self, matrix: FusionMatrix, truth: Any, groups: Any, weight: NDArray[np.float64] | None
+    ) -> None:
         self.transformer_ = clone(self.transformer).fit(matrix)
         self.head_ = fit_head(
-            self.estimator, self._map(matrix), truth, n_jobs=self.n_jobs, groups=groups
+            self.estimator,
+            self._map(matrix),
+            truth,
+            n_jobs=self.n_jobs,
+            groups=groups,
+            sample_weight=weight,
         )
 
     def _score(self, matrix: FusionMatrix) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""How good out-of-fold scores are: what settings are chosen by."""
+"""Metrics that settings are chosen by, of out-of-fold scores."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Quality:
 def score_out_of_fold(
     truth: Labels, scores: Floats, fold: NDArray[np.int64], metric: str, *, tuned: bool = True
 ) -> Quality:
-    """Judge out-of-fold scores by a metric.
+    """Evaluate out-of-fold scores by a metric, with thresholds of the other folds.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def _label(truth: Labels, scores: Floats, fold: NDArray[np.int64], metric: str) 
 
 def _measure(truth: Labels, answers: NDArray[Any], metric: str) -> float:
     if metric == "map":
-        return _mean_average_precision(truth, answers.astype(np.float64))
+        return weighted_average_precision(truth, answers.astype(np.float64))
     hits = ((truth != 0) & (answers != 0)).sum(axis=0)
     total = (truth != 0).sum(axis=0) + (answers != 0).sum(axis=0)
     if is_joint(metric):
@@ -90,11 +90,30 @@ def _ratio(above: float, below: float) -> float:
     return float(above / below) if below else 0.0
 
 
-def _mean_average_precision(truth: Labels, scores: Floats) -> float:
+def weighted_average_precision(truth: Labels, scores: Floats) -> float:
+    """Mean average precision of the genres, weighted by their support.
+
+    Parameters
+    ----------
+    truth : ndarray of shape (n, L)
+        1 where the item has the label.
+    scores : ndarray of shape (n, L)
+        NaN ranks last.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 where no item has a label.
+
+    Examples
+    --------
+    >>> truth = np.array([[1, 0], [0, 1], [1, 0]], np.uint8)
+    >>> round(weighted_average_precision(truth, np.array([[0.9, 0.1], [0.5, 0.2], [0.4, 0.3]])), 3)
+    0.722
+    """
     known = np.flatnonzero(truth.any(axis=0))
     if not len(known):
         return 0.0
     lowest = np.nanmin(scores) if np.isfinite(scores).any() else 0.0
     filled = np.where(np.isnan(scores), lowest, scores)
-    precision = average_precision_score(truth[:, known], filled[:, known], average=None)
-    return float(np.average(np.atleast_1d(precision), weights=truth[:, known].sum(axis=0)))
+    return float(average_precision_score(truth[:, known], filled[:, known], average="weighted"))

@@ -1,8 +1,7 @@
-"""What to choose from, and the search for the best of it on out-of-fold scores."""
+"""Hyperparameter search on out-of-fold scores: parameters of the head, and weights of the blocks."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -11,34 +10,29 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
 
 from hybrid.errors import SettingError
-from hybrid.heads.fitting import fit_head, head_scores
-from hybrid.heads.folds import Fold, Folds
+from hybrid.heads.cross_fitting import Candidate, CrossFitting
 from hybrid.heads.scoring import Quality, score_out_of_fold
-from hybrid.heads.svm.batch_fit import fit_many
-from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
 
 Floats = NDArray[np.float64]
-Labels = NDArray[np.uint8]
 
 TOGETHER = 16  # candidates that are fitted at once; more would only take more memory
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """One candidate: parameters of the head and weights of the blocks."""
-
-    parameters: dict[str, Any]
-    weights: dict[str, float]
-
-
-@dataclass(frozen=True)
 class SearchResult:
-    """A candidate, its quality with the spread over the folds, and the seconds that it took.
+    """One candidate of a search, and how good its out-of-fold scores are.
 
-    Candidates that are fitted together share their seconds evenly.
+    Parameters
+    ----------
+    choice : Candidate
+    quality : float
+        The metric, in [0, 1].
+    spread : float
+        Its standard deviation over the folds.
+    seconds : float
+        Time to fit and score; candidates that are fitted together share it evenly.
     """
 
     choice: Candidate
@@ -49,7 +43,7 @@ class SearchResult:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A choice, its out-of-fold scores of shape (n, L), and how good they are."""
+    """A candidate, its out-of-fold scores of shape (n, L), and how good they are."""
 
     choice: Candidate
     scores: Floats
@@ -57,91 +51,48 @@ class Trial:
 
 
 @dataclass(eq=False)
-class Trials:
-    """Fits candidates in every fold and judges what they say of the items left out.
+class Search:
+    """Evaluate candidates by cross-fitting.
 
     Parameters
     ----------
-    estimator, tuned, n_jobs, random_state
-        As in `HybridClassifier`.
-    folds : Folds
-    truth : ndarray of shape (n, L)
+    fitting : CrossFitting
+    fold : ndarray of shape (n,)
+        The fold of each item.
     metric : str
         See `score_out_of_fold`.
 
     Attributes
     ----------
-    tried : list of SearchResult
-        All that was tried, in that order.
+    results : list of SearchResult
+        All candidates, in the order in which they were evaluated.
     """
 
-    estimator: Any
-    folds: Folds
-    truth: Labels
+    fitting: CrossFitting
+    fold: NDArray[np.int64]
     metric: str
-    tuned: bool = True
-    n_jobs: int | None = None
-    random_state: int = 0
-    tried: list[SearchResult] = field(default_factory=list)
+    results: list[SearchResult] = field(default_factory=list)
 
-    def run(self, choices: Sequence[Candidate]) -> Trial:
-        """Try some candidates; return the best of them, the first of equals."""
+    def run(self, candidates: Sequence[Candidate]) -> Trial:
+        """Evaluate some candidates; return the best of them, the first of equals."""
         best: Trial | None = None
-        for start in range(0, len(choices), TOGETHER):
-            some = choices[start : start + TOGETHER]
+        for start in range(0, len(candidates), TOGETHER):
+            some = candidates[start : start + TOGETHER]
             began = perf_counter()
-            judged = [(scores, self._judge(scores)) for scores in self.score(some)]
+            evaluated = [(scores, self._evaluate(scores)) for scores in self.fitting.score(some)]
             seconds = (perf_counter() - began) / len(some)
-            for choice, (scores, quality) in zip(some, judged, strict=True):
-                self.tried.append(SearchResult(choice, quality.value, quality.spread, seconds))
-                if best is None or quality.value > best.quality:
-                    best = Trial(choice, scores, quality.value)
+            for candidate, (scores, found) in zip(some, evaluated, strict=True):
+                result = SearchResult(candidate, found.value, found.spread, seconds)
+                self.results.append(result)
+                if best is None or found.value > best.quality:
+                    best = Trial(candidate, scores, found.value)
         if best is None:
             raise SettingError("grid: expected at least one value for each parameter, found none.")
         return best
 
-    def _judge(self, scores: Floats) -> Quality:
-        fold = self.folds.number
-        return score_out_of_fold(self.truth, scores, fold, self.metric, tuned=self.tuned)
-
-    def score(self, choices: Sequence[Candidate], estimator: Any = None) -> list[Floats]:
-        """Out-of-fold scores of shape (n, L) of each; NaN where a genre could not be learnt in a fold.
-
-        `estimator` takes the place of the usual one.
-        """
-        scores = [np.full(self.truth.shape, np.nan) for _ in choices]
-        for fold in self.folds:
-            known = self.truth[~fold.left_out]
-            unlearnt = np.nan if self.tuned else known.mean(axis=0)
-            heads = self._fit(estimator or self.estimator, fold, known, choices)
-            for choice, head, filled in zip(choices, heads, scores, strict=True):
-                found = head_scores(head, fold.judge.with_weights(choice.weights), tuned=self.tuned)
-                filled[fold.left_out] = np.where(np.ptp(known, axis=0) > 0, found, unlearnt)
-            del fold, heads  # before the next one takes its memory
-        return scores
-
-    def _fit(
-        self, estimator: Any, fold: Fold, truth: Labels, choices: Sequence[Candidate]
-    ) -> Iterator[Any]:
-        """A head for each choice: in one solve where the estimator can."""
-        only_c = len(choices) > 1 and all(set(c.parameters) <= {"C"} for c in choices)
-        if isinstance(estimator, MultilabelLinearSVC) and truth.shape[1] > 1 and only_c:
-            together = clone(estimator).set_params(n_jobs=self.n_jobs)
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="Label .* is present in")
-                yield from fit_many(together, fold.learn, truth, choices)
-            return
-        for choice in choices:
-            yield fit_head(
-                estimator,
-                fold.learn.with_weights(choice.weights),
-                truth,
-                choice.parameters,
-                tuned=self.tuned,
-                n_jobs=self.n_jobs,
-                random_state=self.random_state,
-                groups=fold.groups,
-            )
+    def _evaluate(self, scores: Floats) -> Quality:
+        truth, tuned = self.fitting.truth, self.fitting.tuned
+        return score_out_of_fold(truth, scores, self.fold, self.metric, tuned=tuned)
 
 
 def choose(
@@ -152,12 +103,12 @@ def choose(
     *,
     search: bool = False,
 ) -> Trial:
-    """Find the best settings.
+    """Search for the best settings: one after the other, or all combinations.
 
     Parameters
     ----------
     run : callable
-        Candidates → the best of them: `Trials.run`.
+        Candidates → the best of them: `Search.run`.
     grid : mapping of str to sequence
         Parameter of the head → values.
     weights : mapping of str to float

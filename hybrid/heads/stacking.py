@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
-from sklearn.metrics import average_precision_score, log_loss
+from sklearn.metrics import log_loss
 
 from hybrid.errors import SettingError
-from hybrid.features.fusion import FusionMatrix, missing_blocks
+from hybrid.features.fusion_matrix import FusionMatrix, missing_blocks
 from hybrid.heads.base import FusionHead
+from hybrid.heads.cross_fitting import assign_folds, out_of_fold
 from hybrid.heads.fitting import fit_head, head_scores
 from hybrid.heads.logistic import MultilabelLogistic
-from hybrid.heads.outoffold import deal_folds, out_of_fold
+from hybrid.heads.scoring import weighted_average_precision
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -73,35 +74,37 @@ class Stacking(FusionHead):
         self.n_jobs = n_jobs
         self.random_state = random_state
 
-    def _fit(self, matrix: FusionMatrix, truth: Any, groups: NDArray[Any] | None) -> None:
+    def _fit(self, matrix: FusionMatrix, truth: Any, groups: Any, weight: Floats | None) -> None:
         if not len(self.penalties):
             raise SettingError("penalties: expected at least one, found none.")
-        fold = deal_folds(truth, self.folds, groups, self.random_state)
+        fold = assign_folds(truth, self.folds, groups, self.random_state, fewer=True)
         self.chosen_: dict[str, float] = {}
         self.heads_, scores = {}, []
         for name, member in _members(matrix).items():
-            chosen, found = self._best(member, truth, fold)
-            self.heads_[name] = fit_head(self.estimator, member, truth, chosen, n_jobs=self.n_jobs)
+            chosen, found = self._best(member, truth, fold, weight)
+            self.heads_[name] = fit_head(
+                self.estimator, member, truth, chosen, n_jobs=self.n_jobs, sample_weight=weight
+            )
             self.chosen_ |= {f"C_{name}": value for value in chosen.values()}
             scores.append(found)
         self._measure(np.stack(scores), _absent(matrix))
         features = self._features(np.stack(scores), _absent(matrix))
-        self.combiner_ = self._combine(features, truth, fold)
+        self.combiner_ = self._combine(features, truth, fold, weight)
 
     def _score(self, matrix: FusionMatrix) -> Floats:
         found = [head_scores(self.heads_[n], member) for n, member in _members(matrix).items()]
         return self.combiner_.decision_function(self._features(np.stack(found), _absent(matrix)))
 
     def _best(
-        self, member: FusionMatrix, truth: Any, fold: NDArray[np.int64]
+        self, member: FusionMatrix, truth: Any, fold: NDArray[np.int64], weight: Floats | None
     ) -> tuple[dict[str, float], Floats]:
         """Parameters of a head of the first level, and its out-of-fold scores."""
         tried = []
         for parameters in [{"C": c} for c in self.cs] or [{}]:
             estimator = clone(self.estimator).set_params(**parameters)
-            scores = out_of_fold(estimator, member, truth, fold, self.n_jobs)
+            scores = out_of_fold(estimator, member, truth, fold, self.n_jobs, weight)
             tried.append((parameters, scores))
-        return max(tried, key=lambda each: _precision(truth, each[1]))
+        return max(tried, key=lambda each: weighted_average_precision(truth, each[1]))
 
     def _measure(self, scores: Floats, absent: Flags) -> None:
         """Mean and deviation of what the heads say of items that have their block."""
@@ -119,26 +122,21 @@ class Stacking(FusionHead):
         standard = np.where(absent[:, :, None], 0.0, np.nan_to_num(standard))
         return FusionMatrix.from_blocks([np.hstack([*standard, absent.T])])
 
-    def _combine(self, features: FusionMatrix, truth: Any, fold: NDArray[np.int64]) -> Any:
+    def _combine(
+        self, features: FusionMatrix, truth: Any, fold: NDArray[np.int64], weight: Floats | None
+    ) -> Any:
         """The second level, its penalty chosen by its out-of-fold loss."""
         losses = []
         for penalty in self.penalties:
-            scores = out_of_fold(MultilabelLogistic(penalty), features, truth, fold)
+            scores = out_of_fold(
+                MultilabelLogistic(penalty), features, truth, fold, sample_weight=weight
+            )
             known = ~np.isnan(scores)
             answers = np.clip(1 / (1 + np.exp(-scores[known])), 1e-9, 1 - 1e-9)
             losses.append(log_loss(truth[known], answers, labels=[0, 1]) if known.any() else 0.0)
         self.chosen_["C_combiner"] = float(self.penalties[int(np.argmin(losses))])
         combiner = MultilabelLogistic(self.chosen_["C_combiner"], tol=1e-4)
-        return combiner.fit(features, truth)
-
-
-def _precision(truth: Any, scores: Floats) -> float:
-    """Mean average precision of the genres, weighted by support; what is unknown comes last."""
-    known = np.flatnonzero(truth.any(axis=0))
-    if not len(known) or np.isnan(scores).all():
-        return 0.0
-    filled = np.where(np.isnan(scores), np.nanmin(scores), scores)
-    return float(average_precision_score(truth[:, known], filled[:, known], average="weighted"))
+        return combiner.fit(features, truth, sample_weight=weight)
 
 
 def _members(matrix: FusionMatrix) -> dict[str, FusionMatrix]:

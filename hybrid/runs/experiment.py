@@ -171,7 +171,7 @@ def fit_head(
         f"cross-fitting on {len(learn.frame)} items, {len(genres)} genres"
     )
     with costs.stage("fit"):
-        model.fit(*learn)
+        model.fit(learn.frame, learn.labels, groups=learn.groups)
     with costs.stage("predict"):
         probabilities = model.predict_proba(test.frame)
         answers = Outputs(model.label(probabilities), probabilities)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from hybrid.evaluation import Outputs, evaluate, paired_difference
-from hybrid.features.fusion import FusionMatrix, drop_block
+from hybrid.features.fusion_matrix import FusionMatrix, drop_block
 from hybrid.heads import HybridClassifier
 from hybrid.types import Interval
 

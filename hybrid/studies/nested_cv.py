@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 
 from hybrid.evaluation import Outputs
-from hybrid.heads.classifier import HybridClassifier, deal_items
+from hybrid.heads import HybridClassifier
+from hybrid.heads.cross_fitting import assign_folds
 
 
 def nested_cv_predict(
@@ -38,7 +39,7 @@ def nested_cv_predict(
     """
     truth = np.asarray(y)
     groups = None if groups is None else np.asarray(groups)
-    fold = deal_items(X, truth, model.folds, groups, model.random_state)
+    fold = assign_folds(truth, model.folds, groups, model.random_state, ids=X.index)
     labels = np.zeros(truth.shape, dtype=np.uint8)
     probabilities = np.zeros(truth.shape)
     for k in np.unique(fold):

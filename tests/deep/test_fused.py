@@ -19,7 +19,8 @@ from hybrid.deep.options import DeepOptions
 from hybrid.deep.stream import Items, Posters, batches
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.features import PosterFeatures
-from hybrid.features.fusion import Fusion, FusionMatrix
+from hybrid.features.fusion import Fusion
+from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.runs.deep_inputs import make_fusion, plan_deep
 from hybrid.runs.experiment import Experiment, fit_deep
 from hybrid.runs.folder import read_predictions

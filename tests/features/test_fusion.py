@@ -17,7 +17,8 @@ from sklearn.exceptions import NotFittedError
 
 from hybrid.errors import SettingError
 from hybrid.features import MetadataFeatures, TextFeatures
-from hybrid.features.fusion import Fusion, FusionMatrix, take_rows
+from hybrid.features.fusion import Fusion, take_rows
+from hybrid.features.fusion_matrix import FusionMatrix
 
 
 class Numbers(TransformerMixin, BaseEstimator):
@@ -262,8 +263,8 @@ def test_products_piece_by_piece_are_those_of_the_whole(
     matrix = FusionMatrix.from_blocks([dense, words], weights=[0.5, 2.0])
     whole = np.hstack([0.5 * dense, 2 * words.toarray()])
     W, V = random.random((9, 3)), random.random((13, 2))
-    monkeypatch.setattr("hybrid.features.fusion.CHUNK", chunk)
-    monkeypatch.setattr("hybrid.features.fusion.MANY", chunk)
+    monkeypatch.setattr("hybrid.features.fusion_matrix.CHUNK", chunk)
+    monkeypatch.setattr("hybrid.features.fusion_matrix.MANY", chunk)
     for n_jobs in (1, 2, 5):
         np.testing.assert_allclose(matrix.times(W, n_jobs), whole @ W, rtol=1e-12)
     np.testing.assert_allclose(matrix @ W, whole @ W, rtol=1e-12)

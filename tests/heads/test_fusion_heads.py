@@ -25,9 +25,10 @@ from sklearn.utils import estimator_checks
 from hybrid.catalogue import load_catalogue
 from hybrid.cli.fit_ovr import ESTIMATORS
 from hybrid.errors import SettingError
-from hybrid.features.fusion import FusionMatrix, missing_blocks
+from hybrid.features.fusion_matrix import FusionMatrix, missing_blocks
 from hybrid.heads import HEADS, MultilabelLinearSVC, get_head, kernel_svm
 from hybrid.heads.chain import Chain
+from hybrid.heads.cross_fitting import assign_folds, out_of_fold
 from hybrid.heads.fitting import fit_head as fit_one
 from hybrid.heads.fitting import head_scores
 from hybrid.heads.kernel_svm import FusionNystroem, KernelSVC
@@ -35,7 +36,6 @@ from hybrid.heads.knn import NeighbourVotes
 from hybrid.heads.logistic import MultilabelLogistic
 from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.heads.mapped import MappedHead, ReduceBlocks
-from hybrid.heads.outoffold import deal_folds, out_of_fold
 from hybrid.heads.stacking import Stacking
 from hybrid.runs.experiment import Experiment, fit_head
 from hybrid.runs.folder import read_predictions
@@ -332,7 +332,7 @@ def test_a_matrix_without_indicators_is_an_error(data: Any) -> None:
 @pytest.mark.parametrize("genres", [1, 3])
 def test_folds_of_the_svm_in_one_solve_are_those_of_a_loop(data: Any, genres: int) -> None:
     matrix, Y = data[0], data[1][:, :genres]
-    fold = deal_folds(Y, 3, None, 0)
+    fold = assign_folds(Y, 3, None, fewer=True)
     found = out_of_fold(svm(), matrix, Y, fold)
     X, split = matrix.tocsr(), PredefinedSplit(fold)
     for j in range(genres):
@@ -351,10 +351,10 @@ def test_what_a_fold_cannot_teach_is_nan(data: Any) -> None:
 
 def test_groups_stay_together_inside_a_head(data: Any) -> None:
     groups = np.arange(N) // 4
-    fold = deal_folds(data[1], 3, groups, 0)
+    fold = assign_folds(data[1], 3, groups, fewer=True)
     assert all(len(set(fold[groups == g])) == 1 for g in range(40))
     with pytest.raises(SettingError, match="folds: expected at least two groups"):
-        deal_folds(data[1], 3, np.zeros(N), 0)
+        assign_folds(data[1], 3, np.zeros(N), fewer=True)
     with pytest.raises(SettingError, match="folds: expected 2 or more, found 1"):
         Chain(svm(), folds=1).fit(*data)
 
@@ -374,7 +374,7 @@ def test_a_chain_is_that_of_scikit_learn(
     plain = ClassifierChain(
         linear(),
         order=np.argsort(-Y.sum(axis=0, dtype=int)),
-        cv=PredefinedSplit(deal_folds(Y, 3, None, 0)),
+        cv=PredefinedSplit(assign_folds(Y, 3, None, fewer=True)),
         chain_method="decision_function",
     ).fit(matrix.tocsr(), Y)
     np.testing.assert_allclose(
@@ -399,7 +399,7 @@ def test_the_svm_of_a_chain_needs_no_copy(data: Any, monkeypatch: pytest.MonkeyP
 def test_stacking_is_that_of_a_plain_loop(data: Any) -> None:
     matrix, Y = data
     found = Stacking(svm(), cs=(), penalties=(0.1,)).fit(matrix, Y)
-    split = PredefinedSplit(deal_folds(Y, 4, None, 0))
+    split = PredefinedSplit(assign_folds(Y, 4, None, fewer=True))
     members = [matrix.blocks[0][1], 0.5 * matrix.blocks[1][1], matrix.tocsr()]
     absent = matrix.blocks[0][1][:, -1:] == 1
     told, answers = [], []

@@ -23,7 +23,7 @@ from sklearn.utils import estimator_checks
 from hybrid.errors import SettingError
 from hybrid.features import MetadataFeatures, PosterFeatures, TextFeatures
 from hybrid.features.fusion import Fusion
-from hybrid.heads import HEADS, HybridClassifier, classifier, get_head
+from hybrid.heads import HEADS, HybridClassifier, classifier, cross_fitting, get_head
 from hybrid.heads.decision_rule import DecisionOptions, fit_decision
 
 Labels = NDArray[np.uint8]
@@ -269,7 +269,7 @@ def test_an_item_does_not_judge_itself(
 ) -> None:
     X, y = films
     folds = np.arange(N) % 4
-    monkeypatch.setattr(classifier, "make_folds", lambda *args, **options: folds)
+    monkeypatch.setattr(cross_fitting, "make_folds", lambda *args, **options: folds)
     seen = record_scores(monkeypatch)
     flipped = y.copy()
     flipped[item] = 1 - flipped[item]
@@ -286,7 +286,7 @@ def test_an_item_is_not_read_by_the_blocks_that_judge_it(
 ) -> None:
     X, y = films
     folds = np.arange(N) % 4
-    monkeypatch.setattr(classifier, "make_folds", lambda *args, **options: folds)
+    monkeypatch.setattr(cross_fitting, "make_folds", lambda *args, **options: folds)
     seen = record_scores(monkeypatch)
     changed = X.copy()
     changed.loc[X.index[0], ["overview", "runtime"]] = ["ghost ghost laugh rocket", 900.0]
@@ -709,7 +709,7 @@ def test_a_genre_in_one_fold_does_not_tell_its_fold(
 ) -> None:
     X, y = films
     fold = np.arange(N) % 4
-    monkeypatch.setattr("hybrid.heads.classifier.make_folds", lambda *args, **options: fold)
+    monkeypatch.setattr("hybrid.heads.cross_fitting.make_folds", lambda *args, **options: fold)
     rare = np.zeros((N, 1), dtype=np.uint8)
     rare[[0, 4][:positives]] = 1  # both in fold 0
     model = make_model().fit(X, np.hstack([y, rare]))

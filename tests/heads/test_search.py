@@ -20,10 +20,10 @@ from hybrid.errors import SettingError
 from hybrid.features import MetadataFeatures, TextFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.heads import HybridClassifier, MultilabelLinearSVC
+from hybrid.heads.cross_fitting import Candidate, Fold, FusionFolds
 from hybrid.heads.decision_rule import DecisionOptions
-from hybrid.heads.folds import Fold, Folds
 from hybrid.heads.scoring import score_out_of_fold
-from hybrid.heads.search import Candidate, Trial, choose
+from hybrid.heads.search import Trial, choose
 from hybrid.heads.thresholds import best_thresholds
 from hybrid.studies.nested_cv import nested_cv_predict
 from hybrid.types import METRICS
@@ -282,14 +282,14 @@ def test_an_unknown_metric_is_an_error(films: tuple[pd.DataFrame, Labels]) -> No
 
 @pytest.fixture
 def numbered_folds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Folds that do not depend on the labels."""
+    """FusionFolds that do not depend on the labels."""
 
     def stratified(
         ids: NDArray[Any], labels: Labels, n_folds: int, **options: Any
     ) -> NDArray[np.int64]:
         return np.arange(len(ids)) % n_folds
 
-    monkeypatch.setattr("hybrid.heads.classifier.make_folds", stratified)
+    monkeypatch.setattr("hybrid.heads.cross_fitting.make_folds", stratified)
 
 
 def test_nested_answers_are_those_of_models_that_never_saw_the_item(
@@ -382,15 +382,15 @@ def test_folds_that_take_too_much_memory_are_encoded_anew(
     alive: list[weakref.ref[Fold]] = []
     together: list[int] = []
 
-    def watch(self: Folds, k: int) -> Fold:
+    def watch(self: FusionFolds, k: int) -> Fold:
         together.append(sum(fold() is not None for fold in alive))
         fold = encode(self, k)
         alive.append(weakref.ref(fold))
         return fold
 
-    encode = Folds._encode
-    monkeypatch.setattr(Folds, "_encode", watch)
-    monkeypatch.setattr("hybrid.heads.folds.KEPT", 0)
+    encode = FusionFolds._encode
+    monkeypatch.setattr(FusionFolds, "_encode", watch)
+    monkeypatch.setattr("hybrid.heads.cross_fitting.MEMORY", 0)
     frugal = make_model(**options).fit(X, y)
     assert len(together) > 2 * frugal.folds
     assert not any(together)  # each was gone before the next one was encoded
@@ -401,7 +401,9 @@ def test_folds_that_take_too_much_memory_are_encoded_anew(
 def test_folds_that_fit_are_encoded_once(
     films: tuple[pd.DataFrame, Labels], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode, encoded = Folds._encode, []
-    monkeypatch.setattr(Folds, "_encode", lambda self, k: encoded.append(k) or encode(self, k))
+    encode, encoded = FusionFolds._encode, []
+    monkeypatch.setattr(
+        FusionFolds, "_encode", lambda self, k: encoded.append(k) or encode(self, k)
+    )
     make_model(block_weights=(0.5, 2.0)).fit(*films)
     assert encoded == [0, 1, 2]

@@ -17,7 +17,8 @@ from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import SettingError
 from hybrid.evaluation import METRICS, Outputs
 from hybrid.features import MetadataFeatures, TextFeatures
-from hybrid.features.fusion import Fusion, drop_block
+from hybrid.features.fusion import Fusion
+from hybrid.features.fusion_matrix import drop_block
 from hybrid.heads import HybridClassifier
 from hybrid.splitting.splits import make_split
 from hybrid.studies.ablation import (
@@ -74,7 +75,7 @@ def test_a_dropped_block_is_what_an_empty_cell_is(
 
 
 def test_a_dense_block_is_dropped_too(fitted: HybridClassifier, catalogue: Catalogue) -> None:
-    from hybrid.features.fusion import FusionMatrix
+    from hybrid.features.fusion_matrix import FusionMatrix
 
     dense = np.hstack([np.random.default_rng(0).random((5, 3)), np.zeros((5, 1))])
     matrix = FusionMatrix.from_blocks([dense], ["poster"])

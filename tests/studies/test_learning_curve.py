@@ -33,8 +33,8 @@ class Spy(HybridClassifier):
 
     seen: list[dict[str, Any]] = []  # noqa: RUF012
 
-    def fit(self, X: pd.DataFrame, y: Any, groups: Any = None) -> Spy:
-        super().fit(X, y, groups)
+    def fit(self, X: pd.DataFrame, y: Any, *, groups: Any = None, sample_weight: Any = None) -> Spy:
+        super().fit(X, y, groups=groups)
         self.seen.append({"learnt": list(X.index), "groups": groups, "model": self})
         return self
 
@@ -55,7 +55,7 @@ def test_the_curve_is_made_as_promised(catalogue: Catalogue) -> None:
     X, y = catalogue.frame.iloc[:200], catalogue.labels[:200, :4]
     groups = np.array([f"g{k // 2}" for k in range(200)])
     made = make_hybrid(catalogue, blocks=["text", "metadata"], grid={"C": [0.1, 1.0]}, folds=2)
-    model = Spy(**made.get_params(deep=False)).fit(X, y, groups)
+    model = Spy(**made.get_params(deep=False)).fit(X, y, groups=groups)
     Spy.seen.clear()
     curve = learning_curve(model, X, y, groups, catalogue.genres[:4])
     probe, *fits = Spy.seen

@@ -19,7 +19,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from hybrid.errors import SettingError
-from hybrid.features.fusion import FusionMatrix
+from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads.svm.solver import Solution, solve
 
 Floats = NDArray[np.float64]

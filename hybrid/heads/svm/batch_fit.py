@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from hybrid.errors import SettingError, unknown_name
-from hybrid.features.fusion import FusionMatrix
+from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
 from hybrid.heads.svm.solver import Solution
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from hybrid.features.fusion import FusionMatrix
+from hybrid.features.fusion_matrix import FusionMatrix
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]

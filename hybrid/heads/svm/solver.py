@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.utils import check_random_state
 
-from hybrid.features.fusion import FusionMatrix
+from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads.svm.block_descent import BLOCK, BlockDescent
 from hybrid.heads.svm.momentum import next_momentum
 from hybrid.heads.svm.newton import NewtonDescent

@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from hybrid.errors import SettingError
-from hybrid.features.fusion import FusionMatrix
+from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads import MultilabelLinearSVC, fit_many
 from hybrid.heads.classifier import Candidate
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from hybrid.features.fusion import FusionMatrix
+from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads import MultilabelLinearSVC
 from hybrid.heads.svm import solver as dual
 from hybrid.heads.svm.column_slices import FREQUENT, cut

@@ -21,7 +21,7 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from hybrid.errors import SettingError
-from hybrid.features.fusion import FusionMatrix
+from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads import MultilabelLinearSVC
 from hybrid.heads.svm.base import signed_weights, with_ones
 from hybrid.heads.svm.solver import solve

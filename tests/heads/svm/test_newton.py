@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar, nnls
 from sklearn.svm import LinearSVC
 
-from hybrid.features.fusion import FusionMatrix
+from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads import MultilabelLinearSVC
 from hybrid.heads.svm.newton import _line_search, minimise
 
