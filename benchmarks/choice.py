@@ -150,7 +150,7 @@ def main() -> None:
         found[variant.name] = [tested(run) for run in runs]
         summary[variant.name] = {
             **show(catalogue, found, variant),
-            "chosen": [run.record["chosen"] for run in runs],
+            "chosen": [run.record.head.chosen for run in runs],
         }
     if HALF.against in found:
         found[HALF.name] = [

@@ -192,7 +192,9 @@ def films(
     from hybrid.catalogue import load_catalogue
     from hybrid.evaluation import Outputs, paired_difference
     from hybrid.heads.make_hybrid import make_hybrid
-    from hybrid.runs.experiment import Experiment, fit_deep, fit_head
+    from hybrid.runs.experiment import Experiment
+    from hybrid.runs.fit_deep import fit_deep
+    from hybrid.runs.fit_head import fit_head
     from hybrid.splitting.splits import read_split
     from hybrid.utils.progress import Progress
 
@@ -228,7 +230,7 @@ def films(
     for name, run in runs.items():
         against = "chance" if name.startswith("scratch") else "frozen SVM"
         gap = paired_difference(truth, answers[name], answers[against], seed=seed)
-        record = run.record
+        record = run.record.to_json()
         report["runs"][name] = {
             "f1_weighted": record["metrics"]["f1_weighted"],
             "map_macro": record["metrics"]["map_macro"],

@@ -26,7 +26,8 @@ from hybrid.evaluation import Outputs, evaluate
 from hybrid.extraction.lookup import find_store
 from hybrid.features import PosterFeatures
 from hybrid.heads.make_hybrid import make_hybrid
-from hybrid.runs.experiment import Experiment, fit_head
+from hybrid.runs.experiment import Experiment
+from hybrid.runs.fit_head import fit_head
 from hybrid.splitting.legacy_2017 import expected_overlap
 from hybrid.splitting.methods import LEGACY_SHARES, SplitOptions, make_splits
 from hybrid.types import Split
@@ -90,7 +91,7 @@ def _hybrid(catalogue: Catalogue, split: Split, cache: str, seed: int) -> dict[s
             model,
             {},
         )
-    record = run.record
+    record = run.record.to_json()
     return {
         "all": record["metrics"][MAIN],
         "seconds": time.perf_counter() - start,

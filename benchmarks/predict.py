@@ -44,12 +44,12 @@ def main() -> None:
     out = options.out.absolute()
     os.chdir(options.folder)
     from hybrid.catalogue import load_catalogue
-    from hybrid.runs.folder import read_record
     from hybrid.runs.predict import load_head
+    from hybrid.runs.record import RunRecord
 
     model = load_head(
         options.run,
-        read_record(options.run),
+        RunRecord.read(options.run),
     )
     frame = load_catalogue("catalogue.csv").frame
     many = pd.concat([frame] * -(-options.items // len(frame))).iloc[: options.items]

@@ -37,7 +37,8 @@ def fit(
     """Fit a head, write the run, print what it reached."""
     from hybrid.catalogue import load_catalogue
     from hybrid.heads.make_hybrid import FeatureOptions, make_hybrid
-    from hybrid.runs.experiment import Experiment, fit_head
+    from hybrid.runs.experiment import Experiment
+    from hybrid.runs.fit_head import fit_head
     from hybrid.splitting.splits import read_split
     from hybrid.studies.study import Studies
 
@@ -78,5 +79,5 @@ def fit(
         "decision": asdict(decision),
     }
     run = fit_head(experiment, model, settings, Studies(nested, curve, ablation, repeats))
-    table = [tried_text(run.record["tried"])] if search else []
-    show(project.json, run.record, "\n".join([*table, run_text(run)]))
+    table = [tried_text(run.record.head.candidates)] if search and run.record.head else []
+    show(project.json, run.record.to_json(), "\n".join([*table, run_text(run)]))

@@ -99,7 +99,8 @@ def command(
     from hybrid.deep.options import DeepOptions
     from hybrid.deep.tasks import Task
     from hybrid.runs.deep_inputs import plan_deep
-    from hybrid.runs.experiment import Experiment, fit_deep
+    from hybrid.runs.experiment import Experiment
+    from hybrid.runs.fit_deep import fit_deep
     from hybrid.splitting.splits import read_split
 
     catalogue = load_catalogue(project.catalogue, columns)
@@ -131,4 +132,4 @@ def command(
         tensorboard=tensorboard,
         devices=devices,
     )
-    show(project.json, run.record, run_text(run))
+    show(project.json, run.record.to_json(), run_text(run))

@@ -11,7 +11,12 @@ import click
 
 if TYPE_CHECKING:
     from hybrid.catalogue import Catalogue
-    from hybrid.types import BadRow, Run
+    from hybrid.runs.folder import Run
+    from hybrid.runs.record_parts import AuditRecord, CandidateRecord
+    from hybrid.runs.study_records import LearningCurveRecord, NestedRecord
+    from hybrid.types import BadRow, Interval
+
+MAIN = "f1_weighted"
 
 
 def show(as_json: bool, data: Any, text: str) -> None:
@@ -53,38 +58,45 @@ def warn_left_out(catalogue: Catalogue) -> None:
 def run_text(run: Run) -> str:
     """What a fit reached, in a few lines."""
     record = run.record
-    f1, audit = record["metrics"]["f1_weighted"], record["audit"]
     lines = [
-        f"{run.folder}: weighted F1 {f1['value']:.3f} ({f1['low']:.3f} to {f1['high']:.3f}) on "
-        f"{record['split']['counts']['test']} test items",
-        "the split is clean" if audit["clean"] else f"the split LEAKS: {_leaks(audit)}",
+        f"{run.folder}: weighted F1 {_with_interval(record.metrics[MAIN])} on "
+        f"{record.split.counts['test']} test items"
     ]
-    if "chosen" in record:
-        chosen = {k: v for k, v in record["chosen"].items() if k != "block_weights"}
-        weights = record["chosen"]["block_weights"]
-        lines.insert(1, f"chosen by cross-fitting: {_settings(chosen, weights)}")
-    if record.get("estimate"):
-        lines.insert(1, _estimate(record["estimate"]))
-    if "curve" in record:
-        lines += _curve_lines(record["curve"])
+    if record.studies.nested:
+        lines.append(_nested(record.studies.nested))
+    if record.head:
+        lines.append(f"chosen by cross-fitting: {_chosen(record.head.chosen)}")
+    if record.audit:
+        leaks = _leaks(record.audit)
+        lines.append("the split is clean" if record.audit.clean else f"the split LEAKS: {leaks}")
+    if record.studies.learning_curve:
+        lines += _curve_lines(record.studies.learning_curve)
     return "\n".join(lines)
 
 
-def _estimate(estimate: Mapping[str, Any]) -> str:
-    f1, chosen_on = (estimate[part]["f1_weighted"] for part in ("metrics", "out_of_fold"))
+def _with_interval(value: Interval) -> str:
+    return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
+
+
+def _nested(nested: NestedRecord) -> str:
     return (
-        f"nested estimate on the {estimate['items']} items of train and validation: weighted F1 "
-        f"{f1['value']:.3f} ({f1['low']:.3f} to {f1['high']:.3f}), in {estimate['seconds']:.0f} s; "
-        f"the out-of-fold labels that were chosen on would say {chosen_on['value']:.3f}"
+        f"nested estimate on the {nested.items} items of train and validation: weighted F1 "
+        f"{_with_interval(nested.metrics[MAIN])}, in {nested.seconds:.0f} s; the out-of-fold labels that "
+        f"were chosen on would say {nested.out_of_fold[MAIN].value:.3f}"
     )
 
 
-def tried_text(tried: Sequence[Mapping[str, Any]]) -> str:
+def _chosen(chosen: Mapping[str, Any]) -> str:
+    parameters = {name: value for name, value in chosen.items() if name != "block_weights"}
+    return _settings(parameters, chosen["block_weights"])
+
+
+def tried_text(tried: Sequence[CandidateRecord]) -> str:
     """What was tried, best first: a line a candidate."""
     rows = [["quality", "spread", "seconds", "settings"]]
-    for one in sorted(tried, key=lambda one: -one["quality"]):
-        numbers = [f"{one['quality']:.4f}", f"{one['spread']:.4f}", f"{one['seconds']:.2f}"]
-        rows.append([*numbers, _settings(one["choice"]["parameters"], one["choice"]["weights"])])
+    for one in sorted(tried, key=lambda one: -one.quality):
+        numbers = [f"{one.quality:.4f}", f"{one.spread:.4f}", f"{one.seconds:.2f}"]
+        rows.append([*numbers, _settings(one.choice.parameters, one.choice.weights)])
     widths = [max(len(row[i]) for row in rows) for i in range(3)]
     return "\n".join(
         "  ".join([*(cell.rjust(w) for cell, w in zip(row, widths, strict=False)), row[3]])
@@ -97,27 +109,21 @@ def _settings(parameters: Mapping[str, Any], weights: Mapping[str, float]) -> st
     return ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in pairs)
 
 
-def _curve_lines(curve: dict[str, Any]) -> list[str]:
+def _curve_lines(curve: LearningCurveRecord) -> list[str]:
     """A learning curve: what each number of items reached, and what follows."""
-
-    def said(value: dict[str, float]) -> str:
-        return f"{value['value']:.3f} ({value['low']:.3f} to {value['high']:.3f})"
-
     return [
         "",
-        f"learning curve, judged on {curve['judged']} held-out items of train and validation; settings as "
+        f"learning curve, judged on {curve.evaluated} held-out items of train and validation; settings as "
         "chosen on all of them",
         f"{'items':>8}  {'F1 weighted (95 %)':<22}  mAP (95 %)",
         *(
-            f"{p['items']:>8}  {said(p['f1_weighted']):<22}  {said(p['map_macro'])}"
-            for p in curve["points"]
+            f"{p.items:>8}  {_with_interval(p.f1_weighted):<22}  {_with_interval(p.map_macro)}"
+            for p in curve.points
         ),
-        *(f"{size['items']:>8}  left out: {size['reason']}" for size in curve["left_out"]),
-        curve["verdict"],
+        *(f"{size.items:>8}  left out: {size.reason}" for size in curve.left_out),
+        curve.verdict,
     ]
 
 
-def _leaks(audit: dict[str, Any]) -> str:
-    return "; ".join(
-        f"{leak['kind']}, {leak['share']:.1%} of the test items" for leak in audit["leaks"]
-    )
+def _leaks(audit: AuditRecord) -> str:
+    return "; ".join(f"{leak.kind}, {leak.share:.1%} of the test items" for leak in audit.leaks)

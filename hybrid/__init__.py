@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from hybrid.extraction.extract import extract_embeddings as extract_embeddings
     from hybrid.heads.classifier import HybridClassifier as HybridClassifier
     from hybrid.heads.make_hybrid import make_hybrid as make_hybrid
-    from hybrid.runs.experiment import fit_deep as fit_deep
-    from hybrid.runs.experiment import fit_head as fit_head
+    from hybrid.runs.fit_deep import fit_deep as fit_deep
+    from hybrid.runs.fit_head import fit_head as fit_head
     from hybrid.splitting.splits import make_split as make_split
 
 _WHERE = {
@@ -25,8 +25,8 @@ _WHERE = {
     "extract_embeddings": "hybrid.extraction.extract",
     "make_hybrid": "hybrid.heads.make_hybrid",
     "HybridClassifier": "hybrid.heads.classifier",
-    "fit_head": "hybrid.runs.experiment",
-    "fit_deep": "hybrid.runs.experiment",
+    "fit_head": "hybrid.runs.fit_head",
+    "fit_deep": "hybrid.runs.fit_deep",
 }
 __all__ = ["__version__", *_WHERE]
 

@@ -11,8 +11,11 @@ from hybrid.datasets.sample import write_sample
 from hybrid.errors import RunError
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.heads.make_hybrid import make_hybrid
-from hybrid.runs.experiment import Experiment, fit_deep, fit_head
-from hybrid.runs.folder import read_record
+from hybrid.runs.experiment import Experiment
+from hybrid.runs.fit_deep import fit_deep
+from hybrid.runs.fit_head import fit_head
+from hybrid.runs.migration import FORMAT
+from hybrid.runs.record import RunRecord
 from hybrid.splitting.methods import split_catalogue
 from hybrid.splitting.splits import write_split
 from hybrid.types import EmbeddingOptions, EmbeddingSelector
@@ -128,13 +131,14 @@ def _train(experiment: Experiment, network: str, options: DeepOptions) -> None:
 
 def _is_done(experiment: Experiment, options: DeepOptions) -> bool:
     try:
-        record = read_record(experiment.folder)
+        record = RunRecord.read(experiment.folder)
     except RunError:
         return False
-    settings = {name: record["settings"].get(name) for name in vars(options)}
+    settings = {name: record.settings.get(name) for name in vars(options)}
     return (
-        record["catalogue"]["sha256"] == experiment.catalogue.sha256
-        and record["split"]["sha256"] == experiment.split.sha256
-        and record["seed"] == experiment.context.seed
+        record.format_read == FORMAT
+        and record.catalogue.sha256 == experiment.catalogue.sha256
+        and record.split.sha256 == experiment.split.sha256
+        and record.seed == experiment.context.seed
         and settings == vars(options)
     )

@@ -333,20 +333,6 @@ class Predictions:
     probabilities: NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class Run:
-    """A run folder that was read: its record (run.json) and its predictions."""
-
-    folder: Path
-    record: dict[str, Any]
-    predictions: Predictions
-
-    @property
-    def name(self) -> str:
-        """The folder's name."""
-        return self.folder.name
-
-
 def as_plain(value: Any) -> Any:
     """A value as strict JSON has it: records as objects, paths as text, what is not a number as null."""
     if is_dataclass(value) and not isinstance(value, type):

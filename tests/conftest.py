@@ -204,7 +204,9 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     from hybrid.catalogue import load_catalogue
     from hybrid.report.comparison import compare
     from hybrid.report.test_items import judge
-    from hybrid.types import Predictions, Run
+    from hybrid.runs.folder import Run
+    from hybrid.runs.record import RunRecord
+    from hybrid.types import Predictions
 
     def make(
         genres: tuple[str, ...],
@@ -229,7 +231,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
             labels = (both >= 0.5).astype(np.uint8)
             predictions = Predictions(np.array(ids), splits, genres, labels, both)
             record = {"format": 1, **((records or {}).get(name) or {})}
-            made.append(Run(Path(name), record, predictions))
+            made.append(Run(Path(name), RunRecord.from_json(record), predictions))
         return compare(judge(load_catalogue(path), made), draws=draws)
 
     return make

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -16,8 +18,28 @@ from hybrid.errors import ExtractionError, RunError, SettingError
 from hybrid.evaluation import Outputs
 from hybrid.extraction.lookup import find_store
 from hybrid.splitting.splits import write_split
-from hybrid.types import PARTS, Audit, EmbeddingSelector, Run, Split
+from hybrid.types import PARTS, Audit, EmbeddingSelector, Predictions, Split
 from hybrid.utils.context import Context
+
+
+class FittedRun(Protocol):
+    """What an audit reads of a run: `hybrid.runs.folder.Run` has it."""
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+
+    @property
+    def folder(self) -> Path:
+        """For the messages."""
+
+    @property
+    def predictions(self) -> Predictions:
+        """Whose `splits` say what the run learnt from."""
+
+    @property
+    def fitted_on(self) -> Mapping[str, Sequence[str]]:
+        """What was fitted (preprocessing, thresholds) → parts of the split that it was fitted on."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +72,7 @@ def audit_project(
     catalogue: Catalogue,
     split: Split,
     *,
-    run: Run | None = None,
+    run: FittedRun | None = None,
     repair_to: Path | None = None,
     select: EmbeddingSelector | None = None,
     context: Context | None = None,
@@ -61,7 +83,7 @@ def audit_project(
     ----------
     catalogue : Catalogue
     split : Split
-    run : Run, optional
+    run : FittedRun, optional
         As `read_run` gives it: whether it learnt from test items, and what the leaks are worth to it.
     repair_to : Path, optional
         Where the repaired split is written.
@@ -94,14 +116,13 @@ def audit_project(
     return AuditResult(audit, cost, _describe(split, new, after, repair_to))
 
 
-def _with_run(audit: Audit, split: Split, run: Run) -> Audit:
+def _with_run(audit: Audit, split: Split, run: FittedRun) -> Audit:
     predictions = run.predictions
     learnt = predictions.ids[np.isin(predictions.splits, PARTS[:2])]
-    saw = run.record.get("saw") or {}
-    return audit_run(audit, split, set(learnt.tolist()), saw, run.name)
+    return audit_run(audit, split, set(learnt.tolist()), run.fitted_on, run.name)
 
 
-def _cost(audit: Audit, catalogue: Catalogue, run: Run, seed: int) -> dict[str, LeakageCost]:
+def _cost(audit: Audit, catalogue: Catalogue, run: FittedRun, seed: int) -> dict[str, LeakageCost]:
     """What the leaks are worth to a run, on the test items of its predictions."""
     predictions = run.predictions
     test = np.flatnonzero(predictions.splits == "test")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import combinations, islice
 
@@ -98,7 +98,11 @@ def audit_backbone(audit: Audit, split: Split, unseen: Set[str], run: str) -> Au
 
 
 def audit_run(
-    audit: Audit, split: Split, trained_on: Set[str], fitted_on: dict[str, Sequence[str]], run: str
+    audit: Audit,
+    split: Split,
+    trained_on: Set[str],
+    fitted_on: Mapping[str, Sequence[str]],
+    run: str,
 ) -> Audit:
     """Add to an audit whether a run was fitted on test items of this split.
 
@@ -108,7 +112,7 @@ def audit_run(
     split : Split
     trained_on : set of str
         Ids of the train and validation items of the run.
-    fitted_on : dict of str to sequence of str
+    fitted_on : mapping of str to sequence of str
         From its record: what was fitted (preprocessing, thresholds …) → on which parts.
     run : str
         Its name.

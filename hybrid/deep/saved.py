@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import joblib
 import keras
 
-from hybrid.backbones import Weights
 from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.fused import FusedBaseline, make_baseline
@@ -68,38 +66,6 @@ def load_baseline(folder: Path, workers: int = 1) -> DeepBaseline:
 def _bare(network: keras.Model) -> keras.Model:
     """The same layers without an optimiser, which Keras would write and read with the weights."""
     return keras.Model(network.input, network.output)
-
-
-def describe_baseline(model: DeepBaseline, weights: Weights | None) -> dict[str, Any]:
-    """For the record: the network, how it was trained, where its weights came from and are now."""
-    spec = model.spec
-    return {
-        "kind": "deep",
-        "blocks": list(spec.blocks),
-        "model": spec.name,
-        "history": model.history_,
-        "backbone": _describe_body(model, weights) if spec.backbone else None,
-        "network": {
-            "head_units": list(spec.head_units),
-            "dropout": spec.dropout,
-            "batch_size": spec.batch_size,
-            "parameters": model.network_.count_params(),
-            "stages": [asdict(stage) for stage in spec.stages],
-        },
-    }
-
-
-def _describe_body(model: DeepBaseline, weights: Weights | None) -> dict[str, Any]:
-    start = None
-    if weights is not None:
-        start = {"kind": weights.kind, "path": weights.path and str(weights.path)}
-    kind = "trained" if model.spec.trains_body or start is None else start["kind"]
-    return {
-        "name": model.spec.body.name,
-        "input_size": list(model.spec.body.input_size),
-        "parameters": model.network_.application.count_params(),
-        "weights": {"kind": kind, "path": body_file(model), "from": start},
-    }
 
 
 def body_file(model: DeepBaseline) -> str:

@@ -82,9 +82,7 @@ def visualise_features(
     found = [_describe_block(run, block, chosen, top) for block in blocks]
     channels = tuple(channel for part, _ in found for channel in part)
     items = max(count for _, count in found)
-    visualisation = FeatureVisualisation(
-        str(run.record.get("name", "")), items, channels, run.notes
-    )
+    visualisation = FeatureVisualisation(run.name, items, channels, run.notes)
     if html is not None:
         images = [
             _backbone_images(block, spec, given, [c.number for c in part], context or Context())

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hybrid.backbones.startup import start_keras
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.catalogue.catalogue import POSTER
-from hybrid.errors import RunError, SettingError, unknown_name
+from hybrid.errors import SettingError, unknown_name
 from hybrid.explain.contributions import GenrePrediction, ScoreDecomposition
 from hybrid.explain.linear import decompose_scores, read_linear_head
 from hybrid.explain.similar_posters import poster_embeddings, top_k_cosine
@@ -28,8 +28,9 @@ from hybrid.inspection.poster_saliency import (
     poster_blocks,
     resolve_backbones,
 )
-from hybrid.runs.folder import PREDICTIONS, read_predictions, read_record, recorded_columns
+from hybrid.runs.folder import PREDICTIONS, read_predictions
 from hybrid.runs.predict import load_head
+from hybrid.runs.record import DEEP, RunRecord
 from hybrid.types import ColumnOptions, Predictions
 from hybrid.utils.context import Context
 
@@ -83,7 +84,7 @@ class LoadedRun(ABC):
     """
 
     folder: Path
-    record: dict[str, Any]
+    record: RunRecord
     predictions: Predictions
     catalogue: Catalogue
     frame: pd.DataFrame
@@ -91,7 +92,7 @@ class LoadedRun(ABC):
     @cached_property
     def genres(self) -> tuple[str, ...]:
         """Genres of the run, in the order of its scores."""
-        return tuple(self.record["genres"])
+        return self.record.genres
 
     @cached_property
     def training_rows(self) -> NDArray[np.int64]:
@@ -103,7 +104,7 @@ class LoadedRun(ABC):
     def notes(self) -> tuple[str, ...]:
         """Warnings on the run and the catalogue."""
         notes = []
-        if (self.record.get("catalogue") or {}).get("sha256") != self.catalogue.sha256:
+        if self.record.catalogue.sha256 != self.catalogue.sha256:
             notes.append(f"{self.catalogue.path} is not the file that the run was fitted on.")
         missing = int(np.isin(self.predictions.splits, TRAINING_PARTS).sum()) - len(
             self.training_rows
@@ -115,7 +116,7 @@ class LoadedRun(ABC):
     @property
     def name(self) -> str:
         """Name of the run."""
-        return str(self.record.get("name", ""))
+        return self.record.name or ""
 
     def select_genres(self, genres: Sequence[str]) -> tuple[str, ...]:
         """Check requested genres; all genres of the run if none is requested.
@@ -245,7 +246,7 @@ class LoadedNetwork(LoadedRun):
         """See `LoadedRun.notes`."""
         return (
             *super().notes,
-            f"{self.record['model']} is a deep baseline, whose scores cannot be decomposed. Contributions of "
+            f"{self.record.model} is a deep baseline, whose scores cannot be decomposed. Contributions of "
             "words, fields and posters are available for linear heads only, such as that of fit-svm.",
         )
 
@@ -344,18 +345,14 @@ def load_run(
     'Action'
     """
     folder = Path(folder)
-    record = read_record(folder)
-    deep = record.get("kind") == "deep"
-    if deep and "poster" not in record.get("blocks", ()):
+    record = RunRecord.read(folder)
+    deep = record.kind == DEEP
+    if deep and "poster" not in record.blocks:
         raise SettingError(
             f"{folder}: expected a run with a linear head, or a deep baseline on posters, found "
-            f"the deep baseline {record.get('model')}. Fit one with hybrid fit-svm."
+            f"the deep baseline {record.model}. Fit one with hybrid fit-svm."
         )
-    columns = recorded_columns(record)
-    if columns is None:
-        raise RunError(
-            f"{folder}: expected a run made by hybrid, found no column roles in run.json."
-        )
+    columns = record.require_model(folder)
     catalogue = load_catalogue(path, options, like=columns)
     predictions = read_predictions(folder / PREDICTIONS)
     read = (folder, record, predictions, catalogue, catalogue.frame_for(columns))
@@ -393,6 +390,6 @@ def require_linear(run: LoadedRun, asked: str) -> LoadedHead:
         return run
     raise SettingError(
         f"{run.folder}: expected a run with a linear head for {asked}, found the deep baseline "
-        f"{run.record.get('model')}. Name an item for its probabilities, and add --map for saliency "
+        f"{run.record.model}. Name an item for its probabilities, and add --map for saliency "
         f"maps of its poster: hybrid explain {run.folder} ID --map"
     )

@@ -33,8 +33,9 @@ from hybrid.features import PosterFeatures
 from hybrid.heads import HybridClassifier
 from hybrid.images.decode import BadPoster, load_poster, read_poster
 from hybrid.images.thumbnails import make_thumbnail
-from hybrid.runs.folder import recorded_backbones
-from hybrid.runs.predict import find_weights, recorded_options
+from hybrid.runs.predict import extracted_backbones, find_weights, recorded_options
+from hybrid.runs.record import RunRecord
+from hybrid.runs.record_parts import BackboneRecord
 
 if TYPE_CHECKING:
     from hybrid.backbones.feature_maps import FeatureMapModel
@@ -68,7 +69,7 @@ class PosterBlock:
     name: str
     effect: BlockCoefficients
     features: PosterFeatures
-    backbone: dict[str, Any]
+    backbone: BackboneRecord
 
     @property
     def coef(self) -> Floats:
@@ -97,7 +98,7 @@ class PosterSaliency:
     pixels: dict[str, Pixels]
 
 
-def poster_blocks(model: HybridClassifier, record: Mapping[str, Any]) -> tuple[PosterBlock, ...]:
+def poster_blocks(model: HybridClassifier, record: RunRecord) -> tuple[PosterBlock, ...]:
     """Poster blocks of a fitted model.
 
     Parameters
@@ -120,7 +121,7 @@ def poster_blocks(model: HybridClassifier, record: Mapping[str, Any]) -> tuple[P
     >>> [block.name for block in poster_blocks(run.model, run.record)]  # doctest: +SKIP
     ['poster']
     """
-    backbones = recorded_backbones(dict(record))
+    backbones = extracted_backbones(record)
     effects = {effect.name: effect for effect in read_linear_head(model).blocks}
     found = tuple(
         PosterBlock(name, effects[name], block, backbones[name])
@@ -129,7 +130,7 @@ def poster_blocks(model: HybridClassifier, record: Mapping[str, Any]) -> tuple[P
     )
     if not found:
         raise SettingError(
-            f"{record.get('name', 'the run')}: expected a run with a poster block, found "
+            f"{record.name or 'the run'}: expected a run with a poster block, found "
             f"{', '.join(model.fusion_.names)}. Fit one with --blocks poster,text,metadata."
         )
     return found
@@ -167,7 +168,7 @@ def resolve_backbones(
     each = one_or_each("--weights", weights, len(blocks))
     for block, given in zip(blocks, each, strict=True):
         said = block.backbone
-        seed, name = said["weights"]["seed"], said["name"]
+        seed, name = said.weights.seed, said.name
         found = resolve_weights(get_backbone(name), find_weights(folder, said, given), seed)
         nets.append((chosen_spec(name, recorded_options(said)), found))
     return nets

@@ -13,7 +13,8 @@ from hybrid.report.exports import JSON_START, TABLE_START, as_csv, as_json
 from hybrid.report.external import read_externals
 from hybrid.report.page import render
 from hybrid.report.test_items import common_test_ids, judge
-from hybrid.runs.folder import find_runs, read_record, read_run, recorded_columns
+from hybrid.runs.folder import find_runs, read_run
+from hybrid.runs.record import RunRecord
 from hybrid.types import ColumnOptions
 from hybrid.utils.files import write_atomically
 
@@ -67,9 +68,9 @@ def open_catalogue(path: str | Path | None, options: ColumnOptions | None, run: 
     RunError
         If none is named and the recorded one is not there.
     """
-    record = read_record(run)
+    record = RunRecord.read(run)
     if path is None:
-        recorded = (record.get("catalogue") or {}).get("path")
+        recorded = record.catalogue.path
         # As the fit saw it, or from the project folder that holds runs/.
         places = [Path(recorded), run.parent.parent / recorded] if recorded else []
         path = next((place for place in places if place.is_file()), None)
@@ -78,7 +79,7 @@ def open_catalogue(path: str | Path | None, options: ColumnOptions | None, run: 
                 f"expected the catalogue of {run} for the true labels, found none at "
                 f"{recorded or 'a place that the run recorded'}. Name it with --catalogue."
             )
-    return load_catalogue(path, options, recorded_columns(record))
+    return load_catalogue(path, options, record.catalogue.columns)
 
 
 def make_report(

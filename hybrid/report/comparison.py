@@ -23,8 +23,10 @@ from hybrid.evaluation import (
     permutation_test,
 )
 from hybrid.report.test_items import Judged
-from hybrid.runs.folder import recorded_backbones
-from hybrid.types import Interval, Predictions, Run, StageCost
+from hybrid.runs.folder import Run
+from hybrid.runs.record import RunRecord
+from hybrid.runs.record_parts import LeakRecord
+from hybrid.types import Interval, Predictions, StageCost
 
 MAIN = "f1_weighted"
 COSTLY = ("fit", "predict")  # audit, evaluation and ablation are not what the model costs
@@ -39,8 +41,7 @@ class ComparedRun:
     Parameters
     ----------
     name : str
-    record : dict
-        Its run.json.
+    record : RunRecord
     predictions : Predictions
     answers : Outputs
         On the test items, in the order of the comparison.
@@ -54,7 +55,7 @@ class ComparedRun:
     """
 
     name: str
-    record: dict[str, Any]
+    record: RunRecord
     predictions: Predictions
     answers: Outputs
     evaluation: Evaluation
@@ -64,7 +65,7 @@ class ComparedRun:
     @property
     def external(self) -> bool:
         """Whether it was made elsewhere, so that nothing is known but what it predicts."""
-        return "external" in self.record
+        return self.record.external is not None
 
     @property
     def scored(self) -> bool:
@@ -82,20 +83,15 @@ class ComparedRun:
     def stages(self) -> tuple[StageCost, ...]:
         """What each stage cost; NaN where the record does not say."""
         return tuple(
-            StageCost(
-                str(stage.get("name")),
-                _or_nan(stage.get("seconds")),
-                _or_nan(stage.get("peak_mib")),
-            )
-            for stage in self.record.get("stages") or []
+            StageCost(stage.name, _or_nan(stage.seconds), _or_nan(stage.peak_mib))
+            for stage in self.record.stages
         )
 
     @property
     def seconds(self) -> float | None:
         """To extract (where the record says), fit and predict; None where the record does not say."""
         known = [s.seconds for s in self.stages if s.name in COSTLY and not math.isnan(s.seconds)]
-        extract = ((self.record.get("cost") or {}).get("extract") or {}).get("seconds")
-        return sum(known) + (extract or 0.0) if known else None
+        return sum(known) + (self.record.cost.extract_seconds or 0.0) if known else None
 
     @property
     def peak_mib(self) -> float | None:
@@ -116,7 +112,7 @@ class Comparison:
     genres : tuple of L str
     truth : ndarray of shape (n, L), uint8
     runs : tuple of ComparedRun
-    leaks : tuple of dict
+    leaks : tuple of LeakRecord
         As the runs' audits found them, each kind once.
     audited : bool
         Whether the record of every run that was made here holds an audit.
@@ -133,7 +129,7 @@ class Comparison:
     genres: tuple[str, ...]
     truth: NDArray[np.uint8]
     runs: tuple[ComparedRun, ...]
-    leaks: tuple[dict[str, Any], ...]
+    leaks: tuple[LeakRecord, ...]
     audited: bool
     checks: tuple[str, ...]
     notes: tuple[str, ...] = field(default=())
@@ -184,7 +180,7 @@ def compare(judged: Judged, *, draws: int = DRAWS, seed: int = 0) -> Comparison:
         )
         for i in order
     )
-    here = [run for run in runs if "external" not in run.record]
+    here = [run for run in runs if run.record.external is None]
     leaks, audited = _leaks(here)
     return Comparison(
         judged.catalogue,
@@ -216,7 +212,7 @@ def _groups(judged: Judged) -> NDArray[Any]:
     """The group of each test item, as the first record that names groups has them; else its id."""
     group = {name: name for name in judged.ids.tolist()}
     for run in judged.runs:
-        named = (run.record.get("split") or {}).get("test_groups")
+        named = run.record.split.test_groups
         if named:
             group |= {name: members[0] for members in named for name in members}
             break
@@ -225,35 +221,33 @@ def _groups(judged: Judged) -> NDArray[Any]:
 
 def _checks(runs: Sequence[Run]) -> tuple[str, ...]:
     """What every run's audit looked for, in the order of the first."""
-    made = [(run.record.get("audit") or {}).get("checks") or [] for run in runs]
+    made = [run.record.audit.checks if run.record.audit else () for run in runs]
     first = made[0] if made else []
     return tuple(check for check in first if all(check in checks for checks in made))
 
 
-def _leaks(runs: Sequence[Run]) -> tuple[tuple[dict[str, Any], ...], bool]:
-    audits = [run.record.get("audit") for run in runs]
-    found: dict[str, dict[str, Any]] = {}
+def _leaks(runs: Sequence[Run]) -> tuple[tuple[LeakRecord, ...], bool]:
+    audits = [run.record.audit for run in runs]
+    found: dict[str, LeakRecord] = {}
     for run, audit in zip(runs, audits, strict=True):
-        leaks = (audit or {}).get("leaks") or []
-        if audit and audit.get("clean") is False and not leaks:
-            leaks = [{}]
-        for leak in [*leaks, *_repeated_ids(run.predictions)]:
-            # A record that was made elsewhere may say less.
-            leak = {"kind": "not described", "count": None, "share": None, "pairs": [], **leak}
-            found.setdefault(leak["kind"], leak)
-    return tuple(found.values()), bool(audits) and all(audits)
+        leaks = audit.leaks if audit else ()
+        if audit and audit.clean is False and not leaks:
+            leaks = (LeakRecord(),)  # made elsewhere, and not described
+        for leak in (*leaks, *_repeated_ids(run.predictions)):
+            found.setdefault(leak.kind, leak)
+    return tuple(found.values()), bool(audits) and None not in audits
 
 
-def _repeated_ids(predictions: Predictions) -> list[dict[str, Any]]:
+def _repeated_ids(predictions: Predictions) -> tuple[LeakRecord, ...]:
     """Test ids that the predictions also give to another part, whatever the record says."""
     test = predictions.splits == "test"
     again = np.isin(predictions.ids, predictions.ids[test]) & ~test & (predictions.splits != "")
     if not again.any():
-        return []
+        return ()
     rows = zip(predictions.ids[again].tolist(), predictions.splits[again].tolist(), strict=True)
-    pairs = [[name, part, name, "test"] for name, part in rows]
+    pairs = tuple((name, part, name, "test") for name, part in rows)
     share = len({pair[0] for pair in pairs}) / int(test.sum())
-    return [{"kind": SAME_ID, "count": len(pairs), "share": share, "pairs": pairs}]
+    return (LeakRecord(SAME_ID, len(pairs), share, pairs),)
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
@@ -262,45 +256,44 @@ def _names(runs: Sequence[Run]) -> list[str]:
     return [run.name if count[run.name] == 1 else f"{run.name} ({run.folder})" for run in runs]
 
 
-def _or_nan(value: Any) -> float:
-    return float(value) if isinstance(value, int | float) else math.nan
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 def _notes(judged: Judged, names: Sequence[str]) -> tuple[str, ...]:
     notes = []
-    if any(run.record.get("sample") for run in judged.runs):
+    if any(run.record.sample for run in judged.runs):
         notes.append(
             "Synthetic data, drawn by the program: the figures say nothing about real films."
         )
-    audits = [run.record.get("audit") or {} for run in judged.runs]
-    warnings = [warning for audit in audits for warning in audit.get("warnings") or []]
-    for kind, share in {w["kind"]: w["share"] for w in warnings}.items():
-        notes.append(f"Warning of the audit: {kind}, {share:.1%} of the test items.")
+    audits = [run.record.audit for run in judged.runs]
+    warnings = [warning for audit in audits if audit for warning in audit.warnings]
+    for kind, share in {warning.kind: warning.share for warning in warnings}.items():
+        of = "" if share is None else f", {share:.1%} of the test items"
+        notes.append(f"Warning of the audit: {kind}{of}.")
     for run, name in zip(judged.runs, names, strict=True):
         notes += _notes_on(run, name, judged)
     return tuple(notes)
 
 
 def _notes_on(run: Run, name: str, judged: Judged) -> list[str]:
-    notes = []
-    cost = ((run.record.get("audit") or {}).get("cost") or {}).get(MAIN)
+    notes, record = [], run.record
+    cost = record.audit.cost.get(MAIN) if record.audit else None
     if cost:
         notes.append(
-            f"{name} has weighted F1 {cost['all']['value']:.3f} with the test items that leak, "
-            f"{cost['clean']['value']:.3f} without them."
+            f"{name} has weighted F1 {cost.all.value:.3f} with the test items that leak, "
+            f"{cost.clean.value:.3f} without them."
         )
-    weights = [found.get("weights") or {} for found in recorded_backbones(run.record).values()]
-    if any(kind.get("kind") == "random" for kind in weights):
+    if any(backbone.weights.kind == "random" for backbone in record.backbones.values()):
         notes.append(f"{name} uses embeddings of random weights: they mean nothing.")
-    if (run.record.get("catalogue") or {}).get("sha256") not in (None, judged.catalogue.sha256):
+    if record.catalogue.sha256 not in (None, judged.catalogue.sha256):
         notes.append(f"{name} was made from another version of the catalogue.")
     unknown = [genre for genre in judged.genres if genre not in run.predictions.genres]
     if unknown:
         notes.append(f"{name} does not know {', '.join(unknown)}: counted as never predicted.")
-    external = run.record.get("external")
-    if external:
+    if record.external:
         notes.append(
             f"{name} was made elsewhere: whether it has learnt from test items is not known."
         )
-        notes += [f"{name} {said}" for said in external.get("notes") or []]
+        notes += [f"{name} {said}" for said in record.external.notes]
     return notes

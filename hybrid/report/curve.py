@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from hybrid.report.summary_text import METRIC_NAMES
+from hybrid.runs.study_records import LearningCurveRecord
 
 WIDTH, HEIGHT = 640, 260
 LEFT, RIGHT, TOP, BOTTOM = 48, 24, 16, 34
@@ -13,17 +14,18 @@ LINES = (("f1_weighted", "first"), ("map_macro", "second"))  # metric, and its c
 STEP = 0.1  # between two lines of the grid
 
 
-def draw_curve(curve: dict[str, Any]) -> dict[str, Any]:
-    """Places, in a chart of `WIDTH` x `HEIGHT`, of a learning curve as run.json holds it.
+def draw_curve(curve: LearningCurveRecord) -> dict[str, Any]:
+    """Places, in a chart of `WIDTH` x `HEIGHT`, of a learning curve.
 
     The axis of the items is logarithmic, since each size is twice the last; that of the metrics goes
     from one line of the grid to another.
     """
-    points = curve.get("points") or []
-    bounds = [p[name][end] for p in points for name, _ in LINES for end in ("low", "high")]
+    points = curve.points
+    intervals = [getattr(p, name) for p in points for name, _ in LINES]
+    bounds = [bound for found in intervals for bound in (found.low, found.high)]
     low = STEP * math.floor(min(bounds, default=0.0) / STEP + 1e-9)
     high = max(STEP * math.ceil(max(bounds, default=1.0) / STEP - 1e-9), low + STEP)
-    items = [p["items"] for p in points]
+    items = [p.items for p in points]
     span = math.log(max(items, default=2) / min(items, default=1)) or 1.0
 
     def x(count: int) -> float:
@@ -37,13 +39,9 @@ def draw_curve(curve: dict[str, Any]) -> dict[str, Any]:
             "name": METRIC_NAMES[metric][0],
             "class": kind,
             "marks": [
-                {
-                    "x": x(p["items"]),
-                    "y": y(p[metric]["value"]),
-                    "low": y(p[metric]["low"]),
-                    "high": y(p[metric]["high"]),
-                }
+                {"x": x(p.items), "y": y(found.value), "low": y(found.low), "high": y(found.high)}
                 for p in points
+                for found in [getattr(p, metric)]
             ],
         }
         for metric, kind in LINES

@@ -72,5 +72,5 @@ def _run(run: ComparedRun) -> dict[str, Any]:
         "unanswered": run.unanswered,
         "seconds": run.seconds,
         "peak_mib": run.peak_mib,
-        "record": run.record,
+        "record": run.record.to_json(),
     }

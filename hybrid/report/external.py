@@ -12,8 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.errors import RunError, SettingError
-from hybrid.runs.folder import PROBABILITY, SEPARATOR, parse_predictions
-from hybrid.types import Run
+from hybrid.runs.folder import PROBABILITY, SEPARATOR, Run, parse_predictions
+from hybrid.runs.record import RunRecord
+from hybrid.runs.record_parts import ExternalRecord
 
 LABELS = "genres"
 CERTAIN = 0.5  # where a file gives probabilities alone
@@ -79,8 +80,8 @@ def _read(name: str, path: Path, ids: NDArray[Any], genres: Sequence[str]) -> Ru
     else:
         predictions = parse_predictions(table, path)
     digest = hashlib.sha256(data).hexdigest()
-    record = {"external": {"path": str(path), "sha256": digest, "notes": notes}}
-    return Run(Path(name), record, predictions)
+    external = ExternalRecord(str(path), digest, tuple(notes))
+    return Run(Path(name), RunRecord(external=external), predictions)
 
 
 def _check_ids(name: str, path: Path, found: list[str], wanted: list[str]) -> None:

@@ -108,5 +108,4 @@ def _escaped(value: Any) -> Any:
 
 def _thresholds(run: ComparedRun) -> dict[str, str]:
     """Genre → its threshold, as the run recorded it."""
-    genres, found = run.record.get("genres") or [], run.record.get("thresholds") or []
-    return {str(g): number(t, ".3f") for g, t in zip(genres, found, strict=False)}
+    return {g: number(t, ".3f") for g, t in run.record.thresholds_by_genre.items()}

@@ -45,7 +45,7 @@ def audit_sentence(comparison: Comparison) -> str:
     """
     if comparison.leaks:
         kinds = "; ".join(
-            f"{leak['kind']}: {number(leak['count'], 'd')}, {number(leak['share'], '.1%')} of the test items"
+            f"{leak.kind}: {number(leak.count, 'd')}, {number(leak.share, '.1%')} of the test items"
             for leak in comparison.leaks
         )
         return f"The split leaks – {kinds}"

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from hybrid.catalogue import Catalogue
 from hybrid.errors import RunError
 from hybrid.evaluation import Outputs
-from hybrid.types import Predictions, Run
+from hybrid.runs.folder import Run
+from hybrid.types import Predictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +73,7 @@ def common_test_ids(runs: Sequence[Run]) -> NDArray[Any]:
             raise RunError(f"{run.folder}: expected test items, each once, found {found}.")
     for run in runs[1:]:
         other = run.predictions.ids[run.predictions.splits == "test"]
-        splits = {(r.record.get("split") or {}).get("sha256") for r in (first, run)} - {None}
+        splits = {r.record.split.sha256 for r in (first, run)} - {None}
         if set(other.tolist()) != set(ids.tolist()) or len(splits) > 1:
             raise RunError(
                 f"expected runs on one split, found that {run.name} was judged on other items than "

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hybrid.evaluation import Outputs
 from hybrid.heads import HybridClassifier
+from hybrid.runs.study_records import StudiesRecord
 from hybrid.types import Split
 from hybrid.utils.context import Context
 
@@ -37,5 +38,5 @@ class FittedModel:
     fit_seconds: float
 
 
-# (fitted model, all items, split, run folder, context) → entries of the run's record.
-Study = Callable[[FittedModel, LabelledItems, Split, Path, Context], dict[str, Any]]
+# (fitted model, all items, split, run folder, context) → what the record holds of the studies.
+Study = Callable[[FittedModel, LabelledItems, Split, Path, Context], StudiesRecord]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import json
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,33 @@ import numpy as np
 import pandas as pd
 
 from hybrid.errors import RunError, SettingError
-from hybrid.types import PARTS, Columns, Predictions, Run
+from hybrid.runs.record import RECORD, RunRecord
+from hybrid.types import PARTS, Predictions
 from hybrid.utils.files import write_atomically
 
-FORMAT = 1
-RECORD = "run.json"
 PREDICTIONS = "predictions.csv"
+MODEL = "model.joblib"
 PROBABILITY = "p:"
 SEPARATOR = "|"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder that was read: its record (run.json) and its predictions."""
+
+    folder: Path
+    record: RunRecord
+    predictions: Predictions
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.folder.name
+
+    @property
+    def fitted_on(self) -> Mapping[str, tuple[str, ...]]:
+        """What was fitted (preprocessing, thresholds) → parts of the split that it was fitted on."""
+        return self.record.fitted_on
 
 
 @contextmanager
@@ -66,12 +85,6 @@ def check_run_folder(folder: Path) -> None:
         raise RunError(
             f"{folder}: expected a run or nothing, found something else. Choose another --name."
         )
-
-
-def write_record(folder: Path, record: dict[str, Any]) -> None:
-    """Write ``run.json``."""
-    text = json.dumps({"format": FORMAT, **record}, indent=2, ensure_ascii=False, allow_nan=False)
-    (folder / RECORD).write_text(text + "\n", encoding="utf-8")
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
@@ -153,49 +166,10 @@ def parse_predictions(table: pd.DataFrame, path: Path) -> Predictions:
     return Predictions(ids, splits, genres, labels, probabilities)
 
 
-def read_record(folder: Path) -> dict[str, Any]:
-    """Read ``run.json``.
-
-    Raises
-    ------
-    RunError
-        If `folder` is not a run, or one of a newer format.
-    """
-    path = folder / RECORD
-    try:
-        record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        form = record["format"]
-    except FileNotFoundError:
-        raise RunError(
-            f"{folder}: expected a run (a folder with {RECORD}), found none. "
-            "Make one with hybrid fit-svm, fit-ovr or fit-deep."
-        ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: expected a readable record, found: {error}.") from error
-    if type(form) is not int or not 1 <= form <= FORMAT:
-        raise RunError(f"{path}: expected format {FORMAT} or older, found {form!r}. Update hybrid.")
-    return record
-
-
-def recorded_columns(record: dict[str, Any]) -> Columns | None:
-    """The column roles of the catalogue that a run was made from; None if the record has none."""
-    found = (record.get("catalogue") or {}).get("columns")
-    if not found:
-        return None
-    roles: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in found.items()}
-    return Columns(**roles)
-
-
-def recorded_backbones(record: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Poster block → what the record says of its backbone; the block ``poster`` comes first."""
-    first = record.get("backbone")
-    return {**({"poster": first} if first else {}), **(record.get("further_backbones") or {})}
-
-
 def read_run(folder: str | Path) -> Run:
     """Read a run's record and predictions."""
     folder = Path(folder)
-    return Run(folder, read_record(folder), read_predictions(folder / PREDICTIONS))
+    return Run(folder, RunRecord.read(folder), read_predictions(folder / PREDICTIONS))
 
 
 def find_runs(folder: Path) -> list[Path]:

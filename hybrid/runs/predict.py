@@ -25,8 +25,9 @@ from hybrid.extraction.lookup import bad_posters, hash_catalogue, one_or_each
 from hybrid.extraction.plan import chosen_spec
 from hybrid.heads import HybridClassifier
 from hybrid.heads.make_hybrid import use_context
-from hybrid.runs.experiment import MODEL
-from hybrid.runs.folder import read_record, recorded_backbones, recorded_columns, write_predictions
+from hybrid.runs.folder import MODEL, write_predictions
+from hybrid.runs.record import DEEP, RunRecord
+from hybrid.runs.record_parts import BackboneRecord
 from hybrid.types import BadRow, ColumnOptions, Columns, EmbeddingOptions, Predictions
 from hybrid.utils.context import Context
 
@@ -79,34 +80,29 @@ def predict_catalogue(
     folder, out, context = Path(folder), Path(out), context or Context()
     if not out.parent.is_dir():
         raise RunError(f"--out: expected a file in a folder that exists, found {out}.")
-    record = read_record(folder)
-    columns = recorded_columns(record)
-    if columns is None:
-        raise RunError(
-            f"{folder}: expected a run made by hybrid, found no column roles in run.json."
-        )
+    record = RunRecord.read(folder)
+    columns = record.require_model(folder)
     catalogue = load_catalogue(path, options, like=columns)
     frame = catalogue.frame_for(columns)
     bad: tuple[BadRow, ...] = ()
-    if record["kind"] == "deep":
+    if record.kind == DEEP:
         probabilities, labels = _predict_deep(folder, frame, context)
-        if catalogue.columns.poster and "poster" in record["blocks"]:
+        if catalogue.columns.poster and "poster" in record.blocks:
             bad = check_posters(catalogue, context)
     else:
         if catalogue.columns.poster:
             bad = _extract(folder, record, catalogue, weights, context)
         probabilities, labels = _predict_head(folder, record, frame, context)
-    genres = tuple(record["genres"])
     splits = np.full(len(catalogue), "")
-    predictions = Predictions(catalogue.ids, splits, genres, labels, probabilities)
+    predictions = Predictions(catalogue.ids, splits, record.genres, labels, probabilities)
     write_predictions(out, predictions)
     used = _used_columns(record, columns)
     missing = tuple(name for name in used if name not in catalogue.table.columns)
     return PredictSummary(len(catalogue), missing, bad, out, predictions)
 
 
-def _used_columns(record: dict[str, Any], columns: Columns) -> tuple[str, ...]:
-    blocks = record["blocks"]
+def _used_columns(record: RunRecord, columns: Columns) -> tuple[str, ...]:
+    blocks = record.blocks
     return (
         ((POSTER,) if "poster" in blocks else ())
         + (columns.text if "text" in blocks else ())
@@ -127,9 +123,7 @@ def _predict_deep(
     return probabilities, model.label(probabilities)
 
 
-def load_head(
-    folder: Path, record: dict[str, Any], context: Context | None = None
-) -> HybridClassifier:
+def load_head(folder: Path, record: RunRecord, context: Context | None = None) -> HybridClassifier:
     """Load the classifier of a run, to use the cache and the workers of a context.
 
     It is a pickle: load only what you trust.
@@ -144,15 +138,15 @@ def load_head(
         model: HybridClassifier = joblib.load(folder / MODEL)
     except FileNotFoundError:
         raise RunError(f"{folder}: expected the model {MODEL}, found no such file.") from None
-    for backbone in recorded_backbones(record).values():
+    for backbone in extracted_backbones(record).values():
         # A catalogue without one poster needs no weights, but the block still asks for its store.
-        EmbeddingCache(context.cache).make(backbone["stands_for"], _recorded(record, backbone))
+        EmbeddingCache(context.cache).make(backbone.key, _recorded(record, backbone))
     use_context(model, context)
     return model
 
 
 def _predict_head(
-    folder: Path, record: dict[str, Any], frame: pd.DataFrame, context: Context
+    folder: Path, record: RunRecord, frame: pd.DataFrame, context: Context
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     model = load_head(folder, record, context)
     probabilities = model.predict_proba(frame)
@@ -161,13 +155,13 @@ def _predict_head(
 
 def _extract(
     folder: Path,
-    record: dict[str, Any],
+    record: RunRecord,
     catalogue: Catalogue,
     weights: str | Sequence[str] | None,
     context: Context,
 ) -> tuple[BadRow, ...]:
     """Embed what the cache lacks, with the very weights that the run was fitted on."""
-    backbones = list(recorded_backbones(record).values())
+    backbones = list(extracted_backbones(record).values())
     if not backbones:
         return ()
     given = (weights,) if isinstance(weights, str) else tuple(weights or ())
@@ -176,39 +170,38 @@ def _extract(
     present = [key for key in keys if isinstance(key, bytes)]
     bad: dict[int, BadRow] = {}
     for backbone, path in zip(backbones, each, strict=True):
-        store = EmbeddingCache(context.cache).make(
-            backbone["stands_for"], _recorded(record, backbone)
-        )
+        store = EmbeddingCache(context.cache).make(backbone.key, _recorded(record, backbone))
         if store.knows(present).all():
             rows = tuple(bad_posters(catalogue, keys, store))
         else:
             rows = extract_embeddings(
                 catalogue,
-                backbone["name"],
+                backbone.name,
                 weights=find_weights(folder, backbone, path),
                 options=recorded_options(backbone),
-                context=replace(context, seed=backbone["weights"]["seed"]),
+                context=replace(context, seed=backbone.weights.seed),
             ).bad
         bad |= {row.row: row for row in rows}
     return tuple(bad[row] for row in sorted(bad))
 
 
-def find_weights(folder: Path, backbone: dict[str, Any], weights: str | None) -> str:
+def find_weights(folder: Path, backbone: BackboneRecord, weights: str | None) -> str:
     """The weights that the run recorded, by their digest, wherever they are now."""
-    recorded = backbone["weights"]
-    spec = get_backbone(backbone["name"])
-    if recorded["kind"] in ("random", "imagenet") and weights is None:
-        weights = recorded["kind"]
+    recorded = backbone.weights
+    spec = get_backbone(backbone.name)
+    if recorded.kind in ("random", "imagenet") and weights is None:
+        weights = recorded.kind
     if weights is None:
-        places = [Path(recorded["path"]), folder.absolute() / recorded["relative"]]
+        places = [Path(recorded.path)] if recorded.path else []
+        places += [folder.absolute() / recorded.relative] if recorded.relative else []
         weights = next((str(place) for place in places if place.is_file()), None)
     if weights is None:
         raise WeightsError(
-            f"{folder}: expected the weights of {spec.name} at {recorded['path']}, found no such "
+            f"{folder}: expected the weights of {spec.name} at {recorded.path}, found no such "
             "file. Name it with --weights PATH."
         )
-    found = resolve_weights(spec, weights, recorded["seed"])
-    wanted, options = backbone["stands_for"], recorded_options(backbone)
+    found = resolve_weights(spec, weights, recorded.seed)
+    wanted, options = backbone.key, recorded_options(backbone)
     chosen = chosen_spec(spec.name, options)
     other = differences(wanted, fingerprint_fields(chosen, found, options.dtype, options.precision))
     if other:
@@ -220,9 +213,9 @@ def find_weights(folder: Path, backbone: dict[str, Any], weights: str | None) ->
     return weights
 
 
-def recorded_options(backbone: dict[str, Any]) -> EmbeddingOptions:
+def recorded_options(backbone: BackboneRecord) -> EmbeddingOptions:
     """What the run's embeddings were made with, so that the new ones are made alike."""
-    said = backbone["stands_for"]
+    said = backbone.key
     return EmbeddingOptions(
         layer=said.get("layer", "last"),
         pooling=said["pooling"],
@@ -233,7 +226,18 @@ def recorded_options(backbone: dict[str, Any]) -> EmbeddingOptions:
     )
 
 
-def _recorded(record: dict[str, Any], backbone: dict[str, Any]) -> dict[str, Any]:
-    weights = backbone["weights"]
-    kept = {key: weights[key] for key in ("kind", "path", "seed")}
-    return {"weights": weights["path"] or weights["kind"], **kept, "versions": record["versions"]}
+def extracted_backbones(record: RunRecord) -> dict[str, BackboneRecord]:
+    """Poster block of a head → its backbone, ``poster`` first; empty for a deep baseline."""
+    found = record.backbones.items()
+    return {block: each for block, each in found if isinstance(each, BackboneRecord)}
+
+
+def _recorded(record: RunRecord, backbone: BackboneRecord) -> dict[str, Any]:
+    weights = backbone.weights
+    return {
+        "weights": weights.path or weights.kind,
+        "kind": weights.kind,
+        "path": weights.path,
+        "seed": weights.seed,
+        "versions": dict(record.environment.versions),
+    }

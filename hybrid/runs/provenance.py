@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,72 +13,114 @@ from numpy.typing import NDArray
 from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
-from hybrid.catalogue.catalogue import POSTER
 from hybrid.features import PosterFeatures
 from hybrid.heads import HybridClassifier
 from hybrid.heads.make_hybrid import BLOCKS
 from hybrid.images.decode import BadPoster
-from hybrid.runs.folder import RECORD
+from hybrid.runs.json_dataclass import convert
+from hybrid.runs.record import RECORD
+from hybrid.runs.record_parts import (
+    BackboneRecord,
+    CatalogueRecord,
+    HistoryRecord,
+    InitialWeightsRecord,
+    NetworkRecord,
+    StoreRecord,
+    TrainedBackboneRecord,
+    TrainedWeightsRecord,
+    TrainingRecord,
+    TrainingStageRecord,
+    WeightsRecord,
+)
+
+if TYPE_CHECKING:
+    from hybrid.backbones import Weights
+    from hybrid.deep.baseline import DeepBaseline
 
 
-def describe_catalogue(catalogue: Catalogue) -> dict[str, Any]:
-    """Its hash, the roles of its columns, and how many items it has."""
+def describe_catalogue(catalogue: Catalogue) -> CatalogueRecord:
+    """File, hash, column roles and numbers of items of a catalogue."""
+    return CatalogueRecord(
+        path=str(catalogue.path),
+        sha256=catalogue.sha256,
+        columns=catalogue.columns,
+        items=len(catalogue),
+        labelled=int(catalogue.labelled.sum()),
+        bad_rows=len(catalogue.bad_rows),
+    )
+
+
+def describe_backbones(model: HybridClassifier, folder: Path) -> dict[str, BackboneRecord]:
+    """Poster block → the backbone, weights and cached embeddings that a head in `folder` uses."""
     return {
-        "path": str(catalogue.path),
-        "sha256": catalogue.sha256,
-        "columns": asdict(catalogue.columns),
-        "items": len(catalogue),
-        "labelled": int(catalogue.labelled.sum()),
-        "bad_rows": len(catalogue.bad_rows),
-    }
-
-
-def describe_backbones(model: HybridClassifier, folder: Path) -> dict[str, Any]:
-    """What the record of a run in `folder` says of the embeddings that a head uses.
-
-    Returns
-    -------
-    dict
-        ``backbone``: of the block ``poster``, None where there is none; ``further_backbones``: of each
-        other poster block, by its name.
-    """
-    found = {
         name: _describe(EmbeddingCache(block.cache).find(block.fingerprint), folder)
         for name, block in model.fusion.blocks
         if isinstance(block, PosterFeatures)
     }
-    return {"backbone": found.pop(POSTER, None), "further_backbones": found}
 
 
-def trained_by(backbone: dict[str, Any]) -> Path | None:
-    """The run folder that a backbone's weights lie in, if a run of ours trained them."""
-    path = backbone["weights"]["path"]
+def trained_by(path: str | Path | None) -> Path | None:
+    """The folder of the run that trained a weights file; None if no run did."""
     if not path or Path(path).name != RUN_WEIGHTS or not (Path(path).parent / RECORD).is_file():
         return None
     return Path(path).parent
 
 
-def _describe(store: EmbeddingStore, folder: Path) -> dict[str, Any]:
+def _describe(store: EmbeddingStore, folder: Path) -> BackboneRecord:
     path = store.recorded["path"]
-    return {
-        "name": store.stands_for["architecture"],
-        "fingerprint": store.fingerprint,
-        "stands_for": store.stands_for,
-        "cache": {
-            "path": str(store.folder.parent),
-            "embeddings": len(store),
-            "bytes": store.bytes_on_disk(),
-            "sha256": store.digest(),
-        },
-        "weights": {
-            "kind": store.recorded["kind"],
-            "path": path,
+    return BackboneRecord(
+        name=store.stands_for["architecture"],
+        fingerprint=store.fingerprint,
+        key=store.stands_for,
+        cache=StoreRecord(
+            path=str(store.folder.parent),
+            embeddings=len(store),
+            bytes=store.bytes_on_disk(),
+            sha256=store.digest(),
+        ),
+        weights=WeightsRecord(
+            kind=store.recorded["kind"],
+            path=path,
             # Where runs move together, the weights of a trained backbone are found from here.
-            "relative": None if path is None else os.path.relpath(path, folder.absolute()),
-            "digest": store.stands_for["weights"],
-            "seed": store.recorded["seed"],
-        },
-    }
+            relative=None if path is None else os.path.relpath(path, folder.absolute()),
+            digest=store.stands_for["weights"],
+            seed=store.recorded["seed"],
+        ),
+    )
+
+
+def describe_network(model: DeepBaseline) -> TrainingRecord:
+    """Training history, layers and stages of a trained deep baseline."""
+    spec = model.spec
+    return TrainingRecord(
+        history=convert(HistoryRecord, model.history_),
+        network=NetworkRecord(
+            head_units=tuple(spec.head_units),
+            dropout=spec.dropout,
+            batch_size=spec.batch_size,
+            parameters=model.network_.count_params(),
+            stages=tuple(convert(TrainingStageRecord, stage) for stage in spec.stages),
+        ),
+    )
+
+
+def describe_trained_backbone(
+    model: DeepBaseline, weights: Weights | None, file: str
+) -> TrainedBackboneRecord:
+    """Backbone of a deep baseline, the weights that it started from, and the file of its own."""
+    body = model.spec.body
+    start = None
+    if weights is not None:
+        start = InitialWeightsRecord(
+            weights.kind, None if weights.path is None else str(weights.path)
+        )
+    kind = "trained" if model.spec.trains_body or start is None else start.kind
+    return TrainedBackboneRecord(
+        name=body.name,
+        input_size=(body.input_size[0], body.input_size[1]),
+        parameters=model.network_.application.count_params(),
+        weights=TrainedWeightsRecord(kind, file, start),
+    )
 
 
 def describe_choice(model: HybridClassifier) -> dict[str, Any]:

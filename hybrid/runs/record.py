@@ -27,7 +27,7 @@ from hybrid.runs.record_parts import (
     TrainingRecord,
 )
 from hybrid.runs.study_records import StudiesRecord
-from hybrid.types import Interval
+from hybrid.types import Columns, Interval
 
 RECORD = "run.json"
 HEAD, DEEP = "head", "deep"  # kinds of run
@@ -172,7 +172,7 @@ class RunRecord:
                 f"{source}: expected format {FORMAT} or older, found {version!r}. Update hybrid."
             )
         # Records of format 1 grew by keys over time, and those made elsewhere lack most of them.
-        complete = version > 1 and "hybrid" in data
+        complete = version > 1 and data.get("hybrid") is not None
         record = from_json(cls, migrate(data), source, complete=complete)
         object.__setattr__(record, "format_read", version)
         return record
@@ -209,17 +209,30 @@ class RunRecord:
             raise RunError(f"{path}: expected a readable record, found: {error}.") from error
         return cls.from_json(data, str(path))
 
-    def require_present_format(self, folder: Path) -> None:
-        """Raise unless this version of hybrid can load the model of the run.
+    def require_model(self, folder: Path) -> Columns:
+        """Raise unless this version of hybrid can load the model of the run; return the column roles.
+
+        Parameters
+        ----------
+        folder : Path
+            The run's, for the messages.
 
         Raises
         ------
         RunError
-            If an earlier version wrote it; says how to fit it again.
+            If an earlier version wrote the run: says how to fit it again. If the record was made elsewhere
+            and says nothing of a model.
         """
+        columns = self.catalogue.columns
+        if columns is None or self.kind is None:
+            lacking = "column roles" if columns is None else "kind of model"
+            raise RunError(
+                f"{folder}: expected a run made by hybrid, found no {lacking} in {RECORD}."
+            )
         if self.format_read < FORMAT:
             again = f" with: {self.command}" if self.command else "."
             raise RunError(
                 f"{folder}: expected a run of format {FORMAT}, found one that an earlier version of hybrid "
                 f"wrote (format {self.format_read}), whose model cannot be loaded; fit it again{again}"
             )
+        return columns

@@ -317,6 +317,11 @@ class CostRecord:
     disk_bytes: DiskRecord = field(default_factory=DiskRecord)
     parameters: ParametersRecord = field(default_factory=ParametersRecord)
 
+    @property
+    def extract_seconds(self) -> float | None:
+        """Seconds that extracting the embeddings takes; None where that is not known."""
+        return self.extract.get("seconds") if self.extract else None
+
 
 @dataclass(frozen=True)
 class StageRecord:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hybrid.evaluation import Outputs, evaluate_all
 from hybrid.runs.fitted import FittedModel, LabelledItems
+from hybrid.runs.json_dataclass import convert
+from hybrid.runs.study_records import (
+    AblationRecord,
+    LearningCurveRecord,
+    NestedRecord,
+    RepeatsRecord,
+    StudiesRecord,
+)
 from hybrid.studies.ablation import COMPARED, ablate_blocks, contribution_table, mean_contributions
 from hybrid.studies.learning_curve import learning_curve
 from hybrid.studies.nested_cv import nested_cv_predict
@@ -47,7 +55,7 @@ class Studies:
         split: Split,
         folder: Path,
         context: Context,
-    ) -> dict[str, Any]:
+    ) -> StudiesRecord:
         """Make the studies.
 
         Parameters
@@ -63,9 +71,9 @@ class Studies:
 
         Returns
         -------
-        dict
-            For the run's record: ``estimate``, ``curve``, ``ablation``, ``repeats``, as far as made, and
-            ``studies``, the cost of each. They are no stages of the run: its model needs none.
+        StudiesRecord
+            For the record of the run; `costs` are what each study cost. They are no stages of the run: its
+            model needs none.
         """
         found: dict[str, Any] = {}
         costs, model = CostRecorder(), subject.model
@@ -74,44 +82,42 @@ class Studies:
             progress.say(f"nested cross-fitting: {model.folds} fits of the same kind")
             with costs.stage("nested"):
                 nested = nested_cv_predict(model, *subject.learn)
-            found["estimate"] = _estimate(subject, nested, costs.stages[-1].seconds, seed)
+            found["nested"] = _estimate(subject, nested, costs.stages[-1].seconds, seed)
         if self.curve:
             with costs.stage("learning curve"):
                 curve = learning_curve(
                     model, *subject.learn, subject.genres, seed=seed, progress=progress
                 )
-            found["curve"] = asdict(curve)
+            found["learning_curve"] = convert(LearningCurveRecord, curve)
         if self.ablation:
             with costs.stage("ablation"):
                 found["ablation"] = _ablate(subject, folder, context)
         if self.repeats > 1:
             with costs.stage("repeats"):
-                found["repeats"] = evaluate_repeated_splits(
+                repeats = evaluate_repeated_splits(
                     model, whole.frame, whole.labels, split, self.repeats, seed,
                     first=subject.answers, say=progress.say,
                 )  # fmt: skip
-        return {**found, "studies": [asdict(stage) for stage in costs.stages]}
+            found["repeats"] = convert(RepeatsRecord, repeats)
+        return StudiesRecord(**found, costs=tuple(costs.stages))
 
 
-def _estimate(subject: FittedModel, nested: Outputs, seconds: float, seed: int) -> dict[str, Any]:
-    """The nested estimate, and what the out-of-fold outputs that were chosen on say."""
+def _estimate(subject: FittedModel, nested: Outputs, seconds: float, seed: int) -> NestedRecord:
+    """Evaluate the nested predictions, and the out-of-fold ones that parameters were chosen on."""
     model, truth = subject.model, subject.learn.labels
     outputs = [nested, Outputs(model.oof_labels_, model.oof_probabilities_)]
-    metrics, flattered = (
-        {name: asdict(interval) for name, interval in evaluation.metrics.items()}
-        for evaluation in evaluate_all(truth, outputs, subject.genres, seed=seed)
+    unbiased, optimistic = evaluate_all(truth, outputs, subject.genres, seed=seed)
+    return NestedRecord(
+        folds=model.folds,
+        items=len(truth),
+        seconds=seconds,
+        metrics=unbiased.metrics,
+        out_of_fold=optimistic.metrics,
     )
-    return {
-        "folds": model.folds,
-        "items": len(truth),
-        "seconds": seconds,
-        "metrics": metrics,
-        "out_of_fold": flattered,
-    }
 
 
-def _ablate(subject: FittedModel, folder: Path, context: Context) -> dict[str, Any]:
-    """What each block is worth, for the record; and what each does to each item, as a table."""
+def _ablate(subject: FittedModel, folder: Path, context: Context) -> AblationRecord:
+    """Ablate the blocks; write what each of them adds to each item as a table."""
     found = ablate_blocks(
         subject.model,
         subject.learn,
@@ -122,4 +128,5 @@ def _ablate(subject: FittedModel, folder: Path, context: Context) -> dict[str, A
     )
     table = contribution_table(subject.model, subject.test.frame, subject.genres)
     table.to_csv(folder / CONTRIBUTIONS, index=False, float_format="%.6f", lineterminator="\n")
-    return {"metric": COMPARED, **asdict(found), "mean_contribution": mean_contributions(table)}
+    ablation = {"metric": COMPARED, **vars(found), "mean_contribution": mean_contributions(table)}
+    return convert(AblationRecord, ablation)

@@ -22,7 +22,8 @@ from hybrid.features import PosterFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.runs.deep_inputs import make_fusion, plan_deep
-from hybrid.runs.experiment import Experiment, fit_deep
+from hybrid.runs.experiment import Experiment
+from hybrid.runs.fit_deep import fit_deep
 from hybrid.runs.folder import read_predictions
 from hybrid.runs.predict import predict_catalogue
 from hybrid.splitting.methods import split_catalogue
@@ -111,9 +112,9 @@ def test_a_fused_run_answers_items_without_a_poster(unfreeze: str | None, gappy:
         catalogue, split_catalogue(catalogue), folder, context=Context(cache=cache)
     )
     run = fit_deep(experiment, "fused", replace(FUSED, unfreeze=unfreeze))
-    assert run.record["blocks"] == ["poster", "text", "metadata"]
-    assert run.record["missing"]["poster"]["test"] > 0
-    assert run.record["history"]["stage"] == ["top"] * 2 + (["fine"] * 2 if unfreeze else [])
+    assert run.record.blocks == ("poster", "text", "metadata")
+    assert run.record.missing["poster"]["test"] > 0
+    assert run.record.training.history.stage == ("top",) * 2 + (("fine",) * 2 if unfreeze else ())
     assert np.isfinite(run.predictions.probabilities).all()
     summary = predict_catalogue(folder, gappy, gappy.parent / "p.csv")
     new = read_predictions(summary.out)

@@ -26,7 +26,8 @@ from hybrid.deep.tasks import Task
 from hybrid.errors import (
     RunError,
 )
-from hybrid.runs.experiment import Experiment, fit_deep
+from hybrid.runs.experiment import Experiment
+from hybrid.runs.fit_deep import fit_deep
 from hybrid.splitting.methods import split_catalogue
 from hybrid.utils.context import Context
 from hybrid.utils.progress import Progress
@@ -180,4 +181,4 @@ def test_resume_asks_what_the_weights_are_and_not_where_they_lie(
     ):
         fit_deep(experiment, "scratch", there, resume=True, task=Task("first"))
     run = fit_deep(experiment, "scratch", there, resume=True)
-    assert len(run.record["history"]["loss"]) == 2
+    assert len(run.record.training.history.loss) == 2

@@ -25,7 +25,9 @@ from hybrid.errors import (
 )
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.heads.make_hybrid import make_hybrid
-from hybrid.runs.experiment import Experiment, fit_deep, fit_head
+from hybrid.runs.experiment import Experiment
+from hybrid.runs.fit_deep import fit_deep
+from hybrid.runs.fit_head import fit_head
 from hybrid.runs.folder import read_predictions
 from hybrid.runs.predict import predict_catalogue
 from hybrid.splitting.methods import split_catalogue
@@ -167,7 +169,7 @@ def test_a_backbone_trained_on_another_split_is_a_leak(
         )
         split = split_catalogue(catalogue, context=Context(seed=seed))
         run = fit_head(Experiment(catalogue, split, tmp_path / f"runs/{seed}"), model, {})
-        kinds.append([leak["kind"] for leak in run.record["audit"]["leaks"]])
+        kinds.append([leak.kind for leak in run.record.audit.leaks])
     assert kinds == [[], ["backbone trained on test items"]]
 
 
@@ -178,9 +180,7 @@ def test_training_on_from_a_run_of_another_split_is_a_leak(
     experiment = replace(tuned, split=split, folder=tmp_path / "again")
     how = replace(TUNED, weights=str(tuned.folder), unfreeze="0", epochs=1)
     run = fit_deep(experiment, "mobilenet-075", how)
-    assert [leak["kind"] for leak in run.record["audit"]["leaks"]] == [
-        "backbone trained on test items"
-    ]
+    assert [leak.kind for leak in run.record.audit.leaks] == ["backbone trained on test items"]
     with pytest.raises(WeightsError, match="found no file at"):  # its body is as it was
         extract_embeddings(tuned.catalogue, "mobilenet-075", weights=str(run.folder))
 

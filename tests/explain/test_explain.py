@@ -37,9 +37,10 @@ from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.images.decode import BadPoster, decode_poster, load_poster, read_poster
 from hybrid.report import make_report
 from hybrid.report.item_card import ItemCard, render_card
-from hybrid.runs.experiment import Experiment, fit_head
-from hybrid.runs.folder import read_record
+from hybrid.runs.experiment import Experiment
+from hybrid.runs.fit_head import fit_head
 from hybrid.runs.predict import load_head
+from hybrid.runs.record import RunRecord
 from hybrid.splitting.methods import split_catalogue
 from hybrid.utils.context import Context
 
@@ -76,7 +77,7 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model(studio: Path) -> HybridClassifier:
     run = studio / "runs/svm"
-    return load_head(run, read_record(run), context=Context(cache=str(studio / "cache")))
+    return load_head(run, RunRecord.read(run), context=Context(cache=str(studio / "cache")))
 
 
 @pytest.fixture(scope="module")
@@ -293,23 +294,23 @@ def test_the_record_holds_the_channels_and_the_report_their_posters(
     studio: Path, model: HybridClassifier, genres: tuple[str, ...]
 ) -> None:
     catalogue = load_catalogue(studio / "catalogue.csv")
-    channels = read_record(studio / "runs/svm")["channels"]
+    channels = RunRecord.read(studio / "runs/svm").head.channels
     known = pd.read_csv(studio / "runs/svm/predictions.csv")
     learnt = catalogue.frame.loc[known["id"][known["split"] != "test"]]
     block = dict(model.fusion_.fitted_)["poster"]
     rows = pd.DataFrame(block.read(learnt), index=learnt.index)
     coef = next(b for b in read_linear_head(model).blocks if b.name == "poster").coef[:, :-1]
-    assert {channel["number"] for channel in channels} <= {int(j) for j in coef.argmax(axis=1)}
+    assert {channel.number for channel in channels} <= {int(j) for j in coef.argmax(axis=1)}
     for channel in channels:
-        column, speaks = rows[channel["number"]], coef[:, channel["number"]]
-        assert next(iter(channel["posters"])) == column.idxmax()
+        column, speaks = rows[channel.number], coef[:, channel.number]
+        assert next(iter(channel.posters)) == column.idxmax()
         most = (column.max() - column.mean()) / column.std(ddof=0)
-        assert max(channel["posters"].values()) == pytest.approx(most, abs=0.006)
-        assert next(iter(channel["towards"])) == genres[int(speaks.argmax())]
+        assert max(channel.posters.values()) == pytest.approx(most, abs=0.006)
+        assert next(iter(channel.towards)) == genres[int(speaks.argmax())]
     make_report(catalogue, [studio / "runs/svm"], studio / "channels.html", draws=5)
     page = (studio / "channels.html").read_text()
     plate = page[page.index('id="channels"') :]
-    shown = sum(len(channel["posters"]) for channel in channels[:12])
+    shown = sum(len(channel.posters) for channel in channels[:12])
     assert plate[: plate.index("</section>")].count("<img") == shown
 
 
@@ -317,18 +318,19 @@ def test_the_record_holds_what_the_function_says(
     studio: Path, model: HybridClassifier, genres: tuple[str, ...]
 ) -> None:
     catalogue = load_catalogue(studio / "catalogue.csv")
-    why = read_record(studio / "runs/svm")["why"]
+    why = RunRecord.read(studio / "runs/svm").head.importance
     known = pd.read_csv(studio / "runs/svm/predictions.csv")
     learnt = catalogue.frame.loc[known["id"][known["split"] != "test"]]
     views = explain_genres(model, model.fusion_.transform(learnt), learnt.index.tolist(), genres)
     assert list(why) == [view.genre for view in views if view.learnt]
     for view in views:
         for block in ("text", "metadata"):
-            for side in ("for", "against"):
+            sides = why[view.genre][block]
+            for side, found in (("for", sides.positive), ("against", sides.negative)):
                 expected = {
                     f.name: pytest.approx(f.mean, abs=5e-5) for f in view.features[block][side]
                 }
-                assert why[view.genre][block][side] == expected
+                assert found == expected
                 assert len(expected) <= 8
         assert "poster" not in why[view.genre]
     make_report(catalogue, [studio / "runs/svm"], studio / "report.html", draws=5)
@@ -375,7 +377,7 @@ def test_the_command_shows_each_genre(home: Path, capsys: pytest.CaptureFixture[
     assert re.findall(r"^(\w+)$", text, re.M) == ["Horror", "Western"]
     assert len(re.findall(r"^  (for|against), (text|metadata|posters of) ", text, re.M)) == 12
     data = json.loads(explain(capsys, "--json"))
-    assert len(data["genres"]) == len(read_record(home / "runs/svm")["genres"])
+    assert len(data["genres"]) == len(RunRecord.read(home / "runs/svm").genres)
     assert data["items"] == len(items(home, "train")) + len(items(home, "validation"))
 
 

@@ -24,9 +24,11 @@ from hybrid.extraction.extract import extract_embeddings
 from hybrid.extraction.lookup import embedding_selectors, find_poster_blocks, hash_catalogue
 from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.report import make_report
-from hybrid.runs.experiment import Experiment, fit_head
-from hybrid.runs.folder import read_predictions, recorded_backbones
+from hybrid.runs.experiment import Experiment
+from hybrid.runs.fit_head import fit_head
+from hybrid.runs.folder import read_predictions
 from hybrid.runs.predict import predict_catalogue
+from hybrid.runs.record import RunRecord
 from hybrid.splitting.methods import split_catalogue
 from hybrid.types import EmbeddingOptions
 from hybrid.utils.context import Context
@@ -208,9 +210,9 @@ def test_the_record_tells_all_backbones(studio: Path) -> None:
     second = f"poster:{NET}/{EARLY}"
     assert record["blocks"] == ["poster", second, "text", "metadata"]
     assert record["backbone"]["name"] == NET
-    found = recorded_backbones(record)
+    found = RunRecord.read(studio / "runs/svm").backbones
     assert list(found) == ["poster", second]
-    assert found[second]["stands_for"]["layer"] == EARLY
+    assert found[second].key["layer"] == EARLY
     assert record["chosen"]["block_weights"][second] == 0.25
     assert sum(record["missing"]["poster"].values()) == 1  # the one that names no file
 

@@ -37,7 +37,8 @@ from hybrid.heads.logistic import MultilabelLogistic
 from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.heads.mapped import MappedHead, ReduceBlocks
 from hybrid.heads.stacking import Stacking
-from hybrid.runs.experiment import Experiment, fit_head
+from hybrid.runs.experiment import Experiment
+from hybrid.runs.fit_head import fit_head
 from hybrid.runs.folder import read_predictions
 from hybrid.runs.predict import predict_catalogue
 from hybrid.splitting.methods import split_catalogue
@@ -494,9 +495,9 @@ def test_a_run_is_saved_and_predicts_what_it_said(
     test = old.splits == "test"
     rows = [row[name] for name in old.ids[test]]
     np.testing.assert_allclose(new.probabilities[rows], old.probabilities[test], atol=1e-5)
-    assert run.record["metrics"]["f1_weighted"]["value"] > 0.6
-    assert run.record["model"].startswith("chain of ") is chain
-    assert ("C_combiner" in run.record["chosen"]) is (head == "stacking")
+    assert run.record.metrics["f1_weighted"].value > 0.6
+    assert run.record.model.startswith("chain of ") is chain
+    assert ("C_combiner" in run.record.head.chosen) is (head == "stacking")
 
 
 @pytest.mark.parametrize("head", ["dummy-uniform", "stacking"])

@@ -12,9 +12,10 @@ from sklearn.metrics import f1_score
 from hybrid.catalogue import load_catalogue
 from hybrid.evaluation import Outputs, paired_difference
 from hybrid.heads.make_hybrid import make_hybrid
-from hybrid.runs.experiment import Experiment, fit_head
+from hybrid.runs.experiment import Experiment
+from hybrid.runs.fit_head import fit_head
+from hybrid.runs.folder import Run
 from hybrid.splitting.methods import split_catalogue
-from hybrid.types import Run
 
 BLOCKS = ("text", "metadata")
 FITTED = ("svm", "stacking", "logistic", "sgd", "ridge", "naive-bayes", "knn")
@@ -67,9 +68,9 @@ def test_no_run_is_told_from_the_dummy(head: str, shuffled: Experiment, dummy: R
     assert ranked.low <= 0 <= ranked.high
     # Thresholds that are chosen for F1 give a label that cannot be known to all: the best that chance can do.
     always = f1_score(truth, np.ones_like(truth), average="weighted")
-    f1, chance = (each.record["metrics"]["f1_weighted"] for each in (run, dummy))
-    assert f1["low"] <= always
-    assert f1["high"] >= chance["low"]
+    f1, chance = (each.record.metrics["f1_weighted"] for each in (run, dummy))
+    assert f1.low <= always
+    assert f1.high >= chance.low
 
 
 def test_the_same_words_are_told_from_chance_where_labels_mean_something(

@@ -22,7 +22,8 @@ from hybrid.images.decode import load_poster
 from hybrid.inspection.item import explain_item
 from hybrid.inspection.loaded_run import LoadedRun, MapOptions, load_run
 from hybrid.report.item_card import ItemCard, render_card
-from hybrid.runs.experiment import Experiment, fit_deep
+from hybrid.runs.experiment import Experiment
+from hybrid.runs.fit_deep import fit_deep
 from hybrid.runs.folder import read_predictions
 from hybrid.splitting.methods import split_catalogue
 from hybrid.utils.context import Context

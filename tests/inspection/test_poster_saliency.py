@@ -24,7 +24,8 @@ from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.inspection.feature_visualisation import visualise_features
 from hybrid.inspection.item import explain_item
 from hybrid.inspection.loaded_run import LoadedHead, MapOptions, load_run
-from hybrid.runs.experiment import Experiment, fit_head
+from hybrid.runs.experiment import Experiment
+from hybrid.runs.fit_head import fit_head
 from hybrid.splitting.methods import split_catalogue
 from hybrid.types import EmbeddingOptions
 from hybrid.utils.context import Context

@@ -19,7 +19,9 @@ from hybrid.cli.main import hybrid
 from hybrid.errors import RunError, SettingError
 from hybrid.report import as_text, make_report
 from hybrid.report.model_card import render_card
-from hybrid.runs.folder import new_run, write_predictions, write_record
+from hybrid.runs.folder import new_run, write_predictions
+from hybrid.runs.migration import FORMAT
+from hybrid.runs.record import RunRecord
 from hybrid.types import Predictions
 
 N = 40
@@ -51,7 +53,7 @@ def home(tmp_path: Path) -> Path:
         "stages": [{"name": "fit", "seconds": 2.0, "peak_mib": 100.0}],
     }
     with new_run(tmp_path / "runs" / "ours") as folder:
-        write_record(folder, record)
+        RunRecord.from_json({"format": FORMAT, **record}).write(folder)
         write_predictions(folder / "predictions.csv", predictions)
     return tmp_path
 

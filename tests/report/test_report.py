@@ -26,7 +26,9 @@ from hybrid.report import as_text, make_report, report_runs
 from hybrid.report.exports import defuse
 from hybrid.report.page import render
 from hybrid.report.sections import cost
-from hybrid.runs.folder import new_run, read_run, write_predictions, write_record
+from hybrid.runs.folder import new_run, read_run, write_predictions
+from hybrid.runs.migration import FORMAT
+from hybrid.runs.record import RunRecord
 from hybrid.types import Predictions
 
 N = 60
@@ -63,7 +65,7 @@ def write_run(
     predictions = Predictions(catalogue.ids, splits, genres, labels, scores)
     folder = catalogue.path.parent / "runs" / name
     with new_run(folder) as temporary:
-        write_record(temporary, record or {})
+        RunRecord.from_json({"format": FORMAT, **(record or {})}).write(temporary)
         write_predictions(temporary / "predictions.csv", predictions)
     return folder, predictions
 
@@ -371,7 +373,12 @@ def test_json_has_every_figure(catalogue: Catalogue, tmp_path: Path) -> None:
     found = {g["genre"]: g["f1"]["value"] for g in data["runs"][0]["evaluation"]["genres"]}
     assert found == pytest.approx(dict(zip(GENRES, expected, strict=True)))
     assert data["verdict"] == "The split is clean (checked: same id)"
-    assert data["runs"][0]["record"]["audit"] == AUDIT
+    assert data["runs"][0]["record"]["audit"] == {
+        **AUDIT,
+        "warnings": [],
+        "skipped": [],
+        "cost": {},
+    }
 
 
 def test_the_catalogue_is_found_where_the_run_recorded_it(

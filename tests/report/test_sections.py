@@ -18,6 +18,7 @@ from PIL import Image
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, log_loss
 
+from hybrid.errors import RunError
 from hybrid.images.thumbnails import MAX_BYTES, make_thumbnails
 from hybrid.report.comparison import Comparison
 from hybrid.report.page import environment, render
@@ -36,6 +37,8 @@ from hybrid.report.sections import (
     training_history,
 )
 from hybrid.report.summary_text import best_run_sentence, cost_sentence, duration, not_significant
+from hybrid.runs.record import RunRecord
+from hybrid.runs.record_parts import BackboneRecord, ExternalRecord, HistoryRecord
 
 Make = Callable[..., Comparison]
 HALF = {"value": 0.5, "low": 0.4, "high": 0.6}
@@ -269,12 +272,11 @@ def test_posters_and_titles_stand_on_the_page(compared: Make) -> None:
 
 
 def test_learning_curves_are_read_with_care(compared: Make) -> None:
-    assert training_history.series({"loss": [3.0, "inf", None, 1, math.nan]}, "loss") == (
-        [1, 4],
-        [3.0, 1.0],
-    )
-    for strange in (None, [], {"loss": "x"}, {"loss": None}, {}):
-        assert training_history.series(strange, "loss") == ([], [])
+    assert training_history.series([3.0, math.inf, None, 1, math.nan]) == ([1, 4], [3.0, 1.0])
+    assert training_history.series([]) == ([], [])
+    for strange in ([], {"loss": "x"}, {"loss": ["inf"]}):
+        with pytest.raises(RunError, match=r"expected .+ at history"):
+            RunRecord.from_json({"format": 1, "history": strange})
     truth, scores = sample(20)
     history = {
         "loss": [3.0, 2.0, 1.0],
@@ -291,15 +293,14 @@ def test_learning_curves_are_read_with_care(compared: Make) -> None:
 
 
 def test_stages_of_a_training_begin_and_end_where_they_did() -> None:
-    history = {
-        "stage": ["top", "top", "fine", "fine", "fine"],
-        "learning_rate": [0.1, 0.1, 0.02, 0.02, 0.01],
-    }
+    history = HistoryRecord(
+        stage=("top", "top", "fine", "fine", "fine"), learning_rate=(0.1, 0.1, 0.02, 0.02, 0.01)
+    )
     assert training_history.stages(history) == (
         training_history.StageSpan("top", 1, 2, (0.1, 0.1)),
         training_history.StageSpan("fine", 3, 5, (0.02, 0.01)),
     )
-    assert training_history.stages({"stage": "top"}) == training_history.stages(None) == ()
+    assert training_history.stages(HistoryRecord()) == ()
 
 
 def test_data_is_counted(compared: Make) -> None:
@@ -342,11 +343,13 @@ def test_best_of_a_column_and_words_on_a_run(compared: Make) -> None:
     for name, best in table.best.items():
         values = [run.evaluation.metrics[name].value for run in comparison.runs]
         assert best == (min(values) if name == "hamming_loss" else max(values))
-    assert runs.describe(
-        {"model": "SVC", "blocks": ["poster", "text"], "backbone": {"name": "vgg16"}}
-    ) == ("SVC on poster, text; vgg16")
-    assert runs.describe({"external": {}}) == "made elsewhere"
-    assert runs.describe({"blocks": None}) == "model not recorded"
+    record = RunRecord(
+        model="SVC", blocks=("poster", "text"), backbone=BackboneRecord(name="vgg16")
+    )
+    assert runs.describe(record) == "SVC on poster, text; vgg16"
+    external = ExternalRecord("theirs.csv", "c0ffee", ())
+    assert runs.describe(RunRecord(external=external)) == "made elsewhere"
+    assert runs.describe(RunRecord()) == "model not recorded"
 
 
 def test_genres_come_by_their_items(compared: Make) -> None:

@@ -71,9 +71,9 @@ def compare(folder: Path, command: Run, seed: int) -> tuple[float, float, float]
         )
         lows.append(paired_difference(truth, answers(fused), answers(single)).low)
     record = fused.record
-    assert record["audit"]["clean"] is True
-    assert max(stage["peak_mib"] for stage in record["stages"]) <= 2048
-    return record["metrics"]["f1_weighted"]["value"], lows[0], lows[1]
+    assert record.audit.clean is True
+    assert max(stage.peak_mib for stage in record.stages) <= 2048
+    return record.metrics["f1_weighted"].value, lows[0], lows[1]
 
 
 def test_fused_beats_each_block_alone(cinema: Path, hybrid_command: Run) -> None:

@@ -16,7 +16,8 @@ from hybrid.catalogue import load_catalogue
 from hybrid.errors import RunError, WeightsError
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.heads.make_hybrid import make_hybrid
-from hybrid.runs.experiment import Experiment, fit_head
+from hybrid.runs.experiment import Experiment
+from hybrid.runs.fit_head import fit_head
 from hybrid.runs.folder import read_predictions
 from hybrid.runs.predict import predict_catalogue
 from hybrid.splitting.methods import split_catalogue

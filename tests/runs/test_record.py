@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 from hybrid.errors import RunError
 from hybrid.runs.migration import FORMAT
 from hybrid.runs.record import RunRecord
-from hybrid.runs.record_parts import BackboneRecord, TrainedBackboneRecord
+from hybrid.runs.record_parts import BackboneRecord, CatalogueRecord, TrainedBackboneRecord
+from hybrid.types import Columns
 
 PROJECT = Path(__file__).parents[1] / "golden" / "project-format-1"
 FOLDERS = sorted(path.parent for path in PROJECT.glob("runs/*/run.json"))
@@ -176,10 +178,18 @@ def test_a_record_holds_only_what_json_can_say(tmp_path: Path) -> None:
 
 
 def test_only_models_of_the_present_format_can_be_loaded() -> None:
-    RunRecord().require_present_format(Path("runs/a"))
+    columns = Columns("id", None, "genres", "|", (), (), (), ())
+    made = RunRecord(kind="head", catalogue=CatalogueRecord(columns=columns))
+    assert made.require_model(Path("runs/a")) == columns
+    with pytest.raises(
+        RunError, match=r"runs/a: expected a run made by hybrid, found no column roles"
+    ):
+        RunRecord(kind="head").require_model(Path("runs/a"))
+    with pytest.raises(RunError, match=r"found no kind of model in run\.json"):
+        replace(made, kind=None).require_model(Path("runs/a"))
     old = RunRecord.read(PROJECT / "runs" / "svm-text")
     with pytest.raises(RunError) as error:
-        old.require_present_format(Path("runs/a"))
+        old.require_model(Path("runs/a"))
     assert str(error.value) == (
         "runs/a: expected a run of format 2, found one that an earlier version of hybrid wrote (format 1), "
         "whose model cannot be loaded; fit it again with: hybrid fit-svm --blocks text --name svm-text"

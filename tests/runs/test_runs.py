@@ -19,11 +19,11 @@ from hybrid.runs.folder import (
     find_runs,
     new_run,
     read_predictions,
-    read_record,
     read_run,
     write_predictions,
-    write_record,
 )
+from hybrid.runs.migration import FORMAT
+from hybrid.runs.record import RunRecord
 from hybrid.types import Predictions
 from hybrid.utils.environment import library_versions
 
@@ -40,7 +40,7 @@ def predictions(
 
 def write_run(folder: Path, **record: Any) -> None:
     with new_run(folder) as new:
-        write_record(new, record)
+        RunRecord(**record).write(new)
         write_predictions(new / "predictions.csv", predictions())
 
 
@@ -174,20 +174,12 @@ def test_predictions_that_cannot_be_written_leave_the_old_ones(
 
 
 def test_the_record_is_read_back(tmp_path: Path) -> None:
-    write_record(tmp_path, {"seed": 3, "name": "é", "nested": {"c": [1.5, None]}})
-    assert read_record(tmp_path) == {
-        "format": 1,
-        "seed": 3,
-        "name": "é",
-        "nested": {"c": [1.5, None]},
-    }
-    assert json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))["name"] == "é"
-
-
-def test_a_record_holds_only_what_json_can_say(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_record(tmp_path, {"loss": float("nan")})
-    assert names(tmp_path) == []
+    record = RunRecord(seed=3, name="é", settings={"nested": {"c": [1.5, None]}})
+    record.write(tmp_path)
+    assert RunRecord.read(tmp_path) == record
+    data = json.loads((tmp_path / "run.json").read_text(encoding="utf-8"))
+    assert (data["format"], data["name"]) == (FORMAT, "é")
+    assert data["settings"] == {"nested": {"c": [1.5, None]}}
 
 
 @pytest.mark.parametrize(
@@ -196,8 +188,8 @@ def test_a_record_holds_only_what_json_can_say(tmp_path: Path) -> None:
         (None, r"expected a run \(a folder with run\.json\), found none\. Make one with"),
         ("", "expected a readable record"),
         ("[]", "expected a readable record"),
-        ("{}", "expected a readable record, found: 'format'"),
-        ('{"format": 2}', "expected format 1 or older, found 2. Update hybrid"),
+        ("{}", "expected a readable record, found no key 'format'"),
+        ('{"format": 3}', "expected format 2 or older, found 3. Update hybrid"),
         pytest.param('{"format": "1"}', "expected"),
     ],
 )
@@ -205,7 +197,7 @@ def test_folders_that_are_no_run(tmp_path: Path, content: str | None, message: s
     if content is not None:
         (tmp_path / "run.json").write_text(content)
     with pytest.raises(RunError, match=message):
-        read_record(tmp_path)
+        RunRecord.read(tmp_path)
 
 
 # The folder
@@ -217,10 +209,10 @@ def test_a_run_is_written_read_and_replaced(tmp_path: Path) -> None:
     (folder / "model.joblib").write_bytes(b"old")
     run = read_run(str(folder))
     assert run.name == "svm"
-    assert run.record == {"format": 1, "seed": 1}
+    assert run.record == RunRecord(seed=1)
     assert run.predictions.genres == ("Comedy", "Drama")
     write_run(folder, seed=2)
-    assert read_run(folder).record["seed"] == 2
+    assert read_run(folder).record.seed == 2
     assert names(folder) == ["predictions.csv", "run.json"]
     assert names(tmp_path / "runs") == ["svm"]
 
@@ -236,15 +228,15 @@ def test_a_run_that_fails_leaves_things_as_they_were(
 
     def fail() -> None:
         with new_run(folder) as new:
-            write_record(new, {"seed": 2})
-            assert not folder.exists() or read_record(folder)["seed"] == 1
+            RunRecord(seed=2).write(new)
+            assert not folder.exists() or RunRecord.read(folder).seed == 1
             raise error("half way")
 
     with pytest.raises(error, match="half way"):
         fail()
     assert names(tmp_path) == (["svm"] if there else [])
     if there:
-        assert read_run(folder).record["seed"] == 1
+        assert read_run(folder).record.seed == 1
 
 
 def test_the_old_run_is_put_back_when_the_new_one_cannot_be(
@@ -263,7 +255,7 @@ def test_the_old_run_is_put_back_when_the_new_one_cannot_be(
     with pytest.raises((RunError, OSError), match="No space left"):
         write_run(folder, seed=2)
     assert names(tmp_path) == ["svm"]
-    assert read_run(folder).record["seed"] == 1
+    assert read_run(folder).record.seed == 1
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, Path.touch])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from hybrid.report.comparison import MAIN, Comparison
+from hybrid.runs.study_records import AblationRecord, VariantRecord
 from hybrid.types import Interval
 
 
@@ -20,20 +20,21 @@ class Variant:
 
 def make(comparison: Comparison) -> dict[int, tuple[Variant, ...]] | None:
     """Number of the run → its variants; None where no run recorded any."""
-    found = {i: variants(run.record.get("ablation")) for i, run in enumerate(comparison.runs)}
+    found = {i: variants(run.record.studies.ablation) for i, run in enumerate(comparison.runs)}
     return {i: rows for i, rows in found.items() if rows} or None
 
 
-def variants(ablation: dict[str, Any] | None) -> tuple[Variant, ...]:
+def variants(ablation: AblationRecord | None) -> tuple[Variant, ...]:
     """The variants that a record holds: subsets first."""
-    found = ablation or {}
+    if ablation is None:
+        return ()
     return tuple(
-        Variant(_words(v), Interval(**v["metrics"][MAIN]), Interval(**v["difference"]))
-        for v in [*(found.get("subsets") or []), *(found.get("missing") or [])]
+        Variant(_words(variant), variant.metrics[MAIN], variant.difference)
+        for variant in (*ablation.subsets, *ablation.missing)
     )
 
 
-def _words(variant: dict[str, Any]) -> str:
-    if variant["missing"] is None:
-        return " + ".join(variant["blocks"])
-    return f"{variant['missing']} missing for {variant['rate']:.0%} of the test items"
+def _words(variant: VariantRecord) -> str:
+    if variant.missing is None:
+        return " + ".join(variant.blocks)
+    return f"{variant.missing} missing for {variant.rate:.0%} of the test items"

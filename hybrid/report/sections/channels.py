@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from hybrid.images.thumbnails import Thumbnail, make_thumbnails
 from hybrid.report.comparison import Comparison
+from hybrid.runs.record_parts import ChannelRecord
 
 SHOWN = 12  # channels
 MAX_TOTAL = 600_000  # bytes of their pictures
@@ -18,8 +19,8 @@ class ChannelRow:
 
     block: str
     number: int
-    towards: dict[str, float]
-    away: dict[str, float]
+    towards: Mapping[str, float]
+    away: Mapping[str, float]
     posters: tuple[tuple[str, float, Thumbnail], ...]
 
 
@@ -33,21 +34,24 @@ class ChannelsPart:
 
 def make(comparison: Comparison) -> ChannelsPart | None:
     """The channels of the best run that recorded some, and their posters; None where none did."""
-    run = next((run for run in comparison.runs if run.record.get("channels")), None)
-    if run is None:
+    found = (
+        (each.name, each.record.head.channels)
+        for each in comparison.runs
+        if each.record.head and each.record.head.channels
+    )
+    run, recorded = next(found, ("", ()))
+    if not recorded:
         return None
-    recorded = run.record["channels"][:SHOWN]
+    recorded = recorded[:SHOWN]
     files = dict(
         zip(comparison.catalogue.ids.tolist(), comparison.catalogue.poster_paths, strict=True)
     )
-    wanted = [name for channel in recorded for name in channel["posters"]]
+    wanted = [name for channel in recorded for name in channel.posters]
     pictures = iter(make_thumbnails([files.get(name, "") for name in wanted], MAX_TOTAL))
-    return ChannelsPart(run.name, tuple(_row(channel, pictures) for channel in recorded))
+    return ChannelsPart(run, tuple(_row(channel, pictures) for channel in recorded))
 
 
-def _row(channel: dict[str, Any], pictures: Any) -> ChannelRow:
-    posters = tuple(
-        (name, excitement, next(pictures)) for name, excitement in channel["posters"].items()
-    )
-    sides = channel["towards"], channel["away"]
-    return ChannelRow(channel["block"], channel["number"], *sides, posters)
+def _row(channel: ChannelRecord, pictures: Iterator[Thumbnail]) -> ChannelRow:
+    posters = tuple((name, value, next(pictures)) for name, value in channel.posters.items())
+    sides = channel.towards, channel.away
+    return ChannelRow(channel.block, channel.number, *sides, posters)

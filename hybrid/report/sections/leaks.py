@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from hybrid.report.comparison import Comparison
+from hybrid.runs.record_parts import LeakRecord
 
 SHOWN_PAIRS = 20
 
@@ -26,16 +26,15 @@ def make(comparison: Comparison) -> tuple[LeakPart, ...] | None:
     return tuple(_part(leak) for leak in comparison.leaks) or None
 
 
-def _part(leak: dict[str, Any]) -> LeakPart:
-    pairs = leak["pairs"] or []
-    lines = tuple(_line(pair) for pair in pairs[:SHOWN_PAIRS])
-    more = len(pairs) > SHOWN_PAIRS or (leak["count"] or 0) > len(lines) > 0
-    return LeakPart(str(leak["kind"]), leak["count"], leak["share"], lines, more)
+def _part(leak: LeakRecord) -> LeakPart:
+    lines = tuple(_line(pair) for pair in leak.pairs[:SHOWN_PAIRS])
+    more = len(leak.pairs) > SHOWN_PAIRS or (leak.count or 0) > len(lines) > 0
+    return LeakPart(leak.kind, leak.count, leak.share, lines, more)
 
 
-def _line(pair: Any) -> str:
-    """``a (train) – b (test)``; whatever else a record holds, as it is."""
-    if isinstance(pair, list) and len(pair) == 4:
+def _line(pair: tuple[str, ...]) -> str:
+    """``a (train) – b (test)``; a pair that says less, as it is."""
+    if len(pair) == 4:
         a, part_a, b, part_b = pair
         return f"{a} ({part_a}) – {b} ({part_b})"
-    return str(pair)
+    return ", ".join(pair)

@@ -7,8 +7,9 @@ from typing import Any
 
 from hybrid.report.comparison import MAIN, ComparedRun, Comparison
 from hybrid.report.summary_text import DASH, number, with_interval
-from hybrid.runs.folder import recorded_backbones
-from hybrid.types import Interval
+from hybrid.runs.json_dataclass import to_json
+from hybrid.runs.record import RunRecord
+from hybrid.runs.study_records import StudiesRecord
 
 Details = tuple[tuple[str, str], ...]
 
@@ -20,31 +21,28 @@ def make(comparison: Comparison) -> tuple[Details, ...]:
 
 def details(run: ComparedRun) -> Details:
     """What made a run."""
-    record = run.record
-    genres, thresholds = record.get("genres") or [], record.get("thresholds") or []
-    pairs = zip(genres, thresholds, strict=False)
-    said = ", ".join(f"{genre} {number(value, '.3f')}" for genre, value in pairs)
-    external = record.get("external") or {}
+    record, external = run.record, run.record.external
+    thresholds = record.thresholds_by_genre.items()
     facts = {
-        "command": record.get("command"),
-        "made": record.get("created"),
-        "made elsewhere": external.get("path"),
-        "sha256 of its file": external.get("sha256"),
-        "model": record.get("model"),
-        "settings": _plain(record.get("settings")),
-        "chosen": _plain(record.get("chosen")),
-        "thresholds": said,
-        "labels": _plain(record.get("decision")),
-        "over splits": _repeats(record),
-        "nested estimate": _estimate(record),
-        "missing items": _plain(record.get("missing")),
+        "command": record.command,
+        "made": record.created,
+        "made elsewhere": external and external.path,
+        "sha256 of its file": external and external.sha256,
+        "model": record.model,
+        "settings": _plain(record.settings),
+        "chosen": _plain(record.head and record.head.chosen),
+        "thresholds": ", ".join(f"{genre} {number(value, '.3f')}" for genre, value in thresholds),
+        "labels": _plain(record.decision),
+        "over splits": _repeats(record.studies),
+        "nested estimate": _nested(record.studies),
+        "missing items": _plain(record.missing),
         "test items without an answer": str(run.unanswered),
         "backbone": _plain(_backbones(record)),
-        "catalogue": (record.get("catalogue") or {}).get("sha256"),
-        "split": (record.get("split") or {}).get("sha256"),
-        "seed": _plain(record.get("seed")),
-        "versions": _plain(record.get("versions")),
-        "hardware": _plain(record.get("hardware")),
+        "catalogue": record.catalogue.sha256,
+        "split": record.split.sha256,
+        "seed": "" if record.seed is None else str(record.seed),
+        "versions": _plain(record.environment.versions),
+        "hardware": _plain(record.environment.hardware),
     }
     return tuple(
         (label, value or DASH)
@@ -53,37 +51,35 @@ def details(run: ComparedRun) -> Details:
     )
 
 
-def _repeats(record: dict[str, Any]) -> str:
-    """Weighted F1 over the splits of ``--repeats``."""
-    found = ((record.get("repeats") or {}).get("metrics") or {}).get(MAIN)
-    if not found:
+def _repeats(studies: StudiesRecord) -> str:
+    """Weighted F1 over repeated splits."""
+    if studies.repeats is None or MAIN not in studies.repeats.metrics:
         return ""
-    interval = found["interval"]
+    found = studies.repeats.metrics[MAIN]
     return (
-        f"weighted F1 {found['mean']:.3f} over {len(found['values'])} splits, standard deviation "
-        f"{found['sd']:.3f}, {found['low']:.3f} to {found['high']:.3f}; 95 % interval of the mean "
-        f"{interval['low']:.3f} to {interval['high']:.3f}"
+        f"weighted F1 {found.mean:.3f} over {len(found.values)} splits, standard deviation "
+        f"{found.sd:.3f}, {found.low:.3f} to {found.high:.3f}; 95 % interval of the mean "
+        f"{found.interval.low:.3f} to {found.interval.high:.3f}"
     )
 
 
-def _backbones(record: dict[str, Any]) -> dict[str, Any] | None:
-    """What is known of the backbone, or, by block, of several."""
+def _nested(studies: StudiesRecord) -> str:
+    """Weighted F1 of the nested cross-validation."""
+    if studies.nested is None or MAIN not in studies.nested.metrics:
+        return ""
+    f1 = with_interval(studies.nested.metrics[MAIN])
+    return f"weighted F1 {f1} on {studies.nested.items} items of train and validation"
+
+
+def _backbones(record: RunRecord) -> Any:
+    """The backbone without the key of its embeddings, or, by block, several."""
     found = {
-        block: {k: v for k, v in backbone.items() if k != "stands_for"}
-        for block, backbone in recorded_backbones(record).items()
+        block: {k: v for k, v in to_json(backbone).items() if k != "stands_for"}
+        for block, backbone in record.backbones.items()
     }
     return found if len(found) > 1 else next(iter(found.values()), None)
 
 
-def _estimate(record: dict[str, Any]) -> str:
-    """The nested estimate of weighted F1."""
-    estimate = record.get("estimate")
-    if not estimate:
-        return ""
-    f1 = with_interval(Interval(**estimate["metrics"][MAIN]))
-    return f"weighted F1 {f1} on {estimate['items']} items of train and validation"
-
-
 def _plain(value: Any) -> str:
-    """A value of the record on one line."""
-    return "" if value is None else json.dumps(value, ensure_ascii=False).strip('"')
+    """A part of the record as JSON on one line; empty where there is none."""
+    return json.dumps(to_json(value), ensure_ascii=False) if value else ""

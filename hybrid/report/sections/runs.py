@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hybrid.evaluation import LOSSES
 from hybrid.report.comparison import Comparison
 from hybrid.report.summary_text import METRIC_NAMES
+from hybrid.runs.record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -28,14 +29,13 @@ def make(comparison: Comparison) -> RunsTable:
     return RunsTable(best, tuple(describe(run.record) for run in comparison.runs))
 
 
-def describe(record: dict[str, object]) -> str:
+def describe(record: RunRecord) -> str:
     """What kind of model it is, in a few words."""
-    if "external" in record:
+    if record.external:
         return "made elsewhere"
-    words = str(record.get("model") or "model not recorded")
-    blocks, backbone = record.get("blocks"), record.get("backbone")
-    if isinstance(blocks, list) and blocks:
-        words += f" on {', '.join(map(str, blocks))}"
-    if isinstance(backbone, dict) and backbone.get("name"):
-        words += f"; {backbone['name']}"
+    words = record.model or "model not recorded"
+    if record.blocks:
+        words += f" on {', '.join(record.blocks)}"
+    if record.backbone and record.backbone.name:
+        words += f"; {record.backbone.name}"
     return words

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
 from hybrid.report.comparison import Comparison
 from hybrid.report.plots import Curve, draw
-
-# What a history may hold → the axis, the series of train items, that of validation items.
-PLOTS = (("Loss", "loss", "val_loss"), ("F1 of validation items", None, "val_f1"))
+from hybrid.runs.record_parts import HistoryRecord
 
 
 @dataclass(frozen=True)
@@ -39,38 +37,44 @@ class LearningPart:
 
 def make(comparison: Comparison) -> tuple[LearningPart, ...] | None:
     """One part a run that recorded its history; None where none did."""
-    parts = [_part(i, run.record.get("history")) for i, run in enumerate(comparison.runs)]
+    parts = [
+        _part(i, run.record.training.history)
+        for i, run in enumerate(comparison.runs)
+        if run.record.training
+    ]
     return tuple(part for part in parts if part) or None
 
 
-def series(history: Any, name: str | None) -> tuple[list[int], list[float]]:
-    """Epochs, from 1, and what was recorded for them; what is no finite number is left out."""
-    values = history.get(name) if isinstance(history, dict) and name else None
+def series(values: Sequence[float | None]) -> tuple[list[int], list[float]]:
+    """Epochs, from 1, and their values; what is no finite number is left out."""
     points = [
         (epoch, float(value))
-        for epoch, value in enumerate(values if isinstance(values, list) else [], start=1)
-        if isinstance(value, int | float) and math.isfinite(value)
+        for epoch, value in enumerate(values, start=1)
+        if value is not None and math.isfinite(value)
     ]
     return [x for x, _ in points], [y for _, y in points]
 
 
-def stages(history: Any) -> tuple[StageSpan, ...]:
+def stages(history: HistoryRecord) -> tuple[StageSpan, ...]:
     """The stages in their order; none where they were not recorded."""
-    names = history.get("stage") if isinstance(history, dict) else None
-    rates = dict(zip(*series(history, "learning_rate"), strict=True))
+    rates = dict(zip(*series(history.learning_rate), strict=True))
     spans, end = [], 0
-    for name, epochs in itertools.groupby(names if isinstance(names, list) else []):
+    for name, epochs in itertools.groupby(history.stage):
         first, end = end + 1, end + len(list(epochs))
         known = (rates[first], rates[end]) if {first, end} <= rates.keys() else None
-        spans.append(StageSpan(str(name), first, end, known))
+        spans.append(StageSpan(name, first, end, known))
     return tuple(spans)
 
 
-def _part(run: int, history: Any) -> LearningPart | None:
-    epochs, losses = series(history, "val_loss")
+def _part(run: int, history: HistoryRecord) -> LearningPart | None:
+    epochs, losses = series(history.val_loss)
     plots = []
-    for k, (axis, train, validation) in enumerate(PLOTS):
-        known, strong = series(history, train), series(history, validation)
+    shown = [
+        ("Loss", history.loss, history.val_loss),
+        ("F1 of validation items", (), history.val_f1),
+    ]
+    for k, (axis, train, validation) in enumerate(shown):
+        known, strong = series(train), series(validation)
         if strong[0]:
             curves = [Curve(run, *known, soft=True)] if known[0] else []
             words = (

@@ -19,13 +19,26 @@ from hybrid.evaluation import Outputs, evaluate, reliability
 from hybrid.heads import MultilabelLinearSVC
 from hybrid.heads.decision_rule import DecisionOptions, DecisionRule, fit_decision, threshold_spread
 from hybrid.heads.parameter_count import count_parameters
-from hybrid.runs.test_metrics import describe_cost, describe_decision, group_names, judge
+from hybrid.runs.measurements import (
+    describe_cost,
+    describe_decision,
+    describe_thresholds,
+    evaluate_test_items,
+    group_names,
+)
+from hybrid.runs.record_parts import (
+    BackboneRecord,
+    DiskRecord,
+    ParametersRecord,
+    StoreRecord,
+    TrainedBackboneRecord,
+)
 from hybrid.utils.resources import CostRecorder
 
 
 def test_only_groups_of_several_items_are_named() -> None:
     ids, groups = np.array(list("abcdef")), np.array(["x", "y", "x", "z", "w", "z"])
-    assert group_names(ids, groups) == [["a", "c"], ["d", "f"]]
+    assert group_names(ids, groups) == (("a", "c"), ("d", "f"))
 
 
 def made(seed: int = 0) -> tuple[Any, Any]:
@@ -40,37 +53,38 @@ def test_judged_as_by_the_functions_themselves() -> None:
     said[:5] = np.nan  # items that nothing is said of
     answers = Outputs((said > 0.5).astype(np.uint8), said)
     groups = np.arange(80) // 2
-    found = judge(truth, answers, ["a", "b"], groups, seed=3)
+    metrics, found = evaluate_test_items(truth, answers, ["a", "b"], groups, seed=3)
     expected = evaluate(truth, answers, ["a", "b"], groups=groups, seed=3).metrics["f1_micro"]
-    assert found["metrics"]["f1_micro"] == vars(expected)
-    assert found["reliability"]["all"]["error"] == reliability(truth[5:], said[5:]).error
+    assert metrics["f1_micro"] == expected
+    assert found.all.error == reliability(truth[5:], said[5:]).error
     one = reliability(truth[5:, 1], said[5:, 1])
-    assert found["reliability"]["genres"][1]["debiased"] == one.debiased
+    assert found.genres[1].debiased == one.debiased
 
 
 def test_nothing_said_has_no_reliability() -> None:
     truth, _ = made()
     answers = Outputs(np.zeros_like(truth), np.full(truth.shape, np.nan))
-    found = judge(truth, answers, ["a", "b"], np.arange(80), seed=0)["reliability"]
-    assert found["all"]["error"] is None
-    assert found["all"]["count"] == ()
+    _, found = evaluate_test_items(truth, answers, ["a", "b"], np.arange(80), seed=0)
+    assert found.all.error is None
+    assert found.all.count == ()
 
 
 def test_the_decision_is_described() -> None:
     truth, scores = made()
     truth[:, 1] = 0
     decision = fit_decision(truth, scores, DecisionOptions(max_labels=1))
-    found = describe_decision(truth, scores, decision, seed=0)
-    assert found["thresholds"] == [decision.thresholds[0], None]
-    low, high = found["threshold_spread"][0]
+    thresholds, spread = describe_thresholds(truth, scores, decision, seed=0)
+    assert thresholds == (decision.thresholds[0], None)
+    low, high = spread[0]
     assert low <= decision.thresholds[0] <= high
-    assert found["threshold_spread"][1] == [None, None]
+    assert spread[1] == (None, None)
     assert [low, high] == pytest.approx(threshold_spread(truth, scores, decision)[0])
-    assert found["decision"]["shrinkage"] == 1.0
-    assert found["decision"]["max_labels"] == 1
+    found = describe_decision(decision)
+    assert found.shrinkage == 1.0
+    assert found.max_labels == 1
     plain = DecisionRule(None, np.array([0.5, 0.5]), DecisionOptions())
-    said = describe_decision(truth, scores, plain, seed=0)
-    assert (said["threshold_spread"], said["decision"]["calibrated_by"]) == ([], [])
+    assert describe_thresholds(truth, scores, plain, seed=0)[1] == ()
+    assert describe_decision(plain).calibrated_by == ()
 
 
 def test_a_decision_can_be_written_and_read() -> None:
@@ -137,18 +151,19 @@ def test_cost(tmp_path: Path) -> None:
     store = tmp_path / "cache" / "a"
     store.mkdir(parents=True)
     write_throughput(store, MIN_IMAGES, 50.0)
-    backbone = {
-        "name": "mobilenet-075",
-        "fingerprint": "a",
-        "cache": {"path": str(tmp_path / "cache"), "embeddings": 200, "bytes": 7},
-    }
+    backbone = BackboneRecord(
+        name="mobilenet-075",
+        fingerprint="a",
+        cache=StoreRecord(path=str(tmp_path / "cache"), embeddings=200, bytes=7),
+    )
     found = describe_cost(costs, 40, None, backbone, tmp_path)
-    assert found["items_per_second"] == pytest.approx(40 / costs.stages[1].seconds)
-    assert found["extract"] == {"posters_per_second": 50.0, "seconds": 4.0}
-    assert found["disk_bytes"] == {"model": 100, "embeddings": 7}
-    assert found["parameters"]["backbone"] > 1_000_000
+    assert found.items_per_second == pytest.approx(40 / costs.stages[1].seconds)
+    assert found.extract == {"posters_per_second": 50.0, "seconds": 4.0}
+    assert found.extract_seconds == 4.0
+    assert found.disk_bytes == DiskRecord(model=100, embeddings=7)
+    assert found.parameters.backbone > 1_000_000
     bare = describe_cost(costs, 40, None, None, tmp_path)
-    assert bare["extract"] is None
-    assert bare["parameters"] == {"head": None, "backbone": None}
-    trained = describe_cost(costs, 40, None, {"name": "scratch"}, tmp_path)
-    assert trained["extract"] is None
+    assert bare.extract is None
+    assert bare.parameters == ParametersRecord(head=None, backbone=None)
+    trained = describe_cost(costs, 40, None, TrainedBackboneRecord(name="scratch"), tmp_path)
+    assert trained.extract is None

@@ -1,0 +1,127 @@
+"""Catalogue + split + network → run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hybrid.backbones.startup import start_keras
+from hybrid.deep.tasks import Task, narrow
+from hybrid.heads.decision_rule import DecisionOptions
+from hybrid.runs.deep_inputs import deep_items, describe_settings, make_fusion, training_of
+from hybrid.runs.experiment import Experiment, audit_experiment
+from hybrid.runs.folder import Run, new_run
+from hybrid.runs.measurements import describe_decision, describe_thresholds
+from hybrid.runs.provenance import describe_network, describe_trained_backbone, trained_by
+from hybrid.runs.record import DEEP, RunRecord
+from hybrid.runs.write_run import gather_predictions, write_run
+from hybrid.types import PARTS
+from hybrid.utils.resources import CostRecorder
+
+if TYPE_CHECKING:
+    from hybrid.backbones import Weights
+    from hybrid.deep.baseline import DeepBaseline
+    from hybrid.deep.options import DeepOptions
+
+
+def fit_deep(
+    experiment: Experiment,
+    network: str,
+    options: DeepOptions | None = None,
+    decision: DecisionOptions | None = None,
+    *,
+    task: Task | None = None,
+    resume: bool = False,
+    tensorboard: Path | None = None,
+    devices: str = "1",
+) -> Run:
+    """Train a deep baseline on train, stop and calibrate it on validation, evaluate it on test.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    network : str
+        See `hybrid.deep.registry.network_names`.
+    options : DeepOptions, optional
+    decision : DecisionOptions, optional
+        How scores become labels.
+    task : Task, optional
+        Of which items and labels; by default all.
+    resume : bool, default=False
+        Continue an interrupted training of this name.
+    tensorboard : Path, optional
+        Folder for TensorBoard's event files.
+    devices : str, default="1"
+        How many share each batch: a number, or ``"all"``.
+
+    Returns
+    -------
+    Run
+        Its predictions are of validation and test items alone: those of train items would be optimistic.
+
+    Raises
+    ------
+    CatalogueError, SplitError, RunError, SettingError
+        If catalogue, split and folder do not fit; before anything is trained.
+    """
+    if task:
+        data = narrow(experiment.catalogue, experiment.split, task)
+        experiment = replace(experiment, catalogue=data[0], split=data[1])
+    experiment.check()
+    context = experiment.context
+    context.progress.say("starting Keras")
+    start_keras()
+    from hybrid.deep.fused import make_baseline
+    from hybrid.deep.saved import save_baseline
+
+    catalogue, costs = experiment.catalogue, CostRecorder()
+    fusion = make_fusion(catalogue, network, context)
+    how = (context.seed, context.workers, tensorboard, decision)
+    model = make_baseline(network, options, *how, fusion, devices)
+    weights = model.starting_weights()
+    trainer = trained_by(None if weights is None else weights.path)
+    audit = audit_experiment(experiment, costs, [] if trainer is None else [trainer])
+    rows = {part: experiment.rows(part) for part in PARTS}
+    checkpoint = training_of(experiment.folder, model, weights, catalogue, experiment.split, task)
+    with costs.stage("embed"):
+        items = deep_items(catalogue, model, rows, experiment.keys, context)
+    with costs.stage("fit"):
+        model.fit(items["train"], items["validation"], context.progress, checkpoint, resume)
+    with costs.stage("predict"):
+        found = []
+        for part in ("validation", "test"):
+            probabilities = model.predict_proba(items[part])
+            found.append((rows[part], probabilities, model.label(probabilities)))
+    predictions = gather_predictions(experiment, found)
+    record = _describe(experiment, model, weights, task)
+    with new_run(experiment.folder) as folder:
+        save_baseline(model, folder)
+        run = write_run(experiment, folder, record, predictions, audit, costs)
+    checkpoint.remove()
+    return run
+
+
+def _describe(
+    experiment: Experiment, model: DeepBaseline, weights: Weights | None, task: Task | None
+) -> RunRecord:
+    """The record of a trained network, as far as the model says it."""
+    from hybrid.deep.saved import body_file
+
+    truth = experiment.catalogue.labels[experiment.rows("validation")]
+    thresholds, spread = describe_thresholds(
+        truth, model.validation_scores_, model.decision_, experiment.context.seed
+    )
+    looks = model.spec.backbone is not None
+    return RunRecord(
+        kind=DEEP,
+        blocks=tuple(model.spec.blocks),
+        model=model.spec.name,
+        training=describe_network(model),
+        backbone=describe_trained_backbone(model, weights, body_file(model)) if looks else None,
+        thresholds=thresholds,
+        threshold_spread=spread,
+        decision=describe_decision(model.decision_),
+        fitted_on={"preprocessing": ("train",), "thresholds": ("validation",)},
+        settings=describe_settings(model, task),
+    )

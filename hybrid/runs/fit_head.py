@@ -1,0 +1,122 @@
+"""Catalogue + split + hybrid classifier → run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+import joblib
+
+from hybrid.evaluation import Outputs
+from hybrid.explain.importance import describe_head
+from hybrid.heads import HybridClassifier
+from hybrid.runs.experiment import Experiment, audit_experiment
+from hybrid.runs.fitted import FittedModel, Study
+from hybrid.runs.folder import MODEL, Run, new_run
+from hybrid.runs.json_dataclass import convert
+from hybrid.runs.measurements import describe_decision, describe_thresholds
+from hybrid.runs.provenance import describe_backbones, describe_choice, trained_by
+from hybrid.runs.record import HEAD, POSTER, RunRecord
+from hybrid.runs.record_parts import BackboneRecord, HeadRecord
+from hybrid.runs.study_records import StudiesRecord
+from hybrid.runs.write_run import gather_predictions, write_run
+from hybrid.types import PARTS
+from hybrid.utils.resources import CostRecorder
+
+LEARN = ("train", "validation")  # parts that a head learns from
+
+
+def fit_head(
+    experiment: Experiment,
+    model: HybridClassifier,
+    settings: dict[str, Any],
+    studies: Study | None = None,
+) -> Run:
+    """Fit a hybrid classifier on train and validation, evaluate it on test, write the run.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    model : HybridClassifier
+        As `make_hybrid` gives it; it is fitted in place.
+    settings : dict
+        For the record.
+    studies : callable, optional
+        What else to find out about the model, see `hybrid.studies.study.Studies`; by default nothing.
+
+    Returns
+    -------
+    Run
+        Its predictions are out-of-fold for train and validation items.
+
+    Raises
+    ------
+    CatalogueError, SplitError, RunError, SettingError
+        If catalogue, split and folder do not fit; before anything is fitted.
+    """
+    experiment.check()
+    costs, genres = CostRecorder(), experiment.catalogue.genres
+    learn, test = experiment.side(*LEARN), experiment.side("test")
+    backbones = describe_backbones(model, experiment.folder)
+    trainers = [trained_by(backbone.weights.path) for backbone in backbones.values()]
+    audit = audit_experiment(experiment, costs, {run for run in trainers if run is not None})
+    say = experiment.context.progress.say
+    say(f"cross-fitting on {len(learn.frame)} items, {len(genres)} genres")
+    with costs.stage("fit"):
+        model.fit(learn.frame, learn.labels, groups=learn.groups)
+    fit_seconds = costs.stages[-1].seconds
+    with costs.stage("predict"):
+        probabilities = model.predict_proba(test.frame)
+        answers = Outputs(model.label(probabilities), probabilities)
+    with costs.stage("explain"):
+        explained = describe_head(model, learn.frame, genres)
+    predictions = gather_predictions(
+        experiment,
+        [
+            (experiment.rows(*LEARN), model.oof_probabilities_, model.oof_labels_),
+            (experiment.rows("test"), answers.scores, answers.labels),
+        ],
+    )
+    record = _describe(experiment, model, backbones, explained, settings)
+    subject = FittedModel(model, learn, test, answers, genres, fit_seconds)
+    with new_run(experiment.folder) as folder:
+        joblib.dump(model, folder / MODEL, compress=3)
+        found = StudiesRecord(costs=())
+        if studies is not None:
+            whole = experiment.side(*PARTS)
+            found = studies(subject, whole, experiment.split, folder, experiment.context)
+        record = replace(record, studies=found)
+        return write_run(experiment, folder, record, predictions, audit, costs, model.head_)
+
+
+def _describe(
+    experiment: Experiment,
+    model: HybridClassifier,
+    backbones: dict[str, BackboneRecord],
+    explained: dict[str, Any],
+    settings: dict[str, Any],
+) -> RunRecord:
+    """The record of a fitted head, as far as the model says it."""
+    truth = experiment.catalogue.labels[experiment.rows(*LEARN)]
+    thresholds, spread = describe_thresholds(
+        truth, model.oof_scores_, model.decision_, experiment.context.seed
+    )
+    head = {
+        "chosen": describe_choice(model),
+        "tried": [asdict(tried) for tried in model.search_results_],
+        "further_backbones": {},
+        **explained,
+    }
+    further = {name: found for name, found in backbones.items() if name != POSTER}
+    return RunRecord(
+        kind=HEAD,
+        blocks=tuple(model.fusion.names),
+        model=("chain of " if model.chain else "") + type(model.estimator).__name__,
+        head=replace(convert(HeadRecord, head), further_backbones=further),
+        backbone=backbones.get(POSTER),
+        thresholds=thresholds,
+        threshold_spread=spread,
+        decision=describe_decision(model.decision_),
+        fitted_on={"preprocessing": LEARN, "thresholds": LEARN},
+        settings=settings,
+    )
