@@ -17,11 +17,11 @@ from hybrid.cache.parts import PART_NAME, DamageError, Layout, Part, open_part
 from hybrid.errors import CacheError
 from hybrid.utils.files import move
 from hybrid.utils.key_index import EMPTY, Index, Keys, index_part, merge
-from hybrid.utils.resources import usable_cores
+from hybrid.utils.resources import default_workers
 
 Item = TypeVar("Item")
 Found = TypeVar("Found")
-THREADS = min(8, usable_cores())  # that read, write and hash parts
+MAX_THREADS = 8  # more do not read, write or hash parts faster
 RETRIES = 5  # while other processes move parts away
 
 
@@ -325,9 +325,10 @@ def in_threads(call: Callable[[Item], Found], items: Sequence[Item]) -> list[Fou
     >>> in_threads(abs, [-2, 3])
     [2, 3]
     """
-    if len(items) < 2 or THREADS < 2:  # a thread takes longer to start than one item does
+    threads = min(MAX_THREADS, default_workers())
+    if len(items) < 2 or threads < 2:  # a thread takes longer to start than one item does
         return [call(item) for item in items]
-    with ThreadPoolExecutor(THREADS) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(call, items))
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hybrid.types import METRIC, METRICS
-from hybrid.utils.resources import usable_cores
+from hybrid.utils.resources import limit_workers, usable_cores
 
 if TYPE_CHECKING:
     from hybrid.utils.context import Context
@@ -193,7 +193,9 @@ def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def call(**values: Any) -> Any:
         common = {name: values.pop(name) for name in Project.__dataclass_fields__}
-        return command(Project(**common), **values)
+        project = Project(**common)
+        with limit_workers(project.workers):
+            return command(project, **values)
 
     return _stack(_COMMON, call)
 

@@ -19,7 +19,7 @@ from hybrid.runs.record import RunRecord
 from hybrid.splitting.methods import split_catalogue
 from hybrid.splitting.splits import write_split
 from hybrid.types import EmbeddingOptions, EmbeddingSelector
-from hybrid.utils.context import Context
+from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.progress import Progress
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ HEADS: tuple[tuple[str, str, tuple[str, ...] | None], ...] = (
 )
 
 
+@limited_by_context
 def run_demo(
     folder: str | Path,
     *,

@@ -19,7 +19,7 @@ from hybrid.evaluation import Outputs
 from hybrid.extraction.lookup import find_store
 from hybrid.splitting.splits import write_split
 from hybrid.types import PARTS, Audit, EmbeddingSelector, Predictions, Split
-from hybrid.utils.context import Context
+from hybrid.utils.context import Context, limited_by_context
 
 
 class FittedRun(Protocol):
@@ -68,6 +68,7 @@ class AuditResult:
     repaired: Repair | None
 
 
+@limited_by_context
 def audit_project(
     catalogue: Catalogue,
     split: Split,

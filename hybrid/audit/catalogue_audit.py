@@ -18,9 +18,10 @@ from hybrid.splitting.splits import (
     make_split,
 )
 from hybrid.types import PARTS, Audit, Split
-from hybrid.utils.context import Context
+from hybrid.utils.context import Context, limited_by_context
 
 
+@limited_by_context
 def audit_catalogue(
     catalogue: Catalogue,
     split: Split,
@@ -45,6 +46,7 @@ def audit_catalogue(
     return _audit(catalogue, split, _look(catalogue, keys, store, context))
 
 
+@limited_by_context
 def repair_split(
     catalogue: Catalogue,
     split: Split,

@@ -23,6 +23,7 @@ from hybrid.backbones.registry import BackboneSpec
 from hybrid.backbones.startup import start_keras
 from hybrid.backbones.weights import Weights
 from hybrid.errors import SettingError
+from hybrid.utils.resources import default_workers, usable_cores
 
 BATCH = 8
 EXPORT_VERSION = 1  # of the network that is exported
@@ -77,6 +78,8 @@ class OpenVINOEngine(Engine):
                 "PERFORMANCE_HINT": "THROUGHPUT",
                 "INFERENCE_PRECISION_HINT": HINTS[choice.precision],
             }
+            if default_workers() < usable_cores():
+                settings["INFERENCE_NUM_THREADS"] = str(default_workers())
             if saved:
                 settings["CACHE_DIR"] = str(path.parent / "compiled")
             self._compiled = core.compile_model(network, "CPU", settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.evaluation.outputs import Floats, Labels
+from hybrid.utils.resources import default_workers
 
 WIDTH = 256  # draws at a time: their running sums stay in the processor's first cache
 CELLS = 16_000_000  # items x genres x genres that are compared at a time
@@ -72,7 +72,7 @@ def average_precisions(rankings: list[Ranking], weights: NDArray[np.uint8]) -> F
         for k, ranking in enumerate(rankings):
             out[rows, k] = average_precision(ranking.order, ranking.real, ranking.ends, block)
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(default_workers()) as threads:
         list(threads.map(fill, range(0, len(weights), WIDTH)))
     return out
 

@@ -21,7 +21,7 @@ from hybrid.extraction.plan import chosen_spec
 from hybrid.extraction.precision_check import settled
 from hybrid.images.decode import BadPoster
 from hybrid.types import EmbeddingOptions, EmbeddingSelector
-from hybrid.utils.context import Context
+from hybrid.utils.context import Context, limited_by_context
 
 BLOCK = 4096
 
@@ -72,6 +72,7 @@ class ExportSummary:
     out: Path
 
 
+@limited_by_context
 def explain_cache(
     catalogue: Catalogue,
     backbone: str,
@@ -141,6 +142,7 @@ def _known_weights(spec: BackboneSpec, weights: str, seed: int) -> Weights:
     return resolve_weights(spec, weights, seed)
 
 
+@limited_by_context
 def export_embeddings(
     catalogue: Catalogue,
     out: str | Path,

@@ -18,7 +18,7 @@ from hybrid.extraction.plan import ExtractSettings, Job, Keys, load_target, prep
 from hybrid.extraction.shards import Shares, take_all
 from hybrid.extraction.writer import PartWriter
 from hybrid.types import EmbeddingOptions, ExtractPlan, ExtractSummary
-from hybrid.utils.context import Context
+from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.interrupt import until_interrupted
 from hybrid.utils.progress import Advance, Progress
 from hybrid.utils.resources import peak_mib
@@ -77,6 +77,7 @@ def extract_embeddings(
     return summary
 
 
+@limited_by_context
 def extract_backbones(
     catalogue: Catalogue,
     backbones: Sequence[str],
@@ -117,6 +118,7 @@ def extract_backbones(
     )
 
 
+@limited_by_context
 def plan_extraction(
     catalogue: Catalogue,
     backbones: Sequence[str],

@@ -113,7 +113,7 @@ def prepare(
     if any(each.kind == "random" for each in found):
         warnings.warn(
             "random weights: these embeddings mean nothing, and nor does any model on them.",
-            stacklevel=4,
+            stacklevel=5,
         )
     keys = hash_catalogue(catalogue, context)
     images = {

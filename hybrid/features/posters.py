@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from threading import Lock
 from typing import Any
@@ -18,6 +17,7 @@ from hybrid.errors import ExtractionError, SettingError
 from hybrid.features.frames import FrameTransformer, take_columns
 from hybrid.images.decode import BadPoster
 from hybrid.images.hashes import hash_posters
+from hybrid.utils.resources import default_workers
 
 Floats = NDArray[np.float32]
 CHUNK = 256  # rows that are brought to another scale or precision at a time
@@ -99,7 +99,7 @@ class PosterFeatures(FrameTransformer):
         """
         store = self._open()
         paths = take_columns(X, [POSTER], POSTER)[POSTER].tolist()
-        workers = self.workers or os.cpu_count() or 1
+        workers = self.workers or default_workers()
         found = hash_posters(self.cache, paths, workers)
         keys = [None if isinstance(key, BadPoster) else key for key in found]
         absent = int((~store.knows([key for key in keys if key is not None])).sum())

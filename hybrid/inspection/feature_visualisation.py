@@ -21,9 +21,10 @@ from hybrid.inspection.loaded_run import LoadedHead, LoadedRun, require_linear
 from hybrid.inspection.poster_saliency import PosterBlock, poster_blocks, resolve_backbones
 from hybrid.report.feature_page import BackboneImages, write_feature_page
 from hybrid.report.page import check_page_name
-from hybrid.utils.context import Context
+from hybrid.utils.context import Context, limited_by_context
 
 
+@limited_by_context
 def visualise_features(
     run: LoadedRun,
     genres: Sequence[str],

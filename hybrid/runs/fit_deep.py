@@ -17,6 +17,7 @@ from hybrid.runs.provenance import describe_network, describe_trained_backbone, 
 from hybrid.runs.record import DEEP, RunRecord
 from hybrid.runs.write_run import gather_predictions, write_run
 from hybrid.types import PARTS
+from hybrid.utils.context import limited_by_context
 from hybrid.utils.resources import CostRecorder
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from hybrid.deep.options import DeepOptions
 
 
+@limited_by_context
 def fit_deep(
     experiment: Experiment,
     network: str,

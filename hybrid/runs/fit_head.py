@@ -21,11 +21,13 @@ from hybrid.runs.record_parts import BackboneRecord, HeadRecord
 from hybrid.runs.study_records import StudiesRecord
 from hybrid.runs.write_run import gather_predictions, write_run
 from hybrid.types import PARTS
+from hybrid.utils.context import limited_by_context
 from hybrid.utils.resources import CostRecorder
 
 LEARN = ("train", "validation")  # parts that a head learns from
 
 
+@limited_by_context
 def fit_head(
     experiment: Experiment,
     model: HybridClassifier,

@@ -29,7 +29,7 @@ from hybrid.runs.folder import MODEL, write_predictions
 from hybrid.runs.record import DEEP, RunRecord
 from hybrid.runs.record_parts import BackboneRecord
 from hybrid.types import BadRow, ColumnOptions, Columns, EmbeddingOptions, Predictions
-from hybrid.utils.context import Context
+from hybrid.utils.context import Context, limited_by_context
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class PredictSummary:
     predictions: Predictions
 
 
+@limited_by_context
 def predict_catalogue(
     folder: str | Path,
     path: str | Path,

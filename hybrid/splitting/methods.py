@@ -25,7 +25,7 @@ from hybrid.splitting.splits import (
     make_temporal_split,
 )
 from hybrid.types import Split
-from hybrid.utils.context import Context
+from hybrid.utils.context import Context, limited_by_context
 
 METHODS = ("iterative", "random", "temporal", "kfold", "repeated", "legacy-2017")
 # With a tenth for test, about 58 % of the test items are in train, as in the published case.
@@ -87,6 +87,7 @@ def split_catalogue(
     return make_splits(catalogue, options, context)[0]
 
 
+@limited_by_context
 def make_splits(
     catalogue: Catalogue,
     options: SplitOptions | None = None,

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import wraps
+from inspect import signature
+from typing import ParamSpec, TypeVar
 
 from hybrid.errors import SettingError
 from hybrid.utils.progress import Progress
-from hybrid.utils.resources import usable_cores
+from hybrid.utils.resources import default_workers, limit_workers
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -22,7 +29,8 @@ class Context:
         Folder of the embedding cache, which also remembers the hashes of the posters. A path is turned into
         a str.
     workers : int, optional
-        Number of threads, 1 or more; by default the number of cores that the process may use.
+        Number of threads, 1 or more; by default the number of cores that the process may use
+        (see `hybrid.utils.resources.usable_cores`).
     seed : int, default=0
         Seed of everything random: splits, cross-fitting, bootstrap, random weights.
     progress : Progress, optional
@@ -42,7 +50,7 @@ class Context:
     """
 
     cache: str = ".hybrid-cache"
-    workers: int = field(default_factory=usable_cores)
+    workers: int = field(default_factory=default_workers)
     seed: int = 0
     progress: Progress = field(default_factory=Progress)
 
@@ -55,3 +63,21 @@ class Context:
         if problems:
             raise SettingError("\n".join(problems))
         object.__setattr__(self, "cache", os.fspath(self.cache))
+
+
+def limited_by_context(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Decorate a function so that nothing it calls uses more threads than its context has workers.
+
+    The context is its argument ``context``, or the attribute ``context`` of its argument ``experiment``;
+    without any, the limit that is in force stays.
+    """
+    parameters = signature(function)
+
+    @wraps(function)
+    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        given = parameters.bind_partial(*args, **kwargs).arguments
+        context = given.get("context") or getattr(given.get("experiment"), "context", None)
+        with limit_workers(default_workers() if context is None else context.workers):
+            return function(*args, **kwargs)
+
+    return call

@@ -11,9 +11,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from hybrid.errors import SettingError
 from hybrid.types import StageCost
 
 CGROUP = Path("/sys/fs/cgroup")
+# How many threads a library takes that is loaded, or computes for the first time, later.
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+)
+
+_limit: int | None = None
 
 
 def usable_cores(cgroup: Path = CGROUP) -> int:
@@ -60,6 +71,68 @@ def _cpu_quota(cgroup: Path) -> float:
         return int(quota) / int(period) if int(quota) > 0 else math.inf
     except (ValueError, ZeroDivisionError):
         return math.inf  # "max": no quota
+
+
+def default_workers() -> int:
+    """Number of threads to use: that of the innermost `limit_workers`, else `usable_cores`."""
+    return usable_cores() if _limit is None else _limit
+
+
+@contextmanager
+def limit_workers(workers: int) -> Iterator[None]:
+    """Let everything in the ``with`` block use at most so many threads each; also BLAS and OpenMP.
+
+    The limit is the process's: it holds in all of its threads. It changes how long something takes, no
+    result.
+
+    Parameters
+    ----------
+    workers : int
+        1 or more.
+
+    Raises
+    ------
+    SettingError
+        If it is less than 1.
+
+    Examples
+    --------
+    >>> from hybrid.utils.resources import default_workers, limit_workers
+    >>> with limit_workers(1):
+    ...     default_workers()
+    1
+    """
+    global _limit
+    if workers < 1:
+        raise SettingError(f"--workers: expected 1 or more, found {workers}.")
+    before, _limit = _limit, workers
+    try:
+        with _limit_libraries(workers):
+            yield
+    finally:
+        _limit = before
+
+
+@contextmanager
+def _limit_libraries(workers: int) -> Iterator[None]:
+    """Bound the thread pools of libraries, loaded or not; a bound that is tighter already stays."""
+    from threadpoolctl import threadpool_info, threadpool_limits  # type: ignore[import-untyped]
+
+    large = {pool["prefix"]: workers for pool in threadpool_info() if pool["num_threads"] > workers}
+    names = THREAD_VARIABLES if workers < usable_cores() else ()
+    before = {name: os.environ.get(name) for name in names}
+    for name, said in before.items():
+        if said is None or (said.isdecimal() and int(said) > workers):
+            os.environ[name] = str(workers)
+    try:
+        with threadpool_limits(large):
+            yield
+    finally:
+        for name, said in before.items():
+            if said is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = said
 
 
 class CostRecorder:
