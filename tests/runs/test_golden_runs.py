@@ -1,0 +1,115 @@
+"""Runs that an earlier version wrote: reports, cards and audits read them as that version did."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from hybrid.cli.main import _run
+from hybrid.report import make_report
+from hybrid.report.build import open_catalogue
+from hybrid.report.model_card import model_card
+from hybrid.runs.migration import FORMAT
+
+PROJECT = Path(__file__).parents[1] / "golden" / "project-format-1"
+EXPECTED = PROJECT / "expected"
+RUNS = sorted(path.parent.name for path in PROJECT.glob("runs/*/run.json"))
+LEAKY = "svm-legacy-2017"
+
+
+@pytest.fixture(scope="module")
+def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy, since commands write beside it."""
+    return Path(
+        shutil.copytree(PROJECT, tmp_path_factory.mktemp("golden") / "project", dirs_exist_ok=True)
+    )
+
+
+@pytest.fixture
+def home(golden: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(golden)
+    return golden
+
+
+@pytest.mark.parametrize(
+    ("page", "runs"),
+    [("report-legacy-2017", [LEAKY]), ("report", [run for run in RUNS if run != LEAKY])],
+)
+def test_reports_have_the_same_figures(page: str, runs: list[str], home: Path) -> None:
+    folders = [Path("runs") / run for run in runs]
+    make_report(open_catalogue(None, None, folders[0]), folders, Path("report.html"))
+    pd.testing.assert_frame_equal(
+        pd.read_csv("report.csv"), pd.read_csv(EXPECTED / f"{page}.csv"), rtol=1e-9
+    )
+    found = json.loads(Path("report.json").read_text())
+    expected = json.loads((EXPECTED / f"{page}.json").read_text())
+    for run in expected["runs"]:
+        run["record"]["format"] = FORMAT
+    assert found["runs"] == approximately(expected["runs"])
+    for name in ("items", "genres", "audited", "checks", "leaks", "draws", "seed"):
+        assert found[name] == expected[name]
+
+
+def approximately(value: Any) -> Any:
+    """The same keys, texts and counts; numbers but for the last digits, which processors differ in."""
+    if isinstance(value, dict):
+        return {key: approximately(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [approximately(part) for part in value]
+    return pytest.approx(value, rel=1e-9, abs=1e-12) if isinstance(value, float) else value
+
+
+def facts(card: str) -> tuple[list[list[str]], list[str]]:
+    """Rows of the tables, without the meaning of a metric; and the settings at the end."""
+    rows = [line.split(" | ") for line in card.splitlines() if re.match(r"\| .* \d", line)]
+    settings = card.rpartition("\n## ")[2].splitlines()[1:]
+    return [row if len(row) > 3 else row[:2] for row in rows], settings
+
+
+@pytest.mark.parametrize("run", RUNS)
+def test_model_cards_have_the_same_figures(run: str, home: Path) -> None:
+    card = model_card(None, None, Path("runs") / run, Path("runs"))
+    rows, settings = facts((EXPECTED / f"model-card-{run}.md").read_text())
+    assert len(rows) > 12
+    assert len(settings) > 12
+    assert facts(card) == (rows, settings)
+
+
+@pytest.mark.parametrize(
+    ("run", "options", "code"),
+    [
+        ("svm", [], 0),
+        ("small", [], 0),
+        (LEAKY, ["--splits", "splits-legacy-2017.csv"], 1),
+    ],
+)
+def test_audits_find_the_same(
+    run: str, options: list[str], code: int, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _run(["audit", "--run", run, *options, "--quiet", "--json"]) == code
+    expected = json.loads((EXPECTED / f"audit-{run}.json").read_text())
+    assert json.loads(capsys.readouterr().out) == approximately(expected)
+
+
+@pytest.mark.parametrize(
+    ("command", "run"),
+    [("predict", "svm"), ("predict", "text"), ("explain", "svm"), ("explain", "small")],
+)
+def test_models_of_an_earlier_version_are_fitted_again(
+    command: str, run: str, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = json.loads((home / "runs" / run / "run.json").read_text())
+    rest = ["--catalogue", "catalogue.csv", "--out", "p.csv"] if command == "predict" else []
+    assert _run([command, f"runs/{run}", *rest]) == 1
+    said = capsys.readouterr().err
+    assert said == (
+        f"error: runs/{run}: expected a run of format {FORMAT}, found one that an earlier version of hybrid "
+        f"wrote (format 1), whose model cannot be loaded; fit it again with: {record['command']}\n"
+    )
+    assert not Path("p.csv").exists()
