@@ -25,10 +25,11 @@ COLOURS = {"Comedy": (230, 200, 40), "Horror": (20, 10, 30), "Western": (180, 11
 
 # What the fault tests repeat → how often in the gate, and with --fault-counts=full.
 FAULT_COUNTS = {
-    "kills": (30, 1000),
-    "states": (500, 10_000),
-    "damages": (300, 5000),
-    "machines": (200, 5000),
+    "kills": (10, 1000),
+    "states": (300, 10_000),
+    "refusals": (1, 3),  # turns; in each every call is refused once
+    "damages": (120, 5000),
+    "machines": (60, 5000),
 }
 TALLY = pytest.StashKey[list[str]]()
 # Files that take a minute or more, the longest first: two processes that share the files end together.

@@ -41,7 +41,7 @@ from hybrid.utils.context import Context
 
 BACKBONE = "mobilenet-075"
 DIMENSION = 768
-POSTERS = 300
+POSTERS = 160
 Contents = dict[bytes, bytes]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import os
 import random
 import shutil
@@ -85,20 +86,25 @@ def test_every_damage_is_noticed_and_mended(
     sound: Path, tmp_path: Path, fault_counts: dict[str, int], tally: Callable[[str], None]
 ) -> None:
     dice = random.Random(0)
+    files = [p.relative_to(sound) for p in sorted(sound.rglob("*")) if p.is_file()]
+    files = [file for file in files if "claims" not in file.parts]
+    parts = [file for file in files if file.name.startswith("part-")]
+    # Each damage to each file at least once.
+    kinds = [*itertools.product(DAMAGES, files), *((None, part) for part in parts)]
+    assert len(kinds) <= fault_counts["damages"]
     trials = noticed = mended = 0
-    while trials < fault_counts["damages"]:
+    for damage, file in itertools.islice(itertools.cycle(kinds), fault_counts["damages"]):
         trials += 1
         cache = tmp_path / "cache"
         shutil.copytree(sound, cache)
-        files = [p for p in sorted(cache.rglob("*")) if p.is_file() and "claims" not in p.parts]
-        victims = [dice.choice(files)]
+        victims = [cache / file]
         before = victims[0].read_bytes()
-        if victims[0].name.startswith("part-") and dice.random() < 0.25:
-            victims.append(dice.choice([p for p in victims[0].parent.iterdir() if p != victims[0]]))
+        if damage is None:  # swapped with another part
+            victims.append(cache / dice.choice([part for part in parts if part != file]))
             victims[0].write_bytes(victims[1].read_bytes())
             victims[1].write_bytes(before)
         else:
-            victims[0].write_bytes(dice.choice(DAMAGES)(before, dice))
+            victims[0].write_bytes(damage(before, dice))
         noticed += notices(cache, victims)
         mended += is_mended(cache)
         shutil.rmtree(cache)

@@ -7,7 +7,7 @@ import hashlib
 import os
 import random
 import shutil
-import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -27,15 +27,10 @@ Step = tuple[Any, ...]  # name of the call, paths or data
 Acknowledged = set[bytes]
 
 
-@pytest.fixture
-def tmp_path(tmp_path: Path) -> Iterator[Path]:
-    """In memory where that can be had: these tests make thousands of files, and no disk is asked."""
-    memory = Path("/dev/shm")
-    if not (memory.is_dir() and os.access(memory, os.W_OK)):
-        yield tmp_path
-        return
-    with tempfile.TemporaryDirectory(dir=memory) as folder:
-        yield Path(folder)
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the order of the calls is always the same."""
+    monkeypatch.setattr("hybrid.cache.contents.THREADS", 1)
 
 
 def key(name: object) -> bytes:
@@ -274,27 +269,27 @@ def test_nothing_acknowledged_is_lost_in_a_power_cut(
     (tmp_path / "real").mkdir()
     steps, promises = record(tmp_path / "real" / "cache")
     dice = random.Random(0)
-    states = lost = wrong = 0
+    states = lost = wrong = turn = 0
     while states < fault_counts["states"]:
         disk = Disk(tmp_path / "real")
         disk.top.safe_entries = {}
         for done, step in enumerate([None, *steps]):
             if step is not None:
                 disk.apply(step)
-            if dice.random() > fault_counts["states"] / len(steps) / 3:
-                continue
+            # After each step; of what was not synced nothing is left, all, or some: in turn.
+            kept = (0.0, 1.0, dice.uniform(0.1, 0.9))[(done + turn) % 3]
             acknowledged = set().union(*(keys for at, keys in promises if at <= done))
-            for kept in (0.0, 1.0, dice.uniform(0.1, 0.9)):
-                state = tmp_path / "state"
-                disk.cut(state, dice, kept)
-                states += 1
-                found = check(state / "cache", acknowledged)
-                lost, wrong = lost + found[0], wrong + found[1]
-                # And the work goes on from there.
-                append(EmbeddingCache(state / "cache").make(STANDS_FOR), "after")
-                found = check(state / "cache", acknowledged | {key("after")})
-                lost, wrong = lost + found[0], wrong + found[1]
-                shutil.rmtree(state)
+            state = tmp_path / "state"
+            disk.cut(state, dice, kept)
+            states += 1
+            found = check(state / "cache", acknowledged)
+            lost, wrong = lost + found[0], wrong + found[1]
+            # And the work goes on from there.
+            append(EmbeddingCache(state / "cache").make(STANDS_FOR), "after")
+            found = check(state / "cache", acknowledged | {key("after")})
+            lost, wrong = lost + found[0], wrong + found[1]
+            shutil.rmtree(state)
+        turn += 1
     tally(f"power cut (simulated): {states} states, {lost} acknowledged rows lost, {wrong} wrong")
     assert (lost, wrong) == (0, 0)
 
@@ -316,16 +311,28 @@ def test_a_disk_that_forgets_is_noticed(tmp_path: Path, monkeypatch: pytest.Monk
 # A disk that refuses
 
 
-def refuse(folder: Path, at: int, code: int) -> tuple[bool, bool]:
-    """Run the scenario on a disk that refuses one call; whether it came so far, and ended in an error."""
-    calls = 0
+CODES = (errno.EIO, errno.ENOSPC, errno.EINTR)
+Refused = set[tuple[str, int]]  # kind of call, error
+
+
+def refuse(folder: Path, at: int, turn: int, refused: Refused) -> tuple[bool, bool]:
+    """Run the scenario on a disk that refuses one call; whether it came so far, and ended in an error.
+
+    Of the calls of one kind the first is refused with one error, the second with the next, and so on; in
+    the next turn each with another one.
+    """
+    calls: Counter[str] = Counter()
     acknowledged: Acknowledged = set()
+    reason = ""
 
     def count(step: Step) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == at:
-            raise OSError(code, os.strerror(code), str(step[1]))
+        nonlocal reason
+        calls[step[0]] += 1
+        if calls.total() == at:
+            code = CODES[(calls[step[0]] + turn) % len(CODES)]
+            refused.add((step[0], code))
+            reason = os.strerror(code)
+            raise OSError(code, reason, str(step[1]))
 
     message = ""
     try:
@@ -333,24 +340,31 @@ def refuse(folder: Path, at: int, code: int) -> tuple[bool, bool]:
             scenario(folder / "cache", acknowledged.update)
     except CacheError as error:
         message = str(error)
-    assert not message or os.strerror(code) in message
+    assert not message or (reason and reason in message)
     left = [path for path in folder.rglob(".tmp-*") if "claims" not in path.parts]
     assert not left, f"call {at} left {left}"
     assert check(folder / "cache", acknowledged) == (0, 0)
-    return calls >= at, bool(message)
+    return calls.total() >= at, bool(message)
 
 
-@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EINTR], ids=errno.errorcode.get)
-def test_every_call_may_fail(code: int, tmp_path: Path, tally: Callable[[str], None]) -> None:
-    at, errors, reached = 0, 0, True
-    while reached:
-        at += 1
-        folder = tmp_path / str(at)
-        folder.mkdir()
-        reached, failed = refuse(folder, at, code)
-        errors += failed
-        scenario(folder / "cache", lambda keys: None)  # once the disk is well again
-        assert check(folder / "cache", {key(name) for name in range(1, 10)}) == (0, 0)
-        shutil.rmtree(folder)
-    tally(f"{errno.errorcode[code]} at each of {at - 1} calls: {errors} clean errors, 0 rows lost")
-    assert errors > 50
+def test_every_call_may_fail(
+    tmp_path: Path, fault_counts: dict[str, int], tally: Callable[[str], None]
+) -> None:
+    refused: Refused = set()
+    for turn in range(fault_counts["refusals"]):
+        at, errors, reached = 0, 0, True
+        while reached:
+            at += 1
+            folder = tmp_path / str(at)
+            folder.mkdir()
+            reached, failed = refuse(folder, at, turn, refused)
+            errors += failed
+            scenario(folder / "cache", lambda keys: None)  # once the disk is well again
+            assert check(folder / "cache", {key(name) for name in range(1, 10)}) == (0, 0)
+            shutil.rmtree(folder)
+        tally(
+            f"refused: each of {at - 1} calls, turn {turn + 1}: {errors} clean errors, 0 rows lost"
+        )
+        assert errors > 50
+    kinds = {"open", "look", "write", "fsync", "mkdir", "replace", "unlink"}
+    assert refused == {(kind, code) for kind in kinds for code in CODES}
