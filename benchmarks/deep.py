@@ -59,8 +59,9 @@ def rates(folder: Path, n: int, repeats: int, batch: int, side: int) -> dict[str
 
 def frozen(folder: Path, network: str, weights: str, n: int, repeats: int) -> dict[str, Any]:
     """Seconds of an epoch of the first stage, in turn, the first epoch of each not counted."""
+    from hybrid.deep.dataset import predict
     from hybrid.deep.stream import Posters
-    from hybrid.deep.train import compile_for, forward
+    from hybrid.deep.train import compile_inference
     from hybrid.images.decode import load_poster
 
     model = _network(network, weights=weights)
@@ -68,9 +69,9 @@ def frozen(folder: Path, network: str, weights: str, n: int, repeats: int) -> di
     paths = [str(path) for path in sorted(folder.iterdir())[:n]]
     labels = _labels(len(paths))
     lower = model.network_.lower(model.spec.stages[0])
-    compile_for(lower)
+    compile_inference(lower)
     start = time.perf_counter()
-    embeddings = forward(lower, Posters(paths, side), batch, 2)
+    embeddings = predict(lower, Posters(paths, side), batch, 2)
     once = time.perf_counter() - start
     print(f"{network}: embeddings of {len(paths)} posters, once: {once:.1f} s", flush=True)
     whole = _network(network, weights=weights)
@@ -129,7 +130,7 @@ def _network(name: str, **options: Any) -> Any:
 
 def _compiled(model: Any, **settings: Any) -> Any:
     from hybrid.deep.losses import CrossEntropy
-    from hybrid.deep.schedules import make_optimizer
+    from hybrid.deep.optimizers import make_optimizer
 
     whole = model.network_.whole()
     optimizer = make_optimizer(model.spec.stages[0], model.options)
@@ -166,21 +167,17 @@ def _bare(model: Any, pixels: Any, labels: Any) -> Callable[[], float]:
 
 
 def _ours(model: Any, paths: list[str], labels: Any, embeddings: Any = None) -> Callable[[], float]:
-    from hybrid.deep import train
-    from hybrid.deep.checkpoint import Course
     from hybrid.deep.stream import Items
     from hybrid.utils.progress import Progress
 
-    items = Items(paths, paths, labels, embeddings)
+    items, stage = Items(paths, paths, labels, embeddings), model.spec.stages[0]
     few = items.take(np.arange(2))
-    lesson = model._lesson(0, model.spec.stages[0], items, few, Path(), Progress())
-    f1 = train.compile_lesson(lesson, model.options)
-    train.shuffled = lambda n, *seeds: np.arange(n)  # the order that the other ways have
-    course = Course()
+    network, train, validation = model._prepare_stage(0, stage, items, few, Path(), Progress())
 
     def run() -> float:
-        train.run_epoch(lesson, model.options, course, f1, lambda n: None)
-        return float(course.history["loss"][-1])
+        # In the order that the other ways have.
+        found = network.fit(train, validation_data=validation, shuffle=False, verbose=0)
+        return float(found.history["mean_loss"][-1])
 
     return run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,15 +12,16 @@ from numpy.typing import NDArray
 
 from hybrid.backbones import Weights, resolve_weights
 from hybrid.deep.board import open_board
-from hybrid.deep.build import Network, precision_of
-from hybrid.deep.checkpoint import Checkpoint, Course
+from hybrid.deep.build import Network, count_pieces, precision_of
+from hybrid.deep.checkpoint import Checkpoint, TrainingState
+from hybrid.deep.dataset import Batches, predict
 from hybrid.deep.devices import find_devices, on_devices
 from hybrid.deep.frozen import keep_activations
 from hybrid.deep.losses import make_loss
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.registry import HEAD, NetworkSpec, Stage, configure_network, get_network
 from hybrid.deep.stream import Arrays, Items, Posters, Source, usable
-from hybrid.deep.train import Lesson, Part, compile_for, forward, run_stage
+from hybrid.deep.train import compile_inference, compile_stage, fit_stage
 from hybrid.errors import SettingError
 from hybrid.heads.decision_rule import DecisionOptions, DecisionRule, fit_decision
 from hybrid.utils.progress import Progress
@@ -154,7 +156,7 @@ class DeepBaseline:
         if good.any():
             learner, source = self._answering(items.take(good))
             with on_devices(self._dealt):
-                scores[good] = forward(learner, source, self.spec.batch_size, self.workers)
+                scores[good] = predict(learner, source, self.spec.batch_size, self.workers)
         return scores
 
     def predict_proba(self, items: Items) -> Floats:
@@ -198,7 +200,7 @@ class DeepBaseline:
             self.network_ = self._network(n_labels)
             self._whole, self._head = self.network_.whole(), self.network_.head
         for answering in (self._whole, self._head):
-            compile_for(answering)
+            compile_inference(answering)
 
     def _train(
         self,
@@ -209,32 +211,34 @@ class DeepBaseline:
         checkpoint: Checkpoint | None,
         resume: bool,
     ) -> None:
-        course = Course()
+        state = TrainingState()
         if checkpoint and resume:
-            course = checkpoint.read()
-            progress.say(f"going on in stage {course.stage + 1} after {course.epoch} epochs")
+            state = checkpoint.read()
+            progress.say(f"going on in stage {state.stage + 1} after {state.epoch} epochs")
         elif checkpoint:
             checkpoint.remove()
 
-        def keep(course: Course) -> None:
+        def save(state: TrainingState) -> None:
             if checkpoint:
-                checkpoint.write(course)
+                checkpoint.write(state)
             if self._board:
-                self._board(course)
+                self._board(state)
 
         try:
             for number, stage in enumerate(self.spec.stages):
-                if number >= course.stage:
-                    lesson = self._lesson(number, stage, train, validation, folder, progress)
-                    run_stage(lesson, self.options, course, keep, progress)
+                if number >= state.stage:
+                    model, *batches = self._prepare_stage(
+                        number, stage, train, validation, folder, progress
+                    )
+                    fit_stage(model, stage, *batches, self.options, state, save, progress)
         except KeyboardInterrupt:
-            if checkpoint and course.history:
-                kept = f"{len(course.history['loss'])} epochs are kept"
+            if checkpoint and state.history:
+                kept = f"{len(state.history['loss'])} epochs are kept"
                 progress.say(f"stopped: {kept}. Give the same command with --resume to go on.")
             raise
-        self.history_ = course.history
+        self.history_ = state.history
 
-    def _lesson(
+    def _prepare_stage(
         self,
         number: int,
         stage: Stage,
@@ -242,27 +246,23 @@ class DeepBaseline:
         validation: Items,
         folder: Path,
         progress: Progress,
-    ) -> Lesson:
-        """What the stage trains, and what it reads: nothing frozen is computed more than once."""
+    ) -> tuple[keras.Model, Batches, Batches]:
+        """Compile what the stage trains, and batch what it reads; frozen layers are computed only once."""
         self.network_.freeze(stage)
-        lower, learner = self.parts_of(stage)
+        lower, model = self.parts_of(stage)
+        size = self.spec.batch_size
+        pieces = count_pieces(model, size)
 
-        def part(items: Items, name: str) -> Part:
+        def batches(items: Items, name: str, **settings: Any) -> Batches:
             path = folder / f"frozen-{number}-{name}.npy"
             source = self._source(stage, lower, items, path, progress)
-            return Part(source, _labels(items), items.ids)
+            return Batches(source, labels=_labels(items), workers=self.workers, **settings)
 
-        return Lesson(
-            number,
-            stage,
-            learner,
-            self._loss(train),
-            part(train, "train"),
-            part(validation, "validation"),
-            self.spec.batch_size,
-            self.workers,
-            self.seed,
-        )
+        seed = (self.seed, number)
+        learnt = batches(train, "train", batch_size=size, ids=train.ids, pieces=pieces, seed=seed)
+        held_out = batches(validation, "validation", batch_size=-(-size // pieces))
+        compile_stage(model, stage, self._loss(train), self.options, pieces)
+        return model, learnt, held_out
 
     def parts_of(self, stage: Stage) -> tuple[keras.Model | None, keras.Model]:
         """What is computed only once before a stage, if anything, and what the stage then runs."""
@@ -284,7 +284,7 @@ class DeepBaseline:
             return self._posters(items)
         if stage.trains == HEAD and items.embeddings is not None:
             return self._embedded(items.embeddings)
-        compile_for(lower)
+        compile_inference(lower)
         posters, size = self._posters(items), self.spec.batch_size
         return Arrays(keep_activations(path, lower, posters, size, self.workers, progress))
 

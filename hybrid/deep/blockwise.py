@@ -7,8 +7,7 @@ it (as "modality dropout" in Neverova, Wolf, Taylor and Nebout, "ModDrop", 2015,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -170,11 +169,9 @@ class Blocks:
     def __len__(self) -> int:
         return len(self.matrix)
 
-    def start(
-        self, rows: NDArray[np.int64], pool: ThreadPoolExecutor
-    ) -> Callable[[], dict[str, Any]]:
-        """See `Source`."""
-        return lambda: {name: _dense(block[rows]) for name, block in self.matrix.blocks}
+    def read(self, rows: NDArray[np.int64]) -> dict[str, Any]:
+        """Read some rows of each block."""
+        return {name: _dense(block[rows]) for name, block in self.matrix.blocks}
 
 
 class PixelsAndBlocks:
@@ -200,21 +197,14 @@ class PixelsAndBlocks:
     def __len__(self) -> int:
         return len(self.good)
 
-    def start(
-        self, rows: NDArray[np.int64], pool: ThreadPoolExecutor
-    ) -> Callable[[], dict[str, Any]]:
-        """See `Source`."""
+    def read(self, rows: NDArray[np.int64]) -> dict[str, Any]:
+        """Read some posters and the rows of the other blocks."""
         good = self.good[rows]
-        decoded = self.posters.start(self.place[rows[good]], pool) if good.any() else None
-        others = self.blocks.start(rows, pool)
-
-        def ready() -> dict[str, Any]:
-            pixels = np.zeros((len(rows), *self.posters.size, 3), dtype=np.uint8)
-            if decoded is not None:
-                pixels[good] = decoded()
-            return {PIXELS: pixels, ABSENT: (~good)[:, None].astype(np.float32), **others()}
-
-        return ready
+        pixels = np.zeros((len(rows), *self.posters.size, 3), dtype=np.uint8)
+        if good.any():
+            pixels[good] = self.posters.read(self.place[rows[good]])
+        absent = (~good)[:, None].astype(np.float32)
+        return {PIXELS: pixels, ABSENT: absent, **self.blocks.read(rows)}
 
 
 def _dense(block: Any) -> NDArray[np.float32]:

@@ -6,12 +6,12 @@ import importlib
 from collections.abc import Callable
 from pathlib import Path
 
-from hybrid.deep.checkpoint import Course
+from hybrid.deep.checkpoint import TrainingState
 from hybrid.errors import MissingExtraError
 
 
-def open_board(folder: Path) -> Callable[[Course], None]:
-    """Give a function that writes the last epoch of a course, numbered through all stages.
+def open_board(folder: Path) -> Callable[[TrainingState], None]:
+    """Give a function that writes the last epoch of a state, numbered through all stages.
 
     Raises
     ------
@@ -28,9 +28,9 @@ def open_board(folder: Path) -> Callable[[Course], None]:
         ) from error
     writer = summary.Writer(str(folder))
 
-    def note(course: Course) -> None:
-        step = len(course.history["loss"])
-        for name, values in course.history.items():
+    def note(state: TrainingState) -> None:
+        step = len(state.history["loss"])
+        for name, values in state.history.items():
             if name != "stage":
                 writer.add_scalar(name, values[-1], step)
         writer.flush()

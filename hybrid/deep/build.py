@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers
 
 from hybrid.backbones.backend import backend_has_gpu
-from hybrid.backbones.load import POLICIES, init_random_weights, load_weights
+from hybrid.backbones.load import POLICIES, load_weights
 from hybrid.backbones.networks import Preprocess, build_application, cut_and_pool
 from hybrid.backbones.weights import Weights
 from hybrid.deep.blocks import unfrozen_layers
@@ -66,9 +66,7 @@ class Network:
 
     def give(self, weights: Weights | None) -> None:
         """Set the body's weights; without any, they stay as Keras drew them."""
-        if weights is not None and weights.path is None:
-            init_random_weights(self.application, weights.seed)
-        elif weights is not None:
+        if weights is not None:
             load_weights(self.spec.body, self.application, weights)
 
     def whole(self, augment: bool = False) -> keras.Model:

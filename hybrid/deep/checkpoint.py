@@ -1,4 +1,4 @@
-"""How far a training is, and one file that holds it, so that a killed one can go on. No Keras here."""
+"""Checkpoints of a training, so that an interrupted one can be resumed. No Keras here."""
 
 from __future__ import annotations
 
@@ -16,100 +16,123 @@ from hybrid.utils.files import make_folder, replacing, sync
 
 Arrays = list[NDArray[Any]]
 STATE = "state.npz"
-_WORDS = "words"
+_SCALARS = "scalars"
 
 
 @dataclass
-class Course:
-    """How far a training is, after some epoch.
+class TrainingState:
+    """State of a training after an epoch: everything that the next epoch starts from.
 
     Parameters
     ----------
-    stage, epoch : int
+    stage, epoch : int, default=0
         Of the next epoch, from 0.
-    best : float
+    best : float, default=inf
         Lowest validation loss of all stages.
-    since : int
+    wait : int, default=0
         Epochs of the stage since then.
-    history : dict of str to list
+    history : dict of str to list, default={}
         One entry an epoch: ``stage``, ``loss``, ``val_loss`` …
-    best_weights : list of ndarray
-        What learns in the stage, as it was then.
-    variables, optimizer : list of ndarray, or of what NumPy makes one
-        Everything that the next epoch starts from, the states of random generators included.
+    best_weights : list of ndarray, default=[]
+        The model's weights after the epoch with the lowest loss.
+    variables, optimizer : list of ndarray, or of variables, default=[]
+        Of the model, with the states of its random generators, and of the optimizer.
+
+    Examples
+    --------
+    >>> state = TrainingState()
+    >>> state.append(stage="top", val_loss=0.5)
+    >>> state.stage_losses("top")
+    [0.5]
     """
 
     stage: int = 0
     epoch: int = 0
     best: float = float("inf")
-    since: int = 0
+    wait: int = 0
     history: dict[str, list[Any]] = field(default_factory=dict)
     best_weights: Arrays = field(default_factory=list)
     variables: Arrays = field(default_factory=list)
     optimizer: Arrays = field(default_factory=list)
 
-    def note(self, **values: Any) -> None:
+    def append(self, **values: Any) -> None:
         """Add an epoch to the history."""
         for name, value in values.items():
             self.history.setdefault(name, []).append(value)
 
-    def losses(self, stage: str) -> list[float]:
-        """Validation losses of a stage so far."""
+    def stage_losses(self, stage: str) -> list[float]:
+        """Return the validation losses of a stage so far."""
         pairs = zip(self.history.get("stage", []), self.history.get("val_loss", []), strict=True)
         return [loss for name, loss in pairs if name == stage]
 
+    def next_stage(self) -> None:
+        """Move to the beginning of the next stage; the best loss stays."""
+        self.stage, self.epoch, self.wait = self.stage + 1, 0, 0
+        self.best_weights, self.variables, self.optimizer = [], [], []
 
-_LISTS = ("best_weights", "variables", "optimizer")
-_NUMBERS = ("stage", "epoch", "best", "since", "history")
+
+_ARRAYS = ("best_weights", "variables", "optimizer")
+_NUMBERS = ("stage", "epoch", "best", "wait", "history")
 
 
 class Checkpoint:
-    """The file with the course of one training.
+    """The file with the state of one training.
+
+    `keras.callbacks.BackupAndRestore` does not serve here: see `hybrid.deep.train.EpochRecorder`.
 
     Parameters
     ----------
     folder : Path
-        Made when the first epoch is written.
+        Created when the first epoch is written.
     identity : dict
-        What must be the same for a training to go on: options, seed, items.
+        What must be the same for a training to be resumed: options, seed, items. Values as JSON has them.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     checkpoint = Checkpoint(Path(folder) / "training", {"seed": 1})
+    ...     checkpoint.write(TrainingState(epoch=3))
+    ...     checkpoint.read().epoch
+    3
     """
 
     def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
         self.folder = folder
         self.identity = json.loads(json.dumps(identity))
 
-    def write(self, course: Course) -> None:
-        """Replace the file; after a power cut there is the old one or the new one."""
+    def write(self, state: TrainingState) -> None:
+        """Replace the file atomically: after a power cut there is the old one or the new one."""
         make_folder(self.folder)
-        words = {"identity": self.identity, **{name: getattr(course, name) for name in _NUMBERS}}
+        scalars = {"identity": self.identity, **{name: getattr(state, name) for name in _NUMBERS}}
         arrays = {
-            f"{name}{i:05}": a for name in _LISTS for i, a in enumerate(getattr(course, name))
+            f"{name}{i:05}": a for name in _ARRAYS for i, a in enumerate(getattr(state, name))
         }
         try:
             with replacing(self.folder / STATE) as temporary:
                 with temporary.open("wb") as file:
-                    np.savez(file, **{_WORDS: np.array(json.dumps(words)), **arrays})
+                    np.savez(file, **{_SCALARS: np.array(json.dumps(scalars)), **arrays})
                 sync(temporary)
         except OSError as error:
             raise RunError(
                 f"{self.folder}: the epoch cannot be kept: {error.strerror or error}."
             ) from error
 
-    def read(self) -> Course:
-        """The course to go on with.
+    def read(self) -> TrainingState:
+        """Read the state to resume from.
 
         Raises
         ------
         RunError
-            If there is none, or it is that of another training; says in what they differ.
+            If there is none, or it is that of another training; the message says how they differ.
         """
         path = self.folder / STATE
         try:
             with np.load(path, allow_pickle=False) as file:
-                words = json.loads(str(file[_WORDS]))
+                scalars = json.loads(str(file[_SCALARS]))
                 lists = {
                     name: [file[key] for key in sorted(file.files) if key.startswith(name)]
-                    for name in _LISTS
+                    for name in _ARRAYS
                 }
         except FileNotFoundError:
             raise RunError(
@@ -118,11 +141,11 @@ class Checkpoint:
             ) from None
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise RunError(f"{path}: expected the state of a training, found: {error}.") from error
-        self._compare(words.pop("identity"))
-        return Course(**{**words, **lists})
+        self._compare(scalars.pop("identity"))
+        return TrainingState(**{**scalars, **lists})
 
     def remove(self) -> None:
-        """Delete the file and its folder; the training is done."""
+        """Delete the folder and all in it."""
         if self.folder.is_dir():
             for path in self.folder.iterdir():
                 path.unlink()

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.deep.stream import Posters, batches
+from hybrid.deep.dataset import Batches, read_ahead, run_keras
+from hybrid.deep.stream import Posters
 from hybrid.errors import SettingError
 from hybrid.utils.files import make_folder, replacing, sync
 from hybrid.utils.progress import Progress
@@ -67,13 +68,17 @@ def _fill(
     workers: int,
     progress: Progress,
 ) -> None:
-    kept = np.lib.format.open_memmap(path, mode="w+", dtype=DTYPE, shape=shape)
-    order = np.arange(len(posters))
-    with progress.bar("computing the frozen layers", len(posters), "posters") as advance:
-        for rows, x in batches(posters, order, batch_size, workers):
-            kept[rows] = np.asarray(lower.predict_on_batch(x))
+    activations = np.lib.format.open_memmap(path, mode="w+", dtype=DTYPE, shape=shape)
+    batches = Batches(posters, batch_size, workers=workers)
+    with (
+        progress.bar("computing the frozen layers", len(posters), "posters") as advance,
+        run_keras(),
+    ):
+        for index, (x,) in enumerate(read_ahead(batches)):
+            rows = batches.rows(index)
+            activations[rows] = np.asarray(lower.predict_on_batch(x))[: len(rows)]
             advance(len(rows))
-    kept.flush()
+    activations.flush()
 
 
 def _check_room(path: Path, shape: tuple[int, ...], progress: Progress) -> None:

@@ -79,6 +79,8 @@ class CrossEntropy(keras.losses.Loss):
         s: labels become y (1 - s) + s / 2.
     """
 
+    settings: tuple[str, ...] = ("from_logits", "label_smoothing", "name")
+
     def __init__(
         self, *, from_logits: bool = False, label_smoothing: float = 0.0, name: str | None = None
     ) -> None:
@@ -102,9 +104,8 @@ class CrossEntropy(keras.losses.Loss):
         return y * log_p + (1.0 - y) * log_q
 
     def get_config(self) -> dict[str, Any]:
-        """What `from_config` needs."""
-        names = ("from_logits", "label_smoothing", "name")
-        return {name: getattr(self, name) for name in names}
+        """Return the arguments of the constructor."""
+        return {name: getattr(self, name) for name in self.settings}
 
 
 class WeightedCrossEntropy(CrossEntropy):
@@ -116,6 +117,8 @@ class WeightedCrossEntropy(CrossEntropy):
         One a genre, as `genre_weights` gives them.
     """
 
+    settings = ("weights", *CrossEntropy.settings)
+
     def __init__(self, weights: Sequence[float] | NDArray[np.float32], **settings: Any) -> None:
         super().__init__(**settings)
         self.weights = [float(w) for w in weights]
@@ -126,10 +129,6 @@ class WeightedCrossEntropy(CrossEntropy):
             self.weights, dtype=p.dtype
         )
 
-    def get_config(self) -> dict[str, Any]:
-        """What `from_config` needs."""
-        return {"weights": self.weights, **super().get_config()}
-
 
 class Focal(CrossEntropy):
     """Focal loss: - sum_j [a y (1 - p)^g log p + (1 - a) (1 - y) p^g log(1 - p)].
@@ -137,6 +136,8 @@ class Focal(CrossEntropy):
     Lin, Goyal, Girshick, He and Dollár, "Focal Loss for Dense Object Detection", 2017
     (arXiv:1708.02002), equation 5, with its a = 0.25 and g = 2.
     """
+
+    settings = ("alpha", "gamma", *CrossEntropy.settings)
 
     def __init__(self, alpha: float = 0.25, gamma: float = 2.0, **settings: Any) -> None:
         super().__init__(**settings)
@@ -148,10 +149,6 @@ class Focal(CrossEntropy):
         yes = self.alpha * y * _power(1.0 - p, self.gamma) * log_p
         return yes + (1.0 - self.alpha) * (1.0 - y) * _power(p, self.gamma) * log_q
 
-    def get_config(self) -> dict[str, Any]:
-        """What `from_config` needs."""
-        return {"alpha": self.alpha, "gamma": self.gamma, **super().get_config()}
-
 
 class Asymmetric(CrossEntropy):
     """Asymmetric loss (ASL): - sum_j [y (1 - p)^g+ log p + (1 - y) q^g- log(1 - q)], q = max(p - m, 0).
@@ -159,6 +156,8 @@ class Asymmetric(CrossEntropy):
     Ridnik, Ben-Baruch, Zamir, Noy, Friedman, Protter and Zelnik-Manor, "Asymmetric Loss for Multi-Label
     Classification", 2021 (arXiv:2009.14119), equations 5 to 7, with its g+ = 0, g- = 4 and m = 0.05.
     """
+
+    settings = ("positive", "negative", "margin", *CrossEntropy.settings)
 
     def __init__(
         self, positive: float = 0.0, negative: float = 4.0, margin: float = 0.05, **settings: Any
@@ -176,35 +175,17 @@ class Asymmetric(CrossEntropy):
         yes = y * _power(1.0 - p, self.positive) * log_p
         return yes + (1.0 - y) * _power(shifted, self.negative) * log_rest
 
-    def get_config(self) -> dict[str, Any]:
-        """What `from_config` needs."""
-        names = ("positive", "negative", "margin")
-        return {**{name: getattr(self, name) for name in names}, **super().get_config()}
 
-
-class ClassCrossEntropy(keras.losses.Loss):
-    """Categorical cross-entropy, where each item has one label: - sum_j w_j y_j log softmax(x)_j.
+class ClassCrossEntropy(WeightedCrossEntropy):
+    """Weighted categorical cross-entropy of items with one label each: - sum_j w_j y_j log softmax(x)_j.
 
     Parameters
     ----------
     weights : sequence of L floats
-    from_logits : bool
-    label_smoothing : float
+    from_logits : bool, default=False
+    label_smoothing : float, default=0.0
         s: labels become y (1 - s) + s / L.
     """
-
-    def __init__(
-        self,
-        weights: Sequence[float] | NDArray[np.float32],
-        *,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(name=name)
-        self.weights = [float(w) for w in weights]
-        self.from_logits = from_logits
-        self.label_smoothing = label_smoothing
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Loss of each item: y_true and y_pred have shape (n, L)."""
@@ -216,11 +197,6 @@ class ClassCrossEntropy(keras.losses.Loss):
             else ops.log(ops.clip(y_pred, EDGE, 1.0))
         )
         return -ops.sum(y * log_p * ops.convert_to_tensor(self.weights, dtype=log_p.dtype), axis=-1)
-
-    def get_config(self) -> dict[str, Any]:
-        """What `from_config` needs."""
-        names = ("weights", "from_logits", "label_smoothing", "name")
-        return {name: getattr(self, name) for name in names}
 
 
 def _power(x: Any, exponent: float) -> Any:

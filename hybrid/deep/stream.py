@@ -1,9 +1,8 @@
-"""Items from disk to the network, batch by batch; memory does not grow with the catalogue. No Keras here."""
+"""Items, and what a network reads of them: posters or arrays. No Keras here."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -15,24 +14,28 @@ from numpy.typing import NDArray
 from hybrid.errors import ExtractionError
 from hybrid.images.decode import BadPoster, load_poster
 
-AHEAD = 2  # batches that are read while the network computes
-
 
 @dataclass(frozen=True, eq=False)
 class Items:
-    """What a network may learn from, or is asked about: n items.
+    """Inputs and labels of n items.
 
     Parameters
     ----------
-    ids : sequence of str
-    paths : sequence of str
+    ids : sequence of n str
+    paths : sequence of n str
         Poster files, ``""`` where an item has none.
-    labels : ndarray of shape (n, L), optional
-    embeddings : ndarray of shape (n, D), optional
-        What the frozen body makes of the posters, NaN rows where there is none; computed where it is
-        not given.
+    labels : ndarray of shape (n, L), uint8, optional
+    embeddings : ndarray of shape (n, D), float32, optional
+        Embeddings of the posters by the frozen body, NaN rows where there is none. By default they are
+        computed.
     frame : DataFrame of n items, optional
-        What the blocks `text` and `metadata` read; see `hybrid.catalogue.catalogue.Catalogue.frame`.
+        Columns of the blocks `text` and `metadata`; see `hybrid.catalogue.catalogue.Catalogue.frame`.
+
+    Examples
+    --------
+    >>> items = Items(["1", "2"], ["posters/1.jpg", ""], np.eye(2, dtype=np.uint8))
+    >>> items.take(np.array([False, True])).ids
+    ['2']
     """
 
     ids: Sequence[str]
@@ -45,7 +48,7 @@ class Items:
         return len(self.paths)
 
     def take(self, rows: NDArray[Any]) -> Items:
-        """Some of the items, by number or mask."""
+        """Select items by position or mask."""
         numbers = np.arange(len(self))[rows].tolist()
         return replace(
             self,
@@ -58,17 +61,27 @@ class Items:
 
 
 class Source(Protocol):
-    """What a network reads, item by item."""
+    """What a network reads: an input for each of n items."""
 
     def __len__(self) -> int:
-        """Number of items."""
+        """Return the number of items."""
 
-    def start(self, rows: NDArray[np.int64], pool: ThreadPoolExecutor) -> Callable[[], Any]:
-        """Start to read some items; what comes back waits for their batch."""
+    def read(self, rows: NDArray[np.int64]) -> Any:
+        """Read some items: an array of shape (len(rows), …), or a dict of them by input name."""
 
 
 class Arrays:
-    """Rows of an array in memory, or mapped from a file."""
+    """Rows of an array in memory, or of one that is mapped from a file.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, ...)
+
+    Examples
+    --------
+    >>> Arrays(np.eye(3)).read(np.array([2, 0])).tolist()
+    [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
+    """
 
     def __init__(self, rows: NDArray[Any]) -> None:
         self.rows = rows
@@ -76,19 +89,25 @@ class Arrays:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def start(self, rows: NDArray[np.int64], pool: ThreadPoolExecutor) -> Callable[[], Any]:
-        """See `Source`."""
-        return lambda: np.asarray(self.rows[rows], dtype=np.float32)
+    def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Read some rows as float32."""
+        return np.asarray(self.rows[rows], dtype=np.float32)
 
 
 class Posters:
-    """Posters, decoded by threads.
+    """Posters, decoded and resized when they are read.
 
     Parameters
     ----------
     paths : sequence of n str
         Files that `usable` found to be good.
     size : (height, width)
+        In pixels.
+
+    Examples
+    --------
+    >>> len(Posters(["posters/1.jpg", "posters/2.jpg"], (224, 224)))
+    2
     """
 
     def __init__(self, paths: Sequence[str], size: tuple[int, int]) -> None:
@@ -98,45 +117,15 @@ class Posters:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def start(self, rows: NDArray[np.int64], pool: ThreadPoolExecutor) -> Callable[[], Any]:
-        """See `Source`."""
-        decoded = [pool.submit(_decode, self.paths[i], self.size) for i in rows.tolist()]
-        return lambda: np.stack([poster.result() for poster in decoded])
+    def read(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Decode some posters: shape (len(rows), height, width, 3).
 
-
-def batches(
-    source: Source, order: NDArray[np.int64], batch_size: int, workers: int
-) -> Iterator[tuple[NDArray[np.int64], Any]]:
-    """Give rows and what the network reads of them, batch by batch, in this order.
-
-    Parameters
-    ----------
-    source : Source
-    order : ndarray of int
-        The rows to read.
-    batch_size : int
-    workers : int
-        Threads that read while the network computes.
-    """
-    parts = [order[at : at + batch_size] for at in range(0, len(order), batch_size)]
-    waiting: deque[tuple[NDArray[np.int64], Callable[[], Any]]] = deque()
-    pool = ThreadPoolExecutor(workers)
-    try:
-        for rows in parts:
-            waiting.append((rows, source.start(rows, pool)))
-            if len(waiting) > AHEAD:
-                first, ready = waiting.popleft()
-                yield first, ready()
-        while waiting:
-            first, ready = waiting.popleft()
-            yield first, ready()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def shuffled(n: int, seed: int, stage: int, epoch: int) -> NDArray[np.int64]:
-    """The order of an epoch: of seed, stage and epoch alone, so that a resumed training has it, too."""
-    return np.random.default_rng([seed, stage, epoch]).permutation(n)
+        Raises
+        ------
+        ExtractionError
+            If a poster can no longer be decoded.
+        """
+        return np.stack([_decode(self.paths[row], self.size) for row in rows.tolist()])
 
 
 def _decode(path: str, size: tuple[int, int]) -> NDArray[np.uint8]:
@@ -147,7 +136,24 @@ def _decode(path: str, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def usable(paths: Sequence[str], workers: int = 1) -> NDArray[np.bool_]:
-    """Whether each poster can be decoded, shape (n,); ``""`` cannot."""
+    """Return whether each poster can be decoded.
+
+    Parameters
+    ----------
+    paths : sequence of n str
+        Poster files; ``""`` cannot be decoded.
+    workers : int, default=1
+        Threads.
+
+    Returns
+    -------
+    ndarray of shape (n,), bool
+
+    Examples
+    --------
+    >>> usable(["", "no-such-file.jpg"]).tolist()
+    [False, False]
+    """
     with ThreadPoolExecutor(workers) as pool:
         good = pool.map(lambda path: not isinstance(load_poster(path, (16, 16)), BadPoster), paths)
         return np.array(list(good), dtype=bool)

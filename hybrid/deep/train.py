@@ -1,113 +1,231 @@
-"""The training loop: epochs of one stage, each kept; early stopping; the best weights."""
+"""Training of one stage: `keras.Model.fit` with early stopping, a learning rate schedule and checkpoints."""
 
 from __future__ import annotations
 
-import logging
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
-from numpy.typing import NDArray
 
 from hybrid.backbones.backend import backend_has_gpu
-from hybrid.deep.build import count_pieces
-from hybrid.deep.checkpoint import Course
+from hybrid.deep.checkpoint import TrainingState
+from hybrid.deep.dataset import Batches, run_keras
+from hybrid.deep.optimizers import make_optimizer, make_schedule
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.registry import Stage
-from hybrid.deep.schedules import learning_rate, make_optimizer
-from hybrid.deep.stream import Source, batches, shuffled
 from hybrid.errors import TrainingError
 from hybrid.utils.progress import Advance, Progress
 
-SHOWN = 10  # ids in a message
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Items to learn from, or to judge by: what the network reads, their labels and ids."""
-
-    source: Source
-    labels: NDArray[np.uint8]
-    ids: Sequence[str]
-
-
-@dataclass(frozen=True, eq=False)
-class Lesson:
-    """All that one stage needs.
-
-    Parameters
-    ----------
-    number : int
-        Of the stage, from 0.
-    stage : Stage
-    learner : keras.Model
-        What the source gives → log-odds.
-    loss : keras.losses.Loss
-    train, validation : Part
-    batch_size, workers, seed : int
-    """
-
-    number: int
-    stage: Stage
-    learner: keras.Model
-    loss: keras.losses.Loss
-    train: Part
-    validation: Part
-    batch_size: int
-    workers: int
-    seed: int
-
-    @cached_property
-    def pieces(self) -> int:
-        """In how many pieces each batch is computed."""
-        return count_pieces(self.learner, self.batch_size)
+MAX_IDS = 10  # in a message
 
 
 class F1(keras.metrics.F1Score):
-    """Weighted F1 of log-odds, labels given where the probability is above one half.
+    """Weighted F1 of log-odds, at a threshold of 0.5 on the probability.
 
-    It counts until `begin` is called: newer versions of Keras reset the metrics of a model before each
-    batch that it is trained on.
+    Parameters
+    ----------
+    multiclass : bool, default=False
+        Predict the label with the highest log-odds instead.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> metric = F1()
+    >>> metric.update_state(np.array([[1, 0], [1, 1]]), np.array([[2.0, -1.0], [-1.0, 3.0]]))
+    >>> round(float(metric.result()), 3)
+    0.778
     """
 
     def __init__(self, multiclass: bool = False) -> None:
         super().__init__(average="weighted", threshold=None if multiclass else 0.5, name="f1")
 
-    def begin(self) -> None:
-        """Count anew."""
-        super().reset_state()
-
-    def reset_state(self) -> None:
-        """Nothing."""
-
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Add a batch."""
-        return super().update_state(ops.cast(y_true, y_pred.dtype), ops.sigmoid(y_pred))
+        """Add a batch of labels and log-odds, both of shape (n, L), but for items of weight 0."""
+        y_pred = ops.convert_to_tensor(y_pred)
+        y_true = ops.cast(y_true, y_pred.dtype)
+        return super().update_state(y_true, ops.sigmoid(y_pred), _sign(sample_weight))
 
 
-def run_stage(
-    lesson: Lesson,
-    options: DeepOptions,
-    course: Course,
-    keep: Callable[[Course], None],
-    progress: Progress,
-) -> None:
-    """Train one stage, from where the course stands; the learner ends with its best weights.
+class MeanLoss(keras.metrics.MeanMetricWrapper):
+    """Mean of a loss over items.
+
+    Keras' own tracker takes the mean of what it minimizes: of losses that sample weights have scaled, for
+    gradient accumulation. Here every item counts once, but for those of weight 0.
 
     Parameters
     ----------
-    lesson : Lesson
+    loss : keras.losses.Loss
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> metric = MeanLoss(keras.losses.MeanSquaredError())
+    >>> y = np.array([[1.0], [2.0], [6.0]])
+    >>> metric.update_state(y, np.zeros_like(y), sample_weight=np.array([1.5, 1.5, 0.0]))
+    >>> float(metric.result())
+    2.5
+    """
+
+    def __init__(self, loss: keras.losses.Loss) -> None:
+        super().__init__(loss.call, name="mean_loss")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Add a batch; items whose weight is 0 are left out."""
+        return super().update_state(y_true, y_pred, _sign(sample_weight))
+
+
+def _sign(sample_weight: Any) -> Any:
+    return None if sample_weight is None else ops.sign(sample_weight)
+
+
+class StageCallback(keras.callbacks.EarlyStopping):
+    """Early stopping of a stage that records, reports and saves each epoch.
+
+    The best epoch is that of all stages: a stage that only makes the network worse leaves it as it was.
+    `keras.callbacks.BackupAndRestore` cannot save the epochs: it writes weights and epoch number one after
+    the other, so that a kill between them restores a wrong epoch; it leaves out the states of the random
+    generators (dropout, augmentation), the best weights and the history of earlier stages; and it does not
+    notice that a backup is of another training.
+
+    Parameters
+    ----------
+    stage : Stage
+    train : Batches
     options : DeepOptions
-    course : Course
+    state : TrainingState
+        To continue from; changed in place.
+    save : callable
+        Called with the state after each epoch.
+    progress : Progress
+    advance : callable
+        Called with the number of batches that are done.
+    """
+
+    def __init__(
+        self,
+        stage: Stage,
+        train: Batches,
+        options: DeepOptions,
+        state: TrainingState,
+        save: Callable[[TrainingState], None],
+        progress: Progress,
+        advance: Advance,
+    ) -> None:
+        super().__init__(
+            "val_mean_loss", patience=options.patience, mode="min", restore_best_weights=True
+        )
+        self.stage, self.train, self.options, self.state = stage, train, options, state
+        self.save, self.progress, self.advance = save, progress, advance
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Continue from the state: the best loss, the weights that had it, the epochs since."""
+        super().on_train_begin(logs)
+        self.best, self.wait = self.state.best, self.state.wait
+        self.best_weights = self.state.best_weights or self.model.get_weights()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Shuffle, and note the learning rate in the few digits that float32 has."""
+        self.start = time.perf_counter()
+        self.rate = float(str(ops.convert_to_numpy(self.model.optimizer.learning_rate)))
+        self.train.shuffle(epoch)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Check that the loss is finite; advance the progress bar."""
+        if not math.isfinite(logs["loss"]):
+            raise self._diverged(batch)
+        if (batch + 1) % self.train.pieces == 0:
+            self.advance(1)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Record and save the epoch; stop if the best one is `patience` epochs ago."""
+        super().on_epoch_end(epoch, logs)
+        # Keras never stops after epoch 0, but here it may be that of a later stage.
+        self.model.stop_training |= self.wait >= self.patience
+        state = self.state
+        state.epoch, state.wait, state.best = epoch + 1, self.wait, self.best
+        state.best_weights = self.best_weights
+        state.append(
+            stage=self.stage.name,
+            loss=logs["mean_loss"],
+            val_loss=logs["val_mean_loss"],
+            f1=logs["f1"],
+            val_f1=logs["val_f1"],
+            learning_rate=self.rate,
+            seconds=time.perf_counter() - self.start,
+        )
+        # The variables themselves: copies of them all would be three times the network.
+        state.variables, state.optimizer = self.model.variables, self.model.optimizer.variables
+        self.save(state)
+        state.variables, state.optimizer = [], []
+        self.progress.say(_epoch_line(state, self.options.epochs))
+
+    def _diverged(self, batch: int) -> TrainingError:
+        ids = [str(self.train.ids[row]) for row in self.train.batch_rows(batch)]
+        more = f" and {len(ids) - MAX_IDS} more" if len(ids) > MAX_IDS else ""
+        return TrainingError(
+            f"stage {self.stage.name}, epoch {self.state.epoch + 1}: expected a finite loss, found NaN or "
+            f"infinity at the batch with the items {', '.join(ids[:MAX_IDS])}{more}. Lower the learning "
+            f"rate (it is {self.rate:g}), choose --precision float32, or look at these posters."
+        )
+
+
+def compile_inference(model: keras.Model, **settings: Any) -> None:
+    """Compile, with XLA on a GPU; on processors its convolutions are slower than oneDNN's."""
+    fast = keras.backend.backend() == "jax" or backend_has_gpu()
+    model.compile(**settings, jit_compile="auto" if fast else False)
+
+
+def compile_stage(
+    model: keras.Model, stage: Stage, loss: keras.losses.Loss, options: DeepOptions, pieces: int = 1
+) -> None:
+    """Compile a model for training: optimizer, loss and metrics.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Inputs → log-odds.
+    stage : Stage
+    loss : keras.losses.Loss
+    options : DeepOptions
+    pieces : int, default=1
+        Number of pieces that each batch is computed in; their gradients are accumulated.
+    """
+    compile_inference(
+        model,
+        optimizer=make_optimizer(stage, options, pieces),
+        loss=loss,
+        weighted_metrics=[MeanLoss(loss), F1(options.task == "multiclass")],
+    )
+    model.optimizer.build(model.trainable_variables)
+
+
+def fit_stage(
+    model: keras.Model,
+    stage: Stage,
+    train: Batches,
+    validation: Batches,
+    options: DeepOptions,
+    state: TrainingState,
+    save: Callable[[TrainingState], None],
+    progress: Progress,
+) -> None:
+    """Train one stage from where the training state stands; the model ends with its best weights.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Compiled by `compile_stage`.
+    stage : Stage
+    train, validation : Batches
+        With labels.
+    options : DeepOptions
+    state : TrainingState
         Changed in place; afterwards it stands at the beginning of the next stage.
-    keep : callable
-        Called with the course after each epoch.
+    save : callable
+        Called with the state after each epoch.
     progress : Progress
 
     Raises
@@ -115,156 +233,44 @@ def run_stage(
     TrainingError
         If the loss is no longer finite.
     """
-    learner = lesson.learner
-    f1 = compile_lesson(lesson, options)
-    if course.variables:
-        _assign(learner.variables, course.variables)
-        _assign(learner.optimizer.variables, course.optimizer)
-    course.best_weights = course.best_weights or _values(learner.trainable_variables)
-    steps = -(-len(lesson.train.source) // lesson.batch_size)
-    left = (options.epochs - course.epoch) * steps
-    with progress.bar(f"training ({lesson.stage.name})", left, "batches", _note(course)) as advance:
-        while course.epoch < options.epochs and course.since < options.patience:
-            run_epoch(lesson, options, course, f1, advance)
-            # As they are: copies of them all would be three times the network.
-            course.variables = list(learner.variables)
-            course.optimizer = list(learner.optimizer.variables)
-            keep(course)
-            course.variables, course.optimizer = [], []
-            progress.say(_line(course, options.epochs))
-    _assign(learner.trainable_variables, course.best_weights)
-    _next_stage(course)
+    if state.variables:
+        _assign(model.variables, state.variables)
+        _assign(model.optimizer.variables, state.optimizer)
+    # A stage that was interrupted at its end has no epoch left.
+    epochs = options.epochs if state.wait < options.patience else state.epoch
+    left = (epochs - state.epoch) * len(train) // train.pieces
+    label = f"training ({stage.name})"
+    with progress.bar(label, left, "batches", lambda: _bar_note(state)) as advance:
+        callback = StageCallback(stage, train, options, state, save, progress, advance)
+        with run_keras(train, validation):
+            model.fit(
+                train,
+                validation_data=validation,
+                initial_epoch=state.epoch,
+                epochs=epochs,
+                callbacks=[
+                    *make_schedule(stage, options, state.stage_losses(stage.name)),
+                    callback,
+                ],
+                shuffle=False,
+                verbose=0,
+            )
+    state.next_stage()
 
 
-def forward(learner: keras.Model, source: Source, batch_size: int, workers: int) -> NDArray[Any]:
-    """What a network makes of all items, float32, in their order."""
-    at_once = -(-batch_size // count_pieces(learner, batch_size))
-    found = [
-        np.asarray(learner.predict_on_batch(x))
-        for _, x in batches(source, np.arange(len(source)), at_once, workers)
-    ]
-    return np.concatenate(found).astype(np.float32, copy=False)
-
-
-def compile_for(learner: keras.Model, **settings: Any) -> None:
-    """Compile, with XLA on a GPU; on processors its convolutions are slower than oneDNN's."""
-    # It would warn of each stage's own function, and of the last batch's own shape.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    fast = keras.backend.backend() == "jax" or backend_has_gpu()
-    learner.compile(**settings, jit_compile="auto" if fast else False)
-
-
-def compile_lesson(lesson: Lesson, options: DeepOptions) -> F1:
-    """Give the learner its optimiser and loss, and the metric that counts while it is trained."""
-    f1 = F1(options.task == "multiclass")
-    optimizer = make_optimizer(lesson.stage, options, lesson.pieces)
-    compile_for(lesson.learner, optimizer=optimizer, loss=lesson.loss, metrics=[f1])
-    optimizer.build(lesson.learner.trainable_variables)
-    return f1
-
-
-def run_epoch(
-    lesson: Lesson, options: DeepOptions, course: Course, f1: F1, advance: Advance
-) -> None:
-    """Train on all train items once, judge on validation, note both in the course."""
-    start = time.perf_counter()
-    stage, learner, epochs = lesson.stage, lesson.learner, options.epochs
-    so_far = course.losses(stage.name)
-    rate = learning_rate(options.schedule, stage.learning_rate, epochs, so_far)
-    learner.optimizer.learning_rate = rate
-    f1.begin()
-    order = shuffled(len(lesson.train.source), lesson.seed, lesson.number, course.epoch)
-    total = 0.0
-    for rows, x in batches(lesson.train.source, order, lesson.batch_size, lesson.workers):
-        loss = _learn(lesson, x, lesson.train.labels[rows])
-        if not math.isfinite(loss):
-            raise _diverged(lesson, course, rows, rate)
-        total += loss * len(rows)
-        advance(1)
-    judged = _judge(lesson, options)
-    course.note(
-        stage=stage.name,
-        loss=total / len(order),
-        val_loss=judged[0],
-        f1=float(f1.result()),
-        val_f1=judged[1],
-        learning_rate=rate,
-        seconds=time.perf_counter() - start,
-    )
-    course.epoch += 1
-    course.since += 1
-    if judged[0] < course.best:
-        course.best, course.since = judged[0], 0
-        course.best_weights = _values(learner.trainable_variables)
-
-
-def _learn(lesson: Lesson, x: Any, labels: NDArray[np.uint8]) -> float:
-    """Train on one batch, piece by piece: one step along the gradient of the batch. Gives its loss."""
-    n, pieces, total = len(labels), lesson.pieces, 0.0
-    for part in np.array_split(np.arange(n), pieces):
-        # The optimiser counts pieces, so a batch of fewer items has as many: some have no weight.
-        rows = slice(part[0], part[-1] + 1) if len(part) else slice(1)
-        # Keras takes the mean of a piece, and the optimiser that of all pieces.
-        weight = np.full(max(1, len(part)), len(part) * pieces / n, dtype=np.float32)
-        lesson.learner.reset_metrics()  # older versions of Keras would give the mean of all so far
-        found = lesson.learner.train_on_batch(
-            keras.tree.map_structure(lambda array, rows=rows: array[rows], x),
-            labels[rows],
-            sample_weight=weight if pieces > 1 else None,
-            return_dict=True,
-        )
-        total += float(found["loss"]) / pieces
-    return total
-
-
-def _judge(lesson: Lesson, options: DeepOptions) -> tuple[float, float]:
-    """Loss and F1 on validation."""
-    part, f1 = lesson.validation, F1(options.task == "multiclass")
-    said = forward(lesson.learner, part.source, lesson.batch_size, lesson.workers)
-    truth = ops.convert_to_tensor(part.labels, dtype="float32")
-    f1.update_state(truth, ops.convert_to_tensor(said))
-    return float(lesson.loss(truth, ops.convert_to_tensor(said))), float(f1.result())
-
-
-def _diverged(
-    lesson: Lesson, course: Course, rows: NDArray[np.int64], rate: float
-) -> TrainingError:
-    ids = [str(lesson.train.ids[row]) for row in rows[:SHOWN]]
-    more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
-    return TrainingError(
-        f"stage {lesson.stage.name}, epoch {course.epoch + 1}: expected a finite loss, found NaN or "
-        f"infinity at the batch with the items {', '.join(ids)}{more}. Lower the learning rate (it is "
-        f"{rate:g}), choose --precision float32, or look at these posters."
-    )
-
-
-def _next_stage(course: Course) -> None:
-    """`best` stays: a stage that only makes the network worse leaves it as it was."""
-    course.stage += 1
-    course.epoch, course.since = 0, 0
-    course.best_weights, course.variables, course.optimizer = [], [], []
-
-
-def _values(variables: Sequence[Any]) -> list[NDArray[Any]]:
-    return [np.array(ops.convert_to_numpy(variable)) for variable in variables]
-
-
-def _assign(variables: Sequence[Any], values: Sequence[NDArray[Any]]) -> None:
+def _assign(variables: Any, values: Any) -> None:
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 
 
-def _note(course: Course) -> Callable[[], str]:
-    def note() -> str:
-        losses = course.history.get("val_loss", [])
-        return f"epoch {course.epoch + 1}" + (f", val_loss {losses[-1]:.3f}" if losses else "")
-
-    return note
+def _bar_note(state: TrainingState) -> str:
+    losses = state.history.get("val_loss", [])
+    return f"epoch {state.epoch + 1}" + (f", val_loss {losses[-1]:.3f}" if losses else "")
 
 
-def _line(course: Course, epochs: int) -> str:
-    last = {name: values[-1] for name, values in course.history.items()}
+def _epoch_line(state: TrainingState, epochs: int) -> str:
+    last = {name: values[-1] for name, values in state.history.items()}
     return (
-        f"{last['stage']}, epoch {course.epoch} of at most {epochs}: loss {last['loss']:.3f}, "
+        f"{last['stage']}, epoch {state.epoch} of at most {epochs}: loss {last['loss']:.3f}, "
         f"val_loss {last['val_loss']:.3f}, val_f1 {last['val_f1']:.3f}, {last['seconds']:.1f} s"
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 import types
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,14 @@ from hybrid.backbones import Weights
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.board import open_board
 from hybrid.deep.build import Network
-from hybrid.deep.checkpoint import Course
+from hybrid.deep.checkpoint import TrainingState
+from hybrid.deep.dataset import READ_AHEAD, Batches, predict
 from hybrid.deep.frozen import keep_activations
 from hybrid.deep.losses import CrossEntropy
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.registry import configure_network, get_network
-from hybrid.deep.stream import AHEAD, Arrays, Items, Posters, batches, shuffled, usable
-from hybrid.deep.train import compile_for
+from hybrid.deep.stream import Arrays, Items, Posters, usable
+from hybrid.deep.train import compile_inference
 from hybrid.errors import (
     ExtractionError,
     MissingExtraError,
@@ -43,14 +44,23 @@ def rows(start: int, end: int) -> np.ndarray:
     return np.arange(start, end)
 
 
-def test_batches_give_every_poster_once_in_the_order_asked_for(items: Items) -> None:
-    order = shuffled(90, seed=1, stage=0, epoch=0)
-    found = list(batches(Posters(items.paths, (32, 24)), order, 16, workers=2))
-    assert found[0][1].shape == (16, 32, 24, 3)
-    assert found[0][1].dtype == np.uint8
-    assert np.concatenate([part for part, _ in found]).tolist() == order.tolist()
-    alone = Posters(items.paths, (32, 24)).start(order[20:21], ThreadPoolExecutor(1))()
-    np.testing.assert_array_equal(found[1][1][4], alone[0])
+def shuffled(n: int, seed: int, stage: int, epoch: int) -> np.ndarray:
+    batches = Batches(Arrays(np.zeros(n)), 1, seed=(seed, stage))
+    batches.shuffle(epoch)
+    return batches.order
+
+
+def test_batches_have_every_poster_once_in_the_order_of_the_epoch(items: Items) -> None:
+    batches = Batches(Posters(items.paths, (32, 24)), 16, items.labels, workers=2, seed=(1, 0))
+    batches.shuffle(0)
+    found = [x for x, _ in batches]
+    assert found[0].shape == (16, 32, 24, 3)
+    assert found[0].dtype == np.uint8
+    order = np.concatenate([batches.rows(i) for i in range(len(batches))])
+    assert order.tolist() == shuffled(90, 1, 0, 0).tolist()
+    np.testing.assert_array_equal(np.concatenate([y for _, y in batches]), items.labels[order])
+    alone = Posters(items.paths, (32, 24)).read(order[20:21])
+    np.testing.assert_array_equal(found[1][4], alone[0])
 
 
 def test_order_depends_on_seed_stage_and_epoch_alone() -> None:
@@ -61,23 +71,46 @@ def test_order_depends_on_seed_stage_and_epoch_alone() -> None:
     assert orders[0] == shuffled(9, 0, 0, 0).tolist()
 
 
-def test_a_poster_that_breaks_while_training_stops_it() -> None:
-    with pytest.raises(ExtractionError, match=r"/nowhere\.png: was usable when training began"):
-        list(batches(Posters(["/nowhere.png"], (32, 32)), rows(0, 1), 16, workers=1))
+def identity() -> keras.Model:
+    """A network that returns its input."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Identity()])
+    compile_inference(model)
+    return model
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_poster_that_breaks_while_training_stops_it(workers: int, tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.GlobalAveragePooling2D()])
+    compile_inference(model)
+    broken = Posters([str(tmp_path / "bad.png")], (32, 32))
+    with pytest.raises(ExtractionError, match=r"/bad\.png: was usable when training began"):
+        predict(model, broken, 16, workers)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_outputs_are_in_the_order_of_the_items(workers: int) -> None:
+    values = np.random.default_rng(0).normal(size=(100, 1)).astype(np.float32)
+    np.testing.assert_array_equal(predict(identity(), Arrays(values), 16, workers), values)
 
 
 def test_few_batches_are_read_ahead_of_the_network() -> None:
-    class Counted(Arrays):
-        started = 0
+    started = []
 
-        def start(self, rows: Any, pool: ThreadPoolExecutor) -> Any:
-            Counted.started += 1
-            return super().start(rows, pool)
+    class Counted(Batches):
+        def __getitem__(self, index: int) -> Any:
+            started.append(index)
+            return super().__getitem__(index)
 
-    source = Counted(np.arange(1000.0)[:, None])
-    for taken, _ in enumerate(batches(source, rows(0, 1000), 10, workers=2), start=1):
-        assert Counted.started <= taken + AHEAD
-    assert Counted.started == taken == 100
+    class Check(keras.callbacks.Callback):
+        def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+            time.sleep(0.002)  # reading is faster than the network
+            # Two batches tell their shapes to TensorFlow; one more is at each end of the queue.
+            assert len(started) <= 2 + batch + 1 + READ_AHEAD + 2
+
+    batches = Counted(Arrays(np.arange(1000.0)[:, None]), 10, workers=2)
+    identity().predict(batches, verbose=0, callbacks=[Check()])
+    assert started[-100:] == list(range(100))
 
 
 MEMORY = """
@@ -127,12 +160,14 @@ def test_frozen_stage_is_training_through_the_whole_frozen_network(items: Items)
     whole = network.whole()
     whole.compile(keras.optimizers.Adam(0.01), CrossEntropy(from_logits=True), jit_compile=False)
     for epoch in range(2):
-        for part, x in batches(Posters(train.paths, (32, 32)), shuffled(40, 3, 0, epoch), 16, 1):
-            whole.train_on_batch(x, train.labels[part])
+        batches = Batches(Posters(train.paths, (32, 32)), 16, train.labels, seed=(3, 0))
+        batches.shuffle(epoch)
+        for x, y in batches:
+            whole.train_on_batch(x, y)
     ours, theirs = (each.get_weights() for each in (model.network_.head, network.head))
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-2, atol=1e-3)
-    scores = np.array(whole(next(batches(Posters(items.paths[:8], (32, 32)), rows(0, 8), 8, 1))[1]))
+    scores = np.array(whole(Posters(items.paths, (32, 32)).read(rows(0, 8))))
     np.testing.assert_allclose(model.decision_function(items.take(rows(0, 8))), scores, atol=1e-2)
 
 
@@ -152,13 +187,13 @@ def test_the_disk_that_frozen_layers_need_is_said_first_or_refused(
     items: Items, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
     double = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(2.0)])
-    compile_for(double)
+    compile_inference(double)
     posters, progress = Posters(items.paths, (32, 32)), Progress(quiet=False)
     path = tmp_path / "t" / "kept.npy"
     kept = keep_activations(path, double, posters, 16, 1, progress)
     said = capsys.readouterr().err  # 90 x 32 x 32 x 3 x 2 bytes
     assert said.startswith("taking 1 MiB of disk for what the frozen layers make of 90 posters")
-    expected = posters.start(rows(80, 90), ThreadPoolExecutor(1))() * 2.0
+    expected = posters.read(rows(80, 90)) * 2.0
     np.testing.assert_array_equal(kept[80:], expected)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=552_959))
     again = keep_activations(path, double, posters, 16, 1, progress)  # it is there
@@ -277,8 +312,8 @@ def test_tensorboard_is_given_each_epoch(tmp_path: Path, monkeypatch: pytest.Mon
     summary = types.SimpleNamespace(Writer=Writer)
     monkeypatch.setitem(sys.modules, "tensorboard", types.SimpleNamespace(summary=summary))
     monkeypatch.setitem(sys.modules, "tensorboard.summary", summary)
-    course, note = Course(), open_board(tmp_path)
+    state, note = TrainingState(), open_board(tmp_path)
     for stage, loss in (("top", 0.5), ("fine", 0.25)):
-        course.note(stage=stage, loss=loss)
-        note(course)
+        state.append(stage=stage, loss=loss)
+        note(state)
     assert written == [(str(tmp_path), "loss", 0.5, 1), (str(tmp_path), "loss", 0.25, 2)]

@@ -6,14 +6,14 @@ import keras
 import numpy as np
 import pytest
 
-from hybrid.deep import train
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.build import count_activations, count_pieces
+from hybrid.deep.dataset import Batches
 from hybrid.deep.losses import make_loss
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.registry import Stage
 from hybrid.deep.stream import Arrays
-from hybrid.deep.train import Lesson, Part, compile_lesson
+from hybrid.deep.train import compile_stage
 
 
 def linear() -> keras.Model:
@@ -23,9 +23,7 @@ def linear() -> keras.Model:
 
 
 @pytest.mark.parametrize("n", [3, 10, 16])
-def test_pieces_are_one_step_along_the_gradient_of_the_batch(
-    n: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pieces_are_one_step_along_the_gradient_of_the_batch(n: int) -> None:
     random = np.random.default_rng(0)
     x = random.normal(size=(n, 5)).astype(np.float32)
     y = (random.random((n, 3)) < 0.5).astype(np.uint8)
@@ -33,11 +31,11 @@ def test_pieces_are_one_step_along_the_gradient_of_the_batch(
     whole, parted = linear(), linear()
     whole.compile(optimizer=keras.optimizers.SGD(0.1), loss=loss)
     expected = whole.train_on_batch(x, y)
-    monkeypatch.setattr(train, "count_pieces", lambda learner, batch_size: 4)
-    part = Part(Arrays(x), y, [str(i) for i in range(n)])
-    lesson = Lesson(0, Stage("all", "all", "sgd", 0.1), parted, loss, part, part, 16, 1, 0)
-    compile_lesson(lesson, DeepOptions())
-    assert train._learn(lesson, x, y) == pytest.approx(float(expected), rel=1e-5)
+    batches = Batches(Arrays(x), 16, y, pieces=4)
+    compile_stage(parted, Stage("all", "all", "sgd", 0.1), loss, DeepOptions(), pieces=4)
+    history = parted.fit(batches, shuffle=False, verbose=0).history
+    assert len(batches) == 4
+    assert history["mean_loss"] == [pytest.approx(float(expected), rel=1e-5)]
     for found, right in zip(parted.get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_allclose(found, right, rtol=1e-5, atol=1e-6)
 

@@ -19,9 +19,9 @@ from hybrid.deep.losses import (
     genre_weights,
     make_loss,
 )
+from hybrid.deep.optimizers import make_optimizer, make_schedule
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.registry import Stage
-from hybrid.deep.schedules import learning_rate, make_optimizer
 from hybrid.errors import SettingError
 
 TRUTH = np.array([[1, 0, 0, 0, 0, 1], [1, 0, 0, 0, 0, 0]])
@@ -114,25 +114,36 @@ def test_unknown_loss_lists_all() -> None:
         make_loss("focl", np.ones((2, 2), dtype=np.uint8))
 
 
-def test_cosine_goes_from_the_first_rate_to_nearly_none() -> None:
-    rates = [learning_rate("cosine", 0.2, 4, [1.0] * epoch) for epoch in range(4)]
-    half = math.sqrt(0.5)
-    assert rates == pytest.approx([0.2, 0.1 * (1 + half), 0.1, 0.1 * (1 - half)])
-    assert learning_rate("constant", 0.2, 4, [1.0, 2.0]) == 0.2
-
-
-def test_plateau_is_that_of_keras() -> None:
-    losses = [5.0, 4.0, 4.5, 4.2, 4.1, 3.9, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0]
+def rates(schedule: str, epochs: int, losses: list[float], done: int = 0) -> list[float]:
+    """Learning rates of the epochs with these validation losses, resumed after `done` of them."""
+    options = DeepOptions(schedule=schedule, epochs=epochs)
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.SGD(1.0))
-    theirs = keras.callbacks.ReduceLROnPlateau(factor=0.2, patience=3, min_delta=0.0)
-    theirs.set_model(model)
-    theirs.on_train_begin()
-    for epoch, loss in enumerate(losses):
-        theirs.on_epoch_end(epoch, {"val_loss": loss})
-        ours = learning_rate("plateau", 1.0, 100, losses[: epoch + 1])
-        assert ours == pytest.approx(float(model.optimizer.learning_rate), rel=1e-5)
-    assert ours == pytest.approx(0.2**3)
+    model.compile(keras.optimizers.SGD(0.2))
+    callbacks = keras.callbacks.CallbackList(
+        make_schedule(Stage("all", "all", "sgd", 0.2), options, losses[:done]), model=model
+    )
+    callbacks.on_train_begin()
+    found = []
+    for epoch in range(done, len(losses)):
+        callbacks.on_epoch_begin(epoch)
+        found.append(float(model.optimizer.learning_rate))
+        callbacks.on_epoch_end(epoch, {"val_loss": losses[epoch]})
+    return found
+
+
+def test_cosine_goes_from_the_first_rate_to_nearly_none() -> None:
+    half = math.sqrt(0.5)
+    expected = [0.2, 0.1 * (1 + half), 0.1, 0.1 * (1 - half)]
+    assert rates("cosine", 4, [1.0] * 4) == pytest.approx(expected)
+    assert rates("cosine", 4, [1.0] * 4, done=2) == pytest.approx(expected[2:])
+    assert rates("constant", 4, [1.0, 2.0]) == pytest.approx([0.2, 0.2])
+
+
+@pytest.mark.parametrize("done", range(13))
+def test_plateau_lowers_the_rate_after_3_epochs_that_lower_no_loss(done: int) -> None:
+    losses = [5.0, 4.0, 4.5, 4.2, 4.1, 3.9, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0]
+    expected = [0.2] * 5 + [0.04] * 4 + [0.008] * 3 + [0.0016]
+    assert rates("plateau", 100, losses, done) == pytest.approx(expected[done:], rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["adam", "nadam", "rmsprop", "sgd"])

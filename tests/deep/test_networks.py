@@ -26,7 +26,7 @@ from hybrid.deep.registry import (
     network_names,
 )
 from hybrid.deep.stream import Items
-from hybrid.deep.train import compile_for
+from hybrid.deep.train import compile_inference
 from hybrid.errors import SettingError
 
 LABELS = np.eye(3, dtype=np.uint8)[[0, 1, 2, 0]]
@@ -103,7 +103,7 @@ def test_gradient_flows_only_where_unfrozen(trains: str) -> None:
     network = small_network()
     network.freeze(Stage("fine", trains, "sgd", 1e-3))
     learner = network.whole()
-    compile_for(learner, optimizer=keras.optimizers.SGD(0.1), loss=make_loss("plain", LABELS))
+    compile_inference(learner, optimizer=keras.optimizers.SGD(0.1), loss=make_loss("plain", LABELS))
     before = values(network)
     learner.train_on_batch(posters(), LABELS)
     after = values(network)

@@ -19,7 +19,7 @@ from hybrid.backbones.networks import build_body
 from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.catalogue import load_catalogue
 from hybrid.deep.baseline import DeepBaseline
-from hybrid.deep.checkpoint import Checkpoint, Course
+from hybrid.deep.checkpoint import Checkpoint, TrainingState
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.stream import Items
 from hybrid.deep.tasks import Task
@@ -44,11 +44,11 @@ def test_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     kept = Checkpoint(tmp_path / "t", {"seed": 1, "split": "a"})
     with pytest.raises(RunError, match="expected a training that was interrupted"):
         kept.read()
-    course = Course(stage=1, epoch=2, best=0.5, best_weights=[np.ones(3)])
-    course.note(stage="top", val_loss=0.5)
-    kept.write(course)
+    state = TrainingState(stage=1, epoch=2, best=0.5, best_weights=[np.ones(3)])
+    state.append(stage="top", val_loss=0.5)
+    kept.write(state)
     again = kept.read()
-    assert (again.stage, again.epoch, again.best, again.losses("top")) == (1, 2, 0.5, [0.5])
+    assert (again.stage, again.epoch, again.best, again.stage_losses("top")) == (1, 2, 0.5, [0.5])
     np.testing.assert_array_equal(again.best_weights[0], np.ones(3))
     with pytest.raises(RunError, match="holds another training: seed: expected 1, found 2"):
         Checkpoint(tmp_path / "t", {"seed": 2, "split": "a"}).read()
@@ -63,8 +63,8 @@ KILL = """
 import os, signal, sys
 from hybrid.deep.checkpoint import Checkpoint
 write, left = Checkpoint.write, [int(sys.argv.pop(1))]
-def write_and_die(self, course):
-    write(self, course)
+def write_and_die(self, state):
+    write(self, state)
     left[0] -= 1
     if not left[0]:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -102,9 +102,9 @@ def test_ctrl_c_says_how_to_go_on(
     items: Items, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Pressed(Checkpoint):
-        def write(self, course: Course) -> None:
-            super().write(course)
-            if course.epoch == 2:
+        def write(self, state: TrainingState) -> None:
+            super().write(state)
+            if state.epoch == 2:
                 raise KeyboardInterrupt
 
     train, progress = items.take(rows(0, 32)), Progress(quiet=False)
@@ -124,8 +124,8 @@ def test_an_interrupted_first_stage_goes_on_to_the_same_result(
     whole = DeepBaseline(name, how).fit(train, validation)
 
     class Interrupted(Checkpoint):
-        def write(self, course: Course) -> None:
-            super().write(course)
+        def write(self, state: TrainingState) -> None:
+            super().write(state)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -162,8 +162,8 @@ def test_resume_asks_what_the_weights_are_and_not_where_they_lie(
     how = replace(QUICK, weights=str(path), stages=1)
     write = Checkpoint.write
 
-    def write_and_stop(kept: Checkpoint, course: Course) -> None:
-        write(kept, course)
+    def write_and_stop(kept: Checkpoint, state: TrainingState) -> None:
+        write(kept, state)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
