@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from hybrid.deep.board import open_board
 from hybrid.deep.build import Network, count_pieces, precision_of
 from hybrid.deep.checkpoint import Checkpoint, TrainingState
 from hybrid.deep.dataset import Batches, predict
-from hybrid.deep.devices import find_devices, on_devices
+from hybrid.deep.distribution import make_distribution
 from hybrid.deep.frozen import keep_activations
 from hybrid.deep.losses import make_loss
 from hybrid.deep.options import DeepOptions
@@ -47,8 +48,8 @@ class DeepBaseline:
     decision : DecisionOptions, optional
         How scores become labels.
     devices : str
-        How many devices share each batch; see `hybrid.deep.devices.find_devices`. It changes the result
-        only as another order of adding does.
+        Number of devices that share each batch; see `hybrid.deep.distribution.make_distribution`. It
+        changes the result only as another order of adding does.
 
     Attributes
     ----------
@@ -82,8 +83,8 @@ class DeepBaseline:
         self.seed = seed
         self.workers = workers
         self._board = open_board(tensorboard) if tensorboard else None
-        self._dealt = find_devices(devices, self.spec.batch_size)
-        self.devices = self._dealt.count if self._dealt else 1
+        self._distribution = make_distribution(devices, self.spec.batch_size)
+        self.devices = int(self._distribution.device_mesh.shape[0]) if self._distribution else 1
 
     def starting_weights(self) -> Weights | None:
         """What the body starts from; None where Keras draws it.
@@ -141,7 +142,7 @@ class DeepBaseline:
             )
         keras.utils.set_random_seed(self.seed)
         self._prepare(learnt)
-        with on_devices(self._dealt), tempfile.TemporaryDirectory() as temporary:
+        with self._scope(), tempfile.TemporaryDirectory() as temporary:
             self._build(_labels(learnt).shape[1])
             self.network_.give(self.starting_weights())
             folder = checkpoint.folder if checkpoint else Path(temporary)
@@ -155,7 +156,7 @@ class DeepBaseline:
         scores = np.full((len(items), self.n_labels), np.nan)
         if good.any():
             learner, source = self._answering(items.take(good))
-            with on_devices(self._dealt):
+            with self._scope():
                 scores[good] = predict(learner, source, self.spec.batch_size, self.workers)
         return scores
 
@@ -187,6 +188,10 @@ class DeepBaseline:
         """
         body = self.network_.body
         return keras.Model(body.input, self.network_.head(body.output))
+
+    def _scope(self) -> AbstractContextManager[None]:
+        """Make and run networks on the devices."""
+        return self._distribution.scope() if self._distribution else nullcontext()
 
     def _prepare(self, train: Items) -> None:
         """What must be learnt before the network can be built: nothing."""
@@ -227,10 +232,11 @@ class DeepBaseline:
         try:
             for number, stage in enumerate(self.spec.stages):
                 if number >= state.stage:
-                    model, *batches = self._prepare_stage(
+                    model, learnt, held_out = self._prepare_stage(
                         number, stage, train, validation, folder, progress
                     )
-                    fit_stage(model, stage, *batches, self.options, state, save, progress)
+                    how = (self.options, state, save, progress)
+                    fit_stage(model, stage, learnt, held_out, *how)
         except KeyboardInterrupt:
             if checkpoint and state.history:
                 kept = f"{len(state.history['loss'])} epochs are kept"

@@ -127,7 +127,7 @@ def rates(schedule: str, epochs: int, losses: list[float], done: int = 0) -> lis
     for epoch in range(done, len(losses)):
         callbacks.on_epoch_begin(epoch)
         found.append(float(model.optimizer.learning_rate))
-        callbacks.on_epoch_end(epoch, {"val_loss": losses[epoch]})
+        callbacks.on_epoch_end(epoch, {"val_mean_loss": losses[epoch]})
     return found
 
 
