@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -28,16 +30,16 @@ from hybrid.runs.folder import read_predictions
 from hybrid.splitting.methods import split_catalogue
 from hybrid.utils.context import Context
 
-SIDE = 96
+SIDE, SMALL = 96, 40  # of MobileNet and scratch, and of the small network: 3 x 3 cells
 QUICK = {"epochs": 1, "batch_size": 16, "weights": "random", "input_size": (SIDE, SIDE)}
+OWN = {"weights": None, "stages": 1, "input_size": (SMALL, SMALL)}
 # Run → network, and how it is trained.
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "linear": ("mobilenet-075", {"unfreeze": "1"}),
-    "dense": ("mobilenet-075", {"unfreeze": "0", "head_units": "8", "precision": "bfloat16"}),
+    "half": ("small", {**OWN, "head_units": "8", "precision": "bfloat16"}),
     "scratch": ("scratch", {"weights": None, "stages": 1}),
     "fused": ("fused", {"body": "mobilenet-075", "head_units": "16"}),
-    "text": ("text", {"weights": None, "input_size": None}),
-    "one": ("mobilenet-075", {"unfreeze": "0", "task": "multiclass"}),
+    "one": ("small", {**OWN, "task": "multiclass"}),
 }
 
 
@@ -57,7 +59,15 @@ def studio(tmp_path_factory: pytest.TempPathFactory, films: Path) -> Path:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "random weights")
             fit_deep(experiment, network, DeepOptions(**{**QUICK, **how}), task=task)
+    pretend_text_run(folder / "runs/one", folder / "runs/text")
     return folder
+
+
+def pretend_text_run(source: Path, target: Path) -> None:
+    """A run whose record says that it looks at no poster."""
+    shutil.copytree(source, target)
+    record = json.loads((target / "run.json").read_text())
+    (target / "run.json").write_text(json.dumps({**record, "model": "text", "blocks": ["text"]}))
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +82,16 @@ def faulty(studio: Path) -> Path:
     return path
 
 
-def load(studio: Path, name: str, catalogue: str = "catalogue.csv") -> LoadedRun:
+@functools.cache
+def load(studio: Path, name: str) -> LoadedRun:
     return load_run(
-        studio / "runs" / name, studio / catalogue, context=Context(cache=str(studio / "cache"))
+        studio / "runs" / name,
+        studio / "catalogue.csv",
+        context=Context(cache=str(studio / "cache")),
     )
 
 
+@functools.cache
 def load_with_maps(
     studio: Path, name: str, item: str = "f041"
 ) -> tuple[LoadedRun, np.ndarray, np.ndarray]:
@@ -88,7 +102,7 @@ def load_with_maps(
         ("poster", genre, "grad-cam") for genre in run.genres
     ]
     row = int(np.flatnonzero(run.catalogue.ids == item)[0])
-    poster = load_poster(run.catalogue.poster_paths[row], (SIDE, SIDE))
+    poster = load_poster(run.catalogue.poster_paths[row], run.model.spec.body.input_size)
     return run, np.array([m.cells for m in card.maps]), poster[None].astype(np.float32)
 
 
@@ -146,16 +160,22 @@ def test_a_head_on_a_pooled_body_is_that_of_the_tape(studio: Path) -> None:
     )
 
 
-def test_a_dense_head_on_scratch_is_that_of_the_tape(studio: Path) -> None:
-    run, cells, poster = load_with_maps(studio, "scratch")
-    layers = run.model.network_.application.layers[1:]
+def own_features(model: DeepBaseline, poster: np.ndarray) -> tuple[Any, list[Any]]:
+    """The last feature map of a scratch or small network, and the layers of the body after it."""
+    layers = model.network_.application.layers[1:]
     (flatten,) = (i for i, layer in enumerate(layers) if type(layer).__name__ == "Flatten")
     features = poster / 255
     for layer in layers[:flatten]:
         features = layer(features)
+    return features, layers[flatten:]
+
+
+def test_a_dense_head_on_scratch_is_that_of_the_tape(studio: Path) -> None:
+    run, cells, poster = load_with_maps(studio, "scratch")
+    features, dense = own_features(run.model, poster)
 
     def head(x: Any) -> Any:
-        for layer in layers[flatten:]:
+        for layer in dense:
             x = layer(x, training=False) if "dropout" in layer.name else layer(x)
         return run.model.network_.head(x, training=False)
 
@@ -164,15 +184,19 @@ def test_a_dense_head_on_scratch_is_that_of_the_tape(studio: Path) -> None:
 
 
 def test_half_precision_gives_nearly_the_same_map(studio: Path) -> None:
-    run, cells, poster = load_with_maps(studio, "dense")
-    features = tf.cast(body_features(run.model, poster), tf.float32)
+    run, cells, poster = load_with_maps(studio, "half")
+    features, (_, embed) = own_features(run.model, poster)
+    assert features.dtype == tf.bfloat16
     (first, bias), (second, end) = (
         layer.get_weights() for layer in run.model.network_.head.layers if layer.weights
     )
-    _, expected = taped(
-        features,
-        lambda x: tf.nn.relu(tf.reduce_mean(x, axis=(1, 2)) @ first + bias) @ second + end,
-    )
+
+    def head(x: Any) -> Any:
+        kernel, shift = embed.get_weights()
+        x = tf.nn.relu(tf.reshape(x, (1, -1)) @ kernel + shift)
+        return tf.nn.relu(x @ first + bias) @ second + end
+
+    _, expected = taped(features, head)
     scale = np.abs(expected).max()
     assert scale > 0
     np.testing.assert_allclose(cells / scale, expected / scale, atol=0.05)
@@ -222,11 +246,12 @@ def test_the_card_says_what_the_predictions_say(studio: Path, name: str) -> None
 
 
 def test_covering_a_part_of_the_poster_changes_the_log_odds(studio: Path) -> None:
-    run = load(studio, "linear")
+    run = load(studio, "scratch")
     card = explain_item(run, "f041", ["Horror"], top=3, maps=MapOptions(occlude=True))
     poster = load_poster(run.catalogue.poster_paths[41], (SIDE, SIDE))
     covered = poster.copy()
-    covered[: SIDE // 3, : SIDE // 3] = np.rint(poster.mean(axis=(0, 1)))
+    # A patch is of whole cells: 1, 2 and 1 of the 4.
+    covered[: SIDE // 4, : SIDE // 4] = np.rint(poster.mean(axis=(0, 1)))
     head = run.model.network_.whole()
     whole, less = np.asarray(head(np.stack([poster, covered])))[:, run.genres.index("Horror")]
     (found,) = card.maps
@@ -239,14 +264,14 @@ def test_a_poster_that_is_not_there_is_said_not_drawn(
     studio: Path, faulty: Path, capfd: pytest.CaptureFixture[str], item: str, reason: str
 ) -> None:
     page = studio / f"{item}.html"
-    assert run_explain(studio, "linear", item, "--html", str(page), catalogue=faulty) == 0
+    assert run_explain(studio, "scratch", item, "--html", str(page), catalogue=faulty) == 0
     said = capfd.readouterr().out
     why = re.search(r"no poster: (.*)", said)[1]
     assert reason in why
     assert "probability" not in said
     assert f"no poster: {why}" in page.read_text()
     assert "<img" not in page.read_text()
-    assert run_explain(studio, "linear", item, "--map", catalogue=faulty) == 2
+    assert run_explain(studio, "scratch", item, "--map", catalogue=faulty) == 2
     assert "--map: expected an item with a poster, found: " in capfd.readouterr().err
     assert run_explain(studio, "fused", item, catalogue=faulty) == 0
     assert "probability" in capfd.readouterr().out  # from its words and fields
@@ -258,7 +283,7 @@ def run_explain(folder: Path, run: str, *arguments: str, catalogue: Path | None 
     return _run(["explain", str(folder / "runs" / run), *arguments, *places])
 
 
-@pytest.mark.parametrize("name", ["linear", "one"])
+@pytest.mark.parametrize("name", ["scratch", "one"])
 def test_map_on_terminal_in_json_and_on_the_page(
     studio: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str
 ) -> None:
@@ -278,7 +303,7 @@ def test_map_on_terminal_in_json_and_on_the_page(
     assert set(card["scores"][0]) == {"genre", "score", "probability", "threshold", "given"}
     html = page.read_text()
     assert html.count('<img class="poster" src="data:image/jpeg') == 3
-    assert html.count("Grad-CAM, 3 x 3 cells</small>") == 2
+    assert len(re.findall(r"Grad-CAM, (4 x 4|3 x 3) cells</small>", html)) == 2
     assert "default-src 'none'" in html
     for exact in (
         "Decomposition of the score",
@@ -318,24 +343,24 @@ def test_the_page_of_a_network_without_an_answer_can_be_made() -> None:
 def test_an_item_that_taught_the_network_is_told(
     studio: Path, capfd: pytest.CaptureFixture[str], part: str, said: str
 ) -> None:
-    told = read_predictions(studio / "runs/linear/predictions.csv")
+    told = read_predictions(studio / "runs/scratch/predictions.csv")
     known = dict(zip(told.ids.tolist(), told.splits.tolist(), strict=True))
     ids = load_catalogue(studio / "catalogue.csv").ids.tolist()
     item = next(name for name in ids if known.get(name, "train") == part)
-    assert run_explain(studio, "linear", item) == 0
+    assert run_explain(studio, "scratch", item) == 0
     assert said in capfd.readouterr().out.partition("\n")[0]
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["linear"], 2, "expected a run with a linear head for feature importance, "
-         "found the deep baseline mobilenet-075. Name an item .* ID --map"),
-        (["linear", "--features"], 2, "for feature visualisation, found the deep"),
+        (["scratch"], 2, "expected a run with a linear head for feature importance, "
+         "found the deep baseline scratch. Name an item .* ID --map"),
+        (["scratch", "--features"], 2, "for feature visualisation, found the deep"),
         (["text"], 2, "a deep baseline on posters, found the deep baseline text. Fit one"),
         (["text", "f003", "--map"], 2, "on posters, found the deep baseline text"),
-        (["linear", "f003", "--map", "--weights", "w.h5"], 2, "--weights: expected none, .* w.h5"),
-        (["linear", "f003", "--map", "--genre", "Horrer"], 2, "Did you mean Horror"),
+        (["scratch", "f003", "--map", "--weights", "w.h5"], 2, "--weights: expected none, .* w.h5"),
+        (["scratch", "f003", "--map", "--genre", "Horrer"], 2, "Did you mean Horror"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_said(
