@@ -1,4 +1,4 @@
-"""Catalogue + split + folder: what every fit needs."""
+"""Experiment: catalogue, split, run folder and context of a fit; its audit."""
 
 from __future__ import annotations
 
@@ -26,20 +26,30 @@ from hybrid.utils.resources import CostRecorder
 
 @dataclass(frozen=True)
 class Experiment:
-    """What every fit needs: the data, where the run goes, and how it was asked for.
+    r"""What every fit takes: catalogue, split, run folder and context.
 
     Parameters
     ----------
     catalogue : Catalogue
     split : Split
-    split_path : Path
-        Named in the record.
     folder : Path
-        The run's folder.
-    command : str or None
-        As the user typed it, for the record.
-    context : Context
+        The run folder to write; its name is the name of the run.
+    split_path : Path, default=Path("splits.csv")
+        Recorded, and named in messages.
+    command : str, optional
+        Recorded as the user typed it.
+    context : Context, default=Context()
         Cache, workers, seed and progress.
+
+    Examples
+    --------
+    >>> from hybrid.catalogue import load_catalogue
+    >>> _ = Path("films.csv").write_text("id,genres\na,Drama\nb,Comedy\nc,Drama\n")
+    >>> films = load_catalogue("films.csv")
+    >>> split = Split(films.ids, np.array(["train", "validation", "test"]), films.ids, "")
+    >>> experiment = Experiment(films, split, Path("runs/svm"))
+    >>> experiment.rows("train", "test").tolist(), experiment.items("test").labels.tolist()
+    ([0, 2], [[0, 1]])
     """
 
     catalogue: Catalogue
@@ -50,18 +60,18 @@ class Experiment:
     context: Context = field(default_factory=Context)
 
     def rows(self, *parts: str) -> NDArray[np.int64]:
-        """Positions in the catalogue of the items of these parts, in the order of the split."""
+        """Row numbers in the catalogue of the items of some parts, in the order of the split."""
         wanted = self.split.ids[np.isin(self.split.parts, parts)].tolist()
         return np.array([self._position[name] for name in wanted], dtype=np.int64)
 
-    def side(self, *parts: str) -> LabelledItems:
-        """The items of these parts: frame, labels, groups."""
+    def items(self, *parts: str) -> LabelledItems:
+        """Frame, labels and groups of the items of some parts, in the order of `rows`."""
         rows = self.rows(*parts)
         frame, labels = self.catalogue.frame.iloc[rows], self.catalogue.labels[rows]
         return LabelledItems(frame, labels, self.groups(*parts))
 
     def groups(self, *parts: str) -> NDArray[Any]:
-        """The group of each item of these parts, in the order of `rows`."""
+        """The group of each item of some parts, in the order of `rows`."""
         return self.split.groups[np.isin(self.split.parts, parts)]
 
     @cached_property
@@ -70,40 +80,52 @@ class Experiment:
 
     @cached_property
     def keys(self) -> list[bytes | BadPoster]:
-        """The cache key of each item's poster, or why it has none; read once for the whole run."""
+        """Content key of each item's poster, or the reason why it has none; computed once."""
         return hash_catalogue(self.catalogue, self.context)
 
     def check(self) -> None:
-        """Raise what would otherwise be found after hours of work.
+        """Check catalogue, split and folder before hours of work.
 
         Raises
         ------
-        CatalogueError, SplitError, RunError, SettingError
+        CatalogueError
+            If no item has a label, or a label holds the separator of predictions.csv.
+        SplitError
+            If catalogue and split do not have the same items, or a part is empty.
+        RunError, SettingError
+            If the folder cannot become a run.
         """
         check_run_folder(self.folder)
         self.catalogue.require_labels()
-        parted = [genre for genre in self.catalogue.genres if SEPARATOR in genre]
-        if parted:
+        ambiguous = [genre for genre in self.catalogue.genres if SEPARATOR in genre]
+        if ambiguous:
             raise CatalogueError(
-                f"{self.catalogue.path}: expected labels without {SEPARATOR!r}, which parts the predicted "
-                f"ones in predictions.csv, found {parted[0]!r}."
+                f"{self.catalogue.path}: expected labels without {SEPARATOR!r}, the separator of labels in "
+                f"predictions.csv, found {ambiguous[0]!r}. Rename the label."
             )
-        known, split = set(self.catalogue.ids.tolist()), set(self.split.ids.tolist())
-        strange = sorted(split - known)
-        new = sorted(set(self.catalogue.ids[self.catalogue.labelled].tolist()) - split)
-        problems = []
-        if strange:
-            problems.append(
-                f"{len(strange)} of its ids are not in the catalogue ({_some(strange)})"
-            )
-        if new:
-            problems.append(f"{len(new)} labelled items are in no part of it ({_some(new)})")
-        problems += [f"no item is {part}" for part in PARTS if not (self.split.parts == part).any()]
+        problems = self._split_problems()
         if problems:
             raise SplitError(
                 f"{self.split_path}: expected a split of {self.catalogue.path}, found that "
                 f"{'; '.join(problems)}. Make a new one with: hybrid split"
             )
+
+    def _split_problems(self) -> list[str]:
+        known, split = set(self.catalogue.ids.tolist()), set(self.split.ids.tolist())
+        unknown = sorted(split - known)
+        missing = sorted(set(self.catalogue.ids[self.catalogue.labelled].tolist()) - split)
+        problems = []
+        if unknown:
+            problems.append(
+                f"{len(unknown)} of its ids are not in the catalogue ({_first(unknown)})"
+            )
+        if missing:
+            problems.append(
+                f"{len(missing)} labelled items are in no part of it ({_first(missing)})"
+            )
+        return problems + [
+            f"no item is {part}" for part in PARTS if not (self.split.parts == part).any()
+        ]
 
 
 def audit_experiment(
@@ -138,5 +160,5 @@ def audit_experiment(
     return audit
 
 
-def _some(names: Sequence[str]) -> str:
+def _first(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")

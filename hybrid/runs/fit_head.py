@@ -24,7 +24,7 @@ from hybrid.types import PARTS
 from hybrid.utils.context import limited_by_context
 from hybrid.utils.resources import CostRecorder
 
-LEARN = ("train", "validation")  # parts that a head learns from
+TRAINING = ("train", "validation")  # parts that a head is fitted on
 
 
 @limited_by_context
@@ -40,11 +40,11 @@ def fit_head(
     ----------
     experiment : Experiment
     model : HybridClassifier
-        As `make_hybrid` gives it; it is fitted in place.
+        As `make_hybrid` returns it; it is fitted in place.
     settings : dict
-        For the record.
-    studies : callable, optional
-        What else to find out about the model, see `hybrid.studies.study.Studies`; by default nothing.
+        Recorded as ``settings``.
+    studies : Study, optional
+        Called with the fitted model, see `hybrid.studies.study.Studies`; by default no study is made.
 
     Returns
     -------
@@ -55,37 +55,53 @@ def fit_head(
     ------
     CatalogueError, SplitError, RunError, SettingError
         If catalogue, split and folder do not fit; before anything is fitted.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from hybrid.catalogue import load_catalogue
+    >>> from hybrid.datasets.sample import write_sample
+    >>> from hybrid.heads.make_hybrid import make_hybrid
+    >>> from hybrid.splitting.methods import split_catalogue
+    >>> _ = write_sample("films", n_items=40)
+    >>> films = load_catalogue("films/catalogue.csv")
+    >>> experiment = Experiment(films, split_catalogue(films), Path("runs/text"))
+    >>> run = fit_head(experiment, make_hybrid(films, blocks=["text"]), {})
+    >>> run.record.model, run.record.blocks, run.record.audit.clean
+    ('MultilabelLinearSVC', ('text',), True)
+    >>> sorted(path.name for path in run.folder.iterdir())
+    ['model.joblib', 'predictions.csv', 'run.json']
     """
     experiment.check()
     costs, genres = CostRecorder(), experiment.catalogue.genres
-    learn, test = experiment.side(*LEARN), experiment.side("test")
+    training, test = experiment.items(*TRAINING), experiment.items("test")
     backbones = describe_backbones(model, experiment.folder)
     trainers = [trained_by(backbone.weights.path) for backbone in backbones.values()]
     audit = audit_experiment(experiment, costs, {run for run in trainers if run is not None})
     say = experiment.context.progress.say
-    say(f"cross-fitting on {len(learn.frame)} items, {len(genres)} genres")
+    say(f"cross-fitting on {len(training.frame)} items, {len(genres)} genres")
     with costs.stage("fit"):
-        model.fit(learn.frame, learn.labels, groups=learn.groups)
+        model.fit(training.frame, training.labels, groups=training.groups)
     fit_seconds = costs.stages[-1].seconds
     with costs.stage("predict"):
         probabilities = model.predict_proba(test.frame)
-        answers = Outputs(model.label(probabilities), probabilities)
+        outputs = Outputs(model.label(probabilities), probabilities)
     with costs.stage("explain"):
-        explained = describe_head(model, learn.frame, genres)
+        explained = describe_head(model, training.frame, genres)
     predictions = gather_predictions(
         experiment,
         [
-            (experiment.rows(*LEARN), model.oof_probabilities_, model.oof_labels_),
-            (experiment.rows("test"), answers.scores, answers.labels),
+            (experiment.rows(*TRAINING), model.oof_probabilities_, model.oof_labels_),
+            (experiment.rows("test"), outputs.scores, outputs.labels),
         ],
     )
     record = _describe(experiment, model, backbones, explained, settings)
-    subject = FittedModel(model, learn, test, answers, genres, fit_seconds)
+    subject = FittedModel(model, training, test, outputs, genres, fit_seconds)
     with new_run(experiment.folder) as folder:
         joblib.dump(model, folder / MODEL, compress=3)
         found = StudiesRecord(costs=())
         if studies is not None:
-            whole = experiment.side(*PARTS)
+            whole = experiment.items(*PARTS)
             found = studies(subject, whole, experiment.split, folder, experiment.context)
         record = replace(record, studies=found)
         return write_run(experiment, folder, record, predictions, audit, costs, model.head_)
@@ -99,7 +115,7 @@ def _describe(
     settings: dict[str, Any],
 ) -> RunRecord:
     """The record of a fitted head, as far as the model says it."""
-    truth = experiment.catalogue.labels[experiment.rows(*LEARN)]
+    truth = experiment.catalogue.labels[experiment.rows(*TRAINING)]
     thresholds, spread = describe_thresholds(
         truth, model.oof_scores_, model.decision_, experiment.context.seed
     )
@@ -119,6 +135,6 @@ def _describe(
         thresholds=thresholds,
         threshold_spread=spread,
         decision=describe_decision(model.decision_),
-        fitted_on={"preprocessing": LEARN, "thresholds": LEARN},
+        fitted_on={"preprocessing": TRAINING, "thresholds": TRAINING},
         settings=settings,
     )

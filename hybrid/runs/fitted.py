@@ -1,11 +1,10 @@
-"""A fitted model with the items it learnt from and those it is tested on: what a study takes."""
+"""A fitted model with its items: what a study of a run takes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,16 @@ from hybrid.utils.context import Context
 
 
 class LabelledItems(NamedTuple):
-    """Items: their frame, labels of shape (n, L) and groups of shape (n,)."""
+    """Items with their labels and groups: X, y and groups of scikit-learn.
+
+    Parameters
+    ----------
+    frame : DataFrame of n items
+        Indexed by id.
+    labels : ndarray of shape (n, L), uint8
+    groups : ndarray of shape (n,)
+        Items of one group are in one part of the split.
+    """
 
     frame: pd.DataFrame
     labels: NDArray[np.uint8]
@@ -28,15 +36,50 @@ class LabelledItems(NamedTuple):
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A fitted model, what it learnt from, what it is judged on and what it said of that."""
+    """A fitted model, its training and test items, and its outputs on the test items.
+
+    Parameters
+    ----------
+    model : HybridClassifier
+        Fitted on `training`.
+    training, test : LabelledItems
+        `training` holds the parts train and validation.
+    outputs : Outputs
+        Predicted labels and probabilities of the test items.
+    genres : tuple of str
+        The L labels.
+    fit_seconds : float
+    """
 
     model: HybridClassifier
-    learn: LabelledItems
+    training: LabelledItems
     test: LabelledItems
-    answers: Outputs
+    outputs: Outputs
     genres: tuple[str, ...]
     fit_seconds: float
 
 
-# (fitted model, all items, split, run folder, context) → what the record holds of the studies.
-Study = Callable[[FittedModel, LabelledItems, Split, Path, Context], StudiesRecord]
+class Study(Protocol):
+    """What `hybrid.runs.fit_head.fit_head` calls once the model is fitted, before the run is written."""
+
+    def __call__(
+        self,
+        subject: FittedModel,
+        whole: LabelledItems,
+        split: Split,
+        folder: Path,
+        context: Context,
+    ) -> StudiesRecord:
+        """Study a fitted model.
+
+        Parameters
+        ----------
+        subject : FittedModel
+        whole : LabelledItems
+            All items of the split, for other splits.
+        split : Split
+        folder : Path
+            Of the run; tables that are too long for the record are written to it.
+        context : Context
+            Its seed and progress are used.
+        """

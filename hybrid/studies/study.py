@@ -81,12 +81,12 @@ class Studies:
         if self.nested:
             progress.say(f"nested cross-fitting: {model.folds} fits of the same kind")
             with costs.stage("nested"):
-                nested = nested_cv_predict(model, *subject.learn)
+                nested = nested_cv_predict(model, *subject.training)
             found["nested"] = _estimate(subject, nested, costs.stages[-1].seconds, seed)
         if self.curve:
             with costs.stage("learning curve"):
                 curve = learning_curve(
-                    model, *subject.learn, subject.genres, seed=seed, progress=progress
+                    model, *subject.training, subject.genres, seed=seed, progress=progress
                 )
             found["learning_curve"] = convert(LearningCurveRecord, curve)
         if self.ablation:
@@ -96,7 +96,7 @@ class Studies:
             with costs.stage("repeats"):
                 repeats = evaluate_repeated_splits(
                     model, whole.frame, whole.labels, split, self.repeats, seed,
-                    first=subject.answers, say=progress.say,
+                    first=subject.outputs, say=progress.say,
                 )  # fmt: skip
             found["repeats"] = convert(RepeatsRecord, repeats)
         return StudiesRecord(**found, costs=tuple(costs.stages))
@@ -104,7 +104,7 @@ class Studies:
 
 def _estimate(subject: FittedModel, nested: Outputs, seconds: float, seed: int) -> NestedRecord:
     """Evaluate the nested predictions, and the out-of-fold ones that parameters were chosen on."""
-    model, truth = subject.model, subject.learn.labels
+    model, truth = subject.model, subject.training.labels
     outputs = [nested, Outputs(model.oof_labels_, model.oof_probabilities_)]
     unbiased, optimistic = evaluate_all(truth, outputs, subject.genres, seed=seed)
     return NestedRecord(
@@ -120,7 +120,7 @@ def _ablate(subject: FittedModel, folder: Path, context: Context) -> AblationRec
     """Ablate the blocks; write what each of them adds to each item as a table."""
     found = ablate_blocks(
         subject.model,
-        subject.learn,
+        subject.training,
         subject.test,
         seed=context.seed,
         fit_seconds=subject.fit_seconds,
