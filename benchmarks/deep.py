@@ -60,7 +60,7 @@ def rates(folder: Path, n: int, repeats: int, batch: int, side: int) -> dict[str
 def frozen(folder: Path, network: str, weights: str, n: int, repeats: int) -> dict[str, Any]:
     """Seconds of an epoch of the first stage, in turn, the first epoch of each not counted."""
     from hybrid.deep.dataset import predict
-    from hybrid.deep.stream import Posters
+    from hybrid.deep.items import Posters
     from hybrid.deep.train import compile_inference
     from hybrid.images.decode import load_poster
 
@@ -121,7 +121,7 @@ def _network(name: str, **options: Any) -> Any:
     model = DeepBaseline(name, DeepOptions(dropout=0.0, loss="plain", **options), workers=2)
     keras.utils.set_random_seed(0)
     model._build(LABELS)
-    model.network_.give(model.starting_weights())
+    model.network_.load_weights(model.starting_weights())
     for layer in model.network_.application.layers:
         if isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0
@@ -167,7 +167,7 @@ def _bare(model: Any, pixels: Any, labels: Any) -> Callable[[], float]:
 
 
 def _ours(model: Any, paths: list[str], labels: Any, embeddings: Any = None) -> Callable[[], float]:
-    from hybrid.deep.stream import Items
+    from hybrid.deep.items import Items
     from hybrid.utils.progress import Progress
 
     items, stage = Items(paths, paths, labels, embeddings), model.spec.stages[0]

@@ -159,7 +159,7 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def items(films: Path) -> Any:
     """The 90 films as what a network learns from."""
     from hybrid.catalogue import load_catalogue
-    from hybrid.deep.stream import Items
+    from hybrid.deep.items import Items
 
     catalogue = load_catalogue(films)
     return Items(catalogue.ids.tolist(), catalogue.poster_paths, catalogue.labels)

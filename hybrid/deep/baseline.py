@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.backbones import Weights, resolve_weights
-from hybrid.deep.board import open_board
-from hybrid.deep.build import Network, count_pieces, precision_of
 from hybrid.deep.checkpoint import Checkpoint, TrainingState
 from hybrid.deep.dataset import Batches, predict
 from hybrid.deep.distribution import make_distribution
-from hybrid.deep.frozen import keep_activations
+from hybrid.deep.frozen import cache_activations
+from hybrid.deep.items import Arrays, Items, Posters, Source, usable
 from hybrid.deep.losses import make_loss
+from hybrid.deep.network import Network, count_pieces, dtype_policy
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.registry import HEAD, NetworkSpec, Stage, configure_network, get_network
-from hybrid.deep.stream import Arrays, Items, Posters, Source, usable
+from hybrid.deep.tensorboard import open_tensorboard
 from hybrid.deep.train import compile_inference, compile_stage, fit_stage
 from hybrid.errors import SettingError
 from hybrid.heads.decision_rule import DecisionOptions, DecisionRule, fit_decision
@@ -82,7 +82,7 @@ class DeepBaseline:
         self.spec: NetworkSpec = configure_network(get_network(network), self.options)
         self.seed = seed
         self.workers = workers
-        self._board = open_board(tensorboard) if tensorboard else None
+        self._tensorboard = open_tensorboard(tensorboard) if tensorboard else None
         self._distribution = make_distribution(devices, self.spec.batch_size)
         self.devices = int(self._distribution.device_mesh.shape[0]) if self._distribution else 1
 
@@ -144,7 +144,7 @@ class DeepBaseline:
         self._prepare(learnt)
         with self._scope(), tempfile.TemporaryDirectory() as temporary:
             self._build(_labels(learnt).shape[1])
-            self.network_.give(self.starting_weights())
+            self.network_.load_weights(self.starting_weights())
             folder = checkpoint.folder if checkpoint else Path(temporary)
             self._train(learnt, held, folder, progress, checkpoint, resume)
         self._score_validation(validation)
@@ -155,7 +155,7 @@ class DeepBaseline:
         good = self._usable(items)
         scores = np.full((len(items), self.n_labels), np.nan)
         if good.any():
-            learner, source = self._answering(items.take(good))
+            learner, source = self._inference_inputs(items.take(good))
             with self._scope():
                 scores[good] = predict(learner, source, self.spec.batch_size, self.workers)
         return scores
@@ -173,7 +173,7 @@ class DeepBaseline:
         labels[np.isnan(probabilities[:, 0])] = 0
         return labels
 
-    def from_poster(self, item: Items) -> keras.Model:
+    def poster_model(self, item: Items) -> keras.Model:
         """What becomes of a poster, all else of an item staying as it is.
 
         Parameters
@@ -201,7 +201,7 @@ class DeepBaseline:
 
     def _build(self, n_labels: int) -> None:
         self.n_labels = n_labels
-        with precision_of(self.options.precision):
+        with dtype_policy(self.options.precision):
             self.network_ = self._network(n_labels)
             self._whole, self._head = self.network_.whole(), self.network_.head
         for answering in (self._whole, self._head):
@@ -226,8 +226,8 @@ class DeepBaseline:
         def save(state: TrainingState) -> None:
             if checkpoint:
                 checkpoint.write(state)
-            if self._board:
-                self._board(state)
+            if self._tensorboard:
+                self._tensorboard(state)
 
         try:
             for number, stage in enumerate(self.spec.stages):
@@ -273,7 +273,7 @@ class DeepBaseline:
     def parts_of(self, stage: Stage) -> tuple[keras.Model | None, keras.Model]:
         """What is computed only once before a stage, if anything, and what the stage then runs."""
         frozen = stage.trains == HEAD or self.options.cache_frozen
-        with precision_of(self.options.precision):
+        with dtype_policy(self.options.precision):
             lower = self.network_.lower(stage) if frozen and not stage.augment else None
             learner = self.network_.upper(stage) if lower else self.network_.whole(stage.augment)
         return lower, learner
@@ -287,28 +287,28 @@ class DeepBaseline:
         progress: Progress,
     ) -> Source:
         if lower is None:
-            return self._posters(items)
+            return self._poster_source(items)
         if stage.trains == HEAD and items.embeddings is not None:
-            return self._embedded(items.embeddings)
+            return self._embedding_source(items.embeddings)
         compile_inference(lower)
-        posters, size = self._posters(items), self.spec.batch_size
-        return Arrays(keep_activations(path, lower, posters, size, self.workers, progress))
+        posters, size = self._poster_source(items), self.spec.batch_size
+        return Arrays(cache_activations(path, lower, posters, size, self.workers, progress))
 
-    def _answering(self, items: Items) -> tuple[keras.Model, Source]:
+    def _inference_inputs(self, items: Items) -> tuple[keras.Model, Source]:
         """What answers for these items, and what it reads."""
         if items.embeddings is not None and not self.spec.trains_body:
-            return self._head, self._embedded(items.embeddings)
-        return self._whole, self._posters(items)
+            return self._head, self._embedding_source(items.embeddings)
+        return self._whole, self._poster_source(items)
 
     def _loss(self, train: Items) -> keras.losses.Loss:
         options = self.options
         multiclass = options.task == "multiclass"
         return make_loss(options.loss, _labels(train), options.label_smoothing, multiclass)
 
-    def _posters(self, items: Items) -> Posters:
+    def _poster_source(self, items: Items) -> Posters:
         return Posters(items.paths, self.spec.body.input_size)
 
-    def _embedded(self, embeddings: NDArray[np.float32]) -> Arrays:
+    def _embedding_source(self, embeddings: NDArray[np.float32]) -> Arrays:
         if embeddings.shape[1:] != self.network_.head.input_shape[1:]:
             raise SettingError(
                 f"embeddings: expected shape (n, {self.network_.head.input_shape[1]}), which is what "

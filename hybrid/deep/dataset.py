@@ -12,8 +12,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.deep.build import count_pieces
-from hybrid.deep.stream import Source
+from hybrid.deep.items import Source
+from hybrid.deep.network import count_pieces
 
 READ_AHEAD = 2  # batches that are read while the network computes, or one a worker
 
@@ -43,7 +43,7 @@ class Batches(keras.utils.PyDataset):
 
     Examples
     --------
-    >>> from hybrid.deep.stream import Arrays
+    >>> from hybrid.deep.items import Arrays
     >>> batches = Batches(Arrays(np.arange(5.0)), batch_size=2)
     >>> [x.tolist() for (x,) in batches]
     [[0.0, 1.0], [2.0, 3.0], [4.0]]
@@ -115,7 +115,7 @@ def read_ahead(batches: Batches) -> Iterator[tuple[Any, ...]]:
 
     Examples
     --------
-    >>> from hybrid.deep.stream import Arrays
+    >>> from hybrid.deep.items import Arrays
     >>> [x.tolist() for (x,) in read_ahead(Batches(Arrays(np.arange(3.0)), batch_size=2, workers=2))]
     [[0.0, 1.0], [2.0]]
     """

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.deep.dataset import Batches, read_ahead, run_keras
-from hybrid.deep.stream import Posters
+from hybrid.deep.items import Posters
 from hybrid.errors import SettingError
 from hybrid.utils.files import make_folder, replacing, sync
 from hybrid.utils.progress import Progress
@@ -18,7 +18,7 @@ from hybrid.utils.progress import Progress
 DTYPE = np.float16
 
 
-def keep_activations(
+def cache_activations(
     path: Path,
     lower: keras.Model,
     posters: Posters,

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 
 from hybrid.deep.baseline import DeepBaseline
-from hybrid.deep.blockwise import Blocks, FusedNetwork, PixelsAndBlocks
+from hybrid.deep.fused_network import Blocks, FusedNetwork, PixelsAndBlocks
+from hybrid.deep.items import Items, Posters, Source, usable
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.registry import HEAD, Stage, get_network
-from hybrid.deep.stream import Items, Posters, Source, usable
 from hybrid.errors import SettingError
 from hybrid.features.fusion import Fusion
 from hybrid.features.fusion_matrix import FusionMatrix
@@ -57,11 +57,11 @@ class FusedBaseline(DeepBaseline):
         self.fusion = fusion
 
     @property
-    def _looks(self) -> bool:
+    def _has_poster(self) -> bool:
         return self.spec.backbone is not None
 
     def _prepare(self, train: Items) -> None:
-        if self.fusion is None or (self._looks and train.embeddings is None):
+        if self.fusion is None or (self._has_poster and train.embeddings is None):
             raise SettingError(
                 f"{self.spec.name}: expected blocks and, if one is of posters, embeddings to learn from."
             )
@@ -79,9 +79,9 @@ class FusedBaseline(DeepBaseline):
     def _usable(self, items: Items) -> NDArray[np.bool_]:
         return np.ones(len(items), dtype=bool)
 
-    def from_poster(self, item: Items) -> keras.Model:
-        """See `DeepBaseline.from_poster`; the item's other blocks stay as they are."""
-        return self.network_.from_poster(dict(self._pixels(item).matrix.blocks))
+    def poster_model(self, item: Items) -> keras.Model:
+        """See `DeepBaseline.poster_model`; the item's other blocks stay as they are."""
+        return self.network_.poster_model(dict(self._pixels(item).matrix.blocks))
 
     def parts_of(self, stage: Stage) -> tuple[keras.Model | None, keras.Model]:
         """See `DeepBaseline.parts_of`."""
@@ -99,9 +99,9 @@ class FusedBaseline(DeepBaseline):
             return Blocks(self.fusion_.transform(self._data(items)))
         return self._pixels(items)
 
-    def _answering(self, items: Items) -> tuple[keras.Model, Source]:
+    def _inference_inputs(self, items: Items) -> tuple[keras.Model, Source]:
         known = items.embeddings is not None and not self.spec.trains_body
-        if known or not self._looks:
+        if known or not self._has_poster:
             return self._head, Blocks(self.fusion_.transform(self._data(items)))
         return self._whole, self._pixels(items)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hybrid.errors import unknown_name
 
-EDGE = 1e-7  # probabilities are kept so far from 0 and 1
+EPSILON = 1e-7  # probabilities are kept so far from 0 and 1
 
 
 def genre_weights(labels: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -95,7 +95,7 @@ class CrossEntropy(keras.losses.Loss):
         if self.from_logits:
             p, log_p, log_q = ops.sigmoid(y_pred), ops.log_sigmoid(y_pred), ops.log_sigmoid(-y_pred)
         else:
-            p = ops.clip(y_pred, EDGE, 1.0 - EDGE)
+            p = ops.clip(y_pred, EPSILON, 1.0 - EPSILON)
             log_p, log_q = ops.log(p), ops.log1p(-p)
         return -ops.sum(self.terms(y, p, log_p, log_q), axis=-1)
 
@@ -194,7 +194,7 @@ class ClassCrossEntropy(WeightedCrossEntropy):
         log_p = (
             ops.log_softmax(y_pred, axis=-1)
             if self.from_logits
-            else ops.log(ops.clip(y_pred, EDGE, 1.0))
+            else ops.log(ops.clip(y_pred, EPSILON, 1.0))
         )
         return -ops.sum(y * log_p * ops.convert_to_tensor(self.weights, dtype=log_p.dtype), axis=-1)
 

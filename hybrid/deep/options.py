@@ -41,7 +41,7 @@ class DeepOptions:
     learning_rate, fine_learning_rate : float, optional
         Of the first and of the second stage.
     schedule : str
-        ``"constant"``, ``"cosine"`` or ``"plateau"``; see `hybrid.deep.schedules`.
+        ``"constant"``, ``"cosine"`` or ``"plateau"``; see `hybrid.deep.optimizers`.
     weight_decay, label_smoothing : float
     loss : str
         ``"weighted"``, ``"plain"``, ``"focal"`` or ``"asymmetric"``; see `hybrid.deep.losses`.

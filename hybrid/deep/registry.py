@@ -28,7 +28,7 @@ class Stage:
     momentum : float
         Of SGD.
     augment : bool
-        Whether posters are flipped, sheared and zoomed at random; see `hybrid.deep.build.augmentation`.
+        Whether posters are flipped, sheared and zoomed at random; see `hybrid.deep.network.augmentation`.
     """
 
     name: str

@@ -29,7 +29,7 @@ def save_baseline(model: DeepBaseline, folder: Path) -> None:
         model.network_.application.save_weights(str(folder / body_file(model)))
     if isinstance(model, FusedBaseline):
         joblib.dump(model.fusion_, folder / BLOCKS, compress=3)
-    _bare(model.network_.head).save_weights(str(folder / HEAD_WEIGHTS))
+    _without_optimizer(model.network_.head).save_weights(str(folder / HEAD_WEIGHTS))
     scoring = {
         "network": model.spec.name,
         "options": asdict(model.options),
@@ -57,13 +57,13 @@ def load_baseline(folder: Path, workers: int = 1) -> DeepBaseline:
         model._build(scoring["labels"])
         if model.spec.backbone is not None:
             model.network_.application.load_weights(str(folder / body_file(model)))
-        _bare(model.network_.head).load_weights(str(folder / HEAD_WEIGHTS))
+        _without_optimizer(model.network_.head).load_weights(str(folder / HEAD_WEIGHTS))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder}: expected a saved deep baseline, found: {error}.") from error
     return model
 
 
-def _bare(network: keras.Model) -> keras.Model:
+def _without_optimizer(network: keras.Model) -> keras.Model:
     """The same layers without an optimiser, which Keras would write and read with the weights."""
     return keras.Model(network.input, network.output)
 

@@ -37,7 +37,7 @@ from hybrid.utils.context import Context
 if TYPE_CHECKING:
     from hybrid.backbones.feature_maps import FeatureMapModel
     from hybrid.deep.baseline import DeepBaseline
-    from hybrid.deep.stream import Items
+    from hybrid.deep.items import Items
 
 TRAINING_PARTS = ("train", "validation")
 
@@ -292,14 +292,14 @@ class LoadedNetwork(LoadedRun):
         start_keras()
         from hybrid.backbones.feature_maps import FeatureMapModel
 
-        return FeatureMapModel(self.model.spec.body, self.model.from_poster(self._item(row)))
+        return FeatureMapModel(self.model.spec.body, self.model.poster_model(self._item(row)))
 
     def nearest_posters(self, row: int, top: int) -> list[tuple[int, float]]:
         """Always empty: the embeddings of a deep baseline are not cached."""
         return []
 
     def _item(self, row: int) -> Items:
-        from hybrid.deep.stream import Items
+        from hybrid.deep.items import Items
 
         frame = self.frame.iloc[[row]]
         return Items(frame.index.tolist(), frame[POSTER].tolist(), frame=frame)

@@ -15,8 +15,8 @@ from hybrid.backbones.startup import start_keras
 from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import Catalogue
 from hybrid.deep.checkpoint import Checkpoint
+from hybrid.deep.items import Items
 from hybrid.deep.registry import get_network
-from hybrid.deep.stream import Items
 from hybrid.deep.tasks import Task, narrow
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.features import PosterFeatures
@@ -29,7 +29,7 @@ from hybrid.utils.context import Context
 if TYPE_CHECKING:
     from hybrid.deep.baseline import DeepBaseline
     from hybrid.deep.options import DeepOptions
-    from hybrid.deep.plan import DeepPlan
+    from hybrid.deep.training_plan import DeepPlan
 
 
 def deep_items(
@@ -107,7 +107,7 @@ def plan_deep(
     catalogue, split = narrow(catalogue, split, task or Task())
     start_keras()
     from hybrid.deep.fused import make_baseline
-    from hybrid.deep.plan import plan_training
+    from hybrid.deep.training_plan import plan_training
 
     fusion = make_fusion(catalogue, network)
     model = make_baseline(network, options, fusion=fusion, devices=devices)

@@ -115,8 +115,8 @@ def _predict_deep(
     folder: Path, frame: pd.DataFrame, context: Context
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     start_keras()
+    from hybrid.deep.items import Items
     from hybrid.deep.saved import load_baseline
-    from hybrid.deep.stream import Items
 
     model = load_baseline(folder, context.workers)
     items = Items(frame.index.tolist(), frame[POSTER].tolist(), frame=frame)

@@ -18,15 +18,15 @@ from sklearn.metrics import f1_score
 
 from hybrid.backbones import Weights
 from hybrid.deep.baseline import DeepBaseline
-from hybrid.deep.board import open_board
-from hybrid.deep.build import Network
 from hybrid.deep.checkpoint import TrainingState
 from hybrid.deep.dataset import READ_AHEAD, Batches, predict
-from hybrid.deep.frozen import keep_activations
+from hybrid.deep.frozen import cache_activations
+from hybrid.deep.items import Arrays, Items, Posters, usable
 from hybrid.deep.losses import CrossEntropy
+from hybrid.deep.network import Network
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.registry import configure_network, get_network
-from hybrid.deep.stream import Arrays, Items, Posters, usable
+from hybrid.deep.tensorboard import open_tensorboard
 from hybrid.deep.train import compile_inference
 from hybrid.errors import (
     ExtractionError,
@@ -118,7 +118,7 @@ import resource, sys
 import numpy as np
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.options import DeepOptions
-from hybrid.deep.stream import Items
+from hybrid.deep.items import Items
 how = DeepOptions(epochs=1, stages=1, batch_size=64, input_size=(64, 64))
 n = int(sys.argv.pop(1))
 paths = [sys.argv[1 + i % 90] for i in range(n)]
@@ -155,7 +155,7 @@ def test_frozen_stage_is_training_through_the_whole_frozen_network(items: Items)
 
     keras.utils.set_random_seed(3)
     network = Network(configure_network(get_network("mobilenet-075"), how), 3)
-    network.give(Weights("random", "", None, 3))
+    network.load_weights(Weights("random", "", None, 3))
     network.body.trainable = False
     whole = network.whole()
     whole.compile(keras.optimizers.Adam(0.01), CrossEntropy(from_logits=True), jit_compile=False)
@@ -190,18 +190,18 @@ def test_the_disk_that_frozen_layers_need_is_said_first_or_refused(
     compile_inference(double)
     posters, progress = Posters(items.paths, (32, 32)), Progress(quiet=False)
     path = tmp_path / "t" / "kept.npy"
-    kept = keep_activations(path, double, posters, 16, 1, progress)
+    kept = cache_activations(path, double, posters, 16, 1, progress)
     said = capsys.readouterr().err  # 90 x 32 x 32 x 3 x 2 bytes
     assert said.startswith("taking 1 MiB of disk for what the frozen layers make of 90 posters")
     expected = posters.read(rows(80, 90)) * 2.0
     np.testing.assert_array_equal(kept[80:], expected)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=552_959))
-    again = keep_activations(path, double, posters, 16, 1, progress)  # it is there
+    again = cache_activations(path, double, posters, 16, 1, progress)  # it is there
     np.testing.assert_array_equal(again, kept)
     with pytest.raises(
         SettingError, match=r"--cache-frozen: expected 1 MiB of disk .* found 1 MiB"
     ):
-        keep_activations(tmp_path / "other.npy", double, posters, 16, 1, progress)
+        cache_activations(tmp_path / "other.npy", double, posters, 16, 1, progress)
 
 
 def test_accumulated_gradients_are_those_of_a_larger_batch(items: Items) -> None:
@@ -312,7 +312,7 @@ def test_tensorboard_is_given_each_epoch(tmp_path: Path, monkeypatch: pytest.Mon
     summary = types.SimpleNamespace(Writer=Writer)
     monkeypatch.setitem(sys.modules, "tensorboard", types.SimpleNamespace(summary=summary))
     monkeypatch.setitem(sys.modules, "tensorboard.summary", summary)
-    state, note = TrainingState(), open_board(tmp_path)
+    state, note = TrainingState(), open_tensorboard(tmp_path)
     for stage, loss in (("top", 0.5), ("fine", 0.25)):
         state.append(stage=stage, loss=loss)
         note(state)

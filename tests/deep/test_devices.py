@@ -26,7 +26,7 @@ import numpy as np
 from hybrid.catalogue import load_catalogue
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.options import DeepOptions
-from hybrid.deep.stream import Items
+from hybrid.deep.items import Items
 import keras
 catalogue = load_catalogue(sys.argv[1])
 items = Items(catalogue.ids.tolist(), catalogue.poster_paths, catalogue.labels)

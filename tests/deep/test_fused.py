@@ -13,10 +13,10 @@ from click.testing import CliRunner
 
 from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import hybrid
-from hybrid.deep.blockwise import AsBlock, MissingAtRandom, PixelsAndBlocks
 from hybrid.deep.fused import FusedBaseline, make_baseline
+from hybrid.deep.fused_network import BlockDropout, PixelsAndBlocks, PosterBlock
+from hybrid.deep.items import Items, Posters
 from hybrid.deep.options import DeepOptions
-from hybrid.deep.stream import Items, Posters
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.features import PosterFeatures
 from hybrid.features.fusion import Fusion
@@ -36,12 +36,12 @@ FUSED = DeepOptions(
 
 def test_a_block_is_taken_away_in_training_alone() -> None:
     block = np.array([[0.5, -0.5, 0.0], [0.0, 0.0, 1.0]], dtype=np.float32)
-    always = MissingAtRandom(1.0)
+    always = BlockDropout(1.0)
     np.testing.assert_array_equal(always(block, training=True), [[0, 0, 1], [0, 0, 1]])
     np.testing.assert_array_equal(always(block, training=False), block)
-    np.testing.assert_array_equal(MissingAtRandom(0.0)(block, training=True), block)
+    np.testing.assert_array_equal(BlockDropout(0.0)(block, training=True), block)
     many = np.zeros((2000, 2), dtype=np.float32)
-    gone = np.array(MissingAtRandom(0.25)(many, training=True))[:, 1]
+    gone = np.array(BlockDropout(0.25)(many, training=True))[:, 1]
     assert set(gone) == {0.0, 1.0}
     assert 0.2 < gone.mean() < 0.3
 
@@ -55,7 +55,7 @@ def test_the_layer_makes_the_block_that_the_fusion_makes() -> None:
     absent = np.isnan(embeddings[:, :1]).astype(np.float32)
     fitted = fusion.fitted_[0][1]
     anything = np.where(np.isnan(embeddings), 99, embeddings)
-    made = AsBlock(fitted.mean_, fitted.scale_)([anything, absent])
+    made = PosterBlock(fitted.mean_, fitted.scale_)([anything, absent])
     np.testing.assert_allclose(made, expected, atol=1e-5)
 
 

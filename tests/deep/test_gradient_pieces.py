@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from hybrid.deep.baseline import DeepBaseline
-from hybrid.deep.build import count_activations, count_pieces
 from hybrid.deep.dataset import Batches
+from hybrid.deep.items import Arrays
 from hybrid.deep.losses import make_loss
+from hybrid.deep.network import count_activations, count_pieces
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.registry import Stage
-from hybrid.deep.stream import Arrays
 from hybrid.deep.train import compile_stage
 
 
@@ -51,5 +51,5 @@ def test_large_posters_are_learnt_from_in_pieces_and_small_ones_are_not(
     assert count_pieces(learner, 128) > 4
     assert count_pieces(learner, 16) == 1
     assert count_pieces(linear(), 4096) == 1
-    monkeypatch.setattr("hybrid.deep.build.backend_has_gpu", lambda: True)
+    monkeypatch.setattr("hybrid.deep.network.backend_has_gpu", lambda: True)
     assert count_pieces(learner, 128) == 1

@@ -13,9 +13,9 @@ from hybrid.backbones import BACKBONES, Weights, configure
 from hybrid.backbones.networks import build_application
 from hybrid.catalogue import load_catalogue
 from hybrid.deep.baseline import DeepBaseline
-from hybrid.deep.blocks import find_blocks
-from hybrid.deep.build import Network
+from hybrid.deep.items import Items
 from hybrid.deep.losses import make_loss
+from hybrid.deep.network import Network
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.registry import (
     NETWORKS,
@@ -25,8 +25,8 @@ from hybrid.deep.registry import (
     get_network,
     network_names,
 )
-from hybrid.deep.stream import Items
 from hybrid.deep.train import compile_inference
+from hybrid.deep.unfreezing import group_layers
 from hybrid.errors import SettingError
 
 LABELS = np.eye(3, dtype=np.uint8)[[0, 1, 2, 0]]
@@ -37,7 +37,7 @@ def small_network(name: str = "mobilenet-075", **options: object) -> Network:
     how = DeepOptions(input_size=(32, 32), weights="random", **options)  # type: ignore[arg-type]
     keras.utils.set_random_seed(0)
     network = Network(configure_network(get_network(name), how), 3)
-    network.give(Weights("random", "", None, 0))
+    network.load_weights(Weights("random", "", None, 0))
     return network
 
 
@@ -69,7 +69,7 @@ def test_networks_of_the_study_have_their_sizes(name: str, parameters: int) -> N
 
 def test_inception_unfreezes_the_top_two_inception_blocks_by_name() -> None:
     application = build_application(BACKBONES["inception"])
-    blocks = find_blocks(application)
+    blocks = group_layers(application)
     assert list(blocks) == [f"mixed{i}" for i in range(11)]
     # "We chose to train the top 2 inception blocks, i.e. we will freeze the first 249 layers":
     # the example of keras.io/api/applications.
@@ -83,7 +83,7 @@ def test_inception_unfreezes_the_top_two_inception_blocks_by_name() -> None:
 )
 def test_blocks_of_other_backbones(name: str, last: str, count: int) -> None:
     spec = configure(BACKBONES[name], input_size=(32, 32))
-    blocks = list(find_blocks(build_application(spec)))
+    blocks = list(group_layers(build_application(spec)))
     assert (blocks[0], blocks[-1], len(blocks)) == ("stem", last, count)
 
 
@@ -93,7 +93,7 @@ def test_every_backbone_can_be_cut_below_each_of_its_blocks(name: str) -> None:
     spec = get_network(name)
     body = configure(spec.body, input_size=(max(96, spec.body.min_side),) * 2)
     network = Network(replace(spec, backbone=body), 3)
-    for block in list(find_blocks(network.application))[1:]:
+    for block in list(group_layers(network.application))[1:]:
         stage = Stage("fine", block, "sgd", 1e-3)
         assert network.upper(stage).input_shape == network.lower(stage).output_shape
 

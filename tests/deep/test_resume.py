@@ -20,8 +20,8 @@ from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.catalogue import load_catalogue
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.checkpoint import Checkpoint, TrainingState
+from hybrid.deep.items import Items
 from hybrid.deep.options import DeepOptions
-from hybrid.deep.stream import Items
 from hybrid.deep.tasks import Task
 from hybrid.errors import (
     RunError,

@@ -16,9 +16,9 @@ from click.testing import CliRunner
 
 from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import hybrid
+from hybrid.deep.items import Items
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.saved import load_baseline
-from hybrid.deep.stream import Items
 from hybrid.errors import (
     RunError,
     WeightsError,

@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import hybrid
 from hybrid.deep.baseline import DeepBaseline
+from hybrid.deep.items import Items
 from hybrid.deep.options import DeepOptions
-from hybrid.deep.stream import Items
 from hybrid.deep.tasks import Task, narrow
 from hybrid.errors import SettingError
 from hybrid.splitting.splits import split_hash

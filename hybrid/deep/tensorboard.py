@@ -10,7 +10,7 @@ from hybrid.deep.checkpoint import TrainingState
 from hybrid.errors import MissingExtraError
 
 
-def open_board(folder: Path) -> Callable[[TrainingState], None]:
+def open_tensorboard(folder: Path) -> Callable[[TrainingState], None]:
     """Give a function that writes the last epoch of a state, numbered through all stages.
 
     Raises

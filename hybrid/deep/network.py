@@ -14,16 +14,16 @@ from hybrid.backbones.backend import backend_has_gpu
 from hybrid.backbones.load import POLICIES, load_weights
 from hybrid.backbones.networks import Preprocess, build_application, cut_and_pool
 from hybrid.backbones.weights import Weights
-from hybrid.deep.blocks import unfrozen_layers
 from hybrid.deep.registry import HEAD, NetworkSpec, Stage
+from hybrid.deep.unfreezing import unfrozen_layers
 
 # The study's: horizontal flips, shear 0.2, zoom 0.2.
 SHEAR = ZOOM = 0.2
-ROOM = 2**27  # bytes that the outputs of all layers may take on a processor …
-PIECE = 16  # … unless fewer items than these would be computed at once
+MAX_ACTIVATION_BYTES = 2**27  # bytes that the outputs of all layers may take on a processor …
+MIN_PIECE = 16  # … unless fewer items than these would be computed at once
 
 
-class AsInference(layers.Layer):
+class InferenceMode(layers.Layer):
     """A network that is run as for inference, also in training: batch normalisation keeps its statistics.
 
     What it is called with is not enough: Keras gives each layer of a model that is trained
@@ -61,10 +61,10 @@ class Network:
         self.spec = spec
         self.n_labels = n_labels
         self.application = build_application(spec.body)
-        self.body = _joined(spec, self.application)
+        self.body = _build_body(spec, self.application)
         self.head = build_head(spec, self.body.output_shape[-1], n_labels)
 
-    def give(self, weights: Weights | None) -> None:
+    def load_weights(self, weights: Weights | None) -> None:
         """Set the body's weights; without any, they stay as Keras drew them."""
         if weights is not None:
             load_weights(self.spec.body, self.application, weights)
@@ -77,7 +77,7 @@ class Network:
         posters = keras.Input((*self.spec.body.input_size, 3), dtype="uint8", name="posters")
         x = augmentation()(posters) if augment else posters
         x = Preprocess(self.spec.body.preprocessing, dtype="float32")(x)
-        body = AsInference(self.body) if self.spec.pretrained else self.body
+        body = InferenceMode(self.body) if self.spec.pretrained else self.body
         return keras.Model(posters, self.head(body(x)))
 
     def count_params(self) -> int:
@@ -109,7 +109,7 @@ class Network:
             return self.head
         boundary = self._boundary(stage)
         activations = keras.Input(boundary.shape[1:])
-        part = AsInference(keras.Model(boundary, self.body.output))
+        part = InferenceMode(keras.Model(boundary, self.body.output))
         return keras.Model(activations, self.head(part(activations)))
 
     def _boundary(self, stage: Stage) -> Any:
@@ -150,7 +150,7 @@ def count_activations(network: keras.Model) -> int:
     """Numbers that all layers give for one item."""
     total = 0
     for layer in network.layers:
-        inner = layer.network if isinstance(layer, AsInference) else layer
+        inner = layer.network if isinstance(layer, InferenceMode) else layer
         if isinstance(inner, keras.Model):
             total += count_activations(inner)
         else:
@@ -168,11 +168,11 @@ def count_pieces(learner: keras.Model, batch_size: int) -> int:
     if backend_has_gpu():
         return 1
     wanted = 4 * batch_size * count_activations(learner)
-    return max(1, min(batch_size // PIECE, -(-wanted // ROOM)))
+    return max(1, min(batch_size // MIN_PIECE, -(-wanted // MAX_ACTIVATION_BYTES)))
 
 
 @contextmanager
-def precision_of(name: str) -> Iterator[None]:
+def dtype_policy(name: str) -> Iterator[None]:
     """Layers that are made inside compute in this precision; their variables are float32."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(POLICIES[name])
@@ -182,7 +182,7 @@ def precision_of(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _joined(spec: NetworkSpec, application: keras.Model) -> keras.Model:
+def _build_body(spec: NetworkSpec, application: keras.Model) -> keras.Model:
     if not spec.flatten:
         return cut_and_pool(spec.body, application) if spec.pretrained else application
     flat = layers.Flatten(dtype="float32")(application.output)

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from hybrid.backbones.networks import Preprocess, build_application, cut_and_pool
-from hybrid.deep.build import AsInference, Network
+from hybrid.deep.items import Posters
+from hybrid.deep.network import InferenceMode, Network
 from hybrid.deep.registry import HEAD, NetworkSpec, Stage
-from hybrid.deep.stream import Posters
 from hybrid.errors import SettingError
 from hybrid.features import PosterFeatures
 from hybrid.features.fusion_matrix import FusionMatrix
 
-DROPPED = 0.1  # share of the items that a block is taken from in training
+DROPOUT_RATE = 0.1  # share of the items that a block is taken from in training
 PIXELS, ABSENT = "pixels", "absent"
 
 
@@ -65,19 +65,25 @@ class FusedNetwork(Network):
         absent = keras.Input((1,), name=ABSENT)
         blocks = {n: keras.Input((k,), name=n) for n, k in self.columns.items() if n != "poster"}
         x = Preprocess(self.spec.body.preprocessing, dtype="float32")(pixels)
-        embedding = AsInference(self.body)(x)
-        made = AsBlock(self.poster.mean_, self.poster.scale_, dtype="float32")([embedding, absent])
+        embedding = InferenceMode(self.body)(x)
+        made = PosterBlock(self.poster.mean_, self.poster.scale_, dtype="float32")(
+            [embedding, absent]
+        )
         inputs = {PIXELS: pixels, ABSENT: absent, **blocks}
         return keras.Model(inputs, self.head({"poster": made, **blocks}))
 
-    def from_poster(self, others: Mapping[str, Any]) -> keras.Model:
+    def poster_model(self, others: Mapping[str, Any]) -> keras.Model:
         """Preprocessed posters → log-odds; the other blocks' matrices, of 1 row, stay as they are."""
         if self.poster is None:
             raise SettingError(f"{self.spec.name}: expected a network that looks at posters.")
         embedding = self.body.output
-        absent = Always(np.zeros((1, 1)), dtype="float32")(embedding)
-        made = AsBlock(self.poster.mean_, self.poster.scale_, dtype="float32")([embedding, absent])
-        blocks = {n: Always(_dense(row), dtype="float32")(embedding) for n, row in others.items()}
+        absent = ConstantRow(np.zeros((1, 1)), dtype="float32")(embedding)
+        made = PosterBlock(self.poster.mean_, self.poster.scale_, dtype="float32")(
+            [embedding, absent]
+        )
+        blocks = {
+            n: ConstantRow(_dense(row), dtype="float32")(embedding) for n, row in others.items()
+        }
         return keras.Model(self.body.input, self.head({"poster": made, **blocks}))
 
     def lower(self, stage: Stage) -> keras.Model | None:
@@ -96,7 +102,7 @@ class FusedNetwork(Network):
 
 def _fused_head(spec: NetworkSpec, columns: Mapping[str, int], n_labels: int) -> keras.Model:
     inputs = {name: keras.Input((width,), name=name) for name, width in columns.items()}
-    parts = [MissingAtRandom(DROPPED)(x) if len(inputs) > 1 else x for x in inputs.values()]
+    parts = [BlockDropout(DROPOUT_RATE)(x) if len(inputs) > 1 else x for x in inputs.values()]
     x = layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
     for units in spec.head_units:
         x = layers.Dense(units, activation="relu")(x)
@@ -104,7 +110,7 @@ def _fused_head(spec: NetworkSpec, columns: Mapping[str, int], n_labels: int) ->
     return keras.Model(inputs, layers.Dense(n_labels, dtype="float32")(x))
 
 
-class MissingAtRandom(layers.Layer):
+class BlockDropout(layers.Layer):
     """Takes a block from some of the items in training: zeros, and 1 in the last column.
 
     Parameters
@@ -128,7 +134,7 @@ class MissingAtRandom(layers.Layer):
         return ops.concatenate([kept, ops.maximum(block[:, -1:], gone)], axis=-1)
 
 
-class AsBlock(layers.Layer):
+class PosterBlock(layers.Layer):
     """The block `poster`, as `PosterFeatures` and the fusion make it of embeddings."""
 
     def __init__(self, mean: NDArray[Any], scale: NDArray[Any], **kwargs: Any) -> None:
@@ -144,7 +150,7 @@ class AsBlock(layers.Layer):
         return ops.concatenate([rows / length * (1.0 - absent), absent], axis=-1)
 
 
-class Always(layers.Layer):
+class ConstantRow(layers.Layer):
     """The same row, whatever comes in: (n, …) → (n, columns)."""
 
     def __init__(self, row: NDArray[Any], **kwargs: Any) -> None:

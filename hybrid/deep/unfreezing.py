@@ -17,7 +17,7 @@ _INCEPTION = re.compile(r"mixed\d+$")  # ends a block
 STEM = "stem"
 
 
-def find_blocks(application: Any) -> dict[str, list[Any]]:
+def group_layers(application: Any) -> dict[str, list[Any]]:
     """Block → its layers, from the input upwards.
 
     Parameters
@@ -83,7 +83,7 @@ def unfrozen_layers(spec: BackboneSpec, application: Any, trains: str) -> list[A
         return []
     if trains == "all":
         return list(application.layers)
-    blocks = find_blocks(application)
+    blocks = group_layers(application)
     names = list(blocks)
     if trains.isdecimal():
         if not 0 < int(trains) < len(names):

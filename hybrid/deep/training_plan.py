@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from hybrid.deep.baseline import DeepBaseline
-from hybrid.deep.build import count_activations, count_pieces
+from hybrid.deep.items import Items
+from hybrid.deep.network import count_activations, count_pieces
 from hybrid.deep.registry import HEAD, Stage
-from hybrid.deep.stream import Items
 
 BYTES = 4  # of a float32
 # Numbers that the optimiser keeps for each that learns, with its gradient.
-SLOTS = {"adam": 3, "nadam": 3, "rmsprop": 2, "sgd": 2}
+OPTIMIZER_SLOTS = {"adam": 3, "nadam": 3, "rmsprop": 2, "sgd": 2}
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,10 @@ def _plan_stage(model: DeepBaseline, stage: Stage, train: int) -> StagePlan:
     network, size = model.network_, model.spec.batch_size
     network.freeze(stage)
     lower, learner = model.parts_of(stage)
-    learns = _count(learner.trainable_variables)
-    weights = _count(learner.variables)
+    learns = _count_elements(learner.trainable_variables)
+    weights = _count_elements(learner.variables)
     pieces = count_pieces(learner, size)
-    slots = SLOTS[stage.optimizer] + (pieces * model.options.accumulate > 1)
+    slots = OPTIMIZER_SLOTS[stage.optimizer] + (pieces * model.options.accumulate > 1)
     at_once = -(-size // pieces)
     memory = BYTES * (weights + slots * learns + at_once * count_activations(learner))
     return StagePlan(
@@ -125,5 +125,5 @@ def _reads(model: DeepBaseline, stage: Stage, kept: bool) -> str:
     return "activations kept on the disk"
 
 
-def _count(variables: Any) -> int:
+def _count_elements(variables: Any) -> int:
     return sum(int(np.prod(variable.shape)) for variable in variables)
