@@ -1,4 +1,4 @@
-"""Wiring: all that `hybrid audit` does for a split: search, a run's share in it, cost, repair."""
+"""Audit of a split: duplicates, leaks, label leakage, a run's training items; and its repair."""
 
 from __future__ import annotations
 
@@ -10,14 +10,23 @@ from typing import Protocol
 
 import numpy as np
 
-from hybrid.audit.catalogue_audit import audit_catalogue, repair_split
+from hybrid.audit.label_leakage import LabelLeak, find_label_leakage
 from hybrid.audit.leak_cost import LeakageCost, leakage_cost
-from hybrid.audit.leaks import audit_run
+from hybrid.audit.leaks import (
+    COLUMN_LEAKS_LABEL,
+    LABEL_IN_TEXT,
+    add_warnings,
+    audit_run,
+    audit_split,
+)
+from hybrid.cache import EmbeddingStore
 from hybrid.catalogue import Catalogue
+from hybrid.duplicates.find import Duplicates, Keys, find_duplicates
 from hybrid.errors import ExtractionError, RunError, SettingError
 from hybrid.evaluation import Outputs
-from hybrid.extraction.lookup import find_store
-from hybrid.splitting.splits import write_split
+from hybrid.extraction.lookup import find_store, hash_catalogue
+from hybrid.splitting.methods import check_group_sizes, connected_groups
+from hybrid.splitting.splits import make_split, write_split
 from hybrid.types import PARTS, Audit, EmbeddingSelector, Predictions, Split
 from hybrid.utils.context import Context, limited_by_context
 
@@ -35,7 +44,7 @@ class FittedRun(Protocol):
 
     @property
     def predictions(self) -> Predictions:
-        """Whose `splits` say what the run learnt from."""
+        """Their `splits` tell train and validation items from test items."""
 
     @property
     def fitted_on(self) -> Mapping[str, Sequence[str]]:
@@ -44,10 +53,24 @@ class FittedRun(Protocol):
 
 @dataclass(frozen=True)
 class Repair:
-    """What a repair did.
+    """What the repair of a split did.
 
-    `groups` have more than one item, `tied` in all; `moved` items changed their part, `added` were in no
-    part or in several; `audit` is of the new split.
+    Parameters
+    ----------
+    path : Path
+        File of the new split.
+    sha256 : str
+        Hash of what the new split says.
+    groups : int
+        Groups of more than one item.
+    tied : int
+        Items in these groups.
+    moved : int
+        Items that changed their part.
+    added : int
+        Items that were in no part, or in several.
+    audit : Audit
+        Of the new split.
     """
 
     path: Path
@@ -61,7 +84,17 @@ class Repair:
 
 @dataclass(frozen=True)
 class AuditResult:
-    """The audit of a split as it was found; the leaks' cost to a run; the repair."""
+    """Result of `audit_project`.
+
+    Parameters
+    ----------
+    audit : Audit
+        Of the split as it was found.
+    cost : dict of str to LeakageCost
+        Metric → what the leaks are worth to the run; empty without a run or without leaks.
+    repaired : Repair or None
+        None if no repair was asked for.
+    """
 
     audit: Audit
     cost: dict[str, LeakageCost]
@@ -78,25 +111,31 @@ def audit_project(
     select: EmbeddingSelector | None = None,
     context: Context | None = None,
 ) -> AuditResult:
-    """Audit a split and, if asked, a run; repair it, if asked.
+    """Audit a split and, if asked, a run; repair the split, if asked.
 
     Parameters
     ----------
     catalogue : Catalogue
     split : Split
     run : FittedRun, optional
-        As `read_run` gives it: whether it learnt from test items, and what the leaks are worth to it.
+        As `read_run` gives it: whether it was trained on test items, and what the leaks are worth to it.
     repair_to : Path, optional
-        Where the repaired split is written.
+        Where the repaired split is written; by default nothing is repaired.
     select : EmbeddingSelector, optional
-        Which embeddings are compared; by default those of the catalogue, if there is one set.
+        The embeddings that are compared; by default those of the catalogue, if there is one set.
     context : Context, optional
         Its seed is that of the repaired split and of the bootstrap.
+
+    Returns
+    -------
+    AuditResult
 
     Raises
     ------
     ExtractionError, SettingError
         If embeddings are named that are not there.
+    RunError
+        If the test items of the run are not in the catalogue.
     """
     context = context or Context()
     try:
@@ -104,7 +143,7 @@ def audit_project(
     except (ExtractionError, SettingError):
         if select is not None and select.names_any:
             raise
-        store = None  # the audit lists it among what could not be looked for
+        store = None  # the audit lists it among what could not be searched for
     audit = audit_catalogue(catalogue, split, store=store, context=context)
     cost = {}
     if run is not None:
@@ -117,10 +156,109 @@ def audit_project(
     return AuditResult(audit, cost, _describe(split, new, after, repair_to))
 
 
+@limited_by_context
+def audit_catalogue(
+    catalogue: Catalogue,
+    split: Split,
+    *,
+    keys: Keys | None = None,
+    store: EmbeddingStore | None = None,
+    context: Context | None = None,
+) -> Audit:
+    """Audit the split of a catalogue: repeated ids, duplicates in two parts, label leakage.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        Of n items.
+    split : Split
+    keys : sequence of n bytes or BadPoster, optional
+        As `hash_catalogue` gives them; by default the poster files are hashed.
+    store : EmbeddingStore, optional
+        Embeddings to be compared; by default none.
+    context : Context, optional
+        Its cache remembers the hashes of the posters.
+
+    Returns
+    -------
+    Audit
+    """
+    return _audit(catalogue, split, _find_duplicates(catalogue, keys, store, context))
+
+
+@limited_by_context
+def repair_split(
+    catalogue: Catalogue,
+    split: Split,
+    *,
+    store: EmbeddingStore | None = None,
+    context: Context | None = None,
+) -> tuple[Split, Audit]:
+    """Repair a split: group its duplicates, and assign all items anew in its own shares.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    split : Split
+        Its groups stay together.
+    store : EmbeddingStore, optional
+        Embeddings to be compared; by default none.
+    context : Context, optional
+        Its seed is that of the new split.
+
+    Returns
+    -------
+    Split, Audit
+        The new split, of all labelled items, by iterative stratification; and its audit.
+
+    Raises
+    ------
+    CatalogueError
+        If there are no labels.
+    SplitError
+        If a group is too large for any part.
+    """
+    context = context or Context()
+    catalogue.require_labels()
+    duplicates = _find_duplicates(catalogue, None, store, context)
+    known: dict[str, list[str]] = {}
+    for name, group in zip(split.ids.tolist(), split.groups.tolist(), strict=True):
+        known.setdefault(group, []).append(name)
+    rows = np.flatnonzero(catalogue.labelled)
+    ids = catalogue.ids[rows]
+    groups = connected_groups(ids, [*duplicates.groups, *known.values()])
+    counts = np.array([(split.parts == part).sum() for part in PARTS])
+    shares = (counts / max(counts.sum(), 1)).tolist()
+    check_group_sizes(groups, shares)
+    new = make_split(ids, catalogue.labels[rows], groups=groups, shares=shares, seed=context.seed)
+    return new, _audit(catalogue, new, duplicates)
+
+
+def _find_duplicates(
+    catalogue: Catalogue, keys: Keys | None, store: EmbeddingStore | None, context: Context | None
+) -> Duplicates:
+    keys = hash_catalogue(catalogue, context) if keys is None else keys
+    return find_duplicates(catalogue, keys, store=store, context=context)
+
+
+def _audit(catalogue: Catalogue, split: Split, duplicates: Duplicates) -> Audit:
+    audit = audit_split(split, duplicates.kinds, duplicates.skipped)
+    if not catalogue.labelled.any():
+        return audit
+    ids = catalogue.ids
+
+    def describe(leaks: Sequence[LabelLeak]) -> list[tuple[str, list[str]]]:
+        return [(f"{k.genre} by {k.column}, {k.score:.2f}", ids[k.items].tolist()) for k in leaks]
+
+    named, predicted = find_label_leakage(catalogue)
+    audit = add_warnings(audit, LABEL_IN_TEXT, describe(named), split)
+    return add_warnings(audit, COLUMN_LEAKS_LABEL, describe(predicted), split)
+
+
 def _with_run(audit: Audit, split: Split, run: FittedRun) -> Audit:
     predictions = run.predictions
-    learnt = predictions.ids[np.isin(predictions.splits, PARTS[:2])]
-    return audit_run(audit, split, set(learnt.tolist()), run.fitted_on, run.name)
+    trained_on = predictions.ids[np.isin(predictions.splits, PARTS[:2])]
+    return audit_run(audit, split, set(trained_on.tolist()), run.fitted_on, run.name)
 
 
 def _cost(audit: Audit, catalogue: Catalogue, run: FittedRun, seed: int) -> dict[str, LeakageCost]:
@@ -136,9 +274,9 @@ def _cost(audit: Audit, catalogue: Catalogue, run: FittedRun, seed: int) -> dict
             f"{run.folder}: expected test items that are in {catalogue.path}, found {found}."
         )
     truth = catalogue.label_matrix(predictions.genres)[[position[name] for name in names]]
-    answers = Outputs(predictions.labels[test], predictions.probabilities[test])
+    outputs = Outputs(predictions.labels[test], predictions.probabilities[test])
     leaked = np.array([name in audit.leaked for name in names])
-    return leakage_cost(truth, answers, leaked, seed=seed)
+    return leakage_cost(truth, outputs, leaked, seed=seed)
 
 
 def _describe(old: Split, new: Split, audit: Audit, path: Path) -> Repair:

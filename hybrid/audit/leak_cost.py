@@ -1,4 +1,4 @@
-"""What leaks are worth: every metric with the leaked test items and without them. Pure."""
+"""Cost of leakage: every metric with the leaked test items and without them. Pure."""
 
 from __future__ import annotations
 
@@ -18,10 +18,16 @@ from hybrid.types import Interval
 
 @dataclass(frozen=True)
 class LeakageCost:
-    """One metric on all test items, on the clean ones, and the first minus the second.
+    """What leaks are worth in one metric, with 95 % percentile intervals.
 
-    The intervals are 95 % percentile intervals; that of the difference takes both from the same
-    bootstrap draws.
+    Parameters
+    ----------
+    all : Interval
+        On all test items.
+    clean : Interval
+        On those that do not leak.
+    difference : Interval
+        The first minus the second, both from the same bootstrap draws.
     """
 
     all: Interval
@@ -31,42 +37,57 @@ class LeakageCost:
 
 def leakage_cost(
     truth: ArrayLike,
-    answers: Outputs,
+    outputs: Outputs,
     leaked: NDArray[np.bool_],
     *,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> dict[str, LeakageCost]:
-    """Each metric with and without the leaked test items.
+    """Compare each metric with and without the leaked test items.
 
     Parameters
     ----------
     truth : array-like of shape (n, L)
         1 where the item has the label.
-    answers : Outputs
-        On the same items.
+    outputs : Outputs
+        Of the same items.
     leaked : ndarray of shape (n,), bool
-    draws : int
+        Whether each item leaks.
+    draws : int, default=2000
         Bootstrap draws of n items; the clean ones among a draw are the draw of the second figure.
-    seed : int
+    seed : int, default=0
 
     Returns
     -------
     dict of str to LeakageCost
-        Name of the metric → its cost. Empty where no item is leaked, or all are.
+        Name of the metric → its cost. Empty where no item leaks, or all do.
+
+    Raises
+    ------
+    SettingError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> truth = np.array([[1, 0], [0, 1], [1, 1], [0, 1]])
+    >>> scores = np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.9], [0.6, 0.7]])
+    >>> outputs = Outputs((scores >= 0.5).astype(np.uint8), scores)
+    >>> costs = leakage_cost(truth, outputs, np.array([True, True, False, False]), draws=20)
+    >>> costs["f1_micro"].all.value > costs["f1_micro"].clean.value
+    True
     """
     real = (np.asarray(truth) != 0).astype(np.uint8)
     if (
-        not real.shape == answers.labels.shape == answers.scores.shape
+        not real.shape == outputs.labels.shape == outputs.scores.shape
         or leaked.shape != real[:, 0].shape
     ):
         raise SettingError(
             "expected truth, labels, scores and leaked of the same items, found "
-            f"{real.shape}, {answers.labels.shape}, {answers.scores.shape}, {leaked.shape}."
+            f"{real.shape}, {outputs.labels.shape}, {outputs.scores.shape}, {leaked.shape}."
         )
     if not leaked.any() or leaked.all():
         return {}
-    measure, kept = make_measure(real, answers, METRICS), (~leaked).astype(np.uint8)
+    measure, kept = make_measure(real, outputs, METRICS), (~leaked).astype(np.uint8)
     once = unit_weights(len(real))
     points = measure(once), measure(once * kept)
     drawn = list(bootstrap(make_units(len(real)), draws, seed))

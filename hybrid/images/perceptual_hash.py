@@ -1,38 +1,118 @@
-"""A poster's bytes → its look: 128 bits that stay nearly the same when a picture is saved anew.
+"""Perceptual hash of a poster: 128 bits that stay nearly the same when a picture is saved anew.
 
-Half of them are a difference hash (is a patch brighter than the one to its left?), half a perceptual
-hash (is a low frequency of the cosine transform above the median?). On films, either alone takes some
-dark posters with a title in the middle for one another; together they do not.
+Half of them are a difference hash (is a patch brighter than the one to its left?), half a DCT-based
+perceptual hash, "pHash" (is a low frequency above the median?): Zauner, "Implementation and Benchmarking
+of Perceptual Image Hash Functions", 2010. On films, either alone takes some dark posters with a title in
+the middle for one another; together they do not.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn
 
-from hybrid.images.decode import decode_poster
+from hybrid.images.decode import BadPoster, decode_poster, read_poster
+from hybrid.images.hashes import load_perceptual_hashes, save_perceptual_hashes
+from hybrid.utils.context import Context
 
 SIDE = 32
 BITS = 128
-BLANK = bytes(BITS // 8)  # the hash of a picture that shows nothing
+BLANK = bytes(BITS // 8)  # the hash of a picture of one colour
 LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)  # ITU-R BT.601
 PLAIN = 2.0  # grey values; a standard deviation below this is one colour and noise
 
 
 def perceptual_hash(data: bytes) -> bytes | None:
-    """The look of an encoded image, 16 bytes; None where it cannot be decoded."""
+    """Hash an encoded image perceptually.
+
+    Parameters
+    ----------
+    data : bytes
+        The content of an image file.
+
+    Returns
+    -------
+    bytes or None
+        16 bytes, `BLANK` for an image of one colour; None where it cannot be decoded.
+
+    Examples
+    --------
+    >>> from hybrid.images.thumbnails import encode_jpeg
+    >>> cells = np.random.default_rng(0).integers(0, 256, (9, 6, 3), dtype=np.uint8)
+    >>> pixels = cells.repeat(10, axis=0).repeat(10, axis=1)
+    >>> one, two = (perceptual_hash(encode_jpeg(pixels, quality)) for quality in (90, 50))
+    >>> (int.from_bytes(one, "big") ^ int.from_bytes(two, "big")).bit_count() < 18
+    True
+    >>> perceptual_hash(b"no image") is None
+    True
+    """
     pixels = decode_poster(data, (SIDE, SIDE))
     return perceptual_hash_of_pixels(pixels) if isinstance(pixels, np.ndarray) else None
 
 
 def perceptual_hash_of_pixels(pixels: NDArray[np.uint8]) -> bytes:
-    """The look of an image of shape (32, 32, 3), uint8, RGB; `BLANK` where all of it is one colour."""
+    """Hash the pixels of an image perceptually.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (32, 32, 3), uint8
+        In RGB.
+
+    Returns
+    -------
+    bytes
+        16 bytes; `BLANK` for an image of one colour.
+
+    Examples
+    --------
+    >>> perceptual_hash_of_pixels(np.full((32, 32, 3), 7, dtype=np.uint8)) == BLANK
+    True
+    """
     grey = pixels.astype(np.float32) @ LUMA
     if grey.std() < PLAIN:
         return BLANK
     bits = np.concatenate([_difference_bits(grey), _frequency_bits(grey)])
     return np.packbits(bits).tobytes()
+
+
+def hash_perceptually(paths: Mapping[bytes, str], context: Context) -> dict[bytes, bytes]:
+    """Hash poster files perceptually; files that the cache remembers are not decoded again.
+
+    Parameters
+    ----------
+    paths : mapping of bytes to str
+        Content key → file.
+    context : Context
+        Its cache remembers the hashes, its workers decode, its progress is shown.
+
+    Returns
+    -------
+    dict of bytes to bytes
+        Content key → hash, in the order of `paths`; without images of one colour and those that cannot
+        be decoded.
+    """
+    known = load_perceptual_hashes(context.cache)
+    new = {key: path for key, path in paths.items() if key not in known}
+    if new:
+        with (
+            context.progress.bar("hashing posters", len(new), "posters") as advance,
+            ThreadPoolExecutor(context.workers) as pool,
+        ):
+            for key, found in zip(new, pool.map(_hash_file, new.values()), strict=True):
+                if found is not None:
+                    known[key] = found
+                advance(1)
+        save_perceptual_hashes(context.cache, known)
+    return {key: known[key] for key in paths if known.get(key, BLANK) != BLANK}
+
+
+def _hash_file(path: str) -> bytes | None:
+    data = read_poster(path)
+    return None if isinstance(data, BadPoster) else perceptual_hash(data)
 
 
 def _difference_bits(grey: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.audit.catalogue_audit import audit_catalogue
+from hybrid.audit.audit import audit_catalogue
 from hybrid.audit.leaks import audit_backbone
 from hybrid.catalogue import Catalogue
 from hybrid.errors import CatalogueError, SplitError

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from hybrid.catalogue import Catalogue
 from hybrid.catalogue.catalogue import to_numbers
-from hybrid.duplicates.find import find_duplicates, find_exact_duplicates, group_by_column
+from hybrid.duplicates.find import find_duplicates, find_exact_duplicates
+from hybrid.duplicates.groups import group_by_column
 from hybrid.duplicates.similarity import connected_components
 from hybrid.errors import SettingError, SplitError, unknown_name
 from hybrid.extraction.lookup import hash_catalogue

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid.audit.catalogue_audit import audit_catalogue
+from hybrid.audit.audit import audit_catalogue
 from hybrid.audit.leaks import audit_run, audit_split
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import CatalogueError

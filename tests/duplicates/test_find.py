@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hybrid.audit.audit import audit_project
-from hybrid.audit.catalogue_audit import audit_catalogue, repair_split
+from hybrid.audit.audit import audit_catalogue, audit_project, repair_split
 from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.cli.main import _run
 from hybrid.datasets.sample import write_sample
-from hybrid.duplicates.find import find_duplicates, group_by_column
+from hybrid.duplicates.find import find_duplicates
+from hybrid.duplicates.groups import group_by_column
 from hybrid.errors import SettingError, SplitError
 from hybrid.extraction.lookup import hash_catalogue
 from hybrid.report.audit_sheet import write_sheet
@@ -225,7 +225,7 @@ def test_posters_are_decoded_once(
     def refuse(_: bytes) -> bytes:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr("hybrid.duplicates.find.perceptual_hash", refuse)
+    monkeypatch.setattr("hybrid.images.perceptual_hash.perceptual_hash", refuse)
     assert find_duplicates(catalogue, keys, context=Context(cache=str(cache))) == first
 
 

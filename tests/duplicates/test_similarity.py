@@ -85,7 +85,7 @@ def test_codes_within_the_distance_are_connected(seed: int, bits: int) -> None:
         if i < j
         and a is not None
         and b is not None
-        and (int.from_bytes(a) ^ int.from_bytes(b)).bit_count() <= bits
+        and (int.from_bytes(a, "big") ^ int.from_bytes(b, "big")).bit_count() <= bits
     ]
     found = near_duplicates_by_hamming(given_codes, bits).tolist()
     assert {tuple(sorted(pair)) for pair in found} <= set(close)

@@ -14,7 +14,7 @@ from hybrid.cache import EmbeddingCache
 from hybrid.images.hashes import load_perceptual_hashes, save_perceptual_hashes
 from hybrid.images.perceptual_hash import BLANK, perceptual_hash, perceptual_hash_of_pixels
 
-LIMIT = 18  # bits, as `hybrid.duplicates.find` takes it
+LIMIT = 18  # bits, as `hybrid.duplicates.groups` takes it
 
 
 def encoded(image: Image.Image, **options: object) -> bytes:
@@ -27,7 +27,7 @@ def differ(a: bytes, b: bytes) -> int:
     one, two = perceptual_hash(a), perceptual_hash(b)
     assert one is not None
     assert two is not None
-    return (int.from_bytes(one) ^ int.from_bytes(two)).bit_count()
+    return (int.from_bytes(one, "big") ^ int.from_bytes(two, "big")).bit_count()
 
 
 @pytest.fixture

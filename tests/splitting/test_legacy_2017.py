@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hybrid.audit.catalogue_audit import audit_catalogue
+from hybrid.audit.audit import audit_catalogue
 from hybrid.catalogue import load_catalogue
 from hybrid.splitting.legacy_2017 import draw_cells, expected_overlap
 from hybrid.splitting.methods import SplitOptions, make_splits

@@ -1,0 +1,254 @@
+"""Duplicates of each kind as groups of ids: images, embeddings, texts, titles, columns. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.catalogue import Catalogue
+from hybrid.catalogue.catalogue import split_cell
+from hybrid.duplicates.kinds import (
+    NEAR_EMBEDDING,
+    NEAR_IMAGE,
+    NEAR_TEXT,
+    SAME_FILM,
+    SAME_IMAGE,
+    SAME_TEXT,
+)
+from hybrid.duplicates.similarity import (
+    Pairs,
+    connected_components,
+    group_equal,
+    near_duplicates_by_cosine,
+    near_duplicates_by_hamming,
+    near_duplicates_by_jaccard,
+    tokenize,
+)
+from hybrid.errors import SettingError, unknown_name
+from hybrid.types import LEAK, WARNING, DuplicateGroups
+
+# docs/splits.md tells what these were chosen on.
+MAX_BITS = 18  # Hamming distance of two perceptual hashes of 128 bits
+MIN_COSINE = 0.9  # of two embeddings, each dimension standardised
+MIN_JACCARD = 0.5  # of the shingles of two overviews
+MIN_WORDS = 8  # of an overview; shorter ones ("No overview found.") say nothing
+BOILERPLATE = 20  # items; an overview that more of them share is nobody's
+
+Members = Mapping[Hashable, Sequence[str]]  # value → ids of the items that have it
+Ids = tuple[tuple[str, ...], ...]
+
+
+def group_ids(ids: Sequence[str], values: Iterable[Hashable | None]) -> dict[Hashable, list[str]]:
+    """Group ids by value.
+
+    Parameters
+    ----------
+    ids : sequence of n str
+    values : iterable of n hashable or None
+        None is left out.
+
+    Returns
+    -------
+    dict of value to list of str
+
+    Examples
+    --------
+    >>> group_ids(["f1", "f2", "f3"], ["x", None, "x"])
+    {'x': ['f1', 'f3']}
+    """
+    found: dict[Hashable, list[str]] = {}
+    for name, value in zip(ids, values, strict=True):
+        if value is not None:
+            found.setdefault(value, []).append(name)
+    return found
+
+
+def same_image_duplicates(members: Members) -> DuplicateGroups:
+    """Exact duplicates: items whose posters are the same to the byte.
+
+    Parameters
+    ----------
+    members : mapping of bytes to sequence of str
+        Content key → ids of the items that have it.
+
+    Returns
+    -------
+    DuplicateGroups
+
+    Examples
+    --------
+    >>> same_image_duplicates({b"a": ["f1", "f4"], b"b": ["f2"]}).groups
+    (('f1', 'f4'),)
+    """
+    return DuplicateGroups(SAME_IMAGE, _several(members))
+
+
+def near_image_duplicates(members: Members, hashes: Mapping[bytes, bytes]) -> DuplicateGroups:
+    """Near-duplicate posters, by the Hamming distance of their perceptual hashes: at most 18 of 128 bits.
+
+    Parameters
+    ----------
+    members : mapping of bytes to sequence of str
+        Content key → ids of the items that have it.
+    hashes : mapping of bytes to bytes
+        Content key → perceptual hash; blank posters and those that cannot be decoded are left out.
+
+    Returns
+    -------
+    DuplicateGroups
+
+    Examples
+    --------
+    >>> hashes = {b"a": bytes(16), b"b": bytes(15) + b"1"}
+    >>> near_image_duplicates({b"a": ["f1"], b"b": ["f2"], b"c": ["f3"]}, hashes).groups
+    (('f1', 'f2'),)
+    """
+    codes = [hashes.get(key) if isinstance(key, bytes) else None for key in members]
+    return _near(NEAR_IMAGE, members, near_duplicates_by_hamming(codes, MAX_BITS))
+
+
+def near_embedding_duplicates(members: Members, rows: NDArray[np.float32]) -> DuplicateGroups:
+    """Near-duplicate embeddings: a cosine similarity of at least 0.9, each dimension standardised.
+
+    Parameters
+    ----------
+    members : mapping of bytes to sequence of str
+        Content key → ids of the items that have it.
+    rows : ndarray of shape (n, D), float32
+        The embedding of each key, in the order of `members`; NaN where there is none. Changed in place,
+        since the embeddings of a large catalogue are most of the memory that an audit takes.
+
+    Returns
+    -------
+    DuplicateGroups
+        Their severity is ``"warning"``.
+
+    Examples
+    --------
+    >>> rows = np.array([[0, 9], [0.1, 9], [9, 0], [8, 1]], dtype=np.float32)
+    >>> members = {b"a": ["f1"], b"b": ["f2"], b"c": ["f3"], b"d": ["f4"]}
+    >>> near_embedding_duplicates(members, rows).groups
+    (('f1', 'f2'), ('f3', 'f4'))
+    """
+    known = ~np.isnan(rows[:, 0])
+    rows -= rows.mean(axis=0, where=known[:, None], dtype=np.float64) if known.any() else 0
+    rows[~known] = 0  # similar to nothing
+    rows /= _lengths("ij,ij->j", rows)
+    rows /= _lengths("ij,ij->i", rows)[:, None]
+    pairs = near_duplicates_by_cosine(rows, MIN_COSINE)
+    return _near(NEAR_EMBEDDING, members, pairs, WARNING)
+
+
+def text_duplicates(ids: Sequence[str], texts: Sequence[str]) -> list[DuplicateGroups]:
+    """Same and near-same texts: equal but for case and punctuation, or of a Jaccard similarity of 0.5.
+
+    Texts of fewer than 8 words are left out, and those that more than 20 items share.
+
+    Parameters
+    ----------
+    ids : sequence of n str
+    texts : sequence of n str
+
+    Returns
+    -------
+    list of 2 DuplicateGroups
+
+    Examples
+    --------
+    >>> texts = ["A man finds an old map in a house.", "A man finds an old map in a house!"]
+    >>> [found.groups for found in text_duplicates(["f1", "f2"], texts)]
+    [(('f1', 'f2'),), ()]
+    """
+    tokens = map(tokenize, texts)
+    plain = [" ".join(words) if len(words) >= MIN_WORDS else None for words in tokens]
+    members = {t: m for t, m in group_ids(ids, plain).items() if len(m) <= BOILERPLATE}
+    near = near_duplicates_by_jaccard([str(text) for text in members], MIN_JACCARD)
+    return [DuplicateGroups(SAME_TEXT, _several(members)), _near(NEAR_TEXT, members, near)]
+
+
+def title_duplicates(
+    ids: Sequence[str], titles: Sequence[str], years: Sequence[str]
+) -> DuplicateGroups:
+    """Items of the same title, but for case and punctuation, and the same year.
+
+    Parameters
+    ----------
+    ids, titles, years : sequence of n str
+        An empty title or year equals nothing.
+
+    Returns
+    -------
+    DuplicateGroups
+
+    Examples
+    --------
+    >>> title_duplicates(["f1", "f2", "f3"], ["Jaws", "JAWS!", "Jaws"], ["1975", "1975", ""]).groups
+    (('f1', 'f2'),)
+    """
+    plain = [" ".join(tokenize(title)) for title in titles]
+    values = [(t, y) if t and y else None for t, y in zip(plain, years, strict=True)]
+    return DuplicateGroups(SAME_FILM, _several(group_ids(ids, values)))
+
+
+def group_by_column(catalogue: Catalogue, column: str) -> Ids:
+    """Group the ids of a catalogue by a column; in a list column by each of its entries.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    column : str
+        Entries are equal whatever their case.
+
+    Returns
+    -------
+    tuple of tuple of str
+        Groups of two or more ids; an item can be in several.
+
+    Raises
+    ------
+    SettingError
+        If there is no such column.
+    """
+    if column not in catalogue.table.columns:
+        raise SettingError(
+            f"--group-column: {unknown_name('column', column, catalogue.table.columns)}"
+        )
+    separator, ids = catalogue.columns.label_separator, catalogue.ids.tolist()
+    members: dict[Hashable, list[str]] = {}
+    for name, cell in zip(ids, catalogue.table[column].tolist(), strict=True):
+        for entry in split_cell(cell, separator):
+            members.setdefault(entry.casefold(), []).append(name)
+    return _several(members)
+
+
+def _several(members: Members) -> Ids:
+    return tuple(tuple(names) for names in members.values() if len(names) > 1)
+
+
+def _near(kind: str, members: Members, pairs: Pairs, severity: str = LEAK) -> DuplicateGroups:
+    """Connected components of near-duplicate values, as groups of the ids that have them.
+
+    Parameters
+    ----------
+    kind : str
+    members : mapping of value to sequence of str
+    pairs : ndarray of shape (m, 2), int64
+        Positions in `members`.
+    severity : str, default="leak"
+    """
+    names = list(members.values())
+    groups = group_equal(connected_components(len(names), pairs.tolist()).tolist())
+    same: dict[str, Hashable] = {
+        name: value for group in groups for value in group for name in names[value]
+    }
+    return DuplicateGroups(
+        kind, tuple(tuple(n for i in g for n in names[i]) for g in groups), severity, same
+    )
+
+
+def _lengths(axes: str, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Lengths of columns or rows, to divide by: 1 where one is 0."""
+    lengths = np.sqrt(np.einsum(axes, rows, rows))
+    return np.where(lengths > 0, lengths, 1).astype(np.float32)
