@@ -286,7 +286,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         if self.metric not in METRICS:
             problems.append(str(unknown_name("metric", self.metric, METRICS)))
         if not 2 <= self.folds <= len(X):
-            problems.append(f"folds: expected 2 to {len(X)} (the items), found {self.folds}.")
+            problems.append(f"folds: expected 2 to n_samples={len(X)}, found {self.folds}.")
         for weight in self.block_weights:
             if not (np.isfinite(weight) and weight > 0):
                 problems.append(f"block_weights: expected positive numbers, found {weight}.")
@@ -317,6 +317,8 @@ def _check_weight(sample_weight: ArrayLike | None, items: int) -> Floats | None:
     weight = np.asarray(sample_weight, dtype=np.float64)
     if weight.shape != (items,):
         raise SettingError(f"sample_weight: expected shape ({items},), found {weight.shape}.")
-    if not (np.isfinite(weight) & (weight >= 0)).all() or not weight.any():
-        raise SettingError("sample_weight: expected numbers from 0, of which one is above 0.")
+    if not (np.isfinite(weight) & (weight >= 0)).all():
+        raise SettingError("sample_weight: expected finite numbers from 0, found others.")
+    if not weight.any():
+        raise SettingError("sample_weight: expected a weight above zero, found zero in all.")
     return weight

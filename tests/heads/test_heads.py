@@ -542,7 +542,7 @@ def test_all_problems_are_listed(films: tuple[pd.DataFrame, Labels]) -> None:
         model.fit(films[0], np.zeros(3))
     assert str(error.value).splitlines() == [
         "y: expected shape (150, L), found (3,).",
-        "folds: expected 2 to 150 (the items), found 1.",
+        "folds: expected 2 to n_samples=150, found 1.",
         "block_weights: expected positive numbers, found 0.0.",
         "block_weights: expected positive numbers, found inf.",
         "block_weights: expected positive numbers, found -2.0.",
@@ -551,7 +551,7 @@ def test_all_problems_are_listed(films: tuple[pd.DataFrame, Labels]) -> None:
 
 @pytest.mark.parametrize("folds", [0, N + 1])
 def test_folds_must_fit_the_items(films: tuple[pd.DataFrame, Labels], folds: int) -> None:
-    with pytest.raises(SettingError, match=r"folds: expected 2 to 150 \(the items\)"):
+    with pytest.raises(SettingError, match=r"folds: expected 2 to n_samples=150"):
         make_model(folds=folds).fit(*films)
 
 
@@ -577,9 +577,7 @@ def test_an_array_for_a_frame_is_an_error(films: tuple[pd.DataFrame, Labels]) ->
 
 # scikit-learn's interface
 #
-# The generic `check_estimator` feeds arrays of random numbers; these estimators take the frame of a
-# catalogue, with named columns of text, so its numeric checks cannot run. Those that need no data
-# do run below; then come, on films, the ones that the numeric checks stand for.
+# Checks that need no data; the others are in test_scikit_learn.py.
 
 ESTIMATORS = [
     make_model(),

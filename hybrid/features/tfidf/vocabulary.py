@@ -74,6 +74,11 @@ class Sequences:
         -------
         ndarray of int32, shape (m,)
         """
+        if (
+            not self._pool.flags.writeable
+        ):  # loaded memory-mapped: the loop is compiled for one type
+            self._slots, self._pool = self._slots.copy(), self._pool.copy()
+            self._bounds = self._bounds.copy()
         numbers, slices, done = np.empty(len(starts), dtype=np.int32), (symbols, starts, ends), 0
         while done < len(starts):
             table = (self._slots, self._pool, self._bounds)
