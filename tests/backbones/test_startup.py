@@ -51,8 +51,13 @@ def test_starting_keras_restores_stderr(capfd: pytest.CaptureFixture[str]) -> No
 def test_what_is_held_back_is_printed_if_the_start_fails(capfd: pytest.CaptureFixture[Any]) -> None:
     with _stderr_held_back():
         os.write(2, b"a note")
-    with pytest.raises(ImportError, match="no such backend"), _stderr_held_back():
-        os.write(2, b"the reason")
-        raise ImportError("no such backend")
+    with pytest.raises(ImportError, match="no such backend"):
+        _fail_to_start()
     os.write(2, b" and after")
     assert capfd.readouterr().err == "the reason and after"
+
+
+def _fail_to_start() -> None:
+    with _stderr_held_back():
+        os.write(2, b"the reason")
+        raise ImportError("no such backend")
