@@ -1,6 +1,7 @@
-"""Posters, text and metadata to labels: embeddings, classical heads, and one honest report.
+"""Multi-label classification of posters, text and metadata: embeddings, classical heads, one honest report.
 
-The names below are loaded when first used, so that ``import hybrid`` costs nothing.
+The names below are the public API, documented in docs/api.md. They are loaded when first used, so that
+``import hybrid`` costs nothing.
 """
 
 from __future__ import annotations
@@ -8,33 +9,119 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from hybrid._version import __version__ as __version__
+from hybrid._version import __version__
 
 if TYPE_CHECKING:
-    from hybrid.catalogue import load_catalogue as load_catalogue
-    from hybrid.extraction.extract import extract_embeddings as extract_embeddings
-    from hybrid.heads.classifier import HybridClassifier as HybridClassifier
-    from hybrid.heads.make_hybrid import make_hybrid as make_hybrid
-    from hybrid.runs.fit_deep import fit_deep as fit_deep
-    from hybrid.runs.fit_head import fit_head as fit_head
-    from hybrid.splitting.splits import make_split as make_split
+    from hybrid.audit.catalogue_audit import audit_catalogue
+    from hybrid.catalogue.catalogue import load_catalogue
+    from hybrid.catalogue.check import check_catalogue
+    from hybrid.datasets.sample import write_sample
+    from hybrid.deep.options import DeepOptions
+    from hybrid.errors import HybridError
+    from hybrid.extraction.extract import extract_embeddings
+    from hybrid.extraction.lookup import load_embeddings
+    from hybrid.features.fusion import Fusion
+    from hybrid.features.metadata import MetadataFeatures
+    from hybrid.features.posters import PosterFeatures
+    from hybrid.features.text import TextFeatures
+    from hybrid.heads.classifier import HybridClassifier
+    from hybrid.heads.make_hybrid import make_hybrid
+    from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
+    from hybrid.inspection.item import explain_item, explain_run
+    from hybrid.inspection.loaded_run import load_run
+    from hybrid.report.build import make_report
+    from hybrid.runs.experiment import Experiment
+    from hybrid.runs.fit_deep import fit_deep
+    from hybrid.runs.fit_head import fit_head
+    from hybrid.runs.folder import read_run
+    from hybrid.runs.predict import predict_catalogue
+    from hybrid.splitting.methods import SplitOptions, split_catalogue
+    from hybrid.splitting.splits import read_split, write_split
+    from hybrid.studies.study import Studies
+    from hybrid.types import EmbeddingOptions, EmbeddingSelector
+    from hybrid.utils.context import Context
+    from hybrid.utils.progress import Progress
 
-_WHERE = {
+# Name → module, in the order of the work.
+_MODULES = {
+    "Context": "hybrid.utils.context",
+    "Progress": "hybrid.utils.progress",
+    "HybridError": "hybrid.errors",
+    "write_sample": "hybrid.datasets.sample",
     "load_catalogue": "hybrid.catalogue.catalogue",
-    "make_split": "hybrid.splitting.splits",
+    "check_catalogue": "hybrid.catalogue.check",
+    "SplitOptions": "hybrid.splitting.methods",
+    "split_catalogue": "hybrid.splitting.methods",
+    "read_split": "hybrid.splitting.splits",
+    "write_split": "hybrid.splitting.splits",
+    "audit_catalogue": "hybrid.audit.catalogue_audit",
+    "EmbeddingOptions": "hybrid.types",
     "extract_embeddings": "hybrid.extraction.extract",
+    "EmbeddingSelector": "hybrid.types",
+    "load_embeddings": "hybrid.extraction.lookup",
     "make_hybrid": "hybrid.heads.make_hybrid",
     "HybridClassifier": "hybrid.heads.classifier",
+    "Fusion": "hybrid.features.fusion",
+    "PosterFeatures": "hybrid.features.posters",
+    "TextFeatures": "hybrid.features.text",
+    "MetadataFeatures": "hybrid.features.metadata",
+    "MultilabelLinearSVC": "hybrid.heads.svm.multilabel_svc",
+    "Experiment": "hybrid.runs.experiment",
     "fit_head": "hybrid.runs.fit_head",
+    "Studies": "hybrid.studies.study",
+    "DeepOptions": "hybrid.deep.options",
     "fit_deep": "hybrid.runs.fit_deep",
+    "read_run": "hybrid.runs.folder",
+    "predict_catalogue": "hybrid.runs.predict",
+    "make_report": "hybrid.report.build",
+    "load_run": "hybrid.inspection.loaded_run",
+    "explain_run": "hybrid.inspection.item",
+    "explain_item": "hybrid.inspection.item",
 }
-__all__ = ["__version__", *_WHERE]
+
+__all__ = [
+    "Context",
+    "DeepOptions",
+    "EmbeddingOptions",
+    "EmbeddingSelector",
+    "Experiment",
+    "Fusion",
+    "HybridClassifier",
+    "HybridError",
+    "MetadataFeatures",
+    "MultilabelLinearSVC",
+    "PosterFeatures",
+    "Progress",
+    "SplitOptions",
+    "Studies",
+    "TextFeatures",
+    "__version__",
+    "audit_catalogue",
+    "check_catalogue",
+    "explain_item",
+    "explain_run",
+    "extract_embeddings",
+    "fit_deep",
+    "fit_head",
+    "load_catalogue",
+    "load_embeddings",
+    "load_run",
+    "make_hybrid",
+    "make_report",
+    "predict_catalogue",
+    "read_run",
+    "read_split",
+    "split_catalogue",
+    "write_sample",
+    "write_split",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _WHERE:
+    if name not in _MODULES:
         raise AttributeError(f"module 'hybrid' has no attribute {name!r}")
-    return getattr(importlib.import_module(_WHERE[name]), name)
+    value = globals()[name] = getattr(importlib.import_module(_MODULES[name]), name)
+    return value
 
 
 def __dir__() -> list[str]:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hybrid.backbones import BackboneSpec, Weights, get_backbone, resolve_weights
 from hybrid.backbones.weights import fingerprint_fields
 from hybrid.cache import EmbeddingCache, EmbeddingStore
@@ -157,6 +160,46 @@ def find_poster_blocks(
             )
         found[_block_name(store, found)] = store
     return found
+
+
+def load_embeddings(
+    catalogue: Catalogue,
+    select: EmbeddingSelector | None = None,
+    context: Context | None = None,
+) -> NDArray[np.float32]:
+    """The embeddings of a catalogue's posters, as `extract_embeddings` put them into the cache.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        Of n items.
+    select : EmbeddingSelector, optional
+        Which embeddings; needed where the cache has several sets of this catalogue.
+    context : Context, optional
+        Its cache, workers and seed (of random weights) are used.
+
+    Returns
+    -------
+    ndarray of shape (n, d), float32
+        Row by row as the items of the catalogue; NaN for an item without a usable poster.
+
+    Raises
+    ------
+    ExtractionError
+        If there are none, or some of the posters lack theirs.
+    SettingError
+        If there are several sets; the message lists them.
+
+    Examples
+    --------
+    >>> from hybrid import load_catalogue, load_embeddings
+    >>> films = load_catalogue("catalogue.csv")  # doctest: +SKIP
+    >>> load_embeddings(films).shape  # doctest: +SKIP
+    (600, 768)
+    """
+    store = find_store(catalogue, select, context)
+    keys = hash_catalogue(catalogue, context)
+    return store.read([None if isinstance(key, BadPoster) else key for key in keys])
 
 
 def embedding_selectors(

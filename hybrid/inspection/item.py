@@ -54,18 +54,20 @@ class RunExplanation:
     notes: tuple[str, ...]
 
 
-def explain_run(run: LoadedRun, genres: Sequence[str], *, top: int, rank: str) -> RunExplanation:
+def explain_run(
+    run: LoadedRun, genres: Sequence[str] = (), *, top: int = 8, rank: str = "unit"
+) -> RunExplanation:
     """Feature importance of a run: words, fields and posters for and against each genre.
 
     Parameters
     ----------
     run : LoadedRun
         With a linear head.
-    genres : sequence of str
+    genres : sequence of str, default=()
         Empty: all.
-    top : int
+    top : int, default=8
         Maximum number on each side.
-    rank : {"unit", "mean"}
+    rank : {"unit", "mean"}, default="unit"
         See `hybrid.explain.importance.explain_genres`.
 
     Returns
@@ -101,9 +103,9 @@ def explain_run(run: LoadedRun, genres: Sequence[str], *, top: int, rank: str) -
 def explain_item(
     run: LoadedRun,
     name: str,
-    genres: Sequence[str],
+    genres: Sequence[str] = (),
     *,
-    top: int,
+    top: int = 8,
     html: Path | None = None,
     maps: MapOptions | None = None,
 ) -> ItemCard:
@@ -114,9 +116,9 @@ def explain_item(
     run : LoadedRun
     name : str
         Id of the item; it need not be in the split of the run.
-    genres : sequence of str
+    genres : sequence of str, default=()
         Genres to explain. Empty: those that the item has or that are predicted, else the most likely one.
-    top : int
+    top : int, default=8
         Maximum number of words and fields on each side, and of neighbours.
     html : Path, optional
         A page to write.

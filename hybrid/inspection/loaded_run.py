@@ -323,9 +323,8 @@ def load_run(
         The catalogue.
     options : ColumnOptions, optional
         Overrides the roles that the run recorded.
-    cache : str, default=".hybrid-cache"
-    workers : int, optional
-        Default: all cores.
+    context : Context, optional
+        Cache of the embeddings, and workers.
 
     Returns
     -------

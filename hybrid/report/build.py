@@ -84,8 +84,8 @@ def open_catalogue(path: str | Path | None, options: ColumnOptions | None, run: 
 
 def make_report(
     catalogue: Catalogue,
-    runs: Sequence[Path],
-    out: Path,
+    runs: Sequence[str | Path],
+    out: str | Path,
     *,
     externals: Mapping[str, Path] | None = None,
     draws: int = DRAWS,
@@ -98,7 +98,7 @@ def make_report(
     ----------
     catalogue : Catalogue
         With the true labels.
-    runs : sequence of Path
+    runs : sequence of str or Path
         Of each, only run.json and predictions.csv are read.
     out, externals, draws, seed, command
         As for `report_runs`.
@@ -110,6 +110,7 @@ def make_report(
     SettingError
         If `out` is the name of a table, or the name of an external model is taken.
     """
+    out = Path(out)
     _check_out(out)
     read = [read_run(run) for run in runs]
     if externals:

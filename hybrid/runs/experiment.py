@@ -32,8 +32,8 @@ class Experiment:
     ----------
     catalogue : Catalogue
     split : Split
-    folder : Path
-        The run folder to write; its name is the name of the run.
+    folder : str or Path
+        The run folder to write, kept as a Path; its name is the name of the run.
     split_path : Path, default=Path("splits.csv")
         Recorded, and named in messages.
     command : str, optional
@@ -58,6 +58,9 @@ class Experiment:
     split_path: Path = Path("splits.csv")
     command: str | None = None
     context: Context = field(default_factory=Context)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))
 
     def rows(self, *parts: str) -> NDArray[np.int64]:
         """Row numbers in the catalogue of the items of some parts, in the order of the split."""

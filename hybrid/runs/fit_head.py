@@ -31,7 +31,7 @@ TRAINING = ("train", "validation")  # parts that a head is fitted on
 def fit_head(
     experiment: Experiment,
     model: HybridClassifier,
-    settings: dict[str, Any],
+    settings: dict[str, Any] | None = None,
     studies: Study | None = None,
 ) -> Run:
     """Fit a hybrid classifier on train and validation, evaluate it on test, write the run.
@@ -41,7 +41,7 @@ def fit_head(
     experiment : Experiment
     model : HybridClassifier
         As `make_hybrid` returns it; it is fitted in place.
-    settings : dict
+    settings : dict, optional
         Recorded as ``settings``.
     studies : Study, optional
         Called with the fitted model, see `hybrid.studies.study.Studies`; by default no study is made.
@@ -95,7 +95,7 @@ def fit_head(
             (experiment.rows("test"), outputs.scores, outputs.labels),
         ],
     )
-    record = _describe(experiment, model, backbones, explained, settings)
+    record = _describe(experiment, model, backbones, explained, settings or {})
     subject = FittedModel(model, training, test, outputs, genres, fit_seconds)
     with new_run(experiment.folder) as folder:
         joblib.dump(model, folder / MODEL, compress=3)

@@ -256,16 +256,16 @@ def split_hash(ids: NDArray[Any], parts: NDArray[Any]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def write_split(split: Split, path: Path) -> None:
+def write_split(split: Split, path: str | Path) -> None:
     """Write ``splits.csv``: id, split, group; the old file stays until the new one is whole."""
     table = pd.DataFrame({"id": split.ids, "split": split.parts, "group": split.groups})
     try:
-        write_atomically(path, table.to_csv(index=False, lineterminator="\n").encode())
+        write_atomically(Path(path), table.to_csv(index=False, lineterminator="\n").encode())
     except OSError as error:
         raise SplitError(f"cannot write the split {path}: {error.strerror or error}.") from error
 
 
-def read_split(path: Path) -> Split:
+def read_split(path: str | Path) -> Split:
     """Read ``splits.csv``; an id may stand in it twice, which the audit reports.
 
     Raises

@@ -420,11 +420,12 @@ def test_a_precision_that_changes_embeddings_is_not_taken(
     spec, lines = get_backbone("vgg16"), Lines()
     fast = EngineChoice("keras", "bfloat16", "a processor")
     asked = (fast, spec, resolve_weights(spec, "random"))
-    found = try_precision(*asked, files, 2, 8, lines)
+    context = Context(workers=2, progress=lines)
+    found = try_precision(*asked, files, 8, context)
     assert found.choice == EngineChoice("keras", expected, "a processor")
     assert lines.lines[0] == "trying bfloat16 on 19 posters (vgg16)"
     assert lines.lines[1].startswith(f"{expected} it is: ")
-    nothing = try_precision(*asked, files[3:4], 2, 8, lines)
+    nothing = try_precision(*asked, files[3:4], 8, context)
     assert nothing.choice.precision == "float32"
 
 
