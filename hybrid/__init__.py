@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hybrid._version import __version__
 
 if TYPE_CHECKING:
-    from hybrid.audit.catalogue_audit import audit_catalogue
+    from hybrid.audit.audit import audit_catalogue
     from hybrid.catalogue.catalogue import load_catalogue
     from hybrid.catalogue.check import check_catalogue
     from hybrid.datasets.sample import write_sample
@@ -54,7 +54,7 @@ _MODULES = {
     "split_catalogue": "hybrid.splitting.methods",
     "read_split": "hybrid.splitting.splits",
     "write_split": "hybrid.splitting.splits",
-    "audit_catalogue": "hybrid.audit.catalogue_audit",
+    "audit_catalogue": "hybrid.audit.audit",
     "EmbeddingOptions": "hybrid.types",
     "extract_embeddings": "hybrid.extraction.extract",
     "EmbeddingSelector": "hybrid.types",
