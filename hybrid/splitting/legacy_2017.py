@@ -1,9 +1,9 @@
-"""The split of April 2017, rebuilt so that the figures published with it can be understood.
+"""The leaking split of April 2017, reproduced so that the figures published with it can be understood.
 
 scikit-learn 0.18's ``train_test_split(..., stratify=Y)`` took each cell of a two-dimensional Y for a
 sample of its own (scikit-learn issues 8670 and 9037; mended in 0.19): the classes were 0 and 1, and of
 the n x L cells it drew as many for train and for test as there should have been items, from each class
-its share. A cell stands for its row, so that one film can be drawn for both.
+its share. A cell stands for its row, so that one film can be in both.
 """
 
 from __future__ import annotations
@@ -35,6 +35,13 @@ def draw_cells(
     -------
     ndarray of shape (n,), bool; ndarray of shape (n,), bool
         Whether a cell of the item was drawn for train, and for test: both, one or neither.
+
+    Examples
+    --------
+    >>> labels = np.random.default_rng(0).random((500, 8)) < 0.3
+    >>> train, test = draw_cells([str(i) for i in range(500)], labels, 0.2, 0)
+    >>> bool((train & test).any())
+    True
     """
     n, n_labels = labels.shape
     lots = np.frombuffer(
@@ -66,7 +73,7 @@ def _quotas(ones: int, zeros: int, n_train: int, n_test: int) -> list[tuple[int,
 
 
 def expected_overlap(n_labels: int, test: float) -> float:
-    """The share of the test items that such a draw is expected to put in train, too.
+    """Expected share of the test items that are in train as well.
 
     Each of an item's L cells is drawn for train with chance (1 - t) / L, for test with t / L. Among the
     items that were drawn for test at all, those count that were not drawn for train.
@@ -77,6 +84,16 @@ def expected_overlap(n_labels: int, test: float) -> float:
         L.
     test : float
         t, the share of test, above 0.
+
+    Returns
+    -------
+    float
+        From 0 to 1.
+
+    Examples
+    --------
+    >>> round(expected_overlap(26, 0.1), 2)
+    0.59
     """
     no_train = (1 - (1 - test) / n_labels) ** n_labels
     neither = (1 - 1 / n_labels) ** n_labels

@@ -1,4 +1,4 @@
-"""Wiring: catalogue → split by any method, its audit, and its repair."""
+"""Split a catalogue by any method: duplicates are grouped, labels stratified."""
 
 from __future__ import annotations
 
@@ -39,18 +39,23 @@ class SplitOptions:
 
     Parameters
     ----------
-    method : str
+    method : str, default="iterative"
         One of `METHODS`.
-    validation, test : float or None
-        Shares; by default 0.1 and 0.2, for ``legacy-2017`` 0.1 and 0.1.
-    by : str or None
+    validation, test : float or None, default=None
+        Shares of all items; None stands for 0.1 and 0.2, for ``legacy-2017`` for 0.1 and 0.1.
+    by : str or None, default=None
         Column with the time, for ``temporal``.
-    folds, repeats : int
+    folds, repeats : int, default=5
         How many splits ``kfold`` and ``repeated`` make.
-    group_columns : tuple of str
-        Items that share an entry of one of these are never parted.
-    near_duplicates : bool
-        Whether items that the audit finds alike are never parted; those with the same image never are.
+    group_columns : tuple of str, default=()
+        Items that share an entry of one of these are in one part.
+    near_duplicates : bool, default=True
+        Whether near-duplicates are in one part; items with the same image always are.
+
+    Examples
+    --------
+    >>> SplitOptions(method="kfold", validation=0.2).shares
+    (0.6000000000000001, 0.2, 0.2)
     """
 
     method: str = "iterative"
@@ -64,7 +69,7 @@ class SplitOptions:
 
     @property
     def shares(self) -> tuple[float, float, float]:
-        """Of train, validation and test."""
+        """Shares of train, validation and test."""
         usual = LEGACY_SHARES if self.method == "legacy-2017" else SHARES
         validation = usual[1] if self.validation is None else self.validation
         test = usual[2] if self.test is None else self.test
@@ -166,13 +171,23 @@ def _assign(
 
 
 def connected_groups(ids: NDArray[np.str_], together: Sequence[Sequence[str]]) -> NDArray[np.str_]:
-    """The group of each item: the smallest id of all that it belongs to, directly or by way of others.
+    """Merge overlapping groups of ids into connected components.
 
     Parameters
     ----------
     ids : ndarray of shape (n,), str
     together : sequence of sequences of str
-        Ids that belong together; those that are not in `ids` still tie others.
+        Groups of ids; those that are not in `ids` still connect others.
+
+    Returns
+    -------
+    ndarray of shape (n,), str
+        The group of each item: the smallest id in it.
+
+    Examples
+    --------
+    >>> connected_groups(np.array(["a", "b", "c"]), [("a", "x"), ("x", "c")]).tolist()
+    ['a', 'b', 'a']
     """
     names = sorted({*ids.tolist(), *(name for group in together for name in group)})
     place = {name: i for i, name in enumerate(names)}
@@ -211,7 +226,24 @@ def _times(catalogue: Catalogue, column: str) -> NDArray[np.float64]:
 
 
 def check_group_sizes(groups: NDArray[np.str_], shares: Sequence[float]) -> None:
-    """Refuse groups that no part can hold; say so where one is larger than the smallest part."""
+    """Check that each group fits into a part.
+
+    Parameters
+    ----------
+    groups : ndarray of shape (n,), str
+        The group of each item.
+    shares : sequence of float
+        Of the parts.
+
+    Raises
+    ------
+    SplitError
+        If a group is larger than the largest part. One that is larger than the smallest is a warning.
+
+    Examples
+    --------
+    >>> check_group_sizes(np.array(["a", "a", "b", "c"]), (0.5, 0.5))
+    """
     (name, size), *_ = Counter(groups.tolist()).most_common(1)
     share = size / len(groups)
     found = f"the largest group ({name} and others) has {size} of {len(groups)} items ({share:.0%})"

@@ -1,4 +1,4 @@
-"""Ids, labels, groups and a seed → train, validation and test, by several methods; splits.csv."""
+"""Train, validation and test splits: stratified, random, k-fold, temporal; and splits.csv."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def make_split(
     seed: int = 0,
     stratify: bool = True,
 ) -> Split:
-    """Deal items to train, validation and test, every genre in its share.
+    """Split items into train, validation and test by iterative stratification with groups.
 
-    Each label misses its share of a part by no more than `stratification_tolerance` tells.
+    Each label misses its share of a part by no more than `stratification_tolerance` gives.
 
     Parameters
     ----------
@@ -39,13 +39,13 @@ def make_split(
         Unique.
     labels : array-like of shape (n, L)
         1 where the item has the label.
-    groups : array-like of shape (n,), optional
-        Items of one group are never parted. By default each item is its own group.
-    shares : sequence of 3 floats
+    groups : array-like of shape (n,), str, optional
+        Items of one group are in one part. By default each item is its own group.
+    shares : sequence of 3 floats, default=(0.7, 0.1, 0.2)
         Shares of train, validation and test; they add up to 1.
-    seed : int
-        Same seed, same split.
-    stratify : bool
+    seed : int, default=0
+        The same seed gives the same split, whatever the machine and the order of the rows.
+    stratify : bool, default=True
         False: at random; labels have their share only by chance.
 
     Returns
@@ -56,6 +56,14 @@ def make_split(
     ------
     SettingError
         If shapes, shares or ids are wrong.
+
+    Examples
+    --------
+    >>> ids = [f"f{i}" for i in range(10)]
+    >>> labels = [[1, 0], [0, 1]] * 5
+    >>> split = make_split(ids, labels, shares=(0.6, 0.2, 0.2))
+    >>> [sum(split.parts == part).item() for part in PARTS]
+    [6, 2, 2]
     """
     ids = np.asarray(ids).astype(str)
     groups = ids if groups is None else np.asarray(groups).astype(str)
@@ -76,12 +84,30 @@ def make_folds(
     groups: ArrayLike | None = None,
     seed: int = 0,
 ) -> NDArray[np.int64]:
-    """Deal items to `n_folds` folds of equal shares, as `make_split` does.
+    """Assign items to folds of equal shares, by iterative stratification with groups.
+
+    Parameters
+    ----------
+    ids, labels, groups, seed
+        As in `make_split`.
+    n_folds : int
+        1 or more.
 
     Returns
     -------
     ndarray of shape (n,), int64
         The fold of each item, 0 to ``n_folds - 1``.
+
+    Raises
+    ------
+    SettingError
+        If shapes, ids or `n_folds` are wrong.
+
+    Examples
+    --------
+    >>> folds = make_folds(["a", "b", "c", "d"], [[1], [1], [0], [0]], 2)
+    >>> np.bincount(folds).tolist()
+    [2, 2]
     """
     ids = np.asarray(ids).astype(str)
     groups = ids if groups is None else np.asarray(groups).astype(str)
@@ -102,7 +128,7 @@ def make_fold_splits(
     validation: float = SHARES[1],
     seed: int = 0,
 ) -> list[Split]:
-    """One split a fold: each fold is the test part once; validation is dealt from the others.
+    """Make the splits of a k-fold cross-validation: each fold is the test part of one of them.
 
     Parameters
     ----------
@@ -110,8 +136,23 @@ def make_fold_splits(
         As in `make_split`.
     n_folds : int
         At least 2.
-    validation : float
-        Share of all items.
+    validation : float, default=0.1
+        Share of all items; taken from the other folds.
+
+    Returns
+    -------
+    list of n_folds Split
+
+    Raises
+    ------
+    SettingError
+        If shapes, ids or shares are wrong.
+
+    Examples
+    --------
+    >>> splits = make_fold_splits(list("abcdef"), [[1], [0]] * 3, 3, validation=0.0)
+    >>> [split.ids[split.parts == "test"].size for split in splits]
+    [2, 2, 2]
     """
     ids = np.asarray(ids).astype(str)
     groups = ids if groups is None else np.asarray(groups).astype(str)
@@ -140,17 +181,17 @@ def make_temporal_split(
     groups: ArrayLike | None = None,
     shares: Sequence[float] = SHARES,
 ) -> Split:
-    """Oldest items to train, newest to test; nothing in train is as new as anything that was cut off.
+    """Split items by time: the oldest are train, the newest test.
 
-    A group goes where its newest item belongs. A cut is between two different times, the nearest to the
-    wanted share.
+    Nothing in train is as new as anything in validation or test. A group goes where its newest item
+    belongs. A cut is between two different times, the nearest to the wanted share.
 
     Parameters
     ----------
     ids, groups, shares
         As in `make_split`.
     times : array-like of shape (n,), float
-        Any number that grows with time. Groups without a time (all NaN) are ``unused``.
+        Any number that grows with time; NaN where unknown. Groups without any time are ``unused``.
 
     Returns
     -------
@@ -160,6 +201,11 @@ def make_temporal_split(
     ------
     SettingError
         If shapes, shares or ids are wrong, or there is no time at all.
+
+    Examples
+    --------
+    >>> make_temporal_split(["a", "b", "c"], [2001, 1990, 2020], shares=(1 / 3, 1 / 3, 1 / 3)).parts.tolist()
+    ['validation', 'train', 'test']
     """
     ids = np.asarray(ids).astype(str)
     groups = ids if groups is None else np.asarray(groups).astype(str)
@@ -181,7 +227,7 @@ def make_temporal_split(
 
 
 def _cut(times: NDArray[np.float64], share: float) -> float:
-    """The time of which about `share` of the sorted `times` are older; infinite where that is all."""
+    """The time that about `share` of the sorted `times` are older than; infinite where that is all."""
     starts = np.append(np.flatnonzero(np.diff(times, prepend=-np.inf)), len(times))
     start = starts[np.abs(starts - share * len(times)).argmin()]
     return float(np.append(times, np.inf)[start])
@@ -190,11 +236,27 @@ def _cut(times: NDArray[np.float64], share: float) -> float:
 def make_legacy_split(
     ids: ArrayLike, labels: ArrayLike, *, shares: Sequence[float], seed: int = 0
 ) -> Split:
-    """The split of April 2017, which leaks: see `hybrid.splitting.methods.legacy_2017`.
+    """Reproduce the split of April 2017, which leaks: see `hybrid.splitting.legacy_2017`.
 
-    An item that was drawn for both stands in it twice, once in train or validation and once in test; one
-    that was drawn for neither is ``unused``. Validation is dealt, without overlap, from what was drawn
-    for train.
+    An item that was drawn for both is in it twice, once in train or validation and once in test; one that
+    was drawn for neither is ``unused``. Validation is taken, without overlap, from the items drawn for
+    train.
+
+    Parameters
+    ----------
+    ids, labels, shares, seed
+        As in `make_split`.
+
+    Returns
+    -------
+    Split
+
+    Examples
+    --------
+    >>> labels = np.random.default_rng(0).random((200, 5)) < 0.3
+    >>> split = make_legacy_split(np.arange(200), labels, shares=(0.8, 0.1, 0.1))
+    >>> len(split.ids) > 200
+    True
     """
     ids, labels = np.asarray(ids).astype(str), np.asarray(labels)
     _check_shares(shares)
@@ -213,10 +275,24 @@ def make_legacy_split(
 
 
 def stratification_tolerance(labels: ArrayLike, groups: ArrayLike) -> NDArray[np.float64]:
-    """By how many items each label may miss its share of a part in `make_split`; shape (L,).
+    """Tolerance of `make_split`: by how many items each label may miss its share of a part.
 
     Three times the size of the largest group, and 2 % of the label's items. No guarantee can be proved
-    for a greedy method; this is what the tests hold it to.
+    for a greedy method; this is what the tests verify.
+
+    Parameters
+    ----------
+    labels : array-like of shape (n, L)
+    groups : array-like of shape (n,)
+
+    Returns
+    -------
+    ndarray of shape (L,), float64
+
+    Examples
+    --------
+    >>> stratification_tolerance([[1, 0]] * 100, range(100)).tolist()
+    [5.0, 3.0]
     """
     present = np.asarray(labels) != 0
     _, sizes = np.unique(np.asarray(groups).astype(str), return_counts=True)
@@ -251,13 +327,42 @@ def _check(
 
 
 def split_hash(ids: NDArray[Any], parts: NDArray[Any]) -> str:
-    """SHA-256 of what a split says, whatever the order of its rows."""
+    """Hash a split: SHA-256 of its ids and parts, whatever the order of its rows.
+
+    Examples
+    --------
+    >>> one = split_hash(np.array(["a", "b"]), np.array(["train", "test"]))
+    >>> one == split_hash(np.array(["b", "a"]), np.array(["test", "train"]))
+    True
+    """
     lines = sorted(f"{name}\0{part}\n" for name, part in zip(ids, parts, strict=True))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def write_split(split: Split, path: str | Path) -> None:
-    """Write ``splits.csv``: id, split, group; the old file stays until the new one is whole."""
+    """Write ``splits.csv``: id, split, group; the old file stays until the new one is whole.
+
+    Parameters
+    ----------
+    split : Split
+    path : str or Path
+
+    Raises
+    ------
+    SplitError
+        If it cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = Path(folder.name) / "splits.csv"
+    >>> split = make_split(["a", "b", "c"], [[1], [1], [1]], shares=(1 / 3, 1 / 3, 1 / 3))
+    >>> write_split(split, path)
+    >>> read_split(path).sha256 == split.sha256
+    True
+    >>> folder.cleanup()
+    """
     table = pd.DataFrame({"id": split.ids, "split": split.parts, "group": split.groups})
     try:
         write_atomically(Path(path), table.to_csv(index=False, lineterminator="\n").encode())
@@ -266,7 +371,16 @@ def write_split(split: Split, path: str | Path) -> None:
 
 
 def read_split(path: str | Path) -> Split:
-    """Read ``splits.csv``; an id may stand in it twice, which the audit reports.
+    """Read ``splits.csv``; an id may be in it twice, which the audit reports.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    Split
+        Without a column ``group``, each id is its own group.
 
     Raises
     ------

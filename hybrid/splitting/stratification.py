@@ -1,9 +1,8 @@
-"""Groups of items → parts in given shares: the arithmetic under `hybrid.splitting.splits`.
+"""Iterative stratification for multi-label data, with groups.
 
-Iterative stratification for multi-label data: Sechidis, Tsoumakas and Vlahavas, "On the Stratification
-of Multi-label Data", ECML PKDD 2011. Here it deals whole groups, and its order comes from SHA-256 of
-the seed and the ids, so that the same seed gives the same split on any machine and in whatever order
-the rows stand.
+Sechidis, Tsoumakas and Vlahavas, "On the Stratification of Multi-label Data", ECML PKDD 2011. Here whole
+groups are assigned, and their order comes from SHA-256 of the seed and the ids, so that the same seed
+gives the same split on any machine and whatever the order of the rows.
 """
 
 from __future__ import annotations
@@ -25,12 +24,31 @@ def assign_parts(
     shares: Sequence[float],
     seed: int,
 ) -> NDArray[np.int64]:
-    """Deal items to ``len(shares)`` parts; arrays as in `make_split`.
+    """Assign items to parts by iterative stratification; a group is never divided.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n,), str
+        Unique.
+    labels : ndarray of shape (n, L)
+        Not 0 where the item has the label; L may be 0.
+    groups : ndarray of shape (n,), str
+    shares : sequence of P floats
+        They add up to 1.
+    seed : int
 
     Returns
     -------
     ndarray of shape (n,), int64
-        The part of each item.
+        The part of each item, from 0 to ``P - 1``.
+
+    Examples
+    --------
+    >>> ids = np.arange(8).astype(str)
+    >>> groups = np.array(list("aabbcdef"))
+    >>> part = assign_parts(ids, np.ones((8, 1)), groups, (0.5, 0.5), seed=0)
+    >>> np.bincount(part).tolist(), bool(part[0] == part[1])
+    ([4, 4], True)
     """
     names, member = np.unique(groups, return_inverse=True)
     order = _order(ids, member, len(names), seed)
@@ -57,7 +75,7 @@ def _order(ids: NDArray[Any], member: NDArray[Any], n_groups: int, seed: int) ->
 
 
 def _whole_shares(shares: Sequence[float]) -> list[int]:
-    """Shares as whole numbers in the same ratio: floats round otherwise from machine to machine."""
+    """Shares as whole numbers in the same ratio: floats round differently from machine to machine."""
     fractions = [Fraction(share).limit_denominator(10**6) for share in shares]
     common = math.lcm(*(fraction.denominator for fraction in fractions))
     return [int(fraction * common) for fraction in fractions]
@@ -66,7 +84,7 @@ def _whole_shares(shares: Sequence[float]) -> list[int]:
 def _stratify(
     counts: NDArray[np.int64], sizes: NDArray[np.int64], shares: Sequence[int]
 ) -> NDArray[np.int64]:
-    """Deal groups, rarest label first, each to the part that still lacks most of that label."""
+    """Assign groups, the rarest label first, each to the part that lacks most of that label."""
     n_groups, unit = len(counts), sum(shares)
     wanted = [
         list(w)
@@ -76,14 +94,14 @@ def _stratify(
     open_parts = [p for p, share in enumerate(shares) if share > 0]
     part = np.full(n_groups, -1, dtype=np.int64)
     holders = (counts > 0).sum(axis=0)
-    carried = [np.flatnonzero(row).tolist() for row in counts]
+    labels_of = [np.flatnonzero(row).tolist() for row in counts]
 
     def place(group: int, label: int | None) -> None:
         lack = [0 if label is None else wanted[p][label] for p in range(len(shares))]
         chosen = max(open_parts, key=lambda p: (lack[p], room[p], -p))
         part[group] = chosen
         room[chosen] -= unit * int(sizes[group])
-        for j in carried[group]:
+        for j in labels_of[group]:
             wanted[chosen][j] -= unit * int(counts[group, j])
             holders[j] -= 1
 
@@ -113,8 +131,8 @@ def _spread_rare(
 ) -> None:
     """Move single groups, in place, so that each label is in every part.
 
-    A label stays away from a part only if no single group can be spared for it, which takes very few
-    items or large groups.
+    A label is missing from a part only if no single group can be moved without removing a label from
+    another part, which takes very few items or large groups.
     """
     held = counts > 0
     parts = [p for p, share in enumerate(shares) if share > 0]
@@ -124,9 +142,9 @@ def _spread_rare(
             continue
         for lacking in [p for p in parts if have[p, label] == 0]:
             for group in np.flatnonzero(held[:, label]).tolist():
-                giver = part[group]
-                if (have[giver, held[group]] >= 2).all():
+                source = part[group]
+                if (have[source, held[group]] >= 2).all():
                     part[group] = lacking
-                    have[giver] -= held[group]
+                    have[source] -= held[group]
                     have[lacking] += held[group]
                     break
