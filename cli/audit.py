@@ -41,7 +41,7 @@ def command(
     """Prove the split clean (exit 0), or say what leaks (exit 1). Warnings do not count."""
     from hybrid.audit.audit import audit_project
     from hybrid.catalogue import load_catalogue
-    from hybrid.report.audit_sheet import write_sheet
+    from hybrid.report.audit_sheet import write_audit_sheet
     from hybrid.runs.folder import read_run
     from hybrid.splitting.splits import read_split
 
@@ -55,7 +55,7 @@ def command(
         context=project.context,
     )
     if sheet is not None:
-        write_sheet(result.audit, catalogue, sheet)
+        write_audit_sheet(result.audit, catalogue, sheet)
     data = {
         "clean": result.audit.clean,
         "checks": result.audit.checks,

@@ -203,8 +203,8 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     The test items are i0, i1, …; as many train items t0, t1, … have the same labels.
     """
     from hybrid.catalogue import load_catalogue
+    from hybrid.report.alignment import align_runs
     from hybrid.report.comparison import compare
-    from hybrid.report.test_items import judge
     from hybrid.runs.folder import Run
     from hybrid.runs.record import RunRecord
     from hybrid.types import Predictions
@@ -233,6 +233,6 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
             predictions = Predictions(np.array(ids), splits, genres, labels, both)
             record = {"format": 1, **((records or {}).get(name) or {})}
             made.append(Run(Path(name), RunRecord.from_json(record), predictions))
-        return compare(judge(load_catalogue(path), made), draws=draws)
+        return compare(align_runs(load_catalogue(path), made), draws=draws)
 
     return make

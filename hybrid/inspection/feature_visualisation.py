@@ -20,7 +20,7 @@ from hybrid.explain.importance import standardised
 from hybrid.inspection.loaded_run import LoadedHead, LoadedRun, require_linear
 from hybrid.inspection.poster_saliency import PosterBlock, poster_blocks, resolve_backbones
 from hybrid.report.feature_page import BackboneImages, write_feature_page
-from hybrid.report.page import check_page_name
+from hybrid.report.page import check_html_path
 from hybrid.utils.context import Context, limited_by_context
 
 
@@ -70,7 +70,7 @@ def visualise_features(
     {'Horror': 0.21}
     """
     if html is not None:
-        check_page_name(html)
+        check_html_path(html)
     run = require_linear(run, "feature visualisation")
     chosen = [run.genres.index(genre) for genre in run.select_genres(genres)]
     blocks = poster_blocks(run.model, run.record)

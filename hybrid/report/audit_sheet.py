@@ -19,7 +19,7 @@ SHOWN_PAIRS = 60  # of each kind: a page of a few MB
 SIZE = (180, 120)  # height, width
 
 
-def write_sheet(audit: Audit, catalogue: Catalogue, path: Path) -> None:
+def write_audit_sheet(audit: Audit, catalogue: Catalogue, path: Path) -> None:
     """Write the pairs of an audit with thumbnails; what comes from the catalogue is escaped.
 
     Raises

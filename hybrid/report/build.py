@@ -8,11 +8,11 @@ from pathlib import Path
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import RunError, SettingError
 from hybrid.evaluation import DRAWS
+from hybrid.report.alignment import align_runs, common_test_ids
 from hybrid.report.comparison import Comparison, compare
 from hybrid.report.exports import JSON_START, TABLE_START, as_csv, as_json
 from hybrid.report.external import read_externals
 from hybrid.report.page import render
-from hybrid.report.test_items import common_test_ids, judge
 from hybrid.runs.folder import find_runs, read_run
 from hybrid.runs.record import RunRecord
 from hybrid.types import ColumnOptions
@@ -54,13 +54,15 @@ def report_runs(
         What makes the page; shown on it.
     """
     folders = [n if (n / "run.json").exists() else runs / n for n in names] or find_runs(runs)
-    catalogue = open_catalogue(path, options, folders[0])
+    catalogue = load_run_catalogue(path, options, folders[0])
     return make_report(
         catalogue, folders, out, externals=externals, draws=draws, seed=seed, command=command
     )
 
 
-def open_catalogue(path: str | Path | None, options: ColumnOptions | None, run: Path) -> Catalogue:
+def load_run_catalogue(
+    path: str | Path | None, options: ColumnOptions | None, run: Path
+) -> Catalogue:
     """The catalogue of a run: as named, or where the run's record says it was.
 
     Raises
@@ -116,7 +118,7 @@ def make_report(
     if externals:
         ids, names = common_test_ids(read), [run.name for run in read]
         read += read_externals(externals, names, ids, catalogue.genres)
-    comparison = compare(judge(catalogue, read), draws=draws, seed=seed)
+    comparison = compare(align_runs(catalogue, read), draws=draws, seed=seed)
     page = render(comparison, command)
     write_text(out.with_suffix(".csv"), as_csv(comparison))
     write_text(out.with_suffix(".json"), as_json(comparison))

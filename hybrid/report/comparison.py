@@ -1,4 +1,4 @@
-"""Judged runs → a comparison: pure computing, no files."""
+"""Comparison of aligned runs: metrics, intervals and significance; no files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from hybrid.evaluation import (
     paired_difference,
     permutation_test,
 )
-from hybrid.report.test_items import Judged
+from hybrid.report.alignment import AlignedRuns
 from hybrid.runs.folder import Run
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import LeakRecord
@@ -43,21 +43,21 @@ class ComparedRun:
     name : str
     record : RunRecord
     predictions : Predictions
-    answers : Outputs
+    outputs : Outputs
         On the test items, in the order of the comparison.
     evaluation : Evaluation
         On the test items; NaN for metrics of the ranking where the run gives labels alone.
     difference : Interval or None
         Weighted F1 minus that of the best run, on the same bootstrap draws; None for the best.
     p_value : float or None
-        That it and the best do not differ: paired permutation test of weighted F1, raised by Holm's
+        That it and the best do not differ: paired permutation test of weighted F1, corrected by Holm's
         correction for the number of runs; None for the best.
     """
 
     name: str
     record: RunRecord
     predictions: Predictions
-    answers: Outputs
+    outputs: Outputs
     evaluation: Evaluation
     difference: Interval | None
     p_value: float | None = None
@@ -68,16 +68,16 @@ class ComparedRun:
         return self.record.external is not None
 
     @property
-    def scored(self) -> bool:
+    def has_probabilities(self) -> bool:
         """Whether it gives probabilities, and not labels alone."""
-        return bool(np.isfinite(self.answers.scores).any())
+        return bool(np.isfinite(self.outputs.scores).any())
 
     @property
-    def unanswered(self) -> int:
+    def missing_predictions(self) -> int:
         """Test items that it says nothing of."""
-        if not self.scored:
+        if not self.has_probabilities:
             return 0
-        return int(np.isnan(self.answers.scores).all(axis=1).sum())
+        return int(np.isnan(self.outputs.scores).all(axis=1).sum())
 
     @property
     def stages(self) -> tuple[StageCost, ...]:
@@ -147,59 +147,61 @@ class Comparison:
         return self.truth.sum(axis=0, dtype=np.int64)
 
     @property
-    def frequent(self) -> list[int]:
+    def genres_by_support(self) -> list[int]:
         """Positions of the genres, that with most test items first."""
         return sorted(range(len(self.genres)), key=lambda j: (-self.support[j], self.genres[j]))
 
 
-def compare(judged: Judged, *, draws: int = DRAWS, seed: int = 0) -> Comparison:
+def compare(aligned: AlignedRuns, *, draws: int = DRAWS, seed: int = 0) -> Comparison:
     """Compare runs on their test items, against the labels of the catalogue.
 
     Parameters
     ----------
-    judged : Judged
+    aligned : AlignedRuns
     draws, seed : int
         Of the bootstrap.
     """
-    truth, runs, answers = judged.truth, judged.runs, judged.answers
-    how: Any = {"groups": _groups(judged), "draws": draws, "seed": seed}
-    evaluations = evaluate_all(truth, answers, judged.genres, **how)
+    truth, runs, outputs = aligned.truth, aligned.runs, aligned.outputs
+    bootstrap: Any = {"groups": _groups(aligned), "draws": draws, "seed": seed}
+    evaluations = evaluate_all(truth, outputs, aligned.genres, **bootstrap)
     order = sorted(range(len(runs)), key=lambda i: -evaluations[i].metrics[MAIN].value)
-    best, others, names = answers[order[0]], order[1:], _names(runs)
-    p_values = holm([permutation_test(truth, answers[i], best, MAIN, **how) for i in others])
-    raised = dict(zip(others, p_values.tolist(), strict=True))
+    best, others, names = outputs[order[0]], order[1:], _names(runs)
+    p_values = holm([permutation_test(truth, outputs[i], best, MAIN, **bootstrap) for i in others])
+    corrected = dict(zip(others, p_values.tolist(), strict=True))
     compared = tuple(
         ComparedRun(
             names[i],
             runs[i].record,
             runs[i].predictions,
-            answers[i],
-            _honest(evaluations[i], answers[i]),
-            paired_difference(truth, answers[i], best, MAIN, **how) if i in raised else None,
-            raised.get(i),
+            outputs[i],
+            _mask_ranking_metrics(evaluations[i], outputs[i]),
+            paired_difference(truth, outputs[i], best, MAIN, **bootstrap)
+            if i in corrected
+            else None,
+            corrected.get(i),
         )
         for i in order
     )
     here = [run for run in runs if run.record.external is None]
     leaks, audited = _leaks(here)
     return Comparison(
-        judged.catalogue,
-        judged.ids,
-        judged.genres,
+        aligned.catalogue,
+        aligned.ids,
+        aligned.genres,
         truth,
         compared,
         leaks,
         audited,
         _checks(here),
-        _notes(judged, names),
+        _notes(aligned, names),
         draws,
         seed,
     )
 
 
-def _honest(evaluation: Evaluation, answers: Outputs) -> Evaluation:
+def _mask_ranking_metrics(evaluation: Evaluation, outputs: Outputs) -> Evaluation:
     """Metrics of the ranking are not known where there are no scores to rank by."""
-    if np.isfinite(answers.scores).any():
+    if np.isfinite(outputs.scores).any():
         return evaluation
     return replace(
         evaluation,
@@ -208,15 +210,15 @@ def _honest(evaluation: Evaluation, answers: Outputs) -> Evaluation:
     )
 
 
-def _groups(judged: Judged) -> NDArray[Any]:
+def _groups(aligned: AlignedRuns) -> NDArray[Any]:
     """The group of each test item, as the first record that names groups has them; else its id."""
-    group = {name: name for name in judged.ids.tolist()}
-    for run in judged.runs:
+    group = {name: name for name in aligned.ids.tolist()}
+    for run in aligned.runs:
         named = run.record.split.test_groups
         if named:
             group |= {name: members[0] for members in named for name in members}
             break
-    return np.array([group[name] for name in judged.ids.tolist()])
+    return np.array([group[name] for name in aligned.ids.tolist()])
 
 
 def _checks(runs: Sequence[Run]) -> tuple[str, ...]:
@@ -260,23 +262,23 @@ def _or_nan(value: float | None) -> float:
     return math.nan if value is None else float(value)
 
 
-def _notes(judged: Judged, names: Sequence[str]) -> tuple[str, ...]:
+def _notes(aligned: AlignedRuns, names: Sequence[str]) -> tuple[str, ...]:
     notes = []
-    if any(run.record.sample for run in judged.runs):
+    if any(run.record.sample for run in aligned.runs):
         notes.append(
             "Synthetic data, drawn by the program: the figures say nothing about real films."
         )
-    audits = [run.record.audit for run in judged.runs]
+    audits = [run.record.audit for run in aligned.runs]
     warnings = [warning for audit in audits if audit for warning in audit.warnings]
     for kind, share in {warning.kind: warning.share for warning in warnings}.items():
         of = "" if share is None else f", {share:.1%} of the test items"
         notes.append(f"Warning of the audit: {kind}{of}.")
-    for run, name in zip(judged.runs, names, strict=True):
-        notes += _notes_on(run, name, judged)
+    for run, name in zip(aligned.runs, names, strict=True):
+        notes += _notes_on(run, name, aligned)
     return tuple(notes)
 
 
-def _notes_on(run: Run, name: str, judged: Judged) -> list[str]:
+def _notes_on(run: Run, name: str, aligned: AlignedRuns) -> list[str]:
     notes, record = [], run.record
     cost = record.audit.cost.get(MAIN) if record.audit else None
     if cost:
@@ -286,9 +288,9 @@ def _notes_on(run: Run, name: str, judged: Judged) -> list[str]:
         )
     if any(backbone.weights.kind == "random" for backbone in record.backbones.values()):
         notes.append(f"{name} uses embeddings of random weights: they mean nothing.")
-    if record.catalogue.sha256 not in (None, judged.catalogue.sha256):
+    if record.catalogue.sha256 not in (None, aligned.catalogue.sha256):
         notes.append(f"{name} was made from another version of the catalogue.")
-    unknown = [genre for genre in judged.genres if genre not in run.predictions.genres]
+    unknown = [genre for genre in aligned.genres if genre not in run.predictions.genres]
     if unknown:
         notes.append(f"{name} does not know {', '.join(unknown)}: counted as never predicted.")
     if record.external:

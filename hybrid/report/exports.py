@@ -23,7 +23,7 @@ def as_csv(comparison: Comparison) -> str:
     """One row a run: name, each metric with its interval, seconds, peak memory in MiB."""
     rows = []
     for run in comparison.runs:
-        row: dict[str, Any] = {"run": defuse(run.name)}
+        row: dict[str, Any] = {"run": escape_formula(run.name)}
         for name in METRICS:
             value = run.evaluation.metrics[name]
             row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
@@ -31,7 +31,7 @@ def as_csv(comparison: Comparison) -> str:
     return str(pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
 
 
-def defuse(cell: str) -> str:
+def escape_formula(cell: str) -> str:
     """Keep a spreadsheet from reading text as a formula."""
     return f"'{cell}" if cell.startswith(FORMULA) else cell
 
@@ -69,7 +69,7 @@ def _run(run: ComparedRun) -> dict[str, Any]:
         "evaluation": asdict(run.evaluation),
         "difference": run.difference,
         "p_value": run.p_value,
-        "unanswered": run.unanswered,
+        "unanswered": run.missing_predictions,
         "seconds": run.seconds,
         "peak_mib": run.peak_mib,
         "record": run.record.to_json(),

@@ -17,7 +17,7 @@ from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import ExternalRecord
 
 LABELS = "genres"
-CERTAIN = 0.5  # where a file gives probabilities alone
+DEFAULT_THRESHOLD = 0.5  # where a file gives probabilities alone
 
 
 def read_externals(
@@ -75,8 +75,8 @@ def _read(name: str, path: Path, ids: NDArray[Any], genres: Sequence[str]) -> Ru
     table = table.assign(split="test")
     if LABELS not in table:
         predictions = parse_predictions(table.assign(**{LABELS: ""}), path)
-        predictions.labels[...] = predictions.probabilities >= CERTAIN
-        notes.append(f"gives probabilities alone: {CERTAIN} or more is counted as given.")
+        predictions.labels[...] = predictions.probabilities >= DEFAULT_THRESHOLD
+        notes.append(f"gives probabilities alone: {DEFAULT_THRESHOLD} or more is counted as given.")
     else:
         predictions = parse_predictions(table, path)
     digest = hashlib.sha256(data).hexdigest()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hybrid.explain.channels import FeatureVisualisation
 from hybrid.images.thumbnails import data_uri, encode_jpeg, encode_png, make_thumbnails
-from hybrid.report.page import environment, part_of, write_page
+from hybrid.report.page import make_environment, render_asset, write_page
 
 # Before base64, which adds a third. With the other images the page stays below 5 MB.
 MAX_POSTER_BYTES = 2_500_000
@@ -104,8 +104,8 @@ def render_feature_page(
     >>> "<h1>Feature visualisation" in render_feature_page(FeatureVisualisation("svm", 9, (), ()), [], {})
     True
     """
-    made = environment()
-    style, style_hash = part_of(made, "card.css.j2")
+    made = make_environment()
+    style, style_hash = render_asset(made, "card.css.j2")
     thumbnails = make_thumbnails(list(paths.values()), MAX_POSTER_BYTES)
     return made.get_template("feature_page.html.j2").render(
         visualisation=visualisation,

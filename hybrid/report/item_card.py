@@ -12,7 +12,7 @@ from typing import Any
 from hybrid.explain.contributions import GenrePrediction, ScoreDecomposition, top_contributions
 from hybrid.explain.saliency import SaliencyMap
 from hybrid.explain.similar_posters import Neighbour
-from hybrid.report.page import environment, part_of, write_page
+from hybrid.report.page import make_environment, render_asset, write_page
 
 LARGE, SMALL = 480, 240  # longer side in pixels: the item's poster, and those of its neighbours
 
@@ -152,8 +152,8 @@ def render_card(
     >>> "<h1>&lt;Night&gt;</h1>" in render_card(card, {})
     True
     """
-    made = environment()
-    style, style_hash = part_of(made, "card.css.j2")
+    made = make_environment()
+    style, style_hash = render_asset(made, "card.css.j2")
     return made.get_template("item_card.html.j2").render(
         card=card,
         split=split_sentence(card),

@@ -9,10 +9,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hybrid.evaluation import DRAWS, reliability
-from hybrid.report.build import open_catalogue
+from hybrid.report.alignment import align_runs
+from hybrid.report.build import load_run_catalogue
 from hybrid.report.comparison import ComparedRun, Comparison, compare
 from hybrid.report.sections import data, runs
-from hybrid.report.sections.reproduction import details
+from hybrid.report.sections.reproduction import describe_run
 from hybrid.report.summary_text import (
     DASH,
     METRIC_NAMES,
@@ -22,12 +23,11 @@ from hybrid.report.summary_text import (
     number,
     with_interval,
 )
-from hybrid.report.test_items import judge
 from hybrid.runs.folder import read_run
 from hybrid.types import ColumnOptions
 
 MARKS = re.compile(r"([\\`*_\[\]<>#|~&$])")
-IN_ITS_OWN_PLACE = frozenset({"command", "thresholds", "model", "made elsewhere"})
+SHOWN_ELSEWHERE = frozenset({"command", "thresholds", "model", "made elsewhere"})
 
 
 def model_card(
@@ -57,11 +57,13 @@ def model_card(
         Markdown. What comes from catalogue or run is escaped: it is text, whatever it says.
     """
     place = run if (run / "run.json").exists() else folder / run
-    catalogue = open_catalogue(path, options, place)
-    return render_card(compare(judge(catalogue, [read_run(place)]), draws=draws, seed=seed))
+    catalogue = load_run_catalogue(path, options, place)
+    return render_model_card(
+        compare(align_runs(catalogue, [read_run(place)]), draws=draws, seed=seed)
+    )
 
 
-def render_card(comparison: Comparison) -> str:
+def render_model_card(comparison: Comparison) -> str:
     """The card of a comparison's first run, as Markdown."""
     run = comparison.runs[0]
     environment = Environment(
@@ -76,15 +78,17 @@ def render_card(comparison: Comparison) -> str:
     return environment.get_template("model_card.md.j2").render(
         comparison=comparison,
         run=run,
-        described=runs.describe(run.record),
+        described=runs.describe_model(run.record),
         verdict=audit_sentence(comparison),
         metric_names=METRIC_NAMES,
         thresholds=_thresholds(run),
-        reliability=reliability(comparison.truth, run.answers.scores) if run.scored else None,
+        reliability=reliability(comparison.truth, run.outputs.scores)
+        if run.has_probabilities
+        else None,
         data=data.make(comparison),
         took=None if run.seconds is None else duration(run.seconds),
         memory=None if run.peak_mib is None else memory(run.peak_mib),
-        facts=[fact for fact in details(run) if fact[0] not in IN_ITS_OWN_PLACE],
+        facts=[fact for fact in describe_run(run) if fact[0] not in SHOWN_ELSEWHERE],
         dash=DASH,
     )
 

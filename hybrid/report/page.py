@@ -27,7 +27,7 @@ from hybrid.report.summary_text import (
 from hybrid.utils.files import write_atomically
 
 
-def environment() -> Environment:
+def make_environment() -> Environment:
     """Where the templates are rendered: whatever is put into them is escaped."""
     made = Environment(
         loader=PackageLoader("hybrid.report", "."),
@@ -56,9 +56,9 @@ def render(comparison: Comparison, command: str = "") -> str:
         HTML without anything to load. Its policy allows the one style sheet and the one script, by their
         hashes, and images that are part of the page; the page can be read without the script.
     """
-    made = environment()
-    style, style_hash = part_of(made, "style.css.j2")
-    script, script_hash = part_of(made, "page.js.j2")
+    made = make_environment()
+    style, style_hash = render_asset(made, "style.css.j2")
+    script, script_hash = render_asset(made, "page.js.j2")
     found = [(section, section.make(comparison)) for section in SECTIONS]
     return made.get_template("report.html.j2").render(
         comparison=comparison,
@@ -78,14 +78,14 @@ def render(comparison: Comparison, command: str = "") -> str:
     )
 
 
-def part_of(made: Environment, name: str) -> tuple[Markup, str]:
+def render_asset(made: Environment, name: str) -> tuple[Markup, str]:
     """A style sheet or script, and the hash of its very bytes, which escaping must leave alone."""
     text = made.get_template(name).render()
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return Markup(text), f"sha256-{digest}"
 
 
-def check_page_name(path: Path) -> None:
+def check_html_path(path: Path) -> None:
     """Raise unless `path` is the name of a page; to be called before minutes of work."""
     if path.suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"--html: expected the name of a page (.html), found {path}.")
@@ -101,7 +101,7 @@ def write_page(path: Path, page: str) -> None:
     RunError
         If it cannot be written.
     """
-    check_page_name(path)
+    check_html_path(path)
     try:
         write_atomically(path, page.encode())
     except OSError as error:

@@ -1,6 +1,6 @@
-"""Curves → inline SVG in the page's own colours; the one module that uses matplotlib.
+"""Charts as inline SVG in the colours of the page; the only module that uses matplotlib.
 
-No text from a catalogue or run goes into a plot: names stand beside it, as HTML. So nothing is to be
+No text from a catalogue or run goes into a chart: names are beside it, as HTML. So nothing has to be
 escaped here, and no font has to have the letters.
 """
 
@@ -18,12 +18,13 @@ from markupsafe import Markup
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 RUN_COLOURS = 8  # as many as the style sheet has; further runs have the same ones, dashed
 DASHES = ("-", "--", ":")
 SIZE = (3.4, 2.9)  # inches of 72 units
 MARGINS = {"left": 0.15, "right": 0.97, "bottom": 0.17, "top": 0.96}
-# matplotlib wants numbers for colours; these stand for the style sheet's until `_inline` puts its names.
+# Placeholders, since matplotlib needs colour codes: `_inline` replaces them by variables of the style sheet.
 INK, SOFT, LINE = "#000001", "#000002", "#000003"
 RUNS = tuple(f"#0001{k:02x}" for k in range(RUN_COLOURS))
 VARIABLES = {
@@ -32,27 +33,35 @@ VARIABLES = {
     LINE: "var(--line)",
     **{colour: f"var(--run-{k + 1})" for k, colour in enumerate(RUNS)},
 }
-# What a hash in matplotlib's names is made from: same input, same bytes.
+# A fixed salt makes the ids in the SVG, and so its bytes, reproducible.
 SETTINGS: Any = {"svg.hashsalt": "hybrid", "svg.fonttype": "none", "text.parse_math": False}
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a plot.
+    """One line of a chart.
 
     Parameters
     ----------
     run : int or None
-        Its number among the runs, from 0: its colour, and what hides it; None for a line of no run.
+        Position of its run in the comparison, from 0, which gives its colour and the element that hides it;
+        None for a line of no run.
     x, y : sequence of float
-    low, high : sequence of float
-        Bounds of an interval around `y`; empty: none is drawn.
-    steps : bool
+    low, high : sequence of float, default=()
+        Bounds of an interval around `y`. Empty: no interval is drawn.
+    steps : bool, default=False
         Whether `y` holds until the next `x`, as in a precision-recall curve.
-    soft : bool
-        Whether to draw it thinner, as what the main curve is compared with.
-    label : str
-        Figures beside the first point.
+    soft : bool, default=False
+        Whether to draw a thinner line, for what the main line is compared with.
+    label : str, default=""
+        Text beside the first point.
+    marker : bool, default=False
+        Whether to mark each point. A single point is always marked.
+
+    Examples
+    --------
+    >>> Curve(0, [0.0, 1.0], [0.2, 0.8]).soft
+    False
     """
 
     run: int | None
@@ -63,6 +72,7 @@ class Curve:
     steps: bool = False
     soft: bool = False
     label: str = ""
+    marker: bool = False
 
 
 def draw(
@@ -74,66 +84,59 @@ def draw(
     unit_square: bool = True,
     diagonal: bool = False,
     log: bool = False,
+    x_ticks: Sequence[float] = (),
+    y_step: float | None = None,
 ) -> Markup:
-    """Draw curves into one pair of axes.
+    """Draw curves into one chart.
 
     Parameters
     ----------
     curves : sequence of Curve
     name : str
-        Letters and digits, of no other plot on the page.
+        Letters, digits and hyphens; unique on the page.
     words : str
-        What a reader who cannot see it should know.
+        Text alternative for readers who cannot see the chart.
     axes : (str, str)
-        Names of x and y.
-    unit_square : bool
+        Labels of x and y.
+    unit_square : bool, default=True
         Whether both axes go from 0 to 1.
-    diagonal : bool
-        Whether to draw the line of ``x = y``.
-    log : bool
-        Whether the scale of x is logarithmic.
+    diagonal : bool, default=False
+        Whether to draw the line ``x = y``.
+    log : bool, default=False
+        Whether x has a logarithmic scale over whole decades.
+    x_ticks : sequence of float, default=()
+        Positions of the only ticks of a logarithmic x axis.
+    y_step : float, optional
+        Distance of the ticks of y, whose limits are multiples of it.
 
     Returns
     -------
     Markup
-        An ``<svg>`` with presentation attributes only, so that a page's policy need not allow styles.
+        An ``<svg>`` with presentation attributes only, so that a content security policy need not allow
+        inline styles.
+
+    Examples
+    --------
+    >>> svg = draw([Curve(0, [0, 1], [0.2, 0.8])], "demo", "A rising line", axes=("Recall", "Precision"))
+    >>> svg.startswith("<svg"), 'aria-label="A rising line"' in svg, "style=" in svg
+    (True, True, False)
     """
     import matplotlib
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
 
     with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=SIZE)
         figure.patch.set_visible(False)
-        plot = figure.add_axes(
-            (
-                MARGINS["left"],
-                MARGINS["bottom"],
-                MARGINS["right"] - MARGINS["left"],
-                MARGINS["top"] - MARGINS["bottom"],
-            )
-        )
-        plot.patch.set_visible(False)
-        plot.grid(color=LINE, linewidth=0.7)
-        plot.tick_params(colors=SOFT, labelsize=9, length=0)
-        for side, spine in plot.spines.items():
-            spine.set_visible(side in ("left", "bottom"))
-            spine.set_color(LINE)
-        plot.set_xlabel(axes[0], color=SOFT, fontsize=9)
-        plot.set_ylabel(axes[1], color=SOFT, fontsize=9)
+        plot = _add_axes(figure, axes)
         if unit_square:
             plot.set_xlim(-0.01, 1.01)
             plot.set_ylim(-0.01, 1.01)
-        elif log:
-            _decades(plot, curves)
         else:
-            plot.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+            _scale_x(plot, curves, log, x_ticks)
+        if y_step:
+            _scale_y(plot, curves, y_step)
         if diagonal:
             plot.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=(0, (2, 3)))
-        places = {x for curve in curves for x in curve.x}
-        if len(places) == 1 and not unit_square:  # else both ends of the axis would be the same
-            (x,) = places
-            plot.set_xlim(*((x / 2, 2 * x) if log else (x - 0.5, x + 0.5)))
         for curve in curves:
             _add(plot, curve)
         file = io.StringIO()
@@ -141,8 +144,63 @@ def draw(
     return _inline(file.getvalue(), name, words)
 
 
+def _add_axes(figure: Figure, labels: tuple[str, str]) -> Axes:
+    """Add a pair of axes in the style of the page."""
+    width, height = MARGINS["right"] - MARGINS["left"], MARGINS["top"] - MARGINS["bottom"]
+    plot = figure.add_axes((MARGINS["left"], MARGINS["bottom"], width, height))
+    plot.patch.set_visible(False)
+    plot.grid(color=LINE, linewidth=0.7)
+    plot.tick_params(colors=SOFT, labelsize=9, length=0)
+    for side, spine in plot.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(LINE)
+    plot.set_xlabel(labels[0], color=SOFT, fontsize=9)
+    plot.set_ylabel(labels[1], color=SOFT, fontsize=9)
+    return plot
+
+
+def _scale_x(plot: Axes, curves: Sequence[Curve], log: bool, ticks: Sequence[float]) -> None:
+    """Set scale, ticks and limits of x."""
+    from matplotlib.ticker import MaxNLocator
+
+    if ticks:
+        _ticks(plot, ticks)
+    elif log:
+        _decades(plot, curves)
+    else:
+        plot.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    places = {x for curve in curves for x in curve.x}
+    if len(places) == 1:  # both ends of the axis would be the same
+        (x,) = places
+        plot.set_xlim(*((x / 2, 2 * x) if log or ticks else (x - 0.5, x + 0.5)))
+
+
+def _scale_y(plot: Axes, curves: Sequence[Curve], step: float) -> None:
+    """Set the limits of y to multiples of a step, and ticks at each multiple."""
+    from matplotlib.ticker import MultipleLocator
+
+    bounds = [y for curve in curves for side in (curve.low, curve.high, curve.y) for y in side]
+    # The tolerance keeps a bound at a multiple from being rounded to the next one.
+    low = step * math.floor(min(bounds) / step + 1e-9)
+    high = max(step * math.ceil(max(bounds) / step - 1e-9), low + step)
+    plot.set_ylim(low, high)
+    plot.yaxis.set_major_locator(MultipleLocator(step))
+
+
+def _ticks(plot: Axes, ticks: Sequence[float]) -> None:
+    """Set a logarithmic scale with these ticks, and a margin on both sides."""
+    from matplotlib.ticker import FixedLocator, NullLocator
+
+    plot.set_xscale("log")
+    plot.xaxis.set_major_locator(FixedLocator(list(ticks)))
+    plot.xaxis.set_minor_locator(NullLocator())
+    plot.xaxis.set_major_formatter("{x:,.0f}")
+    margin = (max(ticks) / min(ticks)) ** 0.06
+    plot.set_xlim(min(ticks) / margin, max(ticks) * margin)
+
+
 def _decades(plot: Axes, curves: Sequence[Curve]) -> None:
-    """A logarithmic scale over whole decades, so that there are always figures to read it by."""
+    """Set a logarithmic scale over whole decades, which always has tick labels."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     known = [x for curve in curves for x in curve.x]
@@ -158,7 +216,7 @@ def _add(plot: Axes, curve: Curve) -> None:
     number = curve.run or 0
     colour = SOFT if curve.run is None else RUNS[number % RUN_COLOURS]
     gid = None if curve.run is None else f"run-{curve.run}"
-    marker = "o" if len(curve.x) == 1 else None
+    marker = "o" if curve.marker or len(curve.x) == 1 else None
     plot.plot(
         curve.x,
         curve.y,
@@ -168,6 +226,7 @@ def _add(plot: Axes, curve: Curve) -> None:
         drawstyle="steps-post" if curve.steps else "default",
         alpha=0.6 if curve.soft else None,
         marker=marker,
+        markersize=4 if curve.marker else None,
         gid=gid,
     )
     if len(curve.low):
@@ -181,7 +240,7 @@ def _add(plot: Axes, curve: Curve) -> None:
 
 
 def _inline(svg: str, name: str, words: str) -> Markup:
-    """Matplotlib's document as a part of a page."""
+    """Turn an SVG document of matplotlib into an element of the page."""
     root = ElementTree.fromstring(svg)
     for parent in list(root.iter()):
         for child in list(parent):
@@ -211,7 +270,7 @@ def _inline(svg: str, name: str, words: str) -> Markup:
 
 
 def _properties(style: str) -> dict[str, str]:
-    """A style attribute as presentation attributes; the font is the page's."""
+    """Split a style attribute into presentation attributes, without the font, which is that of the page."""
     pairs = (part.partition(":") for part in style.split(";") if part.strip())
     found = {key.strip(): value.strip() for key, _, value in pairs}
     return {key: value for key, value in found.items() if key not in ("font-family", "font")}
@@ -233,5 +292,5 @@ def _short(number: re.Match[str]) -> str:
 
 
 def _plain(tag: str) -> str:
-    """A name without its namespace, which HTML does not have."""
+    """Remove the namespace of a name."""
     return tag.rpartition("}")[2]

@@ -21,7 +21,7 @@ from hybrid.duplicates.find import find_duplicates
 from hybrid.duplicates.groups import group_by_column
 from hybrid.errors import SettingError, SplitError
 from hybrid.extraction.lookup import hash_catalogue
-from hybrid.report.audit_sheet import write_sheet
+from hybrid.report.audit_sheet import write_audit_sheet
 from hybrid.splitting.methods import SplitOptions, make_splits, split_catalogue
 from hybrid.splitting.splits import read_split, split_hash, write_split
 from hybrid.types import Split
@@ -315,7 +315,7 @@ def test_the_sheet_shows_the_pairs_and_runs_nothing(
     rows[3]["poster"] = rows[2]["poster"] = "gone.png"
     rows[3]["overview"] = rows[2]["overview"]
     catalogue = write(tmp_path, rows)
-    write_sheet(audit_catalogue(catalogue, TESTS), catalogue, tmp_path / "sheet.html")
+    write_audit_sheet(audit_catalogue(catalogue, TESTS), catalogue, tmp_path / "sheet.html")
     page = (tmp_path / "sheet.html").read_text()
     assert page.count('<img src="data:image/jpeg;base64,') == 2
     assert page.count("no poster") == 2

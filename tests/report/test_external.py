@@ -18,7 +18,7 @@ from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import hybrid
 from hybrid.errors import RunError, SettingError
 from hybrid.report import as_text, make_report
-from hybrid.report.model_card import render_card
+from hybrid.report.model_card import render_model_card
 from hybrid.runs.folder import new_run, write_predictions
 from hybrid.runs.migration import FORMAT
 from hybrid.runs.record import RunRecord
@@ -94,7 +94,7 @@ def test_labels_and_probabilities(home: Path) -> None:
     assert runs["theirs"].evaluation.metrics["f1_weighted"].value == pytest.approx(
         expected_f1(home, theirs(home))
     )
-    assert runs["theirs"].scored
+    assert runs["theirs"].has_probabilities
     assert runs["theirs"].external
     assert not runs["ours"].external
     assert as_text(comparison).startswith("The split is clean (checked: same id)")
@@ -112,7 +112,7 @@ def test_labels_alone(home: Path) -> None:
     run = next(run for run in comparison.runs if run.external)
     assert run.evaluation.metrics["f1_weighted"].value == pytest.approx(expected_f1(home, table))
     assert np.isnan(run.evaluation.metrics["map_macro"].value)
-    assert (run.scored, run.unanswered) == (False, 0)
+    assert (run.has_probabilities, run.missing_predictions) == (False, 0)
     assert "theirs gives labels alone" in " ".join(comparison.notes)
     data = json.loads((home / "report.json").read_text())
     found = next(run for run in data["runs"] if run["name"] == "theirs")
@@ -124,7 +124,7 @@ def test_probabilities_alone(home: Path) -> None:
     comparison = compare(home, table)
     run = next(run for run in comparison.runs if run.external)
     said = (table.set_index("id")[["p:Drama", "p:Horror"]].astype(float) >= 0.5).to_numpy()
-    np.testing.assert_array_equal(run.answers.labels, said[::-1])
+    np.testing.assert_array_equal(run.outputs.labels, said[::-1])
     assert "0.5 or more is counted as given" in " ".join(comparison.notes)
 
 
@@ -203,7 +203,7 @@ def test_card_has_the_figures_of_the_report(home: Path) -> None:
     comparison = make_report(
         load_catalogue(home / "catalogue.csv"), [home / "runs" / "ours"], home / "r.html", draws=20
     )
-    card = render_card(comparison)
+    card = render_model_card(comparison)
     evaluation = comparison.runs[0].evaluation
     f1 = evaluation.metrics["f1_weighted"]
     assert f"| F1 weighted | {f1.value:.3f} ({f1.low:.3f} to {f1.high:.3f}) |" in card
@@ -231,7 +231,7 @@ def test_card_is_text_whatever_a_record_says(compared: Callable[..., Any]) -> No
     truth = np.ones((12, 2), dtype=np.uint8)
     leak = {"kind": bad, "count": 1, "share": 0.5, "pairs": []}
     record = {"model": bad, "command": bad, "audit": {"clean": False, "leaks": [leak]}}
-    card = render_card(compared(genres, truth, {bad: truth * 0.9}, {bad: record}))
+    card = render_model_card(compared(genres, truth, {bad: truth * 0.9}, {bad: record}))
     outside = "\n".join(line for line in card.splitlines() if not line.startswith("    "))
     assert "<script" not in outside
     assert not re.search(r"(?<!\\)\]\(", outside)

@@ -23,7 +23,7 @@ from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import RunError, SettingError
 from hybrid.evaluation import Outputs, evaluate, holm, reliability
 from hybrid.report import as_text, make_report, report_runs
-from hybrid.report.exports import defuse
+from hybrid.report.exports import escape_formula
 from hybrid.report.page import render
 from hybrid.report.sections import cost
 from hybrid.runs.folder import new_run, read_run, write_predictions
@@ -215,7 +215,7 @@ def test_runs_on_other_items_are_not_compared(
 ) -> None:
     first, _ = write_run(catalogue, "a", noise=0.1, record={"split": {"sha256": "a"}})
     second, _ = write_run(catalogue, "b", noise=0.1, **other)
-    with pytest.raises(RunError, match="b was judged on other items than a or on another split"):
+    with pytest.raises(RunError, match="b was evaluated on other items than a or on another split"):
         make_report(catalogue, [first, second], tmp_path / "r.html")
     assert not (tmp_path / "r.html").exists()
 
@@ -246,7 +246,7 @@ def test_runs_are_found_by_name_or_all(catalogue: Catalogue, tmp_path: Path) -> 
     ],
 )
 def test_formulas_are_defused(cell: str, safe: str) -> None:
-    assert defuse(cell) == safe
+    assert escape_formula(cell) == safe
 
 
 @pytest.mark.parametrize(
@@ -425,7 +425,7 @@ def test_the_front_joins_what_nobody_beats(catalogue: Catalogue, tmp_path: Path)
         record = {"stages": stages if seconds else []}
         folders.append(write_run(catalogue, name, noise=noise, record=record)[0])
     comparison = make_report(catalogue, folders, tmp_path / "r.html", draws=20)
-    assert [comparison.runs[i].name for i in cost.front(comparison)] == ["cheap", "good"]
+    assert [comparison.runs[i].name for i in cost.pareto_runs(comparison)] == ["cheap", "good"]
     seconds = {run.name: run.seconds for run in comparison.runs}
     assert seconds == {"good": 50, "cheap": 0.5, "bad": 20, "unknown": None}
     page = (tmp_path / "r.html").read_text()

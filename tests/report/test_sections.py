@@ -21,7 +21,7 @@ from sklearn.metrics import average_precision_score, log_loss
 from hybrid.errors import RunError
 from hybrid.images.thumbnails import MAX_BYTES, make_thumbnails
 from hybrid.report.comparison import Comparison
-from hybrid.report.page import environment, render
+from hybrid.report.page import make_environment, render
 from hybrid.report.plots import RUN_COLOURS, Curve, draw
 from hybrid.report.sections import (
     SECTIONS,
@@ -32,6 +32,7 @@ from hybrid.report.sections import (
     genres,
     items,
     leaks,
+    learning_curve,
     reproduction,
     runs,
     training_history,
@@ -39,6 +40,8 @@ from hybrid.report.sections import (
 from hybrid.report.summary_text import best_run_sentence, cost_sentence, duration, not_significant
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import BackboneRecord, ExternalRecord, HistoryRecord
+from hybrid.runs.study_records import CurvePointRecord, LearningCurveRecord
+from hybrid.types import Interval
 
 Make = Callable[..., Comparison]
 HALF = {"value": 0.5, "low": 0.4, "high": 0.6}
@@ -175,7 +178,7 @@ def test_plot_has_the_data_and_the_pages_colours() -> None:
 def test_genres_together_are_counted(compared: Make) -> None:
     labels = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], dtype=np.uint8)
     expected = np.array([[np.nan, 2 / 3, 0], [2 / 3, np.nan, 0], [np.nan] * 3])
-    np.testing.assert_allclose(cooccurrence.together(labels), expected)
+    np.testing.assert_allclose(cooccurrence.conditional_frequencies(labels), expected)
     truth, scores = sample()
     part = cooccurrence.make(compared(NAMES, truth, {"a": scores}))
     assert part is not None
@@ -203,7 +206,7 @@ def test_together_needs_two_genres_and_shows_at_most_twenty(compared: Make) -> N
 def test_loss_of_an_item_is_the_log_loss(compared: Make) -> None:
     truth, scores = sample()
     comparison = compared(NAMES, truth, {"a": scores})
-    loss = items.item_loss(truth, comparison.runs[0].answers)
+    loss = items.item_loss(truth, comparison.runs[0].outputs)
     expected = [log_loss(t, p, labels=[0, 1]) for t, p in zip(truth, scores, strict=True)]
     np.testing.assert_allclose(loss, expected)
     part = items.make(comparison)
@@ -226,8 +229,8 @@ def test_items_without_an_answer_or_without_probabilities(compared: Make) -> Non
     assert not part.pictures
     unscored = compared(NAMES, truth, {"a": np.full_like(scores, np.nan)})
     expected = truth.mean(axis=1)  # no label given
-    np.testing.assert_allclose(items.item_loss(truth, unscored.runs[0].answers), expected)
-    assert not items.make(unscored).scored
+    np.testing.assert_allclose(items.item_loss(truth, unscored.runs[0].outputs), expected)
+    assert not items.make(unscored).has_probabilities
 
 
 def test_pictures_are_small_and_few(tmp_path: Path) -> None:
@@ -292,6 +295,40 @@ def test_learning_curves_are_read_with_care(compared: Make) -> None:
     assert part[0].stages == (training_history.StageSpan("head", 1, 3, None),)
 
 
+def test_the_learning_curve_is_to_scale() -> None:
+    def around(value: float) -> Interval:
+        return Interval(value, value - 0.02, value + 0.02)
+
+    sizes = (100, 200, 400)
+    points = tuple(CurvePointRecord(n, around(0.3 + n / 1000), around(0.25)) for n in sizes)
+    svg = learning_curve.draw_curve(0, LearningCurveRecord(points=points))
+    assert svg is not None
+    line = r'<path d="M ([\d.]+) ([\d.]+)  L ([\d.]+) ([\d.]+)  "[^>]*{}'
+    label = r".*?<text[^>]*>([\d.,]+)</text>"
+    grid = re.findall(line.format(r'stroke="var\(--line\)"[^>]*>') + label, svg)
+    columns = {text: float(x0) for x0, _, x1, _, text in grid if x0 == x1}
+    rows = {text: float(y0) for _, y0, _, y1, text in grid if y0 == y1}
+    assert list(columns) == ["100", "200", "400"]
+    assert list(rows) == ["0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8"]
+    xs = list(columns.values())
+    assert xs[1] - xs[0] == pytest.approx(xs[2] - xs[1], abs=0.2)
+    marks = [
+        tuple(map(float, at)) for at in re.findall(r'<use [^>]*x="([\d.]+)" y="([\d.]+)"', svg)
+    ]
+    first, second = marks[:3], marks[3:]
+    assert [x for x, _ in first] == [x for x, _ in second] == xs
+    assert first[0][1] == pytest.approx(rows["0.4"], abs=0.1)
+    assert second[0][1] == pytest.approx((rows["0.2"] + rows["0.3"]) / 2, abs=0.1)
+    bars = re.findall(line.format(r'stroke="var\(--run-1\)" stroke-opacity="0.6" />'), svg)
+    assert len(bars) == len(marks)
+    width, height = map(float, re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups())
+    for (x, y), (x0, low, x1, high) in zip(marks, bars, strict=True):
+        assert float(x0) == float(x1) == x
+        assert 0 < float(high) < y < float(low) < height
+        assert 0 < x < width
+    assert learning_curve.draw_curve(0, LearningCurveRecord()) is None
+
+
 def test_stages_of_a_training_begin_and_end_where_they_did() -> None:
     history = HistoryRecord(
         stage=("top", "top", "fine", "fine", "fine"), learning_rate=(0.1, 0.1, 0.02, 0.02, 0.01)
@@ -333,7 +370,7 @@ def test_stages_have_their_share(compared: Make) -> None:
     rows = cost.make(compared(NAMES, truth, {"a": scores}, {"a": {"stages": stages}}))
     assert rows is not None
     assert [row.share for row in rows.stages] == [1.0, 0.25, 0.0]
-    assert rows.front == (0,)
+    assert rows.pareto == (0,)
 
 
 def test_best_of_a_column_and_words_on_a_run(compared: Make) -> None:
@@ -346,10 +383,10 @@ def test_best_of_a_column_and_words_on_a_run(compared: Make) -> None:
     record = RunRecord(
         model="SVC", blocks=("poster", "text"), backbone=BackboneRecord(name="vgg16")
     )
-    assert runs.describe(record) == "SVC on poster, text; vgg16"
+    assert runs.describe_model(record) == "SVC on poster, text; vgg16"
     external = ExternalRecord("theirs.csv", "c0ffee", ())
-    assert runs.describe(RunRecord(external=external)) == "made elsewhere"
-    assert runs.describe(RunRecord()) == "model not recorded"
+    assert runs.describe_model(RunRecord(external=external)) == "made elsewhere"
+    assert runs.describe_model(RunRecord()) == "model not recorded"
 
 
 def test_genres_come_by_their_items(compared: Make) -> None:
@@ -450,7 +487,7 @@ def test_durations(seconds: float | None, words: str) -> None:
 
 def colours() -> dict[str, dict[str, str]]:
     """The style sheet's variables: scheme → name → ``#rrggbb``."""
-    style = environment().get_template("style.css.j2").render()
+    style = make_environment().get_template("style.css.j2").render()
     blocks = re.findall(r":root \{(.*?)\}", style, re.S)
     light, dark = (dict(re.findall(r"--([a-z0-9-]+): (#[0-9a-f]{6});", block)) for block in blocks)
     assert set(light) == set(dark)
@@ -491,7 +528,7 @@ def test_contrast_is_aa(scheme: str) -> None:
 
 @pytest.mark.parametrize("scheme", [0, 1])
 def test_cooccurrence_figures_are_readable(scheme: int) -> None:
-    style = environment().get_template("style.css.j2").render()
+    style = make_environment().get_template("style.css.j2").render()
     found = colours()[("light", "dark")[scheme]]
     heat = [int(v) for v in re.findall(r"--shade: (\d+), (\d+), (\d+)", style)[scheme]]
     shades = [

@@ -25,14 +25,14 @@ class ChannelRow:
 
 
 @dataclass(frozen=True)
-class ChannelsPart:
+class ChannelsData:
     """The channels of one run."""
 
     run: str
     channels: tuple[ChannelRow, ...]
 
 
-def make(comparison: Comparison) -> ChannelsPart | None:
+def make(comparison: Comparison) -> ChannelsData | None:
     """The channels of the best run that recorded some, and their posters; None where none did."""
     found = (
         (each.name, each.record.head.channels)
@@ -48,7 +48,7 @@ def make(comparison: Comparison) -> ChannelsPart | None:
     )
     wanted = [name for channel in recorded for name in channel.posters]
     pictures = iter(make_thumbnails([files.get(name, "") for name in wanted], MAX_TOTAL))
-    return ChannelsPart(run, tuple(_row(channel, pictures) for channel in recorded))
+    return ChannelsData(run, tuple(_row(channel, pictures) for channel in recorded))
 
 
 def _row(channel: ChannelRecord, pictures: Iterator[Thumbnail]) -> ChannelRow:

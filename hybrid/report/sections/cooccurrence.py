@@ -16,7 +16,7 @@ MIN_ITEMS = 10  # of a genre, for a difference to be worth a sentence
 
 
 @dataclass(frozen=True)
-class Together:
+class Cooccurrence:
     """Of the items that have (or are given) genre i, the share that have genre j, too.
 
     Parameters
@@ -40,14 +40,14 @@ class Together:
     left_out: int
 
 
-def make(comparison: Comparison) -> Together | None:
+def make(comparison: Comparison) -> Cooccurrence | None:
     """Compare the labels of the best run with the truth; None for a single genre."""
-    shown = comparison.frequent[:MAX_GENRES]
+    shown = comparison.genres_by_support[:MAX_GENRES]
     if len(shown) < 2:
         return None
     best = comparison.runs[0]
-    truth = together(comparison.truth[:, shown])
-    predicted = together(best.answers.labels[:, shown])
+    truth = conditional_frequencies(comparison.truth[:, shown])
+    predicted = conditional_frequencies(best.outputs.labels[:, shown])
     genres = tuple(comparison.genres[j] for j in shown)
     worth = (comparison.support[shown] >= MIN_ITEMS)[:, None]
     apart = np.nan_to_num(np.where(worth, np.abs(predicted - truth), 0.0))
@@ -57,10 +57,10 @@ def make(comparison: Comparison) -> Together | None:
         (genres[i], genres[j], float(truth[i, j]), float(predicted[i, j])) for i, j in pairs
     )
     left_out = len(comparison.genres) - len(shown)
-    return Together(best.name, genres, truth, predicted, differences, left_out)
+    return Cooccurrence(best.name, genres, truth, predicted, differences, left_out)
 
 
-def together(labels: NDArray[np.uint8]) -> NDArray[np.float64]:
+def conditional_frequencies(labels: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Share of the items with genre i that have genre j, too.
 
     Parameters

@@ -24,26 +24,26 @@ class StageRow:
 
 
 @dataclass(frozen=True)
-class CostPart:
-    """What the section shows; `front` holds the runs that no other one beats, the cheapest first."""
+class CostData:
+    """What the section shows; `pareto` holds the runs that no other one beats, the cheapest first."""
 
     stages: tuple[StageRow, ...]
-    front: tuple[int, ...]
+    pareto: tuple[int, ...]
     chart: Markup | None
 
 
-def make(comparison: Comparison) -> CostPart | None:
+def make(comparison: Comparison) -> CostData | None:
     """One row a stage, in the order of the runs, and the chart; None where no run recorded any."""
     found = [(i, stage) for i, run in enumerate(comparison.runs) for stage in run.stages]
     longest = max((s.seconds for _, s in found if not math.isnan(s.seconds)), default=0.0) or 1.0
     rows = tuple(
         StageRow(i, s, 0.0 if math.isnan(s.seconds) else s.seconds / longest) for i, s in found
     )
-    best = front(comparison)
-    return CostPart(rows, best, _chart(comparison, best) if best else None) if rows else None
+    best = pareto_runs(comparison)
+    return CostData(rows, best, _pareto_chart(comparison, best) if best else None) if rows else None
 
 
-def front(comparison: Comparison) -> tuple[int, ...]:
+def pareto_runs(comparison: Comparison) -> tuple[int, ...]:
     """Numbers of the runs that no other one beats in both F1 and seconds, the cheapest first."""
     cost = np.array([run.seconds or math.nan for run in comparison.runs], dtype=np.float64)
     value = [run.evaluation.metrics[MAIN].value for run in comparison.runs]
@@ -51,7 +51,7 @@ def front(comparison: Comparison) -> tuple[int, ...]:
     return tuple(best[np.argsort(cost[best], kind="stable")].tolist())
 
 
-def _chart(comparison: Comparison, best: tuple[int, ...]) -> Markup:
+def _pareto_chart(comparison: Comparison, best: tuple[int, ...]) -> Markup:
     runs = comparison.runs
     f1 = [run.evaluation.metrics[MAIN] for run in runs]
     line = Curve(None, [runs[i].seconds or 0.0 for i in best], [f1[i].value for i in best])

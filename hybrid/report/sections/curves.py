@@ -32,22 +32,24 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class CurvesPart:
+class CurvesData:
     """What the section shows; `errors` holds the calibration of each run that has probabilities."""
 
-    together: Panel
+    overall: Panel
     genres: tuple[Panel, ...]
     errors: dict[int, Reliability]
 
 
-def make(comparison: Comparison) -> CurvesPart | None:
+def make(comparison: Comparison) -> CurvesData | None:
     """Draw the curves of all runs that give probabilities; None where no run does."""
-    runs = {i: run for i, run in enumerate(comparison.runs) if run.scored}
+    runs = {i: run for i, run in enumerate(comparison.runs) if run.has_probabilities}
     if not runs:
         return None
-    panels = [_panel(comparison, runs, j) for j in comparison.frequent if comparison.support[j]]
-    errors = {i: reliability(comparison.truth, r.answers.scores, BINS) for i, r in runs.items()}
-    return CurvesPart(_panel(comparison, runs, None), tuple(panels), errors)
+    panels = [
+        _panel(comparison, runs, j) for j in comparison.genres_by_support if comparison.support[j]
+    ]
+    errors = {i: reliability(comparison.truth, r.outputs.scores, BINS) for i, r in runs.items()}
+    return CurvesData(_panel(comparison, runs, None), tuple(panels), errors)
 
 
 def precision_recall(truth: NDArray[Any], scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -81,7 +83,7 @@ def _panel(comparison: Comparison, runs: dict[int, ComparedRun], genre: int | No
     title = "all genres together" if genre is None else comparison.genres[genre]
     ranked, calibrated, said = [], [], []
     for i, run in runs.items():
-        scores = run.answers.scores[:, columns]
+        scores = run.outputs.scores[:, columns]
         if not np.isfinite(scores).any():
             continue
         recall, precision = precision_recall(truth, scores)

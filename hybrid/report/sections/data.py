@@ -24,7 +24,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class DataPart:
+class CatalogueData:
     """What the section shows.
 
     Parameters
@@ -53,7 +53,7 @@ class DataPart:
     reasons: tuple[tuple[str, int], ...]
 
 
-def make(comparison: Comparison) -> DataPart:
+def make(comparison: Comparison) -> CatalogueData:
     """Count what the catalogue and the runs say."""
     catalogue = comparison.catalogue
     part_of = _parts(comparison)
@@ -65,10 +65,10 @@ def make(comparison: Comparison) -> DataPart:
     }
     genres = tuple(
         (comparison.genres[j], {part: int(found[:, j].sum()) for part, found in counts.items()})
-        for j in comparison.frequent
+        for j in comparison.genres_by_support
     )
     bad = (*catalogue.bad_rows, *_absent_posters(comparison))
-    return DataPart(
+    return CatalogueData(
         items=len(catalogue),
         labelled=int(catalogue.labelled.sum()),
         parts={part: len(found) for part, found in counts.items()},

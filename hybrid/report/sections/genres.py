@@ -25,5 +25,5 @@ def make(comparison: Comparison) -> tuple[GenreRow, ...]:
             int(comparison.support[j]),
             tuple(run.evaluation.genres[j] for run in comparison.runs),
         )
-        for j in comparison.frequent
+        for j in comparison.genres_by_support
     )

@@ -30,21 +30,21 @@ class Item:
 
 
 @dataclass(frozen=True)
-class ItemsPart:
-    """The items of one run; `scored` says whether by probabilities or by labels alone."""
+class ItemsData:
+    """The items of one run; `has_probabilities` says whether by probabilities or by labels alone."""
 
     run: str
     worst: tuple[Item, ...]
     best: tuple[Item, ...]
-    scored: bool
+    has_probabilities: bool
     pictures: bool
 
 
-def make(comparison: Comparison) -> ItemsPart:
+def make(comparison: Comparison) -> ItemsData:
     """Pick the items of the best run and read their posters."""
     run = comparison.runs[0]
-    loss = item_loss(comparison.truth, run.answers)
-    worst, best = extremes(loss, comparison.ids)
+    loss = item_loss(comparison.truth, run.outputs)
+    worst, best = worst_and_best(loss, comparison.ids)
     row = {name: i for i, name in enumerate(comparison.catalogue.ids.tolist())}
     paths = comparison.catalogue.poster_paths
     chosen = [*worst, *best]
@@ -52,16 +52,16 @@ def make(comparison: Comparison) -> ItemsPart:
     items = [
         _item(comparison, i, row, picture) for i, picture in zip(chosen, pictures, strict=True)
     ]
-    return ItemsPart(
+    return ItemsData(
         run.name,
         tuple(items[: len(worst)]),
         tuple(items[len(worst) :]),
-        run.scored,
+        run.has_probabilities,
         any(picture.source for picture in pictures),
     )
 
 
-def item_loss(truth: NDArray[np.uint8], answers: Outputs) -> NDArray[np.float64]:
+def item_loss(truth: NDArray[np.uint8], outputs: Outputs) -> NDArray[np.float64]:
     """How wrong a run is about each item.
 
     Returns
@@ -70,16 +70,16 @@ def item_loss(truth: NDArray[np.uint8], answers: Outputs) -> NDArray[np.float64]
         Mean over the genres of ``-log(probability given to what is true)``, or, for a run without
         probabilities, the share of the genres whose label is wrong; NaN for an item without an answer.
     """
-    if not np.isfinite(answers.scores).any():
-        return (answers.labels != truth).mean(axis=1)
-    right = np.where(truth != 0, answers.scores, 1 - answers.scores)
+    if not np.isfinite(outputs.scores).any():
+        return (outputs.labels != truth).mean(axis=1)
+    right = np.where(truth != 0, outputs.scores, 1 - outputs.scores)
     known = np.isfinite(right)
     cells = np.where(known, -np.log(np.clip(np.nan_to_num(right), LEAST, 1.0)), 0.0)
     count = known.sum(axis=1)
     return np.where(count > 0, cells.sum(axis=1) / np.maximum(count, 1), np.nan)
 
 
-def extremes(loss: NDArray[np.float64], ids: NDArray[np.str_]) -> tuple[list[int], list[int]]:
+def worst_and_best(loss: NDArray[np.float64], ids: NDArray[np.str_]) -> tuple[list[int], list[int]]:
     """Positions of the worst items, worst first, and of the best, best first; never the same."""
     order = [int(i) for i in np.lexsort((ids, loss)) if np.isfinite(loss[i])]
     shown = min(SHOWN, len(order) // 2)
@@ -87,16 +87,16 @@ def extremes(loss: NDArray[np.float64], ids: NDArray[np.str_]) -> tuple[list[int
 
 
 def _item(comparison: Comparison, i: int, row: dict[str, int], picture: Thumbnail) -> Item:
-    name, answers, genres = str(comparison.ids[i]), comparison.runs[0].answers, comparison.genres
+    name, outputs, genres = str(comparison.ids[i]), comparison.runs[0].outputs, comparison.genres
     table = comparison.catalogue.table
     title = str(table[TITLE].iloc[row[name]]) if TITLE in table else ""
-    scores = answers.scores[i]
+    scores = outputs.scores[i]
     order = [j for j in np.argsort(-scores, kind="stable").tolist() if np.isfinite(scores[j])]
     return Item(
         name,
         title,
         tuple(genres[j] for j in np.flatnonzero(comparison.truth[i])),
-        tuple(genres[j] for j in np.flatnonzero(answers.labels[i])),
+        tuple(genres[j] for j in np.flatnonzero(outputs.labels[i])),
         tuple((genres[j], float(scores[j])) for j in order[:LIKELIEST]),
         picture,
     )

@@ -11,7 +11,7 @@ SHOWN_PAIRS = 20
 
 
 @dataclass(frozen=True)
-class LeakPart:
+class LeakData:
     """One kind of leak: how many, their share of the test items, and some of the pairs as lines."""
 
     kind: str
@@ -21,15 +21,15 @@ class LeakPart:
     more: bool
 
 
-def make(comparison: Comparison) -> tuple[LeakPart, ...] | None:
+def make(comparison: Comparison) -> tuple[LeakData, ...] | None:
     """One part a kind of leak; None for a clean split."""
     return tuple(_part(leak) for leak in comparison.leaks) or None
 
 
-def _part(leak: LeakRecord) -> LeakPart:
+def _part(leak: LeakRecord) -> LeakData:
     lines = tuple(_line(pair) for pair in leak.pairs[:SHOWN_PAIRS])
     more = len(leak.pairs) > SHOWN_PAIRS or (leak.count or 0) > len(lines) > 0
-    return LeakPart(leak.kind, leak.count, leak.share, lines, more)
+    return LeakData(leak.kind, leak.count, leak.share, lines, more)
 
 
 def _line(pair: tuple[str, ...]) -> str:

@@ -1,25 +1,92 @@
-"""Is more data worth it? The learning curves of the runs that have one."""
+"""Learning curves: weighted F1 and mAP against the number of training items."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+
+from markupsafe import Markup
 
 from hybrid.report.comparison import Comparison
-from hybrid.report.curve import draw_curve
+from hybrid.report.plots import Curve, draw
+from hybrid.report.summary_text import METRIC_NAMES
 from hybrid.runs.study_records import LearningCurveRecord
+
+METRICS = ("f1_weighted", "map_macro")  # the first as a thick line, the second as a thin one
+STEP = 0.1  # between two horizontal grid lines
 
 
 @dataclass(frozen=True)
-class MorePart:
-    """One run: its number, its curve as the record holds it, and the places in its chart."""
+class LearningCurveData:
+    """Learning curve of one run.
+
+    Parameters
+    ----------
+    run : int
+        Position in the comparison.
+    curve : LearningCurveRecord
+    chart : Markup or None
+        None for a curve without points.
+    """
 
     run: int
     curve: LearningCurveRecord
-    chart: dict[str, Any]
+    chart: Markup | None
 
 
-def make(comparison: Comparison) -> tuple[MorePart, ...] | None:
-    """One part a run with a learning curve; None where no run has one."""
+def make(comparison: Comparison) -> tuple[LearningCurveData, ...] | None:
+    """Learning curve of each run that has one; None where no run has.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    tuple of LearningCurveData or None
+    """
     found = [(i, run.record.studies.learning_curve) for i, run in enumerate(comparison.runs)]
-    return tuple(MorePart(i, curve, draw_curve(curve)) for i, curve in found if curve) or None
+    parts = [LearningCurveData(i, curve, draw_curve(i, curve)) for i, curve in found if curve]
+    return tuple(parts) or None
+
+
+def draw_curve(run: int, curve: LearningCurveRecord) -> Markup | None:
+    """Draw weighted F1 and mAP, with their intervals, against the number of training items.
+
+    Parameters
+    ----------
+    run : int
+        Position in the comparison: its colour.
+    curve : LearningCurveRecord
+
+    Returns
+    -------
+    Markup or None
+        None for a curve without points.
+    """
+    if not curve.points:
+        return None
+    sizes = [point.items for point in curve.points]
+    lines = []
+    for metric in METRICS:
+        values = [getattr(point, metric) for point in curve.points]
+        lines.append(
+            Curve(
+                run,
+                sizes,
+                [value.value for value in values],
+                [value.low for value in values],
+                [value.high for value in values],
+                soft=metric != METRICS[0],
+                label=METRIC_NAMES[metric][0],
+                marker=True,
+            )
+        )
+    return draw(
+        lines,
+        f"curve-{run}",
+        f"Learning curve. {curve.verdict}",
+        axes=("Training items", "Metric"),
+        unit_square=False,
+        x_ticks=sizes,
+        y_step=STEP,
+    )

@@ -16,10 +16,10 @@ Details = tuple[tuple[str, str], ...]
 
 def make(comparison: Comparison) -> tuple[Details, ...]:
     """Label and value of each fact, for each run."""
-    return tuple(details(run) for run in comparison.runs)
+    return tuple(describe_run(run) for run in comparison.runs)
 
 
-def details(run: ComparedRun) -> Details:
+def describe_run(run: ComparedRun) -> Details:
     """What made a run."""
     record, external = run.record, run.record.external
     thresholds = record.thresholds_by_genre.items()
@@ -36,7 +36,7 @@ def details(run: ComparedRun) -> Details:
         "over splits": _repeats(record.studies),
         "nested estimate": _nested(record.studies),
         "missing items": _plain(record.missing),
-        "test items without an answer": str(run.unanswered),
+        "test items without a prediction": str(run.missing_predictions),
         "backbone": _plain(_backbones(record)),
         "catalogue": record.catalogue.sha256,
         "split": record.split.sha256,

@@ -26,10 +26,10 @@ def make(comparison: Comparison) -> RunsTable:
         values = [run.evaluation.metrics[name].value for run in comparison.runs]
         known = [value for value in values if not math.isnan(value)]
         best[name] = (min if name in LOSSES else max)(known, default=math.nan)
-    return RunsTable(best, tuple(describe(run.record) for run in comparison.runs))
+    return RunsTable(best, tuple(describe_model(run.record) for run in comparison.runs))
 
 
-def describe(record: RunRecord) -> str:
+def describe_model(record: RunRecord) -> str:
     """What kind of model it is, in a few words."""
     if record.external:
         return "made elsewhere"

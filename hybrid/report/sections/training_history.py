@@ -25,7 +25,7 @@ class StageSpan:
 
 
 @dataclass(frozen=True)
-class LearningPart:
+class TrainingData:
     """One run: its number, its epochs, the epoch of the lowest validation loss, its stages and plots."""
 
     run: int
@@ -35,7 +35,7 @@ class LearningPart:
     plots: tuple[Markup, ...]
 
 
-def make(comparison: Comparison) -> tuple[LearningPart, ...] | None:
+def make(comparison: Comparison) -> tuple[TrainingData, ...] | None:
     """One part a run that recorded its history; None where none did."""
     parts = [
         _part(i, run.record.training.history)
@@ -66,7 +66,7 @@ def stages(history: HistoryRecord) -> tuple[StageSpan, ...]:
     return tuple(spans)
 
 
-def _part(run: int, history: HistoryRecord) -> LearningPart | None:
+def _part(run: int, history: HistoryRecord) -> TrainingData | None:
     epochs, losses = series(history.val_loss)
     plots = []
     shown = [
@@ -92,4 +92,4 @@ def _part(run: int, history: HistoryRecord) -> LearningPart | None:
     if not plots:
         return None
     lowest = epochs[losses.index(min(losses))] if losses else None
-    return LearningPart(run, max(epochs, default=0), lowest, stages(history), tuple(plots))
+    return TrainingData(run, max(epochs, default=0), lowest, stages(history), tuple(plots))

@@ -18,7 +18,7 @@ from hybrid.types import Predictions
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class AlignedRuns:
     """What several runs say of the same n test items and L genres.
 
     Parameters
@@ -29,7 +29,7 @@ class Judged:
     genres : tuple of L str
         Those of the catalogue and of the runs.
     truth : ndarray of shape (n, L), uint8
-    answers : tuple of Outputs
+    outputs : tuple of Outputs
         Of each run; a genre that it does not know is never given and has no score.
     """
 
@@ -38,16 +38,16 @@ class Judged:
     ids: NDArray[Any]
     genres: tuple[str, ...]
     truth: NDArray[np.uint8]
-    answers: tuple[Outputs, ...]
+    outputs: tuple[Outputs, ...]
 
 
-def judge(catalogue: Catalogue, runs: Sequence[Run]) -> Judged:
+def align_runs(catalogue: Catalogue, runs: Sequence[Run]) -> AlignedRuns:
     """Bring runs and truth into one order.
 
     Raises
     ------
     RunError
-        If the runs were not judged on the same test items, or one is not in the catalogue.
+        If the runs were not evaluated on the same test items, or one is not in the catalogue.
     CatalogueError
         If the catalogue has no labels.
     """
@@ -55,8 +55,8 @@ def judge(catalogue: Catalogue, runs: Sequence[Run]) -> Judged:
     ids = common_test_ids(runs)
     genres = tuple(sorted({*catalogue.genres, *(g for r in runs for g in r.predictions.genres)}))
     truth = _truth(catalogue, ids, genres)
-    answers = tuple(_align(run.predictions, ids, genres) for run in runs)
-    return Judged(catalogue, tuple(runs), ids, genres, truth, answers)
+    outputs = tuple(_align(run.predictions, ids, genres) for run in runs)
+    return AlignedRuns(catalogue, tuple(runs), ids, genres, truth, outputs)
 
 
 def common_test_ids(runs: Sequence[Run]) -> NDArray[Any]:
@@ -76,7 +76,7 @@ def common_test_ids(runs: Sequence[Run]) -> NDArray[Any]:
         splits = {r.record.split.sha256 for r in (first, run)} - {None}
         if set(other.tolist()) != set(ids.tolist()) or len(splits) > 1:
             raise RunError(
-                f"expected runs on one split, found that {run.name} was judged on other items than "
+                f"expected runs on one split, found that {run.name} was evaluated on other items than "
                 f"{first.name} or on another split. Fit them again on the present split, or name only "
                 "runs of one split: hybrid report RUN RUN …"
             )
@@ -95,7 +95,7 @@ def _truth(catalogue: Catalogue, ids: NDArray[Any], genres: Sequence[str]) -> ND
 
 
 def _align(predictions: Predictions, ids: NDArray[Any], genres: Sequence[str]) -> Outputs:
-    """A run's answers in the order of `ids` and `genres`; what it does not know is NaN and no."""
+    """A run's outputs in the order of `ids` and `genres`; what it does not know is NaN and no."""
     test = np.flatnonzero(predictions.splits == "test").tolist()
     row = {str(predictions.ids[i]): i for i in test}
     rows = [row[name] for name in ids.tolist()]
