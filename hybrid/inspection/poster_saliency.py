@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from PIL import Image
 
 from hybrid.backbones import BackboneSpec, Weights, get_backbone, resolve_weights
 from hybrid.backbones.startup import start_keras
@@ -31,8 +29,7 @@ from hybrid.extraction.lookup import one_or_each
 from hybrid.extraction.plan import chosen_spec
 from hybrid.features import PosterFeatures
 from hybrid.heads import HybridClassifier
-from hybrid.images.decode import BadPoster, load_poster, read_poster
-from hybrid.images.thumbnails import make_thumbnail
+from hybrid.inspection.poster_input import background_image, load_input
 from hybrid.runs.predict import extracted_backbones, find_weights, recorded_options
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import BackboneRecord
@@ -42,10 +39,8 @@ if TYPE_CHECKING:
 
 # Engines and precisions agree to a cosine of 0.999 (see `hybrid.backbones.weights.fingerprint_fields`).
 MIN_COSINE = 0.99
-SIDE = 360  # pixels of the longer side of the picture that maps lie on
 Floats = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -270,69 +265,6 @@ def network_saliency(
         drops = _occlusion_drops(model, poster, cells.shape[1:], lambda found: found[:, numbers])
     maps = _make_maps("poster", genres, "grad-cam", cells, None, None, drops)
     return PosterSaliency(tuple(maps), {"poster": background_image(path, model.spec, poster)})
-
-
-def load_input(path: str, spec: BackboneSpec) -> Pixels:
-    """Poster as the input of a backbone.
-
-    Parameters
-    ----------
-    path : str
-    spec : BackboneSpec
-
-    Returns
-    -------
-    ndarray of shape (height, width, 3), dtype uint8
-
-    Raises
-    ------
-    SettingError
-        If the poster cannot be read.
-
-    Examples
-    --------
-    >>> from hybrid.backbones import get_backbone
-    >>> load_input("missing.jpg", get_backbone("mobilenet"))
-    Traceback (most recent call last):
-    hybrid.errors.SettingError: --map: expected an item with a poster, found: file not found.
-    """
-    return _require_poster(load_poster(path, spec.input_size, spec.fit))
-
-
-def background_image(path: str, spec: BackboneSpec, poster: Pixels) -> Pixels:
-    """Image that the saliency maps are drawn on.
-
-    Parameters
-    ----------
-    path : str
-    spec : BackboneSpec
-    poster : ndarray of shape (height, width, 3), dtype uint8
-        Input of the backbone.
-
-    Returns
-    -------
-    ndarray of shape (height, width, 3), dtype uint8
-        The poster in its own aspect ratio where the input is squashed, else the input.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from hybrid.backbones import configure, get_backbone
-    >>> spec = configure(get_backbone("mobilenet"), fit="crop")
-    >>> background_image("unused.jpg", spec, np.zeros((224, 224, 3), dtype=np.uint8)).shape
-    (224, 224, 3)
-    """
-    if spec.fit != "squash":
-        return poster
-    data = read_poster(path)
-    image = _require_poster(data if isinstance(data, BadPoster) else make_thumbnail(data, SIDE))
-    return np.asarray(Image.open(io.BytesIO(image)))
-
-
-def _require_poster(poster: T | BadPoster) -> T:
-    if isinstance(poster, BadPoster):
-        raise SettingError(f"--map: expected an item with a poster, found: {poster.reason}.")
-    return poster
 
 
 def _block_saliency(
