@@ -1,4 +1,4 @@
-"""A catalogue file → validated table and label matrix."""
+"""The catalogue: a table of items, the roles of its columns, its label matrix."""
 
 from __future__ import annotations
 
@@ -6,25 +6,28 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hybrid.catalogue.columns import (
+    POSTER,
+    find_columns,
+    poster_problem,
+    split_cell,
+    to_numbers,
+)
 from hybrid.catalogue.readers import parse_table, read_bytes
-from hybrid.errors import CatalogueError, SettingError, did_you_mean, unknown_name
+from hybrid.errors import CatalogueError, SettingError, did_you_mean
 from hybrid.types import BadRow, ColumnOptions, Columns
-
-POSTER = "poster"
-# What spreadsheets and databases write for "nothing" in a column of numbers.
-NOT_A_NUMBER = frozenset({"", "na", "n/a", "nan", "null", "none", "-"})
 
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
-    """A validated catalogue: one row an item.
+    r"""A validated catalogue: one row per item.
 
     Parameters
     ----------
@@ -39,7 +42,21 @@ class Catalogue:
     columns : Columns
         The role of each column.
     bad_rows : tuple of BadRow
-        Rows that were left out (no id, an id seen before, not JSON) and rows without labels (kept).
+        Rows that were left out (no id, a repeated id, not JSON) and rows without labels (not left out).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = Path(folder.name) / "catalogue.csv"
+    >>> text = "id,title,genres\n1,Jaws,Horror|Adventure\n2,Heat,Drama\n"
+    >>> _ = path.write_text(text)
+    >>> catalogue = load_catalogue(path)
+    >>> catalogue.genres
+    ('Adventure', 'Drama', 'Horror')
+    >>> catalogue.labels.tolist()
+    [[1, 0, 1], [0, 1, 0]]
+    >>> folder.cleanup()
     """
 
     path: Path
@@ -58,7 +75,15 @@ class Catalogue:
         return self.table[self.columns.id].to_numpy(dtype=object).astype(str)
 
     def only(self, ids: Iterable[str]) -> Catalogue:
-        """The items with these ids, in the order of the file.
+        """Select the items with these ids, in the order of the file.
+
+        Parameters
+        ----------
+        ids : iterable of str
+
+        Returns
+        -------
+        Catalogue
 
         Raises
         ------
@@ -77,7 +102,7 @@ class Catalogue:
 
     @cached_property
     def posters(self) -> tuple[str, ...]:
-        """The poster cell of each item, as it stands in the file."""
+        """The poster cell of each item, as it is in the file; n str."""
         if self.columns.poster is None:
             return ("",) * len(self)
         return tuple(self.table[self.columns.poster])
@@ -89,13 +114,24 @@ class Catalogue:
         return {i: reason for i, reason in problems if reason}
 
     def bad_row(self, index: int, reason: str) -> BadRow:
-        """The record of what is wrong with the poster of an item."""
+        """Describe what is wrong with the poster of an item.
+
+        Parameters
+        ----------
+        index : int
+            Position of the item.
+        reason : str
+
+        Returns
+        -------
+        BadRow
+        """
         row, name = int(self.rows[index]), str(self.ids[index])
         return BadRow(row, name, self.posters[index], reason)
 
     @cached_property
     def poster_paths(self) -> tuple[str, ...]:
-        """The poster file of each item, ``""`` where the cell cannot name one."""
+        """The poster file of each item, ``""`` where the cell cannot name one; n str."""
         root = self.path.parent
         bad = self.poster_problems
         return tuple("" if i in bad else str(root / cell) for i, cell in enumerate(self.posters))
@@ -109,7 +145,7 @@ class Catalogue:
 
     @cached_property
     def genres(self) -> tuple[str, ...]:
-        """The labels, sorted: the columns of `labels`."""
+        """The L labels, sorted: the columns of `labels`."""
         return tuple(sorted({label for labels in self._label_sets for label in labels}))
 
     @cached_property
@@ -123,7 +159,7 @@ class Catalogue:
         return np.array([bool(labels) for labels in self._label_sets], dtype=bool)
 
     def label_matrix(self, genres: Iterable[str]) -> NDArray[np.uint8]:
-        """Label matrix for labels that were named elsewhere; others are left out.
+        """Make the label matrix of given labels; others are left out.
 
         Parameters
         ----------
@@ -144,7 +180,7 @@ class Catalogue:
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """What the features read: one row an item, indexed by id.
+        """The input of the features: one row per item, indexed by id.
 
         Columns are ``poster`` (path of the file, ``""`` where there is none), then text, categorical
         and list columns (str, ``""`` where missing) and numeric columns (float64, NaN where missing).
@@ -152,7 +188,17 @@ class Catalogue:
         return self.frame_for(self.columns)
 
     def frame_for(self, columns: Columns) -> pd.DataFrame:
-        """The frame in the roles of another catalogue; columns that are not here are missing."""
+        """Make the frame of other column roles; columns that are not in this catalogue are missing.
+
+        Parameters
+        ----------
+        columns : Columns
+            Roles of another catalogue.
+
+        Returns
+        -------
+        DataFrame of shape (n, columns)
+        """
         n = len(self)
         data: dict[str, Any] = {POSTER: np.array(self.poster_paths, dtype=object)}
         for name in columns.text + columns.categorical + columns.list:
@@ -164,7 +210,7 @@ class Catalogue:
         return pd.DataFrame(data, index=pd.Index(self.ids.astype(object), name=columns.id))
 
     def require_labels(self) -> None:
-        """Raise unless there are labels to learn from.
+        """Check that there are labels to learn from.
 
         Raises
         ------
@@ -234,125 +280,10 @@ def _options_like(like: Columns, options: ColumnOptions, table: pd.DataFrame) ->
     )
 
 
-def split_cell(cell: str, separator: str) -> list[str]:
-    """Split a cell at `separator`: entries with single spaces, empty ones left out, each once."""
-    return list(
-        dict.fromkeys(part for raw in cell.split(separator) if (part := " ".join(raw.split())))
-    )
-
-
-def poster_problem(cell: str) -> str:
-    """Say why a poster cell cannot name a file inside the catalogue's folder; ``""`` if it can."""
-    if not cell:
-        return "no poster named"
-    if "\0" in cell:
-        return "the path holds a NUL character"
-    if "://" in cell:
-        return "is a URL; a path relative to the catalogue's folder is expected"
-    if PurePosixPath(cell).is_absolute() or PureWindowsPath(cell).anchor:
-        return "the path is absolute; it must be relative to the catalogue's folder"
-    if ".." in PurePosixPath(cell).parts or ".." in PureWindowsPath(cell).parts:
-        return "the path leaves the catalogue's folder"
-    return ""
-
-
-def to_numbers(cells: pd.Series) -> NDArray[np.float64]:
-    """Parse cells as float64, shape (n,); NaN where there is no finite number."""
-    numbers = pd.to_numeric(cells.astype(object), errors="coerce").to_numpy(dtype=np.float64)
-    return np.where(np.isfinite(numbers), numbers, np.nan)
-
-
-def _is_numeric(cells: pd.Series) -> bool:
-    """Whether every cell that says something says a number, and at least one does."""
-    said = cells[~cells.str.lower().isin(NOT_A_NUMBER)]
-    return len(said) > 0 and bool(np.isfinite(to_numbers(said)).all())
-
-
-def find_columns(table: pd.DataFrame, options: ColumnOptions, path: Path) -> Columns:
-    """Give every column its role, as set by hand or as found.
-
-    Raises
-    ------
-    CatalogueError
-        If there is no id column.
-    SettingError
-        If a column is named that is not there, or one has two roles.
-    """
-    names = [str(name) for name in table.columns]
-    _check_named(names, options, path)
-    identifier = options.id or _find_id(names, path)
-    kept = [name for name in names if name not in options.drop]
-    label = options.label or ("genres" if "genres" in kept else None)
-    by_hand = options.text + options.numeric + options.categorical + options.list + options.drop
-    taken = {identifier, label, POSTER, *by_hand}
-    text = options.text or tuple(
-        name for name in ("title", "overview") if name in names and name not in taken
-    )
-    numeric, categorical, lists = [], [], []
-    for name in names:
-        if name in taken or name in text or not (table[name] != "").any():
-            continue
-        if _is_numeric(table[name]):
-            numeric.append(name)
-        elif table[name].str.contains(options.label_separator, regex=False).any():
-            lists.append(name)
-        else:
-            categorical.append(name)
-    return Columns(
-        id=identifier,
-        poster=POSTER if POSTER in kept else None,
-        label=label,
-        label_separator=options.label_separator,
-        text=text,
-        numeric=(*options.numeric, *numeric),
-        categorical=(*options.categorical, *categorical),
-        list=(*options.list, *lists),
-    )
-
-
-def _find_id(names: list[str], path: Path) -> str:
-    if "id" in names:
-        return "id"
-    for name in names:
-        if name.endswith("_id"):
-            return name
-    raise CatalogueError(
-        f"{path}: expected a column 'id' or one that ends in '_id', found {', '.join(names)}. "
-        "Name it with --id-column."
-    )
-
-
-def _check_named(names: list[str], options: ColumnOptions, path: Path) -> None:
-    """Report every column that was named by hand and is not there, or is named twice."""
-    named: list[tuple[str, str | None]] = [
-        ("--id-column", options.id),
-        ("--label-column", options.label),
-    ]
-    for role in ("text", "numeric", "categorical", "list", "drop"):
-        named += [(f"--{role}", name) for name in getattr(options, role)]
-    problems, seen = [], dict[str, str]()
-    for option, name in named:
-        if name is None:
-            continue
-        if name not in names:
-            problems.append(f"{option}: {unknown_name('column', name, names)}")
-        elif name == POSTER and option != "--drop":
-            problems.append(
-                f"{option}: column 'poster' names the image files and can be nothing else."
-            )
-        elif name in seen:
-            problems.append(f"column {name!r} is named by both {seen[name]} and {option}.")
-        seen[name] = option
-    if not options.label_separator:
-        problems.append("--label-separator: expected at least one character, found none.")
-    if problems:
-        raise SettingError(f"{path}: " + "\n".join(problems))
-
-
 def _drop_bad_rows(
     table: pd.DataFrame, rows: NDArray[np.int64], columns: Columns
 ) -> tuple[pd.DataFrame, NDArray[np.int64], list[BadRow]]:
-    """Leave out rows without an id or with one seen before; list those and rows without labels."""
+    """Leave out rows without an id or with a repeated one; list those and rows without labels."""
     ids = table[columns.id].tolist()
     posters = table[columns.poster].tolist() if columns.poster else [""] * len(ids)
     labels = table[columns.label].tolist() if columns.label else None

@@ -1,4 +1,4 @@
-"""Wiring: catalogue + posters → every bad row, with its reason."""
+"""Check of a catalogue: every bad row and every poster that cannot be decoded, with the reason."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SIZE = (64, 64)  # any size proves that the whole file can be decoded
 
 
 def check_catalogue(catalogue: Catalogue, context: Context | None = None) -> tuple[BadRow, ...]:
-    """All that is wrong with a catalogue's rows and posters, in the order of the file.
+    """Check the rows and posters of a catalogue.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def check_catalogue(catalogue: Catalogue, context: Context | None = None) -> tup
     Returns
     -------
     tuple of BadRow
-        One row of the file can be in it twice, with different reasons.
+        In the order of the file; a row can be in it twice, with different reasons.
     """
     posters: tuple[BadRow, ...] = ()
     if catalogue.columns.poster is not None:
@@ -33,7 +33,19 @@ def check_catalogue(catalogue: Catalogue, context: Context | None = None) -> tup
 
 
 def check_posters(catalogue: Catalogue, context: Context | None = None) -> tuple[BadRow, ...]:
-    """The items whose poster cannot be decoded, in the order of the file."""
+    """Check the posters of a catalogue.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    context : Context, optional
+        Its workers decode the posters; its progress is shown.
+
+    Returns
+    -------
+    tuple of BadRow
+        Items whose poster cannot be decoded, in the order of the file.
+    """
     bad, context = [], context or Context()
     paths, problems = catalogue.poster_paths, catalogue.poster_problems
     with (

@@ -1,4 +1,4 @@
-"""A catalogue file → a table of strings: CSV, JSON Lines and Parquet."""
+"""Readers of catalogue files: CSV, JSON Lines and Parquet, as a table of strings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ from hybrid.types import BadRow, ColumnOptions
 
 
 def read_bytes(path: Path) -> bytes:
-    """Read a catalogue file whole, or say why not."""
+    """Read the bytes of a catalogue file.
+
+    Raises
+    ------
+    CatalogueError
+        If it cannot be read.
+    """
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -33,7 +39,15 @@ def read_bytes(path: Path) -> bytes:
 def parse_table(
     path: Path, data: bytes, options: ColumnOptions
 ) -> tuple[pd.DataFrame, NDArray[np.int64], list[BadRow]]:
-    """Parse a catalogue by the ending of its name.
+    r"""Parse a catalogue; the suffix of its name tells the format.
+
+    Parameters
+    ----------
+    path : Path
+    data : bytes
+        The content of the file.
+    options : ColumnOptions
+        Its encoding and its separator are used.
 
     Returns
     -------
@@ -46,7 +60,18 @@ def parse_table(
 
     Raises
     ------
-    CatalogueError, SettingError, MissingExtraError
+    CatalogueError
+        If it is not what its suffix says.
+    SettingError
+        If the encoding has no known name.
+    MissingExtraError
+        If a Parquet file is to be read and pyarrow is not installed.
+
+    Examples
+    --------
+    >>> table, rows, bad = parse_table(Path("c.csv"), b"id,title\n1, Jaws \n", ColumnOptions())
+    >>> table.to_dict("records"), rows.tolist(), bad
+    ([{'id': '1', 'title': 'Jaws'}], [1], [])
     """
     kind = path.suffix.lower()
     bad: list[BadRow] = []
@@ -149,7 +174,7 @@ def _parse_parquet(path: Path, data: bytes, separator: str) -> pd.DataFrame:
 
 
 def _as_cell(value: Any, separator: str) -> str:
-    """One JSON or Parquet value as the cell that a CSV would hold."""
+    """Write a JSON or Parquet value as the cell of a CSV file."""
     if value is None or value != value:
         return ""
     if isinstance(value, str):

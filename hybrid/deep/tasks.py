@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.catalogue import Catalogue
-from hybrid.catalogue.catalogue import split_cell
+from hybrid.catalogue.columns import split_cell
 from hybrid.errors import SettingError, unknown_name
 from hybrid.splitting.splits import split_hash
 from hybrid.types import Split

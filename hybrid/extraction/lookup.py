@@ -11,7 +11,7 @@ from hybrid.backbones import BackboneSpec, Weights, get_backbone, resolve_weight
 from hybrid.backbones.weights import fingerprint_fields
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
-from hybrid.catalogue.catalogue import POSTER
+from hybrid.catalogue.columns import POSTER
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.images.decode import BadPoster
 from hybrid.images.hashes import hash_posters

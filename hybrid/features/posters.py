@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from hybrid.cache import EmbeddingCache, EmbeddingStore
-from hybrid.catalogue.catalogue import POSTER
+from hybrid.catalogue.columns import POSTER
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.features.frames import FrameTransformer, take_columns
 from hybrid.images.decode import BadPoster

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hybrid.backbones.startup import start_keras
 from hybrid.catalogue import Catalogue, load_catalogue
-from hybrid.catalogue.catalogue import POSTER
+from hybrid.catalogue.columns import POSTER
 from hybrid.errors import SettingError, unknown_name
 from hybrid.explain.contributions import GenrePrediction, ScoreDecomposition
 from hybrid.explain.linear import decompose_scores, read_linear_head

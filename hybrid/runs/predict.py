@@ -17,8 +17,8 @@ from hybrid.backbones.startup import start_keras
 from hybrid.backbones.weights import fingerprint_fields
 from hybrid.cache import EmbeddingCache, differences
 from hybrid.catalogue import Catalogue, load_catalogue
-from hybrid.catalogue.catalogue import POSTER
 from hybrid.catalogue.check import check_posters
+from hybrid.catalogue.columns import POSTER
 from hybrid.errors import RunError, WeightsError
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.extraction.lookup import bad_posters, hash_catalogue, one_or_each
