@@ -11,7 +11,16 @@ from collections.abc import Iterable
 
 
 class HybridError(Exception):
-    """Base of all errors that a user can mend."""
+    """Base class of all errors that a user can fix.
+
+    Examples
+    --------
+    >>> try:
+    ...     raise SettingError("--top: expected 1 or more, found 0.")
+    ... except HybridError as error:
+    ...     print(f"exit {error.exit_code}: {error}")
+    exit 2: --top: expected 1 or more, found 0.
+    """
 
     exit_code = 1
 
@@ -21,7 +30,7 @@ class CatalogueError(HybridError):
 
 
 class SplitError(HybridError):
-    """The split cannot be made or read."""
+    """A split cannot be made or read."""
 
 
 class CacheError(HybridError):
@@ -29,7 +38,7 @@ class CacheError(HybridError):
 
 
 class WeightsError(HybridError):
-    """A backbone's weights cannot be had, or are not the ones that were asked for."""
+    """The weights of a backbone are missing or damaged, or are those of another network."""
 
 
 class ExtractionError(HybridError):
@@ -49,7 +58,7 @@ class SampleError(HybridError):
 
 
 class BadPosterError(HybridError):
-    """`--strict`, and at least one poster is bad."""
+    """At least one poster is bad, and ``--strict`` was given."""
 
 
 class MissingExtraError(HybridError):
@@ -57,7 +66,7 @@ class MissingExtraError(HybridError):
 
 
 class SettingError(HybridError, ValueError):
-    """A parameter or option is wrong; lists all that are."""
+    """A parameter or option is wrong; the message lists all problems."""
 
     exit_code = 2
 

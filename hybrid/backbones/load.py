@@ -236,11 +236,9 @@ def _advice(spec: BackboneSpec, pairs: list[Pair]) -> str:
     found = [theirs for _, theirs in pairs if theirs]
     twin = next((n for n, s in BACKBONES.items() if s.parameters == _parameters(found)), spec.name)
     if twin != spec.name:
-        return (
-            f"This looks like the weights of {twin}: say --backbone {twin}, or name another file."
-        )
+        return f"These are the weights of {twin}: use --backbone {twin}, or name another file."
     if all(_shapes(ours) == _shapes(theirs) for ours, theirs in pairs if ours):
-        return f"The file has a classifier on top ({found[-1]}): take the file without top (notop)."
+        return f"The file has a classifier on top ({found[-1]}): use the file without top (notop)."
     whole = next((layer for layer in found if layer.parameters == spec.parameters), None)
     if whole:
         return (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -21,20 +22,6 @@ from hybrid.errors import WeightsError
 ARCHIVED = "model.weights.h5"  # the only member of a .keras archive that is read
 MAX_OBJECTS = 100_000  # in one file; the largest networks of Keras have some thousands
 SLACK = 2**26  # bytes that an archive, or a chunk, may be larger than expected
-
-# What h5py and zipfile raise over a truncated or damaged file.
-_DAMAGE = (
-    OSError,
-    EOFError,
-    RuntimeError,  # NotImplementedError is one
-    KeyError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    MemoryError,
-    OverflowError,
-    zipfile.BadZipFile,
-)
 
 
 class SavedLayer(NamedTuple):
@@ -78,6 +65,12 @@ class SavedWeights(NamedTuple):
         Whether it has the layout of Keras 2: layers in the order of the network, under their own names.
     layers : list of SavedLayer
         See `read_layers`.
+
+    Examples
+    --------
+    >>> saved = SavedWeights(Path("net.h5"), True, [SavedLayer("dense", ((64, 20), (20,)))])
+    >>> sum(layer.parameters for layer in saved.layers)
+    1300
     """
 
     path: Path
@@ -186,38 +179,33 @@ def _not_keras(path: Path, found: str) -> WeightsError:
     )
 
 
-def _damaged(path: Path, error: Exception) -> WeightsError:
-    return WeightsError(
-        f"{path}: expected a whole weights file, found a truncated or damaged one "
-        f"({_printable(str(error), 200)}). Copy or download it again."
-    )
+@contextmanager
+def _damage_reported(path: Path) -> Iterator[None]:
+    """Turn what h5py and zipfile raise over a damaged file, which may be any error, into WeightsError."""
+    try:
+        yield
+    except WeightsError:
+        raise
+    except Exception as error:
+        raise WeightsError(
+            f"{path}: expected a whole weights file, found a truncated or damaged one "
+            f"({_printable(str(error), 200)}). Copy or download it again."
+        ) from error
 
 
 def _unpack(archive: Path, target: Path, limit: int) -> None:
     """Write the weights of a .keras archive to `target`; its other members are not read."""
-    try:
-        with zipfile.ZipFile(archive) as members:
-            if ARCHIVED not in members.namelist():
-                raise _not_keras(archive, _other_archive(members.namelist()))
-            size = members.getinfo(ARCHIVED).file_size  # as declared
-            if size <= limit:
-                with members.open(ARCHIVED) as source, target.open("wb") as file:
-                    size = _copy(source, file, limit)
-    except _DAMAGE as error:
-        raise _damaged(archive, error) from error
-    if size > limit:
-        raise WeightsError(
-            f"{archive}: expected at most {limit:,} bytes in {ARCHIVED}, found {size:,} or more; it is "
-            "not unpacked. Save the weights of the network alone: save_weights('NAME.weights.h5')."
-        )
-
-
-def _copy(source: Any, target: Any, limit: int) -> int:
-    """Copy until the end, or until more than `limit` bytes are written; returns their number."""
-    copied = 0
-    while copied <= limit and (block := source.read(2**20)):
-        copied += target.write(block)
-    return copied
+    with _damage_reported(archive), zipfile.ZipFile(archive) as members:
+        if ARCHIVED not in members.namelist():
+            raise _not_keras(archive, _other_archive(members.namelist()))
+        size = members.getinfo(ARCHIVED).file_size  # as declared; no more than that is unpacked
+        if size > limit:
+            raise WeightsError(
+                f"{archive}: expected at most {limit:,} bytes in {ARCHIVED}, found {size:,}; it is not "
+                "unpacked. Save the weights of the network alone: save_weights('NAME.weights.h5')."
+            )
+        with members.open(ARCHIVED) as source, target.open("wb") as file:
+            shutil.copyfileobj(source, file)
 
 
 def _other_archive(names: list[str]) -> str:
@@ -229,14 +217,11 @@ def _other_archive(names: list[str]) -> str:
 
 def _read(file: Path, path: Path) -> SavedWeights:
     """Check `file` and list its layers; messages name it `path`."""
-    try:
-        with h5py.File(file, "r") as root:
-            datasets = _harmless_datasets(root, path)
-            if legacy := _legacy_group(root):
-                return SavedWeights(file, True, _legacy_layers(legacy))
-            return SavedWeights(file, False, _keras3_layers(datasets))
-    except _DAMAGE as error:
-        raise _damaged(path, error) from error
+    with _damage_reported(path), h5py.File(file, "r") as root:
+        datasets = _harmless_datasets(root, path)
+        if legacy := _legacy_group(root):
+            return SavedWeights(file, True, _legacy_layers(legacy))
+        return SavedWeights(file, False, _keras3_layers(datasets))
 
 
 def _harmless_datasets(root: Any, path: Path) -> list[Any]:

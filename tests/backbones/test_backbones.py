@@ -137,15 +137,18 @@ def test_embeddings_equal_plain_keras(net: Net, tmp_path: Path) -> None:
     plain.save_weights(str(path))
     images = posters(spec)
     expected = run(plain, preprocessed(spec, images))
-    exact = in_float64(spec, plain, images)
 
     backbone = load_backbone(spec, resolve_weights(spec, str(path)))
     found = backbone(images)
 
     assert found.dtype == np.float32
     assert found.shape == (3, spec.dimension)
-    # Drawn weights make the EfficientNets so sensitive that plain Keras itself is off by a percent.
-    assert error(found, exact) <= max(1e-4, 2 * error(expected, exact))
+    if spec.name.startswith("efficientnet"):
+        # Drawn weights make them so sensitive that plain Keras itself is off by a percent.
+        exact = in_float64(spec, plain, images)
+        assert error(found, exact) <= max(1e-4, 2 * error(expected, exact))
+    else:
+        assert error(found, expected) <= 1e-4
     np.testing.assert_array_equal(backbone(images), found)
 
 
@@ -240,12 +243,14 @@ def test_min_side_is_the_smallest_input(name: str) -> None:
 
 
 def test_an_intermediate_layer_equals_plain_keras(tmp_path: Path) -> None:
-    spec = configure(get_backbone("inception"), layer="mixed8", pooling="gem", input_size=(112, 80))
-    assert spec.dimension == 1280
+    spec = configure(
+        get_backbone("mobilenet-075"), layer="conv_pw_11_relu", pooling="gem", input_size=(128, 96)
+    )
+    assert spec.dimension == 384
     plain = plain_model(spec)
     draw_all(plain)
     plain.save_weights(str(tmp_path / "plain.weights.h5"))
-    cut = keras.Model(plain.input, plain.get_layer("mixed8").output)
+    cut = keras.Model(plain.input, plain.get_layer("conv_pw_11_relu").output)
     features = run(cut, preprocessed(spec, posters(spec)))
 
     weights = resolve_weights(spec, str(tmp_path / "plain.weights.h5"))
@@ -273,12 +278,12 @@ def test_a_layer_of_another_rank_is_refused() -> None:
 
 
 def test_names_of_layers_do_not_depend_on_what_was_built_before() -> None:
-    spec = get_backbone("inception")
-    first, again = (layers_by_name(build_application(spec)) for _ in range(2))
+    first, again = (layers_by_name(build_application(get_backbone("small"))) for _ in range(2))
     assert list(first) == list(again)
-    stem = [again[f"conv2d{n}"].filters for n in ("", "_1", "_2", "_3", "_4")]
+    inception = layers_by_name(build_application(get_backbone("inception")))
+    stem = [inception[f"conv2d{n}"].filters for n in ("", "_1", "_2", "_3", "_4")]
     assert stem == [32, 32, 64, 80, 192]  # Szegedy et al. 2016, table 1
-    assert again["mixed8"].name == "mixed8"
+    assert inception["mixed8"].name == "mixed8"
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
@@ -323,7 +328,7 @@ def test_real_weights_load(mobilenet_weights: Path) -> None:
 
 
 def test_random_weights_depend_on_the_seed_alone() -> None:
-    spec = configure(get_backbone("mobilenet-075"), input_size=(32, 48))
+    spec = configure(get_backbone("small"), input_size=(24, 22))
     first, again, other = (
         load_backbone(spec, resolve_weights(spec, "random", seed))(posters(spec, 1))
         for seed in (0, 0, 1)

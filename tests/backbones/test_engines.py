@@ -18,7 +18,7 @@ import pytest
 import hybrid.backbones.devices as devices
 import hybrid.backbones.engine as engine_module
 import hybrid.backbones.engines as engines
-from hybrid.backbones import configure, get_backbone, resolve_weights
+from hybrid.backbones import BackboneSpec, configure, get_backbone, resolve_weights
 from hybrid.backbones.backend import is_out_of_memory
 from hybrid.backbones.batch_size import find_batch_size
 from hybrid.backbones.engine import Engine, EngineChoice, MemoryExhausted
@@ -41,6 +41,11 @@ from hybrid.types import EmbeddingOptions
 from hybrid.utils.progress import Progress
 
 NET = "mobilenet-075"
+TINY = configure(get_backbone("small"), input_size=(24, 22))  # where the network does not matter
+# Branches, average pooling and 1 x 7 convolutions; the other blocks are alike.
+INCEPTION = configure(get_backbone("inception"), input_size=(96, 80), layer="mixed4")
+VGG16 = configure(get_backbone("vgg16"), input_size=(96, 80))
+MOBILENET = configure(get_backbone(NET), input_size=(96, 80))
 CPU = EngineChoice("keras", "float32", "a processor")
 
 
@@ -201,9 +206,8 @@ def test_folding_leaves_the_network_as_it_was() -> None:
 # Precision and agreement
 
 
-@pytest.mark.parametrize("name", ["vgg16", "inception"])
-def test_bfloat16_is_near_float32(name: str) -> None:
-    spec = configure(get_backbone(name), input_size=(96, 80))
+@pytest.mark.parametrize("spec", [VGG16, INCEPTION], ids=lambda spec: spec.name)
+def test_bfloat16_is_near_float32(spec: BackboneSpec) -> None:
     weights = resolve_weights(spec, "random")
     images = posters(spec.input_size)
     exact = load_backbone(spec, weights)(images)
@@ -214,7 +218,7 @@ def test_bfloat16_is_near_float32(name: str) -> None:
 
 
 def test_a_batch_of_any_size_gives_the_same() -> None:
-    spec = configure(get_backbone(NET), input_size=(64, 48))
+    spec = TINY
     engine = load_backbone(spec, resolve_weights(spec, "random"), CPU, batch_size=3)
     images = posters(spec.input_size, 7)
     whole = engine(images)
@@ -222,10 +226,9 @@ def test_a_batch_of_any_size_gives_the_same() -> None:
     np.testing.assert_allclose(whole, alone, rtol=1e-4, atol=1e-4 * whole.max())
 
 
-@pytest.mark.parametrize("name", [NET, "inception", "vgg16"])
-def test_openvino_agrees_with_keras(name: str) -> None:
+@pytest.mark.parametrize("spec", [MOBILENET, INCEPTION, VGG16], ids=lambda spec: spec.name)
+def test_openvino_agrees_with_keras(spec: BackboneSpec) -> None:
     pytest.importorskip("openvino", reason="OpenVINO is not installed")
-    spec = configure(get_backbone(name), input_size=(96, 80))
     weights = resolve_weights(spec, "random")
     images = posters(spec.input_size, 11)
     expected = load_backbone(spec, weights)(images)
@@ -244,7 +247,7 @@ def test_openvino_keeps_its_export_and_makes_a_damaged_one_again(
     pytest.importorskip("openvino", reason="OpenVINO is not installed")
     import hybrid.backbones.load as load
 
-    spec = configure(get_backbone(NET), input_size=(64, 48))
+    spec = TINY
     weights, choice = resolve_weights(spec, "random"), EngineChoice("openvino", "float32", "here")
     images = posters(spec.input_size)
     first = load_backbone(spec, weights, choice)(images)
@@ -268,7 +271,7 @@ def test_openvino_says_when_it_lacks_a_precision(monkeypatch: pytest.MonkeyPatch
     import hybrid.backbones.openvino_engine as module
 
     monkeypatch.setitem(module.HINTS, "float16", "f32")  # what OpenVINO silently turns it into
-    spec = configure(get_backbone(NET), input_size=(64, 48))
+    spec = TINY
     engine = load_backbone(
         spec, resolve_weights(spec, "random"), EngineChoice("openvino", "float32", "here")
     )
@@ -279,7 +282,7 @@ def test_openvino_says_when_it_lacks_a_precision(monkeypatch: pytest.MonkeyPatch
 
 BACKEND = """
 import sys, numpy as np
-from hybrid.backbones import configure, get_backbone, resolve_weights
+from hybrid.backbones import BackboneSpec, configure, get_backbone, resolve_weights
 from hybrid.backbones.engines import load_backbone
 import keras
 assert keras.backend.backend() == sys.argv[1]
@@ -384,7 +387,7 @@ def test_each_backend_says_it_in_its_own_way(error: Exception, expected: bool) -
 
 
 def test_keras_errors_of_memory_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = configure(get_backbone(NET), input_size=(64, 48))
+    spec = TINY
     engine: Any = load_backbone(spec, resolve_weights(spec, "random"), CPU, batch_size=4)
     images, forward = posters(spec.input_size, 4), engine._forward
     expected = engine(images)

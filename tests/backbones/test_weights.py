@@ -120,9 +120,7 @@ def test_each_layout_is_read_whatever_its_name(how: str, name: str, tmp_path: Pa
     posters = np.random.default_rng(0).random((2, 8, 8, 3), dtype=np.float32)
     found = loaded(save(network, tmp_path / name, how))
     assert network.count_params() == PARAMETERS
-    np.testing.assert_array_equal(
-        found.predict(posters, verbose=0), network.predict(posters, verbose=0)
-    )
+    np.testing.assert_array_equal(found(posters), network(posters))
 
 
 @pytest.mark.parametrize(("name", "pooling"), [("vgg16", "avg"), ("mobilenet-075", None)])
@@ -223,7 +221,7 @@ def test_the_first_difference_is_in_the_order_of_the_network(how: str, tmp_path:
 def test_a_classifier_on_top_is_recognised(how: str, name: str, tmp_path: Path) -> None:
     path = save(tiny(top=True), tmp_path / "net", how)
     top = rf"expected no more layers, found {name} \(8, 10\) \(10,\)\.\nThe file has a classifier on top"
-    refused(path, rf"{top} \({name} \(8, 10\) \(10,\)\): take the file without top \(notop\)")
+    refused(path, rf"{top} \({name} \(8, 10\) \(10,\)\): use the file without top \(notop\)")
 
 
 @pytest.mark.parametrize("how", ["keras 3", "legacy"])
@@ -231,7 +229,7 @@ def test_another_backbone_is_recognised(how: str, tmp_path: Path) -> None:
     spec = get_backbone("mobilenet")
     path = save(build_body(get_backbone("mobilenet-075")), tmp_path / "net", how)
     with pytest.raises(
-        WeightsError, match="looks like the weights of mobilenet-075: say --backbone"
+        WeightsError, match="These are the weights of mobilenet-075: use --backbone"
     ):
         load_backbone(spec, resolve_weights(spec, str(path)))
 
@@ -474,13 +472,8 @@ def test_an_archive_is_unpacked_up_to_a_limit(
     path = tmp_path / "bomb.keras"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("model.weights.h5", bytes(limit + extra))
-    says = f"at most {limit:,} bytes in model.weights.h5, found {limit + 1:,} or more"
+    says = f"at most {limit:,} bytes in model.weights.h5, found {limit + 1:,};"
     refused(path, says if extra else "truncated or damaged")
-
-
-def test_what_is_unpacked_is_counted() -> None:
-    source, target = io.BytesIO(bytes(5 * 2**20)), io.BytesIO()
-    assert weightfile._copy(source, target, limit=2**20) == len(target.getvalue()) == 2 * 2**20
 
 
 def test_an_archive_that_lies_about_its_size_is_refused(tmp_path: Path) -> None:
