@@ -110,12 +110,12 @@ def load_backbone(
     >>> engine(np.zeros((5, 32, 24, 3), dtype=np.uint8)).shape
     (5, 64)
     """
-    start_keras()
     choice = choice or choose_engine("keras", "float32")
     if choice.engine == "openvino":
         from hybrid.backbones.openvino_engine import OpenVINOEngine
 
         return OpenVINOEngine(spec, weights, choice, batch_size)
+    start_keras()
     from hybrid.backbones.keras_engine import KerasEngine
 
     return KerasEngine(spec, weights, choice, batch_size)
