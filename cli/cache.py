@@ -18,7 +18,7 @@ from hybrid.cli.output import show, size_text
 from hybrid.types import ColumnOptions, EmbeddingOptions, EmbeddingSelector
 
 if TYPE_CHECKING:
-    from hybrid.extraction.cache_report import Explanation
+    from hybrid.extraction.cache_report import CacheExplanation
 
 
 @click.group("cache")
@@ -82,7 +82,7 @@ def explain(
     show(project.json, explanation, _explanation_text(explanation))
 
 
-def _explanation_text(said: Explanation) -> str:
+def _explanation_text(said: CacheExplanation) -> str:
     lines = [
         f"{said.backbone} ({said.fingerprint[:12]}): {said.items} items, {said.unreadable} without a "
         f"readable poster, {said.images} different images",

@@ -1,4 +1,4 @@
-"""Wiring: what a cache has for a catalogue and why not more, and its embeddings for other tools."""
+"""Cache report of a catalogue: hits, misses and their reasons; export of its embeddings."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from hybrid.cache import EmbeddingCache, EmbeddingStore, differences, fingerprin
 from hybrid.cache.export import check_target, export
 from hybrid.catalogue import Catalogue
 from hybrid.extraction.lookup import describe_store, find_store, hash_catalogue
-from hybrid.extraction.plan import chosen_spec
-from hybrid.extraction.precision_check import settled
+from hybrid.extraction.plan import configured_spec
+from hybrid.extraction.precision_check import resolve_precision
 from hybrid.images.decode import BadPoster
 from hybrid.types import EmbeddingOptions, EmbeddingSelector
 from hybrid.utils.context import Context, limited_by_context
@@ -28,9 +28,9 @@ BLOCK = 4096
 
 @dataclass(frozen=True)
 class OtherStore:
-    """A store that holds images which the wanted one lacks.
+    """A store that has some of the images that the wanted one lacks.
 
-    `differs` says in what it is not the wanted one: key → (wanted, there).
+    `differs` lists the differences of their fingerprints: key → (wanted, found).
     """
 
     store: str
@@ -40,8 +40,8 @@ class OtherStore:
 
 
 @dataclass(frozen=True)
-class Explanation:
-    """What the cache has for a catalogue and a backbone.
+class CacheExplanation:
+    """What the cache has of a catalogue for one backbone.
 
     `items` counts the rows of the catalogue, `unreadable` those without a readable poster file; the
     others name `images` different images: `hits` are in the store, `failures` are known not to decode,
@@ -64,7 +64,7 @@ class Explanation:
 
 @dataclass(frozen=True)
 class ExportSummary:
-    """What was exported: items with an embedding, items without, numbers a row, and the file."""
+    """What was exported: items with an embedding, items without, dimension, file."""
 
     items: int
     missing: int
@@ -81,8 +81,8 @@ def explain_cache(
     options: EmbeddingOptions | None = None,
     engine: str = "keras",
     context: Context | None = None,
-) -> Explanation:
-    """Say what `extract_embeddings` would find in the cache, and why not more.
+) -> CacheExplanation:
+    """Report hits and misses of the cache for `extract_embeddings`, and the reasons of the misses.
 
     Nothing is downloaded: ImageNet weights that are not on this machine count as unknown.
 
@@ -95,10 +95,10 @@ def explain_cache(
         As in `ExtractSettings`.
     """
     options, context = options or EmbeddingOptions(), context or Context()
-    spec = chosen_spec(backbone, options)
+    spec = configured_spec(backbone, options)
     known = _known_weights(spec, weights, context.seed)
     choice = choose_engine(engine, options.precision)
-    sure = settled(choice, options, context.cache, spec, known)
+    sure = resolve_precision(choice, options, context.cache, spec, known)
     precision = (sure or choice).precision
     wanted = fingerprint_fields(spec, known, options.dtype, precision)
     found = hash_catalogue(catalogue, context)
@@ -111,7 +111,7 @@ def explain_cache(
         hits = store.has(keys)
         failures = len(store.failures().keys() & set(keys))
     missed = [key for key, hit in zip(keys, hits.tolist(), strict=True) if not hit]
-    return Explanation(
+    return CacheExplanation(
         backbone=spec.name,
         fingerprint=fingerprint_of(wanted),
         precision=precision,
@@ -149,7 +149,7 @@ def export_embeddings(
     select: EmbeddingSelector | None = None,
     context: Context | None = None,
 ) -> ExportSummary:
-    """Write the embeddings of a catalogue's items to a file for other tools.
+    """Export the embeddings of a catalogue to a NumPy, HDF5 or Parquet file.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Wiring: posters → backbones → cache."""
+"""Embedding extraction: the posters of a catalogue → backbones → cache."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hybrid.cache import EmbeddingStore, compact, is_worth_compacting, write_thr
 from hybrid.catalogue import Catalogue
 from hybrid.errors import CacheError
 from hybrid.extraction.lookup import bad_posters
-from hybrid.extraction.pipeline import Flow, Target
-from hybrid.extraction.plan import ExtractSettings, Job, Keys, load_target, prepare
-from hybrid.extraction.shards import Shares, take_all
+from hybrid.extraction.pipeline import EmbeddingPipeline, Target
+from hybrid.extraction.plan import ExtractSettings, Job, Keys, load_target, plan_jobs
+from hybrid.extraction.shards import ShardQueue, claim_shards
 from hybrid.extraction.writer import PartWriter
 from hybrid.types import EmbeddingOptions, ExtractPlan, ExtractSummary
 from hybrid.utils.context import Context, limited_by_context
@@ -23,8 +23,8 @@ from hybrid.utils.interrupt import until_interrupted
 from hybrid.utils.progress import Advance, Progress
 from hybrid.utils.resources import peak_mib
 
-WAIT_SECONDS = 1.0  # between two looks at what other processes have done
-TRIAL_SECONDS = 5.0  # of embedding, to estimate how long the rest takes
+WAIT_SECONDS = 1.0  # between two checks of what other processes have embedded
+TRIAL_SECONDS = 5.0  # of the measurement that a dry run estimates from
 
 
 def extract_embeddings(
@@ -36,7 +36,7 @@ def extract_embeddings(
     settings: ExtractSettings | None = None,
     context: Context | None = None,
 ) -> ExtractSummary:
-    """Embed every poster of a catalogue that the cache does not hold yet, for one backbone.
+    """Embed the posters of a catalogue with one backbone; embeddings in the cache are not computed again.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def extract_embeddings(
     options : EmbeddingOptions, optional
         What else changes an embedding: layer, pooling, input size, fit, precision, dtype.
     settings : ExtractSettings, optional
-        How to run: engine, batch size, limit, whether to try images again that could not be decoded.
+        Engine, batch size, limit, whether to retry images that could not be decoded.
     context : Context, optional
         Cache, workers, seed (of random weights) and progress.
 
@@ -65,6 +65,13 @@ def extract_embeddings(
         If weights, cache or a parameter are wrong.
     KeyboardInterrupt
         After Ctrl-C, when the batches under way are embedded and written.
+
+    Examples
+    --------
+    >>> from hybrid import extract_embeddings, load_catalogue
+    >>> films = load_catalogue("catalogue.csv")  # doctest: +SKIP
+    >>> extract_embeddings(films, "mobilenet-075").embedded  # doctest: +SKIP
+    594
     """
     (summary,) = extract_backbones(
         catalogue,
@@ -87,18 +94,18 @@ def extract_backbones(
     settings: ExtractSettings | None = None,
     context: Context | None = None,
 ) -> tuple[ExtractSummary, ...]:
-    """Embed every poster for several backbones; each file is read, hashed and decoded once for all.
+    """Embed the posters of a catalogue with several backbones; each file is decoded once for all.
 
     As `extract_embeddings`, but `weights` has one entry for all backbones or one for each. Seconds, rate
     and peak memory in the summaries are those of the whole call.
     """
     start = time.perf_counter()
     options, settings, context = _defaults(options, settings, context)
-    jobs, keys = prepare(catalogue, backbones, weights, options, settings, context)
+    jobs, keys = plan_jobs(catalogue, backbones, weights, options, settings, context)
     busy = [job for job in jobs if job.todo]
     computed, seconds = _compute(busy, settings, context) if busy else ({}, 0.0)
     for job in jobs:
-        _tidy(job.store, context.progress)
+        _compact(job.store, context.progress)
     rate = sum(computed.values()) / seconds if seconds else 0.0
     if len(busy) == 1:  # of several at once, the rate of each is unknown
         (job,) = busy
@@ -128,12 +135,12 @@ def plan_extraction(
     settings: ExtractSettings | None = None,
     context: Context | None = None,
 ) -> tuple[ExtractPlan, ...]:
-    """Say what `extract_backbones` would do, how long it would take and how much disk it would need.
+    """Estimate what `extract_backbones` would compute, its time and its disk space.
 
-    For the estimate, some of the posters are embedded for a few seconds. No embedding is written.
+    Some of the posters are embedded for a few seconds to measure the throughput; nothing is written.
     """
     options, settings, context = _defaults(options, settings, context)
-    jobs, _ = prepare(catalogue, backbones, weights, options, settings, context)
+    jobs, _ = plan_jobs(catalogue, backbones, weights, options, settings, context)
     return tuple(_plan(job, settings, context) for job in jobs)
 
 
@@ -168,11 +175,11 @@ def _summary(
     )
 
 
-def _tidy(store: EmbeddingStore, progress: Progress) -> None:
-    """Compact the store where that is worth it; what fails then is no harm to what was computed."""
+def _compact(store: EmbeddingStore, progress: Progress) -> None:
+    """Compact the store where worthwhile; a failure is a warning, since the embeddings are safe."""
     if not is_worth_compacting(store):
         return
-    progress.say("putting small parts of the cache together")
+    progress.say("compacting the cache")
     try:
         compact(store)
     except CacheError as error:
@@ -182,7 +189,7 @@ def _tidy(store: EmbeddingStore, progress: Progress) -> None:
 def _compute(
     jobs: Sequence[Job], settings: ExtractSettings, context: Context
 ) -> tuple[dict[str, int], float]:
-    """Embed what is to be done and write it, part by part.
+    """Embed the pending images of all jobs and write them, part by part.
 
     Returns the number of embedded images by the fingerprint of their store, and seconds.
     """
@@ -192,7 +199,7 @@ def _compute(
 
     def note() -> str:
         embedded, failed = sum(w.embedded for w in writers), sum(w.failed for w in writers)
-        return f"{hits} were there, {embedded} computed, {failed} failed"
+        return f"{hits} cached, {embedded} computed, {failed} failed"
 
     with ExitStack() as stack:
         for writer in writers:
@@ -202,15 +209,15 @@ def _compute(
             for job, writer in zip(jobs, writers, strict=True)
         ]
         start = time.perf_counter()
-        shares = [stack.enter_context(Shares(job.store, job.todo)) for job in jobs]
+        queues = [stack.enter_context(ShardQueue(job.store, job.todo)) for job in jobs]
         advance = stack.enter_context(
             context.progress.bar(f"embedding ({names})", total, "posters", note)
         )
         try:
-            _embed(shares, targets, writers, context, advance)
+            _embed(queues, targets, writers, context, advance)
         except KeyboardInterrupt:
             context.progress.say(
-                f"stopped: {note()}; all of it is kept. Run the same command to go on."
+                f"stopped: {note()}; all of them are saved. Run the same command again to continue."
             )
             raise
         seconds = time.perf_counter() - start
@@ -218,50 +225,48 @@ def _compute(
 
 
 def _embed(
-    shares: Sequence[Shares],
+    queues: Sequence[ShardQueue],
     targets: Sequence[Target],
     writers: Sequence[PartWriter],
     context: Context,
     advance: Advance,
 ) -> None:
-    """Embed until nothing is left, share by share; wait for other processes at the end."""
+    """Embed shard by shard until nothing is pending; at the end wait for other processes."""
     waiting = False
     with until_interrupted() as interrupted:
-        while any(each.left for each in shares):
-            flow = Flow(context.workers, advance)
+        while any(queue.pending for queue in queues):
+            pipeline = EmbeddingPipeline(context.workers, advance)
             try:
-                for path, numbers in take_all(shares, advance):
+                for path, numbers in claim_shards(queues, advance):
                     if interrupted():
                         raise KeyboardInterrupt
-                    flow.put(path, [targets[number] for number in numbers])
+                    pipeline.put(path, [targets[number] for number in numbers])
                     for number in numbers:
-                        shares[number].renew()
-                flow.finish()
+                        queues[number].renew()
+                pipeline.finish()
             finally:
-                _close(flow, writers)
-            for each in shares:
-                each.release()  # else two processes could wait for each other
-                advance(each.drop_done())
-            if any(each.left for each in shares):
+                _close(pipeline, writers)
+            for queue in queues:
+                queue.release()  # else two processes could wait for each other
+                advance(queue.drop_finished())
+            if any(queue.pending for queue in queues):
                 if not waiting:
-                    context.progress.say(
-                        "waiting for another process, which embeds the last posters"
-                    )
+                    context.progress.say("waiting for another process that embeds the last posters")
                 waiting = True
                 time.sleep(WAIT_SECONDS)
 
 
-def _close(flow: Flow, writers: Sequence[PartWriter]) -> None:
-    """Write also what is just being computed."""
+def _close(pipeline: EmbeddingPipeline, writers: Sequence[PartWriter]) -> None:
+    """Finish and write the batches that are being computed."""
     try:
-        flow.close()
+        pipeline.close()
     finally:
         for writer in writers:
             writer.flush()
 
 
 def _plan(job: Job, settings: ExtractSettings, context: Context) -> ExtractPlan:
-    seconds = len(job.todo) / _trial(job, settings, context) if job.todo else 0.0
+    seconds = len(job.todo) / _measure_rate(job, settings, context) if job.todo else 0.0
     number_bytes = 2 if job.store.dtype == "float16" else 4
     return ExtractPlan(
         backbone=job.spec.name,
@@ -279,8 +284,8 @@ def _plan(job: Job, settings: ExtractSettings, context: Context) -> ExtractPlan:
     )
 
 
-class _Counter:
-    """A writer that writes nothing."""
+class _CountingWriter:
+    """Counts embeddings instead of writing them."""
 
     def __init__(self) -> None:
         self.images = 0
@@ -289,17 +294,18 @@ class _Counter:
         self.images += len(keys) + len(failures)
 
 
-def _trial(job: Job, settings: ExtractSettings, context: Context) -> float:
-    """Posters a second, measured on some of those that are to be done."""
-    counter = _Counter()
+def _measure_rate(job: Job, settings: ExtractSettings, context: Context) -> float:
+    """Throughput in posters a second, measured on some of the pending ones."""
+    counter = _CountingWriter()
     target = load_target(job, counter, settings, context.progress)
     batch = target.engine.batch_size
-    paths, flow = cycle(job.todo.values()), Flow(context.workers, lambda n: None)
+    paths = cycle(job.todo.values())
+    pipeline = EmbeddingPipeline(context.workers, lambda n: None)
 
     def embed(n: int) -> None:
         for path in islice(paths, n):
-            flow.put(path, [target])
-        flow.finish()
+            pipeline.put(path, [target])
+        pipeline.finish()
 
     try:
         embed(batch)  # the first batch is slower than all others
@@ -308,4 +314,4 @@ def _trial(job: Job, settings: ExtractSettings, context: Context) -> float:
             embed(4 * batch)
         return counter.images / (time.perf_counter() - start)
     finally:
-        flow.close()
+        pipeline.close()

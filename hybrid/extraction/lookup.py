@@ -1,4 +1,4 @@
-"""Wiring: a catalogue's posters and the cache: their keys, and the store that holds their embeddings."""
+"""Cache look-up: keys of a catalogue's posters, and the stores with their embeddings."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def bad_posters(
     store: EmbeddingStore,
     left: Collection[bytes] = (),
 ) -> list[BadRow]:
-    """The items that cannot be embedded, with the reason, in the order of the file.
+    """List the items that cannot be embedded, with the reason, in the order of the file.
 
-    Images in `left` are left out: nobody has tried to embed them yet.
+    Images in `left` are not listed: nobody has tried to embed them yet.
     """
     bad, failures = [], store.failures()
     embedded = store.has([None if isinstance(key, BadPoster) else key for key in keys])
@@ -240,7 +240,19 @@ def embedding_selectors(
 
 
 def one_or_each(option: str, values: Sequence[str], count: int) -> list[str | None]:
-    """What was said of each of `count` blocks: one value is for all, and none leaves it open."""
+    """Broadcast the values of an option to `count` blocks: one is for all, none is None for each.
+
+    Raises
+    ------
+    SettingError
+        If there are several, but not `count`.
+
+    Examples
+    --------
+    >>> from hybrid.extraction.lookup import one_or_each
+    >>> one_or_each("--weights", ["imagenet"], 2)
+    ['imagenet', 'imagenet']
+    """
     if len(values) not in (0, 1, count):
         raise SettingError(
             f"{option}: expected one, or one for each of {count} poster blocks, found {len(values)}."
@@ -272,7 +284,7 @@ def _candidates(select: EmbeddingSelector, context: Context) -> list[EmbeddingSt
 
 
 def describe_store(store: EmbeddingStore) -> str:
-    """A store in words."""
+    """One line about a store: backbone, weights, input, precision, number of embeddings."""
     said = store.stands_for
     size = " x ".join(str(side) for side in said.get("input_size", ())) or "?"
     layer, fit = said.get("layer", "last"), said.get("image_rules", {}).get("fit", "squash")
@@ -292,7 +304,7 @@ def make_store(
     dtype: str = "float16",
     precision: str = "float32",
 ) -> EmbeddingStore:
-    """The store of a backbone with these weights; made where there is none."""
+    """The store of a backbone with these weights, created if missing."""
     recorded = {
         "weights": weights.description,
         "kind": weights.kind,

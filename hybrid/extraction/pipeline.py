@@ -1,4 +1,4 @@
-"""Posters → pixels → embeddings → writer, all at the same time, in bounded memory."""
+"""Decoding, embedding and writing of posters at the same time, in bounded memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Decoded = tuple[bytes, str] | None
 
 
 class Target(NamedTuple):
-    """One backbone: how it wants its posters, what embeds them, what takes the embeddings."""
+    """One backbone: geometry of its input, its engine, and the writer of its embeddings."""
 
     geometry: Geometry
     engine: Engine
@@ -27,7 +27,7 @@ class Target(NamedTuple):
 
 
 class _Batch:
-    """Posters of one target on their way: room for pixels, and what is decoded into it."""
+    """A batch of one target: a buffer of pixels, and the futures that decode into it."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -35,15 +35,15 @@ class _Batch:
         self.posters: NDArray[np.uint8] = np.empty(shape, dtype=np.uint8)
         self.decoded: list[Future[Decoded]] = []
 
-    def room(self) -> NDArray[np.uint8]:
-        """Where the pixels of the next poster go."""
+    def next_slot(self) -> NDArray[np.uint8]:
+        """The slice of the buffer for the next poster."""
         return self.posters[len(self.decoded)]
 
     def is_full(self) -> bool:
         return len(self.decoded) == len(self.posters)
 
-    def settle(self) -> tuple[list[bytes], NDArray[np.uint8], dict[bytes, str]]:
-        """Wait for the pixels: keys and posters of good images, and the failures."""
+    def wait(self) -> tuple[list[bytes], NDArray[np.uint8], dict[bytes, str]]:
+        """Wait until all are decoded: keys and pixels of good images, and the failures."""
         found = [future.result() for future in self.decoded]
         good = [entry is not None and not entry[1] for entry in found]
         keys = [entry[0] for entry in found if entry is not None and not entry[1]]
@@ -52,18 +52,18 @@ class _Batch:
         return keys, posters if all(good) else posters[good], failures
 
 
-class Flow:
-    """Embeds posters for one or more targets; each file is read, hashed and decoded once for all.
+class EmbeddingPipeline:
+    """Embeds posters with one or more backbones; each file is read, hashed and decoded once for all.
 
-    Threads decode into the batches that come next, while the engine computes earlier ones and the
-    writer writes still earlier ones. `put` waits where the others are behind, so memory is bounded.
+    Threads decode the next batches while the engine computes earlier ones and the writer writes still
+    earlier ones. `put` waits where the others are behind, so memory is bounded.
 
     Parameters
     ----------
     workers : int
-        Threads that read and decode.
+        Number of threads that read and decode.
     advance : callable
-        Told how many more images of a target are done.
+        Called with the number of images of a target that were finished.
     """
 
     def __init__(self, workers: int, advance: Callable[[int], None]) -> None:
@@ -75,12 +75,12 @@ class Flow:
         self._computing: deque[tuple[_Batch, list[bytes], Callable[[], Embeddings]]] = deque()
 
     def put(self, path: str, targets: Sequence[Target]) -> None:
-        """Embed one poster for each of these targets."""
+        """Queue one poster for each of these targets."""
         for target in targets:
             if target not in self._filling:
                 self._filling[target] = _Batch(target)
         batches = [self._filling[target] for target in targets]
-        places = [(batch.target.geometry, batch.room()) for batch in batches]
+        places = [(batch.target.geometry, batch.next_slot()) for batch in batches]
         future = self._pool.submit(_decode_into, path, places)
         for batch in batches:
             batch.decoded.append(future)
@@ -90,7 +90,7 @@ class Flow:
             self._compute()
 
     def finish(self) -> None:
-        """Compute all that was put."""
+        """Compute all that was queued."""
         self._decoding += self._filling.values()
         self._filling.clear()
         while self._decoding:
@@ -99,7 +99,7 @@ class Flow:
             self._collect()
 
     def close(self) -> None:
-        """Finish only the batches that are being computed, and drop what is only decoded."""
+        """Finish only the batches that the engine computes, and drop the others."""
         self._pool.shutdown(cancel_futures=True)
         self._filling.clear()
         self._decoding.clear()
@@ -107,13 +107,13 @@ class Flow:
             self._collect()
 
     def _is_far_ahead(self) -> bool:
-        """Whether more posters wait than the threads need to be busy while a batch is computed."""
+        """Whether more posters are queued than keep the threads busy while a batch is computed."""
         waiting = sum(len(batch.decoded) for batch in self._decoding)
         return waiting > max(2 * self.workers, len(self._decoding[0].decoded))
 
     def _compute(self) -> None:
         batch = self._decoding.popleft()
-        keys, posters, failures = batch.settle()
+        keys, posters, failures = batch.wait()
         if failures:
             batch.target.writer.add([], np.empty((0, 0), dtype=np.float32), failures)
         self.advance(len(batch.decoded) - len(keys))
@@ -129,15 +129,15 @@ class Flow:
 
 
 def _decode_into(path: str, places: Sequence[tuple[Geometry, NDArray[np.uint8]]]) -> Decoded:
-    """Read, hash and decode a file, and put its pixels where they are wanted."""
+    """Read, hash and decode a file into the buffers of its targets."""
     data = read_poster(path)
     if isinstance(data, BadPoster):
         return None
-    # Keyed by the bytes that are decoded here, even if the file changed since it was hashed.
+    # Hashed again, since the file may have changed since the catalogue was hashed.
     key = poster_key(data)
     images = decode_for(data, [geometry for geometry, _ in places])
     if isinstance(images, BadPoster):
         return key, images.reason
-    for image, (_, room) in zip(images, places, strict=True):
-        room[...] = image
+    for image, (_, slot) in zip(images, places, strict=True):
+        slot[...] = image
     return key, ""

@@ -1,4 +1,4 @@
-"""What an extraction has to do: settings, checked; and for each backbone what the cache lacks."""
+"""Planning an extraction: settings, validated, and for each backbone what the cache lacks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hybrid.catalogue import Catalogue
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.extraction.lookup import hash_catalogue, make_store
 from hybrid.extraction.pipeline import Target
-from hybrid.extraction.precision_check import settled, try_precision
+from hybrid.extraction.precision_check import check_precision, resolve_precision
 from hybrid.extraction.writer import Writer
 from hybrid.images.decode import BadPoster, Geometry
 from hybrid.types import EmbeddingOptions
@@ -31,18 +31,18 @@ Keys = list[bytes | BadPoster]
 
 @dataclass(frozen=True)
 class ExtractSettings:
-    """How an extraction runs; nothing here changes an embedding beyond the stated tolerance.
+    """Options of an extraction that change no embedding beyond the stated tolerance.
 
     Parameters
     ----------
     engine : {"keras", "openvino", "auto"}, default="keras"
-        What computes; see `hybrid.backbones.engines.choose_engine`.
+        Inference engine; see `hybrid.backbones.engines.choose_engine`.
     batch_size : int, optional
         Posters the backbone takes at once; by default what suits the engine.
     retry_failed : bool, default=False
-        Try again the images that could not be decoded before.
+        Retry images that could not be decoded before.
     limit : int, optional
-        Compute at most so many images for each backbone; the next call goes on.
+        Maximum number of images to embed for each backbone; the next call continues.
 
     Examples
     --------
@@ -57,7 +57,7 @@ class ExtractSettings:
     limit: int | None = None
 
     def problems(self) -> list[str]:
-        """What is out of range, a message each."""
+        """One message for each value that is out of range."""
         numbers = {"batch-size": self.batch_size, "limit": self.limit}
         return [
             f"--{name}: expected 1 or more, found {value}."
@@ -66,8 +66,16 @@ class ExtractSettings:
         ]
 
 
-def chosen_spec(backbone: str, options: EmbeddingOptions) -> BackboneSpec:
-    """The spec of a backbone with the layer, pooling, input size and fit of the options."""
+def configured_spec(backbone: str, options: EmbeddingOptions) -> BackboneSpec:
+    """A backbone's spec with the layer, pooling, input size and fit of the options.
+
+    Examples
+    --------
+    >>> from hybrid.extraction.plan import configured_spec
+    >>> from hybrid.types import EmbeddingOptions
+    >>> configured_spec("mobilenet-075", EmbeddingOptions(input_size=(64, 64))).input_size
+    (64, 64)
+    """
     return configure(
         get_backbone(backbone),
         layer=options.layer,
@@ -78,9 +86,23 @@ def chosen_spec(backbone: str, options: EmbeddingOptions) -> BackboneSpec:
 
 
 class Job(NamedTuple):
-    """One backbone's part: what it is, where its embeddings go, and the images it has and lacks.
+    """What is to be embedded with one backbone.
 
-    `engine` is there if a trial has loaded it.
+    Parameters
+    ----------
+    spec : BackboneSpec
+    weights : Weights
+    choice : EngineChoice
+    engine : Engine or None
+        Where the check of the precision has loaded it.
+    store : EmbeddingStore
+        Where the embeddings go.
+    images, hits : int
+        Different images of the catalogue, and how many of them are in the store.
+    todo : dict of bytes to str
+        Key → path of the images to embed.
+    left : frozenset of bytes
+        Keys of the images beyond the limit.
     """
 
     spec: BackboneSpec
@@ -94,7 +116,7 @@ class Job(NamedTuple):
     left: frozenset[bytes]
 
 
-def prepare(
+def plan_jobs(
     catalogue: Catalogue,
     backbones: Sequence[str],
     weights: Sequence[str],
@@ -102,15 +124,23 @@ def prepare(
     settings: ExtractSettings,
     context: Context,
 ) -> tuple[list[Job], Keys]:
-    """Check everything, hash the posters, and find out what each store lacks."""
+    """Validate the parameters, hash the posters, and find what each store lacks.
+
+    Returns
+    -------
+    jobs : list of Job
+        One for each backbone.
+    keys : list of n bytes or BadPoster
+        Of the catalogue's items, see `hash_catalogue`.
+    """
     _check(catalogue, backbones, weights, options, settings)
     choice = choose_engine(settings.engine, options.precision)
-    specs = [chosen_spec(name, options) for name in backbones]
+    specs = [configured_spec(name, options) for name in backbones]
     names = list(weights) * len(specs) if len(weights) == 1 else list(weights)
-    found = [
+    resolved = [
         resolve_weights(spec, name, context.seed) for spec, name in zip(specs, names, strict=True)
     ]
-    if any(each.kind == "random" for each in found):
+    if any(each.kind == "random" for each in resolved):
         warnings.warn(
             "random weights: these embeddings mean nothing, and nor does any model on them.",
             stacklevel=5,
@@ -121,20 +151,50 @@ def prepare(
         for key, path in zip(keys, catalogue.poster_paths, strict=True)
         if isinstance(key, bytes)
     }
-    jobs = []
-    in_random_order = [images[key] for key in sorted(images)]  # by hash
-    for spec, each in zip(specs, found, strict=True):
-        known, engine = settled(choice, options, context.cache, spec, each), None
-        if known is None:
-            best = _fastest(choice, spec, each, settings, context)
-            engine = try_precision(best, spec, each, in_random_order, settings.batch_size, context)
-            known = engine.choice
-        store = make_store(context.cache, spec, each, options.dtype, known.precision)
-        job = _job(spec, each, known, engine, store, images, settings, context)
-        if job.todo and engine is None:
-            job = job._replace(choice=_fastest(known, spec, each, settings, context))
-        jobs.append(job)
+    jobs = [
+        _plan_job(spec, each, choice, images, options, settings, context)
+        for spec, each in zip(specs, resolved, strict=True)
+    ]
     return jobs, keys
+
+
+def _plan_job(
+    spec: BackboneSpec,
+    weights: Weights,
+    choice: EngineChoice,
+    images: Mapping[bytes, str],
+    options: EmbeddingOptions,
+    settings: ExtractSettings,
+    context: Context,
+) -> Job:
+    """Settle precision and engine, make the store, and find what it lacks."""
+    known, engine = resolve_precision(choice, options, context.cache, spec, weights), None
+    if known is None:
+        best = _fastest(choice, spec, weights, settings, context)
+        in_random_order = [images[key] for key in sorted(images)]  # keys are hashes
+        engine = check_precision(best, spec, weights, in_random_order, settings.batch_size, context)
+        known = engine.choice
+    store = make_store(context.cache, spec, weights, options.dtype, known.precision)
+    if store.bytes_on_disk() > LARGE_BYTES:
+        context.progress.say("verifying the checksums of the cache")
+    store.verify(list(images))
+    there = store.has(list(images))
+    done = there if settings.retry_failed else store.knows(list(images))
+    lacks = list(compress(images, (~done).tolist()))
+    todo, left = lacks[: settings.limit], lacks[len(lacks[: settings.limit]) :]
+    if todo and engine is None:
+        known = _fastest(known, spec, weights, settings, context)
+    return Job(
+        spec,
+        weights,
+        known,
+        engine,
+        store,
+        images=len(images),
+        hits=int(there.sum()),
+        todo={key: images[key] for key in todo},
+        left=frozenset(left),
+    )
 
 
 def _fastest(
@@ -144,7 +204,7 @@ def _fastest(
     settings: ExtractSettings,
     context: Context,
 ) -> EngineChoice:
-    """With ``--engine auto``, where there are two engines for the processor: the faster one."""
+    """With ``--engine auto``, the faster engine where there are two for the processor."""
     if settings.engine != "auto" or choice.engine != "openvino":
         return choice
     return fastest_engine(choice, spec, weights, context.progress)
@@ -180,38 +240,8 @@ def _check(
         raise SettingError("\n".join(problems))
 
 
-def _job(
-    spec: BackboneSpec,
-    weights: Weights,
-    choice: EngineChoice,
-    engine: Engine | None,
-    store: EmbeddingStore,
-    images: Mapping[bytes, str],
-    settings: ExtractSettings,
-    context: Context,
-) -> Job:
-    if store.bytes_on_disk() > LARGE_BYTES:
-        context.progress.say("checking the hashes of the cache")
-    store.verify(list(images))
-    there = store.has(list(images))
-    done = there if settings.retry_failed else store.knows(list(images))
-    lacks = list(compress(images, (~done).tolist()))
-    todo, left = lacks[: settings.limit], lacks[len(lacks[: settings.limit]) :]
-    return Job(
-        spec,
-        weights,
-        choice,
-        engine,
-        store,
-        images=len(images),
-        hits=int(there.sum()),
-        todo={key: images[key] for key in todo},
-        left=frozenset(left),
-    )
-
-
 def load_target(job: Job, writer: Writer, settings: ExtractSettings, progress: Progress) -> Target:
-    """Load a job's backbone; say which engine computes it, in which precision."""
+    """Load a job's backbone; report the engine and the precision."""
     progress.say(
         f"embedding with {job.spec.name}, weights {job.weights.description}, {job.choice.description}"
     )

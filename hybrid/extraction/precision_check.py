@@ -1,4 +1,4 @@
-"""Whether a faster precision may be taken: tried on the user's own posters."""
+"""Reduced precision, checked on the user's own posters by the cosine with float32."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ TRIED = 64
 MARGIN = 0.9995  # cosine with float32 asked of those; 0.999 is promised of every poster
 
 
-def settled(
+def resolve_precision(
     choice: EngineChoice,
     options: EmbeddingOptions,
     cache: str,
     spec: BackboneSpec,
     weights: Weights,
 ) -> EngineChoice | None:
-    """The choice that needs no trial; None if only a trial can tell.
+    """Engine and precision, where no check of the posters is needed; else None.
 
-    ``--precision auto`` goes on with what a cache has, of two precisions with the larger store's.
+    ``--precision auto`` keeps the precision of the embeddings in the cache: of two, that of more embeddings.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def settled(
     return replace(choice, precision=max(found, key=lambda pair: pair[0])[1])
 
 
-def try_precision(
+def check_precision(
     choice: EngineChoice,
     spec: BackboneSpec,
     weights: Weights,
@@ -68,7 +68,7 @@ def try_precision(
     batch_size: int | None,
     context: Context,
 ) -> Engine:
-    """The engine as chosen if some posters' embeddings stay near those of float32; else one in float32.
+    """Load the engine in reduced precision if its embeddings agree with float32; else in float32.
 
     Parameters
     ----------
@@ -77,33 +77,50 @@ def try_precision(
     spec : BackboneSpec
     weights : Weights
     paths : sequence of str
-        Posters, in random order; the first that can be decoded are tried.
+        Posters, in random order; the first ones that can be decoded are compared.
     batch_size : int, optional
         As for `load_backbone`.
     context : Context
-        Its workers decode; its progress is told what was found.
+        Its workers decode; its progress reports the result.
     """
     exact = load_backbone(spec, weights, replace(choice, precision="float32"), batch_size)
     posters, progress = _decode(paths[:TRIED], spec, context.workers), context.progress
     if not len(posters):
         return exact
-    progress.say(f"trying {choice.precision} on {len(posters)} posters ({spec.name})")
+    progress.say(f"checking {choice.precision} on {len(posters)} posters ({spec.name})")
     fast = load_backbone(spec, weights, choice, batch_size)
     worst = float(cosines(fast(posters), exact(posters)).min())
     if worst >= MARGIN:
         progress.say(
-            f"{choice.precision} it is: cosines with float32 are {worst:.5f} or more, {MARGIN} are asked"
+            f"{choice.precision} is used: its lowest cosine with float32 is {worst:.5f} (required: {MARGIN})"
         )
         return fast
     progress.say(
-        f"float32 it is: in {choice.precision} a cosine with float32 would be {worst:.5f}, {MARGIN} are "
-        f"asked; --precision {choice.precision} takes it all the same"
+        f"float32 is used: the lowest cosine of {choice.precision} with float32 is {worst:.5f} (required: "
+        f"{MARGIN}); --precision {choice.precision} takes it anyway"
     )
     return exact
 
 
 def cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Cosine of each row of `a` with that of `b`, shape (n,); 1 where both are zero, 0 where one is."""
+    """Cosine similarity of each row of `a` with the same row of `b`.
+
+    Parameters
+    ----------
+    a, b : ndarray of shape (n, d), float32
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+        1 where both rows are zero, 0 where one is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hybrid.extraction.precision_check import cosines
+    >>> cosines(np.float32([[1, 0], [1, 1]]), np.float32([[2, 0], [0, 0]]))
+    array([1., 0.])
+    """
     a, b = a.astype(np.float64), b.astype(np.float64)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     same = (a == b).all(axis=1).astype(np.float64)

@@ -1,4 +1,4 @@
-"""Who computes what: images dealt to shares, so that several processes can work on one store."""
+"""Shards of the images to embed, claimed by leases, so that several processes can work on one store."""
 
 from __future__ import annotations
 
@@ -9,80 +9,107 @@ from hybrid.cache import EmbeddingStore, Leases
 from hybrid.utils.progress import Advance
 
 
-class Shares:
-    """The images that are still to be computed for one store, in 256 shares by the first byte of their keys.
+class ShardQueue:
+    """The images that a store still lacks, in up to 256 shards by the first byte of their keys.
 
     Parameters
     ----------
     store : EmbeddingStore
-    todo : mapping of key to path
+    todo : mapping of bytes to str
+        Key → path.
+
+    Attributes
+    ----------
+    pending : dict of str to dict
+        Shard → its images, those of shards that this process has not claimed yet.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hybrid.cache import EmbeddingCache
+    >>> from hybrid.extraction.shards import ShardQueue
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = EmbeddingCache(folder).make({"dimension": 4, "dtype": "float32"}, {})
+    ...     with ShardQueue(store, {bytes(32): "a.jpg"}) as queue:
+    ...         list(queue.pending), len(queue.claim("00")[0]), list(queue.pending)
+    (['00'], 1, [])
     """
 
     def __init__(self, store: EmbeddingStore, todo: Mapping[bytes, str]) -> None:
         self.store = store
         self._leases = Leases(store.folder)
-        self.left: dict[str, dict[bytes, str]] = {}
+        self.pending: dict[str, dict[bytes, str]] = {}
         for key, path in todo.items():
-            self.left.setdefault(key[:1].hex(), {})[key] = path
+            self.pending.setdefault(key[:1].hex(), {})[key] = path
 
-    def __enter__(self) -> Shares:
+    def __enter__(self) -> ShardQueue:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.release()
 
     def release(self) -> None:
-        """Leave all shares to others."""
+        """Give up the leases of all claimed shards."""
         self._leases.release()
 
     def renew(self) -> None:
-        """Say that this process is still at work."""
+        """Renew the leases, so that no other process takes them for abandoned."""
         self._leases.renew()
 
-    def take(self, share: str) -> tuple[dict[bytes, str], int]:
-        """The images of a share, if no other process works on it, and how many are done meanwhile."""
-        if share not in self.left or not self._leases.acquire(share):
+    def claim(self, shard: str) -> tuple[dict[bytes, str], int]:
+        """Claim a shard, unless another process holds its lease.
+
+        Returns
+        -------
+        images : dict of bytes to str
+            Key → path of its images that have no embedding yet; empty where the shard was not claimed.
+        finished : int
+            Number of its images that other processes embedded meanwhile.
+        """
+        if shard not in self.pending or not self._leases.acquire(shard):
             return {}, 0
-        self.store.refresh()  # it may have been done by another process since we looked
-        images = self.left.pop(share)
+        self.store.refresh()  # another process may have embedded it since we looked
+        images = self.pending.pop(shard)
         done = self.store.has(list(images))
         return dict(compress(images.items(), (~done).tolist())), int(done.sum())
 
-    def drop_done(self) -> int:
-        """Leave out what other processes have done, and count it."""
-        if not self.left:
+    def drop_finished(self) -> int:
+        """Remove pending images that other processes finished; return their number."""
+        if not self.pending:
             return 0
         self.store.refresh()
         dropped = 0
-        for share, images in list(self.left.items()):
+        for shard, images in list(self.pending.items()):
             done = self.store.knows(list(images))
             dropped += int(done.sum())
-            self.left[share] = dict(compress(images.items(), (~done).tolist()))
-            if not self.left[share]:
-                del self.left[share]
+            self.pending[shard] = dict(compress(images.items(), (~done).tolist()))
+            if not self.pending[shard]:
+                del self.pending[shard]
         return dropped
 
 
-def take_all(several: Sequence[Shares], advance: Advance) -> Iterator[tuple[str, list[int]]]:
-    """Take what no other process works on, share by share, for several stores.
+def claim_shards(queues: Sequence[ShardQueue], advance: Advance) -> Iterator[tuple[str, list[int]]]:
+    """Claim shard by shard, for several stores at once, and yield the files to embed.
 
     Parameters
     ----------
-    several : sequence of Shares
+    queues : sequence of ShardQueue
+        One for each store.
     advance : callable
-        Told how many images other processes turn out to have done.
+        Called with the number of images that other processes turn out to have embedded.
 
     Yields
     ------
-    path, numbers
-        A file, and the positions in `several` of the stores that lack its embedding.
+    path : str
+    numbers : list of int
+        Positions in `queues` of the stores that lack the embedding of this file.
     """
-    for share in sorted({share for shares in several for share in shares.left}):
+    for shard in sorted({shard for queue in queues for shard in queue.pending}):
         wanted: dict[bytes, list[int]] = {}
         paths: dict[bytes, str] = {}
-        for number, shares in enumerate(several):
-            images, done = shares.take(share)
-            advance(done)
+        for number, queue in enumerate(queues):
+            images, finished = queue.claim(shard)
+            advance(finished)
             paths |= images
             for key in images:
                 wanted.setdefault(key, []).append(number)

@@ -1,4 +1,4 @@
-"""Embeddings → parts of a store, written while the next are computed."""
+"""Writing embeddings to a store in parts, while the next ones are computed."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from numpy.typing import NDArray
 
 from hybrid.cache import PART_ROWS, EmbeddingStore
 
-PART_SECONDS = 30.0  # a job that is killed loses at most this much of its work
+PART_SECONDS = 30.0  # a killed job loses at most this much work
 
 Rows = NDArray[np.float32]
 
 
 class Writer(Protocol):
-    """What takes the outcome of a batch."""
+    """Receives the embeddings and the failures of a batch."""
 
     def add(self, keys: Sequence[bytes], rows: Rows, failures: Mapping[bytes, str]) -> None:
-        """Take embeddings, and images that cannot be decoded with the reason."""
+        """Add embeddings, and the images that cannot be decoded: key → reason."""
 
 
 class PartWriter:
-    """Collects rows and writes a part when it is large or old enough, at most one at a time.
+    """Collects embeddings and writes a part when it is large or old enough, in a thread.
 
-    A disk that is slower than the engine makes `add` wait, so that no more than two parts are held.
+    Where the disk is slower than the engine, `add` waits: no more than two parts are in memory.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class PartWriter:
     Attributes
     ----------
     embedded, failed : int
-        Images taken so far.
+        Number of images added so far.
     """
 
     def __init__(self, store: EmbeddingStore) -> None:
@@ -64,18 +64,18 @@ class PartWriter:
             self._start()
 
     def flush(self) -> None:
-        """Write what there is, and wait until it is on the disk.
+        """Write what was added, and wait until it is on the disk.
 
         Raises
         ------
         CacheError
-            If the disk refused this part or the one before.
+            If this part or the one before cannot be written.
         """
         self._start()
         self._wait()
 
     def close(self) -> None:
-        """`flush`, and no more."""
+        """Flush, and end the thread."""
         try:
             self.flush()
         finally:

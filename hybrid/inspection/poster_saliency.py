@@ -26,7 +26,7 @@ from hybrid.explain.saliency import (
     score_gradient,
 )
 from hybrid.extraction.lookup import one_or_each
-from hybrid.extraction.plan import chosen_spec
+from hybrid.extraction.plan import configured_spec
 from hybrid.features import PosterFeatures
 from hybrid.heads import HybridClassifier
 from hybrid.inspection.poster_input import background_image, load_input
@@ -165,7 +165,7 @@ def resolve_backbones(
         said = block.backbone
         seed, name = said.weights.seed, said.name
         found = resolve_weights(get_backbone(name), find_weights(folder, said, given), seed)
-        nets.append((chosen_spec(name, recorded_options(said)), found))
+        nets.append((configured_spec(name, recorded_options(said)), found))
     return nets
 
 

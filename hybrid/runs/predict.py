@@ -22,7 +22,7 @@ from hybrid.catalogue.columns import POSTER
 from hybrid.errors import RunError, WeightsError
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.extraction.lookup import bad_posters, hash_catalogue, one_or_each
-from hybrid.extraction.plan import chosen_spec
+from hybrid.extraction.plan import configured_spec
 from hybrid.heads import HybridClassifier
 from hybrid.heads.make_hybrid import use_context
 from hybrid.runs.folder import MODEL, write_predictions
@@ -203,7 +203,7 @@ def find_weights(folder: Path, backbone: BackboneRecord, weights: str | None) ->
         )
     found = resolve_weights(spec, weights, recorded.seed)
     wanted, options = backbone.key, recorded_options(backbone)
-    chosen = chosen_spec(spec.name, options)
+    chosen = configured_spec(spec.name, options)
     other = differences(wanted, fingerprint_fields(chosen, found, options.dtype, options.precision))
     if other:
         listed = "; ".join(f"{key}: expected {a}, found {b}" for key, (a, b) in other.items())

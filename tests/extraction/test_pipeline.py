@@ -28,9 +28,9 @@ from hybrid.catalogue import load_catalogue
 from hybrid.errors import CacheError, SettingError
 from hybrid.extraction.extract import extract_backbones, extract_embeddings, plan_extraction
 from hybrid.extraction.lookup import make_store
-from hybrid.extraction.pipeline import Flow, Target
+from hybrid.extraction.pipeline import EmbeddingPipeline, Target
 from hybrid.extraction.plan import ExtractSettings
-from hybrid.extraction.precision_check import cosines, settled, try_precision
+from hybrid.extraction.precision_check import check_precision, cosines, resolve_precision
 from hybrid.extraction.writer import PartWriter
 from hybrid.images.decode import Geometry
 from hybrid.types import EmbeddingOptions
@@ -91,7 +91,7 @@ def test_each_poster_reaches_its_writer(
     files: list[str], workers: int, batch: int, depth: int
 ) -> None:
     notes, engine, done = Notes(), FirstPixel(batch, depth), []
-    flow = Flow(workers, done.append)
+    flow = EmbeddingPipeline(workers, done.append)
     target = Target(Geometry((8, 8)), engine, notes)
     for path in [*files, "gone.png"]:
         flow.put(path, [target])
@@ -117,7 +117,7 @@ def test_several_targets_share_one_decoding(
         )
     targets = [Target(Geometry((8, 8)), FirstPixel(5), Notes()),
                Target(Geometry((12, 6), "crop"), FirstPixel(3), Notes())]  # fmt: skip
-    flow = Flow(2, lambda n: None)
+    flow = EmbeddingPipeline(2, lambda n: None)
     for i, path in enumerate(files):
         flow.put(path, targets[i % 2 :])
     flow.finish()
@@ -146,7 +146,7 @@ def test_what_is_slow_holds_up_the_rest(files: list[str], slow: str) -> None:
             super().add(keys, rows, failures)
 
     notes = Slow()
-    target, flow = Target(Geometry((8, 8)), Stuck(2), notes), Flow(1, lambda n: None)
+    target, flow = Target(Geometry((8, 8)), Stuck(2), notes), EmbeddingPipeline(1, lambda n: None)
 
     def put() -> None:
         for path in files * 5:
@@ -371,7 +371,7 @@ def test_ctrl_c_keeps_the_batch_under_way_and_says_how_to_go_on(project: Path) -
         check=False,
     )
     assert done.returncode == 130
-    assert "Run the same command to go on" in done.stderr
+    assert "Run the same command again to continue" in done.stderr
     assert "interrupted" in done.stderr
     assert "Traceback" not in done.stderr
     (store,) = EmbeddingCache(project / ".hybrid-cache").stores()
@@ -421,11 +421,11 @@ def test_a_precision_that_changes_embeddings_is_not_taken(
     fast = EngineChoice("keras", "bfloat16", "a processor")
     asked = (fast, spec, resolve_weights(spec, "random"))
     context = Context(workers=2, progress=lines)
-    found = try_precision(*asked, files, 8, context)
+    found = check_precision(*asked, files, 8, context)
     assert found.choice == EngineChoice("keras", expected, "a processor")
-    assert lines.lines[0] == "trying bfloat16 on 19 posters (vgg16)"
-    assert lines.lines[1].startswith(f"{expected} it is: ")
-    nothing = try_precision(*asked, files[3:4], 8, context)
+    assert lines.lines[0] == "checking bfloat16 on 19 posters (vgg16)"
+    assert lines.lines[1].startswith(f"{expected} is used: ")
+    nothing = check_precision(*asked, files[3:4], 8, context)
     assert nothing.choice.precision == "float32"
 
 
@@ -469,7 +469,7 @@ def test_what_the_cache_has_is_gone_on_with(tmp_path: Path) -> None:
 
     def precision(asked: str = "auto") -> str | None:
         options = EmbeddingOptions(precision=asked)
-        known = settled(choice, options, cache, spec, weights)
+        known = resolve_precision(choice, options, cache, spec, weights)
         return known and known.precision
 
     assert precision() is None
