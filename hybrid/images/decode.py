@@ -1,4 +1,4 @@
-"""A poster file → uint8 RGB array, or the reason why not."""
+"""Decoding of posters: image file → uint8 RGB array, or the reason why not."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 if TYPE_CHECKING:
     from hybrid.images.resize import Pixels
 
-# Formats that Pillow decodes by itself; PostScript, for one, would start another program.
+# Formats that Pillow decodes itself; for PostScript, for one, it would start another program.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
-Image.init()  # else Pillow knows only the most common ones of them
+Image.init()  # without it Pillow knows only the most common of them
 MIN_SIDE = 16
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a GiB as 24-bit RGB
 MAX_BYTES = 256 * 2**20
@@ -26,11 +26,11 @@ MAX_BYTES = 256 * 2**20
 Decoded = TypeVar("Decoded")
 
 FITS = ("squash", "pad", "crop")
-# Mean of the ImageNet training images, which networks trained on them read as nothing in particular:
+# Mean colour of the ImageNet training images, which is neutral to networks trained on them:
 # 255 x (0.485, 0.456, 0.406), rounded.
 PAD_COLOUR = (124, 116, 104)
 
-# Everything here that changes a pixel; with the way of fitting it is part of the cache's fingerprint.
+# Everything here that changes a pixel; with the fit it is part of the fingerprint of a store.
 IMAGE_RULES = {
     "version": 2,
     "resampling": "bilinear, the width first",
@@ -43,13 +43,33 @@ IMAGE_RULES = {
 
 @dataclass(frozen=True)
 class BadPoster:
-    """Why a poster cannot be used."""
+    """Why a poster cannot be used.
+
+    Parameters
+    ----------
+    reason : str
+        For instance ``"file not found"``.
+    """
 
     reason: str
 
 
 def read_poster(path: str | Path) -> bytes | BadPoster:
-    """Read a poster file, and nothing that is not a regular file of a sane size."""
+    """Read the bytes of a poster file: a regular file of at most 256 MiB.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    bytes or BadPoster
+
+    Examples
+    --------
+    >>> read_poster("no-such-file.jpg")
+    BadPoster(reason='file not found')
+    """
     path = Path(path)
     try:
         status = path.stat()
@@ -68,28 +88,55 @@ def read_poster(path: str | Path) -> bytes | BadPoster:
 
 
 def poster_key(data: bytes) -> bytes:
-    """The key of a poster in the cache: SHA-256 of its bytes, 32 bytes."""
+    """Content key of a poster in the cache: SHA-256 of its bytes, 32 bytes.
+
+    Examples
+    --------
+    >>> poster_key(b"").hex()[:8]
+    'e3b0c442'
+    """
     return hashlib.sha256(data).digest()
 
 
 def hash_poster(path: str) -> bytes | BadPoster:
-    """The key of a poster file, or why there is none; ``""`` stands for an item without a poster."""
+    """Content key of a poster file.
+
+    Parameters
+    ----------
+    path : str
+        ``""`` stands for an item without a poster.
+
+    Returns
+    -------
+    bytes or BadPoster
+        32 bytes, or why the file cannot be read.
+
+    Examples
+    --------
+    >>> hash_poster("")
+    BadPoster(reason='no poster named')
+    """
     data = read_poster(path) if path else BadPoster("no poster named")
     return data if isinstance(data, BadPoster) else poster_key(data)
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """How an image becomes a backbone's input.
+    """How an image is brought into the shape of a backbone's input.
 
     Parameters
     ----------
     size : (height, width)
         Pixels of the input.
-    fit : str
+    fit : str, default="squash"
         ``"squash"``: stretched to the input, its aspect ratio not kept. ``"pad"``: the whole image, as
-        large as the input allows, in the middle of the ImageNet mean colour. ``"crop"``: the middle of
-        the image, cut to the input's aspect ratio.
+        large as the input allows, on the mean colour of ImageNet. ``"crop"``: the middle of the image, cut
+        to the input's aspect ratio.
+
+    Examples
+    --------
+    >>> Geometry((224, 224)).reach
+    448
     """
 
     size: tuple[int, int]
@@ -97,7 +144,7 @@ class Geometry:
 
     @property
     def reach(self) -> int:
-        """Sides that a JPEG must keep when it is decoded at a fraction of its size.
+        """Pixels that the sides of a JPEG keep when it is decoded at a fraction of its size.
 
         Twice the target leaves the resize enough to average over.
         """
@@ -107,24 +154,41 @@ class Geometry:
 def decode_poster(data: bytes, size: tuple[int, int], fit: str = "squash") -> Pixels | BadPoster:
     """Decode an image for one backbone. See `decode_for`.
 
+    Parameters
+    ----------
+    data : bytes
+        The content of an image file.
+    size : (height, width)
+    fit : str, default="squash"
+        See `Geometry`.
+
     Returns
     -------
     ndarray of shape (height, width, 3), uint8, RGB; or BadPoster
+
+    Examples
+    --------
+    >>> file = io.BytesIO()
+    >>> Image.new("RGB", (40, 60), "red").save(file, "PNG")
+    >>> decode_poster(file.getvalue(), (2, 2))[0].tolist()
+    [[255, 0, 0], [255, 0, 0]]
+    >>> decode_poster(b"<html></html>", (2, 2))
+    BadPoster(reason='is a web page (HTML or XML), not an image')
     """
     found = decode_for(data, (Geometry(size, fit),))
     return found if isinstance(found, BadPoster) else found[0]
 
 
 def decode_for(data: bytes, geometries: Sequence[Geometry]) -> list[Pixels] | BadPoster:
-    """Decode an image once and bring it into the shape that each of several backbones wants.
+    """Decode an image once, for several backbones.
 
-    The pixels for one backbone do not depend on the others: a JPEG so large that they want it decoded at
-    different fractions of its size is decoded once for each of these.
+    The pixels for one backbone do not depend on the others: where they need a large JPEG at different
+    fractions of its size, it is decoded once for each of these.
 
     Parameters
     ----------
     data : bytes
-        The file's content; the format is told from it, not from the file's name.
+        The content of an image file; the format is detected from it, not from the name of the file.
     geometries : sequence of Geometry
 
     Returns
@@ -170,7 +234,7 @@ def decode_reduced(data: bytes, side: int) -> Pixels | BadPoster:
 
 
 def _guarded(data: bytes, decode: Callable[[], Decoded]) -> Decoded | BadPoster:
-    """What `decode` makes of an image, or why it cannot be decoded."""
+    """Result of `decode`, or why the image cannot be decoded."""
     try:
         return decode()
     except UnidentifiedImageError:
@@ -194,7 +258,7 @@ def _decode(data: bytes, geometry: Geometry) -> Pixels:
 
 
 def _scales(data: bytes, geometries: Sequence[Geometry]) -> list[int]:
-    """By how much libjpeg divides the sides for each geometry, as Pillow's `draft` chooses it."""
+    """The scale at which libjpeg decodes for each geometry, as Pillow's `draft` chooses it."""
     if len(geometries) == 1:
         return [1]
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -225,7 +289,24 @@ def _fitted(image: Pixels, geometry: Geometry) -> Pixels:
 
 
 def load_poster(path: str, size: tuple[int, int], fit: str = "squash") -> Pixels | BadPoster:
-    """Read and decode a poster file; ``""`` stands for an item without one. See `decode_poster`."""
+    """Read and decode a poster file.
+
+    Parameters
+    ----------
+    path : str
+        ``""`` stands for an item without a poster.
+    size, fit
+        As in `decode_poster`.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3), uint8, RGB; or BadPoster
+
+    Examples
+    --------
+    >>> load_poster("no-such-file.jpg", (224, 224))
+    BadPoster(reason='file not found')
+    """
     data = read_poster(path) if path else BadPoster("no poster named")
     return data if isinstance(data, BadPoster) else decode_poster(data, size, fit)
 

@@ -1,4 +1,7 @@
-"""Which poster file has which key, by path, size and times: an unchanged folder is not read again."""
+"""Content hashes of posters, and what the cache remembers: file → content key → perceptual hash.
+
+A file whose path, size and times are unchanged is not read again.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ ENTRY = np.dtype(
         ("mtime_ns", "<i8"),
         ("ctime_ns", "<i8"),  # changes even where a copy keeps the time of its original
         ("device", "<u8"),
-        ("inode", "<u8"),  # tells files apart that were swapped within one tick of the clock
+        ("inode", "<u8"),  # differs between files that were swapped within one tick of the clock
         ("key", np.uint8, KEY_BYTES),
     ]
 )
@@ -37,8 +40,8 @@ STAMP = ("size", "mtime_ns", "ctime_ns", "device", "inode")
 _PACKED = struct.Struct("<qqqQQ")  # of a stamp
 _NONE = _PACKED.pack(-1, 0, 0, 0, 0)
 _BLOCK = 256
-_POSTER = 1_000_000  # bytes that few posters have
-_STAT_SECONDS = 3e-5  # seconds a file; to read one takes more
+_POSTER = 1_000_000  # bytes; few posters are larger
+_STAT_SECONDS = 3e-5  # for one file; reading one takes longer
 # A file that changed less than so long ago could change again without a new time of change.
 _SETTLED_NS = 2_000_000_000
 
@@ -48,13 +51,30 @@ Hashed = tuple[list[bytes | BadPoster], NDArray[np.void]]
 
 @dataclass(frozen=True, eq=False)
 class Memo:
-    """Entries of known files, and an index of their paths."""
+    """Content keys of known files, by the hash of their paths.
+
+    Parameters
+    ----------
+    entries : ndarray of shape (n,), `ENTRY`
+    index : Index
+        Of the paths.
+    """
 
     entries: NDArray[np.void]
     index: Index
 
     def recall(self, entries: NDArray[np.void]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-        """The remembered key of each entry, and whether path, size and times are the remembered ones."""
+        """Look up files.
+
+        Parameters
+        ----------
+        entries : ndarray of shape (m,), `ENTRY`
+
+        Returns
+        -------
+        ndarray of shape (m, 32), uint8; ndarray of shape (m,), bool
+            The remembered content key of each file, and whether path, size and times are unchanged.
+        """
         place = self.index.find(entries["path"])
         if not len(self.index):
             return entries["key"], place >= 0
@@ -68,10 +88,10 @@ class Memo:
 def hash_posters(
     cache: str | Path, paths: Sequence[str], workers: int
 ) -> Iterator[bytes | BadPoster]:
-    """Yield, in order, the key of each poster file, or why there is none.
+    """Hash poster files: yield, in order, the content key of each, or why it cannot be read.
 
-    A file whose path, size and times are those of the last time is not read, unless these are so few
-    that they are read sooner than the memo is. Where there is no cache yet, nothing is remembered.
+    A file whose path, size and times are unchanged is not read, unless the files are so few that reading
+    them is faster than reading the memo. Where there is no cache yet, nothing is remembered.
 
     Parameters
     ----------
@@ -80,7 +100,16 @@ def hash_posters(
     paths : sequence of n str
         ``""`` stands for an item without a poster.
     workers : int
-        Threads; reading and hashing release the interpreter.
+        Number of threads.
+
+    Yields
+    ------
+    bytes or BadPoster
+
+    Examples
+    --------
+    >>> list(hash_posters("no-cache", [""], workers=1))
+    [BadPoster(reason='no poster named')]
     """
     file = Path(cache) / "memo" / "keys"
     size, *_ = _PACKED.unpack(_stamp(str(file)))
@@ -98,18 +127,18 @@ def hash_posters(
 
 
 def load_memo(file: Path) -> Memo:
-    """Read a memo; an empty one where there is none or it is damaged: then all files are hashed."""
+    """Read the memo; an empty one where there is none, or it is damaged: then all files are hashed."""
     entries = load_entries(file, ENTRY)
     return Memo(entries, index_part("", entries["path"]))
 
 
 def save_memo(file: Path, entries: NDArray[np.void]) -> None:
-    """Write a memo; of several entries of one path the first is kept."""
+    """Write the memo; of several entries of one path the first counts."""
     save_entries(file, entries[index_part("", entries["path"]).row])
 
 
 def load_entries(file: Path, dtype: np.dtype) -> NDArray[np.void]:
-    """Read entries of a memo; none where there is no file or it is damaged."""
+    """Read the entries of a memo file; none where there is no file, or it is damaged."""
     try:
         data = file.read_bytes()
     except OSError:
@@ -120,7 +149,7 @@ def load_entries(file: Path, dtype: np.dtype) -> NDArray[np.void]:
 
 
 def save_entries(file: Path, entries: NDArray[np.void]) -> None:
-    """Write entries of a memo, with their hash; say so where the disk refuses."""
+    """Write the entries of a memo file, with their hash; warn where the disk refuses."""
     data = entries.tobytes()
     try:
         make_folder(file.parent)
@@ -154,10 +183,10 @@ def _perceptual_file(cache: str | Path) -> Path:
 
 
 def _hash_blocks(memo: Memo, blocks: list[Sequence[str]], workers: int) -> Iterator[Hashed]:
-    """`_hash_block` of each, in threads from the first block on that takes its time.
+    """`_hash_block` of each, in threads from the first slow block on.
 
-    Files that are remembered, on a disk that is near, are looked at in so short a time that threads would
-    only take the interpreter from each other.
+    Remembered files on a local disk are checked in so short a time that threads would only wait for the
+    interpreter lock.
     """
     fast, coming = True, iter(blocks)
     while fast and (block := next(coming, None)):
@@ -170,7 +199,7 @@ def _hash_blocks(memo: Memo, blocks: list[Sequence[str]], workers: int) -> Itera
 
 
 def _hash_block(memo: Memo, paths: Sequence[str]) -> Hashed:
-    """Keys of some files, and entries of those that were read and may be remembered."""
+    """Content keys of some files, and entries of those that were read and may be remembered."""
     now = time.time_ns()
     entries = _stat_entries(paths)
     remembered, same = memo.recall(entries)
@@ -191,7 +220,7 @@ def _hash_block(memo: Memo, paths: Sequence[str]) -> Hashed:
 def _stat_entries(paths: Sequence[str]) -> NDArray[np.void]:
     """Entries with path, size and times of files; a size of -1 where there is no file."""
     entries = np.zeros(len(paths), dtype=ENTRY)
-    # `os.path.abspath` asks for the folder each time, which takes as long as all else.
+    # `os.path.abspath` asks for the current folder each time, which takes as long as all else.
     here = os.path.join(os.path.abspath(""), "")
     places = (os.path.normpath(p if p.startswith(os.path.sep) else here + p) for p in paths)
     entries["path"] = key_array(

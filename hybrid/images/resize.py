@@ -1,6 +1,6 @@
-"""Bilinear resizing of posters: the pixels of Pillow, in less than half of its time.
+"""Bilinear resize of images: the pixels of Pillow, in less than half of its time.
 
-Apart from `decode`, and imported only when a poster is decoded, because numba takes a while to load.
+A module of its own, imported only when a poster is decoded, because numba takes a while to load.
 The arithmetic is that of Pillow's ``src/libImaging/Resample.c``, for 8 bits a channel: weights in fixed
 point with 22 bits, and rounding to 8 bits between the two passes. The width always comes first; which
 comes first in Pillow depends on its version and on the sizes, and with it the last bit of a pixel.
@@ -25,12 +25,12 @@ BITS = 22
 
 
 class Taps(NamedTuple):
-    """Along one axis, the inputs that each output is made of.
+    """The filter along one axis: the inputs that each output is a weighted sum of.
 
     Attributes
     ----------
     first : ndarray of shape (n_out,), int32
-        The first of them.
+        The first input of each output.
     weights : ndarray of shape (n_out, width), int32
         Times 2 ** 22, each row's sum is 1.
     """
@@ -40,7 +40,7 @@ class Taps(NamedTuple):
 
 
 def resize(image: Pixels, size: tuple[int, int], box: Box | None = None) -> Pixels:
-    """Resize an image, or a part of it.
+    """Resize an image, or a part of it, with a bilinear filter.
 
     Parameters
     ----------
@@ -55,6 +55,13 @@ def resize(image: Pixels, size: tuple[int, int], box: Box | None = None) -> Pixe
     ndarray of shape (*size, 3), uint8
         Equal to ``Image.resize`` of Pillow with ``Resampling.BILINEAR``, called for the width and then
         for the height.
+
+    Examples
+    --------
+    >>> image = np.zeros((4, 4, 3), dtype=np.uint8)
+    >>> image[:, 2:] = 200
+    >>> resize(image, (1, 2))[0, :, 0].tolist()
+    [29, 171]
     """
     height, width = image.shape[:2]
     left, top, right, bottom = box or (0, 0, width, height)

@@ -12,7 +12,18 @@ LIBRARIES = ("hybrid-posters", "keras", "tensorflow", "numpy", "scipy", "scikit-
 
 
 def library_versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that a result depends on."""
+    """Versions of Python and of the libraries that a result depends on.
+
+    Returns
+    -------
+    dict of str to str
+        Library → version; ``"not installed"`` where it is missing.
+
+    Examples
+    --------
+    >>> sorted(library_versions())[:3]
+    ['h5py', 'hybrid-posters', 'joblib']
+    """
     versions = {"python": platform.python_version()}
     for name in LIBRARIES:
         try:

@@ -1,7 +1,6 @@
-"""Every step that changes a file of the cache or of a run: a final name means whole, and on the disk.
+"""Atomic and durable file operations: a file under its final name is complete and on the disk.
 
-One call of the operating system a step, by way of `os`, so that tests can record, refuse and cut short
-each of them.
+Each step is one call of a function of `os`, so that tests can record, refuse and cut short each of them.
 """
 
 from __future__ import annotations
@@ -17,12 +16,18 @@ TEMPORARY = ".tmp-"
 
 
 def writer_name() -> str:
-    """A name for this process and moment: host, process, and a random part."""
+    """Make a unique name for a file of this process: host, process, and a random part."""
     return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write under a temporary name, sync, rename, sync the folder.
+    """Write a file atomically: under a temporary name, sync, rename, sync the folder.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced in one step if it exists.
+    data : bytes
 
     Raises
     ------
@@ -30,6 +35,15 @@ def write_atomically(path: Path, data: bytes) -> None:
         If the disk is full or read-only; the temporary file is gone then. `path` is untouched, unless
         the folder itself could not be synced: then the whole file is there, but may not outlive a
         power cut.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> write_atomically(Path(folder.name) / "a.txt", b"text")
+    >>> [path.name for path in Path(folder.name).iterdir()]
+    ['a.txt']
+    >>> folder.cleanup()
     """
     with replacing(path) as temporary:
         write_new(temporary, data)
@@ -57,7 +71,7 @@ def write_new(path: Path, data: bytes) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary name beside `path`, where the caller writes a file and syncs it.
+    """Replace a file atomically: give a temporary name, where the caller writes a file and syncs it.
 
     Afterwards it is renamed to `path`, and the folder synced; after an error it is removed.
     """
@@ -72,7 +86,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, so that they outlive a power cut."""
+    """Make a folder, and those above it that are missing, and sync them."""
     if folder.is_dir():
         return
     make_folder(folder.parent)
@@ -95,7 +109,7 @@ def move(path: Path, folder: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have the operating system write a file or folder to the disk."""
+    """Sync a file or folder to the disk (fsync)."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

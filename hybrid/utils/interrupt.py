@@ -1,4 +1,4 @@
-"""Ctrl-C asks a long job to stop when what is under way is done."""
+"""Ctrl-C: a long job stops when what is under way is done."""
 
 from __future__ import annotations
 
@@ -11,9 +11,20 @@ from typing import Any
 
 @contextmanager
 def until_interrupted() -> Iterator[Callable[[], bool]]:
-    """Give a function that tells whether Ctrl-C was pressed; pressed twice, it stops at once.
+    """Catch Ctrl-C (SIGINT) inside a ``with`` block; pressed twice, `KeyboardInterrupt` is raised at once.
 
-    Outside the main thread, where Python delivers no signals, it is never true.
+    Outside the main thread, where Python delivers no signals, nothing is caught.
+
+    Yields
+    ------
+    callable
+        Returns whether Ctrl-C was pressed.
+
+    Examples
+    --------
+    >>> with until_interrupted() as interrupted:
+    ...     interrupted()
+    False
     """
     pressed: list[int] = []
     if threading.current_thread() is not threading.main_thread():

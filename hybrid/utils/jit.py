@@ -12,7 +12,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def jit(**options: Any) -> Callable[[Function], Function]:
-    """Compile a function at its first call. `options` are those of ``numba.njit``.
+    """Compile a function with numba at its first call; it releases the interpreter lock.
 
     The code is kept beside the module or in the user's cache folder. Where neither can be written (a
     container without a home, say), each process compiles anew, and a warning says what to do.

@@ -1,4 +1,4 @@
-"""Which row of which part holds a key: sorted arrays, 48 bytes a key. No I/O."""
+"""Index of keys: which row of which part holds a key; sorted arrays, 48 bytes per key. Pure."""
 
 from __future__ import annotations
 
@@ -14,14 +14,29 @@ Keys = NDArray[np.uint8]  # of shape (n, 32)
 
 
 def key_array(keys: Sequence[bytes | None]) -> Keys:
-    """Keys of 32 bytes → array of shape (n, 32), uint8; None becomes zeros."""
+    """Put keys in one array.
+
+    Parameters
+    ----------
+    keys : sequence of n bytes or None
+        32 bytes each; None becomes zeros.
+
+    Returns
+    -------
+    ndarray of shape (n, 32), uint8
+
+    Examples
+    --------
+    >>> key_array([b"k" * 32, None]).shape
+    (2, 32)
+    """
     joined = b"".join(bytes(KEY_BYTES) if key is None else key for key in keys)
     return np.frombuffer(joined, dtype=np.uint8).reshape(len(keys), KEY_BYTES)
 
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """Keys in ascending order, each once, and where its row is.
+    """Sorted keys, each once, and the part and row of each.
 
     Parameters
     ----------
@@ -31,6 +46,12 @@ class Index:
         Ascending by their first 8 bytes.
     part, row : ndarray of shape (n,), uint32
         Number of the part in `parts`, and of the row in it.
+
+    Examples
+    --------
+    >>> index = index_part("part-1", key_array([b"b" * 32, b"a" * 32]))
+    >>> index.row[index.find(key_array([b"b" * 32]))].tolist()
+    [0]
     """
 
     parts: tuple[str, ...]
@@ -54,13 +75,18 @@ class Index:
         return order, np.searchsorted(self.part[order], np.arange(len(self.parts) + 1))
 
     def agrees(self, name: str, keys: Keys) -> bool:
-        """Whether all that this index says of a part is so.
+        """Tell whether the index agrees with the keys of a part.
 
         Parameters
         ----------
         name : str
+            Name of the part; True if the index does not have it.
         keys : ndarray of shape (n, 32), uint8
             Of the part, in the order of its rows.
+
+        Returns
+        -------
+        bool
         """
         if name not in self.parts:
             return True
@@ -79,7 +105,7 @@ class Index:
         Returns
         -------
         ndarray of shape (m,), int64
-            Where they stand in this index; -1 where they do not.
+            Their positions in this index; -1 for those that are not in it.
         """
         heads = _heads(keys)
         ours, theirs = self.keys.view(np.uint64), np.ascontiguousarray(keys).view(np.uint64)
@@ -91,12 +117,22 @@ class Index:
             open_ = open_[self.heads[place[open_]] == heads[open_]]
             same = (ours[place[open_]] == theirs[open_]).all(axis=1)
             found[open_[same]] = place[open_[same]]
-            open_ = open_[~same]  # another key with the same first 8 bytes: look at the next
+            open_ = open_[~same]  # another key with the same first 8 bytes: try the next
             place[open_] += 1
         return found
 
     def without(self, names: Iterable[str]) -> Index:
-        """The rows that are not in the named parts."""
+        """Leave out the rows of some parts.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Names of the parts.
+
+        Returns
+        -------
+        Index
+        """
         gone = np.isin(np.array(self.parts, dtype=str), list(names))
         kept = ~gone[self.part] if len(self.parts) else np.zeros(0, dtype=bool)
         number = np.cumsum(~gone, dtype=np.int64) - 1
@@ -109,13 +145,40 @@ class Index:
 
 
 def index_part(name: str, keys: Keys) -> Index:
-    """Index one part by its keys, of shape (n, 32), in the order of its rows."""
+    """Index one part.
+
+    Parameters
+    ----------
+    name : str
+    keys : ndarray of shape (n, 32), uint8
+        In the order of the rows.
+
+    Returns
+    -------
+    Index
+    """
     rows = np.arange(len(keys), dtype=np.uint32)
     return _ordered((name,), keys, np.zeros(len(keys), dtype=np.uint32), rows)
 
 
 def merge(indexes: Sequence[Index]) -> Index:
-    """Put indexes of different parts together; of a key in several parts the lowest name wins."""
+    """Merge the indexes of different parts; of a key in several parts the lowest name wins.
+
+    Parameters
+    ----------
+    indexes : sequence of Index
+
+    Returns
+    -------
+    Index
+
+    Examples
+    --------
+    >>> keys = key_array([b"a" * 32, b"b" * 32])
+    >>> merged = merge([index_part("part-2", keys), index_part("part-1", keys[:1])])
+    >>> [merged.parts[part] for part in merged.part]
+    ['part-1', 'part-2']
+    """
     if len(indexes) < 2:
         return indexes[0] if indexes else EMPTY
     names = tuple(sorted({name for index in indexes for name in index.parts}))
@@ -142,31 +205,47 @@ def _ordered(
     heads = heads[order]
     equal = np.flatnonzero(heads[1:] == heads[:-1])
     if len(equal):
-        order = _settle(order, np.union1d(equal, equal + 1), keys, part, row)
+        order = _resolve_ties(order, np.union1d(equal, equal + 1), keys, part, row)
     return Index(parts, keys[order], part[order], row[order])
 
 
-def _settle(
+def _resolve_ties(
     order: NDArray[np.int64],
-    doubtful: NDArray[np.int64],
+    tied: NDArray[np.int64],
     keys: Keys,
     part: NDArray[np.uint32],
     row: NDArray[np.uint32],
 ) -> NDArray[np.int64]:
-    """Order the rows whose first 8 bytes are equal by key, part and row, and drop all but the first."""
-    rows = order[doubtful]
+    """Sort the rows whose first 8 bytes are equal by key, part and row; of equal keys keep the first."""
+    rows = order[tied]
     rows = rows[np.lexsort((row[rows], part[rows]))]
     inner, again = sort_keys(keys[rows])
     rows = rows[inner]
-    settled = order.copy()
-    settled[doubtful] = rows
+    resolved = order.copy()
+    resolved[tied] = rows
     kept = np.ones(len(order), dtype=bool)
-    kept[doubtful[again]] = False
-    return settled[kept]
+    kept[tied[again]] = False
+    return resolved[kept]
 
 
 def sort_keys(keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """The order that sorts keys, equal ones as they stand; and whether each is equal to that before."""
+    """Sort keys, stably.
+
+    Parameters
+    ----------
+    keys : ndarray of shape (n, 32), uint8
+
+    Returns
+    -------
+    ndarray of shape (n,), int64; ndarray of shape (n,), bool
+        The order that sorts them; and whether each sorted key is equal to the one before.
+
+    Examples
+    --------
+    >>> order, again = sort_keys(key_array([b"b" * 32, b"a" * 32, b"b" * 32]))
+    >>> order.tolist(), again.tolist()
+    ([1, 0, 2], [False, False, True])
+    """
     words = _words(keys)
     order = np.lexsort((words[3], words[2], words[1], words[0]))
     again = np.zeros(len(keys), dtype=bool)

@@ -19,7 +19,22 @@ Advance = Callable[[int], None]
 
 
 def duration(seconds: float) -> str:
-    """``"75 s"``, ``"12 min"``, ``"3 h 05 min"``."""
+    """Format a duration.
+
+    Parameters
+    ----------
+    seconds : float
+
+    Returns
+    -------
+    str
+        ``"?"`` if it is not finite.
+
+    Examples
+    --------
+    >>> duration(75), duration(720), duration(11_100)
+    ('75 s', '12 min', '3 h 05 min')
+    """
     if not math.isfinite(seconds):
         return "?"
     if seconds < 120:
@@ -29,19 +44,24 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Shows how far a long job is.
+    """Display of the progress of a long job on stderr.
 
     Parameters
     ----------
-    quiet : bool
+    quiet : bool, default=True
         Show nothing.
+
+    Examples
+    --------
+    >>> with Progress().bar("reading posters", 2, "posters") as advance:
+    ...     advance(1)
     """
 
     def __init__(self, quiet: bool = True) -> None:
         self.quiet = quiet
 
     def say(self, message: str) -> None:
-        """One line, unless quiet."""
+        """Print one line, unless quiet."""
         if not self.quiet:
             print(message, file=sys.stderr, flush=True)
 
@@ -49,7 +69,24 @@ class Progress:
     def bar(
         self, label: str, total: int, unit: str, note: Callable[[], str] | None = None
     ) -> Iterator[Advance]:
-        """Give a function that is told how many more units are done; `note` gives what else to show."""
+        """Show a progress bar inside a ``with`` block.
+
+        Parameters
+        ----------
+        label : str
+            What is being done.
+        total : int
+            Units in all.
+        unit : str
+            Name of the units, for instance ``"posters"``.
+        note : callable, optional
+            Returns a text that is shown as well.
+
+        Yields
+        ------
+        callable
+            To be called with the number of further units that are done.
+        """
         if self.quiet:
             yield lambda n: None
         elif sys.stderr.isatty():
@@ -81,7 +118,7 @@ class _Lines:
     def advance(self, n: int) -> None:
         self.done += n
         now = time.monotonic()
-        # What took long may have been the start; of a hundredth the time left can be told.
+        # The first units may be slow because of the start; from a hundredth on the estimate is fair.
         early = self.done * 100 < self.total and now < self.start + EVERY
         if now < self.next or early:
             return

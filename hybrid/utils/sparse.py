@@ -1,6 +1,6 @@
-"""Compiled products with sparse matrices, without Python's lock, so that threads can share the rows.
+"""Products with sparse matrices in threads: compiled, without Python's interpreter lock.
 
-Imported only when something is multiplied, because numba takes a while to load.
+Imported only when it is needed, because numba takes a while to load.
 """
 
 from __future__ import annotations
@@ -43,7 +43,26 @@ def add_sparse_transposed(entries: Entries, D: Array, U: Array) -> None:
 
 
 def add_by_threads(matrix: sparse.csr_matrix, W: Array, workers: int, product: Array) -> None:
-    """``product += matrix @ W``; scipy would hold Python's lock, and copy the matrix in W's precision."""
+    """Add a product with a sparse matrix, ``product += matrix @ W``, in threads.
+
+    SciPy would hold the interpreter lock, and copy the matrix in the precision of W.
+
+    Parameters
+    ----------
+    matrix : csr_matrix of shape (n, D)
+    W : ndarray of shape (D, K)
+    workers : int
+        Number of threads.
+    product : ndarray of shape (n, K)
+        Changed in place.
+
+    Examples
+    --------
+    >>> product = np.zeros((2, 1))
+    >>> add_by_threads(sparse.csr_matrix([[1.0, 0], [0, 2]]), np.array([[3.0], [4]]), 1, product)
+    >>> product.ravel().tolist()
+    [3.0, 8.0]
+    """
     arrays = (matrix.indptr[:-1], matrix.indptr[1:], matrix.indices, matrix.data, 0)
     W, parts = np.ascontiguousarray(W), np.array_split(np.arange(matrix.shape[0]), 4 * workers)
     with ThreadPoolExecutor(workers) as pool:
