@@ -1,9 +1,11 @@
-"""A deep baseline: items → probabilities, trained end to end."""
+"""Deep baselines: networks on posters, trained end to end."""
 
 from __future__ import annotations
 
+import random
 import tempfile
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -32,22 +34,24 @@ Labels = NDArray[np.uint8]
 
 
 class DeepBaseline:
-    """A network: trained on train, stopped, calibrated and thresholded on validation.
+    """Multi-label classifier of posters: a network that is trained in stages.
+
+    It learns from train items. Validation items stop it, and choose its calibration and thresholds.
 
     Parameters
     ----------
-    network : str
+    network : str, default="scratch"
         See `hybrid.deep.registry.network_names`.
-    options : DeepOptions
-    seed : int
-        Sets Keras' global seed when `fit` begins, and the order of the items.
-    workers : int
+    options : DeepOptions, default=DeepOptions()
+    seed : int, default=0
+        Of initialization, dropout, augmentation and the order of the items.
+    workers : int, default=1
         Threads that decode.
     tensorboard : Path, optional
-        Folder for TensorBoard's event files.
-    decision : DecisionOptions, optional
+        Folder for TensorBoard event files. By default there are none.
+    decision : DecisionOptions, default=DecisionOptions()
         How scores become labels.
-    devices : str
+    devices : str, default="1"
         Number of devices that share each batch; see `hybrid.deep.distribution.make_distribution`. It
         changes the result only as another order of adding does.
 
@@ -56,14 +60,20 @@ class DeepBaseline:
     spec : NetworkSpec
         With what the options change.
     devices : int
-        How many share each batch.
+        Number of devices.
     network_ : Network
     decision_ : DecisionRule
         Calibration and thresholds, from the validation items; neither where items have one label each.
-    validation_scores_ : ndarray of shape (n, L)
-        Log-odds of the validation items; of a net that was just fitted.
+    validation_scores_ : ndarray of shape (n, L), float64
+        Log-odds of the validation items; only after `fit`.
     history_ : dict of str to list
         One entry an epoch: stage, loss, val_loss, f1, val_f1, learning_rate, seconds.
+
+    Examples
+    --------
+    >>> model = DeepBaseline("mobilenet-075", DeepOptions(epochs=5, unfreeze="4"))
+    >>> [(stage.name, stage.trains) for stage in model.spec.stages]
+    [('top', 'head'), ('fine', '4')]
     """
 
     def __init__(
@@ -87,12 +97,12 @@ class DeepBaseline:
         self.devices = int(self._distribution.device_mesh.shape[0]) if self._distribution else 1
 
     def starting_weights(self) -> Weights | None:
-        """What the body starts from; None where Keras draws it.
+        """Return the initial weights of the body; None where Keras initializes it.
 
         Raises
         ------
         WeightsError
-            If they cannot be had.
+            If they cannot be read or downloaded.
         """
         if self.options.weights is None and not self.spec.pretrained:
             return None
@@ -106,17 +116,22 @@ class DeepBaseline:
         checkpoint: Checkpoint | None = None,
         resume: bool = False,
     ) -> DeepBaseline:
-        """Train; items whose posters cannot be used are left out of it.
+        """Train the network; items whose posters cannot be used are left out.
 
         Parameters
         ----------
         train, validation : Items
             With labels.
-        progress : Progress, optional
+        progress : Progress, default=Progress()
         checkpoint : Checkpoint, optional
-            Keeps each epoch.
-        resume : bool
-            Go on where the checkpoint stands.
+            For the state after each epoch. By default it is not saved.
+        resume : bool, default=False
+            Continue from the checkpoint.
+
+        Returns
+        -------
+        DeepBaseline
+            Itself.
 
         Raises
         ------
@@ -140,9 +155,8 @@ class DeepBaseline:
             raise SettingError(
                 f"expected usable posters in train and validation, found {len(learnt)} and {len(held)}."
             )
-        keras.utils.set_random_seed(self.seed)
-        self._prepare(learnt)
-        with self._scope(), tempfile.TemporaryDirectory() as temporary:
+        with _random_seed(self.seed), self._scope(), tempfile.TemporaryDirectory() as temporary:
+            self._prepare(learnt)
             self._build(_labels(learnt).shape[1])
             self.network_.load_weights(self.starting_weights())
             folder = checkpoint.folder if checkpoint else Path(temporary)
@@ -151,7 +165,7 @@ class DeepBaseline:
         return self
 
     def decision_function(self, items: Items) -> Floats:
-        """Log-odds of shape (n, L); NaN rows where an item has no usable poster."""
+        """Return log-odds of shape (n, L), float64; NaN rows where an item has no usable poster."""
         good = self._usable(items)
         scores = np.full((len(items), self.n_labels), np.nan)
         if good.any():
@@ -161,11 +175,11 @@ class DeepBaseline:
         return scores
 
     def predict_proba(self, items: Items) -> Floats:
-        """Calibrated probabilities of shape (n, L); NaN rows where there is no usable poster."""
+        """Return calibrated probabilities of shape (n, L); NaN rows as in `decision_function`."""
         return self._to_probabilities(self.decision_function(items))
 
     def label(self, probabilities: Floats) -> Labels:
-        """Labels of shape (n, L), uint8; none where the probability is NaN."""
+        """Return labels of shape (n, L), uint8; none where probabilities are NaN."""
         if self.options.task == "multilabel":
             return self.decision_.label(probabilities)
         likeliest = np.nan_to_num(probabilities).argmax(axis=1)
@@ -174,12 +188,12 @@ class DeepBaseline:
         return labels
 
     def poster_model(self, item: Items) -> keras.Model:
-        """What becomes of a poster, all else of an item staying as it is.
+        """Make the model from an item's poster to its log-odds, other inputs fixed.
 
         Parameters
         ----------
         item : Items
-            One.
+            One item.
 
         Returns
         -------
@@ -194,7 +208,7 @@ class DeepBaseline:
         return self._distribution.scope() if self._distribution else nullcontext()
 
     def _prepare(self, train: Items) -> None:
-        """What must be learnt before the network can be built: nothing."""
+        """Fit what the network needs before it can be built: nothing."""
 
     def _network(self, n_labels: int) -> Network:
         return Network(self.spec, n_labels)
@@ -219,7 +233,7 @@ class DeepBaseline:
         state = TrainingState()
         if checkpoint and resume:
             state = checkpoint.read()
-            progress.say(f"going on in stage {state.stage + 1} after {state.epoch} epochs")
+            progress.say(f"resuming stage {state.stage + 1} after {state.epoch} epochs")
         elif checkpoint:
             checkpoint.remove()
 
@@ -271,7 +285,19 @@ class DeepBaseline:
         return model, learnt, held_out
 
     def parts_of(self, stage: Stage) -> tuple[keras.Model | None, keras.Model]:
-        """What is computed only once before a stage, if anything, and what the stage then runs."""
+        """Make the models of a stage.
+
+        Parameters
+        ----------
+        stage : Stage
+
+        Returns
+        -------
+        lower : keras.Model or None
+            Frozen layers, computed once before the stage, if any.
+        learner : keras.Model
+            What the stage trains.
+        """
         frozen = stage.trains == HEAD or self.options.cache_frozen
         with dtype_policy(self.options.precision):
             lower = self.network_.lower(stage) if frozen and not stage.augment else None
@@ -295,7 +321,7 @@ class DeepBaseline:
         return Arrays(cache_activations(path, lower, posters, size, self.workers, progress))
 
     def _inference_inputs(self, items: Items) -> tuple[keras.Model, Source]:
-        """What answers for these items, and what it reads."""
+        """Return the model that predicts these items, and its inputs."""
         if items.embeddings is not None and not self.spec.trains_body:
             return self._head, self._embedding_source(items.embeddings)
         return self._whole, self._poster_source(items)
@@ -332,6 +358,18 @@ class DeepBaseline:
             return np.where(np.isnan(scores), np.nan, self.decision_.probabilities(scores))
         odds = np.exp(scores - scores.max(axis=1, keepdims=True))
         return odds / odds.sum(axis=1, keepdims=True)
+
+
+@contextmanager
+def _random_seed(seed: int) -> Iterator[None]:
+    """Seed Keras, Python and NumPy; give the last two their states back."""
+    states = random.getstate(), np.random.get_state()
+    keras.utils.set_random_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
 
 
 def _labels(items: Items) -> Labels:

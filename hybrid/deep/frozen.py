@@ -1,4 +1,4 @@
-"""What the frozen layers make of the posters: computed once, kept in a file, read row by row."""
+"""Activations of frozen layers, computed once and cached in a file."""
 
 from __future__ import annotations
 
@@ -26,23 +26,25 @@ def cache_activations(
     workers: int,
     progress: Progress,
 ) -> NDArray[np.float16]:
-    """Compute the frozen layers' output for all posters, unless the file is there already.
+    """Compute the activations of frozen layers for all posters, unless they are cached.
 
     Parameters
     ----------
     path : Path
-        ``.npy``; under this name it is whole.
+        The ``.npy`` file; written atomically.
     lower : keras.Model
-        Uint8 posters → activations.
+        Posters, uint8 → activations.
     posters : Posters
-    batch_size, workers : int
+    batch_size : int
+    workers : int
+        Threads that decode.
     progress : Progress
-        Told first how much disk it takes.
+        Reports the disk space first.
 
     Returns
     -------
     ndarray of shape (n, ...), float16
-        Mapped from the file, so that it takes no memory.
+        Memory-mapped.
 
     Raises
     ------
@@ -84,7 +86,7 @@ def _fill(
 def _check_room(path: Path, shape: tuple[int, ...], progress: Progress) -> None:
     wanted = int(np.prod(shape)) * np.dtype(DTYPE).itemsize
     free = shutil.disk_usage(path.parent).free
-    said = f"{wanted / 2**20:.0f} MiB of disk for what the frozen layers make of {shape[0]} posters"
+    said = f"{wanted / 2**20:.0f} MiB of disk for the activations of the frozen layers for {shape[0]} posters"
     if wanted > free:
         raise SettingError(
             f"--cache-frozen: expected {said}, found {free / 2**20:.0f} MiB free at {path.parent}. Free "

@@ -23,7 +23,9 @@ from hybrid.utils.progress import Progress
 
 
 class FusedBaseline(DeepBaseline):
-    """As `DeepBaseline`; an item without a poster is answered, too, from its other blocks.
+    """Deep baseline on text, or on posters, text and metadata; see `DeepBaseline`.
+
+    An item without a poster is predicted from its other blocks.
 
     Parameters
     ----------
@@ -32,12 +34,18 @@ class FusedBaseline(DeepBaseline):
     options, seed, workers, tensorboard, decision, devices
         See `DeepBaseline`.
     fusion : Fusion, optional
-        The blocks, not fitted; of a network that is loaded it is not needed.
+        The blocks, not fitted. Required by `fit`.
 
     Attributes
     ----------
     fusion_ : Fusion
         Fitted on train.
+
+    Examples
+    --------
+    >>> model = FusedBaseline("fused", DeepOptions(body="vgg16"))
+    >>> model.spec.blocks, model.spec.body.name
+    (('poster', 'text', 'metadata'), 'vgg16')
     """
 
     network_: FusedNetwork
@@ -106,7 +114,7 @@ class FusedBaseline(DeepBaseline):
         return self._whole, self._pixels(items)
 
     def _pixels(self, items: Items) -> PixelsAndBlocks:
-        """Posters as they are, the other blocks from their fitted transformers."""
+        """Return posters as pixels, and the other blocks by their fitted transformers."""
         known = items.embeddings
         good = usable(items.paths, self.workers) if known is None else ~np.isnan(known[:, 0])
         width = self.network_.columns["poster"] - 1
@@ -128,7 +136,20 @@ def make_baseline(
     fusion: Fusion | None = None,
     devices: str = "1",
 ) -> DeepBaseline:
-    """The baseline of a network; `fusion` is needed to fit one that reads blocks."""
+    """Make the deep baseline of a network.
+
+    Parameters
+    ----------
+    network, options, seed, workers, tensorboard, decision, devices
+        See `DeepBaseline`.
+    fusion : Fusion, optional
+        See `FusedBaseline`.
+
+    Examples
+    --------
+    >>> type(make_baseline("text")).__name__
+    'FusedBaseline'
+    """
     if get_network(network).fused:
         return FusedBaseline(
             network, options, seed, workers, tensorboard, decision, fusion, devices

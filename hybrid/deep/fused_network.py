@@ -87,15 +87,15 @@ class FusedNetwork(Network):
         return keras.Model(self.body.input, self.head({"poster": made, **blocks}))
 
     def lower(self, stage: Stage) -> keras.Model | None:
-        """None: what is frozen is in the blocks' matrices already, or posters are read."""
+        """Return None: frozen embeddings are in the block `poster` already."""
         return None
 
     def learner(self, stage: Stage) -> keras.Model:
-        """What the stage runs."""
+        """Make the model that the stage trains."""
         return self.head if stage.trains == HEAD else self.whole(stage.augment)
 
     def freeze(self, stage: Stage) -> None:
-        """Let only what the stage trains learn."""
+        """Set which layers of the body are trainable in a stage."""
         if self.poster is not None:
             super().freeze(stage)
 
@@ -111,12 +111,17 @@ def _fused_head(spec: NetworkSpec, columns: Mapping[str, int], n_labels: int) ->
 
 
 class BlockDropout(layers.Layer):
-    """Takes a block from some of the items in training: zeros, and 1 in the last column.
+    """Layer that masks a block of some items in training: zeros, and 1 in the last column.
 
     Parameters
     ----------
     rate : float
-        Share of the items.
+        Share of the items, from 0 to 1.
+
+    Examples
+    --------
+    >>> np.asarray(BlockDropout(1.0)(np.array([[0.5, 0.3, 0.0]]), training=True)).tolist()
+    [[0.0, 0.0, 1.0]]
     """
 
     def __init__(self, rate: float, **kwargs: Any) -> None:
@@ -125,7 +130,7 @@ class BlockDropout(layers.Layer):
         self.seed_generator = keras.random.SeedGenerator()
 
     def call(self, block: Any, training: bool | None = None) -> Any:
-        """A block's matrix of shape (n, columns), its indicator last."""
+        """Return a block's matrix of shape (n, columns), whose last column says that it is missing."""
         if not training:
             return block
         draw = keras.random.uniform((ops.shape(block)[0], 1), seed=self.seed_generator)
@@ -135,7 +140,19 @@ class BlockDropout(layers.Layer):
 
 
 class PosterBlock(layers.Layer):
-    """The block `poster`, as `PosterFeatures` and the fusion make it of embeddings."""
+    """Layer that turns embeddings into the block `poster`, as `PosterFeatures` and `Fusion` do.
+
+    Parameters
+    ----------
+    mean, scale : ndarray of shape (D,)
+        Of a fitted `PosterFeatures`.
+
+    Examples
+    --------
+    >>> layer = PosterBlock(np.zeros(2), np.ones(2))
+    >>> np.asarray(layer([np.array([[3.0, 4.0]]), np.array([[0.0]])])).round(3).tolist()
+    [[0.6000000238418579, 0.800000011920929, 0.0]]
+    """
 
     def __init__(self, mean: NDArray[Any], scale: NDArray[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -143,7 +160,7 @@ class PosterBlock(layers.Layer):
         self.scale = np.asarray(scale, dtype=np.float32)
 
     def call(self, inputs: Any) -> Any:
-        """Embeddings (n, D) and 1 where there is none (n, 1) → the block (n, D + 1)."""
+        """Return the block, (n, D + 1), of embeddings, (n, D), and 1 where there is none, (n, 1)."""
         embedding, absent = inputs
         rows = (embedding - self.mean) / self.scale
         length = ops.sqrt(ops.sum(ops.square(rows), axis=-1, keepdims=True) + 1e-12)
@@ -151,23 +168,44 @@ class PosterBlock(layers.Layer):
 
 
 class ConstantRow(layers.Layer):
-    """The same row, whatever comes in: (n, …) → (n, columns)."""
+    """Layer that returns the same row for each item: (n, …) → (n, columns).
+
+    Parameters
+    ----------
+    row : ndarray of shape (1, columns)
+
+    Examples
+    --------
+    >>> np.asarray(ConstantRow(np.array([[1, 2]]))(np.zeros((2, 5)))).tolist()
+    [[1.0, 2.0], [1.0, 2.0]]
+    """
 
     def __init__(self, row: NDArray[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.row = np.asarray(row, dtype=np.float32)
 
     def call(self, x: Any) -> Any:
-        """One row for each of n."""
+        """Return the row n times."""
         return ops.repeat(ops.convert_to_tensor(self.row), ops.shape(x)[0], axis=0)
 
     def compute_output_shape(self, shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
-        """The batch's, and the row's."""
+        """Return the shape of the output."""
         return (shape[0], self.row.shape[1])
 
 
 class Blocks:
-    """Rows of the blocks' matrices, dense, by name. A `Source`."""
+    """Rows of the blocks' matrices, dense, by name: a `Source`.
+
+    Parameters
+    ----------
+    matrix : FusionMatrix
+
+    Examples
+    --------
+    >>> matrix = FusionMatrix.from_blocks([np.arange(6.0).reshape(3, 2)], ["text"])
+    >>> Blocks(matrix).read(np.array([2]))["text"].tolist()
+    [[4.0, 5.0]]
+    """
 
     def __init__(self, matrix: FusionMatrix) -> None:
         self.matrix = matrix
@@ -181,14 +219,14 @@ class Blocks:
 
 
 class PixelsAndBlocks:
-    """Posters, and rows of the other blocks. A `Source`.
+    """Posters, and rows of the other blocks: a `Source`.
 
     Parameters
     ----------
     posters : Posters
         Of the items that have a usable one.
     good : ndarray of shape (n,), bool
-        Which items these are; the others are given black pixels, which the network masks.
+        Whether an item has one. The others get black pixels, which the network masks.
     matrix : FusionMatrix
         Of the other blocks.
     """

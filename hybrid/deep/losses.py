@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 
 from hybrid.errors import unknown_name
 
-EPSILON = 1e-7  # probabilities are kept so far from 0 and 1
+EPSILON = 1e-7  # probabilities are clipped to EPSILON and 1 - EPSILON
 
 
 def genre_weights(labels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The study's weights: w_j = n of the most frequent genre / n_j.
+    """Return the class weights of the study: w_j = n of the most frequent genre / n_j.
 
     Parameters
     ----------
@@ -31,8 +31,13 @@ def genre_weights(labels: NDArray[np.uint8]) -> NDArray[np.float32]:
     Returns
     -------
     ndarray of shape (L,), float32
-        1 for the most frequent genre, more for rarer ones; 0 for a genre without items, which could
-        only teach the network to say no.
+        1 for the most frequent genre, more for rarer ones; 0 for a genre without items, which has no
+        positive examples.
+
+    Examples
+    --------
+    >>> genre_weights(np.array([[1, 0], [1, 1]], dtype=np.uint8)).tolist()
+    [1.0, 2.0]
     """
     counts = labels.sum(axis=0, dtype=np.float64)
     weights = np.divide(counts.max(), counts, out=np.zeros_like(counts), where=counts > 0)
@@ -42,17 +47,25 @@ def genre_weights(labels: NDArray[np.uint8]) -> NDArray[np.float32]:
 def make_loss(
     name: str, labels: NDArray[np.uint8], smoothing: float = 0.0, multiclass: bool = False
 ) -> keras.losses.Loss:
-    """The loss of a name, on log-odds.
+    """Make a loss on log-odds.
 
     Parameters
     ----------
     name : str
         ``"weighted"``, ``"plain"``, ``"focal"`` or ``"asymmetric"``; with `multiclass`, one of the
         first two.
-    labels : ndarray of shape (n, L)
-        Of the train items.
-    smoothing : float
+    labels : ndarray of shape (n, L), uint8
+        Of the train items; for the weights.
+    smoothing : float, default=0.0
         Labels become y (1 - s) + s / 2; with `multiclass`, y (1 - s) + s / L.
+    multiclass : bool, default=False
+        One label an item: softmax, not a sigmoid for each label.
+
+    Examples
+    --------
+    >>> loss = make_loss("weighted", np.array([[1, 0], [1, 1]], dtype=np.uint8))
+    >>> loss.weights
+    [1.0, 2.0]
     """
     settings: dict[str, Any] = {"from_logits": True, "label_smoothing": smoothing}
     weights = genre_weights(labels)
@@ -69,14 +82,24 @@ def make_loss(
 
 
 class CrossEntropy(keras.losses.Loss):
-    """Plain binary cross-entropy: - sum_j [y log p + (1 - y) log(1 - p)].
+    """Binary cross-entropy, summed over genres: - sum_j [y log p + (1 - y) log(1 - p)].
+
+    `keras.losses.BinaryCrossentropy` takes the mean over genres, and `keras.losses.BinaryFocalCrossentropy`
+    clips probabilities, so that a confident mistake has no gradient.
 
     Parameters
     ----------
-    from_logits : bool
+    from_logits : bool, default=False
         Predictions are log-odds, not probabilities.
-    label_smoothing : float
+    label_smoothing : float, default=0.0
         s: labels become y (1 - s) + s / 2.
+    name : str, optional
+
+    Examples
+    --------
+    >>> y, p = np.array([[1, 0]]), np.array([[0.5, 0.5]], dtype=np.float32)
+    >>> round(float(CrossEntropy()(y, p)), 3)
+    1.386
     """
 
     settings: tuple[str, ...] = ("from_logits", "label_smoothing", "name")
@@ -89,7 +112,7 @@ class CrossEntropy(keras.losses.Loss):
         self.label_smoothing = label_smoothing
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Loss of each item: y_true and y_pred have shape (n, L)."""
+        """Return the loss of each item, shape (n,), from labels and predictions of shape (n, L)."""
         y = ops.cast(y_true, y_pred.dtype) * (1.0 - self.label_smoothing)
         y = y + 0.5 * self.label_smoothing
         if self.from_logits:
@@ -100,7 +123,7 @@ class CrossEntropy(keras.losses.Loss):
         return -ops.sum(self.terms(y, p, log_p, log_q), axis=-1)
 
     def terms(self, y: Any, p: Any, log_p: Any, log_q: Any) -> Any:
-        """Minus the loss of each genre, from y, p, log p and log(1 - p)."""
+        """Return minus the loss of each genre, from y, p, log p and log(1 - p)."""
         return y * log_p + (1.0 - y) * log_q
 
     def get_config(self) -> dict[str, Any]:
@@ -109,12 +132,20 @@ class CrossEntropy(keras.losses.Loss):
 
 
 class WeightedCrossEntropy(CrossEntropy):
-    """The study's loss: - sum_j w_j [y log p + (1 - y) log(1 - p)].
+    """Weighted binary cross-entropy, the study's loss: - sum_j w_j [y log p + (1 - y) log(1 - p)].
 
     Parameters
     ----------
     weights : sequence of L floats
-        One a genre, as `genre_weights` gives them.
+        One for each genre; see `genre_weights`.
+    **settings
+        See `CrossEntropy`.
+
+    Examples
+    --------
+    >>> y, p = np.array([[1, 0]]), np.array([[0.5, 0.5]], dtype=np.float32)
+    >>> round(float(WeightedCrossEntropy([1.0, 2.0])(y, p)), 3)
+    2.079
     """
 
     settings = ("weights", *CrossEntropy.settings)
@@ -134,7 +165,20 @@ class Focal(CrossEntropy):
     """Focal loss: - sum_j [a y (1 - p)^g log p + (1 - a) (1 - y) p^g log(1 - p)].
 
     Lin, Goyal, Girshick, He and Dollár, "Focal Loss for Dense Object Detection", 2017
-    (arXiv:1708.02002), equation 5, with its a = 0.25 and g = 2.
+    (arXiv:1708.02002), equation 5.
+
+    Parameters
+    ----------
+    alpha : float, default=0.25
+    gamma : float, default=2.0
+    **settings
+        See `CrossEntropy`.
+
+    Examples
+    --------
+    >>> y, p = np.array([[1, 0]]), np.array([[0.5, 0.5]], dtype=np.float32)
+    >>> round(float(Focal()(y, p)), 3)
+    0.173
     """
 
     settings = ("alpha", "gamma", *CrossEntropy.settings)
@@ -154,7 +198,22 @@ class Asymmetric(CrossEntropy):
     """Asymmetric loss (ASL): - sum_j [y (1 - p)^g+ log p + (1 - y) q^g- log(1 - q)], q = max(p - m, 0).
 
     Ridnik, Ben-Baruch, Zamir, Noy, Friedman, Protter and Zelnik-Manor, "Asymmetric Loss for Multi-Label
-    Classification", 2021 (arXiv:2009.14119), equations 5 to 7, with its g+ = 0, g- = 4 and m = 0.05.
+    Classification", 2021 (arXiv:2009.14119), equations 5 to 7.
+
+    Parameters
+    ----------
+    positive, negative : float, default=0.0 and 4.0
+        g+ and g-.
+    margin : float, default=0.05
+        m.
+    **settings
+        See `CrossEntropy`.
+
+    Examples
+    --------
+    >>> y, p = np.array([[1, 0]]), np.array([[0.5, 0.05]], dtype=np.float32)
+    >>> round(float(Asymmetric()(y, p)), 3)
+    0.693
     """
 
     settings = ("positive", "negative", "margin", *CrossEntropy.settings)
@@ -185,10 +244,16 @@ class ClassCrossEntropy(WeightedCrossEntropy):
     from_logits : bool, default=False
     label_smoothing : float, default=0.0
         s: labels become y (1 - s) + s / L.
+
+    Examples
+    --------
+    >>> y, p = np.array([[1, 0]]), np.array([[0.5, 0.5]], dtype=np.float32)
+    >>> round(float(ClassCrossEntropy([2.0, 1.0])(y, p)), 3)
+    1.386
     """
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Loss of each item: y_true and y_pred have shape (n, L)."""
+        """Return the loss of each item, shape (n,), from labels and predictions of shape (n, L)."""
         y = ops.cast(y_true, y_pred.dtype) * (1.0 - self.label_smoothing)
         y = y + self.label_smoothing / len(self.weights)
         log_p = (

@@ -1,4 +1,4 @@
-"""A network's record → Keras: body, head, and what a stage trains of them."""
+"""Keras models of a network: body, head, and the parts of them that a stage trains."""
 
 from __future__ import annotations
 
@@ -24,10 +24,20 @@ MIN_PIECE = 16  # … unless fewer items than these would be computed at once
 
 
 class InferenceMode(layers.Layer):
-    """A network that is run as for inference, also in training: batch normalisation keeps its statistics.
+    """Layer that runs a network in inference mode also in training, so that batch statistics stay.
 
-    What it is called with is not enough: Keras gives each layer of a model that is trained
-    ``training=True``, whatever the layer was called with when the model was made.
+    To call the network with ``training=False`` when a model is made is not enough: Keras calls each layer
+    of a model that is trained with ``training=True``.
+
+    Parameters
+    ----------
+    network : keras.Model
+
+    Examples
+    --------
+    >>> dropout = keras.Sequential([keras.Input((2,)), layers.Dropout(0.9)])
+    >>> np.asarray(InferenceMode(dropout)(np.ones((1, 2)), training=True)).tolist()
+    [[1.0, 1.0]]
     """
 
     def __init__(self, network: keras.Model) -> None:
@@ -35,12 +45,12 @@ class InferenceMode(layers.Layer):
         self.network = network
 
     def call(self, x: Any) -> Any:
-        """What the network makes of x; gradients flow."""
+        """Return the network's output; its trainable variables still get gradients."""
         return self.network(x, training=False)
 
 
 class Network:
-    """A body and a head, from posters to log-odds.
+    """Body and head of a network, and the models that they make up.
 
     Parameters
     ----------
@@ -50,11 +60,20 @@ class Network:
     Attributes
     ----------
     application : keras.Model
-        What weights files are of.
+        The body as weights files have it.
     body : keras.Model
         Preprocessed posters → embeddings of shape (n, D).
     head : keras.Model
         Embeddings → log-odds of shape (n, L), float32.
+
+    Examples
+    --------
+    >>> from hybrid.deep.options import DeepOptions
+    >>> from hybrid.deep.registry import configure_network, get_network
+    >>> spec = configure_network(get_network("small"), DeepOptions(input_size=(32, 32)))
+    >>> network = Network(spec, n_labels=3)
+    >>> network.whole().output_shape
+    (None, 3)
     """
 
     def __init__(self, spec: NetworkSpec, n_labels: int) -> None:
@@ -65,14 +84,14 @@ class Network:
         self.head = build_head(spec, self.body.output_shape[-1], n_labels)
 
     def load_weights(self, weights: Weights | None) -> None:
-        """Set the body's weights; without any, they stay as Keras drew them."""
+        """Set the body's weights; None leaves them as Keras initialized them."""
         if weights is not None:
             load_weights(self.spec.body, self.application, weights)
 
     def whole(self, augment: bool = False) -> keras.Model:
-        """Uint8 posters of shape (n, height, width, 3) → log-odds.
+        """Make the model from posters of shape (n, height, width, 3), uint8, to log-odds.
 
-        A pretrained body is run as for inference, so that its batch normalisation keeps its statistics.
+        A pretrained body runs in inference mode, so that batch normalization keeps its statistics.
         """
         posters = keras.Input((*self.spec.body.input_size, 3), dtype="uint8", name="posters")
         x = augmentation()(posters) if augment else posters
@@ -81,11 +100,11 @@ class Network:
         return keras.Model(posters, self.head(body(x)))
 
     def count_params(self) -> int:
-        """Numbers that the whole network has."""
+        """Return the number of parameters of the whole network."""
         return int(self.whole().count_params())
 
     def freeze(self, stage: Stage) -> None:
-        """Let only what the stage trains learn."""
+        """Set which layers of the body are trainable in a stage."""
         learns = {
             id(layer) for layer in unfrozen_layers(self.spec.body, self.application, stage.trains)
         }
@@ -94,7 +113,7 @@ class Network:
             layer.trainable = id(layer) in learns
 
     def lower(self, stage: Stage) -> keras.Model | None:
-        """What the stage leaves frozen: uint8 posters → activations; None if that is nothing."""
+        """Make the model of the frozen layers: posters → activations; None if none are frozen."""
         boundary = self._boundary(stage)
         if boundary is None:
             return None
@@ -104,7 +123,7 @@ class Network:
         return keras.Model(posters, frozen(x))
 
     def upper(self, stage: Stage) -> keras.Model:
-        """What the stage trains: what `lower` gives → log-odds."""
+        """Make the model of what the stage trains: activations of `lower` → log-odds."""
         if stage.trains == HEAD:
             return self.head
         boundary = self._boundary(stage)
@@ -113,7 +132,7 @@ class Network:
         return keras.Model(activations, self.head(part(activations)))
 
     def _boundary(self, stage: Stage) -> Any:
-        """The tensor that goes from the frozen layers to those that learn."""
+        """Return the tensor between the frozen and the trainable layers."""
         if stage.trains == HEAD:
             return self.body.output
         learns = unfrozen_layers(self.spec.body, self.application, stage.trains)
@@ -124,7 +143,26 @@ class Network:
 
 
 def build_head(spec: NetworkSpec, dimension: int, n_labels: int) -> keras.Model:
-    """Embeddings of shape (n, D) → log-odds of shape (n, L), in float32."""
+    """Make the dense layers from embeddings to log-odds.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+    dimension : int
+        Of an embedding.
+    n_labels : int
+
+    Returns
+    -------
+    keras.Model
+        Embeddings of shape (n, dimension) → log-odds of shape (n, n_labels), float32.
+
+    Examples
+    --------
+    >>> from hybrid.deep.registry import get_network
+    >>> build_head(get_network("vgg16-fc"), dimension=512, n_labels=20).count_params()
+    75220
+    """
     x = inputs = keras.Input((dimension,))
     if not spec.head_units:
         x = layers.Dropout(spec.dropout)(x)
@@ -135,7 +173,13 @@ def build_head(spec: NetworkSpec, dimension: int, n_labels: int) -> keras.Model:
 
 
 def augmentation() -> keras.Sequential:
-    """Posters mirrored, sheared and zoomed at random, in training alone."""
+    """Make the data augmentation: random flips, shears and zooms, in training only.
+
+    Examples
+    --------
+    >>> tuple(augmentation()(np.zeros((1, 8, 8, 3), dtype=np.uint8)).shape)
+    (1, 8, 8, 3)
+    """
     return keras.Sequential(
         [
             layers.RandomFlip("horizontal"),
@@ -147,7 +191,13 @@ def augmentation() -> keras.Sequential:
 
 
 def count_activations(network: keras.Model) -> int:
-    """Numbers that all layers give for one item."""
+    """Count the outputs of all layers for one item.
+
+    Examples
+    --------
+    >>> count_activations(keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.Dense(2)]))
+    5
+    """
     total = 0
     for layer in network.layers:
         inner = layer.network if isinstance(layer, InferenceMode) else layer
@@ -160,10 +210,20 @@ def count_activations(network: keras.Model) -> int:
 
 
 def count_pieces(learner: keras.Model, batch_size: int) -> int:
-    """In how many pieces, one after the other, a batch is learnt from: 1 on a GPU, which has to be filled.
+    """Return the number of pieces that a batch is computed in, one after the other, to save memory.
 
-    A processor is as fast on a piece, and what the layers give for a whole batch of large posters would
-    be most of the memory.
+    On a GPU that is 1. A processor is as fast on a piece, and the activations of a whole batch of large
+    posters would take most of the memory.
+
+    Parameters
+    ----------
+    learner : keras.Model
+    batch_size : int
+
+    Examples
+    --------
+    >>> count_pieces(keras.Sequential([keras.Input((4,)), layers.Dense(3)]), batch_size=128)
+    1
     """
     if backend_has_gpu():
         return 1
@@ -173,7 +233,21 @@ def count_pieces(learner: keras.Model, batch_size: int) -> int:
 
 @contextmanager
 def dtype_policy(name: str) -> Iterator[None]:
-    """Layers that are made inside compute in this precision; their variables are float32."""
+    """Set Keras' dtype policy for the layers made in the context; restore it afterwards.
+
+    Parameters
+    ----------
+    name : str
+        ``"float32"``, ``"bfloat16"`` or ``"float16"``: the precision of products. Variables are float32.
+
+    Examples
+    --------
+    >>> with dtype_policy("bfloat16"):
+    ...     layers.Dense(2).compute_dtype
+    'bfloat16'
+    >>> keras.config.dtype_policy().name
+    'float32'
+    """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(POLICIES[name])
     try:

@@ -1,4 +1,4 @@
-"""How a deep baseline is trained. No Keras here."""
+"""Options of the training of a deep baseline. No Keras here."""
 
 from __future__ import annotations
 
@@ -14,45 +14,55 @@ TASKS = ("multilabel", "multiclass")
 
 @dataclass(frozen=True)
 class DeepOptions:
-    """How a deep baseline is trained; what is None is as the network's own record says.
+    """Options of the training of a deep baseline; None means the value of the network's record.
 
     Parameters
     ----------
     weights : str, optional
-        What the body starts from: ``"imagenet"``, ``"random"``, a weights file, or a run that trained
-        it. By default ImageNet's, or a draw where there are none.
+        Initial weights of the body: ``"imagenet"``, ``"random"``, a weights file, or a run that trained
+        it. By default ImageNet's, or random ones where there are none.
     body : str, optional
         Backbone of the network `fused`.
     input_size : (height, width), optional
-        Pixels.
+        In pixels.
     unfreeze : str, optional
-        What of the body the second stage trains: ``"2"`` its top two blocks, ``"all"``, or the name of
-        the lowest block; ``"0"``: there is no second stage.
+        Part of the body that the second stage trains: ``"2"`` its top two blocks, ``"all"``, or the name
+        of the lowest block; ``"0"``: there is no second stage.
     head_units : str, optional
         Sizes of the dense layers between body and labels: ``"1024,1024"``; ``""`` for none.
     dropout : float, optional
-        After each of them; without any, on the embedding.
+        Rate after each of them; without any, on the embedding. 0 or more and less than 1.
     stages : int, optional
         Train only so many of the network's stages.
-    epochs, patience : int
-        Each stage trains at most `epochs`; it stops `patience` epochs after the validation loss was
-        last lowered, and the weights of that epoch are kept.
+    epochs : int, default=30
+        Maximum of each stage.
+    patience : int, default=5
+        A stage stops after so many epochs that have not lowered the validation loss, with the weights of
+        the best epoch.
     batch_size : int, optional
     learning_rate, fine_learning_rate : float, optional
-        Of the first and of the second stage.
-    schedule : str
-        ``"constant"``, ``"cosine"`` or ``"plateau"``; see `hybrid.deep.optimizers`.
-    weight_decay, label_smoothing : float
-    loss : str
+        Of the first and of the second stage. Between 0 and 1.
+    schedule : str, default="constant"
+        ``"constant"``, ``"cosine"`` or ``"plateau"``; see `hybrid.deep.optimizers.make_schedule`.
+    weight_decay, label_smoothing : float, default=0.0
+        0 or more and less than 1.
+    loss : str, default="weighted"
         ``"weighted"``, ``"plain"``, ``"focal"`` or ``"asymmetric"``; see `hybrid.deep.losses`.
-    accumulate : int
+    accumulate : int, default=1
         Batches whose gradients are averaged before a step.
-    precision : str
+    precision : str, default="float32"
         Of the products: ``"float32"``, ``"bfloat16"`` or ``"float16"``.
-    cache_frozen : bool
-        Keep on the disk what the frozen part of the body gives, where no stage augments.
-    task : str
-        ``"multilabel"``: a sigmoid a genre; ``"multiclass"``: one softmax.
+    cache_frozen : bool, default=False
+        Cache the activations of the frozen layers on disk, where a stage does not augment.
+    task : str, default="multilabel"
+        ``"multilabel"``: a sigmoid for each label; ``"multiclass"``: one softmax.
+
+    Examples
+    --------
+    >>> DeepOptions(epochs=5, dropout=1.5).check()
+    Traceback (most recent call last):
+        ...
+    hybrid.errors.SettingError: --dropout: expected 0 or more and less than 1, found 1.5.
     """
 
     weights: str | None = None
@@ -77,7 +87,7 @@ class DeepOptions:
     task: str = "multilabel"
 
     def check(self) -> None:
-        """Raise a SettingError that lists every value that is wrong."""
+        """Check the values; raise a SettingError that lists every one that is wrong."""
         problems = [*self._out_of_range(), *self._unknown()]
         try:
             parse_units(self.head_units or "")
@@ -124,14 +134,20 @@ class DeepOptions:
 
     @classmethod
     def from_record(cls, values: dict[str, object]) -> DeepOptions:
-        """From what a run recorded, where tuples are lists."""
+        """Make options from what run.json has, where tuples are lists."""
         names = {field.name for field in fields(cls)}
         made = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items() if k in names}
         return cls(**made)  # type: ignore[arg-type]
 
 
 def parse_units(said: str) -> tuple[int, ...]:
-    """``"1024,1024"`` → sizes of dense layers; ``""`` → none."""
+    """Parse the sizes of dense layers.
+
+    Examples
+    --------
+    >>> parse_units("1024, 512"), parse_units("")
+    ((1024, 512), ())
+    """
     sizes = [part.strip() for part in said.split(",") if part.strip()]
     if not all(size.isdecimal() and int(size) for size in sizes):
         raise SettingError(f"--head-units: expected sizes such as 1024,1024, found {said!r}.")

@@ -1,4 +1,4 @@
-"""The networks that can be trained: one frozen record each. No Keras here."""
+"""Registry of the networks that can be trained: one record each. No Keras here."""
 
 from __future__ import annotations
 
@@ -20,15 +20,20 @@ class Stage:
     ----------
     name : str
     trains : str
-        ``"head"``: the body is frozen. ``"all"``: all of it learns, too. Else as ``--unfreeze`` names
-        it: the number of its top blocks, or the name of the lowest block that learns.
+        ``"head"``: the body is frozen. ``"all"``: all of it is trained, too. Else as ``--unfreeze``: the
+        number of its top blocks, or the name of the lowest block that is trained.
     optimizer : str
         ``"adam"``, ``"nadam"``, ``"rmsprop"`` or ``"sgd"``.
     learning_rate : float
-    momentum : float
+    momentum : float, default=0.0
         Of SGD.
-    augment : bool
+    augment : bool, default=False
         Whether posters are flipped, sheared and zoomed at random; see `hybrid.deep.network.augmentation`.
+
+    Examples
+    --------
+    >>> Stage("fine", "2", "sgd", 1e-4, momentum=0.9).augment
+    False
     """
 
     name: str
@@ -41,24 +46,30 @@ class Stage:
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """Everything that is to be known of a network before it is built.
+    """Record of a network: all that is needed to build and train it.
 
     Parameters
     ----------
     name : str
-        What the user types.
+        As ``--backbone`` has it.
     backbone : BackboneSpec or None
-        What turns a poster into an embedding, if it looks at posters.
+        Body of the network; None if it has no posters as input.
     head_units : tuple of int
-        Dense layers with ReLU between the embedding and the labels.
+        Sizes of the dense layers with ReLU between the embedding and the labels.
     dropout : float
-        After each of them; without any, on the embedding.
+        Rate after each of them; without any, on the embedding.
     stages : tuple of Stage
-    batch_size : int
-    flatten : bool
+    batch_size : int, default=32
+    flatten : bool, default=False
         The embedding is the body's last feature map as one vector, not pooled.
-    blocks : tuple of str
-        What it reads. Other than ``("poster",)``: the blocks' matrices, fused.
+    blocks : tuple of str, default=("poster",)
+        Inputs. If there are others than ``"poster"``, the network reads the blocks' matrices.
+
+    Examples
+    --------
+    >>> spec = get_network("scratch")
+    >>> spec.pretrained, spec.trains_body, [stage.optimizer for stage in spec.stages]
+    (False, True, ['nadam', 'sgd'])
     """
 
     name: str
@@ -72,7 +83,7 @@ class NetworkSpec:
 
     @property
     def body(self) -> BackboneSpec:
-        """The backbone, of a network that has one."""
+        """The backbone; a SettingError if there is none."""
         if self.backbone is None:
             raise SettingError(f"{self.name}: expected a network that looks at posters.")
         return self.backbone
@@ -84,7 +95,7 @@ class NetworkSpec:
 
     @property
     def pretrained(self) -> bool:
-        """Whether there is anything to start from; else the body is trained from scratch."""
+        """Whether there are pretrained weights; else the body is trained from scratch."""
         return self.backbone is not None and bool(self.backbone.application)
 
     @property
@@ -168,17 +179,33 @@ NETWORKS: dict[str, NetworkSpec] = {spec.name: spec for spec in _SPECS}
 
 
 def network_names() -> list[str]:
-    """All that ``fit-deep --backbone`` takes: the networks of the study, and every backbone."""
+    """Return all names that ``fit-deep --backbone`` accepts: the study's networks, and every backbone.
+
+    Examples
+    --------
+    >>> network_names()[:3]
+    ['scratch', 'inception', 'vgg16-fc']
+    """
     return [*NETWORKS, *(name for name in BACKBONES if name not in NETWORKS)]
 
 
 def get_network(name: str) -> NetworkSpec:
-    """Look a network up; a backbone without a record of its own is fine-tuned in the usual way.
+    """Return the record of a network; a backbone that has none gets a head and two stages.
+
+    Parameters
+    ----------
+    name : str
+        See `network_names`.
 
     Raises
     ------
     SettingError
         If it is unknown; the message lists close matches.
+
+    Examples
+    --------
+    >>> [(stage.name, stage.trains) for stage in get_network("mobilenet-075").stages]
+    [('top', 'head'), ('fine', '2')]
     """
     if name in NETWORKS:
         return NETWORKS[name]
@@ -197,12 +224,22 @@ def get_network(name: str) -> NetworkSpec:
 
 
 def configure_network(spec: NetworkSpec, options: DeepOptions) -> NetworkSpec:
-    """What of a record the options change.
+    """Return the record of a network with the options' values in it.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+    options : DeepOptions
 
     Raises
     ------
     SettingError
-        If an option is wrong, or the network cannot do it.
+        If an option is wrong, or the network does not support it.
+
+    Examples
+    --------
+    >>> configure_network(get_network("vgg16"), DeepOptions(unfreeze="0", dropout=0.2)).dropout
+    0.2
     """
     options.check()
     if options.body is not None and spec.name != "fused":

@@ -1,4 +1,4 @@
-"""A trained deep baseline ↔ the files of a run; the architecture comes from our own record."""
+"""Saving and loading of deep baselines; the architecture comes from the network's record."""
 
 from __future__ import annotations
 
@@ -24,7 +24,28 @@ BLOCKS = "model.blocks.joblib"
 
 
 def save_baseline(model: DeepBaseline, folder: Path) -> None:
-    """Write the weights of body and head, and what turns scores into labels."""
+    """Save the weights of body and head, and the decision rule.
+
+    Parameters
+    ----------
+    model : DeepBaseline
+        Fitted.
+    folder : Path
+        That exists.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from hybrid.heads.decision_rule import DecisionOptions
+    >>> model = DeepBaseline("small", DeepOptions(input_size=(32, 32)))
+    >>> model._build(n_labels=3)
+    >>> model.decision_ = DecisionRule(None, np.full(3, 0.5), DecisionOptions())
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_baseline(model, Path(folder))
+    ...     load_baseline(Path(folder)).n_labels
+    3
+    """
     if model.spec.backbone is not None:
         model.network_.application.save_weights(str(folder / body_file(model)))
     if isinstance(model, FusedBaseline):
@@ -40,7 +61,14 @@ def save_baseline(model: DeepBaseline, folder: Path) -> None:
 
 
 def load_baseline(folder: Path, workers: int = 1) -> DeepBaseline:
-    """Read what `save_baseline` wrote.
+    """Load a deep baseline.
+
+    Parameters
+    ----------
+    folder : Path
+        With the files of `save_baseline`.
+    workers : int, default=1
+        Threads that decode posters.
 
     Raises
     ------
@@ -69,5 +97,11 @@ def _without_optimizer(network: keras.Model) -> keras.Model:
 
 
 def body_file(model: DeepBaseline) -> str:
-    """Name of the file with the body's weights."""
+    """Return the name of the file with the body's weights.
+
+    Examples
+    --------
+    >>> body_file(DeepBaseline("mobilenet-075", DeepOptions(unfreeze="0")))
+    'model.frozen.weights.h5'
+    """
     return RUN_WEIGHTS if model.spec.trains_body else FROZEN_WEIGHTS

@@ -1,4 +1,4 @@
-"""Which items and labels a training is about. No Keras here."""
+"""Selection of the items and labels of a training: single-label tasks, some genres. No Keras here."""
 
 from __future__ import annotations
 
@@ -22,19 +22,24 @@ FIRST = "first"
 
 @dataclass(frozen=True)
 class Task:
-    """A part of a catalogue's items and labels.
+    """Selection of items and labels of a catalogue.
 
     Parameters
     ----------
     single_label : str, optional
         One label an item: ``"dominant"``, the most frequent that it has, as in the study's experiment with
-        four genres; ``"first"`` in its cell; or the name of a column that holds it.
-    genres : sequence of str
-        Keep these alone, and the items that have one of them; all by default.
+        four genres; ``"first"`` in its cell; or the name of a column that holds it. By default all.
+    genres : sequence of str, default=()
+        Select only these, and the items that have one of them. By default all.
     per_genre : int, optional
-        Learn from so many items of each genre (by its single label), train and validation together.
-    seed : int
-        Of their draw.
+        Sample so many train and validation items, together, of each genre. By default all.
+    seed : int, default=0
+        Of the sample.
+
+    Examples
+    --------
+    >>> Task("dominant", ("Drama", "Horror"), per_genre=100).single_label
+    'dominant'
     """
 
     single_label: str | None = None
@@ -43,7 +48,7 @@ class Task:
     seed: int = 0
 
     def check(self, catalogue: Catalogue) -> None:
-        """Raise a SettingError that lists everything that is wrong."""
+        """Check the values against a catalogue; raise a SettingError that lists all that are wrong."""
         problems = [
             f"--genres: {unknown_name('genre', genre, catalogue.genres)}"
             for genre in self.genres
@@ -64,7 +69,7 @@ class Task:
 
 
 def narrow(catalogue: Catalogue, split: Split, task: Task) -> tuple[Catalogue, Split]:
-    """The items and labels of a task.
+    """Select the items and labels of a task.
 
     Parameters
     ----------
@@ -76,9 +81,9 @@ def narrow(catalogue: Catalogue, split: Split, task: Task) -> tuple[Catalogue, S
     Returns
     -------
     catalogue : Catalogue
-        Items without a label that is kept are gone.
+        Without the items that have none of the labels.
     split : Split
-        Of what is left. All test items that have a label stay, in the shares that they have.
+        Of these items. All test items that have one of the labels stay.
 
     Raises
     ------
@@ -105,7 +110,7 @@ def narrow(catalogue: Catalogue, split: Split, task: Task) -> tuple[Catalogue, S
 
 
 def _kept_labels(catalogue: Catalogue, task: Task) -> list[list[str]]:
-    """The labels of each item that are kept, in the order of its cell."""
+    """Return the selected labels of each item, in the order of its cell."""
     named = task.single_label not in (None, DOMINANT, FIRST)
     column = task.single_label if named else catalogue.columns.label
     cells = [
@@ -121,7 +126,7 @@ def _kept_labels(catalogue: Catalogue, task: Task) -> list[list[str]]:
 
 
 def _drawn(split: Split, known: dict[str, str], per_genre: int, seed: int) -> NDArray[np.bool_]:
-    """The test items, and `per_genre` others of each genre, drawn by a hash of seed and id."""
+    """Return a mask of the test items and of `per_genre` others of each genre, by a hash of seed and id."""
     drawn = split.parts == "test"
     by_genre: dict[str, list[tuple[bytes, int]]] = {}
     for i, (name, part) in enumerate(zip(split.ids.tolist(), split.parts.tolist(), strict=True)):

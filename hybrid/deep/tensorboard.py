@@ -1,4 +1,9 @@
-"""TensorBoard's event files, written by TensorBoard's own package. No Keras here."""
+"""TensorBoard event files of the training curves. No Keras here.
+
+`keras.callbacks.TensorBoard` would number the epochs of each stage from 0 again, one over the other, write
+the curves of train and validation to two folders, and need TensorFlow on any backend. These files have
+the names and the epochs of run.json.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +16,17 @@ from hybrid.errors import MissingExtraError
 
 
 def open_tensorboard(folder: Path) -> Callable[[TrainingState], None]:
-    """Give a function that writes the last epoch of a state, numbered through all stages.
+    """Return a function that writes the last epoch of a training state to TensorBoard.
+
+    Parameters
+    ----------
+    folder : Path
+        For the event files.
+
+    Returns
+    -------
+    callable
+        Takes a `TrainingState`. Epochs are numbered from 1 through all stages.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a training would do, before it is begun: stages, parameters, memory."""
+"""Dry run of a training: stages, parameters, memory."""
 
 from __future__ import annotations
 
@@ -19,10 +19,20 @@ OPTIMIZER_SLOTS = {"adam": 3, "nadam": 3, "rmsprop": 2, "sgd": 2}
 
 @dataclass(frozen=True)
 class StagePlan:
-    """One stage: what it trains, on what, and how much memory that takes at most.
+    """Dry run of one stage.
 
-    `memory` counts bytes: weights, gradients and the optimiser's state of what learns, and every layer's
-    output for what is computed at once.
+    Parameters
+    ----------
+    name, reads, trains : str
+        The stage, its inputs, and the part of the network that it trains.
+    learns : int
+        Trainable parameters.
+    optimizer : str
+    learning_rate : float
+    batches : int
+        In an epoch.
+    memory : int
+        Bytes, at most: weights, gradients, the optimizer's state, and the activations of a piece.
     """
 
     name: str
@@ -37,7 +47,19 @@ class StagePlan:
 
 @dataclass(frozen=True)
 class DeepPlan:
-    """What `fit_deep` would do."""
+    """Dry run of `fit_deep`.
+
+    Parameters
+    ----------
+    network : str
+    parameters : int
+        Of the whole network.
+    train, validation : int
+        Items.
+    epochs : int
+        Maximum of each stage.
+    stages : tuple of StagePlan
+    """
 
     network: str
     parameters: int
@@ -48,7 +70,7 @@ class DeepPlan:
 
     @property
     def text(self) -> str:
-        """In a few lines."""
+        """The plan in a few lines."""
         lines = [
             f"{self.network}: {self.parameters:,} parameters; {self.train} train and {self.validation} "
             "validation items"
@@ -64,20 +86,29 @@ class DeepPlan:
 
 
 def plan_training(model: DeepBaseline, train: Items, validation: int, n_labels: int) -> DeepPlan:
-    """Build the network, weights not set, and count.
+    """Build a network without its weights, and count parameters and memory of each stage.
 
     Parameters
     ----------
     model : DeepBaseline
         Not fitted.
     train : Items
-        A network that reads blocks learns their widths from them.
+        A network on blocks takes their widths from them.
     validation : int
-        Items.
+        Number of validation items.
     n_labels : int
+
+    Examples
+    --------
+    >>> from hybrid.deep.options import DeepOptions
+    >>> model = DeepBaseline("small", DeepOptions(input_size=(32, 32)))
+    >>> items = Items(["1", "2"], ["1.jpg", "2.jpg"])
+    >>> plan = plan_training(model, items, validation=1, n_labels=3)
+    >>> plan.parameters == plan.stages[0].learns, plan.stages[0].batches
+    (True, 1)
     """
     if model.spec.fused and model.spec.backbone:
-        # Widths are all that is needed, so no poster is embedded.
+        # Only the width is needed, so no poster is embedded.
         blank = np.zeros((len(train), model.spec.body.dimension), dtype=np.float32)
         train = replace(train, embeddings=blank)
     model._prepare(train)

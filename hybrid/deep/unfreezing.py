@@ -1,4 +1,4 @@
-"""The blocks of a backbone, so that the top ones can be unfrozen by name. No Keras here."""
+"""Layers of a backbone by block, to unfreeze the top blocks by number or name. No Keras here."""
 
 from __future__ import annotations
 
@@ -18,17 +18,26 @@ STEM = "stem"
 
 
 def group_layers(application: Any) -> dict[str, list[Any]]:
-    """Block → its layers, from the input upwards.
+    """Group the layers of a backbone by block.
 
     Parameters
     ----------
     application : keras.Model
-        As `hybrid.backbones.networks.build_application` makes it.
+        See `hybrid.backbones.networks.build_application`.
 
     Returns
     -------
     dict of str to list of layers
-        All that a block takes from those below it is the input of its first layer.
+        Block → its layers, from the input upwards. A block depends on those below it by the input of its
+        first layer alone.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> names = ["input", "block1_conv", "block1_pool", "block2_conv"]
+    >>> network = SimpleNamespace(layers=[SimpleNamespace(name=name) for name in names])
+    >>> {block: len(layers) for block, layers in group_layers(network).items()}
+    {'stem': 1, 'block1': 2, 'block2': 1}
     """
     names = [layer.name for layer in application.layers]
     ends = any(_INCEPTION.match(name) for name in names)
@@ -60,7 +69,7 @@ def _names_by_end(names: list[str]) -> list[str]:
 
 
 def unfrozen_layers(spec: BackboneSpec, application: Any, trains: str) -> list[Any]:
-    """The layers of a backbone that a stage trains.
+    """Return the layers of a backbone that a stage trains.
 
     Parameters
     ----------
@@ -78,6 +87,15 @@ def unfrozen_layers(spec: BackboneSpec, application: Any, trains: str) -> list[A
     ------
     SettingError
         If there are not so many blocks, or none of this name.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> from hybrid.backbones import get_backbone
+    >>> names = ["block1_conv", "block2_conv", "block3_conv"]
+    >>> network = SimpleNamespace(layers=[SimpleNamespace(name=name) for name in names])
+    >>> [layer.name for layer in unfrozen_layers(get_backbone("vgg16"), network, "1")]
+    ['block3_conv']
     """
     if trains == "head":
         return []
