@@ -1,4 +1,4 @@
-"""Wiring: catalogue + cache → what a deep baseline learns from, and where it keeps its epochs."""
+"""Inputs of a deep baseline: items with embeddings, fusion of the blocks, checkpoint, plan."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def deep_items(
     keys: Sequence[bytes | BadPoster],
     context: Context,
 ) -> dict[str, Items]:
-    """The items of each part; with the frozen backbone's embeddings, if the network reads them.
+    """Items of each part of the split, with embeddings if the network reads those of a frozen backbone.
 
     Parameters
     ----------
@@ -47,11 +47,11 @@ def deep_items(
     model : DeepBaseline
         Not fitted.
     rows : mapping of str to ndarray of int
-        Part → positions in the catalogue.
+        Part → row numbers in the catalogue.
     keys : sequence of n bytes or BadPoster
-        The posters' keys in the cache.
+        Content keys of the posters.
     context : Context
-        What its cache lacks is extracted.
+        Embeddings that its cache lacks are extracted.
     """
     paths, frame = list(catalogue.poster_paths), catalogue.frame if model.spec.fused else None
     items = Items(catalogue.ids.tolist(), paths, catalogue.labels, frame=frame)
@@ -60,7 +60,7 @@ def deep_items(
     return {part: items.take(numbers) for part, numbers in rows.items()}
 
 
-def training_of(
+def make_checkpoint(
     folder: Path,
     model: DeepBaseline,
     weights: Weights | None,
@@ -68,10 +68,10 @@ def training_of(
     split: Split,
     task: Task | None,
 ) -> Checkpoint:
-    """Where the training of a run keeps its epochs: beside its folder, until the run is there.
+    """Make the checkpoint of a training: a folder beside the run folder, until the run is written.
 
-    A training that goes on must start from the same weights, wherever they lie now; how many workers and
-    devices compute does not matter.
+    Its identity holds everything that a resumed training must share with the interrupted one: network,
+    options, digest of the initial weights, seed, catalogue, split and task, but not workers and devices.
     """
     identity = {
         "network": model.spec.name,
@@ -86,7 +86,7 @@ def training_of(
 
 
 def describe_settings(model: DeepBaseline, task: Task | None) -> dict[str, Any]:
-    """For the record: how a baseline was trained, and on which part of the catalogue."""
+    """Settings of a deep baseline, for its record."""
     return {
         **asdict(model.options),
         "devices": model.devices,
@@ -103,7 +103,17 @@ def plan_deep(
     task: Task | None = None,
     devices: str = "1",
 ) -> DeepPlan:
-    """Say what `hybrid.runs.experiment.fit_deep` would train, and how much memory that needs."""
+    """Plan a training without doing it: layers, parameters and memory.
+
+    Parameters
+    ----------
+    catalogue, split, network, options, task, devices
+        As for `hybrid.runs.fit_deep.fit_deep`.
+
+    Returns
+    -------
+    DeepPlan
+    """
     catalogue, split = narrow(catalogue, split, task or Task())
     start_keras()
     from hybrid.deep.fused import make_baseline
@@ -120,7 +130,12 @@ def plan_deep(
 def make_fusion(
     catalogue: Catalogue, network: str, context: Context | None = None
 ) -> Fusion | None:
-    """The blocks that a network reads, not fitted; None for one that reads posters alone.
+    """Make the fusion of the blocks that a network reads, not fitted.
+
+    Returns
+    -------
+    Fusion or None
+        None for a network that reads posters alone.
 
     Raises
     ------

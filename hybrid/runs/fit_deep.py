@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hybrid.backbones.startup import start_keras
 from hybrid.deep.tasks import Task, narrow
 from hybrid.heads.decision_rule import DecisionOptions
-from hybrid.runs.deep_inputs import deep_items, describe_settings, make_fusion, training_of
+from hybrid.runs.deep_inputs import deep_items, describe_settings, make_checkpoint, make_fusion
 from hybrid.runs.experiment import Experiment, audit_experiment
 from hybrid.runs.folder import Run, new_run
 from hybrid.runs.measurements import describe_decision, describe_thresholds
@@ -66,26 +66,36 @@ def fit_deep(
     ------
     CatalogueError, SplitError, RunError, SettingError
         If catalogue, split and folder do not fit; before anything is trained.
+    TrainingError
+        If the training diverges.
+
+    Examples
+    --------
+    >>> run = fit_deep(experiment, "text", DeepOptions(epochs=2))  # doctest: +SKIP
+    >>> run.record.training.history.val_loss  # doctest: +SKIP
+    (1.9, 1.7)
     """
     if task:
         data = narrow(experiment.catalogue, experiment.split, task)
         experiment = replace(experiment, catalogue=data[0], split=data[1])
     experiment.check()
-    context = experiment.context
+    context, catalogue = experiment.context, experiment.catalogue
     context.progress.say("starting Keras")
     start_keras()
     from hybrid.deep.fused import make_baseline
     from hybrid.deep.saved import save_baseline
 
-    catalogue, costs = experiment.catalogue, CostRecorder()
+    costs = CostRecorder()
     fusion = make_fusion(catalogue, network, context)
     how = (context.seed, context.workers, tensorboard, decision)
     model = make_baseline(network, options, *how, fusion, devices)
     weights = model.starting_weights()
     trainer = trained_by(None if weights is None else weights.path)
     audit = audit_experiment(experiment, costs, [] if trainer is None else [trainer])
+    checkpoint = make_checkpoint(
+        experiment.folder, model, weights, catalogue, experiment.split, task
+    )
     rows = {part: experiment.rows(part) for part in PARTS}
-    checkpoint = training_of(experiment.folder, model, weights, catalogue, experiment.split, task)
     with costs.stage("embed"):
         items = deep_items(catalogue, model, rows, experiment.keys, context)
     with costs.stage("fit"):

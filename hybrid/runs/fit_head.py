@@ -15,7 +15,7 @@ from hybrid.runs.fitted import FittedModel, Study
 from hybrid.runs.folder import MODEL, Run, new_run
 from hybrid.runs.json_dataclass import convert
 from hybrid.runs.measurements import describe_decision, describe_thresholds
-from hybrid.runs.provenance import describe_backbones, describe_choice, trained_by
+from hybrid.runs.provenance import describe_backbones, describe_chosen, trained_by
 from hybrid.runs.record import HEAD, POSTER, RunRecord
 from hybrid.runs.record_parts import BackboneRecord, HeadRecord
 from hybrid.runs.study_records import StudiesRecord
@@ -120,7 +120,7 @@ def _describe(
         truth, model.oof_scores_, model.decision_, experiment.context.seed
     )
     head = {
-        "chosen": describe_choice(model),
+        "chosen": describe_chosen(model),
         "tried": [asdict(tried) for tried in model.search_results_],
         "further_backbones": {},
         **explained,

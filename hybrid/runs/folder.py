@@ -1,4 +1,4 @@
-"""The run folder: run.json, predictions.csv, model.*; written whole or not at all."""
+"""The run folder: run.json, predictions.csv, model.*; written atomically."""
 
 from __future__ import annotations
 
@@ -27,7 +27,16 @@ SEPARATOR = "|"
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder that was read: its record (run.json) and its predictions."""
+    """A run as read from its folder; see `read_run`.
+
+    Parameters
+    ----------
+    folder : Path
+    record : RunRecord
+        Of run.json.
+    predictions : Predictions
+        Of predictions.csv.
+    """
 
     folder: Path
     record: RunRecord
@@ -40,20 +49,30 @@ class Run:
 
     @property
     def fitted_on(self) -> Mapping[str, tuple[str, ...]]:
-        """What was fitted (preprocessing, thresholds) → parts of the split that it was fitted on."""
+        """Preprocessing and thresholds → parts of the split that they were fitted on."""
         return self.record.fitted_on
 
 
 @contextmanager
 def new_run(folder: Path) -> Iterator[Path]:
-    """Give a temporary folder to fill; it becomes `folder` when all went well.
+    """Write a run folder atomically: as a context manager that gives a temporary folder to fill.
+
+    When the block ends without an error, the temporary folder becomes `folder`. An existing run is replaced
+    then; after an error it stays as it was.
 
     Raises
     ------
     RunError
-        If `folder` is there and is not a run, or cannot be written. A run that is there is replaced.
+        If `folder` exists and is not a run, or cannot be written.
     SettingError
         If the name is not a plain folder name.
+
+    Examples
+    --------
+    >>> with new_run(Path("runs/svm")) as folder:
+    ...     RunRecord(name="svm").write(folder)
+    >>> RunRecord.read(Path("runs/svm")).name
+    'svm'
     """
     check_run_folder(folder)
     mark = uuid.uuid4().hex
@@ -78,7 +97,15 @@ def new_run(folder: Path) -> Iterator[Path]:
 
 
 def check_run_folder(folder: Path) -> None:
-    """Raise unless a run can be written to `folder`; to be called before hours of work."""
+    """Check that a run can be written to `folder`, before hours of work.
+
+    Raises
+    ------
+    RunError
+        If it exists and is not a run.
+    SettingError
+        If its name is empty, begins with a dot, or begins or ends with a space.
+    """
     if not folder.name or folder.name.startswith(".") or folder.name != folder.name.strip():
         raise SettingError(f"--name: expected a plain folder name, found {folder.name!r}.")
     if folder.exists() and not (folder / RECORD).is_file():
@@ -88,7 +115,31 @@ def check_run_folder(folder: Path) -> None:
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:
-    """Write ``predictions.csv``: id, split, genres, and p:GENRE for each genre."""
+    """Write ``predictions.csv``: id, split, genres, and p:GENRE for each genre.
+
+    Parameters
+    ----------
+    path : Path
+    predictions : Predictions
+        Probabilities are written with six decimals, NaN as an empty cell.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> labels = np.array([[1, 0]], dtype=np.uint8)
+    >>> found = Predictions(np.array(["a"]), np.array(["test"]), ("Drama", "War"), labels, labels / 2)
+    >>> write_predictions(Path("p.csv"), found)
+    >>> print(Path("p.csv").read_text())
+    id,split,genres,p:Drama,p:War
+    a,test,Drama,0.500000,0.000000
+    <BLANKLINE>
+    >>> read_predictions(Path("p.csv")).labels.tolist()
+    [[1, 0]]
+    """
     names = np.array(predictions.genres, dtype=object)
     data: dict[str, Any] = {
         "id": predictions.ids,
@@ -105,12 +156,12 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Read a ``predictions.csv``, of `hybrid` or made elsewhere in the same form.
+    """Read a ``predictions.csv``, as written by `write_predictions` or made elsewhere.
 
     Raises
     ------
     RunError
-        If it is missing, or lacks a column; says which.
+        If it cannot be read, lacks a column, or has a cell with a wrong value.
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -118,19 +169,25 @@ def read_predictions(path: Path) -> Predictions:
         raise RunError(f"cannot read {path}: {error}.") from error
     with path.open(encoding="utf-8", newline="") as file:
         header = next(csv.reader(file), [])
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise RunError(f"{path}: expected each column once, found twice: {', '.join(twice)}.")
+    repeated = sorted({name for name in header if header.count(name) > 1})
+    if repeated:
+        raise RunError(f"{path}: expected each column once, found twice: {', '.join(repeated)}.")
     return parse_predictions(table, path)
 
 
 def parse_predictions(table: pd.DataFrame, path: Path) -> Predictions:
-    """Make sense of the cells of a ``predictions.csv``, all strings; `path` is for the messages.
+    """Parse the table of a ``predictions.csv``.
+
+    Parameters
+    ----------
+    table : DataFrame of str
+    path : Path
+        For the messages.
 
     Raises
     ------
     RunError
-        If a column is missing, or a cell is not what it should be.
+        If a column is missing, or a cell has a wrong value.
     """
     genres = tuple(c.removeprefix(PROBABILITY) for c in table.columns if c.startswith(PROBABILITY))
     if not {"id", "split", "genres"} <= set(table.columns) or not genres:
@@ -156,29 +213,47 @@ def parse_predictions(table: pd.DataFrame, path: Path) -> Predictions:
         ) from error
     if not ((probabilities >= 0) & (probabilities <= 1) | np.isnan(probabilities)).all():
         raise RunError(f"{path}: expected probabilities from 0 to 1 in the columns p:GENRE.")
-    strange = sorted(set(table["split"]) - {*PARTS, ""})
-    if strange:
+    unknown = sorted(set(table["split"]) - {*PARTS, ""})
+    if unknown:
         raise RunError(
             f"{path}: expected train, validation, test or nothing in column split, found "
-            f"{', '.join(map(repr, strange[:5]))}."
+            f"{', '.join(map(repr, unknown[:5]))}."
         )
     ids, splits = (table[c].to_numpy(dtype=object).astype(str) for c in ("id", "split"))
     return Predictions(ids, splits, genres, labels, probabilities)
 
 
 def read_run(folder: str | Path) -> Run:
-    """Read a run's record and predictions."""
+    """Read the record and the predictions of a run.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The run folder.
+
+    Raises
+    ------
+    RunError
+        If it is not a run, or a file in it is damaged.
+    """
     folder = Path(folder)
     return Run(folder, RunRecord.read(folder), read_predictions(folder / PREDICTIONS))
 
 
 def find_runs(folder: Path) -> list[Path]:
-    """All run folders in `folder`, by name.
+    """List the run folders in `folder`, sorted by name.
 
     Raises
     ------
     RunError
         If there is none.
+
+    Examples
+    --------
+    >>> with new_run(Path("runs/svm")) as folder:
+    ...     RunRecord().write(folder)
+    >>> [run.name for run in find_runs(Path("runs"))]
+    ['svm']
     """
     found = sorted(path.parent for path in folder.glob(f"[!.]*/{RECORD}"))
     if not found:

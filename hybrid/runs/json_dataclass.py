@@ -99,11 +99,33 @@ run again.
 
 
 def convert(cls: type[T], value: Any) -> T:
-    """Turn a result (a dataclass, or a dict) into the part of the record with the same keys.
+    """Turn a result into the part of the record with the same keys.
 
-    What is not a number (NaN) becomes None.
+    Parameters
+    ----------
+    cls : type
+        A dataclass of the record.
+    value : dataclass or mapping
+        NaN in it becomes None.
+
+    Raises
+    ------
+    RunError
+        If a key is missing, or a value has another type.
+    TypeError
+        If it has a key that `cls` lacks, which would be lost.
+
+    Examples
+    --------
+    >>> from hybrid.types import Interval
+    >>> convert(Interval, {"value": 0.5, "low": 0.4, "high": 0.6})
+    Interval(value=0.5, low=0.4, high=0.6)
     """
-    return from_json(cls, as_plain(value), f"what a fit says of {cls.__name__}")
+    plain = as_plain(value)
+    found = from_json(cls, plain, f"result for {cls.__name__}")
+    if to_json(found) != plain:
+        raise TypeError(f"expected the keys of {cls.__name__}, found {', '.join(plain)}.")
+    return found
 
 
 class _Reader:

@@ -1,4 +1,4 @@
-"""What a run's record says of the test items and of the fit: metrics, calibration, thresholds, cost."""
+"""Metrics, reliability, thresholds and cost of a fit, for the record of its run."""
 
 from __future__ import annotations
 
@@ -37,13 +37,30 @@ Threshold = float | None
 
 
 def evaluate_test_items(
-    truth: Labels, answers: Outputs, genres: Sequence[str], groups: NDArray[Any], seed: int
+    truth: Labels, outputs: Outputs, genres: Sequence[str], groups: NDArray[Any], seed: int
 ) -> tuple[dict[str, Interval], ReliabilitiesRecord]:
-    """Metrics with their confidence intervals, and reliability, of the test items."""
-    metrics = evaluate(truth, answers, genres, groups=groups, seed=seed).metrics
-    known = ~np.isnan(answers.scores).all(axis=1)
-    columns = [_reliability(truth[known, j], answers.scores[known, j]) for j in range(len(genres))]
-    together = _reliability(truth[known], answers.scores[known])
+    """Compute metrics with confidence intervals, and reliability diagrams, on the test items.
+
+    Parameters
+    ----------
+    truth : ndarray of shape (n, L), uint8
+    outputs : Outputs
+        Predicted labels and probabilities, NaN for an item without a prediction.
+    genres : sequence of L str
+    groups : ndarray of shape (n,)
+        The bootstrap draws whole groups.
+    seed : int
+
+    Returns
+    -------
+    metrics : dict of str to Interval
+    reliability : ReliabilitiesRecord
+        Of the items with a prediction.
+    """
+    metrics = evaluate(truth, outputs, genres, groups=groups, seed=seed).metrics
+    known = ~np.isnan(outputs.scores).all(axis=1)
+    columns = [_reliability(truth[known, j], outputs.scores[known, j]) for j in range(len(genres))]
+    together = _reliability(truth[known], outputs.scores[known])
     return metrics, ReliabilitiesRecord(together, tuple(columns))
 
 
@@ -54,7 +71,23 @@ def _reliability(truth: Labels, probabilities: Floats) -> ReliabilityRecord:
 def describe_thresholds(
     truth: Labels, scores: Floats, decision: DecisionRule, seed: int
 ) -> tuple[tuple[Threshold, ...], tuple[tuple[Threshold, Threshold], ...]]:
-    """Thresholds, and their 95 % bootstrap intervals; None for one that no probability reaches."""
+    """Thresholds of a decision rule, with their bootstrap intervals.
+
+    Parameters
+    ----------
+    truth : ndarray of shape (n, L), uint8
+    scores : ndarray of shape (n, L), float64
+        What the rule was fitted on.
+    decision : DecisionRule
+    seed : int
+
+    Returns
+    -------
+    thresholds : tuple of float or None
+        None where no probability reaches the threshold.
+    spread : tuple of (float or None, float or None)
+        Percentiles 2.5 and 97.5 over the draws; empty for a rule without calibration.
+    """
     spread = threshold_spread(truth, scores, decision, seed=seed) if decision.calibration else []
     return (
         tuple(_or_none(threshold) for threshold in decision.thresholds.tolist()),
@@ -63,7 +96,7 @@ def describe_thresholds(
 
 
 def describe_decision(decision: DecisionRule) -> DecisionRecord:
-    """Calibration, and how thresholds were chosen, as fitted."""
+    """Settings of a decision rule as fitted: calibration, objective and shrinkage of the thresholds."""
     calibration = decision.calibration
     settings = {
         **asdict(decision.options),
@@ -73,8 +106,14 @@ def describe_decision(decision: DecisionRule) -> DecisionRecord:
     return convert(DecisionRecord, settings)
 
 
-def group_names(ids: NDArray[Any], groups: NDArray[Any]) -> tuple[tuple[str, ...], ...]:
-    """Ids of the items that share a group; an item that is alone in its group is not named."""
+def grouped_ids(ids: NDArray[Any], groups: NDArray[Any]) -> tuple[tuple[str, ...], ...]:
+    """List the groups of two or more items.
+
+    Examples
+    --------
+    >>> grouped_ids(np.array(["a", "b", "c"]), np.array([1, 2, 1]))
+    (('a', 'c'),)
+    """
     found: dict[str, list[str]] = defaultdict(list)
     for name, group in zip(ids.tolist(), groups.tolist(), strict=True):
         found[group].append(name)
@@ -122,7 +161,7 @@ def describe_cost(
 
 
 def _describe_extraction(backbone: BackboneRecord) -> dict[str, Any] | None:
-    """Seconds to extract all embeddings at the rate that was measured last; None where none was."""
+    """Estimate the seconds to extract all embeddings from the rate measured last; None without one."""
     if backbone.cache.path is None:
         return None
     rate = read_throughput(Path(backbone.cache.path) / backbone.fingerprint)
@@ -133,7 +172,7 @@ def _describe_extraction(backbone: BackboneRecord) -> dict[str, Any] | None:
 
 
 def _count_backbone(backbone: BackboneRecord | TrainedBackboneRecord) -> int:
-    """As the run counted it, if it trained it; else as the registry says."""
+    """Parameters of a backbone: as counted where the run trained it, else those of the registry."""
     counted = backbone.parameters if isinstance(backbone, TrainedBackboneRecord) else None
     return int(counted or get_backbone(backbone.name).parameters)
 

@@ -1,4 +1,4 @@
-"""Wiring: run + new catalogue → predictions.csv."""
+"""Predict the labels of new items with a run: run folder + catalogue → predictions.csv."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from hybrid.extraction.plan import configured_spec
 from hybrid.heads import HybridClassifier
 from hybrid.heads.make_hybrid import use_context
 from hybrid.runs.folder import MODEL, write_predictions
-from hybrid.runs.record import DEEP, RunRecord
+from hybrid.runs.record import DEEP, RECORD, RunRecord
 from hybrid.runs.record_parts import BackboneRecord
 from hybrid.types import BadRow, ColumnOptions, Columns, EmbeddingOptions, Predictions
 from hybrid.utils.context import Context, limited_by_context
@@ -34,7 +34,20 @@ from hybrid.utils.context import Context, limited_by_context
 
 @dataclass(frozen=True)
 class PredictSummary:
-    """What `predict_catalogue` did: items, columns that were missing, bad posters, the file."""
+    """Result of `predict_catalogue`.
+
+    Parameters
+    ----------
+    items : int
+        Rows of the catalogue.
+    missing_columns : tuple of str
+        Columns that the run uses and the catalogue lacks; their cells count as empty.
+    bad : tuple of BadRow
+        Items without a usable poster.
+    out : Path
+        The file written.
+    predictions : Predictions
+    """
 
     items: int
     missing_columns: tuple[str, ...]
@@ -53,30 +66,42 @@ def predict_catalogue(
     options: ColumnOptions | None = None,
     context: Context | None = None,
 ) -> PredictSummary:
-    """Predict the labels of a catalogue that a run has never seen.
+    """Predict the labels of new items.
+
+    The model of a head is a pickle, and so are the blocks of a network: use only runs that you trust.
 
     Parameters
     ----------
     folder : str or Path
-        The run.
+        The run folder.
     path : str or Path
         The catalogue; needs no labels, and may lack text, metadata or posters.
     out : str or Path
         ``predictions.csv`` to write.
     weights : str or sequence of str, optional
-        The backbone's weights file; by default the one that the run recorded. For a run with several
-        poster blocks one for all, or one for each.
+        Weights file of the backbone; by default the recorded one. For several poster blocks: one for all, or
+        one for each.
     options : ColumnOptions, optional
-        By default the columns that the run recorded.
+        By default the recorded column roles.
     context : Context, optional
-        Posters that its cache does not hold are extracted.
+        Embeddings that its cache lacks are extracted.
+
+    Returns
+    -------
+    PredictSummary
 
     Raises
     ------
     RunError
-        If the run or its model cannot be read.
+        If the run cannot be read, or was written by an earlier version of hybrid.
     WeightsError
-        If posters must be extracted and the weights are not there, or are other ones.
+        If embeddings must be extracted and the weights are missing or not those that the run was fitted with.
+
+    Examples
+    --------
+    >>> summary = predict_catalogue("runs/svm", "new.csv", "predictions.csv")  # doctest: +SKIP
+    >>> summary.predictions.probabilities.shape  # doctest: +SKIP
+    (40, 8)
     """
     folder, out, context = Path(folder), Path(out), context or Context()
     if not out.parent.is_dir():
@@ -125,20 +150,36 @@ def _predict_deep(
 
 
 def load_head(folder: Path, record: RunRecord, context: Context | None = None) -> HybridClassifier:
-    """Load the classifier of a run, to use the cache and the workers of a context.
+    """Load the model of a head.
 
-    It is a pickle: load only what you trust.
+    It is a pickle: load only runs that you trust.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    record : RunRecord
+        Of the run.
+    context : Context, optional
+        The model looks embeddings up in its cache, with its workers.
 
     Raises
     ------
     RunError
-        If the run's folder has no model.
+        If the folder has no model.
+
+    Examples
+    --------
+    >>> folder = Path("runs/svm")
+    >>> model = load_head(folder, RunRecord.read(folder))  # doctest: +SKIP
     """
     context = context or Context()
     try:
         model: HybridClassifier = joblib.load(folder / MODEL)
     except FileNotFoundError:
-        raise RunError(f"{folder}: expected the model {MODEL}, found no such file.") from None
+        raise RunError(
+            f"{folder}: expected the model {MODEL}, found no such file. Fit it again."
+        ) from None
     for backbone in extracted_backbones(record).values():
         # A catalogue without one poster needs no weights, but the block still asks for its store.
         EmbeddingCache(context.cache).make(backbone.key, _recorded(record, backbone))
@@ -161,7 +202,7 @@ def _extract(
     weights: str | Sequence[str] | None,
     context: Context,
 ) -> tuple[BadRow, ...]:
-    """Embed what the cache lacks, with the very weights that the run was fitted on."""
+    """Extract embeddings that the cache lacks, with the weights that the run was fitted with."""
     backbones = list(extracted_backbones(record).values())
     if not backbones:
         return ()
@@ -187,7 +228,26 @@ def _extract(
 
 
 def find_weights(folder: Path, backbone: BackboneRecord, weights: str | None) -> str:
-    """The weights that the run recorded, by their digest, wherever they are now."""
+    """Find the weights that a run was fitted with, and check their digest.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    backbone : BackboneRecord
+    weights : str or None
+        A file; by default the recorded one, by its path or seen from the run folder.
+
+    Returns
+    -------
+    str
+        ``"random"``, ``"imagenet"`` or the path of a file.
+
+    Raises
+    ------
+    WeightsError
+        If the file is missing, or embeddings made with it are not those that the run was fitted on.
+    """
     recorded = backbone.weights
     spec = get_backbone(backbone.name)
     if recorded.kind in ("random", "imagenet") and weights is None:
@@ -215,25 +275,44 @@ def find_weights(folder: Path, backbone: BackboneRecord, weights: str | None) ->
 
 
 def recorded_options(backbone: BackboneRecord) -> EmbeddingOptions:
-    """What the run's embeddings were made with, so that the new ones are made alike."""
-    said = backbone.key
-    return EmbeddingOptions(
-        layer=said.get("layer", "last"),
-        pooling=said["pooling"],
-        input_size=tuple(said["input_size"]),
-        fit=said["image_rules"].get("fit", "squash"),
-        precision=said.get("precision", "float32"),
-        dtype=said.get("dtype", "float32"),
-    )
+    """Options that the embeddings of a run were extracted with.
+
+    Raises
+    ------
+    RunError
+        If the record lacks one.
+    """
+    key = backbone.key
+    try:
+        return EmbeddingOptions(
+            layer=key.get("layer", "last"),
+            pooling=key["pooling"],
+            input_size=tuple(key["input_size"]),
+            fit=key["image_rules"].get("fit", "squash"),
+            precision=key.get("precision", "float32"),
+            dtype=key.get("dtype", "float32"),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{RECORD}: expected the options of an embedding at stands_for of the backbone {backbone.name}, "
+            f"found: {error}. The record is damaged: fit the run again."
+        ) from error
 
 
 def extracted_backbones(record: RunRecord) -> dict[str, BackboneRecord]:
-    """Poster block of a head → its backbone, ``poster`` first; empty for a deep baseline."""
+    """Backbones whose embeddings a head uses, by poster block; none for a deep baseline.
+
+    Examples
+    --------
+    >>> extracted_backbones(RunRecord(backbone=BackboneRecord(name="vgg16")))["poster"].name
+    'vgg16'
+    """
     found = record.backbones.items()
     return {block: each for block, each in found if isinstance(each, BackboneRecord)}
 
 
 def _recorded(record: RunRecord, backbone: BackboneRecord) -> dict[str, Any]:
+    """What the cache notes on a store, as when the run was fitted."""
     weights = backbone.weights
     return {
         "weights": weights.path or weights.kind,

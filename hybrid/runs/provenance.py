@@ -1,4 +1,4 @@
-"""What a run's record says of what the run was made from."""
+"""Origin of a run for its record: catalogue, backbones, weights, network, chosen parameters."""
 
 from __future__ import annotations
 
@@ -51,7 +51,20 @@ def describe_catalogue(catalogue: Catalogue) -> CatalogueRecord:
 
 
 def describe_backbones(model: HybridClassifier, folder: Path) -> dict[str, BackboneRecord]:
-    """Poster block → the backbone, weights and cached embeddings that a head in `folder` uses."""
+    """Describe the backbone of each poster block: weights and cached embeddings.
+
+    Parameters
+    ----------
+    model : HybridClassifier
+        Need not be fitted.
+    folder : Path
+        The run folder, from which the weights are found if both are moved together.
+
+    Returns
+    -------
+    dict of str to BackboneRecord
+        By name of the block.
+    """
     return {
         name: _describe(EmbeddingCache(block.cache).find(block.fingerprint), folder)
         for name, block in model.fusion.blocks
@@ -60,7 +73,23 @@ def describe_backbones(model: HybridClassifier, folder: Path) -> dict[str, Backb
 
 
 def trained_by(path: str | Path | None) -> Path | None:
-    """The folder of the run that trained a weights file; None if no run did."""
+    """Find the run that trained a weights file.
+
+    Parameters
+    ----------
+    path : str or Path or None
+        The weights file.
+
+    Returns
+    -------
+    Path or None
+        The run folder; None if the file is in no run folder.
+
+    Examples
+    --------
+    >>> trained_by("weights/vgg16.h5") is None
+    True
+    """
     if not path or Path(path).name != RUN_WEIGHTS or not (Path(path).parent / RECORD).is_file():
         return None
     return Path(path).parent
@@ -81,7 +110,6 @@ def _describe(store: EmbeddingStore, folder: Path) -> BackboneRecord:
         weights=WeightsRecord(
             kind=store.recorded["kind"],
             path=path,
-            # Where runs move together, the weights of a trained backbone are found from here.
             relative=None if path is None else os.path.relpath(path, folder.absolute()),
             digest=store.stands_for["weights"],
             seed=store.recorded["seed"],
@@ -90,7 +118,7 @@ def _describe(store: EmbeddingStore, folder: Path) -> BackboneRecord:
 
 
 def describe_network(model: DeepBaseline) -> TrainingRecord:
-    """Training history, layers and stages of a trained deep baseline."""
+    """Describe a trained deep baseline: training history, layers and stages."""
     spec = model.spec
     return TrainingRecord(
         history=convert(HistoryRecord, model.history_),
@@ -107,7 +135,17 @@ def describe_network(model: DeepBaseline) -> TrainingRecord:
 def describe_trained_backbone(
     model: DeepBaseline, weights: Weights | None, file: str
 ) -> TrainedBackboneRecord:
-    """Backbone of a deep baseline, the weights that it started from, and the file of its own."""
+    """Describe the backbone of a deep baseline.
+
+    Parameters
+    ----------
+    model : DeepBaseline
+        Trained, with a backbone.
+    weights : Weights or None
+        That it started from; None if it was trained from scratch.
+    file : str
+        Name of the file with its weights, in the run folder.
+    """
     body = model.spec.body
     start = None
     if weights is not None:
@@ -123,8 +161,8 @@ def describe_trained_backbone(
     )
 
 
-def describe_choice(model: HybridClassifier) -> dict[str, Any]:
-    """Parameters that cross-fitting chose, or the head by itself, and the weight of each block."""
+def describe_chosen(model: HybridClassifier) -> dict[str, Any]:
+    """Collect the chosen parameters and block weights of a fitted model (`HeadRecord.chosen`)."""
     weights = model.fusion_.weights or {}
     return {
         **model.chosen_.parameters,
@@ -139,7 +177,23 @@ def count_missing(
     rows: Mapping[str, NDArray[np.int64]],
     blocks: Iterable[str],
 ) -> dict[str, dict[str, int]]:
-    """How many items of each part lack a block: for posters, those that name no readable file."""
+    """Count the items of each part that lack a block.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    keys : sequence of bytes or BadPoster
+        Of each item: content key of its poster, or the reason why it has none.
+    rows : mapping of str to ndarray of int
+        Part → row numbers in the catalogue.
+    blocks : iterable of str
+        Blocks of the run; only ``poster``, ``text`` and ``metadata`` are counted.
+
+    Returns
+    -------
+    dict of str to dict of str to int
+        Block → part → number of items.
+    """
     columns, table = catalogue.columns, catalogue.table
     lacks = {
         "poster": np.array([isinstance(key, BadPoster) for key in keys]),

@@ -18,7 +18,7 @@ from hybrid.evaluation import Outputs
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.folder import PREDICTIONS, Run, write_predictions
 from hybrid.runs.json_dataclass import convert
-from hybrid.runs.measurements import describe_cost, evaluate_test_items, group_names
+from hybrid.runs.measurements import describe_cost, evaluate_test_items, grouped_ids
 from hybrid.runs.provenance import count_missing, describe_catalogue
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import (
@@ -77,10 +77,10 @@ def write_run(
     with costs.stage("evaluate"):
         test = predictions.splits == "test"
         truth = catalogue.labels[experiment.rows("test")]
-        answers = Outputs(predictions.labels[test], predictions.probabilities[test])
+        outputs = Outputs(predictions.labels[test], predictions.probabilities[test])
         groups, seed = experiment.groups("test"), experiment.context.seed
-        metrics, reliability = evaluate_test_items(truth, answers, catalogue.genres, groups, seed)
-        audited = _describe_audit(audit, truth, answers, predictions.ids[test], seed)
+        metrics, reliability = evaluate_test_items(truth, outputs, catalogue.genres, groups, seed)
+        audited = _describe_audit(audit, truth, outputs, predictions.ids[test], seed)
     write_predictions(folder / PREDICTIONS, predictions)
     parts = {part: experiment.rows(part) for part in PARTS}
     record = replace(
@@ -112,16 +112,16 @@ def _describe_split(experiment: Experiment, test: NDArray[Any]) -> SplitRecord:
         path=str(experiment.split_path),
         sha256=split.sha256,
         counts={part: int((split.parts == part).sum()) for part in PARTS},
-        test_groups=group_names(test, experiment.groups("test")),
+        test_groups=grouped_ids(test, experiment.groups("test")),
     )
 
 
 def _describe_audit(
-    audit: Audit, truth: NDArray[np.uint8], answers: Outputs, ids: NDArray[Any], seed: int
+    audit: Audit, truth: NDArray[np.uint8], outputs: Outputs, ids: NDArray[Any], seed: int
 ) -> AuditRecord:
     """The audit, and each metric with the test items that leak and without them."""
     leaked = np.array([name in audit.leaked for name in ids.tolist()])
-    costs = leakage_cost(truth, answers, leaked, seed=seed)
+    costs = leakage_cost(truth, outputs, leaked, seed=seed)
     return convert(
         AuditRecord,
         {

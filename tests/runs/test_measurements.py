@@ -24,7 +24,7 @@ from hybrid.runs.measurements import (
     describe_decision,
     describe_thresholds,
     evaluate_test_items,
-    group_names,
+    grouped_ids,
 )
 from hybrid.runs.record_parts import (
     BackboneRecord,
@@ -38,7 +38,7 @@ from hybrid.utils.resources import CostRecorder
 
 def test_only_groups_of_several_items_are_named() -> None:
     ids, groups = np.array(list("abcdef")), np.array(["x", "y", "x", "z", "w", "z"])
-    assert group_names(ids, groups) == (("a", "c"), ("d", "f"))
+    assert grouped_ids(ids, groups) == (("a", "c"), ("d", "f"))
 
 
 def made(seed: int = 0) -> tuple[Any, Any]:
