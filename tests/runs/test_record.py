@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid.errors import RunError
@@ -68,6 +68,7 @@ def test_a_record_of_format_1_is_migrated_without_loss(run: str, tmp_path: Path)
     assert again.format_read == FORMAT
 
 
+@settings(deadline=None)
 @given(st.sampled_from(PLACES), st.data())
 def test_what_is_written_is_read_back(place: Place, data: st.DataObject) -> None:
     record, path = deepcopy(PRESENT[place[0]]), place[1]
@@ -86,6 +87,7 @@ def test_what_is_written_is_read_back(place: Place, data: st.DataObject) -> None
     assert RunRecord.from_json(json.loads(json.dumps(read.to_json()))) == read
 
 
+@settings(deadline=None)
 @given(st.sampled_from(PLACES))
 def test_a_value_of_another_type_is_named(place: Place) -> None:
     record, path = deepcopy(PRESENT[place[0]]), place[1]
@@ -98,6 +100,7 @@ def test_a_value_of_another_type_is_named(place: Place) -> None:
         assert f" at {name(path)}, found {other!r}. The record is damaged" in str(error.value)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(PLACES))
 def test_a_missing_key_is_named(place: Place) -> None:
     record, path = deepcopy(PRESENT[place[0]]), place[1]
@@ -194,3 +197,11 @@ def test_only_models_of_the_present_format_can_be_loaded() -> None:
         "runs/a: expected a run of format 2, found one that an earlier version of hybrid wrote (format 1), "
         "whose model cannot be loaded; fit it again with: hybrid fit-svm --blocks text --name svm-text"
     )
+
+
+def test_the_page_of_runs_lists_every_key() -> None:
+    page = (PROJECT.parents[2] / "docs" / "runs.md").read_text(encoding="utf-8")
+    table = page[page.index("## run.json") : page.index("## Formats")]
+    cells = re.findall(r"^\| (`[^|]*) \|", table, re.M)
+    listed = [key for cell in cells for key in re.findall(r"`(\w+)`", cell)]
+    assert sorted(listed) == sorted({key for record in PRESENT.values() for key in record})
