@@ -73,7 +73,10 @@ def fit(
     )
     settings = {
         "head": head,
-        "select": [asdict(each) for each in select],
+        "backbone": [each.backbone for each in select if each.backbone],
+        "weights": [each.weights for each in select if each.weights],
+        "dtype": next((each.dtype for each in select), None),
+        "embeddings": [each.fingerprint for each in select if each.fingerprint],
         **chosen,
         **features,
         "decision": asdict(decision),
