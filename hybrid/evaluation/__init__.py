@@ -1,4 +1,4 @@
-"""(truth, labels, scores) → metrics with intervals. Pure functions: arrays in, records out."""
+"""Multi-label metrics with confidence intervals and significance tests. Pure: arrays in, records out."""
 
 from hybrid.evaluation.calibration_curves import Reliability as Reliability
 from hybrid.evaluation.calibration_curves import reliability as reliability

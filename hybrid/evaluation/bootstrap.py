@@ -1,4 +1,4 @@
-"""Resampling as weights: how often each item counts. Items of one group are drawn as one unit."""
+"""Resampling as item weights: group bootstrap, group jackknife and permutations."""
 
 from __future__ import annotations
 
@@ -18,19 +18,31 @@ Weights = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Units:
-    """What is drawn as a whole: `of_item`, of shape (n,), numbers each item's unit below `count`."""
+    """Resampling units: each group of items, or each item.
+
+    Parameters
+    ----------
+    of_item : ndarray of shape (n,), int64
+        The unit of each item, below `count`.
+    count : int
+    """
 
     of_item: NDArray[np.int64]
     count: int
 
 
 def make_units(items: int, groups: ArrayLike | None = None) -> Units:
-    """Each group is a unit; without groups, each item.
+    """Resampling units of items: each group is one; without groups, each item.
 
     Raises
     ------
     SettingError
         If there is not one group an item.
+
+    Examples
+    --------
+    >>> make_units(4, ["a", "b", "a", "c"]).count
+    3
     """
     if groups is None:
         return Units(np.arange(items), items)
@@ -42,12 +54,30 @@ def make_units(items: int, groups: ArrayLike | None = None) -> Units:
 
 
 def unit_weights(items: int) -> Weights:
-    """Every item once, shape (1, n)."""
+    """Weights of the items as they are: 1 each, shape (1, n)."""
     return np.ones((1, items), np.uint8)
 
 
 def bootstrap(units: Units, draws: int, seed: int) -> Iterator[Weights]:
-    """Draws of as many units as there are, with replacement, in chunks of shape (some draws, n)."""
+    """Bootstrap weights of the items; units are drawn with replacement.
+
+    Parameters
+    ----------
+    units : Units
+    draws : int
+    seed : int
+
+    Yields
+    ------
+    ndarray of shape (some draws, n), uint8
+        How often each draw has each item.
+
+    Examples
+    --------
+    >>> [chunk] = bootstrap(make_units(3, ["a", "b", "b"]), draws=100, seed=0)
+    >>> chunk.shape, bool((chunk[:, 1] == chunk[:, 2]).all())
+    ((100, 3), True)
+    """
     random = np.random.default_rng(seed)
     for size in _sizes(draws, units):
         picks = random.integers(0, units.count, size=(size, units.count))
@@ -57,10 +87,17 @@ def bootstrap(units: Units, draws: int, seed: int) -> Iterator[Weights]:
 
 
 def jackknife(units: Units, seed: int = 0) -> Iterator[Weights]:
-    """Leave out each unit in turn; where there are more than `PARTS`, that many lots of units.
+    """Jackknife weights: 0 for the items of one unit in turn, 1 for the others.
 
-    The units are dealt to lots at random. As the influences of units add up, so do the sums of squares
-    and cubes over lots, in expectation: the acceleration that is computed from them stays the same.
+    Where there are more than `PARTS` units, that many random lots of units are left out instead. The
+    influences of units add up, and so do the sums of squares and cubes over lots, in expectation: the
+    acceleration that is computed from them stays the same.
+
+    Examples
+    --------
+    >>> [weights] = jackknife(make_units(3))
+    >>> weights.sum(axis=1).tolist()
+    [2, 2, 2]
     """
     lots = min(units.count, PARTS)
     lot = np.random.default_rng(seed).permutation(units.count) % lots
@@ -73,7 +110,7 @@ def jackknife(units: Units, seed: int = 0) -> Iterator[Weights]:
 
 
 def swaps(units: Units, draws: int, seed: int) -> Iterator[Weights]:
-    """For a permutation test: 1 where two models keep their outputs, 0 where they swap them."""
+    """Random weights of a permutation test: 1 where two models keep their outputs, 0 where they swap."""
     random = np.random.default_rng(seed)
     for size in _sizes(draws, units):
         yield random.integers(0, 2, size=(size, units.count), dtype=np.uint8)[:, units.of_item]

@@ -1,4 +1,4 @@
-"""Are probabilities what they say? Reliability curve and calibration error of one set of them."""
+"""Reliability curve and calibration error of probabilities."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Curve = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Reliability:
-    """A reliability curve of K bins, and how far it is from the diagonal.
+    """Reliability curve of K bins, and calibration errors.
 
     Parameters
     ----------
@@ -47,22 +47,27 @@ class Reliability:
 
 
 def reliability(truth: ArrayLike, probabilities: ArrayLike, bins: int = BINS) -> Reliability:
-    """Compare probabilities with what came true.
+    """Reliability curve and expected calibration error.
 
-    Bins hold the same number of items, so that none is empty or rests on a few; items of one probability
-    are in one bin.
+    Bins hold about the same number of items; items of one probability are in one bin.
 
     Parameters
     ----------
     truth, probabilities : array-like of shape (n,), or of any one shape
         1 where the label is true; in [0, 1], NaN is left out.
-    bins : int
-        At most.
+    bins : int, default=10
+        Most bins.
 
     Raises
     ------
     SettingError
         If shapes differ, a probability is out of range, or `bins` is below 1.
+
+    Examples
+    --------
+    >>> found = reliability([0, 0, 1, 1], [0.2, 0.2, 0.7, 0.7], bins=2)
+    >>> found.count, found.observed, round(found.error, 3)
+    ((2, 2), (0.0, 1.0), 0.25)
     """
     real, said = np.asarray(truth).ravel() != 0, np.asarray(probabilities, np.float64).ravel()
     problems = []

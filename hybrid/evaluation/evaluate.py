@@ -1,4 +1,4 @@
-"""(truth, labels, scores) → metrics with intervals, of one model or of several."""
+"""Evaluation of one model or several: metrics with bootstrap intervals, and paired differences."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hybrid.types import Interval
 
 @dataclass(frozen=True)
 class GenreScore:
-    """How one genre fares: its test items, and F1, precision, recall, average precision.
+    """Scores of one genre: its support, F1, precision, recall and average precision.
 
     `average_precision` is NaN where the genre has no test item.
     """
@@ -49,7 +49,7 @@ def evaluate(
     seed: int = 0,
     method: str = METHOD,
 ) -> Evaluation:
-    """All metrics of one model, with bootstrap intervals.
+    """Evaluate one model: all metrics, with bootstrap confidence intervals.
 
     Parameters
     ----------
@@ -58,12 +58,11 @@ def evaluate(
     outputs : Outputs
     genres : sequence of L str
     groups : array-like of shape (n,), optional
-        Items of one group are drawn together; by default each item by itself.
-    draws : int
-        Bootstrap draws of as many groups as there are.
-    seed : int
-    method : str
-        ``"percentile"`` or ``"bca"``.
+        Items of one group are drawn together; by default each item is drawn by itself.
+    draws : int, default=2000
+        Bootstrap draws, each of as many groups as there are.
+    seed : int, default=0
+    method : {"bca", "percentile"}, default="bca"
 
     Returns
     -------
@@ -74,6 +73,17 @@ def evaluate(
     ------
     SettingError
         If shapes or settings are wrong.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> truth = np.array([[1, 0], [0, 1], [1, 1], [0, 0]])
+    >>> scores = np.array([[0.9, 0.2], [0.4, 0.7], [0.8, 0.3], [0.1, 0.6]])
+    >>> found = evaluate(truth, Outputs((scores > 0.5).astype(np.uint8), scores), ["Drama", "Horror"])
+    >>> round(found.metrics["f1_weighted"].value, 3)
+    0.75
+    >>> found.genres[0].genre, found.genres[0].support, found.genres[0].f1.value
+    ('Drama', 2, 1.0)
     """
     return evaluate_all(
         truth, [outputs], genres, groups=groups, draws=draws, seed=seed, method=method
@@ -90,7 +100,7 @@ def evaluate_all(
     seed: int = 0,
     method: str = METHOD,
 ) -> list[Evaluation]:
-    """As `evaluate`, for several models on the same items."""
+    """Evaluate several models on the same items; see `evaluate`."""
     truth = check(truth, models, draws)
     check_method(method)
     if len(genres) != truth.shape[1]:
@@ -100,7 +110,7 @@ def evaluate_all(
 
 
 def measure_all(truth: ArrayLike, outputs: Outputs) -> dict[str, float]:
-    """Every one of `METRICS`, without intervals.
+    """All metrics of one model, without intervals.
 
     Parameters
     ----------
@@ -111,6 +121,13 @@ def measure_all(truth: ArrayLike, outputs: Outputs) -> dict[str, float]:
     ------
     SettingError
         If shapes differ.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> labels = np.array([[1, 0], [0, 1]], np.uint8)
+    >>> measure_all([[1, 0], [1, 1]], Outputs(labels, labels.astype(float)))["subset_accuracy"]
+    0.5
     """
     truth = check(truth, [outputs])
     found = make_measure(truth, outputs, METRICS)(unit_weights(len(truth)))
@@ -157,14 +174,16 @@ def paired_difference(
     seed: int = 0,
     method: str = METHOD,
 ) -> Interval:
-    """Metric of `first` minus metric of `second`, both on the same bootstrap draws.
+    """Paired difference of a metric between two models, with a bootstrap interval.
+
+    Both are evaluated on the same bootstrap draws; the value is that of `first` minus that of `second`.
 
     Parameters
     ----------
     truth : array-like of shape (n, L)
     first, second : Outputs
         On the same items.
-    metric : str
+    metric : str, default="f1_weighted"
         One of `METRICS`.
     groups, draws, seed, method
         As for `evaluate`.
@@ -178,6 +197,14 @@ def paired_difference(
     ------
     SettingError
         If shapes or settings are wrong.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> truth = np.array([[1], [0], [1], [0]])
+    >>> first, second = (Outputs(np.array(y, np.uint8), np.array(y, float)) for y in (truth, 1 - truth))
+    >>> paired_difference(truth, first, second).value
+    1.0
     """
     truth = check(truth, [first, second], draws)
     check_metric(metric)

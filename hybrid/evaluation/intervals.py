@@ -1,4 +1,4 @@
-"""Draws → confidence intervals."""
+"""Bootstrap confidence intervals: percentile and BCa."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ METHODS = ("percentile", "bca")
 
 
 def percentile_interval(value: float, draws: Floats, level: float = LEVEL) -> Interval:
-    """Quantiles of the draws.
+    """Percentile bootstrap interval.
 
     Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
 
@@ -22,18 +22,24 @@ def percentile_interval(value: float, draws: Floats, level: float = LEVEL) -> In
     value : float
         The estimate.
     draws : ndarray of shape (B,)
-        The metric under bootstrap draws; NaN (nothing to measure in a draw) is left out.
-    level : float
+        The metric under bootstrap draws; NaN (not defined in a draw) is left out.
+    level : float, default=0.95
+
+    Examples
+    --------
+    >>> found = percentile_interval(0.5, np.linspace(0.4, 0.6, 101))
+    >>> round(found.low, 3), round(found.high, 3)
+    (0.405, 0.595)
     """
     tail = (1 - level) / 2
     return _between(value, draws, tail, 1 - tail)
 
 
 def bca_interval(value: float, draws: Floats, jackknife: Floats, level: float = LEVEL) -> Interval:
-    """Quantiles of the draws, moved to correct bias and a spread that changes with the value.
+    """Bias-corrected and accelerated (BCa) bootstrap interval.
 
-    Efron, "Better Bootstrap Confidence Intervals", JASA 82, 1987: bias-corrected and accelerated, the
-    acceleration from the jackknife (his section 7; Efron and Tibshirani, 1993, equation 14.15).
+    Efron, "Better Bootstrap Confidence Intervals", JASA 82, 1987; the acceleration comes from the jackknife
+    (his section 7; Efron and Tibshirani, 1993, equation 14.15).
 
     Parameters
     ----------
@@ -41,6 +47,13 @@ def bca_interval(value: float, draws: Floats, jackknife: Floats, level: float = 
         As for `percentile_interval`. Draws that equal the estimate count half as below it.
     jackknife : ndarray of shape (U,)
         The metric without each unit in turn; NaN is left out.
+
+    Examples
+    --------
+    >>> draws = np.linspace(0.4, 0.6, 101)
+    >>> found = bca_interval(0.5, draws, jackknife=np.array([0.49, 0.5, 0.51]))
+    >>> round(found.low, 3), round(found.high, 3)
+    (0.405, 0.595)
     """
     known, left = draws[np.isfinite(draws)], jackknife[np.isfinite(jackknife)]
     if not len(known) or not np.isfinite(value):

@@ -1,4 +1,4 @@
-"""All metrics under weights: scikit-learn's, with ``zero_division=0``.
+"""Multi-label metrics with sample weights, as scikit-learn defines them, with ``zero_division=0``.
 
 With one weight an item, the point estimate, bootstrap draws, the jackknife and permutations are all the
 same few matrix products: F1 and its like are computed from weighted counts.
@@ -34,7 +34,7 @@ Measured = dict[str, Floats]
 
 
 def check_metric(metric: str) -> None:
-    """Raise unless `metric` is one of `METRICS`."""
+    """Raise a SettingError unless `metric` is one of `METRICS`."""
     if metric not in METRICS:
         raise unknown_name("metric", metric, METRICS)
 
@@ -42,7 +42,7 @@ def check_metric(metric: str) -> None:
 def make_measure(
     truth: Labels, outputs: Outputs, wanted: Iterable[str] = (*METRICS, *BY_GENRE)
 ) -> Callable[[Weights], Measured]:
-    """Prepare what does not depend on the weights.
+    """A function from sample weights to metrics; what does not depend on the weights is computed once.
 
     Parameters
     ----------
@@ -57,6 +57,13 @@ def make_measure(
         Weights of shape (B, n), uint8 → name → (B,), or (B, L) for those of `BY_GENRE`.
         `average_precision` is NaN where a genre has no positive, and ``map_macro`` is the mean of
         the others.
+
+    Examples
+    --------
+    >>> truth = np.array([[1], [0], [1]], np.uint8)
+    >>> measure = make_measure(truth, Outputs(np.ones((3, 1), np.uint8), truth.astype(float)))
+    >>> measure(np.array([[1, 1, 1], [1, 0, 1]], np.uint8))["f1_micro"].tolist()
+    [0.8, 1.0]
     """
     wanted = set(wanted)
     real, predicted = (truth != 0).astype(np.float64), (outputs.labels != 0).astype(np.float64)
@@ -89,7 +96,7 @@ def make_measure(
 
 
 def _of_items(real: Floats, predicted: Floats) -> Measured:
-    """What is a mean over items: one value each."""
+    """Metrics that are means over items: one value an item."""
     hit, said, count = (m.sum(axis=1) for m in (real * predicted, predicted, real))
     wrong = (real != predicted).mean(axis=1)
     return {

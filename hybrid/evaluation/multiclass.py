@@ -1,4 +1,4 @@
-"""One label an item: accuracy and confusion."""
+"""Multi-class evaluation: accuracy with its interval, and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hybrid.types import Interval
 
 @dataclass(frozen=True, eq=False)
 class MultiClass:
-    """How often the one label is right, and what it is taken for.
+    """Accuracy and confusion matrix of a model that gives each item one class.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def evaluate_multiclass(
     seed: int = 0,
     method: str = METHOD,
 ) -> MultiClass:
-    """Accuracy with its interval, and the confusion matrix.
+    """Accuracy with a bootstrap interval, and the confusion matrix.
 
     Parameters
     ----------
@@ -57,6 +57,12 @@ def evaluate_multiclass(
     ------
     SettingError
         If shapes differ, there is no item, or a number names no class.
+
+    Examples
+    --------
+    >>> found = evaluate_multiclass([0, 1, 1, 0], [0, 1, 0, 0], ["Drama", "Horror"])
+    >>> found.accuracy.value, found.confusion.tolist()
+    (0.75, [[2, 0], [1, 1]])
     """
     check_method(method)
     real, said = np.asarray(truth), np.asarray(predicted)

@@ -1,4 +1,4 @@
-"""What a model says of some items, and whether it can be judged by these labels."""
+"""Outputs of a model on some items: labels and scores, and the check of their shapes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Labels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Outputs:
-    """What one model says of n items and L genres.
+    """Labels and scores that one model gives n items and L genres.
 
     Parameters
     ----------
@@ -24,6 +24,12 @@ class Outputs:
         1 where the label is predicted.
     scores : ndarray of shape (n, L)
         Higher is more likely; NaN ranks last.
+
+    Examples
+    --------
+    >>> scores = np.array([[0.9, 0.2], [0.4, 0.7]])
+    >>> Outputs((scores > 0.5).astype(np.uint8), scores).labels.tolist()
+    [[1, 0], [0, 1]]
     """
 
     labels: Labels
@@ -31,7 +37,7 @@ class Outputs:
 
 
 def check(truth: ArrayLike, models: Sequence[Outputs], draws: int = 1) -> Labels:
-    """The truth as 0 and 1, once it is sure that everything has its shape.
+    """Check that truth and outputs have one shape; return the truth as 0 and 1.
 
     Raises
     ------
@@ -50,7 +56,7 @@ def check(truth: ArrayLike, models: Sequence[Outputs], draws: int = 1) -> Labels
 
 
 def stack(first: Outputs, second: Outputs) -> Outputs:
-    """The outputs of two models, one below the other."""
+    """Concatenate the outputs of two models along the items."""
     return Outputs(
         np.concatenate([first.labels, second.labels]), np.concatenate([first.scores, second.scores])
     )

@@ -1,4 +1,4 @@
-"""Value against cost: what is worth it."""
+"""Pareto front of value against cost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from hybrid.errors import SettingError
 
 
 def pareto_front(cost: ArrayLike, value: ArrayLike) -> NDArray[np.bool_]:
-    """Which models no other one beats: none costs no more and is worth no less, and one of the two better.
+    """Pareto-optimal mask: the models that no other one dominates.
+
+    A model dominates another if it costs no more, is worth no less, and is better in one of the two.
 
     Parameters
     ----------
@@ -26,6 +28,11 @@ def pareto_front(cost: ArrayLike, value: ArrayLike) -> NDArray[np.bool_]:
     ------
     SettingError
         If shapes differ.
+
+    Examples
+    --------
+    >>> pareto_front(cost=[1.0, 2.0, 3.0], value=[0.5, 0.7, 0.6]).tolist()
+    [True, True, False]
     """
     costs, values = np.asarray(cost, np.float64), np.asarray(value, np.float64)
     if costs.ndim != 1 or costs.shape != values.shape:

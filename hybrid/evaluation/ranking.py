@@ -1,4 +1,4 @@
-"""Metrics of the ranking: average precision under many weights at once, and losses of each item."""
+"""Ranking metrics: weighted average precision, label ranking precision, ranking loss, coverage error."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CELLS = 16_000_000  # items x genres x genres that are compared at a time
 
 @dataclass(frozen=True)
 class Ranking:
-    """Items by falling score.
+    """Items in order of decreasing score.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class Ranking:
 
 
 def rank_genre(truth: Labels, scores: Floats) -> Ranking:
-    """Rank by one genre's scores, both of shape (n,); or by all cells of (n, L) together."""
+    """Rank items by one genre's scores, both of shape (n,); or all cells of (n, L) together."""
     genres = 1 if truth.ndim == 1 else truth.shape[1]
     flat = np.where(np.isnan(scores), -np.inf, scores).ravel()
     order = np.argsort(-flat, kind="stable")
@@ -61,6 +61,12 @@ def average_precisions(rankings: list[Ranking], weights: NDArray[np.uint8]) -> F
     -------
     ndarray of shape (B, K), float64
         NaN where no item with the label has weight.
+
+    Examples
+    --------
+    >>> ranking = rank_genre(np.array([1, 0, 1], np.uint8), np.array([0.9, 0.8, 0.7]))
+    >>> average_precisions([ranking], np.array([[1, 1, 1], [1, 0, 1]], np.uint8)).round(3).tolist()
+    [[0.833], [1.0]]
     """
     from hybrid.evaluation.ranking_loops import average_precision
 
@@ -78,13 +84,19 @@ def average_precisions(rankings: list[Ranking], weights: NDArray[np.uint8]) -> F
 
 
 def rank_items(truth: Labels, scores: Floats) -> tuple[Floats, Floats, Floats]:
-    """Each item's label ranking precision, ranking loss and coverage error, of shape (n,) each.
+    """Label ranking precision, ranking loss and coverage error of each item, of shape (n,) each.
 
     As scikit-learn defines them, following Tsoumakas, Katakis and Vlahavas, "Mining Multi-label Data",
     2010: of the labels that rank no lower than a true one, the share that is true, averaged over the true
     ones (1 for an item with none or all); the share of pairs of a true and a false label where the
     false one does not rank lower (0 for an item with none or all); how far down the ranking one has to
     go to meet all true labels (0 for an item with none).
+
+    Examples
+    --------
+    >>> truth, scores = np.array([[1, 0, 0]], np.uint8), np.array([[0.4, 0.6, 0.1]])
+    >>> [part.tolist() for part in rank_items(truth, scores)]
+    [[0.5], [0.5], [2.0]]
     """
     scores = np.where(np.isnan(scores), -np.inf, scores)
     size = max(1, CELLS // truth.shape[1] ** 2)

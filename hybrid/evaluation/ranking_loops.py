@@ -1,4 +1,4 @@
-"""The compiled loop of `hybrid.evaluation.ranking`; apart from it because numba takes a while to load."""
+"""Compiled loop of `hybrid.evaluation.ranking`, imported only when needed: numba is slow to load."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def average_precision(
     ends: NDArray[np.bool_],
     weights: NDArray[np.uint8],
 ) -> Floats:
-    """One ranking, weights of shape (n, B): running counts of all draws go down the ranking."""
+    """Weighted average precision of one ranking, for weights of shape (n, B): shape (B,)."""
     draws = weights.shape[1]
     said = np.zeros(draws, np.int32)
     hits = np.zeros(draws, np.int32)

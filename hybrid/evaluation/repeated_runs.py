@@ -15,10 +15,16 @@ from hybrid.types import Interval
 
 @dataclass(frozen=True)
 class Spread:
-    """One metric over J runs.
+    """Mean, standard deviation and range of one metric over J runs.
 
-    `sd` is their standard deviation (divisor J - 1), NaN for one run; `low` and `high` are the lowest
-    and the highest.
+    Parameters
+    ----------
+    values : tuple of J float
+    mean : float
+    sd : float
+        Standard deviation, with the divisor J - 1; NaN for one run.
+    low, high : float
+        Lowest and highest value.
     """
 
     values: tuple[float, ...]
@@ -29,12 +35,18 @@ class Spread:
 
 
 def summarise_runs(values: Sequence[float]) -> Spread:
-    """Describe one metric over several runs.
+    """Mean, standard deviation and range of one metric over several runs.
 
     Raises
     ------
     SettingError
         If there is no value.
+
+    Examples
+    --------
+    >>> found = summarise_runs([0.5, 0.6, 0.7])
+    >>> round(found.mean, 3), round(found.sd, 3), found.low, found.high
+    (0.6, 0.1, 0.5, 0.7)
     """
     if not len(values):
         raise SettingError("values: expected at least one run, found none.")
@@ -46,23 +58,29 @@ def summarise_runs(values: Sequence[float]) -> Spread:
 
 
 def corrected_resampled_interval(values: Sequence[float], test_to_train: float) -> Interval:
-    """Mean over random splits of one catalogue, with a 95 % interval.
+    """Mean over random splits, with the 95 % interval of the corrected resampled t-test.
 
-    Runs on overlapping train items are not independent, so ``sd / sqrt(J)`` promises too much. Nadeau and
-    Bengio, "Inference for the Generalization Error", 2003, put ``1/J + test_to_train`` for ``1/J``, with
-    Student's t of J - 1 degrees. It holds the sampling of the test items, too: do not add it once more.
+    Runs that share training items are not independent, so ``sd / sqrt(J)`` is too small. Nadeau and Bengio,
+    "Inference for the Generalization Error", 2003, replace ``1/J`` by ``1/J + test_to_train``, with
+    Student's t of J - 1 degrees of freedom. The interval includes the sampling of the test items.
 
     Parameters
     ----------
     values : sequence of J float
         Of runs that each had a split of their own.
     test_to_train : float
-        Test items over items that the model learnt from.
+        Number of test items over number of training items.
 
     Raises
     ------
     SettingError
         If there are fewer than two values.
+
+    Examples
+    --------
+    >>> found = corrected_resampled_interval([0.5, 0.6, 0.7], test_to_train=0.25)
+    >>> round(found.value, 3), round(found.low, 3), round(found.high, 3)
+    (0.6, 0.271, 0.929)
     """
     if len(values) < 2:
         raise SettingError(f"values: expected at least two runs, found {len(values)}.")

@@ -1,4 +1,4 @@
-"""A measure and resampled items → an estimate with its interval."""
+"""Estimates with confidence intervals: a metric under bootstrap draws and the jackknife."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Sampled = tuple[Measured, Measured, Measured]
 
 
 def check_method(method: str) -> None:
-    """Raise unless `method` is a kind of interval."""
+    """Raise a SettingError unless `method` is a kind of interval."""
     if method not in METHODS:
         raise unknown_name("method", method, METHODS)
 
@@ -27,7 +27,7 @@ def check_method(method: str) -> None:
 def sample(
     measure: Callable[[Weights], Measured], units: Units, draws: int, seed: int, method: str
 ) -> Sampled:
-    """What is measured on all items, under each draw, and without each unit (for BCa alone)."""
+    """Metrics on all items, under each bootstrap draw, and (for BCa alone) without each unit."""
     point = measure(unit_weights(len(units.of_item)))
     spread = gather(measure, bootstrap(units, draws, seed))
     several = units.count > 1  # without the only one, nothing is left to measure
@@ -36,13 +36,13 @@ def sample(
 
 
 def gather(measure: Callable[[Weights], Measured], chunks: Iterable[Weights]) -> Measured:
-    """What is measured under all weights: name → (B,) or (B, L)."""
+    """Metrics under all weights, concatenated: name → (B,) or (B, L)."""
     found = [measure(weights) for weights in chunks]
     return {name: np.concatenate([each[name] for each in found]) for name in found[0]}
 
 
 def interval_of(sampled: Sampled, name: str, method: str, *at: int) -> Interval:
-    """The interval of one metric, or of one genre's (`at`), from what `sample` gave."""
+    """Confidence interval of one metric, or of one genre's (`at`), from what `sample` returned."""
     place: tuple[Any, ...] = (slice(None), *at)
     point, draws, left = (found[name][place] for found in sampled)
     value = float(point[0])

@@ -1,4 +1,4 @@
-"""Is the difference between two models more than chance? One comparison, or several."""
+"""Significance tests: paired permutation test, and Holm's correction for multiple comparisons."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def permutation_test(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> float:
-    """Two-sided p-value of "which model gave which answer does not matter".
+    """Paired permutation test of the difference between two models: a two-sided p-value.
 
-    In each draw the two models swap their outputs to each item, or group of items, with probability
+    In each draw the two models swap their outputs on each item, or group of items, with probability
     1/2. Noreen, "Computer-Intensive Methods for Testing Hypotheses", 1989; the p-value counts the
     observed difference among the draws, so that it is never 0 (Phipson and Smyth, 2010).
 
@@ -38,7 +38,8 @@ def permutation_test(
     metric : str
         One of `METRICS`.
     groups : array-like of shape (n,), optional
-    draws, seed : int
+    draws : int, default=2000
+    seed : int, default=0
 
     Returns
     -------
@@ -49,11 +50,18 @@ def permutation_test(
     ------
     SettingError
         If shapes or settings are wrong.
+
+    Examples
+    --------
+    >>> truth = np.ones((20, 1))
+    >>> first, second = (Outputs(np.full((20, 1), v, np.uint8), np.full((20, 1), v)) for v in (1, 0))
+    >>> permutation_test(truth, first, second, draws=999)
+    0.001
     """
     truth = check(truth, [first, second], draws)
     check_metric(metric)
     units = make_units(len(truth), groups)
-    # The mixed model is one that outputs 2n items, of which half weigh nothing.
+    # The mixed model has the outputs of 2n items, of which half weigh nothing.
     measure = make_measure(np.concatenate([truth, truth]), stack(first, second), [metric])
 
     def difference(kept: Weights) -> Measured:
@@ -68,7 +76,7 @@ def permutation_test(
 
 
 def holm(p_values: ArrayLike) -> Floats:
-    """p-values of several comparisons, raised so that one limit holds for all of them together.
+    """Holm's step-down correction of p-values for multiple comparisons.
 
     Holm, "A Simple Sequentially Rejective Multiple Test Procedure", 1979.
 
@@ -79,13 +87,18 @@ def holm(p_values: ArrayLike) -> Floats:
     Returns
     -------
     ndarray of shape (K,), float64
-        If the differences below a limit are called real, the chance that any of them is not is at most
-        the limit.
+        Adjusted p-values: if those below a level are called significant, the probability of one false
+        discovery or more is at most the level.
 
     Raises
     ------
     SettingError
         If one is not from 0 to 1.
+
+    Examples
+    --------
+    >>> holm([0.01, 0.04, 0.03]).tolist()
+    [0.03, 0.06, 0.06]
     """
     p = np.asarray(p_values, dtype=np.float64)
     if p.ndim != 1 or not ((p >= 0) & (p <= 1)).all():
