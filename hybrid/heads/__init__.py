@@ -1,4 +1,4 @@
-"""Heads: classical multi-label classifiers on the fusion, their thresholds and calibration."""
+"""Heads: classical multi-label classifiers on the fusion, with thresholds and calibration."""
 
 from hybrid.heads.classifier import HybridClassifier as HybridClassifier
 from hybrid.heads.registry import HEADS as HEADS

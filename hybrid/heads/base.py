@@ -17,9 +17,9 @@ Labels = NDArray[np.uint8]
 
 
 class FusionHead(ClassifierMixin, BaseEstimator):
-    """Base of such heads: subclasses have `_fit` and `_score`.
+    """Base class of multi-label heads on a fusion; subclasses have `_fit` and `_score`.
 
-    A genre that all or none of the items have is no error; its score means nothing.
+    A genre that all or none of the items have is no error; its score has no meaning.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class FusionHead(ClassifierMixin, BaseEstimator):
         groups: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> Any:
-        """Fit all genres.
+        """Fit one classifier a genre, all together.
 
         Parameters
         ----------
@@ -53,7 +53,8 @@ class FusionHead(ClassifierMixin, BaseEstimator):
         Raises
         ------
         SettingError
-            If X is no fusion, shapes do not match, a parameter is wrong, or the head cannot weigh items.
+            If X is no FusionMatrix, shapes do not match, a parameter is wrong, or the head cannot weigh
+            items.
         """
         matrix, truth = _fusion(X), np.asarray(y)
         if truth.ndim != 2 or len(truth) != len(matrix) or not np.isin(truth, (0, 1)).all():

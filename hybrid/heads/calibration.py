@@ -1,4 +1,4 @@
-"""Scores → probabilities: a sigmoid for each genre, or an isotonic curve where the genre has many items.
+"""Calibration of scores to probabilities: Platt's sigmoid, or isotonic regression for frequent genres.
 
 Platt, "Probabilistic Outputs for Support Vector Machines", 1999. The sigmoid is fitted to out-of-fold
 scores with a weak ridge penalty in place of Platt's smoothed targets. Zadrozny and Elkan, "Transforming
@@ -30,11 +30,22 @@ ISOTONIC_SUPPORT = 1000
 
 @dataclass(frozen=True)
 class Calibration:
-    """Curves of L genres: ``1 / (1 + exp(-(slope * score + intercept)))``, or through knots.
+    """Calibration curves of L genres: a sigmoid each, or piecewise linear through isotonic knots.
 
-    `prior` is each genre's share of the items it was fitted on; it is the answer where a score is NaN.
-    `knots` are those of the isotonic curves, straight between them; None for a genre with a sigmoid, and
-    nothing at all where every genre has one.
+    Parameters
+    ----------
+    slope, intercept : ndarray of shape (L,)
+        Of the sigmoids ``1 / (1 + exp(-(slope * score + intercept)))``.
+    prior : ndarray of shape (L,)
+        Share of the items that have each genre: the probability where a score is NaN.
+    knots : tuple of (scores, probabilities) or None, default=()
+        Of the isotonic curves; None for a genre with a sigmoid, empty where every genre has one.
+
+    Examples
+    --------
+    >>> curve = Calibration(np.array([1.0]), np.array([0.0]), np.array([0.3]))
+    >>> curve.apply(np.array([[0.0], [np.nan]])).ravel().tolist()
+    [0.5, 0.3]
     """
 
     slope: Floats
@@ -62,7 +73,7 @@ class Calibration:
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> Calibration:
-        """What `as_plain` gave."""
+        """Restore what `as_plain` returned."""
         curves = {name: np.array([float(v) for v in plain[name]]) for name in _CURVES}
         knots = [None if k is None else tuple(map(tuple, k)) for k in plain.get("knots", [])]
         return cls(**curves, knots=tuple(knots))  # type: ignore[arg-type]
@@ -74,28 +85,35 @@ _CURVES = ("slope", "intercept", "prior")
 def fit_calibration(
     truth: NDArray[np.uint8], scores: Floats, *, method: str = "auto"
 ) -> Calibration:
-    """Fit one curve a genre.
+    """Fit one calibration curve a genre to out-of-fold scores.
 
     Parameters
     ----------
     truth : ndarray of shape (n, L)
         1 where the item has the label.
     scores : ndarray of shape (n, L)
-        Out-of-fold; NaN where a model could say nothing, which is left out.
-    method : str
+        Out-of-fold; NaN, where a model has no score, is left out.
+    method : {"auto", "sigmoid", "isotonic"}, default="auto"
         ``"sigmoid"``, ``"isotonic"``, or ``"auto"``: isotonic for a genre that at least
         `ISOTONIC_SUPPORT` items have and as many lack.
 
     Returns
     -------
     Calibration
-        It never falls as scores rise. It is the prior where the scores rank a genre worse than chance,
-        or where they or the labels are all the same.
+        The curves are monotonic. A curve is constant at the prior where the scores rank a genre worse than
+        chance, or where the scores or the labels are all the same.
 
     Raises
     ------
     SettingError
         If the method is unknown.
+
+    Examples
+    --------
+    >>> truth = np.array([[0], [0], [1], [1]], np.uint8)
+    >>> calibration = fit_calibration(truth, np.array([[-2.0], [-1.0], [1.0], [2.0]]))
+    >>> calibration.methods, calibration.apply(np.array([[0.0]])).round(2).tolist()
+    (('sigmoid',), [[0.5]])
     """
     if method not in METHODS:
         raise unknown_name("calibration", method, METHODS)

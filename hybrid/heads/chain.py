@@ -1,4 +1,4 @@
-"""Classifier chains: each genre is told what the chain says of more frequent ones."""
+"""Classifier chains: the scores of more frequent genres are features of the next one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Floats = NDArray[np.float64]
 
 
 class Chain(FusionHead):
-    """A chain of heads, one a genre, the most frequent genre first.
+    """Classifier chain: one head a genre, the most frequent genre first.
 
     Each link sees the fusion and, as one more block, the scores of the links before it (Read,
     Pfahringer, Holmes and Frank, "Classifier chains for multi-label classification", 2011). It learns
-    from their out-of-fold scores, not from the labels: these are what it will be given for new items
+    from their out-of-fold scores, not from the labels, because new items have only scores
     (Senge, del Coz and Hüllermeier, "Rectifying classifier chains for multi-label classification", 2013).
 
     Parameters

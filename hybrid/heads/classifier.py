@@ -1,4 +1,4 @@
-"""Fusion and head as one scikit-learn classifier that chooses its settings by cross-fitting."""
+"""Multi-label classifier of fused blocks, with cross-fitted settings, calibration and thresholds."""
 
 from __future__ import annotations
 
@@ -41,16 +41,12 @@ PIECES = 4  # more items are cut to a multiple of so many pieces, whoever takes 
 
 
 class HybridClassifier(ClassifierMixin, BaseEstimator):
-    """Blocks, fused, and a one-vs-rest head, with thresholds and calibration.
+    """Multi-label classifier: blocks of features, fused, a head, calibration and thresholds.
 
-    `fit` deals its items to folds. In each, blocks and head are fitted on the other folds alone, and
-    score the items left out. On these out-of-fold scores it chooses the head's parameters and the
-    blocks' weights, fits the sigmoids that turn scores into probabilities, and chooses the thresholds.
-    Then it fits blocks and head on all its items.
-
-    A threshold lies half-way between the one with the best F1 on the out-of-fold scores, which is
-    noisy where a genre has few items, and the one that the probabilities themselves expect to be best,
-    which trusts the sigmoid.
+    `fit` assigns its items to folds. For each fold, blocks and head are fitted on the other folds alone, and
+    score the items held out. These out-of-fold scores choose the head's parameters and the weights of
+    the blocks, and calibration and thresholds are fitted to them. Then blocks and head are fitted on all
+    items.
 
     Parameters
     ----------
@@ -59,35 +55,35 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         Of one genre against the rest; or a `MultilabelLinearSVC`, which fits all genres together.
     grid : mapping of str to sequence, optional
         Parameter of `estimator` → values to choose from.
-    block_weights : sequence of float
+    block_weights : sequence of float, default=(0.5, 2.0)
         Factors to try on the weight of each block in turn, where there are several; the next round
         tries their square roots. Empty keeps the fusion's weights.
-    metric : str
-        What is best: ``weighted-f1``, ``macro-f1``, ``micro-f1`` or ``map``; see
+    metric : str, default="weighted-f1"
+        What is maximised: ``weighted-f1``, ``macro-f1``, ``micro-f1`` or ``map``; see
         `hybrid.heads.scoring.score_out_of_fold`. For micro-f1 the thresholds of all genres are chosen
         together; else each for its own genre's F1, which makes both means of them best.
-    search : bool
+    search : bool, default=False
         Try all combinations of `grid` and `block_weights` first, not one setting after the other.
-    folds : int
-    tuned : bool
-        False: the estimator's own answers, no thresholds and no calibration (for dummies).
-    chain : bool
-        Make a `Chain` of the chosen head: its settings are chosen without it.
-    decision : DecisionOptions, optional
-        How scores become labels.
-    n_jobs : int or None
+    folds : int, default=4
+    tuned : bool, default=True
+        False: the estimator's own labels, without thresholds and calibration (for dummies).
+    chain : bool, default=False
+        Make a `Chain` of the chosen head. Its settings are chosen without the chain.
+    n_jobs : int or None, default=None
         Threads over genres.
-    random_state : int
-        Deals the folds.
+    random_state : int, default=0
+        Assigns the folds.
+    decision : DecisionOptions, optional
+        Options of calibration and thresholds.
 
     Attributes
     ----------
     fusion_ : Fusion
     head_ : MultilabelLinearSVC, FusionHead or OneVsRestClassifier
-        The latter where `estimator` knows one genre at a time.
+        The latter where `estimator` fits one genre at a time.
     chosen_ : Candidate
     search_results_ : list of SearchResult
-        Each candidate with its quality, spread over the folds and seconds, in the order of trial.
+        All candidates with their metric, in the order in which they were evaluated.
     decision_ : DecisionRule
         Calibration and thresholds, from all out-of-fold scores.
     thresholds_ : ndarray of shape (L,)
@@ -96,15 +92,29 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     groups_ : ndarray of shape (n,) or None
         As given to `fit`.
     fold_ : ndarray of shape (n,)
-        The fold that each item of `fit` was left out of.
+        The fold that each item of `fit` was held out in.
     oof_scores_ : ndarray of shape (n, L)
         Out-of-fold scores of the items of `fit`; NaN for a genre that a fold could not learn.
     oof_probabilities_, oof_labels_ : ndarray of shape (n, L)
-        What an item is given by the calibration and thresholds of the other folds' scores. The settings
-        were chosen on the scores of all, which flatters them a little; `hybrid.studies.nested_cv` gives an
-        estimate that is not.
+        Probabilities and labels of the items of `fit`, by calibration and thresholds of the other folds. They
+        are slightly optimistic, because the settings were chosen on all scores; `hybrid.studies.nested_cv`
+        gives an unbiased estimate.
     classes_ : ndarray of shape (L,)
         Numbers of the labels.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Columns of the frame that `fit` was given.
+
+    Examples
+    --------
+    >>> from hybrid.features import TextFeatures
+    >>> from hybrid.heads import MultilabelLinearSVC
+    >>> films = pd.DataFrame({"overview": ["a ghost in a house", "a sheriff rides west"] * 6})
+    >>> labels = np.array([[1, 0], [0, 1]] * 6)
+    >>> fusion = Fusion([("text", TextFeatures(["overview"], max_chars=0))])
+    >>> model = HybridClassifier(fusion, MultilabelLinearSVC(random_state=0), {"C": [0.1, 1.0]}, folds=2)
+    >>> model.fit(films, labels).predict(films[:2]).tolist()
+    [[1, 0], [0, 1]]
     """
 
     def __init__(
@@ -143,7 +153,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         groups: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> HybridClassifier:
-        """Choose by cross-fitting, then fit on all items.
+        """Choose the settings by cross-fitting, then fit on all items.
 
         Parameters
         ----------
@@ -195,7 +205,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             groups=self.groups_,
             sample_weight=weight,
         )
-        # A genre that all or none of the items have teaches a head nothing.
+        # A genre that all or none of the items have cannot be learnt.
         known = truth if weight is None else truth[weight > 0]
         self.constant_ = np.ptp(known, axis=0) == 0
         self.prior_ = known.mean(axis=0, dtype=np.float64)
@@ -234,7 +244,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         return self.label(self.predict_proba(X))
 
     def label(self, probabilities: Floats) -> Labels:
-        """Labels for probabilities that are already known."""
+        """Labels of shape (n, L), uint8, from probabilities by the fitted thresholds."""
         check_is_fitted(self)
         return self.decision_.label(probabilities)
 
@@ -248,7 +258,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         return tags
 
     def _decide(self, truth: Labels) -> None:
-        """Learn from the out-of-fold scores how scores become labels."""
+        """Fit calibration and thresholds to the out-of-fold scores."""
         options, scores = self._decision_options(), self.oof_scores_
         if self.tuned:
             self.decision_ = fit_decision(truth, scores, options)
@@ -262,7 +272,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.calibration_ = self.decision_.calibration
 
     def _decision_options(self) -> DecisionOptions:
-        """As given, with thresholds for the metric."""
+        """Options of the decision rule, with thresholds for the metric."""
         options = self.decision or DecisionOptions()
         return replace(options, objective="micro") if is_joint(self.metric) else options
 

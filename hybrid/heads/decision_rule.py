@@ -1,4 +1,4 @@
-"""From out-of-fold scores to labels: calibration, thresholds, and how many labels an item may have."""
+"""Decision rule from scores to labels: calibration, thresholds, and limits on the labels of an item."""
 
 from __future__ import annotations
 
@@ -25,20 +25,25 @@ SHRINKAGE = {"genre": 1.0, "micro": 300.0}
 
 @dataclass(frozen=True)
 class DecisionOptions:
-    """How scores become labels.
+    """Options of the decision rule.
 
     Parameters
     ----------
-    objective : str
-        See `best_thresholds`.
+    objective : {"genre", "micro"}, default="genre"
+        What the thresholds maximise; see `best_thresholds`.
     shrinkage : float, optional
-        See there; by default 1 for the objective ``"genre"`` and 300 for ``"micro"``.
-    calibration : str
+        Of the thresholds; by default 1 for the objective ``"genre"`` and 300 for ``"micro"``.
+    calibration : {"auto", "sigmoid", "isotonic"}, default="auto"
         See `fit_calibration`.
     max_labels : int, optional
-        No item is given more.
-    at_least_one : bool
-        Each item is given one, if the model can say anything of it.
+        Most labels an item.
+    at_least_one : bool, default=False
+        Give each item at least one label, if the model has a score for it.
+
+    Examples
+    --------
+    >>> DecisionOptions(objective="micro", max_labels=3).choosing
+    {'objective': 'micro', 'shrinkage': 300.0}
     """
 
     objective: str = "genre"
@@ -49,17 +54,17 @@ class DecisionOptions:
 
     @property
     def choosing(self) -> dict[str, Any]:
-        """What `best_thresholds` and `threshold_draws` are told."""
+        """Keyword arguments of `best_thresholds` and `threshold_draws`."""
         strength = SHRINKAGE[self.objective] if self.shrinkage is None else self.shrinkage
         return {"objective": self.objective, "shrinkage": strength}
 
     def check(self) -> None:
-        """Raise unless all of it makes sense.
+        """Check all options.
 
         Raises
         ------
         SettingError
-            Says all that does not.
+            Lists all that are wrong.
         """
         problems = [
             f"{name}: expected one of {', '.join(known)}, found {value!r}."
@@ -79,12 +84,12 @@ class DecisionOptions:
 
 @dataclass(frozen=True)
 class DecisionRule:
-    """Scores → probabilities → labels, as learnt from out-of-fold scores.
+    """Calibration and thresholds that were fitted to out-of-fold scores.
 
     Parameters
     ----------
     calibration : Calibration or None
-        None where scores are answers already, and stay as they are.
+        None where scores are labels already, 0 or 1.
     thresholds : ndarray of shape (L,)
         On the probabilities.
     options : DecisionOptions
@@ -118,7 +123,7 @@ class DecisionRule:
 
     @classmethod
     def from_plain(cls, plain: dict[str, Any]) -> DecisionRule:
-        """What `as_plain` gave."""
+        """Restore what `as_plain` returned."""
         return cls(
             plain["calibration"] and Calibration.from_plain(plain["calibration"]),
             np.array([float(t) for t in plain["thresholds"]]),
@@ -127,23 +132,34 @@ class DecisionRule:
 
 
 def fit_decision(truth: Labels, scores: Floats, options: DecisionOptions) -> DecisionRule:
-    """Calibrate, and choose thresholds on the probabilities.
+    """Fit calibration, then thresholds on the calibrated probabilities.
 
-    Each threshold is half-way between two: the best one for the items as they are, which follows chance
-    where a genre has few of them, and the one that the probabilities themselves expect to be best,
-    which trusts the calibration.
+    Each threshold is the mean of two: the one with the best F1 on the items, which is noisy where a genre has
+    few of them, and the one with the best expected F1 under the probabilities, which depends on the
+    calibration.
 
     Parameters
     ----------
     truth : ndarray of shape (n, L)
     scores : ndarray of shape (n, L)
-        Out-of-fold; NaN where a model could say nothing.
+        Out-of-fold; NaN where a model has no score.
     options : DecisionOptions
+
+    Returns
+    -------
+    DecisionRule
+
+    Examples
+    --------
+    >>> truth = np.array([[0], [0], [1], [1]], np.uint8)
+    >>> rule = fit_decision(truth, np.array([[-2.0], [-1.0], [1.0], [2.0]]), DecisionOptions())
+    >>> rule.label(rule.probabilities(np.array([[-1.5], [1.5]]))).ravel().tolist()
+    [0, 1]
     """
     calibration = fit_calibration(truth, scores, method=options.calibration)
-    judged = _judged(DecisionRule(calibration, np.empty(0)), scores)
-    observed = best_thresholds(truth, judged, **options.choosing)
-    thresholds = (observed + best_thresholds(judged, judged, **options.choosing)) / 2
+    known = _known_probabilities(DecisionRule(calibration, np.empty(0)), scores)
+    observed = best_thresholds(truth, known, **options.choosing)
+    thresholds = (observed + best_thresholds(known, known, **options.choosing)) / 2
     thresholds[truth.all(axis=0)] = 1.0  # what all have, all get: its prior is 1
     return DecisionRule(calibration, thresholds, options)
 
@@ -151,7 +167,7 @@ def fit_decision(truth: Labels, scores: Floats, options: DecisionOptions) -> Dec
 def crossfit_decision(
     truth: Labels, scores: Floats, fold: NDArray[np.int64], options: DecisionOptions
 ) -> tuple[Floats, Labels]:
-    """Probabilities and labels of the items themselves, each decided by what the other folds teach.
+    """Cross-fitted probabilities and labels: each fold by the decision rule of the other folds.
 
     Parameters
     ----------
@@ -176,19 +192,20 @@ def crossfit_decision(
 def threshold_spread(
     truth: Labels, scores: Floats, decision: DecisionRule, *, seed: int = 0
 ) -> list[tuple[float, float]]:
-    """The middle 95 % of each threshold over bootstrap draws of the items, low and high; may be ``inf``."""
-    judged = _judged(decision, scores)
-    told = (truth, judged)  # as in `fit_decision`
-    draws = [threshold_draws(each, judged, **decision.options.choosing, seed=seed) for each in told]
+    """95 % bootstrap interval of each threshold, low and high; may be ``inf``."""
+    known = _known_probabilities(decision, scores)
+    targets = (truth, known)  # as in `fit_decision`
+    draws = [
+        threshold_draws(each, known, **decision.options.choosing, seed=seed) for each in targets
+    ]
     drawn = (draws[0] + draws[1]) / 2
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0, method="nearest")
     return list(zip(low.tolist(), high.tolist(), strict=True))
 
 
-def _judged(decision: DecisionRule, scores: Floats) -> Floats:
-    """The probabilities that may choose a threshold.
+def _known_probabilities(decision: DecisionRule, scores: Floats) -> Floats:
+    """Probabilities to choose thresholds on: NaN where there is no score.
 
-    Where nothing could be learnt, the prior is reported, but chooses none: it would tell the fold that
-    holds a genre's only items from the others.
+    The prior, which is reported there, would tell the fold that holds a genre's only items from the others.
     """
     return np.where(np.isnan(scores), np.nan, decision.probabilities(scores))

@@ -43,17 +43,18 @@ def fit_head(
     ----------
     estimator : scikit-learn classifier
         Of one genre against the rest; or a `MultilabelLinearSVC` or a `FusionHead`, which fit all genres
-        together and need no copy of the fusion as CSR. It is cloned, not changed.
+        together and need no copy of the fusion as CSR. It is cloned.
     matrix : FusionMatrix of n rows
     truth : ndarray of shape (n, L)
-        1 where the item has the label. What is learnt of a genre that all or none of the items have
-        means nothing.
+        1 where the item has the label. The scores of a genre that all or none of the items have
+        have no meaning.
     parameters : mapping, optional
         To set on the estimator.
-    tuned : bool
-        False: an estimator that draws its answers draws them anew for each genre, from `random_state`.
-    n_jobs : int or None
+    tuned : bool, default=True
+        False: a dummy; one that draws labels at random gets another seed for each genre.
+    n_jobs : int or None, default=None
         Threads over genres.
+    random_state : int, default=0
     groups : ndarray of shape (n,), optional
         For heads that make folds of their own.
     sample_weight : ndarray of shape (n,), optional
@@ -67,6 +68,13 @@ def fit_head(
     ------
     SettingError
         If `sample_weight` is given and the head cannot weigh items.
+
+    Examples
+    --------
+    >>> matrix = FusionMatrix.from_blocks([np.array([[0.0], [1.0], [0.2], [0.9]], np.float32)])
+    >>> head = fit_head(MultilabelLinearSVC(C=10), matrix, np.array([[0], [1], [0], [1]], np.uint8))
+    >>> (head_scores(head, matrix) > 0).ravel().tolist()
+    [False, True, False, True]
     """
     if sample_weight is not None:
         used = sample_weight > 0
@@ -89,7 +97,7 @@ def fit_head(
             head.fit(features, target, **weights)
     if not tuned:
         for j, dummy in enumerate(head.estimators_):
-            if hasattr(dummy, "random_state"):  # else all genres toss the same coin
+            if hasattr(dummy, "random_state"):  # else all genres have the same random labels
                 dummy.set_params(random_state=random_state + j)
     return head
 
@@ -108,19 +116,19 @@ def _one_vs_rest(head: Any, n_jobs: int | None, sample_weight: Floats | None) ->
 
 
 def head_scores(head: Any, matrix: FusionMatrix, *, tuned: bool = True) -> Floats:
-    """Score items with what `fit_head` gave.
+    """Scores of items by a head that `fit_head` returned.
 
     Parameters
     ----------
     head : MultilabelLinearSVC, FusionHead or OneVsRestClassifier
     matrix : FusionMatrix of n rows
-    tuned : bool
-        False: the head's own answers, 0 or 1.
+    tuned : bool, default=True
+        False: the head's own labels, 0 or 1.
 
     Returns
     -------
     ndarray of shape (n, L), float64
-        Margins, or log-odds where the head knows only probabilities.
+        Margins, or log-odds where the head has only probabilities.
     """
     if isinstance(head, MultilabelLinearSVC | FusionHead):
         return head.decision_function(matrix).reshape(len(matrix), -1)
@@ -137,12 +145,12 @@ def head_scores(head: Any, matrix: FusionMatrix, *, tuned: bool = True) -> Float
 
 
 def _takes_fusion(head: Any, truth: Labels) -> bool:
-    """Whether it is the SVM, which cannot fit one genre that all or none of the items have."""
+    """Whether it is the SVM, and some genre varies: it cannot fit a single constant one."""
     return isinstance(head, MultilabelLinearSVC) and bool(np.ptp(truth, axis=0).any())
 
 
 def _plain(matrix: FusionMatrix) -> Any:
-    """What heads of one genre take: an array where all blocks are dense, else CSR."""
+    """Input of heads of one genre: an array where all blocks are dense, else CSR."""
     if any(sparse.issparse(block) for _, block in matrix.blocks):
         return matrix.tocsr()
     pairs = zip(matrix.blocks, matrix.weights, strict=True)
@@ -150,6 +158,12 @@ def _plain(matrix: FusionMatrix) -> Any:
 
 
 def log_odds(probabilities: Floats) -> Floats:
-    """``log(p / (1 - p))``, finite at 0 and 1."""
+    """Log-odds ``log(p / (1 - p))``, finite at 0 and 1.
+
+    Examples
+    --------
+    >>> log_odds(np.array([0.5, 1.0])).round(1).tolist()
+    [0.0, 20.7]
+    """
     clipped = np.clip(probabilities, EDGE, 1 - EDGE)
     return np.log(clipped) - np.log1p(-clipped)

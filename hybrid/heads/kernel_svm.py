@@ -1,4 +1,4 @@
-"""Heads with a Gaussian (RBF) kernel on the fusion: exact, and by Nyström's approximation."""
+"""Support vector machines with an RBF kernel on the fusion: exact, and by the Nyström approximation."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ EIGEN = 1e-12  # least eigenvalue that is inverted, as in scikit-learn's Nystroe
 
 
 class KernelSVC(FusionHead):
-    """Exact support vector machines with an RBF kernel, one a genre, on one kernel matrix.
+    """Support vector machines with an RBF kernel, one a genre, on one precomputed kernel matrix.
 
     Parameters
     ----------
-    C : float
-    gamma : float
+    C : float, default=1.0
+    gamma : float, default=1.0
         Width of the kernel ``exp(-gamma |x - z|² / s)``, s being the mean squared distance of two items,
         so that one grid does for all weights of the blocks.
-    class_weight : None, "balanced" or dict
-    n_jobs : int or None
+    class_weight : None, "balanced" or dict, default="balanced"
+    n_jobs : int or None, default=None
         Threads over genres.
 
     Attributes
@@ -62,7 +62,7 @@ class KernelSVC(FusionHead):
                 f"svc-rbf: expected at most {LIMIT:,} items, because it needs the kernel of all pairs, "
                 f"found {len(matrix):,}. Take --estimator rbf, which approximates it."
             )
-        self.items_, self.gamma_ = matrix, self.gamma / spread(matrix)
+        self.items_, self.gamma_ = matrix, self.gamma / mean_squared_distance(matrix)
         kernel = rbf_kernel(matrix, matrix, self.gamma_)
         fits = (delayed(self._fit_one)(kernel, genre, weight) for genre in truth.T)
         self.machines_ = Parallel(n_jobs=self.n_jobs, backend="threading")(fits)
@@ -81,16 +81,16 @@ class KernelSVC(FusionHead):
 
 
 class FusionNystroem(TransformerMixin, BaseEstimator):
-    """Nyström's approximation of the RBF kernel, as scikit-learn's `Nystroem`, for a fusion.
+    """Nyström approximation of the RBF kernel, as scikit-learn's `Nystroem`, for a fusion.
 
     scikit-learn's needs one array or CSR: the kernel of embeddings and words costs it a copy of both
     as CSR, and their product without BLAS.
 
     Parameters
     ----------
-    gamma : float
+    gamma : float, default=1.0
         As that of `KernelSVC`.
-    components : int
+    components : int, default=1000
         Items that span the approximation, drawn at random; all, where there are fewer.
     random_state : int
 
@@ -110,7 +110,7 @@ class FusionNystroem(TransformerMixin, BaseEstimator):
         """Draw the landmarks and decompose their kernel."""
         if not self.components >= 1:
             raise SettingError(f"components: expected 1 or more, found {self.components}.")
-        self.gamma_ = self.gamma / spread(X)
+        self.gamma_ = self.gamma / mean_squared_distance(X)
         order = check_random_state(self.random_state).permutation(len(X))
         self.landmarks_ = X[order[: self.components]]
         U, values, V = np.linalg.svd(rbf_kernel(self.landmarks_, self.landmarks_, self.gamma_))
@@ -125,7 +125,14 @@ class FusionNystroem(TransformerMixin, BaseEstimator):
 
 
 def rbf_kernel(A: FusionMatrix, B: FusionMatrix, gamma: float) -> Floats:
-    """``exp(-gamma |a - b|²)`` for the rows of two fusions of the same blocks: shape (n, m)."""
+    """RBF kernel ``exp(-gamma |a - b|²)`` of the rows of two fusions of the same blocks: shape (n, m).
+
+    Examples
+    --------
+    >>> matrix = FusionMatrix.from_blocks([np.array([[0.0], [1.0]])])
+    >>> rbf_kernel(matrix, matrix, 1.0).round(3).tolist()
+    [[1.0, 0.368], [0.368, 1.0]]
+    """
     squares = squared_lengths(A)[:, None] + squared_lengths(B)
     products = np.zeros((len(A), len(B)))
     for (_, left), (_, right), u, v in zip(A.blocks, B.blocks, A.weights, B.weights, strict=True):
@@ -140,7 +147,7 @@ def row_products(left: Any, right: Any) -> NDArray[Any]:
 
 
 def squared_lengths(matrix: FusionMatrix) -> Floats:
-    """Of the rows, shape (n,)."""
+    """Squared Euclidean lengths of the rows, shape (n,)."""
     found = np.zeros(len(matrix))
     for (_, block), weight in zip(matrix.blocks, matrix.weights, strict=True):
         if sparse.issparse(block):
@@ -150,7 +157,7 @@ def squared_lengths(matrix: FusionMatrix) -> Floats:
     return found
 
 
-def spread(matrix: FusionMatrix) -> float:
+def mean_squared_distance(matrix: FusionMatrix) -> float:
     """Mean squared distance of two rows, drawn with replacement; 1 where all are the same."""
     centre = (matrix.T @ np.ones(len(matrix))) / len(matrix)
     found = 2 * float(squared_lengths(matrix).mean() - centre @ centre)

@@ -1,4 +1,4 @@
-"""Nearest neighbours on the fusion, by cosines of the blocks."""
+"""K nearest neighbours on the fusion, by cosine similarity of the blocks."""
 
 from __future__ import annotations
 
@@ -18,18 +18,17 @@ CELLS = 2**24  # similarities that are held at a time: 64 MiB
 
 
 class NeighbourVotes(FusionHead):
-    """The genres of the most similar items, each vote weighed by similarity.
+    """K nearest neighbours: the genres of the most similar items, weighted by similarity.
 
-    Two items are as similar as their blocks on average: the cosine of each block that both have, weighed
-    by its weight squared. So an item without a poster is compared by its other blocks, and is not near
-    to another only because that has none, either. Every item is compared with every other: it is exact,
-    and takes products of matrices only.
+    The similarity of two items is the mean cosine similarity of the blocks that both have, weighted by the
+    squared block weights. So an item without a poster is compared by its other blocks, and two items are
+    not similar because both have none. The search is exact.
 
     Parameters
     ----------
-    neighbours : int
+    neighbours : int, default=100
         Most similar items that vote.
-    power : float
+    power : float, default=4.0
         A vote counts ``max(similarity, 0) ** power``.
 
     Attributes
@@ -39,7 +38,7 @@ class NeighbourVotes(FusionHead):
     present_ : ndarray of shape (n, blocks), bool
     labels_ : ndarray of shape (n, L)
     prior_ : ndarray of shape (L,)
-        The answer where nobody votes.
+        The probability where all votes are 0.
     """
 
     weighs_items = False

@@ -1,4 +1,4 @@
-"""Logistic regressions of all genres at once, on the fusion as it is."""
+"""Logistic regressions of all genres at once, by L-BFGS with a certified duality gap."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STRETCH = 10.0  # most that one of them may change the step's length
 
 
 class MultilabelLogistic(FusionHead):
-    """One logistic regression a genre, all fitted together.
+    """Multi-label logistic regression: one a genre, all fitted together.
 
     Each genre has the objective of ``LogisticRegression(solver="liblinear")``:
     ``|w|²/2 + C sum_i c_i log(1 + exp(-y_i w·x_i))``, the intercept being the (regularised) weight
@@ -29,12 +29,12 @@ class MultilabelLogistic(FusionHead):
 
     Parameters
     ----------
-    C : float
+    C : float, default=1.0
         Weight of the loss, above 0.
-    class_weight : None or "balanced"
-    tol : float
-        A genre is done when its duality gap, relative to its objective, is at most that.
-    max_iter : int
+    class_weight : None or "balanced", default=None
+    tol : float, default=0.01
+        A genre has converged when its duality gap, relative to its objective, is at most that.
+    max_iter : int, default=300
 
     Attributes
     ----------
@@ -51,6 +51,13 @@ class MultilabelLogistic(FusionHead):
     fusion, for all genres together. The gap is that of the dual point ``a_i = C c_i p_i``, p_i being
     the probability of the wrong answer (Yu, Huang and Lin, "Dual coordinate descent methods for logistic
     regression and maximum entropy models", 2011).
+
+    Examples
+    --------
+    >>> matrix = FusionMatrix.from_blocks([np.array([[0.0], [1.0], [0.2], [0.9]])])
+    >>> head = MultilabelLogistic(C=10.0).fit(matrix, [[0], [1], [0], [1]])
+    >>> head.predict(matrix).ravel().tolist(), bool(head.dual_gap_[0] <= 0.01)
+    ([0, 1, 0, 1], True)
     """
 
     def __init__(
@@ -141,18 +148,18 @@ def _product(matrix: FusionMatrix, v: Floats) -> Floats:
 
 
 def _direction(g: Floats, Kg: Floats, pairs: list[tuple[Floats, ...]]) -> tuple[Floats, Floats]:
-    """Two-loop recursion: minus the gradient times the inverse Hessian that the pairs tell of."""
-    q, Kq, kept = -g, -Kg, []
+    """Two-loop recursion: minus the gradient times the inverse Hessian of the pairs."""
+    q, Kq, steps = -g, -Kg, []
     for s, Ks, y, Ky in reversed(pairs):
         rho = _inverse(_dot(s, Ky))
         alpha = rho * _dot(s, Kq)
-        kept.append((s, Ks, y, rho, alpha))
+        steps.append((s, Ks, y, rho, alpha))
         q, Kq = q - alpha * y, Kq - alpha * Ky
     if pairs:
         s, _, y, Ky = pairs[-1]
         scale = np.where(_dot(s, Ky) > 0, _dot(s, Ky) * _inverse(_dot(y, Ky)), 1.0)
         q, Kq = scale * q, scale * Kq
-    for s, Ks, y, rho, alpha in reversed(kept):
+    for s, Ks, y, rho, alpha in reversed(steps):
         gain = alpha - rho * _dot(y, Kq)
         q, Kq = q + gain * s, Kq + gain * Ks
     return q, Kq

@@ -1,4 +1,4 @@
-"""A catalogue and a few names → an unfitted `HybridClassifier`."""
+"""Factory of a `HybridClassifier` for the columns of a catalogue."""
 
 from __future__ import annotations
 
@@ -22,7 +22,13 @@ BLOCKS = ("poster", "text", "metadata")
 
 @dataclass(frozen=True)
 class FeatureOptions:
-    """Settings of the blocks `text` and `metadata`; see `TextFeatures` and `MetadataFeatures`."""
+    """Settings of the blocks `text` and `metadata`; see `TextFeatures` and `MetadataFeatures`.
+
+    Examples
+    --------
+    >>> FeatureOptions(max_chars=0).min_df
+    2
+    """
 
     max_ngram: int = 2
     max_chars: int = 5
@@ -49,13 +55,13 @@ def make_hybrid(
     folds: int = 4,
     context: Context | None = None,
 ) -> HybridClassifier:
-    """Put blocks and a head together for the columns of a catalogue.
+    """Build an unfitted classifier: the blocks that a catalogue has columns for, and a head.
 
     Parameters
     ----------
     catalogue : Catalogue
         Whose columns are read, and whose posters have been extracted.
-    head : str
+    head : str, default="svm"
         ``"svm"``, or a name that `fit-ovr --estimator` takes.
     blocks : sequence of str, optional
         From ``poster``, ``text``, ``metadata``; by default all that the catalogue has.
@@ -67,15 +73,15 @@ def make_hybrid(
         Parameters of the head to choose from; by default the head's own grid.
     block_weights : mapping of str to float, optional
         Block → weight. By default chosen by cross-fitting.
-    metric : str
+    metric : str, default="weighted-f1"
         What C, block weights and thresholds are chosen by: ``weighted-f1``, ``macro-f1``, ``micro-f1``
         or ``map``; see `HybridClassifier`.
-    search : bool
+    search : bool, default=False
         Try all combinations of a wider grid and of block weights.
-    chain : bool
-        Tell each genre what the head says of more frequent ones.
+    chain : bool, default=False
+        Make a classifier chain of the head; see `Chain`.
     decision : DecisionOptions, optional
-        How scores become labels.
+        Calibration and thresholds.
     folds : int, default=4
         Of the cross-fitting.
     context : Context, optional
@@ -92,13 +98,23 @@ def make_hybrid(
         If a name is unknown or the catalogue lacks what a block needs.
     ExtractionError
         If the posters have not been extracted.
+
+    Examples
+    --------
+    >>> from hybrid.catalogue import load_catalogue
+    >>> from hybrid.datasets.sample import write_sample
+    >>> _ = write_sample("sample", n_items=60)
+    >>> catalogue = load_catalogue("sample/catalogue.csv")
+    >>> model = make_hybrid(catalogue, blocks=["text", "metadata"], folds=2)
+    >>> model.fusion.names
+    ('text', 'metadata')
     """
     spec, features, context = get_head(head), features or FeatureOptions(), context or Context()
     select = [select] if isinstance(select, EmbeddingSelector) else select
     if chain and not spec.chains:
         raise SettingError(
-            f"--chain: expected a head that learns each genre by itself, found {head}: it answers without "
-            "looking, or already knows what is said of the other genres. Leave --chain out."
+            f"--chain: expected a head that fits each genre by itself, found {head}, which ignores the "
+            "features or uses the scores of the other genres already. Leave --chain out."
         )
     names = choose_blocks(catalogue, blocks)
     columns, made = catalogue.columns, []

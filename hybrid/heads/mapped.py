@@ -1,4 +1,4 @@
-"""Heads on features that are made of the fusion first, such as blocks with fewer columns."""
+"""A transformer of the fusion and a head on its output, such as a truncated SVD of the wide blocks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from hybrid.heads.fitting import fit_head, head_scores
 
 
 class MappedHead(FusionHead):
-    """A transformer of the fusion, and a head on what it gives.
+    """Pipeline of a transformer of the fusion and a head.
 
-    The transformer is fitted where the head is: on the same items, once for all genres.
+    The transformer is fitted on the same items as the head, once for all genres.
 
     Parameters
     ----------
@@ -61,13 +61,13 @@ class MappedHead(FusionHead):
 
 
 class ReduceBlocks(TransformerMixin, BaseEstimator):
-    """Each block that is wider than some columns becomes that many, by a truncated SVD.
+    """Truncated SVD of each block that has more than so many columns.
 
     Parameters
     ----------
-    components : int
-        Columns that are left of a block.
-    random_state : int
+    components : int, default=100
+        Columns that a block is reduced to.
+    random_state : int, default=0
 
     Attributes
     ----------

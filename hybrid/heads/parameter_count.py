@@ -1,4 +1,4 @@
-"""What is inside a fitted head."""
+"""Number of parameters of a fitted head."""
 
 from __future__ import annotations
 
@@ -8,9 +8,15 @@ LEARNT = ("coef_", "intercept_", "feature_log_prob_", "class_log_prior_")
 
 
 def count_parameters(head: Any) -> int | None:
-    """How many numbers a fitted head has learnt; None for a head of which that is not known.
+    """Number of parameters of a fitted head; None where it is not known.
 
-    Of a tree, the split and threshold of each inner node, and the value of each leaf.
+    A tree has a feature and a threshold for each inner node, and a value for each leaf.
+
+    Examples
+    --------
+    >>> from sklearn.svm import LinearSVC
+    >>> count_parameters(LinearSVC().fit([[0, 1], [1, 0]], [0, 1]))
+    3
     """
     if hasattr(head, "tree_"):
         tree = head.tree_

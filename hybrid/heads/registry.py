@@ -1,4 +1,4 @@
-"""What can be named as a head: `fit-svm`, and each `fit-ovr --estimator NAME`."""
+"""Registry of the heads: `fit-svm`, and the names of `fit-ovr --estimator`."""
 
 from __future__ import annotations
 
@@ -22,28 +22,33 @@ from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
 
 @dataclass(frozen=True)
 class HeadSpec:
-    """A head by name.
+    """A registered head: how it is built, and its default grid.
 
     Parameters
     ----------
     name : str
-        What the user types; also the default name of its run.
+        As `--estimator` takes it; also the default name of its run.
     build : callable
         Seed → scikit-learn classifier of one genre against the rest, or a head of all genres.
     grid : mapping of str to tuple
-        Values of its parameters to choose from by cross-fitting.
+        Parameter → values to choose from by cross-fitting.
     wide : mapping of str to tuple
-        More values, in place of those of `grid`, where there is time to search.
-    tuned : bool
-        Whether thresholds are chosen and scores calibrated. The dummies answer as they are: a
-        threshold chosen for F1 would turn each of them into "always yes".
-    threads : bool
+        More values, which replace those of `grid` in an exhaustive search.
+    tuned : bool, default=True
+        Whether scores are calibrated and thresholds chosen. Not for the dummies: a threshold that
+        is best for F1 would give each label to every item.
+    threads : bool, default=True
         Whether genres may be fitted in threads: not where a fit uses all cores by itself, and not with
-        liblinear, which draws from one generator for the whole process.
-    weighs_blocks : bool
-        Whether the scale of a column changes what it learns, so that block weights are worth choosing.
-    chains : bool
-        Whether `Chain` can make something of it.
+        liblinear, which has one random generator for the whole process.
+    weighs_blocks : bool, default=True
+        Whether the scale of the columns matters, so that block weights are worth choosing.
+    chains : bool, default=True
+        Whether `Chain` can be made of it.
+
+    Examples
+    --------
+    >>> get_head("svm").grid
+    {'C': (0.03, 0.1, 0.3, 1.0)}
     """
 
     name: str
@@ -134,6 +139,11 @@ def get_head(name: str) -> HeadSpec:
     ------
     SettingError
         If it is unknown; the message lists close matches.
+
+    Examples
+    --------
+    >>> get_head("logistic").build(0).class_weight
+    'balanced'
     """
     if name not in HEADS:
         raise unknown_name("estimator", name, HEADS)

@@ -17,7 +17,7 @@ Labels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Quality:
-    """A metric of all items, in [0, 1], and its standard deviation over the folds."""
+    """A metric over all items, in [0, 1], and its standard deviation over the folds."""
 
     value: float
     spread: float
@@ -33,20 +33,27 @@ def score_out_of_fold(
     truth : ndarray of shape (n, L)
         1 where the item has the label.
     scores : ndarray of shape (n, L)
-        Out-of-fold; NaN where nothing could be learnt: that ranks last, and gets no label.
+        Out-of-fold; NaN, where a fold could not learn the genre, ranks last and gets no label.
     fold : ndarray of shape (n,)
-        The fold that each item was left out of.
+        The fold that each item was held out in.
     metric : str
         ``weighted-f1``, ``macro-f1`` (means of the genres' F1) or ``micro-f1`` (all labels counted
         together), with zero_division=0 as in scikit-learn; or ``map``, the mean of the genres' average
         precision, weighted by their items.
-    tuned : bool
-        False: `scores` are the answers, 0 or 1.
+    tuned : bool, default=True
+        False: `scores` are labels, 0 or 1.
 
     Returns
     -------
     Quality
-        For the F1s, the labels of each fold come from thresholds that were chosen on the other folds.
+        For F1, the labels of each fold come from thresholds that were chosen on the other folds.
+
+    Examples
+    --------
+    >>> truth = np.array([[1], [0], [1], [0]], np.uint8)
+    >>> scores, fold = np.array([[0.9], [0.1], [0.8], [0.2]]), np.array([0, 0, 1, 1])
+    >>> score_out_of_fold(truth, scores, fold, "map").value
+    1.0
     """
     answers: NDArray[Any] = scores
     if metric != "map":

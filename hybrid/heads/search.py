@@ -43,7 +43,7 @@ class SearchResult:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A candidate, its out-of-fold scores of shape (n, L), and how good they are."""
+    """The best candidate of an evaluation: its out-of-fold scores of shape (n, L) and their metric."""
 
     choice: Candidate
     scores: Floats
@@ -108,18 +108,30 @@ def choose(
     Parameters
     ----------
     run : callable
-        Candidates → the best of them: `Search.run`.
+        Evaluates candidates and returns the best of them: `Search.run`.
     grid : mapping of str to sequence
         Parameter of the head → values.
     weights : mapping of str to float
         Block → weight to start from.
     factors : sequence of float
-        To try on the weight of a block; empty, or one block alone: weights stay as they are.
-    search : bool
+        To try on the weight of a block; with none, or a single block, the weights stay.
+    search : bool, default=False
         False: one parameter after the other, then two rounds over the blocks, one after the other, the
         second with the square roots of the factors. True: first all combinations of the parameters
         with the factors and 1 on all blocks but the first, whose scale is that of C; then the second
         round.
+
+    Returns
+    -------
+    Trial
+
+    Examples
+    --------
+    >>> def run(candidates):
+    ...     scored = [Trial(c, np.empty(0), -abs(c.parameters["C"] - 0.3)) for c in candidates]
+    ...     return max(scored, key=lambda trial: trial.quality)
+    >>> choose(run, {"C": [0.1, 0.3, 1.0]}, {"text": 1.0}, ()).choice.parameters
+    {'C': 0.3}
     """
     tunable = list(weights) if factors and len(weights) > 1 else []
     if search:

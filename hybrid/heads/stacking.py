@@ -1,4 +1,4 @@
-"""Stacking: a head for each block, and a small logistic model that weighs what they say."""
+"""Stacking: a head for each block, combined by logistic regressions on their out-of-fold scores."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ ALL = "all"
 
 
 class Stacking(FusionHead):
-    """Heads of single blocks, and of all together, combined by logistic regressions.
+    """Stacked generalisation: heads of single blocks and of all together, combined by logistic regressions.
 
-    The second level sees the scores of all heads for all genres, so it learns which block to trust
-    for which genre, and which genres go together. It learns from out-of-fold scores. What a head
-    says of an item that lacks its block is not used: its scores are 0 there, and a column tells it.
+    The features of the second level are the out-of-fold scores of all heads for all genres, so it learns
+    how much to weigh each block for each genre, and which genres occur together. Where an item lacks a
+    head's block, the scores of that head are set to 0, and an indicator column to 1.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ class Stacking(FusionHead):
     def _best(
         self, member: FusionMatrix, truth: Any, fold: NDArray[np.int64], weight: Floats | None
     ) -> tuple[dict[str, float], Floats]:
-        """Parameters of a head of the first level, and its out-of-fold scores."""
+        """Best parameters of a head of the first level, and its out-of-fold scores."""
         tried = []
         for parameters in [{"C": c} for c in self.cs] or [{}]:
             estimator = clone(self.estimator).set_params(**parameters)
@@ -107,7 +107,7 @@ class Stacking(FusionHead):
         return max(tried, key=lambda each: weighted_average_precision(truth, each[1]))
 
     def _measure(self, scores: Floats, absent: Flags) -> None:
-        """Mean and deviation of what the heads say of items that have their block."""
+        """Mean and deviation of the heads' scores of items that have their block."""
         said = np.where(absent[:, :, None] | np.isnan(scores), 0.0, 1.0)
         count = np.maximum(said.sum(axis=1), 1)
         filled = np.nan_to_num(scores)
@@ -117,7 +117,7 @@ class Stacking(FusionHead):
         self.scale_ = np.where(deviation > 0, deviation, 1.0)
 
     def _features(self, scores: Floats, absent: Flags) -> FusionMatrix:
-        """Scores of shape (heads, n, L) → one row an item: each head's scores, and who is silent."""
+        """Features of the second level from scores of shape (heads, n, L): one row an item."""
         standard = (scores - self.centre_[:, None]) / self.scale_[:, None]
         standard = np.where(absent[:, :, None], 0.0, np.nan_to_num(standard))
         return FusionMatrix.from_blocks([np.hstack([*standard, absent.T])])
@@ -147,6 +147,6 @@ def _members(matrix: FusionMatrix) -> dict[str, FusionMatrix]:
 
 
 def _absent(matrix: FusionMatrix) -> Flags:
-    """Which head has nothing to go by for which item, shape (heads, n)."""
+    """Which items lack the block of which head, shape (heads, n)."""
     missing = missing_blocks(matrix).T
     return missing if len(missing) == 1 else np.vstack([missing, missing.all(axis=0)])

@@ -1,4 +1,4 @@
-"""One threshold a genre: from which probability on the label is given."""
+"""Decision thresholds, one a genre, that maximise F1; and their bootstrap distribution."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROUNDS = 50
 
 @dataclass(frozen=True)
 class _Cuts:
-    """The ways to cut one ranking, from the highest score down.
+    """Candidate thresholds of one ranking, from the highest score down.
 
     `item` and `real` are of the ranked scores; `ends` says after which of them a cut may fall (scores
     that are equal get the label together), `value` is the threshold that cuts there, and `never` one just
@@ -47,18 +47,18 @@ class _Cuts:
 def best_thresholds(
     truth: NDArray[Any], scores: Floats, *, objective: str = "genre", shrinkage: float = 0.0
 ) -> Floats:
-    """Choose a threshold for each genre.
+    """Thresholds that maximise F1, one for each genre.
 
     Parameters
     ----------
     truth : ndarray of shape (n, L)
-        1 where the item has the label; or the probability that it has, for the best F1 to be expected.
+        1 where the item has the label; or the probability that it has, for the best expected F1.
     scores : ndarray of shape (n, L)
-        Out-of-fold, so that no item judged itself; NaN where a model could say nothing.
-    objective : str
+        Out-of-fold; NaN where a model has no score.
+    objective : {"genre", "micro"}, default="genre"
         ``"genre"``: the best F1 of each genre, which is also the best macro and weighted F1, as these are
         sums over genres. ``"micro"``: the best F1 of all labels counted together.
-    shrinkage : float
+    shrinkage : float, default=0.0
         k: a genre with m positives has ``(m * its own threshold + k * the pooled one) / (m + k)``. The
         pooled one is the single threshold for all genres with the best micro F1; it asks for
         scores that mean the same in each genre, such as calibrated probabilities.
@@ -73,6 +73,12 @@ def best_thresholds(
     ------
     SettingError
         If `objective` is unknown or `shrinkage` is below 0.
+
+    Examples
+    --------
+    >>> truth = np.array([[0], [1], [1]], np.uint8)
+    >>> best_thresholds(truth, np.array([[0.1], [0.5], [0.9]])).tolist()
+    [0.3]
     """
     _check(objective, shrinkage)
     ones = np.ones((1, len(truth)))
@@ -88,18 +94,25 @@ def threshold_draws(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Floats:
-    """The thresholds that other items would have given: chosen anew on bootstrap draws of the items.
+    """Bootstrap distribution of the thresholds: those of `best_thresholds` on draws of the items.
 
     Parameters
     ----------
     truth, scores, objective, shrinkage
         As for `best_thresholds`.
-    draws, seed : int
+    draws : int, default=200
+    seed : int, default=0
 
     Returns
     -------
     ndarray of shape (draws, L), float64
         ``inf`` where a draw has no positive of the genre.
+
+    Examples
+    --------
+    >>> truth = np.array([[0], [1], [1]], np.uint8)
+    >>> threshold_draws(truth, np.array([[0.1], [0.5], [0.9]]), draws=100).shape
+    (100, 1)
     """
     _check(objective, shrinkage)
     found = [
@@ -116,18 +129,28 @@ def apply_thresholds(
     max_labels: int | None = None,
     at_least_one: bool = False,
 ) -> Labels:
-    """Labels of shape (n, L), uint8: 1 where the score reaches its genre's threshold.
+    """Labels from scores: 1 where the score reaches its genre's threshold.
 
     Parameters
     ----------
     scores : ndarray of shape (n, L)
-        NaN reaches nothing.
+        NaN reaches no threshold.
     thresholds : ndarray of shape (L,)
     max_labels : int, optional
-        Of the labels that are reached, only those that lie highest above their thresholds are given.
-    at_least_one : bool
-        An item that reaches nothing is given the label with the highest score; not if all its scores
-        are NaN. A genre whose threshold is ``inf`` is never given.
+        Most labels an item; those that lie highest above their thresholds are given.
+    at_least_one : bool, default=False
+        An item that reaches no threshold is given the label with the highest score; not if all its
+        scores are NaN. A genre whose threshold is ``inf`` is never given.
+
+    Returns
+    -------
+    ndarray of shape (n, L), uint8
+
+    Examples
+    --------
+    >>> scores, thresholds = np.array([[0.4, 0.2], [0.1, 0.2]]), np.array([0.3, 0.5])
+    >>> apply_thresholds(scores, thresholds, at_least_one=True).tolist()
+    [[1, 0], [0, 1]]
     """
     labels = scores >= thresholds
     if max_labels is not None:
@@ -161,7 +184,7 @@ def _choose(
 ) -> Floats:
     """Thresholds of shape (B, L) under weights of shape (B, n)."""
     genres = [_cuts(truth[:, [j]], scores[:, [j]]) for j in range(truth.shape[1])]
-    known = np.where(np.isnan(scores), 0, truth)  # an item that nothing is said of takes no part
+    known = np.where(np.isnan(scores), 0, truth)  # items without a score are left out
     positives = weights @ known.astype(np.float64)
     if objective == "micro":
         chosen = _best_micro(genres, positives, weights)

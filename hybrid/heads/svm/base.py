@@ -1,7 +1,4 @@
-"""What the linear SVMs of all labels have in common: what they take, answer and solve.
-
-`hybrid.heads.svm.solver` does the work; here labels, weights and folds become its signed matrix B.
-"""
+"""Base class of the multi-label linear SVMs: validation, prediction, and the input of the solver."""
 
 from __future__ import annotations
 
@@ -27,7 +24,7 @@ Flags = NDArray[np.bool_]
 
 
 class LabelSVMs(ClassifierMixin, BaseEstimator):
-    """One linear SVM a label: features and labels in, a solve, scores and classes out.
+    """Base class: validates features and labels, calls the solver, predicts scores and classes.
 
     Subclasses have the parameters `class_weight`, `tol`, `fit_intercept`, `max_iter`, `n_jobs` and
     `random_state`, and `fit`.
@@ -50,7 +47,7 @@ class LabelSVMs(ClassifierMixin, BaseEstimator):
         return self.classes_[(scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(1)]
 
     def _start(self, X: Any, y: Any, sample_weight: Any) -> tuple[FusionMatrix, Flags, Floats]:
-        """Check all that `fit` was given: features, labels of shape (n, L), weights of shape (n,)."""
+        """Validate the arguments of `fit`: features, labels of shape (n, L), weights of shape (n,)."""
         problems = self._problems()
         if problems:
             raise SettingError("\n".join(problems))
@@ -116,7 +113,7 @@ class LabelSVMs(ClassifierMixin, BaseEstimator):
             )
 
     def _warn_constant(self, Y: Flags, weight: Floats) -> None:
-        """Warn of labels that all items have, or none, as OneVsRestClassifier does."""
+        """Warn of constant labels, as OneVsRestClassifier does."""
         if not weight.any():
             raise SettingError("sample_weight: expected a weight above 0, found none.")
         for label in np.flatnonzero(constant_labels(Y, weight)):
@@ -125,7 +122,7 @@ class LabelSVMs(ClassifierMixin, BaseEstimator):
             warnings.warn(f"Label {there}{name} is present in all training examples.", stacklevel=3)
 
     def _problems(self) -> list[str]:
-        """What is wrong with the parameters."""
+        """Errors in the parameters."""
         problems = check_positive("tol", self.tol)
         if not (isinstance(self.max_iter, (int, np.integer)) and self.max_iter >= 1):
             problems.append(f"max_iter: expected a whole number from 1, found {self.max_iter!r}.")
@@ -209,14 +206,14 @@ _ACCEPTED: dict[str, Any] = {
 
 
 def check_positive(name: str, value: Any) -> list[str]:
-    """Say what is wrong with a number that must be above 0."""
+    """Error message for a number that is not above 0, or none."""
     if isinstance(value, (int, float, np.number)) and np.isfinite(value) and value > 0:
         return []
     return [f"{name}: expected a number above 0, found {value!r}."]
 
 
 def constant_labels(Y: Flags, weight: Floats) -> Flags:
-    """Labels that all items of a weight above 0 have, or none: of shape (L,)."""
+    """Which labels all or none of the items of a weight above 0 have: shape (L,)."""
     counted = Y[weight > 0]
     constant: Flags = np.equal(counted.all(axis=0), counted.any(axis=0))
     return constant
@@ -231,7 +228,7 @@ def with_ones(matrix: FusionMatrix) -> FusionMatrix:
 def signed_weights(
     Y: Flags, weight: Floats, C: float, class_weight: Mapping[Any, float] | str | None
 ) -> Floats:
-    """``B_ik = y_ik sqrt(2 C c_ik)`` for `hybrid.heads.svm.solver`.
+    """Signed weights ``B_ik = y_ik sqrt(2 C c_ik)`` of items and labels, the input of the solver.
 
     Parameters
     ----------
@@ -246,6 +243,11 @@ def signed_weights(
     Returns
     -------
     ndarray of shape (L, n), float64
+
+    Examples
+    --------
+    >>> signed_weights(np.array([[True], [False]]), np.ones(2), 0.5, None).tolist()
+    [[1.0, -1.0]]
     """
     present = weight @ Y
     shares = np.ones((2, Y.shape[1]))

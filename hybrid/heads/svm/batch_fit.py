@@ -1,4 +1,4 @@
-"""Several settings of one MultilabelLinearSVC, fitted in one solve."""
+"""Fit several settings of one MultilabelLinearSVC in one solve."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 
 class Setting(Protocol):
-    """What a fit is asked for: parameters, of which only C may vary, and weights of blocks."""
+    """Settings of one fit: parameters, of which only C may vary, and weights of blocks."""
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -37,12 +37,12 @@ def fit_many(
     choices: Sequence[Setting],
     sample_weight: ArrayLike | None = None,
 ) -> list[MultilabelLinearSVC]:
-    """Fit an estimator for each choice, all in one solve that shares the Gram matrices.
+    """Fit an estimator with several settings, in one solve that shares the Gram matrices.
 
     Parameters
     ----------
     estimator : MultilabelLinearSVC
-        Not changed.
+        It is cloned.
     matrix : FusionMatrix of shape (n, columns)
     y : array of shape (n,) or (n, L)
     choices : sequence
@@ -66,6 +66,15 @@ def fit_many(
     -----
     ConvergenceWarning
         If a gap is above `tol` after `max_iter` epochs.
+
+    Examples
+    --------
+    >>> from hybrid.heads.cross_fitting import Candidate
+    >>> matrix = FusionMatrix.from_blocks([np.array([[0.0], [1.0], [0.2], [0.9]])], ["text"])
+    >>> settings = [Candidate({"C": 0.1}, {}), Candidate({"C": 10.0}, {"text": 2.0})]
+    >>> small, large = fit_many(MultilabelLinearSVC(random_state=0), matrix, [0, 1, 0, 1], settings)
+    >>> (small.C, large.C), large.predict(matrix.with_weights({"text": 2.0})).tolist()
+    ((0.1, 10.0), [0, 1, 0, 1])
     """
     models = [clone(estimator).set_params(**choice.parameters) for choice in choices]
     _check(models, matrix, choices)
@@ -87,7 +96,7 @@ def fit_many(
 def _check(
     models: list[MultilabelLinearSVC], matrix: FusionMatrix, choices: Sequence[Setting]
 ) -> None:
-    """All that is wrong with the choices."""
+    """Raise a SettingError that lists all errors in the settings."""
     problems = []
     for model in models:
         problems += model._problems()

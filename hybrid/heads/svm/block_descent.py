@@ -1,4 +1,4 @@
-"""Descent by blocks of rows, whose Gram matrices all columns share.
+"""Dual coordinate descent by blocks of rows, whose Gram matrices all columns share.
 
 A visit of a block computes its margins with one product, improves the dual variables of the block by
 coordinate steps on its Gram matrix, which cost no look at the features, and adds their change to the
@@ -113,7 +113,7 @@ class BlockDescent:
 
 
 class _Shared:
-    """What threads tell each other of a group in a visit: margins by lane, and changes."""
+    """Buffers that threads share while they visit a block for a group: margins by lane, and changes."""
 
     def __init__(self, descent: BlockDescent, group: Group) -> None:
         self.descent, self.group, self.problem = descent, group, descent.problem

@@ -1,4 +1,4 @@
-"""The features that the descent by blocks works on, cut to ranges of columns that threads can share."""
+"""Column slices of the blocks, dense or sparse, that threads share in the descent by blocks."""
 
 from __future__ import annotations
 

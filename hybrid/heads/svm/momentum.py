@@ -1,4 +1,4 @@
-"""How far to go on in the direction of the last epoch.
+"""Nesterov momentum of the dual descent: how far to extrapolate in the direction of the last epoch.
 
 An epoch of descent is, near the optimum, a linear map: the part of the error along its eigenvector of
 eigenvalue λ, in [0, 1), shrinks by λ. Begun not where the last epoch ended, but beyond by ``m`` times what

@@ -12,7 +12,7 @@ from hybrid.heads.svm.base import LabelSVMs, check_positive
 
 
 class MultilabelLinearSVC(LabelSVMs):
-    """One linear SVM a label, all fitted together.
+    """Multi-label linear SVM with squared hinge loss: one a label, all fitted together.
 
     Each label has the objective of ``LinearSVC(loss="squared_hinge", intercept_scaling=1)``, with
     the same meaning of `C`, `class_weight` and `sample_weight`:
@@ -23,24 +23,24 @@ class MultilabelLinearSVC(LabelSVMs):
 
     Parameters
     ----------
-    C : float
+    C : float, default=1.0
         Weight of the loss, above 0.
-    class_weight : None, "balanced" or dict
+    class_weight : None, "balanced" or dict, default=None
         "balanced" weighs, for each label, the items with and without it by ``n / (2 count)``, as
         ``OneVsRestClassifier(LinearSVC(class_weight="balanced"))`` does. A dict weighs items: with
         several labels an item, its keys are 0 and 1; else the classes. What it does not name
         weighs 1.
-    tol : float
-        A label is done when its duality gap, relative to its objective, is certified to be at most
+    tol : float, default=1e-3
+        A label has converged when its duality gap, relative to its objective, is certified to be at most
         that: ``(primal - dual) / primal <= tol``, hence ``|w - w*|² <= 2 tol primal``.
-    fit_intercept : bool
-    max_iter : int
+    fit_intercept : bool, default=True
+    max_iter : int, default=1000
         Most epochs; each visits all items once.
-    n_jobs : int or None
-        Threads; None is 1 (or what joblib's ``parallel_config`` says), -1 all cores. The answer is
-        the same, bit by bit. numpy's own threads are held at one meanwhile, in the whole process.
-    random_state : int, RandomState or None
-        Deals items to blocks.
+    n_jobs : int or None, default=None
+        Threads; None is 1 (or that of joblib's ``parallel_config``), -1 all cores. The result does not
+        depend on it. NumPy's own threads are limited to one meanwhile, in the whole process.
+    random_state : int, RandomState or None, default=None
+        Order of the items.
 
     Attributes
     ----------
@@ -71,6 +71,16 @@ class MultilabelLinearSVC(LabelSVMs):
 
     Columns of float32 (of the dense blocks, where there are some) are worked on in float32, unless
     `tol` is below 1e-6; the certificate is in float64 in any case.
+
+    Examples
+    --------
+    >>> X = np.array([[0.0, 1.0], [1.0, 0.0], [0.2, 0.9], [0.9, 0.1]])
+    >>> y = np.array([[0, 1], [1, 0], [0, 1], [1, 0]])
+    >>> model = MultilabelLinearSVC(C=10.0, random_state=0).fit(X, y)
+    >>> model.predict(X).tolist()
+    [[0, 1], [1, 0], [0, 1], [1, 0]]
+    >>> bool((model.dual_gap_ <= 1e-3).all())
+    True
     """
 
     def __init__(
@@ -95,7 +105,7 @@ class MultilabelLinearSVC(LabelSVMs):
     def fit(
         self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> MultilabelLinearSVC:
-        """Fit all labels.
+        """Fit one SVM a label.
 
         Parameters
         ----------
@@ -110,7 +120,7 @@ class MultilabelLinearSVC(LabelSVMs):
         SettingError
             If parameters are wrong; it lists all that are.
         ValueError
-            If X or y are not what they should be.
+            If X or y are invalid.
 
         Warns
         -----

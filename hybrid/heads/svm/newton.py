@@ -1,4 +1,4 @@
-"""The SVMs of a few items, solved by Newton's method on their Gram matrix, each column alone.
+"""Newton's method on the Gram matrix, for SVMs of a few items, each column alone.
 
 The primal objective is quadratic as long as the same items are within their margin, and a step that solves
 it for these, with an exact line search, ends after a finite number of steps at the optimum, whatever C and

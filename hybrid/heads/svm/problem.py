@@ -1,4 +1,4 @@
-"""What the two descents have in common: the SVMs to solve, and groups of them that go together."""
+"""State that the solvers share: the dual problem, groups of columns, and threads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CSRArrays = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[Any]]
 
 @dataclass(eq=False)
 class Problem:
-    """K SVMs on n items, as `hybrid.heads.svm.solver` has them, and how far their dual has come.
+    """K SVMs on n items, with the current values of their dual variables and objectives.
 
     `B` and the dual variables `A` have shape (K, n), block weights `weights` (K, blocks), the dual
     objective `dual` (K,); all float64. Margins and coefficients are worked on in `dtype`.

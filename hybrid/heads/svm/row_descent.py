@@ -1,4 +1,4 @@
-"""Descent by single rows, each column alone: no Gram matrices to make, nothing to share.
+"""Dual coordinate descent by single rows, each column alone, as LinearSVC does.
 
 The method of LinearSVC (Hsieh et al., ICML 2008, algorithm 1, without shrinking), but that rows of dense
 blocks are read as they are.

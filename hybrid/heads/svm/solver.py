@@ -1,4 +1,4 @@
-"""Many linear SVMs on one matrix, solved together in their dual.
+"""Dual solver of many linear SVMs on one matrix, with a certified duality gap.
 
 Each column k of a signed matrix B is one SVM: a label, with its C, class weights and fold. With
 ``|B_ik| = sqrt(2 C c_ik)``, c the weight of an item and the sign its label, it minimises
@@ -70,7 +70,7 @@ def solve(
     n_jobs: int | None = None,
     random_state: int | np.random.RandomState | None = None,
 ) -> Solution:
-    """Solve one SVM a row of `B`.
+    """Solve the dual of one SVM for each row of `B`.
 
     Parameters
     ----------
@@ -80,18 +80,25 @@ def solve(
         As in the module's docstring; 0 leaves an item out.
     weights : ndarray of shape (K, blocks), float64, optional
         Block weights of each column, above 0; by default those of `matrix`.
-    tol : float
+    tol : float, default=1e-3
         Column k is done when ``(P - D) / P <= tol``, computed in float64 from `B`, the dual
         variables and the features. As P is strongly convex, then ``|w - w*|² <= 2 tol P``.
-    max_iter : int
+    max_iter : int, default=1000
         Most epochs; each visits all rows once.
-    n_jobs : int or None
-        Threads: None is 1, and -1 all cores. It does not change the answer.
-    random_state : int, RandomState or None
+    n_jobs : int or None, default=None
+        Threads: None is 1, and -1 all cores. The result does not depend on it.
+    random_state : int, RandomState or None, default=None
 
     Returns
     -------
     Solution
+
+    Examples
+    --------
+    >>> matrix = FusionMatrix.from_blocks([np.array([[1.0], [-1.0]])])
+    >>> found = solve(matrix, np.array([[1.0, -1.0]]))
+    >>> found.coef.round(2).tolist(), bool(found.gap[0] <= 1e-3)
+    ([[0.67]], True)
     """
     if weights is None:
         weights = np.tile(np.array(matrix.weights), (len(B), 1))
@@ -136,7 +143,7 @@ class _Solver:
             self._drop(certified & (growth <= 0) & (self.momentum == 0), epoch)
             if not self.groups:
                 break
-            if epoch > 2:  # what the first two gain tells nothing of the rest
+            if epoch > 2:  # the first two are no guide to the rest
                 self.momentum = next_momentum(self.momentum, growth, self.growth)
             self.growth = growth
             self._go_on()
