@@ -54,14 +54,14 @@ def load_network(spec: BackboneSpec, weights: Weights, precision: str = "float32
     >>> network.input_shape, network.output_shape
     ((None, 150, 150, 3), (None, 64))
     """
-    with precision_policy(precision):
+    with dtype_policy(precision):
         application = build_application(spec)
         load_weights(spec, application, weights)
         return with_preprocessing(spec, fold_batch_norm(cut_and_pool(spec, application)))
 
 
 @contextmanager
-def precision_policy(precision: str) -> Iterator[None]:
+def dtype_policy(precision: str) -> Iterator[None]:
     """Set Keras' dtype policy for layers that are made in a ``with`` block, and restore it.
 
     Parameters
@@ -71,7 +71,7 @@ def precision_policy(precision: str) -> Iterator[None]:
 
     Examples
     --------
-    >>> with precision_policy("bfloat16"):
+    >>> with dtype_policy("bfloat16"):
     ...     layer = keras.layers.Dense(3)
     >>> layer.compute_dtype, layer.variable_dtype, keras.config.dtype_policy().name
     ('bfloat16', 'float32', 'float32')

@@ -14,13 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.backbones import Weights, resolve_weights
+from hybrid.backbones.load import dtype_policy
 from hybrid.deep.checkpoint import Checkpoint, TrainingState
 from hybrid.deep.dataset import Batches, predict
 from hybrid.deep.distribution import make_distribution
 from hybrid.deep.frozen import cache_activations
 from hybrid.deep.items import Arrays, Items, Posters, Source, usable
 from hybrid.deep.losses import make_loss
-from hybrid.deep.network import Network, count_pieces, dtype_policy
+from hybrid.deep.network import Network, count_pieces
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.registry import HEAD, NetworkSpec, Stage, configure_network, get_network
 from hybrid.deep.tensorboard import open_tensorboard

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -11,7 +9,7 @@ import numpy as np
 from keras import layers
 
 from hybrid.backbones.backend import backend_has_gpu
-from hybrid.backbones.load import POLICIES, load_weights
+from hybrid.backbones.load import load_weights
 from hybrid.backbones.networks import Preprocess, build_application, cut_and_pool
 from hybrid.backbones.weights import Weights
 from hybrid.deep.registry import HEAD, NetworkSpec, Stage
@@ -229,31 +227,6 @@ def count_pieces(learner: keras.Model, batch_size: int) -> int:
         return 1
     wanted = 4 * batch_size * count_activations(learner)
     return max(1, min(batch_size // MIN_PIECE, -(-wanted // MAX_ACTIVATION_BYTES)))
-
-
-@contextmanager
-def dtype_policy(name: str) -> Iterator[None]:
-    """Set Keras' dtype policy for the layers made in the context; restore it afterwards.
-
-    Parameters
-    ----------
-    name : str
-        ``"float32"``, ``"bfloat16"`` or ``"float16"``: the precision of products. Variables are float32.
-
-    Examples
-    --------
-    >>> with dtype_policy("bfloat16"):
-    ...     layers.Dense(2).compute_dtype
-    'bfloat16'
-    >>> keras.config.dtype_policy().name
-    'float32'
-    """
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(POLICIES[name])
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _build_body(spec: NetworkSpec, application: keras.Model) -> keras.Model:
