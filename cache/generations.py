@@ -1,6 +1,6 @@
 """Generations: which parts a store consists of since it was last compacted, and one index of them.
 
-A generation only saves time: all that it says can be told from the parts themselves.
+A generation only saves time: all of it can be read from the parts themselves.
 """
 
 from __future__ import annotations
@@ -70,17 +70,20 @@ def read_generation(store: Path) -> Generation | None:
         data = (store / "gen" / Path(pointer["generation"]).name).read_bytes()
         if hashlib.sha256(data).hexdigest() != pointer["sha256"]:
             raise DamageError("its hash is wrong")
-        said = json.loads(data)
-        if said["format"] != FORMAT:
-            raise DamageError(f"expected format {FORMAT}, found {said['format']!r}")
-        names = tuple(said["parts"])
-        superseded = tuple(said["superseded"])
+        content = json.loads(data)
+        if content["format"] != FORMAT:
+            raise DamageError(f"expected format {FORMAT}, found {content['format']!r}")
+        names = tuple(content["parts"])
+        superseded = tuple(content["superseded"])
         if not all(PART_NAME.fullmatch(name) for name in (*names, *superseded)):
             raise DamageError("it names files that are no parts")
-        index_file = Path(said["index"]).name
+        index_file = Path(content["index"]).name
         files = (Path(pointer["generation"]).name, index_file)
         return Generation(
-            int(said["number"]), _read_index(store / "gen" / index_file, names), superseded, files
+            int(content["number"]),
+            _read_index(store / "gen" / index_file, names),
+            superseded,
+            files,
         )
     except FileNotFoundError as error:
         if not (store / CURRENT).exists():
@@ -105,7 +108,7 @@ def write_generation(store: Path, generation: Generation) -> None:
     packed = _pack_index(generation.index)
     index_file = hashed_name("index-", packed, ".h5")
     write_atomically(folder / index_file, packed)
-    said = {
+    content = {
         "format": FORMAT,
         "number": generation.number,
         "parts": generation.index.parts,

@@ -1,4 +1,4 @@
-"""The small frozen records that pass between stages."""
+"""Frozen dataclasses that pass between the packages."""
 
 from __future__ import annotations
 
@@ -21,18 +21,23 @@ METRIC = "weighted-f1"
 
 @dataclass(frozen=True)
 class ColumnOptions:
-    """What the user says about the catalogue's columns; empty means: find out.
+    """Options of a catalogue's columns; what is empty is found out.
 
     Parameters
     ----------
-    id, label : str or None
+    id, label : str or None, default=None
         Names of the id column and of the label column.
-    label_separator : str
-        What stands between two labels of one cell, and between two entries of a list cell.
-    text, numeric, categorical, list, drop : tuple of str
+    label_separator : str, default="|"
+        Between two labels of one cell, and between two entries of a list cell.
+    text, numeric, categorical, list, drop : tuple of str, default=()
         Columns whose role is set by hand.
-    encoding : str
+    encoding : str, default="utf-8"
         Text encoding of a CSV or JSON Lines file.
+
+    Examples
+    --------
+    >>> ColumnOptions(label="categories", drop=("notes",)).label_separator
+    '|'
     """
 
     id: str | None = None
@@ -48,7 +53,16 @@ class ColumnOptions:
 
 @dataclass(frozen=True)
 class Columns:
-    """The role of every column of a catalogue, as found or as set."""
+    """The role of every column of a catalogue.
+
+    Parameters
+    ----------
+    id, poster, label : str
+        Names of columns; `poster` and `label` can be None.
+    label_separator : str
+    text, numeric, categorical, list : tuple of str
+        Names of columns.
+    """
 
     id: str
     poster: str | None
@@ -67,9 +81,15 @@ class Columns:
 
 @dataclass(frozen=True)
 class BadRow:
-    """One row of the catalogue that something is wrong with.
+    """A row of the catalogue that cannot be used as it is.
 
-    `row` counts the items of the file from 1; the header is not a row.
+    Parameters
+    ----------
+    row : int
+        Position in the file, from 1; the header is not a row.
+    id, poster : str
+        Cells of the row.
+    reason : str
     """
 
     row: int
@@ -90,7 +110,7 @@ class Split:
     groups : ndarray of shape (n,), str
         Items of one group are in one part.
     sha256 : str
-        Hash of what the split says, whatever the order of its rows.
+        Hash of ids and parts, whatever the order of the rows; see `hybrid.splitting.splits.split_hash`.
     """
 
     ids: NDArray[Any]
@@ -135,15 +155,15 @@ class Leak:
     ----------
     kind : str
     count : int
-        Of all pairs.
+        Number of all pairs.
     share : float
-        Of the test items that are in it.
+        Share of the test items that leak, from 0 to 1.
     pairs : tuple of (str, str, str, str)
-        (id, part, other id, other part); the first of them.
-    severity : str
+        The first pairs: (id, part, other id, other part).
+    severity : str, default="leak"
         ``"leak"`` or ``"warning"``.
-    items : tuple of str
-        Ids of all test items that are in it.
+    items : tuple of str, default=()
+        Ids of all test items that leak.
     """
 
     kind: str
@@ -156,16 +176,21 @@ class Leak:
 
 @dataclass(frozen=True)
 class Audit:
-    """The result of the search for leaks.
+    """Audit of a split.
 
     Parameters
     ----------
     checks : tuple of str
-        The kinds that were looked for.
+        The kinds of leaks that were searched for.
     leaks, warnings : tuple of Leak
         What was found, by severity.
-    skipped : tuple of str
-        What could not be looked for, with the reason.
+    skipped : tuple of str, default=()
+        What could not be searched for, with the reason.
+
+    Examples
+    --------
+    >>> Audit(("same id",), ()).clean
+    True
     """
 
     checks: tuple[str, ...]
@@ -180,13 +205,21 @@ class Audit:
 
     @property
     def leaked(self) -> frozenset[str]:
-        """Ids of the test items that leak in any way."""
+        """Ids of all test items that leak."""
         return frozenset(name for leak in self.leaks for name in leak.items)
 
 
 @dataclass(frozen=True)
 class StageCost:
-    """What one stage of a run cost: seconds, and the process's peak memory in MiB."""
+    """Cost of one stage of a run.
+
+    Parameters
+    ----------
+    name : str
+    seconds : float
+    peak_mib : float
+        Peak memory of the process in MiB.
+    """
 
     name: str
     seconds: float
@@ -195,7 +228,15 @@ class StageCost:
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with the bounds of its confidence interval."""
+    """An estimate with its confidence interval.
+
+    Parameters
+    ----------
+    value : float
+        The estimate.
+    low, high : float
+        Bounds of the interval.
+    """
 
     value: float
     low: float
@@ -208,14 +249,22 @@ class EmbeddingOptions:
 
     Parameters
     ----------
-    layer, pooling, input_size, fit
-        See `hybrid.backbones.configure`; by default those of the registry.
-    precision : str
+    layer : str, default="last"
+    pooling, input_size : optional
+        By default those of the registry. See `hybrid.backbones.configure`.
+    fit : str, default="squash"
+        See `hybrid.images.decode.Geometry`.
+    precision : str, default="auto"
         ``"float32"``, ``"bfloat16"``, ``"float16"``, or ``"auto"``: that of the embeddings in the cache;
         without any, bfloat16 where processor or GPU have it and a trial on some of the posters keeps
         their embeddings within a cosine of 0.9995 of float32; else float32.
-    dtype : str
+    dtype : str, default="float16"
         ``"float16"`` or ``"float32"``: how embeddings are stored.
+
+    Examples
+    --------
+    >>> EmbeddingOptions(fit="pad").precision
+    'auto'
     """
 
     layer: str = "last"
@@ -263,7 +312,7 @@ class EmbeddingSelector:
 
 @dataclass(frozen=True)
 class ExtractSummary:
-    """What an extraction did, for one backbone.
+    """Summary of an extraction, for one backbone.
 
     `rows` counts catalogue rows, `embedded` those with an embedding now; `images`, `hits` and `computed`
     count different images, `left` those beyond the limit; `bad` lists the rows without a usable poster.
@@ -312,7 +361,7 @@ class ExtractPlan:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a run says of each item.
+    """Predictions of a run.
 
     Parameters
     ----------
@@ -323,7 +372,7 @@ class Predictions:
     labels : ndarray of shape (n, L), uint8
         The predicted labels.
     probabilities : ndarray of shape (n, L), float64
-        Calibrated, in [0, 1]; NaN where the model can say nothing of the item.
+        Calibrated, from 0 to 1; NaN where the model has no input of the item.
     """
 
     ids: NDArray[Any]

@@ -44,7 +44,7 @@ class FittedRun(Protocol):
 
     @property
     def predictions(self) -> Predictions:
-        """Their `splits` tell train and validation items from test items."""
+        """Their `splits` name the train, validation and test items."""
 
     @property
     def fitted_on(self) -> Mapping[str, Sequence[str]]:

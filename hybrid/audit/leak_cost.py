@@ -87,13 +87,13 @@ def leakage_cost(
         )
     if not leaked.any() or leaked.all():
         return {}
-    measure, kept = make_measure(real, outputs, METRICS), (~leaked).astype(np.uint8)
+    measure, weight = make_measure(real, outputs, METRICS), (~leaked).astype(np.uint8)
     once = unit_weights(len(real))
-    points = measure(once), measure(once * kept)
+    points = measure(once), measure(once * weight)
     drawn = list(bootstrap(make_units(len(real)), draws, seed))
     # A draw without a clean item says nothing.
-    drawn = [weights[(weights * kept).any(axis=1)] for weights in drawn]
-    every, clean = gather(measure, drawn), gather(measure, (w * kept for w in drawn))
+    drawn = [weights[(weights * weight).any(axis=1)] for weights in drawn]
+    every, clean = gather(measure, drawn), gather(measure, (w * weight for w in drawn))
     costs = {}
     for name in METRICS:
         values = [float(point[name][0]) for point in points]

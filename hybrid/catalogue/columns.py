@@ -118,8 +118,8 @@ def find_columns(table: pd.DataFrame, options: ColumnOptions, path: Path) -> Col
     names = [str(name) for name in table.columns]
     _check_named(names, options, path)
     identifier = options.id or _find_id(names, path)
-    kept = [name for name in names if name not in options.drop]
-    label = options.label or ("genres" if "genres" in kept else None)
+    left = [name for name in names if name not in options.drop]
+    label = options.label or ("genres" if "genres" in left else None)
     by_hand = options.text + options.numeric + options.categorical + options.list + options.drop
     taken = {identifier, label, POSTER, *by_hand}
     text = options.text or tuple(
@@ -137,7 +137,7 @@ def find_columns(table: pd.DataFrame, options: ColumnOptions, path: Path) -> Col
             categorical.append(name)
     return Columns(
         id=identifier,
-        poster=POSTER if POSTER in kept else None,
+        poster=POSTER if POSTER in left else None,
         label=label,
         label_separator=options.label_separator,
         text=text,
@@ -167,7 +167,7 @@ def _check_named(names: list[str], options: ColumnOptions, path: Path) -> None:
     ]
     for role in ("text", "numeric", "categorical", "list", "drop"):
         named += [(f"--{role}", name) for name in getattr(options, role)]
-    problems, seen = [], dict[str, str]()
+    problems, option_of = [], dict[str, str]()
     for option, name in named:
         if name is None:
             continue
@@ -177,9 +177,9 @@ def _check_named(names: list[str], options: ColumnOptions, path: Path) -> None:
             problems.append(
                 f"{option}: column 'poster' names the image files and can be nothing else."
             )
-        elif name in seen:
-            problems.append(f"column {name!r} is named by both {seen[name]} and {option}.")
-        seen[name] = option
+        elif name in option_of:
+            problems.append(f"column {name!r} is named by both {option_of[name]} and {option}.")
+        option_of[name] = option
     if not options.label_separator:
         problems.append("--label-separator: expected at least one character, found none.")
     if problems:

@@ -1,8 +1,8 @@
-"""The embedded sample catalogue: invented films, drawn and written by the program from a seed.
+"""The embedded sample catalogue: synthetic films, generated from a seed.
 
-Poster, text and metadata of a film depend on its genres and share nothing else, so each block makes
-its own mistakes and all of them together know more than any one. Every decision comes from a
-``random.Random`` seeded with the seed, the film and the block, so it is the same on any machine.
+Given the genres of a film, its poster, text and metadata are independent, so that each block makes its
+own errors and the fusion is better than any one block. Every decision comes from a ``random.Random``
+seeded with the seed, the film and the block, so it is the same on any machine.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class SampleSummary:
 
 @dataclass(frozen=True)
 class Genre:
-    """What is typical of a genre; every film departs from it now and then."""
+    """What is typical of a genre; films depart from it at random."""
 
     share: int  # of 100 films, how many have it as their main genre
     partners: str  # keys of INITIALS, the frequent ones more than once
@@ -239,7 +239,7 @@ class _Item:
 
 
 def _paint(item: _Item) -> Image.Image:
-    """Draw a poster; each of its parts follows the genres or, now and then, any genre at all."""
+    """Draw a poster; each of its parts follows the genres or, with some chance, any genre."""
     rng = Random(f"{item.key}/poster")
     palette = rng.choice(_genre(rng, item.genres, 0.2).palettes).split()
     top, bottom, ink = (_shift(ImageColor.getrgb(name), rng) for name in palette)
@@ -358,9 +358,9 @@ def _film(key: str, film_id: str, main: str) -> _Item:
 
 
 def _items(n: int, seed: int) -> list[_Item]:
-    """All items: films, and among them bad posters, odd titles, re-releases and a pair of twins."""
+    """All items: films, and among them bad posters, odd titles, re-releases and an exact duplicate."""
     rng = Random(f"{seed}/plan")
-    # Main genres are dealt, not drawn, so that the rarest is never missing.
+    # Main genres are assigned in their shares, not drawn, so that the rarest is never missing.
     deck = [name for name, genre in GENRES.items() for _ in range(genre.share)]
     mains = rng.sample([deck[i * len(deck) // n] for i in range(n)], n)
     items = [_film(f"{seed}/{i}", f"f{i:04}", main) for i, main in enumerate(mains)]
@@ -375,7 +375,7 @@ def _items(n: int, seed: int) -> list[_Item]:
         i, j = next(places), next(places)
         place = {column: items[j].row[column] for column in ("film_id", "poster")}
         items[j] = replace(items[i], row=items[i].row | place)
-        if count > 0:  # all but the first, which are twins to the byte
+        if count > 0:  # all but the first, which are equal to the byte
             items[j] = replace(items[j], finish="re-released")
             items[j].row["title"] += " (Restored)"
             items[j].row["overview"] = f"Newly restored. {items[i].row['overview']}".strip()
@@ -408,10 +408,10 @@ def write_sample(folder: Path | str, *, n_items: int = 600, seed: int = 0) -> Sa
     ----------
     folder : path
         Made if it does not exist; must not hold a ``catalogue.csv``.
-    n_items : int
+    n_items : int, default=600
         Rows, at least 40.
-    seed : int
-        Same seed, same catalogue.
+    seed : int, default=0
+        The same seed gives the same catalogue.
 
     Returns
     -------
@@ -423,6 +423,15 @@ def write_sample(folder: Path | str, *, n_items: int = 600, seed: int = 0) -> Sa
         If `folder` is a file or already holds a catalogue.
     SettingError
         If `n_items` is too small.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> summary = write_sample(folder.name, n_items=40)
+    >>> summary.items, len(summary.genres), summary.bad_posters
+    (40, 8, 6)
+    >>> folder.cleanup()
     """
     folder = Path(folder)
     table = folder / "catalogue.csv"
@@ -445,7 +454,13 @@ def write_sample(folder: Path | str, *, n_items: int = 600, seed: int = 0) -> Sa
 
 
 def is_sample(folder: Path | str) -> bool:
-    """Tell whether `write_sample` made this folder, so that a report can say so."""
+    """Tell whether `write_sample` made this folder.
+
+    Examples
+    --------
+    >>> is_sample("no-such-folder")
+    False
+    """
     return (Path(folder) / MARK).is_file()
 
 

@@ -29,7 +29,7 @@ from hybrid.duplicates.similarity import (
 from hybrid.errors import SettingError, unknown_name
 from hybrid.types import LEAK, WARNING, DuplicateGroups
 
-# docs/splits.md tells what these were chosen on.
+# docs/splits.md has the data that these were chosen on.
 MAX_BITS = 18  # Hamming distance of two perceptual hashes of 128 bits
 MIN_COSINE = 0.9  # of two embeddings, each dimension standardised
 MIN_JACCARD = 0.5  # of the shingles of two overviews

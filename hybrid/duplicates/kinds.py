@@ -1,4 +1,4 @@
-"""The kinds of duplicates that the search tells apart; the names stand in audits and records."""
+"""Kinds of duplicates; the names are in audits and records."""
 
 SAME_IMAGE = "same image bytes"
 NEAR_IMAGE = "near-duplicate poster"

@@ -178,7 +178,7 @@ def near_duplicates_by_hamming(codes: Sequence[bytes | None], bits: int) -> Pair
     [[0, 1]]
     """
     first: dict[bytes, int] = {}
-    twins = [
+    equal = [
         (first[code], i)
         for i, code in enumerate(codes)
         if code is not None and first.setdefault(code, i) != i
@@ -191,7 +191,7 @@ def near_duplicates_by_hamming(codes: Sequence[bytes | None], bits: int) -> Pair
     # The product of two vectors of signs is their length minus twice the Hamming distance.
     pairs = near_duplicates_by_cosine(signs, length - 2 * bits)
     places = np.fromiter(first.values(), dtype=np.int64)
-    return np.concatenate([np.array(twins, dtype=np.int64).reshape(-1, 2), places[pairs]])
+    return np.concatenate([np.array(equal, dtype=np.int64).reshape(-1, 2), places[pairs]])
 
 
 def tokenize(text: str) -> list[str]:

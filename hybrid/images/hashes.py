@@ -117,13 +117,13 @@ def hash_posters(
         with ThreadPoolExecutor(workers) as pool:
             yield from pool.map(hash_poster, paths)
         return
-    memo, learnt = load_memo(file), []
+    memo, new_entries = load_memo(file), []
     blocks = [paths[start : start + _BLOCK] for start in range(0, len(paths), _BLOCK)]
     for keys, new in _hash_blocks(memo, blocks, workers):
         yield from keys
-        learnt.append(new)
-    if any(len(new) for new in learnt) and (Path(cache) / "FORMAT").exists():
-        save_memo(file, np.concatenate([*learnt, memo.entries]))
+        new_entries.append(new)
+    if any(len(new) for new in new_entries) and (Path(cache) / "FORMAT").exists():
+        save_memo(file, np.concatenate([*new_entries, memo.entries]))
 
 
 def load_memo(file: Path) -> Memo:

@@ -134,13 +134,13 @@ class Index:
         Index
         """
         gone = np.isin(np.array(self.parts, dtype=str), list(names))
-        kept = ~gone[self.part] if len(self.parts) else np.zeros(0, dtype=bool)
+        stays = ~gone[self.part] if len(self.parts) else np.zeros(0, dtype=bool)
         number = np.cumsum(~gone, dtype=np.int64) - 1
         return Index(
             tuple(name for name, out in zip(self.parts, gone, strict=True) if not out),
-            self.keys[kept],
-            number[self.part[kept]].astype(np.uint32),
-            self.row[kept],
+            self.keys[stays],
+            number[self.part[stays]].astype(np.uint32),
+            self.row[stays],
         )
 
 
@@ -223,9 +223,9 @@ def _resolve_ties(
     rows = rows[inner]
     resolved = order.copy()
     resolved[tied] = rows
-    kept = np.ones(len(order), dtype=bool)
-    kept[tied[again]] = False
-    return resolved[kept]
+    first = np.ones(len(order), dtype=bool)
+    first[tied[again]] = False
+    return resolved[first]
 
 
 def sort_keys(keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
