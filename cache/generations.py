@@ -115,7 +115,7 @@ def write_generation(store: Path, generation: Generation) -> None:
         "superseded": generation.superseded,
         "index": index_file,
     }
-    data = json.dumps(said, indent=1).encode()
+    data = json.dumps(content, indent=1).encode()
     name = f"{generation.number:04}.json"
     write_new(folder / name, data)
     sync(folder)

@@ -87,13 +87,13 @@ def leakage_cost(
         )
     if not leaked.any() or leaked.all():
         return {}
-    measure, weight = make_measure(real, outputs, METRICS), (~leaked).astype(np.uint8)
+    measure, is_clean = make_measure(real, outputs, METRICS), (~leaked).astype(np.uint8)
     once = unit_weights(len(real))
-    points = measure(once), measure(once * weight)
+    points = measure(once), measure(once * is_clean)
     drawn = list(bootstrap(make_units(len(real)), draws, seed))
     # A draw without a clean item says nothing.
-    drawn = [weights[(weights * weight).any(axis=1)] for weights in drawn]
-    every, clean = gather(measure, drawn), gather(measure, (w * weight for w in drawn))
+    drawn = [weights[(weights * is_clean).any(axis=1)] for weights in drawn]
+    every, clean = gather(measure, drawn), gather(measure, (w * is_clean for w in drawn))
     costs = {}
     for name in METRICS:
         values = [float(point[name][0]) for point in points]

@@ -192,7 +192,9 @@ def test_the_disk_that_frozen_layers_need_is_said_first_or_refused(
     path = tmp_path / "t" / "kept.npy"
     kept = cache_activations(path, double, posters, 16, 1, progress)
     said = capsys.readouterr().err  # 90 x 32 x 32 x 3 x 2 bytes
-    assert said.startswith("taking 1 MiB of disk for the activations of the frozen layers for 90 posters")
+    assert said.startswith(
+        "taking 1 MiB of disk for the activations of the frozen layers for 90 posters"
+    )
     expected = posters.read(rows(80, 90)) * 2.0
     np.testing.assert_array_equal(kept[80:], expected)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=552_959))
