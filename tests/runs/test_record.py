@@ -32,7 +32,7 @@ FREE = ("settings", "chosen", "stands_for", "hardware", "extract")
 
 def paths(value: Any, before: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Keys and positions that lead to each part of a parsed JSON file."""
-    if before and before[-1] in FREE:
+    if before and (before[-1] in FREE or before[-2:] == ("choice", "parameters")):
         return []
     pairs: Any = ()
     if isinstance(value, dict):
