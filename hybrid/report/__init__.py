@@ -1,4 +1,4 @@
-"""Runs → one self-contained HTML page, its figures as CSV and JSON, and a model card."""
+"""Reports on runs: a self-contained HTML page, CSV, JSON and model cards."""
 
 from hybrid.report.build import make_report as make_report
 from hybrid.report.build import report_runs as report_runs

@@ -1,4 +1,4 @@
-"""Runs + catalogue → what each run says of the same test items, and the truth."""
+"""Align the predictions of several runs on the same test items and genres, with their true labels."""
 
 from __future__ import annotations
 
@@ -19,18 +19,24 @@ from hybrid.types import Predictions
 
 @dataclass(frozen=True, eq=False)
 class AlignedRuns:
-    """What several runs say of the same n test items and L genres.
+    """Predictions of several runs for the same n test items and L genres.
 
     Parameters
     ----------
     catalogue : Catalogue
     runs : tuple of Run
-    ids : ndarray of shape (n,), str
+    ids : ndarray of shape (n,), dtype str
+        The test items.
     genres : tuple of L str
-        Those of the catalogue and of the runs.
-    truth : ndarray of shape (n, L), uint8
+        Genres of the catalogue and of the runs, sorted.
+    truth : ndarray of shape (n, L), dtype uint8
+        True labels.
     outputs : tuple of Outputs
-        Of each run; a genre that it does not know is never given and has no score.
+        Of each run. A genre that a run does not know is never predicted and has the score NaN.
+
+    Examples
+    --------
+    See `align_runs`.
     """
 
     catalogue: Catalogue
@@ -42,14 +48,39 @@ class AlignedRuns:
 
 
 def align_runs(catalogue: Catalogue, runs: Sequence[Run]) -> AlignedRuns:
-    """Bring runs and truth into one order.
+    r"""Align runs and true labels in one order of items and genres.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    runs : sequence of Run
+
+    Returns
+    -------
+    AlignedRuns
 
     Raises
     ------
     RunError
-        If the runs were not evaluated on the same test items, or one is not in the catalogue.
+        If the runs have different test items or splits, or a test item is not in the catalogue.
     CatalogueError
         If the catalogue has no labels.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from hybrid.catalogue import load_catalogue
+    >>> from hybrid.runs.folder import Run
+    >>> from hybrid.runs.record import RunRecord
+    >>> from hybrid.types import Predictions
+    >>> _ = Path("films.csv").write_text("id,genres\n1,Drama\n2,Horror\n3,Drama|Horror\n")
+    >>> films, scores = load_catalogue("films.csv"), np.array([[0.9, 0.2], [0.1, 0.8], [0.7, 0.4]])
+    >>> labels = (scores >= 0.5).astype(np.uint8)
+    >>> given = Predictions(films.ids, np.array(["test"] * 3), ("Drama", "Horror"), labels, scores)
+    >>> run = Run(Path("svm"), RunRecord(name="svm"), given)
+    >>> align_runs(films, [run]).truth.tolist()
+    [[1, 0], [0, 1], [1, 1]]
     """
     catalogue.require_labels()
     ids = common_test_ids(runs)
@@ -60,7 +91,26 @@ def align_runs(catalogue: Catalogue, runs: Sequence[Run]) -> AlignedRuns:
 
 
 def common_test_ids(runs: Sequence[Run]) -> NDArray[Any]:
-    """Test ids, once it is sure that all runs have the same."""
+    """Ids of the test items, which must be the same in all runs.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+
+    Returns
+    -------
+    ndarray of shape (n,), dtype str
+
+    Raises
+    ------
+    RunError
+        If there is no run, a run has no test item or one twice, or the runs differ.
+
+    Examples
+    --------
+    >>> common_test_ids(runs)  # doctest: +SKIP
+    array(['1', '2', '3'], dtype='<U1')
+    """
     if not runs:
         raise RunError("expected at least one run to report, found none.")
     first = runs[0]
@@ -95,7 +145,7 @@ def _truth(catalogue: Catalogue, ids: NDArray[Any], genres: Sequence[str]) -> ND
 
 
 def _align(predictions: Predictions, ids: NDArray[Any], genres: Sequence[str]) -> Outputs:
-    """A run's outputs in the order of `ids` and `genres`; what it does not know is NaN and no."""
+    """Outputs of a run in the order of `ids` and `genres`; unknown genres have score NaN and label 0."""
     test = np.flatnonzero(predictions.splits == "test").tolist()
     row = {str(predictions.ids[i]): i for i in test}
     rows = [row[name] for name in ids.tolist()]

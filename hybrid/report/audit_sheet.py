@@ -1,4 +1,4 @@
-"""An audit → one self-contained HTML page with the posters of each pair, to look at."""
+"""Audit sheet: the pairs that an audit found with their posters, as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -20,12 +20,22 @@ SIZE = (180, 120)  # height, width
 
 
 def write_audit_sheet(audit: Audit, catalogue: Catalogue, path: Path) -> None:
-    """Write the pairs of an audit with thumbnails; what comes from the catalogue is escaped.
+    """Write the pairs that an audit found, with thumbnails. Text from the catalogue is escaped.
+
+    Parameters
+    ----------
+    audit : Audit
+    catalogue : Catalogue
+    path : Path
 
     Raises
     ------
     RunError
         If the file cannot be written.
+
+    Examples
+    --------
+    >>> write_audit_sheet(audit, catalogue, Path("sheet.html"))  # doctest: +SKIP
     """
     environment = Environment(
         loader=PackageLoader("hybrid.report", "."),
@@ -48,7 +58,7 @@ def write_audit_sheet(audit: Audit, catalogue: Catalogue, path: Path) -> None:
 
 
 def _picture(catalogue: Catalogue, position: dict[str, int], name: str) -> str | None:
-    """A thumbnail as the source of an image; None where there is no poster."""
+    """Thumbnail of a poster as a ``data:`` URI; None where there is no poster."""
     pixels = load_poster(catalogue.poster_paths[position[name]], SIZE) if name in position else None
     if not isinstance(pixels, np.ndarray):
         return None

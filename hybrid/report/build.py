@@ -1,4 +1,4 @@
-"""Run folders → report.html, report.csv and report.json."""
+"""Build a report: run folders to report.html, report.csv and report.json."""
 
 from __future__ import annotations
 
@@ -33,25 +33,43 @@ def report_runs(
     seed: int = 0,
     command: str = "",
 ) -> Comparison:
-    """Compare the named runs, or all in a folder.
+    """Compare the named runs, or all runs in a folder, and write the report.
 
     Parameters
     ----------
     path : str or Path or None
-        The catalogue, for the true labels and the posters; None: the one that the first run recorded.
+        Catalogue with the true labels and the posters; None: the one that the first run recorded.
     options : ColumnOptions, optional
-        By default the id and label columns are those that the first run recorded.
+        Default: the columns that the first run recorded.
     names : sequence of Path
-        Run folders, or their names in `runs`; empty: all.
+        Run folders, or their names in `runs`. Empty: all.
     runs : Path
     out : Path
-        The page; table and data go beside it as ``.csv`` and ``.json``.
+        The page; table and data are written beside it as ``.csv`` and ``.json``.
     externals : mapping of str to Path, optional
-        Name → predictions.csv of a model that was made elsewhere.
-    draws, seed : int
+        Name to predictions.csv of a model made elsewhere.
+    draws : int, default=1000
+        Number of bootstrap draws.
+    seed : int, default=0
         Of the bootstrap.
-    command : str
-        What makes the page; shown on it.
+    command : str, default=""
+        Command that makes the page; shown on it.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    RunError
+        If a run cannot be read, the runs cannot be compared, or `out` cannot be written.
+    SettingError
+        If `out` is the name of a table, or the name of an external model is taken.
+
+    Examples
+    --------
+    >>> report_runs(None, None, [], Path("runs"), Path("report.html")).runs[0].name  # doctest: +SKIP
+    'svm'
     """
     folders = [n if (n / "run.json").exists() else runs / n for n in names] or find_runs(runs)
     catalogue = load_run_catalogue(path, options, folders[0])
@@ -63,23 +81,41 @@ def report_runs(
 def load_run_catalogue(
     path: str | Path | None, options: ColumnOptions | None, run: Path
 ) -> Catalogue:
-    """The catalogue of a run: as named, or where the run's record says it was.
+    """Load the catalogue of a run: as named, or as recorded by the run.
+
+    Parameters
+    ----------
+    path : str or Path or None
+        None: as recorded.
+    options : ColumnOptions, optional
+        Default: the columns that the run recorded.
+    run : Path
+        The run folder.
+
+    Returns
+    -------
+    Catalogue
 
     Raises
     ------
     RunError
-        If none is named and the recorded one is not there.
+        If none is named and the recorded one does not exist.
+
+    Examples
+    --------
+    >>> load_run_catalogue(None, None, Path("runs/svm")).genres  # doctest: +SKIP
+    ('Comedy', 'Drama', 'Horror')
     """
     record = RunRecord.read(run)
     if path is None:
         recorded = record.catalogue.path
-        # As the fit saw it, or from the project folder that holds runs/.
+        # Relative to the working directory of the fit, or to the project folder that contains runs/.
         places = [Path(recorded), run.parent.parent / recorded] if recorded else []
         path = next((place for place in places if place.is_file()), None)
         if path is None:
             raise RunError(
                 f"expected the catalogue of {run} for the true labels, found none at "
-                f"{recorded or 'a place that the run recorded'}. Name it with --catalogue."
+                f"{recorded or 'a recorded path'}. Name it with --catalogue."
             )
     return load_catalogue(path, options, record.catalogue.columns)
 
@@ -94,14 +130,14 @@ def make_report(
     seed: int = 0,
     command: str = "",
 ) -> Comparison:
-    """Compare runs; write the page, and table and data beside it as ``.csv`` and ``.json``.
+    """Compare runs and write the report: the page, and beside it table and data as ``.csv`` and ``.json``.
 
     Parameters
     ----------
     catalogue : Catalogue
         With the true labels.
     runs : sequence of str or Path
-        Of each, only run.json and predictions.csv are read.
+        Run folders, of which only run.json and predictions.csv are read.
     out, externals, draws, seed, command
         As for `report_runs`.
 
@@ -111,6 +147,11 @@ def make_report(
         If a run cannot be read, the runs cannot be compared, or `out` cannot be written.
     SettingError
         If `out` is the name of a table, or the name of an external model is taken.
+
+    Examples
+    --------
+    >>> make_report(catalogue, [Path("runs/svm")], Path("report.html")).items  # doctest: +SKIP
+    16
     """
     out = Path(out)
     _check_out(out)
@@ -127,7 +168,7 @@ def make_report(
 
 
 def _check_out(out: Path) -> None:
-    """Raise rather than write over somebody's splits.csv or catalogue.csv."""
+    """Raise if writing the report would overwrite another CSV or JSON file."""
     if out.suffix.lower() in STARTS:
         raise SettingError(f"--out: expected the name of a page (.html), found {out}.")
     if not out.parent.is_dir():
@@ -136,18 +177,29 @@ def _check_out(out: Path) -> None:
         beside = out.with_suffix(suffix)
         if beside.is_file() and not beside.read_bytes().startswith(start):
             raise RunError(
-                f"{beside}: expected an earlier report or nothing, found another table. The report's figures "
-                "go there; choose another --out."
+                f"{beside}: expected an earlier report or no file, found another table. The report's figures "
+                "are written there; choose another --out."
             )
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
+    """Write a text file atomically.
+
+    Parameters
+    ----------
+    path : Path
+    text : str
 
     Raises
     ------
     RunError
-        If it cannot be written.
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> write_text(Path("note.txt"), "text")
+    >>> Path("note.txt").read_text()
+    'text'
     """
     try:
         write_atomically(path, text.encode())

@@ -29,14 +29,14 @@ from hybrid.runs.record_parts import LeakRecord
 from hybrid.types import Interval, Predictions, StageCost
 
 MAIN = "f1_weighted"
-COSTLY = ("fit", "predict")  # audit, evaluation and ablation are not what the model costs
+COST_STAGES = ("fit", "predict")  # audit, evaluation and ablation are not part of a model's cost
 RANKING = ("map_macro", "map_micro", "lrap", "ranking_loss", "coverage_error")  # need scores
 UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True, eq=False)
 class ComparedRun:
-    """One run among others.
+    """One run of a comparison.
 
     Parameters
     ----------
@@ -46,12 +46,16 @@ class ComparedRun:
     outputs : Outputs
         On the test items, in the order of the comparison.
     evaluation : Evaluation
-        On the test items; NaN for metrics of the ranking where the run gives labels alone.
+        On the test items; ranking metrics are NaN for a run without probabilities.
     difference : Interval or None
-        Weighted F1 minus that of the best run, on the same bootstrap draws; None for the best.
-    p_value : float or None
-        That it and the best do not differ: paired permutation test of weighted F1, corrected by Holm's
-        correction for the number of runs; None for the best.
+        Weighted F1 minus that of the best run, on the same bootstrap draws; None for the best run.
+    p_value : float or None, default=None
+        Of the difference: paired permutation test of weighted F1, with Holm's correction for the number of
+        runs; None for the best run.
+
+    Examples
+    --------
+    See `compare`.
     """
 
     name: str
@@ -64,24 +68,24 @@ class ComparedRun:
 
     @property
     def external(self) -> bool:
-        """Whether it was made elsewhere, so that nothing is known but what it predicts."""
+        """Whether the run was made elsewhere, so that only its predictions are known."""
         return self.record.external is not None
 
     @property
     def has_probabilities(self) -> bool:
-        """Whether it gives probabilities, and not labels alone."""
+        """Whether the run has probabilities, not labels alone."""
         return bool(np.isfinite(self.outputs.scores).any())
 
     @property
     def missing_predictions(self) -> int:
-        """Test items that it says nothing of."""
+        """Number of test items without a prediction."""
         if not self.has_probabilities:
             return 0
         return int(np.isnan(self.outputs.scores).all(axis=1).sum())
 
     @property
     def stages(self) -> tuple[StageCost, ...]:
-        """What each stage cost; NaN where the record does not say."""
+        """Cost of each stage; NaN where it is not recorded."""
         return tuple(
             StageCost(stage.name, _or_nan(stage.seconds), _or_nan(stage.peak_mib))
             for stage in self.record.stages
@@ -89,39 +93,47 @@ class ComparedRun:
 
     @property
     def seconds(self) -> float | None:
-        """To extract (where the record says), fit and predict; None where the record does not say."""
-        known = [s.seconds for s in self.stages if s.name in COSTLY and not math.isnan(s.seconds)]
+        """Seconds of extraction (if recorded), fit and prediction; None if not recorded."""
+        known = [
+            s.seconds for s in self.stages if s.name in COST_STAGES and not math.isnan(s.seconds)
+        ]
         return sum(known) + (self.record.cost.extract_seconds or 0.0) if known else None
 
     @property
     def peak_mib(self) -> float | None:
-        """The highest of its stages; None where the record does not say."""
+        """Peak memory over all stages; None if not recorded."""
         known = [stage.peak_mib for stage in self.stages if not math.isnan(stage.peak_mib)]
         return max(known, default=None)
 
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Runs on the same n test items and L genres, best weighted F1 first.
+    """Runs evaluated on the same n test items and L genres, highest weighted F1 first.
 
     Parameters
     ----------
     catalogue : Catalogue
-    ids : ndarray of shape (n,), str
-        Test items.
+    ids : ndarray of shape (n,), dtype str
+        The test items.
     genres : tuple of L str
-    truth : ndarray of shape (n, L), uint8
+    truth : ndarray of shape (n, L), dtype uint8
     runs : tuple of ComparedRun
     leaks : tuple of LeakRecord
-        As the runs' audits found them, each kind once.
+        Leaks that the audits of the runs found, one of each kind.
     audited : bool
-        Whether the record of every run that was made here holds an audit.
+        Whether every run that was made here was audited.
     checks : tuple of str
-        What every audit looked for.
-    notes : tuple of str
-        What a reader must know.
-    draws, seed : int
+        Checks that every audit made.
+    notes : tuple of str, default=()
+        Warnings.
+    draws : int, default=1000
+        Number of bootstrap draws.
+    seed : int, default=0
         Of the bootstrap.
+
+    Examples
+    --------
+    See `compare`.
     """
 
     catalogue: Catalogue
@@ -138,28 +150,52 @@ class Comparison:
 
     @property
     def items(self) -> int:
-        """How many test items there are."""
+        """Number of test items."""
         return len(self.ids)
 
     @property
     def support(self) -> NDArray[np.int64]:
-        """Test items of each genre, shape (L,)."""
+        """Number of test items of each genre, shape (L,)."""
         return self.truth.sum(axis=0, dtype=np.int64)
 
     @property
     def genres_by_support(self) -> list[int]:
-        """Positions of the genres, that with most test items first."""
+        """Positions of the genres, by decreasing number of test items."""
         return sorted(range(len(self.genres)), key=lambda j: (-self.support[j], self.genres[j]))
 
 
 def compare(aligned: AlignedRuns, *, draws: int = DRAWS, seed: int = 0) -> Comparison:
-    """Compare runs on their test items, against the labels of the catalogue.
+    r"""Compare runs on their test items: metrics, bootstrap intervals, paired differences and p-values.
 
     Parameters
     ----------
     aligned : AlignedRuns
-    draws, seed : int
+    draws : int, default=1000
+        Number of bootstrap draws.
+    seed : int, default=0
         Of the bootstrap.
+
+    Returns
+    -------
+    Comparison
+
+    Examples
+    --------
+    >>> from hybrid.report.alignment import align_runs
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from hybrid.catalogue import load_catalogue
+    >>> from hybrid.runs.folder import Run
+    >>> from hybrid.runs.record import RunRecord
+    >>> from hybrid.types import Predictions
+    >>> _ = Path("films.csv").write_text("id,genres\n1,Drama\n2,Horror\n3,Drama|Horror\n")
+    >>> films, scores = load_catalogue("films.csv"), np.array([[0.9, 0.2], [0.1, 0.8], [0.7, 0.4]])
+    >>> labels = (scores >= 0.5).astype(np.uint8)
+    >>> given = Predictions(films.ids, np.array(["test"] * 3), ("Drama", "Horror"), labels, scores)
+    >>> run = Run(Path("svm"), RunRecord(name="svm"), given)
+    >>> comparison = compare(align_runs(films, [run]), draws=10)
+    >>> comparison.runs[0].name, round(comparison.runs[0].evaluation.metrics["f1_micro"].value, 3)
+    ('svm', 0.857)
     """
     truth, runs, outputs = aligned.truth, aligned.runs, aligned.outputs
     bootstrap: Any = {"groups": _groups(aligned), "draws": draws, "seed": seed}
@@ -200,7 +236,7 @@ def compare(aligned: AlignedRuns, *, draws: int = DRAWS, seed: int = 0) -> Compa
 
 
 def _mask_ranking_metrics(evaluation: Evaluation, outputs: Outputs) -> Evaluation:
-    """Metrics of the ranking are not known where there are no scores to rank by."""
+    """Set ranking metrics to NaN for a run without scores."""
     if np.isfinite(outputs.scores).any():
         return evaluation
     return replace(
@@ -211,7 +247,7 @@ def _mask_ranking_metrics(evaluation: Evaluation, outputs: Outputs) -> Evaluatio
 
 
 def _groups(aligned: AlignedRuns) -> NDArray[Any]:
-    """The group of each test item, as the first record that names groups has them; else its id."""
+    """Group of each test item, from the first record with groups; else the id of the item."""
     group = {name: name for name in aligned.ids.tolist()}
     for run in aligned.runs:
         named = run.record.split.test_groups
@@ -222,7 +258,7 @@ def _groups(aligned: AlignedRuns) -> NDArray[Any]:
 
 
 def _checks(runs: Sequence[Run]) -> tuple[str, ...]:
-    """What every run's audit looked for, in the order of the first."""
+    """Checks that the audits of all runs made, in the order of the first."""
     made = [run.record.audit.checks if run.record.audit else () for run in runs]
     first = made[0] if made else []
     return tuple(check for check in first if all(check in checks for checks in made))
@@ -241,7 +277,7 @@ def _leaks(runs: Sequence[Run]) -> tuple[tuple[LeakRecord, ...], bool]:
 
 
 def _repeated_ids(predictions: Predictions) -> tuple[LeakRecord, ...]:
-    """Test ids that the predictions also give to another part, whatever the record says."""
+    """Test ids that the predictions also assign to another part of the split."""
     test = predictions.splits == "test"
     again = np.isin(predictions.ids, predictions.ids[test]) & ~test & (predictions.splits != "")
     if not again.any():
@@ -253,7 +289,7 @@ def _repeated_ids(predictions: Predictions) -> tuple[LeakRecord, ...]:
 
 
 def _names(runs: Sequence[Run]) -> list[str]:
-    """The name of each run, with its folder where two have the same."""
+    """Name of each run, with its folder where two have the same."""
     count = Counter(run.name for run in runs)
     return [run.name if count[run.name] == 1 else f"{run.name} ({run.folder})" for run in runs]
 
@@ -265,9 +301,7 @@ def _or_nan(value: float | None) -> float:
 def _notes(aligned: AlignedRuns, names: Sequence[str]) -> tuple[str, ...]:
     notes = []
     if any(run.record.sample for run in aligned.runs):
-        notes.append(
-            "Synthetic data, drawn by the program: the figures say nothing about real films."
-        )
+        notes.append("Synthetic data: the figures do not apply to real films.")
     audits = [run.record.audit for run in aligned.runs]
     warnings = [warning for audit in audits if audit for warning in audit.warnings]
     for kind, share in {warning.kind: warning.share for warning in warnings}.items():
@@ -287,15 +321,17 @@ def _notes_on(run: Run, name: str, aligned: AlignedRuns) -> list[str]:
             f"{cost.clean.value:.3f} without them."
         )
     if any(backbone.weights.kind == "random" for backbone in record.backbones.values()):
-        notes.append(f"{name} uses embeddings of random weights: they mean nothing.")
+        notes.append(
+            f"{name} uses a backbone with random weights: its embeddings are not meaningful."
+        )
     if record.catalogue.sha256 not in (None, aligned.catalogue.sha256):
-        notes.append(f"{name} was made from another version of the catalogue.")
+        notes.append(f"{name} was fitted on another version of the catalogue.")
     unknown = [genre for genre in aligned.genres if genre not in run.predictions.genres]
     if unknown:
-        notes.append(f"{name} does not know {', '.join(unknown)}: counted as never predicted.")
+        notes.append(f"{name} was not fitted on {', '.join(unknown)}: counted as never predicted.")
     if record.external:
         notes.append(
-            f"{name} was made elsewhere: whether it has learnt from test items is not known."
+            f"{name} was made elsewhere: whether it was fitted on test items is not known."
         )
         notes += [f"{name} {said}" for said in record.external.notes]
     return notes

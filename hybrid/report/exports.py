@@ -1,4 +1,4 @@
-"""A comparison as a table for spreadsheets, and as JSON for programs."""
+"""Export a comparison as CSV and JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,22 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def as_csv(comparison: Comparison) -> str:
-    """One row a run: name, each metric with its interval, seconds, peak memory in MiB."""
+    """Comparison as CSV, one row for each run.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    str
+        Columns: ``run``, each metric with ``_low`` and ``_high``, ``seconds``, ``peak_mib``.
+
+    Examples
+    --------
+    >>> as_csv(comparison).splitlines()[0][:22]  # doctest: +SKIP
+    'run,f1_micro,f1_micro_'
+    """
     rows = []
     for run in comparison.runs:
         row: dict[str, Any] = {"run": escape_formula(run.name)}
@@ -32,12 +47,40 @@ def as_csv(comparison: Comparison) -> str:
 
 
 def escape_formula(cell: str) -> str:
-    """Keep a spreadsheet from reading text as a formula."""
+    """Escape text that a spreadsheet would read as a formula.
+
+    Parameters
+    ----------
+    cell : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> escape_formula("=1+1"), escape_formula("svm")
+    ("'=1+1", 'svm')
+    """
     return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
 def as_data(comparison: Comparison) -> dict[str, Any]:
-    """The comparison as plain values; what is not a number is None."""
+    """Comparison as plain values for JSON; NaN becomes None.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    dict
+
+    Examples
+    --------
+    >>> as_data(comparison)["verdict"]  # doctest: +SKIP
+    'The split is clean (checked: same id)'
+    """
     found: dict[str, Any] = as_plain(
         {
             "report": FORMAT,
@@ -59,7 +102,21 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
 
 
 def as_json(comparison: Comparison) -> str:
-    """`as_data` as text."""
+    """Comparison as JSON text.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> as_json(comparison).startswith('{')  # doctest: +SKIP
+    True
+    """
     return json.dumps(as_data(comparison), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""A predictions.csv of a model that was made elsewhere → a run among others."""
+"""Read the predictions of models made elsewhere as runs."""
 
 from __future__ import annotations
 
@@ -17,31 +17,43 @@ from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import ExternalRecord
 
 LABELS = "genres"
-DEFAULT_THRESHOLD = 0.5  # where a file gives probabilities alone
+DEFAULT_THRESHOLD = 0.5  # for files with probabilities alone
 
 
 def read_externals(
     files: Mapping[str, Path], taken: Sequence[str], ids: NDArray[Any], genres: Sequence[str]
 ) -> list[Run]:
-    """Read models that were made elsewhere.
+    r"""Read the predictions of models made elsewhere.
 
     Parameters
     ----------
     files : mapping of str to Path
-        Name → predictions.csv.
+        Name to predictions.csv.
     taken : sequence of str
         Names of the runs to compare with.
-    ids : ndarray of shape (n,), str
+    ids : ndarray of shape (n,), dtype str
         The test items.
     genres : sequence of str
-        Labels that a file without probabilities may give, besides those that it does give.
+        Known labels, for files without probabilities.
+
+    Returns
+    -------
+    list of Run
 
     Raises
     ------
     SettingError
         If a name is empty or taken.
     RunError
-        If a file cannot be read, or is not about these test items.
+        If a file cannot be read, or does not have the test items.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> _ = Path("mine.csv").write_text("id,genres\n1,Drama\n2,Horror\n")
+    >>> (run,) = read_externals({"mine": Path("mine.csv")}, [], np.array(["1", "2"]), ["Drama", "Horror"])
+    >>> run.predictions.labels.tolist()
+    [[1, 0], [0, 1]]
     """
     for name in files:
         if not name.strip() or name in taken:
@@ -61,7 +73,7 @@ def _read(name: str, path: Path, ids: NDArray[Any], genres: Sequence[str]) -> Ru
     given = [column for column in columns if column.startswith(PROBABILITY)]
     if "id" not in columns or not (LABELS in columns or given):
         raise RunError(
-            f"{path}: expected the column id and genres (labels parted by {SEPARATOR}), p:GENRE for each "
+            f"{path}: expected the column id and genres (labels separated by {SEPARATOR}), p:GENRE for each "
             f"genre (probabilities), or both, found {', '.join(columns)}."
         )
     if "split" in table:
@@ -71,12 +83,12 @@ def _read(name: str, path: Path, ids: NDArray[Any], genres: Sequence[str]) -> Ru
     if not given:
         said = {g for cell in table[LABELS] for g in cell.split(SEPARATOR) if g}
         table = table.assign(**{PROBABILITY + g: "" for g in sorted(said.union(genres))})
-        notes.append("gives labels alone: it has no average precision and no curves.")
+        notes.append("has labels alone: no average precision and no curves.")
     table = table.assign(split="test")
     if LABELS not in table:
         predictions = parse_predictions(table.assign(**{LABELS: ""}), path)
         predictions.labels[...] = predictions.probabilities >= DEFAULT_THRESHOLD
-        notes.append(f"gives probabilities alone: {DEFAULT_THRESHOLD} or more is counted as given.")
+        notes.append(f"has probabilities alone: labels are predicted from {DEFAULT_THRESHOLD} on.")
     else:
         predictions = parse_predictions(table, path)
     digest = hashlib.sha256(data).hexdigest()
@@ -89,16 +101,16 @@ def _check_ids(name: str, path: Path, found: list[str], wanted: list[str]) -> No
     missing, extra = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
     problems = []
     if twice:
-        problems.append(f"{len(twice)} stand there twice ({_some(twice)}): leave one row of each")
+        problems.append(f"{len(twice)} are duplicated ({_some(twice)}): leave one row of each")
     if missing:
         problems.append(
-            f"{len(missing)} are missing ({_some(missing)}): predict them too; an item that {name} can say "
-            "nothing of gets a row with empty cells"
+            f"{len(missing)} are missing ({_some(missing)}): add a prediction, or a row with "
+            f"empty cells where {name} has none"
         )
     if extra:
         problems.append(
-            f"{len(extra)} are no test items ({_some(extra)}): leave them out, or add a column split that "
-            "says which rows are test"
+            f"{len(extra)} are not test items ({_some(extra)}): remove them, or add a column split that "
+            "marks the rows that are test"
         )
     if problems:
         raise RunError(

@@ -1,4 +1,4 @@
-"""A run → its model card: what it is, on what, how good, within which limits, how to make it again."""
+"""Model card of a run in Markdown: data, figures, limits, reproduction."""
 
 from __future__ import annotations
 
@@ -39,22 +39,34 @@ def model_card(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> str:
-    """Describe a run's model.
+    """Write the model card of a run.
 
     Parameters
     ----------
     path, options
-        As for `report_runs`.
+        As for `hybrid.report.report_runs`.
     run : Path
-        Its folder, or its name in `folder`.
+        The run folder, or its name in `folder`.
     folder : Path
-    draws, seed : int
+    draws : int, default=1000
+        Number of bootstrap draws.
+    seed : int, default=0
         Of the bootstrap.
 
     Returns
     -------
     str
-        Markdown. What comes from catalogue or run is escaped: it is text, whatever it says.
+        Markdown. Text from catalogue and run is escaped.
+
+    Raises
+    ------
+    RunError
+        If the run or its catalogue cannot be read.
+
+    Examples
+    --------
+    >>> model_card(None, None, Path("svm"), Path("runs")).splitlines()[0]  # doctest: +SKIP
+    '# svm'
     """
     place = run if (run / "run.json").exists() else folder / run
     catalogue = load_run_catalogue(path, options, place)
@@ -64,7 +76,21 @@ def model_card(
 
 
 def render_model_card(comparison: Comparison) -> str:
-    """The card of a comparison's first run, as Markdown."""
+    """Render the model card of the first run of a comparison as Markdown.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> render_model_card(comparison).splitlines()[0]  # doctest: +SKIP
+    '# svm'
+    """
     run = comparison.runs[0]
     environment = Environment(
         loader=PackageLoader("hybrid.report", "."),
@@ -94,7 +120,7 @@ def render_model_card(comparison: Comparison) -> str:
 
 
 class _Code(str):
-    """Text for a line of a code block, where nothing is a mark."""
+    """Text for a line of a code block, which is not escaped."""
 
     __slots__ = ()
 
@@ -104,12 +130,12 @@ def _code(value: Any) -> _Code:
 
 
 def _escaped(value: Any) -> Any:
-    """Text without meaning for Markdown or HTML, on one line; all else as it is."""
+    """Escape text for Markdown and HTML, on one line; other values are unchanged."""
     if isinstance(value, _Code) or not isinstance(value, str):
         return value
     return MARKS.sub(r"\\\1", re.sub(r"\s+", " ", value)).replace("\\<", "&lt;")
 
 
 def _thresholds(run: ComparedRun) -> dict[str, str]:
-    """Genre → its threshold, as the run recorded it."""
+    """Recorded threshold of each genre."""
     return {g: number(t, ".3f") for g, t in run.record.thresholds_by_genre.items()}

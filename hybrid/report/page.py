@@ -1,4 +1,4 @@
-"""A comparison → one self-contained HTML page."""
+"""Render a comparison as a self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -28,7 +28,17 @@ from hybrid.utils.files import write_atomically
 
 
 def make_environment() -> Environment:
-    """Where the templates are rendered: whatever is put into them is escaped."""
+    """Jinja environment of the templates, with escaping.
+
+    Returns
+    -------
+    jinja2.Environment
+
+    Examples
+    --------
+    >>> make_environment().from_string("{{ x }}").render(x="<b>")
+    '&lt;b&gt;'
+    """
     made = Environment(
         loader=PackageLoader("hybrid.report", "."),
         autoescape=True,
@@ -42,19 +52,24 @@ def make_environment() -> Environment:
 
 
 def render(comparison: Comparison, command: str = "") -> str:
-    """The page as a string. Everything that comes from a catalogue or a run is escaped.
+    """Render a comparison as HTML. Text from catalogue and runs is escaped.
 
     Parameters
     ----------
     comparison : Comparison
-    command : str
-        What makes the page.
+    command : str, default=""
+        Command that makes the page; shown on it.
 
     Returns
     -------
     str
-        HTML without anything to load. Its policy allows the one style sheet and the one script, by their
-        hashes, and images that are part of the page; the page can be read without the script.
+        HTML without external resources, readable without scripts. Its content security policy allows the
+        style sheet and the script, by their hashes, and embedded images.
+
+    Examples
+    --------
+    >>> "<h1>hybrid" in render(comparison, "hybrid report")  # doctest: +SKIP
+    True
     """
     made = make_environment()
     style, style_hash = render_asset(made, "style.css.j2")
@@ -79,27 +94,69 @@ def render(comparison: Comparison, command: str = "") -> str:
 
 
 def render_asset(made: Environment, name: str) -> tuple[Markup, str]:
-    """A style sheet or script, and the hash of its very bytes, which escaping must leave alone."""
+    """Render a style sheet or script, and compute its hash for the content security policy.
+
+    Parameters
+    ----------
+    made : jinja2.Environment
+    name : str
+        Of the template.
+
+    Returns
+    -------
+    text : Markup
+    digest : str
+        ``sha256-`` and the digest in Base64.
+
+    Examples
+    --------
+    >>> _, digest = render_asset(make_environment(), "style.css.j2")
+    >>> digest[:7]
+    'sha256-'
+    """
     text = made.get_template(name).render()
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return Markup(text), f"sha256-{digest}"
 
 
 def check_html_path(path: Path) -> None:
-    """Raise unless `path` is the name of a page; to be called before minutes of work."""
+    """Check the name of an HTML file, before any long computation.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    SettingError
+        If `path` does not end in ``.html`` or ``.htm``.
+
+    Examples
+    --------
+    >>> check_html_path(Path("card.html"))
+    """
     if path.suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"--html: expected the name of a page (.html), found {path}.")
 
 
 def write_page(path: Path, page: str) -> None:
-    """Write a page.
+    """Write an HTML file atomically.
+
+    Parameters
+    ----------
+    path : Path
+    page : str
 
     Raises
     ------
     SettingError
-        If `path` is not the name of a page.
+        If `path` does not end in ``.html`` or ``.htm``.
     RunError
-        If it cannot be written.
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> write_page(Path("page.html"), "<p>text</p>")
     """
     check_html_path(path)
     try:

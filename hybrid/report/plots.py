@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 RUN_COLOURS = 8  # as many as the style sheet has; further runs have the same ones, dashed
 DASHES = ("-", "--", ":")
 SIZE = (3.4, 2.9)  # inches of 72 units
-MARGINS = {"left": 0.15, "right": 0.97, "bottom": 0.17, "top": 0.96}
+MARGINS = {"left": 0.19, "right": 0.95, "bottom": 0.17, "top": 0.96}
 # Placeholders, since matplotlib needs colour codes: `_inline` replaces them by variables of the style sheet.
 INK, SOFT, LINE = "#000001", "#000002", "#000003"
 RUNS = tuple(f"#0001{k:02x}" for k in range(RUN_COLOURS))

@@ -72,18 +72,19 @@ def best_run_sentence(comparison: Comparison) -> str:
     'svm is best: weighted F1 0.615 (0.595 to 0.634). The difference to knn is 0.100 (0.081 to 0.119).'
     """
     best, others = comparison.runs[0], comparison.runs[1:]
-    value = f"weighted F1 {with_interval(best.evaluation.metrics[MAIN])}"
+    interval = with_interval(best.evaluation.metrics[MAIN])
     if not others:
-        return f"{best.name} has {value}; there is no other run to compare it with."
+        return f"{best.name} has weighted F1 {interval}; there is no other run to compare it with."
     tied = [run for run in others if not_significant(run)]
     if tied:
         names = ", ".join(f"{run.name} (difference {difference_text(run)})" for run in tied)
+        which = "the" if len(tied) == 1 else "each"
         return (
-            f"{best.name} has the highest {value}, but is not significantly different from {names}: the "
-            f"interval of {'the difference includes' if len(tied) == 1 else 'each difference includes'} 0."
+            f"{best.name} has the highest weighted F1, {interval}, but is not significantly different from "
+            f"{names}: the interval of {which} difference includes 0."
         )
-    second = others[0]
-    return f"{best.name} is best: {value}. The difference to {second.name} is {difference_text(second)}."
+    difference = f"The difference to {others[0].name} is {difference_text(others[0])}."
+    return f"{best.name} is best: weighted F1 {interval}. {difference}"
 
 
 def cost_sentence(comparison: Comparison) -> str:

@@ -98,7 +98,7 @@ def test_labels_and_probabilities(home: Path) -> None:
     assert runs["theirs"].external
     assert not runs["ours"].external
     assert as_text(comparison).startswith("The split is clean (checked: same id)")
-    assert "theirs was made elsewhere: whether it has learnt from test items" in " ".join(
+    assert "theirs was made elsewhere: whether it was fitted on test items" in " ".join(
         comparison.notes
     )
     page = (home / "report.html").read_text()
@@ -113,7 +113,7 @@ def test_labels_alone(home: Path) -> None:
     assert run.evaluation.metrics["f1_weighted"].value == pytest.approx(expected_f1(home, table))
     assert np.isnan(run.evaluation.metrics["map_macro"].value)
     assert (run.has_probabilities, run.missing_predictions) == (False, 0)
-    assert "theirs gives labels alone" in " ".join(comparison.notes)
+    assert "theirs has labels alone" in " ".join(comparison.notes)
     data = json.loads((home / "report.json").read_text())
     found = next(run for run in data["runs"] if run["name"] == "theirs")
     assert found["evaluation"]["metrics"]["map_macro"]["value"] is None
@@ -125,7 +125,7 @@ def test_probabilities_alone(home: Path) -> None:
     run = next(run for run in comparison.runs if run.external)
     said = (table.set_index("id")[["p:Drama", "p:Horror"]].astype(float) >= 0.5).to_numpy()
     np.testing.assert_array_equal(run.outputs.labels, said[::-1])
-    assert "0.5 or more is counted as given" in " ".join(comparison.notes)
+    assert "labels are predicted from 0.5 on" in " ".join(comparison.notes)
 
 
 def test_a_column_split_says_which_rows_are_test(home: Path) -> None:
@@ -139,13 +139,13 @@ def test_a_column_split_says_which_rows_are_test(home: Path) -> None:
     [
         (
             lambda t: t.iloc[2:],
-            r"2 are missing \(i28, i29\): predict them too; an item that theirs can",
+            r"2 are missing \(i28, i29\): add a prediction, or a row with empty cells where theirs",
         ),
         (
             lambda t: pd.concat([t, t.assign(id="x").head(1)]),
-            r"1 are no test items \(x\): leave them out",
+            r"1 are not test items \(x\): remove them",
         ),
-        (lambda t: pd.concat([t, t.head(1)]), r"1 stand there twice \(i29\)"),
+        (lambda t: pd.concat([t, t.head(1)]), r"1 are duplicated \(i29\)"),
         (lambda t: t[["id"]], r"expected the column id and genres .* found id\."),
         (lambda t: t.drop(columns="id"), r"expected the column id"),
         (lambda t: t.assign(**{"p:Drama": "1.5"}), "probabilities from 0 to 1"),

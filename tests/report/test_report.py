@@ -191,7 +191,7 @@ def test_what_a_reader_must_know_is_on_the_page(catalogue: Catalogue, tmp_path: 
         "Synthetic",
         "random weights",
         "another version of the catalogue",
-        "does not know",
+        "was not fitted on",
     ):
         assert words in said
         assert words in (tmp_path / "r.html").read_text()
@@ -204,7 +204,9 @@ def test_random_weights_of_any_poster_block_are_told(catalogue: Catalogue, tmp_p
     record = {"backbone": {"weights": {"kind": "imagenet"}}, "further_backbones": further}
     folder, _ = write_run(catalogue, "two", noise=0.1, record=record)
     comparison = make_report(catalogue, [folder], tmp_path / "r.html", draws=10)
-    assert comparison.notes == ("two uses embeddings of random weights: they mean nothing.",)
+    assert comparison.notes == (
+        "two uses a backbone with random weights: its embeddings are not meaningful.",
+    )
 
 
 @pytest.mark.parametrize(

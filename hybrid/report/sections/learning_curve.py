@@ -8,7 +8,6 @@ from markupsafe import Markup
 
 from hybrid.report.comparison import Comparison
 from hybrid.report.plots import Curve, draw
-from hybrid.report.summary_text import METRIC_NAMES
 from hybrid.runs.study_records import LearningCurveRecord
 
 METRICS = ("f1_weighted", "map_macro")  # the first as a thick line, the second as a thin one
@@ -77,7 +76,6 @@ def draw_curve(run: int, curve: LearningCurveRecord) -> Markup | None:
                 [value.low for value in values],
                 [value.high for value in values],
                 soft=metric != METRICS[0],
-                label=METRIC_NAMES[metric][0],
                 marker=True,
             )
         )
