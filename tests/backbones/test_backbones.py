@@ -113,8 +113,8 @@ def assert_close(found: Any, expected: Any) -> None:
 Net = tuple[BackboneSpec, Any]
 
 
-# EfficientNetV2-S is EfficientNetV2-B0 with more of the same blocks.
-LARGE = {"efficientnetv2-s"}
+# More of the same blocks as in EfficientNetV2-B0 and in MobileNet 0.75.
+LARGE = {"efficientnetv2-s", "mobilenet"}
 
 
 @pytest.fixture(
