@@ -195,8 +195,9 @@ def _ticks(plot: Axes, ticks: Sequence[float]) -> None:
     plot.xaxis.set_major_locator(FixedLocator(list(ticks)))
     plot.xaxis.set_minor_locator(NullLocator())
     plot.xaxis.set_major_formatter("{x:,.0f}")
-    margin = (max(ticks) / min(ticks)) ** 0.06
-    plot.set_xlim(min(ticks) / margin, max(ticks) * margin)
+    if len(ticks) > 1:
+        margin = (max(ticks) / min(ticks)) ** 0.06
+        plot.set_xlim(min(ticks) / margin, max(ticks) * margin)
 
 
 def _decades(plot: Axes, curves: Sequence[Curve]) -> None:

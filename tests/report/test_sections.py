@@ -327,6 +327,8 @@ def test_the_learning_curve_is_to_scale() -> None:
         assert 0 < float(high) < y < float(low) < height
         assert 0 < x < width
     assert learning_curve.draw_curve(0, LearningCurveRecord()) is None
+    single = learning_curve.draw_curve(0, LearningCurveRecord(points=points[:1]))
+    assert str(single).count("<use ") == 2
 
 
 def test_stages_of_a_training_begin_and_end_where_they_did() -> None:

@@ -1,4 +1,4 @@
-"""What the channels of a backbone look for: the posters that excite those that count most."""
+"""Feature visualisation: top-activating posters of the most important channels of a backbone."""
 
 from __future__ import annotations
 
@@ -10,12 +10,27 @@ from hybrid.report.comparison import Comparison
 from hybrid.runs.record_parts import ChannelRecord
 
 SHOWN = 12  # channels
-MAX_TOTAL = 600_000  # bytes of their pictures
+MAX_TOTAL = 600_000  # bytes of their thumbnails
 
 
 @dataclass(frozen=True)
 class ChannelRow:
-    """One channel: its block and number, the genres on both sides, its posters."""
+    """One channel of a backbone.
+
+    Parameters
+    ----------
+    block : str
+    number : int
+    towards, away : mapping of str to float
+        Genres with positive and with negative coefficients.
+    posters : tuple of (str, float, Thumbnail)
+        Id, activation and thumbnail.
+
+    Examples
+    --------
+    >>> ChannelRow("poster", 7, {"Horror": 0.4}, {}, ()).number
+    7
+    """
 
     block: str
     number: int
@@ -26,14 +41,39 @@ class ChannelRow:
 
 @dataclass(frozen=True)
 class ChannelsData:
-    """The channels of one run."""
+    """Channels of one run.
+
+    Parameters
+    ----------
+    run : str
+    channels : tuple of ChannelRow
+
+    Examples
+    --------
+    >>> ChannelsData("svm", ()).run
+    'svm'
+    """
 
     run: str
     channels: tuple[ChannelRow, ...]
 
 
 def make(comparison: Comparison) -> ChannelsData | None:
-    """The channels of the best run that recorded some, and their posters; None where none did."""
+    """Channels of the best run that recorded some, with their posters; None where no run did.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    ChannelsData or None
+
+    Examples
+    --------
+    >>> make(comparison).run  # doctest: +SKIP
+    'svm'
+    """
     found = (
         (each.name, each.record.head.channels)
         for each in comparison.runs

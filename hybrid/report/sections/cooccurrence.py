@@ -1,4 +1,4 @@
-"""Which genres go together: in truth, and in what the best run predicts."""
+"""Label co-occurrence: of the true labels, and of the predictions of the best run."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from hybrid.report.comparison import Comparison
 
-MAX_GENRES = 20  # the most frequent ones; more would not be read
-SHOWN = 5  # pairs that truth and prediction differ most on
+MAX_GENRES = 20  # the most frequent ones
+SHOWN = 5  # pairs with the largest differences
 STEPS = 9  # shades of the table
-MIN_ITEMS = 10  # of a genre, for a difference to be worth a sentence
+MIN_ITEMS = 10  # of a genre, for its differences to be reported
 
 
 @dataclass(frozen=True)
 class Cooccurrence:
-    """Of the items that have (or are given) genre i, the share that have genre j, too.
+    """Share of the items with genre i that also have genre j.
 
     Parameters
     ----------
@@ -25,11 +25,15 @@ class Cooccurrence:
     genres : tuple of K str
         The most frequent ones.
     truth, predicted : ndarray of shape (K, K)
-        In [0, 1]; NaN in the row of a genre that no item has, and on the diagonal.
+        Of true labels and of predictions, in [0, 1]; NaN on the diagonal and in rows of genres without items.
     differences : tuple of (str, str, float, float)
-        Genre, other genre, true share, predicted share; the largest differences first.
+        Genre, other genre, true share, predicted share; largest differences first.
     left_out : int
         Genres that are not shown.
+
+    Examples
+    --------
+    See `make`.
     """
 
     run: str
@@ -41,7 +45,21 @@ class Cooccurrence:
 
 
 def make(comparison: Comparison) -> Cooccurrence | None:
-    """Compare the labels of the best run with the truth; None for a single genre."""
+    """Co-occurrence of the true labels and of the predictions of the best run; None for a single genre.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    Cooccurrence or None
+
+    Examples
+    --------
+    >>> make(comparison).genres  # doctest: +SKIP
+    ('Drama', 'Comedy')
+    """
     shown = comparison.genres_by_support[:MAX_GENRES]
     if len(shown) < 2:
         return None
@@ -49,10 +67,10 @@ def make(comparison: Comparison) -> Cooccurrence | None:
     truth = conditional_frequencies(comparison.truth[:, shown])
     predicted = conditional_frequencies(best.outputs.labels[:, shown])
     genres = tuple(comparison.genres[j] for j in shown)
-    worth = (comparison.support[shown] >= MIN_ITEMS)[:, None]
-    apart = np.nan_to_num(np.where(worth, np.abs(predicted - truth), 0.0))
-    order = np.argsort(-apart, axis=None, kind="stable")[:SHOWN]
-    pairs = [divmod(int(k), len(shown)) for k in order if apart.flat[k] > 0]
+    enough = (comparison.support[shown] >= MIN_ITEMS)[:, None]
+    gaps = np.nan_to_num(np.where(enough, np.abs(predicted - truth), 0.0))
+    order = np.argsort(-gaps, axis=None, kind="stable")[:SHOWN]
+    pairs = [divmod(int(k), len(shown)) for k in order if gaps.flat[k] > 0]
     differences = tuple(
         (genres[i], genres[j], float(truth[i, j]), float(predicted[i, j])) for i, j in pairs
     )
@@ -61,7 +79,7 @@ def make(comparison: Comparison) -> Cooccurrence | None:
 
 
 def conditional_frequencies(labels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Share of the items with genre i that have genre j, too.
+    """Share of the items with genre i that also have genre j.
 
     Parameters
     ----------
@@ -71,6 +89,12 @@ def conditional_frequencies(labels: NDArray[np.uint8]) -> NDArray[np.float64]:
     -------
     ndarray of shape (K, K), in [0, 1]
         NaN on the diagonal, and where no item has genre i.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> conditional_frequencies(np.array([[1, 1], [1, 0]], dtype=np.uint8)).tolist()
+    [[nan, 0.5], [1.0, nan]]
     """
     counts = labels.astype(np.float64).T @ labels
     size = np.diag(counts).copy()

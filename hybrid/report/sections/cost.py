@@ -1,4 +1,4 @@
-"""F1 against cost, and what each stage of each run took."""
+"""Cost: weighted F1 against seconds with the Pareto front, and the cost of each stage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,21 @@ from hybrid.types import StageCost
 
 @dataclass(frozen=True)
 class StageRow:
-    """One stage: the number of its run, what it cost, and its share of the longest one (0 to 1)."""
+    """One stage of a run.
+
+    Parameters
+    ----------
+    run : int
+        Position in the comparison.
+    stage : StageCost
+    share : float
+        Its seconds, as a share of the longest stage, in [0, 1].
+
+    Examples
+    --------
+    >>> StageRow(0, StageCost("fit", 2.0, 100.0), 1.0).stage.name
+    'fit'
+    """
 
     run: int
     stage: StageCost
@@ -25,7 +39,21 @@ class StageRow:
 
 @dataclass(frozen=True)
 class CostData:
-    """What the section shows; `pareto` holds the runs that no other one beats, the cheapest first."""
+    """Stages, Pareto front and chart.
+
+    Parameters
+    ----------
+    stages : tuple of StageRow
+    pareto : tuple of int
+        Positions of the Pareto-optimal runs, cheapest first.
+    chart : Markup or None
+        None where no run has a cost.
+
+    Examples
+    --------
+    >>> CostData((), (0,), None).pareto
+    (0,)
+    """
 
     stages: tuple[StageRow, ...]
     pareto: tuple[int, ...]
@@ -33,7 +61,21 @@ class CostData:
 
 
 def make(comparison: Comparison) -> CostData | None:
-    """One row a stage, in the order of the runs, and the chart; None where no run recorded any."""
+    """Stages in the order of the runs, and the chart; None where no run recorded a stage.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    CostData or None
+
+    Examples
+    --------
+    >>> make(comparison).pareto  # doctest: +SKIP
+    (1, 0)
+    """
     found = [(i, stage) for i, run in enumerate(comparison.runs) for stage in run.stages]
     longest = max((s.seconds for _, s in found if not math.isnan(s.seconds)), default=0.0) or 1.0
     rows = tuple(
@@ -44,7 +86,21 @@ def make(comparison: Comparison) -> CostData | None:
 
 
 def pareto_runs(comparison: Comparison) -> tuple[int, ...]:
-    """Numbers of the runs that no other one beats in both F1 and seconds, the cheapest first."""
+    """Positions of the Pareto-optimal runs in F1 and seconds, cheapest first.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    tuple of int
+
+    Examples
+    --------
+    >>> pareto_runs(comparison)  # doctest: +SKIP
+    (1, 0)
+    """
     cost = np.array([run.seconds or math.nan for run in comparison.runs], dtype=np.float64)
     value = [run.evaluation.metrics[MAIN].value for run in comparison.runs]
     best = np.flatnonzero(pareto_front(cost, value))

@@ -1,4 +1,4 @@
-"""Precision-recall curves and reliability curves, of all genres together and of each."""
+"""Precision-recall and calibration curves, of all genres together and of each."""
 
 from __future__ import annotations
 
@@ -17,13 +17,27 @@ from hybrid.report.summary_text import number
 
 POINTS = 60  # of a curve, so that ten runs of 20 genres stay small
 BINS = 10
-UNSCORED = -1.0  # below every probability: an item without one ranks last
+UNSCORED = -1.0  # below every probability, so items without one rank last
 AXES = (("Recall", "Precision"), ("Predicted probability", "Observed frequency"))
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One genre, or all of them together (``""``): its test items and its two plots."""
+    """Charts of one genre, or of all genres together.
+
+    Parameters
+    ----------
+    genre : str
+        Empty: all genres together.
+    support : int
+        Number of test items with the genre.
+    precision_recall, reliability : Markup
+
+    Examples
+    --------
+    >>> Panel("Horror", 12, Markup(""), Markup("")).support
+    12
+    """
 
     genre: str
     support: int
@@ -33,7 +47,19 @@ class Panel:
 
 @dataclass(frozen=True)
 class CurvesData:
-    """What the section shows; `errors` holds the calibration of each run that has probabilities."""
+    """Charts, and the calibration of each run with probabilities.
+
+    Parameters
+    ----------
+    overall : Panel
+    genres : tuple of Panel
+    errors : dict of int to Reliability
+        By position of the run.
+
+    Examples
+    --------
+    See `make`.
+    """
 
     overall: Panel
     genres: tuple[Panel, ...]
@@ -41,7 +67,21 @@ class CurvesData:
 
 
 def make(comparison: Comparison) -> CurvesData | None:
-    """Draw the curves of all runs that give probabilities; None where no run does."""
+    """Draw the curves of all runs with probabilities; None where no run has any.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    CurvesData or None
+
+    Examples
+    --------
+    >>> make(comparison).errors[0].error  # doctest: +SKIP
+    0.05
+    """
     runs = {i: run for i, run in enumerate(comparison.runs) if run.has_probabilities}
     if not runs:
         return None
@@ -53,19 +93,25 @@ def make(comparison: Comparison) -> CurvesData | None:
 
 
 def precision_recall(truth: NDArray[Any], scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Points of the precision-recall curve, thinned.
+    """Precision-recall curve, reduced to at most 60 points.
 
     Parameters
     ----------
     truth, scores : ndarray of shape (n,) or (n, L)
-        All cells count together; NaN ranks last.
+        All entries are pooled (micro-average); NaN ranks last.
 
     Returns
     -------
     ndarray of shape (2, K)
         Recall, falling from 1 to 0, and precision: at most `POINTS` of scikit-learn's points, evenly spaced
         in recall. A precision holds down to the next recall; at recall 0, where it is not defined, the
-        last one still stands.
+        last one is repeated.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> precision_recall(np.array([1, 0, 1]), np.array([0.9, 0.5, 0.4])).round(2).tolist()
+    [[1.0, 0.5, 0.0], [0.67, 1.0, 1.0]]
     """
     known = np.nan_to_num(scores.ravel(), nan=UNSCORED)
     precision, recall, _ = precision_recall_curve(truth.ravel(), known)

@@ -1,4 +1,4 @@
-"""The data behind the figures: items, genres, gaps, bad rows and posters."""
+"""Data: items and genres of each part, missing values, bad rows and missing posters."""
 
 from __future__ import annotations
 
@@ -11,12 +11,24 @@ from hybrid.report.comparison import Comparison
 from hybrid.types import PARTS, BadRow
 
 SHOWN = 20  # bad rows
-RARE = 10  # test items: fewer say little about a genre
+RARE = 10  # fewer test items make the figures of a genre unreliable
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the catalogue: its role, and the share of the items that lack it."""
+    """One column of the catalogue.
+
+    Parameters
+    ----------
+    name, role : str
+    missing : float
+        Share of empty cells, in [0, 1].
+
+    Examples
+    --------
+    >>> Column("year", "number", 0.1).role
+    'number'
+    """
 
     name: str
     role: str
@@ -25,22 +37,26 @@ class Column:
 
 @dataclass(frozen=True)
 class CatalogueData:
-    """What the section shows.
+    """Counts of the catalogue and the split.
 
     Parameters
     ----------
     items, labelled : int
     parts : dict of str to int
-        Items of each part, as far as the runs' predictions say.
+        Items of each part of the split, as far as the predictions of the runs show.
     genres : tuple of (str, dict of str to int)
-        Items of each genre in each part, the most frequent first.
+        Items of each genre in each part, most frequent first.
     rare : tuple of str
-        Genres with so few test items that their figures say little.
+        Genres with fewer than 10 test items.
     columns : tuple of Column
     bad : tuple of BadRow
-        Some of the bad rows and of the posters that are not there.
+        The first bad rows and missing posters.
     reasons : tuple of (str, int)
-        All of them, by reason.
+        Number of bad rows and missing posters for each reason.
+
+    Examples
+    --------
+    See `make`.
     """
 
     items: int
@@ -54,7 +70,21 @@ class CatalogueData:
 
 
 def make(comparison: Comparison) -> CatalogueData:
-    """Count what the catalogue and the runs say."""
+    """Counts of the catalogue and the split.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    CatalogueData
+
+    Examples
+    --------
+    >>> make(comparison).parts  # doctest: +SKIP
+    {'train': 56, 'validation': 8, 'test': 16}
+    """
     catalogue = comparison.catalogue
     part_of = _parts(comparison)
     counts = {
@@ -81,7 +111,7 @@ def make(comparison: Comparison) -> CatalogueData:
 
 
 def _parts(comparison: Comparison) -> dict[str, str]:
-    """The part of each item that any run says something of."""
+    """Part of the split of each item that any run has predictions for."""
     found: dict[str, str] = {}
     for run in comparison.runs:
         pairs = zip(run.predictions.ids.tolist(), run.predictions.splits.tolist(), strict=True)
@@ -104,7 +134,7 @@ def _columns(comparison: Comparison) -> tuple[Column, ...]:
 
 
 def _absent_posters(comparison: Comparison) -> list[BadRow]:
-    """Posters that cannot be named or are not there; whether the others can be read, hybrid check knows."""
+    """Items whose poster has no name or no file. `hybrid check` also tests whether files can be decoded."""
     catalogue = comparison.catalogue
     if catalogue.columns.poster is None:
         return []

@@ -1,4 +1,4 @@
-"""What the linear heads look at: words and fields for and against each genre."""
+"""Feature importance of linear heads: words and fields for and against each genre."""
 
 from __future__ import annotations
 
@@ -9,7 +9,21 @@ from hybrid.runs.record_parts import SidesRecord
 
 
 def make(comparison: Comparison) -> dict[int, Mapping[str, Mapping[str, SidesRecord]]] | None:
-    """Number of the run → what its record says of each genre; None where no run says anything."""
+    """Feature importance of each run by its position; None where no run recorded any.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    dict of int to mapping of genre to mapping of block to SidesRecord, or None
+
+    Examples
+    --------
+    >>> make(comparison)[0]['Horror']['text']  # doctest: +SKIP
+    SidesRecord(...)
+    """
     return {
         i: run.record.head.importance
         for i, run in enumerate(comparison.runs)

@@ -1,4 +1,4 @@
-"""The test items that the best run is most wrong and most right about, with their posters."""
+"""Worst and best predictions: test items with the highest and lowest loss of the best run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,22 @@ LIKELIEST = 3  # probabilities beside each item
 
 @dataclass(frozen=True)
 class Item:
-    """One item: its labels, those given, the likeliest genres, and its picture."""
+    """Labels and predictions of one item.
+
+    Parameters
+    ----------
+    id, title : str
+    true, given : tuple of str
+        True and predicted labels.
+    likeliest : tuple of (str, float)
+        Genres with the highest probabilities.
+    picture : Thumbnail
+
+    Examples
+    --------
+    >>> Item("1", "Night", ("Horror",), (), (("Horror", 0.4),), Thumbnail()).true
+    ('Horror',)
+    """
 
     id: str
     title: str
@@ -31,7 +46,22 @@ class Item:
 
 @dataclass(frozen=True)
 class ItemsData:
-    """The items of one run; `has_probabilities` says whether by probabilities or by labels alone."""
+    """Worst and best predictions of one run.
+
+    Parameters
+    ----------
+    run : str
+    worst, best : tuple of Item
+    has_probabilities : bool
+        Whether the loss is the log loss, not the Hamming loss.
+    pictures : bool
+        Whether any poster could be read.
+
+    Examples
+    --------
+    >>> ItemsData("svm", (), (), True, False).run
+    'svm'
+    """
 
     run: str
     worst: tuple[Item, ...]
@@ -41,7 +71,21 @@ class ItemsData:
 
 
 def make(comparison: Comparison) -> ItemsData:
-    """Pick the items of the best run and read their posters."""
+    """Select the test items of the best run, and load their posters.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    ItemsData
+
+    Examples
+    --------
+    >>> make(comparison).worst[0].id  # doctest: +SKIP
+    'f007'
+    """
     run = comparison.runs[0]
     loss = item_loss(comparison.truth, run.outputs)
     worst, best = worst_and_best(loss, comparison.ids)
@@ -62,13 +106,24 @@ def make(comparison: Comparison) -> ItemsData:
 
 
 def item_loss(truth: NDArray[np.uint8], outputs: Outputs) -> NDArray[np.float64]:
-    """How wrong a run is about each item.
+    """Log loss of each item; Hamming loss for runs without probabilities.
+
+    Parameters
+    ----------
+    truth : ndarray of shape (n, L), dtype uint8
+    outputs : Outputs
 
     Returns
     -------
-    ndarray of shape (n,)
-        Mean over the genres of ``-log(probability given to what is true)``, or, for a run without
-        probabilities, the share of the genres whose label is wrong; NaN for an item without an answer.
+    ndarray of shape (n,), dtype float64
+        Mean over genres; NaN for an item without a prediction.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> outputs = Outputs(np.array([[1, 0]], dtype=np.uint8), np.array([[0.5, 0.5]]))
+    >>> item_loss(np.array([[1, 0]], dtype=np.uint8), outputs).round(3).tolist()
+    [0.693]
     """
     if not np.isfinite(outputs.scores).any():
         return (outputs.labels != truth).mean(axis=1)
@@ -80,7 +135,26 @@ def item_loss(truth: NDArray[np.uint8], outputs: Outputs) -> NDArray[np.float64]
 
 
 def worst_and_best(loss: NDArray[np.float64], ids: NDArray[np.str_]) -> tuple[list[int], list[int]]:
-    """Positions of the worst items, worst first, and of the best, best first; never the same."""
+    """Positions of the items with the highest and with the lowest loss.
+
+    Parameters
+    ----------
+    loss : ndarray of shape (n,)
+        NaN: left out.
+    ids : ndarray of shape (n,), dtype str
+        Break ties.
+
+    Returns
+    -------
+    worst, best : list of int
+        Disjoint, at most 8 each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> worst_and_best(np.array([0.3, 0.1, 0.9]), np.array(["a", "b", "c"]))
+    ([2], [1])
+    """
     order = [int(i) for i in np.lexsort((ids, loss)) if np.isfinite(loss[i])]
     shown = min(SHOWN, len(order) // 2)
     return order[::-1][:shown], order[:shown]

@@ -1,4 +1,4 @@
-"""The leaks that the audits found, with the first pairs of each."""
+"""Leaks that the audits found, with the first pairs of each kind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,24 @@ SHOWN_PAIRS = 20
 
 @dataclass(frozen=True)
 class LeakData:
-    """One kind of leak: how many, their share of the test items, and some of the pairs as lines."""
+    """One kind of leak.
+
+    Parameters
+    ----------
+    kind : str
+    count : int or None
+    share : float or None
+        Of the test items, in [0, 1].
+    lines : tuple of str
+        The first pairs.
+    more : bool
+        Whether there are further pairs.
+
+    Examples
+    --------
+    >>> LeakData("same id", 1, 0.1, ("a (train) – b (test)",), False).count
+    1
+    """
 
     kind: str
     count: int | None
@@ -22,7 +39,21 @@ class LeakData:
 
 
 def make(comparison: Comparison) -> tuple[LeakData, ...] | None:
-    """One part a kind of leak; None for a clean split."""
+    """Leaks of each kind; None for a clean split.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    tuple of LeakData, or None
+
+    Examples
+    --------
+    >>> make(comparison)  # doctest: +SKIP
+    None
+    """
     return tuple(_part(leak) for leak in comparison.leaks) or None
 
 
@@ -33,7 +64,7 @@ def _part(leak: LeakRecord) -> LeakData:
 
 
 def _line(pair: tuple[str, ...]) -> str:
-    """``a (train) – b (test)``; a pair that says less, as it is."""
+    """``a (train) – b (test)``; an incomplete pair unchanged."""
     if len(pair) == 4:
         a, part_a, b, part_b = pair
         return f"{a} ({part_a}) – {b} ({part_b})"

@@ -25,6 +25,11 @@ class LearningCurveData:
     curve : LearningCurveRecord
     chart : Markup or None
         None for a curve without points.
+
+    Examples
+    --------
+    >>> LearningCurveData(0, LearningCurveRecord(), None).run
+    0
     """
 
     run: int
@@ -42,6 +47,11 @@ def make(comparison: Comparison) -> tuple[LearningCurveData, ...] | None:
     Returns
     -------
     tuple of LearningCurveData or None
+
+    Examples
+    --------
+    >>> make(comparison)[0].curve.points[0].items  # doctest: +SKIP
+    16
     """
     found = [(i, run.record.studies.learning_curve) for i, run in enumerate(comparison.runs)]
     parts = [LearningCurveData(i, curve, draw_curve(i, curve)) for i, curve in found if curve]
@@ -61,6 +71,14 @@ def draw_curve(run: int, curve: LearningCurveRecord) -> Markup | None:
     -------
     Markup or None
         None for a curve without points.
+
+    Examples
+    --------
+    >>> from hybrid.runs.study_records import CurvePointRecord
+    >>> from hybrid.types import Interval
+    >>> point = CurvePointRecord(100, Interval(0.5, 0.4, 0.6), Interval(0.3, 0.2, 0.4))
+    >>> draw_curve(0, LearningCurveRecord(points=(point,)))[:4]
+    Markup('<svg')
     """
     if not curve.points:
         return None

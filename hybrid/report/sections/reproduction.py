@@ -1,4 +1,4 @@
-"""The exact commands, settings and hashes behind each run."""
+"""Reproducibility: command, settings, hashes, versions and hardware of each run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,40 @@ Details = tuple[tuple[str, str], ...]
 
 
 def make(comparison: Comparison) -> tuple[Details, ...]:
-    """Label and value of each fact, for each run."""
+    """Name and value of each fact, for each run.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    tuple of Details
+
+    Examples
+    --------
+    >>> dict(make(comparison)[0])['seed']  # doctest: +SKIP
+    '0'
+    """
     return tuple(describe_run(run) for run in comparison.runs)
 
 
 def describe_run(run: ComparedRun) -> Details:
-    """What made a run."""
+    """Command, settings, hashes, versions and hardware of a run, as names and values.
+
+    Parameters
+    ----------
+    run : ComparedRun
+
+    Returns
+    -------
+    tuple of (str, str)
+
+    Examples
+    --------
+    >>> dict(describe_run(comparison.runs[0]))["seed"]  # doctest: +SKIP
+    '0'
+    """
     record, external = run.record, run.record.external
     thresholds = record.thresholds_by_genre.items()
     facts = {

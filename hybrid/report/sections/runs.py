@@ -1,4 +1,4 @@
-"""The table of runs: every metric with its interval."""
+"""Table of runs: every metric with its interval."""
 
 from __future__ import annotations
 
@@ -13,14 +13,39 @@ from hybrid.runs.record import RunRecord
 
 @dataclass(frozen=True)
 class RunsTable:
-    """What the table needs besides the runs: the best value of each metric, and words on a run."""
+    """Best value of each metric, and a description of each run.
+
+    Parameters
+    ----------
+    best : dict of str to float
+    described : tuple of str
+
+    Examples
+    --------
+    >>> RunsTable({"f1_weighted": 0.6}, ("SVC on text",)).best
+    {'f1_weighted': 0.6}
+    """
 
     best: dict[str, float]
     described: tuple[str, ...]
 
 
 def make(comparison: Comparison) -> RunsTable:
-    """Find the best value of each column."""
+    """Best value of each metric, and a description of each run.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    RunsTable
+
+    Examples
+    --------
+    >>> make(comparison).described  # doctest: +SKIP
+    ('MultilabelLinearSVC on text',)
+    """
     best = {}
     for name in METRIC_NAMES:
         values = [run.evaluation.metrics[name].value for run in comparison.runs]
@@ -30,7 +55,21 @@ def make(comparison: Comparison) -> RunsTable:
 
 
 def describe_model(record: RunRecord) -> str:
-    """What kind of model it is, in a few words."""
+    """Model, blocks and backbone of a run in a few words.
+
+    Parameters
+    ----------
+    record : RunRecord
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> describe_model(RunRecord(model="SVC", blocks=("text",)))
+    'SVC on text'
+    """
     if record.external:
         return "made elsewhere"
     words = record.model or "model not recorded"

@@ -1,4 +1,4 @@
-"""How the deep runs learnt: loss and F1 after each epoch."""
+"""Training history of deep baselines: loss and F1 after each epoch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,21 @@ from hybrid.runs.record_parts import HistoryRecord
 
 @dataclass(frozen=True)
 class StageSpan:
-    """One stage of a training: its first and last epoch, from 1, and its first and last learning rate."""
+    """One stage of a training.
+
+    Parameters
+    ----------
+    name : str
+    first, last : int
+        Epochs, from 1.
+    rates : (float, float) or None
+        First and last learning rate.
+
+    Examples
+    --------
+    >>> StageSpan("head", 1, 3, None).last
+    3
+    """
 
     name: str
     first: int
@@ -26,7 +40,23 @@ class StageSpan:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """One run: its number, its epochs, the epoch of the lowest validation loss, its stages and plots."""
+    """Training history of one run.
+
+    Parameters
+    ----------
+    run : int
+        Position in the comparison.
+    epochs : int
+    lowest : int or None
+        Epoch with the lowest validation loss.
+    stages : tuple of StageSpan
+    plots : tuple of Markup
+
+    Examples
+    --------
+    >>> TrainingData(0, 3, 2, (), ()).lowest
+    2
+    """
 
     run: int
     epochs: int
@@ -36,7 +66,21 @@ class TrainingData:
 
 
 def make(comparison: Comparison) -> tuple[TrainingData, ...] | None:
-    """One part a run that recorded its history; None where none did."""
+    """Training history of each run that recorded it; None where no run did.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    tuple of TrainingData, or None
+
+    Examples
+    --------
+    >>> make(comparison)[0].epochs  # doctest: +SKIP
+    15
+    """
     parts = [
         _part(i, run.record.training.history)
         for i, run in enumerate(comparison.runs)
@@ -46,7 +90,22 @@ def make(comparison: Comparison) -> tuple[TrainingData, ...] | None:
 
 
 def series(values: Sequence[float | None]) -> tuple[list[int], list[float]]:
-    """Epochs, from 1, and their values; what is no finite number is left out."""
+    """Epochs, from 1, with finite values, and these values.
+
+    Parameters
+    ----------
+    values : sequence of float or None
+
+    Returns
+    -------
+    epochs : list of int
+    values : list of float
+
+    Examples
+    --------
+    >>> series([3.0, None, 1.0])
+    ([1, 3], [3.0, 1.0])
+    """
     points = [
         (epoch, float(value))
         for epoch, value in enumerate(values, start=1)
@@ -56,7 +115,22 @@ def series(values: Sequence[float | None]) -> tuple[list[int], list[float]]:
 
 
 def stages(history: HistoryRecord) -> tuple[StageSpan, ...]:
-    """The stages in their order; none where they were not recorded."""
+    """Stages of a training in their order; empty where they were not recorded.
+
+    Parameters
+    ----------
+    history : HistoryRecord
+
+    Returns
+    -------
+    tuple of StageSpan
+
+    Examples
+    --------
+    >>> from hybrid.runs.record_parts import HistoryRecord
+    >>> stages(HistoryRecord(stage=("head", "head"), learning_rate=(0.1, 0.01)))
+    (StageSpan(name='head', first=1, last=2, rates=(0.1, 0.01)),)
+    """
     rates = dict(zip(*series(history.learning_rate), strict=True))
     spans, end = [], 0
     for name, epochs in itertools.groupby(history.stage):
