@@ -1,4 +1,4 @@
-"""One block of features a module, each a scikit-learn transformer of the catalogue's frame."""
+"""Features: one scikit-learn transformer of the catalogue's frame for each block, and their fusion."""
 
 from hybrid.features.metadata import MetadataFeatures as MetadataFeatures
 from hybrid.features.posters import PosterFeatures as PosterFeatures

@@ -54,6 +54,12 @@ def take_columns(
     ------
     SettingError
         If `frame` is not a DataFrame, or a column is missing; says which.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"title": ["A film"], "year": [1999]})
+    >>> take_columns(frame, ["year"], "metadata")["year"].tolist()
+    [1999]
     """
     if not isinstance(frame, pd.DataFrame):
         raise SettingError(

@@ -15,21 +15,21 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from hybrid.errors import SettingError
 from hybrid.features.frames import frame_tags
 from hybrid.features.fusion_matrix import FusionMatrix
-from hybrid.features.indicator import marked
+from hybrid.features.indicator import add_indicator
 
 MISSING = "missing"  # the last column of each block
 BlockData = dict[str, Any]  # block → embeddings (n, D) or the catalogue's frame
 
 
 class Fusion(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None):  # type: ignore[call-arg]
-    """Fit the blocks and put them side by side.
+    """Feature union of blocks: fit each, and put them side by side as one `FusionMatrix`.
 
     Parameters
     ----------
     blocks : list of (str, transformer)
         Each takes the catalogue's frame and has ``missing``; one with ``read`` (the posters) reads
-        its data from disk once, apart from fitting.
-    weights : dict or None
+        its data from disk once, before it is fitted.
+    weights : dict or None, default=None
         Block → factor; 1.0 where it is not named.
 
     Attributes
@@ -42,6 +42,15 @@ class Fusion(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None):  #
     Notes
     -----
     A `FusionMatrix` is a container of its own, so there is no ``set_output``.
+
+    Examples
+    --------
+    >>> from hybrid.features import MetadataFeatures, TextFeatures
+    >>> films = pd.DataFrame({"overview": ["a ghost", "a ghost story"], "year": [1990, 1999]})
+    >>> blocks = [("text", TextFeatures(["overview"], max_chars=0)), ("metadata", MetadataFeatures(["year"]))]
+    >>> fusion = Fusion(blocks, weights={"text": 2.0}).fit(films)
+    >>> fusion.transform(films).shape, fusion.get_feature_names_out().tolist()
+    ((2, 4), ['text:ghost', 'text:missing', 'metadata:year=1990-1999', 'metadata:missing'])
     """
 
     def __init__(
@@ -65,11 +74,11 @@ class Fusion(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None):  #
         return tuple(name for name, _ in self.blocks)
 
     def read(self, X: pd.DataFrame) -> BlockData:
-        """Read what each block needs from disk; the frame itself where it needs nothing."""
+        """Read the data of each block from disk; the frame itself for blocks that need no other data."""
         return _read(self.blocks, X)
 
     def look_up(self, X: pd.DataFrame) -> BlockData:
-        """As `read` of the fitted blocks, but what is on disk stays there until `take_rows` takes it."""
+        """As `read`, for the fitted blocks, but lazily: `take_rows` reads from disk."""
         check_is_fitted(self)
         return {n: b.look_up(X) if hasattr(b, "look_up") else X for n, b in self.fitted_}
 
@@ -78,7 +87,7 @@ class Fusion(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None):  #
 
         Parameters
         ----------
-        X : DataFrame of n items, or what `read` gave for them
+        X : DataFrame of n items, or what `read` returned for them
         y : ignored
 
         Raises
@@ -95,13 +104,13 @@ class Fusion(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None):  #
         return self
 
     def transform(self, X: pd.DataFrame | BlockData) -> FusionMatrix:
-        """Encode items."""
+        """Encode items: a `FusionMatrix` of n rows."""
         check_is_fitted(self)
         data = X if isinstance(X, dict) else _read(self.fitted_, X)
         weights = self.weights or {}
         return FusionMatrix(
             tuple(
-                (name, marked(block.transform(data[name]), block.missing(data[name])))
+                (name, add_indicator(block.transform(data[name]), block.missing(data[name])))
                 for name, block in self.fitted_
             ),
             tuple(float(weights.get(name, 1.0)) for name, _ in self.fitted_),
@@ -145,7 +154,7 @@ def _read(blocks: Sequence[tuple[str, Any]], X: pd.DataFrame) -> BlockData:
 
 
 def take_rows(data: BlockData, rows: NDArray[Any] | slice) -> BlockData:
-    """Some items of what `Fusion.read` or `Fusion.look_up` gave."""
+    """Rows of the data that `Fusion.read` or `Fusion.look_up` returned."""
     return {
         name: part.iloc[rows] if isinstance(part, pd.DataFrame) else part[rows]
         for name, part in data.items()

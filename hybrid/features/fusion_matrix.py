@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from hybrid.errors import SettingError
-from hybrid.features.indicator import without
+from hybrid.features.indicator import set_missing
 
 # Numbers of a dense block that are brought to another precision at a time: few enough to take no memory to
 # speak of, enough for threads to be worth their start.
@@ -22,11 +22,10 @@ MANY = 10**6  # numbers of a sparse block; below, threads take longer to start
 
 @dataclass(frozen=True, eq=False)
 class FusionMatrix:
-    """Blocks side by side, one row an item.
+    """Matrix of weighted blocks side by side, one row an item; dense and sparse blocks stay as they are.
 
-    Dense blocks stay dense and sparse ones sparse; no operation copies a block as a whole, apart
-    from `tocsr` and taking rows by number. Rows can be taken as from an array, so that
-    scikit-learn's splitters work.
+    No operation copies a block as a whole, except `tocsr` and indexing by numbers. Rows can be indexed as
+    those of an array, so that scikit-learn's splitters work.
 
     Parameters
     ----------
@@ -35,6 +34,15 @@ class FusionMatrix:
         indicator column ``missing``, 1 where the item lacks the block and its other columns are 0.
     weights : tuple of float
         What each block is multiplied with.
+
+    Examples
+    --------
+    >>> poster, text = np.eye(2), sparse.csr_matrix([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+    >>> matrix = FusionMatrix.from_blocks([poster, text], ["poster", "text"], [1.0, 0.5])
+    >>> matrix.shape, (matrix @ np.ones(5)).tolist()
+    ((2, 5), [1.5, 1.5])
+    >>> matrix[1:].tocsr().toarray().tolist()
+    [[0.0, 1.0, 0.5, 0.0, 0.0]]
     """
 
     blocks: tuple[tuple[str, Any], ...]
@@ -83,7 +91,7 @@ class FusionMatrix:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """What the blocks' numbers have in common."""
+        """Common dtype of the blocks."""
         return np.result_type(*(matrix.dtype for _, matrix in self.blocks))
 
     def __len__(self) -> int:
@@ -107,7 +115,7 @@ class FusionMatrix:
         return self.times(W)
 
     def times(self, W: NDArray[Any], n_jobs: int | None = None) -> NDArray[Any]:
-        """``matrix @ W``, the rows of large sparse blocks dealt to so many threads."""
+        """Product ``matrix @ W``; large sparse blocks are multiplied by so many threads."""
         W = np.asarray(W)
         dtype = np.result_type(self.dtype, W.dtype)
         product = np.zeros((len(self), *W.shape[1:]), dtype)
@@ -159,7 +167,7 @@ class FusionMatrix:
 
 @dataclass(frozen=True, eq=False)
 class TransposedFusion:
-    """A fusion seen by columns: only the product with V of shape (n,) or (n, K)."""
+    """Transpose of a fusion: only its product with V of shape (n,) or (n, K)."""
 
     matrix: FusionMatrix
 
@@ -229,12 +237,17 @@ def _check_blocks(blocks: list[Any], names: list[str], weights: list[float]) -> 
 
 
 def missing_blocks(matrix: FusionMatrix) -> NDArray[np.bool_]:
-    """Which items lack which block, shape (n, blocks), by the indicator columns that `Fusion` made.
+    """Missing blocks of each item, shape (n, blocks), bool: the indicator columns that `Fusion` made.
 
     Raises
     ------
     SettingError
         If a block does not end with such a column.
+
+    Examples
+    --------
+    >>> missing_blocks(FusionMatrix.from_blocks([np.array([[0.5, 0], [0, 1]])])).tolist()
+    [[False], [True]]
     """
     columns = []
     for name, block in matrix.blocks:
@@ -249,12 +262,25 @@ def missing_blocks(matrix: FusionMatrix) -> NDArray[np.bool_]:
 
 
 def drop_block(matrix: FusionMatrix, name: str, rows: NDArray[np.int64]) -> FusionMatrix:
-    """The same items, of which some (`rows`, by number) lack a block, as if it had never been there.
+    """Set a block of some items to missing.
+
+    Parameters
+    ----------
+    matrix : FusionMatrix of n rows
+    name : str
+    rows : ndarray of int
+        Numbers of the items.
 
     Raises
     ------
     SettingError
         If there is no such block.
+
+    Examples
+    --------
+    >>> matrix = FusionMatrix.from_blocks([np.array([[0.5, 0], [0.2, 0]])], ["text"])
+    >>> drop_block(matrix, "text", np.array([1])).blocks[0][1].tolist()
+    [[0.5, 0.0], [0.0, 1.0]]
     """
     if name not in dict(matrix.blocks):
         raise SettingError(
@@ -263,6 +289,8 @@ def drop_block(matrix: FusionMatrix, name: str, rows: NDArray[np.int64]) -> Fusi
     absent = np.zeros(len(matrix), dtype=bool)
     absent[rows] = True
     return FusionMatrix(
-        tuple((n, without(block, absent) if n == name else block) for n, block in matrix.blocks),
+        tuple(
+            (n, set_missing(block, absent) if n == name else block) for n, block in matrix.blocks
+        ),
         matrix.weights,
     )

@@ -1,4 +1,4 @@
-"""A block's matrix with one more column: 1 where the item lacks the block, and its other columns are 0."""
+"""Missing-value indicator of a block: a last column that is 1 where the item lacks the block."""
 
 from __future__ import annotations
 
@@ -9,35 +9,40 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 
-def marked(matrix: Any, absent: NDArray[np.bool_]) -> Any:
-    """Add the column.
+def add_indicator(matrix: Any, absent: NDArray[np.bool_]) -> Any:
+    """Append the indicator column, and set the other columns of missing items to 0.
 
     Parameters
     ----------
     matrix : ndarray or CSR of shape (n, columns)
-        Its rows where the block is absent may hold anything.
+        Its rows where the block is missing are ignored.
     absent : ndarray of shape (n,), bool
 
     Returns
     -------
     ndarray or CSR of shape (n, columns + 1), of the same precision
-        A CSR shares its numbers with `matrix` where no block is absent.
+        A CSR shares its data with `matrix` where no block is missing.
+
+    Examples
+    --------
+    >>> add_indicator(np.array([[0.5], [0.2]]), np.array([False, True])).tolist()
+    [[0.5, 0.0], [0.0, 1.0]]
     """
     if sparse.issparse(matrix):
-        return _marked_sparse(matrix.tocsr(), absent)
+        return _add_to_sparse(matrix.tocsr(), absent)
     found = np.empty((matrix.shape[0], matrix.shape[1] + 1), dtype=matrix.dtype)
     found[:, :-1], found[:, -1] = matrix, absent
     found[absent, :-1] = 0
     return found
 
 
-def without(block: Any, absent: NDArray[np.bool_]) -> Any:
-    """What `marked` gave, as if the block were absent in these rows, too."""
+def set_missing(block: Any, absent: NDArray[np.bool_]) -> Any:
+    """Set more rows of a block with an indicator column to missing."""
     last = block[:, -1:].toarray() if sparse.issparse(block) else block[:, -1:]
-    return marked(block[:, :-1], absent | (last[:, 0] == 1))
+    return add_indicator(block[:, :-1], absent | (last[:, 0] == 1))
 
 
-def _marked_sparse(matrix: sparse.csr_matrix, absent: NDArray[np.bool_]) -> sparse.csr_matrix:
+def _add_to_sparse(matrix: sparse.csr_matrix, absent: NDArray[np.bool_]) -> sparse.csr_matrix:
     values, columns, lengths = matrix.data, matrix.indices, np.diff(matrix.indptr)
     if lengths[absent].any():
         kept = np.repeat(~absent, lengths)

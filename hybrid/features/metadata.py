@@ -1,4 +1,4 @@
-"""The block `metadata`: numeric, categorical and list columns → one sparse matrix."""
+"""Metadata features: one-hot encoding of categories, lists and year bins, and standardised numbers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Placed = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]  # row
 
 
 class MetadataFeatures(FrameTransformer):
-    """Metadata columns as one-hot tokens and scaled numbers.
+    """Metadata features: one-hot tokens and standardised numbers.
 
     Categorical cells (``language=en``) and year bins (``year=1990-1999``) are tokens of weight 1; the
     k entries of a list cell (``directors=Guy Ritchie``) weigh 1 / sqrt(k) each. Numbers are
@@ -37,14 +37,14 @@ class MetadataFeatures(FrameTransformer):
 
     Parameters
     ----------
-    numeric, categorical, lists : sequence of str
+    numeric, categorical, lists : sequence of str, default=()
         Columns of the frame.
-    separator : str
-        What stands between two entries of a list cell.
-    min_count : int
+    separator : str, default="|"
+        Separator of the entries of a list cell.
+    min_count : int, default=2
         Tokens found in fewer items are left out.
-    year_bin : int
-        Years in a bin.
+    year_bin : int, default=10
+        Number of years in a bin.
 
     Attributes
     ----------
@@ -55,6 +55,15 @@ class MetadataFeatures(FrameTransformer):
         alphabetical order of ``column=token``.
     logarithmic_ : ndarray of shape (numbers,), bool
     mean_, scale_ : ndarray of shape (numbers,), float64
+
+    Examples
+    --------
+    >>> films = pd.DataFrame({"runtime": [90.0, 110.0], "language": ["en", "en"]})
+    >>> features = MetadataFeatures(["runtime"], ["language"]).fit(films)
+    >>> features.get_feature_names_out().tolist()
+    ['language=en', 'runtime', 'runtime missing']
+    >>> features.transform(films).toarray().astype(float).round(2).tolist()
+    [[0.71, -0.71, 0.0], [0.71, 0.71, 0.0]]
     """
 
     def __init__(
@@ -74,7 +83,7 @@ class MetadataFeatures(FrameTransformer):
         self.year_bin = year_bin
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> MetadataFeatures:
-        """Learn which columns are years, the tokens, and the scale of the numbers.
+        """Find the columns of years, the frequent tokens, and the scale of the numbers.
 
         Raises
         ------
@@ -122,7 +131,7 @@ class MetadataFeatures(FrameTransformer):
         return sparse.csr_matrix(sparse.coo_matrix((values, (rows, places)), shape=shape))
 
     def missing(self, X: pd.DataFrame) -> NDArray[np.bool_]:
-        """Whether each item is without any metadata, shape (n,)."""
+        """Which items have no metadata: shape (n,), bool."""
         frame = self._take(X)
         empty = [frame[name] == "" for name in (*self.categorical, *self.lists)]
         empty += [np.isnan(frame[name]) for name in self.numeric]

@@ -1,4 +1,4 @@
-"""The block `poster`: poster files → cached embeddings, standardised, each of length 1."""
+"""Poster features: cached embeddings of the poster files, standardised and scaled to unit length."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ CHUNK = 256  # rows that are brought to another scale or precision at a time
 
 
 class StoredPosters:
-    """Embeddings of n items in a store: ``[rows]``, a slice or numbers, reads some of them, float32.
+    """Lazy embeddings of n items in a store: ``[rows]``, a slice or numbers, reads some as float32.
 
-    Threads may ask at the same time.
+    It is thread-safe.
     """
 
     def __init__(self, store: EmbeddingStore, keys: Sequence[bytes | None]) -> None:
@@ -42,21 +42,30 @@ class StoredPosters:
 
 
 class PosterFeatures(FrameTransformer):
-    """Cached embeddings of the posters, standardised on train and scaled to unit length.
+    """Poster features: cached embeddings, standardised and scaled to unit length.
 
     Parameters
     ----------
-    cache : str
+    cache : str, default=".hybrid-cache"
         Folder of the embedding cache.
-    fingerprint : str
-        Which of its stores; `hybrid.extraction.extract.find_store` names it.
-    workers : int or None
-        Threads that read the posters' bytes to know their keys; by default one a core.
+    fingerprint : str, default=""
+        Fingerprint of one of its stores; see `hybrid.extraction.lookup.find_store`.
+    workers : int or None, default=None
+        Threads that hash the posters; by default one a core.
 
     Attributes
     ----------
     mean_, scale_ : ndarray of shape (D,), float32
-        Of the embeddings that `fit` saw.
+        Mean and standard deviation of the training embeddings.
+
+    Examples
+    --------
+    Embeddings that are known already can take the place of the frame:
+
+    >>> embeddings = np.array([[1.0, 4.0], [3.0, 4.0], [np.nan, np.nan]], np.float32)
+    >>> features = PosterFeatures().fit(embeddings)
+    >>> features.transform(embeddings).tolist(), features.missing(embeddings).tolist()
+    ([[-1.0, 0.0], [1.0, 0.0], [nan, nan]], [False, False, True])
     """
 
     def __init__(
@@ -70,7 +79,7 @@ class PosterFeatures(FrameTransformer):
         self.workers = workers
 
     def read(self, X: pd.DataFrame) -> Floats:
-        """Read the posters' embeddings: this and `look_up` are the only steps that touch the disk.
+        """Read the posters' embeddings from the cache; only this and `look_up` use the disk.
 
         Parameters
         ----------
@@ -80,7 +89,7 @@ class PosterFeatures(FrameTransformer):
         Returns
         -------
         ndarray of shape (n, D), float32
-            As the backbone gave them; rows of NaN where an item has no usable poster.
+            Output of the backbone; rows of NaN where an item has no usable poster.
 
         Raises
         ------
@@ -90,7 +99,7 @@ class PosterFeatures(FrameTransformer):
         return self.look_up(X)[:]
 
     def look_up(self, X: pd.DataFrame) -> StoredPosters:
-        """Find where the posters' embeddings are, and leave them there until some are asked for.
+        """Find the posters' embeddings in the cache, and read them lazily.
 
         Raises
         ------
@@ -111,11 +120,11 @@ class PosterFeatures(FrameTransformer):
         return StoredPosters(store, keys)
 
     def fit(self, X: pd.DataFrame | Floats, y: Any = None) -> PosterFeatures:
-        """Learn mean and scale of each dimension from the items that have a poster.
+        """Compute mean and scale of each dimension over the items that have a poster.
 
         Parameters
         ----------
-        X : DataFrame of n items, or what `read` gave for them
+        X : DataFrame of n items, or what `read` returned for them
         y : ignored
         """
         self._record_features(X)
@@ -132,7 +141,7 @@ class PosterFeatures(FrameTransformer):
         return self
 
     def transform(self, X: pd.DataFrame | Floats) -> Floats:
-        """Standardise, and scale each row to length 1.
+        """Standardise, and scale each row to unit length.
 
         Returns
         -------
@@ -149,7 +158,7 @@ class PosterFeatures(FrameTransformer):
         return found
 
     def missing(self, X: pd.DataFrame | Floats) -> NDArray[np.bool_]:
-        """Whether each item is without a usable poster, shape (n,)."""
+        """Which items have no usable poster: shape (n,), bool."""
         return np.isnan(self._embeddings(X)[:, 0])
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
@@ -158,7 +167,7 @@ class PosterFeatures(FrameTransformer):
         return np.array([str(i) for i in range(len(self.mean_))], dtype=object)
 
     def _open(self) -> EmbeddingStore:
-        """The store, which a warm process opens and proves but once."""
+        """The store, opened and verified once a process."""
         if not self.fingerprint:
             raise SettingError("block poster: expected the fingerprint of a store, found none.")
         cache = EmbeddingCache(self.cache)
@@ -179,6 +188,6 @@ class PosterFeatures(FrameTransformer):
 def _mean_of(
     embeddings: Floats, present: NDArray[np.int64], of: Callable[[Any], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """The mean over rows of what a function makes of them in float64, without a copy of all."""
+    """Mean of a function of the rows in float64, in chunks."""
     parts = np.array_split(present, len(present) // CHUNK + 1)
     return sum(of(embeddings[part].astype(np.float64)).sum(axis=0) for part in parts) / len(present)

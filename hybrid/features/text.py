@@ -1,4 +1,4 @@
-"""The block `text`: title and overview → TF-IDF of words and of characters within words."""
+"""Text features: TF-IDF of words, and of characters within words."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ CHARS = "'{}'"  # how an n-gram of characters is named, so that its spaces are s
 
 
 class TextFeatures(FrameTransformer):
-    """TF-IDF of the text columns, read as one text: of its words, and of characters within words.
+    """Text features: TF-IDF of word n-grams and of character n-grams within words.
 
-    Both are of length 1 for each item and stand side by side. Characters see what words that are too
-    rare to count have in common: endings, compounds, names.
+    The text columns are joined to one text. Both parts are scaled to unit length. Character n-grams cover
+    words that are too rare themselves: endings, compounds, names.
 
     Parameters
     ----------
-    columns : sequence of str
+    columns : sequence of str, default=("title", "overview")
         Text columns of the frame.
-    max_ngram : int
+    max_ngram : int, default=2
         Word n-grams from 1 to this length.
-    max_chars : int
+    max_chars : int, default=5
         Character n-grams from 3 to this length, not across words but with the space before and after
         one; 0 for none. They take about 8 times as much memory as the words.
-    min_df : int
+    min_df : int, default=2
         Terms found in fewer items are left out.
-    max_features : int or None
+    max_features : int or None, default=None
         Keep only the most frequent terms, so many of words and so many of characters.
-    sublinear_tf : bool
+    sublinear_tf : bool, default=True
         Use ``1 + log(tf)`` for the term frequency.
-    n_jobs : int or None
+    n_jobs : int or None, default=None
         Threads that count terms.
 
     Attributes
@@ -51,6 +51,13 @@ class TextFeatures(FrameTransformer):
         Of words and, if `max_chars` is not 0, of characters.
     idf_ : list of ndarray, float32
         The weight of each term, ``1 + log((1 + n) / (1 + texts that have it))``, as scikit-learn's.
+
+    Examples
+    --------
+    >>> films = pd.DataFrame({"overview": ["A ghost story", "The ghost ship"]})
+    >>> features = TextFeatures(["overview"], max_chars=0).fit(films)
+    >>> features.get_feature_names_out().tolist(), features.transform(films).toarray().tolist()
+    (['ghost'], [[1.0], [1.0]])
     """
 
     def __init__(
@@ -99,7 +106,7 @@ class TextFeatures(FrameTransformer):
         return self
 
     def transform(self, X: pd.DataFrame) -> sparse.csr_matrix:
-        """Weigh the known terms of each item: CSR of shape (n, terms), float32."""
+        """TF-IDF of each item's terms: CSR of shape (n, terms), float32."""
         check_is_fitted(self)
         chunks = list(in_chunks(self._join(X))) or [[]]
         if len(chunks) == 1:  # threads would take longer to start than one item does
@@ -118,7 +125,7 @@ class TextFeatures(FrameTransformer):
         return weigh_texts(found, self.idf_, sublinear=self.sublinear_tf)
 
     def missing(self, X: pd.DataFrame) -> NDArray[np.bool_]:
-        """Whether each item is without any text, shape (n,)."""
+        """Which items have no text: shape (n,), bool."""
         return np.array([not text.strip() for text in self._join(X)], dtype=bool)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""What each block is worth: fits on every subset, blocks taken away at test time, what each adds."""
+"""Ablation of the blocks: fits on every subset, missing blocks at test time, Shapley values."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ class Variant:
     Parameters
     ----------
     blocks : tuple of str
-        That it was fitted on.
+        Blocks that it was fitted on.
     missing : str or None
-        The block that was taken away at test time.
+        The block that was removed at test time.
     rate : float
-        From how large a share of the test items.
+        Share of the test items that it was removed from.
     metrics : dict of str to Interval
     difference : Interval
         Weighted F1 minus that of the full model with all blocks, on the same bootstrap draws.
     seconds : float
-        To fit and predict.
+        Time to fit and predict.
     """
 
     blocks: tuple[str, ...]
@@ -55,14 +55,28 @@ class Variant:
 
 @dataclass(frozen=True)
 class Ablation:
-    """Fits on the subsets of blocks, the full one last; and the full one with each block missing."""
+    """Result of an ablation.
+
+    Parameters
+    ----------
+    subsets : tuple of Variant
+        Fits on the subsets of blocks, the full model last.
+    missing : tuple of Variant
+        The full model with each block missing.
+    """
 
     subsets: tuple[Variant, ...]
     missing: tuple[Variant, ...]
 
 
 def block_subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """All subsets but the empty one, smallest first."""
+    """Non-empty subsets of the blocks, smallest first.
+
+    Examples
+    --------
+    >>> block_subsets(["poster", "text"])
+    [('poster',), ('text',), ('poster', 'text')]
+    """
     return [c for size in range(1, len(names) + 1) for c in combinations(names, size)]
 
 
@@ -75,7 +89,7 @@ def ablate_blocks(
     say: Callable[[str], None] = lambda line: None,
     fit_seconds: float = math.nan,
 ) -> Ablation:
-    """Fit each subset of blocks anew, and take blocks from the test items of the full model.
+    """Ablation study: fit every subset of the blocks, and remove blocks from the test items.
 
     Parameters
     ----------
@@ -83,25 +97,29 @@ def ablate_blocks(
         Fitted on `learn`.
     learn, test : (DataFrame, ndarray of shape (n, L), array-like of shape (n,))
         Items, their labels, and their groups.
-    seed : int
+    seed : int, default=0
         Chooses the items that lose a block (those of a lower rate are among those of a higher one), and
         the bootstrap draws.
-    say : callable
-        Is told, before it starts, how long it will take at most.
-    fit_seconds : float
-        What the full model took.
+    say : callable, optional
+        Called once with a line of text: the number of fits, and an upper bound of the time.
+    fit_seconds : float, default=nan
+        Time that the full model took to fit.
+
+    Returns
+    -------
+    Ablation
     """
     frame, truth, groups = test
     names = model.fusion.names
     matrix = model.fusion_.transform(frame)
-    full = _answer(model, matrix)
+    full = _predict(model, matrix)
     parts = block_subsets(names)[:-1]
     say(
         f"ablation: {len(parts)} more fits, at most about {len(parts) * fit_seconds:.0f} s, and "
         f"{len(names) * (len(RATES) - 1)} predictions with a block missing"
     )
 
-    def judge(
+    def evaluate_variant(
         outputs: Outputs, blocks: tuple[str, ...], missing: str | None, rate: float, start: float
     ) -> Variant:
         seconds = time.perf_counter() - start
@@ -115,23 +133,33 @@ def ablate_blocks(
     for blocks in parts:
         start = time.perf_counter()
         smaller = restrict(model, blocks).fit(learn[0], learn[1], groups=learn[2])
-        outputs = _answer(smaller, smaller.fusion_.transform(frame))
-        subsets.append(judge(outputs, blocks, None, 0.0, start))
+        outputs = _predict(smaller, smaller.fusion_.transform(frame))
+        subsets.append(evaluate_variant(outputs, blocks, None, 0.0, start))
     start = time.perf_counter()
-    subsets.append(judge(full, names, None, 0.0, start))
+    subsets.append(evaluate_variant(full, names, None, 0.0, start))
     order = np.random.default_rng(seed).permutation(len(frame))
     missing = []
     for name in names:
         for rate in RATES:
             start = time.perf_counter()
             rows = order[: round(rate * len(frame))]
-            outputs = _answer(model, drop_block(matrix, name, rows))
-            missing.append(judge(outputs, names, name, rate, start))
+            outputs = _predict(model, drop_block(matrix, name, rows))
+            missing.append(evaluate_variant(outputs, names, name, rate, start))
     return Ablation(tuple(subsets), tuple(missing))
 
 
 def restrict(model: HybridClassifier, blocks: Sequence[str]) -> HybridClassifier:
-    """The same model, not fitted, on some of its blocks."""
+    """An unfitted copy of a model on some of its blocks.
+
+    Examples
+    --------
+    >>> from hybrid.features import MetadataFeatures, TextFeatures
+    >>> from hybrid.features.fusion import Fusion
+    >>> from hybrid.heads import MultilabelLinearSVC
+    >>> fusion = Fusion([("text", TextFeatures()), ("metadata", MetadataFeatures(["year"]))])
+    >>> restrict(HybridClassifier(fusion, MultilabelLinearSVC()), ["metadata"]).fusion.names
+    ('metadata',)
+    """
     smaller = clone(model)
     weights = {k: v for k, v in (model.fusion.weights or {}).items() if k in blocks}
     kept = [(name, block) for name, block in smaller.fusion.blocks if name in blocks]
@@ -140,10 +168,10 @@ def restrict(model: HybridClassifier, blocks: Sequence[str]) -> HybridClassifier
 
 
 def contributions(model: HybridClassifier, frame: pd.DataFrame) -> tuple[Floats, Floats]:
-    """How much each block raised each probability of each item.
+    """Shapley values of the blocks: how much each raised each probability of each item.
 
-    Shapley's value, "A Value for n-Person Games", 1953: the mean, over all orders in which the blocks of an
-    item may become known, of what each adds to the probability. Exact, with one prediction a subset.
+    Shapley, "A Value for n-Person Games", 1953: the mean, over all orders in which the blocks are added, of
+    what each adds to the probability. Exact, with one prediction for each subset.
 
     Parameters
     ----------
@@ -181,7 +209,7 @@ def contributions(model: HybridClassifier, frame: pd.DataFrame) -> tuple[Floats,
 def contribution_table(
     model: HybridClassifier, frame: pd.DataFrame, genres: Sequence[str]
 ) -> pd.DataFrame:
-    """One row for each label that is given: id, genre, base, what each block adds, probability."""
+    """Shapley values of the predicted labels as a table: id, genre, base, each block, probability."""
     base, shares = contributions(model, frame)
     probabilities = base + shares.sum(axis=2)
     item, genre = np.nonzero(model.label(probabilities))
@@ -197,11 +225,18 @@ def contribution_table(
 
 
 def mean_contributions(table: pd.DataFrame) -> dict[str, float | None]:
-    """What each block adds to the probability of a label that is given, on average; None without any."""
+    """Mean Shapley value of each block over the predicted labels; None without any.
+
+    Examples
+    --------
+    >>> row = {"id": "a", "genre": "Drama", "base": 0.2, "text": 0.5, "probability": 0.7}
+    >>> mean_contributions(pd.DataFrame([row]))
+    {'text': 0.5}
+    """
     blocks = table.columns[3:-1]
     return {str(name): float(table[name].mean()) if len(table) else None for name in blocks}
 
 
-def _answer(model: HybridClassifier, matrix: FusionMatrix) -> Outputs:
+def _predict(model: HybridClassifier, matrix: FusionMatrix) -> Outputs:
     probabilities = model.decision_.probabilities(model.score_matrix(matrix))
     return Outputs(model.label(probabilities), probabilities)

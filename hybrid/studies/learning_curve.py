@@ -1,4 +1,4 @@
-"""Is more data worth it? The same model, learnt from ever more of the labelled items."""
+"""Learning curve: the same settings, fitted to a growing number of labelled items."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from hybrid.splitting.stratification import assign_parts
 from hybrid.types import Interval
 from hybrid.utils.progress import Progress
 
-# What each size adds to the one before, so that each is twice the last: 1/16, 1/8, 1/4, 1/2, all.
+# Share that each size adds to the one before: 1/16, 1/8, 1/4, 1/2, all.
 STEPS = (1 / 16, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
-PROBE = 2  # the size that is fitted once more, to tell beforehand how long all of them take
+PROBE = 2  # the size that is fitted once more, to estimate the time of all of them
 METRICS = ("f1_weighted", "map_macro")
 Labels = NDArray[np.uint8]
 Rows = NDArray[np.int64]
-Answer = Callable[[NDArray[np.int64], NDArray[np.int64]], Outputs]
+Predict = Callable[[NDArray[np.int64], NDArray[np.int64]], Outputs]
 
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """What was reached by learning from so many items: F1 and mean average precision."""
+    """One point of a learning curve: weighted F1 and mAP of models fitted to so many items."""
 
     items: int
     f1_weighted: Interval
@@ -38,7 +38,7 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class Gain:
-    """What doubling the items added, on the same items judged: paired differences."""
+    """Gain by doubling the items: paired differences on the same held-out items."""
 
     before: int
     after: int
@@ -48,7 +48,7 @@ class Gain:
 
 @dataclass(frozen=True)
 class SkippedSize:
-    """A size that could not be fitted, and why."""
+    """A size that could not be fitted, and the error."""
 
     items: int
     reason: str
@@ -66,9 +66,9 @@ class LearningCurve:
         Between the last two points.
     left_out : tuple of SkippedSize
     judged : int
-        Held-out items that each point is judged on.
+        Number of held-out items that each point is evaluated on.
     verdict : str
-        What follows, in words.
+        Conclusion, in words.
     """
 
     points: tuple[CurvePoint, ...]
@@ -88,10 +88,10 @@ def learning_curve(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> LearningCurve:
-    """Fit a model's settings to 1/16, 1/8, 1/4, 1/2 and all of the items, and judge each.
+    """Learning curve of a model's settings on 1/16, 1/8, 1/4, 1/2 and all of the items.
 
     For each fold of the model's cross-fitting, the sizes are nested subsets of the items of the other
-    folds, dealt by whole groups and with every genre in its share; the items of the fold judge them.
+    folds, stratified by genre, with whole groups; they are evaluated on the items of the fold.
     Parameters of the head and weights of the blocks are those that the model chose on all its items;
     blocks, coefficients, thresholds and calibration are learnt from the subset alone.
 
@@ -103,29 +103,29 @@ def learning_curve(
     y : ndarray of shape (n, L)
     groups : ndarray of shape (n,) or None
     genres : sequence of L str
-    seed : int
-        Deals the subsets and draws the bootstrap.
+    seed : int, default=0
+        Of the subsets and of the bootstrap.
     progress : Progress, optional
-        Is told beforehand how long it takes.
+        Shows the expected time, and a bar.
 
     Returns
     -------
     LearningCurve
-        The intervals are over the items judged; which items happened to be learnt from is not in them.
+        The intervals are over the held-out items; the choice of the training items is not in them.
     """
-    progress, settled = progress or Progress(), freeze_settings(model)
+    progress, frozen = progress or Progress(), freeze_settings(model)
     groups = X.index.to_numpy().astype(str) if groups is None else np.asarray(groups)
     folds = [np.flatnonzero(model.fold_ == k) for k in range(model.folds)]
     subsets = [
         _nested(X, y, groups, np.flatnonzero(model.fold_ != k), seed) for k in range(len(folds))
     ]
 
-    def answer(rows: Rows, judged: Rows) -> Outputs:
-        fitted = clone(settled).fit(X.iloc[rows], y[rows], groups=groups[rows])
-        probabilities = fitted.predict_proba(X.iloc[judged])
+    def predict(rows: Rows, held_out: Rows) -> Outputs:
+        fitted = clone(frozen).fit(X.iloc[rows], y[rows], groups=groups[rows])
+        probabilities = fitted.predict_proba(X.iloc[held_out])
         return Outputs(fitted.label(probabilities), probabilities)
 
-    progress.say(_announce(answer, subsets[0], folds[0], y, genres, len(folds)))
+    progress.say(_estimate_time(predict, subsets[0], folds[0], y, genres, len(folds)))
     outputs, left_out = [], []
     total = sum(len(rows) for nested in subsets for rows in nested)
     with progress.bar("learning curve", total, "items") as advance:
@@ -133,14 +133,14 @@ def learning_curve(
             chosen = [nested[size] for nested in subsets]
             items = round(float(np.mean([len(rows) for rows in chosen])))
             try:
-                outputs.append((items, _gather(answer, chosen, folds, y.shape, advance)))
+                outputs.append((items, _gather(predict, chosen, folds, y.shape, advance)))
             except HybridError as error:
                 left_out.append(SkippedSize(items, str(error)))
     return evaluate_curve(y, outputs, tuple(left_out), genres, seed)
 
 
 def freeze_settings(model: HybridClassifier) -> HybridClassifier:
-    """An unfitted copy with nothing left to choose: it has the parameters and weights chosen."""
+    """An unfitted copy of a fitted model with its chosen settings, and nothing to search."""
     parameters = {f"estimator__{k}": v for k, v in model.chosen_.parameters.items()}
     weights = dict(model.fusion_.weights or {})
     return clone(model).set_params(
@@ -151,42 +151,47 @@ def freeze_settings(model: HybridClassifier) -> HybridClassifier:
 def _nested(
     X: pd.DataFrame, y: Labels, groups: NDArray[np.str_], learn: Rows, seed: int
 ) -> list[Rows]:
-    """Rows to learn from, one array a size, each within the next."""
+    """Training rows, one array a size, each a subset of the next."""
     names = X.index.to_numpy().astype(str)
     part = assign_parts(names[learn], y[learn], groups[learn], STEPS, seed)
     return [learn[part <= size] for size in range(len(STEPS))]
 
 
-def _announce(
-    answer: Answer, nested: list[Rows], judged: Rows, y: Labels, genres: Sequence[str], folds: int
+def _estimate_time(
+    predict: Predict,
+    nested: list[Rows],
+    held_out: Rows,
+    y: Labels,
+    genres: Sequence[str],
+    folds: int,
 ) -> str:
-    """Fit and judge one subset to tell how long all take; both take the longer, the more items."""
+    """Fit and evaluate one subset to estimate the time of all; both grow with the number of items."""
     said = f"learning curve: {len(STEPS)} sizes x {folds} folds"
     start = time.perf_counter()
     try:
-        found = answer(nested[PROBE], judged)
-    except HybridError:  # the reason is told where this size is left out
+        found = predict(nested[PROBE], held_out)
+    except HybridError:  # the reason is recorded where this size is skipped
         return said
     fitted = time.perf_counter()
-    evaluate(y[judged], found, genres)
+    evaluate(y[held_out], found, genres)
     times = sum(len(rows) for rows in nested) / len(nested[PROBE])
-    # Each size is judged once, and the last two are compared by two metrics.
-    judging = (time.perf_counter() - fitted) * (len(STEPS) + 2 * len(METRICS))
-    return f"{said}, about {folds * (times * (fitted - start) + judging):.0f} seconds"
+    # Each size is evaluated once, and the last two are compared by two metrics.
+    evaluating = (time.perf_counter() - fitted) * (len(STEPS) + 2 * len(METRICS))
+    return f"{said}, about {folds * (times * (fitted - start) + evaluating):.0f} seconds"
 
 
 def _gather(
-    answer: Answer,
+    predict: Predict,
     chosen: list[Rows],
     folds: list[Rows],
     shape: tuple[int, ...],
     advance: Callable[[int], None],
 ) -> Outputs:
-    """What models of one size say of all items, each of those whose fold it has not seen."""
+    """Out-of-fold outputs of the models of one size."""
     labels, scores = np.zeros(shape, dtype=np.uint8), np.full(shape, np.nan)
-    for rows, judged in zip(chosen, folds, strict=True):
-        found = answer(rows, judged)
-        labels[judged], scores[judged] = found.labels, found.scores
+    for rows, held_out in zip(chosen, folds, strict=True):
+        found = predict(rows, held_out)
+        labels[held_out], scores[held_out] = found.labels, found.scores
         advance(len(rows))
     return Outputs(labels, scores)
 
@@ -198,13 +203,13 @@ def evaluate_curve(
     genres: Sequence[str],
     seed: int = 0,
 ) -> LearningCurve:
-    """Judge what was answered at each size.
+    """Evaluate the outputs at each size.
 
     Parameters
     ----------
     truth : ndarray of shape (n, L)
     outputs : sequence of (int, Outputs)
-        Items learnt from, and what was said; fewest items first.
+        Number of training items, and out-of-fold outputs; fewest items first.
     left_out : tuple of SkippedSize
     genres : sequence of L str
     seed : int
@@ -228,7 +233,7 @@ def _points(
 
 
 def conclusion(points: Sequence[CurvePoint], gain: Gain | None) -> str:
-    """Whether more labelled items are worth it, and no more than the last doublings say.
+    """Conclusion of a learning curve: whether more labelled items are worth it.
 
     Parameters
     ----------
@@ -245,18 +250,18 @@ def conclusion(points: Sequence[CurvePoint], gain: Gain | None) -> str:
         f"weighted F1 and {_words(ranking)} to mAP."
     )
     if f1.low <= 0 < ranking.low:
-        return f"{said} More items rank better; that the labels given get better cannot be told."
+        return f"{said} More items improve the ranking; the gain in weighted F1 is not significant."
     if f1.low <= 0:
-        return f"{said} That more labelled items are worth it cannot be told from this."
+        return f"{said} The gain in weighted F1 is not significant."
     said += " More labelled items are worth it"
     known = [point.f1_weighted.value for point in points[-3:]]
     if len(known) == 3 and known[2] - known[1] < known[1] - known[0]:
         return (
-            f"{said}, though less each time: the doubling before added {known[1] - known[0]:.3f}. If "
-            f"that goes on, the next one, to {2 * gain.after:,}, adds less than {f1.value:.3f}; beyond "
-            "that the curve says nothing."
+            f"{said}, with diminishing returns: the doubling before added {known[1] - known[0]:.3f}. If "
+            f"that continues, the next doubling, to {2 * gain.after:,}, adds less than {f1.value:.3f}; "
+            "the curve does not extend further."
         )
-    return f"{said}. The gains do not shrink yet; how far that goes on, the curve does not say."
+    return f"{said}. The gains do not diminish yet; the curve does not show where they will."
 
 
 def _words(value: Interval) -> str:

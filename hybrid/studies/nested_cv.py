@@ -1,4 +1,4 @@
-"""An honest estimate of a whole procedure, without the test items."""
+"""Nested cross-validation: an unbiased estimate of the whole procedure, without the test items."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from hybrid.heads.cross_fitting import assign_folds
 def nested_cv_predict(
     model: HybridClassifier, X: pd.DataFrame, y: ArrayLike, groups: ArrayLike | None = None
 ) -> Outputs:
-    """What the procedure says of items that took no part in it: nested cross-fitting.
+    """Predict each item by nested cross-validation.
 
-    The items are dealt to ``model.folds`` outer folds. For each, all that `fit` does (cross-fitting,
-    choice, calibration, thresholds, the last fit) is done on the items of the other folds, and the
-    model labels the items left out. As each of these models learns from fewer items than
-    ``model.fit(X, y)``, the outputs are a little worse than its own on new items will be. It costs
-    about ``folds - 1`` times as much as that fit.
+    The items are assigned to ``model.folds`` outer folds. For each, all steps of `fit` (cross-fitting, choice
+    of the settings, calibration, thresholds, the final fit) are done on the items of the other folds, and
+    that model predicts the items held out. As each of these models learns from fewer items than
+    ``model.fit(X, y)``, the estimate is slightly pessimistic. It takes about ``folds - 1`` times as long
+    as that fit.
 
     Parameters
     ----------
     model : HybridClassifier
-        Not changed.
+        It is cloned.
     X : DataFrame of n items
     y : array-like of shape (n, L)
     groups : array-like of shape (n,), optional
@@ -36,6 +36,18 @@ def nested_cv_predict(
     -------
     Outputs
         Labels and probabilities of shape (n, L).
+
+    Examples
+    --------
+    >>> from hybrid.features import TextFeatures
+    >>> from hybrid.features.fusion import Fusion
+    >>> from hybrid.heads import MultilabelLinearSVC
+    >>> films = pd.DataFrame({"overview": ["a ghost in a house", "a sheriff rides west"] * 8})
+    >>> labels = np.array([[1, 0], [0, 1]] * 8)
+    >>> fusion = Fusion([("text", TextFeatures(["overview"], max_chars=0))])
+    >>> model = HybridClassifier(fusion, MultilabelLinearSVC(random_state=0), folds=2)
+    >>> bool((nested_cv_predict(model, films, labels).labels == labels).all())
+    True
     """
     truth = np.asarray(y)
     groups = None if groups is None else np.asarray(groups)
@@ -43,11 +55,11 @@ def nested_cv_predict(
     labels = np.zeros(truth.shape, dtype=np.uint8)
     probabilities = np.zeros(truth.shape)
     for k in np.unique(fold):
-        left_out = fold == k
-        learn = np.flatnonzero(~left_out)
+        held_out = fold == k
+        train = np.flatnonzero(~held_out)
         fitted = clone(model).fit(
-            X.iloc[learn], truth[learn], groups=None if groups is None else groups[learn]
+            X.iloc[train], truth[train], groups=None if groups is None else groups[train]
         )
-        probabilities[left_out] = fitted.predict_proba(X.iloc[np.flatnonzero(left_out)])
-        labels[left_out] = fitted.label(probabilities[left_out])
+        probabilities[held_out] = fitted.predict_proba(X.iloc[np.flatnonzero(held_out)])
+        labels[held_out] = fitted.label(probabilities[held_out])
     return Outputs(labels, probabilities)

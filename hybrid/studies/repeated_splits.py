@@ -1,4 +1,4 @@
-"""The same fit on other splits: how far the figures spread when chance deals anew."""
+"""Repeated random splits: the variation of the metrics over splits and seeds."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ def evaluate_repeated_splits(
     first: Outputs,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """Fit and judge the model on splits with other seeds, of the same groups and shares.
+    """Fit and evaluate the model on splits with other seeds, of the same groups and shares.
 
     Parameters
     ----------
     model : HybridClassifier
-        It is cloned, not changed.
+        It is cloned.
     frame : DataFrame of n items, indexed by id
     labels : ndarray of shape (n, L)
     split : Split
         That of the run itself.
     repeats : int
-        Runs in all, 2 or more, the run itself among them; the others have the seeds that follow.
+        Number of runs, 2 or more, including the run itself; the others have the seeds that follow.
     seed : int
     first : Outputs
         Of the run itself, on its test items.
-    say : callable
-        Is told how far it is.
+    say : callable, optional
+        Called with a line of text for each split.
 
     Returns
     -------

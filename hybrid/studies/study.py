@@ -1,4 +1,4 @@
-"""What a fit finds out besides the model; each study costs further fits."""
+"""Studies of a fit: nested cross-validation, learning curve, ablation, repeated splits."""
 
 from __future__ import annotations
 
@@ -29,18 +29,23 @@ CONTRIBUTIONS = "contributions.csv"
 
 @dataclass(frozen=True)
 class Studies:
-    """Which of them to make.
+    """Studies to run on a fitted model; each takes further fits.
 
     Parameters
     ----------
-    nested : bool
-        Estimate by nested cross-fitting how good the whole procedure is, without the test items.
-    curve : bool
-        Draw a learning curve, without the test items; see `hybrid.studies.learning_curve`.
-    ablation : bool
-        Fit every subset of the blocks, and take blocks from the test items.
-    repeats : int
-        Runs in all, the others on splits with the seeds that follow.
+    nested : bool, default=False
+        Nested cross-validation, without the test items; see `nested_cv_predict`.
+    curve : bool, default=False
+        Learning curve, without the test items; see `learning_curve`.
+    ablation : bool, default=False
+        Fit every subset of the blocks, and remove blocks from the test items; see `ablate_blocks`.
+    repeats : int, default=1
+        Number of runs, including the run itself; see `evaluate_repeated_splits`.
+
+    Examples
+    --------
+    >>> Studies(nested=True, repeats=5).curve
+    False
     """
 
     nested: bool = False
@@ -56,7 +61,7 @@ class Studies:
         folder: Path,
         context: Context,
     ) -> StudiesRecord:
-        """Make the studies.
+        """Run the studies.
 
         Parameters
         ----------
@@ -72,8 +77,8 @@ class Studies:
         Returns
         -------
         StudiesRecord
-            For the record of the run; `costs` are what each study cost. They are no stages of the run: its
-            model needs none.
+            For the record of the run; `costs` has the cost of each study, which is not part of the cost of
+            the run.
         """
         found: dict[str, Any] = {}
         costs, model = CostRecorder(), subject.model

@@ -26,7 +26,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.errors import CacheError, ExtractionError, SettingError
 from hybrid.features import MetadataFeatures, PosterFeatures, TextFeatures
-from hybrid.features.indicator import marked, without
+from hybrid.features.indicator import add_indicator, set_missing
 
 NAN = np.nan
 
@@ -121,12 +121,12 @@ def test_an_absent_block_is_zeros_and_a_mark(drawn: tuple[Any, Any, Any]) -> Non
     matrix, absent, more = drawn
     given = matrix.copy()
     for kept, gone in ((matrix, np.copy), (sparse.csr_matrix(matrix), lambda m: m.toarray())):
-        found = marked(kept, absent)
+        found = add_indicator(kept, absent)
         expected = np.column_stack([np.where(absent[:, None], 0, matrix), absent])
         np.testing.assert_array_equal(gone(found), expected)
         both = absent | more
         expected = np.column_stack([np.where(both[:, None], 0, matrix), both])
-        np.testing.assert_array_equal(gone(without(found, more)), expected)
+        np.testing.assert_array_equal(gone(set_missing(found, more)), expected)
         assert found.dtype == np.float32
         np.testing.assert_array_equal(gone(kept), given)
 

@@ -133,25 +133,30 @@ def points(*values: float) -> list[CurvePoint]:
             0.012,
             0.02,
             "Doubling the labelled items from 1,800 to 3,600 added 0.012 (0.004 to 0.020) to weighted "
-            "F1 and 0.020 (0.012 to 0.028) to mAP. More labelled items are worth it, though less each "
-            "time: the doubling before added 0.030. If that goes on, the next one, to 7,200, adds less "
-            "than 0.012; beyond that the curve says nothing.",
+            "F1 and 0.020 (0.012 to 0.028) to mAP. More labelled items are worth it, with "
+            "diminishing returns: the doubling before added 0.030. If that continues, the next doubling, to "
+            "7,200, adds less than 0.012; the curve does not extend further.",
         ),
-        ((0.5, 0.51, 0.53), 0.02, 0.02, "The gains do not shrink yet"),
-        ((0.5, 0.52), 0.02, 0.02, "The gains do not shrink yet"),
-        ((0.5, 0.51, 0.515), 0.005, 0.02, "More items rank better"),
-        ((0.5, 0.51, 0.51), 0.0, 0.0, "cannot be told from this"),
-        ((0.5, 0.51, 0.49), -0.02, 0.0, "cannot be told from this"),
+        ((0.5, 0.51, 0.53), 0.02, 0.02, "The gains do not diminish yet"),
+        ((0.5, 0.52), 0.02, 0.02, "The gains do not diminish yet"),
+        (
+            (0.5, 0.51, 0.515),
+            0.005,
+            0.02,
+            "More items improve the ranking; the gain in weighted F1 is not",
+        ),
+        ((0.5, 0.51, 0.51), 0.0, 0.0, "mAP. The gain in weighted F1 is not significant."),
+        ((0.5, 0.51, 0.49), -0.02, 0.0, "mAP. The gain in weighted F1 is not significant."),
     ],
 )
-def test_the_verdict_says_no_more_than_was_seen(
+def test_the_conclusion_follows_from_the_last_doublings(
     values: tuple[float, ...], f1: float, ranking: float, said: str
 ) -> None:
     gain = Gain(1800, 3600, interval(f1), interval(ranking))
     assert said in conclusion(points(*values), gain)
 
 
-def test_no_verdict_from_one_size() -> None:
+def test_no_conclusion_from_one_size() -> None:
     assert "Too few sizes" in conclusion(points(0.5), None)
 
 

@@ -1,4 +1,4 @@
-"""The compiled loops of `hybrid.features.tfidf.vocabulary`.
+"""Compiled loops of `hybrid.features.tfidf.vocabulary`.
 
 Apart from it, and imported only when a text is read, because numba takes a while to load.
 Each writes only into the arrays named last.

@@ -1,7 +1,7 @@
-"""Texts → the terms they have: those that scikit-learn's CountVectorizer counts, many times as fast.
+"""Terms of texts, as those of scikit-learn's CountVectorizer, many times as fast.
 
-Texts repeat their words, and a vectorizer that works on strings does all its work again for each. Here a
-word is a number as soon as it has been cut out, and what follows is arithmetic on numbers.
+Texts repeat their words, and a vectorizer that works on strings does all its work again for each. Here each
+word becomes a number as soon as it is found, and n-grams are sequences of numbers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ UNKNOWN = -1
 
 
 class Terms:
-    """Terms of texts that were seen, and where other texts have them.
+    """Base class: the vocabulary of some texts, and its occurrences in other texts.
 
     Parameters
     ----------
@@ -170,7 +170,13 @@ class CharTerms(Terms):
 
 
 def plain_text(text: str) -> str:
-    """In small letters, without accents."""
+    """Lower-case text without accents.
+
+    Examples
+    --------
+    >>> plain_text("Amélie")
+    'amelie'
+    """
     text = text.lower()
     if text.isascii():
         return text

@@ -1,4 +1,4 @@
-"""Sequences of whole numbers, numbered and counted: a word is one of characters, an n-gram one of words.
+"""Vocabulary as a hash table of integer sequences: words are sequences of characters, n-grams of words.
 
 Apart from `hybrid.features.tfidf.terms`, and imported only when a text is read: it imports numba.
 """
