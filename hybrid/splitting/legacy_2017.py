@@ -1,7 +1,7 @@
 """The leaking split of April 2017, reproduced so that the figures published with it can be understood.
 
 scikit-learn 0.18's ``train_test_split(..., stratify=Y)`` took each cell of a two-dimensional Y for a
-sample of its own (scikit-learn issues 8670 and 9037; mended in 0.19): the classes were 0 and 1, and of
+sample of its own (scikit-learn issues 8670 and 9037; fixed in 0.19): the classes were 0 and 1, and of
 the n x L cells it drew as many for train and for test as there should have been items, from each class
 its share. A cell stands for its row, so that one film can be in both.
 """
