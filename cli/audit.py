@@ -25,9 +25,7 @@ SHOWN_PAIRS = 20
     metavar="RUN",
     help="Audit this run, too, and say what the leaks are worth.",
 )
-@click.option(
-    "--repair", is_flag=True, help="Make groups of what is alike, deal anew, write the split."
-)
+@click.option("--repair", is_flag=True, help="Group the duplicates, split anew, write the split.")
 @click.option("--sheet", type=click.Path(path_type=Path), metavar="FILE.html",
               help="A page with the posters of the pairs.")  # fmt: skip
 def command(
@@ -76,11 +74,11 @@ def _folder(run: Path, runs: Path) -> Path:
 
 
 def _text(audit: Audit) -> str:
-    looked = f"looked for: {', '.join(audit.checks)}"
-    lines = [f"the split is clean; {looked}" if audit.clean else f"the split LEAKS; {looked}"]
+    checks = f"searched for: {', '.join(audit.checks)}"
+    lines = [f"the split is clean; {checks}" if audit.clean else f"the split LEAKS; {checks}"]
     for leak in (*audit.leaks, *audit.warnings):
         lines += _found(leak)
-    lines += [f"not looked for: {reason}" for reason in audit.skipped]
+    lines += [f"not searched for: {reason}" for reason in audit.skipped]
     return "\n".join(lines)
 
 
@@ -115,7 +113,7 @@ def _repaired(repaired: Any) -> list[str]:
         return []
     said = "clean" if repaired.audit.clean else "still LEAKING"
     return [
-        f"{repaired.path}: dealt anew, {repaired.tied} items tied in {repaired.groups} groups; "
+        f"{repaired.path}: split anew, {repaired.tied} items in {repaired.groups} groups of several; "
         f"{repaired.moved} items changed their part, {repaired.added} were in none or in several; "
         f"it is {said}"
     ]

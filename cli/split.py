@@ -47,14 +47,14 @@ METHODS = click.Choice(["iterative", "random", "temporal", "kfold", "repeated", 
     "group_columns",
     multiple=True,
     metavar="COLUMN",
-    help="Never part items that share an entry of this column.",
+    help="Keep items that share an entry of this column in one part.",
 )
 @click.option("--near-duplicates/--no-near-duplicates", default=True, show_default=True,
-              help="Never part items that hybrid audit finds alike.")  # fmt: skip
+              help="Keep near-duplicates in one part.")  # fmt: skip
 def command(project: Project, columns: ColumnOptions, **options: Any) -> None:
-    """Deal the items to train, validation and test, every label in its share.
+    """Split the items into train, validation and test, every label in its share.
 
-    Items with the same image are never parted, and by default no near-duplicates.
+    Items with the same image are in one part; near-duplicates, too, by default.
     """
     from hybrid.catalogue import load_catalogue
     from hybrid.splitting.methods import SplitOptions, make_splits
