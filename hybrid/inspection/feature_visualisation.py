@@ -86,8 +86,10 @@ def visualise_features(
     visualisation = FeatureVisualisation(run.name, items, channels, run.notes)
     if html is not None:
         images = [
-            _backbone_images(block, spec, given, [c.number for c in part], context or Context())
-            for block, (spec, given), (part, _) in zip(blocks, nets, found, strict=True)
+            _backbone_images(
+                block, spec, weights_found, [c.number for c in part], context or Context()
+            )
+            for block, (spec, weights_found), (part, _) in zip(blocks, nets, found, strict=True)
         ]
         write_feature_page(visualisation, images, _paths(run, channels), html)
     return visualisation

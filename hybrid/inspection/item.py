@@ -83,8 +83,18 @@ def explain_run(
 
     Examples
     --------
-    >>> explain_run(run, ["Horror"], top=3, rank="unit").genres[0].features["text"]["for"]  # doctest: +SKIP
-    (FeatureImportance(name='vampire', ...), ...)
+    >>> import tempfile
+    >>> import hybrid
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = hybrid.write_sample(folder, n_items=40, seed=0)
+    >>> films = hybrid.load_catalogue(folder / "catalogue.csv")
+    >>> split = hybrid.split_catalogue(films)
+    >>> model = hybrid.make_hybrid(films, blocks=["text"], grid={}, folds=2)
+    >>> _ = hybrid.fit_head(hybrid.Experiment(films, split, folder / "svm"), model, {})
+    >>> run = hybrid.load_run(folder / "svm", films.path)
+    >>> found = explain_run(run, ["Horror"], top=3, rank="unit")
+    >>> found.genres[0].genre, len(found.genres[0].features["text"]["for"])
+    ('Horror', 3)
     """
     run = require_linear(run, "feature importance")
     chosen, rows = run.select_genres(genres), run.training_rows
@@ -139,8 +149,19 @@ def explain_item(
 
     Examples
     --------
-    >>> explain_item(run, "f041", ["Horror"], top=3).given  # doctest: +SKIP
-    ('Horror',)
+    >>> import tempfile
+    >>> import hybrid
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = hybrid.write_sample(folder, n_items=40, seed=0)
+    >>> films = hybrid.load_catalogue(folder / "catalogue.csv")
+    >>> split = hybrid.split_catalogue(films)
+    >>> model = hybrid.make_hybrid(films, blocks=["text"], grid={}, folds=2)
+    >>> _ = hybrid.fit_head(hybrid.Experiment(films, split, folder / "svm"), model, {})
+    >>> run = hybrid.load_run(folder / "svm", films.path)
+    >>> card = explain_item(run, films.ids[0], ["Horror"], top=3)
+    >>> score = card.scores[0]
+    >>> abs(score.intercept + score.blocks["text"] - score.score) < 1e-9
+    True
     """
     chosen = run.select_genres(genres)
     row = _find(run.catalogue, name)
@@ -150,7 +171,7 @@ def explain_item(
     part, out_of_fold = _split_and_out_of_fold(run, name)
     poster = _thumbnail(run.catalogue, row, LARGE)
     detailed = tuple(genres) or _default_genres(ordered, labels)
-    seen = PosterSaliency((), {}) if maps is None else run.saliency_maps(row, detailed, maps)
+    saliency = PosterSaliency((), {}) if maps is None else run.saliency_maps(row, detailed, maps)
     card = ItemCard(
         run=run.name,
         id=name,
@@ -163,7 +184,7 @@ def explain_item(
         missing_poster=poster.reason if isinstance(poster, BadPoster) else "",
         neighbours=_nearest_posters(run, row, top),
         notes=run.notes,
-        maps=seen.maps,
+        maps=saliency.maps,
         kind="head" if isinstance(run, LoadedHead) else "deep",
     )
     if html is not None:
@@ -171,7 +192,7 @@ def explain_item(
         images = {i: _thumbnail(run.catalogue, _find(run.catalogue, i), SMALL) for i in ids}
         images[""] = poster
         found = {i: image for i, image in images.items() if not isinstance(image, BadPoster)}
-        write_card(card, found, html, top, draw_heatmaps(seen.maps, seen.pixels))
+        write_card(card, found, html, top, draw_heatmaps(saliency.maps, saliency.pixels))
     return card
 
 

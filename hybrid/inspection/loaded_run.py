@@ -134,11 +134,11 @@ class LoadedRun(ABC):
         SettingError
             If a genre is not one of the run's. The message lists close matches.
         """
-        strange = [
+        unknown = [
             str(unknown_name("genre", g, self.genres)) for g in genres if g not in self.genres
         ]
-        if strange:
-            raise SettingError("--genre: " + "\n".join(strange))
+        if unknown:
+            raise SettingError("--genre: " + "\n".join(unknown))
         return tuple(genres) or self.genres
 
     def poster_path(self, row: int) -> str:
@@ -204,9 +204,9 @@ class LoadedHead(LoadedRun):
         blocks = poster_blocks(self.model, self.record)
         nets = resolve_backbones(self.folder, blocks, options.weights)
         numbers = {genre: self.genres.index(genre) for genre in genres}
-        learnt = {genre: j for genre, j in numbers.items() if not self.model.constant_[j]}
+        fitted = {genre: j for genre, j in numbers.items() if not self.model.constant_[j]}
         item = self.frame.iloc[[row]]
-        return head_saliency(blocks, nets, item, path, learnt, occlude=options.occlude)
+        return head_saliency(blocks, nets, item, path, fitted, occlude=options.occlude)
 
     def nearest_posters(self, row: int, top: int) -> list[tuple[int, float]]:
         """See `LoadedRun.nearest_posters`."""
@@ -224,11 +224,7 @@ class LoadedNetwork(LoadedRun):
     ----------
     folder, record, predictions, catalogue, frame
         See `LoadedRun`.
-    workers : int
-
-    Examples
-    --------
-    See `load_run`.
+    context : Context
     """
 
     context: Context
@@ -339,9 +335,17 @@ def load_run(
 
     Examples
     --------
-    >>> run = load_run("runs/svm", "catalogue.csv")  # doctest: +SKIP
-    >>> run.predict_item(0)[0].genre  # doctest: +SKIP
-    'Action'
+    >>> import tempfile
+    >>> import hybrid
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = hybrid.write_sample(folder, n_items=40, seed=0)
+    >>> films = hybrid.load_catalogue(folder / "catalogue.csv")
+    >>> split = hybrid.split_catalogue(films)
+    >>> model = hybrid.make_hybrid(films, blocks=["text"], grid={}, folds=2)
+    >>> _ = hybrid.fit_head(hybrid.Experiment(films, split, folder / "svm"), model, {})
+    >>> run = hybrid.load_run(folder / "svm", films.path)
+    >>> run.genres[0], run.predict_item(0)[0].genre
+    ('Action', 'Action')
     """
     folder = Path(folder)
     record = RunRecord.read(folder)
@@ -378,7 +382,7 @@ def require_linear(run: LoadedRun, asked: str) -> LoadedHead:
     Raises
     ------
     SettingError
-        If the run is a deep baseline. The message says what can be shown of it.
+        If the run is a deep baseline.
 
     Examples
     --------

@@ -161,11 +161,11 @@ def resolve_backbones(
     """
     nets = []
     each = one_or_each("--weights", weights, len(blocks))
-    for block, given in zip(blocks, each, strict=True):
-        said = block.backbone
-        seed, name = said.weights.seed, said.name
-        found = resolve_weights(get_backbone(name), find_weights(folder, said, given), seed)
-        nets.append((configured_spec(name, recorded_options(said)), found))
+    for block, path in zip(blocks, each, strict=True):
+        recorded = block.backbone
+        seed, name = recorded.weights.seed, recorded.name
+        found = resolve_weights(get_backbone(name), find_weights(folder, recorded, path), seed)
+        nets.append((configured_spec(name, recorded_options(recorded)), found))
     return nets
 
 

@@ -150,8 +150,17 @@ def make_report(
 
     Examples
     --------
-    >>> make_report(catalogue, [Path("runs/svm")], Path("report.html")).items  # doctest: +SKIP
-    16
+    >>> import tempfile
+    >>> import hybrid
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = hybrid.write_sample(folder, n_items=40, seed=0)
+    >>> films = hybrid.load_catalogue(folder / "catalogue.csv")
+    >>> split = hybrid.split_catalogue(films)
+    >>> model = hybrid.make_hybrid(films, blocks=["text"], grid={}, folds=2)
+    >>> _ = hybrid.fit_head(hybrid.Experiment(films, split, folder / "svm"), model, {})
+    >>> comparison = make_report(films, [folder / "svm"], folder / "report.html", draws=20)
+    >>> comparison.runs[0].name, len(comparison.genres)
+    ('svm', 8)
     """
     out = Path(out)
     _check_out(out)

@@ -70,8 +70,8 @@ def _read(name: str, path: Path, ids: NDArray[Any], genres: Sequence[str]) -> Ru
     except (OSError, ValueError) as error:
         raise RunError(f"cannot read {path}: {error}.") from error
     columns = [str(column) for column in table]
-    given = [column for column in columns if column.startswith(PROBABILITY)]
-    if "id" not in columns or not (LABELS in columns or given):
+    probabilities = [column for column in columns if column.startswith(PROBABILITY)]
+    if "id" not in columns or not (LABELS in columns or probabilities):
         raise RunError(
             f"{path}: expected the column id and genres (labels separated by {SEPARATOR}), p:GENRE for each "
             f"genre (probabilities), or both, found {', '.join(columns)}."
@@ -80,9 +80,9 @@ def _read(name: str, path: Path, ids: NDArray[Any], genres: Sequence[str]) -> Ru
         table = table[table["split"] == "test"].reset_index(drop=True)
     _check_ids(name, path, table["id"].tolist(), ids.tolist())
     notes = []
-    if not given:
-        said = {g for cell in table[LABELS] for g in cell.split(SEPARATOR) if g}
-        table = table.assign(**{PROBABILITY + g: "" for g in sorted(said.union(genres))})
+    if not probabilities:
+        known = {g for cell in table[LABELS] for g in cell.split(SEPARATOR) if g}
+        table = table.assign(**{PROBABILITY + g: "" for g in sorted(known.union(genres))})
         notes.append("has labels alone: no average precision and no curves.")
     table = table.assign(split="test")
     if LABELS not in table:

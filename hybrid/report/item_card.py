@@ -172,7 +172,7 @@ def _view(score: ScoreDecomposition | GenrePrediction, card: ItemCard, top: int)
         "true": card.labels is not None and score.genre in card.labels,
         "open": score.genre in card.detailed,
         "out_of_fold": card.out_of_fold.get(score.genre),
-        "learnt": not math.isnan(score.score),
+        "fitted": not math.isnan(score.score),
         "sum": _sum(score, top) if isinstance(score, ScoreDecomposition) else None,
     }
 
@@ -224,15 +224,17 @@ def map_sentence(found: SaliencyMap) -> str:
     """
     if not found.where:
         return "the map is constant"
-    said = f"highest: {found.where}; lowest: {found.against}"
+    text = f"highest: {found.where}; lowest: {found.against}"
     if found.occlusion is None:
-        return said
+        return text
     correlation = found.occlusion.correlation
-    agrees = "no rank correlation with occlusion, since the map or the drops are constant"
+    agreement = "no rank correlation with occlusion, since the map or the drops are constant"
     if correlation == correlation:
-        agrees = f"rank correlation {correlation:.2f} with the drops of the score under occlusion"
+        agreement = (
+            f"rank correlation {correlation:.2f} with the drops of the score under occlusion"
+        )
     where = f", largest drop: {found.occlusion.where}" if found.occlusion.where else ""
-    return f"{said}; {agrees}{where}"
+    return f"{text}; {agreement}{where}"
 
 
 def write_card(

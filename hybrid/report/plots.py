@@ -234,10 +234,10 @@ def _add(plot: Axes, curve: Curve) -> None:
         plot.vlines(curve.x, curve.low, curve.high, color=colour, linewidth=1, alpha=0.6, gid=gid)
     if curve.label:
         place = (curve.x[0], curve.y[0])
-        said = plot.annotate(
+        text = plot.annotate(
             curve.label, place, (6, 4), textcoords="offset points", color=colour, fontsize=9
         )
-        said.set_gid(gid)
+        text.set_gid(gid)
 
 
 def _inline(svg: str, name: str, words: str) -> Markup:

@@ -335,9 +335,9 @@ def test_the_record_holds_what_the_function_says(
         assert "poster" not in why[view.genre]
     make_report(catalogue, [studio / "runs/svm"], studio / "report.html", draws=5)
     page = (studio / "report.html").read_text()
-    word = next(iter(why["Drama"]["metadata"]["for"]))
+    word, value = next(iter(why["Drama"]["metadata"].positive.items()))
     assert "Feature importance" in page
-    assert f"{word} <small>{why['Drama']['metadata']['for'][word]:+.2f}</small>" in page
+    assert f"{word} <small>{value:+.2f}</small>" in page
 
 
 @pytest.fixture

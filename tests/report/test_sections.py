@@ -215,7 +215,7 @@ def test_loss_of_an_item_is_the_log_loss(compared: Make) -> None:
     assert not {i.id for i in part.worst} & {i.id for i in part.best}
     at = int(np.argmax(expected))
     assert set(part.worst[0].true) == {NAMES[j] for j in np.flatnonzero(truth[at])}
-    assert part.worst[0].likeliest[0] == (
+    assert part.worst[0].most_likely[0] == (
         NAMES[scores[at].argmax()],
         pytest.approx(scores[at].max()),
     )

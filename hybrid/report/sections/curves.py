@@ -127,7 +127,7 @@ def _panel(comparison: Comparison, runs: dict[int, ComparedRun], genre: int | No
     truth = comparison.truth[:, columns]
     name = "all" if genre is None else f"g{genre}"
     title = "all genres together" if genre is None else comparison.genres[genre]
-    ranked, calibrated, said = [], [], []
+    ranked, calibrated, averages = [], [], []
     for i, run in runs.items():
         scores = run.outputs.scores[:, columns]
         if not np.isfinite(scores).any():
@@ -137,14 +137,14 @@ def _panel(comparison: Comparison, runs: dict[int, ComparedRun], genre: int | No
         found = reliability(truth, scores, BINS)
         low, high = (found.low, found.high) if i == 0 else ((), ())
         calibrated.append(Curve(i, found.predicted, found.observed, low, high))
-        said.append(f"{run.name} {number(_average_precision(run, genre), '.2f')}")
+        averages.append(f"{run.name} {number(_average_precision(run, genre), '.2f')}")
     return Panel(
         "" if genre is None else title,
         int(truth.sum()),
         draw(
             ranked,
             f"pr-{name}",
-            f"Precision-recall curve, {title}. Average precision: {'; '.join(said)}.",
+            f"Precision-recall curve, {title}. Average precision: {'; '.join(averages)}.",
             axes=AXES[0],
         ),
         draw(

@@ -14,7 +14,7 @@ from hybrid.report.comparison import Comparison
 SHOWN = 8  # items of each kind
 LEAST = 1e-6  # probability: predictions.csv has six digits
 TITLE = "title"
-LIKELIEST = 3  # probabilities beside each item
+MOST_LIKELY = 3  # probabilities beside each item
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Item:
     Parameters
     ----------
     id, title : str
-    true, given : tuple of str
+    true, predicted : tuple of str
         True and predicted labels.
-    likeliest : tuple of (str, float)
+    most_likely : tuple of (str, float)
         Genres with the highest probabilities.
     picture : Thumbnail
 
@@ -39,8 +39,8 @@ class Item:
     id: str
     title: str
     true: tuple[str, ...]
-    given: tuple[str, ...]
-    likeliest: tuple[tuple[str, float], ...]
+    predicted: tuple[str, ...]
+    most_likely: tuple[tuple[str, float], ...]
     picture: Thumbnail
 
 
@@ -171,6 +171,6 @@ def _item(comparison: Comparison, i: int, row: dict[str, int], picture: Thumbnai
         title,
         tuple(genres[j] for j in np.flatnonzero(comparison.truth[i])),
         tuple(genres[j] for j in np.flatnonzero(outputs.labels[i])),
-        tuple((genres[j], float(scores[j])) for j in order[:LIKELIEST]),
+        tuple((genres[j], float(scores[j])) for j in order[:MOST_LIKELY]),
         picture,
     )
