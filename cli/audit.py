@@ -23,9 +23,9 @@ SHOWN_PAIRS = 20
     "run",
     type=click.Path(path_type=Path),
     metavar="RUN",
-    help="Audit this run, too, and say what the leaks are worth.",
+    help="Also audit this run, and estimate how much the leaks raise its figures.",
 )
-@click.option("--repair", is_flag=True, help="Group the duplicates, split anew, write the split.")
+@click.option("--repair", is_flag=True, help="Group duplicates, split again, and write the split.")
 @click.option("--sheet", type=click.Path(path_type=Path), metavar="FILE.html",
               help="A page with the posters of the pairs.")  # fmt: skip
 def command(
@@ -36,7 +36,7 @@ def command(
     sheet: Path | None,
     select: EmbeddingSelector,
 ) -> int:
-    """Prove the split clean (exit 0), or say what leaks (exit 1). Warnings do not count."""
+    """Check the split for leaks: exit 0 if it is clean, 1 if it leaks. Warnings do not count."""
     from hybrid.audit.audit import audit_project
     from hybrid.catalogue import load_catalogue
     from hybrid.report.audit_sheet import write_audit_sheet

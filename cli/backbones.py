@@ -15,7 +15,7 @@ from hybrid.cli.output import show
 @click.option("--layers", metavar="NAME", help="List the layers of this backbone instead.")
 @project_options
 def command(project: Project, layers: str | None) -> None:
-    """List what --backbone can name: what it costs, and of its ImageNet weights licence and source."""
+    """List the backbones: size, input, cost, and licence and source of their ImageNet weights."""
     from hybrid.backbones.listing import list_backbones, list_layers
 
     if layers is None:

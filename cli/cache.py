@@ -23,36 +23,21 @@ if TYPE_CHECKING:
 
 @click.group("cache")
 def command() -> None:
-    """Look after the embedding cache."""
+    """Inspect and maintain the embedding cache."""
 
 
 @command.command("ls")
 @project_options
 def ls(project: Project) -> None:
-    """List what the cache holds."""
-    from hybrid.cache import EmbeddingCache
-    from hybrid.extraction.lookup import describe_store
+    """List the sets of embeddings in the cache."""
+    from hybrid.extraction.cache_report import list_stores
 
-    stores = EmbeddingCache(project.cache).stores()
-    data = [
-        {
-            "fingerprint": store.fingerprint,
-            "backbone": store.stands_for.get("architecture"),
-            "weights": store.recorded.get("weights"),
-            "stands_for": store.stands_for,
-            "dimension": store.dimension,
-            "embeddings": len(store),
-            "failures": len(store.failures()),
-            "bytes": store.bytes_on_disk(),
-        }
-        for store in stores
-    ]
+    stores = list_stores(project.context)
     text = "\n".join(
-        f"{describe_store(store)}, {len(store.failures())} failures, "
-        f"{size_text(store.bytes_on_disk())}"
+        f"{store.description}, {store.failures} failures, {size_text(store.bytes)}"
         for store in stores
     )
-    show(project.json, data, text or f"{project.cache}: no embeddings")
+    show(project.json, stores, text or f"{project.cache}: no embeddings")
 
 
 @command.command("explain")
@@ -67,7 +52,7 @@ def explain(
     options: EmbeddingOptions,
     engine: str,
 ) -> None:
-    """Say what extract would find in the cache, and which setting makes the rest a miss."""
+    """Report what extract would find in the cache, and which setting makes the rest a miss."""
     from hybrid.catalogue import load_catalogue
     from hybrid.extraction.cache_report import explain_cache
 
@@ -86,12 +71,12 @@ def _explanation_text(said: CacheExplanation) -> str:
     lines = [
         f"{said.backbone} ({said.fingerprint[:12]}): {said.items} items, {said.unreadable} without a "
         f"readable poster, {said.images} different images",
-        f"  {said.hits} hits, {said.misses} misses, {said.failures} known not to decode",
+        f"  {said.hits} hits, {said.misses} misses, {said.failures} known to be undecodable",
     ]
     if not said.tried:
         lines.append(
-            f"  there is no such store yet: extract will try on some posters whether {said.precision} "
-            "will do, else take float32"
+            f"  there is no such store yet: extract will check {said.precision} on some posters, and use "
+            "float32 if the embeddings differ"
         )
     for other in said.others:
         lines.append(f"{other.images} of the images it lacks are in: {other.store}")
@@ -127,7 +112,7 @@ def verify(project: Project, deep: bool) -> int:
 @command.command("compact")
 @project_options
 def compact(project: Project) -> None:
-    """Put small parts together, and write a snapshot that opens at once. extract does so by itself."""
+    """Merge small parts, and write a snapshot that opens quickly. extract does so by itself."""
     from hybrid.cache import EmbeddingCache
     from hybrid.cache import compact as run
 
@@ -144,7 +129,7 @@ def compact(project: Project) -> None:
 @project_options
 @click.option("--dry-run", is_flag=True, help="Only list what would be removed.")
 def gc(project: Project, dry_run: bool) -> None:
-    """Remove what nothing needs: superseded parts, quarantined files, leavings of killed jobs."""
+    """Remove what is not needed: superseded parts, quarantined files, leftovers of killed jobs."""
     from hybrid.cache import EmbeddingCache
     from hybrid.cache.gc import collect
 
@@ -167,7 +152,7 @@ def export(
     select: EmbeddingSelector,
     out: Path,
 ) -> None:
-    """Write ids and embeddings of the catalogue's items to a file for other tools."""
+    """Export ids and embeddings of the catalogue's items to a file."""
     from hybrid.catalogue import load_catalogue
     from hybrid.extraction.cache_report import export_embeddings
 
@@ -176,6 +161,6 @@ def export(
     show(
         project.json,
         summary,
-        f"{out}: {summary.items} embeddings of {summary.dimension} numbers; {summary.missing} items "
+        f"{out}: {summary.items} embeddings of dimension {summary.dimension}; {summary.missing} items "
         "have none",
     )

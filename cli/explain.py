@@ -59,12 +59,17 @@ if TYPE_CHECKING:
 @click.option(
     "--weights",
     multiple=True,
-    help="Of the backbone, or of each block of a head.  [default: where the run recorded them]",
+    help="Weights of the backbone, or one for each block.  [default: as the run recorded]",
 )
 @click.option(
     "--html", type=click.Path(path_type=Path), help="With ID or --features, a page to write."
 )
-@click.option("--encoding", default="utf-8", show_default=True, help="Of CSV and JSON Lines.")
+@click.option(
+    "--encoding",
+    default="utf-8",
+    show_default=True,
+    help="Text encoding of CSV and JSON Lines files.",
+)
 def command(
     project: Project,
     run: Path,

@@ -26,25 +26,25 @@ from hybrid.types import ColumnOptions, EmbeddingOptions, ExtractPlan, ExtractSu
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    help="Posters the backbone takes at once.  [default: what suits the engine]",
+    help="Posters in a batch.  [default: what suits the engine]",
 )
 @click.option(
     "--ids",
     multiple=True,
     metavar="ID|@FILE",
-    help="Only these items: an id, or @ and a file with one id a line.",
+    help="Only these items: an id, or @ and a file with one id on each line.",
 )
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
-    help="Compute at most so many posters; the same command again goes on.",
+    help="Maximum number of posters to embed; the same command again continues.",
 )
 @click.option(
     "--dry-run",
     is_flag=True,
-    help="Say what would be computed, how long it would take, how much disk it needs.",
+    help="Print what would be computed, how long it would take and the disk space it needs.",
 )
-@click.option("--retry-failed", is_flag=True, help="Try images again that could not be decoded.")
+@click.option("--retry-failed", is_flag=True, help="Retry images that could not be decoded.")
 @click.option("--strict", is_flag=True, help="Exit 1 if there is a bad poster.")  # fmt: skip
 def command(
     project: Project,
@@ -60,7 +60,7 @@ def command(
     retry_failed: bool,
     strict: bool,
 ) -> int:
-    """Embed the posters into the cache; what is there already is not computed again."""
+    """Embed the posters into the cache; embeddings that are in it are not computed again."""
     from hybrid.catalogue import load_catalogue
     from hybrid.extraction.extract import extract_backbones, plan_extraction
     from hybrid.extraction.plan import ExtractSettings
@@ -85,7 +85,7 @@ def command(
 
 
 def _show(project: Project, records: Sequence[ExtractSummary | ExtractPlan], text: str) -> None:
-    """One object for one backbone, a list for several."""
+    """Print one object for one backbone, a list for several."""
     rows = [asdict(record) for record in records]
     show(project.json, rows[0] if len(rows) == 1 else rows, text)
 
@@ -96,14 +96,16 @@ def _text(summary: ExtractSummary, cache: str) -> str:
         computed += f" at {summary.rate:.0f} a second ({_how(summary)})"
     lines = [
         f"{summary.backbone}, weights {summary.weights}: {summary.embedded} of {summary.rows} items "
-        f"have an embedding in {cache} ({summary.images} different images: {summary.hits} were there, "
+        f"have an embedding in {cache} ({summary.images} different images: {summary.hits} cached, "
         f"{computed}; {summary.seconds:.1f} s, peak memory {summary.peak_mib:.0f} MiB)",
     ]
     if summary.left:
-        lines.append(f"{summary.left} images are left; the same command again goes on.")
+        lines.append(
+            f"{summary.left} images are beyond the limit; the same command again continues."
+        )
     if summary.bad:
         lines.append(
-            f"{len(summary.bad)} bad posters, carried as missing (hybrid check lists them):"
+            f"{len(summary.bad)} bad posters, treated as missing (hybrid check lists them):"
         )
         lines.append(reasons_text(summary.bad))
     return "\n".join(lines)
@@ -113,7 +115,7 @@ def _plan_text(plan: ExtractPlan) -> str:
     from hybrid.utils.progress import duration
 
     lines = [
-        f"{plan.backbone}, weights {plan.weights}: {plan.images} different images, {plan.hits} are there, "
+        f"{plan.backbone}, weights {plan.weights}: {plan.images} different images, {plan.hits} cached, "
         f"{plan.to_compute} to compute"
     ]
     if plan.to_compute:

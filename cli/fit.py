@@ -34,7 +34,7 @@ def fit(
     repeats: int,
     **features: Any,
 ) -> None:
-    """Fit a head, write the run, print what it reached."""
+    """Fit a head, write the run, print its figures."""
     from hybrid.catalogue import load_catalogue
     from hybrid.heads.make_hybrid import FeatureOptions, make_hybrid
     from hybrid.runs.experiment import Experiment

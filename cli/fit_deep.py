@@ -18,48 +18,48 @@ if TYPE_CHECKING:
 _OPTIONS = (
     click.option("--backbone", required=True,
                  help="scratch, small, inception, vgg16-fc, vgg16-conv, text, fused, or a backbone."),
-    click.option("--name", help="Of the run.  [default: that of the backbone]"),
-    click.option("--resume", is_flag=True, help="Go on with a training that was interrupted."),
+    click.option("--name", help="Name of the run.  [default: that of the backbone]"),
+    click.option("--resume", is_flag=True, help="Continue an interrupted training."),
     click.option("--dry-run", is_flag=True,
                  help="Print stages, parameters and memory; train nothing."),
     click.option("--tensorboard", type=click.Path(path_type=Path), help="Folder for event files."),
     click.option("--single-label", metavar="dominant|first|COLUMN",
-                 help="One label an item: its most frequent one, its first, or a column's.  "
+                 help="One label for each item: its most frequent, its first, or a column's.  "
                  "[default: dominant with --task multiclass]"),
-    click.option("--genres", help="Keep these alone, and the items that have them: Drama,Comedy"),
-    click.option("--per-genre", type=int, help="Learn from so many items of each genre."),
+    click.option("--genres", help="Only these genres, and the items that have them: Drama,Comedy"),
+    click.option("--per-genre", type=int, help="Number of training items of each genre."),
     click.option("--weights", help="imagenet, random, a weights file, or a run that trained the backbone.  "
                  "[default: imagenet; none for what is trained from scratch]"),
     click.option("--body", help="Backbone of the network fused.  [default: inception]"),
-    click.option("--input-size", type=SIZE, metavar="HxW", help="Pixels.  [default: the network's]"),
+    click.option("--input-size", type=SIZE, metavar="HxW", help="Input size in pixels.  [default: the network's]"),
     click.option("--unfreeze", metavar="N|all|BLOCK",
-                 help="What of the backbone the second stage trains; 0: nothing, so there is none."),
+                 help="Blocks of the backbone that the second stage trains; 0: no second stage."),
     click.option("--head-units", metavar="N,N", help='Dense layers before the labels; "" for none.'),
-    click.option("--dropout", type=float, help="After each of them.  [default: the network's]"),
-    click.option("--stages", type=int, help="Train only so many stages."),
+    click.option("--dropout", type=float, help="Dropout after each of them.  [default: the network's]"),
+    click.option("--stages", type=int, help="Maximum number of stages."),
     click.option("--epochs", type=int, default=30, show_default=True,
-                 help="At most, in each stage; 0 is --dry-run."),
+                 help="Maximum number of epochs of each stage; 0 is --dry-run."),
     click.option("--patience", type=int, default=5, show_default=True,
-                 help="Epochs without a lower validation loss."),
+                 help="Early stopping: epochs without a lower validation loss."),
     click.option("--batch-size", type=int, help="[default: the network's]"),
     click.option("--learning-rate", type=float, help="Of the first stage.  [default: the network's]"),
     click.option("--fine-learning-rate", type=float, help="Of the second stage."),
     click.option("--schedule", type=click.Choice(["constant", "cosine", "plateau"]),
-                 default="constant", show_default=True, help="Of the learning rate."),
+                 default="constant", show_default=True, help="Schedule of the learning rate."),
     click.option("--weight-decay", type=float, default=0.0, show_default=True),
     click.option("--label-smoothing", type=float, default=0.0, show_default=True),
     click.option("--loss", type=click.Choice(["weighted", "plain", "focal", "asymmetric"]),
-                 default="weighted", show_default=True, help="Weighted: rare genres count more."),
+                 default="weighted", show_default=True, help="Loss; weighted: rare genres count more."),
     click.option("--accumulate", type=int, default=1, show_default=True,
-                 help="Batches to a step of the optimiser."),
+                 help="Gradient accumulation: batches for each optimiser step."),
     click.option("--precision", type=click.Choice(["float32", "bfloat16", "float16"]),
-                 default="float32", show_default=True, help="Of the products."),
+                 default="float32", show_default=True, help="Numeric precision of the computation."),
     click.option("--task", type=click.Choice(["multilabel", "multiclass"]), default="multilabel",
-                 show_default=True, help="A sigmoid a genre, or one softmax."),
+                 show_default=True, help="One sigmoid for each genre, or one softmax."),
     click.option("--devices", default="1", show_default=True, metavar="N|all",
                  help="GPUs of this machine that share each batch; needs KERAS_BACKEND=jax."),
     click.option("--cache-frozen", is_flag=True,
-                 help="Keep what the frozen layers give on the disk while stages train."),
+                 help="Cache the output of the frozen layers on disk during training."),
 )  # fmt: skip
 
 
@@ -89,10 +89,10 @@ def command(
     decision: DecisionOptions,
     **options: Any,
 ) -> None:
-    """Train a deep baseline on train, stop and calibrate it on validation, judge it on test.
+    """Train a deep baseline on train, stop and calibrate it on validation, evaluate it on test.
 
-    Each epoch is kept until the run is done: after an interruption, give the same command with --resume.
-    The weights of a backbone that was trained serve: hybrid extract --backbone scratch --weights
+    Every epoch is saved until the run is complete: after an interruption, give the same command with
+    --resume. A trained backbone can be used for embeddings: hybrid extract --backbone scratch --weights
     runs/scratch
     """
     from hybrid.catalogue import load_catalogue

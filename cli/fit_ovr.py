@@ -35,5 +35,5 @@ ESTIMATORS = (
     help=f"{', '.join(ESTIMATORS)}.",
 )
 def command(project: Project, estimator: str, **options: Any) -> None:
-    """Fuse the blocks and fit another one-vs-rest head, or a dummy to compare with."""
+    """Fuse the blocks and fit another one-vs-rest head, or a dummy as baseline."""
     fit(project, head=estimator, grid=None, **options)

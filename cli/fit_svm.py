@@ -23,11 +23,17 @@ from hybrid.cli.options import (
 @feature_options
 @decision_options
 @study_options
-@click.option("--C", "cs", type=float, multiple=True, help="Penalty to try.  [default: a grid]")
+@click.option(
+    "--C",
+    "cs",
+    type=float,
+    multiple=True,
+    help="Candidate for C; can be repeated.  [default: a grid]",
+)
 def command(project: Project, cs: tuple[float, ...], **options: Any) -> None:
     """Fuse the blocks and fit a linear SVM, one genre against the rest.
 
-    C and the blocks' weights are chosen by cross-fitting on train and validation, thresholds and
-    calibration on the out-of-fold scores; test items are only judged.
+    C and block weights are chosen by cross-fitting on train and validation, thresholds and calibration
+    on the out-of-fold scores; the model is then evaluated on the test items.
     """
     fit(project, head="svm", grid={"C": list(cs)} if cs else None, **options)

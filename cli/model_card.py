@@ -23,7 +23,7 @@ from hybrid.types import ColumnOptions
 def command(
     project: Project, columns: ColumnOptions, run: Path, out: Path | None, draws: int
 ) -> None:
-    """Describe the model of RUN in Markdown: data, split, figures, limits, how to make it again."""
+    """Describe the model of RUN in Markdown: data, split, figures, limits, how to reproduce it."""
     from hybrid.report import model_card
 
     card = model_card(

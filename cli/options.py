@@ -1,4 +1,4 @@
-"""The options that commands share, in one place."""
+"""Options that several commands share, and the parameters they become."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Project:
-    """The common options: where things are, and how to run and print."""
+    """Values of the common options: paths, seed, workers, output."""
 
     catalogue: Path
     splits: Path
@@ -35,7 +35,7 @@ class Project:
 
     @property
     def command(self) -> str:
-        """What the user typed, for the record of a run."""
+        """The command as the user typed it, for the record of a run."""
         return shlex.join(["hybrid", *sys.argv[1:]])
 
     @cached_property
@@ -49,32 +49,33 @@ class Project:
 
 _COMMON = (
     click.option("--catalogue", type=click.Path(path_type=Path), default="catalogue.csv",
-                 show_default=True, help="CSV, JSON Lines or Parquet file."),
+                 show_default=True, help="Catalogue: a CSV, JSON Lines or Parquet file."),
     click.option("--splits", type=click.Path(path_type=Path), default="splits.csv",
-                 show_default=True, help="The split."),
+                 show_default=True, help="File of the split."),
     click.option("--cache", envvar="HYBRID_CACHE", default=".hybrid-cache", show_default=True,
                  show_envvar=True, help="Folder of the embedding cache."),
     click.option("--runs", type=click.Path(path_type=Path), default="runs", show_default=True,
                  help="Folder of the runs."),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-                 help="Same seed, same result."),
+                 help="Seed of everything random."),
     click.option("--workers", type=click.IntRange(min=1), default=usable_cores,
-                 show_default="one per usable core", help="Threads."),
-    click.option("--quiet", is_flag=True, help="No progress on stderr."),
+                 show_default="one per usable core", help="Number of threads."),
+    click.option("--quiet", is_flag=True, help="Show no progress on stderr."),
     click.option("--json", is_flag=True, help="Print the result as JSON."),
 )  # fmt: skip
 
 _COLUMNS = (
-    click.option("--id-column", help="Column of the ids.  [default: id, or the first *_id]"),
-    click.option("--label-column", help="Column of the labels.  [default: genres]"),
+    click.option("--id-column", help="Column with the ids.  [default: id, or the first *_id]"),
+    click.option("--label-column", help="Column with the labels.  [default: genres]"),
     click.option("--label-separator", default="|", show_default=True,
-                 help="Stands between two labels, and two entries of a list."),
+                 help="Separator of labels, and of the entries of a list."),
     click.option("--text", multiple=True, help="Text column.  [default: title, overview]"),
     click.option("--numeric", multiple=True, help="Numeric metadata column."),
     click.option("--categorical", multiple=True, help="Categorical metadata column."),
     click.option("--list", multiple=True, help="Metadata column with lists, such as cast."),
-    click.option("--drop", multiple=True, help="Column to leave out."),
-    click.option("--encoding", default="utf-8", show_default=True, help="Of CSV and JSON Lines."),
+    click.option("--drop", multiple=True, help="Column to ignore."),
+    click.option("--encoding", default="utf-8", show_default=True,
+                 help="Text encoding of CSV and JSON Lines files."),
 )  # fmt: skip
 
 _DTYPES = click.Choice(["float16", "float32"])
@@ -96,88 +97,95 @@ class _Size(click.ParamType):
 
 SIZE = _Size()
 
-# What changes an embedding …
+# What changes an embedding.
 _OPTIONS = (
     click.option("--layer", default="last", show_default=True,
-                 help="Whose output is pooled; hybrid backbones --layers NAME lists them."),
-    click.option("--pooling", help="avg, max or gem.  [default: the backbone's, avg]"),
+                 help="Layer whose output is pooled; hybrid backbones --layers NAME lists them."),
+    click.option("--pooling", help="Global pooling: avg, max or gem.  [default: the backbone's, avg]"),
     click.option("--input-size", type=SIZE, metavar="HxW",
-                 help="Pixels of the input.  [default: the backbone's]"),
+                 help="Input size in pixels.  [default: the backbone's]"),
     click.option("--fit", type=click.Choice(["squash", "pad", "crop"]), default="squash",
-                 show_default=True, help="How a poster is brought to the input size."),
+                 show_default=True, help="How a poster is resized to the input size."),
     click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
                  default="auto", show_default=True,
-                 help="Of the products; auto: bfloat16 where hardware and embeddings can, else float32."),
+                 help="Numeric precision of the computation; auto: bfloat16 where the hardware has it and a "
+                 "check of the embeddings passes, else float32."),
     click.option("--dtype", type=_DTYPES, default="float16", show_default=True,
-                 help="How embeddings are stored."),
+                 help="Data type of the stored embeddings."),
     click.option("--engine", type=click.Choice(["keras", "openvino", "auto"]), default="keras",
-                 show_default=True, help="What computes; auto: the fastest that is installed."),
+                 show_default=True, help="Inference engine; auto: the fastest that is installed."),
 )  # fmt: skip
 
-# … and which of what has been extracted is meant.
+# Which of the extracted embeddings are meant.
 _EMBEDDINGS = (
-    click.option("--backbone", help="Of the embeddings.  [default: the one extracted]"),
-    click.option("--weights", help="Of the embeddings, where there are several."),
-    click.option("--dtype", type=_DTYPES, help="Of the embeddings, where there are both."),
+    click.option("--backbone", help="Backbone of the embeddings.  [default: the only one extracted]"),
+    click.option("--weights", help="Weights of the backbone, where there are several."),
+    click.option("--dtype", type=_DTYPES, help="Data type of the embeddings, where there are both."),
     click.option("--embeddings", metavar="DIGITS",
-                 help="First digits of their fingerprint, where nothing else tells two apart."),
+                 help="First digits of their fingerprint, where nothing else differs."),
 )  # fmt: skip
 
-_SEVERAL = "Given several times: several poster blocks."
+_SEVERAL = "Can be repeated: one poster block each."
 _FEATURES = (
-    click.option("--blocks", help="From poster,text,metadata.  [default: all there are]"),
+    click.option("--blocks",
+                 help="Blocks, from poster,text,metadata.  [default: all that the catalogue has]"),
     click.option("--backbone", multiple=True,
-                 help=f"Of the embeddings.  [default: the one extracted]  {_SEVERAL}"),
+                 help=f"Backbone of the embeddings.  [default: the only one extracted]  {_SEVERAL}"),
     click.option("--weights", multiple=True,
-                 help="Of the embeddings, where there are several; one for all backbones, or for each."),
-    click.option("--dtype", type=_DTYPES, help="Of the embeddings, where there are both."),
+                 help="Weights of the backbone, where there are several; one for all, or one each."),
+    click.option("--dtype", type=_DTYPES, help="Data type of the embeddings, where there are both."),
     click.option("--embeddings", metavar="DIGITS", multiple=True,
-                 help=f"First digits of their fingerprint, where nothing else tells two apart.  {_SEVERAL}"),
-    click.option("--max-ngram", type=int, default=2, show_default=True, help="Words in a term."),
+                 help=f"First digits of their fingerprint, where nothing else differs.  {_SEVERAL}"),
+    click.option("--max-ngram", type=int, default=2, show_default=True,
+                 help="Maximum number of words in a term."),
     click.option("--max-chars", type=int, default=5, show_default=True,
-                 help="Characters in a term of 3 or more within a word; 0: words only."),
+                 help="Maximum length of character n-grams within words, from 3; 0: words only."),
     click.option("--min-df", type=int, default=2, show_default=True,
-                 help="Items that a term must be in."),
-    click.option("--max-features", type=int, help="Most frequent terms to keep.  [default: all]"),
+                 help="Minimum number of items that contain a term."),
+    click.option("--max-features", type=int,
+                 help="Maximum number of terms, the most frequent ones.  [default: all]"),
     click.option("--sublinear/--no-sublinear", "sublinear_tf", default=True, show_default=True,
-                 help="1 + log(tf) for the term frequency."),
+                 help="Replace the term frequency tf by 1 + log(tf)."),
     click.option("--min-count", type=int, default=2, show_default=True,
-                 help="Items that a metadata value must be in."),
-    click.option("--year-bin", type=int, default=10, show_default=True, help="Years in a bin."),
+                 help="Minimum number of items that have a metadata value."),
+    click.option("--year-bin", type=int, default=10, show_default=True, help="Width of the bins of years."),
     click.option("--block-weight", "block_weights", multiple=True, metavar="BLOCK=W",
-                 help="Weight of a block, instead of choosing it."),
+                 help="Fix the weight of a block instead of choosing it."),
     click.option("--metric", type=click.Choice(METRICS), default=METRIC, show_default=True,
-                 help="What settings and thresholds are chosen by."),
+                 help="Metric that parameters and thresholds are chosen by."),
     click.option("--search", is_flag=True,
-                 help="Try all combinations of a wider grid and block weights; print what was tried."),
+                 help="Search all combinations of a wider grid and of block weights; print the results."),
     click.option("--nested", is_flag=True,
-                 help="Estimate the whole procedure by nested cross-fitting, without the test items."),
+                 help="Estimate the whole procedure by nested cross-validation, without the test items."),
     click.option("--chain", is_flag=True,
-                 help="Tell each genre what the head says of more frequent ones; slower."),
+                 help="Classifier chain: each genre also uses the scores of more frequent ones; slower."),
     click.option("--folds", type=click.IntRange(min=2), default=4, show_default=True,
-                 help="Folds of the cross-fitting."),
+                 help="Number of folds of the cross-fitting."),
     click.option("--curve", is_flag=True,
-                 help="Is more data worth it? Fit to 1/16 … 1/2 of the items, too; says how long it takes."),
-    click.option("--name", help="Of the run.  [default: that of the model]"),
+                 help="Learning curve: also fit 1/16 … 1/2 of the items."),
+    click.option("--name", help="Name of the run.  [default: that of the model]"),
 )  # fmt: skip
 
 _STUDY = (
     click.option("--ablation", is_flag=True,
-                 help="Also fit every subset of the blocks, and take blocks from test items."),
+                 help="Ablation: also fit every subset of the blocks, and remove blocks from test items."),
     click.option("--repeats", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
-                 help="Runs in all, the others on splits of their own: the spread goes to run.json."),
+                 help="Number of fits, each on a split with its own seed; run.json gets the spread."),
 )  # fmt: skip
 
 _DECISION = (
     click.option("--thresholds", "objective", type=click.Choice(["genre", "micro"]), default="genre",
                  show_default=True,
-                 help="For the best F1 of each genre (also macro and weighted F1), or micro F1."),
+                 help="Thresholds that maximise the F1 of each genre, or micro F1."),
     click.option("--shrinkage", type=click.FloatRange(min=0),
-                 help="Pulls thresholds of rare genres to the pooled one.  [default: 1; 300 for micro]"),
+                 help="Shrinks thresholds of rare genres to the pooled one.  [default: 1; 300 for micro]"),
     click.option("--calibration", type=click.Choice(["auto", "sigmoid", "isotonic"]), default="auto",
-                 show_default=True, help="auto: isotonic from 1,000 items of the rarer answer on."),
-    click.option("--max-labels", type=click.IntRange(min=1), metavar="K", help="An item gets no more."),
-    click.option("--at-least-one", is_flag=True, help="An item gets one, if anything is known of it."),
+                 show_default=True,
+                 help="Calibration method; auto: isotonic from 1,000 items of the rarer class."),
+    click.option("--max-labels", type=click.IntRange(min=1), metavar="K",
+                 help="Maximum number of labels of an item."),
+    click.option("--at-least-one", is_flag=True,
+                 help="Predict at least one label for each item that has any features."),
 )  # fmt: skip
 
 
@@ -188,7 +196,7 @@ def _stack(options: tuple[Any, ...], command: Callable[..., Any]) -> Callable[..
 
 
 def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the common options as its first argument, a `Project`."""
+    """Add the common options; they become the first argument, a `Project`."""
 
     @functools.wraps(command)
     def call(**values: Any) -> Any:
@@ -201,7 +209,7 @@ def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the catalogue's column roles as `columns`, a `ColumnOptions`."""
+    """Add the options of the catalogue's columns; they become `columns`, a `ColumnOptions`."""
 
     @functools.wraps(command)
     def call(*args: Any, **values: Any) -> Any:
@@ -220,9 +228,9 @@ def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def feature_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of blocks and cross-fitting.
+    """Add the options of blocks and cross-fitting.
 
-    Those that choose among what has been extracted come as `select`, a tuple of `EmbeddingSelector`.
+    Those that select embeddings become `select`, a tuple of `EmbeddingSelector`.
     """
 
     @functools.wraps(command)
@@ -238,7 +246,7 @@ def feature_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def decision_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command how scores become labels as `decision`, a `DecisionOptions`."""
+    """Add the options of thresholds and calibration; they become `decision`, a `DecisionOptions`."""
 
     @functools.wraps(command)
     def call(*args: Any, **values: Any) -> Any:
@@ -252,20 +260,20 @@ def decision_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def study_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command what is to be found out besides the fit: `ablation`, `repeats`."""
+    """Add the options of studies: `ablation`, `repeats`."""
     return _stack(_STUDY, command)
 
 
 def backbone_options(several: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command what is to be extracted: `backbone`, `weights`, `options`, `engine`.
+    """Add the options of an extraction: `backbone`, `weights`, `options`, `engine`.
 
     With `several`, backbone and weights can be given more than once, and are tuples.
     """
     weights = "imagenet, random, a weights file, or a run that trained the backbone."
-    backbone = "See hybrid backbones."
+    backbone = "Name of a backbone; hybrid backbones lists them."
     if several:
-        backbone += " Can be given several times: each poster is then decoded once for all."
-        weights += " One for all backbones, or one for each."
+        backbone += " Can be repeated: each poster is then decoded once for all."
+        weights += " One for all backbones, or one each."
     names = (
         click.option("--backbone", required=True, multiple=several, help=backbone),
         click.option("--weights", default=("imagenet",) if several else "imagenet",
@@ -287,7 +295,7 @@ def backbone_options(several: bool = False) -> Callable[[Callable[..., Any]], Ca
 
 
 def embedding_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command which of what has been extracted is meant as `select`, an `EmbeddingSelector`."""
+    """Add the options that select embeddings; they become `select`, an `EmbeddingSelector`."""
 
     @functools.wraps(command)
     def call(*args: Any, **values: Any) -> Any:

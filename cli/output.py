@@ -1,4 +1,4 @@
-"""How results are printed: text for people, `--json` for programs."""
+"""Printing of results: text, or JSON with `--json`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def size_text(size: int) -> str:
 
 
 def bad_rows_text(rows: Sequence[BadRow]) -> str:
-    """One line a bad row: where it is, and why."""
+    """One line for each bad row: where it is, and the reason."""
     return "\n".join(
         f"row {bad.row}, id {bad.id or '(none)'}: {bad.reason}"
         + (f" ({bad.poster})" if bad.poster else "")
@@ -47,7 +47,7 @@ def reasons_text(rows: Iterable[BadRow]) -> str:
 
 
 def warn_left_out(catalogue: Catalogue) -> None:
-    """Say how many rows of the catalogue are bad; `hybrid check` lists them."""
+    """Warn of bad rows in the catalogue; `hybrid check` lists them."""
     if catalogue.bad_rows:
         click.echo(
             f"warning: {len(catalogue.bad_rows)} bad rows in {catalogue.path}; hybrid check lists them",
@@ -56,7 +56,7 @@ def warn_left_out(catalogue: Catalogue) -> None:
 
 
 def run_text(run: Run) -> str:
-    """What a fit reached, in a few lines."""
+    """The figures of a run in a few lines."""
     record = run.record
     lines = [
         f"{run.folder}: weighted F1 {_with_interval(record.metrics[MAIN])} on "
@@ -81,8 +81,8 @@ def _with_interval(value: Interval) -> str:
 def _nested(nested: NestedRecord) -> str:
     return (
         f"nested estimate on the {nested.items} items of train and validation: weighted F1 "
-        f"{_with_interval(nested.metrics[MAIN])}, in {nested.seconds:.0f} s; the out-of-fold labels that "
-        f"were chosen on would say {nested.out_of_fold[MAIN].value:.3f}"
+        f"{_with_interval(nested.metrics[MAIN])}, in {nested.seconds:.0f} s; the optimistic out-of-fold "
+        f"estimate is {nested.out_of_fold[MAIN].value:.3f}"
     )
 
 
@@ -92,7 +92,7 @@ def _chosen(chosen: Mapping[str, Any]) -> str:
 
 
 def tried_text(tried: Sequence[CandidateRecord]) -> str:
-    """What was tried, best first: a line a candidate."""
+    """Table of the candidates of a search, best first."""
     rows = [["quality", "spread", "seconds", "settings"]]
     for one in sorted(tried, key=lambda one: -one.quality):
         numbers = [f"{one.quality:.4f}", f"{one.spread:.4f}", f"{one.seconds:.2f}"]
@@ -110,11 +110,11 @@ def _settings(parameters: Mapping[str, Any], weights: Mapping[str, float]) -> st
 
 
 def _curve_lines(curve: LearningCurveRecord) -> list[str]:
-    """A learning curve: what each number of items reached, and what follows."""
+    """Table of a learning curve, and its conclusion."""
     return [
         "",
-        f"learning curve, judged on {curve.evaluated} held-out items of train and validation; settings as "
-        "chosen on all of them",
+        f"learning curve, evaluated on {curve.evaluated} held-out items of train and validation, with the "
+        "parameters chosen on all of them",
         f"{'items':>8}  {'F1 weighted (95 %)':<22}  mAP (95 %)",
         *(
             f"{p.items:>8}  {_with_interval(p.f1_weighted):<22}  {_with_interval(p.map_macro)}"

@@ -16,14 +16,19 @@ from hybrid.cli.output import reasons_text, show
 @click.option("--out", type=click.Path(path_type=Path), default="predictions.csv", show_default=True,
               help="File to write.")  # fmt: skip
 @click.option("--weights", multiple=True,
-              help="Of the backbone, or of each block.  [default: where the run recorded them]")  # fmt: skip
-@click.option("--encoding", default="utf-8", show_default=True, help="Of CSV and JSON Lines.")
+              help="Weights of the backbone, or one each.  [default: as the run recorded]")  # fmt: skip
+@click.option(
+    "--encoding",
+    default="utf-8",
+    show_default=True,
+    help="Text encoding of CSV and JSON Lines files.",
+)
 def command(
     project: Project, run: Path, out: Path, weights: tuple[str, ...], encoding: str
 ) -> None:
     """Predict the labels of the items in --catalogue with the model of RUN.
 
-    Extracts what the cache lacks. A run's model is a pickle: use only runs that you trust.
+    Embeds the posters that the cache lacks. A run's model is a pickle: use only runs that you trust.
     """
     from hybrid.runs.predict import predict_catalogue
     from hybrid.types import ColumnOptions
@@ -38,7 +43,9 @@ def command(
     )
     if summary.missing_columns:
         columns = ", ".join(summary.missing_columns)
-        click.echo(f"warning: not in {project.catalogue}, so missing for all: {columns}", err=True)
+        click.echo(
+            f"warning: not in {project.catalogue}, so missing for all items: {columns}", err=True
+        )
     lines = [f"{out}: {summary.items} items"]
     if summary.bad:
         lines += [f"{len(summary.bad)} without a usable poster:", reasons_text(summary.bad)]

@@ -23,38 +23,38 @@ METHODS = click.Choice(["iterative", "random", "temporal", "kfold", "repeated", 
     type=METHODS,
     default="iterative",
     show_default=True,
-    help="See docs/splits.md; legacy-2017 leaks, on purpose.",
+    help="Method of the split, see docs/splits.md; legacy-2017 leaks on purpose.",
 )
-@click.option("--validation", type=float, help="Share.  [default: 0.1]")
-@click.option("--test", type=float, help="Share.  [default: 0.2; 0.1 for legacy-2017]")
-@click.option("--by", metavar="COLUMN", help="For temporal: the column with the time.")
+@click.option("--validation", type=float, help="Share of validation.  [default: 0.1]")
+@click.option("--test", type=float, help="Share of test.  [default: 0.2; 0.1 for legacy-2017]")
+@click.option("--by", metavar="COLUMN", help="For temporal: column with the time.")
 @click.option(
     "--folds",
     type=click.IntRange(min=2),
     default=5,
     show_default=True,
-    help="For kfold: writes splits-0.csv and so on, each fold the test part once.",
+    help="For kfold: number of folds; writes splits-0.csv and so on.",
 )
 @click.option(
     "--repeats",
     type=click.IntRange(min=1),
     default=5,
     show_default=True,
-    help="For repeated: writes splits-0.csv and so on, one a seed.",
+    help="For repeated: number of splits; writes splits-0.csv and so on, one for each seed.",
 )
 @click.option(
     "--group-column",
     "group_columns",
     multiple=True,
     metavar="COLUMN",
-    help="Keep items that share an entry of this column in one part.",
+    help="Keep items that share a value of this column in one part.",
 )
 @click.option("--near-duplicates/--no-near-duplicates", default=True, show_default=True,
-              help="Keep near-duplicates in one part.")  # fmt: skip
+              help="Keep near-duplicates, as hybrid audit finds them, in one part.")  # fmt: skip
 def command(project: Project, columns: ColumnOptions, **options: Any) -> None:
-    """Split the items into train, validation and test, every label in its share.
+    """Split the items into train, validation and test, stratified by all labels.
 
-    Items with the same image are in one part; near-duplicates, too, by default.
+    Items with the same image are kept in one part, and by default near-duplicates, too.
     """
     from hybrid.catalogue import load_catalogue
     from hybrid.splitting.methods import SplitOptions, make_splits
@@ -70,8 +70,8 @@ def command(project: Project, columns: ColumnOptions, **options: Any) -> None:
     data = [_describe(split, path) for split, path in zip(splits, paths, strict=True)]
     if chosen.method == "legacy-2017":
         click.echo(
-            "warning: legacy-2017 LEAKS: test items are in train, too. It is there to understand published "
-            "numbers, not to make any.",
+            "warning: legacy-2017 LEAKS: test items are also in train. Use it to understand published "
+            "figures, not to produce any.",
             err=True,
         )
     text = "\n".join(_text(split, path) for split, path in zip(splits, paths, strict=True))

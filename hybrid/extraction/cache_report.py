@@ -27,6 +27,52 @@ BLOCK = 4096
 
 
 @dataclass(frozen=True)
+class StoreSummary:
+    """One set of embeddings in a cache: what its fingerprint stands for, and its size."""
+
+    description: str
+    fingerprint: str
+    backbone: str | None
+    weights: str | None
+    stands_for: dict[str, Any]
+    dimension: int
+    embeddings: int
+    failures: int
+    bytes: int
+
+
+def list_stores(context: Context | None = None) -> tuple[StoreSummary, ...]:
+    """List the sets of embeddings in a cache.
+
+    Parameters
+    ----------
+    context : Context, optional
+        Its cache is read.
+
+    Examples
+    --------
+    >>> from hybrid.extraction.cache_report import list_stores
+    >>> from hybrid.utils.context import Context
+    >>> list_stores(Context(cache="nowhere"))
+    ()
+    """
+    return tuple(
+        StoreSummary(
+            describe_store(store),
+            store.fingerprint,
+            backbone=store.stands_for.get("architecture"),
+            weights=store.recorded.get("weights"),
+            stands_for=store.stands_for,
+            dimension=store.dimension,
+            embeddings=len(store),
+            failures=len(store.failures()),
+            bytes=store.bytes_on_disk(),
+        )
+        for store in EmbeddingCache((context or Context()).cache).stores()
+    )
+
+
+@dataclass(frozen=True)
 class OtherStore:
     """A store that has some of the images that the wanted one lacks.
 

@@ -353,7 +353,7 @@ def test_explain_says_what_only_a_trial_can_tell(
     shown = CliRunner().invoke(
         hybrid, ["cache", "explain", "--backbone", NET, "--weights", "random"]
     )
-    hint = "will try on some posters whether bfloat16 will do, else take float32"
+    hint = "will check bfloat16 on some posters, and use float32 if the embeddings differ"
     assert (hint in shown.output) is not tried
 
 
