@@ -31,7 +31,8 @@ _OPTIONS = (
     click.option("--weights", help="imagenet, random, a weights file, or a run that trained the backbone.  "
                  "[default: imagenet; none for what is trained from scratch]"),
     click.option("--body", help="Backbone of the network fused.  [default: inception]"),
-    click.option("--input-size", type=SIZE, metavar="HxW", help="Input size in pixels.  [default: the network's]"),
+    click.option("--input-size", type=SIZE, metavar="HxW",
+                 help="Input size in pixels.  [default: the network's]"),
     click.option("--unfreeze", metavar="N|all|BLOCK",
                  help="Blocks of the backbone that the second stage trains; 0: no second stage."),
     click.option("--head-units", metavar="N,N", help='Dense layers before the labels; "" for none.'),
