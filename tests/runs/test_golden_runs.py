@@ -13,7 +13,7 @@ import pytest
 
 from hybrid.cli.main import _run
 from hybrid.report import make_report
-from hybrid.report.build import open_catalogue
+from hybrid.report.build import load_run_catalogue
 from hybrid.report.model_card import model_card
 from hybrid.runs.migration import FORMAT
 
@@ -43,7 +43,7 @@ def home(golden: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 )
 def test_reports_have_the_same_figures(page: str, runs: list[str], home: Path) -> None:
     folders = [Path("runs") / run for run in runs]
-    make_report(open_catalogue(None, None, folders[0]), folders, Path("report.html"))
+    make_report(load_run_catalogue(None, None, folders[0]), folders, Path("report.html"))
     pd.testing.assert_frame_equal(
         pd.read_csv("report.csv"), pd.read_csv(EXPECTED / f"{page}.csv"), rtol=1e-9
     )
