@@ -89,6 +89,15 @@ def split_catalogue(
     """Split the labelled items of a catalogue into train, validation and test.
 
     As `make_splits`, but one split: of a method that makes several, the first.
+
+    Examples
+    --------
+    >>> from hybrid import SplitOptions, load_catalogue, split_catalogue, write_sample
+    >>> _ = write_sample("films", n_items=60)
+    >>> films = load_catalogue("films/catalogue.csv")
+    >>> split = split_catalogue(films, SplitOptions(validation=0.2, test=0.2))
+    >>> sorted(set(split.parts.tolist()))
+    ['test', 'train', 'validation']
     """
     return make_splits(catalogue, options, context)[0]
 

@@ -386,6 +386,13 @@ def read_split(path: str | Path) -> Split:
     ------
     SplitError
         If the file is missing, lacks a column, or names an unknown part.
+
+    Examples
+    --------
+    >>> from hybrid.splitting.splits import read_split
+    >>> _ = Path("splits.csv").write_text("id,split\\na,train\\nb,test\\n")
+    >>> read_split("splits.csv").parts.tolist()
+    ['train', 'test']
     """
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
