@@ -113,7 +113,7 @@ def _repaired(repaired: Any) -> list[str]:
         return []
     said = "clean" if repaired.audit.clean else "still LEAKING"
     return [
-        f"{repaired.path}: split anew, {repaired.tied} items in {repaired.groups} groups of several; "
+        f"{repaired.path}: split again, {repaired.tied} items in {repaired.groups} groups of several; "
         f"{repaired.moved} items changed their part, {repaired.added} were in none or in several; "
         f"it is {said}"
     ]

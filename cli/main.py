@@ -69,7 +69,7 @@ def main(arguments: list[str] | None = None) -> None:
     # Whoever calls this from Python finds the warnings as they were.
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
-        # What Pillow minds in a poster, the list of bad posters says in its own words.
+        # Pillow's warnings about posters: bad posters are reported with their own reasons.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         status = _run(arguments)
     sys.exit(status)

@@ -277,7 +277,7 @@ class EmbeddingOptions:
 
 @dataclass(frozen=True)
 class EmbeddingSelector:
-    """Which of the embeddings in a cache are meant; what is left open must be the only one there is.
+    """Selects one set of embeddings in a cache; what is left open must be unambiguous.
 
     Parameters
     ----------
@@ -288,7 +288,7 @@ class EmbeddingSelector:
     dtype : {"float16", "float32"}, optional
         Needed where both were extracted.
     fingerprint : str, optional
-        The fingerprint of the embeddings, or its first digits, where nothing else tells two apart.
+        The fingerprint of the embeddings, or its first digits, where nothing else distinguishes two sets.
 
     Examples
     --------
@@ -306,7 +306,7 @@ class EmbeddingSelector:
 
     @property
     def names_any(self) -> bool:
-        """Whether anything is said at all."""
+        """Whether any field is set."""
         return self != EmbeddingSelector()
 
 

@@ -104,7 +104,7 @@ def find_store(
         raise ExtractionError(
             f"expected embeddings{named} for {catalogue.path} in {cache}, found none. Make them with: "
             f"hybrid extract --backbone {backbone or 'NAME'}; or leave the posters out with --blocks. "
-            "hybrid cache explain tells what the cache has, and why it is not this."
+            "hybrid cache explain lists what the cache has, and how it differs."
         )
     if len(stores) > 1:
         listed = "\n".join(f"  {describe_store(store)}" for store in stores)

@@ -1,4 +1,4 @@
-"""What every long job is told besides its data: cache, workers, seed, progress."""
+"""Execution context of a job: cache, workers, seed, progress."""
 
 from __future__ import annotations
 
