@@ -371,7 +371,7 @@ def write_split(split: Split, path: str | Path) -> None:
 
 
 def read_split(path: str | Path) -> Split:
-    """Read ``splits.csv``; an id may be in it twice, which the audit reports.
+    r"""Read ``splits.csv``; an id may be in it twice, which the audit reports.
 
     Parameters
     ----------
@@ -390,7 +390,7 @@ def read_split(path: str | Path) -> Split:
     Examples
     --------
     >>> from hybrid.splitting.splits import read_split
-    >>> _ = Path("splits.csv").write_text("id,split\\na,train\\nb,test\\n")
+    >>> _ = Path("splits.csv").write_text("id,split\na,train\nb,test\n")
     >>> read_split("splits.csv").parts.tolist()
     ['train', 'test']
     """
