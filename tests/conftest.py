@@ -6,7 +6,7 @@ import csv
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +163,31 @@ def items(films: Path) -> Any:
 
     catalogue = load_catalogue(films)
     return Items(catalogue.ids.tolist(), catalogue.poster_paths, catalogue.labels)
+
+
+@pytest.fixture(scope="module")
+def shallow_mobilenet() -> Iterator[None]:
+    """Make keras.applications.MobileNet a network of its first and last two blocks, which is built faster."""
+    import keras
+    from keras import layers
+
+    def shallow(input_shape: tuple[int, int, int], **settings: Any) -> Any:
+        def convolve(x: Any, layer: Any, name: str) -> Any:
+            x = layers.BatchNormalization(name=f"{name}_bn")(layer(x))
+            return layers.ReLU(6.0, name=f"{name}_relu")(x)
+
+        how: dict[str, Any] = {"padding": "same", "use_bias": False}
+        x = inputs = keras.Input(input_shape)
+        x = convolve(x, layers.Conv2D(24, 3, strides=8, name="conv1", **how), "conv1")
+        for block in (12, 13):
+            wide, deep = f"conv_dw_{block}", f"conv_pw_{block}"
+            x = convolve(x, layers.DepthwiseConv2D(3, strides=2, name=wide, **how), wide)
+            x = convolve(x, layers.Conv2D(768, 1, name=deep, **how), deep)
+        return keras.Model(inputs, x)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.applications, "MobileNet", shallow)
+        yield
 
 
 @pytest.fixture

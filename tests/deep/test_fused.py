@@ -29,6 +29,7 @@ from hybrid.runs.predict import predict_catalogue
 from hybrid.splitting.methods import split_catalogue
 from hybrid.utils.context import Context
 
+pytestmark = pytest.mark.usefixtures("shallow_mobilenet")
 FUSED = DeepOptions(
     body="mobilenet-075", weights="random", input_size=(32, 32), epochs=2, batch_size=16
 )

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from hybrid.backbones.load import init_random_weights
 from hybrid.backbones.networks import build_body
 from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.catalogue import load_catalogue
+from hybrid.cli.main import _run
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.checkpoint import Checkpoint, TrainingState
 from hybrid.deep.items import Items
@@ -32,6 +32,7 @@ from hybrid.splitting.methods import split_catalogue
 from hybrid.utils.context import Context
 from hybrid.utils.progress import Progress
 
+pytestmark = pytest.mark.usefixtures("shallow_mobilenet")
 QUICK = DeepOptions(epochs=2, batch_size=16, input_size=(46, 46))
 TUNED = DeepOptions(epochs=2, batch_size=16, input_size=(32, 32), unfreeze="1", weights="random")
 
@@ -74,20 +75,18 @@ main()
 """
 
 
-def test_a_killed_training_goes_on_to_the_same_result(project: Path, hybrid_command: Any) -> None:
+def test_a_killed_training_goes_on_to_the_same_result(project: Path) -> None:
     """Killed in its second stage, by a signal that nothing can catch."""
-    hybrid_command("split", cwd=project)
+    assert _run(["split"]) == 0
     training = ["fit-deep", "--backbone", "scratch", "--input-size", "46", "--epochs", "3",
                 "--batch-size", "16", "--quiet"]  # fmt: skip
-    whole = hybrid_command(*training, "--name", "whole", cwd=project)
-    assert whole.returncode == 0, whole.stderr
+    assert _run([*training, "--name", "whole"]) == 0
     killed = subprocess.run(
         [sys.executable, "-c", KILL, "4", *training, "--name", "killed"], cwd=project, check=False
     )
     assert killed.returncode == -signal.SIGKILL
     assert not (project / "runs" / "killed").exists()
-    resumed = hybrid_command(*training, "--name", "killed", "--resume", cwd=project)
-    assert resumed.returncode == 0, resumed.stderr
+    assert _run([*training, "--name", "killed", "--resume"]) == 0
     runs = [project / "runs" / name for name in ("whole", "killed")]
     found = [(run / "predictions.csv").read_bytes() for run in runs]
     assert found[0] == found[1]
@@ -109,7 +108,7 @@ def test_ctrl_c_says_how_to_go_on(
 
     train, progress = items.take(rows(0, 32)), Progress(quiet=False)
     with pytest.raises(KeyboardInterrupt):
-        DeepBaseline("scratch", QUICK).fit(train, train, progress, Pressed(tmp_path / "t", {}))
+        DeepBaseline("small", QUICK).fit(train, train, progress, Pressed(tmp_path / "t", {}))
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == "stopped: 2 epochs are kept. Give the same command with --resume to go on."
 
@@ -140,9 +139,9 @@ def test_an_interrupted_first_stage_goes_on_to_the_same_result(
 
 
 def drawn(path: Path, seed: int) -> str:
-    """A file with weights of the scratch net."""
+    """A file with weights of the small net."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    body = build_body(configure(get_backbone("scratch"), input_size=(46, 46)))
+    body = build_body(configure(get_backbone("small"), input_size=(46, 46)))
     init_random_weights(body, seed)
     body.save_weights(str(path))
     return str(path)
@@ -169,16 +168,16 @@ def test_resume_asks_what_the_weights_are_and_not_where_they_lie(
     with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "write", write_and_stop)
         with pytest.raises(KeyboardInterrupt):
-            fit_deep(experiment, "scratch", how)
+            fit_deep(experiment, "small", how)
     moved = path.rename(tmp_path / RUN_WEIGHTS)  # as it would lie in the folder of a run
     drawn(path, 1)
     digits = "[0-9a-f]{64}"
     with pytest.raises(RunError, match=f"training: weights: expected {digits}, found {digits}. G"):
-        fit_deep(experiment, "scratch", how, resume=True)
+        fit_deep(experiment, "small", how, resume=True)
     there = replace(how, weights=str(moved.parent))
     with pytest.raises(
         RunError, match=r"training: narrowed: expected None, found \{'single_label'"
     ):
-        fit_deep(experiment, "scratch", there, resume=True, task=Task("first"))
-    run = fit_deep(experiment, "scratch", there, resume=True)
+        fit_deep(experiment, "small", there, resume=True, task=Task("first"))
+    run = fit_deep(experiment, "small", there, resume=True)
     assert len(run.record.training.history.loss) == 2

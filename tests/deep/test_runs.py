@@ -34,6 +34,7 @@ from hybrid.splitting.methods import split_catalogue
 from hybrid.types import EmbeddingOptions
 from hybrid.utils.context import Context
 
+pytestmark = pytest.mark.usefixtures("shallow_mobilenet")
 QUICK = DeepOptions(epochs=2, batch_size=16, input_size=(46, 46))
 TUNED = DeepOptions(epochs=2, batch_size=16, input_size=(32, 32), unfreeze="1", weights="random")
 
@@ -107,7 +108,7 @@ def test_a_frozen_stage_takes_its_embeddings_from_the_cache(tuned: Experiment) -
             "mobilenet-075",
             weights="random",
             options=size,
-            context=Context(cache=tuned.cache),
+            context=tuned.context,
         )
     assert (summary.hits, summary.computed) == (90, 0)
 

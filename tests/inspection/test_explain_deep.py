@@ -30,6 +30,7 @@ from hybrid.runs.folder import read_predictions
 from hybrid.splitting.methods import split_catalogue
 from hybrid.utils.context import Context
 
+pytestmark = pytest.mark.usefixtures("shallow_mobilenet")
 SIDE, SMALL = 96, 40  # of MobileNet and scratch, and of the small network: 3 x 3 cells
 QUICK = {"epochs": 1, "batch_size": 16, "weights": "random", "input_size": (SIDE, SIDE)}
 OWN = {"weights": None, "stages": 1, "input_size": (SMALL, SMALL)}
