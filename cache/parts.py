@@ -195,6 +195,18 @@ def open_part(path: Path, layout: Layout) -> tuple[Part, Keys]:
         If it is anything else.
     OSError
         If it cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> layout = Layout("f" * 64, 2, "float32")
+    >>> keys = np.zeros((1, 32), dtype=np.uint8)
+    >>> name = write_part(Path(folder.name), layout, keys, np.array([[1, 2]], dtype=np.float32))
+    >>> part, found = open_part(Path(folder.name) / name, layout)
+    >>> part.rows, bool((found == keys).all())
+    (1, True)
+    >>> folder.cleanup()
     """
     with open_regular(path) as file:
         stamp = stamp_of(file)

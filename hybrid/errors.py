@@ -57,10 +57,6 @@ class SampleError(HybridError):
     """The sample catalogue cannot be written."""
 
 
-class BadPosterError(HybridError):
-    """At least one poster is bad, and ``--strict`` was given."""
-
-
 class MissingExtraError(HybridError):
     """An optional dependency is not installed."""
 

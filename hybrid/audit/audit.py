@@ -136,6 +136,24 @@ def audit_project(
         If embeddings are named that are not there.
     RunError
         If the test items of the run are not in the catalogue.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hybrid.catalogue import load_catalogue
+    >>> from hybrid.datasets.sample import write_sample
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> _ = write_sample(folder.name, n_items=60)
+    >>> catalogue = load_catalogue(f"{folder.name}/catalogue.csv")
+    >>> context = Context(cache=f"{folder.name}/.hybrid-cache", workers=1)
+    >>> from hybrid.splitting.splits import make_split
+    >>> split = make_split(catalogue.ids, catalogue.labels)  # without groups
+    >>> result = audit_project(
+    ...     catalogue, split, repair_to=Path(folder.name, "splits.csv"), context=context
+    ... )
+    >>> result.audit.clean, result.repaired.audit.clean
+    (False, True)
+    >>> folder.cleanup()
     """
     context = context or Context()
     try:
@@ -182,6 +200,20 @@ def audit_catalogue(
     Returns
     -------
     Audit
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hybrid.catalogue import load_catalogue
+    >>> from hybrid.datasets.sample import write_sample
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> _ = write_sample(folder.name, n_items=60)
+    >>> catalogue = load_catalogue(f"{folder.name}/catalogue.csv")
+    >>> context = Context(cache=f"{folder.name}/.hybrid-cache", workers=1)
+    >>> from hybrid.splitting.methods import split_catalogue
+    >>> audit_catalogue(catalogue, split_catalogue(catalogue, context=context), context=context).clean
+    True
+    >>> folder.cleanup()
     """
     return _audit(catalogue, split, _find_duplicates(catalogue, keys, store, context))
 
@@ -217,6 +249,22 @@ def repair_split(
         If there are no labels.
     SplitError
         If a group is too large for any part.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hybrid.catalogue import load_catalogue
+    >>> from hybrid.datasets.sample import write_sample
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> _ = write_sample(folder.name, n_items=60)
+    >>> catalogue = load_catalogue(f"{folder.name}/catalogue.csv")
+    >>> context = Context(cache=f"{folder.name}/.hybrid-cache", workers=1)
+    >>> from hybrid.splitting.splits import make_split
+    >>> split = make_split(catalogue.ids, catalogue.labels)  # without groups
+    >>> repaired, audit = repair_split(catalogue, split, context=context)
+    >>> len(repaired.ids), audit.clean
+    (60, True)
+    >>> folder.cleanup()
     """
     context = context or Context()
     catalogue.require_labels()

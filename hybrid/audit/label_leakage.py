@@ -225,6 +225,17 @@ def find_label_leakage(catalogue: Catalogue) -> tuple[list[LabelLeak], list[Labe
     named, predicted : list of LabelLeak
         Genres that a text column names, and genres that a metadata column predicts. `items` are positions
         in the catalogue.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hybrid.catalogue import load_catalogue
+    >>> from hybrid.datasets.sample import write_sample
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> _ = write_sample(folder.name, n_items=60)
+    >>> find_label_leakage(load_catalogue(f"{folder.name}/catalogue.csv"))
+    ([], [])
+    >>> folder.cleanup()
     """
     rows = np.flatnonzero(catalogue.labelled)
     labels, genres, columns = catalogue.labels[rows], catalogue.genres, catalogue.columns

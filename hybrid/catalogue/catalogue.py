@@ -255,6 +255,17 @@ def load_catalogue(
         If the file cannot be read or has no id column or no item.
     SettingError
         If a column is named that is not there.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hybrid.datasets.sample import write_sample
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> _ = write_sample(folder.name, n_items=60)
+    >>> catalogue = load_catalogue(f"{folder.name}/catalogue.csv")
+    >>> len(catalogue), catalogue.labels.shape, catalogue.columns.numeric
+    (60, (60, 8), ('year', 'runtime'))
+    >>> folder.cleanup()
     """
     path, options = Path(path), options or ColumnOptions()
     data = read_bytes(path)

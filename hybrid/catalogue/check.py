@@ -25,6 +25,19 @@ def check_catalogue(catalogue: Catalogue, context: Context | None = None) -> tup
     -------
     tuple of BadRow
         In the order of the file; a row can be in it twice, with different reasons.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hybrid.catalogue import load_catalogue
+    >>> from hybrid.datasets.sample import write_sample
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> _ = write_sample(folder.name, n_items=60)
+    >>> catalogue = load_catalogue(f"{folder.name}/catalogue.csv")
+    >>> context = Context(cache=f"{folder.name}/.hybrid-cache", workers=1)
+    >>> len(check_catalogue(catalogue, context))
+    6
+    >>> folder.cleanup()
     """
     posters: tuple[BadRow, ...] = ()
     if catalogue.columns.poster is not None:
@@ -45,6 +58,19 @@ def check_posters(catalogue: Catalogue, context: Context | None = None) -> tuple
     -------
     tuple of BadRow
         Items whose poster cannot be decoded, in the order of the file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hybrid.catalogue import load_catalogue
+    >>> from hybrid.datasets.sample import write_sample
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> _ = write_sample(folder.name, n_items=60)
+    >>> catalogue = load_catalogue(f"{folder.name}/catalogue.csv")
+    >>> context = Context(cache=f"{folder.name}/.hybrid-cache", workers=1)
+    >>> "file not found" in [bad.reason for bad in check_posters(catalogue, context)]
+    True
+    >>> folder.cleanup()
     """
     bad, context = [], context or Context()
     paths, problems = catalogue.poster_paths, catalogue.poster_problems

@@ -78,6 +78,23 @@ def find_duplicates(
     Returns
     -------
     Duplicates
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hybrid.catalogue import load_catalogue
+    >>> from hybrid.datasets.sample import write_sample
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> _ = write_sample(folder.name, n_items=60)
+    >>> catalogue = load_catalogue(f"{folder.name}/catalogue.csv")
+    >>> context = Context(cache=f"{folder.name}/.hybrid-cache", workers=1)
+    >>> from hybrid.extraction.lookup import hash_catalogue
+    >>> duplicates = find_duplicates(catalogue, hash_catalogue(catalogue, context), context=context)
+    >>> [(kind.kind, len(kind.groups)) for kind in duplicates.kinds][:2]
+    [('same image bytes', 1), ('near-duplicate poster', 2)]
+    >>> duplicates.skipped[-1]
+    'same collection: no column collection, franchise, belongs_to_collection, series'
+    >>> folder.cleanup()
     """
     ids, table = catalogue.ids.tolist(), catalogue.table
     by_key = group_ids(ids, [key if isinstance(key, bytes) else None for key in keys])
@@ -123,6 +140,20 @@ def find_exact_duplicates(catalogue: Catalogue, keys: Keys) -> DuplicateGroups:
     Returns
     -------
     DuplicateGroups
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hybrid.catalogue import load_catalogue
+    >>> from hybrid.datasets.sample import write_sample
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> _ = write_sample(folder.name, n_items=60)
+    >>> catalogue = load_catalogue(f"{folder.name}/catalogue.csv")
+    >>> context = Context(cache=f"{folder.name}/.hybrid-cache", workers=1)
+    >>> from hybrid.extraction.lookup import hash_catalogue
+    >>> len(find_exact_duplicates(catalogue, hash_catalogue(catalogue, context)).groups)
+    1
+    >>> folder.cleanup()
     """
     known = [key if isinstance(key, bytes) else None for key in keys]
     return same_image_duplicates(group_ids(catalogue.ids.tolist(), known))

@@ -193,7 +193,7 @@ def title_duplicates(
 
 
 def group_by_column(catalogue: Catalogue, column: str) -> Ids:
-    """Group the ids of a catalogue by a column; in a list column by each of its entries.
+    r"""Group the ids of a catalogue by a column; in a list column by each of its entries.
 
     Parameters
     ----------
@@ -210,6 +210,18 @@ def group_by_column(catalogue: Catalogue, column: str) -> Ids:
     ------
     SettingError
         If there is no such column.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hybrid.catalogue import load_catalogue
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = f"{folder.name}/catalogue.csv"
+    >>> with open(path, "w") as file:
+    ...     _ = file.write("id,cast\n1,Ada|Ben\n2,ben\n3,Cem\n")
+    >>> group_by_column(load_catalogue(path), "cast")
+    (('1', '2'),)
+    >>> folder.cleanup()
     """
     if column not in catalogue.table.columns:
         raise SettingError(

@@ -196,6 +196,14 @@ def decode_for(data: bytes, geometries: Sequence[Geometry]) -> list[Pixels] | Ba
     list of ndarray of shape (height, width, 3), uint8, RGB; or BadPoster
         EXIF orientation is applied, transparency laid over white, 16-bit grey scaled to 8 bits,
         CMYK converted; of an animation the first frame is taken.
+
+    Examples
+    --------
+    >>> file = io.BytesIO()
+    >>> Image.new("RGB", (40, 60), "red").save(file, "PNG")
+    >>> small, large = decode_for(file.getvalue(), (Geometry((8, 8)), Geometry((32, 16), "crop")))
+    >>> small.shape, large.shape
+    ((8, 8, 3), (32, 16, 3))
     """
 
     def decode() -> tuple[list[int], dict[int, Pixels]]:
@@ -229,6 +237,13 @@ def decode_reduced(data: bytes, side: int) -> Pixels | BadPoster:
     Returns
     -------
     ndarray of shape (height, width, 3), uint8, RGB; or BadPoster
+
+    Examples
+    --------
+    >>> file = io.BytesIO()
+    >>> Image.new("RGB", (1600, 2400), "red").save(file, "JPEG")
+    >>> decode_reduced(file.getvalue(), 100).shape
+    (300, 200, 3)
     """
     return _guarded(data, lambda: _decode(data, Geometry((side, side))))
 

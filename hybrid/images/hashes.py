@@ -172,7 +172,19 @@ def load_perceptual_hashes(cache: str | Path) -> dict[bytes, bytes]:
 
 
 def save_perceptual_hashes(cache: str | Path, hashes: dict[bytes, bytes]) -> None:
-    """Write perceptual hashes, in place of those before; nothing where there is no cache yet."""
+    """Write perceptual hashes, in place of those before; nothing where there is no cache yet.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hybrid.cache import EmbeddingCache
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> _ = EmbeddingCache(folder.name).make({"dimension": 2})
+    >>> save_perceptual_hashes(folder.name, {b"k" * 32: bytes(16)})
+    >>> load_perceptual_hashes(folder.name) == {b"k" * 32: bytes(16)}
+    True
+    >>> folder.cleanup()
+    """
     if (Path(cache) / "FORMAT").exists():
         packed = b"".join(map(b"".join, hashes.items()))
         save_entries(_perceptual_file(cache), np.frombuffer(packed, PERCEPTUAL_ENTRY))

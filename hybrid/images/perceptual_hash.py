@@ -94,6 +94,11 @@ def hash_perceptually(paths: Mapping[bytes, str], context: Context) -> dict[byte
     dict of bytes to bytes
         Content key → hash, in the order of `paths`; without images of one colour and those that cannot
         be decoded.
+
+    Examples
+    --------
+    >>> hash_perceptually({b"k" * 32: "no-such-file.jpg"}, Context(cache="no-cache", workers=1))
+    {}
     """
     known = load_perceptual_hashes(context.cache)
     new = {key: path for key, path in paths.items() if key not in known}

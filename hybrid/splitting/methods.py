@@ -131,6 +131,19 @@ def make_splits(
         If an option is wrong.
     SplitError
         If a group is too large for any part.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hybrid.catalogue import load_catalogue
+    >>> from hybrid.datasets.sample import write_sample
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> _ = write_sample(folder.name, n_items=60)
+    >>> catalogue = load_catalogue(f"{folder.name}/catalogue.csv")
+    >>> context = Context(cache=f"{folder.name}/.hybrid-cache", workers=1)
+    >>> len(make_splits(catalogue, SplitOptions(method="kfold", folds=3), context))
+    3
+    >>> folder.cleanup()
     """
     options, context = options or SplitOptions(), context or Context()
     _check(catalogue, options)

@@ -74,6 +74,16 @@ def replacing(path: Path) -> Iterator[Path]:
     """Replace a file atomically: give a temporary name, where the caller writes a file and syncs it.
 
     Afterwards it is renamed to `path`, and the folder synced; after an error it is removed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> with replacing(Path(folder.name) / "a.txt") as temporary:
+    ...     write_new(temporary, b"text")
+    >>> [path.name for path in Path(folder.name).iterdir()]
+    ['a.txt']
+    >>> folder.cleanup()
     """
     temporary = path.with_name(f"{TEMPORARY}{writer_name()}")
     try:
