@@ -113,9 +113,9 @@ def _rank_items(real: NDArray[np.bool_], scores: Floats) -> tuple[Floats, Floats
     rank = above.sum(axis=2)
     true_rank = (above & real[:, None, :]).sum(axis=2)
     count = real.sum(axis=1)
-    told = (count > 0) & (count < real.shape[1])
+    defined = (count > 0) & (count < real.shape[1])
     share = np.where(real, true_rank / rank, 0.0).sum(axis=1) / np.maximum(count, 1)
     wrong = np.where(real, rank - true_rank, 0).sum(axis=1)
     pairs = np.maximum(count * (real.shape[1] - count), 1)
     coverage = np.where(real, rank, 0).max(axis=1).astype(np.float64)
-    return np.where(told, share, 1.0), np.where(told, wrong / pairs, 0.0), coverage
+    return np.where(defined, share, 1.0), np.where(defined, wrong / pairs, 0.0), coverage

@@ -64,8 +64,8 @@ def permutation_test(
     # The mixed model has the outputs of 2n items, of which half weigh nothing.
     measure = make_measure(np.concatenate([truth, truth]), stack(first, second), [metric])
 
-    def difference(kept: Weights) -> Measured:
-        one, other = np.hstack([kept, 1 - kept]), np.hstack([1 - kept, kept])
+    def difference(keep: Weights) -> Measured:
+        one, other = np.hstack([keep, 1 - keep]), np.hstack([1 - keep, keep])
         return {metric: measure(one)[metric] - measure(other)[metric]}
 
     observed = difference(np.ones((1, len(truth)), np.uint8))[metric][0]

@@ -60,7 +60,7 @@ class FusionMatrix:
         Parameters
         ----------
         blocks : sequence of ndarray or scipy sparse, of shape (n, columns)
-            Sparse ones are kept as CSR.
+            Sparse ones become CSR.
         names : sequence of str, optional
             ``block0``, ``block1`` … by default.
         weights : sequence of float, optional
@@ -72,11 +72,11 @@ class FusionMatrix:
             If there is no block, a block is not a matrix of numbers, or rows, names or weights do
             not match.
         """
-        kept = [b.tocsr() if sparse.issparse(b) else np.asarray(b) for b in blocks]
-        names = [f"block{i}" for i in range(len(kept))] if names is None else list(names)
-        factors = [1.0] * len(kept) if weights is None else [float(w) for w in weights]
-        _check_blocks(kept, names, factors)
-        return cls(tuple(zip(names, kept, strict=True)), tuple(factors))
+        matrices = [b.tocsr() if sparse.issparse(b) else np.asarray(b) for b in blocks]
+        names = [f"block{i}" for i in range(len(matrices))] if names is None else list(names)
+        factors = [1.0] * len(matrices) if weights is None else [float(w) for w in weights]
+        _check_blocks(matrices, names, factors)
+        return cls(tuple(zip(names, matrices, strict=True)), tuple(factors))
 
     @property
     def shape(self) -> tuple[int, int]:

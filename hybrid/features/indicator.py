@@ -45,8 +45,8 @@ def set_missing(block: Any, absent: NDArray[np.bool_]) -> Any:
 def _add_to_sparse(matrix: sparse.csr_matrix, absent: NDArray[np.bool_]) -> sparse.csr_matrix:
     values, columns, lengths = matrix.data, matrix.indices, np.diff(matrix.indptr)
     if lengths[absent].any():
-        kept = np.repeat(~absent, lengths)
-        values, columns, lengths = values[kept], columns[kept], np.where(absent, 0, lengths)
+        present = np.repeat(~absent, lengths)
+        values, columns, lengths = values[present], columns[present], np.where(absent, 0, lengths)
     if absent.any():
         ends = np.cumsum(lengths)[absent]
         values = np.insert(values, ends, 1)

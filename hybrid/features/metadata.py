@@ -195,8 +195,8 @@ class MetadataFeatures(FrameTransformer):
             rows = np.repeat(np.arange(len(number)), each)
             nth = np.arange(len(rows)) - np.repeat(np.cumsum(each) - each, each)
             found = places[np.repeat(start[number], each) + nth]
-            kept = found != UNKNOWN
-            yield rows[kept], found[kept], each[rows[kept]] ** -0.5
+            chosen = found != UNKNOWN
+            yield rows[chosen], found[chosen], each[rows[chosen]] ** -0.5
 
     def _split(self, frame: Cells) -> Iterator[tuple[str, NDArray[np.int64], list[list[str]]]]:
         """Column by column the number of each item's cell, and the tokens of each cell so numbered, once."""
@@ -216,10 +216,10 @@ class MetadataFeatures(FrameTransformer):
         return [f"{start}-{start + self.year_bin - 1}"]
 
 
-def _place(numbers: NDArray[Any], kept: NDArray[np.bool_], first: int) -> Placed:
-    """Those numbers of a matrix that are kept, its columns counted from `first`."""
-    rows, columns = np.nonzero(kept)
-    return rows, columns + first, np.asarray(numbers[kept], dtype=np.float64)
+def _place(numbers: NDArray[Any], chosen: NDArray[np.bool_], first: int) -> Placed:
+    """Those numbers of a matrix that are chosen, its columns counted from `first`."""
+    rows, columns = np.nonzero(chosen)
+    return rows, columns + first, np.asarray(numbers[chosen], dtype=np.float64)
 
 
 def _are_years(cells: NDArray[Any]) -> bool:

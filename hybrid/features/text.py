@@ -17,8 +17,8 @@ from hybrid.errors import SettingError
 from hybrid.features.frames import FrameTransformer, take_columns
 from hybrid.features.tfidf.terms import CharTerms, Terms, WordTerms, in_chunks, plain_text
 
-SHORTEST = 3  # characters; fewer tell little
-CHARS = "'{}'"  # how an n-gram of characters is named, so that its spaces are seen
+SHORTEST = 3  # characters; shorter ones are not informative
+CHARS = "'{}'"  # how an n-gram of characters is named, so that its spaces show
 
 
 class TextFeatures(FrameTransformer):

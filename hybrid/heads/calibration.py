@@ -122,8 +122,8 @@ def fit_calibration(
         known = ~np.isnan(scores[:, j])
         real, said = truth[known, j], scores[known, j]
         pairs.append(_fit_sigmoid(real, said))
-        told = pairs[-1][0] > 0
-        knots.append(_fit_isotonic(real, said) if told and _isotonic(method, real) else None)
+        ranks = pairs[-1][0] > 0
+        knots.append(_fit_isotonic(real, said) if ranks and _isotonic(method, real) else None)
     slope, intercept = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
     prior = truth.mean(axis=0, dtype=np.float64)
     return Calibration(slope, intercept, prior, tuple(knots) if any(knots) else ())

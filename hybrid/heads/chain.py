@@ -55,33 +55,33 @@ class Chain(FusionHead):
         n, genres = truth.shape
         self.order_ = np.argsort(-truth.sum(axis=0, dtype=np.int64), kind="stable")
         self.links_, self.centre_, self.scale_ = [], np.zeros(genres), np.ones(genres)
-        told = np.zeros((n, genres))
+        earlier = np.zeros((n, genres))
         for genre in self.order_:
-            joined, one = _join(matrix, told), truth[:, [genre]]
+            joined, one = _join(matrix, earlier), truth[:, [genre]]
             head = fit_head(self.estimator, joined, one, n_jobs=self.n_jobs, sample_weight=weight)
             self.links_.append(head)
             scores = out_of_fold(self.estimator, joined, one, fold, self.n_jobs, weight).ravel()
             known = scores[~np.isnan(scores)]
             if len(known) and np.ptp(known) > 0:
                 self.centre_[genre], self.scale_[genre] = known.mean(), known.std()
-            told[:, genre] = self._tell(scores, genre)
+            earlier[:, genre] = self._standardise(scores, genre)
 
     def _score(self, matrix: FusionMatrix) -> Floats:
         scores = np.zeros((len(matrix), len(self.order_)))
-        told = np.zeros_like(scores)
+        earlier = np.zeros_like(scores)
         for genre, link in zip(self.order_, self.links_, strict=True):
-            scores[:, genre] = head_scores(link, _join(matrix, told)).ravel()
-            told[:, genre] = self._tell(scores[:, genre], genre)
+            scores[:, genre] = head_scores(link, _join(matrix, earlier)).ravel()
+            earlier[:, genre] = self._standardise(scores[:, genre], genre)
         return scores
 
-    def _tell(self, scores: Floats, genre: int) -> Floats:
+    def _standardise(self, scores: Floats, genre: int) -> Floats:
         """Standardised, and so scaled that the block's rows are about as long as the others'."""
-        told = (scores - self.centre_[genre]) / self.scale_[genre] / np.sqrt(len(self.order_))
-        return np.nan_to_num(told)
+        earlier = (scores - self.centre_[genre]) / self.scale_[genre] / np.sqrt(len(self.order_))
+        return np.nan_to_num(earlier)
 
 
-def _join(matrix: FusionMatrix, told: Floats) -> FusionMatrix:
+def _join(matrix: FusionMatrix, earlier: Floats) -> FusionMatrix:
     """The fusion, and the scores as its last block; no item lacks it, says its last column."""
-    block = np.zeros((len(told), told.shape[1] + 1), dtype=np.float32)
-    block[:, :-1] = told
+    block = np.zeros((len(earlier), earlier.shape[1] + 1), dtype=np.float32)
+    block[:, :-1] = earlier
     return FusionMatrix((*matrix.blocks, ("chain", block)), (*matrix.weights, 1.0))

@@ -206,6 +206,6 @@ def threshold_spread(
 def _known_probabilities(decision: DecisionRule, scores: Floats) -> Floats:
     """Probabilities to choose thresholds on: NaN where there is no score.
 
-    The prior, which is reported there, would tell the fold that holds a genre's only items from the others.
+    The prior, which is reported there, would identify the fold that holds a genre's only items.
     """
     return np.where(np.isnan(scores), np.nan, decision.probabilities(scores))

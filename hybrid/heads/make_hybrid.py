@@ -150,7 +150,7 @@ def make_hybrid(
 
 
 def _options(features: FeatureOptions, block: type) -> dict[str, Any]:
-    """What the options say of a block."""
+    """The options that a block has as parameters."""
     known = signature(block).parameters
     return {name: value for name, value in vars(features).items() if name in known}
 

@@ -26,7 +26,7 @@ class _Cuts:
 
     `item` and `real` are of the ranked scores; `ends` says after which of them a cut may fall (scores
     that are equal get the label together), `value` is the threshold that cuts there, and `never` one just
-    above the highest score: given to nobody, but it can still be shrunk.
+    above the highest score: no item reaches it, but it can still be shrunk.
     """
 
     item: NDArray[np.int64]

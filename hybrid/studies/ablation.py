@@ -162,8 +162,8 @@ def restrict(model: HybridClassifier, blocks: Sequence[str]) -> HybridClassifier
     """
     smaller = clone(model)
     weights = {k: v for k, v in (model.fusion.weights or {}).items() if k in blocks}
-    kept = [(name, block) for name, block in smaller.fusion.blocks if name in blocks]
-    smaller.fusion.set_params(blocks=kept, weights=weights or None)
+    left = [(name, block) for name, block in smaller.fusion.blocks if name in blocks]
+    smaller.fusion.set_params(blocks=left, weights=weights or None)
     return smaller
 
 

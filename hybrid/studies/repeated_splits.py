@@ -64,10 +64,10 @@ def evaluate_repeated_splits(
     seeds = [seed + i for i in range(repeats)]
     for i, other in enumerate(seeds[1:], start=2):
         say(f"repeat {i} of {repeats}: a split with seed {other}")
-        dealt = make_split(split.ids, labels[rows], groups=split.groups, shares=shares, seed=other)
-        test = dealt.parts == "test"
+        drawn = make_split(split.ids, labels[rows], groups=split.groups, shares=shares, seed=other)
+        test = drawn.parts == "test"
         again = clone(model).set_params(random_state=other)
-        again.fit(frame.iloc[rows[~test]], labels[rows[~test]], groups=dealt.groups[~test])
+        again.fit(frame.iloc[rows[~test]], labels[rows[~test]], groups=drawn.groups[~test])
         probabilities = again.predict_proba(frame.iloc[rows[test]])
         outputs = Outputs(again.label(probabilities), probabilities)
         found.append(measure_all(labels[rows[test]], outputs))

@@ -96,11 +96,11 @@ class WordTerms(Terms):
                 grams = _join(grams, numbers, bounds, length, self.grams_[-1], learn=True)
             size = len(self.grams_[-1])
             frequent, counted = self._frequent(grams, bounds, size)
-            kept = self.grams_[-1] = self.grams_[-1].take(frequent)
+            known = self.grams_[-1] = self.grams_[-1].take(frequent)
             # A frequent n-gram consists of frequent ones: those of one word fewer, and its last word.
             grams = _places(frequent, size)[grams]
             numbers = grams if length == 1 else numbers
-            names.append(_words(kept) if length == 1 else _phrases(kept, names[0], length))
+            names.append(_words(known) if length == 1 else _phrases(known, names[0], length))
             counts.append(counted)
         texts_with, totals = np.concatenate(counts, axis=1)
         self.columns_ = self._choose(np.concatenate(names), texts_with, totals)

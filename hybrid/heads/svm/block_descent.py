@@ -23,7 +23,7 @@ from hybrid.heads.svm.column_slices import cut, in_steps
 from hybrid.heads.svm.problem import Floats, Group, Problem, Rows, Threads
 
 BLOCK = 256  # rows of a block: its Gram matrix of 256 KiB stays in a core's cache
-PARTITIONS = 2  # ways to deal the rows to blocks; with one alone it stalls
+PARTITIONS = 2  # random partitions of the rows into blocks; with a single one it stalls
 WIDTH = 32  # most columns of a group
 LANES = 8  # pieces that a block of features is cut to, and so the most threads
 SWEEPS = (3, 0.1)  # most passes over a block in one visit, and what the last must gain
@@ -40,7 +40,7 @@ class BlockDescent:
         self.block = np.repeat(np.arange(len(cuts)), [len(pieces) for pieces in cuts])
         lane = np.concatenate([b + np.arange(len(pieces)) for b, pieces in enumerate(cuts)]) % LANES
         self.lanes = [np.flatnonzero(lane == i).tolist() for i in range(LANES)]
-        # Blocks whose weights differ alike between the columns share their Gram matrices.
+        # Blocks whose weights are proportional over the columns share their Gram matrices.
         weights = problem.weights
         self.ratios, self.pattern = np.unique(weights / weights[0], axis=1, return_inverse=True)
         self.partitions: list[list[Rows]] = []

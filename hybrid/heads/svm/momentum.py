@@ -8,7 +8,7 @@ that epoch changed, errors follow ``e'' = λ ((1 + m) e' - m e)``, and so shrink
 
 It is least for the slowest λ with ``m = (1 - s) / (1 + s), s = sqrt(1 - λ)``, and then ``1 - s`` instead of λ
 (the momentum of Nesterov's method; see O'Donoghue and Candès, "Adaptive Restart for Accelerated Gradient
-Schemes", Foundations of Computational Mathematics 15, 2015). λ is not known; but what r was tells it.
+Schemes", Foundations of Computational Mathematics 15, 2015). λ is not known, but follows from the observed r.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ class NewtonDescent:
 
     def __init__(self, problem: Problem, random: np.random.RandomState) -> None:
         self.problem = problem
-        # Coefficients are not worked on, so none are kept.
+        # The steps need no coefficients, so none are stored.
         self.widths: list[int] = []
         self.block = np.zeros(0, dtype=np.int64)
         products = [b.astype(np.float64) @ b.astype(np.float64).T for _, b in problem.matrix.blocks]

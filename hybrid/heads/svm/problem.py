@@ -100,8 +100,8 @@ def make_groups(
     groups = []
     _, kind = np.unique(weights[columns], axis=0, return_inverse=True)
     for k in range(kind.max(initial=-1) + 1):
-        alike = np.flatnonzero(kind == k)
-        for chosen in np.array_split(alike, -(-len(alike) // width)):
+        same = np.flatnonzero(kind == k)
+        for chosen in np.array_split(same, -(-len(same) // width)):
             now, before = ([np.ascontiguousarray(u[:, chosen]) for u in part] for part in (U, last))
             groups.append(Group(columns[chosen], weights[columns[chosen[0]]], now, before))
     return groups

@@ -171,10 +171,10 @@ class _Solver:
             self.last_A[k] = A
 
     def _certify(self, growth: Floats, last: bool, threads: Threads) -> NDArray[np.bool_]:
-        """Compute the exact gap of the columns that seem to be done, and tell which these were.
+        """Compute the exact gap of the columns that seem to have converged; return which these were.
 
         Margins from an epoch are stale at its end and say little. But the gap shrinks as the growth
-        of the dual in an epoch does, by a factor that an exact gap tells.
+        of the dual in an epoch does, by a factor that an exact gap gives.
         """
         due = (growth * self.factor <= self.tol) | last
         if due[self._active()].mean() < 0.5:  # a certificate costs about as much as an epoch
