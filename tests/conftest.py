@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 WORDS = {
@@ -51,6 +52,17 @@ LONG = [
     "test_wheel",
     "cache/test_state_machine",
 ]
+
+
+def pytest_sessionstart() -> None:
+    """One thread of BLAS for each test process, unless the environment says otherwise.
+
+    Processes that share the cores are slowed down many times by threads that wait for each other.
+    """
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        if name not in os.environ:
+            os.environ[name] = "1"  # for libraries that are loaded later, and for commands
+            threadpool_limits(1, "blas" if name.startswith("OPENBLAS") else "openmp")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
