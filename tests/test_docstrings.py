@@ -26,3 +26,9 @@ def test_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("HYBRID_CACHE", raising=False)
     failed, _ = doctest.testmod(importlib.import_module(name), optionflags=FLAGS)
     assert failed == 0
+
+
+def test_each_public_name_has_an_example() -> None:
+    public = [getattr(hybrid, name) for name in hybrid.__all__ if not name.startswith("_")]
+    bare = [each.__name__ for each in public if ">>> " not in (each.__doc__ or "")]
+    assert not bare

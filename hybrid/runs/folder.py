@@ -235,6 +235,14 @@ def read_run(folder: str | Path) -> Run:
     ------
     RunError
         If it is not a run, or a file in it is damaged.
+
+    Examples
+    --------
+    >>> from hybrid import read_run
+    >>> read_run("catalogue")
+    Traceback (most recent call last):
+    ...
+    hybrid.errors.RunError: catalogue: expected a run (a folder with run.json), found none...
     """
     folder = Path(folder)
     return Run(folder, RunRecord.read(folder), read_predictions(folder / PREDICTIONS))
