@@ -30,7 +30,7 @@ Acknowledged = set[bytes]
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the order of the calls is always the same."""
-    monkeypatch.setattr("hybrid.cache.contents.THREADS", 1)
+    monkeypatch.setattr("hybrid.cache.contents.MAX_THREADS", 1)
 
 
 def key(name: object) -> bytes:
