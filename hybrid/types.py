@@ -245,21 +245,24 @@ class Interval:
 
 @dataclass(frozen=True)
 class EmbeddingOptions:
-    """What changes an embedding, besides the backbone and its weights.
+    """Options of an extraction that change the embeddings, besides the backbone and its weights.
 
     Parameters
     ----------
     layer : str, default="last"
-    pooling, input_size : optional
-        By default those of the registry. See `hybrid.backbones.configure`.
-    fit : str, default="squash"
-        See `hybrid.images.decode.Geometry`.
-    precision : str, default="auto"
-        ``"float32"``, ``"bfloat16"``, ``"float16"``, or ``"auto"``: that of the embeddings in the cache;
-        without any, bfloat16 where processor or GPU have it and a trial on some of the posters keeps
-        their embeddings within a cosine of 0.9995 of float32; else float32.
-    dtype : str, default="float16"
-        ``"float16"`` or ``"float32"``: how embeddings are stored.
+        Layer whose output is pooled.
+    pooling : {"avg", "max", "gem"}, optional
+        Global pooling; by default the backbone's.
+    input_size : (int, int), optional
+        Height and width of the input in pixels; by default the backbone's.
+    fit : {"squash", "pad", "crop"}, default="squash"
+        How a poster is resized to the input size. See also `hybrid.backbones.configure`.
+    precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
+        Numeric precision of the computation. ``"auto"``: that of the embeddings in the cache; without
+        any, bfloat16 where processor or GPU have it and the embeddings of some posters have a cosine of
+        at least 0.9995 with those in float32; else float32.
+    dtype : {"float16", "float32"}, default="float16"
+        Data type of the stored embeddings.
 
     Examples
     --------

@@ -139,6 +139,19 @@ def explain_cache(
         As for `extract_embeddings`.
     engine : {"keras", "openvino", "auto"}, default="keras"
         As in `ExtractSettings`.
+
+    Returns
+    -------
+    CacheExplanation
+
+    Examples
+    --------
+    >>> from hybrid import load_catalogue, write_sample
+    >>> _ = write_sample("films", n_items=60)
+    >>> films = load_catalogue("films/catalogue.csv")
+    >>> report = explain_cache(films, "mobilenet-075", weights="random")
+    >>> report.hits, report.misses == report.images
+    (0, True)
     """
     options, context = options or EmbeddingOptions(), context or Context()
     spec = configured_spec(backbone, options)
@@ -210,6 +223,13 @@ def export_embeddings(
     ------
     ExtractionError, SettingError
         If there is no such store or several, or `out` cannot be written so.
+
+    Examples
+    --------
+    >>> from hybrid import load_catalogue
+    >>> films = load_catalogue("catalogue.csv")  # doctest: +SKIP
+    >>> export_embeddings(films, "embeddings.npz").dimension  # doctest: +SKIP
+    768
     """
     out = Path(out)
     check_target(out)

@@ -36,6 +36,15 @@ def hash_catalogue(catalogue: Catalogue, context: Context | None = None) -> list
     -------
     list of n bytes or BadPoster
         32 bytes, or the reason why the item has no readable poster file.
+
+    Examples
+    --------
+    >>> from hybrid import load_catalogue, write_sample
+    >>> _ = write_sample("hashed", n_items=60)
+    >>> films = load_catalogue("hashed/catalogue.csv")
+    >>> keys = hash_catalogue(films)
+    >>> len(keys), len(keys[0])
+    (60, 32)
     """
     keys: list[bytes | BadPoster] = []
     context = context or Context()
@@ -90,6 +99,19 @@ def find_store(
         If there is none, or it lacks some of the posters.
     SettingError
         If there are several; the message lists them.
+
+    Examples
+    --------
+    >>> from hybrid import load_catalogue, write_sample
+    >>> _ = write_sample("found", n_items=60)
+    >>> films = load_catalogue("found/catalogue.csv")
+    >>> context = Context(cache="found/cache")
+    >>> spec = get_backbone("mobilenet-075")
+    >>> store = make_store("found/cache", spec, resolve_weights(spec, "random"))
+    >>> keys = [key for key in hash_catalogue(films) if isinstance(key, bytes)]
+    >>> store.append(keys, np.ones((len(keys), 768), dtype=np.float32))
+    >>> find_store(films, EmbeddingSelector("mobilenet-075"), context).dimension
+    768
     """
     select, context = select or EmbeddingSelector(), context or Context()
     cache, backbone = context.cache, select.backbone
@@ -149,6 +171,19 @@ def find_poster_blocks(
         If there is none, or one lacks some of the posters.
     SettingError
         If there are several for one block, or one for two; the message lists them.
+
+    Examples
+    --------
+    >>> from hybrid import load_catalogue, write_sample
+    >>> _ = write_sample("blocks", n_items=60)
+    >>> films = load_catalogue("blocks/catalogue.csv")
+    >>> context = Context(cache="blocks/cache")
+    >>> spec = get_backbone("mobilenet-075")
+    >>> store = make_store("blocks/cache", spec, resolve_weights(spec, "random"))
+    >>> keys = [key for key in hash_catalogue(films) if isinstance(key, bytes)]
+    >>> store.append(keys, np.ones((len(keys), 768), dtype=np.float32))
+    >>> list(find_poster_blocks(films, (), context))
+    ['poster']
     """
     several = [select] if isinstance(select, EmbeddingSelector) else select or [EmbeddingSelector()]
     found: dict[str, EmbeddingStore] = {}
@@ -192,10 +227,17 @@ def load_embeddings(
 
     Examples
     --------
-    >>> from hybrid import load_catalogue, load_embeddings
-    >>> films = load_catalogue("catalogue.csv")  # doctest: +SKIP
-    >>> load_embeddings(films).shape  # doctest: +SKIP
-    (600, 768)
+    >>> from hybrid import load_catalogue, write_sample
+    >>> _ = write_sample("loaded", n_items=60)
+    >>> films = load_catalogue("loaded/catalogue.csv")
+    >>> context = Context(cache="loaded/cache")
+    >>> spec = get_backbone("mobilenet-075")
+    >>> store = make_store("loaded/cache", spec, resolve_weights(spec, "random"))
+    >>> keys = [key for key in hash_catalogue(films) if isinstance(key, bytes)]
+    >>> store.append(keys, np.ones((len(keys), 768), dtype=np.float32))
+    >>> embeddings = load_embeddings(films, context=context)
+    >>> embeddings.shape, int(np.isnan(embeddings).all(axis=1).sum()) == 60 - len(keys)
+    ((60, 768), True)
     """
     store = find_store(catalogue, select, context)
     keys = hash_catalogue(catalogue, context)
@@ -284,7 +326,14 @@ def _candidates(select: EmbeddingSelector, context: Context) -> list[EmbeddingSt
 
 
 def describe_store(store: EmbeddingStore) -> str:
-    """One line about a store: backbone, weights, input, precision, number of embeddings."""
+    """One line about a store: backbone, weights, input, precision, number of embeddings.
+
+    Examples
+    --------
+    >>> spec = get_backbone("mobilenet-075")
+    >>> describe_store(make_store("described", spec, resolve_weights(spec, "random")))
+    'mobilenet-075, weights random, seed 0, input 224 x 224, ...: 0 embeddings of 768 numbers (...)'
+    """
     said = store.stands_for
     size = " x ".join(str(side) for side in said.get("input_size", ())) or "?"
     layer, fit = said.get("layer", "last"), said.get("image_rules", {}).get("fit", "squash")
@@ -304,7 +353,26 @@ def make_store(
     dtype: str = "float16",
     precision: str = "float32",
 ) -> EmbeddingStore:
-    """The store of a backbone with these weights, created if missing."""
+    """The store of a backbone with these weights, created if missing.
+
+    Parameters
+    ----------
+    cache : str
+        Folder of the cache.
+    spec : BackboneSpec
+    weights : Weights
+    dtype : {"float16", "float32"}, default="float16"
+        Data type of the stored embeddings.
+    precision : str, default="float32"
+        Numeric precision that they are computed in.
+
+    Examples
+    --------
+    >>> spec = get_backbone("mobilenet-075")
+    >>> store = make_store("made", spec, resolve_weights(spec, "random"))
+    >>> len(store), store.dimension, store.dtype
+    (0, 768, 'float16')
+    """
     recorded = {
         "weights": weights.description,
         "kind": weights.kind,

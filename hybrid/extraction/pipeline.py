@@ -64,6 +64,23 @@ class EmbeddingPipeline:
         Number of threads that read and decode.
     advance : callable
         Called with the number of images of a target that were finished.
+
+    Examples
+    --------
+    >>> from hybrid import write_sample
+    >>> _ = write_sample("films", n_items=60)
+    >>> class MeanColour(Engine):
+    ...     batch_size, depth = 8, 1
+    ...     def start(self, posters):
+    ...         return lambda: posters.mean(axis=(1, 2), dtype=np.float32)
+    >>> class Print:
+    ...     def add(self, keys, rows, failures):
+    ...         print(len(keys), rows.shape, len(failures))
+    >>> pipeline = EmbeddingPipeline(workers=1, advance=lambda n: None)
+    >>> pipeline.put("films/posters/f0001.jpg", [Target(Geometry((32, 32)), MeanColour(), Print())])
+    >>> pipeline.finish()
+    1 (1, 3) 0
+    >>> pipeline.close()
     """
 
     def __init__(self, workers: int, advance: Callable[[int], None]) -> None:

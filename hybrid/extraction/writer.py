@@ -37,6 +37,17 @@ class PartWriter:
     ----------
     embedded, failed : int
         Number of images added so far.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hybrid.cache import EmbeddingCache
+    >>> store = EmbeddingCache(".hybrid-cache").make({"dimension": 4, "dtype": "float32"}, {})
+    >>> writer = PartWriter(store)
+    >>> writer.add([bytes(32)], np.ones((1, 4), dtype=np.float32), {})
+    >>> writer.close()
+    >>> writer.embedded, len(store)
+    (1, 1)
     """
 
     def __init__(self, store: EmbeddingStore) -> None:

@@ -211,7 +211,7 @@ def test_a_job_waits_for_another_that_has_a_share(
     store = make_store(str(cache), spec, resolve_weights(spec, "random"))
     key = hashlib.sha256((project / "posters" / "5.png").read_bytes()).digest()
     other, waited = Leases(store.folder), []
-    assert other.take(key[:1].hex())
+    assert other.acquire(key[:1].hex())
 
     def wait(seconds: float) -> None:
         waited.append([path.name for path in (store.folder / "claims").glob("*.claim")])
