@@ -271,8 +271,8 @@ def check_group_sizes(groups: NDArray[np.str_], shares: Sequence[float]) -> None
     found = f"the largest group ({name} and others) has {size} of {len(groups)} items ({share:.0%})"
     if size > 1 and share > max(shares):
         raise SplitError(
-            f"{found}, more than the largest part. Items that share one entry each can tie everything "
-            "together by way of others: group by a column with fewer shared entries."
+            f"{found}, more than the largest part. Groups that share an item are merged, so that a column "
+            "with many shared entries can connect all items: group by another column."
         )
     if size > 1 and share > min(part for part in shares if part > 0):
         warnings.warn(f"{found}: parts and labels may miss their shares.", stacklevel=3)
