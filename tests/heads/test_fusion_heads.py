@@ -369,7 +369,7 @@ def test_a_chain_is_that_of_scikit_learn(
 ) -> None:
     matrix, Y = data
     # scikit-learn's chain hands the scores on as they are.
-    monkeypatch.setattr(Chain, "_tell", lambda self, scores, genre: scores)
+    monkeypatch.setattr(Chain, "_standardise", lambda self, scores, genre: scores)
     new, _ = make_matrix(60, seed=1)
     found = Chain(estimator).fit(matrix, Y)
     plain = ClassifierChain(
