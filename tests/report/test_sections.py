@@ -18,6 +18,7 @@ from PIL import Image
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import average_precision_score, log_loss
 
+from hybrid import report
 from hybrid.errors import RunError
 from hybrid.images.thumbnails import MAX_BYTES, make_thumbnails
 from hybrid.report.comparison import Comparison
@@ -506,6 +507,22 @@ def contrast(a: str, b: str) -> float:
 
     high, low = sorted((luminance(a), luminance(b)), reverse=True)
     return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize(
+    ("style", "templates"),
+    [
+        ("card.css.j2", ["item_card.html.j2", "feature_page.html.j2"]),
+        ("style.css.j2", ["report.html.j2", "macros.html.j2", "sections/*.html.j2"]),
+    ],
+)
+def test_every_class_is_styled(style: str, templates: list[str]) -> None:
+    rules = make_environment().get_template(style).render()
+    styled = set(re.findall(r"\.([a-z][\w-]*)", rules)) | {"sortable"}  # the script's
+    folder = Path(report.__file__).parent
+    for path in (path for pattern in templates for path in folder.glob(pattern)):
+        for names in re.findall(r'class="([^"{]+)"', path.read_text()):
+            assert set(names.split()) <= styled, path
 
 
 RUNS = [f"run-{k + 1}" for k in range(RUN_COLOURS)]
