@@ -75,7 +75,10 @@ def limited_by_context(function: Callable[Arguments, Result]) -> Callable[Argume
 
     @wraps(function)
     def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        given = parameters.bind_partial(*args, **kwargs).arguments
+        try:
+            given = parameters.bind_partial(*args, **kwargs).arguments
+        except TypeError:
+            return function(*args, **kwargs)  # whose message names the function
         context = given.get("context") or getattr(given.get("experiment"), "context", None)
         with limit_workers(default_workers() if context is None else context.workers):
             return function(*args, **kwargs)

@@ -31,6 +31,7 @@ from hybrid.extraction.extract import extract_embeddings
 from hybrid.extraction.lookup import find_store
 from hybrid.extraction.plan import ExtractSettings
 from hybrid.types import EmbeddingOptions, EmbeddingSelector
+from hybrid.utils.context import Context
 
 pytestmark = pytest.mark.filterwarnings("ignore:random weights")
 NET = "mobilenet-075"
@@ -221,7 +222,7 @@ def test_while_another_process_compacts_nothing_old_is_removed(store: EmbeddingS
     append(store, 2)
     compact(store)
     with Leases(store.folder) as other:
-        assert other.take("compaction")
+        assert other.acquire("compaction")
         assert not compact(store)
         assert collect(EmbeddingCache(store.folder.parent)) == []
     assert len(collect(EmbeddingCache(store.folder.parent))) == 2
@@ -368,7 +369,7 @@ def test_explain_says_what_only_a_trial_can_tell(
                 "image_rules.fit": ("crop", "squash"),
             },
         ),
-        ({"seed": 1}, {"weights": ("seed 1", "seed 0")}),
+        ({"context": Context(seed=1)}, {"weights": ("seed 1", "seed 0")}),
         ({"weights": "imagenet"}, {"weights": ("unknown: not on this machine", "seed 0")}),
     ],
 )

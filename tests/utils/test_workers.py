@@ -91,6 +91,8 @@ def test_a_context_limits_what_is_called() -> None:
 
     assert ask("films") == usable_cores()
     assert ask("films", Context(workers=1)) == ask("films", context=Context(workers=1)) == 1
+    with pytest.raises(TypeError, match=r"ask\(\) got an unexpected keyword argument 'seed'"):
+        ask("films", seed=1)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("wrong", [{"workers": 0}, {"seed": -1}])
