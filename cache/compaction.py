@@ -17,7 +17,16 @@ MANY_UNINDEXED = 64
 
 
 def is_worth_compacting(store: EmbeddingStore) -> bool:
-    """Tell whether many parts are small or not in the snapshot, so that opening is slow."""
+    """Tell whether many parts are small or not in the snapshot, so that opening is slow.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hybrid.cache import EmbeddingCache
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     is_worth_compacting(EmbeddingCache(folder).make({"dimension": 2}))
+    False
+    """
     view = store.view
     return (
         len(small_parts(view.index)) >= MANY_SMALL

@@ -56,6 +56,15 @@ def read_failures(path: Path) -> dict[bytes, Failure]:
         If it is not what was written.
     OSError
         If it cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     name, data = pack_failures({bytes(32): "too small"}, 5.0)
+    ...     _ = (Path(folder) / name).write_bytes(data)
+    ...     read_failures(Path(folder) / name)[bytes(32)]
+    Failure(reason='too small', time=5.0)
     """
     with open_regular(path) as file:
         check_hash(path, file, stamp_of(file))

@@ -34,6 +34,11 @@ class Garbage:
         Its size.
     reason : str
         Why nothing needs it.
+
+    Examples
+    --------
+    >>> Garbage("parts/part-1.h5", 4096, "its rows are in a larger part").bytes
+    4096
     """
 
     path: str

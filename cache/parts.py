@@ -46,7 +46,13 @@ class ChangedError(Exception):
 
 @dataclass(frozen=True)
 class Layout:
-    """What every part of a store has in common."""
+    """What every part of a store has in common.
+
+    Examples
+    --------
+    >>> Layout(fingerprint="f" * 64, dimension=2048, dtype="float16").dimension
+    2048
+    """
 
     fingerprint: str
     dimension: int

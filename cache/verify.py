@@ -50,6 +50,11 @@ class Verification:
         Files that were moved to quarantine before.
     problems : tuple of (str, str)
         File, and what is wrong with it.
+
+    Examples
+    --------
+    >>> Verification(1, 2, 5000, 0, 0, 0, problems=()).problems
+    ()
     """
 
     stores: int

@@ -45,6 +45,11 @@ class LabelLeak:
         among the texts that name the genre.
     items : ndarray of shape (m,), int64
         Positions of the items with the genre that are concerned.
+
+    Examples
+    --------
+    >>> LabelLeak("War", "overview", 1.0, np.array([3, 8])).genre
+    'War'
     """
 
     genre: str

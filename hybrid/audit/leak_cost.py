@@ -28,6 +28,12 @@ class LeakageCost:
         On those that do not leak.
     difference : Interval
         The first minus the second, both from the same bootstrap draws.
+
+    Examples
+    --------
+    >>> points = Interval(0.1, 0.05, 0.15)
+    >>> LeakageCost(Interval(0.7, 0.6, 0.8), Interval(0.6, 0.5, 0.7), points).difference.value
+    0.1
     """
 
     all: Interval

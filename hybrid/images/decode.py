@@ -49,6 +49,11 @@ class BadPoster:
     ----------
     reason : str
         For instance ``"file not found"``.
+
+    Examples
+    --------
+    >>> BadPoster("file not found").reason
+    'file not found'
     """
 
     reason: str

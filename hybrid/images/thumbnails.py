@@ -31,6 +31,11 @@ class Thumbnail:
         For the ``src`` attribute of an image; empty if there is none.
     reason : str, default=""
         Why there is none.
+
+    Examples
+    --------
+    >>> Thumbnail(reason="file not found").source
+    ''
     """
 
     source: str = ""

@@ -34,7 +34,13 @@ def library_versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, Any]:
-    """The machine, as far as the standard library knows it."""
+    """The machine, as far as the standard library knows it.
+
+    Examples
+    --------
+    >>> sorted(hardware())
+    ['cores', 'processor', 'system']
+    """
     return {
         "system": platform.platform(),
         "processor": platform.processor() or platform.machine(),

@@ -16,7 +16,13 @@ TEMPORARY = ".tmp-"
 
 
 def writer_name() -> str:
-    """Make a unique name for a file of this process: host, process, and a random part."""
+    """Make a unique name for a file of this process: host, process, and a random part.
+
+    Examples
+    --------
+    >>> writer_name() == writer_name()
+    False
+    """
     return f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex}"
 
 
@@ -96,7 +102,16 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, and sync them."""
+    """Make a folder, and those above it that are missing, and sync them.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     make_folder(Path(folder) / "a" / "b")
+    ...     (Path(folder) / "a" / "b").is_dir()
+    True
+    """
     if folder.is_dir():
         return
     make_folder(folder.parent)

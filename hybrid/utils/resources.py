@@ -142,6 +142,14 @@ class CostRecorder:
     ----------
     stages : list of StageCost
         In the order in which they ended.
+
+    Examples
+    --------
+    >>> costs = CostRecorder()
+    >>> with costs.stage("fit"):
+    ...     pass
+    >>> costs.stages[0].name
+    'fit'
     """
 
     def __init__(self) -> None:
@@ -160,6 +168,11 @@ def peak_mib() -> float:
     """Peak resident memory of this process in MiB: since the stage began, where Linux can tell.
 
     Elsewhere, since the process began.
+
+    Examples
+    --------
+    >>> peak_mib() > 1
+    True
     """
     try:
         status = Path("/proc/self/status").read_text()

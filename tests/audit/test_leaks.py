@@ -25,13 +25,15 @@ def make(*rows: tuple[str, str]) -> Split:
     return Split(ids, parts, ids, split_hash(ids, parts))
 
 
-def twins(*groups: tuple[str, ...], kind: str = "same image bytes", **same: str) -> DuplicateGroups:
+def same_images(
+    *groups: tuple[str, ...], kind: str = "same image bytes", **same: str
+) -> DuplicateGroups:
     return DuplicateGroups(kind, groups, same=dict(same))
 
 
 def test_a_clean_split_has_no_leak() -> None:
     split = make(("a", "train"), ("b", "train"), ("c", "validation"), ("d", "test"))
-    audit = audit_split(split, [twins(("a", "b"))])
+    audit = audit_split(split, [same_images(("a", "b"))])
     assert audit.clean
     assert audit.leaks == audit.warnings == ()
     assert audit.checks == ("same id", "same image bytes")
@@ -57,7 +59,7 @@ def test_an_image_in_two_parts_is_a_leak() -> None:
         ("e", "test"),
         ("f", "test"),
     )
-    (leak,) = audit_split(split, [twins(("a", "b", "c"), ("d", "e"))]).leaks
+    (leak,) = audit_split(split, [same_images(("a", "b", "c"), ("d", "e"))]).leaks
     assert leak.kind == "same image bytes"
     assert leak.count == 3
     assert leak.share == 3 / 4
@@ -71,7 +73,7 @@ def test_an_image_in_two_parts_is_a_leak() -> None:
 
 def test_both_kinds_of_leak_are_told_apart() -> None:
     split = make(("a", "train"), ("a", "test"), ("b", "train"), ("c", "test"))
-    leaks = audit_split(split, [twins(("b", "c"))]).leaks
+    leaks = audit_split(split, [same_images(("b", "c"))]).leaks
     assert [(leak.kind, leak.count, leak.share) for leak in leaks] == [
         ("same id", 1, 0.5),
         ("same image bytes", 1, 0.5),
@@ -80,7 +82,7 @@ def test_both_kinds_of_leak_are_told_apart() -> None:
 
 def test_what_is_the_same_is_not_counted_as_nearly_the_same() -> None:
     split = make(("a", "train"), ("b", "test"), ("c", "test"), ("d", "train"))
-    near = twins(("a", "b", "c"), kind="near", a="1", b="1", c="2")
+    near = same_images(("a", "b", "c"), kind="near", a="1", b="1", c="2")
     (leak,) = audit_split(split, [near]).leaks
     assert (leak.count, leak.pairs, leak.items) == (1, (("a", "train", "c", "test"),), ("c",))
 
@@ -104,12 +106,12 @@ def test_a_warning_leaves_the_split_clean() -> None:
 
 def test_what_is_in_no_part_leaks_nothing() -> None:
     split = make(("a", "unused"), ("b", "test"), ("a2", "train"))
-    assert audit_split(split, [twins(("a", "b"))]).clean
+    assert audit_split(split, [same_images(("a", "b"))]).clean
 
 
 def test_a_leak_from_train_to_validation_has_no_share_of_the_test_items() -> None:
     split = make(("a", "train"), ("b", "validation"), ("c", "test"))
-    (leak,) = audit_split(split, [twins(("a", "b"))]).leaks
+    (leak,) = audit_split(split, [same_images(("a", "b"))]).leaks
     assert (leak.count, leak.share) == (1, 0)
 
 
@@ -127,13 +129,13 @@ def test_a_split_without_test_items_is_audited() -> None:
 )
 def test_an_image_of_an_id_in_two_parts_is_compared_in_both(parts: tuple[str, str]) -> None:
     split = make(*(("a", part) for part in parts), ("b", "train"))
-    leaks = audit_split(split, [twins(("a", "b"))]).leaks
+    leaks = audit_split(split, [same_images(("a", "b"))]).leaks
     assert [leak.kind for leak in leaks] == ["same id", "same image bytes"]
 
 
 def test_many_twins_are_all_counted_and_some_are_kept() -> None:
     split = make(*((f"a{i}", "train") for i in range(60)), *((f"b{i}", "test") for i in range(40)))
-    (leak,) = audit_split(split, [twins(tuple(split.ids.tolist()))]).leaks
+    (leak,) = audit_split(split, [same_images(tuple(split.ids.tolist()))]).leaks
     assert (leak.count, leak.share, len(leak.pairs)) == (60 * 40, 1.0, 1000)
     assert len(leak.items) == 40
 

@@ -105,7 +105,7 @@ def test_a_clean_catalogue_has_no_leak_and_no_warning(
 
 
 def plant(folder: Path, rows: list[dict[str, Any]], kind: str) -> None:
-    """Make f00 (train) and f01 (test) alike in one way."""
+    """Make f00 (train) and f01 (test) duplicates of one kind."""
     first, second = folder / "posters" / "0.png", folder / "posters" / "1.png"
     if kind == "same image bytes":
         second.write_bytes(first.read_bytes())
@@ -184,12 +184,12 @@ def test_what_gives_labels_away_is_a_warning(tmp_path: Path, rows: list[dict[str
             row["overview"] = f"A drama of {row['overview']}"
     audit = audit_catalogue(write(tmp_path, rows), TESTS)
     assert audit.clean
-    named, told = audit.warnings
+    named, predicted = audit.warnings
     assert named.kind == "label named in the text (Drama by overview, 1.00)"
     assert named.pairs[0] == ("f01", "test", "Drama by overview, 1.00", "")
     assert named.items == ("f01", "f07", "f13", "f19")
-    assert told.kind == "column gives a label away (Comedy by code, 1.00)"
-    assert told.count == 40
+    assert predicted.kind == "column gives a label away (Comedy by code, 1.00)"
+    assert predicted.count == 40
 
 
 def test_embeddings_that_are_nearly_the_same_are_a_warning(

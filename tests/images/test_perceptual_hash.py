@@ -1,4 +1,4 @@
-"""A poster's look stays nearly the same when the picture is saved anew, and others look different."""
+"""A perceptual hash is nearly the same when the picture is saved anew; those of other pictures differ."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def posters(movies: Path) -> list[Image.Image]:
     return [Image.open(path).convert("RGB") for path in paths]
 
 
-def test_a_picture_that_is_saved_anew_looks_the_same(posters: list[Image.Image]) -> None:
+def test_the_hash_of_a_picture_that_is_saved_anew_is_near(posters: list[Image.Image]) -> None:
     for image in posters:
         width, height = image.size
         cut = (round(width * 0.01), round(height * 0.01))
@@ -53,7 +53,7 @@ def test_a_picture_that_is_saved_anew_looks_the_same(posters: list[Image.Image])
         assert {k: d for k, v in again.items() if (d := differ(original, v)) > LIMIT} == {}
 
 
-def test_other_pictures_look_different(posters: list[Image.Image]) -> None:
+def test_hashes_of_other_pictures_differ(posters: list[Image.Image]) -> None:
     data = [encoded(image) for image in posters]
     assert min(differ(a, b) for a, b in combinations(data, 2)) > LIMIT
 
@@ -75,20 +75,20 @@ def test_the_bits_are_those_worked_out_by_hand() -> None:
     assert not bits[65]
 
 
-def test_one_colour_looks_like_nothing_and_no_image_has_no_look() -> None:
+def test_one_colour_is_blank_and_no_image_has_no_hash() -> None:
     assert perceptual_hash(encoded(Image.new("RGB", (60, 90), "navy"))) == BLANK
     assert perceptual_hash(b"<html>") is None
 
 
-def test_looks_are_remembered_where_there_is_a_cache(tmp_path: Path) -> None:
-    looks = {b"k" * 32: b"l" * 16, b"m" * 32: BLANK}
-    save_perceptual_hashes(tmp_path / "none", looks)
+def test_hashes_are_remembered_where_there_is_a_cache(tmp_path: Path) -> None:
+    hashes = {b"k" * 32: b"l" * 16, b"m" * 32: BLANK}
+    save_perceptual_hashes(tmp_path / "none", hashes)
     assert not (tmp_path / "none").exists()
     EmbeddingCache(tmp_path / "cache").make(
         {"architecture": "x", "dimension": 2, "dtype": "float16"}
     )
-    save_perceptual_hashes(tmp_path / "cache", looks)
-    assert load_perceptual_hashes(tmp_path / "cache") == looks
+    save_perceptual_hashes(tmp_path / "cache", hashes)
+    assert load_perceptual_hashes(tmp_path / "cache") == hashes
     file = tmp_path / "cache" / "memo" / "looks"
     for data in (file.read_bytes()[:-1], b"\0" + file.read_bytes()[1:], b""):
         file.write_bytes(data)
