@@ -100,7 +100,16 @@ def evaluate_all(
     seed: int = 0,
     method: str = METHOD,
 ) -> list[Evaluation]:
-    """Evaluate several models on the same items; see `evaluate`."""
+    """Evaluate several models on the same items; see `evaluate`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> truth = np.array([[1], [0], [1], [0]])
+    >>> models = [Outputs(np.array(y, np.uint8), np.array(y, float)) for y in (truth, 1 - truth)]
+    >>> [found.metrics["f1_micro"].value for found in evaluate_all(truth, models, ["Drama"])]
+    [1.0, 0.0]
+    """
     truth = check(truth, models, draws)
     check_method(method)
     if len(genres) != truth.shape[1]:

@@ -154,7 +154,13 @@ def _read(blocks: Sequence[tuple[str, Any]], X: pd.DataFrame) -> BlockData:
 
 
 def take_rows(data: BlockData, rows: NDArray[Any] | slice) -> BlockData:
-    """Rows of the data that `Fusion.read` or `Fusion.look_up` returned."""
+    """Rows of the data that `Fusion.read` or `Fusion.look_up` returned.
+
+    Examples
+    --------
+    >>> take_rows({"poster": np.arange(4)}, slice(1, 3))["poster"].tolist()
+    [1, 2]
+    """
     return {
         name: part.iloc[rows] if isinstance(part, pd.DataFrame) else part[rows]
         for name, part in data.items()

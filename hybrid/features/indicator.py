@@ -37,7 +37,13 @@ def add_indicator(matrix: Any, absent: NDArray[np.bool_]) -> Any:
 
 
 def set_missing(block: Any, absent: NDArray[np.bool_]) -> Any:
-    """Set more rows of a block with an indicator column to missing."""
+    """Set more rows of a block with an indicator column to missing.
+
+    Examples
+    --------
+    >>> set_missing(np.array([[0.5, 0.0], [0.2, 0.0]]), np.array([False, True])).tolist()
+    [[0.5, 0.0], [0.0, 1.0]]
+    """
     last = block[:, -1:].toarray() if sparse.issparse(block) else block[:, -1:]
     return add_indicator(block[:, :-1], absent | (last[:, 0] == 1))
 

@@ -40,6 +40,15 @@ class Chain(FusionHead):
         In that order.
     centre_, scale_ : ndarray of shape (L,)
         Mean and standard deviation of each genre's out-of-fold scores.
+
+    Examples
+    --------
+    >>> from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
+    >>> rows = np.array([[0.0, 0.0], [1.0, 0.0]] * 4, np.float32)
+    >>> matrix, truth = FusionMatrix.from_blocks([rows], ["text"]), [[0, 1], [1, 0]] * 4
+    >>> head = Chain(MultilabelLinearSVC(C=10.0, random_state=0), folds=2).fit(matrix, truth)
+    >>> head.predict(matrix)[:2].tolist()
+    [[0, 1], [1, 0]]
     """
 
     def __init__(

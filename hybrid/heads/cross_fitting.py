@@ -141,6 +141,15 @@ class CrossFitting:
     truth : ndarray of shape (n, L)
     sample_weight : ndarray of shape (n,), optional
         Weights of the items in the fits of the head.
+
+    Examples
+    --------
+    >>> matrix = FusionMatrix.from_blocks([np.array([[0.0], [1.0], [0.2], [0.8], [0.1], [0.9]])])
+    >>> truth, fold = np.array([[0], [1], [0], [1], [0], [1]], np.uint8), np.array([0, 0, 1, 1, 2, 2])
+    >>> fitting = CrossFitting(MultilabelLinearSVC(), list(matrix_folds(matrix, fold)), truth)
+    >>> small, large = fitting.score([Candidate({"C": 0.01}, {}), Candidate({"C": 10.0}, {})])
+    >>> (large > 0).astype(int).ravel().tolist()
+    [0, 1, 0, 1, 0, 1]
     """
 
     estimator: Any

@@ -93,6 +93,12 @@ class DecisionRule:
     thresholds : ndarray of shape (L,)
         On the probabilities.
     options : DecisionOptions
+
+    Examples
+    --------
+    >>> rule = DecisionRule(None, np.array([0.5]))
+    >>> rule.label(np.array([[0.4], [0.6]])).ravel().tolist()
+    [0, 1]
     """
 
     calibration: Calibration | None
@@ -179,6 +185,13 @@ def crossfit_decision(
     -------
     probabilities : ndarray of shape (n, L), float64
     labels : ndarray of shape (n, L), uint8
+
+    Examples
+    --------
+    >>> truth, fold = np.array([[0], [1]] * 10, np.uint8), np.repeat([0, 1], 10)
+    >>> probabilities, labels = crossfit_decision(truth, truth - 0.5, fold, DecisionOptions())
+    >>> bool((labels == truth).all())
+    True
     """
     probabilities, labels = np.empty(scores.shape), np.empty(scores.shape, np.uint8)
     for k in np.unique(fold):
@@ -192,7 +205,16 @@ def crossfit_decision(
 def threshold_spread(
     truth: Labels, scores: Floats, decision: DecisionRule, *, seed: int = 0
 ) -> list[tuple[float, float]]:
-    """95 % bootstrap interval of each threshold, low and high; may be ``inf``."""
+    """95 % bootstrap interval of each threshold, low and high; may be ``inf``.
+
+    Examples
+    --------
+    >>> truth = np.array([[0], [1]] * 10, np.uint8)
+    >>> rule = fit_decision(truth, truth - 0.5, DecisionOptions())
+    >>> [(low, high)] = threshold_spread(truth, truth - 0.5, rule)
+    >>> bool(low <= rule.thresholds[0] <= high)
+    True
+    """
     known = _known_probabilities(decision, scores)
     targets = (truth, known)  # as in `fit_decision`
     draws = [

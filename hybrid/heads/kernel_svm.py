@@ -41,6 +41,13 @@ class KernelSVC(FusionHead):
         ``gamma / s``, as scikit-learn's SVC understands it.
     machines_ : list of L SVC or None
         None for a genre that all or none of the items have.
+
+    Examples
+    --------
+    >>> rows = np.array([[0.0, 0.0], [1.0, 0.0], [0.2, 0.0], [0.9, 0.0]], np.float32)
+    >>> matrix, truth = FusionMatrix.from_blocks([rows], ["text"]), [[0], [1], [0], [1]]
+    >>> KernelSVC(C=10.0).fit(matrix, truth).predict(matrix).ravel().tolist()
+    [0, 1, 0, 1]
     """
 
     def __init__(
@@ -99,6 +106,13 @@ class FusionNystroem(TransformerMixin, BaseEstimator):
     gamma_ : float
     landmarks_ : FusionMatrix
     normalization_ : ndarray of shape (components, components)
+
+    Examples
+    --------
+    >>> matrix = FusionMatrix.from_blocks([np.array([[0.0], [1.0], [0.2]])])
+    >>> features = FusionNystroem(components=2).fit(matrix).transform(matrix)
+    >>> features.shape
+    (3, 2)
     """
 
     def __init__(self, gamma: float = 1.0, components: int = 1000, random_state: int = 0) -> None:

@@ -39,6 +39,14 @@ class NeighbourVotes(FusionHead):
     labels_ : ndarray of shape (n, L)
     prior_ : ndarray of shape (L,)
         The probability where all votes are 0.
+
+    Examples
+    --------
+    >>> rows = np.array([[1, 0, 0], [0, 1, 0], [0.9, 0.1, 0], [0.1, 0.9, 0]], np.float32)
+    >>> matrix = FusionMatrix.from_blocks([rows], ["poster"])  # the last column is the indicator
+    >>> head = NeighbourVotes(neighbours=2).fit(matrix, [[0], [1], [0], [1]])
+    >>> head.predict(matrix).ravel().tolist()
+    [0, 1, 0, 1]
     """
 
     weighs_items = False

@@ -33,6 +33,15 @@ class MappedHead(FusionHead):
     ----------
     transformer_, head_
         What was fitted.
+
+    Examples
+    --------
+    >>> from sklearn.svm import LinearSVC
+    >>> rows = np.array([[0.0, 0.0], [1.0, 0.0], [0.2, 0.0], [0.9, 0.0]], np.float32)
+    >>> matrix, truth = FusionMatrix.from_blocks([rows], ["text"]), [[0], [1], [0], [1]]
+    >>> head = MappedHead(ReduceBlocks(1), LinearSVC(C=10.0)).fit(matrix, truth)
+    >>> head.predict(matrix).ravel().tolist()
+    [0, 1, 0, 1]
     """
 
     def __init__(self, transformer: Any, estimator: Any, n_jobs: int | None = None) -> None:
@@ -73,6 +82,12 @@ class ReduceBlocks(TransformerMixin, BaseEstimator):
     ----------
     decompositions_ : list of TruncatedSVD or None
         None for a block that stays as it is.
+
+    Examples
+    --------
+    >>> matrix = FusionMatrix.from_blocks([np.eye(5), np.ones((5, 1))])
+    >>> ReduceBlocks(components=2).fit(matrix).transform(matrix).shape
+    (5, 3)
     """
 
     def __init__(self, components: int = 100, random_state: int = 0) -> None:

@@ -56,6 +56,15 @@ class Stacking(FusionHead):
     Notes
     -----
     Wolpert, "Stacked generalization", 1992.
+
+    Examples
+    --------
+    >>> from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
+    >>> rows = np.array([[0.0, 0.0], [1.0, 0.0]] * 4, np.float32)
+    >>> matrix, truth = FusionMatrix.from_blocks([rows], ["text"]), [[0, 1], [1, 0]] * 4
+    >>> head = Stacking(MultilabelLinearSVC(random_state=0), folds=2, penalties=[1.0])
+    >>> head.fit(matrix, truth).predict(matrix)[:2].tolist()
+    [[0, 1], [1, 0]]
     """
 
     def __init__(

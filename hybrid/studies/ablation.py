@@ -108,6 +108,22 @@ def ablate_blocks(
     Returns
     -------
     Ablation
+
+    Examples
+    --------
+    >>> from hybrid.features import MetadataFeatures, TextFeatures
+    >>> from hybrid.features.fusion import Fusion
+    >>> from hybrid.heads import MultilabelLinearSVC
+    >>> films = pd.DataFrame({"overview": ["a ghost in a house", "a sheriff rides west"] * 8})
+    >>> films["country"], labels = ["gb", "us"] * 8, np.array([[1, 0], [0, 1]] * 8)
+    >>> text = TextFeatures(["overview"], max_chars=0)
+    >>> fusion = Fusion([("text", text), ("metadata", MetadataFeatures(categorical=["country"]))])
+    >>> model = HybridClassifier(fusion, MultilabelLinearSVC(random_state=0), folds=2)
+    >>> _ = model.fit(films, labels)
+    >>> groups = np.arange(16)
+    >>> found = ablate_blocks(model, (films, labels, groups), (films, labels, groups))
+    >>> [variant.blocks for variant in found.subsets]
+    [('text',), ('metadata',), ('text', 'metadata')]
     """
     frame, truth, groups = test
     names = model.fusion.names
@@ -167,7 +183,7 @@ def restrict(model: HybridClassifier, blocks: Sequence[str]) -> HybridClassifier
     return smaller
 
 
-def contributions(model: HybridClassifier, frame: pd.DataFrame) -> tuple[Floats, Floats]:
+def shapley_values(model: HybridClassifier, frame: pd.DataFrame) -> tuple[Floats, Floats]:
     """Shapley values of the blocks: how much each raised each probability of each item.
 
     Shapley, "A Value for n-Person Games", 1953: the mean, over all orders in which the blocks are added, of
@@ -185,6 +201,21 @@ def contributions(model: HybridClassifier, frame: pd.DataFrame) -> tuple[Floats,
         Probabilities with all blocks missing.
     shares : ndarray of shape (n, L, B)
         In the order of the model's blocks; ``base + shares.sum(axis=2)`` are the probabilities.
+
+    Examples
+    --------
+    >>> from hybrid.features import MetadataFeatures, TextFeatures
+    >>> from hybrid.features.fusion import Fusion
+    >>> from hybrid.heads import MultilabelLinearSVC
+    >>> films = pd.DataFrame({"overview": ["a ghost in a house", "a sheriff rides west"] * 8})
+    >>> films["country"], labels = ["gb", "us"] * 8, np.array([[1, 0], [0, 1]] * 8)
+    >>> text = TextFeatures(["overview"], max_chars=0)
+    >>> fusion = Fusion([("text", text), ("metadata", MetadataFeatures(categorical=["country"]))])
+    >>> model = HybridClassifier(fusion, MultilabelLinearSVC(random_state=0), folds=2)
+    >>> _ = model.fit(films, labels)
+    >>> base, shares = shapley_values(model, films)
+    >>> bool(np.allclose(base + shares.sum(axis=2), model.predict_proba(films)))
+    True
     """
     names = model.fusion.names
     matrix = model.fusion_.transform(frame)
@@ -209,8 +240,24 @@ def contributions(model: HybridClassifier, frame: pd.DataFrame) -> tuple[Floats,
 def contribution_table(
     model: HybridClassifier, frame: pd.DataFrame, genres: Sequence[str]
 ) -> pd.DataFrame:
-    """Shapley values of the predicted labels as a table: id, genre, base, each block, probability."""
-    base, shares = contributions(model, frame)
+    """Shapley values of the predicted labels as a table: id, genre, base, each block, probability.
+
+    Examples
+    --------
+    >>> from hybrid.features import MetadataFeatures, TextFeatures
+    >>> from hybrid.features.fusion import Fusion
+    >>> from hybrid.heads import MultilabelLinearSVC
+    >>> films = pd.DataFrame({"overview": ["a ghost in a house", "a sheriff rides west"] * 8})
+    >>> films["country"], labels = ["gb", "us"] * 8, np.array([[1, 0], [0, 1]] * 8)
+    >>> text = TextFeatures(["overview"], max_chars=0)
+    >>> fusion = Fusion([("text", text), ("metadata", MetadataFeatures(categorical=["country"]))])
+    >>> model = HybridClassifier(fusion, MultilabelLinearSVC(random_state=0), folds=2)
+    >>> _ = model.fit(films, labels)
+    >>> table = contribution_table(model, films, ["Horror", "Western"])
+    >>> table.columns.tolist()
+    ['id', 'genre', 'base', 'text', 'metadata', 'probability']
+    """
+    base, shares = shapley_values(model, frame)
     probabilities = base + shares.sum(axis=2)
     item, genre = np.nonzero(model.label(probabilities))
     return pd.DataFrame(

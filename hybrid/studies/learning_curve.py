@@ -112,6 +112,21 @@ def learning_curve(
     -------
     LearningCurve
         The intervals are over the held-out items; the choice of the training items is not in them.
+
+    Examples
+    --------
+    >>> from hybrid.features import MetadataFeatures, TextFeatures
+    >>> from hybrid.features.fusion import Fusion
+    >>> from hybrid.heads import MultilabelLinearSVC
+    >>> films = pd.DataFrame({"overview": ["a ghost in a house", "a sheriff rides west"] * 64})
+    >>> films["country"], labels = ["gb", "us"] * 64, np.array([[1, 0], [0, 1]] * 64)
+    >>> text = TextFeatures(["overview"], max_chars=0)
+    >>> fusion = Fusion([("text", text), ("metadata", MetadataFeatures(categorical=["country"]))])
+    >>> model = HybridClassifier(fusion, MultilabelLinearSVC(random_state=0), folds=2)
+    >>> _ = model.fit(films, labels)
+    >>> curve = learning_curve(model, films, labels, None, ["Horror", "Western"])
+    >>> [point.items for point in curve.points]  # with 4, a genre is too rare to be learnt
+    [8, 16, 32, 64]
     """
     progress, frozen = progress or Progress(), freeze_settings(model)
     groups = X.index.to_numpy().astype(str) if groups is None else np.asarray(groups)
@@ -140,7 +155,23 @@ def learning_curve(
 
 
 def freeze_settings(model: HybridClassifier) -> HybridClassifier:
-    """An unfitted copy of a fitted model with its chosen settings, and nothing to search."""
+    """An unfitted copy of a fitted model with its chosen settings, and nothing to search.
+
+    Examples
+    --------
+    >>> from hybrid.features import MetadataFeatures, TextFeatures
+    >>> from hybrid.features.fusion import Fusion
+    >>> from hybrid.heads import MultilabelLinearSVC
+    >>> films = pd.DataFrame({"overview": ["a ghost in a house", "a sheriff rides west"] * 8})
+    >>> films["country"], labels = ["gb", "us"] * 8, np.array([[1, 0], [0, 1]] * 8)
+    >>> text = TextFeatures(["overview"], max_chars=0)
+    >>> fusion = Fusion([("text", text), ("metadata", MetadataFeatures(categorical=["country"]))])
+    >>> model = HybridClassifier(fusion, MultilabelLinearSVC(random_state=0), folds=2)
+    >>> _ = model.fit(films, labels)
+    >>> frozen = freeze_settings(model)
+    >>> frozen.grid, frozen.block_weights
+    (None, ())
+    """
     parameters = {f"estimator__{k}": v for k, v in model.chosen_.parameters.items()}
     weights = dict(model.fusion_.weights or {})
     return clone(model).set_params(
@@ -241,6 +272,11 @@ def conclusion(points: Sequence[CurvePoint], gain: Gain | None) -> str:
         Fewest items first.
     gain : Gain or None
         Between the last two.
+
+    Examples
+    --------
+    >>> conclusion([], None)
+    'Too few sizes could be fitted to say whether more labelled items are worth it.'
     """
     if gain is None:
         return "Too few sizes could be fitted to say whether more labelled items are worth it."

@@ -56,6 +56,25 @@ def evaluate_repeated_splits(
     dict
         For run.json: seeds, and for each metric values, mean, sd, low, high, and the 95 % `interval` of
         `corrected_resampled_interval`.
+
+    Examples
+    --------
+    >>> from hybrid.features import MetadataFeatures, TextFeatures
+    >>> from hybrid.features.fusion import Fusion
+    >>> from hybrid.heads import MultilabelLinearSVC
+    >>> films = pd.DataFrame({"overview": ["a ghost in a house", "a sheriff rides west"] * 20})
+    >>> films["country"], labels = ["gb", "us"] * 20, np.array([[1, 0], [0, 1]] * 20)
+    >>> text = TextFeatures(["overview"], max_chars=0)
+    >>> fusion = Fusion([("text", text), ("metadata", MetadataFeatures(categorical=["country"]))])
+    >>> model = HybridClassifier(fusion, MultilabelLinearSVC(random_state=0), folds=2)
+    >>> _ = model.fit(films, labels)
+    >>> films.index = [f"f{i}" for i in range(40)]
+    >>> split = make_split(films.index, labels, seed=0)
+    >>> test = films.loc[split.ids[split.parts == "test"]]
+    >>> first = Outputs(model.predict(test), model.predict_proba(test))
+    >>> found = evaluate_repeated_splits(model, films, labels, split, 2, 0, first=first)
+    >>> found["seeds"], len(found["metrics"]["f1_weighted"]["values"])
+    ([0, 1], 2)
     """
     position = {name: i for i, name in enumerate(frame.index.tolist())}
     rows = np.array([position[name] for name in split.ids.tolist()])

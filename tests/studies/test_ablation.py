@@ -26,9 +26,9 @@ from hybrid.studies.ablation import (
     ablate_blocks,
     block_subsets,
     contribution_table,
-    contributions,
     mean_contributions,
     restrict,
+    shapley_values,
 )
 from hybrid.studies.repeated_splits import evaluate_repeated_splits
 
@@ -141,7 +141,7 @@ def test_contributions_are_means_over_orders(
     catalogue: Catalogue, fitted: HybridClassifier
 ) -> None:
     frame = catalogue.frame[60:]
-    base, shares = contributions(fitted, frame)
+    base, shares = shapley_values(fitted, frame)
     both = fitted.predict_proba(frame)
     none = fitted.predict_proba(blank(blank(frame, "text"), "metadata"))
     no_text, no_metadata = (fitted.predict_proba(blank(frame, b)) for b in ("text", "metadata"))
