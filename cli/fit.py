@@ -1,4 +1,4 @@
-"""What `fit-svm` and `fit-ovr` share."""
+"""What the fit commands share."""
 
 from __future__ import annotations
 
@@ -11,6 +11,25 @@ from hybrid.types import ColumnOptions, EmbeddingSelector
 
 if TYPE_CHECKING:
     from hybrid.heads.decision_rule import DecisionOptions
+    from hybrid.runs.experiment import Experiment
+
+
+def make_experiment(project: Project, columns: ColumnOptions, name: str) -> Experiment:
+    """Read catalogue and split; the run gets this name in the folder of the runs."""
+    from hybrid.catalogue import load_catalogue
+    from hybrid.runs.experiment import Experiment
+    from hybrid.splitting.splits import read_split
+
+    catalogue = load_catalogue(project.catalogue, columns)
+    warn_left_out(catalogue)
+    return Experiment(
+        catalogue,
+        read_split(project.splits),
+        project.runs / name,
+        project.splits,
+        project.command,
+        project.context,
+    )
 
 
 def fit(
@@ -35,16 +54,11 @@ def fit(
     **features: Any,
 ) -> None:
     """Fit a head, write the run, print its figures."""
-    from hybrid.catalogue import load_catalogue
     from hybrid.heads.make_hybrid import FeatureOptions, make_hybrid
-    from hybrid.runs.experiment import Experiment
     from hybrid.runs.fit_head import fit_head
-    from hybrid.splitting.splits import read_split
     from hybrid.studies.study import Studies
 
-    catalogue = load_catalogue(project.catalogue, columns)
-    warn_left_out(catalogue)
-    split = read_split(project.splits)
+    experiment = make_experiment(project, columns, name or (f"{head}-chain" if chain else head))
     chosen = {
         "blocks": parse_blocks(blocks),
         "grid": grid,
@@ -55,21 +69,13 @@ def fit(
         "folds": folds,
     }
     model = make_hybrid(
-        catalogue,
+        experiment.catalogue,
         head=head,
         select=select,
         features=FeatureOptions(**features),
         decision=decision,
         context=project.context,
         **chosen,  # type: ignore[arg-type]
-    )
-    experiment = Experiment(
-        catalogue,
-        split,
-        project.runs / (name or (f"{head}-chain" if chain else head)),
-        project.splits,
-        project.command,
-        project.context,
     )
     settings = {
         "head": head,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hybrid.cli.fit import make_experiment
 from hybrid.cli.options import SIZE, Project, column_options, decision_options, project_options
-from hybrid.cli.output import run_text, show, warn_left_out
+from hybrid.cli.output import run_text, show
 from hybrid.types import ColumnOptions
 
 if TYPE_CHECKING:
@@ -96,37 +97,25 @@ def command(
     --resume. A trained backbone can be used for embeddings: hybrid extract --backbone scratch --weights
     runs/scratch
     """
-    from hybrid.catalogue import load_catalogue
     from hybrid.deep.options import DeepOptions
     from hybrid.deep.tasks import Task
     from hybrid.runs.deep_inputs import plan_deep
-    from hybrid.runs.experiment import Experiment
     from hybrid.runs.fit_deep import fit_deep
-    from hybrid.splitting.splits import read_split
 
-    catalogue = load_catalogue(project.catalogue, columns)
-    warn_left_out(catalogue)
-    split, how = read_split(project.splits), DeepOptions(**options)
-    if how.task == "multiclass":
+    experiment = make_experiment(project, columns, name or backbone)
+    training = DeepOptions(**options)
+    if training.task == "multiclass":
         single_label = single_label or "dominant"
-    kept = tuple(name.strip() for name in (genres or "").split(",") if name.strip())
-    task = Task(single_label, kept, per_genre, project.seed)
-    if dry_run or how.epochs == 0:
-        plan = plan_deep(catalogue, split, backbone, how, task, devices)
+    chosen = tuple(genre.strip() for genre in (genres or "").split(",") if genre.strip())
+    task = Task(single_label, chosen, per_genre, project.seed)
+    if dry_run or training.epochs == 0:
+        plan = plan_deep(experiment.catalogue, experiment.split, backbone, training, task, devices)
         show(project.json, plan, plan.text)
         return
-    experiment = Experiment(
-        catalogue,
-        split,
-        project.runs / (name or backbone),
-        project.splits,
-        project.command,
-        project.context,
-    )
     run = fit_deep(
         experiment,
         backbone,
-        how,
+        training,
         decision,
         task=None if task == Task(seed=project.seed) else task,
         resume=resume,
