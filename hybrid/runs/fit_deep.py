@@ -12,9 +12,9 @@ from hybrid.heads.decision_rule import DecisionOptions
 from hybrid.runs.deep_inputs import deep_items, describe_settings, make_checkpoint, make_fusion
 from hybrid.runs.experiment import Experiment, audit_experiment
 from hybrid.runs.folder import Run, new_run
-from hybrid.runs.measurements import describe_decision, describe_thresholds
 from hybrid.runs.provenance import describe_network, describe_trained_backbone, trained_by
 from hybrid.runs.record import DEEP, RunRecord
+from hybrid.runs.record_metrics import describe_decision, describe_thresholds
 from hybrid.runs.write_run import gather_predictions, write_run
 from hybrid.types import PARTS
 from hybrid.utils.context import limited_by_context

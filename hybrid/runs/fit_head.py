@@ -14,9 +14,9 @@ from hybrid.runs.experiment import Experiment, audit_experiment
 from hybrid.runs.fitted import FittedModel, Study
 from hybrid.runs.folder import MODEL, Run, new_run
 from hybrid.runs.json_dataclass import convert
-from hybrid.runs.measurements import describe_decision, describe_thresholds
 from hybrid.runs.provenance import describe_backbones, describe_chosen, trained_by
 from hybrid.runs.record import HEAD, POSTER, RunRecord
+from hybrid.runs.record_metrics import describe_decision, describe_thresholds
 from hybrid.runs.record_parts import BackboneRecord, HeadRecord
 from hybrid.runs.study_records import StudiesRecord
 from hybrid.runs.write_run import gather_predictions, write_run

@@ -18,9 +18,9 @@ from hybrid.evaluation import Outputs
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.folder import PREDICTIONS, Run, write_predictions
 from hybrid.runs.json_dataclass import convert
-from hybrid.runs.measurements import describe_cost, evaluate_test_items, grouped_ids
 from hybrid.runs.provenance import count_missing, describe_catalogue
 from hybrid.runs.record import RunRecord
+from hybrid.runs.record_metrics import describe_cost, evaluate_test_items, grouped_ids
 from hybrid.runs.record_parts import (
     AuditRecord,
     EnvironmentRecord,

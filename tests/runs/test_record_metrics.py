@@ -19,7 +19,7 @@ from hybrid.evaluation import Outputs, evaluate, reliability
 from hybrid.heads import MultilabelLinearSVC
 from hybrid.heads.decision_rule import DecisionOptions, DecisionRule, fit_decision, threshold_spread
 from hybrid.heads.parameter_count import count_parameters
-from hybrid.runs.measurements import (
+from hybrid.runs.record_metrics import (
     describe_cost,
     describe_decision,
     describe_thresholds,
