@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 CELLS = 2**24  # similarities that are held at a time: 64 MiB
 
 
-class NeighbourVotes(FusionHead):
+class MultilabelKNN(FusionHead):
     """K nearest neighbours: the genres of the most similar items, weighted by similarity.
 
     The similarity of two items is the mean cosine similarity of the blocks that both have, weighted by the
@@ -44,7 +44,7 @@ class NeighbourVotes(FusionHead):
     --------
     >>> rows = np.array([[1, 0, 0], [0, 1, 0], [0.9, 0.1, 0], [0.1, 0.9, 0]], np.float32)
     >>> matrix = FusionMatrix.from_blocks([rows], ["poster"])  # the last column is the indicator
-    >>> head = NeighbourVotes(neighbours=2).fit(matrix, [[0], [1], [0], [1]])
+    >>> head = MultilabelKNN(neighbours=2).fit(matrix, [[0], [1], [0], [1]])
     >>> head.predict(matrix).ravel().tolist()
     [0, 1, 0, 1]
     """

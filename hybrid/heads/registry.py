@@ -12,10 +12,10 @@ from sklearn.linear_model import RidgeClassifier, SGDClassifier
 from sklearn.naive_bayes import BernoulliNB
 
 from hybrid.errors import unknown_name
+from hybrid.heads.head_pipeline import BlockSVD, HeadPipeline
 from hybrid.heads.kernel_svm import FusionNystroem, KernelSVC
-from hybrid.heads.knn import NeighbourVotes
+from hybrid.heads.knn import MultilabelKNN
 from hybrid.heads.logistic import MultilabelLogistic
-from hybrid.heads.mapped import MappedHead, ReduceBlocks
 from hybrid.heads.stacking import Stacking
 from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
 
@@ -86,16 +86,16 @@ def _forest(seed: int) -> RandomForestClassifier:
     )
 
 
-def _boosting(seed: int) -> MappedHead:
+def _boosting(seed: int) -> HeadPipeline:
     # A tree looks at every column: of tens of thousands of words it would be days.
     trees = HistGradientBoostingClassifier(
         max_iter=50, max_leaf_nodes=8, class_weight="balanced", random_state=seed
     )
-    return MappedHead(ReduceBlocks(components=30, random_state=seed), trees)
+    return HeadPipeline(BlockSVD(components=30, random_state=seed), trees)
 
 
-def _rbf(seed: int) -> MappedHead:
-    return MappedHead(FusionNystroem(gamma=0.3, random_state=seed), _svm(seed))
+def _rbf(seed: int) -> HeadPipeline:
+    return HeadPipeline(FusionNystroem(gamma=0.3, random_state=seed), _svm(seed))
 
 
 def _stacking(seed: int) -> Stacking:
@@ -118,7 +118,7 @@ _SPECS = (
         "naive-bayes", lambda seed: BernoulliNB(), {"alpha": (0.03, 0.1, 0.3)}, weighs_blocks=False
     ),
     HeadSpec(
-        "knn", lambda seed: NeighbourVotes(), {"neighbours": (30, 100, 300), "power": (1.0, 4.0)}
+        "knn", lambda seed: MultilabelKNN(), {"neighbours": (30, 100, 300), "power": (1.0, 4.0)}
     ),
     HeadSpec("rbf", _rbf, {"estimator__C": (1.0, 3.0, 10.0)}),
     HeadSpec("svc-rbf", lambda seed: KernelSVC(), {"C": (1.0, 3.0, 10.0), "gamma": (0.3, 1.0)}),

@@ -31,11 +31,11 @@ from hybrid.heads.chain import Chain
 from hybrid.heads.cross_fitting import assign_folds, out_of_fold
 from hybrid.heads.fitting import fit_head as fit_one
 from hybrid.heads.fitting import head_scores
+from hybrid.heads.head_pipeline import BlockSVD, HeadPipeline
 from hybrid.heads.kernel_svm import FusionNystroem, KernelSVC
-from hybrid.heads.knn import NeighbourVotes
+from hybrid.heads.knn import MultilabelKNN
 from hybrid.heads.logistic import MultilabelLogistic
 from hybrid.heads.make_hybrid import make_hybrid
-from hybrid.heads.mapped import MappedHead, ReduceBlocks
 from hybrid.heads.stacking import Stacking
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_head import fit_head
@@ -81,8 +81,8 @@ def svm(C: float = 0.3, tol: float = 1e-8) -> MultilabelLinearSVC:
 HEADS_HERE = [
     MultilabelLogistic(),
     KernelSVC(),
-    NeighbourVotes(20),
-    MappedHead(FusionNystroem(components=50), svm(tol=1e-3)),
+    MultilabelKNN(20),
+    HeadPipeline(FusionNystroem(components=50), svm(tol=1e-3)),
     Chain(svm(tol=1e-3)),
     Stacking(svm(tol=1e-3), cs=()),
 ]
@@ -156,7 +156,7 @@ def test_wrong_input_is_an_error(head: Any, data: Any) -> None:
         fitted.decision_function(one)
 
 
-@pytest.mark.parametrize("head", [*HEADS_HERE, ReduceBlocks(), FusionNystroem()], ids=names)
+@pytest.mark.parametrize("head", [*HEADS_HERE, BlockSVD(), FusionNystroem()], ids=names)
 @pytest.mark.parametrize(
     "check",
     [
@@ -257,7 +257,7 @@ def test_nystroem_is_that_of_scikit_learn(data: Any) -> None:
 
 def test_wide_blocks_are_reduced_and_narrow_ones_kept(data: Any) -> None:
     matrix, _ = data
-    found = ReduceBlocks(components=15).fit(matrix).transform(matrix)
+    found = BlockSVD(components=15).fit(matrix).transform(matrix)
     assert found.shape == (N, 11 + 15)
     np.testing.assert_array_equal(found[:, :11], matrix.blocks[0][1])
     text = 0.5 * matrix.blocks[1][1].toarray()
@@ -269,8 +269,8 @@ def test_wide_blocks_are_reduced_and_narrow_ones_kept(data: Any) -> None:
 def test_boosting_is_that_of_scikit_learn_on_the_reduced_blocks(data: Any) -> None:
     matrix, Y = data
     trees = HistGradientBoostingClassifier(max_iter=5, random_state=0)
-    found = MappedHead(ReduceBlocks(15), trees).fit(matrix, Y)
-    features = ReduceBlocks(15).fit(matrix).transform(matrix)
+    found = HeadPipeline(BlockSVD(15), trees).fit(matrix, Y)
+    features = BlockSVD(15).fit(matrix).transform(matrix)
     plain = OneVsRestClassifier(trees).fit(features, Y)
     np.testing.assert_allclose(
         found.decision_function(matrix), plain.decision_function(features), rtol=1e-9
@@ -280,11 +280,11 @@ def test_boosting_is_that_of_scikit_learn_on_the_reduced_blocks(data: Any) -> No
 def test_a_reduction_sees_only_what_its_head_is_fitted_on(data: Any) -> None:
     matrix, Y = data
     fold = np.arange(N) % 2
-    head = MappedHead(ReduceBlocks(5), linear())
+    head = HeadPipeline(BlockSVD(5), linear())
     found = out_of_fold(head, matrix, Y, fold)
     for k in range(2):
         learn, judge = matrix[fold != k], matrix[fold == k]
-        reduce = ReduceBlocks(5).fit(learn)
+        reduce = BlockSVD(5).fit(learn)
         plain = OneVsRestClassifier(linear()).fit(reduce.transform(learn), Y[fold != k])
         expected = plain.decision_function(reduce.transform(judge))
         np.testing.assert_allclose(found[fold == k], expected, atol=1e-5)
@@ -297,7 +297,7 @@ def test_a_reduction_sees_only_what_its_head_is_fitted_on(data: Any) -> None:
 def test_votes_are_those_of_the_nearest_by_cosine(power: float) -> None:
     matrix, Y = make_matrix(missing=0)
     one = FusionMatrix(matrix.blocks[:1], matrix.weights[:1])
-    found = NeighbourVotes(7, power).fit(one[:120], Y[:120]).decision_function(one[120:])
+    found = MultilabelKNN(7, power).fit(one[:120], Y[:120]).decision_function(one[120:])
     rows = one.blocks[0][1][:, :-1]
     search = NearestNeighbors(n_neighbors=7, metric="cosine").fit(rows[:120])
     distance, near = search.kneighbors(rows[120:])
@@ -310,7 +310,7 @@ def test_items_are_compared_by_the_blocks_that_both_have() -> None:
     poster = np.array([[1, 0, 0], [0, 0, 1], [0.6, 0.8, 0], [0, 0, 1]], dtype=np.float32)
     text = sparse.csr_matrix([[1, 0, 0], [0.6, 0.8, 0], [0, 0, 1], [0, 0, 1]], dtype=np.float32)
     matrix = FusionMatrix.from_blocks([poster, text], weights=[2.0, 1.0])
-    head = NeighbourVotes(2).fit(matrix, np.eye(4))
+    head = MultilabelKNN(2).fit(matrix, np.eye(4))
     expected = [
         [1.0, 0.6, 0.6, 0.0],  # both; text alone; poster alone; nothing in common
         [0.6, 1.0, 0.0, 0.0],
@@ -506,7 +506,7 @@ def test_what_cannot_be_chained_is_an_error(films: Path, head: str) -> None:
         make_hybrid(load_catalogue(films), head=head, chain=True, blocks=["text"])
 
 
-def test_the_chain_is_judged_by_its_own_scores(films: Path) -> None:
+def test_the_chain_is_evaluated_by_its_own_scores(films: Path) -> None:
     catalogue = load_catalogue(films)
     plain, chained = (
         make_hybrid(catalogue, chain=chain, blocks=["text"], grid={"C": [0.3]}).fit(

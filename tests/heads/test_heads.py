@@ -264,7 +264,7 @@ def test_labels_without_meaning_are_not_learnt_out_of_fold(
 
 
 @pytest.mark.parametrize("item", [0, 77, 149])
-def test_an_item_does_not_judge_itself(
+def test_an_item_is_not_scored_by_a_model_fitted_on_it(
     films: tuple[pd.DataFrame, Labels], monkeypatch: pytest.MonkeyPatch, item: int
 ) -> None:
     X, y = films
@@ -281,7 +281,7 @@ def test_an_item_does_not_judge_itself(
     assert (after[~mates] != before[~mates]).any(axis=0).all()
 
 
-def test_an_item_is_not_read_by_the_blocks_that_judge_it(
+def test_an_item_is_not_used_to_fit_the_blocks_that_encode_it(
     films: tuple[pd.DataFrame, Labels], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     X, y = films
@@ -404,7 +404,7 @@ def test_a_genre_that_folds_lack(films: tuple[pd.DataFrame, Labels], positives: 
     )
 
 
-def test_a_fold_that_has_all_of_a_genre_cannot_be_judged(
+def test_a_fold_that_has_all_of_a_genre_has_no_scores(
     films: tuple[pd.DataFrame, Labels], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     X, y = films

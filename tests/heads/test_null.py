@@ -61,7 +61,7 @@ def dummy(shuffled: Experiment) -> Run:
 
 
 @pytest.mark.parametrize("head", FITTED)
-def test_no_run_is_told_from_the_dummy(head: str, shuffled: Experiment, dummy: Run) -> None:
+def test_no_run_differs_significantly_from_the_dummy(head: str, shuffled: Experiment, dummy: Run) -> None:
     run = fit(shuffled, head)
     truth = shuffled.catalogue.labels[shuffled.rows("test")]
     ranked = paired_difference(truth, answers(run), answers(dummy), "map_macro")
@@ -73,7 +73,7 @@ def test_no_run_is_told_from_the_dummy(head: str, shuffled: Experiment, dummy: R
     assert f1.high >= chance.low
 
 
-def test_the_same_words_are_told_from_chance_where_labels_mean_something(
+def test_the_same_words_are_significant_where_labels_are_real(
     shuffled: Experiment, tmp_path: Path
 ) -> None:
     """Else the test above would pass for a model that learns nothing at all."""

@@ -33,10 +33,10 @@ from hybrid.features.fusion import Fusion
 from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads import HybridClassifier, MultilabelLinearSVC
 from hybrid.heads.fitting import fit_head, head_scores
+from hybrid.heads.head_pipeline import BlockSVD, HeadPipeline
 from hybrid.heads.kernel_svm import KernelSVC
-from hybrid.heads.knn import NeighbourVotes
+from hybrid.heads.knn import MultilabelKNN
 from hybrid.heads.logistic import MultilabelLogistic
-from hybrid.heads.mapped import MappedHead, ReduceBlocks
 
 Labels = NDArray[np.uint8]
 
@@ -355,7 +355,7 @@ def make_matrix(n: int = 60) -> tuple[FusionMatrix, Labels, NDArray[np.float64]]
         MultilabelLogistic(tol=1e-9, max_iter=1000),
         RidgeClassifier(solver="sparse_cg", tol=1e-9),
         LogisticRegression(tol=1e-6, max_iter=1000),
-        MappedHead(ReduceBlocks(20), MultilabelLinearSVC(tol=1e-9, random_state=0)),
+        HeadPipeline(BlockSVD(20), MultilabelLinearSVC(tol=1e-9, random_state=0)),
     ],
     ids=lambda head: type(head).__name__,
 )
@@ -363,7 +363,7 @@ def test_weights_are_as_repeated_items(head: Any, class_weight: str | None) -> N
     matrix, y, weight = make_matrix()
     if class_weight and isinstance(head, RidgeClassifier):
         pytest.skip("scikit-learn's balanced weights of RidgeClassifier count each item once")
-    name = "estimator__class_weight" if isinstance(head, MappedHead) else "class_weight"
+    name = "estimator__class_weight" if isinstance(head, HeadPipeline) else "class_weight"
     head = clone(head).set_params(**{name: class_weight})
     rows = np.repeat(np.arange(len(y)), weight.astype(int))
     weighted = fit_head(head, matrix, y, sample_weight=weight)
@@ -382,7 +382,7 @@ def test_equal_weights_change_nothing_where_they_must_not(head: Any) -> None:
     np.testing.assert_allclose(head_scores(found, matrix), expected, rtol=1e-9)
 
 
-@pytest.mark.parametrize("head", [NeighbourVotes(5), KNeighborsClassifier(3)])
+@pytest.mark.parametrize("head", [MultilabelKNN(5), KNeighborsClassifier(3)])
 def test_a_head_that_cannot_weigh_items_says_so(head: Any) -> None:
     matrix, y, weight = make_matrix()
     with pytest.raises(SettingError, match="sample_weight: expected a head that can weigh items"):

@@ -109,7 +109,7 @@ def test_micro_f1_takes_joint_thresholds_of_the_other_folds() -> None:
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_thresholds_do_not_flatter_scores_without_meaning(metric: str) -> None:
+def test_thresholds_are_not_optimistic_on_random_scores(metric: str) -> None:
     random = np.random.default_rng(0)
     y = (random.random((300, 8)) < 0.05).astype(np.uint8)
     scores, fold = random.random(y.shape), np.arange(300) % 4

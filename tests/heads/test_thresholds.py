@@ -115,7 +115,7 @@ def test_a_genre_without_positives_is_never_predicted() -> None:
     assert not apply_thresholds(scores, thresholds).any()
 
 
-def test_neighbouring_scores_are_told_apart() -> None:
+def test_adjacent_floats_are_separated() -> None:
     high = np.nextafter(1.0, 0.0)
     scores = np.array([[high], [np.nextafter(high, 0.0)], [0.5]])
     truth = np.array([[1], [0], [0]], np.uint8)

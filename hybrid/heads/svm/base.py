@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
-class LabelSVMs(ClassifierMixin, BaseEstimator):
+class BaseMultilabelSVC(ClassifierMixin, BaseEstimator):
     """Base class: validates features and labels, calls the solver, predicts scores and classes.
 
     Subclasses have the parameters `class_weight`, `tol`, `fit_intercept`, `max_iter`, `n_jobs` and

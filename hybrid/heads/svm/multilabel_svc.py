@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hybrid.heads.svm.base import LabelSVMs, check_positive
+from hybrid.heads.svm.base import BaseMultilabelSVC, check_positive
 
 
-class MultilabelLinearSVC(LabelSVMs):
+class MultilabelLinearSVC(BaseMultilabelSVC):
     """Multi-label linear SVM with squared hinge loss: one a label, all fitted together.
 
     Each label has the objective of ``LinearSVC(loss="squared_hinge", intercept_scaling=1)``, with

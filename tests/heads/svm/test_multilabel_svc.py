@@ -341,7 +341,7 @@ def test_all_wrong_settings_are_listed() -> None:
     ]
 
 
-def test_what_cannot_be_learnt_from() -> None:
+def test_invalid_input_is_an_error() -> None:
     X, T, Y = make_items(20)
     with pytest.raises(SettingError, match="found one class"):
         MultilabelLinearSVC().fit(X, np.ones(20, dtype=int))

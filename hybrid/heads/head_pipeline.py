@@ -16,7 +16,7 @@ from hybrid.heads.base import FusionHead
 from hybrid.heads.fitting import fit_head, head_scores
 
 
-class MappedHead(FusionHead):
+class HeadPipeline(FusionHead):
     """Pipeline of a transformer of the fusion and a head.
 
     The transformer is fitted on the same items as the head, once for all genres.
@@ -39,7 +39,7 @@ class MappedHead(FusionHead):
     >>> from sklearn.svm import LinearSVC
     >>> rows = np.array([[0.0, 0.0], [1.0, 0.0], [0.2, 0.0], [0.9, 0.0]], np.float32)
     >>> matrix, truth = FusionMatrix.from_blocks([rows], ["text"]), [[0], [1], [0], [1]]
-    >>> head = MappedHead(ReduceBlocks(1), LinearSVC(C=10.0)).fit(matrix, truth)
+    >>> head = HeadPipeline(BlockSVD(1), LinearSVC(C=10.0)).fit(matrix, truth)
     >>> head.predict(matrix).ravel().tolist()
     [0, 1, 0, 1]
     """
@@ -69,7 +69,7 @@ class MappedHead(FusionHead):
         return FusionMatrix.from_blocks([self.transformer_.transform(matrix)])
 
 
-class ReduceBlocks(TransformerMixin, BaseEstimator):
+class BlockSVD(TransformerMixin, BaseEstimator):
     """Truncated SVD of each block that has more than so many columns.
 
     Parameters
@@ -86,7 +86,7 @@ class ReduceBlocks(TransformerMixin, BaseEstimator):
     Examples
     --------
     >>> matrix = FusionMatrix.from_blocks([np.eye(5), np.ones((5, 1))])
-    >>> ReduceBlocks(components=2).fit(matrix).transform(matrix).shape
+    >>> BlockSVD(components=2).fit(matrix).transform(matrix).shape
     (5, 3)
     """
 
@@ -94,7 +94,7 @@ class ReduceBlocks(TransformerMixin, BaseEstimator):
         self.components = components
         self.random_state = random_state
 
-    def fit(self, X: FusionMatrix, y: Any = None) -> ReduceBlocks:
+    def fit(self, X: FusionMatrix, y: Any = None) -> BlockSVD:
         """Decompose the wide blocks."""
         if not self.components >= 1:
             raise SettingError(f"components: expected 1 or more, found {self.components}.")
