@@ -192,7 +192,7 @@ def films(
     from hybrid.runs.experiment import Experiment
     from hybrid.runs.fit_deep import fit_deep
     from hybrid.runs.fit_head import fit_head
-    from hybrid.splitting.splits import read_split
+    from hybrid.splitting.split_file import read_split
     from hybrid.utils.progress import Progress
 
     catalogue, split = load_catalogue(catalogue_path), read_split(split_path)

@@ -41,7 +41,7 @@ def command(
     from hybrid.catalogue import load_catalogue
     from hybrid.report.audit_sheet import write_audit_sheet
     from hybrid.runs.folder import read_run
-    from hybrid.splitting.splits import read_split
+    from hybrid.splitting.split_file import read_split
 
     catalogue = load_catalogue(project.catalogue, columns)
     result = audit_project(

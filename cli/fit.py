@@ -18,7 +18,7 @@ def make_experiment(project: Project, columns: ColumnOptions, name: str) -> Expe
     """Read catalogue and split; the run gets this name in the folder of the runs."""
     from hybrid.catalogue import load_catalogue
     from hybrid.runs.experiment import Experiment
-    from hybrid.splitting.splits import read_split
+    from hybrid.splitting.split_file import read_split
 
     catalogue = load_catalogue(project.catalogue, columns)
     warn_left_out(catalogue)

@@ -58,7 +58,7 @@ def command(project: Project, columns: ColumnOptions, **options: Any) -> None:
     """
     from hybrid.catalogue import load_catalogue
     from hybrid.splitting.methods import SplitOptions, make_splits
-    from hybrid.splitting.splits import write_split
+    from hybrid.splitting.split_file import write_split
 
     catalogue = load_catalogue(project.catalogue, columns)
     warn_left_out(catalogue)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from hybrid.runs.folder import read_run
     from hybrid.runs.predict import predict_catalogue
     from hybrid.splitting.methods import SplitOptions, split_catalogue
-    from hybrid.splitting.splits import read_split, write_split
+    from hybrid.splitting.split_file import read_split, write_split
     from hybrid.studies.study import Studies
     from hybrid.types import EmbeddingOptions, EmbeddingSelector
     from hybrid.utils.context import Context
@@ -52,8 +52,8 @@ _MODULES = {
     "check_catalogue": "hybrid.catalogue.check",
     "SplitOptions": "hybrid.splitting.methods",
     "split_catalogue": "hybrid.splitting.methods",
-    "read_split": "hybrid.splitting.splits",
-    "write_split": "hybrid.splitting.splits",
+    "read_split": "hybrid.splitting.split_file",
+    "write_split": "hybrid.splitting.split_file",
     "audit_catalogue": "hybrid.audit.audit",
     "EmbeddingOptions": "hybrid.types",
     "extract_embeddings": "hybrid.extraction.extract",

@@ -17,7 +17,7 @@ from hybrid.runs.fit_head import fit_head
 from hybrid.runs.migration import FORMAT
 from hybrid.runs.record import RunRecord
 from hybrid.splitting.methods import split_catalogue
-from hybrid.splitting.splits import write_split
+from hybrid.splitting.split_file import write_split
 from hybrid.types import EmbeddingOptions, EmbeddingSelector
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.progress import Progress

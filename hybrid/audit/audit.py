@@ -26,7 +26,8 @@ from hybrid.errors import ExtractionError, RunError, SettingError
 from hybrid.evaluation import Outputs
 from hybrid.extraction.lookup import find_store, hash_catalogue
 from hybrid.splitting.methods import check_group_sizes, connected_groups
-from hybrid.splitting.splits import make_split, write_split
+from hybrid.splitting.split_file import write_split
+from hybrid.splitting.splits import make_split
 from hybrid.types import PARTS, Audit, EmbeddingSelector, Predictions, Split
 from hybrid.utils.context import Context, limited_by_context
 

@@ -23,7 +23,8 @@ from hybrid.errors import SettingError, SplitError
 from hybrid.extraction.lookup import hash_catalogue
 from hybrid.report.audit_sheet import write_audit_sheet
 from hybrid.splitting.methods import SplitOptions, make_splits, split_catalogue
-from hybrid.splitting.splits import read_split, split_hash, write_split
+from hybrid.splitting.split_file import read_split, write_split
+from hybrid.splitting.splits import split_hash
 from hybrid.types import Split
 from hybrid.utils.context import Context
 

@@ -15,14 +15,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hybrid.errors import SettingError, SplitError
+from hybrid.splitting.split_file import read_split, write_split
 from hybrid.splitting.splits import (
     make_fold_splits,
     make_folds,
     make_split,
     make_temporal_split,
-    read_split,
     stratification_tolerance,
-    write_split,
 )
 from hybrid.types import PARTS
 
