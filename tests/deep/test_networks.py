@@ -223,7 +223,7 @@ OVERFIT = [
             "learning_rate": 1e-2,
             "fine_learning_rate": 2e-3,
             "batch_size": 8,
-            "epochs": 50,
+            "epochs": 30,
         },
     ),
     ("vgg16-fc", {"batch_size": 8}),
