@@ -292,7 +292,7 @@ def numbered_folds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hybrid.heads.cross_fitting.make_folds", stratified)
 
 
-def test_nested_answers_are_those_of_models_that_never_saw_the_item(
+def test_nested_predictions_are_those_of_models_fitted_without_the_item(
     films: tuple[pd.DataFrame, Labels], numbered_folds: None
 ) -> None:
     X, y = films
@@ -305,7 +305,7 @@ def test_nested_answers_are_those_of_models_that_never_saw_the_item(
 
 
 @pytest.mark.parametrize("item", [0, 77])
-def test_an_item_takes_no_part_in_its_own_nested_answer(
+def test_an_item_takes_no_part_in_its_own_nested_prediction(
     films: tuple[pd.DataFrame, Labels], numbered_folds: None, item: int
 ) -> None:
     X, y = films
