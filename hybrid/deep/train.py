@@ -173,7 +173,21 @@ class StageCallback(keras.callbacks.EarlyStopping):
 
 
 def compile_inference(model: keras.Model, **settings: Any) -> None:
-    """Compile, with XLA on a GPU; on processors its convolutions are slower than oneDNN's."""
+    """Compile a model, with XLA on a GPU; on processors its convolutions are slower than oneDNN's.
+
+    Parameters
+    ----------
+    model : keras.Model
+    **settings
+        See `keras.Model.compile`.
+
+    Examples
+    --------
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> compile_inference(model)
+    >>> model.compiled
+    True
+    """
     fast = keras.backend.backend() == "jax" or backend_has_gpu()
     model.compile(**settings, jit_compile="auto" if fast else False)
 
@@ -192,6 +206,14 @@ def compile_stage(
     options : DeepOptions
     pieces : int, default=1
         Number of pieces that each batch is computed in; their gradients are accumulated.
+
+    Examples
+    --------
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    >>> compile_stage(model, Stage("top", "head", "adam", 1e-3), loss, DeepOptions())
+    >>> model.optimizer.name
+    'adam'
     """
     compile_inference(
         model,
@@ -232,6 +254,21 @@ def fit_stage(
     ------
     TrainingError
         If the loss is no longer finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hybrid.deep.items import Arrays
+    >>> model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    >>> loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    >>> stage, options = Stage("top", "head", "adam", 1e-3), DeepOptions(epochs=2)
+    >>> compile_stage(model, stage, loss, options)
+    >>> labels = np.array([[1], [0], [1], [0]], dtype=np.uint8)
+    >>> batches = Batches(Arrays(np.eye(4, 2)), 2, labels, ids=["1", "2", "3", "4"])
+    >>> state = TrainingState()
+    >>> fit_stage(model, stage, batches, batches, options, state, lambda state: None, Progress())
+    >>> len(state.history["loss"]), state.stage
+    (2, 1)
     """
     if state.variables:
         _assign(model.variables, state.variables)

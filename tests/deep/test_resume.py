@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,6 +137,22 @@ def test_an_interrupted_first_stage_goes_on_to_the_same_result(
     np.testing.assert_array_equal(
         whole.decision_function(validation), again.decision_function(validation)
     )
+
+
+@pytest.mark.parametrize("options", [{"epochs": 1}, {"patience": 1, "learning_rate": 0.9}])
+def test_a_stage_that_is_interrupted_at_its_end_trains_no_more(
+    options: dict[str, Any], items: Items, tmp_path: Path
+) -> None:
+    how, train = (
+        replace(QUICK, **{"epochs": 9, "input_size": (32, 32), **options}),
+        items.take(rows(0, 16)),
+    )
+    model, kept = DeepBaseline("small", how), Checkpoint(tmp_path / "t", {})
+    model.fit(train, train, checkpoint=kept)
+    assert len(model.history_["loss"]) < 9
+    again = DeepBaseline("small", how).fit(train, train, checkpoint=kept, resume=True)
+    assert again.history_ == model.history_
+    np.testing.assert_array_equal(again.decision_function(train), model.decision_function(train))
 
 
 def drawn(path: Path, seed: int) -> str:
