@@ -61,7 +61,9 @@ def dummy(shuffled: Experiment) -> Run:
 
 
 @pytest.mark.parametrize("head", FITTED)
-def test_no_run_differs_significantly_from_the_dummy(head: str, shuffled: Experiment, dummy: Run) -> None:
+def test_no_run_differs_significantly_from_the_dummy(
+    head: str, shuffled: Experiment, dummy: Run
+) -> None:
     run = fit(shuffled, head)
     truth = shuffled.catalogue.labels[shuffled.rows("test")]
     ranked = paired_difference(truth, answers(run), answers(dummy), "map_macro")
