@@ -75,7 +75,7 @@ class FusedNetwork(Network):
     def poster_model(self, others: Mapping[str, Any]) -> keras.Model:
         """Preprocessed posters → log-odds; the other blocks' matrices, of 1 row, stay as they are."""
         if self.poster is None:
-            raise SettingError(f"{self.spec.name}: expected a network that looks at posters.")
+            raise SettingError(f"{self.spec.name}: expected a network that has posters as input.")
         embedding = self.body.output
         absent = ConstantRow(np.zeros((1, 1)), dtype="float32")(embedding)
         made = PosterBlock(self.poster.mean_, self.poster.scale_, dtype="float32")(

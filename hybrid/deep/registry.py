@@ -85,7 +85,7 @@ class NetworkSpec:
     def body(self) -> BackboneSpec:
         """The backbone; a SettingError if there is none."""
         if self.backbone is None:
-            raise SettingError(f"{self.name}: expected a network that looks at posters.")
+            raise SettingError(f"{self.name}: expected a network that has posters as input.")
         return self.backbone
 
     @property
