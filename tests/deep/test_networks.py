@@ -214,7 +214,10 @@ def test_bad_options_are_listed_together() -> None:
 
 OVERFIT_ALL = {"epochs": 60, "patience": 60, "dropout": 0.0, "loss": "plain"}
 OVERFIT = [
-    ("scratch", {"input_size": (46, 46), "stages": 1, "epochs": 100}),
+    (
+        "scratch",
+        {"input_size": (46, 46), "stages": 1, "epochs": 40, "batch_size": 8, "learning_rate": 5e-4},
+    ),
     ("small", {"input_size": (32, 32), "epochs": 100}),
     (
         "mobilenet-075",
