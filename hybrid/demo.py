@@ -18,7 +18,7 @@ from hybrid.runs.migration import FORMAT
 from hybrid.runs.record import RunRecord
 from hybrid.splitting.methods import split_catalogue
 from hybrid.splitting.split_file import write_split
-from hybrid.types import EmbeddingOptions, EmbeddingSelector
+from hybrid.types import EmbeddingOptions, as_plain, EmbeddingSelector
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.progress import Progress
 
@@ -141,5 +141,5 @@ def _is_done(experiment: Experiment, options: DeepOptions) -> bool:
         and record.catalogue.sha256 == experiment.catalogue.sha256
         and record.split.sha256 == experiment.split.sha256
         and record.seed == experiment.context.seed
-        and settings == vars(options)
+        and settings == as_plain(vars(options))
     )
