@@ -18,7 +18,7 @@ from hybrid.runs.migration import FORMAT
 from hybrid.runs.record import RunRecord
 from hybrid.splitting.methods import split_catalogue
 from hybrid.splitting.split_file import write_split
-from hybrid.types import EmbeddingOptions, as_plain, EmbeddingSelector
+from hybrid.types import EmbeddingOptions, EmbeddingSelector, as_plain
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.progress import Progress
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -55,7 +56,7 @@ LONG = [
 
 
 def pytest_sessionstart() -> None:
-    """One thread of BLAS for each test process, unless the environment says otherwise.
+    """Make test processes alike: one thread of BLAS, unless the environment says otherwise, and Ctrl-C.
 
     Processes that share the cores are slowed down many times by threads that wait for each other.
     """
@@ -63,6 +64,9 @@ def pytest_sessionstart() -> None:
         if name not in os.environ:
             os.environ[name] = "1"  # for libraries that are loaded later, and for commands
             threadpool_limits(1, "blas" if name.startswith("OPENBLAS") else "openmp")
+    # A shell starts its background jobs with SIGINT ignored; the tests of Ctrl-C need Python's handler.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
