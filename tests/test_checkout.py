@@ -56,8 +56,14 @@ def test_a_linked_installation_works_in_any_folder(tmp_path: Path) -> None:
         shutil.copytree(ROOT / name, sources / name, symlinks=True, ignore=ignore)
     run(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv", cwd=tmp_path)
     library = next((tmp_path / "venv" / "lib").glob("python*/site-packages"))
-    here = {sysconfig.get_path("purelib"), *site.getsitepackages()}
-    (library / "dependencies.pth").write_text("\n".join(sorted(here)) + "\n")
+    # Not hybrid itself, which may be installed here and would be found first.
+    dependencies = tmp_path / "dependencies"
+    dependencies.mkdir()
+    for found in {sysconfig.get_path("purelib"), *site.getsitepackages()}:
+        for path in Path(found).iterdir():
+            if not path.name.startswith(("hybrid", "__editable__", "__pycache__")):
+                (dependencies / path.name).symlink_to(path)
+    (library / "dependencies.pth").write_text(f"{dependencies}\n")
     python = tmp_path / "venv" / "bin" / "python"
     run(
         *(
@@ -74,7 +80,7 @@ def test_a_linked_installation_works_in_any_folder(tmp_path: Path) -> None:
         *("--no-build-isolation", "--ignore-installed", "--editable", sources),
         cwd=tmp_path,
     )
-    found = [Path(part).resolve() for part in run(python, "-c", WHERE, cwd=tmp_path).split()]
-    assert found == [sources / name / "__init__.py" for name in ("cache", "cli")]
+    places = [Path(part).resolve() for part in run(python, "-c", WHERE, cwd=tmp_path).split()]
+    assert places == [sources / name / "__init__.py" for name in ("cache", "cli")]
     code = "from hybrid import __version__; print(__version__)"
     assert run(python, "-c", code, cwd=tmp_path).strip()
