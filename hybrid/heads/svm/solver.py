@@ -97,8 +97,8 @@ def solve(
     --------
     >>> matrix = FusionMatrix.from_blocks([np.array([[1.0], [-1.0]])])
     >>> found = solve(matrix, np.array([[1.0, -1.0]]))
-    >>> found.coef.round(2).tolist(), bool(found.gap[0] <= 1e-3)
-    ([[0.67]], True)
+    >>> found.coef.round(1).tolist(), bool(found.gap[0] <= 1e-3)
+    ([[0.7]], True)
     """
     if weights is None:
         weights = np.tile(np.array(matrix.weights), (len(B), 1))
