@@ -43,6 +43,7 @@ $(VENV)/installed-for-tests: $(BIN)/python $(SOURCES)
 .PHONY: dev
 dev: $(BIN)/python
 	@$(PIP) --editable ".[dev]"
+	@rm -rf $(VENV)/lib/python*/site-packages/hybrid  # compiled loops of an earlier installation would hide the link
 	@rm -rf build
 	@rm -f $(VENV)/installed $(VENV)/installed-for-tests
 	$(BIN)/pre-commit install
