@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -277,3 +278,39 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
         return compare(align_runs(load_catalogue(path), made), draws=draws)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def copy_sources() -> Callable[[Path], Path]:
+    """Copy what an installation needs, links as links, so that nothing is left in the checkout."""
+    root = Path(__file__).resolve().parents[1]
+
+    def copy(folder: Path) -> Path:
+        folder.mkdir(exist_ok=True)
+        for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(root / name, folder)
+        for name in ("hybrid", "cache", "cli"):
+            ignore = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(root / name, folder / name, symlinks=True, ignore=ignore)
+        return folder
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def run_in() -> Callable[..., str]:
+    """Run a command in a folder, without PYTHONPATH; returns what it prints, and fails if it fails."""
+
+    def run(folder: Path, *command: object) -> str:
+        done = subprocess.run(
+            [str(part) for part in command],
+            cwd=folder,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run

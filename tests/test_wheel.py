@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import site
 import subprocess
 import sys
 import sysconfig
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "hybrid", "cache", "cli")
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(tmp_path_factory: pytest.TempPathFactory, copy_sources: Callable[[Path], Path]) -> Path:
     """Built from a copy of the sources, so that nothing is left in the checkout."""
     pytest.importorskip("build", reason="the extra 'test' is not installed")
-    copy = tmp_path_factory.mktemp("sources")
-    for name in SOURCES:
-        source = ROOT / name
-        if source.is_dir():
-            ignore = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(source, copy / name, symlinks=True, ignore=ignore)
-        else:
-            shutil.copy(source, copy)
+    copy = copy_sources(tmp_path_factory.mktemp("sources"))
     command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist"]
     subprocess.run(command, cwd=copy, check=True, capture_output=True)
     (built,) = (copy / "dist").glob("*.whl")
@@ -50,7 +41,7 @@ def test_one_name_is_installed(wheel: Path) -> None:
     assert modules == {name for name in names if name.endswith(".py")}
 
 
-def test_it_works_from_elsewhere(wheel: Path, tmp_path: Path) -> None:
+def test_it_works_from_elsewhere(wheel: Path, tmp_path: Path, run_in: Callable[..., str]) -> None:
     """In an environment of its own that borrows only the dependencies from this one."""
     venv = [sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"]
     subprocess.run(venv, check=True)
@@ -61,19 +52,9 @@ def test_it_works_from_elsewhere(wheel: Path, tmp_path: Path) -> None:
     here = {sysconfig.get_path("purelib"), *site.getsitepackages()}
     library = next((tmp_path / "venv" / "lib").glob("python*/site-packages"))
     (library / "dependencies.pth").write_text("\n".join(sorted(here)) + "\n")
-    env = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
 
     def run(*command: object) -> str:
-        done = subprocess.run(
-            [str(part) for part in command],
-            cwd=tmp_path,
-            env=env,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        return run_in(tmp_path, *command)
 
     code = "import hybrid, hybrid.cache, hybrid.cli; print(hybrid.__file__, hybrid.cache.__file__)"
     assert all(part.startswith(str(tmp_path)) for part in run(python, "-c", code).split())
