@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-FORMAT = 2
+FORMAT = 3
 
 
 def migrate(data: dict[str, Any]) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def migrate(data: dict[str, Any]) -> dict[str, Any]:
     Examples
     --------
     >>> migrate({"format": 1, "seed": 3})
-    {'format': 2, 'seed': 3}
+    {'format': 3, 'seed': 3}
     """
     for step in range(data["format"], FORMAT):
         data = {**_STEPS[step](data), "format": step + 1}
@@ -31,5 +31,10 @@ def _from_1(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
+def _from_2(data: dict[str, Any]) -> dict[str, Any]:
+    """Format 3 has the keys of format 2, and others; those that a record lacks have their defaults."""
+    return data
+
+
 # Format → what brings a record of it to the next one.
-_STEPS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
+_STEPS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}

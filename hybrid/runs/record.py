@@ -94,7 +94,7 @@ class RunRecord:
 
     Examples
     --------
-    >>> record = RunRecord.from_json({"format": 2, "seed": 3, "curve": {"verdict": "More is better."}})
+    >>> record = RunRecord.from_json({"format": 3, "seed": 3, "curve": {"verdict": "More is better."}})
     >>> record.seed, record.studies.learning_curve.verdict, record.backbone
     (3, 'More is better.', None)
     """
@@ -171,8 +171,8 @@ class RunRecord:
             raise RunError(
                 f"{source}: expected format {FORMAT} or older, found {version!r}. Update hybrid."
             )
-        # Records of format 1 grew by keys over time, and those made elsewhere lack most of them.
-        complete = version > 1 and data.get("hybrid") is not None
+        # Earlier formats lack keys of this one, and records made elsewhere lack most of them.
+        complete = version == FORMAT and data.get("hybrid") is not None
         record = from_json(cls, migrate(data), source, complete=complete)
         object.__setattr__(record, "format_read", version)
         return record

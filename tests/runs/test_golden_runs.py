@@ -51,7 +51,7 @@ def test_reports_have_the_same_figures(page: str, runs: list[str], home: Path) -
     expected = json.loads((EXPECTED / f"{page}.json").read_text())
     for run in expected["runs"]:
         run["record"]["format"] = FORMAT
-    assert found["runs"] == approximately(expected["runs"])
+    assert common_keys(found["runs"], expected["runs"]) == approximately(expected["runs"])
     for name in ("items", "genres", "audited", "checks", "leaks", "draws", "seed"):
         assert found[name] == expected[name]
 
@@ -63,6 +63,15 @@ def approximately(value: Any) -> Any:
     if isinstance(value, list):
         return [approximately(part) for part in value]
     return pytest.approx(value, rel=1e-9, abs=1e-12) if isinstance(value, float) else value
+
+
+def common_keys(found: Any, expected: Any) -> Any:
+    """What was found, without the keys that a later format added."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        return {k: common_keys(part, expected.get(k)) for k, part in found.items() if k in expected}
+    if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
+        return [common_keys(*pair) for pair in zip(found, expected, strict=True)]
+    return found
 
 
 def facts(card: str) -> tuple[list[list[str]], list[str]]:
@@ -94,7 +103,8 @@ def test_audits_find_the_same(
 ) -> None:
     assert _run(["audit", "--run", run, *options, "--quiet", "--json"]) == code
     expected = json.loads((EXPECTED / f"audit-{run}.json").read_text())
-    assert json.loads(capsys.readouterr().out) == approximately(expected)
+    found = json.loads(capsys.readouterr().out)
+    assert common_keys(found, expected) == approximately(expected)
 
 
 @pytest.mark.parametrize(

@@ -189,7 +189,7 @@ def test_the_record_is_read_back(tmp_path: Path) -> None:
         ("", "expected a readable record"),
         ("[]", "expected a readable record"),
         ("{}", "expected a readable record, found no key 'format'"),
-        ('{"format": 3}', "expected format 2 or older, found 3. Update hybrid"),
+        ('{"format": 4}', "expected format 3 or older, found 4. Update hybrid"),
         pytest.param('{"format": "1"}', "expected"),
     ],
 )
