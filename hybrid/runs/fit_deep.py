@@ -15,6 +15,7 @@ from hybrid.runs.folder import Run, new_run
 from hybrid.runs.provenance import describe_network, describe_trained_backbone, trained_by
 from hybrid.runs.record import DEEP, RunRecord
 from hybrid.runs.record_metrics import describe_decision, describe_thresholds
+from hybrid.runs.replacement import holding_run
 from hybrid.runs.write_run import gather_predictions, write_run
 from hybrid.types import PARTS
 from hybrid.utils.context import limited_by_context
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 
 @limited_by_context
+@holding_run
 def fit_deep(
     experiment: Experiment,
     network: str,

@@ -18,6 +18,7 @@ from hybrid.runs.provenance import describe_backbones, describe_chosen, trained_
 from hybrid.runs.record import HEAD, POSTER, RunRecord
 from hybrid.runs.record_metrics import describe_decision, describe_thresholds
 from hybrid.runs.record_parts import BackboneRecord, HeadRecord
+from hybrid.runs.replacement import holding_run
 from hybrid.runs.study_records import StudiesRecord
 from hybrid.runs.write_run import gather_predictions, write_run
 from hybrid.types import PARTS
@@ -28,6 +29,7 @@ TRAINING = ("train", "validation")  # parts that a head is fitted on
 
 
 @limited_by_context
+@holding_run
 def fit_head(
     experiment: Experiment,
     model: HybridClassifier,

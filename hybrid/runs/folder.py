@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import shutil
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,8 +14,15 @@ import pandas as pd
 
 from hybrid.errors import RunError, SettingError
 from hybrid.runs.record import RECORD, RunRecord
+from hybrid.runs.replacement import (
+    hold_run,
+    lost_runs,
+    put_in_place,
+    recover_run,
+    temporary_folder,
+)
 from hybrid.types import PARTS, Predictions
-from hybrid.utils.files import write_atomically
+from hybrid.utils.files import remove_tree, write_atomically
 
 PREDICTIONS = "predictions.csv"
 MODEL = "model.joblib"
@@ -58,12 +63,13 @@ def new_run(folder: Path) -> Iterator[Path]:
     """Write a run folder atomically: as a context manager that gives a temporary folder to fill.
 
     When the block ends without an error, the temporary folder becomes `folder`. An existing run is replaced
-    then; after an error it stays as it was.
+    then, in one step; after an error, or if the process is killed, it stays as it was. What a killed process
+    left is removed by the next one.
 
     Raises
     ------
     RunError
-        If `folder` exists and is not a run, or cannot be written.
+        If `folder` exists and is not a run, cannot be written, or another process writes it.
     SettingError
         If the name is not a plain folder name.
 
@@ -75,25 +81,24 @@ def new_run(folder: Path) -> Iterator[Path]:
     'svm'
     """
     check_run_folder(folder)
-    mark = uuid.uuid4().hex
-    temporary, old = (folder.with_name(f".{folder.name}.{mark}.{end}") for end in ("tmp", "old"))
-    try:
-        temporary.mkdir(parents=True)
-    except OSError as error:
-        raise RunError(f"cannot write the run {folder}: {error.strerror or error}.") from error
-    try:
-        yield temporary
+    with hold_run(folder):
+        temporary = temporary_folder(folder)
         try:
-            if folder.exists():
-                folder.rename(old)
-            temporary.rename(folder)
+            recover_run(folder)
+            temporary.mkdir()
         except OSError as error:
-            if old.exists():
-                old.rename(folder)
             raise RunError(f"cannot write the run {folder}: {error.strerror or error}.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+        try:
+            yield temporary
+            check_run_folder(folder)  # it may be something else by now
+            try:
+                put_in_place(temporary, folder)
+            except OSError as error:
+                raise RunError(
+                    f"cannot write the run {folder}: {error.strerror or error}."
+                ) from error
+        finally:
+            remove_tree(temporary)
 
 
 def check_run_folder(folder: Path) -> None:
@@ -263,6 +268,8 @@ def find_runs(folder: Path) -> list[Path]:
     >>> [run.name for run in find_runs(Path("runs"))]
     ['svm']
     """
+    for lost in lost_runs(folder):
+        recover_run(lost)
     found = sorted(path.parent for path in folder.glob(f"[!.]*/{RECORD}"))
     if not found:
         raise RunError(

@@ -26,6 +26,7 @@ from hybrid.runs.record_parts import (
     TrainedBackboneRecord,
     TrainingRecord,
 )
+from hybrid.runs.replacement import lost_runs, recover_run
 from hybrid.runs.study_records import StudiesRecord
 from hybrid.types import Columns, Interval
 
@@ -198,6 +199,8 @@ class RunRecord:
             If `folder` is no run, or as for `from_json`.
         """
         path = folder / RECORD
+        if not path.exists() and folder in lost_runs(folder.parent):
+            recover_run(folder)
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:

@@ -6,13 +6,21 @@ Each step is one call of a function of `os`, so that tests can record, refuse an
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
+import fcntl
+import functools
 import os
+import shutil
 import socket
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 TEMPORARY = ".tmp-"
+AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2)
+# What it says where the system or the file system cannot exchange names.
+CANNOT_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)
 
 
 def writer_name() -> str:
@@ -140,3 +148,110 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Sync a folder with all that is in it to the disk."""
+    for parent, _, names in os.walk(folder, topdown=False):
+        for name in names:
+            sync(Path(parent, name))
+        sync(Path(parent))
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all that is in it, or a link to one, as far as the system allows."""
+    if folder.is_symlink():
+        remove(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def exchange(first: Path, second: Path) -> bool:
+    """Exchange the names of two files or folders in one step (renameat2, RENAME_EXCHANGE).
+
+    Returns
+    -------
+    bool
+        False where the system or the file system cannot do it; nothing has changed then.
+
+    Raises
+    ------
+    OSError
+        If one of them does not exist, or the disk refuses.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> a, b = (Path(folder.name) / name for name in "ab")
+    >>> _ = a.write_text("1"), b.write_text("2")
+    >>> a.read_text() == ("2" if exchange(a, b) else "1")
+    True
+    >>> folder.cleanup()
+    """
+    call = _renameat2()
+    if call is None:
+        return False
+    if not call(AT_FDCWD, os.fsencode(first), AT_FDCWD, os.fsencode(second), RENAME_EXCHANGE):
+        return True
+    code = ctypes.get_errno()
+    if code in CANNOT_EXCHANGE:
+        return False
+    raise OSError(code, os.strerror(code), str(first))
+
+
+@functools.cache
+def _renameat2() -> Callable[..., int] | None:
+    """The call of the C library; None where it has none."""
+    try:
+        found: Callable[..., int] = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return None
+    return found
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a file in a ``with`` block; the file is made, and removed afterwards.
+
+    The system gives the lock back when the process ends, however it ends. Where the file system has no
+    locks (flock), there is none.
+
+    Raises
+    ------
+    BlockingIOError
+        If someone else holds it.
+    OSError
+        If the file cannot be made.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> with locked(Path(folder.name) / "a.lock"), locked(Path(folder.name) / "a.lock"):
+    ...     pass
+    Traceback (most recent call last):
+    BlockingIOError: [Errno 11] Resource temporarily unavailable
+    >>> folder.cleanup()
+    """
+    descriptor = _lock(path)
+    try:
+        yield
+    finally:
+        remove(path)  # before the lock ends: whoever waits for this file sees that it is gone
+        os.close(descriptor)
+
+
+def _lock(path: Path) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise
+        except OSError:
+            return descriptor
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
+        os.close(descriptor)  # its holder removed it meanwhile

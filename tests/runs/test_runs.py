@@ -239,23 +239,30 @@ def test_a_run_that_fails_leaves_things_as_they_were(
         assert read_run(folder).record.seed == 1
 
 
-def test_the_old_run_is_put_back_when_the_new_one_cannot_be(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("exchange", [True, False])
+def test_the_old_run_stays_when_the_new_one_cannot_take_its_name(
+    exchange: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "svm"
     write_run(folder, seed=1)
     rename = Path.rename
 
-    def refuse_new(path: Path, target: Path) -> Path:
+    def refuse_new(path: Path, target: Path) -> Any:
         if path.name.endswith(".tmp"):
             raise OSError(28, "No space left on device")
-        return rename(path, target)
+        return exchange or rename(path, target)
 
+    monkeypatch.setattr("hybrid.runs.replacement.exchange", refuse_new if exchange else no_exchange)
     monkeypatch.setattr(Path, "rename", refuse_new)
-    with pytest.raises((RunError, OSError), match="No space left"):
+    with pytest.raises(RunError, match=r"cannot write the run .*svm: No space left"):
         write_run(folder, seed=2)
     assert names(tmp_path) == ["svm"]
     assert read_run(folder).record.seed == 1
+
+
+def no_exchange(first: Path, second: Path) -> bool:
+    """As on a file system that cannot exchange names."""
+    return False
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, Path.touch])

@@ -1,0 +1,167 @@
+"""Atomic replacement of a run folder: a lock, the exchange of names, recovery of what a kill left."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from hybrid.errors import RunError
+from hybrid.utils.files import exchange, locked, remove_tree, sync, sync_tree
+
+NEW, OLD = (
+    "tmp",
+    "old",
+)  # suffixes of folders beside the run: not yet, and no longer, under its name
+_LEFT = re.compile(rf"\.(?P<run>.+)\.(?P<mark>[0-9a-f]{{32}})\.(?P<kind>{NEW}|{OLD})", re.DOTALL)
+_held: dict[str, tuple[int, int]] = {}  # folder → process and thread that hold it
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+@contextmanager
+def hold_run(folder: Path) -> Iterator[None]:
+    """Keep other processes from writing a run in a ``with`` block.
+
+    One thread can hold a run several times. The lock ends with the process.
+
+    Raises
+    ------
+    RunError
+        If another process or thread writes the run, or its folder cannot be made.
+
+    Examples
+    --------
+    >>> with hold_run(Path("runs/svm")):
+    ...     sorted(path.name for path in Path("runs").iterdir())
+    ['.svm.lock']
+    """
+    key, holder = str(folder.resolve()), (os.getpid(), threading.get_ident())
+    if _held.get(key) == holder:
+        yield
+        return
+    made = not folder.parent.exists()
+    with ExitStack() as stack:
+        try:
+            if made:
+                folder.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked(folder.with_name(f".{folder.name}.lock")))
+        except BlockingIOError:
+            raise RunError(
+                f"{folder}: expected no other process to write this run, found one (a fit or a study). "
+                "Wait for it, or choose another --name."
+            ) from None
+        except OSError as error:
+            raise RunError(f"cannot write the run {folder}: {error.strerror or error}.") from error
+        _held[key] = holder
+        stack.callback(_held.pop, key)
+        yield
+    if made:
+        with suppress(OSError):  # not empty: the run is there
+            folder.parent.rmdir()
+
+
+def holding_run(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Decorate a fit: from its start, no other process writes the run of its argument `experiment`."""
+
+    @functools.wraps(function)
+    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        experiment = kwargs.get("experiment", args[0] if args else None)
+        folder = getattr(experiment, "folder", None)
+        if not isinstance(folder, Path) or not folder.name:
+            return function(*args, **kwargs)  # whose message says what is wrong
+        with hold_run(folder):
+            return function(*args, **kwargs)
+
+    return call
+
+
+def temporary_folder(folder: Path) -> Path:
+    """Name of a folder beside a run, where the next one is written."""
+    return folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.{NEW}")
+
+
+def put_in_place(temporary: Path, folder: Path) -> None:
+    """Give a complete folder its name, in place of the run that has it, which is removed.
+
+    At each moment either the old or the new folder has the name. Where the system cannot exchange names,
+    there is a moment without one, and `recover_run` finds the run again.
+
+    Parameters
+    ----------
+    temporary : Path
+        A name that `temporary_folder` gave.
+    folder : Path
+
+    Raises
+    ------
+    OSError
+        If the disk refuses, or there is meanwhile something else; the old run has its name then.
+    """
+    sync_tree(temporary)
+    if not folder.exists():
+        temporary.rename(folder)
+    elif not exchange(temporary, folder):
+        old = temporary.with_suffix(f".{OLD}")
+        try:
+            folder.rename(old)
+            temporary.rename(folder)
+        finally:
+            if not folder.exists() and old.exists():
+                old.rename(folder)
+            remove_tree(old)
+    sync(folder.parent)
+    remove_tree(temporary)
+
+
+def recover_run(folder: Path) -> bool:
+    """Put a run back that a kill left without its name, and remove what else was left beside it.
+
+    Returns
+    -------
+    bool
+        Whether a run was put back.
+
+    Raises
+    ------
+    RunError
+        If another process writes the run.
+    OSError
+        If it cannot be put back.
+    """
+    with hold_run(folder):
+        left = {(mark, kind): path for mark, kind, path in _left_beside(folder)}
+        found = False
+        for (mark, kind), path in left.items():
+            if kind == OLD and not folder.exists():
+                # The new run was complete before the old one was moved.
+                left.get((mark, NEW), path).rename(folder)
+                found = True
+        for path in left.values():
+            remove_tree(path)
+    return found
+
+
+def lost_runs(runs: Path) -> list[Path]:
+    """Runs in a folder that a kill left without their names; see `recover_run`."""
+    names = (_LEFT.fullmatch(path.name) for path in _listed(runs))
+    found = {match["run"] for match in names if match and match["kind"] == OLD}
+    return sorted(runs / name for name in found if not (runs / name).exists())
+
+
+def _left_beside(folder: Path) -> Iterator[tuple[str, str, Path]]:
+    for path in _listed(folder.parent):
+        match = _LEFT.fullmatch(path.name)
+        if match and match["run"] == folder.name:
+            yield match["mark"], match["kind"], path
+
+
+def _listed(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
