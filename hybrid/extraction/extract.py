@@ -253,7 +253,7 @@ def _embed(
                 if not waiting:
                     context.progress.say("waiting for another process that embeds the last posters")
                 waiting = True
-                time.sleep(WAIT_SECONDS)
+                interrupted.wait(WAIT_SECONDS)
 
 
 def _close(pipeline: EmbeddingPipeline, writers: Sequence[PartWriter]) -> None:

@@ -326,7 +326,7 @@ def test_the_command_takes_ids_sizes_and_several_backbones(
 
 def test_ctrl_c_is_noted_once_and_obeyed_at_once_the_second_time() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with until_interrupted() as interrupted:
+    with pytest.raises(KeyboardInterrupt, match="^$"), until_interrupted() as interrupted:
         assert not interrupted()
         signal.raise_signal(signal.SIGINT)
         assert interrupted()
@@ -343,6 +343,52 @@ def test_ctrl_c_is_noted_once_and_obeyed_at_once_the_second_time() -> None:
 def _interrupted_in_thread() -> bool:
     with until_interrupted() as interrupted:
         return interrupted()
+
+
+def test_ctrl_c_that_nothing_obeyed_is_not_swallowed() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt, match="^$"), until_interrupted():
+        signal.raise_signal(signal.SIGINT)
+        done.append("what was under way")
+    assert done == ["what was under way"]
+
+
+def test_ctrl_c_before_a_wait_ends_it_before_it_begins() -> None:
+    with pytest.raises(KeyboardInterrupt, match="^$"), until_interrupted() as interrupted:
+        signal.raise_signal(signal.SIGINT)
+        interrupted.wait(3600)
+
+
+# Another process is at work on all shards, and this one waits an hour before it looks again.
+WAITING = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
+import hybrid.extraction.extract
+from hybrid.cache import Leases
+from hybrid.utils.progress import Progress
+hybrid.extraction.extract.WAIT_SECONDS = 3600
+Leases.acquire = lambda self, shard: False
+from hybrid.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+def test_the_first_ctrl_c_ends_the_wait_for_another_process(project: Path) -> None:
+    command = ["extract", "--backbone", NETS[0], "--weights", "random", "--input-size", "64x48"]
+    with subprocess.Popen(
+        [sys.executable, "-c", WAITING, *command, "--precision", "float32", "--workers", "1"],
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        said = []
+        for line in process.stderr:
+            said.append(line)
+            if line.startswith("waiting for another process"):
+                process.send_signal(signal.SIGINT)
+    assert process.returncode == 130, "".join(said)
+    assert said[-1] == "interrupted\n"
+    assert "Traceback" not in "".join(said)
 
 
 INTERRUPTED = """
