@@ -17,6 +17,7 @@ from hybrid.cache.parts import PART_NAME, DamageError, Layout, Part, open_part
 from hybrid.errors import CacheError
 from hybrid.utils.files import move
 from hybrid.utils.key_index import EMPTY, Index, Keys, index_part, merge
+from hybrid.utils.read_only import is_read_only
 from hybrid.utils.resources import default_workers
 
 Item = TypeVar("Item")
@@ -225,11 +226,15 @@ class Contents:
         return False
 
     def quarantine(self, path: Path, problem: str) -> None:
-        """Move a damaged file to quarantine, and warn."""
+        """Move a damaged file to quarantine, and warn; in read-only mode it stays, and is not used."""
         folder = self.folder / "quarantine"
         try:
-            move(path, folder)
-            where = f"is now in quarantine: {folder}"
+            if is_read_only():
+                self._unusable.add(path.name)
+                where = "is not used"
+            else:
+                move(path, folder)
+                where = f"is now in quarantine: {folder}"
         except OSError as error:
             self._unusable.add(path.name)
             where = f"cannot be moved away ({error.strerror}); it is not used"

@@ -14,6 +14,7 @@ from hybrid.cache.parts import DTYPES, FORMAT, UNPARSABLE
 from hybrid.cache.store import EmbeddingStore
 from hybrid.errors import CacheError
 from hybrid.utils.files import make_folder, sync, write_atomically
+from hybrid.utils.read_only import is_read_only
 
 
 class EmbeddingCache:
@@ -89,6 +90,8 @@ class EmbeddingCache:
     ) -> EmbeddingStore:
         """Open the store of a fingerprint, and make it where there is none.
 
+        In read-only mode (`hybrid.utils.read_only`) none is made: an empty one stands for it.
+
         Parameters
         ----------
         stands_for : mapping
@@ -113,6 +116,9 @@ class EmbeddingCache:
                 f"expected dtype {' or '.join(DTYPES)}, found {stands_for['dtype']!r}."
             )
         folder = self.folder / fingerprint_of(stands_for)
+        if is_read_only():
+            there = (folder / "config.json").exists()
+            return EmbeddingStore(folder) if there else EmbeddingStore(folder, stands_for)
         try:
             for name in ("parts", "failed"):
                 make_folder(folder / name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import time
@@ -19,6 +20,7 @@ from hybrid.cache.parts import DamageError, open_part
 from hybrid.cache.store import EmbeddingStore
 from hybrid.errors import CacheError
 from hybrid.utils.files import TEMPORARY, remove
+from hybrid.utils.read_only import read_only
 
 ABANDONED_SECONDS = 24 * 3600.0
 
@@ -55,7 +57,7 @@ def collect(cache: EmbeddingCache, dry_run: bool = False) -> list[Garbage]:
     ----------
     cache : EmbeddingCache
     dry_run : bool, default=False
-        Only list them.
+        Only list them; nothing is written, leases included.
 
     Returns
     -------
@@ -74,6 +76,11 @@ def collect(cache: EmbeddingCache, dry_run: bool = False) -> list[Garbage]:
     ...     collect(EmbeddingCache(folder), dry_run=True)
     []
     """
+    with read_only(dry_run):
+        return _collect(cache, dry_run)
+
+
+def _collect(cache: EmbeddingCache, dry_run: bool) -> list[Garbage]:
     found = _clear(_temporary([cache.folder, cache.folder / "memo"]), dry_run)
     for store in cache.stores():
         with Leases(store.folder) as leases:
@@ -104,7 +111,7 @@ def _leftovers(store: EmbeddingStore, leases: Leases) -> Iterator[Garbage]:
     for name in list_files(folder / "quarantine"):
         yield from _garbage(folder / "quarantine" / name, "damaged, in quarantine")
     for path in sorted(leases.folder.glob("*" + LEASE_SUFFIX)):
-        if leases.heartbeat.exists() and not is_held(path, leases.heartbeat):
+        if math.isfinite(leases.now()) and not is_held(path, leases.now()):
             yield from _garbage(path, "lease of a process that is gone")
     for path in sorted(leases.folder.glob("*" + HEARTBEAT_SUFFIX)):
         if _age(path) > ABANDONED_SECONDS:

@@ -13,6 +13,7 @@ from types import TracebackType
 
 from hybrid.cache.parts import UNPARSABLE
 from hybrid.utils.files import make_folder, remove, write_atomically, writer_name
+from hybrid.utils.read_only import is_read_only
 
 LEASE_SECONDS = 120.0
 RENEW_SECONDS = 10.0
@@ -71,13 +72,16 @@ class Leases:
         Returns
         -------
         bool
-            False where another process holds it; True also where no lease can be written.
+            False where another process holds it; True also where no lease can be written, and in read-only
+            mode, where none is.
         """
         path = self.folder / (shard + LEASE_SUFFIX)
+        if is_read_only():
+            return not is_held(path, self.now())
         try:
             self.renew()
             if not self._create(path):
-                if is_held(path, self.heartbeat):
+                if is_held(path, self.now()):
                     return False
                 write_atomically(path, self._content())
                 if _owner_of(path) != self.owner:  # another process took it over as well
@@ -86,6 +90,18 @@ class Leases:
             return True  # an advisory lease that cannot be had must not stop the work
         self._held.add(shard)
         return True
+
+    def now(self) -> float:
+        """The time of the file system at the last heartbeat; infinite where there is none.
+
+        In read-only mode, which writes no heartbeat, that of this machine's clock.
+        """
+        if is_read_only():
+            return time.time()
+        try:
+            return os.stat(self.heartbeat).st_mtime
+        except OSError:
+            return math.inf
 
     def renew(self) -> None:
         """Write a heartbeat, at most every 10 seconds."""
@@ -121,25 +137,22 @@ class Leases:
         return True
 
 
-def is_held(lease: Path, clock: Path) -> bool:
+def is_held(lease: Path, now: float) -> bool:
     """Tell whether the owner of a lease is still at work.
 
     Parameters
     ----------
     lease : Path
         File of the lease.
-    clock : Path
-        A file that was touched just now, to know the time of the file system.
+    now : float
+        See `Leases.now`.
 
     Returns
     -------
     bool
     """
     try:
-        now, written = os.stat(clock).st_mtime, os.stat(lease).st_mtime
-    except OSError:
-        return False
-    try:
+        written = os.stat(lease).st_mtime
         content = json.loads(lease.read_bytes())
         owner, host, pid = str(content["owner"]), str(content["host"]), int(content["pid"])
         if host == socket.gethostname() and not is_running(pid):

@@ -51,6 +51,8 @@ class EmbeddingStore:
     ----------
     folder : Path
         ``<cache>/<fingerprint>``.
+    absent : mapping, optional
+        What a store that is not on the disk stands for; it is empty, and cannot be written to.
 
     Raises
     ------
@@ -72,11 +74,14 @@ class EmbeddingStore:
     >>> folder.cleanup()
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, absent: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
         self.fingerprint = folder.name
         try:
-            config = json.loads((folder / "config.json").read_bytes())
+            if absent is None:
+                config = json.loads((folder / "config.json").read_bytes())
+            else:
+                config = {"stands_for": dict(absent), "recorded": {}}
             self.stands_for: dict[str, Any] = config["stands_for"]
             self.recorded: dict[str, Any] = config["recorded"]
             self.dimension = int(self.stands_for["dimension"])
@@ -87,7 +92,7 @@ class EmbeddingStore:
                 f"{folder}: expected a readable config.json, found: {error}. hybrid extract, with the "
                 "same --backbone and --weights, writes it again; the embeddings are not lost."
             ) from error
-        if found != self.fingerprint:
+        if found != self.fingerprint and absent is None:
             raise CacheError(
                 f"{folder}: expected config.json to hash to the folder's name, found {found}. It was "
                 "changed by hand; hybrid extract, with the same --backbone and --weights, writes it again."

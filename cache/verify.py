@@ -27,6 +27,7 @@ from hybrid.cache.parts import (
 from hybrid.cache.store import EmbeddingStore
 from hybrid.errors import CacheError
 from hybrid.utils.key_index import Keys, index_part, merge, sort_keys
+from hybrid.utils.read_only import reads_only
 
 # Two rows of one image may come from batches of different size. They differ by the rounding of float16
 # (0.0005 of a value) and of the backbone's sums; 0.01 of the row's largest value is far above both.
@@ -66,6 +67,7 @@ class Verification:
     problems: tuple[Problem, ...]
 
 
+@reads_only
 def verify(cache: EmbeddingCache, deep: bool = False) -> Verification:
     """Verify every file of a cache: hashes, layouts, snapshots.
 

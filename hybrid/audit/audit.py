@@ -30,6 +30,7 @@ from hybrid.splitting.split_file import write_split
 from hybrid.splitting.splits import make_split
 from hybrid.types import PARTS, Audit, EmbeddingSelector, Predictions, Split
 from hybrid.utils.context import Context, limited_by_context
+from hybrid.utils.read_only import read_only
 
 
 class FittedRun(Protocol):
@@ -158,12 +159,14 @@ def audit_project(
     """
     context = context or Context()
     try:
-        store = find_store(catalogue, select, context)
+        with read_only(repair_to is None):
+            store = find_store(catalogue, select, context)
     except (ExtractionError, SettingError):
         if select is not None and select.names_any:
             raise
         store = None  # the audit lists it among what could not be searched for
-    audit = audit_catalogue(catalogue, split, store=store, context=context)
+    with read_only(repair_to is None):
+        audit = audit_catalogue(catalogue, split, store=store, context=context)
     cost = {}
     if run is not None:
         audit = _with_run(audit, split, run)

@@ -22,6 +22,7 @@ from hybrid.extraction.precision_check import resolve_precision
 from hybrid.images.decode import BadPoster
 from hybrid.types import EmbeddingOptions, EmbeddingSelector
 from hybrid.utils.context import Context, limited_by_context
+from hybrid.utils.read_only import reads_only
 
 BLOCK = 4096
 
@@ -41,6 +42,7 @@ class StoreSummary:
     bytes: int
 
 
+@reads_only
 def list_stores(context: Context | None = None) -> tuple[StoreSummary, ...]:
     """List the sets of embeddings in a cache.
 
@@ -118,6 +120,7 @@ class ExportSummary:
     out: Path
 
 
+@reads_only
 @limited_by_context
 def explain_cache(
     catalogue: Catalogue,
@@ -201,6 +204,7 @@ def _known_weights(spec: BackboneSpec, weights: str, seed: int) -> Weights:
     return resolve_weights(spec, weights, seed)
 
 
+@reads_only
 @limited_by_context
 def export_embeddings(
     catalogue: Catalogue,

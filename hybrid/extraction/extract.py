@@ -21,6 +21,7 @@ from hybrid.types import EmbeddingOptions, ExtractPlan, ExtractSummary
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.interrupt import until_interrupted
 from hybrid.utils.progress import Advance, Progress
+from hybrid.utils.read_only import reads_only
 from hybrid.utils.resources import peak_mib
 
 WAIT_SECONDS = 1.0  # between two checks of what other processes have embedded
@@ -125,6 +126,7 @@ def extract_backbones(
     )
 
 
+@reads_only
 @limited_by_context
 def plan_extraction(
     catalogue: Catalogue,

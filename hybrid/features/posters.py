@@ -173,6 +173,10 @@ class PosterFeatures(FrameTransformer):
         cache = EmbeddingCache(self.cache)
         opened: EmbeddingStore | None = getattr(self, "_opened", None)
         if opened is None or opened.folder != cache.folder / self.fingerprint:
+            if not (cache.folder / self.fingerprint).exists() and hasattr(self, "mean_"):
+                # Items without a poster need no store; `look_up` refuses the others.
+                absent = {"dimension": len(self.mean_)}
+                return EmbeddingStore(cache.folder / self.fingerprint, absent)
             opened = self._opened = cache.find(self.fingerprint)
         else:
             opened.refresh()

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from hybrid.images.decode import BadPoster, hash_poster
 from hybrid.utils.files import make_folder, write_atomically
 from hybrid.utils.key_index import KEY_BYTES, Index, index_part, key_array
+from hybrid.utils.read_only import is_read_only
 
 ENTRY = np.dtype(
     [
@@ -149,7 +150,12 @@ def load_entries(file: Path, dtype: np.dtype) -> NDArray[np.void]:
 
 
 def save_entries(file: Path, entries: NDArray[np.void]) -> None:
-    """Write the entries of a memo file, with their hash; warn where the disk refuses."""
+    """Write the entries of a memo file, with their hash; warn where the disk refuses.
+
+    Nothing is written in read-only mode.
+    """
+    if is_read_only():
+        return
     data = entries.tobytes()
     try:
         make_folder(file.parent)

@@ -22,8 +22,10 @@ from hybrid.inspection.poster_saliency import PosterBlock, poster_blocks, resolv
 from hybrid.report.feature_page import BackboneImages, write_feature_page
 from hybrid.report.page import check_html_path
 from hybrid.utils.context import Context, limited_by_context
+from hybrid.utils.read_only import reads_only
 
 
+@reads_only
 @limited_by_context
 def visualise_features(
     run: LoadedRun,

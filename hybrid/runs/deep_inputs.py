@@ -25,6 +25,7 @@ from hybrid.heads.make_hybrid import choose_blocks, make_hybrid
 from hybrid.images.decode import BadPoster
 from hybrid.types import PARTS, EmbeddingOptions, Split
 from hybrid.utils.context import Context
+from hybrid.utils.read_only import reads_only
 
 if TYPE_CHECKING:
     from hybrid.deep.baseline import DeepBaseline
@@ -95,6 +96,7 @@ def describe_settings(model: DeepBaseline, task: Task | None) -> dict[str, Any]:
     }
 
 
+@reads_only
 def plan_deep(
     catalogue: Catalogue,
     split: Split,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import joblib
 import numpy as np
@@ -30,6 +29,7 @@ from hybrid.runs.record import DEEP, RECORD, RunRecord
 from hybrid.runs.record_parts import BackboneRecord
 from hybrid.types import BadRow, ColumnOptions, Columns, EmbeddingOptions, Predictions
 from hybrid.utils.context import Context, limited_by_context
+from hybrid.utils.read_only import read_only
 
 
 @dataclass(frozen=True)
@@ -180,9 +180,6 @@ def load_head(folder: Path, record: RunRecord, context: Context | None = None) -
         raise RunError(
             f"{folder}: expected the model {MODEL}, found no such file. Fit it again."
         ) from None
-    for backbone in extracted_backbones(record).values():
-        # A catalogue without one poster needs no weights, but the block still asks for its store.
-        EmbeddingCache(context.cache).make(backbone.key, _recorded(record, backbone))
     use_context(model, context)
     return model
 
@@ -191,7 +188,8 @@ def _predict_head(
     folder: Path, record: RunRecord, frame: pd.DataFrame, context: Context
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     model = load_head(folder, record, context)
-    probabilities = model.predict_proba(frame)
+    with read_only():
+        probabilities = model.predict_proba(frame)
     return probabilities, model.label(probabilities)
 
 
@@ -202,20 +200,25 @@ def _extract(
     weights: str | Sequence[str] | None,
     context: Context,
 ) -> tuple[BadRow, ...]:
-    """Extract embeddings that the cache lacks, with the weights that the run was fitted with."""
+    """Extract embeddings that the cache lacks, with the weights that the run was fitted with.
+
+    Where it lacks none, nothing is written to it.
+    """
     backbones = list(extracted_backbones(record).values())
     if not backbones:
         return ()
     given = (weights,) if isinstance(weights, str) else tuple(weights or ())
     each = one_or_each("--weights", given, len(backbones))
-    keys = hash_catalogue(catalogue, context)
+    with read_only():
+        keys = hash_catalogue(catalogue, context)
     present = [key for key in keys if isinstance(key, bytes)]
     bad: dict[int, BadRow] = {}
     for backbone, path in zip(backbones, each, strict=True):
-        store = EmbeddingCache(context.cache).make(backbone.key, _recorded(record, backbone))
-        if store.knows(present).all():
-            rows = tuple(bad_posters(catalogue, keys, store))
-        else:
+        with read_only():
+            store = EmbeddingCache(context.cache).make(backbone.key)
+            complete = bool(store.knows(present).all())
+            rows = tuple(bad_posters(catalogue, keys, store)) if complete else ()
+        if not complete:
             rows = extract_embeddings(
                 catalogue,
                 backbone.name,
@@ -309,15 +312,3 @@ def extracted_backbones(record: RunRecord) -> dict[str, BackboneRecord]:
     """
     found = record.backbones.items()
     return {block: each for block, each in found if isinstance(each, BackboneRecord)}
-
-
-def _recorded(record: RunRecord, backbone: BackboneRecord) -> dict[str, Any]:
-    """What the cache notes on a store, as when the run was fitted."""
-    weights = backbone.weights
-    return {
-        "weights": weights.path or weights.kind,
-        "kind": weights.kind,
-        "path": weights.path,
-        "seed": weights.seed,
-        "versions": dict(record.environment.versions),
-    }

@@ -326,12 +326,8 @@ def test_the_command_takes_ids_sizes_and_several_backbones(
 
 def test_ctrl_c_is_noted_once_and_obeyed_at_once_the_second_time() -> None:
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt, match="^$"), until_interrupted() as interrupted:
-        assert not interrupted()
-        signal.raise_signal(signal.SIGINT)
-        assert interrupted()
-        with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        _press_twice()
     assert signal.getsignal(signal.SIGINT) is before
     found = []
     thread = threading.Thread(target=lambda: found.append(_interrupted_in_thread()))
@@ -340,23 +336,42 @@ def test_ctrl_c_is_noted_once_and_obeyed_at_once_the_second_time() -> None:
     assert found == [False]
 
 
+def _press_twice() -> None:
+    with until_interrupted() as interrupted:
+        assert not interrupted()
+        signal.raise_signal(signal.SIGINT)
+        assert interrupted()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+
+
+def _press_and_finish(done: list[str]) -> None:
+    with until_interrupted():
+        signal.raise_signal(signal.SIGINT)
+        done.append("what was under way")
+
+
+def _press_and_wait() -> None:
+    with until_interrupted() as interrupted:
+        signal.raise_signal(signal.SIGINT)
+        interrupted.wait(3600)
+
+
 def _interrupted_in_thread() -> bool:
     with until_interrupted() as interrupted:
         return interrupted()
 
 
 def test_ctrl_c_that_nothing_obeyed_is_not_swallowed() -> None:
-    done = []
-    with pytest.raises(KeyboardInterrupt, match="^$"), until_interrupted():
-        signal.raise_signal(signal.SIGINT)
-        done.append("what was under way")
+    done: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        _press_and_finish(done)
     assert done == ["what was under way"]
 
 
 def test_ctrl_c_before_a_wait_ends_it_before_it_begins() -> None:
-    with pytest.raises(KeyboardInterrupt, match="^$"), until_interrupted() as interrupted:
-        signal.raise_signal(signal.SIGINT)
-        interrupted.wait(3600)
+    with pytest.raises(KeyboardInterrupt):
+        _press_and_wait()
 
 
 # Another process is at work on all shards, and this one waits an hour before it looks again.
