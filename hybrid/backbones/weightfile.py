@@ -16,12 +16,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
+import numpy as np
 
+from hybrid.backbones.provenance import Provenance
 from hybrid.errors import WeightsError
 
 ARCHIVED = "model.weights.h5"  # the only member of a .keras archive that is read
 MAX_OBJECTS = 100_000  # in one file; the largest networks of Keras have some thousands
 SLACK = 2**26  # bytes that an archive, or a chunk, may be larger than expected
+PROVENANCE = "hybrid_provenance"  # a data set at the root of the file; Keras does not look at it
+MAX_PROVENANCE = 2**30  # bytes; a catalogue of a million items has 32 MB
 
 
 class SavedLayer(NamedTuple):
@@ -153,6 +157,62 @@ def open_weights(path: Path, expected_bytes: int) -> Iterator[SavedWeights]:
         if saved.legacy:  # Keras goes by the ending alone
             saved = saved._replace(path=file.rename(file.with_name("legacy.h5")))
         yield saved
+
+
+def write_provenance(path: Path, provenance: Provenance) -> None:
+    """Write into a weights file what its weights have learnt from; one that it has is replaced.
+
+    Parameters
+    ----------
+    path : Path
+        In the layout of Keras 3.
+    provenance : Provenance
+
+    Examples
+    --------
+    >>> import h5py, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "net.weights.h5")
+    ...     with h5py.File(path, "w") as file:
+    ...         file["layers/dense/vars/0"] = [[1.0, 2.0]]
+    ...     write_provenance(path, Provenance(unknown=("vgg16.h5",)))
+    ...     read_provenance(path).unknown
+    ('vgg16.h5',)
+    """
+    content = np.frombuffer(provenance.to_bytes(), dtype=np.uint8)
+    with h5py.File(path, "r+") as root:
+        if PROVENANCE in root:
+            del root[PROVENANCE]
+        root.create_dataset(PROVENANCE, data=content)
+
+
+def read_provenance(path: Path) -> Provenance | None:
+    """Read from a weights file what its weights have learnt from.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    Provenance or None
+        None if the file does not say, or what it says is damaged; also for a ``.keras`` archive.
+
+    Examples
+    --------
+    >>> read_provenance(Path("no-such-file.h5")) is None
+    True
+    """
+    try:
+        with h5py.File(path, "r") as root:
+            if not isinstance(root.get(PROVENANCE, getlink=True), h5py.HardLink):
+                return None
+            data = root[PROVENANCE]
+            if not isinstance(data, h5py.Dataset) or _danger(data) or data.nbytes > MAX_PROVENANCE:
+                return None
+            return Provenance.from_bytes(np.asarray(data, dtype=np.uint8).tobytes())
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, WeightsError):
+        return None
 
 
 def _is_archive(path: Path) -> bool:
@@ -316,7 +376,9 @@ def _keras3_layers(datasets: list[Any]) -> list[SavedLayer]:
     for dataset in datasets:
         parts = dataset.name.strip("/").split("/")
         # What only training needs; Keras does not read it.
-        if parts[0] == "optimizer" or any(part.startswith("seed_generator") for part in parts):
+        if parts[0] in ("optimizer", PROVENANCE) or any(
+            part.startswith("seed_generator") for part in parts
+        ):
             continue
         name = parts[1] if parts[0] == "layers" and len(parts) > 2 else parts[0]
         layers.setdefault(name, []).append(dataset.shape)

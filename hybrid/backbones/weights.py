@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hybrid.backbones.digests import digests
+from hybrid.backbones.provenance import Provenance
 from hybrid.backbones.registry import BackboneSpec
 from hybrid.errors import WeightsError
 from hybrid.images.decode import IMAGE_RULES
@@ -29,6 +31,8 @@ class Weights:
         The file; None for random weights.
     seed : int, default=0
         Of random weights.
+    provenance : Provenance, default=Provenance()
+        What they have learnt from, other than ImageNet.
 
     Examples
     --------
@@ -40,6 +44,7 @@ class Weights:
     digest: str
     path: Path | None
     seed: int = 0
+    provenance: Provenance = field(default_factory=Provenance, compare=False)
 
     @property
     def description(self) -> str:
@@ -107,7 +112,30 @@ def resolve_weights(spec: BackboneSpec, weights: str = "imagenet", seed: int = 0
             f"--weights: expected 'imagenet', 'random', a weights file or the folder of a run with a "
             f"trained backbone, found no file at {path}."
         )
-    return Weights("file", digests(path)["sha256"], path.absolute())
+    found = digests(path)
+    provenance = _provenance(spec, path, found)
+    return Weights("file", found["sha256"], path.absolute(), provenance=provenance)
+
+
+def _provenance(spec: BackboneSpec, path: Path, found: Mapping[str, str]) -> Provenance:
+    """What the weights in a file have learnt from; ImageNet's are known by their hash."""
+    from hybrid.backbones.weightfile import read_provenance
+
+    if spec.weights_md5 and spec.weights_md5 == found[spec.weights_hash]:
+        return Provenance()
+    unknown = Provenance(unknown=(describe_unknown(path.name, found["sha256"]),))
+    return read_provenance(path) or unknown
+
+
+def describe_unknown(name: str, digest: str) -> str:
+    """Name weights of which it cannot be told what they have learnt from.
+
+    Examples
+    --------
+    >>> describe_unknown("net.weights.h5", "9f2c" * 16)
+    'net.weights.h5 (SHA-256 9f2c9f2c9f2c…)'
+    """
+    return f"{name} (SHA-256 {digest[:12]}…)"
 
 
 def keras_models_folder() -> Path:

@@ -6,15 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hybrid.backbones.digests import digests
+from hybrid.backbones.provenance import Provenance
 from hybrid.backbones.startup import start_keras
 from hybrid.deep.tasks import Task, narrow
 from hybrid.heads.decision_rule import DecisionOptions
+from hybrid.runs.ancestors import describe_ancestors, describe_provenance
 from hybrid.runs.deep_inputs import deep_items, describe_settings, make_checkpoint, make_fusion
 from hybrid.runs.experiment import Experiment, audit_experiment
 from hybrid.runs.folder import Run, new_run
 from hybrid.runs.provenance import describe_network, describe_trained_backbone, trained_by
 from hybrid.runs.record import DEEP, RunRecord
 from hybrid.runs.record_metrics import describe_decision, describe_thresholds
+from hybrid.runs.record_parts import TrainedBackboneRecord
 from hybrid.runs.replacement import holding_run
 from hybrid.runs.write_run import gather_predictions, write_run
 from hybrid.types import PARTS
@@ -111,9 +115,36 @@ def fit_deep(
     record = _describe(experiment, model, weights, task)
     with new_run(experiment.folder) as folder:
         save_baseline(model, folder)
+        record = _write_provenance(experiment, model, weights, record, folder, costs)
         run = write_run(experiment, folder, record, predictions, audit, costs)
     checkpoint.remove()
     return run
+
+
+def _write_provenance(
+    experiment: Experiment,
+    model: DeepBaseline,
+    weights: Weights | None,
+    record: RunRecord,
+    folder: Path,
+    costs: CostRecorder,
+) -> RunRecord:
+    """Write what the run has learnt from, also into the weights that it trained; complete its record."""
+    from hybrid.backbones.weightfile import write_provenance
+    from hybrid.deep.saved import body_file
+
+    start = Provenance() if weights is None else weights.provenance
+    seconds = next(stage.seconds for stage in costs.stages if stage.name == "fit")
+    found = describe_provenance(experiment, folder, start, seconds, record.blocks)
+    found.write(folder)
+    record = replace(record, ancestors=describe_ancestors(start))
+    if not isinstance(record.backbone, TrainedBackboneRecord):
+        return record
+    file = folder / body_file(model)
+    if model.spec.trains_body:
+        write_provenance(file, found.model)
+    described = replace(record.backbone.weights, digest=digests(file)["sha256"])
+    return replace(record, backbone=replace(record.backbone, weights=described))
 
 
 def _describe(

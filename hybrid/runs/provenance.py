@@ -150,14 +150,14 @@ def describe_trained_backbone(
     start = None
     if weights is not None:
         start = InitialWeightsRecord(
-            weights.kind, None if weights.path is None else str(weights.path)
+            weights.kind, None if weights.path is None else str(weights.path), weights.digest
         )
     kind = "trained" if model.spec.trains_body or start is None else start.kind
     return TrainedBackboneRecord(
         name=body.name,
         input_size=(body.input_size[0], body.input_size[1]),
         parameters=model.network_.application.count_params(),
-        weights=TrainedWeightsRecord(kind, file, start),
+        weights=TrainedWeightsRecord(kind, file, initial=start),
     )
 
 

@@ -12,6 +12,7 @@ from hybrid.errors import RunError
 from hybrid.runs.json_dataclass import FLATTEN, INTERNAL, OPTIONAL, from_json, key, to_json
 from hybrid.runs.migration import FORMAT, migrate
 from hybrid.runs.record_parts import (
+    AncestorRecord,
     AuditRecord,
     BackboneRecord,
     CatalogueRecord,
@@ -74,6 +75,9 @@ class RunRecord:
         Key ``saw``: ``preprocessing`` and ``thresholds`` → parts of the split.
     backbone : BackboneRecord, TrainedBackboneRecord or None
         Of the block ``poster``.
+    ancestors : tuple of AncestorRecord
+        Runs that trained the weights of its backbones, the latest first. Which items they learnt from is in
+        ``provenance.json`` beside the record.
     studies : StudiesRecord
     settings : mapping
         As the user gave them.
@@ -114,6 +118,7 @@ class RunRecord:
     head: HeadRecord | None = field(default=None, metadata=FLATTEN)
     training: TrainingRecord | None = field(default=None, metadata=FLATTEN)
     backbone: BackboneRecord | TrainedBackboneRecord | None = None
+    ancestors: tuple[AncestorRecord, ...] = ()
     thresholds: tuple[float | None, ...] = ()
     threshold_spread: tuple[tuple[float | None, float | None], ...] = ()
     decision: DecisionRecord | None = None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hybrid.runs.json_dataclass import key
+from hybrid.runs.json_dataclass import OPTIONAL, key
 from hybrid.types import Columns, Interval
 
 
@@ -103,19 +103,48 @@ class BackboneRecord:
 
 
 @dataclass(frozen=True)
+class AncestorRecord:
+    """A run that trained weights which this run uses, directly or at an earlier step.
+
+    Parameters
+    ----------
+    digest : str
+        SHA-256 over the files of its model, as they were trained.
+    name : str
+        Its name at that time.
+    catalogue, split : str
+        SHA-256.
+    items : int
+        Number of train and validation items that it learnt from.
+    seconds, device : float, str or None
+        Time of its training, and where; None if unknown.
+    """
+
+    digest: str
+    name: str
+    catalogue: str
+    split: str
+    items: int
+    seconds: float | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True)
 class InitialWeightsRecord:
-    """Weights that a training started from."""
+    """Weights that a training started from; `digest` is the SHA-256 of the file, as in `WeightsRecord`."""
 
     kind: str
     path: str | None = None
+    digest: str | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)
 class TrainedWeightsRecord:
-    """Weights of a network's backbone: a file in the run's folder, and what they started from."""
+    """Weights of a network's backbone: a file in the run's folder, its SHA-256, what they started from."""
 
     kind: str = ""
     path: str | None = None
+    digest: str | None = field(default=None, metadata=OPTIONAL)
     initial: InitialWeightsRecord | None = field(default=None, metadata=key("from"))
 
 

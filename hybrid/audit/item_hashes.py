@@ -1,0 +1,148 @@
+"""Hashes of items by id and content, and which items of a split were learnt from. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.backbones.provenance import Ancestor, Hashes, ItemHashes
+from hybrid.catalogue import Catalogue
+from hybrid.duplicates.groups import BOILERPLATE, MIN_WORDS
+from hybrid.duplicates.similarity import tokenize
+
+MIN_AGREEING = 0.1  # share of the ids that two catalogues have in common
+
+
+def hash_items(catalogue: Catalogue, keys: Sequence[object]) -> ItemHashes:
+    r"""Hash the ids and the contents of a catalogue's items.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        Of n items.
+    keys : sequence of n bytes or BadPoster
+        Content keys of the posters, as `hybrid.extraction.lookup.hash_catalogue` gives them.
+
+    Returns
+    -------
+    ItemHashes
+        `posters`: of the file's bytes. `texts`: of the words of all text columns; for an item without a
+        poster, where these do not suffice, of text and metadata. Fewer than 8 words, and words that more
+        than 20 items share, say nothing.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from hybrid.catalogue import load_catalogue
+    >>> text = "id,title,genres\n1,Jaws,Horror\n2,One of these days all of this ends,Drama\n"
+    >>> _ = Path("films.csv").write_text(text)
+    >>> found = hash_items(load_catalogue("films.csv"), [b"0" * 32, None])
+    >>> (found.posters > 0).tolist(), (found.texts > 0).tolist()
+    ([True, False], [False, True])
+    """
+    columns = catalogue.columns
+    texts = _texts(catalogue, columns.text)
+    rows = _texts(catalogue, [*columns.text, *columns.metadata])
+    content = [
+        text or ("" if isinstance(key, bytes) else row)
+        for key, text, row in zip(keys, texts, rows, strict=True)
+    ]
+    posters = [_number(key) if isinstance(key, bytes) else 0 for key in keys]
+    return ItemHashes(
+        np.array([_hash(name) for name in catalogue.ids.tolist()], dtype=np.uint64),
+        np.array(posters, dtype=np.uint64),
+        np.array([_hash(text) if text else 0 for text in content], dtype=np.uint64),
+    )
+
+
+def hash_ids(ids: Sequence[str]) -> Hashes:
+    """Hash ids as `hash_items` does.
+
+    Examples
+    --------
+    >>> hash_ids(["f1"]).dtype
+    dtype('uint64')
+    """
+    return np.array([_hash(name) for name in ids], dtype=np.uint64)
+
+
+def find_learnt(run: Ancestor, items: ItemHashes, catalogue: str) -> NDArray[np.bool_] | None:
+    """Find the items that a run has learnt from.
+
+    An item was learnt from if the run has learnt from its poster or its text; or from its id, if both
+    catalogues number alike: they are the same file, or two rows or more, and a tenth of those that can be
+    compared, agree in id and content.
+
+    Parameters
+    ----------
+    run : Ancestor
+    items : ItemHashes
+        n items.
+    catalogue : str
+        SHA-256 of their catalogue.
+
+    Returns
+    -------
+    ndarray of shape (n,), bool, or None
+        None if it cannot be told: they share ids with the run's items, and there is nothing to compare.
+
+    Examples
+    --------
+    >>> def hashes(*numbers):
+    ...     return np.array(numbers, dtype=np.uint64)
+    >>> run = Ancestor("d", "scratch", "c", "s", ItemHashes(hashes(1, 2), hashes(7, 8), hashes(0, 0)))
+    >>> moved = ItemHashes(hashes(1, 2, 3), hashes(5, 6, 7), hashes(0, 0, 0))
+    >>> find_learnt(run, moved, "another").tolist()
+    [False, False, True]
+    >>> find_learnt(run, moved, "c").tolist()
+    [True, True, True]
+    """
+    known = run.items
+    same_content = _in(items.posters, known.posters) | _in(items.texts, known.texts)
+    same_id = _in(items.ids, known.ids)
+    if catalogue == run.catalogue or not same_id.any():
+        return same_content | same_id
+    _, ours, theirs = np.intersect1d(items.ids, known.ids, return_indices=True)
+    mine, other = items.take(ours), known.take(theirs)
+    agree = _equal(mine.posters, other.posters) | _equal(mine.texts, other.texts)
+    compared = _both(mine.posters, other.posters) | _both(mine.texts, other.texts)
+    if not compared.any():
+        return None
+    enough = agree.sum() >= MIN_AGREEING * compared.sum()
+    alike = enough and (agree.sum() > 1 or agree[compared].all())
+    return same_content | same_id if alike else same_content
+
+
+def _texts(catalogue: Catalogue, names: Sequence[str]) -> list[str]:
+    """The words of some columns, in the order of the columns' names; empty where they say nothing."""
+    if not names:
+        return [""] * len(catalogue)
+    cells = zip(*(catalogue.table[name].tolist() for name in sorted(names)), strict=True)
+    words = [tokenize(" ".join(row)) for row in cells]
+    texts = [" ".join(some) if len(some) >= MIN_WORDS else "" for some in words]
+    shared = Counter(texts)
+    return [text if shared[text] <= BOILERPLATE else "" for text in texts]
+
+
+def _hash(text: str) -> int:
+    return _number(hashlib.sha256(text.encode()).digest())
+
+
+def _number(digest: bytes) -> int:
+    return int.from_bytes(digest[:8], "little")
+
+
+def _in(hashes: Hashes, known: Hashes) -> NDArray[np.bool_]:
+    return np.isin(hashes, known[known > 0]) & (hashes > 0)
+
+
+def _both(a: Hashes, b: Hashes) -> NDArray[np.bool_]:
+    return (a > 0) & (b > 0)
+
+
+def _equal(a: Hashes, b: Hashes) -> NDArray[np.bool_]:
+    return (a == b) & _both(a, b)
