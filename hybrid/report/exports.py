@@ -10,7 +10,7 @@ import pandas as pd
 
 from hybrid.evaluation import METRICS
 from hybrid.report.comparison import ComparedRun, Comparison
-from hybrid.report.summary_text import audit_sentence, best_run_sentence, cost_sentence
+from hybrid.report.sentences import summarise
 from hybrid.types import as_plain
 
 FORMAT = 1
@@ -78,15 +78,13 @@ def as_data(comparison: Comparison) -> dict[str, Any]:
 
     Examples
     --------
-    >>> as_data(comparison)["verdict"]  # doctest: +SKIP
-    'The split is clean (checked: same id)'
+    >>> as_data(comparison)["cleanliness"]  # doctest: +SKIP
+    'The split is clean: none of 8 checks found a leak.'
     """
     found: dict[str, Any] = as_plain(
         {
             "report": FORMAT,
-            "verdict": audit_sentence(comparison),
-            "winner": best_run_sentence(comparison),
-            "cost": cost_sentence(comparison),
+            **asdict(summarise(comparison)),
             "items": comparison.items,
             "genres": comparison.genres,
             "audited": comparison.audited,

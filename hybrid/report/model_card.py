@@ -1,4 +1,4 @@
-"""Model card of a run in Markdown: data, figures, limits, reproduction."""
+"""Model card of a run in Markdown: what it is in four sentences, data, figures, limits, reproduction."""
 
 from __future__ import annotations
 
@@ -14,15 +14,9 @@ from hybrid.report.build import load_run_catalogue
 from hybrid.report.comparison import ComparedRun, Comparison, compare
 from hybrid.report.sections import data, runs
 from hybrid.report.sections.reproduction import describe_run
-from hybrid.report.summary_text import (
-    DASH,
-    METRIC_NAMES,
-    audit_sentence,
-    duration,
-    memory,
-    number,
-    with_interval,
-)
+from hybrid.report.sentences import summarise
+from hybrid.report.summary_text import METRIC_NAMES
+from hybrid.report.wording import DASH, counted, number, percent, with_interval
 from hybrid.runs.folder import read_run
 from hybrid.types import ColumnOptions
 
@@ -101,19 +95,18 @@ def render_model_card(comparison: Comparison) -> str:
         finalize=_escaped,
     )
     environment.filters |= {"number": number, "with_interval": with_interval, "code": _code}
+    environment.filters |= {"percent": percent, "counted": counted}
     return environment.get_template("model_card.md.j2").render(
         comparison=comparison,
         run=run,
         described=runs.describe_model(run.record),
-        verdict=audit_sentence(comparison),
+        sentences=summarise(comparison),
         metric_names=METRIC_NAMES,
         thresholds=_thresholds(run),
         reliability=reliability(comparison.truth, run.outputs.scores)
         if run.has_probabilities
         else None,
         data=data.make(comparison),
-        took=None if run.seconds is None else duration(run.seconds),
-        memory=None if run.peak_mib is None else memory(run.peak_mib),
         facts=[fact for fact in describe_run(run) if fact[0] not in SHOWN_ELSEWHERE],
         dash=DASH,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,19 +14,15 @@ from markupsafe import Markup
 from hybrid._version import __version__
 from hybrid.errors import RunError, SettingError
 from hybrid.report.comparison import Comparison
+from hybrid.report.front import make_front
 from hybrid.report.plots import RUN_COLOURS
 from hybrid.report.sections import SECTIONS
-from hybrid.report.summary_text import (
-    DASH,
-    METRIC_NAMES,
-    audit_sentence,
-    best_run_sentence,
-    cost_sentence,
-    duration,
-    number,
-    with_interval,
-)
+from hybrid.report.summary_text import METRIC_NAMES
+from hybrid.report.wording import DASH, counted, duration, number, percent, with_interval
 from hybrid.utils.files import write_atomically
+
+# What comes before an id where HTML and SVG define it or refer to it.
+ID = re.compile(r'(\s(?:id|for|aria-labelledby|data-of)="|\shref="#|"url\(#)')
 
 
 def make_environment() -> Environment:
@@ -46,17 +44,18 @@ def make_environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"number": number, "with_interval": with_interval, "duration": duration}
+    made.filters |= {"number": number, "percent": percent, "with_interval": with_interval}
+    made.filters |= {"duration": duration, "counted": counted}
     made.globals |= {"dash": DASH, "metric_names": METRIC_NAMES, "run_colours": RUN_COLOURS}
     return made
 
 
-def render(comparison: Comparison, command: str = "") -> str:
-    """Render a comparison as HTML. Text from catalogue and runs is escaped.
+def render(compared: Comparison | Sequence[Comparison], command: str = "") -> str:
+    """Render one comparison, or several below each other, as HTML. Text from catalogue and runs is escaped.
 
     Parameters
     ----------
-    comparison : Comparison
+    compared : Comparison or sequence of Comparison
     command : str, default=""
         Command that makes the page; shown on it.
 
@@ -68,29 +67,60 @@ def render(comparison: Comparison, command: str = "") -> str:
 
     Examples
     --------
-    >>> "<h1>hybrid" in render(comparison, "hybrid report")  # doctest: +SKIP
+    >>> "<h1>" in render(comparison, "hybrid report")  # doctest: +SKIP
     True
     """
+    groups = (compared,) if isinstance(compared, Comparison) else tuple(compared)
     made = make_environment()
     style, style_hash = render_asset(made, "style.css.j2")
     script, script_hash = render_asset(made, "page.js.j2")
-    found = [(section, section.make(comparison)) for section in SECTIONS]
     return made.get_template("report.html.j2").render(
-        comparison=comparison,
-        clean=comparison.audited and not comparison.leaks,
-        sentences=(
-            audit_sentence(comparison) + ".",
-            best_run_sentence(comparison),
-            cost_sentence(comparison),
-        ),
-        sections=[(section, data) for section, data in found if data is not None],
+        groups=[_render_group(made, group, i, command) for i, group in enumerate(groups)],
+        runs=sum(len(group.runs) for group in groups),
         style=style,
         style_hash=style_hash,
         script=script,
         script_hash=script_hash,
+        version=__version__,
+    )
+
+
+def _render_group(made: Environment, comparison: Comparison, i: int, command: str) -> Markup:
+    """Front page and folded sections of one comparison; its ids are unique among the groups."""
+    found = [(section, section.make(comparison)) for section in SECTIONS]
+    items, genres = counted(comparison.items, "test item"), counted(len(comparison.genres), "genre")
+    text = made.get_template("group.html.j2").render(
+        comparison=comparison,
+        title=f"{counted(len(comparison.runs), 'model')} on {items} with {genres}",
+        front=make_front(comparison),
+        clean=comparison.audited and not comparison.leaks,
+        sections=[(section, data) for section, data in found if data is not None],
         command=command,
         version=__version__,
     )
+    return Markup(prefix_ids(text, f"group-{i + 1}-") if i else text)
+
+
+def prefix_ids(text: str, prefix: str) -> str:
+    """Put a prefix before each id of some HTML, and before each reference to one.
+
+    Parameters
+    ----------
+    text : str
+        With quoted attributes. A quotation mark in the text of a catalogue or run is escaped, so no such
+        text is taken for an attribute.
+    prefix : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> prefix_ids('<h2 id="runs">Runs</h2><a href="#runs">', "group-2-")
+    '<h2 id="group-2-runs">Runs</h2><a href="#group-2-runs">'
+    """
+    return ID.sub(rf"\g<1>{prefix}", text)
 
 
 def render_asset(made: Environment, name: str) -> tuple[Markup, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -118,6 +119,12 @@ def tab_to(page: Any, selector: str) -> None:
     pytest.fail(f"Tab never reaches {selector}")
 
 
+def unfold(page: Any, section: str) -> None:
+    """Open a section with the keyboard."""
+    tab_to(page, f"section[aria-labelledby={section}] > details > summary")
+    page.keyboard.press("Enter")
+
+
 def test_nothing_is_asked_for_and_nothing_runs(page: Any, heard: list[str]) -> None:
     assert page.evaluate("window.owned") is None
     assert page.locator("h2").count() == 10
@@ -151,6 +158,7 @@ def test_the_policy_stops_what_is_not_the_pages_own(page: Any, heard: list[str])
 
 def test_tables_are_sorted_by_keyboard(page: Any, heard: list[str]) -> None:
     head = "section[aria-labelledby=runs] th:nth-child(4)"
+    unfold(page, "runs")
     tab_to(page, f"{head} button")
     page.keyboard.press("Enter")
     assert page.locator(head).get_attribute("aria-sort") == "descending"
@@ -185,6 +193,7 @@ def test_what_is_not_known_is_sorted_last(
     (tmp_path / "r.html").write_text(render(compared(("x", "y"), truth, scores, records)))
     page = browser.new_page()
     page.goto((tmp_path / "r.html").as_uri())
+    unfold(page, "runs")
     button = page.locator("section[aria-labelledby=runs] th button", has_text="Seconds")
     names = page.locator("section[aria-labelledby=runs] tbody th")
     for expected in (["a", "c", "b"], ["c", "a", "b"]):
@@ -194,6 +203,9 @@ def test_what_is_not_known_is_sorted_last(
 
 
 def test_runs_and_genres_are_filtered_by_keyboard(page: Any, heard: list[str]) -> None:
+    tab_to(page, ".tools button")
+    page.keyboard.press("Enter")
+    assert page.locator("details.fold:not([open])").count() == 0
     tab_to(page, ".legend input")
     page.keyboard.press("Tab")
     page.keyboard.press("Space")
@@ -239,17 +251,36 @@ def test_it_fits_and_is_not_empty(scheme: str, width: int, browser: Any, page_fi
     page.close()
 
 
-def test_paper_shows_what_is_folded(page: Any, heard: list[str]) -> None:
-    folded = page.locator("details:not([open])")
-    assert folded.count() > 3
-    before = folded.count()
+def pages_of(page: Any) -> int:
+    """Number of A4 pages that the page prints on."""
+    return len(
+        re.findall(rb"/Type\s*/Page\b(?!s)", page.pdf(format="A4", prefer_css_page_size=True))
+    )
+
+
+def test_the_summary_prints_on_one_page_and_what_is_open_after_it(
+    page: Any, heard: list[str]
+) -> None:
+    assert page.locator("details.fold").count() == page.locator("h2").count()
+    assert page.locator("details[open]").count() == 0
+    assert pages_of(page) == 1
+    unfold(page, "runs")
     page.emulate_media(media="print", color_scheme="dark")
-    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
-    assert folded.count() == 0
-    assert page.locator(".jump").is_hidden()
+    assert page.locator(".front .summary").is_visible()
+    assert page.locator("section[aria-labelledby=runs] tbody tr:visible").count() == 3
+    assert page.locator("h2:visible").all_text_contents() == ["Runs"]
+    assert page.locator(".jump:visible, .legend:visible, .tools:visible").count() == 0
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-    page.evaluate("window.dispatchEvent(new Event('afterprint'))")
-    assert folded.count() == before
+    assert pages_of(page) == 2
+    assert heard == []
+
+
+def test_a_link_opens_its_section(page: Any, heard: list[str]) -> None:
+    for name in ("genres", "runs", "runs"):
+        page.locator(f".jump a[href='#{name}']").press("Enter")
+        page.locator(f"section[aria-labelledby={name}] table, #genre-bars").first.wait_for()
+        page.locator(f"#{name}").click()  # folds it again
+        assert page.locator(f"section[aria-labelledby={name}] > details[open]").count() == 0
     assert heard == []
 
 
@@ -259,6 +290,8 @@ def test_it_can_be_read_without_its_script(browser: Any, page_file: Path) -> Non
     page.goto(page_file.as_uri())
     assert page.locator("h2:visible").count() == 10
     assert page.locator("button:visible, input:visible").count() == 0
+    assert page.locator(".front tbody tr:visible").count() == 3
+    page.locator("#runs").click()
     assert page.locator("section[aria-labelledby=runs] tbody tr:visible").count() == 3
     context.close()
 

@@ -97,7 +97,10 @@ def test_labels_and_probabilities(home: Path) -> None:
     assert runs["theirs"].has_probabilities
     assert runs["theirs"].external
     assert not runs["ours"].external
-    assert as_text(comparison).startswith("The split is clean (checked: same id)")
+    assert (
+        "\nThe split is clean: the one check found no leak; "
+        "what theirs, made elsewhere, has seen is not known." in as_text(comparison)
+    )
     assert "theirs was made elsewhere: whether it was fitted on test items" in " ".join(
         comparison.notes
     )
@@ -211,9 +214,9 @@ def test_card_has_the_figures_of_the_report(home: Path) -> None:
     assert re.search(
         rf"\| Horror \| {horror.support} \| {horror.f1.value:.3f} .*\| 0\.250 \|", card
     )
-    assert "The split is clean (checked: same id)." in card
+    assert "\nThe split is clean: the one check found no leak.\nChecked for: same id.\n" in card
     assert "\n    hybrid fit-svm --name ours\n" in card
-    assert "Fit and evaluation took 2.0 s, with a peak memory of 100 MiB" in card
+    assert "\n- It cost 2.0 s and 100 MiB of memory.\n" in card
     for title in (
         "Data",
         "Split and audit",
@@ -236,7 +239,7 @@ def test_card_is_text_whatever_a_record_says(compared: Callable[..., Any]) -> No
     assert "<script" not in outside
     assert not re.search(r"(?<!\\)\]\(", outside)
     assert not re.search(r"^# d", card, re.M)
-    assert "are not an estimate of performance" in card
+    assert "Do not take the figures below for what the model does on new items." in card
     rows = [line for line in card.splitlines() if line.startswith("|")]
     widths = {len(re.findall(r"(?<!\\)\|", row)) for row in rows}
     assert widths == {4, 8}

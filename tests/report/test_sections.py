@@ -9,7 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,7 +37,6 @@ from hybrid.report.sections import (
     runs,
     training_history,
 )
-from hybrid.report.summary_text import best_run_sentence, cost_sentence, duration, not_significant
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import BackboneRecord, ExternalRecord, HistoryRecord
 from hybrid.runs.study_records import CurvePointRecord, LearningCurveRecord
@@ -93,7 +91,7 @@ def test_every_section_has_its_template_and_its_place(compared: Make) -> None:
         },
     }
     page = render(compared(NAMES, truth, {"a": scores}, {"a": record}))
-    found = re.findall(r'<h2 id="([a-z_]+)">', page)
+    found = re.findall(r'<summary><h2 id="([a-z_]+)">', page)
     assert found == [section.name for section in SECTIONS]
     assert [f"#{name}" for name in found] == re.findall(r'<a href="(#[a-z_]+)">', page)
 
@@ -435,56 +433,6 @@ def test_what_made_a_run_has_commands_and_hashes(compared: Make) -> None:
     assert comparison.catalogue.sha256 in page
 
 
-def stages(seconds: float) -> dict[str, Any]:
-    return {"stages": [{"name": "fit", "seconds": seconds, "peak_mib": 2048.0}]}
-
-
-def test_cost_in_words(compared: Make) -> None:
-    truth, scores = sample(200)
-    near = np.clip(scores + 0.02, 0, 1)
-    poor = np.random.default_rng(5).random(scores.shape)
-    perfect = truth * 0.9 + 0.05
-
-    def said(**records: Any) -> str:
-        runs = (
-            {"best": perfect, "poor": poor} if "poor" in records else {"best": scores, "near": near}
-        )
-        comparison = compared(NAMES, truth, runs, records, draws=100)
-        assert not_significant(comparison.runs[1]) is ("near" in records)
-        return cost_sentence(comparison)
-
-    assert re.fullmatch(
-        r"best took 1 min 30 s, with a peak memory of 2\.0 GiB; poor took 4\.0 s, but its weighted F1 "
-        r"is lower by 0\.\d+ \(0\.\d+ to 0\.\d+\)\.",
-        said(best=stages(90), poor=stages(4)),
-    )
-    assert said(best=stages(4), poor=stages(90)).endswith("GiB; no other run was faster.")
-    assert said(best={}, poor=stages(9)) == "The cost of best is not recorded."
-    for first, second in ((90, 4), (4, 90)):
-        words = said(best=stages(first), near=stages(second))
-        assert (
-            "which is not significantly different, took 4.0 s" in words
-            or "no other run was faster" in words
-        )
-
-
-def test_winner_in_words(compared: Make) -> None:
-    truth, scores = sample(200)
-    poor = np.random.default_rng(5).random(scores.shape)
-    alone = compared(NAMES, truth, {"a": scores})
-    assert "no other run" in best_run_sentence(alone)
-    level = compared(NAMES, truth, {"a": scores, "b": scores, "c": scores, "poor": poor}, draws=100)
-    assert "is not significantly different from" in best_run_sentence(level)
-    assert "poor" not in best_run_sentence(level)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(None, "– s"), (4.06, "4.1 s"), (125, "2 min 5 s"), (4800, "1 h 20 min")]
-)
-def test_durations(seconds: float | None, words: str) -> None:
-    assert duration(seconds) == words
-
-
 # --- the style sheet ---------------------------------------------------------------------------------
 
 
@@ -513,7 +461,10 @@ def contrast(a: str, b: str) -> float:
     ("style", "templates"),
     [
         ("card.css.j2", ["item_card.html.j2", "feature_page.html.j2"]),
-        ("style.css.j2", ["report.html.j2", "macros.html.j2", "sections/*.html.j2"]),
+        (
+            "style.css.j2",
+            ["report.html.j2", "group.html.j2", "macros.html.j2", "sections/*.html.j2"],
+        ),
     ],
 )
 def test_every_class_is_styled(style: str, templates: list[str]) -> None:

@@ -40,6 +40,8 @@ class Section:
     title : str
     make : callable
         From a `Comparison` to the data of the template, or None to leave the section out.
+    about : str, default=""
+        What a reader finds in it, in a few words; stands beside the title of the folded section.
 
     Examples
     --------
@@ -50,21 +52,39 @@ class Section:
     name: str
     title: str
     make: Callable[[Comparison], Any]
+    about: str = ""
 
 
 SECTIONS = (
-    Section("leaks", "Leaks", leaks.make),
-    Section("runs", "Runs", runs.make),
-    Section("genres", "F1 by genre", genres.make),
-    Section("cost", "Cost", cost.make),
-    Section("ablation", "Ablation", ablation.make),
-    Section("curves", "Precision-recall and calibration curves", curves.make),
-    Section("cooccurrence", "Label co-occurrence", cooccurrence.make),
-    Section("importance", "Feature importance", importance.make),
-    Section("channels", "Feature visualisation", channels.make),
-    Section("learning_curve", "Learning curve", learning_curve.make),
-    Section("training_history", "Training history", training_history.make),
-    Section("items", "Worst and best predictions", items.make),
-    Section("data", "Data", data.make),
-    Section("reproduction", "Reproducibility", reproduction.make),
+    Section("leaks", "Leaks", leaks.make, "what is on both sides of the split"),
+    Section("runs", "Runs", runs.make, "every model with every metric"),
+    Section("genres", "F1 by genre", genres.make, "where the models are strong and weak"),
+    Section("cost", "Cost", cost.make, "time and memory of each stage"),
+    Section("ablation", "Ablation", ablation.make, "what each block of features contributes"),
+    Section(
+        "curves",
+        "Precision-recall and calibration curves",
+        curves.make,
+        "whether probabilities can be trusted",
+    ),
+    Section("cooccurrence", "Label co-occurrence", cooccurrence.make, "labels that come together"),
+    Section(
+        "importance",
+        "Feature importance",
+        importance.make,
+        "what the model looks at: words and fields",
+    ),
+    Section("channels", "Feature visualisation", channels.make, "what the model looks at: posters"),
+    Section(
+        "learning_curve",
+        "Learning curve",
+        learning_curve.make,
+        "whether more items would help",
+    ),
+    Section(
+        "training_history", "Training history", training_history.make, "how the networks learnt"
+    ),
+    Section("items", "Worst and best predictions", items.make, "examples to look at"),
+    Section("data", "Data", data.make, "items, labels, missing values"),
+    Section("reproduction", "Reproducibility", reproduction.make, "commands, settings, versions"),
 )

@@ -1,0 +1,195 @@
+"""Numbers and lists as words: the formats that page, terminal and model card share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hybrid.types import Interval
+
+DASH = "–"
+SPACE = "\u00a0"  # does not break: a figure stays with its unit
+FRACTIONS = (
+    (0.9, "almost as much"),
+    (0.6, "about two thirds of that"),
+    (0.4, "about half of that"),
+    (0.29, "about a third of that"),
+    (0.22, "about a quarter of that"),
+    (0.15, "about a fifth of that"),
+    (0.07, "about a tenth of that"),
+    (0.035, "about a twentieth of that"),
+    (0.015, "about a fiftieth of that"),
+    (0.0075, "about a hundredth of that"),
+)
+
+
+def number(value: float | None, form: str) -> str:
+    """Format a number; a dash where it is None or NaN.
+
+    Parameters
+    ----------
+    value : float or None
+    form : str
+        Format specification.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> number(0.1234, ".2f"), number(None, ".2f")
+    ('0.12', '–')
+    """
+    return DASH if value is None or value != value else format(value, form)
+
+
+def percent(share: float | None, digits: int = 0) -> str:
+    r"""Format a share as a percentage; a dash where it is None or NaN.
+
+    Parameters
+    ----------
+    share : float or None
+    digits : int, default=0
+        After the point.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> percent(0.075, 1), percent(None)
+    ('7.5\xa0%', '–')
+    """
+    found = number(None if share is None else 100 * share, f".{digits}f")
+    return found if found == DASH else f"{found}{SPACE}%"
+
+
+def with_interval(value: Interval) -> str:
+    """Format a value with its 95 % interval; a dash where it is NaN.
+
+    Parameters
+    ----------
+    value : Interval
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> with_interval(Interval(0.6151, 0.595, 0.634))
+    '0.615 (0.595 to 0.634)'
+    """
+    if value.value != value.value:
+        return DASH
+    return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
+
+
+def duration(seconds: float | None) -> str:
+    """Format seconds.
+
+    Parameters
+    ----------
+    seconds : float or None
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> duration(4.06), duration(125), duration(4800)
+    ('4.1 s', '2 min 5 s', '1 h 20 min')
+    """
+    if seconds is None or seconds < 59.95:
+        return f"{number(seconds, '.1f')} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def memory(mib: float) -> str:
+    """Format mebibytes.
+
+    Parameters
+    ----------
+    mib : float
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> memory(870), memory(2150)
+    ('870 MiB', '2.1 GiB')
+    """
+    return f"{mib:.0f} MiB" if mib < 1024 else f"{mib / 1024:.1f} GiB"
+
+
+def counted(n: int, noun: str) -> str:
+    """Format a count with its noun.
+
+    Parameters
+    ----------
+    n : int
+    noun : str
+        In the singular; the plural has an s.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> counted(1, "model"), counted(4, "model"), counted(1200, "test item")
+    ('1 model', '4 models', '1,200 test items')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def listed(names: Sequence[str], most: int = 3) -> str:
+    """List names in a sentence.
+
+    Parameters
+    ----------
+    names : sequence of str
+    most : int, default=3
+        Names that are written out; the others are counted.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"]), listed(list("abcdef"))
+    ('a', 'a and b', 'a, b and c', 'a, b, c and 3 others')
+    """
+    shown, rest = list(names[:most]), len(names) - most
+    if rest > 0:
+        shown.append(f"{rest} other{'' if rest == 1 else 's'}")
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def fraction(part: float) -> str:
+    """Say a ratio below 1 in words.
+
+    Parameters
+    ----------
+    part : float
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> fraction(0.11), fraction(0.5), fraction(0.0001)
+    ('about a tenth of that', 'about half of that', 'less than a hundredth of that')
+    """
+    return next(
+        (words for least, words in FRACTIONS if part >= least), "less than a hundredth of that"
+    )

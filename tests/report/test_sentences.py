@@ -1,0 +1,331 @@
+"""The four sentences of the first screen, in each of their variants."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hybrid.report.comparison import MAIN, Comparison
+from hybrid.report.sentences import (
+    certainty_sentence,
+    cleanliness_sentence,
+    cost_sentence,
+    summarise,
+    winner_sentence,
+)
+from hybrid.report.wording import counted, duration, fraction, listed, percent
+from hybrid.runs.record import RunRecord
+from hybrid.runs.record_parts import LeakRecord
+from hybrid.types import Interval
+
+Make = Callable[..., Comparison]
+CLEAN = {"clean": True, "checks": ["same id", "same image bytes"], "leaks": []}
+OUTSIDE = {"path": "theirs.csv", "sha256": "c0ffee", "notes": []}
+
+
+@dataclass
+class Given:
+    """A run of a comparison: its figure, and the interval of its difference to the best."""
+
+    name: str
+    value: float
+    low: float = -0.09
+    high: float = -0.01
+    seconds: float | None = None
+    peak_mib: float | None = None
+    external: bool = False
+    audit: dict[str, Any] | None = None
+
+    def record(self) -> dict[str, Any]:
+        stage = {"name": "fit", "seconds": self.seconds, "peak_mib": self.peak_mib}
+        found: dict[str, Any] = {"stages": [stage], "audit": self.audit or CLEAN}
+        return {"external": OUTSIDE, "audit": None} if self.external else found
+
+
+def comparison(
+    compared: Make, given: Sequence[Given], leaks: Sequence[LeakRecord] = (), **changes: Any
+) -> Comparison:
+    truth = np.array([[1, 0], [0, 1]] * 4, dtype=np.uint8)
+    records = {run.name: run.record() for run in given}
+    made = compared(("a", "b"), truth, {run.name: truth * 0.9 for run in given}, records)
+    runs = []
+    for i, run in enumerate(given):
+        old = next(each for each in made.runs if each.name == run.name)
+        value = Interval(run.value, run.value - 0.02, run.value + 0.02)
+        evaluation = replace(old.evaluation, metrics={**old.evaluation.metrics, MAIN: value})
+        difference = Interval(run.value - given[0].value, run.low, run.high) if i else None
+        runs.append(replace(old, evaluation=evaluation, difference=difference))
+    return replace(made, runs=tuple(runs), leaks=tuple(leaks), **changes)
+
+
+BEST, SECOND, THIRD = Given("svm", 0.64), Given("knn", 0.6), Given("dummy", 0.2, -0.5, -0.4)
+NEAR = Given("stack", 0.63, -0.03, 0.01)
+FIGURE = "weighted F1 0.640 (0.620 to 0.660)"
+LEAK = LeakRecord("same id", 3, 0.075)
+
+
+@pytest.mark.parametrize(
+    ("given", "leaks", "said"),
+    [
+        ([BEST], (), f"svm has {FIGURE}."),
+        ([BEST, SECOND], (), f"svm is the better of 2 models: {FIGURE}."),
+        ([BEST, SECOND, THIRD], (), f"svm is the best of 3 models: {FIGURE}."),
+        ([BEST, NEAR], (), f"svm scores higher of 2 models: {FIGURE}."),
+        ([BEST, NEAR, THIRD], (), f"svm scores highest of 3 models: {FIGURE}."),
+        ([BEST, SECOND], [LEAK], f"svm scores higher of 2 models: {FIGURE}."),
+        (
+            [BEST, Given("svc", 0.64, 0.0, 0.0)],
+            (),
+            f"svm and svc both score the same: {FIGURE}.",
+        ),
+        (
+            [BEST, Given("b", 0.64, 0.0, 0.0), Given("c", 0.64, 0.0, 0.0)],
+            (),
+            f"svm, b and c all score the same: {FIGURE}.",
+        ),
+        (
+            [BEST, Given("svc", 0.64, 0.0, 0.0), THIRD],
+            (),
+            f"svm and svc share the first place of 3 models: {FIGURE}.",
+        ),
+    ],
+)
+def test_the_winner(given: list[Given], leaks: list[LeakRecord], said: str, compared: Make) -> None:
+    assert winner_sentence(comparison(compared, given, leaks)) == said
+
+
+@pytest.mark.parametrize(
+    ("given", "leaks", "said"),
+    [
+        (
+            [BEST],
+            (),
+            "There is no other model here to compare it with; with other test items of this kind, the "
+            "figure may vary within the interval.",
+        ),
+        (
+            [BEST, SECOND],
+            (),
+            "Its lead is certain: it is significantly better than knn by 0.040 (0.010 to 0.090).",
+        ),
+        (
+            [BEST, SECOND, THIRD],
+            (),
+            "Its lead is certain: it is significantly better than each of the other 2, and ahead of knn by "
+            "0.040 (0.010 to 0.090).",
+        ),
+        (
+            [BEST, NEAR],
+            (),
+            "Its lead is not certain: it is not significantly different from stack.",
+        ),
+        (
+            [BEST, NEAR, replace(NEAR, name="other"), THIRD],
+            (),
+            "Its lead is not certain: it is not significantly different from stack and other.",
+        ),
+        (
+            [BEST, NEAR, replace(NEAR, name="other")],
+            (),
+            "Its lead is not certain: it is not significantly different from any of the other 2.",
+        ),
+        (
+            [BEST, *(replace(NEAR, name=f"m{k}") for k in range(5)), THIRD],
+            (),
+            "Its lead is not certain: it is not significantly different from m0, m1, m2 and 2 others.",
+        ),
+        (
+            [BEST, SECOND],
+            [LEAK],
+            "Nothing is certain here: the models may have seen test items, so their figures are too high.",
+        ),
+        (
+            [BEST],
+            [LEAK],
+            "Nothing is certain here: the model may have seen test items, so its figure is too high.",
+        ),
+        (
+            [BEST, Given("svc", 0.64, 0.0, 0.0), THIRD],
+            (),
+            "Neither leads: svm and svc have the same figure.",
+        ),
+    ],
+)
+def test_the_certainty(
+    given: list[Given], leaks: list[LeakRecord], said: str, compared: Make
+) -> None:
+    assert certainty_sentence(comparison(compared, given, leaks)) == said
+
+
+def timed(run: Given, seconds: float | None, peak_mib: float | None = None) -> Given:
+    return replace(run, seconds=seconds, peak_mib=peak_mib)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([BEST], "Its cost is unknown: its record does not hold it."),
+        ([replace(BEST, external=True)], "Its cost is unknown: it was made elsewhere."),
+        ([timed(BEST, 90, 2048)], "It cost 1 min 30 s and 2.0 GiB of memory."),
+        (
+            [timed(BEST, 90), timed(SECOND, 9)],
+            "It cost 1 min 30 s; knn reaches 0.600 at about a tenth of that.",
+        ),
+        (
+            [timed(BEST, 90), timed(NEAR, 45)],
+            "It cost 1 min 30 s; stack, which is not significantly different, cost about half of that.",
+        ),
+        # of the models that are not significantly different, the cheapest
+        (
+            [
+                timed(BEST, 90),
+                timed(NEAR, 45),
+                timed(replace(NEAR, name="fast"), 9),
+                timed(THIRD, 1),
+            ],
+            "It cost 1 min 30 s; fast, which is not significantly different, cost about a tenth of that.",
+        ),
+        ([timed(BEST, 4), timed(SECOND, 9)], "It cost 4.0 s; no other model is cheaper."),
+        ([timed(BEST, 4), SECOND], "It cost 4.0 s; the cost of no other model is known."),
+        (
+            [timed(BEST, 4), timed(SECOND, 9), THIRD],
+            "It cost 4.0 s; no other model of known cost is cheaper.",
+        ),
+        (
+            [timed(BEST, 4), timed(Given("svc", 0.64, 0.0, 0.0), 9)],
+            "svm cost 4.0 s; no other model is cheaper.",
+        ),
+        (
+            [BEST, timed(Given("svc", 0.64, 0.0, 0.0), 9)],
+            "The cost of svm is unknown: its record does not hold it.",
+        ),
+    ],
+)
+def test_the_cost(given: list[Given], said: str, compared: Make) -> None:
+    assert cost_sentence(comparison(compared, given)) == said
+
+
+@pytest.mark.parametrize(
+    ("leaks", "changes", "said"),
+    [
+        ((), {}, "The split is clean: none of 2 checks found a leak."),
+        ((), {"checks": ("same id",)}, "The split is clean: the one check found no leak."),
+        ((), {"checks": ()}, "The split is clean."),
+        (
+            [LEAK],
+            {},
+            "The split leaks: same id (3 cases, 7.5\u00a0% of the test items).",
+        ),
+        (
+            [LeakRecord("same id", 1, None), LeakRecord("near-duplicate poster")],
+            {},
+            "The split leaks: same id (1 case) and near-duplicate poster.",
+        ),
+    ],
+)
+def test_the_cleanliness(
+    leaks: list[LeakRecord], changes: dict[str, Any], said: str, compared: Make
+) -> None:
+    assert cleanliness_sentence(comparison(compared, [BEST, SECOND], leaks, **changes)) == said
+
+
+@pytest.mark.parametrize(
+    ("unaudited", "said"),
+    [
+        (["svm"], "It is not known whether the split is clean: svm was not audited."),
+        (
+            ["svm", "knn"],
+            "It is not known whether the split is clean: svm and knn were not audited.",
+        ),
+        (
+            ["svm", "knn", "dummy"],
+            "It is not known whether the split is clean: no model was audited.",
+        ),
+    ],
+)
+def test_the_cleanliness_is_not_known_without_an_audit(
+    unaudited: list[str], said: str, compared: Make
+) -> None:
+    made = comparison(compared, [BEST, SECOND, THIRD], audited=False)
+    runs = tuple(
+        replace(run, record=RunRecord()) if run.name in unaudited else run for run in made.runs
+    )
+    assert cleanliness_sentence(replace(made, runs=runs)) == said
+
+
+def test_what_a_model_made_elsewhere_has_seen_is_not_known(compared: Make) -> None:
+    mine, theirs = replace(BEST, external=True), replace(SECOND, external=True)
+    assert cleanliness_sentence(comparison(compared, [mine, THIRD])) == (
+        "The split is clean: none of 2 checks found a leak; what svm, made elsewhere, has seen is not known."
+    )
+    assert cleanliness_sentence(comparison(compared, [mine, theirs, THIRD])).endswith(
+        "; what svm and knn, made elsewhere, have seen is not known."
+    )
+    assert cleanliness_sentence(comparison(compared, [mine])) == (
+        "It is not known whether the split is clean: no model was audited."
+    )
+
+
+def test_each_is_one_sentence(compared: Make) -> None:
+    for given in ([BEST], [timed(BEST, 90), timed(NEAR, 9)], [BEST, SECOND, THIRD]):
+        for leaks in ((), (LEAK,)):
+            said = summarise(comparison(compared, given, leaks))
+            assert len(said.all) == 4
+            for sentence in said.all:
+                assert re.fullmatch(r"[^\n]+[^.\s]\.", sentence)
+                assert not re.search(r"[.] [A-Z]|  |\b1 models\b|\b1 others\b", sentence)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, "– s"),
+        (4.06, "4.1 s"),
+        (59.97, "1 min 0 s"),
+        (125, "2 min 5 s"),
+        (4800, "1 h 20 min"),
+    ],
+)
+def test_durations(seconds: float | None, words: str) -> None:
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["a"], "a"),
+        (["a", "b"], "a and b"),
+        (list("abcd"), "a, b, c and 1 other"),
+        (list("abcde"), "a, b, c and 2 others"),
+    ],
+)
+def test_lists(names: list[str], words: str) -> None:
+    assert listed(names) == words
+
+
+def test_counts_and_shares() -> None:
+    assert [counted(n, "model") for n in (0, 1, 2, 1000)] == [
+        "0 models",
+        "1 model",
+        "2 models",
+        "1,000 models",
+    ]
+    assert [percent(share) for share in (None, 0.0, 1.0, float("nan"))] == [
+        "–",
+        "0\u00a0%",
+        "100\u00a0%",
+        "–",
+    ]
+    parts = [1.0, 0.7, 0.5, 0.33, 0.25, 0.2, 0.1, 0.05, 0.02, 0.01, 0.001]
+    words = [fraction(part) for part in parts]
+    assert len(set(words)) == len(parts)
+    assert (words[2], words[6], words[-1]) == (
+        "about half of that",
+        "about a tenth of that",
+        "less than a hundredth of that",
+    )
