@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid.split_types import Split as Split
+
 PARTS = ("train", "validation", "test")
 UNUSED = "unused"  # in no part, and meant to be
 LEAK, WARNING = "leak", "warning"  # severities
@@ -96,27 +98,6 @@ class BadRow:
     id: str
     poster: str
     reason: str
-
-
-@dataclass(frozen=True)
-class Split:
-    """Which item is train, validation or test.
-
-    Parameters
-    ----------
-    ids : ndarray of shape (n,), str
-    parts : ndarray of shape (n,), str
-        One of ``train``, ``validation``, ``test``, or ``unused``.
-    groups : ndarray of shape (n,), str
-        Items of one group are in one part.
-    sha256 : str
-        Hash of ids and parts, whatever the order of the rows; see `hybrid.splitting.splits.split_hash`.
-    """
-
-    ids: NDArray[Any]
-    parts: NDArray[Any]
-    groups: NDArray[Any]
-    sha256: str
 
 
 @dataclass(frozen=True)

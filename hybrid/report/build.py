@@ -8,15 +8,17 @@ from pathlib import Path
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import RunError, SettingError
 from hybrid.evaluation import DRAWS
-from hybrid.report.exports import JSON_STARTS, TABLE_STARTS, as_csv, as_json
-from hybrid.report.groups import Report, compare_groups
+from hybrid.report.alignment import align_runs, common_test_ids
+from hybrid.report.comparison import Comparison, compare
+from hybrid.report.exports import JSON_START, TABLE_START, as_csv, as_json
+from hybrid.report.external import read_externals
 from hybrid.report.page import render
 from hybrid.runs.folder import find_runs, read_run
 from hybrid.runs.record import RunRecord
 from hybrid.types import ColumnOptions
 from hybrid.utils.files import write_atomically
 
-STARTS = {".csv": TABLE_STARTS, ".json": JSON_STARTS}
+STARTS = {".csv": TABLE_START, ".json": JSON_START}
 
 
 def report_runs(
@@ -30,7 +32,7 @@ def report_runs(
     draws: int = DRAWS,
     seed: int = 0,
     command: str = "",
-) -> Report:
+) -> Comparison:
     """Compare the named runs, or all runs in a folder, and write the report.
 
     Parameters
@@ -55,13 +57,12 @@ def report_runs(
 
     Returns
     -------
-    Report
-        Runs that can be compared with each other are a group.
+    Comparison
 
     Raises
     ------
     RunError
-        If a run cannot be read, its catalogue lacks test items, or `out` cannot be written.
+        If a run cannot be read, the runs cannot be compared, or `out` cannot be written.
     SettingError
         If `out` is the name of a table, or the name of an external model is taken.
 
@@ -128,7 +129,7 @@ def make_report(
     draws: int = DRAWS,
     seed: int = 0,
     command: str = "",
-) -> Report:
+) -> Comparison:
     """Compare runs and write the report: the page, and beside it table and data as ``.csv`` and ``.json``.
 
     Parameters
@@ -143,7 +144,7 @@ def make_report(
     Raises
     ------
     RunError
-        If a run cannot be read, its catalogue lacks test items, or `out` cannot be written.
+        If a run cannot be read, the runs cannot be compared, or `out` cannot be written.
     SettingError
         If `out` is the name of a table, or the name of an external model is taken.
 
@@ -157,19 +158,22 @@ def make_report(
     >>> split = hybrid.split_catalogue(films)
     >>> model = hybrid.make_hybrid(films, blocks=["text"], grid={}, folds=2)
     >>> _ = hybrid.fit_head(hybrid.Experiment(films, split, folder / "svm"), model, {})
-    >>> report = make_report(films, [folder / "svm"], folder / "report.html", draws=20)
-    >>> report.runs[0].name, len(report.groups[0].genres)
+    >>> comparison = make_report(films, [folder / "svm"], folder / "report.html", draws=20)
+    >>> comparison.runs[0].name, len(comparison.genres)
     ('svm', 8)
     """
     out = Path(out)
     _check_out(out)
     read = [read_run(run) for run in runs]
-    report = compare_groups(catalogue, read, externals=externals, draws=draws, seed=seed)
-    page = render(report.groups, command)
-    write_text(out.with_suffix(".csv"), as_csv(report))
-    write_text(out.with_suffix(".json"), as_json(report))
+    if externals:
+        ids, names = common_test_ids(read), [run.name for run in read]
+        read += read_externals(externals, names, ids, catalogue.genres)
+    comparison = compare(align_runs(catalogue, read), draws=draws, seed=seed)
+    page = render(comparison, command)
+    write_text(out.with_suffix(".csv"), as_csv(comparison))
+    write_text(out.with_suffix(".json"), as_json(comparison))
     write_text(out, page)
-    return report
+    return comparison
 
 
 def _check_out(out: Path) -> None:
@@ -178,9 +182,9 @@ def _check_out(out: Path) -> None:
         raise SettingError(f"--out: expected the name of a page (.html), found {out}.")
     if not out.parent.is_dir():
         raise RunError(f"--out: expected a file in a folder that exists, found {out}.")
-    for suffix, starts in STARTS.items():
+    for suffix, start in STARTS.items():
         beside = out.with_suffix(suffix)
-        if beside.is_file() and not beside.read_bytes().startswith(starts):
+        if beside.is_file() and not beside.read_bytes().startswith(start):
             raise RunError(
                 f"{beside}: expected an earlier report or no file, found another table. The report's figures "
                 "are written there; choose another --out."

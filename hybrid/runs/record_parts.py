@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hybrid.runs.json_dataclass import OPTIONAL, key
+from hybrid.split_types import SplitMethod
 from hybrid.types import Columns, Interval
 
 
@@ -24,12 +25,16 @@ class CatalogueRecord:
 
 @dataclass(frozen=True)
 class SplitRecord:
-    """The split: items of each part, and the test items that share a group, by id."""
+    """The split: items of each part, test items that share a group, by id, and how it was made.
+
+    `method` is None where that is not known, as for a split that a user made.
+    """
 
     path: str | None = None
     sha256: str | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     test_groups: tuple[tuple[str, ...], ...] = ()
+    method: SplitMethod | None = None
 
 
 @dataclass(frozen=True)

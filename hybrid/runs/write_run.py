@@ -92,7 +92,6 @@ def write_run(
         catalogue=describe_catalogue(catalogue),
         sample=is_sample(catalogue.path.parent),
         split=_describe_split(experiment, predictions.ids[test]),
-        task=experiment.task,
         seed=seed,
         genres=catalogue.genres,
         missing=count_missing(catalogue, experiment.keys, parts, record.blocks),
@@ -114,6 +113,7 @@ def _describe_split(experiment: Experiment, test: NDArray[Any]) -> SplitRecord:
         sha256=split.sha256,
         counts={part: int((split.parts == part).sum()) for part in PARTS},
         test_groups=grouped_ids(test, experiment.groups("test")),
+        method=split.method,
     )
 
 

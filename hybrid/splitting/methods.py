@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -160,7 +160,20 @@ def make_splits(
     together += [group_by_column(catalogue, column) for column in options.group_columns]
     groups = connected_groups(ids, [group for kind in together for group in kind])
     check_group_sizes(groups, options.shares)
-    return _assign(catalogue, rows, groups, options, context.seed)
+    splits = _assign(catalogue, rows, groups, options, context.seed)
+    return [_with_options(split, options) for split in splits]
+
+
+def _with_options(split: Split, options: SplitOptions) -> Split:
+    """Note the options that only the catalogue's split has."""
+    assert split.method is not None
+    method = replace(
+        split.method,
+        by=options.by if options.method == "temporal" else None,
+        group_columns=tuple(options.group_columns),
+        near_duplicates=options.near_duplicates,
+    )
+    return replace(split, method=method)
 
 
 def _assign(
@@ -172,7 +185,7 @@ def _assign(
 ) -> list[Split]:
     ids, labels = catalogue.ids[rows], catalogue.labels[rows]
     if options.method == "temporal":
-        times = _times(catalogue, str(options.by))[rows]
+        times = read_times(catalogue, str(options.by))[rows]
         return [make_temporal_split(ids, times, groups=groups, shares=options.shares)]
     if options.method == "kfold":
         return make_fold_splits(
@@ -233,8 +246,26 @@ def _check(catalogue: Catalogue, options: SplitOptions) -> None:
         raise SettingError("\n".join(problems))
 
 
-def _times(catalogue: Catalogue, column: str) -> NDArray[np.float64]:
-    """A column as numbers that grow with time: numbers, or dates such as 1979-05-25."""
+def read_times(catalogue: Catalogue, column: str) -> NDArray[np.float64]:
+    """Read a column as numbers that grow with time: numbers, or dates such as 1979-05-25.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    column : str
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        NaN where a cell has neither.
+
+    Raises
+    ------
+    SettingError
+        If there is no such column, or no cell has either.
+    """
+    if column not in catalogue.table.columns:
+        raise SettingError(f"--by: {unknown_name('column', column, catalogue.table.columns)}")
     cells = catalogue.table[column]
     times = to_numbers(cells)
     if np.isnan(times).all():

@@ -1,19 +1,25 @@
-"""splits.csv: write and read a split."""
+"""splits.csv: write and read a split; beside it, how it was made."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from hybrid.errors import SplitError
+from hybrid.split_types import SplitMethod
 from hybrid.splitting.splits import split_hash
 from hybrid.types import PARTS, UNUSED, Split
-from hybrid.utils.files import write_atomically
+from hybrid.utils.files import remove, write_atomically
 
 
 def write_split(split: Split, path: str | Path) -> None:
     """Write ``splits.csv``: id, split, group; the old file stays until the new one is whole.
+
+    How the split was made, where that is known, is written beside it, see `method_file`.
 
     Parameters
     ----------
@@ -40,8 +46,58 @@ def write_split(split: Split, path: str | Path) -> None:
     table = pd.DataFrame({"id": split.ids, "split": split.parts, "group": split.groups})
     try:
         write_atomically(Path(path), table.to_csv(index=False, lineterminator="\n").encode())
+        _write_method(split, method_file(path))
     except OSError as error:
         raise SplitError(f"cannot write the split {path}: {error.strerror or error}.") from error
+
+
+def method_file(path: str | Path) -> Path:
+    """The file that says how a split was made: ``splits.method.json`` beside ``splits.csv``.
+
+    It belongs to the split with its ``sha256``; for any other split it says nothing.
+
+    Examples
+    --------
+    >>> method_file("films/splits-0.csv").as_posix()
+    'films/splits-0.method.json'
+    """
+    return Path(path).with_suffix(".method.json")
+
+
+def _write_method(split: Split, path: Path) -> None:
+    if split.method is None:
+        remove(path)
+        return
+    data = {"sha256": split.sha256, **asdict(split.method)}
+    write_atomically(path, (json.dumps(data, ensure_ascii=False, indent=2) + "\n").encode())
+
+
+def _read_method(path: Path, sha256: str) -> SplitMethod | None:
+    """How the split with this hash was made; None where the file is missing or says nothing of it."""
+    try:
+        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        if data.pop("sha256") != sha256:
+            return None
+        known = {each.name for each in fields(SplitMethod)}
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known
+        }
+        method = SplitMethod(**values)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        return None
+    return method if _is_sound(method) else None
+
+
+def _is_sound(method: SplitMethod) -> bool:
+    """Whether each value, which someone may have edited, has its type."""
+    numbers = (method.seed, method.folds, method.fold)
+    return (
+        isinstance(method.method, str)
+        and all(number is None or type(number) is int for number in numbers)
+        and (method.by is None or isinstance(method.by, str))
+        and all(isinstance(share, float) for share in method.shares or ())
+        and all(isinstance(name, str) for name in method.group_columns)
+    )
 
 
 def read_split(path: str | Path) -> Split:
@@ -54,7 +110,8 @@ def read_split(path: str | Path) -> Split:
     Returns
     -------
     Split
-        Without a column ``group``, each id is its own group.
+        Without a column ``group``, each id is its own group. Its `method` is known where `write_split`
+        wrote it.
 
     Raises
     ------
@@ -88,4 +145,6 @@ def read_split(path: str | Path) -> Split:
     ids = table["id"].to_numpy(dtype=object).astype(str)
     parts = table["split"].to_numpy(dtype=object).astype(str)
     groups = table["group"] if "group" in table.columns else table["id"]
-    return Split(ids, parts, groups.to_numpy(dtype=object).astype(str), split_hash(ids, parts))
+    digest = split_hash(ids, parts)
+    method = _read_method(method_file(path), digest)
+    return Split(ids, parts, groups.to_numpy(dtype=object).astype(str), digest, method)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hybrid.errors import SettingError
+from hybrid.split_types import SplitMethod
 from hybrid.splitting.legacy_2017 import draw_cells
 from hybrid.splitting.stratification import assign_parts
 from hybrid.types import PARTS, UNUSED, Split
@@ -70,7 +71,8 @@ def make_split(
     parts = np.array(PARTS)[
         assign_parts(ids, labels if stratify else labels[:, :0], groups, shares, seed)
     ]
-    return _split(ids, parts, groups)
+    method = SplitMethod("iterative" if stratify else "random", seed, tuple(shares))
+    return _split(ids, parts, groups, method)
 
 
 def make_folds(
@@ -167,7 +169,9 @@ def make_fold_splits(
         parts = np.full(len(ids), "test", dtype=object)
         assigned = assign_parts(ids[rest], labels[rest], groups[rest], (1 - inner, inner), seed)
         parts[rest] = np.array(PARTS[:2])[assigned]
-        splits.append(_split(ids, parts.astype(str), groups))
+        shares = 1 - validation - 1 / n_folds, validation, 1 / n_folds
+        method = SplitMethod("kfold", seed, shares, folds=n_folds, fold=fold)
+        splits.append(_split(ids, parts.astype(str), groups, method))
     return splits
 
 
@@ -209,10 +213,7 @@ def make_temporal_split(
     times = np.asarray(times, dtype=np.float64)
     _check_shares(shares)
     _check(ids, times[:, None], groups, shares)
-    _, member = np.unique(groups, return_inverse=True)
-    newest = np.full(member.max(initial=-1) + 1, -np.inf)
-    np.fmax.at(newest, member, times)
-    when = newest[member]
+    when = group_times(times, groups)
     dated = np.sort(when[np.isfinite(when)])
     if not len(dated):
         raise SettingError("times: expected a number for some items, found none.")
@@ -220,7 +221,28 @@ def make_temporal_split(
     parts[np.isfinite(when)] = "train"
     for part, share in (("validation", shares[0]), ("test", shares[0] + shares[1])):
         parts[when >= _cut(dated, share)] = part
-    return _split(ids, parts.astype(str), groups)
+    method = SplitMethod("temporal", shares=tuple(shares))
+    return _split(ids, parts.astype(str), groups, method)
+
+
+def group_times(times: NDArray[np.float64], groups: NDArray[Any]) -> NDArray[np.float64]:
+    """The newest time in the group of each item; ``-inf`` where the group has none.
+
+    Parameters
+    ----------
+    times : ndarray of shape (n,)
+        NaN where unknown.
+    groups : ndarray of shape (n,)
+
+    Examples
+    --------
+    >>> group_times(np.array([1990.0, np.nan, 2001.0]), np.array(["a", "a", "b"])).tolist()
+    [1990.0, 1990.0, 2001.0]
+    """
+    _, member = np.unique(groups, return_inverse=True)
+    newest = np.full(member.max(initial=-1) + 1, -np.inf)
+    np.fmax.at(newest, member, times)
+    return newest[member]
 
 
 def _cut(times: NDArray[np.float64], share: float) -> float:
@@ -268,7 +290,8 @@ def make_legacy_split(
         *[UNUSED] * int(neither.sum()),
     ]
     names = np.concatenate([ids[learn], ids[test], ids[neither]])
-    return _split(names, np.array(parts), names)
+    method = SplitMethod("legacy-2017", seed, tuple(shares))
+    return _split(names, np.array(parts), names, method)
 
 
 def stratification_tolerance(labels: ArrayLike, groups: ArrayLike) -> NDArray[np.float64]:
@@ -296,8 +319,10 @@ def stratification_tolerance(labels: ArrayLike, groups: ArrayLike) -> NDArray[np
     return 3 * sizes.max(initial=1) + 0.02 * present.sum(axis=0)
 
 
-def _split(ids: NDArray[Any], parts: NDArray[Any], groups: NDArray[Any]) -> Split:
-    return Split(ids, parts, groups, split_hash(ids, parts))
+def _split(
+    ids: NDArray[Any], parts: NDArray[Any], groups: NDArray[Any], method: SplitMethod
+) -> Split:
+    return Split(ids, parts, groups, split_hash(ids, parts), method)
 
 
 def _check_shares(shares: Sequence[float]) -> None:

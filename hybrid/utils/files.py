@@ -184,7 +184,8 @@ def exchange(first: Path, second: Path) -> bool:
     >>> folder = tempfile.TemporaryDirectory()
     >>> a, b = (Path(folder.name) / name for name in "ab")
     >>> _ = a.write_text("1"), b.write_text("2")
-    >>> a.read_text() == ("2" if exchange(a, b) else "1")
+    >>> done = exchange(a, b)
+    >>> a.read_text() == ("2" if done else "1")
     True
     >>> folder.cleanup()
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 from pathlib import Path
@@ -15,10 +16,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hybrid.errors import SettingError, SplitError
+from hybrid.split_types import SplitMethod
 from hybrid.splitting.split_file import read_split, write_split
 from hybrid.splitting.splits import (
     make_fold_splits,
     make_folds,
+    make_legacy_split,
     make_split,
     make_temporal_split,
     stratification_tolerance,
@@ -341,7 +344,7 @@ def test_a_written_split_is_read_back(tmp_path: Path, ids: list[str]) -> None:
     assert read.parts.tolist() == split.parts.tolist()
     assert read.groups.tolist() == groups
     assert read.sha256 == split.sha256
-    assert [path.name for path in tmp_path.iterdir()] == ["splits.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["splits.csv", "splits.method.json"]
 
 
 def test_the_file_and_its_hash(tmp_path: Path) -> None:
@@ -403,4 +406,43 @@ def test_a_split_that_cannot_be_written_leaves_the_old_one(
     with pytest.raises(SplitError, match=r"cannot write the split .*No space left on device"):
         write_split(make_split(["c"], [[1]]), path)
     assert path.read_bytes() == old
+    assert read_split(path).method == split.method
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["splits.csv", "splits.method.json"]
+
+
+def test_how_a_split_was_made_is_read_back_with_it(tmp_path: Path) -> None:
+    ids, labels, path = list("abcdefgh"), np.ones((8, 1)), tmp_path / "splits.csv"
+    third = (1 / 3, 1 / 3, 1 / 3)
+    made = {
+        SplitMethod("iterative", 3, third): make_split(ids, labels, shares=third, seed=3),
+        SplitMethod("random", 4, third): make_split(
+            ids, labels, shares=third, seed=4, stratify=False
+        ),
+        SplitMethod("temporal", shares=third): make_temporal_split(ids, range(8), shares=third),
+        SplitMethod("kfold", 5, (0.5, 0.0, 0.5), folds=2, fold=1): make_fold_splits(
+            ids, labels, 2, validation=0.0, seed=5
+        )[1],
+        SplitMethod("legacy-2017", 6, third): make_legacy_split(ids, labels, shares=third, seed=6),
+    }
+    for method, split in made.items():
+        assert split.method == method
+        write_split(split, path)
+        assert read_split(path).method == method
+    # Another split under the same name is not taken for it, be it written by hand or by hybrid.
+    path.write_text("id,split\na,train\nb,test\n")
+    assert read_split(path).method is None
+    write_split(read_split(path), path)
     assert [p.name for p in tmp_path.iterdir()] == ["splits.csv"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": "3"}, {"method": None}, {"shares": ["a"]}, {"folds": 1.5}, {"sha256": "0"}, None],
+)
+def test_a_damaged_note_on_the_method_says_nothing(tmp_path: Path, change: Any) -> None:
+    path = tmp_path / "splits.csv"
+    write_split(make_split(["a", "b"], [[1], [1]]), path)
+    note = tmp_path / "splits.method.json"
+    data = json.loads(note.read_text())
+    note.write_text("{" if change is None else json.dumps({**data, **change}))
+    assert read_split(path).method is None
