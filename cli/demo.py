@@ -23,12 +23,12 @@ def command(project: Project, folder: Path, full: bool) -> None:
     Everything is written to DIR (default: hybrid-demo). The films are synthetic, drawn by the program.
     """
     from hybrid.demo import run_demo
-    from hybrid.report import as_text
+    from hybrid.report import as_data, as_text
 
-    comparison = run_demo(folder, full=full, context=project.context)
+    report = run_demo(folder, full=full, context=project.context)
     page = (folder / "report.html").resolve()
     show(
         project.json,
-        comparison,
-        f"{as_text(comparison)}\n\nThe films are synthetic. The page: {page}",
+        as_data(report) if project.json else None,
+        f"{as_text(report)}\n\nThe films are synthetic. The page: {page}",
     )

@@ -12,17 +12,20 @@ from hybrid.types import ColumnOptions, EmbeddingSelector
 if TYPE_CHECKING:
     from hybrid.heads.decision_rule import DecisionOptions
     from hybrid.runs.experiment import Experiment
+    from hybrid.splitting.tasks import Task
 
 
-def make_experiment(project: Project, columns: ColumnOptions, name: str) -> Experiment:
-    """Read catalogue and split; the run gets this name in the folder of the runs."""
+def make_experiment(
+    project: Project, columns: ColumnOptions, name: str, task: Task | None = None
+) -> Experiment:
+    """Read catalogue and split, narrow them to a task; the run gets this name in the folder of the runs."""
     from hybrid.catalogue import load_catalogue
     from hybrid.runs.experiment import Experiment
     from hybrid.splitting.split_file import read_split
 
     catalogue = load_catalogue(project.catalogue, columns)
     warn_left_out(catalogue)
-    return Experiment(
+    experiment = Experiment(
         catalogue,
         read_split(project.splits),
         project.runs / name,
@@ -30,6 +33,7 @@ def make_experiment(project: Project, columns: ColumnOptions, name: str) -> Expe
         project.command,
         project.context,
     )
+    return experiment.narrowed(task) if task else experiment
 
 
 def fit(

@@ -98,18 +98,16 @@ def command(
     runs/scratch
     """
     from hybrid.deep.options import DeepOptions
-    from hybrid.deep.tasks import Task
     from hybrid.runs.deep_inputs import plan_deep
     from hybrid.runs.fit_deep import fit_deep
+    from hybrid.splitting.tasks import Task
 
-    experiment = make_experiment(project, columns, name or backbone)
     training = DeepOptions(**options)
-    if training.task == "multiclass":
-        single_label = single_label or "dominant"
     chosen = tuple(genre.strip() for genre in (genres or "").split(",") if genre.strip())
-    task = Task(single_label, chosen, per_genre, project.seed)
+    task = Task(single_label, chosen, per_genre, project.seed, training.task)
+    experiment = make_experiment(project, columns, name or backbone, task)
     if dry_run or training.epochs == 0:
-        plan = plan_deep(experiment.catalogue, experiment.split, backbone, training, task, devices)
+        plan = plan_deep(experiment.catalogue, experiment.split, backbone, training, devices)
         show(project.json, plan, plan.text)
         return
     run = fit_deep(
@@ -117,7 +115,6 @@ def command(
         backbone,
         training,
         decision,
-        task=None if task == Task(seed=project.seed) else task,
         resume=resume,
         tensorboard=tensorboard,
         devices=devices,

@@ -30,10 +30,13 @@ def command(
     out: Path,
     draws: int,
 ) -> None:
-    """Compare runs, by default all of them, on one page."""
+    """Compare runs, by default all of them, on one page.
+
+    Runs of different tasks, test items or splits are groups of their own, each with its own winner.
+    """
     from hybrid.report import as_data, as_text, report_runs
 
-    comparison = report_runs(
+    report = report_runs(
         named_catalogue(project),
         columns,
         names,
@@ -44,8 +47,8 @@ def command(
         seed=project.seed,
         command=project.command,
     )
-    text = f"{as_text(comparison)}\n{out.resolve()}"
-    show(project.json, as_data(comparison) if project.json else None, text)
+    text = f"{as_text(report)}\n{out.resolve()}"
+    show(project.json, as_data(report) if project.json else None, text)
 
 
 def named_catalogue(project: Project) -> Path | None:

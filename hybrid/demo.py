@@ -24,7 +24,7 @@ from hybrid.utils.progress import Progress
 
 if TYPE_CHECKING:
     from hybrid.deep.options import DeepOptions
-    from hybrid.report import Comparison
+    from hybrid.report import Report
 
 EPOCHS = 12
 FUSED_EPOCHS = 6
@@ -45,7 +45,7 @@ def run_demo(
     *,
     full: bool = False,
     context: Context | None = None,
-) -> Comparison:
+) -> Report:
     """Run the whole pipeline on the embedded sample: split, networks, extraction, heads, report.
 
     Parameters
@@ -60,7 +60,7 @@ def run_demo(
 
     Returns
     -------
-    Comparison
+    Report
         As the report shows it; the page is ``folder/report.html``.
     """
     folder = Path(folder)

@@ -27,6 +27,7 @@ from hybrid.deep.registry import HEAD, NetworkSpec, Stage, configure_network, ge
 from hybrid.deep.tensorboard import open_tensorboard
 from hybrid.deep.train import compile_inference, compile_stage, fit_stage
 from hybrid.errors import SettingError
+from hybrid.evaluation import likeliest
 from hybrid.heads.decision_rule import DecisionOptions, DecisionRule, fit_decision
 from hybrid.utils.progress import Progress
 
@@ -183,10 +184,7 @@ class DeepBaseline:
         """Return labels of shape (n, L), uint8; none where probabilities are NaN."""
         if self.options.task == "multilabel":
             return self.decision_.label(probabilities)
-        likeliest = np.nan_to_num(probabilities).argmax(axis=1)
-        labels = np.eye(self.n_labels, dtype=np.uint8)[likeliest]
-        labels[np.isnan(probabilities[:, 0])] = 0
-        return labels
+        return likeliest(probabilities)
 
     def poster_model(self, item: Items) -> keras.Model:
         """Make the model from an item's poster to its log-odds, other inputs fixed.

@@ -12,6 +12,7 @@ from hybrid.evaluation.metrics import LOSSES as LOSSES
 from hybrid.evaluation.metrics import METRICS as METRICS
 from hybrid.evaluation.multiclass import MultiClass as MultiClass
 from hybrid.evaluation.multiclass import evaluate_multiclass as evaluate_multiclass
+from hybrid.evaluation.multiclass import likeliest as likeliest
 from hybrid.evaluation.outputs import Outputs as Outputs
 from hybrid.evaluation.pareto import pareto_front as pareto_front
 from hybrid.evaluation.repeated_runs import Spread as Spread

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from hybrid.errors import SettingError
 from hybrid.evaluation.bootstrap import make_units
 from hybrid.evaluation.metrics import Measured, Weights
+from hybrid.evaluation.outputs import Floats, Labels
 from hybrid.evaluation.resampling import DRAWS, METHOD, check_method, interval_of, sample
 from hybrid.types import Interval
 
@@ -85,3 +86,27 @@ def evaluate_multiclass(
     sampled = sample(measure, make_units(len(right), groups), draws, seed, method)
     accuracy = interval_of(sampled, "accuracy", method)
     return MultiClass(tuple(classes), accuracy, confusion)
+
+
+def likeliest(probabilities: Floats) -> Labels:
+    """One label an item: the most probable one, the first of equal ones.
+
+    Parameters
+    ----------
+    probabilities : ndarray of shape (n, L)
+        NaN ranks last; an item with NaN alone gets no label.
+
+    Returns
+    -------
+    ndarray of shape (n, L), dtype uint8
+
+    Examples
+    --------
+    >>> likeliest(np.array([[0.2, 0.3], [0.4, np.nan], [np.nan, np.nan]])).tolist()
+    [[0, 1], [1, 0], [0, 0]]
+    """
+    known = ~np.isnan(probabilities)
+    best = np.where(known, probabilities, -np.inf).argmax(axis=1)
+    labels = np.eye(probabilities.shape[1], dtype=np.uint8)[best]
+    labels[~known.any(axis=1)] = 0
+    return labels

@@ -14,6 +14,7 @@ from hybrid.catalogue import Catalogue
 from hybrid.errors import RunError
 from hybrid.evaluation import Outputs
 from hybrid.runs.folder import Run
+from hybrid.splitting.tasks import Task, narrow_labels
 from hybrid.types import Predictions
 
 
@@ -24,6 +25,9 @@ class AlignedRuns:
     Parameters
     ----------
     catalogue : Catalogue
+        Narrowed to the task.
+    task : Task
+        Of the first run.
     runs : tuple of Run
     ids : ndarray of shape (n,), dtype str
         The test items.
@@ -40,6 +44,7 @@ class AlignedRuns:
     """
 
     catalogue: Catalogue
+    task: Task
     runs: tuple[Run, ...]
     ids: NDArray[Any]
     genres: tuple[str, ...]
@@ -62,7 +67,7 @@ def align_runs(catalogue: Catalogue, runs: Sequence[Run]) -> AlignedRuns:
     Raises
     ------
     RunError
-        If the runs have different test items or splits, or a test item is not in the catalogue.
+        If the runs have different tasks, test items or splits, or a test item is not in the catalogue.
     CatalogueError
         If the catalogue has no labels.
 
@@ -84,10 +89,46 @@ def align_runs(catalogue: Catalogue, runs: Sequence[Run]) -> AlignedRuns:
     """
     catalogue.require_labels()
     ids = common_test_ids(runs)
+    task = task_of(runs)
+    if not task.whole:
+        catalogue = narrow_labels(catalogue, task)
     genres = tuple(sorted({*catalogue.genres, *(g for r in runs for g in r.predictions.genres)}))
     truth = _truth(catalogue, ids, genres)
     outputs = tuple(_align(run.predictions, ids, genres) for run in runs)
-    return AlignedRuns(catalogue, tuple(runs), ids, genres, truth, outputs)
+    return AlignedRuns(catalogue, task, tuple(runs), ids, genres, truth, outputs)
+
+
+def task_of(runs: Sequence[Run]) -> Task:
+    """Task of the first run that was made here; all must ask the same.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+
+    Returns
+    -------
+    Task
+
+    Raises
+    ------
+    RunError
+        If two have different true labels.
+
+    Examples
+    --------
+    >>> task_of(runs).kind  # doctest: +SKIP
+    'multilabel'
+    """
+    made = [run for run in runs if run.record.external is None]
+    if not made:
+        return Task()
+    for run in made[1:]:
+        if run.record.task.question != made[0].record.task.question:
+            raise RunError(
+                f"expected runs of one task, found that {run.name} has another one than {made[0].name}. "
+                "Compare them with hybrid report, which groups runs by their tasks."
+            )
+    return made[0].record.task
 
 
 def common_test_ids(runs: Sequence[Run]) -> NDArray[Any]:

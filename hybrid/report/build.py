@@ -8,17 +8,15 @@ from pathlib import Path
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import RunError, SettingError
 from hybrid.evaluation import DRAWS
-from hybrid.report.alignment import align_runs, common_test_ids
-from hybrid.report.comparison import Comparison, compare
-from hybrid.report.exports import JSON_START, TABLE_START, as_csv, as_json
-from hybrid.report.external import read_externals
+from hybrid.report.exports import JSON_STARTS, TABLE_STARTS, as_csv, as_json
+from hybrid.report.groups import Report, compare_groups
 from hybrid.report.page import render
 from hybrid.runs.folder import find_runs, read_run
 from hybrid.runs.record import RunRecord
 from hybrid.types import ColumnOptions
 from hybrid.utils.files import write_atomically
 
-STARTS = {".csv": TABLE_START, ".json": JSON_START}
+STARTS = {".csv": TABLE_STARTS, ".json": JSON_STARTS}
 
 
 def report_runs(
@@ -32,7 +30,7 @@ def report_runs(
     draws: int = DRAWS,
     seed: int = 0,
     command: str = "",
-) -> Comparison:
+) -> Report:
     """Compare the named runs, or all runs in a folder, and write the report.
 
     Parameters
@@ -57,12 +55,13 @@ def report_runs(
 
     Returns
     -------
-    Comparison
+    Report
+        Runs that can be compared with each other are a group.
 
     Raises
     ------
     RunError
-        If a run cannot be read, the runs cannot be compared, or `out` cannot be written.
+        If a run cannot be read, its catalogue lacks test items, or `out` cannot be written.
     SettingError
         If `out` is the name of a table, or the name of an external model is taken.
 
@@ -129,7 +128,7 @@ def make_report(
     draws: int = DRAWS,
     seed: int = 0,
     command: str = "",
-) -> Comparison:
+) -> Report:
     """Compare runs and write the report: the page, and beside it table and data as ``.csv`` and ``.json``.
 
     Parameters
@@ -144,7 +143,7 @@ def make_report(
     Raises
     ------
     RunError
-        If a run cannot be read, the runs cannot be compared, or `out` cannot be written.
+        If a run cannot be read, its catalogue lacks test items, or `out` cannot be written.
     SettingError
         If `out` is the name of a table, or the name of an external model is taken.
 
@@ -158,22 +157,19 @@ def make_report(
     >>> split = hybrid.split_catalogue(films)
     >>> model = hybrid.make_hybrid(films, blocks=["text"], grid={}, folds=2)
     >>> _ = hybrid.fit_head(hybrid.Experiment(films, split, folder / "svm"), model, {})
-    >>> comparison = make_report(films, [folder / "svm"], folder / "report.html", draws=20)
-    >>> comparison.runs[0].name, len(comparison.genres)
+    >>> report = make_report(films, [folder / "svm"], folder / "report.html", draws=20)
+    >>> report.runs[0].name, len(report.groups[0].genres)
     ('svm', 8)
     """
     out = Path(out)
     _check_out(out)
     read = [read_run(run) for run in runs]
-    if externals:
-        ids, names = common_test_ids(read), [run.name for run in read]
-        read += read_externals(externals, names, ids, catalogue.genres)
-    comparison = compare(align_runs(catalogue, read), draws=draws, seed=seed)
-    page = render(comparison, command)
-    write_text(out.with_suffix(".csv"), as_csv(comparison))
-    write_text(out.with_suffix(".json"), as_json(comparison))
+    report = compare_groups(catalogue, read, externals=externals, draws=draws, seed=seed)
+    page = render(report.groups, command)
+    write_text(out.with_suffix(".csv"), as_csv(report))
+    write_text(out.with_suffix(".json"), as_json(report))
     write_text(out, page)
-    return comparison
+    return report
 
 
 def _check_out(out: Path) -> None:
@@ -182,9 +178,9 @@ def _check_out(out: Path) -> None:
         raise SettingError(f"--out: expected the name of a page (.html), found {out}.")
     if not out.parent.is_dir():
         raise RunError(f"--out: expected a file in a folder that exists, found {out}.")
-    for suffix, start in STARTS.items():
+    for suffix, starts in STARTS.items():
         beside = out.with_suffix(suffix)
-        if beside.is_file() and not beside.read_bytes().startswith(start):
+        if beside.is_file() and not beside.read_bytes().startswith(starts):
             raise RunError(
                 f"{beside}: expected an earlier report or no file, found another table. The report's figures "
                 "are written there; choose another --out."

@@ -26,6 +26,7 @@ from hybrid.report.alignment import AlignedRuns
 from hybrid.runs.folder import Run
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import LeakRecord
+from hybrid.splitting.tasks import Task
 from hybrid.types import Interval, Predictions, StageCost
 
 MAIN = "f1_weighted"
@@ -108,11 +109,13 @@ class ComparedRun:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Runs evaluated on the same n test items and L genres, highest weighted F1 first.
+    """Runs of one task, evaluated on the same n test items and L genres, highest weighted F1 first.
 
     Parameters
     ----------
     catalogue : Catalogue
+        Narrowed to the task.
+    task : Task
     ids : ndarray of shape (n,), dtype str
         The test items.
     genres : tuple of L str
@@ -130,6 +133,8 @@ class Comparison:
         Number of bootstrap draws.
     seed : int, default=0
         Of the bootstrap.
+    number : int, default=0
+        Position among the groups of a report.
 
     Examples
     --------
@@ -137,6 +142,7 @@ class Comparison:
     """
 
     catalogue: Catalogue
+    task: Task
     ids: NDArray[Any]
     genres: tuple[str, ...]
     truth: NDArray[np.uint8]
@@ -147,6 +153,13 @@ class Comparison:
     notes: tuple[str, ...] = field(default=())
     draws: int = DRAWS
     seed: int = 0
+    number: int = 0
+
+    @property
+    def title(self) -> str:
+        """Kind of task, genres and number of test items in a few words."""
+        kind = "One genre an item" if self.task.multiclass else "Several genres an item"
+        return f"{kind}: {len(self.genres)} genres, {self.items} test items"
 
     @property
     def items(self) -> int:
@@ -222,6 +235,7 @@ def compare(aligned: AlignedRuns, *, draws: int = DRAWS, seed: int = 0) -> Compa
     leaks, audited = _leaks(here)
     return Comparison(
         aligned.catalogue,
+        aligned.task,
         aligned.ids,
         aligned.genres,
         truth,

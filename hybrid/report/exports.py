@@ -1,4 +1,4 @@
-"""Export a comparison as CSV and JSON."""
+"""Export a report as CSV and JSON."""
 
 from __future__ import annotations
 
@@ -10,40 +10,49 @@ import pandas as pd
 
 from hybrid.evaluation import METRICS
 from hybrid.report.comparison import ComparedRun, Comparison
+from hybrid.report.groups import Report
 from hybrid.report.sentences import summarise
 from hybrid.types import as_plain
 
 FORMAT = 1
-TABLE_START = f"run,{METRICS[0]},".encode()
-JSON_START = f'{{\n  "report": {FORMAT},'.encode()
+# As this version and earlier ones begin their files.
+TABLE_STARTS = (f"run,group,task,{METRICS[0]},".encode(), f"run,{METRICS[0]},".encode())
+JSON_STARTS = (f'{{\n  "report": {FORMAT},'.encode(),)
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-def as_csv(comparison: Comparison) -> str:
-    """Comparison as CSV, one row for each run.
+def as_csv(report: Report) -> str:
+    """Report as CSV, one row for each run.
 
     Parameters
     ----------
-    comparison : Comparison
+    report : Report
 
     Returns
     -------
     str
-        Columns: ``run``, each metric with ``_low`` and ``_high``, ``seconds``, ``peak_mib``.
+        Columns: ``run``, ``group`` (from 1), ``task``, each metric with ``_low`` and ``_high``, ``seconds``,
+        ``peak_mib``. Figures of different groups are not comparable.
 
     Examples
     --------
-    >>> as_csv(comparison).splitlines()[0][:22]  # doctest: +SKIP
-    'run,f1_micro,f1_micro_'
+    >>> as_csv(report).splitlines()[0][:24]  # doctest: +SKIP
+    'run,group,task,f1_micro,'
     """
-    rows = []
-    for run in comparison.runs:
-        row: dict[str, Any] = {"run": escape_formula(run.name)}
-        for name in METRICS:
-            value = run.evaluation.metrics[name]
-            row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
-        rows.append({**row, "seconds": run.seconds, "peak_mib": run.peak_mib})
+    rows = [_row(run, group) for group in report.groups for run in group.runs]
     return str(pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+
+
+def _row(run: ComparedRun, group: Comparison) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "run": escape_formula(run.name),
+        "group": group.number + 1,
+        "task": group.task.kind,
+    }
+    for name in METRICS:
+        value = run.evaluation.metrics[name]
+        row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
+    return {**row, "seconds": run.seconds, "peak_mib": run.peak_mib}
 
 
 def escape_formula(cell: str) -> str:
@@ -65,46 +74,44 @@ def escape_formula(cell: str) -> str:
     return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
-def as_data(comparison: Comparison) -> dict[str, Any]:
-    """Comparison as plain values for JSON; NaN becomes None.
+def as_data(report: Report) -> dict[str, Any]:
+    """Report as plain values for JSON; NaN becomes None.
 
     Parameters
     ----------
-    comparison : Comparison
+    report : Report
 
     Returns
     -------
     dict
+        What is told of the first group; ``groups``: the same of each; ``runs``: those of all groups.
 
     Examples
     --------
-    >>> as_data(comparison)["cleanliness"]  # doctest: +SKIP
+    >>> as_data(report)["cleanliness"]  # doctest: +SKIP
     'The split is clean: none of 8 checks found a leak.'
     """
+    groups = [_group(group) for group in report.groups]
+    first = report.groups[0]
     found: dict[str, Any] = as_plain(
         {
             "report": FORMAT,
-            **asdict(summarise(comparison)),
-            "items": comparison.items,
-            "genres": comparison.genres,
-            "audited": comparison.audited,
-            "checks": comparison.checks,
-            "leaks": comparison.leaks,
-            "notes": comparison.notes,
-            "draws": comparison.draws,
-            "seed": comparison.seed,
-            "runs": [_run(run) for run in comparison.runs],
+            **groups[0],
+            "draws": first.draws,
+            "seed": first.seed,
+            "groups": groups,
+            "runs": [_run(run, group) for group in report.groups for run in group.runs],
         }
     )
     return found
 
 
-def as_json(comparison: Comparison) -> str:
-    """Comparison as JSON text.
+def as_json(report: Report) -> str:
+    """Report as JSON text.
 
     Parameters
     ----------
-    comparison : Comparison
+    report : Report
 
     Returns
     -------
@@ -112,15 +119,31 @@ def as_json(comparison: Comparison) -> str:
 
     Examples
     --------
-    >>> as_json(comparison).startswith('{')  # doctest: +SKIP
+    >>> as_json(report).startswith('{')  # doctest: +SKIP
     True
     """
-    return json.dumps(as_data(comparison), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    return json.dumps(as_data(report), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
 
 
-def _run(run: ComparedRun) -> dict[str, Any]:
+def _group(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "title": comparison.title,
+        "task": comparison.task.kind,
+        **asdict(summarise(comparison)),
+        "items": comparison.items,
+        "genres": comparison.genres,
+        "audited": comparison.audited,
+        "checks": comparison.checks,
+        "leaks": comparison.leaks,
+        "notes": comparison.notes,
+    }
+
+
+def _run(run: ComparedRun, group: Comparison) -> dict[str, Any]:
     return {
         "name": run.name,
+        "group": group.number + 1,
+        "task": group.task.kind,
         "evaluation": asdict(run.evaluation),
         "difference": run.difference,
         "p_value": run.p_value,

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.errors import RunError, SettingError
+from hybrid.evaluation import likeliest
 from hybrid.runs.folder import PROBABILITY, SEPARATOR, Run, parse_predictions
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import ExternalRecord
@@ -21,7 +22,11 @@ DEFAULT_THRESHOLD = 0.5  # for files with probabilities alone
 
 
 def read_externals(
-    files: Mapping[str, Path], taken: Sequence[str], ids: NDArray[Any], genres: Sequence[str]
+    files: Mapping[str, Path],
+    taken: Sequence[str],
+    ids: NDArray[Any],
+    genres: Sequence[str],
+    multiclass: bool = False,
 ) -> list[Run]:
     r"""Read the predictions of models made elsewhere.
 
@@ -35,6 +40,9 @@ def read_externals(
         The test items.
     genres : sequence of str
         Known labels, for files without probabilities.
+    multiclass : bool, default=False
+        Whether the runs give each item one label: then a file with probabilities alone predicts the most
+        probable one.
 
     Returns
     -------
@@ -45,7 +53,8 @@ def read_externals(
     SettingError
         If a name is empty or taken.
     RunError
-        If a file cannot be read, or does not have the test items.
+        If a file cannot be read, does not have the test items, or has several labels an item where the runs
+        have one.
 
     Examples
     --------
@@ -60,15 +69,48 @@ def read_externals(
             raise SettingError(
                 f"--external: expected a name that no run has, found {name!r}. Write NAME=FILE with another."
             )
-    return [_read(name, path, ids, genres) for name, path in files.items()]
+    return [_read(name, path, ids, genres, multiclass) for name, path in files.items()]
 
 
-def _read(name: str, path: Path, ids: NDArray[Any], genres: Sequence[str]) -> Run:
+def external_test_ids(path: Path) -> frozenset[str]:
+    r"""Ids of the test items of a file of predictions; none without a column id.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    frozenset of str
+
+    Raises
+    ------
+    RunError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> _ = Path("mine.csv").write_text("id,genres\n1,Drama\n2,Horror\n")
+    >>> sorted(external_test_ids(Path("mine.csv")))
+    ['1', '2']
+    """
+    table = _read_table(path)
+    return frozenset(table["id"]) if "id" in table else frozenset()
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """The rows of the test items, as text."""
     try:
-        data = path.read_bytes()
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise RunError(f"cannot read {path}: {error}.") from error
+    if "split" in table:
+        table = table[table["split"] == "test"].reset_index(drop=True)
+    return table
+
+
+def _read(name: str, path: Path, ids: NDArray[Any], genres: Sequence[str], multiclass: bool) -> Run:
+    table = _read_table(path)
     columns = [str(column) for column in table]
     probabilities = [column for column in columns if column.startswith(PROBABILITY)]
     if "id" not in columns or not (LABELS in columns or probabilities):
@@ -76,8 +118,6 @@ def _read(name: str, path: Path, ids: NDArray[Any], genres: Sequence[str]) -> Ru
             f"{path}: expected the column id and genres (labels separated by {SEPARATOR}), p:GENRE for each "
             f"genre (probabilities), or both, found {', '.join(columns)}."
         )
-    if "split" in table:
-        table = table[table["split"] == "test"].reset_index(drop=True)
     _check_ids(name, path, table["id"].tolist(), ids.tolist())
     notes = []
     if not probabilities:
@@ -87,11 +127,23 @@ def _read(name: str, path: Path, ids: NDArray[Any], genres: Sequence[str]) -> Ru
     table = table.assign(split="test")
     if LABELS not in table:
         predictions = parse_predictions(table.assign(**{LABELS: ""}), path)
-        predictions.labels[...] = predictions.probabilities >= DEFAULT_THRESHOLD
-        notes.append(f"has probabilities alone: labels are predicted from {DEFAULT_THRESHOLD} on.")
+        if multiclass:
+            predictions.labels[...] = likeliest(predictions.probabilities)
+            notes.append("has probabilities alone: the most probable label is predicted.")
+        else:
+            predictions.labels[...] = predictions.probabilities >= DEFAULT_THRESHOLD
+            notes.append(
+                f"has probabilities alone: labels are predicted from {DEFAULT_THRESHOLD} on."
+            )
     else:
         predictions = parse_predictions(table, path)
-    digest = hashlib.sha256(data).hexdigest()
+    several = int((predictions.labels.sum(axis=1) > 1).sum())
+    if multiclass and several:
+        raise RunError(
+            f"{path}: expected one label an item, as the runs on these test items have, found several in "
+            f"{several} rows."
+        )
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     external = ExternalRecord(str(path), digest, tuple(notes))
     return Run(Path(name), RunRecord(external=external), predictions)
 

@@ -15,6 +15,7 @@ from hybrid._version import __version__
 from hybrid.errors import RunError, SettingError
 from hybrid.report.comparison import Comparison
 from hybrid.report.front import make_front
+from hybrid.report.groups import NOT_COMPARABLE
 from hybrid.report.plots import RUN_COLOURS
 from hybrid.report.sections import SECTIONS
 from hybrid.report.summary_text import METRIC_NAMES
@@ -77,6 +78,8 @@ def render(compared: Comparison | Sequence[Comparison], command: str = "") -> st
     return made.get_template("report.html.j2").render(
         groups=[_render_group(made, group, i, command) for i, group in enumerate(groups)],
         runs=sum(len(group.runs) for group in groups),
+        contents=[(f"{_prefix(i)}top", group) for i, group in enumerate(groups)],
+        not_comparable=NOT_COMPARABLE,
         style=style,
         style_hash=style_hash,
         script=script,
@@ -89,16 +92,22 @@ def _render_group(made: Environment, comparison: Comparison, i: int, command: st
     """Front page and folded sections of one comparison; its ids are unique among the groups."""
     found = [(section, section.make(comparison)) for section in SECTIONS]
     items, genres = counted(comparison.items, "test item"), counted(len(comparison.genres), "genre")
+    one = ", one an item" if comparison.task.multiclass else ""
     text = made.get_template("group.html.j2").render(
         comparison=comparison,
-        title=f"{counted(len(comparison.runs), 'model')} on {items} with {genres}",
+        title=f"{counted(len(comparison.runs), 'model')} on {items} with {genres}{one}",
         front=make_front(comparison),
         clean=comparison.audited and not comparison.leaks,
         sections=[(section, data) for section, data in found if data is not None],
         command=command,
         version=__version__,
     )
-    return Markup(prefix_ids(text, f"group-{i + 1}-") if i else text)
+    return Markup(prefix_ids(text, _prefix(i)))
+
+
+def _prefix(i: int) -> str:
+    """Prefix of the ids of a group; none for the first."""
+    return f"group-{i + 1}-" if i else ""
 
 
 def prefix_ids(text: str, prefix: str) -> str:

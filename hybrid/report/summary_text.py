@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hybrid.report.comparison import ComparedRun, Comparison
+from hybrid.report.groups import NOT_COMPARABLE, Report
 from hybrid.report.sentences import summarise
 from hybrid.report.wording import DASH as DASH
 from hybrid.report.wording import counted
@@ -32,12 +33,12 @@ METRIC_NAMES = {
 }
 
 
-def as_text(comparison: Comparison) -> str:
-    """Comparison as four sentences, notes and an aligned table.
+def as_text(report: Report) -> str:
+    """Report as text: for each group four sentences, notes and an aligned table.
 
     Parameters
     ----------
-    comparison : Comparison
+    report : Report
 
     Returns
     -------
@@ -45,10 +46,17 @@ def as_text(comparison: Comparison) -> str:
 
     Examples
     --------
-    >>> print(as_text(comparison))  # doctest: +SKIP
+    >>> print(as_text(report))  # doctest: +SKIP
     svm is the best of 4 models: weighted F1 0.642 (0.624 to 0.659).
     ...
     """
+    if len(report.groups) == 1:
+        return _group_text(report.groups[0])
+    texts = [f"{group.title}\n{_group_text(group)}" for group in report.groups]
+    return "\n\n".join([NOT_COMPARABLE, *texts])
+
+
+def _group_text(comparison: Comparison) -> str:
     names = [short for short, _ in METRIC_NAMES.values()]
     header = ["run", f"{names[0]} (95 %)", *names[1:], "seconds", "peak MiB"]
     rows = [header, *(_row(run) for run in comparison.runs)]

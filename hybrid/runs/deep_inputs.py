@@ -17,12 +17,12 @@ from hybrid.catalogue import Catalogue
 from hybrid.deep.checkpoint import Checkpoint
 from hybrid.deep.items import Items
 from hybrid.deep.registry import get_network
-from hybrid.deep.tasks import Task, narrow
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.features import PosterFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.heads.make_hybrid import choose_blocks, make_hybrid
 from hybrid.images.decode import BadPoster
+from hybrid.splitting.tasks import Task
 from hybrid.types import PARTS, EmbeddingOptions, Split
 from hybrid.utils.context import Context
 from hybrid.utils.read_only import reads_only
@@ -67,7 +67,7 @@ def make_checkpoint(
     weights: Weights | None,
     catalogue: Catalogue,
     split: Split,
-    task: Task | None,
+    task: Task,
 ) -> Checkpoint:
     """Make the checkpoint of a training: a folder beside the run folder, until the run is written.
 
@@ -81,18 +81,17 @@ def make_checkpoint(
         "seed": model.seed,
         "catalogue": catalogue.sha256,
         "split": split.sha256,
-        "narrowed": task and asdict(task),
+        "narrowed": None if task.whole else asdict(task),
     }
     return Checkpoint(folder.with_name(f".{folder.name}.training"), identity)
 
 
-def describe_settings(model: DeepBaseline, task: Task | None) -> dict[str, Any]:
+def describe_settings(model: DeepBaseline) -> dict[str, Any]:
     """Settings of a deep baseline, for its record."""
     return {
         **asdict(model.options),
         "devices": model.devices,
         "decision": asdict(model.decision),
-        **({"narrowed": asdict(task)} if task else {}),
     }
 
 
@@ -102,21 +101,19 @@ def plan_deep(
     split: Split,
     network: str,
     options: DeepOptions | None = None,
-    task: Task | None = None,
     devices: str = "1",
 ) -> DeepPlan:
     """Plan a training without doing it: layers, parameters and memory.
 
     Parameters
     ----------
-    catalogue, split, network, options, task, devices
+    catalogue, split, network, options, devices
         As for `hybrid.runs.fit_deep.fit_deep`.
 
     Returns
     -------
     DeepPlan
     """
-    catalogue, split = narrow(catalogue, split, task or Task())
     start_keras()
     from hybrid.deep.fused import make_baseline
     from hybrid.deep.training_plan import plan_training

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from hybrid.extraction.lookup import hash_catalogue
 from hybrid.images.decode import BadPoster
 from hybrid.runs.fitted import LabelledItems
 from hybrid.runs.folder import PREDICTIONS, SEPARATOR, check_run_folder, read_predictions
+from hybrid.splitting.tasks import Task, narrow
 from hybrid.types import LEAK, PARTS, Audit, Split
 from hybrid.utils.context import Context
 from hybrid.utils.resources import CostRecorder
@@ -40,6 +41,8 @@ class Experiment:
         Recorded as the user typed it.
     context : Context, default=Context()
         Cache, workers, seed and progress.
+    task : Task, default=Task()
+        What catalogue and split have been narrowed to; see `narrowed`.
 
     Examples
     --------
@@ -58,9 +61,26 @@ class Experiment:
     split_path: Path = Path("splits.csv")
     command: str | None = None
     context: Context = field(default_factory=Context)
+    task: Task = field(default_factory=Task)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", Path(self.folder))
+
+    def narrowed(self, task: Task) -> Experiment:
+        """The experiment on the items and labels of a task.
+
+        Raises
+        ------
+        CatalogueError, SplitError
+            As for `check`.
+        SettingError
+            As for `hybrid.splitting.tasks.narrow`.
+        """
+        if task.whole:
+            return replace(self, task=task)
+        self._check_items()
+        catalogue, split = narrow(self.catalogue, self.split, task)
+        return replace(self, catalogue=catalogue, split=split, task=task)
 
     def rows(self, *parts: str) -> NDArray[np.int64]:
         """Row numbers in the catalogue of the items of some parts, in the order of the split."""
@@ -99,6 +119,10 @@ class Experiment:
             If the folder cannot become a run.
         """
         check_run_folder(self.folder)
+        self._check_items()
+
+    def _check_items(self) -> None:
+        """Check catalogue and split against each other."""
         self.catalogue.require_labels()
         ambiguous = [genre for genre in self.catalogue.genres if SEPARATOR in genre]
         if ambiguous:

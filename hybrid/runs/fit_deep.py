@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hybrid.backbones.digests import digests
 from hybrid.backbones.provenance import Provenance
 from hybrid.backbones.startup import start_keras
-from hybrid.deep.tasks import Task, narrow
+from hybrid.deep.options import DeepOptions
 from hybrid.heads.decision_rule import DecisionOptions
 from hybrid.runs.ancestors import describe_ancestors, describe_provenance
 from hybrid.runs.deep_inputs import deep_items, describe_settings, make_checkpoint, make_fusion
@@ -21,6 +21,7 @@ from hybrid.runs.record_metrics import describe_decision, describe_thresholds
 from hybrid.runs.record_parts import TrainedBackboneRecord
 from hybrid.runs.replacement import holding_run
 from hybrid.runs.write_run import gather_predictions, write_run
+from hybrid.splitting.tasks import MULTICLASS, Task
 from hybrid.types import PARTS
 from hybrid.utils.context import limited_by_context
 from hybrid.utils.resources import CostRecorder
@@ -28,7 +29,6 @@ from hybrid.utils.resources import CostRecorder
 if TYPE_CHECKING:
     from hybrid.backbones import Weights
     from hybrid.deep.baseline import DeepBaseline
-    from hybrid.deep.options import DeepOptions
 
 
 @limited_by_context
@@ -55,7 +55,7 @@ def fit_deep(
     decision : DecisionOptions, optional
         How scores become labels.
     task : Task, optional
-        Of which items and labels; by default all.
+        Of which items and labels; by default that of the experiment, and the kind that the options name.
     resume : bool, default=False
         Continue an interrupted training of this name.
     tensorboard : Path, optional
@@ -81,9 +81,7 @@ def fit_deep(
     >>> run.record.training.history.val_loss  # doctest: +SKIP
     (1.9, 1.7)
     """
-    if task:
-        data = narrow(experiment.catalogue, experiment.split, task)
-        experiment = replace(experiment, catalogue=data[0], split=data[1])
+    experiment, options = _settle_task(experiment, options or DeepOptions(), task)
     experiment.check()
     context, catalogue = experiment.context, experiment.catalogue
     context.progress.say("starting Keras")
@@ -99,7 +97,7 @@ def fit_deep(
     trainer = trained_by(None if weights is None else weights.path)
     audit = audit_experiment(experiment, costs, [] if trainer is None else [trainer])
     checkpoint = make_checkpoint(
-        experiment.folder, model, weights, catalogue, experiment.split, task
+        experiment.folder, model, weights, catalogue, experiment.split, experiment.task
     )
     rows = {part: experiment.rows(part) for part in PARTS}
     with costs.stage("embed"):
@@ -112,7 +110,7 @@ def fit_deep(
             probabilities = model.predict_proba(items[part])
             found.append((rows[part], probabilities, model.label(probabilities)))
     predictions = gather_predictions(experiment, found)
-    record = _describe(experiment, model, weights, task)
+    record = _describe(experiment, model, weights)
     with new_run(experiment.folder) as folder:
         save_baseline(model, folder)
         record = _write_provenance(experiment, model, weights, record, folder, costs)
@@ -147,9 +145,17 @@ def _write_provenance(
     return replace(record, backbone=replace(record.backbone, weights=described))
 
 
-def _describe(
-    experiment: Experiment, model: DeepBaseline, weights: Weights | None, task: Task | None
-) -> RunRecord:
+def _settle_task(
+    experiment: Experiment, options: DeepOptions, task: Task | None
+) -> tuple[Experiment, DeepOptions]:
+    """Narrow the experiment to the task; experiment and options name the same kind of task then."""
+    asked = task or experiment.task
+    if MULTICLASS in (asked.kind, options.task):
+        asked, options = replace(asked, kind=MULTICLASS), replace(options, task=MULTICLASS)
+    return (experiment if asked == experiment.task else experiment.narrowed(asked)), options
+
+
+def _describe(experiment: Experiment, model: DeepBaseline, weights: Weights | None) -> RunRecord:
     """The record of a trained network, as far as the model says it."""
     from hybrid.deep.saved import body_file
 
@@ -168,5 +174,5 @@ def _describe(
         threshold_spread=spread,
         decision=describe_decision(model.decision_),
         fitted_on={"preprocessing": ("train",), "thresholds": ("validation",)},
-        settings=describe_settings(model, task),
+        settings=describe_settings(model),
     )

@@ -32,8 +32,15 @@ def _from_1(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _from_2(data: dict[str, Any]) -> dict[str, Any]:
-    """Format 3 has the keys of format 2, and others; those that a record lacks have their defaults."""
-    return data
+    """Format 3 has the keys of format 2, and others; those that a record lacks have their defaults.
+
+    The task stood among the settings of a deep baseline.
+    """
+    settings = data.get("settings") or {}
+    kind, narrowed = settings.get("task"), settings.get("narrowed")
+    if kind is None and narrowed is None:
+        return data
+    return {"task": {**(narrowed or {}), **({"kind": kind} if kind else {})}, **data}
 
 
 # Format → what brings a record of it to the next one.

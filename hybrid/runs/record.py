@@ -29,6 +29,7 @@ from hybrid.runs.record_parts import (
 )
 from hybrid.runs.replacement import lost_runs, recover_run
 from hybrid.runs.study_records import StudiesRecord
+from hybrid.splitting.tasks import Task
 from hybrid.types import Columns, Interval
 
 RECORD = "run.json"
@@ -57,6 +58,8 @@ class RunRecord:
     sample : bool
         Whether the catalogue is the synthetic sample.
     split : SplitRecord
+    task : Task
+        Which labels of which items, and whether one label an item.
     kind : str or None
         ``"head"`` or ``"deep"``.
     blocks : tuple of str
@@ -112,6 +115,7 @@ class RunRecord:
     catalogue: CatalogueRecord = field(default_factory=CatalogueRecord)
     sample: bool = False
     split: SplitRecord = field(default_factory=SplitRecord)
+    task: Task = field(default_factory=Task)
     kind: str | None = None
     blocks: tuple[str, ...] = ()
     model: str | None = None

@@ -92,6 +92,7 @@ def write_run(
         catalogue=describe_catalogue(catalogue),
         sample=is_sample(catalogue.path.parent),
         split=_describe_split(experiment, predictions.ids[test]),
+        task=experiment.task,
         seed=seed,
         genres=catalogue.genres,
         missing=count_missing(catalogue, experiment.keys, parts, record.blocks),

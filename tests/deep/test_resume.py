@@ -23,13 +23,13 @@ from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.checkpoint import Checkpoint, TrainingState
 from hybrid.deep.items import Items
 from hybrid.deep.options import DeepOptions
-from hybrid.deep.tasks import Task
 from hybrid.errors import (
     RunError,
 )
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_deep import fit_deep
 from hybrid.splitting.methods import split_catalogue
+from hybrid.splitting.tasks import Task
 from hybrid.utils.context import Context
 from hybrid.utils.progress import Progress
 

@@ -15,9 +15,9 @@ from hybrid.cli.main import hybrid
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.items import Items
 from hybrid.deep.options import DeepOptions
-from hybrid.deep.tasks import Task, narrow
 from hybrid.errors import SettingError
 from hybrid.splitting.splits import split_hash
+from hybrid.splitting.tasks import Task, narrow
 from hybrid.types import Split
 
 # Drama 3, Comedy 2, War 1
@@ -54,7 +54,7 @@ def test_labels_that_are_kept(
     assert split.ids.tolist() == list(expected)
     before = dict(zip(made[1].ids, made[1].parts, strict=True))
     assert [before[name] for name in split.ids] == split.parts.tolist()
-    assert split.sha256 == split_hash(split.ids, split.parts)
+    assert split.sha256 == made[1].sha256
 
 
 def test_so_many_items_of_each_genre_and_all_of_the_test(made: tuple[Any, Split]) -> None:
@@ -89,7 +89,7 @@ def test_a_multiclass_run_gives_one_label_and_probabilities_that_add_up(project:
         CliRunner().invoke(hybrid, command.split(), catch_exceptions=False)
     record = json.loads((project / "runs/small/run.json").read_text())
     assert record["genres"] == ["Comedy", "Horror"]
-    assert record["settings"]["narrowed"]["single_label"] == "dominant"
+    assert record["task"]["single_label"] == "dominant"
     learnt = {part: record["split"]["counts"][part] for part in ("train", "validation")}
     assert sum(learnt.values()) == 24
     table = np.genfromtxt(

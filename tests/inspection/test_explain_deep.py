@@ -18,7 +18,6 @@ from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import _run
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.options import DeepOptions
-from hybrid.deep.tasks import Task
 from hybrid.explain.contributions import GenrePrediction
 from hybrid.images.decode import load_poster
 from hybrid.inspection.item import explain_item
@@ -28,6 +27,7 @@ from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_deep import fit_deep
 from hybrid.runs.folder import read_predictions
 from hybrid.splitting.methods import split_catalogue
+from hybrid.splitting.tasks import Task
 from hybrid.utils.context import Context
 
 pytestmark = pytest.mark.usefixtures("shallow_mobilenet")

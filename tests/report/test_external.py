@@ -206,7 +206,7 @@ def test_card_has_the_figures_of_the_report(home: Path) -> None:
     comparison = make_report(
         load_catalogue(home / "catalogue.csv"), [home / "runs" / "ours"], home / "r.html", draws=20
     )
-    card = render_model_card(comparison)
+    card = render_model_card(comparison.groups[0])
     evaluation = comparison.runs[0].evaluation
     f1 = evaluation.metrics["f1_weighted"]
     assert f"| F1 weighted | {f1.value:.3f} ({f1.low:.3f} to {f1.high:.3f}) |" in card

@@ -200,7 +200,7 @@ def test_what_a_reader_must_know_is_on_the_page(catalogue: Catalogue, tmp_path: 
     ):
         assert words in said
         assert words in (tmp_path / "r.html").read_text()
-    unknown = comparison.runs[0].evaluation.genres[comparison.genres.index(GENRES[2])]
+    unknown = comparison.runs[0].evaluation.genres[comparison.groups[0].genres.index(GENRES[2])]
     assert unknown.f1.value == 0
 
 
@@ -222,9 +222,10 @@ def test_runs_on_other_items_are_not_compared(
 ) -> None:
     first, _ = write_run(catalogue, "a", noise=0.1, record={"split": {"sha256": "a"}})
     second, _ = write_run(catalogue, "b", noise=0.1, **other)
-    with pytest.raises(RunError, match="b was evaluated on other items than a or on another split"):
-        make_report(catalogue, [first, second], tmp_path / "r.html")
-    assert not (tmp_path / "r.html").exists()
+    report = make_report(catalogue, [first, second], tmp_path / "r.html", draws=10)
+    assert [[run.name for run in group.runs] for group in report.groups] == [["a"], ["b"]]
+    assert [run.difference for run in report.runs] == [None, None]
+    assert "figures of one group cannot be compared" in as_text(report)
 
 
 def test_items_that_the_catalogue_lacks(catalogue: Catalogue, tmp_path: Path) -> None:
@@ -435,7 +436,10 @@ def test_the_front_joins_what_nobody_beats(catalogue: Catalogue, tmp_path: Path)
         record = {"stages": stages if seconds else []}
         folders.append(write_run(catalogue, name, noise=noise, record=record)[0])
     comparison = make_report(catalogue, folders, tmp_path / "r.html", draws=20)
-    assert [comparison.runs[i].name for i in cost.pareto_runs(comparison)] == ["cheap", "good"]
+    assert [comparison.runs[i].name for i in cost.pareto_runs(comparison.groups[0])] == [
+        "cheap",
+        "good",
+    ]
     seconds = {run.name: run.seconds for run in comparison.runs}
     assert seconds == {"good": 50, "cheap": 0.5, "bad": 20, "unknown": None}
     page = (tmp_path / "r.html").read_text()
@@ -456,7 +460,7 @@ def test_extracting_is_part_of_the_cost(catalogue: Catalogue, tmp_path: Path) ->
 def test_runs_without_cost_have_no_chart(catalogue: Catalogue, tmp_path: Path) -> None:
     folder, _ = write_run(catalogue, "one", noise=0.1)
     comparison = make_report(catalogue, [folder], tmp_path / "r.html", draws=5)
-    assert cost.make(comparison) is None
+    assert cost.make(comparison.groups[0]) is None
     assert "Weighted F1 against seconds" not in (tmp_path / "r.html").read_text()
 
 

@@ -1,9 +1,8 @@
-"""Selection of the items and labels of a training: single-label tasks, some genres. No Keras here."""
+"""The task of a run: which items and labels of a catalogue it is about, and whether one label an item."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,39 +12,66 @@ from numpy.typing import NDArray
 from hybrid.catalogue import Catalogue
 from hybrid.catalogue.columns import split_cell
 from hybrid.errors import SettingError, unknown_name
-from hybrid.splitting.splits import split_hash
 from hybrid.types import Split
 
 DOMINANT = "dominant"
 FIRST = "first"
+MULTILABEL, MULTICLASS = "multilabel", "multiclass"
+KINDS = (MULTILABEL, MULTICLASS)
 
 
 @dataclass(frozen=True)
 class Task:
-    """Selection of items and labels of a catalogue.
+    """What a model is to tell of an item: which labels, several or one, and of which items.
 
     Parameters
     ----------
     single_label : str, optional
         One label an item: ``"dominant"``, the most frequent that it has, as in the study's experiment with
-        four genres; ``"first"`` in its cell; or the name of a column that holds it. By default all.
-    genres : sequence of str, default=()
+        four genres; ``"first"`` in its cell; or the name of a column that holds it. By default all, for a
+        multi-class task the dominant one.
+    genres : tuple of str, default=()
         Select only these, and the items that have one of them. By default all.
     per_genre : int, optional
         Sample so many train and validation items, together, of each genre. By default all.
     seed : int, default=0
         Of the sample.
+    kind : {"multilabel", "multiclass"}, default="multilabel"
+        ``"multiclass"``: a model gives each item exactly one label.
 
     Examples
     --------
-    >>> Task("dominant", ("Drama", "Horror"), per_genre=100).single_label
+    >>> Task(genres=("Drama", "Horror"), per_genre=100, kind="multiclass").single_label
     'dominant'
     """
 
     single_label: str | None = None
-    genres: Sequence[str] = ()
+    genres: tuple[str, ...] = ()
     per_genre: int | None = None
     seed: int = 0
+    kind: str = MULTILABEL
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise unknown_name("task", self.kind, KINDS)
+        object.__setattr__(self, "genres", tuple(self.genres))
+        if self.multiclass and self.single_label is None:
+            object.__setattr__(self, "single_label", DOMINANT)
+
+    @property
+    def multiclass(self) -> bool:
+        """Whether a model gives each item exactly one label."""
+        return self.kind == MULTICLASS
+
+    @property
+    def whole(self) -> bool:
+        """Whether all labels of all items are asked for, so that a catalogue stays as it is."""
+        return self.single_label is None and self.per_genre is None and not self.genres
+
+    @property
+    def question(self) -> tuple[str, str | None, tuple[str, ...]]:
+        """What tasks with the same true labels share; how many items were sampled is no part of it."""
+        return self.kind, self.single_label, tuple(sorted(set(self.genres)))
 
     def check(self, catalogue: Catalogue) -> None:
         """Check the values against a catalogue; raise a SettingError that lists all that are wrong."""
@@ -68,6 +94,43 @@ class Task:
             raise SettingError("\n".join(problems))
 
 
+def narrow_labels(catalogue: Catalogue, task: Task) -> Catalogue:
+    r"""Select the labels of a task, and the items that have one of them.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    task : Task
+        Its `per_genre` is not used.
+
+    Returns
+    -------
+    Catalogue
+
+    Raises
+    ------
+    SettingError
+        If a name is unknown.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from hybrid.catalogue import load_catalogue
+    >>> _ = Path("films.csv").write_text("id,genres\n1,Drama|War\n2,War|Drama\n3,Drama\n4,Horror\n")
+    >>> films = narrow_labels(load_catalogue("films.csv"), Task("dominant", ("Drama", "War")))
+    >>> films.ids.tolist(), films.table["genres"].tolist()
+    (['1', '2', '3'], ['Drama', 'Drama', 'Drama'])
+    """
+    task.check(catalogue)
+    labels = _kept_labels(catalogue, task)
+    kept = np.array([bool(found) for found in labels])
+    cells = np.array(
+        [catalogue.columns.label_separator.join(found) for found in labels], dtype=object
+    )
+    table = catalogue.table.assign(**{str(catalogue.columns.label): cells})
+    return replace(catalogue, table=table[kept].reset_index(drop=True), rows=catalogue.rows[kept])
+
+
 def narrow(catalogue: Catalogue, split: Split, task: Task) -> tuple[Catalogue, Split]:
     """Select the items and labels of a task.
 
@@ -83,30 +146,23 @@ def narrow(catalogue: Catalogue, split: Split, task: Task) -> tuple[Catalogue, S
     catalogue : Catalogue
         Without the items that have none of the labels.
     split : Split
-        Of these items. All test items that have one of the labels stay.
+        Of these items. All test items that have one of the labels stay. Its hash is that of the whole split.
 
     Raises
     ------
     SettingError
         If a name is unknown, or a genre has too few items.
     """
-    task.check(catalogue)
-    labels = _kept_labels(catalogue, task)
-    kept = np.array([bool(found) for found in labels])
-    cells = np.array(
-        [catalogue.columns.label_separator.join(found) for found in labels], dtype=object
-    )
-    table = catalogue.table.assign(**{str(catalogue.columns.label): cells})
-    narrowed = replace(
-        catalogue, table=table[kept].reset_index(drop=True), rows=catalogue.rows[kept]
-    )
-    known = dict(zip(narrowed.ids.tolist(), cells[kept].tolist(), strict=True))
+    narrowed = narrow_labels(catalogue, task)
+    cells = narrowed.table[narrowed.columns.label].tolist()
+    known = dict(zip(narrowed.ids.tolist(), cells, strict=True))
     mask = np.array([name in known for name in split.ids.tolist()], dtype=bool)
     if task.per_genre is not None:
         mask &= _drawn(split, known, task.per_genre, task.seed)
         narrowed = narrowed.only(split.ids[mask].tolist())
-    ids, parts = split.ids[mask], split.parts[mask]
-    return narrowed, Split(ids, parts, split.groups[mask], split_hash(ids, parts), split.method)
+    return narrowed, Split(
+        split.ids[mask], split.parts[mask], split.groups[mask], split.sha256, split.method
+    )
 
 
 def _kept_labels(catalogue: Catalogue, task: Task) -> list[list[str]]:
