@@ -13,6 +13,8 @@ from hybrid.evaluation.metrics import METRICS as METRICS
 from hybrid.evaluation.multiclass import MultiClass as MultiClass
 from hybrid.evaluation.multiclass import evaluate_multiclass as evaluate_multiclass
 from hybrid.evaluation.multiclass import likeliest as likeliest
+from hybrid.evaluation.multiple_comparisons import PairwiseComparisons as PairwiseComparisons
+from hybrid.evaluation.multiple_comparisons import compare_pairs as compare_pairs
 from hybrid.evaluation.outputs import Outputs as Outputs
 from hybrid.evaluation.pareto import pareto_front as pareto_front
 from hybrid.evaluation.repeated_runs import Spread as Spread
@@ -22,5 +24,7 @@ from hybrid.evaluation.repeated_runs import (
 from hybrid.evaluation.repeated_runs import summarise_runs as summarise_runs
 from hybrid.evaluation.resampling import DRAWS as DRAWS
 from hybrid.evaluation.resampling import METHOD as METHOD
+from hybrid.evaluation.selection import Selection as Selection
+from hybrid.evaluation.selection import select_best as select_best
 from hybrid.evaluation.significance import holm as holm
 from hybrid.evaluation.significance import permutation_test as permutation_test

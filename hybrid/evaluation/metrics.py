@@ -7,6 +7,7 @@ same few matrix products: F1 and its like are computed from weighted counts.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,10 @@ METRICS = (
     "subset_accuracy",
 )
 LOSSES = frozenset({"ranking_loss", "coverage_error", "hamming_loss"})  # lower is better
+AVERAGE_PRECISIONS = frozenset(
+    {"map_macro", "map_micro"}
+)  # no sums over items: they need a ranking
+RANKED_ITEMS = ("lrap", "ranking_loss", "coverage_error")
 BY_GENRE = ("f1", "precision", "recall", "average_precision")
 
 Weights = NDArray[np.uint8]
@@ -66,24 +71,16 @@ def make_measure(
     [0.8, 1.0]
     """
     wanted = set(wanted)
-    real, predicted = (truth != 0).astype(np.float64), (outputs.labels != 0).astype(np.float64)
-    items = _of_items(real, predicted)
-    if wanted & {"lrap", "ranking_loss", "coverage_error"}:
-        names = ("lrap", "ranking_loss", "coverage_error")
-        items |= dict(zip(names, rank_items(truth, outputs.scores), strict=True))
-    genres = real.shape[1]
-    columns = np.column_stack([real * predicted, predicted, real, *items.values()])
+    columns = make_columns(truth, outputs, wanted)
+    genres = truth.shape[1]
     each = wanted & {"map_macro", "average_precision"}
     rankings = [rank_genre(truth[:, j], outputs.scores[:, j]) for j in range(genres) if each]
     if "map_micro" in wanted:
         rankings.append(rank_genre(truth, outputs.scores))
 
     def measure(weights: Weights) -> Measured:
-        sums = weights.astype(np.float64) @ columns
-        hit, said, support = (sums[:, k * genres : (k + 1) * genres] for k in range(3))
-        found = _from_counts(hit, said, support)
-        total = weights.sum(axis=1, dtype=np.float64)
-        found |= {name: sums[:, 3 * genres + k] / total for k, name in enumerate(items)}
+        sums = weights.astype(np.float64) @ columns.values
+        found = columns.metrics(sums, weights.sum(axis=1, dtype=np.float64))
         if rankings:
             precisions = average_precisions(rankings, weights)
             if each:
@@ -93,6 +90,42 @@ def make_measure(
         return found
 
     return measure
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the metrics add up over the items: all but average precision are functions of such sums.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n, C)
+        True positives, predicted labels and true labels of each genre; then one value an item for each
+        metric that is a mean over items.
+    genres : int
+    means : tuple of str
+        Names of these metrics.
+    """
+
+    values: Floats
+    genres: int
+    means: tuple[str, ...]
+
+    def metrics(self, sums: Floats, total: Floats) -> Measured:
+        """Metrics from weighted sums of the columns, of shape (B, C), and of the weights, (B,)."""
+        genres = self.genres
+        hit, said, support = (sums[:, k * genres : (k + 1) * genres] for k in range(3))
+        found = _from_counts(hit, said, support)
+        return found | {name: sums[:, 3 * genres + k] / total for k, name in enumerate(self.means)}
+
+
+def make_columns(truth: Labels, outputs: Outputs, wanted: Iterable[str] = METRICS) -> Columns:
+    """The columns that the metrics add up over the items; those of rankings only where wanted."""
+    real, predicted = (truth != 0).astype(np.float64), (outputs.labels != 0).astype(np.float64)
+    items = _of_items(real, predicted)
+    if set(wanted) & set(RANKED_ITEMS):
+        items |= dict(zip(RANKED_ITEMS, rank_items(truth, outputs.scores), strict=True))
+    values = np.column_stack([real * predicted, predicted, real, *items.values()])
+    return Columns(values, real.shape[1], tuple(items))
 
 
 def _of_items(real: Floats, predicted: Floats) -> Measured:

@@ -17,10 +17,9 @@ from hybrid.evaluation import (
     DRAWS,
     Evaluation,
     Outputs,
+    compare_pairs,
     evaluate_all,
-    holm,
-    paired_difference,
-    permutation_test,
+    select_best,
 )
 from hybrid.report.alignment import AlignedRuns
 from hybrid.runs.folder import Run
@@ -49,10 +48,13 @@ class ComparedRun:
     evaluation : Evaluation
         On the test items; ranking metrics are NaN for a run without probabilities.
     difference : Interval or None
-        Weighted F1 minus that of the best run, on the same bootstrap draws; None for the best run.
+        Weighted F1 minus that of the best run, with the simultaneous interval of `compare_pairs`; None for
+        the best run.
     p_value : float or None, default=None
-        Of the difference: paired permutation test of weighted F1, with Holm's correction for the number of
-        runs; None for the best run.
+        Of the difference, adjusted for all pairs of runs by `compare_pairs`: at most 0.05 if and only if the
+        interval excludes 0. None for the best run.
+    best_probability : float, default=1.0
+        Chance that the run has the highest weighted F1 of all; see `select_best`.
 
     Examples
     --------
@@ -66,6 +68,7 @@ class ComparedRun:
     evaluation: Evaluation
     difference: Interval | None
     p_value: float | None = None
+    best_probability: float = 1.0
 
     @property
     def external(self) -> bool:
@@ -135,6 +138,9 @@ class Comparison:
         Of the bootstrap.
     number : int, default=0
         Position among the groups of a report.
+    winner_corrected : Interval
+        Weighted F1 of the best run, corrected for having been chosen on the same test items; see
+        `select_best`. Of a single run, its weighted F1.
 
     Examples
     --------
@@ -154,6 +160,7 @@ class Comparison:
     draws: int = DRAWS
     seed: int = 0
     number: int = 0
+    winner_corrected: Interval = UNKNOWN
 
     @property
     def title(self) -> str:
@@ -214,9 +221,8 @@ def compare(aligned: AlignedRuns, *, draws: int = DRAWS, seed: int = 0) -> Compa
     bootstrap: Any = {"groups": _groups(aligned), "draws": draws, "seed": seed}
     evaluations = evaluate_all(truth, outputs, aligned.genres, **bootstrap)
     order = sorted(range(len(runs)), key=lambda i: -evaluations[i].metrics[MAIN].value)
-    best, others, names = outputs[order[0]], order[1:], _names(runs)
-    p_values = holm([permutation_test(truth, outputs[i], best, MAIN, **bootstrap) for i in others])
-    corrected = dict(zip(others, p_values.tolist(), strict=True))
+    names, pairs = _names(runs), compare_pairs(truth, outputs, MAIN, **bootstrap)
+    selection, best = select_best(truth, outputs, MAIN, **bootstrap), order[0]
     compared = tuple(
         ComparedRun(
             names[i],
@@ -224,10 +230,9 @@ def compare(aligned: AlignedRuns, *, draws: int = DRAWS, seed: int = 0) -> Compa
             runs[i].predictions,
             outputs[i],
             _mask_ranking_metrics(evaluations[i], outputs[i]),
-            paired_difference(truth, outputs[i], best, MAIN, **bootstrap)
-            if i in corrected
-            else None,
-            corrected.get(i),
+            pairs.interval(i, best) if i != best else None,
+            float(pairs.p_value[i, best]) if i != best else None,
+            selection.best_probability[i],
         )
         for i in order
     )
@@ -246,6 +251,7 @@ def compare(aligned: AlignedRuns, *, draws: int = DRAWS, seed: int = 0) -> Compa
         _notes(aligned, names),
         draws,
         seed,
+        winner_corrected=selection.corrected,
     )
 
 

@@ -136,6 +136,7 @@ def _group(comparison: Comparison) -> dict[str, Any]:
         "checks": comparison.checks,
         "leaks": comparison.leaks,
         "notes": comparison.notes,
+        "winner_corrected": comparison.winner_corrected,
     }
 
 
@@ -147,6 +148,7 @@ def _run(run: ComparedRun, group: Comparison) -> dict[str, Any]:
         "evaluation": asdict(run.evaluation),
         "difference": run.difference,
         "p_value": run.p_value,
+        "best_probability": run.best_probability,
         "unanswered": run.missing_predictions,
         "seconds": run.seconds,
         "peak_mib": run.peak_mib,

@@ -19,7 +19,15 @@ from hybrid.report.groups import NOT_COMPARABLE
 from hybrid.report.plots import RUN_COLOURS
 from hybrid.report.sections import SECTIONS
 from hybrid.report.summary_text import METRIC_NAMES
-from hybrid.report.wording import DASH, counted, duration, number, percent, with_interval
+from hybrid.report.wording import (
+    DASH,
+    counted,
+    duration,
+    number,
+    p_value_text,
+    percent,
+    with_interval,
+)
 from hybrid.utils.files import write_atomically
 
 # What comes before an id where HTML and SVG define it or refer to it.
@@ -46,7 +54,7 @@ def make_environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters |= {"number": number, "percent": percent, "with_interval": with_interval}
-    made.filters |= {"duration": duration, "counted": counted}
+    made.filters |= {"duration": duration, "counted": counted, "p_value": p_value_text}
     made.globals |= {"dash": DASH, "metric_names": METRIC_NAMES, "run_colours": RUN_COLOURS}
     return made
 

@@ -43,6 +43,27 @@ def number(value: float | None, form: str) -> str:
     return DASH if value is None or value != value else format(value, form)
 
 
+def p_value_text(p_value: float | None) -> str:
+    """Format a p-value: never as 0, since no test gives that.
+
+    Parameters
+    ----------
+    p_value : float or None
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> p_value_text(0.0312), p_value_text(0.0005), p_value_text(None)
+    ('p = 0.031', 'p < 0.001', '–')
+    """
+    if p_value is None or p_value != p_value:
+        return DASH
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+
+
 def percent(share: float | None, digits: int = 0) -> str:
     r"""Format a share as a percentage; a dash where it is None or NaN.
 

@@ -21,7 +21,7 @@ from sklearn.metrics import average_precision_score, f1_score, hamming_loss
 
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import RunError, SettingError
-from hybrid.evaluation import Outputs, evaluate, holm, reliability
+from hybrid.evaluation import Outputs, compare_pairs, evaluate, reliability, select_best
 from hybrid.report import as_text, make_report, report_runs
 from hybrid.report.exports import escape_formula
 from hybrid.report.page import render
@@ -472,17 +472,38 @@ def test_reliability_is_that_of_the_probabilities(catalogue: Catalogue, tmp_path
     assert f">{expected.error:.3f}</td>" in (tmp_path / "r.html").read_text()
 
 
-def test_p_values_are_raised_for_the_number_of_runs(catalogue: Catalogue, tmp_path: Path) -> None:
-    folders = [
-        write_run(catalogue, f"r{i}", noise=noise)[0] for i, noise in enumerate((0.1, 0.5, 0.8))
-    ]
-    alone = [
-        make_report(catalogue, [folders[0], other], tmp_path / "r.html", draws=200).runs[1].p_value
-        for other in folders[1:]
-    ]
-    together = make_report(catalogue, folders, tmp_path / "r.html", draws=200).runs
-    assert together[0].p_value is None
-    assert sorted(run.p_value for run in together[1:]) == pytest.approx(sorted(holm(alone)))
+def test_differences_to_the_best_run_are_adjusted_for_all_pairs(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
+    made = [write_run(catalogue, f"r{i}", noise=noise) for i, noise in enumerate((0.1, 0.5, 0.8))]
+    found = make_report(catalogue, [folder for folder, _ in made], tmp_path / "r.html", draws=200)
+    test = made[0][1].splits == "test"
+    truth = catalogue.label_matrix(GENRES)[test]
+    outputs = [Outputs(each.labels[test], each.probabilities[test]) for _, each in made]
+    order = [int(run.name[1:]) for run in found.runs]
+    ids = made[0][1].ids[test]
+    expected = compare_pairs(truth, outputs, groups=ids, draws=200)
+    assert found.runs[0].p_value is found.runs[0].difference is None
+    for run, i in zip(found.runs[1:], order[1:], strict=True):
+        assert vars(run.difference) == pytest.approx(vars(expected.interval(i, order[0])))
+        assert run.p_value == pytest.approx(expected.p_value[i, order[0]])
+    selection = select_best(truth, outputs, groups=ids, draws=200)
+    assert selection.best == order[0]
+    assert [run.best_probability for run in found.runs] == pytest.approx(
+        [selection.best_probability[i] for i in order]
+    )
+    assert vars(found.groups[0].winner_corrected) == pytest.approx(vars(selection.corrected))
+    kept = json.loads((tmp_path / "r.json").read_text())
+    assert kept["winner_corrected"] == pytest.approx(vars(selection.corrected))
+    assert kept["runs"][0]["best_probability"] == found.runs[0].best_probability
+
+
+def test_no_p_value_is_printed_as_zero(catalogue: Catalogue, tmp_path: Path) -> None:
+    folders = [write_run(catalogue, f"r{i}", noise=noise)[0] for i, noise in enumerate((0, 0.8))]
+    make_report(catalogue, folders, tmp_path / "r.html", draws=2000)
+    page = (tmp_path / "r.html").read_text()
+    assert "p &lt; 0.001" in page
+    assert not re.search(r"\bp =? ?0\.000", page)
 
 
 def test_groups_of_the_record_widen_the_intervals(catalogue: Catalogue, tmp_path: Path) -> None:
