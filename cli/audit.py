@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from hybrid.cli.options import Project, column_options, embedding_options, project_options
+from hybrid.cli.options import Project, column_options, common_options, embedding_options
 from hybrid.cli.output import show
 from hybrid.types import Audit, ColumnOptions, EmbeddingSelector, Leak
 
@@ -15,7 +15,7 @@ SHOWN_PAIRS = 20
 
 
 @click.command("audit")
-@project_options
+@common_options("catalogue", "splits", "cache", "runs", "seed", "workers", "quiet")
 @column_options
 @embedding_options
 @click.option(
@@ -47,7 +47,7 @@ def command(
     result = audit_project(
         catalogue,
         read_split(project.splits),
-        run=None if run is None else read_run(_folder(run, project.runs)),
+        run=None if run is None else read_run(project.find_run(run)),
         repair_to=project.splits if repair else None,
         select=select,
         context=project.context,
@@ -67,10 +67,6 @@ def command(
     show(project.json, data, "\n".join(lines))
     after = result.repaired.audit if result.repaired else result.audit
     return int(not after.clean)
-
-
-def _folder(run: Path, runs: Path) -> Path:
-    return run if (run / "run.json").exists() else runs / run
 
 
 def _text(audit: Audit) -> str:

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from hybrid.cli.options import Project, project_options
+from hybrid.cli.options import Project, common_options
 from hybrid.cli.output import show
 
 
 @click.command("backbones")
 @click.option("--layers", metavar="NAME", help="List the layers of this backbone instead.")
-@project_options
+@common_options()
 def command(project: Project, layers: str | None) -> None:
     """List the backbones: size, input, cost, and licence and source of their ImageNet weights."""
     from hybrid.backbones.listing import list_backbones, list_layers

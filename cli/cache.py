@@ -11,8 +11,8 @@ from hybrid.cli.options import (
     Project,
     backbone_options,
     column_options,
+    common_options,
     embedding_options,
-    project_options,
 )
 from hybrid.cli.output import show, size_text
 from hybrid.types import ColumnOptions, EmbeddingOptions, EmbeddingSelector
@@ -27,7 +27,7 @@ def command() -> None:
 
 
 @command.command("ls")
-@project_options
+@common_options("cache", "workers")
 def ls(project: Project) -> None:
     """List the sets of embeddings in the cache."""
     from hybrid.extraction.cache_report import list_stores
@@ -41,7 +41,7 @@ def ls(project: Project) -> None:
 
 
 @command.command("explain")
-@project_options
+@common_options("catalogue", "cache", "seed", "workers", "quiet")
 @column_options
 @backbone_options()
 def explain(
@@ -86,7 +86,7 @@ def _explanation_text(said: CacheExplanation) -> str:
 
 
 @command.command("verify")
-@project_options
+@common_options("cache", "workers")
 @click.option("--deep", is_flag=True, help="Read every value, and compare rows of the same image.")
 def verify(project: Project, deep: bool) -> int:
     """Check every file of the cache (exit 0), or list what is damaged (exit 1); nothing is changed."""
@@ -110,7 +110,7 @@ def verify(project: Project, deep: bool) -> int:
 
 
 @command.command("compact")
-@project_options
+@common_options("cache", "workers")
 def compact(project: Project) -> None:
     """Merge small parts, and write a snapshot that opens quickly. extract does so by itself."""
     from hybrid.cache import EmbeddingCache
@@ -126,7 +126,7 @@ def compact(project: Project) -> None:
 
 
 @command.command("gc")
-@project_options
+@common_options("cache", "workers")
 @click.option("--dry-run", is_flag=True, help="Only list what would be removed.")
 def gc(project: Project, dry_run: bool) -> None:
     """Remove what is not needed: superseded parts, quarantined files, leftovers of killed jobs."""
@@ -141,7 +141,7 @@ def gc(project: Project, dry_run: bool) -> None:
 
 
 @command.command("export")
-@project_options
+@common_options("catalogue", "cache", "seed", "workers", "quiet")
 @column_options
 @embedding_options
 @click.option("--out", required=True, type=click.Path(path_type=Path),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from hybrid.cli.options import Project, column_options, project_options
+from hybrid.cli.options import Project, column_options, common_options
 from hybrid.cli.output import bad_rows_text, show
 from hybrid.types import ColumnOptions
 
 
 @click.command("check")
-@project_options
+@common_options("catalogue", "workers", "quiet")
 @column_options
 @click.option("--strict", is_flag=True, help="Exit 1 if there is a bad row.")
 def command(project: Project, columns: ColumnOptions, strict: bool) -> int:

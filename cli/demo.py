@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hybrid.cli.options import Project, project_options
+from hybrid.cli.options import Project, common_options
 from hybrid.cli.output import show
 
 
@@ -16,7 +16,7 @@ from hybrid.cli.output import show
 @click.option(
     "--full", is_flag=True, help="Networks on posters of full size: about three times as long."
 )
-@project_options
+@common_options("seed", "workers", "quiet")
 def command(project: Project, folder: Path, full: bool) -> None:
     """The whole way on the embedded sample: sample, split, fit-deep, extract, fit-svm, report.
 

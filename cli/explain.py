@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hybrid.cli.options import Project, project_options
+from hybrid.cli.options import Project, common_options
 from hybrid.cli.output import show
+from hybrid.utils.options import Rule, given_options, list_unused
 
 if TYPE_CHECKING:
     from hybrid.explain.channels import FeatureVisualisation
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @click.command("explain")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("item", metavar="[ID]", required=False)
-@project_options
+@common_options("catalogue", "cache", "runs", "seed", "workers", "quiet")
 @click.option(
     "--genre",
     "genres",
@@ -86,6 +87,8 @@ def command(
 ) -> None:
     """Feature importance of RUN, or an explanation of its prediction for the item ID of --catalogue.
 
+    RUN is a folder, or the name of a run in --runs.
+
     For linear heads, such as that of fit-svm, whose score is a sum of contributions of words, fields and
     posters. For deep baselines on posters: with ID, the probabilities, and with --map Grad-CAM of the
     poster. A run's model is a pickle: use only runs that you trust.
@@ -94,9 +97,9 @@ def command(
     from hybrid.inspection.loaded_run import MapOptions, load_run
     from hybrid.types import ColumnOptions
 
-    _check_usage(item, mapped, occlude, features, html)
+    _check_usage(item, mapped, occlude, features, html, weights)
     options = ColumnOptions(encoding=encoding)
-    opened = load_run(run, project.catalogue, options, project.context)
+    opened = load_run(project.find_run(run), project.catalogue, options, project.context)
     written = f"\n\n{html.resolve()}" if html else ""
     if features:
         from hybrid.inspection.feature_visualisation import visualise_features
@@ -120,10 +123,24 @@ def command(
 
 
 def _check_usage(
-    item: str | None, mapped: bool, occlude: bool, features: bool, html: Path | None
+    item: str | None,
+    mapped: bool,
+    occlude: bool,
+    features: bool,
+    html: Path | None,
+    weights: tuple[str, ...],
 ) -> None:
-    """Raise for options that cannot be combined."""
-    problems = []
+    """Raise for options that cannot be combined, or would have no effect."""
+    rules = (
+        Rule(("rank",), item is None and not features, "only the table without ID is ordered"),
+        Rule(
+            ("weights",),
+            mapped or (features and html is not None),
+            "they are read for --map, and for --features with --html, alone",
+        ),
+    )  # fmt: skip
+    given = given_options({"rank": ("unit", "unit"), "weights": (weights, ())}, "explain")
+    problems = list_unused(rules, given)
     if html is not None and item is None and not features:
         problems.append("--html: expected an ID, since the page is of one item, or --features.")
     if mapped and item is None:

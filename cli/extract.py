@@ -12,15 +12,15 @@ from hybrid.cli.options import (
     Project,
     backbone_options,
     column_options,
+    common_options,
     parse_ids,
-    project_options,
 )
 from hybrid.cli.output import reasons_text, show, size_text, warn_left_out
 from hybrid.types import ColumnOptions, EmbeddingOptions, ExtractPlan, ExtractSummary
 
 
 @click.command("extract")
-@project_options
+@common_options("catalogue", "cache", "seed", "workers", "quiet")
 @column_options
 @backbone_options(several=True)
 @click.option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hybrid.cli.fit import make_experiment
-from hybrid.cli.options import SIZE, Project, column_options, decision_options, project_options
+from hybrid.cli.options import SIZE, Project, column_options, common_options, decision_options
 from hybrid.cli.output import run_text, show
 from hybrid.types import ColumnOptions
 
@@ -72,7 +72,7 @@ def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command("fit-deep")
-@project_options
+@common_options("catalogue", "splits", "cache", "runs", "seed", "workers", "quiet")
 @column_options
 @decision_options
 @_training_options

@@ -10,9 +10,9 @@ from hybrid.cli.fit import fit
 from hybrid.cli.options import (
     Project,
     column_options,
+    common_options,
     decision_options,
     feature_options,
-    project_options,
     study_options,
 )
 
@@ -24,7 +24,7 @@ ESTIMATORS = (
 
 
 @click.command("fit-ovr")
-@project_options
+@common_options("catalogue", "splits", "cache", "runs", "seed", "workers", "quiet")
 @column_options
 @feature_options
 @decision_options

@@ -10,15 +10,15 @@ from hybrid.cli.fit import fit
 from hybrid.cli.options import (
     Project,
     column_options,
+    common_options,
     decision_options,
     feature_options,
-    project_options,
     study_options,
 )
 
 
 @click.command("fit-svm")
-@project_options
+@common_options("catalogue", "splits", "cache", "runs", "seed", "workers", "quiet")
 @column_options
 @feature_options
 @decision_options

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hybrid.cli.options import Project, column_options, project_options
+from hybrid.cli.options import Project, column_options, common_options
 from hybrid.cli.output import show
 from hybrid.cli.report import named_catalogue
 from hybrid.types import ColumnOptions
@@ -14,7 +14,7 @@ from hybrid.types import ColumnOptions
 
 @click.command("model-card")
 @click.argument("run", type=click.Path(path_type=Path))
-@project_options
+@common_options("catalogue", "runs", "seed", "workers", "quiet")
 @column_options
 @click.option("--out", type=click.Path(path_type=Path),
               help="Markdown file to write.  [default: print it]")  # fmt: skip

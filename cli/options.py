@@ -6,14 +6,16 @@ import functools
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from hybrid.types import METRIC, METRICS
+from hybrid.utils.options import typed_options
 from hybrid.utils.resources import limit_workers, usable_cores
 
 if TYPE_CHECKING:
@@ -22,16 +24,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Project:
-    """Values of the common options: paths, seed, workers, output."""
+    """Values of the common options: paths, seed, workers, output.
 
-    catalogue: Path
-    splits: Path
-    cache: str
-    runs: Path
-    seed: int
-    workers: int
-    quiet: bool
-    json: bool
+    Those that a command does not have are of no meaning to it, and have their defaults here.
+    """
+
+    catalogue: Path = Path("catalogue.csv")
+    splits: Path = Path("splits.csv")
+    cache: str = ".hybrid-cache"
+    runs: Path = Path("runs")
+    seed: int = 0
+    workers: int = field(default_factory=usable_cores)
+    quiet: bool = False
+    json: bool = False
 
     @property
     def command(self) -> str:
@@ -46,23 +51,29 @@ class Project:
 
         return Context(self.cache, self.workers, self.seed, Progress(self.quiet))
 
+    def find_run(self, run: Path) -> Path:
+        """The folder of a run: as named, or of that name in the folder of the runs."""
+        inside = self.runs / run
+        named = (run / "run.json").exists() or not (inside / "run.json").exists()
+        return run if named else inside
 
-_COMMON = (
-    click.option("--catalogue", type=click.Path(path_type=Path), default="catalogue.csv",
-                 show_default=True, help="Catalogue: a CSV, JSON Lines or Parquet file."),
-    click.option("--splits", type=click.Path(path_type=Path), default="splits.csv",
-                 show_default=True, help="File of the split."),
-    click.option("--cache", envvar="HYBRID_CACHE", default=".hybrid-cache", show_default=True,
-                 show_envvar=True, help="Folder of the embedding cache."),
-    click.option("--runs", type=click.Path(path_type=Path), default="runs", show_default=True,
-                 help="Folder of the runs."),
-    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
-                 help="Seed of everything random."),
-    click.option("--workers", type=click.IntRange(min=1), default=usable_cores,
-                 show_default="one per usable core", help="Number of threads."),
-    click.option("--quiet", is_flag=True, help="Show no progress on stderr."),
-    click.option("--json", is_flag=True, help="Print the result as JSON."),
-)  # fmt: skip
+
+_COMMON = {
+    "catalogue": click.option("--catalogue", type=click.Path(path_type=Path), default="catalogue.csv",
+                              show_default=True, help="Catalogue: a CSV, JSON Lines or Parquet file."),
+    "splits": click.option("--splits", type=click.Path(path_type=Path), default="splits.csv",
+                           show_default=True, help="File of the split."),
+    "cache": click.option("--cache", envvar="HYBRID_CACHE", default=".hybrid-cache", show_default=True,
+                          show_envvar=True, help="Folder of the embedding cache."),
+    "runs": click.option("--runs", type=click.Path(path_type=Path), default="runs", show_default=True,
+                         help="Folder of the runs."),
+    "seed": click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True,
+                         help="Seed of everything random."),
+    "workers": click.option("--workers", type=click.IntRange(min=1), default=usable_cores,
+                            show_default="one per usable core", help="Number of threads."),
+    "quiet": click.option("--quiet", is_flag=True, help="Show no progress on stderr."),
+    "json": click.option("--json", is_flag=True, help="Print the result as JSON."),
+}  # fmt: skip
 
 _COLUMNS = (
     click.option("--id-column", help="Column with the ids.  [default: id, or the first *_id]"),
@@ -119,7 +130,7 @@ _OPTIONS = (
 # Which of the extracted embeddings are meant.
 _EMBEDDINGS = (
     click.option("--backbone", help="Backbone of the embeddings.  [default: the only one extracted]"),
-    click.option("--weights", help="Weights of the backbone, where there are several."),
+    click.option("--weights", help="Weights of the backbone, where there are several; with --backbone."),
     click.option("--dtype", type=_DTYPES, help="Data type of the embeddings, where there are both."),
     click.option("--embeddings", metavar="DIGITS",
                  help="First digits of their fingerprint, where nothing else differs."),
@@ -132,7 +143,8 @@ _FEATURES = (
     click.option("--backbone", multiple=True,
                  help=f"Backbone of the embeddings.  [default: the only one extracted]  {_SEVERAL}"),
     click.option("--weights", multiple=True,
-                 help="Weights of the backbone, where there are several; one for all, or one each."),
+                 help="Weights of the backbone, where there are several; one for all, or one each; with "
+                 "--backbone."),
     click.option("--dtype", type=_DTYPES, help="Data type of the embeddings, where there are both."),
     click.option("--embeddings", metavar="DIGITS", multiple=True,
                  help=f"First digits of their fingerprint, where nothing else differs.  {_SEVERAL}"),
@@ -150,7 +162,8 @@ _FEATURES = (
                  help="Minimum number of items that have a metadata value."),
     click.option("--year-bin", type=int, default=10, show_default=True, help="Width of the bins of years."),
     click.option("--block-weight", "block_weights", multiple=True, metavar="BLOCK=W",
-                 help="Fix the weight of a block instead of choosing it."),
+                 help="Fix the weights of the blocks instead of choosing them: of this one, and 1 of those "
+                 "that are not named.  Can be repeated."),
     click.option("--metric", type=click.Choice(METRICS), default=METRIC, show_default=True,
                  help="Metric that parameters and thresholds are chosen by."),
     click.option("--search", is_flag=True,
@@ -174,9 +187,9 @@ _STUDY = (
 )  # fmt: skip
 
 _DECISION = (
-    click.option("--thresholds", "objective", type=click.Choice(["genre", "micro"]), default="genre",
-                 show_default=True,
-                 help="Thresholds that maximise the F1 of each genre, or micro F1."),
+    click.option("--thresholds", "objective", type=click.Choice(["genre", "micro"]),
+                 help="Thresholds that maximise the F1 of each genre, or micro F1.  "
+                 "[default: micro with --metric micro-f1, else genre]"),
     click.option("--shrinkage", type=click.FloatRange(min=0),
                  help="Shrinks thresholds of rare genres to the pooled one.  [default: 1; 300 for micro]"),
     click.option("--calibration", type=click.Choice(["auto", "sigmoid", "isotonic"]), default="auto",
@@ -195,17 +208,41 @@ def _stack(options: tuple[Any, ...], command: Callable[..., Any]) -> Callable[..
     return command
 
 
-def project_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the common options; they become the first argument, a `Project`."""
+def common_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the common options of these names, and ``--json``; they become the first argument, a `Project`.
 
-    @functools.wraps(command)
-    def call(**values: Any) -> Any:
-        common = {name: values.pop(name) for name in Project.__dataclass_fields__}
-        project = Project(**common)
-        with limit_workers(project.workers):
-            return command(project, **values)
+    A command names those that mean something to it. The options that the user has typed, of all that the
+    command has, are told to the library, which refuses those that would have no effect.
+    """
+    chosen = {name: option for name, option in _COMMON.items() if name in (*names, "json")}
+    if unknown := set(names) - set(chosen):
+        raise ValueError(f"no common options: {', '.join(sorted(unknown))}")
 
-    return _stack(_COMMON, call)
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def call(**values: Any) -> Any:
+            project = Project(**{name: values.pop(name) for name in chosen})
+            with typed_options(*_typed()), limit_workers(project.workers):
+                return command(project, **values)
+
+        return _stack(tuple(chosen.values()), call)
+
+    return decorate
+
+
+project_options = common_options(*_COMMON)
+
+
+def _typed() -> tuple[str, list[str]]:
+    """The command, and the options that stood on its command line, without their dashes."""
+    context = click.get_current_context()
+    typed = [
+        parameter.opts[0].lstrip("-")
+        for parameter in context.command.params
+        if isinstance(parameter, click.Option)
+        and context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE
+    ]
+    return str(context.command.name), typed
 
 
 def column_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from hybrid.cli.options import Project, project_options
+from hybrid.cli.options import Project, common_options
 from hybrid.cli.output import reasons_text, show
 
 
 @click.command("predict")
 @click.argument("run", type=click.Path(path_type=Path))
-@project_options
+@common_options("catalogue", "cache", "runs", "workers", "quiet")
 @click.option("--out", type=click.Path(path_type=Path), default="predictions.csv", show_default=True,
               help="File to write.")  # fmt: skip
 @click.option("--weights", multiple=True,
@@ -28,13 +28,14 @@ def command(
 ) -> None:
     """Predict the labels of the items in --catalogue with the model of RUN.
 
-    Embeds the posters that the cache lacks. A run's model is a pickle: use only runs that you trust.
+    RUN is a folder, or the name of a run in --runs. The posters whose embeddings the cache lacks are embedded
+    into it; else only --out is written. A run's model is a pickle: use only runs that you trust.
     """
     from hybrid.runs.predict import predict_catalogue
     from hybrid.types import ColumnOptions
 
     summary = predict_catalogue(
-        run,
+        project.find_run(run),
         project.catalogue,
         out,
         weights=weights,

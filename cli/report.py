@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from hybrid.cli.options import Project, column_options, project_options
+from hybrid.cli.options import Project, column_options, common_options
 from hybrid.cli.output import show
 from hybrid.types import ColumnOptions
 
 
 @click.command("report")
 @click.argument("names", metavar="[RUN]...", nargs=-1, type=click.Path(path_type=Path))
-@project_options
+@common_options("catalogue", "runs", "seed", "workers", "quiet")
 @column_options
 @click.option("--external", "externals", multiple=True, metavar="NAME=FILE",
               help="predictions.csv of a model made elsewhere, to compare with.")  # fmt: skip

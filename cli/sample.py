@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from hybrid.cli.options import Project, project_options
+from hybrid.cli.options import Project, common_options
 from hybrid.cli.output import show
 
 
 @click.command("sample")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
-@project_options
+@common_options("seed")
 @click.option("--items", type=click.IntRange(min=50), default=600, show_default=True)
 def command(project: Project, folder: Path, items: int) -> None:
     """Write the embedded sample catalogue to DIR: synthetic films, drawn from the seed."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hybrid.cli.options import Project, column_options, project_options
+from hybrid.cli.options import Project, column_options, common_options
 from hybrid.cli.output import show, warn_left_out
 from hybrid.types import ColumnOptions, Split
 
@@ -16,7 +16,7 @@ METHODS = click.Choice(["iterative", "random", "temporal", "kfold", "repeated", 
 
 
 @click.command("split")
-@project_options
+@common_options("catalogue", "splits", "cache", "seed", "workers", "quiet")
 @column_options
 @click.option(
     "--method",

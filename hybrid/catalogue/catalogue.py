@@ -23,6 +23,7 @@ from hybrid.catalogue.columns import (
 from hybrid.catalogue.readers import parse_table, read_bytes
 from hybrid.errors import CatalogueError, SettingError, did_you_mean
 from hybrid.types import BadRow, ColumnOptions, Columns
+from hybrid.utils.options import given_options
 
 
 @dataclass(frozen=True, eq=False)
@@ -243,7 +244,8 @@ def load_catalogue(
         ``_id``, the labels are in ``genres``, text in ``title`` and ``overview``, and every other
         column is metadata.
     like : Columns, optional
-        Roles of another catalogue: its id and label columns are used where this file has them.
+        Roles of another catalogue: its id and label columns are used where this file has them, and its
+        separator. What `options` sets comes first.
 
     Returns
     -------
@@ -283,11 +285,13 @@ def load_catalogue(
 
 
 def _options_like(like: Columns, options: ColumnOptions, table: pd.DataFrame) -> ColumnOptions:
+    separator = (options.label_separator, ColumnOptions().label_separator)
+    given = given_options({"label-separator": separator})
     return replace(
         options,
         id=options.id or (like.id if like.id in table.columns else None),
         label=options.label or (like.label if like.label in table.columns else None),
-        label_separator=like.label_separator,
+        label_separator=options.label_separator if given else like.label_separator,
     )
 
 

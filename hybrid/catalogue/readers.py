@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hybrid.errors import CatalogueError, MissingExtraError, SettingError
 from hybrid.types import BadRow, ColumnOptions
+from hybrid.utils.options import given_options
 
 
 def read_bytes(path: Path) -> bytes:
@@ -63,7 +64,7 @@ def parse_table(
     CatalogueError
         If it is not what its suffix says.
     SettingError
-        If the encoding has no known name.
+        If the encoding has no known name, or one is given for a Parquet file.
     MissingExtraError
         If a Parquet file is to be read and pyarrow is not installed.
 
@@ -82,6 +83,11 @@ def parse_table(
     elif kind in (".jsonl", ".ndjson"):
         table, rows, bad = _parse_json_lines(_decode(path, data, options.encoding), options)
     elif kind == ".parquet":
+        if given_options({"encoding": (options.encoding, ColumnOptions().encoding)}):
+            raise SettingError(
+                f"--encoding {options.encoding}: expected none, since the text of a Parquet file such as "
+                f"{path} is UTF-8; it would have no effect."
+            )
         table = _parse_parquet(path, data, options.label_separator)
         rows = np.arange(1, len(table) + 1, dtype=np.int64)
     else:

@@ -98,7 +98,7 @@ def find_store(
     ExtractionError
         If there is none, or it lacks some of the posters.
     SettingError
-        If there are several; the message lists them.
+        If there are several; the message lists them. Or if weights are named without their backbone.
 
     Examples
     --------
@@ -313,6 +313,8 @@ def _block_name(store: EmbeddingStore, taken: Collection[str]) -> str:
 
 def _candidates(select: EmbeddingSelector, context: Context) -> list[EmbeddingStore]:
     """The stores that the selector admits, whatever the catalogue."""
+    if problems := select.problems():
+        raise SettingError("\n".join(problems))
     stores = EmbeddingCache(context.cache).stores()
     if select.dtype:
         stores = [store for store in stores if store.dtype == select.dtype]

@@ -93,7 +93,7 @@ class MetadataFeatures(FrameTransformer):
         self._check()
         frame = self._take(X)
         self._record_features(X)
-        self.years_ = tuple(name for name in self.numeric if _are_years(frame[name]))
+        self.years_ = find_years(frame, self.numeric)
         numbers = self._numbers(frame)
         self.logarithmic_ = np.array([_is_skewed(column) for column in numbers.T], dtype=bool)
         numbers = self._unskew(numbers)
@@ -220,6 +220,17 @@ def _place(numbers: NDArray[Any], chosen: NDArray[np.bool_], first: int) -> Plac
     """Those numbers of a matrix that are chosen, its columns counted from `first`."""
     rows, columns = np.nonzero(chosen)
     return rows, columns + first, np.asarray(numbers[chosen], dtype=np.float64)
+
+
+def find_years(frame: pd.DataFrame, numeric: Sequence[str]) -> tuple[str, ...]:
+    """The numeric columns that hold years: whole numbers of the range `YEARS`.
+
+    Examples
+    --------
+    >>> find_years(pd.DataFrame({"year": [1979.0, 2001.0], "runtime": [90.0, 117.0]}), ["year", "runtime"])
+    ('year',)
+    """
+    return tuple(name for name in numeric if _are_years(frame[name].to_numpy()))
 
 
 def _are_years(cells: NDArray[Any]) -> bool:

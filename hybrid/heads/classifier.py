@@ -23,6 +23,8 @@ from hybrid.heads.chain import Chain
 from hybrid.heads.cross_fitting import Candidate as Candidate
 from hybrid.heads.cross_fitting import CrossFitting, FusionFolds, assign_folds
 from hybrid.heads.decision_rule import (
+    GENRE,
+    MICRO,
     DecisionOptions,
     DecisionRule,
     crossfit_decision,
@@ -274,7 +276,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     def _decision_options(self) -> DecisionOptions:
         """Options of the decision rule, with thresholds for the metric."""
         options = self.decision or DecisionOptions()
-        return replace(options, objective="micro") if is_joint(self.metric) else options
+        usual = MICRO if is_joint(self.metric) else GENRE
+        return replace(options, objective=options.objective or usual)
 
     def _check(self, X: pd.DataFrame, y: ArrayLike) -> Labels:
         if not isinstance(X, pd.DataFrame):
@@ -300,6 +303,11 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         for weight in self.block_weights:
             if not (np.isfinite(weight) and weight > 0):
                 problems.append(f"block_weights: expected positive numbers, found {weight}.")
+        if is_joint(self.metric) and self.decision and self.decision.objective == GENRE:
+            problems.append(
+                f"decision: expected the objective {MICRO}, or none, with the metric {self.metric}, found "
+                f"{GENRE}."
+            )
         try:
             (self.decision or DecisionOptions()).check()
         except SettingError as error:

@@ -20,7 +20,8 @@ from hybrid.heads.thresholds import (
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
 # Chosen on out-of-fold scores of real films: docs/evaluation.md.
-SHRINKAGE = {"genre": 1.0, "micro": 300.0}
+GENRE, MICRO = OBJECTIVES
+SHRINKAGE = {GENRE: 1.0, MICRO: 300.0}
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,9 @@ class DecisionOptions:
 
     Parameters
     ----------
-    objective : {"genre", "micro"}, default="genre"
-        What the thresholds maximise; see `best_thresholds`.
+    objective : {"genre", "micro"}, optional
+        What the thresholds maximise; see `best_thresholds`. By default ``"micro"`` where a classifier's
+        settings are chosen by micro F1, else ``"genre"``.
     shrinkage : float, optional
         Of the thresholds; by default 1 for the objective ``"genre"`` and 300 for ``"micro"``.
     calibration : {"auto", "sigmoid", "isotonic"}, default="auto"
@@ -46,7 +48,7 @@ class DecisionOptions:
     {'objective': 'micro', 'shrinkage': 300.0}
     """
 
-    objective: str = "genre"
+    objective: str | None = None
     shrinkage: float | None = None
     calibration: str = "auto"
     max_labels: int | None = None
@@ -55,8 +57,9 @@ class DecisionOptions:
     @property
     def choosing(self) -> dict[str, Any]:
         """Keyword arguments of `best_thresholds` and `threshold_draws`."""
-        strength = SHRINKAGE[self.objective] if self.shrinkage is None else self.shrinkage
-        return {"objective": self.objective, "shrinkage": strength}
+        objective = self.objective or GENRE
+        strength = SHRINKAGE[objective] if self.shrinkage is None else self.shrinkage
+        return {"objective": objective, "shrinkage": strength}
 
     def check(self) -> None:
         """Check all options.
@@ -69,7 +72,7 @@ class DecisionOptions:
         problems = [
             f"{name}: expected one of {', '.join(known)}, found {value!r}."
             for name, value, known in (
-                ("thresholds", self.objective, OBJECTIVES),
+                ("thresholds", self.objective or GENRE, OBJECTIVES),
                 ("calibration", self.calibration, METHODS),
             )
             if value not in known

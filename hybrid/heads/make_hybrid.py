@@ -14,6 +14,7 @@ from hybrid.features import MetadataFeatures, PosterFeatures, TextFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.heads import HybridClassifier, get_head
 from hybrid.heads.decision_rule import DecisionOptions
+from hybrid.heads.option_rules import option_problems
 from hybrid.types import METRIC, EmbeddingSelector
 from hybrid.utils.context import Context
 
@@ -95,7 +96,8 @@ def make_hybrid(
     Raises
     ------
     SettingError
-        If a name is unknown or the catalogue lacks what a block needs.
+        If a name is unknown, the catalogue lacks what a block needs, or an option would have no effect;
+        the message lists all that are wrong.
     ExtractionError
         If the posters have not been extracted.
 
@@ -111,20 +113,27 @@ def make_hybrid(
     """
     spec, features, context = get_head(head), features or FeatureOptions(), context or Context()
     select = [select] if isinstance(select, EmbeddingSelector) else select
-    if chain and not spec.chains:
-        raise SettingError(
-            f"--chain: expected a head that fits each genre by itself, found {head}, which ignores the "
-            "features or uses the scores of the other genres already. Leave --chain out."
-        )
+    decision = decision or DecisionOptions()
     names = choose_blocks(catalogue, blocks)
+    problems = option_problems(
+        catalogue,
+        spec,
+        names,
+        select=select,
+        features=features,
+        grid=grid,
+        block_weights=block_weights,
+        metric=metric,
+        search=search,
+        chain=chain,
+        decision=decision,
+    )
+    if problems:
+        raise SettingError("\n".join(problems))
     columns, made = catalogue.columns, []
     if "poster" in names:
         for name, store in find_poster_blocks(catalogue, select, context).items():
             made.append((name, PosterFeatures(context.cache, store.fingerprint, context.workers)))
-    elif backbones := [each.backbone for each in select if each.backbone]:
-        raise SettingError(
-            f"--backbone {', '.join(backbones)}: the block poster is not among {', '.join(names)}."
-        )
     if "text" in names:
         options = _options(features, TextFeatures)
         made.append(("text", TextFeatures(columns.text, **options, n_jobs=context.workers)))

@@ -44,6 +44,8 @@ class HeadSpec:
         Whether the scale of the columns matters, so that block weights are worth choosing.
     chains : bool, default=True
         Whether `Chain` can be made of it.
+    ignores_scale : bool, default=False
+        Whether the scale of the columns changes nothing at all, so that a block cannot be weighted.
 
     Examples
     --------
@@ -59,6 +61,7 @@ class HeadSpec:
     threads: bool = True
     weighs_blocks: bool = True
     chains: bool = True
+    ignores_scale: bool = False
 
 
 def _svm(seed: int) -> MultilabelLinearSVC:
@@ -115,16 +118,26 @@ _SPECS = (
     HeadSpec("ridge", _ridge, {"alpha": (1.0, 3.0, 10.0)}, {"alpha": (0.3, 1.0, 3.0, 10.0, 30.0)}),
     # Bernoulli asks only whether a feature is above 0, so it takes signed embeddings too.
     HeadSpec(
-        "naive-bayes", lambda seed: BernoulliNB(), {"alpha": (0.03, 0.1, 0.3)}, weighs_blocks=False
+        "naive-bayes",
+        lambda seed: BernoulliNB(),
+        {"alpha": (0.03, 0.1, 0.3)},
+        weighs_blocks=False,
+        ignores_scale=True,
     ),
     HeadSpec(
         "knn", lambda seed: MultilabelKNN(), {"neighbours": (30, 100, 300), "power": (1.0, 4.0)}
     ),
     HeadSpec("rbf", _rbf, {"estimator__C": (1.0, 3.0, 10.0)}),
     HeadSpec("svc-rbf", lambda seed: KernelSVC(), {"C": (1.0, 3.0, 10.0), "gamma": (0.3, 1.0)}),
-    HeadSpec("forest", _forest, wide={"min_samples_leaf": (1, 3, 10)}, weighs_blocks=False),
+    HeadSpec(
+        "forest",
+        _forest,
+        wide={"min_samples_leaf": (1, 3, 10)},
+        weighs_blocks=False,
+        ignores_scale=True,
+    ),
     # Its trees use all cores as they are.
-    HeadSpec("boosting", _boosting, threads=False, weighs_blocks=False),
+    HeadSpec("boosting", _boosting, threads=False, weighs_blocks=False, ignores_scale=True),
     HeadSpec("dummy-stratified", _dummy("stratified"), tuned=False, chains=False),
     HeadSpec("dummy-uniform", _dummy("uniform"), tuned=False, chains=False),
     HeadSpec("dummy-most-frequent", _dummy("most_frequent"), tuned=False, chains=False),

@@ -18,7 +18,7 @@ from hybrid.cache import EmbeddingCache, differences
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.catalogue.check import check_posters
 from hybrid.catalogue.columns import POSTER
-from hybrid.errors import RunError, WeightsError
+from hybrid.errors import RunError, SettingError, WeightsError
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.extraction.lookup import bad_posters, hash_catalogue, one_or_each
 from hybrid.extraction.plan import configured_spec
@@ -29,6 +29,7 @@ from hybrid.runs.record import DEEP, RECORD, RunRecord
 from hybrid.runs.record_parts import BackboneRecord
 from hybrid.types import BadRow, ColumnOptions, Columns, EmbeddingOptions, Predictions
 from hybrid.utils.context import Context, limited_by_context
+from hybrid.utils.options import Rule, list_unused
 from hybrid.utils.read_only import read_only
 
 
@@ -94,8 +95,11 @@ def predict_catalogue(
     ------
     RunError
         If the run cannot be read, or was written by an earlier version of hybrid.
+    SettingError
+        If weights are named, but the run or the catalogue needs none.
     WeightsError
-        If embeddings must be extracted and the weights are missing or not those that the run was fitted with.
+        If embeddings must be extracted and the weights are missing, or the weights that are found or named are
+        not those that the run was fitted with.
 
     Examples
     --------
@@ -109,6 +113,8 @@ def predict_catalogue(
     record = RunRecord.read(folder)
     columns = record.require_model(folder)
     catalogue = load_catalogue(path, options, like=columns)
+    if weights:
+        _check_weights(folder, record, catalogue)
     frame = catalogue.frame_for(columns)
     bad: tuple[BadRow, ...] = ()
     if record.kind == DEEP:
@@ -125,6 +131,18 @@ def predict_catalogue(
     used = _used_columns(record, columns)
     missing = tuple(name for name in used if name not in catalogue.table.columns)
     return PredictSummary(len(catalogue), missing, bad, out, predictions)
+
+
+def _check_weights(folder: Path, record: RunRecord, catalogue: Catalogue) -> None:
+    """Raise where weights of a backbone would have no effect."""
+    embeds = bool(extracted_backbones(record)) and catalogue.columns.poster is not None
+    deep = record.kind == DEEP
+    rules = (
+        Rule(("weights",), not deep, f"{folder} holds the network's own"),
+        Rule(("weights",), embeds, f"{folder} embeds no posters of {catalogue.path}"),
+    )
+    if problems := list_unused(rules, ["weights"]):
+        raise SettingError("\n".join(problems))
 
 
 def _used_columns(record: RunRecord, columns: Columns) -> tuple[str, ...]:
@@ -209,11 +227,15 @@ def _extract(
         return ()
     given = (weights,) if isinstance(weights, str) else tuple(weights or ())
     each = one_or_each("--weights", given, len(backbones))
+    # Those that are named are checked even where nothing is left to embed.
+    found = [
+        find_weights(folder, b, w) if w else None for b, w in zip(backbones, each, strict=True)
+    ]
     with read_only():
         keys = hash_catalogue(catalogue, context)
     present = [key for key in keys if isinstance(key, bytes)]
     bad: dict[int, BadRow] = {}
-    for backbone, path in zip(backbones, each, strict=True):
+    for backbone, path in zip(backbones, found, strict=True):
         with read_only():
             store = EmbeddingCache(context.cache).make(backbone.key)
             complete = bool(store.knows(present).all())
@@ -222,7 +244,7 @@ def _extract(
             rows = extract_embeddings(
                 catalogue,
                 backbone.name,
-                weights=find_weights(folder, backbone, path),
+                weights=path or find_weights(folder, backbone, None),
                 options=recorded_options(backbone),
                 context=replace(context, seed=backbone.weights.seed),
             ).bad

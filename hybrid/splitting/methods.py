@@ -27,6 +27,7 @@ from hybrid.splitting.splits import (
 )
 from hybrid.types import Split
 from hybrid.utils.context import Context, limited_by_context
+from hybrid.utils.options import Rule, given_options, list_unused
 
 METHODS = ("iterative", "random", "temporal", "kfold", "repeated", "legacy-2017")
 # With a tenth for test, about 58 % of the test items are in train, as in the published case.
@@ -238,12 +239,38 @@ def _check(catalogue: Catalogue, options: SplitOptions) -> None:
         problems.append(f"--method: {unknown_name('method', options.method, METHODS)}")
     if options.method == "temporal" and options.by is None:
         problems.append("--by: expected a column with the time, such as year, found none.")
-    elif options.by is not None and options.by not in catalogue.table.columns:
+    elif options.method == "temporal" and options.by not in catalogue.table.columns:
         problems.append(f"--by: {unknown_name('column', options.by, catalogue.table.columns)}")
     if options.repeats < 1:
         problems.append(f"--repeats: expected 1 or more, found {options.repeats}.")
+    problems += _unused(options)
     if problems:
         raise SettingError("\n".join(problems))
+
+
+def _unused(options: SplitOptions) -> list[str]:
+    """One message for each option that the method does not use."""
+    method, usual = options.method, SplitOptions()
+    legacy = method == "legacy-2017"
+    rules = (
+        Rule(("by",), method == "temporal", f"{method} needs no column with the time"),
+        Rule(("folds",), method == "kfold", f"{method} makes no folds"),
+        Rule(("repeats",), method == "repeated", f"{method} makes one split for each seed or fold"),
+        Rule(("test",), method != "kfold", "each fold of kfold is test once"),
+        Rule(("group-column", "near-duplicates"), not legacy, f"{method} groups nothing"),
+    )
+    given = given_options(
+        {
+            "by": (options.by, usual.by),
+            "folds": (options.folds, usual.folds),
+            "repeats": (options.repeats, usual.repeats),
+            "test": (options.test, usual.test),
+            "group-column": (options.group_columns, usual.group_columns),
+            "near-duplicates": (options.near_duplicates, usual.near_duplicates),
+        },
+        "split",
+    )
+    return list_unused(rules, given)
 
 
 def read_times(catalogue: Catalogue, column: str) -> NDArray[np.float64]:
