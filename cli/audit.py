@@ -15,7 +15,7 @@ SHOWN_PAIRS = 20
 
 
 @click.command("audit")
-@common_options("catalogue", "splits", "cache", "runs", "seed", "workers", "quiet")
+@common_options("catalogue", "splits", "cache", "runs", "seed", "workers")
 @column_options
 @embedding_options
 @click.option(

@@ -41,7 +41,7 @@ def ls(project: Project) -> None:
 
 
 @command.command("explain")
-@common_options("catalogue", "cache", "seed", "workers", "quiet")
+@common_options("catalogue", "cache", "seed", "workers")
 @column_options
 @backbone_options()
 def explain(
@@ -141,7 +141,7 @@ def gc(project: Project, dry_run: bool) -> None:
 
 
 @command.command("export")
-@common_options("catalogue", "cache", "seed", "workers", "quiet")
+@common_options("catalogue", "cache", "seed", "workers")
 @column_options
 @embedding_options
 @click.option("--out", required=True, type=click.Path(path_type=Path),

@@ -10,7 +10,7 @@ from hybrid.types import ColumnOptions
 
 
 @click.command("check")
-@common_options("catalogue", "workers", "quiet")
+@common_options("catalogue", "workers")
 @column_options
 @click.option("--strict", is_flag=True, help="Exit 1 if there is a bad row.")
 def command(project: Project, columns: ColumnOptions, strict: bool) -> int:

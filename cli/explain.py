@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command("explain")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("item", metavar="[ID]", required=False)
-@common_options("catalogue", "cache", "runs", "seed", "workers", "quiet")
+@common_options("catalogue", "cache", "runs", "seed", "workers")
 @click.option(
     "--genre",
     "genres",

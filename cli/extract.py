@@ -20,7 +20,7 @@ from hybrid.types import ColumnOptions, EmbeddingOptions, ExtractPlan, ExtractSu
 
 
 @click.command("extract")
-@common_options("catalogue", "cache", "seed", "workers", "quiet")
+@common_options("catalogue", "cache", "seed", "workers")
 @column_options
 @backbone_options(several=True)
 @click.option(

@@ -72,7 +72,7 @@ def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command("fit-deep")
-@common_options("catalogue", "splits", "cache", "runs", "seed", "workers", "quiet")
+@common_options("catalogue", "splits", "cache", "runs", "seed", "workers")
 @column_options
 @decision_options
 @_training_options

@@ -24,7 +24,7 @@ ESTIMATORS = (
 
 
 @click.command("fit-ovr")
-@common_options("catalogue", "splits", "cache", "runs", "seed", "workers", "quiet")
+@common_options("catalogue", "splits", "cache", "runs", "seed", "workers")
 @column_options
 @feature_options
 @decision_options

@@ -18,7 +18,7 @@ from hybrid.cli.options import (
 
 
 @click.command("fit-svm")
-@common_options("catalogue", "splits", "cache", "runs", "seed", "workers", "quiet")
+@common_options("catalogue", "splits", "cache", "runs", "seed", "workers")
 @column_options
 @feature_options
 @decision_options

@@ -14,7 +14,7 @@ from hybrid.types import ColumnOptions
 
 @click.command("model-card")
 @click.argument("run", type=click.Path(path_type=Path))
-@common_options("catalogue", "runs", "seed", "workers", "quiet")
+@common_options("catalogue", "runs", "seed", "workers")
 @column_options
 @click.option("--out", type=click.Path(path_type=Path),
               help="Markdown file to write.  [default: print it]")  # fmt: skip

@@ -75,6 +75,8 @@ _COMMON = {
     "json": click.option("--json", is_flag=True, help="Print the result as JSON."),
 }  # fmt: skip
 
+EVERYWHERE = ("quiet", "json")
+
 _COLUMNS = (
     click.option("--id-column", help="Column with the ids.  [default: id, or the first *_id]"),
     click.option("--label-column", help="Column with the labels.  [default: genres]"),
@@ -209,12 +211,12 @@ def _stack(options: tuple[Any, ...], command: Callable[..., Any]) -> Callable[..
 
 
 def common_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add the common options of these names, and ``--json``; they become the first argument, a `Project`.
+    """Add common options, ``--quiet`` and ``--json`` always; they become the first argument, a `Project`.
 
     A command names those that mean something to it. The options that the user has typed, of all that the
     command has, are told to the library, which refuses those that would have no effect.
     """
-    chosen = {name: option for name, option in _COMMON.items() if name in (*names, "json")}
+    chosen = {name: option for name, option in _COMMON.items() if name in (*names, *EVERYWHERE)}
     if unknown := set(names) - set(chosen):
         raise ValueError(f"no common options: {', '.join(sorted(unknown))}")
 

@@ -12,7 +12,7 @@ from hybrid.cli.output import reasons_text, show
 
 @click.command("predict")
 @click.argument("run", type=click.Path(path_type=Path))
-@common_options("catalogue", "cache", "runs", "workers", "quiet")
+@common_options("catalogue", "cache", "runs", "workers")
 @click.option("--out", type=click.Path(path_type=Path), default="predictions.csv", show_default=True,
               help="File to write.")  # fmt: skip
 @click.option("--weights", multiple=True,

@@ -14,7 +14,7 @@ from hybrid.types import ColumnOptions
 
 @click.command("report")
 @click.argument("names", metavar="[RUN]...", nargs=-1, type=click.Path(path_type=Path))
-@common_options("catalogue", "runs", "seed", "workers", "quiet")
+@common_options("catalogue", "runs", "seed", "workers")
 @column_options
 @click.option("--external", "externals", multiple=True, metavar="NAME=FILE",
               help="predictions.csv of a model made elsewhere, to compare with.")  # fmt: skip

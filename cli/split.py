@@ -16,7 +16,7 @@ METHODS = click.Choice(["iterative", "random", "temporal", "kfold", "repeated", 
 
 
 @click.command("split")
-@common_options("catalogue", "splits", "cache", "seed", "workers", "quiet")
+@common_options("catalogue", "splits", "cache", "seed", "workers")
 @column_options
 @click.option(
     "--method",

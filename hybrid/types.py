@@ -293,20 +293,6 @@ class EmbeddingSelector:
         """Whether any field is set."""
         return self != EmbeddingSelector()
 
-    def problems(self) -> list[str]:
-        """One message for each field that cannot be used without another.
-
-        Examples
-        --------
-        >>> EmbeddingSelector(weights="imagenet").problems()
-        ["--weights imagenet: expected --backbone with it, whose weights they are, found none."]
-        """
-        if self.weights is None or self.backbone is not None:
-            return []
-        return [
-            f"--weights {self.weights}: expected --backbone with it, whose weights they are, found none."
-        ]
-
 
 @dataclass(frozen=True)
 class ExtractSummary:

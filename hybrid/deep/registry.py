@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from hybrid.backbones import BACKBONES, BackboneSpec, configure, get_backbone
 from hybrid.deep.options import DeepOptions, parse_units
 from hybrid.errors import SettingError, unknown_name
+from hybrid.utils.options import Rule, given_options, list_unused
 
 HEAD = "head"
 ALL = "all"
@@ -242,14 +243,10 @@ def configure_network(spec: NetworkSpec, options: DeepOptions) -> NetworkSpec:
     0.2
     """
     options.check()
-    if options.body is not None and spec.name != "fused":
-        raise SettingError(f"--body: expected it with --backbone fused, found {spec.name!r}.")
     stages = _unfrozen(spec, options.unfreeze)[: options.stages]
+    if problems := _unused(spec, stages, options):
+        raise SettingError("\n".join(problems))
     rates = (options.learning_rate, options.fine_learning_rate)
-    if rates[1] is not None and len(stages) < 2:
-        raise SettingError(
-            f"--fine-learning-rate: expected a network with two stages, found {spec.name} with one."
-        )
     return replace(
         spec,
         backbone=_configured(spec, options),
@@ -265,10 +262,33 @@ def configure_network(spec: NetworkSpec, options: DeepOptions) -> NetworkSpec:
     )
 
 
+def _unused(spec: NetworkSpec, stages: tuple[Stage, ...], options: DeepOptions) -> list[str]:
+    """One message for each option that would have no effect on this network."""
+    name, posters = spec.name, spec.backbone is not None
+    between = [stage for stage in stages if stage.trains not in (HEAD, ALL) and not stage.augment]
+    rules = (
+        Rule(("body",), name == "fused", f"{name} is not fused, which alone takes another body"),
+        Rule(("input-size", "weights"), posters, f"{name} reads no posters"),
+        Rule(("unfreeze",), spec.pretrained, f"all of {name} learns, as it is not pretrained"),
+        Rule(("fine-learning-rate",), len(stages) > 1, f"{name} has one stage here"),
+        Rule(
+            ("cache-frozen",),
+            bool(between),
+            f"no stage of {name} trains a part of the body on posters as they are; the output of a body "
+            "that is frozen as a whole is cached anyway",
+        ),
+    )
+    usual = DeepOptions()
+    fields = ("body", "input_size", "weights", "unfreeze", "fine_learning_rate", "cache_frozen")
+    values = {
+        field.replace("_", "-"): (getattr(options, field), getattr(usual, field))
+        for field in fields
+    }
+    return list_unused(rules, given_options(values, "fit-deep"))
+
+
 def _configured(spec: NetworkSpec, options: DeepOptions) -> BackboneSpec | None:
     if spec.backbone is None:
-        if options.input_size or options.weights:
-            raise SettingError(f"{spec.name}: expected neither --input-size nor --weights.")
         return None
     body = get_backbone(options.body) if options.body else spec.backbone
     if spec.fused and not (body.application or options.weights):
@@ -280,12 +300,8 @@ def _configured(spec: NetworkSpec, options: DeepOptions) -> BackboneSpec | None:
 
 
 def _unfrozen(spec: NetworkSpec, unfreeze: str | None) -> tuple[Stage, ...]:
-    if unfreeze is None:
+    if unfreeze is None or not spec.pretrained:  # the latter is refused
         return spec.stages
-    if not spec.pretrained:
-        raise SettingError(
-            f"--unfreeze: expected a pretrained network, found {spec.name!r}, all of which learns."
-        )
     top, fine = spec.stages[0], Stage("fine", unfreeze, "sgd", 1e-4, momentum=0.9)
     if unfreeze == "0":
         return (top,)

@@ -281,6 +281,13 @@ def embedding_selectors(
     )
 
 
+def selector_problems(select: EmbeddingSelector) -> list[str]:
+    """One message for each field that means nothing without another."""
+    if select.weights is None or select.backbone is not None:
+        return []
+    return [f"--weights {select.weights}: expected --backbone with it, whose weights they are."]
+
+
 def one_or_each(option: str, values: Sequence[str], count: int) -> list[str | None]:
     """Broadcast the values of an option to `count` blocks: one is for all, none is None for each.
 
@@ -313,7 +320,7 @@ def _block_name(store: EmbeddingStore, taken: Collection[str]) -> str:
 
 def _candidates(select: EmbeddingSelector, context: Context) -> list[EmbeddingStore]:
     """The stores that the selector admits, whatever the catalogue."""
-    if problems := select.problems():
+    if problems := selector_problems(select):
         raise SettingError("\n".join(problems))
     stores = EmbeddingCache(context.cache).stores()
     if select.dtype:

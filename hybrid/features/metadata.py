@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, repeat
 from typing import Any
 
@@ -222,7 +222,9 @@ def _place(numbers: NDArray[Any], chosen: NDArray[np.bool_], first: int) -> Plac
     return rows, columns + first, np.asarray(numbers[chosen], dtype=np.float64)
 
 
-def find_years(frame: pd.DataFrame, numeric: Sequence[str]) -> tuple[str, ...]:
+def find_years(
+    frame: pd.DataFrame | Mapping[str, NDArray[Any]], numeric: Sequence[str]
+) -> tuple[str, ...]:
     """The numeric columns that hold years: whole numbers of the range `YEARS`.
 
     Examples
@@ -230,7 +232,7 @@ def find_years(frame: pd.DataFrame, numeric: Sequence[str]) -> tuple[str, ...]:
     >>> find_years(pd.DataFrame({"year": [1979.0, 2001.0], "runtime": [90.0, 117.0]}), ["year", "runtime"])
     ('year',)
     """
-    return tuple(name for name in numeric if _are_years(frame[name].to_numpy()))
+    return tuple(name for name in numeric if _are_years(np.asarray(frame[name])))
 
 
 def _are_years(cells: NDArray[Any]) -> bool:

@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from hybrid.catalogue import Catalogue
-from hybrid.errors import unknown_name
+from hybrid.extraction.lookup import selector_problems
 from hybrid.features.metadata import find_years
 from hybrid.heads.decision_rule import DecisionOptions
 from hybrid.heads.registry import HeadSpec
@@ -88,7 +88,7 @@ def option_problems(
     )
     return [
         *list_unused(rules, given),
-        *(problem for each in select for problem in each.problems()),
+        *(problem for each in select for problem in selector_problems(each)),
         *_weight_problems(block_weights or {}, names),
         *_contradictions(spec, metric, chain, decision),
     ]
@@ -106,7 +106,7 @@ def _values(options: Any) -> dict[str, tuple[Any, Any]]:
 def _weight_problems(weights: Mapping[str, float], names: Sequence[str]) -> list[str]:
     # Further poster blocks are named after their backbone, which the cache knows.
     return [
-        f"--block-weight: {unknown_name('block', block, names)}"
+        f"--block-weight: expected a block among {', '.join(names)}, found {block!r}."
         for block in weights
         if block.partition(":")[0] not in names
     ]

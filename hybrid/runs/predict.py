@@ -98,7 +98,7 @@ def predict_catalogue(
     SettingError
         If weights are named, but the run or the catalogue needs none.
     WeightsError
-        If embeddings must be extracted and the weights are missing, or the weights that are found or named are
+        If embeddings must be extracted and the weights are missing; or if those that are found, or named, are
         not those that the run was fitted with.
 
     Examples

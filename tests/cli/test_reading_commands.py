@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from hybrid import load_catalogue
-from hybrid.backbones import get_backbone, resolve_weights
 from hybrid.cache import EmbeddingCache
-from hybrid.cli.main import main
-from hybrid.extraction.lookup import hash_catalogue, make_store
-from hybrid.utils.context import Context
 
+Call = Callable[..., int]
 NET = ("--backbone", "mobilenet-075", "--weights", "random")
 FLOAT32 = (*NET, "--precision", "float32")
 # OUT stands for a file outside the project.
@@ -45,40 +38,6 @@ NEEDS_ROWS = {
 }
 
 
-def call(*arguments: str) -> int:
-    """The exit code of a command in this process."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of damage, and of random weights
-            main([*arguments])
-    except SystemExit as done:
-        return int(done.code or 0)
-    raise AssertionError("expected that main exits")
-
-
-@pytest.fixture(scope="module")
-def home(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with embeddings, made by hand, and a run; the cache remembers no hashes yet."""
-    folder = tmp_path_factory.mktemp("project")
-    shutil.copytree(films.parent, folder, dirs_exist_ok=True)
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        catalogue, spec = load_catalogue("catalogue.csv"), get_backbone("mobilenet-075")
-        store = make_store(".hybrid-cache", spec, resolve_weights(spec, "random"))
-        keys = hash_catalogue(catalogue, Context(workers=1))
-        known = [key for key in keys if isinstance(key, bytes)]
-        random = np.random.default_rng(0)
-        for some in (known[::2], known[1::2]):
-            store.append(some, random.normal(size=(len(some), 768)).astype(np.float32))
-        assert call("split", "--quiet") == 0
-        assert call("fit-svm", *NET, "--C", "0.1", "--folds", "2", "--quiet") == 0
-    finally:
-        os.chdir(before)
-    shutil.rmtree(folder / ".hybrid-cache" / "memo", ignore_errors=True)
-    return folder
-
-
 def snapshot(folder: Path) -> dict[str, tuple[int, ...]]:
     """Kind, size and time of change of each file and folder; what came and went shows in its folder."""
     found = {}
@@ -90,11 +49,11 @@ def snapshot(folder: Path) -> dict[str, tuple[int, ...]]:
 
 @pytest.fixture
 def read_only_project(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fitted_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
     """A copy of the project that cannot be written to, unless root asks."""
     folder = tmp_path / "project"
-    shutil.copytree(home, folder)
+    shutil.copytree(fitted_project, folder)
     monkeypatch.chdir(folder)
     monkeypatch.delenv("HYBRID_CACHE", raising=False)
     folders = [folder, *(path for path in folder.rglob("*") if path.is_dir())]
@@ -115,7 +74,9 @@ def spoil(project: Path) -> Path:
 
 @pytest.mark.parametrize("name", READING)
 @pytest.mark.parametrize("state", ["sound", "damaged", "no cache"])
-def test_nothing_is_written(name: str, state: str, read_only_project: Path, tmp_path: Path) -> None:
+def test_nothing_is_written(
+    name: str, state: str, read_only_project: Path, tmp_path: Path, call: Call
+) -> None:
     if name in ("extract --dry-run", "predict") and state != "sound":
         pytest.skip("the first has a test below; the second embeds what the cache lacks")
     if state == "damaged":
@@ -140,6 +101,7 @@ def test_a_dry_run_of_extract_makes_no_store(
     read_only_project: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
+    call: Call,
 ) -> None:
     monkeypatch.setattr("hybrid.extraction.extract._measure_rate", lambda *arguments: 1.0)
     options = ["--dtype", "float32"] if state == "no store" else []

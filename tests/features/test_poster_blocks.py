@@ -271,6 +271,7 @@ def test_fit_svm_searches_and_estimates(
     assert f"weighted F1 {f1['value']:.3f} ({f1['low']:.3f} to {f1['high']:.3f})" in done.output
     assert record["settings"]["metric"] == "macro-f1"
     assert {stage["name"] for stage in record["stages"]} >= {"fit", "predict"}
-    shown = CliRunner().invoke(hybrid, ["report", *where])
+    named = ["--catalogue", str(catalogue.path), "--quiet"]
+    shown = CliRunner().invoke(hybrid, ["report", *named])
     assert shown.exit_code == 0, shown.output
     assert "nested estimate" in (tmp_path / "report.html").read_text()

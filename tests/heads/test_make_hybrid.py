@@ -161,7 +161,8 @@ def test_the_head_says_whether_it_is_tuned(catalogue: Catalogue, head: str, tune
 
 def test_a_backbone_without_the_block_poster_is_an_error(catalogue: Catalogue) -> None:
     with pytest.raises(
-        SettingError, match="--backbone vgg16: the block poster is not among text, metadata"
+        SettingError,
+        match="--backbone: expected none, since the block poster is not among text, metadata",
     ):
         make_hybrid(catalogue, select=EmbeddingSelector(backbone="vgg16"))
 

@@ -1,0 +1,277 @@
+"""No option is ignored: each has an effect, or is refused before anything is done.
+
+`ALWAYS` names the options that count whatever else is said, `REFUSED` has for each other option a command in
+which it would have no effect. A new option must be in one of the two.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from hybrid.cli.main import COMMANDS, hybrid
+
+Call = Callable[..., int]
+
+COMMON = ("catalogue", "splits", "cache", "runs", "seed", "workers", "quiet", "json")
+# The common options that mean something to a command, besides --quiet and --json.
+MEANS = {
+    "demo": {"seed", "workers"},
+    "sample": {"seed"},
+    "check": {"catalogue", "workers"},
+    "split": {"catalogue", "splits", "cache", "seed", "workers"},
+    "audit": {"catalogue", "splits", "cache", "runs", "seed", "workers"},
+    "extract": {"catalogue", "cache", "seed", "workers"},
+    "fit-svm": {*COMMON} - {"quiet", "json"},
+    "fit-ovr": {*COMMON} - {"quiet", "json"},
+    "fit-deep": {*COMMON} - {"quiet", "json"},
+    "predict": {"catalogue", "cache", "runs", "workers"},
+    "report": {"catalogue", "runs", "seed", "workers"},
+    "explain": {"catalogue", "cache", "runs", "seed", "workers"},
+    "model-card": {"catalogue", "runs", "seed", "workers"},
+    "cache ls": {"cache", "workers"},
+    "cache explain": {"catalogue", "cache", "seed", "workers"},
+    "cache verify": {"cache", "workers"},
+    "cache compact": {"cache", "workers"},
+    "cache gc": {"cache", "workers"},
+    "cache export": {"catalogue", "cache", "seed", "workers"},
+    "backbones": set(),
+}
+
+# They say how the catalogue is read, and are checked against its columns by every command.
+COLUMNS = {
+    "id-column",
+    "label-column",
+    "label-separator",
+    "text",
+    "numeric",
+    "categorical",
+    "list",
+    "drop",
+}
+EMBEDDING = {"layer", "pooling", "input-size", "fit", "precision", "dtype", "engine"}
+SELECTED = {"backbone", "dtype", "embeddings"}
+HEAD = {
+    "blocks",
+    "nested",
+    "folds",
+    "curve",
+    "name",
+    "max-labels",
+    "at-least-one",
+    "ablation",
+    "repeats",
+}
+DEEP = {
+    *(
+        "backbone",
+        "name",
+        "resume",
+        "dry-run",
+        "tensorboard",
+        "single-label",
+        "genres",
+        "per-genre",
+    ),
+    *(
+        "head-units",
+        "dropout",
+        "stages",
+        "epochs",
+        "patience",
+        "batch-size",
+        "learning-rate",
+        "schedule",
+    ),
+    *("weight-decay", "label-smoothing", "loss", "accumulate", "precision", "task", "devices"),
+    *("thresholds", "shrinkage", "calibration", "max-labels", "at-least-one"),
+}
+ALWAYS = {
+    "demo": {"full"},
+    "sample": {"items"},
+    "check": {*COLUMNS, "strict"},
+    "split": {*COLUMNS, "method", "validation"},
+    "audit": {*COLUMNS, *SELECTED, "run", "repair", "sheet"},
+    # A dry run rehearses the command that it is given, with all its options.
+    "extract": {
+        *(*COLUMNS, *EMBEDDING, "backbone", "weights", "batch-size", "ids", "limit", "dry-run"),
+        *("retry-failed", "strict"),
+    },
+    "fit-svm": {*COLUMNS, *HEAD, "metric", "C", "calibration", "shrinkage", "chain"},
+    "fit-ovr": {*COLUMNS, *HEAD, "estimator"},
+    "fit-deep": {*COLUMNS, *DEEP},
+    "predict": {"out"},
+    "report": {*COLUMNS, "external", "out", "draws"},
+    "explain": {"genre", "top", "features"},
+    "model-card": {*COLUMNS, "out", "draws"},
+    "cache ls": set(),
+    "cache explain": {*COLUMNS, *EMBEDDING, "backbone", "weights"},
+    "cache verify": {"deep"},
+    "cache compact": set(),
+    "cache gc": {"dry-run"},
+    "cache export": {*COLUMNS, *SELECTED, "out"},
+    "backbones": {"layers"},
+}  # fmt: skip
+
+PARQUET = ["--catalogue", "films.parquet", "--encoding", "utf-8"]
+TEXT = ["--blocks", "text"]
+POSTER = ["--blocks", "poster"]
+DUMMY = ["--estimator", "dummy-stratified", *TEXT]
+FOREST = ["--estimator", "forest", *TEXT]
+
+
+def for_heads(command: str, head: list[str]) -> dict[tuple[str, str], list[str]]:
+    """What a fit command refuses, whichever head it fits."""
+    refused = {
+        "encoding": PARQUET,
+        "backbone": [*TEXT, "--backbone", "mobilenet-075"],
+        "weights": ["--weights", "absent.h5"],
+        "dtype": [*TEXT, "--dtype", "float16"],
+        "embeddings": [*TEXT, "--embeddings", "9c"],
+        "max-ngram": [*POSTER, "--max-ngram", "2"],  # the default, typed
+        "max-chars": [*POSTER, "--max-chars", "0"],
+        "min-df": [*POSTER, "--min-df", "3"],
+        "max-features": [*POSTER, "--max-features", "10"],
+        "sublinear": [*POSTER, "--no-sublinear"],
+        "min-count": [*TEXT, "--min-count", "3"],
+        "year-bin": [*TEXT, "--year-bin", "5"],
+        "block-weight": [*TEXT, "--block-weight", "poster=2"],
+        "thresholds": ["--metric", "micro-f1", "--thresholds", "genre"],
+    }
+    return {(command, option): [*head, *words] for option, words in refused.items()}
+
+
+REFUSED = {
+    **for_heads("fit-svm", []),
+    **for_heads("fit-ovr", ["--estimator", "logistic"]),
+    ("fit-svm", "search"): [*TEXT, "--C", "0.1", "--search"],
+    ("fit-ovr", "chain"): ["--estimator", "stacking", "--chain"],
+    ("fit-ovr", "search"): ["--estimator", "boosting", "--search"],
+    ("fit-ovr", "metric"): [*DUMMY, "--metric", "map"],
+    ("fit-ovr", "shrinkage"): [*DUMMY, "--shrinkage", "3"],
+    ("fit-ovr", "calibration"): [*DUMMY, "--calibration", "sigmoid"],
+    ("split", "by"): ["--by", "year"],
+    ("split", "folds"): ["--folds", "5"],
+    ("split", "repeats"): ["--method", "kfold", "--repeats", "3"],
+    ("split", "test"): ["--method", "kfold", "--test", "0.3"],
+    ("split", "group-column"): ["--method", "legacy-2017", "--group-column", "directors"],
+    ("split", "near-duplicates"): ["--method", "legacy-2017", "--near-duplicates"],
+    ("audit", "weights"): ["--weights", "absent.h5"],
+    ("cache export", "weights"): ["--weights", "imagenet", "--out", "e.npz"],
+    ("fit-deep", "body"): ["--backbone", "small", "--body", "vgg16"],
+    ("fit-deep", "input-size"): ["--backbone", "text", "--input-size", "64"],
+    ("fit-deep", "weights"): ["--backbone", "text", "--weights", "imagenet"],
+    ("fit-deep", "unfreeze"): ["--backbone", "scratch", "--unfreeze", "2"],
+    ("fit-deep", "fine-learning-rate"): ["--backbone", "vgg16-fc", "--fine-learning-rate", "0.1"],
+    ("fit-deep", "cache-frozen"): ["--backbone", "scratch", "--cache-frozen"],
+    ("predict", "weights"): ["text", "--weights", "imagenet"],
+    ("explain", "rank"): ["svm", "f001", "--rank", "unit"],
+    ("explain", "weights"): ["svm", "f001", "--weights", "imagenet"],
+    ("explain", "map"): ["svm", "--map"],
+    ("explain", "occlude"): ["svm", "f001", "--occlude"],
+    ("explain", "html"): ["svm", "--html", "page.html"],
+    **{
+        (command, "encoding"): [*words, *PARQUET]
+        for command, words in {
+            "check": [],
+            "split": [],
+            "audit": [],
+            "extract": ["--backbone", "mobilenet-075", "--weights", "random"],
+            "fit-deep": ["--backbone", "small"],
+            "predict": ["svm"],
+            "report": [],
+            "explain": ["svm"],
+            "model-card": ["svm"],
+            "cache explain": ["--backbone", "mobilenet-075", "--weights", "random"],
+            "cache export": ["--out", "e.npz"],
+        }.items()
+    },
+}
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    context = click.Context(hybrid)
+    for name in COMMANDS:
+        command = hybrid.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {sub}", each) for sub, each in command.commands.items())
+        elif command is not None:
+            yield name, command
+
+
+FOUND = {
+    name: {
+        parameter.opts[0].lstrip("-")
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+    }
+    for name, command in commands()
+}
+
+
+@pytest.fixture
+def project(fitted_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "project"
+    shutil.copytree(fitted_project, folder)
+    (folder / "films.parquet").write_bytes(b"")  # refused before it is read
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("HYBRID_CACHE", raising=False)
+    return folder
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_common_options_are_those_that_mean_something(name: str) -> None:
+    assert FOUND[name] & {*COMMON} == {*MEANS[name], "quiet", "json"}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_every_option_counts_always_or_is_refused_somewhere(name: str) -> None:
+    refused = {option for command, option in REFUSED if command == name}
+    assert FOUND[name] - {*COMMON} == ALWAYS[name] | refused
+    assert not ALWAYS[name] & refused
+
+
+@pytest.mark.parametrize(("command", "option"), REFUSED)
+def test_an_option_that_would_be_ignored_is_refused(
+    command: str,
+    option: str,
+    project: Path,
+    call: Call,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = sorted(project.rglob("*"))
+    assert call(*command.split(), *REFUSED[command, option]) == 2
+    out, err = capsys.readouterr()
+    assert f"--{option}" in err
+    assert "expected" in err
+    assert out == ""
+    assert sorted(project.rglob("*")) == before
+
+
+def test_all_options_that_would_be_ignored_are_named_at_once(
+    project: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = [
+        "--max-ngram",
+        "3",
+        "--year-bin",
+        "5",
+        "--block-weight",
+        "sound=2",
+        "--weights",
+        "x.h5",
+    ]
+    assert call("fit-svm", *POSTER, *wrong, "--metric", "micro-f1", "--thresholds", "genre") == 2
+    err = capsys.readouterr().err
+    for option in ("max-ngram", "year-bin", "block-weight", "weights", "thresholds"):
+        assert f"--{option}" in err
+
+
+def test_what_the_default_says_is_fine_where_it_has_an_effect(project: Path, call: Call) -> None:
+    quick = ["--folds", "2", "--C", "0.1", "--quiet", "--name", "again"]
+    assert call("fit-svm", *quick, *TEXT, "--max-ngram", "2", "--thresholds", "genre") == 0
+    assert call("split", "--method", "kfold", "--folds", "5", "--quiet") == 0
