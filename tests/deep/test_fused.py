@@ -141,11 +141,9 @@ def test_the_plan_of_a_fused_net_says_what_each_stage_reads(films: Path) -> None
 
 
 def test_what_blocks_cannot_do_is_refused(films: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="text: expected neither --input-size nor --weights"):
+    with pytest.raises(SettingError, match="--weights: expected none, since text reads no posters"):
         make_baseline("text", DeepOptions(weights="random"))
-    with pytest.raises(
-        SettingError, match="--body: expected it with --backbone fused, found 'text'"
-    ):
+    with pytest.raises(SettingError, match="--body: expected none, since text is not fused"):
         make_baseline("text", DeepOptions(body="vgg16"))
     with pytest.raises(
         SettingError, match="--body: expected a pretrained backbone, found 'scratch'"

@@ -181,9 +181,13 @@ def test_options_change_the_record() -> None:
         (
             "scratch",
             {"unfreeze": "2"},
-            "--unfreeze: expected a pretrained network, found 'scratch'",
+            "--unfreeze: expected none, since all of scratch learns",
         ),
-        ("small", {"fine_learning_rate": 0.1}, "--fine-learning-rate: expected a network with two"),
+        (
+            "small",
+            {"fine_learning_rate": 0.1},
+            "--fine-learning-rate: expected none, since small has one",
+        ),
         ("vgg16", {"head_units": "a"}, "--head-units: expected sizes such as 1024,1024, found 'a'"),
         ("vgg16", {"input_size": (8, 8)}, "--input-size: expected height and width of 32 or more"),
         ("vgg16", {"loss": "focl"}, "--loss: unknown loss 'focl'. Did you mean focal"),
