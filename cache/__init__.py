@@ -2,6 +2,8 @@
 
 from hybrid.cache.compaction import compact as compact
 from hybrid.cache.compaction import is_worth_compacting as is_worth_compacting
+from hybrid.cache.costs import EmbeddingCost as EmbeddingCost
+from hybrid.cache.costs import RowCosts as RowCosts
 from hybrid.cache.fingerprint import differences as differences
 from hybrid.cache.fingerprint import fingerprint_of as fingerprint_of
 from hybrid.cache.folder import EmbeddingCache as EmbeddingCache
@@ -9,5 +11,3 @@ from hybrid.cache.leases import Leases as Leases
 from hybrid.cache.parts import DTYPES as DTYPES
 from hybrid.cache.parts import PART_ROWS as PART_ROWS
 from hybrid.cache.store import EmbeddingStore as EmbeddingStore
-from hybrid.cache.throughput import read_throughput as read_throughput
-from hybrid.cache.throughput import write_throughput as write_throughput

@@ -100,10 +100,11 @@ def _rewrite(store: EmbeddingStore, index: Index, small: list[str], leases: Leas
     for start in range(0, len(rows), PART_ROWS):
         leases.renew()
         keys = index.keys[rows[start : start + PART_ROWS]]
-        embeddings = store.read([key.tobytes() for key in keys])
+        wanted = [key.tobytes() for key in keys]
+        embeddings, costs = store.read(wanted), store.row_costs(wanted)
         if np.isnan(embeddings).any():
             raise CacheError(f"{store.folder}: parts vanished during compaction. Nothing is lost.")
         stored = embeddings.astype(store.dtype)
-        name = write_part(store.folder / "parts", store.contents.layout, keys, stored)
+        name = write_part(store.folder / "parts", store.contents.layout, keys, stored, costs)
         indexes.append(index_part(name, keys))
     return merge(indexes)

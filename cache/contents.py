@@ -13,7 +13,8 @@ from typing import TypeVar
 
 from hybrid.cache.failures import Failure, read_failures
 from hybrid.cache.generations import Generation, read_generation
-from hybrid.cache.parts import PART_NAME, DamageError, Layout, Part, open_part
+from hybrid.cache.parts import PART_NAME, Layout, Part, open_part
+from hybrid.cache.verified_files import DamageError
 from hybrid.errors import CacheError
 from hybrid.utils.files import move
 from hybrid.utils.key_index import EMPTY, Index, Keys, index_part, merge

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybrid.cache.parts import (
+from hybrid.cache.verified_files import (
     UNPARSABLE,
     DamageError,
     check_hash,

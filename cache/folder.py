@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from hybrid.cache.fingerprint import canonical, fingerprint_of
-from hybrid.cache.parts import DTYPES, FORMAT, UNPARSABLE
+from hybrid.cache.parts import DTYPES, FORMAT
 from hybrid.cache.store import EmbeddingStore
+from hybrid.cache.verified_files import UNPARSABLE
 from hybrid.errors import CacheError
 from hybrid.utils.files import make_folder, sync, write_atomically
 from hybrid.utils.read_only import is_read_only

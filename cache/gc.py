@@ -16,8 +16,9 @@ from hybrid.cache.contents import list_files
 from hybrid.cache.folder import EmbeddingCache
 from hybrid.cache.generations import CURRENT
 from hybrid.cache.leases import HEARTBEAT_SUFFIX, LEASE_SUFFIX, Leases, is_held, is_running
-from hybrid.cache.parts import DamageError, open_part
+from hybrid.cache.parts import open_part
 from hybrid.cache.store import EmbeddingStore
+from hybrid.cache.verified_files import DamageError
 from hybrid.errors import CacheError
 from hybrid.utils.files import TEMPORARY, remove
 from hybrid.utils.read_only import read_only

@@ -12,10 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hybrid.cache.parts import (
-    FORMAT,
-    PART_NAME,
-    PART_ROWS,
+from hybrid.cache.parts import FORMAT, PART_NAME, PART_ROWS
+from hybrid.cache.verified_files import (
     UNPARSABLE,
     DamageError,
     as_hdf5,

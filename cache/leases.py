@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from hybrid.cache.parts import UNPARSABLE
+from hybrid.cache.verified_files import UNPARSABLE
 from hybrid.utils.files import make_folder, remove, write_atomically, writer_name
 from hybrid.utils.read_only import is_read_only
 

@@ -15,30 +15,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.cache.contents import (
-    Contents,
-    SnapshotError,
-    View,
-    in_threads,
-    list_files,
-)
+from hybrid.cache.contents import Contents, View, in_threads, list_files
+from hybrid.cache.costs import EmbeddingCost, RowCosts, sum_costs
 from hybrid.cache.failures import Failure, pack_failures
 from hybrid.cache.fingerprint import fingerprint_of
-from hybrid.cache.parts import (
-    DTYPES,
-    PART_ROWS,
-    UNPARSABLE,
-    ChangedError,
-    DamageError,
-    Layout,
-    write_part,
-)
+from hybrid.cache.parts import DTYPES, PART_ROWS, Layout, write_part
+from hybrid.cache.row_reader import RowReader, are_named, find_keys
+from hybrid.cache.verified_files import UNPARSABLE
 from hybrid.errors import CacheError
 from hybrid.utils.files import write_atomically
 from hybrid.utils.key_index import KEY_BYTES, Keys, key_array, sort_keys
 
 INFINITY_BITS = 0x7C00  # of float16; what is not a number lies above
-RETRIES = 5  # where parts vanish while they are read
 
 
 class EmbeddingStore:
@@ -148,7 +136,7 @@ class EmbeddingStore:
         -------
         ndarray of shape (n,), bool
         """
-        return _has(self.view, key_array(keys), _named(keys))
+        return find_keys(self.view, key_array(keys), are_named(keys))
 
     def knows(self, keys: Sequence[bytes]) -> NDArray[np.bool_]:
         """Tell which keys have an embedding or a known failure.
@@ -202,66 +190,54 @@ class EmbeddingStore:
         CacheError
             If a part turns out to be damaged or cannot be read.
         """
-        wanted, named, before = key_array(keys), _named(keys), self.view
-        for _ in range(RETRIES):
-            try:
-                return self._read(wanted, named)
-            except FileNotFoundError:  # compacted and removed by another process
-                self.refresh()
-            except SnapshotError as error:
-                self.contents.ignore_snapshot(str(error))
-                self.contents.reload()
-            except DamageError:
-                self.contents.reload()
-            lost = int((_has(before, wanted, named) & ~_has(self.view, wanted, named)).sum())
-            if lost:
-                raise CacheError(
-                    f"{lost} of the embeddings that were asked for were in a damaged part of "
-                    f"{self.folder}. Run hybrid extract again, with the same --backbone and --weights, to "
-                    "compute them again."
-                )
-        raise CacheError(f"{self.folder}: its parts vanish while they are read; try again.")
+        return RowReader(self.contents).read(keys, self.dimension)
 
-    def _read(self, wanted: Keys, named: NDArray[np.bool_]) -> NDArray[np.float32]:
-        matrix = np.empty((len(wanted), self.dimension), dtype=np.float32)
-        absent = np.ones(len(wanted), dtype=bool)
-        jobs = []
-        for index in self.view.indexes:
-            place = np.where(named, index.find(wanted), -1)
-            at = np.flatnonzero(place >= 0)
-            absent[at] = False
-            part, row = index.part[place[at]], index.row[place[at]]
-            order = np.lexsort((row, part))
-            borders = np.flatnonzero(np.diff(part[order])) + 1
-            for some in np.split(order, borders) if len(order) else ():
-                jobs.append((index.parts[part[some[0]]], row[some], at[some]))
-        matrix[absent] = np.nan
-        in_threads(lambda job: self._read_part(matrix, *job), jobs)
-        return matrix
+    def row_costs(self, keys: Sequence[bytes | None]) -> RowCosts:
+        """Read what embeddings cost when they were made, key by key.
 
-    def _read_part(
+        Parameters
+        ----------
+        keys : sequence of n keys of 32 bytes, or None
+
+        Returns
+        -------
+        RowCosts
+            Of n rows; not known where the store holds nothing for the key, or no cost.
+
+        Raises
+        ------
+        CacheError
+            As for `read`.
+        """
+        return RowReader(self.contents).read_costs(keys)
+
+    def cost(self, keys: Sequence[bytes]) -> EmbeddingCost:
+        """Sum what the embeddings of some keys cost when they were made.
+
+        Parameters
+        ----------
+        keys : sequence of n keys of 32 bytes
+            Those without an embedding are left out; one that is there twice counts once.
+
+        Returns
+        -------
+        EmbeddingCost
+
+        Raises
+        ------
+        CacheError
+            As for `read`.
+        """
+        once = list(dict.fromkeys(keys))
+        there = [key for key, has in zip(once, self.has(once).tolist(), strict=True) if has]
+        return sum_costs(self.row_costs(there))
+
+    def append(
         self,
-        matrix: NDArray[np.float32],
-        name: str,
-        rows: NDArray[np.uint32],
-        at: NDArray[np.int64],
+        keys: Sequence[bytes],
+        embeddings: NDArray[np.floating],
+        costs: RowCosts | None = None,
     ) -> None:
-        try:
-            try:
-                self.contents.verify_part(name).read(rows, matrix, at)
-            except ChangedError:
-                self.contents.verify_part(name, changed=True).read(rows, matrix, at)
-        except DamageError as damage:
-            self.contents.quarantine(self.contents.part_path(name), str(damage))
-            raise
-        except ChangedError as error:
-            raise CacheError(f"{name} changes while it is read; try again.") from error
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise CacheError(f"cannot read {name}: {error.strerror}.") from error
-
-    def append(self, keys: Sequence[bytes], embeddings: NDArray[np.floating]) -> None:
         """Write embeddings, in parts; when this returns, they are on the disk.
 
         Keys that the store has already are left out.
@@ -270,6 +246,8 @@ class EmbeddingStore:
         ----------
         keys : sequence of n keys of 32 bytes
         embeddings : ndarray of shape (n, D), float, finite
+        costs : RowCosts, optional
+            What each of the n embeddings cost; by default not known.
 
         Raises
         ------
@@ -284,7 +262,9 @@ class EmbeddingStore:
         new[order[again]] = False
         rows = np.flatnonzero(new)
         blocks = [rows[start : start + PART_ROWS] for start in range(0, len(rows), PART_ROWS)]
-        written = in_threads(lambda block: self._write_part(array, embeddings, block), blocks)
+        written = in_threads(
+            lambda block: self._write_part(array, embeddings, costs, block), blocks
+        )
         for part in written:
             if not isinstance(part, OSError):
                 self.contents.add(*part)
@@ -293,14 +273,24 @@ class EmbeddingStore:
                 raise self._write_error(part) from part
 
     def _write_part(
-        self, keys: Keys, embeddings: NDArray[np.floating], rows: NDArray[np.int64]
+        self,
+        keys: Keys,
+        embeddings: NDArray[np.floating],
+        costs: RowCosts | None,
+        rows: NDArray[np.int64],
     ) -> tuple[str, Keys] | OSError:
         """Name and keys of a part that was written, or why the disk refused it."""
         gapless = rows[-1] - rows[0] == len(rows) - 1
         chosen: Any = slice(rows[0], rows[-1] + 1) if gapless else rows  # a slice is no copy
         stored = embeddings[chosen].astype(self.dtype, copy=False)
         try:
-            name = write_part(self.folder / "parts", self.contents.layout, keys[chosen], stored)
+            name = write_part(
+                self.folder / "parts",
+                self.contents.layout,
+                keys[chosen],
+                stored,
+                None if costs is None else costs.take(chosen),
+            )
         except OSError as error:
             return error
         return name, keys[chosen]
@@ -366,15 +356,3 @@ def _is_within(values: NDArray[np.floating], limit: np.floating) -> bool:
         # float16 compares slowly; without the sign, its bits sort as its values.
         return bool((values.view(np.uint16) & 0x7FFF).max() < INFINITY_BITS)
     return bool(-limit <= values.min() and values.max() <= limit)
-
-
-def _has(view: View, wanted: Keys, named: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    found = np.zeros(len(wanted), dtype=bool)
-    for index in view.indexes:
-        found |= index.find(wanted) >= 0
-    return found & named
-
-
-def _named(keys: Sequence[bytes | None]) -> NDArray[np.bool_]:
-    """Which keys are not None."""
-    return np.fromiter((key is not None for key in keys), bool, len(keys))

@@ -14,17 +14,9 @@ from hybrid.cache.contents import list_files
 from hybrid.cache.failures import read_failures
 from hybrid.cache.folder import EmbeddingCache
 from hybrid.cache.generations import CURRENT, read_generation
-from hybrid.cache.parts import (
-    PART_NAME,
-    ChangedError,
-    DamageError,
-    Layout,
-    Part,
-    check_values,
-    forget_hashes,
-    open_part,
-)
+from hybrid.cache.parts import PART_NAME, Layout, Part, check_values, open_part
 from hybrid.cache.store import EmbeddingStore
+from hybrid.cache.verified_files import ChangedError, DamageError, forget_hashes
 from hybrid.errors import CacheError
 from hybrid.utils.key_index import Keys, index_part, merge, sort_keys
 from hybrid.utils.read_only import reads_only

@@ -142,3 +142,14 @@ def processor_name() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else "processor"
+
+
+def device_name() -> str:
+    """Return the name of what Keras' backend computes on: its GPUs, else the processor.
+
+    Examples
+    --------
+    >>> isinstance(device_name(), str)
+    True
+    """
+    return gpu_name() if has_gpu() else processor_name()

@@ -70,6 +70,8 @@ class DeepBaseline:
         Log-odds of the validation items; only after `fit`.
     history_ : dict of str to list
         One entry an epoch: stage, loss, val_loss, f1, val_f1, learning_rate, seconds.
+    earlier_seconds_ : float
+        Of the epochs before the training was interrupted, if it was resumed.
 
     Examples
     --------
@@ -229,9 +231,10 @@ class DeepBaseline:
         checkpoint: Checkpoint | None,
         resume: bool,
     ) -> None:
-        state = TrainingState()
+        state, self.earlier_seconds_ = TrainingState(), 0.0
         if checkpoint and resume:
             state = checkpoint.read()
+            self.earlier_seconds_ = sum(state.history.get("seconds", []))
             progress.say(f"resuming stage {state.stage + 1} after {state.epoch} epochs")
         elif checkpoint:
             checkpoint.remove()

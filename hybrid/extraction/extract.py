@@ -9,13 +9,14 @@ from contextlib import ExitStack
 from itertools import cycle, islice
 from typing import Any
 
-from hybrid.cache import EmbeddingStore, compact, is_worth_compacting, write_throughput
+from hybrid.cache import EmbeddingStore, compact, is_worth_compacting
 from hybrid.catalogue import Catalogue
 from hybrid.errors import CacheError
 from hybrid.extraction.lookup import bad_posters
 from hybrid.extraction.pipeline import EmbeddingPipeline, Target
 from hybrid.extraction.plan import ExtractSettings, Job, Keys, load_target, plan_jobs
 from hybrid.extraction.shards import ShardQueue, claim_shards
+from hybrid.extraction.wall_clock import WallClock
 from hybrid.extraction.writer import PartWriter
 from hybrid.types import EmbeddingOptions, ExtractPlan, ExtractSummary
 from hybrid.utils.context import Context, limited_by_context
@@ -108,17 +109,6 @@ def extract_backbones(
     for job in jobs:
         _compact(job.store, context.progress)
     rate = sum(computed.values()) / seconds if seconds else 0.0
-    if len(busy) == 1:  # of several at once, the rate of each is unknown
-        (job,) = busy
-        write_throughput(
-            job.store.folder,
-            sum(computed.values()),
-            rate,
-            engine=job.choice.engine,
-            precision=job.choice.precision,
-            device=job.choice.device,
-            peak_mib=peak_mib(),
-        )
     spent = time.perf_counter() - start
     return tuple(
         _summary(catalogue, keys, job, computed.get(job.store.fingerprint, 0), spent, rate)
@@ -195,7 +185,8 @@ def _compute(
 
     Returns the number of embedded images by the fingerprint of their store, and seconds.
     """
-    writers = [PartWriter(job.store) for job in jobs]
+    clock = WallClock()
+    writers = [PartWriter(job.store, clock, job.choice.device) for job in jobs]
     hits, total = sum(job.hits for job in jobs), sum(len(job.todo) for job in jobs)
     names = ", ".join(job.spec.name for job in jobs)
 
@@ -206,17 +197,17 @@ def _compute(
     with ExitStack() as stack:
         for writer in writers:
             stack.callback(writer.close)
-        targets = [
-            load_target(job, writer, settings, context.progress)
-            for job, writer in zip(jobs, writers, strict=True)
-        ]
+        targets = []
+        for job, writer in zip(jobs, writers, strict=True):
+            targets.append(load_target(job, writer, settings, context.progress))
+            clock.charge(writer)
         start = time.perf_counter()
         queues = [stack.enter_context(ShardQueue(job.store, job.todo)) for job in jobs]
         advance = stack.enter_context(
             context.progress.bar(f"embedding ({names})", total, "posters", note)
         )
         try:
-            _embed(queues, targets, writers, context, advance)
+            _embed(queues, targets, writers, context, advance, clock)
         except KeyboardInterrupt:
             context.progress.say(
                 f"stopped: {note()}; all of them are saved. Run the same command again to continue."
@@ -232,12 +223,13 @@ def _embed(
     writers: Sequence[PartWriter],
     context: Context,
     advance: Advance,
+    clock: WallClock,
 ) -> None:
     """Embed shard by shard until nothing is pending; at the end wait for other processes."""
     waiting = False
     with until_interrupted() as interrupted:
         while any(queue.pending for queue in queues):
-            pipeline = EmbeddingPipeline(context.workers, advance)
+            pipeline = EmbeddingPipeline(context.workers, advance, clock)
             try:
                 for path, numbers in claim_shards(queues, advance):
                     if interrupted():
@@ -247,7 +239,7 @@ def _embed(
                         queues[number].renew()
                 pipeline.finish()
             finally:
-                _close(pipeline, writers)
+                _close(pipeline, writers, clock)
             for queue in queues:
                 queue.release()  # else two processes could wait for each other
                 advance(queue.drop_finished())
@@ -256,13 +248,15 @@ def _embed(
                     context.progress.say("waiting for another process that embeds the last posters")
                 waiting = True
                 interrupted.wait(WAIT_SECONDS)
+                clock.skip()
 
 
-def _close(pipeline: EmbeddingPipeline, writers: Sequence[PartWriter]) -> None:
+def _close(pipeline: EmbeddingPipeline, writers: Sequence[PartWriter], clock: WallClock) -> None:
     """Finish and write the batches that are being computed."""
     try:
         pipeline.close()
     finally:
+        clock.share(writers)
         for writer in writers:
             writer.flush()
 

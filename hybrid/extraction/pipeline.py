@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.backbones.engine import Embeddings, Engine
+from hybrid.extraction.wall_clock import WallClock
 from hybrid.extraction.writer import Writer
 from hybrid.images.decode import BadPoster, Geometry, decode_for, poster_key, read_poster
 
@@ -64,6 +65,8 @@ class EmbeddingPipeline:
         Number of threads that read and decode.
     advance : callable
         Called with the number of images of a target that were finished.
+    clock : WallClock, optional
+        Charged by writer: reading and decoding are shared by the targets of a file, the rest is the target's.
 
     Examples
     --------
@@ -83,9 +86,13 @@ class EmbeddingPipeline:
     >>> pipeline.close()
     """
 
-    def __init__(self, workers: int, advance: Callable[[int], None]) -> None:
+    def __init__(
+        self, workers: int, advance: Callable[[int], None], clock: WallClock | None = None
+    ) -> None:
         self.workers = workers
         self.advance = advance
+        self.clock = clock or WallClock()
+        self._sharing: list[Writer] = []  # the writers of the file that was queued last
         self._pool = ThreadPoolExecutor(workers)
         self._filling: dict[Target, _Batch] = {}
         self._decoding: deque[_Batch] = deque()
@@ -93,6 +100,8 @@ class EmbeddingPipeline:
 
     def put(self, path: str, targets: Sequence[Target]) -> None:
         """Queue one poster for each of these targets."""
+        self._sharing = [target.writer for target in targets]
+        self.clock.share(self._sharing)  # finding the file
         for target in targets:
             if target not in self._filling:
                 self._filling[target] = _Batch(target)
@@ -131,18 +140,23 @@ class EmbeddingPipeline:
     def _compute(self) -> None:
         batch = self._decoding.popleft()
         keys, posters, failures = batch.wait()
+        self.clock.share(self._sharing)  # a file is decoded once for all
         if failures:
             batch.target.writer.add([], np.empty((0, 0), dtype=np.float32), failures)
         self.advance(len(batch.decoded) - len(keys))
         if keys:
             self._computing.append((batch, keys, batch.target.engine.start_or_split(posters)))
+        self.clock.charge(batch.target.writer)
         while len(self._computing) > batch.target.engine.depth:
             self._collect()
 
     def _collect(self) -> None:
         batch, keys, result = self._computing.popleft()
-        batch.target.writer.add(keys, result(), {})
+        embeddings = result()
+        self.clock.charge(batch.target.writer)  # before the writer may write a part of it
+        batch.target.writer.add(keys, embeddings, {})
         self.advance(len(keys))
+        self.clock.charge(batch.target.writer)
 
 
 def _decode_into(path: str, places: Sequence[tuple[Geometry, NDArray[np.uint8]]]) -> Decoded:

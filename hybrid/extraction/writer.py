@@ -10,7 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.cache import PART_ROWS, EmbeddingStore
+from hybrid.cache import PART_ROWS, EmbeddingStore, RowCosts
+from hybrid.extraction.wall_clock import WallClock
 
 PART_SECONDS = 30.0  # a killed job loses at most this much work
 
@@ -32,6 +33,10 @@ class PartWriter:
     Parameters
     ----------
     store : EmbeddingStore
+    clock : WallClock, optional
+        Says what this writer's embeddings cost; recorded with each part. By default not known.
+    device : str, default=""
+        Processor or GPU that they are computed on.
 
     Attributes
     ----------
@@ -50,8 +55,11 @@ class PartWriter:
     (1, 1)
     """
 
-    def __init__(self, store: EmbeddingStore) -> None:
+    def __init__(
+        self, store: EmbeddingStore, clock: WallClock | None = None, device: str = ""
+    ) -> None:
         self.store = store
+        self.clock, self.device = clock, device
         self.embedded = self.failed = 0
         self._pool = ThreadPoolExecutor(1)
         self._under_way: Future[None] | None = None
@@ -94,7 +102,9 @@ class PartWriter:
 
     def _start(self) -> None:
         self._wait()
-        self._under_way = self._pool.submit(self._write, self._keys, self._rows, self._failures)
+        costs = self._costs(len(self._keys))
+        part = self._keys, self._rows, self._failures, costs
+        self._under_way = self._pool.submit(self._write, *part)
         self._clear()
 
     def _wait(self) -> None:
@@ -102,7 +112,19 @@ class PartWriter:
         if under_way is not None:
             under_way.result()
 
-    def _write(self, keys: list[bytes], rows: list[Rows], failures: dict[bytes, str]) -> None:
+    def _costs(self, rows: int) -> RowCosts | None:
+        """What was spent since the part before; what only failed is charged to the next embeddings."""
+        if self.clock is None or not rows:
+            return None
+        return RowCosts.even(self.clock.take(self), rows, self.device)
+
+    def _write(
+        self,
+        keys: list[bytes],
+        rows: list[Rows],
+        failures: dict[bytes, str],
+        costs: RowCosts | None,
+    ) -> None:
         if keys:
-            self.store.append(keys, np.concatenate(rows))
+            self.store.append(keys, np.concatenate(rows), costs)
         self.store.append_failures(failures)

@@ -29,7 +29,6 @@ from hybrid.splitting.tasks import Task
 from hybrid.types import Interval, Predictions, StageCost
 
 MAIN = "f1_weighted"
-COST_STAGES = ("fit", "predict")  # audit, evaluation and ablation are not part of a model's cost
 RANKING = ("map_macro", "map_micro", "lrap", "ranking_loss", "coverage_error")  # need scores
 UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
@@ -96,12 +95,21 @@ class ComparedRun:
         )
 
     @property
-    def seconds(self) -> float | None:
-        """Seconds of extraction (if recorded), fit and prediction; None if not recorded."""
-        known = [
-            s.seconds for s in self.stages if s.name in COST_STAGES and not math.isnan(s.seconds)
-        ]
-        return sum(known) + (self.record.cost.extract_seconds or 0.0) if known else None
+    def total_seconds(self) -> float | None:
+        """Seconds of training the backbones, extraction, fit and prediction; None if not known."""
+        return self.record.cost.total_seconds
+
+    @property
+    def cost_unknown_because(self) -> str | None:
+        """Why the cost is not known, as a clause; None if it is known."""
+        if self.total_seconds is not None:
+            return None
+        return "; ".join(self.record.cost.unknown) or "its record does not hold it"
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Processors and GPUs that the cost was measured on."""
+        return self.record.cost.devices
 
     @property
     def peak_mib(self) -> float | None:

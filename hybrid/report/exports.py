@@ -52,7 +52,7 @@ def _row(run: ComparedRun, group: Comparison) -> dict[str, Any]:
     for name in METRICS:
         value = run.evaluation.metrics[name]
         row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
-    return {**row, "seconds": run.seconds, "peak_mib": run.peak_mib}
+    return {**row, "seconds": run.total_seconds, "peak_mib": run.peak_mib}
 
 
 def escape_formula(cell: str) -> str:
@@ -150,7 +150,7 @@ def _run(run: ComparedRun, group: Comparison) -> dict[str, Any]:
         "p_value": run.p_value,
         "best_probability": run.best_probability,
         "unanswered": run.missing_predictions,
-        "seconds": run.seconds,
+        "seconds": run.total_seconds,
         "peak_mib": run.peak_mib,
         "record": run.record.to_json(),
     }

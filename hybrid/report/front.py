@@ -92,8 +92,8 @@ def draw_cost(comparison: Comparison, shown: int) -> Markup | None:
     points = []
     for i, run in enumerate(comparison.runs[:shown]):
         value = run.evaluation.metrics[MAIN]
-        if run.seconds and value.value == value.value:
-            point = ([run.seconds], [value.value], [value.low], [value.high])
+        if run.total_seconds and value.value == value.value:
+            point = ([run.total_seconds], [value.value], [value.low], [value.high])
             points.append(Curve(i, *point, label=str(i + 1)))
     if len(points) < 2:
         return None

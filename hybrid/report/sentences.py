@@ -161,11 +161,11 @@ def cost_sentence(comparison: Comparison) -> str:
     """
     best = comparison.runs[0]
     subject = "It" if len(_equal(comparison)) == 1 else best.name
-    if best.seconds is None:
+    if best.total_seconds is None:
         whose = "Its cost" if subject == "It" else f"The cost of {best.name}"
         return f"{whose} is unknown: {_unknown_because(best)}."
     room = f" and {memory(best.peak_mib)} of memory" if best.peak_mib is not None else ""
-    return f"{subject} cost {duration(best.seconds)}{room}{_cheaper(comparison, best.seconds)}."
+    return f"{subject} cost {duration(best.total_seconds)}{room}{_cheaper(comparison, best.total_seconds)}."
 
 
 def _equal(comparison: Comparison) -> list[str]:
@@ -179,14 +179,14 @@ def _equal(comparison: Comparison) -> list[str]:
 
 
 def _unknown_because(run: ComparedRun) -> str:
-    if run.external:
-        return "it was made elsewhere"
-    return "its record does not hold it"
+    return "it was made elsewhere" if run.external else str(run.cost_unknown_because)
 
 
 def _cheaper(comparison: Comparison, seconds: float) -> str:
     """The best of the models that are cheaper, as a clause."""
-    timed = [(run, run.seconds) for run in comparison.runs[1:] if run.seconds is not None]
+    timed = [
+        (run, run.total_seconds) for run in comparison.runs[1:] if run.total_seconds is not None
+    ]
     cheaper = [(run, cost) for run, cost in timed if cost < seconds]
     unknown = len(comparison.runs) - 1 - len(timed)
     if not cheaper:

@@ -80,6 +80,6 @@ def _row(run: ComparedRun) -> list[str]:
         run.name,
         with_interval(values[0]),
         *(number(value.value, ".3f") for value in values[1:]),
-        number(run.seconds, ".1f"),
+        number(run.total_seconds, ".1f"),
         number(run.peak_mib, ".0f"),
     ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybrid.audit.item_hashes import hash_items
-from hybrid.backbones.devices import gpu_name, has_gpu, processor_name
+from hybrid.backbones.devices import device_name
 from hybrid.backbones.digests import digests
 from hybrid.backbones.provenance import Ancestor, ItemHashes, Provenance, seal, unseal
 from hybrid.errors import WeightsError
@@ -65,7 +65,7 @@ def describe_provenance(
     experiment: Experiment,
     folder: Path,
     backbones: Provenance,
-    seconds: float,
+    seconds: float | None,
     blocks: tuple[str, ...],
 ) -> RunProvenance:
     """Describe what a model has learnt from, once its files are written.
@@ -77,8 +77,8 @@ def describe_provenance(
         With the files of the model.
     backbones : Provenance
         Of its backbones.
-    seconds : float
-        Time of its training.
+    seconds : float or None
+        Time of its training, with the embeddings that it learnt from; None if not known.
     blocks : tuple of str
         Of the model; one that reads posters alone has not learnt from items without one.
     """
@@ -93,7 +93,7 @@ def describe_provenance(
         split=experiment.split.sha256,
         items=hashes.take(rows),
         seconds=seconds,
-        device=gpu_name() if has_gpu() else processor_name(),
+        device=device_name(),
     )
     return RunProvenance(run, backbones, hashes.take(experiment.rows("test")))
 

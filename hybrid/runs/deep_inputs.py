@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hybrid.backbones import Weights
 from hybrid.backbones.startup import start_keras
-from hybrid.cache import EmbeddingCache
+from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.deep.checkpoint import Checkpoint
 from hybrid.deep.items import Items
@@ -38,7 +38,7 @@ def deep_items(
     model: DeepBaseline,
     rows: Mapping[str, NDArray[np.int64]],
     keys: Sequence[bytes | BadPoster],
-    context: Context,
+    store: EmbeddingStore | None,
 ) -> dict[str, Items]:
     """Items of each part of the split, with embeddings if the network reads those of a frozen backbone.
 
@@ -51,13 +51,14 @@ def deep_items(
         Part → row numbers in the catalogue.
     keys : sequence of n bytes or BadPoster
         Content keys of the posters.
-    context : Context
-        Embeddings that its cache lacks are extracted.
+    store : EmbeddingStore or None
+        See `frozen_embeddings`.
     """
     paths, frame = list(catalogue.poster_paths), catalogue.frame if model.spec.fused else None
     items = Items(catalogue.ids.tolist(), paths, catalogue.labels, frame=frame)
-    if model.spec.reads_embeddings:
-        items = replace(items, embeddings=_embed(catalogue, model, keys, context))
+    if store is not None:
+        good = [None if isinstance(key, BadPoster) else key for key in keys]
+        items = replace(items, embeddings=store.read(good))
     return {part: items.take(numbers) for part, numbers in rows.items()}
 
 
@@ -150,12 +151,18 @@ def make_fusion(
     return Fusion([*([("poster", PosterFeatures())] if "poster" in names else []), *made])
 
 
-def _embed(
-    catalogue: Catalogue,
-    model: DeepBaseline,
-    keys: Sequence[bytes | BadPoster],
-    context: Context,
-) -> NDArray[np.float32]:
+def frozen_embeddings(
+    catalogue: Catalogue, model: DeepBaseline, context: Context
+) -> EmbeddingStore | None:
+    """Embeddings of the frozen backbone that a network reads; those that the cache lacks are extracted.
+
+    Returns
+    -------
+    EmbeddingStore or None
+        None for a network that reads none.
+    """
+    if not model.spec.reads_embeddings:
+        return None
     summary = extract_embeddings(
         catalogue,
         model.spec.body.name,
@@ -163,5 +170,4 @@ def _embed(
         options=EmbeddingOptions(input_size=model.spec.body.input_size),
         context=replace(context, seed=model.seed),
     )
-    good = [None if isinstance(key, BadPoster) else key for key in keys]
-    return EmbeddingCache(context.cache).find(summary.fingerprint).read(good)
+    return EmbeddingCache(context.cache).find(summary.fingerprint)

@@ -106,6 +106,10 @@ class Experiment:
         """Content key of each item's poster, or the reason why it has none; computed once."""
         return hash_catalogue(self.catalogue, self.context)
 
+    def keys_of(self, *parts: str) -> list[bytes | BadPoster]:
+        """The keys of the items of some parts, in the order of `rows`."""
+        return [self.keys[row] for row in self.rows(*parts).tolist()]
+
     def check(self) -> None:
         """Check catalogue, split and folder before hours of work.
 

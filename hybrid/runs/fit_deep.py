@@ -6,17 +6,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hybrid.backbones.devices import device_name
 from hybrid.backbones.digests import digests
 from hybrid.backbones.provenance import Provenance
 from hybrid.backbones.startup import start_keras
 from hybrid.deep.options import DeepOptions
 from hybrid.heads.decision_rule import DecisionOptions
 from hybrid.runs.ancestors import describe_ancestors, describe_provenance
-from hybrid.runs.deep_inputs import deep_items, describe_settings, make_checkpoint, make_fusion
+from hybrid.runs.cost import Spending, extraction_cost, training_seconds
+from hybrid.runs.deep_inputs import (
+    deep_items,
+    describe_settings,
+    frozen_embeddings,
+    make_checkpoint,
+    make_fusion,
+)
 from hybrid.runs.experiment import Experiment, audit_experiment
 from hybrid.runs.folder import Run, new_run
 from hybrid.runs.provenance import describe_network, describe_trained_backbone, trained_by
-from hybrid.runs.record import DEEP, RunRecord
+from hybrid.runs.record import DEEP, POSTER, RunRecord
 from hybrid.runs.record_metrics import describe_decision, describe_thresholds
 from hybrid.runs.record_parts import TrainedBackboneRecord
 from hybrid.runs.replacement import holding_run
@@ -101,7 +109,8 @@ def fit_deep(
     )
     rows = {part: experiment.rows(part) for part in PARTS}
     with costs.stage("embed"):
-        items = deep_items(catalogue, model, rows, experiment.keys, context)
+        store = frozen_embeddings(catalogue, model, context)
+        items = deep_items(catalogue, model, rows, experiment.keys, store)
     with costs.stage("fit"):
         model.fit(items["train"], items["validation"], context.progress, checkpoint, resume)
     with costs.stage("predict"):
@@ -111,10 +120,18 @@ def fit_deep(
             found.append((rows[part], probabilities, model.label(probabilities)))
     predictions = gather_predictions(experiment, found)
     record = _describe(experiment, model, weights)
+    keys = experiment.keys_of(*PARTS)
+    spending = Spending(
+        predicted=len(predictions.ids),
+        device=device_name(),
+        extraction={} if store is None else {POSTER: extraction_cost(store, keys)},
+        earlier_seconds=model.earlier_seconds_,
+    )
     with new_run(experiment.folder) as folder:
         save_baseline(model, folder)
-        record = _write_provenance(experiment, model, weights, record, folder, costs)
-        run = write_run(experiment, folder, record, predictions, audit, costs)
+        seconds = training_seconds(costs, spending)
+        record = _write_provenance(experiment, model, weights, record, folder, seconds)
+        run = write_run(experiment, folder, record, predictions, audit, costs, spending)
     checkpoint.remove()
     return run
 
@@ -125,14 +142,13 @@ def _write_provenance(
     weights: Weights | None,
     record: RunRecord,
     folder: Path,
-    costs: CostRecorder,
+    seconds: float | None,
 ) -> RunRecord:
     """Write what the run has learnt from, also into the weights that it trained; complete its record."""
     from hybrid.backbones.weightfile import write_provenance
     from hybrid.deep.saved import body_file
 
     start = Provenance() if weights is None else weights.provenance
-    seconds = next(stage.seconds for stage in costs.stages if stage.name == "fit")
     found = describe_provenance(experiment, folder, start, seconds, record.blocks)
     found.write(folder)
     record = replace(record, ancestors=describe_ancestors(start))

@@ -7,14 +7,21 @@ from typing import Any
 
 import joblib
 
+from hybrid.backbones.devices import processor_name
 from hybrid.evaluation import Outputs
 from hybrid.explain.importance import describe_head
 from hybrid.heads import HybridClassifier
+from hybrid.runs.cost import Spending, extraction_cost
 from hybrid.runs.experiment import Experiment, audit_experiment
 from hybrid.runs.fitted import FittedModel, Study
 from hybrid.runs.folder import MODEL, Run, new_run
 from hybrid.runs.json_dataclass import convert
-from hybrid.runs.provenance import describe_backbones, describe_chosen, trained_by
+from hybrid.runs.provenance import (
+    describe_backbones,
+    describe_chosen,
+    poster_stores,
+    trained_by,
+)
 from hybrid.runs.record import HEAD, POSTER, RunRecord
 from hybrid.runs.record_metrics import describe_decision, describe_thresholds
 from hybrid.runs.record_parts import BackboneRecord, HeadRecord
@@ -98,6 +105,15 @@ def fit_head(
         ],
     )
     record = _describe(experiment, model, backbones, explained, settings or {})
+    keys = experiment.keys_of(*PARTS)
+    spending = Spending(
+        predicted=len(test.frame),
+        device=processor_name(),
+        extraction={
+            name: extraction_cost(store, keys) for name, store in poster_stores(model).items()
+        },
+        head=model.head_,
+    )
     subject = FittedModel(model, training, test, outputs, genres, fit_seconds)
     with new_run(experiment.folder) as folder:
         joblib.dump(model, folder / MODEL, compress=3)
@@ -106,7 +122,7 @@ def fit_head(
             whole = experiment.items(*PARTS)
             found = studies(subject, whole, experiment.split, folder, experiment.context)
         record = replace(record, studies=found)
-        return write_run(experiment, folder, record, predictions, audit, costs, model.head_)
+        return write_run(experiment, folder, record, predictions, audit, costs, spending)
 
 
 def _describe(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 FORMAT = 3
+UNKNOWN_BEFORE_3 = "the version of hybrid that wrote the record did not measure all of it"
 
 
 def migrate(data: dict[str, Any]) -> dict[str, Any]:
@@ -34,13 +35,38 @@ def _from_1(data: dict[str, Any]) -> dict[str, Any]:
 def _from_2(data: dict[str, Any]) -> dict[str, Any]:
     """Format 3 has the keys of format 2, and others; those that a record lacks have their defaults.
 
-    The task stood among the settings of a deep baseline.
+    The task stood among the settings of a deep baseline. What extraction cost was an estimate for the whole
+    store of one backbone: it is not known.
     """
+    return _with_task(_with_cost(data))
+
+
+def _with_task(data: dict[str, Any]) -> dict[str, Any]:
     settings = data.get("settings") or {}
     kind, narrowed = settings.get("task"), settings.get("narrowed")
     if kind is None and narrowed is None:
         return data
     return {"task": {**(narrowed or {}), **({"kind": kind} if kind else {})}, **data}
+
+
+def _with_cost(data: dict[str, Any]) -> dict[str, Any]:
+    cost = data.get("cost")
+    if not isinstance(cost, dict) or data.get("hybrid") is None:
+        return data
+    fit, predict = cost.get("fit_seconds"), cost.get("predict_seconds")
+    if isinstance(fit, float) and isinstance(predict, float) and _is_all_of_the_cost(data, fit):
+        return {**data, "cost": {**cost, "total_seconds": fit + predict}}
+    return {**data, "cost": {**cost, "unknown": [UNKNOWN_BEFORE_3]}}
+
+
+def _is_all_of_the_cost(data: dict[str, Any], fit_seconds: float) -> bool:
+    """Whether a run read no embeddings, and its training was not resumed."""
+    backbone, history = data.get("backbone"), data.get("history") or {}
+    from_scratch = data.get("kind") == "deep" and not (backbone or {}).get("weights", {}).get(
+        "from"
+    )
+    epochs = sum(seconds or 0.0 for seconds in history.get("seconds") or ())
+    return (not backbone or from_scratch) and epochs <= fit_seconds
 
 
 # Format → what brings a record of it to the next one.

@@ -65,8 +65,13 @@ def describe_backbones(model: HybridClassifier, folder: Path) -> dict[str, Backb
     dict of str to BackboneRecord
         By name of the block.
     """
+    return {name: _describe(store, folder) for name, store in poster_stores(model).items()}
+
+
+def poster_stores(model: HybridClassifier) -> dict[str, EmbeddingStore]:
+    """The store of each poster block, by the name of the block."""
     return {
-        name: _describe(EmbeddingCache(block.cache).find(block.fingerprint), folder)
+        name: EmbeddingCache(block.cache).find(block.fingerprint)
         for name, block in model.fusion.blocks
         if isinstance(block, PosterFeatures)
     }

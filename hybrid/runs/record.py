@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid.errors import RunError
+from hybrid.runs.cost_records import CostRecord
 from hybrid.runs.json_dataclass import FLATTEN, INTERNAL, OPTIONAL, from_json, key, to_json
 from hybrid.runs.migration import FORMAT, migrate
 from hybrid.runs.record_parts import (
@@ -16,7 +17,6 @@ from hybrid.runs.record_parts import (
     AuditRecord,
     BackboneRecord,
     CatalogueRecord,
-    CostRecord,
     DecisionRecord,
     EnvironmentRecord,
     ExternalRecord,

@@ -320,44 +320,6 @@ class ReliabilitiesRecord:
 
 
 @dataclass(frozen=True)
-class DiskRecord:
-    """Bytes of the model's files and of the embeddings in the cache."""
-
-    model: int | None = None
-    embeddings: int | None = None
-
-
-@dataclass(frozen=True)
-class ParametersRecord:
-    """Number of parameters of head and backbone."""
-
-    head: int | None = None
-    backbone: int | None = None
-
-
-@dataclass(frozen=True)
-class CostRecord:
-    """What a run costs; None where it is not known.
-
-    `extract` is the extraction of its embeddings at the rate measured last: ``posters_per_second``,
-    ``seconds``, and the settings of the measurement.
-    """
-
-    fit_seconds: float | None = None
-    predict_seconds: float | None = None
-    items_per_second: float | None = None
-    peak_mib: float | None = None
-    extract: Mapping[str, Any] | None = None
-    disk_bytes: DiskRecord = field(default_factory=DiskRecord)
-    parameters: ParametersRecord = field(default_factory=ParametersRecord)
-
-    @property
-    def extract_seconds(self) -> float | None:
-        """Seconds that extracting the embeddings takes; None where that is not known."""
-        return self.extract.get("seconds") if self.extract else None
-
-
-@dataclass(frozen=True)
 class StageRecord:
     """Seconds and peak memory (MiB) of one stage of a fit; None where they are not known."""
 

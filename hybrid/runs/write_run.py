@@ -15,12 +15,13 @@ from hybrid._version import __version__
 from hybrid.audit.leak_cost import leakage_cost
 from hybrid.datasets.sample import is_sample
 from hybrid.evaluation import Outputs
+from hybrid.runs.cost import Spending, describe_cost
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.folder import PREDICTIONS, Run, write_predictions
 from hybrid.runs.json_dataclass import convert
 from hybrid.runs.provenance import count_missing, describe_catalogue
 from hybrid.runs.record import RunRecord
-from hybrid.runs.record_metrics import describe_cost, evaluate_test_items, grouped_ids
+from hybrid.runs.record_metrics import evaluate_test_items, grouped_ids
 from hybrid.runs.record_parts import (
     AuditRecord,
     EnvironmentRecord,
@@ -55,7 +56,7 @@ def write_run(
     predictions: Predictions,
     audit: Audit,
     costs: CostRecorder,
-    head: Any = None,
+    spending: Spending,
 ) -> Run:
     """Evaluate the test items, complete the record, write predictions and record.
 
@@ -70,8 +71,7 @@ def write_run(
     audit : Audit
     costs : CostRecorder
         Gets the stage ``evaluate``.
-    head : fitted estimator, optional
-        Whose parameters are counted.
+    spending : Spending
     """
     catalogue = experiment.catalogue
     with costs.stage("evaluate"):
@@ -99,7 +99,7 @@ def write_run(
         audit=audited,
         metrics=metrics,
         reliability=reliability,
-        cost=describe_cost(costs, int(test.sum()), head, record.backbone, folder),
+        cost=describe_cost(costs, spending, record, folder),
         stages=tuple(convert(StageRecord, stage) for stage in costs.stages),
         environment=EnvironmentRecord(library_versions(), hardware()),
     )

@@ -83,8 +83,8 @@ def extract(catalogue: Path, cache: Path, workers: int, log: Path) -> None:
     append = EmbeddingStore.append
     notes = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def noted(store: EmbeddingStore, keys: list[bytes], embeddings: Any) -> None:
-        append(store, keys, embeddings)
+    def noted(store: EmbeddingStore, keys: list[bytes], *rest: Any) -> None:
+        append(store, keys, *rest)
         os.write(notes, "".join(key.hex() + "\n" for key in keys).encode())
 
     EmbeddingStore.append = noted  # type: ignore[method-assign, assignment]

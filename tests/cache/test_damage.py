@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from hybrid.cache import EmbeddingCache, EmbeddingStore, compact, contents
 from hybrid.cache.gc import collect
 from hybrid.cache.generations import Generation, write_generation
-from hybrid.cache.parts import MAX_PART_BYTES, Layout, forget_hashes, pack_part
+from hybrid.cache.parts import Layout, pack_part
+from hybrid.cache.verified_files import MAX_PART_BYTES, forget_hashes
 from hybrid.cache.verify import verify
 from hybrid.errors import CacheError
 from hybrid.utils.key_index import Index

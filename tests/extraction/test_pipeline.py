@@ -169,7 +169,7 @@ def test_a_full_disk_is_an_error_not_a_loss_in_silence(tmp_path: Path) -> None:
     spec = get_backbone("mobilenet-075")
     store = make_store(str(tmp_path), spec, resolve_weights(spec, "random"))
 
-    def refuse(keys: Any, embeddings: Any) -> None:
+    def refuse(keys: Any, embeddings: Any, costs: Any) -> None:
         raise CacheError("the disk is full")
 
     store.append = refuse  # type: ignore[method-assign]

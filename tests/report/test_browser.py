@@ -188,8 +188,7 @@ def test_what_is_not_known_is_sorted_last(
     random = np.random.default_rng(0)
     truth = np.ones((20, 2), dtype=np.uint8)
     scores = {name: random.random(truth.shape) for name in "abc"}
-    stages = {"a": 2.0, "c": 10.0}
-    records = {n: {"stages": [{"name": "fit", "seconds": s}]} for n, s in stages.items()}
+    records = {n: {"cost": {"total_seconds": s}} for n, s in {"a": 2.0, "c": 10.0}.items()}
     (tmp_path / "r.html").write_text(render(compared(("x", "y"), truth, scores, records)))
     page = browser.new_page()
     page.goto((tmp_path / "r.html").as_uri())

@@ -51,6 +51,7 @@ def home(tmp_path: Path) -> Path:
         "audit": {"clean": True, "checks": ["same id"], "leaks": []},
         "catalogue": {"path": "catalogue.csv"},
         "stages": [{"name": "fit", "seconds": 2.0, "peak_mib": 100.0}],
+        "cost": {"total_seconds": 2.0},
     }
     with new_run(tmp_path / "runs" / "ours") as folder:
         RunRecord.from_json({"format": FORMAT, **record}).write(folder)

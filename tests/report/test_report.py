@@ -180,7 +180,7 @@ def test_a_run_made_elsewhere_needs_next_to_nothing(catalogue: Catalogue, tmp_pa
     folder, _ = write_run(catalogue, "elsewhere", noise=0.1)
     comparison = make_report(catalogue, [folder], tmp_path / "r.html", draws=10)
     assert "not known whether the split is clean: elsewhere was not audited" in as_text(comparison)
-    assert comparison.runs[0].seconds is None
+    assert comparison.runs[0].total_seconds is None
 
 
 def test_what_a_reader_must_know_is_on_the_page(catalogue: Catalogue, tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_a_record_may_say_less(
 ) -> None:
     folder, _ = write_run(catalogue, "one", noise=0.1, record=record)
     comparison = make_report(catalogue, [folder], tmp_path / "r.html", draws=5)
-    assert comparison.runs[0].seconds is None
+    assert comparison.runs[0].total_seconds is None
 
 
 @pytest.mark.parametrize("audit", [{"clean": False, "leaks": []}, {"leaks": [{"kind": "same id"}]}])
@@ -413,6 +413,7 @@ def test_ten_runs_of_twenty_genres_stay_small(compared: Callable[..., Any]) -> N
     }
     record = {"history": {"loss": [0.5] * 50, "val_loss": [0.6] * 50}, "audit": AUDIT}
     record |= {"stages": [{"name": "fit", "seconds": 3.0, "peak_mib": 10.0}]}
+    record |= {"cost": {"total_seconds": 3.0}}
     genres = tuple(f"Genre {j}" for j in range(20))
     page = render(compared(genres, truth, runs, dict.fromkeys(runs, record), draws=2))
     assert len(page.encode()) < 5 * 2**20
@@ -433,28 +434,33 @@ def test_the_front_joins_what_nobody_beats(catalogue: Catalogue, tmp_path: Path)
     folders = []
     for name, noise, seconds in made:
         stages = [{"name": "fit", "seconds": seconds}, {"name": "audit", "seconds": 9999.0}]
-        record = {"stages": stages if seconds else []}
+        record = {"stages": stages if seconds else [], "cost": {"total_seconds": seconds}}
         folders.append(write_run(catalogue, name, noise=noise, record=record)[0])
     comparison = make_report(catalogue, folders, tmp_path / "r.html", draws=20)
     assert [comparison.runs[i].name for i in cost.pareto_runs(comparison.groups[0])] == [
         "cheap",
         "good",
     ]
-    seconds = {run.name: run.seconds for run in comparison.runs}
+    seconds = {run.name: run.total_seconds for run in comparison.runs}
     assert seconds == {"good": 50, "cheap": 0.5, "bad": 20, "unknown": None}
     page = (tmp_path / "r.html").read_text()
     assert "no other run beats in both F1 and seconds: cheap, good." in page
     assert "Pareto front: cheap 0." in page
 
 
-def test_extracting_is_part_of_the_cost(catalogue: Catalogue, tmp_path: Path) -> None:
-    record = {
-        "stages": [{"name": "fit", "seconds": 3.0}, {"name": "ablation", "seconds": 99.0}],
-        "cost": {"extract": {"seconds": 40.0}},
-    }
+def test_cost_is_the_recorded_total_never_the_stages_alone(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
+    stages = [{"name": "fit", "seconds": 3.0}, {"name": "ablation", "seconds": 99.0}]
+    unknown = {"stages": stages, "cost": {"fit_seconds": 3.0, "unknown": ["nobody measured it"]}}
+    folder, _ = write_run(catalogue, "unknown", noise=0.1, record=unknown)
+    (run,) = make_report(catalogue, [folder], tmp_path / "r.html", draws=5).runs
+    assert run.total_seconds is None
+    assert run.cost_unknown_because == "nobody measured it"
+    record = {"stages": stages, "cost": {"total_seconds": 43.0}}
     folder, _ = write_run(catalogue, "one", noise=0.1, record=record)
     comparison = make_report(catalogue, [folder], tmp_path / "r.html", draws=5)
-    assert comparison.runs[0].seconds == 43.0
+    assert comparison.runs[0].total_seconds == 43.0
 
 
 def test_runs_without_cost_have_no_chart(catalogue: Catalogue, tmp_path: Path) -> None:

@@ -44,6 +44,7 @@ class Given:
     def record(self) -> dict[str, Any]:
         stage = {"name": "fit", "seconds": self.seconds, "peak_mib": self.peak_mib}
         found: dict[str, Any] = {"stages": [stage], "audit": self.audit or CLEAN}
+        found["cost"] = {"total_seconds": self.seconds}
         return {"external": OUTSIDE, "audit": None} if self.external else found
 
 

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -34,6 +35,10 @@ def golden(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
+# They read embeddings of a trained net; format 1 does not hold what these cost, and counted them as 0.
+COST_UNKNOWN = ("fused", "stacking", "svm", "svm-one-backbone")
+
+
 @pytest.fixture
 def home(golden: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(golden)
@@ -52,6 +57,7 @@ def test_reports_have_the_same_figures(page: str, runs: list[str], home: Path) -
     make_report(load_run_catalogue(None, None, folders[0]), folders, Path("report.html"))
     table = pd.read_csv(EXPECTED / f"{page}.csv")
     table = table[table["run"] != MULTICLASS].reset_index(drop=True)
+    table.loc[table["run"].isin(COST_UNKNOWN), "seconds"] = np.nan
     pd.testing.assert_frame_equal(
         pd.read_csv("report.csv").drop(columns=["group", "task"]), table, rtol=1e-9
     )
@@ -60,6 +66,7 @@ def test_reports_have_the_same_figures(page: str, runs: list[str], home: Path) -
     expected["runs"] = [run for run in expected["runs"] if run["name"] != MULTICLASS]
     for run in expected["runs"]:
         run["record"]["format"] = FORMAT
+        run["seconds"] = None if run["name"] in COST_UNKNOWN else run["seconds"]
     assert common_keys(found["runs"], expected["runs"]) == approximately(expected["runs"])
     for name in ("items", "genres", "audited", "checks", "leaks", "draws", "seed"):
         assert found[name] == expected[name]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,27 +12,16 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.naive_bayes import BernoulliNB
 
-from hybrid.cache import read_throughput, write_throughput
-from hybrid.cache.throughput import MIN_IMAGES
 from hybrid.evaluation import Outputs, evaluate, reliability
 from hybrid.heads import MultilabelLinearSVC
 from hybrid.heads.decision_rule import DecisionOptions, DecisionRule, fit_decision, threshold_spread
 from hybrid.heads.parameter_count import count_parameters
 from hybrid.runs.record_metrics import (
-    describe_cost,
     describe_decision,
     describe_thresholds,
     evaluate_test_items,
     grouped_ids,
 )
-from hybrid.runs.record_parts import (
-    BackboneRecord,
-    DiskRecord,
-    ParametersRecord,
-    StoreRecord,
-    TrainedBackboneRecord,
-)
-from hybrid.utils.resources import CostRecorder
 
 
 def test_only_groups_of_several_items_are_named() -> None:
@@ -119,51 +107,3 @@ def test_parameters_of_a_forest_are_those_of_its_trees() -> None:
     stump = RandomForestClassifier(n_estimators=3, max_depth=1, random_state=0)
     # A stump: one split with its threshold, two leaves.
     assert count_parameters(stump.fit(X, truth[:, 0])) == 3 * 4
-
-
-def test_throughput_of_enough_posters_is_kept(tmp_path: Path) -> None:
-    write_throughput(tmp_path, MIN_IMAGES - 1, 100.0)
-    assert read_throughput(tmp_path) is None
-    write_throughput(tmp_path, MIN_IMAGES, 100.0, engine="keras")
-    write_throughput(tmp_path, MIN_IMAGES, 200.0, engine="openvino")
-    assert read_throughput(tmp_path) == {"posters_per_second": 200.0, "engine": "openvino"}
-    assert [path.name for path in tmp_path.iterdir()] == ["throughput.json"]
-
-
-@pytest.mark.parametrize("text", ["[]", '{"a": 7}', '{"posters_per_second": null}', "{"])
-def test_throughput_that_cannot_be_read_is_unknown(text: str, tmp_path: Path) -> None:
-    (tmp_path / "throughput.json").write_text(text)
-    assert read_throughput(tmp_path) is None
-
-
-def test_throughput_is_not_written_where_that_is_impossible(tmp_path: Path) -> None:
-    write_throughput(tmp_path / "none", MIN_IMAGES, 100.0)
-    assert read_throughput(tmp_path / "none") is None
-
-
-def test_cost(tmp_path: Path) -> None:
-    costs = CostRecorder()
-    for name in ("fit", "predict"):
-        with costs.stage(name):
-            sum(range(1000))
-    (tmp_path / "model.joblib").write_bytes(b"x" * 100)
-    (tmp_path / "other").write_bytes(b"x" * 5)
-    store = tmp_path / "cache" / "a"
-    store.mkdir(parents=True)
-    write_throughput(store, MIN_IMAGES, 50.0)
-    backbone = BackboneRecord(
-        name="mobilenet-075",
-        fingerprint="a",
-        cache=StoreRecord(path=str(tmp_path / "cache"), embeddings=200, bytes=7),
-    )
-    found = describe_cost(costs, 40, None, backbone, tmp_path)
-    assert found.items_per_second == pytest.approx(40 / costs.stages[1].seconds)
-    assert found.extract == {"posters_per_second": 50.0, "seconds": 4.0}
-    assert found.extract_seconds == 4.0
-    assert found.disk_bytes == DiskRecord(model=100, embeddings=7)
-    assert found.parameters.backbone > 1_000_000
-    bare = describe_cost(costs, 40, None, None, tmp_path)
-    assert bare.extract is None
-    assert bare.parameters == ParametersRecord(head=None, backbone=None)
-    trained = describe_cost(costs, 40, None, TrainedBackboneRecord(name="scratch"), tmp_path)
-    assert trained.extract is None

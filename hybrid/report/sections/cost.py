@@ -101,7 +101,7 @@ def pareto_runs(comparison: Comparison) -> tuple[int, ...]:
     >>> pareto_runs(comparison)  # doctest: +SKIP
     (1, 0)
     """
-    cost = np.array([run.seconds or math.nan for run in comparison.runs], dtype=np.float64)
+    cost = np.array([run.total_seconds or math.nan for run in comparison.runs], dtype=np.float64)
     value = [run.evaluation.metrics[MAIN].value for run in comparison.runs]
     best = np.flatnonzero(pareto_front(cost, value))
     return tuple(best[np.argsort(cost[best], kind="stable")].tolist())
@@ -110,13 +110,15 @@ def pareto_runs(comparison: Comparison) -> tuple[int, ...]:
 def _pareto_chart(comparison: Comparison, best: tuple[int, ...]) -> Markup:
     runs = comparison.runs
     f1 = [run.evaluation.metrics[MAIN] for run in runs]
-    line = Curve(None, [runs[i].seconds or 0.0 for i in best], [f1[i].value for i in best])
+    line = Curve(None, [runs[i].total_seconds or 0.0 for i in best], [f1[i].value for i in best])
     points = [
-        Curve(i, [run.seconds], [f1[i].value], [f1[i].low], [f1[i].high], label=str(i + 1))
+        Curve(i, [run.total_seconds], [f1[i].value], [f1[i].low], [f1[i].high], label=str(i + 1))
         for i, run in enumerate(runs)
-        if run.seconds
+        if run.total_seconds
     ]
-    words = "; ".join(f"{runs[i].name} {f1[i].value:.3f} in {runs[i].seconds:.1f} s" for i in best)
+    words = "; ".join(
+        f"{runs[i].name} {f1[i].value:.3f} in {runs[i].total_seconds:.1f} s" for i in best
+    )
     return draw(
         [line, *points],
         "cost",
