@@ -149,7 +149,7 @@ def _fit(model: Any, pixels: Any, labels: Any, **settings: Any) -> Callable[[], 
 
 
 def _bare(model: Any, pixels: Any, labels: Any) -> Callable[[], float]:
-    from hybrid.deep.train import F1
+    from hybrid.deep.training_metrics import F1
 
     batch = model.spec.batch_size
     whole = _compiled(model, metrics=[F1()], jit_compile=False)

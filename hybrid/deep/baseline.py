@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import tempfile
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +17,11 @@ from hybrid.deep.checkpoint import Checkpoint, TrainingState
 from hybrid.deep.dataset import Batches, predict
 from hybrid.deep.distribution import make_distribution
 from hybrid.deep.frozen import cache_activations
-from hybrid.deep.items import Arrays, Items, Posters, Source, usable
+from hybrid.deep.items import Arrays, Items, Posters, Source, labels_of, usable
 from hybrid.deep.losses import make_loss
 from hybrid.deep.network import Network, count_pieces
 from hybrid.deep.options import DeepOptions
+from hybrid.deep.random_seed import random_seed
 from hybrid.deep.registry import HEAD, NetworkSpec, Stage, configure_network, get_network
 from hybrid.deep.tensorboard import open_tensorboard
 from hybrid.deep.train import compile_inference, compile_stage, fit_stage
@@ -69,9 +68,11 @@ class DeepBaseline:
     validation_scores_ : ndarray of shape (n, L), float64
         Log-odds of the validation items; only after `fit`.
     history_ : dict of str to list
-        One entry an epoch: stage, loss, val_loss, f1, val_f1, learning_rate, seconds.
+        One entry an epoch; see `hybrid.runs.training_records.HistoryRecord`.
     earlier_seconds_ : float
         Of the epochs before the training was interrupted, if it was resumed.
+    stage_scores_ : dict of str to (ndarray, ndarray)
+        Each stage but the last → log-odds at its end, of the validation items and of those in `evaluated`.
 
     Examples
     --------
@@ -119,6 +120,7 @@ class DeepBaseline:
         progress: Progress | None = None,
         checkpoint: Checkpoint | None = None,
         resume: bool = False,
+        evaluated: Items | None = None,
     ) -> DeepBaseline:
         """Train the network; items whose posters cannot be used are left out.
 
@@ -131,6 +133,9 @@ class DeepBaseline:
             For the state after each epoch. By default it is not saved.
         resume : bool, default=False
             Continue from the checkpoint.
+        evaluated : Items, optional
+            Items, such as the test items, that are predicted at the end of each stage but the last; nothing
+            is learnt from them. By default none.
 
         Returns
         -------
@@ -150,7 +155,7 @@ class DeepBaseline:
                 f"--epochs: expected 1 or more to train, found {self.options.epochs}."
             )
         learnt, held = (items.take(self._usable(items)) for items in (train, validation))
-        if self.options.task == "multiclass" and (_labels(train).sum(axis=1) != 1).any():
+        if self.options.task == "multiclass" and (labels_of(train).sum(axis=1) != 1).any():
             raise SettingError(
                 "--task multiclass: expected one label an item, found items with none or several. Choose "
                 "one with --single-label."
@@ -159,33 +164,43 @@ class DeepBaseline:
             raise SettingError(
                 f"expected usable posters in train and validation, found {len(learnt)} and {len(held)}."
             )
-        with _random_seed(self.seed), self._scope(), tempfile.TemporaryDirectory() as temporary:
+        with random_seed(self.seed), self._scope(), tempfile.TemporaryDirectory() as temporary:
             self._prepare(learnt)
-            self._build(_labels(learnt).shape[1])
+            self._build(labels_of(learnt).shape[1])
             self.network_.load_weights(self.starting_weights())
             folder = checkpoint.folder if checkpoint else Path(temporary)
-            self._train(learnt, held, folder, progress, checkpoint, resume)
-        self._score_validation(validation)
+            followed = (validation, evaluated or validation.take(np.arange(0)))
+            self._train(learnt, held, followed, folder, progress, checkpoint, resume)
+        self._score_validation(validation, progress)
         return self
 
-    def decision_function(self, items: Items) -> Floats:
+    def decision_function(self, items: Items, progress: Progress | None = None) -> Floats:
         """Return log-odds of shape (n, L), float64; NaN rows where an item has no usable poster."""
-        good = self._usable(items)
+        return self._scores(items, progress or Progress(), not self.spec.trains_body)
+
+    def _scores(
+        self, items: Items, progress: Progress, frozen: bool, label: str = "predicting"
+    ) -> Floats:
+        """Return log-odds; from the cached embeddings, if any, while the body is `frozen`."""
         scores = np.full((len(items), self.n_labels), np.nan)
+        if not len(items):
+            return scores
+        good = self._usable(items)
         if good.any():
-            learner, source = self._inference_inputs(items.take(good))
+            learner, source = self._inference_inputs(items.take(good), frozen)
+            how = (self.spec.batch_size, self.workers, progress, label)
             with self._scope():
-                scores[good] = predict(learner, source, self.spec.batch_size, self.workers)
+                scores[good] = predict(learner, source, *how)
         return scores
 
-    def predict_proba(self, items: Items) -> Floats:
+    def predict_proba(self, items: Items, progress: Progress | None = None) -> Floats:
         """Return calibrated probabilities of shape (n, L); NaN rows as in `decision_function`."""
-        return self._to_probabilities(self.decision_function(items))
+        return self.to_probabilities(self.decision_function(items, progress), self.decision_)
 
-    def label(self, probabilities: Floats) -> Labels:
-        """Return labels of shape (n, L), uint8; none where probabilities are NaN."""
+    def label(self, probabilities: Floats, decision: DecisionRule | None = None) -> Labels:
+        """Return labels of shape (n, L), uint8, by a decision rule; none where probabilities are NaN."""
         if self.options.task == "multilabel":
-            return self.decision_.label(probabilities)
+            return (decision or self.decision_).label(probabilities)
         return likeliest(probabilities)
 
     def poster_model(self, item: Items) -> keras.Model:
@@ -226,6 +241,7 @@ class DeepBaseline:
         self,
         train: Items,
         validation: Items,
+        followed: tuple[Items, Items],
         folder: Path,
         progress: Progress,
         checkpoint: Checkpoint | None,
@@ -253,12 +269,29 @@ class DeepBaseline:
                     )
                     how = (self.options, state, save, progress)
                     fit_stage(model, stage, learnt, held_out, *how)
+                    if number + 1 < len(self.spec.stages):
+                        scores = self._stage_scores(number, followed, progress)
+                        state.stage_scores.append(scores)
         except KeyboardInterrupt:
             if checkpoint and state.history:
                 kept = f"{len(state.history['loss'])} epochs are kept"
                 progress.say(f"stopped: {kept}. Give the same command with --resume to go on.")
             raise
         self.history_ = state.history
+        parts = [np.split(np.asarray(s), [len(followed[0])]) for s in state.stage_scores]
+        self.stage_scores_ = {
+            stage.name: (part[0], part[1])
+            for stage, part in zip(self.spec.stages, parts, strict=False)
+        }
+
+    def _stage_scores(
+        self, number: int, followed: tuple[Items, Items], progress: Progress
+    ) -> Floats:
+        """Return the log-odds at the end of a stage: of the validation items, then of the others."""
+        stages = self.spec.stages[: number + 1]
+        frozen = all(stage.trains == HEAD for stage in stages)
+        label = f"predicting at the end of stage {stages[-1].name}"
+        return np.concatenate([self._scores(items, progress, frozen, label) for items in followed])
 
     def _prepare_stage(
         self,
@@ -278,7 +311,7 @@ class DeepBaseline:
         def batches(items: Items, name: str, **settings: Any) -> Batches:
             path = folder / f"frozen-{number}-{name}.npy"
             source = self._source(stage, lower, items, path, progress)
-            return Batches(source, labels=_labels(items), workers=self.workers, **settings)
+            return Batches(source, labels=labels_of(items), workers=self.workers, **settings)
 
         seed = (self.seed, number)
         learnt = batches(train, "train", batch_size=size, ids=train.ids, pieces=pieces, seed=seed)
@@ -322,16 +355,16 @@ class DeepBaseline:
         posters, size = self._poster_source(items), self.spec.batch_size
         return Arrays(cache_activations(path, lower, posters, size, self.workers, progress))
 
-    def _inference_inputs(self, items: Items) -> tuple[keras.Model, Source]:
-        """Return the model that predicts these items, and its inputs."""
-        if items.embeddings is not None and not self.spec.trains_body:
+    def _inference_inputs(self, items: Items, frozen: bool) -> tuple[keras.Model, Source]:
+        """Return the model that predicts these items, and its inputs; see `_scores`."""
+        if items.embeddings is not None and frozen:
             return self._head, self._embedding_source(items.embeddings)
         return self._whole, self._poster_source(items)
 
     def _loss(self, train: Items) -> keras.losses.Loss:
         options = self.options
         multiclass = options.task == "multiclass"
-        return make_loss(options.loss, _labels(train), options.label_smoothing, multiclass)
+        return make_loss(options.loss, labels_of(train), options.label_smoothing, multiclass)
 
     def _poster_source(self, items: Items) -> Posters:
         return Posters(items.paths, self.spec.body.input_size)
@@ -349,32 +382,19 @@ class DeepBaseline:
             return ~np.isnan(items.embeddings[:, 0])
         return usable(items.paths, self.workers)
 
-    def _score_validation(self, items: Items) -> None:
-        self.validation_scores_ = self.decision_function(items)
-        self.decision_ = DecisionRule(None, np.empty(0), self.decision)
-        if self.options.task == "multilabel":
-            self.decision_ = fit_decision(_labels(items), self.validation_scores_, self.decision)
+    def _score_validation(self, items: Items, progress: Progress) -> None:
+        self.validation_scores_ = self.decision_function(items, progress)
+        self.decision_ = self.fit_decision(labels_of(items), self.validation_scores_)
 
-    def _to_probabilities(self, scores: Floats) -> Floats:
+    def fit_decision(self, labels: Labels, scores: Floats) -> DecisionRule:
+        """Fit calibration and thresholds to log-odds; neither where items have one label each."""
         if self.options.task == "multilabel":
-            return np.where(np.isnan(scores), np.nan, self.decision_.probabilities(scores))
+            return fit_decision(labels, scores, self.decision)
+        return DecisionRule(None, np.empty(0), self.decision)
+
+    def to_probabilities(self, scores: Floats, decision: DecisionRule) -> Floats:
+        """Return calibrated probabilities of shape (n, L) of log-odds; NaN where these are."""
+        if self.options.task == "multilabel":
+            return np.where(np.isnan(scores), np.nan, decision.probabilities(scores))
         odds = np.exp(scores - scores.max(axis=1, keepdims=True))
         return odds / odds.sum(axis=1, keepdims=True)
-
-
-@contextmanager
-def _random_seed(seed: int) -> Iterator[None]:
-    """Seed Keras, Python and NumPy; give the last two their states back."""
-    states = random.getstate(), np.random.get_state()
-    keras.utils.set_random_seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-
-
-def _labels(items: Items) -> Labels:
-    if items.labels is None:
-        raise SettingError("items: expected labels to learn from, found none.")
-    return items.labels

@@ -35,6 +35,8 @@ class TrainingState:
         One entry an epoch: ``stage``, ``loss``, ``val_loss`` …
     best_weights : list of ndarray, default=[]
         The model's weights after the epoch with the lowest loss.
+    stage_scores : list of ndarray, default=[]
+        Log-odds of the validation items, then of those that are evaluated later, at the end of each stage.
     variables, optimizer : list of ndarray, or of variables, default=[]
         Of the model, with the states of its random generators, and of the optimizer.
 
@@ -52,6 +54,7 @@ class TrainingState:
     wait: int = 0
     history: dict[str, list[Any]] = field(default_factory=dict)
     best_weights: Arrays = field(default_factory=list)
+    stage_scores: Arrays = field(default_factory=list)
     variables: Arrays = field(default_factory=list)
     optimizer: Arrays = field(default_factory=list)
 
@@ -71,7 +74,7 @@ class TrainingState:
         self.best_weights, self.variables, self.optimizer = [], [], []
 
 
-_ARRAYS = ("best_weights", "variables", "optimizer")
+_ARRAYS = ("best_weights", "stage_scores", "variables", "optimizer")
 _NUMBERS = ("stage", "epoch", "best", "wait", "history")
 
 

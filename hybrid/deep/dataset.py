@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hybrid.deep.items import Source
 from hybrid.deep.network import count_pieces
+from hybrid.utils.progress import Progress
 
 READ_AHEAD = 2  # batches that are read while the network computes, or one a worker
 
@@ -126,7 +127,12 @@ def read_ahead(batches: Batches) -> Iterator[tuple[Any, ...]]:
 
 
 def predict(
-    model: keras.Model, source: Source, batch_size: int, workers: int = 1
+    model: keras.Model,
+    source: Source,
+    batch_size: int,
+    workers: int = 1,
+    progress: Progress | None = None,
+    label: str = "predicting",
 ) -> NDArray[np.float32]:
     """Return a network's outputs for all items.
 
@@ -139,6 +145,9 @@ def predict(
     batch_size : int
     workers : int, default=1
         Threads that read.
+    progress : Progress, default=Progress()
+    label : str, default="predicting"
+        Of the progress bar.
 
     Returns
     -------
@@ -147,8 +156,15 @@ def predict(
     """
     at_once = -(-batch_size // count_pieces(model, batch_size))
     batches = Batches(source, at_once, workers=workers)
-    with run_keras(batches):
-        outputs = np.asarray(model.predict(batches, verbose=0), dtype=np.float32)
+    with (
+        (progress or Progress()).bar(label, len(source), "items") as advance,
+        run_keras(batches),
+    ):
+        counted = keras.callbacks.LambdaCallback(
+            on_predict_batch_end=lambda batch, logs: advance(len(batches.rows(batch)))
+        )
+        found = model.predict(batches, verbose=0, callbacks=[counted])
+    outputs = np.asarray(found, dtype=np.float32)
     return outputs[: len(source)]  # only the last batch is filled up
 
 

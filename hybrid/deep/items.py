@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hybrid.errors import ExtractionError
+from hybrid.errors import ExtractionError, SettingError
 from hybrid.images.decode import BadPoster, load_poster
 
 
@@ -58,6 +58,19 @@ class Items:
             embeddings=None if self.embeddings is None else self.embeddings[numbers],
             frame=None if self.frame is None else self.frame.iloc[numbers],
         )
+
+
+def labels_of(items: Items) -> NDArray[np.uint8]:
+    """Return the labels of items; a SettingError if they have none.
+
+    Examples
+    --------
+    >>> labels_of(Items(["1"], ["1.jpg"], np.ones((1, 2), dtype=np.uint8))).tolist()
+    [[1, 1]]
+    """
+    if items.labels is None:
+        raise SettingError("items: expected labels to learn from, found none.")
+    return items.labels
 
 
 class Source(Protocol):

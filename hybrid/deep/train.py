@@ -16,69 +16,11 @@ from hybrid.deep.dataset import Batches, run_keras
 from hybrid.deep.optimizers import make_optimizer, make_schedule
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.registry import Stage
+from hybrid.deep.training_metrics import epoch_metrics
 from hybrid.errors import TrainingError
 from hybrid.utils.progress import Advance, Progress
 
 MAX_IDS = 10  # in a message
-
-
-class F1(keras.metrics.F1Score):
-    """Weighted F1 of log-odds, at a threshold of 0.5 on the probability.
-
-    Parameters
-    ----------
-    multiclass : bool, default=False
-        Predict the label with the highest log-odds instead.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> metric = F1()
-    >>> metric.update_state(np.array([[1, 0], [1, 1]]), np.array([[2.0, -1.0], [-1.0, 3.0]]))
-    >>> round(float(metric.result()), 3)
-    0.778
-    """
-
-    def __init__(self, multiclass: bool = False) -> None:
-        super().__init__(average="weighted", threshold=None if multiclass else 0.5, name="f1")
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Add a batch of labels and log-odds, both of shape (n, L), but for items of weight 0."""
-        y_pred = ops.convert_to_tensor(y_pred)
-        y_true = ops.cast(y_true, y_pred.dtype)
-        return super().update_state(y_true, ops.sigmoid(y_pred), _sign(sample_weight))
-
-
-class MeanLoss(keras.metrics.MeanMetricWrapper):
-    """Mean of a loss over items.
-
-    Keras' own tracker takes the mean of what it minimizes: of losses that sample weights have scaled, for
-    gradient accumulation. Here every item counts once, but for those of weight 0.
-
-    Parameters
-    ----------
-    loss : keras.losses.Loss
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> metric = MeanLoss(keras.losses.MeanSquaredError())
-    >>> y = np.array([[1.0], [2.0], [6.0]])
-    >>> metric.update_state(y, np.zeros_like(y), sample_weight=np.array([1.5, 1.5, 0.0]))
-    >>> float(metric.result())
-    2.5
-    """
-
-    def __init__(self, loss: keras.losses.Loss) -> None:
-        super().__init__(loss.call, name="mean_loss")
-
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-        """Add a batch; items whose weight is 0 are left out."""
-        return super().update_state(y_true, y_pred, _sign(sample_weight))
-
-
-def _sign(sample_weight: Any) -> Any:
-    return None if sample_weight is None else ops.sign(sample_weight)
 
 
 class StageCallback(keras.callbacks.EarlyStopping):
@@ -147,12 +89,14 @@ class StageCallback(keras.callbacks.EarlyStopping):
         state = self.state
         state.epoch, state.wait, state.best = epoch + 1, self.wait, self.best
         state.best_weights = self.best_weights
+        further = "accuracy" if "accuracy" in logs else "best_f1"
         state.append(
             stage=self.stage.name,
             loss=logs["mean_loss"],
             val_loss=logs["val_mean_loss"],
             f1=logs["f1"],
             val_f1=logs["val_f1"],
+            **{name: logs[name] for name in (further, f"val_{further}")},
             learning_rate=self.rate,
             seconds=time.perf_counter() - self.start,
         )
@@ -219,7 +163,7 @@ def compile_stage(
         model,
         optimizer=make_optimizer(stage, options, pieces),
         loss=loss,
-        weighted_metrics=[MeanLoss(loss), F1(options.task == "multiclass")],
+        weighted_metrics=epoch_metrics(loss, model.output_shape[-1], options.task == "multiclass"),
     )
     model.optimizer.build(model.trainable_variables)
 
@@ -307,7 +251,13 @@ def _bar_note(state: TrainingState) -> str:
 
 def _epoch_line(state: TrainingState, epochs: int) -> str:
     last = {name: values[-1] for name, values in state.history.items()}
+    if "val_accuracy" in last:
+        quality = f"val_accuracy {last['val_accuracy']:.3f}, val_f1 {last['val_f1']:.3f}"
+    else:
+        quality = (
+            f"val_f1 {last['val_best_f1']:.3f} at the best thresholds ({last['val_f1']:.3f} at 0.5)"
+        )
     return (
         f"{last['stage']}, epoch {state.epoch} of at most {epochs}: loss {last['loss']:.3f}, "
-        f"val_loss {last['val_loss']:.3f}, val_f1 {last['val_f1']:.3f}, {last['seconds']:.1f} s"
+        f"val_loss {last['val_loss']:.3f}, {quality}, {last['seconds']:.1f} s"
     )

@@ -28,6 +28,8 @@ from hybrid.runs.record import DEEP, POSTER, RunRecord
 from hybrid.runs.record_metrics import describe_decision, describe_thresholds
 from hybrid.runs.record_parts import TrainedBackboneRecord
 from hybrid.runs.replacement import holding_run
+from hybrid.runs.stage_results import answer_stages, judge_stages, write_stages
+from hybrid.runs.training_records import StageResultRecord
 from hybrid.runs.write_run import gather_predictions, write_run
 from hybrid.splitting.tasks import MULTICLASS, Task
 from hybrid.types import PARTS
@@ -99,8 +101,8 @@ def fit_deep(
 
     costs = CostRecorder()
     fusion = make_fusion(catalogue, network, context)
-    how = (context.seed, context.workers, tensorboard, decision)
-    model = make_baseline(network, options, *how, fusion, devices)
+    made = (context.seed, context.workers, tensorboard, decision)
+    model = make_baseline(network, options, *made, fusion, devices)
     weights = model.starting_weights()
     trainer = trained_by(None if weights is None else weights.path)
     audit = audit_experiment(experiment, costs, [] if trainer is None else [trainer])
@@ -112,14 +114,20 @@ def fit_deep(
         store = frozen_embeddings(catalogue, model, context)
         items = deep_items(catalogue, model, rows, experiment.keys, store)
     with costs.stage("fit"):
-        model.fit(items["train"], items["validation"], context.progress, checkpoint, resume)
+        how = (context.progress, checkpoint, resume, items["test"])
+        model.fit(items["train"], items["validation"], *how)
     with costs.stage("predict"):
         found = []
         for part in ("validation", "test"):
-            probabilities = model.predict_proba(items[part])
+            probabilities = model.predict_proba(items[part], context.progress)
             found.append((rows[part], probabilities, model.label(probabilities)))
     predictions = gather_predictions(experiment, found)
-    record = _describe(experiment, model, weights)
+    context.progress.say("calibrating and evaluating")
+    truths = {part: catalogue.labels[rows[part]] for part in ("validation", "test")}
+    answers = answer_stages(model, truths["validation"], predictions)
+    groups = experiment.groups("test")
+    results = judge_stages(answers, truths["test"], predictions, groups, context.seed)
+    record = _describe(experiment, model, weights, results)
     keys = experiment.keys_of(*PARTS)
     spending = Spending(
         predicted=len(predictions.ids),
@@ -129,6 +137,7 @@ def fit_deep(
     )
     with new_run(experiment.folder) as folder:
         save_baseline(model, folder)
+        write_stages(folder, answers)
         seconds = training_seconds(costs, spending)
         record = _write_provenance(experiment, model, weights, record, folder, seconds)
         run = write_run(experiment, folder, record, predictions, audit, costs, spending)
@@ -171,7 +180,12 @@ def _settle_task(
     return (experiment if asked == experiment.task else experiment.narrowed(asked)), options
 
 
-def _describe(experiment: Experiment, model: DeepBaseline, weights: Weights | None) -> RunRecord:
+def _describe(
+    experiment: Experiment,
+    model: DeepBaseline,
+    weights: Weights | None,
+    results: tuple[StageResultRecord, ...],
+) -> RunRecord:
     """The record of a trained network, as far as the model says it."""
     from hybrid.deep.saved import body_file
 
@@ -184,7 +198,7 @@ def _describe(experiment: Experiment, model: DeepBaseline, weights: Weights | No
         kind=DEEP,
         blocks=tuple(model.spec.blocks),
         model=model.spec.name,
-        training=describe_network(model),
+        training=replace(describe_network(model), stage_results=results),
         backbone=describe_trained_backbone(model, weights, body_file(model)) if looks else None,
         thresholds=thresholds,
         threshold_spread=spread,

@@ -145,6 +145,24 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     >>> read_predictions(Path("p.csv")).labels.tolist()
     [[1, 0]]
     """
+    table = predictions_table(predictions)
+    text = table.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+    try:
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}.") from error
+
+
+def predictions_table(predictions: Predictions) -> pd.DataFrame:
+    """Make the table of a ``predictions.csv``.
+
+    Examples
+    --------
+    >>> labels = np.array([[1, 1]], dtype=np.uint8)
+    >>> found = Predictions(np.array(["a"]), np.array(["test"]), ("Drama", "War"), labels, labels / 2)
+    >>> predictions_table(found).iloc[0].tolist()
+    ['a', 'test', 'Drama|War', 0.5, 0.5]
+    """
     names = np.array(predictions.genres, dtype=object)
     data: dict[str, Any] = {
         "id": predictions.ids,
@@ -153,11 +171,7 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     }
     for j, genre in enumerate(predictions.genres):
         data[PROBABILITY + genre] = predictions.probabilities[:, j]
-    table = pd.DataFrame(data).to_csv(index=False, float_format="%.6f", lineterminator="\n")
-    try:
-        write_atomically(path, table.encode())
-    except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}.") from error
+    return pd.DataFrame(data)
 
 
 def read_predictions(path: Path) -> Predictions:

@@ -22,15 +22,17 @@ from hybrid.runs.record import RECORD
 from hybrid.runs.record_parts import (
     BackboneRecord,
     CatalogueRecord,
-    HistoryRecord,
     InitialWeightsRecord,
-    NetworkRecord,
     StoreRecord,
     TrainedBackboneRecord,
     TrainedWeightsRecord,
+    WeightsRecord,
+)
+from hybrid.runs.training_records import (
+    HistoryRecord,
+    NetworkRecord,
     TrainingRecord,
     TrainingStageRecord,
-    WeightsRecord,
 )
 
 if TYPE_CHECKING:

@@ -25,11 +25,11 @@ from hybrid.runs.record_parts import (
     SplitRecord,
     StageRecord,
     TrainedBackboneRecord,
-    TrainingRecord,
 )
 from hybrid.runs.replacement import lost_runs, recover_run
 from hybrid.runs.study_records import StudiesRecord
 from hybrid.splitting.tasks import Task
+from hybrid.runs.training_records import TrainingRecord
 from hybrid.types import Columns, Interval
 
 RECORD = "run.json"

@@ -210,50 +210,6 @@ class HeadRecord:
 
 
 @dataclass(frozen=True)
-class HistoryRecord:
-    """Training history: one value an epoch; None where it is not a finite number."""
-
-    stage: tuple[str, ...] = ()
-    loss: tuple[float | None, ...] = ()
-    val_loss: tuple[float | None, ...] = ()
-    f1: tuple[float | None, ...] = ()
-    val_f1: tuple[float | None, ...] = ()
-    learning_rate: tuple[float | None, ...] = ()
-    seconds: tuple[float | None, ...] = ()
-
-
-@dataclass(frozen=True)
-class TrainingStageRecord:
-    """One stage of a training: the layers that it trains, and its optimiser."""
-
-    name: str
-    trains: str
-    optimizer: str
-    learning_rate: float
-    momentum: float
-    augment: bool
-
-
-@dataclass(frozen=True)
-class NetworkRecord:
-    """A network: dense layers before the labels, dropout, batch size, parameters, stages."""
-
-    head_units: tuple[int, ...]
-    dropout: float
-    batch_size: int
-    parameters: int
-    stages: tuple[TrainingStageRecord, ...]
-
-
-@dataclass(frozen=True)
-class TrainingRecord:
-    """What only the record of a deep baseline holds."""
-
-    history: HistoryRecord = field(default_factory=HistoryRecord)
-    network: NetworkRecord | None = None
-
-
-@dataclass(frozen=True)
 class DecisionRecord:
     """How scores became labels, as fitted; see `hybrid.heads.decision_rule.DecisionOptions`."""
 

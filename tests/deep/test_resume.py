@@ -89,8 +89,9 @@ def test_a_killed_training_goes_on_to_the_same_result(project: Path) -> None:
     assert not (project / "runs" / "killed").exists()
     assert _run([*training, "--name", "killed", "--resume"]) == 0
     runs = [project / "runs" / name for name in ("whole", "killed")]
-    found = [(run / "predictions.csv").read_bytes() for run in runs]
-    assert found[0] == found[1]
+    for name in ("predictions.csv", "stages.csv"):
+        found = [(run / name).read_bytes() for run in runs]
+        assert found[0] == found[1], name
     histories = [json.loads((run / "run.json").read_text())["history"] for run in runs]
     for history in histories:
         assert len(history.pop("seconds")) == 6

@@ -13,9 +13,11 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from sklearn.metrics import f1_score
 
 from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import hybrid
+from hybrid.cli.output import run_text
 from hybrid.deep.items import Items
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.saved import load_baseline
@@ -28,8 +30,9 @@ from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_deep import fit_deep
 from hybrid.runs.fit_head import fit_head
-from hybrid.runs.folder import read_predictions
+from hybrid.runs.folder import read_predictions, read_run
 from hybrid.runs.predict import predict_catalogue
+from hybrid.runs.stage_results import read_stages
 from hybrid.splitting.methods import split_catalogue
 from hybrid.types import EmbeddingOptions
 from hybrid.utils.context import Context
@@ -94,7 +97,9 @@ def test_the_run_is_a_run_like_any_other(trained: Experiment) -> None:
     assert history["stage"] == ["rough", "rough", "fine", "fine"]
     assert history["loss"][1] < history["loss"][0]
     assert history["learning_rate"] == [3e-4, 3e-4, 1e-4, 1e-4]
-    assert set(history) == {"stage", "loss", "val_loss", "f1", "val_f1", "learning_rate", "seconds"}
+    quality = {"f1", "val_f1", "best_f1", "val_best_f1"}
+    assert set(history) == {"stage", "loss", "val_loss", *quality, "learning_rate", "seconds"}
+    assert all(best >= fixed for best, fixed in zip(history["best_f1"], history["f1"], strict=True))
     assert len(record["network"]["stages"]) == 2
 
 
@@ -111,6 +116,42 @@ def test_a_frozen_stage_takes_its_embeddings_from_the_cache(tuned: Experiment) -
             context=tuned.context,
         )
     assert (summary.hits, summary.computed) == (90, 0)
+
+
+def test_answers_of_a_stage_are_those_of_a_training_that_ends_with_it(tuned: Experiment) -> None:
+    """No second training is needed to say what fine-tuning gained; this test makes it, to compare."""
+    alone = replace(tuned, folder=tuned.folder.with_name("frozen"))
+    with drawn_weights():
+        expected = fit_deep(alone, "mobilenet-075", replace(TUNED, stages=1))
+    assert not (alone.folder / "stages.csv").exists()
+    assert expected.record.training.stage_results == ()
+    found = read_stages(tuned.folder)
+    assert list(found) == ["top"]
+    run = read_run(tuned.folder)
+    np.testing.assert_array_equal(found["top"].ids, run.predictions.ids)
+    np.testing.assert_array_equal(found["top"].splits, run.predictions.splits)
+    np.testing.assert_allclose(
+        found["top"].probabilities, expected.predictions.probabilities, atol=1e-5
+    )
+    np.testing.assert_array_equal(found["top"].labels, expected.predictions.labels)
+    (result,) = run.record.training.stage_results
+    for name, interval in expected.record.metrics.items():
+        assert vars(result.metrics[name]) == pytest.approx(vars(interval), abs=1e-4), name
+    np.testing.assert_allclose(result.thresholds, expected.record.thresholds, atol=1e-4)
+
+
+def test_gain_of_fine_tuning_is_the_paired_difference(tuned: Experiment) -> None:
+    run = read_run(tuned.folder)
+    test = run.predictions.splits == "test"
+    truth = tuned.catalogue.labels[tuned.rows("test")]
+    last, first = run.predictions.labels[test], read_stages(tuned.folder)["top"].labels[test]
+    gain = run.record.training.stage_results[0].gain
+    by_sklearn = [f1_score(truth, y, average="weighted", zero_division=0) for y in (last, first)]
+    assert gain.value == pytest.approx(by_sklearn[0] - by_sklearn[1])
+    assert gain.low <= gain.value <= gain.high
+    line = next(each for each in run_text(run).splitlines() if "fine" in each)
+    assert line.startswith("the stage fine, after top: weighted F1 ")
+    assert f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})" in line
 
 
 @pytest.mark.parametrize("name", ["scratch", "tuned"])

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from hybrid.report.comparison import Comparison
 from hybrid.report.plots import Curve, draw
-from hybrid.runs.record_parts import HistoryRecord
+from hybrid.runs.training_records import HistoryRecord
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def stages(history: HistoryRecord) -> tuple[StageSpan, ...]:
 
     Examples
     --------
-    >>> from hybrid.runs.record_parts import HistoryRecord
+    >>> from hybrid.runs.training_records import HistoryRecord
     >>> stages(HistoryRecord(stage=("head", "head"), learning_rate=(0.1, 0.01)))
     (StageSpan(name='head', first=1, last=2, rates=(0.1, 0.01)),)
     """

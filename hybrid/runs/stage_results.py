@@ -1,0 +1,171 @@
+"""What each stage of a training was worth: its own answers, judged as those of the run are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hybrid.errors import RunError
+from hybrid.evaluation import Outputs, evaluate, paired_difference
+from hybrid.runs.folder import parse_predictions, predictions_table
+from hybrid.runs.training_records import StageResultRecord
+from hybrid.types import Predictions
+from hybrid.utils.files import write_atomically
+
+if TYPE_CHECKING:
+    from hybrid.deep.baseline import DeepBaseline
+
+STAGES = "stages.csv"
+STAGE = "stage"
+METRIC = "f1_weighted"  # of the gain
+
+
+@dataclass(frozen=True)
+class StageAnswers:
+    """Answers of a network at the end of a stage, by the decision rule of its own validation answers.
+
+    Parameters
+    ----------
+    stage : str
+    thresholds : tuple of float or None
+    predictions : Predictions
+        Of the validation items, then of the test items.
+    """
+
+    stage: str
+    thresholds: tuple[float | None, ...]
+    predictions: Predictions
+
+
+def answer_stages(
+    model: DeepBaseline, truth: NDArray[np.uint8], predictions: Predictions
+) -> tuple[StageAnswers, ...]:
+    """Turn the scores that a training kept of its stages into answers.
+
+    Parameters
+    ----------
+    model : DeepBaseline
+        Fitted, with the test items as `evaluated`.
+    truth : ndarray of shape (n, L), uint8
+        Labels of the validation items.
+    predictions : Predictions
+        The run's own, of the validation items, then of the test items.
+
+    Returns
+    -------
+    tuple of StageAnswers
+        Of each stage but the last, whose answers are the run's.
+    """
+    found = []
+    for stage, scores in model.stage_scores_.items():
+        decision = model.fit_decision(truth, scores[0])
+        probabilities = np.concatenate([model.to_probabilities(part, decision) for part in scores])
+        thresholds = tuple(
+            float(t) if np.isfinite(t) else None for t in decision.thresholds.tolist()
+        )
+        labels = model.label(probabilities, decision)
+        p = predictions
+        answers = Predictions(p.ids, p.splits, p.genres, labels, probabilities)
+        found.append(StageAnswers(stage, thresholds, answers))
+    return tuple(found)
+
+
+def judge_stages(
+    answers: tuple[StageAnswers, ...],
+    truth: NDArray[np.uint8],
+    final: Predictions,
+    groups: NDArray[Any],
+    seed: int,
+) -> tuple[StageResultRecord, ...]:
+    """Evaluate the answers of the stages on the test items, and what the later stages added.
+
+    Parameters
+    ----------
+    answers : tuple of StageAnswers
+    truth : ndarray of shape (n, L), uint8
+        Labels of the test items.
+    final : Predictions
+        The run's own.
+    groups : ndarray of shape (n,)
+        The bootstrap draws whole groups.
+    seed : int
+    """
+    test = final.splits == "test"
+
+    def outputs(predictions: Predictions) -> Outputs:
+        return Outputs(predictions.labels[test], predictions.probabilities[test])
+
+    last = outputs(final)
+    return tuple(
+        StageResultRecord(
+            stage=one.stage,
+            thresholds=one.thresholds,
+            metrics=evaluate(
+                truth, outputs(one.predictions), final.genres, groups=groups, seed=seed
+            ).metrics,
+            metric=METRIC,
+            gain=paired_difference(
+                truth, last, outputs(one.predictions), METRIC, groups=groups, seed=seed
+            ),
+        )
+        for one in answers
+    )
+
+
+def write_stages(folder: Path, answers: tuple[StageAnswers, ...]) -> None:
+    """Write ``stages.csv``: the name of the stage, and the columns of predictions.csv; nothing without stages.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the run.
+    answers : tuple of StageAnswers
+    """
+    if not answers:
+        return
+    tables = []
+    for one in answers:
+        table = predictions_table(one.predictions)
+        table.insert(0, STAGE, one.stage)
+        tables.append(table)
+    text = pd.concat(tables).to_csv(index=False, float_format="%.6f", lineterminator="\n")
+    write_atomically(folder / STAGES, text.encode())
+
+
+def read_stages(folder: Path) -> Mapping[str, Predictions]:
+    """Read ``stages.csv``: stage → its predictions; empty where a run has none.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Raises
+    ------
+    RunError
+        If it cannot be read.
+
+    Examples
+    --------
+    >>> read_stages(Path("runs/svm"))
+    {}
+    """
+    path = folder / STAGES
+    if not path.is_file():
+        return {}
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read {path}: {error}.") from error
+    if STAGE not in table:
+        raise RunError(f"{path}: expected the column {STAGE}, found {', '.join(table.columns)}.")
+    parts = table.groupby(STAGE, sort=False)
+    return {
+        str(stage): parse_predictions(part.drop(columns=STAGE).reset_index(drop=True), path)
+        for stage, part in parts
+    }
