@@ -62,6 +62,10 @@ def run_text(run: Run) -> str:
         f"{run.folder}: weighted F1 {_with_interval(record.metrics[MAIN])} on "
         f"{record.split.counts['test']} test items"
     ]
+    if record.training:
+        from hybrid.runs.stage_results import gain_sentences
+
+        lines += gain_sentences(record.training)
     if record.studies.nested:
         lines.append(_nested(record.studies.nested))
     if record.head:

@@ -2,6 +2,9 @@
 
 from hybrid.evaluation.calibration_curves import Reliability as Reliability
 from hybrid.evaluation.calibration_curves import reliability as reliability
+from hybrid.evaluation.classification_report import ClassificationReport as ClassificationReport
+from hybrid.evaluation.classification_report import ReportRow as ReportRow
+from hybrid.evaluation.classification_report import classification_report as classification_report
 from hybrid.evaluation.evaluate import Evaluation as Evaluation
 from hybrid.evaluation.evaluate import GenreScore as GenreScore
 from hybrid.evaluation.evaluate import evaluate as evaluate

@@ -12,7 +12,7 @@ from hybrid.evaluation import DRAWS, reliability
 from hybrid.report.alignment import align_runs
 from hybrid.report.build import load_run_catalogue
 from hybrid.report.comparison import ComparedRun, Comparison, compare
-from hybrid.report.sections import data, runs
+from hybrid.report.sections import classification, data, runs
 from hybrid.report.sections.reproduction import describe_run
 from hybrid.report.sentences import summarise
 from hybrid.report.summary_text import METRIC_NAMES
@@ -103,6 +103,7 @@ def render_model_card(comparison: Comparison) -> str:
         sentences=summarise(comparison),
         metric_names=METRIC_NAMES,
         thresholds=_thresholds(run),
+        averages=classification.report_run(comparison, run).averages,
         reliability=reliability(comparison.truth, run.outputs.scores)
         if run.has_probabilities
         else None,

@@ -7,6 +7,7 @@ escaped here, and no font has to have the letters.
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import re
 from collections.abc import Sequence
@@ -86,6 +87,8 @@ def draw(
     log: bool = False,
     x_ticks: Sequence[float] = (),
     y_step: float | None = None,
+    y_limits: tuple[float, float] | None = None,
+    boundaries: Sequence[float] = (),
 ) -> Markup:
     """Draw curves into one chart.
 
@@ -108,6 +111,10 @@ def draw(
         Positions of the only ticks of a logarithmic x axis.
     y_step : float, optional
         Distance of the ticks of y, whose limits are multiples of it.
+    y_limits : (float, float), optional
+        Limits of y with `y_step`. By default those of the curves.
+    boundaries : sequence of float, default=()
+        Positions on x of dotted vertical lines; the parts that they divide the chart into are numbered.
 
     Returns
     -------
@@ -134,7 +141,9 @@ def draw(
         else:
             _scale_x(plot, curves, log, x_ticks)
         if y_step:
-            _scale_y(plot, curves, y_step)
+            _scale_y(plot, curves, y_step, y_limits)
+        if boundaries:
+            _divide(plot, curves, boundaries)
         if diagonal:
             plot.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=(0, (2, 3)))
         for curve in curves:
@@ -175,16 +184,38 @@ def _scale_x(plot: Axes, curves: Sequence[Curve], log: bool, ticks: Sequence[flo
         plot.set_xlim(*((x / 2, 2 * x) if log or ticks else (x - 0.5, x + 0.5)))
 
 
-def _scale_y(plot: Axes, curves: Sequence[Curve], step: float) -> None:
-    """Set the limits of y to multiples of a step, and ticks at each multiple."""
+def _scale_y(
+    plot: Axes, curves: Sequence[Curve], step: float, limits: tuple[float, float] | None
+) -> None:
+    """Set the limits of y to multiples of a step, unless they are given, and ticks at each multiple."""
     from matplotlib.ticker import MultipleLocator
 
     bounds = [y for curve in curves for side in (curve.low, curve.high, curve.y) for y in side]
     # The tolerance keeps a bound at a multiple from being rounded to the next one.
     low = step * math.floor(min(bounds) / step + 1e-9)
     high = max(step * math.ceil(max(bounds) / step - 1e-9), low + step)
-    plot.set_ylim(low, high)
+    plot.set_ylim(*(limits or (low, high)))
     plot.yaxis.set_major_locator(MultipleLocator(step))
+
+
+def _divide(plot: Axes, curves: Sequence[Curve], boundaries: Sequence[float]) -> None:
+    """Draw dotted lines at the boundaries, and the number of each part at its top."""
+    places = [x for curve in curves for x in curve.x]
+    plot.set_xlim(min(places) - 0.5, max(places) + 0.5)
+    edges = [min(places) - 0.5, *boundaries, max(places) + 0.5]
+    for x in boundaries:
+        plot.axvline(x, color=SOFT, linewidth=1, linestyle=(0, (1, 2)))
+    for number, (left, right) in enumerate(itertools.pairwise(edges), start=1):
+        plot.annotate(
+            str(number),
+            ((left + right) / 2, 1),
+            (0, -9),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            ha="center",
+            color=SOFT,
+            fontsize=9,
+        )
 
 
 def _ticks(plot: Axes, ticks: Sequence[float]) -> None:

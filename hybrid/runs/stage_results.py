@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hybrid.errors import RunError
 from hybrid.evaluation import Outputs, evaluate, paired_difference
 from hybrid.runs.folder import parse_predictions, predictions_table
-from hybrid.runs.training_records import StageResultRecord
+from hybrid.runs.training_records import StageResultRecord, TrainingRecord
 from hybrid.types import Predictions
 from hybrid.utils.files import write_atomically
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 STAGES = "stages.csv"
 STAGE = "stage"
 METRIC = "f1_weighted"  # of the gain
+NAMES = {METRIC: "weighted F1"}
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,34 @@ def judge_stages(
     )
 
 
+def gain_sentences(training: TrainingRecord) -> list[str]:
+    """Say what the stages after each stage added, one sentence for each stage but the last.
+
+    Examples
+    --------
+    >>> from hybrid.runs.training_records import HistoryRecord
+    >>> from hybrid.types import Interval
+    >>> before, gain = Interval(0.4, 0.38, 0.42), Interval(0.02, -0.01, 0.05)
+    >>> result = StageResultRecord("top", (), {"f1_weighted": before}, "f1_weighted", gain)
+    >>> history = HistoryRecord(stage=("top", "top", "fine"))
+    >>> gain_sentences(TrainingRecord(history, stage_results=(result,)))[0]
+    'the stage fine, after top: weighted F1 +0.020 (-0.010 to +0.050), from 0.400; the interval includes 0'
+    """
+    stages = list(dict.fromkeys(training.history.stage))
+    found = []
+    for result in training.stage_results or ():
+        later = " and ".join(stages[stages.index(result.stage) + 1 :])
+        gain, before = result.gain, result.metrics[result.metric]
+        found.append(
+            f"the stage {later}, after {result.stage}: {NAMES[result.metric]} {gain.value:+.3f} "
+            f"({gain.low:+.3f} to {gain.high:+.3f}), from {before.value:.3f}"
+            + ("; the interval includes 0" if gain.low <= 0 <= gain.high else "")
+        )
+    return found
+
+
 def write_stages(folder: Path, answers: tuple[StageAnswers, ...]) -> None:
-    """Write ``stages.csv``: the name of the stage, and the columns of predictions.csv; nothing without stages.
+    """Write ``stages.csv``: the name of the stage, and the columns of predictions.csv, if any.
 
     Parameters
     ----------

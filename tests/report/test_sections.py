@@ -38,8 +38,9 @@ from hybrid.report.sections import (
     training_history,
 )
 from hybrid.runs.record import RunRecord
-from hybrid.runs.record_parts import BackboneRecord, ExternalRecord, HistoryRecord
+from hybrid.runs.record_parts import BackboneRecord, ExternalRecord
 from hybrid.runs.study_records import CurvePointRecord, LearningCurveRecord
+from hybrid.runs.training_records import HistoryRecord
 from hybrid.types import Interval
 
 Make = Callable[..., Comparison]
@@ -99,6 +100,7 @@ def test_every_section_has_its_template_and_its_place(compared: Make) -> None:
 def test_sections_without_data_are_left_out(compared: Make) -> None:
     truth, scores = sample()
     page = render(compared(NAMES, truth, {"a": scores}))
+    assert page.count("Classification report of a") == 1
     for name in ("leaks", "cost", "training_history", "ablation"):
         assert f'id="{name}"' not in page
 
@@ -292,6 +294,62 @@ def test_learning_curves_are_read_with_care(compared: Make) -> None:
     assert [(p.epochs, p.lowest, len(p.plots)) for p in part] == [(3, 2, 2)]
     assert comparison.runs[part[0].run].name == "b"
     assert part[0].stages == (training_history.StageSpan("head", 1, 3, None),)
+
+
+HISTORY = {
+    "stage": ["top", "top", "fine"],
+    "loss": [30.0, 20.0, 12.0],
+    "val_loss": [28.0, 25.0, 26.0],
+    "f1": [0.0, 0.0, 0.1],
+    "val_f1": [0.0, 0.0, 0.0],
+    "best_f1": [0.3, 0.4, 0.6],
+    "val_best_f1": [0.25, 0.35, 0.3],
+}
+
+
+def drawn(svg: str) -> tuple[dict[str, float], list[list[tuple[float, float]]], list[float]]:
+    """Ticks of y with their places, the curves, and the places of the boundaries."""
+    ticks = {
+        text: float(y0)
+        for x0, y0, x1, y1, text in re.findall(
+            r'<path d="M ([\d.]+) ([\d.]+)  L ([\d.]+) ([\d.]+)  "[^>]*stroke="var\(--line\)"[^>]*>'
+            r".*?<text[^>]*>([\d.,]+)</text>",
+            svg,
+        )
+        if y0 == y1
+    }
+    lines = re.findall(r'<path d="([^"]+)"[^>]*stroke="var\(--run-1\)"[^>]*stroke-linecap', svg)
+    curves = [
+        [(float(x), float(y)) for x, y in re.findall(r"[ML] ([\d.]+) ([\d.]+)", line)]
+        for line in lines
+    ]
+    dotted = re.findall(r'<path d="M ([\d.]+) [^"]+"[^>]*stroke-dasharray[^>]*>', svg)
+    return ticks, curves, [float(x) for x in dotted]
+
+
+def test_the_curves_of_a_training_are_whole(compared: Make) -> None:
+    """From 0, both of train and validation, with the end of the first stage marked."""
+    truth, scores = sample(20)
+    (part,) = training_history.make(
+        compared(NAMES, truth, {"a": scores}, {"a": {"history": HISTORY}})
+    )
+    wanted = [("loss", "0", "30", 30.0), ("best_f1", "0.0", "1.0", 1.0)]
+    for svg, (name, zero, top, height) in zip(part.plots, wanted, strict=True):
+        ticks, curves, dotted = drawn(str(svg))
+        assert {zero, top} <= ticks.keys()
+        assert 4 <= len(ticks) <= 6
+        for curve, key in zip(curves, (name, f"val_{name}"), strict=True):
+            heights = [height * (ticks[zero] - y) / (ticks[zero] - ticks[top]) for _, y in curve]
+            assert heights == pytest.approx(HISTORY[key], abs=0.01 * height), key
+        xs = [x for x, _ in curves[0]]
+        assert dotted == [pytest.approx((xs[1] + xs[2]) / 2, abs=0.2)]
+    assert "optimistic" in part.note
+
+
+def test_the_quality_shown_is_that_of_the_task() -> None:
+    history = HistoryRecord(f1=(0.5,), val_f1=(0.4,), accuracy=(0.8,), val_accuracy=(0.7,))
+    assert training_history.quality(history).validation == (0.7,)
+    assert training_history.quality(HistoryRecord(f1=(0.5,), val_f1=(0.4,))).validation == (0.4,)
 
 
 def test_the_learning_curve_is_to_scale() -> None:

@@ -14,6 +14,7 @@ from hybrid.report.comparison import Comparison
 from hybrid.report.sections import (
     ablation,
     channels,
+    classification,
     cooccurrence,
     cost,
     curves,
@@ -59,6 +60,12 @@ SECTIONS = (
     Section("leaks", "Leaks", leaks.make, "what is on both sides of the split"),
     Section("runs", "Runs", runs.make, "every model with every metric"),
     Section("genres", "F1 by genre", genres.make, "where the models are strong and weak"),
+    Section(
+        "classification",
+        "Classification report",
+        classification.make,
+        "precision, recall and F1 of each genre, and the averages",
+    ),
     Section("cost", "Cost", cost.make, "time and memory of each stage"),
     Section("ablation", "Ablation", ablation.make, "what each block of features contributes"),
     Section(

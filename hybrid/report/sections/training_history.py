@@ -1,4 +1,4 @@
-"""Training history of deep baselines: loss and F1 after each epoch."""
+"""Training history of deep baselines: loss, and F1 or accuracy, after each epoch, of train and validation."""
 
 from __future__ import annotations
 
@@ -51,6 +51,8 @@ class TrainingData:
         Epoch with the lowest validation loss.
     stages : tuple of StageSpan
     plots : tuple of Markup
+    note : str, default=""
+        What the quality on the second chart is.
 
     Examples
     --------
@@ -63,6 +65,37 @@ class TrainingData:
     lowest: int | None
     stages: tuple[StageSpan, ...]
     plots: tuple[Markup, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What a training is followed by, besides the loss.
+
+    Parameters
+    ----------
+    axis : str
+    train, validation : sequence of float or None
+        One value an epoch, from 0 to 1.
+    note : str
+
+    Examples
+    --------
+    >>> Quality("Accuracy", (0.5,), (0.4,), "").axis
+    'Accuracy'
+    """
+
+    axis: str
+    train: Sequence[float | None]
+    validation: Sequence[float | None]
+    note: str
+
+
+BEST = (
+    "F1 at the best thresholds: each genre at the threshold that is best for it on these very items, so it "
+    "is optimistic. At a fixed threshold of 0.5 it would be 0 until some genre reaches a probability of 0.5."
+)
+FIXED = "F1 at a threshold of 0.5, at which a rare genre may have 0 for many epochs."
 
 
 def make(comparison: Comparison) -> tuple[TrainingData, ...] | None:
@@ -140,30 +173,92 @@ def stages(history: HistoryRecord) -> tuple[StageSpan, ...]:
     return tuple(spans)
 
 
+def quality(history: HistoryRecord) -> Quality:
+    """Choose what to show: accuracy, else F1 at the best thresholds, else F1 at 0.5, as far as recorded.
+
+    Parameters
+    ----------
+    history : HistoryRecord
+
+    Examples
+    --------
+    >>> from hybrid.runs.training_records import HistoryRecord
+    >>> quality(HistoryRecord(f1=(0.1,), val_f1=(0.2,))).axis
+    'Weighted F1 at 0.5'
+    """
+    if history.val_accuracy:
+        return Quality("Accuracy", history.accuracy or (), history.val_accuracy, "")
+    if history.val_best_f1:
+        return Quality("Weighted F1", history.best_f1 or (), history.val_best_f1, BEST)
+    return Quality("Weighted F1 at 0.5", history.f1, history.val_f1, FIXED)
+
+
+def whole_axis(values: Sequence[float]) -> tuple[float, tuple[float, float]]:
+    """Choose the step of the ticks and the limits of an axis from 0, or below, to above all values.
+
+    Parameters
+    ----------
+    values : sequence of float
+        One or more, finite.
+
+    Returns
+    -------
+    step : float
+        1, 2 or 5 times a power of 10.
+    limits : (float, float)
+        Multiples of it, for 2 to 5 ticks above 0.
+
+    Examples
+    --------
+    >>> whole_axis([3.2, 28.4])
+    (10.0, (0.0, 30.0))
+    """
+    low, high = min(0.0, *values), max(0.0, *values)
+    span = (high - low) or 1.0
+    power = 10.0 ** math.floor(math.log10(span / 5))
+    step = next(power * k for k in (1, 2, 5, 10) if power * k * 5 >= span * (1 - 1e-9))
+    return step, (step * math.floor(low / step + 1e-9), step * math.ceil(high / step - 1e-9))
+
+
 def _part(run: int, history: HistoryRecord) -> TrainingData | None:
     epochs, losses = series(history.val_loss)
+    spans = stages(history)
+    found = quality(history)
     plots = []
     shown = [
-        ("Loss", history.loss, history.val_loss),
-        ("F1 of validation items", (), history.val_f1),
+        ("Loss", history.loss, history.val_loss, None),
+        (found.axis, found.train, found.validation, (0.0, 1.0)),
     ]
-    for k, (axis, train, validation) in enumerate(shown):
-        known, strong = series(train), series(validation)
-        if strong[0]:
-            curves = [Curve(run, *known, soft=True)] if known[0] else []
-            words = (
-                f"{axis} after each of {len(strong[0])} epochs; the last is {strong[1][-1]:.3f}."
-            )
+    for k, (axis, train, validation, limits) in enumerate(shown):
+        curves = [
+            Curve(run, *points, soft=soft)
+            for points, soft in ((series(train), True), (series(validation), False))
+            if points[0]
+        ]
+        if curves:
+            step, whole = whole_axis([y for curve in curves for y in curve.y])
             plots.append(
                 draw(
-                    [*curves, Curve(run, *strong)],
+                    curves,
                     f"learn-{run}-{k}",
-                    words,
+                    _words(axis, curves),
                     axes=("Epoch", axis),
                     unit_square=False,
+                    y_step=0.2 if limits else step,
+                    y_limits=limits or whole,
+                    boundaries=[span.first - 0.5 for span in spans[1:]],
                 )
             )
     if not plots:
         return None
     lowest = epochs[losses.index(min(losses))] if losses else None
-    return TrainingData(run, max(epochs, default=0), lowest, stages(history), tuple(plots))
+    count = max(len(history.loss), len(history.val_loss))
+    return TrainingData(run, count, lowest, spans, tuple(plots), found.note)
+
+
+def _words(axis: str, curves: Sequence[Curve]) -> str:
+    last = " and ".join(
+        f"{curve.y[-1]:.3f} on the {'train' if curve.soft else 'validation'} items"
+        for curve in curves
+    )
+    return f"{axis} after each epoch; after the last it is {last}."
