@@ -119,7 +119,9 @@ def classification_report(
     rows = tuple(
         ReportRow(
             genre,
-            *(float(found[score][0, j]) for score in SCORES),
+            float(found["precision"][0, j]),
+            float(found["recall"][0, j]),
+            float(found["f1"][0, j]),
             int(support[j]),
             known.get(genre),
         )
@@ -128,7 +130,9 @@ def classification_report(
     averages = tuple(
         ReportRow(
             f"{average} avg",
-            *(float(found[f"{score}_{average}"][0]) for score in SCORES),
+            float(found[f"precision_{average}"][0]),
+            float(found[f"recall_{average}"][0]),
+            float(found[f"f1_{average}"][0]),
             int(support.sum()),
         )
         for average in AVERAGES
