@@ -28,8 +28,8 @@ from hybrid.runs.record_parts import (
 )
 from hybrid.runs.replacement import lost_runs, recover_run
 from hybrid.runs.study_records import StudiesRecord
-from hybrid.splitting.tasks import Task
 from hybrid.runs.training_records import TrainingRecord
+from hybrid.splitting.tasks import Task
 from hybrid.types import Columns, Interval
 
 RECORD = "run.json"

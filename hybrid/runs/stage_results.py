@@ -134,7 +134,7 @@ def gain_sentences(training: TrainingRecord) -> list[str]:
     """
     stages = list(dict.fromkeys(training.history.stage))
     found = []
-    for result in training.stage_results or ():
+    for result in training.stage_results:
         later = " and ".join(stages[stages.index(result.stage) + 1 :])
         gain, before = result.gain, result.metrics[result.metric]
         found.append(

@@ -94,4 +94,4 @@ class TrainingRecord:
 
     history: HistoryRecord = field(default_factory=HistoryRecord)
     network: NetworkRecord | None = None
-    stage_results: tuple[StageResultRecord, ...] | None = field(default=None, metadata=OPTIONAL)
+    stage_results: tuple[StageResultRecord, ...] = ()
