@@ -117,27 +117,26 @@ def fit_deep(
         how = (context.progress, checkpoint, resume, items["test"])
         model.fit(items["train"], items["validation"], *how)
     with costs.stage("predict"):
-        found = []
-        for part in ("validation", "test"):
-            probabilities = model.predict_proba(items[part], context.progress)
-            found.append((rows[part], probabilities, model.label(probabilities)))
-    predictions = gather_predictions(experiment, found)
+        answers = model.predict_proba(items["test"], context.progress)
+    known = model.to_probabilities(model.validation_scores_, model.decision_)
+    predicted = ((rows["validation"], known), (rows["test"], answers))
+    predictions = gather_predictions(experiment, [(*one, model.label(one[1])) for one in predicted])
     context.progress.say("calibrating and evaluating")
     truths = {part: catalogue.labels[rows[part]] for part in ("validation", "test")}
-    answers = answer_stages(model, truths["validation"], predictions)
+    stages = answer_stages(model, truths["validation"], predictions)
     groups = experiment.groups("test")
-    results = judge_stages(answers, truths["test"], predictions, groups, context.seed)
+    results = judge_stages(stages, truths["test"], predictions, groups, context.seed)
     record = _describe(experiment, model, weights, results)
     keys = experiment.keys_of(*PARTS)
     spending = Spending(
-        predicted=len(predictions.ids),
+        predicted=len(answers),
         device=device_name(),
         extraction={} if store is None else {POSTER: extraction_cost(store, keys)},
         earlier_seconds=model.earlier_seconds_,
     )
     with new_run(experiment.folder) as folder:
         save_baseline(model, folder)
-        write_stages(folder, answers)
+        write_stages(folder, stages)
         seconds = training_seconds(costs, spending)
         record = _write_provenance(experiment, model, weights, record, folder, seconds)
         run = write_run(experiment, folder, record, predictions, audit, costs, spending)
