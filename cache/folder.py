@@ -11,6 +11,7 @@ from typing import Any
 
 from hybrid.cache.fingerprint import canonical, fingerprint_of
 from hybrid.cache.parts import DTYPES, FORMAT
+from hybrid.cache.sealed import PROVENANCE, read_provenance
 from hybrid.cache.store import EmbeddingStore
 from hybrid.cache.verified_files import UNPARSABLE
 from hybrid.errors import CacheError
@@ -87,7 +88,10 @@ class EmbeddingCache:
         return EmbeddingStore(folder)
 
     def make(
-        self, stands_for: Mapping[str, Any], recorded: Mapping[str, Any] | None = None
+        self,
+        stands_for: Mapping[str, Any],
+        recorded: Mapping[str, Any] | None = None,
+        provenance: bytes | None = None,
     ) -> EmbeddingStore:
         """Open the store of a fingerprint, and make it where there is none.
 
@@ -100,6 +104,9 @@ class EmbeddingCache:
             ``"float32"`` (where it is missing), is that of the rows on the disk.
         recorded : mapping, optional
             Library versions and the like, written once, not part of the fingerprint.
+        provenance : bytes, optional
+            What the weights have learnt from, as sealed JSON: `hybrid.backbones.provenance`. Follows from the
+            digest of the weights, so that it is the same whenever the store is opened.
 
         Returns
         -------
@@ -125,6 +132,8 @@ class EmbeddingCache:
                 make_folder(folder / name)
             if not (self.folder / "FORMAT").exists():
                 write_atomically(self.folder / "FORMAT", canonical({"format": FORMAT}))
+            if provenance is not None and read_provenance(folder) != provenance:
+                write_atomically(folder / PROVENANCE, provenance)
             if not (folder / "config.json").exists():
                 _write_config(folder, stands_for, recorded)
             if os.access(folder / "parts", os.W_OK):

@@ -15,6 +15,7 @@ from hybrid.cache.failures import read_failures
 from hybrid.cache.folder import EmbeddingCache
 from hybrid.cache.generations import CURRENT, read_generation
 from hybrid.cache.parts import PART_NAME, Layout, Part, check_values, open_part
+from hybrid.cache.sealed import PROVENANCE, unseal
 from hybrid.cache.store import EmbeddingStore
 from hybrid.cache.verified_files import ChangedError, DamageError, forget_hashes
 from hybrid.errors import CacheError
@@ -115,6 +116,7 @@ def _verify_store(folder: Path, deep: bool) -> Verification:
         parts += [found] if found else []
     for path in _files(folder / "failed"):
         failures += len(_attempt(path, read_failures, problems) or ())
+    _attempt(folder / PROVENANCE, lambda path: unseal(path.read_bytes()), problems)
     _attempt(folder / CURRENT, lambda path: _verify_generation(path, parts), problems)
     part, row, again = _duplicates([keys for _, keys in parts])
     if deep:

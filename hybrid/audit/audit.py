@@ -10,13 +10,14 @@ from typing import Protocol
 
 import numpy as np
 
+from hybrid.audit.ancestry import HashedItems, RunProvenance, audit_backbones, audit_own_items
 from hybrid.audit.label_leakage import LabelLeak, find_label_leakage
 from hybrid.audit.leak_cost import LeakageCost, leakage_cost
 from hybrid.audit.leaks import (
     COLUMN_LEAKS_LABEL,
     LABEL_IN_TEXT,
     add_warnings,
-    audit_run,
+    audit_fitted_on,
     audit_split,
 )
 from hybrid.cache import EmbeddingStore
@@ -47,6 +48,10 @@ class FittedRun(Protocol):
     @property
     def predictions(self) -> Predictions:
         """Their `splits` name the train, validation and test items."""
+
+    @property
+    def provenance(self) -> RunProvenance:
+        """What the run and its ancestors have learnt from."""
 
     @property
     def fitted_on(self) -> Mapping[str, Sequence[str]]:
@@ -120,7 +125,8 @@ def audit_project(
     catalogue : Catalogue
     split : Split
     run : FittedRun, optional
-        As `read_run` gives it: whether it was trained on test items, and what the leaks are worth to it.
+        As `read_run` gives it: whether it or a run that trained its backbones was trained on test items,
+        and what the leaks are worth to it.
     repair_to : Path, optional
         Where the repaired split is written; by default nothing is repaired.
     select : EmbeddingSelector, optional
@@ -166,10 +172,11 @@ def audit_project(
             raise
         store = None  # the audit lists it among what could not be searched for
     with read_only(repair_to is None):
-        audit = audit_catalogue(catalogue, split, store=store, context=context)
+        keys = hash_catalogue(catalogue, context)
+        audit = audit_catalogue(catalogue, split, keys=keys, store=store, context=context)
     cost = {}
     if run is not None:
-        audit = _with_run(audit, split, run)
+        audit = _with_run(audit, split, HashedItems.of(catalogue, keys), run)
         cost = _cost(audit, catalogue, run, context.seed)
     if repair_to is None:
         return AuditResult(audit, cost, None)
@@ -307,10 +314,11 @@ def _audit(catalogue: Catalogue, split: Split, duplicates: Duplicates) -> Audit:
     return add_warnings(audit, COLUMN_LEAKS_LABEL, describe(predicted), split)
 
 
-def _with_run(audit: Audit, split: Split, run: FittedRun) -> Audit:
-    predictions = run.predictions
-    trained_on = predictions.ids[np.isin(predictions.splits, PARTS[:2])]
-    return audit_run(audit, split, set(trained_on.tolist()), run.fitted_on, run.name)
+def _with_run(audit: Audit, split: Split, items: HashedItems, run: FittedRun) -> Audit:
+    found = run.provenance
+    audit = audit_own_items(audit, split, items, found)
+    audit = audit_backbones(audit, split, items, found.backbones)
+    return audit_fitted_on(audit, split, run.fitted_on, run.name)
 
 
 def _cost(audit: Audit, catalogue: Catalogue, run: FittedRun, seed: int) -> dict[str, LeakageCost]:

@@ -74,8 +74,8 @@ def find_learnt(run: Ancestor, items: ItemHashes, catalogue: str) -> NDArray[np.
     """Find the items that a run has learnt from.
 
     An item was learnt from if the run has learnt from its poster or its text; or from its id, if both
-    catalogues number alike: they are the same file, or two rows or more, and a tenth of those that can be
-    compared, agree in id and content.
+    catalogues number alike: they are the same file, the run's is not known, or two rows or more, and a
+    tenth of those that can be compared, agree in id and content.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def find_learnt(run: Ancestor, items: ItemHashes, catalogue: str) -> NDArray[np.
     known = run.items
     same_content = _in(items.posters, known.posters) | _in(items.texts, known.texts)
     same_id = _in(items.ids, known.ids)
-    if catalogue == run.catalogue or not same_id.any():
+    if run.catalogue in (catalogue, "") or not same_id.any():
         return same_content | same_id
     _, ours, theirs = np.intersect1d(items.ids, known.ids, return_indices=True)
     mine, other = items.take(ours), known.take(theirs)

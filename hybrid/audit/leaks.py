@@ -64,17 +64,17 @@ def audit_split(
     )
 
 
-def audit_backbone(audit: Audit, split: Split, unseen: Set[str], run: str) -> Audit:
-    """Add to an audit whether the backbone was trained on test items.
+def audit_learnt(audit: Audit, split: Split, learnt: Mapping[str, str], kind: str) -> Audit:
+    """Add to an audit whether a run has learnt from test items.
 
     Parameters
     ----------
     audit : Audit
     split : Split
-    unseen : set of str
-        Ids of the test items of the run that trained the backbone; it was not trained on these.
-    run : str
-        Name of that run.
+    learnt : mapping of str to str
+        Id of each item that was learnt from → name of the run that did; other items do not matter.
+    kind : str
+        `BACKBONE_TRAINED_ON_TEST` or `RUN_TRAINED_ON_TEST`.
 
     Returns
     -------
@@ -85,33 +85,22 @@ def audit_backbone(audit: Audit, split: Split, unseen: Set[str], run: str) -> Au
     >>> import numpy as np
     >>> ids = np.array(["a", "b"])
     >>> split = Split(ids, np.array(["train", "test"]), ids, "")
-    >>> audit_backbone(audit_split(split), split, {"a"}, "scratch").leaks[0].items
+    >>> audit_learnt(audit_split(split), split, {"b": "scratch"}, BACKBONE_TRAINED_ON_TEST).leaks[0].items
     ('b',)
     """
-    return _add_items(
-        audit,
-        split,
-        _tests(split) - unseen,
-        BACKBONE_TRAINED_ON_TEST,
-        f"learnt from by {run}",
-    )
+    how = {name: f"learnt from by {learnt[name]}" for name in _tests(split) & learnt.keys()}
+    return _add_items(audit, split, how, kind)
 
 
-def audit_run(
-    audit: Audit,
-    split: Split,
-    trained_on: Set[str],
-    fitted_on: Mapping[str, Sequence[str]],
-    run: str,
+def audit_fitted_on(
+    audit: Audit, split: Split, fitted_on: Mapping[str, Sequence[str]], run: str
 ) -> Audit:
-    """Add to an audit whether a run was fitted on test items of this split.
+    """Add to an audit whether preprocessing or thresholds of a run were fitted on its test items.
 
     Parameters
     ----------
     audit : Audit
     split : Split
-    trained_on : set of str
-        Ids of the train and validation items of the run.
     fitted_on : mapping of str to sequence of str
         From its record: what was fitted (preprocessing, thresholds …) → on which parts.
     run : str
@@ -126,17 +115,13 @@ def audit_run(
     >>> import numpy as np
     >>> ids = np.array(["a", "b"])
     >>> split = Split(ids, np.array(["train", "test"]), ids, "")
-    >>> audit = audit_run(audit_split(split), split, {"a"}, {"thresholds": ["test"]}, "svm")
+    >>> audit = audit_fitted_on(audit_split(split), split, {"thresholds": ["test"]}, "svm")
     >>> [leak.kind for leak in audit.leaks]
     ['preprocessing or thresholds saw test items']
     """
-    tests = _tests(split)
-    audit = _add_items(
-        audit, split, tests & trained_on, RUN_TRAINED_ON_TEST, f"learnt from by {run}"
-    )
-    fitted_on_test = ", ".join(what for what, parts in fitted_on.items() if "test" in parts)
-    leaked = tests if fitted_on_test else set()
-    return _add_items(audit, split, leaked, FITTED_ON_TEST, f"{fitted_on_test} of {run}")
+    what = ", ".join(what for what, parts in fitted_on.items() if "test" in parts)
+    leaked = _tests(split) if what else set()
+    return _add_items(audit, split, dict.fromkeys(leaked, f"{what} of {run}"), FITTED_ON_TEST)
 
 
 def add_warnings(
@@ -184,13 +169,13 @@ def _tests(split: Split) -> set[str]:
     return set(split.ids[split.parts == "test"].tolist())
 
 
-def _add_items(audit: Audit, split: Split, items: Set[str], kind: str, how: str) -> Audit:
-    """Add a leak of test items."""
+def _add_items(audit: Audit, split: Split, how: Mapping[str, str], kind: str) -> Audit:
+    """Add a leak of test items: id → how it leaks."""
     audit = replace(audit, checks=(*audit.checks, kind))
-    if not items:
+    if not how:
         return audit
-    names = tuple(sorted(items))
-    pairs = tuple((name, "test", name, how) for name in names[:MAX_PAIRS])
+    names = tuple(sorted(how))
+    pairs = tuple((name, "test", name, how[name]) for name in names[:MAX_PAIRS])
     share = len(names) / len(_tests(split))
     return replace(audit, leaks=(*audit.leaks, Leak(kind, len(names), share, pairs, LEAK, names)))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.cache.fingerprint import canonical, fingerprint_of
+from hybrid.cache.sealed import seal, unseal
+from hybrid.cache.verified_files import DamageError
 from hybrid.errors import WeightsError
 
 FORMAT = 1
@@ -168,7 +168,7 @@ class Provenance:
         return cls(runs, tuple(str(name) for name in data["unknown"]))
 
     def to_bytes(self) -> bytes:
-        """The provenance as a sealed JSON file, see `seal`."""
+        """The provenance as a sealed JSON file, see `hybrid.cache.sealed`."""
         return seal(self.to_json())
 
     @classmethod
@@ -180,41 +180,10 @@ class Provenance:
         WeightsError
             If it is damaged, or of a newer format.
         """
-        with_seal = unseal(content)
         try:
-            return cls.from_json(with_seal)
-        except (ValueError, KeyError, TypeError) as error:
+            return cls.from_json(unseal(content))
+        except (DamageError, ValueError, KeyError, TypeError) as error:
             raise WeightsError(f"expected a provenance, found: {error}.") from error
-
-
-def seal(data: Mapping[str, Any]) -> bytes:
-    """Write canonical JSON with the SHA-256 of its content under the key ``sha256``.
-
-    Examples
-    --------
-    >>> unseal(seal({"a": 1}))
-    {'a': 1}
-    """
-    return canonical({**data, "sha256": fingerprint_of(data)}) + b"\n"
-
-
-def unseal(content: bytes) -> dict[str, Any]:
-    """Read what `seal` wrote, without the key ``sha256``.
-
-    Raises
-    ------
-    WeightsError
-        If it is damaged.
-    """
-    try:
-        data: dict[str, Any] = json.loads(content)
-        expected = data.pop("sha256")
-        found = fingerprint_of(data)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise WeightsError(f"expected a provenance, found: {error}.") from error
-    if found != expected:
-        raise WeightsError("expected a provenance that hashes to its sha256, found a damaged one.")
-    return data
 
 
 def _encode(hashes: Hashes) -> str:

@@ -127,15 +127,15 @@ def _provenance(spec: BackboneSpec, path: Path, found: Mapping[str, str]) -> Pro
     return read_provenance(path) or unknown
 
 
-def describe_unknown(name: str, digest: str) -> str:
-    """Name weights of which it cannot be told what they have learnt from.
+def describe_unknown(name: str, digest: str | None) -> str:
+    """Name weights of which it cannot be told what they have learnt from, by file and digest.
 
     Examples
     --------
     >>> describe_unknown("net.weights.h5", "9f2c" * 16)
     'net.weights.h5 (SHA-256 9f2c9f2c9f2c…)'
     """
-    return f"{name} (SHA-256 {digest[:12]}…)"
+    return f"{name} (SHA-256 {digest[:12]}…)" if digest else name
 
 
 def keras_models_folder() -> Path:

@@ -13,6 +13,7 @@ from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.catalogue.columns import POSTER
 from hybrid.errors import ExtractionError, SettingError
+from hybrid.extraction.provenance import provenance_to_store
 from hybrid.images.decode import BadPoster
 from hybrid.images.hashes import hash_posters
 from hybrid.types import BadRow, EmbeddingSelector
@@ -389,4 +390,5 @@ def make_store(
         "seed": weights.seed,
         "versions": library_versions(),
     }
-    return EmbeddingCache(cache).make(fingerprint_fields(spec, weights, dtype, precision), recorded)
+    fields = fingerprint_fields(spec, weights, dtype, precision)
+    return EmbeddingCache(cache).make(fields, recorded, provenance_to_store(weights))

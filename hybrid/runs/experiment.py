@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid.audit.ancestry import HashedItems, audit_backbones
 from hybrid.audit.audit import audit_catalogue
-from hybrid.audit.leaks import audit_backbone
+from hybrid.audit.leaks import BACKBONE_TRAINED_ON_TEST
+from hybrid.backbones.provenance import Provenance
 from hybrid.catalogue import Catalogue
 from hybrid.errors import CatalogueError, SplitError
 from hybrid.extraction.lookup import hash_catalogue
 from hybrid.images.decode import BadPoster
 from hybrid.runs.fitted import LabelledItems
-from hybrid.runs.folder import PREDICTIONS, SEPARATOR, check_run_folder, read_predictions
+from hybrid.runs.folder import SEPARATOR, check_run_folder
 from hybrid.splitting.tasks import Task, narrow
 from hybrid.types import LEAK, PARTS, Audit, Split
 from hybrid.utils.context import Context
@@ -110,6 +112,11 @@ class Experiment:
         """The keys of the items of some parts, in the order of `rows`."""
         return [self.keys[row] for row in self.rows(*parts).tolist()]
 
+    @cached_property
+    def hashed(self) -> HashedItems:
+        """Hashes of ids and contents, to tell which items an ancestor has learnt from; computed once."""
+        return HashedItems.of(self.catalogue, self.keys)
+
     def check(self) -> None:
         """Check catalogue, split and folder before hours of work.
 
@@ -160,17 +167,18 @@ class Experiment:
 
 
 def audit_experiment(
-    experiment: Experiment, costs: CostRecorder, trainers: Iterable[Path] = ()
+    experiment: Experiment, costs: CostRecorder, backbones: Provenance | None = None
 ) -> Audit:
-    """Audit the split of an experiment, and of the runs that trained its backbones.
+    """Audit the split of an experiment, and what its backbones have learnt from.
 
     Parameters
     ----------
     experiment : Experiment
     costs : CostRecorder
         Gets the stage ``audit``.
-    trainers : iterable of Path
-        Folders of runs whose networks serve as backbones: a leak where one was trained on test items.
+    backbones : Provenance, optional
+        Of the weights of its backbones: a leak where a run that trained them has learnt from test items; an
+        entry in `skipped` where that cannot be told.
     """
     with costs.stage("audit"):
         audit = audit_catalogue(
@@ -179,15 +187,15 @@ def audit_experiment(
             context=experiment.context,
             keys=experiment.keys,
         )
-        for trainer in sorted(trainers):
-            earlier = read_predictions(trainer / PREDICTIONS)
-            unseen = set(earlier.ids[earlier.splits == "test"].tolist())
-            audit = audit_backbone(audit, experiment.split, unseen, trainer.name)
+        if backbones is not None and (backbones.ancestors or backbones.unknown):
+            audit = audit_backbones(audit, experiment.split, experiment.hashed, backbones)
+    say = experiment.context.progress.say
     for leak in (*audit.leaks, *audit.warnings):
         says = "the split leaks" if leak.severity == LEAK else "warning of the audit"
-        experiment.context.progress.say(
-            f"{says}: {leak.kind}, {leak.count}, {leak.share:.1%} of the test items"
-        )
+        say(f"{says}: {leak.kind}, {leak.count}, {leak.share:.1%} of the test items")
+    for reason in audit.skipped:
+        if reason.startswith(BACKBONE_TRAINED_ON_TEST):
+            say(f"warning of the audit: {reason}")
     return audit
 
 

@@ -12,7 +12,7 @@ from hybrid.backbones.provenance import Provenance
 from hybrid.backbones.startup import start_keras
 from hybrid.deep.options import DeepOptions
 from hybrid.heads.decision_rule import DecisionOptions
-from hybrid.runs.ancestors import describe_ancestors, describe_provenance
+from hybrid.runs.ancestors import add_provenance
 from hybrid.runs.cost import Spending, extraction_cost, training_seconds
 from hybrid.runs.deep_inputs import (
     deep_items,
@@ -23,7 +23,7 @@ from hybrid.runs.deep_inputs import (
 )
 from hybrid.runs.experiment import Experiment, audit_experiment
 from hybrid.runs.folder import Run, new_run
-from hybrid.runs.provenance import describe_network, describe_trained_backbone, trained_by
+from hybrid.runs.provenance import describe_network, describe_trained_backbone
 from hybrid.runs.record import DEEP, POSTER, RunRecord
 from hybrid.runs.record_metrics import describe_decision, describe_thresholds
 from hybrid.runs.record_parts import TrainedBackboneRecord
@@ -104,8 +104,8 @@ def fit_deep(
     made = (context.seed, context.workers, tensorboard, decision)
     model = make_baseline(network, options, *made, fusion, devices)
     weights = model.starting_weights()
-    trainer = trained_by(None if weights is None else weights.path)
-    audit = audit_experiment(experiment, costs, [] if trainer is None else [trainer])
+    start = Provenance() if weights is None else weights.provenance
+    audit = audit_experiment(experiment, costs, start)
     checkpoint = make_checkpoint(
         experiment.folder, model, weights, catalogue, experiment.split, experiment.task
     )
@@ -157,9 +157,7 @@ def _write_provenance(
     from hybrid.deep.saved import body_file
 
     start = Provenance() if weights is None else weights.provenance
-    found = describe_provenance(experiment, folder, start, seconds, record.blocks)
-    found.write(folder)
-    record = replace(record, ancestors=describe_ancestors(start))
+    record, found = add_provenance(record, experiment, folder, start, seconds)
     if not isinstance(record.backbone, TrainedBackboneRecord):
         return record
     file = folder / body_file(model)

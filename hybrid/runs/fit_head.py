@@ -11,16 +11,17 @@ from hybrid.backbones.devices import processor_name
 from hybrid.evaluation import Outputs
 from hybrid.explain.importance import describe_head
 from hybrid.heads import HybridClassifier
+from hybrid.runs.ancestors import add_provenance
 from hybrid.runs.cost import Spending, extraction_cost
 from hybrid.runs.experiment import Experiment, audit_experiment
 from hybrid.runs.fitted import FittedModel, Study
 from hybrid.runs.folder import MODEL, Run, new_run
 from hybrid.runs.json_dataclass import convert
 from hybrid.runs.provenance import (
+    backbone_provenance,
     describe_backbones,
     describe_chosen,
     poster_stores,
-    trained_by,
 )
 from hybrid.runs.record import HEAD, POSTER, RunRecord
 from hybrid.runs.record_metrics import describe_decision, describe_thresholds
@@ -79,14 +80,14 @@ def fit_head(
     >>> run.record.model, run.record.blocks, run.record.audit.clean
     ('MultilabelLinearSVC', ('text',), True)
     >>> sorted(path.name for path in run.folder.iterdir())
-    ['model.joblib', 'predictions.csv', 'run.json']
+    ['model.joblib', 'predictions.csv', 'provenance.json', 'run.json']
     """
     experiment.check()
     costs, genres = CostRecorder(), experiment.catalogue.genres
     training, test = experiment.items(*TRAINING), experiment.items("test")
     backbones = describe_backbones(model, experiment.folder)
-    trainers = [trained_by(backbone.weights.path) for backbone in backbones.values()]
-    audit = audit_experiment(experiment, costs, {run for run in trainers if run is not None})
+    learnt = backbone_provenance(model)
+    audit = audit_experiment(experiment, costs, learnt)
     say = experiment.context.progress.say
     say(f"cross-fitting on {len(training.frame)} items, {len(genres)} genres")
     with costs.stage("fit"):
@@ -117,6 +118,7 @@ def fit_head(
     subject = FittedModel(model, training, test, outputs, genres, fit_seconds)
     with new_run(experiment.folder) as folder:
         joblib.dump(model, folder / MODEL, compress=3)
+        record, _ = add_provenance(record, experiment, folder, learnt, fit_seconds)
         found = StudiesRecord(costs=())
         if studies is not None:
             whole = experiment.items(*PARTS)

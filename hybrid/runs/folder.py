@@ -6,12 +6,14 @@ import csv
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from hybrid.audit.ancestry import RunProvenance
 from hybrid.errors import RunError, SettingError
 from hybrid.runs.record import RECORD, RunRecord
 from hybrid.runs.replacement import (
@@ -21,6 +23,7 @@ from hybrid.runs.replacement import (
     recover_run,
     temporary_folder,
 )
+from hybrid.runs.run_provenance import read_run_provenance
 from hybrid.types import PARTS, Predictions
 from hybrid.utils.files import remove_tree, write_atomically
 
@@ -56,6 +59,11 @@ class Run:
     def fitted_on(self) -> Mapping[str, tuple[str, ...]]:
         """Preprocessing and thresholds → parts of the split that they were fitted on."""
         return self.record.fitted_on
+
+    @cached_property
+    def provenance(self) -> RunProvenance:
+        """What the run and its ancestors have learnt from, read from the folder when it is asked for."""
+        return read_run_provenance(self.folder, self.record, self.predictions)
 
 
 @contextmanager

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.backbones.weights import RUN_WEIGHTS
+from hybrid.backbones.provenance import Provenance
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
+from hybrid.extraction.provenance import store_provenance
 from hybrid.features import PosterFeatures
 from hybrid.heads import HybridClassifier
 from hybrid.heads.make_hybrid import BLOCKS
 from hybrid.images.decode import BadPoster
 from hybrid.runs.json_dataclass import convert
-from hybrid.runs.record import RECORD
 from hybrid.runs.record_parts import (
     BackboneRecord,
     CatalogueRecord,
@@ -79,27 +79,9 @@ def poster_stores(model: HybridClassifier) -> dict[str, EmbeddingStore]:
     }
 
 
-def trained_by(path: str | Path | None) -> Path | None:
-    """Find the run that trained a weights file.
-
-    Parameters
-    ----------
-    path : str or Path or None
-        The weights file.
-
-    Returns
-    -------
-    Path or None
-        The run folder; None if the file is in no run folder.
-
-    Examples
-    --------
-    >>> trained_by("weights/vgg16.h5") is None
-    True
-    """
-    if not path or Path(path).name != RUN_WEIGHTS or not (Path(path).parent / RECORD).is_file():
-        return None
-    return Path(path).parent
+def backbone_provenance(model: HybridClassifier) -> Provenance:
+    """What the weights behind the poster blocks of a model have learnt from, as their stores keep it."""
+    return Provenance.union(map(store_provenance, poster_stores(model).values()))
 
 
 def _describe(store: EmbeddingStore, folder: Path) -> BackboneRecord:

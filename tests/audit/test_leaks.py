@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid.audit.audit import audit_catalogue
-from hybrid.audit.leaks import audit_run, audit_split
+from hybrid.audit.leaks import audit_fitted_on, audit_learnt, audit_split
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import CatalogueError
 from hybrid.splitting.methods import SplitOptions, split_catalogue
 from hybrid.splitting.splits import split_hash
-from hybrid.types import DuplicateGroups, Leak, Split
+from hybrid.types import Audit, DuplicateGroups, Leak, Split
 from hybrid.utils.context import Context
 
 
@@ -170,8 +170,14 @@ def test_counts_are_those_of_all_pairs_compared_one_by_one(seed: int) -> None:
 def test_a_run_that_learnt_from_test_items_is_found_out() -> None:
     split = make(("a", "train"), ("b", "test"), ("c", "test"))
     clean = audit_split(split)
-    assert audit_run(clean, split, {"a"}, {"thresholds": ["train"]}, "mine").clean
-    first, second = audit_run(clean, split, {"a", "b"}, {"thresholds": ["test"]}, "mine").leaks
+    kind = "run learnt from test items"
+
+    def audit(learnt: str, fitted_on: str) -> Audit:
+        found = audit_learnt(clean, split, dict.fromkeys(learnt, "mine"), kind)
+        return audit_fitted_on(found, split, {"thresholds": [fitted_on]}, "mine")
+
+    assert audit("a", "train").clean
+    first, second = audit("ab", "test").leaks
     assert (first.kind, first.count, first.share, first.items) == (
         "run learnt from test items",
         1,

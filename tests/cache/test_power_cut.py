@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from hybrid.cache import EmbeddingCache, EmbeddingStore, compact
 from hybrid.cache.gc import collect
+from hybrid.cache.sealed import seal
 from hybrid.errors import CacheError
 
 STANDS_FOR = {"architecture": "test", "dimension": 5, "dtype": "float16"}
@@ -52,7 +53,7 @@ def scenario(folder: Path, acknowledge: Callable[[Acknowledged], None]) -> None:
     """All that changes a cache, by two writers; `acknowledge` is told what must never be lost."""
     store = EmbeddingCache(folder).make(STANDS_FOR)
     acknowledge(append(store, 1, 2, 3))
-    other = EmbeddingCache(folder).make(STANDS_FOR)
+    other = EmbeddingCache(folder).make(STANDS_FOR, provenance=seal({"runs": []}))
     acknowledge(append(other, 4, 5))
     store.append_failures({key("bad"): "too small"})
     acknowledge(append(store, 5, 6))  # 5 twice: `store` has not seen it

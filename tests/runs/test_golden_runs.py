@@ -25,6 +25,12 @@ RUNS = sorted(path.parent.name for path in PROJECT.glob("runs/*/run.json"))
 LEAKY = "svm-legacy-2017"
 # The earlier version judged its one label an item against all labels, and compared it with the other runs.
 MULTICLASS = "text-multiclass"
+# What the earlier version did not say: of what its runs do not record it cannot be told.
+FILE = "backbone trained on test items: it cannot be told what model.backbone.weights.h5"
+UNTOLD = {
+    "svm": [FILE],
+    "small": ["run learnt from test items: it cannot be told from which train items small"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +141,9 @@ def test_audits_find_the_same(
     assert _run(["audit", "--run", run, *options, "--quiet", "--json"]) == code
     expected = json.loads((EXPECTED / f"audit-{run}.json").read_text())
     found = json.loads(capsys.readouterr().out)
+    new = [entry for entry in found["skipped"] if entry not in expected["skipped"]]
+    assert [said[: len(UNTOLD[run][i])] for i, said in enumerate(new)] == UNTOLD.get(run, [])
+    found["skipped"] = expected["skipped"]
     assert common_keys(found, expected) == approximately(expected)
 
 

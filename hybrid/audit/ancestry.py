@@ -1,0 +1,144 @@
+"""Audit of what a model, and the runs that trained its backbones, have learnt from. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from hybrid.audit.item_hashes import find_learnt, hash_items
+from hybrid.audit.leaks import BACKBONE_TRAINED_ON_TEST, RUN_TRAINED_ON_TEST, audit_learnt
+from hybrid.backbones.provenance import Ancestor, ItemHashes, Provenance
+from hybrid.catalogue import Catalogue
+from hybrid.types import Audit, Split
+
+TOLD = (BACKBONE_TRAINED_ON_TEST, RUN_TRAINED_ON_TEST)
+
+
+@dataclass(frozen=True, eq=False)
+class HashedItems:
+    """Items by id, with the hashes that tell whether a run has learnt from them.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n,), str
+    hashes : ItemHashes
+        Of the same n items.
+    catalogue : str
+        SHA-256 of their catalogue.
+    """
+
+    ids: NDArray[Any]
+    hashes: ItemHashes
+    catalogue: str
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, keys: Sequence[object]) -> HashedItems:
+        """Hash all items of a catalogue; `keys` as for `hash_items`."""
+        return cls(catalogue.ids, hash_items(catalogue, keys), catalogue.sha256)
+
+
+@dataclass(frozen=True, eq=False)
+class RunProvenance:
+    """What a run has learnt from, and what it was tested on.
+
+    Parameters
+    ----------
+    run : Ancestor
+        The run itself.
+    backbones : Provenance
+        Of the weights that its embeddings were made with, or that its network started from.
+    test : ItemHashes or None
+        Its test items, in the order of predictions.csv; None if they are not known by content.
+    untold : str, default=""
+        Why the items of the run itself are not all known, if they are not.
+    """
+
+    run: Ancestor
+    backbones: Provenance
+    test: ItemHashes | None = None
+    untold: str = ""
+
+    @property
+    def model(self) -> Provenance:
+        """Of what the run trained: the run, and all of its ancestors."""
+        return self.backbones.then(self.run)
+
+
+def audit_backbones(audit: Audit, split: Split, items: HashedItems, backbones: Provenance) -> Audit:
+    """Add to an audit whether an ancestor of a model was trained on test items.
+
+    Parameters
+    ----------
+    audit : Audit
+    split : Split
+    items : HashedItems
+        The items of the split, in any order; more do not matter.
+    backbones : Provenance
+        Of the model's backbones. Each weights file of unknown origin is listed in `skipped`.
+
+    Returns
+    -------
+    Audit
+
+    Examples
+    --------
+    >>> from hybrid.audit.item_hashes import hash_ids
+    >>> ids, none = np.array(["a", "b"]), np.zeros(2, dtype=np.uint64)
+    >>> split = Split(ids, np.array(["train", "test"]), ids, "")
+    >>> learnt = ItemHashes(hash_ids(ids), none, none)
+    >>> scratch = Ancestor("d", "scratch", "c", "s", learnt)
+    >>> found = audit_backbones(
+    ...     Audit((), ()), split, HashedItems(ids, learnt, "c"), Provenance((scratch,), ("net.h5",))
+    ... )
+    >>> found.leaks[0].items, found.skipped
+    (('b',), ('backbone trained on test items: it cannot be told what net.h5 has learnt from',))
+    """
+    kind = BACKBONE_TRAINED_ON_TEST
+    untold = [f"it cannot be told what {name} has learnt from" for name in backbones.unknown]
+    return _audit(audit, split, items, backbones.ancestors, kind, untold)
+
+
+def audit_own_items(audit: Audit, split: Split, items: HashedItems, found: RunProvenance) -> Audit:
+    """Add to an audit whether a run itself was trained on test items; parameters as `audit_backbones`."""
+    untold = [found.untold] if found.untold else []
+    return _audit(audit, split, items, (found.run,), RUN_TRAINED_ON_TEST, untold)
+
+
+def _audit(
+    audit: Audit,
+    split: Split,
+    items: HashedItems,
+    runs: Sequence[Ancestor],
+    kind: str,
+    untold: list[str],
+) -> Audit:
+    learnt: dict[str, str] = {}
+    for run in runs:
+        names = _learnt_by(run, split, items)
+        if names is None:
+            untold.append(
+                f"it cannot be told for {run.name}: its items share ids with these, and there are no posters "
+                "or texts to compare"
+            )
+            continue
+        for name in names:
+            learnt.setdefault(name, run.name)
+    if runs:
+        audit = audit_learnt(audit, split, learnt, kind)
+    skipped = [f"{kind}: {reason}" for reason in untold]
+    more = tuple(entry for entry in skipped if entry not in audit.skipped)
+    return replace(audit, skipped=(*audit.skipped, *more))
+
+
+def _learnt_by(run: Ancestor, split: Split, items: HashedItems) -> set[str] | None:
+    """Ids that a run has learnt from, or from an item of their group; None where it cannot be told."""
+    found = find_learnt(run, items.hashes, items.catalogue)
+    if found is None:
+        return None
+    names = set(items.ids[found].tolist())
+    group_of = dict(zip(split.ids.tolist(), split.groups.tolist(), strict=True))
+    groups = {group_of[name] for name in names if name in group_of} - {""}
+    return names | {name for name, group in group_of.items() if group in groups}
