@@ -17,6 +17,8 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 
+from hybrid.report.chart_labels import FONT_SIZE, place_labels
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -132,7 +134,7 @@ def draw(
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(SETTINGS):
-        figure = Figure(figsize=SIZE)
+        figure = Figure(figsize=SIZE, dpi=72)
         figure.patch.set_visible(False)
         plot = _add_axes(figure, axes)
         if unit_square:
@@ -148,6 +150,7 @@ def draw(
             plot.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=(0, (2, 3)))
         for curve in curves:
             _add(plot, curve)
+        _add_labels(plot, curves)
         file = io.StringIO()
         figure.savefig(file, format="svg", metadata={"Date": None})
     return _inline(file.getvalue(), name, words)
@@ -160,6 +163,7 @@ def _add_axes(figure: Figure, labels: tuple[str, str]) -> Axes:
     plot.patch.set_visible(False)
     plot.grid(color=LINE, linewidth=0.7)
     plot.tick_params(colors=SOFT, labelsize=9, length=0)
+    plot.tick_params(axis="x", pad=6)  # its first label clears that of y
     for side, spine in plot.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(LINE)
@@ -245,9 +249,7 @@ def _decades(plot: Axes, curves: Sequence[Curve]) -> None:
 
 
 def _add(plot: Axes, curve: Curve) -> None:
-    number = curve.run or 0
-    colour = SOFT if curve.run is None else RUNS[number % RUN_COLOURS]
-    gid = None if curve.run is None else f"run-{curve.run}"
+    number, (colour, gid) = curve.run or 0, _identity(curve)
     marker = "o" if curve.marker or len(curve.x) == 1 else None
     plot.plot(
         curve.x,
@@ -263,12 +265,35 @@ def _add(plot: Axes, curve: Curve) -> None:
     )
     if len(curve.low):
         plot.vlines(curve.x, curve.low, curve.high, color=colour, linewidth=1, alpha=0.6, gid=gid)
-    if curve.label:
-        place = (curve.x[0], curve.y[0])
+
+
+def _add_labels(plot: Axes, curves: Sequence[Curve]) -> None:
+    """Write the labels beside their first points, where they cover neither points nor each other."""
+    labelled = [curve for curve in curves if curve.label]
+    if not labelled:
+        return
+    bounds = (*plot.get_xlim(), *plot.get_ylim())  # computes the limits, which the transform needs
+    to_units = plot.transData.transform
+    corners = to_units([bounds[::2], bounds[1::2]])
+    points = to_units([(curve.x[0], curve.y[0]) for curve in labelled])
+    offsets = place_labels(points, [curve.label for curve in labelled], tuple(corners.ravel()))
+    for curve, (dx, dy, far) in zip(labelled, offsets, strict=True):
+        colour, gid = _identity(curve)
+        line = {"arrowstyle": "-", "color": colour, "linewidth": 0.6} if far else None
         text = plot.annotate(
-            curve.label, place, (6, 4), textcoords="offset points", color=colour, fontsize=9
-        )
+            curve.label, (curve.x[0], curve.y[0]), (dx, dy), textcoords="offset points", color=colour,
+            fontsize=FONT_SIZE, ha="center", va="center", arrowprops=line,
+        )  # fmt: skip
         text.set_gid(gid)
+        if text.arrow_patch is not None:
+            text.arrow_patch.set_gid(gid)
+
+
+def _identity(curve: Curve) -> tuple[str, str | None]:
+    """Colour of a curve, and the name that hides it with its run."""
+    if curve.run is None:
+        return SOFT, None
+    return RUNS[curve.run % RUN_COLOURS], f"run-{curve.run}"
 
 
 def _inline(svg: str, name: str, words: str) -> Markup:
