@@ -14,6 +14,7 @@ from scipy import sparse
 from hybrid.errors import SettingError
 from hybrid.explain.channels import Channel, describe_channels, select_channels
 from hybrid.explain.linear import BlockCoefficients, is_linear, read_linear_head
+from hybrid.explain.stop_words import is_telling
 from hybrid.features import PosterFeatures
 from hybrid.features.fusion import BlockData
 from hybrid.features.fusion_matrix import FusionMatrix
@@ -109,6 +110,9 @@ def explain_genres(
 ) -> tuple[GenreImportance, ...]:
     """Most important words, fields and posters for and against each genre.
 
+    Stop words and n-grams of characters are left out, as long as a text has other terms: they count in
+    each score, but tell a reader nothing.
+
     Parameters
     ----------
     model : HybridClassifier
@@ -155,11 +159,12 @@ def explain_genres(
         block.name: _poster_contributions(block, v) for block, v in pairs if not block.named
     }
     sizes = [_column_sizes(block, values) for block, values in pairs]
+    telling = [_telling_columns(block) for block in head.blocks]
     views = []
     for j, genre in enumerate(genres):
         features = {
-            block.name: _top_features(block, j, size, top, rank)
-            for block, size in zip(head.blocks, sizes, strict=True)
+            block.name: _top_features(block, j, size, shown, top, rank)
+            for block, size, shown in zip(head.blocks, sizes, telling, strict=True)
         }
         posters = {
             name: _top_posters(parts[:, j], ids, top) for name, parts in poster_parts.items()
@@ -187,14 +192,29 @@ def _column_sizes(block: BlockCoefficients, values: Any) -> tuple[NDArray[np.int
     return counts, np.asarray(sizes.sum(axis=0)).ravel() / np.maximum(counts, 1)
 
 
+def _telling_columns(block: BlockCoefficients) -> NDArray[np.bool_]:
+    """Which named columns say something to a reader; all where none would be left."""
+    names = block.columns[block.first_named :]
+    if not block.text:
+        return np.ones(len(names), dtype=bool)
+    # The last column, the indicator of a missing text, is no term.
+    found = np.array([*map(is_telling, names[:-1]), True], dtype=bool)
+    return found if found[:-1].any() else np.ones(len(names), dtype=bool)
+
+
 def _top_features(
-    block: BlockCoefficients, j: int, sizes: tuple[NDArray[np.int64], Floats], top: int, rank: str
+    block: BlockCoefficients,
+    j: int,
+    sizes: tuple[NDArray[np.int64], Floats],
+    shown: NDArray[np.bool_],
+    top: int,
+    rank: str,
 ) -> dict[str, tuple[FeatureImportance, ...]]:
-    """Named columns with the largest and smallest importance for genre j."""
+    """Those of the shown columns with the largest and smallest importance for genre j."""
     counts, size = sizes
     names, unit = block.columns[block.first_named :], block.coef[j, block.first_named :]
     mean = unit * size
-    ranked = mean if rank == "mean" else np.where(counts > 0, unit, 0.0)
+    ranked = np.where((counts > 0) & shown, mean if rank == "mean" else unit, 0.0)
     return {
         side: tuple(
             FeatureImportance(str(names[c]), float(unit[c]), float(mean[c]), int(counts[c]))

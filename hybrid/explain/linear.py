@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from hybrid.errors import SettingError
 from hybrid.explain.contributions import EMBEDDING, Contribution, ScoreDecomposition
-from hybrid.features import PosterFeatures
+from hybrid.features import PosterFeatures, TextFeatures
 from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads import HEADS, HybridClassifier, MultilabelLinearSVC
 from hybrid.heads.calibration import Calibration
@@ -45,6 +45,8 @@ class BlockCoefficients:
         Block weight times coefficient: change of each genre's score for each unit of the column.
     named : bool
         False for embeddings, of which only the last column has a name.
+    text : bool, default=False
+        Whether the columns are terms of a text.
 
     Examples
     --------
@@ -58,6 +60,7 @@ class BlockCoefficients:
     columns: NDArray[Any]
     coef: Floats
     named: bool
+    text: bool = False
 
     @property
     def first_named(self) -> int:
@@ -168,7 +171,8 @@ def read_linear_head(model: HybridClassifier) -> LinearHead:
     for name, block in model.fusion_.fitted_:
         columns = np.array([*block.get_feature_names_out(), f"({name} missing)"], dtype=object)
         own = coef[:, start : start + len(columns)] * float(weights.get(name, 1.0))
-        blocks.append(BlockCoefficients(name, columns, own, not isinstance(block, PosterFeatures)))
+        named, text = not isinstance(block, PosterFeatures), isinstance(block, TextFeatures)
+        blocks.append(BlockCoefficients(name, columns, own, named, text))
         start += len(columns)
     return LinearHead(tuple(blocks), intercept, calibration)
 

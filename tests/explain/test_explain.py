@@ -8,6 +8,7 @@ import html.parser
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import _run
 from hybrid.datasets.sample import write_sample
 from hybrid.errors import SettingError
+from hybrid.explain import importance
 from hybrid.explain.contributions import (
     EMBEDDING,
     Contribution,
@@ -29,6 +31,7 @@ from hybrid.explain.contributions import (
 from hybrid.explain.importance import explain_genres
 from hybrid.explain.linear import decompose_scores, is_linear, read_linear_head
 from hybrid.explain.similar_posters import Neighbour, poster_embeddings, top_k_cosine
+from hybrid.explain.stop_words import STOP_WORDS, is_telling
 from hybrid.extraction.lookup import hash_catalogue, make_store
 from hybrid.features import TextFeatures
 from hybrid.features.fusion import Fusion
@@ -232,6 +235,69 @@ def test_the_others_make_the_sum_whole() -> None:
     assert others.contribution == pytest.approx(1 / 5 - 1 / 6 + 1 / 7 - 1 / 8 + 1 / 9)
 
 
+@pytest.mark.parametrize(
+    ("term", "telling"),
+    [
+        ("ghost", True), ("war of worlds", True), ("haunted house", True), ("Fire", True), ("幽霊", True),
+        ("the", False), ("Her", False), ("of the", False), ("the ghost", False), ("embarks on", False),
+        ("'gho'", False), ("'er '", False), ("ll", False), ("", False),
+    ],
+)  # fmt: skip
+def test_words_that_tell_a_reader_something(term: str, telling: bool) -> None:
+    assert is_telling(term) is telling
+
+
+def test_no_stop_word_has_a_meaning() -> None:
+    # Words that scikit-learn leaves out although they are about something.
+    about = {
+        "fire",
+        "cry",
+        "bill",
+        "system",
+        "mill",
+        "interest",
+        "sincere",
+        "serious",
+        "amount",
+        "computer",
+    }
+    about |= {
+        "die",
+        "war",
+        "son",
+        "love",
+        "man",
+        "woman",
+        "world",
+        "life",
+        "death",
+        "home",
+        "night",
+        "day",
+    }
+    assert not about & STOP_WORDS
+    assert all(word == word.lower() and word.isalpha() for word in STOP_WORDS)
+    assert {"the", "and", "of", "her", "was", "with"} <= STOP_WORDS
+
+
+def test_texts_of_pieces_alone_are_explained_by_them() -> None:
+    X = pd.DataFrame(
+        {"overview": ["幽霊屋敷の話", "喜劇の話"] * 10}, index=list(map(str, range(20)))
+    )
+    block = TextFeatures(["overview"], max_ngram=1, max_chars=3)
+    model = HybridClassifier(Fusion([("text", block)]), MultilabelLinearSVC(), folds=2)
+    model = model.fit(X, np.array([[1, 0], [0, 1]] * 10))
+    coefficients = read_linear_head(model).blocks[0]
+    matrix = model.fusion_.transform(X)
+    ids = X.index.tolist()
+    words = [name for name in coefficients.columns if not name.startswith("'")][:-1]
+    assert words  # whole texts count as words here
+    found = explain_genres(model, matrix, ids, ["Horror", "Comedy"])[0].features["text"]["for"]
+    assert {feature.name for feature in found} <= set(words)
+    pieces = replace(coefficients, columns=np.array(["'a'", "'b'", "(text missing)"], object))
+    assert importance._telling_columns(pieces).tolist() == [True] * 3
+
+
 @pytest.mark.parametrize("rank", ["mean", "unit"])
 def test_what_speaks_for_a_genre_is_found_by_looking_at_every_column(
     model: HybridClassifier, frame: pd.DataFrame, genres: tuple[str, ...], rank: str
@@ -250,6 +316,8 @@ def test_what_speaks_for_a_genre_is_found_by_looking_at_every_column(
         value = {"mean": mean, "unit": unit}[rank]
         for block in ("text", "metadata"):
             own = [c for c in range(len(names)) if names[c].startswith(f"{block}:") and counts[c]]
+            if block == "text":
+                own = [c for c in own if is_telling(names[c].removeprefix("text:"))]
             for side, sign in (("for", 1), ("against", -1)):
                 best = sorted(
                     (c for c in own if sign * value[c] > 0), key=lambda c: -sign * value[c]

@@ -30,6 +30,7 @@ from hybrid.report.sections import (
     curves,
     data,
     genres,
+    importance,
     items,
     leaks,
     learning_curve,
@@ -490,6 +491,45 @@ def test_what_made_a_run_has_commands_and_hashes(compared: Make) -> None:
     page = render(comparison, "hybrid report --draws 20")
     assert "<pre>hybrid fit-svm --seed 3\nhybrid report --draws 20</pre>" in page
     assert comparison.catalogue.sha256 in page
+
+
+def test_words_of_grammar_and_pieces_of_words_are_not_shown(compared: Make) -> None:
+    truth, scores = sample(12)
+    words = {
+        "the": 0.5,
+        "of the": 0.4,
+        "the ghost": 0.3,
+        "haunted house": 0.2,
+        "'er '": 0.1,
+        "Her": 0.1,
+    }
+    fields = {
+        "the": 0.2,
+        "year=1960-1969": 0.3,
+        "vote_count": 0.1,
+        "cast=R-2 Unit": 0.1,
+        "runtime missing": 0.1,
+    }
+    pieces = {"'幽霊'": 0.4, "'er '": 0.3}
+    why = {
+        "Horror": {
+            "text": {"for": words, "against": {"and": -0.2, "she": -0.1}},
+            "metadata": {"for": fields, "against": {}},
+        },
+        "Drama": {"text": {"for": pieces, "against": {}}},
+        "Comedy": {"text": {"for": {"of": 0.1}, "against": {}}},
+    }
+    part = importance.make(compared(NAMES, truth, {"a": scores}, {"a": {"why": why}}))
+    assert part is not None
+    shown = {row.genre: [[f.name for f in block] for block in row.positive] for row in part[0]}
+    assert shown == {
+        "Horror": [
+            ["haunted house"],
+            ["high the", "year: 1960–1969", "high vote count", "cast: R-2 Unit", "no runtime"],
+        ],
+        "Drama": [["“幽霊”", "“er␣”"]],
+    }
+    assert [row.negative for row in part[0]] == [(), ()]
 
 
 # --- the style sheet ---------------------------------------------------------------------------------
