@@ -26,6 +26,7 @@ COMMANDS = {
     "predict": "Predict the labels of new items.",
     "report": "Compare runs on one page.",
     "explain": "Explain a run, or its prediction for one item.",
+    "describe": "List the layers, parameters and settings of a network or a run.",
     "model-card": "Describe a run's model in Markdown.",
     "cache": "Inspect and maintain the embedding cache: ls, explain, verify, compact, gc, export.",
     "backbones": "List the backbones that --backbone accepts.",

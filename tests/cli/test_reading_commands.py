@@ -21,6 +21,7 @@ READING = {
     "audit with a page": ["audit", "--sheet", "OUT.html"],
     "predict": ["predict", "runs/svm", "--out", "OUT.csv"],
     "report": ["report", "--out", "OUT.html", "--draws", "20"],
+    "describe": ["describe", "svm"],
     "model-card": ["model-card", "runs/svm", "--draws", "20"],
     "explain": ["explain", "runs/svm"],
     "explain an item": ["explain", "runs/svm", "f001"],

@@ -1,0 +1,145 @@
+"""`hybrid describe`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hybrid.cli.fit_deep import command as fit_deep
+from hybrid.cli.options import Project, common_options
+from hybrid.cli.output import show
+from hybrid.deep.options import DeepOptions
+from hybrid.utils.options import Rule, given_options, list_unused
+
+if TYPE_CHECKING:
+    from hybrid.deep.description import LayerDescription, NetworkDescription
+    from hybrid.runs.describe import HeadDescription
+
+NAMES = [field.name for field in fields(DeepOptions)]
+SAME = [parameter for parameter in fit_deep.params if parameter.name in NAMES]
+
+
+@click.command("describe", params=list(SAME))
+@click.argument("target", metavar="NETWORK|RUN")
+@common_options("runs")
+@click.option("--labels", type=click.IntRange(min=1),
+              help="Number of labels of NETWORK.  [default: 20, as in the study]")  # fmt: skip
+def command(project: Project, target: str, labels: int | None, **options: Any) -> None:
+    """List the layers of NETWORK or of the model of RUN, what learns in which stage, and every setting.
+
+    NETWORK is what fit-deep takes as --backbone, and the options are its, so that you see what --unfreeze,
+    --head-units or --input-size make. Of a run with another head: blocks, parameters and settings. A run
+    that has the name of a network is named by its path: runs/inception.
+    """
+    from hybrid.deep.registry import network_names
+    from hybrid.runs.describe import HeadDescription, describe_network, describe_run, find_run
+
+    folder = None if target in network_names() else find_run(target, project.runs)
+    if folder is None:
+        found = describe_network(target, DeepOptions(**options), labels)
+        show(project.json, found, network_text(found))
+        return
+    _check_no_options(target)
+    of_run = describe_run(folder)
+    text = head_text(of_run) if isinstance(of_run, HeadDescription) else network_text(of_run)
+    show(project.json, of_run, text)
+
+
+def _check_no_options(target: str) -> None:
+    """A run has its own settings, so that an option would have no effect."""
+    from hybrid.errors import SettingError
+
+    names = tuple(name.replace("_", "-") for name in (*NAMES, "labels"))
+    given = given_options(dict.fromkeys(names, (None, None)), "describe")
+    rule = Rule(names, False, f"{target} is a run, which has its own settings")
+    if problems := list_unused([rule], given):
+        raise SettingError("\n".join(problems))
+
+
+def network_text(found: NetworkDescription) -> str:
+    """Tables of layers, stages and settings."""
+    layers = _table(
+        ("layer", "type", "output", "kernel", "units", "parameters", "learns in"),
+        [_layer_row(layer) for layer in found.layers],
+        right=(4, 5),
+    )
+    stages = _table(
+        ("stage", "trains", "parameters", "optimizer", "learning rate", "momentum", "augmentation"),
+        [
+            (s.name, s.trains, f"{s.parameters:,}", s.optimizer, f"{s.learning_rate:g}",
+             f"{s.momentum:g}", s.augmentation)
+            for s in found.stages
+        ],
+        right=(2,),
+    )  # fmt: skip
+    head = f"{found.name}: {found.parameters:,} parameters, {found.labels} labels"
+    return "\n".join([head, "", *layers, "", *stages, "", *_settings(found.settings)])
+
+
+def head_text(found: HeadDescription) -> str:
+    """Blocks, parameters and settings of a head."""
+    counted = "not known" if found.parameters is None else f"{found.parameters:,}"
+    rows = [
+        (name, f"{weight:g}", found.backbones.get(name, ""))
+        for name, weight in found.blocks.items()
+    ]
+    lines = [
+        f"{found.name}: {found.head}, {counted} parameters, {found.labels} labels",
+        *(
+            [f"backbone: {found.backbone_parameters:,} parameters"]
+            if found.backbone_parameters is not None
+            else []
+        ),
+        "",
+        *_table(("block", "weight", "backbone"), rows, right=(1,)),
+        "",
+        "chosen by cross-fitting",
+        *_settings(found.chosen),
+        "",
+        "settings",
+        *_settings(found.settings),
+    ]
+    return "\n".join(lines)
+
+
+def _layer_row(layer: LayerDescription) -> tuple[str, ...]:
+    return (
+        layer.name,
+        layer.type,
+        " x ".join("?" if side is None else str(side) for side in layer.output_shape),
+        " x ".join(map(str, layer.kernel)),
+        "" if layer.units is None else str(layer.units),
+        f"{layer.parameters:,}",
+        ", ".join(layer.learns_in) if layer.parameters else "",
+    )
+
+
+def _table(
+    heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()
+) -> list[str]:
+    every = [tuple(heads), *rows]
+    widths = [max(len(row[i]) for row in every) for i in range(len(heads))]
+    return [
+        "  ".join(
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in every
+    ]
+
+
+def _settings(settings: dict[str, Any]) -> list[str]:
+    return [
+        f"  {name.replace('_', ' ')}: {_value(value)}"
+        for name, value in settings.items()
+        if value is not None
+    ]
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)

@@ -1,0 +1,108 @@
+"""`hybrid describe` counts as Keras does, and says what learns."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import keras
+import pytest
+from click.testing import CliRunner
+
+from hybrid.catalogue import load_catalogue
+from hybrid.cli.main import hybrid
+from hybrid.deep.description import build_baseline, describe_baseline
+from hybrid.deep.options import DeepOptions
+from hybrid.heads.make_hybrid import make_hybrid
+from hybrid.runs.experiment import Experiment
+from hybrid.runs.fit_deep import fit_deep
+from hybrid.runs.fit_head import fit_head
+from hybrid.splitting.methods import split_catalogue
+
+pytestmark = pytest.mark.usefixtures("shallow_mobilenet")
+TUNED = DeepOptions(input_size=(32, 32), unfreeze="1", head_units="16,8")
+SMALL = DeepOptions(input_size=(32, 32), dropout=0.25)
+
+
+def invoke(*arguments: str) -> str:
+    result = CliRunner().invoke(hybrid, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.mark.parametrize(("name", "options"), [("mobilenet-075", TUNED), ("small", SMALL)])
+def test_parameters_are_those_that_keras_counts(
+    name: str, options: DeepOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # of the summary
+    model = build_baseline(name, options, n_labels=3)
+    found = describe_baseline(model)
+    assert found.parameters == model.network_.whole().count_params()
+    assert sum(layer.parameters for layer in found.layers) == found.parameters
+    lines: list[str] = []
+    for network in (model.network_.body, model.network_.head):
+        network.summary(print_fn=lines.append, line_length=200, expand_nested=True)
+    summary = "\n".join(lines)
+    for layer in found.layers:
+        row = next(
+            line for line in summary.splitlines() if f" {layer.name} ({layer.type[:9]}" in line
+        )
+        assert f" {layer.parameters:,} " in row, layer.name
+        assert f"(None, {', '.join(map(str, layer.output_shape))})" in row, layer.name
+    for stage, record in zip(found.stages, model.spec.stages, strict=True):
+        model.network_.freeze(record)
+        whole = keras.Model(
+            model.network_.body.input, model.network_.head(model.network_.body.output)
+        )
+        assert stage.parameters == sum(w.numpy().size for w in whole.trainable_weights)
+        learning = {layer.name for layer in found.layers if stage.name in layer.learns_in}
+        assert learning == {
+            inner.name
+            for part in (model.network_.body, model.network_.head)
+            for inner in part.layers
+            if inner.trainable_weights and not isinstance(inner, keras.Model)
+        }
+
+
+def test_what_options_make_is_described() -> None:
+    """Independently: shape, kernel and count of a convolution and of the dense layers, by hand."""
+    described = json.loads(
+        invoke("describe", "vgg16-conv", "--unfreeze", "0", "--head-units", "10", "--input-size", "64",
+               "--labels", "4", "--dropout", "0.1", "--json")
+    )  # fmt: skip
+    rows = {layer["name"]: layer for layer in described["layers"]}
+    first = rows["block1_conv1"]
+    assert first["output_shape"] == [64, 64, 64]
+    assert (first["kernel"], first["units"]) == ([3, 3], 64)
+    assert first["parameters"] == 3 * 3 * 3 * 64 + 64
+    dense = [layer for layer in described["layers"] if layer["type"] == "Dense"]
+    flat = 2 * 2 * 512
+    assert [layer["parameters"] for layer in dense] == [flat * 10 + 10, 10 * 4 + 4]
+    assert [layer["learns_in"] for layer in dense] == [["top"], ["top"]]
+    assert first["learns_in"] == []
+    assert [stage["name"] for stage in described["stages"]] == ["top"]
+    assert described["stages"][0]["parameters"] == sum(layer["parameters"] for layer in dense)
+    assert (described["settings"]["dropout"], described["settings"]["batch_size"]) == (0.1, 32)
+
+
+def test_runs_are_described_by_name(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = load_catalogue(films)
+    split = split_catalogue(catalogue)
+    how = DeepOptions(epochs=1, batch_size=16, input_size=(32, 32), dropout=0.3)
+    run = fit_deep(Experiment(catalogue, split, tmp_path / "runs" / "net"), "small", how)
+    head = make_hybrid(catalogue, blocks=["text"], grid={"C": [0.3]}, folds=2)
+    fit_head(Experiment(catalogue, split, tmp_path / "runs" / "svm"), head, {"C": 0.3})
+    monkeypatch.chdir(tmp_path)
+    net = json.loads(invoke("describe", "net", "--json"))
+    assert net["parameters"] == run.record.training.network.parameters
+    assert net["settings"]["dropout"] == 0.3
+    assert net["settings"]["epochs"] == 1
+    text = invoke("describe", "svm")
+    assert text.startswith("svm: MultilabelLinearSVC, ")
+    assert "text" in text
+    refused = CliRunner().invoke(hybrid, ["describe", "net", "--dropout", "0.5"])
+    assert "--dropout: expected none, since net is a run" in str(refused.exception)
+    unknown = CliRunner().invoke(hybrid, ["describe", "inceptoin"])
+    assert "inception" in str(unknown.exception)
