@@ -217,7 +217,10 @@ def films(
         for name in networks:
             options = _options(name, weights)
             runs[name] = fit_deep(experiment(name), name.split(":")[0], options)
-        rows = [catalogue.ids.tolist().index(i) for i in _test(runs["frozen SVM"]).ids]
+        ids = _test(runs["frozen SVM"]).ids.tolist()
+        rows = [catalogue.ids.tolist().index(i) for i in ids]
+        group = dict(zip(split.ids.tolist(), split.groups.tolist(), strict=True))
+        groups = [group[name] for name in ids]
         truth = catalogue.labels[rows]
         answers = {}
         for name, run in runs.items():
@@ -226,7 +229,7 @@ def films(
     report: dict[str, Any] = {"test_items": len(truth), "runs": {}}
     for name, run in runs.items():
         against = "chance" if name.startswith("scratch") else "frozen SVM"
-        gap = paired_difference(truth, answers[name], answers[against], seed=seed)
+        gap = paired_difference(truth, answers[name], answers[against], groups=groups, seed=seed)
         record = run.record.to_json()
         report["runs"][name] = {
             "f1_weighted": record["metrics"]["f1_weighted"],

@@ -116,8 +116,12 @@ def summarise(
             for seed in splits:
                 ids, said = each["answers"][seed, name]
                 truth = catalogue.labels[[row[i] for i in ids.tolist()]]
+                split = splits[seed]
+                group = dict(zip(split.ids.tolist(), split.groups.tolist(), strict=True))
+                groups = [group[name] for name in ids.tolist()]
                 scores.append(paired_difference(truth, said, nothing(said)).value)
-                differences.append(paired_difference(truth, said, first[seed, name][1]))
+                against = first[seed, name][1]
+                differences.append(paired_difference(truth, said, against, groups=groups))
             result[variant][name] = {
                 "f1": scores,
                 "difference": [[d.value, d.low, d.high] for d in differences],

@@ -111,11 +111,13 @@ def _rbf(catalogue: Catalogue, split: Split, cache: str, penalty: float) -> dict
     scores = machines.decision_function(scaler.transform(embeddings[test]))
     answers = Outputs((scores > 0).astype(np.uint8), scores)
     truth, leaked = catalogue.labels[test], _overlap(catalogue, split)
-    cost = leakage_cost(truth, answers, leaked)
+    groups = split.groups[split.parts == "test"]
+    cost = leakage_cost(truth, answers, leaked, groups=groups)
     if cost:
         row = asdict(cost[MAIN])
     else:
-        row = {"all": asdict(evaluate(truth, answers, catalogue.genres).metrics[MAIN])}
+        found = evaluate(truth, answers, catalogue.genres, groups=groups)
+        row = {"all": asdict(found.metrics[MAIN])}
     return {**row, "seconds": time.perf_counter() - start}
 
 

@@ -177,7 +177,7 @@ def audit_project(
     cost = {}
     if run is not None:
         audit = _with_run(audit, split, HashedItems.of(catalogue, keys), run)
-        cost = _cost(audit, catalogue, run, context.seed)
+        cost = _cost(audit, catalogue, split, run, context.seed)
     if repair_to is None:
         return AuditResult(audit, cost, None)
     new, after = repair_split(catalogue, split, store=store, context=context)
@@ -321,7 +321,9 @@ def _with_run(audit: Audit, split: Split, items: HashedItems, run: FittedRun) ->
     return audit_fitted_on(audit, split, run.fitted_on, run.name)
 
 
-def _cost(audit: Audit, catalogue: Catalogue, run: FittedRun, seed: int) -> dict[str, LeakageCost]:
+def _cost(
+    audit: Audit, catalogue: Catalogue, split: Split, run: FittedRun, seed: int
+) -> dict[str, LeakageCost]:
     """What the leaks are worth to a run, on the test items of its predictions."""
     predictions = run.predictions
     test = np.flatnonzero(predictions.splits == "test")
@@ -336,7 +338,9 @@ def _cost(audit: Audit, catalogue: Catalogue, run: FittedRun, seed: int) -> dict
     truth = catalogue.label_matrix(predictions.genres)[[position[name] for name in names]]
     outputs = Outputs(predictions.labels[test], predictions.probabilities[test])
     leaked = np.array([name in audit.leaked for name in names])
-    return leakage_cost(truth, outputs, leaked, seed=seed)
+    group = dict(zip(split.ids.tolist(), split.groups.tolist(), strict=True))
+    groups = np.array([group.get(name, name) for name in names])
+    return leakage_cost(truth, outputs, leaked, groups=groups, seed=seed)
 
 
 def _describe(old: Split, new: Split, audit: Audit, path: Path) -> Repair:

@@ -46,6 +46,7 @@ def leakage_cost(
     outputs: Outputs,
     leaked: NDArray[np.bool_],
     *,
+    groups: ArrayLike | None = None,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> dict[str, LeakageCost]:
@@ -59,8 +60,10 @@ def leakage_cost(
         Of the same items.
     leaked : ndarray of shape (n,), bool
         Whether each item leaks.
+    groups : array-like of shape (n,), optional
+        Items of one group are drawn together.
     draws : int, default=2000
-        Bootstrap draws of n items; the clean ones among a draw are the draw of the second figure.
+        The clean items among a bootstrap draw are the draw of the second figure.
     seed : int, default=0
 
     Returns
@@ -96,7 +99,7 @@ def leakage_cost(
     measure, is_clean = make_measure(real, outputs, METRICS), (~leaked).astype(np.uint8)
     once = unit_weights(len(real))
     points = measure(once), measure(once * is_clean)
-    drawn = list(bootstrap(make_units(len(real)), draws, seed))
+    drawn = list(bootstrap(make_units(len(real), groups), draws, seed))
     # A draw without a clean item says nothing.
     drawn = [weights[(weights * is_clean).any(axis=1)] for weights in drawn]
     every, clean = gather(measure, drawn), gather(measure, (w * is_clean for w in drawn))

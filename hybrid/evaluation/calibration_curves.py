@@ -10,9 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
 from hybrid.errors import SettingError
+from hybrid.evaluation.bootstrap import make_units
 from hybrid.evaluation.outputs import Floats
 
 BINS = 10
+SAME = 1e-12  # sums round
 Curve = tuple[float, ...]
 
 
@@ -46,7 +48,13 @@ class Reliability:
     debiased: float
 
 
-def reliability(truth: ArrayLike, probabilities: ArrayLike, bins: int = BINS) -> Reliability:
+def reliability(
+    truth: ArrayLike,
+    probabilities: ArrayLike,
+    bins: int = BINS,
+    *,
+    groups: ArrayLike | None = None,
+) -> Reliability:
     """Reliability curve and expected calibration error.
 
     Bins hold about the same number of items; items of one probability are in one bin.
@@ -57,6 +65,9 @@ def reliability(truth: ArrayLike, probabilities: ArrayLike, bins: int = BINS) ->
         1 where the label is true; in [0, 1], NaN is left out.
     bins : int, default=10
         Most bins.
+    groups : array-like of shape (n,), optional
+        Items of one group are not independent: a bin counts as many items as would give the variance that
+        its groups have (Kish, "Survey Sampling", 1965).
 
     Raises
     ------
@@ -83,6 +94,7 @@ def reliability(truth: ArrayLike, probabilities: ArrayLike, bins: int = BINS) ->
     if problems:
         raise SettingError("\n".join(problems))
     known = ~np.isnan(said)
+    cells = _cells(np.shape(truth), groups)[known]
     real, said = real[known], said[known]
     if not len(said):
         return Reliability((), (), (), (), (), float("nan"), float("nan"))
@@ -92,10 +104,11 @@ def reliability(truth: ArrayLike, probabilities: ArrayLike, bins: int = BINS) ->
     filled = size > 0
     predicted = np.bincount(bin_of, said)[filled] / size[filled]
     observed = np.bincount(bin_of, real)[filled] / size[filled]
-    size = size[filled]
-    low, high = _wilson(observed, size)
+    bin_of, size = np.unique(bin_of, return_inverse=True)[1], size[filled]
+    independent = size if groups is None else size / _design_effect(real, observed, bin_of, cells)
+    low, high = _wilson(observed, independent)
     share, apart = size / size.sum(), predicted - observed
-    chance = observed * (1 - observed) / np.maximum(size - 1, 1)
+    chance = observed * (1 - observed) / np.maximum(independent - 1, 1)
     squared = float((share * (apart**2 - chance)).sum())
     return Reliability(
         tuple(predicted.tolist()),
@@ -106,6 +119,28 @@ def reliability(truth: ArrayLike, probabilities: ArrayLike, bins: int = BINS) ->
         error=float((share * np.abs(apart)).sum()),
         debiased=max(squared, 0.0) ** 0.5,
     )
+
+
+def _cells(shape: tuple[int, ...], groups: ArrayLike | None) -> NDArray[np.int64]:
+    """Unit and column of each cell, of shape (cells, 2)."""
+    items, columns = shape[0], int(np.prod(shape[1:]))
+    units = make_units(items, groups).of_item
+    return np.column_stack([np.repeat(units, columns), np.tile(np.arange(columns), items)])
+
+
+def _design_effect(
+    real: NDArray[np.bool_], observed: Floats, bin_of: NDArray[Any], cells: NDArray[np.int64]
+) -> Floats:
+    """How many times larger the variance of each bin's share is than that of independent cells."""
+    apart = real - observed[bin_of]
+    units, unit_of = np.unique(np.column_stack([bin_of, cells[:, 0]]), axis=0, return_inverse=True)
+    together = np.bincount(units[:, 0], np.bincount(unit_of.ravel(), apart) ** 2)
+    alone = np.bincount(bin_of, apart**2)
+    # Where all cells are alike, nothing varies: copies of one cell then count as one.
+    copies, count = np.unique(np.column_stack([bin_of, cells]), axis=0, return_counts=True)
+    kish = np.bincount(copies[:, 0], count**2) / np.bincount(copies[:, 0], count)
+    found = np.divide(together, alone, out=kish, where=alone > SAME)
+    return np.maximum(found, 1.0)
 
 
 def _wilson(share: Floats, size: NDArray[Any], level: float = 0.95) -> tuple[Floats, Floats]:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import ndtri
 
 from hybrid.errors import SettingError
 from hybrid.evaluation.bootstrap import Units, bootstrap, make_units, unit_weights
-from hybrid.evaluation.intervals import percentile_interval
+from hybrid.evaluation.intervals import LEVEL
 from hybrid.evaluation.metrics import LOSSES, Weights, check_metric, make_measure
 from hybrid.evaluation.outputs import Floats, Outputs, check
 from hybrid.evaluation.resampling import DRAWS, METHOD, interval_of, sample
@@ -66,7 +67,8 @@ def select_best(
     Borboudakis, "Bootstrapping the Out-of-sample Predictions for Efficient and Accurate Cross-validation",
     Machine Learning 107, 2018. In each draw the best model is chosen on the items that were drawn, and
     evaluated on those that were not; what this differs from the mean of that model over all draws is the
-    effect of the choice.
+    effect of the choice. The interval is normal, with the standard deviation of these figures, reduced to
+    as many items as there are.
 
     Parameters
     ----------
@@ -119,7 +121,8 @@ def select_best(
     chance[known] = best_probability(point[known], inside[:, known], seed=seed)
     found = _correct(point[known], inside[:, known], outside[:, known], share)
     low, high = sorted((sign * found.low, sign * found.high))
-    corrected = Interval(sign * found.value, low, high)
+    most = truth.shape[1] if metric == "coverage_error" else 1.0
+    corrected = Interval(sign * found.value, max(low, 0.0), min(high, most))
     return Selection(int(np.nanargmax(point)), tuple(chance.tolist()), corrected)
 
 
@@ -144,12 +147,10 @@ def _correct(point: Floats, inside: Floats, outside: Floats, share: float) -> In
     # A metric may differ on few items: what is added is the difference to the model's own mean.
     apart = outside[rows, chosen] - np.nanmean(outside, axis=0)[chosen]
     figures = point[chosen] + apart
-    found = percentile_interval(float(np.nanmean(figures)), figures)
-    # The items that are left out are fewer than all, and no sample of their own: their figures vary
-    # (1 - share) / share times as much.
-    scale = math.sqrt(share / (1 - share))
-    low, high = (found.value + scale * (bound - found.value) for bound in (found.low, found.high))
-    return Interval(found.value, low, high)
+    value = float(np.nanmean(figures))
+    # The items left out are fewer than all, so that their figures vary (1 - share) / share times as much.
+    reach = ndtri((1 + LEVEL) / 2) * np.nanstd(figures) * math.sqrt(share / (1 - share))
+    return Interval(value, float(value - reach), float(value + reach))
 
 
 def best_probability(point: Floats, drawn: Floats, *, seed: int = 0) -> Floats:

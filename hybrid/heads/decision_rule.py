@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hybrid.errors import SettingError
 from hybrid.heads.calibration import METHODS, Calibration, fit_calibration
@@ -206,9 +206,28 @@ def crossfit_decision(
 
 
 def threshold_spread(
-    truth: Labels, scores: Floats, decision: DecisionRule, *, seed: int = 0
+    truth: Labels,
+    scores: Floats,
+    decision: DecisionRule,
+    *,
+    groups: ArrayLike | None = None,
+    seed: int = 0,
 ) -> list[tuple[float, float]]:
     """95 % bootstrap interval of each threshold, low and high; may be ``inf``.
+
+    Parameters
+    ----------
+    truth : ndarray of shape (n, L)
+    scores : ndarray of shape (n, L)
+        Those that the decision rule was fitted to.
+    decision : DecisionRule
+    groups : array-like of shape (n,), optional
+        Items of one group are drawn together.
+    seed : int, default=0
+
+    Returns
+    -------
+    list of L (float, float)
 
     Examples
     --------
@@ -221,7 +240,8 @@ def threshold_spread(
     known = _known_probabilities(decision, scores)
     targets = (truth, known)  # as in `fit_decision`
     draws = [
-        threshold_draws(each, known, **decision.options.choosing, seed=seed) for each in targets
+        threshold_draws(each, known, **decision.options.choosing, groups=groups, seed=seed)
+        for each in targets
     ]
     drawn = (draws[0] + draws[1]) / 2
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0, method="nearest")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hybrid.errors import SettingError, unknown_name
+from hybrid.evaluation.bootstrap import Units, bootstrap, make_units
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
@@ -91,6 +92,7 @@ def threshold_draws(
     *,
     objective: str = "genre",
     shrinkage: float = 0.0,
+    groups: ArrayLike | None = None,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Floats:
@@ -100,6 +102,8 @@ def threshold_draws(
     ----------
     truth, scores, objective, shrinkage
         As for `best_thresholds`.
+    groups : array-like of shape (n,), optional
+        Items of one group are drawn together.
     draws : int, default=200
     seed : int, default=0
 
@@ -117,7 +121,7 @@ def threshold_draws(
     _check(objective, shrinkage)
     found = [
         _choose(truth, scores, weights, objective, shrinkage)
-        for weights in _resamples(len(truth), draws, seed, max(1, CELLS // max(scores.size, 1)))
+        for weights in _resamples(make_units(len(truth), groups), draws, seed, scores.size)
     ]
     return np.concatenate(found)
 
@@ -172,11 +176,11 @@ def _check(objective: str, shrinkage: float) -> None:
         raise SettingError(f"shrinkage: expected 0 or more, found {shrinkage}.")
 
 
-def _resamples(items: int, draws: int, seed: int, size: int) -> Iterator[Floats]:
-    random = np.random.default_rng(seed)
-    for start in range(0, draws, size):
-        picks = random.integers(0, items, size=(min(size, draws - start), items))
-        yield np.stack([np.bincount(pick, minlength=items) for pick in picks]).astype(np.float64)
+def _resamples(units: Units, draws: int, seed: int, cells: int) -> Iterator[Floats]:
+    size = max(1, CELLS // max(cells, 1))
+    for weights in bootstrap(units, draws, seed):
+        for start in range(0, len(weights), size):
+            yield weights[start : start + size].astype(np.float64)
 
 
 def _choose(

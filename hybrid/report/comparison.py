@@ -146,6 +146,8 @@ class Comparison:
         Of the bootstrap.
     number : int, default=0
         Position among the groups of a report.
+    item_groups : ndarray of shape (n,) or None
+        Group of each test item, drawn whole by the bootstrap.
     winner_corrected : Interval
         Weighted F1 of the best run, corrected for having been chosen on the same test items; see
         `select_best`. Of a single run, its weighted F1.
@@ -168,6 +170,7 @@ class Comparison:
     draws: int = DRAWS
     seed: int = 0
     number: int = 0
+    item_groups: NDArray[Any] | None = None
     winner_corrected: Interval = UNKNOWN
 
     @property
@@ -259,6 +262,7 @@ def compare(aligned: AlignedRuns, *, draws: int = DRAWS, seed: int = 0) -> Compa
         _notes(aligned, names),
         draws,
         seed,
+        item_groups=bootstrap["groups"],
         winner_corrected=selection.corrected,
     )
 

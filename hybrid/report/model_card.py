@@ -104,7 +104,7 @@ def render_model_card(comparison: Comparison) -> str:
         metric_names=METRIC_NAMES,
         thresholds=_thresholds(run),
         averages=classification.report_run(comparison, run).averages,
-        reliability=reliability(comparison.truth, run.outputs.scores)
+        reliability=reliability(comparison.truth, run.outputs.scores, groups=comparison.item_groups)
         if run.has_probabilities
         else None,
         data=data.make(comparison),

@@ -187,8 +187,9 @@ def _describe(
     from hybrid.deep.saved import body_file
 
     truth = experiment.catalogue.labels[experiment.rows("validation")]
+    groups, seed = experiment.groups("validation"), experiment.context.seed
     thresholds, spread = describe_thresholds(
-        truth, model.validation_scores_, model.decision_, experiment.context.seed
+        truth, model.validation_scores_, model.decision_, groups, seed
     )
     looks = model.spec.backbone is not None
     return RunRecord(

@@ -136,8 +136,9 @@ def _describe(
 ) -> RunRecord:
     """The record of a fitted head, as far as the model says it."""
     truth = experiment.catalogue.labels[experiment.rows(*TRAINING)]
+    groups, seed = experiment.groups(*TRAINING), experiment.context.seed
     thresholds, spread = describe_thresholds(
-        truth, model.oof_scores_, model.decision_, experiment.context.seed
+        truth, model.oof_scores_, model.decision_, groups, seed
     )
     head = {
         "chosen": describe_chosen(model),

@@ -48,17 +48,18 @@ def evaluate_test_items(
     """
     metrics = evaluate(truth, outputs, genres, groups=groups, seed=seed).metrics
     known = ~np.isnan(outputs.scores).all(axis=1)
-    columns = [_reliability(truth[known, j], outputs.scores[known, j]) for j in range(len(genres))]
-    together = _reliability(truth[known], outputs.scores[known])
+    truth, scores, groups = truth[known], outputs.scores[known], groups[known]
+    columns = [_reliability(truth[:, j], scores[:, j], groups) for j in range(len(genres))]
+    together = _reliability(truth, scores, groups)
     return metrics, ReliabilitiesRecord(together, tuple(columns))
 
 
-def _reliability(truth: Labels, probabilities: Floats) -> ReliabilityRecord:
-    return convert(ReliabilityRecord, reliability(truth, probabilities))
+def _reliability(truth: Labels, probabilities: Floats, groups: NDArray[Any]) -> ReliabilityRecord:
+    return convert(ReliabilityRecord, reliability(truth, probabilities, groups=groups))
 
 
 def describe_thresholds(
-    truth: Labels, scores: Floats, decision: DecisionRule, seed: int
+    truth: Labels, scores: Floats, decision: DecisionRule, groups: NDArray[Any], seed: int
 ) -> tuple[tuple[Threshold, ...], tuple[tuple[Threshold, Threshold], ...]]:
     """Thresholds of a decision rule, with their bootstrap intervals.
 
@@ -68,6 +69,8 @@ def describe_thresholds(
     scores : ndarray of shape (n, L), float64
         What the rule was fitted on.
     decision : DecisionRule
+    groups : ndarray of shape (n,)
+        The bootstrap draws whole groups.
     seed : int
 
     Returns
@@ -77,7 +80,9 @@ def describe_thresholds(
     spread : tuple of (float or None, float or None)
         Percentiles 2.5 and 97.5 over the draws; empty for a rule without calibration.
     """
-    spread = threshold_spread(truth, scores, decision, seed=seed) if decision.calibration else []
+    spread = []
+    if decision.calibration:
+        spread = threshold_spread(truth, scores, decision, groups=groups, seed=seed)
     return (
         tuple(_or_none(threshold) for threshold in decision.thresholds.tolist()),
         tuple((_or_none(low), _or_none(high)) for low, high in spread),

@@ -80,7 +80,7 @@ def write_run(
         outputs = Outputs(predictions.labels[test], predictions.probabilities[test])
         groups, seed = experiment.groups("test"), experiment.context.seed
         metrics, reliability = evaluate_test_items(truth, outputs, catalogue.genres, groups, seed)
-        audited = _describe_audit(audit, truth, outputs, predictions.ids[test], seed)
+        audited = _describe_audit(audit, truth, outputs, predictions.ids[test], groups, seed)
     write_predictions(folder / PREDICTIONS, predictions)
     parts = {part: experiment.rows(part) for part in PARTS}
     record = replace(
@@ -119,11 +119,16 @@ def _describe_split(experiment: Experiment, test: NDArray[Any]) -> SplitRecord:
 
 
 def _describe_audit(
-    audit: Audit, truth: NDArray[np.uint8], outputs: Outputs, ids: NDArray[Any], seed: int
+    audit: Audit,
+    truth: NDArray[np.uint8],
+    outputs: Outputs,
+    ids: NDArray[Any],
+    groups: NDArray[Any],
+    seed: int,
 ) -> AuditRecord:
     """The audit, and each metric with the test items that leak and without them."""
     leaked = np.array([name in audit.leaked for name in ids.tolist()])
-    costs = leakage_cost(truth, outputs, leaked, seed=seed)
+    costs = leakage_cost(truth, outputs, leaked, groups=groups, seed=seed)
     return convert(
         AuditRecord,
         {

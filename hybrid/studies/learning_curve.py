@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from hybrid.errors import HybridError
@@ -140,7 +141,7 @@ def learning_curve(
         probabilities = fitted.predict_proba(X.iloc[held_out])
         return Outputs(fitted.label(probabilities), probabilities)
 
-    progress.say(_estimate_time(predict, subsets[0], folds[0], y, genres, len(folds)))
+    progress.say(_estimate_time(predict, subsets[0], folds, y, groups, genres))
     outputs, left_out = [], []
     total = sum(len(rows) for nested in subsets for rows in nested)
     with progress.bar("learning curve", total, "items") as advance:
@@ -151,7 +152,7 @@ def learning_curve(
                 outputs.append((items, _gather(predict, chosen, folds, y.shape, advance)))
             except HybridError as error:
                 left_out.append(SkippedSize(items, str(error)))
-    return evaluate_curve(y, outputs, tuple(left_out), genres, seed)
+    return evaluate_curve(y, outputs, tuple(left_out), genres, groups=groups, seed=seed)
 
 
 def freeze_settings(model: HybridClassifier) -> HybridClassifier:
@@ -191,24 +192,24 @@ def _nested(
 def _estimate_time(
     predict: Predict,
     nested: list[Rows],
-    held_out: Rows,
+    folds: list[Rows],
     y: Labels,
+    groups: NDArray[np.str_],
     genres: Sequence[str],
-    folds: int,
 ) -> str:
     """Fit and evaluate one subset to estimate the time of all; both grow with the number of items."""
-    said = f"learning curve: {len(STEPS)} sizes x {folds} folds"
+    said, held_out = f"learning curve: {len(STEPS)} sizes x {len(folds)} folds", folds[0]
     start = time.perf_counter()
     try:
         found = predict(nested[PROBE], held_out)
     except HybridError:  # the reason is recorded where this size is skipped
         return said
     fitted = time.perf_counter()
-    evaluate(y[held_out], found, genres)
+    evaluate(y[held_out], found, genres, groups=groups[held_out])
     times = sum(len(rows) for rows in nested) / len(nested[PROBE])
     # Each size is evaluated once, and the last two are compared by two metrics.
     evaluating = (time.perf_counter() - fitted) * (len(STEPS) + 2 * len(METRICS))
-    return f"{said}, about {folds * (times * (fitted - start) + evaluating):.0f} seconds"
+    return f"{said}, about {len(folds) * (times * (fitted - start) + evaluating):.0f} seconds"
 
 
 def _gather(
@@ -232,6 +233,8 @@ def evaluate_curve(
     outputs: Sequence[tuple[int, Outputs]],
     left_out: tuple[SkippedSize, ...],
     genres: Sequence[str],
+    *,
+    groups: ArrayLike | None = None,
     seed: int = 0,
 ) -> LearningCurve:
     """Evaluate the outputs at each size.
@@ -243,23 +246,29 @@ def evaluate_curve(
         Number of training items, and out-of-fold outputs; fewest items first.
     left_out : tuple of SkippedSize
     genres : sequence of L str
-    seed : int
+    groups : array-like of shape (n,), optional
+        The bootstrap draws items of one group together.
+    seed : int, default=0
         Of the bootstrap.
     """
-    points = tuple(_points(truth, outputs, genres, seed))
+    bootstrap: Any = {"groups": groups, "seed": seed}
+    points = tuple(_points(truth, outputs, genres, bootstrap))
     gain = None
     if len(outputs) > 1:
         (before, first), (after, second) = outputs[-2:]
-        added = [paired_difference(truth, second, first, name, seed=seed) for name in METRICS]
+        added = [paired_difference(truth, second, first, name, **bootstrap) for name in METRICS]
         gain = Gain(before, after, *added)
     return LearningCurve(points, gain, left_out, len(truth), conclusion(points, gain))
 
 
 def _points(
-    truth: Labels, outputs: Sequence[tuple[int, Outputs]], genres: Sequence[str], seed: int
+    truth: Labels,
+    outputs: Sequence[tuple[int, Outputs]],
+    genres: Sequence[str],
+    bootstrap: dict[str, Any],
 ) -> Iterator[CurvePoint]:
     for items, said in outputs:
-        metrics = evaluate(truth, said, genres, seed=seed).metrics
+        metrics = evaluate(truth, said, genres, **bootstrap).metrics
         yield CurvePoint(items, *(metrics[name] for name in METRICS))
 
 

@@ -109,9 +109,9 @@ class Studies:
 
 def _estimate(subject: FittedModel, nested: Outputs, seconds: float, seed: int) -> NestedRecord:
     """Evaluate the nested predictions, and the out-of-fold ones that parameters were chosen on."""
-    model, truth = subject.model, subject.training.labels
+    model, (_, truth, groups) = subject.model, subject.training
     outputs = [nested, Outputs(model.oof_labels_, model.oof_probabilities_)]
-    unbiased, optimistic = evaluate_all(truth, outputs, subject.genres, seed=seed)
+    unbiased, optimistic = evaluate_all(truth, outputs, subject.genres, groups=groups, seed=seed)
     return NestedRecord(
         folds=model.folds,
         items=len(truth),

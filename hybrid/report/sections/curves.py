@@ -88,7 +88,10 @@ def make(comparison: Comparison) -> CurvesData | None:
     panels = [
         _panel(comparison, runs, j) for j in comparison.genres_by_support if comparison.support[j]
     ]
-    errors = {i: reliability(comparison.truth, r.outputs.scores, BINS) for i, r in runs.items()}
+    truth, groups = comparison.truth, comparison.item_groups
+    errors = {
+        i: reliability(truth, run.outputs.scores, BINS, groups=groups) for i, run in runs.items()
+    }
     return CurvesData(_panel(comparison, runs, None), tuple(panels), errors)
 
 
@@ -134,7 +137,7 @@ def _panel(comparison: Comparison, runs: dict[int, ComparedRun], genre: int | No
             continue
         recall, precision = precision_recall(truth, scores)
         ranked.append(Curve(i, recall, precision, steps=True))
-        found = reliability(truth, scores, BINS)
+        found = reliability(truth, scores, BINS, groups=comparison.item_groups)
         low, high = (found.low, found.high) if i == 0 else ((), ())
         calibrated.append(Curve(i, found.predicted, found.observed, low, high))
         averages.append(f"{run.name} {number(_average_precision(run, genre), '.2f')}")
