@@ -19,6 +19,7 @@ from hybrid.evaluation import (
     Outputs,
     compare_pairs,
     evaluate_all,
+    pareto_front,
     select_best,
 )
 from hybrid.report.alignment import AlignedRuns
@@ -104,6 +105,8 @@ class ComparedRun:
         """Why the cost is not known, as a clause; None if it is known."""
         if self.total_seconds is not None:
             return None
+        if self.external:
+            return "it was made elsewhere"
         return "; ".join(self.record.cost.unknown) or "its record does not hold it"
 
     @property
@@ -151,6 +154,8 @@ class Comparison:
     winner_corrected : Interval
         Weighted F1 of the best run, corrected for having been chosen on the same test items; see
         `select_best`. Of a single run, its weighted F1.
+    front : tuple of int, default=()
+        Positions of the runs that are worth their cost, cheapest first; see `pareto_front`.
 
     Examples
     --------
@@ -172,6 +177,7 @@ class Comparison:
     number: int = 0
     item_groups: NDArray[Any] | None = None
     winner_corrected: Interval = UNKNOWN
+    front: tuple[int, ...] = ()
 
     @property
     def title(self) -> str:
@@ -259,11 +265,33 @@ def compare(aligned: AlignedRuns, *, draws: int = DRAWS, seed: int = 0) -> Compa
         leaks,
         audited,
         _checks(here),
-        _notes(aligned, names),
+        (*_notes(aligned, names), *_device_note(compared)),
         draws,
         seed,
         item_groups=bootstrap["groups"],
         winner_corrected=selection.corrected,
+        front=_front(
+            compared, np.array([[pairs.interval(i, j).low > 0 for j in order] for i in order])
+        ),
+    )
+
+
+def _front(runs: Sequence[ComparedRun], better: NDArray[np.bool_]) -> tuple[int, ...]:
+    """Positions of the runs that are worth their cost, cheapest first."""
+    cost = np.array([_or_nan(run.total_seconds) for run in runs])
+    value = [run.evaluation.metrics[MAIN].value for run in runs]
+    front = np.flatnonzero(pareto_front(cost, value, better))
+    return tuple(front[np.argsort(cost[front], kind="stable")].tolist())
+
+
+def _device_note(runs: Sequence[ComparedRun]) -> tuple[str, ...]:
+    """Whether the costs were measured on different devices."""
+    devices = list(dict.fromkeys(device for run in runs for device in run.devices))
+    if len(devices) < 2:
+        return ()
+    return (
+        f"Costs were measured on {len(devices)} devices ({', '.join(devices)}): a second on one is not a "
+        "second on another.",
     )
 
 

@@ -163,7 +163,7 @@ def cost_sentence(comparison: Comparison) -> str:
     subject = "It" if len(_equal(comparison)) == 1 else best.name
     if best.total_seconds is None:
         whose = "Its cost" if subject == "It" else f"The cost of {best.name}"
-        return f"{whose} is unknown: {_unknown_because(best)}."
+        return f"{whose} is unknown: {best.cost_unknown_because}."
     room = f" and {memory(best.peak_mib)} of memory" if best.peak_mib is not None else ""
     return f"{subject} cost {duration(best.total_seconds)}{room}{_cheaper(comparison, best.total_seconds)}."
 
@@ -176,10 +176,6 @@ def _equal(comparison: Comparison) -> list[str]:
         for run, value in zip(comparison.runs, values, strict=True)
         if value == values[0] or run is comparison.runs[0]
     ]
-
-
-def _unknown_because(run: ComparedRun) -> str:
-    return "it was made elsewhere" if run.external else str(run.cost_unknown_because)
 
 
 def _cheaper(comparison: Comparison, seconds: float) -> str:

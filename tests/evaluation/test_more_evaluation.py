@@ -129,23 +129,38 @@ def test_all_bad_arguments_are_named_at_once() -> None:
 
 
 def test_pareto_front_by_hand() -> None:
-    cost = [1.0, 2.0, 3.0, 3.0, 0.5, np.nan, 2.0]
-    value = [0.5, 0.6, 0.55, 0.7, 0.2, 0.9, 0.6]
-    assert pareto_front(cost, value).tolist() == [True, True, False, True, True, False, True]
-    assert pareto_front([], []).tolist() == []
-    with pytest.raises(SettingError, match=r"one shape \(n,\), found \(1,\) and \(2,\)"):
-        pareto_front([1.0], [1.0, 2.0])
+    # cheap, dear, dearer, of unknown cost, of unknown value
+    cost, value = [1.0, 10.0, 20.0, np.nan, 5.0], [0.50, 0.60, 0.62, 0.90, np.nan]
+    nothing = np.zeros((5, 5), dtype=bool)
+    assert pareto_front(cost, value, nothing).tolist() == [True, False, False, False, False]
+    better = nothing.copy()
+    better[1, 0] = better[2, 0] = True
+    better[3] = True
+    # The dearer one is better than the cheap one, but not certainly than the dear one, which is on the front.
+    assert pareto_front(cost, value, better).tolist() == [True, True, False, False, False]
+    better[1, 0] = (
+        False  # now the dear one is not on the front, and the dearer one need not beat it
+    )
+    assert pareto_front(cost, value, better).tolist() == [True, False, True, False, False]
+    better[1, 0] = better[2, 1] = True
+    assert pareto_front(cost, value, better).tolist() == [True, True, True, False, False]
+    assert pareto_front([], [], np.zeros((0, 0))).tolist() == []
+    with pytest.raises(SettingError, match=r"found \(1,\), \(2,\) and \(1, 1\)"):
+        pareto_front([1.0], [1.0, 2.0], [[False]])
 
 
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=8))
-def test_pareto_front_is_what_nobody_beats(points: list[tuple[int, int]]) -> None:
-    found = pareto_front([c for c, _ in points], [v for _, v in points])
-    for i, (cost, value) in enumerate(points):
-        beaten = any(
-            c <= cost and v >= value and (c, v) != (cost, value)
-            for j, (c, v) in enumerate(points)
-            if j != i
-        )
+def test_of_models_at_one_cost_the_best_is_on_the_front() -> None:
+    assert pareto_front([1, 1], [0.5, 0.6], np.zeros((2, 2))).tolist() == [False, True]
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), max_size=8, unique=True))
+def test_where_every_difference_is_significant_the_front_is_what_nobody_beats(
+    points: list[tuple[int, int]],
+) -> None:
+    value = np.array([v for _, v in points], dtype=float)
+    found = pareto_front([c for c, _ in points], value, value[:, None] > value)
+    for i, (cost, v) in enumerate(points):
+        beaten = any(c <= cost and w >= v for j, (c, w) in enumerate(points) if j != i)
         assert found[i] == (not beaten)
 
 

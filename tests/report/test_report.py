@@ -429,22 +429,30 @@ def test_matplotlib_is_loaded_only_to_draw() -> None:
 # Cost, reliability, ablation
 
 
-def test_the_front_joins_what_nobody_beats(catalogue: Catalogue, tmp_path: Path) -> None:
-    made = [("good", 0.0, 50.0), ("cheap", 0.6, 0.5), ("bad", 1.5, 20.0), ("unknown", 0.2, None)]
+def test_the_front_joins_what_is_worth_its_cost(catalogue: Catalogue, tmp_path: Path) -> None:
+    # Of the same quality as "good", but dearer; a little better than "good", but not significantly.
+    made = [
+        ("good", 0.3, 50.0),
+        ("cheap", 1.5, 0.5),
+        ("again", 0.3, 60.0),
+        ("bad", 2.5, 20.0),
+        ("unknown", 0.0, None),
+    ]
     folders = []
     for name, noise, seconds in made:
         stages = [{"name": "fit", "seconds": seconds}, {"name": "audit", "seconds": 9999.0}]
         record = {"stages": stages if seconds else [], "cost": {"total_seconds": seconds}}
         folders.append(write_run(catalogue, name, noise=noise, record=record)[0])
-    comparison = make_report(catalogue, folders, tmp_path / "r.html", draws=20)
-    assert [comparison.runs[i].name for i in cost.pareto_runs(comparison.groups[0])] == [
-        "cheap",
-        "good",
-    ]
+    comparison = make_report(catalogue, folders, tmp_path / "r.html", draws=200).groups[0]
+    assert [comparison.runs[i].name for i in comparison.front] == ["cheap", "good"]
     seconds = {run.name: run.total_seconds for run in comparison.runs}
-    assert seconds == {"good": 50, "cheap": 0.5, "bad": 20, "unknown": None}
+    assert seconds == {"good": 50, "cheap": 0.5, "again": 60, "bad": 20, "unknown": None}
     page = (tmp_path / "r.html").read_text()
-    assert "no other run beats in both F1 and seconds: cheap, good." in page
+    assert "significantly better than every cheaper one on the line: cheap, good." in page
+    assert (
+        "The cost of unknown is unknown: its record does not hold it. It is not on the line."
+        in page
+    )
     assert "Pareto front: cheap 0." in page
 
 

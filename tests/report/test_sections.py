@@ -427,11 +427,45 @@ def test_stages_have_their_share(compared: Make) -> None:
         {"name": "predict", "seconds": 1.0},
         {"name": "x"},
     ]
-    record = {"stages": stages, "cost": {"total_seconds": 5.0}}
-    rows = cost.make(compared(NAMES, truth, {"a": scores}, {"a": record}))
-    assert rows is not None
-    assert [row.share for row in rows.stages] == [1.0, 0.25, 0.0]
-    assert rows.pareto == (0,)
+    parts = {"fit_seconds": 4.0, "predict_seconds": 1.0, "device": "a processor"}
+    record = {"stages": stages, "cost": {"total_seconds": 5.0, **parts}}
+    comparison = compared(NAMES, truth, {"a": scores}, {"a": record})
+    found = cost.make(comparison)
+    assert found is not None
+    assert [row.share for row in found.stages] == [1.0, 0.25, 0.0]
+    assert [(row.name, row.seconds, row.share) for row in found.components] == [
+        ("fit", 4.0, 0.8),
+        ("predict", 1.0, 0.2),
+        ("total", 5.0, 1.0),
+    ]
+    assert comparison.front == (0,)
+    assert found.unknown == ()
+
+
+def test_an_unknown_cost_is_said_with_its_parts(compared: Make) -> None:
+    truth, scores = sample(12)
+    embeddings = {"backbone": "vgg16", "posters": 9, "unknown": 4, "devices": ["a GPU"]}
+    parts = {"fit_seconds": 4.0, "predict_seconds": 1.0, "extraction": {"poster": embeddings}}
+    record = {"cost": {**parts, "unknown": ["4 of 9 embeddings cost nobody knows what"]}}
+    records = {"a": record, "b": {"cost": {"total_seconds": 50.0, "device": "a processor"}}}
+    comparison = compared(NAMES, truth, {"a": scores, "b": scores}, records)
+    found = cost.make(comparison)
+    assert found is not None
+    rows = [row for row in found.components if comparison.runs[row.run].name == "a"]
+    assert [(row.name, row.seconds) for row in rows] == [
+        ("extraction of poster (vgg16)", None),
+        ("fit", 4.0),
+        ("predict", 1.0),
+        ("total", None),
+    ]
+    assert found.unknown == (("a", "4 of 9 embeddings cost nobody knows what"),)
+    assert [comparison.runs[i].name for i in comparison.front] == ["b"]
+    assert [note for note in comparison.notes if "devices" in note] == [
+        "Costs were measured on 2 devices (a GPU, a processor): a second on one is not a second on another."
+    ]
+    page = render(comparison)
+    assert ">unknown</td>" in page
+    assert "The cost of a is unknown: 4 of 9 embeddings cost nobody knows what." in page
 
 
 def test_best_of_a_column_and_words_on_a_run(compared: Make) -> None:

@@ -1,17 +1,46 @@
-"""Cost: weighted F1 against seconds with the Pareto front, and the cost of each stage."""
+"""Cost: weighted F1 against seconds with the Pareto front, what the seconds consist of, and each stage."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 from markupsafe import Markup
 
-from hybrid.evaluation import pareto_front
-from hybrid.report.comparison import MAIN, Comparison
+from hybrid.report.comparison import MAIN, ComparedRun, Comparison
 from hybrid.report.plots import Curve, draw
 from hybrid.types import StageCost
+
+
+@dataclass(frozen=True)
+class ComponentRow:
+    """One part of the cost of a run, or its total.
+
+    Parameters
+    ----------
+    run : int
+        Position in the comparison.
+    name : str
+    seconds : float or None
+        None where it is not known.
+    devices : tuple of str
+    share : float
+        As a share of the highest total, in [0, 1].
+    total : bool, default=False
+
+    Examples
+    --------
+    >>> ComponentRow(0, "fit", 2.0, ("processor",), 1.0).total
+    False
+    """
+
+    run: int
+    name: str
+    seconds: float | None
+    devices: tuple[str, ...]
+    share: float
+    total: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,29 +68,31 @@ class StageRow:
 
 @dataclass(frozen=True)
 class CostData:
-    """Stages, Pareto front and chart.
+    """Components, stages, unknown costs and chart.
 
     Parameters
     ----------
+    components : tuple of ComponentRow
     stages : tuple of StageRow
-    pareto : tuple of int
-        Positions of the Pareto-optimal runs, cheapest first.
+    unknown : tuple of (str, str)
+        Runs of which the cost is not known, and why.
     chart : Markup or None
-        None where no run has a cost.
+        None where no run has a known cost.
 
     Examples
     --------
-    >>> CostData((), (0,), None).pareto
-    (0,)
+    >>> CostData((), (), (("mine", "it was made elsewhere"),), None).unknown[0][0]
+    'mine'
     """
 
+    components: tuple[ComponentRow, ...]
     stages: tuple[StageRow, ...]
-    pareto: tuple[int, ...]
+    unknown: tuple[tuple[str, str], ...]
     chart: Markup | None
 
 
 def make(comparison: Comparison) -> CostData | None:
-    """Stages in the order of the runs, and the chart; None where no run recorded a stage.
+    """Components and stages in the order of the runs, and the chart; None where nothing is recorded.
 
     Parameters
     ----------
@@ -73,57 +104,54 @@ def make(comparison: Comparison) -> CostData | None:
 
     Examples
     --------
-    >>> make(comparison).pareto  # doctest: +SKIP
-    (1, 0)
+    >>> make(comparison).unknown  # doctest: +SKIP
+    (('theirs', 'it was made elsewhere'),)
     """
-    found = [(i, stage) for i, run in enumerate(comparison.runs) for stage in run.stages]
+    runs = comparison.runs
+    found = [(i, stage) for i, run in enumerate(runs) for stage in run.stages]
+    known = [run.total_seconds for run in runs if run.total_seconds is not None]
+    if not found and not known:
+        return None
     longest = max((s.seconds for _, s in found if not math.isnan(s.seconds)), default=0.0) or 1.0
-    rows = tuple(
+    stages = (
         StageRow(i, s, 0.0 if math.isnan(s.seconds) else s.seconds / longest) for i, s in found
     )
-    best = pareto_runs(comparison)
-    return CostData(rows, best, _pareto_chart(comparison, best) if best else None) if rows else None
+    highest = max(known, default=0.0) or 1.0
+    return CostData(
+        tuple(row for i, run in enumerate(runs) for row in _components(i, run, highest)),
+        tuple(stages),
+        tuple((run.name, why) for run in runs if (why := run.cost_unknown_because)),
+        _draw_front(comparison) if known else None,
+    )
 
 
-def pareto_runs(comparison: Comparison) -> tuple[int, ...]:
-    """Positions of the Pareto-optimal runs in F1 and seconds, cheapest first.
-
-    Parameters
-    ----------
-    comparison : Comparison
-
-    Returns
-    -------
-    tuple of int
-
-    Examples
-    --------
-    >>> pareto_runs(comparison)  # doctest: +SKIP
-    (1, 0)
-    """
-    cost = np.array([run.total_seconds or math.nan for run in comparison.runs], dtype=np.float64)
-    value = [run.evaluation.metrics[MAIN].value for run in comparison.runs]
-    best = np.flatnonzero(pareto_front(cost, value))
-    return tuple(best[np.argsort(cost[best], kind="stable")].tolist())
+def _components(i: int, run: ComparedRun, highest: float) -> Iterator[ComponentRow]:
+    parts = run.record.cost.components
+    if any(part.seconds is not None for part in parts):
+        for part in parts:
+            share = min((part.seconds or 0.0) / highest, 1.0)
+            yield ComponentRow(i, part.name, part.seconds, part.devices, share)
+    share = (run.total_seconds or 0.0) / highest
+    yield ComponentRow(i, "total", run.total_seconds, (), share, total=True)
 
 
-def _pareto_chart(comparison: Comparison, best: tuple[int, ...]) -> Markup:
+def _draw_front(comparison: Comparison) -> Markup:
     runs = comparison.runs
     f1 = [run.evaluation.metrics[MAIN] for run in runs]
-    line = Curve(None, [runs[i].total_seconds or 0.0 for i in best], [f1[i].value for i in best])
+    known = [(i, run.total_seconds) for i, run in enumerate(runs) if run.total_seconds]
+    seconds = dict(known)
+    best = [i for i in comparison.front if i in seconds]
+    line = Curve(None, [seconds[i] for i in best], [f1[i].value for i in best])
     points = [
-        Curve(i, [run.total_seconds], [f1[i].value], [f1[i].low], [f1[i].high], label=str(i + 1))
-        for i, run in enumerate(runs)
-        if run.total_seconds
+        Curve(i, [cost], [f1[i].value], [f1[i].low], [f1[i].high], label=str(i + 1))
+        for i, cost in known
     ]
-    words = "; ".join(
-        f"{runs[i].name} {f1[i].value:.3f} in {runs[i].total_seconds:.1f} s" for i in best
-    )
+    words = "; ".join(f"{runs[i].name} {f1[i].value:.3f} in {seconds[i]:.1f} s" for i in best)
     return draw(
         [line, *points],
         "cost",
         f"Weighted F1 against seconds. Pareto front: {words}.",
-        axes=("Seconds to extract, fit and predict", "Weighted F1"),
+        axes=("Seconds to train backbones, extract, fit and predict", "Weighted F1"),
         unit_square=False,
         log=True,
     )
