@@ -16,6 +16,7 @@ from click.core import ParameterSource
 
 from hybrid.types import METRIC, METRICS
 from hybrid.utils.options import typed_options
+from hybrid.utils.progress import Progress, show_progress
 from hybrid.utils.resources import limit_workers, usable_cores
 
 if TYPE_CHECKING:
@@ -47,9 +48,13 @@ class Project:
     def context(self) -> Context:
         """Cache, workers, seed and progress, as every function of the library takes them."""
         from hybrid.utils.context import Context
-        from hybrid.utils.progress import Progress
 
-        return Context(self.cache, self.workers, self.seed, Progress(self.quiet))
+        return Context(self.cache, self.workers, self.seed, self.progress)
+
+    @cached_property
+    def progress(self) -> Progress:
+        """Display of the progress on stderr."""
+        return Progress(self.quiet)
 
     def find_run(self, run: Path) -> Path:
         """The folder of a run: as named, or of that name in the folder of the runs."""
@@ -224,7 +229,11 @@ def common_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., 
         @functools.wraps(command)
         def call(**values: Any) -> Any:
             project = Project(**{name: values.pop(name) for name in chosen})
-            with typed_options(*_typed()), limit_workers(project.workers):
+            with (
+                typed_options(*_typed()),
+                limit_workers(project.workers),
+                show_progress(project.progress),
+            ):
                 return command(project, **values)
 
         return _stack(tuple(chosen.values()), call)

@@ -32,8 +32,9 @@ from hybrid.heads.decision_rule import (
 )
 from hybrid.heads.fitting import fit_head, head_scores
 from hybrid.heads.scoring import is_joint
-from hybrid.heads.search import Search, Trial, choose
+from hybrid.heads.search import Search, Trial, choose, count_candidates
 from hybrid.types import METRIC, METRICS
+from hybrid.utils.progress import Advance, current_progress
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
@@ -181,32 +182,36 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         data = self.fusion.read(X)
         self.groups_ = None if groups is None else np.asarray(groups)
         self.fold_ = assign_folds(truth, self.folds, groups, self.random_state, ids=X.index)
-        search = Search(self._cross_fitting(data, truth, weight), self.fold_, self.metric)
-        trial = self._choose(search)
-        self.search_results_ = search.results
-        estimator = clone(self.estimator).set_params(**trial.choice.parameters)
-        self.chosen_, self.oof_scores_ = trial.choice, trial.scores
-        if self.chain:
-            estimator = Chain(estimator, random_state=self.random_state)
-            chained = [Candidate({}, trial.choice.weights)]
-            (self.oof_scores_,) = search.fitting.score(chained, estimator)
-        del search  # and the encoded folds
-        self._decide(truth)
+        with current_progress().bar("cross-fitting", self._count_fits(), "fits") as advance:
+            fitting = self._cross_fitting(data, truth, weight, advance)
+            search = Search(fitting, self.fold_, self.metric)
+            trial = self._choose(search)
+            self.search_results_ = search.results
+            estimator = clone(self.estimator).set_params(**trial.choice.parameters)
+            self.chosen_, self.oof_scores_ = trial.choice, trial.scores
+            if self.chain:
+                estimator = Chain(estimator, random_state=self.random_state)
+                chained = [Candidate({}, trial.choice.weights)]
+                (self.oof_scores_,) = fitting.score(chained, estimator)
+            del search, fitting  # and the encoded folds
+        with current_progress().step("choosing thresholds and calibration"):
+            self._decide(truth)
         weighted = clone(self.fusion).set_params(
             weights={**(self.fusion.weights or {}), **self.chosen_.weights}
         )
-        self.fusion_ = weighted.fit(data)
-        matrix = self.fusion_.transform(data)
-        self.head_ = fit_head(
-            estimator,
-            matrix,
-            truth,
-            tuned=self.tuned,
-            n_jobs=self.n_jobs,
-            random_state=self.random_state,
-            groups=self.groups_,
-            sample_weight=weight,
-        )
+        with current_progress().step("fitting on all items"):
+            self.fusion_ = weighted.fit(data)
+            matrix = self.fusion_.transform(data)
+            self.head_ = fit_head(
+                estimator,
+                matrix,
+                truth,
+                tuned=self.tuned,
+                n_jobs=self.n_jobs,
+                random_state=self.random_state,
+                groups=self.groups_,
+                sample_weight=weight,
+            )
         # A genre that all or none of the items have cannot be learnt.
         known = truth if weight is None else truth[weight > 0]
         self.constant_ = np.ptp(known, axis=0) == 0
@@ -316,10 +321,19 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             raise SettingError("\n".join(problems))
         return truth.astype(np.uint8)
 
-    def _cross_fitting(self, data: BlockData, truth: Labels, weight: Floats | None) -> CrossFitting:
+    def _count_fits(self) -> int:
+        """Fits of the cross-fitting: of each candidate, and of the chain, in each fold."""
+        factors = self.block_weights if self.tuned else ()
+        blocks = len(self.fusion.names)
+        candidates = count_candidates(self.grid or {}, blocks, factors, search=self.search)
+        return (candidates + self.chain) * (int(self.fold_.max()) + 1)
+
+    def _cross_fitting(
+        self, data: BlockData, truth: Labels, weight: Floats | None, advance: Advance
+    ) -> CrossFitting:
         folds = FusionFolds(self.fusion, data, self.fold_, self.groups_)
         how = self.tuned, self.n_jobs, self.random_state
-        return CrossFitting(self.estimator, folds, truth, *how, weight)
+        return CrossFitting(self.estimator, folds, truth, *how, weight, advance)
 
     def _choose(self, search: Search) -> Trial:
         given = self.fusion.weights or {}

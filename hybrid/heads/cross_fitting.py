@@ -21,6 +21,7 @@ from hybrid.heads.svm.batch_fit import fit_many
 from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
 from hybrid.heads.svm.solver import solve
 from hybrid.splitting.splits import make_folds
+from hybrid.utils.progress import Advance
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
@@ -129,6 +130,10 @@ def matrix_folds(matrix: FusionMatrix, number: NDArray[np.int64]) -> Iterator[Fo
         yield Fold(held_out, matrix[~held_out], matrix[held_out])
 
 
+def _ignore(n: int) -> None:
+    """Show no progress."""
+
+
 @dataclass(eq=False)
 class CrossFitting:
     """Fit heads on the training items of each fold, and score the items held out.
@@ -141,6 +146,8 @@ class CrossFitting:
     truth : ndarray of shape (n, L)
     sample_weight : ndarray of shape (n,), optional
         Weights of the items in the fits of the head.
+    advance : callable, optional
+        Called with 1 after each fit, to show the progress.
 
     Examples
     --------
@@ -159,6 +166,7 @@ class CrossFitting:
     n_jobs: int | None = None
     random_state: int = 0
     sample_weight: Floats | None = None
+    advance: Advance = _ignore
 
     def score(self, candidates: Sequence[Candidate], estimator: Any = None) -> list[Floats]:
         """Out-of-fold scores of each candidate.
@@ -187,6 +195,7 @@ class CrossFitting:
                 features = fold.test.with_weights(candidate.weights)
                 found = head_scores(head, features, tuned=self.tuned)
                 filled[fold.held_out] = np.where(np.ptp(known, axis=0) > 0, found, constant)
+                self.advance(1)
             del fold, heads  # before the next one takes its memory
         return scores
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from math import prod
 from time import perf_counter
 from typing import Any
 
@@ -146,6 +147,35 @@ def choose(
             found = run([_changed(best.choice, weights=step) for step in steps])
             best = found if found.quality > best.quality else best
     return best
+
+
+def count_candidates(
+    grid: Mapping[str, Sequence[Any]],
+    blocks: int,
+    factors: Sequence[float],
+    *,
+    search: bool = False,
+) -> int:
+    """Number of candidates that `choose` evaluates.
+
+    Parameters
+    ----------
+    grid, factors, search
+        As for `choose`.
+    blocks : int
+        Number of blocks.
+
+    Examples
+    --------
+    >>> count_candidates({"C": [0.1, 1.0]}, 2, [0.5, 2.0])
+    10
+    """
+    sizes = [len(values) for values in grid.values()]
+    tunable = blocks if factors and blocks > 1 else 0
+    steps = tunable * len(factors)
+    if search:
+        return prod(sizes) * (1 + len(factors)) ** max(tunable - 1, 0) + steps
+    return (sum(sizes) or 1) + 2 * steps
 
 
 def _choose_parameters(

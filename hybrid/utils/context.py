@@ -10,7 +10,7 @@ from inspect import signature
 from typing import ParamSpec, TypeVar
 
 from hybrid.errors import SettingError
-from hybrid.utils.progress import Progress
+from hybrid.utils.progress import Progress, current_progress, show_progress
 from hybrid.utils.resources import default_workers, limit_workers
 
 Arguments = ParamSpec("Arguments")
@@ -68,8 +68,9 @@ class Context:
 def limited_by_context(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Decorate a function so that nothing it calls uses more threads than its context has workers.
 
-    The context is its argument ``context``, or the attribute ``context`` of its argument ``experiment``;
-    without any, the limit that is in force stays.
+    The progress of the context is what `hybrid.utils.progress.current_progress` then returns. The context is
+    its argument ``context``, or the attribute ``context`` of its argument ``experiment``;
+    without any, limit and progress that are in force stay.
     """
     parameters = signature(function)
 
@@ -80,7 +81,9 @@ def limited_by_context(function: Callable[Arguments, Result]) -> Callable[Argume
         except TypeError:
             return function(*args, **kwargs)  # whose message names the function
         context = given.get("context") or getattr(given.get("experiment"), "context", None)
-        with limit_workers(default_workers() if context is None else context.workers):
+        progress = current_progress() if context is None else context.progress
+        workers = default_workers() if context is None else context.workers
+        with limit_workers(workers), show_progress(progress):
             return function(*args, **kwargs)
 
     return call

@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 import math
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NoReturn
 
 from tqdm import tqdm
@@ -46,6 +48,9 @@ def duration(seconds: float) -> str:
 class Progress:
     """Display of the progress of a long job on stderr.
 
+    Whatever runs inside a bar or a step shows a sign of life after 2 seconds, and again every 10, whether or
+    not it advances; of nested ones the innermost.
+
     Parameters
     ----------
     quiet : bool, default=True
@@ -55,10 +60,13 @@ class Progress:
     --------
     >>> with Progress().bar("reading posters", 2, "posters") as advance:
     ...     advance(1)
+    >>> with Progress().step("comparing the runs"):
+    ...     pass
     """
 
     def __init__(self, quiet: bool = True) -> None:
         self.quiet = quiet
+        self._open: list[object] = []  # the bars and steps that are under way, the innermost last
 
     def say(self, message: str) -> None:
         """Print one line, unless quiet."""
@@ -90,12 +98,95 @@ class Progress:
         if self.quiet:
             yield lambda n: None
         elif sys.stderr.isatty():
-            with tqdm(
-                total=total, desc=label, unit=f" {unit}", delay=DELAY, dynamic_ncols=True
-            ) as bar:
+            with (
+                tqdm(
+                    total=total, desc=label, unit=f" {unit}", delay=DELAY, dynamic_ncols=True
+                ) as bar,
+                self._beating(bar.refresh, each=1.0),
+            ):
                 yield functools.partial(_advance_bar, bar, note)
         else:
-            yield _Lines(label, total, unit, note).advance
+            lines = _Lines(label, total, unit, note)
+            with self._beating(lines.beat):
+                yield lines.advance
+
+    @contextmanager
+    def step(self, label: str) -> Iterator[None]:
+        """Show that something is under way inside a ``with`` block, whose units cannot be counted.
+
+        Parameters
+        ----------
+        label : str
+            What is being done.
+        """
+        if self.quiet:
+            yield
+        elif sys.stderr.isatty():
+            shown = "{desc} ({elapsed})"
+            with (
+                tqdm(desc=label, bar_format=shown, delay=DELAY, leave=False) as bar,
+                self._beating(bar.refresh, each=1.0),
+            ):
+                yield
+        else:
+            start = time.monotonic()
+
+            def beat() -> None:
+                self.say(f"{label}: {duration(time.monotonic() - start)} so far")
+
+            with self._beating(beat):
+                yield
+
+    @contextmanager
+    def _beating(self, beat: Callable[[], object], each: float = EVERY) -> Iterator[None]:
+        """Call `beat` after `DELAY` seconds, and then every so many, while nothing is nested in it."""
+        me, done = object(), threading.Event()
+
+        def run() -> None:
+            pause = DELAY
+            while not done.wait(pause):
+                if self._open[-1:] == [me]:
+                    beat()
+                pause = each
+
+        thread = threading.Thread(target=run, daemon=True)
+        self._open.append(me)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._open.remove(me)
+            done.set()
+            thread.join()
+
+
+_current: ContextVar[Progress] = ContextVar("progress", default=Progress())
+
+
+@contextmanager
+def show_progress(progress: Progress) -> Iterator[None]:
+    """Let `current_progress` return this display inside a ``with`` block.
+
+    Examples
+    --------
+    >>> shown = Progress()
+    >>> with show_progress(shown):
+    ...     current_progress() is shown
+    True
+    """
+    token = _current.set(progress)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current_progress() -> Progress:
+    """The display of the job that is under way; a quiet one where none was set, and in other threads.
+
+    For what lies below the functions that take a `hybrid.utils.context.Context`, which sets it.
+    """
+    return _current.get()
 
 
 def _advance_bar(bar: tqdm[NoReturn], note: Callable[[], str] | None, n: int) -> None:
@@ -115,6 +206,11 @@ class _Lines:
         self.start = time.monotonic()
         self.next = self.start + DELAY
 
+    def beat(self) -> None:
+        """Show that it goes on, where nothing was shown for a while."""
+        if time.monotonic() >= self.next:
+            self._show(f"{self.done} of {self.total} {self.unit}")
+
     def advance(self, n: int) -> None:
         self.done += n
         now = time.monotonic()
@@ -122,12 +218,13 @@ class _Lines:
         early = self.done * 100 < self.total and now < self.start + EVERY
         if now < self.next or early:
             return
-        self.next = now + EVERY
         rate = self.done / (now - self.start)
         left = (self.total - self.done) / rate if rate else float("inf")
-        print(
-            f"{self.label}: {self.done} of {self.total} {self.unit}, {rate:.1f} a second, "
-            f"{duration(left)} left" + (f"; {self.note()}" if self.note else ""),
-            file=sys.stderr,
-            flush=True,
+        self._show(
+            f"{self.done} of {self.total} {self.unit}, {rate:.1f} a second, {duration(left)} left"
         )
+
+    def _show(self, text: str) -> None:
+        self.next = time.monotonic() + EVERY
+        note = f"; {self.note()}" if self.note else ""
+        print(f"{self.label}: {text}{note}", file=sys.stderr, flush=True)

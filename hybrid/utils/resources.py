@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hybrid.errors import SettingError
 from hybrid.types import StageCost
+from hybrid.utils.progress import current_progress
 
 CGROUP = Path("/sys/fs/cgroup")
 # How many threads a library takes that is loaded, or computes for the first time, later.
@@ -157,10 +158,11 @@ class CostRecorder:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Measure what happens inside the ``with`` block."""
+        """Measure what happens inside the ``with`` block, and show that it is under way."""
         _forget_peak()
         start = time.perf_counter()
-        yield
+        with current_progress().step(name):
+            yield
         self.stages.append(StageCost(name, time.perf_counter() - start, peak_mib()))
 
 
