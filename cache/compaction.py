@@ -10,6 +10,7 @@ from hybrid.cache.parts import PART_ROWS, write_part
 from hybrid.cache.store import EmbeddingStore
 from hybrid.errors import CacheError
 from hybrid.utils.key_index import Index, index_part, merge
+from hybrid.utils.progress import shows_step
 
 COMPACTION = "compaction"
 MANY_SMALL = 8
@@ -34,6 +35,7 @@ def is_worth_compacting(store: EmbeddingStore) -> bool:
     )
 
 
+@shows_step("compacting the cache")
 def compact(store: EmbeddingStore) -> bool:
     """Compact a store: merge its small parts, and write a new snapshot.
 

@@ -12,11 +12,13 @@ from numpy.typing import NDArray
 
 from hybrid.errors import CacheError, MissingExtraError, SettingError
 from hybrid.utils.files import replacing, sync
+from hybrid.utils.progress import shows_step
 
 Ids = NDArray[np.str_]
 Blocks = Iterable[NDArray[np.float32]]
 
 
+@shows_step("exporting the embeddings")
 def export(path: Path, ids: Ids, dimension: int, blocks: Blocks) -> None:
     """Export embeddings to a file; its suffix names the format.
 

@@ -20,6 +20,7 @@ from hybrid.cache.store import EmbeddingStore
 from hybrid.cache.verified_files import ChangedError, DamageError, forget_hashes
 from hybrid.errors import CacheError
 from hybrid.utils.key_index import Keys, index_part, merge, sort_keys
+from hybrid.utils.progress import shows_step
 from hybrid.utils.read_only import reads_only
 
 # Two rows of one image may come from batches of different size. They differ by the rounding of float16
@@ -60,6 +61,7 @@ class Verification:
     problems: tuple[Problem, ...]
 
 
+@shows_step("verifying the cache")
 @reads_only
 def verify(cache: EmbeddingCache, deep: bool = False) -> Verification:
     """Verify every file of a cache: hashes, layouts, snapshots.

@@ -21,6 +21,7 @@ from hybrid.duplicates.similarity import (
     tokenize,
 )
 from hybrid.splitting.splits import make_folds
+from hybrid.utils.progress import shows_step
 
 Floats = NDArray[np.float64]
 
@@ -218,6 +219,7 @@ def _predicted(
     return found
 
 
+@shows_step("searching for columns that give labels away")
 def find_label_leakage(catalogue: Catalogue) -> tuple[list[LabelLeak], list[LabelLeak]]:
     """Search the labelled items of a catalogue for label leakage.
 

@@ -14,6 +14,7 @@ from hybrid.evaluation.intervals import percentile_interval
 from hybrid.evaluation.metrics import make_measure
 from hybrid.evaluation.resampling import gather
 from hybrid.types import Interval
+from hybrid.utils.progress import shows_step
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class LeakageCost:
     difference: Interval
 
 
+@shows_step("estimating what the leaks are worth")
 def leakage_cost(
     truth: ArrayLike,
     outputs: Outputs,

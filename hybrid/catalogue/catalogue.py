@@ -24,6 +24,7 @@ from hybrid.catalogue.readers import parse_table, read_bytes
 from hybrid.errors import CatalogueError, SettingError, did_you_mean
 from hybrid.types import BadRow, ColumnOptions, Columns
 from hybrid.utils.options import given_options
+from hybrid.utils.progress import shows_step
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,6 +231,7 @@ class Catalogue:
             )
 
 
+@shows_step("reading the catalogue")
 def load_catalogue(
     path: str | Path, options: ColumnOptions | None = None, like: Columns | None = None
 ) -> Catalogue:

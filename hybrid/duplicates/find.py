@@ -21,6 +21,7 @@ from hybrid.images.decode import BadPoster
 from hybrid.images.perceptual_hash import hash_perceptually
 from hybrid.types import WARNING, DuplicateGroups
 from hybrid.utils.context import Context
+from hybrid.utils.progress import shows_step
 
 Keys = Sequence[bytes | BadPoster]
 
@@ -55,6 +56,7 @@ class Duplicates:
         return [group for kind in self.kinds if kind.kind != COLLECTION for group in kind.groups]
 
 
+@shows_step("searching for duplicates")
 def find_duplicates(
     catalogue: Catalogue,
     keys: Keys,

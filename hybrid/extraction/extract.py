@@ -171,7 +171,6 @@ def _compact(store: EmbeddingStore, progress: Progress) -> None:
     """Compact the store where worthwhile; a failure is a warning, since the embeddings are safe."""
     if not is_worth_compacting(store):
         return
-    progress.say("compacting the cache")
     try:
         compact(store)
     except CacheError as error:

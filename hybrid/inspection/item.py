@@ -25,6 +25,7 @@ from hybrid.inspection.loaded_run import (
 from hybrid.inspection.poster_saliency import PosterSaliency
 from hybrid.report.heatmap import draw_heatmaps
 from hybrid.report.item_card import LARGE, SMALL, ItemCard, write_card
+from hybrid.utils.progress import shows_step
 from hybrid.utils.read_only import reads_only
 
 
@@ -55,6 +56,7 @@ class RunExplanation:
     notes: tuple[str, ...]
 
 
+@shows_step("explaining the run")
 @reads_only
 def explain_run(
     run: LoadedRun, genres: Sequence[str] = (), *, top: int = 8, rank: str = "unit"
@@ -112,6 +114,7 @@ def explain_run(
     return RunExplanation(run.name, len(rows), rank, shown, run.notes)
 
 
+@shows_step("explaining the prediction")
 @reads_only
 def explain_item(
     run: LoadedRun,

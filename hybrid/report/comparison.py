@@ -28,6 +28,7 @@ from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import LeakRecord
 from hybrid.splitting.tasks import Task
 from hybrid.types import Interval, Predictions, StageCost
+from hybrid.utils.progress import shows_step
 
 MAIN = "f1_weighted"
 RANKING = ("map_macro", "map_micro", "lrap", "ranking_loss", "coverage_error")  # need scores
@@ -201,6 +202,7 @@ class Comparison:
         return sorted(range(len(self.genres)), key=lambda j: (-self.support[j], self.genres[j]))
 
 
+@shows_step("comparing the runs: intervals and tests")
 def compare(aligned: AlignedRuns, *, draws: int = DRAWS, seed: int = 0) -> Comparison:
     r"""Compare runs on their test items: metrics, bootstrap intervals, paired differences and p-values.
 

@@ -29,6 +29,7 @@ from hybrid.report.wording import (
     with_interval,
 )
 from hybrid.utils.files import write_atomically
+from hybrid.utils.progress import shows_step
 
 # What comes before an id where HTML and SVG define it or refer to it.
 ID = re.compile(r'(\s(?:id|for|aria-labelledby|data-of)="|\shref="#|"url\(#)')
@@ -59,6 +60,7 @@ def make_environment() -> Environment:
     return made
 
 
+@shows_step("drawing the page")
 def render(compared: Comparison | Sequence[Comparison], command: str = "") -> str:
     """Render one comparison, or several below each other, as HTML. Text from catalogue and runs is escaped.
 

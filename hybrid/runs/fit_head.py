@@ -31,6 +31,7 @@ from hybrid.runs.study_records import StudiesRecord
 from hybrid.runs.write_run import gather_predictions, write_run
 from hybrid.types import PARTS
 from hybrid.utils.context import limited_by_context
+from hybrid.utils.progress import current_progress
 from hybrid.utils.resources import CostRecorder
 
 TRAINING = ("train", "validation")  # parts that a head is fitted on
@@ -117,7 +118,8 @@ def fit_head(
     )
     subject = FittedModel(model, training, test, outputs, genres, fit_seconds)
     with new_run(experiment.folder) as folder:
-        joblib.dump(model, folder / MODEL, compress=3)
+        with current_progress().step("writing the model"):
+            joblib.dump(model, folder / MODEL, compress=3)
         record, _ = add_provenance(record, experiment, folder, learnt, fit_seconds)
         found = StudiesRecord(costs=())
         if studies is not None:

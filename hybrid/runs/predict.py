@@ -30,6 +30,7 @@ from hybrid.runs.record_parts import BackboneRecord
 from hybrid.types import BadRow, ColumnOptions, Columns, EmbeddingOptions, Predictions
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.options import Rule, list_unused
+from hybrid.utils.progress import shows_step
 from hybrid.utils.read_only import read_only
 
 
@@ -167,6 +168,7 @@ def _predict_deep(
     return probabilities, model.label(probabilities)
 
 
+@shows_step("loading the model")
 def load_head(folder: Path, record: RunRecord, context: Context | None = None) -> HybridClassifier:
     """Load the model of a head.
 

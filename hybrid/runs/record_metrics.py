@@ -19,6 +19,7 @@ from hybrid.runs.record_parts import (
     ReliabilityRecord,
 )
 from hybrid.types import Interval
+from hybrid.utils.progress import shows_step
 
 Labels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
@@ -58,6 +59,7 @@ def _reliability(truth: Labels, probabilities: Floats, groups: NDArray[Any]) -> 
     return convert(ReliabilityRecord, reliability(truth, probabilities, groups=groups))
 
 
+@shows_step("bootstrap intervals of the thresholds")
 def describe_thresholds(
     truth: Labels, scores: Floats, decision: DecisionRule, groups: NDArray[Any], seed: int
 ) -> tuple[tuple[Threshold, ...], tuple[tuple[Threshold, Threshold], ...]]:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import NoReturn
+from typing import NoReturn, ParamSpec, TypeVar
 
 from tqdm import tqdm
 
@@ -18,6 +18,8 @@ DELAY = 2.0  # seconds before anything is shown
 EVERY = 10.0  # seconds between two plain lines
 
 Advance = Callable[[int], None]
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
 def duration(seconds: float) -> str:
@@ -138,8 +140,9 @@ class Progress:
                 yield
 
     @contextmanager
-    def _beating(self, beat: Callable[[], object], each: float = EVERY) -> Iterator[None]:
+    def _beating(self, beat: Callable[[], object], each: float | None = None) -> Iterator[None]:
         """Call `beat` after `DELAY` seconds, and then every so many, while nothing is nested in it."""
+        every = EVERY if each is None else each
         me, done = object(), threading.Event()
 
         def run() -> None:
@@ -147,7 +150,7 @@ class Progress:
             while not done.wait(pause):
                 if self._open[-1:] == [me]:
                     beat()
-                pause = each
+                pause = every
 
         thread = threading.Thread(target=run, daemon=True)
         self._open.append(me)
@@ -160,7 +163,7 @@ class Progress:
             thread.join()
 
 
-_current: ContextVar[Progress] = ContextVar("progress", default=Progress())
+_current: ContextVar[Progress | None] = ContextVar("progress", default=None)
 
 
 @contextmanager
@@ -186,7 +189,37 @@ def current_progress() -> Progress:
 
     For what lies below the functions that take a `hybrid.utils.context.Context`, which sets it.
     """
-    return _current.get()
+    return _current.get() or Progress()
+
+
+def shows_step(
+    label: str,
+) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
+    """Decorate a function that can take more than two seconds: it shows what is under way.
+
+    Parameters
+    ----------
+    label : str
+        What is being done.
+
+    Examples
+    --------
+    >>> @shows_step("adding")
+    ... def add(a: int, b: int) -> int:
+    ...     return a + b
+    >>> add(1, 2)
+    3
+    """
+
+    def decorate(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+        @functools.wraps(function)
+        def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+            with current_progress().step(label):
+                return function(*args, **kwargs)
+
+        return call
+
+    return decorate
 
 
 def _advance_bar(bar: tqdm[NoReturn], note: Callable[[], str] | None, n: int) -> None:
