@@ -17,7 +17,7 @@ PARTS = ("train", "validation", "test")
 UNUSED = "unused"  # in no part, and meant to be
 LEAK, WARNING = "leak", "warning"  # severities
 # What settings can be chosen by; hybrid.heads.scoring says what each is.
-METRICS = ("weighted-f1", "macro-f1", "micro-f1", "map")
+METRICS = ("weighted-f1", "macro-f1", "micro-f1", "map", "map-weighted")
 METRIC = "weighted-f1"
 
 

@@ -62,7 +62,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         Factors to try on the weight of each block in turn, where there are several; the next round
         tries their square roots. Empty keeps the fusion's weights.
     metric : str, default="weighted-f1"
-        What is maximised: ``weighted-f1``, ``macro-f1``, ``micro-f1`` or ``map``; see
+        What is maximised: ``weighted-f1``, ``macro-f1``, ``micro-f1``, ``map`` or ``map-weighted``; see
         `hybrid.heads.scoring.score_out_of_fold`. For micro-f1 the thresholds of all genres are chosen
         together; else each for its own genre's F1, which makes both means of them best.
     search : bool, default=False

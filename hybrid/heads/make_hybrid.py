@@ -75,8 +75,8 @@ def make_hybrid(
     block_weights : mapping of str to float, optional
         Block → weight. By default chosen by cross-fitting.
     metric : str, default="weighted-f1"
-        What C, block weights and thresholds are chosen by: ``weighted-f1``, ``macro-f1``, ``micro-f1``
-        or ``map``; see `HybridClassifier`.
+        What C, block weights and thresholds are chosen by: ``weighted-f1``, ``macro-f1``, ``micro-f1``,
+        ``map`` or ``map-weighted``; see `HybridClassifier`.
     search : bool, default=False
         Try all combinations of a wider grid and of block weights.
     chain : bool, default=False

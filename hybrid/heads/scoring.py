@@ -13,6 +13,7 @@ from hybrid.heads.thresholds import apply_thresholds, best_thresholds
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
+RANKED = {"map": "macro", "map-weighted": "weighted"}  # means of average precision: no thresholds
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ def score_out_of_fold(
         The fold that each item was held out in.
     metric : str
         ``weighted-f1``, ``macro-f1`` (means of the genres' F1) or ``micro-f1`` (all labels counted
-        together), with zero_division=0 as in scikit-learn; or ``map``, the mean of the genres' average
-        precision, weighted by their items.
+        together), with zero_division=0 as in scikit-learn; ``map``, the mean of the genres' average
+        precision, as mAP in the report; or ``map-weighted``, that mean weighted by their items.
     tuned : bool, default=True
         False: `scores` are labels, 0 or 1.
 
@@ -56,7 +57,7 @@ def score_out_of_fold(
     1.0
     """
     answers: NDArray[Any] = scores
-    if metric != "map":
+    if metric not in RANKED:
         answers = _label(truth, scores, fold, metric) if tuned else scores
     parts = [fold == k for k in np.unique(fold)]
     spread = np.std([_measure(truth[part], answers[part], metric) for part in parts])
@@ -80,8 +81,8 @@ def _label(truth: Labels, scores: Floats, fold: NDArray[np.int64], metric: str) 
 
 
 def _measure(truth: Labels, answers: NDArray[Any], metric: str) -> float:
-    if metric == "map":
-        return weighted_average_precision(truth, answers.astype(np.float64))
+    if metric in RANKED:
+        return mean_average_precision(truth, answers.astype(np.float64), RANKED[metric])
     hits = ((truth != 0) & (answers != 0)).sum(axis=0)
     total = (truth != 0).sum(axis=0) + (answers != 0).sum(axis=0)
     if is_joint(metric):
@@ -97,8 +98,8 @@ def _ratio(above: float, below: float) -> float:
     return float(above / below) if below else 0.0
 
 
-def weighted_average_precision(truth: Labels, scores: Floats) -> float:
-    """Mean average precision of the genres, weighted by their support.
+def mean_average_precision(truth: Labels, scores: Floats, average: str = "macro") -> float:
+    """Mean average precision of the genres that have an item.
 
     Parameters
     ----------
@@ -106,6 +107,8 @@ def weighted_average_precision(truth: Labels, scores: Floats) -> float:
         1 where the item has the label.
     scores : ndarray of shape (n, L)
         NaN ranks last.
+    average : {"macro", "weighted"}, default="macro"
+        Whether each genre counts the same, or by its items.
 
     Returns
     -------
@@ -115,12 +118,13 @@ def weighted_average_precision(truth: Labels, scores: Floats) -> float:
     Examples
     --------
     >>> truth = np.array([[1, 0], [0, 1], [1, 0]], np.uint8)
-    >>> round(weighted_average_precision(truth, np.array([[0.9, 0.1], [0.5, 0.2], [0.4, 0.3]])), 3)
-    0.722
+    >>> scores = np.array([[0.9, 0.1], [0.5, 0.2], [0.4, 0.3]])
+    >>> [round(mean_average_precision(truth, scores, name), 3) for name in ("macro", "weighted")]
+    [0.667, 0.722]
     """
     known = np.flatnonzero(truth.any(axis=0))
     if not len(known):
         return 0.0
     lowest = np.nanmin(scores) if np.isfinite(scores).any() else 0.0
     filled = np.where(np.isnan(scores), lowest, scores)
-    return float(average_precision_score(truth[:, known], filled[:, known], average="weighted"))
+    return float(average_precision_score(truth[:, known], filled[:, known], average=average))

@@ -16,7 +16,7 @@ from hybrid.heads.base import FusionHead
 from hybrid.heads.cross_fitting import assign_folds, out_of_fold
 from hybrid.heads.fitting import fit_head, head_scores
 from hybrid.heads.logistic import MultilabelLogistic
-from hybrid.heads.scoring import weighted_average_precision
+from hybrid.heads.scoring import mean_average_precision
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -113,7 +113,7 @@ class Stacking(FusionHead):
             estimator = clone(self.estimator).set_params(**parameters)
             scores = out_of_fold(estimator, member, truth, fold, self.n_jobs, weight)
             tried.append((parameters, scores))
-        return max(tried, key=lambda each: weighted_average_precision(truth, each[1]))
+        return max(tried, key=lambda each: mean_average_precision(truth, each[1], "weighted"))
 
     def _measure(self, scores: Floats, absent: Flags) -> None:
         """Mean and deviation of the heads' scores of items that have their block."""

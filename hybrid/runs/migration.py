@@ -36,9 +36,16 @@ def _from_2(data: dict[str, Any]) -> dict[str, Any]:
     """Format 3 has the keys of format 2, and others; those that a record lacks have their defaults.
 
     The task stood among the settings of a deep baseline. What extraction cost was an estimate for the whole
-    store of one backbone: it is not known.
+    store of one backbone: it is not known. The metric ``map`` was weighted by support.
     """
-    return _with_task(_with_cost(data))
+    return _with_metric(_with_task(_with_cost(data)))
+
+
+def _with_metric(data: dict[str, Any]) -> dict[str, Any]:
+    settings = data.get("settings") or {}
+    if settings.get("metric") != "map":
+        return data
+    return {**data, "settings": {**settings, "metric": "map-weighted"}}
 
 
 def _with_task(data: dict[str, Any]) -> dict[str, Any]:

@@ -201,6 +201,8 @@ def load_head(folder: Path, record: RunRecord, context: Context | None = None) -
             f"{folder}: expected the model {MODEL}, found no such file. Fit it again."
         ) from None
     use_context(model, context)
+    # Models of earlier formats say map, and mean map-weighted, as their record says now.
+    model.metric = record.settings.get("metric", model.metric)
     return model
 
 

@@ -17,6 +17,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import LinearSVC
 
 from hybrid.errors import SettingError
+from hybrid.evaluation import Outputs, measure_all
 from hybrid.features import MetadataFeatures, TextFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.heads import HybridClassifier, MultilabelLinearSVC
@@ -68,11 +69,14 @@ def make_model(**options: Any) -> HybridClassifier:
 
 # Quality
 
+RANKED = ("map", "map-weighted")
+
 
 def quality_by_hand(y: Labels, scores: Scores, fold: NDArray[np.int64], metric: str) -> float:
     """The metric by scikit-learn, every fold's thresholds found on the others by trying all scores."""
-    if metric == "map":
-        return float(average_precision_score(y, scores, average="weighted"))
+    if metric in RANKED:
+        average = "weighted" if metric == "map-weighted" else "macro"
+        return float(average_precision_score(y, scores, average=average))
     labels = np.zeros_like(y)
     for k, j in itertools.product(np.unique(fold), range(y.shape[1])):
         known, truth = scores[fold != k, j], y[fold != k, j]
@@ -85,13 +89,22 @@ def quality_by_hand(y: Labels, scores: Scores, fold: NDArray[np.int64], metric: 
     return float(f1_score(y, labels, average=average, zero_division=0))
 
 
-@pytest.mark.parametrize("metric", ["weighted-f1", "macro-f1", "map"])
+@pytest.mark.parametrize("metric", ["weighted-f1", "macro-f1", "map", "map-weighted"])
 def test_quality_is_what_scikit_learn_says(metric: str) -> None:
     random = np.random.default_rng(1)
     y = (random.random((90, 3)) < [0.5, 0.3, 0.2]).astype(np.uint8)
     scores, fold = y + random.normal(0, 1, y.shape), np.arange(90) % 3
     found = score_out_of_fold(y, scores, fold, metric)
     assert found.value == pytest.approx(quality_by_hand(y, scores, fold, metric))
+
+
+def test_map_is_the_map_of_the_report() -> None:
+    random = np.random.default_rng(2)
+    y = (random.random((90, 4)) < [0.5, 0.3, 0.1, 0.0]).astype(np.uint8)  # the last one has no item
+    scores, fold = y + random.normal(0, 1, y.shape), np.arange(90) % 3
+    reported = measure_all(y, Outputs(y, scores))["map_macro"]
+    assert score_out_of_fold(y, scores, fold, "map").value == pytest.approx(reported)
+    assert score_out_of_fold(y, scores, fold, "map-weighted").value != pytest.approx(reported)
 
 
 def test_micro_f1_takes_joint_thresholds_of_the_other_folds() -> None:
@@ -114,7 +127,7 @@ def test_thresholds_are_not_optimistic_on_random_scores(metric: str) -> None:
     y = (random.random((300, 8)) < 0.05).astype(np.uint8)
     scores, fold = random.random(y.shape), np.arange(300) % 4
     best = f1_score(y, scores >= best_thresholds(y, scores), average="macro")
-    chance = 0.05 if metric == "map" else 2 * 0.05 / 1.05
+    chance = 0.05 if metric in RANKED else 2 * 0.05 / 1.05
     assert score_out_of_fold(y, scores, fold, metric).value < chance + 0.03 < best
 
 
@@ -126,7 +139,7 @@ def test_what_could_not_be_learnt_gets_no_label_and_ranks_last(metric: str) -> N
     assert score_out_of_fold(y, scores, fold, metric).value == pytest.approx(1.0)
     scores[:2] = np.nan
     # 9 of 10 found: F1 18/19; average precision (9 + 10/20)/10, the tenth being tied for the last place.
-    expected = 0.95 if metric == "map" else 18 / 19
+    expected = 0.95 if metric in RANKED else 18 / 19
     assert score_out_of_fold(y, scores, fold, metric).value == pytest.approx(expected)
 
 
@@ -135,7 +148,7 @@ def test_answers_that_are_not_tuned_are_taken_as_they_are(metric: str) -> None:
     y = np.array([[1], [0], [1], [0]], np.uint8)
     answers = np.array([[1.0], [0.0], [0.0], [0.0]])
     found = score_out_of_fold(y, answers, np.array([0, 0, 1, 1]), metric, tuned=False)
-    assert found.value == pytest.approx(0.75 if metric == "map" else 2 / 3)
+    assert found.value == pytest.approx(0.75 if metric in RANKED else 2 / 3)
 
 
 @pytest.mark.parametrize("metric", METRICS)

@@ -69,7 +69,10 @@ Place = tuple[str, tuple[Any, ...]]
 @pytest.mark.parametrize("run", sorted(RECORDS))
 def test_a_record_of_format_1_is_migrated_without_loss(run: str, tmp_path: Path) -> None:
     record = RunRecord.read(PROJECT / "runs" / run)
-    assert earlier_keys(record.to_json(), RECORDS[run]) == {**RECORDS[run], "format": FORMAT}
+    expected = {**deepcopy(RECORDS[run]), "format": FORMAT}
+    if expected["settings"].get("metric") == "map":  # has another name now
+        expected["settings"]["metric"] = "map-weighted"
+    assert earlier_keys(record.to_json(), RECORDS[run]) == expected
     assert (record.format, record.format_read) == (FORMAT, 1)
     record.write(tmp_path)
     again = RunRecord.read(tmp_path)
@@ -214,3 +217,12 @@ def test_the_page_of_runs_lists_every_key() -> None:
     cells = re.findall(r"^\| (`[^|]*) \|", table, re.M)
     listed = [key for cell in cells for key in re.findall(r"`(\w+)`", cell)]
     assert sorted(listed) == sorted({key for record in PRESENT.values() for key in record})
+
+
+@pytest.mark.parametrize("earlier", [1, 2])
+def test_map_of_earlier_formats_was_weighted(earlier: int) -> None:
+    for metric, meant in (("map", "map-weighted"), ("macro-f1", "macro-f1")):
+        record = RunRecord.from_json({"format": earlier, "settings": {"metric": metric}})
+        assert record.settings["metric"] == meant
+    record = RunRecord.from_json({"format": FORMAT, "settings": {"metric": "map"}})
+    assert record.settings["metric"] == "map"
