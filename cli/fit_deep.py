@@ -98,6 +98,7 @@ def command(
     runs/scratch
     """
     from hybrid.deep.options import DeepOptions
+    from hybrid.runs.classification import classify_run
     from hybrid.runs.deep_inputs import plan_deep
     from hybrid.runs.fit_deep import fit_deep
     from hybrid.splitting.tasks import Task
@@ -119,4 +120,5 @@ def command(
         tensorboard=tensorboard,
         devices=devices,
     )
-    show(project.json, run.record.to_json(), run_text(run))
+    table = classify_run(run, experiment.catalogue).text
+    show(project.json, run.record.to_json(), f"{run_text(run)}\n\n{table}")

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from sklearn.metrics import f1_score
+from sklearn.metrics import classification_report, f1_score
 
 from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import hybrid
@@ -258,6 +258,38 @@ def test_dry_run_prints_the_plan_and_trains_nothing(project: Path) -> None:
     assert not (project / "runs").exists()
     none = invoke("fit-deep", "--backbone", "scratch", "--epochs", "0")
     assert none == [line.replace("at most 30", "at most 0") for line in lines]
+
+
+def test_the_terminal_and_the_report_show_the_classification_report(project: Path) -> None:
+    """The published tables' figures, as scikit-learn computes them from predictions.csv."""
+
+    def invoke(*arguments: str) -> str:
+        return CliRunner().invoke(hybrid, arguments, catch_exceptions=False).stdout
+
+    invoke("split")
+    size = ("--input-size", "32", "--epochs", "1", "--batch-size", "16", "--quiet")
+    printed = invoke("fit-deep", "--backbone", "small", *size)
+    invoke("report", "--quiet", "--draws", "20")
+    run, catalogue = read_run("runs/small"), load_catalogue("catalogue.csv")
+    test = run.predictions.splits == "test"
+    place = {name: i for i, name in enumerate(catalogue.ids.tolist())}
+    truth = catalogue.labels[[place[name] for name in run.predictions.ids[test]]]
+    expected = classification_report(
+        truth,
+        run.predictions.labels[test],
+        target_names=run.predictions.genres,
+        output_dict=True,
+        zero_division=0,
+    )
+    page = Path("report.html").read_text()
+    thresholds = run.record.thresholds_by_genre
+    for name, row in expected.items():
+        cells = [f"{row[score]:.3f}" for score in ("precision", "recall", "f1-score")]
+        cells.append(f"{row['support']:.0f}")
+        line = next(each for each in printed.splitlines() if each.startswith(f"{name} "))
+        known = [] if thresholds.get(name) is None else [f"{thresholds[name]:.3f}"]
+        assert line.split()[len(name.split()) :] == cells + known, name
+        assert "</th><td>".join([name, "</td><td>".join(cells)]) in page, name
 
 
 def test_tensorboard_reads_the_curves_that_the_record_has(project: Path) -> None:
