@@ -24,6 +24,10 @@ START = 0.3  # standard deviation of the first image, in logits of the pixels
 STEP = 0.12  # root mean square of a step, in logits
 DECAY = 0.01  # of the logits in each step: pulls to grey what has no effect
 DAMPING = 1.5  # power of the frequency that a gradient is divided by; photographs have about 1
+RANDOM = 64  # random images that an image is compared with, half of them of white noise
+CONTRAST = (
+    1.5  # standard deviation of the others, in logits of the pixels: near that of found images
+)
 SHIFT = 8  # pixels, at most, that the image is moved by before each step
 
 
@@ -94,6 +98,57 @@ def maximise_activations(
             _ascend(compile_gradient(activation), spec.input_size, len(chosen), random, advance)
         )
     return np.concatenate(images)
+
+
+def find_noise(
+    spec: BackboneSpec, weights: Weights, units: Sequence[int], images: Pixels, seed: int = 0
+) -> list[bool]:
+    """Say which images excite their units no more than random images do.
+
+    Such an image shows nothing of the unit: gradient ascent has not found what excites it.
+
+    Parameters
+    ----------
+    spec, weights, units
+        As for `maximise_activations`.
+    images : ndarray of shape (n_units, height, width, 3), dtype uint8
+        What it returned.
+    seed : int, default=0
+        Of 64 random images of the same size: 32 of white noise, and 32 whose frequencies are damped as those
+        of photographs are.
+
+    Returns
+    -------
+    list of n_units bool
+        Whether some random image excites the unit as much.
+
+    Examples
+    --------
+    >>> from hybrid.backbones import configure, get_backbone, resolve_weights
+    >>> spec = configure(get_backbone("small"), input_size=(24, 32))
+    >>> grey = np.full((1, 24, 32, 3), 128, dtype=np.uint8)
+    >>> find_noise(spec, resolve_weights(spec, "random"), [0], grey)
+    [True]
+    """
+    height, width = images.shape[1:3]
+    network = load_network(replace(spec, input_size=(height, width)), weights)
+    preprocess, target = network.layers[-2], _pre_activation(spec, network.layers[-1])
+
+    def activations(pixels: Pixels) -> NDArray[np.float64]:
+        return np.asarray(target(preprocess(pixels), training=False), dtype=np.float64)
+
+    reached = activations(_random_images(seed, (height, width)))[:, list(units)].max(axis=0)
+    own = activations(images)[np.arange(len(units)), list(units)]
+    return [bool(noise) for noise in ~(own > reached)]
+
+
+def _random_images(seed: int, size: tuple[int, int]) -> Pixels:
+    random = np.random.default_rng(seed)
+    white = random.integers(0, 256, (RANDOM // 2, *size, 3))
+    damping = _damping(*size)
+    damped = [_noise(random, size, damping)[0] / START * CONTRAST for _ in range(RANDOM // 2)]
+    pixels = 255 / (1 + np.exp(-np.array(damped)))
+    return np.concatenate([white, np.rint(pixels)]).astype(np.uint8)
 
 
 def _ascend(

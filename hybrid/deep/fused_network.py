@@ -86,6 +86,22 @@ class FusedNetwork(Network):
         }
         return keras.Model(self.body.input, self.head({"poster": made, **blocks}))
 
+    def embedding_head(self) -> keras.Model:
+        """Embeddings of shape (n, D) → log-odds; the other blocks are missing."""
+        if self.poster is None:
+            raise SettingError(f"{self.spec.name}: expected a network that has posters as input.")
+        embedding = keras.Input((self.columns["poster"] - 1,))
+        absent = ConstantRow(np.zeros((1, 1)), dtype="float32")(embedding)
+        made = PosterBlock(self.poster.mean_, self.poster.scale_, dtype="float32")(
+            [embedding, absent]
+        )
+        missing = {
+            name: ConstantRow(np.eye(1, width, width - 1), dtype="float32")(embedding)
+            for name, width in self.columns.items()
+            if name != "poster"
+        }
+        return keras.Model(embedding, self.head({"poster": made, **missing}))
+
     def lower(self, stage: Stage) -> keras.Model | None:
         """Return None: frozen embeddings are in the block `poster` already."""
         return None

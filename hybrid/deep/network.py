@@ -97,6 +97,10 @@ class Network:
         body = InferenceMode(self.body) if self.spec.pretrained else self.body
         return keras.Model(posters, self.head(body(x)))
 
+    def embedding_head(self) -> keras.Model:
+        """Return the model from embeddings of shape (n, D) to log-odds."""
+        return self.head
+
     def count_params(self) -> int:
         """Return the number of parameters of the whole network."""
         return int(self.whole().count_params())

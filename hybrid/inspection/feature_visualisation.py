@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from hybrid.backbones import BackboneSpec, Weights
+from hybrid.backbones import BackboneSpec, Weights, resolve_weights
 from hybrid.backbones.startup import start_keras
-from hybrid.errors import RunError
+from hybrid.errors import RunError, SettingError
 from hybrid.explain.channels import (
     Channel,
     FeatureVisualisation,
@@ -17,10 +18,11 @@ from hybrid.explain.channels import (
     select_channels,
 )
 from hybrid.explain.importance import standardised
-from hybrid.inspection.loaded_run import LoadedHead, LoadedRun, require_linear
+from hybrid.inspection.loaded_run import LoadedHead, LoadedNetwork, LoadedRun, require_linear
 from hybrid.inspection.poster_saliency import PosterBlock, poster_blocks, resolve_backbones
 from hybrid.report.feature_page import BackboneImages, write_feature_page
 from hybrid.report.page import check_html_path
+from hybrid.runs.record import POSTER
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.read_only import reads_only
 
@@ -41,7 +43,8 @@ def visualise_features(
     Parameters
     ----------
     run : LoadedRun
-        With a linear head.
+        With a linear head, or a deep baseline on posters, whose own embedding is shown: on the posters that
+        it was stopped by, those of the validation items.
     genres : sequence of str
         Genres whose channels to show. Empty: all.
     top : int
@@ -62,7 +65,7 @@ def visualise_features(
     RunError
         If the catalogue has none of the items that the run was fitted on.
     SettingError
-        If the run has no poster block, or is a deep baseline.
+        If the run has no poster block.
     WeightsError
         If a page is wanted and the backbone's weights are not where the run recorded them.
 
@@ -73,38 +76,96 @@ def visualise_features(
     """
     if html is not None:
         check_html_path(html)
-    run = require_linear(run, "feature visualisation")
     chosen = [run.genres.index(genre) for genre in run.select_genres(genres)]
-    blocks = poster_blocks(run.model, run.record)
-    nets = resolve_backbones(run.folder, blocks, weights) if html is not None else []
     if not len(run.training_rows):
         raise RunError(
             f"{run.catalogue.path}: expected items that the run was fitted on, found none. Name the "
             "catalogue that it was fitted on with --catalogue."
         )
-    found = [_describe_block(run, block, chosen, top) for block in blocks]
-    channels = tuple(channel for part, _ in found for channel in part)
-    items = max(count for _, count in found)
+    context = context or Context()
+    if isinstance(run, LoadedNetwork):
+        parts = [_describe_network(run, chosen, top, weights, html is not None, context)]
+    else:
+        parts = _describe_blocks(
+            require_linear(run, "feature visualisation"), chosen, top, weights, html is not None
+        )
+    channels = tuple(channel for part in parts for channel in part.channels)
+    items = max(part.items for part in parts)
     visualisation = FeatureVisualisation(run.name, items, channels, run.notes)
     if html is not None:
-        images = [
-            _backbone_images(
-                block, spec, weights_found, [c.number for c in part], context or Context()
-            )
-            for block, (spec, weights_found), (part, _) in zip(blocks, nets, found, strict=True)
-        ]
+        images = [_backbone_images(part, context) for part in parts]
         write_feature_page(visualisation, images, _paths(run, channels), html)
     return visualisation
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Channels of one block, the number of posters, and its backbone with weights where a page needs them."""
+
+    block: str
+    channels: tuple[Channel, ...]
+    items: int
+    backbone: tuple[BackboneSpec, Weights] | None
+
+
+def _describe_network(
+    run: LoadedNetwork,
+    chosen: Sequence[int],
+    top: int,
+    weights: Sequence[str],
+    with_images: bool,
+    context: Context,
+) -> _Part:
+    """Most important channels of a deep baseline's own embedding, on its validation posters."""
+    if weights:
+        raise SettingError(
+            f"--weights: expected none, since {run.folder} holds the network's own, found "
+            f"{', '.join(weights)}."
+        )
+    start_keras()
+    from hybrid.deep.channels import weigh_channels
+    from hybrid.deep.saved import body_file
+
+    rows = run.training_rows
+    found = weigh_channels(run.model, run.items(rows), context.progress)
+    numbers = select_channels(found.coef[list(chosen)])
+    activations = found.activations[:, numbers]
+    channels = describe_channels(
+        POSTER, found.coef, activations, numbers, _named(run), run.genres, top
+    )
+    spec = run.model.spec.body
+    backbone = None
+    if with_images:
+        backbone = spec, resolve_weights(spec, str(run.folder / body_file(run.model)))
+    return _Part(POSTER, channels, int((~np.isnan(found.activations[:, 0])).sum()), backbone)
+
+
+def _describe_blocks(
+    run: LoadedHead, chosen: Sequence[int], top: int, weights: Sequence[str], with_images: bool
+) -> list[_Part]:
+    """Most important channels of each poster block of a linear head."""
+    blocks = poster_blocks(run.model, run.record)
+    nets = resolve_backbones(run.folder, blocks, weights) if with_images else []
+    found = [_describe_block(run, block, chosen, top) for block in blocks]
+    return [
+        _Part(block.name, channels, count, nets[i] if nets else None)
+        for i, (block, (channels, count)) in enumerate(zip(blocks, found, strict=True))
+    ]
+
+
+def _named(run: LoadedRun) -> list[tuple[str, str]]:
+    """Id and title of each item that the run was fitted on."""
+    table = run.catalogue.table
+    titles = table["title"].tolist() if "title" in table.columns else [""] * len(table)
+    return [(str(run.catalogue.ids[i]), str(titles[i])) for i in run.training_rows]
 
 
 def _describe_block(
     run: LoadedHead, block: PosterBlock, chosen: Sequence[int], top: int
 ) -> tuple[tuple[Channel, ...], int]:
     """Most important channels of a block for some genres, and the number of training posters."""
-    rows, table = run.training_rows, run.catalogue.table
-    embeddings = block.features.read(run.frame.iloc[rows])
-    titles = table["title"].tolist() if "title" in table.columns else [""] * len(table)
-    items = [(str(run.catalogue.ids[i]), str(titles[i])) for i in rows]
+    embeddings = block.features.read(run.frame.iloc[run.training_rows])
+    items = _named(run)
     numbers = select_channels(block.coef[list(chosen)])
     activations = standardised(block.features, embeddings, numbers)
     channels = describe_channels(
@@ -113,23 +174,27 @@ def _describe_block(
     return channels, int((~np.isnan(embeddings[:, 0])).sum())
 
 
-def _backbone_images(
-    block: PosterBlock,
-    spec: BackboneSpec,
-    weights: Weights,
-    numbers: list[int],
-    context: Context,
-) -> BackboneImages:
+def _backbone_images(part: _Part, context: Context) -> BackboneImages:
     """First filters and activation maximisation of a block's backbone."""
     start_keras()
-    from hybrid.backbones.activation_maximisation import STEPS, maximise_activations
+    from hybrid.backbones.activation_maximisation import STEPS, find_noise, maximise_activations
     from hybrid.backbones.feature_maps import load_feature_map_model
 
+    assert part.backbone is not None
+    spec, weights = part.backbone
+    numbers = [channel.number for channel in part.channels]
     filters = load_feature_map_model(spec, weights).first_filters()
     total = len(numbers) * STEPS
     with context.progress.bar("activation maximisation", total, "steps") as advance:
         images = maximise_activations(spec, weights, numbers, context.seed, advance)
-    return BackboneImages(block.name, spec.name, filters, dict(zip(numbers, images, strict=True)))
+    noise = find_noise(spec, weights, numbers, images, context.seed)
+    return BackboneImages(
+        part.block,
+        spec.name,
+        filters,
+        dict(zip(numbers, images, strict=True)),
+        frozenset(number for number, is_noise in zip(numbers, noise, strict=True) if is_noise),
+    )
 
 
 def _paths(run: LoadedRun, channels: Sequence[Channel]) -> dict[str, str]:

@@ -248,7 +248,7 @@ class LoadedNetwork(LoadedRun):
 
     def predict_item(self, row: int) -> Sequence[ScoreDecomposition | GenrePrediction]:
         """See `LoadedRun.predict_item`."""
-        item = self._item(row)
+        item = self.items(np.array([row]))
         scores = self.model.decision_function(item)
         if np.isnan(scores).all():
             return ()
@@ -288,16 +288,19 @@ class LoadedNetwork(LoadedRun):
         start_keras()
         from hybrid.backbones.feature_maps import FeatureMapModel
 
-        return FeatureMapModel(self.model.spec.body, self.model.poster_model(self._item(row)))
+        return FeatureMapModel(
+            self.model.spec.body, self.model.poster_model(self.items(np.array([row])))
+        )
 
     def nearest_posters(self, row: int, top: int) -> list[tuple[int, float]]:
         """Always empty: the embeddings of a deep baseline are not cached."""
         return []
 
-    def _item(self, row: int) -> Items:
+    def items(self, rows: NDArray[np.int64]) -> Items:
+        """Return items of the catalogue, by row."""
         from hybrid.deep.items import Items
 
-        frame = self.frame.iloc[[row]]
+        frame = self.frame.iloc[rows]
         return Items(frame.index.tolist(), frame[POSTER].tolist(), frame=frame)
 
 

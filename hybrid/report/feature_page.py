@@ -32,6 +32,8 @@ class BackboneImages:
         Kernels of the first convolution, RGB.
     maximised : dict of int to ndarray of shape (height, width, 3), dtype uint8
         Channel to the image found by activation maximisation.
+    noise : frozenset of int, default=frozenset()
+        Channels whose image excites them no more than random images do.
 
     Examples
     --------
@@ -44,6 +46,7 @@ class BackboneImages:
     backbone: str
     filters: NDArray[np.float32]
     maximised: dict[int, NDArray[np.uint8]]
+    noise: frozenset[int] = frozenset()
 
 
 def draw_filters(filters: NDArray[Any]) -> NDArray[np.uint8]:
@@ -125,7 +128,11 @@ def _view(visualisation: FeatureVisualisation, images: BackboneImages) -> dict[s
         "shown": min(len(images.filters), MAX_FILTERS),
         "filters": data_uri(encode_png(draw_filters(images.filters)), "png"),
         "channels": [
-            (channel, _jpeg_uri(images.maximised[channel.number]))
+            (
+                channel,
+                _jpeg_uri(images.maximised[channel.number]),
+                channel.number in images.noise,
+            )
             for channel in visualisation.channels
             if channel.block == images.block
         ],

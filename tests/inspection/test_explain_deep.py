@@ -14,14 +14,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from hybrid.backbones import activation_maximisation, configure, get_backbone, resolve_weights
 from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import _run
 from hybrid.deep.baseline import DeepBaseline
+from hybrid.deep.channels import weigh_channels
 from hybrid.deep.options import DeepOptions
+from hybrid.explain.channels import Channel, FeatureVisualisation
 from hybrid.explain.contributions import GenrePrediction
 from hybrid.images.decode import load_poster
 from hybrid.inspection.item import explain_item
 from hybrid.inspection.loaded_run import LoadedRun, MapOptions, load_run
+from hybrid.report.feature_page import BackboneImages, render_feature_page
 from hybrid.report.item_card import ItemCard, render_card
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_deep import fit_deep
@@ -352,12 +356,72 @@ def test_an_item_that_taught_the_network_is_told(
     assert said in capfd.readouterr().out.partition("\n")[0]
 
 
+@pytest.mark.parametrize("name", ["linear", "fused"])
+def test_channels_of_a_network_have_the_weights_of_its_head(studio: Path, name: str) -> None:
+    """A dense layer in closed form; the others by finite differences."""
+    run = load(studio, name)
+    items = run.items(run.training_rows)
+    found = weigh_channels(run.model, items)
+    body = run.model.network_.body
+    posters = np.stack([load_poster(path, (SIDE, SIDE)) for path in items.paths])
+    embeddings = body(posters / 127.5 - 1, training=False).numpy().astype(np.float64)
+    deviation = embeddings.std(axis=0)
+    expected = (embeddings - embeddings.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
+    np.testing.assert_allclose(found.activations, expected, atol=0.01)
+    if name == "linear":
+        kernel = run.model.network_.head.layers[-1].get_weights()[0]
+        np.testing.assert_allclose(found.coef, kernel.T * deviation, atol=1e-5)
+        return
+    head = run.model.network_.embedding_head()
+    channel = int(np.abs(found.coef).max(axis=0).argmax())
+    step = 0.1 * deviation[channel]
+    moved = np.repeat([np.eye(len(deviation))[channel] * step], len(embeddings), axis=0)
+    ends = [head((embeddings + sign * moved).astype(np.float32)).numpy() for sign in (1, -1)]
+    slope = (ends[0] - ends[1]).mean(axis=0) / (2 * step) * deviation[channel]
+    np.testing.assert_allclose(found.coef[:, channel], slope, rtol=0.05, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["scratch", "linear", "half", "fused"])
+def test_features_of_any_network_at_once(
+    studio: Path,
+    tmp_path: Path,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(activation_maximisation, "STEPS", 2)
+    page = tmp_path / "features.html"
+    arguments = ["--features", "--genre", "Horror", "--top", "2", "--html", str(page)]
+    assert run_explain(studio, name, *arguments) == 0
+    assert "poster, channel " in capfd.readouterr().out
+    html = page.read_text()
+    assert 1 <= html.count('<article class="channel">') <= 2
+    assert html.count("first convolution</h2>") == 1
+
+
+def test_an_image_that_excites_no_more_than_noise_is_called_noise() -> None:
+    spec = configure(get_backbone("small"), input_size=(32, 32))
+    weights, units = resolve_weights(spec, "random"), [3, 5, 8]
+    images = activation_maximisation.maximise_activations(spec, weights, units)
+    grey = np.full_like(images[:1], 128)
+    mixed = np.concatenate([images[:1], grey, images[2:]])
+    found = activation_maximisation.find_noise(spec, weights, units, mixed)
+    assert found == [False, True, False]
+    plate = BackboneImages("poster", "small", np.ones((2, 3, 3, 3), np.float32),
+                           dict(zip(units, mixed, strict=True)), frozenset({5}))  # fmt: skip
+    channels = tuple(Channel("poster", unit, {}, {}, ()) for unit in units)
+    html = render_feature_page(FeatureVisualisation("net", 1, channels, ()), [plate], {})
+    articles = html.split('<article class="channel">')[1:]
+    assert ["Noise:" in article for article in articles] == found
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
         (["scratch"], 2, "expected a run with a linear head for feature importance, "
          "found the deep baseline scratch. Name an item .* ID --map"),
-        (["scratch", "--features"], 2, "for feature visualisation, found the deep"),
+        (["scratch", "--features", "--html", "p.html", "--weights", "w.h5"], 2,
+         "--weights: expected none, .* w.h5"),
         (["text"], 2, "a deep baseline on posters, found the deep baseline text. Fit one"),
         (["text", "f003", "--map"], 2, "on posters, found the deep baseline text"),
         (["scratch", "f003", "--map", "--weights", "w.h5"], 2, "--weights: expected none, .* w.h5"),
