@@ -274,17 +274,7 @@ class LoadedNetwork(LoadedRun):
         return network_saliency(self.feature_map_model(row), path, numbers, occlude=options.occlude)
 
     def feature_map_model(self, row: int) -> FeatureMapModel:
-        """Network from the poster to the log-odds, its other inputs fixed to those of the item.
-
-        Parameters
-        ----------
-        row : int
-            Of the catalogue.
-
-        Returns
-        -------
-        FeatureMapModel
-        """
+        """Network from a poster to the log-odds, its other inputs fixed to those of the item in `row`."""
         start_keras()
         from hybrid.backbones.feature_maps import FeatureMapModel
 
@@ -300,8 +290,8 @@ class LoadedNetwork(LoadedRun):
         """Return items of the catalogue, by row."""
         from hybrid.deep.items import Items
 
-        frame = self.frame.iloc[rows]
-        return Items(frame.index.tolist(), frame[POSTER].tolist(), frame=frame)
+        part = self.frame.iloc[rows]
+        return Items(part.index.tolist(), part[POSTER].tolist(), frame=part)
 
 
 def load_run(
