@@ -18,6 +18,7 @@ from hybrid.report.front import make_front
 from hybrid.report.groups import NOT_COMPARABLE
 from hybrid.report.plots import RUN_COLOURS
 from hybrid.report.sections import SECTIONS
+from hybrid.report.sentences import unknown_backbone
 from hybrid.report.summary_text import METRIC_NAMES
 from hybrid.report.wording import (
     DASH,
@@ -107,12 +108,20 @@ def _render_group(made: Environment, comparison: Comparison, i: int, command: st
         comparison=comparison,
         title=f"{counted(len(comparison.runs), 'model')} on {items} with {genres}{one}",
         front=make_front(comparison),
-        clean=comparison.audited and not comparison.leaks,
+        leakage=_leakage(comparison),
         sections=[(section, data) for section, data in found if data is not None],
         command=command,
         version=__version__,
     )
     return Markup(prefix_ids(text, _prefix(i)))
+
+
+def _leakage(comparison: Comparison) -> str:
+    """Class of the box that says whether the split is clean."""
+    if comparison.leaks or not comparison.audited:
+        return "leaky"
+    unknown = any(run.external or unknown_backbone(run) for run in comparison.runs)
+    return "unsure" if unknown else "clean"
 
 
 def _prefix(i: int) -> str:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+from hybrid.audit.leaks import BACKBONE_TRAINED_ON_TEST
 from hybrid.report.comparison import MAIN, ComparedRun, Comparison
 from hybrid.report.wording import (
     counted,
     duration,
     fraction,
     listed,
-    memory,
     number,
     percent,
     with_interval,
 )
-from hybrid.types import Interval
 
 METRIC = "weighted F1"
+LEAST_PART = 0.05  # of the cost: smaller parts are not told
 
 
 @dataclass(frozen=True)
@@ -85,18 +86,19 @@ def winner_sentence(comparison: Comparison) -> str:
     Examples
     --------
     >>> winner_sentence(comparison)  # doctest: +SKIP
-    'svm is the best of 4 models: weighted F1 0.642 (0.624 to 0.659).'
+    'svm is the best of 4 models: weighted F1 0.642 (0.624 to 0.659), 0.015 above stacking.'
     """
-    runs = comparison.runs
-    best, figure = runs[0], f"{METRIC} {with_interval(runs[0].evaluation.metrics[MAIN])}"
+    runs, figure, equal = comparison.runs, _figure(comparison), _equal(comparison)
+    best = runs[0]
     if len(runs) == 1:
         return f"{best.name} has {figure}."
-    equal = _equal(comparison)
     if len(equal) == len(runs):
         both = "both" if len(runs) == 2 else "all"
         return f"{listed(equal)} {both} score the same: {figure}."
     if len(equal) > 1:
         return f"{listed(equal)} share the first place of {len(runs)} models: {figure}."
+    if not math.isnan(_value(best) - _value(runs[1])):
+        figure += f", {_value(best) - _value(runs[1]):.3f} above {runs[1].name}"
     if comparison.leaks or any(not_significant(run) for run in runs):
         place = "higher" if len(runs) == 2 else "highest"
         return f"{best.name} scores {place} of {len(runs)} models: {figure}."
@@ -104,8 +106,17 @@ def winner_sentence(comparison: Comparison) -> str:
     return f"{best.name} is the {place} of {len(runs)} models: {figure}."
 
 
+def _figure(comparison: Comparison) -> str:
+    """Figure of the best model; with its accuracy where each item has one label."""
+    metrics = comparison.runs[0].evaluation.metrics
+    said = f"{METRIC} {with_interval(metrics[MAIN])}"
+    if comparison.task.multiclass and "accuracy" in metrics:
+        said += f" and accuracy {number(metrics['accuracy'].value, '.3f')}"
+    return said
+
+
 def certainty_sentence(comparison: Comparison) -> str:
-    """Whether the best model is significantly different from the others.
+    r"""Whether the best model is significantly different from the others, and what to expect of it.
 
     Parameters
     ----------
@@ -118,7 +129,7 @@ def certainty_sentence(comparison: Comparison) -> str:
     Examples
     --------
     >>> certainty_sentence(comparison)  # doctest: +SKIP
-    'Its lead is certain: it is significantly better than stacking, the second, by 0.015 (0.003 to 0.027).'
+    'Its lead is not certain: it is not significantly different from knn, and has a chance of 61 % ...'
     """
     others, equal = comparison.runs[1:], _equal(comparison)
     if comparison.leaks:
@@ -131,16 +142,31 @@ def certainty_sentence(comparison: Comparison) -> str:
         )
     if len(equal) > 1:
         return f"{'Neither' if len(equal) == 2 else 'None'} leads: {listed(equal)} have the same figure."
-    tied = [run for run in others if not_significant(run)]
-    if not tied:
-        each = "" if len(others) == 1 else f" than each of the other {len(others)}"
-        second = f"{others[0].name} by {difference_text(others[0])}"
-        better = f"better{each}, and ahead of {second}" if each else f"better than {second}"
-        return f"Its lead is certain: it is significantly {better}."
-    names = listed([run.name for run in tied])
-    if len(tied) == len(others) > 1:
-        names = f"any of the other {len(others)}"
-    return f"Its lead is not certain: it is not significantly different from {names}."
+    tied = [run.name for run in others if not_significant(run)]
+    if tied:
+        names = f"any of the other {len(others)}" if len(tied) == len(others) > 1 else listed(tied)
+        lead = f"Its lead is not certain: it is not significantly different from {names}"
+    else:
+        names = f"each of the other {len(others)}" if len(others) > 1 else others[0].name
+        lead = f"Its lead is certain: it is significantly better than {names}"
+    return f"{lead}{_chance(comparison)}{_corrected(comparison)}."
+
+
+def _chance(comparison: Comparison) -> str:
+    """Chance of the best model to be the best, as a clause."""
+    chance = comparison.runs[0].best_probability
+    if chance != chance:
+        return ""
+    said = f"over {percent(0.99)}" if chance > 0.99 else percent(chance)
+    return f", and has a chance of {said} to be the best"
+
+
+def _corrected(comparison: Comparison) -> str:
+    """Figure of the best model, corrected for having been chosen on the test items, as a clause."""
+    value = comparison.winner_corrected.value
+    if value != value:
+        return ""
+    return f"; as it was chosen from {len(comparison.runs)}, expect {value:.3f} on new items"
 
 
 def cost_sentence(comparison: Comparison) -> str:
@@ -157,25 +183,39 @@ def cost_sentence(comparison: Comparison) -> str:
     Examples
     --------
     >>> cost_sentence(comparison)  # doctest: +SKIP
-    'It cost 1 min 30 s and 2.0 GiB of memory; svm-text reaches 0.600 at about a tenth of that.'
+    'It cost 2 min 10 s (extraction of poster 1 min 40 s, fit 30.0 s); text reaches 0.600 at about ...'
     """
     best = comparison.runs[0]
-    subject = "It" if len(_equal(comparison)) == 1 else best.name
+    one = len(_equal(comparison)) == 1  # so that "it" is clear
     if best.total_seconds is None:
-        whose = "Its cost" if subject == "It" else f"The cost of {best.name}"
+        whose = "Its cost" if one else f"The cost of {best.name}"
         return f"{whose} is unknown: {best.cost_unknown_because}."
-    room = f" and {memory(best.peak_mib)} of memory" if best.peak_mib is not None else ""
-    return f"{subject} cost {duration(best.total_seconds)}{room}{_cheaper(comparison, best.total_seconds)}."
+    subject = "It" if one else best.name
+    cost = f"{subject} cost {duration(best.total_seconds)}{_parts(best, best.total_seconds)}"
+    return f"{cost}{_cheaper(comparison, best.total_seconds)}."
+
+
+def _value(run: ComparedRun) -> float:
+    return run.evaluation.metrics[MAIN].value
 
 
 def _equal(comparison: Comparison) -> list[str]:
     """Names of the models that have exactly the highest figure."""
-    values = [run.evaluation.metrics[MAIN].value for run in comparison.runs]
-    return [
-        run.name
-        for run, value in zip(comparison.runs, values, strict=True)
-        if value == values[0] or run is comparison.runs[0]
+    first = comparison.runs[0]
+    return [run.name for run in comparison.runs if _value(run) == _value(first) or run is first]
+
+
+def _parts(run: ComparedRun, total: float) -> str:
+    """What most of the cost is, in brackets; nothing where it is one part alone."""
+    parts = [
+        (part.name.partition(" (")[0], part.seconds)
+        for part in run.record.cost.components
+        if part.seconds is not None and part.seconds >= LEAST_PART * total
     ]
+    if len(parts) < 2:
+        return ""
+    largest = sorted(parts, key=lambda part: -part[1])[:3]
+    return f" ({', '.join(f'{name} {duration(seconds)}' for name, seconds in largest)})"
 
 
 def _cheaper(comparison: Comparison, seconds: float) -> str:
@@ -194,10 +234,11 @@ def _cheaper(comparison: Comparison, seconds: float) -> str:
     # The runs are in the order of their F1, so the first cheaper one is the best of these.
     run, cost = min(tied, key=lambda pair: pair[1]) if tied else cheaper[0]
     share = fraction(cost / seconds)
+    if set(run.devices) != set(comparison.runs[0].devices):
+        share += ", measured on another device"
     if tied:
         return f"; {run.name}, which is not significantly different, cost {share}"
-    reached = number(run.evaluation.metrics[MAIN].value, ".3f")
-    return f"; {run.name} reaches {reached} at {share}"
+    return f"; {run.name} reaches {number(_value(run), '.3f')} at {share}"
 
 
 def cleanliness_sentence(comparison: Comparison) -> str:
@@ -227,11 +268,12 @@ def cleanliness_sentence(comparison: Comparison) -> str:
         else:
             who = f"{listed(missing)} {'was' if len(missing) == 1 else 'were'} not audited"
         return f"It is not known whether the split is clean: {who}."
-    count = len(comparison.checks)
-    checks = f": {'the one check' if count == 1 else f'none of {count} checks'} found a leak"
-    if count == 1:
-        checks = ": the one check found no leak"
-    return f"The split is clean{checks if count else ''}{_elsewhere(comparison)}."
+    count, unknown = len(comparison.checks), _unknown_training(comparison)
+    found = "the one check found no leak" if count == 1 else f"none of {count} checks found a leak"
+    if unknown:
+        found = f"{found}, but" if count else "but"
+        return f"The split is clean as far as can be told: {found} {unknown}."
+    return f"The split is clean{f': {found}' if count else ''}."
 
 
 def _leak(kind: str, count: int | None, share: float | None) -> str:
@@ -242,12 +284,37 @@ def _leak(kind: str, count: int | None, share: float | None) -> str:
     return f"{kind} ({counted(count, 'case')}{of})"
 
 
-def _elsewhere(comparison: Comparison) -> str:
-    """Models made elsewhere, of which it cannot be told what they have seen."""
-    names = [run.name for run in comparison.runs if run.external]
-    if not names:
-        return ""
-    return f"; what {listed(names)}, made elsewhere, {'has' if len(names) == 1 else 'have'} seen is not known"
+def _unknown_training(comparison: Comparison) -> str:
+    """Models, or backbones of models, of which it cannot be told what they have learnt from."""
+    elsewhere = [run.name for run in comparison.runs if run.external]
+    backbones = [run.name for run in comparison.runs if unknown_backbone(run)]
+    said = []
+    if backbones:
+        whose = "the backbone" if len(backbones) == 1 else "the backbones"
+        said.append(f"what {whose} of {listed(backbones)} learnt from is not known")
+    if elsewhere:
+        said.append(f"what {listed(elsewhere)}, made elsewhere, learnt from is not known")
+    return " and ".join(said)
+
+
+def unknown_backbone(run: ComparedRun) -> bool:
+    """Whether the audit could not tell what a backbone of the run has learnt from.
+
+    Parameters
+    ----------
+    run : ComparedRun
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> unknown_backbone(comparison.runs[0])  # doctest: +SKIP
+    False
+    """
+    skipped = run.record.audit.skipped if run.record.audit else ()
+    return any(entry.startswith(f"{BACKBONE_TRAINED_ON_TEST}: ") for entry in skipped)
 
 
 def not_significant(run: ComparedRun) -> bool:
@@ -268,26 +335,3 @@ def not_significant(run: ComparedRun) -> bool:
     False
     """
     return run.difference is not None and run.difference.low <= 0 <= run.difference.high
-
-
-def difference_text(run: ComparedRun) -> str:
-    """Weighted F1 of the best run minus that of this one, with its interval.
-
-    Parameters
-    ----------
-    run : ComparedRun
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> difference_text(comparison.runs[1])  # doctest: +SKIP
-    '0.100 (0.081 to 0.119)'
-    """
-    difference = run.difference or Interval(0.0, 0.0, 0.0)
-    # Adding 0.0 turns -0.0 into 0.0.
-    return with_interval(
-        Interval(-difference.value + 0.0, -difference.high + 0.0, -difference.low + 0.0)
-    )

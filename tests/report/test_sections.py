@@ -613,7 +613,7 @@ RUNS = [f"run-{k + 1}" for k in range(RUN_COLOURS)]
 TEXT = [
     *[(ink, ground) for ink in ("ink", "soft") for ground in ("paper", "wash")],
     *[("good", "good-wash"), ("bad", "bad-wash"), ("note", "note-wash"), ("accent", "paper")],
-    *[("soft", "good-wash"), ("soft", "bad-wash")],
+    *[("soft", "good-wash"), ("soft", "bad-wash"), ("soft", "note-wash")],
     *[("on-run", run) for run in RUNS],
     ("on-run", "soft"),
 ]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hybrid.audit.leaks import BACKBONE_TRAINED_ON_TEST
 from hybrid.report.comparison import MAIN, Comparison
 from hybrid.report.sentences import (
     certainty_sentence,
@@ -21,6 +22,7 @@ from hybrid.report.sentences import (
 from hybrid.report.wording import counted, duration, fraction, listed, percent
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import LeakRecord
+from hybrid.splitting.tasks import Task
 from hybrid.types import Interval
 
 Make = Callable[..., Comparison]
@@ -40,11 +42,12 @@ class Given:
     peak_mib: float | None = None
     external: bool = False
     audit: dict[str, Any] | None = None
+    cost: dict[str, Any] | None = None
 
     def record(self) -> dict[str, Any]:
         stage = {"name": "fit", "seconds": self.seconds, "peak_mib": self.peak_mib}
         found: dict[str, Any] = {"stages": [stage], "audit": self.audit or CLEAN}
-        found["cost"] = {"total_seconds": self.seconds}
+        found["cost"] = {"total_seconds": self.seconds, **(self.cost or {})}
         return {"external": OUTSIDE, "audit": None} if self.external else found
 
 
@@ -60,13 +63,20 @@ def comparison(
         value = Interval(run.value, run.value - 0.02, run.value + 0.02)
         evaluation = replace(old.evaluation, metrics={**old.evaluation.metrics, MAIN: value})
         difference = Interval(run.value - given[0].value, run.low, run.high) if i else None
-        runs.append(replace(old, evaluation=evaluation, difference=difference))
+        chance = 0.98 if i == 0 else 0.02 / len(given)
+        runs.append(
+            replace(old, evaluation=evaluation, difference=difference, best_probability=chance)
+        )
+    changes = {"winner_corrected": Interval(0.635, 0.6, 0.65), **changes}
     return replace(made, runs=tuple(runs), leaks=tuple(leaks), **changes)
 
 
 BEST, SECOND, THIRD = Given("svm", 0.64), Given("knn", 0.6), Given("dummy", 0.2, -0.5, -0.4)
 NEAR = Given("stack", 0.63, -0.03, 0.01)
 FIGURE = "weighted F1 0.640 (0.620 to 0.660)"
+CHANCE = ", and has a chance of 98\u00a0% to be the best; as it was chosen from"
+NOT_CERTAIN = "Its lead is not certain: it is not significantly different from"
+EXPECT = ", expect 0.635 on new items"
 LEAK = LeakRecord("same id", 3, 0.075)
 
 
@@ -74,11 +84,11 @@ LEAK = LeakRecord("same id", 3, 0.075)
     ("given", "leaks", "said"),
     [
         ([BEST], (), f"svm has {FIGURE}."),
-        ([BEST, SECOND], (), f"svm is the better of 2 models: {FIGURE}."),
-        ([BEST, SECOND, THIRD], (), f"svm is the best of 3 models: {FIGURE}."),
-        ([BEST, NEAR], (), f"svm scores higher of 2 models: {FIGURE}."),
-        ([BEST, NEAR, THIRD], (), f"svm scores highest of 3 models: {FIGURE}."),
-        ([BEST, SECOND], [LEAK], f"svm scores higher of 2 models: {FIGURE}."),
+        ([BEST, SECOND], (), f"svm is the better of 2 models: {FIGURE}, 0.040 above knn."),
+        ([BEST, SECOND, THIRD], (), f"svm is the best of 3 models: {FIGURE}, 0.040 above knn."),
+        ([BEST, NEAR], (), f"svm scores higher of 2 models: {FIGURE}, 0.010 above stack."),
+        ([BEST, NEAR, THIRD], (), f"svm scores highest of 3 models: {FIGURE}, 0.010 above stack."),
+        ([BEST, SECOND], [LEAK], f"svm scores higher of 2 models: {FIGURE}, 0.040 above knn."),
         (
             [BEST, Given("svc", 0.64, 0.0, 0.0)],
             (),
@@ -112,33 +122,32 @@ def test_the_winner(given: list[Given], leaks: list[LeakRecord], said: str, comp
         (
             [BEST, SECOND],
             (),
-            "Its lead is certain: it is significantly better than knn by 0.040 (0.010 to 0.090).",
+            f"Its lead is certain: it is significantly better than knn{CHANCE} 2{EXPECT}.",
         ),
         (
             [BEST, SECOND, THIRD],
             (),
-            "Its lead is certain: it is significantly better than each of the other 2, and ahead of knn by "
-            "0.040 (0.010 to 0.090).",
+            f"Its lead is certain: it is significantly better than each of the other 2{CHANCE} 3{EXPECT}.",
         ),
         (
             [BEST, NEAR],
             (),
-            "Its lead is not certain: it is not significantly different from stack.",
+            f"{NOT_CERTAIN} stack{CHANCE} 2{EXPECT}.",
         ),
         (
             [BEST, NEAR, replace(NEAR, name="other"), THIRD],
             (),
-            "Its lead is not certain: it is not significantly different from stack and other.",
+            f"{NOT_CERTAIN} stack and other{CHANCE} 4{EXPECT}.",
         ),
         (
             [BEST, NEAR, replace(NEAR, name="other")],
             (),
-            "Its lead is not certain: it is not significantly different from any of the other 2.",
+            f"{NOT_CERTAIN} any of the other 2{CHANCE} 3{EXPECT}.",
         ),
         (
             [BEST, *(replace(NEAR, name=f"m{k}") for k in range(5)), THIRD],
             (),
-            "Its lead is not certain: it is not significantly different from m0, m1, m2 and 2 others.",
+            f"{NOT_CERTAIN} m0, m1, m2 and 2 others{CHANCE} 7{EXPECT}.",
         ),
         (
             [BEST, SECOND],
@@ -172,7 +181,7 @@ def timed(run: Given, seconds: float | None, peak_mib: float | None = None) -> G
     [
         ([BEST], "Its cost is unknown: its record does not hold it."),
         ([replace(BEST, external=True)], "Its cost is unknown: it was made elsewhere."),
-        ([timed(BEST, 90, 2048)], "It cost 1 min 30 s and 2.0 GiB of memory."),
+        ([timed(BEST, 90, 2048)], "It cost 1 min 30 s."),
         (
             [timed(BEST, 90), timed(SECOND, 9)],
             "It cost 1 min 30 s; knn reaches 0.600 at about a tenth of that.",
@@ -262,14 +271,70 @@ def test_the_cleanliness_is_not_known_without_an_audit(
 def test_what_a_model_made_elsewhere_has_seen_is_not_known(compared: Make) -> None:
     mine, theirs = replace(BEST, external=True), replace(SECOND, external=True)
     assert cleanliness_sentence(comparison(compared, [mine, THIRD])) == (
-        "The split is clean: none of 2 checks found a leak; what svm, made elsewhere, has seen is not known."
+        "The split is clean as far as can be told: none of 2 checks found a leak, but what svm, made "
+        "elsewhere, learnt from is not known."
     )
     assert cleanliness_sentence(comparison(compared, [mine, theirs, THIRD])).endswith(
-        "; what svm and knn, made elsewhere, have seen is not known."
+        ", but what svm and knn, made elsewhere, learnt from is not known."
     )
     assert cleanliness_sentence(comparison(compared, [mine])) == (
         "It is not known whether the split is clean: no model was audited."
     )
+
+
+def test_what_a_backbone_has_seen_may_not_be_known(compared: Make) -> None:
+    untold = {
+        **CLEAN,
+        "skipped": [f"{BACKBONE_TRAINED_ON_TEST}: it cannot be told what net.h5 learnt from"],
+    }
+    tuned = [replace(BEST, audit=untold), SECOND, replace(THIRD, audit=untold)]
+    assert cleanliness_sentence(comparison(compared, tuned[:2])) == (
+        "The split is clean as far as can be told: none of 2 checks found a leak, but what the backbone of "
+        "svm learnt from is not known."
+    )
+    assert cleanliness_sentence(comparison(compared, tuned)).endswith(
+        "but what the backbones of svm and dummy learnt from is not known."
+    )
+    other = {**CLEAN, "skipped": ["near-same embedding: no embeddings were given"]}
+    assert "as far as" not in cleanliness_sentence(
+        comparison(compared, [replace(BEST, audit=other)])
+    )
+
+
+def test_the_parts_of_the_cost(compared: Make) -> None:
+    extraction = {
+        "poster": {"backbone": "vgg16", "posters": 9, "seconds": 60.0, "devices": ["cpu"]}
+    }
+    cost = {"fit_seconds": 29.0, "predict_seconds": 1.0, "device": "cpu", "extraction": extraction}
+    dear, cheap = replace(BEST, seconds=90.0, cost=cost), replace(SECOND, seconds=9.0)
+    said = cost_sentence(comparison(compared, [dear]))
+    assert said == "It cost 1 min 30 s (extraction of poster 1 min 0 s, fit 29.0 s)."
+    assert cost_sentence(comparison(compared, [dear, cheap])).endswith(
+        "; knn reaches 0.600 at about a tenth of that, measured on another device."
+    )
+    why = {"unknown": ["the embeddings of poster were made elsewhere"]}
+    assert cost_sentence(comparison(compared, [replace(BEST, cost=why), cheap])) == (
+        "Its cost is unknown: the embeddings of poster were made elsewhere."
+    )
+
+
+def test_chances_and_corrections_that_are_not_known_are_left_out(compared: Make) -> None:
+    made = comparison(compared, [BEST, SECOND], winner_corrected=Interval(*[float("nan")] * 3))
+    unknown = tuple(replace(run, best_probability=float("nan")) for run in made.runs)
+    sure = tuple(replace(run, best_probability=0.9999) for run in made.runs)
+    start = "Its lead is certain: it is significantly better than knn"
+    assert certainty_sentence(replace(made, runs=unknown)) == f"{start}."
+    assert certainty_sentence(replace(made, runs=sure)) == (
+        f"{start}, and has a chance of over 99\u00a0% to be the best."
+    )
+
+
+def test_where_items_have_one_label_the_accuracy_is_told(compared: Make) -> None:
+    made = comparison(compared, [BEST], task=Task(kind="multiclass", genres=("a", "b")))
+    first = made.runs[0]
+    metrics = {**first.evaluation.metrics, "accuracy": Interval(0.7, 0.6, 0.8)}
+    run = replace(first, evaluation=replace(first.evaluation, metrics=metrics))
+    assert winner_sentence(replace(made, runs=(run,))) == f"svm has {FIGURE} and accuracy 0.700."
 
 
 def test_each_is_one_sentence(compared: Make) -> None:
