@@ -127,7 +127,7 @@ def unfold(page: Any, section: str) -> None:
 
 def test_nothing_is_asked_for_and_nothing_runs(page: Any, heard: list[str]) -> None:
     assert page.evaluate("window.owned") is None
-    assert page.locator("h2").count() == 10
+    assert page.locator("h2").count() == 11
     for payload in EVIL[:5]:
         assert page.get_by_text(payload, exact=True).count() > 0
     assert page.locator(".items img").evaluate_all("all => all.every(img => img.naturalWidth > 0)")
@@ -287,7 +287,7 @@ def test_it_can_be_read_without_its_script(browser: Any, page_file: Path) -> Non
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(page_file.as_uri())
-    assert page.locator("h2:visible").count() == 10
+    assert page.locator("h2:visible").count() == 11
     assert page.locator("button:visible, input:visible").count() == 0
     assert page.locator(".front tbody tr:visible").count() == 3
     page.locator("#runs").click()
