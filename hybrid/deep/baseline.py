@@ -176,18 +176,15 @@ class DeepBaseline:
 
     def decision_function(self, items: Items, progress: Progress | None = None) -> Floats:
         """Return log-odds of shape (n, L), float64; NaN rows where an item has no usable poster."""
-        return self._scores(items, progress or Progress(), not self.spec.trains_body)
+        return self._scores(items, progress or Progress(), "predicting")
 
-    def _scores(
-        self, items: Items, progress: Progress, frozen: bool, label: str = "predicting"
-    ) -> Floats:
-        """Return log-odds; from the cached embeddings, if any, while the body is `frozen`."""
+    def _scores(self, items: Items, progress: Progress, label: str) -> Floats:
         scores = np.full((len(items), self.n_labels), np.nan)
         if not len(items):
             return scores
         good = self._usable(items)
         if good.any():
-            learner, source = self._inference_inputs(items.take(good), frozen)
+            learner, source = self._inference_inputs(items.take(good))
             how = (self.spec.batch_size, self.workers, progress, label)
             with self._scope():
                 scores[good] = predict(learner, source, *how)
@@ -287,11 +284,13 @@ class DeepBaseline:
     def _stage_scores(
         self, number: int, followed: tuple[Items, Items], progress: Progress
     ) -> Floats:
-        """Return the log-odds at the end of a stage: of the validation items, then of the others."""
-        stages = self.spec.stages[: number + 1]
-        frozen = all(stage.trains == HEAD for stage in stages)
-        label = f"predicting at the end of stage {stages[-1].name}"
-        return np.concatenate([self._scores(items, progress, frozen, label) for items in followed])
+        """Return the log-odds at the end of a stage: of the validation items, then of the others.
+
+        On the way that the final answers take, also where the cache has embeddings: these differ by their
+        precision, which is not what a stage gains.
+        """
+        label = f"predicting at the end of stage {self.spec.stages[number].name}"
+        return np.concatenate([self._scores(items, progress, label) for items in followed])
 
     def _prepare_stage(
         self,
@@ -355,9 +354,9 @@ class DeepBaseline:
         posters, size = self._poster_source(items), self.spec.batch_size
         return Arrays(cache_activations(path, lower, posters, size, self.workers, progress))
 
-    def _inference_inputs(self, items: Items, frozen: bool) -> tuple[keras.Model, Source]:
-        """Return the model that predicts these items, and its inputs; see `_scores`."""
-        if items.embeddings is not None and frozen:
+    def _inference_inputs(self, items: Items) -> tuple[keras.Model, Source]:
+        """Return the model that predicts these items, and its inputs."""
+        if items.embeddings is not None and not self.spec.trains_body:
             return self._head, self._embedding_source(items.embeddings)
         return self._whole, self._poster_source(items)
 

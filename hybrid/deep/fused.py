@@ -107,8 +107,8 @@ class FusedBaseline(DeepBaseline):
             return Blocks(self.fusion_.transform(self._data(items)))
         return self._pixels(items)
 
-    def _inference_inputs(self, items: Items, frozen: bool) -> tuple[keras.Model, Source]:
-        known = items.embeddings is not None and frozen
+    def _inference_inputs(self, items: Items) -> tuple[keras.Model, Source]:
+        known = items.embeddings is not None and not self.spec.trains_body
         if known or not self._has_poster:
             return self._head, Blocks(self.fusion_.transform(self._data(items)))
         return self._whole, self._pixels(items)
