@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from hybrid.splitting.tasks import Task
 
 
-def make_experiment(
-    project: Project, columns: ColumnOptions, name: str, task: Task | None = None
-) -> Experiment:
+def make_experiment(project: Project, columns: ColumnOptions, name: str, task: Task) -> Experiment:
     """Read catalogue and split, narrow them to a task; the run gets this name in the folder of the runs."""
     from hybrid.catalogue import load_catalogue
     from hybrid.runs.experiment import Experiment
@@ -33,7 +31,7 @@ def make_experiment(
         project.command,
         project.context,
     )
-    return experiment.narrowed(task) if task else experiment
+    return experiment.narrowed(task)
 
 
 def fit(
@@ -55,6 +53,7 @@ def fit(
     decision: DecisionOptions,
     ablation: bool,
     repeats: int,
+    task: Task,
     **features: Any,
 ) -> None:
     """Fit a head, write the run, print its figures."""
@@ -62,7 +61,9 @@ def fit(
     from hybrid.runs.fit_head import fit_head
     from hybrid.studies.study import Studies
 
-    experiment = make_experiment(project, columns, name or (f"{head}-chain" if chain else head))
+    experiment = make_experiment(
+        project, columns, name or (f"{head}-chain" if chain else head), task
+    )
     chosen = {
         "blocks": parse_blocks(blocks),
         "grid": grid,
@@ -78,6 +79,7 @@ def fit(
         select=select,
         features=FeatureOptions(**features),
         decision=decision,
+        multiclass=task.multiclass,
         context=project.context,
         **chosen,  # type: ignore[arg-type]
     )

@@ -11,10 +11,12 @@ import click
 from hybrid.cli.fit import make_experiment
 from hybrid.cli.options import SIZE, Project, column_options, common_options, decision_options
 from hybrid.cli.output import run_text, show
+from hybrid.cli.task_options import task_options
 from hybrid.types import ColumnOptions
 
 if TYPE_CHECKING:
     from hybrid.heads.decision_rule import DecisionOptions
+    from hybrid.splitting.tasks import Task
 
 _OPTIONS = (
     click.option("--backbone", required=True,
@@ -24,11 +26,6 @@ _OPTIONS = (
     click.option("--dry-run", is_flag=True,
                  help="Print stages, parameters and memory; train nothing."),
     click.option("--tensorboard", type=click.Path(path_type=Path), help="Folder for event files."),
-    click.option("--single-label", metavar="dominant|first|COLUMN",
-                 help="One label for each item: its most frequent, its first, or a column's.  "
-                 "[default: dominant with --task multiclass]"),
-    click.option("--genres", help="Only these genres, and the items that have them: Drama,Comedy"),
-    click.option("--per-genre", type=int, help="Number of training items of each genre."),
     click.option("--weights", help="imagenet, random, a weights file, or a run that trained the backbone.  "
                  "[default: imagenet; none for what is trained from scratch]"),
     click.option("--body", help="Backbone of the network fused.  [default: inception]"),
@@ -51,13 +48,12 @@ _OPTIONS = (
     click.option("--weight-decay", type=float, default=0.0, show_default=True),
     click.option("--label-smoothing", type=float, default=0.0, show_default=True),
     click.option("--loss", type=click.Choice(["weighted", "plain", "focal", "asymmetric"]),
-                 default="weighted", show_default=True, help="Loss; weighted: rare genres count more."),
+                 help="Loss; weighted: rare genres count more.  "
+                 "[default: weighted; plain with --task multiclass]"),
     click.option("--accumulate", type=int, default=1, show_default=True,
                  help="Gradient accumulation: batches for each optimiser step."),
     click.option("--precision", type=click.Choice(["float32", "bfloat16", "float16"]),
                  default="float32", show_default=True, help="Numeric precision of the computation."),
-    click.option("--task", type=click.Choice(["multilabel", "multiclass"]), default="multilabel",
-                 show_default=True, help="One sigmoid for each genre, or one softmax."),
     click.option("--devices", default="1", show_default=True, metavar="N|all",
                  help="GPUs of this machine that share each batch; needs KERAS_BACKEND=jax."),
     click.option("--cache-frozen", is_flag=True,
@@ -75,14 +71,13 @@ def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @common_options("catalogue", "splits", "cache", "runs", "seed", "workers")
 @column_options
 @decision_options
+@task_options
 @_training_options
 def command(
     project: Project,
     columns: ColumnOptions,
     backbone: str,
-    single_label: str | None,
-    genres: str | None,
-    per_genre: int | None,
+    task: Task,
     resume: bool,
     dry_run: bool,
     tensorboard: Path | None,
@@ -101,11 +96,8 @@ def command(
     from hybrid.runs.classification import classify_run
     from hybrid.runs.deep_inputs import plan_deep
     from hybrid.runs.fit_deep import fit_deep
-    from hybrid.splitting.tasks import Task
 
-    training = DeepOptions(**options)
-    chosen = tuple(genre.strip() for genre in (genres or "").split(",") if genre.strip())
-    task = Task(single_label, chosen, per_genre, project.seed, training.task)
+    training = DeepOptions(**options, task=task.kind)
     experiment = make_experiment(project, columns, name or backbone, task)
     if dry_run or training.epochs == 0:
         plan = plan_deep(experiment.catalogue, experiment.split, backbone, training, devices)

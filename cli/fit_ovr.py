@@ -15,6 +15,7 @@ from hybrid.cli.options import (
     feature_options,
     study_options,
 )
+from hybrid.cli.task_options import task_options
 
 # As in hybrid.heads.registry, which `--help` does not load.
 ESTIMATORS = (
@@ -29,6 +30,7 @@ ESTIMATORS = (
 @feature_options
 @decision_options
 @study_options
+@task_options
 @click.option(
     "--estimator",
     required=True,

@@ -15,6 +15,7 @@ from hybrid.cli.options import (
     feature_options,
     study_options,
 )
+from hybrid.cli.task_options import task_options
 
 
 @click.command("fit-svm")
@@ -23,6 +24,7 @@ from hybrid.cli.options import (
 @feature_options
 @decision_options
 @study_options
+@task_options
 @click.option(
     "--C",
     "cs",

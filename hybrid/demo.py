@@ -135,6 +135,7 @@ def _is_done(experiment: Experiment, options: DeepOptions) -> bool:
         record = RunRecord.read(experiment.folder)
     except RunError:
         return False
+    options = options.settled()
     settings = {name: record.settings.get(name) for name in vars(options)}
     return (
         record.format_read == FORMAT

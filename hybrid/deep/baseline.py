@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,7 @@ from hybrid.deep.registry import HEAD, NetworkSpec, Stage, configure_network, ge
 from hybrid.deep.tensorboard import open_tensorboard
 from hybrid.deep.train import compile_inference, compile_stage, fit_stage
 from hybrid.errors import SettingError
-from hybrid.evaluation import likeliest
-from hybrid.heads.decision_rule import DecisionOptions, DecisionRule, fit_decision
+from hybrid.heads.decision_rule import ARGMAX, DecisionOptions, DecisionRule, fit_decision
 from hybrid.utils.progress import Progress
 
 Floats = NDArray[np.float64]
@@ -91,8 +91,10 @@ class DeepBaseline:
         decision: DecisionOptions | None = None,
         devices: str = "1",
     ) -> None:
-        self.options = options or DeepOptions()
+        self.options = (options or DeepOptions()).settled()
         self.decision = decision or DecisionOptions()
+        if self.options.task == "multiclass":
+            self.decision = replace(self.decision, objective=ARGMAX)
         self.decision.check()
         self.spec: NetworkSpec = configure_network(get_network(network), self.options)
         self.seed = seed
@@ -196,9 +198,7 @@ class DeepBaseline:
 
     def label(self, probabilities: Floats, decision: DecisionRule | None = None) -> Labels:
         """Return labels of shape (n, L), uint8, by a decision rule; none where probabilities are NaN."""
-        if self.options.task == "multilabel":
-            return (decision or self.decision_).label(probabilities)
-        return likeliest(probabilities)
+        return (decision or self.decision_).label(probabilities)
 
     def poster_model(self, item: Items) -> keras.Model:
         """Make the model from an item's poster to its log-odds, other inputs fixed.
@@ -363,7 +363,7 @@ class DeepBaseline:
     def _loss(self, train: Items) -> keras.losses.Loss:
         options = self.options
         multiclass = options.task == "multiclass"
-        return make_loss(options.loss, labels_of(train), options.label_smoothing, multiclass)
+        return make_loss(str(options.loss), labels_of(train), options.label_smoothing, multiclass)
 
     def _poster_source(self, items: Items) -> Posters:
         return Posters(items.paths, self.spec.body.input_size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from hybrid.errors import SettingError, unknown_name
 
@@ -10,6 +10,8 @@ LOSSES = ("weighted", "plain", "focal", "asymmetric")
 SCHEDULES = ("constant", "cosine", "plateau")
 PRECISIONS = ("float32", "bfloat16", "float16")
 TASKS = ("multilabel", "multiclass")
+# As in the study: weighted binary cross-entropy, and categorical cross-entropy for one label an item.
+TASK_LOSS = {"multilabel": "weighted", "multiclass": "plain"}
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,10 @@ class DeepOptions:
         ``"constant"``, ``"cosine"`` or ``"plateau"``; see `hybrid.deep.optimizers.make_schedule`.
     weight_decay, label_smoothing : float, default=0.0
         0 or more and less than 1.
-    loss : str, default="weighted"
-        ``"weighted"``, ``"plain"``, ``"focal"`` or ``"asymmetric"``; see `hybrid.deep.losses`.
+    loss : str, optional
+        ``"weighted"``, ``"plain"``, ``"focal"`` or ``"asymmetric"``; see `hybrid.deep.losses`. By default the
+        study's of the task: ``"weighted"`` (binary cross-entropy), or ``"plain"`` (categorical
+        cross-entropy) for a multi-class task.
     accumulate : int, default=1
         Batches whose gradients are averaged before a step.
     precision : str, default="float32"
@@ -80,7 +84,7 @@ class DeepOptions:
     schedule: str = "constant"
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
-    loss: str = "weighted"
+    loss: str | None = None
     accumulate: int = 1
     precision: str = "float32"
     cache_frozen: bool = False
@@ -93,12 +97,16 @@ class DeepOptions:
             parse_units(self.head_units or "")
         except SettingError as error:
             problems.append(str(error))
-        if self.task == "multiclass" and self.loss not in ("weighted", "plain"):
+        if self.task == "multiclass" and self.loss not in (None, "weighted", "plain"):
             problems.append(
                 f"--loss: expected weighted or plain with --task multiclass, found {self.loss!r}."
             )
         if problems:
             raise SettingError("\n".join(problems))
+
+    def settled(self) -> DeepOptions:
+        """The options with the loss of their task, where none is given."""
+        return self if self.loss else replace(self, loss=TASK_LOSS.get(self.task))
 
     def _out_of_range(self) -> list[str]:
         least = {"epochs": 0, "patience": 1, "batch_size": 1, "accumulate": 1, "stages": 1}
@@ -129,7 +137,7 @@ class DeepOptions:
         return [
             f"{_option(kind)}: {unknown_name(kind, getattr(self, kind), names)}"
             for kind, names in known.items()
-            if getattr(self, kind) not in names
+            if getattr(self, kind) not in names and (kind, getattr(self, kind)) != ("loss", None)
         ]
 
     @classmethod

@@ -77,7 +77,8 @@ class ScoreDecomposition:
         Non-zero contributions, largest absolute value first.
     probability : float
         Calibrated, in [0, 1].
-    threshold : float
+    threshold : float or None
+        None where the most probable label is predicted.
         Smallest probability at which the label is predicted; inf where it never is.
     needed : float
         Score at which the probability reaches the threshold: inf where it never does, NaN where the
@@ -99,7 +100,7 @@ class ScoreDecomposition:
     blocks: dict[str, float]
     parts: tuple[Contribution, ...]
     probability: float
-    threshold: float
+    threshold: float | None
     needed: float
     given: bool
 

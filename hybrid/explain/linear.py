@@ -237,11 +237,13 @@ def decompose_scores(
     sums = head.intercept + sum(parts.sum(axis=1) for _, parts in found)
     scores = np.where(model.constant_, np.nan, sums)
     calibration = head.calibration
-    probabilities = calibration.apply(scores[None, :])
+    probabilities = model.decision_.probabilities(scores[None, :])
     given = model.label(probabilities)[0]
+    one_label = model.decision_.options.one_label
+    thresholds = np.full(len(genres), np.nan) if one_label else model.thresholds_
     with np.errstate(divide="ignore", invalid="ignore"):
-        needed = (logit(model.thresholds_) - calibration.intercept) / calibration.slope
-    needed = np.where(np.isinf(model.thresholds_), np.inf, needed)
+        needed = (logit(thresholds) - calibration.intercept) / calibration.slope
+    needed = np.where(np.isinf(thresholds), np.inf, needed)
     needed = np.where((calibration.slope > 0) & ~model.constant_, needed, np.nan)
     return tuple(
         ScoreDecomposition(
@@ -253,7 +255,7 @@ def decompose_scores(
             },
             parts=_sorted_contributions(head, found, j),
             probability=float(probabilities[0, j]),
-            threshold=float(model.thresholds_[j]),
+            threshold=None if one_label else float(thresholds[j]),
             needed=float(needed[j]),
             given=bool(given[j]),
         )

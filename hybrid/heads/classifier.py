@@ -77,7 +77,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     random_state : int, default=0
         Assigns the folds.
     decision : DecisionOptions, optional
-        Options of calibration and thresholds.
+        Options of calibration and thresholds. With the objective ``"argmax"`` the classifier is multi-class:
+        `y` has one 1 in each row, and so has what it predicts.
 
     Attributes
     ----------
@@ -90,7 +91,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     decision_ : DecisionRule
         Calibration and thresholds, from all out-of-fold scores.
     thresholds_ : ndarray of shape (L,)
-        On the probabilities.
+        On the probabilities; of shape (0,) if it is multi-class.
     calibration_ : Calibration or None
     groups_ : ndarray of shape (n,) or None
         As given to `fit`.
@@ -184,7 +185,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.fold_ = assign_folds(truth, self.folds, groups, self.random_state, ids=X.index)
         with current_progress().bar("cross-fitting", self._count_fits(), "fits") as advance:
             fitting = self._cross_fitting(data, truth, weight, advance)
-            search = Search(fitting, self.fold_, self.metric)
+            search = Search(fitting, self.fold_, self.metric, self._decision_options().one_label)
             trial = self._choose(search)
             self.search_results_ = search.results
             estimator = clone(self.estimator).set_params(**trial.choice.parameters)
@@ -272,7 +273,9 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             decided = crossfit_decision(truth, scores, self.fold_, options)
         else:
             thresholds = np.where(truth.all(axis=0), 1.0, 0.5)
-            self.decision_ = DecisionRule(None, thresholds, options)
+            self.decision_ = DecisionRule(
+                None, np.empty(0) if options.one_label else thresholds, options
+            )
             decided = scores, self.decision_.label(scores)
         self.oof_probabilities_, self.oof_labels_ = decided
         self.thresholds_ = self.decision_.thresholds
@@ -297,6 +300,12 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             problems.append("y: expected at least one label, found none.")
         elif not np.isin(truth, (0, 1)).all():
             problems.append("y: expected 0 and 1 only.")
+        elif self._decision_options().one_label and (truth.sum(axis=1) != 1).any():
+            wrong = int((truth.sum(axis=1) != 1).sum())
+            problems.append(
+                f"y: expected one label an item, found none or several in {wrong} of {len(truth)} items. "
+                "Name the one that counts with --single-label."
+            )
         unknown = set(self.grid or {}) - set(self.estimator.get_params())
         if unknown:
             name = type(self.estimator).__name__

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hybrid.errors import SettingError
+from hybrid.evaluation import likeliest
 from hybrid.heads.calibration import METHODS, Calibration, fit_calibration
 from hybrid.heads.thresholds import (
     OBJECTIVES,
@@ -22,6 +23,7 @@ Labels = NDArray[np.uint8]
 # Chosen on out-of-fold scores of real films: docs/evaluation.md.
 GENRE, MICRO = OBJECTIVES
 SHRINKAGE = {GENRE: 1.0, MICRO: 300.0}
+ARGMAX = "argmax"  # one label an item: the most probable one, without thresholds
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,10 @@ class DecisionOptions:
 
     Parameters
     ----------
-    objective : {"genre", "micro"}, optional
+    objective : {"genre", "micro", "argmax"}, optional
         What the thresholds maximise; see `best_thresholds`. By default ``"micro"`` where a classifier's
-        settings are chosen by micro F1, else ``"genre"``.
+        settings are chosen by micro F1, else ``"genre"``. ``"argmax"``: there are none, each item gets the
+        most probable label and no other, and the probabilities of an item add up to 1.
     shrinkage : float, optional
         Of the thresholds; by default 1 for the objective ``"genre"`` and 300 for ``"micro"``.
     calibration : {"auto", "sigmoid", "isotonic"}, default="auto"
@@ -55,9 +58,16 @@ class DecisionOptions:
     at_least_one: bool = False
 
     @property
+    def one_label(self) -> bool:
+        """Whether each item gets exactly one label."""
+        return self.objective == ARGMAX
+
+    @property
     def choosing(self) -> dict[str, Any]:
-        """Keyword arguments of `best_thresholds` and `threshold_draws`."""
+        """Keyword arguments of `best_thresholds` and `threshold_draws`; no shrinkage without thresholds."""
         objective = self.objective or GENRE
+        if self.one_label:
+            return {"objective": objective, "shrinkage": None}
         strength = SHRINKAGE[objective] if self.shrinkage is None else self.shrinkage
         return {"objective": objective, "shrinkage": strength}
 
@@ -72,7 +82,7 @@ class DecisionOptions:
         problems = [
             f"{name}: expected one of {', '.join(known)}, found {value!r}."
             for name, value, known in (
-                ("thresholds", self.objective or GENRE, OBJECTIVES),
+                ("thresholds", self.objective or GENRE, (*OBJECTIVES, ARGMAX)),
                 ("calibration", self.calibration, METHODS),
             )
             if value not in known
@@ -81,6 +91,11 @@ class DecisionOptions:
             problems.append(f"shrinkage: expected 0 or more, found {self.shrinkage}.")
         if self.max_labels is not None and self.max_labels < 1:
             problems.append(f"max_labels: expected 1 or more, found {self.max_labels}.")
+        given = (self.shrinkage, self.max_labels, self.at_least_one or None)
+        if self.one_label and given != (None, None, None):
+            problems.append(
+                "shrinkage, max_labels, at_least_one: expected none of them where each item gets one label."
+            )
         if problems:
             raise SettingError("\n".join(problems))
 
@@ -94,7 +109,7 @@ class DecisionRule:
     calibration : Calibration or None
         None where scores are labels already, 0 or 1.
     thresholds : ndarray of shape (L,)
-        On the probabilities.
+        On the probabilities; of shape (0,) where each item gets the most probable label.
     options : DecisionOptions
 
     Examples
@@ -109,11 +124,19 @@ class DecisionRule:
     options: DecisionOptions = field(default_factory=DecisionOptions)
 
     def probabilities(self, scores: Floats) -> Floats:
-        """Calibrated probabilities of shape (n, L); the prior where a score is NaN."""
-        return scores if self.calibration is None else self.calibration.apply(scores)
+        """Calibrated probabilities of shape (n, L); the prior where a score is NaN.
+
+        Where each item gets one label, they are divided by their sum.
+        """
+        if self.calibration is None:
+            return scores
+        found = self.calibration.apply(scores)
+        return _normalised(found) if self.options.one_label else found
 
     def label(self, probabilities: Floats) -> Labels:
         """Labels of shape (n, L), uint8."""
+        if self.options.one_label:
+            return likeliest(probabilities)
         return apply_thresholds(
             probabilities,
             self.thresholds,
@@ -166,6 +189,8 @@ def fit_decision(truth: Labels, scores: Floats, options: DecisionOptions) -> Dec
     [0, 1]
     """
     calibration = fit_calibration(truth, scores, method=options.calibration)
+    if options.one_label:
+        return DecisionRule(calibration, np.empty(0), options)
     known = _known_probabilities(DecisionRule(calibration, np.empty(0)), scores)
     observed = best_thresholds(truth, known, **options.choosing)
     thresholds = (observed + best_thresholds(known, known, **options.choosing)) / 2
@@ -246,6 +271,13 @@ def threshold_spread(
     drawn = (draws[0] + draws[1]) / 2
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0, method="nearest")
     return list(zip(low.tolist(), high.tolist(), strict=True))
+
+
+def _normalised(probabilities: Floats) -> Floats:
+    """Divide by the sum of each row; equal probabilities where it is 0."""
+    total = probabilities.sum(axis=1, keepdims=True)
+    equal = np.full_like(probabilities, 1 / probabilities.shape[1])
+    return np.divide(probabilities, total, out=equal, where=total > 0)
 
 
 def _known_probabilities(decision: DecisionRule, scores: Floats) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import signature
 from typing import Any
 
@@ -13,7 +13,8 @@ from hybrid.extraction.lookup import find_poster_blocks
 from hybrid.features import MetadataFeatures, PosterFeatures, TextFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.heads import HybridClassifier, get_head
-from hybrid.heads.decision_rule import DecisionOptions
+from hybrid.heads.decision_rule import ARGMAX, DecisionOptions
+from hybrid.heads.dummy import SingleLabelDummy
 from hybrid.heads.option_rules import option_problems
 from hybrid.types import METRIC, EmbeddingSelector
 from hybrid.utils.context import Context
@@ -53,6 +54,7 @@ def make_hybrid(
     search: bool = False,
     chain: bool = False,
     decision: DecisionOptions | None = None,
+    multiclass: bool = False,
     folds: int = 4,
     context: Context | None = None,
 ) -> HybridClassifier:
@@ -83,6 +85,8 @@ def make_hybrid(
         Make a classifier chain of the head; see `Chain`.
     decision : DecisionOptions, optional
         Calibration and thresholds.
+    multiclass : bool, default=False
+        Each item has exactly one label, and gets the most probable one.
     folds : int, default=4
         Of the cross-fitting.
     context : Context, optional
@@ -114,6 +118,8 @@ def make_hybrid(
     spec, features, context = get_head(head), features or FeatureOptions(), context or Context()
     select = [select] if isinstance(select, EmbeddingSelector) else select
     decision = decision or DecisionOptions()
+    if decision.one_label:
+        multiclass, decision = True, replace(decision, objective=None)
     names = choose_blocks(catalogue, blocks)
     problems = option_problems(
         catalogue,
@@ -142,9 +148,14 @@ def make_hybrid(
         made.append(("metadata", MetadataFeatures(*roles, **_options(features, MetadataFeatures))))
     if grid is None:
         grid = {**spec.grid, **(spec.wide if search else {})}
+    estimator = spec.build(context.seed)
+    if multiclass:
+        decision = replace(decision, objective=ARGMAX)
+        if not spec.tuned:
+            estimator = SingleLabelDummy(estimator.strategy, context.seed)
     return HybridClassifier(
         Fusion(made, weights=block_weights),
-        spec.build(context.seed),
+        estimator,
         grid=grid,
         block_weights=(0.5, 2.0) if spec.weighs_blocks and not block_weights else (),
         metric=metric,

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
+from hybrid.heads.decision_rule import ARGMAX, DecisionOptions, crossfit_decision
 from hybrid.heads.thresholds import apply_thresholds, best_thresholds
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
 RANKED = {"map": "macro", "map-weighted": "weighted"}  # means of average precision: no thresholds
+ONE_LABEL = DecisionOptions(objective=ARGMAX, calibration="sigmoid")
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,13 @@ class Quality:
 
 
 def score_out_of_fold(
-    truth: Labels, scores: Floats, fold: NDArray[np.int64], metric: str, *, tuned: bool = True
+    truth: Labels,
+    scores: Floats,
+    fold: NDArray[np.int64],
+    metric: str,
+    *,
+    tuned: bool = True,
+    one_label: bool = False,
 ) -> Quality:
     """Evaluate out-of-fold scores by a metric, with thresholds of the other folds.
 
@@ -43,6 +51,9 @@ def score_out_of_fold(
         precision, as mAP in the report; or ``map-weighted``, that mean weighted by their items.
     tuned : bool, default=True
         False: `scores` are labels, 0 or 1.
+    one_label : bool, default=False
+        Each item gets the label that is most probable by a calibration on the other folds, not those that
+        reach a threshold. Then ``micro-f1`` is accuracy.
 
     Returns
     -------
@@ -58,7 +69,7 @@ def score_out_of_fold(
     """
     answers: NDArray[Any] = scores
     if metric not in RANKED:
-        answers = _label(truth, scores, fold, metric) if tuned else scores
+        answers = _label(truth, scores, fold, metric, one_label) if tuned else scores
     parts = [fold == k for k in np.unique(fold)]
     spread = np.std([_measure(truth[part], answers[part], metric) for part in parts])
     return Quality(_measure(truth, answers, metric), float(spread))
@@ -69,8 +80,12 @@ def is_joint(metric: str) -> bool:
     return metric == "micro-f1"
 
 
-def _label(truth: Labels, scores: Floats, fold: NDArray[np.int64], metric: str) -> Labels:
-    """Labels of each fold, by thresholds chosen on the others."""
+def _label(
+    truth: Labels, scores: Floats, fold: NDArray[np.int64], metric: str, one_label: bool
+) -> Labels:
+    """Labels of each fold, by thresholds, or a calibration, chosen on the others."""
+    if one_label:
+        return crossfit_decision(truth, scores, fold, ONE_LABEL)[1]
     labels = np.zeros(truth.shape, dtype=np.uint8)
     objective = "micro" if is_joint(metric) else "genre"
     for k in np.unique(fold):

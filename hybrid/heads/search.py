@@ -62,6 +62,8 @@ class Search:
         The fold of each item.
     metric : str
         See `score_out_of_fold`.
+    one_label : bool, default=False
+        Whether each item gets exactly one label.
 
     Attributes
     ----------
@@ -72,6 +74,7 @@ class Search:
     fitting: CrossFitting
     fold: NDArray[np.int64]
     metric: str
+    one_label: bool = False
     results: list[SearchResult] = field(default_factory=list)
 
     def run(self, candidates: Sequence[Candidate]) -> Trial:
@@ -93,7 +96,8 @@ class Search:
 
     def _evaluate(self, scores: Floats) -> Quality:
         truth, tuned = self.fitting.truth, self.fitting.tuned
-        return score_out_of_fold(truth, scores, self.fold, self.metric, tuned=tuned)
+        how = {"tuned": tuned, "one_label": self.one_label}
+        return score_out_of_fold(truth, scores, self.fold, self.metric, **how)
 
 
 def choose(

@@ -21,7 +21,7 @@ from hybrid.extraction.lookup import hash_catalogue
 from hybrid.images.decode import BadPoster
 from hybrid.runs.fitted import LabelledItems
 from hybrid.runs.folder import SEPARATOR, check_run_folder
-from hybrid.splitting.tasks import Task, narrow
+from hybrid.splitting.tasks import TRAINING, Task, fewer_than_asked, narrow
 from hybrid.types import LEAK, PARTS, Audit, Split
 from hybrid.utils.context import Context
 from hybrid.utils.resources import CostRecorder
@@ -82,7 +82,18 @@ class Experiment:
             return replace(self, task=task)
         self._check_items()
         catalogue, split = narrow(self.catalogue, self.split, task)
-        return replace(self, catalogue=catalogue, split=split, task=task)
+        found = replace(self, catalogue=catalogue, split=split, task=task)
+        if short := fewer_than_asked(task, found.sampled):
+            self.context.progress.say(short)
+        return found
+
+    @property
+    def sampled(self) -> dict[str, int]:
+        """Train and validation items of each genre, of a task with `per_genre`; else empty."""
+        if self.task.per_genre is None:
+            return {}
+        counts = self.catalogue.labels[self.rows(*TRAINING)].sum(axis=0).tolist()
+        return dict(zip(self.catalogue.genres, counts, strict=True))
 
     def rows(self, *parts: str) -> NDArray[np.int64]:
         """Row numbers in the catalogue of the items of some parts, in the order of the split."""

@@ -8,6 +8,7 @@ from typing import Any
 import joblib
 
 from hybrid.backbones.devices import processor_name
+from hybrid.errors import SettingError
 from hybrid.evaluation import Outputs
 from hybrid.explain.importance import describe_head
 from hybrid.heads import HybridClassifier
@@ -29,12 +30,11 @@ from hybrid.runs.record_parts import BackboneRecord, HeadRecord
 from hybrid.runs.replacement import holding_run
 from hybrid.runs.study_records import StudiesRecord
 from hybrid.runs.write_run import gather_predictions, write_run
+from hybrid.splitting.tasks import TRAINING
 from hybrid.types import PARTS
 from hybrid.utils.context import limited_by_context
 from hybrid.utils.progress import current_progress
 from hybrid.utils.resources import CostRecorder
-
-TRAINING = ("train", "validation")  # parts that a head is fitted on
 
 
 @limited_by_context
@@ -84,6 +84,7 @@ def fit_head(
     ['model.joblib', 'predictions.csv', 'provenance.json', 'run.json']
     """
     experiment.check()
+    _check_task(experiment, model)
     costs, genres = CostRecorder(), experiment.catalogue.genres
     training, test = experiment.items(*TRAINING), experiment.items("test")
     backbones = describe_backbones(model, experiment.folder)
@@ -127,6 +128,17 @@ def fit_head(
             found = studies(subject, whole, experiment.split, folder, experiment.context)
         record = replace(record, studies=found)
         return write_run(experiment, folder, record, predictions, audit, costs, spending)
+
+
+def _check_task(experiment: Experiment, model: HybridClassifier) -> None:
+    """Raise unless experiment and model agree on whether each item has one label."""
+    wanted, found = experiment.task.multiclass, bool(model.decision and model.decision.one_label)
+    if wanted != found:
+        kinds = {True: "multi-class", False: "multi-label"}
+        raise SettingError(
+            f"model: expected a {kinds[wanted]} one, as the task is, found a {kinds[found]} one. Make it "
+            f"with make_hybrid(…, multiclass={wanted})."
+        )
 
 
 def _describe(

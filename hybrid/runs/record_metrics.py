@@ -80,10 +80,10 @@ def describe_thresholds(
     thresholds : tuple of float or None
         None where no probability reaches the threshold.
     spread : tuple of (float or None, float or None)
-        Percentiles 2.5 and 97.5 over the draws; empty for a rule without calibration.
+        Percentiles 2.5 and 97.5 over the draws; empty for a rule without calibration or thresholds.
     """
     spread = []
-    if decision.calibration:
+    if decision.calibration and not decision.options.one_label:
         spread = threshold_spread(truth, scores, decision, groups=groups, seed=seed)
     return (
         tuple(_or_none(threshold) for threshold in decision.thresholds.tolist()),

@@ -93,6 +93,7 @@ def write_run(
         sample=is_sample(catalogue.path.parent),
         split=_describe_split(experiment, predictions.ids[test]),
         task=experiment.task,
+        sampled=experiment.sampled,
         seed=seed,
         genres=catalogue.genres,
         missing=count_missing(catalogue, experiment.keys, parts, record.blocks),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ DOMINANT = "dominant"
 FIRST = "first"
 MULTILABEL, MULTICLASS = "multilabel", "multiclass"
 KINDS = (MULTILABEL, MULTICLASS)
+TRAINING = ("train", "validation")  # parts that a head is fitted on, and that `per_genre` samples
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Task:
     genres : tuple of str, default=()
         Select only these, and the items that have one of them. By default all.
     per_genre : int, optional
-        Sample so many train and validation items, together, of each genre. By default all.
+        Sample so many train and validation items, together, of each genre, in the proportion that the parts
+        have in the split; all of a genre that has fewer. By default all.
     seed : int, default=0
         Of the sample.
     kind : {"multilabel", "multiclass"}, default="multilabel"
@@ -151,7 +153,7 @@ def narrow(catalogue: Catalogue, split: Split, task: Task) -> tuple[Catalogue, S
     Raises
     ------
     SettingError
-        If a name is unknown, or a genre has too few items.
+        If a name is unknown.
     """
     narrowed = narrow_labels(catalogue, task)
     cells = narrowed.table[narrowed.columns.label].tolist()
@@ -163,6 +165,32 @@ def narrow(catalogue: Catalogue, split: Split, task: Task) -> tuple[Catalogue, S
     return narrowed, Split(
         split.ids[mask], split.parts[mask], split.groups[mask], split.sha256, split.method
     )
+
+
+def fewer_than_asked(task: Task, sampled: Mapping[str, int]) -> str:
+    """Which genres had fewer items than `per_genre` asks for, as a sentence; empty where none had.
+
+    Parameters
+    ----------
+    task : Task
+    sampled : mapping of str to int
+        Genre → train and validation items that were sampled.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> fewer_than_asked(Task("dominant", per_genre=100), {"Drama": 100, "War": 31, "Music": 12})
+    '--per-genre 100: there are fewer train and validation items of Music (12), War (31); all are used.'
+    """
+    short = {genre: count for genre, count in sampled.items() if count < (task.per_genre or 0)}
+    if not short:
+        return ""
+    listed = ", ".join(f"{genre} ({count})" for genre, count in sorted(short.items()))
+    few = f"there are fewer train and validation items of {listed}"
+    return f"--per-genre {task.per_genre}: {few}; all are used."
 
 
 def _kept_labels(catalogue: Catalogue, task: Task) -> list[list[str]]:
@@ -182,20 +210,24 @@ def _kept_labels(catalogue: Catalogue, task: Task) -> list[list[str]]:
 
 
 def _drawn(split: Split, known: dict[str, str], per_genre: int, seed: int) -> NDArray[np.bool_]:
-    """Return a mask of the test items and of `per_genre` others of each genre, by a hash of seed and id."""
-    drawn = split.parts == "test"
-    by_genre: dict[str, list[tuple[bytes, int]]] = {}
+    """Return a mask of the test items and of up to `per_genre` others of each genre.
+
+    Train and validation are drawn in the proportion that they have in the split, by a hash of seed and
+    id; where a genre has too few items in one of them, the other fills up.
+    """
+    pools: dict[str, dict[str, list[tuple[bytes, int]]]] = {}
     for i, (name, part) in enumerate(zip(split.ids.tolist(), split.parts.tolist(), strict=True)):
-        if part != "test" and name in known:
+        if part in TRAINING and name in known:
             draw = hashlib.sha256(f"{seed}\0{name}".encode()).digest()
-            by_genre.setdefault(known[name], []).append((draw, i))
-    few = {genre: len(found) for genre, found in by_genre.items() if len(found) < per_genre}
-    if few:
-        listed = ", ".join(f"{genre} {count}" for genre, count in sorted(few.items()))
-        raise SettingError(
-            f"--per-genre: expected {per_genre} train and validation items of each genre, found {listed}. "
-            "Choose fewer, or name other --genres."
-        )
-    chosen: list[Any] = [i for found in by_genre.values() for _, i in sorted(found)[:per_genre]]
-    drawn[chosen] = True
+            pool = pools.setdefault(known[name], {part: [] for part in TRAINING})
+            pool[part].append((draw, i))
+    sizes = [sum(len(pool[part]) for pool in pools.values()) for part in TRAINING]
+    share = sizes[1] / max(sum(sizes), 1)
+    drawn = split.parts == "test"
+    for pool in pools.values():
+        train, validation = (sorted(pool[part]) for part in TRAINING)
+        held = min(max(1, round(per_genre * share)), per_genre - 1, len(validation))
+        learnt = min(per_genre - held, len(train))
+        held = min(per_genre - learnt, len(validation))
+        drawn[[i for _, i in train[:learnt] + validation[:held]]] = True
     return drawn
