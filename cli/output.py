@@ -12,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from hybrid.catalogue import Catalogue
     from hybrid.runs.folder import Run
+    from hybrid.runs.record import RunRecord
     from hybrid.runs.record_parts import AuditRecord, CandidateRecord
     from hybrid.runs.study_records import LearningCurveRecord, NestedRecord
     from hybrid.types import BadRow, Interval
@@ -57,15 +58,18 @@ def warn_left_out(catalogue: Catalogue) -> None:
 
 def run_text(run: Run) -> str:
     """The figures of a run in a few lines."""
+    from hybrid.splitting.tasks import fewer_than_asked
+
     record = run.record
     lines = [
-        f"{run.folder}: weighted F1 {_with_interval(record.metrics[MAIN])} on "
-        f"{record.split.counts['test']} test items"
+        f"{run.folder}: {_figures(record)} on {record.split.counts['test']} test items{_asked(record)}"
     ]
     if record.training:
         from hybrid.runs.stage_results import gain_sentences
 
         lines += gain_sentences(record.training)
+    if short := fewer_than_asked(record.task, record.sampled):
+        lines.append(short)
     if record.studies.nested:
         lines.append(_nested(record.studies.nested))
     if record.head:
@@ -76,6 +80,22 @@ def run_text(run: Run) -> str:
     if record.studies.learning_curve:
         lines += _curve_lines(record.studies.learning_curve)
     return "\n".join(lines)
+
+
+def _figures(record: RunRecord) -> str:
+    """The metrics of a run's task."""
+    found = f"weighted F1 {_with_interval(record.metrics[MAIN])}"
+    if not record.task.multiclass:
+        return found
+    more = [f"accuracy {_with_interval(record.metrics['accuracy'])}"]
+    more.append(f"macro F1 {record.metrics['f1_macro'].value:.3f}")
+    if len(record.genres) > 2:
+        more.append(f"top-2 accuracy {record.metrics['top_2_accuracy'].value:.3f}")
+    return ", ".join([found, *more])
+
+
+def _asked(record: RunRecord) -> str:
+    return f", one of {len(record.genres)} genres each" if record.task.multiclass else ""
 
 
 def _with_interval(value: Interval) -> str:

@@ -13,6 +13,7 @@ from hybrid.evaluation.evaluate import measure_all as measure_all
 from hybrid.evaluation.evaluate import paired_difference as paired_difference
 from hybrid.evaluation.metrics import LOSSES as LOSSES
 from hybrid.evaluation.metrics import METRICS as METRICS
+from hybrid.evaluation.multiclass import MULTICLASS_METRICS as MULTICLASS_METRICS
 from hybrid.evaluation.multiclass import MultiClass as MultiClass
 from hybrid.evaluation.multiclass import evaluate_multiclass as evaluate_multiclass
 from hybrid.evaluation.multiclass import likeliest as likeliest

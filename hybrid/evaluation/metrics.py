@@ -27,7 +27,8 @@ METRICS = (
     "hamming_loss",
     "subset_accuracy",
 )
-LOSSES = frozenset({"ranking_loss", "coverage_error", "hamming_loss"})  # lower is better
+# Lower is better; log_loss is of one label an item.
+LOSSES = frozenset({"ranking_loss", "coverage_error", "hamming_loss", "log_loss"})
 AVERAGE_PRECISIONS = frozenset(
     {"map_macro", "map_micro"}
 )  # no sums over items: they need a ranking

@@ -1,4 +1,4 @@
-"""Multi-class evaluation: accuracy with its interval, and the confusion matrix."""
+"""Multi-class evaluation: accuracy, top-k accuracy and log loss with intervals, and the confusion matrix."""
 
 from __future__ import annotations
 
@@ -11,32 +11,47 @@ from numpy.typing import ArrayLike, NDArray
 from hybrid.errors import SettingError
 from hybrid.evaluation.bootstrap import make_units
 from hybrid.evaluation.metrics import Measured, Weights
-from hybrid.evaluation.outputs import Floats, Labels
+from hybrid.evaluation.outputs import Floats, Labels, Outputs, check
 from hybrid.evaluation.resampling import DRAWS, METHOD, check_method, interval_of, sample
 from hybrid.types import Interval
+
+MULTICLASS_METRICS = ("accuracy", "top_2_accuracy", "top_3_accuracy", "log_loss")
+NEED_SCORES = frozenset({"top_2_accuracy", "top_3_accuracy", "log_loss"})
+LEAST = 1e-6  # probability that predictions.csv can tell from 0
+UNKNOWN = Interval(np.nan, np.nan, np.nan)
 
 
 @dataclass(frozen=True, eq=False)
 class MultiClass:
-    """Accuracy and confusion matrix of a model that gives each item one class.
+    """Metrics and confusion matrix of a model that gives each item one class.
 
     Parameters
     ----------
-    classes : tuple of str
-    accuracy : Interval
-        Share of the items whose class is right.
+    classes : tuple of K str
+    metrics : dict of str to Interval
+        ``accuracy``: share of the items whose class is right; ``top_2_accuracy``, ``top_3_accuracy``: whose
+        class is among the two or three most probable; ``log_loss``: mean of minus the logarithm of the
+        probability of the true class. The last three are NaN where there are no probabilities.
     confusion : ndarray of shape (K, K), int64
         Row: the true class; column: the predicted one.
+    unanswered : ndarray of shape (K,), int64
+        Items of each true class without a prediction; they count as wrong, with equal probabilities.
     """
 
     classes: tuple[str, ...]
-    accuracy: Interval
+    metrics: dict[str, Interval]
     confusion: NDArray[np.int64]
+    unanswered: NDArray[np.int64]
+
+    @property
+    def accuracy(self) -> Interval:
+        """Share of the items whose class is right."""
+        return self.metrics["accuracy"]
 
 
 def evaluate_multiclass(
     truth: ArrayLike,
-    predicted: ArrayLike,
+    outputs: Outputs,
     classes: Sequence[str],
     *,
     groups: ArrayLike | None = None,
@@ -44,48 +59,89 @@ def evaluate_multiclass(
     seed: int = 0,
     method: str = METHOD,
 ) -> MultiClass:
-    """Accuracy with a bootstrap interval, and the confusion matrix.
+    """Accuracy, top-k accuracy and log loss with bootstrap intervals, and the confusion matrix.
 
     Parameters
     ----------
-    truth, predicted : array-like of shape (n,), int
-        Numbers of classes.
+    truth : array-like of shape (n, K)
+        1 in the column of the item's class.
+    outputs : Outputs
+        Labels: one an item, or none. Scores: probabilities, or NaN.
     classes : sequence of K str
     groups, draws, seed, method
         As for `evaluate`.
 
+    Returns
+    -------
+    MultiClass
+
     Raises
     ------
     SettingError
-        If shapes differ, there is no item, or a number names no class.
+        If shapes differ, there is no item, or an item has none or several true classes, or several predicted
+        ones.
 
     Examples
     --------
-    >>> found = evaluate_multiclass([0, 1, 1, 0], [0, 1, 0, 0], ["Drama", "Horror"])
+    >>> probabilities = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.7, 0.3]])
+    >>> outputs = Outputs(likeliest(probabilities), probabilities)
+    >>> found = evaluate_multiclass([[1, 0], [0, 1], [0, 1], [1, 0]], outputs, ["Drama", "Horror"])
     >>> found.accuracy.value, found.confusion.tolist()
     (0.75, [[2, 0], [1, 1]])
     """
     check_method(method)
-    real, said = np.asarray(truth), np.asarray(predicted)
-    if real.ndim != 1 or real.shape != said.shape or not len(real):
-        raise SettingError(
-            f"expected truth and predicted of one shape (items,), found {real.shape}, {said.shape}."
-        )
-    strange = sorted(set(real.tolist() + said.tolist()) - set(range(len(classes))))
-    if strange:
-        raise SettingError(
-            f"expected numbers of classes from 0 to {len(classes) - 1}, found {strange[0]}."
-        )
-    confusion = np.zeros((len(classes), len(classes)), np.int64)
-    np.add.at(confusion, (real, said), 1)
-    right = (real == said).astype(np.float64)
+    real = check(truth, [outputs], draws)
+    _check_one_label(real, outputs.labels, len(classes))
+    of_items = _of_items(real, outputs)
+    names, columns = list(of_items), np.column_stack(list(of_items.values()))
 
     def measure(weights: Weights) -> Measured:
-        return {"accuracy": weights @ right / weights.sum(axis=1, dtype=np.float64)}
+        means = weights.astype(np.float64) @ columns / weights.sum(axis=1, keepdims=True)
+        return {name: means[:, k] for k, name in enumerate(names)}
 
-    sampled = sample(measure, make_units(len(right), groups), draws, seed, method)
-    accuracy = interval_of(sampled, "accuracy", method)
-    return MultiClass(tuple(classes), accuracy, confusion)
+    sampled = sample(measure, make_units(len(real), groups), draws, seed, method)
+    scored = bool(np.isfinite(outputs.scores).any())
+    metrics = {
+        name: interval_of(sampled, name, method) if scored or name not in NEED_SCORES else UNKNOWN
+        for name in MULTICLASS_METRICS
+    }
+    confusion = real.T.astype(np.int64) @ outputs.labels
+    unanswered = real[outputs.labels.sum(axis=1) == 0].sum(axis=0, dtype=np.int64)
+    return MultiClass(tuple(classes), metrics, confusion, unanswered)
+
+
+def _check_one_label(truth: Labels, labels: Labels, classes: int) -> None:
+    if truth.shape[1] != classes:
+        raise SettingError(f"expected {truth.shape[1]} classes, found {classes}.")
+    wrong = int((truth.sum(axis=1) != 1).sum())
+    several = int((labels.sum(axis=1) > 1).sum())
+    if wrong or several:
+        raise SettingError(
+            f"expected one class an item, found none or several true ones in {wrong} items, several "
+            f"predicted ones in {several}."
+        )
+
+
+def _of_items(truth: Labels, outputs: Outputs) -> dict[str, Floats]:
+    """Each metric of each item, shape (n,)."""
+    known = np.isfinite(outputs.scores)
+    scores = np.where(known, outputs.scores, -np.inf)
+    real = truth.argmax(axis=1)
+    own = scores[np.arange(len(real)), real][:, None]
+    before = np.arange(truth.shape[1]) < real[:, None]
+    rank = ((scores > own) | ((scores == own) & before)).sum(axis=1)
+    answered = known.any(axis=1)
+    total = np.where(known, outputs.scores, 0.0).sum(axis=1)
+    chance = np.full(len(real), 1 / truth.shape[1])
+    said = np.divide(
+        np.where(np.isfinite(own[:, 0]), own[:, 0], 0.0), total, out=chance, where=total > 0
+    )
+    return {
+        "accuracy": (truth & outputs.labels).any(axis=1).astype(np.float64),
+        "top_2_accuracy": ((rank < 2) & answered).astype(np.float64),
+        "top_3_accuracy": ((rank < 3) & answered).astype(np.float64),
+        "log_loss": -np.log(np.clip(said, LEAST, 1.0)),
+    }
 
 
 def likeliest(probabilities: Floats) -> Labels:

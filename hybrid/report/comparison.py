@@ -19,6 +19,7 @@ from hybrid.evaluation import (
     Outputs,
     compare_pairs,
     evaluate_all,
+    evaluate_multiclass,
     pareto_front,
     select_best,
 )
@@ -26,7 +27,7 @@ from hybrid.report.alignment import AlignedRuns
 from hybrid.runs.folder import Run
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import LeakRecord
-from hybrid.splitting.tasks import Task
+from hybrid.splitting.tasks import Task, fewer_than_asked
 from hybrid.types import Interval, Predictions, StageCost
 from hybrid.utils.progress import shows_step
 
@@ -238,7 +239,7 @@ def compare(aligned: AlignedRuns, *, draws: int = DRAWS, seed: int = 0) -> Compa
     """
     truth, runs, outputs = aligned.truth, aligned.runs, aligned.outputs
     bootstrap: Any = {"groups": _groups(aligned), "draws": draws, "seed": seed}
-    evaluations = evaluate_all(truth, outputs, aligned.genres, **bootstrap)
+    evaluations = _evaluate(aligned, **bootstrap)
     order = sorted(range(len(runs)), key=lambda i: -evaluations[i].metrics[MAIN].value)
     names, pairs = _names(runs), compare_pairs(truth, outputs, MAIN, **bootstrap)
     selection, best = select_best(truth, outputs, MAIN, **bootstrap), order[0]
@@ -295,6 +296,19 @@ def _device_note(runs: Sequence[ComparedRun]) -> tuple[str, ...]:
         f"Costs were measured on {len(devices)} devices ({', '.join(devices)}): a second on one is not a "
         "second on another.",
     )
+
+
+def _evaluate(aligned: AlignedRuns, **bootstrap: Any) -> list[Evaluation]:
+    """Evaluations of all runs, with the metrics of their task."""
+    truth, outputs, genres = aligned.truth, aligned.outputs, aligned.genres
+    found = evaluate_all(truth, outputs, genres, **bootstrap)
+    if not aligned.task.multiclass:
+        return found
+    more = [evaluate_multiclass(truth, each, genres, **bootstrap).metrics for each in outputs]
+    return [
+        replace(each, metrics={**each.metrics, **own})
+        for each, own in zip(found, more, strict=True)
+    ]
 
 
 def _mask_ranking_metrics(evaluation: Evaluation, outputs: Outputs) -> Evaluation:
@@ -391,6 +405,8 @@ def _notes_on(run: Run, name: str, aligned: AlignedRuns) -> list[str]:
     unknown = [genre for genre in aligned.genres if genre not in run.predictions.genres]
     if unknown:
         notes.append(f"{name} was not fitted on {', '.join(unknown)}: counted as never predicted.")
+    if short := fewer_than_asked(record.task, record.sampled):
+        notes.append(f"{name}: {short}")
     if record.external:
         notes.append(
             f"{name} was made elsewhere: whether it was fitted on test items is not known."

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from hybrid.evaluation import METRICS
-from hybrid.report.comparison import ComparedRun, Comparison
+from hybrid.evaluation import METRICS, MULTICLASS_METRICS
+from hybrid.report.comparison import UNKNOWN, ComparedRun, Comparison
 from hybrid.report.groups import Report
 from hybrid.report.sentences import summarise
 from hybrid.types import as_plain
@@ -32,7 +32,8 @@ def as_csv(report: Report) -> str:
     -------
     str
         Columns: ``run``, ``group`` (from 1), ``task``, each metric with ``_low`` and ``_high``, ``seconds``,
-        ``peak_mib``. Figures of different groups are not comparable.
+        ``peak_mib``. Figures of different groups are not comparable. Accuracy, top-k accuracy and log loss
+        are empty where items have several labels.
 
     Examples
     --------
@@ -49,8 +50,8 @@ def _row(run: ComparedRun, group: Comparison) -> dict[str, Any]:
         "group": group.number + 1,
         "task": group.task.kind,
     }
-    for name in METRICS:
-        value = run.evaluation.metrics[name]
+    for name in (*METRICS, *MULTICLASS_METRICS):
+        value = run.evaluation.metrics.get(name, UNKNOWN)
         row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
     return {**row, "seconds": run.total_seconds, "peak_mib": run.peak_mib}
 

@@ -12,10 +12,10 @@ from hybrid.evaluation import DRAWS, reliability
 from hybrid.report.alignment import align_runs
 from hybrid.report.build import load_run_catalogue
 from hybrid.report.comparison import ComparedRun, Comparison, compare
-from hybrid.report.sections import classification, data, runs
+from hybrid.report.sections import classification, confusion, data, runs
 from hybrid.report.sections.reproduction import describe_run
 from hybrid.report.sentences import summarise
-from hybrid.report.summary_text import METRIC_NAMES
+from hybrid.report.summary_text import metric_names
 from hybrid.report.wording import DASH, counted, number, percent, with_interval
 from hybrid.runs.folder import read_run
 from hybrid.types import ColumnOptions
@@ -101,13 +101,14 @@ def render_model_card(comparison: Comparison) -> str:
         run=run,
         described=runs.describe_model(run.record),
         sentences=summarise(comparison),
-        metric_names=METRIC_NAMES,
+        metric_names=metric_names(comparison),
         thresholds=_thresholds(run),
         averages=classification.report_run(comparison, run).averages,
         reliability=reliability(comparison.truth, run.outputs.scores, groups=comparison.item_groups)
         if run.has_probabilities
         else None,
         data=data.make(comparison),
+        confusion=confusion.make(comparison),
         facts=[fact for fact in describe_run(run) if fact[0] not in SHOWN_ELSEWHERE],
         dash=DASH,
     )

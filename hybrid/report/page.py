@@ -19,7 +19,7 @@ from hybrid.report.groups import NOT_COMPARABLE
 from hybrid.report.plots import RUN_COLOURS
 from hybrid.report.sections import SECTIONS
 from hybrid.report.sentences import unknown_backbone
-from hybrid.report.summary_text import METRIC_NAMES
+from hybrid.report.summary_text import METRIC_NAMES, metric_names
 from hybrid.report.wording import (
     DASH,
     counted,
@@ -106,6 +106,7 @@ def _render_group(made: Environment, comparison: Comparison, i: int, command: st
     one = ", one an item" if comparison.task.multiclass else ""
     text = made.get_template("group.html.j2").render(
         comparison=comparison,
+        metric_names=metric_names(comparison),
         title=f"{counted(len(comparison.runs), 'model')} on {items} with {genres}{one}",
         front=make_front(comparison),
         leakage=_leakage(comparison),

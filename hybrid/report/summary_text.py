@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hybrid.report.comparison import ComparedRun, Comparison
 from hybrid.report.groups import NOT_COMPARABLE, Report
 from hybrid.report.sentences import summarise
@@ -32,6 +34,52 @@ METRIC_NAMES = {
     "hamming_loss": ("Hamming loss", "share of wrong entries in the label matrix; lower is better"),
 }
 
+MULTICLASS_NAMES = {
+    "f1_weighted": ("F1 weighted", "mean F1 of the genres, weighted by their test items"),
+    "accuracy": ("Accuracy", "share of the items whose genre is right"),
+    "f1_macro": ("F1 macro", "unweighted mean F1 of the genres"),
+    "top_2_accuracy": (
+        "Top-2 accuracy",
+        "share of the items whose genre is among the two most probable",
+    ),
+    "top_3_accuracy": (
+        "Top-3 accuracy",
+        "share of the items whose genre is among the three most probable",
+    ),
+    "precision_weighted": (
+        "Precision",
+        "share of the predicted labels that are true, weighted likewise",
+    ),
+    "map_macro": ("mAP", "mean average precision of the genres, each against the others"),
+    "log_loss": (
+        "Log loss",
+        "mean of minus the logarithm of the probability of the true genre; lower is better",
+    ),
+}
+
+
+def metric_names(comparison: Comparison) -> dict[str, tuple[str, str]]:
+    """Short name and meaning of the metrics that are shown of a comparison: those of its task.
+
+    Parameters
+    ----------
+    comparison : Comparison
+
+    Returns
+    -------
+    dict of str to (str, str)
+        The first is the one that runs are ordered by. Without top-k accuracies that are always 1.
+
+    Examples
+    --------
+    >>> list(metric_names(comparison))[:2]  # doctest: +SKIP
+    ['f1_weighted', 'accuracy']
+    """
+    if not comparison.task.multiclass:
+        return METRIC_NAMES
+    trivial = {f"top_{k}_accuracy" for k in (2, 3) if k >= len(comparison.genres)}
+    return {name: words for name, words in MULTICLASS_NAMES.items() if name not in trivial}
+
 
 def as_text(report: Report) -> str:
     """Report as text: for each group four sentences, notes and an aligned table.
@@ -57,9 +105,10 @@ def as_text(report: Report) -> str:
 
 
 def _group_text(comparison: Comparison) -> str:
-    names = [short for short, _ in METRIC_NAMES.values()]
+    shown = metric_names(comparison)
+    names = [short for short, _ in shown.values()]
     header = ["run", f"{names[0]} (95 %)", *names[1:], "seconds", "peak MiB"]
-    rows = [header, *(_row(run) for run in comparison.runs)]
+    rows = [header, *(_row(run, shown) for run in comparison.runs)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(header))]
     lines = [
         "  ".join(
@@ -74,8 +123,8 @@ def _group_text(comparison: Comparison) -> str:
     return "\n".join([*summarise(comparison).all, *notes, "", head, "", *lines])
 
 
-def _row(run: ComparedRun) -> list[str]:
-    values = [run.evaluation.metrics[name] for name in METRIC_NAMES]
+def _row(run: ComparedRun, shown: Iterable[str]) -> list[str]:
+    values = [run.evaluation.metrics[name] for name in shown]
     return [
         run.name,
         with_interval(values[0]),

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.evaluation import Outputs, evaluate, reliability
+from hybrid.evaluation import Outputs, evaluate, evaluate_multiclass, reliability
 from hybrid.heads.decision_rule import DecisionRule, threshold_spread
 from hybrid.runs.json_dataclass import convert
 from hybrid.runs.record_parts import (
@@ -27,7 +27,12 @@ Threshold = float | None
 
 
 def evaluate_test_items(
-    truth: Labels, outputs: Outputs, genres: Sequence[str], groups: NDArray[Any], seed: int
+    truth: Labels,
+    outputs: Outputs,
+    genres: Sequence[str],
+    groups: NDArray[Any],
+    seed: int,
+    multiclass: bool = False,
 ) -> tuple[dict[str, Interval], ReliabilitiesRecord]:
     """Compute metrics with confidence intervals, and reliability diagrams, on the test items.
 
@@ -40,6 +45,8 @@ def evaluate_test_items(
     groups : ndarray of shape (n,)
         The bootstrap draws whole groups.
     seed : int
+    multiclass : bool, default=False
+        Each item has one label: accuracy, top-k accuracy and log loss as well.
 
     Returns
     -------
@@ -48,6 +55,8 @@ def evaluate_test_items(
         Of the items with a prediction.
     """
     metrics = evaluate(truth, outputs, genres, groups=groups, seed=seed).metrics
+    if multiclass:
+        metrics |= evaluate_multiclass(truth, outputs, genres, groups=groups, seed=seed).metrics
     known = ~np.isnan(outputs.scores).all(axis=1)
     truth, scores, groups = truth[known], outputs.scores[known], groups[known]
     columns = [_reliability(truth[:, j], scores[:, j], groups) for j in range(len(genres))]

@@ -79,7 +79,9 @@ def write_run(
         truth = catalogue.labels[experiment.rows("test")]
         outputs = Outputs(predictions.labels[test], predictions.probabilities[test])
         groups, seed = experiment.groups("test"), experiment.context.seed
-        metrics, reliability = evaluate_test_items(truth, outputs, catalogue.genres, groups, seed)
+        metrics, reliability = evaluate_test_items(
+            truth, outputs, catalogue.genres, groups, seed, experiment.task.multiclass
+        )
         audited = _describe_audit(audit, truth, outputs, predictions.ids[test], groups, seed)
     write_predictions(folder / PREDICTIONS, predictions)
     parts = {part: experiment.rows(part) for part in PARTS}

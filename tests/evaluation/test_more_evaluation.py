@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import expit
 from sklearn.calibration import calibration_curve
-from sklearn.metrics import accuracy_score, confusion_matrix
+from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, top_k_accuracy_score
 
 from hybrid.errors import SettingError
 from hybrid.evaluation import (
+    Outputs,
     corrected_resampled_interval,
     evaluate_multiclass,
+    likeliest,
     pareto_front,
     reliability,
     summarise_runs,
@@ -26,12 +28,23 @@ from hybrid.evaluation import (
 # One label an item
 
 
+def one_hot(classes: np.ndarray, count: int) -> np.ndarray:
+    """1 in the column of each item's class."""
+    return np.eye(count, dtype=np.uint8)[classes]
+
+
+def labels_alone(classes: np.ndarray, count: int) -> Outputs:
+    """Outputs of a model without probabilities."""
+    labels = one_hot(classes, count)
+    return Outputs(labels, np.full(labels.shape, np.nan))
+
+
 @given(st.data())
 @settings(deadline=None, max_examples=50)
 def test_accuracy_and_confusion_are_those_of_sklearn(data: st.DataObject) -> None:
     n = data.draw(st.integers(1, 12))
     truth, said = (data.draw(arrays(np.int64, n, elements=st.integers(0, 3))) for _ in range(2))
-    found = evaluate_multiclass(truth, said, "abcd", draws=20)
+    found = evaluate_multiclass(one_hot(truth, 4), labels_alone(said, 4), "abcd", draws=20)
     assert found.accuracy.value == pytest.approx(accuracy_score(truth, said))
     np.testing.assert_array_equal(found.confusion, confusion_matrix(truth, said, labels=range(4)))
 
@@ -40,23 +53,81 @@ def test_accuracy_and_confusion_are_those_of_sklearn(data: st.DataObject) -> Non
 def test_accuracy_has_about_the_binomial_interval(method: str) -> None:
     truth = np.zeros(400, int)
     said = (np.arange(400) < 80).astype(int)
-    found = evaluate_multiclass(truth, said, "ab", draws=4000, method=method).accuracy
+    outputs = labels_alone(said, 2)
+    found = evaluate_multiclass(
+        one_hot(truth, 2), outputs, "ab", draws=4000, method=method
+    ).accuracy
     exact = scipy.stats.binomtest(320, 400).proportion_ci(method="wilson")
     assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=0.006)
+
+
+def test_top_k_and_log_loss_are_those_of_sklearn() -> None:
+    random = np.random.default_rng(5)
+    truth = random.integers(0, 5, 300)
+    probabilities = random.dirichlet(np.ones(5), 300) * 0.9 + 0.02
+    outputs = Outputs(likeliest(probabilities), probabilities)
+    found = {
+        k: v.value
+        for k, v in evaluate_multiclass(
+            one_hot(truth, 5), outputs, "abcde", draws=20
+        ).metrics.items()
+    }
+    assert found["accuracy"] == pytest.approx(accuracy_score(truth, probabilities.argmax(axis=1)))
+    for k in (2, 3):
+        expected = top_k_accuracy_score(truth, probabilities, k=k)
+        assert found[f"top_{k}_accuracy"] == pytest.approx(expected)
+    assert found["log_loss"] == pytest.approx(log_loss(truth, probabilities))
+
+
+def test_intervals_draw_whole_groups() -> None:
+    random = np.random.default_rng(0)
+    truth, probabilities = random.integers(0, 3, 100), random.dirichlet(np.ones(3), 100)
+    four = [np.repeat(each, 4, axis=0) for each in (one_hot(truth, 3), probabilities)]
+    outputs = Outputs(likeliest(four[1]), four[1])
+    single = evaluate_multiclass(
+        one_hot(truth, 3), Outputs(likeliest(probabilities), probabilities), "abc"
+    )
+    copies = evaluate_multiclass(four[0], outputs, "abc", groups=np.repeat(np.arange(100), 4))
+    for name, interval in copies.metrics.items():
+        assert (interval.low, interval.high) == pytest.approx(
+            (single.metrics[name].low, single.metrics[name].high)
+        )
+
+
+def test_an_item_without_a_prediction_is_wrong() -> None:
+    probabilities = np.array([[0.8, 0.2], [np.nan, np.nan]])
+    outputs = Outputs(likeliest(probabilities), probabilities)
+    found = evaluate_multiclass([[1, 0], [1, 0]], outputs, "ab", draws=5)
+    assert found.accuracy.value == 0.5
+    assert found.metrics["top_2_accuracy"].value == 0.5
+    assert found.metrics["log_loss"].value == pytest.approx(-np.log([0.8, 0.5]).mean())
+    assert found.confusion.tolist() == [[1, 0], [0, 0]]
+    assert found.unanswered.tolist() == [1, 0]
+    alone = evaluate_multiclass([[1, 0], [1, 0]], labels_alone(np.array([0, 1]), 2), "ab", draws=5)
+    assert np.isnan(alone.metrics["log_loss"].value)
 
 
 @pytest.mark.parametrize(
     ("truth", "said", "message"),
     [
-        ([0, 1], [0], r"one shape \(items,\), found \(2,\), \(1,\)"),
-        ([], [], "one shape"),
-        ([0, 2], [0, 1], "classes from 0 to 1, found 2"),
-        ([0, 1], [-1, 1], "classes from 0 to 1, found -1"),
+        ([[1, 0]], [[1, 0], [0, 1]], "one shape"),
+        (
+            [[1, 0], [1, 1]],
+            [[1, 0], [0, 1]],
+            "several true ones in 1 items, several predicted ones in 0",
+        ),
+        (
+            [[1, 0], [0, 0]],
+            [[1, 0], [1, 1]],
+            "several true ones in 1 items, several predicted ones in 1",
+        ),
+        ([[1], [1]], [[1], [1]], "expected 1 classes, found 2"),
     ],
 )
 def test_wrong_classes(truth: Any, said: Any, message: str) -> None:
+    labels = np.array(said, np.uint8)
     with pytest.raises(SettingError, match=message):
-        evaluate_multiclass(truth, said, "ab")
+        evaluate_multiclass(truth, Outputs(labels, labels.astype(float)), "ab")
 
 
 # Reliability

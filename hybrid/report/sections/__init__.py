@@ -15,6 +15,7 @@ from hybrid.report.sections import (
     ablation,
     channels,
     classification,
+    confusion,
     cooccurrence,
     cost,
     curves,
@@ -65,6 +66,9 @@ SECTIONS = (
         "Classification report",
         classification.make,
         "precision, recall and F1 of each genre, and the averages",
+    ),
+    Section(
+        "confusion", "Confusion matrix", confusion.make, "which genres are taken for which others"
     ),
     Section("cost", "Cost", cost.make, "time and memory of each stage"),
     Section("ablation", "Ablation", ablation.make, "what each block of features contributes"),

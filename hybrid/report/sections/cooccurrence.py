@@ -45,7 +45,7 @@ class Cooccurrence:
 
 
 def make(comparison: Comparison) -> Cooccurrence | None:
-    """Co-occurrence of the true labels and of the predictions of the best run; None for a single genre.
+    """Co-occurrence of the true labels and of the predictions of the best run; None for one genre an item.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def make(comparison: Comparison) -> Cooccurrence | None:
     ('Drama', 'Comedy')
     """
     shown = comparison.genres_by_support[:MAX_GENRES]
-    if len(shown) < 2:
+    if len(shown) < 2 or comparison.task.multiclass:
         return None
     best = comparison.runs[0]
     truth = conditional_frequencies(comparison.truth[:, shown])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hybrid.evaluation import LOSSES
 from hybrid.report.comparison import Comparison
-from hybrid.report.summary_text import METRIC_NAMES
+from hybrid.report.summary_text import metric_names
 from hybrid.runs.record import RunRecord
 
 
@@ -47,7 +47,7 @@ def make(comparison: Comparison) -> RunsTable:
     ('MultilabelLinearSVC on text',)
     """
     best = {}
-    for name in METRIC_NAMES:
+    for name in metric_names(comparison):
         values = [run.evaluation.metrics[name].value for run in comparison.runs]
         known = [value for value in values if not math.isnan(value)]
         best[name] = (min if name in LOSSES else max)(known, default=math.nan)
