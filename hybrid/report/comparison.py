@@ -24,10 +24,11 @@ from hybrid.evaluation import (
     select_best,
 )
 from hybrid.report.alignment import AlignedRuns
+from hybrid.report.notes import list_notes
 from hybrid.runs.folder import Run
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import LeakRecord
-from hybrid.splitting.tasks import Task, fewer_than_asked
+from hybrid.splitting.tasks import Task
 from hybrid.types import Interval, Predictions, StageCost
 from hybrid.utils.progress import shows_step
 
@@ -225,7 +226,8 @@ def compare(aligned: AlignedRuns, *, draws: int = DRAWS, seed: int = 0) -> Compa
     >>> from pathlib import Path
     >>> import numpy as np
     >>> from hybrid.catalogue import load_catalogue
-    >>> from hybrid.runs.folder import Run
+    >>> from hybrid.report.notes import list_notes
+    from hybrid.runs.folder import Run
     >>> from hybrid.runs.record import RunRecord
     >>> from hybrid.types import Predictions
     >>> _ = Path("films.csv").write_text("id,genres\n1,Drama\n2,Horror\n3,Drama|Horror\n")
@@ -268,7 +270,7 @@ def compare(aligned: AlignedRuns, *, draws: int = DRAWS, seed: int = 0) -> Compa
         leaks,
         audited,
         _checks(here),
-        (*_notes(aligned, names), *_device_note(compared)),
+        (*list_notes(aligned, names, MAIN), *_device_note(compared)),
         draws,
         seed,
         item_groups=bootstrap["groups"],
@@ -372,44 +374,3 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 def _or_nan(value: float | None) -> float:
     return math.nan if value is None else float(value)
-
-
-def _notes(aligned: AlignedRuns, names: Sequence[str]) -> tuple[str, ...]:
-    notes = []
-    if any(run.record.sample for run in aligned.runs):
-        notes.append("Synthetic data: the figures do not apply to real films.")
-    audits = [run.record.audit for run in aligned.runs]
-    warnings = [warning for audit in audits if audit for warning in audit.warnings]
-    for kind, share in {warning.kind: warning.share for warning in warnings}.items():
-        of = "" if share is None else f", {share:.1%} of the test items"
-        notes.append(f"Warning of the audit: {kind}{of}.")
-    for run, name in zip(aligned.runs, names, strict=True):
-        notes += _notes_on(run, name, aligned)
-    return tuple(notes)
-
-
-def _notes_on(run: Run, name: str, aligned: AlignedRuns) -> list[str]:
-    notes, record = [], run.record
-    cost = record.audit.cost.get(MAIN) if record.audit else None
-    if cost:
-        notes.append(
-            f"{name} has weighted F1 {cost.all.value:.3f} with the test items that leak, "
-            f"{cost.clean.value:.3f} without them."
-        )
-    if any(backbone.weights.kind == "random" for backbone in record.backbones.values()):
-        notes.append(
-            f"{name} uses a backbone with random weights: its embeddings are not meaningful."
-        )
-    if record.catalogue.sha256 not in (None, aligned.catalogue.sha256):
-        notes.append(f"{name} was fitted on another version of the catalogue.")
-    unknown = [genre for genre in aligned.genres if genre not in run.predictions.genres]
-    if unknown:
-        notes.append(f"{name} was not fitted on {', '.join(unknown)}: counted as never predicted.")
-    if short := fewer_than_asked(record.task, record.sampled):
-        notes.append(f"{name}: {short}")
-    if record.external:
-        notes.append(
-            f"{name} was made elsewhere: whether it was fitted on test items is not known."
-        )
-        notes += [f"{name} {said}" for said in record.external.notes]
-    return notes
