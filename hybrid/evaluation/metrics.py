@@ -111,11 +111,14 @@ class Columns:
     genres: int
     means: tuple[str, ...]
 
-    def metrics(self, sums: Floats, total: Floats) -> Measured:
-        """Metrics from weighted sums of the columns, of shape (B, C), and of the weights, (B,)."""
+    def metrics(self, sums: Floats, total: Floats, score: str | None = None) -> Measured:
+        """Metrics from weighted sums of the columns, of shape (B, C), and of the weights, (B,).
+
+        With a `score`, of ``f1``, ``precision`` and ``recall`` only that.
+        """
         genres = self.genres
         hit, said, support = (sums[:, k * genres : (k + 1) * genres] for k in range(3))
-        found = _from_counts(hit, said, support)
+        found = _from_counts(hit, said, support, score)
         return found | {name: sums[:, 3 * genres + k] / total for k, name in enumerate(self.means)}
 
 
@@ -142,7 +145,7 @@ def _of_items(real: Floats, predicted: Floats) -> Measured:
     }
 
 
-def _from_counts(hit: Floats, said: Floats, support: Floats) -> Measured:
+def _from_counts(hit: Floats, said: Floats, support: Floats, score: str | None = None) -> Measured:
     """F1, precision and recall from weighted counts of shape (B, L)."""
     scores = {
         "f1": (2 * hit, said + support),
@@ -151,7 +154,8 @@ def _from_counts(hit: Floats, said: Floats, support: Floats) -> Measured:
     }
     share = ratio(support, support.sum(axis=1, keepdims=True))
     found: Measured = {}
-    for name, (above, below) in scores.items():
+    for name in scores if score is None else {score} & set(scores):
+        above, below = scores[name]
         found[name] = ratio(above, below)
         found[f"{name}_micro"] = ratio(above.sum(axis=1), below.sum(axis=1))
         found[f"{name}_macro"] = found[name].mean(axis=1)

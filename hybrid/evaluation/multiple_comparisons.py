@@ -151,14 +151,14 @@ def _by_sums(
     columns = [make_columns(truth, outputs, [metric]) for outputs in models]
     totals = [each.values.sum(axis=0) for each in columns]
     pairs = list(combinations(range(len(models)), 2))
-    found = []
+    score, found = metric.partition("_")[0], []
     for weights in kept:
         keep, total = weights.astype(np.float64), np.full(len(weights), float(len(truth)))
         sums = [keep @ each.values for each in columns]
         out = np.empty((len(weights), len(pairs)))
         for p, (i, j) in enumerate(pairs):
-            one = columns[i].metrics(sums[i] + (totals[j] - sums[j]), total)[metric]
-            other = columns[i].metrics(sums[j] + (totals[i] - sums[i]), total)[metric]
+            one = columns[i].metrics(sums[i] + (totals[j] - sums[j]), total, score)[metric]
+            other = columns[i].metrics(sums[j] + (totals[i] - sums[i]), total, score)[metric]
             out[:, p] = one - other
         found.append(out)
     return np.concatenate(found)
