@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import hybrid
 from hybrid.audit.leak_cost import leakage_cost
-from hybrid.evaluation import Outputs, evaluate_multiclass, reliability
+from hybrid.evaluation import Outputs, evaluate_multiclass, likeliest, reliability
 from hybrid.heads.decision_rule import DecisionOptions, fit_decision, threshold_spread
 from hybrid.heads.thresholds import threshold_draws
 from hybrid.studies.learning_curve import evaluate_curve
@@ -83,12 +83,15 @@ def test_the_learning_curve() -> None:
 
 
 def test_several_classes() -> None:
-    random = np.random.default_rng(0)
-    truth, said = random.integers(0, 2, (2, ITEMS))
-    once = evaluate_multiclass(truth, said, GENRES, draws=100).accuracy
-    repeated = (np.repeat(each, COPIES) for each in (truth, said))
-    four = evaluate_multiclass(*repeated, GENRES, groups=GROUPS, draws=100).accuracy
-    assert vars(four) == pytest.approx(vars(once))
+    scores = np.random.default_rng(0).random((ITEMS, 2))
+    scores /= scores.sum(axis=1, keepdims=True)
+    truth = np.eye(2, dtype=np.uint8)[np.random.default_rng(1).integers(0, 2, ITEMS)]
+    outputs = Outputs(likeliest(scores), scores)
+    once = evaluate_multiclass(truth, outputs, GENRES, draws=100).metrics
+    more, answers = copied(truth, outputs)
+    four = evaluate_multiclass(more, answers, GENRES, groups=GROUPS, draws=100).metrics
+    for name, interval in once.items():
+        assert list(vars(four[name]).values()) == plain(list(vars(interval).values())), name
 
 
 @pytest.mark.parametrize("rare", [False, True])
