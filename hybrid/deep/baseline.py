@@ -28,7 +28,7 @@ from hybrid.deep.tensorboard import open_tensorboard
 from hybrid.deep.train import compile_inference, compile_stage, fit_stage
 from hybrid.errors import SettingError
 from hybrid.heads.decision_rule import ARGMAX, DecisionOptions, DecisionRule, fit_decision
-from hybrid.utils.progress import Progress
+from hybrid.utils.progress import Progress, shows_step
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
@@ -385,6 +385,7 @@ class DeepBaseline:
         self.validation_scores_ = self.decision_function(items, progress)
         self.decision_ = self.fit_decision(labels_of(items), self.validation_scores_)
 
+    @shows_step("choosing thresholds and calibration")
     def fit_decision(self, labels: Labels, scores: Floats) -> DecisionRule:
         """Fit calibration and thresholds to log-odds; neither where items have one label each."""
         if self.options.task == "multilabel":

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.images.decode import BadPoster, load_poster
+from hybrid.utils.progress import shows_step
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +149,7 @@ def _decode(path: str, size: tuple[int, int]) -> NDArray[np.uint8]:
     return poster
 
 
+@shows_step("looking through the posters")
 def usable(paths: Sequence[str], workers: int = 1) -> NDArray[np.bool_]:
     """Return whether each poster can be decoded.
 

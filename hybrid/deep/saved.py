@@ -15,6 +15,7 @@ from hybrid.deep.fused import FusedBaseline, make_baseline
 from hybrid.deep.options import DeepOptions
 from hybrid.errors import RunError
 from hybrid.heads.decision_rule import DecisionRule
+from hybrid.utils.progress import shows_step
 
 # A body that no stage changed is no trained backbone, so it is not kept under that name.
 FROZEN_WEIGHTS = "model.frozen.weights.h5"
@@ -60,6 +61,7 @@ def save_baseline(model: DeepBaseline, folder: Path) -> None:
     (folder / SCORING).write_text(json.dumps(scoring, indent=2, allow_nan=False) + "\n")
 
 
+@shows_step("loading the network")
 def load_baseline(folder: Path, workers: int = 1) -> DeepBaseline:
     """Load a deep baseline.
 

@@ -121,7 +121,6 @@ def fit_deep(
     known = model.to_probabilities(model.validation_scores_, model.decision_)
     predicted = ((rows["validation"], known), (rows["test"], answers))
     predictions = gather_predictions(experiment, [(*one, model.label(one[1])) for one in predicted])
-    context.progress.say("calibrating and evaluating")
     truths = {part: catalogue.labels[rows[part]] for part in ("validation", "test")}
     stages = answer_stages(model, truths["validation"], predictions)
     groups = experiment.groups("test")

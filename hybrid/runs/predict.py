@@ -164,7 +164,7 @@ def _predict_deep(
 
     model = load_baseline(folder, context.workers)
     items = Items(frame.index.tolist(), frame[POSTER].tolist(), frame=frame)
-    probabilities = model.predict_proba(items)
+    probabilities = model.predict_proba(items, context.progress)
     return probabilities, model.label(probabilities)
 
 

@@ -17,6 +17,7 @@ from hybrid.runs.folder import parse_predictions, predictions_table
 from hybrid.runs.training_records import StageResultRecord, TrainingRecord
 from hybrid.types import Predictions
 from hybrid.utils.files import write_atomically
+from hybrid.utils.progress import shows_step
 
 if TYPE_CHECKING:
     from hybrid.deep.baseline import DeepBaseline
@@ -44,6 +45,7 @@ class StageAnswers:
     predictions: Predictions
 
 
+@shows_step("calibrating the stages")
 def answer_stages(
     model: DeepBaseline, truth: NDArray[np.uint8], predictions: Predictions
 ) -> tuple[StageAnswers, ...]:
@@ -77,6 +79,7 @@ def answer_stages(
     return tuple(found)
 
 
+@shows_step("evaluating the stages")
 def judge_stages(
     answers: tuple[StageAnswers, ...],
     truth: NDArray[np.uint8],
