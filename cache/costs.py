@@ -55,6 +55,12 @@ class RowCosts:
         """Whether the cost of at least one row is known."""
         return bool(np.isfinite(self.seconds).any())
 
+    def names(self) -> NDArray[np.str_]:
+        """Device of each row, shape (n,); empty where the cost is not known."""
+        known = np.isfinite(self.seconds)
+        numbers = np.where(known, self.device.astype(np.int64), len(self.devices))
+        return np.array([*self.devices, ""], dtype=np.str_)[numbers]
+
     def take(self, rows: Any) -> RowCosts:
         """Choose rows, by number or slice."""
         return RowCosts(self.seconds[rows], self.device[rows], self.devices)

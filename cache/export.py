@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid.cache.costs import RowCosts
 from hybrid.errors import CacheError, MissingExtraError, SettingError
 from hybrid.utils.files import replacing, sync
 from hybrid.utils.progress import shows_step
@@ -19,7 +20,9 @@ Blocks = Iterable[NDArray[np.float32]]
 
 
 @shows_step("exporting the embeddings")
-def export(path: Path, ids: Ids, dimension: int, blocks: Blocks) -> None:
+def export(
+    path: Path, ids: Ids, dimension: int, blocks: Blocks, costs: RowCosts | None = None
+) -> None:
     """Export embeddings to a file; its suffix names the format.
 
     Parameters
@@ -30,6 +33,8 @@ def export(path: Path, ids: Ids, dimension: int, blocks: Blocks) -> None:
     dimension : int
     blocks : iterable of ndarray of shape (m, D), float32
         The embeddings, n rows in all, in the order of `ids`.
+    costs : RowCosts, optional
+        What each cost; by default not known.
 
     Raises
     ------
@@ -51,9 +56,10 @@ def export(path: Path, ids: Ids, dimension: int, blocks: Blocks) -> None:
     >>> folder.cleanup()
     """
     check_target(path)
+    costs = costs or RowCosts.unknown(len(ids))
     try:
         with replacing(path) as temporary:
-            _WRITERS[path.suffix](temporary, ids, dimension, blocks)
+            _WRITERS[path.suffix](temporary, ids, dimension, blocks, costs)
             sync(temporary)
     except (OSError, RuntimeError) as error:  # HDF5 raises the latter where the disk refuses
         reason = getattr(error, "strerror", None) or error
@@ -70,7 +76,7 @@ def check_target(path: Path) -> None:
         raise SettingError(f"--out: expected a file in a folder that exists, found {path}.")
 
 
-def _write_npz(path: Path, ids: Ids, dimension: int, blocks: Blocks) -> None:
+def _write_npz(path: Path, ids: Ids, dimension: int, blocks: Blocks, costs: RowCosts) -> None:
     header = {"descr": "<f4", "fortran_order": False, "shape": (len(ids), dimension)}
     with zipfile.ZipFile(path, "w") as archive:
         with archive.open("ids.npy", "w", force_zip64=True) as file:
@@ -79,11 +85,17 @@ def _write_npz(path: Path, ids: Ids, dimension: int, blocks: Blocks) -> None:
             np.lib.format.write_array_header_1_0(file, header)
             for block in blocks:
                 file.write(np.ascontiguousarray(block, dtype="<f4").data)
+        for name, array in (("seconds", costs.seconds), ("device", costs.names())):
+            with archive.open(f"{name}.npy", "w") as file:
+                np.lib.format.write_array(file, array, allow_pickle=False)
 
 
-def _write_h5(path: Path, ids: Ids, dimension: int, blocks: Blocks) -> None:
+def _write_h5(path: Path, ids: Ids, dimension: int, blocks: Blocks, costs: RowCosts) -> None:
     with h5py.File(path, "w") as file:
         file.create_dataset("ids", data=ids.astype(object), dtype=h5py.string_dtype())
+        file.create_dataset("seconds", data=costs.seconds)
+        names = costs.names().astype(object)
+        file.create_dataset("device", data=names, dtype=h5py.string_dtype())
         embeddings = file.create_dataset("embeddings", (len(ids), dimension), dtype="<f4")
         start = 0
         for block in blocks:
@@ -91,7 +103,7 @@ def _write_h5(path: Path, ids: Ids, dimension: int, blocks: Blocks) -> None:
             start += len(block)
 
 
-def _write_parquet(path: Path, ids: Ids, dimension: int, blocks: Blocks) -> None:
+def _write_parquet(path: Path, ids: Ids, dimension: int, blocks: Blocks, costs: RowCosts) -> None:
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -100,21 +112,19 @@ def _write_parquet(path: Path, ids: Ids, dimension: int, blocks: Blocks) -> None
             'writing Parquet needs pyarrow: pip install "hybrid-posters[parquet]"'
         ) from error
     vector = pa.list_(pa.float32(), dimension)
-    schema = pa.schema([("id", pa.string()), ("embedding", vector)])
+    fields = [("id", pa.string()), ("embedding", vector), ("seconds", pa.float32())]
+    schema, start, devices = pa.schema([*fields, ("device", pa.string())]), 0, costs.names()
     with parquet.ParquetWriter(path, schema) as writer:
-        for names, block in _with_ids(ids, blocks):
+        for block in blocks:
+            some = slice(start, start + len(block))
             values = pa.FixedSizeListArray.from_arrays(pa.array(block.reshape(-1)), type=vector)
-            writer.write_table(pa.table([pa.array(names.tolist()), values], schema=schema))
+            columns = [pa.array(ids[some].tolist()), values, pa.array(costs.seconds[some])]
+            columns.append(pa.array(devices[some].tolist()))
+            writer.write_table(pa.table(columns, schema=schema))
+            start = some.stop
 
 
-def _with_ids(ids: Ids, blocks: Blocks) -> Iterator[tuple[Ids, NDArray[np.float32]]]:
-    start = 0
-    for block in blocks:
-        yield ids[start : start + len(block)], block
-        start += len(block)
-
-
-_WRITERS: dict[str, Callable[[Path, Ids, int, Blocks], None]] = {
+_WRITERS: dict[str, Callable[[Path, Ids, int, Blocks, RowCosts], None]] = {
     ".npz": _write_npz,
     ".parquet": _write_parquet,
     ".h5": _write_h5,

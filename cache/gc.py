@@ -23,6 +23,7 @@ from hybrid.errors import CacheError
 from hybrid.utils.files import TEMPORARY, remove
 from hybrid.utils.read_only import read_only
 
+RATE = "throughput.json"
 ABANDONED_SECONDS = 24 * 3600.0
 
 
@@ -111,6 +112,8 @@ def _leftovers(store: EmbeddingStore, leases: Leases) -> Iterator[Garbage]:
     yield from _temporary([folder, *(folder / name for name in parts)])
     for name in list_files(folder / "quarantine"):
         yield from _garbage(folder / "quarantine" / name, "damaged, in quarantine")
+    if (folder / RATE).exists():
+        yield from _garbage(folder / RATE, "rate of an earlier version; parts hold what they cost")
     for path in sorted(leases.folder.glob("*" + LEASE_SUFFIX)):
         if math.isfinite(leases.now()) and not is_held(path, leases.now()):
             yield from _garbage(path, "lease of a process that is gone")

@@ -18,7 +18,7 @@ from hybrid.cli.output import show, size_text
 from hybrid.types import ColumnOptions, EmbeddingOptions, EmbeddingSelector
 
 if TYPE_CHECKING:
-    from hybrid.extraction.cache_report import CacheExplanation
+    from hybrid.extraction.cache_report import CacheExplanation, StoreSummary
 
 
 @click.group("cache")
@@ -29,15 +29,25 @@ def command() -> None:
 @command.command("ls")
 @common_options("cache", "workers")
 def ls(project: Project) -> None:
-    """List the sets of embeddings in the cache."""
+    """List the sets of embeddings in the cache, and what they cost."""
     from hybrid.extraction.cache_report import list_stores
 
     stores = list_stores(project.context)
     text = "\n".join(
-        f"{store.description}, {store.failures} failures, {size_text(store.bytes)}"
+        f"{store.description}, {store.failures} failures, {size_text(store.bytes)}, {_cost(store)}"
         for store in stores
     )
     show(project.json, stores, text or f"{project.cache}: no embeddings")
+
+
+def _cost(store: StoreSummary) -> str:
+    """What the embeddings of a store cost, as far as that is known."""
+    from hybrid.utils.progress import duration
+
+    if store.seconds is None:
+        return "cost unknown" if store.embeddings else "no cost"
+    known = f"{duration(store.seconds)} on {', '.join(store.devices)}"
+    return known + (f", cost of {store.cost_unknown} unknown" if store.cost_unknown else "")
 
 
 @command.command("explain")
@@ -152,7 +162,7 @@ def export(
     select: EmbeddingSelector,
     out: Path,
 ) -> None:
-    """Export ids and embeddings of the catalogue's items to a file."""
+    """Export ids, embeddings and their cost of the catalogue's items to a file."""
     from hybrid.catalogue import load_catalogue
     from hybrid.extraction.cache_report import export_embeddings
 

@@ -17,7 +17,7 @@ from hybrid.cache import EmbeddingCache, EmbeddingStore, differences, fingerprin
 from hybrid.cache.export import check_target, export
 from hybrid.catalogue import Catalogue
 from hybrid.extraction.lookup import describe_store, find_store, hash_catalogue
-from hybrid.extraction.plan import configured_spec
+from hybrid.extraction.plan import LARGE_BYTES, configured_spec
 from hybrid.extraction.precision_check import resolve_precision
 from hybrid.images.decode import BadPoster
 from hybrid.types import EmbeddingOptions, EmbeddingSelector
@@ -29,7 +29,11 @@ BLOCK = 4096
 
 @dataclass(frozen=True)
 class StoreSummary:
-    """One set of embeddings in a cache: what its fingerprint stands for, and its size."""
+    """One set of embeddings in a cache: what its fingerprint stands for, its size and its cost.
+
+    `seconds` is what the embeddings cost whose cost is known (None if that of none is), `cost_unknown` the
+    number of the others, and `devices` what the known ones were computed on.
+    """
 
     description: str
     fingerprint: str
@@ -40,6 +44,9 @@ class StoreSummary:
     embeddings: int
     failures: int
     bytes: int
+    seconds: float | None
+    cost_unknown: int
+    devices: tuple[str, ...]
 
 
 @reads_only
@@ -58,19 +65,28 @@ def list_stores(context: Context | None = None) -> tuple[StoreSummary, ...]:
     >>> list_stores(Context(cache="nowhere"))
     ()
     """
-    return tuple(
-        StoreSummary(
-            describe_store(store),
-            store.fingerprint,
-            backbone=store.stands_for.get("architecture"),
-            weights=store.recorded.get("weights"),
-            stands_for=store.stands_for,
-            dimension=store.dimension,
-            embeddings=len(store),
-            failures=len(store.failures()),
-            bytes=store.bytes_on_disk(),
-        )
-        for store in EmbeddingCache((context or Context()).cache).stores()
+    context = context or Context()
+    return tuple(_summarise(store, context) for store in EmbeddingCache(context.cache).stores())
+
+
+def _summarise(store: EmbeddingStore, context: Context) -> StoreSummary:
+    if store.bytes_on_disk() > LARGE_BYTES:
+        context.progress.say("verifying the checksums of the cache")
+    store.contents.verify_parts(store.view.parts)  # what is damaged is left out, with a warning
+    cost = store.cost([key.tobytes() for key in store.view.index.keys])
+    return StoreSummary(
+        describe_store(store),
+        store.fingerprint,
+        backbone=store.stands_for.get("architecture"),
+        weights=store.recorded.get("weights"),
+        stands_for=store.stands_for,
+        dimension=store.dimension,
+        embeddings=cost.embeddings,
+        failures=len(store.failures()),
+        bytes=store.bytes_on_disk(),
+        seconds=None if cost.unknown == cost.embeddings else cost.seconds,
+        cost_unknown=cost.unknown,
+        devices=cost.devices,
     )
 
 
@@ -218,8 +234,9 @@ def export_embeddings(
     ----------
     catalogue : Catalogue
     out : str or Path
-        ``.npz`` (arrays ``ids`` and ``embeddings``), ``.h5`` (the same as data sets) or ``.parquet``
-        (columns ``id`` and ``embedding``). Items without a usable poster are left out.
+        ``.npz`` (arrays ``ids``, ``embeddings``, ``seconds`` and ``device``), ``.h5`` (the same as data
+        sets) or ``.parquet`` (columns ``id``, ``embedding``, ``seconds`` and ``device``). ``seconds`` is what
+        computing an embedding cost, NaN where that is not known. Items without a usable poster are left out.
     select, context
         As for `find_store`.
 
@@ -246,5 +263,6 @@ def export_embeddings(
         for start in range(0, len(there), BLOCK):
             yield store.read([keys[i] for i in there[start : start + BLOCK]])
 
-    export(out, catalogue.ids[there], store.dimension, blocks())
+    costs = store.row_costs([keys[i] for i in there])
+    export(out, catalogue.ids[there], store.dimension, blocks(), costs)
     return ExportSummary(len(there), len(keys) - len(there), store.dimension, out)

@@ -55,9 +55,9 @@ class AncestorCostRecord:
     Parameters
     ----------
     name : str
-        Of the run.
+        Of the run; or of weights of which it cannot be told who trained them.
     digest : str
-        Identifies the run, whatever it is named.
+        Identifies the run, whatever it is named; empty for such weights.
     seconds : float or None
         Of its training, with the embeddings that it was trained on.
     device : str or None

@@ -13,7 +13,7 @@ from hybrid.evaluation import Outputs
 from hybrid.explain.importance import describe_head
 from hybrid.heads import HybridClassifier
 from hybrid.runs.ancestors import add_provenance
-from hybrid.runs.cost import Spending, extraction_cost
+from hybrid.runs.cost import Spending, extraction_cost, training_seconds
 from hybrid.runs.experiment import Experiment, audit_experiment
 from hybrid.runs.fitted import FittedModel, Study
 from hybrid.runs.folder import MODEL, Run, new_run
@@ -116,12 +116,14 @@ def fit_head(
             name: extraction_cost(store, keys) for name, store in poster_stores(model).items()
         },
         head=model.head_,
+        untold_weights=learnt.unknown,
     )
     subject = FittedModel(model, training, test, outputs, genres, fit_seconds)
     with new_run(experiment.folder) as folder:
         with current_progress().step("writing the model"):
             joblib.dump(model, folder / MODEL, compress=3)
-        record, _ = add_provenance(record, experiment, folder, learnt, fit_seconds)
+        seconds = training_seconds(costs, spending)
+        record, _ = add_provenance(record, experiment, folder, learnt, seconds)
         found = StudiesRecord(costs=())
         if studies is not None:
             whole = experiment.items(*PARTS)

@@ -77,6 +77,28 @@ def test_compaction_and_gc_keep_what_each_row_cost(store: EmbeddingStore) -> Non
         assert opened.cost(keys[6:10]).devices == (GPU,)
 
 
+def test_a_part_holds_costs_as_the_specification_says(store: EmbeddingStore) -> None:
+    found: dict[str, Any] = {}
+    for path in (store.folder / "parts").glob("part-*.h5"):
+        with h5py.File(path, "r") as file:
+            if "seconds" in file:
+                (name,) = json.loads(file.attrs["devices"])
+                assert file["device"][:].tolist() == [0] * len(file["keys"])
+                assert file["device"].dtype == np.uint8
+                assert file["seconds"].dtype == np.dtype("<f4")
+                found[name] = file["seconds"][:].tolist()
+            else:
+                assert set(file) == {"keys", "embeddings"}
+    assert found == {CPU: [0.5] * 6, GPU: [0.25] * 4}
+
+
+def test_rates_of_earlier_versions_are_garbage(store: EmbeddingStore) -> None:
+    (store.folder / "throughput.json").write_text('{"posters_per_second": 1e9}')
+    (found,) = collect(EmbeddingCache(store.folder.parent))
+    assert found.path.endswith("throughput.json")
+    assert not (store.folder / "throughput.json").exists()
+
+
 @pytest.mark.parametrize("name", ["cache-format-1", "cache-format-1-compacted"])
 def test_parts_of_earlier_versions_have_unknown_costs(name: str, tmp_path: Path) -> None:
     shutil.copytree(GOLDEN / name, tmp_path / "cache")

@@ -18,8 +18,9 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
+from hybrid.backbones.devices import processor_name
 from hybrid.backbones.engine import EngineChoice
-from hybrid.cache import EmbeddingCache, EmbeddingStore, compact, is_worth_compacting
+from hybrid.cache import EmbeddingCache, EmbeddingStore, RowCosts, compact, is_worth_compacting
 from hybrid.cache.gc import collect
 from hybrid.cache.parts import Layout, write_part
 from hybrid.cache.verify import verify
@@ -28,10 +29,11 @@ from hybrid.cli.main import hybrid
 from hybrid.errors import CacheError, ExtractionError, SettingError
 from hybrid.extraction.cache_report import explain_cache, export_embeddings
 from hybrid.extraction.extract import extract_embeddings
-from hybrid.extraction.lookup import find_store
+from hybrid.extraction.lookup import find_store, hash_catalogue
 from hybrid.extraction.plan import ExtractSettings
 from hybrid.types import EmbeddingOptions, EmbeddingSelector
 from hybrid.utils.context import Context
+from hybrid.utils.progress import duration
 
 pytestmark = pytest.mark.filterwarnings("ignore:random weights")
 NET = "mobilenet-075"
@@ -392,7 +394,7 @@ def test_explain_names_the_setting_that_differs(
 
 def read_npz(path: Path) -> tuple[list[str], NDArray[Any]]:
     with np.load(path, allow_pickle=False) as file:
-        assert set(file.files) == {"ids", "embeddings"}
+        assert set(file.files) == {"ids", "embeddings", "seconds", "device"}
         return file["ids"].tolist(), file["embeddings"]
 
 
@@ -404,6 +406,18 @@ def read_h5(path: Path) -> tuple[list[str], NDArray[Any]]:
 def read_parquet(path: Path) -> tuple[list[str], NDArray[Any]]:
     table = pd.read_parquet(path)
     return table["id"].tolist(), np.stack(table["embedding"].to_list())
+
+
+def read_costs(path: Path) -> tuple[list[float], set[str]]:
+    """Seconds of each row, and the devices."""
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as file:
+            return file["seconds"].tolist(), set(file["device"].tolist())
+    if path.suffix == ".h5":
+        with h5py.File(path) as file:
+            return file["seconds"][:].tolist(), set(file["device"].asstr()[:].tolist())
+    table = pd.read_parquet(path)
+    return table["seconds"].tolist(), set(table["device"])
 
 
 @pytest.mark.parametrize(
@@ -424,6 +438,12 @@ def test_export_is_read_by_other_tools(
     expected = store.read([hashlib.sha256(path.read_bytes()).digest()])[0]
     assert embeddings.dtype == np.float32
     np.testing.assert_array_equal(embeddings[ids.index("f007")], expected)
+    seconds, devices = read_costs(extracted / name)
+    keys = [key for key in hash_catalogue(catalogue) if isinstance(key, bytes)]
+    assert len(seconds) == 88
+    assert min(seconds) > 0
+    assert sum(seconds) == pytest.approx(store.cost(keys).seconds, rel=1e-4)
+    assert devices == {processor_name()}
     assert not list(extracted.glob(".tmp-*"))
 
 
@@ -473,6 +493,8 @@ def test_the_commands_exit_as_they_find(
     code, (listed,) = run("ls")
     assert code == 0
     assert (listed["embeddings"], listed["failures"], listed["dimension"]) == (88, 1, 768)
+    assert (listed["cost_unknown"], listed["devices"]) == (0, [processor_name()])
+    assert listed["seconds"] > 0
     code, explained = run("explain", "--backbone", NET, "--weights", "random")
     assert (code, explained["hits"]) == (0, 88)
     code, exported = run("export", "--backbone", NET, "--out", "e.npz")
@@ -486,6 +508,22 @@ def test_the_commands_exit_as_they_find(
     code, found = run("verify")
     assert code == 1
     assert [Path(extracted, path) for path, _ in found["problems"]] == [part]
+
+
+def test_ls_says_what_a_store_cost_and_what_is_unknown(tmp_path: Path) -> None:
+    store = EmbeddingCache(tmp_path / "cache").make({"architecture": "vgg16", "dimension": 4})
+    listed = ["cache", "ls", "--cache", str(tmp_path / "cache")]
+
+    def said() -> str:
+        done = CliRunner().invoke(hybrid, listed)
+        assert done.exit_code == 0
+        return done.output.strip().rpartition("B, ")[2]
+
+    assert said() == "no cost"
+    append(store, 1, 2)
+    assert said() == "cost unknown"
+    store.append([key(3)], rows(3), RowCosts.even(90.0, 1, "a processor"))
+    assert said() == f"{duration(90)} on a processor, cost of 2 unknown"
 
 
 def test_extract_computes_again_what_was_damaged(extracted: Path) -> None:

@@ -133,6 +133,8 @@ def test_an_interrupted_first_stage_goes_on_to_the_same_result(
         DeepBaseline(name, how).fit(train, validation, None, Interrupted(tmp_path / "t", {}))
     kept = Checkpoint(tmp_path / "t", {})
     again = DeepBaseline(name, how).fit(train, validation, None, kept, resume=True)
+    assert whole.earlier_seconds_ == 0.0
+    assert again.earlier_seconds_ == again.history_["seconds"][0]
     for values in ("loss", "val_loss", "f1", "learning_rate"):
         assert whole.history_[values] == again.history_[values]
     np.testing.assert_array_equal(

@@ -107,6 +107,12 @@ def test_the_run_is_a_run_like_any_other(trained: Experiment) -> None:
 def test_a_frozen_stage_takes_its_embeddings_from_the_cache(tuned: Experiment) -> None:
     record = json.loads((tuned.folder / "run.json").read_text())
     assert [stage["name"] for stage in record["stages"]][:3] == ["audit", "embed", "fit"]
+    cost = record["cost"]
+    embeddings = cost["extraction"]["poster"]
+    assert embeddings["unknown"] == 0
+    assert embeddings["seconds"] > 0
+    own = cost["fit_seconds"] + cost["predict_seconds"]
+    assert cost["total_seconds"] == pytest.approx(own + embeddings["seconds"])
     size = EmbeddingOptions(input_size=(32, 32))
     with drawn_weights():
         summary = extract_embeddings(
