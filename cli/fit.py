@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from hybrid.cli.options import Project, parse_blocks, parse_weights
 from hybrid.cli.output import run_text, show, tried_text, warn_left_out
+from hybrid.cli.study import study
+from hybrid.cli.study_output import studies_text
 from hybrid.types import ColumnOptions, EmbeddingSelector
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ def fit(
     from hybrid.runs.fit_head import fit_head
     from hybrid.studies.study import Studies
 
+    studies = Studies(nested, curve, ablation, repeats)
     experiment = make_experiment(
         project, columns, name or (f"{head}-chain" if chain else head), task
     )
@@ -93,6 +96,19 @@ def fit(
         **features,
         "decision": asdict(decision),
     }
-    run = fit_head(experiment, model, settings, Studies(nested, curve, ablation, repeats))
-    table = [tried_text(run.record.head.candidates)] if search and run.record.head else []
-    show(project.json, run.record.to_json(), "\n".join([*table, run_text(run)]))
+    studies.check(experiment.split)
+    run = fit_head(experiment, model, settings)
+    try:
+        if studies.kinds:
+            run = study(
+                project,
+                run.folder,
+                studies,
+                encoding=columns.encoding,
+                catalogue=project.catalogue,
+                splits=project.splits,
+            )
+    finally:  # the run is complete, whatever becomes of its studies
+        table = [tried_text(run.record.head.candidates)] if search and run.record.head else []
+        made = [studies_text(run.record.studies)] if run.record.studies.costs else []
+        show(project.json, run.record.to_json(), "\n".join([*table, run_text(run), *made]))

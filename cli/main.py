@@ -23,6 +23,7 @@ COMMANDS = {
     "fit-svm": "Fuse the blocks and fit an SVM.",
     "fit-ovr": "Fuse the blocks and fit another one-vs-rest head.",
     "fit-deep": "Train a deep baseline.",
+    "study": "Find out more about a run: ablation, learning curve, repeats, nested estimate.",
     "predict": "Predict the labels of new items.",
     "report": "Compare runs on one page.",
     "explain": "Explain a run, or its prediction for one item.",

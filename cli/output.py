@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from hybrid.runs.folder import Run
     from hybrid.runs.record import RunRecord
     from hybrid.runs.record_parts import AuditRecord, CandidateRecord
-    from hybrid.runs.study_records import LearningCurveRecord, NestedRecord
     from hybrid.types import BadRow, Interval
 
 MAIN = "f1_weighted"
@@ -70,24 +69,20 @@ def run_text(run: Run) -> str:
         lines += gain_sentences(record.training)
     if short := fewer_than_asked(record.task, record.sampled):
         lines.append(short)
-    if record.studies.nested:
-        lines.append(_nested(record.studies.nested))
     if record.head:
         lines.append(f"chosen by cross-fitting: {_chosen(record.head.chosen)}")
     if record.audit:
         leaks = _leaks(record.audit)
         lines.append("the split is clean" if record.audit.clean else f"the split LEAKS: {leaks}")
-    if record.studies.learning_curve:
-        lines += _curve_lines(record.studies.learning_curve)
     return "\n".join(lines)
 
 
 def _figures(record: RunRecord) -> str:
     """The metrics of a run's task."""
-    found = f"weighted F1 {_with_interval(record.metrics[MAIN])}"
+    found = f"weighted F1 {with_interval(record.metrics[MAIN])}"
     if not record.task.multiclass:
         return found
-    more = [f"accuracy {_with_interval(record.metrics['accuracy'])}"]
+    more = [f"accuracy {with_interval(record.metrics['accuracy'])}"]
     more.append(f"macro F1 {record.metrics['f1_macro'].value:.3f}")
     if len(record.genres) > 2:
         more.append(f"top-2 accuracy {record.metrics['top_2_accuracy'].value:.3f}")
@@ -98,16 +93,9 @@ def _asked(record: RunRecord) -> str:
     return f", one of {len(record.genres)} genres each" if record.task.multiclass else ""
 
 
-def _with_interval(value: Interval) -> str:
+def with_interval(value: Interval) -> str:
+    """An estimate and its interval."""
     return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
-
-
-def _nested(nested: NestedRecord) -> str:
-    return (
-        f"nested estimate on the {nested.items} items of train and validation: weighted F1 "
-        f"{_with_interval(nested.metrics[MAIN])}, in {nested.seconds:.0f} s; the optimistic out-of-fold "
-        f"estimate is {nested.out_of_fold[MAIN].value:.3f}"
-    )
 
 
 def _chosen(chosen: Mapping[str, Any]) -> str:
@@ -131,22 +119,6 @@ def tried_text(tried: Sequence[CandidateRecord]) -> str:
 def _settings(parameters: Mapping[str, Any], weights: Mapping[str, float]) -> str:
     pairs = {**parameters, **weights}.items()
     return ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in pairs)
-
-
-def _curve_lines(curve: LearningCurveRecord) -> list[str]:
-    """Table of a learning curve, and its conclusion."""
-    return [
-        "",
-        f"learning curve, evaluated on {curve.evaluated} held-out items of train and validation, with the "
-        "parameters chosen on all of them",
-        f"{'items':>8}  {'F1 weighted (95 %)':<22}  mAP (95 %)",
-        *(
-            f"{p.items:>8}  {_with_interval(p.f1_weighted):<22}  {_with_interval(p.map_macro)}"
-            for p in curve.points
-        ),
-        *(f"{size.items:>8}  left out: {size.reason}" for size in curve.left_out),
-        curve.verdict,
-    ]
 
 
 def _leaks(audit: AuditRecord) -> str:

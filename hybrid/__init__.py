@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from hybrid.runs.predict import predict_catalogue
     from hybrid.splitting.methods import SplitOptions, split_catalogue
     from hybrid.splitting.split_file import read_split, write_split
-    from hybrid.studies.study import Studies
+    from hybrid.studies.study import Studies, study_run
     from hybrid.types import EmbeddingOptions, EmbeddingSelector
     from hybrid.utils.context import Context
     from hybrid.utils.progress import Progress
@@ -69,6 +69,7 @@ _MODULES = {
     "Experiment": "hybrid.runs.experiment",
     "fit_head": "hybrid.runs.fit_head",
     "Studies": "hybrid.studies.study",
+    "study_run": "hybrid.studies.study",
     "DeepOptions": "hybrid.deep.options",
     "fit_deep": "hybrid.runs.fit_deep",
     "read_run": "hybrid.runs.folder",
@@ -112,6 +113,7 @@ __all__ = [
     "read_run",
     "read_split",
     "split_catalogue",
+    "study_run",
     "write_sample",
     "write_split",
 ]

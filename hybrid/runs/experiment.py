@@ -97,8 +97,11 @@ class Experiment:
 
     def rows(self, *parts: str) -> NDArray[np.int64]:
         """Row numbers in the catalogue of the items of some parts, in the order of the split."""
-        wanted = self.split.ids[np.isin(self.split.parts, parts)].tolist()
-        return np.array([self._position[name] for name in wanted], dtype=np.int64)
+        return self.rows_of(self.split.ids[np.isin(self.split.parts, parts)])
+
+    def rows_of(self, ids: NDArray[Any]) -> NDArray[np.int64]:
+        """Row numbers in the catalogue of items by id."""
+        return np.array([self._position[name] for name in ids.tolist()], dtype=np.int64)
 
     def items(self, *parts: str) -> LabelledItems:
         """Frame, labels and groups of the items of some parts, in the order of `rows`."""

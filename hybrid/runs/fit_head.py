@@ -15,7 +15,6 @@ from hybrid.heads import HybridClassifier
 from hybrid.runs.ancestors import add_provenance
 from hybrid.runs.cost import Spending, extraction_cost, training_seconds
 from hybrid.runs.experiment import Experiment, audit_experiment
-from hybrid.runs.fitted import FittedModel, Study
 from hybrid.runs.folder import MODEL, Run, new_run
 from hybrid.runs.json_dataclass import convert
 from hybrid.runs.provenance import (
@@ -28,7 +27,6 @@ from hybrid.runs.record import HEAD, POSTER, RunRecord
 from hybrid.runs.record_metrics import describe_decision, describe_thresholds
 from hybrid.runs.record_parts import BackboneRecord, HeadRecord
 from hybrid.runs.replacement import holding_run
-from hybrid.runs.study_records import StudiesRecord
 from hybrid.runs.write_run import gather_predictions, write_run
 from hybrid.splitting.tasks import TRAINING
 from hybrid.types import PARTS
@@ -43,7 +41,6 @@ def fit_head(
     experiment: Experiment,
     model: HybridClassifier,
     settings: dict[str, Any] | None = None,
-    studies: Study | None = None,
 ) -> Run:
     """Fit a hybrid classifier on train and validation, evaluate it on test, write the run.
 
@@ -54,8 +51,6 @@ def fit_head(
         As `make_hybrid` returns it; it is fitted in place.
     settings : dict, optional
         Recorded as ``settings``.
-    studies : Study, optional
-        Called with the fitted model, see `hybrid.studies.study.Studies`; by default no study is made.
 
     Returns
     -------
@@ -94,7 +89,6 @@ def fit_head(
     say(f"cross-fitting on {len(training.frame)} items, {len(genres)} genres")
     with costs.stage("fit"):
         model.fit(training.frame, training.labels, groups=training.groups)
-    fit_seconds = costs.stages[-1].seconds
     with costs.stage("predict"):
         probabilities = model.predict_proba(test.frame)
         outputs = Outputs(model.label(probabilities), probabilities)
@@ -118,17 +112,11 @@ def fit_head(
         head=model.head_,
         untold_weights=learnt.unknown,
     )
-    subject = FittedModel(model, training, test, outputs, genres, fit_seconds)
     with new_run(experiment.folder) as folder:
         with current_progress().step("writing the model"):
             joblib.dump(model, folder / MODEL, compress=3)
         seconds = training_seconds(costs, spending)
         record, _ = add_provenance(record, experiment, folder, learnt, seconds)
-        found = StudiesRecord(costs=())
-        if studies is not None:
-            whole = experiment.items(*PARTS)
-            found = studies(subject, whole, experiment.split, folder, experiment.context)
-        record = replace(record, studies=found)
         return write_run(experiment, folder, record, predictions, audit, costs, spending)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,9 +11,6 @@ from numpy.typing import NDArray
 
 from hybrid.evaluation import Outputs
 from hybrid.heads import HybridClassifier
-from hybrid.runs.study_records import StudiesRecord
-from hybrid.types import Split
-from hybrid.utils.context import Context
 
 
 class LabelledItems(NamedTuple):
@@ -49,6 +45,7 @@ class FittedModel:
     genres : tuple of str
         The L labels.
     fit_seconds : float
+        NaN where that is not known.
     """
 
     model: HybridClassifier
@@ -57,29 +54,3 @@ class FittedModel:
     outputs: Outputs
     genres: tuple[str, ...]
     fit_seconds: float
-
-
-class Study(Protocol):
-    """What `hybrid.runs.fit_head.fit_head` calls once the model is fitted, before the run is written."""
-
-    def __call__(
-        self,
-        subject: FittedModel,
-        whole: LabelledItems,
-        split: Split,
-        folder: Path,
-        context: Context,
-    ) -> StudiesRecord:
-        """Study a fitted model.
-
-        Parameters
-        ----------
-        subject : FittedModel
-        whole : LabelledItems
-            All items of the split, for other splits.
-        split : Split
-        folder : Path
-            Of the run; tables that are too long for the record are written to it.
-        context : Context
-            Its seed and progress are used.
-        """

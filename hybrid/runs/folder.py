@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from hybrid.runs.replacement import (
     temporary_folder,
 )
 from hybrid.runs.run_provenance import read_run_provenance
+from hybrid.runs.study_files import read_studies
 from hybrid.types import PARTS, Predictions
 from hybrid.utils.files import remove_tree, write_atomically
 
@@ -251,7 +252,7 @@ def parse_predictions(table: pd.DataFrame, path: Path) -> Predictions:
 
 
 def read_run(folder: str | Path) -> Run:
-    """Read the record and the predictions of a run.
+    """Read the record and the predictions of a run, and the studies beside it.
 
     Parameters
     ----------
@@ -272,7 +273,9 @@ def read_run(folder: str | Path) -> Run:
     hybrid.errors.RunError: catalogue: expected a run (a folder with run.json), found none...
     """
     folder = Path(folder)
-    return Run(folder, RunRecord.read(folder), read_predictions(folder / PREDICTIONS))
+    record = RunRecord.read(folder)
+    record = replace(record, studies=read_studies(folder, record.studies))
+    return Run(folder, record, read_predictions(folder / PREDICTIONS))
 
 
 def find_runs(folder: Path) -> list[Path]:

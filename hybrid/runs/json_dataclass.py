@@ -63,7 +63,14 @@ def to_json(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def from_json(cls: type[T], data: object, source: str, *, complete: bool = True) -> T:
+def from_json(
+    cls: type[T],
+    data: object,
+    source: str,
+    *,
+    complete: bool = True,
+    remedy: str = "fit the run again",
+) -> T:
     """Turn parsed JSON into a dataclass; keys that it does not know are ignored.
 
     Parameters
@@ -77,6 +84,8 @@ def from_json(cls: type[T], data: object, source: str, *, complete: bool = True)
     complete : bool, default=True
         Whether a missing key is an error unless it is declared `OPTIONAL`. If False, a key that is
         missing or null has its default.
+    remedy : str, default="fit the run again"
+        What to do where the file is damaged, for the message.
 
     Raises
     ------
@@ -94,7 +103,7 @@ def from_json(cls: type[T], data: object, source: str, *, complete: bool = True)
     hybrid.errors.RunError: run.json: expected a number at high, found '?'. The record is damaged: fit the \
 run again.
     """
-    found: T = _Reader(source, complete).dataclass(cls, data, "")
+    found: T = _Reader(source, complete, remedy).dataclass(cls, data, "")
     return found
 
 
@@ -131,8 +140,8 @@ def convert(cls: type[T], value: Any) -> T:
 class _Reader:
     """Checks values against types; knows the file that they come from."""
 
-    def __init__(self, source: str, complete: bool) -> None:
-        self.source, self.complete = source, complete
+    def __init__(self, source: str, complete: bool, remedy: str) -> None:
+        self.source, self.complete, self.remedy = source, complete, remedy
 
     def dataclass(self, cls: Any, data: object, path: str) -> Any:
         if not isinstance(data, dict):
@@ -198,8 +207,7 @@ class _Reader:
         said = f"{str(said)[:SHOWN]} …" if len(str(said)) > SHOWN else said
         where = f"at {path}, " if path else ""
         raise RunError(
-            f"{self.source}: expected {expected} {where}found {said}. The record is damaged: fit the run "
-            "again."
+            f"{self.source}: expected {expected} {where}found {said}. The record is damaged: {self.remedy}."
         )
 
 

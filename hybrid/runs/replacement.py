@@ -10,9 +10,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from hybrid.errors import RunError
+from hybrid.runs.study_files import list_studies
 from hybrid.utils.files import exchange, locked, remove_tree, sync, sync_tree
 
 NEW, OLD = (
@@ -69,16 +70,26 @@ def hold_run(folder: Path) -> Iterator[None]:
 
 
 def holding_run(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-    """Decorate a fit: from its start, no other process writes the run of its argument `experiment`."""
+    """Decorate a fit: from its start, no other process writes the run of its argument `experiment`.
+
+    Studies of the run that it replaces belong to another model and are gone; it says so.
+    """
 
     @functools.wraps(function)
     def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        experiment = kwargs.get("experiment", args[0] if args else None)
+        experiment: Any = kwargs.get("experiment", args[0] if args else None)
         folder = getattr(experiment, "folder", None)
         if not isinstance(folder, Path) or not folder.name:
             return function(*args, **kwargs)  # whose message says what is wrong
         with hold_run(folder):
-            return function(*args, **kwargs)
+            studies = list_studies(folder)
+            result = function(*args, **kwargs)
+        if studies and experiment is not None:
+            experiment.context.progress.say(
+                f"{folder}: the run is replaced, and with it go its studies ({', '.join(studies)}), which "
+                "were of the old model; make them anew with hybrid study"
+            )
+        return result
 
     return call
 

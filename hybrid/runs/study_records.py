@@ -131,27 +131,65 @@ class AblationRecord:
 
 @dataclass(frozen=True)
 class SpreadRecord:
-    """One metric over repeated splits; `interval` is the 95 % interval of the mean."""
+    """One metric over repeated splits.
+
+    `interval` is the 95 % interval of the mean by the corrected resampled t-test; None for the rolling
+    origins of a temporal split, which are no random draws.
+    """
 
     values: tuple[float, ...]
     mean: float
     sd: float
     low: float
     high: float
-    interval: Interval
+    interval: Interval | None = None
+
+
+@dataclass(frozen=True)
+class RepeatRecord:
+    """The model on one of several splits.
+
+    Parameters
+    ----------
+    name : str
+        How the split differs from the others: ``"the run itself"``, ``"seed 1"``, ``"fold 2 of 5"``,
+        ``"test from 1980 to 1989"``.
+    seed : int
+        Of the model.
+    sha256 : str
+        Of the split.
+    training, test : int
+        Number of items.
+    metrics : mapping of str to Interval
+        On its test items; the interval has the sampling of these alone.
+    """
+
+    name: str
+    seed: int
+    sha256: str
+    training: int
+    test: int
+    metrics: Metrics = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class RepeatsRecord:
-    """Fits on repeated splits: their seeds, and each metric over them."""
+    """Fits on repeated splits: their seeds, and each metric over them.
+
+    `method` and `splits` are None in records of earlier formats, where all splits were drawn at random.
+    """
 
     seeds: tuple[int, ...] = ()
     metrics: Mapping[str, SpreadRecord] = field(default_factory=dict)
+    method: str | None = field(default=None, metadata=OPTIONAL)
+    splits: tuple[RepeatRecord, ...] | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)
 class StudiesRecord:
     """What is known of a run beyond its fit; None where a study was not made.
+
+    Since format 3 each study is a file beside run.json, see `hybrid.runs.study_files`.
 
     Parameters
     ----------
@@ -162,7 +200,7 @@ class StudiesRecord:
     ablation : AblationRecord or None
     repeats : RepeatsRecord or None
     costs : tuple of StageCost, or None
-        Key ``studies``: what each study cost; None for a deep baseline, which has none.
+        Key ``studies``: what each study cost; None where none was made.
 
     Examples
     --------

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -16,6 +17,7 @@ from sklearn.base import clone
 from hybrid.evaluation import Outputs, evaluate, paired_difference
 from hybrid.features.fusion_matrix import FusionMatrix, drop_block
 from hybrid.heads import HybridClassifier
+from hybrid.studies.fits import Fits
 from hybrid.types import Interval
 
 RATES = (0.0, 0.25, 0.5, 1.0)
@@ -88,6 +90,7 @@ def ablate_blocks(
     seed: int = 0,
     say: Callable[[str], None] = lambda line: None,
     fit_seconds: float = math.nan,
+    fits: Fits | None = None,
 ) -> Ablation:
     """Ablation study: fit every subset of the blocks, and remove blocks from the test items.
 
@@ -104,6 +107,8 @@ def ablate_blocks(
         Called once with a line of text: the number of fits, and an upper bound of the time.
     fit_seconds : float, default=nan
         Time that the full model took to fit.
+    fits : Fits, optional
+        Shows and remembers the fit of each subset.
 
     Returns
     -------
@@ -128,31 +133,34 @@ def ablate_blocks(
     frame, truth, groups = test
     names = model.fusion.names
     matrix = model.fusion_.transform(frame)
+    start = time.perf_counter()
     full = _predict(model, matrix)
+    full_seconds, fits = time.perf_counter() - start, fits or Fits()
     parts = block_subsets(names)[:-1]
+    most = "" if math.isnan(fit_seconds) else f", at most about {len(parts) * fit_seconds:.0f} s,"
     say(
-        f"ablation: {len(parts)} more fits, at most about {len(parts) * fit_seconds:.0f} s, and "
+        f"ablation: {len(parts)} more fits{most} and "
         f"{len(names) * (len(RATES) - 1)} predictions with a block missing"
     )
 
     def evaluate_variant(
-        outputs: Outputs, blocks: tuple[str, ...], missing: str | None, rate: float, start: float
+        outputs: Outputs, blocks: tuple[str, ...], missing: str | None, rate: float, seconds: float
     ) -> Variant:
-        seconds = time.perf_counter() - start
         genres = [str(j) for j in range(truth.shape[1])]
         found = evaluate(truth, outputs, genres, groups=groups, seed=seed).metrics
         difference = paired_difference(truth, outputs, full, COMPARED, groups=groups, seed=seed)
         metrics = {name: found[name] for name in METRICS}
         return Variant(blocks, missing, rate, metrics, difference, seconds)
 
-    subsets = []
-    for blocks in parts:
-        start = time.perf_counter()
+    def fit_subset(blocks: tuple[str, ...]) -> Outputs:
         smaller = restrict(model, blocks).fit(learn[0], learn[1], groups=learn[2])
-        outputs = _predict(smaller, smaller.fusion_.transform(frame))
-        subsets.append(evaluate_variant(outputs, blocks, None, 0.0, start))
-    start = time.perf_counter()
-    subsets.append(evaluate_variant(full, names, None, 0.0, start))
+        return _predict(smaller, smaller.fusion_.transform(frame))
+
+    subsets = []
+    for number, blocks in enumerate(parts):
+        found = fits.get(f"subset-{number}", " + ".join(blocks), partial(fit_subset, blocks))
+        subsets.append(evaluate_variant(found.outputs, blocks, None, 0.0, found.seconds))
+    subsets.append(evaluate_variant(full, names, None, 0.0, full_seconds))
     order = np.random.default_rng(seed).permutation(len(frame))
     missing = []
     for name in names:
@@ -160,7 +168,8 @@ def ablate_blocks(
             start = time.perf_counter()
             rows = order[: round(rate * len(frame))]
             outputs = _predict(model, drop_block(matrix, name, rows))
-            missing.append(evaluate_variant(outputs, names, name, rate, start))
+            seconds = time.perf_counter() - start
+            missing.append(evaluate_variant(outputs, names, name, rate, seconds))
     return Ablation(tuple(subsets), tuple(missing))
 
 

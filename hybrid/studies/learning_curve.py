@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from hybrid.errors import HybridError
 from hybrid.evaluation import Outputs, evaluate, paired_difference
 from hybrid.heads import HybridClassifier
 from hybrid.splitting.stratification import assign_parts
+from hybrid.studies.fits import Fits
 from hybrid.types import Interval
 from hybrid.utils.progress import Progress
 
@@ -88,6 +90,7 @@ def learning_curve(
     *,
     seed: int = 0,
     progress: Progress | None = None,
+    fits: Fits | None = None,
 ) -> LearningCurve:
     """Learning curve of a model's settings on 1/16, 1/8, 1/4, 1/2 and all of the items.
 
@@ -108,6 +111,8 @@ def learning_curve(
         Of the subsets and of the bootstrap.
     progress : Progress, optional
         Shows the expected time, and a bar.
+    fits : Fits, optional
+        Remembers each fit.
 
     Returns
     -------
@@ -129,7 +134,7 @@ def learning_curve(
     >>> [point.items for point in curve.points]  # with 4, a genre is too rare to be learnt
     [8, 16, 32, 64]
     """
-    progress, frozen = progress or Progress(), freeze_settings(model)
+    progress, frozen, fits = progress or Progress(), freeze_settings(model), fits or Fits()
     groups = X.index.to_numpy().astype(str) if groups is None else np.asarray(groups)
     folds = [np.flatnonzero(model.fold_ == k) for k in range(model.folds)]
     subsets = [
@@ -141,18 +146,26 @@ def learning_curve(
         probabilities = fitted.predict_proba(X.iloc[held_out])
         return Outputs(fitted.label(probabilities), probabilities)
 
-    progress.say(_estimate_time(predict, subsets[0], folds, y, groups, genres))
+    if not fits.known:
+        progress.say(_estimate_time(predict, subsets[0], folds, y, groups, genres))
     outputs, left_out = [], []
     total = sum(len(rows) for nested in subsets for rows in nested)
     with progress.bar("learning curve", total, "items") as advance:
         for size in range(len(STEPS)):
             chosen = [nested[size] for nested in subsets]
             items = round(float(np.mean([len(rows) for rows in chosen])))
+            recall = partial(_recalled, fits, size, predict)
             try:
-                outputs.append((items, _gather(predict, chosen, folds, y.shape, advance)))
+                outputs.append((items, _gather(recall, chosen, folds, y.shape, advance)))
             except HybridError as error:
                 left_out.append(SkippedSize(items, str(error)))
     return evaluate_curve(y, outputs, tuple(left_out), genres, groups=groups, seed=seed)
+
+
+def _recalled(
+    fits: Fits, size: int, predict: Predict, fold: int, rows: Rows, held_out: Rows
+) -> Outputs:
+    return fits.get(f"size-{size}-fold-{fold}", "", lambda: predict(rows, held_out)).outputs
 
 
 def freeze_settings(model: HybridClassifier) -> HybridClassifier:
@@ -213,7 +226,7 @@ def _estimate_time(
 
 
 def _gather(
-    predict: Predict,
+    predict: Callable[[int, Rows, Rows], Outputs],
     chosen: list[Rows],
     folds: list[Rows],
     shape: tuple[int, ...],
@@ -221,8 +234,8 @@ def _gather(
 ) -> Outputs:
     """Out-of-fold outputs of the models of one size."""
     labels, scores = np.zeros(shape, dtype=np.uint8), np.full(shape, np.nan)
-    for rows, held_out in zip(chosen, folds, strict=True):
-        found = predict(rows, held_out)
+    for fold, (rows, held_out) in enumerate(zip(chosen, folds, strict=True)):
+        found = predict(fold, rows, held_out)
         labels[held_out], scores[held_out] = found.labels, found.scores
         advance(len(rows))
     return Outputs(labels, scores)

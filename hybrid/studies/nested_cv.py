@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
 from hybrid.evaluation import Outputs
 from hybrid.heads import HybridClassifier
 from hybrid.heads.cross_fitting import assign_folds
+from hybrid.studies.fits import Fits
 
 
 def nested_cv_predict(
-    model: HybridClassifier, X: pd.DataFrame, y: ArrayLike, groups: ArrayLike | None = None
+    model: HybridClassifier,
+    X: pd.DataFrame,
+    y: ArrayLike,
+    groups: ArrayLike | None = None,
+    *,
+    fits: Fits | None = None,
 ) -> Outputs:
     """Predict each item by nested cross-validation.
 
@@ -31,6 +39,8 @@ def nested_cv_predict(
     y : array-like of shape (n, L)
     groups : array-like of shape (n,), optional
         Items of one group are in one fold, outer and inner.
+    fits : Fits, optional
+        Shows and remembers the fit of each fold.
 
     Returns
     -------
@@ -54,12 +64,18 @@ def nested_cv_predict(
     fold = assign_folds(truth, model.folds, groups, model.random_state, ids=X.index)
     labels = np.zeros(truth.shape, dtype=np.uint8)
     probabilities = np.zeros(truth.shape)
-    for k in np.unique(fold):
-        held_out = fold == k
-        train = np.flatnonzero(~held_out)
+    fits = fits or Fits()
+
+    def predict(held_out: NDArray[np.bool_]) -> Outputs:
+        train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
         fitted = clone(model).fit(
             X.iloc[train], truth[train], groups=None if groups is None else groups[train]
         )
-        probabilities[held_out] = fitted.predict_proba(X.iloc[np.flatnonzero(held_out)])
-        labels[held_out] = fitted.label(probabilities[held_out])
+        scores = fitted.predict_proba(X.iloc[test])
+        return Outputs(fitted.label(scores), scores)
+
+    for k in np.unique(fold).tolist():
+        held_out = fold == k
+        found = fits.get(f"fold-{k}", f"fold {k + 1}", partial(predict, held_out)).outputs
+        labels[held_out], probabilities[held_out] = found.labels, found.scores
     return Outputs(labels, probabilities)

@@ -1,100 +1,165 @@
-"""Repeated random splits: the variation of the metrics over splits and seeds."""
+"""Repeated splits: the variation of the metrics over seeds, folds or periods."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
-import numpy as np
-import pandas as pd
 from sklearn.base import clone
 
 from hybrid.evaluation import (
     METRICS,
     Outputs,
     corrected_resampled_interval,
+    evaluate,
     measure_all,
     summarise_runs,
 )
 from hybrid.heads import HybridClassifier
-from hybrid.splitting.splits import make_split
-from hybrid.types import PARTS, Split
+from hybrid.runs.fitted import LabelledItems
+from hybrid.splitting.repeats import FurtherSplit
+from hybrid.studies.fits import Fits
+
+# Training and test items of a split.
+Items = Callable[[FurtherSplit], tuple[LabelledItems, LabelledItems]]
+OWN = "the run itself"
+TEMPORAL = "temporal"
+
+
+@dataclass(frozen=True)
+class RepeatedRun:
+    """The model on one split.
+
+    Parameters
+    ----------
+    name : str
+        As `FurtherSplit.name`, or "the run itself".
+    seed : int
+    sha256 : str
+        Of the split.
+    training, test : LabelledItems
+    outputs : Outputs
+        Of the test items.
+    """
+
+    name: str
+    seed: int
+    sha256: str
+    training: LabelledItems
+    test: LabelledItems
+    outputs: Outputs
 
 
 def evaluate_repeated_splits(
     model: HybridClassifier,
-    frame: pd.DataFrame,
-    labels: np.ndarray[Any, Any],
-    split: Split,
-    repeats: int,
-    seed: int,
+    own: RepeatedRun,
+    further: Sequence[FurtherSplit],
+    items: Items,
+    genres: Sequence[str],
     *,
-    first: Outputs,
-    say: Callable[[str], None] = lambda line: None,
+    method: str,
+    seed: int = 0,
+    fits: Fits | None = None,
 ) -> dict[str, Any]:
-    """Fit and evaluate the model on splits with other seeds, of the same groups and shares.
+    """Fit and evaluate the model on further splits.
 
     Parameters
     ----------
     model : HybridClassifier
-        It is cloned.
-    frame : DataFrame of n items, indexed by id
-    labels : ndarray of shape (n, L)
-    split : Split
-        That of the run itself.
-    repeats : int
-        Number of runs, 2 or more, including the run itself; the others have the seeds that follow.
-    seed : int
-    first : Outputs
-        Of the run itself, on its test items.
-    say : callable, optional
-        Called with a line of text for each split.
+        It is cloned, with the seed of each split.
+    own : RepeatedRun
+        The run itself.
+    further : sequence of FurtherSplit
+        As `hybrid.splitting.repeats.further_splits` makes them.
+    items : callable
+        Training and test items of a split.
+    genres : sequence of L str
+    method : str
+        Of the splits. The interval of the mean is that of the corrected resampled t-test; for ``temporal``
+        there is none: origins follow each other in time, with more to learn from each time, and are no
+        random draws.
+    seed : int, default=0
+        Of the bootstrap of each run.
+    fits : Fits, optional
+        Shows and remembers each fit.
 
     Returns
     -------
     dict
-        For run.json: seeds, and for each metric values, mean, sd, low, high, and the 95 % `interval` of
-        `corrected_resampled_interval`.
+        For `RepeatsRecord`.
 
     Examples
     --------
-    >>> from hybrid.features import MetadataFeatures, TextFeatures
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from hybrid.features import TextFeatures
     >>> from hybrid.features.fusion import Fusion
     >>> from hybrid.heads import MultilabelLinearSVC
+    >>> from hybrid.splitting.repeats import further_splits
+    >>> from hybrid.splitting.splits import make_split
     >>> films = pd.DataFrame({"overview": ["a ghost in a house", "a sheriff rides west"] * 20})
-    >>> films["country"], labels = ["gb", "us"] * 20, np.array([[1, 0], [0, 1]] * 20)
-    >>> text = TextFeatures(["overview"], max_chars=0)
-    >>> fusion = Fusion([("text", text), ("metadata", MetadataFeatures(categorical=["country"]))])
+    >>> films.index, labels = [f"f{i}" for i in range(40)], np.array([[1, 0], [0, 1]] * 20, np.uint8)
+    >>> fusion = Fusion([("text", TextFeatures(["overview"], max_chars=0))])
     >>> model = HybridClassifier(fusion, MultilabelLinearSVC(random_state=0), folds=2)
-    >>> _ = model.fit(films, labels)
-    >>> films.index = [f"f{i}" for i in range(40)]
+    >>> def items(each):
+    ...     test = each.split.parts == "test"
+    ...     return tuple(LabelledItems(films[m], labels[m], each.split.groups[m]) for m in (~test, test))
     >>> split = make_split(films.index, labels, seed=0)
-    >>> test = films.loc[split.ids[split.parts == "test"]]
-    >>> first = Outputs(model.predict(test), model.predict_proba(test))
-    >>> found = evaluate_repeated_splits(model, films, labels, split, 2, 0, first=first)
+    >>> training, test = items(FurtherSplit("", 0, split))
+    >>> outputs = Outputs(test.labels, test.labels.astype(float))
+    >>> own = RepeatedRun(OWN, 0, split.sha256, training, test, outputs)
+    >>> further = further_splits(split, labels, 2, 0)
+    >>> found = evaluate_repeated_splits(model, own, further, items, ["a", "b"], method="iterative")
     >>> found["seeds"], len(found["metrics"]["f1_weighted"]["values"])
     ([0, 1], 2)
     """
-    position = {name: i for i, name in enumerate(frame.index.tolist())}
-    rows = np.array([position[name] for name in split.ids.tolist()])
-    shares = [float((split.parts == part).mean()) for part in PARTS]
-    found = [measure_all(labels[rows[split.parts == "test"]], first)]
-    seeds = [seed + i for i in range(repeats)]
-    for i, other in enumerate(seeds[1:], start=2):
-        say(f"repeat {i} of {repeats}: a split with seed {other}")
-        drawn = make_split(split.ids, labels[rows], groups=split.groups, shares=shares, seed=other)
-        test = drawn.parts == "test"
-        again = clone(model).set_params(random_state=other)
-        again.fit(frame.iloc[rows[~test]], labels[rows[~test]], groups=drawn.groups[~test])
-        probabilities = again.predict_proba(frame.iloc[rows[test]])
-        outputs = Outputs(again.label(probabilities), probabilities)
-        found.append(measure_all(labels[rows[test]], outputs))
-    test_to_train = shares[2] / (shares[0] + shares[1])
-    return {"seeds": seeds, "metrics": {n: _describe(n, found, test_to_train) for n in METRICS}}
+    fits, runs = fits or Fits(), [own]
+    for each in further:
+        training, test = items(each)
+        key = f"split-{each.split.sha256[:16]}-seed-{each.seed}"
+        fit = partial(_fit, model, each.seed, training, test)
+        outputs = fits.get(key, each.name, fit).outputs
+        runs.append(RepeatedRun(each.name, each.seed, each.split.sha256, training, test, outputs))
+    measured = [measure_all(run.test.labels, run.outputs) for run in runs]
+    ratio = len(own.test.frame) / len(own.training.frame)
+    test_to_train = None if method == TEMPORAL else ratio
+    return {
+        "method": method,
+        "seeds": [run.seed for run in runs],
+        "splits": [_describe_run(run, genres, seed) for run in runs],
+        "metrics": {name: _describe(name, measured, test_to_train) for name in METRICS},
+    }
 
 
-def _describe(metric: str, found: list[dict[str, float]], test_to_train: float) -> dict[str, Any]:
-    values = [run[metric] for run in found]
-    interval = corrected_resampled_interval(values, test_to_train)
-    return {**asdict(summarise_runs(values)), "interval": asdict(interval)}
+def _fit(
+    model: HybridClassifier, seed: int, training: LabelledItems, test: LabelledItems
+) -> Outputs:
+    again = clone(model).set_params(random_state=seed)
+    again.fit(training.frame, training.labels, groups=training.groups)
+    probabilities = again.predict_proba(test.frame)
+    return Outputs(again.label(probabilities), probabilities)
+
+
+def _describe_run(run: RepeatedRun, genres: Sequence[str], seed: int) -> dict[str, Any]:
+    """What was learnt from and tested on, and the metrics with intervals over its own test items."""
+    found = evaluate(run.test.labels, run.outputs, genres, groups=run.test.groups, seed=seed)
+    return {
+        "name": run.name,
+        "seed": run.seed,
+        "sha256": run.sha256,
+        "training": len(run.training.frame),
+        "test": len(run.test.frame),
+        "metrics": found.metrics,
+    }
+
+
+def _describe(
+    metric: str, measured: list[dict[str, float]], test_to_train: float | None
+) -> dict[str, Any]:
+    values = [run[metric] for run in measured]
+    interval = None
+    if test_to_train is not None:
+        interval = asdict(corrected_resampled_interval(values, test_to_train))
+    return {**asdict(summarise_runs(values)), "interval": interval}

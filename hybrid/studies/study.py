@@ -1,35 +1,60 @@
-"""Studies of a fit: nested cross-validation, learning curve, ablation, repeated splits."""
+"""Studies of a finished run: nested cross-validation, learning curve, ablation, repeated splits."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from hybrid._version import __version__
+from hybrid.errors import HybridError, RunError, SettingError
 from hybrid.evaluation import Outputs, evaluate_all
 from hybrid.runs.fitted import FittedModel, LabelledItems
-from hybrid.runs.json_dataclass import convert
-from hybrid.runs.study_records import (
-    AblationRecord,
-    LearningCurveRecord,
-    NestedRecord,
-    RepeatsRecord,
-    StudiesRecord,
+from hybrid.runs.folder import Run, read_run
+from hybrid.runs.record import RunRecord
+from hybrid.runs.replacement import hold_run, recover_run
+from hybrid.runs.study_files import FOLDER, run_digest, write_beside, write_study
+from hybrid.runs.study_records import NestedRecord
+from hybrid.split_types import Split, SplitMethod
+from hybrid.splitting.methods import read_times
+from hybrid.splitting.repeats import FurtherSplit, check_repeats, further_splits
+from hybrid.splitting.tasks import TRAINING
+from hybrid.studies.ablation import (
+    COMPARED,
+    ablate_blocks,
+    block_subsets,
+    contribution_table,
+    mean_contributions,
 )
-from hybrid.studies.ablation import COMPARED, ablate_blocks, contribution_table, mean_contributions
+from hybrid.studies.fits import Fits
 from hybrid.studies.learning_curve import learning_curve
 from hybrid.studies.nested_cv import nested_cv_predict
-from hybrid.studies.repeated_splits import evaluate_repeated_splits
-from hybrid.types import Split
-from hybrid.utils.context import Context
+from hybrid.studies.repeated_splits import (
+    OWN,
+    TEMPORAL,
+    RepeatedRun,
+    evaluate_repeated_splits,
+)
+from hybrid.studies.subject import Subject, check_subject, load_subject
+from hybrid.utils.context import Context, limited_by_context
+from hybrid.utils.environment import library_versions
 from hybrid.utils.resources import CostRecorder
 
 CONTRIBUTIONS = "contributions.csv"
+# Kind → name in the costs.
+NAMES = {
+    "nested": "nested",
+    "curve": "learning curve",
+    "ablation": "ablation",
+    "repeats": "repeats",
+}
 
 
 @dataclass(frozen=True)
 class Studies:
-    """Studies to run on a fitted model; each takes further fits.
+    """Studies to make of a run; each takes further fits.
 
     Parameters
     ----------
@@ -40,98 +65,290 @@ class Studies:
     ablation : bool, default=False
         Fit every subset of the blocks, and remove blocks from the test items; see `ablate_blocks`.
     repeats : int, default=1
-        Number of runs, including the run itself; see `evaluate_repeated_splits`.
+        Number of splits, including that of the run; see `further_splits`.
+    method : SplitMethod, optional
+        Of the repeats, for a split of which it is not known how it was made; see `check_repeats`.
 
     Examples
     --------
-    >>> Studies(nested=True, repeats=5).curve
-    False
+    >>> Studies(nested=True, repeats=5).kinds
+    ('nested', 'repeats')
     """
 
     nested: bool = False
     curve: bool = False
     ablation: bool = False
     repeats: int = 1
+    method: SplitMethod | None = None
 
-    def __call__(
-        self,
-        subject: FittedModel,
-        whole: LabelledItems,
-        split: Split,
-        folder: Path,
-        context: Context,
-    ) -> StudiesRecord:
-        """Run the studies.
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Names of the studies asked for."""
+        asked = {**{kind: getattr(self, kind) for kind in NAMES}, "repeats": self.repeats > 1}
+        return tuple(kind for kind, yes in asked.items() if yes)
 
-        Parameters
-        ----------
-        subject : FittedModel
-        whole : LabelledItems
-            All items of the catalogue, for other splits.
-        split : Split
-        folder : Path
-            Where a table that is too long for the record is written.
-        context : Context
-            Its seed and progress are used.
+    def check(self, split: Split) -> None:
+        """Check the settings against the split of a run, before hours of work.
 
-        Returns
-        -------
-        StudiesRecord
-            For the record of the run; `costs` has the cost of each study, which is not part of the cost of
-            the run.
+        Raises
+        ------
+        SettingError
+            If one is wrong, or the split cannot be repeated.
         """
-        found: dict[str, Any] = {}
-        costs, model = CostRecorder(), subject.model
-        seed, progress = context.seed, context.progress
-        if self.nested:
-            progress.say(f"nested cross-fitting: {model.folds} fits of the same kind")
-            with costs.stage("nested"):
-                nested = nested_cv_predict(model, *subject.training)
-            found["nested"] = _estimate(subject, nested, costs.stages[-1].seconds, seed)
-        if self.curve:
-            with costs.stage("learning curve"):
-                curve = learning_curve(
-                    model, *subject.training, subject.genres, seed=seed, progress=progress
-                )
-            found["learning_curve"] = convert(LearningCurveRecord, curve)
-        if self.ablation:
-            with costs.stage("ablation"):
-                found["ablation"] = _ablate(subject, folder, context)
+        if self.repeats < 1:
+            raise SettingError(f"--repeats: expected 1 or more, found {self.repeats}.")
+        if self.method is not None and self.repeats < 2:
+            raise SettingError("--method: expected with --repeats N, 2 or more, alone.")
         if self.repeats > 1:
-            with costs.stage("repeats"):
-                repeats = evaluate_repeated_splits(
-                    model, whole.frame, whole.labels, split, self.repeats, seed,
-                    first=subject.outputs, say=progress.say,
-                )  # fmt: skip
-            found["repeats"] = convert(RepeatsRecord, repeats)
-        return StudiesRecord(**found, costs=tuple(costs.stages))
+            check_repeats(split, self.repeats, self.method)
 
 
-def _estimate(subject: FittedModel, nested: Outputs, seconds: float, seed: int) -> NestedRecord:
-    """Evaluate the nested predictions, and the out-of-fold ones that parameters were chosen on."""
-    model, (_, truth, groups) = subject.model, subject.training
-    outputs = [nested, Outputs(model.oof_labels_, model.oof_probabilities_)]
-    unbiased, optimistic = evaluate_all(truth, outputs, subject.genres, groups=groups, seed=seed)
-    return NestedRecord(
-        folds=model.folds,
-        items=len(truth),
-        seconds=seconds,
-        metrics=unbiased.metrics,
-        out_of_fold=optimistic.metrics,
+@limited_by_context
+def study_run(
+    folder: str | Path,
+    studies: Studies,
+    *,
+    catalogue: str | Path | None = None,
+    splits: str | Path | None = None,
+    encoding: str = "utf-8",
+    seed: int | None = None,
+    command: str | None = None,
+    go_on: Sequence[str] = (),
+    context: Context | None = None,
+) -> Run:
+    """Study a finished run; results are written beside it, in ``studies/``, and the run is not touched.
+
+    Each fit is remembered once it is done: an interrupted study goes on when it is called again with
+    the same settings, and gives the same result. The model is a pickle: use only runs that you trust.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The run folder.
+    studies : Studies
+    catalogue, splits : str or Path, optional
+        By default where the run recorded them. Their hashes must be those that it recorded.
+    encoding : str, default="utf-8"
+        Text encoding of the catalogue.
+    seed : int, optional
+        Of the studies; by default that of the run.
+    command : str, optional
+        Recorded as the user typed it.
+    go_on : sequence of str, default=()
+        Further arguments of the command that a message names.
+    context : Context, optional
+        Cache of the embeddings, workers, progress; its seed is not used.
+
+    Returns
+    -------
+    Run
+        With its studies in ``record.studies``.
+
+    Raises
+    ------
+    RunError
+        If the run cannot be studied, or a study fails; those that were made before are kept.
+    SettingError
+        If no study is asked for, or the split cannot be repeated.
+
+    Examples
+    --------
+    >>> from hybrid import study_run
+    >>> run = study_run("runs/svm", Studies(ablation=True))  # doctest: +SKIP
+    >>> run.record.studies.ablation.subsets[0].blocks  # doctest: +SKIP
+    ('poster',)
+    """
+    folder, context = Path(folder), context or Context()
+    if not studies.kinds:
+        raise SettingError("expected a study: --nested, --curve, --ablation or --repeats N of 2.")
+    record = RunRecord.read(folder)
+    check_subject(folder, record)
+    own = record.seed or 0
+    context = replace(context, seed=own if seed is None else seed)
+    with hold_run(folder):
+        recover_run(folder)
+        subject = load_subject(
+            folder,
+            catalogue=None if catalogue is None else Path(catalogue),
+            splits=None if splits is None else Path(splits),
+            encoding=encoding,
+            context=context,
+        )
+        studies.check(subject.whole.split)
+        for i, kind in enumerate(studies.kinds):
+            rest = _command(folder, studies, studies.kinds[i:], go_on)
+            try:
+                _Study(kind, folder, subject, studies, context, command).make()
+            except HybridError as error:
+                raise _failure(folder, kind, str(error), rest) from error
+            except KeyboardInterrupt:
+                context.progress.say(
+                    f"{folder}: the study {kind} is interrupted; what is done is kept. Go on with: {rest}"
+                )
+                raise
+            except Exception as error:
+                raise _failure(folder, kind, f"{type(error).__name__}: {error}", rest) from error
+    return read_run(folder)
+
+
+def _failure(folder: Path, kind: str, reason: str, rest: str) -> RunError:
+    return RunError(
+        f"{folder}: the study {kind} failed, the run itself is complete: {reason}\nGo on with: {rest}"
     )
 
 
-def _ablate(subject: FittedModel, folder: Path, context: Context) -> AblationRecord:
-    """Ablate the blocks; write what each of them adds to each item as a table."""
-    found = ablate_blocks(
-        subject.model,
-        subject.training,
-        subject.test,
-        seed=context.seed,
-        fit_seconds=subject.fit_seconds,
-        say=context.progress.say,
-    )
-    table = contribution_table(subject.model, subject.test.frame, subject.genres)
-    table.to_csv(folder / CONTRIBUTIONS, index=False, float_format="%.6f", lineterminator="\n")
-    ablation = {"metric": COMPARED, **vars(found), "mean_contribution": mean_contributions(table)}
-    return convert(AblationRecord, ablation)
+def _command(folder: Path, studies: Studies, kinds: Sequence[str], go_on: Sequence[str]) -> str:
+    """The command that makes the studies that are left."""
+    words = ["hybrid", "study", str(folder)]
+    for kind in kinds:
+        words += [f"--{kind}", *([str(studies.repeats)] if kind == "repeats" else [])]
+    if "repeats" in kinds and studies.method is not None:
+        words += ["--method", studies.method.method]
+        words += ["--by", studies.method.by] if studies.method.by else []
+    return shlex.join([*words, *go_on])
+
+
+class _Study:
+    """One study of a run, while it is made."""
+
+    def __init__(
+        self,
+        kind: str,
+        folder: Path,
+        subject: Subject,
+        studies: Studies,
+        context: Context,
+        command: str | None,
+    ) -> None:
+        self.kind, self.folder, self.subject, self.studies = kind, folder, subject, studies
+        self.context, self.command = context, command
+        self.fitted: FittedModel = subject.fitted
+        self.costs = CostRecorder()
+
+    def make(self) -> None:
+        """Make the study, and write it."""
+        total, settings, make = {
+            "nested": (self.fitted.model.folds, {}, self._nested),
+            "curve": (0, {}, self._curve),
+            "ablation": (len(block_subsets(self.fitted.model.fusion.names)) - 1, {}, self._ablate),
+            "repeats": (self.studies.repeats - 1, self._method(), self._repeat),
+        }[self.kind]
+        identity = {
+            "run": run_digest(self.folder),
+            "seed": self.context.seed,
+            **settings,
+            "versions": {"hybrid": __version__, **library_versions()},
+        }
+        partial = self.folder / FOLDER / f"{self.kind}.partial"
+        fits = Fits(NAMES[self.kind], total, self.context.progress, partial, identity)
+        with self.costs.stage(NAMES[self.kind]):
+            result = make(fits)
+        (stage,) = self.costs.stages
+        cost = replace(stage, seconds=stage.seconds + fits.restored_seconds)
+        if isinstance(result, NestedRecord):
+            result = replace(result, seconds=cost.seconds)
+        said = {**settings, **({"repeats": self.studies.repeats} if settings else {})}
+        how: dict[str, Any] = {"settings": said, "seed": self.context.seed, "command": self.command}
+        write_study(self.folder, self.kind, result, cost, **how)
+        fits.forget()
+
+    def _nested(self, fits: Fits) -> NestedRecord:
+        """Evaluate the nested predictions, and the out-of-fold ones that parameters were chosen on."""
+        model, training = self.fitted.model, self.fitted.training
+        nested = nested_cv_predict(model, *training, fits=fits)
+        outputs = [nested, Outputs(model.oof_labels_, model.oof_probabilities_)]
+        unbiased, optimistic = evaluate_all(
+            training.labels,
+            outputs,
+            self.fitted.genres,
+            groups=training.groups,
+            seed=self.context.seed,
+        )
+        return NestedRecord(
+            folds=model.folds,
+            items=len(training.labels),
+            metrics=unbiased.metrics,
+            out_of_fold=optimistic.metrics,
+        )
+
+    def _curve(self, fits: Fits) -> Any:
+        return learning_curve(
+            self.fitted.model,
+            *self.fitted.training,
+            self.fitted.genres,
+            seed=self.context.seed,
+            progress=self.context.progress,
+            fits=fits,
+        )
+
+    def _ablate(self, fits: Fits) -> dict[str, Any]:
+        """Ablate the blocks; write what each of them adds to each item as a table."""
+        fitted = self.fitted
+        found = ablate_blocks(
+            fitted.model,
+            fitted.training,
+            fitted.test,
+            seed=self.context.seed,
+            fit_seconds=fitted.fit_seconds,
+            say=self.context.progress.say,
+            fits=fits,
+        )
+        table = contribution_table(fitted.model, fitted.test.frame, fitted.genres)
+        text = table.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+        write_beside(self.folder / FOLDER / CONTRIBUTIONS, text.encode())
+        return {
+            "metric": COMPARED,
+            **vars(found),
+            "mean_contribution": mean_contributions(table),
+        }
+
+    def _method(self) -> dict[str, Any]:
+        if self.kind != "repeats":
+            return {}
+        split, studies = self.subject.whole.split, self.studies
+        method = check_repeats(split, studies.repeats, studies.method)
+        return {"method": method.method, "by": method.by}
+
+    def _repeat(self, fits: Fits) -> dict[str, Any]:
+        whole, seed = self.subject.whole, self.context.seed
+        split, catalogue = whole.split, whole.catalogue
+        rows, method = whole.rows_of(split.ids), self._method()
+        moments: dict[str, Any] = {}
+        if method["method"] == TEMPORAL:
+            column = str(method["by"])
+            moments = {
+                "times": read_times(catalogue, column)[rows],
+                "moments": catalogue.table[column].to_numpy(dtype=object)[rows].tolist(),
+            }
+        further = further_splits(
+            split,
+            catalogue.labels[rows],
+            self.studies.repeats,
+            seed,
+            method=self.studies.method,
+            **moments,
+        )
+        digest = self.subject.experiment.split.sha256
+        fitted = self.fitted
+        own = RepeatedRun(OWN, seed, digest, fitted.training, fitted.test, fitted.outputs)
+        return evaluate_repeated_splits(
+            fitted.model,
+            own,
+            further,
+            self._items,
+            fitted.genres,
+            method=method["method"],
+            seed=seed,
+            fits=fits,
+        )
+
+    def _items(self, further: FurtherSplit) -> tuple[LabelledItems, LabelledItems]:
+        """Training and test items of another split."""
+        experiment = replace(self.subject.whole, split=further.split).narrowed(
+            self.subject.record.task
+        )
+        if experiment.catalogue.genres != self.fitted.genres:
+            raise RunError(
+                f"{further.name}: expected items of all labels of the run, found others."
+            )
+        return experiment.items(*TRAINING), experiment.items("test")

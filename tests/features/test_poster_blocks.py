@@ -26,7 +26,8 @@ from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.report import make_report
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_head import fit_head
-from hybrid.runs.folder import read_predictions
+from hybrid.runs.folder import read_predictions, read_run
+from hybrid.runs.json_dataclass import to_json
 from hybrid.runs.predict import predict_catalogue
 from hybrid.runs.record import RunRecord
 from hybrid.splitting.methods import split_catalogue
@@ -265,7 +266,8 @@ def test_fit_svm_searches_and_estimates(
     assert lines[0].split() == ["quality", "spread", "seconds", "settings"]
     assert float(lines[1].split()[0]) == pytest.approx(max(t["quality"] for t in tried), abs=1e-4)
     assert "C 0.1, poster:vgg16" in "\n".join(lines[1 : 1 + len(tried)])
-    estimate = record["estimate"]
+    nested = read_run(tmp_path / "runs" / "svm").record.studies.nested
+    estimate = to_json(nested)
     f1 = estimate["metrics"]["f1_weighted"]
     assert f"nested estimate on the {estimate['items']} items" in done.output
     assert f"weighted F1 {f1['value']:.3f} ({f1['low']:.3f} to {f1['high']:.3f})" in done.output

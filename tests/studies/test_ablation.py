@@ -20,6 +20,8 @@ from hybrid.features import MetadataFeatures, TextFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.features.fusion_matrix import drop_block
 from hybrid.heads import HybridClassifier
+from hybrid.runs.fitted import LabelledItems
+from hybrid.splitting.repeats import FurtherSplit, further_splits
 from hybrid.splitting.splits import make_split
 from hybrid.studies.ablation import (
     RATES,
@@ -30,7 +32,7 @@ from hybrid.studies.ablation import (
     restrict,
     shapley_values,
 )
-from hybrid.studies.repeated_splits import evaluate_repeated_splits
+from hybrid.studies.repeated_splits import RepeatedRun, evaluate_repeated_splits
 
 
 @pytest.fixture(scope="module")
@@ -177,22 +179,51 @@ def test_repeats_are_fits_on_splits_with_the_next_seeds(catalogue: Catalogue) ->
     model = make_model()
     test = split.parts == "test"
     perfect = Outputs(labels[test], labels[test].astype(float))
-    found = evaluate_repeated_splits(model, frame, labels, split, 3, 4, first=perfect)
+
+    def items(each: FurtherSplit) -> Any:
+        out = each.split.parts == "test"
+        return tuple(LabelledItems(frame[m], labels[m], split.groups[m]) for m in (~out, out))
+
+    own = RepeatedRun("own", 4, split.sha256, *items(FurtherSplit("", 4, split)), perfect)
+    further = further_splits(split, labels, 3, 4)
+    found = evaluate_repeated_splits(
+        model, own, further, items, catalogue.genres, method="iterative"
+    )
     assert found["seeds"] == [4, 5, 6]
     assert set(found["metrics"]) == set(METRICS)
     f1 = found["metrics"]["f1_weighted"]
     expected = [1.0]
     shares = [(split.parts == part).mean() for part in ("train", "validation", "test")]
-    for seed in (5, 6):
+    for seed, each in zip((5, 6), found["splits"][1:], strict=True):
         other = make_split(catalogue.ids, labels, shares=shares, seed=seed)
         out = other.parts == "test"
         again = make_model().set_params(random_state=seed)
         again.fit(frame[~out], labels[~out], groups=other.groups[~out])
         said = again.predict(frame[out])
         expected.append(f1_score(labels[out], said, average="weighted", zero_division=0))
+        assert (each["name"], each["sha256"]) == (f"seed {seed}", other.sha256)
+        assert (each["training"], each["test"]) == ((~out).sum(), out.sum())
+        assert each["metrics"]["f1_weighted"].value == pytest.approx(expected[-1])
     assert f1["values"] == pytest.approx(tuple(expected))
     assert f1["interval"]["low"] < f1["mean"] < f1["interval"]["high"]
     assert not hasattr(model, "head_")
+
+
+def test_rolling_origins_have_no_interval_of_their_mean(catalogue: Catalogue) -> None:
+    frame, labels = catalogue.frame, catalogue.labels
+    split = make_split(catalogue.ids, labels, seed=0)
+
+    def items(each: FurtherSplit) -> Any:
+        out = each.split.parts == "test"
+        return tuple(LabelledItems(frame[m], labels[m], split.groups[m]) for m in (~out, out))
+
+    training, test = items(FurtherSplit("", 0, split))
+    own = RepeatedRun("own", 0, "", training, test, Outputs(test.labels, test.labels.astype(float)))
+    further = further_splits(split, labels, 2, 0)
+    how = {"method": "temporal"}
+    found = evaluate_repeated_splits(make_model(), own, further, items, catalogue.genres, **how)
+    assert found["metrics"]["f1_weighted"]["interval"] is None
+    assert found["splits"][1]["metrics"]["f1_weighted"].low <= 1
 
 
 def test_a_fit_writes_all_of_it(project: Path, hybrid_command: Any) -> None:
@@ -203,14 +234,26 @@ def test_a_fit_writes_all_of_it(project: Path, hybrid_command: Any) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "ablation: 2 more fits, at most about" in done.stderr
+    assert "ablation: fit 2 of 2, metadata" in done.stderr
+    assert "repeats: fit 1 of 1, seed 1" in done.stderr
+    assert "repeats: weighted F1 (95 %) on 2 splits, iterative" in done.stdout
     record = json.loads((project / "runs" / "svm" / "run.json").read_text())
-    assert len(record["ablation"]["subsets"]) == 3
-    assert len(record["ablation"]["missing"]) == 8
-    assert set(record["ablation"]["mean_contribution"]) == {"text", "metadata"}
-    table = pd.read_csv(project / "runs" / "svm" / "contributions.csv")
+    assert not {"ablation", "repeats", "studies"} & set(record)
+    studies = project / "runs" / "svm" / "studies"
+    assert sorted(path.name for path in studies.iterdir()) == [
+        "ablation.json", "contributions.csv", "repeats.json",
+    ]  # fmt: skip
+    ablation, repeats = (
+        json.loads((studies / f"{kind}.json").read_text())["result"]
+        for kind in ("ablation", "repeats")
+    )
+    assert len(ablation["subsets"]) == 3
+    assert len(ablation["missing"]) == 8
+    assert set(ablation["mean_contribution"]) == {"text", "metadata"}
+    table = pd.read_csv(studies / "contributions.csv")
     assert list(table.columns) == ["id", "genre", "base", "text", "metadata", "probability"]
-    assert len(record["repeats"]["metrics"]["f1_weighted"]["values"]) == 2
-    first = record["repeats"]["metrics"]["f1_weighted"]["values"][0]
+    assert len(repeats["metrics"]["f1_weighted"]["values"]) == 2
+    first = repeats["metrics"]["f1_weighted"]["values"][0]
     assert first == pytest.approx(record["metrics"]["f1_weighted"]["value"])
     decision = record["decision"]
     assert (decision["max_labels"], decision["at_least_one"]) == (2, True)

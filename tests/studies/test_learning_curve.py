@@ -176,7 +176,7 @@ def test_the_command_records_prints_and_reports_it(
     said = capsys.readouterr()
     assert code == 0, said.err
     assert "learning curve: 5 sizes x 2 folds, about " in said.err
-    curve = json.loads(Path("runs/svm/run.json").read_text())["curve"]
+    curve = json.loads(Path("runs/svm/studies/curve.json").read_text())["result"]
     assert curve["verdict"] in said.out
     counts = json.loads(Path("runs/svm/run.json").read_text())["split"]["counts"]
     assert curve["judged"] == counts["train"] + counts["validation"]

@@ -84,10 +84,14 @@ def _repeats(studies: StudiesRecord) -> str:
     if studies.repeats is None or MAIN not in studies.repeats.metrics:
         return ""
     found = studies.repeats.metrics[MAIN]
-    return (
+    said = (
         f"weighted F1 {found.mean:.3f} over {len(found.values)} splits, standard deviation "
-        f"{found.sd:.3f}, {found.low:.3f} to {found.high:.3f}; 95 % interval of the mean "
-        f"{found.interval.low:.3f} to {found.interval.high:.3f}"
+        f"{found.sd:.3f}, {found.low:.3f} to {found.high:.3f}"
+    )
+    if found.interval is None:
+        return f"{said}; each tests on another period, so there is no interval of the mean"
+    return (
+        f"{said}; 95 % interval of the mean {found.interval.low:.3f} to {found.interval.high:.3f}"
     )
 
 

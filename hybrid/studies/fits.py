@@ -1,0 +1,149 @@
+"""The fits of a study: shown, and remembered one by one, so that an interrupted study goes on."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hybrid.evaluation import Outputs
+from hybrid.utils.files import make_folder, remove_tree, write_atomically
+from hybrid.utils.progress import Progress, duration
+
+SETTINGS = "settings.json"
+
+
+@dataclass(frozen=True)
+class StudyFit:
+    """What a fitted model of a study gave, and the seconds that fit and prediction took."""
+
+    outputs: Outputs
+    seconds: float
+
+
+class Fits:
+    """Computes the fits of one study; with a folder, remembers each once it is done.
+
+    Parameters
+    ----------
+    name : str, default="study"
+        For the progress.
+    total : int, default=0
+        Number of fits; 0: no line is shown for each.
+    progress : Progress, optional
+    folder : Path, optional
+        Where the fits are remembered.
+    settings : mapping, optional
+        What the fits depend on. Fits that were remembered with other settings are not used, and removed.
+
+    Examples
+    --------
+    >>> outputs = Outputs(np.ones((1, 1), np.uint8), np.ones((1, 1)))
+    >>> first = Fits("ablation", 2, folder=Path("partial"), settings={"seed": 0})
+    >>> _ = first.get("0", "text", lambda: outputs)
+    >>> again = Fits("ablation", 2, folder=Path("partial"), settings={"seed": 0})
+    >>> again.known
+    1
+    >>> again.get("0", "text", lambda: None).outputs.labels.tolist()  # is not computed again
+    [[1]]
+    """
+
+    def __init__(
+        self,
+        name: str = "study",
+        total: int = 0,
+        progress: Progress | None = None,
+        folder: Path | None = None,
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name, self.total, self.folder = name, total, folder
+        self.progress = progress or Progress()
+        self.done, self.seconds, self.restored_seconds = 0, 0.0, 0.0
+        if folder is not None:
+            self._open(folder, json.dumps(settings or {}, sort_keys=True, indent=2) + "\n")
+        if self.known:
+            self.progress.say(f"{name}: going on; {self.known} fits are done")
+
+    @property
+    def known(self) -> int:
+        """Number of fits that are remembered."""
+        return 0 if self.folder is None else len(list(self.folder.glob("*.npz")))
+
+    def get(self, key: str, label: str, compute: Callable[[], Outputs]) -> StudyFit:
+        """Compute a fit, or recall it.
+
+        Parameters
+        ----------
+        key : str
+            Tells the fits of the study apart; a plain file name.
+        label : str
+            For the progress.
+        compute : callable
+            Fits and predicts; an error in it is remembered by nobody.
+        """
+        found = self._recall(key)
+        if found is None:
+            self._show(label)
+            start = time.perf_counter()
+            outputs = compute()
+            found = StudyFit(outputs, time.perf_counter() - start)
+            self._remember(key, found)
+        else:
+            self.restored_seconds += found.seconds
+        self.done += 1
+        self.seconds += found.seconds
+        return found
+
+    def forget(self) -> None:
+        """Remove what is remembered: the study is complete."""
+        if self.folder is not None:
+            remove_tree(self.folder)
+
+    def _show(self, label: str) -> None:
+        if not self.total:
+            return
+        left = ""
+        if self.done:
+            seconds = (self.total - self.done) * self.seconds / self.done
+            left = f", about {duration(seconds)} left"
+        self.progress.say(f"{self.name}: fit {self.done + 1} of {self.total}, {label}{left}")
+
+    def _open(self, folder: Path, settings: str) -> None:
+        try:
+            before = (folder / SETTINGS).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            before = None
+        if before == settings:
+            return
+        if folder.exists():
+            self.progress.say(
+                f"{self.name}: starting anew; what an interrupted study left has other settings"
+            )
+            remove_tree(folder)
+        make_folder(folder)
+        write_atomically(folder / SETTINGS, settings.encode())
+
+    def _remember(self, key: str, fit: StudyFit) -> None:
+        if self.folder is None:
+            return
+        file = io.BytesIO()
+        np.savez(file, labels=fit.outputs.labels, scores=fit.outputs.scores, seconds=fit.seconds)
+        write_atomically(self.folder / f"{key}.npz", file.getvalue())
+
+    def _recall(self, key: str) -> StudyFit | None:
+        if self.folder is None:
+            return None
+        try:
+            data = io.BytesIO((self.folder / f"{key}.npz").read_bytes())
+            with np.load(data, allow_pickle=False) as file:
+                outputs = Outputs(file["labels"], file["scores"])
+                return StudyFit(outputs, float(file["seconds"]))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None  # not there, or damaged: it is computed
