@@ -33,12 +33,8 @@ CUT = 1.0  # scores above get the label
 RATES = np.linspace(0.05, 0.4, 8)
 SHARED = 0.5  # of the variance of the noise
 MODELS = (2, 5, 10, 20)
-SPREADS = (0.0, 0.05, 0.1, 0.3)  # of skills: 0, 0.8, 1.6 and 4.5 standard errors of the figure
-    0.0,
-    0.05,
-    0.1,
-    0.3,
-)  # of the models' skills; standard error of the figure: about 0.06 of them
+# Of skills: 0, 0.8, 1.6 and 4.5 standard errors of the figure.
+SPREADS = (0.0, 0.05, 0.1, 0.3)
 UNEQUAL = (0.4, 0.9, 1.0, 1.0, 1.6)
 COPIES = 4
 
