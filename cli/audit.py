@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from hybrid.cli.options import Project, column_options, common_options, embedding_options
-from hybrid.cli.output import show
+from hybrid.cli.output import show, warn_left_out
 from hybrid.types import Audit, ColumnOptions, EmbeddingSelector, Leak
 
 SHOWN_PAIRS = 20
@@ -44,6 +44,7 @@ def command(
     from hybrid.splitting.split_file import read_split
 
     catalogue = load_catalogue(project.catalogue, columns)
+    warn_left_out(catalogue)
     result = audit_project(
         catalogue,
         read_split(project.splits),

@@ -14,7 +14,7 @@ from hybrid.cli.options import (
     common_options,
     embedding_options,
 )
-from hybrid.cli.output import show, size_text
+from hybrid.cli.output import show, size_text, warn_left_out
 from hybrid.types import ColumnOptions, EmbeddingOptions, EmbeddingSelector
 
 if TYPE_CHECKING:
@@ -66,8 +66,10 @@ def explain(
     from hybrid.catalogue import load_catalogue
     from hybrid.extraction.cache_report import explain_cache
 
+    catalogue = load_catalogue(project.catalogue, columns)
+    warn_left_out(catalogue)
     explanation = explain_cache(
-        load_catalogue(project.catalogue, columns),
+        catalogue,
         backbone,
         weights=weights,
         options=options,
@@ -167,6 +169,7 @@ def export(
     from hybrid.extraction.cache_report import export_embeddings
 
     catalogue = load_catalogue(project.catalogue, columns)
+    warn_left_out(catalogue)
     summary = export_embeddings(catalogue, out, select, project.context)
     show(
         project.json,

@@ -50,10 +50,13 @@ def command(
     lines = [f"{out}: {summary.items} items"]
     if summary.bad:
         lines += [f"{len(summary.bad)} without a usable poster:", reasons_text(summary.bad)]
+    if summary.left_out:
+        lines += [f"{len(summary.left_out)} rows left out:", reasons_text(summary.left_out)]
     data = {
         "out": out,
         "items": summary.items,
         "missing_columns": summary.missing_columns,
         "bad": summary.bad,
+        "left_out": summary.left_out,
     }
     show(project.json, data, "\n".join(lines))

@@ -19,6 +19,7 @@ from hybrid.catalogue.columns import (
     poster_problem,
     split_cell,
     to_numbers,
+    warn_of_words,
 )
 from hybrid.catalogue.readers import parse_table, read_bytes
 from hybrid.errors import CatalogueError, SettingError, did_you_mean
@@ -207,8 +208,10 @@ class Catalogue:
             known = name in self.table.columns
             data[name] = self.table[name].to_numpy(dtype=object) if known else [""] * n
         for name in columns.numeric:
-            known = name in self.table.columns
-            data[name] = to_numbers(self.table[name]) if known else np.full(n, np.nan)
+            data[name] = np.full(n, np.nan)
+            if name in self.table.columns:
+                data[name] = to_numbers(self.table[name])
+                warn_of_words(name, self.table[name], data[name], self.path)
         return pd.DataFrame(data, index=pd.Index(self.ids.astype(object), name=columns.id))
 
     def require_labels(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import numpy as np
@@ -78,6 +79,29 @@ def to_numbers(cells: pd.Series) -> NDArray[np.float64]:
     """
     numbers = pd.to_numeric(cells.astype(object), errors="coerce").to_numpy(dtype=np.float64)
     return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def warn_of_words(name: str, cells: pd.Series, numbers: NDArray[np.float64], path: Path) -> None:
+    """Warn of the cells of a numeric column that are neither missing nor a number: they count as missing.
+
+    Parameters
+    ----------
+    name : str
+        Of the column.
+    cells : Series of n str
+    numbers : ndarray of shape (n,)
+        What `to_numbers` made of them.
+    path : Path
+        Of the catalogue.
+    """
+    words = cells[np.isnan(numbers)]
+    words = words[~words.str.lower().isin(NOT_A_NUMBER)]
+    if len(words):
+        warnings.warn(
+            f"{path}: expected numbers in the numeric column {name!r}, found others in {len(words)} of "
+            f"{len(cells)} items, such as {words.iloc[0]!r}; they count as missing.",
+            stacklevel=3,
+        )
 
 
 def _is_numeric(cells: pd.Series) -> bool:

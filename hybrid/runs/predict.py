@@ -49,6 +49,8 @@ class PredictSummary:
     out : Path
         The file written.
     predictions : Predictions
+    left_out : tuple of BadRow
+        Rows of the catalogue that are not among the items: without an id, or with one that was there before.
     """
 
     items: int
@@ -56,6 +58,7 @@ class PredictSummary:
     bad: tuple[BadRow, ...]
     out: Path
     predictions: Predictions
+    left_out: tuple[BadRow, ...] = ()
 
 
 @limited_by_context
@@ -131,7 +134,9 @@ def predict_catalogue(
     write_predictions(out, predictions)
     used = _used_columns(record, columns)
     missing = tuple(name for name in used if name not in catalogue.table.columns)
-    return PredictSummary(len(catalogue), missing, bad, out, predictions)
+    there = set(catalogue.rows.tolist())
+    left_out = tuple(row for row in catalogue.bad_rows if row.row not in there)
+    return PredictSummary(len(catalogue), missing, bad, out, predictions, left_out)
 
 
 def _check_weights(folder: Path, record: RunRecord, catalogue: Catalogue) -> None:

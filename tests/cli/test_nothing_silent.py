@@ -1,0 +1,114 @@
+"""What cannot be used as it is, or would have to be guessed, is said; in the library as in the commands."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hybrid import load_catalogue
+from hybrid.errors import SettingError
+from hybrid.extraction.lookup import find_store
+from hybrid.heads.decision_rule import DecisionOptions
+from hybrid.heads.make_hybrid import FeatureOptions, make_hybrid
+from hybrid.splitting.methods import SplitOptions, make_splits
+from hybrid.types import ColumnOptions, EmbeddingSelector
+
+Call = Callable[..., int]
+
+
+@pytest.fixture
+def project(fitted_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "project"
+    shutil.copytree(fitted_project, folder)
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("HYBRID_CACHE", raising=False)
+    return folder
+
+
+def test_predict_lists_the_rows_that_it_leaves_out(
+    project: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = pd.read_csv("catalogue.csv", dtype=str, keep_default_na=False)
+    table.loc[3, "id"] = table.loc[1, "id"]
+    table.loc[5, "id"] = ""
+    table.to_csv("new.csv", index=False)
+    assert call("predict", "text", "--catalogue", "new.csv", "--out", "p.csv", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["items"] == len(pd.read_csv("p.csv")) == 88
+    assert [row["row"] for row in said["left_out"]] == [4, 6]
+    assert call("predict", "text", "--catalogue", "new.csv", "--out", "p.csv") == 0
+    assert "2 rows left out:" in capsys.readouterr().out
+
+
+def test_words_in_a_numeric_column_are_told() -> None:
+    Path("c.csv").write_text("id,genres,year\n1,War,1979\n2,War,unknown\n3,Drama,n/a\n4,Drama,\n")
+    catalogue = load_catalogue("c.csv", ColumnOptions(numeric=("year",)))
+    with pytest.warns(
+        UserWarning, match="numeric column 'year', found others in 1 of 4 items, such"
+    ) as w:
+        frame = catalogue.frame
+    assert len(w) == 1
+    np.testing.assert_array_equal(frame["year"], [1979, np.nan, np.nan, np.nan])
+
+
+def test_a_separator_that_is_named_is_not_overridden_by_the_recorded_one() -> None:
+    Path("a.csv").write_text("id,genres\n1,War|Drama\n2,War\n")
+    Path("b.csv").write_text("id,genres\n1,War;Drama\n2,War\n")
+    like = load_catalogue("a.csv").columns
+    assert load_catalogue("b.csv", ColumnOptions(label_separator=";"), like).genres == (
+        "Drama",
+        "War",
+    )
+    assert load_catalogue("a.csv", None, like).genres == ("Drama", "War")
+
+
+def test_the_library_refuses_what_the_commands_refuse(project: Path) -> None:
+    catalogue = load_catalogue("catalogue.csv")
+    with pytest.raises(SettingError, match="since random needs no column") as refused:
+        make_splits(catalogue, SplitOptions(method="random", by="year", folds=3))
+    assert "--folds: expected none, since random makes no folds" in str(refused.value)
+    with pytest.raises(SettingError, match="--weights imagenet: expected --backbone with it"):
+        find_store(catalogue, EmbeddingSelector(weights="imagenet"))
+    with pytest.raises(SettingError, match="--year-bin: expected none") as refused:
+        make_hybrid(
+            catalogue,
+            blocks=["text"],
+            features=FeatureOptions(year_bin=5),
+            metric="micro-f1",
+            decision=DecisionOptions(objective="genre"),
+        )
+    assert "--thresholds genre: expected micro, or none, with --metric micro-f1" in str(
+        refused.value
+    )
+
+
+def test_a_classifier_does_not_override_its_thresholds(project: Path) -> None:
+    catalogue = load_catalogue("catalogue.csv")
+    model = make_hybrid(catalogue, blocks=["text"], metric="micro-f1", folds=2, grid={"C": (0.1,)})
+    model.fit(catalogue.frame, catalogue.labels)
+    assert model.decision_.options.objective == "micro"
+    model.set_params(decision=DecisionOptions(objective="genre"))
+    with pytest.raises(
+        SettingError, match="expected the objective micro, or none, with the metric"
+    ):
+        model.fit(catalogue.frame, catalogue.labels)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["audit"], ["cache", "export", "--out", "e.npz"], ["cache", "explain", "--backbone", "small"]],
+)
+def test_bad_rows_are_told_by_every_command_that_leaves_them_out(
+    command: list[str], project: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Path("catalogue.csv").open("a") as file:
+        file.write(",No id,1999,Comedy,words,,\n")
+    options = ["--weights", "random"] if "explain" in command else []
+    call(*command, *options)
+    assert "1 bad rows in catalogue.csv; hybrid check lists them" in capsys.readouterr().err
