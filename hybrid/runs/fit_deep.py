@@ -31,7 +31,7 @@ from hybrid.runs.replacement import holding_run
 from hybrid.runs.stage_results import answer_stages, judge_stages, write_stages
 from hybrid.runs.training_records import StageResultRecord
 from hybrid.runs.write_run import gather_predictions, write_run
-from hybrid.splitting.tasks import MULTICLASS, Task
+from hybrid.splitting.tasks import MULTICLASS, Task, too_few_to_validate
 from hybrid.types import PARTS
 from hybrid.utils.context import limited_by_context
 from hybrid.utils.resources import CostRecorder
@@ -94,6 +94,8 @@ def fit_deep(
     experiment, options = _settle_task(experiment, options or DeepOptions(), task)
     experiment.check()
     context, catalogue = experiment.context, experiment.catalogue
+    if few := _too_few_to_validate(experiment):
+        context.progress.say(few)
     context.progress.say("starting Keras")
     start_keras()
     from hybrid.deep.fused import make_baseline
@@ -165,6 +167,14 @@ def _write_provenance(
         write_provenance(file, found.model)
     described = replace(record.backbone.weights, digest=digests(file)["sha256"])
     return replace(record, backbone=replace(record.backbone, weights=described))
+
+
+def _too_few_to_validate(experiment: Experiment) -> str:
+    """What to say of the validation items of a selection; nothing of a catalogue as it is."""
+    if experiment.task.whole:
+        return ""
+    counts = experiment.catalogue.labels[experiment.rows("validation")].sum(axis=0).tolist()
+    return too_few_to_validate(dict(zip(experiment.catalogue.genres, counts, strict=True)))
 
 
 def _settle_task(

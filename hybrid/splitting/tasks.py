@@ -18,6 +18,7 @@ DOMINANT = "dominant"
 FIRST = "first"
 MULTILABEL, MULTICLASS = "multilabel", "multiclass"
 KINDS = (MULTILABEL, MULTICLASS)
+FEW = 10  # validation items of a genre
 TRAINING = ("train", "validation")  # parts that a head is fitted on, and that `per_genre` samples
 
 
@@ -191,6 +192,30 @@ def fewer_than_asked(task: Task, sampled: Mapping[str, int]) -> str:
     listed = ", ".join(f"{genre} ({count})" for genre, count in sorted(short.items()))
     few = f"there are fewer train and validation items of {listed}"
     return f"--per-genre {task.per_genre}: {few}; all are used."
+
+
+def too_few_to_validate(counts: Mapping[str, int]) -> str:
+    """Genres with too few validation items for their figures to mean much, as a sentence; empty where none.
+
+    Parameters
+    ----------
+    counts : mapping of str to int
+        Genre → validation items.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> too_few_to_validate({"Drama": 40, "War": 3})
+    'few validation items of War (3): loss and F1 of validation, which end the training, are uncertain'
+    """
+    few = [f"{genre} ({count})" for genre, count in sorted(counts.items()) if count < FEW]
+    if not few:
+        return ""
+    uncertain = "loss and F1 of validation, which end the training, are uncertain"
+    return f"few validation items of {', '.join(few)}: {uncertain}"
 
 
 def _kept_labels(catalogue: Catalogue, task: Task) -> list[list[str]]:

@@ -170,6 +170,19 @@ def test_what_is_wrong_is_listed_together(made: tuple[Any, Split]) -> None:
         narrow(*made, Task(per_genre=3))
 
 
+@pytest.mark.parametrize(
+    ("options", "loss"),
+    [
+        (DeepOptions(), "weighted"),
+        (DeepOptions(task="multiclass"), "plain"),
+        (DeepOptions(task="multiclass", loss="weighted"), "weighted"),
+        (DeepOptions(loss="focal"), "focal"),
+    ],
+)
+def test_the_loss_is_that_of_the_task(options: DeepOptions, loss: str) -> None:
+    assert DeepBaseline("small", options).options.loss == loss
+
+
 def test_several_labels_are_refused_by_a_softmax(films: Path) -> None:
     catalogue = load_catalogue(films)
     items = Items(catalogue.ids.tolist(), catalogue.poster_paths, catalogue.labels)
@@ -180,10 +193,14 @@ def test_several_labels_are_refused_by_a_softmax(films: Path) -> None:
 def test_a_multiclass_run_gives_one_label_and_probabilities_that_add_up(project: Path) -> None:
     options = "--task multiclass --input-size 32 --epochs 2 --per-genre 12 --batch-size 8"
     for command in ("split", f"fit-deep --backbone small --genres Comedy,Horror {options}"):
-        CliRunner().invoke(hybrid, command.split(), catch_exceptions=False)
+        said = CliRunner().invoke(hybrid, command.split(), catch_exceptions=False)
+    assert "few validation items of Comedy (" in said.stderr
+    assert "one of 2 genres each" in said.stdout
     record = json.loads((project / "runs/small/run.json").read_text())
     assert record["genres"] == ["Comedy", "Horror"]
     assert record["task"]["single_label"] == "dominant"
+    assert record["settings"]["loss"] == "plain"
+    assert record["sampled"] == {"Comedy": 12, "Horror": 12}
     learnt = {part: record["split"]["counts"][part] for part in ("train", "validation")}
     assert sum(learnt.values()) == 24
     table = np.genfromtxt(
