@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
-CELL, FONT, LETTER, GAP = 44, 13, 7.4, 8  # in units of the viewBox; LETTER: mean width of one
+CELL, FONT, LETTER, GAP = 44, 13, 9.6, 8  # in pixels; LETTER: room for one, of a wide font
 STEPS = 9  # shades, the classes m0 to m9 of the style sheet
 
 
@@ -59,7 +59,7 @@ def draw_matrix(
         for name, row in zip(rows, counts.tolist(), strict=True)
     )
     return Markup(
-        f'<svg class="plot matrix" role="img" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'<svg class="plot matrix" role="img" width="{width:.0f}" viewBox="0 0 {width:.0f} {height:.0f}" '
         f'aria-label="{escape(f"{title}. {said}.")}" font-size="{FONT}" fill="currentColor">'
         f"{''.join(parts)}</svg>"
     )
