@@ -25,6 +25,13 @@ SAME = [parameter for parameter in fit_deep.params if parameter.name in NAMES]
 @click.command("describe", params=list(SAME))
 @click.argument("target", metavar="NETWORK|RUN")
 @common_options("runs")
+@click.option(
+    "--task",
+    type=click.Choice(["multilabel", "multiclass"]),
+    default="multilabel",
+    show_default=True,
+    help="Several labels an item, or exactly one.",
+)
 @click.option("--labels", type=click.IntRange(min=1),
               help="Number of labels of NETWORK.  [default: 20, as in the study]")  # fmt: skip
 def command(project: Project, target: str, labels: int | None, **options: Any) -> None:

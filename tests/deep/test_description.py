@@ -80,6 +80,7 @@ def test_what_options_make_is_described() -> None:
     assert [layer["parameters"] for layer in dense] == [flat * 10 + 10, 10 * 4 + 4]
     assert [layer["learns_in"] for layer in dense] == [["top"], ["top"]]
     assert first["learns_in"] == []
+    assert described["settings"]["loss"] == "weighted"
     assert [stage["name"] for stage in described["stages"]] == ["top"]
     assert described["stages"][0]["parameters"] == sum(layer["parameters"] for layer in dense)
     assert (described["settings"]["dropout"], described["settings"]["batch_size"]) == (0.1, 32)
