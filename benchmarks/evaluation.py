@@ -21,7 +21,15 @@ from typing import Any
 
 import numpy as np
 
-from hybrid.evaluation import METRICS, Outputs, evaluate, paired_difference, permutation_test
+from hybrid.evaluation import (
+    METRICS,
+    Outputs,
+    compare_pairs,
+    evaluate,
+    paired_difference,
+    permutation_test,
+    select_best,
+)
 from hybrid.utils.resources import CostRecorder
 
 FEW = 5  # draws that scikit-learn is timed on
@@ -67,6 +75,7 @@ def main() -> None:
     truth, one, other = make_answers(options.items, options.genres)
     names = [f"g{j}" for j in range(options.genres)]
     draws = options.draws
+    part, ten = truth[:700], [Outputs(m.labels[:700], m.scores[:700]) for m in [one, other] * 5]
     calls: dict[str, Callable[[], object]] = {
         "percentile, all metrics": lambda: evaluate(
             truth, one, names, draws=draws, method="percentile"
@@ -79,6 +88,8 @@ def main() -> None:
             truth, one, other, "map_macro", draws=draws
         ),
         "permutation test of weighted F1": lambda: permutation_test(truth, one, other, draws=draws),
+        "all pairs of ten models, 700 items": lambda: compare_pairs(part, ten, draws=draws),
+        "the best of ten models, 700 items": lambda: select_best(part, ten, draws=draws),
     }
     first = seconds(lambda: evaluate(truth[:50], Outputs(one.labels[:50], one.scores[:50]), names))
     found: dict[str, list[float]] = {}
