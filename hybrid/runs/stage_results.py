@@ -15,7 +15,7 @@ from hybrid.errors import RunError
 from hybrid.evaluation import Outputs, evaluate, paired_difference
 from hybrid.runs.folder import parse_predictions, predictions_table
 from hybrid.runs.training_records import StageResultRecord, TrainingRecord
-from hybrid.types import Predictions
+from hybrid.types import Interval, Predictions
 from hybrid.utils.files import write_atomically
 from hybrid.utils.progress import shows_step
 
@@ -128,7 +128,6 @@ def gain_sentences(training: TrainingRecord) -> list[str]:
     Examples
     --------
     >>> from hybrid.runs.training_records import HistoryRecord
-    >>> from hybrid.types import Interval
     >>> before, gain = Interval(0.4, 0.38, 0.42), Interval(0.02, -0.01, 0.05)
     >>> result = StageResultRecord("top", (), {"f1_weighted": before}, "f1_weighted", gain)
     >>> history = HistoryRecord(stage=("top", "top", "fine"))
@@ -142,10 +141,15 @@ def gain_sentences(training: TrainingRecord) -> list[str]:
         gain, before = result.gain, result.metrics[result.metric]
         found.append(
             f"the stage {later}, after {result.stage}: {NAMES[result.metric]} {gain.value:+.3f} "
-            f"({gain.low:+.3f} to {gain.high:+.3f}), from {before.value:.3f}"
-            + ("; the interval includes 0" if gain.low <= 0 <= gain.high else "")
+            f"({gain.low:+.3f} to {gain.high:+.3f}), from {before.value:.3f}" + _remark(gain)
         )
     return found
+
+
+def _remark(gain: Interval) -> str:
+    if gain.low == gain.value == gain.high == 0:
+        return "; the answers are the same"
+    return "; the interval includes 0" if gain.low <= 0 <= gain.high else ""
 
 
 def write_stages(folder: Path, answers: tuple[StageAnswers, ...]) -> None:
