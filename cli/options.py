@@ -190,7 +190,7 @@ _STUDY = (
     click.option("--ablation", is_flag=True,
                  help="Ablation: also fit every subset of the blocks, and remove blocks from test items."),
     click.option("--repeats", type=click.IntRange(min=1), default=1, show_default=True, metavar="N",
-                 help="Number of fits, each on a split with its own seed; run.json gets the spread."),
+                 help="Number of splits, by the method of the run's own, which is one of them."),
 )  # fmt: skip
 
 _DECISION = (

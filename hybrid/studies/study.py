@@ -167,13 +167,14 @@ def study_run(
     context = replace(context, seed=own if seed is None else seed)
     with hold_run(folder):
         recover_run(folder)
-        subject = load_subject(
-            folder,
-            catalogue=None if catalogue is None else Path(catalogue),
-            splits=None if splits is None else Path(splits),
-            encoding=encoding,
-            context=context,
-        )
+        with context.progress.step("loading the run and its items"):
+            subject = load_subject(
+                folder,
+                catalogue=None if catalogue is None else Path(catalogue),
+                splits=None if splits is None else Path(splits),
+                encoding=encoding,
+                context=context,
+            )
         studies.check(subject.whole.split)
         for i, kind in enumerate(studies.kinds):
             rest = _command(folder, studies, studies.kinds[i:], go_on)
@@ -241,7 +242,8 @@ class _Study:
         }
         partial = self.folder / FOLDER / f"{self.kind}.partial"
         fits = Fits(NAMES[self.kind], total, self.context.progress, partial, identity)
-        with self.costs.stage(NAMES[self.kind]):
+        name = NAMES[self.kind]
+        with self.costs.stage(name), self.context.progress.step(name):
             result = make(fits)
         (stage,) = self.costs.stages
         cost = replace(stage, seconds=stage.seconds + fits.restored_seconds)
