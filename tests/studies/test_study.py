@@ -472,6 +472,19 @@ def test_repeats_of_folds_are_the_other_folds(home: Path) -> None:
     assert _run(["study", "k", "--repeats", "4", "--quiet"]) == 2
 
 
+def test_a_run_of_a_task_is_studied_on_the_items_of_its_task(home: Path) -> None:
+    task = ["--task", "multiclass", "--genres", "Comedy,Horror", "--name", "mc"]
+    assert _run([*FIT, *task, "--quiet"]) == 0
+    assert _run(["study", "mc", "--ablation", "--repeats", "2", "--quiet"]) == 0
+    studies = read_run("runs/mc").record.studies
+    assert studies.ablation is not None
+    assert studies.repeats is not None
+    assert studies.repeats.splits is not None
+    cells = pd.read_csv("catalogue.csv")["genres"].str.split("|")
+    items = sum(bool({"Comedy", "Horror"} & set(cell)) for cell in cells)
+    assert [each.training + each.test for each in studies.repeats.splits] == [items, items]
+
+
 def test_a_split_with_unused_items_is_repeated(home: Path) -> None:
     split = read_split("splits.csv")
     unused = np.flatnonzero(split.parts == "train")[:10]
