@@ -14,8 +14,6 @@ from hybrid.backbones.provenance import Ancestor, ItemHashes, Provenance
 from hybrid.catalogue import Catalogue
 from hybrid.types import Audit, Split
 
-TOLD = (BACKBONE_TRAINED_ON_TEST, RUN_TRAINED_ON_TEST)
-
 
 @dataclass(frozen=True, eq=False)
 class HashedItems:
@@ -85,6 +83,7 @@ def audit_backbones(audit: Audit, split: Split, items: HashedItems, backbones: P
 
     Examples
     --------
+    >>> import numpy as np
     >>> from hybrid.audit.item_hashes import hash_ids
     >>> ids, none = np.array(["a", "b"]), np.zeros(2, dtype=np.uint64)
     >>> split = Split(ids, np.array(["train", "test"]), ids, "")

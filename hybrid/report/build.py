@@ -11,7 +11,8 @@ from hybrid.evaluation import DRAWS
 from hybrid.report.exports import JSON_STARTS, TABLE_STARTS, as_csv, as_json
 from hybrid.report.groups import Report, compare_groups
 from hybrid.report.page import render
-from hybrid.runs.folder import find_runs, read_run
+from hybrid.runs.folder import find_runs
+from hybrid.runs.present_audit import read_audited_run
 from hybrid.runs.record import RunRecord
 from hybrid.types import ColumnOptions
 from hybrid.utils.files import write_atomically
@@ -163,7 +164,7 @@ def make_report(
     """
     out = Path(out)
     _check_out(out)
-    read = [read_run(run) for run in runs]
+    read = [read_audited_run(run) for run in runs]
     report = compare_groups(catalogue, read, externals=externals, draws=draws, seed=seed)
     page = render(report.groups, command)
     write_text(out.with_suffix(".csv"), as_csv(report))

@@ -17,7 +17,7 @@ from hybrid.report.sections.reproduction import describe_run
 from hybrid.report.sentences import summarise
 from hybrid.report.summary_text import metric_names
 from hybrid.report.wording import DASH, counted, number, percent, with_interval
-from hybrid.runs.folder import read_run
+from hybrid.runs.present_audit import read_audited_run
 from hybrid.types import ColumnOptions
 
 MARKS = re.compile(r"([\\`*_\[\]<>#|~&$])")
@@ -65,7 +65,7 @@ def model_card(
     place = run if (run / "run.json").exists() else folder / run
     catalogue = load_run_catalogue(path, options, place)
     return render_model_card(
-        compare(align_runs(catalogue, [read_run(place)]), draws=draws, seed=seed)
+        compare(align_runs(catalogue, [read_audited_run(place)]), draws=draws, seed=seed)
     )
 
 

@@ -24,10 +24,12 @@ from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.deep.options import DeepOptions
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.heads.make_hybrid import make_hybrid
+from hybrid.report.model_card import model_card
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_deep import fit_deep
 from hybrid.runs.fit_head import fit_head
 from hybrid.runs.folder import Run, read_run
+from hybrid.runs.present_audit import read_audited_run
 from hybrid.splitting.splits import split_hash
 from hybrid.types import Audit, EmbeddingOptions, Split
 from hybrid.utils.context import Context
@@ -280,6 +282,15 @@ def test_the_audit_of_a_run_says_leak_where_its_record_does(
     found = audited(run.folder, catalogue, 30, work)
     assert items_of(found, BACKBONE) == leaked(run)
 
+    # A record that does not say it, as where the trainer was looked for at its path.
+    record = json.loads((run.folder / "run.json").read_text())
+    record["audit"] |= {"clean": True, "leaks": []}
+    (run.folder / "run.json").write_text(json.dumps(record))
+    assert leaked(read_run(run.folder)) == set()
+    assert leaked(read_audited_run(run.folder)) == held_out(split_of(catalogue, 30))
+    card = model_card(None, None, run.folder, work / "runs", draws=20)
+    assert "The split leaks: backbone trained on test items (30 cases, 100.0 % of the" in card
+
 
 def test_the_audit_of_a_deep_run_knows_its_train_items(work: Path, catalogue: Catalogue) -> None:
     folder = (work / "runs/small").rename(work / "renamed")
@@ -312,6 +323,8 @@ def test_of_foreign_weights_it_cannot_be_told(work: Path, catalogue: Catalogue) 
     deep = fit(work, catalogue, 30, "on", weights=str(work / "foreign.weights.h5"))
     assert deep.record.audit is not None
     assert [r for r in deep.record.audit.skipped if r.startswith(said)]
+    card = model_card(None, None, run.folder, work / "runs", draws=20)
+    assert f"- Not checked: {BACKBONE}: it cannot be told what foreign.weights.h5" in card
     # What is not known of the first is not known of the next.
     assert deep.provenance.model.unknown == run.provenance.backbones.unknown
 
