@@ -33,6 +33,7 @@ MEANS = {
     "report": {"catalogue", "runs", "seed", "workers"},
     "explain": {"catalogue", "cache", "runs", "seed", "workers"},
     "describe": {"runs"},
+    "study": {*COMMON} - {"quiet", "json"},
     "model-card": {"catalogue", "runs", "seed", "workers"},
     "cache ls": {"cache", "workers"},
     "cache explain": {"catalogue", "cache", "seed", "workers"},
@@ -56,16 +57,16 @@ COLUMNS = {
 }
 EMBEDDING = {"layer", "pooling", "input-size", "fit", "precision", "dtype", "engine"}
 SELECTED = {"backbone", "dtype", "embeddings"}
+TASK = {"task", "single-label", "genres", "per-genre"}
 HEAD = {
     "blocks",
     "nested",
     "folds",
     "curve",
     "name",
-    "max-labels",
-    "at-least-one",
     "ablation",
     "repeats",
+    *TASK,
 }
 DEEP = {
     *(
@@ -74,10 +75,8 @@ DEEP = {
         "resume",
         "dry-run",
         "tensorboard",
-        "single-label",
-        "genres",
-        "per-genre",
     ),
+    *TASK,
     *(
         "head-units",
         "dropout",
@@ -88,8 +87,8 @@ DEEP = {
         "learning-rate",
         "schedule",
     ),
-    *("weight-decay", "label-smoothing", "loss", "accumulate", "precision", "task", "devices"),
-    *("thresholds", "shrinkage", "calibration", "max-labels", "at-least-one"),
+    *("weight-decay", "label-smoothing", "loss", "accumulate", "precision", "devices"),
+    "calibration",
 }
 ALWAYS = {
     "demo": {"full"},
@@ -102,7 +101,7 @@ ALWAYS = {
         *(*COLUMNS, *EMBEDDING, "backbone", "weights", "batch-size", "ids", "limit", "dry-run"),
         *("retry-failed", "strict"),
     },
-    "fit-svm": {*COLUMNS, *HEAD, "metric", "C", "calibration", "shrinkage", "chain"},
+    "fit-svm": {*COLUMNS, *HEAD, "metric", "C", "calibration", "chain"},
     "fit-ovr": {*COLUMNS, *HEAD, "estimator"},
     "fit-deep": {*COLUMNS, *DEEP},
     "predict": {"out"},
@@ -111,8 +110,9 @@ ALWAYS = {
     # Of a network; a run refuses them all.
     "describe": {
         *("head-units", "dropout", "stages", "epochs", "patience", "batch-size", "learning-rate"),
-        *("schedule", "weight-decay", "label-smoothing", "loss", "accumulate", "precision", "task"),
+        *("schedule", "weight-decay", "label-smoothing", "loss", "accumulate", "precision"),
     },
+    "study": {"ablation", "curve", "repeats", "nested"},
     "model-card": {*COLUMNS, "out", "draws"},
     "cache ls": set(),
     "cache explain": {*COLUMNS, *EMBEDDING, "backbone", "weights"},
@@ -158,8 +158,23 @@ REFUSED = {
     ("fit-ovr", "chain"): ["--estimator", "stacking", "--chain"],
     ("fit-ovr", "search"): ["--estimator", "boosting", "--search"],
     ("fit-ovr", "metric"): [*DUMMY, "--metric", "map"],
-    ("fit-ovr", "shrinkage"): [*DUMMY, "--shrinkage", "3"],
     ("fit-ovr", "calibration"): [*DUMMY, "--calibration", "sigmoid"],
+    **{
+        (command, option): [*words, "--task", "multiclass", f"--{option}", *value]
+        for command, words in {
+            "fit-svm": TEXT,
+            "fit-ovr": ["--estimator", "logistic", *TEXT],
+            "fit-deep": ["--backbone", "text"],
+        }.items()
+        for option, value in {
+            "thresholds": ["genre"],
+            "shrinkage": ["3"],
+            "max-labels": ["2"],
+            "at-least-one": [],
+        }.items()
+    },
+    ("study", "by"): ["svm", "--ablation", "--by", "year"],
+    ("study", "method"): ["svm", "--ablation", "--method", "random"],
     ("split", "by"): ["--by", "year"],
     ("split", "folds"): ["--folds", "5"],
     ("split", "repeats"): ["--method", "kfold", "--repeats", "3"],
@@ -199,6 +214,7 @@ REFUSED = {
             "report": [],
             "explain": ["svm"],
             "model-card": ["svm"],
+            "study": ["svm", "--ablation"],
             "cache explain": ["--backbone", "mobilenet-075", "--weights", "random"],
             "cache export": ["--out", "e.npz"],
         }.items()
