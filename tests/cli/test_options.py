@@ -110,7 +110,7 @@ ALWAYS = {
     # Of a network; a run refuses them all.
     "describe": {
         *("head-units", "dropout", "stages", "epochs", "patience", "batch-size", "learning-rate"),
-        *("schedule", "weight-decay", "label-smoothing", "loss", "accumulate", "precision"),
+        *("schedule", "weight-decay", "label-smoothing", "loss", "accumulate", "precision", "task"),
     },
     "study": {"ablation", "curve", "repeats", "nested"},
     "model-card": {*COLUMNS, "out", "draws"},
