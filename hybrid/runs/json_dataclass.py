@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from hybrid.errors import RunError
+from hybrid.errors import RunError, SettingError
 from hybrid.types import as_plain
 
 T = TypeVar("T")
@@ -164,7 +164,12 @@ class _Reader:
                 if name not in data:
                     self._wrong(_describe(hint), "no such key", place)
             values[each.name] = self.value(hint, data[name], place)
-        return cls(**values)
+        try:
+            return cls(**values)
+        except SettingError as error:  # a value of the right type that the class refuses
+            raise RunError(
+                f"{self.source}: at {path}: {error} The record is damaged: {self.remedy}."
+            ) from error
 
     def value(self, hint: Any, data: object, path: str) -> Any:
         origin, arguments = get_origin(hint), get_args(hint)

@@ -158,6 +158,10 @@ def test_every_key_of_its_own_is_required() -> None:
             r"expected a list of 2 at threshold_spread\[0\], found \[0\.1\]",
         ),
         (
+            {"format": 3, "task": {"kind": "ranking"}},
+            r"at task: unknown task 'ranking'.* The record is damaged: fit the run again",
+        ),
+        (
             {"format": 2, "name": 3 * ["x" * 40]},
             r"expected a string at name, found \['x+', 'x+ …\.",
         ),
