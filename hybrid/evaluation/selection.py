@@ -57,11 +57,11 @@ def select_best(
 ) -> Selection:
     """Choose the model with the best figure, and say how far the choice can be trusted.
 
-    The chance of being best is the posterior probability in a hierarchical model: the true figures are normal
-    around their mean, the observed ones normal around the true ones with the covariance of the bootstrap,
-    and the share of the spread that is noise is uniform on 0 to 1 (Strawderman, 1971). The plain
-    share of bootstrap draws in which a model is best takes all of the spread for real, and is too sure
-    where models are nearly equal.
+    The chance of being best is the posterior probability in a hierarchical model: the observed figures are
+    normal around the true ones, with the covariance of the bootstrap; these are normal around their mean,
+    with a covariance proportional to it; and the share of the spread that is noise is uniform on 0 to 1
+    (Strawderman, 1971). The plain share of bootstrap draws in which a model is best takes all of the spread
+    for real, and is too sure where models are nearly equal.
 
     The corrected figure is that of bootstrap bias corrected cross-validation: Tsamardinos, Greasidou and
     Borboudakis, "Bootstrapping the Out-of-sample Predictions for Efficient and Accurate Cross-validation",
@@ -179,22 +179,24 @@ def best_probability(point: Floats, drawn: Floats, *, seed: int = 0) -> Floats:
     drawn = drawn[np.isfinite(drawn).all(axis=1)]
     contrasts = _contrasts(size)
     noise = contrasts.T @ np.cov(drawn.T, ddof=0).reshape(size, size) @ contrasts
-    level = float(np.trace(noise)) / max(size - 1, 1)
-    if not level > 0:  # one model, or models that differ in no draw
+    trace = float(np.trace(noise))
+    if not trace > 0:  # one model, or models that differ in no draw
         best = point >= point.max() - SAME
         return best / best.sum()
+    # Correlated contrasts tell as much of the spread as so many independent ones (Satterthwaite).
+    freedom = trace**2 / float((noise**2).sum())
+    observed = contrasts.T @ point
+    spread = freedom * float(observed @ observed) / trace
+    values, vectors = np.linalg.eigh(noise)
     random = np.random.default_rng(seed).normal(size=(POSTERIOR_DRAWS // 2, size - 1))
+    random = random @ (vectors * np.sqrt(np.maximum(values, 0))).T
     random = np.concatenate([random, -random])  # antithetic: their mean is 0
-    observed, evidence, chances = contrasts.T @ point, [], []
+    evidence, chances = [], []
     for shrinkage in SHRINKAGES:
-        spread = level * (1 - shrinkage) / shrinkage * np.eye(size - 1)
-        both = spread + noise
-        gain = np.linalg.solve(both, spread).T
-        evidence.append(-np.linalg.slogdet(both)[1] - observed @ np.linalg.solve(both, observed))
-        values, vectors = np.linalg.eigh(spread - gain @ spread)
-        root = vectors * np.sqrt(np.maximum(values, 0))
-        figures = (gain @ observed + random @ root.T) @ contrasts.T
-        best = figures >= figures.max(axis=1, keepdims=True) - 1e-6 * math.sqrt(level)
+        evidence.append(freedom * math.log(shrinkage) - shrinkage * spread)
+        kept = 1 - shrinkage
+        figures = (kept * observed + math.sqrt(kept) * random) @ contrasts.T
+        best = figures >= figures.max(axis=1, keepdims=True) - 1e-6 * math.sqrt(trace)
         chances.append((best / best.sum(axis=1, keepdims=True)).mean(axis=0))
     weight = np.exp((np.array(evidence) - max(evidence)) / 2)
     return np.asarray(weight @ np.array(chances) / weight.sum())
