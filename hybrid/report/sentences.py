@@ -137,8 +137,8 @@ def certainty_sentence(comparison: Comparison) -> str:
         return f"Nothing is certain here: the {models} may have seen test items, so {figures} too high."
     if not others:
         return (
-            "There is no other model here to compare it with; with other test items of this kind, the figure "
-            "may vary within the interval."
+            "With other test items of this kind, the figure may vary within its interval; there is no other model "
+            "here to compare it with."
         )
     if len(equal) > 1:
         return f"{'Neither' if len(equal) == 2 else 'None'} leads: {listed(equal)} have the same figure."
@@ -158,7 +158,7 @@ def _chance(comparison: Comparison) -> str:
     if chance != chance:
         return ""
     said = f"over {percent(0.99)}" if chance > 0.99 else percent(chance)
-    return f", and has a chance of {said} to be the best"
+    return f"; its chance of being the best is {said}"
 
 
 def _corrected(comparison: Comparison) -> str:
@@ -166,7 +166,7 @@ def _corrected(comparison: Comparison) -> str:
     value = comparison.winner_corrected.value
     if value != value:
         return ""
-    return f"; as it was chosen from {len(comparison.runs)}, expect {value:.3f} on new items"
+    return f"; chosen from {len(comparison.runs)}, it can be expected to reach {value:.3f} on new items"
 
 
 def cost_sentence(comparison: Comparison) -> str:

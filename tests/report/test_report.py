@@ -147,7 +147,7 @@ def test_the_best_is_named_with_its_lead(catalogue: Catalogue, tmp_path: Path) -
     text = as_text(comparison)
     assert re.match(
         r"good is the better of 2 models: weighted F1 1\.000 .*, 0\.\d+ above poor\.\n"
-        r"Its lead is certain: it is significantly better than poor, and has a chance of .*\n"
+        r"Its lead is certain: it is significantly better than poor; its chance of being the best is .*\n"
         r"Its cost is unknown: .*\n"
         r"The split is clean: the one check found no leak\.\n\n"
         r"On 40 test items with 3 genres",

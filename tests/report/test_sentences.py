@@ -116,8 +116,8 @@ def test_the_winner(given: list[Given], leaks: list[LeakRecord], said: str, comp
         (
             [BEST],
             (),
-            "There is no other model here to compare it with; with other test items of this kind, the "
-            "figure may vary within the interval.",
+            "With other test items of this kind, the figure may vary within its interval; there is no other "
+            "model here to compare it with.",
         ),
         (
             [BEST, SECOND],
@@ -325,7 +325,7 @@ def test_chances_and_corrections_that_are_not_known_are_left_out(compared: Make)
     start = "Its lead is certain: it is significantly better than knn"
     assert certainty_sentence(replace(made, runs=unknown)) == f"{start}."
     assert certainty_sentence(replace(made, runs=sure)) == (
-        f"{start}, and has a chance of over 99\u00a0% to be the best."
+        f"{start}; its chance of being the best is over 99\u00a0%."
     )
 
 

@@ -151,7 +151,7 @@ def _draw_front(comparison: Comparison) -> Markup:
         [line, *points],
         "cost",
         f"Weighted F1 against seconds. Pareto front: {words}.",
-        axes=("Seconds to train backbones, extract, fit and predict", "Weighted F1"),
+        axes=("Seconds in all", "Weighted F1"),
         unit_square=False,
         log=True,
     )
