@@ -137,8 +137,8 @@ def certainty_sentence(comparison: Comparison) -> str:
         return f"Nothing is certain here: the {models} may have seen test items, so {figures} too high."
     if not others:
         return (
-            "With other test items of this kind, the figure may vary within its interval; there is no other model "
-            "here to compare it with."
+            "With other test items of this kind, the figure may vary within its interval; there is no "
+            "other model here to compare it with."
         )
     if len(equal) > 1:
         return f"{'Neither' if len(equal) == 2 else 'None'} leads: {listed(equal)} have the same figure."

@@ -74,9 +74,9 @@ def comparison(
 BEST, SECOND, THIRD = Given("svm", 0.64), Given("knn", 0.6), Given("dummy", 0.2, -0.5, -0.4)
 NEAR = Given("stack", 0.63, -0.03, 0.01)
 FIGURE = "weighted F1 0.640 (0.620 to 0.660)"
-CHANCE = ", and has a chance of 98\u00a0% to be the best; as it was chosen from"
+CHANCE = "; its chance of being the best is 98\u00a0%; chosen from"
 NOT_CERTAIN = "Its lead is not certain: it is not significantly different from"
-EXPECT = ", expect 0.635 on new items"
+EXPECT = ", it can be expected to reach 0.635 on new items"
 LEAK = LeakRecord("same id", 3, 0.075)
 
 
