@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,6 +51,10 @@ NAMES = {
     "ablation": "ablation",
     "repeats": "repeats",
 }
+TOO_GOOD = (
+    "nested",
+    "repeats",
+)  # where a backbone has learnt from the run's train and validation items
 
 
 @dataclass(frozen=True)
@@ -163,6 +168,7 @@ def study_run(
         raise SettingError("expected a study: --nested, --curve, --ablation or --repeats N of 2.")
     record = RunRecord.read(folder)
     check_subject(folder, record)
+    warn_of_ancestors(record, studies.kinds)
     own = record.seed or 0
     context = replace(context, seed=own if seed is None else seed)
     with hold_run(folder):
@@ -196,6 +202,29 @@ def _failure(folder: Path, kind: str, reason: str, rest: str) -> RunError:
     return RunError(
         f"{folder}: the study {kind} failed, the run itself is complete: {reason}\nGo on with: {rest}"
     )
+
+
+def warn_of_ancestors(record: RunRecord, kinds: Sequence[str]) -> None:
+    """Warn where a study tests on items that the backbones of a run have learnt from.
+
+    Nested cross-validation tests on train and validation items, further splits on all of them; a network that
+    learnt their labels makes either too good.
+
+    Parameters
+    ----------
+    record : RunRecord
+        Of the run.
+    kinds : sequence of str
+        The studies.
+    """
+    names = ", ".join(run.name for run in record.ancestors)
+    concerned = " and ".join(f"--{kind}" for kind in kinds if kind in TOO_GOOD)
+    if names and concerned:
+        warnings.warn(
+            f"{concerned}: they test on items that a backbone of this run has learnt from (trained by "
+            f"{names}); their figures are too good.",
+            stacklevel=3,
+        )
 
 
 def _command(folder: Path, studies: Studies, kinds: Sequence[str], go_on: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -21,12 +22,15 @@ from hybrid.cli.main import _run
 from hybrid.evaluation import Outputs, evaluate, evaluate_all, paired_difference
 from hybrid.heads import HybridClassifier
 from hybrid.runs.folder import read_run
+from hybrid.runs.record import RunRecord
+from hybrid.runs.record_parts import AncestorRecord
 from hybrid.runs.replacement import hold_run
 from hybrid.splitting.split_file import read_split, write_split
 from hybrid.splitting.splits import make_fold_splits
 from hybrid.studies.ablation import ablate_blocks
 from hybrid.studies.learning_curve import evaluate_curve, learning_curve
 from hybrid.studies.nested_cv import nested_cv_predict
+from hybrid.studies.study import warn_of_ancestors
 from hybrid.studies.subject import load_subject
 
 KINDS = {"nested": 3, "curve": 15, "ablation": 2, "repeats": 2}  # fits of each
@@ -543,3 +547,25 @@ def test_folds_of_a_catalogue_are_made_again_from_what_is_recorded(home: Path) -
     write_split(splits[0], "splits.csv")
     assert _run([*FIT, "--name", "k", "--repeats", "2", "--quiet"]) == 0
     assert names("runs/k") == ["the run itself", "fold 2 of 3"]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "said"),
+    [
+        (["repeats", "curve"], r"^--repeats: they test on items .* \(trained by tuned, scratch\)"),
+        (["nested", "repeats"], "^--nested and --repeats: "),
+        (["curve", "ablation"], None),
+    ],
+)
+def test_a_study_warns_of_items_that_a_backbone_has_learnt_from(
+    kinds: list[str], said: str | None
+) -> None:
+    trained = tuple(AncestorRecord("d", name, "c", "s", 60) for name in ("tuned", "scratch"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of_ancestors(RunRecord(), kinds)
+        if said is None:
+            warn_of_ancestors(RunRecord(ancestors=trained), kinds)
+    if said is not None:
+        with pytest.warns(UserWarning, match=said):
+            warn_of_ancestors(RunRecord(ancestors=trained), kinds)
