@@ -226,8 +226,7 @@ def compare(aligned: AlignedRuns, *, draws: int = DRAWS, seed: int = 0) -> Compa
     >>> from pathlib import Path
     >>> import numpy as np
     >>> from hybrid.catalogue import load_catalogue
-    >>> from hybrid.report.notes import list_notes
-    from hybrid.runs.folder import Run
+    >>> from hybrid.runs.folder import Run
     >>> from hybrid.runs.record import RunRecord
     >>> from hybrid.types import Predictions
     >>> _ = Path("films.csv").write_text("id,genres\n1,Drama\n2,Horror\n3,Drama|Horror\n")

@@ -169,8 +169,8 @@ def predictions_table(predictions: Predictions) -> pd.DataFrame:
     --------
     >>> labels = np.array([[1, 1]], dtype=np.uint8)
     >>> found = Predictions(np.array(["a"]), np.array(["test"]), ("Drama", "War"), labels, labels / 2)
-    >>> predictions_table(found).iloc[0].tolist()
-    ['a', 'test', 'Drama|War', 0.5, 0.5]
+    >>> predictions_table(found).columns.tolist()
+    ['id', 'split', 'genres', 'p:Drama', 'p:War']
     """
     names = np.array(predictions.genres, dtype=object)
     data: dict[str, Any] = {
