@@ -200,6 +200,7 @@ def _compute(
         for job, writer in zip(jobs, writers, strict=True):
             targets.append(load_target(job, writer, settings, context.progress))
             clock.charge(writer)
+            clock.add(writer, job.seconds)
         start = time.perf_counter()
         queues = [stack.enter_context(ShardQueue(job.store, job.todo)) for job in jobs]
         advance = stack.enter_context(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -103,6 +104,8 @@ class Job(NamedTuple):
         Key → path of the images to embed.
     left : frozenset of bytes
         Keys of the images beyond the limit.
+    seconds : float, default=0.0
+        Spent to settle precision and engine, which is part of what the embeddings cost.
     """
 
     spec: BackboneSpec
@@ -114,6 +117,7 @@ class Job(NamedTuple):
     hits: int
     todo: dict[bytes, str]
     left: frozenset[bytes]
+    seconds: float = 0.0
 
 
 def plan_jobs(
@@ -169,11 +173,13 @@ def _plan_job(
 ) -> Job:
     """Settle precision and engine, make the store, and find what it lacks."""
     known, engine = resolve_precision(choice, options, context.cache, spec, weights), None
+    start = time.perf_counter()
     if known is None:
         best = _fastest(choice, spec, weights, settings, context)
         in_random_order = [images[key] for key in sorted(images)]  # keys are hashes
         engine = check_precision(best, spec, weights, in_random_order, settings.batch_size, context)
         known = engine.choice
+    seconds = time.perf_counter() - start
     store = make_store(context.cache, spec, weights, options.dtype, known.precision)
     if store.bytes_on_disk() > LARGE_BYTES:
         context.progress.say("verifying the checksums of the cache")
@@ -194,6 +200,7 @@ def _plan_job(
         hits=int(there.sum()),
         todo={key: images[key] for key in todo},
         left=frozenset(left),
+        seconds=seconds,
     )
 
 

@@ -47,6 +47,10 @@ class WallClock:
         """Charge the time since the last call to nobody."""
         self.share([])
 
+    def add(self, customer: object, seconds: float) -> None:
+        """Charge seconds that another clock has measured."""
+        self._seconds[customer] += seconds
+
     def take(self, customer: object) -> float:
         """Take what a customer was charged since it was last taken."""
         return self._seconds.pop(customer, 0.0)
