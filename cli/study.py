@@ -74,10 +74,6 @@ def command(
 
     if by is not None and method is None:
         raise click.UsageError("--by: expected with --method temporal alone.")
-    if method is not None and repeats is None:
-        raise click.UsageError(
-            "--method: expected --repeats with it, which alone makes other splits."
-        )
     how = SplitMethod(method, by=by) if method is not None else None
     studies = Studies(nested, curve, ablation, repeats or 1, how)
     if not studies.kinds:
