@@ -33,7 +33,6 @@ READING = {
     "cache export": ["cache", "export", "--out", "OUT.npz"],
     "extract --dry-run": ["extract", *FLOAT32, "--dry-run"],
     "backbones": ["backbones"],
-    "describe": ["describe", "svm"],
 }
 NEEDS_ROWS = {
     *("explain", "explain an item", "explain on a page", "cache export"),
