@@ -54,6 +54,11 @@ def _notes_on(run: Run, name: str, aligned: AlignedRuns, metric: str) -> list[st
         notes.append(
             f"{name} uses a backbone with random weights: its embeddings are not meaningful."
         )
+    if record.cost.not_counted:
+        notes.append(
+            f"The cost of {name} does not count the training of {', '.join(record.cost.not_counted)}, made "
+            "elsewhere."
+        )
     if record.catalogue.sha256 not in (None, aligned.catalogue.sha256):
         notes.append(f"{name} was fitted on another version of the catalogue.")
     unknown = [genre for genre in aligned.genres if genre not in run.predictions.genres]

@@ -67,8 +67,8 @@ class Spending:
         Whose parameters are counted.
     earlier_seconds : float, default=0.0
         Of the epochs of a resumed training before it was interrupted.
-    untold_weights : tuple of str, default=()
-        Weights of which it cannot be told who trained them, and so not what that cost.
+    foreign_weights : tuple of str, default=()
+        Weights that were made elsewhere: what their training cost is not counted.
     """
 
     predicted: int
@@ -76,7 +76,7 @@ class Spending:
     extraction: Mapping[str, ExtractionCostRecord] = field(default_factory=dict)
     head: Any = None
     earlier_seconds: float = 0.0
-    untold_weights: tuple[str, ...] = ()
+    foreign_weights: tuple[str, ...] = ()
 
 
 def training_seconds(costs: CostRecorder, spending: Spending) -> float | None:
@@ -113,7 +113,6 @@ def describe_cost(
         AncestorCostRecord(each.name, each.digest, each.seconds, each.device)
         for each in record.ancestors
     ]
-    ancestors += [AncestorCostRecord(name) for name in spending.untold_weights]
     found = CostRecord(
         fit_seconds=None if fit is None else fit + spending.earlier_seconds,
         predict_seconds=predict,
@@ -121,7 +120,8 @@ def describe_cost(
         peak_mib=max(stage.peak_mib for stage in costs.stages),
         device=spending.device,
         extraction=spending.extraction,
-        ancestors=tuple({each.digest or each.name: each for each in ancestors}.values()),
+        ancestors=tuple({each.digest: each for each in ancestors}.values()),
+        not_counted=tuple(dict.fromkeys(spending.foreign_weights)),
         disk_bytes=DiskRecord(
             model=sum(p.stat().st_size for p in folder.iterdir() if p.name.startswith("model")),
             embeddings=store.bytes,

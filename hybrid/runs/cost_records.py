@@ -55,9 +55,9 @@ class AncestorCostRecord:
     Parameters
     ----------
     name : str
-        Of the run; or of weights of which it cannot be told who trained them.
+        Of the run.
     digest : str
-        Identifies the run, whatever it is named; empty for such weights.
+        Identifies the run, whatever it is named.
     seconds : float or None
         Of its training, with the embeddings that it was trained on.
     device : str or None
@@ -107,6 +107,9 @@ class CostRecord:
         By block.
     ancestors : tuple of AncestorCostRecord
         Each once.
+    not_counted : tuple of str
+        Weights that were made elsewhere: their training is no part of the total, as that of ImageNet's is
+        not.
     disk_bytes : DiskRecord
     parameters : ParametersRecord
     extract : mapping or None
@@ -123,6 +126,7 @@ class CostRecord:
     device: str | None = None
     extraction: Mapping[str, ExtractionCostRecord] = field(default_factory=dict)
     ancestors: tuple[AncestorCostRecord, ...] = ()
+    not_counted: tuple[str, ...] = ()
     disk_bytes: DiskRecord = field(default_factory=DiskRecord)
     parameters: ParametersRecord = field(default_factory=ParametersRecord)
     extract: Mapping[str, Any] | None = None

@@ -134,7 +134,7 @@ def fit_deep(
         device=device_name(),
         extraction={} if store is None else {POSTER: extraction_cost(store, keys)},
         earlier_seconds=model.earlier_seconds_,
-        untold_weights=start.unknown,
+        foreign_weights=start.unknown,
     )
     with new_run(experiment.folder) as folder:
         save_baseline(model, folder)

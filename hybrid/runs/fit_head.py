@@ -110,7 +110,7 @@ def fit_head(
             name: extraction_cost(store, keys) for name, store in poster_stores(model).items()
         },
         head=model.head_,
-        untold_weights=learnt.unknown,
+        foreign_weights=learnt.unknown,
     )
     with new_run(experiment.folder) as folder:
         with current_progress().step("writing the model"):

@@ -156,14 +156,22 @@ def test_what_nobody_measured_makes_the_total_unknown(
     assert [compared.runs[i].name for i in compared.front] == ["text"]
 
 
-def test_weights_that_nobody_tells_anything_of_have_an_unknown_cost(films: Catalogue) -> None:
+def test_the_training_of_weights_made_elsewhere_is_not_counted_and_that_is_said(
+    films: Catalogue,
+) -> None:
     unknown = Provenance(unknown=("net.h5 (SHA-256 abab…)",))
     weights = Weights("file", "ab" * 32, Path("net.h5").absolute(), provenance=unknown)
     store = make_store(CACHE, get_backbone("scratch"), weights)
     fill(store, films, 0.5, "a processor")
-    cost = fit(films, "untold", store).record.cost
-    assert cost.total_seconds is None
-    assert cost.unknown[0].startswith("what the training of net.h5 (SHA-256 abab")
+    run = fit(films, "foreign", store)
+    cost = run.record.cost
+    (named,) = cost.not_counted
+    assert named.startswith("net.h5 (SHA-256 abab")
+    assert (cost.ancestors, cost.unknown) == ((), ())
+    parts = 0.5 * images_of(run, films) + cost.fit_seconds + cost.predict_seconds
+    assert cost.total_seconds == pytest.approx(parts)
+    notes = compare(align_runs(films, [run]), draws=20).notes
+    assert f"The cost of foreign does not count the training of {named}, made elsewhere." in notes
 
 
 def recorder(**seconds: float) -> CostRecorder:
