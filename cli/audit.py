@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hybrid.cli.options import Project, column_options, common_options, embedding_options
 from hybrid.cli.output import show, warn_left_out
 from hybrid.types import Audit, ColumnOptions, EmbeddingSelector, Leak
+
+if TYPE_CHECKING:
+    from hybrid.runs.folder import Run
 
 SHOWN_PAIRS = 20
 
@@ -23,7 +26,8 @@ SHOWN_PAIRS = 20
     "run",
     type=click.Path(path_type=Path),
     metavar="RUN",
-    help="Also audit this run, and estimate how much the leaks raise its figures.",
+    help="Also audit this run, and estimate how much the leaks raise its figures. Of a run on some genres, "
+    "only leaks between the items of its task count.",
 )
 @click.option("--repair", is_flag=True, help="Group duplicates, split again, and write the split.")
 @click.option("--sheet", type=click.Path(path_type=Path), metavar="FILE.html",
@@ -45,10 +49,11 @@ def command(
 
     catalogue = load_catalogue(project.catalogue, columns)
     warn_left_out(catalogue)
+    audited = None if run is None else read_run(project.find_run(run))
     result = audit_project(
         catalogue,
         read_split(project.splits),
-        run=None if run is None else read_run(project.find_run(run)),
+        run=audited,
         repair_to=project.splits if repair else None,
         select=select,
         context=project.context,
@@ -64,15 +69,26 @@ def command(
         "cost": result.cost,
         "repaired": result.repaired,
     }
-    lines = [_text(result.audit), *_cost(result.cost), *_repaired(result.repaired)]
+    lines = [
+        _text(result.audit, _of_task(audited)),
+        *_cost(result.cost),
+        *_repaired(result.repaired),
+    ]
     show(project.json, data, "\n".join(lines))
     after = result.repaired.audit if result.repaired else result.audit
     return int(not after.clean)
 
 
-def _text(audit: Audit) -> str:
+def _of_task(run: Run | None) -> str:
+    """What the leaks are counted for, where that is not the whole split."""
+    if run is None or run.task.whole:
+        return ""
+    return f" for the task of {run.name} ({', '.join(run.task.genres) or run.task.kind})"
+
+
+def _text(audit: Audit, of_task: str) -> str:
     checks = f"searched for: {', '.join(audit.checks)}"
-    lines = [f"the split is clean; {checks}" if audit.clean else f"the split LEAKS; {checks}"]
+    lines = [f"the split {'is clean' if audit.clean else 'LEAKS'}{of_task}; {checks}"]
     for leak in (*audit.leaks, *audit.warnings):
         lines += _found(leak)
     lines += [f"not searched for: {reason}" for reason in audit.skipped]

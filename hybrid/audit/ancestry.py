@@ -37,6 +37,10 @@ class HashedItems:
         """Hash all items of a catalogue; `keys` as for `hash_items`."""
         return cls(catalogue.ids, hash_items(catalogue, keys), catalogue.sha256)
 
+    def take(self, rows: NDArray[Any]) -> HashedItems:
+        """Select items by position or mask."""
+        return HashedItems(self.ids[rows], self.hashes.take(rows), self.catalogue)
+
 
 @dataclass(frozen=True, eq=False)
 class RunProvenance:
@@ -65,17 +69,27 @@ class RunProvenance:
         return self.backbones.then(self.run)
 
 
-def audit_backbones(audit: Audit, split: Split, items: HashedItems, backbones: Provenance) -> Audit:
+def audit_backbones(
+    audit: Audit,
+    split: Split,
+    items: HashedItems,
+    backbones: Provenance,
+    whole: Split | None = None,
+) -> Audit:
     """Add to an audit whether an ancestor of a model was trained on test items.
 
     Parameters
     ----------
     audit : Audit
     split : Split
+        Its test items are counted.
     items : HashedItems
-        The items of the split, in any order; more do not matter.
+        The items of the split, in any order; there may be more.
     backbones : Provenance
         Of the model's backbones. Each weights file of unknown origin is listed in `skipped`.
+    whole : Split, optional
+        What `split` was narrowed from: a test item leaks, too, where an item of its group was learnt from
+        that is not of the task. By default `split`.
 
     Returns
     -------
@@ -97,13 +111,19 @@ def audit_backbones(audit: Audit, split: Split, items: HashedItems, backbones: P
     """
     kind = BACKBONE_TRAINED_ON_TEST
     untold = [f"it cannot be told what {name} has learnt from" for name in backbones.unknown]
-    return _audit(audit, split, items, backbones.ancestors, kind, untold)
+    return _audit(audit, split, items, backbones.ancestors, kind, untold, whole)
 
 
-def audit_own_items(audit: Audit, split: Split, items: HashedItems, found: RunProvenance) -> Audit:
+def audit_own_items(
+    audit: Audit,
+    split: Split,
+    items: HashedItems,
+    found: RunProvenance,
+    whole: Split | None = None,
+) -> Audit:
     """Add to an audit whether a run itself was trained on test items; parameters as `audit_backbones`."""
     untold = [found.untold] if found.untold else []
-    return _audit(audit, split, items, (found.run,), RUN_TRAINED_ON_TEST, untold)
+    return _audit(audit, split, items, (found.run,), RUN_TRAINED_ON_TEST, untold, whole)
 
 
 def _audit(
@@ -113,10 +133,11 @@ def _audit(
     runs: Sequence[Ancestor],
     kind: str,
     untold: list[str],
+    whole: Split | None,
 ) -> Audit:
     learnt: dict[str, str] = {}
     for run in runs:
-        names = _learnt_by(run, split, items)
+        names = _learnt_by(run, whole or split, items)
         if names is None:
             untold.append(
                 f"it cannot be told for {run.name}: its items share ids with these, and there are no posters "

@@ -29,6 +29,7 @@ from hybrid.extraction.lookup import find_store, hash_catalogue
 from hybrid.splitting.methods import check_group_sizes, connected_groups
 from hybrid.splitting.split_file import write_split
 from hybrid.splitting.splits import make_split
+from hybrid.splitting.tasks import Task, narrow, narrow_labels
 from hybrid.types import PARTS, Audit, EmbeddingSelector, Predictions, Split
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.read_only import read_only
@@ -44,6 +45,10 @@ class FittedRun(Protocol):
     @property
     def folder(self) -> Path:
         """For the messages."""
+
+    @property
+    def task(self) -> Task:
+        """Which items and labels it is about."""
 
     @property
     def predictions(self) -> Predictions:
@@ -126,7 +131,8 @@ def audit_project(
     split : Split
     run : FittedRun, optional
         As `read_run` gives it: whether it or a run that trained its backbones was trained on test items,
-        and what the leaks are worth to it.
+        and what the leaks are worth to it. Of a run on some genres or on one label an item, only leaks
+        between the items of its task are counted, as when it was fitted.
     repair_to : Path, optional
         Where the repaired split is written; by default nothing is repaired.
     select : EmbeddingSelector, optional
@@ -173,10 +179,13 @@ def audit_project(
         store = None  # the audit lists it among what could not be searched for
     with read_only(repair_to is None):
         keys = hash_catalogue(catalogue, context)
-        audit = audit_catalogue(catalogue, split, keys=keys, store=store, context=context)
+        asked, counted = _narrow(catalogue, split, run)
+        audit = audit_catalogue(
+            catalogue, counted, genres=asked.genres, keys=keys, store=store, context=context
+        )
     cost = {}
     if run is not None:
-        audit = _with_run(audit, split, HashedItems.of(catalogue, keys), run)
+        audit = _with_run(audit, counted, split, HashedItems.of(catalogue, keys), run)
         cost = _cost(audit, catalogue, split, run, context.seed)
     if repair_to is None:
         return AuditResult(audit, cost, None)
@@ -190,6 +199,7 @@ def audit_catalogue(
     catalogue: Catalogue,
     split: Split,
     *,
+    genres: Sequence[str] | None = None,
     keys: Keys | None = None,
     store: EmbeddingStore | None = None,
     context: Context | None = None,
@@ -201,6 +211,10 @@ def audit_catalogue(
     catalogue : Catalogue
         Of n items.
     split : Split
+        Of some of its items, or all: only they are counted, but duplicates are searched for in the whole
+        catalogue, since it depends on all its texts which are near-same.
+    genres : sequence of str, optional
+        Warn of label leakage of these; by default of all.
     keys : sequence of n bytes or BadPoster, optional
         As `hash_catalogue` gives them; by default the poster files are hashed.
     store : EmbeddingStore, optional
@@ -226,7 +240,7 @@ def audit_catalogue(
     True
     >>> folder.cleanup()
     """
-    return _audit(catalogue, split, _find_duplicates(catalogue, keys, store, context))
+    return _audit(catalogue, split, _find_duplicates(catalogue, keys, store, context), genres)
 
 
 @limited_by_context
@@ -300,24 +314,45 @@ def _find_duplicates(
     return find_duplicates(catalogue, keys, store=store, context=context)
 
 
-def _audit(catalogue: Catalogue, split: Split, duplicates: Duplicates) -> Audit:
+def _audit(
+    catalogue: Catalogue,
+    split: Split,
+    duplicates: Duplicates,
+    genres: Sequence[str] | None = None,
+) -> Audit:
     audit = audit_split(split, duplicates.kinds, duplicates.skipped)
     if not catalogue.labelled.any():
         return audit
-    ids = catalogue.ids
+    ids, asked = catalogue.ids, catalogue.genres if genres is None else genres
 
     def describe(leaks: Sequence[LabelLeak]) -> list[tuple[str, list[str]]]:
-        return [(f"{k.genre} by {k.column}, {k.score:.2f}", ids[k.items].tolist()) for k in leaks]
+        named = [leak for leak in leaks if leak.genre in asked]
+        return [(f"{k.genre} by {k.column}, {k.score:.2f}", ids[k.items].tolist()) for k in named]
 
     named, predicted = find_label_leakage(catalogue)
     audit = add_warnings(audit, LABEL_IN_TEXT, describe(named), split)
     return add_warnings(audit, COLUMN_LEAKS_LABEL, describe(predicted), split)
 
 
-def _with_run(audit: Audit, split: Split, items: HashedItems, run: FittedRun) -> Audit:
+def _narrow(catalogue: Catalogue, split: Split, run: FittedRun | None) -> tuple[Catalogue, Split]:
+    """Catalogue and split as the task of a run has them, or as they are."""
+    if run is None or run.task.whole:
+        return catalogue, split
+    try:
+        return narrow(catalogue, split, run.task)
+    except SettingError as error:
+        raise RunError(
+            f"{run.folder}: expected a catalogue with the labels of its task, found {catalogue.path} without "
+            f"them: {error} Name the catalogue that it was fitted on with --catalogue."
+        ) from error
+
+
+def _with_run(
+    audit: Audit, split: Split, whole: Split, items: HashedItems, run: FittedRun
+) -> Audit:
     found = run.provenance
-    audit = audit_own_items(audit, split, items, found)
-    audit = audit_backbones(audit, split, items, found.backbones)
+    audit = audit_own_items(audit, split, items, found, whole)
+    audit = audit_backbones(audit, split, items, found.backbones, whole)
     return audit_fitted_on(audit, split, run.fitted_on, run.name)
 
 
@@ -326,6 +361,8 @@ def _cost(
 ) -> dict[str, LeakageCost]:
     """What the leaks are worth to a run, on the test items of its predictions."""
     predictions = run.predictions
+    if not run.task.whole:
+        catalogue = narrow_labels(catalogue, run.task)
     test = np.flatnonzero(predictions.splits == "test")
     position = {name: i for i, name in enumerate(catalogue.ids.tolist())}
     names = predictions.ids[test].tolist()

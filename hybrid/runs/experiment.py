@@ -45,6 +45,8 @@ class Experiment:
         Cache, workers, seed and progress.
     task : Task, default=Task()
         What catalogue and split have been narrowed to; see `narrowed`.
+    origin : Experiment, optional
+        On all items and labels, if this one has been narrowed.
 
     Examples
     --------
@@ -64,6 +66,7 @@ class Experiment:
     command: str | None = None
     context: Context = field(default_factory=Context)
     task: Task = field(default_factory=Task)
+    origin: Experiment | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", Path(self.folder))
@@ -82,10 +85,15 @@ class Experiment:
             return replace(self, task=task)
         self._check_items()
         catalogue, split = narrow(self.catalogue, self.split, task)
-        found = replace(self, catalogue=catalogue, split=split, task=task)
+        found = replace(self, catalogue=catalogue, split=split, task=task, origin=self.whole)
         if short := fewer_than_asked(task, found.sampled):
             self.context.progress.say(short)
         return found
+
+    @property
+    def whole(self) -> Experiment:
+        """The experiment on all items and labels: what it was narrowed from, or itself."""
+        return self if self.origin is None else self.origin
 
     @property
     def sampled(self) -> dict[str, int]:
@@ -120,7 +128,10 @@ class Experiment:
     @cached_property
     def keys(self) -> list[bytes | BadPoster]:
         """Content key of each item's poster, or the reason why it has none; computed once."""
-        return hash_catalogue(self.catalogue, self.context)
+        if self.origin is None:
+            return hash_catalogue(self.catalogue, self.context)
+        found = self.origin.keys
+        return [found[row] for row in self._origin_rows.tolist()]
 
     def keys_of(self, *parts: str) -> list[bytes | BadPoster]:
         """The keys of the items of some parts, in the order of `rows`."""
@@ -129,7 +140,14 @@ class Experiment:
     @cached_property
     def hashed(self) -> HashedItems:
         """Hashes of ids and contents, to tell which items an ancestor has learnt from; computed once."""
-        return HashedItems.of(self.catalogue, self.keys)
+        if self.origin is None:
+            return HashedItems.of(self.catalogue, self.keys)
+        return self.origin.hashed.take(self._origin_rows)
+
+    @cached_property
+    def _origin_rows(self) -> NDArray[np.int64]:
+        """Row numbers of the items in the catalogue that was narrowed."""
+        return self.whole.rows_of(self.catalogue.ids)
 
     def check(self) -> None:
         """Check catalogue, split and folder before hours of work.
@@ -193,16 +211,24 @@ def audit_experiment(
     backbones : Provenance, optional
         Of the weights of its backbones: a leak where a run that trained them has learnt from test items; an
         entry in `skipped` where that cannot be told.
+
+    Returns
+    -------
+    Audit
+        Duplicates are searched for in the whole catalogue, since near-same texts depend on it. Of a narrowed
+        experiment, only leaks between its own items, and into its own test items, are counted.
     """
+    whole = experiment.whole
     with costs.stage("audit"):
         audit = audit_catalogue(
-            experiment.catalogue,
+            whole.catalogue,
             experiment.split,
+            genres=experiment.catalogue.genres,
             context=experiment.context,
-            keys=experiment.keys,
+            keys=whole.keys,
         )
         if backbones is not None and (backbones.ancestors or backbones.unknown):
-            audit = audit_backbones(audit, experiment.split, experiment.hashed, backbones)
+            audit = audit_backbones(audit, experiment.split, whole.hashed, backbones, whole.split)
     say = experiment.context.progress.say
     for leak in (*audit.leaks, *audit.warnings):
         says = "the split leaks" if leak.severity == LEAK else "warning of the audit"

@@ -25,6 +25,7 @@ from hybrid.runs.replacement import (
 )
 from hybrid.runs.run_provenance import read_run_provenance
 from hybrid.runs.study_files import read_studies
+from hybrid.splitting.tasks import Task
 from hybrid.types import PARTS, Predictions
 from hybrid.utils.files import remove_tree, write_atomically
 
@@ -55,6 +56,11 @@ class Run:
     def name(self) -> str:
         """Name of the folder."""
         return self.folder.name
+
+    @property
+    def task(self) -> Task:
+        """Which items and labels it is about."""
+        return self.record.task
 
     @property
     def fitted_on(self) -> Mapping[str, tuple[str, ...]]:
