@@ -93,11 +93,11 @@ def _show(project: Project, records: Sequence[ExtractSummary | ExtractPlan], tex
 def _text(summary: ExtractSummary, cache: str) -> str:
     computed = f"{summary.computed} computed" if summary.computed else "nothing to compute"
     if summary.computed:
-        computed += f" at {summary.rate:.0f} a second ({_how(summary)})"
+        computed += f" in {summary.seconds:.1f} s, {summary.rate:.0f} a second ({_how(summary)})"
     lines = [
         f"{summary.backbone}, weights {summary.weights}: {summary.embedded} of {summary.rows} items "
         f"have an embedding in {cache} ({summary.images} different images: {summary.hits} cached, "
-        f"{computed}; {summary.seconds:.1f} s, peak memory {summary.peak_mib:.0f} MiB)",
+        f"{computed}; peak memory {summary.peak_mib:.0f} MiB)",
     ]
     if summary.left:
         lines.append(

@@ -300,7 +300,9 @@ class ExtractSummary:
 
     `rows` counts catalogue rows, `embedded` those with an embedding now; `images`, `hits` and `computed`
     count different images, `left` those beyond the limit; `bad` lists the rows without a usable poster.
-    `rate` is posters a second, from the first that is read to the last that is on the disk.
+    `seconds` are those of this backbone alone, recorded as the cost of its embeddings: loading it, its
+    batches, its share of reading and decoding; 0 where nothing was computed. `rate` is posters a second
+    of them, loading aside. `peak_mib` is that of the process.
     """
 
     backbone: str

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any
 
@@ -98,21 +99,17 @@ def extract_backbones(
 ) -> tuple[ExtractSummary, ...]:
     """Embed the posters of a catalogue with several backbones; each file is decoded once for all.
 
-    As `extract_embeddings`, but `weights` has one entry for all backbones or one for each. Seconds, rate
-    and peak memory in the summaries are those of the whole call.
+    As `extract_embeddings`, but `weights` has one entry for all backbones or one for each. Seconds and rate
+    in the summaries are each backbone's own, as its embeddings cost; peak memory is that of the whole call.
     """
-    start = time.perf_counter()
     options, settings, context = _defaults(options, settings, context)
     jobs, keys = plan_jobs(catalogue, backbones, weights, options, settings, context)
     busy = [job for job in jobs if job.todo]
-    computed, seconds = _compute(busy, settings, context) if busy else ({}, 0.0)
+    work = _compute(busy, settings, context) if busy else {}
     for job in jobs:
         _compact(job.store, context.progress)
-    rate = sum(computed.values()) / seconds if seconds else 0.0
-    spent = time.perf_counter() - start
     return tuple(
-        _summary(catalogue, keys, job, computed.get(job.store.fingerprint, 0), spent, rate)
-        for job in jobs
+        _summary(catalogue, keys, job, work.get(job.store.fingerprint, _Work())) for job in jobs
     )
 
 
@@ -142,9 +139,21 @@ def _defaults(
     return options or EmbeddingOptions(), settings or ExtractSettings(), context or Context()
 
 
-def _summary(
-    catalogue: Catalogue, keys: Keys, job: Job, computed: int, seconds: float, rate: float
-) -> ExtractSummary:
+@dataclass(frozen=True)
+class _Work:
+    """What was done for one backbone: embedded images, its own seconds, and those of them to load it."""
+
+    computed: int = 0
+    seconds: float = 0.0
+    loading: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        embedding = self.seconds - self.loading
+        return self.computed / embedding if embedding > 0 else 0.0
+
+
+def _summary(catalogue: Catalogue, keys: Keys, job: Job, work: _Work) -> ExtractSummary:
     bad = bad_posters(catalogue, keys, job.store, job.left)
     left = sum(key in job.left for key in keys)
     return ExtractSummary(
@@ -158,11 +167,11 @@ def _summary(
         embedded=len(catalogue) - len(bad) - left,
         images=job.images,
         hits=job.hits,
-        computed=computed,
+        computed=work.computed,
         left=len(job.left),
         bad=tuple(bad),
-        seconds=seconds,
-        rate=rate,
+        seconds=work.seconds,
+        rate=work.rate,
         peak_mib=peak_mib(),
     )
 
@@ -177,13 +186,8 @@ def _compact(store: EmbeddingStore, progress: Progress) -> None:
         warnings.warn(f"{error}", stacklevel=2)
 
 
-def _compute(
-    jobs: Sequence[Job], settings: ExtractSettings, context: Context
-) -> tuple[dict[str, int], float]:
-    """Embed the pending images of all jobs and write them, part by part.
-
-    Returns the number of embedded images by the fingerprint of their store, and seconds.
-    """
+def _compute(jobs: Sequence[Job], settings: ExtractSettings, context: Context) -> dict[str, _Work]:
+    """Embed the pending images of all jobs and write them, part by part: fingerprint of the store → work."""
     clock = WallClock()
     writers = [PartWriter(job.store, clock, job.choice.device) for job in jobs]
     hits, total = sum(job.hits for job in jobs), sum(len(job.todo) for job in jobs)
@@ -201,7 +205,7 @@ def _compute(
             targets.append(load_target(job, writer, settings, context.progress))
             clock.charge(writer)
             clock.add(writer, job.seconds)
-        start = time.perf_counter()
+        loading = [clock.spent(writer) for writer in writers]
         queues = [stack.enter_context(ShardQueue(job.store, job.todo)) for job in jobs]
         advance = stack.enter_context(
             context.progress.bar(f"embedding ({names})", total, "posters", note)
@@ -213,8 +217,10 @@ def _compute(
                 f"stopped: {note()}; all of them are saved. Run the same command again to continue."
             )
             raise
-        seconds = time.perf_counter() - start
-        return {writer.store.fingerprint: writer.embedded for writer in writers}, seconds
+        return {
+            writer.store.fingerprint: _Work(writer.embedded, clock.spent(writer), before)
+            for writer, before in zip(writers, loading, strict=True)
+        }
 
 
 def _embed(

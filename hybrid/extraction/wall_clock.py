@@ -26,12 +26,15 @@ class WallClock:
     >>> clock.skip()
     >>> clock.take("vgg16"), clock.take("inception"), clock.take("vgg16")
     (4.0, 1.0, 0.0)
+    >>> clock.spent("vgg16")
+    4.0
     """
 
     def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
         self._now = now
         self._last = now()
         self._seconds: dict[object, float] = defaultdict(float)
+        self._taken: dict[object, float] = defaultdict(float)
 
     def charge(self, customer: object) -> None:
         """Charge the time since the last call to one customer."""
@@ -53,4 +56,10 @@ class WallClock:
 
     def take(self, customer: object) -> float:
         """Take what a customer was charged since it was last taken."""
-        return self._seconds.pop(customer, 0.0)
+        taken = self._seconds.pop(customer, 0.0)
+        self._taken[customer] += taken
+        return taken
+
+    def spent(self, customer: object) -> float:
+        """All that a customer was charged, taken or not."""
+        return self._taken[customer] + self._seconds[customer]

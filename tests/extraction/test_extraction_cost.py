@@ -11,10 +11,17 @@ from PIL import Image
 
 from hybrid.backbones.engine import Engine
 from hybrid.cache import EmbeddingCache, EmbeddingStore
+from hybrid.catalogue import load_catalogue
+from hybrid.cli.extract import _text
+from hybrid.extraction import extract
+from hybrid.extraction.extract import extract_backbones
 from hybrid.extraction.pipeline import EmbeddingPipeline, Target
+from hybrid.extraction.plan import Job
 from hybrid.extraction.wall_clock import WallClock
 from hybrid.extraction.writer import PartWriter
 from hybrid.images.decode import Geometry, poster_key
+from hybrid.types import EmbeddingOptions, ExtractSummary
+from hybrid.utils.context import Context
 
 SIZE = Geometry((8, 8))
 
@@ -168,3 +175,55 @@ def test_embeddings_that_nobody_timed_have_an_unknown_cost(tmp_path: Path) -> No
     writer.add([bytes(32)], np.ones((1, 3), np.float32), {})
     writer.close()
     assert store.cost([bytes(32)]).unknown == 1
+
+
+class Wide(Slow):
+    """Likewise, with embeddings of so many columns."""
+
+    dimension = 0
+
+    def start(self, posters: Any) -> Any:
+        result = super().start(posters)
+        return lambda: np.repeat(result()[:, :1], self.dimension, axis=1)
+
+
+@pytest.mark.filterwarnings("ignore:random weights")
+def test_each_backbone_reports_its_own_seconds(
+    files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time = Time()
+
+    def load(job: Job, writer: PartWriter, *_: object) -> Target:
+        fast = job.spec.name == "mobilenet-075"
+        time.now += 5.0 if fast else 40.0  # to load it
+        engine = Wide(time, *((1.0, 0.5, 4) if fast else (10.0, 2.0, 6)))
+        engine.dimension = job.spec.dimension
+        return Target(SIZE, engine, writer)
+
+    monkeypatch.setattr(extract, "load_target", load)
+    monkeypatch.setattr(extract, "WallClock", lambda: WallClock(time))
+    table = tmp_path / "catalogue.csv"
+    table.write_text("id,poster\n" + "".join(f"{Path(file).stem},{Path(file).name}\n" for file in files))
+    films = load_catalogue(table)
+
+    def run(*names: str) -> tuple[ExtractSummary, ...]:
+        options = EmbeddingOptions(precision="float32")
+        context = Context(str(tmp_path / "cache"), workers=1)
+        how = {"weights": ["random"], "options": options, "context": context}
+        return extract_backbones(films, names, **how)  # type: ignore[arg-type]
+
+    fast, slow = run("mobilenet-075", "inception")
+    # Loading, and batches of 4 and of 6: 3 of (1 + 0.5) s, and 2 of (10 + 2) s.
+    assert fast.seconds == pytest.approx(5.0 + 4.5)
+    assert slow.seconds == pytest.approx(40.0 + 24.0)
+    assert fast.rate == pytest.approx(12 / 4.5)
+    assert slow.rate == pytest.approx(12 / 24.0)
+    for summary in (fast, slow):
+        store = EmbeddingCache(tmp_path / "cache").find(summary.fingerprint)
+        assert store.cost(keys_of(files)).seconds == pytest.approx(summary.seconds, rel=1e-5)
+    (again,) = run("inception")
+    assert (again.computed, again.seconds, again.rate) == (0, 0.0, 0.0)
+    said = [_text(summary, ".hybrid-cache") for summary in (fast, slow, again)]
+    assert "12 computed in 9.5 s, 3 a second (keras, float32); peak" in said[0]
+    assert "12 computed in 64.0 s, 0 a second (keras, float32); peak" in said[1]
+    assert "12 cached, nothing to compute; peak" in said[2]
