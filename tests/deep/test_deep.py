@@ -39,9 +39,13 @@ from hybrid.errors import (
 )
 from hybrid.utils.progress import Progress
 
-pytestmark = pytest.mark.usefixtures("shallow_mobilenet")
 QUICK = DeepOptions(epochs=2, batch_size=16, input_size=(46, 46))
 TUNED = DeepOptions(epochs=2, batch_size=16, input_size=(32, 32), unfreeze="1", weights="random")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _shallow(shallow_mobilenet: None) -> None:
+    """Whatever is trained here, in whatever order, is the shallow network."""
 
 
 def rows(start: int, end: int) -> np.ndarray:

@@ -19,9 +19,13 @@ from hybrid.runs.fit_deep import fit_deep
 from hybrid.runs.fit_head import fit_head
 from hybrid.splitting.methods import split_catalogue
 
-pytestmark = pytest.mark.usefixtures("shallow_mobilenet")
 TUNED = DeepOptions(input_size=(32, 32), unfreeze="1", head_units="16,8")
 SMALL = DeepOptions(input_size=(32, 32), dropout=0.25)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _shallow(shallow_mobilenet: None) -> None:
+    """Whatever is trained here, in whatever order, is the shallow network."""
 
 
 def invoke(*arguments: str) -> str:

@@ -29,10 +29,14 @@ from hybrid.runs.predict import predict_catalogue
 from hybrid.splitting.methods import split_catalogue
 from hybrid.utils.context import Context
 
-pytestmark = pytest.mark.usefixtures("shallow_mobilenet")
 FUSED = DeepOptions(
     body="mobilenet-075", weights="random", input_size=(32, 32), epochs=2, batch_size=16
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _shallow(shallow_mobilenet: None) -> None:
+    """Whatever is trained here, in whatever order, is the shallow network."""
 
 
 def test_a_block_is_taken_away_in_training_alone() -> None:

@@ -34,7 +34,6 @@ from hybrid.splitting.methods import split_catalogue
 from hybrid.splitting.tasks import Task
 from hybrid.utils.context import Context
 
-pytestmark = pytest.mark.usefixtures("shallow_mobilenet")
 SIDE, SMALL = 96, 40  # of MobileNet and scratch, and of the small network: 3 x 3 cells
 QUICK = {"epochs": 1, "batch_size": 16, "weights": "random", "input_size": (SIDE, SIDE)}
 OWN = {"weights": None, "stages": 1, "input_size": (SMALL, SMALL)}
@@ -46,6 +45,11 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
     "fused": ("fused", {"body": "mobilenet-075", "head_units": "16"}),
     "one": ("small", {**OWN, "task": "multiclass"}),
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _shallow(shallow_mobilenet: None) -> None:
+    """Whatever is trained here, in whatever order, is the shallow network."""
 
 
 @pytest.fixture(scope="module")
