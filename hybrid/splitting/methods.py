@@ -239,11 +239,12 @@ def _check(catalogue: Catalogue, options: SplitOptions) -> None:
         problems.append(f"--method: {unknown_name('method', options.method, METHODS)}")
     if options.method == "temporal" and options.by is None:
         problems.append("--by: expected a column with the time, such as year, found none.")
-    elif options.method == "temporal" and options.by and options.by not in catalogue.table.columns:
+    elif options.by is not None and options.by not in catalogue.table.columns:
         problems.append(f"--by: {unknown_name('column', options.by, catalogue.table.columns)}")
     if options.repeats < 1:
         problems.append(f"--repeats: expected 1 or more, found {options.repeats}.")
-    problems += _unused(options)
+    if options.method in METHODS:  # of another one it is not known what it uses
+        problems += _unused(options)
     if problems:
         raise SettingError("\n".join(problems))
 

@@ -171,7 +171,8 @@ def test_a_split_of_a_catalogue_can_be_repeated(method: str, films: Path, tmp_pa
     catalogue = load_catalogue(films)
     by = "year" if method == "temporal" else None
     context = Context(cache=str(tmp_path / "cache"), seed=2)
-    options = SplitOptions(method, by=by, folds=3, repeats=2, group_columns=("title",))
+    several = {"kfold": {"folds": 3}, "repeated": {"repeats": 2}}.get(method, {})
+    options = SplitOptions(method, by=by, group_columns=("title",), **several)
     for split in make_splits(catalogue, options, context):
         assert split.method is not None
         assert (split.method.by, split.method.group_columns) == (by, ("title",))
