@@ -234,5 +234,5 @@ def test_map_of_earlier_formats_was_weighted(earlier: int) -> None:
 
 def test_a_task_that_there_is_not_is_named_with_the_file() -> None:
     data = {**PRESENT["fused"], "task": {**PRESENT["fused"]["task"], "kind": "multi"}}
-    with pytest.raises(RunError, match=r"runs/fused/run\.json: unknown task 'multi'"):
+    with pytest.raises(RunError, match=r"runs/fused/run\.json: at task: unknown task 'multi'"):
         RunRecord.from_json(data, "runs/fused/run.json")
