@@ -51,7 +51,7 @@ def hash_items(catalogue: Catalogue, keys: Sequence[object]) -> ItemHashes:
         text or ("" if isinstance(key, bytes) else row)
         for key, text, row in zip(keys, texts, rows, strict=True)
     ]
-    posters = [_number(key) if isinstance(key, bytes) else 0 for key in keys]
+    posters = [poster_number(key) if isinstance(key, bytes) else 0 for key in keys]
     return ItemHashes(
         np.array([_hash(name) for name in catalogue.ids.tolist()], dtype=np.uint64),
         np.array(posters, dtype=np.uint64),
@@ -68,6 +68,17 @@ def hash_ids(ids: Sequence[str]) -> Hashes:
     dtype('uint64')
     """
     return np.array([_hash(name) for name in ids], dtype=np.uint64)
+
+
+def poster_number(key: bytes) -> int:
+    """The content key of a poster as `ItemHashes.posters` has it.
+
+    Examples
+    --------
+    >>> poster_number(bytes([1, 1]) + bytes(30))
+    257
+    """
+    return _number(key)
 
 
 def find_learnt(run: Ancestor, items: ItemHashes, catalogue: str) -> NDArray[np.bool_] | None:

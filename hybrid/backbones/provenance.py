@@ -83,6 +83,8 @@ class Ancestor:
         Time of its training; None if unknown.
     device : str or None, default=None
         Processor or GPU that it was trained on; None if unknown.
+    stores : tuple of str, default=()
+        Fingerprints of the embeddings that it learnt from: `seconds` holds what those of its items cost.
 
     Examples
     --------
@@ -97,6 +99,7 @@ class Ancestor:
     items: ItemHashes
     seconds: float | None = None
     device: str | None = None
+    stores: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The ancestor as `json.dumps` takes it."""
@@ -114,6 +117,7 @@ class Ancestor:
             ItemHashes.from_json(data["items"]),
             None if seconds is None else float(seconds),
             None if device is None else str(device),
+            tuple(str(name) for name in data.get("stores", ())),
         )
 
 

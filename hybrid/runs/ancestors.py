@@ -13,6 +13,7 @@ from hybrid.backbones.devices import device_name
 from hybrid.backbones.digests import digests
 from hybrid.backbones.provenance import Ancestor, Provenance
 from hybrid.images.decode import BadPoster
+from hybrid.runs.cost import TrainingCost
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.record import POSTER, RunRecord
 from hybrid.runs.record_parts import AncestorRecord
@@ -26,7 +27,7 @@ def add_provenance(
     experiment: Experiment,
     folder: Path,
     backbones: Provenance,
-    seconds: float | None,
+    training: TrainingCost,
 ) -> tuple[RunRecord, RunProvenance]:
     """Write what a run has learnt from, once the files of its model are there; note it in its record.
 
@@ -38,10 +39,9 @@ def add_provenance(
         With the files of the model.
     backbones : Provenance
         Of the weights of its backbones.
-    seconds : float or None
-        Time of its training, with the embeddings that it learnt from; None if not known.
+    training : TrainingCost
     """
-    found = _describe(record, experiment, folder, backbones, seconds)
+    found = _describe(record, experiment, folder, backbones, training)
     write_run_provenance(folder, found)
     return replace(record, ancestors=tuple(map(_to_record, backbones.ancestors))), found
 
@@ -51,7 +51,7 @@ def _describe(
     experiment: Experiment,
     folder: Path,
     backbones: Provenance,
-    seconds: float | None,
+    training: TrainingCost,
 ) -> RunProvenance:
     hashes, rows = experiment.hashed.hashes, experiment.rows(*LEARNT)
     if record.blocks == (POSTER,):  # what has no poster was not learnt from
@@ -64,8 +64,9 @@ def _describe(
         catalogue=experiment.catalogue.sha256,
         split=experiment.split.sha256,
         items=hashes.take(rows),
-        seconds=seconds,
+        seconds=training.seconds,
         device=device_name(),
+        stores=training.stores,
     )
     return RunProvenance(run, backbones, hashes.take(experiment.rows("test")))
 

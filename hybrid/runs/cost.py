@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from hybrid.audit.item_hashes import poster_number
 from hybrid.backbones import get_backbone
+from hybrid.backbones.provenance import Ancestor
 from hybrid.cache import EmbeddingStore
 from hybrid.heads.parameter_count import count_parameters
 from hybrid.images.decode import BadPoster
@@ -24,28 +27,52 @@ from hybrid.runs.record_parts import BackboneRecord, StoreRecord, TrainedBackbon
 from hybrid.utils.resources import CostRecorder
 
 
-def extraction_cost(
-    store: EmbeddingStore, keys: Iterable[bytes | BadPoster]
-) -> ExtractionCostRecord:
+def extraction_costs(
+    stores: Mapping[str, EmbeddingStore],
+    keys: Iterable[bytes | BadPoster],
+    ancestors: Iterable[Ancestor] = (),
+) -> dict[str, ExtractionCostRecord]:
     """Sum what the embeddings of some items cost, from what was measured when they were made.
 
     Parameters
     ----------
-    store : EmbeddingStore
+    stores : mapping of str to EmbeddingStore
+        By block.
     keys : iterable of bytes or BadPoster
         Of the posters of the items. Items with the same poster count once.
+    ancestors : iterable of Ancestor, default=()
+        The embeddings that these learnt from are not counted again.
 
     Returns
     -------
-    ExtractionCostRecord
+    dict of str to ExtractionCostRecord
+        By block. Of a store that two blocks read, the first pays.
     """
     wanted = list(dict.fromkeys(key for key in keys if isinstance(key, bytes)))
-    found = store.cost(wanted)
+    counted: dict[str, set[int]] = defaultdict(set)
+    for run in ancestors:
+        for fingerprint in run.stores:
+            counted[fingerprint].update(run.items.posters.tolist())
+    found = {}
+    for block, store in stores.items():
+        before = counted[store.fingerprint]
+        found[block] = _extraction_cost(store, wanted, before)
+        before.update(map(poster_number, wanted))
+    return found
+
+
+def _extraction_cost(
+    store: EmbeddingStore, wanted: list[bytes], counted: set[int]
+) -> ExtractionCostRecord:
+    new = [key for key in wanted if poster_number(key) not in counted]
+    found = store.cost(new)
+    shared = int(store.has(wanted).sum()) - found.embeddings
     return ExtractionCostRecord(
         backbone=str(store.stands_for.get("architecture", "?")),
         fingerprint=store.fingerprint,
-        posters=found.embeddings,
+        posters=found.embeddings + shared,
         seconds=found.seconds if found.unknown == 0 else None,
+        shared=shared,
         unknown=found.unknown,
         devices=found.devices,
     )
@@ -79,12 +106,31 @@ class Spending:
     foreign_weights: tuple[str, ...] = ()
 
 
-def training_seconds(costs: CostRecorder, spending: Spending) -> float | None:
-    """Seconds of a training, with the embeddings that it learnt from; None if they are not known."""
-    parts = [each.seconds for each in spending.extraction.values()]
+@dataclass(frozen=True)
+class TrainingCost:
+    """What a training cost, for the runs that use its weights.
+
+    Parameters
+    ----------
+    seconds : float or None
+        With the embeddings that it learnt from, apart from those that its ancestors did; None if not known.
+    stores : tuple of str, default=()
+        Fingerprints of these embeddings.
+    """
+
+    seconds: float | None
+    stores: tuple[str, ...] = ()
+
+
+def training_cost(
+    costs: CostRecorder, spending: Spending, learnt: Mapping[str, ExtractionCostRecord]
+) -> TrainingCost:
+    """What a training cost; `learnt` is that of the embeddings that it learnt from, by block."""
+    parts = [each.seconds for each in learnt.values()]
     fit = next((stage.seconds for stage in costs.stages if stage.name == "fit"), None)
     known = [part for part in (*parts, fit) if part is not None]
-    return sum(known) + spending.earlier_seconds if len(known) == len(parts) + 1 else None
+    seconds = sum(known) + spending.earlier_seconds if len(known) == len(parts) + 1 else None
+    return TrainingCost(seconds, tuple(each.fingerprint for each in learnt.values()))
 
 
 def describe_cost(
@@ -154,8 +200,8 @@ def with_total(cost: CostRecord) -> CostRecord:
                 if each.seconds is None
             ),
             *(
-                f"what {each.unknown:,} of {each.posters:,} embeddings of {each.backbone} cost is not "
-                "recorded"
+                f"what {each.unknown:,} of {each.posters - each.shared:,} embeddings of {each.backbone} "
+                "cost is not recorded"
                 for each in cost.extraction.values()
                 if each.seconds is None
             ),

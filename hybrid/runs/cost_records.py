@@ -34,8 +34,11 @@ class ExtractionCostRecord:
         Different images of the items of the split that have an embedding.
     seconds : float or None
         As measured when they were embedded; None if `unknown` is not 0.
+    shared : int
+        How many of the posters an ancestor learnt from by the same embeddings: their cost is in that of its
+        training, and not in `seconds`.
     unknown : int
-        How many of the posters have no recorded cost.
+        How many of the others have no recorded cost.
     devices : tuple of str
         Processors and GPUs that the known ones were embedded on.
     """
@@ -44,6 +47,7 @@ class ExtractionCostRecord:
     fingerprint: str = ""
     posters: int = 0
     seconds: float | None = None
+    shared: int = 0
     unknown: int = 0
     devices: tuple[str, ...] = ()
 

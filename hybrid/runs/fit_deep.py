@@ -13,7 +13,7 @@ from hybrid.backbones.startup import start_keras
 from hybrid.deep.options import DeepOptions
 from hybrid.heads.decision_rule import DecisionOptions
 from hybrid.runs.ancestors import add_provenance
-from hybrid.runs.cost import Spending, extraction_cost, training_seconds
+from hybrid.runs.cost import Spending, TrainingCost, extraction_costs, training_cost
 from hybrid.runs.deep_inputs import (
     deep_items,
     describe_settings,
@@ -31,7 +31,7 @@ from hybrid.runs.replacement import holding_run
 from hybrid.runs.stage_results import answer_stages, judge_stages, write_stages
 from hybrid.runs.training_records import StageResultRecord
 from hybrid.runs.write_run import gather_predictions, write_run
-from hybrid.splitting.tasks import MULTICLASS, Task, too_few_to_validate
+from hybrid.splitting.tasks import MULTICLASS, TRAINING, Task, too_few_to_validate
 from hybrid.types import PARTS
 from hybrid.utils.context import limited_by_context
 from hybrid.utils.resources import CostRecorder
@@ -128,19 +128,20 @@ def fit_deep(
     groups = experiment.groups("test")
     results = judge_stages(stages, truths["test"], predictions, groups, context.seed)
     record = _describe(experiment, model, weights, results)
-    keys = experiment.keys_of(*PARTS)
+    stores = {} if store is None else {POSTER: store}
     spending = Spending(
         predicted=len(answers),
         device=device_name(),
-        extraction={} if store is None else {POSTER: extraction_cost(store, keys)},
+        extraction=extraction_costs(stores, experiment.keys_of(*PARTS), start.ancestors),
         earlier_seconds=model.earlier_seconds_,
         foreign_weights=start.unknown,
     )
     with new_run(experiment.folder) as folder:
         save_baseline(model, folder)
         write_stages(folder, stages)
-        seconds = training_seconds(costs, spending)
-        record = _write_provenance(experiment, model, weights, record, folder, seconds)
+        fitted_on = extraction_costs(stores, experiment.keys_of(*TRAINING), start.ancestors)
+        training = training_cost(costs, spending, fitted_on)
+        record = _write_provenance(experiment, model, weights, record, folder, training)
         run = write_run(experiment, folder, record, predictions, audit, costs, spending)
     checkpoint.remove()
     return run
@@ -152,14 +153,14 @@ def _write_provenance(
     weights: Weights | None,
     record: RunRecord,
     folder: Path,
-    seconds: float | None,
+    training: TrainingCost,
 ) -> RunRecord:
     """Write what the run has learnt from, also into the weights that it trained; complete its record."""
     from hybrid.backbones.weightfile import write_provenance
     from hybrid.deep.saved import body_file
 
     start = Provenance() if weights is None else weights.provenance
-    record, found = add_provenance(record, experiment, folder, start, seconds)
+    record, found = add_provenance(record, experiment, folder, start, training)
     if not isinstance(record.backbone, TrainedBackboneRecord):
         return record
     file = folder / body_file(model)

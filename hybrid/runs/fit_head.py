@@ -13,7 +13,7 @@ from hybrid.evaluation import Outputs
 from hybrid.explain.importance import describe_head
 from hybrid.heads import HybridClassifier
 from hybrid.runs.ancestors import add_provenance
-from hybrid.runs.cost import Spending, extraction_cost, training_seconds
+from hybrid.runs.cost import Spending, extraction_costs, training_cost
 from hybrid.runs.experiment import Experiment, audit_experiment
 from hybrid.runs.folder import MODEL, Run, new_run
 from hybrid.runs.json_dataclass import convert
@@ -102,21 +102,20 @@ def fit_head(
         ],
     )
     record = _describe(experiment, model, backbones, explained, settings or {})
-    keys = experiment.keys_of(*PARTS)
+    stores = poster_stores(model)
     spending = Spending(
         predicted=len(test.frame),
         device=processor_name(),
-        extraction={
-            name: extraction_cost(store, keys) for name, store in poster_stores(model).items()
-        },
+        extraction=extraction_costs(stores, experiment.keys_of(*PARTS), learnt.ancestors),
         head=model.head_,
         foreign_weights=learnt.unknown,
     )
     with new_run(experiment.folder) as folder:
         with current_progress().step("writing the model"):
             joblib.dump(model, folder / MODEL, compress=3)
-        seconds = training_seconds(costs, spending)
-        record, _ = add_provenance(record, experiment, folder, learnt, seconds)
+        fitted_on = extraction_costs(stores, experiment.keys_of(*TRAINING), learnt.ancestors)
+        spent = training_cost(costs, spending, fitted_on)
+        record, _ = add_provenance(record, experiment, folder, learnt, spent)
         return write_run(experiment, folder, record, predictions, audit, costs, spending)
 
 

@@ -255,6 +255,12 @@ def test_a_fused_network_on_frozen_embeddings_knows_their_trainer(
     )
     assert leaked(run) == held_out(split_of(catalogue, 30))
     assert [ancestor.name for ancestor in run.record.ancestors] == ["small"]
+    (read,) = run.record.cost.extraction.values()
+    assert run.provenance.run.stores == (read.fingerprint,)
+    assert 0 < (read.seconds or 0) < (run.record.cost.total_seconds or 0)
+    assert (run.provenance.run.seconds or 0) < (run.record.cost.fit_seconds or 0) + (
+        read.seconds or 0
+    )
 
 
 def test_the_audit_of_a_run_asks_about_its_own_items_and_its_ancestors(

@@ -203,7 +203,9 @@ def test_each_backbone_reports_its_own_seconds(
     monkeypatch.setattr(extract, "load_target", load)
     monkeypatch.setattr(extract, "WallClock", lambda: WallClock(time))
     table = tmp_path / "catalogue.csv"
-    table.write_text("id,poster\n" + "".join(f"{Path(file).stem},{Path(file).name}\n" for file in files))
+    table.write_text(
+        "id,poster\n" + "".join(f"{Path(file).stem},{Path(file).name}\n" for file in files)
+    )
     films = load_catalogue(table)
 
     def run(*names: str) -> tuple[ExtractSummary, ...]:

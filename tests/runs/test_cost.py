@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hybrid.audit.item_hashes import hash_items
 from hybrid.backbones import Weights, get_backbone, resolve_weights
 from hybrid.backbones.devices import processor_name
 from hybrid.backbones.provenance import Ancestor, ItemHashes, Provenance
@@ -21,7 +22,7 @@ from hybrid.extraction.lookup import hash_catalogue, make_store
 from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.report.alignment import align_runs
 from hybrid.report.comparison import compare
-from hybrid.runs.cost import Spending, describe_cost, training_seconds
+from hybrid.runs.cost import Spending, TrainingCost, describe_cost, extraction_costs, training_cost
 from hybrid.runs.cost_records import CostRecord
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_head import fit_head
@@ -124,6 +125,43 @@ def test_three_runs_cost_what_the_sums_by_hand_say(films: Catalogue) -> None:
     assert compared.runs[compared.front[0]].name == "text"
 
 
+def test_embeddings_that_an_ancestor_learnt_from_count_once(films: Catalogue) -> None:
+    one = imagenet_like(films)
+    split, hashes = split_catalogue(films), hash_items(films, hash_catalogue(films))
+    part = dict(zip(split.ids.tolist(), split.parts.tolist(), strict=True))
+    learnt = np.array([part[name] in ("train", "validation") for name in films.ids.tolist()])
+    scratch = Ancestor(
+        "9f2c", "tuned", "c", "s", hashes.take(learnt), 220.0, GPU, stores=(one.fingerprint,)
+    )
+    weights = Weights(
+        "file", "ab" * 32, Path("net.h5").absolute(), provenance=Provenance((scratch,))
+    )
+    other = make_store(CACHE, get_backbone("scratch"), weights)
+    fill(other, films, 0.5, GPU)
+    run = fit(films, "two", one, other)
+    cost, n = run.record.cost, images_of(run, films)
+    keys = np.array([key if isinstance(key, bytes) else b"" for key in hash_catalogue(films)])
+    before = len(set(keys[learnt].tolist()) - {b""})
+    alone, again = cost.extraction.values()
+    assert (alone.posters, alone.shared, again.shared) == (n, before, 0)
+    assert 0 < before < n
+    by_hand = own(run) + (n - before) * 0.25 + n * 0.5 + 220.0
+    assert cost.total_seconds == pytest.approx(by_hand)
+    # A run that is trained on these hands on what it learnt from: no test items, nothing twice.
+    handed_on = run.provenance.run
+    assert handed_on.stores == (one.fingerprint, other.fingerprint)
+    assert handed_on.seconds == pytest.approx((cost.fit_seconds or 0.0) + before * 0.5)
+    kept = Provenance.from_bytes(run.provenance.model.to_bytes())
+    assert [each.stores for each in kept.ancestors] == [handed_on.stores, (one.fingerprint,)]
+
+
+def test_two_blocks_of_one_store_pay_once(films: Catalogue) -> None:
+    store, keys = imagenet_like(films), hash_catalogue(films)
+    first, second = extraction_costs({"a": store, "b": store}, keys).values()
+    assert first.seconds == pytest.approx(0.25 * first.posters)
+    assert (second.seconds, second.posters, second.shared) == (0.0, first.posters, first.posters)
+
+
 def test_items_of_the_split_alone_count(films: Catalogue) -> None:
     store = imagenet_like(films)
     few = films.only(films.ids[:40].tolist())
@@ -202,7 +240,7 @@ def test_a_cost_is_described(tmp_path: Path) -> None:
 def test_a_resumed_training_costs_its_earlier_epochs_too(tmp_path: Path) -> None:
     costs, spending = recorder(fit=3.0, predict=0.5), Spending(1, "a GPU", earlier_seconds=40.0)
     assert describe_cost(costs, spending, RunRecord(), tmp_path).total_seconds == 43.5
-    assert training_seconds(costs, spending) == 43.0
+    assert training_cost(costs, spending, {}) == TrainingCost(43.0)
 
 
 def test_an_ancestor_that_is_there_twice_counts_once(tmp_path: Path) -> None:
