@@ -44,8 +44,8 @@ def test_judged_as_by_the_functions_themselves() -> None:
     metrics, found = evaluate_test_items(truth, answers, ["a", "b"], groups, seed=3)
     expected = evaluate(truth, answers, ["a", "b"], groups=groups, seed=3).metrics["f1_micro"]
     assert metrics["f1_micro"] == expected
-    assert found.all.error == reliability(truth[5:], said[5:]).error
-    one = reliability(truth[5:, 1], said[5:, 1])
+    assert found.all.error == reliability(truth[5:], said[5:], groups=groups[5:]).error
+    one = reliability(truth[5:, 1], said[5:, 1], groups=groups[5:])
     assert found.genres[1].debiased == one.debiased
 
 
@@ -61,7 +61,7 @@ def test_the_decision_is_described() -> None:
     truth, scores = made()
     truth[:, 1] = 0
     decision = fit_decision(truth, scores, DecisionOptions(max_labels=1))
-    thresholds, spread = describe_thresholds(truth, scores, decision, seed=0)
+    thresholds, spread = describe_thresholds(truth, scores, decision, np.arange(80), seed=0)
     assert thresholds == (decision.thresholds[0], None)
     low, high = spread[0]
     assert low <= decision.thresholds[0] <= high
@@ -71,7 +71,7 @@ def test_the_decision_is_described() -> None:
     assert found.shrinkage == 1.0
     assert found.max_labels == 1
     plain = DecisionRule(None, np.array([0.5, 0.5]), DecisionOptions())
-    assert describe_thresholds(truth, scores, plain, seed=0)[1] == ()
+    assert describe_thresholds(truth, scores, plain, np.arange(80), seed=0)[1] == ()
     assert describe_decision(plain).calibrated_by == ()
 
 
