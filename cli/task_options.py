@@ -40,6 +40,11 @@ def task_options(command: Callable[..., Any]) -> Callable[..., Any]:
         task = Task(single, genres, per_genre, project.seed, kind)
         if task.multiclass:
             _check_limits()
+        elif single is not None:
+            raise click.UsageError(
+                "--single-label: expected --task multiclass with it, found multilabel. Add it, or leave "
+                "--single-label out."
+            )
         return command(project, *args, task=task, **values)
 
     for option in reversed(_TASK):

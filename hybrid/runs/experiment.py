@@ -21,7 +21,7 @@ from hybrid.extraction.lookup import hash_catalogue
 from hybrid.images.decode import BadPoster
 from hybrid.runs.fitted import LabelledItems
 from hybrid.runs.folder import SEPARATOR, check_run_folder
-from hybrid.splitting.tasks import TRAINING, Task, fewer_than_asked, narrow
+from hybrid.splitting.tasks import TRAINING, Task, check_classes, fewer_than_asked, narrow
 from hybrid.types import LEAK, PARTS, Audit, Split
 from hybrid.utils.context import Context
 from hybrid.utils.resources import CostRecorder
@@ -79,12 +79,13 @@ class Experiment:
         CatalogueError, SplitError
             As for `check`.
         SettingError
-            As for `hybrid.splitting.tasks.narrow`.
+            As for `hybrid.splitting.tasks.narrow` and `check_classes`.
         """
         if task.whole:
             return replace(self, task=task)
         self._check_items()
         catalogue, split = narrow(self.catalogue, self.split, task)
+        check_classes(catalogue, split, task)
         found = replace(self, catalogue=catalogue, split=split, task=task, origin=self.whole)
         if short := fewer_than_asked(task, found.sampled):
             self.context.progress.say(short)

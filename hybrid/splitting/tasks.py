@@ -90,7 +90,7 @@ class Task:
                 f"--single-label: {unknown_name('rule', str(self.single_label), known)}"
             )
         if self.per_genre is not None and self.single_label is None:
-            problems.append("--per-genre: expected --single-label with it, found none.")
+            problems.append("--per-genre: expected --task multiclass with it, found multilabel.")
         if self.per_genre is not None and self.per_genre < 1:
             problems.append(f"--per-genre: expected 1 or more, found {self.per_genre}.")
         if problems:
@@ -166,6 +166,39 @@ def narrow(catalogue: Catalogue, split: Split, task: Task) -> tuple[Catalogue, S
     return narrowed, Split(
         split.ids[mask], split.parts[mask], split.groups[mask], split.sha256, split.method
     )
+
+
+def check_classes(catalogue: Catalogue, split: Split, task: Task) -> None:
+    """Check that a multi-class task leaves something to tell apart.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        Narrowed, see `narrow`.
+    split : Split
+        Of its items.
+    task : Task
+
+    Raises
+    ------
+    SettingError
+        If the task is multi-class and train has items of fewer than 2 genres.
+
+    Examples
+    --------
+    >>> check_classes(catalogue, split, Task(kind="multiclass"))  # doctest: +SKIP
+    """
+    if not task.multiclass:
+        return
+    learnt = np.isin(catalogue.ids, split.ids[split.parts == "train"])
+    counts = catalogue.labels[learnt].sum(axis=0).tolist()
+    found = [genre for genre, count in zip(catalogue.genres, counts, strict=True) if count]
+    if len(found) < 2:
+        listed = f" ({', '.join(found)})" if found else ""
+        raise SettingError(
+            f"--task multiclass: expected 2 genres or more with train items, found {len(found)}{listed}. "
+            "Name more with --genres, or leave it out."
+        )
 
 
 def fewer_than_asked(task: Task, sampled: Mapping[str, int]) -> str:

@@ -154,6 +154,17 @@ def test_what_there_is_too_few_of_is_said(made: tuple[Any, Split], tmp_path: Pat
     assert len(said) == 1
 
 
+def test_genres_without_a_train_item_leave_nothing_to_tell_apart(
+    made: tuple[Any, Split], tmp_path: Path
+) -> None:
+    experiment = Experiment(*made, tmp_path / "runs/a")
+    task = Task("dominant", ("Comedy", "Drama"), kind="multiclass")
+    assert experiment.narrowed(task).catalogue.genres == ("Comedy", "Drama")
+    held = replace(made[1], parts=np.array(["test", *made[1].parts[1:]]))
+    with pytest.raises(SettingError, match=r"expected 2 genres or more .* found 1 \(Comedy\)"):
+        replace(experiment, split=held).narrowed(task)
+
+
 def test_a_task_hides_no_fault_of_the_split(made: tuple[Any, Split], tmp_path: Path) -> None:
     catalogue, split = made
     other = replace(split, ids=np.array(["0", "1", "2", "3", "strange"]))
@@ -166,7 +177,7 @@ def test_what_is_wrong_is_listed_together(made: tuple[Any, Split]) -> None:
         SettingError, match=r"unknown genre 'Dramma'.*Drama.*\n--single-label: unknown"
     ):
         narrow(*made, Task("biggest", ("Dramma",)))
-    with pytest.raises(SettingError, match="--per-genre: expected --single-label with it"):
+    with pytest.raises(SettingError, match="--per-genre: expected --task multiclass with it"):
         narrow(*made, Task(per_genre=3))
 
 

@@ -218,6 +218,22 @@ def test_what_one_label_leaves_nothing_for_is_an_error(
     assert f"{option[0]}: expected --task multilabel with it" in " ".join(found.stderr.split())
 
 
+@pytest.mark.parametrize(
+    "command",
+    [["fit-svm"], ["fit-ovr", "--estimator", "ridge"], ["fit-deep", "--backbone", "text"]],
+)
+def test_one_genre_and_a_single_label_of_several_are_errors(
+    command: list[str], invoke: Invoke
+) -> None:
+    found = invoke(*command, "--task", "multiclass", "--genres", "Drama")
+    assert "expected 2 genres or more with train items, found 1 (Drama)" in str(found.exception)
+    found = invoke(*command, "--per-genre", "3")
+    assert "--per-genre: expected --task multiclass with it" in str(found.exception)
+    found = invoke(*command, "--single-label", "first")
+    assert found.exit_code == 2
+    assert "--single-label: expected --task multiclass with it" in " ".join(found.stderr.split())
+
+
 def one_hot(n: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Scores that say something of the class, and the class of each item."""
     random = np.random.default_rng(seed)
