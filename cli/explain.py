@@ -91,7 +91,9 @@ def command(
 
     For linear heads, such as that of fit-svm, whose score is a sum of contributions of words, fields and
     posters. For deep baselines on posters: with ID, the probabilities, and with --map Grad-CAM of the
-    poster. A run's model is a pickle: use only runs that you trust.
+    poster. Without ID, --features lists the most important channels of the backbone and the posters that
+    activate them most, of both kinds of runs; with --html, their images, too. A run's model is a pickle:
+    use only runs that you trust.
     """
     from hybrid.inspection.item import explain_item, explain_run
     from hybrid.inspection.loaded_run import MapOptions, load_run
@@ -241,14 +243,13 @@ def _sum_lines(score: ScoreDecomposition, top: int) -> list[str]:
 def _features_text(found: FeatureVisualisation) -> str:
     head = (
         f"{found.run}: the most important channels of the backbone for each genre, and their top-activating "
-        f"posters, of {found.items} items that the run was fitted on (standard deviations above the mean)."
+        f"posters, of {found.items} {found.source} (standard deviations above the mean)."
     )
     lines = [head, *found.notes]
     for channel in found.channels:
         lines.append(f"\n{channel.block}, channel {channel.number}")
         for side, genres in (("for", channel.towards), ("against", channel.away)):
             lines += _line(side, [f"{g} {value:+.3f}" for g, value in genres.items()])
-        lines += _line(
-            "posters of", [f"{p.title or p.id} {p.activation:.1f}" for p in channel.posters]
-        )
+        posters = [f"{p.title or p.id} {p.activation:.1f}" for p in channel.posters]
+        lines += _line("posters of", posters or ["none: the same activation on every poster"])
     return "\n".join(lines)

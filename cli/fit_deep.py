@@ -70,7 +70,7 @@ def _training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command("fit-deep")
 @common_options("catalogue", "splits", "cache", "runs", "seed", "workers")
 @column_options
-@decision_options
+@decision_options(metric=False)
 @task_options
 @_training_options
 def command(

@@ -28,7 +28,7 @@ ESTIMATORS = (
 @common_options("catalogue", "splits", "cache", "runs", "seed", "workers")
 @column_options
 @feature_options
-@decision_options
+@decision_options()
 @study_options
 @task_options
 @click.option(

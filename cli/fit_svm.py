@@ -22,7 +22,7 @@ from hybrid.cli.task_options import task_options
 @common_options("catalogue", "splits", "cache", "runs", "seed", "workers")
 @column_options
 @feature_options
-@decision_options
+@decision_options()
 @study_options
 @task_options
 @click.option(

@@ -194,9 +194,6 @@ _STUDY = (
 )  # fmt: skip
 
 _DECISION = (
-    click.option("--thresholds", "objective", type=click.Choice(["genre", "micro"]),
-                 help="Thresholds that maximise the F1 of each genre, or micro F1.  "
-                 "[default: micro with --metric micro-f1, else genre]"),
     click.option("--shrinkage", type=click.FloatRange(min=0),
                  help="Shrinks thresholds of rare genres to the pooled one.  [default: 1; 300 for micro]"),
     click.option("--calibration", type=click.Choice(["auto", "sigmoid", "isotonic"]), default="auto",
@@ -293,18 +290,26 @@ def feature_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return _stack(_FEATURES, call)
 
 
-def decision_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of thresholds and calibration; they become `decision`, a `DecisionOptions`."""
+def decision_options(metric: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add the options of the `decision`, a `DecisionOptions`; `metric`: whether ``--metric`` is one, too."""
+    default = "micro with --metric micro-f1, else genre" if metric else "genre"
 
-    @functools.wraps(command)
-    def call(*args: Any, **values: Any) -> Any:
-        from hybrid.heads.decision_rule import DecisionOptions
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(command)
+        def call(*args: Any, **values: Any) -> Any:
+            from hybrid.heads.decision_rule import DecisionOptions
 
-        fields = DecisionOptions.__dataclass_fields__
-        decision = DecisionOptions(**{name: values.pop(name) for name in fields})
-        return command(*args, decision=decision, **values)
+            fields = DecisionOptions.__dataclass_fields__
+            decision = DecisionOptions(**{name: values.pop(name) for name in fields})
+            return command(*args, decision=decision, **values)
 
-    return _stack(_DECISION, call)
+        thresholds = click.option(
+            "--thresholds", "objective", type=click.Choice(["genre", "micro"]),
+            help=f"Thresholds that maximise the F1 of each genre, or micro F1.  [default: {default}]",
+        )  # fmt: skip
+        return _stack((thresholds, *_DECISION), call)
+
+    return decorate
 
 
 def study_options(command: Callable[..., Any]) -> Callable[..., Any]:

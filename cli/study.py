@@ -72,8 +72,13 @@ def command(
     from hybrid.split_types import SplitMethod
     from hybrid.studies.study import Studies
 
-    if by is not None and method is None:
-        raise click.UsageError("--by: expected with --method temporal alone.")
+    problems = []
+    if method is not None and repeats is None:
+        problems.append("--method needs --repeats N (2 or more).")
+    if by is not None and method != "temporal":
+        problems.append("--by needs --method temporal and --repeats N (2 or more).")
+    if problems:
+        raise click.UsageError("\n".join(problems))
     how = SplitMethod(method, by=by) if method is not None else None
     studies = Studies(nested, curve, ablation, repeats or 1, how)
     if not studies.kinds:

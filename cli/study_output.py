@@ -68,8 +68,10 @@ def _ablation_lines(ablation: AblationRecord) -> list[str]:
             words = f"{variant.missing} missing for {variant.rate:.0%} of the test items"
         rows.append((words, with_interval(variant.metrics[MAIN]), variant.difference))
     width = max(len(words) for words, _, _ in rows)
+    alone = len(ablation.subsets) == 1
     return [
         "ablation: weighted F1 (95 %), and the difference to the full model (95 %)",
+        *(["  the run has one block, which has no subsets to fit"] if alone else []),
         *(
             f"  {words:<{width}}  {value}  {d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f})"
             for words, value, d in rows
@@ -87,13 +89,13 @@ def _repeats_lines(repeats: RepeatsRecord) -> list[str]:
         f"{spread.high:.3f}"
     )
     if spread.interval is None:
-        said += (
-            "; no interval of the mean: periods that follow each other are no random draws of one"
-        )
+        said += "; no interval of the mean: periods that follow each other are no random draws of one kind"
     else:
         said += (
             f"; 95 % interval of the mean {spread.interval.low:.3f} to {spread.interval.high:.3f}"
         )
+        if len(spread.values) == 2:
+            said += ". An interval from two splits is hardly usable: make more, such as --repeats 5"
     return [
         f"repeats: weighted F1 (95 %) on {len(spread.values)} splits, {repeats.method}",
         *(

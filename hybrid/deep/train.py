@@ -221,7 +221,7 @@ def fit_stage(
     epochs = options.epochs if state.wait < options.patience else state.epoch
     left = (epochs - state.epoch) * len(train) // train.pieces
     label = f"training ({stage.name})"
-    with progress.bar(label, left, "batches", lambda: _bar_note(state)) as advance:
+    with progress.bar(label, left, "batches", lambda: _bar_note(state, epochs)) as advance:
         callback = StageCallback(stage, train, options, state, save, progress, advance)
         with run_keras(train, validation):
             model.fit(
@@ -244,9 +244,11 @@ def _assign(variables: Any, values: Any) -> None:
         variable.assign(value)
 
 
-def _bar_note(state: TrainingState) -> str:
+def _bar_note(state: TrainingState, epochs: int) -> str:
+    """The epoch under way, of at most `epochs`; once all are done, the last one."""
     losses = state.history.get("val_loss", [])
-    return f"epoch {state.epoch + 1}" + (f", val_loss {losses[-1]:.3f}" if losses else "")
+    said = f"epoch {min(state.epoch + 1, epochs)} of at most {epochs}"
+    return f"{said}, val_loss {losses[-1]:.3f}" if losses else said
 
 
 def _epoch_line(state: TrainingState, epochs: int) -> str:

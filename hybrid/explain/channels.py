@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 MAX_CHANNELS = 24  # of a block
 CHANNELS_PER_GENRE = 2
+FITTED = "items that the run was fitted on"
+STOPPED_BY = "validation items, by which the training of the run was stopped"
 GENRES_PER_SIDE = 3  # genres named for a channel, with positive and with negative coefficients
 
 Floats = NDArray[np.float64]
@@ -27,7 +29,7 @@ class ChannelPoster:
     ----------
     id, title : str
     activation : float
-        Standard deviations above the mean of the training items.
+        Standard deviations above the mean of the items; above 0.
 
     Examples
     --------
@@ -54,7 +56,7 @@ class Channel:
         Genres with the largest positive and with the most negative coefficients: genre to block weight
         times coefficient.
     posters : tuple of ChannelPoster
-        Distinct posters, highest activation first.
+        Distinct posters whose activation is above the mean, highest first.
 
     Examples
     --------
@@ -78,10 +80,13 @@ class FeatureVisualisation:
     ----------
     run : str
     items : int
-        Training items with a poster.
+        Number of items with a poster, among which the top-activating ones were looked for.
     channels : tuple of Channel
     notes : tuple of str
         Warnings on the run and the catalogue.
+    source : str
+        What these items are, after their number: those that the run was fitted on, or of a deep baseline
+        the validation items.
 
     Examples
     --------
@@ -93,6 +98,7 @@ class FeatureVisualisation:
     items: int
     channels: tuple[Channel, ...]
     notes: tuple[str, ...]
+    source: str = FITTED
 
 
 def describe_channels(
@@ -176,14 +182,14 @@ def select_channels(
 
 
 def top_activations(values: NDArray[Any], top: int) -> list[int]:
-    """Positions of the largest activations, one for each distinct value.
+    """Positions of the largest activations above the mean, one for each distinct value.
 
     Items with the same poster have the same activation; only the first of them is returned.
 
     Parameters
     ----------
     values : ndarray of shape (n,)
-        NaN where there is no poster.
+        Standard deviations above the mean; NaN where there is no poster.
     top : int
         Maximum number of positions.
 
@@ -194,11 +200,11 @@ def top_activations(values: NDArray[Any], top: int) -> list[int]:
     Examples
     --------
     >>> import numpy as np
-    >>> top_activations(np.array([1.0, np.nan, 3.0, 3.0, 2.0]), 2)
-    [2, 4]
+    >>> top_activations(np.array([1.0, np.nan, 3.0, 3.0, -2.0]), 3)
+    [2, 0]
     """
     _, first = np.unique(values, return_index=True)
-    known = [i for i in first[::-1].tolist() if not np.isnan(values[i])]
+    known = [i for i in first[::-1].tolist() if values[i] > 0]  # NaN is not
     return known[:top]
 
 

@@ -12,6 +12,8 @@ from hybrid.backbones import BackboneSpec, Weights, resolve_weights
 from hybrid.backbones.startup import start_keras
 from hybrid.errors import RunError, SettingError
 from hybrid.explain.channels import (
+    FITTED,
+    STOPPED_BY,
     Channel,
     FeatureVisualisation,
     describe_channels,
@@ -79,7 +81,7 @@ def visualise_features(
     chosen = [run.genres.index(genre) for genre in run.select_genres(genres)]
     if not len(run.training_rows):
         raise RunError(
-            f"{run.catalogue.path}: expected items that the run was fitted on, found none. Name the "
+            f"{run.catalogue.path}: expected {run.training_words}, found none. Name the "
             "catalogue that it was fitted on with --catalogue."
         )
     context = context or Context()
@@ -91,7 +93,8 @@ def visualise_features(
         )
     channels = tuple(channel for part in parts for channel in part.channels)
     items = max(part.items for part in parts)
-    visualisation = FeatureVisualisation(run.name, items, channels, run.notes)
+    source = STOPPED_BY if isinstance(run, LoadedNetwork) else FITTED
+    visualisation = FeatureVisualisation(run.name, items, channels, run.notes, source)
     if html is not None:
         images = [_backbone_images(part, context) for part in parts]
         write_feature_page(visualisation, images, _paths(run, channels), html)

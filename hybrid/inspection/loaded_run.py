@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -89,6 +89,8 @@ class LoadedRun(ABC):
     catalogue: Catalogue
     frame: pd.DataFrame
 
+    training_words: ClassVar[str] = "items that the run was fitted on"  # what `training_rows` are
+
     @cached_property
     def genres(self) -> tuple[str, ...]:
         """Genres of the run, in the order of its scores."""
@@ -96,7 +98,7 @@ class LoadedRun(ABC):
 
     @cached_property
     def training_rows(self) -> NDArray[np.int64]:
-        """Rows of the catalogue that the run was fitted on and has predictions of."""
+        """Rows that the run was fitted on and has predictions of: of a deep baseline, validation alone."""
         ids = self.predictions.ids[np.isin(self.predictions.splits, TRAINING_PARTS)]
         return np.flatnonzero(np.isin(self.catalogue.ids, ids))
 
@@ -110,7 +112,7 @@ class LoadedRun(ABC):
             self.training_rows
         )
         if missing:
-            notes.append(f"{missing} items that the run was fitted on are not in the catalogue.")
+            notes.append(f"{missing} {self.training_words} are not in the catalogue.")
         return tuple(notes)
 
     @property
@@ -228,6 +230,7 @@ class LoadedNetwork(LoadedRun):
     """
 
     context: Context
+    training_words: ClassVar[str] = "validation items of the run"
 
     @cached_property
     def model(self) -> DeepBaseline:
@@ -387,5 +390,6 @@ def require_linear(run: LoadedRun, asked: str) -> LoadedHead:
     raise SettingError(
         f"{run.folder}: expected a run with a linear head for {asked}, found the deep baseline "
         f"{run.record.model}. Name an item for its probabilities, and add --map for saliency "
-        f"maps of its poster: hybrid explain {run.folder} ID --map"
+        f"maps of its poster: hybrid explain {run.folder} ID --map. What its channels look for: "
+        f"hybrid explain {run.folder} --features"
     )

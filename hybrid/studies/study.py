@@ -103,7 +103,7 @@ class Studies:
         if self.repeats < 1:
             raise SettingError(f"--repeats: expected 1 or more, found {self.repeats}.")
         if self.method is not None and self.repeats < 2:
-            raise SettingError("--method: expected with --repeats N, 2 or more, alone.")
+            raise SettingError("--method needs --repeats N (2 or more).")
         if self.repeats > 1:
             check_repeats(split, self.repeats, self.method)
 

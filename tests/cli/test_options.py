@@ -304,3 +304,15 @@ def test_what_the_default_says_is_fine_where_it_has_an_effect(project: Path, cal
     quick = ["--folds", "2", "--C", "0.1", "--quiet", "--name", "again"]
     assert call("fit-svm", *quick, *TEXT, "--max-ngram", "2", "--thresholds", "genre") == 0
     assert call("split", "--method", "kfold", "--folds", "5", "--quiet") == 0
+
+
+@pytest.mark.parametrize("name", ["fit-deep", "fit-svm", "fit-ovr"])
+def test_the_help_names_no_option_that_the_command_lacks(name: str) -> None:
+    command = dict(commands())[name]
+    own = {option for parameter in command.params for option in parameter.opts}
+    helped = next(p.help for p in command.params if "--thresholds" in p.opts)
+    assert ("--metric" in helped) == ("--metric" in own)
+
+
+def test_the_help_of_explain_names_features() -> None:
+    assert "--features lists" in (dict(commands())["explain"].help or "")

@@ -23,6 +23,7 @@ from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.checkpoint import Checkpoint, TrainingState
 from hybrid.deep.items import Items
 from hybrid.deep.options import DeepOptions
+from hybrid.deep.train import _bar_note
 from hybrid.errors import (
     RunError,
 )
@@ -205,3 +206,9 @@ def test_resume_asks_what_the_weights_are_and_not_where_they_lie(
         fit_deep(experiment, "small", there, resume=True, task=Task("first"))
     run = fit_deep(experiment, "small", there, resume=True)
     assert len(run.record.training.history.loss) == 2
+
+
+def test_the_sign_of_life_counts_no_epoch_beyond_the_last() -> None:
+    assert _bar_note(TrainingState(epoch=0), 1) == "epoch 1 of at most 1"
+    assert _bar_note(TrainingState(epoch=1), 1) == "epoch 1 of at most 1"
+    assert _bar_note(TrainingState(epoch=1), 3) == "epoch 2 of at most 3"

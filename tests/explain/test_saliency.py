@@ -307,6 +307,8 @@ def test_channels_are_chosen_by_genre_and_posters_by_excitement() -> None:
     assert select_channels(coef, each=2, most=2) == [1, 0]
     values = np.array([1.0, np.nan, 3.0, 3.0, 2.0])
     assert top_activations(values, 2) == [2, 4]
+    assert top_activations(np.array([-0.5, 0.5, 0.0, np.nan]), 3) == [1]
+    assert top_activations(np.zeros(3), 3) == []
     towards, away = top_genres(np.array([0.2, -0.1, 0.5]), ("A", "B", "C"))
     assert towards == {"C": 0.5, "A": 0.2}
     assert away == {"B": -0.1}

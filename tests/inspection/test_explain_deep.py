@@ -397,8 +397,22 @@ def test_features_of_any_network_at_once(
     page = tmp_path / "features.html"
     arguments = ["--features", "--genre", "Horror", "--top", "2", "--html", str(page)]
     assert run_explain(studio, name, *arguments) == 0
-    assert "poster, channel " in capfd.readouterr().out
-    html = page.read_text()
+    said, html = capfd.readouterr().out, page.read_text()
+    assert "poster, channel " in said
+    told = read_predictions(studio / "runs" / name / "predictions.csv")
+    stopped_by = f"of {(told.splits == 'validation').sum()} validation items, by which"
+    assert stopped_by in said
+    assert stopped_by.removeprefix("of ") in html
+    assert "the run was fitted on" not in said + html
+    lists = re.findall(r"^  posters of +(.*)$", said, re.MULTILINE)
+    assert lists
+    figures = [
+        float(poster.rsplit(maxsplit=1)[1])
+        for each in lists
+        if not each.startswith("none")
+        for poster in each.split(", ")
+    ]
+    assert min(figures, default=0) >= 0
     assert 1 <= html.count('<article class="channel">') <= 2
     assert html.count("first convolution</h2>") == 1
 
@@ -423,7 +437,7 @@ def test_an_image_that_excites_no_more_than_noise_is_called_noise() -> None:
     ("arguments", "code", "said"),
     [
         (["scratch"], 2, "expected a run with a linear head for feature importance, "
-         "found the deep baseline scratch. Name an item .* ID --map"),
+         "found the deep baseline scratch. Name an item .* ID --map.*scratch --features"),
         (["scratch", "--features", "--html", "p.html", "--weights", "w.h5"], 2,
          "--weights: expected none, .* w.h5"),
         (["text"], 2, "a deep baseline on posters, found the deep baseline text. Fit one"),

@@ -19,12 +19,21 @@ import pytest
 
 from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import _run
+from hybrid.cli.output import MAIN
+from hybrid.cli.study_output import studies_text
 from hybrid.evaluation import Outputs, evaluate, evaluate_all, paired_difference
 from hybrid.heads import HybridClassifier
 from hybrid.runs.folder import read_run
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import AncestorRecord
 from hybrid.runs.replacement import hold_run
+from hybrid.runs.study_records import (
+    AblationRecord,
+    RepeatsRecord,
+    SpreadRecord,
+    StudiesRecord,
+    VariantRecord,
+)
 from hybrid.splitting.split_file import read_split, write_split
 from hybrid.splitting.splits import make_fold_splits
 from hybrid.studies.ablation import ablate_blocks
@@ -32,6 +41,7 @@ from hybrid.studies.learning_curve import evaluate_curve, learning_curve
 from hybrid.studies.nested_cv import nested_cv_predict
 from hybrid.studies.study import warn_of_ancestors
 from hybrid.studies.subject import load_subject
+from hybrid.types import Interval
 
 KINDS = {"nested": 3, "curve": 15, "ablation": 2, "repeats": 2}  # fits of each
 OPTIONS = {kind: [f"--{kind}"] for kind in KINDS} | {"repeats": ["--repeats", "3"]}
@@ -408,8 +418,11 @@ def test_a_run_that_is_written_by_someone_else_is_not_studied(
     [
         ([], "expected a study: --ablation, --curve, --repeats N or --nested"),
         (["--repeats", "1"], "--repeats"),
-        (["--ablation", "--by", "year"], "--by: expected with --method temporal"),
-        (["--ablation", "--method", "random"], "--method: expected with --repeats N"),
+        (
+            ["--ablation", "--by", "year"],
+            "--by needs --method temporal and --repeats N (2 or more).",
+        ),
+        (["--curve", "--method", "random"], "--method needs --repeats N (2 or more)."),
         (["--repeats", "3", "--method", "random"], "the split was made by iterative; leave"),
     ],
 )
@@ -418,6 +431,26 @@ def test_wrong_usage(
 ) -> None:
     assert _run(["study", "svm", *options]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_what_a_study_cannot_say_is_said() -> None:
+    """Two splits: t with one degree of freedom. One block: nothing to take away from it."""
+    two, five = (
+        RepeatsRecord(
+            tuple(range(n)), {MAIN: SpreadRecord((0.5,) * n, 0.5, 0.0, 0.5, 0.5, Interval(0.5, 0.4, 0.6))},
+            "random", (),
+        )
+        for n in (2, 5)
+    )  # fmt: skip
+    assert "An interval from two splits is hardly usable" in studies_text(
+        StudiesRecord(repeats=two)
+    )
+    assert "hardly usable" not in studies_text(StudiesRecord(repeats=five))
+    whole = VariantRecord(
+        ("text",), None, metrics={MAIN: Interval(0.5, 0.4, 0.6)}, difference=Interval(0.0, 0.0, 0.0)
+    )
+    one = AblationRecord(subsets=(whole,))
+    assert "one block, which has no subsets" in studies_text(StudiesRecord(ablation=one))
 
 
 def test_runs_that_cannot_be_studied(
