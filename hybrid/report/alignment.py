@@ -26,6 +26,8 @@ class AlignedRuns:
     ----------
     catalogue : Catalogue
         Narrowed to the task.
+    whole : Catalogue
+        All items of the file.
     task : Task
         Of the first run.
     runs : tuple of Run
@@ -44,6 +46,7 @@ class AlignedRuns:
     """
 
     catalogue: Catalogue
+    whole: Catalogue
     task: Task
     runs: tuple[Run, ...]
     ids: NDArray[Any]
@@ -89,13 +92,13 @@ def align_runs(catalogue: Catalogue, runs: Sequence[Run]) -> AlignedRuns:
     """
     catalogue.require_labels()
     ids = common_test_ids(runs)
-    task = task_of(runs)
+    task, whole = task_of(runs), catalogue
     if not task.whole:
         catalogue = narrow_labels(catalogue, task)
     genres = tuple(sorted({*catalogue.genres, *(g for r in runs for g in r.predictions.genres)}))
     truth = _truth(catalogue, ids, genres)
     outputs = tuple(_align(run.predictions, ids, genres) for run in runs)
-    return AlignedRuns(catalogue, task, tuple(runs), ids, genres, truth, outputs)
+    return AlignedRuns(catalogue, whole, task, tuple(runs), ids, genres, truth, outputs)
 
 
 def task_of(runs: Sequence[Run]) -> Task:

@@ -132,6 +132,8 @@ class Comparison:
     ----------
     catalogue : Catalogue
         Narrowed to the task.
+    whole : Catalogue
+        All items of the file.
     task : Task
     ids : ndarray of shape (n,), dtype str
         The test items.
@@ -166,6 +168,7 @@ class Comparison:
     """
 
     catalogue: Catalogue
+    whole: Catalogue
     task: Task
     ids: NDArray[Any]
     genres: tuple[str, ...]
@@ -261,6 +264,7 @@ def compare(aligned: AlignedRuns, *, draws: int = DRAWS, seed: int = 0) -> Compa
     leaks, audited = _leaks(here)
     return Comparison(
         aligned.catalogue,
+        aligned.whole,
         aligned.task,
         aligned.ids,
         aligned.genres,

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 def describe_catalogue(catalogue: Catalogue) -> CatalogueRecord:
-    """File, hash, column roles and numbers of items of a catalogue."""
+    """File, hash, column roles and numbers of items of a catalogue that is not narrowed."""
     return CatalogueRecord(
         path=str(catalogue.path),
         sha256=catalogue.sha256,

@@ -91,7 +91,7 @@ def write_run(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         command=experiment.command,
         hybrid=__version__,
-        catalogue=describe_catalogue(catalogue),
+        catalogue=describe_catalogue(experiment.whole.catalogue),
         sample=is_sample(catalogue.path.parent),
         split=_describe_split(experiment, predictions.ids[test]),
         task=experiment.task,

@@ -348,3 +348,14 @@ def test_card_of_a_run_is_judged_by_its_task(home: Path) -> None:
     card = model_card(None, None, home / "runs/svm", home / "runs", draws=20)
     assert "The most probable genre is predicted" in card
     assert "knows 3 genres" in card
+    record = json.loads((home / "runs/svm/run.json").read_text())
+    assert record["catalogue"]["items"] == record["catalogue"]["labelled"] == 160
+    selected = len(true_genres(home))
+    assert selected < 160
+    said = f"160 items in the catalogue, 160 with labels, {selected} with a label of the task (SHA"
+    assert said in card
+    counts = record["split"]["counts"]
+    used = (
+        f"{counts['train']} train items, {counts['validation']} validation items, {counts['test']}"
+    )
+    assert used in card

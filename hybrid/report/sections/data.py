@@ -42,6 +42,9 @@ class CatalogueData:
     Parameters
     ----------
     items, labelled : int
+        Of the whole file.
+    selected : int
+        Of these, the items that have a label of the task.
     parts : dict of str to int
         Items of each part of the split, as far as the predictions of the runs show.
     genres : tuple of (str, dict of str to int)
@@ -61,6 +64,7 @@ class CatalogueData:
 
     items: int
     labelled: int
+    selected: int
     parts: dict[str, int]
     genres: tuple[tuple[str, dict[str, int]], ...]
     rare: tuple[str, ...]
@@ -99,8 +103,9 @@ def make(comparison: Comparison) -> CatalogueData:
     )
     bad = (*catalogue.bad_rows, *_absent_posters(comparison))
     return CatalogueData(
-        items=len(catalogue),
-        labelled=int(catalogue.labelled.sum()),
+        items=len(comparison.whole),
+        labelled=int(comparison.whole.labelled.sum()),
+        selected=int(catalogue.labelled.sum()),
         parts={part: len(found) for part, found in counts.items()},
         genres=genres,
         rare=tuple(name for name, found in genres if found["test"] < RARE),
