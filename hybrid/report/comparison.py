@@ -161,6 +161,8 @@ class Comparison:
         `select_best`. Of a single run, its weighted F1.
     front : tuple of int, default=()
         Positions of the runs that are worth their cost, cheapest first; see `pareto_front`.
+    distinction : str, default=""
+        What differs from the other groups of the report that would have the same title.
 
     Examples
     --------
@@ -184,12 +186,14 @@ class Comparison:
     item_groups: NDArray[Any] | None = None
     winner_corrected: Interval = UNKNOWN
     front: tuple[int, ...] = ()
+    distinction: str = ""
 
     @property
     def title(self) -> str:
-        """Kind of task, genres and number of test items in a few words."""
+        """Kind of task, genres and number of test items in a few words; then the distinction."""
         kind = "One genre an item" if self.task.multiclass else "Several genres an item"
-        return f"{kind}: {len(self.genres)} genres, {self.items} test items"
+        said = f"{kind}: {len(self.genres)} genres, {self.items} test items"
+        return f"{said}; {self.distinction}" if self.distinction else said
 
     @property
     def items(self) -> int:
@@ -261,7 +265,7 @@ def compare(aligned: AlignedRuns, *, draws: int = DRAWS, seed: int = 0) -> Compa
         for i in order
     )
     here = [run for run in runs if run.record.external is None]
-    leaks, audited = _leaks(here)
+    leaks, audited = find_leaks(here)
     return Comparison(
         aligned.catalogue,
         aligned.whole,
@@ -345,7 +349,26 @@ def _checks(runs: Sequence[Run]) -> tuple[str, ...]:
     return tuple(check for check in first if all(check in checks for checks in made))
 
 
-def _leaks(runs: Sequence[Run]) -> tuple[tuple[LeakRecord, ...], bool]:
+def find_leaks(runs: Sequence[Run]) -> tuple[tuple[LeakRecord, ...], bool]:
+    """Collect the leaks that the audits of the runs found, and test ids in another part of a split.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Made here.
+
+    Returns
+    -------
+    leaks : tuple of LeakRecord
+        One of each kind.
+    audited : bool
+        Whether every run was audited.
+
+    Examples
+    --------
+    >>> find_leaks([])
+    ((), False)
+    """
     audits = [run.record.audit for run in runs]
     found: dict[str, LeakRecord] = {}
     for run, audit in zip(runs, audits, strict=True):

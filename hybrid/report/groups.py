@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from hybrid.catalogue import Catalogue
 from hybrid.errors import RunError
 from hybrid.evaluation import DRAWS
 from hybrid.report.alignment import align_runs, common_test_ids
-from hybrid.report.comparison import ComparedRun, Comparison, compare
+from hybrid.report.comparison import ComparedRun, Comparison, compare, find_leaks
 from hybrid.report.external import external_test_ids, read_externals
 from hybrid.runs.folder import Run
 
@@ -27,7 +28,7 @@ class Report:
     Parameters
     ----------
     groups : tuple of Comparison
-        At least one; the one with the most test items first.
+        At least one, in the order of `group_runs`.
 
     Examples
     --------
@@ -57,8 +58,8 @@ def group_runs(runs: Sequence[Run]) -> list[list[Run]]:
     Returns
     -------
     list of list of Run
-        The group with the most test items first; several labels an item before one; then the larger group.
-        A record that names no split goes with any.
+        Groups without a leak first, then those with more runs, then with more test items; several labels an
+        item before one. A record that names no split goes with any.
 
     Raises
     ------
@@ -81,8 +82,14 @@ def group_runs(runs: Sequence[Run]) -> list[list[Run]]:
                 break
         else:
             found.append(([run], items))
-    found.sort(key=lambda each: (-len(each[1]), each[0][0].record.task.multiclass, -len(each[0])))
+    found.sort(key=lambda each: _rank(each[0], len(each[1])))
     return [group for group, _ in found]
+
+
+def _rank(group: Sequence[Run], items: int) -> tuple[bool, int, int, bool]:
+    """Sort key of a group: figures that leak must not be read first."""
+    leaks, _ = find_leaks(group)
+    return bool(leaks), -len(group), -items, group[0].record.task.multiclass
 
 
 def _comparable(run: Run, group: Sequence[Run]) -> bool:
@@ -134,12 +141,79 @@ def compare_groups(
     for name, path in (externals or {}).items():
         _join(name, path, groups, names, catalogue)
     aligned = (align_runs(catalogue, group) for group in groups)
+    compared = [compare(each, draws=draws, seed=seed) for each in aligned]
     return Report(
         tuple(
-            replace(compare(each, draws=draws, seed=seed), number=i)
-            for i, each in enumerate(aligned)
+            replace(each, number=i, distinction=said)
+            for i, (each, said) in enumerate(zip(compared, distinguish(compared), strict=True))
         )
     )
+
+
+def distinguish(groups: Sequence[Comparison]) -> list[str]:
+    """Say of each group what differs from the others with the same title: labels, genres, split.
+
+    Parameters
+    ----------
+    groups : sequence of Comparison
+        Without distinctions.
+
+    Returns
+    -------
+    list of str
+        One for each group; empty where no other has its title.
+
+    Examples
+    --------
+    >>> distinguish(groups)  # doctest: +SKIP
+    ['single label: dominant', 'single label: first', '']
+    """
+    said = []
+    for group in groups:
+        same = [other for other in groups if other.title == group.title]
+        aspects = [
+            [words(each, same) for each in same] for words in (_labels_of, _genres_of, _split_of)
+        ]
+        differing = [words for words in aspects if len(set(words)) > 1]
+        parts = list(zip(*differing, strict=True)) or [()] * len(same)
+        if len(set(parts)) < len(same):
+            items = [f"test items {_digest(each)[:8]}" for each in same]
+            parts = [(*part, words) for part, words in zip(parts, items, strict=True)]
+        position = next(i for i, each in enumerate(same) if each is group)
+        said.append(", ".join(parts[position]) if len(same) > 1 else "")
+    return said
+
+
+def _labels_of(group: Comparison, _: Sequence[Comparison]) -> str:
+    rule = group.task.single_label
+    return "all labels" if rule is None else f"single label: {rule}"
+
+
+def _genres_of(group: Comparison, same: Sequence[Comparison]) -> str:
+    """The genres that not all groups have; else whether they were selected."""
+    shared = frozenset.intersection(*(frozenset(each.genres) for each in same))
+    own = [genre for genre in group.genres if genre not in shared]
+    selected = "selected genres" if group.task.genres else "all genres"
+    return f"with {', '.join(own)}" if own else selected
+
+
+def _split_of(group: Comparison, same: Sequence[Comparison]) -> str:
+    """As many digits of the split's hash as tell it from the others, 8 or more."""
+    mine = _split_hash(group)
+    others = {_split_hash(each) for each in same} - {mine}
+    digits = 8
+    while any(other[:digits] == mine[:digits] for other in others):
+        digits += 1
+    return f"split {mine[:digits] or 'not recorded'}"
+
+
+def _split_hash(group: Comparison) -> str:
+    return next((run.record.split.sha256 for run in group.runs if run.record.split.sha256), "")
+
+
+def _digest(group: Comparison) -> str:
+    """Hash of the ids of the test items."""
+    return hashlib.sha256("\n".join(sorted(group.ids.tolist())).encode()).hexdigest()
 
 
 def _join(

@@ -104,10 +104,11 @@ def _render_group(made: Environment, comparison: Comparison, i: int, command: st
     found = [(section, section.make(comparison)) for section in SECTIONS]
     items, genres = counted(comparison.items, "test item"), counted(len(comparison.genres), "genre")
     one = ", one an item" if comparison.task.multiclass else ""
+    more = f"; {comparison.distinction}" if comparison.distinction else ""
     text = made.get_template("group.html.j2").render(
         comparison=comparison,
         metric_names=metric_names(comparison),
-        title=f"{counted(len(comparison.runs), 'model')} on {items} with {genres}{one}",
+        title=f"{counted(len(comparison.runs), 'model')} on {items} with {genres}{one}{more}",
         front=make_front(comparison),
         leakage=_leakage(comparison),
         sections=[(section, data) for section, data in found if data is not None],

@@ -122,6 +122,66 @@ def test_runs_are_compared_with_those_of_their_task(
     assert data["winner"] == data["groups"][0]["winner"]
 
 
+def some(catalogue: Catalogue, first: int, last: int) -> dict[str, np.ndarray]:
+    """Scores of the test items from `first` to before `last`."""
+    scores = noisy(catalogue, GENRES, 1.0)
+    return {f"i{k}": scores[f"i{k}"] for k in range(first, last)}
+
+
+def test_a_group_that_leaks_is_not_first(catalogue: Catalogue, tmp_path: Path) -> None:
+    leak = {"kind": "same id", "count": 3, "share": 0.1, "pairs": []}
+    leaky = {"clean": False, "checks": ["same id"], "leaks": [leak]}
+    clean = {"clean": True, "checks": ["same id"], "leaks": []}
+    runs = [
+        write(catalogue, "leaky-1", some(catalogue, 0, 40), audit=leaky),
+        write(catalogue, "leaky-2", some(catalogue, 0, 40), audit=clean),
+        write(catalogue, "lone", some(catalogue, 0, 30), audit=clean),
+        write(catalogue, "small-1", some(catalogue, 0, 20), audit=clean),
+        write(catalogue, "small-2", some(catalogue, 0, 20), audit=clean),
+        write(catalogue, "shorter", some(catalogue, 0, 10), audit=clean),
+    ]
+    report = make_report(catalogue, runs, tmp_path / "r.html", draws=5)
+    assert [{run.name for run in group.runs} for group in report.groups] == [
+        {"small-1", "small-2"},
+        {"lone"},
+        {"shorter"},
+        {"leaky-1", "leaky-2"},
+    ]
+    data = json.loads((tmp_path / "r.json").read_text())
+    assert data["winner"].startswith("small-1 and small-2")
+    assert data["leaks"] == []
+
+
+def test_groups_with_one_title_say_what_differs(catalogue: Catalogue, tmp_path: Path) -> None:
+    four = noisy(catalogue, FOUR, 1.0)
+    runs = [
+        write(catalogue, "dominant", four, task=TASK),
+        write(catalogue, "first", four, task={**TASK, "single_label": "first"}),
+        write(catalogue, "a", some(catalogue, 0, 20), split={"sha256": "12345678" + "a" * 56}),
+        write(catalogue, "b", some(catalogue, 20, 40), split={"sha256": "12345678" + "b" * 56}),
+        write(catalogue, "c", some(catalogue, 10, 30), split={"sha256": "c" * 64}),
+        write(catalogue, "untold-1", some(catalogue, 0, 12)),
+        write(catalogue, "untold-2", some(catalogue, 5, 17)),
+        write(catalogue, "alone", some(catalogue, 0, 15)),
+    ]
+    report = make_report(catalogue, runs, tmp_path / "r.html", draws=5)
+    titles = {group.runs[0].name: group.title for group in report.groups}
+    assert len(set(titles.values())) == len(runs)
+    items = sum(int(i[1:]) < TEST for i in dominant(catalogue))
+    start = f"One genre an item: 3 genres, {items} test items; single label: "
+    assert [titles["dominant"], titles["first"]] == [f"{start}dominant", f"{start}first"]
+    start = "Several genres an item: 4 genres, 20 test items; split "
+    digits = ["12345678a", "12345678b", "cccccccc"]
+    assert [titles[name] for name in "abc"] == [start + each for each in digits]
+    assert titles["alone"] == "Several genres an item: 4 genres, 15 test items"
+    for name in ("untold-1", "untold-2"):
+        assert re.search("; test items [0-9a-f]{8}$", titles[name])
+    heads = re.findall("<h1[^>]*>(.*?)</h1>", (tmp_path / "r.html").read_text())
+    assert len(set(heads)) == len(heads)
+    text = as_text(report)
+    assert all(title in text for title in titles.values())
+
+
 def test_figures_are_scikit_learns_on_one_label_an_item(
     catalogue: Catalogue, runs: list[Path], tmp_path: Path
 ) -> None:
