@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hybrid.report.alignment import AlignedRuns
+from hybrid.report.wording import number, with_interval
 from hybrid.runs.folder import Run
 from hybrid.splitting.tasks import fewer_than_asked
 
@@ -47,8 +48,9 @@ def _notes_on(run: Run, name: str, aligned: AlignedRuns, metric: str) -> list[st
     cost = record.audit.cost.get(metric) if record.audit else None
     if cost:
         notes.append(
-            f"{name} has weighted F1 {cost.all.value:.3f} with the test items that leak, "
-            f"{cost.clean.value:.3f} without them."
+            f"{name} has weighted F1 {number(cost.all.value, '.3f')} with the test items that leak, "
+            f"{number(cost.clean.value, '.3f')} without them: a difference of "
+            f"{with_interval(cost.difference)}."
         )
     if any(backbone.weights.kind == "random" for backbone in record.backbones.values()):
         notes.append(

@@ -22,6 +22,7 @@ from hybrid.report.sentences import unknown_backbone
 from hybrid.report.summary_text import METRIC_NAMES, metric_names
 from hybrid.report.wording import (
     DASH,
+    chance,
     counted,
     duration,
     number,
@@ -57,6 +58,7 @@ def make_environment() -> Environment:
     )
     made.filters |= {"number": number, "percent": percent, "with_interval": with_interval}
     made.filters |= {"duration": duration, "counted": counted, "p_value": p_value_text}
+    made.filters["chance"] = chance
     made.globals |= {"dash": DASH, "metric_names": METRIC_NAMES, "run_colours": RUN_COLOURS}
     return made
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hybrid.audit.leaks import BACKBONE_TRAINED_ON_TEST
 from hybrid.report.comparison import MAIN, ComparedRun, Comparison
 from hybrid.report.wording import (
+    chance,
     counted,
     duration,
     fraction,
@@ -86,7 +88,7 @@ def winner_sentence(comparison: Comparison) -> str:
     Examples
     --------
     >>> winner_sentence(comparison)  # doctest: +SKIP
-    'svm is the best of 4 models: weighted F1 0.642 (0.624 to 0.659), 0.015 above stacking.'
+    'svm is the best of 4 models: weighted F1 0.642 (0.624 to 0.659), 0.015 above stacking (0.004 to 0.026).'
     """
     runs, figure, equal = comparison.runs, _figure(comparison), _equal(comparison)
     best = runs[0]
@@ -94,24 +96,42 @@ def winner_sentence(comparison: Comparison) -> str:
         return f"{best.name} has {figure}."
     if len(equal) == len(runs):
         both = "both" if len(runs) == 2 else "all"
-        return f"{listed(equal)} {both} score the same: {figure}."
+        return f"{listed(equal)} {both} have {figure}."
     if len(equal) > 1:
         return f"{listed(equal)} share the first place of {len(runs)} models: {figure}."
-    if not math.isnan(_value(best) - _value(runs[1])):
-        figure += f", {_value(best) - _value(runs[1]):.3f} above {runs[1].name}"
-    if comparison.leaks or any(not_significant(run) for run in runs):
-        place = "higher" if len(runs) == 2 else "highest"
-        return f"{best.name} scores {place} of {len(runs)} models: {figure}."
+    uncertain = comparison.leaks or any(not_significant(run) for run in runs)
+    if uncertain and len(runs) == 2:
+        return f"{best.name} scores higher than {runs[1].name}: {figure}{_margin(runs, 'higher')}."
+    figure += _margin(runs, f"above {runs[1].name}")
+    if uncertain:
+        return f"{best.name} scores highest of {len(runs)} models: {figure}."
     place = "better" if len(runs) == 2 else "best"
     return f"{best.name} is the {place} of {len(runs)} models: {figure}."
 
 
+def _margin(runs: Sequence[ComparedRun], place: str) -> str:
+    """How far the best model is above the second, with the adjusted interval, as a clause."""
+    margin, difference = _value(runs[0]) - _value(runs[1]), runs[1].difference
+    if math.isnan(margin) or difference is None:
+        return ""
+    # Plus 0: a bound of 0 has no sign.
+    reach = f"{-difference.high + 0.0:.3f} to {-difference.low + 0.0:.3f}"
+    return f", {margin:.3f} {place} ({reach})"
+
+
 def _figure(comparison: Comparison) -> str:
-    """Figure of the best model; with its accuracy where each item has one label."""
+    """Figure of the best models; with their accuracy where each item has one label."""
     metrics = comparison.runs[0].evaluation.metrics
     said = f"{METRIC} {with_interval(metrics[MAIN])}"
-    if comparison.task.multiclass and "accuracy" in metrics:
-        said += f" and accuracy {number(metrics['accuracy'].value, '.3f')}"
+    equal = comparison.runs[: len(_equal(comparison))]
+    accuracies = {
+        number(run.evaluation.metrics["accuracy"].value, ".3f")
+        for run in equal
+        if "accuracy" in run.evaluation.metrics
+    }
+    # Models with one F1 may differ in accuracy: what is said of them together holds for each.
+    if comparison.task.multiclass and len(accuracies) == 1:
+        said += f" and accuracy {accuracies.pop()}"
     return said
 
 
@@ -154,19 +174,21 @@ def certainty_sentence(comparison: Comparison) -> str:
 
 def _chance(comparison: Comparison) -> str:
     """Chance of the best model to be the best, as a clause."""
-    chance = comparison.runs[0].best_probability
-    if chance != chance:
+    probability = comparison.runs[0].best_probability
+    if probability != probability:
         return ""
-    said = f"over {percent(0.99)}" if chance > 0.99 else percent(chance)
-    return f"; its chance of being the best is {said}"
+    return f"; its chance of being the best is {chance(probability)}"
 
 
 def _corrected(comparison: Comparison) -> str:
     """Figure of the best model, corrected for having been chosen on the test items, as a clause."""
-    value = comparison.winner_corrected.value
-    if value != value:
+    corrected = comparison.winner_corrected
+    if corrected.value != corrected.value:
         return ""
-    return f"; chosen from {len(comparison.runs)}, it can be expected to reach {value:.3f} on new items"
+    figure = with_interval(corrected)
+    return (
+        f"; chosen from {len(comparison.runs)}, it can be expected to reach {figure} on new items"
+    )
 
 
 def cost_sentence(comparison: Comparison) -> str:

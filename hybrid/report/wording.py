@@ -86,6 +86,29 @@ def percent(share: float | None, digits: int = 0) -> str:
     return found if found == DASH else f"{found}{SPACE}%"
 
 
+def chance(share: float | None) -> str:
+    r"""Format an estimated probability: never as 0 or 100 %, since no estimate is that sure.
+
+    Parameters
+    ----------
+    share : float or None
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> chance(0.9999), chance(0.612), chance(0.0)
+    ('>\xa099\xa0%', '61\xa0%', '<\xa01\xa0%')
+    """
+    if share is not None and share > 0.99:
+        return f">{SPACE}{percent(0.99)}"
+    if share is not None and share < 0.01:
+        return f"<{SPACE}{percent(0.01)}"
+    return percent(share)
+
+
 def with_interval(value: Interval) -> str:
     """Format a value with its 95 % interval; a dash where it is NaN.
 

@@ -146,7 +146,7 @@ def test_the_best_is_named_with_its_lead(catalogue: Catalogue, tmp_path: Path) -
     assert [run.name for run in comparison.runs] == ["good", "poor"]
     text = as_text(comparison)
     assert re.match(
-        r"good is the better of 2 models: weighted F1 1\.000 .*, 0\.\d+ above poor\.\n"
+        r"good is the better of 2 models: weighted F1 1\.000 .*, 0\.\d+ above poor \(0\.\d+ to 0\.\d+\)\.\n"
         r"Its lead is certain: it is significantly better than poor; its chance of being the best is .*\n"
         r"Its cost is unknown: .*\n"
         r"The split is clean: the one check found no leak\.\n\n"
@@ -160,7 +160,7 @@ def test_the_best_is_named_with_its_lead(catalogue: Catalogue, tmp_path: Path) -
 def test_equal_runs_cannot_be_told_apart(catalogue: Catalogue, tmp_path: Path) -> None:
     folders = [write_run(catalogue, name, noise=0.4)[0] for name in ("a", "b")]
     comparison = make_report(catalogue, folders, tmp_path / "r.html", draws=50)
-    assert as_text(comparison).startswith("a and b both score the same: weighted F1")
+    assert as_text(comparison).startswith("a and b both have weighted F1")
 
 
 def test_a_leak_is_said_on_the_first_screen(catalogue: Catalogue, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from hybrid.audit.leaks import BACKBONE_TRAINED_ON_TEST
 from hybrid.report.comparison import MAIN, Comparison
+from hybrid.report.model_card import render_model_card
+from hybrid.report.page import render
 from hybrid.report.sentences import (
     certainty_sentence,
     cleanliness_sentence,
@@ -19,7 +21,7 @@ from hybrid.report.sentences import (
     summarise,
     winner_sentence,
 )
-from hybrid.report.wording import counted, duration, fraction, listed, percent
+from hybrid.report.wording import chance, counted, duration, fraction, listed, percent
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import LeakRecord
 from hybrid.splitting.tasks import Task
@@ -76,7 +78,8 @@ NEAR = Given("stack", 0.63, -0.03, 0.01)
 FIGURE = "weighted F1 0.640 (0.620 to 0.660)"
 CHANCE = "; its chance of being the best is 98\u00a0%; chosen from"
 NOT_CERTAIN = "Its lead is not certain: it is not significantly different from"
-EXPECT = ", it can be expected to reach 0.635 on new items"
+EXPECT = ", it can be expected to reach 0.635 (0.600 to 0.650) on new items"
+SURE, UNSURE = "(0.010 to 0.090)", "(-0.010 to 0.030)"
 LEAK = LeakRecord("same id", 3, 0.075)
 
 
@@ -84,20 +87,28 @@ LEAK = LeakRecord("same id", 3, 0.075)
     ("given", "leaks", "said"),
     [
         ([BEST], (), f"svm has {FIGURE}."),
-        ([BEST, SECOND], (), f"svm is the better of 2 models: {FIGURE}, 0.040 above knn."),
-        ([BEST, SECOND, THIRD], (), f"svm is the best of 3 models: {FIGURE}, 0.040 above knn."),
-        ([BEST, NEAR], (), f"svm scores higher of 2 models: {FIGURE}, 0.010 above stack."),
-        ([BEST, NEAR, THIRD], (), f"svm scores highest of 3 models: {FIGURE}, 0.010 above stack."),
-        ([BEST, SECOND], [LEAK], f"svm scores higher of 2 models: {FIGURE}, 0.040 above knn."),
+        ([BEST, SECOND], (), f"svm is the better of 2 models: {FIGURE}, 0.040 above knn {SURE}."),
+        (
+            [BEST, SECOND, THIRD],
+            (),
+            f"svm is the best of 3 models: {FIGURE}, 0.040 above knn {SURE}.",
+        ),
+        ([BEST, NEAR], (), f"svm scores higher than stack: {FIGURE}, 0.010 higher {UNSURE}."),
+        (
+            [BEST, NEAR, THIRD],
+            (),
+            f"svm scores highest of 3 models: {FIGURE}, 0.010 above stack {UNSURE}.",
+        ),
+        ([BEST, SECOND], [LEAK], f"svm scores higher than knn: {FIGURE}, 0.040 higher {SURE}."),
         (
             [BEST, Given("svc", 0.64, 0.0, 0.0)],
             (),
-            f"svm and svc both score the same: {FIGURE}.",
+            f"svm and svc both have {FIGURE}.",
         ),
         (
             [BEST, Given("b", 0.64, 0.0, 0.0), Given("c", 0.64, 0.0, 0.0)],
             (),
-            f"svm, b and c all score the same: {FIGURE}.",
+            f"svm, b and c all have {FIGURE}.",
         ),
         (
             [BEST, Given("svc", 0.64, 0.0, 0.0), THIRD],
@@ -325,7 +336,7 @@ def test_chances_and_corrections_that_are_not_known_are_left_out(compared: Make)
     start = "Its lead is certain: it is significantly better than knn"
     assert certainty_sentence(replace(made, runs=unknown)) == f"{start}."
     assert certainty_sentence(replace(made, runs=sure)) == (
-        f"{start}; its chance of being the best is over 99\u00a0%."
+        f"{start}; its chance of being the best is >\u00a099\u00a0%."
     )
 
 
@@ -335,6 +346,56 @@ def test_where_items_have_one_label_the_accuracy_is_told(compared: Make) -> None
     metrics = {**first.evaluation.metrics, "accuracy": Interval(0.7, 0.6, 0.8)}
     run = replace(first, evaluation=replace(first.evaluation, metrics=metrics))
     assert winner_sentence(replace(made, runs=(run,))) == f"svm has {FIGURE} and accuracy 0.700."
+
+
+def test_the_accuracy_is_not_told_of_models_that_differ_in_it(compared: Make) -> None:
+    task = Task(kind="multiclass", genres=("a", "b"))
+    made = comparison(compared, [BEST, Given("svc", 0.64, 0.0, 0.0)], task=task)
+
+    def said(accuracies: Sequence[float]) -> str:
+        runs = []
+        for run, value in zip(made.runs, accuracies, strict=True):
+            metrics = {**run.evaluation.metrics, "accuracy": Interval(value, 0.6, 0.8)}
+            runs.append(replace(run, evaluation=replace(run.evaluation, metrics=metrics)))
+        return winner_sentence(replace(made, runs=tuple(runs)))
+
+    assert said([0.7, 0.7]) == f"svm and svc both have {FIGURE} and accuracy 0.700."
+    assert said([0.7, 0.65]) == f"svm and svc both have {FIGURE}."
+
+
+def test_chances_are_never_certain() -> None:
+    found = [chance(share) for share in (1.0, 0.991, 0.99, 0.01, 0.009, 0.0, None, float("nan"))]
+    words = [">\u00a099", ">\u00a099", "99", "1", "<\u00a01", "<\u00a01"]
+    assert found == [*(f"{word}\u00a0%" for word in words), "–", "–"]
+
+
+def test_what_the_leak_costs_is_told_with_its_interval(compared: Make) -> None:
+    cost = {
+        "all": {"value": 0.36, "low": 0.3, "high": 0.4},
+        "clean": {"value": 0.343, "low": 0.3, "high": 0.4},
+        "difference": {"value": 0.017, "low": -0.004, "high": 0.041},
+    }
+    truth = np.array([[1, 0], [0, 1]] * 4, dtype=np.uint8)
+    audit = {"clean": False, "checks": ["same id"], "leaks": [], "cost": {MAIN: cost}}
+    made = compared(("a", "b"), truth, {"svm": truth * 0.9}, {"svm": {"audit": audit}})
+    said = (
+        "svm has weighted F1 0.360 with the test items that leak, 0.343 without them: "
+        "a difference of 0.017 (-0.004 to 0.041)."
+    )
+    assert said in made.notes
+    assert said in re.sub(r"\\(.)", r"\1", render_model_card(made))
+
+
+def test_the_table_of_runs_has_the_chances_of_the_sentence(compared: Make) -> None:
+    made = comparison(compared, [BEST, SECOND])
+    sure, none = (
+        replace(run, best_probability=p) for run, p in zip(made.runs, (1, 0), strict=True)
+    )
+    page = render(replace(made, runs=(sure, none)))
+    for said in ("&gt;\u00a099", "&lt;\u00a01"):
+        assert f"chance of being best {said}\u00a0%" in page
+    assert "is &gt;\u00a099\u00a0%; chosen from 2" in page
+    assert "extraction, training of the backbones, fit and prediction; – where a part" in page
 
 
 def test_each_is_one_sentence(compared: Make) -> None:
