@@ -42,6 +42,7 @@ def command(
 ) -> int:
     """Check the split for leaks: exit 0 if it is clean, 1 if it leaks. Warnings do not count."""
     from hybrid.audit.audit import audit_project
+    from hybrid.audit.leaks import unknown_learning
     from hybrid.catalogue import load_catalogue
     from hybrid.report.audit_sheet import write_audit_sheet
     from hybrid.runs.folder import read_run
@@ -66,6 +67,7 @@ def command(
         "leaks": result.audit.leaks,
         "warnings": result.audit.warnings,
         "skipped": result.audit.skipped,
+        "unknown": unknown_learning(result.audit.skipped),
         "cost": result.cost,
         "repaired": result.repaired,
     }
@@ -87,8 +89,11 @@ def _of_task(run: Run | None) -> str:
 
 
 def _text(audit: Audit, of_task: str) -> str:
+    from hybrid.audit.leaks import clean_in_words, unknown_learning
+
     checks = f"searched for: {', '.join(audit.checks)}"
-    lines = [f"the split {'is clean' if audit.clean else 'LEAKS'}{of_task}; {checks}"]
+    words = clean_in_words(bool(unknown_learning(audit.skipped)))
+    lines = [f"the split {f'is {words}' if audit.clean else 'LEAKS'}{of_task}; {checks}"]
     for leak in (*audit.leaks, *audit.warnings):
         lines += _found(leak)
     lines += [f"not searched for: {reason}" for reason in audit.skipped]

@@ -57,6 +57,7 @@ def warn_left_out(catalogue: Catalogue) -> None:
 
 def run_text(run: Run) -> str:
     """The figures of a run in a few lines."""
+    from hybrid.audit.leaks import clean_in_words, unknown_learning
     from hybrid.splitting.tasks import fewer_than_asked
 
     record = run.record
@@ -73,7 +74,8 @@ def run_text(run: Run) -> str:
         lines.append(f"chosen by cross-fitting: {_chosen(record.head.chosen)}")
     if record.audit:
         leaks = _leaks(record.audit)
-        lines.append("the split is clean" if record.audit.clean else f"the split LEAKS: {leaks}")
+        words = clean_in_words(bool(unknown_learning(record.audit.skipped)))
+        lines.append(f"the split is {words}" if record.audit.clean else f"the split LEAKS: {leaks}")
     return "\n".join(lines)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import combinations, islice
 
@@ -62,6 +62,48 @@ def audit_split(
         tuple(leak for leak in leaks if leak.severity == WARNING),
         tuple(skipped),
     )
+
+
+def unknown_learning(skipped: Iterable[str]) -> tuple[str, ...]:
+    """What an audit could not tell of what a run or its backbones have learnt from.
+
+    Parameters
+    ----------
+    skipped : iterable of str
+        Of the audit.
+
+    Returns
+    -------
+    tuple of str
+        Those of its entries.
+
+    Examples
+    --------
+    >>> unknown_learning(["same title: no column year", "run learnt from test items: no provenance"])
+    ('run learnt from test items: no provenance',)
+    """
+    kinds = (f"{BACKBONE_TRAINED_ON_TEST}: ", f"{RUN_TRAINED_ON_TEST}: ")
+    return tuple(entry for entry in skipped if entry.startswith(kinds))
+
+
+def clean_in_words(unknown: bool) -> str:
+    """How a split without a leak is called.
+
+    Parameters
+    ----------
+    unknown : bool
+        Whether it is not known what a model has learnt from.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> clean_in_words(True)
+    'clean as far as can be told'
+    """
+    return "clean as far as can be told" if unknown else "clean"
 
 
 def audit_learnt(audit: Audit, split: Split, learnt: Mapping[str, str], kind: str) -> Audit:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from hybrid.audit.leaks import clean_in_words, unknown_learning
 from hybrid.catalogue import Catalogue
 from hybrid.errors import RunError
 from hybrid.images.decode import load_poster
@@ -47,6 +48,7 @@ def write_audit_sheet(audit: Audit, catalogue: Catalogue, path: Path) -> None:
     position = {name: i for i, name in enumerate(catalogue.ids.tolist())}
     page = environment.get_template("audit_sheet.html.j2").render(
         audit=audit,
+        words=clean_in_words(bool(unknown_learning(audit.skipped))),
         shown=SHOWN_PAIRS,
         picture=partial(_picture, catalogue, position),
         title=partial(_title, catalogue, position),

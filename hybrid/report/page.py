@@ -18,7 +18,7 @@ from hybrid.report.front import make_front
 from hybrid.report.groups import NOT_COMPARABLE
 from hybrid.report.plots import RUN_COLOURS
 from hybrid.report.sections import SECTIONS
-from hybrid.report.sentences import unknown_backbone
+from hybrid.report.sentences import unknown_training
 from hybrid.report.summary_text import METRIC_NAMES, metric_names
 from hybrid.report.wording import (
     DASH,
@@ -124,7 +124,7 @@ def _leakage(comparison: Comparison) -> str:
     """Class of the box that says whether the split is clean."""
     if comparison.leaks or not comparison.audited:
         return "leaky"
-    unknown = any(run.external or unknown_backbone(run) for run in comparison.runs)
+    unknown = any(run.external or unknown_training(run) for run in comparison.runs)
     return "unsure" if unknown else "clean"
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hybrid.audit.leaks import BACKBONE_TRAINED_ON_TEST
+from hybrid.audit.leaks import RUN_TRAINED_ON_TEST, clean_in_words, unknown_learning
 from hybrid.report.comparison import MAIN, ComparedRun, Comparison
 from hybrid.report.wording import (
     chance,
@@ -294,8 +294,8 @@ def cleanliness_sentence(comparison: Comparison) -> str:
     found = "the one check found no leak" if count == 1 else f"none of {count} checks found a leak"
     if unknown:
         found = f"{found}, but" if count else "but"
-        return f"The split is clean as far as can be told: {found} {unknown}."
-    return f"The split is clean{f': {found}' if count else ''}."
+        return f"The split is {clean_in_words(True)}: {found} {unknown}."
+    return f"The split is {clean_in_words(False)}{f': {found}' if count else ''}."
 
 
 def _leak(kind: str, count: int | None, share: float | None) -> str:
@@ -309,8 +309,16 @@ def _leak(kind: str, count: int | None, share: float | None) -> str:
 def _unknown_training(comparison: Comparison) -> str:
     """Models, or backbones of models, of which it cannot be told what they have learnt from."""
     elsewhere = [run.name for run in comparison.runs if run.external]
-    backbones = [run.name for run in comparison.runs if unknown_backbone(run)]
+    unknown = {run.name: unknown_training(run) for run in comparison.runs}
+    own = [
+        name
+        for name, found in unknown.items()
+        if any(entry.startswith(RUN_TRAINED_ON_TEST) for entry in found)
+    ]
+    backbones = [name for name, found in unknown.items() if found and name not in own]
     said = []
+    if own:
+        said.append(f"what {listed(own)} learnt from is not known")
     if backbones:
         whose = "the backbone" if len(backbones) == 1 else "the backbones"
         said.append(f"what {whose} of {listed(backbones)} learnt from is not known")
@@ -319,8 +327,8 @@ def _unknown_training(comparison: Comparison) -> str:
     return " and ".join(said)
 
 
-def unknown_backbone(run: ComparedRun) -> bool:
-    """Whether the audit could not tell what a backbone of the run has learnt from.
+def unknown_training(run: ComparedRun) -> tuple[str, ...]:
+    """What the audit could not tell of what the run or a backbone of it has learnt from.
 
     Parameters
     ----------
@@ -328,15 +336,14 @@ def unknown_backbone(run: ComparedRun) -> bool:
 
     Returns
     -------
-    bool
+    tuple of str
 
     Examples
     --------
-    >>> unknown_backbone(comparison.runs[0])  # doctest: +SKIP
-    False
+    >>> unknown_training(comparison.runs[0])  # doctest: +SKIP
+    ()
     """
-    skipped = run.record.audit.skipped if run.record.audit else ()
-    return any(entry.startswith(f"{BACKBONE_TRAINED_ON_TEST}: ") for entry in skipped)
+    return unknown_learning(run.record.audit.skipped) if run.record.audit else ()
 
 
 def not_significant(run: ComparedRun) -> bool:

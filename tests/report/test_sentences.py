@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hybrid.audit.leaks import BACKBONE_TRAINED_ON_TEST
+from hybrid.audit.leaks import BACKBONE_TRAINED_ON_TEST, RUN_TRAINED_ON_TEST
 from hybrid.report.comparison import MAIN, Comparison
 from hybrid.report.model_card import render_model_card
 from hybrid.report.page import render
@@ -306,6 +306,10 @@ def test_what_a_backbone_has_seen_may_not_be_known(compared: Make) -> None:
     assert cleanliness_sentence(comparison(compared, tuned)).endswith(
         "but what the backbones of svm and dummy learnt from is not known."
     )
+    itself = {**CLEAN, "skipped": [f"{RUN_TRAINED_ON_TEST}: it cannot be told from which items"]}
+    assert cleanliness_sentence(
+        comparison(compared, [replace(BEST, audit=itself), SECOND])
+    ).endswith(", but what svm learnt from is not known.")
     other = {**CLEAN, "skipped": ["near-same embedding: no embeddings were given"]}
     assert "as far as" not in cleanliness_sentence(
         comparison(compared, [replace(BEST, audit=other)])

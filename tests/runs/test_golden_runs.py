@@ -13,11 +13,13 @@ import pandas as pd
 import pytest
 
 from hybrid.cli.main import _run
+from hybrid.cli.output import run_text
 from hybrid.report import make_report
 from hybrid.report.build import load_run_catalogue
 from hybrid.report.comparison import RANKING
 from hybrid.report.model_card import model_card
 from hybrid.runs.migration import FORMAT
+from hybrid.runs.present_audit import read_audited_run
 
 PROJECT = Path(__file__).parents[1] / "golden" / "project-format-1"
 EXPECTED = PROJECT / "expected"
@@ -162,8 +164,18 @@ def test_audits_find_the_same(
     found = json.loads(capsys.readouterr().out)
     new = [entry for entry in found["skipped"] if entry not in expected["skipped"]]
     assert [said[: len(UNTOLD[run][i])] for i, said in enumerate(new)] == UNTOLD.get(run, [])
+    assert found["unknown"] == new
     found["skipped"] = expected["skipped"]
+    _run(["audit", "--run", run, *options, "--quiet"])
+    said = "clean as far as can be told" if new else "is clean;" if code == 0 else "LEAKS;"
+    assert said in capsys.readouterr().out
     assert common_keys(found, expected) == approximately(expected)
+
+
+def test_a_fit_on_weights_of_a_file_says_clean_as_far_as_can_be_told(home: Path) -> None:
+    words = run_text(read_audited_run("runs/svm")).splitlines()
+    assert words[-1] == "the split is clean as far as can be told"
+    assert run_text(read_audited_run("runs/svm-text")).endswith("\nthe split is clean")
 
 
 @pytest.mark.parametrize(
