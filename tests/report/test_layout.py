@@ -36,8 +36,9 @@ def record(i: int) -> dict[str, Any]:
     sides = {"for": {f"cast={UNBROKEN}": 0.2, "vote_count": 0.1}, "against": {}}
     points = [{"items": n, "f1_weighted": HALF, "map_macro": HALF} for n in (50, 100)[i % 2 :]]
     epochs = 1 + i % 2
+    leaked = {"f1_weighted": {"all": HALF, "clean": HALF, "difference": HALF}}
     return {
-        "audit": {"clean": True, "checks": ["same id"], "leaks": []},
+        "audit": {"clean": True, "checks": ["same id"], "leaks": [], "cost": leaked},  # a long note
         "stages": [{"name": "fit", "seconds": 1.0 + i, "peak_mib": 900.0}],
         "cost": {"total_seconds": 1.0 + i},
         "history": {"loss": [2.0, 1.0][:epochs], "val_loss": [2.0, 1.5][:epochs]},
