@@ -37,9 +37,10 @@ SAME = [parameter for parameter in fit_deep.params if parameter.name in NAMES]
 def command(project: Project, target: str, labels: int | None, **options: Any) -> None:
     """List the layers of NETWORK or of the model of RUN, what learns in which stage, and every setting.
 
-    NETWORK is what fit-deep takes as --backbone, and the options are its, so that you see what --unfreeze,
-    --head-units or --input-size make. Of a run with another head: blocks, parameters and settings. A run
-    that has the name of a network is named by its path: runs/inception.
+    NETWORK is what fit-deep takes as --backbone, but for text and fused: how wide their inputs are is known
+    from the data alone, so name a run of them. The options are those of fit-deep, so that you see what
+    --unfreeze, --head-units or --input-size make. Of a run with another head: blocks, parameters and
+    settings. A run that has the name of a network is named by its path: runs/inception.
     """
     from hybrid.deep.registry import network_names
     from hybrid.runs.describe import HeadDescription, describe_network, describe_run, find_run
@@ -69,21 +70,23 @@ def _check_no_options(target: str) -> None:
 def network_text(found: NetworkDescription) -> str:
     """Tables of layers, stages and settings."""
     layers = _table(
-        ("layer", "type", "output", "kernel", "units", "parameters", "learns in"),
+        ("layer", "type", "output", "kernel", "filters/units", "parameters", "learns in"),
         [_layer_row(layer) for layer in found.layers],
         right=(4, 5),
     )
     stages = _table(
-        ("stage", "trains", "parameters", "optimizer", "learning rate", "momentum", "augmentation"),
+        ("stage", "learns", "parameters", "optimizer", "learning rate", "momentum", "augmentation"),
         [
-            (s.name, s.trains, f"{s.parameters:,}", s.optimizer, f"{s.learning_rate:g}",
+            (s.name, ", ".join(s.learns), f"{s.parameters:,}", s.optimizer, f"{s.learning_rate:g}",
              f"{s.momentum:g}", s.augmentation)
             for s in found.stages
         ],
         right=(2,),
     )  # fmt: skip
     head = f"{found.name}: {found.parameters:,} parameters, {found.labels} labels"
-    return "\n".join([head, "", *layers, "", *stages, "", *_settings(found.settings)])
+    return "\n".join(
+        [head, "", *layers, "", *stages, "", *_settings(_network_settings(found.settings))]
+    )
 
 
 def head_text(found: HeadDescription) -> str:
@@ -107,7 +110,7 @@ def head_text(found: HeadDescription) -> str:
         *_settings(found.chosen),
         "",
         "settings",
-        *_settings(found.settings),
+        *_settings(_head_settings(found.settings, found.task)),
     ]
     return "\n".join(lines)
 
@@ -138,15 +141,43 @@ def _table(
     ]
 
 
-def _settings(settings: dict[str, Any]) -> list[str]:
-    return [
-        f"  {name.replace('_', ' ')}: {_value(value)}"
-        for name, value in settings.items()
-        if value is not None
-    ]
+def _network_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings, the plain loss by its name, which goes by the task."""
+    if settings.get("loss") != "plain":
+        return settings
+    one_label = settings.get("task") == "multiclass"
+    return {**settings, "loss": f"plain ({'categorical' if one_label else 'binary'} cross-entropy)"}
+
+
+def _head_settings(settings: dict[str, Any], task: str) -> dict[str, Any]:
+    """The settings, with the value that the decision rule took where none was given."""
+    given = settings.get("decision")
+    if not isinstance(given, dict):
+        return settings
+    from hybrid.heads.decision_rule import DecisionOptions
+
+    known = {name: given[name] for name in DecisionOptions.__dataclass_fields__ if name in given}
+    if known.get("objective") is None:
+        by_metric = "micro" if settings.get("metric") == "micro-f1" else None
+        known["objective"] = "argmax" if task == "multiclass" else by_metric
+    return {**settings, "decision": {**given, **DecisionOptions(**known).choosing}}
+
+
+def _settings(settings: dict[str, Any], of: str = "") -> list[str]:
+    """A line each; the settings within a setting follow its name."""
+    lines = []
+    for name, value in settings.items():
+        said = of + name.replace("_", " ")
+        if isinstance(value, dict):
+            lines += _settings(value, f"{said}, ")
+        elif value is not None:
+            lines.append(f"  {said}: {_value(value)}")
+    return lines
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value)) or "none"
     return str(value)

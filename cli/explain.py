@@ -58,6 +58,13 @@ if TYPE_CHECKING:
     help="Without ID: feature visualisation of the backbone's most important channels.",
 )
 @click.option(
+    "--channels",
+    "most",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --features: maximum number of channels.  [default: 24; 8 with --html, for their images]",
+)
+@click.option(
     "--weights",
     multiple=True,
     help="Weights of the backbone, or one for each block.  [default: as the run recorded]",
@@ -81,6 +88,7 @@ def command(
     mapped: bool,
     occlude: bool,
     features: bool,
+    most: int | None,
     weights: tuple[str, ...],
     html: Path | None,
     encoding: str,
@@ -99,7 +107,7 @@ def command(
     from hybrid.inspection.loaded_run import MapOptions, load_run
     from hybrid.types import ColumnOptions
 
-    _check_usage(item, mapped, occlude, features, html, weights)
+    _check_usage(item, mapped, occlude, features, html, weights, most)
     options = ColumnOptions(encoding=encoding)
     opened = load_run(project.find_run(run), project.catalogue, options, project.context)
     written = f"\n\n{html.resolve()}" if html else ""
@@ -110,6 +118,7 @@ def command(
             opened,
             genres,
             top=top,
+            most=most,
             weights=weights,
             html=html,
             context=project.context,
@@ -131,6 +140,7 @@ def _check_usage(
     features: bool,
     html: Path | None,
     weights: tuple[str, ...],
+    most: int | None,
 ) -> None:
     """Raise for options that cannot be combined, or would have no effect."""
     rules = (
@@ -151,6 +161,8 @@ def _check_usage(
         problems.append("--occlude: expected --map, which it checks.")
     if features and item is not None:
         problems.append("--features: expected no ID, since a backbone's channels are of the run.")
+    if most is not None and not features:
+        problems.append("--channels: expected --features, which lists them.")
     if problems:
         raise click.UsageError("\n".join(problems))
 

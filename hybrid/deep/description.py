@@ -9,6 +9,8 @@ import keras
 
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.network import SHEAR, ZOOM, InferenceMode
+from hybrid.deep.registry import ALL, HEAD
+from hybrid.deep.unfreezing import unfrozen_blocks
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class StageDescription:
     learning_rate, momentum : float
     augmentation : str
         ``"none"``, or what is done to the posters.
+    learns : tuple of str
+        ``"head"``, and the blocks of the backbone that learn, from the lowest; ``"all"`` for all of them.
     """
 
     name: str
@@ -65,6 +69,7 @@ class StageDescription:
     learning_rate: float
     momentum: float
     augmentation: str
+    learns: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -138,6 +143,7 @@ def describe_baseline(model: DeepBaseline) -> NetworkDescription:
                 stage.learning_rate,
                 stage.momentum,
                 f"horizontal flips, shear {SHEAR:g}, zoom {ZOOM:g}" if stage.augment else "none",
+                _learns(model, stage.trains),
             )
             for stage in spec.stages
         ),
@@ -163,6 +169,13 @@ def build_baseline(network: str, options: Any, n_labels: int) -> DeepBaseline:
     model = DeepBaseline(network, options)
     model._build(n_labels)
     return model
+
+
+def _learns(model: DeepBaseline, trains: str) -> tuple[str, ...]:
+    """The head, and the names of the blocks of the backbone that a stage trains."""
+    if trains in (HEAD, ALL) or model.spec.backbone is None:
+        return (trains,)
+    return (HEAD, *unfrozen_blocks(model.spec.body, model.network_.application, trains))
 
 
 def _settings(model: DeepBaseline) -> dict[str, Any]:

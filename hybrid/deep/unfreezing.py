@@ -102,7 +102,16 @@ def unfrozen_layers(spec: BackboneSpec, application: Any, trains: str) -> list[A
     if trains == "all":
         return list(application.layers)
     blocks = group_layers(application)
-    names = list(blocks)
+    return [layer for name in unfrozen_blocks(spec, application, trains) for layer in blocks[name]]
+
+
+def unfrozen_blocks(spec: BackboneSpec, application: Any, trains: str) -> list[str]:
+    """Names of the blocks that a stage trains, from the lowest; arguments as of `unfrozen_layers`."""
+    if trains == "head":
+        return []
+    names = list(group_layers(application))
+    if trains == "all":
+        return names
     if trains.isdecimal():
         if not 0 < int(trains) < len(names):
             raise SettingError(
@@ -110,8 +119,8 @@ def unfrozen_layers(spec: BackboneSpec, application: Any, trains: str) -> list[A
                 f"{trains}."
             )
         first = len(names) - int(trains)
-    elif trains in blocks:
+    elif trains in names:
         first = names.index(trains)
     else:
         raise SettingError(f"--unfreeze: {unknown_name(f'block of {spec.name}', trains, names)}")
-    return [layer for name in names[first:] for layer in blocks[name]]
+    return names[first:]

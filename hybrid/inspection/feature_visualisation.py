@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hybrid.backbones import BackboneSpec, Weights, resolve_weights
 from hybrid.backbones.startup import start_keras
 from hybrid.errors import RunError, SettingError
 from hybrid.explain.channels import (
     FITTED,
+    MAX_CHANNELS,
     STOPPED_BY,
     Channel,
     FeatureVisualisation,
@@ -28,6 +30,8 @@ from hybrid.runs.record import POSTER
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.read_only import reads_only
 
+PAGE_CHANNELS = 8  # of a block on a page: 24 take minutes on a CPU
+
 
 @reads_only
 @limited_by_context
@@ -36,6 +40,7 @@ def visualise_features(
     genres: Sequence[str],
     *,
     top: int,
+    most: int | None = None,
     weights: Sequence[str] = (),
     html: Path | None = None,
     context: Context | None = None,
@@ -51,6 +56,9 @@ def visualise_features(
         Genres whose channels to show. Empty: all.
     top : int
         Number of posters for each channel.
+    most : int, optional
+        Maximum number of channels of a block. By default 24, or 8 with a page, whose images take most of
+        the time.
     weights : sequence of str, default=()
         As `hybrid.inspection.poster_saliency.resolve_backbones` takes them.
     html : Path, optional
@@ -85,20 +93,41 @@ def visualise_features(
             "catalogue that it was fitted on with --catalogue."
         )
     context = context or Context()
+    if most is None:
+        most = MAX_CHANNELS if html is None else PAGE_CHANNELS
+    choice = _Choice(chosen, most, top)
     if isinstance(run, LoadedNetwork):
-        parts = [_describe_network(run, chosen, top, weights, html is not None, context)]
+        parts = [_describe_network(run, choice, weights, html is not None, context)]
     else:
         parts = _describe_blocks(
-            require_linear(run, "feature visualisation"), chosen, top, weights, html is not None
+            require_linear(run, "feature visualisation"), choice, weights, html is not None
         )
     channels = tuple(channel for part in parts for channel in part.channels)
     items = max(part.items for part in parts)
     source = STOPPED_BY if isinstance(run, LoadedNetwork) else FITTED
-    visualisation = FeatureVisualisation(run.name, items, channels, run.notes, source)
+    notes = (*run.notes, *(note for part in parts for note in part.notes))
+    visualisation = FeatureVisualisation(run.name, items, channels, notes, source)
     if html is not None:
         images = [_backbone_images(part, context) for part in parts]
         write_feature_page(visualisation, images, _paths(run, channels), html)
     return visualisation
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Which channels to show: of these genres, at most so many, each with so many posters."""
+
+    genres: Sequence[int]
+    most: int
+    top: int
+
+    def select(self, coef: NDArray[np.float64]) -> tuple[list[int], tuple[str, ...]]:
+        """The channels, and a note if there are more."""
+        every = select_channels(coef[list(self.genres)], most=coef.shape[1])
+        if len(every) <= self.most:
+            return every, ()
+        note = f"{self.most} of {len(every)} channels are shown; --channels {len(every)} shows them all."
+        return every[: self.most], (note,)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,12 +138,12 @@ class _Part:
     channels: tuple[Channel, ...]
     items: int
     backbone: tuple[BackboneSpec, Weights] | None
+    notes: tuple[str, ...]
 
 
 def _describe_network(
     run: LoadedNetwork,
-    chosen: Sequence[int],
-    top: int,
+    choice: _Choice,
     weights: Sequence[str],
     with_images: bool,
     context: Context,
@@ -131,28 +160,29 @@ def _describe_network(
 
     rows = run.training_rows
     found = weigh_channels(run.model, run.items(rows), context.progress)
-    numbers = select_channels(found.coef[list(chosen)])
+    numbers, notes = choice.select(found.coef)
     activations = found.activations[:, numbers]
     channels = describe_channels(
-        POSTER, found.coef, activations, numbers, _named(run), run.genres, top
+        POSTER, found.coef, activations, numbers, _named(run), run.genres, choice.top
     )
     spec = run.model.spec.body
     backbone = None
     if with_images:
         backbone = spec, resolve_weights(spec, str(run.folder / body_file(run.model)))
-    return _Part(POSTER, channels, int((~np.isnan(found.activations[:, 0])).sum()), backbone)
+    items = int((~np.isnan(found.activations[:, 0])).sum())
+    return _Part(POSTER, channels, items, backbone, notes)
 
 
 def _describe_blocks(
-    run: LoadedHead, chosen: Sequence[int], top: int, weights: Sequence[str], with_images: bool
+    run: LoadedHead, choice: _Choice, weights: Sequence[str], with_images: bool
 ) -> list[_Part]:
     """Most important channels of each poster block of a linear head."""
     blocks = poster_blocks(run.model, run.record)
     nets = resolve_backbones(run.folder, blocks, weights) if with_images else []
-    found = [_describe_block(run, block, chosen, top) for block in blocks]
+    found = [_describe_block(run, block, choice) for block in blocks]
     return [
-        _Part(block.name, channels, count, nets[i] if nets else None)
-        for i, (block, (channels, count)) in enumerate(zip(blocks, found, strict=True))
+        _Part(block.name, channels, count, nets[i] if nets else None, notes)
+        for i, (block, (channels, count, notes)) in enumerate(zip(blocks, found, strict=True))
     ]
 
 
@@ -164,17 +194,17 @@ def _named(run: LoadedRun) -> list[tuple[str, str]]:
 
 
 def _describe_block(
-    run: LoadedHead, block: PosterBlock, chosen: Sequence[int], top: int
-) -> tuple[tuple[Channel, ...], int]:
-    """Most important channels of a block for some genres, and the number of training posters."""
+    run: LoadedHead, block: PosterBlock, choice: _Choice
+) -> tuple[tuple[Channel, ...], int, tuple[str, ...]]:
+    """Most important channels of a block for some genres, the number of training posters, and notes."""
     embeddings = block.features.read(run.frame.iloc[run.training_rows])
     items = _named(run)
-    numbers = select_channels(block.coef[list(chosen)])
+    numbers, notes = choice.select(block.coef)
     activations = standardised(block.features, embeddings, numbers)
     channels = describe_channels(
-        block.name, block.coef, activations, numbers, items, run.genres, top
+        block.name, block.coef, activations, numbers, items, run.genres, choice.top
     )
-    return channels, int((~np.isnan(embeddings[:, 0])).sum())
+    return channels, int((~np.isnan(embeddings[:, 0])).sum()), notes
 
 
 def _backbone_images(part: _Part, context: Context) -> BackboneImages:

@@ -39,6 +39,7 @@ class HeadDescription:
         Parameters that cross-validation chose.
     settings : dict
         As they were given.
+    task : {"multilabel", "multiclass"}
     """
 
     name: str | None
@@ -50,6 +51,7 @@ class HeadDescription:
     backbone_parameters: int | None
     chosen: dict[str, Any]
     settings: dict[str, Any]
+    task: str = "multilabel"
 
 
 def find_run(target: str, folder: Path) -> Path | None:
@@ -80,7 +82,7 @@ def describe_network(
     Raises
     ------
     SettingError
-        If the network or an option is unknown; if it reads text or metadata, whose width a run knows.
+        If the network or an option is unknown; if it reads text or metadata, whose widths only the data tell.
 
     Examples
     --------
@@ -91,7 +93,8 @@ def describe_network(
     if get_network(network).fused:
         raise SettingError(
             f"{network}: expected a network on posters alone, or a run: how wide text and metadata are is "
-            "known when the network is fitted. Name a run of it, or see hybrid fit-deep --dry-run."
+            "known from the data alone. Name a run of it, or see its plan for a catalogue: hybrid fit-deep "
+            f"--backbone {network} --dry-run"
         )
     start_keras()
     from hybrid.deep.description import build_baseline, describe_baseline
@@ -139,4 +142,5 @@ def describe_run(folder: Path) -> NetworkDescription | HeadDescription:
         backbone_parameters=record.cost.parameters.backbone if record.cost.parameters else None,
         chosen=chosen,
         settings=dict(record.settings),
+        task=record.task.kind,
     )

@@ -200,6 +200,7 @@ REFUSED = {
     ("explain", "rank"): ["svm", "f001", "--rank", "unit"],
     ("explain", "weights"): ["svm", "f001", "--weights", "imagenet"],
     ("explain", "map"): ["svm", "--map"],
+    ("explain", "channels"): ["svm", "--channels", "3"],
     ("explain", "occlude"): ["svm", "f001", "--occlude"],
     ("explain", "html"): ["svm", "--html", "page.html"],
     **{

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import asdict
 from pathlib import Path
 
 import keras
@@ -13,6 +15,7 @@ from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import hybrid
 from hybrid.deep.description import build_baseline, describe_baseline
 from hybrid.deep.options import DeepOptions
+from hybrid.heads.decision_rule import DecisionOptions
 from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_deep import fit_deep
@@ -86,8 +89,30 @@ def test_what_options_make_is_described() -> None:
     assert first["learns_in"] == []
     assert described["settings"]["loss"] == "weighted"
     assert [stage["name"] for stage in described["stages"]] == ["top"]
+    assert described["stages"][0]["learns"] == ["head"]
     assert described["stages"][0]["parameters"] == sum(layer["parameters"] for layer in dense)
     assert (described["settings"]["dropout"], described["settings"]["batch_size"]) == (0.1, 32)
+
+
+def test_stages_and_loss_are_told_in_words() -> None:
+    size = ["--input-size", "32"]
+    tuned = invoke("describe", "mobilenet-075", "--unfreeze", "1", "--loss", "plain", *size)
+    blocks = describe_baseline(build_baseline("mobilenet-075", TUNED, n_labels=3)).stages[1].learns
+    assert blocks[0] == "head"
+    assert len(blocks) == 2
+    assert re.search(rf"^\S+ +{', '.join(blocks)} +[\d,]+ ", tuned, re.MULTILINE)
+    assert "filters/units" in tuned
+    assert "loss: plain (binary cross-entropy)" in tuned
+    one = invoke("describe", "small", "--task", "multiclass", *size)
+    assert "loss: plain (categorical cross-entropy)" in one
+
+
+@pytest.mark.parametrize("name", ["text", "fused"])
+def test_a_network_whose_width_the_data_tell_is_named_in_the_help(name: str) -> None:
+    refused = CliRunner().invoke(hybrid, ["describe", name])
+    assert "known from the data alone. Name a run of it, or see its plan" in str(refused.exception)
+    assert f"--backbone {name} --dry-run" in str(refused.exception)
+    assert "but for text and fused" in invoke("describe", "--help")
 
 
 def test_runs_are_described_by_name(
@@ -97,8 +122,9 @@ def test_runs_are_described_by_name(
     split = split_catalogue(catalogue)
     how = DeepOptions(epochs=1, batch_size=16, input_size=(32, 32), dropout=0.3)
     run = fit_deep(Experiment(catalogue, split, tmp_path / "runs" / "net"), "small", how)
+    given = {"C": 0.3, "metric": "weighted-f1", "decision": asdict(DecisionOptions())}
     head = make_hybrid(catalogue, blocks=["text"], grid={"C": [0.3]}, folds=2)
-    fit_head(Experiment(catalogue, split, tmp_path / "runs" / "svm"), head, {"C": 0.3})
+    fit_head(Experiment(catalogue, split, tmp_path / "runs" / "svm"), head, given)
     monkeypatch.chdir(tmp_path)
     net = json.loads(invoke("describe", "net", "--json"))
     assert net["parameters"] == run.record.training.network.parameters
@@ -107,6 +133,8 @@ def test_runs_are_described_by_name(
     text = invoke("describe", "svm")
     assert text.startswith("svm: MultilabelLinearSVC, ")
     assert "text" in text
+    assert "  decision, objective: genre\n  decision, shrinkage: 1.0\n" in text
+    assert not re.search(r"None|[{}]|True|False", text)
     refused = CliRunner().invoke(hybrid, ["describe", "net", "--dropout", "0.5"])
     assert "--dropout: expected none, since net is a run" in str(refused.exception)
     unknown = CliRunner().invoke(hybrid, ["describe", "inceptoin"])
