@@ -263,5 +263,5 @@ def _features_text(found: FeatureVisualisation) -> str:
         for side, genres in (("for", channel.towards), ("against", channel.away)):
             lines += _line(side, [f"{g} {value:+.3f}" for g, value in genres.items()])
         posters = [f"{p.title or p.id} {p.activation:.1f}" for p in channel.posters]
-        lines += _line("posters of", posters or ["none: the same activation on every poster"])
+        lines += _line("posters of", posters or ["none above the mean"])
     return "\n".join(lines)

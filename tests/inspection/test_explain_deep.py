@@ -429,6 +429,7 @@ def test_an_image_that_excites_no_more_than_noise_is_called_noise() -> None:
                            dict(zip(units, mixed, strict=True)), frozenset({5}))  # fmt: skip
     channels = tuple(Channel("poster", unit, {}, {}, ()) for unit in units)
     html = render_feature_page(FeatureVisualisation("net", 1, channels, ()), [plate], {})
+    assert html.count("No poster above the mean.") == len(units)
     articles = html.split('<article class="channel">')[1:]
     assert ["Noise:" in article for article in articles] == found
 
