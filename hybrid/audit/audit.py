@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from hybrid.audit.ancestry import HashedItems, RunProvenance, audit_backbones, audit_own_items
+from hybrid.audit.embedding_sets import name_embedding_sets
 from hybrid.audit.label_leakage import LabelLeak, find_label_leakage
 from hybrid.audit.leak_cost import LeakageCost, leakage_cost
 from hybrid.audit.leaks import (
@@ -183,6 +184,8 @@ def audit_project(
         audit = audit_catalogue(
             catalogue, counted, genres=asked.genres, keys=keys, store=store, context=context
         )
+        if store is None:
+            audit = name_embedding_sets(audit, keys, context.cache)
     cost = {}
     if run is not None:
         audit = _with_run(audit, counted, split, HashedItems.of(catalogue, keys), run)

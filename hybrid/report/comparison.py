@@ -130,10 +130,8 @@ class Comparison:
 
     Parameters
     ----------
-    catalogue : Catalogue
-        Narrowed to the task.
-    whole : Catalogue
-        All items of the file.
+    catalogue, whole : Catalogue
+        Narrowed to the task, and of all items of the file.
     task : Task
     ids : ndarray of shape (n,), dtype str
         The test items.

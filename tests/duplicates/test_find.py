@@ -214,6 +214,31 @@ def test_embeddings_that_are_nearly_the_same_are_a_warning(
     assert audit.skipped == ()
 
 
+def test_of_several_sets_of_embeddings_one_must_be_named(
+    tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    catalogue, context = write(tmp_path, rows), Context(cache=str(tmp_path / "cache"))
+    keys = hash_catalogue(catalogue)
+
+    def not_searched() -> list[str]:
+        skipped = audit_project(catalogue, TESTS, context=context).audit.skipped
+        return [entry for entry in skipped if entry.startswith("near-same embedding: ")]
+
+    assert "no embeddings were given" in not_searched()[0]
+    for name in ("one", "two"):
+        store = EmbeddingCache(tmp_path / "cache").make(
+            {"architecture": name, "dimension": 4, "dtype": "float32"}
+        )
+        store.append(keys, np.random.default_rng(0).normal(size=(N, 4)).astype(np.float32))
+        if name == "one":
+            assert not_searched() == []
+    (said,) = not_searched()
+    assert "there are 2 sets of embeddings" in said
+    for part in ("one, weights", "two, weights", "--backbone"):
+        assert part in said
+    assert "if there is one set" not in said
+
+
 def test_posters_are_decoded_once(
     tmp_path: Path, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
