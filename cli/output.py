@@ -58,6 +58,7 @@ def warn_left_out(catalogue: Catalogue) -> None:
 def run_text(run: Run) -> str:
     """The figures of a run in a few lines."""
     from hybrid.audit.leaks import clean_in_words, unknown_learning
+    from hybrid.evaluation.metrics import untested_note
     from hybrid.splitting.tasks import fewer_than_asked
 
     record = run.record
@@ -68,6 +69,8 @@ def run_text(run: Run) -> str:
         from hybrid.runs.stage_results import gain_sentences
 
         lines += gain_sentences(record.training)
+    if record.untested:
+        lines.append(untested_note(record.untested))
     if short := fewer_than_asked(record.task, record.sampled):
         lines.append(short)
     if record.head:

@@ -6,8 +6,9 @@ same few matrix products: F1 and its like are computed from weighted counts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,6 +169,46 @@ def _mean_of_known(values: Floats) -> Floats:
     known = np.isfinite(values)
     total = np.where(known, values, 0.0).sum(axis=1)
     return np.where(known.any(axis=1), total / np.maximum(known.sum(axis=1), 1), np.nan)
+
+
+def genres_without_items(genres: Sequence[str], truth: NDArray[Any]) -> tuple[str, ...]:
+    """Genres that no item has: macro F1, precision and recall count them as 0, mAP leaves them out.
+
+    Parameters
+    ----------
+    genres : sequence of L str
+    truth : ndarray of shape (n, L)
+
+    Returns
+    -------
+    tuple of str
+
+    Examples
+    --------
+    >>> genres_without_items(["Drama", "Western"], np.array([[1, 0], [1, 0]]))
+    ('Western',)
+    """
+    return tuple(g for g, count in zip(genres, truth.sum(axis=0), strict=True) if not count)
+
+
+def untested_note(genres: Sequence[str]) -> str:
+    """How macro averages count genres without a test item.
+
+    Parameters
+    ----------
+    genres : sequence of str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> untested_note(["Western"])
+    'genres without a test item count as 0 in macro F1, precision and recall: Western'
+    """
+    named = ", ".join(genres)
+    return f"genres without a test item count as 0 in macro F1, precision and recall: {named}"
 
 
 def ratio(above: Floats, below: Floats) -> Floats:

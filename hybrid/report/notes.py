@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hybrid.evaluation.metrics import genres_without_items, untested_note
 from hybrid.report.alignment import AlignedRuns
 from hybrid.report.wording import number, with_interval
 from hybrid.runs.folder import Run
@@ -38,6 +39,9 @@ def list_notes(aligned: AlignedRuns, names: Sequence[str], metric: str) -> tuple
     for kind, share in {warning.kind: warning.share for warning in warnings}.items():
         of = "" if share is None else f", {share:.1%} of the test items"
         notes.append(f"Warning of the audit: {kind}{of}.")
+    if untested := genres_without_items(aligned.genres, aligned.truth):
+        said = untested_note(untested)
+        notes.append(f"{said[0].upper()}{said[1:]}.")
     for run, name in zip(aligned.runs, names, strict=True):
         notes += _notes_on(run, name, aligned, metric)
     return tuple(notes)

@@ -60,6 +60,8 @@ class RunRecord:
     split : SplitRecord
     task : Task
         Which labels of which items, and whether one label an item.
+    untested : tuple of str
+        Genres without a test item.
     sampled : mapping of str to int
         Of a task with `per_genre`: genre → train and validation items that were sampled.
     kind : str or None
@@ -118,6 +120,7 @@ class RunRecord:
     sample: bool = False
     split: SplitRecord = field(default_factory=SplitRecord)
     task: Task = field(default_factory=Task)
+    untested: tuple[str, ...] = ()
     sampled: Mapping[str, int] = field(default_factory=dict)
     kind: str | None = None
     blocks: tuple[str, ...] = ()

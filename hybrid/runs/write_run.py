@@ -15,6 +15,7 @@ from hybrid._version import __version__
 from hybrid.audit.leak_cost import leakage_cost
 from hybrid.datasets.sample import is_sample
 from hybrid.evaluation import Outputs
+from hybrid.evaluation.metrics import genres_without_items
 from hybrid.runs.cost import Spending, describe_cost
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.folder import PREDICTIONS, Run, write_predictions
@@ -95,6 +96,7 @@ def write_run(
         sample=is_sample(catalogue.path.parent),
         split=_describe_split(experiment, predictions.ids[test]),
         task=experiment.task,
+        untested=genres_without_items(catalogue.genres, truth),
         sampled=experiment.sampled,
         seed=seed,
         genres=catalogue.genres,
