@@ -25,6 +25,7 @@ from hybrid.evaluation import (
 )
 from hybrid.report.alignment import AlignedRuns
 from hybrid.report.notes import list_notes
+from hybrid.report.wording import counted
 from hybrid.runs.folder import Run
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import LeakRecord
@@ -190,7 +191,8 @@ class Comparison:
     def title(self) -> str:
         """Kind of task, genres and number of test items in a few words; then the distinction."""
         kind = "One genre an item" if self.task.multiclass else "Several genres an item"
-        said = f"{kind}: {len(self.genres)} genres, {self.items} test items"
+        genres, items = counted(len(self.genres), "genre"), counted(self.items, "test item")
+        said = f"{kind}: {genres}, {items}"
         return f"{said}; {self.distinction}" if self.distinction else said
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,11 @@ def test_groups_with_one_title_say_what_differs(catalogue: Catalogue, tmp_path: 
     assert len(set(heads)) == len(heads)
     text = as_text(report)
     assert all(title in text for title in titles.values())
+
+
+def test_a_title_counts_one(compared: Callable[..., Any]) -> None:
+    made = compared(("a",), np.ones((1, 1), dtype=np.uint8), {"svm": np.full((1, 1), 0.9)})
+    assert made.title == "Several genres an item: 1 genre, 1 test item"
 
 
 def test_figures_are_scikit_learns_on_one_label_an_item(
