@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.audit.leaks import SAME_ID
 from hybrid.catalogue import Catalogue
 from hybrid.evaluation import (
     DRAWS,
@@ -24,6 +23,7 @@ from hybrid.evaluation import (
     select_best,
 )
 from hybrid.report.alignment import AlignedRuns
+from hybrid.report.leaks import find_leaks
 from hybrid.report.notes import list_notes
 from hybrid.report.wording import counted
 from hybrid.runs.folder import Run
@@ -347,49 +347,6 @@ def _checks(runs: Sequence[Run]) -> tuple[str, ...]:
     made = [run.record.audit.checks if run.record.audit else () for run in runs]
     first = made[0] if made else []
     return tuple(check for check in first if all(check in checks for checks in made))
-
-
-def find_leaks(runs: Sequence[Run]) -> tuple[tuple[LeakRecord, ...], bool]:
-    """Collect the leaks that the audits of the runs found, and test ids in another part of a split.
-
-    Parameters
-    ----------
-    runs : sequence of Run
-        Made here.
-
-    Returns
-    -------
-    leaks : tuple of LeakRecord
-        One of each kind.
-    audited : bool
-        Whether every run was audited.
-
-    Examples
-    --------
-    >>> find_leaks([])
-    ((), False)
-    """
-    audits = [run.record.audit for run in runs]
-    found: dict[str, LeakRecord] = {}
-    for run, audit in zip(runs, audits, strict=True):
-        leaks = audit.leaks if audit else ()
-        if audit and audit.clean is False and not leaks:
-            leaks = (LeakRecord(),)  # made elsewhere, and not described
-        for leak in (*leaks, *_repeated_ids(run.predictions)):
-            found.setdefault(leak.kind, leak)
-    return tuple(found.values()), bool(audits) and None not in audits
-
-
-def _repeated_ids(predictions: Predictions) -> tuple[LeakRecord, ...]:
-    """Test ids that the predictions also assign to another part of the split."""
-    test = predictions.splits == "test"
-    again = np.isin(predictions.ids, predictions.ids[test]) & ~test & (predictions.splits != "")
-    if not again.any():
-        return ()
-    rows = zip(predictions.ids[again].tolist(), predictions.splits[again].tolist(), strict=True)
-    pairs = tuple((name, part, name, "test") for name, part in rows)
-    share = len({pair[0] for pair in pairs}) / int(test.sum())
-    return (LeakRecord(SAME_ID, len(pairs), share, pairs),)
 
 
 def _names(runs: Sequence[Run]) -> list[str]:

@@ -11,8 +11,9 @@ from hybrid.catalogue import Catalogue
 from hybrid.errors import RunError
 from hybrid.evaluation import DRAWS
 from hybrid.report.alignment import align_runs, common_test_ids
-from hybrid.report.comparison import ComparedRun, Comparison, compare, find_leaks
+from hybrid.report.comparison import ComparedRun, Comparison, compare
 from hybrid.report.external import external_test_ids, read_externals
+from hybrid.report.leaks import find_leaks
 from hybrid.runs.folder import Run
 
 NOT_COMPARABLE = (
