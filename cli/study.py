@@ -74,9 +74,9 @@ def command(
 
     problems = []
     if method is not None and repeats is None:
-        problems.append("--method needs --repeats N (2 or more).")
+        problems.append("--method: expected --repeats N (2 or more) with it, found none.")
     if by is not None and method != "temporal":
-        problems.append("--by needs --method temporal and --repeats N (2 or more).")
+        problems.append("--by: expected --method temporal and --repeats N (2 or more) with it.")
     if problems:
         raise click.UsageError("\n".join(problems))
     how = SplitMethod(method, by=by) if method is not None else None

@@ -420,9 +420,12 @@ def test_a_run_that_is_written_by_someone_else_is_not_studied(
         (["--repeats", "1"], "--repeats"),
         (
             ["--ablation", "--by", "year"],
-            "--by needs --method temporal and --repeats N (2 or more).",
+            "--by: expected --method temporal and --repeats N (2 or more) with it.",
         ),
-        (["--curve", "--method", "random"], "--method needs --repeats N (2 or more)."),
+        (
+            ["--curve", "--method", "random"],
+            "--method: expected --repeats N (2 or more) with it, found none.",
+        ),
         (["--repeats", "3", "--method", "random"], "the split was made by iterative; leave"),
     ],
 )
