@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -70,7 +71,7 @@ class OpenVINOEngine(Engine):
         self.choice = choice
         self.input_size = spec.input_size
         self.batch_size = batch_size or BATCH
-        core = openvino.Core()
+        core = _core()
         with _exported(spec, weights) as (path, saved):
             network = core.read_model(path)
             network.reshape([self.batch_size, *spec.input_size, 3])
@@ -118,6 +119,16 @@ class OpenVINOEngine(Engine):
                 f"OpenVINO computes in {found} on {self.choice.device}. Use --engine keras, which "
                 "emulates it, or --precision float32."
             )
+
+
+@cache
+def _core() -> openvino.Core:
+    """OpenVINO's runtime, once a process and until its end.
+
+    On processors with AMX it gives the thread that starts it a stack for signals, and frees it in the thread
+    that drops it. Where these are two threads, the next Ctrl-C ends the process with a segmentation fault.
+    """
+    return openvino.Core()
 
 
 @contextmanager

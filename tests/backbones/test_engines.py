@@ -266,6 +266,32 @@ def test_openvino_keeps_its_export_and_makes_a_damaged_one_again(
     assert made == ["again", "again"]
 
 
+# Ctrl-C after an engine that the main thread made was dropped by another thread.
+DROPPED = """
+import signal, sys, threading
+from hybrid.backbones import configure, get_backbone, resolve_weights
+from hybrid.backbones.engine import EngineChoice
+from hybrid.backbones.engines import load_backbone
+signal.signal(signal.SIGINT, signal.default_int_handler)
+spec = configure(get_backbone("small"), input_size=(24, 22))
+choice = EngineChoice("openvino", "float32", "here")
+engines = [load_backbone(spec, resolve_weights(spec, "random"), choice)]
+thread = threading.Thread(target=engines.clear)
+thread.start()
+thread.join()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def test_ctrl_c_is_no_crash_once_openvino_was_used() -> None:
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    done = subprocess.run([sys.executable, "-c", DROPPED], capture_output=True, text=True)
+    assert done.returncode == 130, done.stderr
+
+
 def test_openvino_says_when_it_lacks_a_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("openvino", reason="OpenVINO is not installed")
     import hybrid.backbones.openvino_engine as module
