@@ -114,8 +114,9 @@ def _leftovers(store: EmbeddingStore, leases: Leases) -> Iterator[Garbage]:
         yield from _garbage(folder / "quarantine" / name, "damaged, in quarantine")
     if (folder / RATE).exists():
         yield from _garbage(folder / RATE, "rate of an earlier version; parts hold what they cost")
+    now = leases.now()
     for path in sorted(leases.folder.glob("*" + LEASE_SUFFIX)):
-        if math.isfinite(leases.now()) and not is_held(path, leases.now()):
+        if math.isfinite(now) and not is_held(path, now):
             yield from _garbage(path, "lease of a process that is gone")
     for path in sorted(leases.folder.glob("*" + HEARTBEAT_SUFFIX)):
         if _age(path) > ABANDONED_SECONDS:
