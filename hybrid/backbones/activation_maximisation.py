@@ -25,9 +25,7 @@ STEP = 0.12  # root mean square of a step, in logits
 DECAY = 0.01  # of the logits in each step: pulls to grey what has no effect
 DAMPING = 1.5  # power of the frequency that a gradient is divided by; photographs have about 1
 RANDOM = 64  # random images that an image is compared with, half of them of white noise
-CONTRAST = (
-    1.5  # standard deviation of the others, in logits of the pixels: near that of found images
-)
+CONTRAST = 1.5  # standard deviation of the others, in logits: near that of found images
 SHIFT = 8  # pixels, at most, that the image is moved by before each step
 
 
@@ -81,8 +79,7 @@ def maximise_activations(
     if spec.application:
         side = max(min(SIDE, *spec.input_size), spec.min_side)
         spec = replace(spec, input_size=(side, side))
-    network = load_network(spec, weights)
-    preprocess, target = network.layers[-2], _pre_activation(spec, network.layers[-1])
+    preprocess, target = _load(spec, weights)
     images = []
     for start in range(0, len(units), IMAGES):
         chosen = list(units[start : start + IMAGES])
@@ -131,8 +128,7 @@ def find_noise(
     [True]
     """
     height, width = images.shape[1:3]
-    network = load_network(replace(spec, input_size=(height, width)), weights)
-    preprocess, target = network.layers[-2], _pre_activation(spec, network.layers[-1])
+    preprocess, target = _load(replace(spec, input_size=(height, width)), weights)
 
     def activations(pixels: Pixels) -> NDArray[np.float64]:
         return np.asarray(target(preprocess(pixels), training=False), dtype=np.float64)
@@ -142,13 +138,22 @@ def find_noise(
     return [bool(noise) for noise in ~(own > reached)]
 
 
+def _load(spec: BackboneSpec, weights: Weights) -> tuple[Any, keras.Model]:
+    """Preprocessing of pixels, and the network whose output is maximised."""
+    network = load_network(spec, weights)
+    return network.layers[-2], _pre_activation(spec, network.layers[-1])
+
+
 def _random_images(seed: int, size: tuple[int, int]) -> Pixels:
     random = np.random.default_rng(seed)
     white = random.integers(0, 256, (RANDOM // 2, *size, 3))
     damping = _damping(*size)
-    damped = [_noise(random, size, damping)[0] / START * CONTRAST for _ in range(RANDOM // 2)]
-    pixels = 255 / (1 + np.exp(-np.array(damped)))
-    return np.concatenate([white, np.rint(pixels)]).astype(np.uint8)
+    damped = [_noise(random, size, damping, CONTRAST) for _ in range(RANDOM // 2)]
+    return np.concatenate([white.astype(np.uint8), _to_pixels(np.concatenate(damped))])
+
+
+def _to_pixels(logits: NDArray[np.float64]) -> Pixels:
+    return np.rint(255 / (1 + np.exp(-logits))).astype(np.uint8)
 
 
 def _ascend(
@@ -160,7 +165,7 @@ def _ascend(
 ) -> Pixels:
     """Gradient ascent on n images at once; returns their pixels (n, height, width, 3)."""
     damping = _damping(*size)
-    x = np.repeat(_noise(random, size, damping), n, axis=0)
+    x = np.repeat(_noise(random, size, damping, START), n, axis=0)
     for _ in range(STEPS):
         shift = tuple(random.integers(-SHIFT, SHIFT + 1, 2))
         moved = np.roll(x, shift, axis=(1, 2)).astype(np.float32)
@@ -169,7 +174,7 @@ def _ascend(
         length = np.sqrt((step**2).mean(axis=(1, 2, 3), keepdims=True))
         x = (1 - DECAY) * x + STEP * step / np.where(length > 0, length, 1.0)
         advance(n)
-    return np.rint(255 / (1 + np.exp(-x))).astype(np.uint8)
+    return _to_pixels(x)
 
 
 def _damping(height: int, width: int) -> NDArray[np.float64]:
@@ -179,13 +184,16 @@ def _damping(height: int, width: int) -> NDArray[np.float64]:
 
 
 def _noise(
-    random: np.random.Generator, size: tuple[int, int], damping: NDArray[np.float64]
+    random: np.random.Generator,
+    size: tuple[int, int],
+    damping: NDArray[np.float64],
+    deviation: float,
 ) -> NDArray[np.float64]:
     """An image of noise whose frequencies are damped as the gradients are, (1, height, width, 3)."""
     height, width = size
     waves = np.fft.rfft2(random.normal(size=(height, width, 3)), axes=(0, 1)) * damping
     noise = np.fft.irfft2(waves, (height, width), (0, 1))
-    return np.asarray(START * noise / noise.std())[None]
+    return np.asarray(deviation * noise / noise.std())[None]
 
 
 def _pre_activation(spec: BackboneSpec, body: keras.Model) -> keras.Model:
