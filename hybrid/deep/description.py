@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from hybrid.deep.baseline import DeepBaseline
-from hybrid.deep.network import SHEAR, ZOOM, InferenceMode
+from hybrid.deep.network import SHEAR, ZOOM, InferenceMode, count_elements
 from hybrid.deep.registry import ALL, HEAD
 from hybrid.deep.unfreezing import unfrozen_blocks
 
@@ -128,7 +128,7 @@ def describe_baseline(model: DeepBaseline) -> NetworkDescription:
         network.freeze(stage)
         _, learner = model.parts_of(stage)
         learnt[stage.name] = {id(variable) for variable in learner.trainable_variables}
-        counts[stage.name] = sum(_size(variable) for variable in learner.trainable_variables)
+        counts[stage.name] = count_elements(learner.trainable_variables)
     return NetworkDescription(
         name=spec.name,
         labels=model.n_labels,
@@ -224,10 +224,3 @@ def _describe_layer(part: str, layer: Any, learnt: dict[str, set[int]]) -> Layer
         parameters=int(layer.count_params()),
         learns_in=tuple(name for name, variables in learnt.items() if own & variables),
     )
-
-
-def _size(variable: Any) -> int:
-    size = 1
-    for side in variable.shape:
-        size *= int(side)
-    return size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -209,6 +210,18 @@ def count_activations(network: keras.Model) -> int:
             outputs = keras.tree.flatten(layer.output)
             total += sum(int(np.prod(output.shape[1:])) for output in outputs)
     return total
+
+
+def count_elements(variables: Iterable[Any]) -> int:
+    """Return the number of elements of variables, for instance the parameters of a network.
+
+    Examples
+    --------
+    >>> network = keras.Sequential([keras.Input((4,)), layers.Dense(3)])
+    >>> count_elements(network.trainable_variables)
+    15
+    """
+    return sum(int(np.prod(variable.shape)) for variable in variables)
 
 
 def count_pieces(learner: keras.Model, batch_size: int) -> int:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.items import Items
-from hybrid.deep.network import count_activations, count_pieces
+from hybrid.deep.network import count_activations, count_elements, count_pieces
 from hybrid.deep.registry import HEAD, Stage
 
 BYTES = 4  # of a float32
@@ -125,8 +124,8 @@ def _plan_stage(model: DeepBaseline, stage: Stage, train: int) -> StagePlan:
     network, size = model.network_, model.spec.batch_size
     network.freeze(stage)
     lower, learner = model.parts_of(stage)
-    learns = _count_elements(learner.trainable_variables)
-    weights = _count_elements(learner.variables)
+    learns = count_elements(learner.trainable_variables)
+    weights = count_elements(learner.variables)
     pieces = count_pieces(learner, size)
     slots = OPTIMIZER_SLOTS[stage.optimizer] + (pieces * model.options.accumulate > 1)
     at_once = -(-size // pieces)
@@ -154,7 +153,3 @@ def _reads(model: DeepBaseline, stage: Stage, kept: bool) -> str:
     if stage.trains == HEAD and model.spec.reads_embeddings:
         return "embeddings from the cache"
     return "activations kept on the disk"
-
-
-def _count_elements(variables: Any) -> int:
-    return sum(int(np.prod(variable.shape)) for variable in variables)
