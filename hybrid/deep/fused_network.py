@@ -74,20 +74,21 @@ class FusedNetwork(Network):
 
     def poster_model(self, others: Mapping[str, Any]) -> keras.Model:
         """Preprocessed posters → log-odds; the other blocks' matrices, of 1 row, stay as they are."""
-        if self.poster is None:
-            raise SettingError(f"{self.spec.name}: expected a network that has posters as input.")
-        embedding = self.body.output
-        absent = ConstantRow(np.zeros((1, 1)), dtype="float32")(embedding)
-        made = PosterBlock(self.poster.mean_, self.poster.scale_, dtype="float32")(
-            [embedding, absent]
-        )
-        blocks = {
-            n: ConstantRow(_dense(row), dtype="float32")(embedding) for n, row in others.items()
-        }
-        return keras.Model(self.body.input, self.head({"poster": made, **blocks}))
+        head = self._head_beside({name: _dense(row) for name, row in others.items()})
+        return keras.Model(self.body.input, head(self.body.output))
 
     def embedding_head(self) -> keras.Model:
         """Embeddings of shape (n, D) → log-odds; the other blocks are missing."""
+        return self._head_beside(
+            {
+                name: np.eye(1, width, width - 1)
+                for name, width in self.columns.items()
+                if name != "poster"
+            }
+        )
+
+    def _head_beside(self, others: Mapping[str, NDArray[Any]]) -> keras.Model:
+        """Embeddings → log-odds; the other blocks are the same rows for all of them."""
         if self.poster is None:
             raise SettingError(f"{self.spec.name}: expected a network that has posters as input.")
         embedding = keras.Input((self.columns["poster"] - 1,))
@@ -95,12 +96,10 @@ class FusedNetwork(Network):
         made = PosterBlock(self.poster.mean_, self.poster.scale_, dtype="float32")(
             [embedding, absent]
         )
-        missing = {
-            name: ConstantRow(np.eye(1, width, width - 1), dtype="float32")(embedding)
-            for name, width in self.columns.items()
-            if name != "poster"
+        blocks = {
+            name: ConstantRow(row, dtype="float32")(embedding) for name, row in others.items()
         }
-        return keras.Model(embedding, self.head({"poster": made, **missing}))
+        return keras.Model(embedding, self.head({"poster": made, **blocks}))
 
     def lower(self, stage: Stage) -> keras.Model | None:
         """Return None: frozen embeddings are in the block `poster` already."""
