@@ -17,7 +17,7 @@ from hybrid.cache import EmbeddingCache, EmbeddingStore, differences, fingerprin
 from hybrid.cache.export import check_target, export
 from hybrid.catalogue import Catalogue
 from hybrid.extraction.lookup import describe_store, find_store, hash_catalogue
-from hybrid.extraction.plan import LARGE_BYTES, configured_spec
+from hybrid.extraction.plan import announce_verification, configured_spec
 from hybrid.extraction.precision_check import resolve_precision
 from hybrid.images.decode import BadPoster
 from hybrid.types import EmbeddingOptions, EmbeddingSelector
@@ -70,8 +70,8 @@ def list_stores(context: Context | None = None) -> tuple[StoreSummary, ...]:
 
 
 def _summarise(store: EmbeddingStore, context: Context) -> StoreSummary:
-    if store.bytes_on_disk() > LARGE_BYTES:
-        context.progress.say("verifying the checksums of the cache")
+    size = store.bytes_on_disk()
+    announce_verification(size, context.progress)
     store.contents.verify_parts(store.view.parts)  # what is damaged is left out, with a warning
     cost = store.cost([key.tobytes() for key in store.view.index.keys])
     return StoreSummary(
@@ -83,7 +83,7 @@ def _summarise(store: EmbeddingStore, context: Context) -> StoreSummary:
         dimension=store.dimension,
         embeddings=cost.embeddings,
         failures=len(store.failures()),
-        bytes=store.bytes_on_disk(),
+        bytes=size,
         seconds=None if cost.unknown == cost.embeddings else cost.seconds,
         cost_unknown=cost.unknown,
         devices=cost.devices,

@@ -181,8 +181,7 @@ def _plan_job(
         known = engine.choice
     seconds = time.perf_counter() - start
     store = make_store(context.cache, spec, weights, options.dtype, known.precision)
-    if store.bytes_on_disk() > LARGE_BYTES:
-        context.progress.say("verifying the checksums of the cache")
+    announce_verification(store.bytes_on_disk(), context.progress)
     store.verify(list(images))
     there = store.has(list(images))
     done = there if settings.retry_failed else store.knows(list(images))
@@ -202,6 +201,23 @@ def _plan_job(
         left=frozenset(left),
         seconds=seconds,
     )
+
+
+def announce_verification(size: int, progress: Progress) -> None:
+    """Say that the checksums of a store are verified, where that takes seconds.
+
+    Parameters
+    ----------
+    size : int
+        Of the store, in bytes.
+    progress : Progress
+
+    Examples
+    --------
+    >>> announce_verification(10, Progress(quiet=False))
+    """
+    if size > LARGE_BYTES:
+        progress.say("verifying the checksums of the cache")
 
 
 def _fastest(
