@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hybrid.backbones import BackboneSpec, Weights, resolve_weights
 from hybrid.backbones.startup import start_keras
-from hybrid.errors import RunError, SettingError
+from hybrid.errors import RunError
 from hybrid.explain.channels import (
     FITTED,
     MAX_CHANNELS,
@@ -149,11 +149,7 @@ def _describe_network(
     context: Context,
 ) -> _Part:
     """Most important channels of a deep baseline's own embedding, on its validation posters."""
-    if weights:
-        raise SettingError(
-            f"--weights: expected none, since {run.folder} holds the network's own, found "
-            f"{', '.join(weights)}."
-        )
+    run.refuse_weights(weights)
     start_keras()
     from hybrid.deep.channels import weigh_channels
     from hybrid.deep.saved import body_file

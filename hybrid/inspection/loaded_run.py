@@ -267,14 +267,18 @@ class LoadedNetwork(LoadedRun):
 
     def saliency_maps(self, row: int, genres: Sequence[str], options: MapOptions) -> PosterSaliency:
         """See `LoadedRun.saliency_maps`."""
-        if options.weights:
-            raise SettingError(
-                f"--weights: expected none, since {self.folder} holds the network's own, found "
-                f"{', '.join(options.weights)}."
-            )
+        self.refuse_weights(options.weights)
         path = self.poster_path(row)
         numbers = {genre: self.genres.index(genre) for genre in genres}
         return network_saliency(self.feature_map_model(row), path, numbers, occlude=options.occlude)
+
+    def refuse_weights(self, weights: Sequence[str]) -> None:
+        """Raise a `SettingError` if weights are named: the run holds the network's own."""
+        if weights:
+            raise SettingError(
+                f"--weights: expected none, since {self.folder} holds the network's own, found "
+                f"{', '.join(weights)}."
+            )
 
     def feature_map_model(self, row: int) -> FeatureMapModel:
         """Network from a poster to the log-odds, its other inputs fixed to those of the item in `row`."""
