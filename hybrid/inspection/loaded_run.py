@@ -255,7 +255,7 @@ class LoadedNetwork(LoadedRun):
         scores = self.model.decision_function(item)
         if np.isnan(scores).all():
             return ()
-        probabilities = self.model.predict_proba(item)
+        probabilities = self.model.to_probabilities(scores, self.model.decision_)
         given = self.model.label(probabilities)[0]
         thresholds = self.model.decision_.thresholds.tolist() or [None] * len(self.genres)
         return [
