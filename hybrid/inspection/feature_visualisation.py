@@ -174,11 +174,9 @@ def _describe_blocks(
 ) -> list[_Part]:
     """Most important channels of each poster block of a linear head."""
     blocks = poster_blocks(run.model, run.record)
-    nets = resolve_backbones(run.folder, blocks, weights) if with_images else []
-    found = [_describe_block(run, block, choice) for block in blocks]
+    nets = resolve_backbones(run.folder, blocks, weights) if with_images else [None] * len(blocks)
     return [
-        _Part(block.name, channels, count, nets[i] if nets else None, notes)
-        for i, (block, (channels, count, notes)) in enumerate(zip(blocks, found, strict=True))
+        _describe_block(run, block, choice, net) for block, net in zip(blocks, nets, strict=True)
     ]
 
 
@@ -190,17 +188,20 @@ def _named(run: LoadedRun) -> list[tuple[str, str]]:
 
 
 def _describe_block(
-    run: LoadedHead, block: PosterBlock, choice: _Choice
-) -> tuple[tuple[Channel, ...], int, tuple[str, ...]]:
-    """Most important channels of a block for some genres, the number of training posters, and notes."""
+    run: LoadedHead,
+    block: PosterBlock,
+    choice: _Choice,
+    backbone: tuple[BackboneSpec, Weights] | None,
+) -> _Part:
+    """Most important channels of a poster block for some genres."""
     embeddings = block.features.read(run.frame.iloc[run.training_rows])
-    items = _named(run)
     numbers, notes = choice.select(block.coef)
     activations = standardised(block.features, embeddings, numbers)
     channels = describe_channels(
-        block.name, block.coef, activations, numbers, items, run.genres, choice.top
+        block.name, block.coef, activations, numbers, _named(run), run.genres, choice.top
     )
-    return channels, int((~np.isnan(embeddings[:, 0])).sum()), notes
+    items = int((~np.isnan(embeddings[:, 0])).sum())
+    return _Part(block.name, channels, items, backbone, notes)
 
 
 def _backbone_images(part: _Part, context: Context) -> BackboneImages:
