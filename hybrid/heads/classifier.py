@@ -32,7 +32,7 @@ from hybrid.heads.decision_rule import (
 )
 from hybrid.heads.fitting import fit_head, head_scores
 from hybrid.heads.scoring import is_joint
-from hybrid.heads.search import Search, Trial, choose, count_candidates
+from hybrid.heads.search import Evaluate, Search, Trial, choose, count_candidates
 from hybrid.types import METRIC, METRICS
 from hybrid.utils.progress import Advance, current_progress
 
@@ -186,7 +186,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         with current_progress().bar("cross-fitting", self._count_fits(), "fits") as advance:
             fitting = self._cross_fitting(data, truth, weight, advance)
             search = Search(fitting, self.fold_, self.metric, self._decision_options().one_label)
-            trial = self._choose(search)
+            trial = self._choose(search.run)
             self.search_results_ = search.results
             estimator = clone(self.estimator).set_params(**trial.choice.parameters)
             self.chosen_, self.oof_scores_ = trial.choice, trial.scores
@@ -332,10 +332,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
 
     def _count_fits(self) -> int:
         """Fits of the cross-fitting: of each candidate, and of the chain, in each fold."""
-        factors = self.block_weights if self.tuned else ()
-        blocks = len(self.fusion.names)
-        candidates = count_candidates(self.grid or {}, blocks, factors, search=self.search)
-        return (candidates + self.chain) * (int(self.fold_.max()) + 1)
+        return (count_candidates(self._choose) + self.chain) * (int(self.fold_.max()) + 1)
 
     def _cross_fitting(
         self, data: BlockData, truth: Labels, weight: Floats | None, advance: Advance
@@ -344,11 +341,11 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         how = self.tuned, self.n_jobs, self.random_state
         return CrossFitting(self.estimator, folds, truth, *how, weight, advance)
 
-    def _choose(self, search: Search) -> Trial:
+    def _choose(self, run: Evaluate) -> Trial:
         given = self.fusion.weights or {}
         weights = {name: given.get(name, 1.0) for name in self.fusion.names}
         factors = self.block_weights if self.tuned else ()
-        return choose(search.run, self.grid or {}, weights, factors, search=self.search)
+        return choose(run, self.grid or {}, weights, factors, search=self.search)
 
 
 def _check_weight(sample_weight: ArrayLike | None, items: int) -> Floats | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from math import prod
 from time import perf_counter
 from typing import Any
 
@@ -49,6 +48,9 @@ class Trial:
     choice: Candidate
     scores: Floats
     quality: float
+
+
+Evaluate = Callable[[Sequence[Candidate]], Trial]  # of candidates, to the best of them
 
 
 @dataclass(eq=False)
@@ -101,7 +103,7 @@ class Search:
 
 
 def choose(
-    run: Callable[[Sequence[Candidate]], Trial],
+    run: Evaluate,
     grid: Mapping[str, Sequence[Any]],
     weights: Mapping[str, float],
     factors: Sequence[float],
@@ -153,38 +155,30 @@ def choose(
     return best
 
 
-def count_candidates(
-    grid: Mapping[str, Sequence[Any]],
-    blocks: int,
-    factors: Sequence[float],
-    *,
-    search: bool = False,
-) -> int:
-    """Number of candidates that `choose` evaluates.
+def count_candidates(choosing: Callable[[Evaluate], Trial]) -> int:
+    """Count the candidates that a search evaluates: how many it is does not depend on how good they are.
 
     Parameters
     ----------
-    grid, factors, search
-        As for `choose`.
-    blocks : int
-        Number of blocks.
+    choosing : callable
+        Calls `choose` with the `run` that it is given.
 
     Examples
     --------
-    >>> count_candidates({"C": [0.1, 1.0]}, 2, [0.5, 2.0])
+    >>> count_candidates(lambda run: choose(run, {"C": [0.1, 1.0]}, {"text": 1.0, "poster": 1.0}, [0.5, 2.0]))
     10
     """
-    sizes = [len(values) for values in grid.values()]
-    tunable = blocks if factors and blocks > 1 else 0
-    steps = tunable * len(factors)
-    if search:
-        return prod(sizes) * (1 + len(factors)) ** max(tunable - 1, 0) + steps
-    return (sum(sizes) or 1) + 2 * steps
+    sizes = []
+
+    def run(candidates: Sequence[Candidate]) -> Trial:
+        sizes.append(len(candidates))
+        return Trial(Candidate({}, {}), np.empty(0), 0.0)
+
+    choosing(run)
+    return sum(sizes)
 
 
-def _choose_parameters(
-    run: Callable[[Sequence[Candidate]], Trial], grid: Mapping[str, Sequence[Any]]
-) -> Trial:
+def _choose_parameters(run: Evaluate, grid: Mapping[str, Sequence[Any]]) -> Trial:
     if not grid:
         return run([Candidate({}, {})])
     choice = Candidate({}, {})
