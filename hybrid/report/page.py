@@ -19,7 +19,7 @@ from hybrid.report.groups import NOT_COMPARABLE
 from hybrid.report.plots import RUN_COLOURS
 from hybrid.report.sections import SECTIONS
 from hybrid.report.sentences import unknown_training
-from hybrid.report.summary_text import METRIC_NAMES, metric_names
+from hybrid.report.summary_text import metric_names
 from hybrid.report.wording import (
     DASH,
     chance,
@@ -59,7 +59,7 @@ def make_environment() -> Environment:
     made.filters |= {"number": number, "percent": percent, "with_interval": with_interval}
     made.filters |= {"duration": duration, "counted": counted, "p_value": p_value_text}
     made.filters["chance"] = chance
-    made.globals |= {"dash": DASH, "metric_names": METRIC_NAMES, "run_colours": RUN_COLOURS}
+    made.globals |= {"dash": DASH, "run_colours": RUN_COLOURS}
     return made
 
 

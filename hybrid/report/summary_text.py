@@ -7,12 +7,7 @@ from collections.abc import Iterable
 from hybrid.report.comparison import ComparedRun, Comparison
 from hybrid.report.groups import NOT_COMPARABLE, Report
 from hybrid.report.sentences import summarise
-from hybrid.report.wording import DASH as DASH
-from hybrid.report.wording import counted
-from hybrid.report.wording import duration as duration
-from hybrid.report.wording import memory as memory
-from hybrid.report.wording import number as number
-from hybrid.report.wording import with_interval as with_interval
+from hybrid.report.wording import counted, number, with_interval
 
 METRIC_NAMES = {
     "f1_weighted": ("F1 weighted", "mean F1 of the genres, weighted by their test items"),

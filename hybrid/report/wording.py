@@ -154,25 +154,6 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def memory(mib: float) -> str:
-    """Format mebibytes.
-
-    Parameters
-    ----------
-    mib : float
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> memory(870), memory(2150)
-    ('870 MiB', '2.1 GiB')
-    """
-    return f"{mib:.0f} MiB" if mib < 1024 else f"{mib / 1024:.1f} GiB"
-
-
 def counted(n: int, noun: str) -> str:
     """Format a count with its noun.
 

@@ -13,7 +13,7 @@ from sklearn.metrics import precision_recall_curve
 from hybrid.evaluation import Reliability, reliability
 from hybrid.report.comparison import ComparedRun, Comparison
 from hybrid.report.plots import Curve, draw
-from hybrid.report.summary_text import number
+from hybrid.report.wording import number
 
 POINTS = 60  # of a curve, so that ten runs of 20 genres stay small
 BINS = 10

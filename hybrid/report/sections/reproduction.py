@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from hybrid.report.comparison import MAIN, ComparedRun, Comparison
-from hybrid.report.summary_text import DASH, number, with_interval
+from hybrid.report.wording import DASH, number, with_interval
 from hybrid.runs.json_dataclass import to_json
 from hybrid.runs.record import RunRecord
 from hybrid.runs.study_records import StudiesRecord
