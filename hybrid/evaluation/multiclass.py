@@ -105,9 +105,31 @@ def evaluate_multiclass(
         name: interval_of(sampled, name, method) if scored or name not in NEED_SCORES else UNKNOWN
         for name in MULTICLASS_METRICS
     }
-    confusion = real.T.astype(np.int64) @ outputs.labels
-    unanswered = real[outputs.labels.sum(axis=1) == 0].sum(axis=0, dtype=np.int64)
-    return MultiClass(tuple(classes), metrics, confusion, unanswered)
+    return MultiClass(tuple(classes), metrics, *count_confusions(real, outputs.labels))
+
+
+def count_confusions(truth: Labels, labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Count the items of each true class by their predicted class, and those without a prediction.
+
+    Parameters
+    ----------
+    truth, labels : ndarray of shape (n, K)
+        One label an item; in `labels` perhaps none.
+
+    Returns
+    -------
+    confusion : ndarray of shape (K, K)
+        Row: true; column: predicted.
+    unanswered : ndarray of shape (K,)
+
+    Examples
+    --------
+    >>> truth, labels = np.array([[1, 0], [1, 0], [0, 1]]), np.array([[1, 0], [0, 1], [0, 0]])
+    >>> [found.tolist() for found in count_confusions(truth, labels)]
+    [[[1, 1], [0, 0]], [0, 1]]
+    """
+    confusion = truth.T.astype(np.int64) @ labels
+    return confusion, truth[labels.sum(axis=1) == 0].sum(axis=0, dtype=np.int64)
 
 
 def _check_one_label(truth: Labels, labels: Labels, classes: int) -> None:

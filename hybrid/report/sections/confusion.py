@@ -8,6 +8,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from hybrid.evaluation.multiclass import count_confusions
 from hybrid.report.comparison import ComparedRun, Comparison
 from hybrid.report.matrix_chart import draw_matrix
 
@@ -93,8 +94,10 @@ def make(comparison: Comparison) -> ConfusionData | None:
 def _matrix(
     i: int, run: ComparedRun, truth: NDArray[np.uint8], order: list[int], genres: tuple[str, ...]
 ) -> ConfusionMatrix:
-    counts = count_confusions(truth, run.outputs.labels[:, order])
-    columns = (*genres, NONE)[: counts.shape[1]]
+    counts, unanswered = count_confusions(truth, run.outputs.labels[:, order])
+    columns = genres
+    if unanswered.any():
+        counts, columns = np.column_stack([counts, unanswered]), (*genres, NONE)
     chart = draw_matrix(counts, genres, columns, f"Confusion matrix of {run.name}")
     support = truth.sum(axis=0, dtype=np.int64)
     mistakes = sorted(
@@ -107,28 +110,3 @@ def _matrix(
         key=lambda mistake: -mistake[2],
     )
     return ConfusionMatrix(i, columns, counts, chart, tuple(mistakes[:SHOWN]))
-
-
-def count_confusions(truth: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Confusion matrix, with a last column for items without a prediction if there are any.
-
-    Parameters
-    ----------
-    truth, labels : ndarray of shape (n, K)
-        One label an item; in `labels` perhaps none.
-
-    Returns
-    -------
-    ndarray of shape (K, K) or (K, K + 1), dtype int64
-        Row: true; column: predicted.
-
-    Examples
-    --------
-    >>> truth, labels = np.array([[1, 0], [1, 0], [0, 1]]), np.array([[1, 0], [0, 1], [0, 1]])
-    >>> count_confusions(truth, labels).tolist()
-    [[1, 1], [0, 1]]
-    """
-    none = (labels.sum(axis=1) == 0)[:, None]
-    columns = np.hstack([labels, none]) if none.any() else labels
-    found: NDArray[np.int64] = truth.T.astype(np.int64) @ columns.astype(np.int64)
-    return found
