@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from hybrid.report.comparison import MAIN, Comparison
-from hybrid.report.plots import Curve, draw
+from hybrid.report.comparison import Comparison
+from hybrid.report.plots import draw
+from hybrid.report.sections.cost import cost_points
 from hybrid.report.sentences import Sentences, summarise
 
 MOST_RUNS = 10  # as many rows leave room on one printed page for sentences and chart
@@ -89,12 +90,7 @@ def draw_cost(comparison: Comparison, shown: int) -> Markup | None:
     >>> draw_cost(comparison, 10).startswith("<svg")  # doctest: +SKIP
     True
     """
-    points = []
-    for i, run in enumerate(comparison.runs[:shown]):
-        value = run.evaluation.metrics[MAIN]
-        if run.total_seconds and value.value == value.value:
-            point = ([run.total_seconds], [value.value], [value.low], [value.high])
-            points.append(Curve(i, *point, label=str(i + 1)))
+    points = cost_points(comparison.runs[:shown])
     if len(points) < 2:
         return None
     return draw(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -135,20 +135,42 @@ def _components(i: int, run: ComparedRun, highest: float) -> Iterator[ComponentR
     yield ComponentRow(i, "total", run.total_seconds, (), share, total=True)
 
 
+def cost_points(runs: Sequence[ComparedRun]) -> list[Curve]:
+    """Weighted F1 with its interval against seconds: a point for each run whose cost is known.
+
+    Parameters
+    ----------
+    runs : sequence of ComparedRun
+        From the first of a comparison on.
+
+    Returns
+    -------
+    list of Curve
+        With the number of the run, from 1, as its label.
+
+    Examples
+    --------
+    >>> [point.label for point in cost_points(comparison.runs)]  # doctest: +SKIP
+    ['1', '3']
+    """
+    points = []
+    for i, run in enumerate(runs):
+        f1 = run.evaluation.metrics[MAIN]
+        if run.total_seconds and f1.value == f1.value:
+            seconds = [run.total_seconds]
+            points.append(Curve(i, seconds, [f1.value], [f1.low], [f1.high], label=str(i + 1)))
+    return points
+
+
 def _draw_front(comparison: Comparison) -> Markup:
     runs = comparison.runs
     f1 = [run.evaluation.metrics[MAIN] for run in runs]
-    known = [(i, run.total_seconds) for i, run in enumerate(runs) if run.total_seconds]
-    seconds = dict(known)
+    seconds = {i: run.total_seconds for i, run in enumerate(runs) if run.total_seconds}
     best = [i for i in comparison.front if i in seconds]
     line = Curve(None, [seconds[i] for i in best], [f1[i].value for i in best])
-    points = [
-        Curve(i, [cost], [f1[i].value], [f1[i].low], [f1[i].high], label=str(i + 1))
-        for i, cost in known
-    ]
     words = "; ".join(f"{runs[i].name} {f1[i].value:.3f} in {seconds[i]:.1f} s" for i in best)
     return draw(
-        [line, *points],
+        [line, *cost_points(runs)],
         "cost",
         f"Weighted F1 against seconds. Pareto front: {words}.",
         axes=("Seconds in all", "Weighted F1"),
