@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from hybrid._version import __version__
 from hybrid.errors import RunError, SettingError
+from hybrid.evaluation import LOSSES
 from hybrid.report.comparison import Comparison
 from hybrid.report.front import make_front
 from hybrid.report.groups import NOT_COMPARABLE
@@ -59,7 +60,7 @@ def make_environment() -> Environment:
     made.filters |= {"number": number, "percent": percent, "with_interval": with_interval}
     made.filters |= {"duration": duration, "counted": counted, "p_value": p_value_text}
     made.filters["chance"] = chance
-    made.globals |= {"dash": DASH, "run_colours": RUN_COLOURS}
+    made.globals |= {"dash": DASH, "losses": LOSSES, "run_colours": RUN_COLOURS}
     return made
 
 
