@@ -46,6 +46,11 @@ def check_metric(metric: str) -> None:
         raise unknown_name("metric", metric, METRICS)
 
 
+def highest(metric: str, genres: int) -> float:
+    """Highest value that one of `METRICS` can have; the lowest is 0."""
+    return float(genres) if metric == "coverage_error" else 1.0
+
+
 def make_measure(
     truth: Labels, outputs: Outputs, wanted: Iterable[str] = (*METRICS, *BY_GENRE)
 ) -> Callable[[Weights], Measured]:

@@ -15,6 +15,7 @@ from hybrid.evaluation.metrics import (
     AVERAGE_PRECISIONS,
     Weights,
     check_metric,
+    highest,
     make_columns,
     make_measure,
 )
@@ -123,7 +124,7 @@ def compare_pairs(
     # Rounding must not make an interval contradict its p-value.
     inside = np.abs(observed) * (1 - SAME)
     reach = np.where(rejected, np.minimum(reach, inside), np.maximum(reach, np.abs(observed)))
-    size, most = len(models), float(truth.shape[1] if metric == "coverage_error" else 1)
+    size, most = len(models), highest(metric, truth.shape[1])
     return PairwiseComparisons(
         metric,
         _square(observed, -observed, size, 0.0),

@@ -13,7 +13,7 @@ from scipy.special import ndtri
 from hybrid.errors import SettingError
 from hybrid.evaluation.bootstrap import Units, bootstrap, make_units, unit_weights
 from hybrid.evaluation.intervals import LEVEL
-from hybrid.evaluation.metrics import LOSSES, Weights, check_metric, make_measure
+from hybrid.evaluation.metrics import LOSSES, Weights, check_metric, highest, make_measure
 from hybrid.evaluation.outputs import Floats, Outputs, check
 from hybrid.evaluation.resampling import DRAWS, METHOD, interval_of, sample
 from hybrid.evaluation.significance import SAME
@@ -121,7 +121,7 @@ def select_best(
     chance[known] = best_probability(point[known], inside[:, known], seed=seed)
     found = _correct(point[known], inside[:, known], outside[:, known], share)
     low, high = sorted((sign * found.low, sign * found.high))
-    most = truth.shape[1] if metric == "coverage_error" else 1.0
+    most = highest(metric, truth.shape[1])
     corrected = Interval(sign * found.value, max(low, 0.0), min(high, most))
     return Selection(int(np.nanargmax(point)), tuple(chance.tolist()), corrected)
 
