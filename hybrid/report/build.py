@@ -47,7 +47,7 @@ def report_runs(
         The page; table and data are written beside it as ``.csv`` and ``.json``.
     externals : mapping of str to Path, optional
         Name to predictions.csv of a model made elsewhere.
-    draws : int, default=1000
+    draws : int, default=2000
         Number of bootstrap draws.
     seed : int, default=0
         Of the bootstrap.

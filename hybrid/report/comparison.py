@@ -147,7 +147,7 @@ class Comparison:
         Checks that every audit made.
     notes : tuple of str, default=()
         Warnings.
-    draws : int, default=1000
+    draws : int, default=2000
         Number of bootstrap draws.
     seed : int, default=0
         Of the bootstrap.
@@ -218,7 +218,7 @@ def compare(aligned: AlignedRuns, *, draws: int = DRAWS, seed: int = 0) -> Compa
     Parameters
     ----------
     aligned : AlignedRuns
-    draws : int, default=1000
+    draws : int, default=2000
         Number of bootstrap draws.
     seed : int, default=0
         Of the bootstrap.

@@ -115,7 +115,7 @@ def compare_groups(
     runs : sequence of Run
     externals : mapping of str to Path, optional
         Name to predictions.csv of a model made elsewhere; it joins the groups whose test items it has.
-    draws : int, default=1000
+    draws : int, default=2000
         Number of bootstrap draws.
     seed : int, default=0
         Of the bootstrap.

@@ -42,7 +42,7 @@ def model_card(
     run : Path
         The run folder, or its name in `folder`.
     folder : Path
-    draws : int, default=1000
+    draws : int, default=2000
         Number of bootstrap draws.
     seed : int, default=0
         Of the bootstrap.
