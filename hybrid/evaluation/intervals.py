@@ -10,6 +10,7 @@ from hybrid.types import Interval
 
 LEVEL = 0.95
 METHODS = ("percentile", "bca")
+UNKNOWN = Interval(np.nan, np.nan, np.nan)
 
 
 def percentile_interval(value: float, draws: Floats, level: float = LEVEL) -> Interval:

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hybrid.errors import SettingError
 from hybrid.evaluation.bootstrap import make_units
+from hybrid.evaluation.intervals import UNKNOWN
 from hybrid.evaluation.metrics import Measured, Weights
 from hybrid.evaluation.outputs import Floats, Labels, Outputs, check
 from hybrid.evaluation.resampling import DRAWS, METHOD, check_method, interval_of, sample
@@ -18,7 +19,6 @@ from hybrid.types import Interval
 MULTICLASS_METRICS = ("accuracy", "top_2_accuracy", "top_3_accuracy", "log_loss")
 NEED_SCORES = frozenset({"top_2_accuracy", "top_3_accuracy", "log_loss"})
 LEAST = 1e-6  # probability that predictions.csv can tell from 0
-UNKNOWN = Interval(np.nan, np.nan, np.nan)
 
 
 @dataclass(frozen=True, eq=False)

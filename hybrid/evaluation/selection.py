@@ -12,7 +12,7 @@ from scipy.special import ndtri
 
 from hybrid.errors import SettingError
 from hybrid.evaluation.bootstrap import Units, bootstrap, make_units, unit_weights
-from hybrid.evaluation.intervals import LEVEL
+from hybrid.evaluation.intervals import LEVEL, UNKNOWN
 from hybrid.evaluation.metrics import LOSSES, Weights, check_metric, highest, make_measure
 from hybrid.evaluation.outputs import Floats, Outputs, check
 from hybrid.evaluation.resampling import DRAWS, METHOD, interval_of, sample
@@ -114,7 +114,7 @@ def select_best(
 
     point = measure(unit_weights(len(truth)))[0]
     if not np.isfinite(point).any():
-        return Selection(0, (math.nan,) * len(models), Interval(math.nan, math.nan, math.nan))
+        return Selection(0, (math.nan,) * len(models), UNKNOWN)
     inside, outside, share = _draw(measure, units, draws, seed)
     chance = np.zeros(len(models))
     known = np.isfinite(point)

@@ -22,6 +22,7 @@ from hybrid.evaluation import (
     pareto_front,
     select_best,
 )
+from hybrid.evaluation.intervals import UNKNOWN
 from hybrid.report.alignment import AlignedRuns
 from hybrid.report.leaks import find_leaks
 from hybrid.report.notes import list_notes
@@ -35,7 +36,6 @@ from hybrid.utils.progress import shows_step
 
 MAIN = "f1_weighted"
 RANKING = ("map_macro", "map_micro", "lrap", "ranking_loss", "coverage_error")  # need scores
-UNKNOWN = Interval(math.nan, math.nan, math.nan)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from hybrid.evaluation import METRICS, MULTICLASS_METRICS
-from hybrid.report.comparison import UNKNOWN, ComparedRun, Comparison
+from hybrid.evaluation.intervals import UNKNOWN
+from hybrid.report.comparison import ComparedRun, Comparison
 from hybrid.report.groups import Report
 from hybrid.report.sentences import summarise
 from hybrid.types import as_plain
