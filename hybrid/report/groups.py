@@ -169,20 +169,28 @@ def distinguish(groups: Sequence[Comparison]) -> list[str]:
     >>> distinguish(groups)  # doctest: +SKIP
     ['single label: dominant', 'single label: first', '']
     """
-    said = []
-    for group in groups:
-        same = [other for other in groups if other.title == group.title]
-        aspects = [
-            [words(each, same) for each in same] for words in (_labels_of, _genres_of, _split_of)
-        ]
-        differing = [words for words in aspects if len(set(words)) > 1]
-        parts = list(zip(*differing, strict=True)) or [()] * len(same)
-        if len(set(parts)) < len(same):
-            items = [f"test items {_digest(each)[:8]}" for each in same]
-            parts = [(*part, words) for part, words in zip(parts, items, strict=True)]
-        position = next(i for i, each in enumerate(same) if each is group)
-        said.append(", ".join(parts[position]) if len(same) > 1 else "")
+    places: dict[str, list[int]] = {}
+    for i, group in enumerate(groups):
+        places.setdefault(group.title, []).append(i)
+    said = [""] * len(groups)
+    for same in places.values():
+        if len(same) > 1:
+            for i, words in zip(same, _differences([groups[i] for i in same]), strict=True):
+                said[i] = words
     return said
+
+
+def _differences(same: Sequence[Comparison]) -> list[str]:
+    """What differs between groups with one title, of each."""
+    aspects = [
+        [words(each, same) for each in same] for words in (_labels_of, _genres_of, _split_of)
+    ]
+    differing = [words for words in aspects if len(set(words)) > 1]
+    parts = list(zip(*differing, strict=True)) or [()] * len(same)
+    if len(set(parts)) < len(same):
+        items = [f"test items {_digest(each)[:8]}" for each in same]
+        parts = [(*part, words) for part, words in zip(parts, items, strict=True)]
+    return [", ".join(words) for words in parts]
 
 
 def _labels_of(group: Comparison, _: Sequence[Comparison]) -> str:
