@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,55 +21,56 @@ LABELS = "genres"
 DEFAULT_THRESHOLD = 0.5  # for files with probabilities alone
 
 
-def read_externals(
-    files: Mapping[str, Path],
+def read_external(
+    name: str,
+    path: Path,
     taken: Sequence[str],
     ids: NDArray[Any],
     genres: Sequence[str],
     multiclass: bool = False,
-) -> list[Run]:
-    r"""Read the predictions of models made elsewhere.
+) -> Run:
+    r"""Read the predictions of a model made elsewhere.
 
     Parameters
     ----------
-    files : mapping of str to Path
-        Name to predictions.csv.
+    name : str
+    path : Path
+        Its predictions.csv.
     taken : sequence of str
         Names of the runs to compare with.
     ids : ndarray of shape (n,), dtype str
         The test items.
     genres : sequence of str
-        Known labels, for files without probabilities.
+        Known labels, for a file without probabilities.
     multiclass : bool, default=False
         Whether the runs give each item one label: then a file with probabilities alone predicts the most
         probable one.
 
     Returns
     -------
-    list of Run
+    Run
 
     Raises
     ------
     SettingError
-        If a name is empty or taken.
+        If the name is empty or taken.
     RunError
-        If a file cannot be read, does not have the test items, or has several labels an item where the runs
+        If the file cannot be read, does not have the test items, or has several labels an item where the runs
         have one.
 
     Examples
     --------
     >>> import numpy as np
     >>> _ = Path("mine.csv").write_text("id,genres\n1,Drama\n2,Horror\n")
-    >>> (run,) = read_externals({"mine": Path("mine.csv")}, [], np.array(["1", "2"]), ["Drama", "Horror"])
+    >>> run = read_external("mine", Path("mine.csv"), [], np.array(["1", "2"]), ["Drama", "Horror"])
     >>> run.predictions.labels.tolist()
     [[1, 0], [0, 1]]
     """
-    for name in files:
-        if not name.strip() or name in taken:
-            raise SettingError(
-                f"--external: expected a name that no run has, found {name!r}. Write NAME=FILE with another."
-            )
-    return [_read(name, path, ids, genres, multiclass) for name, path in files.items()]
+    if not name.strip() or name in taken:
+        raise SettingError(
+            f"--external: expected a name that no run has, found {name!r}. Write NAME=FILE with another."
+        )
+    return _read(name, path, ids, genres, multiclass)
 
 
 def external_test_ids(path: Path) -> frozenset[str]:

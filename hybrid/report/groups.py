@@ -12,7 +12,7 @@ from hybrid.errors import RunError
 from hybrid.evaluation import DRAWS
 from hybrid.report.alignment import align_runs, common_test_ids
 from hybrid.report.comparison import ComparedRun, Comparison, compare
-from hybrid.report.external import external_test_ids, read_externals
+from hybrid.report.external import external_test_ids, read_external
 from hybrid.report.leaks import find_leaks
 from hybrid.runs.folder import Run
 
@@ -237,9 +237,8 @@ def _join(
         known = {genre for run in group for genre in run.predictions.genres}
         genres = sorted(known.union(catalogue.genres if task.whole else ()))
         try:
-            group += read_externals(
-                {name: path}, taken, common_test_ids(group[:1]), genres, task.multiclass
-            )
+            ids = common_test_ids(group[:1])
+            group.append(read_external(name, path, taken, ids, genres, task.multiclass))
         except RunError:
             # Several labels an item answer another question on the same items.
             if len(fitting) < 2 or not task.multiclass:
