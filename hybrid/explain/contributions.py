@@ -78,8 +78,8 @@ class ScoreDecomposition:
     probability : float
         Calibrated, in [0, 1].
     threshold : float or None
-        None where the most probable label is predicted.
-        Smallest probability at which the label is predicted; inf where it never is.
+        Smallest probability at which the label is predicted; inf where it never is. None where the most
+        probable label is predicted.
     needed : float
         Score at which the probability reaches the threshold: inf where it never does, NaN where the
         probability does not depend on the score.
