@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hybrid.cli.options import Project, column_options, common_options, embedding_options
-from hybrid.cli.output import show, warn_left_out
+from hybrid.cli.output import show, tell_catalogue
 from hybrid.types import Audit, ColumnOptions, EmbeddingSelector, Leak
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def command(
     from hybrid.splitting.split_file import read_split
 
     catalogue = load_catalogue(project.catalogue, columns)
-    warn_left_out(catalogue)
+    tell_catalogue(catalogue)
     audited = None if run is None else read_run(project.find_run(run))
     result = audit_project(
         catalogue,

@@ -14,7 +14,7 @@ from hybrid.cli.options import (
     common_options,
     embedding_options,
 )
-from hybrid.cli.output import show, size_text, warn_left_out
+from hybrid.cli.output import show, size_text, tell_catalogue
 from hybrid.types import ColumnOptions, EmbeddingOptions, EmbeddingSelector
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def explain(
     from hybrid.extraction.cache_report import explain_cache
 
     catalogue = load_catalogue(project.catalogue, columns)
-    warn_left_out(catalogue)
+    tell_catalogue(catalogue)
     explanation = explain_cache(
         catalogue,
         backbone,
@@ -169,7 +169,7 @@ def export(
     from hybrid.extraction.cache_report import export_embeddings
 
     catalogue = load_catalogue(project.catalogue, columns)
-    warn_left_out(catalogue)
+    tell_catalogue(catalogue)
     summary = export_embeddings(catalogue, out, select, project.context)
     show(
         project.json,

@@ -14,7 +14,7 @@ from hybrid.types import ColumnOptions
 @column_options
 @click.option("--strict", is_flag=True, help="Exit 1 if there is a bad row.")
 def command(project: Project, columns: ColumnOptions, strict: bool) -> int:
-    """Validate catalogue and posters; list every bad row with its reason.
+    """Validate catalogue and posters; list every bad row with its reason, and how the table was understood.
 
     Rows are counted from 1, without the header.
     """
@@ -27,5 +27,13 @@ def command(project: Project, columns: ColumnOptions, strict: bool) -> int:
         f"{project.catalogue}: {len(catalogue)} items, {int(catalogue.labelled.sum())} with labels, "
         f"{len(catalogue.genres)} different labels; {len(bad)} bad rows"
     )
-    show(project.json, list(bad), "\n".join(filter(None, [bad_rows_text(bad), summary])))
+    data = {
+        "items": len(catalogue),
+        "labelled": int(catalogue.labelled.sum()),
+        "labels": catalogue.genres,
+        "findings": catalogue.findings,
+        "bad_rows": bad,
+    }
+    notes = [f"note: {finding.message}" for finding in catalogue.findings]
+    show(project.json, data, "\n".join(filter(None, [bad_rows_text(bad), *notes, summary])))
     return int(strict and bool(bad))

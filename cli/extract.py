@@ -15,7 +15,7 @@ from hybrid.cli.options import (
     common_options,
     parse_ids,
 )
-from hybrid.cli.output import reasons_text, show, size_text, warn_left_out
+from hybrid.cli.output import reasons_text, show, size_text, tell_catalogue
 from hybrid.types import ColumnOptions, EmbeddingOptions, ExtractPlan, ExtractSummary
 
 
@@ -66,7 +66,7 @@ def command(
     from hybrid.extraction.plan import ExtractSettings
 
     catalogue = load_catalogue(project.catalogue, columns)
-    warn_left_out(catalogue)
+    tell_catalogue(catalogue)
     if ids:
         catalogue = catalogue.only(parse_ids(ids))
     how: Any = {

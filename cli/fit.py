@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from hybrid.cli.options import Project, parse_blocks, parse_weights
-from hybrid.cli.output import run_text, show, tried_text, warn_left_out
+from hybrid.cli.output import run_text, show, tell_catalogue, tried_text
 from hybrid.cli.study import study
 from hybrid.cli.study_output import studies_text
 from hybrid.types import ColumnOptions, EmbeddingSelector
@@ -24,7 +24,7 @@ def make_experiment(project: Project, columns: ColumnOptions, name: str, task: T
     from hybrid.splitting.split_file import read_split
 
     catalogue = load_catalogue(project.catalogue, columns)
-    warn_left_out(catalogue)
+    tell_catalogue(catalogue)
     experiment = Experiment(
         catalogue,
         read_split(project.splits),

@@ -46,8 +46,10 @@ def reasons_text(rows: Iterable[BadRow]) -> str:
     return "\n".join(f"  {count} x {reason}" for reason, count in counts)
 
 
-def warn_left_out(catalogue: Catalogue) -> None:
-    """Warn of bad rows in the catalogue; `hybrid check` lists them."""
+def tell_catalogue(catalogue: Catalogue) -> None:
+    """Tell on stderr how the table was understood, and of bad rows; `hybrid check` lists those."""
+    for finding in catalogue.findings:
+        click.echo(f"note: {finding.message}", err=True)
     if catalogue.bad_rows:
         click.echo(
             f"warning: {len(catalogue.bad_rows)} bad rows in {catalogue.path}; hybrid check lists them",

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from hybrid.cli.options import Project, column_options, common_options
-from hybrid.cli.output import show, warn_left_out
+from hybrid.cli.output import show, tell_catalogue
 from hybrid.types import ColumnOptions, Split
 
 METHODS = click.Choice(["iterative", "random", "temporal", "kfold", "repeated", "legacy-2017"])
@@ -61,13 +61,16 @@ def command(project: Project, columns: ColumnOptions, **options: Any) -> None:
     from hybrid.splitting.split_file import write_split
 
     catalogue = load_catalogue(project.catalogue, columns)
-    warn_left_out(catalogue)
+    tell_catalogue(catalogue)
     chosen = SplitOptions(**options)
     splits = make_splits(catalogue, chosen, project.context)
     paths = _paths(project.splits, len(splits) if chosen.several else 0)
     for split, path in zip(splits, paths, strict=True):
         write_split(split, path)
-    data = [_describe(split, path) for split, path in zip(splits, paths, strict=True)]
+    data = [
+        {**_describe(split, path), "findings": catalogue.findings}
+        for split, path in zip(splits, paths, strict=True)
+    ]
     if chosen.method == "legacy-2017":
         click.echo(
             "warning: legacy-2017 LEAKS: test items are also in train. Use it to understand published "

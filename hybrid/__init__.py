@@ -13,8 +13,8 @@ from hybrid._version import __version__
 
 if TYPE_CHECKING:
     from hybrid.audit.audit import audit_catalogue
-    from hybrid.catalogue.catalogue import load_catalogue
     from hybrid.catalogue.check import check_catalogue
+    from hybrid.catalogue.load import load_catalogue
     from hybrid.datasets.sample import write_sample
     from hybrid.deep.options import DeepOptions
     from hybrid.errors import HybridError
@@ -48,7 +48,7 @@ _MODULES = {
     "Progress": "hybrid.utils.progress",
     "HybridError": "hybrid.errors",
     "write_sample": "hybrid.datasets.sample",
-    "load_catalogue": "hybrid.catalogue.catalogue",
+    "load_catalogue": "hybrid.catalogue.load",
     "check_catalogue": "hybrid.catalogue.check",
     "SplitOptions": "hybrid.splitting.methods",
     "split_catalogue": "hybrid.splitting.methods",

@@ -16,7 +16,7 @@ from sklearn.metrics import average_precision_score
 from sklearn.tree import DecisionTreeClassifier
 
 from hybrid.catalogue import Catalogue
-from hybrid.catalogue.columns import split_cell
+from hybrid.catalogue.cells import split_cell
 from hybrid.duplicates.similarity import (
     tokenize,
 )

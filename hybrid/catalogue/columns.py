@@ -1,107 +1,17 @@
-"""Column roles of a catalogue (id, poster, labels, text, metadata), and how cells are parsed."""
+"""Column roles of a catalogue: id, poster, labels, text, metadata."""
 
 from __future__ import annotations
 
-import warnings
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from hybrid.catalogue.cells import NOT_A_NUMBER, to_numbers
 from hybrid.errors import CatalogueError, SettingError, unknown_name
 from hybrid.types import ColumnOptions, Columns
 
 POSTER = "poster"
-# What spreadsheets and databases write for "nothing" in a column of numbers.
-NOT_A_NUMBER = frozenset({"", "na", "n/a", "nan", "null", "none", "-"})
-
-
-def split_cell(cell: str, separator: str) -> list[str]:
-    """Split a list cell into its entries.
-
-    Parameters
-    ----------
-    cell, separator : str
-
-    Returns
-    -------
-    list of str
-        Stripped, with single spaces; empty entries are left out, repeated ones are in it once.
-
-    Examples
-    --------
-    >>> split_cell("Drama| Science  Fiction ||Drama", "|")
-    ['Drama', 'Science Fiction']
-    """
-    return list(
-        dict.fromkeys(part for raw in cell.split(separator) if (part := " ".join(raw.split())))
-    )
-
-
-def poster_problem(cell: str) -> str:
-    """Say why a poster cell cannot name a file inside the catalogue's folder; ``""`` if it can.
-
-    Examples
-    --------
-    >>> poster_problem("posters/1.jpg"), poster_problem("../1.jpg")
-    ('', "the path leaves the catalogue's folder")
-    """
-    if not cell:
-        return "no poster named"
-    if "\0" in cell:
-        return "the path holds a NUL character"
-    if "://" in cell:
-        return "is a URL; a path relative to the catalogue's folder is expected"
-    if PurePosixPath(cell).is_absolute() or PureWindowsPath(cell).anchor:
-        return "the path is absolute; it must be relative to the catalogue's folder"
-    if ".." in PurePosixPath(cell).parts or ".." in PureWindowsPath(cell).parts:
-        return "the path leaves the catalogue's folder"
-    return ""
-
-
-def to_numbers(cells: pd.Series) -> NDArray[np.float64]:
-    """Parse cells as numbers.
-
-    Parameters
-    ----------
-    cells : Series of n str
-
-    Returns
-    -------
-    ndarray of shape (n,), float64
-        NaN where there is no finite number.
-
-    Examples
-    --------
-    >>> to_numbers(pd.Series(["1.5", "", "inf", "1e3"])).tolist()
-    [1.5, nan, nan, 1000.0]
-    """
-    numbers = pd.to_numeric(cells.astype(object), errors="coerce").to_numpy(dtype=np.float64)
-    return np.where(np.isfinite(numbers), numbers, np.nan)
-
-
-def warn_of_words(name: str, cells: pd.Series, numbers: NDArray[np.float64], path: Path) -> None:
-    """Warn of the cells of a numeric column that are neither missing nor a number: they count as missing.
-
-    Parameters
-    ----------
-    name : str
-        Of the column.
-    cells : Series of n str
-    numbers : ndarray of shape (n,)
-        What `to_numbers` made of them.
-    path : Path
-        Of the catalogue.
-    """
-    words = cells[np.isnan(numbers)]
-    words = words[~words.str.lower().isin(NOT_A_NUMBER)]
-    if len(words):
-        warnings.warn(
-            f"{path}: expected numbers in the numeric column {name!r}, found others in {len(words)} of "
-            f"{len(cells)} items, such as {words.iloc[0]!r}; they count as missing.",
-            stacklevel=3,
-        )
 
 
 def _is_numeric(cells: pd.Series) -> bool:

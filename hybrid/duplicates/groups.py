@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.catalogue import Catalogue
-from hybrid.catalogue.columns import split_cell
+from hybrid.catalogue.cells import split_cell
 from hybrid.duplicates.kinds import (
     NEAR_EMBEDDING,
     NEAR_IMAGE,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 
-from hybrid.catalogue.columns import split_cell
+from hybrid.catalogue.cells import split_cell
 from hybrid.errors import SettingError
 from hybrid.features.frames import FrameTransformer, take_columns
 

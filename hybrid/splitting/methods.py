@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.catalogue import Catalogue
-from hybrid.catalogue.columns import to_numbers
+from hybrid.catalogue.cells import to_numbers
 from hybrid.duplicates.find import find_duplicates, find_exact_duplicates
 from hybrid.duplicates.groups import group_by_column
 from hybrid.duplicates.similarity import connected_components

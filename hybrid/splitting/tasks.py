@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.catalogue import Catalogue
-from hybrid.catalogue.columns import split_cell
+from hybrid.catalogue.cells import split_cell
 from hybrid.errors import SettingError, unknown_name
 from hybrid.types import Split
 

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hybrid.catalogue.catalogue import Catalogue, load_catalogue
-from hybrid.catalogue.columns import split_cell
+from hybrid.catalogue import Catalogue, load_catalogue
+from hybrid.catalogue.cells import split_cell
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.types import BadRow, ColumnOptions, Columns
 

@@ -181,7 +181,7 @@ def test_interrupted_job_keeps_what_it_computed(
 def test_killed_job_resumes(project: Path) -> None:
     code = (
         "import os, signal, hybrid.extraction.extract as e, hybrid.extraction.writer as w\n"
-        "from hybrid.catalogue.catalogue import load_catalogue\n"
+        "from hybrid.catalogue.load import load_catalogue\n"
         "w.PART_ROWS, w.PART_SECONDS = 20, 3600.0\n"
         "write = w.PartWriter._write\n"
         "def killed(*arguments):\n"

@@ -562,7 +562,7 @@ def test_memory_is_flat(tmp_path: Path) -> None:
     (tmp_path / "catalogue.csv").write_text("\n".join(rows))
     code = (
         "import hybrid.extraction.writer as w, json\n"
-        "from hybrid.catalogue.catalogue import load_catalogue\n"
+        "from hybrid.catalogue.load import load_catalogue\n"
         "from hybrid.extraction.extract import extract_embeddings\n"
         "from hybrid.extraction.plan import ExtractSettings\n"
         "from hybrid.types import EmbeddingOptions\n"

@@ -1,0 +1,6 @@
+"""Readers of catalogue files, one module a format: each gives a table of strings."""
+
+from __future__ import annotations
+
+from hybrid.catalogue.readers.parse import parse_table as parse_table
+from hybrid.catalogue.readers.text import read_bytes as read_bytes
