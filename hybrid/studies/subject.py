@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,10 +13,11 @@ from hybrid.errors import RunError
 from hybrid.evaluation import Outputs
 from hybrid.heads import HybridClassifier
 from hybrid.runs.experiment import Experiment
-from hybrid.runs.fitted import FittedModel
+from hybrid.runs.fitted import FittedModel, LabelledItems
 from hybrid.runs.folder import PREDICTIONS, read_predictions
 from hybrid.runs.predict import load_head
 from hybrid.runs.record import HEAD, RunRecord
+from hybrid.runs.record_metrics import grouped_ids
 from hybrid.splitting.split_file import read_split
 from hybrid.splitting.tasks import TRAINING
 from hybrid.types import ColumnOptions, Split
@@ -155,7 +155,7 @@ def _fitted(
     _check_groups(folder, record, experiment, model)
     probabilities = model.predict_proba(test.frame)
     outputs = Outputs(model.label(probabilities), probabilities)
-    _check_outputs(folder, experiment, outputs)
+    _check_outputs(folder, test, outputs)
     seconds = record.cost.fit_seconds
     genres = experiment.catalogue.genres
     return FittedModel(
@@ -167,13 +167,9 @@ def _check_groups(
     folder: Path, record: RunRecord, experiment: Experiment, model: HybridClassifier
 ) -> None:
     """The hash of a split says nothing of its groups; the run knows those that it was fitted with."""
-    groups = experiment.groups("test").tolist()
-    ids = experiment.split.ids[experiment.split.parts == "test"].tolist()
-    several = {group for group, count in Counter(groups).items() if count > 1}
-    found = {
-        frozenset(i for i, g in zip(ids, groups, strict=True) if g == group) for group in several
-    }
-    same = found == {frozenset(group) for group in record.split.test_groups}
+    ids = experiment.split.ids[experiment.split.parts == "test"]
+    found = grouped_ids(ids, experiment.groups("test"))
+    same = set(map(frozenset, found)) == set(map(frozenset, record.split.test_groups))
     if not same or not np.array_equal(experiment.groups(*TRAINING), np.asarray(model.groups_)):
         raise RunError(
             f"{folder}: expected the groups that the run was fitted with, found others in the column group "
@@ -181,11 +177,11 @@ def _check_groups(
         )
 
 
-def _check_outputs(folder: Path, experiment: Experiment, outputs: Outputs) -> None:
+def _check_outputs(folder: Path, items: LabelledItems, outputs: Outputs) -> None:
     """The model on these items must give what it gave when it was fitted."""
     kept = read_predictions(folder / PREDICTIONS)
     test = kept.splits == "test"
-    same_items = kept.ids[test].tolist() == experiment.items("test").frame.index.tolist()
+    same_items = kept.ids[test].tolist() == items.frame.index.tolist()
     if not same_items or not np.allclose(
         kept.probabilities[test], outputs.scores, rtol=0, atol=TOLERANCE, equal_nan=True
     ):
