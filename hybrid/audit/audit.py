@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from hybrid.audit.ancestry import HashedItems, RunProvenance, audit_backbones, audit_own_items
-from hybrid.audit.embedding_sets import name_embedding_sets
+from hybrid.audit.embedding_sets import find_compared_store, name_embedding_sets
 from hybrid.audit.label_leakage import LabelLeak, find_label_leakage
 from hybrid.audit.leak_cost import LeakageCost, leakage_cost
 from hybrid.audit.leaks import (
@@ -24,9 +24,9 @@ from hybrid.audit.leaks import (
 from hybrid.cache import EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.duplicates.find import Duplicates, Keys, find_duplicates
-from hybrid.errors import ExtractionError, RunError, SettingError
+from hybrid.errors import RunError, SettingError
 from hybrid.evaluation import Outputs
-from hybrid.extraction.lookup import find_store, hash_catalogue
+from hybrid.extraction.lookup import hash_catalogue
 from hybrid.splitting.methods import check_group_sizes, connected_groups
 from hybrid.splitting.split_file import write_split
 from hybrid.splitting.splits import make_split
@@ -171,19 +171,12 @@ def audit_project(
     >>> folder.cleanup()
     """
     context = context or Context()
-    try:
-        with read_only(repair_to is None):
-            store = find_store(catalogue, select, context)
-    except (ExtractionError, SettingError):
-        if select is not None and select.names_any:
-            raise
-        store = None  # the audit lists it among what could not be searched for
     with read_only(repair_to is None):
         keys = hash_catalogue(catalogue, context)
+        store = find_compared_store(catalogue, select, keys, context)
         asked, counted = _narrow(catalogue, split, run)
-        audit = audit_catalogue(
-            catalogue, counted, genres=asked.genres, keys=keys, store=store, context=context
-        )
+        duplicates = find_duplicates(catalogue, keys, store=store, context=context)
+        audit = _audit(catalogue, counted, duplicates, asked.genres)
         if store is None:
             audit = name_embedding_sets(audit, keys, context.cache)
     cost = {}
@@ -192,7 +185,8 @@ def audit_project(
         cost = _cost(audit, catalogue, split, run, context.seed)
     if repair_to is None:
         return AuditResult(audit, cost, None)
-    new, after = repair_split(catalogue, split, store=store, context=context)
+    catalogue.require_labels()
+    new, after = _repair(catalogue, split, duplicates, context.seed)
     write_split(new, repair_to)
     return AuditResult(audit, cost, _describe(split, new, after, repair_to))
 
@@ -297,6 +291,12 @@ def repair_split(
     context = context or Context()
     catalogue.require_labels()
     duplicates = _find_duplicates(catalogue, None, store, context)
+    return _repair(catalogue, split, duplicates, context.seed)
+
+
+def _repair(
+    catalogue: Catalogue, split: Split, duplicates: Duplicates, seed: int
+) -> tuple[Split, Audit]:
     known: dict[str, list[str]] = {}
     for name, group in zip(split.ids.tolist(), split.groups.tolist(), strict=True):
         known.setdefault(group, []).append(name)
@@ -306,7 +306,7 @@ def repair_split(
     counts = np.array([(split.parts == part).sum() for part in PARTS])
     shares = (counts / max(counts.sum(), 1)).tolist()
     check_group_sizes(groups, shares)
-    new = make_split(ids, catalogue.labels[rows], groups=groups, shares=shares, seed=context.seed)
+    new = make_split(ids, catalogue.labels[rows], groups=groups, shares=shares, seed=seed)
     return new, _audit(catalogue, new, duplicates)
 
 

@@ -1,14 +1,55 @@
-"""Which sets of embeddings an audit could have compared, where it compared none."""
+"""Which embeddings an audit compares, and which it could have compared where it compared none."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from hybrid.cache import EmbeddingCache
+from hybrid.cache import EmbeddingCache, EmbeddingStore
+from hybrid.catalogue import Catalogue
 from hybrid.duplicates.find import Keys
 from hybrid.duplicates.kinds import NEAR_EMBEDDING
-from hybrid.extraction.lookup import describe_store
-from hybrid.types import Audit
+from hybrid.errors import ExtractionError, SettingError
+from hybrid.extraction.lookup import describe_store, find_store
+from hybrid.types import Audit, EmbeddingSelector
+from hybrid.utils.context import Context
+
+
+def find_compared_store(
+    catalogue: Catalogue, select: EmbeddingSelector | None, keys: Keys, context: Context
+) -> EmbeddingStore | None:
+    """Find the embeddings that an audit compares.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    select : EmbeddingSelector or None
+        By default those of the catalogue, if there is one set.
+    keys : sequence of bytes or BadPoster
+        As `hash_catalogue` gives them.
+    context : Context
+
+    Returns
+    -------
+    EmbeddingStore or None
+        None where none are named and there is not one set: the audit lists it among what could not be
+        searched for.
+
+    Raises
+    ------
+    ExtractionError, SettingError
+        If embeddings are named that are not there.
+
+    Examples
+    --------
+    >>> find_compared_store(catalogue, None, keys, Context()).dimension  # doctest: +SKIP
+    768
+    """
+    try:
+        return find_store(catalogue, select, context, keys=keys)
+    except (ExtractionError, SettingError):
+        if select is not None and select.names_any:
+            raise
+        return None
 
 
 def name_embedding_sets(audit: Audit, keys: Keys, cache: str) -> Audit:

@@ -254,8 +254,8 @@ def export_embeddings(
     """
     out = Path(out)
     check_target(out)
-    store = find_store(catalogue, select, context)
     found = hash_catalogue(catalogue, context)
+    store = find_store(catalogue, select, context, keys=found)
     keys = [None if isinstance(key, BadPoster) else key for key in found]
     there = np.flatnonzero(store.has(keys))
 

@@ -83,6 +83,8 @@ def find_store(
     catalogue: Catalogue,
     select: EmbeddingSelector | None = None,
     context: Context | None = None,
+    *,
+    keys: Sequence[bytes | BadPoster] | None = None,
 ) -> EmbeddingStore:
     """The store with the embeddings of a catalogue's posters.
 
@@ -93,6 +95,8 @@ def find_store(
         Which embeddings; needed where the cache has several sets of this catalogue.
     context : Context, optional
         Its cache, workers and seed (of random weights) are used.
+    keys : sequence of bytes or BadPoster, optional
+        As `hash_catalogue` gives them; by default the poster files are hashed.
 
     Raises
     ------
@@ -117,11 +121,11 @@ def find_store(
     select, context = select or EmbeddingSelector(), context or Context()
     cache, backbone = context.cache, select.backbone
     stores = _candidates(select, context)
-    found = set(hash_catalogue(catalogue, context))
-    keys = [key for key in found if isinstance(key, bytes)]
-    lacks = {store: int((~store.knows(keys)).sum()) for store in stores}
-    whole = [store for store in stores if keys and not lacks[store]]
-    stores = whole or [store for store in stores if lacks[store] < len(keys)]
+    found = set(hash_catalogue(catalogue, context) if keys is None else keys)
+    wanted = [key for key in found if isinstance(key, bytes)]
+    lacks = {store: int((~store.knows(wanted)).sum()) for store in stores}
+    whole = [store for store in stores if wanted and not lacks[store]]
+    stores = whole or [store for store in stores if lacks[store] < len(wanted)]
     if not stores:
         named = f" of backbone {backbone}" if backbone else ""
         raise ExtractionError(
@@ -138,7 +142,7 @@ def find_store(
         )
     if lacks[stores[0]]:
         raise ExtractionError(
-            f"{lacks[stores[0]]} of {len(keys)} different posters have no embedding in {cache} "
+            f"{lacks[stores[0]]} of {len(wanted)} different posters have no embedding in {cache} "
             f"({describe_store(stores[0])}). Go on with: hybrid extract, with the same --backbone and "
             "--weights."
         )
@@ -240,8 +244,8 @@ def load_embeddings(
     >>> embeddings.shape, int(np.isnan(embeddings).all(axis=1).sum()) == 60 - len(keys)
     ((60, 768), True)
     """
-    store = find_store(catalogue, select, context)
     keys = hash_catalogue(catalogue, context)
+    store = find_store(catalogue, select, context, keys=keys)
     return store.read([None if isinstance(key, BadPoster) else key for key in keys])
 
 

@@ -21,6 +21,8 @@ from hybrid.duplicates.find import find_duplicates
 from hybrid.duplicates.groups import group_by_column
 from hybrid.errors import SettingError, SplitError
 from hybrid.extraction.lookup import hash_catalogue
+from hybrid.images import hashes
+from hybrid.images.decode import BadPoster, hash_poster
 from hybrid.report.audit_sheet import write_audit_sheet
 from hybrid.splitting.methods import SplitOptions, make_splits, split_catalogue
 from hybrid.splitting.split_file import read_split, write_split
@@ -321,6 +323,24 @@ def test_a_repair_says_what_it_did(tmp_path: Path, rows: list[dict[str, Any]]) -
     assert counts["validation"] in (1, 2, 3)
     assert abs(counts["test"] - 11) <= 2
     assert audit_project(catalogue, new).audit.clean
+
+
+def test_an_audit_with_repair_reads_each_poster_once(
+    tmp_path: Path, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue, read = write(tmp_path, rows), []
+
+    def noted(path: str) -> bytes | BadPoster:
+        read.append(path)
+        return hash_poster(path)
+
+    monkeypatch.setattr(hashes, "hash_poster", noted)
+    context = Context(cache=str(tmp_path / "no-cache"))
+    audit_project(catalogue, TESTS, context=context)
+    assert sorted(read) == sorted(catalogue.poster_paths)
+    read.clear()
+    audit_project(catalogue, TESTS, repair_to=tmp_path / "splits.csv", context=context)
+    assert sorted(read) == sorted(catalogue.poster_paths)
 
 
 def test_a_repair_keeps_groups_together(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
