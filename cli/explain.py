@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hybrid.cli.options import Project, common_options
+from hybrid.cli.options import Project, common_options, encoding_option
 from hybrid.cli.output import show
 from hybrid.utils.options import Rule, given_options, list_unused
 
@@ -72,12 +72,7 @@ if TYPE_CHECKING:
 @click.option(
     "--html", type=click.Path(path_type=Path), help="With ID or --features, a page to write."
 )
-@click.option(
-    "--encoding",
-    default="utf-8",
-    show_default=True,
-    help="Text encoding of CSV and JSON Lines files.",
-)
+@encoding_option
 def command(
     project: Project,
     run: Path,

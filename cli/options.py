@@ -81,6 +81,8 @@ _COMMON = {
 }  # fmt: skip
 
 EVERYWHERE = ("quiet", "json")
+encoding_option = click.option("--encoding", default="utf-8", show_default=True,
+                               help="Text encoding of CSV and JSON Lines files.")  # fmt: skip
 
 _COLUMNS = (
     click.option("--id-column", help="Column with the ids.  [default: id, or the first *_id]"),
@@ -92,8 +94,7 @@ _COLUMNS = (
     click.option("--categorical", multiple=True, help="Categorical metadata column."),
     click.option("--list", multiple=True, help="Metadata column with lists, such as cast."),
     click.option("--drop", multiple=True, help="Column to ignore."),
-    click.option("--encoding", default="utf-8", show_default=True,
-                 help="Text encoding of CSV and JSON Lines files."),
+    encoding_option,
 )  # fmt: skip
 
 _DTYPES = click.Choice(["float16", "float32"])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hybrid.cli.options import Project, common_options
+from hybrid.cli.options import Project, common_options, encoding_option
 from hybrid.cli.output import reasons_text, show
 
 
@@ -17,12 +17,7 @@ from hybrid.cli.output import reasons_text, show
               help="File to write.")  # fmt: skip
 @click.option("--weights", multiple=True,
               help="Weights of the backbone, or one each.  [default: as the run recorded]")  # fmt: skip
-@click.option(
-    "--encoding",
-    default="utf-8",
-    show_default=True,
-    help="Text encoding of CSV and JSON Lines files.",
-)
+@encoding_option
 def command(
     project: Project, run: Path, out: Path, weights: tuple[str, ...], encoding: str
 ) -> None:

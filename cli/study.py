@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from hybrid.cli.options import Project, project_options
+from hybrid.cli.options import Project, encoding_option, project_options
 from hybrid.cli.output import show
 from hybrid.cli.study_output import studies_text
 
@@ -47,12 +47,7 @@ RECORDED = ("catalogue", "splits", "seed")
     help="For --repeats, of a split that hybrid split did not make: the method to repeat it by.",
 )
 @click.option("--by", metavar="COLUMN", help="For --method temporal: column with the time.")
-@click.option(
-    "--encoding",
-    default="utf-8",
-    show_default=True,
-    help="Text encoding of CSV and JSON Lines files.",
-)
+@encoding_option
 def command(
     project: Project,
     run: Path,
