@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -43,10 +44,10 @@ def command(project: Project, target: str, labels: int | None, **options: Any) -
     settings. A run that has the name of a network is named by its path: runs/inception.
     """
     from hybrid.deep.registry import network_names
-    from hybrid.runs.describe import HeadDescription, describe_network, describe_run, find_run
+    from hybrid.runs.describe import HeadDescription, describe_network, describe_run
 
-    folder = None if target in network_names() else find_run(target, project.runs)
-    if folder is None:
+    folder = project.find_run(Path(target))
+    if target in network_names() or not (folder / "run.json").exists():
         found = describe_network(target, DeepOptions(**options), labels)
         show(project.json, found, network_text(found))
         return

@@ -17,7 +17,8 @@ from hybrid.runs.cost import TrainingCost
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.record import POSTER, RunRecord
 from hybrid.runs.record_parts import AncestorRecord
-from hybrid.runs.run_provenance import LEARNT, write_run_provenance
+from hybrid.runs.run_provenance import write_run_provenance
+from hybrid.splitting.tasks import TRAINING
 
 MODEL_FILES = "model.*"
 
@@ -53,7 +54,7 @@ def _describe(
     backbones: Provenance,
     training: TrainingCost,
 ) -> RunProvenance:
-    hashes, rows = experiment.hashed.hashes, experiment.rows(*LEARNT)
+    hashes, rows = experiment.hashed.hashes, experiment.rows(*TRAINING)
     if record.blocks == (POSTER,):  # what has no poster was not learnt from
         keys = experiment.keys
         readable = [not isinstance(keys[row], BadPoster) for row in rows.tolist()]

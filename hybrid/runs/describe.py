@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hybrid.backbones.startup import start_keras
 from hybrid.deep.registry import get_network
 from hybrid.errors import SettingError
-from hybrid.runs.record import DEEP, RECORD, RunRecord
+from hybrid.runs.record import DEEP, RunRecord
 
 if TYPE_CHECKING:
     from hybrid.deep.description import NetworkDescription
@@ -52,18 +52,6 @@ class HeadDescription:
     chosen: dict[str, Any]
     settings: dict[str, Any]
     task: str = "multilabel"
-
-
-def find_run(target: str, folder: Path) -> Path | None:
-    """Find the run that a name or path means; None if there is none.
-
-    Examples
-    --------
-    >>> find_run("inception", Path("no-runs")) is None
-    True
-    """
-    places = (Path(target), folder / target)
-    return next((place for place in places if (place / RECORD).is_file()), None)
 
 
 def describe_network(

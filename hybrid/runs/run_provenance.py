@@ -15,10 +15,9 @@ from hybrid.cache.sealed import PROVENANCE, seal, unseal
 from hybrid.cache.verified_files import DamageError
 from hybrid.runs.record import DEEP, RunRecord
 from hybrid.runs.record_parts import BackboneRecord, TrainedBackboneRecord
+from hybrid.splitting.tasks import TRAINING
 from hybrid.types import Predictions
 from hybrid.utils.files import write_atomically
-
-LEARNT = ("train", "validation")  # a deep baseline is stopped and calibrated by validation
 
 
 def write_run_provenance(folder: Path, found: RunProvenance) -> None:
@@ -58,7 +57,7 @@ def read_run_provenance(folder: Path, record: RunRecord, predictions: Prediction
 
 
 def _from_record(folder: Path, record: RunRecord, predictions: Predictions) -> RunProvenance:
-    learnt = predictions.ids[np.isin(predictions.splits, LEARNT)]
+    learnt = predictions.ids[np.isin(predictions.splits, TRAINING)]
     run = Ancestor(
         digest="",
         name=folder.name,

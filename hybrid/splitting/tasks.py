@@ -19,7 +19,8 @@ FIRST = "first"
 MULTILABEL, MULTICLASS = "multilabel", "multiclass"
 KINDS = (MULTILABEL, MULTICLASS)
 FEW = 10  # validation items of a genre
-TRAINING = ("train", "validation")  # parts that a head is fitted on, and that `per_genre` samples
+# Parts that a head is fitted on, and that `per_genre` samples; validation stops and calibrates a network.
+TRAINING = ("train", "validation")
 
 
 @dataclass(frozen=True)
