@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hybrid.errors import RunError, SettingError
+from hybrid.errors import RunError
 from hybrid.runs.cost_records import CostRecord
 from hybrid.runs.json_dataclass import FLATTEN, INTERNAL, OPTIONAL, from_json, key, to_json
 from hybrid.runs.migration import FORMAT, migrate
@@ -189,10 +189,7 @@ class RunRecord:
             )
         # Earlier formats lack keys of this one, and records made elsewhere lack most of them.
         complete = version == FORMAT and data.get("hybrid") is not None
-        try:
-            record = from_json(cls, migrate(data), source, complete=complete)
-        except SettingError as error:  # of a task that there is not
-            raise RunError(f"{source}: {error}") from None
+        record = from_json(cls, migrate(data), source, complete=complete)
         object.__setattr__(record, "format_read", version)
         return record
 
