@@ -95,9 +95,14 @@ def describe_thresholds(
     if decision.calibration and not decision.options.one_label:
         spread = threshold_spread(truth, scores, decision, groups=groups, seed=seed)
     return (
-        tuple(_or_none(threshold) for threshold in decision.thresholds.tolist()),
+        recorded_thresholds(decision),
         tuple((_or_none(low), _or_none(high)) for low, high in spread),
     )
+
+
+def recorded_thresholds(decision: DecisionRule) -> tuple[Threshold, ...]:
+    """Thresholds of a decision rule; None where no probability reaches one."""
+    return tuple(_or_none(threshold) for threshold in decision.thresholds.tolist())
 
 
 def describe_decision(decision: DecisionRule) -> DecisionRecord:

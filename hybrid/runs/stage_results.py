@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hybrid.errors import RunError
 from hybrid.evaluation import Outputs, evaluate, paired_difference
 from hybrid.runs.folder import parse_predictions, predictions_table
+from hybrid.runs.record_metrics import recorded_thresholds
 from hybrid.runs.training_records import StageResultRecord, TrainingRecord
 from hybrid.types import Interval, Predictions
 from hybrid.utils.files import write_atomically
@@ -69,13 +70,9 @@ def answer_stages(
     for stage, scores in model.stage_scores_.items():
         decision = model.fit_decision(truth, scores[0])
         probabilities = np.concatenate([model.to_probabilities(part, decision) for part in scores])
-        thresholds = tuple(
-            float(t) if np.isfinite(t) else None for t in decision.thresholds.tolist()
-        )
         labels = model.label(probabilities, decision)
-        p = predictions
-        answers = Predictions(p.ids, p.splits, p.genres, labels, probabilities)
-        found.append(StageAnswers(stage, thresholds, answers))
+        answers = replace(predictions, labels=labels, probabilities=probabilities)
+        found.append(StageAnswers(stage, recorded_thresholds(decision), answers))
     return tuple(found)
 
 
