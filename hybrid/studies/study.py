@@ -181,7 +181,7 @@ def study_run(
                 encoding=encoding,
                 context=context,
             )
-        studies.check(subject.whole.split)
+        studies.check(subject.experiment.whole.split)
         for i, kind in enumerate(studies.kinds):
             rest = _command(folder, studies, studies.kinds[i:], go_on)
             try:
@@ -257,11 +257,12 @@ class _Study:
 
     def make(self) -> None:
         """Make the study, and write it."""
-        total, settings, make = {
-            "nested": (self.fitted.model.folds, {}, self._nested),
-            "curve": (0, {}, self._curve),
-            "ablation": (len(block_subsets(self.fitted.model.fusion.names)) - 1, {}, self._ablate),
-            "repeats": (self.studies.repeats - 1, self._method(), self._repeat),
+        name, settings = NAMES[self.kind], self._method() if self.kind == "repeats" else {}
+        total, make = {
+            "nested": (self.fitted.model.folds, self._nested),
+            "curve": (0, self._curve),
+            "ablation": (len(block_subsets(self.fitted.model.fusion.names)) - 1, self._ablate),
+            "repeats": (self.studies.repeats - 1, self._repeat),
         }[self.kind]
         identity = {
             "run": run_digest(self.folder),
@@ -270,8 +271,7 @@ class _Study:
             "versions": {"hybrid": __version__, **library_versions()},
         }
         partial = self.folder / FOLDER / f"{self.kind}.partial"
-        fits = Fits(NAMES[self.kind], total, self.context.progress, partial, identity)
-        name = NAMES[self.kind]
+        fits = Fits(name, total, self.context.progress, partial, identity)
         with self.costs.stage(name), self.context.progress.step(name):
             result = make(fits)
         (stage,) = self.costs.stages
@@ -334,14 +334,13 @@ class _Study:
         }
 
     def _method(self) -> dict[str, Any]:
-        if self.kind != "repeats":
-            return {}
-        split, studies = self.subject.whole.split, self.studies
+        """The method of the repeats, as it is recorded."""
+        split, studies = self.subject.experiment.whole.split, self.studies
         method = check_repeats(split, studies.repeats, studies.method)
         return {"method": method.method, "by": method.by}
 
     def _repeat(self, fits: Fits) -> dict[str, Any]:
-        whole, seed = self.subject.whole, self.context.seed
+        whole, seed = self.subject.experiment.whole, self.context.seed
         split, catalogue = whole.split, whole.catalogue
         rows, method = whole.rows_of(split.ids), self._method()
         moments: dict[str, Any] = {}
@@ -375,7 +374,7 @@ class _Study:
 
     def _items(self, further: FurtherSplit) -> tuple[LabelledItems, LabelledItems]:
         """Training and test items of another split."""
-        experiment = replace(self.subject.whole, split=further.split).narrowed(
+        experiment = replace(self.subject.experiment.whole, split=further.split).narrowed(
             self.subject.record.task
         )
         if experiment.catalogue.genres != self.fitted.genres:

@@ -36,15 +36,12 @@ class Subject:
     record : RunRecord
     fitted : FittedModel
     experiment : Experiment
-        With the items and labels of the run's task.
-    whole : Experiment
-        With all items and labels of catalogue and split.
+        With the items and labels of the run's task; its `whole` has all of catalogue and split.
     """
 
     record: RunRecord
     fitted: FittedModel
     experiment: Experiment
-    whole: Experiment
 
 
 def load_subject(
@@ -85,8 +82,7 @@ def load_subject(
     check_subject(folder, record)
     read = _read_catalogue(folder, record, catalogue, encoding)
     path, split = _read_split(folder, record, splits)
-    whole = Experiment(read, split, folder, path, context=context)
-    experiment = whole.narrowed(record.task)
+    experiment = Experiment(read, split, folder, path, context=context).narrowed(record.task)
     wanted, found = record.split.sha256, experiment.split.sha256
     if found != wanted:
         raise RunError(
@@ -94,7 +90,7 @@ def load_subject(
             f"another one at {path} ({_short(found)}). Name it with --splits, or fit the run again."
         )
     model = load_head(folder, record, context)
-    return Subject(record, _fitted(folder, record, experiment, model), experiment, whole)
+    return Subject(record, _fitted(folder, record, experiment, model), experiment)
 
 
 def check_subject(folder: Path, record: RunRecord) -> None:
