@@ -22,6 +22,8 @@ class F1(keras.metrics.F1Score):
     ----------
     multiclass : bool, default=False
         Predict the label with the highest log-odds instead.
+    n_labels : int, optional
+        Makes the variables at once. Where the first batch makes them, Keras traces the training step twice.
 
     Examples
     --------
@@ -32,8 +34,12 @@ class F1(keras.metrics.F1Score):
     0.778
     """
 
-    def __init__(self, multiclass: bool = False) -> None:
+    def __init__(self, multiclass: bool = False, n_labels: int | None = None) -> None:
         super().__init__(average="weighted", threshold=None if multiclass else 0.5, name="f1")
+        if n_labels is not None:
+            nothing = np.zeros((1, n_labels), dtype=np.float32)
+            self.update_state(nothing, nothing)
+            self.reset_state()
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Add a batch of labels and log-odds, both of shape (n, L), but for items of weight 0."""
@@ -158,7 +164,8 @@ def epoch_metrics(
     >>> [metric.name for metric in epoch_metrics(loss, n_labels=3, multiclass=False)]
     ['mean_loss', 'f1', 'best_f1']
     """
-    return [MeanLoss(loss), F1(multiclass), Accuracy() if multiclass else BestF1(n_labels)]
+    further = Accuracy() if multiclass else BestF1(n_labels)
+    return [MeanLoss(loss), F1(multiclass, n_labels), further]
 
 
 def _sign(sample_weight: Any) -> Any:

@@ -25,12 +25,12 @@ from hybrid.deep.checkpoint import TrainingState
 from hybrid.deep.dataset import READ_AHEAD, Batches, predict
 from hybrid.deep.frozen import cache_activations
 from hybrid.deep.items import Arrays, Items, Posters, usable
-from hybrid.deep.losses import CrossEntropy
+from hybrid.deep.losses import CrossEntropy, make_loss
 from hybrid.deep.network import Network
 from hybrid.deep.options import DeepOptions
-from hybrid.deep.registry import configure_network, get_network
+from hybrid.deep.registry import Stage, configure_network, get_network
 from hybrid.deep.tensorboard import open_tensorboard
-from hybrid.deep.train import compile_inference
+from hybrid.deep.train import compile_inference, compile_stage, fit_stage
 from hybrid.errors import (
     ExtractionError,
     MissingExtraError,
@@ -251,6 +251,21 @@ def test_the_curves_are_means_over_the_epoch(items: Items) -> None:
     f1 = f1_score(train.labels, scores > 0, average="weighted", zero_division=0)
     for name, expected in (("loss", loss), ("val_loss", loss), ("f1", f1), ("val_f1", f1)):
         np.testing.assert_allclose(model.history_[name], expected, rtol=1e-4)
+
+
+def test_a_training_step_is_traced_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second trace, which takes seconds for a large network, is made if the first makes variables."""
+    traced, step = [], keras.Model.train_step
+    monkeypatch.setattr(
+        keras.Model, "train_step", lambda model, data: traced.append(1) or step(model, data)
+    )
+    labels = np.eye(3, dtype=np.uint8)[np.arange(12) % 3]
+    batches = Batches(Arrays(labels.astype(np.float32)), 4, labels, ids=["i"] * 12)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3)])
+    stage, how = Stage("top", "head", "adam", 1e-3), DeepOptions(epochs=2)
+    compile_stage(model, stage, make_loss("plain", labels), how)
+    fit_stage(model, stage, batches, batches, how, TrainingState(), lambda _: None, Progress())
+    assert len(traced) == 1
 
 
 def test_a_stage_that_makes_it_worse_leaves_the_network_as_it_was(items: Items) -> None:
