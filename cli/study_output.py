@@ -69,8 +69,9 @@ def _ablation_lines(ablation: AblationRecord) -> list[str]:
         rows.append((words, with_interval(variant.metrics[MAIN]), variant.difference))
     width = max(len(words) for words, _, _ in rows)
     alone = len(ablation.subsets) == 1
+    sure = "95 % for all at once" if ablation.simultaneous else "95 %"
     return [
-        "ablation: weighted F1 (95 %), and the difference to the full model (95 %)",
+        f"ablation: weighted F1 (95 %), and the difference to the full model ({sure})",
         *(["  the run has one block, which has no subsets to fit"] if alone else []),
         *(
             f"  {words:<{width}}  {value}  {d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f})"

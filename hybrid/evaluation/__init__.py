@@ -19,6 +19,9 @@ from hybrid.evaluation.multiclass import evaluate_multiclass as evaluate_multicl
 from hybrid.evaluation.multiclass import likeliest as likeliest
 from hybrid.evaluation.multiple_comparisons import PairwiseComparisons as PairwiseComparisons
 from hybrid.evaluation.multiple_comparisons import compare_pairs as compare_pairs
+from hybrid.evaluation.multiple_comparisons import (
+    compare_with_reference as compare_with_reference,
+)
 from hybrid.evaluation.outputs import Outputs as Outputs
 from hybrid.evaluation.pareto import pareto_front as pareto_front
 from hybrid.evaluation.repeated_runs import Spread as Spread

@@ -24,6 +24,8 @@ from hybrid.evaluation.resampling import DRAWS
 from hybrid.evaluation.significance import SAME
 from hybrid.types import Interval
 
+Pairs = Sequence[tuple[int, int]]
+
 
 @dataclass(frozen=True, eq=False)
 class PairwiseComparisons:
@@ -111,19 +113,8 @@ def compare_pairs(
     Interval(value=0.0, low=0.0, high=0.0)
     """
     truth = check(truth, models, draws)
-    check_metric(metric)
-    units = make_units(len(truth), groups)
-    observed, swapped = _differences(truth, models, metric, units, draws, seed)
-    spread = np.sqrt((swapped**2).mean(axis=0))
-    largest = np.nan_to_num(_studentize(swapped, spread)).max(axis=1, initial=0.0)
-    found = np.abs(_studentize(observed, spread))
-    reached = (largest[:, None] >= found - SAME).sum(axis=0)
-    p_value = np.where(np.isnan(found), np.nan, (1 + reached) / (draws + 1))
-    reach = _reach(largest, observed, spread, units.count, 1 - level)
-    rejected = p_value <= 1 - level
-    # Rounding must not make an interval contradict its p-value.
-    inside = np.abs(observed) * (1 - SAME)
-    reach = np.where(rejected, np.minimum(reach, inside), np.maximum(reach, np.abs(observed)))
+    pairs = list(combinations(range(len(models)), 2))
+    observed, reach, p_value = _compare(truth, models, pairs, metric, groups, draws, seed, level)
     size, most = len(models), highest(metric, truth.shape[1])
     return PairwiseComparisons(
         metric,
@@ -136,22 +127,107 @@ def compare_pairs(
     )
 
 
+def compare_with_reference(
+    truth: ArrayLike,
+    models: Sequence[Outputs],
+    reference: Outputs,
+    metric: str = "f1_weighted",
+    *,
+    groups: ArrayLike | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> list[Interval]:
+    """Compare several models with one, which was chosen beforehand, with one error rate for all.
+
+    The method is that of `compare_pairs`, for K pairs instead of all: the intervals are narrower. The
+    reference must not have been chosen on the same items.
+
+    Parameters
+    ----------
+    truth : array-like of shape (n, L)
+    models : sequence of K Outputs
+    reference : Outputs
+        On the same items.
+    metric, groups, draws, seed, level
+        As for `compare_pairs`.
+
+    Returns
+    -------
+    list of K Interval
+        Metric of each model minus that of the reference.
+
+    Raises
+    ------
+    SettingError
+        If shapes or settings are wrong.
+
+    Examples
+    --------
+    >>> truth = np.ones((40, 1))
+    >>> one, other, whole = (
+    ...     Outputs(np.full((40, 1), v, np.uint8), np.full((40, 1), v)) for v in (1, 0, 1)
+    ... )
+    >>> [found.value for found in compare_with_reference(truth, [one, other], whole, draws=99)]
+    [0.0, -1.0]
+    """
+    every = [reference, *models]
+    truth = check(truth, every, draws)
+    pairs = [(k, 0) for k in range(1, len(every))]
+    observed, reach, _ = _compare(truth, every, pairs, metric, groups, draws, seed, level)
+    most = highest(metric, truth.shape[1])
+    low, high = np.maximum(observed - reach, -most), np.minimum(observed + reach, most)
+    return [Interval(*map(float, one)) for one in zip(observed, low, high, strict=True)]
+
+
+def _compare(
+    truth: Labels,
+    models: Sequence[Outputs],
+    pairs: Pairs,
+    metric: str,
+    groups: ArrayLike | None,
+    draws: int,
+    seed: int,
+    level: float,
+) -> tuple[Floats, Floats, Floats]:
+    """Difference of each pair, half the width of its interval, and its p-value, of shape (P,) each."""
+    check_metric(metric)
+    units = make_units(len(truth), groups)
+    observed, swapped = _differences(truth, models, pairs, metric, units, draws, seed)
+    spread = np.sqrt((swapped**2).mean(axis=0))
+    largest = np.nan_to_num(_studentize(swapped, spread)).max(axis=1, initial=0.0)
+    found = np.abs(_studentize(observed, spread))
+    reached = (largest[:, None] >= found - SAME).sum(axis=0)
+    p_value = np.where(np.isnan(found), np.nan, (1 + reached) / (draws + 1))
+    reach = _reach(largest, observed, spread, units.count, 1 - level)
+    rejected = p_value <= 1 - level
+    # Rounding must not make an interval contradict its p-value.
+    inside = np.abs(observed) * (1 - SAME)
+    reach = np.where(rejected, np.minimum(reach, inside), np.maximum(reach, np.abs(observed)))
+    return observed, reach, p_value
+
+
 def _differences(
-    truth: Labels, models: Sequence[Outputs], metric: str, units: Units, draws: int, seed: int
+    truth: Labels,
+    models: Sequence[Outputs],
+    pairs: Pairs,
+    metric: str,
+    units: Units,
+    draws: int,
+    seed: int,
 ) -> tuple[Floats, Floats]:
-    """Differences of all pairs, of shape (P,), and under each swap, of shape (B, P)."""
+    """Differences of the pairs, of shape (P,), and under each swap, of shape (B, P)."""
     differ = _by_ranking if metric in AVERAGE_PRECISIONS else _by_sums
-    observed = differ(truth, models, metric, iter([unit_weights(len(truth))]))
-    return observed[0], differ(truth, models, metric, swaps(units, draws, seed))
+    observed = differ(truth, models, pairs, metric, iter([unit_weights(len(truth))]))
+    return observed[0], differ(truth, models, pairs, metric, swaps(units, draws, seed))
 
 
 def _by_sums(
-    truth: Labels, models: Sequence[Outputs], metric: str, kept: Iterator[Weights]
+    truth: Labels, models: Sequence[Outputs], pairs: Pairs, metric: str, kept: Iterator[Weights]
 ) -> Floats:
     """Differences of metrics that are functions of sums over items: swapping is adding and subtracting."""
     columns = [make_columns(truth, outputs, [metric]) for outputs in models]
     totals = [each.values.sum(axis=0) for each in columns]
-    pairs = list(combinations(range(len(models)), 2))
     score, found = metric.partition("_")[0], []
     for weights in kept:
         keep, total = weights.astype(np.float64), np.full(len(weights), float(len(truth)))
@@ -166,14 +242,11 @@ def _by_sums(
 
 
 def _by_ranking(
-    truth: Labels, models: Sequence[Outputs], metric: str, kept: Iterator[Weights]
+    truth: Labels, models: Sequence[Outputs], pairs: Pairs, metric: str, kept: Iterator[Weights]
 ) -> Floats:
     """Differences of any metric: the mixed model has the outputs of 2n items, of which half weigh nothing."""
     twice = np.concatenate([truth, truth])
-    measures = [
-        make_measure(twice, stack(models[i], models[j]), [metric])
-        for i, j in combinations(range(len(models)), 2)
-    ]
+    measures = [make_measure(twice, stack(models[i], models[j]), [metric]) for i, j in pairs]
     found = []
     for weights in kept:
         sides = np.hstack([weights, 1 - weights]), np.hstack([1 - weights, weights])

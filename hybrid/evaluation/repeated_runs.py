@@ -57,7 +57,9 @@ def summarise_runs(values: Sequence[float]) -> Spread:
     )
 
 
-def corrected_resampled_interval(values: Sequence[float], test_to_train: float) -> Interval:
+def corrected_resampled_interval(
+    values: Sequence[float], test_to_train: float, highest: float = np.inf, lowest: float = -np.inf
+) -> Interval:
     """Mean over random splits, with the 95 % interval of the corrected resampled t-test.
 
     Runs that share training items are not independent, so ``sd / sqrt(J)`` is too small. Nadeau and Bengio,
@@ -70,6 +72,8 @@ def corrected_resampled_interval(values: Sequence[float], test_to_train: float) 
         Of runs that each had a split of their own.
     test_to_train : float
         Number of test items over number of training items.
+    highest, lowest : float, default=inf, -inf
+        Values that the metric can have at most and at least: the interval ends there.
 
     Raises
     ------
@@ -81,10 +85,13 @@ def corrected_resampled_interval(values: Sequence[float], test_to_train: float) 
     >>> found = corrected_resampled_interval([0.5, 0.6, 0.7], test_to_train=0.25)
     >>> round(found.value, 3), round(found.low, 3), round(found.high, 3)
     (0.6, 0.271, 0.929)
+    >>> corrected_resampled_interval([0.5, 0.9], test_to_train=0.25, highest=1.0, lowest=0.0)
+    Interval(value=0.7, low=0.0, high=1.0)
     """
     if len(values) < 2:
         raise SettingError(f"values: expected at least two runs, found {len(values)}.")
     found = summarise_runs(values)
     reach = stdtrit(len(values) - 1, (1 + LEVEL) / 2) * found.sd
     reach *= (1 / len(values) + test_to_train) ** 0.5
-    return Interval(found.mean, float(found.mean - reach), float(found.mean + reach))
+    low, high = np.clip([found.mean - reach, found.mean + reach], lowest, highest)
+    return Interval(found.mean, float(low), float(high))

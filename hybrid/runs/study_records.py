@@ -95,7 +95,7 @@ class VariantRecord:
         Share of the test items that it was removed from.
     metrics : mapping of str to Interval
     difference : Interval
-        Weighted F1 minus that of the full model.
+        Weighted F1 minus that of the full model; see `AblationRecord` for its interval.
     seconds : float or None
     """
 
@@ -121,12 +121,16 @@ class AblationRecord:
         The full model with each block missing.
     mean_contribution : mapping of str to float or None
         Mean Shapley value of each block over the predicted labels; None if no label is predicted.
+    simultaneous : bool or None
+        Whether the intervals of the differences hold all at once; None in records of earlier versions,
+        where each holds by itself.
     """
 
     metric: str | None = None
     subsets: tuple[VariantRecord, ...] = ()
     missing: tuple[VariantRecord, ...] = ()
     mean_contribution: Mapping[str, float | None] = field(default_factory=dict)
+    simultaneous: bool | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import clone
 
-from hybrid.evaluation import Outputs, evaluate, paired_difference
+from hybrid.evaluation import Outputs, compare_with_reference, evaluate
 from hybrid.features.fusion_matrix import FusionMatrix, drop_block
 from hybrid.heads import HybridClassifier
 from hybrid.studies.fits import Fits
@@ -26,6 +26,8 @@ COMPARED = METRICS[0]
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
+# Outputs, blocks, the missing block, the share of the items that lack it, seconds.
+Tried = tuple[Outputs, tuple[str, ...], str | None, float, float]
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Variant:
         Share of the test items that it was removed from.
     metrics : dict of str to Interval
     difference : Interval
-        Weighted F1 minus that of the full model with all blocks, on the same bootstrap draws.
+        Weighted F1 minus that of the full model with all blocks; the intervals of all variants hold at
+        once with a probability of 95 %, see `hybrid.evaluation.compare_with_reference`.
     seconds : float
         Time to fit and predict.
     """
@@ -102,7 +105,7 @@ def ablate_blocks(
         Items, their labels, and their groups.
     seed : int, default=0
         Chooses the items that lose a block (those of a lower rate are among those of a higher one), and
-        the bootstrap draws.
+        the draws of the intervals.
     say : callable, optional
         Called once with a line of text: the number of fits, and an upper bound of the time.
     fit_seconds : float, default=nan
@@ -143,34 +146,43 @@ def ablate_blocks(
         f"{len(names) * (len(RATES) - 1)} predictions with a block missing"
     )
 
-    def evaluate_variant(
-        outputs: Outputs, blocks: tuple[str, ...], missing: str | None, rate: float, seconds: float
-    ) -> Variant:
-        genres = [str(j) for j in range(truth.shape[1])]
-        found = evaluate(truth, outputs, genres, groups=groups, seed=seed).metrics
-        difference = paired_difference(truth, outputs, full, COMPARED, groups=groups, seed=seed)
-        metrics = {name: found[name] for name in METRICS}
-        return Variant(blocks, missing, rate, metrics, difference, seconds)
-
     def fit_subset(blocks: tuple[str, ...]) -> Outputs:
         smaller = restrict(model, blocks).fit(learn[0], learn[1], groups=learn[2])
         return _predict(smaller, smaller.fusion_.transform(frame))
 
-    subsets = []
+    tried: list[Tried] = []
     for number, blocks in enumerate(parts):
         found = fits.get(f"subset-{number}", " + ".join(blocks), partial(fit_subset, blocks))
-        subsets.append(evaluate_variant(found.outputs, blocks, None, 0.0, found.seconds))
-    subsets.append(evaluate_variant(full, names, None, 0.0, full_seconds))
+        tried.append((found.outputs, blocks, None, 0.0, found.seconds))
+    tried.append((full, names, None, 0.0, full_seconds))
     order = np.random.default_rng(seed).permutation(len(frame))
-    missing = []
     for name in names:
         for rate in RATES:
             start = time.perf_counter()
             rows = order[: round(rate * len(frame))]
             outputs = _predict(model, drop_block(matrix, name, rows))
             seconds = time.perf_counter() - start
-            missing.append(evaluate_variant(outputs, names, name, rate, seconds))
-    return Ablation(tuple(subsets), tuple(missing))
+            tried.append((outputs, names, name, rate, seconds))
+    variants = _evaluate(tried, full, truth, groups, seed)
+    return Ablation(variants[: len(parts) + 1], variants[len(parts) + 1 :])
+
+
+def _evaluate(
+    tried: Sequence[Tried], full: Outputs, truth: Labels, groups: ArrayLike, seed: int
+) -> tuple[Variant, ...]:
+    """Metrics of each variant, and its difference to the full model."""
+    genres = [str(j) for j in range(truth.shape[1])]
+    differences = compare_with_reference(
+        truth, [each[0] for each in tried], full, COMPARED, groups=groups, seed=seed
+    )
+    found = []
+    for (outputs, blocks, missing, rate, seconds), difference in zip(
+        tried, differences, strict=True
+    ):
+        every = evaluate(truth, outputs, genres, groups=groups, seed=seed).metrics
+        metrics = {name: every[name] for name in METRICS}
+        found.append(Variant(blocks, missing, rate, metrics, difference, seconds))
+    return tuple(found)
 
 
 def restrict(model: HybridClassifier, blocks: Sequence[str]) -> HybridClassifier:

@@ -17,6 +17,7 @@ from hybrid.evaluation import (
     measure_all,
     summarise_runs,
 )
+from hybrid.evaluation.metrics import highest
 from hybrid.heads import HybridClassifier
 from hybrid.runs.fitted import LabelledItems
 from hybrid.splitting.repeats import FurtherSplit
@@ -129,7 +130,12 @@ def evaluate_repeated_splits(
         "method": method,
         "seeds": [run.seed for run in runs],
         "splits": [_describe_run(run, genres, seed) for run in runs],
-        "metrics": {name: _describe(name, measured, test_to_train) for name in METRICS},
+        "metrics": {
+            name: _describe(
+                [run[name] for run in measured], test_to_train, highest(name, len(genres))
+            )
+            for name in METRICS
+        },
     }
 
 
@@ -155,11 +161,8 @@ def _describe_run(run: RepeatedRun, genres: Sequence[str], seed: int) -> dict[st
     }
 
 
-def _describe(
-    metric: str, measured: list[dict[str, float]], test_to_train: float | None
-) -> dict[str, Any]:
-    values = [run[metric] for run in measured]
+def _describe(values: list[float], test_to_train: float | None, most: float) -> dict[str, Any]:
     interval = None
     if test_to_train is not None:
-        interval = asdict(corrected_resampled_interval(values, test_to_train))
+        interval = asdict(corrected_resampled_interval(values, test_to_train, most, 0.0))
     return {**asdict(summarise_runs(values)), "interval": interval}

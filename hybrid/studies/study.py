@@ -330,6 +330,7 @@ class _Study:
         return {
             "metric": COMPARED,
             **vars(found),
+            "simultaneous": True,
             "mean_contribution": mean_contributions(table),
         }
 

@@ -251,6 +251,9 @@ def test_over_splits_by_hand() -> None:
     found = corrected_resampled_interval([0.5, 0.6, 0.7], 0.25)
     reach = 4.302653 * 0.1 * (1 / 3 + 1 / 4) ** 0.5
     assert (found.value, found.low, found.high) == pytest.approx((0.6, 0.6 - reach, 0.6 + reach))
+    # 0.55 is in the middle of 0.3 and 0.8; t of 1 degree of freedom is 12.7, far beyond 0 and 1.
+    bounded = corrected_resampled_interval([0.3, 0.8], 0.25, highest=1.0, lowest=0.0)
+    assert (bounded.value, bounded.low, bounded.high) == pytest.approx((0.55, 0.0, 1.0))
     with pytest.raises(SettingError, match="at least two runs, found 1"):
         corrected_resampled_interval([0.5], 0.25)
 

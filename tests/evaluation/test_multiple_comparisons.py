@@ -10,7 +10,14 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from hybrid.errors import SettingError
-from hybrid.evaluation import METRICS, Outputs, compare_pairs, paired_difference, permutation_test
+from hybrid.evaluation import (
+    METRICS,
+    Outputs,
+    compare_pairs,
+    compare_with_reference,
+    paired_difference,
+    permutation_test,
+)
 
 Matrix = NDArray[Any]
 
@@ -99,6 +106,27 @@ def test_intervals_and_p_values_never_contradict_each_other(seed: int) -> None:
     assert np.array_equal(found.p_value, found.p_value.T)
     assert found.p_value[0, 5] == 1.0  # a model and itself
     assert (found.low[0, 5], found.high[0, 5]) == (0.0, 0.0)
+
+
+def test_one_pair_with_a_reference_is_a_pair() -> None:
+    truth, (one, other) = draw_models(80, (1.0, 1.4), 1)
+    options: Any = {"groups": np.arange(80) // 2, "draws": 300, "seed": 2}
+    for metric in ("f1_weighted", "map_macro"):
+        [found] = compare_with_reference(truth, [one], other, metric, **options)
+        same = compare_pairs(truth, [one, other], metric, **options).interval(0, 1)
+        assert vars(found) == pytest.approx(vars(same))
+
+
+def test_comparisons_with_a_reference_hold_at_once_and_are_narrower_than_all_pairs() -> None:
+    wrong, alone, rounds = 0, 0, 150
+    for seed in range(rounds):
+        truth, models = draw_models(60, [1.0] * 8, seed)
+        found = compare_with_reference(truth, models[1:], models[0], draws=199, seed=seed)
+        wrong += any(not each.low <= 0 <= each.high for each in found)
+        pairs = compare_pairs(truth, models[:1] + models[1:], draws=199, seed=seed)
+        alone += found[0].high - found[0].low < pairs.high[1, 0] - pairs.low[1, 0]
+    assert wrong <= 17  # 7.5 expected at most; more than 17 once in 1,000 times
+    assert alone > 0.9 * rounds
 
 
 def test_more_models_make_p_values_larger_and_intervals_wider() -> None:

@@ -15,7 +15,7 @@ from sklearn.svm import LinearSVC
 
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import SettingError
-from hybrid.evaluation import METRICS, Outputs
+from hybrid.evaluation import METRICS, Outputs, compare_pairs
 from hybrid.features import MetadataFeatures, TextFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.features.fusion_matrix import drop_block
@@ -125,6 +125,23 @@ def test_every_subset_and_every_rate(catalogue: Catalogue, fitted: HybridClassif
             zero_division=0,
         )
         assert by_place[block, 1.0].metrics["f1_weighted"].value == pytest.approx(gone)
+
+
+def test_differences_hold_all_at_once(catalogue: Catalogue, fitted: HybridClassifier) -> None:
+    """A variant's interval contains that of a comparison of it alone."""
+    frame, labels = catalogue.frame, catalogue.labels
+    parts = [(frame[m], labels[m], np.arange(len(frame))[m]) for m in (slice(60), slice(60, None))]
+    found = ablate_blocks(fitted, *parts, seed=3)
+    gone = fitted.decision_.probabilities(
+        fitted.score_matrix(
+            drop_block(fitted.fusion_.transform(frame[60:]), "text", np.arange(len(frame) - 60))
+        )
+    )
+    models = [Outputs(fitted.label(p), p) for p in (gone, fitted.predict_proba(frame[60:]))]
+    alone = compare_pairs(labels[60:], models, seed=3).interval(0, 1)
+    [same] = [v.difference for v in found.missing if (v.missing, v.rate) == ("text", 1.0)]
+    assert same.value == pytest.approx(alone.value)
+    assert same.low < alone.low < alone.high < same.high
 
 
 def test_restriction_keeps_settings_and_the_model(fitted: HybridClassifier) -> None:

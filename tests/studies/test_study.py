@@ -21,7 +21,7 @@ from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import _run
 from hybrid.cli.output import MAIN
 from hybrid.cli.study_output import studies_text
-from hybrid.evaluation import Outputs, evaluate, evaluate_all, paired_difference
+from hybrid.evaluation import Outputs, compare_with_reference, evaluate, evaluate_all
 from hybrid.heads import HybridClassifier
 from hybrid.runs.folder import read_run
 from hybrid.runs.record import RunRecord
@@ -52,7 +52,7 @@ RUN = ("model.joblib", "predictions.csv", "run.json")
 def few_draws() -> Iterator[None]:
     """The bootstrap would take most of the time."""
     with pytest.MonkeyPatch.context() as patch:
-        for function in (evaluate, evaluate_all, paired_difference):
+        for function in (evaluate, evaluate_all, compare_with_reference):
             patch.setitem(function.__kwdefaults__, "draws", 40)
         yield
 
@@ -453,7 +453,11 @@ def test_what_a_study_cannot_say_is_said() -> None:
         ("text",), None, metrics={MAIN: Interval(0.5, 0.4, 0.6)}, difference=Interval(0.0, 0.0, 0.0)
     )
     one = AblationRecord(subsets=(whole,))
-    assert "one block, which has no subsets" in studies_text(StudiesRecord(ablation=one))
+    said = studies_text(StudiesRecord(ablation=one))
+    assert "one block, which has no subsets" in said
+    assert "difference to the full model (95 %)" in said  # a record of before
+    new = AblationRecord(subsets=(whole,), simultaneous=True)
+    assert "the full model (95 % for all at once)" in studies_text(StudiesRecord(ablation=new))
 
 
 def test_runs_that_cannot_be_studied(
