@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hybrid.runs.describe import HeadDescription
 
 NAMES = [field.name for field in fields(DeepOptions)]
+FROM_DATA = "from the data"
 SAME = [parameter for parameter in fit_deep.params if parameter.name in NAMES]
 
 
@@ -38,10 +39,11 @@ SAME = [parameter for parameter in fit_deep.params if parameter.name in NAMES]
 def command(project: Project, target: str, labels: int | None, **options: Any) -> None:
     """List the layers of NETWORK or of the model of RUN, what learns in which stage, and every setting.
 
-    NETWORK is what fit-deep takes as --backbone, but for text and fused: how wide their inputs are is known
-    from the data alone, so name a run of them. The options are those of fit-deep, so that you see what
-    --unfreeze, --head-units or --input-size make. Of a run with another head: blocks, parameters and
-    settings. A run that has the name of a network is named by its path: runs/inception.
+    NETWORK is what fit-deep takes as --backbone. How wide text and metadata are comes from the data: a run of
+    text or fused has the widths, the networks themselves have "from the data". The options are those of
+    fit-deep, so that you see what --unfreeze, --head-units or --input-size make. Of a run with another
+    head: blocks, parameters and settings. A run that has the name of a network is named by its path:
+    runs/inception.
     """
     from hybrid.deep.registry import network_names
     from hybrid.runs.describe import HeadDescription, describe_network, describe_run
@@ -78,13 +80,15 @@ def network_text(found: NetworkDescription) -> str:
     stages = _table(
         ("stage", "learns", "parameters", "optimizer", "learning rate", "momentum", "augmentation"),
         [
-            (s.name, ", ".join(s.learns), f"{s.parameters:,}", s.optimizer, f"{s.learning_rate:g}",
+            (s.name, ", ".join(s.learns), _number(s.parameters), s.optimizer, f"{s.learning_rate:g}",
              f"{s.momentum:g}", s.augmentation)
             for s in found.stages
         ],
         right=(2,),
     )  # fmt: skip
-    head = f"{found.name}: {found.parameters:,} parameters, {found.labels} labels"
+    head = f"{found.name}: {_number(found.parameters)} parameters, {found.labels} labels"
+    if found.parameters is None:
+        head = f"{found.name}: parameters {FROM_DATA}, {found.labels} labels"
     return "\n".join(
         [head, "", *layers, "", *stages, "", *_settings(_network_settings(found.settings))]
     )
@@ -111,7 +115,10 @@ def head_text(found: HeadDescription) -> str:
         *_settings(found.chosen),
         "",
         "settings",
-        *_settings(_head_settings(found.settings, found.task)),
+        *(
+            _settings(_head_settings(found.settings, found.task))
+            or ["  not recorded: the run was fitted from Python by an earlier version"]
+        ),
     ]
     return "\n".join(lines)
 
@@ -120,12 +127,16 @@ def _layer_row(layer: LayerDescription) -> tuple[str, ...]:
     return (
         layer.name,
         layer.type,
-        " x ".join("?" if side is None else str(side) for side in layer.output_shape),
+        " x ".join(FROM_DATA if side is None else str(side) for side in layer.output_shape),
         " x ".join(map(str, layer.kernel)),
         "" if layer.units is None else str(layer.units),
-        f"{layer.parameters:,}",
-        ", ".join(layer.learns_in) if layer.parameters else "",
+        _number(layer.parameters),
+        ", ".join(layer.learns_in) if layer.parameters != 0 else "",
     )
+
+
+def _number(count: int | None) -> str:
+    return FROM_DATA if count is None else f"{count:,}"
 
 
 def _table(

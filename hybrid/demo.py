@@ -97,7 +97,7 @@ def run_demo(
             select=embeddings if looks else (),
             context=quiet,
         )
-        fit_head(replace(base, folder=folder / "runs" / name, context=quiet), model, {})
+        fit_head(replace(base, folder=folder / "runs" / name, context=quiet), model)
     from hybrid.report import make_report
 
     runs = [folder / "runs" / name for name in (*networks, *(name for name, _, _ in HEADS))]

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import keras
+import numpy as np
 
+from hybrid.backbones.load import dtype_policy
+from hybrid.backbones.networks import build_application, cut_and_pool
 from hybrid.deep.baseline import DeepBaseline
+from hybrid.deep.fused import FusedBaseline
+from hybrid.deep.fused_network import FusedNetwork
 from hybrid.deep.network import SHEAR, ZOOM, InferenceMode, count_elements
 from hybrid.deep.registry import ALL, HEAD
 from hybrid.deep.unfreezing import unfrozen_blocks
+from hybrid.features import PosterFeatures
 
 
 @dataclass(frozen=True)
@@ -24,12 +30,13 @@ class LayerDescription:
     name, type : str
         As Keras has them.
     output_shape : tuple of (int or None)
-        Without the items.
+        Without the items; None where the data tell.
     kernel : tuple of int
         Height and width of a convolution or pooling window; empty for other layers.
     units : int or None
         Filters of a convolution, or units of a dense layer.
-    parameters : int
+    parameters : int or None
+        None where the data tell.
     learns_in : tuple of str
         Stages that change its parameters.
     """
@@ -40,7 +47,7 @@ class LayerDescription:
     output_shape: tuple[int | None, ...]
     kernel: tuple[int, ...]
     units: int | None
-    parameters: int
+    parameters: int | None
     learns_in: tuple[str, ...]
 
 
@@ -52,8 +59,8 @@ class StageDescription:
     ----------
     name, trains : str
         See `hybrid.deep.registry.Stage`.
-    parameters : int
-        That it changes.
+    parameters : int or None
+        That it changes; None where the data tell.
     optimizer : str
     learning_rate, momentum : float
     augmentation : str
@@ -64,7 +71,7 @@ class StageDescription:
 
     name: str
     trains: str
-    parameters: int
+    parameters: int | None
     optimizer: str
     learning_rate: float
     momentum: float
@@ -80,7 +87,8 @@ class NetworkDescription:
     ----------
     name : str
     labels : int
-    parameters : int
+    parameters : int or None
+        None where the data tell.
     layers : tuple of LayerDescription
         From the input upwards.
     stages : tuple of StageDescription
@@ -90,7 +98,7 @@ class NetworkDescription:
 
     name: str
     labels: int
-    parameters: int
+    parameters: int | None
     layers: tuple[LayerDescription, ...]
     stages: tuple[StageDescription, ...]
     settings: dict[str, Any]
@@ -169,6 +177,55 @@ def build_baseline(network: str, options: Any, n_labels: int) -> DeepBaseline:
     model = DeepBaseline(network, options)
     model._build(n_labels)
     return model
+
+
+def describe_without_data(network: str, options: Any, n_labels: int) -> NetworkDescription:
+    """Describe a network on text or on fused blocks, as far as it is known before there are data.
+
+    How wide text and metadata are comes from the data. The network is built with two widths: what they change
+    is None.
+
+    Parameters
+    ----------
+    network : {"text", "fused"}
+    options : DeepOptions
+    n_labels : int
+
+    Examples
+    --------
+    >>> from hybrid.deep.options import DeepOptions
+    >>> found = describe_without_data("text", DeepOptions(), n_labels=20)
+    >>> [(layer.type, layer.units, layer.parameters) for layer in found.layers if layer.units]
+    [('Dense', 256, None), ('Dense', 20, 5140)]
+    """
+    model, poster, parts = FusedBaseline(network, options), None, {}
+    spec, found = model.spec, []
+    with dtype_policy(model.options.precision):
+        if spec.backbone is not None:
+            application = build_application(spec.body)
+            body = cut_and_pool(spec.body, application)
+            size, poster = body.output.shape[-1], PosterFeatures()
+            poster.mean_, poster.scale_ = np.zeros(size), np.ones(size)
+            parts = {"application": application, "body": body, "poster": poster}
+        for width in (2, 3):
+            columns = dict.fromkeys(spec.blocks, width)
+            if poster is not None:
+                columns["poster"] = size + 1
+            model.network_, model.n_labels = FusedNetwork(spec, n_labels, columns), n_labels
+            vars(model.network_).update(parts)
+            found.append(describe_baseline(model))
+    agreed: NetworkDescription = _agreed(*found)
+    return agreed
+
+
+def _agreed(one: Any, other: Any) -> Any:
+    """What two descriptions of one network agree on; None for numbers that differ."""
+    if is_dataclass(one) and not isinstance(one, type):
+        names = [field.name for field in fields(one)]
+        return replace(one, **{n: _agreed(getattr(one, n), getattr(other, n)) for n in names})
+    if isinstance(one, tuple):
+        return tuple(_agreed(*pair) for pair in zip(one, other, strict=True))
+    return None if isinstance(one, int) and one != other else one
 
 
 def _learns(model: DeepBaseline, trains: str) -> tuple[str, ...]:

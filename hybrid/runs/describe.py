@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from hybrid.backbones.startup import start_keras
 from hybrid.deep.registry import get_network
-from hybrid.errors import SettingError
 from hybrid.runs.record import DEEP, RunRecord
 
 if TYPE_CHECKING:
@@ -59,6 +58,8 @@ def describe_network(
 ) -> NetworkDescription:
     """Describe a network as `fit_deep` would build it with these options.
 
+    What comes from the data, as how wide text and metadata are, is None.
+
     Parameters
     ----------
     network : str
@@ -70,7 +71,7 @@ def describe_network(
     Raises
     ------
     SettingError
-        If the network or an option is unknown; if it reads text or metadata, whose widths only the data tell.
+        If the network or an option is unknown.
 
     Examples
     --------
@@ -78,15 +79,16 @@ def describe_network(
     >>> describe_network("scratch", DeepOptions()).parameters
     20042932
     """
-    if get_network(network).fused:
-        raise SettingError(
-            f"{network}: expected a network on posters alone, or a run: how wide text and metadata are is "
-            "known from the data alone. Name a run of it, or see its plan for a catalogue: hybrid fit-deep "
-            f"--backbone {network} --dry-run"
-        )
+    fused = get_network(network).fused
     start_keras()
-    from hybrid.deep.description import build_baseline, describe_baseline
+    from hybrid.deep.description import (
+        build_baseline,
+        describe_baseline,
+        describe_without_data,
+    )
 
+    if fused:
+        return describe_without_data(network, options, labels or LABELS)
     return describe_baseline(build_baseline(network, options, labels or LABELS))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -12,6 +14,7 @@ from hybrid.errors import SettingError
 from hybrid.evaluation import Outputs
 from hybrid.explain.importance import describe_head
 from hybrid.heads import HybridClassifier
+from hybrid.heads.decision_rule import DecisionOptions
 from hybrid.runs.ancestors import add_provenance
 from hybrid.runs.cost import Spending, extraction_costs, training_cost
 from hybrid.runs.experiment import Experiment, audit_experiment
@@ -50,7 +53,7 @@ def fit_head(
     model : HybridClassifier
         As `make_hybrid` returns it; it is fitted in place.
     settings : dict, optional
-        Recorded as ``settings``.
+        Recorded as ``settings``; by default, the parameters of the model.
 
     Returns
     -------
@@ -101,7 +104,8 @@ def fit_head(
             (experiment.rows("test"), outputs.scores, outputs.labels),
         ],
     )
-    record = _describe(experiment, model, backbones, explained, settings or {})
+    settings = settings or describe_parameters(model)
+    record = _describe(experiment, model, backbones, explained, settings)
     stores = poster_stores(model)
     spending = Spending(
         predicted=len(test.frame),
@@ -117,6 +121,52 @@ def fit_head(
         spent = training_cost(costs, spending, fitted_on)
         record, _ = add_provenance(record, experiment, folder, learnt, spent)
         return write_run(experiment, folder, record, predictions, audit, costs, spending)
+
+
+def describe_parameters(model: HybridClassifier) -> dict[str, Any]:
+    """List the parameters of a classifier, its head and its blocks, as far as they are plain values.
+
+    Parameters
+    ----------
+    model : HybridClassifier
+
+    Examples
+    --------
+    >>> from hybrid.features import TextFeatures
+    >>> from hybrid.features.fusion import Fusion
+    >>> from hybrid.heads import MultilabelLinearSVC
+    >>> model = HybridClassifier(Fusion([("text", TextFeatures(["overview"]))]), MultilabelLinearSVC(C=3.0))
+    >>> found = describe_parameters(model)
+    >>> found["blocks"], found["head"]["C"], found["features"]["text"]["columns"]
+    (['text'], 3.0, ['overview'])
+    """
+    own = _plain(model.get_params(deep=False))
+    return {
+        "blocks": list(model.fusion.names),
+        **{name: own.get(name) for name in ("grid", "metric", "search", "chain", "folds", "tuned")},
+        "block_weights": model.fusion.weights and dict(model.fusion.weights),
+        "head": {
+            "class": type(model.estimator).__name__,
+            **_plain(model.estimator.get_params(deep=False)),
+        },
+        "features": {
+            name: _plain(block.get_params(deep=False)) for name, block in model.fusion.blocks
+        },
+        "decision": asdict(model.decision or DecisionOptions()),
+    }
+
+
+def _plain(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that JSON can hold."""
+    found = {}
+    for name, value in parameters.items():
+        value = list(value) if isinstance(value, tuple) else value
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError):
+            continue
+        found[name] = value
+    return found
 
 
 def _check_task(experiment: Experiment, model: HybridClassifier) -> None:

@@ -107,12 +107,73 @@ def test_stages_and_loss_are_told_in_words() -> None:
     assert "loss: plain (categorical cross-entropy)" in one
 
 
-@pytest.mark.parametrize("name", ["text", "fused"])
-def test_a_network_whose_width_the_data_tell_is_named_in_the_help(name: str) -> None:
-    refused = CliRunner().invoke(hybrid, ["describe", name])
-    assert "known from the data alone. Name a run of it, or see its plan" in str(refused.exception)
-    assert f"--backbone {name} --dry-run" in str(refused.exception)
-    assert "but for text and fused" in invoke("describe", "--help")
+def test_widths_that_come_from_the_data_are_said_to() -> None:
+    found = json.loads(invoke("describe", "text", "--labels", "3", "--json"))
+    dense = [layer for layer in found["layers"] if layer["type"] == "Dense"]
+    assert [layer["parameters"] for layer in dense] == [None, 256 * 3 + 3]
+    assert [layer["output_shape"] for layer in dense] == [[256], [3]]
+    assert (found["parameters"], found["stages"][0]["parameters"]) == (None, None)
+    assert dense[0]["learns_in"] == ["all"]
+    lines = invoke("describe", "text", "--labels", "3").splitlines()
+    assert lines[0] == "text: parameters from the data, 3 labels"
+    [first] = [line for line in lines if " 256 " in line and "Dense" in line]
+    assert re.search(r"256 +from the data +all$", first)
+
+
+def test_what_the_data_do_not_tell_of_a_fused_network_is_described() -> None:
+    options = ["--input-size", "32", "--labels", "3"]
+    alone = json.loads(invoke("describe", "small", *options, "--json"))
+    found = json.loads(invoke("describe", "fused", "--body", "small", "--unfreeze", "all",
+                              "--weights", "random", *options, "--json"))  # fmt: skip
+    bodies = [
+        [(layer["type"], layer["output_shape"], layer["parameters"]) for layer in each["layers"]
+         if layer["part"] == "body"]
+        for each in (alone, found)
+    ]  # fmt: skip
+    assert bodies[0] == bodies[1]
+    width = bodies[0][-1][1][-1]
+    inputs = [layer["output_shape"] for layer in found["layers"] if layer["type"] == "BlockDropout"]
+    assert inputs == [[width + 1], [None], [None]]
+    [joined] = [layer for layer in found["layers"] if layer["type"] == "Concatenate"]
+    assert joined["output_shape"] == [None]
+    assert [layer["parameters"] for layer in found["layers"] if layer["type"] == "Dense"] == [
+        None,
+        512 * 3 + 3,
+    ]
+    assert [stage["name"] for stage in found["stages"]] == ["top", "fine"]
+
+
+def test_a_run_has_the_widths_of_its_data(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalogue = load_catalogue(films)
+    experiment = Experiment(catalogue, split_catalogue(catalogue), tmp_path / "runs" / "words")
+    run = fit_deep(experiment, "text", DeepOptions(epochs=1))
+    monkeypatch.chdir(tmp_path)
+    found = json.loads(invoke("describe", "words", "--json"))
+    dense = [layer["parameters"] for layer in found["layers"] if layer["type"] == "Dense"]
+    labels = len(catalogue.genres)
+    assert dense[1] == 256 * labels + labels
+    assert sum(dense) == found["parameters"] == run.record.training.network.parameters
+
+
+def test_a_head_that_python_fitted_has_its_settings(films: Path, tmp_path: Path) -> None:
+    catalogue = load_catalogue(films)
+    head = make_hybrid(catalogue, blocks=["text"], grid={"C": [0.3]}, folds=2)
+    experiment = Experiment(catalogue, split_catalogue(catalogue), tmp_path / "runs" / "svm")
+    fit_head(experiment, head)
+    text = invoke("describe", str(tmp_path / "runs" / "svm"))
+    settings = text.partition("\nsettings\n")[2]
+    for line in (
+        "folds: 2",
+        "metric: weighted-f1",
+        "grid, C: 0.3",
+        "head, class: MultilabelLinearSVC",
+    ):
+        assert f"  {line}\n" in settings
+    assert "decision, objective: genre" in settings
+    assert "features, text, columns: " in settings
+    assert not re.search(r"None|[{}]|True|False", text)
 
 
 def test_runs_are_described_by_name(
