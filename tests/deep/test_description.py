@@ -136,10 +136,9 @@ def test_what_the_data_do_not_tell_of_a_fused_network_is_described() -> None:
     assert inputs == [[width + 1], [None], [None]]
     [joined] = [layer for layer in found["layers"] if layer["type"] == "Concatenate"]
     assert joined["output_shape"] == [None]
-    assert [layer["parameters"] for layer in found["layers"] if layer["type"] == "Dense"] == [
-        None,
-        512 * 3 + 3,
-    ]
+    head = [layer for layer in found["layers"] if layer["part"] == "head"]
+    dense = [layer["parameters"] for layer in head if layer["type"] == "Dense"]
+    assert dense == [None, 512 * 3 + 3]
     assert [stage["name"] for stage in found["stages"]] == ["top", "fine"]
 
 
