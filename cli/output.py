@@ -86,11 +86,13 @@ def run_text(run: Run) -> str:
 
 def _figures(record: RunRecord) -> str:
     """The metrics of a run's task."""
+    from hybrid.report.wording import number
+
     found = f"weighted F1 {with_interval(record.metrics[MAIN])}"
     if not record.task.multiclass:
         return found
     more = [f"accuracy {with_interval(record.metrics['accuracy'])}"]
-    more.append(f"macro F1 {record.metrics['f1_macro'].value:.3f}")
+    more.append(f"macro F1 {number(record.metrics['f1_macro'].value, '.3f')}")
     if len(record.genres) > 2:
         more.append(f"top-2 accuracy {record.metrics['top_2_accuracy'].value:.3f}")
     return ", ".join([found, *more])
@@ -101,8 +103,10 @@ def _asked(record: RunRecord) -> str:
 
 
 def with_interval(value: Interval) -> str:
-    """An estimate and its interval."""
-    return f"{value.value:.3f} ({value.low:.3f} to {value.high:.3f})"
+    """An estimate and its interval; a dash where it is not known."""
+    from hybrid.report.wording import with_interval as format_interval
+
+    return format_interval(value)
 
 
 def _chosen(chosen: Mapping[str, Any]) -> str:

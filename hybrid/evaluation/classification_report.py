@@ -25,7 +25,7 @@ class ReportRow:
     name : str
         A genre, or ``"micro avg"`` and so on.
     precision, recall, f1 : float
-        From 0 to 1; 0 where there is nothing to divide by.
+        From 0 to 1; 0 where nothing is predicted. NaN for a genre without support.
     support : int
         Number of labels: of the genre, or of all.
     threshold : float or None, default=None
@@ -42,14 +42,15 @@ class ReportRow:
 
 @dataclass(frozen=True)
 class ClassificationReport:
-    """Precision, recall, F1 and support of each genre, and the averages, as scikit-learn prints them.
+    """Precision, recall, F1 and support of each genre, and the averages.
 
     Parameters
     ----------
     genres : tuple of ReportRow
         In the order of the labels.
     averages : tuple of ReportRow
-        Micro, macro, weighted by support, and over items (``samples``).
+        Micro, macro, weighted by support, and over items (``samples``). The macro average is over the
+        genres with support.
     """
 
     genres: tuple[ReportRow, ...]
@@ -57,7 +58,7 @@ class ClassificationReport:
 
     @property
     def text(self) -> str:
-        """The report as a table of plain text."""
+        """The report as a table of plain text; a genre without support has dashes."""
         width = max(len(row.name) for row in (*self.genres, *self.averages))
         known = any(row.threshold is not None for row in self.genres)
         heads = (*SCORES, "support", *(["threshold"] if known else []))
@@ -87,7 +88,8 @@ def classification_report(
     Returns
     -------
     ClassificationReport
-        With the values of `sklearn.metrics.classification_report` and ``zero_division=0``.
+        With the values of `sklearn.metrics.classification_report` and ``zero_division=0``; the macro
+        average with its ``labels`` set to the genres that have support.
 
     Raises
     ------
@@ -141,6 +143,10 @@ def classification_report(
 
 
 def _line(row: ReportRow, width: int) -> str:
-    cells = [f"{getattr(row, score):>9.3f}" for score in SCORES]
+    cells = [_figure(getattr(row, score)) for score in SCORES]
     threshold = [] if row.threshold is None else [f"{row.threshold:>9.3f}"]
     return "  ".join([row.name.ljust(width), *cells, f"{row.support:>9}", *threshold])
+
+
+def _figure(value: float) -> str:
+    return f"{'–' if np.isnan(value) else format(value, '.3f'):>9}"

@@ -19,7 +19,7 @@ from hybrid.types import Interval
 class GenreScore:
     """Scores of one genre: its support, F1, precision, recall and average precision.
 
-    `average_precision` is NaN where the genre has no test item.
+    All but the support are NaN where the genre has no test item.
     """
 
     genre: str

@@ -1,5 +1,9 @@
 """Multi-label metrics with sample weights, as scikit-learn defines them, with ``zero_division=0``.
 
+A genre that no item has says nothing of a model: its scores are NaN, and averages over genres leave it
+out, as scikit-learn does with ``labels`` set to the genres that items have. A bootstrap draw is a test set
+like any other: the genres that its items lack are left out of its averages.
+
 With one weight an item, the point estimate, bootstrap draws, the jackknife and permutations are all the
 same few matrix products: F1 and its like are computed from weighted counts.
 """
@@ -67,8 +71,8 @@ def make_measure(
     -------
     callable
         Weights of shape (B, n), uint8 → name → (B,), or (B, L) for those of `BY_GENRE`.
-        `average_precision` is NaN where a genre has no positive, and ``map_macro`` is the mean of
-        the others.
+        Those of `BY_GENRE` are NaN where no item with weight has the genre. Means over genres are
+        those of the others, and NaN where there is none.
 
     Examples
     --------
@@ -152,20 +156,23 @@ def _of_items(real: Floats, predicted: Floats) -> Measured:
 
 
 def _from_counts(hit: Floats, said: Floats, support: Floats, score: str | None = None) -> Measured:
-    """F1, precision and recall from weighted counts of shape (B, L)."""
+    """F1, precision and recall from weighted counts of shape (B, L); NaN of a genre without support."""
     scores = {
         "f1": (2 * hit, said + support),
         "precision": (hit, said),
         "recall": (hit, support),
     }
     share = ratio(support, support.sum(axis=1, keepdims=True))
+    counted = (support > 0).sum(axis=1).astype(np.float64)
+    counted[counted == 0] = np.nan
     found: Measured = {}
     for name in scores if score is None else {score} & set(scores):
         above, below = scores[name]
-        found[name] = ratio(above, below)
+        known = ratio(above, below)  # 0 without support, since there are no hits
+        found[name] = np.where(support > 0, known, np.nan)
         found[f"{name}_micro"] = ratio(above.sum(axis=1), below.sum(axis=1))
-        found[f"{name}_macro"] = found[name].mean(axis=1)
-        found[f"{name}_weighted"] = (found[name] * share).sum(axis=1)
+        found[f"{name}_macro"] = known.sum(axis=1) / counted
+        found[f"{name}_weighted"] = (known * share).sum(axis=1)
     return found
 
 
@@ -177,7 +184,7 @@ def _mean_of_known(values: Floats) -> Floats:
 
 
 def genres_without_items(genres: Sequence[str], truth: NDArray[Any]) -> tuple[str, ...]:
-    """Genres that no item has: macro F1, precision and recall count them as 0, mAP leaves them out.
+    """Genres that no item has: averages over genres leave them out.
 
     Parameters
     ----------
@@ -197,7 +204,7 @@ def genres_without_items(genres: Sequence[str], truth: NDArray[Any]) -> tuple[st
 
 
 def untested_note(genres: Sequence[str]) -> str:
-    """How macro averages count genres without a test item.
+    """Say that averages over genres leave out those without a test item.
 
     Parameters
     ----------
@@ -210,10 +217,10 @@ def untested_note(genres: Sequence[str]) -> str:
     Examples
     --------
     >>> untested_note(["Western"])
-    'genres without a test item count as 0 in macro F1, precision and recall: Western'
+    'genres without a test item are left out of the averages over genres: Western'
     """
     named = ", ".join(genres)
-    return f"genres without a test item count as 0 in macro F1, precision and recall: {named}"
+    return f"genres without a test item are left out of the averages over genres: {named}"
 
 
 def ratio(above: Floats, below: Floats) -> Floats:

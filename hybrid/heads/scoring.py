@@ -48,7 +48,8 @@ def score_out_of_fold(
     metric : str
         ``weighted-f1``, ``macro-f1`` (means of the genres' F1) or ``micro-f1`` (all labels counted
         together), with zero_division=0 as in scikit-learn; ``map``, the mean of the genres' average
-        precision, as mAP in the report; or ``map-weighted``, that mean weighted by their items.
+        precision, as mAP in the report; or ``map-weighted``, that mean weighted by their items. Means
+        leave out genres that no item has.
     tuned : bool, default=True
         False: `scores` are labels, 0 or 1.
     one_label : bool, default=False
@@ -103,9 +104,9 @@ def _measure(truth: Labels, answers: NDArray[Any], metric: str) -> float:
     if is_joint(metric):
         return _ratio(2 * hits.sum(), total.sum())
     f1 = np.array([_ratio(2 * h, t) for h, t in zip(hits, total, strict=True)])
-    if metric == "macro-f1":
-        return float(f1.mean())
     support = truth.sum(axis=0, dtype=np.int64)
+    if metric == "macro-f1":
+        return _ratio(f1[support > 0].sum(), int(np.count_nonzero(support)))
     return _ratio(f1 @ support, support.sum())
 
 

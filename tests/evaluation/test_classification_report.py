@@ -35,9 +35,27 @@ def test_the_values_are_those_of_scikit_learn(single: bool) -> None:
     for name, values in expected.items():
         row = rows[name]
         assert row.support == values["support"], name
+        if not row.support:
+            assert np.isnan([row.precision, row.recall, row.f1]).all()
+            continue
+        if name == "macro avg":
+            values = metrics.classification_report(
+                truth,
+                said,
+                labels=np.flatnonzero(truth.any(axis=0)),
+                output_dict=True,
+                zero_division=0,
+            )["macro avg"]
         ours = (row.precision, row.recall, row.f1)
         theirs = (values["precision"], values["recall"], values["f1-score"])
         assert ours == pytest.approx(theirs), name
+
+
+def test_a_genre_without_items_has_a_dash() -> None:
+    lines = classification_report([[1, 0], [1, 0]], [[1, 1], [0, 0]], ["Drama", "War"]).text
+    assert lines.splitlines()[2].split() == ["War", "–", "–", "–", "0"]
+    assert lines.splitlines()[5].split() == ["macro", "avg", "1.000", "0.500", "0.667", "2"]
+    assert len({len(line) for line in lines.splitlines()[:3]}) == 1
 
 
 def test_one_label_an_item_has_the_averages_of_classes() -> None:

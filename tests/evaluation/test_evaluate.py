@@ -48,16 +48,32 @@ def average_precisions(truth: Matrix, scores: Matrix) -> list[float]:
     ]
 
 
+def one_by_one(score: Callable[..., float], truth: Matrix, labels: Matrix) -> list[float]:
+    """scikit-learn's score of each genre; NaN for one without positives."""
+    return [
+        float(score(truth[:, j], labels[:, j], zero_division=0)) if truth[:, j].any() else np.nan
+        for j in range(truth.shape[1])
+    ]
+
+
 def known_mean(values: list[float]) -> float:
     known = [value for value in values if not np.isnan(value)]
     return float(np.mean(known)) if known else np.nan
 
 
 def by_sklearn(truth: Matrix, labels: Matrix, scores: Matrix) -> dict[str, float]:
-    """Every metric as scikit-learn computes it."""
+    """Every metric as scikit-learn computes it, averages over genres over those that an item has."""
+    tested = np.flatnonzero(truth.any(axis=0))
 
     def of(score: Callable[..., float], average: str) -> float:
-        return score(truth, labels, average=average, zero_division=0)
+        if average != "macro":
+            return score(truth, labels, average=average, zero_division=0)
+        if truth.shape[1] == 1:  # scikit-learn takes a single column for two classes
+            alone = score(truth, labels, zero_division=0) if len(tested) else np.nan
+            return float(alone)
+        if not len(tested):
+            return np.nan
+        return score(truth, labels, labels=tested, average="macro", zero_division=0)
 
     counted = {"f1": f1_score, "precision": precision_score, "recall": recall_score}
     last = np.where(np.isnan(scores), -1e9, scores)
@@ -123,10 +139,12 @@ def test_scores_of_each_genre_are_those_of_sklearn(case: tuple[Matrix, Outputs])
     assert [g.genre for g in found.genres] == names(truth)
     assert [g.support for g in found.genres] == truth.sum(axis=0).tolist()
     for metric, score in [("precision", precision_score), ("recall", recall_score)]:
-        expected = score(truth, answers.labels, average=None, zero_division=0)
-        assert [getattr(g, metric).value for g in found.genres] == pytest.approx(list(expected))
-    f1 = f1_score(truth, answers.labels, average=None, zero_division=0)
-    assert [g.f1.value for g in found.genres] == pytest.approx(list(f1))
+        expected = one_by_one(score, truth, answers.labels)
+        assert [getattr(g, metric).value for g in found.genres] == pytest.approx(
+            expected, nan_ok=True
+        )
+    f1 = one_by_one(f1_score, truth, answers.labels)
+    assert [g.f1.value for g in found.genres] == pytest.approx(f1, nan_ok=True)
     assert [g.average_precision.value for g in found.genres] == pytest.approx(
         average_precisions(truth, answers.scores), nan_ok=True
     )
@@ -152,10 +170,28 @@ def test_a_genre_without_items_is_left_out_of_the_mean_average_precision() -> No
     assert found.genres[1].support == 0
 
 
-def test_no_positive_at_all_gives_no_mean_average_precision() -> None:
+@pytest.mark.parametrize("said", [0, 1])
+def test_a_genre_without_items_is_left_out_of_every_average(said: int) -> None:
+    truth = np.array([[1, 0, 0], [0, 0, 1], [1, 0, 1], [0, 0, 0]], dtype=np.uint8)
+    labels = np.array([[1, said, 0], [1, 0, 1], [1, 0, 0], [0, said, 0]], dtype=np.uint8)
+    outputs, rest = Outputs(labels, labels.astype(float)), [0, 2]
+    found = evaluate(truth, outputs, "abc", draws=50)
+    without = Outputs(labels[:, rest], labels[:, rest].astype(float))
+    expected = evaluate(truth[:, rest], without, "ac", draws=50)
+    for name in ("f1_macro", "precision_macro", "recall_macro", "map_macro", "f1_weighted"):
+        assert found.metrics[name] == expected.metrics[name], name
+    assert found.metrics["f1_macro"].value == pytest.approx((4 / 5 + 2 / 3) / 2)
+    lacking = found.genres[1]
+    for part in (lacking.f1, lacking.precision, lacking.recall, lacking.average_precision):
+        assert np.isnan([part.value, part.low, part.high]).all()
+
+
+def test_no_positive_at_all_gives_no_average_over_genres() -> None:
     truth = np.zeros((3, 2), dtype=np.uint8)
-    interval = evaluate(truth, Outputs(truth, np.zeros((3, 2))), "ab", draws=5).metrics["map_macro"]
-    assert np.isnan([interval.value, interval.low, interval.high]).all()
+    found = evaluate(truth, Outputs(truth, np.zeros((3, 2))), "ab", draws=5).metrics
+    for name in ("map_macro", "f1_macro", "precision_macro", "recall_macro"):
+        interval = found[name]
+        assert np.isnan([interval.value, interval.low, interval.high]).all()
 
 
 @pytest.mark.parametrize(("nan", "expected"), [(0, 1 / 2), (1, 1.0)])
@@ -188,9 +224,9 @@ def test_intervals_are_quantiles_over_resampled_items() -> None:
         low, high = np.nanquantile([draw[name] for draw in resampled], [0.025, 0.975])
         assert (found.metrics[name].low, found.metrics[name].high) == pytest.approx((low, high))
     for j, genre in enumerate(found.genres):
-        f1 = [f1_score(truth[p, j], answers.labels[p, j], zero_division=0) for p in picks]
+        f1 = [one_by_one(f1_score, truth[p], answers.labels[p])[j] for p in picks]
         assert (genre.f1.low, genre.f1.high) == pytest.approx(
-            tuple(np.quantile(f1, [0.025, 0.975]))
+            tuple(np.nanquantile(f1, [0.025, 0.975]))
         )
 
 
@@ -202,12 +238,12 @@ def test_paired_difference_uses_the_same_draws_for_both() -> None:
 
     def difference(p: Matrix) -> float:
         a, b = (
-            f1_score(truth[p], model.labels[p], average="macro", zero_division=0)
+            by_sklearn(truth[p], model.labels[p], model.scores[p])["f1_macro"]
             for model in (first, second)
         )
         return a - b
 
-    low, high = np.quantile([difference(p) for p in picks], [0.025, 0.975])
+    low, high = np.nanquantile([difference(p) for p in picks], [0.025, 0.975])
     found = paired_difference(
         truth, first, second, "f1_macro", draws=draws, seed=seed, method="percentile"
     )

@@ -89,6 +89,16 @@ def quality_by_hand(y: Labels, scores: Scores, fold: NDArray[np.int64], metric: 
     return float(f1_score(y, labels, average=average, zero_division=0))
 
 
+@pytest.mark.parametrize("metric", ["weighted-f1", "macro-f1", "micro-f1", "map", "map-weighted"])
+def test_quality_does_not_count_a_genre_without_items(metric: str) -> None:
+    random = np.random.default_rng(1)
+    y = (random.random((90, 3)) < [0.5, 0.3, 0.2]).astype(np.uint8)
+    scores, fold = y + random.normal(0, 1, y.shape), np.arange(90) % 3
+    more = [np.column_stack([part, np.zeros(90, part.dtype)]) for part in (y, scores)]
+    found = score_out_of_fold(*more, fold, metric)
+    assert found == score_out_of_fold(y, scores, fold, metric)
+
+
 @pytest.mark.parametrize("metric", ["weighted-f1", "macro-f1", "map", "map-weighted"])
 def test_quality_is_what_scikit_learn_says(metric: str) -> None:
     random = np.random.default_rng(1)

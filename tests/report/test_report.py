@@ -540,6 +540,28 @@ def test_groups_of_the_record_widen_the_intervals(catalogue: Catalogue, tmp_path
     assert found[0].metrics["f1_micro"] != found[1].metrics["f1_micro"]
 
 
+def test_a_genre_without_a_test_item_has_dashes(catalogue: Catalogue, tmp_path: Path) -> None:
+    genres = (*GENRES, "Silent")
+    folder, predictions = write_run(catalogue, "one", noise=0.4, genres=genres)
+    found = make_report(catalogue, [folder], tmp_path / "r.html", draws=5).runs[0].evaluation
+    test = predictions.splits == "test"
+    truth = catalogue.label_matrix(GENRES)[test]
+    labels = predictions.labels[test][:, : len(GENRES)]
+    expected = f1_score(truth, labels, average="macro", zero_division=0)
+    assert found.metrics["f1_macro"].value == pytest.approx(expected)
+    [run] = json.loads((tmp_path / "r.json").read_text())["runs"]
+    silent = run["evaluation"]["genres"][-1]
+    nothing = {"value": None, "low": None, "high": None}
+    assert silent["genre"] == "Silent"
+    for score in ("f1", "precision", "recall", "average_precision"):
+        assert silent[score] == nothing
+    page = (tmp_path / "r.html").read_text()
+    assert '<th scope="row">Silent</th><td>–</td><td>–</td><td>–</td><td>0</td>' in page
+    assert "–%" not in page
+    assert not re.search(r"\bnan\b", page)
+    assert "Genres without a test item are left out of the averages over genres: Silent." in page
+
+
 def test_ablation_and_repeats_are_shown(catalogue: Catalogue, tmp_path: Path) -> None:
     interval = {"value": 0.5, "low": 0.4, "high": 0.6}
     variant = {"metrics": {"f1_weighted": interval}, "difference": interval, "rate": 0.25}
@@ -566,4 +588,12 @@ def test_ablation_and_repeats_are_shown(catalogue: Catalogue, tmp_path: Path) ->
     page = (tmp_path / "r.html").read_text()
     assert "text + &lt;b&gt;" in page
     assert "text missing for 25% of the test items" in page
+    each_alone = (
+        "This study is of an earlier version: each interval of a difference holds by itself"
+    )
+    assert each_alone in page
+    record["ablation"]["simultaneous"] = True
+    folder, _ = write_run(catalogue, "two", noise=0.1, record=record)
+    make_report(catalogue, [folder], tmp_path / "r.html", draws=5)
+    assert each_alone not in (tmp_path / "r.html").read_text()
     assert "weighted F1 0.550 over 2 splits, standard deviation 0.070" in page

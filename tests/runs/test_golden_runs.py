@@ -67,11 +67,11 @@ def test_reports_have_the_same_figures(page: str, runs: list[str], home: Path) -
     table = pd.read_csv(EXPECTED / f"{page}.csv")
     table = table[table["run"] != MULTICLASS].reset_index(drop=True)
     table.loc[table["run"].isin(COST_UNKNOWN), "seconds"] = np.nan
-    pd.testing.assert_frame_equal(
-        pd.read_csv("report.csv")[table.columns.tolist()], table, rtol=1e-9
-    )
     found = json.loads(Path("report.json").read_text())
     expected = json.loads((EXPECTED / f"{page}.json").read_text())
+    table[list(MACRO)] *= without_untested(expected["runs"][0])
+    kept = [name for name in table if not name.startswith(MACRO) or name in MACRO]
+    pd.testing.assert_frame_equal(pd.read_csv("report.csv")[kept], table[kept], rtol=1e-9)
     expected["runs"] = [run for run in expected["runs"] if run["name"] != MULTICLASS]
     for run in found["runs"]:
         skipped = run["record"]["audit"]["skipped"]
@@ -79,6 +79,7 @@ def test_reports_have_the_same_figures(page: str, runs: list[str], home: Path) -
         assert len(untold) == (run["name"] in FILES)
         run["record"]["audit"]["skipped"] = [entry for entry in skipped if entry not in untold]
     for run in expected["runs"]:
+        leave_untested_out(run)
         run["record"]["format"] = FORMAT
         run["seconds"] = None if run["name"] in COST_UNKNOWN else run["seconds"]
         if run["record"]["settings"].get("metric") == "map":  # has another name since format 3
@@ -93,6 +94,28 @@ def test_reports_have_the_same_figures(page: str, runs: list[str], home: Path) -
     assert common_keys(found["runs"], expected["runs"]) == approximately(expected["runs"])
     for name in ("items", "genres", "audited", "checks", "leaks", "draws", "seed"):
         assert found[name] == expected[name]
+
+
+MACRO = ("f1_macro", "precision_macro", "recall_macro")
+
+
+def without_untested(run: dict[str, Any]) -> float:
+    """What makes a mean over all genres, untested ones as 0, one over those that a test item has."""
+    support = [genre["support"] for genre in run["evaluation"]["genres"]]
+    return len(support) / sum(count > 0 for count in support)
+
+
+def leave_untested_out(run: dict[str, Any]) -> None:
+    """Change the figures of the earlier version, which counted genres without items as 0, also in a draw.
+
+    The intervals go: here most draws lack a genre.
+    """
+    for name in MACRO:
+        figure = run["evaluation"]["metrics"][name]
+        run["evaluation"]["metrics"][name] = {"value": figure["value"] * without_untested(run)}
+    for genre in run["evaluation"]["genres"]:
+        for name in ("f1", "precision", "recall"):
+            genre[name] = {"value": genre[name]["value"] if genre["support"] else None}
 
 
 def test_a_multiclass_run_is_judged_by_its_own_task(home: Path) -> None:
@@ -137,15 +160,29 @@ def facts(card: str) -> tuple[list[list[str]], list[str]]:
     return [row if len(row) > 3 else row[:2] for row in rows], settings
 
 
+def leave_intervals_out(rows: list[list[str]]) -> list[list[str]]:
+    """Rows of a card without what the rule for genres without items changes: see `leave_untested_out`."""
+    kept = []
+    for row in rows:
+        if len(row) > 3 and row[1] == "0":
+            row = [row[0], row[1], *row[5:]]
+        elif len(row) > 3:
+            row = [row[0], row[1], row[2].partition(" (")[0], *row[3:]]
+        if row[0] != "| F1 macro":
+            kept.append(row)
+    return kept
+
+
 @pytest.mark.parametrize("run", [run for run in RUNS if run != MULTICLASS])
 def test_model_cards_have_the_same_figures(run: str, home: Path) -> None:
     card = model_card(None, None, Path("runs") / run, Path("runs"))
     rows, settings = facts((EXPECTED / f"model-card-{run}.md").read_text())
     assert len(rows) > 12
     assert len(settings) > 12
+    rows, found = (leave_intervals_out(each) for each in (rows, facts(card)[0]))
     # Since format 3, map is the mAP of the report; what formats 1 and 2 called map keeps its meaning.
     settings = [line.replace('"metric": "map"', '"metric": "map-weighted"') for line in settings]
-    assert facts(card) == (rows, settings)
+    assert (found, facts(card)[1]) == (rows, settings)
 
 
 @pytest.mark.parametrize(
