@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -234,6 +235,26 @@ def hybrid_command() -> Callable[..., Any]:
             text=True,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def hybrid_here(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
+    """Like `hybrid_command`, but in this process: another one takes seconds to load its libraries."""
+    from hybrid.cli.main import main
+
+    def run(*arguments: object, cwd: Path | None = None) -> Any:
+        capfd.readouterr()
+        with monkeypatch.context() as patch, warnings.catch_warnings():
+            patch.chdir(cwd or Path.cwd())
+            warnings.simplefilter("default")
+            with pytest.raises(SystemExit) as left:
+                main([*map(str, arguments)])
+        said = capfd.readouterr()
+        return subprocess.CompletedProcess(arguments, int(left.value.code or 0), said.out, said.err)
 
     return run
 

@@ -1,4 +1,4 @@
-"""The commands as a user types them, each in a process of its own."""
+"""The commands as a user types them: the main job in processes of its own, the rest in that of the tests."""
 
 from __future__ import annotations
 
@@ -108,8 +108,8 @@ def test_predict_needs_only_run_catalogue_and_weights(
     assert probabilities.stack().between(0, 1).all()
 
 
-def test_predict_same_items_same_answers(home: Path, hybrid_command: Run, tmp_path: Path) -> None:
-    ok(hybrid_command("predict", "runs/svm", "--out", tmp_path / "p.csv", cwd=home))
+def test_predict_same_items_same_answers(home: Path, hybrid_here: Run, tmp_path: Path) -> None:
+    ok(hybrid_here("predict", "runs/svm", "--out", tmp_path / "p.csv", cwd=home))
     new = pd.read_csv(tmp_path / "p.csv", keep_default_na=False).set_index("id")
     old = pd.read_csv(home / "runs" / "svm" / "predictions.csv", keep_default_na=False)
     test = old[old["split"] == "test"].set_index("id").drop(columns="split")
@@ -129,8 +129,8 @@ def test_predict_same_items_same_answers(home: Path, hybrid_command: Run, tmp_pa
         ["report", "runs/svm", "runs/svm-text"],
     ],
 )
-def test_json_is_json(home: Path, hybrid_command: Run, command: list[str]) -> None:
-    json.loads(ok(hybrid_command(*command, "--json", "--quiet", cwd=home)))
+def test_json_is_json(home: Path, hybrid_here: Run, command: list[str]) -> None:
+    json.loads(ok(hybrid_here(*command, "--json", "--quiet", cwd=home)))
 
 
 @pytest.mark.parametrize(
@@ -159,55 +159,55 @@ def test_json_is_json(home: Path, hybrid_command: Run, command: list[str]) -> No
     ],
 )
 def test_errors_say_what_to_do(
-    home: Path, hybrid_command: Run, arguments: list[str], code: int, said: str
+    home: Path, hybrid_here: Run, arguments: list[str], code: int, said: str
 ) -> None:
-    done = hybrid_command(*arguments, cwd=home)
+    done = hybrid_here(*arguments, cwd=home)
     assert done.returncode == code, done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 
 
-def test_strict_is_exit_1_on_bad_posters(project: Path, hybrid_command: Run) -> None:
+def test_strict_is_exit_1_on_bad_posters(project: Path, hybrid_here: Run) -> None:
     (project / "posters" / "3.png").write_bytes(b"")
     for command in (["check"], ["extract", *NET]):
-        assert "the file is empty" in ok(hybrid_command(*command))
-        assert hybrid_command(*command, "--strict").returncode == 1
+        assert "the file is empty" in ok(hybrid_here(*command))
+        assert hybrid_here(*command, "--strict").returncode == 1
 
 
-def test_audit_finds_a_leak_and_exits_1(project: Path, hybrid_command: Run) -> None:
+def test_audit_finds_a_leak_and_exits_1(project: Path, hybrid_here: Run) -> None:
     shutil.copy("posters/0.png", "posters/1.png")
-    ok(hybrid_command("split"))
-    assert "clean" in ok(hybrid_command("audit"))
+    ok(hybrid_here("split"))
+    assert "clean" in ok(hybrid_here("audit"))
     split = pd.read_csv("splits.csv")
     split.loc[split["id"] == "f000", "split"] = "train"
     split.loc[split["id"] == "f001", "split"] = "test"
     split.to_csv("splits.csv", index=False)
-    done = hybrid_command("audit", "--json")
+    done = hybrid_here("audit", "--json")
     assert done.returncode == 1
     (leak,) = json.loads(done.stdout)["leaks"]
     assert leak["kind"] == "same image bytes"
     assert leak["pairs"] == [["f000", "train", "f001", "test"]]
-    run = ok(hybrid_command("fit-svm", "--blocks", "text"))
+    run = ok(hybrid_here("fit-svm", "--blocks", "text"))
     assert "LEAKS" in run
 
 
-def test_a_grown_catalogue_needs_a_new_split(project: Path, hybrid_command: Run) -> None:
-    ok(hybrid_command("split"))
+def test_a_grown_catalogue_needs_a_new_split(project: Path, hybrid_here: Run) -> None:
+    ok(hybrid_here("split"))
     with Path("catalogue.csv").open("a") as file:
         file.write("new,New,2000,Comedy,a new film,Nobody,\n")
-    done = hybrid_command("fit-svm", "--blocks", "text")
+    done = hybrid_here("fit-svm", "--blocks", "text")
     assert done.returncode == 1
     assert "1 labelled items are in no part of it (new)" in done.stderr
 
 
-def test_unextracted_posters_are_not_taken_for_missing(project: Path, hybrid_command: Run) -> None:
-    ok(hybrid_command("split"))
-    ok(hybrid_command("extract", *NET))
+def test_unextracted_posters_are_not_taken_for_missing(project: Path, hybrid_here: Run) -> None:
+    ok(hybrid_here("split"))
+    ok(hybrid_here("extract", *NET))
     shutil.copy("posters/0.png", "posters/old.png")
     with Path("posters/0.png").open("ab") as file:
         file.write(b"changed")
-    done = hybrid_command("fit-svm", "--blocks", "poster")
+    done = hybrid_here("fit-svm", "--blocks", "poster")
     assert done.returncode == 1
     assert "1 of 90 different posters have no embedding" in done.stderr
 
@@ -238,12 +238,12 @@ def test_every_command_has_help(name: str, hybrid_command: Run) -> None:
 
 
 def test_no_backbone_takes_the_one_extracted_and_lists_several(
-    home: Path, hybrid_command: Run, tmp_path: Path
+    home: Path, hybrid_here: Run, tmp_path: Path
 ) -> None:
     shutil.copytree(home, tmp_path / "p")
     cwd = tmp_path / "p"
-    ok(hybrid_command("extract", *NET, "--seed", "5", cwd=cwd))
-    done = hybrid_command("fit-svm", "--blocks", "poster", cwd=cwd)
+    ok(hybrid_here("extract", *NET, "--seed", "5", cwd=cwd))
+    done = hybrid_here("fit-svm", "--blocks", "poster", cwd=cwd)
     assert done.returncode == 2
     assert done.stderr.count("mobilenet-075, weights random") == 2
-    ok(hybrid_command("fit-svm", "--blocks", "poster", *NET, "--seed", "5", cwd=cwd))
+    ok(hybrid_here("fit-svm", "--blocks", "poster", *NET, "--seed", "5", cwd=cwd))
