@@ -35,6 +35,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:random weights")
 NET = "mobilenet-075"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _shallow(shallow_mobilenet: None) -> None:
+    """What is embedded here, in whatever order, is embedded by the shallow network."""
+
+
 EXACT = EmbeddingOptions(precision="float32")  # the same on every processor
 
 
