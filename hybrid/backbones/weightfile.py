@@ -278,13 +278,13 @@ def _other_archive(names: list[str]) -> str:
 def _read(file: Path, path: Path) -> SavedWeights:
     """Check `file` and list its layers; messages name it `path`."""
     with _damage_reported(path), h5py.File(file, "r") as root:
-        datasets = _harmless_datasets(root, path)
+        datasets = harmless_datasets(root, path)
         if legacy := _legacy_group(root):
             return SavedWeights(file, True, _legacy_layers(legacy))
         return SavedWeights(file, False, _keras3_layers(datasets))
 
 
-def _harmless_datasets(root: Any, path: Path) -> list[Any]:
+def harmless_datasets(root: Any, path: Path) -> list[Any]:
     """All datasets in order of their names; raise if there is anything unsafe."""
     datasets: list[Any] = []
     seen = {_address(root)}

@@ -118,13 +118,27 @@ def resolve_weights(spec: BackboneSpec, weights: str = "imagenet", seed: int = 0
 
 
 def _provenance(spec: BackboneSpec, path: Path, found: Mapping[str, str]) -> Provenance:
-    """What the weights in a file have learnt from; ImageNet's are known by their hash."""
+    """What the weights in a file have learnt from; ImageNet's are known by their hash or their arrays."""
     from hybrid.backbones.weightfile import read_provenance
 
     if spec.weights_md5 and spec.weights_md5 == found[spec.weights_hash]:
         return Provenance()
-    unknown = Provenance(unknown=(describe_unknown(path.name, found["sha256"]),))
-    return read_provenance(path) or unknown
+    if (told := read_provenance(path)) is not None:
+        return told
+    if _has_imagenet_arrays(spec, path):
+        return Provenance()
+    return Provenance(unknown=(describe_unknown(path.name, found["sha256"]),))
+
+
+def _has_imagenet_arrays(spec: BackboneSpec, path: Path) -> bool:
+    """Whether a file holds ImageNet's weights saved again; only where Keras' own file was downloaded."""
+    from hybrid.backbones.weight_arrays import same_arrays
+
+    reference = imagenet_file(spec) if spec.weights_url else None
+    if reference is None or not spec.weights_md5 or not reference.is_file():
+        return False
+    genuine = digests(reference)[spec.weights_hash] == spec.weights_md5
+    return genuine and same_arrays(path, reference)
 
 
 def describe_unknown(name: str, digest: str | None) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -11,9 +14,11 @@ import numpy as np
 import pytest
 
 from hybrid.backbones import get_backbone, resolve_weights, weightfile
+from hybrid.backbones.digests import digests
 from hybrid.backbones.load import init_random_weights, load_weights
 from hybrid.backbones.networks import build_application
 from hybrid.backbones.provenance import Ancestor, ItemHashes, Provenance
+from hybrid.backbones.weights import imagenet_file
 from hybrid.errors import WeightsError
 
 
@@ -93,15 +98,70 @@ def test_random_weights_have_learnt_from_nothing() -> None:
 def test_a_file_with_imagenet_hash_is_known_whatever_its_name(
     where: str, trained: Path, tmp_path: Path
 ) -> None:
-    from dataclasses import replace
-
-    from hybrid.backbones.digests import digests
-
     path = tmp_path / where
     path.parent.mkdir(parents=True, exist_ok=True)
     trained.rename(path)
     spec = replace(get_backbone("small"), weights_md5=digests(path)["md5"])
     assert resolve_weights(spec, str(path)).provenance.unknown == ()
+
+
+def save_again(source: Path, path: Path, spoil: Callable[[dict[str, np.ndarray]], None]) -> None:
+    """All arrays of a file under other names, in another order, compressed; spoilt before."""
+    arrays: dict[str, np.ndarray] = {}
+    with h5py.File(source) as file:
+        file.visititems(
+            lambda name, it: arrays.update({name: it[()]} if hasattr(it, "shape") else {})
+        )
+    spoil(arrays)
+    with h5py.File(path, "w") as file:
+        for i, (name, array) in enumerate(reversed(arrays.items())):
+            where = f"layers/a{i}/vars/0" if "optimizer" not in name else name
+            file.create_dataset(where, data=array, compression="gzip" if array.ndim else None)
+
+
+def one_bit(arrays: dict[str, np.ndarray]) -> None:
+    name = next(name for name, array in arrays.items() if array.ndim == 4)
+    array = arrays[name]
+    array.flat[0] = np.nextafter(array.flat[0], np.float32(9))
+
+
+def as_double(arrays: dict[str, np.ndarray]) -> None:
+    arrays.update({name: array.astype(np.float64) for name, array in arrays.items()})
+
+
+SAVED_AGAIN: dict[str, tuple[Callable[[dict[str, np.ndarray]], Any], bool]] = {
+    "as it was": (lambda _: None, True),
+    "with the state of an optimiser": (lambda a: a.update({"optimizer/vars/0": np.ones(3)}), True),
+    "one bit of one weight": (one_bit, False),
+    "one array less": (lambda a: a.pop(next(iter(a))), False),
+    "one array more": (lambda a: a.update(head=np.ones((2, 2), np.float32)), False),
+    "another type": (as_double, False),
+}
+
+
+@pytest.mark.parametrize("how", SAVED_AGAIN)
+def test_imagenet_weights_that_were_saved_again_are_known_by_their_arrays(
+    how: str, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The small net stands for one with ImageNet weights, its file for that in Keras' folder."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    spoil, known = SAVED_AGAIN[how]
+    again = tmp_path / "again.h5"
+    save_again(trained, again, spoil)
+    spec = replace(
+        get_backbone("small"),
+        weights_url="https://x.invalid/net.h5",
+        weights_md5=digests(trained)["md5"],
+    )
+    assert resolve_weights(spec, str(again)).provenance.unknown  # nothing to compare with
+    reference = imagenet_file(spec)
+    reference.parent.mkdir(exist_ok=True)
+    trained.rename(reference)
+    found = resolve_weights(spec, str(again))
+    assert (found.kind, found.provenance.unknown == ()) == ("file", known)
+    with reference.open("ab") as file:  # no longer ImageNet's
+        file.write(b"0")
+    assert resolve_weights(spec, str(again)).provenance.unknown
 
 
 def damaged(group: h5py.File) -> None:
