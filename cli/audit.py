@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,9 +10,11 @@ import click
 
 from hybrid.cli.options import Project, column_options, common_options, embedding_options
 from hybrid.cli.output import show, tell_catalogue
-from hybrid.types import Audit, ColumnOptions, EmbeddingSelector, Leak
+from hybrid.types import ColumnOptions, EmbeddingSelector, Leak
 
 if TYPE_CHECKING:
+    from hybrid.audit.audit import AuditResult
+    from hybrid.audit.cached_backbones import CachedBackbone
     from hybrid.runs.folder import Run
 
 SHOWN_PAIRS = 20
@@ -40,7 +43,12 @@ def command(
     sheet: Path | None,
     select: EmbeddingSelector,
 ) -> int:
-    """Check the split for leaks: exit 0 if it is clean, 1 if it leaks. Warnings do not count."""
+    """Check the split for leaks: exit 0 if it is clean, 1 if it leaks. Warnings do not count.
+
+    Of each set of embeddings in the cache, it is told whether its weights have learnt from test items. Such a
+    set must not be used with this split, but is no fault of the split: it counts only where it is named with
+    --backbone, --weights, --dtype or --embeddings, or is that of the run.
+    """
     from hybrid.audit.audit import audit_project
     from hybrid.audit.leaks import unknown_learning
     from hybrid.catalogue import load_catalogue
@@ -60,7 +68,7 @@ def command(
         context=project.context,
     )
     if sheet is not None:
-        write_audit_sheet(result.audit, catalogue, sheet)
+        write_audit_sheet(result.audit, catalogue, sheet, result.backbones)
     data = {
         "clean": result.audit.clean,
         "checks": result.audit.checks,
@@ -68,11 +76,13 @@ def command(
         "warnings": result.audit.warnings,
         "skipped": result.audit.skipped,
         "unknown": unknown_learning(result.audit.skipped),
+        "backbones": result.backbones,
         "cost": result.cost,
         "repaired": result.repaired,
     }
     lines = [
-        _text(result.audit, _of_task(audited)),
+        _text(result, _of_task(audited)),
+        *_backbones(result.backbones),
         *_cost(result.cost),
         *_repaired(result.repaired),
     ]
@@ -88,16 +98,28 @@ def _of_task(run: Run | None) -> str:
     return f" for the task of {run.name} ({', '.join(run.task.genres) or run.task.kind})"
 
 
-def _text(audit: Audit, of_task: str) -> str:
+def _text(result: AuditResult, of_task: str) -> str:
+    from hybrid.audit.cached_backbones import restriction_in_words
     from hybrid.audit.leaks import clean_in_words, unknown_learning
 
+    audit = result.audit
     checks = f"searched for: {', '.join(audit.checks)}"
     words = clean_in_words(bool(unknown_learning(audit.skipped)))
+    words += restriction_in_words(result.backbones)
     lines = [f"the split {f'is {words}' if audit.clean else 'LEAKS'}{of_task}; {checks}"]
     for leak in (*audit.leaks, *audit.warnings):
         lines += _found(leak)
     lines += [f"not searched for: {reason}" for reason in audit.skipped]
     return "\n".join(lines)
+
+
+def _backbones(backbones: Sequence[CachedBackbone]) -> list[str]:
+    if not backbones:
+        return []
+    return [
+        "sets of embeddings of the catalogue, by what their weights have learnt from:",
+        *(f"  {each.verdict}: {each.sentence}" for each in backbones),
+    ]
 
 
 def _found(leak: Leak) -> list[str]:

@@ -126,6 +126,50 @@ def audit_own_items(
     return _audit(audit, split, items, (found.run,), RUN_TRAINED_ON_TEST, untold, whole)
 
 
+@dataclass(frozen=True)
+class LearntItems:
+    """What backbones have learnt from the test items of a split.
+
+    Parameters
+    ----------
+    items : tuple of str, default=()
+        Ids of those that they have learnt from.
+    by : tuple of str, default=()
+        Runs that did, by name.
+    unknown : tuple of str, default=()
+        What cannot be told, as in `Audit.skipped`.
+    """
+
+    items: tuple[str, ...] = ()
+    by: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+
+def find_learnt_items(
+    split: Split, items: HashedItems, backbones: Provenance, whole: Split | None = None
+) -> LearntItems:
+    """Find what backbones have learnt from the test items of a split; parameters as `audit_backbones`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hybrid.audit.item_hashes import hash_ids
+    >>> ids, none = np.array(["a", "b"]), np.zeros(2, dtype=np.uint64)
+    >>> split = Split(ids, np.array(["train", "test"]), ids, "")
+    >>> learnt = ItemHashes(hash_ids(ids), none, none)
+    >>> scratch = Provenance((Ancestor("d", "scratch", "c", "s", learnt),))
+    >>> find_learnt_items(split, HashedItems(ids, learnt, "c"), scratch)
+    LearntItems(items=('b',), by=('scratch',), unknown=())
+    """
+
+    def ask(runs: Provenance) -> Audit:
+        return audit_backbones(Audit((), ()), split, items, runs, whole)
+
+    found = ask(backbones)
+    by = [run.name for run in backbones.ancestors if ask(Provenance((run,))).leaked]
+    return LearntItems(tuple(sorted(found.leaked)), tuple(by), found.skipped)
+
+
 def _audit(
     audit: Audit,
     split: Split,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from hybrid.audit.ancestry import HashedItems, RunProvenance, audit_backbones, audit_own_items
+from hybrid.audit.cached_backbones import CachedBackbone, audit_cached_backbones
 from hybrid.audit.embedding_sets import find_compared_store, name_embedding_sets
 from hybrid.audit.label_leakage import LabelLeak, find_label_leakage
 from hybrid.audit.leak_cost import LeakageCost, leakage_cost
@@ -21,12 +21,15 @@ from hybrid.audit.leaks import (
     audit_fitted_on,
     audit_split,
 )
+from hybrid.audit.repair import Repair, describe_repair
+from hybrid.backbones.provenance import Provenance
 from hybrid.cache import EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.duplicates.find import Duplicates, Keys, find_duplicates
 from hybrid.errors import RunError, SettingError
 from hybrid.evaluation import Outputs
 from hybrid.extraction.lookup import hash_catalogue
+from hybrid.extraction.provenance import store_provenance
 from hybrid.splitting.methods import check_group_sizes, connected_groups
 from hybrid.splitting.split_file import write_split
 from hybrid.splitting.splits import make_split
@@ -65,37 +68,6 @@ class FittedRun(Protocol):
 
 
 @dataclass(frozen=True)
-class Repair:
-    """What the repair of a split did.
-
-    Parameters
-    ----------
-    path : Path
-        File of the new split.
-    sha256 : str
-        Hash of what the new split says.
-    groups : int
-        Groups of more than one item.
-    tied : int
-        Items in these groups.
-    moved : int
-        Items that changed their part.
-    added : int
-        Items that were in no part, or in several.
-    audit : Audit
-        Of the new split.
-    """
-
-    path: Path
-    sha256: str
-    groups: int
-    tied: int
-    moved: int
-    added: int
-    audit: Audit
-
-
-@dataclass(frozen=True)
 class AuditResult:
     """Result of `audit_project`.
 
@@ -107,11 +79,16 @@ class AuditResult:
         Metric → what the leaks are worth to the run; empty without a run or without leaks.
     repaired : Repair or None
         None if no repair was asked for.
+    backbones : tuple of CachedBackbone, default=()
+        Each set of embeddings of the catalogue, and whether its weights have learnt from test items of the
+        split as it was found. This is no fault of the split: `audit` has it only of embeddings that were
+        named, and of those of the run.
     """
 
     audit: Audit
     cost: dict[str, LeakageCost]
     repaired: Repair | None
+    backbones: tuple[CachedBackbone, ...] = ()
 
 
 @limited_by_context
@@ -137,7 +114,8 @@ def audit_project(
     repair_to : Path, optional
         Where the repaired split is written; by default nothing is repaired.
     select : EmbeddingSelector, optional
-        The embeddings that are compared; by default those of the catalogue, if there is one set.
+        The embeddings that are compared; by default those of the catalogue, if there is one set. Where they
+        are named, it is audited, too, whether their weights have learnt from test items.
     context : Context, optional
         Its seed is that of the repaired split and of the bootstrap.
 
@@ -179,16 +157,23 @@ def audit_project(
         audit = _audit(catalogue, counted, duplicates, asked.genres)
         if store is None:
             audit = name_embedding_sets(audit, keys, context.cache)
+        items = HashedItems.of(catalogue, keys)
+        backbones = audit_cached_backbones(counted, items, keys, context.cache, split)
+        named = store if store is not None and select is not None and select.names_any else None
+        learnt = Provenance() if named is None else store_provenance(named)
+    if named is not None:
+        audit = audit_backbones(audit, counted, items, learnt, split)
     cost = {}
     if run is not None:
-        audit = _with_run(audit, counted, split, HashedItems.of(catalogue, keys), run)
+        audit = _with_run(audit, counted, split, items, run)
         cost = _cost(audit, catalogue, split, run, context.seed)
     if repair_to is None:
-        return AuditResult(audit, cost, None)
+        return AuditResult(audit, cost, None, backbones)
     catalogue.require_labels()
     new, after = _repair(catalogue, split, duplicates, context.seed)
+    after = audit_backbones(after, new, items, learnt)
     write_split(new, repair_to)
-    return AuditResult(audit, cost, _describe(split, new, after, repair_to))
+    return AuditResult(audit, cost, describe_repair(split, new, after, repair_to), backbones)
 
 
 @limited_by_context
@@ -381,20 +366,3 @@ def _cost(
     group = dict(zip(split.ids.tolist(), split.groups.tolist(), strict=True))
     groups = np.array([group.get(name, name) for name in names])
     return leakage_cost(truth, outputs, leaked, groups=groups, seed=seed)
-
-
-def _describe(old: Split, new: Split, audit: Audit, path: Path) -> Repair:
-    before: dict[str, set[str]] = {}
-    for name, part in zip(old.ids.tolist(), old.parts.tolist(), strict=True):
-        before.setdefault(name, set()).add(part)
-    found = [before.get(name, set()) & set(PARTS) for name in new.ids.tolist()]
-    sizes = [size for size in Counter(new.groups.tolist()).values() if size > 1]
-    return Repair(
-        path=path,
-        sha256=new.sha256,
-        groups=len(sizes),
-        tied=sum(sizes),
-        moved=sum(len(f) == 1 and p not in f for f, p in zip(found, new.parts, strict=True)),
-        added=sum(len(parts) != 1 for parts in found),
-        audit=audit,
-    )

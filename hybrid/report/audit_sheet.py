@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from hybrid.audit.cached_backbones import CachedBackbone, restriction_in_words
 from hybrid.audit.leaks import clean_in_words, unknown_learning
 from hybrid.catalogue import Catalogue
 from hybrid.errors import RunError
@@ -20,7 +22,9 @@ SHOWN_PAIRS = 60  # of each kind: a page of a few MB
 SIZE = (180, 120)  # height, width
 
 
-def write_audit_sheet(audit: Audit, catalogue: Catalogue, path: Path) -> None:
+def write_audit_sheet(
+    audit: Audit, catalogue: Catalogue, path: Path, backbones: Sequence[CachedBackbone] = ()
+) -> None:
     """Write the pairs that an audit found, with thumbnails. Text from the catalogue is escaped.
 
     Parameters
@@ -28,6 +32,8 @@ def write_audit_sheet(audit: Audit, catalogue: Catalogue, path: Path) -> None:
     audit : Audit
     catalogue : Catalogue
     path : Path
+    backbones : sequence of CachedBackbone, default=()
+        Sets of embeddings in the cache; those that are not clean are listed.
 
     Raises
     ------
@@ -48,7 +54,9 @@ def write_audit_sheet(audit: Audit, catalogue: Catalogue, path: Path) -> None:
     position = {name: i for i, name in enumerate(catalogue.ids.tolist())}
     page = environment.get_template("audit_sheet.html.j2").render(
         audit=audit,
-        words=clean_in_words(bool(unknown_learning(audit.skipped))),
+        words=clean_in_words(bool(unknown_learning(audit.skipped)))
+        + restriction_in_words(backbones),
+        backbones=[each for each in backbones if each.verdict != "clean"],
         shown=SHOWN_PAIRS,
         picture=partial(_picture, catalogue, position),
         title=partial(_title, catalogue, position),
