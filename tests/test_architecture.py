@@ -48,6 +48,7 @@ ONLY_IN = {
     "jinja2": ("hybrid.report.",),
     "matplotlib": ("hybrid.report.",),
     "tqdm": ("hybrid.utils.progress",),
+    "regex": ("hybrid.utils.scripts",),
 }
 
 
