@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from hybrid.runs.study_records import (
         AblationRecord,
         LearningCurveRecord,
+        LearntRecord,
         NestedRecord,
         RepeatsRecord,
         StudiesRecord,
@@ -38,12 +39,13 @@ def nested_text(nested: NestedRecord) -> str:
     return (
         f"nested estimate on the {nested.items} items of train and validation: weighted F1 "
         f"{with_interval(nested.metrics[MAIN])}, in {nested.seconds:.0f} s; the optimistic out-of-fold "
-        f"estimate is {nested.out_of_fold[MAIN].value:.3f}"
+        f"estimate is {nested.out_of_fold[MAIN].value:.3f}{_learnt(nested.learnt)}"
     )
 
 
 def _curve_lines(curve: LearningCurveRecord) -> list[str]:
     """Table of a learning curve, and its conclusion."""
+    learnt = curve.learnt.in_words if curve.learnt else ""
     return [
         f"learning curve, evaluated on {curve.evaluated} held-out items of train and validation, with the "
         "parameters chosen on all of them",
@@ -54,7 +56,14 @@ def _curve_lines(curve: LearningCurveRecord) -> list[str]:
         ),
         *(f"{size.items:>8}  left out: {size.reason}" for size in curve.left_out),
         curve.verdict,
+        *([f"the whole curve: {learnt}"] if learnt else []),
     ]
+
+
+def _learnt(learnt: LearntRecord | None) -> str:
+    """What backbones have learnt from the items of a figure, appended to it."""
+    words = learnt.in_words if learnt else ""
+    return f"; {words}" if words else ""
 
 
 def _ablation_lines(ablation: AblationRecord) -> list[str]:
@@ -101,8 +110,8 @@ def _repeats_lines(repeats: RepeatsRecord) -> list[str]:
         f"repeats: weighted F1 (95 %) on {len(spread.values)} splits, {repeats.method}",
         *(
             f"  {each.name:<{width}}  {with_interval(each.metrics[MAIN])}, learnt from {each.training}, "
-            f"tested on {each.test} items"
+            f"tested on {each.test} items{_learnt(each.learnt)}"
             for each in splits
         ),
-        said,
+        said + (f"; {repeats.warning}" if repeats.warning else ""),
     ]

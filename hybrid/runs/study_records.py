@@ -12,6 +12,44 @@ Metrics = Mapping[str, Interval]
 
 
 @dataclass(frozen=True)
+class LearntRecord:
+    """What the backbones of a run have learnt from the items that a study tests on.
+
+    Parameters
+    ----------
+    items : int, default=0
+        Number of these that they have learnt from.
+    by : tuple of str, default=()
+        Runs that did, by name.
+    unknown : tuple of str, default=()
+        What cannot be told, as in the audit's `skipped`.
+
+    Examples
+    --------
+    >>> LearntRecord(3, ("scratch",)).in_words
+    'too good: a backbone has learnt from 3 of these items (trained by scratch)'
+    >>> LearntRecord().in_words
+    ''
+    """
+
+    items: int = 0
+    by: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+
+    @property
+    def in_words(self) -> str:
+        """What is to be said beside the figure; empty where there is nothing."""
+        said = [entry.partition(": ")[2] for entry in self.unknown]
+        if self.items:
+            said.insert(
+                0,
+                f"too good: a backbone has learnt from {self.items} of these items (trained by "
+                f"{', '.join(self.by)})",
+            )
+        return "; ".join(said)
+
+
+@dataclass(frozen=True)
 class NestedRecord:
     """Nested cross-validation on the items of train and validation (``estimate``).
 
@@ -23,6 +61,8 @@ class NestedRecord:
         Of the nested predictions: an unbiased estimate.
     out_of_fold : mapping of str to Interval
         Of the predictions that parameters were chosen on: optimistic.
+    learnt : LearntRecord or None
+        What the backbones have learnt from the items; None where it was not asked.
     """
 
     folds: int | None = None
@@ -30,6 +70,7 @@ class NestedRecord:
     seconds: float | None = None
     metrics: Metrics = field(default_factory=dict)
     out_of_fold: Metrics = field(default_factory=dict)
+    learnt: LearntRecord | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -72,6 +113,8 @@ class LearningCurveRecord:
         Number of held-out items (``judged``).
     verdict : str
         One sentence: whether more labelled items are worth it.
+    learnt : LearntRecord or None
+        What the backbones have learnt from the held-out items; None where it was not asked.
     """
 
     points: tuple[CurvePointRecord, ...] = ()
@@ -79,6 +122,7 @@ class LearningCurveRecord:
     left_out: tuple[CurveGapRecord, ...] = ()
     evaluated: int | None = field(default=None, metadata=key("judged"))
     verdict: str = ""
+    learnt: LearntRecord | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -166,6 +210,8 @@ class RepeatRecord:
         Number of items.
     metrics : mapping of str to Interval
         On its test items; the interval has the sampling of these alone.
+    learnt : LearntRecord or None
+        What the backbones have learnt from its test items; None where it was not asked.
     """
 
     name: str
@@ -174,6 +220,7 @@ class RepeatRecord:
     training: int
     test: int
     metrics: Metrics = field(default_factory=dict)
+    learnt: LearntRecord | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)
@@ -187,6 +234,21 @@ class RepeatsRecord:
     metrics: Mapping[str, SpreadRecord] = field(default_factory=dict)
     method: str | None = field(default=None, metadata=OPTIONAL)
     splits: tuple[RepeatRecord, ...] | None = field(default=None, metadata=OPTIONAL)
+
+    @property
+    def leaking(self) -> int:
+        """Number of splits whose test items a backbone has learnt from."""
+        return sum(bool(each.learnt and each.learnt.items) for each in self.splits or ())
+
+    @property
+    def warning(self) -> str:
+        """What is to be said beside the mean; empty where there is nothing."""
+        if not self.leaking:
+            return ""
+        return (
+            f"too good: a backbone has learnt from test items of {self.leaking} of the "
+            f"{len(self.splits or ())} splits"
+        )
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from hybrid.evaluation import (
 from hybrid.evaluation.metrics import highest
 from hybrid.heads import HybridClassifier
 from hybrid.runs.fitted import LabelledItems
+from hybrid.runs.study_records import LearntRecord
 from hybrid.splitting.repeats import FurtherSplit
 from hybrid.studies.fits import Fits
 
@@ -63,6 +64,7 @@ def evaluate_repeated_splits(
     method: str,
     seed: int = 0,
     fits: Fits | None = None,
+    learnt: Callable[[LabelledItems], LearntRecord] | None = None,
 ) -> dict[str, Any]:
     """Fit and evaluate the model on further splits.
 
@@ -85,6 +87,8 @@ def evaluate_repeated_splits(
         Of the bootstrap of each run.
     fits : Fits, optional
         Shows and remembers each fit.
+    learnt : callable, optional
+        What the backbones have learnt from test items; by default it is not asked.
 
     Returns
     -------
@@ -129,7 +133,13 @@ def evaluate_repeated_splits(
     return {
         "method": method,
         "seeds": [run.seed for run in runs],
-        "splits": [_describe_run(run, genres, seed) for run in runs],
+        "splits": [
+            {
+                **_describe_run(run, genres, seed),
+                **({} if learnt is None else {"learnt": learnt(run.test)}),
+            }
+            for run in runs
+        ],
         "metrics": {
             name: _describe(
                 [run[name] for run in measured], test_to_train, highest(name, len(genres))

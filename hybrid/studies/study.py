@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from hybrid.runs.folder import Run, read_run
 from hybrid.runs.record import RunRecord
 from hybrid.runs.replacement import hold_run, recover_run
 from hybrid.runs.study_files import FOLDER, run_digest, write_beside, write_study
-from hybrid.runs.study_records import NestedRecord
+from hybrid.runs.study_records import LearntRecord, NestedRecord
 from hybrid.split_types import Split, SplitMethod
 from hybrid.splitting.methods import read_times
 from hybrid.splitting.repeats import FurtherSplit, check_repeats, further_splits
@@ -31,6 +30,7 @@ from hybrid.studies.ablation import (
 )
 from hybrid.studies.fits import Fits
 from hybrid.studies.learning_curve import learning_curve
+from hybrid.studies.learnt_items import find_learnt_record, warn_of_ancestors
 from hybrid.studies.nested_cv import nested_cv_predict
 from hybrid.studies.repeated_splits import (
     OWN,
@@ -51,10 +51,6 @@ NAMES = {
     "ablation": "ablation",
     "repeats": "repeats",
 }
-TOO_GOOD = (
-    "nested",
-    "repeats",
-)  # where a backbone has learnt from the run's train and validation items
 
 
 @dataclass(frozen=True)
@@ -204,29 +200,6 @@ def _failure(folder: Path, kind: str, reason: str, rest: str) -> RunError:
     )
 
 
-def warn_of_ancestors(record: RunRecord, kinds: Sequence[str]) -> None:
-    """Warn where a study tests on items that the backbones of a run have learnt from.
-
-    Nested cross-validation tests on train and validation items, further splits on all of them; a network that
-    learnt their labels makes either too good.
-
-    Parameters
-    ----------
-    record : RunRecord
-        Of the run.
-    kinds : sequence of str
-        The studies.
-    """
-    names = ", ".join(run.name for run in record.ancestors)
-    concerned = " and ".join(f"--{kind}" for kind in kinds if kind in TOO_GOOD)
-    if names and concerned:
-        warnings.warn(
-            f"{concerned}: they test on items that a backbone of this run has learnt from (trained by "
-            f"{names}); their figures are too good.",
-            stacklevel=3,
-        )
-
-
 def _command(folder: Path, studies: Studies, kinds: Sequence[str], go_on: Sequence[str]) -> str:
     """The command that makes the studies that are left."""
     words = ["hybrid", "study", str(folder)]
@@ -300,10 +273,11 @@ class _Study:
             items=len(training.labels),
             metrics=unbiased.metrics,
             out_of_fold=optimistic.metrics,
+            learnt=self._learnt(training),
         )
 
-    def _curve(self, fits: Fits) -> Any:
-        return learning_curve(
+    def _curve(self, fits: Fits) -> dict[str, Any]:
+        found = learning_curve(
             self.fitted.model,
             *self.fitted.training,
             self.fitted.genres,
@@ -311,6 +285,10 @@ class _Study:
             progress=self.context.progress,
             fits=fits,
         )
+        return {**vars(found), "learnt": self._learnt(self.fitted.training)}
+
+    def _learnt(self, tested: LabelledItems) -> LearntRecord:
+        return find_learnt_record(tested, self.subject.experiment.whole, self.fitted.model)
 
     def _ablate(self, fits: Fits) -> dict[str, Any]:
         """Ablate the blocks; write what each of them adds to each item as a table."""
@@ -371,6 +349,7 @@ class _Study:
             method=method["method"],
             seed=seed,
             fits=fits,
+            learnt=self._learnt,
         )
 
     def _items(self, further: FurtherSplit) -> tuple[LabelledItems, LabelledItems]:

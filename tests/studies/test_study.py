@@ -17,11 +17,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hybrid.audit.item_hashes import hash_items
+from hybrid.backbones import Weights, get_backbone
+from hybrid.backbones.provenance import Ancestor, Provenance
 from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import _run
 from hybrid.cli.output import MAIN
 from hybrid.cli.study_output import studies_text
 from hybrid.evaluation import Outputs, compare_with_reference, evaluate, evaluate_all
+from hybrid.extraction.lookup import hash_catalogue, make_store
 from hybrid.heads import HybridClassifier
 from hybrid.runs.folder import read_run
 from hybrid.runs.record import RunRecord
@@ -29,19 +33,22 @@ from hybrid.runs.record_parts import AncestorRecord
 from hybrid.runs.replacement import hold_run
 from hybrid.runs.study_records import (
     AblationRecord,
+    LearntRecord,
     RepeatsRecord,
     SpreadRecord,
     StudiesRecord,
     VariantRecord,
 )
+from hybrid.splitting.repeats import further_splits
 from hybrid.splitting.split_file import read_split, write_split
 from hybrid.splitting.splits import make_fold_splits
 from hybrid.studies.ablation import ablate_blocks
 from hybrid.studies.learning_curve import evaluate_curve, learning_curve
+from hybrid.studies.learnt_items import warn_of_ancestors
 from hybrid.studies.nested_cv import nested_cv_predict
-from hybrid.studies.study import warn_of_ancestors
 from hybrid.studies.subject import load_subject
 from hybrid.types import Interval
+from hybrid.utils.context import Context
 
 KINDS = {"nested": 3, "curve": 15, "ablation": 2, "repeats": 2}  # fits of each
 OPTIONS = {kind: [f"--{kind}"] for kind in KINDS} | {"repeats": ["--repeats", "3"]}
@@ -592,9 +599,13 @@ def test_folds_of_a_catalogue_are_made_again_from_what_is_recorded(home: Path) -
 @pytest.mark.parametrize(
     ("kinds", "said"),
     [
-        (["repeats", "curve"], r"^--repeats: they test on items .* \(trained by tuned, scratch\)"),
+        (
+            ["repeats", "curve"],
+            r"^--repeats and --curve: they test .* \(trained by tuned, scratch\)",
+        ),
         (["nested", "repeats"], "^--nested and --repeats: "),
-        (["curve", "ablation"], None),
+        (["curve", "ablation"], "^--curve: "),
+        (["ablation"], None),
     ],
 )
 def test_a_study_warns_of_items_that_a_backbone_has_learnt_from(
@@ -609,3 +620,68 @@ def test_a_study_warns_of_items_that_a_backbone_has_learnt_from(
     if said is not None:
         with pytest.warns(UserWarning, match=said):
             warn_of_ancestors(RunRecord(ancestors=trained), kinds)
+
+
+def embed(learnt: Provenance) -> None:
+    """Put embeddings of all posters into the cache, made up, by weights that have learnt from something."""
+    catalogue = load_catalogue("catalogue.csv")
+    keys = hash_catalogue(catalogue, Context(cache=".hybrid-cache"))
+    spec = get_backbone("mobilenet-075")
+    made = Weights("file", "a" * 64, Path("net.h5").absolute(), provenance=learnt)
+    known = [key for key in keys if isinstance(key, bytes)]
+    numbers = np.random.default_rng(0).normal(size=(len(known), 768))
+    make_store(".hybrid-cache", spec, made).append(known, numbers.astype(np.float32))
+
+
+POSTER = ["fit-svm", "--blocks", "poster", "--C", "0.3", "--folds", "2", "--seed", "5", "--quiet"]
+
+
+def test_what_a_backbone_has_learnt_from_is_recorded_beside_each_figure(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalogue, split = load_catalogue("catalogue.csv"), read_split("splits.csv")
+    hashes = hash_items(catalogue, hash_catalogue(catalogue, Context(cache=".hybrid-cache")))
+    some = split.ids[split.parts == "train"][:9].tolist()
+    items = hashes.take(np.flatnonzero(np.isin(catalogue.ids, some)))
+    embed(Provenance((Ancestor("d", "scratch", catalogue.sha256, "s", items),)))
+    assert _run([*POSTER, "--name", "net"]) == 0
+    capsys.readouterr()
+    with pytest.warns(UserWarning, match="^--nested and --curve and --repeats: they test on items"):
+        assert _run(["study", "net", "--nested", "--curve", "--repeats", "3"]) == 0
+    said = capsys.readouterr()
+    group = dict(zip(split.ids.tolist(), split.groups.tolist(), strict=True))
+    learnt = {name for name in group if group[name] in {group[one] for one in some}}
+    studies = read_run("runs/net").record.studies
+    assert studies.nested is not None
+    assert studies.learning_curve is not None
+    assert studies.repeats is not None
+    assert studies.repeats.splits is not None
+    whole = LearntRecord(len(learnt), ("scratch",))
+    assert studies.nested.learnt == studies.learning_curve.learnt == whole
+    labels = catalogue.labels[[catalogue.ids.tolist().index(name) for name in split.ids.tolist()]]
+    further = [each.split for each in further_splits(split, labels, 3, 5)]
+    expected = [len(learnt & set(s.ids[s.parts == "test"].tolist())) for s in [split, *further]]
+    found = [each.learnt.items for each in studies.repeats.splits if each.learnt]
+    assert found == expected
+    assert expected[0] == 0 < sum(expected)
+    leaking = sum(count > 0 for count in expected)
+    assert f"learnt from test items of {leaking} of the 3 splits" in said.out
+    assert said.out.count("too good: a backbone has learnt from") == leaking + 3
+    assert _run(["report", "net", "--draws", "5", "--quiet"]) == 0
+    page = Path("report.html").read_text()
+    assert page.count("too good: a backbone has learnt from") == 3
+
+
+def test_what_cannot_be_told_of_a_backbone_is_recorded_beside_each_figure(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    embed(Provenance(unknown=("net.h5",)))
+    assert _run([*POSTER, "--name", "net"]) == 0
+    assert _run(["study", "net", "--nested", "--repeats", "2", "--quiet"]) == 0
+    untold = "it cannot be told what net.h5 (SHA-256 aaaaaaaaaaaa…) has learnt from"
+    studies = read_run("runs/net").record.studies
+    assert studies.repeats is not None
+    assert studies.repeats.splits is not None
+    record = LearntRecord(0, (), (f"backbone trained on test items: {untold}",))
+    assert [each.learnt for each in studies.repeats.splits] == [record, record]
+    assert capsys.readouterr().out.count(f"; {untold}") == 3

@@ -88,6 +88,8 @@ def _repeats(studies: StudiesRecord) -> str:
         f"weighted F1 {found.mean:.3f} over {len(found.values)} splits, standard deviation "
         f"{found.sd:.3f}, {found.low:.3f} to {found.high:.3f}"
     )
+    if studies.repeats.warning:
+        said = f"{said} ({studies.repeats.warning})"
     if found.interval is None:
         return f"{said}; each tests on another period, so there is no interval of the mean"
     return (
@@ -100,7 +102,9 @@ def _nested(studies: StudiesRecord) -> str:
     if studies.nested is None or MAIN not in studies.nested.metrics:
         return ""
     f1 = with_interval(studies.nested.metrics[MAIN])
-    return f"weighted F1 {f1} on {studies.nested.items} items of train and validation"
+    said = f"weighted F1 {f1} on {studies.nested.items} items of train and validation"
+    learnt = studies.nested.learnt.in_words if studies.nested.learnt else ""
+    return f"{said}; {learnt}" if learnt else said
 
 
 def _backbones(record: RunRecord) -> Any:
