@@ -9,30 +9,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hybrid.catalogue.lists import join_list as join_list
+from hybrid.catalogue.lists import parse_list as parse_list
+from hybrid.catalogue.lists import split_cell as split_cell
+
 # What spreadsheets and databases write for "nothing" in a column of numbers.
 NOT_A_NUMBER = frozenset({"", "na", "n/a", "nan", "null", "none", "-"})
-
-
-def split_cell(cell: str, separator: str) -> list[str]:
-    """Split a list cell into its entries.
-
-    Parameters
-    ----------
-    cell, separator : str
-
-    Returns
-    -------
-    list of str
-        Stripped, with single spaces; empty entries are left out, repeated ones are in it once.
-
-    Examples
-    --------
-    >>> split_cell("Drama| Science  Fiction ||Drama", "|")
-    ['Drama', 'Science Fiction']
-    """
-    return list(
-        dict.fromkeys(part for raw in cell.split(separator) if (part := " ".join(raw.split())))
-    )
 
 
 def to_numbers(cells: pd.Series) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.catalogue import Catalogue
-from hybrid.catalogue.cells import split_cell
+from hybrid.catalogue.cells import join_list, split_cell
 from hybrid.errors import SettingError, unknown_name
 from hybrid.types import Split
 
@@ -128,9 +128,8 @@ def narrow_labels(catalogue: Catalogue, task: Task) -> Catalogue:
     task.check(catalogue)
     labels = _kept_labels(catalogue, task)
     kept = np.array([bool(found) for found in labels])
-    cells = np.array(
-        [catalogue.columns.label_separator.join(found) for found in labels], dtype=object
-    )
+    separator = catalogue.columns.label_separator
+    cells = np.array([join_list(found, separator) for found in labels], dtype=object)
     table = catalogue.table.assign(**{str(catalogue.columns.label): cells})
     return replace(catalogue, table=table[kept].reset_index(drop=True), rows=catalogue.rows[kept])
 
