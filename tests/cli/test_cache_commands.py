@@ -40,6 +40,11 @@ NET = "mobilenet-075"
 STANDS_FOR = {"architecture": "test", "dimension": 4, "dtype": "float16"}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _shallow(shallow_mobilenet: None) -> None:
+    """What is embedded here, in whatever order, is embedded by the shallow network."""
+
+
 def key(i: int) -> bytes:
     return hashlib.sha256(i.to_bytes(4, "big")).digest()
 
@@ -321,13 +326,27 @@ def test_verify_lists_what_does_not_belong(cache: EmbeddingCache, store: Embeddi
 # explain and export
 
 
-@pytest.fixture
-def extracted(project: Path) -> Path:
+@pytest.fixture(scope="module")
+def extracted_once(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project of 90 films, embedded with random weights of seed 0; one poster is bad, one missing."""
-    (project / "posters" / "3.png").write_bytes(b"no image")
-    (project / "posters" / "4.png").unlink()
-    extract_embeddings(load_catalogue("catalogue.csv"), NET, weights="random")
-    return project
+    folder = tmp_path_factory.mktemp("extracted")
+    shutil.copytree(films.parent, folder, dirs_exist_ok=True)
+    (folder / "posters" / "3.png").write_bytes(b"no image")
+    (folder / "posters" / "4.png").unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("HYBRID_CACHE", raising=False)
+        extract_embeddings(load_catalogue("catalogue.csv"), NET, weights="random")
+    return folder
+
+
+@pytest.fixture
+def extracted(extracted_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of one's own of that project, and the current directory in it."""
+    shutil.copytree(extracted_once, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HYBRID_CACHE", raising=False)
+    return tmp_path
 
 
 def explain(**options: Any) -> Any:
@@ -482,11 +501,9 @@ def test_an_export_that_fails_leaves_what_was_there(
 # The commands
 
 
-def test_the_commands_exit_as_they_find(
-    extracted: Path, hybrid_command: Callable[..., Any]
-) -> None:
+def test_the_commands_exit_as_they_find(extracted: Path, hybrid_here: Callable[..., Any]) -> None:
     def run(*arguments: str) -> Any:
-        done = hybrid_command("cache", *arguments, "--json", cwd=extracted)
+        done = hybrid_here("cache", *arguments, "--json", cwd=extracted)
         assert done.stderr == ""
         return done.returncode, json.loads(done.stdout)
 

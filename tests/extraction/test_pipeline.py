@@ -43,6 +43,11 @@ NETS = ("mobilenet-075", "vgg16")
 SMALL = EmbeddingOptions(precision="float32", input_size=(64, 48))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _shallow(shallow_mobilenet: None) -> None:
+    """What is embedded here, in whatever order, is embedded by the shallow network."""
+
+
 class FirstPixel(Engine):
     """Embeds a poster as its first pixel; counts what it was given."""
 
@@ -292,7 +297,7 @@ def test_a_dry_run_computes_nothing_and_estimates(
 
 
 def test_the_command_takes_ids_sizes_and_several_backbones(
-    project: Path, hybrid_command: Callable[..., Any]
+    project: Path, hybrid_here: Callable[..., Any]
 ) -> None:
     (project / "ids.txt").write_text("f001\n\nf002 \n")
     arguments = [
@@ -305,7 +310,7 @@ def test_the_command_takes_ids_sizes_and_several_backbones(
         "float32",
     ]
     both = [part for name in NETS for part in ("--backbone", name)]
-    done = hybrid_command(
+    done = hybrid_here(
         *arguments, *both, "--ids", "f000", "--ids", "@ids.txt", "--json", cwd=project
     )
     assert done.returncode == 0, done.stderr
@@ -313,10 +318,10 @@ def test_the_command_takes_ids_sizes_and_several_backbones(
         ("mobilenet-075", 3, 3),
         ("vgg16", 3, 3),
     ]
-    wrong = hybrid_command(*arguments, *both, "--input-size", "64by48", cwd=project)
+    wrong = hybrid_here(*arguments, *both, "--input-size", "64by48", cwd=project)
     assert wrong.returncode == 2
     assert "expected HEIGHTxWIDTH such as 268x182" in wrong.stderr
-    absent = hybrid_command(*arguments, *both, "--ids", "@absent.txt", cwd=project)
+    absent = hybrid_here(*arguments, *both, "--ids", "@absent.txt", cwd=project)
     assert absent.returncode == 2
     assert "expected a file with one id a line" in absent.stderr
 

@@ -243,9 +243,9 @@ def test_rolling_origins_have_no_interval_of_their_mean(catalogue: Catalogue) ->
     assert found["splits"][1]["metrics"]["f1_weighted"].low <= 1
 
 
-def test_a_fit_writes_all_of_it(project: Path, hybrid_command: Any) -> None:
-    assert hybrid_command("split", cwd=project).returncode == 0
-    done = hybrid_command(
+def test_a_fit_writes_all_of_it(project: Path, hybrid_here: Any) -> None:
+    assert hybrid_here("split", cwd=project).returncode == 0
+    done = hybrid_here(
         "fit-svm", "--blocks", "text,metadata", "--ablation", "--repeats", 2, "--C", 0.3,
         "--max-labels", 2, "--at-least-one", "--thresholds", "micro", cwd=project,
     )  # fmt: skip
@@ -285,7 +285,7 @@ def test_a_fit_writes_all_of_it(project: Path, hybrid_command: Any) -> None:
     assert cost["extract"] is None
     predictions = pd.read_csv(project / "runs" / "svm" / "predictions.csv")
     assert predictions["genres"].str.split("|").str.len().between(1, 2).all()
-    done = hybrid_command("predict", "runs/svm", "--out", "new.csv", cwd=project)
+    done = hybrid_here("predict", "runs/svm", "--out", "new.csv", cwd=project)
     assert done.returncode == 0, done.stderr
     new = pd.read_csv(project / "new.csv").set_index("id")
     assert new["genres"].str.split("|").str.len().between(1, 2).all()
