@@ -65,7 +65,7 @@ class Project:
 
 _COMMON = {
     "catalogue": click.option("--catalogue", type=click.Path(path_type=Path), default="catalogue.csv",
-                              show_default=True, help="Catalogue: a CSV, JSON Lines or Parquet file."),
+                              show_default=True, help="Catalogue: a CSV, JSON, Parquet or Excel file."),
     "splits": click.option("--splits", type=click.Path(path_type=Path), default="splits.csv",
                            show_default=True, help="File of the split."),
     "cache": click.option("--cache", envvar="HYBRID_CACHE", default=".hybrid-cache", show_default=True,
@@ -82,7 +82,7 @@ _COMMON = {
 
 EVERYWHERE = ("quiet", "json")
 encoding_option = click.option("--encoding", default="utf-8", show_default=True,
-                               help="Text encoding of CSV and JSON Lines files.")  # fmt: skip
+                               help="Text encoding of CSV and JSON files; a byte order mark counts without it.")  # fmt: skip
 
 _COLUMNS = (
     click.option("--id-column", help="Column with the ids.  [default: id, or the first *_id]"),

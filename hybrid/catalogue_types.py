@@ -18,7 +18,7 @@ class ColumnOptions:
     text, numeric, categorical, list, drop : tuple of str, default=()
         Columns whose role is set by hand.
     encoding : str, default="utf-8"
-        Text encoding of a CSV or JSON Lines file.
+        Text encoding of a CSV or JSON file.
 
     Examples
     --------

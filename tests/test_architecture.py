@@ -42,6 +42,7 @@ ONLY_IN = {
     "jax": ("hybrid.backbones.backend",),
     "torch": ("hybrid.backbones.backend",),
     "openvino": ("hybrid.backbones.openvino_engine",),
+    "python_calamine": ("hybrid.catalogue.readers.excel",),
     "pooch": ("hybrid.backbones.download",),
     "requests": ("hybrid.backbones.download",),
     "numba": ("hybrid.utils.jit",),

@@ -167,9 +167,8 @@ def _entries_of_object(value: dict[Any, Any]) -> list[str] | None:
         return strings
     if len(strings) == len(value) and all(re.search(r"\d", str(key)) for key in value):
         return strings  # {"/m/07s9rl0": "Drama", "/m/06ppq": "Silent film"}
-    if not strings and len(value) == 1:
-        (one,) = value.values()
-        return None if isinstance(one, (dict, list)) else entries_of(one)
+    if len(value) == 1 and "id" in keys and isinstance(value[keys["id"]], int):
+        return [str(value[keys["id"]])]
     return None
 
 

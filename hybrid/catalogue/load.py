@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 from hybrid.catalogue.catalogue import Catalogue
 from hybrid.catalogue.cells import split_cell
 from hybrid.catalogue.columns import find_columns
-from hybrid.catalogue.readers import parse_table, read_bytes
+from hybrid.catalogue.list_columns import read_lists
+from hybrid.catalogue.readers import ParsedTable, open_source, parse_table
 from hybrid.errors import CatalogueError
-from hybrid.types import BadRow, ColumnOptions, Columns
+from hybrid.types import BadRow, ColumnOptions, Columns, Finding
 from hybrid.utils.options import given_options
 from hybrid.utils.progress import shows_step
+
+# What no id can hold: it would break the lines of the files that name it.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @shows_step("reading the catalogue")
@@ -29,7 +33,9 @@ def load_catalogue(
     Parameters
     ----------
     path : str or Path
-        A ``.csv``, ``.jsonl`` (or ``.ndjson``) or ``.parquet`` file.
+        A CSV file with any separator (``.csv``, ``.tsv``, ``.txt``), JSON Lines (``.jsonl``, ``.ndjson``), a
+        JSON array (``.json``), a Parquet or an Excel file (``.parquet``, ``.xlsx``); each may be compressed
+        (``.gz``).
     options : ColumnOptions, optional
         Roles set by hand. By default the id is the column ``id`` or the first one that ends in
         ``_id``, the labels are in ``genres``, text in ``title`` and ``overview``, and every other
@@ -46,6 +52,8 @@ def load_catalogue(
     ------
     CatalogueError
         If the file cannot be read or has no id column or no item.
+    MissingExtraError
+        If the library that reads its format is not installed.
     SettingError
         If a column is named that is not there.
 
@@ -61,52 +69,104 @@ def load_catalogue(
     >>> folder.cleanup()
     """
     path, options = Path(path), options or ColumnOptions()
-    data = read_bytes(path)
-    table, rows, bad = parse_table(path, data, options)
-    if not len(table.columns):
+    if like:
+        options = replace(options, label_separator=_separator_like(like, options))
+    source = open_source(path)
+    parsed = parse_table(source, options)
+    if not len(parsed.table.columns):
         raise CatalogueError(f"{path}: expected at least one item, found none.")
     if like:
-        options = _options_like(like, options, table)
+        options = _options_like(like, options, parsed.table)
+    table, told = read_lists(parsed.table, options)
     columns = find_columns(table, options, path)
-    table, rows, more = _drop_bad_rows(table, rows, columns)
+    if columns.id in parsed.unstripped:
+        table = table.assign(**{columns.id: parsed.unstripped[columns.id]})
+    columns, more_told = _use_images(columns, parsed)
+    bad = _name_rows(parsed.bad_rows, table, parsed.rows, columns)
+    table, rows, more = _drop_bad_rows(table, parsed.rows, columns)
     if not len(table):
         raise CatalogueError(f"{path}: expected at least one item with an id, found none.")
     bad_rows = tuple(sorted(bad + more, key=lambda b: b.row))
-    return Catalogue(path, hashlib.sha256(data).hexdigest(), table, rows, columns, bad_rows)
+    findings = (*parsed.findings, *told, *more_told)
+    return Catalogue(path, source.sha256, table, rows, columns, bad_rows, findings)
+
+
+def _separator_like(like: Columns, options: ColumnOptions) -> str:
+    separator = (options.label_separator, ColumnOptions().label_separator)
+    given = given_options({"label-separator": separator})
+    return options.label_separator if given else like.label_separator
 
 
 def _options_like(like: Columns, options: ColumnOptions, table: pd.DataFrame) -> ColumnOptions:
-    separator = (options.label_separator, ColumnOptions().label_separator)
-    given = given_options({"label-separator": separator})
     return replace(
         options,
         id=options.id or (like.id if like.id in table.columns else None),
         label=options.label or (like.label if like.label in table.columns else None),
-        label_separator=options.label_separator if given else like.label_separator,
     )
+
+
+def _use_images(columns: Columns, parsed: ParsedTable) -> tuple[Columns, list[Finding]]:
+    """Take the first column of images in the file itself as the posters, where no column names them."""
+    findings = []
+    for name in parsed.images:
+        if columns.poster is None and name not in (columns.id, columns.label):
+            columns = replace(
+                columns,
+                poster=name,
+                categorical=tuple(one for one in columns.categorical if one != name),
+                list=tuple(one for one in columns.list if one != name),
+            )
+        use = "they are the posters" if columns.poster == name else "they are not used"
+        message = f"column {name!r} holds images in the file itself: {use}"
+        findings.append(Finding("images", message, len(parsed.table), name))
+    return columns, findings
+
+
+def _name_rows(
+    bad: list[BadRow], table: pd.DataFrame, rows: NDArray[np.int64], columns: Columns
+) -> list[BadRow]:
+    """Name the items of those bad rows that were read."""
+    index = {row: i for i, row in enumerate(rows.tolist())} if bad else {}
+    named = []
+    for one in bad:
+        if (i := index.get(one.row)) is not None:
+            poster = table[columns.poster].iloc[i] if columns.poster else ""
+            one = replace(one, id=table[columns.id].iloc[i], poster=poster)
+        named.append(one)
+    return named
 
 
 def _drop_bad_rows(
     table: pd.DataFrame, rows: NDArray[np.int64], columns: Columns
 ) -> tuple[pd.DataFrame, NDArray[np.int64], list[BadRow]]:
     """Leave out rows without an id or with a repeated one; list those and rows without labels."""
-    ids = table[columns.id].tolist()
-    posters = table[columns.poster].tolist() if columns.poster else [""] * len(ids)
-    labels = table[columns.label].tolist() if columns.label else None
+    ids = table[columns.id].to_numpy()
+    control = np.array(
+        [bool(not one.isprintable() and _CONTROL.search(one)) for one in ids], dtype=bool
+    )
+    repeated = table[columns.id].duplicated().to_numpy()
+    out = (ids == "") | control | repeated
+    unlabelled = np.zeros(len(ids), dtype=bool)
+    if columns.label:
+        cells = table[columns.label]
+        no_label = [c for c in cells.unique() if not split_cell(c, columns.label_separator)]
+        unlabelled = cells.isin(no_label).to_numpy() & ~out
     first: dict[str, int] = {}
-    keep, bad = [], []
-    for i, (row, name, poster) in enumerate(zip(rows.tolist(), ids, posters, strict=True)):
-        if not name or not name.isprintable():
-            reason = "the id holds a control character" if name else "no id"
-            bad.append(BadRow(row, name, poster, f"{reason}; the row is left out"))
-            continue
-        if name in first:
+    if repeated.any():
+        twice = set(ids[repeated])
+        first = {
+            name: int(rows[i]) for i, name in enumerate(ids) if name in twice and not repeated[i]
+        }
+    bad = []
+    for i in np.flatnonzero(out | unlabelled).tolist():
+        name, poster = ids[i], table[columns.poster].iloc[i] if columns.poster else ""
+        if not name:
+            reason = "no id; the row is left out"
+        elif control[i]:
+            reason = "the id holds a control character; the row is left out"
+        elif repeated[i]:
             reason = f"the id is already used in row {first[name]}; the row is left out"
-            bad.append(BadRow(row, name, poster, reason))
-            continue
-        first[name] = row
-        keep.append(i)
-        if labels is not None and not split_cell(labels[i], columns.label_separator):
+        else:
             reason = f"no {columns.label}; the row can be predicted but not learnt from"
-            bad.append(BadRow(row, name, poster, reason))
-    return table.iloc[keep].reset_index(drop=True), rows[keep], bad
+        bad.append(BadRow(int(rows[i]), name, poster, reason))
+    return table[~out].reset_index(drop=True), rows[~out], bad

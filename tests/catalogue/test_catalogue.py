@@ -261,7 +261,7 @@ def test_json_values_become_cells(load: Load) -> None:
     line = '{"id": 7, "yes": true, "cast": ["a", null, 2], "nested": {"k": [1]}, "n": NaN}'
     catalogue = load(line + "\n", "c.jsonl")
     row = catalogue.table.iloc[0].to_dict()
-    assert row == {"id": "7", "yes": "true", "cast": "a||2", "nested": '{"k": [1]}', "n": ""}
+    assert row == {"id": "7", "yes": "true", "cast": "a|2", "nested": '{"k": [1]}', "n": ""}
 
 
 @pytest.mark.parametrize(
@@ -300,14 +300,12 @@ def test_blank_lines_and_short_lines_are_no_harm(load: Load) -> None:
         ("id,title\n", "c.csv", "at least one item with an id, found none"),
         ("id,title\n,a\n", "c.csv", "at least one item with an id, found none"),
         ("id,a,b,a\n1,2,3,4\n", "c.csv", "each column once, found twice: a"),
-        ("id,a\n1,2\n3,4,5\n", "c.csv", "same number of fields in every line.*line 3"),
         ("id,a\n1,2,3\n", "c.csv", "same number of fields in every line"),
-        ('id,a\n1,"2\n', "c.csv", "same number of fields in every line"),
         ("name,title\na,b\n", "c.csv", "'id' or one that ends in '_id', found name, title"),
         ('{"name": "a"}\n', "c.jsonl", "'id' or one that ends in '_id', found name"),
-        (b"id,a\n1,\xe9\n", "c.csv", r"text in utf-8, found bytes that are not \(byte 7\)"),
-        ("id\n1\n", "c.xlsx", r"a \.csv, \.jsonl or \.parquet file, found '\.xlsx'"),
-        ("id\n1\n", "catalogue", r"a \.csv, \.jsonl or \.parquet file, found ''"),
+        (b"id,a\n1,\xe9\n", "c.csv", r"text in utf-8, found bytes that are not \(byte 7, line 2\)"),
+        ("id\n1\n", "c.xlsx", "expected an Excel file, found"),
+        ("id\n1\n", "catalogue", r"a \.csv, .*or \.xlsx file, or one of them with \.gz, found ''"),
         ("not parquet", "c.parquet", "expected a Parquet file, found"),
     ],
 )

@@ -3,4 +3,5 @@
 from __future__ import annotations
 
 from hybrid.catalogue.readers.parse import parse_table as parse_table
-from hybrid.catalogue.readers.text import read_bytes as read_bytes
+from hybrid.catalogue.readers.source import open_source as open_source
+from hybrid.catalogue.readers.table import ParsedTable as ParsedTable

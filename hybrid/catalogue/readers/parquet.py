@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
+import json
+import re
+from typing import Any
 
-import pandas as pd
+import numpy as np
 
-from hybrid.catalogue.readers.values import as_cell
+from hybrid.catalogue.readers.image_cells import holds_images, image_cells, is_image
+from hybrid.catalogue.readers.source import Source
+from hybrid.catalogue.readers.table import ColumnBuilder, ParsedTable, make_table
+from hybrid.catalogue.readers.values import as_cell, tell_replaced
 from hybrid.errors import CatalogueError, MissingExtraError
+from hybrid.types import ColumnOptions, Finding
+
+_BATCH = 10_000
+_MIDNIGHT = re.compile(r" 00:00:00(\.0+)?Z?$")
 
 
-def parse_parquet(path: Path, data: bytes, separator: str) -> pd.DataFrame:
-    """Parse a Parquet file; lists are joined by the separator.
+def parse_parquet(source: Source, options: ColumnOptions) -> ParsedTable:
+    """Parse a Parquet file, such as pandas and Hugging Face write it; lists are joined by the separator.
+
+    Parameters
+    ----------
+    source : Source
+    options : ColumnOptions
+        Its separator is used.
+
+    Returns
+    -------
+    ParsedTable
+        The cells of a column of images (structs of ``bytes`` and ``path``, or bytes) are references
+        (`hybrid.catalogue.readers.image_cells`).
 
     Raises
     ------
@@ -25,11 +46,162 @@ def parse_parquet(path: Path, data: bytes, separator: str) -> pd.DataFrame:
         import pyarrow.parquet
     except ImportError as error:
         raise MissingExtraError(
-            f"{path}: Parquet needs pyarrow. Install it with: pip install 'hybrid-posters[parquet]'"
+            f"{source.path}: Parquet needs pyarrow. Install it with: pip install 'hybrid-posters[parquet]'"
         ) from error
+    with source.open() as content:
+        try:
+            file = pyarrow.parquet.ParquetFile(
+                io.BytesIO(content.read()) if source.packed else content
+            )
+            return _Reader(source, file, options.label_separator).parse()
+        except (pyarrow.ArrowException, OSError) as error:
+            raise CatalogueError(
+                f"{source.path}: expected a Parquet file, found: {error}."
+            ) from error
+
+
+class _Reader:
+    """Reads one file, a batch of a column at a time."""
+
+    def __init__(self, source: Source, file: Any, separator: str) -> None:
+        self.source, self.file, self.separator = source, file, separator
+        self.findings: list[Finding] = []
+        self.replaced: dict[str, list[str]] = {}
+        self.labels = _class_labels(file.schema_arrow.metadata or {})
+
+    def parse(self) -> ParsedTable:
+        columns: dict[str, ColumnBuilder] = {}
+        images = []
+        for field in self.file.schema_arrow:
+            kind = field.type
+            while isinstance(kind, _extension_type()):
+                kind = kind.storage_type
+            if _is_vector(kind):
+                self._leave_out(field.name, f"vectors ({field.type})")
+                continue
+            if is_image(kind) or (_is_bytes(kind) and self._holds_images(field.name)):
+                images.append(field.name)
+                columns[field.name] = self._read_images(field.name)
+                continue
+            columns[field.name] = self._read(field.name)
+        table, unstripped = make_table(columns, self.file.metadata.num_rows)
+        rows = np.arange(1, len(table) + 1, dtype=np.int64)
+        findings = [*self.findings, *tell_replaced(self.replaced)]
+        return ParsedTable(table, rows, [], findings, tuple(images), unstripped)
+
+    def _batches(self, name: str, size: int = _BATCH) -> Any:
+        """Batches of one column. Its name may hold a dot, which selects a part of a struct for pyarrow."""
+        names = [field.name for field in self.file.schema_arrow]
+        for batch in self.file.iter_batches(size, columns=[name]):
+            if name in batch.schema.names:
+                yield batch.column(name)
+            else:
+                raise CatalogueError(f"{self.source.path}: cannot read column {name!r} of {names}.")
+
+    def _read(self, name: str) -> ColumnBuilder:
+        builder, labels = ColumnBuilder(), self.labels.get(name)
+        for cells in self._batches(name):
+            values = self._values(cells, name)
+            if labels is not None:
+                values = [_named(value, labels) for value in values]
+            builder.add([as_cell(value, self.separator) for value in values])
+        if labels is not None:
+            message = (
+                f"column {name!r}: its numbers were read as the names that the file gives them"
+            )
+            self.findings.append(
+                Finding("label names", message, len(labels), name, tuple(labels[:3]))
+            )
+        return builder
+
+    def _values(self, cells: Any, name: str) -> list[Any]:
+        import pyarrow
+        import pyarrow.types as types
+
+        if isinstance(cells, pyarrow.ExtensionArray):
+            cells = cells.storage
+        kind = cells.type
+        if types.is_dictionary(kind):
+            cells = cells.dictionary_decode()
+            kind = cells.type
+        if types.is_timestamp(kind) or types.is_date(kind):
+            texts = cells.cast(pyarrow.string()).to_pylist()
+            return [text and _MIDNIGHT.sub("", text) for text in texts]
+        if types.is_duration(kind):
+            return cells.cast(pyarrow.int64()).to_pylist()  # type: ignore[no-any-return]
+        if types.is_map(kind):
+            return [value if value is None else dict(value) for value in cells.to_pylist()]
+        if _is_bytes(kind):
+            return self._decoded(cells.to_pylist(), name)
+        try:
+            return cells.to_pylist()  # type: ignore[no-any-return]
+        except UnicodeDecodeError:
+            return self._decoded(cells.cast(pyarrow.binary()).to_pylist(), name)
+
+    def _decoded(self, values: list[bytes | None], name: str) -> list[str | None]:
+        texts = [value if value is None else value.decode("utf-8", "replace") for value in values]
+        bad = [text for text in texts if text and "\ufffd" in text]
+        if bad:
+            self.replaced.setdefault(name, []).extend(bad)
+        return texts
+
+    def _holds_images(self, name: str) -> bool:
+        return any(holds_images(cells.to_pylist()) for cells in self._batches(name, 16))
+
+    def _read_images(self, name: str) -> ColumnBuilder:
+        builder, done = ColumnBuilder(), 0
+        for cells in self._batches(name, 256):
+            builder.add(image_cells(cells.to_pylist(), self.source.path.name, name, done))
+            done += len(cells)
+        return builder
+
+    def _leave_out(self, name: str, what: str) -> None:
+        message = f"column {name!r} holds {what} and is left out"
+        self.findings.append(Finding("vectors", message, self.file.metadata.num_rows, name))
+
+
+def _extension_type() -> Any:
+    import pyarrow
+
+    return pyarrow.BaseExtensionType
+
+
+def _is_bytes(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    return bool(
+        types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
+    )
+
+
+def _is_vector(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    nested = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+    return bool(nested and (types.is_floating(kind.value_type) or _is_vector(kind.value_type)))
+
+
+def _class_labels(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
+    """Names of the classes of each column that Hugging Face's metadata say is a class label."""
     try:
-        table = pyarrow.parquet.read_table(io.BytesIO(data)).to_pydict()
-    except (pyarrow.ArrowException, OSError) as error:
-        raise CatalogueError(f"{path}: expected a Parquet file, found: {error}.") from error
-    cells = {str(k): [as_cell(v, separator) for v in values] for k, values in table.items()}
-    return pd.DataFrame(cells, dtype=object)
+        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+    except (KeyError, ValueError, TypeError):
+        return {}
+    found = {}
+    for name, feature in features.items():
+        while isinstance(feature, (dict, list)):
+            feature = feature[0] if isinstance(feature, list) and feature else feature
+            if not isinstance(feature, dict):
+                break
+            if feature.get("_type") == "ClassLabel" and isinstance(feature.get("names"), list):
+                found[name] = [str(label) for label in feature["names"]]
+                break
+            feature = feature.get("feature")
+    return found
+
+
+def _named(value: Any, labels: list[str]) -> Any:
+    if isinstance(value, list):
+        return [_named(one, labels) for one in value]
+    known = isinstance(value, int) and 0 <= value < len(labels)
+    return labels[value] if known else None

@@ -1,0 +1,90 @@
+"""Columns whose cells are lists and objects as Python or JSON writes them: read as lists, and told."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from hybrid.catalogue.lists import join_list, parse_list
+from hybrid.types import ColumnOptions, Finding
+
+# A column is one of lists where this share of its filled cells are.
+_ALMOST_ALL, _HALF = 0.95, 0.5
+_BRACKETS = ("[", "{", "(", "array(")
+# Such cells are lists whatever the others of the column are.
+_CERTAIN = ("[{", "['", '["', "{'", '{"', "array(")
+_SHOWN = 60
+
+
+def read_lists(table: pd.DataFrame, options: ColumnOptions) -> tuple[pd.DataFrame, list[Finding]]:
+    """Write the lists in cells as lists with the separator.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n, columns)
+    options : ColumnOptions
+        Its separator and its label column are used; id, text and dropped columns are left as they are. In
+        the label column half of the cells, or one in quotes, are enough; in others nearly all must be lists.
+
+    Returns
+    -------
+    table : DataFrame of shape (n, columns)
+    findings : list of Finding
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"id": ["1"], "genres": ["[{'id': 18, 'name': 'Drama'}]"]})
+    >>> read_lists(table, ColumnOptions())[0]["genres"].tolist()
+    ['Drama']
+    """
+    given, findings = table, list[Finding]()
+    separator = options.label_separator
+    text = {options.id, *(options.text or ("title", "overview")), *options.drop}
+    for name in table.columns:
+        if name in text:
+            continue
+        label = name == options.label or (options.label is None and name.lower() == "genres")
+        cells = table[name].to_numpy()
+        filled = [cell for cell in cells if cell]
+        like = [cell for cell in filled if cell.startswith(_BRACKETS)]
+        certain = label and any(cell.startswith(_CERTAIN) for cell in like)
+        enough = (_HALF if label else _ALMOST_ALL) * len(filled)
+        if not like or not (certain or len(like) >= enough):
+            continue
+        entries = {cell: parse_list(cell) for cell in dict.fromkeys(like)}
+        understood = [cell for cell in like if entries[cell] is not None]
+        if any(entries[cell] for cell in understood) and (certain or len(understood) >= enough):
+            joined = {
+                cell: join_list(of, separator) for cell, of in entries.items() if of is not None
+            }
+            if table is given:
+                table = table.copy()
+            table[name] = pd.Series([joined.get(cell, cell) for cell in cells], dtype=object)
+            findings.append(_tell(name, understood, entries))
+        not_understood = [cell for cell in like if entries[cell] is None]
+        if not_understood:
+            findings.append(_tell_rest(name, not_understood))
+    return table, findings
+
+
+def _tell(name: str, cells: list[str], entries: dict[str, list[str] | None]) -> Finding:
+    shown = next((cell for cell in cells if entries[cell]), cells[0])
+    objects = ", by the names of their objects" if "{" in shown and ":" in shown else ""
+    empty = sum(not entries[cell] for cell in cells)
+    none = f"; {empty} of them are empty" if empty else ""
+    message = (
+        f"column {name!r}: {len(cells)} cells are lists as programs write them, and were read so{objects}: "
+        f"{_short(shown)} is {', '.join(entries[shown] or [])}{none}"
+    )
+    return Finding("lists", message, len(cells), name, tuple(map(_short, cells[:3])))
+
+
+def _tell_rest(name: str, cells: list[str]) -> Finding:
+    message = (
+        f"column {name!r}: {len(cells)} cells look like lists or objects, but name nothing that could be an "
+        f"entry, such as {_short(cells[0])}: kept as text (--drop {name!r} leaves the column out)"
+    )
+    return Finding("objects", message, len(cells), name, tuple(map(_short, cells[:3])))
+
+
+def _short(cell: str) -> str:
+    return cell if len(cell) <= _SHOWN else cell[: _SHOWN - 1] + "…"

@@ -1,0 +1,206 @@
+"""The rows of a CSV file, with those that its quotes and line breaks have spoilt."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import NamedTuple
+
+from hybrid.catalogue.readers.dialect import Dialect
+from hybrid.catalogue.readers.row_shape import RowShape
+
+CHUNK = 20_000
+_END = "\x1e\x1f end of the file \x1f\x1e"  # a line after the last one: what swallows it was not closed
+
+
+class Trouble(NamedTuple):
+    """A row that was not written as it should be.
+
+    Parameters
+    ----------
+    kind : {"quote", "break", "short", "long"}
+        A quote that is not closed in its line, a line break within a row, too few or too many fields.
+    row, line : int
+        Position among the rows, and in the file, from 1.
+    detail : str
+    """
+
+    kind: str
+    row: int
+    line: int
+    detail: str
+
+
+class _Row(NamedTuple):
+    line: int
+    fields: list[str]
+    kind: str = ""
+    detail: str = ""
+
+
+@contextmanager
+def long_fields() -> Iterator[None]:
+    """Let fields of any length be read, such as the rest of the file behind a quote that is not closed."""
+    before = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
+
+
+@dataclass
+class CsvRows:
+    """Reader of the rows behind the header of a CSV file.
+
+    Parameters
+    ----------
+    lines : iterator of str
+        The lines behind the header.
+    dialect : Dialect
+    width : int
+        Number of fields of the header.
+    line : int
+        Number of the first of `lines` in the file, from 1.
+    troubles : list of Trouble, default=[]
+        Filled while the rows are read. A row that is too long is left out, all others are read.
+    """
+
+    lines: Iterator[str]
+    dialect: Dialect
+    width: int
+    line: int
+    troubles: list[Trouble] = field(default_factory=list)
+    rows: int = 0
+    _shape: RowShape = field(default_factory=lambda: RowShape(0))
+    _ended: bool = False
+
+    def chunks(self) -> Iterator[tuple[list[list[str]], list[int]]]:
+        """Yield rows of `width` fields, and the position of each, from 1."""
+        while not self._ended:
+            taken: list[str] = []
+            rows = list(islice(self.dialect.read(self._feed(taken, 0)), CHUNK))
+            one_line_each = len(rows) == len(taken)
+            if rows and rows[-1] == [_END]:
+                rows.pop()
+            if one_line_each and set(map(len, rows)) <= {0, self.width}:
+                rows = [row for row in rows if row]
+                numbers = list(range(self.rows + 1, self.rows + len(rows) + 1))
+                self.rows += len(rows)
+            else:
+                if not self._shape.strong:
+                    self._shape = RowShape.of(
+                        (r for r in rows if "\n" not in "".join(r)), self.width
+                    )
+                rows, numbers = self._number(self._join(list(self._mend(taken))))
+            self.line += len(taken)
+            if rows:
+                yield rows, numbers
+
+    def _feed(self, taken: list[str], start: int) -> Iterator[str]:
+        """Yield the lines that were taken, from `start` on, then further ones, which are taken."""
+        at = start
+        while at < len(taken) or not self._ended:
+            if at == len(taken):
+                line = next(self.lines, _END)
+                self._ended = line is _END
+                taken.append(line)
+            yield taken[at]
+            at += 1
+
+    def _mend(self, taken: list[str]) -> Iterator[_Row]:
+        """Yield the rows; a quote that swallowed rows is taken as a letter, and they are read."""
+        reader, base, at = self.dialect.read(self._feed(taken, 0)), 0, 0
+        while at < len(taken):
+            row = next(reader)
+            end = base + reader.line_num
+            if row == [_END]:
+                return
+            unclosed = bool(row) and row[-1].endswith(_END)
+            if unclosed or (end - at > 1 and self._swallowed(taken[at:end])):
+                fields = self._without_quote(taken[at]) or self._split(taken[at])
+                where = (
+                    "is never closed" if unclosed else f"is closed in line {self.line + end - 1}"
+                )
+                yield _Row(self.line + at, fields, "quote", where)
+                end = base = at + 1
+                reader = self.dialect.read(self._feed(taken, base))
+            elif row:
+                yield _Row(self.line + at, row)
+            at = end
+
+    def _split(self, line: str) -> list[str]:
+        return line.rstrip("\r\n").split(self.dialect.separator)
+
+    def _without_quote(self, line: str) -> list[str] | None:
+        """Read one line whose last opening quote is a letter; None where it is no row then, either."""
+        at = len(line)
+        while (at := line.rfind('"', 0, at)) >= 0:
+            (fields,) = self.dialect.read([line[:at] + _END + line[at + 1 :]])
+            if len(fields) == self.width:
+                return [cell.replace(_END, '"') for cell in fields]
+        fields = self._split(line)
+        return fields if len(fields) == self.width else None
+
+    def _swallowed(self, lines: list[str]) -> bool:
+        """Whether lines that a quote joins to one row look like rows of their own."""
+        first = self._without_quote(lines[0])
+        if first is None or not self._shape.fits(first):
+            return False
+        rest = [line for line in lines[1:] if line.strip()]
+        like = sum(map(self._is_row, rest))
+        # Numbers are sure signs; without any, a line of a text may look like a row by chance.
+        if self._shape.numbers:
+            return 2 * like >= len(rest) > 0
+        return 2 * like >= len(rest) > 1 if self._shape.strong else like == len(rest) > 2
+
+    def _is_row(self, line: str) -> bool:
+        if line.count(self.dialect.separator) < self.width - 1:
+            return False
+        return self._shape.fits(self._split(line)) or any(
+            self._shape.fits(row) for row in self.dialect.read([line])
+        )
+
+    def _join(self, rows: list[_Row]) -> Iterator[_Row]:
+        """Yield the rows; one that a line break without quotes has cut in pieces is joined."""
+        at = 0
+        while at < len(rows):
+            end, missing = at + 1, self.width - len(rows[at].fields)
+            while missing > 0 and end < len(rows) and len(rows[end].fields) < self.width:
+                missing -= len(rows[end].fields) - 1
+                end += 1
+            pieces = [row.fields for row in rows[at:end]]
+            whole = list(pieces[0])
+            for piece in pieces[1:]:
+                whole[-1:] = [f"{whole[-1]}\n{piece[0]}", *piece[1:]]
+            odd = not all(map(self._shape.begins, pieces[1:]))
+            if len(pieces) > 1 and odd and self._shape.strong and self._shape.fits(whole):
+                yield _Row(
+                    rows[at].line, whole, "break", f"lines {rows[at].line} to {rows[end - 1].line}"
+                )
+                at = end
+            else:
+                yield rows[at]
+                at += 1
+
+    def _number(self, found: Iterator[_Row]) -> tuple[list[list[str]], list[int]]:
+        """Give each row its position and as many fields as the header has."""
+        rows, numbers = [], []
+        for line, fields, kind, detail in found:
+            self.rows += 1
+            if kind:
+                self.troubles.append(Trouble(kind, self.rows, line, detail))
+            count = len(fields)
+            while len(fields) > self.width and not fields[-1].strip():
+                fields.pop()
+            if len(fields) > self.width:
+                self.troubles.append(Trouble("long", self.rows, line, f"{count} fields"))
+                continue
+            if count < self.width:
+                self.troubles.append(Trouble("short", self.rows, line, f"{count} fields"))
+                fields += [""] * (self.width - count)
+            rows.append(fields)
+            numbers.append(self.rows)
+        return rows, numbers

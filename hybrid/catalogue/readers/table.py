@@ -1,0 +1,98 @@
+"""What every reader gives: a table of strings, and what is to be told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hybrid.types import BadRow, Finding
+
+_FEW = 50_000  # different cells of a column that are kept once each
+
+
+@dataclass(frozen=True, eq=False)
+class ParsedTable:
+    """The table of a catalogue file.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n, columns)
+        Every cell a stripped string, ``""`` where it is missing.
+    rows : ndarray of shape (n,), int64
+        Position of each row in the file, from 1.
+    bad_rows : list of BadRow, default=[]
+        Rows that were left out, or that are not what they should be.
+    findings : list of Finding, default=[]
+        How the file was understood.
+    images : tuple of str, default=()
+        Columns whose cells name images that are in the file itself.
+    unstripped : dict of str to ndarray, default={}
+        Cells of columns whose ends hold white space of other scripts, which an id keeps.
+    """
+
+    table: pd.DataFrame
+    rows: NDArray[np.int64]
+    bad_rows: list[BadRow] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    images: tuple[str, ...] = ()
+    unstripped: dict[str, NDArray[np.object_]] = field(default_factory=dict)
+
+
+class ColumnBuilder:
+    """Collects the cells of a column; cells that are the same share one string.
+
+    Examples
+    --------
+    >>> builder = ColumnBuilder()
+    >>> builder.add([" a ", "b"])
+    >>> builder.cells().tolist()
+    ['a', 'b']
+    """
+
+    def __init__(self) -> None:
+        self._pool: dict[str, str] | None = {}
+        self._parts: list[NDArray[np.object_]] = []
+        self._raw: list[NDArray[np.object_]] = []
+
+    def add(self, cells: Iterable[str]) -> None:
+        """Add cells; the white space at their ends is left out."""
+        ascii_only = [cell.strip(" \t\n\r\f\v") for cell in cells]
+        stripped = [cell.strip() for cell in ascii_only]
+        if self._raw or stripped != ascii_only:
+            self._raw = self._raw or list(self._parts)
+            self._raw.append(_array(ascii_only))
+        if self._pool is not None:
+            keep = self._pool.setdefault
+            stripped = [keep(cell, cell) for cell in stripped]
+            if len(self._pool) > _FEW:
+                self._pool = None
+        self._parts.append(_array(stripped))
+
+    def cells(self) -> NDArray[np.object_]:
+        """All cells."""
+        return np.concatenate(self._parts) if self._parts else np.empty(0, dtype=object)
+
+    def unstripped(self) -> NDArray[np.object_] | None:
+        """All cells with the white space of other scripts at their ends; None where there is none."""
+        return np.concatenate(self._raw) if self._raw else None
+
+
+def _array(cells: list[str]) -> NDArray[np.object_]:
+    found = np.empty(len(cells), dtype=object)
+    found[:] = cells
+    return found
+
+
+def make_table(
+    columns: dict[str, ColumnBuilder], n: int
+) -> tuple[pd.DataFrame, dict[str, NDArray[np.object_]]]:
+    """Make the table of columns, and the cells that were not stripped of all white space."""
+    cells = {name: builder.cells() for name, builder in columns.items()}
+    unstripped = {
+        name: raw for name, builder in columns.items() if (raw := builder.unstripped()) is not None
+    }
+    return pd.DataFrame(cells, index=pd.RangeIndex(n), dtype=object), unstripped
