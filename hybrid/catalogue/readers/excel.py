@@ -73,7 +73,7 @@ def _parse_rows(
         raise CatalogueError(
             f"{source.path}: expected each column once, found twice: {', '.join(twice)}."
         )
-    records, numbers = RecordTable(options.label_separator), []
+    records, numbers = RecordTable(options.label_separator), list[int]()
     for row in rows[start + 1 :]:
         cells = _texts(row)
         if any(cell not in ("", None) for cell in cells):

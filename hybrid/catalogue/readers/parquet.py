@@ -128,13 +128,13 @@ class _Reader:
             texts = cells.cast(pyarrow.string()).to_pylist()
             return [text and _MIDNIGHT.sub("", text) for text in texts]
         if types.is_duration(kind):
-            return cells.cast(pyarrow.int64()).to_pylist()  # type: ignore[no-any-return]
+            return cells.cast(pyarrow.int64()).to_pylist()
         if types.is_map(kind):
             return [value if value is None else dict(value) for value in cells.to_pylist()]
         if _is_bytes(kind):
             return self._decoded(cells.to_pylist(), name)
         try:
-            return cells.to_pylist()  # type: ignore[no-any-return]
+            return cells.to_pylist()
         except UnicodeDecodeError:
             return self._decoded(cells.cast(pyarrow.binary()).to_pylist(), name)
 

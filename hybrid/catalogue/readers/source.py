@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.types import ColumnOptions, Finding
@@ -66,7 +66,7 @@ class Source:
             with self.path.open("rb") as file:
                 if self.packed:
                     with gzip.open(file) as content:
-                        yield content
+                        yield cast(IO[bytes], content)
                 else:
                     yield file
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
