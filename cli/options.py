@@ -82,7 +82,7 @@ _COMMON = {
 
 EVERYWHERE = ("quiet", "json")
 encoding_option = click.option("--encoding", default="utf-8", show_default=True,
-                               help="Text encoding of CSV and JSON files; a byte order mark counts without it.")  # fmt: skip
+                               help="Text encoding of CSV and JSON files.")  # fmt: skip
 
 _COLUMNS = (
     click.option("--id-column", help="Column with the ids.  [default: id, or the first *_id]"),

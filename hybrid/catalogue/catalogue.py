@@ -43,6 +43,7 @@ class Catalogue:
     Examples
     --------
     >>> import tempfile
+    >>> from hybrid.catalogue import load_catalogue
     >>> folder = tempfile.TemporaryDirectory()
     >>> path = Path(folder.name) / "catalogue.csv"
     >>> text = "id,title,genres\n1,Jaws,Horror|Adventure\n2,Heat,Drama\n"

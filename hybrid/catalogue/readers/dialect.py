@@ -82,11 +82,16 @@ def find_dialect(lines: Sequence[str], suffix: str, separator: str | None = None
         order = [usual, *(one for one in SEPARATORS if one != usual)]
         counted = [(_agreement(lines, Dialect(one)), one) for one in order]
         best = max(share for (share, _), _ in counted)
-        # Of those that serve as well, the one with most columns; then the usual one.
+        # Of those that serve as well, the one with most columns; then one with no space behind it, as a
+        # comma in prose has; then the usual one.
         serve = [
             (width, one) for (share, width), one in counted if width > 1 and share > best - 0.1
         ]
-        separator = max(serve, key=lambda pair: pair[0])[1] if serve and best > 0 else usual
+        separator = (
+            max(serve, key=lambda pair: (pair[0], f"{pair[1]} " not in lines[0]))[1]
+            if serve and best > 0
+            else usual
+        )
     plain = Dialect(separator)
     if _agreement(lines, plain)[0] == 1:
         return plain
