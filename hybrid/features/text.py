@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -15,7 +16,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from hybrid.errors import SettingError
 from hybrid.features.frames import FrameTransformer, take_columns
-from hybrid.features.tfidf.terms import CharTerms, Terms, WordTerms, in_chunks, plain_text
+from hybrid.features.tfidf import CODE_POINTS
+from hybrid.features.tfidf.terms import CharTerms, Terms, WordTerms, in_chunks
+from hybrid.utils.scripts import fold_text, has_unspaced_script, isolate_ideographs, space_out
 
 SHORTEST = 3  # characters; shorter ones are not informative
 CHARS = "'{}'"  # how an n-gram of characters is named, so that its spaces show
@@ -25,7 +28,10 @@ class TextFeatures(FrameTransformer):
     """Text features: TF-IDF of word n-grams and of character n-grams within words.
 
     The text columns are joined to one text. Both parts are scaled to unit length. Character n-grams cover
-    words that are too rare themselves: endings, compounds, names.
+    words that are too rare themselves: endings, compounds, names. A word is two or more letters, digits and
+    marks, in lower case and without accents. Scripts without spaces between words (Chinese, Japanese, Thai,
+    Lao, Khmer, Burmese) have characters instead: their word n-grams are n-grams of 1 to `max_ngram`
+    characters. A character is what a reader takes for one, a letter with its marks.
 
     Parameters
     ----------
@@ -87,21 +93,20 @@ class TextFeatures(FrameTransformer):
             If a setting is wrong or no term is frequent enough.
         """
         self._check()
-        texts = [plain_text(text) for text in self._join(X)]
+        texts = [fold_text(text) for text in self._join(X)]
         self._record_features(X)
         self.terms_: list[Terms] = [WordTerms(self.max_ngram, self.min_df, self.max_features)]
         if self.max_chars:
             chars = CharTerms(SHORTEST, self.max_chars, self.min_df, self.max_features)
             self.terms_.append(chars)
-        try:
-            for terms in self.terms_:
-                terms.fit(texts)
-        except ValueError as error:
+        for terms, read in zip(self.terms_, self._readings(texts), strict=False):
+            terms.fit(read)
+        if not any(len(terms.names_) for terms in self.terms_):
             raise SettingError(
                 f"block text: expected words that {self.min_df} or more items share, in the columns "
-                f"{', '.join(self.columns)}; found: {error} Lower --min-df, or leave the block out "
+                f"{', '.join(self.columns)}; found none. Lower --min-df, or leave the block out "
                 "with --blocks."
-            ) from error
+            )
         self.idf_ = [_idf(terms.texts_, len(texts)) for terms in self.terms_]
         return self
 
@@ -120,9 +125,20 @@ class TextFeatures(FrameTransformer):
         """Words and characters side by side."""
         from hybrid.features.tfidf.vocabulary import join_texts, weigh_texts
 
-        joined = join_texts([plain_text(text) for text in texts])
-        found = [terms.find(*joined) for terms in self.terms_]
+        fold = fold_before if self.terms_[0].reading == CODE_POINTS else fold_text
+        words, characters = self._readings([fold(text) for text in texts])
+        joined = join_texts(characters)
+        spaced = joined if words is characters else join_texts(words)
+        found = [
+            terms.find(*read) for terms, read in zip(self.terms_, (spaced, joined), strict=False)
+        ]
         return weigh_texts(found, self.idf_, sublinear=self.sublinear_tf)
+
+    def _readings(self, texts: list[str]) -> tuple[list[str], list[str]]:
+        """Folded texts as words are cut from them, and as n-grams of characters are."""
+        if self.terms_[0].reading == CODE_POINTS or not any(map(has_unspaced_script, texts)):
+            return texts, texts
+        return [space_out(text) for text in texts], [isolate_ideographs(text) for text in texts]
 
     def missing(self, X: pd.DataFrame) -> NDArray[np.bool_]:
         """Which items have no text: shape (n,), bool."""
@@ -154,3 +170,9 @@ class TextFeatures(FrameTransformer):
 
 def _idf(texts_with: NDArray[np.int64], texts: int) -> NDArray[np.float32]:
     return (1 + np.log((1 + texts) / (1 + texts_with))).astype(np.float32)
+
+
+def fold_before(text: str) -> str:
+    """As models read texts that were fitted before marks could be letters."""
+    parts = unicodedata.normalize("NFKD", text.lower())
+    return "".join(sign for sign in parts if not unicodedata.combining(sign))

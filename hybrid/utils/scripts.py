@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+
 import regex
 
-# Scripts that write no spaces between words: Unicode's ideographs, kana, and the line breaking class SA
-# ("South East Asian": Thai, Lao, Khmer, Myanmar and their neighbours); letters only, no punctuation.
-_SCRIPTS = (
-    r"\p{lb=SA}\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{Bopomofo}\p{Yi}\p{Tangut}\p{Nushu}"
-    r"\p{Khitan_Small_Script}\p{Javanese}\p{Balinese}"
-)
+# Scripts that write no spaces between words: ideographs and syllables, and the line breaking class SA ("South
+# East Asian": Thai, Lao, Khmer, Myanmar and their neighbours); letters only, no punctuation.
+_IDEOGRAPHS = r"\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{Bopomofo}\p{Yi}\p{Tangut}\p{Nushu}\p{sc=Kits}"
+_SCRIPTS = rf"{_IDEOGRAPHS}\p{{lb=SA}}\p{{Javanese}}\p{{Balinese}}"
+_IDEOGRAPH = rf"[[{_IDEOGRAPHS}]&&[\p{{L}}\p{{Nl}}]]"
 _UNSPACED = rf"[[{_SCRIPTS}]&&[\p{{L}}\p{{Nl}}]]"
 _SPACED = rf"[[\p{{L}}\p{{N}}_]--{_UNSPACED}]"
-UNSPACED = regex.compile(rf"(?V1)(?={_UNSPACED})\X\p{{M}}*")  # one character, with its marks
+_LETTER = regex.compile(rf"(?V1){_UNSPACED}")
+# Quick to rule out by, which most texts are: no letter of these scripts is anywhere else.
+_MAYBE = re.compile("[\u0e01-\u1dff\u2e80-\U0003ffff]")
+_CHARACTER_OF_IT = regex.compile(rf"(?V1)(?={_UNSPACED})\X\p{{M}}*")  # with its marks
+_IDEOGRAPHIC = regex.compile(rf"(?V1)(?:(?={_IDEOGRAPH})\X\p{{M}}*)+")
+_SPACE_INSIDE = regex.compile(rf"(?V1)(?<={_UNSPACED}\p{{M}}*) (?={_UNSPACED})")
 _WORD = regex.compile(rf"(?V1)(?={_UNSPACED})\X\p{{M}}*|(?:{_SPACED}\p{{M}}*)+")
 _ASCII_WORD = regex.compile(r"\w+", regex.ASCII)
 _CHARACTER = regex.compile(r"\X\p{M}*")
 # Invisible, and no end of a word (UAX 29, WB4): joiners, soft hyphens, marks of direction. U+200B is a space.
 _IGNORED = regex.compile(r"(?V1)[\p{Cf}--\u200b]")
+# Marks that a word may be written without: accents, and the vowel points of Hebrew and Arabic. In other
+# scripts marks are vowels; those two are the voicing of kana.
+_ACCENT = regex.compile(
+    r"(?V1)[[\p{M}&&[\p{Inherited}\p{Latin}\p{Greek}\p{Cyrillic}\p{Hebrew}\p{Arabic}\p{Syriac}]]"
+    r"--[\u3099\u309A]]"
+)
+_CYRILLIC = regex.compile(r"\p{Cyrillic}")
+_CYRILLIC_ACCENTED = (
+    "ёѐѝ"  # the other letters with a mark, such as й and ї, are letters of their own
+)
+_SARA_AM = (("\u0e4d\u0e32", "\u0e33"), ("\u0ecd\u0eb2", "\u0eb3"))  # a vowel of Thai and of Lao
+_TATWEEL = "\u0640"  # lengthens an Arabic word for show
 
 
 def has_unspaced_script(text: str) -> bool:
@@ -36,7 +55,9 @@ def has_unspaced_script(text: str) -> bool:
     >>> [has_unspaced_script(text) for text in ("ghost", "NBA比赛", "หนังผี", "призрак", "유령")]
     [False, True, True, False, False]
     """
-    return not text.isascii() and UNSPACED.search(text) is not None
+    if text.isascii() or not _MAYBE.search(text):
+        return False
+    return _LETTER.search(text) is not None
 
 
 def split_words(text: str) -> list[str]:
@@ -90,3 +111,139 @@ def split_characters(text: str) -> list[str]:
     """
     found: list[str] = _CHARACTER.findall(text)
     return found
+
+
+def fold_text(text: str) -> str:
+    """Lower-case text in Unicode's compatibility form, without accents.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+        In form NFC. Marks that are letters stay: vowel signs of Indic scripts, tones of Thai, the voicing of
+        kana, the Cyrillic й. Invisible characters are left out.
+
+    Examples
+    --------
+    >>> fold_text("Amélie"), fold_text("ﬁlm ＮＢＡ"), fold_text("Чёрный"), fold_text("フィルﾑ")
+    ('amelie', 'film nba', 'черный', 'フィルム')
+    >>> fold_text("हिन्दी"), fold_text("ガラス")
+    ('हिन्दी', 'ガラス')
+    """
+    text = text.lower()
+    if text.isascii():
+        return text
+    text = unicodedata.normalize("NFKC", text)
+    for parts, whole in _SARA_AM:  # which the form NFKC takes apart
+        text = text.replace(parts, whole)
+    for character in set(text):
+        folded = _FOLDED[character]
+        if folded != character:
+            text = text.replace(character, folded)
+    return text
+
+
+class _Folded(dict[str, str]):
+    """Character → what it is folded to, found when it is first asked for."""
+
+    def __missing__(self, character: str) -> str:
+        folded = self[character] = _fold_character(character)
+        return folded
+
+
+_FOLDED = _Folded()
+
+
+def _fold_character(character: str) -> str:
+    if character == "\u200b":
+        return " "
+    if character == _TATWEEL or _IGNORED.match(character):
+        return ""
+    parts = unicodedata.normalize("NFD", character)
+    accented = len(parts) > 1 and _CYRILLIC.match(character)
+    if accented and character not in _CYRILLIC_ACCENTED:
+        return character
+    return unicodedata.normalize("NFC", _ACCENT.sub("", parts))
+
+
+def space_out(text: str) -> str:
+    """Put spaces between the characters of scripts that have none between words.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+        The text itself where it has no such script.
+
+    Examples
+    --------
+    >>> space_out("nba比赛, 决赛").split(), space_out("war")
+    (['nba', '比', '赛', ',', '决', '赛'], 'war')
+    """
+    if not has_unspaced_script(text):
+        return text
+    return _CHARACTER_OF_IT.sub(r" \g<0> ", text)
+
+
+def is_ideographic(text: str) -> bool:
+    """Tell whether a text begins with an ideograph, or with a syllable of kana.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> [is_ideographic(text) for text in ("比赛", "ガラス", "หนังผี", "war")]
+    [True, True, False, False]
+    """
+    return not text.isascii() and _IDEOGRAPHIC.match(text) is not None
+
+
+def isolate_ideographs(text: str) -> str:
+    """Put spaces around each run of ideographs.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> isolate_ideographs("nba比赛,决赛").split()
+    ['nba', '比赛', ',', '决赛']
+    """
+    return text if text.isascii() else _IDEOGRAPHIC.sub(r" \g<0> ", text)
+
+
+def close_up(words: str) -> str:
+    """Leave out the spaces that `space_out` put between characters.
+
+    Parameters
+    ----------
+    words : str
+        With one space between words.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> close_up("比 赛"), close_up("nba 比"), close_up("the war")
+    ('比赛', 'nba 比', 'the war')
+    """
+    return _SPACE_INSIDE.sub("", words) if has_unspaced_script(words) else words

@@ -14,9 +14,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
-from hybrid.features.text import TextFeatures
-from hybrid.features.tfidf.terms import UNKNOWN, CharTerms, Terms, WordTerms, plain_text
+from hybrid.errors import SettingError
+from hybrid.features.text import TextFeatures, fold_before
+from hybrid.features.tfidf import CODE_POINTS
+from hybrid.features.tfidf.terms import UNKNOWN, CharTerms, Terms, WordTerms
 from hybrid.features.tfidf.vocabulary import Sequences, join_texts
+from hybrid.utils.scripts import fold_text
 
 # Few letters, so that words repeat; accents, capitals, digits, marks and all kinds of space.
 TEXT = st.text(alphabet="aAbécİ1_'. \t\n\u00a0\u00a8", max_size=40)
@@ -37,16 +40,15 @@ def count(terms: Terms, texts: list[str]) -> NDArray[np.int64]:
 
 def compare(terms: Terms, vectorizer: Any, learn: list[str], new: list[str]) -> None:
     """The same names and counts, or no term for both."""
-    plain = [plain_text(text) for text in learn]
+    plain = [fold_text(text) for text in learn]
     try:
         expected = vectorizer.fit_transform(learn)
     except ValueError:
-        with pytest.raises(ValueError, match=r"no term is in \d texts"):
-            terms.fit(plain)
+        assert not len(terms.fit(plain).names_)
         return
     terms.fit(plain)
     assert terms.names_.tolist() == vectorizer.get_feature_names_out().tolist()
-    again = [plain_text(text) for text in new]
+    again = [fold_text(text) for text in new]
     for texts, counts in ((plain, expected), (again, vectorizer.transform(new))):
         np.testing.assert_array_equal(count(terms, texts), counts.toarray())
 
@@ -146,3 +148,73 @@ def test_a_table_grows_as_sequences_come() -> None:
     assert len(table) == len(numbers) > 1000
     unseen = np.full(3, 9, np.int32)
     assert table.number(unseen, np.zeros(1, int), np.array([3]), learn=False).tolist() == [UNKNOWN]
+
+
+def fitted(texts: list[str], **options: Any) -> tuple[TextFeatures, list[str]]:
+    block = TextFeatures(("text",), min_df=1, **options).fit(pd.DataFrame({"text": texts}))
+    return block, block.get_feature_names_out().tolist()
+
+
+IDEOGRAPHS = st.text(alphabet="鬼魂校ホー々", min_size=1, max_size=12)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(IDEOGRAPHS, min_size=1, max_size=8), st.integers(1, 3))
+def test_scripts_without_spaces_have_n_grams_of_characters(texts: list[str], longest: int) -> None:
+    expected = TfidfVectorizer(analyzer="char", ngram_range=(1, longest), sublinear_tf=True)
+    matrix = expected.fit_transform(texts).toarray()
+    block, names = fitted(texts, max_ngram=longest, max_chars=0)
+    assert names == expected.get_feature_names_out().tolist()
+    found = block.transform(pd.DataFrame({"text": texts})).toarray()
+    np.testing.assert_allclose(found, matrix, rtol=2e-6)
+
+
+def test_characters_of_ideographs_are_one_or_two() -> None:
+    names = fitted(["看NBA比赛"])[1]
+    quoted = [name for name in names if name.startswith("'")]
+    words = [name for name in names if name not in quoted]
+    assert words == ["nba", "nba 比", "比", "比赛", "看", "看 nba", "赛"]
+    latin = ["' nb'", "' nba'", "' nba '", "'ba '", "'nba'", "'nba '"]
+    assert quoted == [*latin, "'比'", "'比赛'", "'看'", "'赛'"]
+
+
+def test_marks_are_whole_in_words_and_n_grams() -> None:
+    names = fitted(["हिन्दी"])[1]
+    assert names == ["हिन्दी", "' हिन्दी'", "' हिन्दी '", "'हिन्दी '"]
+    thai = fitted(["น้ำดี"], max_chars=3)[1]  # two characters; runs of three with the spaces
+    assert thai == ["ดี", "น้ำ", "น้ำดี", "' น้ำดี'", "'น้ำดี '"]
+    assert fitted(["ทำดี"], max_chars=3)[1] == ["ดี", "ทำ", "ทำดี", "' ทำดี'", "'ทำดี '"]
+
+
+def test_a_syllable_alone_is_a_word_of_korean() -> None:
+    assert fitted(["밤 기차 a"], max_ngram=1, max_chars=0)[1] == ["기차", "밤"]
+
+
+def test_n_grams_suffice_where_no_word_is_shared() -> None:
+    """As in a language of long words: no whole word is in two texts, but parts are."""
+    texts = pd.DataFrame({"text": ["Geisterhaus", "Geisterschiff", "Liebesbrief", "Liebesfilm"]})
+    block = TextFeatures(("text",), min_df=2).fit(texts)
+    assert "' geis'" in block.get_feature_names_out()
+    assert block.transform(texts).nnz > 0
+    with pytest.raises(SettingError, match="words that 2 or more items share"):
+        TextFeatures(("text",), min_df=2, max_chars=0).fit(texts)
+
+
+def test_a_model_from_before_reads_as_it_did() -> None:
+    """What was fitted sign by sign has no other way to read: neither marks nor characters are words."""
+    texts = pd.DataFrame({"text": ["हिन्दी 恐怖电影 été", "恐怖电影 हिन्दी"]})
+    vectorizers = [
+        TfidfVectorizer(strip_accents="unicode", sublinear_tf=True, ngram_range=(1, 2)),
+        TfidfVectorizer(
+            analyzer="char_wb", ngram_range=(3, 5), strip_accents="unicode", sublinear_tf=True
+        ),
+    ]
+    expected = np.hstack([each.fit_transform(texts["text"]).toarray() for each in vectorizers])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hybrid.features.tfidf.terms.CHARACTERS", CODE_POINTS)
+        patch.setattr("hybrid.features.text.fold_text", fold_before)
+        block = TextFeatures(("text",), min_df=1).fit(texts)
+    for terms in block.terms_:
+        del terms.reading  # it had none
+    again = pickle.loads(pickle.dumps(block))
+    np.testing.assert_allclose(again.transform(texts).toarray(), expected, rtol=2e-6)

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hybrid.utils.scripts import has_unspaced_script, split_characters, split_words
+from hybrid.utils.scripts import (
+    close_up,
+    fold_text,
+    has_unspaced_script,
+    isolate_ideographs,
+    space_out,
+    split_characters,
+    split_words,
+)
 
 WORDS = [
     ("A War-film, it's 3.5 l'Été!", ["A", "War", "film", "it", "s", "3", "5", "l", "Été"]),
@@ -69,3 +77,81 @@ def test_words_of_alphabets_are_those_of_python() -> None:
         if kind[0] in "MC" or has_unspaced_script(sign):
             continue  # marks alone are no words; the surrogates, and what this Python does not know
         assert split_words(sign) == re.findall(r"\w", sign), hex(code)
+
+
+def plain(text: str) -> str:
+    """As scikit-learn's ``strip_accents="unicode"`` reads a text in lower case."""
+    parts = unicodedata.normalize("NFKD", text.lower())
+    return "".join(sign for sign in parts if not unicodedata.combining(sign))
+
+
+LATIN_AND_GREEK = st.text(
+    st.characters(min_codepoint=0x20, max_codepoint=0x3FF, exclude_categories=["Cf", "Cn"])
+    | st.sampled_from(
+        "\u1ea3\u1f00\u2019\u2014\u201c\ufb01\uff21\u00a8\u0130\u03a3\u00bd\u2122\u3000"
+    )
+)
+
+
+@given(LATIN_AND_GREEK)
+def test_latin_and_greek_are_folded_as_scikit_learn_does(text: str) -> None:
+    assert fold_text(text) == plain(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [
+        ("Чёрный май", "черный май"),  # the short i is a letter, the dots are left out by many
+        ("Київ", "київ"),
+        ("за\u0301мок", "замок"),  # stress
+        ("हिन्दी", "हिन्दी"),
+        ("ผีน้ำ", "ผีน้ำ"),  # the tone stays
+        ("ガラス", "ガラス"),
+        ("ｶﾞﾗｽ", "ガラス"),
+        ("か\u3099", "が"),
+        ("한국", "한국"),
+        ("\u1112\u1161\u11ab", "한"),
+        ("مُحَمَّد", "محمد"),
+        ("كـتاب", "كتاب"),
+        ("שָׁלוֹם", "שלום"),
+        ("می\u200cخواهم", "میخواهم"),
+        ("so\u00adft", "soft"),
+        ("ไทย\u200bลาว", "ไทย ลาว"),
+        ("❤\ufe0fLove", "❤love"),
+    ],
+)
+def test_marks_that_are_letters_stay(text: str, folded: str) -> None:
+    assert fold_text(text) == folded
+    assert fold_text(unicodedata.normalize("NFD", text)) == folded
+    assert fold_text(folded) == folded
+
+
+def test_every_letter_of_an_unspaced_script_is_found() -> None:
+    """Beside the quick look, each letter is in a word of its own and has spaces put around it."""
+    for code in (
+        0x0E01,
+        0x0EDD,
+        0x1000,
+        0x1780,
+        0x19AA,
+        0x3005,
+        0x3042,
+        0x30FC,
+        0x4E00,
+        0xA000,
+        0x20000,
+    ):
+        letter = chr(code)
+        assert has_unspaced_script(f"a{letter}")
+        assert split_words(f"ab{letter}{letter}cd") == ["ab", letter, letter, "cd"]
+        assert space_out(f"ab{letter}{letter}cd").split() == ["ab", letter, letter, "cd"]
+
+
+def test_spaces_are_put_in_and_left_out() -> None:
+    assert space_out("nba比赛 ผีน้ำ").split() == ["nba", "比", "赛", "ผี", "น้ำ"]
+    assert isolate_ideographs("nba比赛ผีน้ำ").split() == ["nba", "比赛", "ผีน้ำ"]
+    assert close_up("ผี น้ำ") == "ผีน้ำ"
+    assert close_up("nba 比 赛 in") == "nba 比赛 in"
+    for text in ("the war", "공포 영화", "हिन्दी"):
+        assert space_out(text) is text
+        assert close_up(text) == text

@@ -15,7 +15,8 @@ from hybrid.utils.jit import jit
 
 Array = NDArray[Any]
 
-WORD, SPACE = np.uint8(1), np.uint8(2)  # bits of a character's class
+# Bits of a character's class. SINGLE: alone, it can be a word.
+WORD, SPACE, MARK, SINGLE, IDEOGRAPH = (np.uint8(1 << bit) for bit in range(5))
 # 2^64 divided by the golden ratio: Knuth, The Art of Computer Programming, 6.4.
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _HALF, _ONE, _TOP = np.uint64(32), np.uint64(1), np.uint64(58)
@@ -112,7 +113,7 @@ def split(
             start = at
             while at < end and classes[characters[at]] & kind == inside:
                 at += 1
-            if at - start >= shortest:
+            if at - start >= shortest or (at > start and classes[characters[start]] & SINGLE):
                 starts[found], ends[found] = start, at
                 found += 1
             at += 1
@@ -122,15 +123,29 @@ def split(
 
 @jit()
 def slice_words(
-    bounds: Array, shortest: int, longest: int, starts: Array, ends: Array, by_word: Array
+    bounds: Array,
+    cuts: Array,
+    ideographs: Array,
+    shortest: int,
+    longest: int,
+    starts: Array,
+    ends: Array,
+    by_word: Array,
 ) -> int:
-    """Cut words, with the spaces around them, into n-grams; how many there are."""
+    """Cut words, with the spaces around them, into n-grams; how many there are.
+
+    A character begins at each of `cuts`; `bounds` counts characters. Words of ideographs have n-grams of 1
+    and 2, without the spaces.
+    """
     found = 0
     for word in range(len(bounds) - 1):
         first, length = bounds[word], bounds[word + 1] - bounds[word]
-        for size in range(shortest, min(longest, max(length, shortest)) + 1):
+        least, most = shortest, longest
+        if ideographs[word]:
+            first, length, least, most = first + 1, length - 2, 1, 2
+        for size in range(least, min(most, max(length, least)) + 1):
             for start in range(first, first + max(length - size, 0) + 1):
-                starts[found], ends[found] = start, start + min(size, length)
+                starts[found], ends[found] = cuts[start], cuts[start + min(size, length)]
                 found += 1
         by_word[word + 1] = found
     return found

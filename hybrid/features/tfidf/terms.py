@@ -6,13 +6,15 @@ word becomes a number as soon as it is found, and n-grams are sequences of numbe
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from hybrid.features.tfidf import CHARACTERS, CODE_POINTS
+from hybrid.utils.scripts import close_up, has_unspaced_script
 
 if TYPE_CHECKING:
     from hybrid.features.tfidf.vocabulary import Ints, Occurrences, Places, Sequences
@@ -43,17 +45,14 @@ class Terms:
     names_: Names
     texts_: NDArray[np.int64]
 
+    reading = CODE_POINTS  # of a model that was fitted before there were others
+
     def __init__(self, min_df: int, max_features: int | None = None) -> None:
         self.min_df, self.max_features = min_df, max_features
+        self.reading = CHARACTERS
 
     def fit(self, texts: Sequence[str]) -> Terms:
-        """Learn the terms of plain texts.
-
-        Raises
-        ------
-        ValueError
-            If none is in enough of them.
-        """
+        """Learn the terms of plain texts; there may be none that enough of them have."""
         raise NotImplementedError
 
     def find(self, characters: Ints, bounds: Places) -> Occurrences:
@@ -62,8 +61,6 @@ class Terms:
 
     def _choose(self, names: Names, texts: Places, totals: Places) -> Ints:
         """Keep the most frequent terms and name them; the column of each, -1 of those left out."""
-        if not len(names):
-            raise ValueError(f"no term is in {self.min_df} texts.")
         order = np.argsort(names)
         if self.max_features is not None:
             # As in scikit-learn, down to the order of equal counts.
@@ -74,11 +71,13 @@ class Terms:
 
 
 class WordTerms(Terms):
-    """N-grams of 1 to `longest` words."""
+    """N-grams of 1 to `longest` words, or of characters that texts were spaced out into."""
 
-    def __init__(self, longest: int, min_df: int, max_features: int | None = None) -> None:
+    def __init__(
+        self, longest: int, min_df: int, max_features: int | None = None, *, spaced_out: bool = True
+    ) -> None:
         super().__init__(min_df, max_features)
-        self.longest = longest
+        self.longest, self.spaced_out = longest, spaced_out
 
     def fit(self, texts: Sequence[str]) -> WordTerms:
         """See `Terms.fit`."""
@@ -86,7 +85,7 @@ class WordTerms(Terms):
         from hybrid.features.tfidf.vocabulary import Sequences
 
         words = Sequences()
-        numbers, bounds = _cut_all(texts, WORD, words)
+        numbers, bounds = _cut_all(texts, WORD, words, self.reading)
         grams, self.grams_ = numbers, [words]
         names: list[Names] = []
         counts: list[NDArray[np.int64]] = []
@@ -100,7 +99,7 @@ class WordTerms(Terms):
             # A frequent n-gram consists of frequent ones: those of one word fewer, and its last word.
             grams = _places(frequent, size)[grams]
             numbers = grams if length == 1 else numbers
-            names.append(_words(known) if length == 1 else _phrases(known, names[0], length))
+            names.append(_words(known) if length == 1 else self._phrases(known, names[0], length))
             counts.append(counted)
         texts_with, totals = np.concatenate(counts, axis=1)
         self.columns_ = self._choose(np.concatenate(names), texts_with, totals)
@@ -110,13 +109,21 @@ class WordTerms(Terms):
         """See `Terms.find`."""
         from hybrid.features.tfidf.counting import WORD
 
-        numbers, bounds = _cut(characters, bounds, WORD, self.grams_[0], learn=False)
+        numbers, bounds = _cut(characters, bounds, WORD, self.grams_[0], self.reading, learn=False)
         grams, found, start = numbers, [numbers], len(self.grams_[0])
         for length, known in enumerate(self.grams_[1:], start=2):
             grams = _join(grams, numbers, bounds, length, known, learn=False)
             found.append(np.where(grams == UNKNOWN, UNKNOWN, grams + np.int32(start)))
             start += len(known)
         return _at_each_word(bounds, self.columns_[np.stack(found, axis=1)])
+
+    def _phrases(self, grams: Sequences, words: Names, length: int) -> Names:
+        """The n-grams that sequences of words are."""
+        parts = words[grams.parts()[0].reshape(-1, length)]
+        phrases = [" ".join(row) for row in parts.tolist()]
+        if self.spaced_out and any(map(has_unspaced_script, words)):
+            phrases = [close_up(phrase) for phrase in phrases]
+        return _objects(phrases)
 
     def _frequent(self, grams: Ints, bounds: Places, size: int) -> tuple[Places, Places]:
         """The n-grams that enough texts have; how many have each and how often it occurs, shape (2, n)."""
@@ -147,8 +154,8 @@ class CharTerms(Terms):
         )
 
         words, grams = Sequences(), Sequences()
-        numbers, bounds = _cut_all(texts, SPACE, words)
-        slices, by_word = slice_words(words, self.shortest, self.longest)
+        numbers, bounds = _cut_all(texts, SPACE, words, self.reading)
+        slices, by_word = slice_words(words, self.shortest, self.longest, self.reading)
         lists = grams.number(*slices, learn=True)
         found = Occurrences(bounds, numbers, lists, by_word)
         texts_with, totals = count_texts(found, len(grams))
@@ -163,45 +170,37 @@ class CharTerms(Terms):
         from hybrid.features.tfidf.vocabulary import Occurrences, Sequences, slice_words
 
         words = Sequences()
-        numbers, bounds = _cut(characters, bounds, SPACE, words, learn=True)
-        slices, by_word = slice_words(words, self.shortest, self.longest)
+        numbers, bounds = _cut(characters, bounds, SPACE, words, self.reading, learn=True)
+        slices, by_word = slice_words(words, self.shortest, self.longest, self.reading)
         terms = self.columns_[self.grams_.number(*slices, learn=False)]
         return Occurrences(bounds, numbers, terms, by_word)
 
 
-def plain_text(text: str) -> str:
-    """Lower-case text without accents.
-
-    Examples
-    --------
-    >>> plain_text("Amélie")
-    'amelie'
-    """
-    text = text.lower()
-    if text.isascii():
-        return text
-    text = unicodedata.normalize("NFKD", text)
-    marks = [ord(character) for character in set(text) if unicodedata.combining(character)]
-    return text.translate(dict.fromkeys(marks)) if marks else text
-
-
-def _cut_all(texts: Sequence[str], kind: np.uint8, words: Sequences) -> tuple[Ints, Places]:
+def _cut_all(
+    texts: Sequence[str], kind: np.uint8, words: Sequences, reading: int
+) -> tuple[Ints, Places]:
     """As `_cut`, of new words, too, some texts at a time."""
     from hybrid.features.tfidf.vocabulary import join_texts
 
-    parts = [_cut(*join_texts(part), kind, words, learn=True) for part in in_chunks(texts)]
+    parts = [_cut(*join_texts(part), kind, words, reading, learn=True) for part in in_chunks(texts)]
     lengths = [np.diff(by_text) for _, by_text in parts]
     numbers = np.concatenate([np.empty(0, np.int32), *(found for found, _ in parts)])
     return numbers, np.cumsum(np.concatenate([[0], *lengths]))
 
 
 def _cut(
-    characters: Ints, bounds: Places, kind: np.uint8, words: Sequences, *, learn: bool
+    characters: Ints,
+    bounds: Places,
+    kind: np.uint8,
+    words: Sequences,
+    reading: int,
+    *,
+    learn: bool,
 ) -> tuple[Ints, Places]:
     """The number of each word, one text after the other, and which of them are of each text, as bounds."""
     from hybrid.features.tfidf.vocabulary import split_texts
 
-    starts, ends, by_text = split_texts(characters, bounds, kind)
+    starts, ends, by_text = split_texts(characters, bounds, kind, reading)
     return words.number(characters, starts, ends, learn=learn), by_text
 
 
@@ -244,16 +243,12 @@ def _places(chosen: Places, size: int) -> Ints:
 
 def _words(words: Sequences) -> Names:
     """The strings that sequences of characters are."""
+    from hybrid.features.tfidf.vocabulary import decode
+
     characters, bounds = words.parts()
-    text = characters.tobytes().decode("utf-32-le", "surrogatepass")
+    text = decode(characters)
     places: list[Any] = bounds.tolist()
     return _objects([text[a:b] for a, b in pairwise(places)])
-
-
-def _phrases(grams: Sequences, words: Names, length: int) -> Names:
-    """The n-grams that sequences of words are."""
-    parts = words[grams.parts()[0].reshape(-1, length)]
-    return _objects([" ".join(row) for row in parts.tolist()])
 
 
 def _objects(strings: list[str]) -> Names:

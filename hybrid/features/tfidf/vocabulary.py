@@ -6,6 +6,7 @@ Apart from `hybrid.features.tfidf.terms`, and imported only when a text is read:
 from __future__ import annotations
 
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from itertools import accumulate
@@ -15,13 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from hybrid.features.tfidf import CHARACTERS, CODE_POINTS
 from hybrid.features.tfidf import counting as kernels
-from hybrid.features.tfidf.counting import SPACE, WORD
+from hybrid.features.tfidf.counting import IDEOGRAPH, MARK, SINGLE, SPACE, WORD
+from hybrid.utils.scripts import has_unspaced_script, is_ideographic, split_characters
 
 Ints = NDArray[np.int32]
 Places = NDArray[np.int64]
 Slices = tuple[Ints, Places, Places]
 UNKNOWN = -1
+PLANES = 0x40000  # of Unicode, that have letters
+SARA_AM = [
+    0x0E33,
+    0x0EB3,
+]  # vowels of Thai and Lao, letters that belong to the character before them
+HANGUL = slice(0xAC00, 0xD7A4)  # syllables: "밤" is a word
 
 
 class Occurrences(NamedTuple):
@@ -126,14 +135,19 @@ def join_texts(texts: list[str]) -> tuple[Ints, Places]:
     return characters, bounds
 
 
-def split_texts(characters: Ints, bounds: Places, kind: np.uint8) -> tuple[Places, Places, Places]:
+def split_texts(
+    characters: Ints, bounds: Places, kind: np.uint8, reading: int = CHARACTERS
+) -> tuple[Places, Places, Places]:
     """Cut texts, as `join_texts` gives them, into words.
 
     Parameters
     ----------
     characters, bounds : ndarray
     kind : {WORD, SPACE}
-        A word is two or more characters of `re`'s class w, or all between two spaces.
+        A word is two or more letters, digits and marks, or all between two spaces. One alone is a word in
+        Korean and in scripts without spaces.
+    reading : {CODE_POINTS, CHARACTERS}
+        See `hybrid.features.tfidf`.
 
     Returns
     -------
@@ -145,14 +159,17 @@ def split_texts(characters: Ints, bounds: Places, kind: np.uint8) -> tuple[Place
     room = len(characters) // 2 + len(bounds)
     starts, ends = np.empty((2, room), dtype=np.int64)
     by_text = np.zeros(len(bounds), dtype=np.int64)
-    found = kernels.split(characters, bounds, _classes(), kind, starts, ends, by_text)
+    found = kernels.split(characters, bounds, _classes(reading), kind, starts, ends, by_text)
     return starts[:found], ends[:found], by_text
 
 
-def slice_words(words: Sequences, shortest: int, longest: int) -> tuple[Slices, Places]:
+def slice_words(
+    words: Sequences, shortest: int, longest: int, reading: int = CHARACTERS
+) -> tuple[Slices, Places]:
     """The n-grams of characters within words, with a space before and after each word.
 
-    A word that is shorter, with its spaces, than `shortest` is one n-gram.
+    A character has its marks with it. A word that is shorter, with its spaces, than `shortest` is one n-gram.
+    Words of ideographs have n-grams of 1 and 2 characters, without spaces.
 
     Returns
     -------
@@ -166,11 +183,39 @@ def slice_words(words: Sequences, shortest: int, longest: int) -> tuple[Slices, 
     padded = np.full(len(characters) + 2 * n, ord(" "), dtype=np.int32)
     places = np.arange(len(characters)) + np.repeat(2 * np.arange(n) + 1, np.diff(bounds))
     padded[places] = characters
-    starts, ends = np.empty((2, len(padded) * (longest - shortest + 1)), dtype=np.int64)
-    by_word = np.zeros(n + 1, dtype=np.int64)
     padded_bounds = bounds + 2 * np.arange(n + 1)
-    found = kernels.slice_words(padded_bounds, shortest, longest, starts, ends, by_word)
+    cuts = np.arange(len(padded) + 1)
+    if reading != CODE_POINTS and len(inside := _inside(characters, bounds)):
+        cuts = np.delete(cuts, places[inside])
+        padded_bounds = np.searchsorted(cuts, padded_bounds)
+    ideographs = np.zeros(n, dtype=np.bool_)
+    if reading != CODE_POINTS and n:
+        ideographs = (_classes(reading)[characters[bounds[:-1]]] & IDEOGRAPH) != 0
+    room = len(padded) * max(longest - shortest + 1, 2)
+    starts, ends = np.empty((2, room), dtype=np.int64)
+    by_word = np.zeros(n + 1, dtype=np.int64)
+    sizes = shortest, longest
+    found = kernels.slice_words(padded_bounds, cuts, ideographs, *sizes, starts, ends, by_word)
     return (padded, starts[:found], ends[:found]), by_word
+
+
+def _inside(characters: Ints, bounds: Places) -> Places:
+    """Which code points are inside a character of their word, not its beginning."""
+    marks = np.flatnonzero(_classes(CHARACTERS)[characters] & MARK)
+    inside: list[int] = []
+    if len(marks):
+        text = decode(characters)
+        for word in np.unique(np.searchsorted(bounds, marks, side="right") - 1).tolist():
+            at = int(bounds[word])
+            for character in split_characters(text[at : bounds[word + 1]]):
+                inside += range(at + 1, at + len(character))
+                at += len(character)
+    return np.array(inside, dtype=np.int64)
+
+
+def decode(characters: Ints) -> str:
+    """The string that characters are."""
+    return characters.tobytes().decode("utf-32-le", "surrogatepass")
 
 
 def count_texts(found: Occurrences, width: int) -> tuple[Places, Places]:
@@ -256,9 +301,20 @@ def _canonical(
 
 
 @cache
-def _classes() -> NDArray[np.uint8]:
+def _classes(reading: int) -> NDArray[np.uint8]:
     """What each character is, by Python's own rules: letters, digits and ``_`` make a word."""
-    every = [chr(code) for code in range(sys.maxunicode + 1)]
-    word = np.fromiter(map(str.isalnum, every), np.uint8, len(every)) * WORD
-    word[ord("_")] = WORD
-    return word | np.fromiter(map(str.isspace, every), np.uint8, len(every)) * SPACE
+    every = [chr(code) for code in range(PLANES)]
+    classes = np.zeros(sys.maxunicode + 1, dtype=np.uint8)
+    classes[:PLANES] = np.fromiter(map(str.isalnum, every), np.uint8, PLANES) * WORD
+    classes[ord("_")] = WORD
+    classes[:PLANES] |= np.fromiter(map(str.isspace, every), np.uint8, PLANES) * SPACE
+    if reading != CODE_POINTS:
+        kinds = map(unicodedata.category, every)
+        marks = np.fromiter((kind[0] == "M" for kind in kinds), np.uint8, PLANES)
+        classes[:PLANES] |= marks * (WORD | MARK)
+        single = np.fromiter(map(has_unspaced_script, every), np.uint8, PLANES)
+        ideographs = np.fromiter(map(is_ideographic, every), np.uint8, PLANES)
+        classes[:PLANES] |= single * SINGLE | ideographs * IDEOGRAPH
+        classes[HANGUL] |= SINGLE
+        classes[SARA_AM] |= MARK
+    return classes
