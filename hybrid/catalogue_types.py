@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+OPTIONAL: dict[str, Any] = {"optional": True}  # of a record that lacks the key: the default
+POINT, COMMA = ".", ","
+DAY_FIRST, MONTH_FIRST = "day", "month"
 
 
 @dataclass(frozen=True)
@@ -11,14 +18,20 @@ class ColumnOptions:
 
     Parameters
     ----------
-    id, label : str or None, default=None
-        Names of the id column and of the label column.
+    id, label, poster : str or None, default=None
+        Names of the id column, of the label column, and of the column with the image files.
     label_separator : str, default="|"
         Between two labels of one cell, and between two entries of a list cell.
-    text, numeric, categorical, list, drop : tuple of str, default=()
+    text, numeric, categorical, list, drop, date : tuple of str, default=()
         Columns whose role is set by hand.
     encoding : str, default="utf-8"
         Text encoding of a CSV or JSON file.
+    decimal : str, default=""
+        Decimal mark of numbers that can be read in two ways, such as 1,234: ``"."`` or ``","``.
+    date_order : str, default=""
+        Of dates that can be read in two ways, such as 01/02/1999: ``"day"`` or ``"month"`` first.
+    posters : Path, optional
+        Folder that poster paths are relative to. By default that of the catalogue.
 
     Examples
     --------
@@ -35,6 +48,35 @@ class ColumnOptions:
     list: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
     encoding: str = "utf-8"
+    poster: str | None = None
+    date: tuple[str, ...] = ()
+    decimal: str = ""
+    date_order: str = ""
+    posters: Path | None = None
+
+
+@dataclass(frozen=True)
+class CellFormat:
+    """How the cells of a column are read where a cell alone does not tell.
+
+    Parameters
+    ----------
+    decimal : str, default="."
+        Decimal mark of numbers such as 1,234: a point or a comma.
+    unit : str, default=""
+        Of numbers that have none, and that others are converted to: ``"min"``, ``"kg"``.
+    order : str, default=""
+        Of dates such as 01/02/1999: ``"day"`` or ``"month"`` first.
+
+    Examples
+    --------
+    >>> CellFormat(unit="min").decimal
+    '.'
+    """
+
+    decimal: str = POINT
+    unit: str = ""
+    order: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +90,10 @@ class Columns:
     label_separator : str
     text, numeric, categorical, list : tuple of str
         Names of columns.
+    date : tuple of str, default=()
+        Names of columns.
+    formats : mapping of str to CellFormat, default={}
+        By numeric or date column, where it is not the default.
     """
 
     id: str
@@ -58,11 +104,47 @@ class Columns:
     numeric: tuple[str, ...]
     categorical: tuple[str, ...]
     list: tuple[str, ...]
+    date: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
+    formats: Mapping[str, CellFormat] = field(default_factory=dict, metadata=OPTIONAL, hash=False)
 
     @property
     def metadata(self) -> tuple[str, ...]:
-        """All metadata columns: numeric, then categorical, then list."""
-        return self.numeric + self.categorical + self.list
+        """All metadata columns: numeric, then categorical, list and date."""
+        return self.numeric + self.categorical + self.list + self.date
+
+
+@dataclass(frozen=True)
+class ColumnRole:
+    """The role of a column of a catalogue, and why it has it.
+
+    Parameters
+    ----------
+    column : str
+    role : str
+        ``"id"``, ``"poster"``, ``"labels"``, ``"text"``, ``"numeric"``, ``"categorical"``, ``"list"``,
+        ``"date"``, ``"URL"`` or ``"not used"``.
+    reason : str
+    filled : int
+        Cells that say something.
+    not_understood : int, default=0
+        Filled cells that are no number or no date; they count as missing.
+    examples : tuple of str, default=()
+        Some of these.
+    format : CellFormat, default=CellFormat()
+
+    Examples
+    --------
+    >>> ColumnRole("year", "numeric", "100% numbers", 60).not_understood
+    0
+    """
+
+    column: str
+    role: str
+    reason: str
+    filled: int
+    not_understood: int = 0
+    examples: tuple[str, ...] = ()
+    format: CellFormat = CellFormat()
 
 
 @dataclass(frozen=True)

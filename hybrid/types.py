@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.catalogue_types import BadRow as BadRow
+from hybrid.catalogue_types import CellFormat as CellFormat
 from hybrid.catalogue_types import ColumnOptions as ColumnOptions
+from hybrid.catalogue_types import ColumnRole as ColumnRole
 from hybrid.catalogue_types import Columns as Columns
 from hybrid.catalogue_types import Finding as Finding
 from hybrid.split_types import Split as Split

@@ -17,6 +17,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from hybrid.catalogue import Catalogue
 from hybrid.catalogue.cells import split_cell
+from hybrid.catalogue.dates import count_days
 from hybrid.duplicates.similarity import (
     tokenize,
 )
@@ -256,6 +257,9 @@ def find_label_leakage(catalogue: Catalogue) -> tuple[list[LabelLeak], list[Labe
         frame = catalogue.frame.iloc[rows]
         for name in columns.numeric:
             predicted += numeric_leakage(frame[name].to_numpy(), labels, genres, folds, name)
+        for name in columns.date:
+            days = count_days(frame[name].to_numpy(dtype=object))
+            predicted += numeric_leakage(days, labels, genres, folds, name)
         for name in (*columns.categorical, *columns.list):
             whole = name in columns.categorical
             cells = [

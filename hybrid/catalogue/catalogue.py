@@ -12,11 +12,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hybrid.catalogue.cells import split_cell, to_numbers, warn_of_words
-from hybrid.catalogue.columns import POSTER
+from hybrid.catalogue.cells import split_cell
+from hybrid.catalogue.columns import POSTER, find_name
+from hybrid.catalogue.dates import parse_dates
+from hybrid.catalogue.numbers import parse_numbers
 from hybrid.catalogue.poster_paths import poster_problem
 from hybrid.errors import CatalogueError, SettingError, did_you_mean
-from hybrid.types import BadRow, Columns, Finding
+from hybrid.types import BadRow, CellFormat, ColumnRole, Columns, Finding
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,8 @@ class Catalogue:
         Rows that were left out (no id, a repeated id, not JSON) and rows without labels (not left out).
     findings : tuple of Finding, default=()
         How the table was understood, and what looks wrong about it.
+    roles : tuple of ColumnRole, default=()
+        The role of each column of the file, and why it has it.
 
     Examples
     --------
@@ -63,6 +67,7 @@ class Catalogue:
     columns: Columns
     bad_rows: tuple[BadRow, ...]
     findings: tuple[Finding, ...] = ()
+    roles: tuple[ColumnRole, ...] = ()
 
     def __len__(self) -> int:
         return len(self.table)
@@ -97,6 +102,10 @@ class Catalogue:
             )
         keep = np.array([name in wanted for name in self.ids], dtype=bool)
         return replace(self, table=self.table[keep].reset_index(drop=True), rows=self.rows[keep])
+
+    def find_column(self, wanted: str) -> str | None:
+        """The name of a column of the table whatever its case; None where there is none."""
+        return find_name(map(str, self.table.columns), wanted)
 
     @cached_property
     def posters(self) -> tuple[str, ...]:
@@ -181,7 +190,8 @@ class Catalogue:
         """The input of the features: one row per item, indexed by id.
 
         Columns are ``poster`` (path of the file, ``""`` where there is none), then text, categorical
-        and list columns (str, ``""`` where missing) and numeric columns (float64, NaN where missing).
+        and list columns (str, ``""`` where missing), numeric columns (float64, NaN where missing) and
+        date columns (ISO dates as far as they are known, str, ``""`` where missing).
         """
         return self.frame_for(self.columns)
 
@@ -203,10 +213,13 @@ class Catalogue:
             known = name in self.table.columns
             data[name] = self.table[name].to_numpy(dtype=object) if known else [""] * n
         for name in columns.numeric:
-            data[name] = np.full(n, np.nan)
-            if name in self.table.columns:
-                data[name] = to_numbers(self.table[name])
-                warn_of_words(name, self.table[name], data[name], self.path)
+            known = name in self.table.columns
+            reading = columns.formats.get(name, CellFormat())
+            data[name] = parse_numbers(self.table[name], reading) if known else np.full(n, np.nan)
+        for name in columns.date:
+            known = name in self.table.columns
+            order = columns.formats.get(name, CellFormat()).order
+            data[name] = parse_dates(self.table[name], order) if known else [""] * n
         return pd.DataFrame(data, index=pd.Index(self.ids.astype(object), name=columns.id))
 
     def require_labels(self) -> None:

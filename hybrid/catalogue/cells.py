@@ -1,9 +1,6 @@
-"""How cells are parsed: lists and numbers."""
+"""How cells are parsed: lists, and words for nothing."""
 
 from __future__ import annotations
-
-import warnings
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,50 +9,62 @@ from numpy.typing import NDArray
 from hybrid.catalogue.lists import join_list as join_list
 from hybrid.catalogue.lists import parse_list as parse_list
 from hybrid.catalogue.lists import split_cell as split_cell
+from hybrid.types import Columns
 
-# What spreadsheets and databases write for "nothing" in a column of numbers.
-NOT_A_NUMBER = frozenset({"", "na", "n/a", "nan", "null", "none", "-"})
+# What spreadsheets, databases and people write for "nothing" in a column of numbers, dates or files.
+NOTHING = frozenset(
+    (
+        "", "na", "n/a", "nan", "null", "none", "-", "--", "–", "—", "?", "\\n", "<na>", "nat", "n.a.", "n.a",
+        "n/d", "nd", "nil", "unknown", "undefined", "missing", "not available", "tbd", "tba", "tbc", ".",
+        "...", "…", "[]", "{}", "()", "#n/a", "#value!", "#ref!", "#div/0!", "#name?", "#num!", "0000-00-00",
+    )
+)  # fmt: skip
+# What means nothing in any column. "NA" is Namibia, "None" may be a name: they are not among these.
+NOTHING_ANYWHERE = frozenset(
+    (
+        "N/A", "n/a", "nan", "NaN", "NAN", "NULL", "null", "\\N", "<NA>", "NaT", "#N/A", "#REF!", "#VALUE!",
+        "#DIV/0!", "#NAME?", "[]", "{}",
+    )
+)  # fmt: skip
 
 
-def to_numbers(cells: pd.Series) -> NDArray[np.float64]:
-    """Parse cells as numbers.
-
-    Parameters
-    ----------
-    cells : Series of n str
-
-    Returns
-    -------
-    ndarray of shape (n,), float64
-        NaN where there is no finite number.
+def says_something(cells: pd.Series) -> NDArray[np.bool_]:
+    """Tell which cells of numbers, dates or files are more than a word for nothing: shape (n,).
 
     Examples
     --------
-    >>> to_numbers(pd.Series(["1.5", "", "inf", "1e3"])).tolist()
-    [1.5, nan, nan, 1000.0]
+    >>> says_something(pd.Series(["7", "", "N/A", "unknown"])).tolist()
+    [True, False, False, False]
     """
-    numbers = pd.to_numeric(cells.astype(object), errors="coerce").to_numpy(dtype=np.float64)
-    return np.where(np.isfinite(numbers), numbers, np.nan)
+    return ~cells.str.lower().isin(NOTHING).to_numpy(dtype=bool)
 
 
-def warn_of_words(name: str, cells: pd.Series, numbers: NDArray[np.float64], path: Path) -> None:
-    """Warn of the cells of a numeric column that are neither missing nor a number: they count as missing.
+def blank_nothing(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:
+    """Empty the cells that hold a word for nothing; ids and labels stay as they are.
 
     Parameters
     ----------
-    name : str
-        Of the column.
-    cells : Series of n str
-    numbers : ndarray of shape (n,)
-        What `to_numbers` made of them.
-    path : Path
-        Of the catalogue.
+    table : DataFrame of shape (n, columns)
+        Every cell a str.
+    columns : Columns
+
+    Returns
+    -------
+    DataFrame of shape (n, columns)
+
+    Examples
+    --------
+    >>> columns = Columns("id", None, None, "|", (), (), ("country",), ())
+    >>> table = pd.DataFrame({"id": ["1", "2"], "country": ["NA", "N/A"]})
+    >>> blank_nothing(table, columns)["country"].tolist()
+    ['NA', '']
     """
-    words = cells[np.isnan(numbers)]
-    words = words[~words.str.lower().isin(NOT_A_NUMBER)]
-    if len(words):
-        warnings.warn(
-            f"{path}: expected numbers in the numeric column {name!r}, found others in {len(words)} of "
-            f"{len(cells)} items, such as {words.iloc[0]!r}; they count as missing.",
-            stacklevel=3,
-        )
+    emptied = {}
+    for name in table.columns:
+        if name in (columns.id, columns.label):
+            continue
+        cells = table[name]
+        known = says_something(cells) if name == columns.poster else ~cells.isin(NOTHING_ANYWHERE)
+        if not known.all():
+            emptied[name] = cells.where(known, "")
+    return table.assign(**emptied) if emptied else table

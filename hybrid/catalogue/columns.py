@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from hybrid.catalogue.cells import NOT_A_NUMBER, to_numbers
+from hybrid.catalogue.cells import says_something
+from hybrid.catalogue.roles import ROLES, date_role, find_role, numeric_role
 from hybrid.errors import CatalogueError, SettingError, unknown_name
-from hybrid.types import ColumnOptions, Columns
+from hybrid.types import CellFormat, ColumnOptions, ColumnRole, Columns
 
 POSTER = "poster"
+LABEL = "genres"
+TEXT = ("title", "overview")
+_NAMED = ("id", "label", "poster")
+_BY_HAND = (*ROLES, "drop")
 
 
-def _is_numeric(cells: pd.Series) -> bool:
-    """Tell whether every cell that is not missing is a number, and at least one is."""
-    filled = cells[~cells.str.lower().isin(NOT_A_NUMBER)]
-    return len(filled) > 0 and bool(np.isfinite(to_numbers(filled)).all())
-
-
-def find_columns(table: pd.DataFrame, options: ColumnOptions, path: Path) -> Columns:
+def find_columns(
+    table: pd.DataFrame, options: ColumnOptions, path: Path, like: Columns | None = None
+) -> tuple[Columns, tuple[ColumnRole, ...]]:
     """Find the role of every column; what `options` sets comes first.
 
     Parameters
@@ -30,10 +32,14 @@ def find_columns(table: pd.DataFrame, options: ColumnOptions, path: Path) -> Col
     options : ColumnOptions
     path : Path
         Of the catalogue, for the messages.
+    like : Columns, optional
+        Of a run: its columns keep their roles and formats.
 
     Returns
     -------
-    Columns
+    columns : Columns
+    roles : tuple of ColumnRole
+        In the order of the table.
 
     Raises
     ------
@@ -44,62 +50,154 @@ def find_columns(table: pd.DataFrame, options: ColumnOptions, path: Path) -> Col
 
     Examples
     --------
-    >>> table = pd.DataFrame({"id": ["1"], "genres": ["War"], "year": ["1979"], "cast": ["A|B"]})
-    >>> columns = find_columns(table, ColumnOptions(), Path("catalogue.csv"))
-    >>> columns.label, columns.numeric, columns.list
-    ('genres', ('year',), ('cast',))
+    >>> table = pd.DataFrame({"ID": ["1"], "genres": ["War"], "year": ["1979"], "cast": ["A|B"]})
+    >>> columns, roles = find_columns(table, ColumnOptions(), Path("catalogue.csv"))
+    >>> columns.id, columns.label, columns.numeric, columns.list
+    ('ID', 'genres', ('year',), ('cast',))
+    >>> roles[2].reason
+    '100% numbers'
     """
     names = [str(name) for name in table.columns]
+    options = _as_spelled(options, names)
     _check_named(names, options, path)
+    given = {name: role for role in _BY_HAND for name in getattr(options, role)}
+    options = _with_recorded(options, like, given, names)
+    fixed = _find_fixed(names, options, given, path)
+    formats = like.formats if like else {}
+    roles = tuple(_find_one(name, table[name], fixed.get(name), options, formats) for name in names)
+    return _as_columns(roles, options), roles
+
+
+def find_name(names: Iterable[str], wanted: str) -> str | None:
+    """Find a column whatever its case; None where there is none.
+
+    Examples
+    --------
+    >>> find_name(["ID", "Title"], "title"), find_name(["Title", "title"], "title")
+    ('Title', 'title')
+    """
+    names = list(names)
+    if wanted in names:
+        return wanted
+    return next((name for name in names if name.casefold() == wanted.casefold()), None)
+
+
+def _as_spelled(options: ColumnOptions, names: list[str]) -> ColumnOptions:
+    """The columns that are named by hand, in the case that they have in the file."""
+    changes: dict[str, str | tuple[str, ...]] = {}
+    for role in _NAMED:
+        if (name := getattr(options, role)) is not None:
+            changes[role] = find_name(names, name) or name
+    for role in _BY_HAND:
+        changes[role] = tuple(find_name(names, name) or name for name in getattr(options, role))
+    return replace(options, **changes)  # type: ignore[arg-type]
+
+
+def _with_recorded(
+    options: ColumnOptions, like: Columns | None, given: dict[str, str], names: list[str]
+) -> ColumnOptions:
+    """Options with the recorded roles of the columns that are here and have no role by hand."""
+    if like is None:
+        return options
+    named = {getattr(options, role) for role in _NAMED}
+    changes: dict[str, tuple[str, ...]] = {}
+    for role in ROLES:
+        recorded = tuple(
+            name
+            for name in getattr(like, role)
+            if name in names and name not in given and name not in named
+        )
+        changes[role] = (*getattr(options, role), *recorded)
+    return replace(options, **changes)  # type: ignore[arg-type]
+
+
+def _find_fixed(
+    names: list[str], options: ColumnOptions, given: dict[str, str], path: Path
+) -> dict[str, tuple[str, str]]:
+    """Columns whose role does not depend on their cells: column → role, reason."""
     identifier = options.id or _find_id(names, path)
-    left = [name for name in names if name not in options.drop]
-    label = options.label or ("genres" if "genres" in left else None)
-    by_hand = options.text + options.numeric + options.categorical + options.list + options.drop
-    taken = {identifier, label, POSTER, *by_hand}
-    text = options.text or tuple(
-        name for name in ("title", "overview") if name in names and name not in taken
-    )
-    numeric, categorical, lists = [], [], []
-    for name in names:
-        if name in taken or name in text or not (table[name] != "").any():
-            continue
-        if _is_numeric(table[name]):
-            numeric.append(name)
-        elif table[name].str.contains(options.label_separator, regex=False).any():
-            lists.append(name)
-        else:
-            categorical.append(name)
+    fixed = {identifier: ("id", "--id-column" if options.id else "by its name")}
+    label = options.label or find_name([name for name in names if name not in given], LABEL)
+    if label is not None:
+        fixed[label] = ("labels", "--label-column" if options.label else "by its name")
+    left = [name for name in names if name not in given and name not in fixed]
+    poster = options.poster or find_name(left, POSTER)
+    if poster is not None:
+        fixed[poster] = (POSTER, "--poster-column" if options.poster else "by its name")
+    for role in _BY_HAND:
+        for name in getattr(options, role):
+            recorded = "" if name in given else "recorded: "
+            option = f"{recorded}--{role}"
+            fixed.setdefault(name, ("not used" if role == "drop" else role, option))
+    if not options.text:
+        for wanted in TEXT:
+            if (name := find_name(left, wanted)) and name not in fixed:
+                fixed[name] = ("text", "by its name")
+    if POSTER in names and POSTER not in fixed:
+        fixed[POSTER] = ("not used", f"the posters are in {poster}")
+    return fixed
+
+
+def _find_one(
+    name: str,
+    cells: pd.Series,
+    fixed: tuple[str, str] | None,
+    options: ColumnOptions,
+    formats: Mapping[str, CellFormat],
+) -> ColumnRole:
+    if fixed is None:
+        return find_role(name, cells, options)
+    role, reason = fixed
+    if role in ("numeric", "date"):
+        describe = numeric_role if role == "numeric" else date_role
+        found = describe(name, cells, options, formats.get(name))
+        return replace(found, reason=f"{reason}; {found.reason}")
+    return ColumnRole(name, role, reason, int(says_something(cells).sum()))
+
+
+def _as_columns(roles: tuple[ColumnRole, ...], options: ColumnOptions) -> Columns:
+    found: dict[str, list[str]] = {}
+    for one in roles:
+        found.setdefault(one.role, []).append(one.column)
+    # Those that are named by hand come first, in the order of the options.
+    ordered = {
+        role: tuple(dict.fromkeys([*getattr(options, role), *found.get(role, [])]))
+        for role in ROLES
+    }
+    if not options.text:
+        by_name = found.get("text", [])
+        ordered["text"] = tuple(sorted(by_name, key=lambda name: TEXT.index(name.casefold())))
+    plain = CellFormat()
     return Columns(
-        id=identifier,
-        poster=POSTER if POSTER in left else None,
-        label=label,
+        id=found["id"][0],
+        poster=next(iter(found.get(POSTER, ())), None),
+        label=next(iter(found.get("labels", ())), None),
         label_separator=options.label_separator,
-        text=text,
-        numeric=(*options.numeric, *numeric),
-        categorical=(*options.categorical, *categorical),
-        list=(*options.list, *lists),
+        **ordered,
+        formats={one.column: one.format for one in roles if one.format != plain},
     )
 
 
 def _find_id(names: list[str], path: Path) -> str:
-    if "id" in names:
-        return "id"
+    if (name := find_name(names, "id")) is not None:
+        return name
     for name in names:
-        if name.endswith("_id"):
+        if name.casefold().endswith("_id"):
             return name
+    close = [name for name in names if name.casefold().endswith("id")]
+    advice = close[0] if close else "COLUMN"
     raise CatalogueError(
         f"{path}: expected a column 'id' or one that ends in '_id', found {', '.join(names)}. "
-        "Name it with --id-column."
+        f"Name it with --id-column {advice}."
     )
 
 
 def _check_named(names: list[str], options: ColumnOptions, path: Path) -> None:
     """Report every column that was named by hand and is not there, or is named twice."""
     named: list[tuple[str, str | None]] = [
-        ("--id-column", options.id),
-        ("--label-column", options.label),
+        (f"--{role}-column", getattr(options, role)) for role in _NAMED
     ]
-    for role in ("text", "numeric", "categorical", "list", "drop"):
+    for role in _BY_HAND:
         named += [(f"--{role}", name) for name in getattr(options, role)]
     problems, option_of = [], dict[str, str]()
     for option, name in named:
@@ -107,7 +205,7 @@ def _check_named(names: list[str], options: ColumnOptions, path: Path) -> None:
             continue
         if name not in names:
             problems.append(f"{option}: {unknown_name('column', name, names)}")
-        elif name == POSTER and option != "--drop":
+        elif name == POSTER and option not in ("--drop", "--poster-column"):
             problems.append(
                 f"{option}: column 'poster' names the image files and can be nothing else."
             )
@@ -116,5 +214,9 @@ def _check_named(names: list[str], options: ColumnOptions, path: Path) -> None:
         option_of[name] = option
     if not options.label_separator:
         problems.append("--label-separator: expected at least one character, found none.")
+    if options.decimal not in ("", ".", ","):
+        problems.append(f"--decimal: expected '.' or ',', found {options.decimal!r}.")
+    if options.date_order not in ("", "day", "month"):
+        problems.append(f"--date-order: expected day or month, found {options.date_order!r}.")
     if problems:
         raise SettingError(f"{path}: " + "\n".join(problems))

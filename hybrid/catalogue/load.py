@@ -11,15 +11,17 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.catalogue.catalogue import Catalogue
-from hybrid.catalogue.cells import split_cell
+from hybrid.catalogue.cells import blank_nothing, split_cell
+from hybrid.catalogue.column_findings import tell_roles
 from hybrid.catalogue.columns import find_columns
 from hybrid.catalogue.list_columns import read_lists
 from hybrid.catalogue.readers import ParsedTable, open_source, parse_table
 from hybrid.errors import CatalogueError
-from hybrid.types import BadRow, ColumnOptions, Columns, Finding
+from hybrid.types import BadRow, ColumnOptions, ColumnRole, Columns, Finding
 from hybrid.utils.options import given_options
 from hybrid.utils.progress import shows_step
 
+Roles = tuple[ColumnRole, ...]
 # What no id can hold: it would break the lines of the files that name it.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -38,11 +40,11 @@ def load_catalogue(
         (``.gz``).
     options : ColumnOptions, optional
         Roles set by hand. By default the id is the column ``id`` or the first one that ends in
-        ``_id``, the labels are in ``genres``, text in ``title`` and ``overview``, and every other
-        column is metadata.
+        ``_id``, the labels are in ``genres``, text in ``title`` and ``overview``, whatever their case, and
+        every other column is metadata.
     like : Columns, optional
-        Roles of another catalogue: its id and label columns are used where this file has them, and its
-        separator. What `options` sets comes first.
+        Roles of another catalogue, such as that of a run: they are used for the columns that this file has,
+        and so are its separator and the formats of its numbers and dates. What `options` sets comes first.
 
     Returns
     -------
@@ -78,17 +80,19 @@ def load_catalogue(
     if like:
         options = _options_like(like, options, parsed.table)
     table, told = read_lists(parsed.table, options)
-    columns = find_columns(table, options, path)
+    columns, roles = find_columns(table, options, path, like)
     if columns.id in parsed.unstripped:
         table = table.assign(**{columns.id: parsed.unstripped[columns.id]})
-    columns, more_told = _use_images(columns, parsed)
+    columns, roles, more_told = _use_images(columns, roles, parsed)
+    more_told += tell_roles(table, columns, roles)
+    table = blank_nothing(table, columns)
     bad = _name_rows(parsed.bad_rows, table, parsed.rows, columns)
     table, rows, more = _drop_bad_rows(table, parsed.rows, columns)
     if not len(table):
         raise CatalogueError(f"{path}: expected at least one item with an id, found none.")
     bad_rows = tuple(sorted(bad + more, key=lambda b: b.row))
     findings = (*parsed.findings, *told, *more_told)
-    return Catalogue(path, source.sha256, table, rows, columns, bad_rows, findings)
+    return Catalogue(path, source.sha256, table, rows, columns, bad_rows, findings, roles)
 
 
 def _separator_like(like: Columns, options: ColumnOptions) -> str:
@@ -102,10 +106,13 @@ def _options_like(like: Columns, options: ColumnOptions, table: pd.DataFrame) ->
         options,
         id=options.id or (like.id if like.id in table.columns else None),
         label=options.label or (like.label if like.label in table.columns else None),
+        poster=options.poster or (like.poster if like.poster in table.columns else None),
     )
 
 
-def _use_images(columns: Columns, parsed: ParsedTable) -> tuple[Columns, list[Finding]]:
+def _use_images(
+    columns: Columns, roles: Roles, parsed: ParsedTable
+) -> tuple[Columns, Roles, list[Finding]]:
     """Take the first column of images in the file itself as the posters, where no column names them."""
     findings = []
     for name in parsed.images:
@@ -116,10 +123,17 @@ def _use_images(columns: Columns, parsed: ParsedTable) -> tuple[Columns, list[Fi
                 categorical=tuple(one for one in columns.categorical if one != name),
                 list=tuple(one for one in columns.list if one != name),
             )
-        use = "they are the posters" if columns.poster == name else "they are not used"
+        used = columns.poster == name
+        use = "they are the posters" if used else "they are not used"
         message = f"column {name!r} holds images in the file itself: {use}"
         findings.append(Finding("images", message, len(parsed.table), name))
-    return columns, findings
+        roles = tuple(
+            replace(one, role="poster" if used else "not used", reason="images in the file itself")
+            if one.column == name
+            else one
+            for one in roles
+        )
+    return columns, roles, findings
 
 
 def _name_rows(

@@ -17,8 +17,9 @@ from hybrid.catalogue.cells import split_cell
 from hybrid.errors import SettingError
 from hybrid.features.frames import FrameTransformer, take_columns
 
-# Numbers that are all whole and in this range are read as years.
+# Whole numbers in this range are years, where nearly all of a column are.
 YEARS = (1800, 2100)
+MAJORITY = 0.95
 CLIP = 5.0  # standard deviations; keeps one odd number from ruling the block
 SKEW = 2.0  # counts and prices are far above it; their logarithm is nearer to a bell
 UNKNOWN = -1
@@ -30,7 +31,8 @@ class MetadataFeatures(FrameTransformer):
     """Metadata features: one-hot tokens and standardised numbers.
 
     Categorical cells (``language=en``) and year bins (``year=1990-1999``) are tokens of weight 1; the
-    k entries of a list cell (``directors=Guy Ritchie``) weigh 1 / sqrt(k) each. Numbers are
+    k entries of a list cell (``directors=Guy Ritchie``) weigh 1 / sqrt(k) each, and so do the year bin and
+    the month of a date (``released=1990-1999``, ``released=month 05``). Numbers are
     standardised (the logarithm of 1 + x where x is never negative and its skewness is above 2) and
     clipped; a missing number is 0 and sets its own indicator. So each column gives each item a vector
     of length about 1, and the block is divided by the root of the number of columns.
@@ -45,6 +47,8 @@ class MetadataFeatures(FrameTransformer):
         Tokens found in fewer items are left out.
     year_bin : int, default=10
         Number of years in a bin.
+    dates : sequence of str, default=()
+        Columns of ISO dates, such as ``1979-05-25``, ``1979-05`` and ``1979``.
 
     Attributes
     ----------
@@ -66,6 +70,8 @@ class MetadataFeatures(FrameTransformer):
     [[0.71, -0.71, 0.0], [0.71, 0.71, 0.0]]
     """
 
+    dates: Sequence[str] = ()  # of models that were stored before there were dates
+
     def __init__(
         self,
         numeric: Sequence[str] = (),
@@ -74,6 +80,7 @@ class MetadataFeatures(FrameTransformer):
         separator: str = "|",
         min_count: int = 2,
         year_bin: int = 10,
+        dates: Sequence[str] = (),
     ) -> None:
         self.numeric = numeric
         self.categorical = categorical
@@ -81,6 +88,7 @@ class MetadataFeatures(FrameTransformer):
         self.separator = separator
         self.min_count = min_count
         self.year_bin = year_bin
+        self.dates = dates
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> MetadataFeatures:
         """Find the columns of years, the frequent tokens, and the scale of the numbers.
@@ -125,7 +133,7 @@ class MetadataFeatures(FrameTransformer):
         parts = [*self._place_tokens(frame), _place(scaled, ~unknown, tokens)]
         parts.append(_place(unknown, unknown, tokens + unknown.shape[1]))
         rows, places, values = (np.concatenate(part) for part in zip(*parts, strict=True))
-        columns = len(self.numeric) + len(self.categorical) + len(self.lists)
+        columns = len(self._columns())
         values = (values / np.sqrt(columns)).astype(np.float32)
         shape = (len(X), tokens + 2 * unknown.shape[1])
         return sparse.csr_matrix(sparse.coo_matrix((values, (rows, places)), shape=shape))
@@ -133,7 +141,7 @@ class MetadataFeatures(FrameTransformer):
     def missing(self, X: pd.DataFrame) -> NDArray[np.bool_]:
         """Which items have no metadata: shape (n,), bool."""
         frame = self._take(X)
-        empty = [frame[name] == "" for name in (*self.categorical, *self.lists)]
+        empty = [frame[name] == "" for name in (*self.categorical, *self.lists, *self.dates)]
         empty += [np.isnan(frame[name]) for name in self.numeric]
         return np.logical_and.reduce(empty).astype(bool)
 
@@ -147,7 +155,7 @@ class MetadataFeatures(FrameTransformer):
 
     def _check(self) -> None:
         problems = []
-        if not (self.numeric or self.categorical or self.lists):
+        if not self._columns():
             problems.append("expected at least one column, found none.")
         if self.min_count < 1:
             problems.append(f"min_count: expected 1 or more, found {self.min_count}.")
@@ -157,7 +165,10 @@ class MetadataFeatures(FrameTransformer):
             raise SettingError("block metadata: " + "\n".join(problems))
 
     def _take(self, X: pd.DataFrame) -> Cells:
-        return take_columns(X, [*self.numeric, *self.categorical, *self.lists], "metadata")
+        return take_columns(X, self._columns(), "metadata")
+
+    def _columns(self) -> list[str]:
+        return [*self.numeric, *self.categorical, *self.lists, *self.dates]
 
     def _number_columns(self) -> list[str]:
         return [name for name in self.numeric if name not in self.years_]
@@ -204,6 +215,7 @@ class MetadataFeatures(FrameTransformer):
             (self.categorical, lambda cell: [str(cell)] if cell else []),
             (self.lists, lambda cell: split_cell(cell, self.separator)),
             (self.years_, self._bin),
+            (self.dates, self._read_date),
         ]
         for name, read in ((name, read) for names, read in readers for name in names):
             number, cells = pd.factorize(frame[name], use_na_sentinel=False)
@@ -215,6 +227,13 @@ class MetadataFeatures(FrameTransformer):
         start = int(year // self.year_bin * self.year_bin)
         return [f"{start}-{start + self.year_bin - 1}"]
 
+    def _read_date(self, date: str) -> list[str]:
+        """Year bin and month of an ISO date, as far as it goes."""
+        if not date:
+            return []
+        month = [f"month {date[5:7]}"] if len(date) >= 7 else []
+        return [*self._bin(float(date[:4])), *month]
+
 
 def _place(numbers: NDArray[Any], chosen: NDArray[np.bool_], first: int) -> Placed:
     """Those numbers of a matrix that are chosen, its columns counted from `first`."""
@@ -225,7 +244,7 @@ def _place(numbers: NDArray[Any], chosen: NDArray[np.bool_], first: int) -> Plac
 def find_years(
     frame: pd.DataFrame | Mapping[str, NDArray[Any]], numeric: Sequence[str]
 ) -> tuple[str, ...]:
-    """The numeric columns that hold years: whole numbers of the range `YEARS`.
+    """The numeric columns that hold years: at least 95 % whole numbers of the range `YEARS`.
 
     Examples
     --------
@@ -238,7 +257,8 @@ def find_years(
 def _are_years(cells: NDArray[Any]) -> bool:
     known = cells[~np.isnan(cells)]
     first, last = YEARS
-    return len(known) > 0 and bool(((known % 1 == 0) & (known >= first) & (known <= last)).all())
+    years = (known % 1 == 0) & (known >= first) & (known <= last)
+    return len(known) > 0 and bool(years.mean() >= MAJORITY)
 
 
 def _is_skewed(numbers: NDArray[np.float64]) -> bool:

@@ -145,7 +145,8 @@ def make_hybrid(
         made.append(("text", TextFeatures(columns.text, **options, n_jobs=context.workers)))
     if "metadata" in names:
         roles = columns.numeric, columns.categorical, columns.list, columns.label_separator
-        made.append(("metadata", MetadataFeatures(*roles, **_options(features, MetadataFeatures))))
+        chosen = _options(features, MetadataFeatures)
+        made.append(("metadata", MetadataFeatures(*roles, **chosen, dates=columns.date)))
     if grid is None:
         grid = {**spec.grid, **(spec.wide if search else {})}
     estimator = spec.build(context.seed)

@@ -52,7 +52,7 @@ def option_problems(
     """
     listed = ", ".join(names)
     columns = catalogue.columns
-    years = "metadata" in names and find_years(catalogue.frame, columns.numeric)
+    years = "metadata" in names and (columns.date or find_years(catalogue.frame, columns.numeric))
     tokens = bool(columns.categorical or columns.list or years)
     searched = {**spec.grid, **spec.wide} if grid is None else grid
     candidates = prod(map(len, searched.values()))
@@ -62,7 +62,7 @@ def option_problems(
         Rule(EMBEDDINGS, "poster" in names, f"the block poster is not among {listed}"),
         Rule(TEXT, "text" in names, f"the block text is not among {listed}"),
         Rule(METADATA, "metadata" in names, f"the block metadata is not among {listed}"),
-        Rule(("year-bin",), bool(years), f"{catalogue.path} has no column of years"),
+        Rule(("year-bin",), bool(years), f"{catalogue.path} has no column of years or dates"),
         Rule(("min-count",), tokens, f"{catalogue.path} has only numbers as metadata"),
         Rule(("block-weight",), not spec.ignores_scale, f"{spec.name} ignores the scale of features"),
         Rule(

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.catalogue import Catalogue
-from hybrid.catalogue.cells import to_numbers
+from hybrid.catalogue.cells import says_something
+from hybrid.catalogue.dates import count_days, parse_dates
+from hybrid.catalogue.numbers import parse_numbers
 from hybrid.duplicates.find import find_duplicates, find_exact_duplicates
 from hybrid.duplicates.groups import group_by_column
 from hybrid.duplicates.similarity import connected_components
@@ -25,7 +26,7 @@ from hybrid.splitting.splits import (
     make_split,
     make_temporal_split,
 )
-from hybrid.types import Split
+from hybrid.types import CellFormat, Split
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.options import Rule, given_options, list_unused
 
@@ -294,14 +295,21 @@ def read_times(catalogue: Catalogue, column: str) -> NDArray[np.float64]:
     """
     if column not in catalogue.table.columns:
         raise SettingError(f"--by: {unknown_name('column', column, catalogue.table.columns)}")
-    cells = catalogue.table[column]
-    times = to_numbers(cells)
-    if np.isnan(times).all():
-        dates = pd.to_datetime(cells, format="ISO8601", errors="coerce")
-        times = np.where(dates.isna(), np.nan, dates.astype("int64").astype(np.float64))
+    cells, columns = catalogue.table[column], catalogue.columns
+    times = parse_numbers(cells, columns.formats.get(column))
+    dates = count_days(parse_dates(cells, columns.formats.get(column, CellFormat()).order))
+    if column not in columns.numeric and np.isnan(dates).sum() < np.isnan(times).sum():
+        times = dates
     if np.isnan(times).all():
         raise SettingError(
             f"--by {column}: expected numbers, or dates such as 1979-05-25, found none of either."
+        )
+    silent = np.isnan(times) & says_something(cells)
+    if silent.any():
+        warnings.warn(
+            f"--by {column}: {silent.sum():,} of {len(cells):,} cells are no time, such as "
+            f"{cells[silent].iloc[0]!r}; these items are in no part.",
+            stacklevel=2,
         )
     return times
 

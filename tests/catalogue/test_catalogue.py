@@ -226,8 +226,9 @@ def test_roles_set_by_hand_go_before_roles_that_are_found(load: Load) -> None:
 
 def test_a_column_can_be_numeric_by_hand(load: Load) -> None:
     catalogue = load("id,runtime\n1,90\n2,long\n", numeric=("runtime",))
-    with pytest.warns(UserWarning, match="found others in 1 of 2 items, such as 'long'"):
-        np.testing.assert_array_equal(catalogue.frame["runtime"], [90, np.nan])
+    np.testing.assert_array_equal(catalogue.frame["runtime"], [90, np.nan])
+    [told] = catalogue.findings
+    assert "1 of 2 cells are no number, such as 'long'; they count as missing" in told.message
 
 
 def test_bad_rows_are_left_out_and_listed(load: Load) -> None:

@@ -129,7 +129,7 @@ def _columns(comparison: Comparison) -> tuple[Column, ...]:
     columns = catalogue.columns
     roles: list[tuple[str, Any]] = [("poster", [columns.poster]), ("labels", [columns.label])]
     roles += [("text", columns.text), ("number", columns.numeric)]
-    roles += [("category", columns.categorical), ("list", columns.list)]
+    roles += [("category", columns.categorical), ("list", columns.list), ("date", columns.date)]
     return tuple(
         Column(name, role, float((catalogue.table[name] == "").mean()))
         for role, names in roles

@@ -1,0 +1,170 @@
+"""What may be wrong about columns: cells that were not understood, roles that nobody found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from hybrid.catalogue.cells import says_something
+from hybrid.catalogue.dates import count_short_years, find_date_order
+from hybrid.catalogue.numbers import mixed_currencies, parse_numbers
+from hybrid.catalogue.roles import FEW, HALF, IMAGE, WORDS
+from hybrid.catalogue_types import ColumnRole, Columns, Finding
+
+NOT_UNDERSTOOD = "cells not understood"
+NO_POSTER = "no poster column"
+POSTER_URLS = "poster URLs"
+TEXT_COLUMN = "text column"
+EXAMPLES = 3
+
+
+def tell_roles(
+    table: pd.DataFrame, columns: Columns, roles: tuple[ColumnRole, ...]
+) -> tuple[Finding, ...]:
+    """Tell what may be wrong about the roles of columns and the reading of their cells.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n, columns)
+        Every cell a str.
+    columns : Columns
+    roles : tuple of ColumnRole
+
+    Returns
+    -------
+    tuple of Finding
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from hybrid.catalogue.columns import find_columns
+    >>> from hybrid.types import ColumnOptions
+    >>> table = pd.DataFrame({"id": ["1", "2"], "runtime": ["90", "long"]})
+    >>> found = find_columns(table, ColumnOptions(numeric=("runtime",)), Path("c.csv"))
+    >>> print(tell_roles(table, *found)[0].message)
+    column 'runtime': 1 of 2 cells are no number, such as 'long'; they count as missing (--categorical \
+runtime reads words)
+    """
+    found: list[Finding] = []
+    for role in roles:
+        cells = table[role.column]
+        if role.role in ("numeric", "date"):
+            found += _of_cells(role, cells)
+        elif role.role == "categorical":
+            found += _of_categories(role, cells, columns)
+    found += _of_posters(table, columns, roles)
+    return tuple(found)
+
+
+def _of_cells(role: ColumnRole, cells: pd.Series) -> Iterator[Finding]:
+    """Of a column of numbers or dates."""
+    if role.not_understood:
+        kind = "number" if role.role == "numeric" else "date"
+        yield Finding(
+            NOT_UNDERSTOOD,
+            f"column {role.column!r}: {role.not_understood:,} of {role.filled:,} cells are no {kind}, such "
+            f"as {', '.join(map(repr, role.examples))}; they count as missing (--categorical {role.column} "
+            "reads words)",
+            role.not_understood,
+            role.column,
+            role.examples,
+        )
+    filled = cells[says_something(cells)]
+    if role.role == "date":
+        yield from _of_dates(role, filled)
+    elif role.format.unit and len(currencies := mixed_currencies(filled)) > 1:
+        counts = ", ".join(f"{count:,} x {unit}" for unit, count in currencies.most_common())
+        yield Finding(
+            "mixed currencies",
+            f"column {role.column!r}: {counts}; the amounts are not converted (--drop {role.column} leaves "
+            "them out)",
+            sum(currencies.values()),
+            role.column,
+            tuple(currencies),
+        )
+
+
+def _of_dates(role: ColumnRole, filled: pd.Series) -> Iterator[Finding]:
+    order, undecided = find_date_order(filled)
+    if undecided and not order and not role.format.order:
+        yield Finding(
+            "order of day and month",
+            f"column {role.column!r}: {undecided:,} dates such as {filled.iloc[0]!r} can be read in two "
+            "ways, and none tells which; the month was read first (--date-order day reads the day first)",
+            undecided,
+            role.column,
+            tuple(filled.iloc[:EXAMPLES]),
+        )
+    if short := count_short_years(filled):
+        yield Finding(
+            "years of two digits",
+            f"column {role.column!r}: {short:,} dates have a year of two digits; 69 to 99 were read as 1969 "
+            "to 1999, 00 to 68 as 2000 to 2068 (write four digits where that is wrong)",
+            short,
+            role.column,
+        )
+
+
+def _of_categories(role: ColumnRole, cells: pd.Series, columns: Columns) -> Iterator[Finding]:
+    """Of a column of words: many of its cells are numbers, or it is a text that nobody named."""
+    filled = cells[says_something(cells)]
+    distinct = filled.drop_duplicates()
+    if role.reason.startswith(("--", "recorded")) or len(distinct) <= FEW:
+        return
+    numbers = ~np.isnan(parse_numbers(distinct))
+    if numbers.mean() >= HALF:
+        words = filled[filled.isin(distinct[~numbers])]
+        yield Finding(
+            NOT_UNDERSTOOD,
+            f"column {role.column!r}: {len(filled) - len(words):,} of {len(filled):,} cells are numbers, "
+            f"others are not, such as {', '.join(map(repr, words.iloc[:EXAMPLES]))}; it is read as "
+            f"categories (--numeric {role.column} reads numbers, and the others as missing)",
+            len(words),
+            role.column,
+            tuple(words.iloc[:EXAMPLES]),
+        )
+    elif distinct.str.count(r"\s").mean() >= WORDS and len(distinct) >= HALF * len(filled):
+        yield Finding(
+            TEXT_COLUMN,
+            f"column {role.column!r} holds sentences, and is read as categories "
+            f"({' '.join(f'--text {name}' for name in (*columns.text, role.column))} reads them as text)",
+            len(filled),
+            role.column,
+            tuple(distinct.iloc[:1].str.slice(0, 80)),
+        )
+
+
+def _of_posters(
+    table: pd.DataFrame, columns: Columns, roles: tuple[ColumnRole, ...]
+) -> Iterator[Finding]:
+    """Posters that are addresses, and columns of image files that nobody named."""
+    if columns.poster is not None:
+        cells = table[columns.poster]
+        urls = int(cells.str.contains("://", regex=False).sum())
+        if urls:
+            yield Finding(
+                POSTER_URLS,
+                f"column {columns.poster!r}: {urls:,} posters are URLs, which are not read; fetch them "
+                "first, and name the column of the files with --poster-column",
+                urls,
+                columns.poster,
+                tuple(cells[cells.str.contains("://", regex=False)].iloc[:1]),
+            )
+        return
+    for role in roles:
+        cells = table[role.column]
+        if role.role not in ("not used", "URL") or not role.filled or role.reason == "--drop":
+            continue
+        filled = cells[says_something(cells)]
+        if filled.iloc[:1000].str.fullmatch(IMAGE).mean() >= HALF:
+            what = "addresses" if role.role == "URL" else "names of files"
+            yield Finding(
+                NO_POSTER,
+                f"no column 'poster' was found; column {role.column!r} holds {what} of images "
+                f"(--poster-column {role.column})",
+                len(filled),
+                role.column,
+                tuple(filled.iloc[:1]),
+            )

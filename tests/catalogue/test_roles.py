@@ -1,0 +1,205 @@
+"""Roles of columns: by the large majority of the cells, by names whatever their case, and what is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hybrid.catalogue import Catalogue, load_catalogue
+from hybrid.types import ColumnOptions
+
+
+def write(path: Path, rows: dict[str, list[str]], **options: Any) -> Catalogue:
+    """A catalogue of these columns, ids aside, written with every field quoted."""
+    n = len(next(iter(rows.values())))
+    columns = (
+        rows
+        if any(name.lower() == "id" for name in rows)
+        else {"id": [*map(str, range(n))], **rows}
+    )
+    lines = [columns.keys(), *zip(*columns.values(), strict=True)]
+    path.write_text(
+        "".join(",".join(f'"{cell}"' for cell in line) + "\n" for line in lines), "utf-8"
+    )
+    return load_catalogue(path, ColumnOptions(**options))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "catalogue.csv"
+
+
+def test_one_odd_cell_does_not_decide_for_its_column(path: Path) -> None:
+    votes = [f"{i},{i:03d}" for i in range(1, 100)]
+    dates = [f"{i % 28 + 1}/{i % 12 + 1}/19{i:02d}" for i in range(1, 100)]
+    catalogue = write(
+        path,
+        {
+            "votes": [*votes, "many"],
+            "released": [*dates, "soon"],
+            "pipe": [*map(str, range(99)), "1|2"],
+        },
+    )
+    assert catalogue.columns.numeric == ("votes", "pipe")
+    assert catalogue.columns.date == ("released",)
+    assert np.isnan(catalogue.frame["votes"]).sum() == 1
+    assert catalogue.frame["votes"].iloc[4] == 5005
+    assert catalogue.frame["released"].iloc[0] == "1901-02-02"
+    told = {f.column: f for f in catalogue.findings if f.kind == "cells not understood"}
+    assert {name: (f.count, f.examples) for name, f in told.items()} == {
+        "votes": (1, ("many",)),
+        "released": (1, ("soon",)),
+        "pipe": (1, ("1|2",)),
+    }
+    assert "--categorical votes" in told["votes"].message
+
+
+def test_words_for_nothing_are_no_misunderstanding(path: Path) -> None:
+    words = ["N/A", "nan", "None", "-", r"\N", "unknown", "TBA", "?", "[]", "n.a."]
+    catalogue = write(path, {"votes": ["1,000", *words], "released": ["1999-01-01", *words]})
+    assert catalogue.columns.numeric == ("votes",)
+    assert catalogue.columns.date == ("released",)
+    assert catalogue.findings == ()
+    assert {role.column: role.filled for role in catalogue.roles} == {
+        "id": 11,
+        "votes": 1,
+        "released": 1,
+    }
+
+
+def test_words_for_nothing_are_missing_in_words_too(path: Path) -> None:
+    cells = ["nan", "N/A", r"\N", "NULL", "NA", "None", "de"]
+    catalogue = write(path, {"country": cells, "overview": cells, "poster": cells})
+    assert catalogue.frame["country"].tolist() == ["", "", "", "", "NA", "None", "de"]
+    assert catalogue.frame["overview"].tolist() == ["", "", "", "", "NA", "None", "de"]
+    assert catalogue.posters == ("", "", "", "", "", "", "de")
+    assert catalogue.ids.tolist() == [*map(str, range(7))]
+
+
+def test_half_numbers_are_categories_and_told(path: Path) -> None:
+    catalogue = write(path, {"code": [*map(str, range(30)), *(f"x{i}" for i in range(10))]})
+    assert catalogue.columns.categorical == ("code",)
+    [told] = catalogue.findings
+    assert (told.count, told.column) == (10, "code")
+    assert "--numeric code" in told.message
+    certificates = ["12", "15", "18", "U"] * 10
+    assert write(path, {"certificate": certificates}).findings == ()
+
+
+def test_numeric_by_hand_counts_what_is_no_number(path: Path) -> None:
+    catalogue = write(path, {"x": ["1", "two", "three", ""]}, numeric=("x",))
+    assert catalogue.frame["x"].tolist()[0] == 1
+    [told] = catalogue.findings
+    assert (told.count, told.examples) == (2, ("two", "three"))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("ID", "GENRES", "Poster", "Title", "OverView"),
+        ("Film_ID", "Genres", "POSTER", "TITLE", "Overview"),
+    ],
+)
+def test_columns_are_found_whatever_their_case(path: Path, names: tuple[str, ...]) -> None:
+    path.write_text(",".join(names) + "\n1,Drama,1.jpg,Heat,Two men\n")
+    columns = load_catalogue(path).columns
+    assert (columns.id, columns.label, columns.poster, *columns.text) == names
+
+
+def test_a_name_in_its_own_case_goes_first(path: Path) -> None:
+    catalogue = write(path, {"ID": ["a"], "id": ["b"], "Year": ["1999"]}, numeric=("year",))
+    assert catalogue.ids.tolist() == ["b"]
+    assert catalogue.columns.numeric == ("Year",)
+
+
+def test_the_poster_column_can_be_named(path: Path) -> None:
+    catalogue = write(path, {"img": ["a.jpg"], "poster": ["https://x.org/a.jpg"]}, poster="img")
+    assert catalogue.columns.poster == "img"
+    assert catalogue.frame["poster"].tolist() == [str(path.parent / "a.jpg")]
+    assert "poster" not in catalogue.columns.metadata
+
+
+def test_a_poster_column_that_nobody_named_is_told(path: Path) -> None:
+    for cells in (["a.jpg", "b.PNG"], ["https://x.org/a.jpg", "https://x.org/b.jpg"]):
+        catalogue = write(path, {"cover": cells, "title": ["a", "b"]})
+        [told] = catalogue.findings
+        assert told.kind == "no poster column"
+        assert "--poster-column cover" in told.message
+        assert catalogue.columns.metadata == ()
+
+
+def test_urls_are_urls(path: Path) -> None:
+    catalogue = write(
+        path,
+        {"link": ["http://x.org/1", "https://x.org/2"], "poster": ["https://x.org/1.jpg", "2.jpg"]},
+    )
+    roles = {role.column: role.role for role in catalogue.roles}
+    assert roles == {"id": "id", "link": "URL", "poster": "poster"}
+    [told] = catalogue.findings
+    assert (told.kind, told.count, told.column) == ("poster URLs", 1, "poster")
+
+
+def test_a_text_column_that_nobody_named_is_told(path: Path) -> None:
+    plots = [f"A man number {i} walks along the long river of his youth" for i in range(30)]
+    [told] = write(path, {"Plot": plots, "title": ["a"] * 30}).findings
+    assert told.kind == "text column"
+    assert "--text Plot" in told.message
+
+
+def test_undecided_dates_and_short_years_and_currencies_are_told(path: Path) -> None:
+    catalogue = write(
+        path,
+        {
+            "released": ["01/02/1999", "03/04/1999"],
+            "seen": ["1-May-79", "2-May-80"],
+            "price": ["$ 1", "€ 2"],
+        },
+    )
+    kinds = [(f.kind, f.column, f.count) for f in catalogue.findings]
+    assert kinds == [
+        ("order of day and month", "released", 2),
+        ("years of two digits", "seen", 2),
+        ("mixed currencies", "price", 2),
+    ]
+    assert catalogue.frame["released"].tolist() == ["1999-01-02", "1999-03-04"]
+    again = load_catalogue(path, ColumnOptions(date_order="day"))
+    assert again.frame["released"].tolist() == ["1999-02-01", "1999-04-03"]
+
+
+def test_recorded_roles_and_formats_are_used_for_a_new_catalogue(path: Path) -> None:
+    old = write(
+        path,
+        {
+            "price": ["1.234,5", "7,5"],
+            "released": ["25/12/1999", "1/2/1999"],
+            "length": ["2 h", "1 h"],
+            "kind": ["a", "b"],
+        },
+    )
+    new = write(
+        path,
+        {
+            "price": ["1.234", "?"],
+            "released": ["1/2/1999", ""],
+            "length": ["90 min", ""],
+            "kind": ["1", "2"],
+        },
+    )
+    assert new.frame["price"].iloc[0] == 1.234
+    like = load_catalogue(path, like=old.columns)
+    assert like.columns == old.columns
+    assert like.frame["price"].iloc[0] == 1234
+    assert like.frame["released"].iloc[0] == "1999-02-01"
+    assert like.frame["length"].iloc[0] == 1.5
+    assert like.frame["kind"].tolist() == ["1", "2"]
+    assert like.findings == ()
+
+
+def test_what_a_new_catalogue_lacks_in_numbers_is_told(path: Path) -> None:
+    old = write(path, {"votes": ["1,000", "2,000"]})
+    write(path, {"votes": ["many", "few"]})
+    [told] = load_catalogue(path, like=old.columns).findings
+    assert (told.kind, told.count, told.examples) == ("cells not understood", 2, ("many", "few"))
