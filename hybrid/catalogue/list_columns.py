@@ -60,7 +60,7 @@ def read_lists(table: pd.DataFrame, options: ColumnOptions) -> tuple[pd.DataFram
                 table = table.copy()
             table[name] = pd.Series([joined.get(cell, cell) for cell in cells], dtype=object)
             findings.append(_tell(name, understood, entries))
-        not_understood = [cell for cell in like if entries[cell] is None]
+        not_understood = [cell for cell in like if entries[cell] is None and cell[0] in "[{"]
         if not_understood:
             findings.append(_tell_rest(name, not_understood))
     return table, findings
@@ -70,9 +70,9 @@ def _tell(name: str, cells: list[str], entries: dict[str, list[str] | None]) -> 
     shown = next((cell for cell in cells if entries[cell]), cells[0])
     objects = ", by the names of their objects" if "{" in shown and ":" in shown else ""
     empty = sum(not entries[cell] for cell in cells)
-    none = f"; {empty} of them are empty" if empty else ""
+    none = f"; {_cells(empty)} of them without entries" if empty else ""
     message = (
-        f"column {name!r}: {len(cells)} cells are lists as programs write them, and were read so{objects}: "
+        f"column {name!r}: lists as programs write them were read as lists in {_cells(len(cells))}{objects}: "
         f"{_short(shown)} is {', '.join(entries[shown] or [])}{none}"
     )
     return Finding("lists", message, len(cells), name, tuple(map(_short, cells[:3])))
@@ -80,10 +80,14 @@ def _tell(name: str, cells: list[str], entries: dict[str, list[str] | None]) -> 
 
 def _tell_rest(name: str, cells: list[str]) -> Finding:
     message = (
-        f"column {name!r}: {len(cells)} cells look like lists or objects, but name nothing that could be an "
-        f"entry, such as {_short(cells[0])}: kept as text (--drop {name!r} leaves the column out)"
+        f"column {name!r}: what looks like lists or objects in {_cells(len(cells))} names nothing that could "
+        f"be an entry, such as {_short(cells[0])}: kept as text (--drop {name!r} leaves the column out)"
     )
     return Finding("objects", message, len(cells), name, tuple(map(_short, cells[:3])))
+
+
+def _cells(n: int) -> str:
+    return f"{n} cell" if n == 1 else f"{n} cells"
 
 
 def _short(cell: str) -> str:

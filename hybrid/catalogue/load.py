@@ -183,4 +183,6 @@ def _drop_bad_rows(
         else:
             reason = f"no {columns.label}; the row can be predicted but not learnt from"
         bad.append(BadRow(int(rows[i]), name, poster, reason))
-    return table[~out].reset_index(drop=True), rows[~out], bad
+    if out.any():  # else the table need not be copied
+        table, rows = table[~out].reset_index(drop=True), rows[~out]
+    return table, rows, bad

@@ -88,6 +88,18 @@ def test_blank_lines_above_the_header(load: Load) -> None:
     assert cells(load("\n \n,,\n" + written(","))) == TABLE
 
 
+@pytest.mark.parametrize("above", ["# exported in 2020\n", "My films\n\n", "My films,,\n,,\n"])
+def test_a_title_above_the_header_is_left_out_and_told(load: Load, above: str) -> None:
+    catalogue = load(above + written(","))
+    assert cells(catalogue) == TABLE
+    assert kinds(catalogue) == ["header"]
+
+
+def test_a_web_page_is_no_catalogue(load: Load) -> None:
+    with pytest.raises(CatalogueError, match="found a web page"):
+        load("<!DOCTYPE html>\n<html>\n</html>\n")
+
+
 def test_quotes_behind_a_space_and_quotes_with_a_backslash(load: Load) -> None:
     spaced = 'id, title, genres\n1, "Lock, Stock; Barrels", Crime|Comedy\n2, Heat, Drama\n'
     assert cells(load(spaced)) == TABLE

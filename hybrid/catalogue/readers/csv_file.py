@@ -26,6 +26,7 @@ from hybrid.catalogue.readers.told_rows import tell_rows
 from hybrid.errors import CatalogueError
 from hybrid.types import ColumnOptions, Finding
 
+_TITLE_LINES = 5
 _SAMPLE_LINES, _SAMPLE_CHARACTERS = 1000, 1 << 20
 
 
@@ -107,10 +108,15 @@ def _read_start(source: Source, sample: list[str]) -> _Start:
     if at == len(sample):
         raise CatalogueError(f"{source.path}: expected a header and rows, found an empty file.")
     sample = [sample[0].removeprefix("\ufeff"), *sample[1:]]
+    if sample[at].lstrip().lower().startswith(("<!doctype html", "<html")):
+        raise CatalogueError(
+            f"{source.path}: expected a header and rows, found a web page. Download the file itself."
+        )
     separator = named_separator(sample[at])
     if separator is not None:
         at = _skip_blank(sample, at + 1)
     dialect = find_dialect(sample[at:], source.suffix, separator)
+    dialect, at, above = _skip_title(source, sample, dialect, at)
     reader = dialect.read(sample[at:])
     header = [name.strip() for name in next(reader, [])]
     line = at + reader.line_num + 1
@@ -123,7 +129,25 @@ def _read_start(source: Source, sample: list[str]) -> _Start:
             f"{source.path}: expected each column once, found twice: {', '.join(twice)}."
         )
     header = name_columns(header)
-    return _Start(dialect, header, line, _tell_dialect(source, dialect, separator is not None))
+    told = [*above, *_tell_dialect(source, dialect, separator is not None)]
+    return _Start(dialect, header, line, told)
+
+
+def _skip_title(
+    source: Source, sample: list[str], dialect: Dialect, at: int
+) -> tuple[Dialect, int, list[Finding]]:
+    """Skip lines above the header, such as a title: one cell each, where the rows have several."""
+    for start in range(at, min(at + _TITLE_LINES, len(sample) - 1)):
+        if sum(bool(cell.strip()) for cell in next(dialect.read(sample[start:]), [])) > 1:
+            return dialect, at, []
+        behind = sample[_skip_blank(sample, start + 1) :]
+        found = find_dialect(behind, source.suffix)
+        rows = [row for row in found.read(behind) if row][:-1] or [[]]
+        width = len(rows[0])
+        if width > 1 and len(rows) > 1 and all(len(row) == width for row in rows) and all(rows[0]):
+            told = f"what is above the header was left out: {sample[at].strip()[:60]}"
+            return found, len(sample) - len(behind), [Finding("header", told, start + 1 - at)]
+    return dialect, at, []
 
 
 def _skip_blank(sample: list[str], at: int) -> int:

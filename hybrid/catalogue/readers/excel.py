@@ -38,7 +38,8 @@ def parse_excel(source: Source, options: ColumnOptions) -> ParsedTable:
             sheets = [(name, book.get_sheet_by_name(name).to_python()) for name in book.sheet_names]
         except (python_calamine.CalamineError, ValueError) as error:
             raise CatalogueError(
-                f"{source.path}: expected an Excel file, found: {error}. Save it as CSV (UTF-8) instead."
+                f"{source.path}: expected an Excel file, found: {error}. Save it as CSV (UTF-8) instead; a "
+                "zip archive must be unpacked first."
             ) from error
     filled = [(name, rows) for name, rows in sheets if any(map(any, map(_texts, rows)))]
     if not filled:

@@ -73,8 +73,9 @@ class ColumnBuilder:
         self._parts.append(_array(stripped))
 
     def cells(self) -> NDArray[np.object_]:
-        """All cells."""
-        return np.concatenate(self._parts) if self._parts else np.empty(0, dtype=object)
+        """All cells; nothing can be added then."""
+        parts, self._parts, self._pool = self._parts, [], None
+        return np.concatenate(parts) if parts else np.empty(0, dtype=object)
 
     def unstripped(self) -> NDArray[np.object_] | None:
         """All cells with the white space of other scripts at their ends; None where there is none."""
@@ -95,4 +96,4 @@ def make_table(
     unstripped = {
         name: raw for name, builder in columns.items() if (raw := builder.unstripped()) is not None
     }
-    return pd.DataFrame(cells, index=pd.RangeIndex(n), dtype=object), unstripped
+    return pd.DataFrame(cells, index=pd.RangeIndex(n), dtype=object, copy=False), unstripped

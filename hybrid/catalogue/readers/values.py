@@ -121,8 +121,8 @@ def tell_replaced(replaced: Mapping[str, Iterable[str]]) -> list[Finding]:
     for column, cells in replaced.items():
         cells = list(cells)
         message = (
-            f"column {column!r}: {len(cells)} cells hold half of a character (a lone surrogate, as a cut "
-            f"emoji leaves it), which no file can hold: each was replaced by \ufffd"
+            f"column {column!r}: half of a character (a lone surrogate, as a cut emoji leaves it), which no "
+            f"file can hold, was replaced by \ufffd in {len(cells)} {'cell' if len(cells) == 1 else 'cells'}"
         )
         shown = tuple(cell[-40:] for cell in cells[:3])
         found.append(Finding("replaced characters", message, len(cells), column, shown))
