@@ -6,6 +6,7 @@ The program cannot know who filled it, so what is found here is a warning.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,11 +19,9 @@ from sklearn.tree import DecisionTreeClassifier
 from hybrid.catalogue import Catalogue
 from hybrid.catalogue.cells import split_cell
 from hybrid.catalogue.dates import count_days
-from hybrid.duplicates.similarity import (
-    tokenize,
-)
 from hybrid.splitting.splits import make_folds
 from hybrid.utils.progress import shows_step
+from hybrid.utils.scripts import is_hangul, split_words
 
 Floats = NDArray[np.float64]
 
@@ -66,7 +65,8 @@ def text_leakage(
     """Find genres that the text names: "a comedy about …".
 
     A genre is listed where at least a tenth of its items name it, and nine tenths of the items that name
-    it have it.
+    it have it. Case does not matter. In a script without spaces the name may be anywhere in the text; in
+    Korean it may begin a word, since particles follow it.
 
     Parameters
     ----------
@@ -88,17 +88,24 @@ def text_leakage(
     >>> [(leak.genre, leak.score) for leak in text_leakage(texts, labels, ["War"], "overview")]
     [('War', 1.0)]
     """
-    normalised = [f" {' '.join(tokenize(text))} " for text in texts]
+    words = [f" {' '.join(_words(text))} " for text in texts]
     found = []
     for j, genre in enumerate(genres):
-        name = f" {' '.join(tokenize(genre))} "
-        named = np.array([name in text for text in normalised], dtype=bool)
+        wanted = _words(genre)
+        if not wanted:
+            continue  # of signs only, which no text is searched for
+        name = f" {' '.join(wanted)}" + ("" if is_hangul(wanted[-1]) else " ")
+        named = np.array([name in text for text in words], dtype=bool)
         own = named & (labels[:, j] != 0)
         enough = own.sum() >= max(MIN_NAMED * labels[:, j].sum(), 2)
         if enough and own.sum() >= MIN_RIGHT * named.sum():
             score = float(own.sum() / named.sum())
             found.append(LabelLeak(genre, column, score, np.flatnonzero(own)))
     return found
+
+
+def _words(text: str) -> list[str]:
+    return split_words(unicodedata.normalize("NFKC", text).casefold())
 
 
 def categorical_leakage(

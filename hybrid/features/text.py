@@ -136,9 +136,16 @@ class TextFeatures(FrameTransformer):
 
     def _readings(self, texts: list[str]) -> tuple[list[str], list[str]]:
         """Folded texts as words are cut from them, and as n-grams of characters are."""
-        if self.terms_[0].reading == CODE_POINTS or not any(map(has_unspaced_script, texts)):
+        if self.terms_[0].reading == CODE_POINTS:
             return texts, texts
-        return [space_out(text) for text in texts], [isolate_ideographs(text) for text in texts]
+        foreign = [i for i, text in enumerate(texts) if not text.isascii()]
+        unspaced = [i for i in foreign if has_unspaced_script(texts[i])]
+        if not unspaced:
+            return texts, texts
+        words, characters = texts.copy(), texts.copy()
+        for i in unspaced:
+            words[i], characters[i] = space_out(texts[i]), isolate_ideographs(texts[i])
+        return words, characters
 
     def missing(self, X: pd.DataFrame) -> NDArray[np.bool_]:
         """Which items have no text: shape (n,), bool."""

@@ -210,6 +210,25 @@ def is_ideographic(text: str) -> bool:
     return not text.isascii() and _IDEOGRAPHIC.match(text) is not None
 
 
+def is_hangul(text: str) -> bool:
+    """Tell whether a text ends with a syllable of Korean.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> is_hangul("공포"), is_hangul("恐怖")
+    (True, False)
+    """
+    return bool(text) and "\uac00" <= text[-1] <= "\ud7a3"
+
+
 def isolate_ideographs(text: str) -> str:
     """Put spaces around each run of ideographs.
 

@@ -41,6 +41,31 @@ def test_a_text_that_names_it_now_and_then_is_not(labels: np.ndarray) -> None:
     assert text_leakage(texts, labels, GENRES, "overview") == []
 
 
+@pytest.mark.parametrize(
+    ("genre", "naming", "other"),
+    [
+        ("恐怖", "这是一部恐怖片。", "恐龙与怖惧"),  # the characters alone are not the word
+        ("ホラー", "新しいホラー映画", "ホテルのラーメン"),
+        ("ตลก", "ภาพยนตร์ตลกเรื่องนี้", "ตลาดโลก"),
+        ("कॉमेडी", "यह कॉमेडी है", "यह कॉम एडी है"),
+        ("코미디", "코미디를 보다", "하코미디움"),  # a particle behind it, not the middle of a word
+        ("Комедия", "Это комедия.", "Комед и я"),
+        ("Comédie", "Une come\u0301die noire.", "Un comédien."),
+        ("كوميديا", "فيلم كوميديا", "كوم يديا"),
+    ],
+)
+def test_a_label_is_named_in_any_script(genre: str, naming: str, other: str) -> None:
+    labels = np.array([[1], [1], [0], [0]], dtype=np.uint8)
+    texts = [naming, f"{naming} 2", other, ""]
+    (found,) = text_leakage(texts, labels, [genre], "overview")
+    assert (found.score, found.items.tolist()) == (1.0, [0, 1])
+
+
+def test_a_label_of_signs_only_is_in_no_text() -> None:
+    labels = np.array([[1], [1], [0]], dtype=np.uint8)
+    assert text_leakage(["", "?", "a film"], labels, ["?!"], "overview") == []
+
+
 def test_values_that_are_the_label_are_found(labels: np.ndarray, folds: np.ndarray) -> None:
     codes = [["28"] if row[0] else ["35", "7"] for row in labels]
     (found,) = categorical_leakage(codes, labels, GENRES, folds, "code")

@@ -241,6 +241,10 @@ def test_the_others_make_the_sum_whole() -> None:
         ("ghost", True), ("war of worlds", True), ("haunted house", True), ("Fire", True), ("幽霊", True),
         ("the", False), ("Her", False), ("of the", False), ("the ghost", False), ("embarks on", False),
         ("'gho'", False), ("'er '", False), ("ll", False), ("", False),
+        ("鬼", True), ("鬼魂", True), ("和平", True), ("的", False), ("的是", False), ("в", False),
+        ("призрак", True), ("из дома", False), ("भूत", True), ("में", False), ("हिन्दी", True), ("귀신", True),
+        ("그리고", False), ("شبح", True), ("في", False), ("ผี", True), ("ที่", False), ("φάντασμα", True),
+        ("και", False), ("nba 的", False), ("die", True), ("son", True),
     ],
 )  # fmt: skip
 def test_words_that_tell_a_reader_something(term: str, telling: bool) -> None:
