@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import sys
 import warnings
 from typing import TextIO
@@ -16,6 +17,7 @@ from hybrid.errors import HybridError, did_you_mean
 COMMANDS = {
     "demo": "Run the whole pipeline on the embedded sample.",
     "sample": "Write the embedded sample catalogue.",
+    "import": "Make a catalogue of a known data set.",
     "check": "Validate catalogue and posters; list every bad row.",
     "split": "Split the items into train, validation and test.",
     "audit": "Check the split for leaks; exit 1 if there are any.",
@@ -47,7 +49,9 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             hint = did_you_mean(name, COMMANDS, cutoff=0.6)
             raise click.UsageError(f"No such command {name!r}.{hint}", ctx)
-        module = importlib.import_module(f"hybrid.cli.{name.replace('-', '_')}")
+        # A module cannot have the name of a keyword of Python, as "import" is.
+        module_name = f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_")
+        module = importlib.import_module(f"hybrid.cli.{module_name}")
         command: click.Command = module.command
         return command
 

@@ -14,6 +14,8 @@ from hybrid._version import __version__
 if TYPE_CHECKING:
     from hybrid.audit.audit import audit_catalogue
     from hybrid.catalogue.check import check_catalogue
+    from hybrid.catalogue.importers.importer import ImportOptions
+    from hybrid.catalogue.importers.importing import import_catalogue
     from hybrid.catalogue.load import load_catalogue
     from hybrid.datasets.sample import write_sample
     from hybrid.deep.options import DeepOptions
@@ -48,6 +50,8 @@ _MODULES = {
     "Progress": "hybrid.utils.progress",
     "HybridError": "hybrid.errors",
     "write_sample": "hybrid.datasets.sample",
+    "ImportOptions": "hybrid.catalogue.importers.importer",
+    "import_catalogue": "hybrid.catalogue.importers.importing",
     "load_catalogue": "hybrid.catalogue.load",
     "check_catalogue": "hybrid.catalogue.check",
     "SplitOptions": "hybrid.splitting.methods",
@@ -89,6 +93,7 @@ __all__ = [
     "Fusion",
     "HybridClassifier",
     "HybridError",
+    "ImportOptions",
     "MetadataFeatures",
     "MultilabelLinearSVC",
     "PosterFeatures",
@@ -104,6 +109,7 @@ __all__ = [
     "extract_embeddings",
     "fit_deep",
     "fit_head",
+    "import_catalogue",
     "load_catalogue",
     "load_embeddings",
     "load_run",

@@ -36,7 +36,11 @@ LEVEL = {name: level for level, name in enumerate(name for names in LAYERS for n
 # Library → modules that may use it (a name ending in "." means: all below).
 ONLY_IN = {
     "click": ("hybrid.cli.",),
-    "h5py": ("hybrid.cache.", "hybrid.backbones.weightfile", "hybrid.backbones.weight_arrays"),
+    # MM-IMDb is published as an HDF5 file.
+    "h5py": (
+        *("hybrid.cache.", "hybrid.backbones.weightfile", "hybrid.backbones.weight_arrays"),
+        "hybrid.catalogue.importers.mm_imdb_hdf5",
+    ),
     "keras": ("hybrid.backbones.", "hybrid.deep."),
     "tensorflow": ("hybrid.backbones.backend",),
     "jax": ("hybrid.backbones.backend",),

@@ -22,6 +22,7 @@ COMMON = ("catalogue", "splits", "cache", "runs", "seed", "workers", "quiet", "j
 MEANS = {
     "demo": {"seed", "workers"},
     "sample": {"seed"},
+    "import": set(),
     "check": {"catalogue", "workers"},
     "split": {"catalogue", "splits", "cache", "seed", "workers"},
     "audit": {"catalogue", "splits", "cache", "runs", "seed", "workers"},
@@ -93,6 +94,7 @@ DEEP = {
 ALWAYS = {
     "demo": {"full"},
     "sample": {"items"},
+    "import": {"out", "genre-names"},
     "check": {*COLUMNS, "strict"},
     "split": {*COLUMNS, "method", "validation"},
     "audit": {*COLUMNS, *SELECTED, "run", "repair", "sheet"},
@@ -175,6 +177,16 @@ REFUSED = {
     },
     ("study", "by"): ["svm", "--ablation", "--by", "year"],
     ("study", "method"): ["svm", "--ablation", "--method", "random"],
+    **{
+        ("import", option): [kind, "catalogue.csv", "--out", "imported", f"--{option}", value]
+        for option, kind, value in (
+            ("posters", "folder", "posters"),
+            ("title-type", "csv", "movie"),
+            ("map", "imdb", "title=title"),
+            ("label-separator", "imdb", ","),
+            ("encoding", "huggingface", "utf-8"),
+        )
+    },
     ("split", "by"): ["--by", "year"],
     ("split", "folds"): ["--folds", "5"],
     ("split", "repeats"): ["--method", "kfold", "--repeats", "3"],

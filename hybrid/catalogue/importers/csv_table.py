@@ -1,0 +1,85 @@
+"""Any delimited table, with the columns named by hand."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from hybrid.catalogue.importers.delimited import Delimited
+from hybrid.catalogue.importers.importer import (
+    Importer,
+    ImportOptions,
+    Item,
+    LeftOut,
+    Notes,
+    Source,
+)
+from hybrid.catalogue.importers.mapping import (
+    find_id,
+    find_poster,
+    list_columns,
+    map_columns,
+    split_labels,
+)
+from hybrid.errors import CatalogueError
+
+LOOK = 20  # rows that the delimiter is found by
+DELIMITERS = "\t;|,"
+
+
+def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
+    path = Path(source)
+    if not path.is_file():
+        raise CatalogueError(f"{path}: expected a delimited text file, found no such file.")
+    notes = Notes()
+    main = _sniff(path, options.encoding)
+    if main.delimiter != ",":
+        notes.add("separator", f"the fields of {path.name} are separated by {main.delimiter!r}")
+    if main.encoding == "latin-1" and options.encoding is None:
+        notes.add(
+            "encoding", f"{path.name} was read as Latin-1, since it is not UTF-8 (--encoding)"
+        )
+    if twice := sorted({name for name in main.names if main.names.count(name) > 1}):
+        raise CatalogueError(f"{path}: expected each column once, found twice: {', '.join(twice)}.")
+    names = map_columns(main.names, dict(options.mapping), path)
+    rows = _read(main, names, options, notes)
+    return Source(list_columns(names), rows, notes, main.size, "KiB", lambda: main.read)
+
+
+def _sniff(path: Path, encoding: str | None) -> Delimited:
+    """The delimiter that gives the header and the first rows the same number of fields, the most of them."""
+    best, fields = Delimited(path, encoding=encoding), 0
+    if "".join(best.names).startswith("sep="):  # a line for spreadsheets
+        return Delimited(path, best.names[0][4:5] or ",", encoding=best.encoding, skip=1)
+    for delimiter in DELIMITERS:
+        table = Delimited(path, delimiter, encoding=best.encoding)
+        first = [len(fields) for _, fields in itertools.islice(table.rows(), LOOK)]
+        same = bool(first) and all(count == len(table.names) for count in first)
+        if same and len(table.names) > max(fields, 1):
+            best, fields = table, len(table.names)
+    return best
+
+
+def _read(
+    main: Delimited, names: Mapping[str, str], options: ImportOptions, notes: Notes
+) -> Iterator[Item | LeftOut]:
+    file, folder = main.path.name, main.path.parent
+    id_column = find_id(names, notes, file)
+    for found in main.whole_records():
+        if isinstance(found, LeftOut):
+            yield found
+            continue
+        row, given = found
+        cells = {new: given[old] for old, new in names.items() if new}
+        cells["id"] = given[id_column] if id_column else str(row)
+        labels = split_labels(cells.pop("genres", ""), options.label_separator, notes)
+        yield Item(file, row, cells, labels, find_poster(cells, folder, options.posters, notes))
+
+
+IMPORTER = Importer(
+    "csv",
+    "any delimited table; --map COLUMN=ROLE says what its columns are",
+    _open,
+    frozenset({"posters", "map", "label-separator", "encoding"}),
+)

@@ -1,0 +1,273 @@
+"""Data sets of Hugging Face: a folder that `datasets` saved, Parquet files, or the name of a data set."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hybrid.catalogue.importers.folder import PARTS
+from hybrid.catalogue.importers.hub import download
+from hybrid.catalogue.importers.importer import (
+    Importer,
+    ImportOptions,
+    Item,
+    LeftOut,
+    Notes,
+    Source,
+)
+from hybrid.catalogue.importers.mapping import (
+    find_id,
+    find_poster,
+    list_columns,
+    map_columns,
+    split_labels,
+)
+from hybrid.catalogue.importers.tmdb_film import join, plain
+from hybrid.errors import CatalogueError, MissingExtraError
+from hybrid.types import UNUSED
+
+ROWS = 256  # that are in memory at once
+NAME = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    split: str  # its name in the data set
+
+
+def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
+    _need_pyarrow(source)
+    root, notes, read = Path(source), Notes(), [0]
+    if not root.exists() and NAME.fullmatch(source):
+        root = download(source, scratch)
+    files = _find_files(root)
+    if not files:
+        raise CatalogueError(
+            f"{source}: expected a folder that datasets.save_to_disk wrote, Parquet files, or the name of a "
+            "data set such as owner/name, found none of these."
+        )
+    schema = _schema(files[0].path)
+    features = _features(files[0].path, schema)
+    names = map_columns(schema.names, dict(options.mapping), root)
+    names = _by_feature(names, features)
+    rows = _read(files, names, features, options, notes, read)
+    return Source(list_columns(names), rows, notes, len(files), "files", lambda: read[0])
+
+
+def _need_pyarrow(source: str) -> None:
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{source}: data sets of Hugging Face need pyarrow. "
+            "Install it with: pip install 'hybrid-posters[parquet]'"
+        ) from error
+
+
+def _find_files(root: Path) -> list[_File]:
+    """The Arrow or Parquet files, and the split that each is of."""
+    if root.is_file():
+        return [_File(root, "")]
+    if (root / "dataset_dict.json").exists():
+        splits = _json(root / "dataset_dict.json").get("splits", [])
+        return [_File(path, name) for name in splits for path in _saved(root / name)]
+    if (root / "state.json").exists():
+        return [_File(path, "") for path in _saved(root)]
+    found = sorted(path for end in ("parquet", "arrow") for path in root.rglob(f"*.{end}"))
+    return [_File(path, re.split(r"[-.]", path.name)[0]) for path in found]
+
+
+def _saved(folder: Path) -> list[Path]:
+    """The files of a data set that was saved, in their order."""
+    state = _json(folder / "state.json")
+    if state.get("_indices_data_files"):
+        raise CatalogueError(
+            f"{folder}: expected the rows as they are, found a selection of them by indices. Save it again "
+            "with: dataset.flatten_indices().save_to_disk(…)"
+        )
+    return [folder / each["filename"] for each in state.get("_data_files", [])]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CatalogueError(f"{path}: expected a JSON object, found: {error}.") from error
+    return found if isinstance(found, dict) else {}
+
+
+def _batches(path: Path) -> Iterator[Any]:
+    """Record batches of an Arrow stream, an Arrow file or a Parquet file."""
+    import pyarrow as pa
+
+    try:
+        if path.suffix == ".parquet":
+            from pyarrow.parquet import ParquetFile
+
+            with ParquetFile(path) as parquet:
+                yield from parquet.iter_batches(batch_size=ROWS)
+            return
+        with pa.OSFile(str(path)) as file:
+            if file.read(6) == b"ARROW1":
+                file.seek(0)
+                reader = pa.ipc.open_file(file)
+                yield from (reader.get_batch(i) for i in range(reader.num_record_batches))
+                return
+            file.seek(0)
+            yield from pa.ipc.open_stream(file)
+    except (pa.ArrowException, OSError) as error:
+        raise CatalogueError(
+            f"{path}: expected an Arrow or Parquet file, found: {error}."
+        ) from error
+
+
+def _schema(path: Path) -> Any:
+    import pyarrow as pa
+
+    try:
+        if path.suffix == ".parquet":
+            from pyarrow.parquet import read_schema
+
+            return read_schema(path)
+        with pa.OSFile(str(path)) as file:
+            is_file = file.read(6) == b"ARROW1"
+            file.seek(0)
+            return (pa.ipc.open_file if is_file else pa.ipc.open_stream)(file).schema
+    except (pa.ArrowException, OSError) as error:
+        raise CatalogueError(
+            f"{path}: expected an Arrow or Parquet file, found: {error}."
+        ) from error
+
+
+def _features(path: Path, schema: Any) -> dict[str, Any]:
+    """The features, which tell images from bytes and labels from numbers."""
+    said = (schema.metadata or {}).get(b"huggingface")
+    found = json.loads(said).get("info", {}).get("features") if said else None
+    if not found and (path.parent / "dataset_info.json").exists():
+        found = _json(path.parent / "dataset_info.json").get("features")
+    return found or {}
+
+
+def _kind(feature: Any) -> tuple[str, list[str]]:
+    """The type of a feature or of the entries of a list, and the names of its classes."""
+    while isinstance(feature, list) or (isinstance(feature, dict) and "feature" in feature):
+        feature = feature[0] if isinstance(feature, list) else feature["feature"]
+    if not isinstance(feature, dict):
+        return "", []
+    return str(feature.get("_type", "")), list(feature.get("names") or ())
+
+
+def _by_feature(names: dict[str, str], features: Mapping[str, Any]) -> dict[str, str]:
+    """Take the first image for the poster and the first class for the label where no name tells."""
+    for role, kind in (("poster", "Image"), ("genres", "ClassLabel")):
+        if role in names.values():
+            continue
+        found = next(
+            (n for n in names if names[n] == n and _kind(features.get(n))[0] == kind), None
+        )
+        if found:
+            names[found] = role
+    return names
+
+
+def _read(
+    files: list[_File],
+    names: Mapping[str, str],
+    features: Mapping[str, Any],
+    options: ImportOptions,
+    notes: Notes,
+    read: list[int],
+) -> Iterator[Item | LeftOut]:
+    several = len({file.split for file in files}) > 1
+    id_column = find_id(names, notes, "the data set")
+    rows: dict[str, int] = {}
+    for file in files:
+        part = PARTS.get(file.split.lower(), UNUSED) if several else ""
+        for batch in _batches(file.path):
+            for start in range(0, batch.num_rows, ROWS):
+                for value in batch.slice(start, ROWS).to_pylist():
+                    row = rows[file.split] = rows.get(file.split, 0) + 1
+                    item = _item(value, names, features, options, notes, file.path)
+                    cells, labels, poster = item
+                    if id_column is None:
+                        cells["id"] = f"{file.split}-{row}" if several else str(row)
+                    yield Item(file.split or file.path.name, row, cells, labels, poster, part)
+        read[0] += 1
+
+
+def _item(
+    value: Mapping[str, Any],
+    names: Mapping[str, str],
+    features: Mapping[str, Any],
+    options: ImportOptions,
+    notes: Notes,
+    file: Path,
+) -> tuple[dict[str, str], tuple[str, ...], Path | bytes | None]:
+    cells: dict[str, str] = {}
+    labels: tuple[str, ...] = ()
+    poster: Path | bytes | None = None
+    for old, new in names.items():
+        if not new:
+            continue
+        if new == "poster":
+            poster = _image(value.get(old), cells)
+            if poster is None:
+                poster = find_poster(cells, file.parent, options.posters, notes)
+        elif new == "genres":
+            found = _classes(value.get(old), _kind(features.get(old))[1])
+            labels = split_labels(found, options.label_separator, notes)
+        else:
+            cells[new] = _cell(value.get(old), notes, old)
+    return cells, labels, poster
+
+
+def _classes(value: Any, names: list[str]) -> Any:
+    """The names of classes by their numbers; -1 is no class."""
+    if not names:
+        return value
+    numbers = value if isinstance(value, list) else [value]
+    return [
+        names[each] if isinstance(each, int) and 0 <= each < len(names) else each
+        for each in numbers
+        if each not in (None, -1)
+    ]
+
+
+def _image(value: Any, cells: dict[str, str]) -> bytes | None:
+    """Bytes of an image; a path or a URL becomes the cell ``poster``."""
+    if isinstance(value, dict):
+        content, path = value.get("bytes"), value.get("path")
+        return content if content else _image(path, cells)
+    if isinstance(value, str):
+        cells["poster"] = value
+    return value if isinstance(value, bytes) else None
+
+
+def _cell(value: Any, notes: Notes, column: str) -> str:
+    if isinstance(value, bytes):
+        message = f"{{count}} cells of {column!r} are bytes, and were left empty"
+        notes.add("bytes", message, column=column)
+        return ""
+    if isinstance(value, list):
+        if all(each is None or isinstance(each, (str, int, float)) for each in value):
+            return join((plain(each) for each in value if each not in (None, "")), notes)
+        return json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, (datetime.date, datetime.datetime)):
+        return value.isoformat()
+    return plain(value)
+
+
+IMPORTER = Importer(
+    "huggingface",
+    "a folder that datasets.save_to_disk wrote, Parquet files of the Hub, or the name of a data set there",
+    _open,
+    frozenset({"posters", "map", "label-separator"}),
+)

@@ -1,0 +1,146 @@
+"""Columns that are named by hand, and cells of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hybrid.catalogue.importers.importer import Notes
+from hybrid.catalogue.lists import entries_of, parse_list
+from hybrid.catalogue.poster_paths import poster_problem
+from hybrid.errors import SettingError, unknown_name
+
+# Roles of a catalogue, and the columns that are taken for them where none is mapped.
+ROLES = {
+    "id": ("id",),
+    "title": ("title", "name"),
+    "overview": ("overview", "description", "plot", "synopsis", "text"),
+    "genres": ("genres", "genre", "labels", "label", "categories", "tags"),
+    "poster": ("poster", "image"),
+    "poster_url": ("poster_url", "image_url"),
+}
+
+
+def map_columns(columns: Sequence[str], mapping: Mapping[str, str], path: Path) -> dict[str, str]:
+    """What each column is called in the catalogue; ``""`` for one that is left out.
+
+    Parameters
+    ----------
+    columns : sequence of str
+    mapping : mapping of str to str
+        Column → role or name, as ``--map`` has it. ``drop`` and the empty name leave a column out.
+    path : Path
+        For the messages.
+
+    Raises
+    ------
+    SettingError
+        If there is no such column, or two columns would have one name; with all problems.
+
+    Examples
+    --------
+    >>> map_columns(["ID", "Genre", "Year"], {"Year": "year"}, Path("t.csv"))
+    {'ID': 'id', 'Genre': 'genres', 'Year': 'year'}
+    """
+    problems = [
+        str(unknown_name("column", name, columns)) for name in mapping if name not in columns
+    ]
+    names = {old: "" if new == "drop" else new for old, new in mapping.items()}
+    for role, known in ROLES.items():
+        if role in names.values():
+            continue
+        free = {name.lower(): name for name in reversed(columns) if name not in names}
+        found = next((free[name] for name in known if name in free), None)
+        if found:
+            names[found] = role
+    names = {old: names.get(old, old) for old in columns}
+    taken: dict[str, str] = {}
+    for old, new in names.items():
+        if new and new in taken:
+            problems.append(f"columns {taken[new]!r} and {old!r} would both be {new!r}")
+        taken[new] = old
+    if problems:
+        raise SettingError(f"{path}: --map: " + "\n".join(problems))
+    return names
+
+
+def find_id(names: Mapping[str, str], notes: Notes, file: str) -> str | None:
+    """The column of the ids; None where there is none, which is told."""
+    column = next((old for old, new in names.items() if new == "id"), None)
+    if column is None:
+        notes.add(
+            "no ids", f"{file} has no column of ids: rows are named by their position (--map)"
+        )
+    return column
+
+
+def list_columns(names: Mapping[str, str]) -> tuple[str, ...]:
+    """The columns of the catalogue: a poster may be a URL.
+
+    Examples
+    --------
+    >>> list_columns({"Nr": "id", "Cover": "poster", "Shelf": ""})
+    ('id', 'poster', 'poster_url')
+    """
+    columns = ["id", *(name for name in names.values() if name not in ("", "id"))]
+    return (
+        *columns,
+        *(["poster_url"] if "poster" in columns and "poster_url" not in columns else []),
+    )
+
+
+def find_poster(
+    cells: dict[str, str], folder: Path, allowed: Path | None, notes: Notes
+) -> Path | None:
+    """The image file that the cell ``poster`` names; a URL is for `hybrid fetch-posters`.
+
+    Parameters
+    ----------
+    cells : dict of str to str
+        A URL is moved to ``poster_url``.
+    folder : Path
+        Of the data set; paths are relative to it.
+    allowed : Path or None
+        Folder that absolute paths may lie in (``--posters``).
+    notes : Notes
+        Told which posters were not copied.
+    """
+    name = cells.get("poster", "")
+    if not name:
+        return None
+    if name.startswith(("http://", "https://")):
+        cells["poster_url"] = name
+        return None
+    path = Path(name)
+    if allowed and path.is_absolute() and path.resolve().is_relative_to(allowed.resolve()):
+        return path
+    if problem := poster_problem(name):
+        message = (
+            f"{{count}} posters were not copied: {problem} (--posters names a folder for them)"
+        )
+        notes.add("poster paths", message, name)
+        return None
+    return folder / name
+
+
+def split_labels(value: Any, separator: str | None, notes: Notes) -> tuple[str, ...]:
+    """The labels of a cell: a list, the text of one in Python or JSON, or words and separators.
+
+    Examples
+    --------
+    >>> split_labels("Drama, War", ",", Notes()), split_labels("['Drama', 'War']", None, Notes())
+    (('Drama', 'War'), ('Drama', 'War'))
+    """
+    found = parse_list(value) if isinstance(value, str) else entries_of(value)
+    if found is None and not isinstance(value, str):
+        notes.add(
+            "labels not understood",
+            "{count} cells of labels are objects without a name",
+            str(value),
+        )
+    parts = (
+        str(value).split(separator or "|") if found is None and isinstance(value, str) else found
+    )
+    clean = (" ".join(part.split()) for part in parts or ())
+    return tuple(dict.fromkeys(part for part in clean if part))

@@ -1,0 +1,69 @@
+"""Movie Genre from its Poster: MovieGenre.csv, in Latin-1, with the URLs of the posters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from hybrid.catalogue.importers.delimited import Delimited, need_file
+from hybrid.catalogue.importers.importer import (
+    Importer,
+    ImportOptions,
+    Item,
+    LeftOut,
+    Notes,
+    Source,
+)
+
+COLUMNS = ("id", "title", "genres", "year", "imdb_score", "poster_url")
+YEAR = re.compile(r"\s*\((\d{4})(?:[-–]\d{0,4})?\)\s*$")
+
+
+def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
+    main = Delimited(need_file(source, "Movie Genre from its Poster", "MovieGenre.csv"))
+    main.need("imdbId", "Title", "Genre", "Poster")
+    notes = Notes()
+    if main.encoding == "latin-1":
+        notes.add("encoding", f"{main.path.name} was read as Latin-1, since it is not UTF-8")
+    return Source(COLUMNS, _read(main), notes, main.size, "KiB", lambda: main.read)
+
+
+def _read(main: Delimited) -> Iterator[Item | LeftOut]:
+    for found in main.whole_records():
+        if isinstance(found, LeftOut):
+            yield found
+            continue
+        row, film = found
+        title, year = split_year(film["Title"])
+        cells = {
+            "id": film["imdbId"],
+            "title": title,
+            "year": year,
+            "imdb_score": film.get("IMDB Score", ""),
+            "poster_url": film["Poster"],
+        }
+        genres = tuple(part.strip() for part in film["Genre"].split("|") if part.strip())
+        number = film["imdbId"]
+        other = {"imdb_id": f"tt{int(number):07}"} if number.isdecimal() else {}
+        yield Item(main.path.name, row, cells, genres, other_ids=other)
+
+
+def split_year(title: str) -> tuple[str, str]:
+    """``"Toy Story (1995)"`` → title and year; the year is empty where there is none.
+
+    Examples
+    --------
+    >>> split_year("Toy Story (1995)"), split_year("Heat")
+    (('Toy Story', '1995'), ('Heat', ''))
+    """
+    found = YEAR.search(title)
+    return (title[: found.start()], found[1]) if found else (title, "")
+
+
+IMPORTER = Importer(
+    "movie-genre",
+    "Movie Genre from its Poster: MovieGenre.csv, in Latin-1, with the URLs of the posters",
+    _open,
+    frozenset({"posters"}),
+)

@@ -1,0 +1,80 @@
+"""Cells that hold a list of objects, as Python or JSON writes it."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hybrid.catalogue.importers.importer import Notes
+
+
+def parse_objects(value: Any, notes: Notes, column: str) -> list[dict[str, Any]]:
+    """The objects of a cell: a list of them, or its text in Python or JSON; what is neither is counted.
+
+    Parameters
+    ----------
+    value : str or list or dict or None
+    notes : Notes
+    column : str
+        For the note.
+
+    Returns
+    -------
+    list of dict
+
+    Examples
+    --------
+    >>> parse_objects("[{'id': 18, 'name': 'Drama'}]", Notes(), "genres")
+    [{'id': 18, 'name': 'Drama'}]
+    >>> parse_objects('[{"id": 18, "name": "Drama"}]', Notes(), "genres")
+    [{'id': 18, 'name': 'Drama'}]
+    """
+    found = parse_literal(value) if isinstance(value, str) else value
+    if found is None or found == "":
+        return []
+    entries = found if isinstance(found, list) else [found]
+    objects = [each for each in entries if isinstance(each, dict)]
+    if len(objects) < len(entries):
+        notes.add(
+            "cells not understood",
+            f"{{count}} cells of {column!r} are no list of objects and count as empty",
+            str(value)[:60],
+            column,
+        )
+        return []
+    return objects
+
+
+def parse_literal(text: str) -> Any:
+    """The value of a text in JSON or Python; the text itself where it is neither, None where it is empty.
+
+    Examples
+    --------
+    >>> parse_literal("['a', None]"), parse_literal('["a", null]'), parse_literal("[a")
+    (['a', None], ['a', None], '[a')
+    """
+    text = text.strip()
+    if text in ("", "[]", "{}", "nan", "null", "None"):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return text
+
+
+def names_of(objects: Iterable[Mapping[str, Any]], key: str = "name") -> tuple[str, ...]:
+    """The names of objects, each once, without the empty ones.
+
+    Examples
+    --------
+    >>> names_of([{"name": "Drama "}, {"name": "Drama"}, {"id": 3}])
+    ('Drama',)
+    """
+    names = (str(each.get(key) or "").strip() for each in objects)
+    return tuple(dict.fromkeys(name for name in names if name))

@@ -1,0 +1,170 @@
+"""Write what an importer reads: a catalogue, its posters, its split, and the rows that fell away."""
+
+from __future__ import annotations
+
+import csv
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TextIO
+
+from hybrid.catalogue.importers.disk_index import DiskIndex
+from hybrid.catalogue.importers.importer import Item, LeftOut, Notes
+from hybrid.catalogue.importers.poster_files import NamedPosters, PosterFiles
+from hybrid.catalogue.importers.tmdb_film import join
+
+CATALOGUE, SPLITS, IDS, LEFT_OUT = "catalogue.csv", "splits.csv", "ids.csv", "left-out.csv"
+FILES = (CATALOGUE, SPLITS, IDS, LEFT_OUT, "posters")
+LABELS = "genres"
+
+
+@dataclass
+class Counts:
+    """What was written, so far."""
+
+    items: int = 0
+    labelled: int = 0
+    posters: int = 0
+    poster_urls: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
+    parts: Counter[str] = field(default_factory=Counter)
+    left_out: Counter[str] = field(default_factory=Counter)  # by reason
+
+
+class CatalogueWriter:
+    """Writes rows as they come, so that the memory does not depend on their number.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files are written.
+    columns : tuple of str
+        Of the catalogue; ``poster`` where the data set has images.
+    rename : callable
+        Renames the genres of an item.
+    notes : Notes
+    posters : Path or None, default=None
+        Folder of image files that are named by ids; then there is a column ``poster``, too.
+    by_file : bool, default=True
+        Whether rows that are left out are counted by file and reason, or by reason alone.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        columns: tuple[str, ...],
+        rename: Callable[[Iterable[str]], tuple[str, ...]],
+        notes: Notes,
+        posters: Path | None = None,
+        by_file: bool = True,
+    ) -> None:
+        self.folder, self.notes, self.counts = folder, notes, Counts()
+        has_posters = posters is not None or "poster" in columns
+        self.columns = (
+            *(c for c in columns if c != "poster"),
+            *(["poster"] if has_posters else []),
+        )
+        self._by_file, self._rename = by_file, rename
+        self._files = PosterFiles(folder, notes)
+        self._stack = ExitStack()
+        self._seen = self._stack.enter_context(DiskIndex(folder))
+        self._named: NamedPosters | None = None
+        if posters is not None:
+            self._named = NamedPosters(posters, self._stack.enter_context(DiskIndex(folder)))
+        self._tables: dict[str, Any] = {}
+        self._table(CATALOGUE).writerow(self.columns)
+        self._table(LEFT_OUT).writerow(("file", "row", "id", "reason", "found"))
+
+    def __enter__(self) -> CatalogueWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def write(self, rows: Iterable[Item | LeftOut]) -> Iterator[int]:
+        """Write rows; yields the number of items after each."""
+        for each in rows:
+            if isinstance(each, LeftOut):
+                self._leave_out(each)
+            elif problem := self._id_problem(each):
+                self._leave_out(problem)
+            else:
+                self._write_item(each)
+            yield self.counts.items
+
+    def _id_problem(self, item: Item) -> LeftOut | None:
+        name = item.cells.get("id", "").strip()
+        if not name:
+            return LeftOut(item.file, item.row, "", "no id")
+        if any(unicodedata.category(letter) == "Cc" for letter in name):
+            return LeftOut(item.file, item.row, name, "the id holds a control character")
+        if not self._seen.add(name, item.row):
+            found = f"row {self._seen.row(name)}"
+            return LeftOut(item.file, item.row, name, "the id is used by an earlier row", found)
+        return None
+
+    def _write_item(self, item: Item) -> None:
+        counts, name = self.counts, item.cells["id"].strip()
+        cells = {column: self._clean(cell) for column, cell in item.cells.items()}
+        genres = self._rename(item.genres)
+        cells[LABELS] = self._clean(join(genres, self.notes))
+        cells["poster"] = self._poster(item, name)
+        self._table(CATALOGUE).writerow([cells.get(column, "") for column in self.columns])
+        counts.items += 1
+        counts.labelled += bool(genres)
+        counts.labels.update(genres)
+        counts.posters += bool(cells["poster"])
+        counts.poster_urls += bool(cells.get("poster_url"))
+        if item.part:
+            counts.parts[item.part] += 1
+            self._table(SPLITS, "id", "split", "group").writerow((name, item.part, name))
+        for kind, other in item.other_ids.items():
+            self._table(IDS, "id", "kind", "other_id").writerow((name, kind, other))
+
+    def _poster(self, item: Item, name: str) -> str:
+        poster = item.poster
+        if poster is None and self._named:
+            numbers = [other.removeprefix("tt") for other in item.other_ids.values()]
+            poster = self._named.find((name, *item.other_ids.values(), *numbers))
+        return "" if poster is None else self._files.put(poster, name)
+
+    def _leave_out(self, row: LeftOut) -> None:
+        cells = (row.file, row.row, row.id, row.reason, row.found)
+        self._table(LEFT_OUT).writerow([self._clean(str(cell)) for cell in cells])
+        self.counts.left_out[f"{row.file}: {row.reason}" if self._by_file else row.reason] += 1
+
+    def _table(self, name: str, *header: str) -> Any:
+        """The writer of a file, which is begun when it is first used."""
+        if name not in self._tables:
+            path = self.folder / name
+            file: TextIO = self._stack.enter_context(path.open("x", newline="", encoding="utf-8"))
+            self._tables[name] = csv.writer(file, lineterminator="\n")
+            if header:
+                self._tables[name].writerow(header)
+        return self._tables[name]
+
+    def _clean(self, cell: str) -> str:
+        """Replace what no UTF-8 file can hold, and what ends a cell for many readers."""
+        if cell.isascii() and "\0" not in cell:
+            return cell
+        clean = cell.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        clean = clean.replace("\0", "\N{REPLACEMENT CHARACTER}")
+        if clean != cell:
+            message = "{count} cells hold half an emoji or a NUL character, replaced by U+FFFD"
+            self.notes.add("characters replaced", message)
+        return clean
+
+
+def move_files(source: Path, target: Path) -> None:
+    """Move the files of an import to their folder, the catalogue last."""
+    os.sync()  # a power cut must not leave a catalogue whose posters are empty
+    for name in reversed(FILES):
+        if (source / name).exists():
+            (source / name).rename(target / name)

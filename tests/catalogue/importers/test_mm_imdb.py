@@ -1,0 +1,121 @@
+"""Imports of MM-IMDb: the folder of JSON and JPEG, and the HDF5 file."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from hybrid import read_split
+from hybrid.catalogue.importers import import_catalogue
+from hybrid.catalogue.importers.mm_imdb_hdf5 import encode_poster
+
+
+def read(name: str) -> list[dict[str, str]]:
+    with Path("films", name).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def by_id() -> dict[str, dict[str, str]]:
+    return {row["id"]: row for row in read("catalogue.csv")}
+
+
+def split() -> dict[str, str]:
+    return {row["id"]: row["split"] for row in read("splits.csv")}
+
+
+def test_mm_imdb_keeps_its_published_split(make_data_set: Callable[[str, Path], Path]) -> None:
+    summary = import_catalogue("mm-imdb", make_data_set("mm-imdb", Path("source")), "films")
+    films = by_id()
+    assert split() == {"0133093": "train", "0068646": "validation", "0110912": "test"}
+    assert films["0133093"]["overview"] == "A hacker learns it all."
+    assert films["0110912"]["overview"] == "The outline."
+    assert films["0068646"]["genres"] == "Drama"
+    assert films["0133093"]["runtime"] == "136"
+    assert films["0133093"]["directors"] == "Ann Bo"
+    assert (films["0110912"]["poster"], summary.posters) == ("", 2)
+    rows = [(row["file"], row["id"], row["reason"]) for row in read("left-out.csv")]
+    assert rows == [
+        ("0000001.json", "0000001", "not in the published split"),
+        ("split.json", "9999999", "no JSON file of this film"),
+    ]
+    assert read_split("films/splits.csv").parts.tolist() == ["validation", "test", "train"]
+
+
+def write_hdf5(folder: Path, pixels: np.ndarray) -> Path:
+    """As make_dataset.py of the paper writes it, by fuel's H5PYDataset."""
+    import h5py
+
+    folder.mkdir(exist_ok=True)
+    words = {0: "_UNK_", 1: "a", 2: "hacker"}
+    np.save(folder / "metadata.npy", {"ix_to_word": words, "lookup": np.zeros((2, 300))})  # type: ignore[arg-type]
+    with h5py.File(folder / "multimodal_imdb.hdf5", "w") as file:
+        n = len(pixels)
+        cut = np.float32(pixels.transpose(0, 3, 1, 2)[:, ::-1])
+        cut -= np.float32([103.939, 116.779, 123.68])[None, :, None, None]
+        images = file.create_dataset("images", cut.shape, dtype="int32")
+        images[...] = cut
+        file["genres"] = np.eye(n, 2, dtype=np.int32)
+        file["genres"].attrs["target_names"] = json.dumps(["Drama", "Film-Noir"])
+        file["imdb_ids"] = np.array([f"{i:07}" for i in range(n)], dtype="S7")
+        plots = file.create_dataset("sequences", (n,), dtype=h5py.vlen_dtype(np.int32))
+        for i in range(n):
+            plots[i] = [1, 2]
+        reference = h5py.special_dtype(ref=h5py.Reference)
+        fields = [("split", "S5"), ("source", "S8"), ("start", np.int64), ("stop", np.int64)]
+        fields += [("indices", reference), ("available", bool, (1,)), ("comment", "S1")]
+        spans = {"train": (0, n - 2), "dev": (n - 2, n - 1), "test": (n - 1, n)}
+        sources = ("genres", "images")
+        array = np.empty(6, dtype=fields)
+        for i, (name, source) in enumerate((name, source) for name in spans for source in sources):
+            array[i] = (name, source, *spans[name], h5py.Reference(), True, "")
+        file.attrs["split"] = array
+    return folder
+
+
+def test_the_hdf5_file_of_mm_imdb() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, size=(5, 8, 6, 3), dtype=np.uint8)
+    write_hdf5(Path("source"), pixels)
+    import_catalogue("mm-imdb", "source", "films")
+    films = by_id()
+    assert split() == dict(
+        zip(films, ["train", "train", "train", "validation", "test"], strict=True)
+    )
+    assert films["0000000"]["overview"] == "a hacker"
+    assert [film["genres"] for film in films.values()] == ["Drama", "Film-Noir", "", "", ""]
+    for film, expected in zip(films.values(), pixels, strict=True):
+        with Image.open(Path("films", film["poster"])) as poster:
+            found = np.asarray(poster).astype(int)
+        assert np.abs(found - expected).max() <= 1
+
+
+def test_every_grey_level_of_a_poster_is_right_but_for_one() -> None:
+    levels = np.arange(256, dtype=np.float32)
+    for channel, mean in enumerate((103.939, 116.779, 123.68)):
+        values = np.zeros((3, 1, 256), dtype=np.int32)
+        values[channel] = (levels - np.float32(mean)).astype(np.int32)
+        Path("p.png").write_bytes(encode_poster(values))
+        with Image.open("p.png") as poster:
+            found = np.asarray(poster)[0, :, 2 - channel].astype(int)
+        assert (found != levels).sum() <= 1
+        assert np.abs(found - levels).max() <= 1
+
+
+def test_nothing_that_is_pickled_is_run() -> None:
+    class Bomb:
+        def __reduce__(self) -> Any:
+            return Path.touch, (Path("ran"),)
+
+    write_hdf5(Path("source"), np.zeros((5, 2, 2, 3), dtype=np.uint8))
+    array = np.array({"ix_to_word": {1: "a", 2: "b"}, "lookup": Bomb()}, dtype=object)
+    np.save("source/metadata.npy", array)
+    import_catalogue("mm-imdb", "source", "films")
+    assert by_id()["0000000"]["overview"] == "a b"
+    assert not Path("ran").exists()
+    np.load("source/metadata.npy", allow_pickle=True)
+    assert Path("ran").exists()  # so numpy would have run it
