@@ -80,15 +80,13 @@ class CsvRows:
     def chunks(self) -> Iterator[tuple[list[list[str]], list[int]]]:
         """Yield rows of `width` fields, and the position of each, from 1."""
         while not self._ended:
-            taken: list[str] = []
-            rows = list(islice(self.dialect.read(self._feed(taken, 0)), CHUNK))
-            one_line_each = len(rows) == len(taken)
-            if rows and rows[-1] == [_END]:
-                rows.pop()
-            if one_line_each and set(map(len, rows)) <= {0, self.width}:
+            taken = list(islice(self.lines, CHUNK))
+            rows = list(self.dialect.read(taken))
+            if self._are_plain(taken, rows):
                 rows = [row for row in rows if row]
                 numbers = list(range(self.rows + 1, self.rows + len(rows) + 1))
                 self.rows += len(rows)
+                self._ended = len(taken) < CHUNK
             else:
                 if not self._shape.strong:
                     self._shape = RowShape.of(
@@ -98,6 +96,13 @@ class CsvRows:
             self.line += len(taken)
             if rows:
                 yield rows, numbers
+
+    def _are_plain(self, taken: list[str], rows: list[list[str]]) -> bool:
+        """Whether each line is a row by itself, and as wide as it should be."""
+        if len(rows) != len(taken) or not set(map(len, rows)) <= {0, self.width}:
+            return False
+        last = rows[-1][-1] if rows and rows[-1] else ""
+        return "\n" not in last and "\r" not in last  # else a quote is open where the chunk ends
 
     def _feed(self, taken: list[str], start: int) -> Iterator[str]:
         """Yield the lines that were taken, from `start` on, then further ones, which are taken."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hybrid.types import BadRow, Finding
 
-_FEW = 50_000  # different cells of a column that are kept once each
+_FEW = 5_000  # different cells of a column that are kept once each, whatever its length
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,18 +57,21 @@ class ColumnBuilder:
         self._pool: dict[str, str] | None = {}
         self._parts: list[NDArray[np.object_]] = []
         self._raw: list[NDArray[np.object_]] = []
+        self._n = 0
 
-    def add(self, cells: Iterable[str]) -> None:
+    def add(self, cells: Sequence[str]) -> None:
         """Add cells; the white space at their ends is left out."""
-        ascii_only = [cell.strip(" \t\n\r\f\v") for cell in cells]
-        stripped = [cell.strip() for cell in ascii_only]
-        if self._raw or stripped != ascii_only:
-            self._raw = self._raw or list(self._parts)
-            self._raw.append(_array(ascii_only))
+        stripped = [cell.strip() for cell in cells]
+        if self._raw or stripped != list(cells):
+            ascii_only = [cell.strip(" \t\n\r\f\v") for cell in cells]
+            if self._raw or stripped != ascii_only:
+                self._raw = self._raw or list(self._parts)
+                self._raw.append(_array(ascii_only))
         if self._pool is not None:
             keep = self._pool.setdefault
             stripped = [keep(cell, cell) for cell in stripped]
-            if len(self._pool) > _FEW:
+            self._n += len(stripped)
+            if len(self._pool) > max(_FEW, self._n // 2):  # most cells differ: nothing is saved
                 self._pool = None
         self._parts.append(_array(stripped))
 
