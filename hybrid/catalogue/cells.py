@@ -19,6 +19,7 @@ NOTHING = frozenset(
         "...", "…", "[]", "{}", "()", "#n/a", "#value!", "#ref!", "#div/0!", "#name?", "#num!", "0000-00-00",
     )
 )  # fmt: skip
+_LONGEST = max(map(len, NOTHING))
 # What means nothing in any column. "NA" is Namibia, "None" may be a name: they are not among these.
 NOTHING_ANYWHERE = frozenset(
     (
@@ -36,7 +37,10 @@ def says_something(cells: pd.Series) -> NDArray[np.bool_]:
     >>> says_something(pd.Series(["7", "", "N/A", "unknown"])).tolist()
     [True, False, False, False]
     """
-    return ~cells.str.lower().isin(NOTHING).to_numpy(dtype=bool)
+    told = (
+        len(cell) > _LONGEST or cell.lower() not in NOTHING for cell in cells.to_numpy(dtype=object)
+    )
+    return np.fromiter(told, dtype=bool, count=len(cells))
 
 
 def blank_nothing(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:

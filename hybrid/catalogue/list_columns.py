@@ -44,11 +44,13 @@ def read_lists(table: pd.DataFrame, options: ColumnOptions) -> tuple[pd.DataFram
             continue
         label = name == options.label or (options.label is None and name.lower() == "genres")
         cells = table[name].to_numpy()
-        filled = [cell for cell in cells if cell]
-        like = [cell for cell in filled if cell.startswith(_BRACKETS)]
+        like = [cell for cell in cells if cell.startswith(_BRACKETS)]
+        if not like:
+            continue
+        filled = sum(map(bool, cells))
         certain = label and any(cell.startswith(_CERTAIN) for cell in like)
-        enough = (_HALF if label else _ALMOST_ALL) * len(filled)
-        if not like or not (certain or len(like) >= enough):
+        enough = (_HALF if label else _ALMOST_ALL) * filled
+        if not (certain or len(like) >= enough):
             continue
         entries = {cell: parse_list(cell) for cell in dict.fromkeys(like)}
         understood = [cell for cell in like if entries[cell] is not None]

@@ -62,20 +62,29 @@ def find_role(name: str, cells: pd.Series, options: ColumnOptions) -> ColumnRole
         found = date_role(name, cells, options)
         if found.not_understood <= (1 - MAJORITY) * found.filled:
             return found
-    if _share(filled.str.fullmatch(URL)) >= MAJORITY:
+    if _mostly(filled, sample, URL):
         images = ", of images" if _share(filled.str.fullmatch(IMAGE)) >= HALF else ""
         return ColumnRole(name, "URL", f"addresses{images}: not used as metadata", len(filled))
-    return _words_role(name, filled, options)
+    return _words_role(name, filled, sample, options)
 
 
-def _words_role(name: str, filled: pd.Series, options: ColumnOptions) -> ColumnRole:
+def _mostly(filled: pd.Series, sample: pd.Series, pattern: str) -> bool:
+    """Whether the large majority of cells match; all are looked at only where half of a sample does."""
+    if _share(sample.str.fullmatch(pattern)) < HALF:
+        return False
+    return _share(filled.str.fullmatch(pattern)) >= MAJORITY
+
+
+def _words_role(
+    name: str, filled: pd.Series, sample: pd.Series, options: ColumnOptions
+) -> ColumnRole:
     """Lists, file names, or categories."""
     separator = options.label_separator
     lists = int(filled.str.contains(separator, regex=False).sum())
     if lists:
         reason = f"{lists} of {len(filled)} cells hold {separator!r}"
         return ColumnRole(name, "list", reason, len(filled))
-    if _share(filled.str.fullmatch(IMAGE)) >= MAJORITY:
+    if _mostly(filled, sample, IMAGE):
         reason = "names of image files: not used as metadata"
         return ColumnRole(name, "not used", reason, len(filled))
     distinct = filled.nunique()

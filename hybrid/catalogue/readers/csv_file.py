@@ -11,7 +11,7 @@ from itertools import chain, islice
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.catalogue.readers.csv_rows import CsvRows, Trouble, long_fields
+from hybrid.catalogue.readers.csv_rows import CsvRows, Trouble, reading_rows
 from hybrid.catalogue.readers.dialect import (
     SEPARATORS,
     USUAL,
@@ -64,7 +64,7 @@ def parse_csv(source: Source, options: ColumnOptions) -> ParsedTable:
         If the encoding has no known name, or is not that of the file's byte order mark.
     """
     codec, findings = find_encoding(source, options)
-    with open_text(source, codec, options.encoding) as text, long_fields():
+    with open_text(source, codec, options.encoding) as text, reading_rows():
         try:
             return _parse(source, text, findings)
         except csv.Error as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,13 +43,19 @@ class _Row(NamedTuple):
 
 
 @contextmanager
-def long_fields() -> Iterator[None]:
-    """Let fields of any length be read, such as the rest of the file behind a quote that is not closed."""
-    before = csv.field_size_limit(2**31 - 1)
+def reading_rows() -> Iterator[None]:
+    """Let fields of any length be read, such as the rest of the file behind a quote that is not closed.
+
+    The rows are many lists without cycles, in which the garbage collector would search in vain: it pauses.
+    """
+    before, collects = csv.field_size_limit(2**31 - 1), gc.isenabled()
+    gc.disable()
     try:
         yield
     finally:
         csv.field_size_limit(before)
+        if collects:
+            gc.enable()
 
 
 @dataclass
