@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from hybrid.images.stored import read_stored
+
 if TYPE_CHECKING:
     from hybrid.images.resize import Pixels
 
@@ -60,11 +62,12 @@ class BadPoster:
 
 
 def read_poster(path: str | Path) -> bytes | BadPoster:
-    """Read the bytes of a poster file: a regular file of at most 256 MiB.
+    """Read the bytes of a poster file: a regular file of at most 256 MiB, or an image within a Parquet file.
 
     Parameters
     ----------
     path : str or Path
+        Where no such file is, it may be an `ImageReference`.
 
     Returns
     -------
@@ -86,7 +89,8 @@ def read_poster(path: str | Path) -> bytes | BadPoster:
             return BadPoster(f"the file is larger than {MAX_BYTES // 2**20} MiB")
         data = path.read_bytes()
     except FileNotFoundError:
-        return BadPoster("file not found")
+        found = read_stored(str(path))
+        return BadPoster(found) if isinstance(found, str) else found
     except (OSError, ValueError) as error:
         return BadPoster(f"cannot be read: {getattr(error, 'strerror', None) or error}")
     return data or BadPoster("the file is empty")

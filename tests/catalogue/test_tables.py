@@ -7,6 +7,7 @@ import csv
 import datetime
 import decimal
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -440,6 +441,39 @@ def test_parquet_of_hugging_face(arrow: Any, tmp_path: Path) -> None:
         "replaced characters",
         "images",
     }
+
+
+def test_images_in_a_parquet_file_are_the_posters(arrow: Any, tmp_path: Path) -> None:
+    import pyarrow.parquet as parquet
+    from PIL import Image
+
+    from hybrid.catalogue.check import check_posters
+    from hybrid.images.decode import hash_poster
+
+    files = []
+    for shade in range(5):
+        file = io.BytesIO()
+        Image.new("RGB", (30, 40), (shade * 40, 0, 0)).save(file, "PNG")
+        files.append(file.getvalue())
+    files[3] = b"no image"
+    images = [{"bytes": data, "path": None} for data in files] + [
+        {"bytes": None, "path": "x/5.png"},
+        None,
+    ]
+    parquet.write_table(
+        arrow.table({"id": list(range(7)), "image": images, "plain": [*files, b"", None]}),
+        tmp_path / "f.parquet",
+        row_group_size=2,
+    )
+    catalogue = load_catalogue(tmp_path / "f.parquet")
+    keys = [hash_poster(path) for path in catalogue.poster_paths]
+    assert keys[:5] == [hashlib.sha256(data).digest() for data in files]
+    reasons = {bad.row: bad.reason for bad in check_posters(catalogue)}
+    assert set(reasons) == {4, 6, 7}
+    assert reasons[6] == "file not found"
+    assert reasons[7] == "no poster named"
+    by_hand = load_catalogue(tmp_path / "f.parquet", ColumnOptions(poster="plain"))
+    assert [hash_poster(path) for path in by_hand.poster_paths][:5] == keys[:5]
 
 
 def test_excel(tmp_path: Path) -> None:
