@@ -14,6 +14,7 @@ from hybrid.cache.costs import RowCosts
 from hybrid.errors import CacheError, MissingExtraError, SettingError
 from hybrid.utils.files import replacing, sync
 from hybrid.utils.progress import shows_step
+from hybrid.utils.writable import check_new_file
 
 Ids = NDArray[np.str_]
 Blocks = Iterable[NDArray[np.float32]]
@@ -72,8 +73,7 @@ def check_target(path: Path) -> None:
         raise SettingError(
             f"--out: expected a file that ends in {', '.join(_WRITERS)}, found {path}."
         )
-    if not path.parent.is_dir():
-        raise SettingError(f"--out: expected a file in a folder that exists, found {path}.")
+    check_new_file("--out", path)
 
 
 def _write_npz(path: Path, ids: Ids, dimension: int, blocks: Blocks, costs: RowCosts) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from hybrid.cli.options import Project, column_options, common_options, embedding_options
 from hybrid.cli.output import show, tell_catalogue
@@ -30,7 +32,8 @@ SHOWN_PAIRS = 20
     type=click.Path(path_type=Path),
     metavar="RUN",
     help="Also audit this run, and estimate how much the leaks raise its figures. Of a run on some genres, "
-    "only leaks between the items of its task count.",
+    "only leaks between the items of its task count. Of a run in another project, its own catalogue and "
+    "split are audited, unless --catalogue is given.",
 )
 @click.option("--repair", is_flag=True, help="Group duplicates, split again, and write the split.")
 @click.option("--sheet", type=click.Path(path_type=Path), metavar="FILE.html",
@@ -55,10 +58,16 @@ def command(
     from hybrid.report.audit_sheet import write_audit_sheet
     from hybrid.runs.folder import read_run
     from hybrid.splitting.split_file import read_split
+    from hybrid.utils.writable import check_new_file
 
+    if sheet is not None:
+        check_new_file("--sheet", sheet)
+    audited = None if run is None else read_run(project.find_run(run))
+    project = project if audited is None else _project_of(project, audited)
+    if repair:
+        check_new_file("--splits", project.splits)
     catalogue = load_catalogue(project.catalogue, columns)
     tell_catalogue(catalogue)
-    audited = None if run is None else read_run(project.find_run(run))
     result = audit_project(
         catalogue,
         read_split(project.splits),
@@ -86,9 +95,28 @@ def command(
         *_cost(result.cost),
         *_repaired(result.repaired),
     ]
-    show(project.json, data, "\n".join(lines))
+    show(project.json, data, "\n".join(lines), catalogue)
     after = result.repaired.audit if result.repaired else result.audit
     return int(not after.clean)
+
+
+def _project_of(project: Project, run: Run) -> Project:
+    """Catalogue and split as the user named them; else those of the run, wherever the user stands.
+
+    In the run's own project the split is the present one, which need not be that of the run.
+    """
+    from hybrid.runs.recorded_files import find_catalogue, find_split
+
+    source = click.get_current_context().get_parameter_source
+    named = {
+        name for name in ("catalogue", "splits") if source(name) is not ParameterSource.DEFAULT
+    }
+    if "catalogue" in named:
+        return project
+    own = find_catalogue(run.folder, run.record)
+    here = project.catalogue.exists() and own.samefile(project.catalogue)
+    splits = project.splits if here or "splits" in named else find_split(run.folder, run.record)
+    return replace(project, catalogue=own, splits=splits)
 
 
 def _of_task(run: Run | None) -> str:

@@ -76,7 +76,7 @@ def explain(
         engine=engine,
         context=project.context,
     )
-    show(project.json, explanation, _explanation_text(explanation))
+    show(project.json, explanation, _explanation_text(explanation), catalogue)
 
 
 def _explanation_text(said: CacheExplanation) -> str:
@@ -176,4 +176,5 @@ def export(
         summary,
         f"{out}: {summary.items} embeddings of dimension {summary.dimension}; {summary.missing} items "
         "have none",
+        catalogue,
     )

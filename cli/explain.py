@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from hybrid.cli.options import Project, common_options, encoding_option
-from hybrid.cli.output import show
+from hybrid.cli.output import show, tell_catalogue
+from hybrid.cli.report import named_catalogue, show_own_catalogue
 from hybrid.utils.options import Rule, given_options, list_unused
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ def command(
 ) -> None:
     """Feature importance of RUN, or an explanation of its prediction for the item ID of --catalogue.
 
-    RUN is a folder, or the name of a run in --runs.
+    RUN is a folder, or the name of a run in --runs. By default the items are those of the catalogue that it
+    was fitted on, which is known by its hash.
 
     For linear heads, such as that of fit-svm, whose score is a sum of contributions of words, fields and
     posters. For deep baselines on posters: with ID, the probabilities, and with --map Grad-CAM of the
@@ -104,7 +106,8 @@ def command(
 
     _check_usage(item, mapped, occlude, features, html, weights, most)
     options = ColumnOptions(encoding=encoding)
-    opened = load_run(project.find_run(run), project.catalogue, options, project.context)
+    opened = load_run(project.find_run(run), named_catalogue(project), options, project.context)
+    tell_catalogue(opened.catalogue)
     written = f"\n\n{html.resolve()}" if html else ""
     if features:
         from hybrid.inspection.feature_visualisation import visualise_features
@@ -118,14 +121,17 @@ def command(
             html=html,
             context=project.context,
         )
-        show(project.json, found, _features_text(found) + written)
+        show(project.json, found, _features_text(found) + written, opened.catalogue)
     elif item is None:
         table = explain_run(opened, genres, top=top, rank=rank)
-        show(project.json, table, _table_text(table))
+        show(project.json, table, _table_text(table), opened.catalogue)
     else:
         maps = MapOptions(weights, occlude) if mapped else None
         card = explain_item(opened, item, genres, top=top, html=html, maps=maps)
-        show(project.json, card, _card_text(card, top) + written)
+        show(project.json, card, _card_text(card, top) + written, opened.catalogue)
+
+
+show_own_catalogue(command)
 
 
 def _check_usage(

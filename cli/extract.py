@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,6 +17,9 @@ from hybrid.cli.options import (
 )
 from hybrid.cli.output import reasons_text, show, size_text, tell_catalogue
 from hybrid.types import ColumnOptions, EmbeddingOptions, ExtractPlan, ExtractSummary
+
+if TYPE_CHECKING:
+    from hybrid.catalogue import Catalogue
 
 
 @click.command("extract")
@@ -77,17 +80,22 @@ def command(
     }
     if dry_run:
         plans = plan_extraction(catalogue, backbone, **how)
-        _show(project, plans, "\n".join(_plan_text(plan) for plan in plans))
+        _show(project, plans, "\n".join(_plan_text(plan) for plan in plans), catalogue)
         return 0
     summaries = extract_backbones(catalogue, backbone, **how)
-    _show(project, summaries, "\n".join(_text(s, project.cache) for s in summaries))
+    _show(project, summaries, "\n".join(_text(s, project.cache) for s in summaries), catalogue)
     return int(strict and any(summary.bad for summary in summaries))
 
 
-def _show(project: Project, records: Sequence[ExtractSummary | ExtractPlan], text: str) -> None:
+def _show(
+    project: Project,
+    records: Sequence[ExtractSummary | ExtractPlan],
+    text: str,
+    catalogue: Catalogue,
+) -> None:
     """Print one object for one backbone, a list for several."""
     rows = [asdict(record) for record in records]
-    show(project.json, rows[0] if len(rows) == 1 else rows, text)
+    show(project.json, rows[0] if len(rows) == 1 else rows, text, catalogue)
 
 
 def _text(summary: ExtractSummary, cache: str) -> str:

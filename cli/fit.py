@@ -21,8 +21,12 @@ def make_experiment(project: Project, columns: ColumnOptions, name: str, task: T
     """Read catalogue and split, narrow them to a task; the run gets this name in the folder of the runs."""
     from hybrid.catalogue import load_catalogue
     from hybrid.runs.experiment import Experiment
+    from hybrid.runs.folder import check_run_folder
     from hybrid.splitting.split_file import read_split
+    from hybrid.utils.writable import check_new_folder
 
+    check_run_folder(project.runs / name)
+    check_new_folder("--runs", project.runs)
     catalogue = load_catalogue(project.catalogue, columns)
     tell_catalogue(catalogue)
     experiment = Experiment(
@@ -111,4 +115,5 @@ def fit(
     finally:  # the run is complete, whatever becomes of its studies
         table = [tried_text(run.record.head.candidates)] if search and run.record.head else []
         made = [studies_text(run.record.studies)] if run.record.studies.costs else []
-        show(project.json, run.record.to_json(), "\n".join([*table, run_text(run), *made]))
+        text = "\n".join([*table, run_text(run), *made])
+        show(project.json, run.record.to_json(), text, experiment.whole.catalogue)

@@ -101,7 +101,7 @@ def command(
     experiment = make_experiment(project, columns, name or backbone, task)
     if dry_run or training.epochs == 0:
         plan = plan_deep(experiment.catalogue, experiment.split, backbone, training, devices)
-        show(project.json, plan, plan.text)
+        show(project.json, plan, plan.text, experiment.whole.catalogue)
         return
     run = fit_deep(
         experiment,
@@ -113,4 +113,5 @@ def command(
         devices=devices,
     )
     table = classify_run(run, experiment.catalogue).text
-    show(project.json, run.record.to_json(), f"{run_text(run)}\n\n{table}")
+    text = f"{run_text(run)}\n\n{table}"
+    show(project.json, run.record.to_json(), text, experiment.whole.catalogue)

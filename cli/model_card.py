@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from hybrid.cli.options import Project, column_options, common_options
-from hybrid.cli.output import show
-from hybrid.cli.report import named_catalogue
+from hybrid.cli.output import show, tell_catalogue
+from hybrid.cli.report import named_catalogue, show_own_catalogue
 from hybrid.types import ColumnOptions
 
 
@@ -23,21 +23,33 @@ from hybrid.types import ColumnOptions
 def command(
     project: Project, columns: ColumnOptions, run: Path, out: Path | None, draws: int
 ) -> None:
-    """Describe the model of RUN in Markdown: data, split, figures, limits, how to reproduce it."""
-    from hybrid.report import model_card
+    """Describe the model of RUN in Markdown: data, split, figures, limits, how to reproduce it.
 
+    The true labels are those of the catalogue that it was fitted on, which is known by its hash; or those of
+    --catalogue.
+    """
+    from hybrid.report import model_card
+    from hybrid.report.build import load_run_catalogue, write_text
+    from hybrid.utils.writable import check_new_file
+
+    if out is not None:
+        check_new_file("--out", out)
+    folder = project.find_run(run)
+    catalogue = load_run_catalogue(named_catalogue(project), columns, folder)
+    tell_catalogue(catalogue)
     card = model_card(
-        named_catalogue(project),
+        catalogue,
         columns,
-        run,
+        folder,
         project.runs,
         draws=draws,
         seed=project.seed,
     )
     if out is None:
-        show(project.json, {"model_card": card}, card.rstrip())
+        show(project.json, {"model_card": card}, card.rstrip(), catalogue)
         return
-    from hybrid.report.build import write_text
-
     write_text(out, card)
-    show(project.json, {"out": out}, str(out.resolve()))
+    show(project.json, {"out": out}, str(out.resolve()), catalogue)
+
+
+show_own_catalogue(command)

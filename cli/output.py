@@ -19,11 +19,18 @@ if TYPE_CHECKING:
 MAIN = "f1_weighted"
 
 
-def show(as_json: bool, data: Any, text: str) -> None:
-    """Print a result to stdout."""
+def show(as_json: bool, data: Any, text: str, catalogue: Catalogue | None = None) -> None:
+    """Print a result to stdout; as JSON with what there is to know about the table it was made from."""
     from hybrid.types import as_plain
 
-    click.echo(json.dumps(as_plain(data), ensure_ascii=False, indent=2) if as_json else text)
+    if not as_json:
+        click.echo(text)
+        return
+    plain = as_plain(data)
+    if catalogue is not None:
+        about = as_plain({"findings": catalogue.findings, "left_out": catalogue.left_out})
+        plain = [{**each, **about} for each in plain] if isinstance(plain, list) else plain | about
+    click.echo(json.dumps(plain, ensure_ascii=False, indent=2))
 
 
 def size_text(size: int) -> str:
@@ -31,13 +38,16 @@ def size_text(size: int) -> str:
     return f"{size / 2**20:.1f} MiB"
 
 
-def bad_rows_text(rows: Sequence[BadRow]) -> str:
-    """One line for each bad row: where it is, and the reason."""
-    return "\n".join(
+def bad_rows_text(rows: Sequence[BadRow], limit: int | None = None) -> str:
+    """One line for each bad row, or for the first ones: where it is, and the reason."""
+    lines = [
         f"row {bad.row}, id {bad.id or '(none)'}: {bad.reason}"
         + (f" ({bad.poster})" if bad.poster else "")
-        for bad in rows
-    )
+        for bad in rows[:limit]
+    ]
+    if len(lines) < len(rows):
+        lines.append(f"and {len(rows) - len(lines)} more, which --json lists")
+    return "\n".join(lines)
 
 
 def reasons_text(rows: Iterable[BadRow]) -> str:
@@ -51,10 +61,11 @@ def tell_catalogue(catalogue: Catalogue) -> None:
     for finding in catalogue.findings:
         click.echo(f"note: {finding.message}", err=True)
     if catalogue.bad_rows:
-        click.echo(
-            f"warning: {len(catalogue.bad_rows)} bad rows in {catalogue.path}; hybrid check lists them",
-            err=True,
-        )
+        lost = catalogue.left_out
+        said = f"{len(catalogue.bad_rows)} bad rows in {catalogue.path}; hybrid check lists them"
+        if lost:
+            said += f"; {len(lost)} of them are left out, such as {bad_rows_text(lost[:1])}"
+        click.echo(f"warning: {said}", err=True)
 
 
 def run_text(run: Run) -> str:

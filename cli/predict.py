@@ -7,7 +7,9 @@ from pathlib import Path
 import click
 
 from hybrid.cli.options import Project, common_options, encoding_option
-from hybrid.cli.output import reasons_text, show
+from hybrid.cli.output import bad_rows_text, show
+
+SHOWN = 20  # rows with something wrong
 
 
 @click.command("predict")
@@ -23,8 +25,10 @@ def command(
 ) -> None:
     """Predict the labels of the items in --catalogue with the model of RUN.
 
-    RUN is a folder, or the name of a run in --runs. The posters whose embeddings the cache lacks are embedded
-    into it; else only --out is written. A run's model is a pickle: use only runs that you trust.
+    RUN is a folder, or the name of a run in --runs. --out has a line for every row of the catalogue, in its
+    order: rows without an id, or with one that another row has, are predicted, too, and named. The posters
+    whose embeddings the cache lacks are embedded into it; else only --out is written. A run's model is a
+    pickle: use only runs that you trust.
     """
     from hybrid.runs.predict import predict_catalogue
     from hybrid.types import ColumnOptions
@@ -42,11 +46,12 @@ def command(
         click.echo(
             f"warning: not in {project.catalogue}, so missing for all items: {columns}", err=True
         )
-    lines = [f"{out}: {summary.items} items"]
+    lines = [f"{out}: {summary.items} items, a line each"]
     if summary.bad:
-        lines += [f"{len(summary.bad)} without a usable poster:", reasons_text(summary.bad)]
-    if summary.left_out:
-        lines += [f"{len(summary.left_out)} rows left out:", reasons_text(summary.left_out)]
+        lines += [
+            f"{len(summary.bad)} rows with something wrong:",
+            bad_rows_text(summary.bad, SHOWN),
+        ]
     data = {
         "out": out,
         "items": summary.items,

@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from hybrid.cli.options import Project, column_options, common_options
-from hybrid.cli.output import show
+from hybrid.cli.output import show, tell_catalogue
 from hybrid.types import ColumnOptions
 
 
@@ -32,7 +32,9 @@ def command(
 ) -> None:
     """Compare runs, by default all of them, on one page.
 
-    Runs of different tasks, test items or splits are groups of their own, each with its own winner.
+    The true labels are those of the catalogue that each run was fitted on, which is known by its hash; or
+    those of --catalogue. Runs of different catalogues, tasks, test items or splits are groups of their own,
+    each with its own winner.
     """
     from hybrid.report import as_data, as_text, report_runs
 
@@ -48,14 +50,24 @@ def command(
         command=project.command,
     )
     text = f"{as_text(report)}\n{out.resolve()}"
-    show(project.json, as_data(report) if project.json else None, text)
+    seen = {id(group.whole): group.whole for group in report.groups}
+    for catalogue in seen.values():
+        tell_catalogue(catalogue)
+    data = as_data(report) if project.json else None
+    show(project.json, data, text, report.groups[0].whole)
 
 
 def named_catalogue(project: Project) -> Path | None:
-    """The catalogue that the user named, or that is in its usual place; else None."""
+    """The catalogue that the user named; None: that of the run, wherever the user stands."""
     source = click.get_current_context().get_parameter_source("catalogue")
-    unnamed = source is ParameterSource.DEFAULT and not project.catalogue.exists()
-    return None if unnamed else project.catalogue
+    return None if source is ParameterSource.DEFAULT else project.catalogue
+
+
+def show_own_catalogue(command: click.Command) -> None:
+    """Let the help say that the catalogue is by default the one that the run was fitted on."""
+    for parameter in command.params:
+        if isinstance(parameter, click.Option) and parameter.name == "catalogue":
+            parameter.show_default = "the one that the run was fitted on"
 
 
 def _parse(externals: tuple[str, ...]) -> dict[str, Path]:
@@ -70,3 +82,6 @@ def _parse(externals: tuple[str, ...]) -> dict[str, Path]:
             )
         found[name] = Path(file)
     return found
+
+
+show_own_catalogue(command)

@@ -59,7 +59,9 @@ def command(project: Project, columns: ColumnOptions, **options: Any) -> None:
     from hybrid.catalogue import load_catalogue
     from hybrid.splitting.methods import SplitOptions, make_splits
     from hybrid.splitting.split_file import write_split
+    from hybrid.utils.writable import check_new_file
 
+    check_new_file("--splits", project.splits)
     catalogue = load_catalogue(project.catalogue, columns)
     tell_catalogue(catalogue)
     chosen = SplitOptions(**options)
@@ -67,10 +69,7 @@ def command(project: Project, columns: ColumnOptions, **options: Any) -> None:
     paths = _paths(project.splits, len(splits) if chosen.several else 0)
     for split, path in zip(splits, paths, strict=True):
         write_split(split, path)
-    data = [
-        {**_describe(split, path), "findings": catalogue.findings}
-        for split, path in zip(splits, paths, strict=True)
-    ]
+    data = [_describe(split, path) for split, path in zip(splits, paths, strict=True)]
     if chosen.method == "legacy-2017":
         click.echo(
             "warning: legacy-2017 LEAKS: test items are also in train. Use it to understand published "
@@ -78,7 +77,7 @@ def command(project: Project, columns: ColumnOptions, **options: Any) -> None:
             err=True,
         )
     text = "\n".join(_text(split, path) for split, path in zip(splits, paths, strict=True))
-    show(project.json, data if chosen.several else data[0], text)
+    show(project.json, data if chosen.several else data[0], text, catalogue)
 
 
 def _paths(path: Path, several: int) -> list[Path]:

@@ -21,6 +21,7 @@ from hybrid.splitting.split_file import write_split
 from hybrid.types import EmbeddingOptions, EmbeddingSelector, as_plain
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.progress import Progress
+from hybrid.utils.writable import check_new_folder
 
 if TYPE_CHECKING:
     from hybrid.deep.options import DeepOptions
@@ -66,6 +67,7 @@ def run_demo(
     folder = Path(folder)
     context = replace(context or Context(), cache=str(folder / ".hybrid-cache"))
     progress = context.progress
+    check_new_folder("DIR", folder)
     if not (folder / "catalogue.csv").exists():
         progress.say(f"drawing the sample catalogue in {folder}")
         write_sample(folder, seed=context.seed)

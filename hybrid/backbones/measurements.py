@@ -10,6 +10,7 @@ import json
 import os
 from pathlib import Path
 
+from hybrid.utils.environment import home_folder
 from hybrid.utils.files import make_folder, write_atomically
 
 # Each file holds one JSON object: what was measured, by a key that names machine, versions and network.
@@ -26,7 +27,7 @@ def user_cache_folder() -> Path:
     'hybrid'
     """
     home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "hybrid"
+    return (Path(home) if home else home_folder() / ".cache") / "hybrid"
 
 
 def load_measurement(file: str, key: str) -> object:

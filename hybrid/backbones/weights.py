@@ -13,6 +13,7 @@ from hybrid.backbones.provenance import Provenance
 from hybrid.backbones.registry import BackboneSpec
 from hybrid.errors import WeightsError
 from hybrid.images.decode import IMAGE_RULES
+from hybrid.utils.environment import home_folder
 
 PREPROCESSING_VERSION = 1  # of `hybrid.backbones.networks.Preprocess`
 RUN_WEIGHTS = "model.backbone.weights.h5"
@@ -161,7 +162,7 @@ def keras_models_folder() -> Path:
     'models'
     """
     home = os.environ.get("KERAS_HOME")
-    return (Path(home) if home else Path.home() / ".keras") / "models"
+    return (Path(home) if home else home_folder() / ".keras") / "models"
 
 
 def imagenet_file(spec: BackboneSpec) -> Path:

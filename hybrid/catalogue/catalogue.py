@@ -43,6 +43,8 @@ class Catalogue:
         How the table was understood, and what looks wrong about it.
     roles : tuple of ColumnRole, default=()
         The role of each column of the file, and why it has it.
+    left_out : tuple of BadRow, default=()
+        Those of `bad_rows` that are no items.
 
     Examples
     --------
@@ -68,6 +70,7 @@ class Catalogue:
     bad_rows: tuple[BadRow, ...]
     findings: tuple[Finding, ...] = ()
     roles: tuple[ColumnRole, ...] = ()
+    left_out: tuple[BadRow, ...] = ()
 
     def __len__(self) -> int:
         return len(self.table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 @shows_step("reading the catalogue")
 def load_catalogue(
-    path: str | Path, options: ColumnOptions | None = None, like: Columns | None = None
+    path: str | Path,
+    options: ColumnOptions | None = None,
+    like: Columns | None = None,
+    every_row: bool = False,
 ) -> Catalogue:
     """Read and validate a catalogue.
 
@@ -45,6 +49,9 @@ def load_catalogue(
     like : Columns, optional
         Roles of another catalogue, such as that of a run: they are used for the columns that this file has,
         and so are its separator and the formats of its numbers and dates. What `options` sets comes first.
+    every_row : bool, default=False
+        Also keep rows without an id, or with one that another row has. The ids are not unique then: only for
+        what treats each row by itself, such as a prediction.
 
     Returns
     -------
@@ -87,12 +94,14 @@ def load_catalogue(
     more_told += tell_roles(table, columns, roles)
     table = blank_nothing(table, columns)
     bad = _name_rows(parsed.bad_rows, table, parsed.rows, columns)
-    table, rows, more = _drop_bad_rows(table, parsed.rows, columns)
+    table, rows, more = _drop_bad_rows(table, parsed.rows, columns, every_row)
     if not len(table):
         raise CatalogueError(f"{path}: expected at least one item with an id, found none.")
     bad_rows = tuple(sorted(bad + more, key=lambda b: b.row))
+    there = set(rows.tolist())
+    left_out = tuple(row for row in bad_rows if row.row not in there)
     findings = (*parsed.findings, *told, *more_told)
-    return Catalogue(path, source.sha256, table, rows, columns, bad_rows, findings, roles)
+    return Catalogue(path, source.sha256, table, rows, columns, bad_rows, findings, roles, left_out)
 
 
 def _separator_like(like: Columns, options: ColumnOptions) -> str:
@@ -150,36 +159,65 @@ def _name_rows(
     return named
 
 
-def _drop_bad_rows(
-    table: pd.DataFrame, rows: NDArray[np.int64], columns: Columns
-) -> tuple[pd.DataFrame, NDArray[np.int64], list[BadRow]]:
-    """Leave out rows without an id or with a repeated one; list those and rows without labels."""
-    ids = table[columns.id].to_numpy()
+def find_id_problems(ids: NDArray[Any], rows: NDArray[np.int64]) -> dict[int, str]:
+    r"""Find the rows whose id cannot name an item: none, a repeated one, a control character in it.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n,), str
+    rows : ndarray of shape (n,), int64
+        Position of each in the file, for the message.
+
+    Returns
+    -------
+    dict of int to str
+        Index → reason, in the order of the rows.
+
+    Examples
+    --------
+    >>> ids = np.array(["a", "", "a", "b\0c"], dtype=object)
+    >>> find_id_problems(ids, np.array([1, 2, 3, 4]))
+    {1: 'no id', 2: 'the id is already used in row 1', 3: 'the id holds a control character'}
+    """
     control = np.array(
         [bool(not one.isprintable() and _CONTROL.search(one)) for one in ids], dtype=bool
     )
-    repeated = table[columns.id].duplicated().to_numpy()
-    out = (ids == "") | control | repeated
-    unlabelled = np.zeros(len(ids), dtype=bool)
-    if columns.label:
-        cells = table[columns.label]
-        no_label = [c for c in cells.unique() if not split_cell(c, columns.label_separator)]
-        unlabelled = cells.isin(no_label).to_numpy() & ~out
+    repeated = pd.Series(ids, dtype=object).duplicated().to_numpy()
     first: dict[str, int] = {}
     if repeated.any():
         twice = set(ids[repeated])
         first = {
             name: int(rows[i]) for i, name in enumerate(ids) if name in twice and not repeated[i]
         }
+    found = {}
+    for i in np.flatnonzero((ids == "") | control | repeated).tolist():
+        if not ids[i]:
+            found[i] = "no id"
+        elif control[i]:
+            found[i] = "the id holds a control character"
+        else:
+            found[i] = f"the id is already used in row {first[ids[i]]}"
+    return found
+
+
+def _drop_bad_rows(
+    table: pd.DataFrame, rows: NDArray[np.int64], columns: Columns, every_row: bool
+) -> tuple[pd.DataFrame, NDArray[np.int64], list[BadRow]]:
+    """Leave out rows that cannot be told by their id; list those and rows without labels."""
+    ids = table[columns.id].to_numpy(dtype=object)
+    problems = {} if every_row else find_id_problems(ids, rows)
+    out = np.zeros(len(ids), dtype=bool)
+    out[list(problems)] = True
+    unlabelled = np.zeros(len(ids), dtype=bool)
+    if columns.label:
+        cells = table[columns.label]
+        no_label = [c for c in cells.unique() if not split_cell(c, columns.label_separator)]
+        unlabelled = cells.isin(no_label).to_numpy() & ~out
     bad = []
     for i in np.flatnonzero(out | unlabelled).tolist():
         name, poster = ids[i], table[columns.poster].iloc[i] if columns.poster else ""
-        if not name:
-            reason = "no id; the row is left out"
-        elif control[i]:
-            reason = "the id holds a control character; the row is left out"
-        elif repeated[i]:
-            reason = f"the id is already used in row {first[name]}; the row is left out"
+        if i in problems:
+            reason = f"{problems[i]}; the row is left out"
         else:
             reason = f"no {columns.label}; the row can be predicted but not learnt from"
         bad.append(BadRow(int(rows[i]), name, poster, reason))

@@ -18,6 +18,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
 
 from hybrid.errors import SampleError, SettingError
 from hybrid.images.thumbnails import encode_jpeg
+from hybrid.utils.writable import check_new_folder
 
 Colour = tuple[int, ...]
 Shape = tuple[float, ...]  # a disc (x, y, radius) or a polygon (x, y, x, y, ...)
@@ -469,6 +470,7 @@ def _check(folder: Path, table: Path, n_items: int) -> None:
         raise SettingError(f"n_items: expected {MIN_ITEMS} or more, found {n_items}.")
     if folder.exists() and not folder.is_dir():
         raise SampleError(f"expected a folder, found a file: {folder}. Name another folder.")
+    check_new_folder("DIR", folder)
     if table.exists():
         raise SampleError(
             f"expected a folder without a catalogue, found {table}. "

@@ -130,8 +130,7 @@ def find_store(
         named = f" of backbone {backbone}" if backbone else ""
         raise ExtractionError(
             f"expected embeddings{named} for {catalogue.path} in {cache}, found none. Make them with: "
-            f"hybrid extract --backbone {backbone or 'NAME'}; or leave the posters out with --blocks. "
-            "hybrid cache explain lists what the cache has, and how it differs."
+            f"hybrid extract --backbone {backbone or 'NAME'}. hybrid cache ls lists what the cache has."
         )
     if len(stores) > 1:
         listed = "\n".join(f"  {describe_store(store)}" for store in stores)
@@ -193,7 +192,10 @@ def find_poster_blocks(
     several = [select] if isinstance(select, EmbeddingSelector) else select or [EmbeddingSelector()]
     found: dict[str, EmbeddingStore] = {}
     for each in several:
-        store = find_store(catalogue, each, context)
+        try:
+            store = find_store(catalogue, each, context)
+        except ExtractionError as error:
+            raise ExtractionError(f"{error} Or leave the posters out with --blocks.") from error
         if store.fingerprint in [other.fingerprint for other in found.values()]:
             raise SettingError(
                 f"expected different embeddings for each block, found twice: {describe_store(store)}."

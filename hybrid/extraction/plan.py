@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
+from pathlib import Path
 from typing import NamedTuple
 
 from hybrid.backbones import BackboneSpec, Weights, configure, get_backbone, resolve_weights
@@ -24,6 +25,8 @@ from hybrid.images.decode import BadPoster, Geometry
 from hybrid.types import EmbeddingOptions
 from hybrid.utils.context import Context
 from hybrid.utils.progress import Progress
+from hybrid.utils.read_only import is_read_only
+from hybrid.utils.writable import check_new_folder
 
 LARGE_BYTES = 2**30  # of a cache whose check takes seconds
 
@@ -175,6 +178,7 @@ def _plan_job(
     known, engine = resolve_precision(choice, options, context.cache, spec, weights), None
     start = time.perf_counter()
     if known is None:
+        _check_cache(context)
         best = _fastest(choice, spec, weights, settings, context)
         in_random_order = [images[key] for key in sorted(images)]  # keys are hashes
         engine = check_precision(best, spec, weights, in_random_order, settings.batch_size, context)
@@ -187,6 +191,8 @@ def _plan_job(
     done = there if settings.retry_failed else store.knows(list(images))
     lacks = list(compress(images, (~done).tolist()))
     todo, left = lacks[: settings.limit], lacks[len(lacks[: settings.limit]) :]
+    if todo:
+        _check_cache(context)
     if todo and engine is None:
         known = _fastest(known, spec, weights, settings, context)
     return Job(
@@ -201,6 +207,12 @@ def _plan_job(
         left=frozenset(left),
         seconds=seconds,
     )
+
+
+def _check_cache(context: Context) -> None:
+    """Check that embeddings can be written, before they are computed."""
+    if not is_read_only():
+        check_new_folder("--cache", Path(context.cache))
 
 
 def announce_verification(size: int, progress: Progress) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from hybrid.images.stored import read_stored
 
@@ -286,7 +287,8 @@ def _scales(data: bytes, geometries: Sequence[Geometry]) -> list[int]:
     if len(geometries) == 1:
         return [1]
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-        if image.format != "JPEG":
+        # One of several pictures (MPO) is a JPEG, too, and is decoded at a fraction of its size.
+        if not isinstance(image, JpegImageFile):
             return [1] * len(geometries)
         short = min(image.size)
     reached = [short // geometry.reach for geometry in geometries]

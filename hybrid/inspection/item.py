@@ -25,6 +25,7 @@ from hybrid.inspection.loaded_run import (
 from hybrid.inspection.poster_saliency import PosterSaliency
 from hybrid.report.heatmap import draw_heatmaps
 from hybrid.report.item_card import LARGE, SMALL, ItemCard, write_card
+from hybrid.report.page import check_html_path
 from hybrid.utils.progress import shows_step
 from hybrid.utils.read_only import reads_only
 
@@ -169,6 +170,8 @@ def explain_item(
     >>> abs(score.intercept + score.blocks["text"] - score.score) < 1e-9
     True
     """
+    if html is not None:
+        check_html_path(html)
     chosen = run.select_genres(genres)
     row = _find(run.catalogue, name)
     scores = [score for score in run.predict_item(row) if score.genre in chosen]

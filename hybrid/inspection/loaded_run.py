@@ -31,6 +31,7 @@ from hybrid.inspection.poster_saliency import (
 from hybrid.runs.folder import PREDICTIONS, read_predictions
 from hybrid.runs.predict import load_head
 from hybrid.runs.record import DEEP, RunRecord
+from hybrid.runs.recorded_files import find_catalogue
 from hybrid.types import ColumnOptions, Predictions
 from hybrid.utils.context import Context
 
@@ -303,7 +304,7 @@ class LoadedNetwork(LoadedRun):
 
 def load_run(
     folder: str | Path,
-    path: str | Path,
+    path: str | Path | None = None,
     options: ColumnOptions | None = None,
     context: Context | None = None,
 ) -> LoadedRun:
@@ -315,8 +316,8 @@ def load_run(
     ----------
     folder : str or Path
         The run folder.
-    path : str or Path
-        The catalogue.
+    path : str or Path, optional
+        The catalogue; by default the one that the run was fitted on.
     options : ColumnOptions, optional
         Overrides the roles that the run recorded.
     context : Context, optional
@@ -329,7 +330,7 @@ def load_run(
     Raises
     ------
     RunError
-        If the folder is not a run made by hybrid.
+        If the folder is not a run made by hybrid, or the catalogue that it was fitted on cannot be found.
     SettingError
         If it has neither a linear head nor a deep baseline on posters.
 
@@ -356,7 +357,7 @@ def load_run(
             f"the deep baseline {record.model}. Fit one with hybrid fit-svm."
         )
     columns = record.require_model(folder)
-    catalogue = load_catalogue(path, options, like=columns)
+    catalogue = load_catalogue(path or find_catalogue(folder, record), options, like=columns)
     predictions = read_predictions(folder / PREDICTIONS)
     read = (folder, record, predictions, catalogue, catalogue.frame_for(columns))
     if deep:

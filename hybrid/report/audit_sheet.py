@@ -17,6 +17,7 @@ from hybrid.images.decode import load_poster
 from hybrid.images.thumbnails import data_uri, encode_jpeg
 from hybrid.types import Audit
 from hybrid.utils.files import write_atomically
+from hybrid.utils.writable import check_new_file
 
 SHOWN_PAIRS = 60  # of each kind: a page of a few MB
 SIZE = (180, 120)  # height, width
@@ -44,6 +45,7 @@ def write_audit_sheet(
     --------
     >>> write_audit_sheet(audit, catalogue, Path("sheet.html"))  # doctest: +SKIP
     """
+    check_new_file("--sheet", path)
     environment = Environment(
         loader=PackageLoader("hybrid.report", "."),
         autoescape=True,

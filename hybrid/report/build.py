@@ -14,8 +14,10 @@ from hybrid.report.page import render
 from hybrid.runs.folder import find_runs
 from hybrid.runs.present_audit import read_audited_run
 from hybrid.runs.record import RunRecord
+from hybrid.runs.recorded_files import find_catalogue
 from hybrid.types import ColumnOptions
 from hybrid.utils.files import write_atomically
+from hybrid.utils.writable import check_new_file
 
 STARTS = {".csv": TABLE_STARTS, ".json": JSON_STARTS}
 
@@ -37,9 +39,10 @@ def report_runs(
     Parameters
     ----------
     path : str or Path or None
-        Catalogue with the true labels and the posters; None: the one that the first run recorded.
+        Catalogue with the true labels and the posters, of all runs; None: of each run the one that it was
+        fitted on, which is known by its hash, whatever the current directory is.
     options : ColumnOptions, optional
-        Default: the columns that the first run recorded.
+        Default: the columns that the first run on a catalogue recorded.
     names : sequence of Path
         Run folders, or their names in `runs`. Empty: all.
     runs : Path
@@ -62,7 +65,8 @@ def report_runs(
     Raises
     ------
     RunError
-        If a run cannot be read, its catalogue lacks test items, or `out` cannot be written.
+        If a run or the catalogue that it was fitted on cannot be found, its catalogue lacks test items, or
+        `out` cannot be written.
     SettingError
         If `out` is the name of a table, or the name of an external model is taken.
 
@@ -72,21 +76,39 @@ def report_runs(
     'svm'
     """
     folders = [n if (n / "run.json").exists() else runs / n for n in names] or find_runs(runs)
-    catalogue = load_run_catalogue(path, options, folders[0])
+    _check_out(Path(out))
     return make_report(
-        catalogue, folders, out, externals=externals, draws=draws, seed=seed, command=command
+        _load_catalogues(path, options, folders),
+        folders,
+        out,
+        externals=externals,
+        draws=draws,
+        seed=seed,
+        command=command,
     )
+
+
+def _load_catalogues(
+    path: str | Path | None, options: ColumnOptions | None, folders: Sequence[Path]
+) -> list[Catalogue]:
+    """The catalogue of each run; each file is read once."""
+    if path is not None:
+        return [load_run_catalogue(path, options, folders[0])] * len(folders)
+    files = [find_catalogue(folder, RunRecord.read(folder)).resolve() for folder in folders]
+    first = dict(reversed(list(zip(files, folders, strict=True))))
+    loaded = {file: load_run_catalogue(None, options, folder) for file, folder in first.items()}
+    return [loaded[file] for file in files]
 
 
 def load_run_catalogue(
     path: str | Path | None, options: ColumnOptions | None, run: Path
 ) -> Catalogue:
-    """Load the catalogue of a run: as named, or as recorded by the run.
+    """Load the catalogue of a run: as named, or the one that it was fitted on.
 
     Parameters
     ----------
     path : str or Path or None
-        None: as recorded.
+        None: the file with the recorded hash; see `hybrid.runs.recorded_files.find_catalogue`.
     options : ColumnOptions, optional
         Default: the columns that the run recorded.
     run : Path
@@ -99,7 +121,7 @@ def load_run_catalogue(
     Raises
     ------
     RunError
-        If none is named and the recorded one does not exist.
+        If none is named and the one that the run was fitted on cannot be found.
 
     Examples
     --------
@@ -108,20 +130,12 @@ def load_run_catalogue(
     """
     record = RunRecord.read(run)
     if path is None:
-        recorded = record.catalogue.path
-        # Relative to the working directory of the fit, or to the project folder that contains runs/.
-        places = [Path(recorded), run.parent.parent / recorded] if recorded else []
-        path = next((place for place in places if place.is_file()), None)
-        if path is None:
-            raise RunError(
-                f"expected the catalogue of {run} for the true labels, found none at "
-                f"{recorded or 'a recorded path'}. Name it with --catalogue."
-            )
+        path = find_catalogue(run, record)
     return load_catalogue(path, options, record.catalogue.columns)
 
 
 def make_report(
-    catalogue: Catalogue,
+    catalogue: Catalogue | Sequence[Catalogue],
     runs: Sequence[str | Path],
     out: str | Path,
     *,
@@ -134,8 +148,8 @@ def make_report(
 
     Parameters
     ----------
-    catalogue : Catalogue
-        With the true labels.
+    catalogue : Catalogue or sequence of Catalogue
+        With the true labels: of all runs, or one for each.
     runs : sequence of str or Path
         Run folders, of which only run.json and predictions.csv are read.
     out, externals, draws, seed, command
@@ -177,8 +191,7 @@ def _check_out(out: Path) -> None:
     """Raise if writing the report would overwrite another CSV or JSON file."""
     if out.suffix.lower() in STARTS:
         raise SettingError(f"--out: expected the name of a page (.html), found {out}.")
-    if not out.parent.is_dir():
-        raise RunError(f"--out: expected a file in a folder that exists, found {out}.")
+    check_new_file("--out", out)
     for suffix, starts in STARTS.items():
         beside = out.with_suffix(suffix)
         if beside.is_file() and not beside.read_bytes().startswith(starts):

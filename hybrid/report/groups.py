@@ -17,8 +17,8 @@ from hybrid.report.leaks import find_leaks
 from hybrid.runs.folder import Run
 
 NOT_COMPARABLE = (
-    "The runs have different tasks, test items or splits: figures of one group cannot be compared with those "
-    "of another."
+    "The runs have different catalogues, tasks, test items or splits: figures of one group cannot be "
+    "compared with those of another."
 )
 
 
@@ -49,12 +49,14 @@ class Report:
         return tuple(note for group in self.groups for note in group.notes)
 
 
-def group_runs(runs: Sequence[Run]) -> list[list[Run]]:
-    """Put runs together that can be compared: one task, the same test items, one split.
+def group_runs(runs: Sequence[Run], catalogues: Sequence[str] = ()) -> list[list[Run]]:
+    """Put runs together that can be compared: one catalogue, one task, the same test items, one split.
 
     Parameters
     ----------
     runs : sequence of Run
+    catalogues : sequence of str, default=()
+        Hash of the catalogue of each run; by default they have one.
 
     Returns
     -------
@@ -74,17 +76,17 @@ def group_runs(runs: Sequence[Run]) -> list[list[Run]]:
     """
     if not runs:
         common_test_ids(runs)
-    found: list[tuple[list[Run], frozenset[str]]] = []
-    for run in runs:
+    found: list[tuple[list[Run], frozenset[str], str]] = []
+    for run, catalogue in zip(runs, catalogues or [""] * len(runs), strict=True):
         items = frozenset(common_test_ids([run]).tolist())
-        for group, others in found:
-            if items == others and _comparable(run, group):
+        for group, others, theirs in found:
+            if items == others and catalogue == theirs and _comparable(run, group):
                 group.append(run)
                 break
         else:
-            found.append(([run], items))
+            found.append(([run], items, catalogue))
     found.sort(key=lambda each: _rank(each[0], len(each[1])))
-    return [group for group, _ in found]
+    return [group for group, _, _ in found]
 
 
 def _rank(group: Sequence[Run], items: int) -> tuple[bool, int, int, bool]:
@@ -99,7 +101,7 @@ def _comparable(run: Run, group: Sequence[Run]) -> bool:
 
 
 def compare_groups(
-    catalogue: Catalogue,
+    catalogue: Catalogue | Sequence[Catalogue],
     runs: Sequence[Run],
     *,
     externals: Mapping[str, Path] | None = None,
@@ -110,8 +112,8 @@ def compare_groups(
 
     Parameters
     ----------
-    catalogue : Catalogue
-        With the true labels.
+    catalogue : Catalogue or sequence of Catalogue
+        With the true labels: of all runs, or one for each. Runs of different catalogues are different groups.
     runs : sequence of Run
     externals : mapping of str to Path, optional
         Name to predictions.csv of a model made elsewhere; it joins the groups whose test items it has.
@@ -137,11 +139,14 @@ def compare_groups(
     >>> compare_groups(catalogue, runs).groups[0].runs[0].name  # doctest: +SKIP
     'svm'
     """
-    groups = group_runs(runs)
+    each_of = [catalogue] * len(runs) if isinstance(catalogue, Catalogue) else list(catalogue)
+    of_run = {id(run): its for run, its in zip(runs, each_of, strict=True)}
+    groups = group_runs(runs, [its.sha256 for its in each_of])
+    catalogues = [of_run[id(group[0])] for group in groups]
     names = [run.name for run in runs]
     for name, path in (externals or {}).items():
-        _join(name, path, groups, names, catalogue)
-    aligned = (align_runs(catalogue, group) for group in groups)
+        _join(name, path, groups, names, catalogues)
+    aligned = (align_runs(its, group) for its, group in zip(catalogues, groups, strict=True))
     compared = [compare(each, draws=draws, seed=seed) for each in aligned]
     return Report(
         tuple(
@@ -226,13 +231,18 @@ def _digest(group: Comparison) -> str:
 
 
 def _join(
-    name: str, path: Path, groups: Sequence[list[Run]], taken: Sequence[str], catalogue: Catalogue
+    name: str,
+    path: Path,
+    groups: Sequence[list[Run]],
+    taken: Sequence[str],
+    catalogues: Sequence[Catalogue],
 ) -> None:
     """Add a model made elsewhere to the groups whose test items its file has."""
     given = external_test_ids(path)
-    fitting = [group for group in groups if set(common_test_ids(group[:1]).tolist()) == given]
+    pairs = list(zip(groups, catalogues, strict=True))
+    fitting = [each for each in pairs if set(common_test_ids(each[0][:1]).tolist()) == given]
     # With the items of no group, the file is held against the first, and the error says what differs.
-    for group in fitting or groups[:1]:
+    for group, catalogue in fitting or pairs[:1]:
         task = group[0].record.task
         known = {genre for run in group for genre in run.predictions.genres}
         genres = sorted(known.union(catalogue.genres if task.whole else ()))

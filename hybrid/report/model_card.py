@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from hybrid.catalogue import Catalogue
 from hybrid.evaluation import DRAWS, reliability
 from hybrid.report.alignment import align_runs
 from hybrid.report.build import load_run_catalogue
@@ -25,7 +26,7 @@ SHOWN_ELSEWHERE = frozenset({"command", "thresholds", "model", "made elsewhere"}
 
 
 def model_card(
-    path: str | Path | None,
+    path: str | Path | Catalogue | None,
     options: ColumnOptions | None,
     run: Path,
     folder: Path,
@@ -38,7 +39,7 @@ def model_card(
     Parameters
     ----------
     path, options
-        As for `hybrid.report.report_runs`.
+        As for `hybrid.report.report_runs`; `path` can be a catalogue that was loaded.
     run : Path
         The run folder, or its name in `folder`.
     folder : Path
@@ -63,7 +64,7 @@ def model_card(
     '# svm'
     """
     place = run if (run / "run.json").exists() else folder / run
-    catalogue = load_run_catalogue(path, options, place)
+    catalogue = path if isinstance(path, Catalogue) else load_run_catalogue(path, options, place)
     return render_model_card(
         compare(align_runs(catalogue, [read_audited_run(place)]), draws=draws, seed=seed)
     )

@@ -33,6 +33,7 @@ from hybrid.report.wording import (
 )
 from hybrid.utils.files import write_atomically
 from hybrid.utils.progress import shows_step
+from hybrid.utils.writable import check_new_file
 
 # What comes before an id where HTML and SVG define it or refer to it.
 ID = re.compile(r'(\s(?:id|for|aria-labelledby|data-of)="|\shref="#|"url\(#)')
@@ -193,6 +194,8 @@ def check_html_path(path: Path) -> None:
     ------
     SettingError
         If `path` does not end in ``.html`` or ``.htm``.
+    RunError
+        If it cannot be written.
 
     Examples
     --------
@@ -200,6 +203,7 @@ def check_html_path(path: Path) -> None:
     """
     if path.suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"--html: expected the name of a page (.html), found {path}.")
+    check_new_file("--html", path)
 
 
 def write_page(path: Path, page: str) -> None:

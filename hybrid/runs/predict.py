@@ -12,12 +12,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.backbones import get_backbone, resolve_weights
+from hybrid.backbones.digests import digests
 from hybrid.backbones.startup import start_keras
 from hybrid.backbones.weights import fingerprint_fields
 from hybrid.cache import EmbeddingCache, differences
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.catalogue.check import check_posters
 from hybrid.catalogue.columns import POSTER
+from hybrid.catalogue.load import find_id_problems
 from hybrid.errors import RunError, SettingError, WeightsError
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.extraction.lookup import bad_posters, hash_catalogue, one_or_each
@@ -26,12 +28,13 @@ from hybrid.heads import HybridClassifier
 from hybrid.heads.make_hybrid import use_context
 from hybrid.runs.folder import MODEL, write_predictions
 from hybrid.runs.record import DEEP, RECORD, RunRecord
-from hybrid.runs.record_parts import BackboneRecord
+from hybrid.runs.record_parts import BackboneRecord, WeightsRecord
 from hybrid.types import BadRow, ColumnOptions, Columns, EmbeddingOptions, Predictions
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.options import Rule, list_unused
 from hybrid.utils.progress import shows_step
 from hybrid.utils.read_only import read_only
+from hybrid.utils.writable import check_new_file
 
 
 @dataclass(frozen=True)
@@ -41,16 +44,17 @@ class PredictSummary:
     Parameters
     ----------
     items : int
-        Rows of the catalogue.
+        Rows of the catalogue; `out` has a line for each, in this order.
     missing_columns : tuple of str
         Columns that the run uses and the catalogue lacks; their cells count as empty.
     bad : tuple of BadRow
-        Items without a usable poster.
+        Rows with something wrong, in their order: no id, a repeated one, an unusable poster, not readable. A
+        row can be listed twice.
     out : Path
         The file written.
     predictions : Predictions
     left_out : tuple of BadRow
-        Rows of the catalogue that are not among the items: without an id, or with one that was there before.
+        Those of `bad` that cannot be read: their lines in `out` have no labels and no probabilities.
     """
 
     items: int
@@ -71,7 +75,9 @@ def predict_catalogue(
     options: ColumnOptions | None = None,
     context: Context | None = None,
 ) -> PredictSummary:
-    """Predict the labels of new items.
+    """Predict the labels of new items: each row of a catalogue by itself.
+
+    A row without an id, or with one that another row has, is predicted, too.
 
     The model of a head is a pickle, and so are the blocks of a network: use only runs that you trust.
 
@@ -112,11 +118,10 @@ def predict_catalogue(
     (40, 8)
     """
     folder, out, context = Path(folder), Path(out), context or Context()
-    if not out.parent.is_dir():
-        raise RunError(f"--out: expected a file in a folder that exists, found {out}.")
+    check_new_file("--out", out)
     record = RunRecord.read(folder)
     columns = record.require_model(folder)
-    catalogue = load_catalogue(path, options, like=columns)
+    catalogue = load_catalogue(path, options, like=columns, every_row=True)
     if weights:
         _check_weights(folder, record, catalogue)
     frame = catalogue.frame_for(columns)
@@ -129,14 +134,50 @@ def predict_catalogue(
         if catalogue.columns.poster:
             bad = _extract(folder, record, catalogue, weights, context)
         probabilities, labels = _predict_head(folder, record, frame, context)
-    splits = np.full(len(catalogue), "")
-    predictions = Predictions(catalogue.ids, splits, record.genres, labels, probabilities)
+    predictions, rows = _all_rows(catalogue, record.genres, labels, probabilities)
     write_predictions(out, predictions)
     used = _used_columns(record, columns)
     missing = tuple(name for name in used if name not in catalogue.table.columns)
-    there = set(catalogue.rows.tolist())
-    left_out = tuple(row for row in catalogue.bad_rows if row.row not in there)
-    return PredictSummary(len(catalogue), missing, bad, out, predictions, left_out)
+    wrong = (*catalogue.left_out, *_id_problems(catalogue), *bad)
+    return PredictSummary(
+        len(rows),
+        missing,
+        tuple(sorted(wrong, key=lambda row: row.row)),
+        out,
+        predictions,
+        catalogue.left_out,
+    )
+
+
+def _all_rows(
+    catalogue: Catalogue,
+    genres: tuple[str, ...],
+    labels: NDArray[np.uint8],
+    probabilities: NDArray[np.float64],
+) -> tuple[Predictions, NDArray[np.int64]]:
+    """Predictions of every row of the file, in its order; empty for those that could not be read."""
+    lost = catalogue.left_out
+    rows = np.concatenate([catalogue.rows, np.array([row.row for row in lost], dtype=np.int64)])
+    order = np.argsort(rows, kind="stable")
+    ids = np.concatenate([catalogue.ids.astype(object), [row.id for row in lost]])
+    nothing = np.zeros((len(lost), len(genres)), dtype=np.uint8)
+    unknown = np.full(nothing.shape, np.nan)
+    found = Predictions(
+        ids[order].astype(str),
+        np.full(len(rows), ""),
+        genres,
+        np.concatenate([labels, nothing])[order],
+        np.concatenate([probabilities, unknown])[order],
+    )
+    return found, rows
+
+
+def _id_problems(catalogue: Catalogue) -> list[BadRow]:
+    """Rows that their id does not tell from the others."""
+    problems = find_id_problems(catalogue.ids.astype(object), catalogue.rows)
+    return [
+        catalogue.bad_row(i, f"{reason}; the row is predicted") for i, reason in problems.items()
+    ]
 
 
 def _check_weights(folder: Path, record: RunRecord, catalogue: Catalogue) -> None:
@@ -287,9 +328,7 @@ def find_weights(folder: Path, backbone: BackboneRecord, weights: str | None) ->
     if recorded.kind in ("random", "imagenet") and weights is None:
         weights = recorded.kind
     if weights is None:
-        places = [Path(recorded.path)] if recorded.path else []
-        places += [folder.absolute() / recorded.relative] if recorded.relative else []
-        weights = next((str(place) for place in places if place.is_file()), None)
+        weights = _find_weights_file(folder, recorded)
     if weights is None:
         raise WeightsError(
             f"{folder}: expected the weights of {spec.name} at {recorded.path}, found no such "
@@ -306,6 +345,15 @@ def find_weights(folder: Path, backbone: BackboneRecord, weights: str | None) ->
             "If the weights differ, name the right file with --weights PATH; else fit the run again."
         )
     return weights
+
+
+def _find_weights_file(folder: Path, recorded: WeightsRecord) -> str | None:
+    """The file with the recorded digest, seen from the run or at the recorded path; else any of them."""
+    places = [folder.absolute() / recorded.relative] if recorded.relative else []
+    places += [Path(recorded.path)] if recorded.path else []
+    there = [place for place in places if place.is_file()]
+    right = (p for p in there if len(there) < 2 or digests(p)["sha256"] == recorded.digest)
+    return next((str(place) for place in (*right, *there)), None)
 
 
 def recorded_options(backbone: BackboneRecord) -> EmbeddingOptions:

@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 from hybrid.errors import RunError
 from hybrid.runs.study_files import list_studies
 from hybrid.utils.files import exchange, locked, remove_tree, sync, sync_tree
+from hybrid.utils.writable import nearest_folder, write_problem
 
 NEW, OLD = (
     "tmp",
@@ -51,13 +52,17 @@ def hold_run(folder: Path) -> Iterator[None]:
     made = not folder.parent.exists()
     with ExitStack() as stack:
         try:
+            if reason := write_problem(nearest_folder(folder.parent)):
+                raise RunError(
+                    f"cannot write the run {folder}: {reason}. Make room there, or see to your rights."
+                )
             if made:
                 folder.parent.mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(folder.with_name(f".{folder.name}.lock")))
         except BlockingIOError:
             raise RunError(
                 f"{folder}: expected no other process to write this run, found one (a fit or a study). "
-                "Wait for it, or choose another --name."
+                "Wait for it; a fit can also choose another --name."
             ) from None
         except OSError as error:
             raise RunError(f"cannot write the run {folder}: {error.strerror or error}.") from error

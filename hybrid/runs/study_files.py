@@ -218,4 +218,5 @@ def _read(path: Path) -> StudyFile:
 
 
 def _remedy(kind: str) -> str:
-    return f"remove the file, and make the study again with hybrid study RUN --{kind}"
+    option = f"--{kind} N" if kind == "repeats" else f"--{kind}"
+    return f"remove the file, and make the study again with hybrid study RUN {option}"

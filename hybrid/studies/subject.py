@@ -18,6 +18,7 @@ from hybrid.runs.folder import PREDICTIONS, read_predictions
 from hybrid.runs.predict import load_head
 from hybrid.runs.record import HEAD, RunRecord
 from hybrid.runs.record_metrics import grouped_ids
+from hybrid.runs.recorded_files import find_catalogue, find_split
 from hybrid.splitting.split_file import read_split
 from hybrid.splitting.tasks import TRAINING
 from hybrid.types import ColumnOptions, Split
@@ -113,7 +114,7 @@ def check_subject(folder: Path, record: RunRecord) -> None:
 def _read_catalogue(
     folder: Path, record: RunRecord, given: Path | None, encoding: str
 ) -> Catalogue:
-    path = _find(folder, record.catalogue.path, given, "catalogue", "--catalogue")
+    path = given or find_catalogue(folder, record)
     columns = record.require_model(folder)
     found = load_catalogue(path, ColumnOptions(encoding=encoding), like=columns)
     if found.sha256 != record.catalogue.sha256:
@@ -126,22 +127,8 @@ def _read_catalogue(
 
 
 def _read_split(folder: Path, record: RunRecord, given: Path | None) -> tuple[Path, Split]:
-    path = _find(folder, record.split.path, given, "split", "--splits")
+    path = given or find_split(folder, record)
     return path, read_split(path)
-
-
-def _find(folder: Path, recorded: str | None, given: Path | None, what: str, option: str) -> Path:
-    """A file as named; else as recorded, from here or from the project folder that contains runs/."""
-    if given is not None:
-        return given
-    places = [Path(recorded), folder.parent.parent / recorded] if recorded else []
-    found = next((place for place in places if place.is_file()), None)
-    if found is None:
-        raise RunError(
-            f"{folder}: expected the {what} that the run was fitted on at "
-            f"{recorded or 'a recorded path'}, found no such file. Name it with {option}."
-        )
-    return found
 
 
 def _fitted(

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import os
 import platform
+import tempfile
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 LIBRARIES = ("hybrid-posters", "keras", "tensorflow", "numpy", "scipy", "scikit-learn", "pandas",
              "h5py", "pillow", "joblib")  # fmt: skip
+
+
+def home_folder() -> Path:
+    """Return the user's home; where there is none, as in many containers, a folder for temporary files.
+
+    Examples
+    --------
+    >>> home_folder() == Path.home()
+    True
+    """
+    try:
+        return Path.home()
+    except RuntimeError:  # no HOME, and no such user
+        return Path(tempfile.gettempdir())
 
 
 def library_versions() -> dict[str, str]:

@@ -31,19 +31,85 @@ def project(fitted_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     return folder
 
 
-def test_predict_lists_the_rows_that_it_leaves_out(
-    project: Path, call: Call, capsys: pytest.CaptureFixture[str]
-) -> None:
+def spoiled(name: str) -> pd.DataFrame:
+    """The catalogue with an id that was there before, and a row without one, as a file of that name."""
     table = pd.read_csv("catalogue.csv", dtype=str, keep_default_na=False)
     table.loc[3, "id"] = table.loc[1, "id"]
     table.loc[5, "id"] = ""
-    table.to_csv("new.csv", index=False)
+    table.to_csv(name, index=False)
+    return table
+
+
+def test_predict_gives_a_line_for_every_row(
+    project: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = spoiled("new.csv")
+    assert call("predict", "text", "--catalogue", "catalogue.csv", "--out", "all.csv") == 0
+    capsys.readouterr()
     assert call("predict", "text", "--catalogue", "new.csv", "--out", "p.csv", "--json") == 0
     said = json.loads(capsys.readouterr().out)
-    assert said["items"] == len(pd.read_csv("p.csv")) == 88
-    assert [row["row"] for row in said["left_out"]] == [4, 6]
+    made, known = (pd.read_csv(name, dtype=str, na_filter=False) for name in ("p.csv", "all.csv"))
+    assert made["id"].tolist() == table["id"].tolist()
+    assert made.drop(columns="id").equals(known.drop(columns="id"))  # a title has its own labels
+    assert said["items"] == len(table)
+    assert [(row["row"], row["id"], row["reason"]) for row in said["bad"]] == [
+        (4, "f001", "the id is already used in row 2; the row is predicted"),
+        (6, "", "no id; the row is predicted"),
+    ]
+    assert said["left_out"] == []
     assert call("predict", "text", "--catalogue", "new.csv", "--out", "p.csv") == 0
-    assert "2 rows left out:" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "2 rows with something wrong:" in out
+    assert "row 4, id f001: the id is already used in row 2" in out
+
+
+def test_a_row_that_cannot_be_read_has_an_empty_line_in_its_place(
+    project: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ['{"id": "a", "title": "ghost"}', "{no json", '{"id": "b", "title": "horse"}', "7"]
+    Path("new.jsonl").write_text("\n".join(lines))
+    assert call("predict", "text", "--catalogue", "new.jsonl", "--out", "p.csv", "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    made = pd.read_csv("p.csv", dtype=str, na_filter=False)
+    assert made["id"].tolist() == ["a", "", "b", ""]
+    given = made.filter(like="p:") != ""
+    assert given.all(axis=1).tolist() == [True, False, True, False]
+    assert (given.any(axis=1) == given.all(axis=1)).all()
+    assert [row["row"] for row in said["left_out"]] == [2, 4]
+    assert said["bad"] == said["left_out"]
+
+
+COMMANDS = {
+    "audit": ["audit"],
+    "split": ["split", "--splits", "new.csv"],
+    "check": ["check"],
+    "extract": ["extract", "--backbone", "mobilenet-075", "--weights", "random", "--dry-run"],
+    "cache explain": ["cache", "explain", "--backbone", "mobilenet-075", "--weights", "random"],
+    "cache export": ["cache", "export", "--out", "e.npz"],
+    "explain": ["explain", "text"],
+    "explain an item": ["explain", "text", "f001"],
+    "report": ["report", "text", "--draws", "20"],
+    "model-card": ["model-card", "text", "--draws", "20"],
+    "fit-svm": ["fit-svm", "--blocks", "text", "--C", "0.1", "--folds", "2", "--name", "new"],
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_rows_that_are_left_out_are_told(
+    name: str, project: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Path("catalogue.csv").open("a") as file:
+        file.write(Path("catalogue.csv").read_text().splitlines()[2] + "\n")  # f001 again
+    call("split", "--quiet")
+    capsys.readouterr()
+    catalogue = ["--catalogue", "catalogue.csv"]
+    call(*COMMANDS[name], *catalogue, "--quiet", "--json")
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    rows = found["bad_rows" if name == "check" else "left_out"]
+    assert [(row["row"], row["id"]) for row in rows] == [(91, "f001")]
+    if name != "check":
+        assert "1 of them are left out, such as row 91, id f001: the id is already" in said.err
 
 
 def test_words_in_a_numeric_column_are_told() -> None:

@@ -471,6 +471,19 @@ def test_the_pixels_for_one_backbone_do_not_depend_on_the_others(
         np.testing.assert_array_equal(image, decode_poster(data, geometry.size, geometry.fit))
 
 
+def test_the_first_picture_of_several_is_decoded_as_a_jpeg_of_its_own() -> None:
+    """MPO, as cameras write it: the pixels for one backbone do not depend on the others."""
+    first, other = noise(1500, 1000), Image.new("RGB", (1000, 1500), RED)
+    several = encode(first, "MPO", save_all=True, append_images=[other])
+    alone = encode(first, "JPEG")
+    assert Image.open(io.BytesIO(several)).format == "MPO"
+    geometries = [Geometry((64, 64)), Geometry((299, 299), "pad")]
+    for order in (geometries, geometries[::-1]):
+        for image, geometry in zip(decode_for(several, order), order, strict=True):
+            expected = decode_poster(alone, geometry.size, geometry.fit)
+            np.testing.assert_array_equal(image, expected)
+
+
 def test_an_image_is_decoded_once_for_each_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     import hybrid.images.decode
 

@@ -1,0 +1,121 @@
+"""The very files that a run was fitted on: found by their hashes, seen from the run, not from the caller."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from hybrid.errors import HybridError, RunError
+from hybrid.runs.record import RunRecord
+from hybrid.splitting.split_file import read_split
+
+SHOWN = 12  # digits of a hash
+
+
+def find_catalogue(folder: Path, record: RunRecord) -> Path:
+    """Find the catalogue that a run was fitted on.
+
+    It is searched for in the project that the run is in, at the recorded path, and in the current directory.
+    The first file with the recorded hash is taken; any file that is found first, where no hash was recorded.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    record : RunRecord
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    RunError
+        If there is none with this hash. Another version of the catalogue could have other labels.
+
+    Examples
+    --------
+    >>> from hybrid.runs.record import RunRecord
+    >>> find_catalogue(Path("runs/svm"), RunRecord())
+    Traceback (most recent call last):
+    ...
+    hybrid.errors.RunError: runs/svm: expected the catalogue that the run was fitted on, found none at ...
+    """
+    known = record.catalogue
+    return _find(folder, "catalogue", "catalogue.csv", known.path, known.sha256, _hash_file)
+
+
+def find_split(folder: Path, record: RunRecord) -> Path:
+    """Find the split that a run was fitted on, as `find_catalogue` finds its catalogue.
+
+    Raises
+    ------
+    RunError
+        If there is none with the recorded hash.
+
+    Examples
+    --------
+    >>> from hybrid.runs.record import RunRecord
+    >>> find_split(Path("runs/svm"), RunRecord())
+    Traceback (most recent call last):
+    ...
+    hybrid.errors.RunError: runs/svm: expected the split that the run was fitted on, found none at ...
+    """
+    known = record.split
+    return _find(folder, "splits", "splits.csv", known.path, known.sha256, _hash_split)
+
+
+def is_own_catalogue(path: Path, record: RunRecord) -> bool:
+    """Whether a file is the catalogue that a run was fitted on; True where no hash was recorded.
+
+    Examples
+    --------
+    >>> is_own_catalogue(Path("new.csv"), RunRecord())
+    True
+    """
+    wanted = record.catalogue.sha256
+    return wanted is None or _hash_file(path) == wanted
+
+
+def _find(
+    folder: Path,
+    option: str,
+    usual: str,
+    recorded: str | None,
+    sha256: str | None,
+    hash_of: Callable[[Path], str | None],
+) -> Path:
+    project = folder.parent.parent
+    names = [Path(recorded), Path(Path(recorded).name)] if recorded else []
+    # An absolute path stays what it is when it is joined to a folder.
+    places = [*(project / name for name in names), *names]
+    if sha256 is not None:  # then any name will do
+        places += [project / usual, Path(usual)]
+    there = [place for place in dict.fromkeys(places) if place.is_file()]
+    found = next((p for p in there if sha256 is None or hash_of(p) == sha256), None)
+    if found is not None:
+        return found
+    what = {"splits": "split"}.get(option, option)
+    wanted = f" (sha256 {sha256[:SHOWN]}…)" if sha256 else ""
+    seen = f"none at {recorded or 'a recorded path'}"
+    if there:
+        seen = f"another one at {there[0]} ({(hash_of(there[0]) or 'unreadable')[:SHOWN]}…)"
+    raise RunError(
+        f"{folder}: expected the {what} that the run was fitted on{wanted}, found {seen}. Name it with "
+        f"--{option}, or fit the run again."
+    )
+
+
+def _hash_file(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
+
+
+def _hash_split(path: Path) -> str | None:
+    try:
+        return read_split(path).sha256
+    except HybridError:
+        return None

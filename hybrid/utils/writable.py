@@ -1,0 +1,119 @@
+"""Check that results can be written, before the work that they cost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from pathlib import Path
+
+from hybrid.errors import RunError
+from hybrid.utils.files import TEMPORARY, remove
+
+PROBE = 2**20  # bytes that must be free: less than any result with a model takes
+
+
+def check_new_file(option: str, path: Path) -> None:
+    """Check that a file can be written or replaced.
+
+    Parameters
+    ----------
+    option : str
+        That names it, for the message.
+    path : Path
+
+    Raises
+    ------
+    RunError
+        If its folder does not exist or cannot be written, the disk is full, or it is a folder.
+
+    Examples
+    --------
+    >>> check_new_file("--out", Path("predictions.csv"))
+    >>> check_new_file("--out", Path("nowhere/predictions.csv"))
+    Traceback (most recent call last):
+    ...
+    hybrid.errors.RunError: --out: expected a file in a folder that exists, found nowhere/predictions.csv.
+    """
+    if not path.parent.is_dir():
+        raise RunError(f"{option}: expected a file in a folder that exists, found {path}.")
+    if path.is_dir():
+        raise RunError(f"{option}: expected the name of a file, found the folder {path}.")
+    if reason := write_problem(path.parent):
+        raise RunError(
+            f"{option}: expected a folder that can be written, found that {path.parent} cannot be: {reason}. "
+            f"Choose another {option}."
+        )
+
+
+def check_new_folder(option: str, path: Path) -> None:
+    """Check that files can be written to a folder, which is made later if it does not exist.
+
+    Raises
+    ------
+    RunError
+        If it is no folder, it or the folder that it would be made in cannot be written, or the disk is full.
+
+    Examples
+    --------
+    >>> check_new_folder("--runs", Path("runs"))
+    >>> Path("runs").exists()
+    False
+    """
+    there = nearest_folder(path)
+    if not there.is_dir():
+        raise RunError(f"{option}: expected a folder at {path}, found that {there} is none.")
+    if reason := write_problem(there):
+        raise RunError(
+            f"{option}: expected a folder that can be written at {path}, found that {there} cannot be: "
+            f"{reason}. Choose another {option}."
+        )
+
+
+def nearest_folder(path: Path) -> Path:
+    """Return the first that exists of a path, its folder, the folder of that, and so on.
+
+    Examples
+    --------
+    >>> nearest_folder(Path("nowhere/at/all"))
+    PosixPath('.')
+    """
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return path
+
+
+def write_problem(folder: Path) -> str | None:
+    """Why a folder cannot be written; None if it can. A file of a MiB is written, and removed.
+
+    Examples
+    --------
+    >>> write_problem(Path("."))
+    >>> write_problem(Path("nowhere"))
+    'No such file or directory'
+    """
+    probe = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
+    try:
+        try:
+            descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+            try:
+                _write(descriptor)
+            finally:
+                os.close(descriptor)
+        finally:
+            with contextlib.suppress(OSError):
+                remove(probe)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def _write(descriptor: int) -> None:
+    """Reserve a MiB of the disk, or write it where the file system cannot reserve."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.posix_fallocate(descriptor, 0, PROBE)
+        return
+    rest = memoryview(bytes(PROBE))
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+    os.fsync(descriptor)  # quotas and network file systems may tell only now
