@@ -46,6 +46,8 @@ def command(
         click.echo(
             f"warning: not in {project.catalogue}, so missing for all items: {columns}", err=True
         )
+    for finding in summary.findings:
+        click.echo(f"note: {finding.message}", err=True)
     lines = [f"{out}: {summary.items} items, a line each"]
     if summary.bad:
         lines += [
@@ -58,5 +60,6 @@ def command(
         "missing_columns": summary.missing_columns,
         "bad": summary.bad,
         "left_out": summary.left_out,
+        "findings": summary.findings,
     }
     show(project.json, data, "\n".join(lines))

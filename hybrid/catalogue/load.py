@@ -209,7 +209,7 @@ def _drop_bad_rows(
     out = np.zeros(len(ids), dtype=bool)
     out[list(problems)] = True
     unlabelled = np.zeros(len(ids), dtype=bool)
-    if columns.label:
+    if columns.label and not every_row:  # else labels mean nothing
         cells = table[columns.label]
         no_label = [c for c in cells.unique() if not split_cell(c, columns.label_separator)]
         unlabelled = cells.isin(no_label).to_numpy() & ~out

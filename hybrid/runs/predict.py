@@ -29,7 +29,7 @@ from hybrid.heads.make_hybrid import use_context
 from hybrid.runs.folder import MODEL, write_predictions
 from hybrid.runs.record import DEEP, RECORD, RunRecord
 from hybrid.runs.record_parts import BackboneRecord, WeightsRecord
-from hybrid.types import BadRow, ColumnOptions, Columns, EmbeddingOptions, Predictions
+from hybrid.types import BadRow, ColumnOptions, Columns, EmbeddingOptions, Finding, Predictions
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.options import Rule, list_unused
 from hybrid.utils.progress import shows_step
@@ -48,13 +48,15 @@ class PredictSummary:
     missing_columns : tuple of str
         Columns that the run uses and the catalogue lacks; their cells count as empty.
     bad : tuple of BadRow
-        Rows with something wrong, in their order: no id, a repeated one, an unusable poster, not readable. A
-        row can be listed twice.
+        Rows with something wrong, in their order: not to be read as they are, no id, a repeated one, an
+        unusable poster. A row can be listed twice.
     out : Path
         The file written.
     predictions : Predictions
     left_out : tuple of BadRow
         Those of `bad` that cannot be read: their lines in `out` have no labels and no probabilities.
+    findings : tuple of Finding
+        How the table was understood, and what looks wrong about it.
     """
 
     items: int
@@ -63,6 +65,7 @@ class PredictSummary:
     out: Path
     predictions: Predictions
     left_out: tuple[BadRow, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 @limited_by_context
@@ -138,7 +141,7 @@ def predict_catalogue(
     write_predictions(out, predictions)
     used = _used_columns(record, columns)
     missing = tuple(name for name in used if name not in catalogue.table.columns)
-    wrong = (*catalogue.left_out, *_id_problems(catalogue), *bad)
+    wrong = (*catalogue.bad_rows, *_id_problems(catalogue), *bad)
     return PredictSummary(
         len(rows),
         missing,
@@ -146,6 +149,7 @@ def predict_catalogue(
         out,
         predictions,
         catalogue.left_out,
+        catalogue.findings,
     )
 
 
