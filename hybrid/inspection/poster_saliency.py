@@ -126,7 +126,8 @@ def poster_blocks(model: HybridClassifier, record: RunRecord) -> tuple[PosterBlo
     if not found:
         raise SettingError(
             f"{record.name or 'the run'}: expected a run with a poster block, found "
-            f"{', '.join(model.fusion_.names)}. Fit one with --blocks poster,text,metadata."
+            f"{', '.join(model.fusion_.names)}. Fit one with hybrid fit-svm --blocks "
+            "poster,text,metadata."
         )
     return found
 

@@ -24,8 +24,8 @@ Capture = pytest.CaptureFixture[str]
 PROSE = {"wrote", "that", "without", "with", "again"}
 NAMED = re.compile(r"(?<![\w./`'’-])hybrid ((?:cache )?[a-z][a-z-]*)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
-# Options of other programs, in what is said about them.
-FOREIGN = {"--rate", "--concurrency"}
+# Options of other programs, and variables of style sheets.
+FOREIGN = {"--query-gpu", "--format", "--ink", "--soft", "--line"}
 
 
 def options_of(name: str) -> set[str]:
@@ -114,7 +114,7 @@ def test_every_command_and_option_in_a_message_exists() -> None:
 
 def test_every_command_and_option_in_a_page_exists() -> None:
     found = [(place, wrong_words(code)) for place, code in pages()]
-    assert len(found) > 100
+    assert len(found) > 50
     assert [each for each in found if each[1]] == []
 
 
@@ -135,7 +135,7 @@ def test_every_extra_in_a_message_exists() -> None:
 def test_the_search_finds_wrong_advice() -> None:
     assert wrong_words("Make one with hybrid tidy.") == ["hybrid tidy"]
     assert wrong_words("Try hybrid split --blocks text.") == ["hybrid split --blocks"]
-    assert wrong_words("Name it with --labels.") == ["--labels"]
+    assert wrong_words("Name it with --lable.") == ["--lable"]
     assert wrong_words("Leave it out with --blocks.", "audit") == ["--blocks"]
     assert wrong_words("Make it with: hybrid extract --backbone {}; or wait.", "audit") == []
 
@@ -180,8 +180,9 @@ def split_by_hand() -> None:
 
 
 def another_catalogue() -> None:
-    with Path("catalogue.csv").open("a") as file:
-        file.write("later,Later,funny laugh,,Comedy\n")
+    table = pd.read_csv("catalogue.csv", dtype=str)
+    later = table.head(1).assign(id="later", title="Later", poster="")
+    pd.concat([table, later]).to_csv("catalogue.csv", index=False)
 
 
 def nothing() -> None:
@@ -286,7 +287,6 @@ FAILING: dict[str, tuple[Callable[[], object], list[str]]] = {
     "a layer that is not there": (nothing, ["backbones", "--layers", "nothing"]),
     "a run that is none": (nothing, ["describe", "nothing"]),
     "features of words": (nothing, ["explain", "text", "--features"]),
-    "shares of nothing": (nothing, ["split", "--method", "kfold", "--folds", "400"]),
 }
 
 
