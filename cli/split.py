@@ -61,7 +61,7 @@ def command(project: Project, columns: ColumnOptions, **options: Any) -> None:
     from hybrid.splitting.split_file import write_split
     from hybrid.utils.writable import check_new_file
 
-    check_new_file("--splits", project.splits)
+    check_new_file("--splits", project.splits, [project.catalogue])
     catalogue = load_catalogue(project.catalogue, columns)
     tell_catalogue(catalogue)
     chosen = SplitOptions(**options)

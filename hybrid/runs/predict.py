@@ -121,7 +121,7 @@ def predict_catalogue(
     (40, 8)
     """
     folder, out, context = Path(folder), Path(out), context or Context()
-    check_new_file("--out", out)
+    check_new_file("--out", out, [Path(path)])
     record = RunRecord.read(folder)
     columns = record.require_model(folder)
     catalogue = load_catalogue(path, options, like=columns, every_row=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 from hybrid.errors import RunError
@@ -13,7 +14,7 @@ from hybrid.utils.files import TEMPORARY, remove
 PROBE = 2**20  # bytes that must be free: less than any result with a model takes
 
 
-def check_new_file(option: str, path: Path) -> None:
+def check_new_file(option: str, path: Path, inputs: Sequence[Path] = ()) -> None:
     """Check that a file can be written or replaced.
 
     Parameters
@@ -21,11 +22,13 @@ def check_new_file(option: str, path: Path) -> None:
     option : str
         That names it, for the message.
     path : Path
+    inputs : sequence of Path, default=()
+        Files that are read, and must not be replaced.
 
     Raises
     ------
     RunError
-        If its folder does not exist or cannot be written, the disk is full, or it is a folder.
+        If its folder does not exist or cannot be written, the disk is full, or it is a folder or an input.
 
     Examples
     --------
@@ -39,6 +42,10 @@ def check_new_file(option: str, path: Path) -> None:
         raise RunError(f"{option}: expected a file in a folder that exists, found {path}.")
     if path.is_dir():
         raise RunError(f"{option}: expected the name of a file, found the folder {path}.")
+    if path.exists() and any(each.exists() and path.samefile(each) for each in inputs):
+        raise RunError(
+            f"{option}: expected a new file, found {path}, which is read. Choose another {option}."
+        )
     if reason := write_problem(path.parent):
         raise RunError(
             f"{option}: expected a folder that can be written, found that {path.parent} cannot be: {reason}. "

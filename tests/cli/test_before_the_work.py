@@ -131,6 +131,18 @@ def test_a_file_where_a_folder_is_to_be(
     assert "taken" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words", [["predict", "text", "--out", "catalogue.csv"], ["split", "--splits", "catalogue.csv"]]
+)
+def test_the_catalogue_is_not_replaced(
+    words: list[str], project: Path, call: Call, capsys: Capture
+) -> None:
+    before = Path("catalogue.csv").read_bytes()
+    assert call(*words, "--quiet") == 1
+    assert "expected a new file, found catalogue.csv, which is read" in capsys.readouterr().err
+    assert Path("catalogue.csv").read_bytes() == before
+
+
 def test_a_name_that_is_taken(project: Path, call: Call, capsys: Capture) -> None:
     Path("runs/notes").mkdir()
     Path("catalogue.csv").unlink()  # not even this is read before
