@@ -113,14 +113,14 @@ def test_rows_that_are_left_out_are_told(
 
 
 def test_words_in_a_numeric_column_are_told() -> None:
-    Path("c.csv").write_text("id,genres,year\n1,War,1979\n2,War,unknown\n3,Drama,n/a\n4,Drama,\n")
+    cells = ("1979", "seventies", "n/a", "")  # the last two say that nothing is known
+    rows = "".join(f"{i},War,{cell}\n" for i, cell in enumerate(cells))
+    Path("c.csv").write_text(f"id,genres,year\n{rows}")
     catalogue = load_catalogue("c.csv", ColumnOptions(numeric=("year",)))
-    with pytest.warns(
-        UserWarning, match="numeric column 'year', found others in 1 of 4 items, such"
-    ) as w:
-        frame = catalogue.frame
-    assert len(w) == 1
-    np.testing.assert_array_equal(frame["year"], [1979, np.nan, np.nan, np.nan])
+    (told,) = catalogue.findings
+    assert (told.column, told.count, told.examples) == ("year", 1, ("seventies",))
+    assert "1 of 2 cells are no number, such as 'seventies'" in told.message
+    np.testing.assert_array_equal(catalogue.frame["year"], [1979, np.nan, np.nan, np.nan])
 
 
 def test_a_separator_that_is_named_is_not_overridden_by_the_recorded_one() -> None:
