@@ -79,6 +79,16 @@ def test_a_separator_in_other_cells_misleads_nobody(load: Load) -> None:
     assert cells(load(written(",", rows))) == rows
 
 
+def test_of_two_separators_the_one_with_more_columns_is_taken(load: Load) -> None:
+    rows = [
+        ["id", "title, original", "year"],
+        ["1", "Seven, The", "1995"],
+        ["2", "Heat, A", "1995"],
+    ]
+    for separator in "\t;|":
+        assert cells(load(written(separator, rows))) == rows
+
+
 @pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
 def test_a_first_line_that_names_the_separator(load: Load, first: str) -> None:
     assert cells(load(f"{first}\r\n" + written(";"))) == TABLE
@@ -204,6 +214,15 @@ def test_texts_of_several_lines_swallow_nothing(load: Load) -> None:
     catalogue = load(written(",", rows).replace("\r\n", "\n"))
     assert catalogue.table["overview"].tolist() == texts
     assert catalogue.findings == catalogue.bad_rows == ()
+
+
+def test_a_text_that_goes_on_in_the_next_chunk(load: Load) -> None:
+    lines = [f"{i},text {i}" for i in range(CHUNK + 5)]
+    lines[CHUNK - 1] = f'{CHUNK - 1},"first line\nsecond line"'
+    catalogue = load("\n".join(["id,overview", *lines]))
+    assert len(catalogue) == CHUNK + 5
+    assert catalogue.table["overview"][CHUNK - 1] == "first line\nsecond line"
+    assert catalogue.findings == ()
 
 
 @settings(max_examples=50, deadline=None)
