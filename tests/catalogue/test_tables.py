@@ -263,6 +263,14 @@ def test_short_rows_are_read_and_long_rows_left_out_by_name(load: Load) -> None:
     assert [finding.count for finding in catalogue.findings] == [1, 1]
 
 
+def test_the_header_again_is_no_row(load: Load) -> None:
+    catalogue = load("id,title\n1,a\nid,title\n2,b\n")
+    assert cells(catalogue) == [["id", "title"], ["1", "a"], ["2", "b"]]
+    assert catalogue.rows.tolist() == [1, 3]
+    assert kinds(catalogue) == ["repeated header"]
+    assert [bad.row for bad in catalogue.bad_rows] == [2]
+
+
 def test_a_row_that_a_line_break_cuts_is_joined(load: Load) -> None:
     lines = films(20)
     lines[6] = "1006,A film\n - the long version,Comedy"

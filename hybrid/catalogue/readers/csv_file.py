@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.catalogue.readers.csv_rows import CsvRows, Trouble, reading_rows
@@ -88,9 +89,24 @@ def _parse(source: Source, text: Iterator[str], findings: list[Finding]) -> Pars
     rows_read = np.concatenate(numbers)
     columns = dict(zip(start.header, builders, strict=True))
     table, unstripped = make_table(columns, len(rows_read))
+    again = _find_header(table)
+    reader.troubles += [Trouble("header", int(rows_read[i]), 0, "") for i in again]
+    if again:
+        table, rows_read = (
+            table.drop(index=again).reset_index(drop=True),
+            np.delete(rows_read, again),
+        )
+        unstripped = {name: np.delete(cells, again) for name, cells in unstripped.items()}
     bad, told = tell_rows(reader.troubles, len(start.header), reader.rows)
     findings = [*findings, *start.findings, *told]
     return ParsedTable(table, rows_read, bad, findings, unstripped=unstripped)
+
+
+def _find_header(table: pd.DataFrame) -> list[int]:
+    """Rows that are the header again, as where files were put one behind the other."""
+    names = list(table.columns)
+    like = np.flatnonzero(table[names[0]].to_numpy() == names[0]).tolist()
+    return [i for i in like if table.iloc[i].tolist() == names]
 
 
 def _first_lines(text: Iterator[str]) -> Iterator[str]:

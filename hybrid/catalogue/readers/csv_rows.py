@@ -22,8 +22,9 @@ class Trouble(NamedTuple):
 
     Parameters
     ----------
-    kind : {"quote", "break", "short", "long"}
-        A quote that is not closed in its line, a line break within a row, too few or too many fields.
+    kind : {"quote", "break", "short", "long", "header"}
+        A quote that is not closed in its line, a line break within a row, too few or too many fields, the
+        header again.
     row, line : int
         Position among the rows, and in the file, from 1.
     detail : str

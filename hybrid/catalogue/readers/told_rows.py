@@ -26,6 +26,7 @@ _REASONS: dict[str, Callable[[Trouble, int], str]] = {
         f"line {one.line} has {one.detail}, the header {width} (a field that holds "
         "the separator must be quoted); the row is left out"
     ),
+    "header": lambda one, width: "the header again; the row is left out",
 }
 _MESSAGES = {
     "quote": "{n} {rows} with a quote that is not closed where it should be, so that it would swallow rows "
@@ -35,8 +36,10 @@ _MESSAGES = {
     "short": "{n} {rows} with fewer fields than the header's {width}: the missing ones are empty",
     "long": "{n} {rows} with more fields than the header's {width}: left out; a field that holds the "
     "separator must be quoted",
+    "header": "{n} {rows} with the header again, as where files were put one behind the other: left out",
 }
 _KINDS = {
+    "header": "repeated header",
     "quote": "unclosed quotes",
     "break": "broken rows",
     "short": "short rows",
@@ -69,10 +72,13 @@ def tell_rows(troubles: list[Trouble], width: int, rows: int) -> tuple[list[BadR
             continue
         if kind != "short" or len(found) <= max(_SHOWN, _USUAL * rows):
             bad += [BadRow(one.row, "", "", _REASONS[kind](one, width)) for one in found]
-        lines = ", ".join(str(one.line) for one in found[:_SHOWN])
-        more = ", …" if len(found) > _SHOWN else ""
+        what = "line" if found[0].line else "row"
+        numbers = [one.line or one.row for one in found[:_SHOWN]]
+        shown = ", ".join(map(str, numbers)) + (", …" if len(found) > _SHOWN else "")
         text = message.format(n=len(found), rows="row" if len(found) == 1 else "rows", width=width)
-        places = f"line {lines}" if len(found) == 1 else f"lines {lines}{more}"
-        examples = tuple(f"line {one.line}: {one.detail}" for one in found[:_SHOWN])
+        places = f"{what}{'' if len(found) == 1 else 's'} {shown}"
+        examples = tuple(
+            f"{what} {n}: {one.detail}".rstrip(": ") for n, one in zip(numbers, found, strict=False)
+        )
         findings.append(Finding(_KINDS[kind], f"{text} ({places})", len(found), "", examples))
     return sorted(bad, key=lambda one: one.row), findings
