@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hybrid.cli.fit import make_experiment
-from hybrid.cli.options import SIZE, Project, column_options, common_options, decision_options
+from hybrid.cli.fit_options import decision_options
+from hybrid.cli.options import SIZE, Project, column_options, common_options
 from hybrid.cli.output import run_text, show
 from hybrid.cli.task_options import task_options
 from hybrid.types import ColumnOptions

@@ -7,13 +7,11 @@ from typing import Any
 import click
 
 from hybrid.cli.fit import fit
+from hybrid.cli.fit_options import decision_options, feature_options, study_options
 from hybrid.cli.options import (
     Project,
     column_options,
     common_options,
-    decision_options,
-    feature_options,
-    study_options,
 )
 from hybrid.cli.task_options import task_options
 

@@ -54,6 +54,7 @@ ONLY_IN = {
     "matplotlib": ("hybrid.report.",),
     "tqdm": ("hybrid.utils.progress",),
     "regex": ("hybrid.utils.scripts",),
+    "icu4py": ("hybrid.utils.dictionary_words",),
 }
 
 

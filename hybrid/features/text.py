@@ -18,9 +18,11 @@ from hybrid.errors import SettingError
 from hybrid.features.frames import FrameTransformer, take_columns
 from hybrid.features.tfidf import CODE_POINTS
 from hybrid.features.tfidf.terms import CharTerms, Terms, WordTerms, in_chunks
-from hybrid.utils.scripts import fold_text, has_unspaced_script, isolate_ideographs, space_out
+from hybrid.utils.dictionary_words import split_by_dictionary
+from hybrid.utils.scripts import fold_text, has_unspaced_script, isolate_unspaced, space_out
 
 SHORTEST = 3  # characters; shorter ones are not informative
+CHARACTERS, ICU = SEGMENTERS = ("characters", "icu")
 CHARS = "'{}'"  # how an n-gram of characters is named, so that its spaces show
 
 
@@ -48,6 +50,9 @@ class TextFeatures(FrameTransformer):
         Keep only the most frequent terms, so many of words and so many of characters.
     sublinear_tf : bool, default=True
         Use ``1 + log(tf)`` for the term frequency.
+    segmenter : {"characters", "icu"}, default="characters"
+        What is a word in a script without spaces: each character, or what the dictionaries of ICU know as
+        one (extra `icu`; a model that was fitted with it needs it to predict, too).
     n_jobs : int or None, default=None
         Threads that count terms.
 
@@ -66,6 +71,8 @@ class TextFeatures(FrameTransformer):
     (['ghost'], [[1.0], [1.0]])
     """
 
+    segmenter: str = CHARACTERS  # of a model that was fitted before there were others
+
     def __init__(
         self,
         columns: Sequence[str] = ("title", "overview"),
@@ -74,6 +81,7 @@ class TextFeatures(FrameTransformer):
         min_df: int = 2,
         max_features: int | None = None,
         sublinear_tf: bool = True,
+        segmenter: str = CHARACTERS,
         n_jobs: int | None = None,
     ) -> None:
         self.columns = columns
@@ -82,6 +90,7 @@ class TextFeatures(FrameTransformer):
         self.min_df = min_df
         self.max_features = max_features
         self.sublinear_tf = sublinear_tf
+        self.segmenter = segmenter
         self.n_jobs = n_jobs
 
     def fit(self, X: pd.DataFrame, y: Any = None) -> TextFeatures:
@@ -95,7 +104,11 @@ class TextFeatures(FrameTransformer):
         self._check()
         texts = [fold_text(text) for text in self._join(X)]
         self._record_features(X)
-        self.terms_: list[Terms] = [WordTerms(self.max_ngram, self.min_df, self.max_features)]
+        self.terms_: list[Terms] = [
+            WordTerms(
+                self.max_ngram, self.min_df, self.max_features, spaced_out=self.segmenter != ICU
+            )
+        ]
         if self.max_chars:
             chars = CharTerms(SHORTEST, self.max_chars, self.min_df, self.max_features)
             self.terms_.append(chars)
@@ -142,9 +155,10 @@ class TextFeatures(FrameTransformer):
         unspaced = [i for i in foreign if has_unspaced_script(texts[i])]
         if not unspaced:
             return texts, texts
+        split = split_by_dictionary if self.segmenter == ICU else None
         words, characters = texts.copy(), texts.copy()
         for i in unspaced:
-            words[i], characters[i] = space_out(texts[i]), isolate_ideographs(texts[i])
+            words[i], characters[i] = space_out(texts[i], split), isolate_unspaced(texts[i])
         return words, characters
 
     def missing(self, X: pd.DataFrame) -> NDArray[np.bool_]:
@@ -166,6 +180,10 @@ class TextFeatures(FrameTransformer):
         if self.max_chars and self.max_chars < SHORTEST:
             problems.append(
                 f"max_chars: expected 0, or {SHORTEST} or more, found {self.max_chars}."
+            )
+        if self.segmenter not in SEGMENTERS:
+            problems.append(
+                f"segmenter: expected {' or '.join(SEGMENTERS)}, found {self.segmenter!r}."
             )
         if problems:
             raise SettingError("block text: " + "\n".join(problems))

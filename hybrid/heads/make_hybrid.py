@@ -37,6 +37,7 @@ class FeatureOptions:
     min_df: int = 2
     max_features: int | None = None
     sublinear_tf: bool = True
+    segmenter: str = "characters"
     min_count: int = 2
     year_bin: int = 10
 

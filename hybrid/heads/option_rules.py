@@ -10,14 +10,17 @@ from typing import Any
 from hybrid.catalogue import Catalogue
 from hybrid.extraction.lookup import selector_problems
 from hybrid.features.metadata import find_years
+from hybrid.features.text import ICU
 from hybrid.heads.decision_rule import DecisionOptions
 from hybrid.heads.registry import HeadSpec
 from hybrid.heads.scoring import is_joint
 from hybrid.types import METRIC, EmbeddingSelector
+from hybrid.utils.dictionary_words import icu_problems
 from hybrid.utils.options import Rule, given_options, list_unused
+from hybrid.utils.scripts import has_unspaced_script
 
 COMMANDS = ("fit-svm", "fit-ovr")
-TEXT = ("max-ngram", "max-chars", "min-df", "max-features", "sublinear")
+TEXT = ("max-ngram", "max-chars", "min-df", "max-features", "sublinear", "segmenter")
 METADATA = ("min-count", "year-bin")
 EMBEDDINGS = ("backbone", "weights", "dtype", "embeddings")
 TUNING = ("metric", "search", "thresholds", "shrinkage", "calibration", "block-weight", "C")
@@ -61,6 +64,11 @@ def option_problems(
         Rule((*TEXT, *METADATA, *TUNING), spec.tuned, f"{spec.name} reads no features"),
         Rule(EMBEDDINGS, "poster" in names, f"the block poster is not among {listed}"),
         Rule(TEXT, "text" in names, f"the block text is not among {listed}"),
+        Rule(
+            ("segmenter",),
+            features.segmenter != ICU or _is_unspaced(catalogue),
+            "no text is in a script without spaces between words",
+        ),
         Rule(METADATA, "metadata" in names, f"the block metadata is not among {listed}"),
         Rule(("year-bin",), bool(years), f"{catalogue.path} has no column of years or dates"),
         Rule(("min-count",), tokens, f"{catalogue.path} has only numbers as metadata"),
@@ -91,7 +99,14 @@ def option_problems(
         *(problem for each in select for problem in selector_problems(each)),
         *_weight_problems(block_weights or {}, names),
         *_contradictions(spec, metric, chain, decision),
+        *(icu_problems() if features.segmenter == ICU else ()),
     ]
+
+
+def _is_unspaced(catalogue: Catalogue) -> bool:
+    """Whether any text is in a script without spaces."""
+    cells = (catalogue.table[name].tolist() for name in catalogue.columns.text)
+    return any(has_unspaced_script(text) for column in cells for text in column)
 
 
 def _values(options: Any) -> dict[str, tuple[Any, Any]]:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 
 import regex
 
 # Scripts that write no spaces between words: ideographs and syllables, and the line breaking class SA ("South
 # East Asian": Thai, Lao, Khmer, Myanmar and their neighbours); letters only, no punctuation.
-_IDEOGRAPHS = r"\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{Bopomofo}\p{Yi}\p{Tangut}\p{Nushu}\p{sc=Kits}"
-_SCRIPTS = rf"{_IDEOGRAPHS}\p{{lb=SA}}\p{{Javanese}}\p{{Balinese}}"
-_IDEOGRAPH = rf"[[{_IDEOGRAPHS}]&&[\p{{L}}\p{{Nl}}]]"
+_SCRIPTS = (
+    r"\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{Bopomofo}\p{Yi}\p{Tangut}\p{Nushu}\p{sc=Kits}"
+    r"\p{lb=SA}\p{Javanese}\p{Balinese}"
+)
 _UNSPACED = rf"[[{_SCRIPTS}]&&[\p{{L}}\p{{Nl}}]]"
 _SPACED = rf"[[\p{{L}}\p{{N}}_]--{_UNSPACED}]"
 _LETTER = regex.compile(rf"(?V1){_UNSPACED}")
 # Quick to rule out by, which most texts are: no letter of these scripts is anywhere else.
 _MAYBE = re.compile("[\u0e01-\u1dff\u2e80-\U0003ffff]")
 _CHARACTER_OF_IT = regex.compile(rf"(?V1)(?={_UNSPACED})\X\p{{M}}*")  # with its marks
-_IDEOGRAPHIC = regex.compile(rf"(?V1)(?:(?={_IDEOGRAPH})\X\p{{M}}*)+")
+_RUN = regex.compile(rf"(?V1)(?:(?={_UNSPACED})\X\p{{M}}*)+")
 _SPACE_INSIDE = regex.compile(rf"(?V1)(?<={_UNSPACED}\p{{M}}*) (?={_UNSPACED})")
 _WORD = regex.compile(rf"(?V1)(?={_UNSPACED})\X\p{{M}}*|(?:{_SPACED}\p{{M}}*)+")
 _ASCII_WORD = regex.compile(r"\w+", regex.ASCII)
@@ -169,12 +171,14 @@ def _fold_character(character: str) -> str:
     return unicodedata.normalize("NFC", _ACCENT.sub("", parts))
 
 
-def space_out(text: str) -> str:
-    """Put spaces between the characters of scripts that have none between words.
+def space_out(text: str, split: Callable[[str], list[str]] | None = None) -> str:
+    """Put spaces between the characters, or words, of scripts that have none between words.
 
     Parameters
     ----------
     text : str
+    split : callable, optional
+        Splits a run of letters of such scripts into words; by default into characters.
 
     Returns
     -------
@@ -188,26 +192,9 @@ def space_out(text: str) -> str:
     """
     if not has_unspaced_script(text):
         return text
-    return _CHARACTER_OF_IT.sub(r" \g<0> ", text)
-
-
-def is_ideographic(text: str) -> bool:
-    """Tell whether a text begins with an ideograph, or with a syllable of kana.
-
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    bool
-
-    Examples
-    --------
-    >>> [is_ideographic(text) for text in ("比赛", "ガラス", "หนังผี", "war")]
-    [True, True, False, False]
-    """
-    return not text.isascii() and _IDEOGRAPHIC.match(text) is not None
+    if split is None:
+        return _CHARACTER_OF_IT.sub(r" \g<0> ", text)
+    return _RUN.sub(lambda run: f" {' '.join(split(run[0]))} ", text)
 
 
 def is_hangul(text: str) -> bool:
@@ -229,8 +216,8 @@ def is_hangul(text: str) -> bool:
     return bool(text) and "\uac00" <= text[-1] <= "\ud7a3"
 
 
-def isolate_ideographs(text: str) -> str:
-    """Put spaces around each run of ideographs.
+def isolate_unspaced(text: str) -> str:
+    """Put spaces around each run of letters of scripts without spaces.
 
     Parameters
     ----------
@@ -242,10 +229,10 @@ def isolate_ideographs(text: str) -> str:
 
     Examples
     --------
-    >>> isolate_ideographs("nba比赛,决赛").split()
+    >>> isolate_unspaced("nba比赛,决赛").split()
     ['nba', '比赛', ',', '决赛']
     """
-    return text if text.isascii() else _IDEOGRAPHIC.sub(r" \g<0> ", text)
+    return _RUN.sub(r" \g<0> ", text) if has_unspaced_script(text) else text
 
 
 def close_up(words: str) -> str:

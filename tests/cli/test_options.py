@@ -145,6 +145,7 @@ def for_heads(command: str, head: list[str]) -> dict[tuple[str, str], list[str]]
         "min-df": [*POSTER, "--min-df", "3"],
         "max-features": [*POSTER, "--max-features", "10"],
         "sublinear": [*POSTER, "--no-sublinear"],
+        "segmenter": [*TEXT, "--segmenter", "icu"],  # no text without spaces
         "min-count": [*TEXT, "--min-count", "3"],
         "year-bin": [*TEXT, "--year-bin", "5"],
         "block-weight": [*TEXT, "--block-weight", "poster=2"],

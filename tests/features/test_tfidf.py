@@ -169,7 +169,7 @@ def test_scripts_without_spaces_have_n_grams_of_characters(texts: list[str], lon
     np.testing.assert_allclose(found, matrix, rtol=2e-6)
 
 
-def test_characters_of_ideographs_are_one_or_two() -> None:
+def test_n_grams_of_a_script_without_spaces_are_one_or_two_characters() -> None:
     names = fitted(["看NBA比赛"])[1]
     quoted = [name for name in names if name.startswith("'")]
     words = [name for name in names if name not in quoted]
@@ -181,9 +181,8 @@ def test_characters_of_ideographs_are_one_or_two() -> None:
 def test_marks_are_whole_in_words_and_n_grams() -> None:
     names = fitted(["हिन्दी"])[1]
     assert names == ["हिन्दी", "' हिन्दी'", "' हिन्दी '", "'हिन्दी '"]
-    thai = fitted(["น้ำดี"], max_chars=3)[1]  # two characters; runs of three with the spaces
-    assert thai == ["ดี", "น้ำ", "น้ำดี", "' น้ำดี'", "'น้ำดี '"]
-    assert fitted(["ทำดี"], max_chars=3)[1] == ["ดี", "ทำ", "ทำดี", "' ทำดี'", "'ทำดี '"]
+    assert fitted(["น้ำดี"])[1] == ["ดี", "น้ำ", "น้ำดี", "'ดี'", "'น้ำ'", "'น้ำดี'"]
+    assert fitted(["ทำดี"])[1] == ["ดี", "ทำ", "ทำดี", "'ดี'", "'ทำ'", "'ทำดี'"]
 
 
 def test_a_syllable_alone_is_a_word_of_korean() -> None:
@@ -218,3 +217,24 @@ def test_a_model_from_before_reads_as_it_did() -> None:
         del terms.reading  # it had none
     again = pickle.loads(pickle.dumps(block))
     np.testing.assert_allclose(again.transform(texts).toarray(), expected, rtol=2e-6)
+
+
+def test_words_of_a_dictionary_where_there_are_no_spaces() -> None:
+    texts = ["ภาพยนตร์ตลก 2 NBA", "关于鬼魂"]
+    options: dict[str, Any] = {"max_ngram": 2, "max_chars": 0}
+    names = fitted(texts, segmenter="icu", **options)[1]
+    assert names == sorted(
+        ["nba", "关于", "关于 鬼魂", "ตลก", "ตลก nba", "ภาพยนตร์", "ภาพยนตร์ ตลก", "鬼魂"]
+    )
+
+
+def test_a_dictionary_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hybrid.utils.dictionary_words.find_spec", lambda name: None)
+    with pytest.raises(SettingError, match=r"--segmenter icu: .*hybrid-posters\[icu\]"):
+        fitted(["关于鬼魂"], segmenter="icu")
+    assert "鬼魂" in fitted(["关于鬼魂"])[1]
+
+
+def test_an_unknown_segmenter_is_named() -> None:
+    with pytest.raises(SettingError, match="segmenter: expected characters or icu, found 'jieba'"):
+        fitted(["关于鬼魂"], segmenter="jieba")

@@ -14,7 +14,7 @@ from hybrid.utils.scripts import (
     close_up,
     fold_text,
     has_unspaced_script,
-    isolate_ideographs,
+    isolate_unspaced,
     space_out,
     split_characters,
     split_words,
@@ -86,7 +86,12 @@ def plain(text: str) -> str:
 
 
 LATIN_AND_GREEK = st.text(
-    st.characters(min_codepoint=0x20, max_codepoint=0x3FF, exclude_categories=["Cf", "Cn"])
+    st.characters(
+        min_codepoint=0x20,
+        max_codepoint=0x3FF,
+        exclude_categories=["Cf", "Cn"],
+        exclude_characters="\u034f",
+    )
     | st.sampled_from(
         "\u1ea3\u1f00\u2019\u2014\u201c\ufb01\uff21\u00a8\u0130\u03a3\u00bd\u2122\u3000"
     )
@@ -95,6 +100,7 @@ LATIN_AND_GREEK = st.text(
 
 @given(LATIN_AND_GREEK)
 def test_latin_and_greek_are_folded_as_scikit_learn_does(text: str) -> None:
+    """But for invisible joiners, which are left out."""
     assert fold_text(text) == plain(text)
 
 
@@ -149,7 +155,7 @@ def test_every_letter_of_an_unspaced_script_is_found() -> None:
 
 def test_spaces_are_put_in_and_left_out() -> None:
     assert space_out("nba比赛 ผีน้ำ").split() == ["nba", "比", "赛", "ผี", "น้ำ"]
-    assert isolate_ideographs("nba比赛ผีน้ำ").split() == ["nba", "比赛", "ผีน้ำ"]
+    assert isolate_unspaced("nba比赛, ผีน้ำ2").split() == ["nba", "比赛", ",", "ผีน้ำ", "2"]
     assert close_up("ผี น้ำ") == "ผีน้ำ"
     assert close_up("nba 比 赛 in") == "nba 比赛 in"
     for text in ("the war", "공포 영화", "हिन्दी"):

@@ -15,8 +15,8 @@ from hybrid.utils.jit import jit
 
 Array = NDArray[Any]
 
-# Bits of a character's class. SINGLE: alone, it can be a word.
-WORD, SPACE, MARK, SINGLE, IDEOGRAPH = (np.uint8(1 << bit) for bit in range(5))
+# Bits of a character's class. SINGLE: alone, it can be a word. UNSPACED: of a script without spaces.
+WORD, SPACE, MARK, SINGLE, UNSPACED = (np.uint8(1 << bit) for bit in range(5))
 # 2^64 divided by the golden ratio: Knuth, The Art of Computer Programming, 6.4.
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _HALF, _ONE, _TOP = np.uint64(32), np.uint64(1), np.uint64(58)
@@ -125,7 +125,7 @@ def split(
 def slice_words(
     bounds: Array,
     cuts: Array,
-    ideographs: Array,
+    unspaced: Array,
     shortest: int,
     longest: int,
     starts: Array,
@@ -134,14 +134,14 @@ def slice_words(
 ) -> int:
     """Cut words, with the spaces around them, into n-grams; how many there are.
 
-    A character begins at each of `cuts`; `bounds` counts characters. Words of ideographs have n-grams of 1
-    and 2, without the spaces.
+    A character begins at each of `cuts`; `bounds` counts characters. Words of scripts without spaces have
+    n-grams of 1 and 2, without the spaces around them.
     """
     found = 0
     for word in range(len(bounds) - 1):
         first, length = bounds[word], bounds[word + 1] - bounds[word]
         least, most = shortest, longest
-        if ideographs[word]:
+        if unspaced[word]:
             first, length, least, most = first + 1, length - 2, 1, 2
         for size in range(least, min(most, max(length, least)) + 1):
             for start in range(first, first + max(length - size, 0) + 1):

@@ -18,8 +18,8 @@ from scipy import sparse
 
 from hybrid.features.tfidf import CHARACTERS, CODE_POINTS
 from hybrid.features.tfidf import counting as kernels
-from hybrid.features.tfidf.counting import IDEOGRAPH, MARK, SINGLE, SPACE, WORD
-from hybrid.utils.scripts import has_unspaced_script, is_ideographic, split_characters
+from hybrid.features.tfidf.counting import MARK, SINGLE, SPACE, UNSPACED, WORD
+from hybrid.utils.scripts import has_unspaced_script, split_characters
 
 Ints = NDArray[np.int32]
 Places = NDArray[np.int64]
@@ -169,7 +169,7 @@ def slice_words(
     """The n-grams of characters within words, with a space before and after each word.
 
     A character has its marks with it. A word that is shorter, with its spaces, than `shortest` is one n-gram.
-    Words of ideographs have n-grams of 1 and 2 characters, without spaces.
+    Words of scripts without spaces have n-grams of 1 and 2 characters, without the spaces around them.
 
     Returns
     -------
@@ -188,14 +188,14 @@ def slice_words(
     if reading != CODE_POINTS and len(inside := _inside(characters, bounds)):
         cuts = np.delete(cuts, places[inside])
         padded_bounds = np.searchsorted(cuts, padded_bounds)
-    ideographs = np.zeros(n, dtype=np.bool_)
+    unspaced = np.zeros(n, dtype=np.bool_)
     if reading != CODE_POINTS and n:
-        ideographs = (_classes(reading)[characters[bounds[:-1]]] & IDEOGRAPH) != 0
+        unspaced = (_classes(reading)[characters[bounds[:-1]]] & UNSPACED) != 0
     room = len(padded) * max(longest - shortest + 1, 2)
     starts, ends = np.empty((2, room), dtype=np.int64)
     by_word = np.zeros(n + 1, dtype=np.int64)
     sizes = shortest, longest
-    found = kernels.slice_words(padded_bounds, cuts, ideographs, *sizes, starts, ends, by_word)
+    found = kernels.slice_words(padded_bounds, cuts, unspaced, *sizes, starts, ends, by_word)
     return (padded, starts[:found], ends[:found]), by_word
 
 
@@ -312,9 +312,8 @@ def _classes(reading: int) -> NDArray[np.uint8]:
         kinds = map(unicodedata.category, every)
         marks = np.fromiter((kind[0] == "M" for kind in kinds), np.uint8, PLANES)
         classes[:PLANES] |= marks * (WORD | MARK)
-        single = np.fromiter(map(has_unspaced_script, every), np.uint8, PLANES)
-        ideographs = np.fromiter(map(is_ideographic, every), np.uint8, PLANES)
-        classes[:PLANES] |= single * SINGLE | ideographs * IDEOGRAPH
+        unspaced = np.fromiter(map(has_unspaced_script, every), np.uint8, PLANES)
+        classes[:PLANES] |= unspaced * (SINGLE | UNSPACED)
         classes[HANGUL] |= SINGLE
         classes[SARA_AM] |= MARK
     return classes
