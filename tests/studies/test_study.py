@@ -383,10 +383,13 @@ def other_split() -> None:
         ),
         (
             lambda: Path("catalogue.csv").unlink(),
-            r".*found no such file\. Name it with --catalogue",
+            r".*found none at catalogue\.csv\. Name it with --catalogue",
         ),
         (other_split, "expected the split that the run was fitted on .* Name it with --splits"),
-        (lambda: Path("splits.csv").unlink(), r".*found no such file\. Name it with --splits"),
+        (
+            lambda: Path("splits.csv").unlink(),
+            r".*found none at splits\.csv\. Name it with --splits",
+        ),
         (other_groups, "expected the groups that the run was fitted with"),
         (lambda: Path("runs/svm/model.joblib").unlink(), "expected the model model.joblib"),
     ],
