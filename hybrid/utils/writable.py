@@ -40,8 +40,9 @@ def check_new_file(option: str, path: Path, inputs: Sequence[Path] = ()) -> None
     """
     if not path.parent.is_dir():
         raise RunError(f"{option}: expected a file in a folder that exists, found {path}.")
-    if path.is_dir():
-        raise RunError(f"{option}: expected the name of a file, found the folder {path}.")
+    if path.exists() and not path.is_file():  # a device, say: a file would take its place
+        kind = "folder" if path.is_dir() else "device or pipe"
+        raise RunError(f"{option}: expected the name of a file, found the {kind} {path}.")
     if path.exists() and any(each.exists() and path.samefile(each) for each in inputs):
         raise RunError(
             f"{option}: expected a new file, found {path}, which is read. Choose another {option}."

@@ -131,6 +131,18 @@ def test_a_file_where_a_folder_is_to_be(
     assert "taken" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["predict", "model-card", "report"])
+def test_a_pipe_or_a_folder_is_not_replaced(
+    name: str, project: Path, call: Call, capsys: Capture
+) -> None:
+    option, words = WRITING[name]
+    os.mkfifo("pipe")
+    for there, kind in (("pipe", "device or pipe"), ("posters", "folder")):
+        assert call(*words, option, there, "--quiet") == 1
+        assert f"expected the name of a file, found the {kind} {there}" in capsys.readouterr().err
+    assert Path("pipe").is_fifo()
+
+
 @pytest.mark.parametrize(
     "words", [["predict", "text", "--out", "catalogue.csv"], ["split", "--splits", "catalogue.csv"]]
 )
