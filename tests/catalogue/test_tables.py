@@ -208,6 +208,26 @@ def test_two_quotes_that_each_swallow_rows(load: Load) -> None:
     assert [bad.row for bad in catalogue.bad_rows] == [6, 16]
 
 
+def test_a_quoted_word_at_the_start_of_a_cell(load: Load) -> None:
+    """As in IMDb's files; the last has a quote that is not closed before the quoted text behind it."""
+    lines = [
+        *films(9),
+        '2000,"Weird Al" Story,Comedy',
+        '2001,"Open,"War, Drama"',
+        '2002,"Plain" ,War',
+    ]
+    catalogue = load("\n".join(["id,title,genres", *lines]))
+    assert catalogue.table.iloc[9:].to_numpy().tolist() == [
+        ["2000", '"Weird Al" Story', "Comedy"],
+        ["2001", '"Open', "War, Drama"],
+        ["2002", "Plain", "War"],
+    ]
+    assert [(found.kind, found.count) for found in catalogue.findings] == [
+        ("quotes within cells", 2)
+    ]
+    assert catalogue.bad_rows == ()
+
+
 def test_texts_of_several_lines_swallow_nothing(load: Load) -> None:
     texts = [f"Once, {i}\nupon, a time,\n\nthere was 1, 2, {i}" for i in range(50)]
     rows = [["id", "overview", "year"], *([str(i), text, "1999"] for i, text in enumerate(texts))]

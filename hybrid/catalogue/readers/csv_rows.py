@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gc
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,15 +17,18 @@ from hybrid.catalogue.readers.row_shape import RowShape
 CHUNK = 20_000
 _END = "\x1e\x1f end of the file \x1f\x1e"  # a line after the last one: what swallows it was not closed
 
+_PIECES = 50  # of one row
+_BLANK = re.compile(r'"[ \t]+(?=\W)')  # between a closing quote and the separator
+
 
 class Trouble(NamedTuple):
     """A row that was not written as it should be.
 
     Parameters
     ----------
-    kind : {"quote", "break", "short", "long", "header"}
-        A quote that is not closed in its line, a line break within a row, too few or too many fields, the
-        header again.
+    kind : {"quote", "letter", "break", "short", "long", "header"}
+        A quote that is not closed in its line, quotes that are letters, a line break within a row, too few or
+        too many fields, the header again.
     row, line : int
         Position among the rows, and in the file, from 1.
     detail : str
@@ -89,28 +93,29 @@ class CsvRows:
         """Yield rows of `width` fields, and the position of each, from 1."""
         while not self._ended:
             taken = list(islice(self.lines, CHUNK))
-            rows = list(self.dialect.read(taken))
-            if self._are_plain(taken, rows):
+            rows = self._read_plain(taken)
+            if rows is not None:
                 rows = [row for row in rows if row]
                 numbers = list(range(self.rows + 1, self.rows + len(rows) + 1))
                 self.rows += len(rows)
                 self._ended = len(taken) < CHUNK
             else:
                 if not self._shape.strong:
-                    self._shape = RowShape.of(
-                        (r for r in rows if "\n" not in "".join(r)), self.width
-                    )
+                    whole = (row for row in self.dialect.read(taken) if "\n" not in "".join(row))
+                    self._shape = RowShape.of(whole, self.width)
                 rows, numbers = self._number(self._join(list(self._mend(taken))))
             self.line += len(taken)
             if rows:
                 yield rows, numbers
 
-    def _are_plain(self, taken: list[str], rows: list[list[str]]) -> bool:
-        """Whether each line is a row by itself, and as wide as it should be."""
-        if len(rows) != len(taken) or not set(map(len, rows)) <= {0, self.width}:
-            return False
-        last = rows[-1][-1] if rows and rows[-1] else ""
-        return "\n" not in last and "\r" not in last  # else a quote is open where the chunk ends
+    def _read_plain(self, taken: list[str]) -> list[list[str]] | None:
+        """Read lines of which each is a row, as wide as it should be and with proper quotes; else None."""
+        try:
+            rows: list[list[str]] = list(self.dialect.read(taken, strict=True))
+        except csv.Error:  # also where a quote is open at the end of the chunk
+            return None
+        plain = len(rows) == len(taken) and set(map(len, rows)) <= {0, self.width}
+        return rows if plain else None
 
     def _feed(self, taken: list[str], start: int) -> Iterator[str]:
         """Yield the lines that were taken, from `start` on, then further ones, which are taken."""
@@ -141,21 +146,43 @@ class CsvRows:
                 end = base = at + 1
                 reader = self.dialect.read(self._feed(taken, base))
             elif row:
-                yield _Row(self.line + at, row)
+                yield self._with_letters(taken[at:end], row, self.line + at)
             at = end
+
+    def _with_letters(self, lines: list[str], row: list[str], line: int) -> _Row:
+        """Return a row of which a field begins with a quoted word: the quotes are letters then."""
+        if len(lines) == 1 and '"' in lines[0] and not self._is_strict(_BLANK.sub('"', lines[0])):
+            fields = self._without_quote(lines[0], strict=True)
+            if fields is not None:
+                return _Row(line, fields, "letter", "a quoted word at its start")
+        return _Row(line, row)
+
+    def _is_strict(self, line: str) -> bool:
+        try:
+            return bool(list(self.dialect.read([line], strict=True)))
+        except csv.Error:
+            return False
 
     def _split(self, line: str) -> list[str]:
         return line.rstrip("\r\n").split(self.dialect.separator)
 
-    def _without_quote(self, line: str) -> list[str] | None:
-        """Read one line whose last opening quote is a letter; None where it is no row then, either."""
-        at = len(line)
+    def _without_quote(self, line: str, strict: bool = False) -> list[str] | None:
+        """Read one line of which one quote is a letter; None where it is no row then, either.
+
+        Of several such quotes, one is taken that leaves the others as they should be; `strict`: or none.
+        """
+        at, found = len(line), None
         while (at := line.rfind('"', 0, at)) >= 0:
-            (fields,) = self.dialect.read([line[:at] + _END + line[at + 1 :]])
+            changed = line[:at] + _END + line[at + 1 :]
+            (fields,) = self.dialect.read([changed])
             if len(fields) == self.width:
-                return [cell.replace(_END, '"') for cell in fields]
+                if self._is_strict(changed):
+                    return [cell.replace(_END, '"') for cell in fields]
+                found = found or [cell.replace(_END, '"') for cell in fields]
+        if strict:
+            return None
         fields = self._split(line)
-        return fields if len(fields) == self.width else None
+        return found or (fields if len(fields) == self.width else None)
 
     def _swallowed(self, lines: list[str]) -> bool:
         """Whether lines that a quote joins to one row look like rows of their own."""
@@ -181,7 +208,8 @@ class CsvRows:
         at = 0
         while at < len(rows):
             end, missing = at + 1, self.width - len(rows[at].fields)
-            while missing > 0 and end < len(rows) and len(rows[end].fields) < self.width:
+            stop = min(len(rows), at + _PIECES)
+            while missing > 0 and end < stop and len(rows[end].fields) < self.width:
                 missing -= len(rows[end].fields) - 1
                 end += 1
             pieces = [row.fields for row in rows[at:end]]

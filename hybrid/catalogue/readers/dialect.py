@@ -35,11 +35,13 @@ class Dialect:
     spaces: bool = False
     backslash: bool = False
 
-    def read(self, lines: Iterable[str]) -> Any:
-        """Make a `csv.reader` of lines."""
+    def read(self, lines: Iterable[str], strict: bool = False) -> Any:
+        """Make a `csv.reader` of lines; a strict one raises an error where a quote is not as it should be."""
         if self.backslash:
             lines = (line.replace('\\"', '""') if "\\" in line else line for line in lines)
-        return csv.reader(lines, delimiter=self.separator, skipinitialspace=self.spaces)
+        return csv.reader(
+            lines, delimiter=self.separator, skipinitialspace=self.spaces, strict=strict
+        )
 
 
 def named_separator(line: str) -> str | None:

@@ -29,6 +29,8 @@ _REASONS: dict[str, Callable[[Trouble, int], str]] = {
     "header": lambda one, width: "the header again; the row is left out",
 }
 _MESSAGES = {
+    "letter": "{n} {rows} with a cell that begins with a quote and goes on behind the closing one: the "
+    "quotes were taken as letters",
     "quote": "{n} {rows} with a quote that is not closed where it should be, so that it would swallow rows "
     "behind it: the quote was taken as a letter, and each line as a row; close or double it in the file",
     "break": "{n} {rows} that a line break without quotes cuts: the pieces were joined; put quotes around "
@@ -39,6 +41,7 @@ _MESSAGES = {
     "header": "{n} {rows} with the header again, as where files were put one behind the other: left out",
 }
 _KINDS = {
+    "letter": "quotes within cells",
     "header": "repeated header",
     "quote": "unclosed quotes",
     "break": "broken rows",
@@ -70,7 +73,7 @@ def tell_rows(troubles: list[Trouble], width: int, rows: int) -> tuple[list[BadR
         found = [trouble for trouble in troubles if trouble.kind == kind]
         if not found:
             continue
-        if kind != "short" or len(found) <= max(_SHOWN, _USUAL * rows):
+        if kind in _REASONS and (kind != "short" or len(found) <= max(_SHOWN, _USUAL * rows)):
             bad += [BadRow(one.row, "", "", _REASONS[kind](one, width)) for one in found]
         what = "line" if found[0].line else "row"
         numbers = [one.line or one.row for one in found[:_SHOWN]]
