@@ -24,6 +24,8 @@ if TYPE_CHECKING:
               show_default=True, help="Names of genres: the data set's, TMDB's or IMDb's.")  # fmt: skip
 @click.option("--posters", type=click.Path(path_type=Path), metavar="DIR",
               help="Folder of images that are named by an id of their item, as in 862.jpg.")  # fmt: skip
+@click.option("--join", type=click.Path(path_type=Path), metavar="DIR",
+              help="Folder of an earlier import: items are given what they lack, by their ids.")  # fmt: skip
 @click.option("--title-type", multiple=True, metavar="TYPE",
               help="Of imdb: type of titles to import.  [default: movie]  Can be repeated.")  # fmt: skip
 @click.option("--map", "mapping", multiple=True, metavar="COLUMN=ROLE",
@@ -56,6 +58,7 @@ def command(
         _parse_mapping(options["mapping"]),
         options["label_separator"],
         options["encoding"],
+        options["join"],
     )
     summary = import_catalogue(kind, source, out, chosen)
     show(project.json, summary, _text(summary))

@@ -182,6 +182,7 @@ REFUSED = {
         ("import", option): [kind, "catalogue.csv", "--out", "imported", f"--{option}", value]
         for option, kind, value in (
             ("posters", "folder", "posters"),
+            ("join", "folder", "films"),
             ("title-type", "csv", "movie"),
             ("map", "imdb", "title=title"),
             ("label-separator", "imdb", ","),

@@ -152,5 +152,6 @@ IMPORTER = Importer(
     "imdb",
     "IMDb's data sets: title.basics.tsv with ratings, crew, principals and names beside it",
     _open,
-    frozenset({"posters", "title-type"}),
+    frozenset({"join", "posters", "title-type"}),
+    id_kind="imdb_id",
 )

@@ -31,6 +31,9 @@ class ImportOptions:
         Of ``csv`` and ``huggingface``: what separates labels in a cell.
     encoding : str, optional
         Of ``csv``: text encoding of the file.
+    join : Path, optional
+        Folder of an earlier import. Items are given the columns and posters that they lack, of the item there
+        that has one of their ids.
 
     Examples
     --------
@@ -44,6 +47,7 @@ class ImportOptions:
     mapping: tuple[tuple[str, str], ...] = ()
     label_separator: str | None = None
     encoding: str | None = None
+    join: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -180,10 +184,14 @@ class Importer:
     open : callable
         (source, options, folder for temporary files) → `Source`.
     options : frozenset of str, default=frozenset()
-        The options that it takes, of ``title-type``, ``map``, ``label-separator``, ``encoding``, ``posters``.
+        The options that it takes, of ``title-type``, ``map``, ``label-separator``, ``encoding``, ``posters``
+        and ``join``.
+    id_kind : str, default=""
+        What ``ids.csv`` calls its ids, for instance ``"tmdb_id"``.
     """
 
     kind: str
     summary: str
     open: Callable[[str, ImportOptions, Path], Source]
     options: frozenset[str] = frozenset()
+    id_kind: str = ""

@@ -128,9 +128,15 @@ def _import(
 ) -> ImportSummary:
     opened = importer.open(source, options, scratch)
     rename = namer(options.genre_names, opened.notes)
-    by_file = not opened.many_files
     with CatalogueWriter(
-        scratch, opened.columns, rename, opened.notes, options.posters, by_file
+        scratch,
+        opened.columns,
+        rename,
+        opened.notes,
+        options.posters,
+        by_file=not opened.many_files,
+        id_kind=importer.id_kind,
+        join=options.join,
     ) as writer:
         _write(writer, opened, importer.kind)
         counts = writer.counts
@@ -178,6 +184,7 @@ def _check_options(importer: Importer, options: ImportOptions) -> None:
     default = ImportOptions()
     values = {
         "posters": (options.posters, default.posters),
+        "join": (options.join, default.join),
         "title-type": (options.title_types, default.title_types),
         "map": (options.mapping, default.mapping),
         "label-separator": (options.label_separator, default.label_separator),

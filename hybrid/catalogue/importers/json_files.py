@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -12,6 +13,7 @@ from typing import Any, BinaryIO, cast
 from hybrid.errors import CatalogueError
 
 CHUNK = 1 << 20
+_SPACE, _INSIDE = re.compile(r"[ \t\r\n]*"), re.compile(r"[ \t\r\n,]*")
 SUFFIXES = (".json", ".jsonl", ".ndjson")
 
 
@@ -61,28 +63,34 @@ def read_values(path: Path) -> Iterator[Any]:
 
 
 def _values(text: io.TextIOWrapper) -> Iterator[Any]:
-    decoder, buffer, size, inside, whole = json.JSONDecoder(), "", CHUNK, None, False
+    decoder, buffer, at, size, inside, whole = json.JSONDecoder(), "", 0, CHUNK, None, False
     while True:
-        buffer = buffer.lstrip(" \t\r\n," if inside else " \t\r\n")
-        if inside is None and buffer:
-            inside = buffer[0] == "["
-            buffer = buffer[1:] if inside else buffer
+        at = _skip(buffer, at, bool(inside))
+        if inside is None and at < len(buffer):
+            inside = buffer[at] == "["
+            at += inside
             continue
-        if inside and buffer[:1] == "]":
+        if inside and buffer[at : at + 1] == "]":
             return
-        if buffer:
+        if at < len(buffer):
             try:
-                value, end = decoder.raw_decode(buffer)
+                value, at = decoder.raw_decode(buffer, at)
             except (json.JSONDecodeError, RecursionError) as error:
                 if whole or isinstance(error, RecursionError):
                     raise NotJson(str(error)) from None
             else:
                 yield value
-                buffer, size = buffer[end:], CHUNK
+                size = CHUNK
                 continue
         elif whole:
             if inside:
                 raise NotJson("the array does not end")
             return
         more = text.read(size)
-        whole, buffer, size = not more, buffer + more, size * 2
+        whole, buffer, at, size = not more, buffer[at:] + more, 0, size * 2
+
+
+def _skip(buffer: str, at: int, inside: bool) -> int:
+    """The place of the next character that is no space, nor a comma inside an array."""
+    found = (_INSIDE if inside else _SPACE).match(buffer, at)
+    return found.end() if found else at

@@ -134,5 +134,5 @@ IMPORTER = Importer(
     "mm-imdb",
     f"MM-IMDb: the folder with dataset/ and split.json, or {mm_imdb_hdf5.NAME}",
     _open,
-    frozenset({"posters"}),
+    frozenset({"join", "posters"}),
 )

@@ -65,5 +65,5 @@ IMPORTER = Importer(
     "movie-genre",
     "Movie Genre from its Poster: MovieGenre.csv, in Latin-1, with the URLs of the posters",
     _open,
-    frozenset({"posters"}),
+    frozenset({"join", "posters"}),
 )

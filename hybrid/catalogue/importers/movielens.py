@@ -170,5 +170,6 @@ IMPORTER = Importer(
     "movielens",
     "MovieLens: movies.csv with links.csv, tags.csv and ratings.csv; also movies.dat and u.item",
     _open,
-    frozenset({"posters"}),
+    frozenset({"join", "posters"}),
+    id_kind="movielens_id",
 )

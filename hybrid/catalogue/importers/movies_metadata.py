@@ -172,5 +172,6 @@ IMPORTER = Importer(
     "movies-metadata",
     "The Movies Dataset: movies_metadata.csv, with credits.csv, keywords.csv and links.csv beside it",
     _open,
-    frozenset({"posters"}),
+    frozenset({"join", "posters"}),
+    id_kind="tmdb_id",
 )

@@ -81,5 +81,6 @@ IMPORTER = Importer(
     "tmdb",
     "answers of TMDB's API as JSON or JSON Lines: films, pages of films, daily exports",
     _open,
-    frozenset({"posters"}),
+    frozenset({"join", "posters"}),
+    id_kind="tmdb_id",
 )

@@ -67,5 +67,6 @@ IMPORTER = Importer(
     "tmdb-5000",
     f"TMDB 5000 Movie Dataset: {MOVIES}, with {CREDITS} beside it",
     _open,
-    frozenset({"posters"}),
+    frozenset({"join", "posters"}),
+    id_kind="tmdb_id",
 )

@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 from hybrid.catalogue.importers.disk_index import DiskIndex
 from hybrid.catalogue.importers.importer import Item, LeftOut, Notes
+from hybrid.catalogue.importers.joining import JoinedCatalogue
 from hybrid.catalogue.importers.poster_files import NamedPosters, PosterFiles
 from hybrid.catalogue.importers.tmdb_film import join
 
@@ -52,6 +53,10 @@ class CatalogueWriter:
         Folder of image files that are named by ids; then there is a column ``poster``, too.
     by_file : bool, default=True
         Whether rows that are left out are counted by file and reason, or by reason alone.
+    id_kind : str, default=""
+        What ``ids.csv`` calls the ids; empty: they are not in it.
+    join : Path or None, default=None
+        Folder of an earlier import that gives what items lack.
     """
 
     def __init__(
@@ -62,23 +67,33 @@ class CatalogueWriter:
         notes: Notes,
         posters: Path | None = None,
         by_file: bool = True,
+        id_kind: str = "",
+        join: Path | None = None,
     ) -> None:
         self.folder, self.notes, self.counts = folder, notes, Counts()
-        has_posters = posters is not None or "poster" in columns
-        self.columns = (
-            *(c for c in columns if c != "poster"),
-            *(["poster"] if has_posters else []),
-        )
         self._by_file, self._rename = by_file, rename
         self._files = PosterFiles(folder, notes)
-        self._stack = ExitStack()
-        self._seen = self._stack.enter_context(DiskIndex(folder))
+        self._id_kind = id_kind
+        self._joined: JoinedCatalogue | None = None
         self._named: NamedPosters | None = None
-        if posters is not None:
-            self._named = NamedPosters(posters, self._stack.enter_context(DiskIndex(folder)))
         self._tables: dict[str, Any] = {}
-        self._table(CATALOGUE).writerow(self.columns)
-        self._table(LEFT_OUT).writerow(("file", "row", "id", "reason", "found"))
+        with ExitStack() as self._stack:
+            if join is not None:
+                self._joined = JoinedCatalogue(join, folder, self._stack, notes)
+            self._seen = self._stack.enter_context(DiskIndex(folder))
+            if posters is not None:
+                index = self._stack.enter_context(DiskIndex(folder))
+                self._named = NamedPosters(posters, index)
+            self.columns = self._all_columns(columns, posters is not None)
+            self._table(CATALOGUE).writerow(self.columns)
+            self._table(LEFT_OUT).writerow(("file", "row", "id", "reason", "found"))
+            self._stack = self._stack.pop_all()  # nothing failed: closed at the end
+
+    def _all_columns(self, columns: tuple[str, ...], has_posters: bool) -> tuple[str, ...]:
+        joined = self._joined.columns if self._joined else ()
+        has_posters |= "poster" in columns or bool(self._joined and self._joined.has_posters)
+        names = (name for name in dict.fromkeys((*columns, *joined)) if name != "poster")
+        return (*names, *(["poster"] if has_posters else []))
 
     def __enter__(self) -> CatalogueWriter:
         return self
@@ -112,10 +127,13 @@ class CatalogueWriter:
 
     def _write_item(self, item: Item) -> None:
         counts, name = self.counts, item.cells["id"].strip()
-        cells = {column: self._clean(cell) for column, cell in item.cells.items()}
+        ids = ({self._id_kind: name} if self._id_kind else {}) | item.other_ids
+        given, poster = self._joined.find(ids) if self._joined else ({}, None)
+        filled = given | {column: cell for column, cell in item.cells.items() if cell}
+        cells = {column: self._clean(cell) for column, cell in filled.items()}
         genres = self._rename(item.genres)
         cells[LABELS] = self._clean(join(genres, self.notes))
-        cells["poster"] = self._poster(item, name)
+        cells["poster"] = self._poster(item, ids, poster)
         self._table(CATALOGUE).writerow([cells.get(column, "") for column in self.columns])
         counts.items += 1
         counts.labelled += bool(genres)
@@ -125,14 +143,16 @@ class CatalogueWriter:
         if item.part:
             counts.parts[item.part] += 1
             self._table(SPLITS, "id", "split", "group").writerow((name, item.part, name))
-        for kind, other in item.other_ids.items():
+        for kind, other in ids.items():
             self._table(IDS, "id", "kind", "other_id").writerow((name, kind, other))
 
-    def _poster(self, item: Item, name: str) -> str:
-        poster = item.poster
+    def _poster(self, item: Item, ids: dict[str, str], joined: Path | None) -> str:
+        """Write the poster: the item's own, or the one that is named by an id, or the joined item's."""
+        name, poster = item.cells["id"].strip(), item.poster
         if poster is None and self._named:
-            numbers = [other.removeprefix("tt") for other in item.other_ids.values()]
-            poster = self._named.find((name, *item.other_ids.values(), *numbers))
+            numbers = [other.removeprefix("tt") for other in ids.values()]
+            poster = self._named.find((name, *ids.values(), *numbers))
+        poster = joined if poster is None else poster
         return "" if poster is None else self._files.put(poster, name)
 
     def _leave_out(self, row: LeftOut) -> None:

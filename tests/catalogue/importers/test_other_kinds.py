@@ -115,12 +115,11 @@ def test_movielens_is_joined_by_its_ids(imported: Imported) -> None:
     assert films["1"]["tags"] == "pixar|fun"
     assert (films["1"]["rating"], films["1"]["ratings"]) == ("4.500", "3")
     assert (films["2"]["genres"], films["2"]["rating"]) == ("", "")
-    ids = {(row["id"], row["kind"]): row["other_id"] for row in read("ids.csv")}
-    assert ids == {
-        ("1", "imdb_id"): "tt0114709",
-        ("1", "tmdb_id"): "862",
-        ("2", "imdb_id"): "tt0113497",
-    }
+    ids = [(row["id"], row["kind"], row["other_id"]) for row in read("ids.csv")]
+    assert ids == [
+        *(("1", "movielens_id", "1"), ("1", "imdb_id", "tt0114709"), ("1", "tmdb_id", "862")),
+        *(("2", "movielens_id", "2"), ("2", "imdb_id", "tt0113497"), ("3", "movielens_id", "3")),
+    ]
     assert left_out() == [("links.csv", "4", "the id is not in movies.csv")]
 
 
