@@ -18,6 +18,7 @@ from hybrid.types import ColumnOptions, Finding
 
 _BATCH = 10_000
 _MIDNIGHT = re.compile(r" 00:00:00(\.0+)?Z?$")
+_NO_FRACTION = re.compile(r"\.0+(?=Z?$)")
 
 
 def parse_parquet(source: Source, options: ColumnOptions) -> ParsedTable:
@@ -70,6 +71,11 @@ class _Reader:
         self.labels = _class_labels(file.schema_arrow.metadata or {})
 
     def parse(self) -> ParsedTable:
+        names = self.file.schema_arrow.names
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise CatalogueError(
+                f"{self.source.path}: expected each column once, found twice: {', '.join(twice)}."
+            )
         columns: dict[str, ColumnBuilder] = {}
         images = []
         for field in self.file.schema_arrow:
@@ -77,7 +83,10 @@ class _Reader:
             while isinstance(kind, _extension_type()):
                 kind = kind.storage_type
             if _is_vector(kind):
-                self._leave_out(field.name, f"vectors ({field.type})")
+                self._leave_out(field.name, f"vectors ({field.type})", "vectors")
+                continue
+            if _is_list(kind) and is_image(kind.value_type):
+                self._leave_out(field.name, "several images an item", "image lists")
                 continue
             if is_image(kind) or (_is_bytes(kind) and self._holds_images(field.name)):
                 images.append(field.name)
@@ -86,7 +95,7 @@ class _Reader:
             columns[field.name] = self._read(field.name)
         table, unstripped = make_table(columns, self.file.metadata.num_rows)
         rows = np.arange(1, len(table) + 1, dtype=np.int64)
-        findings = [*self.findings, *tell_replaced(self.replaced)]
+        findings = [*self.findings, *tell_replaced(self.replaced, "bytes that are no text (UTF-8)")]
         return ParsedTable(table, rows, [], findings, tuple(images), unstripped)
 
     def _batches(self, name: str, size: int = _BATCH) -> Any:
@@ -126,11 +135,13 @@ class _Reader:
             kind = cells.type
         if types.is_timestamp(kind) or types.is_date(kind):
             texts = cells.cast(pyarrow.string()).to_pylist()
-            return [text and _MIDNIGHT.sub("", text) for text in texts]
+            return [text and _NO_FRACTION.sub("", _MIDNIGHT.sub("", text)) for text in texts]
         if types.is_duration(kind):
             return cells.cast(pyarrow.int64()).to_pylist()
         if types.is_map(kind):
             return [value if value is None else dict(value) for value in cells.to_pylist()]
+        if types.is_fixed_size_binary(kind):  # such as a UUID
+            return [value if value is None else value.hex() for value in cells.to_pylist()]
         if _is_bytes(kind):
             return self._decoded(cells.to_pylist(), name)
         try:
@@ -155,9 +166,9 @@ class _Reader:
             done += len(cells)
         return builder
 
-    def _leave_out(self, name: str, what: str) -> None:
+    def _leave_out(self, name: str, what: str, kind: str) -> None:
         message = f"column {name!r} holds {what} and is left out"
-        self.findings.append(Finding("vectors", message, self.file.metadata.num_rows, name))
+        self.findings.append(Finding(kind, message, self.file.metadata.num_rows, name))
 
 
 def _extension_type() -> Any:
@@ -174,11 +185,18 @@ def _is_bytes(kind: Any) -> bool:
     )
 
 
+def _is_list(kind: Any) -> bool:
+    import pyarrow.types as types
+
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
 def _is_vector(kind: Any) -> bool:
     import pyarrow.types as types
 
-    nested = types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
-    return bool(nested and (types.is_floating(kind.value_type) or _is_vector(kind.value_type)))
+    return bool(
+        _is_list(kind) and (types.is_floating(kind.value_type) or _is_vector(kind.value_type))
+    )
 
 
 def _class_labels(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:

@@ -115,15 +115,18 @@ class RecordTable:
         return tell_replaced(self.replaced)
 
 
-def tell_replaced(replaced: Mapping[str, Iterable[str]]) -> list[Finding]:
-    """Tell in which columns characters were replaced that no file can hold."""
+_HALVES = (
+    "half of a character (a lone surrogate, as a cut emoji leaves it), which no file can hold,"
+)
+
+
+def tell_replaced(replaced: Mapping[str, Iterable[str]], what: str = _HALVES) -> list[Finding]:
+    """Tell in which columns characters were replaced that no file can hold, or bytes that are no text."""
     found = []
     for column, cells in replaced.items():
         cells = list(cells)
-        message = (
-            f"column {column!r}: half of a character (a lone surrogate, as a cut emoji leaves it), which no "
-            f"file can hold, was replaced by \ufffd in {len(cells)} {'cell' if len(cells) == 1 else 'cells'}"
-        )
+        places = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+        message = f"column {column!r}: {what} became \ufffd in {places}"
         shown = tuple(cell[-40:] for cell in cells[:3])
         found.append(Finding("replaced characters", message, len(cells), column, shown))
     return found
