@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hybrid.cli.options import Project, common_options, encoding_option
+from hybrid.cli.options import Project, common_options, encoding_option, posters_option
 from hybrid.cli.output import show, tell_catalogue
 from hybrid.cli.report import named_catalogue, show_own_catalogue
 from hybrid.utils.options import Rule, given_options, list_unused
@@ -73,6 +73,7 @@ if TYPE_CHECKING:
 @click.option(
     "--html", type=click.Path(path_type=Path), help="With ID or --features, a page to write."
 )
+@posters_option
 @encoding_option
 def command(
     project: Project,
@@ -87,6 +88,7 @@ def command(
     most: int | None,
     weights: tuple[str, ...],
     html: Path | None,
+    posters: Path | None,
     encoding: str,
 ) -> None:
     """Feature importance of RUN, or an explanation of its prediction for the item ID of --catalogue.
@@ -105,7 +107,7 @@ def command(
     from hybrid.types import ColumnOptions
 
     _check_usage(item, mapped, occlude, features, html, weights, most)
-    options = ColumnOptions(encoding=encoding)
+    options = ColumnOptions(encoding=encoding, posters=posters)
     opened = load_run(project.find_run(run), named_catalogue(project), options, project.context)
     tell_catalogue(opened.catalogue)
     written = f"\n\n{html.resolve()}" if html else ""

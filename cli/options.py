@@ -82,17 +82,29 @@ _COMMON = {
 EVERYWHERE = ("quiet", "json")
 encoding_option = click.option("--encoding", default="utf-8", show_default=True,
                                help="Text encoding of CSV and JSON files.")  # fmt: skip
+posters_option = click.option(
+    "--posters", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder that poster paths are relative to.  [default: the catalogue's]",
+)  # fmt: skip
 
 _COLUMNS = (
     click.option("--id-column", help="Column with the ids.  [default: id, or the first *_id]"),
     click.option("--label-column", help="Column with the labels.  [default: genres]"),
+    click.option("--poster-column", help="Column with the image files.  [default: poster]"),
     click.option("--label-separator", default="|", show_default=True,
                  help="Separator of labels, and of the entries of a list."),
     click.option("--text", multiple=True, help="Text column.  [default: title, overview]"),
     click.option("--numeric", multiple=True, help="Numeric metadata column."),
     click.option("--categorical", multiple=True, help="Categorical metadata column."),
     click.option("--list", multiple=True, help="Metadata column with lists, such as cast."),
+    click.option("--date", multiple=True, help="Metadata column with dates."),
     click.option("--drop", multiple=True, help="Column to ignore."),
+    click.option("--decimal", type=click.Choice([".", ","]),
+                 help="Decimal mark of numbers such as 1,234.  [default: as the column's other cells tell]"),
+    click.option("--date-order", type=click.Choice(["day", "month"]),
+                 help="What comes first in dates such as 01/02/1999.  [default: as the column's other cells "
+                 "tell]"),
+    posters_option,
     encoding_option,
 )  # fmt: skip
 
@@ -202,9 +214,15 @@ def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
         columns = ColumnOptions(
             id=values.pop("id_column"),
             label=values.pop("label_column"),
+            poster=values.pop("poster_column"),
             label_separator=values.pop("label_separator"),
             encoding=values.pop("encoding"),
-            **{r: values.pop(r) for r in ("text", "numeric", "categorical", "list", "drop")},
+            decimal=values.pop("decimal") or "",
+            date_order=values.pop("date_order") or "",
+            posters=values.pop("posters"),
+            **{
+                r: values.pop(r) for r in ("text", "numeric", "categorical", "list", "date", "drop")
+            },
         )
         return command(*args, columns=columns, **values)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hybrid.cli.options import Project, common_options, encoding_option
+from hybrid.cli.options import Project, common_options, encoding_option, posters_option
 from hybrid.cli.output import bad_rows_text, show
 
 SHOWN = 20  # rows with something wrong
@@ -19,9 +19,15 @@ SHOWN = 20  # rows with something wrong
               help="File to write.")  # fmt: skip
 @click.option("--weights", multiple=True,
               help="Weights of the backbone, or one each.  [default: as the run recorded]")  # fmt: skip
+@posters_option
 @encoding_option
 def command(
-    project: Project, run: Path, out: Path, weights: tuple[str, ...], encoding: str
+    project: Project,
+    run: Path,
+    out: Path,
+    weights: tuple[str, ...],
+    posters: Path | None,
+    encoding: str,
 ) -> None:
     """Predict the labels of the items in --catalogue with the model of RUN.
 
@@ -38,9 +44,11 @@ def command(
         project.catalogue,
         out,
         weights=weights,
-        options=ColumnOptions(encoding=encoding),
+        options=ColumnOptions(encoding=encoding, posters=posters),
         context=project.context,
     )
+    for finding in summary.findings:
+        click.echo(f"note: {finding.message}", err=True)
     if summary.missing_columns:
         columns = ", ".join(summary.missing_columns)
         click.echo(

@@ -18,6 +18,7 @@ from hybrid.catalogue.dates import parse_dates
 from hybrid.catalogue.numbers import parse_numbers
 from hybrid.catalogue.poster_paths import poster_problem
 from hybrid.errors import CatalogueError, SettingError, did_you_mean
+from hybrid.images.references import parse_reference
 from hybrid.types import BadRow, CellFormat, ColumnRole, Columns, Finding
 
 
@@ -45,6 +46,8 @@ class Catalogue:
         The role of each column of the file, and why it has it.
     left_out : tuple of BadRow, default=()
         Those of `bad_rows` that are no items.
+    posters_folder : Path, optional
+        Folder that the posters are relative to. By default that of the file.
 
     Examples
     --------
@@ -71,6 +74,7 @@ class Catalogue:
     findings: tuple[Finding, ...] = ()
     roles: tuple[ColumnRole, ...] = ()
     left_out: tuple[BadRow, ...] = ()
+    posters_folder: Path | None = None
 
     def __len__(self) -> int:
         return len(self.table)
@@ -120,7 +124,8 @@ class Catalogue:
     @cached_property
     def poster_problems(self) -> dict[int, str]:
         """Items whose poster cell cannot name a file: index → reason."""
-        problems = ((i, poster_problem(cell)) for i, cell in enumerate(self.posters))
+        folder, named = self._root, self.posters_folder is not None
+        problems = ((i, poster_problem(cell, folder, named)) for i, cell in enumerate(self.posters))
         return {i: reason for i, reason in problems if reason}
 
     def bad_row(self, index: int, reason: str) -> BadRow:
@@ -142,9 +147,15 @@ class Catalogue:
     @cached_property
     def poster_paths(self) -> tuple[str, ...]:
         """The poster file of each item, ``""`` where the cell cannot name one; n str."""
-        root = self.path.parent
-        bad = self.poster_problems
-        return tuple("" if i in bad else str(root / cell) for i, cell in enumerate(self.posters))
+        bad, here, root = self.poster_problems, self.path.parent, self._root
+        # An image within a Parquet file is named by that file, which is the catalogue.
+        roots = (here if root != here and parse_reference(cell) else root for cell in self.posters)
+        pairs = enumerate(zip(self.posters, roots, strict=True))
+        return tuple("" if i in bad else str(folder / cell) for i, (cell, folder) in pairs)
+
+    @property
+    def _root(self) -> Path:
+        return self.posters_folder or self.path.parent
 
     @cached_property
     def _label_sets(self) -> list[list[str]]:
@@ -213,17 +224,20 @@ class Catalogue:
         n = len(self)
         data: dict[str, Any] = {POSTER: np.array(self.poster_paths, dtype=object)}
         for name in columns.text + columns.categorical + columns.list:
-            known = name in self.table.columns
-            data[name] = self.table[name].to_numpy(dtype=object) if known else [""] * n
+            cells = self._cells(name)
+            data[name] = [""] * n if cells is None else cells.to_numpy(dtype=object)
         for name in columns.numeric:
-            known = name in self.table.columns
-            reading = columns.formats.get(name, CellFormat())
-            data[name] = parse_numbers(self.table[name], reading) if known else np.full(n, np.nan)
+            cells, reading = self._cells(name), columns.formats.get(name, CellFormat())
+            data[name] = np.full(n, np.nan) if cells is None else parse_numbers(cells, reading)
         for name in columns.date:
-            known = name in self.table.columns
-            order = columns.formats.get(name, CellFormat()).order
-            data[name] = parse_dates(self.table[name], order) if known else [""] * n
+            cells, reading = self._cells(name), columns.formats.get(name, CellFormat())
+            data[name] = [""] * n if cells is None else parse_dates(cells, reading.order)
         return pd.DataFrame(data, index=pd.Index(self.ids.astype(object), name=columns.id))
+
+    def _cells(self, column: str) -> pd.Series | None:
+        """The cells of a column whatever its case; None where there is none."""
+        name = self.find_column(column)
+        return None if name is None else self.table[name]
 
     def require_labels(self) -> None:
         """Check that there are labels to learn from.

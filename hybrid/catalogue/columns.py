@@ -63,7 +63,7 @@ def find_columns(
     given = {name: role for role in _BY_HAND for name in getattr(options, role)}
     options = _with_recorded(options, like, given, names)
     fixed = _find_fixed(names, options, given, path)
-    formats = like.formats if like else {}
+    formats = {find_name(names, n) or n: f for n, f in like.formats.items()} if like else {}
     roles = tuple(_find_one(name, table[name], fixed.get(name), options, formats) for name in names)
     return _as_columns(roles, options), roles
 
@@ -99,15 +99,12 @@ def _with_recorded(
     """Options with the recorded roles of the columns that are here and have no role by hand."""
     if like is None:
         return options
-    named = {getattr(options, role) for role in _NAMED}
+    taken = {getattr(options, role) for role in _NAMED} | given.keys()
     changes: dict[str, tuple[str, ...]] = {}
     for role in ROLES:
-        recorded = tuple(
-            name
-            for name in getattr(like, role)
-            if name in names and name not in given and name not in named
-        )
-        changes[role] = (*getattr(options, role), *recorded)
+        recorded = [find_name(names, name) for name in getattr(like, role)]
+        kept = tuple(name for name in recorded if name is not None and name not in taken)
+        changes[role] = (*getattr(options, role), *kept)
     return replace(options, **changes)  # type: ignore[arg-type]
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hybrid.catalogue.catalogue import Catalogue
 from hybrid.catalogue.cells import blank_nothing, split_cell
 from hybrid.catalogue.column_findings import tell_roles
-from hybrid.catalogue.columns import find_columns
+from hybrid.catalogue.columns import find_columns, find_name
 from hybrid.catalogue.list_columns import read_lists
 from hybrid.catalogue.readers import ParsedTable, open_source, parse_table
 from hybrid.errors import CatalogueError
@@ -101,7 +101,18 @@ def load_catalogue(
     there = set(rows.tolist())
     left_out = tuple(row for row in bad_rows if row.row not in there)
     findings = (*parsed.findings, *told, *more_told)
-    return Catalogue(path, source.sha256, table, rows, columns, bad_rows, findings, roles, left_out)
+    return Catalogue(
+        path,
+        source.sha256,
+        table,
+        rows,
+        columns,
+        bad_rows,
+        findings,
+        roles,
+        left_out,
+        options.posters,
+    )
 
 
 def _separator_like(like: Columns, options: ColumnOptions) -> str:
@@ -111,12 +122,13 @@ def _separator_like(like: Columns, options: ColumnOptions) -> str:
 
 
 def _options_like(like: Columns, options: ColumnOptions, table: pd.DataFrame) -> ColumnOptions:
-    return replace(
-        options,
-        id=options.id or (like.id if like.id in table.columns else None),
-        label=options.label or (like.label if like.label in table.columns else None),
-        poster=options.poster or (like.poster if like.poster in table.columns else None),
-    )
+    names = [str(name) for name in table.columns]
+    recorded = {
+        role: find_name(names, name)
+        for role in ("id", "label", "poster")
+        if (name := getattr(like, role))
+    }
+    return replace(options, **{r: getattr(options, r) or found for r, found in recorded.items()})
 
 
 def _use_images(

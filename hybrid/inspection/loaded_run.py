@@ -32,6 +32,7 @@ from hybrid.runs.folder import PREDICTIONS, read_predictions
 from hybrid.runs.predict import load_head
 from hybrid.runs.record import DEEP, RunRecord
 from hybrid.runs.recorded_files import find_catalogue
+from hybrid.runs.recorded_posters import use_recorded_posters
 from hybrid.types import ColumnOptions, Predictions
 from hybrid.utils.context import Context
 
@@ -357,7 +358,8 @@ def load_run(
             f"the deep baseline {record.model}. Fit one with hybrid fit-svm."
         )
     columns = record.require_model(folder)
-    catalogue = load_catalogue(path or find_catalogue(folder, record), options, like=columns)
+    path = path or find_catalogue(folder, record)
+    catalogue = use_recorded_posters(load_catalogue(path, options, like=columns), record)
     predictions = read_predictions(folder / PREDICTIONS)
     read = (folder, record, predictions, catalogue, catalogue.frame_for(columns))
     if deep:

@@ -15,6 +15,7 @@ from hybrid.runs.folder import find_runs
 from hybrid.runs.present_audit import read_audited_run
 from hybrid.runs.record import RunRecord
 from hybrid.runs.recorded_files import find_catalogue
+from hybrid.runs.recorded_posters import use_recorded_posters
 from hybrid.types import ColumnOptions
 from hybrid.utils.files import write_atomically
 from hybrid.utils.writable import check_new_file
@@ -131,7 +132,7 @@ def load_run_catalogue(
     record = RunRecord.read(run)
     if path is None:
         path = find_catalogue(run, record)
-    return load_catalogue(path, options, record.catalogue.columns)
+    return use_recorded_posters(load_catalogue(path, options, record.catalogue.columns), record)
 
 
 def make_report(

@@ -29,6 +29,7 @@ from hybrid.heads.make_hybrid import use_context
 from hybrid.runs.folder import MODEL, write_predictions
 from hybrid.runs.record import DEEP, RECORD, RunRecord
 from hybrid.runs.record_parts import BackboneRecord, WeightsRecord
+from hybrid.runs.recorded_posters import use_recorded_posters
 from hybrid.types import BadRow, ColumnOptions, Columns, EmbeddingOptions, Finding, Predictions
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.options import Rule, list_unused
@@ -125,6 +126,7 @@ def predict_catalogue(
     record = RunRecord.read(folder)
     columns = record.require_model(folder)
     catalogue = load_catalogue(path, options, like=columns, every_row=True)
+    catalogue = use_recorded_posters(catalogue, record)
     if weights:
         _check_weights(folder, record, catalogue)
     frame = catalogue.frame_for(columns)
@@ -140,7 +142,7 @@ def predict_catalogue(
     predictions, rows = _all_rows(catalogue, record.genres, labels, probabilities)
     write_predictions(out, predictions)
     used = _used_columns(record, columns)
-    missing = tuple(name for name in used if name not in catalogue.table.columns)
+    missing = tuple(name for name in used if catalogue.find_column(name) is None)
     wrong = (*catalogue.bad_rows, *_id_problems(catalogue), *bad)
     return PredictSummary(
         len(rows),
@@ -199,7 +201,7 @@ def _check_weights(folder: Path, record: RunRecord, catalogue: Catalogue) -> Non
 def _used_columns(record: RunRecord, columns: Columns) -> tuple[str, ...]:
     blocks = record.blocks
     return (
-        ((POSTER,) if "poster" in blocks else ())
+        ((columns.poster or POSTER,) if "poster" in blocks else ())
         + (columns.text if "text" in blocks else ())
         + (columns.metadata if "metadata" in blocks else ())
     )

@@ -28,6 +28,7 @@ from hybrid.runs.record_parts import (
     TrainedWeightsRecord,
     WeightsRecord,
 )
+from hybrid.runs.recorded_posters import relative_posters
 from hybrid.runs.training_records import (
     HistoryRecord,
     NetworkRecord,
@@ -49,6 +50,7 @@ def describe_catalogue(catalogue: Catalogue) -> CatalogueRecord:
         items=len(catalogue),
         labelled=int(catalogue.labelled.sum()),
         bad_rows=len(catalogue.bad_rows),
+        posters=relative_posters(catalogue),
     )
 
 

@@ -13,7 +13,7 @@ from hybrid.types import Columns, Interval
 
 @dataclass(frozen=True)
 class CatalogueRecord:
-    """The catalogue that a run was made from; `bad_rows` were left out."""
+    """The catalogue that a run was made from; `bad_rows` were left out, `posters` is relative to it."""
 
     path: str | None = None
     sha256: str | None = None
@@ -21,6 +21,7 @@ class CatalogueRecord:
     items: int | None = None
     labelled: int | None = None
     bad_rows: int | None = None
+    posters: str | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from hybrid.runs.predict import load_head
 from hybrid.runs.record import HEAD, RunRecord
 from hybrid.runs.record_metrics import grouped_ids
 from hybrid.runs.recorded_files import find_catalogue, find_split
+from hybrid.runs.recorded_posters import use_recorded_posters
 from hybrid.splitting.split_file import read_split
 from hybrid.splitting.tasks import TRAINING
 from hybrid.types import ColumnOptions, Split
@@ -123,7 +124,7 @@ def _read_catalogue(
             f"{_short(record.catalogue.sha256)}), found another one at {path} ({_short(found.sha256)}). Name "
             "it with --catalogue, or fit the run again on this one."
         )
-    return replace(found, columns=columns)
+    return use_recorded_posters(replace(found, columns=columns), record)
 
 
 def _read_split(folder: Path, record: RunRecord, given: Path | None) -> tuple[Path, Split]:

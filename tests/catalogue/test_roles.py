@@ -203,3 +203,35 @@ def test_what_a_new_catalogue_lacks_in_numbers_is_told(path: Path) -> None:
     write(path, {"votes": ["many", "few"]})
     [told] = load_catalogue(path, like=old.columns).findings
     assert (told.kind, told.count, told.examples) == ("cells not understood", 2, ("many", "few"))
+
+
+def test_posters_are_relative_to_the_folder_that_is_named(path: Path) -> None:
+    folder = path.parent / "elsewhere" / "images"
+    folder.mkdir(parents=True)
+    cells = [
+        "a.jpg",
+        str(folder / "b.jpg"),
+        str(path.parent / "c.jpg"),
+        "../d.jpg",
+        f"{folder}/../e.jpg",
+        "/f.jpg",
+    ]
+    catalogue = write(path, {"poster": cells}, posters=folder)
+    assert catalogue.poster_paths == (str(folder / "a.jpg"), str(folder / "b.jpg"), "", "", "", "")
+    reasons = list(catalogue.poster_problems.values())
+    assert all("the folder of the posters" in reason for reason in reasons)
+    here = load_catalogue(path)
+    assert here.poster_paths[2] == str(path.parent / "c.jpg")
+
+
+def test_a_run_finds_its_columns_in_another_case(path: Path) -> None:
+    old = write(
+        path, {"Title": ["a"], "Year": ["1999"], "Poster": ["1.jpg"], "kind": ["x"]}
+    ).columns
+    new = write(path, {"TITLE": ["b"], "year": ["2001"], "POSTER": ["2.jpg"], "KIND": ["7"]})
+    frame = load_catalogue(path, like=old).frame_for(old)
+    assert frame["Title"].tolist() == ["b"]
+    assert frame["Year"].tolist() == [2001]
+    assert frame["kind"].tolist() == ["7"]
+    assert frame["poster"].tolist() == [str(path.parent / "2.jpg")]
+    assert new.columns.numeric == ("year", "KIND")

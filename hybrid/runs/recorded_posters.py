@@ -1,0 +1,39 @@
+"""The folder of the posters that a run was made from, if it was named."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from hybrid.catalogue import Catalogue
+from hybrid.runs.record import RunRecord
+
+
+def relative_posters(catalogue: Catalogue) -> str | None:
+    """The folder that was named for the posters, relative to the catalogue's; None where none was."""
+    if catalogue.posters_folder is None:
+        return None
+    return os.path.relpath(catalogue.posters_folder, catalogue.path.parent)
+
+
+def use_recorded_posters(catalogue: Catalogue, record: RunRecord) -> Catalogue:
+    """Let the catalogue that a run was made from, and no other, find its posters where they were then.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        As it was loaded; a folder that was named for it now goes first.
+    record : RunRecord
+
+    Returns
+    -------
+    Catalogue
+    """
+    made = record.catalogue
+    if (
+        made.posters is None
+        or catalogue.posters_folder is not None
+        or catalogue.sha256 != made.sha256
+    ):
+        return catalogue
+    return replace(catalogue, posters_folder=catalogue.path.parent / made.posters)
