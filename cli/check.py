@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from hybrid.cli.options import Project, column_options, common_options
-from hybrid.cli.output import bad_rows_text, show
+from hybrid.cli.output import bad_rows_text, roles_text, show
 from hybrid.types import ColumnOptions
 
 
@@ -14,12 +14,12 @@ from hybrid.types import ColumnOptions
 @column_options
 @click.option("--strict", is_flag=True, help="Exit 1 if there is a bad row.")
 def command(project: Project, columns: ColumnOptions, strict: bool) -> int:
-    """Validate catalogue and posters; list every bad row with its reason, and how the table was understood.
+    """Validate catalogue and posters; list every bad row with its reason, and each column's role.
 
     Rows are counted from 1, without the header.
     """
     from hybrid.catalogue import load_catalogue
-    from hybrid.catalogue.check import check_catalogue
+    from hybrid.catalogue.check import check_catalogue, not_found
 
     catalogue = load_catalogue(project.catalogue, columns)
     bad = check_catalogue(catalogue, project.context)
@@ -27,13 +27,18 @@ def command(project: Project, columns: ColumnOptions, strict: bool) -> int:
         f"{project.catalogue}: {len(catalogue)} items, {int(catalogue.labelled.sum())} with labels, "
         f"{len(catalogue.genres)} different labels; {len(bad)} bad rows"
     )
+    absent = not_found(catalogue.columns)
     data = {
         "items": len(catalogue),
         "labelled": int(catalogue.labelled.sum()),
         "labels": catalogue.genres,
+        "columns": catalogue.roles,
+        "not_found": absent,
         "findings": catalogue.findings,
         "bad_rows": bad,
     }
-    notes = [f"note: {finding.message}" for finding in catalogue.findings]
-    show(project.json, data, "\n".join(filter(None, [bad_rows_text(bad), *notes, summary])))
+    lines = [f"not found: {what} ({advice})" for what, advice in absent.items()]
+    lines += [f"note: {finding.message}" for finding in catalogue.findings]
+    parts = [bad_rows_text(bad), roles_text(catalogue.roles), *lines, summary]
+    show(project.json, data, "\n".join(filter(None, parts)))
     return int(strict and bool(bad))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hybrid.runs.folder import Run
     from hybrid.runs.record import RunRecord
     from hybrid.runs.record_parts import AuditRecord, CandidateRecord
-    from hybrid.types import BadRow, Interval
+    from hybrid.types import BadRow, ColumnRole, Interval
 
 MAIN = "f1_weighted"
 
@@ -48,6 +48,18 @@ def bad_rows_text(rows: Sequence[BadRow], limit: int | None = None) -> str:
     if len(lines) < len(rows):
         lines.append(f"and {len(rows) - len(lines)} more, which --json lists")
     return "\n".join(lines)
+
+
+def roles_text(roles: Sequence[ColumnRole]) -> str:
+    """One line for each column: its name, its role, why, and how many cells it fills."""
+    names = max((len(role.column) for role in roles), default=0)
+    width = max((len(role.role) for role in roles), default=0)
+    lines = [
+        f"  {role.column:{names}}  {role.role:{width}}  {role.reason} ({role.filled:,} cells filled"
+        + (f", {role.not_understood:,} not understood)" if role.not_understood else ")")
+        for role in roles
+    ]
+    return "\n".join(["columns:", *lines])
 
 
 def reasons_text(rows: Iterable[BadRow]) -> str:

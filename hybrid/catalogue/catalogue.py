@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.catalogue.cells import split_cell
+from hybrid.catalogue.column_findings import NO_POSTER
 from hybrid.catalogue.columns import POSTER, find_name
 from hybrid.catalogue.dates import parse_dates
 from hybrid.catalogue.numbers import parse_numbers
@@ -238,6 +240,32 @@ class Catalogue:
         """The cells of a column whatever its case; None where there is none."""
         name = self.find_column(column)
         return None if name is None else self.table[name]
+
+    def require_posters(self) -> None:
+        """Check that there are posters to read, before any work.
+
+        Raises
+        ------
+        CatalogueError
+            If there is no poster column, or none of its cells can name a file.
+        """
+        if self.columns.poster is None:
+            close = [finding.column for finding in self.findings if finding.kind == NO_POSTER]
+            raise CatalogueError(
+                f"{self.path}: expected a column 'poster' with the image files, found "
+                f"{', '.join(self.table.columns)}. Name it with --poster-column"
+                f"{' ' + close[0] if close else ''}."
+            )
+        if len(self.poster_problems) == len(self):
+            (reason, count), *_ = Counter(self.poster_problems.values()).most_common(1)
+            example = next(
+                cell for i, cell in enumerate(self.posters) if self.poster_problems[i] == reason
+            )
+            raise CatalogueError(
+                f"{self.path}: expected files in the poster column {self.columns.poster!r}, found none: "
+                f"{count:,} of {len(self):,} cells, such as {example!r}: {reason}. Name another column with "
+                "--poster-column, or the folder of the files with --posters."
+            )
 
     def require_labels(self) -> None:
         """Check that there are labels to learn from.

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from hybrid.catalogue.catalogue import Catalogue
 from hybrid.images.decode import BadPoster, load_poster
-from hybrid.types import BadRow
+from hybrid.types import BadRow, Columns
 from hybrid.utils.context import Context
 
 SIZE = (64, 64)  # any size proves that the whole file can be decoded
@@ -43,6 +43,26 @@ def check_catalogue(catalogue: Catalogue, context: Context | None = None) -> tup
     if catalogue.columns.poster is not None:
         posters = check_posters(catalogue, context)
     return tuple(sorted(catalogue.bad_rows + posters, key=lambda bad: bad.row))
+
+
+def not_found(columns: Columns) -> dict[str, str]:
+    """What no column was found for: what it is → what names it.
+
+    Examples
+    --------
+    >>> sorted(not_found(Columns("id", None, "genres", "|", ("title",), (), (), ())))
+    ['metadata columns', 'poster column']
+    """
+    absent = {
+        "label column": (columns.label, "a column 'genres', or --label-column"),
+        "poster column": (columns.poster, "a column 'poster', or --poster-column"),
+        "text columns": (columns.text, "columns 'title' and 'overview', or --text"),
+        "metadata columns": (
+            columns.metadata,
+            "all other columns, or --numeric, --categorical, --list",
+        ),
+    }
+    return {what: advice for what, (found, advice) in absent.items() if not found}
 
 
 def check_posters(catalogue: Catalogue, context: Context | None = None) -> tuple[BadRow, ...]:

@@ -12,6 +12,7 @@ from hybrid.catalogue.cells import says_something
 from hybrid.catalogue.roles import ROLES, date_role, find_role, numeric_role
 from hybrid.errors import CatalogueError, SettingError, unknown_name
 from hybrid.types import CellFormat, ColumnOptions, ColumnRole, Columns
+from hybrid.utils.options import Rule, list_unused
 
 POSTER = "poster"
 LABEL = "genres"
@@ -65,7 +66,10 @@ def find_columns(
     fixed = _find_fixed(names, options, given, path)
     formats = {find_name(names, n) or n: f for n, f in like.formats.items()} if like else {}
     roles = tuple(_find_one(name, table[name], fixed.get(name), options, formats) for name in names)
-    return _as_columns(roles, options), roles
+    columns = _as_columns(roles, options)
+    if problems := _without_effect(columns, options):
+        raise SettingError(f"{path}: " + "\n".join(problems))
+    return columns, roles
 
 
 def find_name(names: Iterable[str], wanted: str) -> str | None:
@@ -173,6 +177,21 @@ def _as_columns(roles: tuple[ColumnRole, ...], options: ColumnOptions) -> Column
         **ordered,
         formats={one.column: one.format for one in roles if one.format != plain},
     )
+
+
+def _without_effect(columns: Columns, options: ColumnOptions) -> list[str]:
+    """One message for each option that there is no column for."""
+    rules = (
+        Rule(("posters",), columns.poster is not None, "no column names posters (--poster-column)"),
+        Rule(("decimal",), bool(columns.numeric), "no column holds numbers"),
+        Rule(("date-order",), bool(columns.date), "no column holds dates"),
+    )
+    values = {
+        "posters": options.posters,
+        "decimal": options.decimal,
+        "date-order": options.date_order,
+    }
+    return list_unused(rules, [name for name, value in values.items() if value])
 
 
 def _find_id(names: list[str], path: Path) -> str:

@@ -16,7 +16,7 @@ from hybrid.backbones.engine_benchmark import fastest_engine
 from hybrid.backbones.engines import choose_engine, load_backbone
 from hybrid.cache import DTYPES, EmbeddingStore
 from hybrid.catalogue import Catalogue
-from hybrid.errors import CatalogueError, SettingError
+from hybrid.errors import SettingError
 from hybrid.extraction.lookup import hash_catalogue, make_store
 from hybrid.extraction.pipeline import Target
 from hybrid.extraction.precision_check import check_precision, resolve_precision
@@ -252,11 +252,7 @@ def _check(
     options: EmbeddingOptions,
     settings: ExtractSettings,
 ) -> None:
-    if catalogue.columns.poster is None:
-        raise CatalogueError(
-            f"{catalogue.path}: expected a column 'poster' with the image files, found "
-            f"{', '.join(catalogue.table.columns)}."
-        )
+    catalogue.require_posters()
     problems = settings.problems()
     if options.dtype not in DTYPES:
         problems.append(f"--dtype: expected {' or '.join(DTYPES)}, found {options.dtype!r}.")

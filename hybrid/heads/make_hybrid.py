@@ -20,6 +20,11 @@ from hybrid.types import METRIC, EmbeddingSelector
 from hybrid.utils.context import Context
 
 BLOCKS = ("poster", "text", "metadata")
+NAMED_WITH = {
+    "poster": "--poster-column",
+    "text": "--text",
+    "metadata": "--numeric, --categorical, --list or --date",
+}
 
 
 @dataclass(frozen=True)
@@ -182,13 +187,15 @@ def choose_blocks(catalogue: Catalogue, blocks: Sequence[str] | None) -> tuple[s
     columns = catalogue.columns
     has = {"poster": columns.poster, "text": columns.text, "metadata": columns.metadata}
     if blocks is None:
-        found = tuple(name for name in BLOCKS if has[name])
+        # Posters that are all addresses, or empty, are none; the catalogue's findings tell of them.
+        read = len(catalogue.poster_problems) < len(catalogue)
+        found = tuple(name for name in BLOCKS if has[name] and (read or name != "poster"))
         if not found:
             raise SettingError(f"{catalogue.path}: expected a poster, text or metadata column.")
         return found
     problems = [str(unknown_name("block", b, BLOCKS)) for b in blocks if b not in BLOCKS]
     problems += [
-        f"block {name}: {catalogue.path} has no column for it."
+        f"block {name}: {catalogue.path} has no column for it. Name one with {NAMED_WITH[name]}."
         for name in BLOCKS
         if name in blocks and not has[name]
     ]
@@ -196,6 +203,8 @@ def choose_blocks(catalogue: Catalogue, blocks: Sequence[str] | None) -> tuple[s
         problems.append("expected at least one block, found none.")
     if problems:
         raise SettingError("--blocks: " + "\n".join(problems))
+    if "poster" in blocks:
+        catalogue.require_posters()
     return tuple(name for name in BLOCKS if name in blocks)
 
 

@@ -144,6 +144,7 @@ def make_fusion(
     """
     spec = get_network(network)
     if not spec.fused:
+        catalogue.require_posters()
         return None
     names = choose_blocks(catalogue, spec.blocks)
     others = [name for name in names if name != "poster"]

@@ -50,11 +50,16 @@ COLUMNS = {
     "id-column",
     "label-column",
     "label-separator",
+    "poster-column",
+    "posters",
     "text",
     "numeric",
     "categorical",
     "list",
+    "date",
     "drop",
+    "decimal",
+    "date-order",
 }
 EMBEDDING = {"layer", "pooling", "input-size", "fit", "precision", "dtype", "engine"}
 SELECTED = {"backbone", "dtype", "embeddings"}
@@ -106,9 +111,9 @@ ALWAYS = {
     "fit-svm": {*COLUMNS, *HEAD, "metric", "C", "calibration", "chain"},
     "fit-ovr": {*COLUMNS, *HEAD, "estimator"},
     "fit-deep": {*COLUMNS, *DEEP},
-    "predict": {"out"},
+    "predict": {"out", "posters"},
     "report": {*COLUMNS, "external", "out", "draws"},
-    "explain": {"genre", "top", "features"},
+    "explain": {"genre", "top", "features", "posters"},
     # Of a network; a run refuses them all.
     "describe": {
         *("head-units", "dropout", "stages", "epochs", "patience", "batch-size", "learning-rate"),

@@ -1,0 +1,122 @@
+"""`hybrid check` prints the role of each column and why, and what could not be found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+Call = Callable[..., int]
+DRESSED = ("{:,}", "$ {}", "{} min")
+
+
+def write_numbers(path: Path, dressed: bool) -> None:
+    """A catalogue whose genre is told by votes and length, plain or in dress."""
+    random = np.random.default_rng(0)
+    lines = ["id,genres,votes,budget,length"]
+    for i in range(160):
+        drama = i % 2
+        numbers = [
+            1000 + 200_000 * drama + int(random.integers(150_000)),
+            int(random.integers(10**6)),
+        ]
+        numbers.append(90 + 30 * drama + int(random.integers(40)))
+        cells = [
+            form.format(n) if dressed else str(n) for form, n in zip(DRESSED, numbers, strict=True)
+        ]
+        lines.append(
+            ",".join([f"f{i:03d}", "Drama" if drama else "Horror", *(f'"{c}"' for c in cells)])
+        )
+    path.write_text("\n".join(lines) + "\n")
+
+
+def test_check_prints_the_role_of_each_column_and_what_was_not_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = ["imdbId,Link,Title,Score,Genre,Cover"]
+    lines += [
+        f"{i},http://x.org/{i},A film,{i % 10}.5,Drama,https://x.org/{i}.jpg" for i in range(1, 31)
+    ]
+    Path("catalogue.csv").write_text("\n".join(lines) + "\n")
+    assert call("check", "--quiet") == 1
+    assert "--id-column imdbId" in capsys.readouterr().err
+    named = ["--id-column", "imdbid", "--label-column", "Genre", "--quiet"]
+    assert call("check", *named) == 0
+    out = capsys.readouterr().out
+    found = [" ".join(line.split()) for line in out.splitlines()]
+    assert "imdbId id --id-column (30 cells filled)" in found
+    assert "Title text by its name (30 cells filled)" in found
+    assert "Score numeric 100% numbers (30 cells filled)" in found
+    assert any(line.startswith("Cover URL addresses, of images") for line in found)
+    assert any(line.startswith("not found: poster column") for line in found)
+    assert "--poster-column Cover" in out
+    assert call("check", *named, "--poster-column", "Cover", "--json") == 0
+    data = json.loads(capsys.readouterr().out)
+    assert [role["role"] for role in data["columns"]] == [
+        "id",
+        "URL",
+        "text",
+        "numeric",
+        "labels",
+        "poster",
+    ]
+    assert "poster column" not in data["not_found"]
+    assert {one["kind"] for one in data["findings"]} == {"poster URLs"}
+    assert len(data["bad_rows"]) == 30
+
+
+def test_blocks_without_a_column_are_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = ["id,genres,Poster,year"]
+    lines += [
+        f"{i},{'Drama' if i % 2 else 'War'},https://x.org/{i}.jpg,19{i}" for i in range(30, 90)
+    ]
+    Path("catalogue.csv").write_text("\n".join(lines) + "\n")
+    assert call("split", "--quiet") == 0
+    capsys.readouterr()
+    assert call("fit-svm", "--blocks", "text", "--quiet") == 2
+    assert "Name one with --text" in capsys.readouterr().err
+    for words in (
+        ["fit-svm", "--blocks", "poster"],
+        ["extract", "--backbone", "mobilenet-075", "--weights", "random"],
+    ):
+        assert call(*words, "--quiet") == 1
+        err = capsys.readouterr().err
+        assert "found none: 60 of 60 cells, such as 'https://x.org/30.jpg': is a URL" in err
+    assert (
+        call("fit-svm", "--C", "1", "--folds", "2", "--quiet") == 0
+    )  # metadata alone, and told so
+    assert "60 posters are URLs" in capsys.readouterr().err
+    assert json.loads(Path("runs/svm/run.json").read_text())["blocks"] == ["metadata"]
+
+
+def test_numbers_in_dress_are_learnt_from_as_plain_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, dressed in (("plain", False), ("dressed", True)):
+        write_numbers(Path(f"{name}.csv"), dressed)
+    assert call("split", "--catalogue", "plain.csv", "--quiet") == 0
+    quick = ["--C", "1", "--folds", "2", "--quiet"]
+    for name in ("plain", "dressed"):
+        assert call("fit-svm", "--catalogue", f"{name}.csv", "--name", name, *quick) == 0
+    plain, dressed = (Path(f"runs/{n}/predictions.csv").read_bytes() for n in ("plain", "dressed"))
+    assert plain == dressed
+    # One row alone: the units are those of the run.
+    Path("new.csv").write_text('id,votes,budget,length\nx,"many",$ 5,2 h\n')
+    Path("same.csv").write_text('id,votes,budget,length\nx,"",5,120\n')
+    capsys.readouterr()
+    for name in ("new", "same"):
+        words = ["dressed", "--catalogue", f"{name}.csv", "--out", f"{name}-out.csv", "--json"]
+        assert call("predict", *words, "--quiet") == 0
+        said = capsys.readouterr()
+        kinds = [one["kind"] for one in json.loads(said.out)["findings"]]
+        assert kinds == (["cells not understood"] if name == "new" else [])
+        assert ("'many'" in said.err) == (name == "new")
+    assert Path("new-out.csv").read_bytes() == Path("same-out.csv").read_bytes()
