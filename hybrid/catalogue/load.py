@@ -123,12 +123,12 @@ def _separator_like(like: Columns, options: ColumnOptions) -> str:
 
 def _options_like(like: Columns, options: ColumnOptions, table: pd.DataFrame) -> ColumnOptions:
     names = [str(name) for name in table.columns]
-    recorded = {
-        role: find_name(names, name)
-        for role in ("id", "label", "poster")
-        if (name := getattr(like, role))
-    }
-    return replace(options, **{r: getattr(options, r) or found for r, found in recorded.items()})
+    return replace(
+        options,
+        id=options.id or find_name(names, like.id),
+        label=options.label or find_name(names, like.label or ""),
+        poster=options.poster or find_name(names, like.poster or ""),
+    )
 
 
 def _use_images(
