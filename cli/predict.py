@@ -47,8 +47,6 @@ def command(
         options=ColumnOptions(encoding=encoding, posters=posters),
         context=project.context,
     )
-    for finding in summary.findings:
-        click.echo(f"note: {finding.message}", err=True)
     if summary.missing_columns:
         columns = ", ".join(summary.missing_columns)
         click.echo(

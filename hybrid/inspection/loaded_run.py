@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.backbones.startup import start_keras
-from hybrid.catalogue import Catalogue, load_catalogue
+from hybrid.catalogue import Catalogue
 from hybrid.catalogue.columns import POSTER
 from hybrid.errors import SettingError, unknown_name
 from hybrid.explain.contributions import GenrePrediction, ScoreDecomposition
@@ -31,8 +31,7 @@ from hybrid.inspection.poster_saliency import (
 from hybrid.runs.folder import PREDICTIONS, read_predictions
 from hybrid.runs.predict import load_head
 from hybrid.runs.record import DEEP, RunRecord
-from hybrid.runs.recorded_files import find_catalogue
-from hybrid.runs.recorded_posters import use_recorded_posters
+from hybrid.runs.recorded_posters import load_like
 from hybrid.types import ColumnOptions, Predictions
 from hybrid.utils.context import Context
 
@@ -342,9 +341,9 @@ def load_run(
     >>> folder = Path(tempfile.mkdtemp())
     >>> _ = hybrid.write_sample(folder, n_items=40, seed=0)
     >>> films = hybrid.load_catalogue(folder / "catalogue.csv")
-    >>> split = hybrid.split_catalogue(films)
     >>> model = hybrid.make_hybrid(films, blocks=["text"], grid={}, folds=2)
-    >>> _ = hybrid.fit_head(hybrid.Experiment(films, split, folder / "svm"), model, {})
+    >>> made = hybrid.Experiment(films, hybrid.split_catalogue(films), folder / "svm")
+    >>> _ = hybrid.fit_head(made, model, {})
     >>> run = hybrid.load_run(folder / "svm", films.path)
     >>> run.genres[0], run.predict_item(0)[0].genre
     ('Action', 'Action')
@@ -358,10 +357,9 @@ def load_run(
             f"the deep baseline {record.model}. Fit one with hybrid fit-svm."
         )
     columns = record.require_model(folder)
-    path = path or find_catalogue(folder, record)
-    catalogue = use_recorded_posters(load_catalogue(path, options, like=columns), record)
-    predictions = read_predictions(folder / PREDICTIONS)
-    read = (folder, record, predictions, catalogue, catalogue.frame_for(columns))
+    catalogue = load_like(folder, record, path, options)
+    known = read_predictions(folder / PREDICTIONS)
+    read = (folder, record, known, catalogue, catalogue.frame_for(columns))
     if deep:
         return LoadedNetwork(*read, context or Context())
     model = load_head(folder, record, context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hybrid.catalogue import Catalogue, load_catalogue
+from hybrid.catalogue import Catalogue
 from hybrid.errors import RunError, SettingError
 from hybrid.evaluation import DRAWS
 from hybrid.report.exports import JSON_STARTS, TABLE_STARTS, as_csv, as_json
@@ -14,8 +14,7 @@ from hybrid.report.page import render
 from hybrid.runs.folder import find_runs
 from hybrid.runs.present_audit import read_audited_run
 from hybrid.runs.record import RunRecord
-from hybrid.runs.recorded_files import find_catalogue
-from hybrid.runs.recorded_posters import use_recorded_posters
+from hybrid.runs.recorded_posters import load_like
 from hybrid.types import ColumnOptions
 from hybrid.utils.files import write_atomically
 from hybrid.utils.writable import check_new_file
@@ -129,10 +128,7 @@ def load_run_catalogue(
     >>> load_run_catalogue(None, None, Path("runs/svm")).genres  # doctest: +SKIP
     ('Comedy', 'Drama', 'Horror')
     """
-    record = RunRecord.read(run)
-    if path is None:
-        path = find_catalogue(run, record)
-    return use_recorded_posters(load_catalogue(path, options, record.catalogue.columns), record)
+    return load_like(run, RunRecord.read(run), path, options)
 
 
 def make_report(

@@ -15,7 +15,7 @@ from hybrid.types import as_plain
 T = TypeVar("T")
 
 KEY = "key"
-# Metadata of a field: it is None where the file lacks it, and not written then;
+# Metadata of a field: it has its default where the file lacks it, and is not written then;
 OPTIONAL: dict[str, Any] = {"optional": True}
 # its own keys stand beside those of the object that holds it;
 FLATTEN: dict[str, Any] = {"flatten": True}
@@ -52,7 +52,7 @@ def to_json(value: Any) -> Any:
             if "flatten" in each.metadata:
                 found |= {} if part is None else to_json(part)
             elif "internal" not in each.metadata and (
-                part is not None or "optional" not in each.metadata
+                "optional" not in each.metadata or part != _default(each)
             ):
                 found[_key(each)] = to_json(part)
         return found
@@ -239,6 +239,10 @@ def _keys(cls: type) -> frozenset[str]:
 
 def _key(each: Field[Any]) -> str:
     return str(each.metadata.get(KEY, each.name))
+
+
+def _default(each: Field[Any]) -> Any:
+    return each.default if each.default_factory is MISSING else each.default_factory()
 
 
 def _has_default(each: Field[Any]) -> bool:

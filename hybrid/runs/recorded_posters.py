@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
-from hybrid.catalogue import Catalogue
+from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.runs.record import RunRecord
+from hybrid.runs.recorded_files import find_catalogue
+from hybrid.types import ColumnOptions
 
 
 def relative_posters(catalogue: Catalogue) -> str | None:
@@ -14,6 +17,14 @@ def relative_posters(catalogue: Catalogue) -> str | None:
     if catalogue.posters_folder is None:
         return None
     return os.path.relpath(catalogue.posters_folder, catalogue.path.parent)
+
+
+def load_like(
+    folder: Path, record: RunRecord, path: str | Path | None, options: ColumnOptions | None
+) -> Catalogue:
+    """Load a catalogue, by default that of a run, with the roles and the posters' folder of the run."""
+    path = path or find_catalogue(folder, record)
+    return use_recorded_posters(load_catalogue(path, options, record.catalogue.columns), record)
 
 
 def use_recorded_posters(catalogue: Catalogue, record: RunRecord) -> Catalogue:
