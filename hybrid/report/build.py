@@ -14,6 +14,7 @@ from hybrid.report.page import render
 from hybrid.runs.folder import find_runs
 from hybrid.runs.present_audit import read_audited_run
 from hybrid.runs.record import RunRecord
+from hybrid.runs.recorded_files import find_catalogue
 from hybrid.runs.recorded_posters import load_like
 from hybrid.types import ColumnOptions
 from hybrid.utils.files import write_atomically
