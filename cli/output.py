@@ -29,7 +29,9 @@ def show(as_json: bool, data: Any, text: str, catalogue: Catalogue | None = None
     plain = as_plain(data)
     if catalogue is not None:
         about = as_plain({"findings": catalogue.findings, "left_out": catalogue.left_out})
-        plain = [{**each, **about} for each in plain] if isinstance(plain, list) else plain | about
+        several = plain if isinstance(plain, list) else [plain]
+        for each in several:  # what is told of the result comes after what is told of the table
+            each |= {**about, "findings": about["findings"] + each.get("findings", [])}
     click.echo(json.dumps(plain, ensure_ascii=False, indent=2))
 
 

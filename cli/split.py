@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,13 +70,17 @@ def command(project: Project, columns: ColumnOptions, **options: Any) -> None:
     paths = _paths(project.splits, len(splits) if chosen.several else 0)
     for split, path in zip(splits, paths, strict=True):
         write_split(split, path)
-    data = [_describe(split, path) for split, path in zip(splits, paths, strict=True)]
+    data = [
+        {**_describe(split, path), "findings": split.findings}
+        for split, path in zip(splits, paths, strict=True)
+    ]
     if chosen.method == "legacy-2017":
         click.echo(
             "warning: legacy-2017 LEAKS: test items are also in train. Use it to understand published "
             "figures, not to produce any.",
             err=True,
         )
+    _tell(splits, paths)
     text = "\n".join(_text(split, path) for split, path in zip(splits, paths, strict=True))
     show(project.json, data if chosen.several else data[0], text, catalogue)
 
@@ -85,6 +90,18 @@ def _paths(path: Path, several: int) -> list[Path]:
     if not several:
         return [path]
     return [path.with_name(f"{path.stem}-{i}{path.suffix}") for i in range(several)]
+
+
+def _tell(splits: Sequence[Split], paths: Sequence[Path]) -> None:
+    """Tell on stderr what is unusual about the splits; what is the same in all of them once."""
+    same = set.intersection(*({found.message for found in split.findings} for split in splits))
+    for message in dict.fromkeys(f.message for split in splits for f in split.findings):
+        if message in same:
+            click.echo(f"note: {message}", err=True)
+    for split, path in zip(splits, paths, strict=True):
+        for found in split.findings:
+            if found.message not in same:
+                click.echo(f"note: {path}: {found.message}", err=True)
 
 
 def _describe(split: Split, path: Path) -> dict[str, Any]:

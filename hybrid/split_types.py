@@ -7,6 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from hybrid.catalogue_types import Finding
+
 
 @dataclass(frozen=True)
 class SplitMethod:
@@ -60,6 +62,8 @@ class Split:
         Hash of ids and parts, whatever the order of the rows; see `hybrid.splitting.splits.split_hash`.
     method : SplitMethod or None, default=None
         How it was made; None where that is not known.
+    findings : tuple of Finding, default=()
+        What is unusual about it, told when it is made; not in its file.
     """
 
     ids: NDArray[Any]
@@ -67,3 +71,4 @@ class Split:
     groups: NDArray[Any]
     sha256: str
     method: SplitMethod | None = None
+    findings: tuple[Finding, ...] = ()

@@ -31,7 +31,7 @@ def tolerance(totals: NDArray[np.int64], largest: int) -> NDArray[np.float64]:
     >>> tolerance(np.array([100]), 1).tolist()
     [5.0]
     """
-    return GROUPS * largest + PERCENT / 100 * totals
+    return np.asarray(GROUPS * largest + PERCENT / 100 * totals, dtype=np.float64)
 
 
 class Balance:

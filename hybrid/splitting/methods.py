@@ -19,6 +19,7 @@ from hybrid.duplicates.groups import group_by_column
 from hybrid.duplicates.similarity import connected_components
 from hybrid.errors import SettingError, SplitError, unknown_name
 from hybrid.extraction.lookup import hash_catalogue
+from hybrid.splitting.findings import check_parts, describe_split
 from hybrid.splitting.splits import (
     SHARES,
     make_fold_splits,
@@ -132,7 +133,7 @@ def make_splits(
     SettingError
         If an option is wrong.
     SplitError
-        If a group is too large for any part.
+        If a group is too large for any part, a part would be empty, or there are fewer than 5 groups.
 
     Examples
     --------
@@ -163,19 +164,23 @@ def make_splits(
     groups = connected_groups(ids, [group for kind in together for group in kind])
     check_group_sizes(groups, options.shares)
     splits = _assign(catalogue, rows, groups, options, context.seed)
-    return [_with_options(split, options) for split in splits]
+    return [_finish(split, catalogue, options) for split in splits]
 
 
-def _with_options(split: Split, options: SplitOptions) -> Split:
-    """Note the options that only the catalogue's split has."""
+def _finish(split: Split, catalogue: Catalogue, options: SplitOptions) -> Split:
+    """Check a split, and note the options that only the catalogue's has, and what is unusual about it."""
     assert split.method is not None
+    shares = split.method.shares or options.shares
     method = replace(
         split.method,
         by=options.by if options.method == "temporal" else None,
         group_columns=tuple(options.group_columns),
         near_duplicates=options.near_duplicates,
     )
-    return replace(split, method=method)
+    split = replace(split, method=method)
+    check_parts(split, shares)
+    labels = catalogue.labels[catalogue.labelled]
+    return replace(split, findings=describe_split(split, labels, catalogue.genres, shares))
 
 
 def _assign(

@@ -302,7 +302,8 @@ def stratification_tolerance(labels: ArrayLike, groups: ArrayLike) -> NDArray[np
     """Tolerance of `make_split`: by how many items each label may miss its share of a part.
 
     Three times the size of the largest group, and 2 % of the label's items. No guarantee can be proved
-    for a greedy method with a local search; this is what the tests verify. `hybrid split` tells where it fails.
+    for a greedy method with a local search; this is what the tests verify, and `hybrid split` tells where
+    it is missed.
 
     Parameters
     ----------

@@ -1,8 +1,9 @@
 """Iterative stratification for multi-label data, with groups.
 
 Sechidis, Tsoumakas and Vlahavas, "On the Stratification of Multi-label Data", ECML PKDD 2011. Here whole
-groups are assigned, no part takes more than its share of the items, and the order comes from SHA-256 of the
-seed and the ids, so that the same seed gives the same split on any machine and whatever the order of the rows.
+groups are assigned, no part takes more than its share of the items, and the order comes from SHA-256 of
+the seed and the ids, so that the same seed gives the same split on any machine and whatever the order of the
+rows.
 """
 
 from __future__ import annotations
@@ -89,7 +90,9 @@ def _count(labels: NDArray[Any], member: NDArray[np.int64], n_groups: int) -> An
     return counts
 
 
-def _order(ids: NDArray[Any], member: NDArray[np.int64], n_groups: int, seed: int) -> NDArray[np.int64]:
+def _order(
+    ids: NDArray[Any], member: NDArray[np.int64], n_groups: int, seed: int
+) -> NDArray[np.int64]:
     """The groups in an order that depends on the seed and their ids alone."""
     first: list[str | None] = [None] * n_groups
     for name, group in zip(ids.tolist(), member.tolist(), strict=True):
@@ -126,7 +129,9 @@ class _Dealer:
         ]
         by_label = counts.tocsc()
         by_label.sort_indices()
-        self.groups_of = np.split(by_label.indices, by_label.indptr[1:-1]) if counts.shape[1] else []
+        self.groups_of = (
+            np.split(by_label.indices, by_label.indptr[1:-1]) if counts.shape[1] else []
+        )
         self.holders = np.diff(by_label.indptr).astype(np.int64)
         self.rare = self.holders < len(self.open)
         n = int(sizes.sum())

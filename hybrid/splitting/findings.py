@@ -1,0 +1,212 @@
+"""What a user should know about how a split came out: small parts, labels that miss a part or their share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hybrid.errors import SplitError
+from hybrid.splitting.balance import tolerance
+from hybrid.types import PARTS, Finding, Split
+
+FEW = 5  # items of a part; figures on fewer say little
+MIN_GROUPS = 5  # a head is cross-fitted on train and validation in 4 folds or more
+SHOWN = 5
+SHARES_PROMISED = ("iterative", "kfold")
+
+
+def describe_split(
+    split: Split, labels: ArrayLike, genres: Sequence[str], shares: Sequence[float]
+) -> tuple[Finding, ...]:
+    """Find what is unusual about a split.
+
+    Parameters
+    ----------
+    split : Split
+    labels : array-like of shape (n, L)
+        In the order of the split.
+    genres : sequence of L str
+    shares : sequence of 3 floats
+        Wanted shares of train, validation and test.
+
+    Returns
+    -------
+    tuple of Finding
+        Of the kinds ``"part sizes"``, ``"rare labels"``, ``"missing labels"`` and ``"label shares"``.
+
+    Examples
+    --------
+    >>> from hybrid.splitting.splits import make_split
+    >>> ids = [f"f{i}" for i in range(100)]
+    >>> labels = [[1, i == 7] for i in range(100)]
+    >>> split = make_split(ids, labels)
+    >>> (found,) = describe_split(split, labels, ["War", "Noir"], (0.7, 0.1, 0.2))
+    >>> found.kind, found.examples
+    ('rare labels', ('Noir',))
+    """
+    present = np.asarray(labels) != 0
+    groups = np.unique(split.groups, return_inverse=True)[1]
+    sizes = np.bincount(groups)
+    parts = [PARTS[p] for p, share in enumerate(shares) if share > 0]
+    holders = _count_groups(present, groups)
+    found = _part_sizes(split, shares, int(sizes.max(initial=1)))
+    rare = (holders > 0) & (holders < len(parts))
+    if rare.any():
+        found.append(_rare(split, present, rare, genres, parts))
+    counts = np.array([present[split.parts == part].sum(axis=0) for part in parts])
+    missing = (counts == 0).any(axis=0) & (holders >= len(parts))
+    if missing.any():
+        found.append(_missing(counts, missing, genres, parts))
+    if split.method is not None and split.method.method in SHARES_PROMISED:
+        wanted = [shares[PARTS.index(part)] for part in parts]
+        totals = present.sum(axis=0)
+        off = np.abs(counts - np.outer(wanted, totals))
+        far = (off > tolerance(totals, int(sizes.max(initial=1))) + 1e-6).any(axis=0)
+        if far.any():
+            message = (
+                f"{_number(far)} miss their share of a part by more than three times the largest group and 2 "
+                f"% of their items ({_listed(genres, far)}): no better split was found"
+            )
+            found.append(Finding("label shares", message, int(far.sum()), "", _first(genres, far)))
+    return tuple(found)
+
+
+def check_parts(split: Split, shares: Sequence[float]) -> None:
+    """Check that each part that has a share has items, and that there are enough for a fit.
+
+    Parameters
+    ----------
+    split : Split
+    shares : sequence of 3 floats
+
+    Raises
+    ------
+    SplitError
+        If there are fewer than 5 groups, or a part is empty.
+
+    Examples
+    --------
+    >>> from hybrid.splitting.splits import make_split
+    >>> check_parts(make_split(["a", "b"], [[1], [1]]), (0.7, 0.1, 0.2))
+    Traceback (most recent call last):
+        ...
+    hybrid.errors.SplitError: expected 5 labelled items or more that can be in different parts, found 2 ...
+    """
+    n, n_groups = len(split.ids), len(set(split.groups.tolist()))
+    if n_groups < MIN_GROUPS:
+        items = f"{n} {'item' if n == 1 else 'items'}"
+        found = f"{items} in {n_groups} {'group' if n_groups == 1 else 'groups'}"
+        raise SplitError(
+            f"expected {MIN_GROUPS} labelled items or more that can be in different parts, found {found}: "
+            f"too few to fit, validate and test a model. Label more items"
+            f"{'.' if n == n_groups else _ungroup(split)}"
+        )
+    for part, share in zip(PARTS, shares, strict=True):
+        if share > 0 and not (split.parts == part).any():
+            raise SplitError(
+                f"expected items in each part, found none in {part}, which was to have {share:.0%} of {n}"
+                f"{_reason(split)}"
+            )
+
+
+def _ungroup(split: Split) -> str:
+    columns = split.method.group_columns if split.method else ()
+    if columns:
+        return f", or group by another column than {', '.join(columns)}."
+    return "; these are mostly duplicates of each other, see docs/splits.md."
+
+
+def _reason(split: Split) -> str:
+    if split.method is not None and split.method.by is not None:
+        return (
+            f": the times in column {split.method.by} are too few, or too many items have the same. Split by "
+            "a column with finer times, or with --method iterative."
+        )
+    return ": the groups are too large. Group by another column, or give the part a larger share."
+
+
+def _part_sizes(split: Split, shares: Sequence[float], largest: int) -> list[Finding]:
+    counts = {part: int((split.parts == part).sum()) for part in PARTS}
+    n = max(sum(counts.values()), 1)
+    said = ", ".join(f"{count} {part}" for part, count in counts.items())
+    if empty := [part for part, share in zip(PARTS, shares, strict=True) if share <= 0]:
+        message = (
+            f"no item is {' or '.join(empty)}, as asked for; the commands that fit a model need items in "
+            "each part"
+        )
+        return [Finding("part sizes", message, 0)]
+    few = [part for part in PARTS if counts[part] < FEW]
+    limit = float(tolerance(np.array([n]), largest)[0])
+    far = [p for p, share in zip(PARTS, shares, strict=True) if abs(counts[p] - share * n) > limit]
+    if few:
+        message = (
+            f"{said}: figures on fewer than {FEW} items of a part say little; label more items"
+        )
+        return [Finding("part sizes", message, min(counts.values()), examples=tuple(few))]
+    if far:
+        wanted = ", ".join(f"{share * n:.0f}" for share in shares)
+        why = "the groups are too large, or too many items have one time"
+        message = f"{said}, where {wanted} were wanted: {why}"
+        return [Finding("part sizes", message, max(counts.values()), examples=tuple(far))]
+    return []
+
+
+def _rare(
+    split: Split,
+    present: NDArray[np.bool_],
+    rare: NDArray[np.bool_],
+    genres: Sequence[str],
+    parts: Sequence[str],
+) -> Finding:
+    outside = rare & present[split.parts != "train"].any(axis=0)
+    message = (
+        f"{_number(rare)} of {present.shape[1]:,} have fewer than {len(parts)} items, or groups of them, too "
+        f"few for {_series(parts)} ({_listed(genres, rare)}): they belong to train"
+    )
+    if outside.any():
+        message += (
+            f"; {outside.sum():,} of them are not wholly in train, which the other labels fill"
+        )
+    return Finding("rare labels", message, int(rare.sum()), "", _first(genres, rare))
+
+
+def _missing(
+    counts: NDArray[np.int64],
+    missing: NDArray[np.bool_],
+    genres: Sequence[str],
+    parts: Sequence[str],
+) -> Finding:
+    absent = [int((missing & (row == 0)).sum()) for row in counts]
+    each = ", ".join(f"{n:,} in {part}" for part, n in zip(parts, absent, strict=True) if n)
+    message = (
+        f"{_number(missing)} with enough items for each part have none in one ({each}; "
+        f"{_listed(genres, missing)})"
+    )
+    return Finding("missing labels", message, int(missing.sum()), "", _first(genres, missing))
+
+
+def _count_groups(present: NDArray[np.bool_], groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many groups have each label."""
+    rows, columns = np.nonzero(present)
+    pairs = np.unique(groups[rows] * present.shape[1] + columns)
+    return np.bincount(pairs % max(present.shape[1], 1), minlength=present.shape[1])
+
+
+def _number(chosen: NDArray[np.bool_]) -> str:
+    n = int(chosen.sum())
+    return f"{n:,} {'label' if n == 1 else 'labels'}"
+
+
+def _series(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _first(genres: Sequence[str], chosen: NDArray[np.bool_]) -> tuple[str, ...]:
+    return tuple(genres[j] for j in np.flatnonzero(chosen)[:SHOWN].tolist())
+
+
+def _listed(genres: Sequence[str], chosen: NDArray[np.bool_]) -> str:
+    first = _first(genres, chosen)
+    return ", ".join(first) + (", …" if chosen.sum() > len(first) else "")
