@@ -18,6 +18,7 @@ COMMANDS = {
     "demo": "Run the whole pipeline on the embedded sample.",
     "sample": "Write the embedded sample catalogue.",
     "import": "Make a catalogue of a known data set.",
+    "fetch-posters": "Fetch posters by their URLs; write a catalogue that names the files.",
     "check": "Validate catalogue and posters; list every bad row.",
     "split": "Split the items into train, validation and test.",
     "audit": "Check the split for leaks; exit 1 if there are any.",

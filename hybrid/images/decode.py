@@ -258,6 +258,25 @@ def decode_reduced(data: bytes, side: int) -> Pixels | BadPoster:
     return _guarded(data, lambda: _decode(data, Geometry((side, side))))
 
 
+def image_header(data: bytes) -> tuple[str, tuple[int, int]] | BadPoster:
+    """Read the header of an image file: format, as Pillow names it, and (width, height); no pixels.
+
+    Examples
+    --------
+    >>> file = io.BytesIO()
+    >>> Image.new("RGB", (40, 60), "red").save(file, "PNG")
+    >>> image_header(file.getvalue())
+    ('PNG', (40, 60))
+    """
+
+    def read() -> tuple[str, tuple[int, int]]:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            _check_size(image.size)
+            return str(image.format), image.size
+
+    return _guarded(data, read)
+
+
 def _guarded(data: bytes, decode: Callable[[], Decoded]) -> Decoded | BadPoster:
     """Result of `decode`, or why the image cannot be decoded."""
     try:

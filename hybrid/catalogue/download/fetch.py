@@ -1,0 +1,233 @@
+"""Fetch the posters that a catalogue names by URL, and write a catalogue that names their files."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hybrid.catalogue.catalogue import Catalogue
+from hybrid.catalogue.download.ledger import Fetched, Ledger
+from hybrid.catalogue.download.results import (
+    place_items,
+    shared_pictures,
+    write_catalogue,
+    write_failures,
+)
+from hybrid.catalogue.download.settings import FetchSettings
+from hybrid.catalogue.download.transfer import FOLDER, is_there, transfer_posters
+from hybrid.catalogue.download.urls import TMDB_SIZES, cell_url, find_url_column
+from hybrid.errors import CatalogueError, SettingError
+from hybrid.types import BadRow, Finding
+from hybrid.utils.context import Context
+from hybrid.utils.files import TEMPORARY, locked, make_folder, remove
+
+
+@dataclass(frozen=True)
+class FetchSummary:
+    """What a download of posters gave.
+
+    Parameters
+    ----------
+    catalogue : str
+        The catalogue that names the files.
+    column : str
+        Where the URLs were found.
+    items, urls : int
+        Items of the catalogue, and different URLs that they name.
+    fetched, kept : int
+        URLs whose poster was fetched now, and those that an earlier call had fetched.
+    without, local : int
+        Items that name no poster, and items that name a file already.
+    failed : tuple of BadRow
+        Items without a poster for another reason; their ``poster`` is the cell.
+    findings : tuple of Finding
+        Pictures that many URLs share.
+    size : int
+        Bytes of all posters.
+    seconds : float
+
+    Examples
+    --------
+    >>> FetchSummary("c-posters.csv", "poster", 2, 2, 1, 1, 0, 0, (), (), 10, 0.1).fetched
+    1
+    """
+
+    catalogue: str
+    column: str
+    items: int
+    urls: int
+    fetched: int
+    kept: int
+    without: int
+    local: int
+    failed: tuple[BadRow, ...]
+    findings: tuple[Finding, ...]
+    size: int
+    seconds: float
+
+
+def fetch_posters(
+    catalogue: Catalogue,
+    out: str | Path | None = None,
+    settings: FetchSettings | None = None,
+    context: Context | None = None,
+    *,
+    url_column: str | None = None,
+    base_url: str | None = None,
+    tmdb_size: str = "w342",
+    max_shared: int | None = None,
+) -> FetchSummary:
+    r"""Fetch the posters of a catalogue by their URLs.
+
+    The posters go to the folder ``posters`` beside `out`, each under a name that its content gives. Beside
+    `out` there is also a ledger of all URLs (``….ledger.jsonl``), by which an interrupted call is
+    continued, and a table of what failed (``….failed.csv``).
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        One column holds URLs, or the paths of TMDB.
+    out : str or Path, optional
+        The catalogue that is written: the same table, with the files in the column ``poster``. By default
+        ``NAME-posters.csv`` beside the catalogue.
+    settings : FetchSettings, optional
+    context : Context, optional
+        Its workers check and write the images; its progress is shown.
+    url_column : str, optional
+        Name of the column with the URLs; by default it is found.
+    base_url : str, optional
+        URL that cells without one of their own are appended to.
+    tmdb_size : {"w92", "w154", "w185", "w342", "w500", "w780", "original"}, default="w342"
+        Size of TMDB's posters.
+    max_shared : int, optional
+        A picture that more different URLs give is taken for a placeholder: their items have no poster. By
+        default such pictures are told only, from 5 URLs on.
+
+    Returns
+    -------
+    FetchSummary
+
+    Raises
+    ------
+    CatalogueError
+        If no column with URLs is found, `out` would overwrite a file that is not of this kind, it cannot be
+        written, another process is fetching to it, or no server can be reached.
+    SettingError
+        If a setting is out of range.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from hybrid.catalogue import load_catalogue
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = Path(folder.name) / "films.csv"
+    >>> _ = path.write_text("id,genres,poster\n1,Drama,N/A\n2,Horror,see a.org\n")
+    >>> summary = fetch_posters(load_catalogue(path), url_column="poster")
+    >>> summary.without, [bad.reason for bad in summary.failed]
+    (1, ['is neither a URL nor the path of a file'])
+    >>> folder.cleanup()
+    """
+    settings, context = settings or FetchSettings(), context or Context()
+    _check(settings, base_url, tmdb_size, max_shared)
+    start = time.perf_counter()
+    path = catalogue.path
+    out = Path(out) if out else path.with_name(f"{path.stem}-posters.csv")
+    column = find_url_column(catalogue.table, url_column, path)
+    cells = catalogue.table[column].astype(str).tolist()
+    urls = [cell_url(cell, base_url, tmdb_size) for cell in cells]
+    different = list(dict.fromkeys(filter(None, urls)))
+    with _writing(out, path) as ledger:
+        todo = [url for url in different if _is_due(url, ledger, settings)]
+        with context.progress.bar("fetching posters", len(todo), "posters") as advance:
+            transfer_posters(todo, ledger, settings, context.workers, advance)
+        ledger.rewrite(different)
+        places = place_items(cells, urls, ledger.entries, path.parent, max_shared)
+        failed = tuple(
+            BadRow(int(catalogue.rows[i]), str(catalogue.ids[i]), cells[i], place.reason)
+            for i, place in enumerate(places)
+            if place.reason
+        )
+        write_failures(out.with_suffix(".failed.csv"), failed)
+        write_catalogue(out, catalogue.table, column, [place.file for place in places])
+    files = _files(different, ledger)
+    return FetchSummary(
+        catalogue=str(out),
+        column=column,
+        items=len(catalogue),
+        urls=len(different),
+        fetched=len(set(files) & set(todo)),
+        kept=len(set(files) - set(todo)),
+        without=sum(not (place.file or place.reason) for place in places),
+        local=sum(bool(place.file) and not url for place, url in zip(places, urls, strict=True)),
+        failed=failed,
+        findings=shared_pictures(urls, ledger.entries),
+        size=sum({entry.file: entry.size for entry in files.values()}.values()),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _files(urls: Sequence[str], ledger: Ledger) -> dict[str, Fetched]:
+    """What the ledger has of these URLs, without those that failed."""
+    found = ((url, ledger.entries.get(url)) for url in urls)
+    return {url: entry for url, entry in found if isinstance(entry, Fetched)}
+
+
+def _is_due(url: str, ledger: Ledger, settings: FetchSettings) -> bool:
+    """Tell whether a URL is to be asked for: new, gone from the disk, or to be asked for again."""
+    known = ledger.entries.get(url)
+    if known is None:
+        return True
+    if isinstance(known, Fetched):
+        there = is_there(ledger.file.parent / known.file, known.size)
+        return settings.refresh or not there
+    return settings.retry_failed
+
+
+@contextlib.contextmanager
+def _writing(out: Path, source: Path) -> Iterator[Ledger]:
+    """Take hold of the files beside `out`: check that they are ours, lock them, read the ledger."""
+    file = out.with_suffix(".ledger.jsonl")
+    if out.suffix.lower() != ".csv":
+        raise CatalogueError(f"--out: expected a name that ends in .csv, found {out}.")
+    same = out.exists() and source.exists() and out.samefile(source)
+    if same or (out.exists() and not file.exists()):
+        raise CatalogueError(
+            f"--out: expected the name of a new file, found {out}, which "
+            f"{'is the catalogue itself' if same else 'is there already'}. Name another one with --out."
+        )
+    folder = out.parent / FOLDER
+    try:
+        make_folder(folder)
+        with locked(out.with_suffix(".lock")):
+            for left in folder.glob(f"{TEMPORARY}*"):  # of a call that was killed
+                remove(left)
+            yield Ledger(file)
+    except BlockingIOError:
+        raise CatalogueError(
+            f"{out}: expected that nobody else writes it, found another process that fetches posters to it. "
+            "Wait for its end, or name another file with --out."
+        ) from None
+    except OSError as error:
+        raise CatalogueError(
+            f"{out}: the posters cannot be written ({error.strerror or error}). What was fetched before is "
+            "kept: call the command again when this is mended."
+        ) from error
+
+
+def _check(
+    settings: FetchSettings, base_url: str | None, tmdb_size: str, max_shared: int | None
+) -> None:
+    problems = settings.problems()
+    if base_url is not None and not base_url.lower().startswith(("http://", "https://")):
+        problems.append(f"--base-url: expected http://… or https://…, found {base_url!r}.")
+    if tmdb_size not in TMDB_SIZES:
+        problems.append(
+            f"--tmdb-size: expected one of {', '.join(TMDB_SIZES)}, found {tmdb_size!r}."
+        )
+    if max_shared is not None and max_shared < 1:
+        problems.append(f"--max-shared: expected 1 or more, found {max_shared}.")
+    if problems:
+        raise SettingError("\n".join(problems))

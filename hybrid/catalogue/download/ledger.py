@@ -1,0 +1,152 @@
+"""The ledger of a download: what each URL gave, kept through interruptions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from hybrid.utils.files import remove, write_atomically
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A URL whose poster is on the disk.
+
+    Parameters
+    ----------
+    url : str
+    file : str
+        Relative to the folder of the ledger.
+    size : int
+        Bytes.
+    etag, modified : str, default=""
+        What the server said of its version.
+
+    Examples
+    --------
+    >>> Fetched("http://a.org/1.jpg", "posters/0a.jpg", 5).etag
+    ''
+    """
+
+    url: str
+    file: str
+    size: int
+    etag: str = ""
+    modified: str = ""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A URL that gave no poster.
+
+    Parameters
+    ----------
+    url, reason : str
+
+    Examples
+    --------
+    >>> Failed("http://a.org/1.jpg", "HTTP 404 (Not Found)").reason
+    'HTTP 404 (Not Found)'
+    """
+
+    url: str
+    reason: str
+
+
+Entry = Fetched | Failed
+
+
+class Ledger:
+    """A file with one JSON object for each URL, and a journal of what was added since it was written.
+
+    While URLs are fetched nothing waits for the disk. After an interruption, be it a power cut, an entry of
+    the journal is believed only where the file has the content that it is named by.
+
+    Parameters
+    ----------
+    file : Path
+        Read if it exists, and its journal, ``….part.jsonl``.
+
+    Attributes
+    ----------
+    entries : dict of str to Entry
+        By URL.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> ledger = Ledger(Path(folder.name) / "ledger.jsonl")
+    >>> ledger.add(Failed("http://a.org/1.jpg", "HTTP 404 (Not Found)"))
+    >>> ledger.flush()
+    >>> list(Ledger(ledger.file).entries)
+    ['http://a.org/1.jpg']
+    >>> folder.cleanup()
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file, self.journal = file, file.with_suffix(".part.jsonl")
+        self.entries: dict[str, Entry] = _read(file)
+        self._pending: list[Entry] = []
+        if new := {u: e for u, e in _read(self.journal).items() if self._is_whole(e)}:
+            self.entries |= new
+        if self.journal.exists():
+            self.rewrite(())  # it may end in the middle of a line
+
+    def _is_whole(self, entry: Entry) -> bool:
+        """Tell whether the file of an entry has the content that its name says."""
+        if isinstance(entry, Failed):
+            return True
+        path = self.file.parent / entry.file
+        try:
+            digits = hashlib.sha256(path.read_bytes()).hexdigest()
+        except OSError:
+            return False
+        return digits.startswith(path.stem)
+
+    def add(self, entry: Entry) -> None:
+        """Note what a URL gave; `flush` writes it."""
+        self.entries[entry.url] = entry
+        self._pending.append(entry)
+
+    def flush(self) -> None:
+        """Append what is new to the journal."""
+        pending, self._pending = self._pending, []
+        if pending:
+            with self.journal.open("ab") as file:
+                file.write(_lines(pending))
+
+    def rewrite(self, order: Iterable[str]) -> None:
+        """Write the file anew, one line for each URL: first those in `order`, then the others, sorted.
+
+        So it does not tell in which order the answers came. All that it names is on the disk before.
+        """
+        self._pending = []
+        first = [url for url in dict.fromkeys(order) if url in self.entries]
+        others = sorted(self.entries.keys() - set(first))
+        if self.journal.exists():
+            os.sync()
+        write_atomically(self.file, _lines(self.entries[url] for url in (*first, *others)))
+        remove(self.journal)
+
+
+def _read(file: Path) -> dict[str, Entry]:
+    data = file.read_bytes() if file.exists() else b""
+    return {entry.url: entry for entry in map(_parse, data.split(b"\n")) if entry}
+
+
+def _lines(entries: Iterable[Entry]) -> bytes:
+    texts = (json.dumps(asdict(entry), ensure_ascii=False) for entry in entries)
+    return "".join(f"{text}\n" for text in texts).encode(errors="surrogatepass")
+
+
+def _parse(line: bytes) -> Entry | None:
+    try:
+        found = json.loads(line.decode(errors="surrogatepass"))
+        return Failed(**found) if "reason" in found else Fetched(**found)
+    except (ValueError, TypeError):
+        return None

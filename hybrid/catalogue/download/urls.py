@@ -1,0 +1,104 @@
+"""Which column of a catalogue holds the URLs of posters, and which URL a cell stands for."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from hybrid.errors import CatalogueError, SettingError, unknown_name
+
+TMDB = "https://image.tmdb.org/t/p/"
+TMDB_SIZES = ("w92", "w154", "w185", "w342", "w500", "w780", "original")
+# What TMDB's data have for a picture: a path that stands for one file in each size.
+TMDB_PATH = re.compile(r"/[A-Za-z0-9_-]{10,}\.(?:jpe?g|png|svg|webp)", re.IGNORECASE)
+URL = re.compile(r"(?:https?:)?//[^\s/]+\S*", re.IGNORECASE)
+IMAGE_URL = re.compile(r".*\.(?:jpe?g|png|webp|gif|avif|heic|bmp|tiff?)(?:[?#].*)?", re.IGNORECASE)
+# Parts of the names of columns, those that most surely mean a poster first.
+NAMES = ("poster", "cover", "image", "img", "picture", "photo", "thumb")
+
+
+def find_url_column(table: pd.DataFrame, name: str | None, path: Path) -> str:
+    """Find the column with the URLs of the posters.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n, columns)
+        Every cell a str.
+    name : str, optional
+        Of the column; by default it is found by its cells and its name.
+    path : Path
+        Of the catalogue, for the messages.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    SettingError
+        If there is no column of this name.
+    CatalogueError
+        If none, or more than one, can be meant.
+
+    Examples
+    --------
+    >>> cells = {"homepage": ["http://a.org/"], "Poster": ["http://a.org/1.jpg"]}
+    >>> find_url_column(pd.DataFrame(cells), None, Path("catalogue.csv"))
+    'Poster'
+    """
+    names = [str(each) for each in table.columns]
+    if name is not None:
+        if name not in names:
+            raise SettingError(f"{path}: --url-column: {unknown_name('column', name, names)}")
+        return name
+    ranks = {each: rank for each in names if (rank := _rank(each, table[each])) is not None}
+    best = [each for each, rank in ranks.items() if rank == min(ranks.values())]
+    if len(best) != 1:
+        found = f"{len(best)}: {', '.join(best)}" if best else f"none in {', '.join(names)}"
+        raise CatalogueError(
+            f"{path}: expected one column with the URLs of posters, or with TMDB's paths, found {found}. "
+            "Name it with --url-column."
+        )
+    return best[0]
+
+
+def _rank(name: str, cells: pd.Series) -> int | None:
+    """Rank of a column among those that may hold the URLs, 0 the best; None where it does not."""
+    filled = cells[cells != ""].astype(str)
+    if not len(filled):
+        return None
+    said = next((i for i, part in enumerate(NAMES) if part in name.casefold()), None)
+    urls = filled.str.fullmatch(URL.pattern, flags=re.IGNORECASE)
+    if said is not None:
+        paths = filled.str.fullmatch(TMDB_PATH.pattern, flags=re.IGNORECASE)
+        return said if (urls | paths).mean() >= 0.5 else None
+    images = urls & filled.str.fullmatch(IMAGE_URL.pattern, flags=re.IGNORECASE)
+    return len(NAMES) if images.mean() >= 0.5 else None
+
+
+def cell_url(cell: str, base: str | None = None, tmdb_size: str = "w342") -> str:
+    """The URL that a cell stands for; ``""`` where it stands for none.
+
+    Parameters
+    ----------
+    cell : str
+    base : str, optional
+        URL that a cell without one of its own is appended to.
+    tmdb_size : str, default="w342"
+        Width of the pictures that TMDB's paths stand for where there is no `base`.
+
+    Examples
+    --------
+    >>> cell_url("//a.org/1.jpg"), cell_url("/kqjL17yufvn9OVLyXYpvtyrFfak.jpg")
+    ('https://a.org/1.jpg', 'https://image.tmdb.org/t/p/w342/kqjL17yufvn9OVLyXYpvtyrFfak.jpg')
+    >>> cell_url("1.jpg", "http://a.org/posters"), cell_url("posters/1.jpg")
+    ('http://a.org/posters/1.jpg', '')
+    """
+    cell = cell.strip()
+    if URL.fullmatch(cell):
+        return cell if cell[:4].casefold() == "http" else f"https:{cell}"
+    if base and cell and "://" not in cell:
+        return f"{base.rstrip('/')}/{cell.lstrip('/')}"
+    return f"{TMDB}{tmdb_size}{cell}" if TMDB_PATH.fullmatch(cell) else ""
