@@ -48,6 +48,7 @@ ONLY_IN = {
     "openvino": ("hybrid.backbones.openvino_engine",),
     "python_calamine": ("hybrid.catalogue.readers.excel",),
     "pooch": ("hybrid.backbones.download",),
+    "pillow_heif": ("hybrid.images.formats",),
     "httpx": ("hybrid.catalogue.download.",),
     "requests": ("hybrid.backbones.download",),
     "numba": ("hybrid.utils.jit",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import stat
@@ -14,14 +15,12 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from hybrid.images.formats import MissingDecoder, formats_of, what_else
 from hybrid.images.stored import read_stored
 
 if TYPE_CHECKING:
     from hybrid.images.resize import Pixels
 
-# Formats that Pillow decodes itself; for PostScript, for one, it would start another program.
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
-Image.init()  # without it Pillow knows only the most common of them
 MIN_SIDE = 16
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a GiB as 24-bit RGB
 MAX_BYTES = 256 * 2**20
@@ -270,7 +269,7 @@ def image_header(data: bytes) -> tuple[str, tuple[int, int]] | BadPoster:
     """
 
     def read() -> tuple[str, tuple[int, int]]:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=formats_of(data)) as image:
             _check_size(image.size)
             return str(image.format), image.size
 
@@ -282,10 +281,10 @@ def _guarded(data: bytes, decode: Callable[[], Decoded]) -> Decoded | BadPoster:
     try:
         return decode()
     except UnidentifiedImageError:
-        return BadPoster(_what_else(data))
+        return BadPoster(what_else(data))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return BadPoster(f"more than {MAX_PIXELS:,} pixels (a decompression bomb?)")
-    except _WrongSize as error:
+    except (_WrongSize, MissingDecoder) as error:
         return BadPoster(str(error))
     except MemoryError:
         raise  # this machine's fault, not the image's
@@ -294,10 +293,13 @@ def _guarded(data: bytes, decode: Callable[[], Decoded]) -> Decoded | BadPoster:
 
 
 def _decode(data: bytes, geometry: Geometry) -> Pixels:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+    with Image.open(io.BytesIO(data), formats=formats_of(data)) as image:
         _check_size(image.size)
         image.draft(None, (geometry.reach, geometry.reach))
-        ImageOps.exif_transpose(image, in_place=True)
+        image.load()
+        # The pixels are there: what is broken now is the metadata, which costs the orientation at most.
+        with contextlib.suppress(Exception):
+            ImageOps.exif_transpose(image, in_place=True)
         return np.asarray(_to_rgb(image))
 
 
@@ -305,7 +307,7 @@ def _scales(data: bytes, geometries: Sequence[Geometry]) -> list[int]:
     """The scale at which libjpeg decodes for each geometry, as Pillow's `draft` chooses it."""
     if len(geometries) == 1:
         return [1]
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+    with Image.open(io.BytesIO(data), formats=formats_of(data)) as image:
         # One of several pictures (MPO) is a JPEG, too, and is decoded at a fraction of its size.
         if not isinstance(image, JpegImageFile):
             return [1] * len(geometries)
@@ -383,10 +385,3 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         white = Image.new("RGBA", rgba.size, "white")
         return Image.alpha_composite(white, rgba).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")
-
-
-def _what_else(data: bytes) -> str:
-    start = data[:256].lstrip().lower()
-    if start.startswith((b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")):
-        return "is a web page (HTML or XML), not an image"
-    return "is not an image in a known format"

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.images.decode import BadPoster, hash_poster
+from hybrid.images.references import parse_reference
 from hybrid.utils.files import make_folder, write_atomically
 from hybrid.utils.key_index import KEY_BYTES, Index, index_part, key_array
 from hybrid.utils.read_only import is_read_only
@@ -251,9 +252,22 @@ def _stat_entries(paths: Sequence[str]) -> NDArray[np.void]:
 
 
 def _stamp(path: str) -> bytes:
-    """Size and times of a file, packed; a size of -1 where there is none, and `read_poster` says why."""
+    """Size and times of a file, packed; a size of -1 where there is none, and `read_poster` says why.
+
+    Of an image that a Parquet file holds they are those of this file.
+    """
     try:
-        s = os.stat(path)
+        s = _status(path)
         return _PACKED.pack(s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_dev, s.st_ino)
     except (OSError, ValueError, struct.error):
         return _NONE
+
+
+def _status(path: str) -> os.stat_result:
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        reference = parse_reference(path)
+        if reference is None:
+            raise
+        return os.stat(reference.file)

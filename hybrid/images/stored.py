@@ -1,21 +1,28 @@
-"""Images that a Parquet file holds: read a row group at a time, and kept for the next row."""
+"""Images that a Parquet file holds: copied to a temporary file a row group at a time, and read in any order."""
 
 from __future__ import annotations
 
+import gzip
+import io
+import os
+import tempfile
 import threading
+from bisect import bisect_right
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from hybrid.images.references import ImageReference, parse_reference
 
-GROUPS = 4  # row groups that are kept; posters are mostly read in the order of the file
-
-_lock = threading.Lock()
+FILES = 8  # that are open at a time
 
 
 def read_stored(path: str) -> bytes | str:
     """Read an image within a Parquet file.
+
+    The first time that a row group is asked for, its images are copied to a temporary file, which the system
+    removes when the process ends: an extraction reads posters in the order of their hashes.
 
     Parameters
     ----------
@@ -36,44 +43,70 @@ def read_stored(path: str) -> bytes | str:
     if reference is None:
         return "file not found"
     try:
-        with _lock:  # else every thread would read the same row group
-            data = _find(reference)
+        data = _find(reference)
     except FileNotFoundError:
         return "file not found"
     except ImportError:
         return "cannot be read: Parquet needs pyarrow (pip install 'hybrid-posters[parquet]')"
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:
+    except (OSError, ValueError, LookupError, NotImplementedError) as error:
         return f"cannot be read: {error}"
     return data or "the row holds no image"
 
 
-def _find(reference: ImageReference) -> bytes | None:
-    row, stamp = reference.row, _stamp(reference.file)
-    for group, count in enumerate(_group_sizes(reference.file, stamp)):
-        if row < count:
-            value = _read_group(reference.file, reference.column, group, stamp)[row].as_py()
-            return value.get("bytes") if isinstance(value, dict) else value
-        row -= count
-    return None
+def _find(reference: ImageReference) -> bytes:
+    status = Path(reference.file).stat()
+    stamp = (status.st_size, status.st_mtime_ns)
+    return _open(reference.file, reference.column, stamp, os.getpid()).read(reference.row)
 
 
-def _stamp(file: str) -> tuple[int, int]:
-    status = Path(file).stat()
-    return status.st_size, status.st_mtime_ns
+@lru_cache(maxsize=FILES)
+def _open(file: str, column: str, stamp: tuple[int, int], process: int) -> _StoredImages:
+    """The images of a file as it is now; a process that another one forked opens its own."""
+    return _StoredImages(file, column)
 
 
-@lru_cache(maxsize=16)
-def _group_sizes(file: str, stamp: tuple[int, int]) -> tuple[int, ...]:
-    import pyarrow.parquet
+class _StoredImages:
+    """The images of one column of a Parquet file."""
 
-    metadata = pyarrow.parquet.read_metadata(file)
-    return tuple(metadata.row_group(i).num_rows for i in range(metadata.num_row_groups))
+    def __init__(self, file: str, column: str) -> None:
+        import pyarrow.parquet
 
+        content: Any = file
+        if file.lower().endswith(".gz"):
+            content = io.BytesIO(gzip.decompress(Path(file).read_bytes()))
+        self.file = pyarrow.parquet.ParquetFile(content)
+        self.column = column
+        metadata = self.file.metadata
+        rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        self.starts = [0, *accumulate(rows)]
+        self.places: dict[int, list[tuple[int, int]]] = {}
+        self.copy = tempfile.TemporaryFile(prefix="hybrid-images-")  # noqa: SIM115  # as long as this
+        self.guard = threading.Lock()  # else every thread would read the same row group
 
-@lru_cache(maxsize=GROUPS)
-def _read_group(file: str, column: str, group: int, stamp: tuple[int, int]) -> Any:
-    import pyarrow.parquet
+    def read(self, row: int) -> bytes:
+        """The bytes of a row's image; empty where it has none."""
+        group = bisect_right(self.starts, row) - 1
+        if not 0 <= group < len(self.starts) - 1:
+            raise LookupError(f"no row {row + 1} in a file of {self.starts[-1]}")
+        with self.guard:
+            if group not in self.places:
+                self.places[group] = self._copy(group)
+        start, size = self.places[group][row - self.starts[group]]
+        return os.pread(self.copy.fileno(), size, start)
 
-    with pyarrow.parquet.ParquetFile(file) as parquet:
-        table = parquet.read_row_group(group, columns=[column])
-    return table.column(column)
+    def _copy(self, group: int) -> list[tuple[int, int]]:
+        """Copy the images of a row group: the place of each in the copy, and its size."""
+        places = []
+        table = self.file.read_row_group(group, columns=[self.column])
+        if self.column not in table.column_names:
+            raise LookupError(f"no column {self.column!r}")
+        at = self.copy.seek(0, os.SEEK_END)
+        for images in table.column(self.column).chunks:
+            while hasattr(images, "storage"):  # of an extension type
+                images = images.storage
+            for image in images.field("bytes") if hasattr(images, "field") else images:
+                data = image.as_buffer() if image.is_valid else b""
+                places.append((at, len(data)))
+                at += self.copy.write(data)
+        self.copy.flush()
+        return places
