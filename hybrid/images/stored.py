@@ -1,4 +1,4 @@
-"""Images that a Parquet file holds: copied to a temporary file a row group at a time, and read in any order."""
+"""Images that a Parquet file holds: copied to a temporary file by row groups, and read in any order."""
 
 from __future__ import annotations
 

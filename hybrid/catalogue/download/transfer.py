@@ -212,7 +212,7 @@ class _Transfer:
 def _without_searches() -> Iterator[None]:
     """Let httpcore know at once that sniffio is not installed: it asks a dozen times a request.
 
-    Python remembers no import that failed; each would search all folders again, which took a third of the time.
+    Python remembers no import that failed; each searches all folders again.
     """
     name = "sniffio"
     missing = name not in sys.modules and importlib.util.find_spec(name) is None
