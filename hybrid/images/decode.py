@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
-from hybrid.images.formats import MissingDecoder, formats_of, what_else
+from hybrid.images.formats import MissingDecoder, open_image, what_else
 from hybrid.images.stored import read_stored
 
 if TYPE_CHECKING:
@@ -269,7 +268,7 @@ def image_header(data: bytes) -> tuple[str, tuple[int, int]] | BadPoster:
     """
 
     def read() -> tuple[str, tuple[int, int]]:
-        with Image.open(io.BytesIO(data), formats=formats_of(data)) as image:
+        with open_image(data) as image:
             _check_size(image.size)
             return str(image.format), image.size
 
@@ -293,7 +292,7 @@ def _guarded(data: bytes, decode: Callable[[], Decoded]) -> Decoded | BadPoster:
 
 
 def _decode(data: bytes, geometry: Geometry) -> Pixels:
-    with Image.open(io.BytesIO(data), formats=formats_of(data)) as image:
+    with open_image(data) as image:
         _check_size(image.size)
         image.draft(None, (geometry.reach, geometry.reach))
         image.load()
@@ -307,7 +306,7 @@ def _scales(data: bytes, geometries: Sequence[Geometry]) -> list[int]:
     """The scale at which libjpeg decodes for each geometry, as Pillow's `draft` chooses it."""
     if len(geometries) == 1:
         return [1]
-    with Image.open(io.BytesIO(data), formats=formats_of(data)) as image:
+    with open_image(data) as image:
         # One of several pictures (MPO) is a JPEG, too, and is decoded at a fraction of its size.
         if not isinstance(image, JpegImageFile):
             return [1] * len(geometries)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 from PIL import Image
 
 # Formats that Pillow decodes itself; for PostScript, for one, it would start another program.
@@ -47,6 +49,42 @@ def formats_of(data: bytes) -> tuple[str, ...]:
         _register_heif()
         return (HEIF,)
     return FORMATS
+
+
+def open_image(data: bytes) -> Image.Image:
+    """Open an image file: its header is read, no pixels. What Pillow raises is passed on.
+
+    Examples
+    --------
+    >>> file = io.BytesIO()
+    >>> Image.new("RGB", (40, 60), "red").save(file, "PNG")
+    >>> open_image(file.getvalue()).size
+    (40, 60)
+    """
+    formats = formats_of(data)
+    try:
+        return Image.open(io.BytesIO(data), formats=formats)
+    except UserWarning:  # of broken EXIF, in a process that makes errors of warnings
+        return Image.open(io.BytesIO(without_exif(data)), formats=formats)
+
+
+def without_exif(data: bytes) -> bytes:
+    r"""A JPEG file without its EXIF segments; other files as they are.
+
+    Examples
+    --------
+    >>> without_exif(b"\xff\xd8\xff\xe1\x00\x04ab\xff\xda\x00\x02c").hex()
+    'ffd8ffda000263'
+    """
+    parts, at = [data[:2]], 2
+    if data[:2] != b"\xff\xd8":
+        return data
+    while data[at : at + 1] == b"\xff" and data[at + 1 : at + 2] != b"\xda":
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if data[at + 1 : at + 2] != b"\xe1":
+            parts.append(data[at:end])
+        at = end
+    return b"".join([*parts, data[at:]])
 
 
 def what_else(data: bytes) -> str:
