@@ -176,6 +176,7 @@ def decode_poster(data: bytes, size: tuple[int, int], fit: str = "squash") -> Pi
 
     Examples
     --------
+    >>> import io
     >>> file = io.BytesIO()
     >>> Image.new("RGB", (40, 60), "red").save(file, "PNG")
     >>> decode_poster(file.getvalue(), (2, 2))[0].tolist()
@@ -207,6 +208,7 @@ def decode_for(data: bytes, geometries: Sequence[Geometry]) -> list[Pixels] | Ba
 
     Examples
     --------
+    >>> import io
     >>> file = io.BytesIO()
     >>> Image.new("RGB", (40, 60), "red").save(file, "PNG")
     >>> small, large = decode_for(file.getvalue(), (Geometry((8, 8)), Geometry((32, 16), "crop")))
@@ -248,6 +250,7 @@ def decode_reduced(data: bytes, side: int) -> Pixels | BadPoster:
 
     Examples
     --------
+    >>> import io
     >>> file = io.BytesIO()
     >>> Image.new("RGB", (1600, 2400), "red").save(file, "JPEG")
     >>> decode_reduced(file.getvalue(), 100).shape
@@ -261,6 +264,7 @@ def image_header(data: bytes) -> tuple[str, tuple[int, int]] | BadPoster:
 
     Examples
     --------
+    >>> import io
     >>> file = io.BytesIO()
     >>> Image.new("RGB", (40, 60), "red").save(file, "PNG")
     >>> image_header(file.getvalue())
