@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
-import uuid
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from hybrid.errors import RunError
-from hybrid.utils.files import TEMPORARY, remove
 
 PROBE = 2**20  # bytes that must be free: less than any result with a model takes
+# What open(2) says where there are no files without a name (O_TMPFILE).
+NO_UNNAMED_FILES = (errno.ENOSYS, errno.EINVAL, errno.EISDIR, errno.EOPNOTSUPP)
 
 
 def check_new_file(option: str, path: Path, inputs: Sequence[Path] = ()) -> None:
@@ -92,7 +94,10 @@ def nearest_folder(path: Path) -> Path:
 
 
 def write_problem(folder: Path) -> str | None:
-    """Why a folder cannot be written; None if it can. A file of a MiB is written, and removed.
+    """Why a folder cannot be written; None if it can. A MiB is reserved in a file that has no name.
+
+    Where the file system has no such files, rights and free space are asked for: nothing that a kill could
+    leave behind is made.
 
     Examples
     --------
@@ -100,20 +105,27 @@ def write_problem(folder: Path) -> str | None:
     >>> write_problem(Path("nowhere"))
     'No such file or directory'
     """
-    probe = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
     try:
-        try:
-            descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                _write(descriptor)
-            finally:
-                os.close(descriptor)
-        finally:
-            with contextlib.suppress(OSError):
-                remove(probe)
+        descriptor = os.open(folder, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except (OSError, AttributeError) as error:
+        if getattr(error, "errno", errno.ENOSYS) in NO_UNNAMED_FILES:
+            return _asked(folder)
+        return getattr(error, "strerror", None) or str(error)
+    try:
+        _write(descriptor)
     except OSError as error:
         return error.strerror or str(error)
+    finally:
+        os.close(descriptor)
     return None
+
+
+def _asked(folder: Path) -> str | None:
+    if not os.access(folder, os.W_OK | os.X_OK):
+        read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
+        return os.strerror(errno.EROFS if read_only else errno.EACCES)
+    full = shutil.disk_usage(folder).free < PROBE
+    return os.strerror(errno.ENOSPC) if full else None
 
 
 def _write(descriptor: int) -> None:

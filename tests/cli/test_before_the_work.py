@@ -7,11 +7,13 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from hybrid.utils.files import TEMPORARY
+from hybrid.utils.writable import write_problem
 
 Call = Callable[..., int]
 Capture = pytest.CaptureFixture[str]
@@ -92,7 +94,9 @@ def refuse(monkeypatch: pytest.MonkeyPatch, fault: int) -> None:
         raise OSError(fault, os.strerror(fault))
 
     def no_new_file(path: Any, flags: int, *args: Any, **named: Any) -> int:
-        return refused() if flags & os.O_CREAT else opened(path, flags, *args, **named)
+        return refused() if flags & new else opened(path, flags, *args, **named)
+
+    new = os.O_CREAT | (getattr(os, "O_TMPFILE", 0) & ~os.O_DIRECTORY)
 
     if fault == errno.EROFS:
         monkeypatch.setattr(os, "open", no_new_file)
@@ -112,6 +116,26 @@ def heavy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hybrid.duplicates.find.find_duplicates", begun, raising=False)
     monkeypatch.setattr("hybrid.datasets.sample._write_table", begun)
     monkeypatch.setattr("hybrid.report.build.compare_groups", begun)
+
+
+def test_without_files_that_have_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rights and free space are asked for instead; nothing is made that a kill could leave."""
+    opened, unnamed = os.open, os.O_TMPFILE
+
+    def without(path: Any, flags: int, *args: Any, **named: Any) -> int:
+        if flags & unnamed == unnamed:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        assert not flags & os.O_CREAT
+        return opened(path, flags, *args, **named)
+
+    monkeypatch.setattr(os, "open", without)
+    assert write_problem(tmp_path) is None
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda *arguments: False)
+        assert write_problem(tmp_path) == os.strerror(errno.EACCES)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+        assert write_problem(tmp_path) == os.strerror(errno.ENOSPC)
 
 
 @pytest.mark.parametrize(
