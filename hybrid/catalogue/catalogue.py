@@ -117,6 +117,15 @@ class Catalogue:
         return find_name(map(str, self.table.columns), wanted)
 
     @cached_property
+    def folded(self) -> pd.DataFrame:
+        """The table with the names of its columns in lower case, where no other column has that name."""
+        names = [str(name) for name in self.table.columns]
+        lower = {
+            name: name.casefold() for name in names if find_name(names, name.casefold()) == name
+        }
+        return self.table.rename(columns=lower)
+
+    @cached_property
     def posters(self) -> tuple[str, ...]:
         """The poster cell of each item, as it is in the file; n str."""
         if self.columns.poster is None:

@@ -98,7 +98,7 @@ def find_duplicates(
     'same collection: no column collection, franchise, belongs_to_collection, series'
     >>> folder.cleanup()
     """
-    ids, table = catalogue.ids.tolist(), catalogue.table
+    ids, table = catalogue.ids.tolist(), catalogue.folded
     by_key = group_ids(ids, [key if isinstance(key, bytes) else None for key in keys])
     paths = dict(zip(keys, catalogue.poster_paths, strict=True))
     images = {key: path for key, path in paths.items() if isinstance(key, bytes)}

@@ -223,13 +223,14 @@ def group_by_column(catalogue: Catalogue, column: str) -> Ids:
     (('1', '2'),)
     >>> folder.cleanup()
     """
-    if column not in catalogue.table.columns:
+    found = catalogue.find_column(column)
+    if found is None:
         raise SettingError(
             f"--group-column: {unknown_name('column', column, catalogue.table.columns)}"
         )
     separator, ids = catalogue.columns.label_separator, catalogue.ids.tolist()
     members: dict[Hashable, list[str]] = {}
-    for name, cell in zip(ids, catalogue.table[column].tolist(), strict=True):
+    for name, cell in zip(ids, catalogue.table[found].tolist(), strict=True):
         for entry in split_cell(cell, separator):
             members.setdefault(entry.casefold(), []).append(name)
     return _several(members)

@@ -182,7 +182,7 @@ def _describe_blocks(
 
 def _named(run: LoadedRun) -> list[tuple[str, str]]:
     """Id and title of each item that the run was fitted on."""
-    table = run.catalogue.table
+    table = run.catalogue.folded
     titles = table["title"].tolist() if "title" in table.columns else [""] * len(table)
     return [(str(run.catalogue.ids[i]), str(titles[i])) for i in run.training_rows]
 

@@ -217,7 +217,7 @@ def _find(catalogue: Catalogue, name: str) -> int:
 
 def _title(catalogue: Catalogue, row: int) -> str:
     """Title of an item; empty if the catalogue has no titles."""
-    return str(catalogue.table["title"].iloc[row]) if "title" in catalogue.table.columns else ""
+    return str(catalogue.folded["title"].iloc[row]) if "title" in catalogue.folded else ""
 
 
 def _labels(catalogue: Catalogue, row: int) -> tuple[str, ...]:

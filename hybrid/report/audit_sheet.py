@@ -78,6 +78,6 @@ def _picture(catalogue: Catalogue, position: dict[str, int], name: str) -> str |
 
 
 def _title(catalogue: Catalogue, position: dict[str, int], name: str) -> str:
-    table = catalogue.table
+    table = catalogue.folded
     known = "title" in table.columns and name in position
     return str(table["title"].iloc[position[name]]) if known else ""

@@ -245,7 +245,7 @@ def _check(catalogue: Catalogue, options: SplitOptions) -> None:
         problems.append(f"--method: {unknown_name('method', options.method, METHODS)}")
     if options.method == "temporal" and options.by is None:
         problems.append("--by: expected a column with the time, such as year, found none.")
-    elif options.by is not None and options.by not in catalogue.table.columns:
+    elif options.by is not None and catalogue.find_column(options.by) is None:
         problems.append(f"--by: {unknown_name('column', options.by, catalogue.table.columns)}")
     if options.repeats < 1:
         problems.append(f"--repeats: expected 1 or more, found {options.repeats}.")
@@ -298,12 +298,13 @@ def read_times(catalogue: Catalogue, column: str) -> NDArray[np.float64]:
     SettingError
         If there is no such column, or no cell has either.
     """
-    if column not in catalogue.table.columns:
+    name = catalogue.find_column(column)
+    if name is None:
         raise SettingError(f"--by: {unknown_name('column', column, catalogue.table.columns)}")
-    cells, columns = catalogue.table[column], catalogue.columns
-    times = parse_numbers(cells, columns.formats.get(column))
-    dates = count_days(parse_dates(cells, columns.formats.get(column, CellFormat()).order))
-    if column not in columns.numeric and np.isnan(dates).sum() < np.isnan(times).sum():
+    cells, columns = catalogue.table[name], catalogue.columns
+    times = parse_numbers(cells, columns.formats.get(name))
+    dates = count_days(parse_dates(cells, columns.formats.get(name, CellFormat()).order))
+    if name not in columns.numeric and np.isnan(dates).sum() < np.isnan(times).sum():
         times = dates
     if np.isnan(times).all():
         raise SettingError(
@@ -313,7 +314,7 @@ def read_times(catalogue: Catalogue, column: str) -> NDArray[np.float64]:
     if silent.any():
         warnings.warn(
             f"--by {column}: {silent.sum():,} of {len(cells):,} cells are no time, such as "
-            f"{cells[silent].iloc[0]!r}; these items are in no part.",
+            f"{cells[silent].iloc[0]!r}; they say nothing of when their item was.",
             stacklevel=2,
         )
     return times

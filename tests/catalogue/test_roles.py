@@ -235,3 +235,35 @@ def test_a_run_finds_its_columns_in_another_case(path: Path) -> None:
     assert frame["kind"].tolist() == ["7"]
     assert frame["poster"].tolist() == [str(path.parent / "2.jpg")]
     assert new.columns.numeric == ("year", "KIND")
+
+
+def test_titles_and_years_are_compared_whatever_the_case_of_their_columns(path: Path) -> None:
+    from hybrid.duplicates.find import find_duplicates
+    from hybrid.duplicates.groups import group_by_column
+    from hybrid.images.decode import BadPoster
+    from hybrid.utils.context import Context
+
+    catalogue = write(path, {"Title": ["Heat", "heat", "Jaws"], "YEAR": ["1995", "1995", "1975"]})
+    keys = [BadPoster("none")] * 3
+    context = Context(cache=str(path.parent / "cache"), workers=1)
+    found = {
+        kind.kind: kind.groups for kind in find_duplicates(catalogue, keys, context=context).kinds
+    }
+    assert found["same title and year"] == (("0", "1"),)
+    assert group_by_column(catalogue, "year") == (("0", "1"),)
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["25 May 1979", "May 1980", "1981", "soon"], [0, 1, 2, 3]),
+        (["25/12/1999", "1/2/1998", "", "1/1/2000"], [1, 0, 3, 2]),
+        (["1,979", "1,980", "N/A", "1,981"], [0, 1, 3, 2]),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:--by")
+def test_times_are_read_like_any_cells(path: Path, cells: list[str], expected: list[int]) -> None:
+    from hybrid.splitting.methods import read_times
+
+    times = read_times(write(path, {"Released": cells}), "released")
+    assert np.argsort(times, kind="stable").tolist() == expected
