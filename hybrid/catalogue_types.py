@@ -32,6 +32,12 @@ class ColumnOptions:
         Of dates that can be read in two ways, such as 01/02/1999: ``"day"`` or ``"month"`` first.
     posters : Path, optional
         Folder that poster paths are relative to. By default that of the catalogue.
+    label_map : Path, optional
+        CSV file with the columns ``from`` and ``to``: labels to rename, or to drop where ``to`` is empty.
+    min_label_count : int, default=1
+        Labels on fewer items are dropped.
+    unknown : str or None, default=None
+        Column with the labels of an item that were not looked at: neither yes nor no.
 
     Examples
     --------
@@ -53,6 +59,9 @@ class ColumnOptions:
     decimal: str = ""
     date_order: str = ""
     posters: Path | None = None
+    label_map: Path | None = None
+    min_label_count: int = 1
+    unknown: str | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +89,33 @@ class CellFormat:
 
 
 @dataclass(frozen=True)
+class LabelRules:
+    """How label cells became labels, for the record of a run.
+
+    Parameters
+    ----------
+    map : mapping of str to str, default={}
+        Label of the file → label, or labels between separators, or ``""`` where it is dropped.
+    min_count : int, default=1
+        Labels on fewer items were dropped.
+    dropped : tuple of str, default=()
+        These labels.
+    unknown : str or None, default=None
+        Column with the labels of an item that were not looked at.
+
+    Examples
+    --------
+    >>> LabelRules({"comedy": "Comedy"}).min_count
+    1
+    """
+
+    map: Mapping[str, str] = field(default_factory=dict, hash=False)
+    min_count: int = 1
+    dropped: tuple[str, ...] = ()
+    unknown: str | None = None
+
+
+@dataclass(frozen=True)
 class Columns:
     """The role of every column of a catalogue.
 
@@ -94,6 +130,8 @@ class Columns:
         Names of columns.
     formats : mapping of str to CellFormat, default={}
         By numeric or date column, where it is not the default.
+    rules : LabelRules, optional
+        How label cells became labels, where an option says it.
     """
 
     id: str
@@ -106,6 +144,7 @@ class Columns:
     list: tuple[str, ...]
     date: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
     formats: Mapping[str, CellFormat] = field(default_factory=dict, metadata=OPTIONAL, hash=False)
+    rules: LabelRules | None = field(default=None, metadata=OPTIONAL)
 
     @property
     def metadata(self) -> tuple[str, ...]:

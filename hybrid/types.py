@@ -17,6 +17,7 @@ from hybrid.catalogue_types import ColumnOptions as ColumnOptions
 from hybrid.catalogue_types import ColumnRole as ColumnRole
 from hybrid.catalogue_types import Columns as Columns
 from hybrid.catalogue_types import Finding as Finding
+from hybrid.catalogue_types import LabelRules as LabelRules
 from hybrid.split_types import Split as Split
 
 PARTS = ("train", "validation", "test")

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hybrid.catalogue.cells import split_cell
 from hybrid.catalogue.column_findings import NO_POSTER
 from hybrid.catalogue.columns import POSTER, find_name
 from hybrid.catalogue.dates import parse_dates
+from hybrid.catalogue.label_sets import LabelSets
 from hybrid.catalogue.numbers import parse_numbers
 from hybrid.catalogue.poster_paths import poster_problem
 from hybrid.errors import CatalogueError, SettingError, did_you_mean
@@ -169,29 +169,33 @@ class Catalogue:
         return self.posters_folder or self.path.parent
 
     @cached_property
-    def _label_sets(self) -> list[list[str]]:
-        if self.columns.label is None:
-            return [[] for _ in range(len(self))]
-        separator = self.columns.label_separator
-        return [split_cell(cell, separator) for cell in self.table[self.columns.label]]
+    def _label_cells(self) -> LabelSets:
+        column = self.columns.label
+        cells = pd.Series([""] * len(self)) if column is None else self.table[column]
+        return LabelSets.of(cells, self.columns.label_separator)
 
     @cached_property
     def genres(self) -> tuple[str, ...]:
         """The L labels, sorted: the columns of `labels`."""
-        return tuple(sorted({label for labels in self._label_sets for label in labels}))
+        return self._label_cells.names
 
     @cached_property
     def labels(self) -> NDArray[np.uint8]:
-        """Label matrix of shape (n, L), uint8, 1 where the item has the label."""
+        """Label matrix of shape (n, L), uint8, 1 where the item has the label.
+
+        Where a label was not looked at, it is a masked array, and masked there.
+        """
         return self.label_matrix(self.genres)
 
     @cached_property
     def labelled(self) -> NDArray[np.bool_]:
-        """Whether each item has a label, shape (n,)."""
-        return np.array([bool(labels) for labels in self._label_sets], dtype=bool)
+        """Whether a label of each item is known, shape (n,)."""
+        return self._label_cells.known
 
     def label_matrix(self, genres: Iterable[str]) -> NDArray[np.uint8]:
         """Make the label matrix of given labels; others are left out.
+
+        Where a label was not looked at, it is a masked array, and masked there.
 
         Parameters
         ----------
@@ -202,13 +206,7 @@ class Catalogue:
         -------
         ndarray of shape (n, L), uint8
         """
-        column = {genre: j for j, genre in enumerate(genres)}
-        matrix = np.zeros((len(self), len(column)), dtype=np.uint8)
-        for i, labels in enumerate(self._label_sets):
-            for label in labels:
-                if label in column:
-                    matrix[i, column[label]] = 1
-        return matrix
+        return self._label_cells.matrix(tuple(genres))
 
     @cached_property
     def frame(self) -> pd.DataFrame:

@@ -176,6 +176,7 @@ def _as_columns(roles: tuple[ColumnRole, ...], options: ColumnOptions) -> Column
         label_separator=options.label_separator,
         **ordered,
         formats={one.column: one.format for one in roles if one.format != plain},
+        rules=None,  # hybrid.catalogue.label_column finds them
     )
 
 

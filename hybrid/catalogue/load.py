@@ -12,9 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.catalogue.catalogue import Catalogue
-from hybrid.catalogue.cells import blank_nothing, split_cell
+from hybrid.catalogue.cells import blank_nothing
 from hybrid.catalogue.column_findings import tell_roles
 from hybrid.catalogue.columns import find_columns, find_name
+from hybrid.catalogue.label_column import check_unknown, read_label_column
+from hybrid.catalogue.labels import find_rules, typed_separator
 from hybrid.catalogue.list_columns import read_lists
 from hybrid.catalogue.readers import ParsedTable, open_source, parse_table
 from hybrid.errors import CatalogueError
@@ -77,7 +79,8 @@ def load_catalogue(
     (60, (60, 8), ('year', 'runtime'))
     >>> folder.cleanup()
     """
-    path, options = Path(path), options or ColumnOptions()
+    path, options = Path(path), typed_separator(options or ColumnOptions())
+    rules = find_rules(options, like)
     if like:
         options = replace(options, label_separator=_separator_like(like, options))
     source = open_source(path)
@@ -87,7 +90,13 @@ def load_catalogue(
     if like:
         options = _options_like(like, options, parsed.table)
     table, told = read_lists(parsed.table, options)
-    columns, roles = find_columns(table, options, path, like)
+    not_read = check_unknown(table, options, rules, path)
+    dropping = replace(options, drop=(*options.drop, *not_read))
+    columns, roles = find_columns(table, dropping, path, like)
+    roles = tuple(
+        replace(role, reason="--unknown-column") if role.column in not_read else role
+        for role in roles
+    )
     if columns.id in parsed.unstripped:
         table = table.assign(**{columns.id: parsed.unstripped[columns.id]})
     columns, roles, more_told = _use_images(columns, roles, parsed)
@@ -97,10 +106,13 @@ def load_catalogue(
     table, rows, more = _drop_bad_rows(table, parsed.rows, columns, every_row)
     if not len(table):
         raise CatalogueError(f"{path}: expected at least one item with an id, found none.")
-    bad_rows = tuple(sorted(bad + more, key=lambda b: b.row))
+    read = read_label_column(table, rows, columns, rules, tells=like is None)
+    table, columns = read.table, read.columns
+    unlabelled = [] if every_row else read.bad_rows  # else labels mean nothing
+    bad_rows = tuple(sorted(bad + more + unlabelled, key=lambda b: b.row))
     there = set(rows.tolist())
     left_out = tuple(row for row in bad_rows if row.row not in there)
-    findings = (*parsed.findings, *told, *more_told)
+    findings = (*parsed.findings, *told, *more_told, *read.findings)
     return Catalogue(
         path,
         source.sha256,
@@ -215,24 +227,15 @@ def find_id_problems(ids: NDArray[Any], rows: NDArray[np.int64]) -> dict[int, st
 def _drop_bad_rows(
     table: pd.DataFrame, rows: NDArray[np.int64], columns: Columns, every_row: bool
 ) -> tuple[pd.DataFrame, NDArray[np.int64], list[BadRow]]:
-    """Leave out rows that cannot be told by their id; list those and rows without labels."""
+    """Leave out rows that cannot be told by their id, and list them."""
     ids = table[columns.id].to_numpy(dtype=object)
     problems = {} if every_row else find_id_problems(ids, rows)
     out = np.zeros(len(ids), dtype=bool)
     out[list(problems)] = True
-    unlabelled = np.zeros(len(ids), dtype=bool)
-    if columns.label and not every_row:  # else labels mean nothing
-        cells = table[columns.label]
-        no_label = [c for c in cells.unique() if not split_cell(c, columns.label_separator)]
-        unlabelled = cells.isin(no_label).to_numpy() & ~out
     bad = []
-    for i in np.flatnonzero(out | unlabelled).tolist():
-        name, poster = ids[i], table[columns.poster].iloc[i] if columns.poster else ""
-        if i in problems:
-            reason = f"{problems[i]}; the row is left out"
-        else:
-            reason = f"no {columns.label}; the row can be predicted but not learnt from"
-        bad.append(BadRow(int(rows[i]), name, poster, reason))
+    for i, problem in problems.items():
+        poster = table[columns.poster].iloc[i] if columns.poster else ""
+        bad.append(BadRow(int(rows[i]), ids[i], poster, f"{problem}; the row is left out"))
     if out.any():  # else the table need not be copied
         table, rows = table[~out].reset_index(drop=True), rows[~out]
     return table, rows, bad

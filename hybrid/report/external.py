@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from hybrid.evaluation import likeliest
 from hybrid.runs.folder import PROBABILITY, SEPARATOR, Run, parse_predictions
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import ExternalRecord
+from hybrid.types import Predictions
 
 LABELS = "genres"
 DEFAULT_THRESHOLD = 0.5  # for files with probabilities alone
@@ -41,7 +43,7 @@ def read_external(
     ids : ndarray of shape (n,), dtype str
         The test items.
     genres : sequence of str
-        Known labels, for a file without probabilities.
+        Known labels. Others of the file are left out, with a note.
     multiclass : bool, default=False
         Whether the runs give each item one label: then a file with probabilities alone predicts the most
         probable one.
@@ -144,9 +146,31 @@ def _read(name: str, path: Path, ids: NDArray[Any], genres: Sequence[str], multi
             f"{path}: expected one label an item, as the runs on these test items have, found several in "
             f"{several} rows."
         )
+    predictions, strange = _only_known(predictions, genres)
+    if strange:
+        listed = ", ".join(map(repr, strange[:5])) + (", …" if len(strange) > 5 else "")
+        notes.append(
+            f"predicts {len(strange)} labels that neither the catalogue nor a run knows ({listed}): they "
+            "are not counted."
+        )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     external = ExternalRecord(str(path), digest, tuple(notes))
     return Run(Path(name), RunRecord(external=external), predictions)
+
+
+def _only_known(predictions: Predictions, genres: Sequence[str]) -> tuple[Predictions, list[str]]:
+    """Leave out labels that nobody else knows: they would change the figures of all runs."""
+    known = [j for j, genre in enumerate(predictions.genres) if genre in set(genres)]
+    strange = sorted(set(predictions.genres) - set(genres))
+    if not strange:
+        return predictions, []
+    kept = replace(
+        predictions,
+        genres=tuple(predictions.genres[j] for j in known),
+        labels=predictions.labels[:, known],
+        probabilities=predictions.probabilities[:, known],
+    )
+    return kept, strange
 
 
 def _check_ids(name: str, path: Path, found: list[str], wanted: list[str]) -> None:

@@ -132,6 +132,18 @@ def test_probabilities_alone(home: Path) -> None:
     assert "labels are predicted from 0.5 on" in " ".join(comparison.notes)
 
 
+def test_labels_that_only_the_file_knows_change_no_figure(home: Path) -> None:
+    table = theirs(home)
+    plain = compare(home, table)
+    more = table.assign(**{"p:Film Noir": "0.9"})
+    more["genres"] += "|Film Noir"
+    strange = compare(home, more)
+    for one, other in zip(plain.runs, strange.runs, strict=True):
+        assert one.evaluation == other.evaluation
+    expected = "theirs predicts 1 labels that neither the catalogue nor a run knows ('Film Noir')"
+    assert expected in " ".join(strange.notes)
+
+
 def test_a_column_split_says_which_rows_are_test(home: Path) -> None:
     more = pd.DataFrame({"id": ["i35", "new"], "genres": ["Drama", ""], "split": ["train", ""]})
     table = pd.concat([theirs(home)[["id", "genres"]].assign(split="test"), more])

@@ -1,0 +1,271 @@
+"""What is told about label cells: words for nothing, suspicions, and what options have done."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from hybrid.catalogue.cells import split_cell
+from hybrid.catalogue.label_words import ALL, UNKNOWN, means_nothing, twin_key
+from hybrid.catalogue.labels import LabelCells
+from hybrid.catalogue.lists import UNIT
+from hybrid.errors import did_you_mean
+from hybrid.types import Finding
+
+SHOWN = 5  # examples in a message
+# What stands between labels in the files of others; as they are typed.
+SEPARATORS = (
+    ";",
+    ",",
+    "|",
+    "/",
+    " - ",
+    "\t",
+    "\n",
+    "；",
+    "，",
+    "、",
+    "·",
+    "•",
+    " & ",
+    " and ",
+    "+",
+    ">",
+)
+_TYPED = {"\t": r"\t", "\n": r"\n"}
+
+
+def tell_labels(found: LabelCells, column: str, separator: str) -> tuple[Finding, ...]:
+    """Tell how the label cells of a catalogue were understood, and what looks wrong.
+
+    Parameters
+    ----------
+    found : LabelCells
+    column : str
+    separator : str
+
+    Returns
+    -------
+    tuple of Finding
+
+    Examples
+    --------
+    >>> from hybrid.catalogue.labels import read_labels
+    >>> from hybrid.types import LabelRules
+    >>> found = read_labels(pd.Series(["Drama; War", "Drama", "War;Comedy", "N/A"]), "|", LabelRules())
+    >>> [finding.kind for finding in tell_labels(found, "genres", "|")]
+    ['words for nothing', 'label separator']
+    """
+    counts = _count(found.cells, separator)
+    told = [*_of_words(found, column), *_of_map(found, column, counts), *_of_unknown(found, column)]
+    told += _of_rare(found, column)
+    suspected = dict(_of_separators(found, column, separator))
+    told += suspected.values()
+    parts = _count(found.cells, separator, tuple(suspected))
+    told += _of_twins(parts, column)
+    if not suspected:
+        told += _of_single(counts, column)
+    return tuple(told)
+
+
+def _count(cells: Iterable[str], separator: str, more: Sequence[str] = ()) -> Counter[str]:
+    """Items of each label; with `more` separators, of what is between these, too."""
+    counts: Counter[str] = Counter()
+    for cell, items in Counter(cells).items():
+        parts = [entry for entry in split_cell(cell, separator) if not entry.startswith(UNKNOWN)]
+        for other in more:
+            parts = [part for entry in parts for part in _parts(entry, other)]
+        for part in dict.fromkeys(parts):
+            counts[part] += items
+    return counts
+
+
+def _parts(entry: str, separator: str) -> list[str]:
+    return [part for part in split_cell(entry, separator) if not means_nothing(part)]
+
+
+def _listed(counts: Counter[str], plain: bool = False) -> str:
+    """Some of the names, with their counts."""
+    names = [
+        repr(name) if plain else f"{name!r} ({count:,})"
+        for name, count in counts.most_common(SHOWN)
+    ]
+    return ", ".join(names) + (", …" if len(counts) > SHOWN else "")
+
+
+def _labels(count: int) -> str:
+    return f"{count:,} label{'s' * (count != 1)}"
+
+
+def _line(label: str, target: str) -> str:
+    """A line of the file of `--label-map`."""
+    file = io.StringIO()
+    csv.writer(file, lineterminator="").writerow([label, target])
+    return file.getvalue()
+
+
+def _examples(counts: Counter[str]) -> tuple[str, ...]:
+    return tuple(name for name, _ in counts.most_common(2 * SHOWN))
+
+
+def _of_words(found: LabelCells, column: str) -> Iterator[Finding]:
+    if not found.words:
+        return
+    count, (word, _) = sum(found.words.values()), found.words.most_common(1)[0]
+    yield Finding(
+        "words for nothing",
+        f"column {column!r}: {count:,} of {len(found.cells):,} items have a word for nothing, which is "
+        f"no label: {_listed(found.words)}; a line such as {_line(word, word)} in the file "
+        "of --label-map makes it one",
+        count,
+        column,
+        _examples(found.words),
+    )
+
+
+def _of_map(found: LabelCells, column: str, counts: Counter[str]) -> Iterator[Finding]:
+    if found.renamed:
+        into = Counter(
+            {
+                f"{label} → {found.rules.map.get(label) or 'dropped'}": count
+                for label, count in found.renamed.items()
+            }
+        )
+        yield Finding(
+            "label map",
+            f"column {column!r}: --label-map renames or drops {_labels(len(found.renamed))}: "
+            f"{_listed(into)}",
+            sum(found.renamed.values()),
+            column,
+            _examples(into),
+        )
+    absent = [label for label in found.rules.map if label not in found.renamed]
+    if absent:
+        near = did_you_mean(absent[0], list(counts))
+        yield Finding(
+            "label map",
+            f"column {column!r}: {_labels(len(absent))} of --label-map in no cell: "
+            f"{_listed(Counter(absent), plain=True)}.{near}",
+            len(absent),
+            column,
+            tuple(absent[: 2 * SHOWN]),
+        )
+
+
+def _of_unknown(found: LabelCells, column: str) -> Iterator[Finding]:
+    if not found.unknown:
+        return
+    named = Counter({"all others" if k == ALL else k: n for k, n in found.unknown.items()})
+    yield Finding(
+        "unknown labels",
+        f"column {column!r}: {sum(named.values()):,} labels of items are marked as not looked at, neither "
+        f"yes nor no: {_listed(named)}",
+        sum(named.values()),
+        column,
+        _examples(named),
+    )
+
+
+def _of_rare(found: LabelCells, column: str) -> Iterator[Finding]:
+    if found.rare:
+        least = found.rules.min_count
+        yield Finding(
+            "dropped labels",
+            f"column {column!r}: {_labels(len(found.rare))} on fewer than {least} items left out, as "
+            f"--min-label-count {least} says: {_listed(found.rare)}",
+            len(found.rare),
+            column,
+            _examples(found.rare),
+        )
+
+
+def _of_separators(found: LabelCells, column: str, separator: str) -> Iterator[tuple[str, Finding]]:
+    """Suspect what stands between parts that are labels elsewhere, too: separator, what is told."""
+    # The entries of a list are what they are.
+    raw = Counter(cell for cell in found.raw.tolist() if UNIT not in cell)
+    entries: Counter[str] = Counter()
+    for cell, items in raw.items():
+        for entry in {part.strip(" \r") for part in cell.split(separator)} - {""}:
+            # A list that was not understood is no label with separators.
+            if not (entry in found.rules.map or entry[0] in "[{" or means_nothing(entry)):
+                entries[entry] += items
+    for other in SEPARATORS:
+        if other in separator or separator in other:
+            continue
+        holding = [entry for entry in entries if other in entry]
+        if not holding or not _separates(other, entries, holding):
+            continue
+        items = sum(
+            n for cell, n in raw.items() if any(other in part for part in cell.split(separator))
+        )
+        shown, typed = max(holding, key=lambda entry: entries[entry]), _TYPED.get(other, other)
+        filled = sum(count for cell, count in raw.items() if cell)
+        told = Finding(
+            "label separator",
+            f"column {column!r}: {items:,} of {filled:,} filled cells hold {other!r} inside a label, such as "
+            f"{shown!r}, and what is between them are labels elsewhere; if it separates labels, say "
+            f"--label-separator '{typed}'",
+            items,
+            column,
+            tuple(sorted(holding, key=lambda entry: -entries[entry])[:SHOWN]),
+        )
+        yield other, told
+
+
+def _separates(other: str, entries: Counter[str], holding: Sequence[str]) -> bool:
+    """Tell whether most of the entries fall into parts that are in other entries, too."""
+    seen: Counter[str] = Counter()
+    split = {entry: {twin_key(part) for part in _parts(entry, other)} for entry in holding}
+    alone = {twin_key(entry) for entry in entries if other not in entry}
+    for parts in split.values():
+        seen.update(parts)
+    # A word such as "and", which titles hold, too, separates only what is a label by itself.
+    strict = other in (" & ", " and ", "+", ">", "/", "·", " - ")
+
+    def known(part: str) -> bool:
+        return part in alone or (seen[part] > 1 and not strict)
+
+    good = [entry for entry, parts in split.items() if parts and all(map(known, parts))]
+    several = any(len(split[entry]) > 1 for entry in good) or len(good) > 1
+    return several and 2 * len(good) >= len(holding)
+
+
+def _of_twins(counts: Counter[str], column: str) -> Iterator[Finding]:
+    by_key: dict[str, Counter[str]] = defaultdict(Counter)
+    for label, count in counts.items():
+        by_key[twin_key(label)][label] = count
+    twins = sorted((c for c in by_key.values() if len(c) > 1), key=lambda c: -c.total())
+    if not twins:
+        return
+    shown = "; ".join(" and ".join(_with_code_points(c)) for c in twins[:SHOWN])
+    (most, _), *others = twins[0].most_common()
+    yield Finding(
+        "label twins",
+        f"column {column!r}: {sum(map(len, twins)):,} labels are spellings of {len(twins):,}, by case, "
+        f"spaces, hyphens or Unicode form: {shown}{'; …' if len(twins) > SHOWN else ''}; --label-map FILE "
+        f"joins them, by lines such as {_line(others[0][0], most)}",
+        len(twins),
+        column,
+        tuple(label for c in twins[: 2 * SHOWN] for label, _ in c.most_common()),
+    )
+
+
+def _with_code_points(spellings: Counter[str]) -> list[str]:
+    """Spellings with their counts; as code points where two would look the same."""
+    same = len({ascii(s) for s in spellings}) > 1 and not all(s.isascii() for s in spellings)
+    return [f"{ascii(s) if same else repr(s)} ({n:,})" for s, n in spellings.most_common()]
+
+
+def _of_single(counts: Counter[str], column: str) -> Iterator[Finding]:
+    single = Counter({label: count for label, count in counts.items() if count == 1})
+    if single:
+        yield Finding(
+            "rare labels",
+            f"column {column!r}: {len(single):,} of {len(counts):,} labels are on one item only, and cannot "
+            f"be both learnt and tested: {_listed(single, plain=True)}; --min-label-count 2 leaves them out",
+            len(single),
+            column,
+            _examples(single),
+        )
