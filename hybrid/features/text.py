@@ -33,7 +33,8 @@ class TextFeatures(FrameTransformer):
     words that are too rare themselves: endings, compounds, names. A word is two or more letters, digits and
     marks, in lower case and without accents. Scripts without spaces between words (Chinese, Japanese, Thai,
     Lao, Khmer, Burmese) have characters instead: their word n-grams are n-grams of 1 to `max_ngram`
-    characters. A character is what a reader takes for one, a letter with its marks.
+    characters, and their n-grams of characters are single ones. A character is what a reader takes for one,
+    a letter with its marks.
 
     Parameters
     ----------

@@ -134,15 +134,15 @@ def slice_words(
 ) -> int:
     """Cut words, with the spaces around them, into n-grams; how many there are.
 
-    A character begins at each of `cuts`; `bounds` counts characters. Words of scripts without spaces have
-    n-grams of 1 and 2, without the spaces around them.
+    A character begins at each of `cuts`; `bounds` counts characters. Words of scripts without spaces are cut
+    into single ones, without the spaces around them.
     """
     found = 0
     for word in range(len(bounds) - 1):
         first, length = bounds[word], bounds[word + 1] - bounds[word]
         least, most = shortest, longest
         if unspaced[word]:
-            first, length, least, most = first + 1, length - 2, 1, 2
+            first, length, least, most = first + 1, length - 2, 1, 1
         for size in range(least, min(most, max(length, least)) + 1):
             for start in range(first, first + max(length - size, 0) + 1):
                 starts[found], ends[found] = cuts[start], cuts[start + min(size, length)]

@@ -169,7 +169,7 @@ def slice_words(
     """The n-grams of characters within words, with a space before and after each word.
 
     A character has its marks with it. A word that is shorter, with its spaces, than `shortest` is one n-gram.
-    Words of scripts without spaces have n-grams of 1 and 2 characters, without the spaces around them.
+    Words of scripts without spaces are cut into single characters: their words are n-grams already.
 
     Returns
     -------
@@ -191,8 +191,7 @@ def slice_words(
     unspaced = np.zeros(n, dtype=np.bool_)
     if reading != CODE_POINTS and n:
         unspaced = (_classes(reading)[characters[bounds[:-1]]] & UNSPACED) != 0
-    room = len(padded) * max(longest - shortest + 1, 2)
-    starts, ends = np.empty((2, room), dtype=np.int64)
+    starts, ends = np.empty((2, len(padded) * (longest - shortest + 1)), dtype=np.int64)
     by_word = np.zeros(n + 1, dtype=np.int64)
     sizes = shortest, longest
     found = kernels.slice_words(padded_bounds, cuts, unspaced, *sizes, starts, ends, by_word)
