@@ -43,6 +43,8 @@ class DuplicateGroups:
     same : dict of str to hashable, default={}
         Id → what it is equal to. Pairs that are equal belong to another kind and are not counted in this
         one. An id that is not here is equal to itself alone.
+    untied : tuple of tuple of str, default=()
+        Ids of items that share what too many share to be duplicates, such as a placeholder image.
 
     Examples
     --------
@@ -54,6 +56,7 @@ class DuplicateGroups:
     groups: tuple[tuple[str, ...], ...]
     severity: str = LEAK
     same: dict[str, Hashable] = field(default_factory=dict)
+    untied: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)

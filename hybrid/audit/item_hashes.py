@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from hybrid.backbones.provenance import Ancestor, Hashes, ItemHashes
 from hybrid.catalogue import Catalogue
-from hybrid.duplicates.groups import BOILERPLATE, MIN_WORDS
-from hybrid.duplicates.similarity import tokenize
+from hybrid.duplicates.groups import MAX_SHARED, MIN_WORDS
+from hybrid.duplicates.similarity import count_words, tokenize
 
 MIN_AGREEING = 0.1  # share of the ids that two catalogues have in common
 
@@ -31,8 +31,8 @@ def hash_items(catalogue: Catalogue, keys: Sequence[object]) -> ItemHashes:
     -------
     ItemHashes
         `posters`: of the file's bytes. `texts`: of the words of all text columns; for an item without a
-        poster, where these do not suffice, of text and metadata. Fewer than 8 words, and words that more
-        than 20 items share, say nothing.
+        poster, where these do not suffice, of text and metadata. Fewer than 8 words say nothing, nor do
+        words or posters that more than 12 items share.
 
     Examples
     --------
@@ -47,11 +47,13 @@ def hash_items(catalogue: Catalogue, keys: Sequence[object]) -> ItemHashes:
     columns = catalogue.columns
     texts = _texts(catalogue, columns.text)
     rows = _texts(catalogue, [*columns.text, *columns.metadata])
+    shared = Counter(key for key in keys if isinstance(key, bytes))
+    own = [None if isinstance(key, bytes) and shared[key] > MAX_SHARED else key for key in keys]
     content = [
         text or ("" if isinstance(key, bytes) else row)
-        for key, text, row in zip(keys, texts, rows, strict=True)
+        for key, text, row in zip(own, texts, rows, strict=True)
     ]
-    posters = [poster_number(key) if isinstance(key, bytes) else 0 for key in keys]
+    posters = [poster_number(key) if isinstance(key, bytes) else 0 for key in own]
     return ItemHashes(
         np.array([_hash(name) for name in catalogue.ids.tolist()], dtype=np.uint64),
         np.array(posters, dtype=np.uint64),
@@ -134,9 +136,9 @@ def _texts(catalogue: Catalogue, names: Sequence[str]) -> list[str]:
         return [""] * len(catalogue)
     cells = zip(*(catalogue.table[name].tolist() for name in sorted(names)), strict=True)
     words = [tokenize(" ".join(row)) for row in cells]
-    texts = [" ".join(some) if len(some) >= MIN_WORDS else "" for some in words]
+    texts = [" ".join(some) if count_words(some) >= MIN_WORDS else "" for some in words]
     shared = Counter(texts)
-    return [text if shared[text] <= BOILERPLATE else "" for text in texts]
+    return [text if shared[text] <= MAX_SHARED else "" for text in texts]
 
 
 def _hash(text: str) -> int:

@@ -56,6 +56,7 @@ def audit_split(
     found = [_leak(SAME_ID, len(repeated), repeated, in_test, tests)]
     found += [_find(kind, parts, tests) for kind in duplicates]
     leaks = [leak for leak in found if leak.count]
+    leaks += [_untied(kind, parts, tests) for kind in duplicates if kind.untied]
     return Audit(
         (SAME_ID, *(kind.kind for kind in duplicates)),
         tuple(leak for leak in leaks if leak.severity == LEAK),
@@ -249,6 +250,27 @@ def _find(duplicates: DuplicateGroups, parts: dict[str, list[str]], tests: Count
                 leaked |= {name for name, times in copies.items() if times}
             pairs += islice(_pairs(duplicates, held, first, second), MAX_PAIRS - len(pairs))
     return _leak(duplicates.kind, count, pairs, leaked, tests, duplicates.severity)
+
+
+def _untied(duplicates: DuplicateGroups, parts: dict[str, list[str]], tests: Counter[str]) -> Leak:
+    """A warning of the items that share what too many share to be duplicates."""
+    listed = [
+        (name, parts[name][0], f"one of {len(group)}", "")
+        for group in duplicates.untied
+        for name in group
+        if name in parts
+    ]
+    sizes = ", ".join(str(len(group)) for group in duplicates.untied[:5])
+    more = ", …" if len(duplicates.untied) > 5 else ""
+    items = {name for name, *_ in listed} & {name for name, times in tests.items() if times}
+    return Leak(
+        f"{duplicates.kind}, but of too many items to be duplicates (of {sizes}{more})",
+        len(listed),
+        sum(tests[name] for name in items) / max(tests.total(), 1),
+        tuple(listed[:MAX_PAIRS]),
+        WARNING,
+        tuple(sorted(items)),
+    )
 
 
 def _pairs(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hybrid.cache import EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.duplicates.groups import (
-    group_by_column,
+    column_duplicates,
     group_ids,
     near_embedding_duplicates,
     near_image_duplicates,
@@ -19,7 +19,7 @@ from hybrid.duplicates.groups import (
 from hybrid.duplicates.kinds import COLLECTION, NEAR_EMBEDDING, SAME_FILM, SAME_TEXT
 from hybrid.images.decode import BadPoster
 from hybrid.images.perceptual_hash import hash_perceptually
-from hybrid.types import WARNING, DuplicateGroups
+from hybrid.types import DuplicateGroups
 from hybrid.utils.context import Context
 from hybrid.utils.progress import shows_step
 
@@ -49,6 +49,11 @@ class Duplicates:
 
     kinds: tuple[DuplicateGroups, ...]
     skipped: tuple[str, ...] = ()
+
+    @property
+    def untied(self) -> list[DuplicateGroups]:
+        """Kinds with items that share what too many share to be duplicates: all kinds but collections."""
+        return [kind for kind in self.kinds if kind.untied and kind.kind != COLLECTION]
 
     @property
     def groups(self) -> list[tuple[str, ...]]:
@@ -123,7 +128,7 @@ def find_duplicates(
         skipped.append(f"{SAME_FILM}: no columns {TITLE} and {YEAR}")
     collection = next((name for name in COLLECTIONS if name in table.columns), None)
     if collection is not None:
-        kinds.append(DuplicateGroups(COLLECTION, group_by_column(catalogue, collection), WARNING))
+        kinds.append(column_duplicates(catalogue, collection, COLLECTION))
     else:
         skipped.append(f"{COLLECTION}: no column {', '.join(COLLECTIONS)}")
     return Duplicates(tuple(kinds), tuple(skipped))

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.catalogue import Catalogue
-from hybrid.catalogue.cells import split_cell
+from hybrid.catalogue.cells import says_something, split_cell
 from hybrid.duplicates.kinds import (
     NEAR_EMBEDDING,
     NEAR_IMAGE,
@@ -20,6 +20,7 @@ from hybrid.duplicates.kinds import (
 from hybrid.duplicates.similarity import (
     Pairs,
     connected_components,
+    count_words,
     group_equal,
     near_duplicates_by_cosine,
     near_duplicates_by_hamming,
@@ -34,7 +35,7 @@ MAX_BITS = 18  # Hamming distance of two perceptual hashes of 128 bits
 MIN_COSINE = 0.9  # of two embeddings, each dimension standardised
 MIN_JACCARD = 0.5  # of the shingles of two overviews
 MIN_WORDS = 8  # of an overview; shorter ones ("No overview found.") say nothing
-BOILERPLATE = 20  # items; an overview that more of them share is nobody's
+MAX_SHARED = 12  # items; what more of them share (a placeholder, a series' title) is nobody's
 
 Members = Mapping[Hashable, Sequence[str]]  # value → ids of the items that have it
 Ids = tuple[tuple[str, ...], ...]
@@ -82,7 +83,7 @@ def same_image_duplicates(members: Members) -> DuplicateGroups:
     >>> same_image_duplicates({b"a": ["f1", "f4"], b"b": ["f2"]}).groups
     (('f1', 'f4'),)
     """
-    return DuplicateGroups(SAME_IMAGE, _several(members))
+    return _equal(SAME_IMAGE, members)
 
 
 def near_image_duplicates(members: Members, hashes: Mapping[bytes, bytes]) -> DuplicateGroups:
@@ -144,7 +145,7 @@ def near_embedding_duplicates(members: Members, rows: NDArray[np.float32]) -> Du
 def text_duplicates(ids: Sequence[str], texts: Sequence[str]) -> list[DuplicateGroups]:
     """Same and near-same texts: equal but for case and punctuation, or of a Jaccard similarity of 0.5.
 
-    Texts of fewer than 8 words are left out, and those that more than 20 items share.
+    Texts of fewer than 8 words are left out; a character of a script without spaces counts as half a word.
 
     Parameters
     ----------
@@ -162,10 +163,10 @@ def text_duplicates(ids: Sequence[str], texts: Sequence[str]) -> list[DuplicateG
     [(('f1', 'f2'),), ()]
     """
     tokens = map(tokenize, texts)
-    plain = [" ".join(words) if len(words) >= MIN_WORDS else None for words in tokens]
-    members = {t: m for t, m in group_ids(ids, plain).items() if len(m) <= BOILERPLATE}
+    plain = [" ".join(words) if count_words(words) >= MIN_WORDS else None for words in tokens]
+    members = group_ids(ids, plain)
     near = near_duplicates_by_jaccard([str(text) for text in members], MIN_JACCARD)
-    return [DuplicateGroups(SAME_TEXT, _several(members)), _near(NEAR_TEXT, members, near)]
+    return [_equal(SAME_TEXT, members), _near(NEAR_TEXT, members, near)]
 
 
 def title_duplicates(
@@ -189,7 +190,24 @@ def title_duplicates(
     """
     plain = [" ".join(tokenize(title)) for title in titles]
     values = [(t, y) if t and y else None for t, y in zip(plain, years, strict=True)]
-    return DuplicateGroups(SAME_FILM, _several(group_ids(ids, values)))
+    return _equal(SAME_FILM, group_ids(ids, values))
+
+
+def column_duplicates(catalogue: Catalogue, column: str, kind: str) -> DuplicateGroups:
+    """Items that share an entry of a column, as a warning.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    column : str
+    kind : str
+
+    Returns
+    -------
+    DuplicateGroups
+    """
+    groups = group_by_column(catalogue, column)
+    return _equal(kind, dict(enumerate(groups)), WARNING)
 
 
 def group_by_column(catalogue: Catalogue, column: str) -> Ids:
@@ -199,7 +217,7 @@ def group_by_column(catalogue: Catalogue, column: str) -> Ids:
     ----------
     catalogue : Catalogue
     column : str
-        Entries are equal whatever their case.
+        Entries are equal whatever their case. Empty cells and words for nothing, such as N/A, group nothing.
 
     Returns
     -------
@@ -229,8 +247,10 @@ def group_by_column(catalogue: Catalogue, column: str) -> Ids:
             f"--group-column: {unknown_name('column', column, catalogue.table.columns)}"
         )
     separator, ids = catalogue.columns.label_separator, catalogue.ids.tolist()
+    cells = catalogue.table[found]
+    cells = cells.where(says_something(cells), "")
     members: dict[Hashable, list[str]] = {}
-    for name, cell in zip(ids, catalogue.table[found].tolist(), strict=True):
+    for name, cell in zip(ids, cells.tolist(), strict=True):
         for entry in split_cell(cell, separator):
             members.setdefault(entry.casefold(), []).append(name)
     return _several(members)
@@ -240,8 +260,18 @@ def _several(members: Members) -> Ids:
     return tuple(tuple(names) for names in members.values() if len(names) > 1)
 
 
+def _equal(kind: str, members: Members, severity: str = LEAK) -> DuplicateGroups:
+    """Items of equal value, as groups; what too many share ties nobody."""
+    groups = _several(members)
+    tied = tuple(group for group in groups if len(group) <= MAX_SHARED)
+    untied = tuple(group for group in groups if len(group) > MAX_SHARED)
+    return DuplicateGroups(kind, tied, severity, untied=untied)
+
+
 def _near(kind: str, members: Members, pairs: Pairs, severity: str = LEAK) -> DuplicateGroups:
     """Connected components of near-duplicate values, as groups of the ids that have them.
+
+    A component of too many items ties nobody.
 
     Parameters
     ----------
@@ -252,13 +282,16 @@ def _near(kind: str, members: Members, pairs: Pairs, severity: str = LEAK) -> Du
     severity : str, default="leak"
     """
     names = list(members.values())
+    crowded = np.array([len(ids) > MAX_SHARED for ids in names], dtype=bool)
+    pairs = pairs[~crowded[pairs].any(axis=1)]  # what too many share is near to nobody, either
     groups = group_equal(connected_components(len(names), pairs.tolist()).tolist())
     same: dict[str, Hashable] = {
         name: value for group in groups for value in group for name in names[value]
     }
-    return DuplicateGroups(
-        kind, tuple(tuple(n for i in g for n in names[i]) for g in groups), severity, same
-    )
+    found = [tuple(n for i in g for n in names[i]) for g in groups]
+    tied = tuple(group for group in found if len(group) <= MAX_SHARED)
+    untied = tuple(group for group in found if len(group) > MAX_SHARED)
+    return DuplicateGroups(kind, tied, severity, same, untied)
 
 
 def _lengths(axes: str, rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -6,13 +6,15 @@ that memory stays flat; results are exact, not approximate.
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+
+from hybrid.utils.scripts import has_unspaced_script, split_words
 
 Pairs = NDArray[np.int64]
 Groups = list[tuple[int, ...]]
@@ -26,6 +28,7 @@ POWER_ITERATIONS = 3
 MAX_CANDIDATES = 0.01  # share of the pairs; where the projection leaves more, it does not pay
 ROUNDING = 1e-4  # of float32 products
 SHINGLE = 3  # words
+CHARACTER_SHINGLE = 4  # characters of a script without spaces between words
 MAX_TEXTS = 100  # a shingle that more texts share says nothing about any two of them
 
 
@@ -197,16 +200,44 @@ def near_duplicates_by_hamming(codes: Sequence[bytes | None], bits: int) -> Pair
 def tokenize(text: str) -> list[str]:
     """Split a text into its words, in lower case and without punctuation.
 
+    In a script without spaces between words each character is a word. Forms of one character that Unicode
+    calls compatible are the same: NFC and NFD, full and half width.
+
     Examples
     --------
-    >>> tokenize("L'Été: a Film!")
-    ['l', 'été', 'a', 'film']
+    >>> tokenize("L'Été: a Film!"), tokenize("ＮＢＡ比赛。"), tokenize("हिन्दी")
+    (['l', 'été', 'a', 'film'], ['nba', '比', '赛'], ['हिन्दी'])
     """
-    return re.findall(r"\w+", text.casefold())
+    return split_words(unicodedata.normalize("NFKC", text).casefold())
+
+
+def count_words(tokens: Sequence[str]) -> float:
+    """How many words a text has; a character of a script without spaces between words is half a word.
+
+    Parameters
+    ----------
+    tokens : sequence of str
+        As `tokenize` gives them.
+
+    Examples
+    --------
+    >>> count_words(["nba", "比", "赛"])
+    2.0
+    """
+    return len(tokens) - 0.5 * _count_characters(tokens)
+
+
+def _count_characters(tokens: Sequence[str]) -> int:
+    """How many tokens are characters of a script without spaces."""
+    if "".join(tokens).isascii():
+        return 0
+    return sum(map(has_unspaced_script, tokens))
 
 
 def near_duplicates_by_jaccard(texts: Sequence[str | None], jaccard: float) -> Pairs:
     """Find all pairs of texts whose Jaccard similarity, over shingles of three words, reaches a threshold.
+
+    Of a text in a script without spaces between words, shingles have four characters.
 
     Broder, "On the resemblance and containment of documents", SEQUENCES 1997; computed exactly, as
     products of a sparse matrix, not by hashing.
@@ -250,7 +281,9 @@ def _shingles(texts: Sequence[str | None]) -> Any:
     ends = [0]
     for text in texts:
         words = tokenize(text or "")
-        shingles = {tuple(words[i : i + SHINGLE]) for i in range(len(words) - SHINGLE + 1)}
+        unspaced = 2 * _count_characters(words) > len(words)
+        size = CHARACTER_SHINGLE if unspaced else SHINGLE
+        shingles = {tuple(words[i : i + size]) for i in range(len(words) - size + 1)}
         columns += [known.setdefault(shingle, len(known)) for shingle in shingles]
         ends.append(len(columns))
     shape = (len(texts), len(known))

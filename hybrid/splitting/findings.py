@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hybrid.duplicates.groups import MAX_SHARED
 from hybrid.errors import SplitError
 from hybrid.splitting.balance import tolerance
-from hybrid.types import PARTS, Finding, Split
+from hybrid.types import PARTS, DuplicateGroups, Finding, Split
 
 FEW = 5  # items of a part; figures on fewer say little
 MIN_GROUPS = 5  # a head is cross-fitted on train and validation in 4 folds or more
@@ -71,6 +72,62 @@ def describe_split(
             )
             found.append(Finding("label shares", message, int(far.sum()), "", _first(genres, far)))
     return tuple(found)
+
+
+def describe_shared(
+    untied: Sequence[DuplicateGroups], columns: Mapping[str, Sequence[Sequence[str]]]
+) -> tuple[Finding, ...]:
+    """Tell of what more items share than duplicates do.
+
+    Parameters
+    ----------
+    untied : sequence of DuplicateGroups
+        Kinds of duplicates with groups that tie nobody.
+    columns : mapping of str to sequence of sequences of str
+        Column that the split groups by → ids that share an entry of it; they stay together.
+
+    Returns
+    -------
+    tuple of Finding
+        Of the kinds ``"shared by many"`` and ``"large groups"``.
+
+    Examples
+    --------
+    >>> same = DuplicateGroups("same image bytes", (), untied=(tuple("abcdefghijklmn"),))
+    >>> [(found.kind, found.count) for found in describe_shared([same], {})]
+    [('shared by many', 14)]
+    """
+    found = []
+    for kind in untied:
+        message = (
+            f"{kind.kind}: {_crowd(kind.untied)}; so many are no duplicates but have a placeholder or a name "
+            "in common, and may be in different parts"
+        )
+        items = {name for group in kind.untied for name in group}
+        found.append(Finding("shared by many", message, len(items), "", kind.untied[0][:SHOWN]))
+    for column, groups in columns.items():
+        large = [group for group in groups if len(group) > MAX_SHARED]
+        if large:
+            message = (
+                f"--group-column {column}: {_crowd(large)}; they stay in one part, as asked for"
+            )
+            items = {name for group in large for name in group}
+            found.append(
+                Finding("large groups", message, len(items), column, tuple(large[0][:SHOWN]))
+            )
+    return tuple(found)
+
+
+def _crowd(groups: Sequence[Sequence[str]]) -> str:
+    """How many items share something, and some of them."""
+    largest = max(groups, key=len)
+    some = f"{', '.join(largest[:SHOWN])}, …"
+    if len(groups) == 1:
+        return f"{len(largest):,} items share one ({some})"
+    return (
+        f"{len(groups):,} are shared by more than {MAX_SHARED} items each, the largest by {len(largest):,} "
+        f"({some})"
+    )
 
 
 def check_parts(split: Split, shares: Sequence[float]) -> None:

@@ -14,12 +14,12 @@ from hybrid.catalogue import Catalogue
 from hybrid.catalogue.cells import says_something
 from hybrid.catalogue.dates import count_days, parse_dates
 from hybrid.catalogue.numbers import parse_numbers
-from hybrid.duplicates.find import find_duplicates, find_exact_duplicates
+from hybrid.duplicates.find import Duplicates, find_duplicates, find_exact_duplicates
 from hybrid.duplicates.groups import group_by_column
 from hybrid.duplicates.similarity import connected_components
 from hybrid.errors import SettingError, SplitError, unknown_name
 from hybrid.extraction.lookup import hash_catalogue
-from hybrid.splitting.findings import check_parts, describe_split
+from hybrid.splitting.findings import check_parts, describe_shared, describe_split
 from hybrid.splitting.splits import (
     SHARES,
     make_fold_splits,
@@ -156,15 +156,18 @@ def make_splits(
     if options.method == "legacy-2017":
         return [make_legacy_split(ids, labels, shares=options.shares, seed=context.seed)]
     keys = hash_catalogue(catalogue, context)
-    together = [find_exact_duplicates(catalogue, keys).groups]
     if options.near_duplicates:
         duplicates = find_duplicates(catalogue, keys, context=context)
-        together.append(tuple(duplicates.groups))
-    together += [group_by_column(catalogue, column) for column in options.group_columns]
-    groups = connected_groups(ids, [group for kind in together for group in kind])
+    else:
+        duplicates = Duplicates((find_exact_duplicates(catalogue, keys),))
+    columns = {column: group_by_column(catalogue, column) for column in options.group_columns}
+    together = [*duplicates.groups, *(group for found in columns.values() for group in found)]
+    groups = connected_groups(ids, together)
+    told = describe_shared(duplicates.untied, columns)
     check_group_sizes(groups, options.shares)
     splits = _assign(catalogue, rows, groups, options, context.seed)
-    return [_finish(split, catalogue, options) for split in splits]
+    splits = [_finish(split, catalogue, options) for split in splits]
+    return [replace(split, findings=(*told, *split.findings)) for split in splits]
 
 
 def _finish(split: Split, catalogue: Catalogue, options: SplitOptions) -> Split:

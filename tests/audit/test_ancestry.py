@@ -162,10 +162,10 @@ def test_an_item_without_a_poster_is_known_by_its_row(tmp_path: Path) -> None:
     assert without > 0
 
 
-def test_what_more_than_twenty_items_share_says_nothing(tmp_path: Path) -> None:
-    lines = [f'{i},"{TEXT}",Drama' for i in range(21)]
+def test_what_more_than_twelve_items_share_says_nothing(tmp_path: Path) -> None:
+    lines = [f'{i},"{TEXT}",Drama' for i in range(13)]
     path = tmp_path / "c.csv"
-    for count, known in ((20, True), (21, False)):
+    for count, known in ((12, True), (13, False)):
         path.write_text("\n".join(["id,overview,genres", *lines[:count]]) + "\n")
         found = hash_items(load_catalogue(path), [b"k" * 32] * count)
         assert found.texts.all() == known

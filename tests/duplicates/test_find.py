@@ -170,11 +170,14 @@ def test_short_and_common_overviews_tell_nothing(
 ) -> None:
     for i in range(10):
         rows[i]["overview"] = "No overview was found for it."
-    for i in range(10, 31):
+    for i in range(10, 23):
         rows[i]["overview"] = "We have no overview of this film yet, you can help us add one."
     audit = audit_catalogue(write(tmp_path, rows), TESTS)
     assert audit.clean
-    rows[30]["overview"] = rows[31]["overview"]  # now 20 share it
+    assert [w.kind for w in audit.warnings] == [
+        "same overview, but of too many items to be duplicates (of 13)"
+    ]
+    rows[22]["overview"] = rows[31]["overview"] + " Again."  # now 12 share it
     assert [leak.kind for leak in audit_catalogue(write(tmp_path, rows), TESTS).leaks] == [
         "same overview"
     ]
