@@ -83,7 +83,7 @@ EVERYWHERE = ("quiet", "json")
 encoding_option = click.option("--encoding", default="utf-8", show_default=True,
                                help="Text encoding of CSV and JSON files.")  # fmt: skip
 posters_option = click.option(
-    "--posters", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False),
+    "--posters", metavar="DIR", type=click.Path(path_type=Path),
     help="Folder that poster paths are relative to.  [default: the catalogue's]",
 )  # fmt: skip
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -257,7 +258,7 @@ class Catalogue:
             If there is no poster column, or none of its cells can name a file.
         """
         if self.columns.poster is None:
-            close = [finding.column for finding in self.findings if finding.kind == NO_POSTER]
+            close = [quote(told.column) for told in self.findings if told.kind == NO_POSTER]
             raise CatalogueError(
                 f"{self.path}: expected a column 'poster' with the image files, found "
                 f"{', '.join(self.table.columns)}. Name it with --poster-column"
@@ -271,7 +272,8 @@ class Catalogue:
             raise CatalogueError(
                 f"{self.path}: expected files in the poster column {self.columns.poster!r}, found none: "
                 f"{count:,} of {len(self):,} cells, such as {example!r}: {reason}. Name another column with "
-                "--poster-column, or the folder of the files with --posters."
+                "--poster-column, or the folder of the files with --posters; URLs and TMDB's paths are "
+                f"fetched by: hybrid fetch-posters --url-column {quote(self.columns.poster)}"
             )
 
     def require_labels(self) -> None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 
 import numpy as np
 import pandas as pd
 
 from hybrid.catalogue.cells import says_something
-from hybrid.catalogue.dates import count_short_years, find_date_order
+from hybrid.catalogue.dates import count_other_order, count_short_years, find_date_order, read_date
 from hybrid.catalogue.numbers import mixed_currencies, parse_numbers
 from hybrid.catalogue.roles import FEW, HALF, IMAGE, WORDS
-from hybrid.catalogue_types import ColumnRole, Columns, Finding
+from hybrid.catalogue.units import is_currency
+from hybrid.catalogue_types import DAY_FIRST, MONTH_FIRST, ColumnRole, Columns, Finding
 
 NOT_UNDERSTOOD = "cells not understood"
+ORDER = "order of day and month"
 NO_POSTER = "no poster column"
 POSTER_URLS = "poster URLs"
+TMDB = r"/\w{20,40}\.(?:jpg|png|svg)"  # as its API names images
 TEXT_COLUMN = "text column"
 EXAMPLES = 3
 
@@ -65,8 +69,8 @@ def _of_cells(role: ColumnRole, cells: pd.Series) -> Iterator[Finding]:
         yield Finding(
             NOT_UNDERSTOOD,
             f"column {role.column!r}: {role.not_understood:,} of {role.filled:,} cells are no {kind}, such "
-            f"as {', '.join(map(repr, role.examples))}; they count as missing (--categorical {role.column} "
-            "reads words)",
+            f"as {', '.join(map(repr, role.examples))}; they count as missing "
+            f"(--categorical {quote(role.column)} reads words)",
             role.not_understood,
             role.column,
             role.examples,
@@ -74,12 +78,12 @@ def _of_cells(role: ColumnRole, cells: pd.Series) -> Iterator[Finding]:
     filled = cells[says_something(cells)]
     if role.role == "date":
         yield from _of_dates(role, filled)
-    elif role.format.unit and len(currencies := mixed_currencies(filled)) > 1:
+    elif is_currency(role.format.unit) and len(currencies := mixed_currencies(filled)) > 1:
         counts = ", ".join(f"{count:,} x {unit}" for unit, count in currencies.most_common())
         yield Finding(
             "mixed currencies",
-            f"column {role.column!r}: {counts}; the amounts are not converted (--drop {role.column} leaves "
-            "them out)",
+            f"column {role.column!r}: {counts}; the amounts are not converted "
+            f"(--drop {quote(role.column)} leaves them out)",
             sum(currencies.values()),
             role.column,
             tuple(currencies),
@@ -89,13 +93,25 @@ def _of_cells(role: ColumnRole, cells: pd.Series) -> Iterator[Finding]:
 def _of_dates(role: ColumnRole, filled: pd.Series) -> Iterator[Finding]:
     order, undecided = find_date_order(filled)
     if undecided and not order and not role.format.order:
+        distinct = filled.drop_duplicates().iloc[:1000]
+        found = [cell for cell in distinct if (read := read_date(cell)) and read[0] != read[1]]
         yield Finding(
-            "order of day and month",
-            f"column {role.column!r}: {undecided:,} dates such as {filled.iloc[0]!r} can be read in two "
-            "ways, and none tells which; the month was read first (--date-order day reads the day first)",
+            ORDER,
+            f"column {role.column!r}: {undecided:,} dates such as {found[0]!r} can be read in two ways, and "
+            "none tells which; the month was read first (--date-order day reads the day first)",
             undecided,
             role.column,
-            tuple(filled.iloc[:EXAMPLES]),
+            tuple(found[:EXAMPLES]),
+        )
+    elif undecided and (others := count_other_order(filled, role.format.order)):
+        first, second = (DAY_FIRST, MONTH_FIRST)[:: 1 if role.format.order == DAY_FIRST else -1]
+        yield Finding(
+            ORDER,
+            f"column {role.column!r}: most dates have the {first} first, {others:,} the {second}; "
+            f"{undecided:,} that can be read in two ways were read with the {first} first "
+            f"(--date-order {second} turns that)",
+            others,
+            role.column,
         )
     if short := count_short_years(filled):
         yield Finding(
@@ -120,16 +136,19 @@ def _of_categories(role: ColumnRole, cells: pd.Series, columns: Columns) -> Iter
             NOT_UNDERSTOOD,
             f"column {role.column!r}: {len(filled) - len(words):,} of {len(filled):,} cells are numbers, "
             f"others are not, such as {', '.join(map(repr, words.iloc[:EXAMPLES]))}; it is read as "
-            f"categories (--numeric {role.column} reads numbers, and the others as missing)",
+            f"categories (--numeric {quote(role.column)} reads numbers, and the others as missing)",
             len(words),
             role.column,
             tuple(words.iloc[:EXAMPLES]),
         )
-    elif distinct.str.count(r"\s").mean() >= WORDS and len(distinct) >= HALF * len(filled):
+    elif distinct.iloc[:1000].str.count(r"\s").mean() >= WORDS and len(distinct) >= HALF * len(
+        filled
+    ):
         yield Finding(
             TEXT_COLUMN,
             f"column {role.column!r} holds sentences, and is read as categories "
-            f"({' '.join(f'--text {name}' for name in (*columns.text, role.column))} reads them as text)",
+            f"({' '.join(f'--text {quote(name)}' for name in (*columns.text, role.column))} reads them as "
+            "text)",
             len(filled),
             role.column,
             tuple(distinct.iloc[:1].str.slice(0, 80)),
@@ -142,15 +161,16 @@ def _of_posters(
     """Posters that are addresses, and columns of image files that nobody named."""
     if columns.poster is not None:
         cells = table[columns.poster]
-        urls = int(cells.str.contains("://", regex=False).sum())
-        if urls:
+        remote = cells.str.contains("://", regex=False) | cells.str.fullmatch(TMDB)
+        if remote.any():
+            count, name = int(remote.sum()), columns.poster
             yield Finding(
                 POSTER_URLS,
-                f"column {columns.poster!r}: {urls:,} posters are URLs, which are not read; fetch them "
-                "first, and name the column of the files with --poster-column",
-                urls,
-                columns.poster,
-                tuple(cells[cells.str.contains("://", regex=False)].iloc[:1]),
+                f"column {name!r}: {count:,} posters are URLs or TMDB's paths, which are not read; "
+                f"fetch them: hybrid fetch-posters --url-column {quote(name)}",
+                count,
+                name,
+                tuple(cells[remote].iloc[:1]),
             )
         return
     for role in roles:
@@ -159,11 +179,13 @@ def _of_posters(
             continue
         filled = cells[says_something(cells)]
         if filled.iloc[:1000].str.fullmatch(IMAGE).mean() >= HALF:
-            what = "addresses" if role.role == "URL" else "names of files"
+            far = role.role == "URL" or bool(filled.iloc[:1000].str.fullmatch(TMDB).mean() >= HALF)
+            what, name = "addresses" if far else "names of files", quote(role.column)
+            fetch = f"hybrid fetch-posters --url-column {name}"
             yield Finding(
                 NO_POSTER,
                 f"no column 'poster' was found; column {role.column!r} holds {what} of images "
-                f"(--poster-column {role.column})",
+                f"({fetch if far else f'--poster-column {name}'})",
                 len(filled),
                 role.column,
                 tuple(filled.iloc[:1]),

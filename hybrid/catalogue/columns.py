@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 import pandas as pd
 
@@ -202,7 +203,7 @@ def _find_id(names: list[str], path: Path) -> str:
         if name.casefold().endswith("_id"):
             return name
     close = [name for name in names if name.casefold().endswith("id")]
-    advice = close[0] if close else "COLUMN"
+    advice = quote(close[0]) if close else "COLUMN"
     raise CatalogueError(
         f"{path}: expected a column 'id' or one that ends in '_id', found {', '.join(names)}. "
         f"Name it with --id-column {advice}."
@@ -229,6 +230,8 @@ def _check_named(names: list[str], options: ColumnOptions, path: Path) -> None:
         elif name in option_of:
             problems.append(f"column {name!r} is named by both {option_of[name]} and {option}.")
         option_of[name] = option
+    if options.posters is not None and not options.posters.is_dir():
+        problems.append(f"--posters: expected a folder, found none at {options.posters}.")
     if not options.label_separator:
         problems.append("--label-separator: expected at least one character, found none.")
     if options.decimal not in ("", ".", ","):

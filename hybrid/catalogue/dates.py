@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import unicodedata
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -122,6 +123,22 @@ def count_short_years(cells: pd.Series) -> int:
     )
 
 
+def count_other_order(cells: pd.Series, order: str) -> int:
+    """Count the dates that can be read in one way only, and not in the order of the others.
+
+    Examples
+    --------
+    >>> count_other_order(pd.Series(["25/12/1999", "12/25/1999", "12/26/1999"]), "month")
+    1
+    """
+    other = -1 if order == DAY_FIRST else 1
+    return sum(
+        int(count)
+        for cell, count in cells.value_counts().items()
+        if (found := read_date(str(cell))) and found[2] == other
+    )
+
+
 def _find_order(counts: pd.Series) -> str:
     votes = 0
     for cell, count in counts.items():
@@ -130,6 +147,7 @@ def _find_order(counts: pd.Series) -> str:
     return DAY_FIRST if votes > 0 else MONTH_FIRST if votes < 0 else ""
 
 
+@lru_cache(maxsize=2**16)
 def read_date(cell: str) -> Dated | None:
     """Read a cell as a date.
 

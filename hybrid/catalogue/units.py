@@ -85,7 +85,10 @@ def is_currency(unit: str) -> bool:
     >>> is_currency("€"), is_currency("eur"), is_currency("min")
     (True, True, False)
     """
-    return unit in CURRENCIES or (len(unit) == 1 and not unit.isalnum() and unit not in "%/")
+    return unit in CURRENCIES or (bool(unit) and unit[-1] in _SIGNS)
+
+
+_SIGNS = frozenset("$¢£¤¥֏؋৲৳৻૱௹฿៛﷼") | {chr(code) for code in range(0x20A0, 0x20C1)}
 
 
 def is_known(unit: str) -> bool:

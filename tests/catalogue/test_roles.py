@@ -127,7 +127,8 @@ def test_a_poster_column_that_nobody_named_is_told(path: Path) -> None:
         catalogue = write(path, {"cover": cells, "title": ["a", "b"]})
         [told] = catalogue.findings
         assert told.kind == "no poster column"
-        assert "--poster-column cover" in told.message
+        remote = "://" in cells[0]
+        assert ("--url-column cover" if remote else "--poster-column cover") in told.message
         assert catalogue.columns.metadata == ()
 
 
@@ -267,3 +268,12 @@ def test_times_are_read_like_any_cells(path: Path, cells: list[str], expected: l
 
     times = read_times(write(path, {"Released": cells}), "released")
     assert np.argsort(times, kind="stable").tolist() == expected
+
+
+def test_dates_in_both_orders_are_told(path: Path) -> None:
+    cells = [*(f"{day}/1/1999" for day in range(13, 29)), "1/25/1999", "2/3/1999"]
+    catalogue = write(path, {"released": cells})
+    [told] = catalogue.findings
+    assert (told.kind, told.count) == ("order of day and month", 1)
+    assert "--date-order month" in told.message
+    assert catalogue.frame["released"].tolist()[-2:] == ["1999-01-25", "1999-03-02"]

@@ -53,7 +53,7 @@ def test_check_prints_the_role_of_each_column_and_what_was_not_found(
     assert "Score numeric 100% numbers (30 cells filled)" in found
     assert any(line.startswith("Cover URL addresses, of images") for line in found)
     assert any(line.startswith("not found: poster column") for line in found)
-    assert "--poster-column Cover" in out
+    assert "hybrid fetch-posters --url-column Cover" in out
     assert call("check", *named, "--poster-column", "Cover", "--json") == 0
     data = json.loads(capsys.readouterr().out)
     assert [role["role"] for role in data["columns"]] == [
