@@ -535,7 +535,9 @@ def test_all_unknown_genres_are_named(home: Path, capsys: pytest.CaptureFixture[
 def test_a_page_goes_to_a_page(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     name = items(home, "test")["id"].iloc[0]
     assert "expected the name of a page" in explain(capsys, name, "--html", "splits.csv", code=2)
-    assert "cannot write" in explain(capsys, name, "--html", "none/card.html", code=1)
+    assert "expected a file in a folder that exists, found none/" in explain(
+        capsys, name, "--html", "none/card.html", code=1
+    )
 
 
 def test_runs_that_cannot_be_explained(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
