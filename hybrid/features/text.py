@@ -137,12 +137,12 @@ class TextFeatures(FrameTransformer):
 
     def _weigh(self, texts: list[str]) -> sparse.csr_matrix:
         """Words and characters side by side."""
-        from hybrid.features.tfidf.vocabulary import join_texts, weigh_texts
+        from hybrid.features.tfidf.vocabulary import join_texts, replace_texts, weigh_texts
 
         fold = fold_before if self.terms_[0].reading == CODE_POINTS else fold_text
         words, characters = self._readings([fold(text) for text in texts])
         joined = join_texts(characters)
-        spaced = joined if words is characters else join_texts(words)
+        spaced = replace_texts(*joined, characters, words)
         found = [
             terms.find(*read) for terms, read in zip(self.terms_, (spaced, joined), strict=False)
         ]

@@ -18,7 +18,7 @@ from hybrid.errors import SettingError
 from hybrid.features.text import TextFeatures, fold_before
 from hybrid.features.tfidf import CODE_POINTS
 from hybrid.features.tfidf.terms import UNKNOWN, CharTerms, Terms, WordTerms
-from hybrid.features.tfidf.vocabulary import Sequences, join_texts
+from hybrid.features.tfidf.vocabulary import Sequences, join_texts, replace_texts
 from hybrid.utils.scripts import fold_text
 
 # Few letters, so that words repeat; accents, capitals, digits, marks and all kinds of space.
@@ -238,3 +238,14 @@ def test_a_dictionary_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyP
 def test_an_unknown_segmenter_is_named() -> None:
     with pytest.raises(SettingError, match="segmenter: expected characters or icu, found 'jieba'"):
         fitted(["关于鬼魂"], segmenter="jieba")
+
+
+@given(TEXTS, st.lists(st.none() | TEXT, min_size=12, max_size=12))
+def test_some_texts_are_replaced_as_if_all_were_joined_again(
+    texts: list[str], others: list[str | None]
+) -> None:
+    changed = [text if new is None else new for text, new in zip(texts, others, strict=False)]
+    found = replace_texts(*join_texts(texts), texts, changed)
+    for array, expected in zip(found, join_texts(changed), strict=True):
+        assert array.dtype == expected.dtype
+        np.testing.assert_array_equal(array, expected)

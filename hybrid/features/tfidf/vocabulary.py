@@ -135,6 +135,23 @@ def join_texts(texts: list[str]) -> tuple[Ints, Places]:
     return characters, bounds
 
 
+def replace_texts(
+    characters: Ints, bounds: Places, joined: list[str], texts: list[str]
+) -> tuple[Ints, Places]:
+    """As `join_texts`, of texts of which most are the very strings that were joined before."""
+    changed = [i for i, text in enumerate(texts) if text is not joined[i]]
+    if not changed:
+        return characters, bounds
+    if 2 * len(changed) > len(texts):
+        return join_texts(texts)
+    lengths, parts, start = np.diff(bounds), list[Ints](), 0
+    for i in changed:
+        lengths[i] = len(texts[i])
+        parts += [characters[start : bounds[i]], join_texts([texts[i]])[0]]
+        start = int(bounds[i + 1])
+    return np.concatenate([*parts, characters[start:]]), np.append(0, np.cumsum(lengths))
+
+
 def split_texts(
     characters: Ints, bounds: Places, kind: np.uint8, reading: int = CHARACTERS
 ) -> tuple[Places, Places, Places]:
