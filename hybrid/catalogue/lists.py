@@ -14,7 +14,7 @@ from typing import Any
 # Between the entries of a cell whose entries hold the separator: a character that no text holds.
 UNIT = "\x1f"
 # The entry of an object is the value of the first of these keys that it has.
-NAME_KEYS = ("name", "title", "label")
+NAME_KEYS = ("name", "title", "label", "genre", "keyword", "tag", "value", "text")
 
 _BRACKETS = {"[": "]", "{": "}", "(": ")"}
 _TOKEN = re.compile(
@@ -95,9 +95,9 @@ def parse_list(cell: str) -> list[str] | None:
     Returns
     -------
     list of str or None
-        The entries. That of an object is its ``name``, ``title`` or ``label``, or the only string in it;
-        those of an object of ids to names are the names. Missing values are left out. None where
-        the cell is no list, or has objects without a name.
+        The entries. That of an object is its ``name``, ``title`` or ``label`` (see `NAME_KEYS`), or the only
+        string in it; those of an object of ids to names are the names. Missing values are left out. None
+        where the cell is no list, or has objects without a name.
 
     Examples
     --------

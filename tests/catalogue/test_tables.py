@@ -237,6 +237,15 @@ def test_texts_of_several_lines_swallow_nothing(load: Load) -> None:
     assert catalogue.findings == catalogue.bad_rows == ()
 
 
+@pytest.mark.parametrize("end", ["\n", "", "\n\n", '\n9,"open', '\n9,"open\n'])
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_files_that_end_where_a_chunk_does(load: Load, more: int, end: str) -> None:
+    n = CHUNK + more
+    catalogue = load("id,x\n" + "\n".join(f"{i + 10},y" for i in range(n)) + end)
+    assert len(catalogue) == n + end.count('"')
+    assert len(catalogue.bad_rows) == end.count('"')
+
+
 def test_a_text_that_goes_on_in_the_next_chunk(load: Load) -> None:
     lines = [f"{i},text {i}" for i in range(CHUNK + 5)]
     lines[CHUNK - 1] = f'{CHUNK - 1},"first line\nsecond line"'

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gc
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -93,29 +93,47 @@ class CsvRows:
         """Yield rows of `width` fields, and the position of each, from 1."""
         while not self._ended:
             taken = list(islice(self.lines, CHUNK))
-            rows = self._read_plain(taken)
-            if rows is not None:
+            rows, ends = self._read_strictly(taken)
+            if ends and not self._shape.strong and len(rows) != len(taken):
+                self._learn_shape(rows)
+            if not taken or (ends and self._are_sound(taken, rows, ends)):
                 rows = [row for row in rows if row]
                 numbers = list(range(self.rows + 1, self.rows + len(rows) + 1))
                 self.rows += len(rows)
                 self._ended = len(taken) < CHUNK
             else:
                 if not self._shape.strong:
-                    whole = (row for row in self.dialect.read(taken) if "\n" not in "".join(row))
-                    self._shape = RowShape.of(whole, self.width)
-                rows, numbers = self._number(self._join(list(self._mend(taken))))
+                    self._learn_shape(self.dialect.read(taken))
+                rows, numbers = self._number(self._join(list(self._mend(taken, not ends))))
             self.line += len(taken)
             if rows:
                 yield rows, numbers
 
-    def _read_plain(self, taken: list[str]) -> list[list[str]] | None:
-        """Read lines of which each is a row, as wide as it should be and with proper quotes; else None."""
+    def _learn_shape(self, rows: Iterable[list[str]]) -> None:
+        self._shape = RowShape.of((row for row in rows if "\n" not in "".join(row)), self.width)
+
+    def _read_strictly(self, taken: list[str]) -> tuple[list[list[str]], list[int]]:
+        """Read lines with proper quotes: rows, and the number of lines up to the end of each.
+
+        Nothing where there are other quotes, or one is open at the end.
+        """
+        reader, rows, ends = self.dialect.read(taken, strict=True), [], []
         try:
-            rows: list[list[str]] = list(self.dialect.read(taken, strict=True))
-        except csv.Error:  # also where a quote is open at the end of the chunk
-            return None
-        plain = len(rows) == len(taken) and set(map(len, rows)) <= {0, self.width}
-        return rows if plain else None
+            for row in reader:
+                rows.append(row)
+                ends.append(reader.line_num)
+        except csv.Error:
+            return [], []
+        return rows, ends
+
+    def _are_sound(self, taken: list[str], rows: list[list[str]], ends: list[int]) -> bool:
+        """Whether all rows are as wide as they should be, and none has swallowed others."""
+        if not set(map(len, rows)) <= {0, self.width}:
+            return False
+        if len(rows) == len(taken):
+            return True
+        spans = zip([0, *ends], ends, strict=False)
+        return not any(end - at > 1 and self._swallowed(taken[at:end]) for at, end in spans)
 
     def _feed(self, taken: list[str], start: int) -> Iterator[str]:
         """Yield the lines that were taken, from `start` on, then further ones, which are taken."""
@@ -128,8 +146,11 @@ class CsvRows:
             yield taken[at]
             at += 1
 
-    def _mend(self, taken: list[str]) -> Iterator[_Row]:
-        """Yield the rows; a quote that swallowed rows is taken as a letter, and they are read."""
+    def _mend(self, taken: list[str], letters: bool) -> Iterator[_Row]:
+        """Yield the rows; a quote that swallowed rows is taken as a letter, and they are read.
+
+        `letters`: whether there may be other quotes that are letters.
+        """
         reader, base, at = self.dialect.read(self._feed(taken, 0)), 0, 0
         while at < len(taken):
             row = next(reader)
@@ -145,8 +166,10 @@ class CsvRows:
                 yield _Row(self.line + at, fields, "quote", where)
                 end = base = at + 1
                 reader = self.dialect.read(self._feed(taken, base))
-            elif row:
+            elif row and letters:
                 yield self._with_letters(taken[at:end], row, self.line + at)
+            elif row:
+                yield _Row(self.line + at, row)
             at = end
 
     def _with_letters(self, lines: list[str], row: list[str], line: int) -> _Row:
@@ -186,11 +209,13 @@ class CsvRows:
 
     def _swallowed(self, lines: list[str]) -> bool:
         """Whether lines that a quote joins to one row look like rows of their own."""
+        rest = [line for line in lines[1:] if line.strip()]
+        like = sum(map(self._is_row, rest))
+        if not like:
+            return False
         first = self._without_quote(lines[0])
         if first is None or not self._shape.fits(first):
             return False
-        rest = [line for line in lines[1:] if line.strip()]
-        like = sum(map(self._is_row, rest))
         # Numbers are sure signs; without any, a line of a text may look like a row by chance.
         if self._shape.numbers:
             return 2 * like >= len(rest) > 0
