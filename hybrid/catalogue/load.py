@@ -110,8 +110,8 @@ def load_catalogue(
     table, columns = read.table, read.columns
     unlabelled = [] if every_row else read.bad_rows  # else labels mean nothing
     bad_rows = tuple(sorted(bad + more + unlabelled, key=lambda b: b.row))
-    there = set(rows.tolist())
-    left_out = tuple(row for row in bad_rows if row.row not in there)
+    there = np.isin([row.row for row in bad_rows], rows).tolist()
+    left_out = tuple(row for row, read_too in zip(bad_rows, there, strict=True) if not read_too)
     findings = (*parsed.findings, *told, *more_told, *read.findings)
     return Catalogue(
         path,
