@@ -25,14 +25,15 @@ from hybrid.catalogue.units import (
 )
 from hybrid.catalogue_types import COMMA, POINT, CellFormat
 
-_GROUPED = re.compile(r"\d{1,3}(?:[ '’٬]\d{3})+(?=[.,٫]\d+$|$)")
+_GROUPED = re.compile(r"\d{1,3}(?:[ '’٬]\d{3})+(?=[.,٫]\d*$|$)")
 _POINT = re.compile(r"\d{1,3}(?:,\d{2,3})*,\d{3}\.\d*|\d{1,3}(?:,\d{2,3})+,\d{3}")
 _COMMA = re.compile(r"\d{1,3}(?:\.\d{3})+,\d*|\d{1,3}(?:\.\d{3}){2,}")
 _EITHER = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
 _SINGLE = re.compile(r"\d+|\d*[.,]\d+|\d+[.,]")
 _CODE = "|".join(sorted(map(re.escape, CURRENCIES), key=len, reverse=True))
 _CELL = re.compile(
-    rf"(?P<sign>[-+~≈(]|ca\.? )? ?(?P<currency>(?:[a-z]{{0,2}}[{SYMBOLS}])|(?:{_CODE})\b\.?)? ?(?P<minus>-)?"
+    rf"(?P<sign>[-+~≈(#№★]|(?:ca|c|approx|about|etwa|no|nr)\.? )? ?"
+    rf"(?P<currency>(?:[a-z]{{0,2}}[{SYMBOLS}])|(?:{_CODE})(?![a-z])\.?)? ?(?P<minus>-)?"
     r"(?P<digits>(?:\d|[.,](?=\d))(?:[\d.,'’٬٫]| (?=\d{3}(?!\d)))*)(?P<rest>[^\d]*|(?: out of | ?/ ?)\d+)\)?",
     re.IGNORECASE,
 )
@@ -49,8 +50,11 @@ _DURATION = re.compile(
 _GLUED_HOURS = re.compile(r"(?<=\d)h(?=\d)", re.IGNORECASE)  # 1h30
 _ISO_DURATION = re.compile(r"P(?:0D)?T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:\.\d+)?S)?")
 _CLOCK = re.compile(r"(\d{1,3}):([0-5]\d)(?::([0-5]\d))?")
-_YEAR = re.compile(r"\((1[89]\d\d|20\d\d)\)")
-_TOKEN = re.compile(rf"/ ?\d+|out of \d+|%|\+|[{SYMBOLS}]|[^\W\d_]+\.?")
+# (1979), and as IMDb has it: (I) (1979), 2008–2013, (2019– )
+_YEAR = re.compile(r"(?:\([IVX]+\) ?)?\(?(1[89]\d\d|20\d\d)(?: ?- ?(?:1[89]\d\d|20\d\d)?)?\)?")
+_REMARK = re.compile(r"(?<=\S) ?\([^()\d]+\)$")  # $6,000,000 (estimated)
+_PRIME = re.compile(r"(?<=\d) ?['′’]$")  # 90'
+_TOKEN = re.compile(rf"/ ?\d+|out of \d+|%|\+|★|° ?[CF]?|[{SYMBOLS}]|[^\W\d_]+\.?")
 
 
 @dataclass(frozen=True)
@@ -195,7 +199,7 @@ def read_number(cell: str) -> Reading | None:
     True
     """
     cell = _normalise(cell)
-    if not cell or not any(c.isdigit() for c in cell[:8]):
+    if not cell or not any(c.isdigit() for c in cell[:12]):
         return None
     if year := _YEAR.fullmatch(cell):
         return Reading(float(year[1]), float(year[1]))
@@ -208,7 +212,7 @@ def _normalise(cell: str) -> str:
     if not cell.isascii():
         cell = unicodedata.normalize("NFKC", cell).replace("\u2212", "-").replace("\u2013", "-")
         cell = "".join(str(unicodedata.decimal(c, c)) if c.isdecimal() else c for c in cell)
-    return " ".join(cell.split())
+    return _PRIME.sub(" min", _REMARK.sub("", " ".join(cell.split())))
 
 
 def _dressed(match: re.Match[str]) -> Reading | None:
@@ -258,7 +262,8 @@ def _read_suffix(text: str, currency: str) -> tuple[float, str] | None:
         if million or (word in MAGNITUDES and scale == 1):
             scale = 1e6 if million else MAGNITUDES[word]
         elif unit:
-            return None
+            if not (is_currency(unit) and is_currency(word)):  # $ 5 USD
+                return None
         elif token[0] == "/" or word.startswith("out of"):
             unit = "/" + re.sub(r"\D", "", token)
         else:

@@ -8,6 +8,9 @@ _TIME = {
     "min": ("m min mins minute minutes minuten minuti minutos", 1.0),
     "h": ("h hr hrs hour hours std stunde stunden heure heures ore horas", 60.0),
     "d": ("d day days tag tage", 24 * 60.0),
+    "wk": ("wk wks week weeks woche wochen", 7 * 24 * 60.0),
+    "mo": ("mo mos month months monat monate", 30.4375 * 24 * 60.0),
+    "yr": ("yr yrs year years jahr jahre", 365.25 * 24 * 60.0),
 }
 _MASS = {
     "mg": ("mg", 0.001),
