@@ -37,6 +37,7 @@ from hybrid.splitting.tasks import Task, narrow, narrow_labels
 from hybrid.types import PARTS, Audit, EmbeddingSelector, Predictions, Split
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.read_only import read_only
+from hybrid.utils.unknown_labels import as_no
 
 
 class FittedRun(Protocol):
@@ -291,7 +292,7 @@ def _repair(
     counts = np.array([(split.parts == part).sum() for part in PARTS])
     shares = (counts / max(counts.sum(), 1)).tolist()
     check_group_sizes(groups, shares)
-    new = make_split(ids, catalogue.labels[rows], groups=groups, shares=shares, seed=seed)
+    new = make_split(ids, as_no(catalogue.labels)[rows], groups=groups, shares=shares, seed=seed)
     return new, _audit(catalogue, new, duplicates)
 
 

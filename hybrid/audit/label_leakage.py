@@ -22,6 +22,7 @@ from hybrid.catalogue.dates import count_days
 from hybrid.splitting.splits import make_folds
 from hybrid.utils.progress import shows_step
 from hybrid.utils.scripts import is_hangul, split_words
+from hybrid.utils.unknown_labels import as_no
 
 Floats = NDArray[np.float64]
 
@@ -253,7 +254,7 @@ def find_label_leakage(catalogue: Catalogue) -> tuple[list[LabelLeak], list[Labe
     >>> folder.cleanup()
     """
     rows = np.flatnonzero(catalogue.labelled)
-    labels, genres, columns = catalogue.labels[rows], catalogue.genres, catalogue.columns
+    labels, genres, columns = as_no(catalogue.labels)[rows], catalogue.genres, catalogue.columns
     table = catalogue.table.iloc[rows]
     named = [g for c in columns.text for g in text_leakage(table[c].tolist(), labels, genres, c)]
     folds = (

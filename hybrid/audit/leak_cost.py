@@ -15,6 +15,7 @@ from hybrid.evaluation.metrics import make_measure
 from hybrid.evaluation.resampling import gather
 from hybrid.types import Interval
 from hybrid.utils.progress import shows_step
+from hybrid.utils.unknown_labels import read_labels
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def leakage_cost(
     >>> costs["f1_micro"].all.value > costs["f1_micro"].clean.value
     True
     """
-    real = (np.asarray(truth) != 0).astype(np.uint8)
+    real = (read_labels(truth) != 0).astype(np.uint8)
     if (
         not real.shape == outputs.labels.shape == outputs.scores.shape
         or leaked.shape != real[:, 0].shape

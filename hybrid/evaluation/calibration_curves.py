@@ -12,6 +12,7 @@ from scipy.special import ndtri
 from hybrid.errors import SettingError
 from hybrid.evaluation.bootstrap import make_units
 from hybrid.evaluation.outputs import Floats
+from hybrid.utils.unknown_labels import as_no, known_cells, read_labels
 
 BINS = 10
 SAME = 1e-12  # sums round
@@ -62,7 +63,7 @@ def reliability(
     Parameters
     ----------
     truth, probabilities : array-like of shape (n,), or of any one shape
-        1 where the label is true; in [0, 1], NaN is left out.
+        1 where the label is true, masked or NaN where it is unknown; in [0, 1]. NaN is left out.
     bins : int, default=10
         Most bins.
     groups : array-like of shape (n,), optional
@@ -80,7 +81,8 @@ def reliability(
     >>> found.count, found.observed, round(found.error, 3)
     ((2, 2), (0.0, 1.0), 0.25)
     """
-    real, said = np.asarray(truth).ravel() != 0, np.asarray(probabilities, np.float64).ravel()
+    truth = read_labels(truth)
+    real, said = as_no(truth).ravel() != 0, np.asarray(probabilities, np.float64).ravel()
     problems = []
     if np.shape(truth) != np.shape(probabilities):
         problems.append(
@@ -94,6 +96,8 @@ def reliability(
     if problems:
         raise SettingError("\n".join(problems))
     known = ~np.isnan(said)
+    if (cells_known := known_cells(truth)) is not None:
+        known &= cells_known.ravel()
     cells = _cells(np.shape(truth), groups)[known]
     real, said = real[known], said[known]
     if not len(said):

@@ -12,6 +12,7 @@ from hybrid.errors import SettingError
 from hybrid.evaluation.bootstrap import unit_weights
 from hybrid.evaluation.metrics import AVERAGES, make_measure
 from hybrid.evaluation.outputs import Outputs, check
+from hybrid.utils.unknown_labels import as_no
 
 SCORES = ("precision", "recall", "f1")
 
@@ -117,7 +118,7 @@ def classification_report(
         raise SettingError(f"expected {matrix.shape[1]} genres, found {len(genres)}.")
     wanted = [f"{score}_{average}" for score in SCORES for average in AVERAGES]
     found = make_measure(matrix, outputs, [*wanted, *SCORES])(unit_weights(len(matrix)))
-    support, known = matrix.sum(axis=0), thresholds or {}
+    support, known = as_no(matrix).sum(axis=0), thresholds or {}
     rows = tuple(
         ReportRow(
             genre,

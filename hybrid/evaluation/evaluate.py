@@ -13,6 +13,7 @@ from hybrid.evaluation.metrics import METRICS, Measured, Weights, check_metric, 
 from hybrid.evaluation.outputs import Labels, Outputs, check
 from hybrid.evaluation.resampling import DRAWS, METHOD, check_method, interval_of, sample
 from hybrid.types import Interval
+from hybrid.utils.unknown_labels import as_no
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def _evaluate(
     scores = tuple(
         GenreScore(
             genre,
-            int(truth[:, j].sum()),
+            int(as_no(truth[:, j]).sum()),
             interval("f1", j),
             interval("precision", j),
             interval("recall", j),

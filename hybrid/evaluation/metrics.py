@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from hybrid.errors import unknown_name
 from hybrid.evaluation.outputs import Floats, Labels, Outputs
 from hybrid.evaluation.ranking import average_precisions, rank_genre, rank_items
+from hybrid.utils.unknown_labels import as_no, known_cells
 
 AVERAGES = ("micro", "macro", "weighted", "samples")
 METRICS = (
@@ -63,6 +64,8 @@ def make_measure(
     Parameters
     ----------
     truth : ndarray of shape (n, L)
+        Cells that are masked in a masked array are left out: the scores of a genre are of the items where it
+        is known, those of an item of its known genres.
     outputs : Outputs
     wanted : iterable of str
         From `METRICS` and `BY_GENRE`; more may be measured, but nothing that takes long.
@@ -134,18 +137,22 @@ class Columns:
 
 def make_columns(truth: Labels, outputs: Outputs, wanted: Iterable[str] = METRICS) -> Columns:
     """The columns that the metrics add up over the items; those of rankings only where wanted."""
-    real, predicted = (truth != 0).astype(np.float64), (outputs.labels != 0).astype(np.float64)
-    items = _of_items(real, predicted)
+    real, predicted = (as_no(truth) != 0).astype(np.float64), (outputs.labels != 0) * 1.0
+    known = known_cells(truth)
+    if known is not None:
+        predicted = predicted * known
+    items = _of_items(real, predicted, known)
     if set(wanted) & set(RANKED_ITEMS):
         items |= dict(zip(RANKED_ITEMS, rank_items(truth, outputs.scores), strict=True))
     values = np.column_stack([real * predicted, predicted, real, *items.values()])
     return Columns(values, real.shape[1], tuple(items))
 
 
-def _of_items(real: Floats, predicted: Floats) -> Measured:
-    """Metrics that are means over items: one value an item."""
+def _of_items(real: Floats, predicted: Floats, known: NDArray[np.bool_] | None) -> Measured:
+    """Metrics that are means over items: one value an item, from its known labels."""
     hit, said, count = (m.sum(axis=1) for m in (real * predicted, predicted, real))
-    wrong = (real != predicted).mean(axis=1)
+    differ = real != predicted
+    wrong = differ.mean(axis=1) if known is None else ratio(differ.sum(1) * 1.0, known.sum(1) * 1.0)
     return {
         "f1_samples": ratio(2 * hit, said + count),
         "precision_samples": ratio(hit, said),
@@ -200,7 +207,7 @@ def genres_without_items(genres: Sequence[str], truth: NDArray[Any]) -> tuple[st
     >>> genres_without_items(["Drama", "Western"], np.array([[1, 0], [1, 0]]))
     ('Western',)
     """
-    return tuple(g for g, count in zip(genres, truth.sum(axis=0), strict=True) if not count)
+    return tuple(g for g, count in zip(genres, as_no(truth).sum(axis=0), strict=True) if not count)
 
 
 def untested_note(genres: Sequence[str]) -> str:

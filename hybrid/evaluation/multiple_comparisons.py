@@ -19,7 +19,7 @@ from hybrid.evaluation.metrics import (
     make_columns,
     make_measure,
 )
-from hybrid.evaluation.outputs import Floats, Labels, Outputs, check, stack
+from hybrid.evaluation.outputs import Floats, Labels, Outputs, check, stack, twice
 from hybrid.evaluation.resampling import DRAWS
 from hybrid.evaluation.significance import SAME
 from hybrid.types import Interval
@@ -245,8 +245,8 @@ def _by_ranking(
     truth: Labels, models: Sequence[Outputs], pairs: Pairs, metric: str, kept: Iterator[Weights]
 ) -> Floats:
     """Differences of any metric: the mixed model has the outputs of 2n items, of which half weigh nothing."""
-    twice = np.concatenate([truth, truth])
-    measures = [make_measure(twice, stack(models[i], models[j]), [metric]) for i, j in pairs]
+    doubled = twice(truth)
+    measures = [make_measure(doubled, stack(models[i], models[j]), [metric]) for i, j in pairs]
     found = []
     for weights in kept:
         sides = np.hstack([weights, 1 - weights]), np.hstack([1 - weights, weights])

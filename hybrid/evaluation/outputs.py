@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hybrid.errors import SettingError
+from hybrid.utils.unknown_labels import read_labels
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
@@ -37,7 +38,7 @@ class Outputs:
 
 
 def check(truth: ArrayLike, models: Sequence[Outputs], draws: int = 1) -> Labels:
-    """Check that truth and outputs have one shape; return the truth as 0 and 1.
+    """Check that truth and outputs have one shape; return the truth as 0 and 1, masked where it is unknown.
 
     Raises
     ------
@@ -46,13 +47,20 @@ def check(truth: ArrayLike, models: Sequence[Outputs], draws: int = 1) -> Labels
     """
     if draws < 1:
         raise SettingError(f"draws: expected 1 or more, found {draws}.")
-    matrix = np.asarray(truth)
+    matrix = read_labels(truth)
     shapes = [matrix.shape, *(m.labels.shape for m in models), *(m.scores.shape for m in models)]
     if matrix.ndim != 2 or len(set(shapes)) != 1 or not len(matrix):
         raise SettingError(
             f"expected truth, labels and scores of one shape (items, genres), found {shapes}."
         )
     return (matrix != 0).astype(np.uint8)
+
+
+def twice(truth: Labels) -> Labels:
+    """The truth of the same items twice, as `stack` has two models' outputs of them."""
+    if isinstance(truth, np.ma.MaskedArray):
+        return np.ma.concatenate([truth, truth])  # type: ignore[no-any-return, no-untyped-call]
+    return np.concatenate([truth, truth])
 
 
 def stack(first: Outputs, second: Outputs) -> Outputs:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.evaluation.outputs import Floats, Labels
 from hybrid.utils.resources import default_workers
+from hybrid.utils.unknown_labels import as_no, known_cells
 
 WIDTH = 256  # draws at a time: their running sums stay in the processor's first cache
 CELLS = 16_000_000  # items x genres x genres that are compared at a time
@@ -39,9 +41,13 @@ def rank_genre(truth: Labels, scores: Floats) -> Ranking:
     genres = 1 if truth.ndim == 1 else truth.shape[1]
     flat = np.where(np.isnan(scores), -np.inf, scores).ravel()
     order = np.argsort(-flat, kind="stable")
+    if (known := known_cells(truth)) is not None:
+        order = order[known.ravel()[order]]
+    if not len(order):
+        return Ranking(order, np.empty(0, bool), np.empty(0, bool))
     ranked = flat[order]
     ends = np.append(ranked[1:] != ranked[:-1], True)
-    return Ranking(order // genres, truth.ravel()[order] != 0, ends)
+    return Ranking(order // genres, as_no(truth).ravel()[order] != 0, ends)
 
 
 def average_precisions(rankings: list[Ranking], weights: NDArray[np.uint8]) -> Floats:
@@ -99,23 +105,33 @@ def rank_items(truth: Labels, scores: Floats) -> tuple[Floats, Floats, Floats]:
     [[0.5], [0.5], [2.0]]
     """
     scores = np.where(np.isnan(scores), -np.inf, scores)
+    real, known = as_no(truth) != 0, known_cells(truth)
     size = max(1, CELLS // truth.shape[1] ** 2)
     parts = [
-        _rank_items(truth[start : start + size] != 0, scores[start : start + size])
+        _rank_items(
+            real[start : start + size],
+            scores[start : start + size],
+            None if known is None else known[start : start + size],
+        )
         for start in range(0, len(truth), size)
     ]
     precision, loss, coverage = (np.concatenate(part) for part in zip(*parts, strict=True))
     return precision, loss, coverage
 
 
-def _rank_items(real: NDArray[np.bool_], scores: Floats) -> tuple[Floats, Floats, Floats]:
+def _rank_items(
+    real: NDArray[np.bool_], scores: Floats, known: NDArray[np.bool_] | None
+) -> tuple[Floats, Floats, Floats]:
     above = scores[:, None, :] >= scores[:, :, None]  # [i, j, k]: label k ranks no lower than j
+    genres: Any = real.shape[1]
+    if known is not None:  # an unknown label ranks nowhere
+        above, genres = above & known[:, None, :], known.sum(axis=1)
     rank = above.sum(axis=2)
     true_rank = (above & real[:, None, :]).sum(axis=2)
     count = real.sum(axis=1)
-    defined = (count > 0) & (count < real.shape[1])
-    share = np.where(real, true_rank / rank, 0.0).sum(axis=1) / np.maximum(count, 1)
+    defined = (count > 0) & (count < genres)
+    share = np.where(real, true_rank / np.maximum(rank, 1), 0.0).sum(axis=1) / np.maximum(count, 1)
     wrong = np.where(real, rank - true_rank, 0).sum(axis=1)
-    pairs = np.maximum(count * (real.shape[1] - count), 1)
+    pairs = np.maximum(count * (genres - count), 1)
     coverage = np.where(real, rank, 0).max(axis=1).astype(np.float64)
     return np.where(defined, share, 1.0), np.where(defined, wrong / pairs, 0.0), coverage

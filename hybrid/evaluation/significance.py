@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from hybrid.errors import SettingError
 from hybrid.evaluation.bootstrap import make_units, swaps
 from hybrid.evaluation.metrics import Measured, Weights, check_metric, make_measure
-from hybrid.evaluation.outputs import Floats, Outputs, check, stack
+from hybrid.evaluation.outputs import Floats, Outputs, check, stack, twice
 from hybrid.evaluation.resampling import DRAWS, gather
 
 SAME = 1e-12  # two differences that differ by less are equal: sums round
@@ -62,7 +62,7 @@ def permutation_test(
     check_metric(metric)
     units = make_units(len(truth), groups)
     # The mixed model has the outputs of 2n items, of which half weigh nothing.
-    measure = make_measure(np.concatenate([truth, truth]), stack(first, second), [metric])
+    measure = make_measure(twice(truth), stack(first, second), [metric])
 
     def difference(keep: Weights) -> Measured:
         one, other = np.hstack([keep, 1 - keep]), np.hstack([1 - keep, keep])

@@ -18,6 +18,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from hybrid.errors import unknown_name
+from hybrid.utils.unknown_labels import hide_unknown, known_mean
 
 Floats = NDArray[np.float64]
 Knots = tuple[tuple[float, ...], tuple[float, ...]]  # scores, probabilities
@@ -117,6 +118,8 @@ def fit_calibration(
     """
     if method not in METHODS:
         raise unknown_name("calibration", method, METHODS)
+    prior = known_mean(truth)
+    truth, scores = hide_unknown(truth, scores)
     pairs, knots = [], []
     for j in range(truth.shape[1]):
         known = ~np.isnan(scores[:, j])
@@ -125,7 +128,6 @@ def fit_calibration(
         ranks = pairs[-1][0] > 0
         knots.append(_fit_isotonic(real, said) if ranks and _isotonic(method, real) else None)
     slope, intercept = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
-    prior = truth.mean(axis=0, dtype=np.float64)
     return Calibration(slope, intercept, prior, tuple(knots) if any(knots) else ())
 
 

@@ -35,6 +35,8 @@ from hybrid.heads.scoring import is_joint
 from hybrid.heads.search import Evaluate, Search, Trial, choose, count_candidates
 from hybrid.types import METRIC, METRICS
 from hybrid.utils.progress import Advance, current_progress
+from hybrid.utils.unknown_labels import as_no, had_by_all, known_cells, known_mean, same_for_all
+from hybrid.utils.unknown_labels import read_labels as read_unknown
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
@@ -164,7 +166,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         X : DataFrame of n items
             A catalogue's frame, or rows of it.
         y : array-like of shape (n, L)
-            1 where the item has the label.
+            1 where the item has the label; NaN, or masked in a masked array, where it is unknown: each
+            label is learnt from the items where it is known.
         groups : array-like of shape (n,), optional
             Items of one group are in one fold.
         sample_weight : array-like of shape (n,), optional
@@ -215,8 +218,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             )
         # A genre that all or none of the items have cannot be learnt.
         known = truth if weight is None else truth[weight > 0]
-        self.constant_ = np.ptp(known, axis=0) == 0
-        self.prior_ = known.mean(axis=0, dtype=np.float64)
+        self.constant_ = same_for_all(known)
+        self.prior_ = known_mean(known)
         return self
 
     def decision_function(self, X: pd.DataFrame) -> Floats:
@@ -272,7 +275,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             self.decision_ = fit_decision(truth, scores, options)
             decided = crossfit_decision(truth, scores, self.fold_, options)
         else:
-            thresholds = np.where(truth.all(axis=0), 1.0, 0.5)
+            thresholds = np.where(had_by_all(truth), 1.0, 0.5)
             self.decision_ = DecisionRule(
                 None, np.empty(0) if options.one_label else thresholds, options
             )
@@ -293,13 +296,17 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
                 "X: expected a DataFrame such as load_catalogue(...).frame, found "
                 f"{type(X).__name__}."
             )
-        truth, problems = np.asarray(y), []
+        truth, problems = read_unknown(y), list[str]()
         if truth.ndim != 2 or len(truth) != len(X):
             problems.append(f"y: expected shape ({len(X)}, L), found {truth.shape}.")
         elif not truth.shape[1]:
             problems.append("y: expected at least one label, found none.")
-        elif not np.isin(truth, (0, 1)).all():
-            problems.append("y: expected 0 and 1 only.")
+        elif not np.isin(as_no(truth), (0, 1)).all():
+            problems.append("y: expected 0 and 1 only, and NaN where a label is unknown.")
+        elif self.chain and known_cells(truth) is not None:
+            problems.append(
+                "y: expected labels that are all known for a chain, found unknown ones."
+            )
         elif self._decision_options().one_label and (truth.sum(axis=1) != 1).any():
             wrong = int((truth.sum(axis=1) != 1).sum())
             problems.append(

@@ -22,6 +22,7 @@ from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
 from hybrid.heads.svm.solver import solve
 from hybrid.splitting.splits import make_folds
 from hybrid.utils.progress import Advance
+from hybrid.utils.unknown_labels import as_no, known_cells, known_mean, same_for_all
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
@@ -189,12 +190,13 @@ class CrossFitting:
             train = ~fold.held_out
             truth, part = self.truth[train], None if weight is None else weight[train]
             known = truth if part is None else truth[part > 0]
-            constant = np.nan if self.tuned else known.mean(axis=0)
+            constant = np.nan if self.tuned else known_mean(known)
+            varies = ~same_for_all(known)
             heads = self._fit(estimator or self.estimator, fold, truth, part, candidates)
             for candidate, head, filled in zip(candidates, heads, scores, strict=True):
                 features = fold.test.with_weights(candidate.weights)
                 found = head_scores(head, features, tuned=self.tuned)
-                filled[fold.held_out] = np.where(np.ptp(known, axis=0) > 0, found, constant)
+                filled[fold.held_out] = np.where(varies, found, constant)
                 self.advance(1)
             del fold, heads  # before the next one takes its memory
         return scores
@@ -208,8 +210,9 @@ class CrossFitting:
         candidates: Sequence[Candidate],
     ) -> Iterator[Any]:
         """A head for each candidate: in one solve where the estimator can."""
+        whole = known_cells(truth) is None
         only_c = len(candidates) > 1 and all(set(c.parameters) <= {"C"} for c in candidates)
-        if isinstance(estimator, MultilabelLinearSVC) and truth.shape[1] > 1 and only_c:
+        if isinstance(estimator, MultilabelLinearSVC) and truth.shape[1] > 1 and only_c and whole:
             together = clone(estimator).set_params(n_jobs=self.n_jobs)
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Label .* is present in")
@@ -263,7 +266,7 @@ def out_of_fold(
     >>> (scores > 0).astype(int).ravel().tolist()
     [0, 1, 0, 1, 0, 1]
     """
-    if not isinstance(estimator, MultilabelLinearSVC):
+    if not isinstance(estimator, MultilabelLinearSVC) or known_cells(truth) is not None:
         fitting = CrossFitting(
             estimator,
             matrix_folds(matrix, fold),
@@ -351,7 +354,7 @@ def assign_folds(
     names = np.arange(len(truth)) if ids is None else np.asarray(ids)
     if len(set(names.tolist())) < len(names):
         names = np.arange(len(names))
-    fold = make_folds(names, truth, n_folds, groups=groups, seed=seed)
+    fold = make_folds(names, as_no(truth), n_folds, groups=groups, seed=seed)
     filled, renumbered = np.unique(fold, return_inverse=True)
     if fewer and len(filled) < 2:
         raise SettingError("folds: expected at least two groups of items, found fewer.")

@@ -17,6 +17,7 @@ from hybrid.heads.thresholds import (
     best_thresholds,
     threshold_draws,
 )
+from hybrid.utils.unknown_labels import had_by_all, hide_unknown
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
@@ -192,9 +193,10 @@ def fit_decision(truth: Labels, scores: Floats, options: DecisionOptions) -> Dec
     if options.one_label:
         return DecisionRule(calibration, np.empty(0), options)
     known = _known_probabilities(DecisionRule(calibration, np.empty(0)), scores)
-    observed = best_thresholds(truth, known, **options.choosing)
+    plain, known = hide_unknown(truth, known)
+    observed = best_thresholds(plain, known, **options.choosing)
     thresholds = (observed + best_thresholds(known, known, **options.choosing)) / 2
-    thresholds[truth.all(axis=0)] = 1.0  # what all have, all get: its prior is 1
+    thresholds[had_by_all(truth)] = 1.0  # what all have, all get: its prior is 1
     return DecisionRule(calibration, thresholds, options)
 
 
@@ -262,8 +264,8 @@ def threshold_spread(
     >>> bool(low <= rule.thresholds[0] <= high)
     True
     """
-    known = _known_probabilities(decision, scores)
-    targets = (truth, known)  # as in `fit_decision`
+    plain, known = hide_unknown(truth, _known_probabilities(decision, scores))
+    targets = (plain, known)  # as in `fit_decision`
     draws = [
         threshold_draws(each, known, **decision.options.choosing, groups=groups, seed=seed)
         for each in targets

@@ -18,7 +18,9 @@ from sklearn.utils.validation import has_fit_parameter
 from hybrid.errors import SettingError
 from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads.base import FusionHead
+from hybrid.heads.masked_fit import MaskedHead, fit_masked
 from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
+from hybrid.utils.unknown_labels import as_no, known_cells
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
@@ -46,7 +48,8 @@ def fit_head(
         together and need no copy of the fusion as CSR. It is cloned.
     matrix : FusionMatrix of n rows
     truth : ndarray of shape (n, L)
-        1 where the item has the label. The scores of a genre that all or none of the items have
+        1 where the item has the label; masked where it is unknown: each label is fitted on the items where it
+        is known. The scores of a genre that all or none of the items have
         have no meaning.
     parameters : mapping, optional
         To set on the estimator.
@@ -62,7 +65,7 @@ def fit_head(
 
     Returns
     -------
-    MultilabelLinearSVC, FusionHead or OneVsRestClassifier
+    MultilabelLinearSVC, FusionHead, OneVsRestClassifier or MaskedHead
 
     Raises
     ------
@@ -76,6 +79,17 @@ def fit_head(
     >>> (head_scores(head, matrix) > 0).ravel().tolist()
     [False, True, False, True]
     """
+    if known_cells(truth) is not None:
+        how: dict[str, Any] = {"tuned": tuned, "n_jobs": n_jobs, "random_state": random_state}
+
+        def fit(rows: NDArray[np.bool_], labels: Labels) -> Any:
+            of_rows = None if groups is None else groups[rows]
+            weight = None if sample_weight is None else sample_weight[rows]
+            more = {"groups": of_rows, "sample_weight": weight}
+            return fit_head(estimator, matrix[rows], labels, parameters, **how, **more)
+
+        return fit_masked(truth, fit)
+    truth = as_no(truth)
     if sample_weight is not None:
         used = sample_weight > 0
         matrix, truth, sample_weight = matrix[used], truth[used], sample_weight[used]
@@ -130,6 +144,8 @@ def head_scores(head: Any, matrix: FusionMatrix, *, tuned: bool = True) -> Float
     ndarray of shape (n, L), float64
         Margins, or log-odds where the head has only probabilities.
     """
+    if isinstance(head, MaskedHead):
+        return head.score(lambda one: head_scores(one, matrix, tuned=tuned))
     if isinstance(head, MultilabelLinearSVC | FusionHead):
         return head.decision_function(matrix).reshape(len(matrix), -1)
     rows = _plain(matrix)

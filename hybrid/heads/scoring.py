@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score
 
 from hybrid.heads.decision_rule import ARGMAX, DecisionOptions, crossfit_decision
 from hybrid.heads.thresholds import apply_thresholds, best_thresholds
+from hybrid.utils.unknown_labels import hide_unknown, known_cells
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
@@ -68,12 +69,24 @@ def score_out_of_fold(
     >>> score_out_of_fold(truth, scores, fold, "map").value
     1.0
     """
+    if known_cells(truth) is not None:
+        truth, scores = _hide(truth, scores, metric)
     answers: NDArray[Any] = scores
     if metric not in RANKED:
         answers = _label(truth, scores, fold, metric, one_label) if tuned else scores
     parts = [fold == k for k in np.unique(fold)]
     spread = np.std([_measure(truth[part], answers[part], metric) for part in parts])
     return Quality(_measure(truth, answers, metric), float(spread))
+
+
+def _hide(truth: Labels, scores: Floats, metric: str) -> tuple[Labels, Floats]:
+    """Make unknown cells count for nothing: never given, and in rankings behind all known ones."""
+    plain, hidden = hide_unknown(truth, scores)
+    if metric in RANKED and np.isfinite(hidden).any():
+        below = np.nanmin(hidden) - 1  # where the model has no score: behind the known ones, too
+        hidden = np.where(np.isnan(scores), below, hidden)
+        hidden = np.where(np.isnan(hidden), below - 1, hidden)
+    return plain, hidden
 
 
 def is_joint(metric: str) -> bool:

@@ -28,6 +28,7 @@ from hybrid.report.item_card import LARGE, SMALL, ItemCard, write_card
 from hybrid.report.page import check_html_path
 from hybrid.utils.progress import shows_step
 from hybrid.utils.read_only import reads_only
+from hybrid.utils.unknown_labels import as_no
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,9 @@ def _title(catalogue: Catalogue, row: int) -> str:
 
 def _labels(catalogue: Catalogue, row: int) -> tuple[str, ...]:
     """True labels of an item."""
-    return tuple(g for g, has in zip(catalogue.genres, catalogue.labels[row], strict=True) if has)
+    return tuple(
+        g for g, has in zip(catalogue.genres, as_no(catalogue.labels)[row], strict=True) if has
+    )
 
 
 def _split_and_out_of_fold(run: LoadedRun, name: str) -> tuple[str, dict[str, float]]:

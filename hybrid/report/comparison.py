@@ -33,6 +33,7 @@ from hybrid.runs.record_parts import LeakRecord
 from hybrid.splitting.tasks import Task
 from hybrid.types import Interval, Predictions, StageCost
 from hybrid.utils.progress import shows_step
+from hybrid.utils.unknown_labels import as_no
 
 MAIN = "f1_weighted"
 RANKING = ("map_macro", "map_micro", "lrap", "ranking_loss", "coverage_error")  # need scores
@@ -203,7 +204,7 @@ class Comparison:
     @property
     def support(self) -> NDArray[np.int64]:
         """Number of test items of each genre, shape (L,)."""
-        return self.truth.sum(axis=0, dtype=np.int64)
+        return as_no(self.truth).sum(axis=0, dtype=np.int64)
 
     @property
     def genres_by_support(self) -> list[int]:

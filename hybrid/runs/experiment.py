@@ -25,6 +25,7 @@ from hybrid.splitting.tasks import TRAINING, Task, check_classes, fewer_than_ask
 from hybrid.types import LEAK, PARTS, Audit, Split
 from hybrid.utils.context import Context
 from hybrid.utils.resources import CostRecorder
+from hybrid.utils.unknown_labels import as_no
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Experiment:
         """Train and validation items of each genre, of a task with `per_genre`; else empty."""
         if self.task.per_genre is None:
             return {}
-        counts = self.catalogue.labels[self.rows(*TRAINING)].sum(axis=0).tolist()
+        counts = as_no(self.catalogue.labels)[self.rows(*TRAINING)].sum(axis=0).tolist()
         return dict(zip(self.catalogue.genres, counts, strict=True))
 
     def rows(self, *parts: str) -> NDArray[np.int64]:

@@ -30,6 +30,7 @@ from hybrid.splitting.splits import (
 from hybrid.types import CellFormat, Split
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.options import Rule, given_options, list_unused
+from hybrid.utils.unknown_labels import as_no
 
 METHODS = ("iterative", "random", "temporal", "kfold", "repeated", "legacy-2017")
 # With a tenth for test, about 58 % of the test items are in train, as in the published case.
@@ -152,7 +153,7 @@ def make_splits(
     _check(catalogue, options)
     catalogue.require_labels()
     rows = np.flatnonzero(catalogue.labelled)
-    ids, labels = catalogue.ids[rows], catalogue.labels[rows]
+    ids, labels = catalogue.ids[rows], as_no(catalogue.labels)[rows]
     if options.method == "legacy-2017":
         return [make_legacy_split(ids, labels, shares=options.shares, seed=context.seed)]
     keys = hash_catalogue(catalogue, context)
@@ -193,7 +194,7 @@ def _assign(
     options: SplitOptions,
     seed: int,
 ) -> list[Split]:
-    ids, labels = catalogue.ids[rows], catalogue.labels[rows]
+    ids, labels = catalogue.ids[rows], as_no(catalogue.labels)[rows]
     if options.method == "temporal":
         times = read_times(catalogue, str(options.by))[rows]
         return [make_temporal_split(ids, times, groups=groups, shares=options.shares)]

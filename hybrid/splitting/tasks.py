@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.catalogue import Catalogue
-from hybrid.catalogue.cells import join_list, split_cell
+from hybrid.catalogue.cells import join_list
+from hybrid.catalogue.label_words import ALL, UNKNOWN, means_nothing
+from hybrid.catalogue.labels import split_labels
 from hybrid.errors import SettingError, unknown_name
 from hybrid.types import Split
+from hybrid.utils.unknown_labels import as_no
 
 DOMINANT = "dominant"
 FIRST = "first"
@@ -129,6 +132,10 @@ def narrow_labels(catalogue: Catalogue, task: Task) -> Catalogue:
     labels = _kept_labels(catalogue, task)
     kept = np.array([bool(found) for found in labels])
     separator = catalogue.columns.label_separator
+    if task.single_label is None:
+        labels = [
+            [*of, *unknown] for of, unknown in zip(labels, _unknown(catalogue, task), strict=True)
+        ]
     cells = np.array([join_list(found, separator) for found in labels], dtype=object)
     table = catalogue.table.assign(**{str(catalogue.columns.label): cells})
     return replace(catalogue, table=table[kept].reset_index(drop=True), rows=catalogue.rows[kept])
@@ -191,7 +198,7 @@ def check_classes(catalogue: Catalogue, split: Split, task: Task) -> None:
     if not task.multiclass:
         return
     learnt = np.isin(catalogue.ids, split.ids[split.parts == "train"])
-    counts = catalogue.labels[learnt].sum(axis=0).tolist()
+    counts = as_no(catalogue.labels)[learnt].sum(axis=0).tolist()
     found = [genre for genre, count in zip(catalogue.genres, counts, strict=True) if count]
     if len(found) < 2:
         listed = f" ({', '.join(found)})" if found else ""
@@ -256,15 +263,27 @@ def _kept_labels(catalogue: Catalogue, task: Task) -> list[list[str]]:
     named = task.single_label not in (None, DOMINANT, FIRST)
     column = task.single_label if named else catalogue.columns.label
     cells = [
-        split_cell(cell, catalogue.columns.label_separator) for cell in catalogue.table[column]
+        split_labels(cell, catalogue.columns.label_separator)[0] for cell in catalogue.table[column]
     ]
+    if named:
+        cells = [[label for label in cell if not means_nothing(label)] for cell in cells]
     kept = [[g for g in cell if not task.genres or g in task.genres] for cell in cells]
     if task.single_label is None:
         return kept
     if task.single_label == DOMINANT:
-        counts = dict(zip(catalogue.genres, catalogue.labels.sum(axis=0).tolist(), strict=True))
+        counts = dict(
+            zip(catalogue.genres, as_no(catalogue.labels).sum(axis=0).tolist(), strict=True)
+        )
         kept = [sorted(cell, key=lambda genre: (-counts[genre], genre)) for cell in kept]
     return [cell[:1] for cell in kept]
+
+
+def _unknown(catalogue: Catalogue, task: Task) -> list[list[str]]:
+    """Marks of the selected labels that were not looked at, of each item."""
+    separator = catalogue.columns.label_separator
+    pairs = (split_labels(cell, separator) for cell in catalogue.table[catalogue.columns.label])
+    wanted = {*(task.genres or catalogue.genres), ALL}
+    return [[UNKNOWN + name for name in unknown if name in wanted] for _, unknown in pairs]
 
 
 def _drawn(split: Split, known: dict[str, str], per_genre: int, seed: int) -> NDArray[np.bool_]:

@@ -42,6 +42,7 @@ from hybrid.studies.subject import Subject, check_subject, load_subject
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.environment import library_versions
 from hybrid.utils.resources import CostRecorder
+from hybrid.utils.unknown_labels import as_no
 
 CONTRIBUTIONS = "contributions.csv"
 # Kind → name in the costs.
@@ -331,7 +332,7 @@ class _Study:
             }
         further = further_splits(
             split,
-            catalogue.labels[rows],
+            as_no(catalogue.labels)[rows],
             self.studies.repeats,
             seed,
             method=self.studies.method,

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.report.comparison import Comparison
+from hybrid.utils.unknown_labels import as_no
 
 MAX_GENRES = 20  # the most frequent ones
 SHOWN = 5  # pairs with the largest differences
@@ -96,6 +97,7 @@ def conditional_frequencies(labels: NDArray[np.uint8]) -> NDArray[np.float64]:
     >>> conditional_frequencies(np.array([[1, 1], [1, 0]], dtype=np.uint8)).tolist()
     [[nan, 0.5], [1.0, nan]]
     """
+    labels = as_no(labels)
     counts = labels.astype(np.float64).T @ labels
     size = np.diag(counts).copy()
     np.fill_diagonal(counts, np.nan)

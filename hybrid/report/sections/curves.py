@@ -14,6 +14,7 @@ from hybrid.evaluation import Reliability, reliability
 from hybrid.report.comparison import ComparedRun, Comparison
 from hybrid.report.plots import Curve, draw
 from hybrid.report.wording import number
+from hybrid.utils.unknown_labels import as_no, known_cells
 
 POINTS = 60  # of a curve, so that ten runs of 20 genres stay small
 BINS = 10
@@ -101,7 +102,7 @@ def precision_recall(truth: NDArray[Any], scores: NDArray[np.float64]) -> NDArra
     Parameters
     ----------
     truth, scores : ndarray of shape (n,) or (n, L)
-        All entries are pooled (micro-average); NaN ranks last.
+        All entries but the masked ones are pooled (micro-average); NaN ranks last.
 
     Returns
     -------
@@ -116,8 +117,10 @@ def precision_recall(truth: NDArray[Any], scores: NDArray[np.float64]) -> NDArra
     >>> precision_recall(np.array([1, 0, 1]), np.array([0.9, 0.5, 0.4])).round(2).tolist()
     [[1.0, 0.5, 0.0], [0.67, 1.0, 1.0]]
     """
-    known = np.nan_to_num(scores.ravel(), nan=UNSCORED)
-    precision, recall, _ = precision_recall_curve(truth.ravel(), known)
+    cells = known_cells(truth)
+    of = slice(None) if cells is None else cells.ravel()
+    ranked = np.nan_to_num(scores.ravel()[of], nan=UNSCORED)
+    precision, recall, _ = precision_recall_curve(as_no(truth).ravel()[of], ranked)
     precision, recall = precision[recall > 0], recall[recall > 0]
     levels = np.linspace(1, 0, POINTS - 1, endpoint=False)
     # Of several points with one recall, the last has the highest precision.
@@ -143,7 +146,7 @@ def _panel(comparison: Comparison, runs: dict[int, ComparedRun], genre: int | No
         averages.append(f"{run.name} {number(_average_precision(run, genre), '.2f')}")
     return Panel(
         "" if genre is None else title,
-        int(truth.sum()),
+        int(as_no(truth).sum()),
         draw(
             ranked,
             f"pr-{name}",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hybrid.evaluation import Outputs
 from hybrid.images.thumbnails import Thumbnail, make_thumbnails
 from hybrid.report.comparison import Comparison
+from hybrid.utils.unknown_labels import as_no, known_cells
 
 SHOWN = 8  # items of each kind
 LEAST = 1e-6  # probability: predictions.csv has six digits
@@ -126,9 +127,11 @@ def item_loss(truth: NDArray[np.uint8], outputs: Outputs) -> NDArray[np.float64]
     [0.693]
     """
     if not np.isfinite(outputs.scores).any():
-        return (outputs.labels != truth).mean(axis=1)
-    right = np.where(truth != 0, outputs.scores, 1 - outputs.scores)
+        return np.asarray((outputs.labels != truth).mean(axis=1), dtype=np.float64)
+    right = np.where(as_no(truth) != 0, outputs.scores, 1 - outputs.scores)
     known = np.isfinite(right)
+    if (looked_at := known_cells(truth)) is not None:
+        known &= looked_at
     cells = np.where(known, -np.log(np.clip(np.nan_to_num(right), LEAST, 1.0)), 0.0)
     count = known.sum(axis=1)
     return np.where(count > 0, cells.sum(axis=1) / np.maximum(count, 1), np.nan)
@@ -169,7 +172,7 @@ def _item(comparison: Comparison, i: int, row: dict[str, int], picture: Thumbnai
     return Item(
         name,
         title,
-        tuple(genres[j] for j in np.flatnonzero(comparison.truth[i])),
+        tuple(genres[j] for j in np.flatnonzero(as_no(comparison.truth[i]))),
         tuple(genres[j] for j in np.flatnonzero(outputs.labels[i])),
         tuple((genres[j], float(scores[j])) for j in order[:MOST_LIKELY]),
         picture,
