@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hybrid.deep.items import Source
 from hybrid.deep.network import count_pieces
 from hybrid.utils.progress import Progress
+from hybrid.utils.unknown_labels import as_codes
 
 READ_AHEAD = 2  # batches that are read while the network computes, or one a worker
 
@@ -64,7 +65,8 @@ class Batches(keras.utils.PyDataset):
         seed: tuple[int, ...] = (0,),
     ) -> None:
         super().__init__(workers=workers, max_queue_size=max(READ_AHEAD, workers))
-        self.source, self.batch_size, self.labels, self.ids = source, batch_size, labels, ids
+        self.source, self.batch_size, self.ids = source, batch_size, ids
+        self.labels = None if labels is None else as_codes(labels)
         self.pieces, self.seed = pieces, seed
         distribution = keras.distribution.distribution()
         self.multiple = int(distribution.device_mesh.shape[0]) if distribution else 1

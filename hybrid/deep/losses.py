@@ -16,7 +16,9 @@ from keras import ops
 from numpy.typing import NDArray
 
 from hybrid.errors import unknown_name
+from hybrid.utils.unknown_labels import as_no
 
+SURELY_NOT = -30.0  # log-odds
 EPSILON = 1e-7  # probabilities are clipped to EPSILON and 1 - EPSILON
 
 
@@ -39,7 +41,7 @@ def genre_weights(labels: NDArray[np.uint8]) -> NDArray[np.float32]:
     >>> genre_weights(np.array([[1, 0], [1, 1]], dtype=np.uint8)).tolist()
     [1.0, 2.0]
     """
-    counts = labels.sum(axis=0, dtype=np.float64)
+    counts = as_no(labels).sum(axis=0, dtype=np.float64)
     weights = np.divide(counts.max(), counts, out=np.zeros_like(counts), where=counts > 0)
     return weights.astype(np.float32)
 
@@ -55,7 +57,7 @@ def make_loss(
         ``"weighted"``, ``"plain"``, ``"focal"`` or ``"asymmetric"``; with `multiclass`, one of the
         first two.
     labels : ndarray of shape (n, L), uint8
-        Of the train items; for the weights.
+        Of the train items; for the weights. Of a masked array, the loss leaves out cells of `CODE`.
     smoothing : float, default=0.0
         Labels become y (1 - s) + s / 2; with `multiclass`, y (1 - s) + s / L.
     multiclass : bool, default=False
@@ -73,12 +75,22 @@ def make_loss(
         return ClassCrossEntropy(
             weights if name == "weighted" else np.ones_like(weights), **settings
         )
+    masks = isinstance(labels, np.ma.MaskedArray)
     if name == "weighted":
-        return WeightedCrossEntropy(weights, **settings)
+        return WeightedCrossEntropy(weights, **settings).leaving_out(masks)
     losses = {"plain": CrossEntropy, "focal": Focal, "asymmetric": Asymmetric}
     if name not in losses:
         raise unknown_name("loss", name, ("weighted", *losses))
-    return losses[name](**settings)
+    return losses[name](**settings).leaving_out(masks)
+
+
+def hide_unknown(y_true: Any, y_pred: Any, masks: bool) -> tuple[Any, Any]:
+    """Labels and log-odds; with `masks`, a label that is surely not there, and said so, in unknown cells."""
+    if not masks:
+        return y_true, y_pred
+    unknown = ops.cast(y_true, "float32") > 1.5
+    rest = ops.where(unknown, ops.zeros_like(y_pred), ops.cast(y_true, y_pred.dtype))
+    return rest, ops.where(unknown, ops.full_like(y_pred, SURELY_NOT), y_pred)
 
 
 class CrossEntropy(keras.losses.Loss):
@@ -110,9 +122,17 @@ class CrossEntropy(keras.losses.Loss):
         super().__init__(name=name)
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
+        self.masks = False
+
+    def leaving_out(self, masks: bool) -> CrossEntropy:
+        """Set whether cells of `CODE` are left out, and return self; else each label is 0 or 1."""
+        self.masks = masks
+        return self
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each item, shape (n,), from labels and predictions of shape (n, L)."""
+        known = ops.cast(ops.cast(y_true, "float32") < 1.5, y_pred.dtype) if self.masks else None
+        y_true, y_pred = hide_unknown(y_true, y_pred, self.masks)
         y = ops.cast(y_true, y_pred.dtype) * (1.0 - self.label_smoothing)
         y = y + 0.5 * self.label_smoothing
         if self.from_logits:
@@ -120,7 +140,8 @@ class CrossEntropy(keras.losses.Loss):
         else:
             p = ops.clip(y_pred, EPSILON, 1.0 - EPSILON)
             log_p, log_q = ops.log(p), ops.log1p(-p)
-        return -ops.sum(self.terms(y, p, log_p, log_q), axis=-1)
+        terms = self.terms(y, p, log_p, log_q)
+        return -ops.sum(terms if known is None else terms * known, axis=-1)
 
     def terms(self, y: Any, p: Any, log_p: Any, log_q: Any) -> Any:
         """Return minus the loss of each genre, from y, p, log p and log(1 - p)."""

@@ -12,6 +12,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from hybrid.deep.losses import hide_unknown
+
 GRID = 99  # thresholds that `BestF1` tries: probabilities of 0.01, 0.02 … 0.99
 
 
@@ -24,6 +26,8 @@ class F1(keras.metrics.F1Score):
         Predict the label with the highest log-odds instead.
     n_labels : int, optional
         Makes the variables at once. Where the first batch makes them, Keras traces the training step twice.
+    masks : bool, default=False
+        Leave out unknown labels, which have a code.
 
     Examples
     --------
@@ -34,8 +38,11 @@ class F1(keras.metrics.F1Score):
     0.778
     """
 
-    def __init__(self, multiclass: bool = False, n_labels: int | None = None) -> None:
+    def __init__(
+        self, multiclass: bool = False, n_labels: int | None = None, masks: bool = False
+    ) -> None:
         super().__init__(average="weighted", threshold=None if multiclass else 0.5, name="f1")
+        self.masks = masks
         if n_labels is not None:
             nothing = np.zeros((1, n_labels), dtype=np.float32)
             self.update_state(nothing, nothing)
@@ -43,7 +50,7 @@ class F1(keras.metrics.F1Score):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Add a batch of labels and log-odds, both of shape (n, L), but for items of weight 0."""
-        y_pred = ops.convert_to_tensor(y_pred)
+        y_true, y_pred = hide_unknown(y_true, ops.convert_to_tensor(y_pred), self.masks)
         y_true = ops.cast(y_true, y_pred.dtype)
         return super().update_state(y_true, ops.sigmoid(y_pred), _sign(sample_weight))
 
@@ -58,6 +65,8 @@ class BestF1(keras.metrics.Metric):
     Parameters
     ----------
     n_labels : int
+    masks : bool, default=False
+        Leave out unknown labels, which have a code.
 
     Examples
     --------
@@ -70,8 +79,9 @@ class BestF1(keras.metrics.Metric):
     (1.0, 0.0)
     """
 
-    def __init__(self, n_labels: int) -> None:
+    def __init__(self, n_labels: int, masks: bool = False) -> None:
         super().__init__(name="best_f1")
+        self.masks = masks
         grid = np.arange(1, GRID + 1) / (GRID + 1)
         self.thresholds = np.log(grid / (1 - grid)).astype(np.float32)[:, None, None]
         shape = (GRID, n_labels)
@@ -81,7 +91,7 @@ class BestF1(keras.metrics.Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch of labels and log-odds, both of shape (n, L), but for items of weight 0."""
-        y_pred = ops.cast(y_pred, "float32")
+        y_true, y_pred = hide_unknown(y_true, ops.cast(y_pred, "float32"), self.masks)
         y_true = ops.cast(y_true, "float32")
         above = ops.cast(y_pred[None] > self.thresholds, "float32")
         if sample_weight is not None:
@@ -164,8 +174,9 @@ def epoch_metrics(
     >>> [metric.name for metric in epoch_metrics(loss, n_labels=3, multiclass=False)]
     ['mean_loss', 'f1', 'best_f1']
     """
-    further = Accuracy() if multiclass else BestF1(n_labels)
-    return [MeanLoss(loss), F1(multiclass, n_labels), further]
+    masks = bool(getattr(loss, "masks", False))
+    further = Accuracy() if multiclass else BestF1(n_labels, masks)
+    return [MeanLoss(loss), F1(multiclass, n_labels, masks), further]
 
 
 def _sign(sample_weight: Any) -> Any:

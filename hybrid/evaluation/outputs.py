@@ -59,7 +59,7 @@ def check(truth: ArrayLike, models: Sequence[Outputs], draws: int = 1) -> Labels
 def twice(truth: Labels) -> Labels:
     """The truth of the same items twice, as `stack` has two models' outputs of them."""
     if isinstance(truth, np.ma.MaskedArray):
-        return np.ma.concatenate([truth, truth])  # type: ignore[no-any-return, no-untyped-call]
+        return np.ma.concatenate([truth, truth])  # type: ignore[no-untyped-call]
     return np.concatenate([truth, truth])
 
 

@@ -80,13 +80,19 @@ def fit_head(
     [False, True, False, True]
     """
     if known_cells(truth) is not None:
-        how: dict[str, Any] = {"tuned": tuned, "n_jobs": n_jobs, "random_state": random_state}
 
         def fit(rows: NDArray[np.bool_], labels: Labels) -> Any:
-            of_rows = None if groups is None else groups[rows]
-            weight = None if sample_weight is None else sample_weight[rows]
-            more = {"groups": of_rows, "sample_weight": weight}
-            return fit_head(estimator, matrix[rows], labels, parameters, **how, **more)
+            return fit_head(
+                estimator,
+                matrix[rows],
+                labels,
+                parameters,
+                tuned=tuned,
+                n_jobs=n_jobs,
+                random_state=random_state,
+                groups=None if groups is None else groups[rows],
+                sample_weight=None if sample_weight is None else sample_weight[rows],
+            )
 
         return fit_masked(truth, fit)
     truth = as_no(truth)

@@ -65,7 +65,7 @@ def fit_masked(truth: NDArray[Any], fit: Callable[[Flags, NDArray[Any]], Any]) -
         if not rows.any():  # unknown for all: a constant, whose score has no meaning
             rows = np.ones(len(truth), dtype=bool)
         labels.append(tuple(columns))
-        heads.append(fit(rows, values[np.ix_(rows, columns)]))
+        heads.append(fit(rows, values[rows][:, columns]))
     if all(isinstance(head, MultilabelLinearSVC) for head in heads):
         return _join(labels, heads)
     return MaskedHead(tuple(labels), tuple(heads))

@@ -35,6 +35,7 @@ from hybrid.splitting.tasks import MULTICLASS, TRAINING, Task, too_few_to_valida
 from hybrid.types import PARTS
 from hybrid.utils.context import limited_by_context
 from hybrid.utils.resources import CostRecorder
+from hybrid.utils.unknown_labels import as_no
 
 if TYPE_CHECKING:
     from hybrid.backbones import Weights
@@ -174,7 +175,7 @@ def _too_few_to_validate(experiment: Experiment) -> str:
     """What to say of the validation items of a selection; nothing of a catalogue as it is."""
     if experiment.task.whole:
         return ""
-    counts = experiment.catalogue.labels[experiment.rows("validation")].sum(axis=0).tolist()
+    counts = as_no(experiment.catalogue.labels)[experiment.rows("validation")].sum(axis=0).tolist()
     return too_few_to_validate(dict(zip(experiment.catalogue.genres, counts, strict=True)))
 
 

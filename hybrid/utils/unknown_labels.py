@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+CODE = 255  # of an unknown cell where an array cannot be masked: in the batches of a network
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
@@ -63,6 +64,17 @@ def as_no(truth: NDArray[Any]) -> NDArray[Any]:
     if not isinstance(truth, np.ma.MaskedArray):
         return truth
     return np.asarray(truth.filled(0))
+
+
+def as_codes(truth: NDArray[Any]) -> NDArray[Any]:
+    """The labels with `CODE` in unknown cells, as a plain array.
+
+    Examples
+    --------
+    >>> as_codes(np.ma.MaskedArray(np.array([[1, 1]], np.uint8), [[False, True]])).tolist()
+    [[1, 255]]
+    """
+    return np.asarray(truth.filled(CODE)) if isinstance(truth, np.ma.MaskedArray) else truth
 
 
 def hide_unknown(truth: NDArray[Any], scores: Floats) -> tuple[NDArray[Any], Floats]:

@@ -36,7 +36,9 @@ def data() -> tuple[np.ndarray[Any, Any], np.ma.MaskedArray[Any, Any]]:
     return X, np.ma.MaskedArray(truth, mask)
 
 
-@pytest.mark.parametrize("head", [MultilabelLinearSVC(C=0.5, tol=1e-8), MultilabelLogistic(), LinearSVC()])
+@pytest.mark.parametrize(
+    "head", [MultilabelLinearSVC(C=0.5, tol=1e-8), MultilabelLogistic(), LinearSVC()]
+)
 def test_each_label_is_fitted_on_the_items_where_it_is_known(head: Any, data: Any) -> None:
     X, Y = data
     matrix = FusionMatrix.from_blocks([X])
@@ -108,7 +110,9 @@ def test_the_classifier_takes_nan_and_masked_arrays() -> None:
     settings: dict[str, Any] = {"grid": {"C": [0.1, 1.0]}, "folds": 2}
 
     def fit(y: Any) -> HybridClassifier:
-        return HybridClassifier(fusion, MultilabelLinearSVC(random_state=0), **settings).fit(films, y)
+        return HybridClassifier(fusion, MultilabelLinearSVC(random_state=0), **settings).fit(
+            films, y
+        )
 
     model = fit(labels)
     masked = fit(np.ma.MaskedArray(np.nan_to_num(labels), np.isnan(labels)))
