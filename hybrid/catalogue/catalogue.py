@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from hybrid.catalogue.columns import POSTER, find_name
 from hybrid.catalogue.dates import parse_dates
 from hybrid.catalogue.label_sets import LabelSets
 from hybrid.catalogue.numbers import parse_numbers
-from hybrid.catalogue.poster_paths import poster_problem
+from hybrid.catalogue.poster_paths import join_paths, poster_problem, split_posters
 from hybrid.errors import CatalogueError, SettingError, did_you_mean
 from hybrid.images.references import parse_reference
 from hybrid.types import BadRow, CellFormat, ColumnRole, Columns, Finding
@@ -136,9 +136,17 @@ class Catalogue:
     @cached_property
     def poster_problems(self) -> dict[int, str]:
         """Items whose poster cell cannot name a file: index → reason."""
-        folder, named = self._root, self.posters_folder is not None
-        problems = ((i, poster_problem(cell, folder, named)) for i, cell in enumerate(self.posters))
-        return {i: reason for i, reason in problems if reason}
+        each = ((i, [self._problem(cell) for cell in cells]) for i, cells in self._poster_cells)
+        return {i: reasons[0] for i, reasons in each if all(reasons)}
+
+    @property
+    def _poster_cells(self) -> Iterator[tuple[int, tuple[str, ...]]]:
+        """Each item, and the posters that its cell names."""
+        name, separator = self.columns.poster, self.columns.label_separator
+        return enumerate(split_posters(cell, name, separator) for cell in self.posters)
+
+    def _problem(self, cell: str) -> str:
+        return poster_problem(cell, self._root, self.posters_folder is not None)
 
     def bad_row(self, index: int, reason: str) -> BadRow:
         """Describe what is wrong with the poster of an item.
@@ -158,12 +166,30 @@ class Catalogue:
 
     @cached_property
     def poster_paths(self) -> tuple[str, ...]:
-        """The poster file of each item, ``""`` where the cell cannot name one; n str."""
-        bad, here, root = self.poster_problems, self.path.parent, self._root
+        """The poster file of each item, ``""`` where the cell cannot name one; n str.
+
+        Of several the first; `several_posters` has all.
+        """
+        return tuple(paths[0] if paths else "" for paths in self._poster_sets)
+
+    @cached_property
+    def several_posters(self) -> dict[int, list[str]]:
+        """Items with more than one poster file: index → all of them."""
+        return {i: paths for i, paths in enumerate(self._poster_sets) if len(paths) > 1}
+
+    @cached_property
+    def _poster_sets(self) -> list[list[str]]:
+        """The poster files of each item."""
+        here, root = self.path.parent, self._root
         # An image within a Parquet file is named by that file, which is the catalogue.
-        roots = (here if root != here and parse_reference(cell) else root for cell in self.posters)
-        pairs = enumerate(zip(self.posters, roots, strict=True))
-        return tuple("" if i in bad else str(folder / cell) for i, (cell, folder) in pairs)
+        return [
+            [
+                str((here if root != here and parse_reference(cell) else root) / cell)
+                for cell in cells
+                if not self._problem(cell)
+            ]
+            for _, cells in self._poster_cells
+        ]
 
     @property
     def _root(self) -> Path:
@@ -213,7 +239,8 @@ class Catalogue:
     def frame(self) -> pd.DataFrame:
         """The input of the features: one row per item, indexed by id.
 
-        Columns are ``poster`` (path of the file, ``""`` where there is none), then text, categorical
+        Columns are ``poster`` (path of the file, ``""`` where there is none; of several, joined by
+        `hybrid.catalogue.poster_paths.join_paths`), then text, categorical
         and list columns (str, ``""`` where missing), numeric columns (float64, NaN where missing) and
         date columns (ISO dates as far as they are known, str, ``""`` where missing).
         """
@@ -232,7 +259,8 @@ class Catalogue:
         DataFrame of shape (n, columns)
         """
         n = len(self)
-        data: dict[str, Any] = {POSTER: np.array(self.poster_paths, dtype=object)}
+        files = [join_paths(paths) for paths in self._poster_sets]
+        data: dict[str, Any] = {POSTER: np.array(files, dtype=object)}
         for name in columns.text + columns.categorical + columns.list:
             cells = self._cells(name)
             data[name] = [""] * n if cells is None else cells.to_numpy(dtype=object)

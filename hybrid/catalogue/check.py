@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from hybrid.catalogue.catalogue import Catalogue
 from hybrid.images.decode import BadPoster, load_poster
@@ -103,7 +104,14 @@ def check_posters(catalogue: Catalogue, context: Context | None = None) -> tuple
             reason = problems.get(i, found)
             if reason:
                 bad.append(catalogue.bad_row(i, reason))
-    return tuple(bad)
+        several = catalogue.several_posters
+        further = [(i, path) for i, each in several.items() for path in each[1:]]
+        for (i, path), found in zip(
+            further, pool.map(_problem, [p for _, p in further]), strict=True
+        ):
+            if found:
+                bad.append(catalogue.bad_row(i, f"{Path(path).name}: {found}"))
+    return tuple(sorted(bad, key=lambda row: row.row))
 
 
 def _problem(path: str) -> str:

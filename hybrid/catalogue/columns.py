@@ -10,12 +10,13 @@ from shlex import quote
 import pandas as pd
 
 from hybrid.catalogue.cells import says_something
+from hybrid.catalogue.poster_paths import POSTER as POSTER
+from hybrid.catalogue.poster_paths import POSTERS
 from hybrid.catalogue.roles import ROLES, date_role, find_role, numeric_role
 from hybrid.errors import CatalogueError, SettingError, unknown_name
 from hybrid.types import CellFormat, ColumnOptions, ColumnRole, Columns
 from hybrid.utils.options import Rule, list_unused
 
-POSTER = "poster"
 LABEL = "genres"
 TEXT = ("title", "overview")
 _NAMED = ("id", "label", "poster")
@@ -123,9 +124,10 @@ def _find_fixed(
     if label is not None:
         fixed[label] = ("labels", "--label-column" if options.label else "by its name")
     left = [name for name in names if name not in given and name not in fixed]
-    poster = options.poster or find_name(left, POSTER)
+    poster = options.poster or find_name(left, POSTER) or find_name(left, POSTERS)
     if poster is not None:
-        fixed[poster] = (POSTER, "--poster-column" if options.poster else "by its name")
+        pooled = "" if poster.casefold() == POSTER else "; of several posters the mean is taken"
+        fixed[poster] = (POSTER, ("--poster-column" if options.poster else "by its name") + pooled)
     for role in _BY_HAND:
         for name in getattr(options, role):
             recorded = "" if name in given else "recorded: "

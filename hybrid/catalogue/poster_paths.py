@@ -1,9 +1,45 @@
-"""Poster cells: which file they name, or why they can name none."""
+"""Poster cells: which files they name, or why they can name none."""
 
 from __future__ import annotations
 
 import os.path
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from hybrid.catalogue.lists import UNIT
+
+POSTER, POSTERS = "poster", "posters"
+_BETWEEN = "\0"  # no path can hold it
+
+
+def split_posters(cell: str, column: str | None, separator: str) -> tuple[str, ...]:
+    """The posters that a cell names: one in a column ``poster``, several in one of another name.
+
+    Examples
+    --------
+    >>> split_posters("1.jpg|2.jpg", "posters", "|"), split_posters("a|b.jpg", "Poster", "|")
+    (('1.jpg', '2.jpg'), ('a|b.jpg',))
+    """
+    if column is None or column.casefold() == POSTER:
+        return (cell,)
+    parts = cell.split(UNIT if UNIT in cell else separator)
+    return tuple(dict.fromkeys(part.strip() for part in parts if part.strip())) or ("",)
+
+
+def join_paths(paths: Iterable[str]) -> str:
+    """Write the paths of an item's posters as one cell of a frame; one path stays as it is.
+
+    Examples
+    --------
+    >>> split_paths(join_paths(["posters/1.jpg", "posters/2.jpg"]))
+    ['posters/1.jpg', 'posters/2.jpg']
+    """
+    return _BETWEEN.join(paths)
+
+
+def split_paths(cell: str) -> list[str]:
+    """The paths that `join_paths` has written."""
+    return cell.split(_BETWEEN)
 
 
 def poster_problem(cell: str, folder: Path | None = None, named: bool = False) -> str:

@@ -18,6 +18,7 @@ from hybrid.cache.export import check_target, export
 from hybrid.catalogue import Catalogue
 from hybrid.extraction.lookup import describe_store, find_store, hash_catalogue
 from hybrid.extraction.plan import announce_verification, configured_spec
+from hybrid.extraction.poster_keys import image_files
 from hybrid.extraction.precision_check import resolve_precision
 from hybrid.images.decode import BadPoster
 from hybrid.types import EmbeddingOptions, EmbeddingSelector
@@ -180,7 +181,7 @@ def explain_cache(
     precision = (sure or choice).precision
     wanted = fingerprint_fields(spec, known, options.dtype, precision)
     found = hash_catalogue(catalogue, context)
-    keys = list({key for key in found if isinstance(key, bytes)})
+    keys = list(image_files(catalogue, found, context))
     stores = EmbeddingCache(context.cache).stores()
     ours = [store for store in stores if store.stands_for == wanted]
     hits = np.zeros(len(keys), dtype=bool)

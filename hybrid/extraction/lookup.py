@@ -13,10 +13,13 @@ from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.catalogue.columns import POSTER
 from hybrid.errors import ExtractionError, SettingError
+from hybrid.extraction.pooling import read_pooled
+from hybrid.extraction.poster_keys import bad_posters as bad_posters
+from hybrid.extraction.poster_keys import hash_several, image_files
 from hybrid.extraction.provenance import provenance_to_store
 from hybrid.images.decode import BadPoster
 from hybrid.images.hashes import hash_posters
-from hybrid.types import BadRow, EmbeddingSelector
+from hybrid.types import EmbeddingSelector
 from hybrid.utils.context import Context
 from hybrid.utils.environment import library_versions
 
@@ -36,7 +39,8 @@ def hash_catalogue(catalogue: Catalogue, context: Context | None = None) -> list
     Returns
     -------
     list of n bytes or BadPoster
-        32 bytes, or the reason why the item has no readable poster file.
+        32 bytes, or the reason why the item has no readable poster file. Of several posters the first that
+        is readable; `hash_several` has all.
 
     Examples
     --------
@@ -55,28 +59,9 @@ def hash_catalogue(catalogue: Catalogue, context: Context | None = None) -> list
             advance(1)
     for i, reason in catalogue.poster_problems.items():
         keys[i] = BadPoster(reason)
+    for i, each in hash_several(catalogue, context).items():
+        keys[i] = next((key for key in each if isinstance(key, bytes)), keys[i])
     return keys
-
-
-def bad_posters(
-    catalogue: Catalogue,
-    keys: list[bytes | BadPoster],
-    store: EmbeddingStore,
-    left: Collection[bytes] = (),
-) -> list[BadRow]:
-    """List the items that cannot be embedded, with the reason, in the order of the file.
-
-    Images in `left` are not listed: nobody has tried to embed them yet.
-    """
-    bad, failures = [], store.failures()
-    embedded = store.has([None if isinstance(key, BadPoster) else key for key in keys])
-    for i, key in enumerate(keys):
-        if isinstance(key, BadPoster):
-            bad.append(catalogue.bad_row(i, key.reason))
-        elif not embedded[i] and key not in left:
-            reason = failures.get(key, "changed or vanished while it was read; try again")
-            bad.append(catalogue.bad_row(i, reason))
-    return bad
 
 
 def find_store(
@@ -121,8 +106,8 @@ def find_store(
     select, context = select or EmbeddingSelector(), context or Context()
     cache, backbone = context.cache, select.backbone
     stores = _candidates(select, context)
-    found = set(hash_catalogue(catalogue, context) if keys is None else keys)
-    wanted = [key for key in found if isinstance(key, bytes)]
+    found = hash_catalogue(catalogue, context) if keys is None else keys
+    wanted = list(image_files(catalogue, found, context))
     lacks = {store: int((~store.knows(wanted)).sum()) for store in stores}
     whole = [store for store in stores if wanted and not lacks[store]]
     stores = whole or [store for store in stores if lacks[store] < len(wanted)]
@@ -223,7 +208,8 @@ def load_embeddings(
     Returns
     -------
     ndarray of shape (n, d), float32
-        Row by row as the items of the catalogue; NaN for an item without a usable poster.
+        Row by row as the items of the catalogue; NaN for an item without a usable poster. Of several posters
+        the mean of their embeddings.
 
     Raises
     ------
@@ -248,7 +234,10 @@ def load_embeddings(
     """
     keys = hash_catalogue(catalogue, context)
     store = find_store(catalogue, select, context, keys=keys)
-    return store.read([None if isinstance(key, BadPoster) else key for key in keys])
+    sets = [[] if isinstance(key, BadPoster) else [key] for key in keys]
+    for i, each in hash_several(catalogue, context).items():
+        sets[i] = [key for key in each if isinstance(key, bytes)]
+    return read_pooled(store, sets)
 
 
 def embedding_selectors(

@@ -19,6 +19,7 @@ from hybrid.catalogue import Catalogue
 from hybrid.errors import SettingError
 from hybrid.extraction.lookup import hash_catalogue, make_store
 from hybrid.extraction.pipeline import Target
+from hybrid.extraction.poster_keys import image_files
 from hybrid.extraction.precision_check import check_precision, resolve_precision
 from hybrid.extraction.writer import Writer
 from hybrid.images.decode import BadPoster, Geometry
@@ -153,11 +154,7 @@ def plan_jobs(
             stacklevel=5,
         )
     keys = hash_catalogue(catalogue, context)
-    images = {
-        key: path
-        for key, path in zip(keys, catalogue.poster_paths, strict=True)
-        if isinstance(key, bytes)
-    }
+    images = image_files(catalogue, keys, context)
     jobs = [
         _plan_job(spec, each, choice, images, options, settings, context)
         for spec, each in zip(specs, resolved, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from threading import Lock
 from typing import Any
 
@@ -13,9 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue.columns import POSTER
+from hybrid.catalogue.poster_paths import split_paths
 from hybrid.errors import ExtractionError, SettingError
+from hybrid.extraction.pooling import read_pooled
 from hybrid.features.frames import FrameTransformer, take_columns
-from hybrid.images.decode import BadPoster
 from hybrid.images.hashes import hash_posters
 from hybrid.utils.resources import default_workers
 
@@ -29,7 +31,7 @@ class StoredPosters:
     It is thread-safe.
     """
 
-    def __init__(self, store: EmbeddingStore, keys: Sequence[bytes | None]) -> None:
+    def __init__(self, store: EmbeddingStore, keys: Sequence[Sequence[bytes]]) -> None:
         self._store, self._keys, self._reading = store, keys, Lock()
 
     def __len__(self) -> int:
@@ -38,7 +40,7 @@ class StoredPosters:
     def __getitem__(self, rows: slice | NDArray[np.int64]) -> Floats:
         some = self._keys[rows] if isinstance(rows, slice) else [self._keys[i] for i in rows]
         with self._reading:
-            return self._store.read(some)
+            return read_pooled(self._store, some)
 
 
 class PosterFeatures(FrameTransformer):
@@ -84,7 +86,8 @@ class PosterFeatures(FrameTransformer):
         Parameters
         ----------
         X : DataFrame of n items
-            With the column ``poster``, a path or ``""``.
+            With the column ``poster``: a path, several as `hybrid.catalogue.poster_paths.join_paths` writes
+            them, or ``""``. Of several posters the mean of their embeddings is taken.
 
         Returns
         -------
@@ -109,12 +112,15 @@ class PosterFeatures(FrameTransformer):
         store = self._open()
         paths = take_columns(X, [POSTER], POSTER)[POSTER].tolist()
         workers = self.workers or default_workers()
-        found = hash_posters(self.cache, paths, workers)
-        keys = [None if isinstance(key, BadPoster) else key for key in found]
-        absent = int((~store.knows([key for key in keys if key is not None])).sum())
+        sets = [split_paths(cell) for cell in paths]
+        found = hash_posters(self.cache, [path for each in sets for path in each], workers)
+        keys = [
+            [key for key in islice(found, len(each)) if isinstance(key, bytes)] for each in sets
+        ]
+        absent = int((~store.knows([key for each in keys for key in each])).sum())
         if absent:
             raise ExtractionError(
-                f"{absent} of {len(paths)} posters have no embedding in {self.cache}. "
+                f"{absent} of {sum(map(len, sets))} posters have no embedding in {self.cache}. "
                 f"Run hybrid extract for this catalogue with the same backbone and weights."
             )
         return StoredPosters(store, keys)

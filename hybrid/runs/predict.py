@@ -24,6 +24,7 @@ from hybrid.errors import RunError, SettingError, WeightsError
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.extraction.lookup import bad_posters, hash_catalogue, one_or_each
 from hybrid.extraction.plan import configured_spec
+from hybrid.extraction.poster_keys import image_files
 from hybrid.heads import HybridClassifier
 from hybrid.heads.make_hybrid import use_context
 from hybrid.runs.folder import MODEL, write_predictions
@@ -289,7 +290,7 @@ def _extract(
     ]
     with read_only():
         keys = hash_catalogue(catalogue, context)
-    present = [key for key in keys if isinstance(key, bytes)]
+        present = list(image_files(catalogue, keys, context))
     bad: dict[int, BadRow] = {}
     for backbone, path in zip(backbones, found, strict=True):
         with read_only():

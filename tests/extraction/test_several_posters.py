@@ -1,0 +1,85 @@
+"""Items with several posters: all are embedded, and the mean of their embeddings is the item's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hybrid.cache import EmbeddingCache
+from hybrid.catalogue import load_catalogue
+from hybrid.catalogue.check import check_catalogue
+from hybrid.extraction.lookup import bad_posters, hash_catalogue, load_embeddings
+from hybrid.extraction.poster_keys import image_files
+from hybrid.features.posters import PosterFeatures
+from hybrid.images.decode import BadPoster, poster_key
+from hybrid.images.thumbnails import encode_jpeg
+from hybrid.utils.context import Context
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    """Five items: two posters, one, a missing and a good one, none, two that are missing."""
+    (tmp_path / "posters").mkdir()
+    for i in range(4):
+        pixels = np.full((24, 16, 3), 60 * i, dtype=np.uint8)
+        (tmp_path / "posters" / f"{i}.jpg").write_bytes(encode_jpeg(pixels))
+    path = tmp_path / "films.csv"
+    path.write_text(
+        "id,genres,posters\n"
+        "a,Drama,posters/0.jpg|posters/1.jpg|posters/0.jpg\n"
+        "b,Drama,posters/2.jpg\n"
+        "c,Horror,posters/gone.jpg| posters/3.jpg\n"
+        "d,Horror,\n"
+        "e,Horror,../x.jpg|posters/gone.jpg\n"
+    )
+    return path
+
+
+def test_the_embedding_of_an_item_is_the_mean(films: Path, tmp_path: Path) -> None:
+    catalogue = load_catalogue(films)
+    assert catalogue.columns.poster == "posters"
+    keys = [poster_key((tmp_path / "posters" / f"{i}.jpg").read_bytes()) for i in range(4)]
+    context = Context(cache=str(tmp_path / "cache"))
+    found = hash_catalogue(catalogue, context)
+    assert found[:3] == [keys[0], keys[2], keys[3]]
+    assert all(isinstance(key, BadPoster) for key in found[3:])
+    assert set(image_files(catalogue, found, context)) == set(keys)
+    store = EmbeddingCache(context.cache).make({"dimension": 2, "dtype": "float32"})
+    values = np.array([[0, 1], [2, 5], [7, 7], [9, 3]], dtype=np.float32)
+    store.append(keys, values)
+    expected = np.array([[1, 3], [7, 7], [9, 3], [np.nan, np.nan], [np.nan, np.nan]])
+    np.testing.assert_array_equal(load_embeddings(catalogue, context=context), expected)
+    features = PosterFeatures(context.cache, store.fingerprint)
+    np.testing.assert_array_equal(features.read(catalogue.frame), expected)
+    some = features.look_up(catalogue.frame)[np.array([2, 0])]
+    np.testing.assert_array_equal(some, expected[[2, 0]])
+
+
+def test_what_is_wrong_with_one_of_several_is_told(films: Path, tmp_path: Path) -> None:
+    catalogue = load_catalogue(films)
+    told = [(bad.id, bad.reason) for bad in check_catalogue(catalogue)]
+    assert told == [
+        ("c", "file not found"),
+        ("d", "no poster named"),
+        ("e", "file not found"),
+    ]
+    context = Context(cache=str(tmp_path / "cache"))
+    keys = hash_catalogue(catalogue, context)
+    store = EmbeddingCache(context.cache).make({"dimension": 2})
+    some = list(image_files(catalogue, keys, context))
+    store.append(some, np.ones((len(some), 2), dtype=np.float32))
+    assert [(bad.id, bad.reason) for bad in bad_posters(catalogue, keys, store)] == [
+        ("c", "file not found; the item's other posters are used"),
+        ("d", "no poster named"),
+        ("e", "file not found"),
+    ]
+
+
+def test_a_column_poster_names_one_file_whatever_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "films.csv"
+    path.write_text("id,poster,posters\na,a|b.jpg,x.jpg\n")
+    catalogue = load_catalogue(path)
+    assert catalogue.poster_paths == (str(tmp_path / "a|b.jpg"),)
+    assert catalogue.several_posters == {}
