@@ -17,6 +17,7 @@ from hybrid.duplicates.groups import (
     title_duplicates,
 )
 from hybrid.duplicates.kinds import COLLECTION, NEAR_EMBEDDING, SAME_FILM, SAME_TEXT
+from hybrid.extraction.poster_keys import image_files
 from hybrid.images.decode import BadPoster
 from hybrid.images.perceptual_hash import hash_perceptually
 from hybrid.types import DuplicateGroups
@@ -105,8 +106,8 @@ def find_duplicates(
     """
     ids, table = catalogue.ids.tolist(), catalogue.folded
     by_key = group_ids(ids, [key if isinstance(key, bytes) else None for key in keys])
-    paths = dict(zip(keys, catalogue.poster_paths, strict=True))
-    images = {key: path for key, path in paths.items() if isinstance(key, bytes)}
+    files = image_files(catalogue, keys, context)
+    images = {key: files[key] for key in keys if isinstance(key, bytes)}
     hashes = hash_perceptually(images, context or Context())
     kinds = [same_image_duplicates(by_key), near_image_duplicates(by_key, hashes)]
     skipped = []

@@ -40,6 +40,8 @@ def read_pooled(store: EmbeddingStore, sets: Sequence[Sequence[bytes]]) -> NDArr
     sets = [list(dict.fromkeys(each)) if len(each) > 1 else each for each in sets]
     found = store.read([each[0] if each else None for each in sets])
     several = [i for i, each in enumerate(sets) if len(each) > 1]
+    if not several:
+        return found
     rows = store.read([key for i in several for key in sets[i]])
     start = 0
     for i in several:
