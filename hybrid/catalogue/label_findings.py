@@ -52,6 +52,7 @@ def tell_labels(found: LabelCells, column: str, separator: str) -> tuple[Finding
 
     Examples
     --------
+    >>> import pandas as pd
     >>> from hybrid.catalogue.labels import read_labels
     >>> from hybrid.types import LabelRules
     >>> found = read_labels(pd.Series(["Drama; War", "Drama", "War;Comedy", "N/A"]), "|", LabelRules())

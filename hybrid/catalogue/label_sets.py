@@ -39,16 +39,9 @@ class LabelSets:
 
         Examples
         --------
-        >>> LabelSets.of(pd.Series(["Drama|War", "Drama|?War", ""]), "|").matrix(("Drama", "War"))
-        masked_array(
-          data=[[1, 1],
-                [1, --],
-                [0, 0]],
-          mask=[[False, False],
-                [False,  True],
-                [False, False]],
-          fill_value=63,
-          dtype=uint8)
+        >>> sets = LabelSets.of(pd.Series(["Drama|War", "Drama|?War", ""]), "|")
+        >>> sets.matrix(("Drama", "War")).tolist()
+        [[1, 1], [1, None], [0, 0]]
         """
         codes, distinct = pd.factorize(cells.to_numpy(dtype=object))
         pairs = [split_labels(cell, separator) for cell in distinct.tolist()]

@@ -301,6 +301,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             problems.append(f"y: expected shape ({len(X)}, L), found {truth.shape}.")
         elif not truth.shape[1]:
             problems.append("y: expected at least one label, found none.")
+        elif (known := known_cells(truth)) is not None and not known.any():
+            problems.append("y: expected 0 and 1 only, or NaN, found no label that is known.")
         elif not np.isin(as_no(truth), (0, 1)).all():
             problems.append("y: expected 0 and 1 only, and NaN where a label is unknown.")
         elif self.chain and known_cells(truth) is not None:
