@@ -7,12 +7,12 @@ import contextlib
 import csv
 import gzip
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from hybrid.catalogue.importers.importer import LeftOut
+from hybrid.catalogue.importers.importer import LeftOut, Notes
 from hybrid.errors import CatalogueError, SettingError
 
 CHUNK = 1 << 20
@@ -149,6 +149,14 @@ class Delimited:
             else:
                 reason = f"fields are missing or too many; {width} expected"
                 yield LeftOut(self.path.name, row, fields[0].strip(), reason, str(len(fields)))
+
+    def tell_unused(self, used: Iterable[str], notes: Notes) -> None:
+        """Tell of the columns that are not in the catalogue."""
+        if unused := [name for name in self.names if name not in set(used)]:
+            message = (
+                f"columns of {self.path.name} that are not in the catalogue: {', '.join(unused)}"
+            )
+            notes.add("columns left out", message, column=self.path.name)
 
     def need(self, *names: str) -> None:
         """Check that there are columns of these names.

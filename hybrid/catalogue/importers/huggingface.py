@@ -216,7 +216,7 @@ def _item(
         if not new:
             continue
         if new == "poster":
-            poster = _image(value.get(old), cells)
+            poster = _image(value.get(old), cells, notes)
             if poster is None:
                 poster = find_poster(cells, file.parent, options.posters, notes)
         elif new == "genres":
@@ -239,11 +239,16 @@ def _classes(value: Any, names: list[str]) -> Any:
     ]
 
 
-def _image(value: Any, cells: dict[str, str]) -> bytes | None:
+def _image(value: Any, cells: dict[str, str], notes: Notes) -> bytes | None:
     """Bytes of an image; a path or a URL becomes the cell ``poster``."""
+    if isinstance(value, list):
+        if len(value) > 1:
+            message = "{count} items have several images; the first is the poster"
+            notes.add("several images", message)
+        return _image(value[0], cells, notes) if value else None
     if isinstance(value, dict):
         content, path = value.get("bytes"), value.get("path")
-        return content if content else _image(path, cells)
+        return content if content else _image(path, cells, notes)
     if isinstance(value, str):
         cells["poster"] = value
     return value if isinstance(value, bytes) else None

@@ -22,6 +22,10 @@ COLUMNS = (
     *("id", "title", "original_title", "genres", "year", "runtime", "title_type", "adult"),
     *("rating", "votes", "directors", "cast"),
 )
+USED = (
+    *("tconst", "titleType", "primaryTitle", "originalTitle", "isAdult", "startYear"),
+    *("runtimeMinutes", "genres"),
+)
 MOVIE = ("movie",)
 CAST = {"actor", "actress", "self"}
 NOTHING = "\\N"
@@ -36,6 +40,7 @@ def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
     main = _table(need_file(source, "IMDb's data sets", "title.basics.tsv"))
     main.need("tconst", "titleType", "primaryTitle", "genres")
     notes, types = Notes(), options.title_types or MOVIE
+    main.tell_unused(USED, notes)
     rows = _read(main, types, notes, scratch)
     return Source(COLUMNS, rows, notes, main.size, "KiB", lambda: main.read)
 

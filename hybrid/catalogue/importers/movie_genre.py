@@ -26,6 +26,7 @@ def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
     notes = Notes()
     if main.encoding == "latin-1":
         notes.add("encoding", f"{main.path.name} was read as Latin-1, since it is not UTF-8")
+    main.tell_unused(("imdbId", "Title", "IMDB Score", "Genre", "Poster"), notes)
     return Source(COLUMNS, _read(main), notes, main.size, "KiB", lambda: main.read)
 
 

@@ -19,6 +19,7 @@ from hybrid.catalogue.importers.importer import (
 from hybrid.catalogue.importers.records import names_of, parse_objects
 from hybrid.catalogue.importers.tmdb_film import (
     FILM_COLUMNS,
+    FILM_FIELDS,
     film_cells,
     film_genres,
     film_people,
@@ -34,6 +35,7 @@ def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
     main = Delimited(need_file(source, "The Movies Dataset", NAME))
     main.need("id", "title", "overview", "genres", "release_date")
     notes = Notes()
+    main.tell_unused((*FILM_FIELDS, "imdb_id"), notes)
     return Source(
         FILM_COLUMNS, _read(main, notes, scratch), notes, main.size, "KiB", lambda: main.read
     )

@@ -17,6 +17,7 @@ from hybrid.catalogue.importers.importer import (
 )
 from hybrid.catalogue.importers.tmdb_film import (
     FILM_COLUMNS,
+    FILM_FIELDS,
     film_cells,
     film_genres,
     film_people,
@@ -30,6 +31,7 @@ def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
     main = Delimited(need_file(source, "the TMDB 5000 Movie Dataset", MOVIES))
     main.need("id", "title", "overview", "genres")
     notes = Notes()
+    main.tell_unused(FILM_FIELDS, notes)
     columns = tuple(name for name in FILM_COLUMNS if name not in ABSENT)
     return Source(columns, _read(main, notes, scratch), notes, main.size, "KiB", lambda: main.read)
 

@@ -16,6 +16,11 @@ PLAIN = ("release_date", "original_language", "popularity", "vote_average", "vot
 UNKNOWN_IF_ZERO = ("runtime", "budget", "revenue")
 LISTS = ("production_companies", "production_countries", "spoken_languages", "keywords")
 PEOPLE = ("cast", "directors")
+# What is read of a film, by its names in TMDB.
+FILM_FIELDS = (
+    *("id", "genres", "adult", "belongs_to_collection", "poster_path"),
+    *(*TEXT, *PLAIN, *UNKNOWN_IF_ZERO, *LISTS),
+)
 FILM_COLUMNS = (
     *("id", "title", "original_title", "overview", "tagline", "genres", "year", "release_date"),
     *("runtime", "original_language", "budget", "revenue", "popularity", "vote_average"),

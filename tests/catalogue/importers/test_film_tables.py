@@ -51,6 +51,9 @@ def test_the_three_slipped_rows_are_put_together(imported: Imported) -> None:
     assert films["82663"]["title"] == "Night Man"
     assert films["82663"]["runtime"] == "81"
     assert films["82663"]["vote_count"] == "5415"
+    assert summary.findings[0].message == (
+        "columns of movies_metadata.csv that are not in the catalogue: homepage, video"
+    )
     (mended,) = [each for each in summary.findings if each.kind == "mended rows"]
     assert (mended.count, mended.examples) == (3, ("82663", "122662", "249260"))
 

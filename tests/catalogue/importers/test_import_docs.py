@@ -55,7 +55,7 @@ def test_a_result_as_json(make_data_set: Make, capsys: pytest.CaptureFixture[str
     found = json.loads(capsys.readouterr().out)
     assert found["items"] == 6
     assert sum(found["left_out"].values()) == 3
-    assert {finding["kind"] for finding in found["findings"]} == {"mended rows"}
+    assert {finding["kind"] for finding in found["findings"]} == {"columns left out", "mended rows"}
 
 
 def test_a_mapping_without_a_role_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:

@@ -264,6 +264,18 @@ def test_the_library_that_saves_data_sets_agrees(tmp_path: Path) -> None:
     ]
 
 
+def test_the_first_of_several_images_is_the_poster(make_data_set: Make) -> None:
+    pa = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    Image.new("RGB", (20, 20)).save("a.png")
+    image = {"bytes": Path("a.png").read_bytes(), "path": None}
+    rows = [{"id": "1", "image": [image, image]}, {"id": "2", "image": []}]
+    parquet.write_table(pa.Table.from_pylist(rows), "t.parquet")
+    summary = import_catalogue("huggingface", "t.parquet", "films")
+    assert [bool(row["poster"]) for row in read("catalogue.csv")] == [True, False]
+    assert [(each.kind, each.count) for each in summary.findings] == [("several images", 1)]
+
+
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, bytes]]:
     """A server in place of the Hub: path → answer."""
