@@ -30,6 +30,7 @@ from hybrid.errors import RunError, SettingError
 from hybrid.evaluation import Outputs
 from hybrid.extraction.lookup import hash_catalogue
 from hybrid.extraction.provenance import store_provenance
+from hybrid.splitting.findings import check_parts
 from hybrid.splitting.methods import check_group_sizes, connected_groups
 from hybrid.splitting.split_file import write_split
 from hybrid.splitting.splits import make_split
@@ -218,7 +219,8 @@ def audit_catalogue(
     >>> _ = write_sample(folder.name, n_items=60)
     >>> catalogue = load_catalogue(f"{folder.name}/catalogue.csv")
     >>> context = Context(cache=f"{folder.name}/.hybrid-cache", workers=1)
-    >>> from hybrid.splitting.methods import split_catalogue
+    >>> from hybrid.splitting.findings import check_parts
+    from hybrid.splitting.methods import split_catalogue
     >>> audit_catalogue(catalogue, split_catalogue(catalogue, context=context), context=context).clean
     True
     >>> folder.cleanup()
@@ -293,6 +295,7 @@ def _repair(
     shares = (counts / max(counts.sum(), 1)).tolist()
     check_group_sizes(groups, shares)
     new = make_split(ids, as_no(catalogue.labels)[rows], groups=groups, shares=shares, seed=seed)
+    check_parts(new, shares)
     return new, _audit(catalogue, new, duplicates)
 
 

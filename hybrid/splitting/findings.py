@@ -9,10 +9,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from hybrid.duplicates.groups import MAX_SHARED
 from hybrid.errors import SplitError
-from hybrid.splitting.balance import tolerance
+from hybrid.splitting.balance import GROUPS, tolerance
 from hybrid.types import PARTS, DuplicateGroups, Finding, Split
 
 FEW = 5  # items of a part; figures on fewer say little
+FAR = 0.05  # of all items; a part that misses its share by more is told, whatever the tolerance
 MIN_GROUPS = 5  # a head is cross-fitted on train and validation in 4 folds or more
 SHOWN = 5
 SHARES_PROMISED = ("iterative", "kfold")
@@ -35,7 +36,8 @@ def describe_split(
     Returns
     -------
     tuple of Finding
-        Of the kinds ``"part sizes"``, ``"rare labels"``, ``"missing labels"`` and ``"label shares"``.
+        Of the kinds ``"part sizes"``, ``"labels too rare to split"``, ``"missing labels"`` and
+        ``"label shares"``.
 
     Examples
     --------
@@ -45,7 +47,7 @@ def describe_split(
     >>> split = make_split(ids, labels)
     >>> (found,) = describe_split(split, labels, ["War", "Noir"], (0.7, 0.1, 0.2))
     >>> found.kind, found.examples
-    ('rare labels', ('Noir',))
+    ('labels too rare to split', ('Noir',))
     """
     present = np.asarray(labels) != 0
     groups = np.unique(split.groups, return_inverse=True)[1]
@@ -176,6 +178,9 @@ def _ungroup(split: Split) -> str:
 
 
 def _reason(split: Split) -> str:
+    folds = None if split.method is None else split.method.folds
+    if folds is not None and folds > len(set(split.groups.tolist())):
+        return f": there are fewer groups than folds. Take fewer than {folds} --folds."
     if split.method is not None and split.method.by is not None:
         return (
             f": the times in column {split.method.by} are too few, or too many items have the same. Split by "
@@ -196,6 +201,7 @@ def _part_sizes(split: Split, shares: Sequence[float], largest: int) -> list[Fin
         return [Finding("part sizes", message, 0)]
     few = [part for part in PARTS if counts[part] < FEW]
     limit = float(tolerance(np.array([n]), largest)[0])
+    limit = min(limit, max(FAR * n, GROUPS))  # large groups have a large tolerance
     far = [p for p, share in zip(PARTS, shares, strict=True) if abs(counts[p] - share * n) > limit]
     if few:
         message = (
@@ -226,7 +232,8 @@ def _rare(
         message += (
             f"; {outside.sum():,} of them are not wholly in train, which the other labels fill"
         )
-    return Finding("rare labels", message, int(rare.sum()), "", _first(genres, rare))
+    message += f". --min-label-count {len(parts)} leaves out those of fewer items"
+    return Finding("labels too rare to split", message, int(rare.sum()), "", _first(genres, rare))
 
 
 def _missing(

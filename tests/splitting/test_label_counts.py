@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from hybrid.audit.audit import audit_catalogue
 from hybrid.catalogue import load_catalogue
+from hybrid.cli.main import _run
 from hybrid.errors import SplitError
 from hybrid.splitting.findings import describe_split
 from hybrid.splitting.methods import SplitOptions, make_splits
 from hybrid.splitting.splits import make_folds, make_split
 from hybrid.types import PARTS
 
+CASES = Path(__file__).resolve().parents[3] / "shared" / "cases" / "catalogues"
 SHARES = (0.7, 0.1, 0.2)
 GENRES = ["Drama", "Horror", "Western", "War", "Noir", "Epic"]
 
@@ -113,10 +117,11 @@ def test_rare_labels_are_told(tmp_path: Path) -> None:
     catalogue = load_catalogue(write(tmp_path / "c.csv", cells))
     (split,) = make_splits(catalogue)
     (found,) = split.findings
-    assert (found.kind, found.count) == ("rare labels", 40)
+    assert (found.kind, found.count) == ("labels too rare to split", 40)
     assert found.message == (
         "40 labels of 41 have fewer than 3 items, or groups of them, too few for train, validation and "
-        "test (Own0, Own1, Own10, Own11, Own12, …): they belong to train"
+        "test (Own0, Own1, Own10, Own11, Own12, …): they belong to train. --min-label-count 3 leaves out "
+        "those of fewer items"
     )
     assert {part for part, cell in zip(split.parts, cells, strict=True) if "Own" in cell} == {
         "train"
@@ -169,3 +174,64 @@ def test_labels_that_miss_a_part_or_their_share_are_told() -> None:
     assert found["missing labels"].examples == ("A",)  # all 20 of it are in train
     assert "1 in validation, 1 in test" in found["missing labels"].message
     assert found["label shares"].examples == ("A", "B")
+
+
+def test_far_off_parts_of_large_groups_are_told(tmp_path: Path) -> None:
+    names = [f"N{i % 5}" for i in range(200)]
+    catalogue = load_catalogue(write(tmp_path / "c.csv", ["Drama", "Horror"] * 100, name=names))
+    with pytest.warns(match="the largest group"):
+        (split,) = make_splits(catalogue, SplitOptions(group_columns=("name",)))
+    assert [int((split.parts == part).sum()) for part in PARTS] == [120, 40, 40]
+    kinds = {found.kind: found.message for found in split.findings}
+    assert "5 are shared by more than 12 items each, the largest by 40" in kinds["large groups"]
+    assert "120 train, 40 validation, 40 test, where 140, 20, 40 were wanted" in kinds["part sizes"]
+
+
+def test_more_folds_than_items_are_an_error(tmp_path: Path) -> None:
+    catalogue = load_catalogue(write(tmp_path / "c.csv", GENRES))
+    with pytest.raises(SplitError, match=r"fewer groups than folds\. Take fewer than 8 --folds"):
+        make_splits(catalogue, SplitOptions("kfold", folds=8))
+
+
+def test_the_command_tells_what_is_unusual(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "catalogue.csv", [f"Drama|Own{i}" if i < 40 else "Drama" for i in range(100)])
+    monkeypatch.chdir(tmp_path)
+    assert _run(["split", "--quiet"]) == 0
+    told = capsys.readouterr().err
+    assert "note: 40 labels of 41 have fewer than 3 items" in told
+    assert _run(["split", "--json", "--quiet", "--method", "repeated", "--repeats", "2"]) == 0
+    found = capsys.readouterr()
+    for each in json.loads(found.out):
+        assert [
+            f["count"] for f in each["findings"] if f["kind"] == "labels too rare to split"
+        ] == [40]
+    assert found.err.count("note: 40 labels of 41") == 1  # what is the same in all is told once
+
+
+@pytest.mark.parametrize(
+    ("case", "sizes"),
+    [
+        ("45-long-tail-tags/own60", (70, 10, 20)),
+        ("45-long-tail-tags/zipf200_2", (140, 20, 40)),
+        ("45-long-tail-tags/zipf1000_3", (700, 100, 200)),
+        ("56-products-same-title/catalogue", (140, 20, 40)),
+        ("31-chinese-leak/zh", (70, 10, 20)),
+        ("31-chinese-leak/ja", (70, 10, 20)),
+        ("31-chinese-leak/en", (70, 10, 20)),
+    ],
+)
+def test_the_shares_of_the_shared_cases_hold(case: str, sizes: tuple[int, ...]) -> None:
+    path = CASES / f"{case}.csv"
+    if not path.is_file():
+        pytest.skip("shared/cases is not there")
+    catalogue = load_catalogue(path)
+    (split,) = make_splits(catalogue)
+    largest = np.unique(split.groups, return_counts=True)[1].max()
+    for part, size in zip(PARTS, sizes, strict=True):
+        assert abs((split.parts == part).sum() - size) <= 3 * largest + 0.02 * len(split.ids)
+    assert split.findings or "leak" in case
+    assert audit_catalogue(catalogue, split).clean
+    if "leak" in case:
+        assert not audit_catalogue(catalogue, make_split(catalogue.ids, catalogue.labels)).clean
