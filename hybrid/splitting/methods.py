@@ -183,7 +183,7 @@ def _finish(split: Split, catalogue: Catalogue, options: SplitOptions) -> Split:
     )
     split = replace(split, method=method)
     check_parts(split, shares)
-    labels = catalogue.labels[catalogue.labelled]
+    labels = as_no(catalogue.labels)[catalogue.labelled]
     return replace(split, findings=describe_split(split, labels, catalogue.genres, shares))
 
 

@@ -235,3 +235,11 @@ def test_the_shares_of_the_shared_cases_hold(case: str, sizes: tuple[int, ...]) 
     assert audit_catalogue(catalogue, split).clean
     if "leak" in case:
         assert not audit_catalogue(catalogue, make_split(catalogue.ids, catalogue.labels)).clean
+
+
+def test_labels_that_were_not_looked_at_are_not_counted(tmp_path: Path) -> None:
+    cells = ["Drama|?Noir" if i < 90 else "Drama|Noir" if i < 92 else "Drama" for i in range(100)]
+    (split,) = make_splits(load_catalogue(write(tmp_path / "c.csv", cells)))
+    (found,) = split.findings
+    assert (found.kind, found.examples) == ("labels too rare to split", ("Noir",))
+    assert split.parts[90:92].tolist() == ["train", "train"]
