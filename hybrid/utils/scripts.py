@@ -18,7 +18,7 @@ _UNSPACED = rf"[[{_SCRIPTS}]&&[\p{{L}}\p{{Nl}}]]"
 _SPACED = rf"[[\p{{L}}\p{{N}}_]--{_UNSPACED}]"
 _LETTER = regex.compile(rf"(?V1){_UNSPACED}")
 # Quick to rule out by, which most texts are: no letter of these scripts is anywhere else.
-_MAYBE = re.compile("[\u0e01-\u1dff\u2e80-\U0003ffff]")
+_MAYBE = re.compile("[\u0e01-\u1dff\u2e80-\uabff\ud7b0-\U0003ffff]")
 _CHARACTER_OF_IT = regex.compile(rf"(?V1)(?={_UNSPACED})\X\p{{M}}*")  # with its marks
 _RUN = regex.compile(rf"(?V1)(?:(?={_UNSPACED})\X\p{{M}}*)+")
 _SPACE_INSIDE = regex.compile(rf"(?V1)(?<={_UNSPACED}\p{{M}}*) (?={_UNSPACED})")

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hybrid.utils import scripts
 from hybrid.utils.scripts import (
     close_up,
     fold_text,
@@ -62,6 +63,15 @@ def test_scripts_without_spaces(text: str, unspaced: bool) -> None:
 @given(st.text())
 def test_characters_joined_are_the_text(text: str) -> None:
     assert "".join(split_characters(text)) == text
+
+
+def test_the_quick_look_misses_no_letter() -> None:
+    """Every character of every plane that has letters: the quick look agrees with Unicode's properties."""
+    every = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x110000))))
+    quick = {
+        letter for letter in scripts._LETTER.findall(every) if not scripts._MAYBE.match(letter)
+    }
+    assert not quick
 
 
 def test_marks_stay_on_their_letter() -> None:
