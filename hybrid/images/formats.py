@@ -42,7 +42,7 @@ def formats_of(data: bytes) -> tuple[str, ...]:
     if brands & AVIF_BRANDS:
         if AVIF not in Image.OPEN:
             raise MissingDecoder(
-                "is an AVIF image, which Pillow reads from 11.3 on: pip install --upgrade pillow"
+                "is an AVIF image, which Pillow reads from 11.3 on: pip install 'pillow>=11.3'"
             )
         return (AVIF,)
     if brands & HEIF_BRANDS:

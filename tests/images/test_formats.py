@@ -57,7 +57,7 @@ def test_what_decodes_heic_is_named_where_it_is_missing(monkeypatch: pytest.Monk
 def test_avif_without_its_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encode("AVIF")
     monkeypatch.delitem(Image.OPEN, "AVIF")
-    assert "pip install --upgrade pillow" in decode_poster(data, (3, 2)).reason
+    assert "pip install 'pillow>=11.3'" in decode_poster(data, (3, 2)).reason
 
 
 def with_exif(kind: str, exif: bytes) -> bytes:

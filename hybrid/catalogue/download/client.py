@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import ssl
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,19 +72,34 @@ class Client:
     Parameters
     ----------
     settings : FetchSettings
-        Timeout, caps, and which redirects are followed.
+        Timeout, caps, and which redirects are followed. No more requests than its concurrency may be
+        under way.
     """
 
     def __init__(self, settings: FetchSettings) -> None:
         self.settings = settings
-        self._http = httpx.AsyncClient(
-            timeout=httpx.Timeout(settings.timeout),
-            limits=httpx.Limits(max_connections=settings.concurrency),
-            headers={"User-Agent": f"hybrid-posters/{__version__}", "Accept": "image/*"},
+        trusted = httpx.create_ssl_context()
+        # One connection each: to find a free one, httpcore compares all of a pool with each other.
+        self._all = [self._make(trusted) for _ in range(settings.concurrency)]
+        self._idle = [("", http) for http in self._all]  # host of the last request, client
+
+    def _make(self, trusted: ssl.SSLContext) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            verify=trusted,
+            timeout=httpx.Timeout(self.settings.timeout),
+            limits=httpx.Limits(max_connections=1),
+            headers={
+                "User-Agent": f"hybrid-posters/{__version__}",
+                "Accept": "image/*",
+                "Accept-Encoding": "identity",  # so that the length is that of the image
+            },
             follow_redirects=False,
         )
-        # Headers of the caller's own: nothing is compressed, so that the length is that of the image.
-        self._http.headers["Accept-Encoding"] = "identity"
+
+    def _take(self, host: str) -> httpx.AsyncClient:
+        """A client that nobody uses; one that is connected to the host, if there is one."""
+        hosts = [each for each, _ in self._idle]
+        return self._idle.pop(hosts.index(host) if host in hosts else 0)[1]
 
     async def __aenter__(self) -> Client:
         return self
@@ -94,7 +110,8 @@ class Client:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._http.aclose()
+        for http in self._all:
+            await http.aclose()
 
     async def get(self, url: str, headers: Mapping[str, str] | None = None) -> Answer | Refusal:
         """Fetch a URL; whatever goes wrong is a `Refusal`.
@@ -109,8 +126,12 @@ class Client:
         -------
         Answer or Refusal
         """
+        host, http = "", None
         try:
-            following = self._follow(httpx.URL(url), headers or {})
+            address = httpx.URL(url)
+            host = address.netloc.decode("ascii")
+            http = self._take(host)
+            following = self._follow(http, address, headers or {})
             return await asyncio.wait_for(following, self.settings.timeout)
         except (asyncio.TimeoutError, httpx.TimeoutException):
             return Refusal(
@@ -124,36 +145,41 @@ class Client:
             return Refusal("the answer was cut off, or is not HTTP", True)
         except (httpx.HTTPError, OSError):
             return Refusal("the connection broke", True)
+        finally:
+            if http is not None:
+                self._idle.append((host, http))
 
-    async def _follow(self, url: httpx.URL, headers: Mapping[str, str]) -> Answer | Refusal:
+    async def _follow(
+        self, http: httpx.AsyncClient, url: httpx.URL, headers: Mapping[str, str]
+    ) -> Answer | Refusal:
         """Follow redirects, each to an address that was looked at."""
-        request = self._http.build_request("GET", url, headers=headers)
+        request = http.build_request("GET", url, headers=headers)
         for _ in range(MAX_REDIRECTS + 1):
-            response = await self._http.send(request, stream=True)
+            response = await http.send(request, stream=True)
             try:
                 if not response.has_redirect_location:
                     return await self._body(response)
                 url = url.join(response.headers["location"])
             finally:
                 await response.aclose()
-            following = await self._redirected(url)
+            following = await self._redirected(http, url)
             if isinstance(following, Refusal):
                 return following
             request = following
         return Refusal(f"more than {MAX_REDIRECTS} redirects")
 
-    async def _redirected(self, url: httpx.URL) -> httpx.Request | Refusal:
+    async def _redirected(self, http: httpx.AsyncClient, url: httpx.URL) -> httpx.Request | Refusal:
         """The request that a redirect asks for, to the very address that was found to be public."""
         if url.scheme not in ("http", "https") or not url.host:
             return Refusal(f"a redirect to {url.scheme or 'no scheme'}, not to http or https")
         if self.settings.allow_private:
-            return self._http.build_request("GET", url)
+            return http.build_request("GET", url)
         if urllib.request.getproxies().get(
             url.scheme
         ):  # the proxy resolves names, and stands for itself
             literal = _literal(url.host)
             public = url.host.casefold() != "localhost" and (literal is None or is_public(literal))
-            return self._http.build_request("GET", url) if public else _private(url)
+            return http.build_request("GET", url) if public else _private(url)
         try:
             found = await asyncio.get_running_loop().getaddrinfo(
                 url.host, url.port, type=socket.SOCK_STREAM
@@ -163,7 +189,7 @@ class Client:
         addresses = [ipaddress.ip_address(str(each[4][0]).partition("%")[0]) for each in found]
         if not addresses or not all(map(is_public, addresses)):
             return _private(url)
-        return self._http.build_request(
+        return http.build_request(
             "GET",
             url.copy_with(host=str(addresses[0])),
             headers={"Host": url.netloc.decode("ascii")},
