@@ -162,7 +162,7 @@ def tmdb(folder: Path) -> None:
     (folder / "movie" / "551.json").write_text(json.dumps(error))
     (folder / "discover-1.json").write_text(json.dumps(page))
     lines = f"{json.dumps(export)}\n{json.dumps(export)}\nbroken\n"
-    (folder / "movie_ids_05_15_2024.json.gz").write_bytes(gzip.compress(lines.encode()))
+    (folder / "movie_ids_05_15_2024.json.gz").write_bytes(gzip.compress(lines.encode(), mtime=0))
 
 
 def movielens(folder: Path) -> None:
@@ -183,7 +183,7 @@ def movielens(folder: Path) -> None:
 def imdb(folder: Path) -> None:
     def write(name: str, *rows: str) -> None:
         text = "".join(row.replace(" | ", "\t") + "\n" for row in rows)
-        (folder / f"{name}.tsv.gz").write_bytes(gzip.compress(text.encode()))
+        (folder / f"{name}.tsv.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
 
     header = "tconst titleType primaryTitle originalTitle isAdult startYear endYear runtimeMinutes genres"
     write(
