@@ -57,6 +57,10 @@ _PRIME = re.compile(r"(?<=\d) ?['′’]$")  # 90'
 _TOKEN = re.compile(rf"/ ?\d+|out of \d+|%|\+|★|° ?[CF]?|[{SYMBOLS}]|[^\W\d_]+\.?")
 
 
+SAMPLE = 10_000  # cells that decide for a column
+THOUSANDS = r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?"
+
+
 @dataclass(frozen=True)
 class Reading:
     """A cell that holds a number: its value with a decimal point, with a decimal comma, and its unit."""
@@ -95,6 +99,12 @@ def parse_numbers(cells: pd.Series, reading: CellFormat | None = None) -> NDArra
         reading = find_number_format(cells[cells != ""])
     if reading is not None and reading.decimal == COMMA:
         again |= cells.str.fullmatch(r"[-+]?[1-9]\d{0,2}\.\d{3}").to_numpy(dtype=bool)
+    if reading is not None and reading.decimal == POINT and again.any():
+        left = cells[again]
+        common = left.str.fullmatch(THOUSANDS).to_numpy(dtype=bool)
+        places = np.flatnonzero(again)[common]
+        numbers[places] = left[common].str.replace(",", "", regex=False).astype(np.float64)
+        again[places] = False
     if reading is not None and again.any():
         number, distinct = pd.factorize(cells[again])
         values = np.array([_value(cell, reading) for cell in distinct], dtype=np.float64)
@@ -124,7 +134,7 @@ def find_number_format(cells: pd.Series, settled: str = "") -> CellFormat:
     """
     if not settled and _plain(cells)[1].all():
         return CellFormat()
-    counts = cells.value_counts()
+    counts = cells.iloc[:: max(1, len(cells) // SAMPLE)].value_counts()
     readings = [read_number(cell) for cell in counts.index]
     votes, units = 0, Counter[str]()
     for found, count in zip(readings, counts.tolist(), strict=True):
