@@ -84,6 +84,21 @@ def test_shares_hold_for_any_label_counts(case: tuple[NDArray[Any], NDArray[Any]
     check_shares(folds, labels, groups, (0.2,) * 5)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_rare_labels_do_not_push_frequent_ones_out_of_their_share(seed: int) -> None:
+    """All items of the most frequent label have a label of their own, and 120 labels have four items."""
+    random = np.random.default_rng(seed)
+    frequent = random.random((300, 3)) < [0.5, 0.3, 0.1]
+    fours = np.zeros((300, 120), dtype=bool)
+    for column in fours.T:
+        column[random.choice(300, 4, replace=False)] = True
+    own = np.eye(300, dtype=bool)[:, frequent[:, 0]]
+    labels = np.hstack([frequent, own, fours]).astype(np.uint8)
+    split = make_split([f"f{i}" for i in range(300)], labels, seed=seed)
+    part = np.array([PARTS.index(p) for p in split.parts])
+    check_shares(part, labels, np.arange(300), SHARES)
+
+
 def test_labels_that_one_item_has_are_in_train() -> None:
     labels = one_item(100, 30, np.random.default_rng(0))
     split = make_split([f"f{i}" for i in range(100)], labels)
