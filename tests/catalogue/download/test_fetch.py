@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import os
 import re
 import signal
@@ -276,3 +277,21 @@ def test_a_kill_and_a_resume_give_the_same_folder(
     assert len(summary.failed) == 18
     found = contents(tmp_path)
     assert {k: v for k, v in found.items() if not k.startswith("whole")} == expected
+
+
+def test_the_command_prints_what_came_and_exits_by_it(
+    films: Callable[..., Path], hybrid_here: Callable[..., Any]
+) -> None:
+    path = films("/ok/1", "/status/404", *(f"/same/{i}" for i in range(5)))
+    options = ("fetch-posters", "--catalogue", path, "--retries", 0, "--json")
+    done = hybrid_here(*options)
+    found = json.loads(done.stdout)
+    assert done.returncode == 0
+    assert (found["urls"], found["fetched"], found["kept"]) == (7, 6, 0)
+    assert [bad["id"] for bad in found["failed"]] == ["f1"]
+    assert [finding["count"] for finding in found["findings"]] == [5]
+    again = hybrid_here(*options[:-1], "--strict")
+    assert again.returncode == 1
+    assert "1 x HTTP 404 (Not Found)" in again.stdout
+    assert "0 fetched, 6 there before, 1 failed" in again.stdout
+    assert hybrid_here(*options, "--concurrency", 0).returncode == 2
