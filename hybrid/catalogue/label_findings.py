@@ -64,7 +64,7 @@ def tell_labels(found: LabelCells, column: str, separator: str) -> tuple[Finding
     told += _of_rare(found, column)
     suspected = dict(_of_separators(found, column, separator))
     told += suspected.values()
-    parts = _count(found.cells, separator, tuple(suspected))
+    parts = _count(found.cells, separator, tuple(suspected)) if suspected else counts
     told += _of_twins(parts, column)
     if not suspected:
         told += _of_single(counts, column)
@@ -75,11 +75,15 @@ def _count(cells: Iterable[str], separator: str, more: Sequence[str] = ()) -> Co
     """Items of each label; with `more` separators, of what is between these, too."""
     counts: Counter[str] = Counter()
     for cell, items in Counter(cells).items():
-        parts = [entry for entry in split_cell(cell, separator) if not entry.startswith(UNKNOWN)]
+        parts = split_cell(cell, separator)
         for other in more:
-            parts = [part for entry in parts for part in _parts(entry, other)]
-        for part in dict.fromkeys(parts):
+            parts = [
+                part for entry in parts if entry[0] != UNKNOWN for part in _parts(entry, other)
+            ]
+        for part in dict.fromkeys(parts) if more else parts:
             counts[part] += items
+    for part in [part for part in counts if part.startswith(UNKNOWN)]:
+        del counts[part]
     return counts
 
 
@@ -188,10 +192,12 @@ def _of_separators(found: LabelCells, column: str, separator: str) -> Iterator[t
     raw = Counter(cell for cell in found.raw.tolist() if UNIT not in cell)
     entries: Counter[str] = Counter()
     for cell, items in raw.items():
-        for entry in {part.strip(" \r") for part in cell.split(separator)} - {""}:
-            # A list that was not understood is no label with separators.
-            if not (entry in found.rules.map or entry[0] in "[{" or means_nothing(entry)):
-                entries[entry] += items
+        for entry in {part.strip(" \r") for part in cell.split(separator)}:
+            entries[entry] += items
+    for entry in list(entries):
+        # A list that was not understood is no label with separators.
+        if entry in found.rules.map or entry[:1] in ("", "[", "{") or means_nothing(entry):
+            del entries[entry]
     for other in SEPARATORS:
         if other in separator or separator in other:
             continue

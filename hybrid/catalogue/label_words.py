@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 UNKNOWN = "?"  # before a label that was not looked at
+CACHED = 100_000  # words whose answer is kept: the cells of a catalogue repeat them
 ALL = "*"  # every label that an item does not have
 
 # What people and programs write where an item has no label, in lower case and without brackets.
@@ -29,6 +31,7 @@ _MARKS = re.compile(r"""[\s\-‐-―−_.…?*/\\()\[\]{}<>|;:,'"~]+""")
 _JOINERS = re.compile("[\\s\\-‐-―−_·\u00ad\u200b-\u200d\u2060\ufeff]+")
 
 
+@lru_cache(maxsize=CACHED)
 def means_nothing(word: str) -> bool:
     r"""Tell whether a label is a word for nothing, such as ``N/A`` or ``(no genres listed)``.
 
@@ -51,6 +54,7 @@ def means_nothing(word: str) -> bool:
     return word in _NOTHING or not word or _MARKS.fullmatch(word) is not None
 
 
+@lru_cache(maxsize=CACHED)
 def twin_key(label: str) -> str:
     r"""Reduce a label to what its spellings share: case, Unicode form, spaces and hyphens aside.
 

@@ -161,11 +161,15 @@ class _Reader:
 
     def __init__(self, separator: str, renamed: LabelMap, found: LabelCells) -> None:
         self.separator, self.map, self.found = separator, renamed, found
+        self.plain: set[str] = set()  # entries that are labels as they are
 
     def read(self, cell: str, items: int) -> tuple[str, ...]:
         """The entries of a cell that `items` items have: labels, then those that were not looked at."""
+        entries = split_cell(cell, self.separator)
+        if self.plain.issuperset(entries):
+            return tuple(entries)
         labels, unknown = dict[str, None](), dict[str, None]()
-        for entry in split_cell(cell, self.separator):
+        for entry in entries:
             marked = entry.startswith(UNKNOWN) and len(entry) > 1 and self.map.find(entry) is None
             name = entry[1:].strip() if marked else entry
             if marked and name == ALL:
@@ -187,6 +191,8 @@ class _Reader:
         if means_nothing(name):
             self.found.words[entry] += items
             return []
+        if name == entry:
+            self.plain.add(name)
         return [name]
 
 
