@@ -219,8 +219,7 @@ def audit_catalogue(
     >>> _ = write_sample(folder.name, n_items=60)
     >>> catalogue = load_catalogue(f"{folder.name}/catalogue.csv")
     >>> context = Context(cache=f"{folder.name}/.hybrid-cache", workers=1)
-    >>> from hybrid.splitting.findings import check_parts
-    from hybrid.splitting.methods import split_catalogue
+    >>> from hybrid.splitting.methods import split_catalogue
     >>> audit_catalogue(catalogue, split_catalogue(catalogue, context=context), context=context).clean
     True
     >>> folder.cleanup()
