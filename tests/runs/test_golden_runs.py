@@ -127,10 +127,13 @@ def test_a_multiclass_run_is_judged_by_its_own_task(home: Path) -> None:
     assert [len(group.runs) for group in report.groups] == [len(RUNS) - 2, 1, 1]
     found = next(group for group in report.groups if group.task.multiclass).runs[0]
     assert found.name == MULTICLASS
+    support = [genre.support for genre in found.evaluation.genres]
+    tested = len(support) / sum(count > 0 for count in support)  # see without_untested
     # predictions.csv rounds probabilities, which changes the ranking of those that are nearly equal.
     for metric, recorded in record["metrics"].items():
         if metric not in RANKING:
-            assert found.evaluation.metrics[metric].value == pytest.approx(recorded["value"])
+            value = recorded["value"] * (tested if metric in MACRO else 1)
+            assert found.evaluation.metrics[metric].value == pytest.approx(value)
 
 
 def approximately(value: Any) -> Any:
@@ -206,6 +209,8 @@ def test_audits_find_the_same(
     _run(["audit", "--run", run, *options, "--quiet"])
     said = "clean as far as can be told" if new else "is clean;" if code == 0 else "LEAKS;"
     assert said in capsys.readouterr().out
+    for metric in MACRO:  # genres without a test item, or without a clean one, counted as 0 then
+        expected.get("cost", {}).pop(metric, None)
     assert common_keys(found, expected) == approximately(expected)
 
 

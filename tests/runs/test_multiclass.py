@@ -374,7 +374,8 @@ def test_genres_without_a_test_item_are_left_out_and_named(
     assert note in said.splitlines()
     card = model_card(None, None, tmp_path / "runs/svm", tmp_path / "runs", draws=20)
     assert f"- G{note[1:]}." in card.splitlines()
-    [row] = [line for line in card.splitlines() if line.startswith("| Horror | 0 |")]
+    row, confused = [line for line in card.splitlines() if line.startswith("| Horror | 0 |")]
+    assert confused == "| Horror | 0 | 0 | 0 |"
     assert row.split(" | ")[2:6] == ["–"] * 4
     record = read_run(tmp_path / "runs/svm").record
     found = read_run(tmp_path / "runs/svm").predictions
