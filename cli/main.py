@@ -19,7 +19,7 @@ COMMANDS = {
     "sample": "Write the embedded sample catalogue.",
     "import": "Make a catalogue of a known data set.",
     "fetch-posters": "Fetch posters by their URLs; write a catalogue that names the files.",
-    "check": "Validate catalogue and posters; list every bad row.",
+    "check": "Validate catalogue and posters; list every bad row and each column's role.",
     "split": "Split the items into train, validation and test.",
     "audit": "Check the split for leaks; exit 1 if there are any.",
     "extract": "Embed the posters into the cache.",
