@@ -23,6 +23,7 @@ MEANS = {
     "demo": {"seed", "workers"},
     "sample": {"seed"},
     "import": set(),
+    "fetch-posters": {"catalogue", "workers"},
     "check": {"catalogue", "workers"},
     "split": {"catalogue", "splits", "cache", "seed", "workers"},
     "audit": {"catalogue", "splits", "cache", "runs", "seed", "workers"},
@@ -103,6 +104,10 @@ ALWAYS = {
     "demo": {"full"},
     "sample": {"items"},
     "import": {"out", "genre-names"},
+    "fetch-posters": {
+        *("id-column", "url-column", "out", "concurrency", "rate", "timeout", "retries", "max-bytes"),
+        *("max-pixels", "max-shared", "allow-private", "retry-failed", "refresh", "strict"),
+    },
     "check": {*COLUMNS, "strict"},
     "split": {*COLUMNS, "method", "validation"},
     "audit": {*COLUMNS, *SELECTED, "run", "repair", "sheet"},
@@ -134,6 +139,7 @@ ALWAYS = {
 }  # fmt: skip
 
 PARQUET = ["--catalogue", "films.parquet", "--encoding", "utf-8"]
+URLS = ["--catalogue", "urls.csv"]
 TEXT = ["--blocks", "text"]
 POSTER = ["--blocks", "poster"]
 DUMMY = ["--estimator", "dummy-stratified", *TEXT]
@@ -197,6 +203,8 @@ REFUSED = {
             ("encoding", "huggingface", "utf-8"),
         )
     },
+    ("fetch-posters", "base-url"): [*URLS, "--base-url", "http://localhost/posters"],
+    ("fetch-posters", "tmdb-size"): [*URLS, "--tmdb-size", "w342"],
     ("split", "by"): ["--by", "year"],
     ("split", "folds"): ["--folds", "5"],
     ("split", "repeats"): ["--method", "kfold", "--repeats", "3"],
@@ -229,6 +237,7 @@ REFUSED = {
         (command, "encoding"): [*words, *PARQUET]
         for command, words in {
             "check": [],
+            "fetch-posters": [],
             "split": [],
             "audit": [],
             "extract": ["--backbone", "mobilenet-075", "--weights", "random"],
@@ -270,6 +279,7 @@ def project(fitted_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     folder = tmp_path / "project"
     shutil.copytree(fitted_project, folder)
     (folder / "films.parquet").write_bytes(b"")  # refused before it is read
+    (folder / "urls.csv").write_text("id,poster\n1,http://localhost/1.jpg\n")
     monkeypatch.chdir(folder)
     monkeypatch.delenv("HYBRID_CACHE", raising=False)
     return folder

@@ -23,6 +23,7 @@ from hybrid.errors import CatalogueError, SettingError
 from hybrid.types import BadRow, Finding
 from hybrid.utils.context import Context
 from hybrid.utils.files import TEMPORARY, locked, make_folder, remove
+from hybrid.utils.options import Rule, given_options, list_unused
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,7 @@ def fetch_posters(
     out = Path(out) if out else path.with_name(f"{path.stem}-posters.csv")
     column = find_url_column(catalogue.table, url_column, path)
     cells = catalogue.table[column].astype(str).tolist()
+    _check_used(cells, base_url, tmdb_size)
     urls = [cell_url(cell, base_url, tmdb_size) for cell in cells]
     different = list(dict.fromkeys(filter(None, urls)))
     with _writing(out, path) as ledger:
@@ -215,6 +217,19 @@ def _writing(out: Path, source: Path) -> Iterator[Ledger]:
             f"{out}: the posters cannot be written ({error.strerror or error}). What was fetched before is "
             "kept: call the command again when this is mended."
         ) from error
+
+
+def _check_used(cells: Sequence[str], base_url: str | None, tmdb_size: str) -> None:
+    """Raise where an option changes no URL."""
+    based = any(cell_url(cell, base_url) != cell_url(cell) for cell in cells)
+    paths = any(cell_url(cell, base_url, "w92") != cell_url(cell, base_url) for cell in cells)
+    rules = (
+        Rule(("base-url",), based, "each cell of the column has a URL of its own"),
+        Rule(("tmdb-size",), paths, "no cell of the column is a path of TMDB's that stands alone"),
+    )
+    values = {"base-url": (base_url, None), "tmdb-size": (tmdb_size, "w342")}
+    if problems := list_unused(rules, given_options(values, "fetch-posters")):
+        raise SettingError("\n".join(problems))
 
 
 def _check(
