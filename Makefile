@@ -7,7 +7,7 @@ SOURCES := setup.cfg pyproject.toml README.md LICENSE \
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CODE := hybrid cache cli tests benchmarks
 
-.PHONY: demo test fault-test lint format types bench bench-extract bench-cache wheel clean
+.PHONY: demo test tests fault-test lint format types bench bench-extract bench-cache wheel clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -52,7 +52,10 @@ demo: $(VENV)/installed
 	@$(BIN)/hybrid demo
 
 # A file stays with one of the two processes: what its tests share is made once.
-test: lint types
+test: lint
+	@$(MAKE) --no-print-directory -j 2 types tests
+
+tests: $(VENV)/installed-for-tests
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 fault-test: $(VENV)/installed-for-tests
