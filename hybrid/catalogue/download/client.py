@@ -153,6 +153,7 @@ class Client:
         self, http: httpx.AsyncClient, url: httpx.URL, headers: Mapping[str, str]
     ) -> Answer | Refusal:
         """Follow redirects, each to an address that was looked at."""
+        named = url
         request = http.build_request("GET", url, headers=headers)
         for _ in range(MAX_REDIRECTS + 1):
             response = await http.send(request, stream=True)
@@ -162,17 +163,22 @@ class Client:
                 url = url.join(response.headers["location"])
             finally:
                 await response.aclose()
-            following = await self._redirected(http, url)
+            following = await self._redirected(http, url, named)
             if isinstance(following, Refusal):
                 return following
             request = following
-        return Refusal(f"more than {MAX_REDIRECTS} redirects")
+        return Refusal(f"too many redirects: more than {MAX_REDIRECTS}")
 
-    async def _redirected(self, http: httpx.AsyncClient, url: httpx.URL) -> httpx.Request | Refusal:
-        """The request that a redirect asks for, to the very address that was found to be public."""
+    async def _redirected(
+        self, http: httpx.AsyncClient, url: httpx.URL, named: httpx.URL
+    ) -> httpx.Request | Refusal:
+        """The request that a redirect asks for, to the very address that was found to be public.
+
+        The server that the catalogue itself names may be a private one.
+        """
         if url.scheme not in ("http", "https") or not url.host:
             return Refusal(f"a redirect to {url.scheme or 'no scheme'}, not to http or https")
-        if self.settings.allow_private:
+        if self.settings.allow_private or _server(url) == _server(named):
             return http.build_request("GET", url)
         if urllib.request.getproxies().get(
             url.scheme
@@ -269,6 +275,11 @@ def status_text(status: int) -> str:
         return f"HTTP {status} ({HTTPStatus(status).phrase})"
     except ValueError:
         return f"HTTP {status}"
+
+
+def _server(url: httpx.URL) -> tuple[str, int | None]:
+    """Host and port of a URL."""
+    return url.host, url.port or {"http": 80, "https": 443}.get(url.scheme)
 
 
 def _literal(host: str) -> Address | None:

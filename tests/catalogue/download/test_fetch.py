@@ -137,7 +137,8 @@ def test_refresh_asks_with_the_tag(films: Callable[..., Path], server: Server) -
 
 
 @pytest.mark.parametrize(
-    "target", ["/ok/1", "http:~~localhost:1~x", "http:~~169.254.169.254~x", "http:~~[::1]~x"]
+    "target",
+    ["http:~~localhost:1~x", "http:~~127.0.0.1:1~x", "http:~~169.254.169.254~x", "http:~~[::1]~x"],
 )
 def test_a_redirect_to_a_private_address_is_refused(
     films: Callable[..., Path], server: Server, target: str
@@ -148,14 +149,23 @@ def test_a_redirect_to_a_private_address_is_refused(
     assert set(server.asked) == {f"/to/{target}"}
 
 
+def test_redirects_on_the_server_that_the_catalogue_names_are_followed(
+    films: Callable[..., Path], server: Server
+) -> None:
+    same = server.url.replace("/", "~")
+    summary = fetch(films("/to//ok/1", f"/to/{same}~ok~2", f"/to/{same}~to~http:~~10.0.0.1~x"))
+    assert summary.fetched == 2
+    assert [bad.id for bad in summary.failed] == ["f2"]
+    loop = fetch(films("/to/."))  # to its own folder, and so on
+    assert [bad.reason for bad in loop.failed] == ["too many redirects: more than 5"]
+
+
 def test_redirects_are_followed_where_it_is_allowed(
     films: Callable[..., Path], server: Server
 ) -> None:
     allowed = FetchSettings(allow_private=True, retries=0)
     summary = fetch(films("/to//ok/1", f"/to/{server.url.replace('/', '~')}~ok~2"), allowed)
     assert summary.fetched == 2
-    loop = films("/to/.")  # to its own folder, and so on
-    assert fetch(loop, allowed).failed
     other = films("/to/file:~~~etc~passwd")
     assert [bad.reason for bad in fetch(other, allowed).failed] == [
         "a redirect to file, not to http or https"
