@@ -26,7 +26,7 @@ from hybrid.cache.parts import Layout, write_part
 from hybrid.cache.verify import verify
 from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import hybrid
-from hybrid.errors import CacheError, ExtractionError, SettingError
+from hybrid.errors import CacheError, ExtractionError, RunError, SettingError
 from hybrid.extraction.cache_report import explain_cache, export_embeddings
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.extraction.lookup import find_store, hash_catalogue
@@ -467,19 +467,21 @@ def test_export_is_read_by_other_tools(
 
 
 @pytest.mark.parametrize(
-    ("out", "message"),
+    ("out", "error", "message"),
     [
-        ("e.csv", r"ends in \.npz, \.parquet, \.h5, found e\.csv"),
-        ("no/e.npz", "a folder that exists"),
+        ("e.csv", SettingError, r"ends in \.npz, \.parquet, \.h5, found e\.csv"),
+        ("no/e.npz", RunError, "a folder that exists"),
     ],
 )
-def test_export_elsewhere_is_refused_first(out: str, message: str, project: Path) -> None:
-    with pytest.raises(SettingError, match=message):
+def test_export_elsewhere_is_refused_first(
+    out: str, error: type[Exception], message: str, project: Path
+) -> None:
+    with pytest.raises(error, match=message):
         export_embeddings(load_catalogue("catalogue.csv"), out)
 
 
 def test_export_without_embeddings(project: Path) -> None:
-    with pytest.raises(ExtractionError, match="hybrid cache explain"):
+    with pytest.raises(ExtractionError, match="hybrid cache ls lists"):
         export_embeddings(load_catalogue("catalogue.csv"), "e.npz")
 
 
