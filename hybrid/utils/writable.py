@@ -6,10 +6,12 @@ import contextlib
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from hybrid.errors import RunError
+from hybrid.utils.files import TEMPORARY
 
 PROBE = 2**20  # bytes that must be free: less than any result with a model takes
 # What open(2) says where there are no files without a name (O_TMPFILE).
@@ -124,8 +126,19 @@ def _asked(folder: Path) -> str | None:
     if not os.access(folder, os.W_OK | os.X_OK):
         read_only = os.statvfs(folder).f_flag & os.ST_RDONLY
         return os.strerror(errno.EROFS if read_only else errno.EACCES)
-    full = shutil.disk_usage(folder).free < PROBE
-    return os.strerror(errno.ENOSPC) if full else None
+    usage = shutil.disk_usage(folder)
+    if not usage.total:  # no disk at all, as /proc; or one of a network whose size nobody knows
+        return _tried(folder)
+    return os.strerror(errno.ENOSPC) if usage.free < PROBE else None
+
+
+def _tried(folder: Path) -> str | None:
+    """Make an empty folder, and remove it."""
+    try:
+        Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=folder)).rmdir()
+    except OSError as error:
+        return f"nothing can be made in it ({error.strerror or error})"
+    return None
 
 
 def _write(descriptor: int) -> None:

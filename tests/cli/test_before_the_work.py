@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from hybrid.errors import RunError
 from hybrid.utils.files import TEMPORARY
-from hybrid.utils.writable import write_problem
+from hybrid.utils.writable import check_new_folder, write_problem
 
 Call = Callable[..., int]
 Capture = pytest.CaptureFixture[str]
@@ -134,8 +135,19 @@ def test_without_files_that_have_no_name(tmp_path: Path, monkeypatch: pytest.Mon
         patch.setattr(os, "access", lambda *arguments: False)
         assert write_problem(tmp_path) == os.strerror(errno.EACCES)
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+        patch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=10**9, free=1000))
         assert write_problem(tmp_path) == os.strerror(errno.ENOSPC)
+    with monkeypatch.context() as patch:  # a disk of a network may not know its size
+        patch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=0, free=0))
+        assert write_problem(tmp_path) is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_where_nothing_can_be_made_is_not_a_full_disk() -> None:
+    with pytest.raises(
+        RunError, match=r"that /proc cannot be: nothing can be made in it \(No such"
+    ):
+        check_new_folder("--runs", Path("/proc/nope"))
 
 
 @pytest.mark.parametrize(
