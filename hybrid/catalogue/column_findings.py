@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from hybrid.catalogue.cells import says_something
-from hybrid.catalogue.dates import count_other_order, count_short_years, find_date_order, read_date
+from hybrid.catalogue.dates import count_dates
 from hybrid.catalogue.numbers import mixed_currencies, parse_numbers
 from hybrid.catalogue.roles import FEW, HALF, IMAGE, WORDS
 from hybrid.catalogue.units import is_currency
@@ -91,29 +91,38 @@ def _of_cells(role: ColumnRole, cells: pd.Series) -> Iterator[Finding]:
 
 
 def _of_dates(role: ColumnRole, filled: pd.Series) -> Iterator[Finding]:
-    order, undecided = find_date_order(filled)
-    if undecided and not order and not role.format.order:
-        distinct = filled.drop_duplicates().iloc[:1000]
-        found = [cell for cell in distinct if (read := read_date(cell)) and read[0] != read[1]]
+    counts = count_dates(filled)
+    orders = {DAY_FIRST: counts.day, MONTH_FIRST: counts.month}
+    read = role.format.order or MONTH_FIRST
+    other = MONTH_FIRST if read == DAY_FIRST else DAY_FIRST
+    if orders[other]:
+        shows = (
+            f"{orders[read]:,} cell{' shows' if orders[read] == 1 else 's show'} the {read} first"
+        )
+        either = (
+            f"{counts.undecided:,} can be either and were read with the {read} first (--date-order {other} "
+            f"reads them with the {other} first)"
+            if counts.undecided
+            else f"each is read as it shows (--date-order {read} settles those to come that can be either)"
+        )
         yield Finding(
             ORDER,
-            f"column {role.column!r}: {undecided:,} dates such as {found[0]!r} can be read in two ways, and "
-            "none tells which; the month was read first (--date-order day reads the day first)",
-            undecided,
+            f"column {role.column!r}: {shows}, {orders[other]:,} the {other} first; {either}",
+            orders[other],
             role.column,
-            tuple(found[:EXAMPLES]),
+            counts.examples,
         )
-    elif undecided and (others := count_other_order(filled, role.format.order)):
-        first, second = (DAY_FIRST, MONTH_FIRST)[:: 1 if role.format.order == DAY_FIRST else -1]
+    elif counts.undecided and not role.format.order:
         yield Finding(
             ORDER,
-            f"column {role.column!r}: most dates have the {first} first, {others:,} the {second}; "
-            f"{undecided:,} that can be read in two ways were read with the {first} first "
-            f"(--date-order {second} turns that)",
-            others,
+            f"column {role.column!r}: {counts.undecided:,} dates such as {counts.examples[0]!r} can be read "
+            "in two ways, and none tells which; the month was read first (--date-order day reads the day "
+            "first)",
+            counts.undecided,
             role.column,
+            counts.examples,
         )
-    if short := count_short_years(filled):
+    if short := counts.short:
         yield Finding(
             "years of two digits",
             f"column {role.column!r}: {short:,} dates have a year of two digits; 69 to 99 were read as 1969 "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import unicodedata
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -46,6 +47,7 @@ _WEEKDAY = re.compile(
 )
 PIVOT = 69  # two digits: 69 to 99 are 19xx, as in POSIX
 FIRST_YEAR, LAST_YEAR = 1000, 2999
+EXAMPLES = 3
 # The order of day and month that a date needs, and whether its year has two digits.
 Dated = tuple[str, str, int, bool]
 
@@ -74,7 +76,7 @@ def parse_dates(cells: pd.Series, order: str = "") -> NDArray[np.object_]:
     number, distinct = pd.factorize(cells)
     read = [read_date(cell) for cell in distinct]
     # Where no cell tells, as pandas: the month first.
-    first = 0 if (order or _find_order(cells.value_counts())) == DAY_FIRST else 1
+    first = 0 if (order or find_date_order(cells)[0]) == DAY_FIRST else 1
     found = np.array([one[first] if one else "" for one in read] or [""], dtype=object)
     return found[number]
 
@@ -100,51 +102,60 @@ def find_date_order(cells: pd.Series) -> tuple[str, int]:
     >>> find_date_order(pd.Series(["12/25/1999"])), find_date_order(pd.Series(["01/02/1999"]))
     (('month', 0), ('', 1))
     """
-    counts = cells.value_counts()
-    return _find_order(counts), sum(
-        int(count)
-        for cell, count in counts.items()
-        if (found := read_date(str(cell))) and found[0] != found[1]
-    )
+    counts = count_dates(cells)
+    order = {1: DAY_FIRST, 0: "", -1: MONTH_FIRST}[int(np.sign(counts.day - counts.month))]
+    return order, counts.undecided
 
 
-def count_short_years(cells: pd.Series) -> int:
-    """Count the dates whose year has two digits.
+@dataclass(frozen=True)
+class DateCounts:
+    """Cells of a column of dates: that show the day first, the month first, that can be either.
+
+    Parameters
+    ----------
+    day, month, undecided : int
+    short : int
+        Cells whose year has two digits.
+    examples : tuple of str
+        Different cells that can be either, in the order of the column.
+    """
+
+    day: int = 0
+    month: int = 0
+    undecided: int = 0
+    short: int = 0
+    examples: tuple[str, ...] = ()
+
+
+def count_dates(cells: pd.Series) -> DateCounts:
+    """Count what the dates of a column show about their order and their years.
+
+    Parameters
+    ----------
+    cells : Series of n str
+
+    Returns
+    -------
+    DateCounts
 
     Examples
     --------
-    >>> count_short_years(pd.Series(["25-May-79", "1979-05-25"]))
-    1
+    >>> count_dates(pd.Series(["25/12/1999", "12/25/1999", "03/04/99", "1979-05-25"]))
+    DateCounts(day=1, month=1, undecided=1, short=1, examples=('03/04/99',))
     """
-    return sum(
-        int(count)
-        for cell, count in cells.value_counts().items()
-        if (found := read_date(str(cell))) and found[3]
-    )
-
-
-def count_other_order(cells: pd.Series, order: str) -> int:
-    """Count the dates that can be read in one way only, and not in the order of the others.
-
-    Examples
-    --------
-    >>> count_other_order(pd.Series(["25/12/1999", "12/25/1999", "12/26/1999"]), "month")
-    1
-    """
-    other = -1 if order == DAY_FIRST else 1
-    return sum(
-        int(count)
-        for cell, count in cells.value_counts().items()
-        if (found := read_date(str(cell))) and found[2] == other
-    )
-
-
-def _find_order(counts: pd.Series) -> str:
-    votes = 0
-    for cell, count in counts.items():
-        found = read_date(str(cell))
-        votes += found[2] * int(count) if found else 0
-    return DAY_FIRST if votes > 0 else MONTH_FIRST if votes < 0 else ""
+    numbers, distinct = pd.factorize(cells)
+    day = month = undecided = short = 0
+    either = []
+    for cell, count in zip(distinct, np.bincount(numbers).tolist(), strict=True):
+        if (found := read_date(str(cell))) is None:
+            continue
+        day += count * (found[2] > 0)
+        month += count * (found[2] < 0)
+        short += count * found[3]
+        if found[0] != found[1]:
+            undecided += count
+            either.append(str(cell))
+    return DateCounts(day, month, undecided, short, tuple(either[:EXAMPLES]))
 
 
 @lru_cache(maxsize=2**16)

@@ -277,3 +277,27 @@ def test_dates_in_both_orders_are_told(path: Path) -> None:
     assert (told.kind, told.count) == ("order of day and month", 1)
     assert "--date-order month" in told.message
     assert catalogue.frame["released"].tolist()[-2:] == ["1999-01-25", "1999-03-02"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        (
+            ["25/12/1999", "12/25/1999", "03/04/1999", "05/06/1999"],
+            "1 cell shows the month first, 1 the day first; 2 can be either and were read with the month",
+        ),
+        (
+            ["25/12/1999", "12/25/1999", "26/12/1999", "12/26/1999"],
+            "2 cells show the month first, 2 the day first; each is read as it shows (--date-order month",
+        ),
+    ],
+)
+def test_dates_that_contradict_each_other_are_told(
+    path: Path, cells: list[str], words: str
+) -> None:
+    [told] = write(path, {"released": cells}).findings
+    assert words in told.message
+    assert (told.kind, told.count) == ("order of day and month", int(words[0]))
+    [told] = write(path, {"released": cells}, date_order="day").findings
+    assert f"{words[0]} cell" in told.message
+    assert "the day first, " in told.message
