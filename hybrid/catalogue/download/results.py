@@ -14,6 +14,7 @@ import pandas as pd
 from hybrid.catalogue.cells import NOTHING
 from hybrid.catalogue.columns import POSTER
 from hybrid.catalogue.download.ledger import Entry, Failed, Fetched
+from hybrid.catalogue.download.urls import why_no_url
 from hybrid.catalogue.poster_paths import poster_problem
 from hybrid.types import BadRow, Finding
 from hybrid.utils.files import write_atomically
@@ -60,14 +61,15 @@ def place_items(
     """
     counts = {file: len(each) for file, each in _urls_of_files(urls, entries).items()}
     return [
-        _place_url(entries[url], counts, max_shared) if url else _place_cell(cell, folder)
+        _place_url(cell, entries[url], counts, max_shared) if url else _place_cell(cell, folder)
         for cell, url in zip(cells, urls, strict=True)
     ]
 
 
-def _place_url(entry: Entry, counts: Mapping[str, int], max_shared: int | None) -> Place:
+def _place_url(cell: str, entry: Entry, counts: Mapping[str, int], max_shared: int | None) -> Place:
     if isinstance(entry, Failed):
-        return Place(reason=entry.reason)
+        bare = cell.strip().startswith("//")  # as web pages have it
+        return Place(reason=f"{entry.reason}{' (tried with https)' if bare else ''}")
     if max_shared is not None and counts[entry.file] > max_shared:
         return Place(reason=f"the picture of {counts[entry.file]} URLs, taken for a placeholder")
     return Place(entry.file)
@@ -78,7 +80,7 @@ def _place_cell(cell: str, folder: Path) -> Place:
         return Place()
     if not poster_problem(cell) and (folder / cell).is_file():
         return Place(cell)
-    return Place(reason="is neither a URL nor the path of a file")
+    return Place(reason=why_no_url(cell))
 
 
 def shared_pictures(urls: Iterable[str], entries: Mapping[str, Entry]) -> tuple[Finding, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -13,7 +14,10 @@ TMDB = "https://image.tmdb.org/t/p/"
 TMDB_SIZES = ("w92", "w154", "w185", "w342", "w500", "w780", "original")
 # What TMDB's data have for a picture: a path that stands for one file in each size.
 TMDB_PATH = re.compile(r"/[A-Za-z0-9_-]{10,}\.(?:jpe?g|png|svg|webp)", re.IGNORECASE)
-URL = re.compile(r"(?:https?:)?//[^\s/]+\S*", re.IGNORECASE)
+# People paste URLs as browsers take them, with spaces in the path.
+URL = re.compile(r"(?:https?:)?//[^\s/]+(?:/.*)?", re.IGNORECASE)
+SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://.*|(data):.*", re.IGNORECASE | re.DOTALL)
+_AMPERSAND = re.compile(r"&(?:amp|#0*38|#x0*26);", re.IGNORECASE)
 IMAGE_URL = re.compile(r".*\.(?:jpe?g|png|webp|gif|avif|heic|bmp|tiff?)(?:[?#].*)?", re.IGNORECASE)
 # Parts of the names of columns, those that most surely mean a poster first.
 NAMES = ("poster", "cover", "image", "img", "picture", "photo", "thumb")
@@ -95,10 +99,35 @@ def cell_url(cell: str, base: str | None = None, tmdb_size: str = "w342") -> str
     ('https://a.org/1.jpg', 'https://image.tmdb.org/t/p/w342/kqjL17yufvn9OVLyXYpvtyrFfak.jpg')
     >>> cell_url("1.jpg", "http://a.org/posters"), cell_url("posters/1.jpg")
     ('http://a.org/posters/1.jpg', '')
+    >>> cell_url("http://a.org/my film.jpg?x=1&amp;y=2")
+    'http://a.org/my%20film.jpg?x=1&y=2'
     """
     cell = cell.strip()
     if URL.fullmatch(cell):
-        return cell if cell[:4].casefold() == "http" else f"https:{cell}"
+        return _quoted(cell if cell[:4].casefold() == "http" else f"https:{cell}")
     if base and cell and "://" not in cell:
-        return f"{base.rstrip('/')}/{cell.lstrip('/')}"
+        return _quoted(f"{base.rstrip('/')}/{cell.lstrip('/')}")
     return f"{TMDB}{tmdb_size}{cell}" if TMDB_PATH.fullmatch(cell) else ""
+
+
+def _quoted(url: str) -> str:
+    """A URL as a browser reads it: ``&amp;`` comes from a web page, and white space is quoted."""
+    url = _AMPERSAND.sub("&", url)
+    return re.sub(r"\s", lambda space: quote(space[0]), url)
+
+
+def why_no_url(cell: str) -> str:
+    """Say why a cell that names no file stands for no URL.
+
+    Examples
+    --------
+    >>> why_no_url("ftp://a.org/1.jpg"), why_no_url("1.jpg")
+    ('only http and https are fetched, found ftp', 'is neither a URL nor the path of a file')
+    """
+    found = SCHEME.fullmatch(cell.strip())
+    if found is None:
+        return "is neither a URL nor the path of a file"
+    scheme = (found[1] or found[2]).lower()
+    if scheme in ("http", "https"):
+        return "is not a URL that can be fetched"
+    return f"only http and https are fetched, found {scheme}"

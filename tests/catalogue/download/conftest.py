@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import socket
 import struct
 import threading
@@ -174,9 +175,8 @@ def films(tmp_path: Path, server: Server) -> Callable[..., Path]:
 
     def write(*paths: str, column: str = "poster") -> Path:
         path = tmp_path / "films.csv"
-        rows = [
-            f"f{i},Drama,{server.url + p if p.startswith('/') else p}" for i, p in enumerate(paths)
-        ]
+        cells = [server.url + p if re.match("/[^/]", p) else p for p in paths]
+        rows = [f'f{i},Drama,"{cell}"' for i, cell in enumerate(cells)]
         path.write_text("\n".join([f"id,genres,{column}", *rows, ""]), encoding="utf-8")
         return path
 

@@ -73,7 +73,10 @@ def test_posters_are_named_by_their_content(films: Callable[..., Path]) -> None:
         ("/bomb/1", "more than 89,478,485 pixels"),
         ("http://127.0.0.1:1/1.jpg", "no connection to the server"),
         ("http://[bad/1.jpg", "no connection to the server|is not a URL that can be fetched"),
-        ("ftp://a.org/1.jpg", "is neither a URL nor the path of a file"),
+        ("ftp://a.org/1.jpg", "only http and https are fetched, found ftp"),
+        ("data:image/png;base64,AAAA", "only http and https are fetched, found data"),
+        ("http://a b.invalid/1.jpg", "is not a URL that can be fetched"),
+        ("//127.0.0.1:1/1.jpg", r"no connection to the server \(tried with https\)"),
     ],
 )
 def test_a_failure_costs_one_poster_and_has_a_reason(
@@ -87,6 +90,13 @@ def test_a_failure_costs_one_poster_and_has_a_reason(
     assert [bool(cell) for cell in written(table).values()] == [True, False, True]
     whole = {picture(1), picture(2)}
     assert {p.read_bytes() for p in (table.parent / "posters").iterdir()} == whole
+
+
+def test_urls_as_people_have_them(films: Callable[..., Path], server: Server) -> None:
+    path = films("/ok/1.a b.jpg", "/ok/2.jpg?x=1&amp;y=2", "/ok/3.%20é.jpg", "/ok/4.jpg#top")
+    assert fetch(path).fetched == 4
+    asked = {"/ok/1.a%20b.jpg", "/ok/2.jpg?x=1&y=2", "/ok/3.%20%C3%A9.jpg", "/ok/4.jpg"}
+    assert set(server.asked) == asked
 
 
 def test_a_server_that_does_not_answer_is_left(films: Callable[..., Path]) -> None:

@@ -127,6 +127,8 @@ def test_the_column_is_found_by_its_cells_and_its_name() -> None:
         ("https://a.org/1.jpg", "https://a.org/1.jpg"),
         (" HTTP://a.org/ü.jpg?x=1 ", "HTTP://a.org/ü.jpg?x=1"),
         ("//a.org/1.jpg", "https://a.org/1.jpg"),
+        ("http://a.org/a b.jpg", "http://a.org/a%20b.jpg"),
+        ("http://a.org/?a=1&amp;b=2&copy=3", "http://a.org/?a=1&b=2&copy=3"),
         ("N/A", ""),
         ("", ""),
         ("posters/1.jpg", ""),
