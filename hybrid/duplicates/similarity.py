@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from hybrid.utils.scripts import has_unspaced_script, split_words
+from hybrid.utils.scripts import has_unspaced_script, split_words, strip_points
 
 Pairs = NDArray[np.int64]
 Groups = list[tuple[int, ...]]
@@ -201,14 +201,15 @@ def tokenize(text: str) -> list[str]:
     """Split a text into its words, in lower case and without punctuation.
 
     In a script without spaces between words each character is a word. Forms of one character that Unicode
-    calls compatible are the same: NFC and NFD, full and half width.
+    calls compatible are the same: NFC and NFD, full and half width. So are words of Hebrew and Arabic with
+    and without vowel points or tatweel.
 
     Examples
     --------
     >>> tokenize("L'Été: a Film!"), tokenize("ＮＢＡ比赛。"), tokenize("हिन्दी")
     (['l', 'été', 'a', 'film'], ['nba', '比', '赛'], ['हिन्दी'])
     """
-    return split_words(unicodedata.normalize("NFKC", text).casefold())
+    return split_words(strip_points(unicodedata.normalize("NFKC", text).casefold()))
 
 
 def count_words(tokens: Sequence[str]) -> float:

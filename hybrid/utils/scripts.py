@@ -39,6 +39,10 @@ _CYRILLIC_ACCENTED = (
 )
 _SARA_AM = (("\u0e4d\u0e32", "\u0e33"), ("\u0ecd\u0eb2", "\u0eb3"))  # a vowel of Thai and of Lao
 _TATWEEL = "\u0640"  # lengthens an Arabic word for show
+# Vowel points, cantillation and Koranic marks. Letters with a hamza or a madda are one character in form NFC.
+_POINT = regex.compile(
+    rf"(?V1)[[\p{{M}}&&[\p{{scx=Hebr}}\p{{scx=Arab}}\p{{scx=Syrc}}]&&[\u0590-\u08FF]]{_TATWEEL}]"
+)
 
 
 def has_unspaced_script(text: str) -> bool:
@@ -146,6 +150,27 @@ def fold_text(text: str) -> str:
         if folded != character:
             text = text.replace(character, folded)
     return text
+
+
+def strip_points(text: str) -> str:
+    """Leave out the vowel points of Hebrew, Arabic and Syriac, and the tatweel.
+
+    Parameters
+    ----------
+    text : str
+        In form NFC or NFKC.
+
+    Returns
+    -------
+    str
+        The letters, and the accents and marks of other scripts, as they are.
+
+    Examples
+    --------
+    >>> strip_points("حَرْبٌ"), strip_points("حـرب"), strip_points("שָׁלוֹם"), strip_points("été हिन्दी")
+    ('حرب', 'حرب', 'שלום', 'été हिन्दी')
+    """
+    return text if text.isascii() else _POINT.sub("", text)
 
 
 class _Folded(dict[str, str]):

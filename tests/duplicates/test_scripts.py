@@ -88,3 +88,28 @@ def test_a_split_ties_them_and_an_audit_finds_them(script: str, tmp_path: Path) 
     parted = make_split(catalogue.ids, catalogue.labels)
     (leak,) = audit_catalogue(catalogue, parted).leaks
     assert leak.kind == "same overview"
+
+
+@pytest.mark.parametrize(
+    ("bare", "pointed"),
+    [
+        ("حرب قرية مدينة", ["حَرْبٌ قَرْيَةٌ مَدِينَةٌ", "حـــرب قـرية مـدينة", "حرـبَ قرـيةُ مدينـة"]),
+        ("الله رحمن", ["اللّٰه رَحْمٰن"]),
+        ("שלום מלחמה", ["שָׁלוֹם מִלְחָמָה", "שָׁלוֹם מִלְחָמָ֑ה"]),
+    ],
+)
+def test_vowel_points_and_tatweel_make_no_other_text(bare: str, pointed: list[str]) -> None:
+    for text in pointed:
+        for form in ("NFC", "NFD", "NFKC"):
+            assert tokenize(unicodedata.normalize(form, text)) == bare.split()
+    story = f"{bare} " * 4
+    (same, _) = text_duplicates(["a", "b"], [story, f"{pointed[0]} " * 4])
+    assert same.groups == (("a", "b"),)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["été naïve ångström", "призрак йод", "हिन्दी फ़िल्म", "பேய் படம்", "ἔργον", "أمل آمال سؤال شيء"],
+)
+def test_other_marks_and_letters_with_a_hamza_stay(text: str) -> None:
+    assert tokenize(text) == unicodedata.normalize("NFKC", text).split()
