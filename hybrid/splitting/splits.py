@@ -189,7 +189,8 @@ def make_temporal_split(
     """Split items by time: the oldest are train, the newest test.
 
     Nothing in train is as new as anything in validation or test. A group goes where its newest item
-    belongs. A cut is between two different times, the nearest to the wanted share.
+    belongs. A cut is between two different times, the nearest to the wanted share that leaves each part with
+    a share a time, where there are as many different ones.
 
     Parameters
     ----------
@@ -223,8 +224,8 @@ def make_temporal_split(
         raise SettingError("times: expected a number for some items, found none.")
     parts = np.full(len(ids), UNUSED, dtype=object)
     parts[np.isfinite(when)] = "train"
-    for part, share in (("validation", shares[0]), ("test", shares[0] + shares[1])):
-        parts[when >= _cut(dated, share)] = part
+    for part, cut in zip(PARTS[1:], _cuts(dated, shares), strict=True):
+        parts[when >= cut] = part
     method = SplitMethod("temporal", shares=tuple(shares))
     return _split(ids, parts.astype(str), groups, method)
 
@@ -249,11 +250,21 @@ def group_times(times: NDArray[np.float64], groups: NDArray[Any]) -> NDArray[np.
     return newest[member]
 
 
-def _cut(times: NDArray[np.float64], share: float) -> float:
-    """The time that about `share` of the sorted `times` are older than; infinite where that is all."""
+def _cuts(times: NDArray[np.float64], shares: Sequence[float]) -> list[float]:
+    """The oldest time of validation and of test, infinite where none has it; `times` are sorted."""
     starts = np.append(np.flatnonzero(np.diff(times, prepend=-np.inf)), len(times))
-    start = starts[np.abs(starts - share * len(times)).argmin()]
-    return float(np.append(times, np.inf)[start])
+    wanted = np.cumsum(shares[:-1])
+    nearest = np.abs(starts - wanted[:, None] * len(times)).argmin(axis=1)
+    needed = [int(share > 0) for share in shares]
+    if sum(needed) < len(
+        starts
+    ):  # a time for each part: the older cut first, which leaves enough behind it
+        low = 0
+        for part in range(len(nearest)):
+            low += needed[part]
+            high = len(starts) - 1 - sum(needed[part + 1 :])
+            nearest[part] = low = min(max(nearest[part], low), high)
+    return np.append(times, np.inf)[starts[nearest]].tolist()  # type: ignore[no-any-return]
 
 
 def make_legacy_split(

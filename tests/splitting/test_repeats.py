@@ -124,7 +124,7 @@ def test_more_origins_than_periods_overlap_and_keep_as_much_to_learn_from_as_to_
     assert all(len(t) == 24 for t in tests)
     assert all(len(part(e.split, "train", "validation")) >= 24 for e in found)
     assert tests[0] & tests[1]
-    few = np.repeat([1990.0, 2000.0, 2010.0], 40)
+    few = np.repeat([1980.0, 1990.0, 2000.0, 2010.0], 30)
     with pytest.raises(SettingError, match=r"expected 4 periods to test on, .* found 2 in these"):
         further_splits(temporal(few), LABELS, 4, 0, times=few)
 
