@@ -96,6 +96,41 @@ def test_a_first_line_that_names_the_separator(load: Load, first: str) -> None:
     assert cells(load("\ufeff" + f"{first}\r\nid\r\n1\r\n")) == [["id"], ["1"]]
 
 
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|", "^"])
+@pytest.mark.parametrize("more", [1, 3])
+@pytest.mark.parametrize("name", ["{}", "tt{}"])
+def test_separators_at_the_end_of_the_rows_alone_shift_nothing(
+    load: Load, separator: str, more: int, name: str
+) -> None:
+    rows = [[name.format(i), f"Film {i}", "War"] for i in range(30)]
+    lines = [separator.join(["id", "title", "genres"])]
+    lines += [separator.join(row) + separator * more for row in rows]
+    catalogue = load("\n".join(lines) + "\n")
+    assert cells(catalogue) == [["id", "title", "genres"], *rows]
+    expected = ["separator"] * (separator != ",") + ["separators at the end"]
+    assert kinds(catalogue)[: len(expected)] == expected
+    lines[7] = separator.join(["x", "A film", "of two parts", "War"])  # one row with a field more
+    catalogue = load("\n".join(lines) + "\n")
+    assert cells(catalogue) == [["id", "title", "genres"], *rows[:6], *rows[7:]]
+    assert [bad.row for bad in catalogue.left_out] == [7]
+
+
+def test_row_numbers_without_a_name_are_still_an_index(load: Load) -> None:
+    lines = ["id,title,genres"] + [f"{i},tt{i},Film,{'' if i % 3 else 'War'}" for i in range(30)]
+    catalogue = load("\n".join(lines) + "\n")
+    assert catalogue.ids.tolist() == [f"tt{i}" for i in range(30)]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_a_separator_at_the_end_of_the_header_alone(load: Load, separator: str) -> None:
+    rows = [["id", "title", "genres"], *([f"tt{i}", "A film", "War"] for i in range(30))]
+    head, *lines = (separator.join(row) for row in rows)
+    catalogue = load("\n".join([head + separator, *lines]) + "\n")
+    assert cells(catalogue) == rows
+    assert not catalogue.left_out
+    assert "short rows" not in kinds(catalogue)
+
+
 def test_blank_lines_above_the_header(load: Load) -> None:
     assert cells(load("\n \n,,\n" + written(","))) == TABLE
 
@@ -153,7 +188,7 @@ def test_utf16_without_a_mark_is_named(load: Load) -> None:
         ("Unnamed: 0,id,title\n5,a,x\n3,b,y\n", ["index column"]),
         ('"id","title"\n"1","a","x"\n"2","b","y"\n', ["index column"]),
         ("id,title,\na,x,\nb,y,\n", ["unnamed column"]),
-        ("id,title\na,x,,\nb,y,,\n", []),
+        ("id,title\na,x,,\nb,y,,\n", ["separators at the end"]),
     ],
     ids=["pandas", "pandas twice", "R", "trailing separators", "only in the rows"],
 )

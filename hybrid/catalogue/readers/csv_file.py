@@ -17,6 +17,8 @@ from hybrid.catalogue.readers.dialect import (
     SEPARATORS,
     USUAL,
     Dialect,
+    count_named,
+    ends_with_separators,
     find_dialect,
     named_separator,
 )
@@ -137,7 +139,10 @@ def _read_start(source: Source, sample: list[str]) -> _Start:
     header = [name.strip() for name in next(reader, [])]
     line = at + reader.line_num + 1
     rows = [row for row in islice(reader, 200) if row]
-    if _has_row_names(header, rows):
+    if rows and max(map(len, rows)) < len(header):
+        header = header[: count_named(header)]  # separators at its end that no row has
+    trailing = ends_with_separators(len(header), rows)
+    if not trailing and _has_row_names(header, rows):
         header = ["", *header]
     twice = sorted(name for name, count in Counter(header).items() if count > 1 and name)
     if twice:
@@ -146,6 +151,9 @@ def _read_start(source: Source, sample: list[str]) -> _Start:
         )
     header = name_columns(header)
     told = [*above, *_tell_dialect(source, dialect, separator is not None)]
+    if trailing:
+        message = "the rows end with a separator that the header lacks: it is left out"
+        told.append(Finding("separators at the end", message, 1))
     return _Start(dialect, header, line, told)
 
 
@@ -160,7 +168,8 @@ def _skip_title(
         found = find_dialect(behind, source.suffix)
         rows = [row for row in found.read(behind) if row][:-1] or [[]]
         width = len(rows[0])
-        if width > 1 and len(rows) > 1 and all(len(row) == width for row in rows) and all(rows[0]):
+        fits = all(len(row) >= width and not any(row[width:]) for row in rows)
+        if width > 1 and len(rows) > 1 and fits and all(rows[0]):
             told = f"what is above the header was left out: {sample[at].strip()[:60]}"
             return found, len(sample) - len(behind), [Finding("header", told, start + 1 - at)]
     return dialect, at, []

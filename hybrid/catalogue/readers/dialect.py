@@ -11,6 +11,7 @@ SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bar
               "~": "tildes", "\x01": "the character U+0001"}  # fmt: skip
 # What a file of this suffix is expected to have.
 USUAL = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+_NEARLY_ALL = 0.95
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,45 @@ def find_dialect(lines: Sequence[str], suffix: str, separator: str | None = None
     return next((one for one in others if _agreement(lines, one)[0] == 1), plain)
 
 
+def count_named(header: Sequence[str]) -> int:
+    """Number of fields of a header up to the last one that holds something.
+
+    Examples
+    --------
+    >>> count_named(["", "title", "", " "])
+    2
+    """
+    return max((j + 1 for j, name in enumerate(header) if name.strip()), default=0)
+
+
+def ends_with_separators(width: int, rows: Sequence[Sequence[str]]) -> bool:
+    """Whether rows end with separators that the header lacks: what is behind its fields is empty.
+
+    A few rows may hold something there, such as those with a separator in a cell that is not quoted.
+
+    Parameters
+    ----------
+    width : int
+        Number of fields of the header.
+    rows : sequence of sequence of str
+
+    Examples
+    --------
+    >>> ends_with_separators(2, [["0", "Jaws", ""], ["1", "Heat", ""]])
+    True
+    >>> ends_with_separators(2, [["0", "1", "Jaws"], ["1", "2", ""]])
+    False
+    """
+    longer = [row for row in rows if len(row) > width]
+    empty = sum(not any(cell.strip() for cell in row[width:]) for row in longer)
+    return bool(longer) and empty >= _NEARLY_ALL * len(longer) and 2 * len(longer) > len(rows)
+
+
 def _agreement(lines: Sequence[str], dialect: Dialect) -> tuple[float, int]:
-    """Share of the rows that have as many fields as the header, and its number of fields."""
+    """Share of the rows that have as many fields as the header, and its number of fields.
+
+    Empty fields at the end count for nothing: a separator may be there in the header or the rows alone.
+    """
     try:
         rows = [row for row in dialect.read(lines) if row]
     except csv.Error:
@@ -112,6 +150,9 @@ def _agreement(lines: Sequence[str], dialect: Dialect) -> tuple[float, int]:
         rows.pop()  # it may be cut off where the sample ends
     if not rows or len(rows[0]) < 2:
         return 0.0, len(rows[0]) if rows else 0
-    width = len(rows[0])
-    fits = sum(len(row) == width for row in rows[1:])
+    width, named = len(rows[0]), count_named(rows[0])
+    fits = sum(
+        len(row) == width or (len(row) >= named and not any(map(str.strip, row[width:])))
+        for row in rows[1:]
+    )
     return (fits / (len(rows) - 1) if len(rows) > 1 else 1.0), width
