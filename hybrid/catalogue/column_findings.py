@@ -10,7 +10,7 @@ import pandas as pd
 
 from hybrid.catalogue.cells import says_something
 from hybrid.catalogue.dates import count_dates
-from hybrid.catalogue.numbers import mixed_currencies, parse_numbers
+from hybrid.catalogue.numbers import find_undecided, mixed_currencies, parse_numbers
 from hybrid.catalogue.roles import FEW, HALF, IMAGE, WORDS
 from hybrid.catalogue.units import is_currency
 from hybrid.catalogue_types import DAY_FIRST, MONTH_FIRST, ColumnRole, Columns, Finding
@@ -25,7 +25,7 @@ EXAMPLES = 3
 
 
 def tell_roles(
-    table: pd.DataFrame, columns: Columns, roles: tuple[ColumnRole, ...]
+    table: pd.DataFrame, columns: Columns, roles: tuple[ColumnRole, ...], decimal: str = ""
 ) -> tuple[Finding, ...]:
     """Tell what may be wrong about the roles of columns and the reading of their cells.
 
@@ -35,6 +35,8 @@ def tell_roles(
         Every cell a str.
     columns : Columns
     roles : tuple of ColumnRole
+    decimal : str, default=""
+        The decimal mark that was set by hand.
 
     Returns
     -------
@@ -56,6 +58,8 @@ runtime reads words)
         cells = table[role.column]
         if role.role in ("numeric", "date"):
             found += _of_cells(role, cells)
+        if role.role == "numeric" and not decimal and not role.reason.startswith("recorded"):
+            found += _of_decimals(role, cells[says_something(cells)])
         elif role.role == "categorical":
             found += _of_categories(role, cells, columns)
     found += _of_posters(table, columns, roles)
@@ -87,6 +91,24 @@ def _of_cells(role: ColumnRole, cells: pd.Series) -> Iterator[Finding]:
             sum(currencies.values()),
             role.column,
             tuple(currencies),
+        )
+
+
+def _of_decimals(role: ColumnRole, filled: pd.Series) -> Iterator[Finding]:
+    """Of numbers such as 1,234, where no cell of the column shows what the comma is."""
+    count, example = find_undecided(filled)
+    if count:
+        comma = "," in example
+        reading, other = ("thousands", "decimals") if comma else ("decimals", "thousands")
+        mark = "comma" if comma else "point"
+        yield Finding(
+            "decimal mark",
+            f"column {role.column!r}: {count:,} of {len(filled):,} numbers such as {example} can be read in "
+            f"two ways, and no cell tells which; the {mark} was taken as that of {reading} "
+            f"(--decimal , reads {other}, --decimal . {reading})",
+            count,
+            role.column,
+            (example,),
         )
 
 

@@ -100,7 +100,7 @@ def load_catalogue(
     if columns.id in parsed.unstripped:
         table = table.assign(**{columns.id: parsed.unstripped[columns.id]})
     columns, roles, more_told = _use_images(columns, roles, parsed)
-    more_told += tell_roles(table, columns, roles)
+    more_told += tell_roles(table, columns, roles, options.decimal)
     table = blank_nothing(table, columns)
     bad = _name_rows(parsed.bad_rows, table, parsed.rows, columns)
     table, rows, more = _drop_bad_rows(table, parsed.rows, columns, every_row)

@@ -155,6 +155,42 @@ def _column_unit(units: Counter[str], filled: int) -> str:
     return ""
 
 
+def find_undecided(cells: pd.Series) -> tuple[int, str]:
+    """Find the numbers of a column that a decimal point and a decimal comma read differently.
+
+    Parameters
+    ----------
+    cells : Series of n str
+
+    Returns
+    -------
+    count : int
+        0 where another cell of the column shows which it is.
+    example : str
+
+    Examples
+    --------
+    >>> find_undecided(pd.Series(["1,234", "5,678", "12"])), find_undecided(pd.Series(["1,234", "7,5"]))
+    ((2, '1,234'), (0, ''))
+    """
+    plain = _plain(cells)[1]
+    if plain.all():
+        return 0, ""
+    cells = cells[~plain | cells.str.contains(".", regex=False)]  # 7.5 decides, too
+    for some in (cells.iloc[:: max(1, len(cells) // SAMPLE)], cells):
+        count, example = 0, ""
+        for cell, items in some.value_counts().items():
+            found = read_number(str(cell))
+            if found is not None and found.vote:
+                return 0, ""
+            dressed = "," in str(cell) or not _SINGLE.fullmatch(str(cell))
+            if found is not None and found.point != found.comma and dressed:
+                count, example = count + int(items), example or str(cell)
+        if not count or len(some) == len(cells):
+            break
+    return count, example
+
+
 def mixed_currencies(cells: pd.Series) -> Counter[str]:
     """The currencies of a column's cells, with their counts.
 

@@ -59,7 +59,7 @@ def test_one_odd_cell_does_not_decide_for_its_column(path: Path) -> None:
 
 def test_words_for_nothing_are_no_misunderstanding(path: Path) -> None:
     words = ["N/A", "nan", "None", "-", r"\N", "unknown", "TBA", "?", "[]", "n.a."]
-    catalogue = write(path, {"votes": ["1,000", *words], "released": ["1999-01-01", *words]})
+    catalogue = write(path, {"votes": ["1,000,000", *words], "released": ["1999-01-01", *words]})
     assert catalogue.columns.numeric == ("votes",)
     assert catalogue.columns.date == ("released",)
     assert catalogue.findings == ()
@@ -301,3 +301,33 @@ def test_dates_that_contradict_each_other_are_told(
     [told] = write(path, {"released": cells}, date_order="day").findings
     assert f"{words[0]} cell" in told.message
     assert "the day first, " in told.message
+
+
+@pytest.mark.parametrize(
+    ("cells", "count"),
+    [
+        (["1,234", "5,678", "9,120", "12"], 3),
+        (["1,234 €", "5,678 €"], 2),
+        (["$1.234", "$5.678"], 2),
+        (["1,234", "5,678", "1,234,567"], 0),
+        (["1,234", "0,678"], 0),
+        (["1,234", "7.5"], 0),
+        (["1.234", "5.678"], 0),
+        (["1.234"] * 30 + ["many"], 0),
+        (["1234", "5678"], 0),
+    ],
+)
+def test_numbers_that_can_be_read_in_two_ways_are_told(
+    path: Path, cells: list[str], count: int
+) -> None:
+    told = [f for f in write(path, {"v": cells}).findings if f.kind == "decimal mark"]
+    assert [finding.count for finding in told] == [count] * bool(count)
+    for mark in (".", ","):
+        settled = write(path, {"v": cells}, decimal=mark).findings
+        assert [f for f in settled if f.kind == "decimal mark"] == []
+
+
+def test_numbers_that_can_be_read_in_two_ways_are_not_told_again(path: Path) -> None:
+    old = write(path, {"v": ["1,234", "5,678"]})
+    assert "--decimal ," in old.findings[0].message
+    assert load_catalogue(path, like=old.columns).findings == ()
