@@ -107,7 +107,7 @@ def command(
     lines = [f"note: {finding.message}" for finding in summary.findings]
     if summary.failed:
         failed = Path(summary.catalogue).with_suffix(".failed.csv")
-        lines += [f"{len(summary.failed)} items without their poster, listed in {failed}:"]
+        lines += [f"{len(summary.failed)} posters are not there, listed in {failed}:"]
         lines += [reasons_text(summary.failed)]
     lines.append(
         f"{summary.catalogue}: {summary.urls} URLs of {summary.items} items in column {summary.column!r}: "

@@ -11,14 +11,17 @@ from pathlib import Path
 from hybrid.catalogue.catalogue import Catalogue
 from hybrid.catalogue.download.ledger import Fetched, Ledger
 from hybrid.catalogue.download.results import (
+    gather_files,
     place_items,
+    several_posters,
     shared_pictures,
     write_catalogue,
     write_failures,
 )
 from hybrid.catalogue.download.settings import FetchSettings
 from hybrid.catalogue.download.transfer import FOLDER, is_there, transfer_posters
-from hybrid.catalogue.download.urls import TMDB_SIZES, cell_url, find_url_column
+from hybrid.catalogue.download.urls import TMDB_SIZES, cell_url, find_url_column, split_references
+from hybrid.catalogue.poster_paths import POSTER, POSTERS
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.types import BadRow, Finding
 from hybrid.utils.context import Context
@@ -43,9 +46,9 @@ class FetchSummary:
     without, local : int
         Items that name no poster, and items that name a file already.
     failed : tuple of BadRow
-        Items without a poster for another reason; their ``poster`` is the cell.
+        Posters that are named but not there; their ``poster`` is the URL, or what else the cell has.
     findings : tuple of Finding
-        Pictures that many URLs share.
+        Items with several posters; pictures that many URLs share.
     size : int
         Bytes of all posters.
     seconds : float
@@ -92,7 +95,8 @@ def fetch_posters(
     catalogue : Catalogue
         One column holds URLs, or the paths of TMDB.
     out : str or Path, optional
-        The catalogue that is written: the same table, with the files in the column ``poster``. By default
+        The catalogue that is written: the same table, with the files in the column ``poster``, or in
+        ``posters`` where a cell has several URLs. By default
         ``NAME-posters.csv`` beside the catalogue.
     settings : FetchSettings, optional
     context : Context, optional
@@ -136,8 +140,14 @@ def fetch_posters(
     start = time.perf_counter()
     path = catalogue.path
     out = Path(out) if out else path.with_name(f"{path.stem}-posters.csv")
-    column = find_url_column(catalogue.table, url_column, path)
-    cells = catalogue.table[column].astype(str).tolist()
+    separator = catalogue.columns.label_separator
+    column = find_url_column(catalogue.table, url_column, path, separator)
+    given = catalogue.table[column].astype(str)
+    named = [split_references(each, separator, base_url is not None) for each in given]
+    several = sum(len(each) > 1 for each in named)
+    file_column = POSTERS if several else POSTER
+    cells = [cell for each in named for cell in each]
+    items = [i for i, each in enumerate(named) for _ in each]
     _check_used(cells, base_url, tmdb_size)
     urls = [cell_url(cell, base_url, tmdb_size) for cell in cells]
     different = list(dict.fromkeys(filter(None, urls)))
@@ -148,25 +158,29 @@ def fetch_posters(
         ledger.rewrite(different)
         places = place_items(cells, urls, ledger.entries, path.parent, max_shared)
         failed = tuple(
-            BadRow(int(catalogue.rows[i]), str(catalogue.ids[i]), cells[i], place.reason)
-            for i, place in enumerate(places)
+            BadRow(int(catalogue.rows[i]), str(catalogue.ids[i]), cell, place.reason)
+            for i, cell, place in zip(items, cells, places, strict=True)
             if place.reason
         )
         write_failures(out.with_suffix(".failed.csv"), failed)
-        write_catalogue(out, catalogue.table, column, [place.file for place in places])
-    files = _files(different, ledger)
+        files = gather_files(places, items, len(catalogue))
+        write_catalogue(out, catalogue.table, column, files, separator, file_column)
+    there = _files(different, ledger)
+    answered = {i for i, place in zip(items, places, strict=True) if place.file or place.reason}
     return FetchSummary(
         catalogue=str(out),
         column=column,
         items=len(catalogue),
         urls=len(different),
-        fetched=len(set(files) & set(todo)),
-        kept=len(set(files) - set(todo)),
-        without=sum(not (place.file or place.reason) for place in places),
-        local=sum(bool(place.file) and not url for place, url in zip(places, urls, strict=True)),
+        fetched=len(set(there) & set(todo)),
+        kept=len(set(there) - set(todo)),
+        without=len(catalogue) - len(answered),
+        local=len(
+            {i for i, each, url in zip(items, places, urls, strict=True) if each.file and not url}
+        ),
         failed=failed,
-        findings=shared_pictures(urls, ledger.entries),
-        size=sum({entry.file: entry.size for entry in files.values()}.values()),
+        findings=(*several_posters(several), *shared_pictures(urls, ledger.entries)),
+        size=sum({entry.file: entry.size for entry in there.values()}.values()),
         seconds=time.perf_counter() - start,
     )
 

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import pandas as pd
 
 from hybrid.catalogue.cells import NOTHING
-from hybrid.catalogue.columns import POSTER
 from hybrid.catalogue.download.ledger import Entry, Failed, Fetched
 from hybrid.catalogue.download.urls import why_no_url
-from hybrid.catalogue.poster_paths import poster_problem
+from hybrid.catalogue.lists import join_list
+from hybrid.catalogue.poster_paths import POSTER, POSTERS, poster_problem
 from hybrid.types import BadRow, Finding
 from hybrid.utils.files import write_atomically
 
@@ -36,7 +36,7 @@ def place_items(
     folder: Path,
     max_shared: int | None = None,
 ) -> list[Place]:
-    """Find the poster of each item.
+    """Find each poster that is named.
 
     Parameters
     ----------
@@ -126,43 +126,93 @@ def _urls_of_files(urls: Iterable[str], entries: Mapping[str, Entry]) -> dict[st
     return found
 
 
+def several_posters(count: int) -> tuple[Finding, ...]:
+    """Tell of items that name several posters.
+
+    Examples
+    --------
+    >>> several_posters(0)
+    ()
+    """
+    message = f"{count:,} items name several posters: the files are in the column {POSTERS!r}"
+    return (Finding("several posters", message, count, POSTERS),) if count else ()
+
+
 def write_failures(path: Path, failed: Iterable[BadRow]) -> None:
     """Write the table of items without a poster: row, id, cell and reason."""
     rows = [(bad.row, bad.id, bad.poster, bad.reason) for bad in failed]
     write_atomically(path, _csv([("row", "id", "cell", "reason"), *rows]))
 
 
-def write_catalogue(path: Path, table: pd.DataFrame, column: str, files: Sequence[str]) -> None:
-    """Write a catalogue with the files in its column ``poster``.
+def gather_files(
+    places: Sequence[Place], items: Sequence[int], count: int
+) -> list[tuple[str, ...]]:
+    """The files of each item.
+
+    Parameters
+    ----------
+    places : sequence of n Place
+    items : sequence of n int
+        Position of the item that names each.
+    count : int
+        Number of items.
+
+    Examples
+    --------
+    >>> gather_files([Place("1.jpg"), Place(reason="HTTP 404"), Place("2.jpg")], [0, 1, 0], 2)
+    [('1.jpg', '2.jpg'), ()]
+    """
+    found: list[list[str]] = [[] for _ in range(count)]
+    for i, place in zip(items, places, strict=True):
+        if place.file and place.file not in found[i]:
+            found[i].append(place.file)
+    return [tuple(each) for each in found]
+
+
+def write_catalogue(
+    path: Path,
+    table: pd.DataFrame,
+    column: str,
+    files: Sequence[Sequence[str]],
+    separator: str = "|",
+    target: str = POSTER,
+) -> None:
+    """Write a catalogue with the files in its column ``poster``, or ``posters`` if there may be several.
 
     Parameters
     ----------
     path : Path
     table : DataFrame of shape (n, columns)
     column : str
-        That holds the URLs. If its name is ``poster``, whatever its case, it becomes ``poster_url``.
-    files : sequence of n str
-        ``""`` where there is none; then a file that the table names for the item stays.
+        That holds the URLs. If its name is that of the files, whatever its case, it becomes
+        ``poster_url`` or ``posters_url``.
+    files : sequence of n sequence of str
+        Empty where there is none; then a file that the table names for the item stays.
+    separator : str, default="|"
+        Between several.
+    target : {"poster", "posters"}, default="poster"
+        Column of the files.
     """
     names = [str(name) for name in table.columns]
-    poster = next((name for name in names if name.casefold() == POSTER), None)
-    if poster is not None and poster != column:
-        cells = table[poster].astype(str).tolist()
-        files = [
-            file or ("" if poster_problem(cell) else cell)
-            for file, cell in zip(files, cells, strict=True)
-        ]
-    renamed = {name: name for name in names}
-    if poster == column:
-        renamed[column] = _free_name(names)
-    kept = [name for name in names if name != poster or name == column]
+    cells = [join_list(each, separator) for each in files]
+    # A column ``poster`` would be read before ``posters``: its files move there.
+    own = [name for name in names if name.casefold() in {POSTER, target}]
+    for name in own:
+        if name != column:
+            given = table[name].astype(str)
+            cells = [
+                cell or ("" if poster_problem(one) else one)
+                for cell, one in zip(cells, given, strict=True)
+            ]
+    kept = [name for name in names if name not in own or name == column]
     columns = [table[name].astype(str).tolist() for name in kept]
-    header = [*(renamed[name] for name in kept), POSTER]
-    write_atomically(path, _csv([header, *zip(*columns, files, strict=True)]))
+    url_name = _free_name(names, column.casefold()) if column in own else column
+    header = [*(url_name if name == column else name for name in kept), target]
+    write_atomically(path, _csv([header, *zip(*columns, cells, strict=True)]))
 
 
-def _free_name(names: Sequence[str]) -> str:
-    name = f"{POSTER}_url"
+def _free_name(names: Sequence[str], column: str) -> str:
+    name = f"{column}_url"
     while name in names:
         name += "_"
     return name

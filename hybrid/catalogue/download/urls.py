@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from hybrid.catalogue.lists import UNIT, parse_list
 from hybrid.errors import CatalogueError, SettingError, unknown_name
 
 TMDB = "https://image.tmdb.org/t/p/"
@@ -17,13 +18,48 @@ TMDB_PATH = re.compile(r"/[A-Za-z0-9_-]{10,}\.(?:jpe?g|png|svg|webp)", re.IGNORE
 # People paste URLs as browsers take them, with spaces in the path.
 URL = re.compile(r"(?:https?:)?//[^\s/]+(?:/.*)?", re.IGNORECASE)
 SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://.*|(data):.*", re.IGNORECASE | re.DOTALL)
+_BETWEEN = re.compile(r"(?:\s*[,;]\s*|\s+)(?=https?://)", re.IGNORECASE)
 _AMPERSAND = re.compile(r"&(?:amp|#0*38|#x0*26);", re.IGNORECASE)
 IMAGE_URL = re.compile(r".*\.(?:jpe?g|png|webp|gif|avif|heic|bmp|tiff?)(?:[?#].*)?", re.IGNORECASE)
 # Parts of the names of columns, those that most surely mean a poster first.
 NAMES = ("poster", "cover", "image", "img", "picture", "photo", "thumb")
 
 
-def find_url_column(table: pd.DataFrame, name: str | None, path: Path) -> str:
+def split_references(cell: str, separator: str = "|", based: bool = False) -> list[str]:
+    """The URLs, or other names of posters, that a cell holds; one, maybe empty, at least.
+
+    Parameters
+    ----------
+    cell : str
+        One, a list as Python or JSON writes it, or several with the separator of lists, commas or spaces
+        before the next ``http://`` between them.
+    separator : str, default="|"
+    based : bool, default=False
+        Whether what is no URL is a part of one.
+
+    Returns
+    -------
+    list of str
+
+    Examples
+    --------
+    >>> split_references("http://a.org/1.jpg|http://a.org/2.jpg")
+    ['http://a.org/1.jpg', 'http://a.org/2.jpg']
+    >>> split_references("['http://a.org/1.jpg']"), split_references("http://a.org/a|b.jpg")
+    (['http://a.org/1.jpg'], ['http://a.org/a|b.jpg'])
+    """
+    found = parse_list(cell)
+    if found is None and (based or "/" in cell):
+        parts = cell.split(UNIT if UNIT in cell else separator)
+        filled = [part for each in parts if (part := each.strip())]
+        # A URL may hold the separator: each part must be one of its own.
+        whole = based or all(URL.match(part) or TMDB_PATH.fullmatch(part) for part in filled)
+        found = [one for part in (filled if whole else [cell]) for one in _BETWEEN.split(part)]
+    clean = (part for each in found or [cell] if (part := each.strip()))
+    return list(dict.fromkeys(clean)) or [""]
+
+
+def find_url_column(table: pd.DataFrame, name: str | None, path: Path, separator: str = "|") -> str:
     """Find the column with the URLs of the posters.
 
     Parameters
@@ -34,6 +70,8 @@ def find_url_column(table: pd.DataFrame, name: str | None, path: Path) -> str:
         Of the column; by default it is found by its cells and its name.
     path : Path
         Of the catalogue, for the messages.
+    separator : str, default="|"
+        Between several URLs in a cell.
 
     Returns
     -------
@@ -57,7 +95,9 @@ def find_url_column(table: pd.DataFrame, name: str | None, path: Path) -> str:
         if name not in names:
             raise SettingError(f"{path}: --url-column: {unknown_name('column', name, names)}")
         return name
-    ranks = {each: rank for each in names if (rank := _rank(each, table[each])) is not None}
+    ranks = {
+        each: rank for each in names if (rank := _rank(each, table[each], separator)) is not None
+    }
     best = [each for each, rank in ranks.items() if rank == min(ranks.values())]
     if len(best) != 1:
         found = f"{len(best)}: {', '.join(best)}" if best else f"none in {', '.join(names)}"
@@ -68,11 +108,12 @@ def find_url_column(table: pd.DataFrame, name: str | None, path: Path) -> str:
     return best[0]
 
 
-def _rank(name: str, cells: pd.Series) -> int | None:
+def _rank(name: str, cells: pd.Series, separator: str) -> int | None:
     """Rank of a column among those that may hold the URLs, 0 the best; None where it does not."""
     filled = cells[cells != ""].astype(str)
     if not len(filled):
         return None
+    filled = filled.map(lambda cell: split_references(cell, separator)[0] if "/" in cell else cell)
     said = next((i for i, part in enumerate(NAMES) if part in name.casefold()), None)
     urls = filled.str.fullmatch(URL.pattern, flags=re.IGNORECASE)
     if said is not None:

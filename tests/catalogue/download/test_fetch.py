@@ -203,6 +203,31 @@ def test_cells_that_name_nothing_or_a_file(films: Callable[..., Path]) -> None:
     assert header == "id,genres,poster_url,poster"
 
 
+@pytest.mark.parametrize("form", ["{}|{}", "['{}', '{}']", '["{}","{}"]', "{}, {}", "{} {}"])
+def test_a_cell_with_several_urls(films: Callable[..., Path], server: Server, form: str) -> None:
+    both = form.format(f"{server.url}/ok/1", f"{server.url}/png/2").replace('"', '""')
+    half = f"{server.url}/status/404|{server.url}/ok/1"
+    path = films(both, half, "/ok/1", "", column="Poster")
+    summary = fetch(path)
+    assert (summary.urls, summary.fetched, summary.without) == (3, 2, 1)
+    assert [(bad.id, bad.poster) for bad in summary.failed] == [("f1", f"{server.url}/status/404")]
+    assert [(each.kind, each.count) for each in summary.findings] == [("several posters", 2)]
+    made = load_catalogue(path.with_name("films-posters.csv"))
+    assert list(made.table.columns) == ["id", "genres", "poster_url", "posters"]
+    one = f"posters/{hashlib.sha256(picture(1)).hexdigest()[:32]}.jpg"
+    two = f"posters/{hashlib.sha256(picture(2, 'PNG')).hexdigest()[:32]}.png"
+    assert made.table["posters"].tolist() == [f"{one}|{two}", one, one, ""]
+    assert made.columns.poster == "posters"
+
+
+def test_several_urls_in_the_column_posters(films: Callable[..., Path], server: Server) -> None:
+    path = films(f"{server.url}/ok/1|{server.url}/ok/2", "/ok/3", column="posters")
+    assert fetch(path).fetched == 3
+    header = path.with_name("films-posters.csv").read_text().splitlines()[0]
+    assert header == "id,genres,posters_url,posters"
+    assert server.asked == {"/ok/1": 1, "/ok/2": 1, "/ok/3": 1}
+
+
 def test_the_table_of_failures(films: Callable[..., Path], server: Server) -> None:
     path = films("/ok/1", "/status/404")
     fetch(path)
