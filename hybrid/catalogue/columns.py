@@ -24,7 +24,11 @@ _BY_HAND = (*ROLES, "drop")
 
 
 def find_columns(
-    table: pd.DataFrame, options: ColumnOptions, path: Path, like: Columns | None = None
+    table: pd.DataFrame,
+    options: ColumnOptions,
+    path: Path,
+    like: Columns | None = None,
+    hint: str = "",
 ) -> tuple[Columns, tuple[ColumnRole, ...]]:
     """Find the role of every column; what `options` sets comes first.
 
@@ -37,6 +41,8 @@ def find_columns(
         Of the catalogue, for the messages.
     like : Columns, optional
         Of a run: its columns keep their roles and formats.
+    hint : str, default=""
+        What more to say where there is no id column.
 
     Returns
     -------
@@ -65,7 +71,9 @@ def find_columns(
     _check_named(names, options, path)
     given = {name: role for role in _BY_HAND for name in getattr(options, role)}
     options = _with_recorded(options, like, given, names)
-    fixed = _find_fixed(names, options, given, path)
+    if options.id is None and _find_id(names) is None:
+        raise CatalogueError(_without_id(table, options, path) + hint)
+    fixed = _find_fixed(names, options, given)
     formats = {find_name(names, n) or n: f for n, f in like.formats.items()} if like else {}
     roles = tuple(_find_one(name, table[name], fixed.get(name), options, formats) for name in names)
     columns = _as_columns(roles, options)
@@ -115,10 +123,10 @@ def _with_recorded(
 
 
 def _find_fixed(
-    names: list[str], options: ColumnOptions, given: dict[str, str], path: Path
+    names: list[str], options: ColumnOptions, given: dict[str, str]
 ) -> dict[str, tuple[str, str]]:
     """Columns whose role does not depend on their cells: column → role, reason."""
-    identifier = options.id or _find_id(names, path)
+    identifier = options.id or _find_id(names) or names[0]
     fixed = {identifier: ("id", "--id-column" if options.id else "by its name")}
     label = options.label or find_name([name for name in names if name not in given], LABEL)
     if label is not None:
@@ -198,18 +206,30 @@ def _without_effect(columns: Columns, options: ColumnOptions) -> list[str]:
     return list_unused(rules, [name for name, value in values.items() if value])
 
 
-def _find_id(names: list[str], path: Path) -> str:
+def _find_id(names: list[str]) -> str | None:
     if (name := find_name(names, "id")) is not None:
         return name
-    for name in names:
-        if name.casefold().endswith("_id"):
-            return name
-    close = [name for name in names if name.casefold().endswith("id")]
-    advice = quote(close[0]) if close else "COLUMN"
-    raise CatalogueError(
-        f"{path}: expected a column 'id' or one that ends in '_id', found {', '.join(names)}. "
-        f"Name it with --id-column {advice}."
-    )
+    return next((name for name in names if name.casefold().endswith("_id")), None)
+
+
+def _without_id(table: pd.DataFrame, options: ColumnOptions, path: Path) -> str:
+    """Say that there is no id column, and which column can be one."""
+    names = [str(name) for name in table.columns]
+    said = f"{path}: expected a column 'id' or one that ends in '_id', found {', '.join(names)}. "
+    label = options.label or find_name(names, LABEL)
+    close = [name for name in names if name.casefold().endswith("id") and name != label]
+    taken = {label, *close, *(name for role in _BY_HAND for name in getattr(options, role))}
+    others = [name for name in names if name not in taken]
+    for name in (*close, *others):
+        cells = table[name]
+        if len(cells) and not (cells == "").any() and cells.is_unique:
+            every = "" if name in close else ", in which every row has another cell"
+            return f"{said}Name it with --id-column {quote(name)}{every}."
+    if close:
+        return f"{said}Name it with --id-column {quote(close[0])}."
+    if not len(table):
+        return f"{said}Name it with --id-column COLUMN."
+    return f"{said}In none of them has every row another cell: add a column 'id' to the file."
 
 
 def _check_named(names: list[str], options: ColumnOptions, path: Path) -> None:

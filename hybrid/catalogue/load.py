@@ -92,7 +92,7 @@ def load_catalogue(
     table, told = read_lists(parsed.table, options)
     not_read = check_unknown(table, options, rules, path)
     dropping = replace(options, drop=(*options.drop, *not_read))
-    columns, roles = find_columns(table, dropping, path, like)
+    columns, roles = find_columns(table, dropping, path, like, parsed.hint)
     roles = tuple(
         replace(role, reason="--unknown-column") if role.column in not_read else role
         for role in roles

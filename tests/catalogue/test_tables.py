@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,42 @@ def test_an_unnamed_column_that_holds_something_can_be_named(load: Load) -> None
     catalogue = load("id,,title\n1,see,x\n")
     assert cells(catalogue) == [["id", "Unnamed: 1", "title"], ["1", "see", "x"]]
     assert kinds(catalogue) == ["unnamed column"]
+
+
+@pytest.mark.parametrize(
+    ("content", "column"),
+    [
+        (",title,genres\n0,Heat,War\n1,Jaws,War\n2,Heat,Drama\n", "Unnamed: 0"),
+        ("title,year,genres\nHeat,1995,War\nJaws,1975,War\nSeven,1995,Drama\n", "title"),
+        ("paid,film name,genres\nyes,Heat,War\nyes,Jaws,War\n", "film name"),
+        ("title,imdbId,genres\nHeat,1,War\nJaws,2,War\n", "imdbId"),
+        ("genres,country,title\nWar,US,\nDrama,US,Jaws\nCrime,DE,Heat\n", None),
+    ],
+)
+def test_the_error_without_an_id_names_a_column_that_can_be_one(
+    load: Load, content: str, column: str | None
+) -> None:
+    with pytest.raises(CatalogueError, match="expected a column 'id'") as error:
+        load(content)
+    if column is None:
+        assert "--id-column" not in str(error.value)
+        assert "add a column 'id'" in str(error.value)
+        return
+    words = shlex.split(
+        str(error.value).split("Name it with ")[1].split(", in which")[0].rstrip(".")
+    )
+    assert words == ["--id-column", column]
+    catalogue = load(content, id=column)
+    assert len(catalogue) == content.count("\n") - 1
+    assert not catalogue.bad_rows
+
+
+def test_a_name_twice_in_the_header_is_told_with_its_places(load: Load) -> None:
+    with pytest.raises(CatalogueError, match=r"genres \(columns 3 and 5\)") as error:
+        load("id,title,genres,year,genres\n1,Heat,War,1995,x\n")
+    assert "such as column 5 to 'genres_2'" in str(error.value)
+    with pytest.raises(CatalogueError, match=r"a \(columns 2, 3 and 6\), b \(columns 4 and 5\)"):
+        load("id,a,a,b,b,a,a_2\n1,2,3,4,5,6,7\n")
 
 
 def films(n: int) -> list[str]:
@@ -499,6 +536,17 @@ def test_parquet_of_pandas(load: Load, arrow: Any, tmp_path: Path) -> None:
     packed = gzip.compress((tmp_path / "f.parquet").read_bytes())
     assert cells(load(packed, "g.parquet.gz")) == cells(catalogue)
     assert kinds(load((tmp_path / "f.parquet").read_bytes(), "g.csv")) == ["format", "index column"]
+
+
+def test_an_index_that_pandas_left_in_the_metadata_is_told(arrow: Any, tmp_path: Path) -> None:
+    path = tmp_path / "films.parquet"
+    frame = pd.DataFrame({"title": ["Heat", "Heat"], "genres": ["War", "Drama"]})
+    frame.to_parquet(path)
+    with pytest.raises(CatalogueError, match="is no column of the file") as error:
+        load_catalogue(path)
+    assert "frame.rename_axis('id').reset_index().to_parquet(...)" in str(error.value)
+    frame.rename_axis("id").reset_index().to_parquet(path)
+    assert load_catalogue(path).ids.tolist() == ["0", "1"]
 
 
 def test_parquet_of_hugging_face(arrow: Any, tmp_path: Path) -> None:

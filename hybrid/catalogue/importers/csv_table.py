@@ -22,6 +22,7 @@ from hybrid.catalogue.importers.mapping import (
     map_columns,
     split_labels,
 )
+from hybrid.catalogue.readers.table import name_repeated
 from hybrid.errors import CatalogueError
 
 LOOK = 20  # rows that the delimiter is found by
@@ -40,8 +41,8 @@ def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
         notes.add(
             "encoding", f"{path.name} was read as Latin-1, since it is not UTF-8 (--encoding)"
         )
-    if twice := sorted({name for name in main.names if main.names.count(name) > 1}):
-        raise CatalogueError(f"{path}: expected each column once, found twice: {', '.join(twice)}.")
+    if twice := name_repeated(main.names):
+        raise CatalogueError(f"{path}: expected each column once, found twice: {twice}.")
     names = map_columns(main.names, dict(options.mapping), path)
     rows = _read(main, names, options, notes)
     return Source(list_columns(names), rows, notes, main.size, "KiB", lambda: main.read)

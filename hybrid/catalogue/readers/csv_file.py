@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -24,7 +23,7 @@ from hybrid.catalogue.readers.dialect import (
 )
 from hybrid.catalogue.readers.index_column import name_columns
 from hybrid.catalogue.readers.source import Source, find_encoding, open_text
-from hybrid.catalogue.readers.table import ColumnBuilder, ParsedTable, make_table
+from hybrid.catalogue.readers.table import ColumnBuilder, ParsedTable, make_table, name_repeated
 from hybrid.catalogue.readers.told_rows import tell_rows
 from hybrid.errors import CatalogueError
 from hybrid.types import ColumnOptions, Finding
@@ -144,11 +143,8 @@ def _read_start(source: Source, sample: list[str]) -> _Start:
     trailing = ends_with_separators(len(header), rows)
     if not trailing and _has_row_names(header, rows):
         header = ["", *header]
-    twice = sorted(name for name, count in Counter(header).items() if count > 1 and name)
-    if twice:
-        raise CatalogueError(
-            f"{source.path}: expected each column once, found twice: {', '.join(twice)}."
-        )
+    if twice := name_repeated(header):
+        raise CatalogueError(f"{source.path}: expected each column once, found twice: {twice}.")
     header = name_columns(header)
     told = [*above, *_tell_dialect(source, dialect, separator is not None)]
     if trailing:

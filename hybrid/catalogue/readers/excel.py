@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hybrid.catalogue.readers.source import Source
-from hybrid.catalogue.readers.table import ParsedTable
+from hybrid.catalogue.readers.table import ParsedTable, name_repeated
 from hybrid.catalogue.readers.values import RecordTable
 from hybrid.errors import CatalogueError, MissingExtraError
 from hybrid.types import ColumnOptions, Finding
@@ -69,11 +69,8 @@ def _parse_rows(
 ) -> ParsedTable:
     start = next(i for i, row in enumerate(rows) if any(_texts(row)))
     header = [str(name).strip() or f"Unnamed: {j}" for j, name in enumerate(_texts(rows[start]))]
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise CatalogueError(
-            f"{source.path}: expected each column once, found twice: {', '.join(twice)}."
-        )
+    if twice := name_repeated(header):
+        raise CatalogueError(f"{source.path}: expected each column once, found twice: {twice}.")
     records, numbers = RecordTable(options.label_separator), list[int]()
     for row in rows[start + 1 :]:
         cells = _texts(row)

@@ -11,7 +11,7 @@ import numpy as np
 
 from hybrid.catalogue.readers.image_cells import holds_images, image_cells, is_image
 from hybrid.catalogue.readers.source import Source
-from hybrid.catalogue.readers.table import ColumnBuilder, ParsedTable, make_table
+from hybrid.catalogue.readers.table import ColumnBuilder, ParsedTable, make_table, name_repeated
 from hybrid.catalogue.readers.values import as_cell, tell_replaced
 from hybrid.errors import CatalogueError, MissingExtraError
 from hybrid.types import ColumnOptions, Finding
@@ -72,9 +72,9 @@ class _Reader:
 
     def parse(self) -> ParsedTable:
         names = self.file.schema_arrow.names
-        if twice := sorted({name for name in names if names.count(name) > 1}):
+        if twice := name_repeated(names):
             raise CatalogueError(
-                f"{self.source.path}: expected each column once, found twice: {', '.join(twice)}."
+                f"{self.source.path}: expected each column once, found twice: {twice}."
             )
         columns: dict[str, ColumnBuilder] = {}
         images = []
@@ -96,7 +96,8 @@ class _Reader:
         table, unstripped = make_table(columns, self.file.metadata.num_rows)
         rows = np.arange(1, len(table) + 1, dtype=np.int64)
         findings = [*self.findings, *tell_replaced(self.replaced, "bytes that are no text (UTF-8)")]
-        return ParsedTable(table, rows, [], findings, tuple(images), unstripped)
+        hint = _unwritten_index(self.file.schema_arrow.metadata or {})
+        return ParsedTable(table, rows, [], findings, tuple(images), unstripped, hint)
 
     def _batches(self, name: str, size: int = _BATCH) -> Any:
         """Batches of one column. Its name may hold a dot, which selects a part of a struct for pyarrow."""
@@ -196,6 +197,20 @@ def _is_vector(kind: Any) -> bool:
 
     return bool(
         _is_list(kind) and (types.is_floating(kind.value_type) or _is_vector(kind.value_type))
+    )
+
+
+def _unwritten_index(metadata: dict[bytes, bytes]) -> str:
+    """What to say of an index that pandas describes in the metadata, and has written in no column."""
+    try:
+        index = json.loads(metadata[b"pandas"])["index_columns"]
+    except (KeyError, ValueError, TypeError):
+        return ""
+    if not any(isinstance(one, dict) and one.get("kind") == "range" for one in index):
+        return ""
+    return (
+        " The index of pandas numbers the rows and is no column of the file: "
+        "frame.rename_axis('id').reset_index().to_parquet(...) writes it as 'id'."
     )
 
 

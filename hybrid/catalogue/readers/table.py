@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 import numpy as np
 import pandas as pd
@@ -32,6 +33,8 @@ class ParsedTable:
         Columns whose cells name images that are in the file itself.
     unstripped : dict of str to ndarray, default={}
         Cells of columns whose ends hold white space of other scripts, which an id keeps.
+    hint : str, default=""
+        What more to say where the table has no id column.
     """
 
     table: pd.DataFrame
@@ -40,6 +43,7 @@ class ParsedTable:
     findings: list[Finding] = field(default_factory=list)
     images: tuple[str, ...] = ()
     unstripped: dict[str, NDArray[np.object_]] = field(default_factory=dict)
+    hint: str = ""
 
 
 class ColumnBuilder:
@@ -89,6 +93,33 @@ def _array(cells: list[str]) -> NDArray[np.object_]:
     found = np.empty(len(cells), dtype=object)
     found[:] = cells
     return found
+
+
+def name_repeated(header: Sequence[str]) -> str:
+    """Name the columns that a header has twice, with their positions; ``""`` where there are none.
+
+    Examples
+    --------
+    >>> name_repeated(["id", "genres", "", "", "genres"])
+    "genres (columns 2 and 5). Rename one of them in the header, such as column 5 to 'genres_2'"
+    >>> name_repeated(["id", "title"])
+    ''
+    """
+    places: dict[str, list[int]] = {}
+    for j, name in enumerate(header, start=1):
+        if name:
+            places.setdefault(name, []).append(j)
+    twice = {name: each for name, each in places.items() if len(each) > 1}
+    if not twice:
+        return ""
+    told = [
+        f"{name} (columns {', '.join(map(str, each[:-1]))} and {each[-1]})"
+        for name, each in sorted(twice.items())
+    ]
+    name = min(twice)
+    free = next(new for n in count(2) if (new := f"{name}_{n}") not in places)
+    which = "one of them" if list(map(len, twice.values())) == [2] else "all but one of each"
+    return f"{', '.join(told)}. Rename {which} in the header, such as column {twice[name][-1]} to {free!r}"
 
 
 def make_table(
