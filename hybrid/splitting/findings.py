@@ -180,7 +180,8 @@ def _ungroup(split: Split) -> str:
 def _reason(split: Split) -> str:
     folds = None if split.method is None else split.method.folds
     if folds is not None and folds > len(set(split.groups.tolist())):
-        return f": there are fewer groups than folds. Take fewer than {folds} --folds."
+        n = len(set(split.groups.tolist()))
+        return f": there are only {n} groups of items. Take at most {n} --folds."
     if split.method is not None and split.method.by is not None:
         return (
             f": the times in column {split.method.by} are too few, or too many items have the same. Split by "

@@ -204,8 +204,11 @@ def test_far_off_parts_of_large_groups_are_told(tmp_path: Path) -> None:
 
 def test_more_folds_than_items_are_an_error(tmp_path: Path) -> None:
     catalogue = load_catalogue(write(tmp_path / "c.csv", GENRES))
-    with pytest.raises(SplitError, match=r"fewer groups than folds\. Take fewer than 8 --folds"):
+    with pytest.raises(SplitError, match=r"only 6 groups of items\. Take at most 6 --folds"):
         make_splits(catalogue, SplitOptions("kfold", folds=8))
+    with pytest.raises(SplitError, match=r"Take at most 6 --folds"):
+        make_splits(catalogue, SplitOptions("kfold", folds=7))
+    assert len(make_splits(catalogue, SplitOptions("kfold", folds=6))) == 6
 
 
 def test_the_command_tells_what_is_unusual(
