@@ -26,12 +26,12 @@ from hybrid.evaluation.intervals import UNKNOWN
 from hybrid.report.alignment import AlignedRuns
 from hybrid.report.leaks import find_leaks
 from hybrid.report.notes import list_notes
-from hybrid.report.wording import counted
 from hybrid.runs.folder import Run
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import LeakRecord
 from hybrid.splitting.tasks import Task
 from hybrid.types import Interval, Predictions, StageCost
+from hybrid.utils.counts import counted
 from hybrid.utils.progress import shows_step
 from hybrid.utils.unknown_labels import as_no
 

@@ -17,9 +17,10 @@ from hybrid.report.sections import classification, confusion, data, runs
 from hybrid.report.sections.reproduction import describe_run
 from hybrid.report.sentences import summarise
 from hybrid.report.summary_text import metric_names
-from hybrid.report.wording import DASH, counted, number, percent, with_interval
+from hybrid.report.wording import DASH, number, percent, with_interval
 from hybrid.runs.present_audit import read_audited_run
 from hybrid.types import ColumnOptions
+from hybrid.utils.counts import counted
 
 MARKS = re.compile(r"([\\`*_\[\]<>#|~&$])")
 SHOWN_ELSEWHERE = frozenset({"command", "thresholds", "model", "made elsewhere"})

@@ -24,13 +24,13 @@ from hybrid.report.summary_text import metric_names
 from hybrid.report.wording import (
     DASH,
     chance,
-    counted,
     duration,
     number,
     p_value_text,
     percent,
     with_interval,
 )
+from hybrid.utils.counts import counted
 from hybrid.utils.files import write_atomically
 from hybrid.utils.progress import shows_step
 from hybrid.utils.writable import check_new_file

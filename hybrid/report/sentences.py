@@ -10,7 +10,6 @@ from hybrid.audit.leaks import RUN_TRAINED_ON_TEST, clean_in_words, unknown_lear
 from hybrid.report.comparison import MAIN, ComparedRun, Comparison
 from hybrid.report.wording import (
     chance,
-    counted,
     duration,
     fraction,
     listed,
@@ -18,6 +17,7 @@ from hybrid.report.wording import (
     percent,
     with_interval,
 )
+from hybrid.utils.counts import counted
 
 METRIC = "weighted F1"
 LEAST_PART = 0.05  # of the cost: smaller parts are not told

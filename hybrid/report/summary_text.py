@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from hybrid.report.comparison import ComparedRun, Comparison
 from hybrid.report.groups import NOT_COMPARABLE, Report
 from hybrid.report.sentences import summarise
-from hybrid.report.wording import counted, number, with_interval
+from hybrid.report.wording import number, with_interval
+from hybrid.utils.counts import counted
 
 METRIC_NAMES = {
     "f1_weighted": ("F1 weighted", "mean F1 of the genres, weighted by their test items"),

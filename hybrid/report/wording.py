@@ -154,27 +154,6 @@ def duration(seconds: float | None) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
-def counted(n: int, noun: str) -> str:
-    """Format a count with its noun.
-
-    Parameters
-    ----------
-    n : int
-    noun : str
-        In the singular; the plural has an s.
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> counted(1, "model"), counted(4, "model"), counted(1200, "test item")
-    ('1 model', '4 models', '1,200 test items')
-    """
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
-
-
 def listed(names: Sequence[str], most: int = 3) -> str:
     """List names in a sentence.
 

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from hybrid.duplicates.groups import MAX_SHARED
 from hybrid.errors import SplitError
 from hybrid.splitting.balance import GROUPS, tolerance
-from hybrid.types import PARTS, DuplicateGroups, Finding, Split
+from hybrid.types import PARTS, UNUSED, DuplicateGroups, Finding, Split
+from hybrid.utils.counts import counted
 
 FEW = 5  # items of a part; figures on fewer say little
 FAR = 0.05  # of all items; a part that misses its share by more is told, whatever the tolerance
@@ -118,6 +119,43 @@ def describe_shared(
                 Finding("large groups", message, len(items), column, tuple(large[0][:SHOWN]))
             )
     return tuple(found)
+
+
+def describe_undated(split: Split, column: str, cells: Sequence[str]) -> tuple[Finding, ...]:
+    """Tell which items a temporal split leaves out, since neither they nor their group have a time.
+
+    Parameters
+    ----------
+    split : Split
+    column : str
+        Of the times.
+    cells : sequence of n str
+        In the order of the split.
+
+    Returns
+    -------
+    tuple of Finding
+        Of the kind ``"no time"``, or none.
+
+    Examples
+    --------
+    >>> from hybrid.splitting.splits import make_temporal_split
+    >>> split = make_temporal_split(["a", "b"], [1999, float("nan")])
+    >>> describe_undated(split, "year", ["1999", "soon"])[0].message
+    "1 item has no time in year ('soon') and is unused"
+    """
+    said = [cell for cell, part in zip(cells, split.parts, strict=True) if part == UNUSED]
+    if not said:
+        return ()
+    different = list(dict.fromkeys(said))
+    some = ", ".join(repr(cell) if cell else "empty" for cell in different[:SHOWN])
+    some += ", …" if len(different) > SHOWN else ""
+    n = len(said)
+    message = (
+        f"{counted(n, 'item')} {'has' if n == 1 else 'have'} no time in {column} ({some}) and "
+        f"{'is' if n == 1 else 'are'} unused"
+    )
+    return (Finding("no time", message, n, column, tuple(different[:SHOWN])),)
 
 
 def _crowd(groups: Sequence[Sequence[str]]) -> str:

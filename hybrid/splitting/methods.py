@@ -19,7 +19,7 @@ from hybrid.duplicates.groups import group_by_column
 from hybrid.duplicates.similarity import connected_components
 from hybrid.errors import SettingError, SplitError, unknown_name
 from hybrid.extraction.lookup import hash_catalogue
-from hybrid.splitting.findings import check_parts, describe_shared, describe_split
+from hybrid.splitting.findings import check_parts, describe_shared, describe_split, describe_undated
 from hybrid.splitting.splits import (
     SHARES,
     make_fold_splits,
@@ -184,7 +184,8 @@ def _finish(split: Split, catalogue: Catalogue, options: SplitOptions) -> Split:
     split = replace(split, method=method)
     check_parts(split, shares)
     labels = as_no(catalogue.labels)[catalogue.labelled]
-    return replace(split, findings=describe_split(split, labels, catalogue.genres, shares))
+    found = describe_split(split, labels, catalogue.genres, shares)
+    return replace(split, findings=(*split.findings, *found))
 
 
 def _assign(
@@ -197,7 +198,10 @@ def _assign(
     ids, labels = catalogue.ids[rows], as_no(catalogue.labels)[rows]
     if options.method == "temporal":
         times = read_times(catalogue, str(options.by))[rows]
-        return [make_temporal_split(ids, times, groups=groups, shares=options.shares)]
+        split = make_temporal_split(ids, times, groups=groups, shares=options.shares)
+        cells = catalogue.table[catalogue.find_column(str(options.by))].iloc[rows]
+        found = describe_undated(split, str(options.by), cells.tolist())
+        return [replace(split, findings=found)]
     if options.method == "kfold":
         return make_fold_splits(
             ids, labels, options.folds, groups=groups, validation=options.shares[1], seed=seed

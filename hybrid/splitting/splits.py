@@ -264,7 +264,7 @@ def _cuts(times: NDArray[np.float64], shares: Sequence[float]) -> list[float]:
             low += needed[part]
             high = len(starts) - 1 - sum(needed[part + 1 :])
             nearest[part] = low = min(max(nearest[part], low), high)
-    return np.append(times, np.inf)[starts[nearest]].tolist()  # type: ignore[no-any-return]
+    return [float(np.append(times, np.inf)[start]) for start in starts[nearest]]
 
 
 def make_legacy_split(

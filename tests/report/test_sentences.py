@@ -21,11 +21,12 @@ from hybrid.report.sentences import (
     summarise,
     winner_sentence,
 )
-from hybrid.report.wording import chance, counted, duration, fraction, listed, percent
+from hybrid.report.wording import chance, duration, fraction, listed, percent
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import LeakRecord
 from hybrid.splitting.tasks import Task
 from hybrid.types import Interval
+from hybrid.utils.counts import counted
 
 Make = Callable[..., Comparison]
 CLEAN = {"clean": True, "checks": ["same id", "same image bytes"], "leaks": []}

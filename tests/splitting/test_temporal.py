@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hybrid.cli.main import _run
+from hybrid.splitting.findings import describe_undated
 from hybrid.splitting.splits import make_temporal_split
 from hybrid.types import PARTS
 
@@ -50,3 +55,30 @@ def test_temporal_cuts_move_only_where_a_part_would_be_empty(
     if 0 < cuts[0] < cuts[1] < len(years):
         expected = np.diff([0, *cuts, len(years)]).tolist()
         assert [int((split.parts == part).sum()) for part in PARTS] == expected
+
+
+def test_items_without_a_time_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    dates = [f"{1980 + i}-05-01" for i in range(28)] + ["TBA", "", "TBA"]
+    rows = [f"f{i},{'Drama' if i % 2 else 'Horror'},{date}" for i, date in enumerate(dates)]
+    Path("catalogue.csv").write_text("id,genres,release_date\n" + "\n".join(rows) + "\n")
+    command = ["split", "--method", "temporal", "--by", "release_date", "--quiet", "--json"]
+    assert _run(command) == 0
+    printed = capsys.readouterr()
+    said = "3 items have no time in release_date ('TBA', empty) and are unused"
+    assert printed.err.count(f"note: {said}") == 1
+    data = json.loads(printed.out)
+    (found,) = [found for found in data["findings"] if found["kind"] == "no time"]
+    assert (found["message"], found["count"], found["column"]) == (said, 3, "release_date")
+    assert data["counts"]["unused"] == 3
+
+
+def test_an_item_that_its_group_dates_is_not_told() -> None:
+    nan = float("nan")
+    split = make_temporal_split(list("abcd"), [1990, nan, nan, 2000], groups=list("xxyz"))
+    (found,) = describe_undated(split, "year", ["1990", "?", "", "2000"])
+    assert found.message == "1 item has no time in year (empty) and is unused"
+    dated = make_temporal_split(list("ab"), [1990, 2000])
+    assert describe_undated(dated, "year", ["1990", "2000"]) == ()
