@@ -11,7 +11,7 @@ import click
 
 from hybrid.cli.options import Project, column_options, common_options
 from hybrid.cli.output import show, tell_catalogue
-from hybrid.types import ColumnOptions, Split
+from hybrid.types import ColumnOptions, Finding, Split
 
 METHODS = click.Choice(["iterative", "random", "temporal", "kfold", "repeated", "legacy-2017"])
 
@@ -93,15 +93,26 @@ def _paths(path: Path, several: int) -> list[Path]:
 
 
 def _tell(splits: Sequence[Split], paths: Sequence[Path]) -> None:
-    """Tell on stderr what is unusual about the splits; what is the same in all of them once."""
+    """Tell on stderr what is unusual about the splits: what is the same in all, then each other kind once."""
     same = set.intersection(*({found.message for found in split.findings} for split in splits))
     for message in dict.fromkeys(f.message for split in splits for f in split.findings):
         if message in same:
             click.echo(f"note: {message}", err=True)
+    others: dict[str, list[tuple[Finding, Path]]] = {}
     for split, path in zip(splits, paths, strict=True):
         for found in split.findings:
             if found.message not in same:
-                click.echo(f"note: {path}: {found.message}", err=True)
+                others.setdefault(found.kind, []).append((found, path))
+    for kind in others.values():
+        most, path = max(kind, key=lambda told: told[0].count)
+        n = f"{len({path for _, path in kind})} of {len(splits)} splits"
+        if len({found.message for found, _ in kind}) == 1:
+            click.echo(f"note: {most.message} (in {n})", err=True)
+        else:
+            click.echo(
+                f"note: {path}: {most.message} (in {n}, with other figures; --json has each)",
+                err=True,
+            )
 
 
 def _describe(split: Split, path: Path) -> dict[str, Any]:

@@ -228,6 +228,23 @@ def test_the_command_tells_what_is_unusual(
     assert found.err.count("note: 40 labels of 41") == 1  # what is the same in all is told once
 
 
+def test_the_command_tells_a_kind_once_for_all_folds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = [f"Drama|Own{i}" if i < 9 else "Drama" for i in range(60)]
+    write(tmp_path / "catalogue.csv", cells)
+    monkeypatch.chdir(tmp_path)
+    assert _run(["split", "--json", "--quiet", "--method", "kfold", "--folds", "6"]) == 0
+    found = capsys.readouterr()
+    told = [line for line in found.err.splitlines() if "have fewer than 3 items" in line]
+    messages = [f["message"] for each in json.loads(found.out) for f in each["findings"]
+                if f["kind"] == "labels too rare to split"]  # fmt: skip
+    assert len(messages) == 6
+    assert len(set(messages)) > 1
+    assert len(told) == 1
+    assert "(in 6 of 6 splits, with other figures; --json has each)" in told[0]
+
+
 @pytest.mark.parametrize(
     ("case", "sizes"),
     [
