@@ -12,7 +12,7 @@ from hybrid.catalogue.cells import says_something
 from hybrid.catalogue.dates import count_dates
 from hybrid.catalogue.numbers import find_undecided, mixed_currencies, parse_numbers
 from hybrid.catalogue.roles import FEW, HALF, IMAGE, WORDS
-from hybrid.catalogue.units import is_currency
+from hybrid.catalogue.units import currency_code, is_currency
 from hybrid.catalogue_types import DAY_FIRST, MONTH_FIRST, ColumnRole, Columns, Finding
 
 NOT_UNDERSTOOD = "cells not understood"
@@ -82,7 +82,10 @@ def _of_cells(role: ColumnRole, cells: pd.Series) -> Iterator[Finding]:
     filled = cells[says_something(cells)]
     if role.role == "date":
         yield from _of_dates(role, filled)
-    elif is_currency(role.format.unit) and len(currencies := mixed_currencies(filled)) > 1:
+    elif is_currency(role.format.unit):
+        currencies = mixed_currencies(filled)
+        if len({currency_code(unit) for unit in currencies}) < 2:
+            return
         counts = ", ".join(f"{count:,} x {unit}" for unit, count in currencies.most_common())
         yield Finding(
             "mixed currencies",

@@ -51,6 +51,14 @@ _CODES = (
 )
 CURRENCIES = frozenset(_CODES.split()) - {"ft"}
 
+# Ways to write one currency: "$" is that of the United States where no other dollar is beside it.
+_SAME = (
+    "eur € euro euros", "usd $ us$ dollar dollars", "gbp £", "jpy ¥", "cny rmb", "inr ₹", "brl r$",
+    "krw ₩", "rub ₽", "pln zł", "czk kč", "try ₺", "ils ₪", "uah ₴", "thb ฿", "vnd ₫", "aud a$ au$",
+    "cad c$ ca$", "nzd nz$", "hkd hk$",
+)  # fmt: skip
+_CODE_OF = {written: names.split()[0] for names in _SAME for written in names.split()}
+
 MAGNITUDES = {
     "k": 1e3, "tsd": 1e3, "thousand": 1e3, "lakh": 1e5,
     "million": 1e6, "millions": 1e6, "mio": 1e6, "mln": 1e6, "mn": 1e6, "mill": 1e6,
@@ -89,6 +97,17 @@ def is_currency(unit: str) -> bool:
     (True, True, False)
     """
     return unit in CURRENCIES or (bool(unit) and unit[-1] in _SIGNS)
+
+
+def currency_code(unit: str) -> str:
+    """The code of a currency, however it is written; one whose code is not known stands for itself.
+
+    Examples
+    --------
+    >>> currency_code("€"), currency_code("us$"), currency_code("kr")
+    ('eur', 'usd', 'kr')
+    """
+    return _CODE_OF.get(unit, unit)
 
 
 _SIGNS = frozenset("$¢£¤¥֏؋৲৳৻૱௹฿៛﷼") | {chr(code) for code in range(0x20A0, 0x20C1)}

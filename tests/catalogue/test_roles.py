@@ -331,3 +331,22 @@ def test_numbers_that_can_be_read_in_two_ways_are_not_told_again(path: Path) -> 
     old = write(path, {"v": ["1,234", "5,678"]})
     assert "--decimal ," in old.findings[0].message
     assert load_catalogue(path, like=old.columns).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("cells", "count"),
+    [
+        (["12,50 €", "EUR 3,20", "4,10 euro"], 0),
+        (["$10.50", "USD 20", "US$ 30", "$ 5 USD"], 0),
+        (["£1.50", "GBP 2"], 0),
+        (["¥ 150", "JPY 200"], 0),
+        (["$10.50", "US$ 30", "C$ 5"], 3),
+        (["¥ 150", "CNY 200"], 2),
+        (["5.50 kr", "SEK 6"], 2),
+    ],
+)
+def test_a_currency_written_in_several_ways_is_one(
+    path: Path, cells: list[str], count: int
+) -> None:
+    told = write(path, {"price": cells}).findings
+    assert [(f.kind, f.count) for f in told] == [("mixed currencies", count)] * bool(count)
