@@ -67,7 +67,7 @@ def _read(
 ) -> Iterator[Item | LeftOut]:
     file, folder = main.path.name, main.path.parent
     id_column = find_id(names, notes, file)
-    for found in main.whole_records():
+    for found in main.whole_records(notes):
         if isinstance(found, LeftOut):
             yield found
             continue

@@ -139,16 +139,30 @@ class Delimited:
             fields += [""] * (len(self.names) - len(fields))
             yield row, dict(zip(self.names, fields, strict=False))
 
-    def whole_records(self) -> Iterator[tuple[int, dict[str, str]] | LeftOut]:
-        """As `records`; a row that has not one field for each column is left out."""
+    def whole_records(
+        self, short: Notes | None = None
+    ) -> Iterator[tuple[int, dict[str, str]] | LeftOut]:
+        """As `records`; a row that has not one field for each column is left out.
+
+        Parameters
+        ----------
+        short : Notes, optional
+            Told of rows with too few fields, which then are kept, as where a catalogue is read.
+        """
         width = len(self.names)
         for row, fields in self.rows():
-            if len(fields) == width:
-                cells = (each.strip() for each in fields)
-                yield row, dict(zip(self.names, cells, strict=True))
+            cells = [each.strip() for each in fields]
+            if len(cells) < width and short is not None:
+                message = (
+                    f"{{count}} rows of {self.path.name} have fewer fields than the header's {width}: "
+                    "the missing ones are empty"
+                )
+                short.add("short rows", message, f"row {row}")
+                cells += [""] * (width - len(cells))
+            if problem := width_problem(len(cells), width):
+                yield LeftOut(self.path.name, row, cells[0], problem, str(len(cells)))
             else:
-                reason = f"fields are missing or too many; {width} expected"
-                yield LeftOut(self.path.name, row, fields[0].strip(), reason, str(len(fields)))
+                yield row, dict(zip(self.names, cells, strict=True))
 
     def tell_unused(self, used: Iterable[str], notes: Notes) -> None:
         """Tell of the columns that are not in the catalogue."""
@@ -207,6 +221,19 @@ class Delimited:
             raise CatalogueError(
                 f"cannot read {self.path}: {getattr(error, 'strerror', None) or error}."
             ) from error
+
+
+def width_problem(count: int, width: int) -> str:
+    """Why a row has not the fields that it should have; ``""`` where it has.
+
+    Examples
+    --------
+    >>> width_problem(2, 3), width_problem(4, 3), width_problem(3, 3)
+    ('fields are missing; 3 expected', 'too many fields; 3 expected', '')
+    """
+    if count == width:
+        return ""
+    return f"{'fields are missing' if count < width else 'too many fields'}; {width} expected"
 
 
 def _unpacked(raw: BinaryIO, path: Path) -> BinaryIO:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -51,7 +52,7 @@ def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
 
 
 def _walk(root: Path) -> Iterator[Path]:
-    """Files below a folder, sorted; hidden ones are passed over, and links are not followed."""
+    """Files below a folder, sorted; without hidden ones and what is behind links; see `_hidden`."""
     for path in sorted(root.iterdir()):
         if path.name.startswith("."):
             continue
@@ -61,10 +62,30 @@ def _walk(root: Path) -> Iterator[Path]:
             yield path
 
 
+def _hidden(folder: Path, root: Path) -> Iterator[LeftOut]:
+    """Hidden files and folders, whatever is in them, and links to folders: no row is theirs."""
+    for path in sorted(folder.iterdir()):
+        is_link, is_folder = path.is_symlink(), path.is_dir()
+        if path.name.startswith("."):
+            found = f"{_count(path):,} files" if is_folder and not is_link else ""
+            kind = "folder" if is_folder else "file"
+            yield LeftOut(path.relative_to(root).as_posix(), 0, "", f"a hidden {kind}", found)
+        elif is_folder and is_link:
+            yield LeftOut(path.relative_to(root).as_posix(), 0, "", "a link to a folder")
+        elif is_folder:
+            yield from _hidden(path, root)
+
+
+def _count(folder: Path) -> int:
+    """Files below a folder."""
+    return sum(len(files) for _, _, files in os.walk(folder))
+
+
 def _read(
     root: Path, has_parts: bool, scratch: Path, notes: Notes, read: list[int]
 ) -> Iterator[Item | LeftOut]:
     with DiskIndex(scratch) as images, DiskIndex(scratch) as ids:
+        yield from _hidden(root, root)
         for row, path in enumerate(_walk(root), start=1):
             read[0] += 1
             if problem := _add(images, path, root, row, has_parts, notes):

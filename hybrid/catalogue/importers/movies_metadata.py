@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from hybrid.catalogue.importers.delimited import Delimited, find_file, need_file
+from hybrid.catalogue.importers.delimited import Delimited, find_file, need_file, width_problem
 from hybrid.catalogue.importers.disk_index import DiskIndex
 from hybrid.catalogue.importers.importer import (
     Importer,
@@ -157,14 +157,8 @@ def _checked(held: Row, names: tuple[str, ...], file: str) -> Row | LeftOut:
     row, fields = held
     place = names.index("id")
     key = fields[place].strip() if len(fields) > place else ""
-    if len(fields) != len(names):
-        return LeftOut(
-            file,
-            row,
-            key,
-            f"fields are missing or too many; {len(names)} expected",
-            str(len(fields)),
-        )
+    if problem := width_problem(len(fields), len(names)):
+        return LeftOut(file, row, key, problem, str(len(fields)))
     if not key.isdecimal():
         return LeftOut(file, row, key, "the id is not a number: the fields have slipped", key)
     return row, fields

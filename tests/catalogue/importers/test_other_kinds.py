@@ -181,7 +181,10 @@ def test_the_folders_of_images_are_labels_and_parts(imported: Imported) -> None:
         **{"test/Drama/1": "test", "train/Drama/1": "train"},
         **{"train/Drama/1.png": "train", "train/War/8": "train"},
     }
-    assert left_out() == [("test/War/notes.txt", "", "not an image")]
+    assert left_out() == [
+        ("test/War/.hidden.jpg", "", "a hidden file"),
+        ("test/War/notes.txt", "", "not an image"),
+    ]
     assert summary.posters == 4
     assert films["train/Drama/1.png"]["poster"].endswith(".png")
     assert check_catalogue(load_catalogue("films/catalogue.csv")) == ()
@@ -192,6 +195,30 @@ def test_a_folder_for_each_label_has_no_split(make_data_set: Make) -> None:
     import_catalogue("folder", "source/train", "films")
     assert sorted(by_id()) == ["Drama/1", "Drama/1.png", "War/8"]
     assert not Path("films/splits.csv").exists()
+
+
+def test_a_hidden_folder_and_a_link_are_listed(make_data_set: Make) -> None:
+    make_data_set("folder", Path("source"))
+    Path("source/train/.old/sub").mkdir(parents=True)
+    Path("source/train/.old/sub/1.jpg").write_bytes(b"x")
+    Path("source/train/Link").symlink_to(Path("source/test").absolute())
+    import_catalogue("folder", "source/train", "films")
+    assert sorted(by_id()) == ["Drama/1", "Drama/1.png", "War/8"]
+    assert [(row["file"], row["reason"], row["found"]) for row in read("left-out.csv")][:2] == [
+        (".old", "a hidden folder", "1 files"),
+        ("Link", "a link to a folder", ""),
+    ]
+
+
+def test_short_rows_are_kept_as_by_the_reader_of_catalogues() -> None:
+    Path("t.csv").write_text("id,title,genres,year\n1,a,A,1999\n2,b,B\n3,c\n4,d,A,1,2\n5,e,B,1\n")
+    summary = import_catalogue("csv", "t.csv", "films")
+    read_directly = load_catalogue("t.csv")
+    assert list(by_id()) == read_directly.ids.tolist() == ["1", "2", "3", "5"]
+    assert (by_id()["2"]["year"], by_id()["3"]["genres"]) == ("", "")
+    assert left_out() == [("t.csv", "4", "too many fields; 4 expected")]
+    (told,) = (each for each in summary.findings if each.kind == "short rows")
+    assert (told.count, told.examples) == (2, ("row 2", "row 3"))
 
 
 def test_any_table_with_its_columns_named_by_hand(imported: Imported) -> None:
@@ -214,7 +241,7 @@ def test_any_table_with_its_columns_named_by_hand(imported: Imported) -> None:
     [
         ("id\tgenres\n1\tA|B\n", [("1", "A|B")]),
         ("sep=;\nid;genres\n1;A\n", [("1", "A")]),
-        ("\ufeffID,Genre\n1,A\n2\n3,B\n", [("1", "A"), ("3", "B")]),
+        ("\ufeffID,Genre\n1,A\n2\n3,B\n", [("1", "A"), ("2", ""), ("3", "B")]),
         ("genres,note\nA,x\nB,y\n", [("1", "A"), ("2", "B")]),
     ],
 )
