@@ -61,7 +61,7 @@ def tell_labels(found: LabelCells, column: str, separator: str) -> tuple[Finding
     """
     counts = _count(found.cells, separator)
     told = [*_of_words(found, column), *_of_map(found, column, counts), *_of_unknown(found, column)]
-    told += _of_rare(found, column)
+    told += [*_of_both(found, column), *_of_rare(found, column)]
     suspected = dict(_of_separators(found, column, separator))
     told += suspected.values()
     parts = _count(found.cells, separator, tuple(suspected)) if suspected else counts
@@ -171,6 +171,20 @@ def _of_unknown(found: LabelCells, column: str) -> Iterator[Finding]:
         column,
         _examples(named),
     )
+
+
+def _of_both(found: LabelCells, column: str) -> Iterator[Finding]:
+    if found.both:
+        count = sum(found.both.values())
+        yield Finding(
+            "contradictory labels",
+            f"column {column!r}: {_labels(count)} of items {'is' if count == 1 else 'are'} both given and "
+            f"marked as not looked at: {_listed(found.both)}; the mark counts (take away the mark, or the "
+            "label)",
+            count,
+            column,
+            _examples(found.both),
+        )
 
 
 def _of_rare(found: LabelCells, column: str) -> Iterator[Finding]:

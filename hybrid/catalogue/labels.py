@@ -37,6 +37,8 @@ class LabelCells:
         Dropped label → items.
     unknown : Counter of str
         Label → items where it was not looked at.
+    both : Counter of str
+        Label → items that have it and say that it was not looked at: it counts as not looked at.
     """
 
     raw: NDArray[np.object_]
@@ -46,6 +48,7 @@ class LabelCells:
     renamed: Counter[str] = field(default_factory=Counter)
     rare: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
+    both: Counter[str] = field(default_factory=Counter)
 
 
 def typed_separator(options: ColumnOptions) -> ColumnOptions:
@@ -180,7 +183,10 @@ class _Reader:
                 (unknown if marked else labels)[label] = None
                 if marked:
                     self.found.unknown[label] += items
-        return (*labels, *(UNKNOWN + label for label in unknown if label not in labels))
+        for label in labels.keys() & unknown.keys():
+            self.found.both[label] += items
+        known = (label for label in labels if label not in unknown)
+        return (*known, *(UNKNOWN + label for label in unknown))
 
     def _labels(self, name: str, entry: str, items: int) -> list[str]:
         """What an entry is renamed to; itself, or nothing where it is a word for that."""

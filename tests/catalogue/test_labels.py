@@ -199,10 +199,23 @@ def test_labels_that_were_not_looked_at_are_neither_yes_nor_no() -> None:
     labels = catalogue.labels
     assert isinstance(labels, np.ma.MaskedArray)
     nan = np.nan
-    expected = [[1, nan], [0, 1], [nan, 0], [1, nan], [nan, nan], [0, 1], [0, 0]]
+    expected = [[1, nan], [0, 1], [nan, 0], [1, nan], [nan, nan], [0, nan], [0, 0]]
     np.testing.assert_array_equal(labels.astype(float).filled(nan), expected)
     assert catalogue.labelled.tolist() == [True, True, True, True, False, True, False]
     assert kinds(catalogue)["unknown labels"].count == 5
+    assert kinds(catalogue)["contradictory labels"].count == 1  # "? War |War": the mark counts
+
+
+def test_a_label_that_is_given_and_marked_as_not_looked_at_is_told() -> None:
+    Path("map.csv").write_text("from,to\nwar,War\n")
+    cells = ["War|?War", "war|?War|Drama", "Drama|?*", "Drama", "War"]
+    catalogue = load(cells, label_map=Path("map.csv"))
+    told = kinds(catalogue)["contradictory labels"]
+    assert (told.count, told.examples) == (2, ("War",))
+    assert "'War' (2); the mark counts" in told.message
+    expected = [[0, np.nan], [1, np.nan], [1, np.nan], [1, 0], [0, 1]]
+    labels = np.ma.asarray(catalogue.labels).astype(float)
+    np.testing.assert_array_equal(labels.filled(np.nan), expected)
 
 
 def test_a_column_of_labels_that_were_not_looked_at() -> None:
