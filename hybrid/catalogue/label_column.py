@@ -48,6 +48,7 @@ def read_label_column(
     columns: Columns,
     rules: LabelRules,
     tells: bool = True,
+    broken: frozenset[str] = frozenset(),
 ) -> LabelColumn:
     """Replace the label cells of a table by what they mean.
 
@@ -60,6 +61,8 @@ def read_label_column(
     rules : LabelRules
     tells : bool, default=True
         Whether suspicions are looked for.
+    broken : frozenset of str, default=frozenset()
+        Cells that hold no label unless the label map names them.
 
     Returns
     -------
@@ -75,7 +78,7 @@ def read_label_column(
     if columns.label is None:
         return LabelColumn(table, columns, [], ())
     unknown = table[rules.unknown] if rules.unknown in table.columns else None
-    found = read_labels(table[columns.label], columns.label_separator, rules, unknown)
+    found = read_labels(table[columns.label], columns.label_separator, rules, unknown, broken)
     told = tell_labels(found, columns.label, columns.label_separator) if tells else ()
     if found.rules != LabelRules():
         columns = replace(columns, rules=found.rules)

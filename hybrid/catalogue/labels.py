@@ -99,7 +99,11 @@ def find_rules(options: ColumnOptions, like: Columns | None = None) -> LabelRule
 
 
 def read_labels(
-    cells: pd.Series, separator: str, rules: LabelRules, unknown: pd.Series | None = None
+    cells: pd.Series,
+    separator: str,
+    rules: LabelRules,
+    unknown: pd.Series | None = None,
+    broken: frozenset[str] = frozenset(),
 ) -> LabelCells:
     """Find the labels of each cell.
 
@@ -111,6 +115,8 @@ def read_labels(
         Without `dropped`, labels on fewer than `min_count` items are dropped.
     unknown : Series of n str, optional
         The labels of each item that were not looked at, or ``*``.
+    broken : frozenset of str, default=frozenset()
+        Cells that hold no label unless the map names them.
 
     Returns
     -------
@@ -124,13 +130,16 @@ def read_labels(
     ['Drama|Comedy', '', 'Comedy|?War']
     """
     raw = cells.to_numpy(dtype=object)
-    unread = (
-        raw if unknown is None else _with_unknown(raw, unknown.to_numpy(dtype=object), separator)
-    )
+    unread = raw
+    if broken:  # each is one entry, also where it holds the separator
+        whole = {cell: join_list([cell], separator) for cell in broken}
+        unread = np.array([whole.get(cell, cell) for cell in raw], dtype=object)
+    if unknown is not None:
+        unread = _with_unknown(unread, unknown.to_numpy(dtype=object), separator)
     codes, distinct = pd.factorize(unread)
     items = np.bincount(codes, minlength=len(distinct)).tolist()
     found = LabelCells(raw, raw, rules)
-    reader = _Reader(separator, LabelMap(rules.map), found)
+    reader = _Reader(separator, LabelMap(rules.map), found, broken)
     entries = [
         reader.read(cell, count) for cell, count in zip(distinct.tolist(), items, strict=True)
     ]
@@ -162,8 +171,11 @@ def split_labels(cell: str, separator: str) -> tuple[list[str], list[str]]:
 class _Reader:
     """Reads one distinct cell after the other, and counts what it finds."""
 
-    def __init__(self, separator: str, renamed: LabelMap, found: LabelCells) -> None:
+    def __init__(
+        self, separator: str, renamed: LabelMap, found: LabelCells, broken: frozenset[str]
+    ) -> None:
         self.separator, self.map, self.found = separator, renamed, found
+        self.broken = {" ".join(cell.split()) for cell in broken}
         self.plain: set[str] = set()  # entries that are labels as they are
 
     def read(self, cell: str, items: int) -> tuple[str, ...]:
@@ -194,6 +206,8 @@ class _Reader:
         if target is not None:
             self.found.renamed[name] += items
             return split_cell(target, self.separator)
+        if name in self.broken:
+            return []
         if means_nothing(name):
             self.found.words[entry] += items
             return []

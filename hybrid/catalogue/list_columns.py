@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from shlex import quote
+
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hybrid.catalogue.lists import join_list, parse_list
 from hybrid.types import ColumnOptions, Finding
@@ -15,7 +19,9 @@ _CERTAIN = ("[{", "['", '["', "{'", '{"', "array(")
 _SHOWN = 60
 
 
-def read_lists(table: pd.DataFrame, options: ColumnOptions) -> tuple[pd.DataFrame, list[Finding]]:
+def read_lists(
+    table: pd.DataFrame, options: ColumnOptions, rows: NDArray[np.int64] | None = None
+) -> tuple[pd.DataFrame, list[Finding], frozenset[str]]:
     """Write the lists in cells as lists with the separator.
 
     Parameters
@@ -24,11 +30,15 @@ def read_lists(table: pd.DataFrame, options: ColumnOptions) -> tuple[pd.DataFram
     options : ColumnOptions
         Its separator and its label column are used; id, text and dropped columns are left as they are. In
         the label column half of the cells, or one in quotes, are enough; in others nearly all must be lists.
+    rows : ndarray of shape (n,), optional
+        Positions in the file, for what is told; by default from 1.
 
     Returns
     -------
     table : DataFrame of shape (n, columns)
     findings : list of Finding
+    broken : frozenset of str
+        Cells of the label column that are pieces of lists, such as one that was cut off: no labels.
 
     Examples
     --------
@@ -36,7 +46,7 @@ def read_lists(table: pd.DataFrame, options: ColumnOptions) -> tuple[pd.DataFram
     >>> read_lists(table, ColumnOptions())[0]["genres"].tolist()
     ['Drama']
     """
-    given, findings = table, list[Finding]()
+    given, findings, broken = table, list[Finding](), frozenset[str]()
     separator = options.label_separator
     text = {options.id, *(options.text or ("title", "overview")), *options.drop}
     for name in table.columns:
@@ -63,9 +73,15 @@ def read_lists(table: pd.DataFrame, options: ColumnOptions) -> tuple[pd.DataFram
             table[name] = pd.Series([joined.get(cell, cell) for cell in cells], dtype=object)
             findings.append(_tell(name, understood, entries))
         not_understood = [cell for cell in like if entries[cell] is None and cell[0] in "[{"]
-        if not_understood:
+        if not_understood and label:
+            broken = frozenset(not_understood)
+            at = np.flatnonzero([cell in broken for cell in cells])
+            findings.append(
+                _tell_broken(name, not_understood, at + 1 if rows is None else rows[at])
+            )
+        elif not_understood:
             findings.append(_tell_rest(name, not_understood))
-    return table, findings
+    return table, findings, broken
 
 
 def _tell(name: str, cells: list[str], entries: dict[str, list[str] | None]) -> Finding:
@@ -83,9 +99,20 @@ def _tell(name: str, cells: list[str], entries: dict[str, list[str] | None]) -> 
 def _tell_rest(name: str, cells: list[str]) -> Finding:
     message = (
         f"column {name!r}: what looks like lists or objects in {_cells(len(cells))} names nothing that could "
-        f"be an entry, such as {_short(cells[0])}: kept as text (--drop {name!r} leaves the column out)"
+        f"be an entry, such as {_short(cells[0])}: kept as text (--drop {quote(name)} leaves the column out)"
     )
     return Finding("objects", message, len(cells), name, tuple(map(_short, cells[:3])))
+
+
+def _tell_broken(name: str, cells: list[str], rows: NDArray[np.int64]) -> Finding:
+    shown = ", ".join(map(str, rows[:5].tolist())) + ", …" * (len(rows) > 5)
+    no_list = "is no list" if len(cells) == 1 else "are no lists"
+    message = (
+        f"column {name!r}: {_cells(len(cells))} {no_list} that can be read, such as {_short(cells[0])} "
+        f"(row {shown}): no label is taken from there; mend the file, or say what is meant by a line of "
+        "--label-map"
+    )
+    return Finding("broken lists", message, len(cells), name, tuple(map(_short, cells[:3])))
 
 
 def _cells(n: int) -> str:

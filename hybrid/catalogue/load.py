@@ -89,7 +89,7 @@ def load_catalogue(
         raise CatalogueError(f"{path}: expected at least one item, found none.")
     if like:
         options = _options_like(like, options, parsed.table)
-    table, told = read_lists(parsed.table, options)
+    table, told, broken = read_lists(parsed.table, options, parsed.rows)
     not_read = check_unknown(table, options, rules, path)
     dropping = replace(options, drop=(*options.drop, *not_read))
     columns, roles = find_columns(table, dropping, path, like, parsed.hint)
@@ -106,7 +106,7 @@ def load_catalogue(
     table, rows, more = _drop_bad_rows(table, parsed.rows, columns, every_row)
     if not len(table):
         raise CatalogueError(f"{path}: expected at least one item with an id, found none.")
-    read = read_label_column(table, rows, columns, rules, tells=like is None)
+    read = read_label_column(table, rows, columns, rules, like is None, broken)
     table, columns = read.table, read.columns
     unlabelled = [] if every_row else read.bad_rows  # else labels mean nothing
     bad_rows = tuple(sorted(bad + more + unlabelled, key=lambda b: b.row))

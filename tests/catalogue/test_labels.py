@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import unicodedata
 from pathlib import Path
@@ -263,3 +264,26 @@ def test_the_reported_cases(case: str, expected: set[str]) -> None:
     if not path.is_file():
         pytest.skip(f"{path} is not here")
     assert expected <= set(kinds(load_catalogue(path)))
+
+
+@pytest.mark.parametrize(
+    "cut", ["['Drama', 'Wester", "['Drama|War', 'Wes", "[{'id': 18, 'name': 'Dra", "['Drama', 'War"]
+)
+def test_a_list_that_was_cut_off_is_no_label(cut: str) -> None:
+    cells = ["['Drama']", cut, "['Drama', 'War']", "['War']"]
+    catalogue = load(cells)
+    assert catalogue.genres == ("Drama", "War")
+    assert catalogue.labelled.tolist() == [True, False, True, True]
+    told = kinds(catalogue)["broken lists"]
+    assert (told.count, told.examples) == (1, (cut,))
+    assert "(row 2)" in told.message
+    assert "--label-map" in told.message
+    assert "--drop" not in told.message
+    [bad] = catalogue.bad_rows
+    assert (bad.row, cut in bad.reason) == (2, True)
+    with Path("map.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("from", "to"), (cut, "Drama|War")])
+    mapped = load(cells, label_map=Path("map.csv"))
+    assert mapped.bad_rows == ()
+    assert mapped.labels[1].tolist() == [1, 1]
+    assert kinds(mapped)["label map"].count == 1
