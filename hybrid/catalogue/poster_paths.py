@@ -9,6 +9,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from hybrid.catalogue.lists import UNIT
 
 POSTER, POSTERS = "poster", "posters"
+# Names of columns of images, or parts of them, those that most surely mean a poster first.
+IMAGE_NAMES = ("poster", "cover", "image", "img", "picture", "photo", "thumb")
 _BETWEEN = "\0"  # no path can hold it
 
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from hybrid.catalogue.lists import UNIT, parse_list
+from hybrid.catalogue.poster_paths import IMAGE_NAMES
 from hybrid.errors import CatalogueError, SettingError, unknown_name
 
 TMDB = "https://image.tmdb.org/t/p/"
@@ -21,8 +22,6 @@ SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://.*|(data):.*", re.IGNORECASE | re.DO
 _BETWEEN = re.compile(r"(?:\s*[,;]\s*|\s+)(?=https?://)", re.IGNORECASE)
 _AMPERSAND = re.compile(r"&(?:amp|#0*38|#x0*26);", re.IGNORECASE)
 IMAGE_URL = re.compile(r".*\.(?:jpe?g|png|webp|gif|avif|heic|bmp|tiff?)(?:[?#].*)?", re.IGNORECASE)
-# Parts of the names of columns, those that most surely mean a poster first.
-NAMES = ("poster", "cover", "image", "img", "picture", "photo", "thumb")
 
 
 def split_references(cell: str, separator: str = "|", based: bool = False) -> list[str]:
@@ -114,13 +113,13 @@ def _rank(name: str, cells: pd.Series, separator: str) -> int | None:
     if not len(filled):
         return None
     filled = filled.map(lambda cell: split_references(cell, separator)[0] if "/" in cell else cell)
-    said = next((i for i, part in enumerate(NAMES) if part in name.casefold()), None)
+    said = next((i for i, part in enumerate(IMAGE_NAMES) if part in name.casefold()), None)
     urls = filled.str.fullmatch(URL.pattern, flags=re.IGNORECASE)
     if said is not None:
         paths = filled.str.fullmatch(TMDB_PATH.pattern, flags=re.IGNORECASE)
         return said if (urls | paths).mean() >= 0.5 else None
     images = urls & filled.str.fullmatch(IMAGE_URL.pattern, flags=re.IGNORECASE)
-    return len(NAMES) if images.mean() >= 0.5 else None
+    return len(IMAGE_NAMES) if images.mean() >= 0.5 else None
 
 
 def cell_url(cell: str, base: str | None = None, tmdb_size: str = "w342") -> str:

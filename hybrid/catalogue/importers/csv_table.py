@@ -21,6 +21,7 @@ from hybrid.catalogue.importers.mapping import (
     list_columns,
     map_columns,
     split_labels,
+    tell_missing,
 )
 from hybrid.catalogue.readers.table import name_repeated
 from hybrid.errors import CatalogueError
@@ -44,6 +45,7 @@ def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
     if twice := name_repeated(main.names):
         raise CatalogueError(f"{path}: expected each column once, found twice: {twice}.")
     names = map_columns(main.names, dict(options.mapping), path)
+    tell_missing(names, notes, path.name, options.posters is not None)
     rows = _read(main, names, options, notes)
     return Source(list_columns(names), rows, notes, main.size, "KiB", lambda: main.read)
 

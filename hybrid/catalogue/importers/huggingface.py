@@ -26,6 +26,7 @@ from hybrid.catalogue.importers.mapping import (
     list_columns,
     map_columns,
     split_labels,
+    tell_missing,
 )
 from hybrid.catalogue.importers.tmdb_film import join, plain
 from hybrid.errors import CatalogueError, MissingExtraError
@@ -56,6 +57,7 @@ def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
     features = _features(files[0].path, schema)
     names = map_columns(schema.names, dict(options.mapping), root)
     names = _by_feature(names, features)
+    tell_missing(names, notes, "the data set", options.posters is not None)
     rows = _read(files, names, features, options, notes, read)
     return Source(list_columns(names), rows, notes, len(files), "files", lambda: read[0])
 

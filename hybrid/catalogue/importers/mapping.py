@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hybrid.catalogue.importers.importer import Notes
 from hybrid.catalogue.lists import entries_of, parse_list
-from hybrid.catalogue.poster_paths import poster_problem
+from hybrid.catalogue.poster_paths import IMAGE_NAMES, poster_problem
 from hybrid.errors import SettingError, unknown_name
 
 # Roles of a catalogue, and the columns that are taken for them where none is mapped.
 ROLES = {
     "id": ("id",),
     "title": ("title", "name"),
-    "overview": ("overview", "description", "plot", "synopsis", "text"),
-    "genres": ("genres", "genre", "labels", "label", "categories", "tags"),
-    "poster": ("poster", "image"),
-    "poster_url": ("poster_url", "image_url"),
+    "overview": ("overview", "description", "summary", "plot", "synopsis", "text"),
+    "genres": ("genres", "genre", "labels", "label", "categories", "category", "tags", "tag"),
+    "poster": IMAGE_NAMES,
+    "poster_url": tuple(f"{name}{end}" for name in IMAGE_NAMES for end in ("_url", "url", " url")),
 }
+# What a catalogue should have, by roles of which one is enough.
+EXPECTED = {
+    "labels": ("genres",),
+    "text": ("title", "overview"),
+    "posters": ("poster", "poster_url"),
+}
+PREFIX = 3  # letters that a column's name must share with a usual one to be suggested
 
 
 def map_columns(columns: Sequence[str], mapping: Mapping[str, str], path: Path) -> dict[str, str]:
@@ -63,6 +71,59 @@ def map_columns(columns: Sequence[str], mapping: Mapping[str, str], path: Path) 
     if problems:
         raise SettingError(f"{path}: --map: " + "\n".join(problems))
     return names
+
+
+def tell_missing(names: Mapping[str, str], notes: Notes, file: str, has_posters: bool) -> None:
+    """Tell which parts of a catalogue no column was found for, and how to name one.
+
+    Parameters
+    ----------
+    names : mapping of str to str
+        Column → what it is called in the catalogue.
+    notes : Notes
+    file : str
+    has_posters : bool
+        Whether the posters come from elsewhere.
+
+    Examples
+    --------
+    >>> notes = Notes()
+    >>> tell_missing({"id": "id", "Title": "title", "Cat": "Cat"}, notes, "t.csv", has_posters=True)
+    >>> print(notes.findings()[0].message)
+    no column of labels was found in t.csv; columns: id, Title, Cat; name it with --map Cat=genres
+    """
+    found = set(names.values())
+    missing = [
+        what
+        for what, roles in EXPECTED.items()
+        if found.isdisjoint(roles) and not (what == "posters" and has_posters)
+    ]
+    if not missing:
+        return
+    free = [old for old, new in names.items() if new == old and old not in ROLES]
+    advice = []
+    for what in missing:
+        column = _suggest(EXPECTED[what][0], free)
+        free = [name for name in free if name != column]
+        advice.append(f"--map {shlex.quote(f'{column}={EXPECTED[what][0]}')}")
+    notes.add(
+        "columns not found",
+        f"no column of {', '.join(missing)} was found in {file}; columns: {', '.join(names)}; "
+        f"name {'it' if len(missing) == 1 else 'them'} with {' '.join(advice)}",
+        count=len(missing),
+    )
+
+
+def _suggest(role: str, free: Sequence[str]) -> str:
+    """A column whose name begins as a usual one, or holds it; ``COLUMN`` where there is none."""
+    for name in free:
+        plain = name.casefold()
+        if any(
+            known in plain or (len(plain) >= PREFIX and known.startswith(plain))
+            for known in ROLES[role]
+        ):
+            return name
+    return "COLUMN"
 
 
 def find_id(names: Mapping[str, str], notes: Notes, file: str) -> str | None:
