@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from hybrid.cache import EmbeddingStore
@@ -17,7 +17,7 @@ from hybrid.duplicates.groups import (
     title_duplicates,
 )
 from hybrid.duplicates.kinds import COLLECTION, NEAR_EMBEDDING, SAME_FILM, SAME_TEXT
-from hybrid.extraction.poster_keys import image_files
+from hybrid.extraction.poster_keys import hash_several, image_files
 from hybrid.images.decode import BadPoster
 from hybrid.images.perceptual_hash import hash_perceptually
 from hybrid.types import DuplicateGroups
@@ -105,9 +105,9 @@ def find_duplicates(
     >>> folder.cleanup()
     """
     ids, table = catalogue.ids.tolist(), catalogue.folded
-    by_key = group_ids(ids, [key if isinstance(key, bytes) else None for key in keys])
+    by_key = _items_by_image(catalogue, keys, context)
     files = image_files(catalogue, keys, context)
-    images = {key: files[key] for key in keys if isinstance(key, bytes)}
+    images = {key: files[key] for key in by_key if isinstance(key, bytes)}
     hashes = hash_perceptually(images, context or Context())
     kinds = [same_image_duplicates(by_key), near_image_duplicates(by_key, hashes)]
     skipped = []
@@ -135,8 +135,24 @@ def find_duplicates(
     return Duplicates(tuple(kinds), tuple(skipped))
 
 
-def find_exact_duplicates(catalogue: Catalogue, keys: Keys) -> DuplicateGroups:
-    """Find exact duplicates: items whose posters are the same to the byte.
+def _items_by_image(
+    catalogue: Catalogue, keys: Keys, context: Context | None
+) -> dict[Hashable, list[str]]:
+    """Content key → ids of the items that have the image, each once, among all of their posters."""
+    several = hash_several(catalogue, context)
+    pairs = [
+        (name, key)
+        for i, (name, key) in enumerate(zip(catalogue.ids.tolist(), keys, strict=True))
+        for key in dict.fromkeys(several.get(i, [key]))
+        if isinstance(key, bytes)
+    ]
+    return group_ids([name for name, _ in pairs], [key for _, key in pairs])
+
+
+def find_exact_duplicates(
+    catalogue: Catalogue, keys: Keys, context: Context | None = None
+) -> DuplicateGroups:
+    """Find exact duplicates: items that have a poster which is the same to the byte.
 
     Parameters
     ----------
@@ -144,6 +160,8 @@ def find_exact_duplicates(catalogue: Catalogue, keys: Keys) -> DuplicateGroups:
         Of n items.
     keys : sequence of n bytes or BadPoster
         As `hash_catalogue` gives them.
+    context : Context, optional
+        Its cache remembers the hashes of the posters.
 
     Returns
     -------
@@ -163,5 +181,4 @@ def find_exact_duplicates(catalogue: Catalogue, keys: Keys) -> DuplicateGroups:
     1
     >>> folder.cleanup()
     """
-    known = [key if isinstance(key, bytes) else None for key in keys]
-    return same_image_duplicates(group_ids(catalogue.ids.tolist(), known))
+    return same_image_duplicates(_items_by_image(catalogue, keys, context))

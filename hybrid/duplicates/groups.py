@@ -288,7 +288,9 @@ def _near(kind: str, members: Members, pairs: Pairs, severity: str = LEAK) -> Du
     same: dict[str, Hashable] = {
         name: value for group in groups for value in group for name in names[value]
     }
-    found = [tuple(n for i in g for n in names[i]) for g in groups]
+    # An item with several images may be in a group twice, or alone.
+    distinct = [tuple(dict.fromkeys(n for i in g for n in names[i])) for g in groups]
+    found = [group for group in distinct if len(group) > 1]
     tied = tuple(group for group in found if len(group) <= MAX_SHARED)
     untied = tuple(group for group in found if len(group) > MAX_SHARED)
     return DuplicateGroups(kind, tied, severity, same, untied)

@@ -160,7 +160,7 @@ def make_splits(
     if options.near_duplicates:
         duplicates = find_duplicates(catalogue, keys, context=context)
     else:
-        duplicates = Duplicates((find_exact_duplicates(catalogue, keys),))
+        duplicates = Duplicates((find_exact_duplicates(catalogue, keys, context),))
     columns = {column: group_by_column(catalogue, column) for column in options.group_columns}
     together = [*duplicates.groups, *(group for found in columns.values() for group in found)]
     groups = connected_groups(ids, together)

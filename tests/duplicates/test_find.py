@@ -443,3 +443,35 @@ def test_write_split_keeps_what_is_unused(tmp_path: Path) -> None:
     ids, parts = np.array(["a", "b"]), np.array(["train", "unused"])
     write_split(Split(ids, parts, ids, split_hash(ids, parts)), tmp_path / "s.csv")
     assert read_split(tmp_path / "s.csv").parts.tolist() == ["train", "unused"]
+
+
+def test_any_of_the_posters_of_an_item_makes_it_a_duplicate(tmp_path: Path) -> None:
+    """The second of one item is the third of another; two near ones of one item tie it to nobody."""
+    (tmp_path / "posters").mkdir()
+    for i in range(12):
+        patches = np.random.default_rng(i).integers(0, 256, (6, 4, 3)).astype(np.uint8)
+        image = Image.fromarray(patches).resize((60, 90), Image.Resampling.BICUBIC)
+        image.save(tmp_path / "posters" / f"{i}.png")
+        image.resize((64, 96)).save(tmp_path / "posters" / f"near{i}.png")
+    cells = {
+        "a": "posters/0.png|posters/1.png",
+        "b": "posters/2.png|posters/gone.png|posters/1.png",
+        "c": "posters/3.png|posters/4.png|posters/4.png",
+        "d": "posters/5.png|posters/near4.png",
+        "e": "posters/6.png|posters/near6.png",
+        **{name: f"posters/{i}.png" for i, name in enumerate("fghi", start=7)},
+    }
+    lines = [f"{name},Drama,{cell}" for name, cell in cells.items()]
+    path = tmp_path / "catalogue.csv"
+    path.write_text("\n".join(["id,genres,posters", *lines, ""]))
+    catalogue, context = load_catalogue(path), Context(cache=str(tmp_path / "cache"))
+    found = find_duplicates(catalogue, hash_catalogue(catalogue, context), context=context)
+    exact, near = found.kinds[:2]
+    assert exact.groups == (("a", "b"),)
+    assert near.groups == (("c", "d"),)
+    parts = np.array(["train", "test", "train", "test", *["train"] * 5])
+    audit = audit_project(catalogue, Split(catalogue.ids, parts, catalogue.ids, "")).audit
+    assert [(leak.kind, leak.items) for leak in audit.leaks] == [
+        (exact.kind, ("b",)),
+        (near.kind, ("d",)),
+    ]
