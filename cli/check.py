@@ -6,7 +6,9 @@ import click
 
 from hybrid.cli.options import Project, column_options, common_options
 from hybrid.cli.output import bad_rows_text, roles_text, show
-from hybrid.types import ColumnOptions
+from hybrid.types import BadRow, ColumnOptions
+
+SHOWN = 20  # bad rows with the same reason
 
 
 @click.command("check")
@@ -25,7 +27,7 @@ def command(project: Project, columns: ColumnOptions, strict: bool) -> int:
     bad = check_catalogue(catalogue, project.context)
     summary = (
         f"{project.catalogue}: {len(catalogue)} items, {int(catalogue.labelled.sum())} with labels, "
-        f"{len(catalogue.genres)} different labels; {len(bad)} bad rows"
+        f"{len(catalogue.genres)} different labels; {_count_text(bad, catalogue.left_out)}"
     )
     absent = not_found(catalogue.columns)
     data = {
@@ -36,9 +38,19 @@ def command(project: Project, columns: ColumnOptions, strict: bool) -> int:
         "not_found": absent,
         "findings": catalogue.findings,
         "bad_rows": bad,
+        "left_out": catalogue.left_out,
     }
     lines = [f"not found: {what} ({advice})" for what, advice in absent.items()]
     lines += [f"note: {finding.message}" for finding in catalogue.findings]
-    parts = [bad_rows_text(bad), roles_text(catalogue.roles), *lines, summary]
+    parts = [bad_rows_text(bad, each=SHOWN), roles_text(catalogue.roles), *lines, summary]
     show(project.json, data, "\n".join(filter(None, parts)))
     return int(strict and bool(bad))
+
+
+def _count_text(bad: tuple[BadRow, ...], left_out: tuple[BadRow, ...]) -> str:
+    if not bad:
+        return "0 bad rows"
+    rows = "1 bad row" if len(bad) == 1 else f"{len(bad):,} bad rows"
+    if len(bad) == 1:
+        return f"{rows}, which is left out" if left_out else f"{rows}, which is not left out"
+    return f"{rows}, {len(left_out):,} of them left out"

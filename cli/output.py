@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -40,16 +41,31 @@ def size_text(size: int) -> str:
     return f"{size / 2**20:.1f} MiB"
 
 
-def bad_rows_text(rows: Sequence[BadRow], limit: int | None = None) -> str:
-    """One line for each bad row, or for the first ones: where it is, and the reason."""
-    lines = [
-        f"row {bad.row}, id {bad.id or '(none)'}: {bad.reason}"
-        + (f" ({bad.poster})" if bad.poster else "")
-        for bad in rows[:limit]
-    ]
-    if len(lines) < len(rows):
-        lines.append(f"and {len(rows) - len(lines)} more, which --json lists")
+def bad_rows_text(rows: Sequence[BadRow], limit: int | None = None, each: int | None = None) -> str:
+    """One line for each bad row, or for the first ones: where it is, and the reason.
+
+    `limit` is that of all rows, `each` that of the rows with one reason, whatever its numbers and cells.
+    """
+    shown = rows[:limit]
+    totals, seen, lines = Counter(_kind(bad) for bad in shown), Counter[str](), list[str]()
+    for bad in shown:
+        kind = _kind(bad)
+        seen[kind] += 1
+        if each is None or seen[kind] <= each:
+            lines.append(
+                f"row {bad.row}, id {bad.id or '(none)'}: {bad.reason}"
+                + (f" ({bad.poster})" if bad.poster else "")
+            )
+        if seen[kind] == each and totals[kind] > each:
+            lines.append(f"… and {totals[kind] - each:,} more with this reason; --json lists all")
+    if len(shown) < len(rows):
+        lines.append(f"and {len(rows) - len(shown)} more, which --json lists")
     return "\n".join(lines)
+
+
+def _kind(bad: BadRow) -> str:
+    """The reason of a bad row without what is its own: numbers and quoted cells."""
+    return re.sub(r"'[^']*'|\"[^\"]*\"|\d+", "…", bad.reason)
 
 
 def roles_text(roles: Sequence[ColumnRole]) -> str:

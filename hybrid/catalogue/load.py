@@ -27,6 +27,7 @@ from hybrid.utils.progress import shows_step
 Roles = tuple[ColumnRole, ...]
 # What no id can hold: it would break the lines of the files that name it.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_ASCII_SPACE = " \t\n\r\f\v"
 
 
 @shows_step("reading the catalogue")
@@ -102,7 +103,7 @@ def load_catalogue(
     columns, roles, more_told = _use_images(columns, roles, parsed)
     more_told += tell_roles(table, columns, roles, options.decimal)
     table = blank_nothing(table, columns)
-    bad = _name_rows(parsed.bad_rows, table, parsed.rows, columns)
+    bad = _name_rows(parsed, table, columns)
     table, rows, more = _drop_bad_rows(table, parsed.rows, columns, every_row)
     if not len(table):
         raise CatalogueError(f"{path}: expected at least one item with an id, found none.")
@@ -169,16 +170,17 @@ def _use_images(
     return columns, roles, findings
 
 
-def _name_rows(
-    bad: list[BadRow], table: pd.DataFrame, rows: NDArray[np.int64], columns: Columns
-) -> list[BadRow]:
-    """Name the items of those bad rows that were read."""
-    index = {row: i for i, row in enumerate(rows.tolist())} if bad else {}
+def _name_rows(parsed: ParsedTable, table: pd.DataFrame, columns: Columns) -> list[BadRow]:
+    """Name the items of the bad rows, as far as their ids were read."""
+    bad = parsed.bad_rows
+    index = {row: i for i, row in enumerate(parsed.rows.tolist())} if bad else {}
     named = []
     for one in bad:
         if (i := index.get(one.row)) is not None:
             poster = table[columns.poster].iloc[i] if columns.poster else ""
             one = replace(one, id=table[columns.id].iloc[i], poster=poster)
+        elif found := parsed.left_out.get(one.row, {}).get(columns.id):
+            one = replace(one, id=found.strip(_ASCII_SPACE))
         named.append(one)
     return named
 

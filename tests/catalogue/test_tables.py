@@ -364,6 +364,21 @@ def test_short_rows_are_read_and_long_rows_left_out_by_name(load: Load) -> None:
     assert [finding.count for finding in catalogue.findings] == [1, 1]
 
 
+@pytest.mark.parametrize("index", [False, True])
+def test_a_row_that_is_too_long_is_named_by_its_id(load: Load, index: bool) -> None:
+    lines = [f"{f'{i},' * index}tt{i},Film {i},War" for i in range(40)]
+    lines[7] = f"{'7,' * index}tt7,Love, actually,War"
+    catalogue = load("\n".join([f"{',' * index}id,title,genres", *lines]) + "\n")
+    assert [(bad.row, bad.id) for bad in catalogue.left_out] == [(8, "tt7")]
+
+
+def test_a_row_that_is_too_long_before_its_id_has_none(load: Load) -> None:
+    lines = [f"Film {i},tt{i},War" for i in range(40)]
+    lines[7] = "Love, actually,tt7,War"
+    catalogue = load("\n".join(["title,id,genres", *lines]) + "\n")
+    assert [(bad.row, bad.id) for bad in catalogue.left_out] == [(8, "")]
+
+
 def test_the_header_again_is_no_row(load: Load) -> None:
     catalogue = load("id,title\n1,a\nid,title\n2,b\n")
     assert cells(catalogue) == [["id", "title"], ["1", "a"], ["2", "b"]]

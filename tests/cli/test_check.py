@@ -69,6 +69,26 @@ def test_check_prints_the_role_of_each_column_and_what_was_not_found(
     assert len(data["bad_rows"]) == 30
 
 
+def test_many_rows_with_one_reason_are_told_in_few_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{i},Film {i},{'War' if i % 2 else ''}" for i in range(90)]
+    lines[3], lines[80] = "3,Love, actually,War", "80,So, so,War"
+    Path("catalogue.csv").write_text("\n".join(["id,title,genres", *lines]) + "\n")
+    assert call("check", "--quiet") == 0
+    out = capsys.readouterr().out.splitlines()
+    assert sum("no genres; the row can be predicted" in line for line in out) == 20
+    assert out.count("… and 24 more with this reason; --json lists all") == 1
+    assert sum("has 4 fields, the header 3" in line for line in out) == 2
+    assert any(line.startswith("row 4, id 3: line 5 has 4 fields") for line in out)
+    assert out[-1].endswith("; 46 bad rows, 2 of them left out")
+    assert call("check", "--json", "--quiet") == 0
+    data = json.loads(capsys.readouterr().out)
+    assert len(data["bad_rows"]) == 46
+    assert [bad["id"] for bad in data["left_out"]] == ["3", "80"]
+
+
 def test_blocks_without_a_column_are_told_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -100,7 +100,12 @@ def _parse(source: Source, text: Iterator[str], findings: list[Finding]) -> Pars
         unstripped = {name: np.delete(cells, again) for name, cells in unstripped.items()}
     bad, told = tell_rows(reader.troubles, len(start.header), reader.rows)
     findings = [*findings, *start.findings, *told]
-    return ParsedTable(table, rows_read, bad, findings, unstripped=unstripped)
+    left_out = {
+        one.row: dict(zip(start.header, one.cells, strict=False))
+        for one in reader.troubles
+        if one.cells
+    }
+    return ParsedTable(table, rows_read, bad, findings, unstripped=unstripped, left_out=left_out)
 
 
 def _find_header(table: pd.DataFrame) -> list[int]:

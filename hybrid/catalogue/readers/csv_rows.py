@@ -32,12 +32,15 @@ class Trouble(NamedTuple):
     row, line : int
         Position among the rows, and in the file, from 1.
     detail : str
+    cells : tuple of str, default=()
+        Of a row that is left out: its first cells, as far as they are sure to stand in their columns.
     """
 
     kind: str
     row: int
     line: int
     detail: str
+    cells: tuple[str, ...] = ()
 
 
 class _Row(NamedTuple):
@@ -251,6 +254,15 @@ class CsvRows:
                 yield rows[at]
                 at += 1
 
+    def _sure_cells(self, fields: list[str]) -> tuple[str, ...]:
+        """The first field, and those behind fields that are numbers as in all rows: nothing cut them."""
+        n = 0
+        while (
+            n in self._shape.numbers and n + 1 < self.width and self._shape.begins(fields[: n + 1])
+        ):
+            n += 1
+        return tuple(fields[: n + 1])
+
     def _number(self, found: Iterator[_Row]) -> tuple[list[list[str]], list[int]]:
         """Give each row its position and as many fields as the header has."""
         rows, numbers = [], []
@@ -262,7 +274,8 @@ class CsvRows:
             while len(fields) > self.width and not fields[-1].strip():
                 fields.pop()
             if len(fields) > self.width:
-                self.troubles.append(Trouble("long", self.rows, line, f"{count} fields"))
+                cells = self._sure_cells(fields)
+                self.troubles.append(Trouble("long", self.rows, line, f"{count} fields", cells))
                 continue
             if count < self.width:
                 self.troubles.append(Trouble("short", self.rows, line, f"{count} fields"))

@@ -35,6 +35,8 @@ class ParsedTable:
         Cells of columns whose ends hold white space of other scripts, which an id keeps.
     hint : str, default=""
         What more to say where the table has no id column.
+    left_out : dict of int to (dict of str to str), default={}
+        Cells by column, as far as they are known, of rows that were left out, by their positions.
     """
 
     table: pd.DataFrame
@@ -44,6 +46,7 @@ class ParsedTable:
     images: tuple[str, ...] = ()
     unstripped: dict[str, NDArray[np.object_]] = field(default_factory=dict)
     hint: str = ""
+    left_out: dict[int, dict[str, str]] = field(default_factory=dict)
 
 
 class ColumnBuilder:
