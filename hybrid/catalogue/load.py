@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hybrid.catalogue.absent_columns import tell_absent
 from hybrid.catalogue.catalogue import Catalogue
 from hybrid.catalogue.cells import blank_nothing
 from hybrid.catalogue.column_findings import tell_roles
@@ -102,6 +103,8 @@ def load_catalogue(
         table = table.assign(**{columns.id: parsed.unstripped[columns.id]})
     columns, roles, more_told = _use_images(columns, roles, parsed)
     more_told += tell_roles(table, columns, roles, options.decimal)
+    if like is None and not every_row:
+        more_told = [*more_told, *tell_absent(table, columns, roles)]
     table = blank_nothing(table, columns)
     bad = _name_rows(parsed, table, columns)
     table, rows, more = _drop_bad_rows(table, parsed.rows, columns, every_row)

@@ -350,3 +350,41 @@ def test_a_currency_written_in_several_ways_is_one(
 ) -> None:
     told = write(path, {"price": cells}).findings
     assert [(f.kind, f.count) for f in told] == [("mixed currencies", count)] * bool(count)
+
+
+@pytest.mark.parametrize(
+    ("name", "typed"),
+    [
+        ("Genre(s)", "'Genre(s)'"),
+        ("genre", "genre"),
+        ("Movie Genres", "'Movie Genres'"),
+        ("Géneros", "'Géneros'"),
+        ("Category", "Category"),
+    ],
+)
+def test_a_column_that_may_hold_the_labels_is_named(path: Path, name: str, typed: str) -> None:
+    rows = {"title": ["a", "b"], name: ["War|Drama", "War"]}
+    [told] = write(path, rows).findings
+    assert (told.kind, told.column) == ("no label column", name)
+    assert f"(--label-column {typed})" in told.message
+    assert write(path, rows, label=name).genres == ("Drama", "War")
+    assert write(path, rows, drop=(name,)).findings == ()
+    kinds = [f.kind for f in write(path, {**rows, "genres": ["War", "War"]}).findings]
+    assert kinds == []
+
+
+def test_columns_of_zeros_and_ones_are_named_where_there_are_no_labels(path: Path) -> None:
+    rows = {"title": list("abc"), "War": ["0", "1", "0"], "Drama": ["1", "0", "1"]}
+    assert write(path, rows).findings == ()
+    [told] = write(path, {**rows, "Horror": ["1", "0", "0"]}).findings
+    assert (told.kind, told.count) == ("no label column", 3)
+    assert "'War', 'Drama', 'Horror'" in told.message
+    assert "one column" in told.message
+
+
+def test_a_column_that_may_be_the_text_is_named(path: Path) -> None:
+    rows = {"Movie Title": ["Heat", "Jaws"], "genres": ["War", "War"]}
+    [told] = write(path, rows).findings
+    assert told.kind == "no text column"
+    assert "(--text 'Movie Title')" in told.message
+    assert write(path, rows, text=("Movie Title",)).findings == ()
