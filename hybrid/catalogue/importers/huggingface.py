@@ -29,6 +29,8 @@ from hybrid.catalogue.importers.mapping import (
     tell_missing,
 )
 from hybrid.catalogue.importers.tmdb_film import join, plain
+from hybrid.catalogue.lists import join_list
+from hybrid.catalogue.poster_paths import POSTER, POSTERS
 from hybrid.errors import CatalogueError, MissingExtraError
 from hybrid.types import UNUSED
 
@@ -58,8 +60,14 @@ def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
     names = map_columns(schema.names, dict(options.mapping), root)
     names = _by_feature(names, features)
     tell_missing(names, notes, "the data set", options.posters is not None)
+    several = _has_lists(schema, names)
+    if several:  # the column of the images takes this name
+        names = {old: f"{new}_" if new == POSTERS else new for old, new in names.items()}
+    columns = list_columns(names)
+    if several:
+        columns = tuple(POSTERS if name == POSTER else name for name in columns)
     rows = _read(files, names, features, options, notes, read)
-    return Source(list_columns(names), rows, notes, len(files), "files", lambda: read[0])
+    return Source(columns, rows, notes, len(files), "files", lambda: read[0])
 
 
 def _need_pyarrow(source: str) -> None:
@@ -156,6 +164,14 @@ def _features(path: Path, schema: Any) -> dict[str, Any]:
     return found or {}
 
 
+def _has_lists(schema: Any, names: Mapping[str, str]) -> bool:
+    """Whether an item may have several images."""
+    column = next((old for old, new in names.items() if new == POSTER), None)
+    if column is None:
+        return False
+    return str(schema.field(column).type).startswith(("list", "large_list", "fixed_size_list"))
+
+
 def _kind(feature: Any) -> tuple[str, list[str]]:
     """The type of a feature or of the entries of a list, and the names of its classes."""
     while isinstance(feature, list) or (isinstance(feature, dict) and "feature" in feature):
@@ -210,17 +226,15 @@ def _item(
     options: ImportOptions,
     notes: Notes,
     file: Path,
-) -> tuple[dict[str, str], tuple[str, ...], Path | bytes | None]:
+) -> tuple[dict[str, str], tuple[str, ...], tuple[Path | bytes, ...]]:
     cells: dict[str, str] = {}
     labels: tuple[str, ...] = ()
-    poster: Path | bytes | None = None
+    poster: tuple[Path | bytes, ...] = ()
     for old, new in names.items():
         if not new:
             continue
         if new == "poster":
-            poster = _image(value.get(old), cells, notes)
-            if poster is None:
-                poster = find_poster(cells, file.parent, options.posters, notes)
+            poster = _images(value.get(old), cells, file.parent, options, notes)
         elif new == "genres":
             found = _classes(value.get(old), _kind(features.get(old))[1])
             labels = split_labels(found, options.label_separator, notes)
@@ -241,16 +255,29 @@ def _classes(value: Any, names: list[str]) -> Any:
     ]
 
 
-def _image(value: Any, cells: dict[str, str], notes: Notes) -> bytes | None:
+def _images(
+    value: Any, cells: dict[str, str], folder: Path, options: ImportOptions, notes: Notes
+) -> tuple[Path | bytes, ...]:
+    """The images of an item, as bytes or files; URLs become the cell ``poster_url``."""
+    found: list[Path | bytes] = []
+    urls: list[str] = []
+    for each in value if isinstance(value, list) else [value]:
+        own: dict[str, str] = {}
+        image = _image(each, own) or find_poster(own, folder, options.posters, notes)
+        found += [] if image is None else [image]
+        urls += filter(None, [own.get("poster_url", "")])
+    if urls:
+        cells["poster_url"] = join_list(urls, "|")
+    if len(found) > 1:
+        notes.add("several images", "{count} items have several images")
+    return tuple(found)
+
+
+def _image(value: Any, cells: dict[str, str]) -> bytes | None:
     """Bytes of an image; a path or a URL becomes the cell ``poster``."""
-    if isinstance(value, list):
-        if len(value) > 1:
-            message = "{count} items have several images; the first is the poster"
-            notes.add("several images", message)
-        return _image(value[0], cells, notes) if value else None
     if isinstance(value, dict):
         content, path = value.get("bytes"), value.get("path")
-        return content if content else _image(path, cells, notes)
+        return content if content else _image(path, cells)
     if isinstance(value, str):
         cells["poster"] = value
     return value if isinstance(value, bytes) else None

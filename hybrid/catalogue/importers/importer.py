@@ -64,8 +64,8 @@ class Item:
         By column. ``id`` must be there; a column that is not is empty.
     genres : tuple of str, default=()
         Labels, as the data set has them.
-    poster : Path, bytes or None, default=None
-        An image file, or its content.
+    poster : Path, bytes, tuple of these, or None, default=None
+        An image file, or its content; several for a column ``posters``.
     part : {"", "train", "validation", "test", "unused"}, default=""
         The part of the published split.
     other_ids : dict of str to str, default={}
@@ -77,7 +77,7 @@ class Item:
     row: int
     cells: dict[str, str]
     genres: tuple[str, ...] = ()
-    poster: Path | bytes | None = None
+    poster: Path | bytes | tuple[Path | bytes, ...] | None = None
     part: str = ""
     other_ids: dict[str, str] = field(default_factory=dict)
 

@@ -18,6 +18,8 @@ from hybrid.catalogue.importers.importer import Item, LeftOut, Notes
 from hybrid.catalogue.importers.joining import JoinedCatalogue
 from hybrid.catalogue.importers.poster_files import NamedPosters, PosterFiles
 from hybrid.catalogue.importers.tmdb_film import join
+from hybrid.catalogue.lists import join_list
+from hybrid.catalogue.poster_paths import POSTER, POSTERS
 
 CATALOGUE, SPLITS, IDS, LEFT_OUT = "catalogue.csv", "splits.csv", "ids.csv", "left-out.csv"
 FILES = (CATALOGUE, SPLITS, IDS, LEFT_OUT, "posters")
@@ -45,7 +47,7 @@ class CatalogueWriter:
     folder : Path
         Where the files are written.
     columns : tuple of str
-        Of the catalogue; ``poster`` where the data set has images.
+        Of the catalogue; ``poster`` where the data set has images, ``posters`` if an item may have several.
     rename : callable
         Renames the genres of an item.
     notes : Notes
@@ -72,6 +74,7 @@ class CatalogueWriter:
     ) -> None:
         self.folder, self.notes, self.counts = folder, notes, Counts()
         self._by_file, self._rename = by_file, rename
+        self._poster_column = POSTERS if POSTERS in columns else POSTER
         self._files = PosterFiles(folder, notes)
         self._id_kind = id_kind
         self._joined: JoinedCatalogue | None = None
@@ -91,9 +94,12 @@ class CatalogueWriter:
 
     def _all_columns(self, columns: tuple[str, ...], has_posters: bool) -> tuple[str, ...]:
         joined = self._joined.columns if self._joined else ()
-        has_posters |= "poster" in columns or bool(self._joined and self._joined.has_posters)
-        names = (name for name in dict.fromkeys((*columns, *joined)) if name != "poster")
-        return (*names, *(["poster"] if has_posters else []))
+        has_posters |= self._poster_column in columns or bool(
+            self._joined and self._joined.has_posters
+        )
+        images = self._poster_column
+        names = (name for name in dict.fromkeys((*columns, *joined)) if name != images)
+        return (*names, *([images] if has_posters else []))
 
     def __enter__(self) -> CatalogueWriter:
         return self
@@ -133,12 +139,12 @@ class CatalogueWriter:
         cells = {column: self._clean(cell) for column, cell in filled.items()}
         genres = self._rename(item.genres)
         cells[LABELS] = self._clean(join(genres, self.notes))
-        cells["poster"] = self._poster(item, ids, poster)
+        cells[self._poster_column] = files = self._poster(item, ids, poster)
         self._table(CATALOGUE).writerow([cells.get(column, "") for column in self.columns])
         counts.items += 1
         counts.labelled += bool(genres)
         counts.labels.update(genres)
-        counts.posters += bool(cells["poster"])
+        counts.posters += bool(files)
         counts.poster_urls += bool(cells.get("poster_url"))
         if item.part:
             counts.parts[item.part] += 1
@@ -149,6 +155,11 @@ class CatalogueWriter:
     def _poster(self, item: Item, ids: dict[str, str], joined: Path | None) -> str:
         """Write the poster: the item's own, or the one that is named by an id, or the joined item's."""
         name, poster = item.cells["id"].strip(), item.poster
+        if isinstance(poster, tuple):
+            files = dict.fromkeys(self._files.put(each, name) for each in poster)
+            if cell := join_list(filter(None, files), "|"):
+                return cell
+            poster = None
         if poster is None and self._named:
             numbers = [other.removeprefix("tt") for other in ids.values()]
             poster = self._named.find((name, *ids.values(), *numbers))

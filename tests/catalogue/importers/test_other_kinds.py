@@ -280,16 +280,29 @@ def test_the_library_that_saves_data_sets_agrees(tmp_path: Path) -> None:
     ]
 
 
-def test_the_first_of_several_images_is_the_poster(make_data_set: Make) -> None:
+def test_all_images_of_an_item_are_its_posters(make_data_set: Make) -> None:
     pa = pytest.importorskip("pyarrow")
     parquet = pytest.importorskip("pyarrow.parquet")
-    Image.new("RGB", (20, 20)).save("a.png")
-    image = {"bytes": Path("a.png").read_bytes(), "path": None}
-    rows = [{"id": i, "title": i, "tags": i, "image": n * [image]} for i, n in (("1", 2), ("2", 0))]
+    images = []
+    for colour in ("red", "blue"):
+        Image.new("RGB", (20, 20), colour).save("a.png")
+        images.append({"bytes": Path("a.png").read_bytes(), "path": None})
+    page = {"bytes": None, "path": "https://a.org/1.jpg"}
+    given = {"1": images, "2": [], "3": [images[0], page, images[0]], "4": [page]}
+    known = {"title": "a", "tags": "b", "posters": "x"}
+    rows = [{"id": i, "image": each, **known} for i, each in given.items()]
     parquet.write_table(pa.Table.from_pylist(rows), "t.parquet")
     summary = import_catalogue("huggingface", "t.parquet", "films")
-    assert [bool(row["poster"]) for row in read("catalogue.csv")] == [True, False]
-    assert [(each.kind, each.count) for each in summary.findings] == [("several images", 1)]
+    made = read("catalogue.csv")
+    cells = [row["posters"].split("|") for row in made]
+    found = [[Path("films", name).read_bytes() for name in each if name] for each in cells]
+    red, blue = (image["bytes"] for image in images)
+    assert found == [[red, blue], [], [red], []]
+    assert [row["poster_url"] for row in made] == ["", "", page["path"], page["path"]]
+    assert [(each.kind, each.count) for each in summary.findings] == [("several images", 2)]
+    assert (summary.posters, summary.poster_urls) == (2, 2)
+    assert made[0]["posters_"] == "x"
+    assert load_catalogue("films/catalogue.csv").columns.poster == "posters"
 
 
 @pytest.fixture
