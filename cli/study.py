@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,11 @@ import click
 from click.core import ParameterSource
 
 from hybrid.cli.options import Project, encoding_option, project_options
-from hybrid.cli.output import show
+from hybrid.cli.output import show, tell_catalogue
 from hybrid.cli.study_output import studies_text
 
 if TYPE_CHECKING:
+    from hybrid.catalogue import Catalogue
     from hybrid.runs.folder import Run
     from hybrid.studies.study import Studies
 
@@ -81,6 +83,12 @@ def command(
     source = click.get_current_context().get_parameter_source
     given = {name for name in RECORDED if source(name) is not ParameterSource.DEFAULT}
     folder = project.find_run(run)
+    read: list[Catalogue] = []
+
+    def tell(table: Catalogue) -> None:
+        tell_catalogue(table)
+        read.append(table)
+
     studied = study(
         project,
         folder,
@@ -89,9 +97,10 @@ def command(
         catalogue=project.catalogue if "catalogue" in given else None,
         splits=project.splits if "splits" in given else None,
         seed=project.seed if "seed" in given else None,
+        tell=tell,
     )
     found = studied.record.studies
-    show(project.json, found, f"{studied.folder}\n{studies_text(found, studies.kinds)}")
+    show(project.json, found, f"{studied.folder}\n{studies_text(found, studies.kinds)}", *read)
 
 
 for _parameter in command.params:
@@ -108,6 +117,7 @@ def study(
     catalogue: Path | None = None,
     splits: Path | None = None,
     seed: int | None = None,
+    tell: Callable[[Catalogue], None] | None = None,
 ) -> Run:
     """Make studies of a run; what the user gave is in the command that an error message names."""
     from hybrid.studies.study import study_run
@@ -131,5 +141,6 @@ def study(
         seed=seed,
         command=project.command,
         go_on=words,
+        tell=tell,
         context=project.context,
     )

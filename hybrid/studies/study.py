@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from hybrid._version import __version__
+from hybrid.catalogue import Catalogue
 from hybrid.errors import HybridError, RunError, SettingError
 from hybrid.evaluation import Outputs, evaluate_all
 from hybrid.runs.fitted import FittedModel, LabelledItems
@@ -116,6 +117,7 @@ def study_run(
     seed: int | None = None,
     command: str | None = None,
     go_on: Sequence[str] = (),
+    tell: Callable[[Catalogue], None] | None = None,
     context: Context | None = None,
 ) -> Run:
     """Study a finished run; results are written beside it, in ``studies/``, and the run is not touched.
@@ -138,6 +140,8 @@ def study_run(
         Recorded as the user typed it.
     go_on : sequence of str, default=()
         Further arguments of the command that a message names.
+    tell : callable, optional
+        Called with the catalogue when it has been read, before any fit.
     context : Context, optional
         Cache of the embeddings, workers, progress; its seed is not used.
 
@@ -178,6 +182,8 @@ def study_run(
                 encoding=encoding,
                 context=context,
             )
+        if tell is not None:
+            tell(subject.experiment.whole.catalogue)
         studies.check(subject.experiment.whole.split)
         for i, kind in enumerate(studies.kinds):
             rest = _command(folder, studies, studies.kinds[i:], go_on)

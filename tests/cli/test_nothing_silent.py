@@ -112,6 +112,24 @@ def test_rows_that_are_left_out_are_told(
         assert "1 of them are left out, such as row 91, id f001: the id is already" in said.err
 
 
+def test_a_fit_and_its_study_tell_the_rows_that_are_left_out(
+    project: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = Path("catalogue.csv").read_text().splitlines()
+    told = [f"{lines[0]},released", *(f"{line},03/04/1999" for line in [*lines[1:], lines[2]])]
+    Path("catalogue.csv").write_text("\n".join(told) + "\n")
+    call("split", "--quiet")
+    fit = ["fit-svm", "--blocks", "text", "--C", "0.1", "--folds", "2", "--name", "new"]
+    for command in (fit, ["study", "new", "--ablation"]):
+        capsys.readouterr()
+        assert call(*command, "--quiet", "--json") == 0
+        said = capsys.readouterr()
+        found = json.loads(said.out)
+        assert [(row["row"], row["id"]) for row in found["left_out"]] == [(91, "f001")]
+        assert "order of day and month" in [one["kind"] for one in found["findings"]]
+        assert said.err.count("1 of them are left out, such as row 91, id f001") == 1
+
+
 def test_words_in_a_numeric_column_are_told() -> None:
     cells = ("1979", "seventies", "n/a", "")  # the last two say that nothing is known
     rows = "".join(f"{i},War,{cell}\n" for i, cell in enumerate(cells))
