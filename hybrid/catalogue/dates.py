@@ -35,6 +35,7 @@ _TIME = rf"(?:[T ]\s*\d{{1,2}}:\d{{2}}(?::\d{{2}}(?:[.,]\d+)?)?\s*(?:[ap]\.?m\.?
 _YEAR_FIRST = re.compile(
     rf"(\d{{4}})(?:([-/.])(\d{{1,2}})(?:\2(\d{{1,2}}){_TIME})?)?", re.IGNORECASE
 )
+_TIMESTAMP = re.compile(rf"(\d{{4}}-\d{{1,2}}-\d{{1,2}}){_TIME}", re.IGNORECASE)
 _YEAR_LAST = re.compile(rf"(\d{{1,2}})([-/.])(\d{{1,2}})\2(\d{{4}}|\d{{2}}){_TIME}", re.IGNORECASE)
 _MONTH_YEAR = re.compile(r"(\d{1,2})[-/.](\d{4})")
 _EAST_ASIAN = re.compile(r"(\d{4}) ?[年년](?: ?(\d{1,2}) ?[月월](?: ?(\d{1,2}) ?[日일])?)?")
@@ -48,6 +49,8 @@ _WEEKDAY = re.compile(
 PIVOT = 69  # two digits: 69 to 99 are 19xx, as in POSIX
 FIRST_YEAR, LAST_YEAR = 1000, 2999
 EXAMPLES = 3
+LONGEST = 60  # characters of a date
+MANY = 10_000  # distinct cells
 # The order of day and month that a date needs, and whether its year has two digits.
 Dated = tuple[str, str, int, bool]
 
@@ -73,7 +76,7 @@ def parse_dates(cells: pd.Series, order: str = "") -> NDArray[np.object_]:
     >>> parse_dates(pd.Series(["25/12/1999", "01/02/1999", "May 1979", "1979", "soon"])).tolist()
     ['1999-12-25', '1999-02-01', '1979-05', '1979', '']
     """
-    number, distinct = pd.factorize(cells)
+    number, distinct = _factorize(cells)
     read = [read_date(cell) for cell in distinct]
     # Where no cell tells, as pandas: the month first.
     first = 0 if (order or find_date_order(cells)[0]) == DAY_FIRST else 1
@@ -143,7 +146,7 @@ def count_dates(cells: pd.Series) -> DateCounts:
     >>> count_dates(pd.Series(["25/12/1999", "12/25/1999", "03/04/99", "1979-05-25"]))
     DateCounts(day=1, month=1, undecided=1, short=1, examples=('03/04/99',))
     """
-    numbers, distinct = pd.factorize(cells)
+    numbers, distinct = _factorize(cells)
     day = month = undecided = short = 0
     either = []
     for cell, count in zip(distinct, np.bincount(numbers).tolist(), strict=True):
@@ -156,6 +159,21 @@ def count_dates(cells: pd.Series) -> DateCounts:
             undecided += count
             either.append(str(cell))
     return DateCounts(day, month, undecided, short, tuple(either[:EXAMPLES]))
+
+
+def _factorize(cells: pd.Series) -> tuple[NDArray[np.int64], list[str]]:
+    """Number the distinct cells; of many timestamps, which all differ, the days are numbered."""
+    numbers, distinct = pd.factorize(cells)
+    if len(distinct) < MANY:
+        return numbers, list(distinct)
+    days = np.array([_day(cell) for cell in distinct], dtype=object)
+    again, distinct = pd.factorize(days)
+    return again[numbers], list(distinct)
+
+
+def _day(cell: str) -> str:
+    found = _TIMESTAMP.fullmatch(cell) if len(cell) <= LONGEST else None
+    return found[1] if found else cell
 
 
 @lru_cache(maxsize=2**16)
@@ -183,7 +201,7 @@ def read_date(cell: str) -> Dated | None:
     >>> read_date("01/02/99")
     ('1999-02-01', '1999-01-02', 0, True)
     """
-    if not any(c.isdigit() for c in cell) or len(cell) > 60:
+    if not any(c.isdigit() for c in cell) or len(cell) > LONGEST:
         return None
     if not cell.isascii():
         cell = unicodedata.normalize("NFKC", cell)

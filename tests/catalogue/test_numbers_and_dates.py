@@ -204,3 +204,14 @@ def test_days_grow_with_time() -> None:
     assert np.isnan(days).tolist() == [False, False, False, True, False]
     assert (np.diff(days[[0, 1, 2, 4]]) > 0).all()
     assert days[2] - days[1] == 24
+
+
+def test_many_timestamps_are_read_as_few_are() -> None:
+    at = pd.date_range("1999-12-25", periods=12_000, freq="h")
+    cells = pd.Series(
+        [*at.strftime("%Y-%m-%d %H:%M:%S"), "12/25/1999 10:00", "soon", "1999-12-32 10:00"]
+    )
+    expected = [*at.strftime("%Y-%m-%d"), "1999-12-25", "", ""]
+    assert parse_dates(cells).tolist() == expected
+    assert find_date_order(cells) == ("month", 0)
+    assert parse_dates(cells.iloc[-5:]).tolist() == expected[-5:]
