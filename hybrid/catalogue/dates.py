@@ -167,8 +167,8 @@ def _factorize(cells: pd.Series) -> tuple[NDArray[np.int64], list[str]]:
     if len(distinct) < MANY:
         return numbers, list(distinct)
     days = np.array([_day(cell) for cell in distinct], dtype=object)
-    again, distinct = pd.factorize(days)
-    return again[numbers], list(distinct)
+    again, found = pd.factorize(days)
+    return again[numbers], found.tolist()
 
 
 def _day(cell: str) -> str:
