@@ -79,6 +79,8 @@ def command(
     if sheet is not None:
         write_audit_sheet(result.audit, catalogue, sheet, result.backbones)
     data = {
+        "catalogue": project.catalogue.resolve(),
+        "splits": project.splits.resolve(),
         "clean": result.audit.clean,
         "checks": result.audit.checks,
         "leaks": result.audit.leaks,
@@ -91,6 +93,7 @@ def command(
     }
     lines = [
         _text(result, _of_task(audited)),
+        *_judged(project, audited),
         *_backbones(result.backbones),
         *_cost(result.cost),
         *_repaired(result.repaired),
@@ -117,6 +120,13 @@ def _project_of(project: Project, run: Run) -> Project:
     here = project.catalogue.exists() and own.samefile(project.catalogue)
     splits = project.splits if here or "splits" in named else find_split(run.folder, run.record)
     return replace(project, catalogue=own, splits=splits)
+
+
+def _judged(project: Project, run: Run | None) -> list[str]:
+    """Which files a run was judged by: its own, or others that were named."""
+    if run is None:
+        return []
+    return [f"{run.name} was audited on catalogue {project.catalogue} and split {project.splits}"]
 
 
 def _of_task(run: Run | None) -> str:

@@ -60,6 +60,25 @@ def test_the_run_is_judged_by_its_own_catalogue(
     assert from_mine == from_theirs
 
 
+def test_the_audit_says_what_it_judged_the_run_by(
+    theirs: Path, call: Call, capsys: Capture
+) -> None:
+    audit = [*COMMANDS["audit"], "--quiet"]
+    call(*audit)
+    said = capsys.readouterr().out
+    files = "catalogue ../theirs/catalogue.csv and split ../theirs/splits.csv"
+    assert said.count(f"text was audited on {files}\n") == 1
+    call(*audit, "--json")
+    data = json.loads(capsys.readouterr().out)
+    own = [str((theirs / name).resolve()) for name in ("catalogue.csv", "splits.csv")]
+    assert [data["catalogue"], data["splits"]] == own
+    named = ["--catalogue", "catalogue.csv", "--splits", "splits.csv"]
+    call(*audit, *named)
+    assert "text was audited on catalogue catalogue.csv and split splits.csv\n" in (
+        capsys.readouterr().out
+    )
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_without_its_own_catalogue_it_is_not_judged(
     name: str, theirs: Path, call: Call, capsys: Capture
