@@ -101,7 +101,7 @@ def tell_catalogue(catalogue: Catalogue) -> None:
 def run_text(run: Run) -> str:
     """The figures of a run in a few lines."""
     from hybrid.audit.leaks import clean_in_words, unknown_learning
-    from hybrid.evaluation.metrics import untested_note
+    from hybrid.evaluation.metrics import untested_note, untrained_note
     from hybrid.splitting.tasks import fewer_than_asked
 
     record = run.record
@@ -114,6 +114,9 @@ def run_text(run: Run) -> str:
         lines += gain_sentences(record.training)
     if record.untested:
         lines.append(untested_note(record.untested))
+    if record.untrained:
+        n_tested = len(record.genres) - len(record.untested)
+        lines.append(untrained_note(record.untrained, n_tested))
     if short := fewer_than_asked(record.task, record.sampled):
         lines.append(short)
     if record.head:

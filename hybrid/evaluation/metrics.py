@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from hybrid.errors import unknown_name
 from hybrid.evaluation.outputs import Floats, Labels, Outputs
 from hybrid.evaluation.ranking import average_precisions, rank_genre, rank_items
+from hybrid.utils.counts import agree
 from hybrid.utils.unknown_labels import as_no, known_cells
 
 AVERAGES = ("micro", "macro", "weighted", "samples")
@@ -33,6 +34,7 @@ METRICS = (
     "hamming_loss",
     "subset_accuracy",
 )
+SHOWN = 5  # genres in a note
 # Lower is better; log_loss is of one label an item.
 LOSSES = frozenset({"ranking_loss", "coverage_error", "hamming_loss", "log_loss"})
 AVERAGE_PRECISIONS = frozenset(
@@ -225,9 +227,40 @@ def untested_note(genres: Sequence[str]) -> str:
     --------
     >>> untested_note(["Western"])
     'genres without a test item are left out of the averages over genres: Western'
+    >>> untested_note(list("ABCDEFG"))
+    'genres without a test item are left out of the averages over genres: A, B, C, D, E and 2 more'
     """
-    named = ", ".join(genres)
+    named = _first_genres(genres)
     return f"genres without a test item are left out of the averages over genres: {named}"
+
+
+def untrained_note(genres: Sequence[str], n_tested: int) -> str:
+    """Say that some genres of the test items had no item to learn from.
+
+    Parameters
+    ----------
+    genres : sequence of str
+    n_tested : int
+        How many genres the test items have.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> untrained_note(["Noir"], 3)
+    '1 of 3 genres of the test items has no train item, and cannot be predicted: Noir'
+    """
+    said = agree(len(genres), "genres of the test items {have|has} no train item")
+    return (
+        f"{len(genres):,} of {n_tested:,} {said}, and cannot be predicted: {_first_genres(genres)}"
+    )
+
+
+def _first_genres(genres: Sequence[str]) -> str:
+    more = len(genres) - SHOWN
+    return ", ".join(genres[:SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def ratio(above: Floats, below: Floats) -> Floats:

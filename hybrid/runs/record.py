@@ -62,6 +62,8 @@ class RunRecord:
         Which labels of which items, and whether one label an item.
     untested : tuple of str
         Genres without a test item.
+    untrained : tuple of str
+        Genres of test items that none of the items has that the model was fitted on.
     sampled : mapping of str to int
         Of a task with `per_genre`: genre → train and validation items that were sampled.
     kind : str or None
@@ -121,6 +123,7 @@ class RunRecord:
     split: SplitRecord = field(default_factory=SplitRecord)
     task: Task = field(default_factory=Task)
     untested: tuple[str, ...] = ()
+    untrained: tuple[str, ...] = field(default=(), metadata=OPTIONAL)
     sampled: Mapping[str, int] = field(default_factory=dict)
     kind: str | None = None
     blocks: tuple[str, ...] = ()

@@ -97,6 +97,7 @@ def write_run(
         split=_describe_split(experiment, predictions.ids[test]),
         task=experiment.task,
         untested=genres_without_items(catalogue.genres, truth),
+        untrained=_untrained(experiment, record),
         sampled=experiment.sampled,
         seed=seed,
         genres=catalogue.genres,
@@ -110,6 +111,15 @@ def write_run(
     )
     record.write(folder)
     return Run(experiment.folder, RunRecord.read(folder), predictions)
+
+
+def _untrained(experiment: Experiment, record: RunRecord) -> tuple[str, ...]:
+    """Genres of test items that no item has that the model was fitted on."""
+    catalogue = experiment.catalogue
+    parts = record.fitted_on.get("preprocessing", ("train",))
+    learnt, test = (catalogue.labels[experiment.rows(*names)] for names in (parts, ("test",)))
+    unseen = set(genres_without_items(catalogue.genres, test))
+    return tuple(g for g in genres_without_items(catalogue.genres, learnt) if g not in unseen)
 
 
 def _describe_split(experiment: Experiment, test: NDArray[Any]) -> SplitRecord:

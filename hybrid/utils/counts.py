@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_EITHER = re.compile(r"\{([^{}|]*)\|([^{}|]*)\}")
+
 
 def counted(n: int, noun: str, plural: str | None = None) -> str:
     """Format a count with its noun.
@@ -27,13 +31,13 @@ def counted(n: int, noun: str, plural: str | None = None) -> str:
 
 
 def agree(n: int, sentence: str) -> str:
-    """Put a sentence about several things into the singular where there is one.
+    """Put a sentence about n things into the plural, or the singular for one.
 
     Parameters
     ----------
     n : int
     sentence : str
-        Of words that differ, both are given: ``"rows|row were|was left out"`` is plural first.
+        Of words that differ, both are given in braces, the plural first.
 
     Returns
     -------
@@ -41,8 +45,8 @@ def agree(n: int, sentence: str) -> str:
 
     Examples
     --------
-    >>> agree(2, "posters|poster are|is no image"), agree(1, "posters|poster are|is no image")
+    >>> said = "{posters|poster} {are|is} no image"
+    >>> agree(2, said), agree(1, said)
     ('posters are no image', 'poster is no image')
     """
-    words = (word.split("|") if "|" in word else [word, word] for word in sentence.split(" "))
-    return " ".join(several if n != 1 else one for several, one in words)
+    return _EITHER.sub(r"\2" if n == 1 else r"\1", sentence)

@@ -386,3 +386,30 @@ def test_genres_without_a_test_item_are_left_out_and_named(
     figure = f1_score(truth, found.labels[test], labels=tested, average="macro", zero_division=0)
     assert record.metrics["f1_macro"].value == pytest.approx(figure)
     assert read_run(home / "runs/svm").record.untested == ()
+
+
+def test_genres_that_only_test_items_have_are_named(
+    home: Path, tmp_path: Path, invoke: Invoke
+) -> None:
+    split = pd.read_csv(home / "splits.csv", dtype=str)
+    table = pd.read_csv(home / "catalogue.csv", dtype=str, index_col=0)
+    horror = table.loc[split["id"], "genres"].str.contains("Horror").to_numpy()
+    split.loc[horror, "split"] = "test"
+    split.to_csv(tmp_path / "splits.csv", index=False)
+    where = ["--splits", str(tmp_path / "splits.csv"), "--runs", str(tmp_path / "runs")]
+    flags = [
+        "--catalogue",
+        str(home / "catalogue.csv"),
+        "--blocks",
+        "text",
+        "--genres",
+        ",".join(THREE),
+    ]
+    said = invoke("fit-svm", *flags, "--C", "0.1", "--name", "svm", *where).stdout
+    note = "1 of 3 genres of the test items has no train item, and cannot be predicted: Horror"
+    assert note in said.splitlines()
+    assert read_run(tmp_path / "runs/svm").record.untrained == ("Horror",)
+    record = json.loads((tmp_path / "runs/svm/run.json").read_text())
+    del record["untrained"]  # as an earlier version wrote it
+    (tmp_path / "runs/svm/run.json").write_text(json.dumps(record))
+    assert read_run(tmp_path / "runs/svm").record.untrained == ()
