@@ -51,6 +51,8 @@ class Catalogue:
         Those of `bad_rows` that are no items.
     posters_folder : Path, optional
         Folder that the posters are relative to. By default that of the file.
+    posters_told : bool, default=False
+        Whether no poster cell of the file names a file, as a finding tells: no poster is listed then.
 
     Examples
     --------
@@ -78,6 +80,7 @@ class Catalogue:
     roles: tuple[ColumnRole, ...] = ()
     left_out: tuple[BadRow, ...] = ()
     posters_folder: Path | None = None
+    posters_told: bool = False
 
     def __len__(self) -> int:
         return len(self.table)

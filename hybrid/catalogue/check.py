@@ -78,7 +78,8 @@ def check_posters(catalogue: Catalogue, context: Context | None = None) -> tuple
     Returns
     -------
     tuple of BadRow
-        Items whose poster cannot be decoded, in the order of the file.
+        Items whose poster cannot be decoded, in the order of the file. None where the catalogue tells that no
+        item's poster is a file (`Catalogue.posters_told`).
 
     Examples
     --------
@@ -93,6 +94,8 @@ def check_posters(catalogue: Catalogue, context: Context | None = None) -> tuple
     True
     >>> folder.cleanup()
     """
+    if catalogue.posters_told:
+        return ()
     bad, context = [], context or Context()
     paths, problems = catalogue.poster_paths, catalogue.poster_problems
     with (

@@ -18,6 +18,7 @@ from hybrid.catalogue_types import DAY_FIRST, MONTH_FIRST, ColumnRole, Columns, 
 NOT_UNDERSTOOD = "cells not understood"
 ORDER = "order of day and month"
 NO_POSTER = "no poster column"
+NO_POSTERS = "no posters"
 POSTER_URLS = "poster URLs"
 TMDB = r"/\w{20,40}\.(?:jpg|png|svg)"  # as its API names images
 TEXT_COLUMN = "text column"
@@ -167,14 +168,15 @@ def _of_categories(role: ColumnRole, cells: pd.Series, columns: Columns) -> Iter
     if (~np.isnan(parse_numbers(some))).mean() >= HALF:
         numbers = ~np.isnan(parse_numbers(distinct))
         words = filled[filled.isin(distinct[~numbers])]
+        examples = tuple(words.drop_duplicates().iloc[:EXAMPLES])
         yield Finding(
             NOT_UNDERSTOOD,
             f"column {role.column!r}: {len(filled) - len(words):,} of {len(filled):,} cells are numbers, "
-            f"others are not, such as {', '.join(map(repr, words.iloc[:EXAMPLES]))}; it is read as "
+            f"others are not, such as {', '.join(map(repr, examples))}; it is read as "
             f"categories (--numeric {quote(role.column)} reads numbers, and the others as missing)",
             len(words),
             role.column,
-            tuple(words.iloc[:EXAMPLES]),
+            examples,
         )
     elif distinct.iloc[:1000].str.count(r"\s").mean() >= WORDS and len(distinct) >= HALF * len(
         filled
@@ -196,7 +198,7 @@ def _of_posters(
     """Posters that are addresses, and columns of image files that nobody named."""
     if columns.poster is not None:
         cells = table[columns.poster]
-        remote = cells.str.contains("://", regex=False) | cells.str.fullmatch(TMDB)
+        remote = _are_remote(cells)
         if remote.any():
             count, name = int(remote.sum()), columns.poster
             yield Finding(
@@ -225,3 +227,49 @@ def _of_posters(
                 role.column,
                 tuple(filled.iloc[:1]),
             )
+
+
+def _are_remote(cells: pd.Series) -> pd.Series:
+    """Which poster cells are URLs, or paths of TMDB: bool of shape (n,)."""
+    return cells.str.contains("://", regex=False) | cells.str.fullmatch(TMDB)
+
+
+def name_no_posters(cells: pd.Series) -> bool:
+    """Whether all cells of a poster column are empty or addresses, in whatever folder the posters are.
+
+    Parameters
+    ----------
+    cells : Series of shape (n,), str
+
+    Examples
+    --------
+    >>> name_no_posters(pd.Series(["", "https://x.org/1.jpg"])), name_no_posters(pd.Series(["", "1.jpg"]))
+    (True, False)
+    """
+    for some in (cells.iloc[:100], cells):  # most columns are told by their first cells
+        if not ((some == "") | _are_remote(some)).all():
+            return False
+    return len(cells) > 1
+
+
+def tell_no_posters(cells: pd.Series, column: str) -> tuple[Finding, ...]:
+    """Tell once of the items without a poster, in a column of which no cell names a file.
+
+    Parameters
+    ----------
+    cells : Series of shape (n,), str
+    column : str
+
+    Examples
+    --------
+    >>> print(tell_no_posters(pd.Series(["", ""]), "poster")[0].message)
+    column 'poster': 2 of 2 items name no poster, and none names a file (--poster-column names another column)
+    """
+    count = int((cells == "").sum())
+    if not count:
+        return ()
+    message = (
+        f"column {column!r}: {count:,} of {len(cells):,} items name no poster, and none names a file "
+        "(--poster-column names another column)"
+    )
+    return (Finding(NO_POSTERS, message, count, column),)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hybrid.catalogue.absent_columns import tell_absent
 from hybrid.catalogue.catalogue import Catalogue
 from hybrid.catalogue.cells import blank_nothing
-from hybrid.catalogue.column_findings import tell_roles
+from hybrid.catalogue.column_findings import name_no_posters, tell_no_posters, tell_roles
 from hybrid.catalogue.columns import find_columns, find_name
 from hybrid.catalogue.label_column import check_unknown, read_label_column
 from hybrid.catalogue.labels import find_rules, typed_separator
@@ -117,7 +117,7 @@ def load_catalogue(
     there = np.isin([row.row for row in bad_rows], rows).tolist()
     left_out = tuple(row for row, read_too in zip(bad_rows, there, strict=True) if not read_too)
     findings = (*parsed.findings, *told, *more_told, *read.findings)
-    return Catalogue(
+    catalogue = Catalogue(
         path,
         source.sha256,
         table,
@@ -129,6 +129,18 @@ def load_catalogue(
         left_out,
         options.posters,
     )
+    return _tell_posters(catalogue)
+
+
+def _tell_posters(catalogue: Catalogue) -> Catalogue:
+    """Tell once that no poster cell names a file."""
+    column = catalogue.columns.poster
+    if column is None or not name_no_posters(catalogue.table[column]):
+        return catalogue
+    if len(catalogue.poster_problems) < len(catalogue):  # a cell with an address and a file
+        return catalogue
+    findings = (*catalogue.findings, *tell_no_posters(catalogue.table[column], column))
+    return replace(catalogue, findings=findings, posters_told=True)
 
 
 def _separator_like(like: Columns, options: ColumnOptions) -> str:

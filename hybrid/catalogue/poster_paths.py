@@ -68,7 +68,7 @@ def poster_problem(cell: str, folder: Path | None = None, named: bool = False) -
     if "\0" in cell:
         return "the path holds a NUL character"
     if "://" in cell:
-        return f"is a URL; a path relative to {place} is expected"
+        return f"the poster is a URL; a path relative to {place} is expected"
     if ".." in PurePosixPath(cell).parts or ".." in PureWindowsPath(cell).parts:
         return f"the path leaves {place}"
     absolute = PurePosixPath(cell).is_absolute() or bool(PureWindowsPath(cell).anchor)

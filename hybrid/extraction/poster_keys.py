@@ -69,8 +69,11 @@ def bad_posters(
 ) -> list[BadRow]:
     """List the items that cannot be embedded, with the reason, in the order of the file.
 
-    Images in `left` are not listed: nobody has tried to embed them yet.
+    Images in `left` are not listed: nobody has tried to embed them yet. Nor are any items where the catalogue
+    tells that none's poster is a file.
     """
+    if catalogue.posters_told:
+        return []
     bad, failures = [], store.failures()
     several = hash_several(catalogue)
     every = [several.get(i, [key]) for i, key in enumerate(keys)]

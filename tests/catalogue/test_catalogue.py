@@ -379,8 +379,8 @@ def test_wrong_settings_are_all_named(load: Load, options: dict[str, Any], messa
         ("C:x.jpg", "the path is absolute"),
         ("\\\\server\\share\\x.jpg", "the path is absolute"),
         pytest.param("\\x.jpg", "the path is absolute"),
-        ("https://example.org/x.jpg", "is a URL"),
-        ("file:///x.jpg", "is a URL"),
+        ("https://example.org/x.jpg", "the poster is a URL"),
+        ("file:///x.jpg", "the poster is a URL"),
         ("a\0b.jpg", "NUL"),
     ],
 )

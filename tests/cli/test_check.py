@@ -66,7 +66,8 @@ def test_check_prints_the_role_of_each_column_and_what_was_not_found(
     ]
     assert "poster column" not in data["not_found"]
     assert {one["kind"] for one in data["findings"]} == {"poster URLs"}
-    assert len(data["bad_rows"]) == 30
+    assert data["bad_rows"] == []  # the finding tells it, with the count
+    assert [one["count"] for one in data["findings"]] == [30]
 
 
 def test_many_rows_with_one_reason_are_told_in_few_lines(
@@ -89,6 +90,34 @@ def test_many_rows_with_one_reason_are_told_in_few_lines(
     assert [bad["id"] for bad in data["left_out"]] == ["3", "80"]
 
 
+@pytest.mark.parametrize(
+    ("posters", "kinds", "listed"),
+    [
+        ([""], {"no posters": 40}, 0),
+        (["", "N/A"], {"no posters": 40}, 0),
+        (["https://x.org/{}.jpg", ""], {"poster URLs": 20, "no posters": 20}, 0),
+        (["{}.jpg", ""], {}, 40),
+        (["https://x.org/{}.jpg", "{}.jpg"], {"poster URLs": 20}, 40),
+    ],
+)
+def test_a_poster_column_without_a_file_is_told_once(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: Call,
+    capsys: pytest.CaptureFixture[str],
+    posters: list[str],
+    kinds: dict[str, int],
+    listed: int,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{i},Film {i},War,{posters[i % len(posters)].format(i)}" for i in range(40)]
+    Path("catalogue.csv").write_text("\n".join(["id,title,genres,poster", *lines]) + "\n")
+    assert call("check", "--json", "--quiet", "--strict") == int(listed > 0)
+    data = json.loads(capsys.readouterr().out)
+    assert len(data["bad_rows"]) == listed
+    assert {one["kind"]: one["count"] for one in data["findings"]} == kinds
+
+
 def test_blocks_without_a_column_are_told_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: Call, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -108,7 +137,9 @@ def test_blocks_without_a_column_are_told_at_once(
     ):
         assert call(*words, "--quiet") == 1
         err = capsys.readouterr().err
-        assert "found none: 60 of 60 cells, such as 'https://x.org/30.jpg': is a URL" in err
+        assert (
+            "found none: 60 of 60 cells, such as 'https://x.org/30.jpg': the poster is a URL" in err
+        )
     assert (
         call("fit-svm", "--C", "1", "--folds", "2", "--quiet") == 0
     )  # metadata alone, and told so
