@@ -93,7 +93,7 @@ def _tell(name: str, cells: list[str], entries: dict[str, list[str] | None]) -> 
         f"column {name!r}: lists as programs write them were read as lists in {_cells(len(cells))}{objects}: "
         f"{_short(shown)} is {', '.join(entries[shown] or [])}{none}"
     )
-    return Finding("lists", message, len(cells), name, tuple(map(_short, cells[:3])))
+    return Finding("lists", message, len(cells), name, _examples(cells))
 
 
 def _tell_rest(name: str, cells: list[str]) -> Finding:
@@ -101,7 +101,7 @@ def _tell_rest(name: str, cells: list[str]) -> Finding:
         f"column {name!r}: what looks like lists or objects in {_cells(len(cells))} names nothing that could "
         f"be an entry, such as {_short(cells[0])}: kept as text (--drop {quote(name)} leaves the column out)"
     )
-    return Finding("objects", message, len(cells), name, tuple(map(_short, cells[:3])))
+    return Finding("objects", message, len(cells), name, _examples(cells))
 
 
 def _tell_broken(name: str, cells: list[str], rows: NDArray[np.int64]) -> Finding:
@@ -112,7 +112,13 @@ def _tell_broken(name: str, cells: list[str], rows: NDArray[np.int64]) -> Findin
         f"(row {shown}): no label is taken from there; mend the file, or say what is meant by a line of "
         "--label-map"
     )
-    return Finding("broken lists", message, len(cells), name, tuple(map(_short, cells[:3])))
+    return Finding(
+        "broken lists",
+        message,
+        len(cells),
+        name,
+        _examples(cells),
+    )
 
 
 def _cells(n: int) -> str:
@@ -121,3 +127,7 @@ def _cells(n: int) -> str:
 
 def _short(cell: str) -> str:
     return cell if len(cell) <= _SHOWN else cell[: _SHOWN - 1] + "…"
+
+
+def _examples(cells: list[str]) -> tuple[str, ...]:
+    return tuple(map(_short, list(dict.fromkeys(cells))[:3]))

@@ -388,3 +388,17 @@ def test_a_column_that_may_be_the_text_is_named(path: Path) -> None:
     assert told.kind == "no text column"
     assert "(--text 'Movie Title')" in told.message
     assert write(path, rows, text=("Movie Title",)).findings == ()
+
+
+def test_examples_of_a_finding_are_different(tmp_path: Path) -> None:
+    prices = ["ask us"] * 30 + ["sold"] + [f"{10 + i}" for i in range(60)]
+    lists = ["[None]"] * 20 + ["['Ann']"] * 71
+    rows = [
+        f"{i},War,{price},{names}"
+        for i, (price, names) in enumerate(zip(prices, lists, strict=True))
+    ]
+    (tmp_path / "c.csv").write_text("\n".join(["id,genres,price,cast", *rows]) + "\n")
+    catalogue = load_catalogue(tmp_path / "c.csv")
+    told = {finding.column: finding.examples for finding in catalogue.findings}
+    assert told["price"] == ("ask us", "sold")
+    assert told["cast"] == ("[None]", "['Ann']")

@@ -45,6 +45,7 @@ def leave_out_index(parsed: ParsedTable, options: ColumnOptions) -> ParsedTable:
         if name in named or not _UNNAMED.fullmatch(name):
             continue
         cells = table[name]
+        examples = tuple(cells.drop_duplicates().iloc[:3])
         if not (cells != "").any():
             drop.append(name)
             findings.append(
@@ -56,12 +57,20 @@ def leave_out_index(parsed: ParsedTable, options: ColumnOptions) -> ParsedTable:
                 f"column {name!r} has no name and numbers the rows, as pandas writes its index: left out "
                 f"(--id-column {name!r} takes it as the id)"
             )
-            findings.append(Finding("index column", message, len(cells), name, tuple(cells[:3])))
+            findings.append(
+                Finding(
+                    "index column",
+                    message,
+                    len(cells),
+                    name,
+                    examples,
+                )
+            )
         else:
             message = (
                 f"a column has no name: it is called {name!r} here (--drop {name!r} leaves it out)"
             )
-            findings.append(Finding("unnamed column", message, 1, name, tuple(cells[:3])))
+            findings.append(Finding("unnamed column", message, 1, name, examples))
     if not findings:
         return parsed
     found = [*parsed.findings, *findings]

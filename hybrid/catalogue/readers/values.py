@@ -127,6 +127,6 @@ def tell_replaced(replaced: Mapping[str, Iterable[str]], what: str = _HALVES) ->
         cells = list(cells)
         places = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
         message = f"column {column!r}: {what} became \ufffd in {places}"
-        shown = tuple(cell[-40:] for cell in cells[:3])
+        shown = tuple(dict.fromkeys(cell[-40:] for cell in cells))[:3]
         found.append(Finding("replaced characters", message, len(cells), column, shown))
     return found
