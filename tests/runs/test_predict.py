@@ -123,6 +123,22 @@ def test_missing_columns_and_posters_are_told(studio: Path, films: Path, tmp_pat
     assert np.isfinite(read_predictions(tmp_path / "o.csv").probabilities).all()
 
 
+def test_posters_that_no_item_has_are_told_once(studio: Path, films: Path, tmp_path: Path) -> None:
+    table = pd.read_csv(films, dtype=str)[["id", "title", "poster"]].head(5)
+    table["poster"] = ["", "https://x.org/1.jpg", "", "", ""]
+    table.to_csv(tmp_path / "few.csv", index=False)
+    summary = predict_catalogue(
+        studio / "runs/svm",
+        tmp_path / "few.csv",
+        tmp_path / "o.csv",
+        context=Context(cache=str(tmp_path / "c")),
+    )
+    assert summary.bad == ()
+    told = {finding.kind: finding.count for finding in summary.findings}
+    assert told == {"poster URLs": 1, "no posters": 4}
+    assert np.isfinite(read_predictions(tmp_path / "o.csv").probabilities).all()
+
+
 def test_a_folder_that_is_no_run(films: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="expected a run"):
         predict_catalogue(tmp_path, films, tmp_path / "p.csv")
