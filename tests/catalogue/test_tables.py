@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid.catalogue import Catalogue, load_catalogue
-from hybrid.catalogue.readers.csv_rows import CHUNK
+from hybrid.catalogue.readers.csv_rows import CHUNK, CsvRows
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.types import ColumnOptions
 
@@ -114,6 +114,23 @@ def test_separators_at_the_end_of_the_rows_alone_shift_nothing(
     catalogue = load("\n".join(lines) + "\n")
     assert cells(catalogue) == [["id", "title", "genres"], *rows[:6], *rows[7:]]
     assert [bad.row for bad in catalogue.left_out] == [7]
+
+
+def test_separators_at_the_end_cost_no_time(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mend(*_: object) -> None:
+        raise AssertionError("sound rows are mended one by one")
+
+    monkeypatch.setattr(CsvRows, "_mend", mend)
+    rows = [[f"tt{i}", f"Film {i}", "War"] for i in range(CHUNK + 10)]
+    lines = ["id,title,genres", *(",".join(row) + "," for row in rows)]
+    assert cells(load("\n".join(lines) + "\n"))[1:] == rows
+
+
+def test_the_shape_of_rows_is_learnt_behind_separators_at_the_end(load: Load) -> None:
+    lines = [f"{i},tt{i},Film {i},War," for i in range(40)]
+    lines[7] = "7,tt7,Love, actually,War,"
+    catalogue = load("\n".join(["Unnamed: 0,id,title,genres", *lines]) + "\n")
+    assert [(bad.row, bad.id) for bad in catalogue.left_out] == [(8, "tt7")]
 
 
 def test_row_numbers_without_a_name_are_still_an_index(load: Load) -> None:

@@ -113,7 +113,12 @@ class CsvRows:
                 yield rows, numbers
 
     def _learn_shape(self, rows: Iterable[list[str]]) -> None:
-        self._shape = RowShape.of((row for row in rows if "\n" not in "".join(row)), self.width)
+        whole = (self._trim(row) for row in rows if "\n" not in "".join(row))
+        self._shape = RowShape.of(whole, self.width)
+
+    def _trim(self, row: list[str]) -> list[str]:
+        """Leave out empty fields behind those of the header."""
+        return row if any(map(str.strip, row[self.width :])) else row[: self.width]
 
     def _read_strictly(self, taken: list[str]) -> tuple[list[list[str]], list[int]]:
         """Read lines with proper quotes: rows, and the number of lines up to the end of each.
@@ -123,7 +128,7 @@ class CsvRows:
         reader, rows, ends = self.dialect.read(taken, strict=True), [], []
         try:
             for row in reader:
-                rows.append(row)
+                rows.append(row if len(row) <= self.width else self._trim(row))
                 ends.append(reader.line_num)
         except csv.Error:
             return [], []
