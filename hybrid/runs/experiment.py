@@ -159,7 +159,7 @@ class Experiment:
         CatalogueError
             If no item has a label, or a label holds the separator of predictions.csv.
         SplitError
-            If catalogue and split do not have the same items, or a part is empty.
+            If catalogue and split do not have the same items, a part is empty, or no test item has a label.
         RunError, SettingError
             If the folder cannot become a run.
         """
@@ -195,9 +195,12 @@ class Experiment:
             problems.append(
                 f"{len(missing)} labelled items are in no part of it ({_first(missing)})"
             )
-        return problems + [
-            f"no item is {part}" for part in PARTS if not (self.split.parts == part).any()
-        ]
+        problems += [f"no item is {part}" for part in PARTS if not (self.split.parts == part).any()]
+        if not problems and not as_no(self.catalogue.labels)[self.rows("test")].any():
+            problems.append(
+                "no test item has a label that is known, so that nothing can be measured"
+            )
+        return problems
 
 
 def audit_experiment(
