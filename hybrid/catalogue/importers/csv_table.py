@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -23,11 +22,11 @@ from hybrid.catalogue.importers.mapping import (
     split_labels,
     tell_missing,
 )
+from hybrid.catalogue.readers.dialect import find_dialect, named_separator
 from hybrid.catalogue.readers.table import name_repeated
 from hybrid.errors import CatalogueError
 
 LOOK = 20  # rows that the delimiter is found by
-DELIMITERS = "\t;|,"
 
 
 def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
@@ -51,17 +50,14 @@ def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
 
 
 def _sniff(path: Path, encoding: str | None) -> Delimited:
-    """The delimiter that gives the header and the first rows the same number of fields, the most of them."""
-    best, fields = Delimited(path, encoding=encoding), 0
-    if "".join(best.names).startswith("sep="):  # a line for spreadsheets
-        return Delimited(path, best.names[0][4:5] or ",", encoding=best.encoding, skip=1)
-    for delimiter in DELIMITERS:
-        table = Delimited(path, delimiter, encoding=best.encoding)
-        first = [len(fields) for _, fields in itertools.islice(table.rows(), LOOK)]
-        same = bool(first) and all(count == len(table.names) for count in first)
-        if same and len(table.names) > max(fields, 1):
-            best, fields = table, len(table.names)
-    return best
+    """The table, with the separator that its first line names, or that a catalogue is read with."""
+    table = Delimited(path, encoding=encoding)
+    lines = table.first_lines(LOOK)
+    named = named_separator(lines[0]) if lines else None
+    skip = int(named is not None)  # a line for spreadsheets
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    separator = find_dialect(lines[skip:], suffix, named).separator
+    return Delimited(path, separator, encoding=table.encoding, skip=skip)
 
 
 def _read(

@@ -7,6 +7,7 @@ import contextlib
 import csv
 import gzip
 import io
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,6 +115,11 @@ class Delimited:
     def size(self) -> int:
         """KiB on the disk."""
         return self.path.stat().st_size // 1024
+
+    def first_lines(self, count: int) -> list[str]:
+        """The first lines of the file, as they stand; fewer where it has fewer."""
+        with self._lines() as (lines, _):
+            return list(itertools.islice(lines, count))
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Position and fields of each row that is not blank; the header is not a row.
