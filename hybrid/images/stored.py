@@ -7,6 +7,7 @@ import io
 import os
 import tempfile
 import threading
+import weakref
 from bisect import bisect_right
 from functools import lru_cache
 from itertools import accumulate
@@ -80,7 +81,8 @@ class _StoredImages:
         rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
         self.starts = [0, *accumulate(rows)]
         self.places: dict[int, list[tuple[int, int]]] = {}
-        self.copy = tempfile.TemporaryFile(prefix="hybrid-images-")  # noqa: SIM115  # as long as this
+        self.copy = tempfile.TemporaryFile(prefix="hybrid-images-")  # noqa: SIM115  # closed with this object
+        weakref.finalize(self, self.copy.close)  # once no thread reads it
         self.guard = threading.Lock()  # else every thread would read the same row group
 
     def read(self, row: int) -> bytes:

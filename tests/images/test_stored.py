@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import gc
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from hybrid.images.stored import FILES, read_stored
+
+arrow = pytest.importorskip("pyarrow", exc_type=ImportError)
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts the open files of Linux")
+def test_the_copies_of_files_that_are_no_longer_read_are_closed(tmp_path: Path) -> None:
+    import pyarrow.parquet as parquet
+
+    images = [bytes([number]) * 1000 for number in range(3 * FILES)]
+    for number, image in enumerate(images):
+        parquet.write_table(arrow.table({"image": [image]}), tmp_path / f"{number}.parquet")
+    references = [f"{tmp_path / str(number)}.parquet#image#0" for number in range(len(images))]
+    found = [read_stored(reference) for reference in references[:FILES]]
+    gc.collect()
+    before = open_files()
+    found += [read_stored(reference) for reference in references[FILES:]]
+    gc.collect()
+    assert [hashlib.sha256(data).digest() for data in found if isinstance(data, bytes)] == [
+        hashlib.sha256(data).digest() for data in images
+    ]
+    assert open_files() == before
