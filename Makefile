@@ -7,7 +7,7 @@ SOURCES := setup.cfg pyproject.toml README.md LICENSE \
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CODE := hybrid cache cli tests benchmarks
 
-.PHONY: demo test tests fault-test lint format types bench bench-extract bench-cache wheel clean
+.PHONY: demo test tests fault-test slow-test lint format types bench bench-extract bench-cache wheel clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -17,6 +17,7 @@ help:
 	@echo "make test   install what the tests need into $(VENV), run lint, types and tests"
 	@echo "make dev    link this checkout into $(VENV) and install the pre-commit hooks: for work on hybrid"
 	@echo "make fault-test   the cache's fault tests in large numbers, about an hour"
+	@echo "make slow-test   the tests that take minutes: real films in full, large networks, memory"
 	@echo "also: lint, format, types, bench, bench-extract, bench-cache, wheel, clean"
 
 $(BIN)/python:
@@ -61,6 +62,9 @@ tests: $(VENV)/installed-for-tests
 fault-test: $(VENV)/installed-for-tests
 	$(BIN)/pytest --fault-counts=full tests/cache/test_kill.py tests/cache/test_power_cut.py \
 	  tests/cache/test_damage.py tests/cache/test_state_machine.py
+
+slow-test: $(VENV)/installed-for-tests
+	$(BIN)/pytest -m "slow and not gpu"
 
 lint: $(VENV)/installed-for-tests
 	$(BIN)/ruff check $(CODE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -29,31 +30,41 @@ COLOURS = {"Comedy": (230, 200, 40), "Horror": (20, 10, 30), "Western": (180, 11
 
 # What the fault tests repeat → how often in the gate, and with --fault-counts=full.
 FAULT_COUNTS = {
-    "kills": (10, 1000),
+    "kills": (6, 1000),
     "states": (300, 10_000),
     "refusals": (1, 3),  # turns; in each every call is refused once
     "damages": (120, 5000),
-    "machines": (60, 5000),
+    "machines": (40, 5000),
 }
 TALLY = pytest.StashKey[list[str]]()
-# Files that take a minute or more, the longest first: two processes that share the files end together.
+# Files that take ten seconds or more, the longest first: two processes that share the files end together.
 LONG = [
     "backbones/test_backbones",
-    "cache/test_power_cut",
-    "runs/test_movies",
-    "cli/test_cli",
-    "cache/test_kill",
-    "deep/test_deep",
     "deep/test_networks",
+    "runs/test_movies",
+    "cache/test_power_cut",
+    "studies/test_study",
+    "test_docstrings",
+    "cli/test_cli",
+    "deep/test_runs",
+    "deep/test_deep",
+    "report/test_report",
+    "test_docs",
     "deep/test_resume",
     "inspection/test_explain_deep",
     "test_demo",
-    "deep/test_runs",
     "backbones/test_engines",
-    "extraction/test_extract",
-    "extraction/test_pipeline",
+    "cache/test_kill",
+    "deep/test_fused",
+    "deep/test_ancestors",
     "test_wheel",
-    "cache/test_state_machine",
+    "extraction/test_pipeline",
+    "duplicates/test_find",
+    "backbones/test_weights",
+    "cache/test_damage",
+    "heads/test_heads",
+    "report/test_layout",
+    "heads/test_fusion_heads",
 ]
 
 
@@ -237,6 +248,15 @@ def hybrid_command() -> Callable[..., Any]:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def loaded() -> Iterator[Any]:
+    """Run programs in processes of their own that have loaded TensorFlow: see `loaded_process.py`."""
+    path = Path(__file__).with_name("loaded_process.py")
+    process = runpy.run_path(str(path))["Loaded"]()
+    yield process
+    process.close()
 
 
 @pytest.fixture

@@ -286,9 +286,9 @@ except KeyboardInterrupt:
 """
 
 
-def test_ctrl_c_is_no_crash_once_openvino_was_used() -> None:
+def test_ctrl_c_is_no_crash_once_openvino_was_used(loaded: Any) -> None:
     pytest.importorskip("openvino", reason="OpenVINO is not installed")
-    done = subprocess.run([sys.executable, "-c", DROPPED], capture_output=True, text=True)
+    done = loaded.run(DROPPED)
     assert done.returncode == 130, done.stderr
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,15 +21,11 @@ def test_nothing_acknowledged_is_lost_by_kill(
     tmp_path: Path,
     fault_counts: dict[str, int],
     tally: Callable[[str], None],
+    loaded: Any,
 ) -> None:
     options = {"kills": fault_counts["kills"], "workers": workers, "processes": processes}
     arguments = [f"--{name}={value}" for name, value in options.items()]
-    done = subprocess.run(
-        [sys.executable, str(PROGRAM), str(tmp_path / "films"), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = loaded.run(PROGRAM.read_text(), tmp_path / "films", *arguments)
     assert done.returncode == 0, done.stderr[-3000:]
     counts = json.loads(done.stdout)
     tally(

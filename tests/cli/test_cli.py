@@ -1,4 +1,4 @@
-"""The commands as a user types them: the main job in processes of its own, the rest in that of the tests."""
+"""The commands as a user types them: three in processes of their own, the rest in that of the tests."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from hybrid.cli.main import COMMANDS
+from hybrid.cli.main import COMMANDS, _run
 
 Run = Callable[..., Any]
 NET = ("--backbone", "mobilenet-075", "--weights", "random")
+EXTRACT = ("extract", *NET, "--input-size", "64x48")
 
 
 def ok(done: Any) -> str:
@@ -29,21 +31,29 @@ def ok(done: Any) -> str:
 
 
 @pytest.fixture(scope="module")
-def home(films: Path, tmp_path_factory: pytest.TempPathFactory, hybrid_command: Run) -> Path:
+def home(
+    films: Path, tmp_path_factory: pytest.TempPathFactory, hybrid_command: Run, loaded: Any
+) -> Path:
     """A project folder in which the main job was done."""
     folder = tmp_path_factory.mktemp("project")
     shutil.copytree(films.parent, folder, dirs_exist_ok=True)
 
-    def do(*arguments: str) -> str:
-        return ok(hybrid_command(*arguments, cwd=folder))
+    def alone(*arguments: str) -> None:
+        ok(loaded.run("from hybrid.cli.main import main; main()", *arguments, cwd=folder))
 
-    do("check")
-    do("split", "--seed", "0")
-    do("extract", *NET)
-    do("fit-svm")
-    do("fit-svm", "--blocks", "text", "--name", "svm-text")
-    do("fit-ovr", "--estimator", "dummy-stratified")
-    do("report")
+    def here(*arguments: str) -> None:
+        with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+            patch.chdir(folder)
+            warnings.simplefilter("default")
+            assert _run([*arguments, "--quiet"]) == 0
+
+    here("check")
+    here("split", "--seed", "0")
+    ok(hybrid_command(*EXTRACT, cwd=folder))
+    alone("fit-svm")
+    here("fit-svm", "--blocks", "text", "--name", "svm-text")
+    here("fit-ovr", "--estimator", "dummy-stratified")
+    alone("report")
     return folder
 
 
@@ -81,14 +91,14 @@ def test_metrics_in_the_record_are_those_of_the_predictions(home: Path) -> None:
 
 
 def test_second_extract_computes_nothing(home: Path, hybrid_command: Run) -> None:
-    done = hybrid_command("extract", *NET, cwd=home)
+    done = hybrid_command(*EXTRACT, cwd=home)
     assert "nothing to compute" in ok(done)
     assert "random weights: these embeddings mean nothing" in done.stderr
     assert "loading" not in done.stderr
 
 
 def test_predict_needs_only_run_catalogue_and_weights(
-    home: Path, hybrid_command: Run, tmp_path: Path
+    home: Path, hybrid_here: Run, tmp_path: Path
 ) -> None:
     shutil.copytree(home / "runs" / "svm", tmp_path / "moved")
     other = tmp_path / "other"
@@ -96,7 +106,7 @@ def test_predict_needs_only_run_catalogue_and_weights(
     table = pd.read_csv(home / "catalogue.csv", dtype=str).drop(columns="genres").head(12)
     table.loc[0, "poster"], table.loc[1, "overview"], table.loc[2, "poster"] = "", "", "gone.jpg"
     table.to_csv(other / "catalogue.csv", index=False)
-    done = hybrid_command(
+    done = hybrid_here(
         "predict", "moved", "--catalogue", "other/catalogue.csv", "--out", "p.csv", cwd=tmp_path
     )
     assert "12 items" in ok(done)
@@ -122,7 +132,7 @@ def test_predict_same_items_same_answers(home: Path, hybrid_here: Run, tmp_path:
         ["check"],
         ["split"],
         ["audit"],
-        ["extract", *NET],
+        [*EXTRACT],
         ["cache", "ls"],
         ["backbones"],
         ["fit-ovr", "--estimator", "dummy-uniform", "--blocks", "text"],
@@ -170,7 +180,7 @@ def test_errors_say_what_to_do(
 
 def test_strict_is_exit_1_on_bad_posters(project: Path, hybrid_here: Run) -> None:
     (project / "posters" / "3.png").write_bytes(b"")
-    for command in (["check"], ["extract", *NET]):
+    for command in (["check"], [*EXTRACT]):
         assert "the file is empty" in ok(hybrid_here(*command))
         assert hybrid_here(*command, "--strict").returncode == 1
 
@@ -203,7 +213,7 @@ def test_a_grown_catalogue_needs_a_new_split(project: Path, hybrid_here: Run) ->
 
 def test_unextracted_posters_are_not_taken_for_missing(project: Path, hybrid_here: Run) -> None:
     ok(hybrid_here("split"))
-    ok(hybrid_here("extract", *NET))
+    ok(hybrid_here(*EXTRACT))
     shutil.copy("posters/0.png", "posters/old.png")
     with Path("posters/0.png").open("ab") as file:
         file.write(b"changed")
@@ -231,8 +241,8 @@ def test_interrupt_is_exit_130(project: Path) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_has_help(name: str, hybrid_command: Run) -> None:
-    text = ok(hybrid_command(name, "--help"))
+def test_every_command_has_help(name: str, hybrid_here: Run) -> None:
+    text = ok(hybrid_here(name, "--help"))
     if name != "cache":  # tests/cli/test_options.py has a table of the others
         assert {"quiet", "json"} <= set(re.findall(r"--([a-z-]+)", text))
 
@@ -242,7 +252,7 @@ def test_no_backbone_takes_the_one_extracted_and_lists_several(
 ) -> None:
     shutil.copytree(home, tmp_path / "p")
     cwd = tmp_path / "p"
-    ok(hybrid_here("extract", *NET, "--seed", "5", cwd=cwd))
+    ok(hybrid_here(*EXTRACT, "--seed", "5", cwd=cwd))
     done = hybrid_here("fit-svm", "--blocks", "poster", cwd=cwd)
     assert done.returncode == 2
     assert done.stderr.count("mobilenet-075, weights random") == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,9 +84,19 @@ def by_number(test: set[int]) -> Split:
 TESTS = by_number({1, 3, 5, 7, 9, 11, 13, 15, 17, 19})
 
 
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, Any]]]:
+    """The clean films, not to be changed."""
+    folder = tmp_path_factory.mktemp("clean")
+    return folder, write_clean(folder)
+
+
 @pytest.fixture
-def rows(tmp_path: Path) -> list[dict[str, Any]]:
-    return write_clean(tmp_path)
+def rows(clean: tuple[Path, list[dict[str, Any]]], tmp_path: Path) -> list[dict[str, Any]]:
+    """A copy of the clean films, to be spoilt."""
+    folder, rows = clean
+    shutil.copytree(folder / "posters", tmp_path / "posters")
+    return [dict(row) for row in rows]
 
 
 def test_a_clean_catalogue_has_no_leak_and_no_warning(

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import signal
 import struct
-import subprocess
-import sys
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -183,8 +180,10 @@ def test_interrupted_job_keeps_what_it_computed(
     assert extract(catalogue, project / "cache").hits == 20
 
 
-def test_killed_job_resumes(project: Path) -> None:
+def test_killed_job_resumes(project: Path, loaded: Any) -> None:
     code = (
+        "import warnings\n"
+        "warnings.simplefilter('ignore')\n"
         "import os, signal, hybrid.extraction.extract as e, hybrid.extraction.writer as w\n"
         "from hybrid.catalogue.load import load_catalogue\n"
         "w.PART_ROWS, w.PART_SECONDS = 20, 3600.0\n"
@@ -198,7 +197,7 @@ def test_killed_job_resumes(project: Path) -> None:
         "    settings=e.ExtractSettings(batch_size=10),\n"
         "    options=EmbeddingOptions(precision='float32'))\n"
     )
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=os.environ, check=False)
+    done = loaded.run(code)
     assert done.returncode == -signal.SIGKILL
     summary = extract(load_catalogue("catalogue.csv"), project / ".hybrid-cache")
     assert (summary.hits, summary.computed) == (20, 70)

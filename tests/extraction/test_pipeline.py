@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -393,20 +394,19 @@ main(sys.argv[1:])
 """
 
 
-def test_the_first_ctrl_c_ends_the_wait_for_another_process(project: Path) -> None:
+def test_the_first_ctrl_c_ends_the_wait_for_another_process(project: Path, loaded: Any) -> None:
     command = ["extract", "--backbone", NETS[0], "--weights", "random", "--input-size", "64x48"]
-    with subprocess.Popen(
-        [sys.executable, "-c", WAITING, *command, "--precision", "float32", "--workers", "1"],
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
+    command += ["--precision", "float32", "--workers", "1"]
+    reader, writer = os.pipe()
+    with os.fdopen(reader) as stderr:
+        with os.fdopen(writer, "w") as end:
+            process = loaded.start(WAITING, command, end, end)
         said = []
-        for line in process.stderr:
+        for line in stderr:
             said.append(line)
             if line.startswith("waiting for another process"):
-                process.send_signal(signal.SIGINT)
-    assert process.returncode == 130, "".join(said)
+                os.kill(process, signal.SIGINT)
+    assert loaded.wait() == 130, "".join(said)
     assert said[-1] == "interrupted\n"
     assert "Traceback" not in "".join(said)
 
@@ -427,15 +427,10 @@ main(sys.argv[1:])
 """
 
 
-def test_ctrl_c_keeps_the_batch_under_way_and_says_how_to_go_on(project: Path) -> None:
+def test_ctrl_c_keeps_the_batch_under_way_and_says_how_to_go_on(project: Path, loaded: Any) -> None:
     command = ["extract", "--backbone", NETS[0], "--weights", "random", "--input-size", "64x48"]
     options = ["--precision", "float32", "--batch-size", "10", "--workers", "1"]
-    done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED, *command, *options],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = loaded.run(INTERRUPTED, *command, *options)
     assert done.returncode == 130
     assert "Run the same command again to continue" in done.stderr
     assert "interrupted" in done.stderr

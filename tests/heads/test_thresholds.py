@@ -40,7 +40,7 @@ def cases(draw: st.DrawFn) -> tuple[Matrix, Matrix]:
 
 
 @given(cases())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=75)
 def test_no_other_cut_is_better(case: tuple[Matrix, Matrix]) -> None:
     truth, scores = case
     thresholds = best_thresholds(truth, scores)

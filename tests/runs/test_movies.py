@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import functools
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -21,24 +23,41 @@ from hybrid.utils.context import Context
 
 Run = Callable[..., Any]
 SEEDS = (0, 1, 2)
+FEW = 800  # films of the test that is not slow
+
+
+@pytest.fixture(scope="module")
+def command(loaded: Any) -> Run:
+    """Run a command in a process of its own."""
+    return functools.partial(loaded.run, "from hybrid.cli.main import main; main()")
+
+
+def extracted(films: Path, weights: Path, folder: Path, command: Run, n: int | None = None) -> Path:
+    """A project folder with the first n films, or all, extracted."""
+    (folder / "posters").symlink_to(films / "posters")
+    with (films / "catalogue.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    with (folder / "catalogue.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows[: None if n is None else n + 1])
+    done = command("extract", "--backbone", "mobilenet-075", "--weights", weights, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
 @pytest.fixture(scope="module")
 def cinema(
-    movies: Path,
-    mobilenet_weights: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    hybrid_command: Run,
+    movies: Path, mobilenet_weights: Path, tmp_path_factory: pytest.TempPathFactory, command: Run
 ) -> Path:
     """A project folder with the real films, extracted."""
-    folder = tmp_path_factory.mktemp("cinema")
-    for name in ("catalogue.csv", "posters"):
-        (folder / name).symlink_to(movies / name)
-    done = hybrid_command(
-        "extract", "--backbone", "mobilenet-075", "--weights", mobilenet_weights, cwd=folder
-    )
-    assert done.returncode == 0, done.stderr
-    return folder
+    return extracted(movies, mobilenet_weights, tmp_path_factory.mktemp("cinema"), command)
+
+
+@pytest.fixture(scope="module")
+def few(
+    movies: Path, mobilenet_weights: Path, tmp_path_factory: pytest.TempPathFactory, command: Run
+) -> Path:
+    """A project folder with some of the real films, extracted."""
+    return extracted(movies, mobilenet_weights, tmp_path_factory.mktemp("few"), command, FEW)
 
 
 def fit(folder: Path, command: Run, seed: int, *arguments: str) -> Any:
@@ -76,10 +95,10 @@ def compare(folder: Path, command: Run, seed: int, *settings: str) -> tuple[floa
     return record.metrics["f1_weighted"].value, lows[0], lows[1]
 
 
-def test_fused_beats_each_block_alone(cinema: Path, hybrid_command: Run) -> None:
-    f1, over_poster, over_text = compare(cinema, hybrid_command, 0, "--C", "0.1")
-    # One split is worth +- 0.015; the slow test below holds the mean over three, with C chosen, to 0.615.
-    assert f1 >= 0.60
+def test_fused_beats_each_block_alone(few: Path, command: Run) -> None:
+    f1, over_poster, over_text = compare(few, command, 0, "--C", "0.1")
+    # One split of 800 films is worth +- 0.02; the slow test below holds all films, with C chosen, to 0.615.
+    assert f1 >= 0.57
     assert over_poster > 0
     assert over_text > 0
 
@@ -89,7 +108,7 @@ def test_the_precision_that_is_chosen_keeps_every_embedding(
 ) -> None:
     """Whatever `auto` takes here: each cosine with float32 is 0.999 or more."""
     catalogue = load_catalogue(movies / "catalogue.csv")
-    catalogue = catalogue.only(catalogue.ids[:300])
+    catalogue = catalogue.only(catalogue.ids[:150])
     found = []
     for precision in ("auto", "float32"):
         options = EmbeddingOptions(precision=precision, dtype="float32")
@@ -107,7 +126,7 @@ def test_the_precision_that_is_chosen_keeps_every_embedding(
 
 
 @pytest.mark.slow
-def test_fused_svm_reaches_the_bar_over_three_splits(cinema: Path, hybrid_command: Run) -> None:
-    found = [compare(cinema, hybrid_command, seed) for seed in SEEDS]
+def test_fused_svm_reaches_the_bar_over_three_splits(cinema: Path, command: Run) -> None:
+    found = [compare(cinema, command, seed) for seed in SEEDS]
     assert statistics.mean(f1 for f1, _, _ in found) >= 0.615
     assert min(min(margins) for _, *margins in found) > 0
