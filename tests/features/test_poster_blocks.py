@@ -187,7 +187,7 @@ def studio(catalogue: Catalogue, tmp_path_factory: pytest.TempPathFactory) -> Pa
     init_random_weights(body, 0)
     body.save_weights(weights)
     for layer in ("last", EARLY):
-        options = EmbeddingOptions(layer=layer, precision="float32")
+        options = EmbeddingOptions(layer=layer, precision="float32", input_size=(64, 48))
         done = extract_embeddings(
             catalogue, NET, weights=weights, options=options, context=Context(cache=cache)
         )

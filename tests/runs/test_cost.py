@@ -79,7 +79,8 @@ def fit(films: Catalogue, name: str, *stores: EmbeddingStore) -> Run:
     experiment = Experiment(films, split_catalogue(films), Path("runs") / name, context=context)
     blocks = ["poster", "text"] if stores else ["text"]
     select = [EmbeddingSelector(fingerprint=store.fingerprint) for store in stores]
-    model = make_hybrid(films, blocks=blocks, select=select, context=context)
+    grid: dict[str, list[Any]] = {"C": [0.3]}  # what it costs to choose is measured, not compared
+    model = make_hybrid(films, blocks=blocks, select=select, grid=grid, folds=2, context=context)
     return fit_head(experiment, model)
 
 

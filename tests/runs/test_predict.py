@@ -21,6 +21,7 @@ from hybrid.runs.fit_head import fit_head
 from hybrid.runs.folder import read_predictions
 from hybrid.runs.predict import predict_catalogue
 from hybrid.splitting.methods import split_catalogue
+from hybrid.types import EmbeddingOptions
 from hybrid.utils.context import Context
 
 NET = "mobilenet-075"
@@ -36,7 +37,11 @@ def studio(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         body.save_weights(str(folder / f"{name}.weights.h5"))
     catalogue, cache = load_catalogue(films), str(folder / "cache")
     extract_embeddings(
-        catalogue, NET, weights=str(folder / "net.weights.h5"), context=Context(cache=cache)
+        catalogue,
+        NET,
+        weights=str(folder / "net.weights.h5"),
+        options=EmbeddingOptions(input_size=(64, 48)),
+        context=Context(cache=cache),
     )
     model = make_hybrid(
         catalogue, blocks=["poster", "text"], grid={"C": [0.3]}, context=Context(cache=cache)
