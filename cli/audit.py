@@ -57,6 +57,7 @@ def command(
     from hybrid.catalogue import load_catalogue
     from hybrid.report.audit_sheet import write_audit_sheet
     from hybrid.runs.folder import read_run
+    from hybrid.runs.recorded_posters import load_like
     from hybrid.splitting.split_file import read_split
     from hybrid.utils.writable import check_new_file
 
@@ -66,7 +67,10 @@ def command(
     project = project if audited is None else _project_of(project, audited)
     if repair:
         check_new_file("--splits", project.splits)
-    catalogue = load_catalogue(project.catalogue, columns)
+    if audited is None:
+        catalogue = load_catalogue(project.catalogue, columns)
+    else:  # its features were made of these columns
+        catalogue = load_like(audited.folder, audited.record, project.catalogue, columns)
     tell_catalogue(catalogue)
     result = audit_project(
         catalogue,

@@ -21,7 +21,7 @@ def command(project: Project, columns: ColumnOptions, strict: bool) -> int:
     Rows are counted from 1, without the header.
     """
     from hybrid.catalogue import load_catalogue
-    from hybrid.catalogue.check import check_catalogue, not_found
+    from hybrid.catalogue.check import check_catalogue, not_found, tell_shared_texts
 
     catalogue = load_catalogue(project.catalogue, columns)
     bad = check_catalogue(catalogue, project.context)
@@ -30,18 +30,19 @@ def command(project: Project, columns: ColumnOptions, strict: bool) -> int:
         f"{len(catalogue.genres)} different labels; {_count_text(bad, catalogue.left_out)}"
     )
     absent = not_found(catalogue.columns)
+    findings = (*catalogue.findings, *tell_shared_texts(catalogue))
     data = {
         "items": len(catalogue),
         "labelled": int(catalogue.labelled.sum()),
         "labels": catalogue.genres,
         "columns": catalogue.roles,
         "not_found": absent,
-        "findings": catalogue.findings,
+        "findings": findings,
         "bad_rows": bad,
         "left_out": catalogue.left_out,
     }
     lines = [f"not found: {what} ({advice})" for what, advice in absent.items()]
-    lines += [f"note: {finding.message}" for finding in catalogue.findings]
+    lines += [f"note: {finding.message}" for finding in findings]
     parts = [bad_rows_text(bad, each=SHOWN), roles_text(catalogue.roles), *lines, summary]
     show(project.json, data, "\n".join(filter(None, parts)))
     return int(strict and bool(bad))

@@ -23,6 +23,7 @@ from hybrid.split_types import Split as Split
 PARTS = ("train", "validation", "test")
 UNUSED = "unused"  # in no part, and meant to be
 LEAK, WARNING = "leak", "warning"  # severities
+MAX_SHARED = 12  # items; what more of them share (a placeholder, a series' title) is nobody's
 # What settings can be chosen by; hybrid.heads.scoring says what each is.
 METRICS = ("weighted-f1", "macro-f1", "micro-f1", "map", "map-weighted")
 METRIC = "weighted-f1"

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from hybrid.backbones.provenance import Ancestor, Hashes, ItemHashes
 from hybrid.catalogue import Catalogue
-from hybrid.duplicates.groups import MAX_SHARED, MIN_WORDS
+from hybrid.duplicates.groups import MIN_WORDS
 from hybrid.duplicates.similarity import count_words, tokenize
+from hybrid.types import MAX_SHARED
 
 MIN_AGREEING = 0.1  # share of the ids that two catalogues have in common
 

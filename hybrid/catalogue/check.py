@@ -7,9 +7,10 @@ from pathlib import Path
 
 from hybrid.catalogue.catalogue import Catalogue
 from hybrid.images.decode import BadPoster, load_poster
-from hybrid.types import BadRow, Columns
+from hybrid.types import MAX_SHARED, BadRow, Columns, Finding
 from hybrid.utils.context import Context
 
+SHOWN = 80  # characters of a text
 SIZE = (64, 64)  # any size proves that the whole file can be decoded
 
 
@@ -64,6 +65,47 @@ def not_found(columns: Columns) -> dict[str, str]:
         ),
     }
     return {what: advice for what, (found, advice) in absent.items() if not found}
+
+
+def tell_shared_texts(catalogue: Catalogue) -> tuple[Finding, ...]:
+    r"""Tell of texts that more items have, letter for letter, than duplicates do.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+
+    Returns
+    -------
+    tuple of Finding
+        Of the kind ``"shared by many"``; one for each text column, but titles, that has such texts.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from hybrid.catalogue import load_catalogue
+    >>> text = "id,overview\n" + "".join(f"f{i},None yet.\n" for i in range(20))
+    >>> _ = Path("films.csv").write_text(text)
+    >>> [(f.column, f.count, f.examples) for f in tell_shared_texts(load_catalogue("films.csv"))]
+    [('overview', 20, ('None yet.',))]
+    """
+    findings = []
+    for name in catalogue.columns.text:
+        if (
+            name.casefold() == "title"
+        ):  # films of one title in one year are duplicates, see docs/splits.md
+            continue
+        cells = catalogue.table[name]
+        counts = cells[cells.duplicated() & (cells != "")].value_counts() + 1  # the first of each
+        many = counts[counts > MAX_SHARED]
+        if len(many):
+            items, example = int(many.sum()), str(many.index[0])
+            shown = example if len(example) <= SHOWN else f"{example[: SHOWN - 1]}…"
+            message = (
+                f"column {name!r}: {items:,} items have a text that more than {MAX_SHARED} share, such as "
+                f"{shown!r}; such texts tell nothing of a film, and tie no items in a split"
+            )
+            findings.append(Finding("shared by many", message, items, name, (example,)))
+    return tuple(findings)
 
 
 def check_posters(catalogue: Catalogue, context: Context | None = None) -> tuple[BadRow, ...]:

@@ -8,15 +8,24 @@ from dataclasses import dataclass
 from hybrid.cache import EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.duplicates.groups import (
+    Describe,
+    are_short,
     column_duplicates,
     group_ids,
+    image_duplicates,
     near_embedding_duplicates,
-    near_image_duplicates,
     same_image_duplicates,
     text_duplicates,
     title_duplicates,
 )
-from hybrid.duplicates.kinds import COLLECTION, NEAR_EMBEDDING, SAME_FILM, SAME_TEXT
+from hybrid.duplicates.kinds import (
+    COLLECTION,
+    NEAR_EMBEDDING,
+    SAME_FILM,
+    SAME_TEXT,
+    name_text_kinds,
+)
+from hybrid.duplicates.similarity import tokenize
 from hybrid.extraction.poster_keys import hash_several, image_files
 from hybrid.images.decode import BadPoster
 from hybrid.images.perceptual_hash import hash_perceptually
@@ -70,7 +79,10 @@ def find_duplicates(
     store: EmbeddingStore | None = None,
     context: Context | None = None,
 ) -> Duplicates:
-    """Find duplicates and near-duplicates: posters, embeddings, overviews, titles, collections.
+    """Find duplicates and near-duplicates: posters, embeddings, texts, titles, collections.
+
+    Texts are searched in each text column, and in a column ``overview`` whatever its role. Columns of short
+    texts are left out.
 
     Parameters
     ----------
@@ -105,11 +117,12 @@ def find_duplicates(
     >>> folder.cleanup()
     """
     ids, table = catalogue.ids.tolist(), catalogue.folded
+    columns = _text_columns(catalogue)
     by_key = _items_by_image(catalogue, keys, context)
     files = image_files(catalogue, keys, context)
     images = {key: files[key] for key in by_key if isinstance(key, bytes)}
     hashes = hash_perceptually(images, context or Context())
-    kinds = [same_image_duplicates(by_key), near_image_duplicates(by_key, hashes)]
+    kinds = image_duplicates(by_key, hashes, _describe(catalogue, columns))
     skipped = []
     if store is not None:
         rows = store.read([key for key in by_key if isinstance(key, bytes)])
@@ -119,10 +132,15 @@ def find_duplicates(
             f"{NEAR_EMBEDDING}: no embeddings were given; "
             "hybrid audit takes those of the catalogue, if there is one set"
         )
-    if OVERVIEW in table.columns:
-        kinds += text_duplicates(ids, table[OVERVIEW].tolist())
-    else:
-        skipped.append(f"{SAME_TEXT}: no column {OVERVIEW}")
+    for column in columns:
+        cells = table[column].tolist()
+        if column != OVERVIEW and are_short(cells):
+            skipped.append(f"{name_text_kinds(column)[0]}: its texts are too short to tell")
+            continue
+        others = [other for other in columns if other != column]
+        kinds += text_duplicates(ids, cells, column, _describe(catalogue, others))
+    if not columns:
+        skipped.append(f"{SAME_TEXT}: no column {OVERVIEW}, and no other text column")
     if TITLE in table.columns and YEAR in table.columns:
         kinds.append(title_duplicates(ids, table[TITLE].tolist(), table[YEAR].tolist()))
     else:
@@ -133,6 +151,28 @@ def find_duplicates(
     else:
         skipped.append(f"{COLLECTION}: no column {', '.join(COLLECTIONS)}")
     return Duplicates(tuple(kinds), tuple(skipped))
+
+
+def _text_columns(catalogue: Catalogue) -> list[str]:
+    """Names of the columns that are searched for same texts, as `Catalogue.folded` has them."""
+    folded = catalogue.folded.columns.tolist()
+    used = dict(zip(catalogue.table.columns, folded, strict=True))
+    named = [OVERVIEW] if OVERVIEW in folded else []
+    named += [used[name] for name in catalogue.columns.text]
+    return [name for name in dict.fromkeys(named) if name not in (TITLE, *COLLECTIONS)]
+
+
+def _describe(catalogue: Catalogue, columns: Sequence[str]) -> Describe:
+    """What an item is called, and what is said about it in some columns, word by word."""
+    table = catalogue.folded
+    place = {name: i for i, name in enumerate(catalogue.ids.tolist())}
+    cells = {name: table[name].array for name in (TITLE, *columns) if name in table.columns}
+
+    def describe(name: str) -> list[tuple[str, str]]:
+        said = [(column, " ".join(tokenize(one[place[name]]))) for column, one in cells.items()]
+        return [(column, words) for column, words in said if words]
+
+    return describe
 
 
 def _items_by_image(

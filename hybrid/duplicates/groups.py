@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +14,9 @@ from hybrid.catalogue.cells import says_something, split_cell
 from hybrid.duplicates.kinds import (
     NEAR_EMBEDDING,
     NEAR_IMAGE,
-    NEAR_TEXT,
     SAME_FILM,
     SAME_IMAGE,
-    SAME_TEXT,
+    name_text_kinds,
 )
 from hybrid.duplicates.similarity import (
     Pairs,
@@ -28,17 +29,22 @@ from hybrid.duplicates.similarity import (
     tokenize,
 )
 from hybrid.errors import SettingError, unknown_name
-from hybrid.types import LEAK, WARNING, DuplicateGroups
+from hybrid.images.perceptual_hash import BLANK
+from hybrid.types import LEAK, MAX_SHARED, WARNING, DuplicateGroups
 
 # docs/splits.md has the data that these were chosen on.
 MAX_BITS = 18  # Hamming distance of two perceptual hashes of 128 bits
 MIN_COSINE = 0.9  # of two embeddings, each dimension standardised
-MIN_JACCARD = 0.5  # of the shingles of two overviews
-MIN_WORDS = 8  # of an overview; shorter ones ("No overview found.") say nothing
-MAX_SHARED = 12  # items; what more of them share (a placeholder, a series' title) is nobody's
+MIN_JACCARD = 0.5  # of the shingles of two texts
+MIN_WORDS = 8  # of a text; shorter ones ("No overview found.") say nothing
 
 Members = Mapping[Hashable, Sequence[str]]  # value → ids of the items that have it
 Ids = tuple[tuple[str, ...], ...]
+Describe = Callable[[str], Collection[Hashable]]  # id → what else tells that two items are the same
+
+
+def _say_nothing(_: str) -> Collection[Hashable]:
+    return ()
 
 
 def group_ids(ids: Sequence[str], values: Iterable[Hashable | None]) -> dict[Hashable, list[str]]:
@@ -86,28 +92,43 @@ def same_image_duplicates(members: Members) -> DuplicateGroups:
     return _equal(SAME_IMAGE, members)
 
 
-def near_image_duplicates(members: Members, hashes: Mapping[bytes, bytes]) -> DuplicateGroups:
-    """Near-duplicate posters, by the Hamming distance of their perceptual hashes: at most 18 of 128 bits.
+def image_duplicates(
+    members: Members, hashes: Mapping[bytes, bytes], describe: Describe = _say_nothing
+) -> list[DuplicateGroups]:
+    """Exact and near-duplicate posters, by bytes and by the Hamming distance of their perceptual hashes.
+
+    At most 18 of 128 bits differ. Posters of one colour are near to none. Where more than 12 items have them
+    they are one placeholder, as near-duplicates of more than 12 items are: not even those of the same bytes
+    are duplicates then, unless something else about them is equal, too.
 
     Parameters
     ----------
     members : mapping of bytes to sequence of str
         Content key → ids of the items that have it.
     hashes : mapping of bytes to bytes
-        Content key → perceptual hash; blank posters and those that cannot be decoded are left out.
+        Content key → perceptual hash; posters that cannot be decoded are left out.
+    describe : callable, optional
+        Id → the titles and texts of the item. By default there are none.
 
     Returns
     -------
-    DuplicateGroups
+    list of 2 DuplicateGroups
 
     Examples
     --------
-    >>> hashes = {b"a": bytes(16), b"b": bytes(15) + b"1"}
-    >>> near_image_duplicates({b"a": ["f1"], b"b": ["f2"], b"c": ["f3"]}, hashes).groups
-    (('f1', 'f2'),)
+    >>> hashes = {b"a": bytes(15) + b"0", b"b": bytes(15) + b"1"}
+    >>> same, near = image_duplicates({b"a": ["f1", "f4"], b"b": ["f2"], b"c": ["f3"]}, hashes)
+    >>> same.groups, near.groups
+    ((('f1', 'f4'),), (('f1', 'f4', 'f2'),))
     """
     codes = [hashes.get(key) if isinstance(key, bytes) else None for key in members]
-    return _near(NEAR_IMAGE, members, near_duplicates_by_hamming(codes, MAX_BITS))
+    pairs = near_duplicates_by_hamming([None if c == BLANK else c for c in codes], MAX_BITS)
+    blank = [i for i, code in enumerate(codes) if code == BLANK]
+    names = list(members.values())
+    if len({name for i in blank for name in names[i]}) > MAX_SHARED:
+        links = np.array([(blank[0], i) for i in blank], dtype=np.int64)
+        pairs = np.concatenate([pairs, links])
+    return _same_and_near((SAME_IMAGE, NEAR_IMAGE), members, pairs, describe)
 
 
 def near_embedding_duplicates(members: Members, rows: NDArray[np.float32]) -> DuplicateGroups:
@@ -142,15 +163,26 @@ def near_embedding_duplicates(members: Members, rows: NDArray[np.float32]) -> Du
     return _near(NEAR_EMBEDDING, members, pairs, WARNING)
 
 
-def text_duplicates(ids: Sequence[str], texts: Sequence[str]) -> list[DuplicateGroups]:
+def text_duplicates(
+    ids: Sequence[str],
+    texts: Sequence[str],
+    column: str = "overview",
+    describe: Describe = _say_nothing,
+) -> list[DuplicateGroups]:
     """Same and near-same texts: equal but for case and punctuation, or of a Jaccard similarity of 0.5.
 
     Texts of fewer than 8 words are left out; a character of a script without spaces counts as half a word.
+    Where more than 12 items have near-same texts, not even the same ones are duplicates, unless something
+    else about them is equal, too.
 
     Parameters
     ----------
     ids : sequence of n str
     texts : sequence of n str
+    column : str, default="overview"
+        The column that they are of, for the names of the kinds.
+    describe : callable, optional
+        Id → titles and other texts of the item. By default there are none.
 
     Returns
     -------
@@ -166,7 +198,20 @@ def text_duplicates(ids: Sequence[str], texts: Sequence[str]) -> list[DuplicateG
     plain = [" ".join(words) if count_words(words) >= MIN_WORDS else None for words in tokens]
     members = group_ids(ids, plain)
     near = near_duplicates_by_jaccard([str(text) for text in members], MIN_JACCARD)
-    return [_equal(SAME_TEXT, members), _near(NEAR_TEXT, members, near)]
+    return _same_and_near(name_text_kinds(column), members, near, describe)
+
+
+def are_short(texts: Iterable[str]) -> bool:
+    """Whether most of the different texts of a column have fewer than 8 words, as titles have.
+
+    Examples
+    --------
+    >>> are_short(["Jaws", "Heat", "A man finds an old map in a house."])
+    True
+    """
+    different = {" ".join(tokenize(text)) for text in texts} - {""}
+    long = sum(count_words(text.split()) >= MIN_WORDS for text in different)
+    return 2 * long < len(different)
 
 
 def title_duplicates(
@@ -282,18 +327,66 @@ def _near(kind: str, members: Members, pairs: Pairs, severity: str = LEAK) -> Du
     severity : str, default="leak"
     """
     names = list(members.values())
-    crowded = np.array([len(ids) > MAX_SHARED for ids in names], dtype=bool)
-    pairs = pairs[~crowded[pairs].any(axis=1)]  # what too many share is near to nobody, either
-    groups = group_equal(connected_components(len(names), pairs.tolist()).tolist())
+    components = _components(names, pairs)
     same: dict[str, Hashable] = {
-        name: value for group in groups for value in group for name in names[value]
+        name: value for values, _ in components for value in values for name in names[value]
     }
     # An item with several images may be in a group twice, or alone.
-    distinct = [tuple(dict.fromkeys(n for i in g for n in names[i])) for g in groups]
-    found = [group for group in distinct if len(group) > 1]
-    tied = tuple(group for group in found if len(group) <= MAX_SHARED)
-    untied = tuple(group for group in found if len(group) > MAX_SHARED)
+    found = [items for _, items in components if len(items) > 1]
+    tied = tuple(items for items in found if len(items) <= MAX_SHARED)
+    untied = tuple(items for items in found if len(items) > MAX_SHARED)
     return DuplicateGroups(kind, tied, severity, same, untied)
+
+
+def _components(
+    names: Sequence[Sequence[str]], pairs: Pairs
+) -> list[tuple[tuple[int, ...], tuple[str, ...]]]:
+    """Values that are near to each other, and the ids of the items that have one of them."""
+    groups = group_equal(connected_components(len(names), pairs.tolist()).tolist())
+    return [(g, tuple(dict.fromkeys(name for i in g for name in names[i]))) for g in groups]
+
+
+def _same_and_near(
+    kinds: tuple[str, str], members: Members, pairs: Pairs, describe: Describe
+) -> list[DuplicateGroups]:
+    """Items of equal and of near-duplicate values.
+
+    Of values that too many items share with their near-duplicates, such as a placeholder that was saved in
+    several ways, the equal ones tie only items that are described alike.
+    """
+    names = list(members.values())
+    alike: dict[int, list[tuple[str, ...]]] = {}  # of the values that too many share
+    for values, items in _components(names, pairs):
+        if len(items) > MAX_SHARED:
+            traits = _traits(items, describe)
+            alike |= {value: _group_alike(names[value], traits) for value in values}
+    same = _equal(kinds[0], members)
+    tied = [
+        group
+        for value, ids in enumerate(names)
+        if 1 < len(ids) <= MAX_SHARED
+        for group in alike.get(value, [tuple(ids)])
+    ]
+    return [replace(same, groups=tuple(tied)), _near(kinds[1], members, pairs)]
+
+
+def _traits(ids: Sequence[str], describe: Describe) -> dict[str, list[Hashable]]:
+    """What is said about each item, without what too many of them have in common."""
+    said = {name: describe(name) for name in ids}
+    count = Counter(trait for traits in said.values() for trait in traits)
+    return {n: [t for t in traits if count[t] <= MAX_SHARED] for n, traits in said.items()}
+
+
+def _group_alike(
+    ids: Sequence[str], traits: Mapping[str, Sequence[Hashable]]
+) -> list[tuple[str, ...]]:
+    """Groups of the items that have a trait in common."""
+    places: dict[Hashable, list[int]] = {}
+    for i, name in enumerate(ids):
+        for trait in traits[name]:
+            places.setdefault(trait, []).append(i)
+    groups = group_equal(connected_components(len(ids), places.values()).tolist())
+    return [tuple(ids[i] for i in group) for group in groups]
 
 
 def _lengths(axes: str, rows: NDArray[np.float32]) -> NDArray[np.float32]:

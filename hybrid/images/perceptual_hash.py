@@ -92,8 +92,8 @@ def hash_perceptually(paths: Mapping[bytes, str], context: Context) -> dict[byte
     Returns
     -------
     dict of bytes to bytes
-        Content key → hash, in the order of `paths`; without images of one colour and those that cannot
-        be decoded.
+        Content key → hash, in the order of `paths`, `BLANK` for an image of one colour; without images that
+        cannot be decoded.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def hash_perceptually(paths: Mapping[bytes, str], context: Context) -> dict[byte
                     known[key] = found
                 advance(1)
         save_perceptual_hashes(context.cache, known)
-    return {key: known[key] for key in paths if known.get(key, BLANK) != BLANK}
+    return {key: known[key] for key in paths if key in known}
 
 
 def _hash_file(path: str) -> bytes | None:

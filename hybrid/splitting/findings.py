@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hybrid.duplicates.groups import MAX_SHARED
 from hybrid.errors import SplitError
 from hybrid.splitting.balance import GROUPS, tolerance
-from hybrid.types import PARTS, UNUSED, DuplicateGroups, Finding, Split
+from hybrid.types import MAX_SHARED, PARTS, UNUSED, DuplicateGroups, Finding, Split
 from hybrid.utils.counts import counted
 
 FEW = 5  # items of a part; figures on fewer say little

@@ -132,3 +132,83 @@ def test_a_placeholder_tells_nothing_of_what_a_run_has_learnt_from(tmp_path: Pat
     assert (hashes.posters[:CROWD] == 0).all()
     assert (hashes.posters[CROWD:] > 0).all()
     assert (hashes.texts > 0).all()
+
+
+def write_lots(folder: Path, lots: dict[str, int], kind: str) -> Catalogue:
+    """Items of which the first ones have versions of one picture or text, each in a lot of its own."""
+    catalogue = write(folder, "nothing", crowd=0)
+    table, at = catalogue.table.copy(), 0
+    for k, size in enumerate(lots.values()):
+        image = Image.new("RGB", (60, 90), (90, 90, 90)) if kind == "one colour" else poster(9999)
+        image.resize((60 + k, 90 + k)).save(folder / f"lot{k}.png")
+        for i in range(at, at + size):
+            if kind == "text":
+                table.loc[i, "overview"] = f"{story(9999)} {'Again. ' * k}"
+            else:
+                table.loc[i, "poster"] = f"lot{k}.png"
+        at += size
+    table.to_csv(folder / "catalogue.csv", index=False)
+    return load_catalogue(folder / "catalogue.csv")
+
+
+FOUR_LOTS = {"a": 5, "b": 5, "c": 5, "d": 5}
+
+
+@pytest.mark.parametrize("kind", ["picture", "one colour", "text"])
+@pytest.mark.parametrize("lots", [FOUR_LOTS, {"a": 15, "b": 5}, {"a": 2, "b": 11}])
+def test_a_placeholder_in_several_versions_ties_nobody(
+    kind: str, lots: dict[str, int], tmp_path: Path
+) -> None:
+    catalogue = write_lots(tmp_path, lots, kind)
+    crowd = sum(lots.values())
+    (split,) = make_splits(catalogue)
+    assert len(set(split.groups.tolist())) == N
+    name = "near-same overview" if kind == "text" else "near-duplicate poster"
+    (told,) = [f for f in split.findings if f.message.startswith(name)]
+    assert (told.kind, told.count) == ("shared by many", crowd)
+    audit = audit_catalogue(catalogue, split)
+    assert audit.clean
+    assert f"{name}, but of too many items to be duplicates (of {crowd})" in [
+        warning.kind for warning in audit.warnings
+    ]
+
+
+@pytest.mark.parametrize(("kind", "groups"), [("picture", 1), ("one colour", 3), ("text", 1)])
+def test_versions_that_a_dozen_share_are_duplicates(kind: str, groups: int, tmp_path: Path) -> None:
+    """Posters of one colour are duplicates only where their bytes are the same."""
+    catalogue = write_lots(tmp_path, {"a": 4, "b": 4, "c": 4}, kind)
+    (split,) = make_splits(catalogue)
+    assert len(set(split.groups[:12].tolist())) == groups
+    assert len(set(split.groups.tolist())) == N - 12 + groups
+
+
+@pytest.mark.parametrize("column", ["title", "overview"])
+def test_of_a_placeholder_only_what_is_called_the_same_is_tied(column: str, tmp_path: Path) -> None:
+    catalogue = write_lots(tmp_path, FOUR_LOTS, "picture")
+    table = catalogue.table.copy()
+    said = "The same film"  # too short to be the same text
+    table.loc[[1, 3, 6], column] = [
+        said,
+        said.upper(),
+        said,
+    ]  # two of the first lot, one of the next
+    table.loc[10:22, column] = "No name"  # of which 10 have the placeholder
+    table["year"] = [str(1900 + i) for i in range(N)]
+    table.to_csv(tmp_path / "catalogue.csv", index=False)
+    (split,) = make_splits(load_catalogue(tmp_path / "catalogue.csv"))
+    assert split.groups[1] == split.groups[3]
+    sizes = np.unique(split.groups, return_counts=True)[1]
+    assert sorted(sizes.tolist())[-3:] == [2, 5, 5]  # and "No name" in each lot, of 10 items in all
+
+
+def test_an_image_that_is_near_to_nothing_ties_the_items_of_a_placeholder(tmp_path: Path) -> None:
+    """Items with several posters: one is a placeholder, the other their own."""
+    catalogue = write_lots(tmp_path, FOUR_LOTS, "picture")
+    table = catalogue.table.rename(columns={"poster": "posters"})
+    table.loc[[0, 1], "posters"] += "|posters/99.png"
+    table.loc[99, "posters"] = "posters/98.png"
+    table.loc[98, "posters"] = ""
+    table.to_csv(tmp_path / "catalogue.csv", index=False)
+    (split,) = make_splits(load_catalogue(tmp_path / "catalogue.csv"))
+    assert split.groups[0] == split.groups[1]
+    assert len(set(split.groups.tolist())) == N - 1
