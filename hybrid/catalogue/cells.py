@@ -20,6 +20,7 @@ NOTHING = frozenset(
     )
 )  # fmt: skip
 _LONGEST = max(map(len, NOTHING))
+_SAMPLE = 1000  # cells that tell whether most repeat
 # What means nothing in any column. "NA" is Namibia, "None" may be a name: they are not among these.
 NOTHING_ANYWHERE = frozenset(
     (
@@ -37,10 +38,38 @@ def says_something(cells: pd.Series) -> NDArray[np.bool_]:
     >>> says_something(pd.Series(["7", "", "N/A", "unknown"])).tolist()
     [True, False, False, False]
     """
-    told = (
-        len(cell) > _LONGEST or cell.lower() not in NOTHING for cell in cells.to_numpy(dtype=object)
-    )
-    return np.fromiter(told, dtype=bool, count=len(cells))
+    different, place = find_different(cells)
+    told = (len(cell) > _LONGEST or cell.lower() not in NOTHING for cell in different)
+    return np.fromiter(told, dtype=bool, count=len(different))[place]
+
+
+def find_different(cells: pd.Series) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+    """Find the different cells of a column, and which of them each cell is.
+
+    Where few cells repeat, as a sample shows, they are not searched for: a cell may be listed twice then.
+
+    Parameters
+    ----------
+    cells : Series of n str
+
+    Returns
+    -------
+    different : ndarray of shape (m,), object
+    place : ndarray of shape (n,), int64
+        Position of each cell in `different`.
+
+    Examples
+    --------
+    >>> different, place = find_different(pd.Series(["1999", "2001", "1999", "1999"]))
+    >>> different.tolist(), place.tolist()
+    (['1999', '2001'], [0, 1, 0, 0])
+    """
+    values = cells.to_numpy(dtype=object)
+    sample = values[:: max(1, len(values) // _SAMPLE)].tolist()
+    if 2 * len(set(sample)) > len(sample):
+        return values, np.arange(len(values))
+    place, different = pd.factorize(values)
+    return different, place
 
 
 def blank_nothing(table: pd.DataFrame, columns: Columns) -> pd.DataFrame:

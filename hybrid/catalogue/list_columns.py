@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hybrid.catalogue.cells import find_different
 from hybrid.catalogue.lists import join_list, parse_list
 from hybrid.types import ColumnOptions, Finding
 
@@ -54,9 +55,9 @@ def read_lists(
             continue
         label = name == options.label or (options.label is None and name.lower() == "genres")
         cells = table[name].to_numpy()
-        like = [cell for cell in cells if cell.startswith(_BRACKETS)]
-        if not like:
+        if not any(cell.startswith(_BRACKETS) for cell in find_different(table[name])[0]):
             continue
+        like = [cell for cell in cells if cell.startswith(_BRACKETS)]
         filled = sum(map(bool, cells))
         certain = label and any(cell.startswith(_CERTAIN) for cell in like)
         enough = (_HALF if label else _ALMOST_ALL) * filled

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hybrid.catalogue.cells import find_different
 from hybrid.catalogue.units import (
     CLOCK,
     CURRENCIES,
@@ -57,7 +58,10 @@ _PRIME = re.compile(r"(?<=\d) ?['′’]$")  # 90'
 _TOKEN = re.compile(rf"/ ?\d+|out of \d+|%|\+|★|° ?[CF]?|[{SYMBOLS}]|[^\W\d_]+\.?")
 
 
-SAMPLE = 10_000  # cells that decide for a column
+# Numbers of one shape have the same unit, and are read in one way: 0 cannot begin thousands, nor 6 minutes.
+_SHAPE = str.maketrans("123456789", "555556666")
+_TRIED = 1000  # cells that are looked at before all others
+_DENOMINATOR = re.compile("/|of", re.IGNORECASE)  # 8/10: its digits are the unit
 THOUSANDS = r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?"
 
 
@@ -93,10 +97,16 @@ def parse_numbers(cells: pd.Series, reading: CellFormat | None = None) -> NDArra
     >>> parse_numbers(pd.Series(["90 min", "1 h 30", "1h 5m"])).tolist()
     [90.0, 90.0, 65.0]
     """
+    different, place = find_different(cells)
+    if reading is None and not _plain(different)[1][different != ""].all():
+        reading = find_number_format(cells[cells != ""])
+    return _parse(pd.Series(different, dtype=object), reading)[place]
+
+
+def _parse(cells: pd.Series, reading: CellFormat | None) -> NDArray[np.float64]:
+    """Parse cells; without a reading only those that are numbers as Python writes them."""
     numbers, plain = _plain(cells)
     again = ~plain & (cells != "").to_numpy()
-    if reading is None and again.any():
-        reading = find_number_format(cells[cells != ""])
     if reading is not None and reading.decimal == COMMA:
         again |= cells.str.fullmatch(r"[-+]?[1-9]\d{0,2}\.\d{3}").to_numpy(dtype=bool)
     if reading is not None and reading.decimal == POINT and again.any():
@@ -132,17 +142,32 @@ def find_number_format(cells: pd.Series, settled: str = "") -> CellFormat:
     >>> find_number_format(pd.Series(["90 min", "100 min", "2 h"])).unit
     'min'
     """
-    if not settled and _plain(cells)[1].all():
+    different, place = find_different(cells)
+    if not settled and _plain(different)[1].all():
         return CellFormat()
-    counts = cells.iloc[:: max(1, len(cells) // SAMPLE)].value_counts()
-    readings = [read_number(cell) for cell in counts.index]
     votes, units = 0, Counter[str]()
-    for found, count in zip(readings, counts.tolist(), strict=True):
+    for _, count, found in _read_shapes(different, place):
         if found is not None:
             votes += found.vote * count
             units[found.unit] += count
     decimal = settled or (COMMA if votes < 0 else POINT)
-    return CellFormat(decimal, _column_unit(units, int(counts.sum())))
+    return CellFormat(decimal, _column_unit(units, len(cells)))
+
+
+def _read_shapes(
+    different: NDArray[np.object_], place: NDArray[np.int64]
+) -> list[tuple[str, int, Reading | None]]:
+    """Read one cell of each shape: the cell, how many cells have its shape, and the number in it.
+
+    The value is that of this cell alone; the unit, the vote, and whether a point and a comma read it
+    differently, are those of all of them.
+    """
+    shapes = [one if _DENOMINATOR.search(one) else one.translate(_SHAPE) for one in different]
+    shape, names = pd.factorize(np.array(shapes, dtype=object))
+    counts = np.bincount(shape, np.bincount(place, minlength=len(different)), len(names))
+    first = np.unique(shape, return_index=True)[1]
+    cells = different[first].tolist()
+    return [(c, int(n), read_number(c)) for c, n in zip(cells, counts.tolist(), strict=True)]
 
 
 def _column_unit(units: Counter[str], filled: int) -> str:
@@ -173,21 +198,22 @@ def find_undecided(cells: pd.Series) -> tuple[int, str]:
     >>> find_undecided(pd.Series(["1,234", "5,678", "12"])), find_undecided(pd.Series(["1,234", "7,5"]))
     ((2, '1,234'), (0, ''))
     """
-    plain = _plain(cells)[1]
-    if plain.all():
+    different, place = find_different(cells)
+    if _plain(different)[1].all():
         return 0, ""
-    cells = cells[~plain | cells.str.contains(".", regex=False)]  # 7.5 decides, too
-    for some in (cells.iloc[:: max(1, len(cells) // SAMPLE)], cells):
-        count, example = 0, ""
-        for cell, items in some.value_counts().items():
-            found = read_number(str(cell))
-            if found is not None and found.vote:
-                return 0, ""
-            dressed = "," in str(cell) or not _SINGLE.fullmatch(str(cell))
-            if found is not None and found.point != found.comma and dressed:
-                count, example = count + int(items), example or str(cell)
-        if not count or len(some) == len(cells):
-            break
+    for cell in different[:: max(1, len(different) // _TRIED)]:  # most columns are settled by these
+        found = read_number(cell)
+        if found is not None and found.vote:
+            return 0, ""
+    count, example = 0, ""
+    for cell, items, found in _read_shapes(different, place):
+        if found is None:
+            continue
+        if found.vote:
+            return 0, ""
+        dressed = "," in cell or not _SINGLE.fullmatch(cell)
+        if found.point != found.comma and dressed:
+            count, example = count + items, example or cell
     return count, example
 
 
@@ -200,16 +226,18 @@ def mixed_currencies(cells: pd.Series) -> Counter[str]:
     [('$', 1), ('€', 2)]
     """
     units = Counter[str]()
-    for cell, count in cells.value_counts().items():
-        found = read_number(str(cell))
+    for _, count, found in _read_shapes(*find_different(cells)):
         if found is not None and is_currency(found.unit):
             units[found.unit] += count
     return units
 
 
-def _plain(cells: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def _plain(
+    cells: pd.Series | NDArray[np.object_],
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Cells that are numbers as Python writes them, and which are."""
-    numbers = pd.to_numeric(cells.astype(object), errors="coerce").to_numpy(dtype=np.float64)
+    column = pd.Series(cells, dtype=object)
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64)
     known = np.isfinite(numbers)
     return np.where(known, numbers, np.nan), known
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from hybrid.catalogue.dates import count_days, find_date_order, parse_dates
-from hybrid.catalogue.numbers import find_number_format, parse_numbers, read_number
+from hybrid.catalogue.numbers import (
+    find_number_format,
+    find_undecided,
+    mixed_currencies,
+    parse_numbers,
+    read_number,
+)
 from hybrid.types import CellFormat
 
 
@@ -215,3 +223,57 @@ def test_many_timestamps_are_read_as_few_are() -> None:
     assert parse_dates(cells).tolist() == expected
     assert find_date_order(cells) == ("month", 0)
     assert parse_dates(cells.iloc[-5:]).tolist() == expected[-5:]
+
+
+@pytest.mark.parametrize("different", [True, False])
+@pytest.mark.parametrize("place", [1, 12_345, 24_999])
+def test_one_cell_of_many_decides_for_the_decimal_mark(different: bool, place: int) -> None:
+    cells = pd.Series([f"{1 + i % 900 if different else 1},{100 + i % 899}" for i in range(25_000)])
+    assert find_number_format(cells).decimal == "."
+    assert find_undecided(cells)[0] == 25_000
+    cells[place] = "7,5"
+    assert find_number_format(cells).decimal == ","
+    assert find_undecided(cells) == (0, "")
+    assert parse_numbers(cells)[place] == 7.5
+
+
+def test_few_undecided_cells_of_many_are_told() -> None:
+    cells = pd.Series([str(i) for i in range(50_000)])
+    cells[31_415] = "1,234"
+    assert find_undecided(cells) == (1, "1,234")
+
+
+DRESSED = [
+    "#", "#,#", "#.#", "#,###", "#.###", "###,###", "#.###.###", "#,###.##", "#.###,##", "$ #", "€#,##",
+    "# EUR", "## min", "# h ##", "#h", "#:##", "#:##:##", "(#,###)", "-#.#", "#k", "#.#M", "#%", "#/10",
+    "#.#/5", "# out of 10", "(19##)", "20##-20##", "PT#H##M", "# ###", "#'###,#", "# pages", "no. #", "about",
+    "", "#,### kg", "0,###", "##'",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_column_is_read_as_each_of_its_cells_votes(seed: int) -> None:
+    """Against the reading of every single cell."""
+    random = np.random.default_rng(seed)
+    kinds = random.choice(DRESSED, random.integers(1, 6), replace=False)
+    cells = [
+        "".join(str(random.integers(0, 10)) if c == "#" else c for c in random.choice(kinds))
+        for _ in range(int(random.choice([5, 60, 3000])))
+    ]
+    readings = [read_number(cell) for cell in cells]
+    votes = sum(found.vote for found in readings if found)
+    units = Counter(found.unit for found in readings if found)
+    found = find_number_format(pd.Series(cells, dtype=object))
+    assert found.decimal == ("," if votes < 0 else ".")
+    if len(set(units) - {""}) == 1:
+        (unit,) = set(units) - {""}
+        assert found.unit in ("", unit)
+        assert found.unit == unit or 2 * units[unit] < len(cells)
+    undecided = [c for c, r in zip(cells, readings, strict=True) if r and r.point != r.comma]
+    decided = any(r.vote for r in readings if r)
+    dressed = [c for c in undecided if "," in c or not c.replace(".", "").isdigit()]
+    count, example = find_undecided(pd.Series(cells, dtype=object))
+    assert count == (0 if decided else len(dressed))
+    assert example in dressed or not count
+    money = {unit: n for unit, n in units.items() if unit in ("$", "€", "eur")}
+    assert mixed_currencies(pd.Series(cells, dtype=object)) == money
