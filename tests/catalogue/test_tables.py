@@ -12,7 +12,7 @@ import io
 import json
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.catalogue.readers.csv_rows import CHUNK, CsvRows
+from hybrid.catalogue.readers.dialect import Dialect
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.types import ColumnOptions
 
@@ -285,6 +286,32 @@ def test_a_quote_that_swallows_rows(load: Load, at: int, closed: int | None) -> 
     where = f"is closed in line {at + 2 + closed}" if closed else "is never closed"
     assert (bad.row, bad.id) == (at + 1, str(1000 + at))
     assert f"line {at + 2}: a quote opens here that {where}" in bad.reason
+
+
+def test_an_open_quote_is_not_followed_to_the_end_of_the_file() -> None:
+    """Memory holds a chunk and the lines until it is sure that the quote swallows rows."""
+    taken = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal taken
+        for taken, line in enumerate(films(4 * CHUNK), start=1):
+            yield (line.replace(",Film", ',"Film') if taken == CHUNK - 2 else line) + "\n"
+
+    reader = CsvRows(lines(), Dialect(), ["id", "title", "genres"], 2)
+    chunks = reader.chunks()
+    first, _ = next(chunks)
+    assert len(first) <= taken < CHUNK + 3000
+    assert first[CHUNK - 3][1] == f'"Film {CHUNK - 3}'
+    assert len(first) + sum(len(rows) for rows, _ in chunks) == 4 * CHUNK
+    assert [(one.kind, one.row) for one in reader.troubles] == [("quote", CHUNK - 2)]
+
+
+def test_long_lines_make_small_chunks() -> None:
+    text = "x" * 100_000
+    reader = CsvRows((f"{i},{text}\n" for i in range(3000)), Dialect(), ["id", "text"], 2)
+    sizes = [len(rows) for rows, _ in reader.chunks()]
+    assert sum(sizes) == 3000
+    assert max(sizes) == 100
 
 
 def test_two_quotes_that_each_swallow_rows(load: Load) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -22,11 +23,8 @@ from hybrid.catalogue.importers.mapping import (
     split_labels,
     tell_missing,
 )
-from hybrid.catalogue.readers.dialect import find_dialect, named_separator
-from hybrid.catalogue.readers.table import name_repeated
+from hybrid.catalogue.readers.index_column import is_unnamed
 from hybrid.errors import CatalogueError
-
-LOOK = 20  # rows that the delimiter is found by
 
 
 def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
@@ -34,30 +32,26 @@ def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
     if not path.is_file():
         raise CatalogueError(f"{path}: expected a delimited text file, found no such file.")
     notes = Notes()
-    main = _sniff(path, options.encoding)
-    if main.delimiter != ",":
-        notes.add("separator", f"the fields of {path.name} are separated by {main.delimiter!r}")
-    if main.encoding == "latin-1" and options.encoding is None:
-        notes.add(
-            "encoding", f"{path.name} was read as Latin-1, since it is not UTF-8 (--encoding)"
-        )
-    if twice := name_repeated(main.names):
-        raise CatalogueError(f"{path}: expected each column once, found twice: {twice}.")
+    main = Delimited(path, notes, encoding=options.encoding, hint=" (--encoding)")
     names = map_columns(main.names, dict(options.mapping), path)
+    names |= _leave_out_unnamed(names, options, notes)
     tell_missing(names, notes, path.name, options.posters is not None)
     rows = _read(main, names, options, notes)
     return Source(list_columns(names), rows, notes, main.size, "KiB", lambda: main.read)
 
 
-def _sniff(path: Path, encoding: str | None) -> Delimited:
-    """The table, with the separator that its first line names, or that a catalogue is read with."""
-    table = Delimited(path, encoding=encoding)
-    lines = table.first_lines(LOOK)
-    named = named_separator(lines[0]) if lines else None
-    skip = int(named is not None)  # a line for spreadsheets
-    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
-    separator = find_dialect(lines[skip:], suffix, named).separator
-    return Delimited(path, separator, encoding=table.encoding, skip=skip)
+def _leave_out_unnamed(
+    names: Mapping[str, str], options: ImportOptions, notes: Notes
+) -> dict[str, str]:
+    """Columns without a name of their own, such as an index, are left out where --map names them not."""
+    unnamed = [old for old, new in names.items() if old == new and is_unnamed(old)]
+    unnamed = [name for name in unnamed if name not in dict(options.mapping)]
+    for name in unnamed:
+        advice = f"--map {shlex.quote(f'{name}=index')} keeps it"
+        notes.add(
+            "unnamed column", f"column {name!r} has no name: left out ({advice})", column=name
+        )
+    return dict.fromkeys(unnamed, "")
 
 
 def _read(
@@ -65,7 +59,7 @@ def _read(
 ) -> Iterator[Item | LeftOut]:
     file, folder = main.path.name, main.path.parent
     id_column = find_id(names, notes, file)
-    for found in main.whole_records(notes):
+    for found in main.whole_records(id_column or "", keep_short=True):
         if isinstance(found, LeftOut):
             yield found
             continue

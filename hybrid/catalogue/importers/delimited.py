@@ -1,33 +1,28 @@
-"""Rows of delimited text, one at a time, from plain or gzipped files."""
+"""Rows of delimited text for importers: the reader of catalogues, row by row."""
 
 from __future__ import annotations
 
-import codecs
-import contextlib
-import csv
-import gzip
-import io
-import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import NamedTuple
 
 from hybrid.catalogue.importers.importer import LeftOut, Notes
-from hybrid.errors import CatalogueError, SettingError
+from hybrid.catalogue.readers.csv_rows import Trouble
+from hybrid.catalogue.readers.csv_start import Start, open_rows
+from hybrid.catalogue.readers.dialect import Dialect
+from hybrid.catalogue.readers.index_column import name_columns
+from hybrid.catalogue.readers.source import bytes_read, find_encoding, is_utf8, open_source
+from hybrid.catalogue.readers.told_rows import Tally, refuse_most_long
+from hybrid.errors import CatalogueError
+from hybrid.types import ColumnOptions
 
-CHUNK = 1 << 20
-FIELD_LIMIT = 1 << 30  # the cast of a film can be longer than csv's own limit of 128 KiB
-
-
-@contextlib.contextmanager
-def long_fields() -> Iterator[None]:
-    """Let fields be as long as they are inside a ``with`` block; csv's limit belongs to the process."""
-    before = csv.field_size_limit(FIELD_LIMIT)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
+# What is wrong with a row that is not whole, by the kind of trouble.
+NOT_WHOLE = {
+    "short": "fields are missing; {width} expected",
+    "long": "too many fields; {width} expected",
+    "header": "the header again",
+}
 
 
 def find_file(folder: Path, *names: str) -> Path | None:
@@ -69,114 +64,185 @@ def need_file(source: str, what: str, *names: str) -> Path:
     )
 
 
+class Row(NamedTuple):
+    """A row of a file.
+
+    Parameters
+    ----------
+    number : int
+        Position among the rows, from 1.
+    fields : list of str
+        One for each column; of a row with too many, those that are sure to stand in their columns.
+    problem, found : str, default=""
+        Why the row is not whole, and what was found.
+    """
+
+    number: int
+    fields: list[str]
+    problem: str = ""
+    found: str = ""
+
+
 @dataclass
 class Delimited:
-    r"""A delimited text file that is read row by row.
+    r"""A file of delimited text that is read row by row, with the repairs that a catalogue is read with.
 
     Parameters
     ----------
     path : Path
-        Plain, or gzipped if its name ends in ``.gz``.
-    delimiter : str, default=","
-    quoted : bool, default=True
-        Whether ``"`` quotes a field; IMDb's files quote nothing.
-    encoding : str or None, default=None
-        None: UTF-8, or Latin-1 where the bytes are no UTF-8.
-    header : tuple of str or None, default=None
+        Plain, or gzipped.
+    notes : Notes
+        Told of all that was found out and repaired.
+    dialect : Dialect, optional
+        Where it is known; else it is found from the first lines.
+    encoding : str, optional
+        By default what a byte order mark says, or UTF-8, or Latin-1 where the bytes are no UTF-8.
+    header : tuple of str, optional
         The names of the columns where the file has none.
-    skip : int, default=0
-        Lines before the header.
+    hint : str, default=""
+        What to add where an encoding was guessed.
 
     Examples
     --------
     >>> _ = Path("a.csv").write_text("id,title\n1,Jaws\n\n2,Heat\n")
-    >>> list(Delimited(Path("a.csv")).rows())
-    [(1, ['1', 'Jaws']), (2, ['2', 'Heat'])]
+    >>> table = Delimited(Path("a.csv"), Notes())
+    >>> table.names, list(table.records())
+    (('id', 'title'), [(1, {'id': '1', 'title': 'Jaws'}), (2, {'id': '2', 'title': 'Heat'})])
     """
 
     path: Path
-    delimiter: str = ","
-    quoted: bool = True
+    notes: Notes
+    dialect: Dialect | None = None
     encoding: str | None = None
     header: tuple[str, ...] | None = None
-    skip: int = 0
+    hint: str = ""
     names: tuple[str, ...] = field(init=False)
     read: int = field(init=False, default=0)  # KiB of the file, as it is on the disk
 
     def __post_init__(self) -> None:
-        if self.encoding is None:
-            self.encoding = "utf-8-sig" if _is_utf8(self.path) else "latin-1"
-        self.names = self.header or ()
+        self._source = open_source(self.path, hashed=False)
+        self._codec = self._find_codec()
         if self.header is None:
-            with self._lines() as (lines, _):
-                self.names = tuple(name.strip() for name in next(self._parse(lines), []))
+            with open_rows(self._source, self._codec, self._codec, dialect=self.dialect) as opened:
+                self._start = opened.start
+        else:
+            self._start = Start(self.dialect or Dialect(), list(self.header))
+        self.names = tuple(name_columns(self._start.header))
+        for finding in self._start.findings:
+            self.notes.tell(finding, self.path.name)
+
+    def _find_codec(self) -> str:
+        options = (
+            ColumnOptions() if self.encoding is None else ColumnOptions(encoding=self.encoding)
+        )
+        codec, findings = find_encoding(self._source, options)
+        for finding in findings:
+            self.notes.tell(finding, self.path.name)
+        if self.encoding is None and codec == "utf-8" and not is_utf8(self._source):
+            message = f"{self.path.name} was read as Latin-1, since it is not UTF-8{self.hint}"
+            self.notes.add("encoding", message, column=self.path.name)
+            return "latin-1"
+        return codec
 
     @property
     def size(self) -> int:
         """KiB on the disk."""
         return self.path.stat().st_size // 1024
 
-    def first_lines(self, count: int) -> list[str]:
-        """The first lines of the file, as they stand; fewer where it has fewer."""
-        with self._lines() as (lines, _):
-            return list(itertools.islice(lines, count))
+    def chunks(
+        self, listed: Collection[str] = ()
+    ) -> Iterator[tuple[list[list[str]], list[int], list[Trouble]]]:
+        """Rows as wide as the header, their positions, and the troubles that there were with rows.
 
-    def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Position and fields of each row that is not blank; the header is not a row.
+        Parameters
+        ----------
+        listed : collection of str, default=()
+            Kinds of troubles that the caller lists; all others are told when the rows end.
 
         Raises
         ------
         CatalogueError
-            If the file cannot be read, or is not text in its encoding.
+            If the file cannot be read, is not text in its encoding, or most of its rows are too long.
         """
-        with self._lines() as (lines, raw):
-            rows = (fields for fields in self._parse(lines) if fields)
-            if self.header is None:
-                next(rows, None)
-            for row, fields in enumerate(rows, start=1):
-                if row % 500 == 0:
-                    self.read = raw.tell() // 1024
-                yield row, fields
+        tally = Tally()
+        with open_rows(self._source, self._codec, self._codec, self._start) as opened:
+            reader = opened.rows
+            for rows, numbers in reader.chunks():
+                self.read = bytes_read(opened.text) // 1024
+                troubles = reader.take_troubles()
+                tally.add(troubles)
+                yield rows, numbers, troubles
+            troubles = reader.take_troubles()
+            tally.add(troubles)
+            yield [], [], troubles
+            refuse_most_long(self.path, tally, reader.rows, reader.width)
+        for finding in tally.findings(len(self.names), listed):
+            self.notes.tell(finding, self.path.name)
+
+    def rows(self, keep_short: bool = False) -> Iterator[Row]:
+        """All rows that are not blank, also those that are not whole, in their order.
+
+        Parameters
+        ----------
+        keep_short : bool, default=False
+            Whether rows with too few fields are taken for whole ones, and told.
+        """
+        listed = NOT_WHOLE.keys() - ({"short"} if keep_short else ())
+        for rows, numbers, troubles in self.chunks(listed):
+            bad = {one.row: self._bad_row(one) for one in troubles if one.kind in listed}
+            if not bad:
+                yield from map(Row, numbers, rows)
+                continue
+            for number, fields in zip(numbers, rows, strict=True):
+                row = Row(number, fields)
+                bad[number] = bad[number]._replace(fields=fields) if number in bad else row
+            yield from (bad[number] for number in sorted(bad))
+
+    def _bad_row(self, trouble: Trouble) -> Row:
+        problem = NOT_WHOLE[trouble.kind].format(width=len(self.names))
+        found = trouble.detail.removesuffix(" fields")
+        return Row(trouble.row, list(trouble.cells), problem, found)
+
+    def left_out(self, row: Row, key: str) -> LeftOut:
+        """A row that is left out for its problem, by the cell of the column `key`, as far as it is known."""
+        place = self.names.index(key) if key in self.names else len(row.fields)
+        name = row.fields[place].strip() if place < len(row.fields) else ""
+        return LeftOut(self.path.name, row.number, name, row.problem, row.found)
+
+    def record(self, fields: Iterable[str]) -> dict[str, str]:
+        """Stripped cells by column."""
+        return dict(zip(self.names, map(str.strip, fields), strict=False))
 
     def records(self) -> Iterator[tuple[int, dict[str, str]]]:
-        """As `rows`, each a stripped str by column; what a short row lacks is empty."""
-        for row, fields in self.rows():
-            fields = [each.strip() for each in fields]
-            fields += [""] * (len(self.names) - len(fields))
-            yield row, dict(zip(self.names, fields, strict=False))
+        """Position and cells of each row; what a short one lacks is empty, a longer one is told."""
+        for rows, numbers, _ in self.chunks():
+            yield from zip(numbers, map(self.record, rows), strict=True)
 
     def whole_records(
-        self, short: Notes | None = None
+        self, key: str, keep_short: bool = False
     ) -> Iterator[tuple[int, dict[str, str]] | LeftOut]:
         """As `records`; a row that has not one field for each column is left out.
 
         Parameters
         ----------
-        short : Notes, optional
-            Told of rows with too few fields, which then are kept, as where a catalogue is read.
+        key : str
+            The column that names a row which is left out.
+        keep_short : bool, default=False
+            As of `rows`.
         """
-        width = len(self.names)
-        for row, fields in self.rows():
-            cells = [each.strip() for each in fields]
-            if len(cells) < width and short is not None:
-                message = (
-                    f"{{count}} rows of {self.path.name} have fewer fields than the header's {width}: "
-                    "the missing ones are empty"
-                )
-                short.add("short rows", message, f"row {row}")
-                cells += [""] * (width - len(cells))
-            if problem := width_problem(len(cells), width):
-                yield LeftOut(self.path.name, row, cells[0], problem, str(len(cells)))
+        for row in self.rows(keep_short):
+            if row.problem:
+                yield self.left_out(row, key)
             else:
-                yield row, dict(zip(self.names, cells, strict=True))
+                yield row.number, self.record(row.fields)
 
-    def tell_unused(self, used: Iterable[str], notes: Notes) -> None:
+    def tell_unused(self, used: Iterable[str]) -> None:
         """Tell of the columns that are not in the catalogue."""
         if unused := [name for name in self.names if name not in set(used)]:
             message = (
                 f"columns of {self.path.name} that are not in the catalogue: {', '.join(unused)}"
             )
-            notes.add("columns left out", message, column=self.path.name)
+            self.notes.add("columns left out", message, column=self.path.name)
 
     def need(self, *names: str) -> None:
         """Check that there are columns of these names.
@@ -191,73 +257,3 @@ class Delimited:
                 f"{self.path}: expected the columns {', '.join(names)}, found no {', '.join(missing)} among "
                 f"{', '.join(self.names) or 'none'}. Is it the file of another data set?"
             )
-
-    def _parse(self, lines: io.TextIOWrapper) -> Iterator[list[str]]:
-        if len(self.delimiter) > 1:  # MovieLens: "::", never quoted
-            for line in lines:
-                yield line.rstrip("\r\n").split(self.delimiter) if line.strip() else []
-            return
-        try:
-            if self.quoted:
-                yield from csv.reader(lines, delimiter=self.delimiter)
-            else:
-                yield from csv.reader(lines, delimiter=self.delimiter, quoting=csv.QUOTE_NONE)
-        except csv.Error as error:
-            raise CatalogueError(f"{self.path}: expected delimited text, found: {error}.") from None
-
-    @contextlib.contextmanager
-    def _lines(self) -> Iterator[tuple[io.TextIOWrapper, BinaryIO]]:
-        try:
-            with self.path.open("rb") as raw:
-                packed = _unpacked(raw, self.path)
-                with io.TextIOWrapper(packed, encoding=self.encoding, newline="") as lines:
-                    for _ in range(self.skip):
-                        lines.readline()
-                    yield lines, raw
-        except UnicodeDecodeError as error:
-            raise CatalogueError(
-                f"{self.path}: expected text in {self.encoding}, found bytes that are not ({error.reason}). "
-                "Name its encoding with --encoding, if it has another."
-            ) from None
-        except LookupError:
-            raise SettingError(
-                f"--encoding: expected the name of a text encoding, found {self.encoding!r}."
-            ) from None
-        except (OSError, EOFError) as error:
-            raise CatalogueError(
-                f"cannot read {self.path}: {getattr(error, 'strerror', None) or error}."
-            ) from error
-
-
-def width_problem(count: int, width: int) -> str:
-    """Why a row has not the fields that it should have; ``""`` where it has.
-
-    Examples
-    --------
-    >>> width_problem(2, 3), width_problem(4, 3), width_problem(3, 3)
-    ('fields are missing; 3 expected', 'too many fields; 3 expected', '')
-    """
-    if count == width:
-        return ""
-    return f"{'fields are missing' if count < width else 'too many fields'}; {width} expected"
-
-
-def _unpacked(raw: BinaryIO, path: Path) -> BinaryIO:
-    return cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if path.suffix.lower() == ".gz" else raw
-
-
-def _is_utf8(path: Path) -> bool:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        with path.open("rb") as raw:
-            packed = _unpacked(raw, path)
-            while data := packed.read(CHUNK):
-                decoder.decode(data)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    except (OSError, EOFError) as error:
-        raise CatalogueError(
-            f"cannot read {path}: {getattr(error, 'strerror', None) or error}."
-        ) from error
-    return True

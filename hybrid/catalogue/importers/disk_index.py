@@ -19,7 +19,7 @@ class _Table:
     def __init__(self, folder: Path) -> None:
         self._path = folder / f".tmp-index-{next(_NUMBERS)}"
         self._base = sqlite3.connect(self._path, isolation_level=None)
-        for setting in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-16000"):
+        for setting in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-8000"):
             self._base.execute(f"PRAGMA {setting}")
 
     def __enter__(self: Table) -> Table:
@@ -124,6 +124,7 @@ class DiskCounter(_Table):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
+        self.unused = 0  # counts that `most` has not given
         self._base.execute(
             "CREATE TABLE words (id TEXT, word TEXT, n INT, PRIMARY KEY (id, word)) WITHOUT ROWID"
         )
@@ -131,6 +132,7 @@ class DiskCounter(_Table):
 
     def count(self, key: str, word: str) -> None:
         """Count a word of an id once more."""
+        self.unused += 1
         self._base.execute(
             "INSERT INTO words VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET n = n + 1",
             (_text(key), _text(word)),
@@ -139,9 +141,10 @@ class DiskCounter(_Table):
     def most(self, key: str) -> list[str]:
         """The words of an id, the most frequent first."""
         found = self._base.execute(
-            "SELECT word FROM words WHERE id = ? AND word != '' ORDER BY n DESC, word", (key,)
-        )
-        return [word for (word,) in found]
+            "SELECT word, n FROM words WHERE id = ? ORDER BY n DESC, word", (_text(key),)
+        ).fetchall()
+        self.unused -= sum(n for _, n in found)
+        return [word for word, _ in found if word]
 
 
 def _text(key: str) -> str:

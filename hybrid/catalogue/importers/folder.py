@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 
 from hybrid.catalogue.importers.disk_index import DiskIndex
 from hybrid.catalogue.importers.importer import (
+    PARTS,
     Importer,
     ImportOptions,
     Item,
@@ -21,11 +22,6 @@ from hybrid.catalogue.importers.poster_files import SUFFIXES
 from hybrid.errors import CatalogueError
 
 CHUNK = 1 << 20
-PARTS = {
-    **dict.fromkeys(("train", "training"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
-    **dict.fromkeys(("test", "testing"), "test"),
-}
 
 
 def _open(source: str, options: ImportOptions, scratch: Path) -> Source:

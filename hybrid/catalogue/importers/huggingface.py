@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hybrid.catalogue.importers.folder import PARTS
 from hybrid.catalogue.importers.hub import download
 from hybrid.catalogue.importers.importer import (
+    PARTS,
     Importer,
     ImportOptions,
     Item,

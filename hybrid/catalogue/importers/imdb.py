@@ -17,6 +17,7 @@ from hybrid.catalogue.importers.importer import (
     Source,
 )
 from hybrid.catalogue.importers.tmdb_film import join
+from hybrid.catalogue.readers.dialect import Dialect
 
 COLUMNS = (
     *("id", "title", "original_title", "genres", "year", "runtime", "title_type", "adult"),
@@ -31,16 +32,16 @@ CAST = {"actor", "actress", "self"}
 NOTHING = "\\N"
 
 
-def _table(path: Path) -> Delimited:
-    """IMDb quotes nothing: a title may begin with a quotation mark."""
-    return Delimited(path, "\t", quoted=False, encoding="utf-8-sig")
+# IMDb quotes nothing: a title may begin with a quotation mark.
+TABS = Dialect("\t", quoted=False)
 
 
 def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
-    main = _table(need_file(source, "IMDb's data sets", "title.basics.tsv"))
-    main.need("tconst", "titleType", "primaryTitle", "genres")
     notes, types = Notes(), options.title_types or MOVIE
-    main.tell_unused(USED, notes)
+    path = need_file(source, "IMDb's data sets", "title.basics.tsv")
+    main = Delimited(path, notes, TABS, encoding="utf-8")
+    main.need("tconst", "titleType", "primaryTitle", "genres")
+    main.tell_unused(USED)
     rows = _read(main, types, notes, scratch)
     return Source(COLUMNS, rows, notes, main.size, "KiB", lambda: main.read)
 
@@ -53,14 +54,14 @@ def _read(
         titles, ratings, directors, cast, people = (
             stack.enter_context(DiskIndex(scratch)) for _ in range(5)
         )
-        for row, cells in main.records():
-            if cells["titleType"] in types:
-                titles.add(cells["tconst"], row)
+        for found in main.whole_records("tconst"):
+            if not isinstance(found, LeftOut) and found[1]["titleType"] in types:
+                titles.add(found[1]["tconst"], found[0])
         _read_ratings(titles, ratings, folder, notes)
         _read_directors(titles, directors, people, folder, notes)
         _read_cast(titles, cast, people, folder, notes)
         _read_names(people, folder, notes)
-        for found in main.whole_records():
+        for found in main.whole_records("tconst"):
             if isinstance(found, LeftOut):
                 yield found
                 continue
@@ -97,16 +98,19 @@ def _names(keys: list[str] | None, people: DiskIndex) -> list[str]:
     return [name for key in keys or () if (name := people.get(key))]
 
 
-def _find(folder: Path, name: str, what: str, notes: Notes) -> Delimited | None:
+def _find(folder: Path, name: str, what: str, notes: Notes, *columns: str) -> Delimited | None:
     path = find_file(folder, name)
     if path is None:
         notes.add("missing file", f"no {name} beside title.basics.tsv: {what} empty", column=name)
         return None
-    return _table(path)
+    table = Delimited(path, notes, TABS, encoding="utf-8")
+    table.need(*columns)
+    return table
 
 
 def _read_ratings(titles: DiskIndex, ratings: DiskIndex, folder: Path, notes: Notes) -> None:
-    table = _find(folder, "title.ratings.tsv", "'rating' and 'votes' are", notes)
+    columns = ("tconst", "averageRating", "numVotes")
+    table = _find(folder, "title.ratings.tsv", "'rating' and 'votes' are", notes, *columns)
     for row, cells in table.records() if table else ():
         if cells["tconst"] in titles:
             ratings.add(cells["tconst"], row, [cells["averageRating"], cells["numVotes"]])
@@ -115,7 +119,8 @@ def _read_ratings(titles: DiskIndex, ratings: DiskIndex, folder: Path, notes: No
 def _read_directors(
     titles: DiskIndex, directors: DiskIndex, people: DiskIndex, folder: Path, notes: Notes
 ) -> None:
-    table = _find(folder, "title.crew.tsv", "'directors' is", notes)
+    columns = ("tconst", "directors")
+    table = _find(folder, "title.crew.tsv", "'directors' is", notes, *columns)
     for row, cells in table.records() if table else ():
         keys = [key for key in _known(cells["directors"]).split(",") if key]
         if keys and cells["tconst"] in titles:
@@ -128,7 +133,8 @@ def _read_cast(
     titles: DiskIndex, cast: DiskIndex, people: DiskIndex, folder: Path, notes: Notes
 ) -> None:
     """The rows of a title follow each other; where they do not, the later ones are added."""
-    table = _find(folder, "title.principals.tsv", "'cast' is", notes)
+    columns = ("tconst", "nconst", "category")
+    table = _find(folder, "title.principals.tsv", "'cast' is", notes, *columns)
     title, keys = "", list[str]()
     for row, cells in table.records() if table else ():
         if cells["category"] not in CAST or cells["tconst"] not in titles:
@@ -147,7 +153,8 @@ def _add_cast(cast: DiskIndex, title: str, keys: list[str]) -> None:
 
 
 def _read_names(people: DiskIndex, folder: Path, notes: Notes) -> None:
-    table = _find(folder, "name.basics.tsv", "the names of directors and cast are", notes)
+    what, columns = "the names of directors and cast are", ("nconst", "primaryName")
+    table = _find(folder, "name.basics.tsv", what, notes, *columns)
     for row, cells in table.records() if table else ():
         if cells["nconst"] in people:
             people.put(cells["nconst"], row, _known(cells["primaryName"]))

@@ -10,6 +10,12 @@ from hybrid.types import Finding
 
 PUBLISHED = "published"
 EXAMPLES = 3  # of a finding
+# The parts of a published split, by the names that data sets give them.
+PARTS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
 
 
 @dataclass(frozen=True)
@@ -127,6 +133,11 @@ class Notes:
         if example and len(examples) < EXAMPLES and example not in examples:
             examples = [*examples, example]
         self._found[kind, column] = (message, before + count, examples)
+
+    def tell(self, finding: Finding, file: str) -> None:
+        """Add a finding on a file; a later one of its kind takes its place."""
+        message, examples = f"{file}: {finding.message}", list(finding.examples)
+        self._found[finding.kind, file] = (message, finding.count, examples)
 
     def findings(self) -> tuple[Finding, ...]:
         """All that was counted, in the order of its first case."""

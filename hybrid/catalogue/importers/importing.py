@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybrid.catalogue.importers.delimited import long_fields
 from hybrid.catalogue.importers.genre_names import namer
 from hybrid.catalogue.importers.importer import Importer, ImportOptions, Source
 from hybrid.catalogue.importers.kinds import IMPORTERS, get_importer
 from hybrid.catalogue.importers.writer import FILES, LEFT_OUT, CatalogueWriter, move_files
+from hybrid.catalogue.readers.csv_rows import long_fields
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.types import Finding
 from hybrid.utils.files import TEMPORARY, make_folder, writer_name

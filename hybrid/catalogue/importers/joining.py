@@ -9,6 +9,7 @@ from pathlib import Path
 from hybrid.catalogue.importers.delimited import Delimited
 from hybrid.catalogue.importers.disk_index import DiskIndex
 from hybrid.catalogue.importers.importer import Notes
+from hybrid.catalogue.readers.dialect import Dialect
 from hybrid.errors import SettingError
 
 OWN = ("id", "genres", "poster")  # an item keeps its id and labels; a poster is copied
@@ -49,12 +50,12 @@ class JoinedCatalogue:
         self._folder, self._notes = folder, notes
         self._rows = stack.enter_context(DiskIndex(scratch))
         self._ids = stack.enter_context(DiskIndex(scratch))
-        table = Delimited(catalogue)
+        table = Delimited(catalogue, notes, Dialect())
         self.columns = tuple(name for name in table.names if name not in OWN)
         self.has_posters = "poster" in table.names
         for row, cells in table.records():
             self._rows.add(cells["id"], row, {name: cell for name, cell in cells.items() if cell})
-        for row, cells in Delimited(ids).records():
+        for row, cells in Delimited(ids, notes, Dialect()).records():
             self._ids.add(f"{cells['kind']}:{cells['other_id']}", row, cells["id"])
 
     def find(self, ids: Mapping[str, str]) -> tuple[dict[str, str], Path | None]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from hybrid.catalogue.importers import mm_imdb_hdf5
 from hybrid.catalogue.importers.importer import (
+    PARTS,
     Importer,
     ImportOptions,
     Item,
@@ -24,7 +25,6 @@ COLUMNS = (
     *("id", "title", "overview", "genres", "year", "runtime", "languages", "countries"),
     *("directors", "cast", "poster"),
 )
-PARTS = {"train": "train", "dev": "validation", "val": "validation", "test": "test"}
 # The labels of the published experiments, the most frequent first; News, Adult, Talk-Show and Reality-TV
 # are in the files, too.
 GENRES = (

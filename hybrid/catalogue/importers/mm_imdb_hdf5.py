@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.catalogue.importers.importer import Item, LeftOut, Notes, Source
+from hybrid.catalogue.importers.importer import PARTS, Item, LeftOut, Notes, Source
 from hybrid.errors import CatalogueError
 
 NAME, WORDS = "multimodal_imdb.hdf5", "metadata.npy"
 COLUMNS = ("id", "overview", "genres", "poster")
-PARTS = {"train": "train", "dev": "validation", "val": "validation", "test": "test"}
 FILMS, PUBLISHED = 25_959, {"train": 15_552, "dev": 2_608, "test": 7_799}
 FEW = 16  # films that are read at once
 # The means that were subtracted from blue, green and red, before a network saw the poster.

@@ -15,38 +15,37 @@ from hybrid.catalogue.importers.importer import (
     Notes,
     Source,
 )
+from hybrid.catalogue.importers.tmdb_film import imdb_id, plain
 
 COLUMNS = ("id", "title", "genres", "year", "imdb_score", "poster_url")
 YEAR = re.compile(r"\s*\((\d{4})(?:[-–]\d{0,4})?\)\s*$")
 
 
 def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
-    main = Delimited(need_file(source, "Movie Genre from its Poster", "MovieGenre.csv"))
-    main.need("imdbId", "Title", "Genre", "Poster")
     notes = Notes()
-    if main.encoding == "latin-1":
-        notes.add("encoding", f"{main.path.name} was read as Latin-1, since it is not UTF-8")
-    main.tell_unused(("imdbId", "Title", "IMDB Score", "Genre", "Poster"), notes)
+    main = Delimited(need_file(source, "Movie Genre from its Poster", "MovieGenre.csv"), notes)
+    main.need("imdbId", "Title", "Genre", "Poster")
+    main.tell_unused(("imdbId", "Title", "IMDB Score", "Genre", "Poster"))
     return Source(COLUMNS, _read(main), notes, main.size, "KiB", lambda: main.read)
 
 
 def _read(main: Delimited) -> Iterator[Item | LeftOut]:
-    for found in main.whole_records():
+    for found in main.whole_records("imdbId"):
         if isinstance(found, LeftOut):
             yield found
             continue
         row, film = found
         title, year = split_year(film["Title"])
         cells = {
-            "id": film["imdbId"],
+            "id": plain(film["imdbId"]),
             "title": title,
             "year": year,
             "imdb_score": film.get("IMDB Score", ""),
             "poster_url": film["Poster"],
         }
         genres = tuple(part.strip() for part in film["Genre"].split("|") if part.strip())
-        number = film["imdbId"]
-        other = {"imdb_id": f"tt{int(number):07}"} if number.isdecimal() else {}
+        known = imdb_id(film["imdbId"])
+        other = {"imdb_id": known} if known else {}
         yield Item(main.path.name, row, cells, genres, other_ids=other)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,12 +20,12 @@ from hybrid.catalogue.importers.importer import (
     Source,
 )
 from hybrid.catalogue.importers.movie_genre import split_year
-from hybrid.catalogue.importers.tmdb_film import join
+from hybrid.catalogue.importers.tmdb_film import imdb_id, join, plain
+from hybrid.catalogue.readers.dialect import Dialect
 
 COLUMNS = ("id", "title", "genres", "year", "tags", "rating", "ratings")
 NOTHING = {"", "(no genres listed)", "unknown"}
 MAX_ID = 1 << 27
-MANY = 1 << 18  # ratings that are added up at once
 # u.item of MovieLens 100K has a column for each genre.
 U_GENRES = (
     "unknown",
@@ -35,19 +36,19 @@ U_GENRES = (
 MOVIES, USER_FIRST = ("movieId", "title", "genres"), ("userId", "movieId", "rating", "timestamp")
 # The three layouts: file of the films, delimiter, header; file of the ratings.
 U_ITEM = ("movieId", "title", "release", "video", "url", *U_GENRES)
+DAT, ITEM, TABS = (Dialect(separator, quoted=False) for separator in ("::", "|", "\t"))
 
 
 def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
     path = need_file(source, "MovieLens", "movies.csv", "movies.dat", "u.item")
-    name = path.name.lower().removesuffix(".gz")
+    notes, name = Notes(), path.name.lower().removesuffix(".gz")
     if name.endswith(".dat"):
-        main = Delimited(path, "::", header=MOVIES)
+        main = Delimited(path, notes, DAT, header=MOVIES)
     elif name.endswith(".item"):
-        main = Delimited(path, "|", quoted=False, header=U_ITEM)
+        main = Delimited(path, notes, ITEM, header=U_ITEM)
     else:
-        main = Delimited(path)
+        main = Delimited(path, notes)
     main.need("movieId", "title")
-    notes = Notes()
     return Source(COLUMNS, _read(main, notes, scratch), notes, main.size, "KiB", lambda: main.read)
 
 
@@ -59,19 +60,27 @@ def _read(main: Delimited, notes: Notes, scratch: Path) -> Iterator[Item | LeftO
         yield from _read_links(links, folder, notes)
         _read_tags(tags, folder, notes)
         sums = _Ratings(folder, notes)
-        for found in main.whole_records():
+        for found in main.whole_records("movieId"):
             if isinstance(found, LeftOut):
                 yield found
                 continue
             row, film = found
             title, year = split_year(film["title"])
-            cells = {"id": film["movieId"], "title": title, "year": year}
-            cells["tags"] = join(tags.most(film["movieId"]), notes)
-            cells["rating"], cells["ratings"] = sums.of(film["movieId"])
-            other = links.get(film["movieId"]) or {}
-            yield Item(file, row, cells, _genres(film), other_ids=other)
+            key = plain(film["movieId"])
+            cells = {"id": key, "title": title, "year": year}
+            cells["tags"] = join(tags.most(key), notes)
+            cells["rating"], cells["ratings"] = sums.of(key)
+            yield Item(file, row, cells, _genres(film), other_ids=links.get(key) or {})
+        _tell_unused("tags", tags.unused, file, notes)
+        _tell_unused("ratings", sums.unused, file, notes)
         for key, row in links.unused():
             yield LeftOut("links.csv", row, key, f"the id is not in {file}")
+
+
+def _tell_unused(what: str, count: int, file: str, notes: Notes) -> None:
+    if count > 0:
+        message = f"{{count}} {what} are of films that are not in {file}"
+        notes.add(f"unused {what}", message, count=count)
 
 
 def _genres(film: dict[str, str]) -> tuple[str, ...]:
@@ -87,12 +96,20 @@ def _read_links(links: DiskIndex, folder: Path, notes: Notes) -> Iterator[LeftOu
     if path is None:
         notes.add("missing file", "no links.csv: the ids of IMDb and TMDB are not known")
         return
-    for row, cells in Delimited(path).records():
-        imdb, tmdb = cells.get("imdbId", ""), cells.get("tmdbId", "").removesuffix(".0")
-        other = {"imdb_id": f"tt{imdb}" if imdb else "", "tmdb_id": tmdb}
+    table = Delimited(path, notes)
+    table.need("movieId", "imdbId", "tmdbId")
+    for found in table.whole_records("movieId"):
+        if isinstance(found, LeftOut):
+            yield found
+            continue
+        row, cells = found
+        key = plain(cells["movieId"])
+        other = {"imdb_id": imdb_id(cells["imdbId"]), "tmdb_id": plain(cells["tmdbId"])}
         known = {name: value for name, value in other.items() if value}
-        if not links.add(cells["movieId"], row, known):
-            yield LeftOut(path.name, row, cells["movieId"], "the id is used by an earlier row")
+        if not key:
+            yield LeftOut(path.name, row, key, "no id")
+        elif not links.add(key, row, known):
+            yield LeftOut(path.name, row, key, "the id is used by an earlier row")
 
 
 def _read_tags(tags: DiskCounter, folder: Path, notes: Notes) -> None:
@@ -102,10 +119,10 @@ def _read_tags(tags: DiskCounter, folder: Path, notes: Notes) -> None:
         return
     dat = path.name.lower().startswith("tags.dat")
     header = ("userId", "movieId", "tag", "timestamp")
-    table = Delimited(path, "::", header=header) if dat else Delimited(path)
+    table = Delimited(path, notes, DAT, header=header) if dat else Delimited(path, notes)
     table.need("movieId", "tag")
     for _, cells in table.records():
-        tags.count(cells["movieId"], " ".join(cells["tag"].lower().split()))
+        tags.count(plain(cells["movieId"]), " ".join(cells["tag"].lower().split()))
 
 
 class _Ratings:
@@ -113,38 +130,37 @@ class _Ratings:
 
     def __init__(self, folder: Path, notes: Notes) -> None:
         self._sums, self._counts = np.zeros(0), np.zeros(0, dtype=np.int64)
+        self.unused = 0  # ratings of films that were not asked for
         path = find_file(folder, "ratings.csv", "ratings.dat", "u.data")
         if path is None:
             notes.add("missing file", "no ratings.csv: 'rating' is empty", column="rating")
             return
         name = path.name.lower()
         if name.startswith("ratings.csv"):
-            table = Delimited(path)
+            table = Delimited(path, notes)
         else:
-            delimiter = "::" if name.startswith("ratings.dat") else "\t"
-            table = Delimited(path, delimiter, quoted=False, header=USER_FIRST)
+            dialect = DAT if name.startswith("ratings.dat") else TABS
+            table = Delimited(path, notes, dialect, header=USER_FIRST)
         table.need("movieId", "rating")
         self._read(table, notes)
 
     def _read(self, table: Delimited, notes: Notes) -> None:
         place, value = table.names.index("movieId"), table.names.index("rating")
-        films: list[int] = []
-        ratings: list[float] = []
-        for _, fields in table.rows():
-            try:
-                film, rating = int(fields[place]), float(fields[value])
-                if not 0 <= film < MAX_ID:
-                    raise ValueError(film)
-            except (ValueError, IndexError):
-                message = f"{{count}} rows of {table.path.name} are no rating of a film"
-                notes.add("ratings not understood", message, ",".join(fields)[:60])
-                continue
-            films.append(film)
-            ratings.append(rating)
-            if len(films) == MANY:
-                self._add(films, ratings)
-                films, ratings = [], []
-        self._add(films, ratings)
+        message = f"{{count}} rows of {table.path.name} are no rating of a film"
+        for rows, _, _ in table.chunks():
+            films: list[int] = []
+            ratings: list[float] = []
+            for fields in rows:
+                try:
+                    film, rating = int(plain(fields[place])), float(fields[value])
+                    if not (0 <= film < MAX_ID and math.isfinite(rating)):
+                        raise ValueError(film)
+                except ValueError:
+                    notes.add("ratings not understood", message, ",".join(fields)[:60])
+                else:
+                    films.append(film)
+                    ratings.append(rating)
+            self._add(films, ratings)
 
     def _add(self, films: list[int], ratings: list[float]) -> None:
         if not films:
@@ -153,6 +169,7 @@ class _Ratings:
         if more > 0:
             self._sums = np.concatenate([self._sums, np.zeros(more)])
             self._counts = np.concatenate([self._counts, np.zeros(more, dtype=np.int64)])
+        self.unused += len(films)
         size = len(self._sums)
         self._sums += np.bincount(films, weights=ratings, minlength=size)
         self._counts += np.bincount(films, minlength=size)
@@ -163,6 +180,7 @@ class _Ratings:
         if not 0 <= place < len(self._counts) or not self._counts[place]:
             return "", ""
         count = int(self._counts[place])
+        self.unused -= count
         return f"{self._sums[place] / count:.3f}", str(count)
 
 

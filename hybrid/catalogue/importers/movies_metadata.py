@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from hybrid.catalogue.importers.delimited import Delimited, find_file, need_file, width_problem
+from hybrid.catalogue.importers.delimited import Delimited, Row, find_file, need_file
 from hybrid.catalogue.importers.disk_index import DiskIndex
 from hybrid.catalogue.importers.importer import (
     Importer,
@@ -23,19 +23,20 @@ from hybrid.catalogue.importers.tmdb_film import (
     film_cells,
     film_genres,
     film_people,
+    imdb_id,
     join,
+    plain,
 )
 
 NAME = "movies_metadata.csv"
 JOINED = ("credits.csv", "keywords.csv", "links.csv")
-Row = tuple[int, list[str]]
 
 
 def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
-    main = Delimited(need_file(source, "The Movies Dataset", NAME))
-    main.need("id", "title", "overview", "genres", "release_date")
     notes = Notes()
-    main.tell_unused((*FILM_FIELDS, "imdb_id"), notes)
+    main = Delimited(need_file(source, "The Movies Dataset", NAME), notes)
+    main.need("id", "title", "overview", "genres", "release_date")
+    main.tell_unused((*FILM_FIELDS, "imdb_id"))
     return Source(
         FILM_COLUMNS, _read(main, notes, scratch), notes, main.size, "KiB", lambda: main.read
     )
@@ -48,25 +49,21 @@ def _read(main: Delimited, notes: Notes, scratch: Path) -> Iterator[Item | LeftO
         for name, index in indexes.items():
             yield from _fill(index, main.path.parent, name, notes)
         credits, keywords, links = (indexes[name] for name in JOINED)
-        for found in mend_rows(main.rows(), main.names, file, notes):
-            if isinstance(found, LeftOut):
-                yield found
+        for row in mend_rows(main.rows(), main.names, file, notes):
+            if row.problem:
+                yield main.left_out(row, "id")
                 continue
-            row, fields = found
-            film = dict(zip(main.names, fields, strict=True))
-            cells = film_cells(film, notes) | (credits.get(film["id"]) or {})
-            cells["keywords"] = keywords.get(film["id"]) or ""
-            other = {"imdb_id": film.get("imdb_id", ""), "movielens_id": links.get(film["id"])}
-            yield Item(
-                file,
-                row,
-                cells,
-                film_genres(film, notes),
-                other_ids={name: value for name, value in other.items() if value},
-            )
+            film = main.record(row.fields)
+            cells = film_cells(film, notes)
+            key = cells["id"]
+            cells |= credits.get(key) or {}
+            cells["keywords"] = keywords.get(key) or ""
+            other = {"imdb_id": imdb_id(film.get("imdb_id")), "movielens_id": links.get(key)}
+            known = {name: value for name, value in other.items() if value}
+            yield Item(file, row.number, cells, film_genres(film, notes), other_ids=known)
         for name, index in indexes.items():
-            for key, row in index.unused():
-                yield LeftOut(name, row, key, f"the id is not in {file}")
+            for key, number in index.unused():
+                yield LeftOut(name, number, key, f"the id is not in {file}")
 
 
 def _fill(index: DiskIndex, folder: Path, name: str, notes: Notes) -> Iterator[LeftOut]:
@@ -75,36 +72,41 @@ def _fill(index: DiskIndex, folder: Path, name: str, notes: Notes) -> Iterator[L
     if path is None:
         notes.add("missing file", f"no {name} beside {NAME}: what it adds is empty", column=name)
         return
-    table = Delimited(path)
-    table.need("tmdbId" if name == "links.csv" else "id")
-    for row, cells in table.records():
-        key, value = _joined(name, cells, notes)
+    table, id_column = Delimited(path, notes), "tmdbId" if name == "links.csv" else "id"
+    table.need(id_column)
+    for found in table.whole_records(id_column):
+        if isinstance(found, LeftOut):
+            yield found
+            continue
+        row, cells = found
+        key, value = plain(cells[id_column]), _joined(name, cells, notes)
         if not key:
             yield LeftOut(path.name, row, key, "no id")
         elif not index.add(key, row, value):
             yield LeftOut(path.name, row, key, "the id is used by an earlier row")
 
 
-def _joined(name: str, cells: dict[str, str], notes: Notes) -> tuple[str, object]:
+def _joined(name: str, cells: dict[str, str], notes: Notes) -> object:
+    """What a row of a joined file adds to its film."""
     if name == "credits.csv":
-        return cells["id"], film_people(cells.get("cast"), cells.get("crew"), notes)
+        return film_people(cells.get("cast"), cells.get("crew"), notes)
     if name == "keywords.csv":
-        objects = parse_objects(cells.get("keywords"), notes, "keywords")
-        return cells["id"], join(names_of(objects), notes)
-    return cells["tmdbId"].removesuffix(".0"), cells.get("movieId", "")
+        return join(names_of(parse_objects(cells.get("keywords"), notes, "keywords")), notes)
+    return plain(cells.get("movieId"))
 
 
 def mend_rows(
     rows: Iterable[Row], names: tuple[str, ...], file: str, notes: Notes
-) -> Iterator[Row | LeftOut]:
-    """Put together rows that a line break in a field has cut in two; what cannot be a row is left out.
+) -> Iterator[Row]:
+    """Put together rows that a line break in a field has cut in two, as pandas writes them again.
 
     The file has three such films: the first half ends within the overview, and the second half begins in the
-    first column, so that its release date is in the column of the id.
+    first column, so that its release date is in the column of the id. The reader of rows joins them. Where
+    another program has filled them up with empty cells, each is a whole row, and they are joined here.
 
     Parameters
     ----------
-    rows : iterable of (int, list of str)
+    rows : iterable of Row
     names : tuple of str
         The columns.
     file : str
@@ -112,40 +114,46 @@ def mend_rows(
 
     Yields
     ------
-    (int, list of str) or LeftOut
+    Row
+        With a problem where it cannot be a film's.
     """
     held: Row | None = None
-    for row, fields in rows:
+    for row in rows:
         if held is not None:
-            whole = None if _is_whole(fields, names) else _put_together(held[1], fields, names)
+            whole = None if _is_whole(row, names) else _put_together(held, row, names)
             if whole:
                 notes.add(
                     "mended rows",
                     f"{{count}} rows of {file} were cut in two by a line break, and were put together",
-                    whole[names.index("id")],
+                    whole.fields[names.index("id")],
                 )
-                yield held[0], whole
+                yield whole
                 held = None
                 continue
-            yield _checked(held, names, file)
-        held = (row, fields)
+            yield _checked(held, names)
+        held = row
     if held is not None:
-        yield _checked(held, names, file)
+        yield _checked(held, names)
 
 
-def _is_whole(fields: list[str], names: tuple[str, ...]) -> bool:
-    return len(fields) == len(names) and fields[names.index("id")].strip().isdecimal()
+def _id(row: Row, names: tuple[str, ...]) -> str:
+    place = names.index("id")
+    return plain(row.fields[place]) if place < len(row.fields) else ""
 
 
-def _put_together(first: list[str], second: list[str], names: tuple[str, ...]) -> list[str] | None:
+def _is_whole(row: Row, names: tuple[str, ...]) -> bool:
+    return not row.problem and _id(row, names).isdecimal()
+
+
+def _put_together(first: Row, second: Row, names: tuple[str, ...]) -> Row | None:
     """One row of two halves; None if they do not make one."""
-    start, end = _without_tail(first), _without_tail(second)
+    start, end = _without_tail(first.fields), _without_tail(second.fields)
     if len(start) + len(end) != len(names) + 1:
         return None
-    whole = [*start[:-1], f"{start[-1].rstrip()} {end[0].strip()}", *end[1:]]
-    date = whole[names.index("release_date")].strip()
+    row = Row(first.number, [*start[:-1], f"{start[-1]}\n{end[0]}", *end[1:]])
+    date = row.fields[names.index("release_date")].strip()
     is_date = not date or (len(date) == 10 and date[:4].isdecimal() and date[4] == "-")
-    return whole if _is_whole(whole, names) and is_date else None
+    return row if _is_whole(row, names) and is_date else None
 
 
 def _without_tail(fields: list[str]) -> list[str]:
@@ -153,15 +161,11 @@ def _without_tail(fields: list[str]) -> list[str]:
     return fields[: last + 1]
 
 
-def _checked(held: Row, names: tuple[str, ...], file: str) -> Row | LeftOut:
-    row, fields = held
-    place = names.index("id")
-    key = fields[place].strip() if len(fields) > place else ""
-    if problem := width_problem(len(fields), len(names)):
-        return LeftOut(file, row, key, problem, str(len(fields)))
-    if not key.isdecimal():
-        return LeftOut(file, row, key, "the id is not a number: the fields have slipped", key)
-    return row, fields
+def _checked(row: Row, names: tuple[str, ...]) -> Row:
+    key = _id(row, names)
+    if row.problem or key.isdecimal():
+        return row
+    return row._replace(problem="the id is not a number: the fields have slipped", found=key)
 
 
 IMPORTER = Importer(

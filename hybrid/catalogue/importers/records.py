@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hybrid.catalogue.importers.importer import Notes
+
+_SHORT = 300  # characters of a cell that is kept once it was parsed
 
 
 def parse_objects(value: Any, notes: Notes, column: str) -> list[dict[str, Any]]:
@@ -31,7 +34,11 @@ def parse_objects(value: Any, notes: Notes, column: str) -> list[dict[str, Any]]
     >>> parse_objects('[{"id": 18, "name": "Drama"}]', Notes(), "genres")
     [{'id': 18, 'name': 'Drama'}]
     """
-    found = parse_literal(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        # Most cells of genres, countries and languages come again and again.
+        found = _parse_again(value) if len(value) <= _SHORT else parse_literal(value)
+    else:
+        found = value
     if found is None or found == "":
         return []
     entries = found if isinstance(found, list) else [found]
@@ -66,6 +73,9 @@ def parse_literal(text: str) -> Any:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return text
+
+
+_parse_again = functools.lru_cache(maxsize=4096)(parse_literal)
 
 
 def names_of(objects: Iterable[Mapping[str, Any]], key: str = "name") -> tuple[str, ...]:

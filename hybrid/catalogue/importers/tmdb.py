@@ -20,6 +20,7 @@ from hybrid.catalogue.importers.tmdb_film import (
     film_cells,
     film_genres,
     film_people,
+    imdb_id,
 )
 from hybrid.errors import CatalogueError
 
@@ -69,12 +70,16 @@ def _item(film: Any, file: str, row: int, notes: Notes) -> Item | LeftOut:
         return LeftOut(file, row, "", "an error of TMDB's API", str(film.get("status_message")))
     if film.get("id") is None or not any(film.get(k) for k in ("title", "original_title", "name")):
         return LeftOut(file, row, str(film.get("id") or ""), "no film: it has no id or no title")
-    credits = film.get("credits") or {}
+    credits = _object(film.get("credits"))
     people = film_people(credits.get("cast"), credits.get("crew"), notes)
-    imdb = film.get("imdb_id") or (film.get("external_ids") or {}).get("imdb_id")
-    other = {"imdb_id": str(imdb)} if imdb else {}
+    imdb = imdb_id(film.get("imdb_id") or _object(film.get("external_ids")).get("imdb_id"))
+    other = {"imdb_id": imdb} if imdb else {}
     cells = film_cells(film, notes) | people
     return Item(file, row, cells, film_genres(film, notes), other_ids=other)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 IMPORTER = Importer(

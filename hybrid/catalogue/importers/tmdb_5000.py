@@ -21,6 +21,7 @@ from hybrid.catalogue.importers.tmdb_film import (
     film_cells,
     film_genres,
     film_people,
+    plain,
 )
 
 MOVIES, CREDITS = "tmdb_5000_movies.csv", "tmdb_5000_credits.csv"
@@ -28,10 +29,10 @@ ABSENT = ("collection", "adult", "poster_url")  # the data set has none
 
 
 def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
-    main = Delimited(need_file(source, "the TMDB 5000 Movie Dataset", MOVIES))
-    main.need("id", "title", "overview", "genres")
     notes = Notes()
-    main.tell_unused(FILM_FIELDS, notes)
+    main = Delimited(need_file(source, "the TMDB 5000 Movie Dataset", MOVIES), notes)
+    main.need("id", "title", "overview", "genres")
+    main.tell_unused(FILM_FIELDS)
     columns = tuple(name for name in FILM_COLUMNS if name not in ABSENT)
     return Source(columns, _read(main, notes, scratch), notes, main.size, "KiB", lambda: main.read)
 
@@ -40,12 +41,13 @@ def _read(main: Delimited, notes: Notes, scratch: Path) -> Iterator[Item | LeftO
     file = main.path.name
     with DiskIndex(scratch) as credits:
         yield from _fill(credits, main.path.parent, notes)
-        for found in main.whole_records():
+        for found in main.whole_records("id"):
             if isinstance(found, LeftOut):
                 yield found
                 continue
             row, film = found
-            cells = film_cells(film, notes) | (credits.get(film["id"]) or {})
+            cells = film_cells(film, notes)
+            cells |= credits.get(cells["id"]) or {}
             yield Item(file, row, cells, film_genres(film, notes))
         for key, row in credits.unused():
             yield LeftOut(CREDITS, row, key, f"the id is not in {file}")
@@ -56,13 +58,18 @@ def _fill(credits: DiskIndex, folder: Path, notes: Notes) -> Iterator[LeftOut]:
     if path is None:
         notes.add("missing file", f"no {CREDITS} beside {MOVIES}: cast and directors are empty")
         return
-    table = Delimited(path)
+    table = Delimited(path, notes)
     table.need("movie_id", "cast", "crew")
-    for row, cells in table.records():
-        people = film_people(cells["cast"], cells["crew"], notes)
-        if not credits.add(cells["movie_id"], row, people):
-            reason = "the id is used by an earlier row" if cells["movie_id"] else "no id"
-            yield LeftOut(path.name, row, cells["movie_id"], reason)
+    for found in table.whole_records("movie_id"):
+        if isinstance(found, LeftOut):
+            yield found
+            continue
+        row, cells = found
+        key, people = plain(cells["movie_id"]), film_people(cells["cast"], cells["crew"], notes)
+        if not key:
+            yield LeftOut(path.name, row, key, "no id")
+        elif not credits.add(key, row, people):
+            yield LeftOut(path.name, row, key, "the id is used by an earlier row")
 
 
 IMPORTER = Importer(

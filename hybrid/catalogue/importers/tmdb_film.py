@@ -82,9 +82,11 @@ def film_genres(film: Mapping[str, Any], notes: Notes) -> tuple[str, ...]:
     if genres not in (None, ""):
         return names_of(parse_objects(genres, notes, "genres"))
     names = []
-    for each in film.get("genre_ids") or ():
-        if each in TMDB_IDS:
-            names.append(TMDB_IDS[each])
+    ids = film.get("genre_ids") or ()
+    for each in ids if isinstance(ids, list) else [ids]:
+        number = plain(each)
+        if number.isdecimal() and int(number) in TMDB_IDS:
+            names.append(TMDB_IDS[int(number)])
         else:
             notes.add(
                 "unknown genre ids",
@@ -123,6 +125,20 @@ def plain(value: Any) -> str:
     text = str(value).strip()
     head, point, tail = text.partition(".")
     return head if point and head.isdecimal() and tail.strip("0") == "" else text
+
+
+def imdb_id(value: Any) -> str:
+    """The id of IMDb, of its number, which other programs may have written without its first zeros.
+
+    Examples
+    --------
+    >>> imdb_id("0114709"), imdb_id("114709.0"), imdb_id("tt0114700"), imdb_id("0")
+    ('tt0114709', 'tt0114709', 'tt0114700', '')
+    """
+    text = plain(value)
+    if not text.isdecimal():
+        return text
+    return f"tt{int(text):07}" if int(text) else ""
 
 
 def join(names: Iterable[str], notes: Notes) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import gc
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,10 +13,16 @@ from typing import NamedTuple
 from hybrid.catalogue.readers.dialect import Dialect
 from hybrid.catalogue.readers.row_shape import RowShape
 
-CHUNK = 20_000
+CHUNK = 20_000  # lines that are in memory at once, or fewer where they are long:
+CHARACTERS = 1 << 22
+_BLOCK = 100
+_FIELD_LIMIT = 2**31 - 1  # the largest number that csv takes on all systems
 _END = "\x1e\x1f end of the file \x1f\x1e"  # a line after the last one: what swallows it was not closed
 
 _PIECES = 50  # of one row
+_SWALLOWED = (
+    1 << 10
+)  # lines behind an open quote: they are looked at after so many, and twice as many, …
 _BLANK = re.compile(r'"[ \t]+(?=\W)')  # between a closing quote and the separator
 
 
@@ -51,19 +56,17 @@ class _Row(NamedTuple):
 
 
 @contextmanager
-def reading_rows() -> Iterator[None]:
-    """Let fields of any length be read, such as the rest of the file behind a quote that is not closed.
+def long_fields() -> Iterator[None]:
+    """Let fields of any length be read, such as the cast of a film, or what an open quote swallows.
 
-    The rows are many lists without cycles, in which the garbage collector would search in vain: it pauses.
+    csv's limit of 128 KiB belongs to the process: the context is that of a whole command, and not of one of
+    several files that are read at the same time.
     """
-    before, collects = csv.field_size_limit(2**31 - 1), gc.isenabled()
-    gc.disable()
+    before = csv.field_size_limit(_FIELD_LIMIT)
     try:
         yield
     finally:
         csv.field_size_limit(before)
-        if collects:
-            gc.enable()
 
 
 @dataclass
@@ -75,27 +78,35 @@ class CsvRows:
     lines : iterator of str
         The lines behind the header.
     dialect : Dialect
-    width : int
-        Number of fields of the header.
+    header : sequence of str
+        As it is written.
     line : int
         Number of the first of `lines` in the file, from 1.
     troubles : list of Trouble, default=[]
-        Filled while the rows are read. A row that is too long is left out, all others are read.
+        Filled while the rows are read. A row that is too long, or the header again, is left out, all others
+        are read.
     """
 
     lines: Iterator[str]
     dialect: Dialect
-    width: int
+    header: Sequence[str]
     line: int
     troubles: list[Trouble] = field(default_factory=list)
     rows: int = 0
     _shape: RowShape = field(default_factory=lambda: RowShape(0))
     _ended: bool = False
+    _start: int = 0  # of the row that is mended, among the lines that were taken
+    _cut: int = 0  # lines after which a quote was found to swallow rows
+
+    @property
+    def width(self) -> int:
+        """Number of fields of the header."""
+        return len(self.header)
 
     def chunks(self) -> Iterator[tuple[list[list[str]], list[int]]]:
         """Yield rows of `width` fields, and the position of each, from 1."""
         while not self._ended:
-            taken = list(islice(self.lines, CHUNK))
+            taken, ended = self._take()
             rows, ends = self._read_strictly(taken)
             if ends and not self._shape.strong and len(rows) != len(taken):
                 self._learn_shape(rows)
@@ -103,14 +114,41 @@ class CsvRows:
                 rows = [row for row in rows if row]
                 numbers = list(range(self.rows + 1, self.rows + len(rows) + 1))
                 self.rows += len(rows)
-                self._ended = len(taken) < CHUNK
+                self._ended = ended
             else:
                 if not self._shape.strong:
                     self._learn_shape(self.dialect.read(taken))
                 rows, numbers = self._number(self._join(list(self._mend(taken, not ends))))
             self.line += len(taken)
+            self._leave_out_header(rows, numbers)
             if rows:
                 yield rows, numbers
+
+    def take_troubles(self) -> list[Trouble]:
+        """The troubles since the last call."""
+        taken, self.troubles = self.troubles, []
+        return taken
+
+    def _take(self) -> tuple[list[str], bool]:
+        """Take the lines of a chunk; also whether they are the last ones."""
+        taken: list[str] = []
+        size = 0
+        while len(taken) < CHUNK and size < CHARACTERS:
+            block = list(islice(self.lines, _BLOCK))
+            taken += block
+            if len(block) < _BLOCK:
+                return taken, True
+            size += sum(map(len, block))
+        return taken, False
+
+    def _leave_out_header(self, rows: list[list[str]], numbers: list[int]) -> None:
+        """Leave out the header where it comes again, as where files were put one behind the other."""
+        first, header = self.header[0], list(self.header)
+        again = [i for i, row in enumerate(rows) if row[0].strip() == first]
+        for i in reversed(again):
+            if [cell.strip() for cell in rows[i]] == header:
+                self.troubles.append(Trouble("header", numbers[i], 0, ""))
+                del rows[i], numbers[i]
 
     def _learn_shape(self, rows: Iterable[list[str]]) -> None:
         whole = (self._trim(row) for row in rows if "\n" not in "".join(row))
@@ -144,9 +182,17 @@ class CsvRows:
         return not any(end - at > 1 and self._swallowed(taken[at:end]) for at, end in spans)
 
     def _feed(self, taken: list[str], start: int) -> Iterator[str]:
-        """Yield the lines that were taken, from `start` on, then further ones, which are taken."""
-        at = start
+        """Yield the lines that were taken, from `start` on, then further ones, which are taken.
+
+        A quote that swallows rows is not followed to the end of the file, which memory might not hold.
+        """
+        at, self._cut = start, 0
         while at < len(taken) or not self._ended:
+            n = at - self._start
+            if n >= _SWALLOWED and n & (n - 1) == 0 and self._swallowed(taken[self._start : at]):
+                self._cut = n
+                yield _END
+                return
             if at == len(taken):
                 line = next(self.lines, _END)
                 self._ended = line is _END
@@ -161,6 +207,7 @@ class CsvRows:
         """
         reader, base, at = self.dialect.read(self._feed(taken, 0)), 0, 0
         while at < len(taken):
+            self._start = at
             row = next(reader)
             end = base + reader.line_num
             if row == [_END]:
@@ -168,9 +215,11 @@ class CsvRows:
             unclosed = bool(row) and row[-1].endswith(_END)
             if unclosed or (end - at > 1 and self._swallowed(taken[at:end])):
                 fields = self._without_quote(taken[at]) or self._split(taken[at])
-                where = (
-                    "is never closed" if unclosed else f"is closed in line {self.line + end - 1}"
-                )
+                where = f"is closed in line {self.line + end - 1}"
+                if unclosed:
+                    where = (
+                        f"stays open for {self._cut:,} lines" if self._cut else "is never closed"
+                    )
                 yield _Row(self.line + at, fields, "quote", where)
                 end = base = at + 1
                 reader = self.dialect.read(self._feed(taken, base))

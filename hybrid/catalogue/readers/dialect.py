@@ -12,6 +12,7 @@ SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bar
 # What a file of this suffix is expected to have.
 USUAL = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _NEARLY_ALL = 0.95
+_MARK = "\x1d"  # in place of a separator of several characters
 
 
 @dataclass(frozen=True)
@@ -21,27 +22,40 @@ class Dialect:
     Parameters
     ----------
     separator : str, default=","
+        Several characters can be one, such as MovieLens' ``::``.
     spaces : bool, default=False
         Whether a quote after the spaces that follow a separator opens a quoted field.
     backslash : bool, default=False
         Whether a quote within a quoted field is written ``\"``, not ``""``.
+    quoted : bool, default=True
+        Whether quotes are more than letters.
 
     Examples
     --------
     >>> next(Dialect(";").read(["1;'a';\"b;c\"\n"]))
     ['1', "'a'", 'b;c']
+    >>> next(Dialect("::", quoted=False).read(['1::"Jaws" again\n']))
+    ['1', '"Jaws" again']
     """
 
     separator: str = ","
     spaces: bool = False
     backslash: bool = False
+    quoted: bool = True
 
     def read(self, lines: Iterable[str], strict: bool = False) -> Any:
         """Make a `csv.reader` of lines; a strict one raises an error where a quote is not as it should be."""
         if self.backslash:
             lines = (line.replace('\\"', '""') if "\\" in line else line for line in lines)
+        separator = self.separator
+        if len(separator) > 1:
+            lines, separator = (line.replace(self.separator, _MARK) for line in lines), _MARK
         return csv.reader(
-            lines, delimiter=self.separator, skipinitialspace=self.spaces, strict=strict
+            lines,
+            delimiter=separator,
+            skipinitialspace=self.spaces,
+            strict=strict,
+            quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,
         )
 
 

@@ -24,6 +24,17 @@ def name_columns(header: list[str]) -> list[str]:
     return [name or f"Unnamed: {j}" for j, name in enumerate(header)]
 
 
+def is_unnamed(name: str) -> bool:
+    """Whether this is the name of a column that has none.
+
+    Examples
+    --------
+    >>> is_unnamed("Unnamed: 0"), is_unnamed("title")
+    (True, False)
+    """
+    return _UNNAMED.fullmatch(name) is not None
+
+
 def leave_out_index(parsed: ParsedTable, options: ColumnOptions) -> ParsedTable:
     """Leave out columns without a name that are empty or hold the row numbers of pandas, and tell of them.
 
@@ -42,7 +53,7 @@ def leave_out_index(parsed: ParsedTable, options: ColumnOptions) -> ParsedTable:
     named |= {*options.list, *options.drop}
     drop = []
     for name in table.columns:
-        if name in named or not _UNNAMED.fullmatch(name):
+        if name in named or not is_unnamed(name):
             continue
         cells = table[name]
         examples = tuple(cells.drop_duplicates().iloc[:3])

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.types import ColumnOptions, Finding
@@ -38,7 +38,7 @@ class Source:
     ----------
     path : Path
     sha256 : str
-        Of the file's bytes as they are on the disk.
+        Of the file's bytes as they are on the disk; ``""`` where nobody asks for it.
     suffix : str
         Of the name, in lower case, without ``.gz``.
     packed : bool
@@ -75,12 +75,14 @@ class Source:
             raise _unreadable(self.path, error) from error
 
 
-def open_source(path: Path) -> Source:
-    """Hash a catalogue file and look at its first bytes.
+def open_source(path: Path, hashed: bool = True) -> Source:
+    """Hash a table's file and look at its first bytes.
 
     Parameters
     ----------
     path : Path
+    hashed : bool, default=True
+        Whether to hash it, for which all of it is read.
 
     Returns
     -------
@@ -96,7 +98,7 @@ def open_source(path: Path) -> Source:
         with path.open("rb") as file:
             head = file.read(HEAD)
             digest.update(head)
-            while block := file.read(_BLOCK):
+            while hashed and (block := file.read(_BLOCK)):
                 digest.update(block)
     except FileNotFoundError:
         raise CatalogueError(
@@ -110,7 +112,7 @@ def open_source(path: Path) -> Source:
     if suffixes and suffixes[-1] in (".gz", ".gzip"):
         suffixes.pop()
     suffix = suffixes[-1] if suffixes else ""
-    source = Source(path, digest.hexdigest(), suffix, packed, head)
+    source = Source(path, digest.hexdigest() if hashed else "", suffix, packed, head)
     if packed:
         with source.open() as content:
             head = content.read(HEAD)
@@ -205,6 +207,25 @@ def open_text(source: Source, codec: str, named: str) -> Iterator[io.TextIOWrapp
             f"{_place(source, codec)}. Save it as UTF-8, or name its encoding with --encoding "
             "(latin-1, cp1252, utf-16 …)."
         ) from error
+
+
+def is_utf8(source: Source) -> bool:
+    """Whether the whole content is text in UTF-8."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with source.open() as content:
+            while block := content.read(_BLOCK):
+                decoder.decode(block)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def bytes_read(text: io.TextIOWrapper) -> int:
+    """How many bytes of the file were read for a text from `open_text`, as they are on the disk."""
+    content: Any = text.buffer
+    return int(getattr(content, "fileobj", content).tell())
 
 
 def _place(source: Source, codec: str) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from hybrid.catalogue.readers.csv_rows import Trouble
+from hybrid.errors import CatalogueError
 from hybrid.types import BadRow, Finding
 
 _SHOWN = 5
@@ -50,8 +54,57 @@ _KINDS = {
 }
 
 
-def tell_rows(troubles: list[Trouble], width: int, rows: int) -> tuple[list[BadRow], list[Finding]]:
-    """Tell of the rows that are not written as they should be.
+@dataclass
+class Tally:
+    """Counts troubles by their kind, and keeps the first of each.
+
+    Examples
+    --------
+    >>> tally = Tally()
+    >>> tally.add(Trouble("short", row, row + 1, "1 fields") for row in (2, 7))
+    >>> tally.findings(3)[0].message
+    "2 rows with fewer fields than the header's 3: the missing ones are empty (lines 3, 8)"
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+    first: dict[str, list[Trouble]] = field(default_factory=dict)
+
+    def add(self, troubles: Iterable[Trouble]) -> None:
+        """Count troubles."""
+        for trouble in troubles:
+            self.counts[trouble.kind] += 1
+            kept = self.first.setdefault(trouble.kind, [])
+            if len(kept) < _SHOWN:
+                kept.append(trouble)
+
+    def findings(self, width: int, listed: Collection[str] = ()) -> list[Finding]:
+        """One finding for each kind, with the lines of the first rows.
+
+        Parameters
+        ----------
+        width : int
+            Number of columns.
+        listed : collection of str, default=()
+            Kinds that are told elsewhere.
+        """
+        kinds = [kind for kind in _MESSAGES if self.counts[kind] and kind not in listed]
+        return [self._finding(kind, width) for kind in kinds]
+
+    def _finding(self, kind: str, width: int) -> Finding:
+        count, first = self.counts[kind], self.first[kind]
+        what = "line" if first[0].line else "row"
+        numbers = [one.line or one.row for one in first]
+        shown = ", ".join(map(str, numbers)) + (", …" if count > len(first) else "")
+        text = _MESSAGES[kind].format(n=count, rows="row" if count == 1 else "rows", width=width)
+        places = f"{what}{'' if count == 1 else 's'} {shown}"
+        examples = tuple(
+            f"{what} {n}: {one.detail}".rstrip(": ") for n, one in zip(numbers, first, strict=True)
+        )
+        return Finding(_KINDS[kind], f"{text} ({places})", count, "", examples)
+
+
+def list_bad_rows(troubles: list[Trouble], width: int, rows: int) -> list[BadRow]:
+    """List the rows that are not written as they should be, in the order of the file.
 
     Parameters
     ----------
@@ -60,28 +113,27 @@ def tell_rows(troubles: list[Trouble], width: int, rows: int) -> tuple[list[BadR
         Number of columns.
     rows : int
         Number of all rows.
-
-    Returns
-    -------
-    bad_rows : list of BadRow
-        In the order of the file.
-    findings : list of Finding
-        One for each kind, with the lines of the first ones.
     """
-    bad, findings = [], []
-    for kind, message in _MESSAGES.items():
+    bad = []
+    for kind, reason in _REASONS.items():
         found = [trouble for trouble in troubles if trouble.kind == kind]
-        if not found:
-            continue
-        if kind in _REASONS and (kind != "short" or len(found) <= max(_SHOWN, _USUAL * rows)):
-            bad += [BadRow(one.row, "", "", _REASONS[kind](one, width)) for one in found]
-        what = "line" if found[0].line else "row"
-        numbers = [one.line or one.row for one in found[:_SHOWN]]
-        shown = ", ".join(map(str, numbers)) + (", …" if len(found) > _SHOWN else "")
-        text = message.format(n=len(found), rows="row" if len(found) == 1 else "rows", width=width)
-        places = f"{what}{'' if len(found) == 1 else 's'} {shown}"
-        examples = tuple(
-            f"{what} {n}: {one.detail}".rstrip(": ") for n, one in zip(numbers, found, strict=False)
+        if kind != "short" or len(found) <= max(_SHOWN, _USUAL * rows):
+            bad += [BadRow(one.row, "", "", reason(one, width)) for one in found]
+    return sorted(bad, key=lambda one: one.row)
+
+
+def refuse_most_long(path: Path, tally: Tally, rows: int, width: int) -> None:
+    """Refuse a file of which most rows have more fields than the header.
+
+    Raises
+    ------
+    CatalogueError
+    """
+    count = tally.counts["long"]
+    if 2 * count > rows:
+        first = tally.first["long"][0]
+        raise CatalogueError(
+            f"{path}: expected the same number of fields in every line, found {count} of {rows} rows with "
+            f"more than the {width} that the header names, such as line {first.line} with {first.detail}. "
+            "A field that holds the separator or a quote must be quoted."
         )
-        findings.append(Finding(_KINDS[kind], f"{text} ({places})", len(found), "", examples))
-    return sorted(bad, key=lambda one: one.row), findings

@@ -12,7 +12,8 @@ import pytest
 
 from hybrid import load_catalogue
 from hybrid.catalogue.importers import ImportOptions, ImportSummary, import_catalogue
-from hybrid.catalogue.importers.importer import LeftOut, Notes
+from hybrid.catalogue.importers.delimited import Row
+from hybrid.catalogue.importers.importer import Notes
 from hybrid.catalogue.importers.movies_metadata import mend_rows
 from hybrid.errors import CatalogueError, SettingError
 
@@ -46,7 +47,7 @@ def test_the_three_slipped_rows_are_put_together(imported: Imported) -> None:
     summary = imported("movies-metadata")
     films = by_id()
     assert list(films) == ["862", "82663", "5", "122662", "6", "249260"]
-    assert films["82663"]["overview"] == "Soldiers hunt a man. - Written by Ørn"
+    assert films["82663"]["overview"] == "Soldiers hunt a man.\n - Written by Ørn"
     assert films["82663"]["release_date"] == "1997-08-20"
     assert films["82663"]["title"] == "Night Man"
     assert films["82663"]["runtime"] == "81"
@@ -54,8 +55,8 @@ def test_the_three_slipped_rows_are_put_together(imported: Imported) -> None:
     assert summary.findings[0].message == (
         "columns of movies_metadata.csv that are not in the catalogue: homepage, video"
     )
-    (mended,) = [each for each in summary.findings if each.kind == "mended rows"]
-    assert (mended.count, mended.examples) == (3, ("82663", "122662", "249260"))
+    (mended,) = [each for each in summary.findings if each.kind == "broken rows"]
+    assert (mended.count, mended.examples[0]) == (3, "line 4: lines 4 to 5")
 
 
 def test_halves_that_another_program_padded_are_put_together(make_data_set: Make) -> None:
@@ -64,22 +65,26 @@ def test_halves_that_another_program_padded_are_put_together(make_data_set: Make
     pd.read_csv(path, dtype=str, keep_default_na=False).to_csv(path, index=False)
     summary = import_catalogue("movies-metadata", "source", "films")
     assert summary.items == 6
-    assert by_id()["249260"]["overview"] == "Skiers meet some sharks."
+    assert by_id()["249260"]["overview"] == "Skiers meet some\n sharks."
+    (mended,) = [each for each in summary.findings if each.kind == "mended rows"]
+    assert (mended.count, mended.examples) == (3, ("82663", "122662", "249260"))
 
 
 def test_halves_that_make_no_row_are_left_out_with_their_reason() -> None:
     names = ("adult", "id", "overview", "release_date", "title")
+    missing = "fields are missing; 5 expected"
     rows = [
-        (1, ["False", "8", "One"]),
-        (2, ["two", "1997-08-20"]),
-        (3, ["False", "9", "a", "", "b"]),
+        Row(1, ["False", "8", "One", "", ""], missing, "3"),
+        Row(2, ["two", "1997-08-20", "", "", ""], missing, "2"),
+        Row(3, ["False", "9", "a", "", "b"]),
+        Row(4, ["False", "two", "a", "1997-08-20", "b"]),
     ]
-    found = list(mend_rows(rows, names, "m.csv", Notes()))
-    assert found == [
-        LeftOut("m.csv", 1, "8", "fields are missing; 5 expected", "3"),
-        LeftOut("m.csv", 2, "1997-08-20", "fields are missing; 5 expected", "2"),
-        rows[2],
-    ]
+    *found, slipped = mend_rows(rows, names, "m.csv", Notes())
+    assert found == rows[:3]
+    assert (slipped.problem, slipped.found) == (
+        "the id is not a number: the fields have slipped",
+        "two",
+    )
 
 
 def test_a_slipped_row_alone_is_left_out(make_data_set: Make) -> None:
@@ -119,7 +124,7 @@ def test_every_row_that_falls_away_is_listed(imported: Imported) -> None:
     assert sorted(rows) == [
         ("credits.csv", "999", "the id is not in movies_metadata.csv", ""),
         ("links.csv", "", "no id", ""),
-        ("movies_metadata.csv", "5", "the id is used by an earlier row", "row 4"),
+        ("movies_metadata.csv", "5", "the id is used by an earlier row", "row 3"),
     ]
     assert sum(summary.left_out.values()) == 3
     assert (summary.items, summary.labelled) == (6, 5)

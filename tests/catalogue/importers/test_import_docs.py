@@ -8,9 +8,7 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
 import pytest
-from sklearn.metrics import f1_score
 
 from hybrid.catalogue.importers.genre_names import SAME, TMDB_IDS
 from hybrid.catalogue.importers.kinds import IMPORTERS
@@ -55,7 +53,7 @@ def test_a_result_as_json(make_data_set: Make, capsys: pytest.CaptureFixture[str
     found = json.loads(capsys.readouterr().out)
     assert found["items"] == 6
     assert sum(found["left_out"].values()) == 3
-    assert {finding["kind"] for finding in found["findings"]} == {"columns left out", "mended rows"}
+    assert {finding["kind"] for finding in found["findings"]} == {"columns left out", "broken rows"}
 
 
 def test_a_mapping_without_a_role_is_a_wrong_call(capsys: pytest.CaptureFixture[str]) -> None:
@@ -78,41 +76,6 @@ def test_the_tables_of_genres_are_those_of_the_code() -> None:
     assert table == SAME
     ids = re.findall(r"^\| (\d+) \| (.+) \|$", PAGE, re.M)
     assert {int(number): name for number, name in ids} == TMDB_IDS
-
-
-def test_the_two_commands_of_mm_imdb(capsys: pytest.CaptureFixture[str]) -> None:
-    """Their figures are scikit-learn's, on the films of the published split's test part."""
-    words = {"Drama": "tears family loss", "Horror": "ghost blood night", "Western": "gun desert"}
-    split: dict[str, list[str]] = {"train": [], "dev": [], "test": []}
-    Path("mmimdb/dataset").mkdir(parents=True)
-    for i in range(60):
-        genres = [name for j, name in enumerate(words) if i % 3 == j or i % 7 == j]
-        plot = " ".join(word for name in genres for word in words[name].split()[: 1 + i % 3])
-        film = {
-            "title": f"Film {i}",
-            "genres": genres,
-            "plot": [f"{plot} number {i}"],
-            "year": 1999,
-        }
-        Path(f"mmimdb/dataset/{i:07}.json").write_text(json.dumps(film))
-        split["test" if i % 4 == 0 else "dev" if i % 4 == 1 else "train"].append(f"{i:07}")
-    Path("mmimdb/split.json").write_text(json.dumps(split))
-    page = (DOCS / "mm-imdb.md").read_text(encoding="utf-8")
-    first, second = re.findall(r"^    hybrid (.*)$", page, re.M)[:2]
-    assert run(shlex.split(first)) == 0
-    assert run([*shlex.split(second), "--folds", "2", "--C", "1", "--quiet"]) == 0
-    capsys.readouterr()
-    metrics = json.loads(Path("mm-imdb/runs/svm/run.json").read_text())["metrics"]
-    read = {"dtype": str, "keep_default_na": False}
-    predicted = pd.read_csv("mm-imdb/runs/svm/predictions.csv", **read).set_index("id")
-    truth = pd.read_csv("mm-imdb/catalogue.csv", **read).set_index("id")
-    test = predicted.index[predicted["split"] == "test"]
-    assert sorted(test) == split["test"]
-    said, true = (table.loc[test, "genres"].str.get_dummies("|") for table in (predicted, truth))
-    said = said.reindex(columns=true.columns, fill_value=0)
-    for average in ("weighted", "samples", "micro", "macro"):
-        expected = f1_score(true, said, average=average, zero_division=0)
-        assert metrics[f"f1_{average}"]["value"] == pytest.approx(expected, abs=1e-9)
 
 
 def test_images_are_known_by_their_first_bytes() -> None:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+import re
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pytest
 from PIL import Image
+from sklearn.metrics import f1_score
 
 from hybrid import read_split
 from hybrid.catalogue.importers import import_catalogue
 from hybrid.catalogue.importers.mm_imdb_hdf5 import encode_poster
+from hybrid.cli.main import main
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "mm-imdb.md"
 
 
 def read(name: str) -> list[dict[str, str]]:
@@ -47,29 +55,40 @@ def test_mm_imdb_keeps_its_published_split(make_data_set: Callable[[str, Path], 
     assert read_split("films/splits.csv").parts.tolist() == ["validation", "test", "train"]
 
 
-def write_hdf5(folder: Path, pixels: np.ndarray) -> Path:
+WORDS = {0: "_UNK_", 1: "a", 2: "hacker"}
+
+
+def write_hdf5(
+    folder: Path,
+    pixels: np.ndarray,
+    genres: np.ndarray | None = None,
+    names: Sequence[str] = ("Drama", "Film-Noir"),
+    plots: Sequence[Sequence[int]] | None = None,
+    words: Mapping[int, str] = WORDS,
+    parts: tuple[int, int, int] | None = None,
+) -> Path:
     """As make_dataset.py of the paper writes it, by fuel's H5PYDataset."""
     import h5py
 
     folder.mkdir(exist_ok=True)
-    words = {0: "_UNK_", 1: "a", 2: "hacker"}
-    np.save(folder / "metadata.npy", {"ix_to_word": words, "lookup": np.zeros((2, 300))})  # type: ignore[arg-type]
+    np.save(folder / "metadata.npy", {"ix_to_word": dict(words), "lookup": np.zeros((2, 300))})  # type: ignore[arg-type]
     with h5py.File(folder / "multimodal_imdb.hdf5", "w") as file:
         n = len(pixels)
         cut = np.float32(pixels.transpose(0, 3, 1, 2)[:, ::-1])
         cut -= np.float32([103.939, 116.779, 123.68])[None, :, None, None]
         images = file.create_dataset("images", cut.shape, dtype="int32")
         images[...] = cut
-        file["genres"] = np.eye(n, 2, dtype=np.int32)
-        file["genres"].attrs["target_names"] = json.dumps(["Drama", "Film-Noir"])
+        file["genres"] = np.eye(n, 2, dtype=np.int32) if genres is None else genres
+        file["genres"].attrs["target_names"] = json.dumps(names)
         file["imdb_ids"] = np.array([f"{i:07}" for i in range(n)], dtype="S7")
-        plots = file.create_dataset("sequences", (n,), dtype=h5py.vlen_dtype(np.int32))
+        sequences = file.create_dataset("sequences", (n,), dtype=h5py.vlen_dtype(np.int32))
         for i in range(n):
-            plots[i] = [1, 2]
+            sequences[i] = plots[i] if plots else [1, 2]
         reference = h5py.special_dtype(ref=h5py.Reference)
         fields = [("split", "S5"), ("source", "S8"), ("start", np.int64), ("stop", np.int64)]
         fields += [("indices", reference), ("available", bool, (1,)), ("comment", "S1")]
-        spans = {"train": (0, n - 2), "dev": (n - 2, n - 1), "test": (n - 1, n)}
+        train, dev, _ = parts or (n - 2, 1, 1)
+        spans = {"train": (0, train), "dev": (train, train + dev), "test": (train + dev, n)}
         sources = ("genres", "images")
         array = np.empty(6, dtype=fields)
         for i, (name, source) in enumerate((name, source) for name in spans for source in sources):
@@ -119,3 +138,77 @@ def test_nothing_that_is_pickled_is_run() -> None:
     assert not Path("ran").exists()
     np.load("source/metadata.npy", allow_pickle=True)
     assert Path("ran").exists()  # so numpy would have run it
+
+
+# Of made-up films: the words of the plots tell the genres.
+TOLD_BY = {
+    "Drama": "tears family loss",
+    "Horror": "ghost blood night",
+    "Western": "gun desert horse",
+}
+PARTS = (31, 14, 15)
+
+
+def made_up() -> tuple[np.ndarray, list[str]]:
+    """Genres and plots of sixty films."""
+    draw = np.random.default_rng(0)
+    genres = (draw.random((60, 3)) < 0.4).astype(np.int32)
+    told = np.array([words.split() for words in TOLD_BY.values()])
+    plots = [
+        " ".join(
+            [*draw.choice(told[own == 1].ravel(), 2 * own.sum()), *draw.choice(told.ravel(), 2)]
+        )
+        if own.any()
+        else "nothing"
+        for own in genres
+    ]
+    return genres, plots
+
+
+def write_folder() -> None:
+    genres, plots = made_up()
+    Path("mmimdb/dataset").mkdir(parents=True)
+    ids = [f"{i:07}" for i in range(len(plots))]
+    for i, key in enumerate(ids):
+        film = {"title": f"Film {i}", "plot": ["Short.", f"{plots[i]}::Me"], "year": 1999}
+        film["genres"] = [name for name, has in zip(TOLD_BY, genres[i], strict=True) if has]
+        Path(f"mmimdb/dataset/{key}.json").write_text(json.dumps(film))
+        Image.new("RGB", (24, 36)).save(f"mmimdb/dataset/{key}.jpeg")
+    train, dev, _ = PARTS
+    split = {"train": ids[:train], "dev": ids[train : train + dev], "test": ids[train + dev :]}
+    Path("mmimdb/split.json").write_text(json.dumps(split))
+
+
+def write_file() -> None:
+    genres, plots = made_up()
+    words = dict(enumerate(sorted({word for plot in plots for word in plot.split()})))
+    numbers = {word: number for number, word in words.items()}
+    sequences = [[numbers[word] for word in plot.split()] for plot in plots]
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 9, 6, 3), dtype=np.uint8)
+    write_hdf5(Path("mmimdb"), pixels, genres, list(TOLD_BY), sequences, words, PARTS)
+
+
+@pytest.mark.parametrize("write", [write_folder, write_file])
+def test_the_two_commands(write: Callable[[], None], capsys: pytest.CaptureFixture[str]) -> None:
+    """Their figures are scikit-learn's, on the films of the published split's test part."""
+    write()
+    first, second = re.findall(r"^    hybrid (.*)$", PAGE.read_text(encoding="utf-8"), re.M)[:2]
+    for command in (first, f"{second} --folds 2 --C 1 --quiet"):
+        with pytest.raises(SystemExit) as done:
+            main(shlex.split(command))
+        assert not done.value.code, capsys.readouterr().err
+    metrics = json.loads(Path("mm-imdb/runs/svm/run.json").read_text())["metrics"]
+    predicted = pd.read_csv("mm-imdb/runs/svm/predictions.csv", dtype=str, keep_default_na=False)
+    predicted = predicted.set_index("id")["genres"].str.get_dummies("|")
+    predicted = predicted.reindex(columns=list(TOLD_BY), fill_value=0)
+    true = pd.DataFrame(made_up()[0], [f"{i:07}" for i in range(60)], list(TOLD_BY))
+    test = true.index[-PARTS[2] :]
+    labelled = test[true.loc[test].any(axis=1)]
+    assert list(
+        pd.read_csv("mm-imdb/splits.csv", dtype=str).query("split == 'test'")["id"]
+    ) == list(test)
+    for average in ("weighted", "samples", "micro", "macro"):
+        scores = [f1_score(true.loc[some], predicted.loc[some], average=average, zero_division=0)
+                  for some in (test, labelled)]  # fmt: skip
+        assert 0 < scores[0] < 1
+        assert metrics[f"f1_{average}"]["value"] == pytest.approx(scores[0], abs=1e-9)

@@ -222,7 +222,7 @@ def test_any_table_with_its_columns_named_by_hand(imported: Imported) -> None:
     assert (second["title"], second["genres"]) == ("Käse", "Sachbuch")
     assert (second["poster"], second["poster_url"]) == ("", "https://covers.example/2.jpg")
     assert "Lager" not in first
-    assert [finding.kind for finding in summary.findings] == ["separator", "encoding"]
+    assert [finding.kind for finding in summary.findings] == ["encoding", "separator"]
 
 
 @pytest.mark.parametrize(
