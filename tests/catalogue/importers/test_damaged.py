@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hybrid.catalogue.importers import import_catalogue
+from hybrid.catalogue.importers.records import parse_literal
 
 Make = Callable[[str, Path], Path]
 
@@ -73,6 +76,19 @@ def test_ids_that_another_program_wrote_as_decimals_are_the_same(
     import_catalogue(kind, folder, "films")
     for name in ("catalogue.csv", "ids.csv"):
         assert read(name) == read(f"../expected/{name}")
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text("aN'\"\\\n\téone:,{}[]Tru", max_size=9),
+    lambda each: st.lists(each, max_size=3) | st.dictionaries(st.text("a'\"\\", max_size=3), each),
+    max_leaves=9,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(VALUES, min_size=1))
+def test_cells_are_what_python_or_json_wrote(value: list[object]) -> None:
+    assert parse_literal(repr(value)) == parse_literal(json.dumps(value)) == value
 
 
 def test_ratings_and_tags_of_films_that_are_not_there_are_told(make_data_set: Make) -> None:
