@@ -82,7 +82,7 @@ def film_genres(film: Mapping[str, Any], notes: Notes) -> tuple[str, ...]:
     if genres not in (None, ""):
         return names_of(parse_objects(genres, notes, "genres"))
     names = []
-    ids = film.get("genre_ids") or ()
+    ids = film.get("genre_ids") or []
     for each in ids if isinstance(ids, list) else [ids]:
         number = plain(each)
         if number.isdecimal() and int(number) in TMDB_IDS:
