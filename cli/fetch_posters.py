@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -89,10 +90,13 @@ def command(
     An interrupted call is continued by calling it again.
     """
     from hybrid.catalogue import load_catalogue
+    from hybrid.catalogue.column_findings import POSTER_FINDINGS
     from hybrid.catalogue.download import FetchSettings, fetch_posters
     from hybrid.types import ColumnOptions
 
     catalogue = load_catalogue(project.catalogue, ColumnOptions(id=id_column, encoding=encoding))
+    told = tuple(each for each in catalogue.findings if each.kind not in POSTER_FINDINGS)
+    catalogue = replace(catalogue, findings=told)  # the others advise to call this command
     tell_catalogue(catalogue)
     summary = fetch_posters(
         catalogue,
@@ -115,5 +119,5 @@ def command(
         f"{summary.urls - summary.fetched - summary.kept} failed; {summary.without} items name no poster, "
         f"{summary.local} a file; {size_text(summary.size)}, {summary.seconds:.1f} s"
     )
-    show(project.json, summary, "\n".join(lines))
+    show(project.json, summary, "\n".join(lines), catalogue)
     return int(bool(summary.failed) and (strict or not summary.fetched + summary.kept))

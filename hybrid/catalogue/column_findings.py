@@ -20,6 +20,7 @@ ORDER = "order of day and month"
 NO_POSTER = "no poster column"
 NO_POSTERS = "no posters"
 POSTER_URLS = "poster URLs"
+POSTER_FINDINGS = (NO_POSTER, NO_POSTERS, POSTER_URLS)
 TMDB = r"/\w{20,40}\.(?:jpg|png|svg)"  # as its API names images
 TEXT_COLUMN = "text column"
 EXAMPLES = 3

@@ -8,13 +8,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from hybrid.catalogue.cells import split_cell
-from hybrid.catalogue.label_words import ALL, UNKNOWN, means_nothing, twin_key
+from hybrid.catalogue.label_words import UNKNOWN, means_nothing, twin_key
 from hybrid.catalogue.labels import LabelCells
 from hybrid.catalogue.lists import UNIT
+from hybrid.catalogue.unknown_findings import SHOWN, examples, listed, tell_unknown
 from hybrid.errors import did_you_mean
 from hybrid.types import Finding
 
-SHOWN = 5  # examples in a message
 # What stands between labels in the files of others; as they are typed.
 SEPARATORS = (
     ";",
@@ -60,8 +60,8 @@ def tell_labels(found: LabelCells, column: str, separator: str) -> tuple[Finding
     ['words for nothing', 'label separator']
     """
     counts = _count(found.cells, separator)
-    told = [*_of_words(found, column), *_of_map(found, column, counts), *_of_unknown(found, column)]
-    told += [*_of_both(found, column), *_of_rare(found, column)]
+    told = [*_of_words(found, column), *_of_map(found, column, counts)]
+    told += [*tell_unknown(found, column, separator, counts), *_of_rare(found, column)]
     suspected = dict(_of_separators(found, column, separator))
     told += suspected.values()
     parts = _count(found.cells, separator, tuple(suspected)) if suspected else counts
@@ -91,15 +91,6 @@ def _parts(entry: str, separator: str) -> list[str]:
     return [part for part in split_cell(entry, separator) if not means_nothing(part)]
 
 
-def _listed(counts: Counter[str], plain: bool = False) -> str:
-    """Some of the names, with their counts."""
-    names = [
-        repr(name) if plain else f"{name!r} ({count:,})"
-        for name, count in counts.most_common(SHOWN)
-    ]
-    return ", ".join(names) + (", …" if len(counts) > SHOWN else "")
-
-
 def _labels(count: int) -> str:
     return f"{count:,} label{'s' * (count != 1)}"
 
@@ -111,10 +102,6 @@ def _line(label: str, target: str) -> str:
     return file.getvalue()
 
 
-def _examples(counts: Counter[str]) -> tuple[str, ...]:
-    return tuple(name for name, _ in counts.most_common(2 * SHOWN))
-
-
 def _of_words(found: LabelCells, column: str) -> Iterator[Finding]:
     if not found.words:
         return
@@ -122,11 +109,11 @@ def _of_words(found: LabelCells, column: str) -> Iterator[Finding]:
     yield Finding(
         "words for nothing",
         f"column {column!r}: {count:,} of {len(found.cells):,} items have a word for nothing, which is "
-        f"no label: {_listed(found.words)}; a line such as {_line(word, word)} in the file "
+        f"no label: {listed(found.words)}; a line such as {_line(word, word)} in the file "
         "of --label-map makes it one",
         count,
         column,
-        _examples(found.words),
+        examples(found.words),
     )
 
 
@@ -141,10 +128,10 @@ def _of_map(found: LabelCells, column: str, counts: Counter[str]) -> Iterator[Fi
         yield Finding(
             "label map",
             f"column {column!r}: --label-map renames or drops {_labels(len(found.renamed))}: "
-            f"{_listed(into)}",
+            f"{listed(into)}",
             sum(found.renamed.values()),
             column,
-            _examples(into),
+            examples(into),
         )
     absent = [label for label in found.rules.map if label not in found.renamed]
     if absent:
@@ -152,38 +139,10 @@ def _of_map(found: LabelCells, column: str, counts: Counter[str]) -> Iterator[Fi
         yield Finding(
             "label map",
             f"column {column!r}: {_labels(len(absent))} of --label-map in no cell: "
-            f"{_listed(Counter(absent), plain=True)}.{near}",
+            f"{listed(Counter(absent), plain=True)}.{near}",
             len(absent),
             column,
             tuple(absent[: 2 * SHOWN]),
-        )
-
-
-def _of_unknown(found: LabelCells, column: str) -> Iterator[Finding]:
-    if not found.unknown:
-        return
-    named = Counter({"all others" if k == ALL else k: n for k, n in found.unknown.items()})
-    yield Finding(
-        "unknown labels",
-        f"column {column!r}: {sum(named.values()):,} labels of items are marked as not looked at, neither "
-        f"yes nor no: {_listed(named)}",
-        sum(named.values()),
-        column,
-        _examples(named),
-    )
-
-
-def _of_both(found: LabelCells, column: str) -> Iterator[Finding]:
-    if found.both:
-        count = sum(found.both.values())
-        yield Finding(
-            "contradictory labels",
-            f"column {column!r}: {_labels(count)} of items {'is' if count == 1 else 'are'} both given and "
-            f"marked as not looked at: {_listed(found.both)}; the mark counts (take away the mark, or the "
-            "label)",
-            count,
-            column,
-            _examples(found.both),
         )
 
 
@@ -193,10 +152,10 @@ def _of_rare(found: LabelCells, column: str) -> Iterator[Finding]:
         yield Finding(
             "dropped labels",
             f"column {column!r}: {_labels(len(found.rare))} on fewer than {least} items left out, as "
-            f"--min-label-count {least} says: {_listed(found.rare)}",
+            f"--min-label-count {least} says: {listed(found.rare)}",
             len(found.rare),
             column,
-            _examples(found.rare),
+            examples(found.rare),
         )
 
 
@@ -285,8 +244,8 @@ def _of_single(counts: Counter[str], column: str) -> Iterator[Finding]:
         yield Finding(
             "rare labels",
             f"column {column!r}: {len(single):,} of {len(counts):,} labels are on one item only, and cannot "
-            f"be both learnt and tested: {_listed(single, plain=True)}; --min-label-count 2 leaves them out",
+            f"be both learnt and tested: {listed(single, plain=True)}; --min-label-count 2 leaves them out",
             len(single),
             column,
-            _examples(single),
+            examples(single),
         )

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hybrid.catalogue.cells import join_list, split_cell
 from hybrid.catalogue.label_map import LabelMap, read_label_map
 from hybrid.catalogue.label_words import ALL, UNKNOWN, means_nothing
+from hybrid.catalogue.unknown_column import add_unknown
 from hybrid.errors import SettingError
 from hybrid.types import ColumnOptions, Columns, LabelRules
 
@@ -39,6 +40,8 @@ class LabelCells:
         Label → items where it was not looked at.
     both : Counter of str
         Label → items that have it and say that it was not looked at: it counts as not looked at.
+    truth : Counter of str
+        Truth value in the column of unknown labels → items.
     """
 
     raw: NDArray[np.object_]
@@ -49,6 +52,7 @@ class LabelCells:
     rare: Counter[str] = field(default_factory=Counter)
     unknown: Counter[str] = field(default_factory=Counter)
     both: Counter[str] = field(default_factory=Counter)
+    truth: Counter[str] = field(default_factory=Counter)
 
 
 def typed_separator(options: ColumnOptions) -> ColumnOptions:
@@ -114,7 +118,7 @@ def read_labels(
     rules : LabelRules
         Without `dropped`, labels on fewer than `min_count` items are dropped.
     unknown : Series of n str, optional
-        The labels of each item that were not looked at, or ``*``.
+        The labels of each item that were not looked at, ``*``, or a truth value.
     broken : frozenset of str, default=frozenset()
         Cells that hold no label unless the map names them.
 
@@ -134,11 +138,12 @@ def read_labels(
     if broken:  # each is one entry, also where it holds the separator
         whole = {cell: join_list([cell], separator) for cell in broken}
         unread = np.array([whole.get(cell, cell) for cell in raw], dtype=object)
+    truth = Counter[str]()
     if unknown is not None:
-        unread = _with_unknown(unread, unknown.to_numpy(dtype=object), separator)
+        unread, truth = add_unknown(unread, unknown.to_numpy(dtype=object), separator)
     codes, distinct = pd.factorize(unread)
     items = np.bincount(codes, minlength=len(distinct)).tolist()
-    found = LabelCells(raw, raw, rules)
+    found = LabelCells(raw, raw, rules, truth=truth)
     reader = _Reader(separator, LabelMap(rules.map), found, broken)
     entries = [
         reader.read(cell, count) for cell, count in zip(distinct.tolist(), items, strict=True)
@@ -214,25 +219,6 @@ class _Reader:
         if name == entry:
             self.plain.add(name)
         return [name]
-
-
-def _with_unknown(
-    cells: NDArray[np.object_], unknown: NDArray[np.object_], separator: str
-) -> NDArray[np.object_]:
-    """Cells with the entries of another column behind them, marked as not looked at."""
-    joined = [
-        join_list(
-            (
-                *split_cell(cell, separator),
-                *(UNKNOWN + one for one in split_cell(other, separator)),
-            ),
-            separator,
-        )
-        if other
-        else cell
-        for cell, other in zip(cells.tolist(), unknown.tolist(), strict=True)
-    ]
-    return np.array(joined, dtype=object)
 
 
 def _too_rare(entries: list[tuple[str, ...]], items: list[int], at_least: int) -> tuple[str, ...]:

@@ -21,11 +21,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from hybrid.errors import SettingError
 from hybrid.explain.contributions import EMBEDDING, Contribution, ScoreDecomposition
+from hybrid.explain.stop_words import is_piece
 from hybrid.features import PosterFeatures, TextFeatures
 from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads import HEADS, HybridClassifier, MultilabelLinearSVC
 from hybrid.heads.calibration import Calibration
 from hybrid.heads.logistic import MultilabelLogistic
+from hybrid.utils.scripts import has_unspaced_script
 
 Floats = NDArray[np.float64]
 LINEAR = (MultilabelLinearSVC, MultilabelLogistic, SGDClassifier, RidgeClassifier)
@@ -268,11 +270,32 @@ def _item_contributions(block: BlockCoefficients, values: Any) -> tuple[list[str
     row = sparse.csr_matrix(values, dtype=np.float64)
     parts = block.coef[:, row.indices] * row.data
     if block.named:
-        return [str(block.columns[c]) for c in row.indices], parts
+        names = [str(block.columns[c]) for c in row.indices]
+        return _join_characters(names, parts) if block.text else (names, parts)
     own = row.indices < block.first_named
     return [EMBEDDING, str(block.columns[-1])], np.stack(
         [parts[:, o].sum(axis=1) for o in (own, ~own)], axis=1
     )
+
+
+def _join_characters(names: list[str], parts: Floats) -> tuple[list[str], Floats]:
+    """Add up the contributions of a character that counts as a word and as an n-gram of characters.
+
+    It is both in scripts without spaces; to a reader it is one.
+    """
+    place = {name: k for k, name in enumerate(names)}
+    twins = {
+        k: place[name[1:-1]]
+        for k, name in enumerate(names)
+        if is_piece(name) and name[1:-1] in place and has_unspaced_script(name)
+    }
+    if not twins:
+        return names, parts
+    parts = parts.copy()
+    for k, word in twins.items():
+        parts[:, word] += parts[:, k]
+    left = [k for k in range(len(names)) if k not in twins]
+    return [names[k] for k in left], parts[:, left]
 
 
 def _sorted_contributions(

@@ -307,7 +307,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             problems.append("y: expected 0 and 1 only, and NaN where a label is unknown.")
         elif self.chain and known_cells(truth) is not None:
             problems.append(
-                "y: expected labels that are all known for a chain, found unknown ones."
+                "y: expected labels that are all known for a chain, found unknown ones. Leave out --chain, "
+                "or say of all labels whether the items have them."
             )
         elif self._decision_options().one_label and (truth.sum(axis=1) != 1).any():
             wrong = int((truth.sum(axis=1) != 1).sum())

@@ -232,6 +232,53 @@ def test_a_column_of_labels_that_were_not_looked_at() -> None:
         load_catalogue("c.csv", ColumnOptions(unknown="opne"))
 
 
+@pytest.mark.parametrize(
+    "values",
+    [("1", "0"), ("yes", "no"), ("True", "False"), ("Y", ""), ("1.0", "0.0"), ("true", "N/A")],
+)
+def test_truth_values_say_whether_an_item_was_looked_at(values: tuple[str, str]) -> None:
+    yes, no = values
+    Path("c.csv").write_text(f"id,genres,open\n1,Drama,{yes}\n2,War,{no}\n3,Drama|War,{no}\n")
+    catalogue = load_catalogue("c.csv", ColumnOptions(unknown="open"))
+    expected = [[1, np.nan], [0, 1], [1, 1]]
+    labels = np.ma.asarray(catalogue.labels).astype(float)
+    np.testing.assert_array_equal(labels.filled(np.nan), expected)
+    told = kinds(catalogue)
+    assert told["truth values"].column == "open"
+    assert "as * does" in told["truth values"].message
+    assert {"marks of no label", "words for nothing"}.isdisjoint(told)
+
+
+def test_a_label_that_is_called_like_a_truth_value_is_a_label() -> None:
+    Path("c.csv").write_text("id,genres,open\n1,1,0\n2,0,1\n3,0|1,\n")
+    catalogue = load_catalogue("c.csv", ColumnOptions(unknown="open"))
+    assert "truth values" not in kinds(catalogue)
+    assert np.ma.getmaskarray(catalogue.labels).tolist() == [
+        [True, False],
+        [False, True],
+        [False] * 2,
+    ]
+
+
+def test_marks_in_the_column_are_labels_and_words_for_nothing_are_none() -> None:
+    Path("c.csv").write_text("id,genres,open\n1,Drama,?War\n2,War,unknown\n3,Drama|War,Wor\n")
+    catalogue = load_catalogue("c.csv", ColumnOptions(unknown="open"))
+    assert np.ma.getmaskarray(catalogue.labels).tolist() == [
+        [False, True],
+        [False] * 2,
+        [False] * 2,
+    ]
+    told = kinds(catalogue)
+    assert "words for nothing" not in told
+    assert told["marks of no label"].message.endswith("'Wor' (1). Did you mean War?")
+
+
+def test_labels_that_no_item_is_known_not_to_have_are_told() -> None:
+    told = kinds(load(["Drama|?*", "War|?*", "War|?Drama"]))["labels known only as yes"]
+    assert set(told.examples) == {"Drama", "War"}
+    assert "labels known only as yes" not in kinds(load(["Drama|?*", "War|?*", "War", "Drama"]))
+
+
 def test_check_and_split_tell_it(capsys: pytest.CaptureFixture[str]) -> None:
     write([*["Drama; Comedy", "drama", "Comedy;Drama", "N/A", "Comedy"] * 8, "x"])
     wanted = {"words for nothing", "label separator", "label twins"}

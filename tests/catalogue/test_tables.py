@@ -680,28 +680,6 @@ def test_images_in_a_parquet_file_are_the_posters(arrow: Any, tmp_path: Path) ->
     assert [hash_poster(path) for path in by_hand.poster_paths][:5] == keys[:5]
 
 
-def test_excel(tmp_path: Path) -> None:
-    openpyxl = pytest.importorskip("openpyxl", exc_type=ImportError)
-    pytest.importorskip("python_calamine", exc_type=ImportError)
-    book = openpyxl.Workbook()
-    book.active.append([])
-    book.active.append(["id", "title", "year", "when", "seen", "rate"])
-    book.active.append([1, " Löwe ", 1999, datetime.datetime(1999, 5, 25), True, 7.5])
-    book.active.append([])
-    book.active.append(["tt2", None, None, None, None, None])
-    book.create_sheet("Other").append(["x"])
-    book.save(tmp_path / "f.xlsx")
-    catalogue = load_catalogue(tmp_path / "f.xlsx")
-    assert cells(catalogue) == [
-        ["id", "title", "year", "when", "seen", "rate"],
-        ["1", "Löwe", "1999", "1999-05-25", "true", "7.5"],
-        ["tt2", "", "", "", "", ""],
-    ]
-    assert kinds(catalogue) == ["sheet"]
-    with pytest.raises(SettingError, match="--encoding latin-1: expected none"):
-        load_catalogue(tmp_path / "f.xlsx", ColumnOptions(encoding="latin-1"))
-
-
 @pytest.mark.skipif(not CASES.is_dir(), reason="needs the shared cases")
 @pytest.mark.parametrize(
     ("case", "options", "items", "kind"),

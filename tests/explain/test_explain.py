@@ -284,6 +284,21 @@ def test_no_stop_word_has_a_meaning() -> None:
     assert {"the", "and", "of", "her", "was", "with"} <= STOP_WORDS
 
 
+@pytest.mark.parametrize("texts", [("鬼魂鬼屋", "笑话婚礼"), ("ผีดุ", "ตลก"), ("a鬼", "b笑")])
+def test_a_character_is_one_part_of_a_score(texts: tuple[str, str]) -> None:
+    X = pd.DataFrame({"overview": [*texts] * 10}, index=list(map(str, range(20))))
+    model = HybridClassifier(
+        Fusion([("text", TextFeatures(["overview"]))]), MultilabelLinearSVC(), folds=2
+    ).fit(X, np.array([[1, 0], [0, 1]] * 10))
+    matrix = model.fusion_.transform(X.iloc[[0]])
+    score = decompose_scores(model, matrix, ("Horror", "Comedy"))[0]
+    names = [part.name for part in score.parts]
+    assert not {f"'{name}'" for name in names} & set(names)
+    assert score.score == pytest.approx(model.decision_function(X.iloc[[0]])[0, 0])
+    total = score.intercept + sum(part.contribution for part in score.parts)
+    assert total == pytest.approx(score.score)
+
+
 def test_texts_of_pieces_alone_are_explained_by_them() -> None:
     X = pd.DataFrame(
         {"overview": ["幽霊屋敷の話", "喜劇の話"] * 10}, index=list(map(str, range(20)))

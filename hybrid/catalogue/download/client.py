@@ -20,6 +20,7 @@ from hybrid._version import __version__
 from hybrid.catalogue.download.settings import FetchSettings
 
 MAX_REDIRECTS = 5
+MAX_PORT = 65_535
 # Another attempt may succeed.
 TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
@@ -129,6 +130,7 @@ class Client:
         host, http = "", None
         try:
             address = httpx.URL(url)
+            _check_port(address)
             host = address.netloc.decode("ascii")
             http = self._take(host)
             following = self._follow(http, address, headers or {})
@@ -161,6 +163,7 @@ class Client:
                 if not response.has_redirect_location:
                     return await self._body(response)
                 url = url.join(response.headers["location"])
+                _check_port(url)
             finally:
                 await response.aclose()
             following = await self._redirected(http, url, named)
@@ -178,7 +181,7 @@ class Client:
         """
         if url.scheme not in ("http", "https") or not url.host:
             return Refusal(f"a redirect to {url.scheme or 'no scheme'}, not to http or https")
-        if self.settings.allow_private or _server(url) == _server(named):
+        if self.settings.allow_private or _is_same_server(url, named):
             return http.build_request("GET", url)
         if urllib.request.getproxies().get(
             url.scheme
@@ -277,9 +280,18 @@ def status_text(status: int) -> str:
         return f"HTTP {status}"
 
 
-def _server(url: httpx.URL) -> tuple[str, int | None]:
-    """Host and port of a URL."""
-    return url.host, url.port or {"http": 80, "https": 443}.get(url.scheme)
+def _is_same_server(url: httpx.URL, named: httpx.URL) -> bool:
+    """Tell whether a URL leads to the server that the catalogue names, or to its encrypted port."""
+    ports = [each.port or {"http": 80, "https": 443}.get(each.scheme) for each in (url, named)]
+    return url.host == named.host and (
+        ports[0] == ports[1] or (named.scheme, url.scheme) == ("http", "https")
+    )
+
+
+def _check_port(url: httpx.URL) -> None:
+    """Check that the port is one; the operating system takes no other number."""
+    if (url.port or 0) > MAX_PORT:
+        raise httpx.InvalidURL(f"expected a port up to {MAX_PORT}, found {url.port}.")
 
 
 def _literal(host: str) -> Address | None:

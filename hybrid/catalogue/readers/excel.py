@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from hybrid.catalogue.readers.excel_cells import tell_lost_cells
+from hybrid.catalogue.readers.excel_sheet import Sheet, choose_sheet, fill_merged, find_header
 from hybrid.catalogue.readers.source import Source
 from hybrid.catalogue.readers.table import ParsedTable, name_repeated
 from hybrid.catalogue.readers.values import RecordTable
 from hybrid.errors import CatalogueError, MissingExtraError
 from hybrid.types import ColumnOptions, Finding
 
+DIGITS = 15  # that Excel keeps of a number
+_PASSWORD = "EncryptedPackage".encode("utf-16-le")
+
 
 def parse_excel(source: Source, options: ColumnOptions) -> ParsedTable:
-    """Parse the first sheet with cells of an ``.xlsx``, ``.xls``, ``.xlsb`` or ``.ods`` file.
+    """Parse a sheet of an ``.xlsx``, ``.xls``, ``.xlsb`` or ``.ods`` file.
+
+    It is the first visible one with a column of ids, else the first with cells. A title above the header is
+    left out; merged cells have the value of the first of them. All of this is told.
 
     Raises
     ------
@@ -23,6 +34,19 @@ def parse_excel(source: Source, options: ColumnOptions) -> ParsedTable:
     MissingExtraError
         If python-calamine is not installed.
     """
+    with source.open() as file:
+        content = file.read()
+    sheets = _read_sheets(source, content)
+    filled = [sheet for sheet in sheets if sheet.filled]
+    if not filled:
+        raise CatalogueError(f"{source.path}: expected a header and rows, found empty sheets.")
+    sheet, findings = choose_sheet(filled, options)
+    start, told = find_header(sheet, options)
+    findings += told + tell_lost_cells(content, sheet.name)
+    return _parse_rows(source, sheet, start, options, findings)
+
+
+def _read_sheets(source: Source, content: bytes) -> list[Sheet]:
     try:
         import python_calamine
     except ImportError as error:
@@ -30,50 +54,58 @@ def parse_excel(source: Source, options: ColumnOptions) -> ParsedTable:
             f"{source.path}: Excel files need python-calamine. Install it with: "
             "pip install 'hybrid-posters[excel]', or save the file as CSV (UTF-8)."
         ) from error
-    import io
-
-    with source.open() as content:
-        try:
-            book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content.read()))
-            sheets = [(name, book.get_sheet_by_name(name).to_python()) for name in book.sheet_names]
-        except (python_calamine.CalamineError, ValueError) as error:
-            raise CatalogueError(
-                f"{source.path}: expected an Excel file, found: {error}. Save it as CSV (UTF-8) instead; a "
-                "zip archive must be unpacked first."
-            ) from error
-    filled = [(name, rows) for name, rows in sheets if any(map(any, map(_texts, rows)))]
-    if not filled:
-        raise CatalogueError(f"{source.path}: expected a header and rows, found empty sheets.")
-    name, rows = filled[0]
-    findings = []
-    if len(filled) > 1:
-        others = ", ".join(repr(other) for other, _ in filled[1:])
-        message = f"read from the first sheet, {name!r}; not from {others}: save that as a file of its own"
-        findings.append(Finding("sheet", message, len(filled) - 1))
-    return _parse_rows(source, rows, options, findings)
+    try:
+        book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
+        sheets = []
+        for about in book.sheets_metadata:
+            if about.typ == python_calamine.SheetTypeEnum.WorkSheet:
+                visible = about.visible == python_calamine.SheetVisibleEnum.Visible
+                sheets.append(Sheet.of(book.get_sheet_by_name(about.name), visible))
+    except (python_calamine.CalamineError, ValueError) as error:
+        raise CatalogueError(
+            f"{source.path}: expected an Excel file, found {_what_it_is(content) or f'{error}'}."
+        ) from error
+    return sheets
 
 
-def _texts(row: list[Any]) -> list[str]:
-    return [_text(value) for value in row]
+def _what_it_is(content: bytes) -> str:
+    """What a file is that cannot be read, and what to do; empty where that is not known."""
+    if not content:
+        return "an empty file. Save the table again"
+    if _PASSWORD in content:
+        return "one that a password protects. Open it, take the password away, and save it"
+    if content.startswith(b"PK"):
+        if zipfile.is_zipfile(io.BytesIO(content)):
+            return "a zip archive that is no table. Unpack it, and name the file in it"
+        return "one that is cut off or damaged. Copy or download it again"
+    if content[:1000].lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"<":
+        return (
+            "a web page or XML, as some programs export it. Open it in Excel, and save it as .xlsx"
+        )
+    if b"\0" not in content[:1000]:
+        return "text. If that is a table with separators, rename the file to .csv"
+    return ""
 
 
 def _text(value: Any) -> Any:
     """Whole numbers have no decimals: Excel knows no integers."""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 10**21:
         return str(int(value))
     return value
 
 
 def _parse_rows(
-    source: Source, rows: list[list[Any]], options: ColumnOptions, findings: list[Finding]
+    source: Source, sheet: Sheet, start: int, options: ColumnOptions, findings: list[Finding]
 ) -> ParsedTable:
-    start = next(i for i, row in enumerate(rows) if any(_texts(row)))
-    header = [str(name).strip() or f"Unnamed: {j}" for j, name in enumerate(_texts(rows[start]))]
+    names = [str(_text(name)).strip() for name in sheet.rows[start]]
+    header = [name or f"Unnamed: {j}" for j, name in enumerate(names)]
     if twice := name_repeated(header):
         raise CatalogueError(f"{source.path}: expected each column once, found twice: {twice}.")
+    findings += fill_merged(sheet, start, header)
+    findings += _tell_long_numbers(sheet.rows[start + 1 :], header)
     records, numbers = RecordTable(options.label_separator), list[int]()
-    for row in rows[start + 1 :]:
-        cells = _texts(row)
+    for row in sheet.rows[start + 1 :]:
+        cells = [_text(value) for value in row]
         if any(cell not in ("", None) for cell in cells):
             numbers.append(len(numbers) + 1)
             records.add(dict(zip(header, cells, strict=False)), may_be_broken=False)
@@ -83,3 +115,24 @@ def _parse_rows(
     return ParsedTable(
         table, np.array(numbers, dtype=np.int64), [], findings, unstripped=unstripped
     )
+
+
+def _tell_long_numbers(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> list[Finding]:
+    """Tell of whole numbers of which Excel has changed the last digits."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        for name, value in zip(header, row, strict=False):
+            if isinstance(value, float) and abs(value) >= 10**DIGITS and value.is_integer():
+                found.setdefault(name, []).append(str(int(value)))
+    return [
+        Finding(
+            "long numbers",
+            f"column {name!r}: {len(cells):,} numbers have more than {DIGITS} digits, such as {cells[0]}; "
+            "Excel keeps no more, and writes others in their place: format the column as text, and type or "
+            "import them again",
+            len(cells),
+            name,
+            tuple(cells[:3]),
+        )
+        for name, cells in found.items()
+    ]

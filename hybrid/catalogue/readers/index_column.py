@@ -51,17 +51,14 @@ def leave_out_index(parsed: ParsedTable, options: ColumnOptions) -> ParsedTable:
     table, findings = parsed.table, []
     named = {options.id, options.label, *options.text, *options.numeric, *options.categorical}
     named |= {*options.list, *options.drop}
-    drop = []
+    drop, empty = list[str](), list[str]()
     for name in table.columns:
         if name in named or not is_unnamed(name):
             continue
         cells = table[name]
         examples = tuple(cells.drop_duplicates().iloc[:3])
         if not (cells != "").any():
-            drop.append(name)
-            findings.append(
-                Finding("unnamed column", f"column {name!r} has no name and no cells: left out", 1)
-            )
+            empty.append(name)
         elif _is_index(name, cells) and _has_id(table, name, options):
             drop.append(name)
             message = (
@@ -82,8 +79,16 @@ def leave_out_index(parsed: ParsedTable, options: ColumnOptions) -> ParsedTable:
                 f"a column has no name: it is called {name!r} here (--drop {name!r} leaves it out)"
             )
             findings.append(Finding("unnamed column", message, 1, name, examples))
+    if empty:
+        message = f"column {empty[0]!r} has no name and no cells: left out"
+        if len(empty) > 1:
+            message = (
+                f"{len(empty):,} columns have no name and no cells, such as {empty[0]!r}: left out"
+            )
+        findings.insert(0, Finding("unnamed column", message, len(empty), "", tuple(empty[:3])))
     if not findings:
         return parsed
+    drop += empty
     found = [*parsed.findings, *findings]
     return replace(parsed, table=table.drop(columns=drop), findings=found)
 

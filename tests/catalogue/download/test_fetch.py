@@ -72,6 +72,8 @@ def test_posters_are_named_by_their_content(films: Callable[..., Path]) -> None:
         ("/long/1", "longer than 300,000 bytes"),
         ("/bomb/1", "more than 89,478,485 pixels"),
         ("http://127.0.0.1:1/1.jpg", "no connection to the server"),
+        ("http://127.0.0.1:99999/1.jpg", "is not a URL that can be fetched"),
+        ("/to/http:~~127.0.0.1:99999~1.jpg", "is not a URL that can be fetched"),
         ("http://[bad/1.jpg", "no connection to the server|is not a URL that can be fetched"),
         ("ftp://a.org/1.jpg", "only http and https are fetched, found ftp"),
         ("data:image/png;base64,AAAA", "only http and https are fetched, found data"),
@@ -168,6 +170,11 @@ def test_redirects_on_the_server_that_the_catalogue_names_are_followed(
     assert [bad.id for bad in summary.failed] == ["f2"]
     loop = fetch(films("/to/."))  # to its own folder, and so on
     assert [bad.reason for bad in loop.failed] == ["too many redirects: more than 5"]
+
+
+def test_a_redirect_to_https_on_the_same_host_is_followed(films: Callable[..., Path]) -> None:
+    (bad,) = fetch(films("/to/https:~~127.0.0.1:1~x", "/ok/1")).failed
+    assert bad.reason == "no connection to the server"  # it was tried
 
 
 def test_redirects_are_followed_where_it_is_allowed(
@@ -335,6 +342,7 @@ def test_the_command_prints_what_came_and_exits_by_it(
     assert (found["urls"], found["fetched"], found["kept"]) == (7, 6, 0)
     assert [bad["id"] for bad in found["failed"]] == ["f1"]
     assert [finding["count"] for finding in found["findings"]] == [5]
+    assert "--url-column" not in done.stderr  # no advice to call what was called
     again = hybrid_here(*options[:-1], "--strict")
     assert again.returncode == 1
     assert "1 x HTTP 404 (Not Found)" in again.stdout
