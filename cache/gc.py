@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import socket
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,16 +14,16 @@ from hybrid.cache.compaction import COMPACTION
 from hybrid.cache.contents import list_files
 from hybrid.cache.folder import EmbeddingCache
 from hybrid.cache.generations import CURRENT
-from hybrid.cache.leases import HEARTBEAT_SUFFIX, LEASE_SUFFIX, Leases, is_held, is_running
+from hybrid.cache.leases import HEARTBEAT_SUFFIX, LEASE_SUFFIX, Leases, is_held
 from hybrid.cache.parts import open_part
 from hybrid.cache.store import EmbeddingStore
 from hybrid.cache.verified_files import DamageError
 from hybrid.errors import CacheError
+from hybrid.utils.abandoned import ABANDONED_SECONDS, is_abandoned
 from hybrid.utils.files import TEMPORARY, remove
 from hybrid.utils.read_only import read_only
 
 RATE = "throughput.json"
-ABANDONED_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -153,12 +152,7 @@ def _temporary(folders: Iterable[Path]) -> Iterator[Garbage]:
     """Unfinished files of processes that are gone: of this machine, or of any after a day."""
     for folder in folders:
         for path in sorted(folder.glob(TEMPORARY + "*")):
-            host, _, pid = path.name.removeprefix(TEMPORARY).rpartition("-")[0].rpartition("-")
-            if host == socket.gethostname() and pid.isdecimal():
-                gone = not is_running(int(pid))
-            else:
-                gone = _age(path) > ABANDONED_SECONDS
-            if gone:
+            if is_abandoned(path):
                 yield from _garbage(path, "left by a process that was killed")
 
 

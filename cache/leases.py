@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from hybrid.cache.verified_files import UNPARSABLE
+from hybrid.utils.abandoned import is_running
 from hybrid.utils.files import make_folder, remove, write_atomically, writer_name
 from hybrid.utils.read_only import is_read_only
 
@@ -169,20 +170,3 @@ def _owner_of(lease: Path) -> str:
         return str(json.loads(lease.read_bytes())["owner"])
     except (OSError, *UNPARSABLE):
         return ""
-
-
-def is_running(pid: int) -> bool:
-    """Tell whether a process of this machine runs.
-
-    Examples
-    --------
-    >>> is_running(os.getpid())
-    True
-    """
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True

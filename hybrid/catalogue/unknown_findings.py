@@ -76,7 +76,7 @@ def tell_unknown(
 
 
 def _of_truth(found: LabelCells) -> Finding:
-    column = found.rules.unknown
+    column = found.rules.unknown or ""
     return Finding(
         "truth values",
         f"column {column!r}: truth values: {listed(found.truth)}; true says that no label but those that the "

@@ -30,7 +30,8 @@ from hybrid.errors import CatalogueError
 def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
     path = Path(source)
     if not path.is_file():
-        raise CatalogueError(f"{path}: expected a delimited text file, found no such file.")
+        found = "a folder: name the file in it" if path.is_dir() else "no such file"
+        raise CatalogueError(f"{path}: expected a delimited text file, found {found}.")
     notes = Notes()
     main = Delimited(path, notes, encoding=options.encoding, hint=" (--encoding)")
     names = map_columns(main.names, dict(options.mapping), path)

@@ -35,6 +35,9 @@ from hybrid.errors import CatalogueError, MissingExtraError
 from hybrid.types import UNUSED
 
 ROWS = 256  # that are in memory at once
+PAGE = re.compile(
+    r"https?://(?:www\.)?huggingface\.co/datasets/"
+)  # before a name, as browsers show it
 NAME = re.compile(r"[\w.-]+/[\w.-]+(:[\w.-]+)?")
 
 
@@ -47,8 +50,9 @@ class _File:
 def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
     _need_pyarrow(source)
     root, notes, read = Path(source), Notes(), [0]
-    if not root.exists() and NAME.fullmatch(source):
-        root = download(source, scratch)
+    name = PAGE.sub("", source).rstrip("/")
+    if not root.exists() and NAME.fullmatch(name):
+        root = download(name, scratch)
     files = _find_files(root)
     if not files:
         raise CatalogueError(
@@ -236,18 +240,22 @@ def _item(
         if new == "poster":
             poster = _images(value.get(old), cells, file.parent, options, notes)
         elif new == "genres":
-            found = _classes(value.get(old), _kind(features.get(old))[1])
+            found = _classes(value.get(old), _kind(features.get(old))[1], notes, old)
             labels = split_labels(found, options.label_separator, notes)
         else:
             cells[new] = _cell(value.get(old), notes, old)
     return cells, labels, poster
 
 
-def _classes(value: Any, names: list[str]) -> Any:
+def _classes(value: Any, names: list[str], notes: Notes, column: str) -> Any:
     """The names of classes by their numbers; -1 is no class."""
     if not names:
         return value
     numbers = value if isinstance(value, list) else [value]
+    for each in numbers:
+        if isinstance(each, int) and not -1 <= each < len(names):
+            message = f"{{count}} labels are numbers without a name among the {len(names)} classes"
+            notes.add("unknown classes", message, str(each), column)
     return [
         names[each] if isinstance(each, int) and 0 <= each < len(names) else each
         for each in numbers

@@ -15,7 +15,8 @@ from hybrid.catalogue.importers.writer import FILES, LEFT_OUT, CatalogueWriter, 
 from hybrid.catalogue.readers.csv_rows import long_fields
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.types import Finding
-from hybrid.utils.files import TEMPORARY, make_folder, writer_name
+from hybrid.utils.abandoned import is_abandoned
+from hybrid.utils.files import TEMPORARY, make_folder, remove_tree, writer_name
 from hybrid.utils.options import Rule, given_options, list_unused
 from hybrid.utils.progress import current_progress
 
@@ -109,6 +110,9 @@ def import_catalogue(
     made = not folder.exists()
     try:
         make_folder(scratch)
+        for left in folder.glob(f"{TEMPORARY}*"):  # of imports that were killed
+            if is_abandoned(left):
+                remove_tree(left)
         with long_fields():
             summary = _import(importer, str(source), folder, scratch, options)
         _check_out(folder)

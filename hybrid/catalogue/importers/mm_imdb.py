@@ -63,11 +63,17 @@ def _read_split(places: list[Path], notes: Notes) -> dict[str, str]:
         return {}
     try:
         found: Mapping[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
-        return {str(key): PARTS[name] for name, keys in found.items() for key in keys}
+        parts = [(str(key), PARTS[name]) for name, keys in found.items() for key in keys]
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise CatalogueError(
             f"{path}: expected the ids of train, dev and test as JSON, found: {error!r}."
         ) from error
+    split: dict[str, str] = {}
+    for key, part in parts:
+        if split.setdefault(key, part) != part:
+            message = "{count} films are in several parts of split.json; the first of them counts"
+            notes.add("several parts", message, key)
+    return split
 
 
 def _read(

@@ -17,7 +17,14 @@ from hybrid.errors import CatalogueError
 
 NAME, WORDS = "multimodal_imdb.hdf5", "metadata.npy"
 COLUMNS = ("id", "overview", "genres", "poster")
+SPAN = ("split", "source", "start", "stop")
 FILMS, PUBLISHED = 25_959, {"train": 15_552, "dev": 2_608, "test": 7_799}
+SHAPES = {
+    "genres": ("films", "genres"),
+    "imdb_ids": ("films",),
+    "images": ("films", "3", "height", "width"),
+    "sequences": ("films",),
+}
 FEW = 16  # films that are read at once
 # The means that were subtracted from blue, green and red, before a network saw the poster.
 MEANS = (103.939, 116.779, 123.68)
@@ -28,13 +35,33 @@ def open_hdf5(path: Path) -> Source:
     notes, read = Notes(), [0]
     words = _read_words(path.parent / WORDS, notes)
     with _file(path) as file:
-        if missing := [name for name in ("genres", "imdb_ids") if name not in file]:
-            raise CatalogueError(
-                f"{path}: expected {NAME} of MM-IMDb, found no {' and no '.join(missing)} in it."
-            )
+        _check_shapes(path, file)
         total = len(file["genres"])
     rows = _read(path, words, notes, read)
     return Source(COLUMNS, rows, notes, total, "films", lambda: read[0])
+
+
+def _check_shapes(path: Path, file: Any) -> None:
+    """Check that the arrays are there and belong together."""
+    if missing := [name for name in ("genres", "imdb_ids") if name not in file]:
+        raise CatalogueError(
+            f"{path}: expected {NAME} of MM-IMDb, found no {' and no '.join(missing)} in it."
+        )
+    shapes = {name: getattr(file[name], "shape", ()) for name in SHAPES if name in file}
+    films = (shapes["genres"] or (0,))[0]
+    wrong = [
+        f"{name} of shape {shape}"
+        for name, shape in shapes.items()
+        if len(shape) != len(SHAPES[name]) or shape[0] != films
+    ]
+    if "images" in shapes and shapes["images"][1:2] != (len(MEANS),):
+        wrong.append(f"images of shape {shapes['images']}")
+    if wrong:
+        expected = ", ".join(f"{name} ({', '.join(SHAPES[name])})" for name in shapes)
+        raise CatalogueError(
+            f"{path}: expected {NAME} of MM-IMDb with {expected}, found {', '.join(dict.fromkeys(wrong))}. "
+            "Is it another file, or one that was not written to its end?"
+        )
 
 
 def _file(path: Path) -> Any:
@@ -87,11 +114,15 @@ def _parts(file: Any, count: int, notes: Notes) -> list[str]:
     """The published split: an attribute with the first and the last film of each part."""
     parts = [""] * count
     if "split" in file.attrs:
-        for entry in file.attrs["split"]:
-            name, source = (_text(entry[field]) for field in ("split", "source"))
-            if source == "genres" and name in PARTS:
-                start, stop = int(entry["start"]), int(entry["stop"])
-                parts[start:stop] = [PARTS[name]] * len(parts[start:stop])
+        try:
+            spans = [[entry[name] for name in SPAN] for entry in file.attrs["split"]]
+        except (IndexError, KeyError, TypeError, ValueError) as error:
+            raise CatalogueError(
+                f"{file.filename}: expected {', '.join(SPAN)} in the attribute split, found: {error!r}."
+            ) from error
+        for name, source, start, stop in spans:
+            if _text(source) == "genres" and (part := PARTS.get(_text(name))):
+                parts[int(start) : int(stop)] = [part] * len(parts[int(start) : int(stop)])
     elif count == FILMS:
         counts = [(PARTS[name], size) for name, size in PUBLISHED.items()]
         parts = [part for part, size in counts for _ in range(size)]

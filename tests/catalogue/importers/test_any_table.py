@@ -116,3 +116,25 @@ def test_most_rows_too_long_is_an_error_as_where_a_catalogue_is_read() -> None:
         load_catalogue("t.csv")
     assert str(error.value) == str(as_read.value)
     assert not Path("films").exists()
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-32"])
+def test_a_byte_order_mark_names_the_encoding(encoding: str) -> None:
+    Path("a.csv").write_text("id,title,genres\n1,Löwe,Drama\n", encoding=encoding)
+    assert import_catalogue("csv", "a.csv", "out").items == 1
+    assert Path("out/catalogue.csv").read_text("utf-8").splitlines()[1].startswith("1,Löwe,Drama")
+
+
+def test_utf_16_without_a_mark_is_refused() -> None:
+    Path("a.csv").write_text("id,title,genres\n1,Löwe,Drama\n", encoding="utf-16-le")
+    with pytest.raises(
+        CatalogueError, match="found what looks like UTF-16 without a byte order mark"
+    ):
+        import_catalogue("csv", "a.csv", "out")
+    named = ImportOptions(encoding="utf-16-le")
+    assert import_catalogue("csv", "a.csv", "out", named).labels == {"Drama": 1}
+
+
+def test_a_folder_is_no_table() -> None:
+    with pytest.raises(CatalogueError, match="found a folder: name the file in it"):
+        import_catalogue("csv", ".", "out")

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import csv
 import gzip
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -286,6 +290,20 @@ def test_an_import_that_is_interrupted_leaves_nothing(
     with pytest.raises((KeyboardInterrupt, CatalogueError), match=r"No space left|^$"):
         import_catalogue("movie-genre", "source", "films")
     assert not Path("films").exists()
+
+
+def test_what_a_killed_import_left_is_removed(make_data_set: Make) -> None:
+    make_data_set("movie-genre", Path("source"))
+    folder = Path("films")
+    killed = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    killed.kill()
+    killed.wait()
+    left = folder / f".tmp-{socket.gethostname()}-{killed.pid}-0123"
+    other = folder / f".tmp-{socket.gethostname()}-{os.getpid()}-0123"  # of one that runs
+    for each in (left, other):
+        (each / "posters").mkdir(parents=True)
+    import_catalogue("movie-genre", "source", folder)
+    assert (left.exists(), other.exists()) == (False, True)
 
 
 def test_an_archive_is_to_be_unpacked() -> None:

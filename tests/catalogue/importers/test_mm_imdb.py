@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +21,7 @@ from hybrid import read_split
 from hybrid.catalogue.importers import import_catalogue
 from hybrid.catalogue.importers.mm_imdb_hdf5 import encode_poster
 from hybrid.cli.main import main
+from hybrid.errors import CatalogueError
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "mm-imdb.md"
 
@@ -68,8 +70,6 @@ def write_hdf5(
     parts: tuple[int, int, int] | None = None,
 ) -> Path:
     """As make_dataset.py of the paper writes it, by fuel's H5PYDataset."""
-    import h5py
-
     folder.mkdir(exist_ok=True)
     np.save(folder / "metadata.npy", {"ix_to_word": dict(words), "lookup": np.zeros((2, 300))})  # type: ignore[arg-type]
     with h5py.File(folder / "multimodal_imdb.hdf5", "w") as file:
@@ -111,6 +111,44 @@ def test_the_hdf5_file_of_mm_imdb() -> None:
         with Image.open(Path("films", film["poster"])) as poster:
             found = np.asarray(poster).astype(int)
         assert np.abs(found - expected).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("imdb_ids", np.array([b"0000000"]), r"imdb_ids of shape \(1,\)"),
+        ("images", np.zeros((5, 10)), r"images of shape \(5, 10\)"),
+        ("images", np.zeros((5, 1, 2, 2)), r"images of shape \(5, 1, 2, 2\)"),
+        ("sequences", np.zeros((5, 3)), r"sequences of shape \(5, 3\)"),
+        ("genres", None, r"genres of shape \(\)"),
+    ],
+)
+def test_arrays_that_do_not_belong_together_are_refused(name: str, value: Any, found: str) -> None:
+    folder = write_hdf5(Path("source"), np.zeros((5, 2, 2, 3), dtype=np.uint8))
+    with h5py.File(folder / "multimodal_imdb.hdf5", "a") as file:
+        del file[name]
+        if value is None:
+            file.create_group(name)
+        else:
+            file[name] = value
+    with pytest.raises(CatalogueError, match=f"found .*{found}"):
+        import_catalogue("mm-imdb", "source", "films")
+    assert not Path("films").exists()
+
+
+def test_films_in_two_parts_of_the_split_are_told(
+    make_data_set: Callable[[str, Path], Path],
+) -> None:
+    make_data_set("mm-imdb", Path("source"))
+    path = next(Path("source").rglob("split.json"))
+    parts = json.loads(path.read_text())
+    twice = parts["train"][0]
+    parts["test"].append(twice)
+    path.write_text(json.dumps(parts))
+    summary = import_catalogue("mm-imdb", "source", "films")
+    told = next(found for found in summary.findings if found.kind == "several parts")
+    assert (told.count, told.examples) == (1, (twice,))
+    assert split()[twice] == "train"
 
 
 def test_every_grey_level_of_a_poster_is_right_but_for_one() -> None:

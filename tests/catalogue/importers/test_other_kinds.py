@@ -346,7 +346,7 @@ def test_a_data_set_is_downloaded_by_its_name(hub: dict[str, bytes]) -> None:
         hub[f"/{name}.parquet"] = file.getvalue()
         answer[name] = [f"{base}/{name}.parquet"]
     hub["/api/datasets/some/films/parquet"] = json.dumps({"default": answer}).encode()
-    import_catalogue("huggingface", "some/films", "films")
+    import_catalogue("huggingface", "https://huggingface.co/datasets/some/films", "films")
     assert split() == {"train": "train", "test": "test"}
     with pytest.raises(CatalogueError, match=r"a public data set on the Hub, found neither"):
         import_catalogue("huggingface", "some/other", "others")
