@@ -11,7 +11,7 @@ import pandas as pd
 from hybrid.catalogue.cells import says_something
 from hybrid.catalogue.dates import count_dates
 from hybrid.catalogue.numbers import find_undecided, mixed_currencies, parse_numbers
-from hybrid.catalogue.roles import FEW, HALF, IMAGE, WORDS
+from hybrid.catalogue.roles import FEW, HALF, IMAGE, URL, WORDS
 from hybrid.catalogue.units import currency_code, is_currency
 from hybrid.catalogue_types import DAY_FIRST, MONTH_FIRST, ColumnRole, Columns, Finding
 
@@ -62,8 +62,11 @@ runtime reads words)
             found += _of_cells(role, cells)
         if role.role == "numeric" and not decimal and not role.reason.startswith("recorded"):
             found += _of_decimals(role, cells[says_something(cells)])
-        elif role.role == "categorical":
-            found += _of_categories(role, cells, columns)
+        elif role.role in ("categorical", "list"):
+            addresses = [*_of_addresses(role, cells)]
+            found += addresses
+            if role.role == "categorical" and not addresses:
+                found += _of_categories(role, cells, columns)
     found += _of_posters(table, columns, roles)
     return tuple(found)
 
@@ -157,6 +160,26 @@ def _of_dates(role: ColumnRole, filled: pd.Series) -> Iterator[Finding]:
             short,
             role.column,
         )
+
+
+def _of_addresses(role: ColumnRole, cells: pd.Series) -> Iterator[Finding]:
+    """Of a column of words or lists: many of its cells are addresses."""
+    some = cells.iloc[:: max(1, len(cells) // 1000)]
+    some = some[says_something(some)]
+    if role.reason.startswith(("--", "recorded")) or not some.str.fullmatch(URL).mean() >= HALF:
+        return
+    filled = cells[says_something(cells)]
+    are = filled.str.fullmatch(URL)
+    examples = tuple(filled[~are].drop_duplicates().iloc[:EXAMPLES])
+    yield Finding(
+        NOT_UNDERSTOOD,
+        f"column {role.column!r}: {int(are.sum()):,} of {len(filled):,} cells are addresses, others are not, "
+        f"such as {', '.join(map(repr, examples))}; it is read as {role.role} "
+        f"(--drop {quote(role.column)} leaves it out)",
+        int((~are).sum()),
+        role.column,
+        examples,
+    )
 
 
 def _of_categories(role: ColumnRole, cells: pd.Series, columns: Columns) -> Iterator[Finding]:

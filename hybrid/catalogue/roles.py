@@ -20,7 +20,8 @@ EXAMPLES = 3
 FEW = 20  # distinct cells: as likely classes, such as certificates, as numbers
 WORDS = 5  # on average: sentences
 IMAGE = r"(?i).*\.(?:jpe?g|png|webp|gif|bmp|tiff?|avif|heic)(?:\?\S*)?"
-URL = r"(?i)[a-z][a-z0-9+.-]*://\S+"
+# As people paste them: with spaces in the path, or without the scheme; and pictures in the cell itself.
+URL = r"(?i)(?:[a-z][a-z0-9+.-]*:)?//[^\s/]+(?:/.*)?|[a-z][a-z0-9+.-]*://\S+|data:[a-z]+/.*"
 ROLES = ("text", "numeric", "categorical", "list", "date")
 
 

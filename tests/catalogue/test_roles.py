@@ -143,6 +143,29 @@ def test_urls_are_urls(path: Path) -> None:
     assert (told.kind, told.count, told.column) == ("poster URLs", 1, "poster")
 
 
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "//x.org/{}.jpg",
+        "https://x.org/a b{}.jpg",
+        "s3://b/{}.jpg",
+        "HTTP://X.ORG/{}",
+        "data:image/png;base64,A{}",
+    ],
+)
+def test_addresses_as_people_paste_them_are_urls(path: Path, cell: str) -> None:
+    catalogue = write(path, {"cover_url": [cell.format(i) for i in range(9)]})
+    assert [role.role for role in catalogue.roles if role.column == "cover_url"] == ["URL"]
+
+
+def test_addresses_among_other_cells_are_told(path: Path) -> None:
+    cells = [f"https://x.org/{i}.jpg" for i in range(8)]
+    [told] = write(path, {"cover_url": [*cells, "soon", "N/A", "lost"]}).findings
+    assert (told.kind, told.count, told.examples) == ("cells not understood", 2, ("soon", "lost"))
+    assert "--drop cover_url leaves it out" in told.message
+    assert write(path, {"cover_url": [*cells, "soon"]}, drop=("cover_url",)).findings == ()
+
+
 def test_a_text_column_that_nobody_named_is_told(path: Path) -> None:
     plots = [f"A man number {i} walks along the long river of his youth" for i in range(30)]
     [told] = write(path, {"Plot": plots, "title": ["a"] * 30}).findings
