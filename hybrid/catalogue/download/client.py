@@ -290,7 +290,7 @@ def _is_same_server(url: httpx.URL, named: httpx.URL) -> bool:
 
 def _check_port(url: httpx.URL) -> None:
     """Check that the port is one; the operating system takes no other number."""
-    if (url.port or 0) > MAX_PORT:
+    if not 0 <= (url.port or 0) <= MAX_PORT:
         raise httpx.InvalidURL(f"expected a port up to {MAX_PORT}, found {url.port}.")
 
 

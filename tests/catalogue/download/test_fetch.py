@@ -73,6 +73,7 @@ def test_posters_are_named_by_their_content(films: Callable[..., Path]) -> None:
         ("/bomb/1", "more than 89,478,485 pixels"),
         ("http://127.0.0.1:1/1.jpg", "no connection to the server"),
         ("http://127.0.0.1:99999/1.jpg", "is not a URL that can be fetched"),
+        ("http://127.0.0.1:-1/1.jpg", "is not a URL that can be fetched"),
         ("/to/http:~~127.0.0.1:99999~1.jpg", "is not a URL that can be fetched"),
         ("http://[bad/1.jpg", "no connection to the server|is not a URL that can be fetched"),
         ("ftp://a.org/1.jpg", "only http and https are fetched, found ftp"),
