@@ -71,6 +71,11 @@ runtime reads words)
     return tuple(found)
 
 
+def _advice(role: ColumnRole, text: str) -> str:
+    """What to do, in parentheses; nothing where the role is that of a run, which no option changes."""
+    return "" if role.reason.startswith("recorded") else f" ({text})"
+
+
 def _of_cells(role: ColumnRole, cells: pd.Series) -> Iterator[Finding]:
     """Of a column of numbers or dates."""
     if role.not_understood:
@@ -78,8 +83,8 @@ def _of_cells(role: ColumnRole, cells: pd.Series) -> Iterator[Finding]:
         yield Finding(
             NOT_UNDERSTOOD,
             f"column {role.column!r}: {role.not_understood:,} of {role.filled:,} cells are no {kind}, such "
-            f"as {', '.join(map(repr, role.examples))}; they count as missing "
-            f"(--categorical {quote(role.column)} reads words)",
+            f"as {', '.join(map(repr, role.examples))}; they count as missing"
+            + _advice(role, f"--categorical {quote(role.column)} reads words"),
             role.not_understood,
             role.column,
             role.examples,
@@ -94,8 +99,8 @@ def _of_cells(role: ColumnRole, cells: pd.Series) -> Iterator[Finding]:
         counts = ", ".join(f"{count:,} x {unit}" for unit, count in currencies.most_common())
         yield Finding(
             "mixed currencies",
-            f"column {role.column!r}: {counts}; the amounts are not converted "
-            f"(--drop {quote(role.column)} leaves them out)",
+            f"column {role.column!r}: {counts}; the amounts are not converted"
+            + _advice(role, f"--drop {quote(role.column)} leaves them out"),
             sum(currencies.values()),
             role.column,
             tuple(currencies),

@@ -227,6 +227,7 @@ def test_what_a_new_catalogue_lacks_in_numbers_is_told(path: Path) -> None:
     write(path, {"votes": ["many", "few"]})
     [told] = load_catalogue(path, like=old.columns).findings
     assert (told.kind, told.count, told.examples) == ("cells not understood", 2, ("many", "few"))
+    assert "(--" not in told.message  # no option changes what a run has recorded
 
 
 def test_posters_are_relative_to_the_folder_that_is_named(path: Path) -> None:
