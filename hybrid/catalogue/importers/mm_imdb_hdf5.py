@@ -47,7 +47,9 @@ def _check_shapes(path: Path, file: Any) -> None:
         raise CatalogueError(
             f"{path}: expected {NAME} of MM-IMDb, found no {' and no '.join(missing)} in it."
         )
-    shapes = {name: getattr(file[name], "shape", ()) for name in SHAPES if name in file}
+    shapes: dict[str, tuple[int, ...]] = {
+        name: getattr(file[name], "shape", ()) for name in SHAPES if name in file
+    }
     films = (shapes["genres"] or (0,))[0]
     wrong = [
         f"{name} of shape {shape}"
