@@ -37,6 +37,7 @@ FAULT_COUNTS = {
     "machines": (40, 5000),
 }
 TALLY = pytest.StashKey[list[str]]()
+REWRITTEN = pytest.StashKey[bool]()  # whether TensorFlow rewrites graphs now
 # Files that take ten seconds or more, the longest first: two processes that share the files end together.
 LONG = [
     "backbones/test_backbones",
@@ -80,6 +81,30 @@ def pytest_sessionstart() -> None:
     # A shell starts its background jobs with SIGINT ignored; the tests of Ctrl-C need Python's handler.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """In `tests/deep`, run TensorFlow's graphs as they are traced.
+
+    To rewrite a graph for speed takes longer than the few steps that those tests train. Slow tests, those
+    that ask for `rewritten_graphs`, and commands in processes of their own rewrite graphs as users do.
+    """
+    names = getattr(item, "fixturenames", ())
+    rewritten = (
+        not item.path.is_relative_to(Path(__file__).parent / "deep")
+        or "rewritten_graphs" in names
+        or item.get_closest_marker("slow") is not None
+    )
+    if "tensorflow" in sys.modules and item.config.stash.get(REWRITTEN, True) != rewritten:
+        import tensorflow as tf
+
+        item.config.stash[REWRITTEN] = rewritten
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": not rewritten})
+
+
+@pytest.fixture
+def rewritten_graphs() -> None:
+    """Let TensorFlow rewrite its graphs in this test: see `pytest_runtest_setup`."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -14,7 +14,6 @@ from hybrid.backbones.networks import build_application
 from hybrid.catalogue import load_catalogue
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.items import Items
-from hybrid.deep.losses import make_loss
 from hybrid.deep.network import Network
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.registry import (
@@ -25,11 +24,8 @@ from hybrid.deep.registry import (
     get_network,
     network_names,
 )
-from hybrid.deep.train import compile_inference
 from hybrid.deep.unfreezing import group_layers
 from hybrid.errors import SettingError
-
-LABELS = np.eye(3, dtype=np.uint8)[[0, 1, 2, 0]]
 
 
 def small_network(name: str = "mobilenet-075", **options: object) -> Network:
@@ -39,11 +35,6 @@ def small_network(name: str = "mobilenet-075", **options: object) -> Network:
     network = Network(configure_network(get_network(name), how), 3)
     network.load_weights(Weights("random", "", None, 0))
     return network
-
-
-def values(network: Network) -> dict[str, np.ndarray]:
-    variables = [*network.application.weights, *network.head.weights]
-    return {variable.path: keras.ops.convert_to_numpy(variable).copy() for variable in variables}
 
 
 def posters(n: int = 4) -> np.ndarray:
@@ -96,37 +87,6 @@ def test_every_backbone_can_be_cut_below_each_of_its_blocks(name: str) -> None:
     for block in list(group_layers(network.application))[1:]:
         stage = Stage("fine", block, "sgd", 1e-3)
         assert network.upper(stage).input_shape == network.lower(stage).output_shape
-
-
-@pytest.mark.parametrize("trains", ["head", "1", "block12", "all"])
-def test_gradient_flows_only_where_unfrozen(trains: str) -> None:
-    network = small_network()
-    network.freeze(Stage("fine", trains, "sgd", 1e-3))
-    learner = network.whole()
-    compile_inference(learner, optimizer=keras.optimizers.SGD(0.1), loss=make_loss("plain", LABELS))
-    before = values(network)
-    learner.train_on_batch(posters(), LABELS)
-    after = values(network)
-    changed = {path for path, value in before.items() if not np.array_equal(value, after[path])}
-    unfrozen = {"head": (), "1": ("_13",), "block12": ("_12", "_13"), "all": ("",)}[trains]
-    expected = {
-        variable.path
-        for layer in network.application.layers
-        if any(part in layer.name for part in unfrozen)
-        for variable in layer.weights
-        if "moving" not in variable.path  # statistics of batch normalisation stay
-    } | {variable.path for variable in network.head.weights}
-    # What a ReLU cuts off has no gradient, and a bias before a normalisation none either.
-    assert changed <= expected
-    assert len(changed) > 0.8 * len(expected)
-
-
-def test_lower_and_upper_part_make_the_whole() -> None:
-    network, stage = small_network(), Stage("fine", "2", "sgd", 1e-3)
-    whole = np.array(network.whole()(posters()))
-    parted = network.upper(stage)(network.lower(stage)(posters()))
-    np.testing.assert_allclose(np.array(parted), whole, rtol=1e-5, atol=1e-6)
-    assert network.lower(Stage("fine", "all", "sgd", 1e-3)) is None
 
 
 def test_augmentation_acts_in_training_alone() -> None:
@@ -220,17 +180,17 @@ OVERFIT_ALL = {"epochs": 60, "patience": 60, "dropout": 0.0, "loss": "plain"}
 OVERFIT = [
     (
         "scratch",
-        {"input_size": (46, 46), "stages": 1, "epochs": 40, "batch_size": 8, "learning_rate": 5e-4},
+        {"input_size": (46, 46), "stages": 1, "epochs": 30, "batch_size": 8, "learning_rate": 5e-4},
     ),
-    ("small", {"input_size": (32, 32), "epochs": 100}),
+    ("small", {"input_size": (32, 32), "epochs": 40, "batch_size": 8}),
     (
         "mobilenet-075",
         {
             "unfreeze": "all",
             "learning_rate": 1e-2,
-            "fine_learning_rate": 2e-3,
+            "fine_learning_rate": 5e-3,
             "batch_size": 8,
-            "epochs": 30,
+            "epochs": 20,
         },
     ),
     ("vgg16-fc", {"batch_size": 8}),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -81,15 +79,14 @@ main()
 """
 
 
-def test_a_killed_training_goes_on_to_the_same_result(project: Path) -> None:
+@pytest.mark.usefixtures("rewritten_graphs")
+def test_a_killed_training_goes_on_to_the_same_result(project: Path, loaded: Any) -> None:
     """Killed in its second stage, by a signal that nothing can catch."""
     assert _run(["split"]) == 0
     training = ["fit-deep", "--backbone", "scratch", "--input-size", "46", "--epochs", "2",
                 "--batch-size", "16", "--quiet"]  # fmt: skip
     assert _run([*training, "--name", "whole"]) == 0
-    killed = subprocess.run(
-        [sys.executable, "-c", KILL, "3", *training, "--name", "killed"], cwd=project, check=False
-    )
+    killed = loaded.run(KILL, "3", *training, "--name", "killed", cwd=project)
     assert killed.returncode == -signal.SIGKILL
     assert not (project / "runs" / "killed").exists()
     assert _run([*training, "--name", "killed", "--resume"]) == 0

@@ -121,7 +121,7 @@ def cases(draw: st.DrawFn) -> tuple[Matrix, Outputs]:
 
 
 @given(cases())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 def test_metrics_are_those_of_sklearn(case: tuple[Matrix, Outputs]) -> None:
     truth, answers = case
     found = evaluate(truth, answers, names(truth), draws=2)
@@ -132,7 +132,7 @@ def test_metrics_are_those_of_sklearn(case: tuple[Matrix, Outputs]) -> None:
 
 
 @given(cases())
-@settings(deadline=None, max_examples=75)
+@settings(deadline=None, max_examples=40)
 def test_scores_of_each_genre_are_those_of_sklearn(case: tuple[Matrix, Outputs]) -> None:
     truth, answers = case
     found = evaluate(truth, answers, names(truth), draws=2)
@@ -215,7 +215,7 @@ def test_several_models_are_measured_as_if_alone() -> None:
 
 
 def test_intervals_are_quantiles_over_resampled_items() -> None:
-    n, draws, seed = 12, 40, 7
+    n, draws, seed = 12, 20, 7
     truth, answers = make_case(n, genres=3, seed=3)
     picks = np.random.default_rng(seed).integers(0, n, size=(draws, n))
     resampled = [by_sklearn(truth[p], answers.labels[p], answers.scores[p]) for p in picks]
@@ -231,7 +231,7 @@ def test_intervals_are_quantiles_over_resampled_items() -> None:
 
 
 def test_paired_difference_uses_the_same_draws_for_both() -> None:
-    n, draws, seed = 12, 40, 2
+    n, draws, seed = 12, 20, 2
     truth, first = make_case(n, genres=3, seed=4)
     second = Outputs(make_case(n, genres=3, seed=5)[1].labels, first.scores)
     picks = np.random.default_rng(seed).integers(0, n, size=(draws, n))
