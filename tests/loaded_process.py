@@ -30,6 +30,7 @@ LIBRARIES = (
     "tensorflow",
     "keras",
     "hybrid.extraction.extract",
+    "hybrid.images.resize",
     "hybrid.runs.fit_deep",
     "hybrid.runs.fit_head",
 )

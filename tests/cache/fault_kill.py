@@ -32,6 +32,7 @@ from PIL import Image
 import hybrid.extraction.extract
 import hybrid.extraction.plan
 import hybrid.extraction.writer
+import hybrid.images.resize  # each life would load numba, for longer than it lives
 from hybrid.backbones.engine import Engine
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import load_catalogue
