@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hybrid.cli.fit_options import pooling_option
 from hybrid.cli.options import (
     Project,
     backbone_options,
@@ -158,11 +159,13 @@ def gc(project: Project, dry_run: bool) -> None:
 @embedding_options
 @click.option("--out", required=True, type=click.Path(path_type=Path),
               help="A file that ends in .npz, .parquet or .h5.")  # fmt: skip
+@pooling_option
 def export(
     project: Project,
     columns: ColumnOptions,
     select: EmbeddingSelector,
     out: Path,
+    poster_pooling: str,
 ) -> None:
     """Export ids, embeddings and their cost of the catalogue's items to a file."""
     from hybrid.catalogue import load_catalogue
@@ -170,7 +173,7 @@ def export(
 
     catalogue = load_catalogue(project.catalogue, columns)
     tell_catalogue(catalogue)
-    summary = export_embeddings(catalogue, out, select, project.context)
+    summary = export_embeddings(catalogue, out, select, project.context, poster_pooling)
     show(
         project.json,
         summary,

@@ -9,9 +9,13 @@ from typing import Any
 import click
 
 from hybrid.cli.options import DTYPES, stack_options
-from hybrid.types import METRIC, METRICS
+from hybrid.types import METRIC, METRICS, POSTER_POOLINGS
 
 _SEVERAL = "Can be repeated: one poster block each."
+pooling_option = click.option(
+    "--poster-pooling", type=click.Choice(POSTER_POOLINGS), default="mean", show_default=True,
+    help="How the embeddings of an item that has several posters become one.",
+)  # fmt: skip
 _FEATURES = (
     click.option("--blocks",
                  help="Blocks, from poster,text,metadata.  [default: all that the catalogue has]"),
@@ -23,6 +27,7 @@ _FEATURES = (
     click.option("--dtype", type=DTYPES, help="Data type of the embeddings, where there are both."),
     click.option("--embeddings", metavar="DIGITS", multiple=True,
                  help=f"First digits of their fingerprint, where nothing else differs.  {_SEVERAL}"),
+    pooling_option,
     click.option("--max-ngram", type=int, default=2, show_default=True,
                  help="Maximum number of words in a term."),
     click.option("--max-chars", type=int, default=5, show_default=True,

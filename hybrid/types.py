@@ -27,6 +27,8 @@ MAX_SHARED = 12  # items; what more of them share (a placeholder, a series' titl
 # What settings can be chosen by; hybrid.heads.scoring says what each is.
 METRICS = ("weighted-f1", "macro-f1", "micro-f1", "map", "map-weighted")
 METRIC = "weighted-f1"
+# How the embeddings of an item's posters become one.
+POSTER_POOLINGS = ("mean", "max", "first")
 
 
 @dataclass(frozen=True)

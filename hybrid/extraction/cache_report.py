@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +15,19 @@ from hybrid.backbones import BackboneSpec, Weights, resolve_weights
 from hybrid.backbones.engines import choose_engine
 from hybrid.backbones.weights import fingerprint_fields, imagenet_file
 from hybrid.cache import EmbeddingCache, EmbeddingStore, differences, fingerprint_of
+from hybrid.cache.costs import RowCosts
 from hybrid.cache.export import check_target, export
 from hybrid.catalogue import Catalogue
+from hybrid.errors import SettingError
 from hybrid.extraction.lookup import describe_store, find_store, hash_catalogue
 from hybrid.extraction.plan import announce_verification, configured_spec
-from hybrid.extraction.poster_keys import image_files
+from hybrid.extraction.pooling import pooling_problems, pooling_rule, read_pooled
+from hybrid.extraction.poster_keys import image_files, key_sets
 from hybrid.extraction.precision_check import resolve_precision
 from hybrid.images.decode import BadPoster
 from hybrid.types import EmbeddingOptions, EmbeddingSelector
 from hybrid.utils.context import Context, limited_by_context
+from hybrid.utils.options import given_options, list_unused
 from hybrid.utils.read_only import reads_only
 
 BLOCK = 4096
@@ -228,6 +233,7 @@ def export_embeddings(
     out: str | Path,
     select: EmbeddingSelector | None = None,
     context: Context | None = None,
+    pooling: str = "mean",
 ) -> ExportSummary:
     """Export the embeddings of a catalogue to a NumPy, HDF5 or Parquet file.
 
@@ -237,14 +243,17 @@ def export_embeddings(
     out : str or Path
         ``.npz`` (arrays ``ids``, ``embeddings``, ``seconds`` and ``device``), ``.h5`` (the same as data
         sets) or ``.parquet`` (columns ``id``, ``embedding``, ``seconds`` and ``device``). ``seconds`` is what
-        computing an embedding cost, NaN where that is not known. Items without a usable poster are left out.
+        computing an embedding cost, NaN where that is not known; of an item with several posters the sum, and
+        the device of the first. Items without a usable poster are left out.
     select, context
         As for `find_store`.
+    pooling : {"mean", "max", "first"}, default="mean"
+        How the embeddings of several posters of an item become one.
 
     Raises
     ------
     ExtractionError, SettingError
-        If there is no such store or several, or `out` cannot be written so.
+        If there is no such store or several, `out` cannot be written so, or the pooling would have no effect.
 
     Examples
     --------
@@ -255,15 +264,41 @@ def export_embeddings(
     """
     out = Path(out)
     check_target(out)
+    _check_pooling(catalogue, pooling)
     found = hash_catalogue(catalogue, context)
     store = find_store(catalogue, select, context, keys=found)
-    keys = [None if isinstance(key, BadPoster) else key for key in found]
-    there = np.flatnonzero(store.has(keys))
+    sets = _embedded(store, key_sets(catalogue, found, context))
+    there = [i for i, each in enumerate(sets) if each]
 
     def blocks() -> Iterator[NDArray[np.float32]]:
         for start in range(0, len(there), BLOCK):
-            yield store.read([keys[i] for i in there[start : start + BLOCK]])
+            some = there[start : start + BLOCK]
+            yield read_pooled(store, [sets[i] for i in some], pooling)
 
-    costs = store.row_costs([keys[i] for i in there])
+    costs = _item_costs(store, [sets[i] for i in there])
     export(out, catalogue.ids[there], store.dimension, blocks(), costs)
-    return ExportSummary(len(there), len(keys) - len(there), store.dimension, out)
+    return ExportSummary(len(there), len(sets) - len(there), store.dimension, out)
+
+
+def _check_pooling(catalogue: Catalogue, pooling: str) -> None:
+    """Raise where the pooling of posters is unknown, or would have no effect."""
+    given = given_options({"poster-pooling": (pooling, "mean")}, "export")
+    problems = [*pooling_problems(pooling), *list_unused([pooling_rule(catalogue)], given)]
+    if problems:
+        raise SettingError("\n".join(problems))
+
+
+def _embedded(store: EmbeddingStore, sets: list[list[bytes]]) -> list[list[bytes]]:
+    """The keys of each item that have an embedding."""
+    known = iter(store.has([key for each in sets for key in each]).tolist())
+    return [list(compress(each, known)) for each in sets]
+
+
+def _item_costs(store: EmbeddingStore, sets: list[list[bytes]]) -> RowCosts:
+    """Seconds of all posters of each item, and the device of the first."""
+    costs = store.row_costs([key for each in sets for key in each])
+    starts = np.cumsum([0, *map(len, sets)])[:-1]
+    if not len(starts):
+        return costs
+    seconds = np.add.reduceat(costs.seconds, starts, dtype=np.float32)
+    return RowCosts(seconds, costs.device[starts], costs.devices)

@@ -13,9 +13,9 @@ from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.catalogue.columns import POSTER
 from hybrid.errors import ExtractionError, SettingError
-from hybrid.extraction.pooling import read_pooled
+from hybrid.extraction.pooling import check_pooling, read_pooled
 from hybrid.extraction.poster_keys import bad_posters as bad_posters
-from hybrid.extraction.poster_keys import hash_several, image_files
+from hybrid.extraction.poster_keys import hash_several, image_files, key_sets
 from hybrid.extraction.provenance import provenance_to_store
 from hybrid.images.decode import BadPoster
 from hybrid.images.hashes import hash_posters
@@ -193,6 +193,7 @@ def load_embeddings(
     catalogue: Catalogue,
     select: EmbeddingSelector | None = None,
     context: Context | None = None,
+    pooling: str = "mean",
 ) -> NDArray[np.float32]:
     """The embeddings of a catalogue's posters, as `extract_embeddings` put them into the cache.
 
@@ -204,19 +205,20 @@ def load_embeddings(
         Which embeddings; needed where the cache has several sets of this catalogue.
     context : Context, optional
         Its cache, workers and seed (of random weights) are used.
+    pooling : {"mean", "max", "first"}, default="mean"
+        How the embeddings of several posters of an item become one.
 
     Returns
     -------
     ndarray of shape (n, d), float32
-        Row by row as the items of the catalogue; NaN for an item without a usable poster. Of several posters
-        the mean of their embeddings.
+        Row by row as the items of the catalogue; NaN for an item without a usable poster.
 
     Raises
     ------
     ExtractionError
         If there are none, or some of the posters lack theirs.
     SettingError
-        If there are several sets; the message lists them.
+        If there are several sets; the message lists them. Or if the pooling is unknown.
 
     Examples
     --------
@@ -232,12 +234,10 @@ def load_embeddings(
     >>> embeddings.shape, int(np.isnan(embeddings).all(axis=1).sum()) == 60 - len(keys)
     ((60, 768), True)
     """
+    check_pooling(pooling)
     keys = hash_catalogue(catalogue, context)
     store = find_store(catalogue, select, context, keys=keys)
-    sets = [[] if isinstance(key, BadPoster) else [key] for key in keys]
-    for i, each in hash_several(catalogue, context).items():
-        sets[i] = [key for key in each if isinstance(key, bytes)]
-    return read_pooled(store, sets)
+    return read_pooled(store, key_sets(catalogue, keys, context), pooling)
 
 
 def embedding_selectors(

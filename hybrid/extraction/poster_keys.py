@@ -33,6 +33,32 @@ def hash_several(
     return {i: list(islice(found, len(each))) for i, each in several.items()}
 
 
+def key_sets(
+    catalogue: Catalogue, keys: Sequence[bytes | BadPoster], context: Context | None = None
+) -> list[list[bytes]]:
+    """Content keys of each item's readable posters, in the order of the cell, each once.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    keys : sequence of n bytes or BadPoster
+        As `hash_catalogue` gives them.
+    context : Context, optional
+
+    Examples
+    --------
+    >>> from hybrid import load_catalogue, write_sample
+    >>> _ = write_sample("sets", n_items=60)
+    >>> films = load_catalogue("sets/catalogue.csv")
+    >>> len(key_sets(films, [bytes(32)] * 60))
+    60
+    """
+    sets = [[key] if isinstance(key, bytes) else [] for key in keys]
+    for i, each in hash_several(catalogue, context).items():
+        sets[i] = list(dict.fromkeys(key for key in each if isinstance(key, bytes)))
+    return sets
+
+
 def image_files(
     catalogue: Catalogue, keys: Sequence[bytes | BadPoster], context: Context | None = None
 ) -> dict[bytes, str]:

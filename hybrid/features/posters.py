@@ -16,7 +16,7 @@ from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue.columns import POSTER
 from hybrid.catalogue.poster_paths import split_paths
 from hybrid.errors import ExtractionError, SettingError
-from hybrid.extraction.pooling import read_pooled
+from hybrid.extraction.pooling import check_pooling, read_pooled
 from hybrid.features.frames import FrameTransformer, take_columns
 from hybrid.images.hashes import hash_posters
 from hybrid.utils.resources import default_workers
@@ -31,8 +31,11 @@ class StoredPosters:
     It is thread-safe.
     """
 
-    def __init__(self, store: EmbeddingStore, keys: Sequence[Sequence[bytes]]) -> None:
+    def __init__(
+        self, store: EmbeddingStore, keys: Sequence[Sequence[bytes]], pooling: str = "mean"
+    ) -> None:
         self._store, self._keys, self._reading = store, keys, Lock()
+        self._pooling = pooling
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -40,7 +43,7 @@ class StoredPosters:
     def __getitem__(self, rows: slice | NDArray[np.int64]) -> Floats:
         some = self._keys[rows] if isinstance(rows, slice) else [self._keys[i] for i in rows]
         with self._reading:
-            return read_pooled(self._store, some)
+            return read_pooled(self._store, some, self._pooling)
 
 
 class PosterFeatures(FrameTransformer):
@@ -54,6 +57,9 @@ class PosterFeatures(FrameTransformer):
         Fingerprint of one of its stores; see `hybrid.extraction.lookup.find_store`.
     workers : int or None, default=None
         Threads that hash the posters; by default one a core.
+    pooling : {"mean", "max", "first"}, default="mean"
+        How the embeddings of an item's posters become one, where it has several; see
+        `hybrid.extraction.pooling.pool_rows`.
 
     Attributes
     ----------
@@ -75,10 +81,12 @@ class PosterFeatures(FrameTransformer):
         cache: str = ".hybrid-cache",
         fingerprint: str = "",
         workers: int | None = None,
+        pooling: str = "mean",
     ) -> None:
         self.cache = cache
         self.fingerprint = fingerprint
         self.workers = workers
+        self.pooling = pooling
 
     def read(self, X: pd.DataFrame) -> Floats:
         """Read the posters' embeddings from the cache; only this and `look_up` use the disk.
@@ -87,7 +95,7 @@ class PosterFeatures(FrameTransformer):
         ----------
         X : DataFrame of n items
             With the column ``poster``: a path, several as `hybrid.catalogue.poster_paths.join_paths` writes
-            them, or ``""``. Of several posters the mean of their embeddings is taken.
+            them, or ``""``. The embeddings of several are pooled.
 
         Returns
         -------
@@ -108,7 +116,10 @@ class PosterFeatures(FrameTransformer):
         ------
         ExtractionError
             If a readable poster is neither in the cache nor known there as bad.
+        SettingError
+            If the pooling is unknown.
         """
+        check_pooling(self.pooling)
         store = self._open()
         paths = take_columns(X, [POSTER], POSTER)[POSTER].tolist()
         workers = self.workers or default_workers()
@@ -123,7 +134,7 @@ class PosterFeatures(FrameTransformer):
                 f"{absent} of {sum(map(len, sets))} posters have no embedding in {self.cache}. "
                 f"Run hybrid extract for this catalogue with the same backbone and weights."
             )
-        return StoredPosters(store, keys)
+        return StoredPosters(store, keys, self.pooling)
 
     def fit(self, X: pd.DataFrame | Floats, y: Any = None) -> PosterFeatures:
         """Compute mean and scale of each dimension over the items that have a poster.
@@ -190,6 +201,9 @@ class PosterFeatures(FrameTransformer):
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in super().__getstate__().items() if name != "_opened"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({"pooling": "mean", **state})  # models of earlier versions have none
 
     def _embeddings(self, X: pd.DataFrame | Floats) -> Floats:
         return X if isinstance(X, np.ndarray) else self.read(X)

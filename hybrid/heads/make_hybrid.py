@@ -29,7 +29,7 @@ NAMED_WITH = {
 
 @dataclass(frozen=True)
 class FeatureOptions:
-    """Settings of the blocks `text` and `metadata`; see `TextFeatures` and `MetadataFeatures`.
+    """Settings of the blocks; see `TextFeatures`, `MetadataFeatures` and, for the pooling, `PosterFeatures`.
 
     Examples
     --------
@@ -45,6 +45,7 @@ class FeatureOptions:
     segmenter: str = "characters"
     min_count: int = 2
     year_bin: int = 10
+    poster_pooling: str = "mean"
 
 
 def make_hybrid(
@@ -145,7 +146,8 @@ def make_hybrid(
     columns, made = catalogue.columns, []
     if "poster" in names:
         for name, store in find_poster_blocks(catalogue, select, context).items():
-            made.append((name, PosterFeatures(context.cache, store.fingerprint, context.workers)))
+            read = context.cache, store.fingerprint, context.workers
+            made.append((name, PosterFeatures(*read, features.poster_pooling)))
     if "text" in names:
         options = _options(features, TextFeatures)
         made.append(("text", TextFeatures(columns.text, **options, n_jobs=context.workers)))

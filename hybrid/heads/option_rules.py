@@ -9,6 +9,7 @@ from typing import Any
 
 from hybrid.catalogue import Catalogue
 from hybrid.extraction.lookup import selector_problems
+from hybrid.extraction.pooling import pooling_problems, pooling_rule
 from hybrid.features.metadata import find_years
 from hybrid.features.text import ICU
 from hybrid.heads.decision_rule import DecisionOptions
@@ -22,7 +23,7 @@ from hybrid.utils.scripts import has_unspaced_script
 COMMANDS = ("fit-svm", "fit-ovr")
 TEXT = ("max-ngram", "max-chars", "min-df", "max-features", "sublinear", "segmenter")
 METADATA = ("min-count", "year-bin")
-EMBEDDINGS = ("backbone", "weights", "dtype", "embeddings")
+EMBEDDINGS = ("backbone", "weights", "dtype", "embeddings", "poster-pooling")
 TUNING = ("metric", "search", "thresholds", "shrinkage", "calibration", "block-weight", "C")
 # Field of a dataclass → its option, where that is spelled differently.
 OPTION = {"sublinear_tf": "sublinear", "objective": "thresholds"}
@@ -61,8 +62,9 @@ def option_problems(
     candidates = prod(map(len, searched.values()))
     weighed = spec.weighs_blocks and not block_weights and (len(names) > 1 or len(select) > 1)
     rules = (
-        Rule((*TEXT, *METADATA, *TUNING), spec.tuned, f"{spec.name} reads no features"),
+        Rule((*TEXT, *METADATA, *TUNING, "poster-pooling"), spec.tuned, f"{spec.name} reads no features"),
         Rule(EMBEDDINGS, "poster" in names, f"the block poster is not among {listed}"),
+        pooling_rule(catalogue),
         Rule(TEXT, "text" in names, f"the block text is not among {listed}"),
         Rule(
             ("segmenter",),
@@ -99,6 +101,7 @@ def option_problems(
         *(problem for each in select for problem in selector_problems(each)),
         *_weight_problems(block_weights or {}, names),
         *_contradictions(spec, metric, chain, decision),
+        *pooling_problems(features.poster_pooling),
         *(icu_problems() if features.segmenter == ICU else ()),
     ]
 

@@ -154,6 +154,7 @@ def for_heads(command: str, head: list[str]) -> dict[tuple[str, str], list[str]]
         "weights": ["--weights", "absent.h5"],
         "dtype": [*TEXT, "--dtype", "float16"],
         "embeddings": [*TEXT, "--embeddings", "9c"],
+        "poster-pooling": ["--poster-pooling", "mean"],  # no item has several posters
         "max-ngram": [*POSTER, "--max-ngram", "2"],  # the default, typed
         "max-chars": [*POSTER, "--max-chars", "0"],
         "min-df": [*POSTER, "--min-df", "3"],
@@ -212,6 +213,7 @@ REFUSED = {
     ("split", "group-column"): ["--method", "legacy-2017", "--group-column", "directors"],
     ("split", "near-duplicates"): ["--method", "legacy-2017", "--near-duplicates"],
     ("audit", "weights"): ["--weights", "absent.h5"],
+    ("cache export", "poster-pooling"): ["--poster-pooling", "max", "--out", "e.npz"],
     ("cache export", "weights"): ["--weights", "imagenet", "--out", "e.npz"],
     ("fit-deep", "body"): ["--backbone", "small", "--body", "vgg16"],
     ("fit-deep", "input-size"): ["--backbone", "text", "--input-size", "64"],
