@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hybrid.cli.fit import make_experiment
-from hybrid.cli.fit_options import decision_options
+from hybrid.cli.fit_options import decision_options, pooling_option
 from hybrid.cli.options import SIZE, Project, column_options, common_options
 from hybrid.cli.output import run_text, show
 from hybrid.cli.task_options import task_options
@@ -59,6 +59,7 @@ _OPTIONS = (
                  help="GPUs of this machine that share each batch; needs KERAS_BACKEND=jax."),
     click.option("--cache-frozen", is_flag=True,
                  help="Cache the output of the frozen layers on disk during training."),
+    pooling_option,
 )  # fmt: skip
 
 

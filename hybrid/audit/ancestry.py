@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.audit.item_hashes import find_learnt, hash_items
+from hybrid.audit.item_hashes import find_learnt, hash_further, hash_items
 from hybrid.audit.leaks import BACKBONE_TRAINED_ON_TEST, RUN_TRAINED_ON_TEST, audit_learnt
 from hybrid.backbones.provenance import Ancestor, ItemHashes, Provenance
 from hybrid.catalogue import Catalogue
@@ -21,25 +22,43 @@ class HashedItems:
 
     Parameters
     ----------
-    ids : ndarray of shape (n,), str
+    ids : ndarray of shape (n + further,), str
+        Of n items, then of those that have further posters, once for each of these.
     hashes : ItemHashes
-        Of the same n items.
+        Of the same items.
     catalogue : str
         SHA-256 of their catalogue.
+    further : int, default=0
+        Number of further posters.
     """
 
     ids: NDArray[Any]
     hashes: ItemHashes
     catalogue: str
+    further: int = 0
 
     @classmethod
-    def of(cls, catalogue: Catalogue, keys: Sequence[object]) -> HashedItems:
-        """Hash all items of a catalogue; `keys` as for `hash_items`."""
-        return cls(catalogue.ids, hash_items(catalogue, keys), catalogue.sha256)
+    def of(
+        cls,
+        catalogue: Catalogue,
+        keys: Sequence[object],
+        sets: Sequence[Sequence[bytes]] = (),
+    ) -> HashedItems:
+        """Hash all items of a catalogue; `keys` and `sets` as for `hash_items` and `hash_further`."""
+        first = hash_items(catalogue, keys)
+        owners, more = hash_further(first, keys, sets)
+        ids = np.concatenate([catalogue.ids, catalogue.ids[owners]])
+        return cls(ids, first.then(more), catalogue.sha256, len(more))
 
     def take(self, rows: NDArray[Any]) -> HashedItems:
-        """Select items by position or mask."""
-        return HashedItems(self.ids[rows], self.hashes.take(rows), self.catalogue)
+        """Select items, with all their posters, by position or mask."""
+        n = len(self.ids) - self.further
+        chosen = np.arange(n)[rows]
+        if self.further:
+            more = n + np.flatnonzero(np.isin(self.ids[n:], self.ids[chosen]))
+            chosen = np.concatenate([chosen, more])
+        further = int((chosen >= n).sum())
+        return HashedItems(self.ids[chosen], self.hashes.take(chosen), self.catalogue, further)
 
 
 @dataclass(frozen=True, eq=False)

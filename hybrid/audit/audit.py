@@ -29,6 +29,7 @@ from hybrid.duplicates.find import Duplicates, Keys, find_duplicates
 from hybrid.errors import RunError, SettingError
 from hybrid.evaluation import Outputs
 from hybrid.extraction.lookup import hash_catalogue
+from hybrid.extraction.poster_keys import key_sets
 from hybrid.extraction.provenance import store_provenance
 from hybrid.splitting.findings import check_parts
 from hybrid.splitting.methods import check_group_sizes, connected_groups
@@ -159,7 +160,7 @@ def audit_project(
         audit = _audit(catalogue, counted, duplicates, asked.genres)
         if store is None:
             audit = name_embedding_sets(audit, keys, context.cache)
-        items = HashedItems.of(catalogue, keys)
+        items = HashedItems.of(catalogue, keys, key_sets(catalogue, keys, context))
         backbones = audit_cached_backbones(counted, items, keys, context.cache, split)
         named = store if store is not None and select is not None and select.names_any else None
         learnt = Provenance() if named is None else store_provenance(named)

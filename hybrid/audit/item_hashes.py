@@ -62,6 +62,47 @@ def hash_items(catalogue: Catalogue, keys: Sequence[object]) -> ItemHashes:
     )
 
 
+def hash_further(
+    first: ItemHashes, keys: Sequence[object], sets: Sequence[Sequence[bytes]]
+) -> tuple[NDArray[np.int64], ItemHashes]:
+    """Hash the posters of items that have several, apart from those in `keys`.
+
+    Parameters
+    ----------
+    first : ItemHashes
+        Of the n items, as `hash_items` gives it.
+    keys : sequence of n bytes or BadPoster
+        As for `hash_items`.
+    sets : sequence of n sequences of bytes
+        All posters of each item, as `hybrid.extraction.poster_keys.key_sets` gives them; or none at all.
+
+    Returns
+    -------
+    owners : ndarray of shape (m,), int
+        The item of each further poster.
+    hashes : ItemHashes
+        m rows, each with the id of its item. Posters that more than 12 items share say nothing.
+
+    Examples
+    --------
+    >>> one = np.ones(2, dtype=np.uint64)
+    >>> a, b = b"a" * 32, b"b" * 32
+    >>> owners, more = hash_further(ItemHashes(one, one, one), [a, None], [[a, b], []])
+    >>> owners.tolist(), more.texts.tolist()
+    ([0], [0])
+    """
+    shared = Counter(key for each in sets for key in each)
+    pairs = [
+        (i, key)
+        for i, (own, each) in enumerate(zip(keys, sets, strict=False))
+        for key in each
+        if key != own and shared[key] <= MAX_SHARED
+    ]
+    owners = np.array([i for i, _ in pairs], dtype=np.int64)
+    posters = np.array([poster_number(key) for _, key in pairs], dtype=np.uint64)
+    return owners, ItemHashes(first.ids[owners], posters, np.zeros_like(posters))
+
+
 def hash_ids(ids: Sequence[str]) -> Hashes:
     """Hash ids as `hash_items` does.
 

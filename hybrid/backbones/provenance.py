@@ -45,6 +45,11 @@ class ItemHashes:
         """Select items by position or mask."""
         return ItemHashes(self.ids[rows], self.posters[rows], self.texts[rows])
 
+    def then(self, more: ItemHashes) -> ItemHashes:
+        """These items, and more after them."""
+        pairs = zip(vars(self).values(), vars(more).values(), strict=True)
+        return ItemHashes(*map(np.concatenate, pairs))
+
     def to_json(self) -> dict[str, str]:
         """Base64 of each array, little-endian."""
         arrays = {"ids": self.ids, "posters": self.posters, "texts": self.texts}
@@ -78,7 +83,8 @@ class Ancestor:
     catalogue, split : str
         SHA-256 of the catalogue's file and of the split.
     items : ItemHashes
-        Items that it learnt from: train and validation, whose labels stopped and calibrated it.
+        Items that it learnt from: train and validation, whose labels stopped and calibrated it; then again
+        those that have further posters, once for each of these.
     seconds : float or None, default=None
         Time of its training; None if unknown.
     device : str or None, default=None

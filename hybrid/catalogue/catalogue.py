@@ -142,6 +142,17 @@ class Catalogue:
         each = ((i, [self._problem(cell) for cell in cells]) for i, cells in self._poster_cells)
         return {i: reasons[0] for i, reasons in each if all(reasons)}
 
+    @cached_property
+    def part_problems(self) -> dict[int, list[str]]:
+        """Items of whose posters some, but not all, are no files: index → ``name: reason`` of each."""
+        found = {}
+        for i, cells in self._poster_cells:
+            if len(cells) > 1 and i not in self.poster_problems:
+                wrong = [f"{cell}: {why}" for cell in cells if (why := self._problem(cell))]
+                if wrong:
+                    found[i] = wrong
+        return found
+
     @property
     def _poster_cells(self) -> Iterator[tuple[int, tuple[str, ...]]]:
         """Each item, and the posters that its cell names."""

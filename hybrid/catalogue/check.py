@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 from hybrid.catalogue.catalogue import Catalogue
@@ -12,6 +13,7 @@ from hybrid.utils.context import Context
 
 SHOWN = 80  # characters of a text
 SIZE = (64, 64)  # any size proves that the whole file can be decoded
+OTHERS = "; the item's other posters are used"
 
 
 def check_catalogue(catalogue: Catalogue, context: Context | None = None) -> tuple[BadRow, ...]:
@@ -120,7 +122,7 @@ def check_posters(catalogue: Catalogue, context: Context | None = None) -> tuple
     Returns
     -------
     tuple of BadRow
-        Items whose poster cannot be decoded, in the order of the file. None where the catalogue tells that no
+        Posters that cannot be decoded, in the order of the file. None where the catalogue tells that no
         item's poster is a file (`Catalogue.posters_told`).
 
     Examples
@@ -144,19 +146,21 @@ def check_posters(catalogue: Catalogue, context: Context | None = None) -> tuple
         ThreadPoolExecutor(context.workers) as pool,
         context.progress.bar("checking posters", len(catalogue), "posters") as advance,
     ):
+        several = catalogue.several_posters
+        firsts = []
         for i, found in enumerate(pool.map(_problem, paths)):
             advance(1)
-            reason = problems.get(i, found)
-            if reason:
-                bad.append(catalogue.bad_row(i, reason))
-        several = catalogue.several_posters
-        further = [(i, path) for i, each in several.items() for path in each[1:]]
-        for (i, path), found in zip(
-            further, pool.map(_problem, [p for _, p in further]), strict=True
-        ):
-            if found:
-                bad.append(catalogue.bad_row(i, f"{Path(path).name}: {found}"))
-    return tuple(sorted(bad, key=lambda row: row.row))
+            firsts.append(problems.get(i, found))
+        further = pool.map(_problem, [path for each in several.values() for path in each[1:]])
+        for i, reason in enumerate(firsts):
+            reasons = [reason] if reason else []
+            if files := several.get(i):
+                each = zip(files, [reason, *islice(further, len(files) - 1)], strict=True)
+                reasons = [f"{Path(path).name}: {found}" for path, found in each if found]
+            used = len(reasons) < len(several.get(i, [paths[i]]))
+            reasons += catalogue.part_problems.get(i, ())
+            bad += [catalogue.bad_row(i, f"{each}{OTHERS if used else ''}") for each in reasons]
+    return tuple(bad)
 
 
 def _problem(path: str) -> str:

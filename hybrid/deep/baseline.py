@@ -18,12 +18,13 @@ from hybrid.deep.checkpoint import Checkpoint, TrainingState
 from hybrid.deep.dataset import Batches, predict
 from hybrid.deep.distribution import make_distribution
 from hybrid.deep.frozen import cache_activations
-from hybrid.deep.items import Arrays, Items, Posters, Source, labels_of, usable
+from hybrid.deep.items import Arrays, Items, Posters, Source, labels_of
 from hybrid.deep.losses import make_loss
 from hybrid.deep.network import Network, count_pieces
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.random_seed import random_seed
 from hybrid.deep.registry import HEAD, NetworkSpec, Stage, configure_network, get_network
+from hybrid.deep.several_posters import mean_log_odds, usable_examples, usable_posters
 from hybrid.deep.tensorboard import open_tensorboard
 from hybrid.deep.train import compile_inference, compile_stage, fit_stage
 from hybrid.errors import SettingError
@@ -37,7 +38,8 @@ Labels = NDArray[np.uint8]
 class DeepBaseline:
     """Multi-label classifier of posters: a network that is trained in stages.
 
-    It learns from train items. Validation items stop it, and choose its calibration and thresholds.
+    It learns from train items. Validation items stop it, and choose its calibration and thresholds. Each
+    poster of an item is an example; its prediction is the mean of those of its posters.
 
     Parameters
     ----------
@@ -156,7 +158,7 @@ class DeepBaseline:
             raise SettingError(
                 f"--epochs: expected 1 or more to train, found {self.options.epochs}."
             )
-        learnt, held = (items.take(self._usable(items)) for items in (train, validation))
+        (learnt, _), (held, _) = map(self._examples, (train, validation))
         if self.options.task == "multiclass" and (labels_of(train).sum(axis=1) != 1).any():
             raise SettingError(
                 "--task multiclass: expected one label an item, found items with none or several. Choose "
@@ -167,7 +169,7 @@ class DeepBaseline:
                 f"expected usable posters in train and validation, found {len(learnt)} and {len(held)}."
             )
         with random_seed(self.seed), self._scope(), tempfile.TemporaryDirectory() as temporary:
-            self._prepare(learnt)
+            self._prepare(train)
             self._build(labels_of(learnt).shape[1])
             self.network_.load_weights(self.starting_weights())
             folder = checkpoint.folder if checkpoint else Path(temporary)
@@ -181,16 +183,14 @@ class DeepBaseline:
         return self._scores(items, progress or Progress(), "predicting")
 
     def _scores(self, items: Items, progress: Progress, label: str) -> Floats:
-        scores = np.full((len(items), self.n_labels), np.nan)
-        if not len(items):
-            return scores
-        good = self._usable(items)
-        if good.any():
-            learner, source = self._inference_inputs(items.take(good))
-            how = (self.spec.batch_size, self.workers, progress, label)
-            with self._scope():
-                scores[good] = predict(learner, source, *how)
-        return scores
+        examples, owners = self._examples(items)
+        if not len(examples):
+            return np.full((len(items), self.n_labels), np.nan)
+        learner, source = self._inference_inputs(examples)
+        how = (self.spec.batch_size, self.workers, progress, label)
+        with self._scope():
+            scores = predict(learner, source, *how)
+        return mean_log_odds(scores, owners, len(items), self.options.task == "multiclass")
 
     def predict_proba(self, items: Items, progress: Progress | None = None) -> Floats:
         """Return calibrated probabilities of shape (n, L); NaN rows as in `decision_function`."""
@@ -376,10 +376,9 @@ class DeepBaseline:
             )
         return Arrays(embeddings)
 
-    def _usable(self, items: Items) -> NDArray[np.bool_]:
-        if items.embeddings is not None:
-            return ~np.isnan(items.embeddings[:, 0])
-        return usable(items.paths, self.workers)
+    def _examples(self, items: Items) -> tuple[Items, NDArray[np.int64]]:
+        """What the network reads of the items, one for each usable poster; and the item of each."""
+        return usable_examples(items, usable_posters(items, self.workers))
 
     def _score_validation(self, items: Items, progress: Progress) -> None:
         self.validation_scores_ = self.decision_function(items, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 
+from hybrid.backbones.load import dtype_policy
 from hybrid.deep.baseline import DeepBaseline
+from hybrid.deep.dataset import predict
 from hybrid.deep.fused_network import Blocks, FusedNetwork, PixelsAndBlocks
 from hybrid.deep.items import Items, Posters, Source, usable
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.registry import HEAD, Stage, get_network
+from hybrid.deep.several_posters import usable_examples, usable_posters
+from hybrid.deep.train import compile_inference
 from hybrid.errors import SettingError
+from hybrid.extraction.pooling import pool_rows
 from hybrid.features.fusion import Fusion
 from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads.decision_rule import DecisionOptions
@@ -25,7 +31,8 @@ from hybrid.utils.progress import Progress
 class FusedBaseline(DeepBaseline):
     """Deep baseline on text, or on posters, text and metadata; see `DeepBaseline`.
 
-    An item without a poster is predicted from its other blocks.
+    An item without a poster is predicted from its other blocks. Of several posters the embeddings are pooled;
+    where the body is trained, each is an example, as in `DeepBaseline`.
 
     Parameters
     ----------
@@ -82,14 +89,37 @@ class FusedBaseline(DeepBaseline):
 
     def _data(self, items: Items) -> dict[str, Any]:
         frame = items.frame
-        return {"poster": items.embeddings, "text": frame, "metadata": frame}
+        poster = items.embeddings
+        if poster is not None:
+            poster = pool_rows(poster, items.counts.tolist(), self.options.poster_pooling)
+        return {"poster": poster, "text": frame, "metadata": frame}
 
-    def _usable(self, items: Items) -> NDArray[np.bool_]:
-        return np.ones(len(items), dtype=bool)
+    def _examples(self, items: Items) -> tuple[Items, NDArray[np.int64]]:
+        """Return the items, or one for each of their posters where the body is trained; none is left out."""
+        if not (items.several and self._has_poster):
+            return items, np.arange(len(items))
+        if not self.spec.pools_posters:
+            return usable_examples(items, usable_posters(items, self.workers), keep_all=True)
+        if items.embeddings is None:
+            items = replace(items, embeddings=self._embed(items))
+        return items, np.arange(len(items))
+
+    def _embed(self, items: Items) -> NDArray[np.float32]:
+        """Embed each poster with the frozen body: shape (m, D), NaN where it cannot be decoded."""
+        good = usable_posters(items, self.workers)
+        found = np.full((len(good), self.network_.columns["poster"] - 1), np.nan, np.float32)
+        if good.any():
+            paths = np.array(items.by_poster().paths, dtype=object)[good].tolist()
+            with dtype_policy(self.options.precision):
+                model = self.network_.embedder()
+            compile_inference(model)
+            posters = Posters(paths, self.spec.body.input_size)
+            found[good] = predict(model, posters, self.spec.batch_size, self.workers)
+        return found
 
     def poster_model(self, item: Items) -> keras.Model:
         """See `DeepBaseline.poster_model`; the item's other blocks stay as they are."""
-        return self.network_.poster_model(dict(self._pixels(item).matrix.blocks))
+        return self.network_.poster_model(dict(self._others(item).blocks))
 
     def parts_of(self, stage: Stage) -> tuple[keras.Model | None, keras.Model]:
         """See `DeepBaseline.parts_of`."""
@@ -117,13 +147,16 @@ class FusedBaseline(DeepBaseline):
         """Return posters as pixels, and the other blocks by their fitted transformers."""
         known = items.embeddings
         good = usable(items.paths, self.workers) if known is None else ~np.isnan(known[:, 0])
+        posters = Posters(items.take(good).paths, self.spec.body.input_size)
+        return PixelsAndBlocks(posters, good, self._others(items))
+
+    def _others(self, items: Items) -> FusionMatrix:
+        """Return the blocks but for the posters, by their fitted transformers."""
         width = self.network_.columns["poster"] - 1
         blank = {**self._data(items), "poster": np.full((len(items), width), np.nan, np.float32)}
         matrix = self.fusion_.transform(blank)
         others = [(name, block) for name, block in matrix.blocks if name != "poster"]
-        weights = tuple(1.0 for _ in others)
-        posters = Posters(items.take(good).paths, self.spec.body.input_size)
-        return PixelsAndBlocks(posters, good, FusionMatrix(tuple(others), weights))
+        return FusionMatrix(tuple(others), tuple(1.0 for _ in others))
 
 
 def make_baseline(

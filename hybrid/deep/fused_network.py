@@ -72,6 +72,12 @@ class FusedNetwork(Network):
         inputs = {PIXELS: pixels, ABSENT: absent, **blocks}
         return keras.Model(inputs, self.head({"poster": made, **blocks}))
 
+    def embedder(self) -> keras.Model:
+        """Make the model from posters of shape (n, height, width, 3), uint8, to embeddings."""
+        pixels = keras.Input((*self.spec.body.input_size, 3), dtype="uint8", name=PIXELS)
+        x = Preprocess(self.spec.body.preprocessing, dtype="float32")(pixels)
+        return keras.Model(pixels, InferenceMode(self.body)(x))
+
     def poster_model(self, others: Mapping[str, Any]) -> keras.Model:
         """Preprocessed posters → log-odds; the other blocks' matrices, of 1 row, stay as they are."""
         head = self._head_beside({name: _dense(row) for name, row in others.items()})

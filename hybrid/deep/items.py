@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hybrid.catalogue.poster_paths import split_paths
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.images.decode import BadPoster, load_poster
 from hybrid.utils.progress import shows_step
@@ -24,11 +26,12 @@ class Items:
     ----------
     ids : sequence of n str
     paths : sequence of n str
-        Poster files, ``""`` where an item has none.
+        Poster files, ``""`` where an item has none; several of an item as
+        `hybrid.catalogue.poster_paths.join_paths` writes them.
     labels : ndarray of shape (n, L), uint8, optional
-    embeddings : ndarray of shape (n, D), float32, optional
-        Embeddings of the posters by the frozen body, NaN rows where there is none. By default they are
-        computed.
+    embeddings : ndarray of shape (m, D), float32, optional
+        Embeddings of the posters by the frozen body, one after another, NaN where there is none; an item
+        without a poster has a row, too. By default they are computed.
     frame : DataFrame of n items, optional
         Columns of the blocks `text` and `metadata`; see `hybrid.catalogue.catalogue.Catalogue.frame`.
 
@@ -48,6 +51,29 @@ class Items:
     def __len__(self) -> int:
         return len(self.paths)
 
+    @cached_property
+    def counts(self) -> NDArray[np.int64]:
+        """Number of posters of each item, shape (n,); 1 where it has none."""
+        return np.array([len(split_paths(path)) for path in self.paths], dtype=np.int64)
+
+    @property
+    def owners(self) -> NDArray[np.int64]:
+        """The item of each poster, shape (m,)."""
+        return np.repeat(np.arange(len(self)), self.counts)
+
+    @property
+    def several(self) -> bool:
+        """Whether any item has several posters."""
+        return bool((self.counts > 1).any())
+
+    def by_poster(self) -> Items:
+        """One item for each poster, with the id, the labels and the other blocks of its item."""
+        if not self.several:
+            return self
+        each = replace(self, embeddings=None).take(self.owners)
+        paths = [path for cell in self.paths for path in split_paths(cell)]
+        return replace(each, paths=paths, embeddings=self.embeddings)
+
     def take(self, rows: NDArray[Any]) -> Items:
         """Select items by position or mask."""
         numbers = np.arange(len(self))[rows].tolist()
@@ -56,9 +82,15 @@ class Items:
             ids=[self.ids[i] for i in numbers],
             paths=[self.paths[i] for i in numbers],
             labels=None if self.labels is None else self.labels[numbers],
-            embeddings=None if self.embeddings is None else self.embeddings[numbers],
+            embeddings=None if self.embeddings is None else self.embeddings[self._slots(numbers)],
             frame=None if self.frame is None else self.frame.iloc[numbers],
         )
+
+    def _slots(self, numbers: list[int]) -> NDArray[np.int64]:
+        """Where the posters of some items are among those of all."""
+        starts = np.cumsum(self.counts) - self.counts
+        each = [np.arange(starts[i], starts[i] + self.counts[i]) for i in numbers]
+        return np.concatenate([*each, np.empty(0, dtype=np.int64)])
 
 
 def labels_of(items: Items) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 
 from hybrid.errors import SettingError, unknown_name
+from hybrid.extraction.pooling import pooling_problems
 
 LOSSES = ("weighted", "plain", "focal", "asymmetric")
 SCHEDULES = ("constant", "cosine", "plateau")
@@ -60,6 +61,9 @@ class DeepOptions:
         Cache the activations of the frozen layers on disk, where a stage does not augment.
     task : str, default="multilabel"
         ``"multilabel"``: a sigmoid for each label; ``"multiclass"``: one softmax.
+    poster_pooling : {"mean", "max", "first"}, default="mean"
+        How the embeddings of an item's posters become one, where the network reads frozen ones beside other
+        blocks; see `hybrid.extraction.pooling.pool_rows`.
 
     Examples
     --------
@@ -89,10 +93,12 @@ class DeepOptions:
     precision: str = "float32"
     cache_frozen: bool = False
     task: str = "multilabel"
+    poster_pooling: str = "mean"
 
     def check(self) -> None:
         """Check the values; raise a SettingError that lists every one that is wrong."""
         problems = [*self._out_of_range(), *self._unknown()]
+        problems += pooling_problems(self.poster_pooling)
         try:
             parse_units(self.head_units or "")
         except SettingError as error:

@@ -110,6 +110,11 @@ class NetworkSpec:
         """Whether a stage changes the body."""
         return any(stage.trains != HEAD for stage in self.stages)
 
+    @property
+    def pools_posters(self) -> bool:
+        """Whether it reads the pooled embedding of an item's posters; else each poster by itself."""
+        return self.fused and self.backbone is not None and not self.trains_body
+
 
 _SPECS = (
     NetworkSpec(
@@ -270,6 +275,12 @@ def _unused(spec: NetworkSpec, stages: tuple[Stage, ...], options: DeepOptions) 
         Rule(("body",), name == "fused", f"{name} is not fused, which alone takes another body"),
         Rule(("input-size", "weights"), posters, f"{name} reads no posters"),
         Rule(("unfreeze",), spec.pretrained, f"all of {name} learns, as it is not pretrained"),
+        Rule(("poster-pooling",), posters, f"{name} reads no posters"),
+        Rule(
+            ("poster-pooling",),
+            replace(spec, stages=stages).pools_posters,
+            f"{name} reads each poster of an item by itself",
+        ),
         Rule(("fine-learning-rate",), len(stages) > 1, f"{name} has one stage here"),
         Rule(
             ("cache-frozen",),
@@ -282,7 +293,7 @@ def _unused(spec: NetworkSpec, stages: tuple[Stage, ...], options: DeepOptions) 
     fields = ("body", "input_size", "weights", "unfreeze", "fine_learning_rate", "cache_frozen")
     values = {
         field.replace("_", "-"): (getattr(options, field), getattr(usual, field))
-        for field in fields
+        for field in (*fields, "poster_pooling")
     }
     return list_unused(rules, given_options(values, "fit-deep"))
 

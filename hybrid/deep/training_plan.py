@@ -108,12 +108,14 @@ def plan_training(model: DeepBaseline, train: Items, validation: int, n_labels: 
     """
     if model.spec.fused and model.spec.backbone:
         # Only the width is needed, so no poster is embedded.
-        blank = np.zeros((len(train), model.spec.body.dimension), dtype=np.float32)
+        blank = np.zeros((train.counts.sum(), model.spec.body.dimension), dtype=np.float32)
         train = replace(train, embeddings=blank)
     model._prepare(train)
     model._build(n_labels)
     network = model.network_
-    stages = tuple(_plan_stage(model, stage, len(train)) for stage in model.spec.stages)
+    posters = model.spec.backbone is not None and not model.spec.pools_posters
+    examples = int(train.counts.sum()) if posters else len(train)
+    stages = tuple(_plan_stage(model, stage, examples) for stage in model.spec.stages)
     parameters = network.count_params()
     return DeepPlan(
         model.spec.name, parameters, len(train), validation, model.options.epochs, stages

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +17,14 @@ from hybrid.cache import EmbeddingCache, EmbeddingStore, differences, fingerprin
 from hybrid.cache.costs import RowCosts
 from hybrid.cache.export import check_target, export
 from hybrid.catalogue import Catalogue
-from hybrid.errors import SettingError
 from hybrid.extraction.lookup import describe_store, find_store, hash_catalogue
 from hybrid.extraction.plan import announce_verification, configured_spec
-from hybrid.extraction.pooling import pooling_problems, pooling_rule, read_pooled
-from hybrid.extraction.poster_keys import image_files, key_sets
+from hybrid.extraction.pooling import check_pooling_used, read_pooled
+from hybrid.extraction.poster_keys import embedded_sets, image_files, key_sets
 from hybrid.extraction.precision_check import resolve_precision
 from hybrid.images.decode import BadPoster
 from hybrid.types import EmbeddingOptions, EmbeddingSelector
 from hybrid.utils.context import Context, limited_by_context
-from hybrid.utils.options import given_options, list_unused
 from hybrid.utils.read_only import reads_only
 
 BLOCK = 4096
@@ -264,10 +261,10 @@ def export_embeddings(
     """
     out = Path(out)
     check_target(out)
-    _check_pooling(catalogue, pooling)
+    check_pooling_used(catalogue, pooling, "export")
     found = hash_catalogue(catalogue, context)
     store = find_store(catalogue, select, context, keys=found)
-    sets = _embedded(store, key_sets(catalogue, found, context))
+    sets = embedded_sets(store, key_sets(catalogue, found, context))
     there = [i for i, each in enumerate(sets) if each]
 
     def blocks() -> Iterator[NDArray[np.float32]]:
@@ -278,20 +275,6 @@ def export_embeddings(
     costs = _item_costs(store, [sets[i] for i in there])
     export(out, catalogue.ids[there], store.dimension, blocks(), costs)
     return ExportSummary(len(there), len(sets) - len(there), store.dimension, out)
-
-
-def _check_pooling(catalogue: Catalogue, pooling: str) -> None:
-    """Raise where the pooling of posters is unknown, or would have no effect."""
-    given = given_options({"poster-pooling": (pooling, "mean")}, "export")
-    problems = [*pooling_problems(pooling), *list_unused([pooling_rule(catalogue)], given)]
-    if problems:
-        raise SettingError("\n".join(problems))
-
-
-def _embedded(store: EmbeddingStore, sets: list[list[bytes]]) -> list[list[bytes]]:
-    """The keys of each item that have an embedding."""
-    known = iter(store.has([key for each in sets for key in each]).tolist())
-    return [list(compress(each, known)) for each in sets]
 
 
 def _item_costs(store: EmbeddingStore, sets: list[list[bytes]]) -> RowCosts:

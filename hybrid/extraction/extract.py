@@ -16,6 +16,7 @@ from hybrid.errors import CacheError
 from hybrid.extraction.lookup import bad_posters
 from hybrid.extraction.pipeline import EmbeddingPipeline, Target
 from hybrid.extraction.plan import ExtractSettings, Job, Keys, load_target, plan_jobs
+from hybrid.extraction.poster_keys import embedded_sets, key_sets
 from hybrid.extraction.shards import ShardQueue, claim_shards
 from hybrid.extraction.wall_clock import WallClock
 from hybrid.extraction.writer import PartWriter
@@ -109,7 +110,8 @@ def extract_backbones(
     for job in jobs:
         _compact(job.store, context.progress)
     return tuple(
-        _summary(catalogue, keys, job, work.get(job.store.fingerprint, _Work())) for job in jobs
+        _summary(catalogue, keys, job, work.get(job.store.fingerprint, _Work()), context)
+        for job in jobs
     )
 
 
@@ -153,9 +155,11 @@ class _Work:
         return self.computed / embedding if embedding > 0 else 0.0
 
 
-def _summary(catalogue: Catalogue, keys: Keys, job: Job, work: _Work) -> ExtractSummary:
-    bad = bad_posters(catalogue, keys, job.store, job.left)
-    left = sum(key in job.left for key in keys)
+def _summary(
+    catalogue: Catalogue, keys: Keys, job: Job, work: _Work, context: Context
+) -> ExtractSummary:
+    bad = bad_posters(catalogue, keys, job.store, job.left, context)
+    sets = embedded_sets(job.store, key_sets(catalogue, keys, context))
     return ExtractSummary(
         backbone=job.spec.name,
         fingerprint=job.store.fingerprint,
@@ -164,7 +168,7 @@ def _summary(catalogue: Catalogue, keys: Keys, job: Job, work: _Work) -> Extract
         precision=job.choice.precision,
         device=job.choice.device,
         rows=len(catalogue),
-        embedded=len(catalogue) - len(bad) - left,
+        embedded=sum(map(bool, sets)),
         images=job.images,
         hits=job.hits,
         computed=work.computed,

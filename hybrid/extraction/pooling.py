@@ -12,7 +12,7 @@ from hybrid.cache import EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import SettingError, unknown_name
 from hybrid.types import POSTER_POOLINGS
-from hybrid.utils.options import Rule
+from hybrid.utils.options import Rule, given_options, list_unused
 
 
 def pooling_problems(pooling: str) -> list[str]:
@@ -20,8 +20,8 @@ def pooling_problems(pooling: str) -> list[str]:
 
     Examples
     --------
-    >>> pooling_problems("max"), pooling_problems("maxi")
-    ([], ["--poster-pooling: unknown pooling 'maxi'. Did you mean max? Known: first, max, mean."])
+    >>> pooling_problems("maxi")
+    ["--poster-pooling: unknown pooling 'maxi'. Did you mean max or mean? Known: first, max, mean."]
     """
     if pooling in POSTER_POOLINGS:
         return []
@@ -34,6 +34,14 @@ def pooling_rule(catalogue: Catalogue) -> Rule:
     return Rule(
         ("poster-pooling",), several, f"no item of {catalogue.path} has more than one poster"
     )
+
+
+def check_pooling_used(catalogue: Catalogue, pooling: str, command: str) -> None:
+    """Raise a `SettingError` where the pooling is unknown, or would have no effect in a command."""
+    given = given_options({"poster-pooling": (pooling, "mean")}, command)
+    problems = [*pooling_problems(pooling), *list_unused([pooling_rule(catalogue)], given)]
+    if problems:
+        raise SettingError("\n".join(problems))
 
 
 def check_pooling(pooling: str) -> None:

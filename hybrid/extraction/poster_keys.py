@@ -7,6 +7,8 @@ from itertools import compress, islice
 
 from hybrid.cache import EmbeddingStore
 from hybrid.catalogue import Catalogue
+from hybrid.catalogue.check import OTHERS
+from hybrid.catalogue.poster_paths import join_paths
 from hybrid.images.decode import BadPoster
 from hybrid.images.hashes import hash_posters
 from hybrid.types import BadRow
@@ -59,6 +61,61 @@ def key_sets(
     return sets
 
 
+def embedded_sets(store: EmbeddingStore, sets: Sequence[Sequence[bytes]]) -> list[list[bytes]]:
+    """The keys of each item that have an embedding; `sets` as `key_sets` gives them."""
+    known = iter(store.has([key for each in sets for key in each]).tolist())
+    return [list(compress(each, known)) for each in sets]
+
+
+def different_posters(
+    catalogue: Catalogue,
+    keys: Sequence[bytes | BadPoster] | None = None,
+    context: Context | None = None,
+) -> tuple[list[str], list[bytes | None]]:
+    """The poster files of each item, without equal ones, and the content key of each file.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        Of n items.
+    keys : sequence of n bytes or BadPoster, optional
+        As `hash_catalogue` gives them; without them those of items with one poster are not known.
+    context : Context, optional
+
+    Returns
+    -------
+    cells : list of n str
+        As `hybrid.catalogue.poster_paths.join_paths` writes several; ``""`` for none.
+    keys : list of m bytes or None
+        One for each file, one after another; None where it is not known, and for an item without a poster.
+
+    Examples
+    --------
+    >>> from hybrid import load_catalogue, write_sample
+    >>> _ = write_sample("different", n_items=60)
+    >>> films = load_catalogue("different/catalogue.csv")
+    >>> cells, keys = different_posters(films)
+    >>> cells == list(films.poster_paths), len(keys)
+    (True, 60)
+    """
+    cells = list(catalogue.poster_paths)
+    given: Sequence[bytes | BadPoster | None] = [None] * len(cells) if keys is None else keys
+    of_items = [[_readable(key)] for key in given]
+    for i, found in hash_several(catalogue, context).items():
+        files: dict[bytes | str, str] = {}
+        for key, path in zip(found, catalogue.several_posters[i], strict=True):
+            files.setdefault(
+                _readable(key) or path, path
+            )  # without a key they differ by their names
+        cells[i] = join_paths(files.values())
+        of_items[i] = [key if isinstance(key, bytes) else None for key in files]
+    return cells, [key for each in of_items for key in each]
+
+
+def _readable(key: bytes | BadPoster | None) -> bytes | None:
+    return key if isinstance(key, bytes) else None
+
+
 def image_files(
     catalogue: Catalogue, keys: Sequence[bytes | BadPoster], context: Context | None = None
 ) -> dict[bytes, str]:
@@ -92,6 +149,7 @@ def bad_posters(
     keys: list[bytes | BadPoster],
     store: EmbeddingStore,
     left: Collection[bytes] = (),
+    context: Context | None = None,
 ) -> list[BadRow]:
     """List the items that cannot be embedded, with the reason, in the order of the file.
 
@@ -101,12 +159,14 @@ def bad_posters(
     if catalogue.posters_told:
         return []
     bad, failures = [], store.failures()
-    several = hash_several(catalogue)
+    several = hash_several(catalogue, context)
     every = [several.get(i, [key]) for i, key in enumerate(keys)]
     known = [key for each in every for key in each if isinstance(key, bytes)]
     embedded = set(compress(known, store.has(known).tolist()))
     for i, each in enumerate(every):
-        more = "; the item's other posters are used" if embedded.intersection(each) else ""
+        more = OTHERS if embedded.intersection(each) else ""
+        for reason in catalogue.part_problems.get(i, ()):
+            bad.append(catalogue.bad_row(i, f"{reason}{more}"))
         for key in each:
             if isinstance(key, BadPoster):
                 bad.append(catalogue.bad_row(i, f"{key.reason}{more}"))

@@ -20,7 +20,9 @@ from hybrid.errors import SettingError, unknown_name
 from hybrid.explain.contributions import GenrePrediction, ScoreDecomposition
 from hybrid.explain.linear import decompose_scores, read_linear_head
 from hybrid.explain.similar_posters import poster_embeddings, top_k_cosine
+from hybrid.extraction.poster_keys import different_posters
 from hybrid.heads import HybridClassifier
+from hybrid.inspection.poster_input import first_readable
 from hybrid.inspection.poster_saliency import (
     PosterSaliency,
     head_saliency,
@@ -145,16 +147,7 @@ class LoadedRun(ABC):
         return tuple(genres) or self.genres
 
     def poster_path(self, row: int) -> str:
-        """Path of an item's poster.
-
-        Parameters
-        ----------
-        row : int
-            Of the catalogue.
-
-        Returns
-        -------
-        str
+        """Path of the poster of the item in a row; of several the first that can be decoded.
 
         Raises
         ------
@@ -164,7 +157,7 @@ class LoadedRun(ABC):
         reason = self.catalogue.poster_problems.get(row)
         if reason:
             raise SettingError(f"--map: expected an item with a poster, found: {reason}.")
-        return self.catalogue.poster_paths[row]
+        return first_readable(self.catalogue, row)
 
     @abstractmethod
     def predict_item(self, row: int) -> Sequence[ScoreDecomposition | GenrePrediction]:
@@ -208,7 +201,7 @@ class LoadedHead(LoadedRun):
         nets = resolve_backbones(self.folder, blocks, options.weights)
         numbers = {genre: self.genres.index(genre) for genre in genres}
         fitted = {genre: j for genre, j in numbers.items() if not self.model.constant_[j]}
-        item = self.frame.iloc[[row]]
+        item = self.frame.iloc[[row]].assign(**{POSTER: path})  # of this poster alone
         return head_saliency(blocks, nets, item, path, fitted, occlude=options.occlude)
 
     def nearest_posters(self, row: int, top: int) -> list[tuple[int, float]]:
@@ -361,7 +354,8 @@ def load_run(
     known = read_predictions(folder / PREDICTIONS)
     read = (folder, record, known, catalogue, catalogue.frame_for(columns))
     if deep:
-        return LoadedNetwork(*read, context or Context())
+        cells, _ = different_posters(catalogue, context=context)
+        return LoadedNetwork(*read[:4], read[4].assign(**{POSTER: cells}), context or Context())
     model = load_head(folder, record, context)
     read_linear_head(model)
     return LoadedHead(*read, model)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hybrid.backbones import BackboneSpec
+from hybrid.catalogue import Catalogue
 from hybrid.errors import SettingError
 from hybrid.images.decode import BadPoster, load_poster, read_poster
 from hybrid.images.thumbnails import make_thumbnail
@@ -45,6 +46,13 @@ def load_input(path: str, spec: BackboneSpec) -> Pixels:
     hybrid.errors.SettingError: --map: expected an item with a poster, found: file not found.
     """
     return _require_poster(load_poster(path, spec.input_size, spec.fit))
+
+
+def first_readable(catalogue: Catalogue, row: int) -> str:
+    """The first poster of an item that can be decoded; the first where none can."""
+    paths = catalogue.several_posters.get(row, [catalogue.poster_paths[row]])
+    good = (p for p in paths if not isinstance(load_poster(p, (SIDE, SIDE)), BadPoster))
+    return next(good, paths[0]) if len(paths) > 1 else paths[0]
 
 
 def background_image(path: str, spec: BackboneSpec, poster: Pixels) -> Pixels:

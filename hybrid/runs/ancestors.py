@@ -54,7 +54,7 @@ def _describe(
     backbones: Provenance,
     training: TrainingCost,
 ) -> RunProvenance:
-    hashes, rows = experiment.hashed.hashes, experiment.rows(*TRAINING)
+    hashed, rows = experiment.hashed, experiment.rows(*TRAINING)
     if record.blocks == (POSTER,):  # what has no poster was not learnt from
         keys = experiment.keys
         readable = [not isinstance(keys[row], BadPoster) for row in rows.tolist()]
@@ -64,12 +64,12 @@ def _describe(
         name=experiment.folder.name,
         catalogue=experiment.catalogue.sha256,
         split=experiment.split.sha256,
-        items=hashes.take(rows),
+        items=hashed.take(rows).hashes,
         seconds=training.seconds,
         device=device_name(),
         stores=training.stores,
     )
-    return RunProvenance(run, backbones, hashes.take(experiment.rows("test")))
+    return RunProvenance(run, backbones, hashed.take(experiment.rows("test")).hashes)
 
 
 def _to_record(run: Ancestor) -> AncestorRecord:
@@ -78,7 +78,7 @@ def _to_record(run: Ancestor) -> AncestorRecord:
         name=run.name,
         catalogue=run.catalogue,
         split=run.split,
-        items=len(run.items),
+        items=len(np.unique(run.items.ids)),  # an item with several posters is there several times
         seconds=run.seconds,
         device=run.device,
     )

@@ -16,8 +16,10 @@ from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.deep.checkpoint import Checkpoint
 from hybrid.deep.items import Items
-from hybrid.deep.registry import get_network
+from hybrid.deep.registry import NetworkSpec, get_network
 from hybrid.extraction.extract import extract_embeddings
+from hybrid.extraction.pooling import check_pooling_used
+from hybrid.extraction.poster_keys import different_posters
 from hybrid.features import PosterFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.heads.make_hybrid import choose_blocks, make_hybrid
@@ -39,6 +41,7 @@ def deep_items(
     rows: Mapping[str, NDArray[np.int64]],
     keys: Sequence[bytes | BadPoster],
     store: EmbeddingStore | None,
+    context: Context | None = None,
 ) -> dict[str, Items]:
     """Items of each part of the split, with embeddings if the network reads those of a frozen backbone.
 
@@ -53,13 +56,32 @@ def deep_items(
         Content keys of the posters.
     store : EmbeddingStore or None
         See `frozen_embeddings`.
+    context : Context, optional
     """
-    paths, frame = list(catalogue.poster_paths), catalogue.frame if model.spec.fused else None
+    frame = catalogue.frame if model.spec.fused else None
+    paths, good = different_posters(catalogue, keys, context)
     items = Items(catalogue.ids.tolist(), paths, catalogue.labels, frame=frame)
     if store is not None:
-        good = [None if isinstance(key, BadPoster) else key for key in keys]
         items = replace(items, embeddings=store.read(good))
     return {part: items.take(numbers) for part, numbers in rows.items()}
+
+
+def tell_several_posters(catalogue: Catalogue, spec: NetworkSpec) -> str:
+    """What a network does with the posters of items that have several; ``""`` if nothing is to be told.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    spec : NetworkSpec
+        Of the network, with its options.
+    """
+    several = catalogue.several_posters
+    if not several or spec.backbone is None or spec.pools_posters:
+        return ""
+    return (
+        f"{len(several):,} items have several posters, {sum(map(len, several.values())):,} together: each "
+        "poster is trained with the labels of its item, whose prediction is the mean over its posters"
+    )
 
 
 def make_checkpoint(
@@ -121,9 +143,10 @@ def plan_deep(
 
     fusion = make_fusion(catalogue, network)
     model = make_baseline(network, options, fusion=fusion, devices=devices)
+    check_pooling_used(catalogue, model.options.poster_pooling, "fit-deep")
     counts = {part: int((split.parts == part).sum()) for part in PARTS}
     train = catalogue.only(split.ids[split.parts == "train"].tolist())
-    items = Items(train.ids.tolist(), train.poster_paths, frame=train.frame)
+    items = Items(train.ids.tolist(), different_posters(train)[0], frame=train.frame)
     return plan_training(model, items, counts["validation"], len(catalogue.genres))
 
 

@@ -18,6 +18,7 @@ from hybrid.backbones.provenance import Provenance
 from hybrid.catalogue import Catalogue
 from hybrid.errors import CatalogueError, SplitError
 from hybrid.extraction.lookup import hash_catalogue
+from hybrid.extraction.poster_keys import key_sets
 from hybrid.images.decode import BadPoster
 from hybrid.runs.fitted import LabelledItems
 from hybrid.runs.folder import SEPARATOR, check_run_folder
@@ -135,15 +136,23 @@ class Experiment:
         found = self.origin.keys
         return [found[row] for row in self._origin_rows.tolist()]
 
-    def keys_of(self, *parts: str) -> list[bytes | BadPoster]:
-        """The keys of the items of some parts, in the order of `rows`."""
-        return [self.keys[row] for row in self.rows(*parts).tolist()]
+    @cached_property
+    def key_sets(self) -> list[list[bytes]]:
+        """Content keys of all readable posters of each item; computed once."""
+        if self.origin is None:
+            return key_sets(self.catalogue, self.keys, self.context)
+        found = self.origin.key_sets
+        return [found[row] for row in self._origin_rows.tolist()]
+
+    def keys_of(self, *parts: str) -> list[bytes]:
+        """The keys of all posters of the items of some parts, in the order of `rows`."""
+        return [key for row in self.rows(*parts).tolist() for key in self.key_sets[row]]
 
     @cached_property
     def hashed(self) -> HashedItems:
         """Hashes of ids and contents, to tell which items an ancestor has learnt from; computed once."""
         if self.origin is None:
-            return HashedItems.of(self.catalogue, self.keys)
+            return HashedItems.of(self.catalogue, self.keys, self.key_sets)
         return self.origin.hashed.take(self._origin_rows)
 
     @cached_property

@@ -11,6 +11,7 @@ from hybrid.backbones.digests import digests
 from hybrid.backbones.provenance import Provenance
 from hybrid.backbones.startup import start_keras
 from hybrid.deep.options import DeepOptions
+from hybrid.extraction.pooling import check_pooling_used
 from hybrid.heads.decision_rule import DecisionOptions
 from hybrid.runs.ancestors import add_provenance
 from hybrid.runs.cost import Spending, TrainingCost, extraction_costs, training_cost
@@ -20,6 +21,7 @@ from hybrid.runs.deep_inputs import (
     frozen_embeddings,
     make_checkpoint,
     make_fusion,
+    tell_several_posters,
 )
 from hybrid.runs.experiment import Experiment, audit_experiment
 from hybrid.runs.folder import Run, new_run
@@ -106,6 +108,9 @@ def fit_deep(
     fusion = make_fusion(catalogue, network, context)
     made = (context.seed, context.workers, tensorboard, decision)
     model = make_baseline(network, options, *made, fusion, devices)
+    check_pooling_used(catalogue, model.options.poster_pooling, "fit-deep")
+    if several := tell_several_posters(catalogue, model.spec):
+        context.progress.say(several)
     weights = model.starting_weights()
     start = Provenance() if weights is None else weights.provenance
     audit = audit_experiment(experiment, costs, start)
@@ -115,7 +120,7 @@ def fit_deep(
     rows = {part: experiment.rows(part) for part in PARTS}
     with costs.stage("embed"):
         store = frozen_embeddings(catalogue, model, context)
-        items = deep_items(catalogue, model, rows, experiment.keys, store)
+        items = deep_items(catalogue, model, rows, experiment.keys, store, context)
     with costs.stage("fit"):
         how = (context.progress, checkpoint, resume, items["test"])
         model.fit(items["train"], items["validation"], *how)

@@ -24,7 +24,7 @@ from hybrid.errors import RunError, SettingError, WeightsError
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.extraction.lookup import bad_posters, hash_catalogue, one_or_each
 from hybrid.extraction.plan import configured_spec
-from hybrid.extraction.poster_keys import image_files
+from hybrid.extraction.poster_keys import different_posters, image_files
 from hybrid.heads import HybridClassifier
 from hybrid.heads.make_hybrid import use_context
 from hybrid.runs.folder import MODEL, write_predictions
@@ -133,7 +133,7 @@ def predict_catalogue(
     frame = catalogue.frame_for(columns)
     bad: tuple[BadRow, ...] = ()
     if record.kind == DEEP:
-        probabilities, labels = _predict_deep(folder, frame, context)
+        probabilities, labels = _predict_deep(folder, catalogue, frame, context)
         if catalogue.columns.poster and "poster" in record.blocks:
             bad = check_posters(catalogue, context)
     else:
@@ -190,9 +190,8 @@ def _id_problems(catalogue: Catalogue) -> list[BadRow]:
 def _check_weights(folder: Path, record: RunRecord, catalogue: Catalogue) -> None:
     """Raise where weights of a backbone would have no effect."""
     embeds = bool(extracted_backbones(record)) and catalogue.columns.poster is not None
-    deep = record.kind == DEEP
     rules = (
-        Rule(("weights",), not deep, f"{folder} holds the network's own"),
+        Rule(("weights",), record.kind != DEEP, f"{folder} holds the network's own"),
         Rule(("weights",), embeds, f"{folder} embeds no posters of {catalogue.path}"),
     )
     if problems := list_unused(rules, ["weights"]):
@@ -209,14 +208,16 @@ def _used_columns(record: RunRecord, columns: Columns) -> tuple[str, ...]:
 
 
 def _predict_deep(
-    folder: Path, frame: pd.DataFrame, context: Context
+    folder: Path, catalogue: Catalogue, frame: pd.DataFrame, context: Context
 ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
     start_keras()
     from hybrid.deep.items import Items
     from hybrid.deep.saved import load_baseline
 
     model = load_baseline(folder, context.workers)
-    items = Items(frame.index.tolist(), frame[POSTER].tolist(), frame=frame)
+    with read_only():
+        paths, _ = different_posters(catalogue, context=context)
+    items = Items(catalogue.ids.tolist(), paths, frame=frame)
     probabilities = model.predict_proba(items, context.progress)
     return probabilities, model.label(probabilities)
 
@@ -285,9 +286,8 @@ def _extract(
     given = (weights,) if isinstance(weights, str) else tuple(weights or ())
     each = one_or_each("--weights", given, len(backbones))
     # Those that are named are checked even where nothing is left to embed.
-    found = [
-        find_weights(folder, b, w) if w else None for b, w in zip(backbones, each, strict=True)
-    ]
+    pairs = zip(backbones, each, strict=True)
+    found = [find_weights(folder, b, w) if w else None for b, w in pairs]
     with read_only():
         keys = hash_catalogue(catalogue, context)
         present = list(image_files(catalogue, keys, context))
@@ -296,7 +296,7 @@ def _extract(
         with read_only():
             store = EmbeddingCache(context.cache).make(backbone.key)
             complete = bool(store.knows(present).all())
-            rows = tuple(bad_posters(catalogue, keys, store)) if complete else ()
+            rows = tuple(bad_posters(catalogue, keys, store, (), context)) if complete else ()
         if not complete:
             rows = extract_embeddings(
                 catalogue,

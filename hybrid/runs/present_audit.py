@@ -77,11 +77,19 @@ def _audit(run: Run) -> Audit:
     found, nothing = run.provenance, Audit((), ())
     ids = run.predictions.ids[run.predictions.splits == "test"]
     test = found.test
-    if test is None or len(test) != len(ids):  # then no ancestor is known by its items, either
+    if test is None or len(test) < len(ids):  # then no ancestor is known by its items, either
         ids, test = ids[:0], ItemHashes()
-    items = HashedItems(ids, test, run.record.catalogue.sha256 or "")
+    further = len(test) - len(ids)
+    items = HashedItems(_all_ids(ids, test), test, run.record.catalogue.sha256 or "", further)
     split = Split(ids, np.full(len(ids), "test"), _groups(run, ids), "")
     return audit_backbones(nothing, split, items, found.backbones)
+
+
+def _all_ids(ids: NDArray[Any], test: ItemHashes) -> NDArray[Any]:
+    """The ids of test items, and of those that are listed again after them, for their further posters."""
+    name_of = dict(zip(test.ids.tolist(), ids.tolist(), strict=False))
+    more = [name_of.get(number, "") for number in test.ids[len(ids) :].tolist()]
+    return np.concatenate([ids, np.array(more, dtype=ids.dtype)])
 
 
 def _groups(run: Run, ids: NDArray[Any]) -> NDArray[Any]:

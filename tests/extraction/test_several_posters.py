@@ -61,9 +61,10 @@ def test_what_is_wrong_with_one_of_several_is_told(films: Path, tmp_path: Path) 
     catalogue = load_catalogue(films)
     told = [(bad.id, bad.reason) for bad in check_catalogue(catalogue)]
     assert told == [
-        ("c", "file not found"),
+        ("c", "gone.jpg: file not found; the item's other posters are used"),
         ("d", "no poster named"),
         ("e", "file not found"),
+        ("e", "../x.jpg: the path leaves the catalogue's folder"),
     ]
     context = Context(cache=str(tmp_path / "cache"))
     keys = hash_catalogue(catalogue, context)
@@ -73,6 +74,7 @@ def test_what_is_wrong_with_one_of_several_is_told(films: Path, tmp_path: Path) 
     assert [(bad.id, bad.reason) for bad in bad_posters(catalogue, keys, store)] == [
         ("c", "file not found; the item's other posters are used"),
         ("d", "no poster named"),
+        ("e", "../x.jpg: the path leaves the catalogue's folder"),
         ("e", "file not found"),
     ]
 
@@ -83,3 +85,15 @@ def test_a_column_poster_names_one_file_whatever_its_name(tmp_path: Path) -> Non
     catalogue = load_catalogue(path)
     assert catalogue.poster_paths == (str(tmp_path / "a|b.jpg"),)
     assert catalogue.several_posters == {}
+
+
+def test_a_url_among_files_is_told_and_the_files_are_used(films: Path) -> None:
+    films.write_text(
+        "id,genres,posters\na,Drama,http://a.org/x.jpg|posters/1.jpg\nb,Drama,posters/2.jpg\n"
+    )
+    catalogue = load_catalogue(films)
+    assert catalogue.poster_paths[0] == str(films.parent / "posters/1.jpg")
+    ((name, reason),) = [(bad.id, bad.reason) for bad in check_catalogue(catalogue)]
+    assert (name, reason.split(";")[0]) == ("a", "http://a.org/x.jpg: the poster is a URL")
+    assert reason.endswith("the item's other posters are used")
+    assert "hybrid fetch-posters" in " ".join(each.message for each in catalogue.findings)

@@ -12,6 +12,7 @@ from hybrid.catalogue.catalogue import Catalogue
 from hybrid.catalogue.download.ledger import Fetched, Ledger
 from hybrid.catalogue.download.results import (
     gather_files,
+    mixed_cells,
     place_items,
     several_posters,
     shared_pictures,
@@ -48,7 +49,7 @@ class FetchSummary:
     failed : tuple of BadRow
         Posters that are named but not there; their ``poster`` is the URL, or what else the cell has.
     findings : tuple of Finding
-        Items with several posters; pictures that many URLs share.
+        Items with several posters, cells that name URLs and files; pictures that many URLs share.
     size : int
         Bytes of all posters.
     seconds : float
@@ -143,7 +144,8 @@ def fetch_posters(
     separator = catalogue.columns.label_separator
     column = find_url_column(catalogue.table, url_column, path, separator)
     given = catalogue.table[column].astype(str)
-    named = [split_references(each, separator, base_url is not None) for each in given]
+    based = base_url is not None
+    named = [split_references(each, separator, based, path.parent) for each in given]
     several = sum(len(each) > 1 for each in named)
     file_column = POSTERS if several else POSTER
     cells = [cell for each in named for cell in each]
@@ -179,7 +181,11 @@ def fetch_posters(
             {i for i, each, url in zip(items, places, urls, strict=True) if each.file and not url}
         ),
         failed=failed,
-        findings=(*several_posters(several), *shared_pictures(urls, ledger.entries)),
+        findings=(
+            *several_posters(several),
+            *mixed_cells(named, urls),
+            *shared_pictures(urls, ledger.entries),
+        ),
         size=sum({entry.file: entry.size for entry in there.values()}.values()),
         seconds=time.perf_counter() - start,
     )

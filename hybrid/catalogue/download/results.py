@@ -13,7 +13,7 @@ import pandas as pd
 
 from hybrid.catalogue.cells import NOTHING
 from hybrid.catalogue.download.ledger import Entry, Failed, Fetched
-from hybrid.catalogue.download.urls import why_no_url
+from hybrid.catalogue.download.urls import names_file, why_no_url
 from hybrid.catalogue.lists import join_list
 from hybrid.catalogue.poster_paths import POSTER, POSTERS, poster_problem
 from hybrid.types import BadRow, Finding
@@ -78,7 +78,7 @@ def _place_url(cell: str, entry: Entry, counts: Mapping[str, int], max_shared: i
 def _place_cell(cell: str, folder: Path) -> Place:
     if cell.strip().casefold() in NOTHING:
         return Place()
-    if not poster_problem(cell) and (folder / cell).is_file():
+    if names_file(cell, folder):
         return Place(cell)
     return Place(reason=why_no_url(cell))
 
@@ -124,6 +124,28 @@ def _urls_of_files(urls: Iterable[str], entries: Mapping[str, Entry]) -> dict[st
         if isinstance(entry, Fetched):
             found[entry.file].append(url)
     return found
+
+
+def mixed_cells(named: Sequence[Sequence[str]], urls: Sequence[str]) -> tuple[Finding, ...]:
+    """Tell of cells that name both URLs and files.
+
+    Parameters
+    ----------
+    named : sequence of n sequences of str
+        What each cell names.
+    urls : sequence of str
+        The URL of each of these, in the same order; ``""`` where it has none.
+
+    Examples
+    --------
+    >>> mixed_cells([["http://a.org/1.jpg", "2.jpg"]], ["http://a.org/1.jpg", ""])[0].examples
+    ('http://a.org/1.jpg, 2.jpg',)
+    """
+    each = iter(urls)
+    found = [(cells, {bool(next(each)) for _ in cells}) for cells in named]
+    mixed = [", ".join(cells) for cells, kinds in found if len(kinds) > 1]
+    message = f"{len(mixed):,} cells name URLs and files: the URLs are fetched, the files stay as they are"
+    return (Finding("URLs and files", message, len(mixed), examples=(mixed[0],)),) if mixed else ()
 
 
 def several_posters(count: int) -> tuple[Finding, ...]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 import pandas as pd
 
 from hybrid.catalogue.lists import UNIT, parse_list
-from hybrid.catalogue.poster_paths import IMAGE_NAMES
+from hybrid.catalogue.poster_paths import IMAGE_NAMES, poster_problem
 from hybrid.errors import CatalogueError, SettingError, unknown_name
 
 TMDB = "https://image.tmdb.org/t/p/"
@@ -24,17 +25,21 @@ _AMPERSAND = re.compile(r"&(?:amp|#0*38|#x0*26);", re.IGNORECASE)
 IMAGE_URL = re.compile(r".*\.(?:jpe?g|png|webp|gif|avif|heic|bmp|tiff?)(?:[?#].*)?", re.IGNORECASE)
 
 
-def split_references(cell: str, separator: str = "|", based: bool = False) -> list[str]:
+def split_references(
+    cell: str, separator: str = "|", based: bool = False, folder: Path | None = None
+) -> list[str]:
     """The URLs, or other names of posters, that a cell holds; one, maybe empty, at least.
 
     Parameters
     ----------
     cell : str
         One, a list as Python or JSON writes it, or several with the separator of lists, commas or spaces
-        before the next ``http://`` between them.
+        before the next ``http://`` between them. Some may be files.
     separator : str, default="|"
     based : bool, default=False
         Whether what is no URL is a part of one.
+    folder : Path, optional
+        Of the files that cells name.
 
     Returns
     -------
@@ -46,16 +51,42 @@ def split_references(cell: str, separator: str = "|", based: bool = False) -> li
     ['http://a.org/1.jpg', 'http://a.org/2.jpg']
     >>> split_references("['http://a.org/1.jpg']"), split_references("http://a.org/a|b.jpg")
     (['http://a.org/1.jpg'], ['http://a.org/a|b.jpg'])
+    >>> split_references("http://a.org/1.jpg|posters/2.jpg")
+    ['http://a.org/1.jpg', 'posters/2.jpg']
     """
     found = parse_list(cell)
     if found is None and (based or "/" in cell):
         parts = cell.split(UNIT if UNIT in cell else separator)
         filled = [part for each in parts if (part := each.strip())]
-        # A URL may hold the separator: each part must be one of its own.
-        whole = based or all(URL.match(part) or TMDB_PATH.fullmatch(part) for part in filled)
+        whole = based or _are_several(cell, filled, folder)
         found = [one for part in (filled if whole else [cell]) for one in _BETWEEN.split(part)]
     clean = (part for each in found or [cell] if (part := each.strip()))
     return list(dict.fromkeys(clean)) or [""]
+
+
+def _are_several(cell: str, parts: Sequence[str], folder: Path | None) -> bool:
+    """Whether the parts of a cell are posters of their own; a URL or a file's name may hold the separator."""
+    if len(parts) < 2 or (folder is not None and names_file(cell, folder)):
+        return False
+    images = all(IMAGE_URL.fullmatch(part) for part in parts)
+    return images or all(
+        URL.match(part) or TMDB_PATH.fullmatch(part) or (folder and names_file(part, folder))
+        for part in parts
+    )
+
+
+def names_file(cell: str, folder: Path) -> bool:
+    """Whether a cell names a file in the folder.
+
+    Examples
+    --------
+    >>> names_file("http://a.org/1.jpg", Path()), names_file("no-such-file.jpg", Path())
+    (False, False)
+    """
+    try:
+        return not poster_problem(cell) and (folder / cell).is_file()
+    except OSError:  # a name that is too long is none
+        return False
 
 
 def find_url_column(table: pd.DataFrame, name: str | None, path: Path, separator: str = "|") -> str:
@@ -95,7 +126,9 @@ def find_url_column(table: pd.DataFrame, name: str | None, path: Path, separator
             raise SettingError(f"{path}: --url-column: {unknown_name('column', name, names)}")
         return name
     ranks = {
-        each: rank for each in names if (rank := _rank(each, table[each], separator)) is not None
+        each: rank
+        for each in names
+        if (rank := _rank(each, table[each], separator, path.parent)) is not None
     }
     best = [each for each, rank in ranks.items() if rank == min(ranks.values())]
     if len(best) != 1:
@@ -107,12 +140,12 @@ def find_url_column(table: pd.DataFrame, name: str | None, path: Path, separator
     return best[0]
 
 
-def _rank(name: str, cells: pd.Series, separator: str) -> int | None:
+def _rank(name: str, cells: pd.Series, separator: str, folder: Path) -> int | None:
     """Rank of a column among those that may hold the URLs, 0 the best; None where it does not."""
     filled = cells[cells != ""].astype(str)
     if not len(filled):
         return None
-    filled = filled.map(lambda cell: split_references(cell, separator)[0] if "/" in cell else cell)
+    filled = filled.map(lambda cell: _first_url(cell, separator, folder) if "/" in cell else cell)
     said = next((i for i, part in enumerate(IMAGE_NAMES) if part in name.casefold()), None)
     urls = filled.str.fullmatch(URL.pattern, flags=re.IGNORECASE)
     if said is not None:
@@ -120,6 +153,12 @@ def _rank(name: str, cells: pd.Series, separator: str) -> int | None:
         return said if (urls | paths).mean() >= 0.5 else None
     images = urls & filled.str.fullmatch(IMAGE_URL.pattern, flags=re.IGNORECASE)
     return len(IMAGE_NAMES) if images.mean() >= 0.5 else None
+
+
+def _first_url(cell: str, separator: str, folder: Path) -> str:
+    """The first URL that a cell holds, or the first of what else it holds."""
+    found = split_references(cell, separator, folder=folder)
+    return next((one for one in found if URL.match(one)), found[0])
 
 
 def cell_url(cell: str, base: str | None = None, tmdb_size: str = "w342") -> str:

@@ -236,6 +236,29 @@ def test_several_urls_in_the_column_posters(films: Callable[..., Path], server: 
     assert server.asked == {"/ok/1": 1, "/ok/2": 1, "/ok/3": 1}
 
 
+@pytest.mark.parametrize("form", ["{url}|{file}", "{file}|{url}", "['{url}', '{file}']"])
+def test_a_cell_with_a_url_and_a_file(
+    films: Callable[..., Path], server: Server, form: str
+) -> None:
+    both = form.format(url=f"{server.url}/ok/1", file="own/two.jpg")
+    whole = "own/a|b.jpg"  # one file, whose name holds the separator
+    path = films(both, "/ok/1", whole, column="Poster")
+    (path.parent / "own").mkdir()
+    (path.parent / "own" / "two.jpg").write_bytes(picture(2))
+    (path.parent / "own" / "a|b.jpg").write_bytes(picture(3))
+    summary = fetch(path)
+    assert (summary.urls, summary.fetched, summary.failed) == (1, 1, ())
+    told = {each.kind: each.count for each in summary.findings}
+    assert told == {"several posters": 1, "URLs and files": 1}
+    made = load_catalogue(path.with_name("films-posters.csv"))
+    one = f"posters/{hashlib.sha256(picture(1)).hexdigest()[:32]}.jpg"
+    order = ["own/two.jpg", one] if form.startswith("{file}") else [one, "own/two.jpg"]
+    named = [Path(each).relative_to(path.parent).as_posix() for each in made.several_posters[0]]
+    assert named == order
+    assert made.poster_paths[1] == str(path.parent / one)
+    assert summary.local == 2  # the first item and the last
+
+
 def test_the_table_of_failures(films: Callable[..., Path], server: Server) -> None:
     path = films("/ok/1", "/status/404")
     fetch(path)
