@@ -185,6 +185,7 @@ def test_a_moved_cache_is_used(catalogue: Catalogue) -> None:
         "cache": "new",
         "fingerprint": "0" * 64,
         "workers": 3,
+        "pooling": "mean",
     }
 
 
