@@ -157,7 +157,9 @@ def _check_provenance(folder: Path, experiment: Experiment) -> None:
     extra = next(k for i, each in enumerate(experiment.key_sets) for k in each[1:]
                  if i in set(experiment.rows("train").tolist()))  # fmt: skip
     other = HashedItems.of(experiment.catalogue, [None] * 90, [[bytes(32), extra], *[[]] * 89])
-    learnt = find_learnt(found.run, replace(other.hashes, ids=other.hashes.ids + 1), "another")
+    nothing = np.zeros_like(other.hashes.texts)
+    foreign = replace(other.hashes, ids=other.hashes.ids + 1, texts=nothing)
+    learnt = find_learnt(found.run, foreign, "another")
     assert other.ids[learnt].tolist() == [experiment.catalogue.ids[0]]
     assert read_run(folder).record.audit is not None
 
