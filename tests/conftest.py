@@ -69,6 +69,10 @@ LONG = [
 ]
 
 
+def _check_descriptor(descriptor: Any) -> None:
+    os.fstat(descriptor)
+
+
 def pytest_sessionstart() -> None:
     """Make test processes alike: one thread of BLAS, unless the environment says otherwise, and Ctrl-C.
 
@@ -78,6 +82,8 @@ def pytest_sessionstart() -> None:
         if name not in os.environ:
             os.environ[name] = "1"  # for libraries that are loaded later, and for commands
             threadpool_limits(1, "blas" if name.startswith("OPENBLAS") else "openmp")
+    # To sync takes long, and nobody pulls the plug: tests/cache/test_power_cut.py simulates that.
+    os.fsync = _check_descriptor
     # A shell starts its background jobs with SIGINT ignored; the tests of Ctrl-C need Python's handler.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
