@@ -134,7 +134,9 @@ def _find_fixed(
     left = [name for name in names if name not in given and name not in fixed]
     poster = options.poster or find_name(left, POSTER) or find_name(left, POSTERS)
     if poster is not None:
-        pooled = "" if poster.casefold() == POSTER else "; the embeddings of several posters are pooled"
+        pooled = (
+            "" if poster.casefold() == POSTER else "; the embeddings of several posters are pooled"
+        )
         fixed[poster] = (POSTER, ("--poster-column" if options.poster else "by its name") + pooled)
     for role in _BY_HAND:
         for name in getattr(options, role):
