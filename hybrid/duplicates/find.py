@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from hybrid.cache import EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.duplicates.groups import (
-    Describe,
     are_short,
     column_duplicates,
     group_ids,
@@ -25,6 +24,7 @@ from hybrid.duplicates.kinds import (
     SAME_TEXT,
     name_text_kinds,
 )
+from hybrid.duplicates.sharing import Describe
 from hybrid.duplicates.similarity import tokenize
 from hybrid.extraction.poster_keys import hash_several, image_files
 from hybrid.images.decode import BadPoster
@@ -117,30 +117,9 @@ def find_duplicates(
     >>> folder.cleanup()
     """
     ids, table = catalogue.ids.tolist(), catalogue.folded
-    columns = _text_columns(catalogue)
-    by_key = _items_by_image(catalogue, keys, context)
-    files = image_files(catalogue, keys, context)
-    images = {key: files[key] for key in by_key if isinstance(key, bytes)}
-    hashes = hash_perceptually(images, context or Context())
-    kinds = image_duplicates(by_key, hashes, _describe(catalogue, columns))
-    skipped = []
-    if store is not None:
-        rows = store.read([key for key in by_key if isinstance(key, bytes)])
-        kinds.append(near_embedding_duplicates(by_key, rows))
-    else:
-        skipped.append(
-            f"{NEAR_EMBEDDING}: no embeddings were given; "
-            "hybrid audit takes those of the catalogue, if there is one set"
-        )
-    for column in columns:
-        cells = table[column].tolist()
-        if column != OVERVIEW and are_short(cells):
-            skipped.append(f"{name_text_kinds(column)[0]}: its texts are too short to tell")
-            continue
-        others = [other for other in columns if other != column]
-        kinds += text_duplicates(ids, cells, column, _describe(catalogue, others))
-    if not columns:
-        skipped.append(f"{SAME_TEXT}: no column {OVERVIEW}, and no other text column")
+    kinds, skipped = _compare_posters(catalogue, keys, store, context)
+    found, left_out = _compare_texts(catalogue)
+    kinds, skipped = kinds + found, skipped + left_out
     if TITLE in table.columns and YEAR in table.columns:
         kinds.append(title_duplicates(ids, table[TITLE].tolist(), table[YEAR].tolist()))
     else:
@@ -151,6 +130,40 @@ def find_duplicates(
     else:
         skipped.append(f"{COLLECTION}: no column {', '.join(COLLECTIONS)}")
     return Duplicates(tuple(kinds), tuple(skipped))
+
+
+def _compare_posters(
+    catalogue: Catalogue, keys: Keys, store: EmbeddingStore | None, context: Context | None
+) -> tuple[list[DuplicateGroups], list[str]]:
+    """Duplicates by bytes, perceptual hashes and embeddings; and what was not compared."""
+    by_key = _items_by_image(catalogue, keys, context)
+    files = image_files(catalogue, keys, context)
+    images = {key: files[key] for key in by_key if isinstance(key, bytes)}
+    hashes = hash_perceptually(images, context or Context())
+    describe = _describe(catalogue, _text_columns(catalogue))
+    kinds = image_duplicates(by_key, hashes, describe)
+    if store is not None:
+        rows = store.read([key for key in by_key if isinstance(key, bytes)])
+        return [*kinds, near_embedding_duplicates(by_key, rows)], []
+    reason = "hybrid audit takes those of the catalogue, if there is one set"
+    return kinds, [f"{NEAR_EMBEDDING}: no embeddings were given; {reason}"]
+
+
+def _compare_texts(catalogue: Catalogue) -> tuple[list[DuplicateGroups], list[str]]:
+    """Duplicates by each text column; and what was not compared."""
+    columns = _text_columns(catalogue)
+    if not columns:
+        return [], [f"{SAME_TEXT}: no column {OVERVIEW}, and no other text column"]
+    kinds, skipped = list[DuplicateGroups](), []
+    for column in columns:
+        cells = catalogue.folded[column].tolist()
+        if column != OVERVIEW and are_short(cells):
+            skipped.append(f"{name_text_kinds(column)[0]}: its texts are too short to tell")
+            continue
+        others = [other for other in columns if other != column]
+        describe = _describe(catalogue, others)
+        kinds += text_duplicates(catalogue.ids.tolist(), cells, column, describe)
+    return kinds, skipped
 
 
 def _text_columns(catalogue: Catalogue) -> list[str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +16,18 @@ from hybrid.duplicates.kinds import (
     SAME_IMAGE,
     name_text_kinds,
 )
+from hybrid.duplicates.sharing import (
+    Describe,
+    Ids,
+    Members,
+    group_equal_values,
+    group_near_values,
+    group_sharers,
+    same_and_near,
+    say_nothing,
+)
 from hybrid.duplicates.similarity import (
-    Pairs,
-    connected_components,
     count_words,
-    group_equal,
     near_duplicates_by_cosine,
     near_duplicates_by_hamming,
     near_duplicates_by_jaccard,
@@ -30,21 +35,13 @@ from hybrid.duplicates.similarity import (
 )
 from hybrid.errors import SettingError, unknown_name
 from hybrid.images.perceptual_hash import BLANK
-from hybrid.types import LEAK, MAX_SHARED, WARNING, DuplicateGroups
+from hybrid.types import MAX_SHARED, WARNING, DuplicateGroups
 
 # docs/splits.md has the data that these were chosen on.
 MAX_BITS = 18  # Hamming distance of two perceptual hashes of 128 bits
 MIN_COSINE = 0.9  # of two embeddings, each dimension standardised
 MIN_JACCARD = 0.5  # of the shingles of two texts
 MIN_WORDS = 8  # of a text; shorter ones ("No overview found.") say nothing
-
-Members = Mapping[Hashable, Sequence[str]]  # value → ids of the items that have it
-Ids = tuple[tuple[str, ...], ...]
-Describe = Callable[[str], Collection[Hashable]]  # id → what else tells that two items are the same
-
-
-def _say_nothing(_: str) -> Collection[Hashable]:
-    return ()
 
 
 def group_ids(ids: Sequence[str], values: Iterable[Hashable | None]) -> dict[Hashable, list[str]]:
@@ -89,11 +86,11 @@ def same_image_duplicates(members: Members) -> DuplicateGroups:
     >>> same_image_duplicates({b"a": ["f1", "f4"], b"b": ["f2"]}).groups
     (('f1', 'f4'),)
     """
-    return _equal(SAME_IMAGE, members)
+    return group_equal_values(SAME_IMAGE, members)
 
 
 def image_duplicates(
-    members: Members, hashes: Mapping[bytes, bytes], describe: Describe = _say_nothing
+    members: Members, hashes: Mapping[bytes, bytes], describe: Describe = say_nothing
 ) -> list[DuplicateGroups]:
     """Exact and near-duplicate posters, by bytes and by the Hamming distance of their perceptual hashes.
 
@@ -128,7 +125,7 @@ def image_duplicates(
     if len({name for i in blank for name in names[i]}) > MAX_SHARED:
         links = np.array([(blank[0], i) for i in blank], dtype=np.int64)
         pairs = np.concatenate([pairs, links])
-    return _same_and_near((SAME_IMAGE, NEAR_IMAGE), members, pairs, describe)
+    return same_and_near((SAME_IMAGE, NEAR_IMAGE), members, pairs, describe)
 
 
 def near_embedding_duplicates(members: Members, rows: NDArray[np.float32]) -> DuplicateGroups:
@@ -160,14 +157,14 @@ def near_embedding_duplicates(members: Members, rows: NDArray[np.float32]) -> Du
     rows /= _lengths("ij,ij->j", rows)
     rows /= _lengths("ij,ij->i", rows)[:, None]
     pairs = near_duplicates_by_cosine(rows, MIN_COSINE)
-    return _near(NEAR_EMBEDDING, members, pairs, WARNING)
+    return group_near_values(NEAR_EMBEDDING, members, pairs, WARNING)
 
 
 def text_duplicates(
     ids: Sequence[str],
     texts: Sequence[str],
     column: str = "overview",
-    describe: Describe = _say_nothing,
+    describe: Describe = say_nothing,
 ) -> list[DuplicateGroups]:
     """Same and near-same texts: equal but for case and punctuation, or of a Jaccard similarity of 0.5.
 
@@ -198,7 +195,7 @@ def text_duplicates(
     plain = [" ".join(words) if count_words(words) >= MIN_WORDS else None for words in tokens]
     members = group_ids(ids, plain)
     near = near_duplicates_by_jaccard([str(text) for text in members], MIN_JACCARD)
-    return _same_and_near(name_text_kinds(column), members, near, describe)
+    return same_and_near(name_text_kinds(column), members, near, describe)
 
 
 def are_short(texts: Iterable[str]) -> bool:
@@ -235,7 +232,7 @@ def title_duplicates(
     """
     plain = [" ".join(tokenize(title)) for title in titles]
     values = [(t, y) if t and y else None for t, y in zip(plain, years, strict=True)]
-    return _equal(SAME_FILM, group_ids(ids, values))
+    return group_equal_values(SAME_FILM, group_ids(ids, values))
 
 
 def column_duplicates(catalogue: Catalogue, column: str, kind: str) -> DuplicateGroups:
@@ -252,7 +249,7 @@ def column_duplicates(catalogue: Catalogue, column: str, kind: str) -> Duplicate
     DuplicateGroups
     """
     groups = group_by_column(catalogue, column)
-    return _equal(kind, dict(enumerate(groups)), WARNING)
+    return group_equal_values(kind, dict(enumerate(groups)), WARNING)
 
 
 def group_by_column(catalogue: Catalogue, column: str) -> Ids:
@@ -298,95 +295,7 @@ def group_by_column(catalogue: Catalogue, column: str) -> Ids:
     for name, cell in zip(ids, cells.tolist(), strict=True):
         for entry in split_cell(cell, separator):
             members.setdefault(entry.casefold(), []).append(name)
-    return _several(members)
-
-
-def _several(members: Members) -> Ids:
-    return tuple(tuple(names) for names in members.values() if len(names) > 1)
-
-
-def _equal(kind: str, members: Members, severity: str = LEAK) -> DuplicateGroups:
-    """Items of equal value, as groups; what too many share ties nobody."""
-    groups = _several(members)
-    tied = tuple(group for group in groups if len(group) <= MAX_SHARED)
-    untied = tuple(group for group in groups if len(group) > MAX_SHARED)
-    return DuplicateGroups(kind, tied, severity, untied=untied)
-
-
-def _near(kind: str, members: Members, pairs: Pairs, severity: str = LEAK) -> DuplicateGroups:
-    """Connected components of near-duplicate values, as groups of the ids that have them.
-
-    A component of too many items ties nobody.
-
-    Parameters
-    ----------
-    kind : str
-    members : mapping of value to sequence of str
-    pairs : ndarray of shape (m, 2), int64
-        Positions in `members`.
-    severity : str, default="leak"
-    """
-    names = list(members.values())
-    components = _components(names, pairs)
-    same: dict[str, Hashable] = {
-        name: value for values, _ in components for value in values for name in names[value]
-    }
-    # An item with several images may be in a group twice, or alone.
-    found = [items for _, items in components if len(items) > 1]
-    tied = tuple(items for items in found if len(items) <= MAX_SHARED)
-    untied = tuple(items for items in found if len(items) > MAX_SHARED)
-    return DuplicateGroups(kind, tied, severity, same, untied)
-
-
-def _components(
-    names: Sequence[Sequence[str]], pairs: Pairs
-) -> list[tuple[tuple[int, ...], tuple[str, ...]]]:
-    """Values that are near to each other, and the ids of the items that have one of them."""
-    groups = group_equal(connected_components(len(names), pairs.tolist()).tolist())
-    return [(g, tuple(dict.fromkeys(name for i in g for name in names[i]))) for g in groups]
-
-
-def _same_and_near(
-    kinds: tuple[str, str], members: Members, pairs: Pairs, describe: Describe
-) -> list[DuplicateGroups]:
-    """Items of equal and of near-duplicate values.
-
-    Of values that too many items share with their near-duplicates, such as a placeholder that was saved in
-    several ways, the equal ones tie only items that are described alike.
-    """
-    names = list(members.values())
-    alike: dict[int, list[tuple[str, ...]]] = {}  # of the values that too many share
-    for values, items in _components(names, pairs):
-        if len(items) > MAX_SHARED:
-            traits = _traits(items, describe)
-            alike |= {value: _group_alike(names[value], traits) for value in values}
-    same = _equal(kinds[0], members)
-    tied = [
-        group
-        for value, ids in enumerate(names)
-        if 1 < len(ids) <= MAX_SHARED
-        for group in alike.get(value, [tuple(ids)])
-    ]
-    return [replace(same, groups=tuple(tied)), _near(kinds[1], members, pairs)]
-
-
-def _traits(ids: Sequence[str], describe: Describe) -> dict[str, list[Hashable]]:
-    """What is said about each item, without what too many of them have in common."""
-    said = {name: describe(name) for name in ids}
-    count = Counter(trait for traits in said.values() for trait in traits)
-    return {n: [t for t in traits if count[t] <= MAX_SHARED] for n, traits in said.items()}
-
-
-def _group_alike(
-    ids: Sequence[str], traits: Mapping[str, Sequence[Hashable]]
-) -> list[tuple[str, ...]]:
-    """Groups of the items that have a trait in common."""
-    places: dict[Hashable, list[int]] = {}
-    for i, name in enumerate(ids):
-        for trait in traits[name]:
-            places.setdefault(trait, []).append(i)
-    groups = group_equal(connected_components(len(ids), places.values()).tolist())
-    return [tuple(ids[i] for i in group) for group in groups]
+    return group_sharers(members)
 
 
 def _lengths(axes: str, rows: NDArray[np.float32]) -> NDArray[np.float32]:
