@@ -13,7 +13,7 @@ from hybrid.audit.item_hashes import find_learnt, hash_further, hash_items
 from hybrid.audit.leaks import BACKBONE_TRAINED_ON_TEST, RUN_TRAINED_ON_TEST, audit_learnt
 from hybrid.backbones.provenance import Ancestor, ItemHashes, Provenance
 from hybrid.catalogue import Catalogue
-from hybrid.types import Audit, Split
+from hybrid.types import Audit, DuplicateGroups, Split
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +43,10 @@ class HashedItems:
         catalogue: Catalogue,
         keys: Sequence[object],
         sets: Sequence[Sequence[bytes]] = (),
+        duplicates: Sequence[DuplicateGroups] = (),
     ) -> HashedItems:
-        """Hash all items of a catalogue; `keys` and `sets` as for `hash_items` and `hash_further`."""
-        first = hash_items(catalogue, keys)
+        """Hash all items of a catalogue; parameters as for `hash_items` and `hash_further`."""
+        first = hash_items(catalogue, keys, duplicates)
         owners, more = hash_further(first, keys, sets)
         ids = np.concatenate([catalogue.ids, catalogue.ids[owners]])
         return cls(ids, first.then(more), catalogue.sha256, len(more))

@@ -160,7 +160,8 @@ def audit_project(
         audit = _audit(catalogue, counted, duplicates, asked.genres)
         if store is None:
             audit = name_embedding_sets(audit, keys, context.cache)
-        items = HashedItems.of(catalogue, keys, key_sets(catalogue, keys, context))
+        sets = key_sets(catalogue, keys, context)
+        items = HashedItems.of(catalogue, keys, sets, duplicates.kinds)
         backbones = audit_cached_backbones(counted, items, keys, context.cache, split)
         named = store if store is not None and select is not None and select.names_any else None
         learnt = Provenance() if named is None else store_provenance(named)
@@ -187,6 +188,7 @@ def audit_catalogue(
     genres: Sequence[str] | None = None,
     keys: Keys | None = None,
     store: EmbeddingStore | None = None,
+    duplicates: Duplicates | None = None,
     context: Context | None = None,
 ) -> Audit:
     """Audit the split of a catalogue: repeated ids, duplicates in two parts, label leakage.
@@ -204,6 +206,8 @@ def audit_catalogue(
         As `hash_catalogue` gives them; by default the poster files are hashed.
     store : EmbeddingStore, optional
         Embeddings to be compared; by default none.
+    duplicates : Duplicates, optional
+        Of the catalogue; by default they are searched for, with `keys` and `store`.
     context : Context, optional
         Its cache remembers the hashes of the posters.
 
@@ -225,7 +229,8 @@ def audit_catalogue(
     True
     >>> folder.cleanup()
     """
-    return _audit(catalogue, split, _find_duplicates(catalogue, keys, store, context), genres)
+    found = duplicates or _find_duplicates(catalogue, keys, store, context)
+    return _audit(catalogue, split, found, genres)
 
 
 @limited_by_context

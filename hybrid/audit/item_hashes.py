@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +12,16 @@ from numpy.typing import NDArray
 from hybrid.backbones.provenance import Ancestor, Hashes, ItemHashes
 from hybrid.catalogue import Catalogue
 from hybrid.duplicates.groups import MIN_WORDS
+from hybrid.duplicates.kinds import NEAR_IMAGE, SAME_IMAGE, name_text_kinds
 from hybrid.duplicates.similarity import count_words, tokenize
-from hybrid.types import MAX_SHARED
+from hybrid.types import MAX_SHARED, DuplicateGroups
 
 MIN_AGREEING = 0.1  # share of the ids that two catalogues have in common
 
 
-def hash_items(catalogue: Catalogue, keys: Sequence[object]) -> ItemHashes:
+def hash_items(
+    catalogue: Catalogue, keys: Sequence[object], duplicates: Sequence[DuplicateGroups] = ()
+) -> ItemHashes:
     r"""Hash the ids and the contents of a catalogue's items.
 
     Parameters
@@ -27,6 +30,9 @@ def hash_items(catalogue: Catalogue, keys: Sequence[object]) -> ItemHashes:
         Of n items.
     keys : sequence of n bytes or BadPoster
         Content keys of the posters, as `hybrid.extraction.lookup.hash_catalogue` gives them.
+    duplicates : sequence of DuplicateGroups, optional
+        Of the catalogue: what they leave untied, such as a placeholder that was saved in several ways, says
+        nothing, either.
 
     Returns
     -------
@@ -46,10 +52,16 @@ def hash_items(catalogue: Catalogue, keys: Sequence[object]) -> ItemHashes:
     ([True, False], [False, True])
     """
     columns = catalogue.columns
-    texts = _texts(catalogue, columns.text)
-    rows = _texts(catalogue, [*columns.text, *columns.metadata])
+    same, near = zip(*map(name_text_kinds, catalogue.folded.columns), strict=True)
+    silent = _find_untied(duplicates, same, near)
+    texts = _texts(catalogue, columns.text, silent)
+    rows = _texts(catalogue, [*columns.text, *columns.metadata], silent)
     shared = Counter(key for key in keys if isinstance(key, bytes))
-    own = [None if isinstance(key, bytes) and shared[key] > MAX_SHARED else key for key in keys]
+    silent = _find_untied(duplicates, [SAME_IMAGE], [NEAR_IMAGE])
+    own = [
+        None if isinstance(key, bytes) and _is_everybodys(shared[key], name in silent) else key
+        for name, key in zip(catalogue.ids.tolist(), keys, strict=True)
+    ]
     content = [
         text or ("" if isinstance(key, bytes) else row)
         for key, text, row in zip(own, texts, rows, strict=True)
@@ -172,7 +184,23 @@ def find_learnt(run: Ancestor, items: ItemHashes, catalogue: str) -> NDArray[np.
     return same_content | same_id if alike else same_content
 
 
-def _texts(catalogue: Catalogue, names: Sequence[str]) -> list[str]:
+def _find_untied(
+    duplicates: Sequence[DuplicateGroups], same: Sequence[str], near: Sequence[str]
+) -> set[str]:
+    """Items that near-duplicates of these kinds leave untied, and no equal value ties."""
+    tied = {name for kind in duplicates if kind.kind in same for ids in kind.groups for name in ids}
+    crowd = {
+        name for kind in duplicates if kind.kind in near for ids in kind.untied for name in ids
+    }
+    return crowd - tied
+
+
+def _is_everybodys(items: int, untied: bool) -> bool:
+    """Whether what so many items have says nothing about any of them."""
+    return items > MAX_SHARED or (untied and items > 1)
+
+
+def _texts(catalogue: Catalogue, names: Sequence[str], untied: Set[str]) -> list[str]:
     """The words of some columns, in the order of the columns' names; empty where they say nothing."""
     if not names:
         return [""] * len(catalogue)
@@ -180,7 +208,10 @@ def _texts(catalogue: Catalogue, names: Sequence[str]) -> list[str]:
     words = [tokenize(" ".join(row)) for row in cells]
     texts = [" ".join(some) if count_words(some) >= MIN_WORDS else "" for some in words]
     shared = Counter(texts)
-    return [text if shared[text] <= MAX_SHARED else "" for text in texts]
+    return [
+        "" if _is_everybodys(shared[text], name in untied) else text
+        for name, text in zip(catalogue.ids.tolist(), texts, strict=True)
+    ]
 
 
 def _hash(text: str) -> int:

@@ -16,6 +16,7 @@ from hybrid.audit.audit import audit_catalogue
 from hybrid.audit.leaks import BACKBONE_TRAINED_ON_TEST
 from hybrid.backbones.provenance import Provenance
 from hybrid.catalogue import Catalogue
+from hybrid.duplicates.find import Duplicates, find_duplicates
 from hybrid.errors import CatalogueError, SplitError
 from hybrid.extraction.lookup import hash_catalogue
 from hybrid.extraction.poster_keys import key_sets
@@ -149,10 +150,18 @@ class Experiment:
         return [key for row in self.rows(*parts).tolist() for key in self.key_sets[row]]
 
     @cached_property
+    def duplicates(self) -> Duplicates:
+        """Duplicates in the whole catalogue; computed once."""
+        if self.origin is not None:
+            return self.origin.duplicates
+        return find_duplicates(self.catalogue, self.keys, context=self.context)
+
+    @cached_property
     def hashed(self) -> HashedItems:
         """Hashes of ids and contents, to tell which items an ancestor has learnt from; computed once."""
         if self.origin is None:
-            return HashedItems.of(self.catalogue, self.keys, self.key_sets)
+            kinds = self.duplicates.kinds
+            return HashedItems.of(self.catalogue, self.keys, self.key_sets, kinds)
         return self.origin.hashed.take(self._origin_rows)
 
     @cached_property
@@ -239,7 +248,7 @@ def audit_experiment(
             experiment.split,
             genres=experiment.catalogue.genres,
             context=experiment.context,
-            keys=whole.keys,
+            duplicates=whole.duplicates,
         )
         if backbones is not None and (backbones.ancestors or backbones.unknown):
             audit = audit_backbones(audit, experiment.split, whole.hashed, backbones, whole.split)

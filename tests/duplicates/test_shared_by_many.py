@@ -13,6 +13,8 @@ from PIL import Image
 from hybrid.audit.audit import audit_catalogue
 from hybrid.audit.item_hashes import hash_items
 from hybrid.catalogue import Catalogue, load_catalogue
+from hybrid.cli.main import _run
+from hybrid.duplicates.find import find_duplicates
 from hybrid.duplicates.groups import near_embedding_duplicates
 from hybrid.extraction.lookup import hash_catalogue
 from hybrid.splitting.methods import SplitOptions, make_splits
@@ -132,6 +134,24 @@ def test_a_placeholder_tells_nothing_of_what_a_run_has_learnt_from(tmp_path: Pat
     assert (hashes.posters[:CROWD] == 0).all()
     assert (hashes.posters[CROWD:] > 0).all()
     assert (hashes.texts > 0).all()
+
+
+@pytest.mark.parametrize("kind", ["picture", "text"])
+def test_nor_does_one_that_was_saved_in_several_ways(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    catalogue = write_lots(tmp_path, FOUR_LOTS, kind)
+    keys = hash_catalogue(catalogue)
+    hashes = hash_items(catalogue, keys, find_duplicates(catalogue, keys).kinds)
+    said = hashes.posters if kind == "picture" else hashes.texts
+    if kind == "picture":
+        assert (said > 0).tolist() == [False] * CROWD + [True] * (N - CROWD)
+    monkeypatch.chdir(tmp_path)
+    assert _run(["split", "--quiet", "--text", "overview"]) == 0
+    fit = ["fit-svm", "--blocks", "text", "--text", "overview", "--folds", "2", "--name", "svm"]
+    assert _run([*fit, "--quiet"]) == 0
+    capsys.readouterr()
+    assert _run(["audit", "--run", "svm", "--quiet"]) == 0, capsys.readouterr().out
 
 
 def write_lots(folder: Path, lots: dict[str, int], kind: str) -> Catalogue:
