@@ -10,13 +10,14 @@ import pandas as pd
 
 from hybrid.catalogue.cells import says_something
 from hybrid.catalogue.dates import count_dates
-from hybrid.catalogue.numbers import find_undecided, mixed_currencies, parse_numbers
+from hybrid.catalogue.numbers import count_decimals, find_undecided, mixed_currencies, parse_numbers
 from hybrid.catalogue.roles import FEW, HALF, IMAGE, URL, WORDS
 from hybrid.catalogue.units import currency_code, is_currency
-from hybrid.catalogue_types import DAY_FIRST, MONTH_FIRST, ColumnRole, Columns, Finding
+from hybrid.catalogue_types import COMMA, DAY_FIRST, MONTH_FIRST, ColumnRole, Columns, Finding
 
 NOT_UNDERSTOOD = "cells not understood"
 ORDER = "order of day and month"
+DECIMALS = "decimal mark"
 NO_POSTER = "no poster column"
 NO_POSTERS = "no posters"
 POSTER_URLS = "poster URLs"
@@ -108,14 +109,28 @@ def _of_cells(role: ColumnRole, cells: pd.Series) -> Iterator[Finding]:
 
 
 def _of_decimals(role: ColumnRole, filled: pd.Series) -> Iterator[Finding]:
-    """Of numbers such as 1,234, where no cell of the column shows what the comma is."""
+    """Of numbers such as 1,234, where no cell of the column shows what the comma is, or several disagree."""
+    shown = count_decimals(filled)
+    if shown.undecided:
+        read, other = ("comma", "point") if role.format.decimal == COMMA else ("point", "comma")
+        marks = {"point": (shown.point, "."), "comma": (shown.comma, COMMA)}
+        yield Finding(
+            DECIMALS,
+            f"column {role.column!r}: {marks[read][0]:,} cells show a decimal {read}, {marks[other][0]:,} a "
+            f"decimal {other}; {shown.undecided:,} such as {shown.example} can be either and were read with "
+            f"the {read} (--decimal {marks[other][1]} reads them with the {other})",
+            shown.undecided,
+            role.column,
+            (shown.example,),
+        )
+        return
     count, example = find_undecided(filled)
     if count:
         comma = "," in example
         reading, other = ("thousands", "decimals") if comma else ("decimals", "thousands")
         mark = "comma" if comma else "point"
         yield Finding(
-            "decimal mark",
+            DECIMALS,
             f"column {role.column!r}: {count:,} of {len(filled):,} numbers such as {example} can be read in "
             f"two ways, and no cell tells which; the {mark} was taken as that of {reading} "
             f"(--decimal , reads {other}, --decimal . {reading})",

@@ -54,6 +54,7 @@ _CLOCK = re.compile(r"(\d{1,3}):([0-5]\d)(?::([0-5]\d))?")
 # (1979), and as IMDb has it: (I) (1979), 2008–2013, (2019– )
 _YEAR = re.compile(r"(?:\([IVX]+\) ?)?\(?(1[89]\d\d|20\d\d)(?: ?- ?(?:1[89]\d\d|20\d\d)?)?\)?")
 _REMARK = re.compile(r"(?<=\S) ?\([^()\d]+\)$")  # $6,000,000 (estimated)
+_CENTS = re.compile(r"[.,]\d\d$")
 _PRIME = re.compile(r"(?<=\d) ?['′’]$")  # 90'
 _TOKEN = re.compile(rf"/ ?\d+|out of \d+|%|\+|★|° ?[CF]?|[{SYMBOLS}]|[^\W\d_]+\.?")
 
@@ -217,6 +218,63 @@ def find_undecided(cells: pd.Series) -> tuple[int, str]:
     return count, example
 
 
+@dataclass(frozen=True)
+class DecimalCounts:
+    """Cells of a column that show a decimal point, a decimal comma, and that can be either.
+
+    Parameters
+    ----------
+    point, comma, undecided : int
+    example : str
+        A cell that can be either.
+    """
+
+    point: int = 0
+    comma: int = 0
+    undecided: int = 0
+    example: str = ""
+
+
+def count_decimals(cells: pd.Series) -> DecimalCounts:
+    """Count what the numbers of a column show about their decimal mark, where they contradict each other.
+
+    Parameters
+    ----------
+    cells : Series of n str
+
+    Returns
+    -------
+    DecimalCounts
+        All 0 where a sample of the cells does not show both marks.
+
+    Examples
+    --------
+    >>> count_decimals(pd.Series(["1,234.5", "1.234,5", "7,5", "1,234"]))
+    DecimalCounts(point=1, comma=2, undecided=1, example='1,234')
+    >>> count_decimals(pd.Series(["7,5", "1,234"]))
+    DecimalCounts(point=0, comma=0, undecided=0, example='')
+    """
+    if _plain(cells)[1].all():
+        return DecimalCounts()
+    counts = DecimalCounts()
+    for some in (cells.iloc[:: max(1, len(cells) // SAMPLE)], cells):
+        votes, either = Counter[int](), Counter[str]()
+        for cell, items in some.value_counts().items():
+            found = read_number(str(cell))
+            if found is None:
+                continue
+            votes[found.vote] += int(items)
+            if found.point != found.comma:
+                either[str(cell)] += int(items)
+        if not votes[1] or not votes[-1]:
+            return DecimalCounts()
+        example = next(iter(either), "")
+        counts = DecimalCounts(votes[1], votes[-1], either.total(), example)
+        if len(some) == len(cells):
+            break
+    return counts
+
+
 def mixed_currencies(cells: pd.Series) -> Counter[str]:
     """The currencies of a column's cells, with their counts.
 
@@ -292,11 +350,15 @@ def _normalise(cell: str) -> str:
 def _dressed(match: re.Match[str]) -> Reading | None:
     """A number with a sign, a currency, a magnitude, a unit."""
     digits = _read_digits(match["digits"])
-    suffix = _read_suffix(match["rest"], (match["currency"] or "").casefold().rstrip(". "))
+    rest = match["rest"]
+    suffix = _read_suffix(rest, (match["currency"] or "").casefold().rstrip(". "))
     closed = match[0].endswith(")")
     if digits is None or suffix is None or closed != (match["sign"] == "("):
         return None
-    negative = match["sign"] in ("-", "(") or bool(match["minus"])
+    if match["digits"][-1] == "." and rest[:1].isalpha() and not is_known(suffix[1]):
+        return None  # 12.jpg
+    behind = rest.startswith("-") and _CENTS.search(match["digits"])  # 4,234.00-
+    negative = match["sign"] in ("-", "(") or bool(match["minus"]) or bool(behind)
     factor, (scale, unit) = -1.0 if negative else 1.0, suffix
     point, comma, vote = digits
     return Reading(factor * scale * point, factor * scale * comma, vote, unit)

@@ -339,6 +339,9 @@ def test_dates_that_contradict_each_other_are_told(
         (["1.234", "5.678"], 0),
         (["1.234"] * 30 + ["many"], 0),
         (["1234", "5678"], 0),
+        (["1,234.50", "1.234,50", "1,234", "1.234"], 2),
+        (["$1,234.00", "R$ 1.234,00", "7,5", "€ 5.678"], 1),
+        (["7.5", "7,5", "12"], 0),
     ],
 )
 def test_numbers_that_can_be_read_in_two_ways_are_told(
@@ -349,6 +352,32 @@ def test_numbers_that_can_be_read_in_two_ways_are_told(
     for mark in (".", ","):
         settled = write(path, {"v": cells}, decimal=mark).findings
         assert [f for f in settled if f.kind == "decimal mark"] == []
+
+
+def test_decimal_marks_that_contradict_each_other_are_told(path: Path) -> None:
+    cells = ["1,234.50", "1.234,50", "2.345,50", "1,234"]
+    catalogue = write(path, {"v": cells})
+    [told] = catalogue.findings
+    assert "2 cells show a decimal comma, 1 a decimal point; 1 such as 1,234" in told.message
+    assert "(--decimal . reads them with the point)" in told.message
+    assert catalogue.frame["v"].tolist() == [1234.5, 1234.5, 2345.5, 1.234]
+    assert write(path, {"v": cells}, decimal=".").frame["v"].tolist()[-1] == 1234
+
+
+def test_names_of_image_files_are_no_numbers_with_a_unit(path: Path) -> None:
+    catalogue = write(path, {"cover": [f"{i}.jpg" for i in range(5)]})
+    assert [(role.column, role.role) for role in catalogue.roles[1:]] == [("cover", "not used")]
+    [told] = catalogue.findings
+    assert "--poster-column cover" in told.message
+
+
+@pytest.mark.parametrize("between", [" ", ", ", ";", "|"])
+def test_several_addresses_in_a_cell_are_addresses(path: Path, between: str) -> None:
+    cells = [f"https://x.org/{i}.jpg{between}https://x.org/{i}b.jpg" for i in range(5)]
+    catalogue = write(path, {"links": cells})
+    assert catalogue.roles[1].role == "URL"
+    [told] = catalogue.findings
+    assert "hybrid fetch-posters --url-column links" in told.message
 
 
 def test_numbers_that_can_be_read_in_two_ways_are_not_told_again(path: Path) -> None:
