@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from hybrid.cli.options import Project, column_options, common_options
-from hybrid.cli.output import bad_rows_text, roles_text, show
+from hybrid.cli.output import bad_rows_text, findings_text, roles_text, show
 from hybrid.types import BadRow, ColumnOptions
 
 SHOWN = 20  # bad rows with the same reason
@@ -42,7 +42,7 @@ def command(project: Project, columns: ColumnOptions, strict: bool) -> int:
         "left_out": catalogue.left_out,
     }
     lines = [f"not found: {what} ({advice})" for what, advice in absent.items()]
-    lines += [f"note: {finding.message}" for finding in findings]
+    lines += findings_text(findings)
     parts = [bad_rows_text(bad, each=SHOWN), roles_text(catalogue.roles), *lines, summary]
     show(project.json, data, "\n".join(filter(None, parts)))
     return int(strict and bool(bad))

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from hybrid.runs.folder import Run
     from hybrid.runs.record import RunRecord
     from hybrid.runs.record_parts import AuditRecord, CandidateRecord
-    from hybrid.types import BadRow, ColumnRole, Interval
+    from hybrid.types import BadRow, ColumnRole, Finding, Interval
 
 MAIN = "f1_weighted"
+FINDINGS = 20  # of one kind that are printed
+COLUMNS = 200  # whose roles are printed
 
 
 def show(as_json: bool, data: Any, text: str, catalogue: Catalogue | None = None) -> None:
@@ -69,14 +71,18 @@ def _kind(bad: BadRow) -> str:
 
 
 def roles_text(roles: Sequence[ColumnRole]) -> str:
-    """One line for each column: its name, its role, why, and how many cells it fills."""
-    names = max((len(role.column) for role in roles), default=0)
-    width = max((len(role.role) for role in roles), default=0)
+    """One line for each column: its name, its role, why, and how many cells it fills; of very many the first."""
+    shown = roles[:COLUMNS]
+    names = max((len(role.column) for role in shown), default=0)
+    width = max((len(role.role) for role in shown), default=0)
     lines = [
         f"  {role.column:{names}}  {role.role:{width}}  {role.reason} ({role.filled:,} cells filled"
         + (f", {role.not_understood:,} not understood)" if role.not_understood else ")")
-        for role in roles
+        for role in shown
     ]
+    if rest := Counter(role.role for role in roles[COLUMNS:]):
+        counts = ", ".join(f"{count:,} {role}" for role, count in rest.most_common())
+        lines.append(f"  … and {rest.total():,} more columns ({counts}); --json lists all")
     return "\n".join(["columns:", *lines])
 
 
@@ -86,10 +92,23 @@ def reasons_text(rows: Iterable[BadRow]) -> str:
     return "\n".join(f"  {count} x {reason}" for reason, count in counts)
 
 
+def findings_text(findings: Sequence[Finding]) -> list[str]:
+    """One line for each finding; of many of one kind, one a column, the first ones and how many more."""
+    totals, seen, lines = Counter(one.kind for one in findings), Counter[str](), list[str]()
+    for one in findings:
+        seen[one.kind] += 1
+        if seen[one.kind] <= FINDINGS:
+            lines.append(f"note: {one.message}")
+        if seen[one.kind] == FINDINGS and totals[one.kind] > FINDINGS:
+            more = totals[one.kind] - FINDINGS
+            lines.append(f"note: … and {more:,} more of this kind ({one.kind}); --json lists all")
+    return lines
+
+
 def tell_catalogue(catalogue: Catalogue) -> None:
     """Tell on stderr how the table was understood, and of bad rows; `hybrid check` lists those."""
-    for finding in catalogue.findings:
-        click.echo(f"note: {finding.message}", err=True)
+    for line in findings_text(catalogue.findings):
+        click.echo(line, err=True)
     if catalogue.bad_rows:
         lost = catalogue.left_out
         said = f"{len(catalogue.bad_rows)} bad rows in {catalogue.path}; hybrid check lists them"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from shlex import quote
@@ -9,16 +10,18 @@ from shlex import quote
 import pandas as pd
 
 from hybrid.catalogue.cells import says_something
+from hybrid.catalogue.columns import fold_name
 from hybrid.catalogue_types import ColumnRole, Columns, Finding
 
 NO_LABEL = "no label column"
 NO_TEXT = "no text column"
+SAME_NAME = "columns of one name"
 # Names of label columns, in the singular and the plural of several languages; "genre" may be within a name.
 _LABELS = frozenset(
     (
         "category", "categories", "label", "labels", "tag", "tags", "class", "classes", "subject", "subjects",
         "topic", "topics", "genero", "generos", "generi", "kategorie", "kategorien", "gattung", "gattungen",
-        "gatunek", "gatunki", "жанр", "жанры", "类型", "類型", "ジャンル", "장르",
+        "gatunek", "gatunki", "жанр", "жанры", "категория", "категории", "类型", "類型", "ジャンル", "장르",
     )
 )  # fmt: skip
 _TITLES = frozenset(
@@ -65,13 +68,29 @@ def tell_absent(
         told += _of_labels(table, left)
     if not columns.text:
         told += _of_text(left)
-    return tuple(told)
+    return (*told, *_of_same_names(roles))
+
+
+def _of_same_names(roles: tuple[ColumnRole, ...]) -> Iterator[Finding]:
+    """Of columns whose names differ in case only from one that was found by its name."""
+    found = {fold_name(role.column): role for role in roles if role.reason == "by its name"}
+    for role in roles:
+        taken = found.get(fold_name(role.column))
+        if taken is None or taken is role or role.reason.startswith("--") or not role.filled:
+            continue
+        yield Finding(
+            SAME_NAME,
+            f"columns {taken.column!r} and {role.column!r} have one name: {taken.column!r} was taken as "
+            f"{taken.role}, {role.column!r} as {role.role} (--drop {quote(role.column)} leaves it out)",
+            role.filled,
+            role.column,
+        )
 
 
 def _of_labels(table: pd.DataFrame, roles: list[ColumnRole]) -> Iterator[Finding]:
     words = [role for role in roles if role.role in ("list", "categorical")]
     near = [role for role in words if "genre" in _plain(role.column)]
-    near += [role for role in words if _plain(role.column) in _LABELS]
+    near += [role for role in words if not _LABELS.isdisjoint(_words(role.column))]
     if near:
         role = near[0]
         yield Finding(
@@ -119,6 +138,11 @@ def _is_one_hot(role: ColumnRole, cells: pd.Series) -> bool:
         return False
     distinct = cells[says_something(cells)].str.lower().unique()
     return len(distinct) == 2 and _ONE_HOT.issuperset(distinct)
+
+
+def _words(name: str) -> set[str]:
+    """The words of a name, and all its letters together."""
+    return {_plain(name), *map(_plain, re.split(r"[\W_]+", name))}
 
 
 def _plain(name: str) -> str:

@@ -123,11 +123,11 @@ class Catalogue:
     @cached_property
     def folded(self) -> pd.DataFrame:
         """The table with the names of its columns in lower case, where no other column has that name."""
-        names = [str(name) for name in self.table.columns]
-        lower = {
-            name: name.casefold() for name in names if find_name(names, name.casefold()) == name
-        }
-        return self.table.rename(columns=lower)
+        first: dict[str, str] = {}
+        for name in map(str, self.table.columns):
+            if name == name.casefold() or name.casefold() not in first:
+                first[name.casefold()] = name
+        return self.table.rename(columns={name: lower for lower, name in first.items()})
 
     @cached_property
     def posters(self) -> tuple[str, ...]:

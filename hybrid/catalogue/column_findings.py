@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from hybrid.catalogue.cells import says_something
-from hybrid.catalogue.dates import count_dates
-from hybrid.catalogue.numbers import count_decimals, find_undecided, mixed_currencies, parse_numbers
+from hybrid.catalogue.dates import count_dates, parse_dates
+from hybrid.catalogue.decimals import count_decimals
+from hybrid.catalogue.numbers import find_undecided, mixed_currencies, parse_numbers
 from hybrid.catalogue.roles import FEW, HALF, IMAGE, URL, WORDS
 from hybrid.catalogue.units import currency_code, is_currency
 from hybrid.catalogue_types import COMMA, DAY_FIRST, MONTH_FIRST, ColumnRole, Columns, Finding
@@ -209,15 +210,19 @@ def _of_categories(role: ColumnRole, cells: pd.Series, columns: Columns) -> Iter
     if role.reason.startswith(("--", "recorded")) or len(distinct) <= FEW:
         return
     some = distinct.iloc[:: max(1, len(distinct) // 1000)]
-    if (~np.isnan(parse_numbers(some))).mean() >= HALF:
-        numbers = ~np.isnan(parse_numbers(distinct))
-        words = filled[filled.isin(distinct[~numbers])]
+    option = "numeric" if (~np.isnan(parse_numbers(some))).mean() >= HALF else ""
+    if not option and (parse_dates(some) != "").mean() >= HALF:
+        option = "date"
+    if option:
+        numeric = option == "numeric"
+        known = ~np.isnan(parse_numbers(distinct)) if numeric else parse_dates(distinct) != ""
+        words, what = filled[filled.isin(distinct[~known])], "numbers" if numeric else "dates"
         examples = tuple(words.drop_duplicates().iloc[:EXAMPLES])
         yield Finding(
             NOT_UNDERSTOOD,
-            f"column {role.column!r}: {len(filled) - len(words):,} of {len(filled):,} cells are numbers, "
+            f"column {role.column!r}: {len(filled) - len(words):,} of {len(filled):,} cells are {what}, "
             f"others are not, such as {', '.join(map(repr, examples))}; it is read as "
-            f"categories (--numeric {quote(role.column)} reads numbers, and the others as missing)",
+            f"categories (--{option} {quote(role.column)} reads {what}, and the others as missing)",
             len(words),
             role.column,
             examples,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from shlex import quote
 
@@ -83,7 +85,7 @@ def find_columns(
 
 
 def find_name(names: Iterable[str], wanted: str) -> str | None:
-    """Find a column whatever its case; None where there is none.
+    """Find a column whatever its case and Unicode form; None where there is none.
 
     Examples
     --------
@@ -93,7 +95,22 @@ def find_name(names: Iterable[str], wanted: str) -> str | None:
     names = list(names)
     if wanted in names:
         return wanted
-    return next((name for name in names if name.casefold() == wanted.casefold()), None)
+    return next((name for name in names if fold_name(name) == fold_name(wanted)), None)
+
+
+@lru_cache(maxsize=10_000)
+def fold_name(name: str) -> str:
+    r"""A column's name without case, Unicode form and characters that nobody sees.
+
+    Examples
+    --------
+    >>> fold_name("\u200bGenres"), fold_name("Ｉｄ")
+    ('genres', 'id')
+    """
+    if name.isascii():
+        return name.casefold()
+    seen = "".join(c for c in name if unicodedata.category(c) != "Cf")
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", seen).casefold()).strip()
 
 
 def _as_spelled(options: ColumnOptions, names: list[str]) -> ColumnOptions:

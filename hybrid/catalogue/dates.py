@@ -30,8 +30,10 @@ _NAMES = (
 )
 MONTHS = {name: i for i, names in enumerate(_NAMES, start=1) for name in names.split()}
 
-_ZONE = r"(?:Z|UTC|GMT|[+-]\d{2}:?\d{2})"
-_TIME = rf"(?:[T ]\s*\d{{1,2}}:\d{{2}}(?::\d{{2}}(?:[.,]\d+)?)?\s*(?:[ap]\.?m\.?)?\s*{_ZONE}?)?"
+_ZONE = r"(?:Z|[A-Z]{3,5}(?![a-z])|[+-]\d{2}:?\d{2})"
+_CLOCK = rf"\s*\d{{1,2}}:\d{{2}}(?::\d{{2}}(?:[.,]\d+)?)?\s*(?:[ap]\.?m\.?)?\s*{_ZONE}?"
+_TIME = rf"(?:[T ]{_CLOCK})?"
+_TIME_BEHIND = re.compile(rf"(?:,| at)? {_CLOCK}$", re.IGNORECASE)  # Tue, 25 May 1979 23:30:00 GMT
 _YEAR_FIRST = re.compile(
     rf"(\d{{4}})(?:([-/.])(\d{{1,2}})(?:\2(\d{{1,2}}){_TIME})?)?", re.IGNORECASE
 )
@@ -237,7 +239,7 @@ def _two_orders(first: str, second: str, year: str, *, dotted: bool) -> Dated | 
 
 def _in_words(cell: str) -> Dated | None:
     """A date with the name of its month: "25 May 1979", "May 25, 1979", "May 1979", "25-May-79"."""
-    words = [_plain(word) for word in _WORDS.findall(cell)]
+    words = [_plain(word) for word in _WORDS.findall(_TIME_BEHIND.sub("", cell))]
     words = [word for word in words if word not in _FILLER]
     months = [MONTHS[word] for word in words if word in MONTHS]
     numbers = [word for word in words if word.isdecimal()]

@@ -14,6 +14,8 @@ from hybrid.catalogue.labels import read_labels
 from hybrid.errors import SettingError, unknown_name
 from hybrid.types import BadRow, ColumnOptions, Columns, Finding, LabelRules
 
+LONGEST = 200  # characters of a cell in a message
+
 
 @dataclass(frozen=True)
 class LabelColumn:
@@ -86,7 +88,10 @@ def read_label_column(
     posters = table[columns.poster].to_numpy() if columns.poster else None
     bad = []
     for i in np.flatnonzero(found.cells == "").tolist():
-        said = f"{found.raw[i]!r} is no label" if found.raw[i] else f"no {columns.label}"
+        cell = found.raw[i]
+        if len(cell) > LONGEST:  # the file has it whole
+            cell = cell[: LONGEST - 1] + "…"
+        said = f"{cell!r} is no label" if cell else f"no {columns.label}"
         reason = f"{said}; the row can be predicted but not learnt from"
         bad.append(BadRow(int(rows[i]), ids[i], "" if posters is None else posters[i], reason))
     table = table.assign(**{str(columns.label): found.cells})

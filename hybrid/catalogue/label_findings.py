@@ -27,6 +27,8 @@ SEPARATORS = (
     "；",
     "，",
     "、",
+    "،",
+    "؛",
     "·",
     "•",
     " & ",
@@ -182,11 +184,15 @@ def _of_separators(found: LabelCells, column: str, separator: str) -> Iterator[t
         )
         shown, typed = max(holding, key=lambda entry: entries[entry]), _TYPED.get(other, other)
         filled = sum(count for cell, count in raw.items() if cell)
+        advice = f"say --label-separator '{typed}'"
+        if sum(n for cell, n in raw.items() if separator in cell) >= items:
+            # Each of two separators would be told while the other is in use.
+            line = _line(shown, separator.join(_parts(shown, other)))
+            advice = f"too, write {line} and the like into the file of --label-map"
         told = Finding(
             "label separator",
             f"column {column!r}: {items:,} of {filled:,} filled cells hold {other!r} inside a label, such as "
-            f"{shown!r}, and what is between them are labels elsewhere; if it separates labels, say "
-            f"--label-separator '{typed}'",
+            f"{shown!r}, and what is between them are labels elsewhere; if it separates labels, {advice}",
             items,
             column,
             tuple(sorted(holding, key=lambda entry: -entries[entry])[:SHOWN]),

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from hybrid.utils.scripts import strip_points, unify_letters
+
 UNKNOWN = "?"  # before a label that was not looked at
 CACHED = 100_000  # words whose answer is kept: the cells of a catalogue repeat them
 ALL = "*"  # every label that an item does not have
@@ -74,4 +76,4 @@ def twin_key(label: str) -> str:
     False
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())
-    return _JOINERS.sub("", folded) or folded
+    return _JOINERS.sub("", unify_letters(strip_points(folded))) or folded

@@ -9,14 +9,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.catalogue.cells import find_different
-from hybrid.catalogue.lists import join_list, parse_list
+from hybrid.catalogue.columns import fold_name
+from hybrid.catalogue.lists import UNIT, join_list, parse_list, parse_quoted
 from hybrid.types import ColumnOptions, Finding
 
 # A column is one of lists where this share of its filled cells are.
 _ALMOST_ALL, _HALF = 0.95, 0.5
-_BRACKETS = ("[", "{", "(", "array(")
+_BRACKETS = ("[", "{", "(", "array(", '"[', '"{')
 # Such cells are lists whatever the others of the column are.
-_CERTAIN = ("[{", "['", '["', "{'", '{"', "array(")
+_CERTAIN = ("[{", "['", '["', "{'", '{"', "array(", '"[', '"{')
 _SHOWN = 60
 
 
@@ -53,7 +54,7 @@ def read_lists(
     for name in table.columns:
         if name in text:
             continue
-        label = name == options.label or (options.label is None and name.lower() == "genres")
+        label = _holds_labels(name, options)
         cells = table[name].to_numpy()
         if not any(cell.startswith(_BRACKETS) for cell in find_different(table[name])[0]):
             continue
@@ -73,7 +74,9 @@ def read_lists(
                 table = table.copy()
             table[name] = pd.Series([joined.get(cell, cell) for cell in cells], dtype=object)
             findings.append(_tell(name, understood, entries))
-        not_understood = [cell for cell in like if entries[cell] is None and cell[0] in "[{"]
+        not_understood = [
+            cell for cell in like if entries[cell] is None and cell.lstrip('"')[0] in "[{"
+        ]
         if not_understood and label:
             broken = frozenset(not_understood)
             at = np.flatnonzero([cell in broken for cell in cells])
@@ -82,7 +85,40 @@ def read_lists(
             )
         elif not_understood:
             findings.append(_tell_rest(name, not_understood))
+    label_columns = [n for n in table.columns if n not in text and _holds_labels(n, options)]
+    for name in label_columns:
+        table, told = _read_quoted(table, name, separator, copied=table is not given)
+        findings += told
     return table, findings, broken
+
+
+def _holds_labels(name: str, options: ColumnOptions) -> bool:
+    return name == options.label or (options.label is None and fold_name(name) == "genres")
+
+
+def _read_quoted(
+    table: pd.DataFrame, name: str, separator: str, copied: bool
+) -> tuple[pd.DataFrame, list[Finding]]:
+    """Leave out the quotes around labels; a separator between them is part of the label."""
+    cells = table[name].to_numpy()
+    quoted = {
+        cell: found
+        for cell in dict.fromkeys(cells)
+        if UNIT not in cell
+        and not cell.startswith(_BRACKETS)
+        and (found := parse_quoted(cell, separator)) is not None
+    }
+    if not quoted:
+        return table, []
+    joined = {cell: join_list(found, separator) for cell, found in quoted.items()}
+    table = table if copied else table.copy()
+    table[name] = pd.Series([joined.get(cell, cell) for cell in cells], dtype=object)
+    count, shown = sum(cell in quoted for cell in cells), next(iter(quoted))
+    message = (
+        f"column {name!r}: quotes around labels were left out in {_cells(count)}: {_short(shown)} is "
+        f"{' and '.join(map(repr, quoted[shown]))}"
+    )
+    return table, [Finding("quoted labels", message, count, name, _examples(list(quoted)))]
 
 
 def _tell(name: str, cells: list[str], entries: dict[str, list[str] | None]) -> Finding:

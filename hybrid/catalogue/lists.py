@@ -16,6 +16,7 @@ UNIT = "\x1f"
 # The entry of an object is the value of the first of these keys that it has.
 NAME_KEYS = ("name", "title", "label", "genre", "keyword", "tag", "value", "text")
 
+_PLURALS = frozenset((*(f"{name}s" for name in NAME_KEYS), "items", "results", "data", "list"))
 _BRACKETS = {"[": "]", "{": "}", "(": ")"}
 _TOKEN = re.compile(
     r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[A-Za-z_][\w.]*|[^'"A-Za-z_]+""", re.DOTALL
@@ -25,6 +26,7 @@ _WORDS = {"None": "null", "nan": "null", "NaN": "null", "null": "null", "NULL": 
 _ARRAY = re.compile(r"array\((.*?)(?:,\s*dtype=[^()]*)?\)", re.DOTALL)
 _NUMBERS = re.compile(r"-?\d[\d.eE+-]*(?:\s+-?\d[\d.eE+-]*)+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_TYPOGRAPHIC = "\u201c\u201d\u201e\u2018\u2019"  # quotes, as word processors set them
 _FAILED: Any = object()
 
 
@@ -108,7 +110,7 @@ def parse_list(cell: str) -> list[str] | None:
     >>> parse_list("Drama|War"), parse_list("(no genres listed)")
     (None, None)
     """
-    text = cell.strip()
+    text = _unquoted(cell.strip())
     if text.startswith("array(") and (inside := _ARRAY.fullmatch(text)):
         text = inside[1].strip()
     if len(text) < 2 or _BRACKETS.get(text[0]) != text[-1]:
@@ -116,6 +118,43 @@ def parse_list(cell: str) -> list[str] | None:
     value = _parse(text)
     found = entries_of(value) if value is not _FAILED else _bare_words(text)
     return None if found is None else [replace_surrogates(entry) for entry in found]
+
+
+def _unquoted(text: str) -> str:
+    """The list in a string of JSON, as a list that was written twice is; else the text itself."""
+    if not text.startswith(('"[', '"{')) or text[-1] != '"':
+        return text
+    try:
+        inside = json.loads(text)
+    except ValueError:
+        return text
+    return inside.strip() if isinstance(inside, str) else text
+
+
+def parse_quoted(cell: str, separator: str) -> list[str] | None:
+    """Parse a cell some of whose entries are in double quotes; None where no entry is.
+
+    Parameters
+    ----------
+    cell, separator : str
+
+    Returns
+    -------
+    list of str or None
+
+    Examples
+    --------
+    >>> parse_quoted('"War, Epic", Drama', ","), parse_quoted('"Weird Al" Story', ",")
+    (['War, Epic', 'Drama'], None)
+    """
+    if '"' not in cell or len(separator) != 1 or separator in '"\r\n ':
+        return None
+    try:
+        (parts,) = csv.reader([cell], delimiter=separator, skipinitialspace=True, strict=True)
+    except (csv.Error, ValueError):
+        return None
+    found = [part.strip() for part in parts if part.strip()]
+    return None if not found or found == split_cell(cell, separator) else found
 
 
 def entries_of(value: Any) -> list[str] | None:
@@ -167,6 +206,12 @@ def _entries_of_object(value: dict[Any, Any]) -> list[str] | None:
         return strings
     if len(strings) == len(value) and all(re.search(r"\d", str(key)) for key in value):
         return strings  # {"/m/07s9rl0": "Drama", "/m/06ppq": "Silent film"}
+    if (
+        len(value) == 1
+        and isinstance(value.get(key := next(iter(value))), list)
+        and key in _PLURALS
+    ):
+        return entries_of(value[key])  # {"genres": ["Drama"]}
     if len(value) == 1 and "id" in keys and isinstance(value[keys["id"]], int):
         return [str(value[keys["id"]])]
     return None
@@ -253,4 +298,5 @@ def _bare_words(text: str) -> list[str] | None:
         (parts,) = csv.reader([inside], skipinitialspace=True, strict=True)
     except (csv.Error, ValueError):
         return None
-    return [part.strip() for part in parts if part.strip() and part.strip() not in ("NULL", "None")]
+    bare = (part.strip().strip(_TYPOGRAPHIC) for part in parts)
+    return [part for part in bare if part and part not in ("NULL", "None")]

@@ -16,6 +16,7 @@ from hybrid.catalogue.catalogue import Catalogue
 from hybrid.catalogue.cells import blank_nothing
 from hybrid.catalogue.column_findings import name_no_posters, tell_no_posters, tell_roles
 from hybrid.catalogue.columns import find_columns, find_name
+from hybrid.catalogue.ids import tell_ids
 from hybrid.catalogue.label_column import check_unknown, read_label_column
 from hybrid.catalogue.labels import find_rules, typed_separator
 from hybrid.catalogue.list_columns import read_lists
@@ -110,6 +111,9 @@ def load_catalogue(
     table, rows, more = _drop_bad_rows(table, parsed.rows, columns, every_row)
     if not len(table):
         raise CatalogueError(f"{path}: expected at least one item with an id, found none.")
+    if like is None and not every_row:
+        role = next(role for role in roles if role.column == columns.id)
+        more_told += tell_ids(table[columns.id].to_numpy(dtype=object), rows, role, more)
     read = read_label_column(table, rows, columns, rules, like is None, broken)
     table, columns = read.table, read.columns
     unlabelled = [] if every_row else read.bad_rows  # else labels mean nothing

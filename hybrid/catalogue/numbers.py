@@ -147,7 +147,7 @@ def find_number_format(cells: pd.Series, settled: str = "") -> CellFormat:
     if not settled and _plain(different)[1].all():
         return CellFormat()
     votes, units = 0, Counter[str]()
-    for _, count, found in _read_shapes(different, place):
+    for _, count, found in read_shapes(different, place):
         if found is not None:
             votes += found.vote * count
             units[found.unit] += count
@@ -155,13 +155,25 @@ def find_number_format(cells: pd.Series, settled: str = "") -> CellFormat:
     return CellFormat(decimal, _column_unit(units, len(cells)))
 
 
-def _read_shapes(
+def read_shapes(
     different: NDArray[np.object_], place: NDArray[np.int64]
 ) -> list[tuple[str, int, Reading | None]]:
     """Read one cell of each shape: the cell, how many cells have its shape, and the number in it.
 
     The value is that of this cell alone; the unit, the vote, and whether a point and a comma read it
     differently, are those of all of them.
+
+    Parameters
+    ----------
+    different : ndarray of shape (m,), str
+        The different cells of a column.
+    place : ndarray of shape (n,), int
+        Which of them each cell is.
+
+    Examples
+    --------
+    >>> [(cell, count) for cell, count, _ in read_shapes(*find_different(pd.Series(["7,5", "8,5", "9"])))]
+    [('7,5', 2), ('9', 1)]
     """
     shapes = [one if _DENOMINATOR.search(one) else one.translate(_SHAPE) for one in different]
     shape, names = pd.factorize(np.array(shapes, dtype=object))
@@ -207,7 +219,7 @@ def find_undecided(cells: pd.Series) -> tuple[int, str]:
         if found is not None and found.vote:
             return 0, ""
     count, example = 0, ""
-    for cell, items, found in _read_shapes(different, place):
+    for cell, items, found in read_shapes(different, place):
         if found is None:
             continue
         if found.vote:
@@ -216,63 +228,6 @@ def find_undecided(cells: pd.Series) -> tuple[int, str]:
         if found.point != found.comma and dressed:
             count, example = count + items, example or cell
     return count, example
-
-
-@dataclass(frozen=True)
-class DecimalCounts:
-    """Cells of a column that show a decimal point, a decimal comma, and that can be either.
-
-    Parameters
-    ----------
-    point, comma, undecided : int
-    example : str
-        A cell that can be either.
-    """
-
-    point: int = 0
-    comma: int = 0
-    undecided: int = 0
-    example: str = ""
-
-
-def count_decimals(cells: pd.Series) -> DecimalCounts:
-    """Count what the numbers of a column show about their decimal mark, where they contradict each other.
-
-    Parameters
-    ----------
-    cells : Series of n str
-
-    Returns
-    -------
-    DecimalCounts
-        All 0 where a sample of the cells does not show both marks.
-
-    Examples
-    --------
-    >>> count_decimals(pd.Series(["1,234.5", "1.234,5", "7,5", "1,234"]))
-    DecimalCounts(point=1, comma=2, undecided=1, example='1,234')
-    >>> count_decimals(pd.Series(["7,5", "1,234"]))
-    DecimalCounts(point=0, comma=0, undecided=0, example='')
-    """
-    if _plain(cells)[1].all():
-        return DecimalCounts()
-    counts = DecimalCounts()
-    for some in (cells.iloc[:: max(1, len(cells) // SAMPLE)], cells):
-        votes, either = Counter[int](), Counter[str]()
-        for cell, items in some.value_counts().items():
-            found = read_number(str(cell))
-            if found is None:
-                continue
-            votes[found.vote] += int(items)
-            if found.point != found.comma:
-                either[str(cell)] += int(items)
-        if not votes[1] or not votes[-1]:
-            return DecimalCounts()
-        example = next(iter(either), "")
-        counts = DecimalCounts(votes[1], votes[-1], either.total(), example)
-        if len(some) == len(cells):
-            break
-    return counts
 
 
 def mixed_currencies(cells: pd.Series) -> Counter[str]:
@@ -284,7 +239,7 @@ def mixed_currencies(cells: pd.Series) -> Counter[str]:
     [('$', 1), ('€', 2)]
     """
     units = Counter[str]()
-    for _, count, found in _read_shapes(*find_different(cells)):
+    for _, count, found in read_shapes(*find_different(cells)):
         if found is not None and is_currency(found.unit):
             units[found.unit] += count
     return units

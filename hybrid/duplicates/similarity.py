@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from hybrid.utils.scripts import has_unspaced_script, split_words, strip_points
+from hybrid.utils.scripts import has_unspaced_script, split_words, strip_points, unify_letters
 
 Pairs = NDArray[np.int64]
 Groups = list[tuple[int, ...]]
@@ -209,7 +209,7 @@ def tokenize(text: str) -> list[str]:
     >>> tokenize("L'Été: a Film!"), tokenize("ＮＢＡ比赛。"), tokenize("हिन्दी")
     (['l', 'été', 'a', 'film'], ['nba', '比', '赛'], ['हिन्दी'])
     """
-    return split_words(strip_points(unicodedata.normalize("NFKC", text).casefold()))
+    return split_words(unify_letters(strip_points(unicodedata.normalize("NFKC", text).casefold())))
 
 
 def count_words(tokens: Sequence[str]) -> float:

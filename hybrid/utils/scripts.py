@@ -173,6 +173,33 @@ def strip_points(text: str) -> str:
     return text if text.isascii() else _POINT.sub("", text)
 
 
+# Letters of Persian and Urdu that are others of Arabic, or look so, where keyboards and programs differ.
+_VARIANTS = str.maketrans(
+    {"\u06cc": "\u064a", "\u06a9": "\u0643", "\u06c0": "\u0647", "\u06c1": "\u0647"}
+)
+
+
+def unify_letters(text: str) -> str:
+    """Write the letters of Arabic script that keyboards give for each other as one: yeh, kaf and heh.
+
+    Parameters
+    ----------
+    text : str
+        In form NFC or NFKC.
+
+    Returns
+    -------
+    str
+        For comparisons only. Other scripts, and letters with a hamza, are as they are.
+
+    Examples
+    --------
+    >>> unify_letters("کتابی") == unify_letters("كتابي")
+    True
+    """
+    return text if text.isascii() else text.translate(_VARIANTS)
+
+
 class _Folded(dict[str, str]):
     """Character → what it is folded to, found when it is first asked for."""
 

@@ -334,3 +334,52 @@ def test_a_list_that_was_cut_off_is_no_label(cut: str) -> None:
     assert mapped.bad_rows == ()
     assert mapped.labels[1].tolist() == [1, 1]
     assert kinds(mapped)["label map"].count == 1
+
+
+def write_quoted(cells: list[str]) -> Path:
+    path = Path("c.csv")
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("id", "genres"), *enumerate(cells)])
+    return path
+
+
+@pytest.mark.parametrize("separator", [",", "|"])
+def test_a_separator_in_quotes_is_part_of_a_label(separator: str) -> None:
+    cells = [f'"War{separator} Epic"{separator} Drama', "Drama", '"Weird Al" Story', '"Drama"']
+    catalogue = load_catalogue(write_quoted(cells), ColumnOptions(label_separator=separator))
+    assert catalogue.genres == ('"Weird Al" Story', "Drama", f"War{separator} Epic")
+    assert catalogue.labels.sum(axis=0).tolist() == [1, 3, 1]
+    assert kinds(catalogue)["quoted labels"].count == 2
+
+
+def test_lists_that_were_written_twice_are_lists() -> None:
+    cells = [json.dumps(json.dumps(["Drama", "War"])), json.dumps(json.dumps(["Drama"]))]
+    assert load_catalogue(write_quoted(cells)).genres == ("Drama", "War")
+    cells[1] = cells[1][:-4]
+    catalogue = load_catalogue(write_quoted(cells))
+    assert (catalogue.genres, kinds(catalogue)["broken lists"].count) == (("Drama", "War"), 1)
+
+
+def test_where_two_separators_are_in_use_the_advice_does_not_go_round_in_a_circle() -> None:
+    cells = ["Drama|War", "Drama, War", "Drama", "War", "Horror|War", "Horror"]
+    told = kinds(load(cells))["label separator"].message
+    line = told[told.index(", write ") + 8 : told.index(" and the like")]
+    assert line == '"Drama, War",Drama|War'
+    Path("map.csv").write_text(f"from,to\n{line}\n", "utf-8")
+    assert load(cells, label_map=Path("map.csv")).genres == ("Drama", "Horror", "War")
+
+
+def test_arabic_commas_between_labels_are_told() -> None:
+    told = kinds(load(["درام، حرب", "درام", "حرب", "رعب، درام", "رعب"]))["label separator"]
+    assert "--label-separator '،'" in told.message
+
+
+def test_arabic_spellings_of_one_label_are_told() -> None:
+    told = kinds(load(["درام", "درا\u0640م", "کمدی", "كمدي", "درام"]))["label twins"]
+    assert told.count == 2
+
+
+def test_a_long_cell_that_is_no_label_is_cut_in_its_message() -> None:
+    cells = [json.dumps(["Drama"] * 1000)[:-1], json.dumps(["Drama"])]
+    [bad] = load_catalogue(write_quoted(cells)).bad_rows
+    assert len(bad.reason) < 300

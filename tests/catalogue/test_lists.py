@@ -37,6 +37,9 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\x1f\0"), min_s
         ("[['Drama'], ['War']]", ["Drama", "War"]),
         ('["half \\ud83d", "whole \\ud83d\\ude00"]', ["half \ufffd", "whole \U0001f600"]),
         ("['it\\'s', 'caf\\xe9']", ["it's", "café"]),
+        (json.dumps(json.dumps(["Drama", "War"])), ["Drama", "War"]),
+        ("{'genres': [{'name': 'Drama'}, {'name': 'War'}]}", ["Drama", "War"]),
+        ("[\u201cDrama\u201d, \u201cWar\u201d]", ["Drama", "War"]),
         ("[]", []),
         ("[None]", []),
         # No list, or one whose entries cannot be known:
@@ -46,6 +49,8 @@ WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\x1f\0"), min_s
         ("['a' 'b' ... 'z']", None),
         ("[{'first': 'a', 'second': 'b'}]", None),
         ("{name: Drama}", None),
+        ('"[\\"Drama\\", ', None),
+        ("{'Drama': ['x']}", None),
         ("[Timestamp('2020-01-01')]", None),
         ("[" * 100_000 + "]" * 100_000, None),
     ],

@@ -455,3 +455,64 @@ def test_examples_of_a_finding_are_different(tmp_path: Path) -> None:
     told = {finding.column: finding.examples for finding in catalogue.findings}
     assert told["price"] == ("ask us", "sold")
     assert told["cast"] == ("[None]", "['Ann']")
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ["1", "2", "1.0"],
+        ["0001", "2", "1"],
+        ["tt7", "b", "TT7"],
+        ["\u00e9", "b", "e\u0301"],
+    ],
+)
+def test_ids_that_only_their_spelling_tells_apart_are_told(path: Path, ids: list[str]) -> None:
+    catalogue = write(path, {"id": ids, "genres": ["Drama"] * 3})
+    [told] = [finding for finding in catalogue.findings if finding.kind == "ids alike"]
+    assert (told.count, told.examples) == (2, (ids[0], ids[2]))
+    assert f"{ids[0]!a} (row 1) and {ids[2]!a} (row 3)" in told.message
+    assert catalogue.ids.tolist() == ids
+
+
+def test_an_id_column_that_repeats_its_ids_is_told_with_the_option(path: Path) -> None:
+    rows = {"category_id": ["1", "1", "1", "2"], "ID": ["a", "b", "c", "d"]}
+    path.write_text("category_id,name\n1,a\n1,b\n1,c\n2,d\n", "utf-8")
+    told = {finding.kind: finding for finding in load_catalogue(path).findings}
+    assert "2 of 4 rows" not in told
+    path.write_text("category_id,name\n1,a\n1,b\n1,c\n1,d\n", "utf-8")
+    told = {finding.kind: finding for finding in load_catalogue(path).findings}
+    assert told["id column"].count == 3
+    settled = load_catalogue(path, ColumnOptions(id="name"))
+    assert len(settled) == 4
+    assert "id column" not in {finding.kind for finding in settled.findings}
+    assert "id column" not in {finding.kind for finding in write(path, rows).findings}
+
+
+def test_columns_whose_names_differ_in_case_only_are_told(path: Path) -> None:
+    catalogue = write(path, {"Genres": ["x", "y"], "genres": ["Drama", "War"]})
+    [told] = [finding for finding in catalogue.findings if finding.kind == "columns of one name"]
+    assert "'genres' was taken as labels, 'Genres' as categorical (--drop Genres" in told.message
+    told_after = write(
+        path, {"Genres": ["x", "y"], "genres": ["a", "b"]}, drop=("Genres",)
+    ).findings
+    assert "columns of one name" not in {finding.kind for finding in told_after}
+
+
+@pytest.mark.parametrize("name", ["\u200bgenres", "Ge\u00adnres", "ｇｅｎｒｅｓ"])
+def test_a_name_is_found_whatever_its_invisible_characters(path: Path, name: str) -> None:
+    assert write(path, {name: ["['Drama', 'War']", "War"]}).genres == ("Drama", "War")
+
+
+@pytest.mark.parametrize("name", ["tags_list", "категория", "main category"])
+def test_a_word_of_a_name_is_enough_to_suggest_it(path: Path, name: str) -> None:
+    [told] = [f for f in write(path, {name: ["a|b", "b"]}).findings if f.kind == "no label column"]
+    assert "--label-column" in told.message
+
+
+def test_dates_that_are_not_nearly_all_of_a_column_are_told(path: Path) -> None:
+    cells = [f"1979-05-{1 + i % 28:02d}" for i in range(28)] + [f"Easter {i}" for i in range(8)]
+    catalogue = write(path, {"released": cells})
+    [told] = [f for f in catalogue.findings if f.kind == "cells not understood"]
+    assert (catalogue.roles[1].role, told.count) == ("categorical", 8)
+    assert "(--date released reads dates, and the others as missing)" in told.message
+    assert write(path, {"released": cells}, date=("released",)).roles[1].role == "date"

@@ -171,3 +171,16 @@ def test_numbers_in_dress_are_learnt_from_as_plain_ones(
         assert kinds == (["cells not understood"] if name == "new" else [])
         assert ("'many'" in said.err) == (name == "new")
     assert Path("new-out.csv").read_bytes() == Path("same-out.csv").read_bytes()
+
+
+def test_very_many_columns_and_findings_are_cut_with_their_counts(
+    tmp_path: Path, call: Call, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = ",".join(["id", *(f"c{j}" for j in range(300))])
+    rows = "".join(",".join([str(i), *['"1,234"'] * 300]) + "\n" for i in range(3))
+    (tmp_path / "c.csv").write_text(f"{header}\n{rows}", "utf-8")
+    assert call("check", "--catalogue", str(tmp_path / "c.csv")) == 0
+    out = capsys.readouterr().out
+    assert "… and 101 more columns (101 numeric); --json lists all" in out
+    assert "note: … and 280 more of this kind (decimal mark); --json lists all" in out
+    assert out.count("can be read in two ways") == 20

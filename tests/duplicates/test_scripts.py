@@ -107,6 +107,14 @@ def test_vowel_points_and_tatweel_make_no_other_text(bare: str, pointed: list[st
     assert same.groups == (("a", "b"),)
 
 
+def test_letters_of_persian_and_arabic_keyboards_make_no_other_text() -> None:
+    story = "کتابی از یک زن که می‌رود و شهری کوچک در کنار دریا"
+    other = story.replace("ی", "ي").replace("ک", "ك")
+    assert other != story
+    (same, _) = text_duplicates(["a", "b"], [story, other])
+    assert same.groups == (("a", "b"),)
+
+
 @pytest.mark.parametrize(
     "text",
     ["été naïve ångström", "призрак йод", "हिन्दी फ़िल्म", "பேய் படம்", "ἔργον", "أمل آمال سؤال شيء"],

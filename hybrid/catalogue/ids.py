@@ -1,0 +1,102 @@
+"""What may be wrong about ids: the wrong column, or ids that only their spelling tells apart."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hybrid.catalogue_types import BadRow, ColumnRole, Finding
+
+ALIKE = "ids alike"
+ID_COLUMN = "id column"
+_WHOLE = re.compile(r"0*(\d+?)(?:\.0+)?")
+
+
+def tell_ids(
+    ids: NDArray[Any], rows: NDArray[np.int64], role: ColumnRole, bad: list[BadRow]
+) -> tuple[Finding, ...]:
+    """Tell whether the id column looks like the wrong one, and which ids only their spelling tells apart.
+
+    Parameters
+    ----------
+    ids : ndarray of shape (n,), str
+        Of the items.
+    rows : ndarray of shape (n,), int64
+        Position of each in the file.
+    role : ColumnRole
+        Of the id column.
+    bad : list of BadRow
+        Rows that were left out for their ids.
+
+    Returns
+    -------
+    tuple of Finding
+
+    Examples
+    --------
+    >>> role = ColumnRole("id", "id", "by its name", 3)
+    >>> print(tell_ids(np.array(["1", "2", "1.0"]), np.array([1, 2, 3]), role, [])[0].message)
+    column 'id': 2 ids differ from others only in case, Unicode form, leading zeros or '.0', such as '1' \
+(row 1) and '1.0' (row 3); they are different items (write them alike where they are one item)
+    """
+    told = []
+    if role.reason == "by its name" and role.column.casefold() != "id" and len(bad) > len(ids):
+        told.append(
+            Finding(
+                ID_COLUMN,
+                f"column {role.column!r} was taken as the id by its name, and {len(bad):,} of "
+                f"{len(bad) + len(ids):,} rows are left out for theirs (--id-column names another column)",
+                len(bad),
+                role.column,
+            )
+        )
+    keys = pd.Series([fold_id(one) for one in ids.tolist()], dtype=object)
+    if keys.is_unique:
+        return tuple(told)
+    alike = np.flatnonzero(keys.duplicated(keep=False))
+    first = alike[0]
+    second = alike[1:][(keys.iloc[alike[1:]] == keys.iloc[first]).to_numpy()][0]
+    shown = [
+        f"{_show(ids[i], ids[j])} (row {rows[i]})" for i, j in ((first, second), (second, first))
+    ]
+    told.append(
+        Finding(
+            ALIKE,
+            f"column {role.column!r}: {len(alike):,} ids differ from others only in case, Unicode form, "
+            f"leading zeros or '.0', such as {shown[0]} and {shown[1]}; they are different items (write "
+            "them alike where they are one item)",
+            len(alike),
+            role.column,
+            (str(ids[first]), str(ids[second])),
+        )
+    )
+    return tuple(told)
+
+
+def fold_id(name: str) -> str:
+    """What ids share that only their spelling tells apart.
+
+    Examples
+    --------
+    >>> fold_id("007") == fold_id("7.0"), fold_id("TT7") == fold_id("tt7"), fold_id("7") == fold_id("07a")
+    (True, True, False)
+    """
+    if name.isascii():
+        if name.isdecimal() and name[0] != "0":
+            return name  # most are so
+    else:
+        name = unicodedata.normalize("NFKC", name)
+    if number := _WHOLE.fullmatch(name):
+        return number[1]
+    return name.casefold()
+
+
+def _show(name: str, other: str) -> str:
+    """An id; by its code points where it looks like the other."""
+    same = unicodedata.normalize("NFKC", name) == unicodedata.normalize("NFKC", other)
+    return ascii(name) if same else repr(name)
