@@ -71,7 +71,7 @@ def _kind(bad: BadRow) -> str:
 
 
 def roles_text(roles: Sequence[ColumnRole]) -> str:
-    """One line for each column: its name, its role, why, and how many cells it fills; of very many the first."""
+    """One line for each column, of very many the first: its name, its role, why, and its filled cells."""
     shown = roles[:COLUMNS]
     names = max((len(role.column) for role in shown), default=0)
     width = max((len(role.role) for role in shown), default=0)

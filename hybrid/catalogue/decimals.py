@@ -47,8 +47,11 @@ def count_decimals(cells: pd.Series) -> DecimalCounts:
     >>> count_decimals(pd.Series(["7,5", "1,234"]))
     DecimalCounts(point=0, comma=0, undecided=0, example='')
     """
+    different, place = find_different(cells)
+    if not any("," in one for one in different):
+        return DecimalCounts()
     votes, undecided, example = Counter[int](), 0, ""
-    for cell, items, found in read_shapes(*find_different(cells)):
+    for cell, items, found in read_shapes(different, place):
         if found is None:
             continue
         votes[found.vote] += items
