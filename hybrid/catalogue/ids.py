@@ -99,4 +99,4 @@ def fold_id(name: str) -> str:
 def _show(name: str, other: str) -> str:
     """An id; by its code points where it looks like the other."""
     same = unicodedata.normalize("NFKC", name) == unicodedata.normalize("NFKC", other)
-    return ascii(name) if same else repr(name)
+    return ascii(str(name)) if same else repr(str(name))
