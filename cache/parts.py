@@ -34,6 +34,7 @@ from hybrid.cache.verified_files import (
     read_dataset,
     stamp_of,
 )
+from hybrid.utils.counts import agree, counted
 from hybrid.utils.files import write_atomically
 from hybrid.utils.key_index import KEY_BYTES, Keys
 
@@ -262,7 +263,8 @@ def check_values(part: Part) -> None:
             wrong = int((~np.isfinite(rows)).any(axis=1).sum())
             if wrong:
                 raise DamageError(
-                    f"{wrong} rows from row {start} on hold values that are not finite"
+                    f"{counted(wrong, 'row')} from row {start} on {agree(wrong, '{hold|holds}')} values that "
+                    "are not finite"
                 )
 
 

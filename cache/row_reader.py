@@ -13,6 +13,7 @@ from hybrid.cache.costs import RowCosts, gather_costs
 from hybrid.cache.parts import Part
 from hybrid.cache.verified_files import ChangedError, DamageError
 from hybrid.errors import CacheError
+from hybrid.utils.counts import agree
 from hybrid.utils.key_index import Keys, key_array
 
 RETRIES = 5  # where parts vanish while they are read
@@ -121,9 +122,9 @@ class RowReader:
             )
             if lost:
                 raise CacheError(
-                    f"{lost} of the embeddings that were asked for were in a damaged part of "
-                    f"{contents.folder}. Run hybrid extract again, with the same --backbone and "
-                    "--weights, to compute them again."
+                    f"{lost:,} of the embeddings that were asked for {agree(lost, '{were|was}')} in a "
+                    f"damaged part of {contents.folder}. Run hybrid extract again, with the same --backbone "
+                    "and --weights, to compute them again."
                 )
         raise CacheError(f"{contents.folder}: its parts vanish while they are read; try again.")
 

@@ -23,6 +23,7 @@ from hybrid.cache.parts import DTYPES, PART_ROWS, Layout, write_part
 from hybrid.cache.row_reader import RowReader, are_named, find_keys
 from hybrid.cache.verified_files import UNPARSABLE
 from hybrid.errors import CacheError
+from hybrid.utils.counts import counted
 from hybrid.utils.files import write_atomically
 from hybrid.utils.key_index import KEY_BYTES, Keys, key_array, sort_keys
 
@@ -299,7 +300,7 @@ class EmbeddingStore:
         """Raise where shapes or values are wrong."""
         if embeddings.shape != (len(keys), self.dimension) or {len(k) for k in keys} - {KEY_BYTES}:
             raise CacheError(
-                f"expected {len(keys)} keys of {KEY_BYTES} bytes and embeddings of shape "
+                f"expected {counted(len(keys), 'key')} of {KEY_BYTES} bytes and embeddings of shape "
                 f"({len(keys)}, {self.dimension}), found {embeddings.shape}."
             )
         limit = np.finfo(self.dtype).max
@@ -309,12 +310,12 @@ class EmbeddingStore:
         wrong = int((~np.isfinite(embeddings)).sum())
         if wrong:
             raise CacheError(
-                f"expected finite embeddings, found {wrong} values that are not; nothing was written. "
-                "Are the weights the right ones for this backbone?"
+                f"expected finite embeddings, found {counted(wrong, 'value that is', 'values that are')} "
+                "not; nothing was written. Are the weights the right ones for this backbone?"
             )
         raise CacheError(
             f"expected embeddings within {limit:g}, the range of {self.dtype}; found "
-            f"{int((np.abs(embeddings) > limit).sum())} values beyond; nothing was written. Use "
+            f"{counted(int((np.abs(embeddings) > limit).sum()), 'value')} beyond; nothing was written. Use "
             "--dtype float32."
         )
 
@@ -345,8 +346,9 @@ class EmbeddingStore:
 
     def _write_error(self, error: OSError) -> CacheError:
         return CacheError(
-            f"cannot write to the cache {self.folder.parent}: {error.strerror}. {len(self)} embeddings "
-            "are safe there; make room and run the command again to go on."
+            f"cannot write to the cache {self.folder.parent}: {error.strerror}. "
+            f"{counted(len(self), 'embedding is', 'embeddings are')} safe there; make room and run the "
+            "command again to go on."
         )
 
 

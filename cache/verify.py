@@ -19,6 +19,7 @@ from hybrid.cache.sealed import PROVENANCE, unseal
 from hybrid.cache.store import EmbeddingStore
 from hybrid.cache.verified_files import ChangedError, DamageError, forget_hashes
 from hybrid.errors import CacheError
+from hybrid.utils.counts import agree, counted
 from hybrid.utils.key_index import Keys, index_part, merge, sort_keys
 from hybrid.utils.progress import shows_step
 from hybrid.utils.read_only import reads_only
@@ -163,7 +164,9 @@ def _verify_generation(path: Path, parts: list[tuple[Part, Keys]]) -> None:
     index, keys_of = generation.index, {part.path.name: keys for part, keys in parts}
     gone = [name for name in index.parts if not (path.parent / "parts" / name).exists()]
     if gone:
-        raise DamageError(f"{len(gone)} of its parts are gone, the first is {gone[0]}")
+        raise DamageError(
+            f"{len(gone)} of its parts {agree(len(gone), '{are|is}')} gone, the first is {gone[0]}"
+        )
     covered = {*index.parts, *generation.superseded}
     visible = merge([index, *(index_part(n, k) for n, k in keys_of.items() if n not in covered)])
     for name, keys in keys_of.items():
@@ -171,7 +174,7 @@ def _verify_generation(path: Path, parts: list[tuple[Part, Keys]]) -> None:
             raise DamageError(f"it is wrong about {name}")
         hidden = int((visible.find(keys) < 0).sum())
         if hidden:
-            raise DamageError(f"it hides {hidden} rows of {name}")
+            raise DamageError(f"it hides {counted(hidden, 'row')} of {name}")
 
 
 def _duplicates(

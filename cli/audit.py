@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from hybrid.cli.options import Project, column_options, common_options, embedding_options
 from hybrid.cli.output import show, tell_catalogue
 from hybrid.types import ColumnOptions, EmbeddingSelector, Leak
+from hybrid.utils.counts import agree, counted
 
 if TYPE_CHECKING:
     from hybrid.audit.audit import AuditResult
@@ -195,7 +196,8 @@ def _repaired(repaired: Any) -> list[str]:
         return []
     said = "clean" if repaired.audit.clean else "still LEAKING"
     return [
-        f"{repaired.path}: split again, {repaired.tied} items in {repaired.groups} groups of several; "
-        f"{repaired.moved} items changed their part, {repaired.added} were in none or in several; "
-        f"it is {said}"
+        f"{repaired.path}: split again, {counted(repaired.tied, 'item')} in "
+        f"{counted(repaired.groups, 'group')} of several; {counted(repaired.moved, 'item')} changed "
+        f"{agree(repaired.moved, '{their|its}')} part, {repaired.added:,} "
+        f"{agree(repaired.added, '{were|was}')} in none or in several; it is {said}"
     ]

@@ -17,6 +17,7 @@ from hybrid.cli.options import (
 )
 from hybrid.cli.output import show, size_text, tell_catalogue
 from hybrid.types import ColumnOptions, EmbeddingOptions, EmbeddingSelector
+from hybrid.utils.counts import agree, counted
 
 if TYPE_CHECKING:
     from hybrid.extraction.cache_report import CacheExplanation, StoreSummary
@@ -35,7 +36,7 @@ def ls(project: Project) -> None:
 
     stores = list_stores(project.context)
     text = "\n".join(
-        f"{store.description}, {store.failures} failures, {size_text(store.bytes)}, {_cost(store)}"
+        f"{store.description}, {counted(store.failures, 'failure')}, {size_text(store.bytes)}, {_cost(store)}"
         for store in stores
     )
     show(project.json, stores, text or f"{project.cache}: no embeddings")
@@ -82,9 +83,10 @@ def explain(
 
 def _explanation_text(said: CacheExplanation) -> str:
     lines = [
-        f"{said.backbone} ({said.fingerprint[:12]}): {said.items} items, {said.unreadable} without a "
-        f"readable poster, {said.images} different images",
-        f"  {said.hits} hits, {said.misses} misses, {said.failures} known to be undecodable",
+        f"{said.backbone} ({said.fingerprint[:12]}): {counted(said.items, 'item')}, {said.unreadable:,} "
+        f"without a readable poster, {counted(said.images, 'different image')}",
+        f"  {counted(said.hits, 'hit')}, {counted(said.misses, 'miss', 'misses')}, {said.failures:,} known "
+        "to be undecodable",
     ]
     if not said.tried:
         lines.append(
@@ -92,7 +94,9 @@ def _explanation_text(said: CacheExplanation) -> str:
             "float32 if the embeddings differ"
         )
     for other in said.others:
-        lines.append(f"{other.images} of the images it lacks are in: {other.store}")
+        lines.append(
+            f"{other.images:,} of the images it lacks {agree(other.images, '{are|is}')} in: {other.store}"
+        )
         lines.append("  a miss, because:")
         lines += [f"    {key}: wanted {a}, there {b}" for key, (a, b) in other.differs.items()]
     return "\n".join(lines)
@@ -109,9 +113,10 @@ def verify(project: Project, deep: bool) -> int:
     found = check(EmbeddingCache(project.cache), deep)
     lines = [f"{path}: {problem}" for path, problem in found.problems]
     lines.append(
-        f"{project.cache}: {found.stores} stores, {found.parts} parts, {found.embeddings} embeddings, "
-        f"{found.failures} failures, {found.duplicates} duplicate rows, {found.quarantined} files in "
-        f"quarantine; problems: {len(found.problems) or 'none'}"
+        f"{project.cache}: {counted(found.stores, 'store')}, {counted(found.parts, 'part')}, "
+        f"{counted(found.embeddings, 'embedding')}, {counted(found.failures, 'failure')}, "
+        f"{counted(found.duplicates, 'duplicate row')}, {counted(found.quarantined, 'file')} in quarantine; "
+        f"problems: {len(found.problems) or 'none'}"
     )
     if found.problems:
         lines.append(
@@ -149,7 +154,7 @@ def gc(project: Project, dry_run: bool) -> None:
     found = collect(EmbeddingCache(project.cache), dry_run)
     lines = [f"{garbage.path}: {garbage.reason}" for garbage in found]
     verb = "would be removed" if dry_run else "removed"
-    lines.append(f"{len(found)} files, {size_text(sum(g.bytes for g in found))}, {verb}")
+    lines.append(f"{counted(len(found), 'file')}, {size_text(sum(g.bytes for g in found))}, {verb}")
     show(project.json, found, "\n".join(lines))
 
 
@@ -177,7 +182,7 @@ def export(
     show(
         project.json,
         summary,
-        f"{out}: {summary.items} embeddings of dimension {summary.dimension}; {summary.missing} items "
-        "have none",
+        f"{out}: {counted(summary.items, 'embedding')} of dimension {summary.dimension}; "
+        f"{counted(summary.missing, 'item has', 'items have')} none",
         catalogue,
     )

@@ -7,6 +7,7 @@ import click
 from hybrid.cli.options import Project, column_options, common_options
 from hybrid.cli.output import bad_rows_text, findings_text, roles_text, show
 from hybrid.types import BadRow, ColumnOptions
+from hybrid.utils.counts import counted
 
 SHOWN = 20  # bad rows with the same reason
 
@@ -26,8 +27,8 @@ def command(project: Project, columns: ColumnOptions, strict: bool) -> int:
     catalogue = load_catalogue(project.catalogue, columns)
     bad = check_catalogue(catalogue, project.context)
     summary = (
-        f"{project.catalogue}: {len(catalogue)} items, {int(catalogue.labelled.sum())} with labels, "
-        f"{len(catalogue.genres)} different labels; {_count_text(bad, catalogue.left_out)}"
+        f"{project.catalogue}: {counted(len(catalogue), 'item')}, {int(catalogue.labelled.sum()):,} with "
+        f"labels, {counted(len(catalogue.genres), 'different label')}; {_count_text(bad, catalogue.left_out)}"
     )
     absent = not_found(catalogue.columns)
     findings = (*catalogue.findings, *tell_shared_texts(catalogue))
@@ -51,7 +52,7 @@ def command(project: Project, columns: ColumnOptions, strict: bool) -> int:
 def _count_text(bad: tuple[BadRow, ...], left_out: tuple[BadRow, ...]) -> str:
     if not bad:
         return "0 bad rows"
-    rows = "1 bad row" if len(bad) == 1 else f"{len(bad):,} bad rows"
+    rows = counted(len(bad), "bad row")
     if len(bad) == 1:
         return f"{rows}, which is left out" if left_out else f"{rows}, which is not left out"
     return f"{rows}, {len(left_out):,} of them left out"

@@ -13,6 +13,7 @@ from hybrid.cli.fit_deep import command as fit_deep
 from hybrid.cli.options import Project, common_options
 from hybrid.cli.output import show
 from hybrid.deep.options import DeepOptions
+from hybrid.utils.counts import counted
 from hybrid.utils.options import Rule, given_options, list_unused
 
 if TYPE_CHECKING:
@@ -86,9 +87,10 @@ def network_text(found: NetworkDescription) -> str:
         ],
         right=(2,),
     )  # fmt: skip
-    head = f"{found.name}: {_number(found.parameters)} parameters, {found.labels} labels"
-    if found.parameters is None:
-        head = f"{found.name}: parameters {FROM_DATA}, {found.labels} labels"
+    parameters = f"parameters {FROM_DATA}"
+    if found.parameters is not None:
+        parameters = counted(found.parameters, "parameter")
+    head = f"{found.name}: {parameters}, {counted(found.labels, 'label')}"
     return "\n".join(
         [head, "", *layers, "", *stages, "", *_settings(_network_settings(found.settings))]
     )
@@ -96,15 +98,17 @@ def network_text(found: NetworkDescription) -> str:
 
 def head_text(found: HeadDescription) -> str:
     """Blocks, parameters and settings of a head."""
-    counted = "not known" if found.parameters is None else f"{found.parameters:,}"
+    parameters = "parameters not known"
+    if found.parameters is not None:
+        parameters = counted(found.parameters, "parameter")
     rows = [
         (name, f"{weight:g}", found.backbones.get(name, ""))
         for name, weight in found.blocks.items()
     ]
     lines = [
-        f"{found.name}: {found.head}, {counted} parameters, {found.labels} labels",
+        f"{found.name}: {found.head}, {parameters}, {counted(found.labels, 'label')}",
         *(
-            [f"backbone: {found.backbone_parameters:,} parameters"]
+            [f"backbone: {counted(found.backbone_parameters, 'parameter')}"]
             if found.backbone_parameters is not None
             else []
         ),

@@ -10,6 +10,7 @@ import click
 from hybrid.cli.options import Project, common_options, encoding_option, posters_option
 from hybrid.cli.output import show, tell_catalogue
 from hybrid.cli.report import named_catalogue, show_own_catalogue
+from hybrid.utils.counts import counted
 from hybrid.utils.options import Rule, given_options, list_unused
 
 if TYPE_CHECKING:
@@ -174,8 +175,8 @@ def _table_text(table: RunExplanation) -> str:
     by = "coefficient" if table.rank == "unit" else "mean contribution"
     head = (
         f"{table.run}: feature importance for each genre. Words and fields: mean contribution to the score "
-        f"of the items that have them, and in parentheses their number, of {table.items} items that the run "
-        f"was fitted on; ordered by {by}. Posters: contribution of each."
+        f"of the items that have them, and in parentheses their number, of {counted(table.items, 'item')} "
+        f"that the run was fitted on; ordered by {by}. Posters: contribution of each."
     )
     return "\n".join([head, *table.notes, *(_genre_text(view) for view in table.genres)])
 

@@ -17,6 +17,7 @@ from hybrid.cli.options import (
 )
 from hybrid.cli.output import reasons_text, show, size_text, tell_catalogue
 from hybrid.types import ColumnOptions, EmbeddingOptions, ExtractPlan, ExtractSummary
+from hybrid.utils.counts import agree, counted
 
 if TYPE_CHECKING:
     from hybrid.catalogue import Catalogue
@@ -103,17 +104,19 @@ def _text(summary: ExtractSummary, cache: str) -> str:
     if summary.computed:
         computed += f" in {summary.seconds:.1f} s, {summary.rate:.0f} a second ({_how(summary)})"
     lines = [
-        f"{summary.backbone}, weights {summary.weights}: {summary.embedded} of {summary.rows} items "
-        f"have an embedding in {cache} ({summary.images} different images: {summary.hits} cached, "
-        f"{computed}; peak memory {summary.peak_mib:.0f} MiB)",
+        f"{summary.backbone}, weights {summary.weights}: {summary.embedded:,} of "
+        f"{counted(summary.rows, 'item')} {agree(summary.embedded, '{have|has}')} an embedding in {cache} "
+        f"({counted(summary.images, 'different image')}: {summary.hits:,} cached, {computed}; peak memory "
+        f"{summary.peak_mib:.0f} MiB)",
     ]
     if summary.left:
         lines.append(
-            f"{summary.left} images are beyond the limit; the same command again continues."
+            f"{counted(summary.left, 'image is', 'images are')} beyond the limit; the same command again "
+            "continues."
         )
     if summary.bad:
         lines.append(
-            f"{len(summary.bad)} bad posters, treated as missing (hybrid check lists them):"
+            f"{counted(len(summary.bad), 'bad poster')}, treated as missing (hybrid check lists them):"
         )
         lines.append(reasons_text(summary.bad))
     return "\n".join(lines)
@@ -123,8 +126,8 @@ def _plan_text(plan: ExtractPlan) -> str:
     from hybrid.utils.progress import duration
 
     lines = [
-        f"{plan.backbone}, weights {plan.weights}: {plan.images} different images, {plan.hits} cached, "
-        f"{plan.to_compute} to compute"
+        f"{plan.backbone}, weights {plan.weights}: {counted(plan.images, 'different image')}, {plan.hits:,} "
+        f"cached, {plan.to_compute:,} to compute"
     ]
     if plan.to_compute:
         lines.append(

@@ -9,6 +9,7 @@ import click
 
 from hybrid.cli.options import Project, common_options, encoding_option
 from hybrid.cli.output import reasons_text, show, size_text, tell_catalogue
+from hybrid.utils.counts import counted
 
 
 @click.command("fetch-posters")
@@ -111,13 +112,16 @@ def command(
     lines = [f"note: {finding.message}" for finding in summary.findings]
     if summary.failed:
         failed = Path(summary.catalogue).with_suffix(".failed.csv")
-        lines += [f"{len(summary.failed)} posters are not there, listed in {failed}:"]
+        lines += [
+            f"{counted(len(summary.failed), 'poster is', 'posters are')} not there, listed in {failed}:"
+        ]
         lines += [reasons_text(summary.failed)]
     lines.append(
-        f"{summary.catalogue}: {summary.urls} URLs of {summary.items} items in column {summary.column!r}: "
-        f"{summary.fetched} fetched, {summary.kept} there before, "
-        f"{summary.urls - summary.fetched - summary.kept} failed; {summary.without} items name no poster, "
-        f"{summary.local} a file; {size_text(summary.size)}, {summary.seconds:.1f} s"
+        f"{summary.catalogue}: {counted(summary.urls, 'URL')} of {counted(summary.items, 'item')} in column "
+        f"{summary.column!r}: {summary.fetched} fetched, {summary.kept} there before, "
+        f"{summary.urls - summary.fetched - summary.kept} failed; "
+        f"{counted(summary.without, 'item names', 'items name')} no poster, {summary.local} a file; "
+        f"{size_text(summary.size)}, {summary.seconds:.1f} s"
     )
     show(project.json, summary, "\n".join(lines), catalogue)
     return int(bool(summary.failed) and (strict or not summary.fetched + summary.kept))

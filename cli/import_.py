@@ -9,6 +9,7 @@ import click
 
 from hybrid.cli.options import Project, common_options
 from hybrid.cli.output import show
+from hybrid.utils.counts import counted
 
 if TYPE_CHECKING:
     from hybrid.catalogue.importers import ImportSummary
@@ -83,14 +84,16 @@ def _text(summary: ImportSummary) -> str:
     lines = [f"note: {finding.message}" for finding in summary.findings]
     if summary.left_out:
         total = sum(summary.left_out.values())
-        lines.append(f"{total:,} rows were left out; {left_out_file(summary.folder)} lists them:")
+        lines.append(
+            f"{counted(total, 'row was', 'rows were')} left out; {left_out_file(summary.folder)} lists them:"
+        )
         lines += [f"  {count:,} x {reason}" for reason, count in summary.left_out.items()]
     if summary.parts:
         parts = ", ".join(f"{count:,} {part}" for part, count in summary.parts.items())
         lines.append(f"{summary.folder / 'splits.csv'}: the published split: {parts}")
     lines.append(
-        f"{summary.folder}: {summary.items:,} items, {summary.labelled:,} with labels, "
-        f"{len(summary.labels)} different labels, {summary.posters:,} with a poster, "
+        f"{summary.folder}: {counted(summary.items, 'item')}, {summary.labelled:,} with labels, "
+        f"{counted(len(summary.labels), 'different label')}, {summary.posters:,} with a poster, "
         f"{summary.poster_urls:,} with the URL of one"
     )
     return "\n".join(lines)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hybrid.utils.counts import agree, counted
+
 if TYPE_CHECKING:
     from hybrid.catalogue import Catalogue
     from hybrid.runs.folder import Run
@@ -76,7 +78,7 @@ def roles_text(roles: Sequence[ColumnRole]) -> str:
     names = max((len(role.column) for role in shown), default=0)
     width = max((len(role.role) for role in shown), default=0)
     lines = [
-        f"  {role.column:{names}}  {role.role:{width}}  {role.reason} ({role.filled:,} cells filled"
+        f"  {role.column:{names}}  {role.role:{width}}  {role.reason} ({counted(role.filled, 'cell')} filled"
         + (f", {role.not_understood:,} not understood)" if role.not_understood else ")")
         for role in shown
     ]
@@ -111,9 +113,15 @@ def tell_catalogue(catalogue: Catalogue) -> None:
         click.echo(line, err=True)
     if catalogue.bad_rows:
         lost = catalogue.left_out
-        said = f"{len(catalogue.bad_rows)} bad rows in {catalogue.path}; hybrid check lists them"
+        said = (
+            f"{counted(len(catalogue.bad_rows), 'bad row')} in {catalogue.path}; hybrid check lists "
+            f"{agree(len(catalogue.bad_rows), '{them|it}')}"
+        )
         if lost:
-            said += f"; {len(lost)} of them are left out, such as {bad_rows_text(lost[:1])}"
+            those = (
+                "which is" if len(catalogue.bad_rows) == 1 else agree(len(lost), "of them {are|is}")
+            )
+            said += f"; {len(lost):,} {those} left out, such as {bad_rows_text(lost[:1])}"
         click.echo(f"warning: {said}", err=True)
 
 
@@ -125,7 +133,8 @@ def run_text(run: Run) -> str:
 
     record = run.record
     lines = [
-        f"{run.folder}: {_figures(record)} on {record.split.counts['test']} test items{_asked(record)}"
+        f"{run.folder}: {_figures(record)} on "
+        f"{counted(record.split.counts['test'], 'test item')}{_asked(record)}"
     ]
     if record.training:
         from hybrid.runs.stage_results import gain_sentences

@@ -8,6 +8,7 @@ import click
 
 from hybrid.cli.options import Project, common_options, encoding_option, posters_option
 from hybrid.cli.output import bad_rows_text, show
+from hybrid.utils.counts import counted
 
 SHOWN = 20  # rows with something wrong
 
@@ -54,10 +55,10 @@ def command(
         )
     for finding in summary.findings:
         click.echo(f"note: {finding.message}", err=True)
-    lines = [f"{out}: {summary.items} items, a line each"]
+    lines = [f"{out}: {counted(summary.items, 'item')}, a line each"]
     if summary.bad:
         lines += [
-            f"{len(summary.bad)} rows with something wrong:",
+            f"{counted(len(summary.bad), 'row')} with something wrong:",
             bad_rows_text(summary.bad, SHOWN),
         ]
     data = {

@@ -8,6 +8,7 @@ import click
 
 from hybrid.cli.options import Project, common_options
 from hybrid.cli.output import show
+from hybrid.utils.counts import counted
 
 
 @click.command("sample")
@@ -20,7 +21,7 @@ def command(project: Project, folder: Path, items: int) -> None:
 
     summary = write_sample(folder, n_items=items, seed=project.seed)
     text = (
-        f"{folder}: {summary.items} synthetic films, {len(summary.genres)} genres, "
-        f"{summary.bad_posters} bad posters, {summary.near_duplicates} near-duplicates"
+        f"{folder}: {counted(summary.items, 'synthetic film')}, {counted(len(summary.genres), 'genre')}, "
+        f"{counted(summary.bad_posters, 'bad poster')}, {counted(summary.near_duplicates, 'near-duplicate')}"
     )
     show(project.json, summary, text)

@@ -12,6 +12,7 @@ import click
 from hybrid.cli.options import Project, column_options, common_options
 from hybrid.cli.output import show, tell_catalogue
 from hybrid.types import ColumnOptions, Finding, Split
+from hybrid.utils.counts import counted
 
 METHODS = click.Choice(["iterative", "random", "temporal", "kfold", "repeated", "legacy-2017"])
 
@@ -129,4 +130,4 @@ def _describe(split: Split, path: Path) -> dict[str, Any]:
 def _text(split: Split, path: Path) -> str:
     said = _describe(split, path)
     parts = ", ".join(f"{n} {part}" for part, n in said["counts"].most_common())
-    return f"{path}: {parts}; {said['groups']} groups, the largest of {said['largest_group']}"
+    return f"{path}: {parts}; {counted(said['groups'], 'group')}, the largest of {said['largest_group']}"

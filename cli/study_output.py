@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from hybrid.cli.output import MAIN, with_interval
+from hybrid.utils.counts import counted
 
 if TYPE_CHECKING:
     from hybrid.runs.study_records import (
@@ -37,7 +38,7 @@ def studies_text(studies: StudiesRecord, kinds: Iterable[str] = KINDS) -> str:
 def nested_text(nested: NestedRecord) -> str:
     """The estimate by nested cross-validation, in one line."""
     return (
-        f"nested estimate on the {nested.items} items of train and validation: weighted F1 "
+        f"nested estimate on the {counted(nested.items or 0, 'item')} of train and validation: weighted F1 "
         f"{with_interval(nested.metrics[MAIN])}, in {nested.seconds:.0f} s; the optimistic out-of-fold "
         f"estimate is {nested.out_of_fold[MAIN].value:.3f}{_learnt(nested.learnt)}"
     )
@@ -47,8 +48,8 @@ def _curve_lines(curve: LearningCurveRecord) -> list[str]:
     """Table of a learning curve, and its conclusion."""
     learnt = curve.learnt.in_words if curve.learnt else ""
     return [
-        f"learning curve, evaluated on {curve.evaluated} held-out items of train and validation, with the "
-        "parameters chosen on all of them",
+        f"learning curve, evaluated on {counted(curve.evaluated or 0, 'held-out item')} of train and "
+        "validation, with the parameters chosen on all of them",
         f"{'items':>8}  {'F1 weighted (95 %)':<22}  mAP (95 %)",
         *(
             f"{p.items:>8}  {with_interval(p.f1_weighted):<22}  {with_interval(p.map_macro)}"
@@ -107,10 +108,10 @@ def _repeats_lines(repeats: RepeatsRecord) -> list[str]:
         if len(spread.values) == 2:
             said += ". An interval from two splits is hardly usable: make more, such as --repeats 5"
     return [
-        f"repeats: weighted F1 (95 %) on {len(spread.values)} splits, {repeats.method}",
+        f"repeats: weighted F1 (95 %) on {counted(len(spread.values), 'split')}, {repeats.method}",
         *(
             f"  {each.name:<{width}}  {with_interval(each.metrics[MAIN])}, learnt from {each.training}, "
-            f"tested on {each.test} items{_learnt(each.learnt)}"
+            f"tested on {counted(each.test, 'item')}{_learnt(each.learnt)}"
             for each in splits
         ),
         said + (f"; {repeats.warning}" if repeats.warning else ""),

@@ -20,6 +20,7 @@ from hybrid.splitting.methods import split_catalogue
 from hybrid.splitting.split_file import write_split
 from hybrid.types import EmbeddingOptions, EmbeddingSelector, as_plain
 from hybrid.utils.context import Context, limited_by_context
+from hybrid.utils.counts import counted
 from hybrid.utils.progress import Progress
 from hybrid.utils.writable import check_new_folder
 
@@ -128,7 +129,7 @@ def _train(experiment: Experiment, network: str, options: DeepOptions) -> None:
     if _is_done(experiment, options):
         say(f"{run} is there already")
         return
-    say(f"training {run.name} for at most {options.epochs} epochs a stage")
+    say(f"training {run.name} for at most {counted(options.epochs, 'epoch')} a stage")
     fit_deep(experiment, network, options)
 
 

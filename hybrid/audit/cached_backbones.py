@@ -11,6 +11,7 @@ from hybrid.duplicates.find import Keys
 from hybrid.extraction.lookup import describe_store
 from hybrid.extraction.provenance import store_provenance
 from hybrid.types import Split
+from hybrid.utils.counts import counted
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class CachedBackbone:
             who = " and ".join(self.learnt_by)
             has = "has" if len(self.learnt_by) == 1 else "have"
             parts.append(
-                f"{who}, which trained the weights, {has} learnt from {self.count} of the {self.tests} test "
-                "items: do not use it with this split"
+                f"{who}, which trained the weights, {has} learnt from {self.count:,} of the "
+                f"{counted(self.tests, 'test item')}: do not use it with this split"
             )
         parts += [entry.partition(": ")[2] for entry in self.unknown]
         return ": ".join([parts[0], "; ".join(parts[1:])]) if parts[1:] else parts[0]

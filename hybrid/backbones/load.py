@@ -19,6 +19,7 @@ from hybrid.backbones.registry import BACKBONES, BackboneSpec
 from hybrid.backbones.weightfile import SavedLayer, SavedWeights, open_weights
 from hybrid.backbones.weights import Weights
 from hybrid.errors import WeightsError
+from hybrid.utils.counts import counted
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
@@ -223,9 +224,8 @@ def _misfit(spec: BackboneSpec, path: Path, pairs: list[Pair]) -> str:
 
 
 def _listing(layers: list[SavedLayer]) -> str:
-    count = f"{len(layers)} layer{'' if len(layers) == 1 else 's'}"
     first = "".join(f"; {layer}" for layer in layers[:3]) + ("; ..." if len(layers) > 3 else "")
-    return f"{count}, {_parameters(layers):,} parameters{first}"
+    return f"{counted(len(layers), 'layer')}, {counted(_parameters(layers), 'parameter')}{first}"
 
 
 def _parameters(layers: list[SavedLayer]) -> int:

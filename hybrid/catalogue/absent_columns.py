@@ -12,6 +12,7 @@ import pandas as pd
 from hybrid.catalogue.cells import says_something
 from hybrid.catalogue.columns import fold_name
 from hybrid.catalogue_types import ColumnRole, Columns, Finding
+from hybrid.utils.counts import counted
 
 NO_LABEL = "no label column"
 NO_TEXT = "no text column"
@@ -106,8 +107,9 @@ def _of_labels(table: pd.DataFrame, roles: list[ColumnRole]) -> Iterator[Finding
         shown = ", ".join(map(repr, one_hot[:EXAMPLES])) + ", …" * (len(one_hot) > EXAMPLES)
         yield Finding(
             NO_LABEL,
-            f"no column 'genres' was found; {len(one_hot)} columns hold only 0 and 1: {shown}. If these are "
-            "the labels, write them into one column, their names with | between them, and leave these out",
+            f"no column 'genres' was found; {counted(len(one_hot), 'column holds', 'columns hold')} only 0 "
+            f"and 1: {shown}. If these are the labels, write them into one column, their names with | "
+            "between them, and leave these out",
             len(one_hot),
             "",
             tuple(one_hot[:EXAMPLES]),

@@ -23,6 +23,7 @@ from hybrid.catalogue.poster_paths import join_paths, poster_problem, split_post
 from hybrid.errors import CatalogueError, SettingError, did_you_mean
 from hybrid.images.references import parse_reference
 from hybrid.types import BadRow, CellFormat, ColumnRole, Columns, Finding
+from hybrid.utils.counts import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -313,9 +314,9 @@ class Catalogue:
             )
             raise CatalogueError(
                 f"{self.path}: expected files in the poster column {self.columns.poster!r}, found none: "
-                f"{count:,} of {len(self):,} cells, such as {example!r}: {reason}. Name another column with "
-                "--poster-column, or the folder of the files with --posters; URLs and TMDB's paths are "
-                f"fetched by: hybrid fetch-posters --url-column {quote(self.columns.poster)}"
+                f"{count:,} of {counted(len(self), 'cell')}, such as {example!r}: {reason}. Name another "
+                "column with --poster-column, or the folder of the files with --posters; URLs and TMDB's "
+                f"paths are fetched by: hybrid fetch-posters --url-column {quote(self.columns.poster)}"
             )
 
     def require_labels(self) -> None:

@@ -15,6 +15,7 @@ from hybrid.catalogue.numbers import find_undecided, mixed_currencies, parse_num
 from hybrid.catalogue.roles import FEW, HALF, IMAGE, URL, WORDS
 from hybrid.catalogue.units import currency_code, is_currency
 from hybrid.catalogue_types import COMMA, DAY_FIRST, MONTH_FIRST, ColumnRole, Columns, Finding
+from hybrid.utils.counts import agree, counted
 
 NOT_UNDERSTOOD = "cells not understood"
 ORDER = "order of day and month"
@@ -54,7 +55,7 @@ def tell_roles(
     >>> table = pd.DataFrame({"id": ["1", "2"], "runtime": ["90", "long"]})
     >>> found = find_columns(table, ColumnOptions(numeric=("runtime",)), Path("c.csv"))
     >>> print(tell_roles(table, *found)[0].message)
-    column 'runtime': 1 of 2 cells are no number, such as 'long'; they count as missing (--categorical \
+    column 'runtime': 1 of 2 cells is no number, such as 'long'; it counts as missing (--categorical \
 runtime reads words)
     """
     found: list[Finding] = []
@@ -80,14 +81,15 @@ def _advice(role: ColumnRole, text: str) -> str:
 
 def _of_cells(role: ColumnRole, cells: pd.Series) -> Iterator[Finding]:
     """Of a column of numbers or dates."""
-    if role.not_understood:
+    if lost := role.not_understood:
         kind = "number" if role.role == "numeric" else "date"
         yield Finding(
             NOT_UNDERSTOOD,
-            f"column {role.column!r}: {role.not_understood:,} of {role.filled:,} cells are no {kind}, such "
-            f"as {', '.join(map(repr, role.examples))}; they count as missing"
+            f"column {role.column!r}: {lost:,} of {counted(role.filled, 'cell')} {agree(lost, '{are|is}')} "
+            f"no {kind}, such as {', '.join(map(repr, role.examples))}; "
+            f"{agree(lost, '{they count|it counts}')} as missing"
             + _advice(role, f"--categorical {quote(role.column)} reads words"),
-            role.not_understood,
+            lost,
             role.column,
             role.examples,
         )
@@ -132,8 +134,8 @@ def _of_decimals(role: ColumnRole, filled: pd.Series) -> Iterator[Finding]:
         mark = "comma" if comma else "point"
         yield Finding(
             DECIMALS,
-            f"column {role.column!r}: {count:,} of {len(filled):,} numbers such as {example} can be read in "
-            f"two ways, and no cell tells which; the {mark} was taken as that of {reading} "
+            f"column {role.column!r}: {count:,} of {counted(len(filled), 'number')} such as {example} can be "
+            f"read in two ways, and no cell tells which; the {mark} was taken as that of {reading} "
             f"(--decimal , reads {other}, --decimal . {reading})",
             count,
             role.column,
@@ -147,12 +149,11 @@ def _of_dates(role: ColumnRole, filled: pd.Series) -> Iterator[Finding]:
     read = role.format.order or MONTH_FIRST
     other = MONTH_FIRST if read == DAY_FIRST else DAY_FIRST
     if orders[other]:
-        shows = (
-            f"{orders[read]:,} cell{' shows' if orders[read] == 1 else 's show'} the {read} first"
-        )
+        shows = f"{counted(orders[read], 'cell shows', 'cells show')} the {read} first"
         either = (
-            f"{counts.undecided:,} can be either and were read with the {read} first (--date-order {other} "
-            f"reads them with the {other} first)"
+            f"{counts.undecided:,} can be either and {agree(counts.undecided, '{were|was}')} read with the "
+            f"{read} first (--date-order {other} reads {agree(counts.undecided, '{them|it}')} with the "
+            f"{other} first)"
             if counts.undecided
             else f"each is read as it shows (--date-order {read} settles those to come that can be either)"
         )
@@ -166,9 +167,9 @@ def _of_dates(role: ColumnRole, filled: pd.Series) -> Iterator[Finding]:
     elif counts.undecided and not role.format.order:
         yield Finding(
             ORDER,
-            f"column {role.column!r}: {counts.undecided:,} dates such as {counts.examples[0]!r} can be read "
-            "in two ways, and none tells which; the month was read first (--date-order day reads the day "
-            "first)",
+            f"column {role.column!r}: {counted(counts.undecided, 'date')} such as {counts.examples[0]!r} can "
+            "be read in two ways, and none tells which; the month was read first (--date-order day reads "
+            "the day first)",
             counts.undecided,
             role.column,
             counts.examples,
@@ -176,8 +177,8 @@ def _of_dates(role: ColumnRole, filled: pd.Series) -> Iterator[Finding]:
     if short := counts.short:
         yield Finding(
             "years of two digits",
-            f"column {role.column!r}: {short:,} dates have a year of two digits; 69 to 99 were read as 1969 "
-            "to 1999, 00 to 68 as 2000 to 2068 (write four digits where that is wrong)",
+            f"column {role.column!r}: {counted(short, 'date has', 'dates have')} a year of two digits; 69 to "
+            "99 were read as 1969 to 1999, 00 to 68 as 2000 to 2068 (write four digits where that is wrong)",
             short,
             role.column,
         )
@@ -218,10 +219,11 @@ def _of_categories(role: ColumnRole, cells: pd.Series, columns: Columns) -> Iter
         known = ~np.isnan(parse_numbers(distinct)) if numeric else parse_dates(distinct) != ""
         words, what = filled[filled.isin(distinct[~known])], "numbers" if numeric else "dates"
         examples = tuple(words.drop_duplicates().iloc[:EXAMPLES])
+        n = len(filled) - len(words)
         yield Finding(
             NOT_UNDERSTOOD,
-            f"column {role.column!r}: {len(filled) - len(words):,} of {len(filled):,} cells are {what}, "
-            f"others are not, such as {', '.join(map(repr, examples))}; it is read as "
+            f"column {role.column!r}: {n:,} of {counted(len(filled), 'cell')} "
+            f"{agree(n, f'{{are {what}|is a {what[:-1]}}}')}, others are not, such as {', '.join(map(repr, examples))}; it is read as "
             f"categories (--{option} {quote(role.column)} reads {what}, and the others as missing)",
             len(words),
             role.column,
@@ -250,10 +252,14 @@ def _of_posters(
         remote = _are_remote(cells)
         if remote.any():
             count, name = int(remote.sum()), columns.poster
+            said = (
+                "{posters are URLs or TMDB's paths, which are|poster is a URL or TMDB's path, which is} not "
+                "read; fetch {them|it}"
+            )
             yield Finding(
                 POSTER_URLS,
-                f"column {name!r}: {count:,} posters are URLs or TMDB's paths, which are not read; "
-                f"fetch them: hybrid fetch-posters --url-column {quote(name)}",
+                f"column {name!r}: {agree(count, f'{count:,} {said}')}: hybrid fetch-posters --url-column "
+                f"{quote(name)}",
                 count,
                 name,
                 tuple(cells[remote].iloc[:1]),
@@ -318,7 +324,7 @@ def tell_no_posters(cells: pd.Series, column: str) -> tuple[Finding, ...]:
     if not count:
         return ()
     message = (
-        f"column {column!r}: {count:,} of {len(cells):,} items name no poster, and none names a file "
-        "(--poster-column names another column)"
+        f"column {column!r}: {count:,} of {counted(len(cells), 'item')} {agree(count, '{name|names}')} no "
+        "poster, and none names a file (--poster-column names another column)"
     )
     return (Finding(NO_POSTERS, message, count, column),)

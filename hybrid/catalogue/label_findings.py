@@ -14,6 +14,7 @@ from hybrid.catalogue.lists import UNIT
 from hybrid.catalogue.unknown_findings import SHOWN, examples, listed, tell_unknown
 from hybrid.errors import did_you_mean
 from hybrid.types import Finding
+from hybrid.utils.counts import agree, counted
 
 # What stands between labels in the files of others; as they are typed.
 SEPARATORS = (
@@ -93,10 +94,6 @@ def _parts(entry: str, separator: str) -> list[str]:
     return [part for part in split_cell(entry, separator) if not means_nothing(part)]
 
 
-def _labels(count: int) -> str:
-    return f"{count:,} label{'s' * (count != 1)}"
-
-
 def _line(label: str, target: str) -> str:
     """A line of the file of `--label-map`."""
     file = io.StringIO()
@@ -110,9 +107,9 @@ def _of_words(found: LabelCells, column: str) -> Iterator[Finding]:
     count, (word, _) = sum(found.words.values()), found.words.most_common(1)[0]
     yield Finding(
         "words for nothing",
-        f"column {column!r}: {count:,} of {len(found.cells):,} items have a word for nothing, which is "
-        f"no label: {listed(found.words)}; a line such as {_line(word, word)} in the file "
-        "of --label-map makes it one",
+        f"column {column!r}: {count:,} of {counted(len(found.cells), 'item')} {agree(count, '{have|has}')} a "
+        f"word for nothing, which is no label: {listed(found.words)}; a line such as {_line(word, word)} in "
+        "the file of --label-map makes it one",
         count,
         column,
         examples(found.words),
@@ -129,7 +126,7 @@ def _of_map(found: LabelCells, column: str, counts: Counter[str]) -> Iterator[Fi
         )
         yield Finding(
             "label map",
-            f"column {column!r}: --label-map renames or drops {_labels(len(found.renamed))}: "
+            f"column {column!r}: --label-map renames or drops {counted(len(found.renamed), 'label')}: "
             f"{listed(into)}",
             sum(found.renamed.values()),
             column,
@@ -140,7 +137,7 @@ def _of_map(found: LabelCells, column: str, counts: Counter[str]) -> Iterator[Fi
         near = did_you_mean(absent[0], list(counts))
         yield Finding(
             "label map",
-            f"column {column!r}: {_labels(len(absent))} of --label-map in no cell: "
+            f"column {column!r}: {counted(len(absent), 'label')} of --label-map in no cell: "
             f"{listed(Counter(absent), plain=True)}.{near}",
             len(absent),
             column,
@@ -153,8 +150,8 @@ def _of_rare(found: LabelCells, column: str) -> Iterator[Finding]:
         least = found.rules.min_count
         yield Finding(
             "dropped labels",
-            f"column {column!r}: {_labels(len(found.rare))} on fewer than {least} items left out, as "
-            f"--min-label-count {least} says: {listed(found.rare)}",
+            f"column {column!r}: {counted(len(found.rare), 'label')} on fewer than {counted(least, 'item')} left "
+            f"out, as --min-label-count {least} says: {listed(found.rare)}",
             len(found.rare),
             column,
             examples(found.rare),
@@ -191,8 +188,8 @@ def _of_separators(found: LabelCells, column: str, separator: str) -> Iterator[t
             advice = f"too, write {line} and the like into the file of --label-map"
         told = Finding(
             "label separator",
-            f"column {column!r}: {items:,} of {filled:,} filled cells hold {other!r} inside a label, such as "
-            f"{shown!r}, and what is between them are labels elsewhere; if it separates labels, {advice}",
+            f"column {column!r}: {items:,} of {counted(filled, 'filled cell')} "
+            f"{agree(items, '{hold|holds}')} {other!r} inside a label, such as {shown!r}, and what is between them are labels elsewhere; if it separates labels, {advice}",
             items,
             column,
             tuple(sorted(holding, key=lambda entry: -entries[entry])[:SHOWN]),
@@ -249,8 +246,9 @@ def _of_single(counts: Counter[str], column: str) -> Iterator[Finding]:
     if single:
         yield Finding(
             "rare labels",
-            f"column {column!r}: {len(single):,} of {len(counts):,} labels are on one item only, and cannot "
-            f"be both learnt and tested: {listed(single, plain=True)}; --min-label-count 2 leaves them out",
+            f"column {column!r}: {len(single):,} of {counted(len(counts), 'label')} "
+            f"{agree(len(single), '{are|is}')} on one item only, and cannot be both learnt and tested: "
+            f"{listed(single, plain=True)}; --min-label-count 2 leaves {agree(len(single), '{them|it}')} out",
             len(single),
             column,
             examples(single),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from hybrid.errors import SettingError
+from hybrid.utils.counts import counted
 
 COLUMNS = ("from", "to")
 
@@ -50,7 +51,7 @@ def read_label_map(path: str | Path) -> dict[str, str]:
         if not any(row):
             continue
         if len(row) <= max(one, other):
-            problems.append(f"line {number} has {len(row)} of {len(header)} fields")
+            problems.append(f"line {number} has {len(row)} of {counted(len(header), 'field')}")
             continue
         label, target = (" ".join(row[place].split()) for place in (one, other))
         if not label:

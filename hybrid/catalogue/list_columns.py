@@ -12,6 +12,7 @@ from hybrid.catalogue.cells import find_different
 from hybrid.catalogue.columns import fold_name
 from hybrid.catalogue.lists import UNIT, join_list, parse_list, parse_quoted
 from hybrid.types import ColumnOptions, Finding
+from hybrid.utils.counts import counted
 
 # A column is one of lists where this share of its filled cells are.
 _ALMOST_ALL, _HALF = 0.95, 0.5
@@ -115,7 +116,7 @@ def _read_quoted(
     table[name] = pd.Series([joined.get(cell, cell) for cell in cells], dtype=object)
     count, shown = sum(cell in quoted for cell in cells), next(iter(quoted))
     message = (
-        f"column {name!r}: quotes around labels were left out in {_cells(count)}: {_short(shown)} is "
+        f"column {name!r}: quotes around labels were left out in {counted(count, 'cell')}: {_short(shown)} is "
         f"{' and '.join(map(repr, quoted[shown]))}"
     )
     return table, [Finding("quoted labels", message, count, name, _examples(list(quoted)))]
@@ -125,18 +126,19 @@ def _tell(name: str, cells: list[str], entries: dict[str, list[str] | None]) -> 
     shown = next((cell for cell in cells if entries[cell]), cells[0])
     objects = ", by the names of their objects" if "{" in shown and ":" in shown else ""
     empty = sum(not entries[cell] for cell in cells)
-    none = f"; {_cells(empty)} of them without entries" if empty else ""
+    none = f"; {counted(empty, 'cell')} of them without entries" if empty else ""
     message = (
-        f"column {name!r}: lists as programs write them were read as lists in {_cells(len(cells))}{objects}: "
-        f"{_short(shown)} is {', '.join(entries[shown] or [])}{none}"
+        f"column {name!r}: lists as programs write them were read as lists in "
+        f"{counted(len(cells), 'cell')}{objects}: {_short(shown)} is {', '.join(entries[shown] or [])}{none}"
     )
     return Finding("lists", message, len(cells), name, _examples(cells))
 
 
 def _tell_rest(name: str, cells: list[str]) -> Finding:
     message = (
-        f"column {name!r}: what looks like lists or objects in {_cells(len(cells))} names nothing that could "
-        f"be an entry, such as {_short(cells[0])}: kept as text (--drop {quote(name)} leaves the column out)"
+        f"column {name!r}: what looks like lists or objects in {counted(len(cells), 'cell')} names nothing "
+        f"that could be an entry, such as {_short(cells[0])}: kept as text (--drop {quote(name)} leaves the "
+        "column out)"
     )
     return Finding("objects", message, len(cells), name, _examples(cells))
 
@@ -145,9 +147,9 @@ def _tell_broken(name: str, cells: list[str], rows: NDArray[np.int64]) -> Findin
     shown = ", ".join(map(str, rows[:5].tolist())) + ", …" * (len(rows) > 5)
     no_list = "is no list" if len(cells) == 1 else "are no lists"
     message = (
-        f"column {name!r}: {_cells(len(cells))} {no_list} that can be read, such as {_short(cells[0])} "
-        f"(row {shown}): no label is taken from there; mend the file, or say what is meant by a line of "
-        "--label-map"
+        f"column {name!r}: {counted(len(cells), 'cell')} {no_list} that can be read, such as "
+        f"{_short(cells[0])} (row {shown}): no label is taken from there; mend the file, or say what is "
+        "meant by a line of --label-map"
     )
     return Finding(
         "broken lists",
@@ -156,10 +158,6 @@ def _tell_broken(name: str, cells: list[str], rows: NDArray[np.int64]) -> Findin
         name,
         _examples(cells),
     )
-
-
-def _cells(n: int) -> str:
-    return f"{n} cell" if n == 1 else f"{n} cells"
 
 
 def _short(cell: str) -> str:

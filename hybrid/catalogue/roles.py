@@ -12,6 +12,7 @@ from hybrid.catalogue.cells import says_something
 from hybrid.catalogue.dates import find_date_order, parse_dates
 from hybrid.catalogue.numbers import find_number_format, parse_numbers
 from hybrid.catalogue_types import DAY_FIRST, CellFormat, ColumnOptions, ColumnRole
+from hybrid.utils.counts import agree, counted
 
 MAJORITY = 0.95  # of the filled cells: what they are, the column is
 HALF = 0.5
@@ -83,13 +84,13 @@ def _words_role(
     separator = options.label_separator
     lists = int(filled.str.contains(separator, regex=False).sum())
     if lists:
-        reason = f"{lists} of {len(filled)} cells hold {separator!r}"
+        reason = f"{lists:,} of {counted(len(filled), 'cell')} {agree(lists, '{hold|holds}')} {separator!r}"
         return ColumnRole(name, "list", reason, len(filled))
     if _mostly(filled, sample, IMAGE):
         reason = "names of image files: not used as metadata"
         return ColumnRole(name, "not used", reason, len(filled))
     distinct = filled.nunique()
-    reason = f"{distinct} different words" if distinct > 1 else "one word"
+    reason = f"{distinct:,} different words" if distinct > 1 else "one word"
     return ColumnRole(name, "categorical", reason, len(filled))
 
 

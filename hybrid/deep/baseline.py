@@ -29,6 +29,7 @@ from hybrid.deep.tensorboard import open_tensorboard
 from hybrid.deep.train import compile_inference, compile_stage, fit_stage
 from hybrid.errors import SettingError
 from hybrid.heads.decision_rule import ARGMAX, DecisionOptions, DecisionRule, fit_decision
+from hybrid.utils.counts import counted
 from hybrid.utils.progress import Progress, shows_step
 
 Floats = NDArray[np.float64]
@@ -248,7 +249,7 @@ class DeepBaseline:
         if checkpoint and resume:
             state = checkpoint.read()
             self.earlier_seconds_ = sum(state.history.get("seconds", []))
-            progress.say(f"resuming stage {state.stage + 1} after {state.epoch} epochs")
+            progress.say(f"resuming stage {state.stage + 1} after {counted(state.epoch, 'epoch')}")
         elif checkpoint:
             checkpoint.remove()
 
@@ -267,11 +268,10 @@ class DeepBaseline:
                     how = (self.options, state, save, progress)
                     fit_stage(model, stage, learnt, held_out, *how)
                     if number + 1 < len(self.spec.stages):
-                        scores = self._stage_scores(number, followed, progress)
-                        state.stage_scores.append(scores)
+                        state.stage_scores.append(self._stage_scores(number, followed, progress))
         except KeyboardInterrupt:
             if checkpoint and state.history:
-                kept = f"{len(state.history['loss'])} epochs are kept"
+                kept = counted(len(state.history["loss"]), "epoch is kept", "epochs are kept")
                 progress.say(f"stopped: {kept}. Give the same command with --resume to go on.")
             raise
         self.history_ = state.history

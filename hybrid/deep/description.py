@@ -17,6 +17,7 @@ from hybrid.deep.network import SHEAR, ZOOM, InferenceMode, count_elements
 from hybrid.deep.registry import ALL, HEAD
 from hybrid.deep.unfreezing import unfrozen_blocks
 from hybrid.features import PosterFeatures
+from hybrid.utils.counts import counted
 
 
 @dataclass(frozen=True)
@@ -248,8 +249,8 @@ def _settings(model: DeepBaseline) -> dict[str, Any]:
         "head_units": spec.head_units,
         "dropout": spec.dropout,
         "batch_size": spec.batch_size,
-        "early_stopping": f"after {options['patience']} epochs without a lower validation loss; the best "
-        "epoch's weights are kept",
+        "early_stopping": f"after {counted(options['patience'], 'epoch')} without a lower validation loss; "
+        "the best epoch's weights are kept",
     }
     kept = {name: value for name, value in options.items() if name not in of_stages}
     return {**kept, **replaced}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hybrid.deep.dataset import Batches, read_ahead, run_keras
 from hybrid.deep.items import Posters
 from hybrid.errors import SettingError
+from hybrid.utils.counts import counted
 from hybrid.utils.files import make_folder, replacing, sync
 from hybrid.utils.progress import Progress
 
@@ -86,7 +87,10 @@ def _fill(
 def _check_room(path: Path, shape: tuple[int, ...], progress: Progress) -> None:
     wanted = int(np.prod(shape)) * np.dtype(DTYPE).itemsize
     free = shutil.disk_usage(path.parent).free
-    said = f"{wanted / 2**20:.0f} MiB of disk for the activations of the frozen layers for {shape[0]} posters"
+    said = (
+        f"{wanted / 2**20:.0f} MiB of disk for the activations of the frozen layers for "
+        f"{counted(shape[0], 'poster')}"
+    )
     if wanted > free:
         raise SettingError(
             f"--cache-frozen: expected {said}, found {free / 2**20:.0f} MiB free at {path.parent}. Free "

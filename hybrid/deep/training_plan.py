@@ -10,6 +10,7 @@ from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.items import Items
 from hybrid.deep.network import count_activations, count_elements, count_pieces
 from hybrid.deep.registry import HEAD, Stage
+from hybrid.utils.counts import counted
 
 BYTES = 4  # of a float32
 # Numbers that the optimiser keeps for each that learns, with its gradient.
@@ -71,16 +72,16 @@ class DeepPlan:
     def text(self) -> str:
         """The plan in a few lines."""
         lines = [
-            f"{self.network}: {self.parameters:,} parameters; {self.train} train and {self.validation} "
-            "validation items"
+            f"{self.network}: {counted(self.parameters, 'parameter')}; {self.train:,} train and "
+            f"{counted(self.validation, 'validation item')}"
         ]
         return "\n".join(lines + [self._line(stage) for stage in self.stages])
 
     def _line(self, stage: StagePlan) -> str:
         return (
-            f"  {stage.name}: {stage.trains} ({stage.learns:,} parameters) on {stage.reads}, "
-            f"{stage.optimizer} {stage.learning_rate:g}, {stage.batches} batches an epoch, at most "
-            f"{self.epochs} epochs, about {stage.memory / 2**20:.0f} MiB"
+            f"  {stage.name}: {stage.trains} ({counted(stage.learns, 'parameter')}) on {stage.reads}, "
+            f"{stage.optimizer} {stage.learning_rate:g}, {counted(stage.batches, 'batch', 'batches')} an "
+            f"epoch, at most {counted(self.epochs, 'epoch')}, about {stage.memory / 2**20:.0f} MiB"
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from hybrid.backbones import BackboneSpec
 from hybrid.errors import SettingError, unknown_name
+from hybrid.utils.counts import counted
 
 # How keras.applications names the layers of one block. Layers that fit none go with the block before.
 _BLOCK = re.compile(
@@ -115,8 +116,8 @@ def unfrozen_blocks(spec: BackboneSpec, application: Any, trains: str) -> list[s
     if trains.isdecimal():
         if not 0 < int(trains) < len(names):
             raise SettingError(
-                f"--unfreeze: expected 1 to {len(names) - 1} blocks of {spec.name} or 'all', found "
-                f"{trains}."
+                f"--unfreeze: expected 1 to {counted(len(names) - 1, 'block')} of {spec.name} or 'all', "
+                f"found {trains}."
             )
         first = len(names) - int(trains)
     elif trains in names:

@@ -12,6 +12,7 @@ from hybrid.errors import SettingError
 from hybrid.evaluation.bootstrap import unit_weights
 from hybrid.evaluation.metrics import AVERAGES, make_measure
 from hybrid.evaluation.outputs import Outputs, check
+from hybrid.utils.counts import counted
 from hybrid.utils.unknown_labels import as_no
 
 SCORES = ("precision", "recall", "f1")
@@ -115,7 +116,7 @@ def classification_report(
     outputs = Outputs(said, said.astype(np.float64))
     matrix = check(truth, [outputs])
     if len(genres) != matrix.shape[1]:
-        raise SettingError(f"expected {matrix.shape[1]} genres, found {len(genres)}.")
+        raise SettingError(f"expected {counted(matrix.shape[1], 'genre')}, found {len(genres)}.")
     wanted = [f"{score}_{average}" for score in SCORES for average in AVERAGES]
     found = make_measure(matrix, outputs, [*wanted, *SCORES])(unit_weights(len(matrix)))
     support, known = as_no(matrix).sum(axis=0), thresholds or {}

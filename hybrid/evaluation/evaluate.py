@@ -13,6 +13,7 @@ from hybrid.evaluation.metrics import METRICS, Measured, Weights, check_metric, 
 from hybrid.evaluation.outputs import Labels, Outputs, check
 from hybrid.evaluation.resampling import DRAWS, METHOD, check_method, interval_of, sample
 from hybrid.types import Interval
+from hybrid.utils.counts import counted
 from hybrid.utils.unknown_labels import as_no
 
 
@@ -114,7 +115,7 @@ def evaluate_all(
     truth = check(truth, models, draws)
     check_method(method)
     if len(genres) != truth.shape[1]:
-        raise SettingError(f"expected {truth.shape[1]} genres, found {len(genres)}.")
+        raise SettingError(f"expected {counted(truth.shape[1], 'genre')}, found {len(genres)}.")
     units = make_units(len(truth), groups)
     return [_evaluate(truth, outputs, genres, units, draws, seed, method) for outputs in models]
 

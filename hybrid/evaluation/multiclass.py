@@ -15,6 +15,7 @@ from hybrid.evaluation.metrics import Measured, Weights
 from hybrid.evaluation.outputs import Floats, Labels, Outputs, check
 from hybrid.evaluation.resampling import DRAWS, METHOD, check_method, interval_of, sample
 from hybrid.types import Interval
+from hybrid.utils.counts import counted
 
 MULTICLASS_METRICS = ("accuracy", "top_2_accuracy", "top_3_accuracy", "log_loss")
 NEED_SCORES = frozenset({"top_2_accuracy", "top_3_accuracy", "log_loss"})
@@ -134,13 +135,15 @@ def count_confusions(truth: Labels, labels: Labels) -> tuple[NDArray[np.int64], 
 
 def _check_one_label(truth: Labels, labels: Labels, classes: int) -> None:
     if truth.shape[1] != classes:
-        raise SettingError(f"expected {truth.shape[1]} classes, found {classes}.")
+        raise SettingError(
+            f"expected {counted(truth.shape[1], 'class', 'classes')}, found {classes}."
+        )
     wrong = int((truth.sum(axis=1) != 1).sum())
     several = int((labels.sum(axis=1) > 1).sum())
     if wrong or several:
         raise SettingError(
-            f"expected one class an item, found none or several true ones in {wrong} items, several "
-            f"predicted ones in {several}."
+            f"expected one class an item, found none or several true ones in {counted(wrong, 'item')}, "
+            f"several predicted ones in {several}."
         )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hybrid.utils.counts import counted
+
 # In parentheses, so that it cannot be confused with a word of an overview.
 EMBEDDING = "(embedding)"
 
@@ -131,10 +133,10 @@ def top_contributions(
     >>> score = ScoreDecomposition("Horror", 0.75, 0.0, {"text": 0.75}, parts, 0.7, 0.5, 0.0, True)
     >>> towards, away, others = top_contributions(score, 1)
     >>> towards[0].name, away, others.name, others.contribution
-    ('ghost', (), '1 others', 0.25)
+    ('ghost', (), '1 other', 0.25)
     """
     named = [part for part in score.parts if part.name != EMBEDDING]
     signed = [[p for p in named if (p.contribution > 0) == up] for up in (True, False)]
     rest = [part.contribution for parts in signed for part in parts[top:]]
-    others = Contribution("", f"{len(rest)} others", float(sum(rest)))
+    others = Contribution("", counted(len(rest), "other"), float(sum(rest)))
     return tuple(signed[0][:top]), tuple(signed[1][:top]), others

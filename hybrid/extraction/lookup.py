@@ -21,6 +21,7 @@ from hybrid.images.decode import BadPoster
 from hybrid.images.hashes import hash_posters
 from hybrid.types import EmbeddingSelector
 from hybrid.utils.context import Context
+from hybrid.utils.counts import agree, counted
 from hybrid.utils.environment import library_versions
 
 
@@ -126,9 +127,9 @@ def find_store(
         )
     if lacks[stores[0]]:
         raise ExtractionError(
-            f"{lacks[stores[0]]} of {len(wanted)} different posters have no embedding in {cache} "
-            f"({describe_store(stores[0])}). Go on with: hybrid extract, with the same --backbone and "
-            "--weights."
+            f"{lacks[stores[0]]:,} of {counted(len(wanted), 'different poster')} "
+            f"{agree(lacks[stores[0]], '{have|has}')} no embedding in {cache} ({describe_store(stores[0])}). "
+            "Go on with: hybrid extract, with the same --backbone and --weights."
         )
     return stores[0]
 
@@ -300,7 +301,8 @@ def one_or_each(option: str, values: Sequence[str], count: int) -> list[str | No
     """
     if len(values) not in (0, 1, count):
         raise SettingError(
-            f"{option}: expected one, or one for each of {count} poster blocks, found {len(values)}."
+            f"{option}: expected one, or one for each of {counted(count, 'poster block')}, found "
+            f"{len(values)}."
         )
     return [*values] if len(values) == count else [values[0] if values else None] * count
 
@@ -343,11 +345,11 @@ def describe_store(store: EmbeddingStore) -> str:
     size = " x ".join(str(side) for side in said.get("input_size", ())) or "?"
     layer, fit = said.get("layer", "last"), said.get("image_rules", {}).get("fit", "squash")
     return (
-        f"{said.get('architecture', '?')}, weights {store.recorded.get('weights', 'unknown')}, "
-        f"input {size}{'' if fit == 'squash' else f' ({fit})'}, "
-        f"{'' if layer == 'last' else f'layer {layer}, '}{said.get('pooling', '?')} pooling, "
-        f"computed in {said.get('precision', '?')}, {store.dtype}: {len(store)} embeddings of "
-        f"{store.dimension} numbers ({store.fingerprint[:12]})"
+        f"{said.get('architecture', '?')}, weights {store.recorded.get('weights', 'unknown')}, input "
+        f"{size}{'' if fit == 'squash' else f' ({fit})'}, "
+        f"{'' if layer == 'last' else f'layer {layer}, '}{said.get('pooling', '?')} pooling, computed in "
+        f"{said.get('precision', '?')}, {store.dtype}: {counted(len(store), 'embedding')} of "
+        f"{counted(store.dimension, 'number')} ({store.fingerprint[:12]})"
     )
 
 

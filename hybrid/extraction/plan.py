@@ -25,6 +25,7 @@ from hybrid.extraction.writer import Writer
 from hybrid.images.decode import BadPoster, Geometry
 from hybrid.types import EmbeddingOptions
 from hybrid.utils.context import Context
+from hybrid.utils.counts import counted
 from hybrid.utils.progress import Progress
 from hybrid.utils.read_only import is_read_only
 from hybrid.utils.writable import check_new_folder
@@ -259,7 +260,7 @@ def _check(
         problems.append(f"--backbone: expected each once, found {', '.join(backbones)}.")
     if len(weights) not in (1, len(backbones)):
         problems.append(
-            f"--weights: expected one, or one for each of {len(backbones)} backbones, found "
+            f"--weights: expected one, or one for each of {counted(len(backbones), 'backbone')}, found "
             f"{len(weights)}."
         )
     if len(backbones) > 1 and options.layer != "last":

@@ -17,6 +17,7 @@ from hybrid.cache import EmbeddingCache
 from hybrid.images.decode import BadPoster, load_poster
 from hybrid.types import EmbeddingOptions
 from hybrid.utils.context import Context
+from hybrid.utils.counts import counted
 
 TRIED = 64
 MARGIN = 0.9995  # cosine with float32 asked of those; 0.999 is promised of every poster
@@ -87,7 +88,7 @@ def check_precision(
     posters, progress = _decode(paths[:TRIED], spec, context.workers), context.progress
     if not len(posters):
         return exact
-    progress.say(f"checking {choice.precision} on {len(posters)} posters ({spec.name})")
+    progress.say(f"checking {choice.precision} on {counted(len(posters), 'poster')} ({spec.name})")
     fast = load_backbone(spec, weights, choice, batch_size)
     worst = float(cosines(fast(posters), exact(posters)).min())
     if worst >= MARGIN:

@@ -13,6 +13,7 @@ from scipy import sparse
 
 from hybrid.errors import SettingError
 from hybrid.features.indicator import set_missing
+from hybrid.utils.counts import counted
 
 # Numbers of a dense block that are brought to another precision at a time: few enough to take no memory to
 # speak of, enough for threads to be worth their start.
@@ -159,7 +160,7 @@ class FusionMatrix:
         """The rows of W that belong to each block."""
         if W.ndim not in (1, 2) or len(W) != self.shape[1]:
             raise SettingError(
-                f"fusion: expected {self.shape[1]} rows (one for each column of the fusion) to "
+                f"fusion: expected {counted(self.shape[1], 'row')} (one for each column of the fusion) to "
                 f"multiply with, found shape {W.shape}."
             )
         return np.split(W, np.cumsum([matrix.shape[1] for _, matrix in self.blocks])[:-1])
@@ -183,7 +184,7 @@ class TransposedFusion:
         n = len(self.matrix)
         if V.ndim not in (1, 2) or len(V) != n:
             raise SettingError(
-                f"fusion: expected {n} rows (one for each item) to multiply the transpose with, "
+                f"fusion: expected {counted(n, 'row')} (one for each item) to multiply the transpose with, "
                 f"found shape {V.shape}."
             )
         V = V.astype(np.result_type(self.matrix.dtype, V.dtype), copy=False)
@@ -231,7 +232,9 @@ def _check_blocks(blocks: list[Any], names: list[str], weights: list[float]) -> 
     if len(names) != len(blocks) or len(set(names)) < len(names):
         problems.append(f"names: expected {len(blocks)}, all different, found {names}.")
     if len(weights) != len(blocks) or not all(np.isfinite(w) and w > 0 for w in weights):
-        problems.append(f"weights: expected {len(blocks)} positive numbers, found {weights}.")
+        problems.append(
+            f"weights: expected {counted(len(blocks), 'positive number')}, found {weights}."
+        )
     if problems:
         raise SettingError("fusion: " + "\n".join(problems))
 

@@ -19,6 +19,7 @@ from hybrid.errors import ExtractionError, SettingError
 from hybrid.extraction.pooling import check_pooling, read_pooled
 from hybrid.features.frames import FrameTransformer, take_columns
 from hybrid.images.hashes import hash_posters
+from hybrid.utils.counts import agree, counted
 from hybrid.utils.resources import default_workers
 
 Floats = NDArray[np.float32]
@@ -131,8 +132,9 @@ class PosterFeatures(FrameTransformer):
         absent = int((~store.knows([key for each in keys for key in each])).sum())
         if absent:
             raise ExtractionError(
-                f"{absent} of {sum(map(len, sets))} posters have no embedding in {self.cache}. "
-                f"Run hybrid extract for this catalogue with the same backbone and weights."
+                f"{absent:,} of {counted(sum(map(len, sets)), 'poster')} {agree(absent, '{have|has}')} no "
+                f"embedding in {self.cache}. Run hybrid extract for this catalogue with the same backbone "
+                "and weights."
             )
         return StoredPosters(store, keys, self.pooling)
 

@@ -34,6 +34,7 @@ from hybrid.heads.fitting import fit_head, head_scores
 from hybrid.heads.scoring import is_joint
 from hybrid.heads.search import Evaluate, Search, Trial, choose, count_candidates
 from hybrid.types import METRIC, METRICS
+from hybrid.utils.counts import counted
 from hybrid.utils.progress import Advance, current_progress
 from hybrid.utils.unknown_labels import as_no, had_by_all, known_cells, known_mean, same_for_all
 from hybrid.utils.unknown_labels import read_labels as read_unknown
@@ -313,8 +314,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         elif self._decision_options().one_label and (truth.sum(axis=1) != 1).any():
             wrong = int((truth.sum(axis=1) != 1).sum())
             problems.append(
-                f"y: expected one label an item, found none or several in {wrong} of {len(truth)} items. "
-                "Name the one that counts with --single-label."
+                f"y: expected one label an item, found none or several in {wrong:,} of "
+                f"{counted(len(truth), 'item')}. Name the one that counts with --single-label."
             )
         unknown = set(self.grid or {}) - set(self.estimator.get_params())
         if unknown:

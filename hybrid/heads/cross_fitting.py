@@ -21,6 +21,7 @@ from hybrid.heads.svm.batch_fit import fit_many
 from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
 from hybrid.heads.svm.solver import solve
 from hybrid.splitting.splits import make_folds
+from hybrid.utils.counts import counted
 from hybrid.utils.progress import Advance
 from hybrid.utils.unknown_labels import as_no, known_cells, known_mean, same_for_all
 
@@ -361,7 +362,7 @@ def assign_folds(
     if not fewer and len(filled) < n_folds:
         raise SettingError(
             f"folds: expected at least {n_folds} groups of items, found so few that only "
-            f"{len(filled)} folds have items. Use fewer folds."
+            f"{counted(len(filled), 'fold has', 'folds have')} items. Use fewer folds."
         )
     return renumbered.astype(np.int64)
 

@@ -28,6 +28,7 @@ from hybrid.report.feature_page import BackboneImages, write_feature_page
 from hybrid.report.page import check_html_path
 from hybrid.runs.record import POSTER
 from hybrid.utils.context import Context, limited_by_context
+from hybrid.utils.counts import agree
 from hybrid.utils.read_only import reads_only
 
 PAGE_CHANNELS = 8  # of a block on a page: 24 take minutes on a CPU
@@ -126,7 +127,10 @@ class _Choice:
         every = select_channels(coef[list(self.genres)], most=coef.shape[1])
         if len(every) <= self.most:
             return every, ()
-        note = f"{self.most} of {len(every)} channels are shown; --channels {len(every)} shows them all."
+        note = (
+            f"{self.most} of {len(every)} channels {agree(self.most, '{are|is}')} shown; --channels "
+            f"{len(every)} shows them all."
+        )
         return every[: self.most], (note,)
 
 

@@ -18,6 +18,7 @@ from hybrid.runs.folder import PROBABILITY, SEPARATOR, Run, parse_predictions
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import ExternalRecord
 from hybrid.types import Predictions
+from hybrid.utils.counts import agree, counted
 
 LABELS = "genres"
 DEFAULT_THRESHOLD = 0.5  # for files with probabilities alone
@@ -144,14 +145,14 @@ def _read(name: str, path: Path, ids: NDArray[Any], genres: Sequence[str], multi
     if multiclass and several:
         raise RunError(
             f"{path}: expected one label an item, as the runs on these test items have, found several in "
-            f"{several} rows."
+            f"{counted(several, 'row')}."
         )
     predictions, strange = _only_known(predictions, genres)
     if strange:
         listed = ", ".join(map(repr, strange[:5])) + (", …" if len(strange) > 5 else "")
         notes.append(
-            f"predicts {len(strange)} labels that neither the catalogue nor a run knows ({listed}): they "
-            "are not counted."
+            f"predicts {counted(len(strange), 'label')} that neither the catalogue nor a run knows "
+            f"({listed}): {agree(len(strange), '{they are|it is}')} not counted."
         )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     external = ExternalRecord(str(path), digest, tuple(notes))
@@ -186,13 +187,13 @@ def _check_ids(name: str, path: Path, found: list[str], wanted: list[str]) -> No
         )
     if extra:
         problems.append(
-            f"{len(extra)} are not test items ({_some(extra)}): remove them, or add a column split that "
-            "marks the rows that are test"
+            f"{len(extra):,} {agree(len(extra), '{are not test items|is not a test item}')} "
+            f"({_some(extra)}): remove them, or add a column split that marks the rows that are test"
         )
     if problems:
         raise RunError(
-            f"{path}: expected one row for each of the {len(wanted)} test items of the runs, found that "
-            f"{'; '.join(problems)}."
+            f"{path}: expected one row for each of the {counted(len(wanted), 'test item')} of the runs, "
+            f"found that {'; '.join(problems)}."
         )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hybrid.evaluation.metrics import genres_without_items, untested_note
+from hybrid.evaluation.metrics import genres_without_items, untested_note, untrained_note
 from hybrid.report.alignment import AlignedRuns
-from hybrid.report.wording import number, with_interval
+from hybrid.report.wording import listed, number, with_interval
 from hybrid.runs.folder import Run
 from hybrid.splitting.tasks import fewer_than_asked
 
@@ -39,12 +39,26 @@ def list_notes(aligned: AlignedRuns, names: Sequence[str], metric: str) -> tuple
     for kind, share in {warning.kind: warning.share for warning in warnings}.items():
         of = "" if share is None else f", {share:.1%} of the test items"
         notes.append(f"Warning of the audit: {kind}{of}.")
-    if untested := genres_without_items(aligned.genres, aligned.truth):
+    untested = genres_without_items(aligned.genres, aligned.truth)
+    if untested:
         said = untested_note(untested)
         notes.append(f"{said[0].upper()}{said[1:]}.")
+    notes += _of_untrained(aligned.runs, names, len(aligned.genres) - len(untested))
     for run, name in zip(aligned.runs, names, strict=True):
         notes += _notes_on(run, name, aligned, metric)
     return tuple(notes)
+
+
+def _of_untrained(runs: Sequence[Run], names: Sequence[str], n_tested: int) -> list[str]:
+    """Genres that only test items have; once for the runs that learnt from the same items."""
+    by_genres: dict[tuple[str, ...], list[str]] = {}
+    for run, name in zip(runs, names, strict=True):
+        by_genres.setdefault(run.record.untrained, []).append(name)
+    return [
+        f"{'' if len(who) == len(names) else f'{listed(who)}: '}{untrained_note(genres, n_tested)}."
+        for genres, who in by_genres.items()
+        if genres
+    ]
 
 
 def _notes_on(run: Run, name: str, aligned: AlignedRuns, metric: str) -> list[str]:

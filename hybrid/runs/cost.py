@@ -24,6 +24,7 @@ from hybrid.runs.cost_records import (
 )
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import BackboneRecord, StoreRecord, TrainedBackboneRecord
+from hybrid.utils.counts import counted
 from hybrid.utils.resources import CostRecorder
 
 
@@ -200,8 +201,8 @@ def with_total(cost: CostRecord) -> CostRecord:
                 if each.seconds is None
             ),
             *(
-                f"what {each.unknown:,} of {each.posters - each.shared:,} embeddings of {each.backbone} "
-                "cost is not recorded"
+                f"what {each.unknown:,} of {counted(each.posters - each.shared, 'embedding')} of "
+                f"{each.backbone} cost is not recorded"
                 for each in cost.extraction.values()
                 if each.seconds is None
             ),

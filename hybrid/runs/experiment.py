@@ -26,6 +26,7 @@ from hybrid.runs.folder import SEPARATOR, check_run_folder
 from hybrid.splitting.tasks import TRAINING, Task, check_classes, fewer_than_asked, narrow
 from hybrid.types import LEAK, PARTS, Audit, Split
 from hybrid.utils.context import Context
+from hybrid.utils.counts import agree, counted
 from hybrid.utils.resources import CostRecorder
 from hybrid.utils.unknown_labels import as_no
 
@@ -207,11 +208,13 @@ class Experiment:
         problems = []
         if unknown:
             problems.append(
-                f"{len(unknown)} of its ids are not in the catalogue ({_first(unknown)})"
+                f"{len(unknown):,} of its ids {agree(len(unknown), '{are|is}')} not in the catalogue "
+                f"({_first(unknown)})"
             )
         if missing:
             problems.append(
-                f"{len(missing)} labelled items are in no part of it ({_first(missing)})"
+                f"{counted(len(missing), 'labelled item is', 'labelled items are')} in no part of it "
+                f"({_first(missing)})"
             )
         problems += [f"no item is {part}" for part in PARTS if not (self.split.parts == part).any()]
         if not problems and not as_no(self.catalogue.labels)[self.rows("test")].any():

@@ -34,6 +34,7 @@ from hybrid.runs.write_run import gather_predictions, write_run
 from hybrid.splitting.tasks import TRAINING
 from hybrid.types import PARTS
 from hybrid.utils.context import limited_by_context
+from hybrid.utils.counts import counted
 from hybrid.utils.progress import current_progress
 from hybrid.utils.resources import CostRecorder
 
@@ -89,7 +90,7 @@ def fit_head(
     learnt = backbone_provenance(model)
     audit = audit_experiment(experiment, costs, learnt)
     say = experiment.context.progress.say
-    say(f"cross-fitting on {len(training.frame)} items, {len(genres)} genres")
+    say(f"cross-fitting on {counted(len(training.frame), 'item')}, {counted(len(genres), 'genre')}")
     with costs.stage("fit"):
         model.fit(training.frame, training.labels, groups=training.groups)
     with costs.stage("predict"):

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from hybrid.errors import SplitError
 from hybrid.splitting.balance import GROUPS, tolerance
 from hybrid.types import MAX_SHARED, PARTS, UNUSED, DuplicateGroups, Finding, Split
-from hybrid.utils.counts import counted
+from hybrid.utils.counts import agree, counted
 
 FEW = 5  # items of a part; figures on fewer say little
 FAR = 0.05  # of all items; a part that misses its share by more is told, whatever the tolerance
@@ -69,8 +69,9 @@ def describe_split(
         far = (off > tolerance(totals, int(sizes.max(initial=1))) + 1e-6).any(axis=0)
         if far.any():
             message = (
-                f"{_number(far)} miss their share of a part by more than three times the largest group and 2 "
-                f"% of their items ({_listed(genres, far)}): no better split was found"
+                f"{_number(far)} {agree(far.sum(), '{miss their|misses its}')} share of a part by more than "
+                f"three times the largest group and 2 % of {agree(far.sum(), '{their|its}')} items "
+                f"({_listed(genres, far)}): no better split was found"
             )
             found.append(Finding("label shares", message, int(far.sum()), "", _first(genres, far)))
     return tuple(found)
@@ -151,8 +152,8 @@ def describe_undated(split: Split, column: str, cells: Sequence[str]) -> tuple[F
     some += ", …" if len(different) > SHOWN else ""
     n = len(said)
     message = (
-        f"{counted(n, 'item')} {'has' if n == 1 else 'have'} no time in {column} ({some}) and "
-        f"{'is' if n == 1 else 'are'} unused"
+        f"{counted(n, 'item has', 'items have')} no time in {column} ({some}) and {agree(n, '{are|is}')} "
+        "unused"
     )
     return (Finding("no time", message, n, column, tuple(different[:SHOWN])),)
 
@@ -192,8 +193,7 @@ def check_parts(split: Split, shares: Sequence[float]) -> None:
     """
     n, n_groups = len(split.ids), len(set(split.groups.tolist()))
     if n_groups < MIN_GROUPS:
-        items = f"{n} {'item' if n == 1 else 'items'}"
-        found = f"{items} in {n_groups} {'group' if n_groups == 1 else 'groups'}"
+        found = f"{counted(n, 'item')} in {counted(n_groups, 'group')}"
         raise SplitError(
             f"expected {MIN_GROUPS} labelled items or more that can be in different parts, found {found}: "
             f"too few to fit, validate and test a model. Label more items"
@@ -263,13 +263,13 @@ def _rare(
 ) -> Finding:
     outside = rare & present[split.parts != "train"].any(axis=0)
     message = (
-        f"{_number(rare)} of {present.shape[1]:,} have fewer than {len(parts)} items, or groups of them, too "
-        f"few for {_series(parts)} ({_listed(genres, rare)}): they belong to train"
+        f"{_number(rare)} of {present.shape[1]:,} {agree(rare.sum(), '{have|has}')} fewer than {len(parts)} "
+        f"items, or groups of them, too few for {_series(parts)} ({_listed(genres, rare)}): "
+        f"{agree(rare.sum(), '{they belong|it belongs}')} to train"
     )
     if outside.any():
-        message += (
-            f"; {outside.sum():,} of them are not wholly in train, which the other labels fill"
-        )
+        some = f"{outside.sum():,} of them {agree(outside.sum(), '{are|is}')}"
+        message += f"; {some} not wholly in train, which the other labels fill"
     message += f". --min-label-count {len(parts)} leaves out those of fewer items"
     return Finding("labels too rare to split", message, int(rare.sum()), "", _first(genres, rare))
 
@@ -283,8 +283,8 @@ def _missing(
     absent = [int((missing & (row == 0)).sum()) for row in counts]
     each = ", ".join(f"{n:,} in {part}" for part, n in zip(parts, absent, strict=True) if n)
     message = (
-        f"{_number(missing)} with enough items for each part have none in one ({each}; "
-        f"{_listed(genres, missing)})"
+        f"{_number(missing)} with enough items for each part {agree(missing.sum(), '{have|has}')} none in "
+        f"one ({each}; {_listed(genres, missing)})"
     )
     return Finding("missing labels", message, int(missing.sum()), "", _first(genres, missing))
 
@@ -297,8 +297,7 @@ def _count_groups(present: NDArray[np.bool_], groups: NDArray[np.int64]) -> NDAr
 
 
 def _number(chosen: NDArray[np.bool_]) -> str:
-    n = int(chosen.sum())
-    return f"{n:,} {'label' if n == 1 else 'labels'}"
+    return counted(int(chosen.sum()), "label")
 
 
 def _series(names: Sequence[str]) -> str:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.catalogue import Catalogue
-from hybrid.catalogue.cells import says_something
 from hybrid.catalogue.dates import count_days, parse_dates
 from hybrid.catalogue.numbers import parse_numbers
 from hybrid.duplicates.find import Duplicates, find_duplicates, find_exact_duplicates
@@ -29,6 +28,7 @@ from hybrid.splitting.splits import (
 )
 from hybrid.types import CellFormat, Split
 from hybrid.utils.context import Context, limited_by_context
+from hybrid.utils.counts import counted
 from hybrid.utils.options import Rule, given_options, list_unused
 from hybrid.utils.unknown_labels import as_no
 
@@ -299,7 +299,7 @@ def read_times(catalogue: Catalogue, column: str) -> NDArray[np.float64]:
     Returns
     -------
     ndarray of shape (n,)
-        NaN where a cell has neither.
+        NaN where a cell has neither; `describe_undated` tells which items a split leaves out for that.
 
     Raises
     ------
@@ -317,13 +317,6 @@ def read_times(catalogue: Catalogue, column: str) -> NDArray[np.float64]:
     if np.isnan(times).all():
         raise SettingError(
             f"--by {column}: expected numbers, or dates such as 1979-05-25, found none of either."
-        )
-    silent = np.isnan(times) & says_something(cells)
-    if silent.any():
-        warnings.warn(
-            f"--by {column}: {silent.sum():,} of {len(cells):,} cells are no time, such as "
-            f"{cells[silent].iloc[0]!r}; they say nothing of when their item was.",
-            stacklevel=2,
         )
     return times
 
@@ -349,7 +342,10 @@ def check_group_sizes(groups: NDArray[np.str_], shares: Sequence[float]) -> None
     """
     (name, size), *_ = Counter(groups.tolist()).most_common(1)
     share = size / len(groups)
-    found = f"the largest group ({name} and others) has {size} of {len(groups)} items ({share:.0%})"
+    found = (
+        f"the largest group ({name} and others) has {size:,} of {counted(len(groups), 'item')} "
+        f"({share:.0%})"
+    )
     if size > 1 and share > max(shares):
         raise SplitError(
             f"{found}, more than the largest part. Groups that share an item are merged, so that a column "

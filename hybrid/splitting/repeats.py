@@ -20,6 +20,7 @@ from hybrid.splitting.splits import (
     split_hash,
 )
 from hybrid.types import PARTS, UNUSED, Split
+from hybrid.utils.counts import counted
 
 # Methods that further splits can be made by, though it is not known how the split itself was made.
 NAMED = ("iterative", "random", "temporal")
@@ -211,7 +212,7 @@ def _other_seeds(
     ]
     if len(found) < repeats - 1:
         raise SettingError(
-            f"--repeats: expected so many different splits of {len(split.ids)} items, found "
+            f"--repeats: expected so many different splits of {counted(len(split.ids), 'item')}, found "
             f"{len(found) + 1}, not {repeats}."
         )
     return found

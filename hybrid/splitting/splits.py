@@ -15,6 +15,7 @@ from hybrid.splitting.balance import tolerance
 from hybrid.splitting.legacy_2017 import draw_cells
 from hybrid.splitting.stratification import assign_parts
 from hybrid.types import PARTS, UNUSED, Split
+from hybrid.utils.counts import counted
 
 SHARES = (0.7, 0.1, 0.2)
 
@@ -160,8 +161,8 @@ def make_fold_splits(
     labels = np.asarray(labels)
     if n_folds < 2 or not 0 <= validation < 1 - 1 / n_folds:
         raise SettingError(
-            "expected 2 folds or more, and a share of validation that leaves something to train on, "
-            f"found {n_folds} folds, validation {validation}."
+            "expected 2 folds or more, and a share of validation that leaves something to train on, found "
+            f"{counted(n_folds, 'fold')}, validation {validation}."
         )
     folds = make_folds(ids, labels, n_folds, groups=groups, seed=seed)
     inner = validation / (1 - 1 / n_folds)

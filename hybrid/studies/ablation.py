@@ -19,6 +19,7 @@ from hybrid.features.fusion_matrix import FusionMatrix, drop_block
 from hybrid.heads import HybridClassifier
 from hybrid.studies.fits import Fits
 from hybrid.types import Interval
+from hybrid.utils.counts import counted
 
 RATES = (0.0, 0.25, 0.5, 1.0)
 METRICS = ("f1_weighted", "f1_macro", "f1_micro", "map_macro")
@@ -142,8 +143,8 @@ def ablate_blocks(
     parts = block_subsets(names)[:-1]
     most = "" if math.isnan(fit_seconds) else f", at most about {len(parts) * fit_seconds:.0f} s,"
     say(
-        f"ablation: {len(parts)} more fits{most} and "
-        f"{len(names) * (len(RATES) - 1)} predictions with a block missing"
+        f"ablation: {counted(len(parts), 'more fit')}{most} and "
+        f"{counted(len(names) * (len(RATES) - 1), 'prediction')} with a block missing"
     )
 
     def fit_subset(blocks: tuple[str, ...]) -> Outputs:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from hybrid.evaluation import Outputs
+from hybrid.utils.counts import counted
 from hybrid.utils.files import make_folder, remove_tree, write_atomically
 from hybrid.utils.progress import Progress, duration
 
@@ -69,7 +70,7 @@ class Fits:
         if folder is not None:
             self._open(folder, json.dumps(settings or {}, sort_keys=True, indent=2) + "\n")
         if self.known:
-            self.progress.say(f"{name}: going on; {self.known} fits are done")
+            self.progress.say(f"{name}: going on; {counted(self.known, 'fit is', 'fits are')} done")
 
     @property
     def known(self) -> int:

@@ -137,7 +137,7 @@ def test_failures_are_read_back(
         ([key(1)], np.zeros(3, np.float32), r"shape \(1, 3\), found \(3,\)"),
         ([key(1), b"short"], np.zeros((2, 3), np.float32), "2 keys of 32 bytes"),
         ([key(1)], np.array([[0, np.nan, np.inf]]), "expected finite embeddings, found 2"),
-        ([key(1)], np.array([[0, 1e300, 0]]), "found 1 values beyond; nothing was written"),
+        ([key(1)], np.array([[0, 1e300, 0]]), "found 1 value beyond; nothing was written"),
     ],
 )
 def test_wrong_rows_are_refused_and_nothing_is_written(

@@ -228,7 +228,7 @@ def test_a_column_can_be_numeric_by_hand(load: Load) -> None:
     catalogue = load("id,runtime\n1,90\n2,long\n", numeric=("runtime",))
     np.testing.assert_array_equal(catalogue.frame["runtime"], [90, np.nan])
     [told] = catalogue.findings
-    assert "1 of 2 cells are no number, such as 'long'; they count as missing" in told.message
+    assert "1 of 2 cells is no number, such as 'long'; it counts as missing" in told.message
 
 
 def test_bad_rows_are_left_out_and_listed(load: Load) -> None:

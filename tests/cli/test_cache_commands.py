@@ -316,7 +316,7 @@ def test_verify_lists_what_does_not_belong(cache: EmbeddingCache, store: Embeddi
     found = {Path(path).name: why for path, why in verify(cache).problems}
     assert found["notes.txt"] == "it is no part of the cache"
     assert found["x.jsonl"] == "its hash is wrong"
-    assert "1 of its parts are gone" in found["CURRENT"]
+    assert "1 of its parts is gone" in found["CURRENT"]
     (store.folder / "config.json").write_text("{}")
     ((path, why),) = verify(cache).problems
     assert Path(path).name == "config.json"

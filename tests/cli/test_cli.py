@@ -208,7 +208,7 @@ def test_a_grown_catalogue_needs_a_new_split(project: Path, hybrid_here: Run) ->
         file.write("new,New,2000,Comedy,a new film,Nobody,\n")
     done = hybrid_here("fit-svm", "--blocks", "text")
     assert done.returncode == 1
-    assert "1 labelled items are in no part of it (new)" in done.stderr
+    assert "1 labelled item is in no part of it (new)" in done.stderr
 
 
 def test_unextracted_posters_are_not_taken_for_missing(project: Path, hybrid_here: Run) -> None:
@@ -219,7 +219,7 @@ def test_unextracted_posters_are_not_taken_for_missing(project: Path, hybrid_her
         file.write(b"changed")
     done = hybrid_here("fit-svm", "--blocks", "poster")
     assert done.returncode == 1
-    assert "1 of 90 different posters have no embedding" in done.stderr
+    assert "1 of 90 different posters has no embedding" in done.stderr
 
 
 def test_interrupt_is_exit_130(project: Path) -> None:

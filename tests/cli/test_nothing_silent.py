@@ -109,7 +109,7 @@ def test_rows_that_are_left_out_are_told(
     rows = found["bad_rows" if name == "check" else "left_out"]
     assert [(row["row"], row["id"]) for row in rows] == [(91, "f001")]
     if name != "check":
-        assert "1 of them are left out, such as row 91, id f001: the id is already" in said.err
+        assert "1 of them is left out, such as row 91, id f001: the id is already" in said.err
 
 
 def test_a_fit_and_its_study_tell_the_rows_that_are_left_out(
@@ -127,7 +127,7 @@ def test_a_fit_and_its_study_tell_the_rows_that_are_left_out(
         found = json.loads(said.out)
         assert [(row["row"], row["id"]) for row in found["left_out"]] == [(91, "f001")]
         assert "order of day and month" in [one["kind"] for one in found["findings"]]
-        assert said.err.count("1 of them are left out, such as row 91, id f001") == 1
+        assert said.err.count("1 of them is left out, such as row 91, id f001") == 1
 
 
 def test_words_in_a_numeric_column_are_told() -> None:
@@ -137,7 +137,7 @@ def test_words_in_a_numeric_column_are_told() -> None:
     catalogue = load_catalogue("c.csv", ColumnOptions(numeric=("year",)))
     (told,) = catalogue.findings
     assert (told.column, told.count, told.examples) == ("year", 1, ("seventies",))
-    assert "1 of 2 cells are no number, such as 'seventies'" in told.message
+    assert "1 of 2 cells is no number, such as 'seventies'" in told.message
     np.testing.assert_array_equal(catalogue.frame["year"], [1979, np.nan, np.nan, np.nan])
 
 
@@ -195,4 +195,4 @@ def test_bad_rows_are_told_by_every_command_that_leaves_them_out(
         file.write(",No id,1999,Comedy,words,,\n")
     options = ["--weights", "random"] if "explain" in command else []
     call(*command, *options)
-    assert "1 bad rows in catalogue.csv; hybrid check lists them" in capsys.readouterr().err
+    assert "1 bad row in catalogue.csv; hybrid check lists it" in capsys.readouterr().err

@@ -285,7 +285,7 @@ def test_dry_run_prints_the_plan_and_trains_nothing(project: Path) -> None:
     lines = invoke("fit-deep", "--backbone", "scratch", "--dry-run")
     assert lines[0] == "scratch: 20,025,507 parameters; 62 train and 10 validation items"
     stage = "rough: the head and all of the body (20,025,507 parameters) on posters, nadam 0.0003, "
-    assert lines[1].strip().startswith(stage + "1 batches an epoch, at most 30 epochs, about ")
+    assert lines[1].strip().startswith(stage + "1 batch an epoch, at most 30 epochs, about ")
     assert not (project / "runs").exists()
     none = invoke("fit-deep", "--backbone", "scratch", "--epochs", "0")
     assert none == [line.replace("at most 30", "at most 0") for line in lines]

@@ -234,7 +234,7 @@ def test_features_come_from_the_cache_and_the_page_is_sealed(
     learned = visualise_features(run, ["Horror"], top=3)
     first_only = visualise_features(run, ["Horror"], top=3, most=1)
     assert first_only.channels == learned.channels[:1]
-    assert f"1 of {len(learned.channels)} channels are shown" in first_only.notes[-1]
+    assert f"1 of {len(learned.channels)} channels is shown" in first_only.notes[-1]
     assert html.count('<article class="channel">') >= len(learned.channels) == 2
     coefficients = run.model.head_.coef_[run.genres.index("Horror")]
     count = get_backbone(NET).dimension

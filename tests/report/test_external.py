@@ -140,7 +140,7 @@ def test_labels_that_only_the_file_knows_change_no_figure(home: Path) -> None:
     strange = compare(home, more)
     for one, other in zip(plain.runs, strange.runs, strict=True):
         assert one.evaluation == other.evaluation
-    expected = "theirs predicts 1 labels that neither the catalogue nor a run knows ('Film Noir')"
+    expected = "theirs predicts 1 label that neither the catalogue nor a run knows ('Film Noir')"
     assert expected in " ".join(strange.notes)
 
 
@@ -159,7 +159,7 @@ def test_a_column_split_says_which_rows_are_test(home: Path) -> None:
         ),
         (
             lambda t: pd.concat([t, t.assign(id="x").head(1)]),
-            r"1 are not test items \(x\): remove them",
+            r"1 is not a test item \(x\): remove them",
         ),
         (lambda t: pd.concat([t, t.head(1)]), r"1 are duplicated \(i29\)"),
         (lambda t: t[["id"]], r"expected the column id and genres .* found id\."),

@@ -24,6 +24,7 @@ from hybrid.errors import RunError, SettingError
 from hybrid.evaluation import Outputs, compare_pairs, evaluate, reliability, select_best
 from hybrid.report import as_text, make_report, report_runs
 from hybrid.report.exports import escape_formula
+from hybrid.report.model_card import render_model_card
 from hybrid.report.page import render
 from hybrid.report.sections import cost
 from hybrid.runs.folder import new_run, read_run, write_predictions
@@ -212,6 +213,23 @@ def test_random_weights_of_any_poster_block_are_told(catalogue: Catalogue, tmp_p
     assert comparison.notes == (
         "two uses a backbone with random weights: its embeddings are not meaningful.",
     )
+
+
+def test_genres_that_only_test_items_have_are_told_once(
+    catalogue: Catalogue, tmp_path: Path
+) -> None:
+    record = {"untrained": ["Horror"]}
+    runs = [write_run(catalogue, name, noise=0.1, record=record)[0] for name in ("a", "b")]
+    report = make_report(catalogue, runs, tmp_path / "r.html", draws=10)
+    said = "1 of 3 genres of the test items has no train item, and cannot be predicted: Horror."
+    assert report.groups[0].notes == (said,)
+    assert said in as_text(report)
+    assert said in (tmp_path / "r.html").read_text()
+    assert said in re.sub(r"\\(.)", r"\1", render_model_card(report.groups[0]))
+    other, _ = write_run(catalogue, "c", noise=0.1)
+    assert make_report(catalogue, [*runs, other], tmp_path / "r.html", draws=10).groups[
+        0
+    ].notes == (f"a and b: {said}",)
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,7 @@ def test_folds_leave_the_share_of_validation() -> None:
     labels = random_labels(1000, np.full(4, 0.3), 1)
     for split in make_fold_splits(names(1000), labels, 5, validation=0.1):
         assert [int((split.parts == part).sum()) for part in PARTS] == [700, 100, 200]
-    with pytest.raises(SettingError, match=r"expected 2 folds or more, .* found 1 folds"):
+    with pytest.raises(SettingError, match=r"expected 2 folds or more, .* found 1 fold,"):
         make_fold_splits(names(4), labels[:4], 1)
     with pytest.raises(SettingError, match=r"leaves something to train on, .* validation 0\.5"):
         make_fold_splits(names(4), labels[:4], 2, validation=0.5)

@@ -18,6 +18,7 @@ import httpx
 
 from hybrid._version import __version__
 from hybrid.catalogue.download.settings import FetchSettings
+from hybrid.utils.counts import counted
 
 MAX_REDIRECTS = 5
 MAX_PORT = 65_535
@@ -217,7 +218,7 @@ class Client:
                 parse_wait(response.headers.get("retry-after")),
             )
         cap, parts, size = self.settings.max_bytes, [], 0
-        too_long = Refusal(f"longer than {cap:,} bytes")
+        too_long = Refusal(f"longer than {counted(cap, 'byte')}")
         length = response.headers.get("content-length", "")
         if length.isdecimal() and int(length) > cap:
             return too_long

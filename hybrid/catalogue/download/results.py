@@ -17,6 +17,7 @@ from hybrid.catalogue.download.urls import names_file, why_no_url
 from hybrid.catalogue.lists import join_list
 from hybrid.catalogue.poster_paths import POSTER, POSTERS, poster_problem
 from hybrid.types import BadRow, Finding
+from hybrid.utils.counts import counted
 from hybrid.utils.files import write_atomically
 
 SHARED = 5  # different URLs with one picture: told, since it may say "no image"
@@ -156,7 +157,8 @@ def several_posters(count: int) -> tuple[Finding, ...]:
     >>> several_posters(0)
     ()
     """
-    message = f"{count:,} items name several posters: the files are in the column {POSTERS!r}"
+    items = counted(count, "item names", "items name")
+    message = f"{items} several posters: the files are in the column {POSTERS!r}"
     return (Finding("several posters", message, count, POSTERS),) if count else ()
 
 

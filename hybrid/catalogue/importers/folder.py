@@ -20,6 +20,7 @@ from hybrid.catalogue.importers.importer import (
 )
 from hybrid.catalogue.importers.poster_files import SUFFIXES
 from hybrid.errors import CatalogueError
+from hybrid.utils.counts import counted
 
 CHUNK = 1 << 20
 
@@ -63,7 +64,7 @@ def _hidden(folder: Path, root: Path) -> Iterator[LeftOut]:
     for path in sorted(folder.iterdir()):
         is_link, is_folder = path.is_symlink(), path.is_dir()
         if path.name.startswith("."):
-            found = f"{_count(path):,} files" if is_folder and not is_link else ""
+            found = counted(_count(path), "file") if is_folder and not is_link else ""
             kind = "folder" if is_folder else "file"
             yield LeftOut(path.relative_to(root).as_posix(), 0, "", f"a hidden {kind}", found)
         elif is_folder and is_link:
@@ -94,7 +95,8 @@ def _read(
                 name = image["file"]
             if len(image["labels"]) > 1:
                 message = (
-                    "{count} images are in the folders of several labels, and have all of these"
+                    "{count} {images are|image is} in the folders of several labels, and {have|has} all of "
+                    "these"
                 )
                 notes.add("several labels", message, name)
             labels = tuple(image["labels"])
@@ -124,7 +126,10 @@ def _add(
     part = PARTS[folders[0].lower()] if has_parts and folders else ""
     label = folders[1:2] if has_parts else folders[:1]
     if len(folders) > 1 + has_parts:
-        message = "{count} images are in folders below that of their label, which mean nothing"
+        message = (
+            "{count} {images are in folders|image is in a folder} below that of {their|its} label, which "
+            "{mean|means} nothing"
+        )
         notes.add("folders below labels", message, file.as_posix())
     key = f"{part}/{digest}"
     known: dict[str, Any] | None = images.get(key)

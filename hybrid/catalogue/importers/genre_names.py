@@ -91,7 +91,8 @@ def namer(names: str, notes: Notes) -> Callable[[Iterable[str]], tuple[str, ...]
             if others != (genre,):
                 notes.add(
                     "genre names",
-                    f"{{count}} genres {genre!r} are named {' and '.join(map(repr, others))} (--genre-names)",
+                    f"{{count}} {{genres|genre}} {genre!r} {{are|is}} named "
+                    f"{' and '.join(map(repr, others))} (--genre-names)",
                     column=genre,
                 )
             renamed.update(dict.fromkeys(others))

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid.errors import CatalogueError
+from hybrid.utils.counts import counted
 from hybrid.utils.progress import current_progress
 
 HUB = "https://huggingface.co"
@@ -74,7 +75,7 @@ def _get_file(url: str, path: Path, name: str) -> None:
             shutil.copyfileobj(answer, file, 1 << 20)
             length = answer.headers.get("Content-Length")
         if length is not None and int(length) != path.stat().st_size:
-            raise OSError(f"{path.stat().st_size} of {length} bytes")
+            raise OSError(f"{path.stat().st_size:,} of {counted(int(length), 'byte')}")
     except (OSError, ValueError) as error:
         raise _failed(name, url, error) from error
 

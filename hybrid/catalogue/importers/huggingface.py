@@ -277,7 +277,7 @@ def _images(
     if urls:
         cells["poster_url"] = join_list(urls, "|")
     if len(found) > 1:
-        notes.add("several images", "{count} items have several images")
+        notes.add("several images", "{count} {items have|item has} several images")
     return tuple(found)
 
 
@@ -293,7 +293,9 @@ def _image(value: Any, cells: dict[str, str]) -> bytes | None:
 
 def _cell(value: Any, notes: Notes, column: str) -> str:
     if isinstance(value, bytes):
-        message = f"{{count}} cells of {column!r} are bytes, and were left empty"
+        message = (
+            f"{{count}} {{cells|cell}} of {column!r} {{are|is}} bytes, and {{were|was}} left empty"
+        )
         notes.add("bytes", message, column=column)
         return ""
     if isinstance(value, list):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hybrid.types import Finding
+from hybrid.utils.counts import agree
 
 PUBLISHED = "published"
 EXAMPLES = 3  # of a finding
@@ -117,9 +118,9 @@ class Notes:
     Examples
     --------
     >>> notes = Notes()
-    >>> notes.add("mended rows", "{count} rows were in two halves, and were put together", "82663")
+    >>> notes.add("mended rows", "{count} {rows were|row was} in two halves", "82663")
     >>> [finding.message for finding in notes.findings()]
-    ['1 rows were in two halves, and were put together, such as 82663']
+    ['1 row was in two halves, such as 82663']
     """
 
     def __init__(self) -> None:
@@ -128,7 +129,7 @@ class Notes:
     def add(
         self, kind: str, message: str, example: str = "", column: str = "", count: int = 1
     ) -> None:
-        """Count one more case; in `message`, ``{count}`` is their number."""
+        """Count one more case; in `message`, ``{count}`` is their number, ``{rows|row}`` agrees with it."""
         _, before, examples = self._found.get((kind, column), ("", 0, []))
         if example and len(examples) < EXAMPLES and example not in examples:
             examples = [*examples, example]
@@ -148,7 +149,7 @@ class Notes:
 
 
 def _sentence(message: str, count: int, examples: list[str]) -> str:
-    text = message.replace("{count}", f"{count:,}")
+    text = agree(count, message).replace("{count}", f"{count:,}")
     return f"{text}, such as {examples[0]}" if examples and "{count}" in message else text
 
 

@@ -16,6 +16,7 @@ from hybrid.catalogue.readers.csv_rows import long_fields
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.types import Finding
 from hybrid.utils.abandoned import is_abandoned
+from hybrid.utils.counts import counted
 from hybrid.utils.files import TEMPORARY, make_folder, remove_tree, writer_name
 from hybrid.utils.options import Rule, given_options, list_unused
 from hybrid.utils.progress import current_progress
@@ -167,7 +168,7 @@ def _write(writer: CatalogueWriter, opened: Source, kind: str) -> None:
     items = 0
 
     def note() -> str:
-        return f"{items:,} items"
+        return counted(items, "item")
 
     with current_progress().bar(f"importing {kind}", opened.total, opened.unit, note) as advance:
         before = 0

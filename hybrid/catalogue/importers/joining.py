@@ -70,9 +70,13 @@ class JoinedCatalogue:
             name = self._ids.get(f"{kind}:{value}")
             if name is not None:
                 cells: dict[str, str] = dict(self._rows.get(name) or {})
-                self._notes.add("joined", f"{{count}} items were joined with {self._folder}")
+                self._notes.add(
+                    "joined", f"{{count}} {{items were|item was}} joined with {self._folder}"
+                )
                 poster = cells.pop("poster", "")
                 given = {name: cell for name, cell in cells.items() if name not in OWN}
                 return given, self._folder / poster if poster else None
-        self._notes.add("not joined", f"{{count}} items have no partner in {self._folder}")
+        self._notes.add(
+            "not joined", f"{{count}} {{items have|item has}} no partner in {self._folder}"
+        )
         return {}, None

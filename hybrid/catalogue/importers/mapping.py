@@ -178,7 +178,8 @@ def find_poster(
         return path
     if problem := poster_problem(name):
         message = (
-            f"{{count}} posters were not copied: {problem} (--posters names a folder for them)"
+            f"{{count}} {{posters were|poster was}} not copied: {problem} (--posters names a "
+            "folder for {them|it})"
         )
         notes.add("poster paths", message, name)
         return None
@@ -197,7 +198,7 @@ def split_labels(value: Any, separator: str | None, notes: Notes) -> tuple[str, 
     if found is None and not isinstance(value, str):
         notes.add(
             "labels not understood",
-            "{count} cells of labels are objects without a name",
+            "{count} {cells|cell} of labels {are objects|is an object} without a name",
             str(value),
         )
     parts = (

@@ -96,7 +96,11 @@ def _read(
             (p for end in (".jpeg", ".jpg") if (p := path.with_suffix(end)).exists()), None
         )
         if poster is None:
-            notes.add("missing posters", "{count} films have no JPEG file beside their JSON", key)
+            notes.add(
+                "missing posters",
+                "{count} {films have|film has} no JPEG file beside {their|its} JSON",
+                key,
+            )
         other = {"imdb_id": f"tt{key}"}
         yield Item(path.name, row, {"id": key, **cells}, genres, poster, split.get(key, ""), other)
     for row, key in enumerate(split, start=1):
@@ -131,7 +135,7 @@ def _runtime(runtimes: Any) -> str:
 def _genres(film: Mapping[str, Any], notes: Notes) -> tuple[str, ...]:
     for name in film.get("genres") or ():
         if name not in GENRES:
-            message = "{count} genres are none of the 23 of the published experiments; left out"
+            message = "{count} {genres are|genre is} none of the 23 of the published experiments; left out"
             notes.add("other genres", message, str(name))
     return tuple(name for name in film.get("genres") or () if name in GENRES)
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hybrid.catalogue.importers.importer import PARTS, Item, LeftOut, Notes, Source
 from hybrid.errors import CatalogueError
+from hybrid.utils.counts import counted
 
 NAME, WORDS = "multimodal_imdb.hdf5", "metadata.npy"
 COLUMNS = ("id", "overview", "genres", "poster")
@@ -107,7 +108,8 @@ def _genre_names(path: Path, file: Any, count: int) -> list[str]:
         names = []
     if len(names) != count:
         raise CatalogueError(
-            f"{path}: expected the names of {count} genres in the attribute target_names, found {text[:60]}."
+            f"{path}: expected the names of {counted(count, 'genre')} in the attribute target_names, found "
+            f"{text[:60]}."
         )
     return names
 

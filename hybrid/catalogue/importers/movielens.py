@@ -146,7 +146,7 @@ class _Ratings:
 
     def _read(self, table: Delimited, notes: Notes) -> None:
         place, value = table.names.index("movieId"), table.names.index("rating")
-        message = f"{{count}} rows of {table.path.name} are no rating of a film"
+        message = f"{{count}} {{rows|row}} of {table.path.name} {{are|is}} no rating of a film"
         for rows, _, _ in table.chunks():
             films: list[int] = []
             ratings: list[float] = []

@@ -124,7 +124,8 @@ def mend_rows(
             if whole:
                 notes.add(
                     "mended rows",
-                    f"{{count}} rows of {file} were cut in two by a line break, and were put together",
+                    f"{{count}} {{rows|row}} of {file} {{were|was}} cut in two by a line break, and "
+                    f"{{were|was}} put together",
                     whole.fields[names.index("id")],
                 )
                 yield whole

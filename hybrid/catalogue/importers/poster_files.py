@@ -68,7 +68,7 @@ class PosterFiles:
         except OSError as error:
             self._notes.add(
                 "unreadable posters",
-                "{count} posters could not be read",
+                "{count} {posters|poster} could not be read",
                 f"{error.filename}: {error.strerror}",
             )
             return ""
@@ -76,7 +76,8 @@ class PosterFiles:
         if not suffix:
             self._notes.add(
                 "no images",
-                "{count} posters are no image in a known format; their items have none",
+                "{count} {posters are|poster is} no image in a known format; {their items have|its item "
+                "has} none",
                 item,
             )
             return ""

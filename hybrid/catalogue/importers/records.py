@@ -46,7 +46,8 @@ def parse_objects(value: Any, notes: Notes, column: str) -> list[dict[str, Any]]
     if len(objects) < len(entries):
         notes.add(
             "cells not understood",
-            f"{{count}} cells of {column!r} are no list of objects and count as empty",
+            f"{{count}} {{cells|cell}} of {column!r} {{are|is}} no list of objects and {{count|counts}} as "
+            "empty",
             str(value)[:60],
             column,
         )

@@ -90,7 +90,7 @@ def film_genres(film: Mapping[str, Any], notes: Notes) -> tuple[str, ...]:
         else:
             notes.add(
                 "unknown genre ids",
-                "{count} genre ids are not in TMDB's table and were left out",
+                "{count} genre {ids are|id is} not in TMDB's table and {were|was} left out",
                 str(each),
                 "genre_ids",
             )
@@ -154,7 +154,8 @@ def join(names: Iterable[str], notes: Notes) -> str:
         if SEPARATOR in name:
             notes.add(
                 "separator in a name",
-                f"{{count}} names hold {SEPARATOR!r}, which separates names; it was written as '/'",
+                f"{{count}} {{names hold|name holds}} {SEPARATOR!r}, which separates names; it was written "
+                "as '/'",
                 name,
             )
             name = name.replace(SEPARATOR, "/")

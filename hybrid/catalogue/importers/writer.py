@@ -188,7 +188,7 @@ class CatalogueWriter:
         clean = cell.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         clean = clean.replace("\0", "\N{REPLACEMENT CHARACTER}")
         if clean != cell:
-            message = "{count} cells hold half an emoji or a NUL character, replaced by U+FFFD"
+            message = "{count} {cells hold|cell holds} half an emoji or a NUL character, replaced by U+FFFD"
             self.notes.add("characters replaced", message)
         return clean
 

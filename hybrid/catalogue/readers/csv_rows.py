@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from hybrid.catalogue.readers.dialect import Dialect
 from hybrid.catalogue.readers.row_shape import RowShape
+from hybrid.utils.counts import counted
 
 CHUNK = 20_000  # lines that are in memory at once, or fewer where they are long:
 CHARACTERS = 1 << 22
@@ -329,10 +330,12 @@ class CsvRows:
                 fields.pop()
             if len(fields) > self.width:
                 cells = self._sure_cells(fields)
-                self.troubles.append(Trouble("long", self.rows, line, f"{count} fields", cells))
+                self.troubles.append(
+                    Trouble("long", self.rows, line, counted(count, "field"), cells)
+                )
                 continue
             if count < self.width:
-                self.troubles.append(Trouble("short", self.rows, line, f"{count} fields"))
+                self.troubles.append(Trouble("short", self.rows, line, counted(count, "field")))
                 fields += [""] * (self.width - count)
             rows.append(fields)
             numbers.append(self.rows)

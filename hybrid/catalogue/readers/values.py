@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hybrid.catalogue.lists import entries_of, join_list, replace_surrogates
 from hybrid.catalogue.readers.table import ColumnBuilder, make_table
 from hybrid.types import Finding
+from hybrid.utils.counts import counted
 
 _CHUNK = 10_000
 
@@ -125,8 +126,7 @@ def tell_replaced(replaced: Mapping[str, Iterable[str]], what: str = _HALVES) ->
     found = []
     for column, cells in replaced.items():
         cells = list(cells)
-        places = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
-        message = f"column {column!r}: {what} became \ufffd in {places}"
+        message = f"column {column!r}: {what} became \ufffd in {counted(len(cells), 'cell')}"
         shown = tuple(dict.fromkeys(cell[-40:] for cell in cells))[:3]
         found.append(Finding("replaced characters", message, len(cells), column, shown))
     return found

@@ -10,6 +10,7 @@ from hybrid.report.wording import DASH, number, with_interval
 from hybrid.runs.json_dataclass import to_json
 from hybrid.runs.record import RunRecord
 from hybrid.runs.study_records import StudiesRecord
+from hybrid.utils.counts import counted
 
 Details = tuple[tuple[str, str], ...]
 
@@ -85,7 +86,7 @@ def _repeats(studies: StudiesRecord) -> str:
         return ""
     found = studies.repeats.metrics[MAIN]
     said = (
-        f"weighted F1 {found.mean:.3f} over {len(found.values)} splits, standard deviation "
+        f"weighted F1 {found.mean:.3f} over {counted(len(found.values), 'split')}, standard deviation "
         f"{found.sd:.3f}, {found.low:.3f} to {found.high:.3f}"
     )
     if studies.repeats.warning:
@@ -102,7 +103,9 @@ def _nested(studies: StudiesRecord) -> str:
     if studies.nested is None or MAIN not in studies.nested.metrics:
         return ""
     f1 = with_interval(studies.nested.metrics[MAIN])
-    said = f"weighted F1 {f1} on {studies.nested.items} items of train and validation"
+    said = (
+        f"weighted F1 {f1} on {counted(studies.nested.items or 0, 'item')} of train and validation"
+    )
     learnt = studies.nested.learnt.in_words if studies.nested.learnt else ""
     return f"{said}; {learnt}" if learnt else said
 

@@ -192,7 +192,7 @@ def test_genres_are_renamed_by_the_table(imported: Imported) -> None:
     summary = imported("tmdb-5000", genre_names="imdb")
     assert by_id()["19995"]["genres"] == "Action|Sci-Fi"
     assert [each.message for each in summary.findings if each.kind == "genre names"] == [
-        "1 genres 'Science Fiction' are named 'Sci-Fi' (--genre-names)"
+        "1 genre 'Science Fiction' is named 'Sci-Fi' (--genre-names)"
     ]
 
 
@@ -261,7 +261,7 @@ def test_posters_that_are_named_by_ids_are_found(make_data_set: Make) -> None:
         folder / "tt0113277.jpg"
     ).read_bytes()
     assert summary.posters == 2
-    assert "1 posters are no image in a known format; their items have none, such as 112281" in [
+    assert "1 poster is no image in a known format; its item has none, such as 112281" in [
         each.message for each in summary.findings
     ]
 

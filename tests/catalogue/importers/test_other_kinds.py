@@ -81,8 +81,8 @@ def test_answers_of_tmdb(imported: Imported) -> None:
         ("movie_ids_05_15_2024.json.gz", "99", "the id is used by an earlier row"),
     ]
     messages = [finding.message for finding in summary.findings]
-    assert "1 genre ids are not in TMDB's table and were left out, such as 99999" in messages
-    assert any("1 names hold '|'" in message for message in messages)
+    assert "1 genre id is not in TMDB's table and was left out, such as 99999" in messages
+    assert any("1 name holds '|'" in message for message in messages)
 
 
 def test_an_array_of_films_is_read_in_pieces() -> None:
@@ -205,7 +205,7 @@ def test_a_hidden_folder_and_a_link_are_listed(make_data_set: Make) -> None:
     import_catalogue("folder", "source/train", "films")
     assert sorted(by_id()) == ["Drama/1", "Drama/1.png", "War/8"]
     assert [(row["file"], row["reason"], row["found"]) for row in read("left-out.csv")][:2] == [
-        (".old", "a hidden folder", "1 files"),
+        (".old", "a hidden folder", "1 file"),
         ("Link", "a link to a folder", ""),
     ]
 
