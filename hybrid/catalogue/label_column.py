@@ -96,3 +96,15 @@ def read_label_column(
         bad.append(BadRow(int(rows[i]), ids[i], "" if posters is None else posters[i], reason))
     table = table.assign(**{str(columns.label): found.cells})
     return LabelColumn(table, columns, bad, told)
+
+
+def tell_no_labels(items: int, column: str) -> Finding:
+    """Tell once that no item has a label.
+
+    Examples
+    --------
+    >>> tell_no_labels(3, "genres").message
+    "column 'genres': none of 3 items has a label; they can be predicted but not learnt from"
+    """
+    message = f"column {column!r}: none of {items:,} items has a label; they can be predicted but not learnt from"
+    return Finding("no labels", message, items, column)

@@ -17,7 +17,7 @@ from hybrid.catalogue.cells import blank_nothing
 from hybrid.catalogue.column_findings import name_no_posters, tell_no_posters, tell_roles
 from hybrid.catalogue.columns import find_columns, find_name
 from hybrid.catalogue.ids import tell_ids
-from hybrid.catalogue.label_column import check_unknown, read_label_column
+from hybrid.catalogue.label_column import check_unknown, read_label_column, tell_no_labels
 from hybrid.catalogue.labels import find_rules, typed_separator
 from hybrid.catalogue.list_columns import read_lists
 from hybrid.catalogue.readers import ParsedTable, open_source, parse_table
@@ -117,6 +117,8 @@ def load_catalogue(
     read = read_label_column(table, rows, columns, rules, like is None, broken)
     table, columns = read.table, read.columns
     unlabelled = [] if every_row else read.bad_rows  # else labels mean nothing
+    if len(unlabelled) == len(table) > 1:
+        unlabelled, more_told = [], [*more_told, tell_no_labels(len(table), str(columns.label))]
     bad_rows = tuple(sorted(bad + more + unlabelled, key=lambda b: b.row))
     there = np.isin([row.row for row in bad_rows], rows).tolist()
     left_out = tuple(row for row, read_too in zip(bad_rows, there, strict=True) if not read_too)

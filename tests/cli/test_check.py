@@ -90,6 +90,24 @@ def test_many_rows_with_one_reason_are_told_in_few_lines(
     assert [bad["id"] for bad in data["left_out"]] == ["3", "80"]
 
 
+@pytest.mark.parametrize("cell", ["", "N/A"])
+def test_an_empty_label_column_is_told_once(
+    cell: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: Call,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("catalogue.csv").write_text("id,genres\n" + "".join(f"{i},{cell}\n" for i in range(3000)))
+    assert call("check", "--strict", "--json", "--quiet") == 0
+    data = json.loads(capsys.readouterr().out)
+    assert (data["items"], data["labelled"], data["bad_rows"]) == (3000, 0, [])
+    (told,) = [one for one in data["findings"] if one["kind"] == "no labels"]
+    assert (told["count"], told["column"]) == (3000, "genres")
+    assert told["message"].startswith("column 'genres': none of 3,000 items has a label")
+
+
 @pytest.mark.parametrize(
     ("posters", "kinds", "listed"),
     [

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import math
 import re
+import shlex
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -419,6 +422,20 @@ def test_data_is_counted(compared: Make) -> None:
         "year": 0.5,
     }
     assert part.reasons == ()
+
+
+def test_bad_rows_are_counted_and_the_command_lists_them(
+    compared: Make, hybrid_here: Callable[..., Any]
+) -> None:
+    truth, scores = sample(12)
+    made = compared(NAMES, truth, {"a": scores}, columns={"poster": ["no.jpg"] * 23 + [""]})
+    part = data.make(made)
+    assert (part.n_bad, len(part.bad), sum(count for _, count in part.reasons)) == (24, 20, 24)
+    page = render(made)
+    assert "The first 20 of 24" in page
+    assert f"<code>{part.check}</code>" in page
+    listed = json.loads(hybrid_here(*shlex.split(part.check)[1:]).stdout)["bad_rows"]
+    assert len(listed) == 24
 
 
 def test_stages_have_their_share(compared: Make) -> None:

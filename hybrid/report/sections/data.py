@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
+from hybrid.catalogue import Catalogue
 from hybrid.report.comparison import Comparison
 from hybrid.types import PARTS, BadRow
 
@@ -54,8 +56,12 @@ class CatalogueData:
     columns : tuple of Column
     bad : tuple of BadRow
         The first bad rows and missing posters.
+    n_bad : int
+        How many bad rows and missing posters there are.
     reasons : tuple of (str, int)
         Number of bad rows and missing posters for each reason.
+    check : str
+        The command that lists all of them.
 
     Examples
     --------
@@ -70,7 +76,9 @@ class CatalogueData:
     rare: tuple[str, ...]
     columns: tuple[Column, ...]
     bad: tuple[BadRow, ...]
+    n_bad: int
     reasons: tuple[tuple[str, int], ...]
+    check: str
 
 
 def make(comparison: Comparison) -> CatalogueData:
@@ -111,8 +119,24 @@ def make(comparison: Comparison) -> CatalogueData:
         rare=tuple(name for name, found in genres if found["test"] < RARE),
         columns=_columns(comparison),
         bad=bad[:SHOWN],
+        n_bad=len(bad),
         reasons=tuple(Counter(row.reason for row in bad).most_common()),
+        check=_check_command(catalogue),
     )
+
+
+def _check_command(catalogue: Catalogue) -> str:
+    """What lists every bad row of the catalogue, read as the runs read it."""
+    columns = catalogue.columns
+    options = {
+        "catalogue": catalogue.path,
+        "id-column": columns.id if columns.id != "id" else None,
+        "label-column": columns.label if columns.label != "genres" else None,
+        "poster-column": columns.poster if columns.poster != "poster" else None,
+        "posters": catalogue.posters_folder,
+    }
+    given = [f"--{name} {quote(str(value))}" for name, value in options.items() if value]
+    return " ".join(["hybrid check", *given, "--json"])
 
 
 def _parts(comparison: Comparison) -> dict[str, str]:
