@@ -106,5 +106,8 @@ def tell_no_labels(items: int, column: str) -> Finding:
     >>> tell_no_labels(3, "genres").message
     "column 'genres': none of 3 items has a label; they can be predicted but not learnt from"
     """
-    message = f"column {column!r}: none of {items:,} items has a label; they can be predicted but not learnt from"
+    message = (
+        f"column {column!r}: none of {items:,} items has a label; they can be predicted but not "
+        "learnt from"
+    )
     return Finding("no labels", message, items, column)
