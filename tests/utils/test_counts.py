@@ -32,6 +32,7 @@ NEVER_ONE = """
     catalogue/download/results.py counts[entry.file]
     catalogue/download/results.py len(each)
     catalogue/download/transfer.py self.unreached
+    catalogue/check.py items
     catalogue/label_column.py items
     catalogue/label_findings.py sum(map(len, twins))
     catalogue/readers/parse.py name
