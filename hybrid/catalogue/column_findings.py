@@ -195,9 +195,10 @@ def _of_addresses(role: ColumnRole, cells: pd.Series) -> Iterator[Finding]:
     examples = tuple(filled[~are].drop_duplicates().iloc[:EXAMPLES])
     yield Finding(
         NOT_UNDERSTOOD,
-        f"column {role.column!r}: {int(are.sum()):,} of {len(filled):,} cells are addresses, others are not, "
-        f"such as {', '.join(map(repr, examples))}; it is read as {role.role} "
-        f"(--drop {quote(role.column)} leaves it out)",
+        f"column {role.column!r}: {int(are.sum()):,} of {counted(len(filled), 'cell')} "
+        f"{agree(are.sum(), '{are addresses|is an address}')}, others are not, such as "
+        f"{', '.join(map(repr, examples))}; it is read as {role.role} (--drop {quote(role.column)} leaves it "
+        "out)",
         int((~are).sum()),
         role.column,
         examples,

@@ -150,8 +150,8 @@ def _of_rare(found: LabelCells, column: str) -> Iterator[Finding]:
         least = found.rules.min_count
         yield Finding(
             "dropped labels",
-            f"column {column!r}: {counted(len(found.rare), 'label')} on fewer than {counted(least, 'item')} left "
-            f"out, as --min-label-count {least} says: {listed(found.rare)}",
+            f"column {column!r}: {counted(len(found.rare), 'label')} on fewer than {counted(least, 'item')} "
+            f"left out, as --min-label-count {least} says: {listed(found.rare)}",
             len(found.rare),
             column,
             examples(found.rare),

@@ -9,6 +9,7 @@ from hybrid.catalogue.label_words import ALL
 from hybrid.catalogue.labels import LabelCells, split_labels
 from hybrid.errors import did_you_mean
 from hybrid.types import Finding
+from hybrid.utils.counts import agree, counted
 
 SHOWN = 5  # examples in a message
 
@@ -61,12 +62,13 @@ def tell_unknown(
         yield _of_truth(found)
     if not found.unknown:
         return
+    n = found.unknown.total()
     named = Counter({"all others" if k == ALL else k: n for k, n in found.unknown.items()})
     yield Finding(
         "unknown labels",
-        f"column {column!r}: {sum(named.values()):,} labels of items are marked as not looked at, neither "
-        f"yes nor no: {listed(named)}",
-        sum(named.values()),
+        f"column {column!r}: {counted(n, 'label')} of items {agree(n, '{are|is}')} marked as not looked at, "
+        f"neither yes nor no: {listed(named)}",
+        n,
         column,
         examples(named),
     )
@@ -90,12 +92,11 @@ def _of_truth(found: LabelCells) -> Finding:
 def _of_both(found: LabelCells, column: str) -> Iterator[Finding]:
     if found.both:
         count = sum(found.both.values())
-        labels = f"{count:,} label{'s' * (count != 1)}"
+        labels = counted(count, "label")
         yield Finding(
             "contradictory labels",
-            f"column {column!r}: {labels} of items {'is' if count == 1 else 'are'} both given and "
-            f"marked as not looked at: {listed(found.both)}; the mark counts (take away the mark, or the "
-            "label)",
+            f"column {column!r}: {labels} of items {agree(count, '{are|is}')} both given and marked as not "
+            f"looked at: {listed(found.both)}; the mark counts (take away the mark, or the label)",
             count,
             column,
             examples(found.both),
@@ -107,12 +108,13 @@ def _of_strangers(found: LabelCells, column: str, counts: Mapping[str, int]) -> 
     known = {*counts, *found.both, ALL}
     strangers = Counter({name: n for name, n in found.unknown.items() if name not in known})
     if strangers:
+        n = strangers.total()
         near = did_you_mean(strangers.most_common(1)[0][0], sorted(counts))
         yield Finding(
             "marks of no label",
-            f"column {column!r}: {sum(strangers.values()):,} marks of labels that were not looked at have no "
-            f"effect, since no item has the label: {listed(strangers)}.{near}",
-            sum(strangers.values()),
+            f"column {column!r}: {counted(n, 'mark')} of labels that were not looked at "
+            f"{agree(n, '{have|has}')} no effect, since no item has the label: {listed(strangers)}.{near}",
+            n,
             column,
             examples(strangers),
         )

@@ -33,6 +33,7 @@ from hybrid.catalogue.lists import join_list
 from hybrid.catalogue.poster_paths import POSTER, POSTERS
 from hybrid.errors import CatalogueError, MissingExtraError
 from hybrid.types import UNUSED
+from hybrid.utils.counts import counted
 
 ROWS = 256  # that are in memory at once
 PAGE = re.compile(
@@ -254,7 +255,8 @@ def _classes(value: Any, names: list[str], notes: Notes, column: str) -> Any:
     numbers = value if isinstance(value, list) else [value]
     for each in numbers:
         if isinstance(each, int) and not -1 <= each < len(names):
-            message = f"{{count}} labels are numbers without a name among the {len(names)} classes"
+            classes = counted(len(names), "class", "classes")
+            message = f"{{count}} {{labels are numbers|label is a number}} without a name among the {classes}"
             notes.add("unknown classes", message, str(each), column)
     return [
         names[each] if isinstance(each, int) and 0 <= each < len(names) else each

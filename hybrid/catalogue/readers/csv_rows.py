@@ -219,7 +219,9 @@ class CsvRows:
                 where = f"is closed in line {self.line + end - 1}"
                 if unclosed:
                     where = (
-                        f"stays open for {self._cut:,} lines" if self._cut else "is never closed"
+                        f"stays open for {counted(self._cut, 'line')}"
+                        if self._cut
+                        else "is never closed"
                     )
                 yield _Row(self.line + at, fields, "quote", where)
                 end = base = at + 1

@@ -16,6 +16,7 @@ from hybrid.catalogue.readers.table import ParsedTable, name_repeated
 from hybrid.catalogue.readers.values import RecordTable
 from hybrid.errors import CatalogueError, MissingExtraError
 from hybrid.types import ColumnOptions, Finding
+from hybrid.utils.counts import counted
 
 DIGITS = 15  # that Excel keeps of a number
 _PASSWORD = "EncryptedPackage".encode("utf-16-le")
@@ -127,9 +128,9 @@ def _tell_long_numbers(rows: Sequence[Sequence[Any]], header: Sequence[str]) -> 
     return [
         Finding(
             "long numbers",
-            f"column {name!r}: {len(cells):,} numbers have more than {DIGITS} digits, such as {cells[0]}; "
-            "Excel keeps no more, and writes others in their place: format the column as text, and type or "
-            "import them again",
+            f"column {name!r}: {counted(len(cells), 'number has', 'numbers have')} more than {DIGITS} "
+            f"digits, such as {cells[0]}; Excel keeps no more, and writes others in their place: format the "
+            "column as text, and type or import them again",
             len(cells),
             name,
             tuple(cells[:3]),

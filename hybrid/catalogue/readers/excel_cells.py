@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from hybrid.types import Finding
+from hybrid.utils.counts import agree, counted
 
 _BLOCK = 1 << 22
 _CELL = re.compile(rb"<(?:\w+:)?c\s+([^>]*[^/>])>((?:(?!</(?:\w+:)?c>).)*)</(?:\w+:)?c>", re.DOTALL)
@@ -48,8 +49,9 @@ def tell_lost_cells(content: bytes, sheet: str) -> list[Finding]:
         found.append(Finding("errors", message, errors.total(), "", tuple(errors)[:3]))
     if formulas:
         message = (
-            f"{len(formulas):,} cells hold a formula without a result, and count as empty, such as "
-            f"{formulas[0]}: open the file in a spreadsheet program and save it, which computes them"
+            f"{counted(len(formulas), 'cell holds', 'cells hold')} a formula without a result, and "
+            f"{agree(len(formulas), '{count|counts}')} as empty, such as {formulas[0]}: open the file in a "
+            "spreadsheet program and save it, which computes them"
         )
         found.append(Finding("formulas", message, len(formulas), "", tuple(formulas[:3])))
     return found

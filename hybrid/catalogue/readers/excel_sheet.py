@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hybrid.types import ColumnOptions, Finding
+from hybrid.utils.counts import counted
 
 LOOKED_AT = 50  # rows in which the header is looked for
 
@@ -182,8 +183,8 @@ def fill_merged(sheet: Sheet, start: int, header: Sequence[str]) -> list[Finding
     return [
         Finding(
             "merged cells",
-            f"column {name!r}: {len(cells):,} cells are merged with one above, and have its value, such as "
-            f"{cells[0][:80]!r}",
+            f"column {name!r}: {counted(len(cells), 'cell is', 'cells are')} merged with one above, with its "
+            f"value, such as {cells[0][:80]!r}",
             len(cells),
             name,
             tuple(dict.fromkeys(cells))[:3],

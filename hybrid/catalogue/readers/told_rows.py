@@ -10,6 +10,7 @@ from pathlib import Path
 from hybrid.catalogue.readers.csv_rows import Trouble
 from hybrid.errors import CatalogueError
 from hybrid.types import BadRow, Finding
+from hybrid.utils.counts import counted
 
 _SHOWN = 5
 # Where more of the rows than this are short, the file is written so: they are counted, not listed.
@@ -133,7 +134,7 @@ def refuse_most_long(path: Path, tally: Tally, rows: int, width: int) -> None:
     if 2 * count > rows:
         first = tally.first["long"][0]
         raise CatalogueError(
-            f"{path}: expected the same number of fields in every line, found {count} of {rows} rows with "
-            f"more than the {width} that the header names, such as line {first.line} with {first.detail}. "
-            "A field that holds the separator or a quote must be quoted."
+            f"{path}: expected the same number of fields in every line, found {count:,} of "
+            f"{counted(rows, 'row')} with more than the {width} that the header names, such as line "
+            f"{first.line} with {first.detail}. A field that holds the separator or a quote must be quoted."
         )
