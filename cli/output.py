@@ -118,10 +118,9 @@ def tell_catalogue(catalogue: Catalogue) -> None:
             f"{agree(len(catalogue.bad_rows), '{them|it}')}"
         )
         if lost:
-            those = (
-                "which is" if len(catalogue.bad_rows) == 1 else agree(len(lost), "of them {are|is}")
-            )
-            said += f"; {len(lost):,} {those} left out, such as {bad_rows_text(lost[:1])}"
+            several = f"{len(lost):,} of them {agree(len(lost), '{are|is}')} left out, such as"
+            which = several if len(catalogue.bad_rows) > 1 else "it is left out:"
+            said += f"; {which} {bad_rows_text(lost[:1])}"
         click.echo(f"warning: {said}", err=True)
 
 

@@ -109,7 +109,7 @@ def test_rows_that_are_left_out_are_told(
     rows = found["bad_rows" if name == "check" else "left_out"]
     assert [(row["row"], row["id"]) for row in rows] == [(91, "f001")]
     if name != "check":
-        assert "1 of them is left out, such as row 91, id f001: the id is already" in said.err
+        assert "it is left out: row 91, id f001: the id is already" in said.err
 
 
 def test_a_fit_and_its_study_tell_the_rows_that_are_left_out(
@@ -127,7 +127,7 @@ def test_a_fit_and_its_study_tell_the_rows_that_are_left_out(
         found = json.loads(said.out)
         assert [(row["row"], row["id"]) for row in found["left_out"]] == [(91, "f001")]
         assert "order of day and month" in [one["kind"] for one in found["findings"]]
-        assert said.err.count("1 of them is left out, such as row 91, id f001") == 1
+        assert said.err.count("it is left out: row 91, id f001") == 1
 
 
 def test_words_in_a_numeric_column_are_told() -> None:
