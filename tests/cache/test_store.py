@@ -154,7 +154,7 @@ def test_wrong_rows_are_refused_and_nothing_is_written(
 def test_what_is_no_number_is_refused_in_every_precision(
     store: EmbeddingStore, value: float, dtype: type
 ) -> None:
-    with pytest.raises(CacheError, match="expected finite embeddings, found 1 values"):
+    with pytest.raises(CacheError, match="expected finite embeddings, found 1 value that is not"):
         store.append([key(1), key(2)], np.array([[0, 1, -2], [65504, value, 3]], dtype))
     store.append([key(1)], np.array([[-65504, 65504, -0.0]], dtype))
     np.testing.assert_array_equal(store.read([key(1)]), [[-65504, 65504, 0]])

@@ -114,14 +114,14 @@ def test_an_item_without_a_prediction_is_wrong() -> None:
         (
             [[1, 0], [1, 1]],
             [[1, 0], [0, 1]],
-            "several true ones in 1 items, several predicted ones in 0",
+            "several true ones in 1 item, several predicted ones in 0",
         ),
         (
             [[1, 0], [0, 0]],
             [[1, 0], [1, 1]],
-            "several true ones in 1 items, several predicted ones in 1",
+            "several true ones in 1 item, several predicted ones in 1",
         ),
-        ([[1], [1]], [[1], [1]], "expected 1 classes, found 2"),
+        ([[1], [1]], [[1], [1]], "expected 1 class, found 2"),
     ],
 )
 def test_wrong_classes(truth: Any, said: Any, message: str) -> None:
