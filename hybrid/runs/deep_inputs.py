@@ -27,6 +27,7 @@ from hybrid.images.decode import BadPoster
 from hybrid.splitting.tasks import Task
 from hybrid.types import PARTS, EmbeddingOptions, Split
 from hybrid.utils.context import Context
+from hybrid.utils.counts import counted
 from hybrid.utils.read_only import reads_only
 
 if TYPE_CHECKING:
@@ -79,8 +80,9 @@ def tell_several_posters(catalogue: Catalogue, spec: NetworkSpec) -> str:
     if not several or spec.backbone is None or spec.pools_posters:
         return ""
     return (
-        f"{len(several):,} items have several posters, {sum(map(len, several.values())):,} together: each "
-        "poster is trained with the labels of its item, whose prediction is the mean over its posters"
+        f"{counted(len(several), 'item has', 'items have')} several posters, "
+        f"{sum(map(len, several.values())):,} together: each poster is trained with the labels of its item, "
+        "whose prediction is the mean over its posters"
     )
 
 

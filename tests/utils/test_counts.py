@@ -31,6 +31,7 @@ NEVER_ONE = """
     catalogue/download/results.py items
     catalogue/download/results.py counts[entry.file]
     catalogue/download/results.py len(each)
+    catalogue/download/results.py said
     catalogue/download/transfer.py self.unreached
     catalogue/check.py items
     catalogue/label_column.py items

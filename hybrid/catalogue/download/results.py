@@ -145,7 +145,8 @@ def mixed_cells(named: Sequence[Sequence[str]], urls: Sequence[str]) -> tuple[Fi
     each = iter(urls)
     found = [(cells, {bool(next(each)) for _ in cells}) for cells in named]
     mixed = [", ".join(cells) for cells, kinds in found if len(kinds) > 1]
-    message = f"{len(mixed):,} cells name URLs and files: the URLs are fetched, the files stay as they are"
+    said = counted(len(mixed), "cell names", "cells name")
+    message = f"{said} URLs and files: the URLs are fetched, the files stay as they are"
     return (Finding("URLs and files", message, len(mixed), examples=(mixed[0],)),) if mixed else ()
 
 
