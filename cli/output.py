@@ -84,7 +84,7 @@ def roles_text(roles: Sequence[ColumnRole]) -> str:
     ]
     if rest := Counter(role.role for role in roles[COLUMNS:]):
         counts = ", ".join(f"{count:,} {role}" for role, count in rest.most_common())
-        lines.append(f"  … and {rest.total():,} more columns ({counts}); --json lists all")
+        lines.append(f"  … and {counted(rest.total(), 'more column')} ({counts}); --json lists all")
     return "\n".join(["columns:", *lines])
 
 

@@ -119,7 +119,8 @@ def _of_decimals(role: ColumnRole, filled: pd.Series) -> Iterator[Finding]:
         marks = {"point": (shown.point, "."), "comma": (shown.comma, COMMA)}
         yield Finding(
             DECIMALS,
-            f"column {role.column!r}: {marks[read][0]:,} cells show a decimal {read}, {marks[other][0]:,} a "
+            f"column {role.column!r}: {counted(marks[read][0], 'cell shows', 'cells show')} a decimal "
+            f"{read}, {marks[other][0]:,} a "
             f"decimal {other}; {shown.undecided:,} such as {shown.example} can be either and were read with "
             f"the {read} (--decimal {marks[other][1]} reads them with the {other})",
             shown.undecided,
@@ -224,7 +225,8 @@ def _of_categories(role: ColumnRole, cells: pd.Series, columns: Columns) -> Iter
         yield Finding(
             NOT_UNDERSTOOD,
             f"column {role.column!r}: {n:,} of {counted(len(filled), 'cell')} "
-            f"{agree(n, f'{{are {what}|is a {what[:-1]}}}')}, others are not, such as {', '.join(map(repr, examples))}; it is read as "
+            f"{agree(n, f'{{are {what}|is a {what[:-1]}}}')}, others are not, such as "
+            f"{', '.join(map(repr, examples))}; it is read as "
             f"categories (--{option} {quote(role.column)} reads {what}, and the others as missing)",
             len(words),
             role.column,

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.catalogue_types import BadRow, ColumnRole, Finding
+from hybrid.utils.counts import counted
 
 ALIKE = "ids alike"
 ID_COLUMN = "id column"
@@ -50,7 +51,8 @@ def tell_ids(
             Finding(
                 ID_COLUMN,
                 f"column {role.column!r} was taken as the id by its name, and {len(bad):,} of "
-                f"{len(bad) + len(ids):,} rows are left out for theirs (--id-column names another column)",
+                f"{counted(len(bad) + len(ids), 'row is', 'rows are')} left out for theirs (--id-column "
+                "names another column)",
                 len(bad),
                 role.column,
             )
@@ -67,7 +69,8 @@ def tell_ids(
     told.append(
         Finding(
             ALIKE,
-            f"column {role.column!r}: {len(alike):,} ids differ from others only in case, Unicode form, "
+            f"column {role.column!r}: {counted(len(alike), 'id differs', 'ids differ')} from others only in "
+            "case, Unicode form, "
             f"leading zeros or '.0', such as {shown[0]} and {shown[1]}; they are different items (write "
             "them alike where they are one item)",
             len(alike),

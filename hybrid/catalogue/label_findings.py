@@ -189,7 +189,8 @@ def _of_separators(found: LabelCells, column: str, separator: str) -> Iterator[t
         told = Finding(
             "label separator",
             f"column {column!r}: {items:,} of {counted(filled, 'filled cell')} "
-            f"{agree(items, '{hold|holds}')} {other!r} inside a label, such as {shown!r}, and what is between them are labels elsewhere; if it separates labels, {advice}",
+            f"{agree(items, '{hold|holds}')} {other!r} inside a label, such as {shown!r}, and what is "
+            f"between them are labels elsewhere; if it separates labels, {advice}",
             items,
             column,
             tuple(sorted(holding, key=lambda entry: -entries[entry])[:SHOWN]),

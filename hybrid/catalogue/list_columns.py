@@ -116,7 +116,8 @@ def _read_quoted(
     table[name] = pd.Series([joined.get(cell, cell) for cell in cells], dtype=object)
     count, shown = sum(cell in quoted for cell in cells), next(iter(quoted))
     message = (
-        f"column {name!r}: quotes around labels were left out in {counted(count, 'cell')}: {_short(shown)} is "
+        f"column {name!r}: quotes around labels were left out in {counted(count, 'cell')}: {_short(shown)} "
+        "is "
         f"{' and '.join(map(repr, quoted[shown]))}"
     )
     return table, [Finding("quoted labels", message, count, name, _examples(list(quoted)))]
