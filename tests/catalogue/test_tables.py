@@ -647,6 +647,28 @@ def test_parquet_of_hugging_face(arrow: Any, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ("1,Jaws,1975\n2,Heat,1995\n3,Alien,1979\n", True),
+        ("tt1;Jaws;7,5\ntt2;Heat;8\ntt3;Alien;9\n", True),
+        ("id,title,1975\n2,Heat,1\n3,Alien,0\n", False),
+        ("movie_id,1975,1976\ntt2,1,1\ntt3,0,1\n", False),
+        ("id,1975,1976\n2,1,1\n3,0,1\n", False),
+        ("0,1,2\n10,Heat,1\n11,Alien,0\n", False),
+        ("id,title\na,Heat\nb,Alien\n", False),
+    ],
+)
+def test_a_row_in_place_of_the_header(text: str, row: bool, tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_text(text)
+    if row:
+        with pytest.raises(CatalogueError, match="found what looks like a row: "):
+            load_catalogue(path, ColumnOptions(id=text[:1]))
+    else:
+        load_catalogue(path, ColumnOptions(id="0" if text[0] == "0" else None))
+
+
 def test_images_in_a_parquet_file_are_the_posters(arrow: Any, tmp_path: Path) -> None:
     import pyarrow.parquet as parquet
     from PIL import Image

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -20,12 +21,14 @@ from hybrid.catalogue.readers.dialect import (
     find_dialect,
     named_separator,
 )
+from hybrid.catalogue.readers.row_shape import RowShape
 from hybrid.catalogue.readers.source import Source, open_text
 from hybrid.catalogue.readers.table import name_repeated
 from hybrid.errors import CatalogueError
 from hybrid.types import Finding
 
 _TITLE_LINES = 5
+_USUAL_NAME = re.compile(r"(.*[ _])?id|title|overview|genres?|poster|labels?", re.IGNORECASE)
 _SAMPLE_LINES, _SAMPLE_CHARACTERS = 1000, 1 << 20
 
 
@@ -120,7 +123,7 @@ def read_start(source: Source, sample: list[str], dialect: Dialect | None = None
     Raises
     ------
     CatalogueError
-        If there is no header, or a name is in it twice.
+        If there is no header, it looks like a row, or a name is in it twice.
     """
     at = _skip_blank(sample, 0)
     if at == len(sample):
@@ -144,6 +147,11 @@ def read_start(source: Source, sample: list[str], dialect: Dialect | None = None
     rows = [row for row in islice(reader, 200) if row]
     if rows and max(map(len, rows)) < len(header):
         header = header[: count_named(header)]  # separators at its end that no row has
+    if is_row(header, rows):
+        raise CatalogueError(
+            f"{source.path}: expected the names of the columns in the first line, found what "
+            f"looks like a row: {', '.join(header)[:80]}. Write a line with the names above it."
+        )
     trailing = ends_with_separators(len(header), rows)
     if not trailing and _has_row_names(header, rows):
         header = ["", *header]
@@ -153,6 +161,25 @@ def read_start(source: Source, sample: list[str], dialect: Dialect | None = None
         message = "the rows end with a separator that the header lacks: it is left out"
         told.append(Finding("separators at the end", message, 1))
     return Start(dialect, header, line, told)
+
+
+def is_row(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Whether what stands in place of a header is a row: numbers wherever the rows have numbers.
+
+    Names that are numbers themselves, 0, 1, 2 and so on, are names.
+
+    Examples
+    --------
+    >>> is_row(["1", "Jaws", "1975"], [["2", "Heat", "1995"], ["3", "Alien", "1979"]])
+    True
+    >>> is_row(["id", "title", "1975"], [["2", "Heat", "7"], ["3", "Alien", "9"]])
+    False
+    """
+    counted = [list(map(str, range(i, i + len(header)))) for i in (0, 1)]
+    if list(header) in counted or any(_USUAL_NAME.fullmatch(name) for name in header):
+        return False
+    numbers = RowShape.of(rows, len(header)).numbers
+    return bool(numbers) and RowShape(len(header), numbers, filled=numbers).begins(header)
 
 
 def _skip_title(
