@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 SOURCES := setup.cfg pyproject.toml README.md LICENSE \
 	$(shell find hybrid cache cli -name '*.py' -o -name '*.j2' -o -name 'FORMAT.md' -o -name 'py.typed')
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-CODE := hybrid cache cli tests benchmarks
+CODE := hybrid cache cli tests benchmarks tools
+TOOLS := .venv-tools
 
 .PHONY: demo test tests fault-test slow-test lint format types bench bench-extract bench-cache wheel clean
 .DEFAULT_GOAL := help
@@ -18,12 +19,17 @@ help:
 	@echo "make dev    link this checkout into $(VENV) and install the pre-commit hooks: for work on hybrid"
 	@echo "make fault-test   the cache's fault tests in large numbers, about an hour"
 	@echo "make slow-test   the tests that take minutes: real films in full, large networks, memory"
+	@echo "make audit   search the packages in $(VENV) for known vulnerabilities; OSV=FILE where the index has none"
+	@echo "make bom     write the bill of materials of $(VENV), in CycloneDX, to dist/bom.cdx.json"
+	@echo "make lock    resolve requirements/*.txt anew, with the hash of each file"
+	@echo "make fuzz    feed mutated files to the readers; TARGET=catalogue SECONDS=600"
 	@echo "also: lint, format, types, bench, bench-extract, bench-cache, wheel, clean"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(not (3, 10) <= v < (3, 14) and \
 	"hybrid needs Python 3.10 to 3.13, found %d.%d; name another with: make PYTHON=python3.12 ..." % v[:2])'
 	$(PYTHON) -m venv $(VENV)
+	@$(PIP) --upgrade --requirement requirements/pip.in  # those that Python brings along have known faults
 
 # The package is installed, not linked: what is tested is what users get.
 $(VENV)/installed: $(BIN)/python $(SOURCES)
@@ -40,10 +46,12 @@ $(VENV)/installed-for-tests: $(BIN)/python $(SOURCES)
 	@rm -rf build *.egg-info
 	@touch $@ $(VENV)/installed
 
-# Linked instead of installed: an edit counts at once, in any folder. `make test` installs again.
+# Linked instead of installed: an edit counts at once, in any folder. `make test` installs again. The
+# versions are those of the lock file, each with its hash; `make test` takes the newest of each range.
 .PHONY: dev
 dev: $(BIN)/python
-	@$(PIP) --editable ".[dev]"
+	@$(PIP) --require-hashes --requirement requirements/dev.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@rm -rf $(VENV)/lib/python*/site-packages/hybrid  # compiled loops of an earlier installation would hide the link
 	@rm -rf build
 	@rm -f $(VENV)/installed $(VENV)/installed-for-tests
@@ -89,10 +97,41 @@ bench-extract: $(VENV)/installed
 bench-cache: $(VENV)/installed
 	$(BIN)/python benchmarks/cache.py
 
+$(TOOLS)/installed: requirements/tools.txt requirements/pip.in
+	@$(PYTHON) -m venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  --requirement requirements/tools.txt
+	@touch $@
+
+# Exit code: 0 nothing known, 1 vulnerabilities known, 2 not all packages could be searched.
+.PHONY: audit
+audit: $(VENV)/installed $(TOOLS)/installed
+	$(TOOLS)/bin/python tools/audit_dependencies.py $(BIN)/python $(if $(OSV),--osv $(OSV))
+
+.PHONY: bom
+bom: $(VENV)/installed $(TOOLS)/installed
+	@mkdir -p dist
+	$(TOOLS)/bin/cyclonedx-py environment $(BIN)/python --spec-version 1.6 --output-reproducible \
+	  --output-format JSON --output-file dist/bom.cdx.json
+
+# The files are the same for all supported Pythons; markers say which version is whose.
+LOCK = UV_CUSTOM_COMPILE_COMMAND="make lock" $(TOOLS)/bin/uv pip compile --quiet --universal \
+	--python-version 3.10 --generate-hashes $(if $(UPGRADE),--upgrade)
+.PHONY: lock
+lock: $(TOOLS)/installed
+	$(LOCK) --extra dev setup.cfg --output-file requirements/dev.txt
+	$(LOCK) requirements/tools.in --output-file requirements/tools.txt
+
+# make fuzz TARGET=catalogue SECONDS=600; all targets without TARGET. Atheris where it is installed.
+SECONDS ?= 600
+.PHONY: fuzz
+fuzz: $(VENV)/installed-for-tests
+	$(BIN)/python tests/fuzz/run.py $(TARGET) --seconds $(SECONDS)
+
 wheel: $(VENV)/installed-for-tests
 	@rm -rf build *.egg-info
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist
 	@rm -rf build *.egg-info
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TOOLS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

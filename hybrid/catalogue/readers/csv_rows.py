@@ -32,9 +32,9 @@ class Trouble(NamedTuple):
 
     Parameters
     ----------
-    kind : {"quote", "letter", "break", "short", "long", "header"}
-        A quote that is not closed in its line, quotes that are letters, a line break within a row, too few or
-        too many fields, the header again.
+    kind : {"quote", "letter", "break", "suspect", "short", "long", "header"}
+        A quote that is not closed in its line, quotes that are letters, a line break within a row, a cell of
+        lines of which some look like rows, too few or too many fields, the header again.
     row, line : int
         Position among the rows, and in the file, from 1.
     detail : str
@@ -112,6 +112,8 @@ class CsvRows:
             if ends and not self._shape.strong and len(rows) != len(taken):
                 self._learn_shape(rows)
             if not taken or (ends and self._are_sound(taken, rows, ends)):
+                if len(rows) != len(taken):
+                    self._suspect(taken, rows, ends)
                 rows = [row for row in rows if row]
                 numbers = list(range(self.rows + 1, self.rows + len(rows) + 1))
                 self.rows += len(rows)
@@ -182,6 +184,20 @@ class CsvRows:
         spans = zip([0, *ends], ends, strict=False)
         return not any(end - at > 1 and self._swallowed(taken[at:end]) for at, end in spans)
 
+    def _suspect(self, taken: list[str], rows: list[list[str]], ends: list[int]) -> None:
+        """Tell of cells of several lines of which some look like rows, though not surely so."""
+        number = self.rows
+        for row, at, end in zip(rows, [0, *ends], ends, strict=False):
+            number += bool(row)
+            if row and end - at > 1 and (detail := self._row_within(taken[at:end], self.line + at)):
+                self.troubles.append(Trouble("suspect", number, self.line + at, detail))
+
+    def _row_within(self, lines: list[str], line: int) -> str:
+        """Name the first line within a row that looks like a row of its own, or nothing."""
+        like = [i for i in range(1, len(lines)) if self._is_row(lines[i])]
+        certain = self._shape.strong or len(like) == len(lines) - 1
+        return f"line {line + like[0]} looks like a row" if like and certain else ""
+
     def _feed(self, taken: list[str], start: int) -> Iterator[str]:
         """Yield the lines that were taken, from `start` on, then further ones, which are taken.
 
@@ -226,6 +242,10 @@ class CsvRows:
                 yield _Row(self.line + at, fields, "quote", where)
                 end = base = at + 1
                 reader = self.dialect.read(self._feed(taken, base))
+            elif (
+                row and end - at > 1 and (detail := self._row_within(taken[at:end], self.line + at))
+            ):
+                yield _Row(self.line + at, row, "suspect", detail)
             elif row and letters:
                 yield self._with_letters(taken[at:end], row, self.line + at)
             elif row:
@@ -274,7 +294,7 @@ class CsvRows:
         if not like:
             return False
         first = self._without_quote(lines[0])
-        if first is None or not self._shape.fits(first):
+        if first is None or not self._shape.fits([cell.strip('"') for cell in first]):
             return False
         # Numbers are sure signs; without any, a line of a text may look like a row by chance.
         if self._shape.numbers:
@@ -284,7 +304,8 @@ class CsvRows:
     def _is_row(self, line: str) -> bool:
         if line.count(self.dialect.separator) < self.width - 1:
             return False
-        return self._shape.fits(self._split(line)) or any(
+        plain = [cell.strip('"') for cell in self._split(line)]  # the quote may be in any of them
+        return self._shape.fits(plain) or any(
             self._shape.fits(row) for row in self.dialect.read([line])
         )
 

@@ -123,7 +123,7 @@ def read_start(source: Source, sample: list[str], dialect: Dialect | None = None
     Raises
     ------
     CatalogueError
-        If there is no header, it looks like a row, or a name is in it twice.
+        If there is no header, it looks like a row or has an open quote, or a name is in it twice.
     """
     at = _skip_blank(sample, 0)
     if at == len(sample):
@@ -144,7 +144,10 @@ def read_start(source: Source, sample: list[str], dialect: Dialect | None = None
     reader = dialect.read(sample[at:])
     header = [name.strip() for name in next(reader, [])]
     line = at + reader.line_num + 1
+    written = sample[at : line - 1]
     rows = [row for row in islice(reader, 200) if row]
+    if len(written) > 1:
+        _refuse_open_header(source, written, at + 1, dialect.separator, rows)
     if rows and max(map(len, rows)) < len(header):
         header = header[: count_named(header)]  # separators at its end that no row has
     if is_row(header, rows):
@@ -161,6 +164,22 @@ def read_start(source: Source, sample: list[str], dialect: Dialect | None = None
         message = "the rows end with a separator that the header lacks: it is left out"
         told.append(Finding("separators at the end", message, 1))
     return Start(dialect, header, line, told)
+
+
+def _refuse_open_header(
+    source: Source, lines: list[str], line: int, separator: str, rows: list[list[str]]
+) -> None:
+    """Refuse a header with a quote that is not closed in its line, so that it would swallow rows.
+
+    A name may have several lines: the first of them has fewer fields than a row, then.
+    """
+    widths = {one.count(separator) + 1 for one in lines if one.strip()}
+    widths |= {len(row) for row in rows}
+    if len(widths) == 1 and widths != {1}:
+        raise CatalogueError(
+            f"{source.path}: expected the names of the columns in line {line}, found a quote there that is "
+            f"not closed in this line, so that the name would hold {len(lines) - 1} rows. Close or remove it."
+        )
 
 
 def is_row(header: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,12 @@ from hybrid.catalogue.readers.table import ParsedTable
 from hybrid.catalogue.readers.values import RecordTable
 from hybrid.errors import CatalogueError
 from hybrid.types import BadRow, ColumnOptions, Finding
+from hybrid.utils.strict_json import RepeatedKeys, find_repeated, load_marked
 
 # What json.loads makes half of a pair of.
 _ESCAPE = "\\ud"
+_SHOWN = 5
+_READ = "the last value was read"
 
 
 def parse_json(source: Source, options: ColumnOptions) -> ParsedTable:
@@ -30,7 +32,8 @@ def parse_json(source: Source, options: ColumnOptions) -> ParsedTable:
     Returns
     -------
     ParsedTable
-        Lines that are no JSON object are among its bad rows.
+        Lines that are no JSON object are among its bad rows, and so are objects with a key twice, whose
+        last value is read.
 
     Raises
     ------
@@ -57,7 +60,7 @@ def _is_array(text: Any) -> bool:
 def _parse_lines(
     lines: Iterator[str], options: ColumnOptions, findings: list[Finding]
 ) -> ParsedTable:
-    records, rows, bad = RecordTable(options.label_separator), [], []
+    records, rows, bad = RecordTable(options.label_separator), [], list[BadRow]()
     row = 0
     for line in lines:
         line = line.removeprefix("\ufeff") if not row else line
@@ -65,8 +68,8 @@ def _parse_lines(
             continue
         row += 1
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            record = load_marked(line)
+        except ValueError as error:
             bad.append(BadRow(row, "", "", f"not JSON ({error}); the row is left out"))
             continue
         if not isinstance(record, dict):
@@ -74,6 +77,7 @@ def _parse_lines(
             continue
         records.add(record, _ESCAPE in line.lower() if "\\" in line else False)
         rows.append(row)
+        bad += _list_problems(row, record)
     return _parsed(records, rows, bad, findings)
 
 
@@ -83,8 +87,8 @@ def _parse_whole(
     if not content.strip():
         raise CatalogueError(f"{source.path}: expected JSON objects, found an empty file.")
     try:
-        value = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        value = load_marked(content)
+    except ValueError as error:
         lines = [line for line in content.splitlines() if line.strip()]
         if len(lines) > 1 and lines[0].strip().startswith("{") and _is_json(lines[0]):
             return _parse_lines(iter(content.split("\n")), options, findings)
@@ -100,11 +104,14 @@ def _parse_whole(
         )
     if where:
         findings = [*findings, Finding("format", f"the items were read from {where}", len(found))]
-    rows, bad = [], []
+    if lost := _lost_keys(value, found):
+        findings = [*findings, _tell_lost(lost)]
+    rows, bad = [], list[BadRow]()
     for row, record in enumerate(found, start=1):
         if isinstance(record, dict):
             records.add(record)
             rows.append(row)
+            bad += _list_problems(row, record)
         else:
             bad.append(BadRow(row, "", "", "not a JSON object; the row is left out"))
     return _parsed(records, rows, bad, findings)
@@ -112,8 +119,8 @@ def _parse_whole(
 
 def _is_json(line: str) -> bool:
     try:
-        json.loads(line)
-    except (ValueError, RecursionError):
+        load_marked(line)
+    except ValueError:
         return False
     return True
 
@@ -128,10 +135,7 @@ def _find_records(value: Any) -> tuple[list[Any] | None, str]:
         return None, ""
     if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):
         names = value["columns"]  # pandas, orient="split"
-        rows = [
-            dict(zip(names, row, strict=False)) if isinstance(row, list) else row
-            for row in value["data"]
-        ]
+        rows = [_of_split(names, row) if isinstance(row, list) else row for row in value["data"]]
         return rows, "'data', whose columns are named in 'columns'"
     arrays = [
         key
@@ -154,10 +158,72 @@ def _of_objects(value: dict[str, dict[str, Any]]) -> tuple[list[Any], str]:
     return list(value.values()), "the objects in the object; their keys are not read"
 
 
+def _of_split(names: list[Any], values: list[Any]) -> dict[str, Any]:
+    if len(names) != len(values):
+        return _OddRow(names, values)
+    return dict(zip(names, values, strict=True))
+
+
+class _OddRow(dict[str, Any]):
+    """Values that are more or fewer than the names of the columns, by those names."""
+
+    def __init__(self, names: list[Any], values: list[Any]) -> None:
+        super().__init__((str(name), one) for name, one in zip(names, values, strict=False))
+        what = "missing ones are empty" if len(values) < len(names) else "others were left out"
+        count = "1 value" if len(values) == 1 else f"{len(values)} values"
+        self.reason = f"{count}, where 'columns' names {len(names)}; the {what}"
+
+
+def _list_problems(row: int, record: dict[str, Any]) -> list[BadRow]:
+    """List what was lost of a record that was read."""
+    names = find_repeated(record)
+    reasons = [f"{_twice(names)}; {_READ}"] if names else []
+    reasons += [record.reason] if isinstance(record, _OddRow) else []
+    return [BadRow(row, "", "", reason) for reason in reasons]
+
+
+def _lost_keys(value: Any, found: list[Any]) -> tuple[str, ...]:
+    """Keys that stand twice in the objects of the document around its records."""
+    if not isinstance(value, dict):
+        return ()
+    records = set(map(id, found))
+    around = [one for one in (value, *value.values()) if id(one) not in records]
+    twice = [name for one in around if isinstance(one, RepeatedKeys) for name in one.repeated]
+    return tuple(dict.fromkeys(twice))
+
+
+def _twice(names: Sequence[str]) -> str:
+    shown = ", ".join(map(repr, names[:_SHOWN])) + ", …" * (len(names) > _SHOWN)
+    return f"has the key{'' if len(names) == 1 else 's'} {shown} twice"
+
+
+def _tell_lost(names: Sequence[str]) -> Finding:
+    """Tell of keys of the document itself: what stood behind each but the last is lost."""
+    message = (
+        f"the object that holds the items {_twice(names)}: what stands behind the last one was read, the "
+        "rest was left out; give each a name of its own"
+    )
+    return Finding("repeated keys", message, len(names), "", tuple(names[:_SHOWN]))
+
+
+def _tell_repeated(bad: list[BadRow]) -> list[Finding]:
+    """Tell of rows with a key twice, which are listed."""
+    found = [one for one in bad if one.reason.endswith(_READ)]
+    if not found:
+        return []
+    shown = ", ".join(str(one.row) for one in found[:_SHOWN]) + ", …" * (len(found) > _SHOWN)
+    rows = "1 row has" if len(found) == 1 else f"{len(found):,} rows have"
+    message = (
+        f"{rows} a key twice: the last value was read (row{'' if len(found) == 1 else 's'} {shown})"
+    )
+    examples = tuple(f"row {one.row}: {one.reason}" for one in found[:3])
+    return [Finding("repeated keys", message, len(found), "", examples)]
+
+
 def _parsed(
     records: RecordTable, rows: list[int], bad: list[BadRow], findings: list[Finding]
 ) -> ParsedTable:
     table, unstripped = records.table()
-    findings = [*findings, *records.findings()]
+    findings = [*findings, *records.findings(), *_tell_repeated(bad)]
     numbers = np.array(rows, dtype=np.int64)
     return ParsedTable(table, numbers, bad, findings, unstripped=unstripped)

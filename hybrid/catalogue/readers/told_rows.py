@@ -40,6 +40,8 @@ _MESSAGES = {
     "behind it: the quote was taken as a letter, and each line as a row; close or double it in the file",
     "break": "{n} {rows} that a line break without quotes cuts: the pieces were joined; put quotes around "
     "the cell",
+    "suspect": "{n} {rows} with a cell of several lines of which some look like rows: read as one cell, as "
+    "its quotes say; if a quote is missing or too many there, rows are lost in it",
     "short": "{n} {rows} with fewer fields than the header's {width}: the missing ones are empty",
     "long": "{n} {rows} with more fields than the header's {width}: left out; a field that holds the "
     "separator must be quoted",
@@ -50,6 +52,7 @@ _KINDS = {
     "header": "repeated header",
     "quote": "unclosed quotes",
     "break": "broken rows",
+    "suspect": "suspected rows",
     "short": "short rows",
     "long": "long rows",
 }
