@@ -34,7 +34,7 @@ EXAMPLES = {
     "predictions": 200,
     "split": 200,
     "weights": 120,
-    "cache": 50,
+    "cache": 40,
 }
 
 
@@ -44,7 +44,11 @@ def target(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", targets.TARGETS)
-def test_seeds_and_inputs_that_once_failed(name: str) -> None:
+def test_sound_files_are_read_and_inputs_that_once_failed_are_not_fatal(name: str) -> None:
+    targets.REFUSED.clear()
+    for data in target(name).seeds:
+        target(name).feed(data)
+    assert targets.REFUSED == []  # a target that refuses its own seeds would find nothing
     for data in [*target(name).corpus(name), b"", b"\0"]:
         target(name).feed(data)
 
@@ -66,12 +70,3 @@ def test_mutated_files(name: str) -> None:
         target(name).feed(data)
 
     feed()
-
-
-@pytest.mark.parametrize("name", targets.TARGETS)
-def test_sound_files_are_read(name: str) -> None:
-    # A target that refuses its own seeds would find nothing.
-    targets.REFUSED.clear()
-    for data in target(name).seeds:
-        target(name).feed(data)
-    assert targets.REFUSED == []
