@@ -100,7 +100,7 @@ def ask_index(folder: str, packages: dict[str, str]) -> Audit:
 def read_osv(path: Path, packages: dict[str, str], now: datetime) -> Audit:
     """Compare with the data of OSV; packages that it does not name have no known vulnerability."""
     found, newest, entries = [], "", 0
-    for entry in _entries(path):
+    for entry in _entries(path, packages):
         entries += 1
         newest = max(newest, str(entry.get("modified", ""))[:10])
         if "withdrawn" not in entry:
@@ -113,20 +113,31 @@ def read_osv(path: Path, packages: dict[str, str], now: datetime) -> Audit:
     return Audit(found, sorted(packages), [], source)
 
 
-def _entries(path: Path) -> Iterator[dict[str, Any]]:
+def _entries(path: Path, packages: dict[str, str]) -> Iterator[dict[str, Any]]:
+    """Read the entries; of those that name no installed package only the day, since parsing takes long."""
+    for is_yaml, text in _texts(path):
+        names = re.findall(r"""\bname['"]?:\s*['"]?([\w.-]+)""", text)
+        if packages.keys().isdisjoint(map(normalise, names)):
+            day = re.search(r"""\bmodified['"]?:\s*['"]?(\d{4}-\d\d-\d\d)""", text)
+            yield {"modified": day[1] if day else ""}
+        elif is_yaml:
+            import yaml  # only a clone of the advisory database has such files
+
+            yield yaml.safe_load(text)
+        else:
+            yield json.loads(text)
+
+
+def _texts(path: Path) -> Iterator[tuple[bool, str]]:
     if path.is_file():
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 if name.endswith(".json"):
-                    yield json.loads(archive.read(name))
+                    yield False, archive.read(name).decode()
         return
     for file in sorted(path.rglob("*")):
-        if file.suffix == ".json":
-            yield json.loads(file.read_text(encoding="utf-8"))
-        elif file.suffix in (".yaml", ".yml") and ".github" not in file.parts:
-            import yaml  # only a clone of the advisory database has such files
-
-            yield yaml.safe_load(file.read_text(encoding="utf-8"))
+        if file.suffix in (".json", ".yaml", ".yml") and ".github" not in file.parts:
+            yield file.suffix != ".json", file.read_text(encoding="utf-8")
 
 
 def _affects(entry: dict[str, Any], packages: dict[str, str]) -> list[Vulnerability]:
