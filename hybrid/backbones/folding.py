@@ -48,6 +48,8 @@ def fold_batch_norm(network: keras.Model) -> keras.Model:
         settings = layer.get_config()
         if layer.name in pairs:
             settings["use_bias"] = True
+            # Its weights are set below: others need not be drawn first.
+            settings |= {name: "zeros" for name in settings if name.endswith("_initializer")}
         return type(layer).from_config(settings)
 
     def call(layer: Any, *inputs: Any, **arguments: Any) -> Any:

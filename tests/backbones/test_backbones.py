@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import keras
 import numpy as np
 import pytest
 
+import hybrid.backbones.load
 from hybrid.backbones import (
     BACKBONES,
     BackboneSpec,
@@ -110,7 +113,21 @@ def assert_close(found: Any, expected: Any) -> None:
     np.testing.assert_allclose(found / scale, expected / scale, atol=1e-4)
 
 
-Net = tuple[BackboneSpec, Any]
+@dataclass
+class Net:
+    """A spec with a small, rectangular input, and two networks for it with the same drawn weights.
+
+    `features` and `expected` are what the plain application computes for the posters: before its pooling,
+    and after it. `application` is what `load_backbone` built and loaded the weights into; to build it takes
+    seconds, so that the tests share it.
+    """
+
+    spec: BackboneSpec
+    plain: Any
+    features: Any
+    expected: Any
+    application: Any
+    backbone: Any
 
 
 # More of the same blocks as in EfficientNetV2-B0 and in MobileNet 0.75.
@@ -121,35 +138,45 @@ LARGE = {"efficientnetv2-s", "mobilenet"}
     scope="module",
     params=[pytest.param(n, marks=pytest.mark.slow if n in LARGE else ()) for n in APPLICATIONS],
 )
-def net(request: pytest.FixtureRequest) -> Net:
-    """A spec with a small, rectangular input, and the plain application for it with drawn weights."""
+def net(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Net:
     # In float64 its convolutions take a minute for the larger one.
     size = (32, 64) if request.param == "convnext-tiny" else (96, 128)
     spec = configure(get_backbone(request.param), input_size=size)
     plain = plain_model(spec)
     draw_all(plain)
-    return spec, plain
+    pool = [x for x in plain.layers if isinstance(x, keras.layers.GlobalAveragePooling2D)][-1]
+    both = keras.Model(plain.input, [pool.input, plain.output])
+    features, expected = run(both, preprocessed(spec, posters(spec)))
 
-
-def test_embeddings_equal_plain_keras(net: Net, tmp_path: Path) -> None:
-    spec, plain = net
-    path = tmp_path / "plain.weights.h5"
+    path = tmp_path_factory.mktemp(spec.name) / "plain.weights.h5"
     plain.save_weights(str(path))
-    images = posters(spec)
-    expected = run(plain, preprocessed(spec, images))
+    built = []
 
-    backbone = load_backbone(spec, resolve_weights(spec, str(path)))
-    found = backbone(images)
+    def build_and_keep(spec: BackboneSpec) -> Any:
+        built.append(build_application(spec))
+        return built[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(hybrid.backbones.load, "build_application", build_and_keep)
+        backbone = load_backbone(spec, resolve_weights(spec, str(path)))
+    path.unlink()
+    (application,) = built
+    return Net(spec, plain, features, expected, application, backbone)
+
+
+def test_embeddings_equal_plain_keras(net: Net) -> None:
+    spec, images = net.spec, posters(net.spec)
+    found = net.backbone(images)
 
     assert found.dtype == np.float32
     assert found.shape == (3, spec.dimension)
     if spec.name.startswith("efficientnet"):
         # Drawn weights make them so sensitive that plain Keras itself is off by a percent.
-        exact = in_float64(spec, plain, images)
-        assert error(found, exact) <= max(1e-4, 2 * error(expected, exact))
+        exact = in_float64(spec, net.plain, images)
+        assert error(found, exact) <= max(1e-4, 2 * error(net.expected, exact))
     else:
-        assert error(found, expected) <= 1e-4
-    np.testing.assert_array_equal(backbone(images), found)
+        assert error(found, net.expected) <= 1e-4
+    np.testing.assert_array_equal(net.backbone(images), found)
 
 
 def by_numpy(plain: Any, features: Any, pooling: str) -> Any:
@@ -168,8 +195,7 @@ def by_numpy(plain: Any, features: Any, pooling: str) -> Any:
 
 
 def test_poolings_equal_numpy_and_random_weights_do_not_overflow(net: Net) -> None:
-    spec, plain = net
-    application = build_application(spec)
+    spec, application = net.spec, net.application
     pooled = keras.Model(
         application.input,
         [cut_and_pool(replace(spec, pooling=name), application).output for name in POOLINGS],
@@ -178,12 +204,11 @@ def test_poolings_equal_numpy_and_random_weights_do_not_overflow(net: Net) -> No
     init_random_weights(application, seed=0)
     assert all(np.isfinite(out).all() for out in run(pooled, images))
 
-    application.set_weights(plain.get_weights())
-    pool = [x for x in plain.layers if isinstance(x, keras.layers.GlobalAveragePooling2D)][-1]
-    features = run(keras.Model(plain.input, pool.input), images).astype(np.float64)
+    application.set_weights(net.plain.get_weights())
+    features = net.features.astype(np.float64)
     assert features.shape[1] < features.shape[2]
     for name, found in zip(POOLINGS, run(pooled, images), strict=True):
-        assert_close(found, by_numpy(plain, features, name))
+        assert_close(found, by_numpy(net.plain, features, name))
 
 
 def operations(layer: Any) -> float:
@@ -205,9 +230,21 @@ def registered(spec: BackboneSpec, application: Any) -> None:
     assert cut_and_pool(spec, application).output.shape == (None, spec.dimension)
 
 
+@contextmanager
+def without_values() -> Iterator[None]:
+    """Build networks whose weights have shapes only: to draw values takes half of the time."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Else Keras would give them values after all, when the next network is built.
+        where = "keras.src.backend.common.variables.register_uninitialized_variable"
+        patch.setattr(where, lambda variable: None)
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+
+
 @pytest.mark.parametrize("name", sorted(set(BACKBONES) - set(APPLICATIONS)))
 def test_registry_says_what_a_network_of_ours_costs(name: str) -> None:
-    registered(get_backbone(name), build_application(get_backbone(name)))
+    with without_values():
+        registered(get_backbone(name), build_application(get_backbone(name)))
 
 
 @pytest.mark.parametrize("name", APPLICATIONS)
@@ -223,9 +260,10 @@ def test_registry_says_what_a_backbone_costs_and_which_file_keras_downloads(
     module = PLAIN[name].replace("resnet_v2", "resnet")  # which builds both
     monkeypatch.setattr(f"keras.src.applications.{module}.file_utils.get_file", get_file)
     monkeypatch.setattr(keras.Model, "load_weights", lambda self, path, *_, **__: None)
-    application = getattr(keras.applications, spec.application)(
-        include_top=False, input_shape=(*spec.input_size, 3), **dict(spec.arguments)
-    )
+    with without_values():
+        application = getattr(keras.applications, spec.application)(
+            include_top=False, input_shape=(*spec.input_size, 3), **dict(spec.arguments)
+        )
     assert asked == [(spec.weights_url, spec.weights_md5)]
     registered(spec, application)
 
@@ -234,7 +272,8 @@ def test_registry_says_what_a_backbone_costs_and_which_file_keras_downloads(
 def test_min_side_is_the_smallest_input(name: str) -> None:
     spec = get_backbone(name)
     smallest = replace(spec, input_size=(spec.min_side, spec.min_side))
-    body = build_body(smallest)
+    with without_values():
+        body = build_body(smallest)
     assert body.output.shape == (None, spec.dimension)
     assert body.count_params() == spec.parameters or not spec.application
     too_small = replace(spec, input_size=(spec.min_side, spec.min_side - 1))
@@ -280,7 +319,8 @@ def test_a_layer_of_another_rank_is_refused() -> None:
 def test_names_of_layers_do_not_depend_on_what_was_built_before() -> None:
     first, again = (layers_by_name(build_application(get_backbone("small"))) for _ in range(2))
     assert list(first) == list(again)
-    inception = layers_by_name(build_application(get_backbone("inception")))
+    with without_values():
+        inception = layers_by_name(build_application(get_backbone("inception")))
     stem = [inception[f"conv2d{n}"].filters for n in ("", "_1", "_2", "_3", "_4")]
     assert stem == [32, 32, 64, 80, 192]  # Szegedy et al. 2016, table 1
     assert inception["mixed8"].name == "mixed8"
@@ -310,7 +350,8 @@ def test_pooling_is_float32_under_mixed_precision(name: str, policy: str) -> Non
 
 
 def test_scratch_is_the_published_net() -> None:
-    body = build_body(get_backbone("scratch"))
+    with without_values():
+        body = build_body(get_backbone("scratch"))
     filters = [layer.filters for layer in body.layers if isinstance(layer, keras.layers.Conv2D)]
     assert filters == [16, 32, 64, 128]
     # With dense genres on top, the study's net has 20,042,932 parameters for 20 genres.
