@@ -237,7 +237,7 @@ def _ticks(plot: Axes, ticks: Sequence[float]) -> None:
 
 def _decades(plot: Axes, curves: Sequence[Curve]) -> None:
     """Set a logarithmic scale over whole decades, which always has tick labels."""
-    from matplotlib.ticker import LogLocator, NullFormatter
+    from matplotlib.ticker import LogLocator, NullLocator
 
     known = [x for curve in curves for x in curve.x]
     low, high = math.floor(math.log10(min(known))), math.floor(math.log10(max(known))) + 1
@@ -245,7 +245,7 @@ def _decades(plot: Axes, curves: Sequence[Curve]) -> None:
     plot.set_xlim(10.0**low, 10.0**high)
     plot.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high - low < 3 else (1,)))
     plot.xaxis.set_major_formatter("{x:g}")
-    plot.xaxis.set_minor_formatter(NullFormatter())
+    plot.xaxis.set_minor_locator(NullLocator())  # its ticks take a third of the time
 
 
 def _add(plot: Axes, curve: Curve) -> None:

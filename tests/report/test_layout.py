@@ -92,6 +92,8 @@ def test_labels_of_charts_are_inside(page: str) -> None:
 def test_no_chart_is_empty(page: str) -> None:
     for chart in re.findall(r'<svg[^>]*class="plot".*?</svg>', page, re.S):
         assert re.search(r"data-run|<use |class=\"", chart.partition(">")[2]), chart[:200]
+        colours = set(re.findall(r'(?:stroke|fill)="([^"]*)"', chart))
+        assert all(re.fullmatch(r"none|var\(--[a-z0-9-]+\)", colour) for colour in colours), colours
 
 
 @pytest.mark.parametrize("n", [2, 5, 12])
