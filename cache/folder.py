@@ -17,6 +17,7 @@ from hybrid.cache.verified_files import UNPARSABLE
 from hybrid.errors import CacheError
 from hybrid.utils.files import make_folder, sync, write_atomically
 from hybrid.utils.read_only import is_read_only
+from hybrid.utils.reading import POINTER, read_json
 
 
 class EmbeddingCache:
@@ -50,7 +51,7 @@ class EmbeddingCache:
     def _check_format(self) -> None:
         marker = self.folder / "FORMAT"
         try:
-            found = json.loads(marker.read_bytes())["format"]
+            found = read_json(marker, POINTER)["format"]
         except FileNotFoundError:
             return
         except (OSError, *UNPARSABLE) as error:

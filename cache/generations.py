@@ -27,6 +27,14 @@ from hybrid.cache.verified_files import (
 )
 from hybrid.utils.files import make_folder, sync, write_atomically, write_new
 from hybrid.utils.key_index import KEY_BYTES, Index
+from hybrid.utils.reading import (
+    GENERATION,
+    POINTER,
+    UnusableFileError,
+    parse_json,
+    read_bytes,
+    read_json,
+)
 
 CURRENT = "CURRENT"
 MAX_INDEX_BYTES = 2**36
@@ -64,11 +72,11 @@ def read_generation(store: Path) -> Generation | None:
         If it cannot be read.
     """
     try:
-        pointer = json.loads((store / CURRENT).read_bytes())
-        data = (store / "gen" / Path(pointer["generation"]).name).read_bytes()
+        pointer = read_json(store / CURRENT, POINTER)
+        data = read_bytes(store / "gen" / Path(pointer["generation"]).name, GENERATION)
         if hashlib.sha256(data).hexdigest() != pointer["sha256"]:
             raise DamageError("its hash is wrong")
-        content = json.loads(data)
+        content = parse_json(data)
         if content["format"] != FORMAT:
             raise DamageError(f"expected format {FORMAT}, found {content['format']!r}")
         names = tuple(content["parts"])
@@ -87,6 +95,8 @@ def read_generation(store: Path) -> Generation | None:
         if not (store / CURRENT).exists():
             return None
         raise DamageError(f"{Path(error.filename).name} is missing") from error
+    except UnusableFileError as error:
+        raise DamageError(str(error.strerror)) from error
     except UNPARSABLE as error:
         raise DamageError(f"it cannot be parsed: {error}") from error
 

@@ -15,6 +15,7 @@ from hybrid.cache.verified_files import UNPARSABLE
 from hybrid.utils.abandoned import is_running
 from hybrid.utils.files import make_folder, remove, write_atomically, writer_name
 from hybrid.utils.read_only import is_read_only
+from hybrid.utils.reading import POINTER, read_json
 
 LEASE_SECONDS = 120.0
 RENEW_SECONDS = 10.0
@@ -154,7 +155,7 @@ def is_held(lease: Path, now: float) -> bool:
     """
     try:
         written = os.stat(lease).st_mtime
-        content = json.loads(lease.read_bytes())
+        content = read_json(lease, POINTER)
         owner, host, pid = str(content["owner"]), str(content["host"]), int(content["pid"])
         if host == socket.gethostname() and not is_running(pid):
             return False
@@ -167,6 +168,6 @@ def is_held(lease: Path, now: float) -> bool:
 
 def _owner_of(lease: Path) -> str:
     try:
-        return str(json.loads(lease.read_bytes())["owner"])
+        return str(read_json(lease, POINTER)["owner"])
     except (OSError, *UNPARSABLE):
         return ""

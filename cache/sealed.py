@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from hybrid.cache.fingerprint import canonical, fingerprint_of
 from hybrid.cache.verified_files import UNPARSABLE, DamageError
+from hybrid.utils.reading import PROVENANCE as PROVENANCE_FILE
+from hybrid.utils.reading import parse_json, read_bytes
 
 SEAL = "sha256"
 PROVENANCE = "provenance.json"  # of a store: what the weights have learnt from
@@ -46,7 +47,7 @@ def unseal(content: bytes) -> dict[str, Any]:
     hybrid.cache.verified_files.DamageError: its content does not hash to its sha256
     """
     try:
-        data: dict[str, Any] = json.loads(content)
+        data: dict[str, Any] = parse_json(content)
         expected, found = data.pop(SEAL), fingerprint_of(data)
     except UNPARSABLE as error:
         raise DamageError(f"it is no sealed JSON: {error}") from error
@@ -64,7 +65,7 @@ def read_provenance(folder: Path) -> bytes | None:
         Of the store.
     """
     try:
-        content = (folder / PROVENANCE).read_bytes()
+        content = read_bytes(folder / PROVENANCE, PROVENANCE_FILE)
         unseal(content)
     except (OSError, DamageError):
         return None

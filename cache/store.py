@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -26,6 +25,7 @@ from hybrid.errors import CacheError
 from hybrid.utils.counts import counted
 from hybrid.utils.files import write_atomically
 from hybrid.utils.key_index import KEY_BYTES, Keys, key_array, sort_keys
+from hybrid.utils.reading import CONFIG, read_json
 
 INFINITY_BITS = 0x7C00  # of float16; what is not a number lies above
 
@@ -68,7 +68,7 @@ class EmbeddingStore:
         self.fingerprint = folder.name
         try:
             if absent is None:
-                config = json.loads((folder / "config.json").read_bytes())
+                config = read_json(folder / "config.json", CONFIG)
             else:
                 config = {"stands_for": dict(absent), "recorded": {}}
             self.stands_for: dict[str, Any] = config["stands_for"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.utils.files import writer_name
+from hybrid.utils.reading import PART, UnusableFileError, open_file
 
 MAX_PART_BYTES = 2**31
 # What parsers raise for a file that is not what was written.
@@ -62,11 +62,11 @@ def image_of(file: Any) -> bytes:
 @contextmanager
 def open_regular(path: Path) -> Iterator[BinaryIO]:
     """Open a file for reading, and nothing that is not a regular file (a pipe would wait for ever)."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise DamageError("it is not a regular file")
-    with os.fdopen(descriptor, "rb") as file:  # buffered: it goes on after a short read
+    try:
+        opened = open_file(path, PART)
+    except UnusableFileError as error:
+        raise DamageError(str(error.strerror)) from error
+    with opened as file:  # buffered: it goes on after a short read
         yield file
 
 

@@ -23,6 +23,8 @@ from hybrid.utils.counts import agree, counted
 from hybrid.utils.key_index import Keys, index_part, merge, sort_keys
 from hybrid.utils.progress import shows_step
 from hybrid.utils.read_only import reads_only
+from hybrid.utils.reading import PROVENANCE as PROVENANCE_FILE
+from hybrid.utils.reading import read_bytes
 
 # Two rows of one image may come from batches of different size. They differ by the rounding of float16
 # (0.0005 of a value) and of the backbone's sums; 0.01 of the row's largest value is far above both.
@@ -119,7 +121,7 @@ def _verify_store(folder: Path, deep: bool) -> Verification:
         parts += [found] if found else []
     for path in _files(folder / "failed"):
         failures += len(_attempt(path, read_failures, problems) or ())
-    _attempt(folder / PROVENANCE, lambda path: unseal(path.read_bytes()), problems)
+    _attempt(folder / PROVENANCE, lambda path: unseal(read_bytes(path, PROVENANCE_FILE)), problems)
     _attempt(folder / CURRENT, lambda path: _verify_generation(path, parts), problems)
     part, row, again = _duplicates([keys for _, keys in parts])
     if deep:

@@ -16,6 +16,7 @@ from click.core import ParameterSource
 
 from hybrid.utils.options import typed_options
 from hybrid.utils.progress import Progress, show_progress
+from hybrid.utils.reading import TEXT, read_text
 from hybrid.utils.resources import limit_workers, usable_cores
 
 if TYPE_CHECKING:
@@ -289,7 +290,7 @@ def parse_ids(entries: tuple[str, ...]) -> list[str]:
             ids.append(entry)
             continue
         try:
-            lines = Path(entry[1:]).read_text(encoding="utf-8").splitlines()
+            lines = read_text(entry[1:], TEXT).splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise click.UsageError(
                 f"--ids {entry}: expected a file with one id a line, found: {error}."

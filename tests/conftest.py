@@ -160,6 +160,20 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
+@pytest.fixture
+def no_waiting() -> Iterator[None]:
+    """Fail a test that waits for a pipe, or reads a device for ever, after a minute."""
+
+    def fail(*_: object) -> None:
+        pytest.fail("it waits, or reads, for ever")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
 @pytest.fixture(scope="session")
 def movies() -> Path:
     """The shared folder of real films."""

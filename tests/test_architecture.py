@@ -61,6 +61,53 @@ ONLY_IN = {
 }
 
 
+# Calls that open what their first argument names. With "" before the dot, of any object.
+READERS = {
+    *(
+        "open",
+        ".open",
+        "os.open",
+        "io.open",
+        ".read_text",
+        ".read_bytes",
+        "json.load",
+        "pickle.load",
+    ),
+    *(
+        "np.load",
+        "np.fromfile",
+        "np.memmap",
+        "np.loadtxt",
+        "np.genfromtxt",
+        "h5py.File",
+        "h5py.is_hdf5",
+    ),
+    *("pd.read_csv", "pd.read_parquet", "pd.read_json", "pd.read_excel", "pd.read_pickle"),
+    *(".ParquetFile", "ParquetFile", ".read_table", ".OSFile", ".memory_map", ".read_model"),
+    *(".load_weights", ".load_model", "joblib.load", "Image.open", "gzip.open", "gzip.GzipFile"),
+    *("zipfile.ZipFile", "zipfile.is_zipfile", "tarfile.open", "shutil.copy", "shutil.copyfile"),
+    *(".from_filelike", ".from_path", "ET.parse"),
+}
+OPENERS = {"open_file", "open_text", "checked", "open_regular", "read_bytes"}
+# Modules that open files in another way, and why.
+OPENS_ITSELF = {
+    "hybrid.utils.reading": "the way",
+    "hybrid.utils.files": "writes, syncs and locks",
+    "hybrid.utils.writable": "makes a file without a name",
+    "hybrid.deep.saved": "TODO",
+    "hybrid.runs.predict": "TODO",
+}
+# Calls that only look as if they opened a file by its name, and why.
+OPENS_NO_FILE = {
+    ("hybrid.cache.verified_files", "h5py.File(file)"): "open already",
+    ("hybrid.catalogue.importers.hub", "json.load(answer)"): "of a server",
+    ("hybrid.catalogue.download.ledger", "self.journal.open('ab')"): "was read before",
+    ("hybrid.catalogue.importers.importing", "importer.open(source)"): "checks when it reads",
+    ("hybrid.deep.baseline", "self.network_.load_weights(self.starting_weights())"): "a Weights",
+}
+MEMBERS = ("archive.open", "members.open", "book.open", "source.open", "self.source.open")
+
+
 def modules() -> dict[str, Path]:
     """Module name → file, as installed."""
     found = {}
@@ -130,6 +177,69 @@ def test_library_stays_in_its_place(library: str) -> None:
             continue
         used = {imported.split(".")[0] for imported in imports(path)}
         assert library not in used, f"{name} imports {library}"
+
+
+def dotted(node: ast.expr) -> str:
+    """`a.b.c` → the same; what is no chain of names → an empty name before the dot."""
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def is_open(node: ast.expr, opened: set[str]) -> bool:
+    """Whether an expression is an open file, or the path of a checked one."""
+    names = {child.id for child in ast.walk(node) if isinstance(child, ast.Name)}
+    return bool(names & (opened | OPENERS)) or "io.BytesIO" in {
+        dotted(child.func) for child in ast.walk(node) if isinstance(child, ast.Call)
+    }
+
+
+def is_written(call: ast.Call) -> bool:
+    """Whether a file is opened to be written from its start, or made."""
+    given = [*call.args, *(word.value for word in call.keywords if word.arg == "mode")]
+    modes = [arg.value for arg in given if isinstance(arg, ast.Constant)]
+    return any(isinstance(mode, str) and mode[:1] in ("w", "x") for mode in modes)
+
+
+def bound_to_open_files(tree: ast.AST) -> set[str]:
+    """Names that stand for open files: ``with open_file(…) as file``, ``content = io.BytesIO(…)``."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        value: ast.expr | None = None
+        if isinstance(node, ast.withitem):
+            value, target = node.context_expr, node.optional_vars
+        elif isinstance(node, ast.Assign):
+            value, target = node.value, node.targets[0]
+        if isinstance(value, ast.Call) and isinstance(target, ast.Name):
+            named = dotted(value.func)
+            if named in {*OPENERS, "io.BytesIO", "io.StringIO", *MEMBERS}:
+                found.add(target.id)
+    return found
+
+
+def test_files_are_opened_in_one_way() -> None:
+    """Anything else would wait for a pipe, or read a device for ever."""
+    wrong, exceptions = [], set()
+    for name, path in MODULES.items():
+        if name in OPENS_ITSELF:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        opened = bound_to_open_files(tree)
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            named = dotted(call.func)
+            if not {named, f".{named.rpartition('.')[2]}" if "." in named else named} & READERS:
+                continue
+            given = [*call.args, *(word.value for word in call.keywords if word.arg == "fileobj")]
+            first = given[0] if given else None
+            if named in MEMBERS or is_written(call) or (first and is_open(first, opened)):
+                continue
+            said = f"{named}({ast.unparse(first) if first else ''})"
+            if (name, said) in OPENS_NO_FILE:
+                exceptions.add((name, said))
+            else:
+                wrong.append(f"{path.name}:{call.lineno}: {said}")
+    assert not wrong, "use hybrid.utils.reading"
+    assert exceptions == set(OPENS_NO_FILE)
 
 
 def test_no_module_is_too_long() -> None:

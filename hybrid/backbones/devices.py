@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 from hybrid.backbones.startup import start_keras
+from hybrid.utils.reading import SYSTEM, read_text
 
 CPU_FLAGS = Path("/proc/cpuinfo")
 GPU_FILES = (Path("/dev/nvidiactl"), Path("/dev/kfd"))  # NVIDIA's and AMD's drivers
@@ -28,7 +29,7 @@ def processor_flags() -> frozenset[str]:
     True
     """
     try:
-        lines = CPU_FLAGS.read_text(encoding="ascii", errors="replace").splitlines()
+        lines = read_text(CPU_FLAGS, SYSTEM, "ascii", "replace").splitlines()
     except OSError:
         return frozenset()
     return frozenset(
@@ -137,7 +138,7 @@ def processor_name() -> str:
     True
     """
     try:
-        lines = CPU_FLAGS.read_text(encoding="ascii", errors="replace").splitlines()
+        lines = read_text(CPU_FLAGS, SYSTEM, "ascii", "replace").splitlines()
     except OSError:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 from hybrid.errors import WeightsError
+from hybrid.utils.reading import WEIGHTS, open_file
 
 
 def digests(path: Path) -> dict[str, str]:
@@ -34,7 +35,7 @@ def digests(path: Path) -> dict[str, str]:
     """
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
     try:
-        with path.open("rb") as file:
+        with open_file(path, WEIGHTS) as file:
             while block := file.read(2**20):
                 sha256.update(block)
                 md5.update(block)

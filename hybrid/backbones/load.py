@@ -20,6 +20,7 @@ from hybrid.backbones.weightfile import SavedLayer, SavedWeights, open_weights
 from hybrid.backbones.weights import Weights
 from hybrid.errors import WeightsError
 from hybrid.utils.counts import counted
+from hybrid.utils.reading import WEIGHTS, checked
 
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
@@ -150,7 +151,7 @@ def _read_weights(spec: BackboneSpec, body: keras.Model, file: Path, path: Path)
         with warnings.catch_warnings():
             # Keras only warns where it leaves a layer as it was drawn.
             warnings.simplefilter("error", UserWarning)
-            body.load_weights(str(file))
+            body.load_weights(str(checked(file, WEIGHTS)))
     except (
         UserWarning,
         ValueError,

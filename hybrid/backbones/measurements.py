@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hybrid.utils.environment import home_folder
 from hybrid.utils.files import make_folder, write_atomically
+from hybrid.utils.reading import TEXT, read_json
 
 # Each file holds one JSON object: what was measured, by a key that names machine, versions and network.
 BATCH_SIZES = "batch-sizes.json"
@@ -79,7 +80,7 @@ def save_measurement(file: str, key: str, value: object) -> None:
 
 def _read(file: str) -> dict[str, object]:
     try:
-        found = json.loads((user_cache_folder() / file).read_bytes())
+        found = read_json(user_cache_folder() / file, TEXT)
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

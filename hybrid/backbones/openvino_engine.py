@@ -24,6 +24,7 @@ from hybrid.backbones.registry import BackboneSpec
 from hybrid.backbones.startup import start_keras
 from hybrid.backbones.weights import Weights
 from hybrid.errors import SettingError
+from hybrid.utils.reading import TEXT, WEIGHTS, checked, hash_file, read_json
 from hybrid.utils.resources import default_workers, usable_cores
 
 BATCH = 8
@@ -73,7 +74,7 @@ class OpenVINOEngine(Engine):
         self.batch_size = batch_size or BATCH
         core = _core()
         with _exported(spec, weights) as (path, saved):
-            network = core.read_model(path)
+            network = core.read_model(checked(path, WEIGHTS))
             network.reshape([self.batch_size, *spec.input_size, 3])
             settings = {
                 "PERFORMANCE_HINT": "THROUGHPUT",
@@ -200,14 +201,14 @@ def _moved(work: Path, folder: Path) -> bool:
 
 def _is_whole(folder: Path) -> bool:
     try:
-        record = json.loads((folder / RECORD).read_text())
+        record = read_json(folder / RECORD, TEXT)
         return MODEL in record and all(_sha256(folder / name) == record[name] for name in record)
     except (OSError, ValueError, TypeError):
         return False
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return hash_file(path, WEIGHTS)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import numpy as np
 
 from hybrid.backbones.weightfile import PROVENANCE, harmless_datasets, open_weights
 from hybrid.errors import WeightsError
+from hybrid.utils.reading import WEIGHTS, checked
 
 NO_WEIGHTS = ("optimizer", "optimizer_weights", PROVENANCE)  # groups of what only training needs
 
@@ -50,8 +51,8 @@ def same_arrays(path: Path, reference: Path) -> bool:
         with (
             open_weights(reference, size) as known,
             open_weights(path, size) as found,
-            h5py.File(known.path, "r") as theirs,
-            h5py.File(found.path, "r") as ours,
+            h5py.File(checked(known.path, WEIGHTS), "r") as theirs,
+            h5py.File(checked(found.path, WEIGHTS), "r") as ours,
         ):
             wanted, given = _arrays(theirs, reference), _arrays(ours, path)
             if Counter(map(_kind, wanted)) != Counter(map(_kind, given)):

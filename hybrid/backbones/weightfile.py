@@ -20,6 +20,7 @@ import numpy as np
 
 from hybrid.backbones.provenance import Provenance
 from hybrid.errors import WeightsError
+from hybrid.utils.reading import WEIGHTS, checked, open_file
 
 ARCHIVED = "model.weights.h5"  # the only member of a .keras archive that is read
 MAX_OBJECTS = 100_000  # in one file; the largest networks of Keras have some thousands
@@ -180,7 +181,7 @@ def write_provenance(path: Path, provenance: Provenance) -> None:
     ('vgg16.h5',)
     """
     content = np.frombuffer(provenance.to_bytes(), dtype=np.uint8)
-    with h5py.File(path, "r+") as root:
+    with h5py.File(checked(path, WEIGHTS), "r+") as root:
         if PROVENANCE in root:
             del root[PROVENANCE]
         root.create_dataset(PROVENANCE, data=content)
@@ -204,7 +205,7 @@ def read_provenance(path: Path) -> Provenance | None:
     True
     """
     try:
-        with h5py.File(path, "r") as root:
+        with h5py.File(checked(path, WEIGHTS), "r") as root:
             if not isinstance(root.get(PROVENANCE, getlink=True), h5py.HardLink):
                 return None
             data = root[PROVENANCE]
@@ -218,13 +219,13 @@ def read_provenance(path: Path) -> Provenance | None:
 def _is_archive(path: Path) -> bool:
     """Whether a file is a zip; raise if it is neither that nor HDF5."""
     try:
-        with path.open("rb") as file:
+        with open_file(path, WEIGHTS) as file:
             head = file.read(24)
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror or error}.") from error
     if head.startswith(b"PK\x03\x04"):
         return True
-    if h5py.is_hdf5(str(path)):
+    if h5py.is_hdf5(str(checked(path, WEIGHTS))):
         return False
     pickled = head[:1] == b"\x80" and head[1:2] in b"\x02\x03\x04\x05"
     kind = "a pickle, as PyTorch writes it" if pickled else "a file that is neither HDF5 nor zip"
@@ -255,7 +256,7 @@ def _damage_reported(path: Path) -> Iterator[None]:
 
 def _unpack(archive: Path, target: Path, limit: int) -> None:
     """Write the weights of a .keras archive to `target`; its other members are not read."""
-    with _damage_reported(archive), zipfile.ZipFile(archive) as members:
+    with _damage_reported(archive), zipfile.ZipFile(checked(archive, WEIGHTS)) as members:
         if ARCHIVED not in members.namelist():
             raise _not_keras(archive, _other_archive(members.namelist()))
         size = members.getinfo(ARCHIVED).file_size  # as declared; no more than that is unpacked
@@ -277,7 +278,7 @@ def _other_archive(names: list[str]) -> str:
 
 def _read(file: Path, path: Path) -> SavedWeights:
     """Check `file` and list its layers; messages name it `path`."""
-    with _damage_reported(path), h5py.File(file, "r") as root:
+    with _damage_reported(path), h5py.File(checked(file, WEIGHTS), "r") as root:
         datasets = harmless_datasets(root, path)
         if legacy := _legacy_group(root):
             return SavedWeights(file, True, _legacy_layers(legacy))

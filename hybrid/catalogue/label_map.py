@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hybrid.errors import SettingError
 from hybrid.utils.counts import counted
+from hybrid.utils.reading import TEXT, open_text
 
 COLUMNS = ("from", "to")
 
@@ -38,7 +39,7 @@ def read_label_map(path: str | Path) -> dict[str, str]:
     """
     expected = f"--label-map {path}: expected a CSV file with the columns from,to"
     try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+        with open_text(path, TEXT, "utf-8-sig", newline="") as file:
             rows = list(csv.reader(file, strict=True))
     except (OSError, ValueError, csv.Error) as error:
         raise SettingError(f"{expected}, found: {error}.") from None

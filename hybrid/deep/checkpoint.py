@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hybrid.errors import RunError
 from hybrid.utils.files import make_folder, replacing, sync
+from hybrid.utils.reading import TRAINING, checked
 
 Arrays = list[NDArray[Any]]
 STATE = "state.npz"
@@ -131,7 +132,7 @@ class Checkpoint:
         """
         path = self.folder / STATE
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(checked(path, TRAINING), allow_pickle=False) as file:
                 scalars = json.loads(str(file[_SCALARS]))
                 lists = {
                     name: [file[key] for key in sorted(file.files) if key.startswith(name)]

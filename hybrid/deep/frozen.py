@@ -15,6 +15,7 @@ from hybrid.errors import SettingError
 from hybrid.utils.counts import counted
 from hybrid.utils.files import make_folder, replacing, sync
 from hybrid.utils.progress import Progress
+from hybrid.utils.reading import FROZEN, checked
 
 DTYPE = np.float16
 
@@ -59,7 +60,7 @@ def cache_activations(
         with replacing(path) as temporary:
             _fill(temporary, shape, lower, posters, batch_size, workers, progress)
             sync(temporary)
-    return np.load(path, mmap_mode="r")
+    return np.load(checked(path, FROZEN), mmap_mode="r")
 
 
 def _fill(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
-import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,13 +16,14 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from hybrid.images.formats import MissingDecoder, open_image, what_else
 from hybrid.images.stored import read_stored
+from hybrid.utils.reading import IMAGE, UnusableFileError, read_bytes
 
 if TYPE_CHECKING:
     from hybrid.images.resize import Pixels
 
 MIN_SIDE = 16
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a GiB as 24-bit RGB
-MAX_BYTES = 256 * 2**20
+MAX_BYTES = IMAGE.limit
 
 Decoded = TypeVar("Decoded")
 
@@ -79,14 +80,13 @@ def read_poster(path: str | Path) -> bytes | BadPoster:
     """
     path = Path(path)
     try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
+        data = read_bytes(path, IMAGE)
+    except UnusableFileError as error:
+        if error.errno == errno.EISDIR:
             return BadPoster("is a folder, not a file")
-        if not stat.S_ISREG(status.st_mode):
-            return BadPoster("is not a regular file")
-        if status.st_size > MAX_BYTES:
+        if error.errno == errno.EFBIG:
             return BadPoster(f"the file is larger than {MAX_BYTES // 2**20} MiB")
-        data = path.read_bytes()
+        return BadPoster("is not a regular file")
     except FileNotFoundError:
         found = read_stored(str(path))
         return BadPoster(found) if isinstance(found, str) else found

@@ -24,6 +24,7 @@ from hybrid.images.references import parse_reference
 from hybrid.utils.files import make_folder, write_atomically
 from hybrid.utils.key_index import KEY_BYTES, Index, index_part, key_array
 from hybrid.utils.read_only import is_read_only
+from hybrid.utils.reading import MEMO, read_bytes
 
 ENTRY = np.dtype(
     [
@@ -142,7 +143,7 @@ def save_memo(file: Path, entries: NDArray[np.void]) -> None:
 def load_entries(file: Path, dtype: np.dtype) -> NDArray[np.void]:
     """Read the entries of a memo file; none where there is no file, or it is damaged."""
     try:
-        data = file.read_bytes()
+        data = read_bytes(file, MEMO)
     except OSError:
         data = b""
     body = memoryview(data)[32:]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid.images.references import ImageReference, parse_reference
+from hybrid.utils.reading import CATALOGUE, checked, read_bytes
 
 FILES = 8  # that are open at a time
 
@@ -72,9 +73,9 @@ class _StoredImages:
     def __init__(self, file: str, column: str) -> None:
         import pyarrow.parquet
 
-        content: Any = file
+        content: Any = checked(Path(file), CATALOGUE)
         if file.lower().endswith(".gz"):
-            content = io.BytesIO(gzip.decompress(Path(file).read_bytes()))
+            content = io.BytesIO(gzip.decompress(read_bytes(file, CATALOGUE)))
         self.file = pyarrow.parquet.ParquetFile(content)
         self.column = column
         metadata = self.file.metadata

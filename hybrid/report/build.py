@@ -18,6 +18,7 @@ from hybrid.runs.recorded_files import find_catalogue
 from hybrid.runs.recorded_posters import load_like
 from hybrid.types import ColumnOptions
 from hybrid.utils.files import write_atomically
+from hybrid.utils.reading import PREDICTIONS, open_file
 from hybrid.utils.writable import check_new_file
 
 STARTS = {".csv": TABLE_STARTS, ".json": JSON_STARTS}
@@ -185,6 +186,11 @@ def make_report(
     return report
 
 
+def _starts(path: Path, texts: tuple[bytes, ...]) -> bool:
+    with open_file(path, PREDICTIONS) as file:
+        return file.read(max(map(len, texts))).startswith(texts)
+
+
 def _check_out(out: Path) -> None:
     """Raise if writing the report would overwrite another CSV or JSON file."""
     if out.suffix.lower() in STARTS:
@@ -192,7 +198,7 @@ def _check_out(out: Path) -> None:
     check_new_file("--out", out)
     for suffix, starts in STARTS.items():
         beside = out.with_suffix(suffix)
-        if beside.is_file() and not beside.read_bytes().startswith(starts):
+        if beside.is_file() and not _starts(beside, starts):
             raise RunError(
                 f"{beside}: expected an earlier report or no file, found another table. The report's figures "
                 "are written there; choose another --out."

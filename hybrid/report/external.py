@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,6 +18,7 @@ from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import ExternalRecord
 from hybrid.types import Predictions
 from hybrid.utils.counts import agree, counted
+from hybrid.utils.reading import PREDICTIONS, hash_file, open_file
 
 LABELS = "genres"
 DEFAULT_THRESHOLD = 0.5  # for files with probabilities alone
@@ -102,10 +102,16 @@ def external_test_ids(path: Path) -> frozenset[str]:
     return frozenset(table["id"]) if "id" in table else frozenset()
 
 
+def _packed(path: Path) -> Any:
+    """How a table is compressed, by its name, in the words of pandas."""
+    return {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zip": "zip"}.get(path.suffix.lower())
+
+
 def _read_table(path: Path) -> pd.DataFrame:
     """The rows of the test items, as text."""
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        with open_file(path, PREDICTIONS) as file:
+            table = pd.read_csv(file, dtype=str, keep_default_na=False, compression=_packed(path))
     except (OSError, ValueError) as error:
         raise RunError(f"cannot read {path}: {error}.") from error
     if "split" in table:
@@ -154,7 +160,7 @@ def _read(name: str, path: Path, ids: NDArray[Any], genres: Sequence[str], multi
             f"predicts {counted(len(strange), 'label')} that neither the catalogue nor a run knows "
             f"({listed}): {agree(len(strange), '{they are|it is}')} not counted."
         )
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hash_file(path, PREDICTIONS)
     external = ExternalRecord(str(path), digest, tuple(notes))
     return Run(Path(name), RunRecord(external=external), predictions)
 

@@ -28,6 +28,8 @@ from hybrid.runs.study_files import read_studies
 from hybrid.splitting.tasks import Task
 from hybrid.types import PARTS, Predictions
 from hybrid.utils.files import remove_tree, write_atomically
+from hybrid.utils.reading import PREDICTIONS as PREDICTIONS_FILE
+from hybrid.utils.reading import open_file, open_text
 
 PREDICTIONS = "predictions.csv"
 MODEL = "model.joblib"
@@ -198,11 +200,12 @@ def read_predictions(path: Path) -> Predictions:
         If it cannot be read, lacks a column, or has a cell with a wrong value.
     """
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
+        with open_file(path, PREDICTIONS_FILE) as file:
+            table = pd.read_csv(file, dtype=str, keep_default_na=False)
+        with open_text(path, PREDICTIONS_FILE, newline="") as text:
+            header = next(csv.reader(text), [])
+    except (OSError, ValueError, csv.Error) as error:
         raise RunError(f"cannot read {path}: {error}.") from error
-    with path.open(encoding="utf-8", newline="") as file:
-        header = next(csv.reader(file), [])
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
         raise RunError(f"{path}: expected each column once, found twice: {', '.join(repeated)}.")

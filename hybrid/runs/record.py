@@ -31,6 +31,7 @@ from hybrid.runs.study_records import StudiesRecord
 from hybrid.runs.training_records import TrainingRecord
 from hybrid.splitting.tasks import Task
 from hybrid.types import Columns, Interval
+from hybrid.utils.reading import RUN_RECORD, read_json
 
 RECORD = "run.json"
 HEAD, DEEP = "head", "deep"  # kinds of run
@@ -220,7 +221,7 @@ class RunRecord:
         if not path.exists() and folder in lost_runs(folder.parent):
             recover_run(folder)
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = read_json(path, RUN_RECORD)
         except FileNotFoundError:
             raise RunError(
                 f"{folder}: expected a run (a folder with {RECORD}), found none. "

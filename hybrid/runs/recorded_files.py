@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 from hybrid.errors import HybridError, RunError
 from hybrid.runs.record import RunRecord
 from hybrid.splitting.split_file import read_split
+from hybrid.utils.reading import CATALOGUE, hash_file
 
 SHOWN = 12  # digits of a hash
 
@@ -109,7 +109,7 @@ def _find(
 
 def _hash_file(path: Path) -> str | None:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return hash_file(path, CATALOGUE)
     except OSError:
         return None
 

@@ -18,6 +18,8 @@ from hybrid.runs.record_parts import BackboneRecord, TrainedBackboneRecord
 from hybrid.splitting.tasks import TRAINING
 from hybrid.types import Predictions
 from hybrid.utils.files import write_atomically
+from hybrid.utils.reading import PROVENANCE as PROVENANCE_FILE
+from hybrid.utils.reading import read_bytes
 
 
 def write_run_provenance(folder: Path, found: RunProvenance) -> None:
@@ -48,7 +50,7 @@ def read_run_provenance(folder: Path, record: RunRecord, predictions: Prediction
     ('svm', 1, ())
     """
     try:
-        data = unseal((folder / PROVENANCE).read_bytes())
+        data = unseal(read_bytes(folder / PROVENANCE, PROVENANCE_FILE))
         whole, test = Provenance.from_json(data), ItemHashes.from_json(data["test"])
         rest = Provenance(whole.ancestors[1:], whole.unknown)
         return RunProvenance(whole.ancestors[0], rest, test)

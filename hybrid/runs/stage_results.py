@@ -19,6 +19,7 @@ from hybrid.runs.training_records import StageResultRecord, TrainingRecord
 from hybrid.types import Interval, Predictions
 from hybrid.utils.files import write_atomically
 from hybrid.utils.progress import shows_step
+from hybrid.utils.reading import PREDICTIONS, open_file
 
 if TYPE_CHECKING:
     from hybrid.deep.baseline import DeepBaseline
@@ -187,10 +188,11 @@ def read_stages(folder: Path) -> Mapping[str, Predictions]:
     {}
     """
     path = folder / STAGES
-    if not path.is_file():
+    if not path.exists():
         return {}
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        with open_file(path, PREDICTIONS) as file:
+            table = pd.read_csv(file, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise RunError(f"cannot read {path}: {error}.") from error
     if STAGE not in table:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from collections.abc import Mapping
@@ -24,6 +23,7 @@ from hybrid.runs.study_records import (
 from hybrid.types import StageCost
 from hybrid.utils.environment import hardware, library_versions
 from hybrid.utils.files import make_folder, write_atomically
+from hybrid.utils.reading import RUN_RECORD, STUDY, hash_file, read_json
 
 FOLDER = "studies"
 FORMAT = 1
@@ -85,7 +85,7 @@ def run_digest(folder: Path) -> str:
         If it is no run.
     """
     try:
-        return hashlib.sha256((folder / RECORD).read_bytes()).hexdigest()
+        return hash_file(folder / RECORD, RUN_RECORD)
     except OSError as error:
         raise RunError(f"cannot read {folder / RECORD}: {error.strerror or error}.") from error
 
@@ -206,7 +206,7 @@ def read_studies(folder: Path, known: StudiesRecord | None = None) -> StudiesRec
 def _read(path: Path) -> StudyFile:
     kind = path.stem
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = read_json(path, STUDY)
     except (OSError, ValueError) as error:
         raise RunError(
             f"{path}: expected a readable study, found: {error}; {_remedy(kind)}."

@@ -14,6 +14,7 @@ from hybrid.split_types import SplitMethod
 from hybrid.splitting.splits import split_hash
 from hybrid.types import PARTS, UNUSED, Split
 from hybrid.utils.files import remove, write_atomically
+from hybrid.utils.reading import SPLIT, TEXT, open_file, read_json
 
 
 def write_split(split: Split, path: str | Path) -> None:
@@ -75,7 +76,7 @@ def _write_method(split: Split, path: Path) -> None:
 def _read_method(path: Path, sha256: str) -> SplitMethod | None:
     """How the split with this hash was made; None where the file is missing or says nothing of it."""
     try:
-        data: Any = json.loads(path.read_text(encoding="utf-8"))
+        data: Any = read_json(path, TEXT)
         if data.pop("sha256") != sha256:
             return None
         known = {each.name for each in fields(SplitMethod)}
@@ -126,7 +127,8 @@ def read_split(path: str | Path) -> Split:
     ['train', 'test']
     """
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        with open_file(path, SPLIT) as file:
+            table = pd.read_csv(file, dtype=str, keep_default_na=False)
     except FileNotFoundError:
         raise SplitError(
             f"expected a split at {path}, found no such file. Make one with: hybrid split"

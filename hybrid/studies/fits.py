@@ -17,6 +17,7 @@ from hybrid.evaluation import Outputs
 from hybrid.utils.counts import counted
 from hybrid.utils.files import make_folder, remove_tree, write_atomically
 from hybrid.utils.progress import Progress, duration
+from hybrid.utils.reading import STUDY, TRAINING, read_bytes, read_text
 
 SETTINGS = "settings.json"
 
@@ -118,7 +119,7 @@ class Fits:
 
     def _open(self, folder: Path, settings: str) -> None:
         try:
-            before = (folder / SETTINGS).read_text(encoding="utf-8")
+            before = read_text(folder / SETTINGS, STUDY)
         except (OSError, UnicodeDecodeError):
             before = None
         if before == settings:
@@ -142,7 +143,7 @@ class Fits:
         if self.folder is None:
             return None
         try:
-            data = io.BytesIO((self.folder / f"{key}.npz").read_bytes())
+            data = io.BytesIO(read_bytes(self.folder / f"{key}.npz", TRAINING))
             with np.load(data, allow_pickle=False) as file:
                 outputs = Outputs(file["labels"], file["scores"])
                 return StudyFit(outputs, float(file["seconds"]))

@@ -14,6 +14,7 @@ from pathlib import Path
 from hybrid.errors import SettingError
 from hybrid.types import StageCost
 from hybrid.utils.progress import current_progress
+from hybrid.utils.reading import SYSTEM, read_text
 
 CGROUP = Path("/sys/fs/cgroup")
 # How many threads a library takes that is loaded, or computes for the first time, later.
@@ -61,11 +62,11 @@ def usable_cores(cgroup: Path = CGROUP) -> int:
 def _cpu_quota(cgroup: Path) -> float:
     """Cores' worth of time that the control group grants: version 2, then version 1; else infinite."""
     try:
-        quota, period = (cgroup / "cpu.max").read_text().split()
+        quota, period = read_text(cgroup / "cpu.max", SYSTEM).split()
     except (OSError, ValueError):
         try:
-            quota = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text()
-            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text()
+            quota = read_text(cgroup / "cpu" / "cpu.cfs_quota_us", SYSTEM)
+            period = read_text(cgroup / "cpu" / "cpu.cfs_period_us", SYSTEM)
         except OSError:
             return math.inf
     try:
@@ -177,7 +178,7 @@ def peak_mib() -> float:
     True
     """
     try:
-        status = Path("/proc/self/status").read_text()
+        status = read_text("/proc/self/status", SYSTEM)
         return int(status.partition("VmHWM:")[2].split()[0]) / 2**10
     except (OSError, IndexError):
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterable
@@ -10,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from hybrid.utils.files import remove, write_atomically
+from hybrid.utils.reading import IMAGE, LEDGER, hash_file, read_bytes
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Ledger:
             return True
         path = self.file.parent / entry.file
         try:
-            digits = hashlib.sha256(path.read_bytes()).hexdigest()
+            digits = hash_file(path, IMAGE)
         except OSError:
             return False
         return digits.startswith(path.stem)
@@ -135,7 +135,7 @@ class Ledger:
 
 
 def _read(file: Path) -> dict[str, Entry]:
-    data = file.read_bytes() if file.exists() else b""
+    data = read_bytes(file, LEDGER) if file.exists() else b""
     return {entry.url: entry for entry in map(_parse, data.split(b"\n")) if entry}
 
 

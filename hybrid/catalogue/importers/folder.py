@@ -21,6 +21,7 @@ from hybrid.catalogue.importers.importer import (
 from hybrid.catalogue.importers.poster_files import SUFFIXES
 from hybrid.errors import CatalogueError
 from hybrid.utils.counts import counted
+from hybrid.utils.reading import IMAGE, open_file
 
 CHUNK = 1 << 20
 
@@ -118,7 +119,7 @@ def _add(
     if path.suffix.lower() not in SUFFIXES:
         return LeftOut(file.as_posix(), row, "", "not an image", path.suffix)
     try:
-        with path.open("rb") as opened:
+        with open_file(path, IMAGE) as opened:
             digest = _digest(opened)
     except OSError as error:
         return LeftOut(file.as_posix(), row, "", "cannot be read", str(error.strerror))

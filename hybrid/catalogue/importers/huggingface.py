@@ -34,6 +34,7 @@ from hybrid.catalogue.poster_paths import POSTER, POSTERS
 from hybrid.errors import CatalogueError, MissingExtraError
 from hybrid.types import UNUSED
 from hybrid.utils.counts import counted
+from hybrid.utils.reading import DATA_SET, TEXT, checked, read_json
 
 ROWS = 256  # that are in memory at once
 PAGE = re.compile(
@@ -111,7 +112,7 @@ def _saved(folder: Path) -> list[Path]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path, TEXT)
     except (OSError, ValueError) as error:
         raise CatalogueError(f"{path}: expected a JSON object, found: {error}.") from error
     return found if isinstance(found, dict) else {}
@@ -125,10 +126,10 @@ def _batches(path: Path) -> Iterator[Any]:
         if path.suffix == ".parquet":
             from pyarrow.parquet import ParquetFile
 
-            with ParquetFile(path) as parquet:
+            with ParquetFile(checked(path, DATA_SET)) as parquet:
                 yield from parquet.iter_batches(batch_size=ROWS)
             return
-        with pa.OSFile(str(path)) as file:
+        with pa.OSFile(str(checked(path, DATA_SET))) as file:
             if file.read(6) == b"ARROW1":
                 file.seek(0)
                 reader = pa.ipc.open_file(file)
@@ -150,7 +151,7 @@ def _schema(path: Path) -> Any:
             from pyarrow.parquet import read_schema
 
             return read_schema(path)
-        with pa.OSFile(str(path)) as file:
+        with pa.OSFile(str(checked(path, DATA_SET))) as file:
             is_file = file.read(6) == b"ARROW1"
             file.seek(0)
             return (pa.ipc.open_file if is_file else pa.ipc.open_stream)(file).schema

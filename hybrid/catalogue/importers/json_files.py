@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from hybrid.errors import CatalogueError
+from hybrid.utils.reading import DATA_SET, open_file
 
 CHUNK = 1 << 20
 _SPACE, _INSIDE = re.compile(r"[ \t\r\n]*"), re.compile(r"[ \t\r\n,]*")
@@ -52,7 +53,7 @@ def read_values(path: Path) -> Iterator[Any]:
     True
     """
     try:
-        with path.open("rb") as raw:
+        with open_file(path, DATA_SET) as raw:
             packed = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if path.suffix == ".gz" else raw
             with io.TextIOWrapper(packed, encoding="utf-8-sig", errors="replace") as text:
                 yield from _values(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from hybrid.catalogue.importers.importer import (
 from hybrid.catalogue.importers.records import names_of, parse_objects
 from hybrid.catalogue.importers.tmdb_film import join, plain
 from hybrid.errors import CatalogueError
+from hybrid.utils.reading import TEXT, read_json
 
 COLUMNS = (
     *("id", "title", "overview", "genres", "year", "runtime", "languages", "countries"),
@@ -62,7 +62,7 @@ def _read_split(places: list[Path], notes: Notes) -> dict[str, str]:
         notes.add("missing file", "no split.json: make a split with hybrid split")
         return {}
     try:
-        found: Mapping[str, list[str]] = json.loads(path.read_text(encoding="utf-8"))
+        found: Mapping[str, list[str]] = read_json(path, TEXT)
         parts = [(str(key), PARTS[name]) for name, keys in found.items() for key in keys]
     except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise CatalogueError(
@@ -87,7 +87,7 @@ def _read(
             yield LeftOut(path.name, row, key, "not in the published split")
             continue
         try:
-            film = json.loads(path.read_text(encoding="utf-8"))
+            film = read_json(path, TEXT)
             cells, genres = _cells(film, notes), _genres(film, notes)
         except (OSError, ValueError, AttributeError, TypeError) as error:
             yield LeftOut(path.name, row, key, "not the JSON of a film", str(error)[:80])

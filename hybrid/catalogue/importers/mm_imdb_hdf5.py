@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hybrid.catalogue.importers.importer import PARTS, Item, LeftOut, Notes, Source
 from hybrid.errors import CatalogueError
 from hybrid.utils.counts import counted
+from hybrid.utils.reading import DATA_SET, checked, open_file
 
 NAME, WORDS = "multimodal_imdb.hdf5", "metadata.npy"
 COLUMNS = ("id", "overview", "genres", "poster")
@@ -71,7 +72,7 @@ def _file(path: Path) -> Any:
     import h5py
 
     try:
-        return h5py.File(path, "r")
+        return h5py.File(checked(path, DATA_SET), "r")
     except OSError as error:
         raise CatalogueError(f"{path}: expected an HDF5 file, found: {error}.") from error
 
@@ -191,7 +192,7 @@ def _read_words(path: Path, notes: Notes) -> dict[int, str]:
         )
         return {}
     try:
-        with path.open("rb") as file:
+        with open_file(path, DATA_SET) as file:
             version = np.lib.format.read_magic(file)
             read = (
                 np.lib.format.read_array_header_1_0

@@ -10,6 +10,7 @@ from pathlib import Path
 from hybrid.catalogue.importers.disk_index import DiskIndex
 from hybrid.catalogue.importers.importer import Notes
 from hybrid.errors import SettingError
+from hybrid.utils.reading import IMAGE, read_bytes
 
 FOLDER = "posters"
 SUFFIXES = frozenset(
@@ -64,7 +65,7 @@ class PosterFiles:
     def put(self, poster: Path | bytes, item: str) -> str:
         """Write the poster of an item; returns its cell, empty where it cannot be used."""
         try:
-            data = poster if isinstance(poster, bytes) else poster.read_bytes()
+            data = poster if isinstance(poster, bytes) else read_bytes(poster, IMAGE)
         except OSError as error:
             self._notes.add(
                 "unreadable posters",

@@ -16,6 +16,7 @@ from typing import IO, Any, cast
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.types import ColumnOptions, Finding
 from hybrid.utils.options import given_options
+from hybrid.utils.reading import CATALOGUE, open_file
 
 HEAD = 1 << 16
 _GZIP = b"\x1f\x8b"
@@ -63,7 +64,7 @@ class Source:
             If it cannot be read, also while it is.
         """
         try:
-            with self.path.open("rb") as file:
+            with open_file(self.path, CATALOGUE) as file:
                 if self.packed:
                     with gzip.open(file) as content:
                         yield cast(IO[bytes], content)
@@ -95,7 +96,7 @@ def open_source(path: Path, hashed: bool = True) -> Source:
     """
     digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
+        with open_file(path, CATALOGUE) as file:
             head = file.read(HEAD)
             digest.update(head)
             while hashed and (block := file.read(_BLOCK)):
