@@ -21,10 +21,11 @@ def make_experiment(project: Project, columns: ColumnOptions, name: str, task: T
     """Read catalogue and split, narrow them to a task; the run gets this name in the folder of the runs."""
     from hybrid.catalogue import load_catalogue
     from hybrid.runs.experiment import Experiment
-    from hybrid.runs.folder import check_run_folder
+    from hybrid.runs.folder import check_run_folder, check_run_name
     from hybrid.splitting.split_file import read_split
     from hybrid.utils.writable import check_new_folder
 
+    check_run_name(name)
     check_run_folder(project.runs / name)
     check_new_folder("--runs", project.runs)
     catalogue = load_catalogue(project.catalogue, columns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import keyword
 import sys
+import traceback
 import warnings
 from typing import TextIO
 
@@ -36,6 +37,8 @@ COMMANDS = {
     "backbones": "List the backbones that --backbone accepts.",
 }
 INTERRUPTED = 130
+DEBUG = "--debug"
+SHOWN = 300  # characters of an error that nobody has foreseen
 
 
 class LazyGroup(click.Group):
@@ -64,7 +67,10 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="hybrid")
-def hybrid() -> None:
+@click.option(
+    DEBUG, is_flag=True, help="After an error, print the traceback too; also behind COMMAND."
+)
+def hybrid(debug: bool) -> None:
     """Posters, text and metadata to labels, and which model is worth its cost.
 
     In a folder with catalogue.csv and posters/: check, split, extract, fit-svm, report.
@@ -83,11 +89,12 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(arguments: list[str] | None) -> int:
+    arguments, debug = _take_debug(sys.argv[1:] if arguments is None else arguments)
     try:
         result = hybrid.main(arguments, standalone_mode=False)
         return result if isinstance(result, int) else 0
     except HybridError as error:
-        click.echo(f"error: {error}", err=True)
+        _tell(error, str(error), debug)
         return error.exit_code
     except click.exceptions.Exit as leave:
         return leave.exit_code
@@ -97,6 +104,39 @@ def _run(arguments: list[str] | None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except Exception as error:
+        _tell(error, _describe(error), debug)
+        return 1
+
+
+def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:
+    """Take ``--debug`` out of the arguments, wherever it stands among the options."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = [argument for argument in arguments[:end] if argument != DEBUG]
+    return [*options, *arguments[end:]], len(options) < end
+
+
+def _tell(error: Exception, message: str, debug: bool) -> None:
+    shown = "".join(traceback.format_exception(error)) if debug else ""
+    shown += f"error: {message}"
+    click.echo(shown.encode(errors="backslashreplace").decode(), err=True)
+
+
+def _describe(error: Exception) -> str:
+    """What to say of an error that nobody has foreseen."""
+    if isinstance(error, MemoryError):
+        return (
+            "expected enough memory, found too little. Close other programs, use fewer --workers, or take "
+            "fewer items."
+        )
+    if isinstance(error, OSError) and error.strerror:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}."
+    said = " ".join(f"{type(error).__name__}: {error}".split())[:SHOWN]
+    return (
+        f"expected nothing like this, found {said}. It is a fault of hybrid, or a file that it cannot "
+        f"handle: run the command again with {DEBUG}, and report what it prints."
+    )
 
 
 def _show_warning(

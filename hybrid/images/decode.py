@@ -16,7 +16,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 
 from hybrid.images.formats import MissingDecoder, open_image, what_else
 from hybrid.images.stored import read_stored
-from hybrid.utils.reading import IMAGE, UnusableFileError, read_bytes
+from hybrid.utils.reading import IMAGE, FileKind, UnusableFileError, read_bytes
 
 if TYPE_CHECKING:
     from hybrid.images.resize import Pixels
@@ -80,7 +80,7 @@ def read_poster(path: str | Path) -> bytes | BadPoster:
     """
     path = Path(path)
     try:
-        data = read_bytes(path, IMAGE)
+        data = read_bytes(path, FileKind(IMAGE.name, MAX_BYTES))
     except UnusableFileError as error:
         if error.errno == errno.EISDIR:
             return BadPoster("is a folder, not a file")

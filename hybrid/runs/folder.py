@@ -35,6 +35,7 @@ PREDICTIONS = "predictions.csv"
 MODEL = "model.joblib"
 PROBABILITY = "p:"
 SEPARATOR = "|"
+MAX_NAME = 180  # bytes; with what names of temporary files add, file systems take 255
 
 
 @dataclass(frozen=True)
@@ -126,14 +127,40 @@ def check_run_folder(folder: Path) -> None:
     RunError
         If it exists and is not a run.
     SettingError
-        If its name is empty, begins with a dot, or begins or ends with a space.
+        If its name is not that of a folder; see `check_run_name`.
     """
-    if not folder.name or folder.name.startswith(".") or folder.name != folder.name.strip():
-        raise SettingError(f"--name: expected a plain folder name, found {folder.name!r}.")
+    check_run_name(folder.name)
     if folder.exists() and not (folder / RECORD).is_file():
         raise RunError(
             f"{folder}: expected a run or nothing, found something else. Choose another --name."
         )
+
+
+def check_run_name(name: str) -> None:
+    """Check that a name is that of a folder, and no path to another one.
+
+    Raises
+    ------
+    SettingError
+        If it is empty, of more than 180 bytes, begins with a dot, begins or ends with a space, or holds a
+        slash, a backslash or a character that is not printed.
+
+    Examples
+    --------
+    >>> check_run_name("svm text")
+    >>> check_run_name("../svm")
+    Traceback (most recent call last):
+    ...
+    hybrid.errors.SettingError: --name: expected a plain folder name, found '../svm'.
+    """
+    size = len(name.encode(errors="surrogatepass"))
+    if size > MAX_NAME:
+        raise SettingError(
+            f"--name: expected a plain folder name of at most {MAX_NAME} bytes, found {size:,} bytes."
+        )
+    plain = name.isprintable() and not set(name) & {"/", "\\"}
+    if not name or name.startswith(".") or name != name.strip() or not plain:
+        raise SettingError(f"--name: expected a plain folder name, found {name!r}.")
 
 
 def write_predictions(path: Path, predictions: Predictions) -> None:

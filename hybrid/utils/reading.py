@@ -20,6 +20,9 @@ from typing import Any, BinaryIO
 from hybrid.errors import HybridError
 
 _KB, _MB, _GB = 2**10, 2**20, 2**30
+# Python parses JSON that is nested more deeply, but cannot always write or show it.
+MAX_DEPTH = 100
+_TOO_DEEP = f"it is nested more than {MAX_DEPTH} deep"
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a pipe"),
@@ -290,19 +293,37 @@ def parse_json(text: str | bytes) -> Any:
     Raises
     ------
     UnparsableError
-        If it is no JSON, is nested more deeply than Python can follow, or has a number of thousands of digits
-        or bytes that are not UTF-8. It is a `ValueError`, too.
+        If it is no JSON, is nested more than 100 deep, or has a number of thousands of digits or bytes that
+        are not UTF-8. It is a `ValueError`, too.
 
     Examples
     --------
     >>> parse_json("[" * 100_000)
     Traceback (most recent call last):
     ...
-    hybrid.utils.reading.UnparsableError: it is nested too deeply
+    hybrid.utils.reading.UnparsableError: it is nested more than 100 deep
     """
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except RecursionError:
-        raise UnparsableError("it is nested too deeply") from None
+        raise UnparsableError(_TOO_DEEP) from None
     except ValueError as error:
         raise UnparsableError(str(error)) from error
+    brackets = ("[", "{") if isinstance(text, str) else (b"[", b"{")
+    if sum(map(text.count, brackets)) > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):  # type: ignore[arg-type]
+        raise UnparsableError(_TOO_DEEP)
+    return value
+
+
+def _is_deeper(value: Any, depth: int) -> bool:
+    level = [value]
+    for _ in range(depth):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True

@@ -153,6 +153,13 @@ def test_json_is_json(home: Path, hybrid_here: Run, command: list[str]) -> None:
         (["fit-svm", "--blocks", "posters"], 2, "Did you mean poster"),
         (["fit-svm", "--block-weight", "poster"], 2, "expected BLOCK=NUMBER"),
         (["fit-svm", "--name", ".hidden"], 2, "expected a plain folder name"),
+        (["fit-svm", "--name", "../x"], 2, "expected a plain folder name, found '../x'"),
+        (
+            ["fit-deep", "--backbone", "small", "--name", "../x"],
+            2,
+            "a plain folder name, found '../x'",
+        ),
+        (["explain", "x" * 300], 1, "File name too long"),
         (
             ["fit-deep", "--backbone", "scratch", "--epochs", "-1"],
             2,

@@ -3,10 +3,55 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import pytest
 
 from hybrid.cli.main import hybrid, main
+from hybrid.errors import HybridError
+
+
+def failing(error: Exception) -> Callable[..., int]:
+    def command(*_: object, **__: object) -> int:
+        raise error
+
+    return command
+
+
+UNFORESEEN = [
+    (
+        KeyError("year"),
+        "error: expected nothing like this, found KeyError: 'year'. It is a fault of",
+    ),
+    (RecursionError("too deep"), "found RecursionError: too deep. It is a fault"),
+    (MemoryError(), "error: expected enough memory, found too little."),
+    (OSError(28, "No space left on device", "runs/a"), "error: runs/a: No space left on device.\n"),
+    (HybridError("half \ud800 of a pair"), "error: half \\ud800 of a pair\n"),
+]
+
+
+@pytest.mark.parametrize(("error", "said"), UNFORESEEN)
+def test_an_unforeseen_error_is_a_message(
+    error: Exception,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(hybrid, "main", failing(error))
+    for words in (["check"], ["--debug", "check"], ["check", "--debug"]):
+        with pytest.raises(SystemExit) as left:
+            main(words)
+        assert left.value.code == 1
+        found = capsys.readouterr().err
+        assert said in found
+        assert ("Traceback (most recent call last)" in found) == ("--debug" in words)
+
+
+def test_debug_behind_two_dashes_is_an_argument(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["check", "--", "--debug"])
+    assert left.value.code == 2
+    assert "unexpected extra argument (--debug)" in capsys.readouterr().err
 
 
 def test_the_caller_finds_the_warnings_as_they_were(

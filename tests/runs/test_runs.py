@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hybrid.errors import RunError, SettingError
 from hybrid.runs.folder import (
     check_run_folder,
+    check_run_name,
     find_runs,
     new_run,
     read_predictions,
@@ -277,6 +278,20 @@ def test_what_is_no_run_is_not_replaced(tmp_path: Path, make: Any) -> None:
 def test_names_that_are_no_plain_folder(tmp_path: Path, name: str) -> None:
     with pytest.raises(SettingError, match="--name: expected a plain folder name, found"):
         check_run_folder(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "/x", "a/b", "a\\b", "a\nb", "a\u202eb", "a\x1bb", "a\0b", "", ".", "\ud800"]
+)
+def test_a_name_is_no_path(name: str) -> None:
+    with pytest.raises(SettingError, match="--name: expected a plain folder name, found"):
+        check_run_name(name)
+
+
+def test_a_name_is_not_too_long() -> None:
+    check_run_name("日" * 60)
+    with pytest.raises(SettingError, match="at most 180 bytes, found 183 bytes"):
+        check_run_name("日" * 61)
 
 
 def test_a_run_that_cannot_be_written(tmp_path: Path) -> None:

@@ -148,11 +148,11 @@ class _Reader:
         try:
             return cells.to_pylist()
         except UnicodeDecodeError:
-            return self._decoded(cells.cast(pyarrow.binary()).to_pylist(), name)
+            return self._decoded(cells.cast(_with_bytes(kind)).to_pylist(), name)
 
-    def _decoded(self, values: list[bytes | None], name: str) -> list[str | None]:
-        texts = [value if value is None else value.decode("utf-8", "replace") for value in values]
-        bad = [text for text in texts if text and "\ufffd" in text]
+    def _decoded(self, values: list[Any], name: str) -> list[Any]:
+        bad: list[str] = []
+        texts = [_decode(value, bad) for value in values]
         if bad:
             self.replaced.setdefault(name, []).extend(bad)
         return texts
@@ -170,6 +170,34 @@ class _Reader:
     def _leave_out(self, name: str, what: str, kind: str) -> None:
         message = f"column {name!r} holds {what} and is left out"
         self.findings.append(Finding(kind, message, self.file.metadata.num_rows, name))
+
+
+def _with_bytes(kind: Any) -> Any:
+    """A type of pyarrow with bytes in place of text, also in lists and structs."""
+    import pyarrow
+    import pyarrow.types as types
+
+    if types.is_string(kind) or types.is_large_string(kind):
+        return pyarrow.binary() if types.is_string(kind) else pyarrow.large_binary()
+    if types.is_list(kind):
+        return pyarrow.list_(_with_bytes(kind.value_type))
+    if types.is_large_list(kind):
+        return pyarrow.large_list(_with_bytes(kind.value_type))
+    if types.is_struct(kind):
+        return pyarrow.struct([field.with_type(_with_bytes(field.type)) for field in kind])
+    return kind
+
+
+def _decode(value: Any, bad: list[str]) -> Any:
+    """Decode the bytes in a value; what is no text in UTF-8 is replaced, and noted."""
+    if isinstance(value, bytes):
+        text = value.decode("utf-8", "replace")
+        if "\ufffd" in text:
+            bad.append(text)
+        return text
+    if isinstance(value, dict):
+        return {key: _decode(inner, bad) for key, inner in value.items()}
+    return [_decode(inner, bad) for inner in value] if isinstance(value, list) else value
 
 
 def _extension_type() -> Any:
