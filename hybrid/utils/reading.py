@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
-import json
 import os
 import stat
 from dataclasses import dataclass
@@ -18,11 +17,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from hybrid.errors import HybridError
+from hybrid.utils.strict_json import load_json
 
 _KB, _MB, _GB = 2**10, 2**20, 2**30
-# Python parses JSON that is nested more deeply, but cannot always write or show it.
-MAX_DEPTH = 100
-_TOO_DEEP = f"it is nested more than {MAX_DEPTH} deep"
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a pipe"),
@@ -293,8 +290,8 @@ def parse_json(text: str | bytes) -> Any:
     Raises
     ------
     UnparsableError
-        If it is no JSON, is nested more than 100 deep, or has a number of thousands of digits or bytes that
-        are not UTF-8. It is a `ValueError`, too.
+        If it is no JSON, is nested more than 100 deep, or has a key twice in an object, a number of thousands
+        of digits or bytes that are not UTF-8. It is a `ValueError`, too.
 
     Examples
     --------
@@ -304,26 +301,6 @@ def parse_json(text: str | bytes) -> Any:
     hybrid.utils.reading.UnparsableError: it is nested more than 100 deep
     """
     try:
-        value = json.loads(text)
-    except RecursionError:
-        raise UnparsableError(_TOO_DEEP) from None
+        return load_json(text)
     except ValueError as error:
         raise UnparsableError(str(error)) from error
-    brackets = ("[", "{") if isinstance(text, str) else (b"[", b"{")
-    if sum(map(text.count, brackets)) > MAX_DEPTH and _is_deeper(value, MAX_DEPTH):  # type: ignore[arg-type]
-        raise UnparsableError(_TOO_DEEP)
-    return value
-
-
-def _is_deeper(value: Any, depth: int) -> bool:
-    level = [value]
-    for _ in range(depth):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, (dict, list))
-        ]
-        if not level:
-            return False
-    return True

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+# Python parses JSON that is nested more deeply, but cannot always write or show it.
+MAX_DEPTH = 100
+_TOO_DEEP = f"it is nested more than {MAX_DEPTH} deep"
 # Of the pairs of an object; JSON has no other order.
 _Pairs = list[tuple[str, Any]]
 
@@ -99,9 +102,27 @@ def load_marked(text: str) -> Any:
 
 def _decode(decoder: json.JSONDecoder, text: str) -> Any:
     try:
-        return decoder.decode(text)
+        value = decoder.decode(text)
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError(_TOO_DEEP) from None
+    if text.count("[") + text.count("{") > MAX_DEPTH and _is_deeper(value):
+        raise ValueError(_TOO_DEEP)
+    return value
+
+
+def _is_deeper(value: Any) -> bool:
+    """Whether a value is nested more than `MAX_DEPTH` deep."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 def find_repeated(value: Any) -> tuple[str, ...]:
