@@ -298,7 +298,7 @@ def parse_json(text: str | bytes) -> Any:
     >>> parse_json("[" * 100_000)
     Traceback (most recent call last):
     ...
-    hybrid.utils.reading.UnparsableError: it is nested more than 100 deep
+    hybrid.utils.reading.UnparsableError: it is nested too deeply (more than 100 levels)
     """
     try:
         return load_json(text)

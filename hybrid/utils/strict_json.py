@@ -7,7 +7,7 @@ from typing import Any
 
 # Python parses JSON that is nested more deeply, but cannot always write or show it.
 MAX_DEPTH = 100
-_TOO_DEEP = f"it is nested more than {MAX_DEPTH} deep"
+_TOO_DEEP = f"it is nested too deeply (more than {MAX_DEPTH} levels)"
 # Of the pairs of an object; JSON has no other order.
 _Pairs = list[tuple[str, Any]]
 

@@ -21,10 +21,10 @@ def nested(depth: int) -> str:
 CSV = "id,genres\n1,Drama\n"
 # Name → (file, content, exit code of check, what it says).
 CASES: dict[str, tuple[str, str | bytes, int, str]] = {
-    "101 deep": ("c.jsonl", f"{json.dumps(ROW)}\n{nested(101)}\n", 0, "nested more than 100 deep"),
-    "450 deep": ("c.jsonl", f"{json.dumps(ROW)}\n{nested(450)}\n", 0, "nested more than 100 deep"),
-    "a million deep": ("c.jsonl", f"{json.dumps(ROW)}\n{nested(10**6)}\n", 0, "nested more than"),
-    "a deep array": ("c.json", f"[{json.dumps(ROW)},{nested(450)}]", 1, "nested more than 100"),
+    "101 deep": ("c.jsonl", f"{json.dumps(ROW)}\n{nested(101)}\n", 0, "nested too deeply"),
+    "450 deep": ("c.jsonl", f"{json.dumps(ROW)}\n{nested(450)}\n", 0, "nested too deeply"),
+    "a million deep": ("c.jsonl", f"{json.dumps(ROW)}\n{nested(10**6)}\n", 0, "nested too deeply"),
+    "a deep array": ("c.json", f"[{json.dumps(ROW)},{nested(450)}]", 1, "nested too deeply"),
     "deep text": ("c.csv", f"id,genres,cast\n1,Drama,{'[' * 900 + ']' * 900}\n", 0, "1 item"),
     "half a pair": (
         "c.jsonl",
