@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hybrid.catalogue.cells import find_different
 from hybrid.catalogue.columns import fold_name
-from hybrid.catalogue.lists import UNIT, join_list, parse_list, parse_quoted
+from hybrid.catalogue.lists import UNIT, join_list, parse_quoted, read_list
 from hybrid.types import ColumnOptions, Finding
 from hybrid.utils.counts import counted
 
@@ -65,7 +65,8 @@ def read_lists(
         enough = (_HALF if label else _ALMOST_ALL) * filled
         if not (certain or len(like) >= enough):
             continue
-        entries = {cell: parse_list(cell) for cell in dict.fromkeys(like)}
+        parsed = {cell: read_list(cell) for cell in dict.fromkeys(like)}
+        entries = {cell: found for cell, (found, _) in parsed.items()}
         understood = [cell for cell in like if entries[cell] is not None]
         if any(entries[cell] for cell in understood) and (certain or len(understood) >= enough):
             joined = {
@@ -75,6 +76,11 @@ def read_lists(
                 table = table.copy()
             table[name] = pd.Series([joined.get(cell, cell) for cell in cells], dtype=object)
             findings.append(_tell(name, understood, entries))
+            if repeated := {cell: keys for cell, (_, keys) in parsed.items() if keys}:
+                at = np.flatnonzero([cell in repeated for cell in cells])
+                findings.append(
+                    _tell_repeated(name, repeated, at + 1 if rows is None else rows[at])
+                )
         not_understood = [
             cell for cell in like if entries[cell] is None and cell.lstrip('"')[0] in "[{"
         ]
@@ -133,6 +139,19 @@ def _tell(name: str, cells: list[str], entries: dict[str, list[str] | None]) -> 
         f"{counted(len(cells), 'cell')}{objects}: {_short(shown)} is {', '.join(entries[shown] or [])}{none}"
     )
     return Finding("lists", message, len(cells), name, _examples(cells))
+
+
+def _tell_repeated(
+    name: str, cells: dict[str, tuple[str, ...]], rows: NDArray[np.int64]
+) -> Finding:
+    cell, keys = next(iter(cells.items()))
+    shown = ", ".join(map(str, rows[:5].tolist())) + ", …" * (len(rows) > 5)
+    have = "1 cell has" if len(rows) == 1 else f"{len(rows)} cells have"
+    message = (
+        f"column {name!r}: {have} an object with a key twice ({keys[0]!r}): the last value was read, such as "
+        f"in {_short(cell)} (row{'' if len(rows) == 1 else 's'} {shown})"
+    )
+    return Finding("repeated keys", message, len(rows), name, _examples(list(cells)))
 
 
 def _tell_rest(name: str, cells: list[str]) -> Finding:

@@ -11,6 +11,8 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
+from hybrid.utils.strict_json import find_repeated, load_marked
+
 # Between the entries of a cell whose entries hold the separator: a character that no text holds.
 UNIT = "\x1f"
 # The entry of an object is the value of the first of these keys that it has.
@@ -110,14 +112,27 @@ def parse_list(cell: str) -> list[str] | None:
     >>> parse_list("Drama|War"), parse_list("(no genres listed)")
     (None, None)
     """
+    return read_list(cell)[0]
+
+
+def read_list(cell: str) -> tuple[list[str] | None, tuple[str, ...]]:
+    """Parse a cell as `parse_list` does; also name the keys that stand twice in an object of it.
+
+    Examples
+    --------
+    >>> read_list('[{"name": "War", "name": "Drama"}]')
+    (['Drama'], ('name',))
+    """
     text = _unquoted(cell.strip())
     if text.startswith("array(") and (inside := _ARRAY.fullmatch(text)):
         text = inside[1].strip()
     if len(text) < 2 or _BRACKETS.get(text[0]) != text[-1]:
-        return None
+        return None, ()
     value = _parse(text)
     found = entries_of(value) if value is not _FAILED else _bare_words(text)
-    return None if found is None else [replace_surrogates(entry) for entry in found]
+    if found is None:
+        return None, ()
+    return [replace_surrogates(entry) for entry in found], find_repeated(value)
 
 
 def _unquoted(text: str) -> str:
@@ -220,11 +235,11 @@ def _entries_of_object(value: dict[Any, Any]) -> list[str] | None:
 def _parse(text: str) -> Any:
     """Parse a literal of JSON, Python or NumPy."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return load_marked(text)
+    except ValueError:
         pass
     try:
-        return json.loads(_as_json(text))
+        return load_marked(_as_json(text))
     except (ValueError, RecursionError):
         pass
     if "'" not in text and '"' not in text and _WORDS.keys().isdisjoint(re.findall(r"\w+", text)):

@@ -154,6 +154,17 @@ def test_rows_of_split_tables_with_another_number_of_values_are_listed(load: Loa
     ]
 
 
+def test_keys_that_stand_twice_in_cells_are_told_with_their_rows(load: Load) -> None:
+    twice = "[{'id': 18, 'name': 'War', 'name': 'Drama'}]"
+    table = [["1", "[{'id': 18, 'name': 'Drama'}]"], ["2", twice], ["3", "[]"], ["4", twice]]
+    catalogue = load("id,genres\n" + "".join(f'{i},"{cell}"\n' for i, cell in table), "films.csv")
+    (found,) = told(catalogue, "repeated keys")
+    assert (found.count, found.column, found.examples) == (2, "genres", (twice,))
+    assert "2 cells have an object with a key twice ('name')" in found.message
+    assert found.message.endswith("(rows 2, 4)")
+    assert list(catalogue.genres) == ["Drama"]
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=4),
     lambda inner: (

@@ -32,8 +32,8 @@ def _too_long(number: int, frame: FrameType | None) -> NoReturn:
     raise TimeoutError(f"an input took longer than {HANG:g} s")
 
 
-def with_hypothesis(name: str, seconds: float) -> int:
-    """Draw mutations until the time is over; return the number of inputs."""
+def with_hypothesis(name: str, seconds: float, inputs: int | None = None) -> int:
+    """Draw mutations until the time is over, or the inputs are tried; return how many were."""
     from hypothesis import HealthCheck, Phase, given, seed, settings
 
     target, tried, start, batch = TARGETS[name](), 0, time.monotonic(), 0
@@ -58,7 +58,7 @@ def with_hypothesis(name: str, seconds: float) -> int:
         phases=(Phase.generate, Phase.shrink),
     )
     first = time.time_ns()
-    while time.monotonic() - start < seconds:
+    while time.monotonic() - start < seconds if inputs is None else tried < inputs:
         try:
             seed(first + batch)(rules(given(data=strategy)(one)))()
         except BaseException:
@@ -110,6 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Feed mutated files to the readers.")
     parser.add_argument("target", nargs="*", help=f"of {', '.join(TARGETS)}; default: all")
     parser.add_argument("--seconds", type=float, default=600, help="for each target; default: 600")
+    parser.add_argument("--inputs", type=int, help="so many instead, drawn by Hypothesis")
     parser.add_argument(
         "--engine", choices=("atheris", "hypothesis"), help="default: Atheris where it is"
     )
@@ -118,19 +119,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"expected targets of {', '.join(TARGETS)}, found {', '.join(unknown)}")
     names = options.target or list(TARGETS)
     there = importlib.util.find_spec("atheris") is not None
-    engine = options.engine or ("atheris" if there else "hypothesis")
+    drawn = not there or options.inputs is not None
+    engine = options.engine or ("hypothesis" if drawn else "atheris")
     if len(names) > 1:
         command = [sys.executable, __file__, "--seconds", str(options.seconds), "--engine", engine]
+        command += [] if options.inputs is None else ["--inputs", str(options.inputs)]
         codes = {name: subprocess.run([*command, name], check=False).returncode for name in names}
         failed = [name for name, code in codes.items() if code]
         print(f"{len(names)} targets, {len(failed)} failed{': ' * bool(failed)}{', '.join(failed)}")
         return int(bool(failed))
     (name,) = names
     lacking = "" if there or options.engine else " (Atheris is not installed)"
-    print(f"{name}: {options.seconds:g} s with {engine}{lacking}", flush=True)
+    much = f"{options.seconds:g} s" if options.inputs is None else f"{options.inputs:,} inputs"
+    print(f"{name}: {much} with {engine}{lacking}", flush=True)
     if engine == "atheris":
         with_atheris(name, options.seconds)
-    tried = with_hypothesis(name, options.seconds)
+    tried = with_hypothesis(name, options.seconds, options.inputs)
     print(f"{name}: {tried:,} inputs, none failed", flush=True)
     return 0
 

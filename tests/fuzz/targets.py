@@ -75,13 +75,13 @@ def image() -> Target:
     from hybrid.images.perceptual_hash import perceptual_hash
 
     def feed(data: bytes) -> None:
-        image_header(data)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            image_header(data)
             found = decode_poster(data, (32, 24))
-        if isinstance(found, BadPoster):
-            REFUSED[:] = [*REFUSED[-20:], found.reason]
-        else:
+            if isinstance(found, BadPoster):
+                REFUSED[:] = [*REFUSED[-20:], found.reason]
+                return
             assert (found.shape, found.dtype) == ((32, 24, 3), np.uint8)
             perceptual_hash(data)
 
