@@ -130,8 +130,11 @@ def find_id(names: Mapping[str, str], notes: Notes, file: str) -> str | None:
     """The column of the ids; None where there is none, which is told."""
     column = next((old for old, new in names.items() if new == "id"), None)
     if column is None:
+        near = next((old for old in names if old.casefold().endswith("id")), "COLUMN")
         notes.add(
-            "no ids", f"{file} has no column of ids: rows are named by their position (--map)"
+            "no ids",
+            f"{file} has no column 'id': rows are named by their position; "
+            f"--map {shlex.quote(f'{near}=id')} takes the ids of a column",
         )
     return column
 

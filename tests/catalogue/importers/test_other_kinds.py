@@ -240,6 +240,15 @@ def test_tables_of_all_sorts(text: str, rows: list[tuple[str, str]]) -> None:
     assert [(row["id"], row["genres"]) for row in read("catalogue.csv")] == rows
 
 
+def test_the_advice_of_a_table_without_ids_can_be_followed(tmp_path: Path) -> None:
+    Path("t.csv").write_text("movie_id,title,genres\n7,Jaws,War\n9,Heat,Drama\n")
+    found = import_catalogue("csv", "t.csv", "films").findings
+    (told,) = (finding.message for finding in found if finding.kind == "no ids")
+    assert "--map movie_id=id takes the ids of a column" in told
+    import_catalogue("csv", "t.csv", "again", ImportOptions(mapping=(("movie_id", "id"),)))
+    assert load_catalogue("again/catalogue.csv").ids.tolist() == ["7", "9"]
+
+
 def test_a_mapping_that_cannot_be_is_refused_with_all_its_problems(imported: Imported) -> None:
     options = {"mapping": (("Titl", "title"), ("Bild", "x"), ("Lager", "x"))}
     with pytest.raises(
