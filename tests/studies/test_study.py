@@ -78,6 +78,22 @@ def fitted(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def studied(fitted: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, int]]:
+    """A copy of the project, not to be changed, whose run has all studies; how many fits each took."""
+    folder = tmp_path_factory.mktemp("studied") / "project"
+    shutil.copytree(fitted, folder, symlinks=True)
+    fits = {}
+    for kind, options in OPTIONS.items():
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            patch.delenv("HYBRID_CACHE", raising=False)
+            done = stop_at(patch, np.inf, RuntimeError())
+            assert _run(["study", "runs/svm", *options, "--quiet"]) == 0
+        fits[kind] = len(done)
+    return folder, fits
+
+
 FIT = ["fit-svm", "--blocks", "text,metadata", "--C", "0.3", "--folds", "3"]
 
 
@@ -158,8 +174,10 @@ def test_all_studies_are_written_beside_the_run_and_read_with_it(
     assert "over 3 splits" in page
 
 
-def test_the_figures_are_those_of_the_model_in_memory(home: Path) -> None:
-    assert _run(["study", "runs/svm", "--nested", "--curve", "--ablation", "--quiet"]) == 0
+def test_the_figures_are_those_of_the_model_in_memory(
+    studied: tuple[Path, dict[str, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(studied[0])
     studies = read_run("runs/svm").record.studies
     catalogue, split = load_catalogue("catalogue.csv"), read_split("splits.csv")
     position = {name: i for i, name in enumerate(catalogue.ids.tolist())}
@@ -206,18 +224,14 @@ def test_an_interrupted_study_goes_on_and_finds_the_same(
     kind: str,
     error: BaseException,
     home: Path,
+    studied: tuple[Path, dict[str, int]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     before = digests(Path("runs/svm"))
     command = ["study", "runs/svm", *OPTIONS[kind]]
-    with monkeypatch.context() as patch:
-        all_fits = stop_at(patch, np.inf, error)
-        assert _run(command) == 0
-    expected = result(kind)
-    shutil.rmtree("runs/svm/studies")
-    capsys.readouterr()
-    stopped = len(all_fits) // 2
+    expected, all_fits = result(kind, studied[0] / "runs/svm"), studied[1][kind]
+    stopped = all_fits // 2
     with monkeypatch.context() as patch:
         stop_at(patch, stopped, error)
         assert _run(command) == (130 if isinstance(error, KeyboardInterrupt) else 1)
@@ -234,9 +248,9 @@ def test_an_interrupted_study_goes_on_and_finds_the_same(
         rest = stop_at(patch, np.inf, error)
         assert _run(command) == 0
     if kind == "curve":  # sizes that cannot be fitted are tried again
-        assert len(rest) < len(all_fits)
+        assert len(rest) < all_fits
     else:
-        assert len(rest) == len(all_fits) - stopped
+        assert len(rest) == all_fits - stopped
     assert "going on; " in capsys.readouterr().err
     assert json.dumps(result(kind)) == json.dumps(expected)
     assert not Path(f"runs/svm/studies/{kind}.partial").exists()
@@ -258,10 +272,9 @@ def test_other_settings_start_anew_and_say_so(
 
 
 def test_a_fit_that_is_damaged_on_the_disk_is_done_again(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, studied: tuple[Path, dict[str, int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert _run(["study", "svm", "--ablation", "--quiet"]) == 0
-    expected = result("ablation")
+    expected = result("ablation", studied[0] / "runs/svm")
     with monkeypatch.context() as patch:
         stop_at(patch, 1, KeyboardInterrupt())
         assert _run(["study", "svm", "--ablation", "--quiet"]) == 130
