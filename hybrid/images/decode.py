@@ -8,18 +8,17 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
 from hybrid.images.formats import MissingDecoder, open_image, what_else
+from hybrid.images.memory import BUDGET, ORIENTED, TooLarge, memory_of
+from hybrid.images.picture import Picture, Pixels
 from hybrid.images.stored import read_stored
 from hybrid.utils.reading import IMAGE, FileKind, UnusableFileError, read_bytes
-
-if TYPE_CHECKING:
-    from hybrid.images.resize import Pixels
 
 MIN_SIDE = 16
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a GiB as 24-bit RGB
@@ -215,34 +214,22 @@ def decode_for(data: bytes, geometries: Sequence[Geometry]) -> list[Pixels] | Ba
     >>> small.shape, large.shape
     ((8, 8, 3), (32, 16, 3))
     """
-
-    def decode() -> tuple[list[int], dict[int, Pixels]]:
-        decoded: dict[int, Pixels] = {}
-        scales = _scales(data, geometries)
-        for scale, geometry in zip(scales, geometries, strict=True):
-            if scale not in decoded:
-                decoded[scale] = _decode(data, geometry)
-        return scales, decoded
-
-    found = _guarded(data, decode)
-    if isinstance(found, BadPoster):
-        return found
-    scales, decoded = found
-    return [
-        _fitted(decoded[scale], geometry)
-        for scale, geometry in zip(scales, geometries, strict=True)
-    ]
+    with contextlib.ExitStack() as held:
+        found = _guarded(data, lambda: _decode_scales(data, geometries, held))
+        if isinstance(found, BadPoster):
+            return found
+        return [_fitted(*each) for each in zip(found, geometries, strict=True)]
 
 
 def decode_reduced(data: bytes, side: int) -> Pixels | BadPoster:
-    """Decode an image in its own shape; a JPEG at a fraction of its size, where that is large enough.
+    """Decode an image in its own shape; a large one at a fraction of its size.
 
     Parameters
     ----------
     data : bytes
         The content of the file.
     side : int
-        Twice as many pixels are left of the shorter side, unless the image has fewer.
+        At least twice as many pixels are left of the shorter side, unless the image has fewer.
 
     Returns
     -------
@@ -256,7 +243,18 @@ def decode_reduced(data: bytes, side: int) -> Pixels | BadPoster:
     >>> decode_reduced(file.getvalue(), 100).shape
     (300, 200, 3)
     """
-    return _guarded(data, lambda: _decode(data, Geometry((side, side))))
+    with contextlib.ExitStack() as held:
+        found = _guarded(data, lambda: _decode_scales(data, (Geometry((side, side)),), held))
+        if isinstance(found, BadPoster):
+            return found
+        (picture,) = found
+        height, width = picture.shape
+        if picture.is_small:
+            return picture.rows(0, height)
+        from hybrid.images.resize import resize
+
+        times = max(1, min(height, width) // (2 * side))
+        return resize(picture, (height // times, width // times))
 
 
 def image_header(data: bytes) -> tuple[str, tuple[int, int]] | BadPoster:
@@ -287,7 +285,7 @@ def _guarded(data: bytes, decode: Callable[[], Decoded]) -> Decoded | BadPoster:
         return BadPoster(what_else(data))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return BadPoster(f"more than {MAX_PIXELS:,} pixels (a decompression bomb?)")
-    except (_WrongSize, MissingDecoder) as error:
+    except (_WrongSize, TooLarge, MissingDecoder) as error:
         return BadPoster(str(error))
     except MemoryError:
         raise  # this machine's fault, not the image's
@@ -295,34 +293,45 @@ def _guarded(data: bytes, decode: Callable[[], Decoded]) -> Decoded | BadPoster:
         return BadPoster(f"cannot be decoded: {error or type(error).__name__}")
 
 
-def _decode(data: bytes, geometry: Geometry) -> Pixels:
-    with open_image(data) as image:
-        _check_size(image.size)
-        image.draft(None, (geometry.reach, geometry.reach))
-        image.load()
+def _decode_scales(
+    data: bytes, geometries: Sequence[Geometry], held: contextlib.ExitStack
+) -> list[Picture]:
+    """Decode an image once for each scale; `held` keeps its memory reserved."""
+    image = open_image(data)
+    _check_size(image.size)
+    scales = _scales(image, geometries)
+    held.enter_context(BUDGET.reserve(memory_of(image, data, scales)))
+    decoded: dict[int, Picture] = {}
+    for scale, geometry in zip(scales, geometries, strict=True):
+        if scale not in decoded:
+            with open_image(data) if decoded else image as source:
+                decoded[scale] = _decode(source, geometry)
+    return [decoded[scale] for scale in scales]
+
+
+def _decode(image: Image.Image, geometry: Geometry) -> Picture:
+    image.draft(None, (geometry.reach, geometry.reach))
+    image.load()
+    if ORIENTED & image.info.keys() or not isinstance(image, JpegImageFile):
         # The pixels are there: what is broken now is the metadata, which costs the orientation at most.
         with contextlib.suppress(Exception):
             ImageOps.exif_transpose(image, in_place=True)
-        return np.asarray(_to_rgb(image))
+    return Picture(image)
 
 
-def _scales(data: bytes, geometries: Sequence[Geometry]) -> list[int]:
+def _scales(image: Image.Image, geometries: Sequence[Geometry]) -> list[int]:
     """The scale at which libjpeg decodes for each geometry, as Pillow's `draft` chooses it."""
-    if len(geometries) == 1:
-        return [1]
-    with open_image(data) as image:
-        # One of several pictures (MPO) is a JPEG, too, and is decoded at a fraction of its size.
-        if not isinstance(image, JpegImageFile):
-            return [1] * len(geometries)
-        short = min(image.size)
-    reached = [short // geometry.reach for geometry in geometries]
+    # One of several pictures (MPO) is a JPEG, too, and is decoded at a fraction of its size.
+    if not isinstance(image, JpegImageFile):
+        return [1] * len(geometries)
+    reached = [min(image.size) // geometry.reach for geometry in geometries]
     return [next((scale for scale in (8, 4, 2) if times >= scale), 1) for times in reached]
 
 
-def _fitted(image: Pixels, geometry: Geometry) -> Pixels:
+def _fitted(image: Picture, geometry: Geometry) -> Pixels:
     from hybrid.images.resize import resize
 
-    (height, width), (h, w) = geometry.size, image.shape[:2]
+    (height, width), (h, w) = geometry.size, image.shape
     if geometry.fit == "crop":
         scale = min(h / height, w / width)
         top, left = (h - height * scale) / 2, (w - width * scale) / 2
@@ -375,16 +384,3 @@ def _check_size(size: tuple[int, int]) -> None:
         raise _WrongSize(
             f"{width} x {height} is more than {MAX_PIXELS:,} pixels (a decompression bomb?)"
         )
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        grey = np.clip(np.asarray(image, dtype=np.float64) / 257, 0, 255)
-        return Image.fromarray(np.rint(grey).astype(np.uint8)).convert("RGB")
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no known range")
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image if image.mode == "RGB" else image.convert("RGB")

@@ -6,6 +6,8 @@ import io
 
 from PIL import Image
 
+from hybrid.images.memory import check_webp
+
 # Formats that Pillow decodes itself; for PostScript, for one, it would start another program.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
 Image.init()  # without it Pillow knows only the most common of them
@@ -54,6 +56,11 @@ def formats_of(data: bytes) -> tuple[str, ...]:
 def open_image(data: bytes) -> Image.Image:
     """Open an image file: its header is read, no pixels. What Pillow raises is passed on.
 
+    Raises
+    ------
+    TooLarge
+        If it is a WebP that would take too much memory.
+
     Examples
     --------
     >>> file = io.BytesIO()
@@ -62,6 +69,7 @@ def open_image(data: bytes) -> Image.Image:
     (40, 60)
     """
     formats = formats_of(data)
+    check_webp(data)
     try:
         return Image.open(io.BytesIO(data), formats=formats)
     except UserWarning:  # of broken EXIF, in a process that makes errors of warnings

@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid.images.picture import Picture, Pixels
 from hybrid.utils.jit import jit
 
-Pixels = NDArray[np.uint8]
 Whole = NDArray[np.int32]
 Box = tuple[float, float, float, float]
 
@@ -39,12 +39,12 @@ class Taps(NamedTuple):
     weights: Whole
 
 
-def resize(image: Pixels, size: tuple[int, int], box: Box | None = None) -> Pixels:
+def resize(image: Pixels | Picture, size: tuple[int, int], box: Box | None = None) -> Pixels:
     """Resize an image, or a part of it, with a bilinear filter.
 
     Parameters
     ----------
-    image : ndarray of shape (height, width, 3), uint8, C-contiguous
+    image : ndarray of shape (height, width, 3), uint8, C-contiguous; or Picture
     size : (height, width)
         Of the result.
     box : (left, top, right, bottom), optional
@@ -70,7 +70,11 @@ def resize(image: Pixels, size: tuple[int, int], box: Box | None = None) -> Pixe
     start, stop = int(down.first[0]), int(down.first[-1] + down.weights.shape[1])
     narrow = np.empty((stop - start, size[1] * 3), dtype=np.uint8)
     mix_columns = _mix_two_columns if across.weights.shape[1] == 2 else _mix_columns
-    mix_columns(image[start:stop].reshape(stop - start, -1), *across, narrow)
+    band = image.band if isinstance(image, Picture) else max(1, stop - start)
+    for top in range(start, stop, band):
+        bottom = min(top + band, stop)
+        rows = image.rows(top, bottom) if isinstance(image, Picture) else image[top:bottom]
+        mix_columns(rows.reshape(bottom - top, -1), *across, narrow[top - start : bottom - start])
     result = np.empty((size[0], size[1] * 3), dtype=np.uint8)
     _mix_rows(narrow, down.first - start, down.weights, result)
     return result.reshape(*size, 3)
