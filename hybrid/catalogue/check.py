@@ -1,4 +1,4 @@
-"""Check of a catalogue: every bad row and every poster that cannot be decoded, with the reason."""
+"""Check of a catalogue: every bad row, every poster that cannot be decoded or is damaged, with the reason."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from itertools import islice
 from pathlib import Path
 
 from hybrid.catalogue.catalogue import Catalogue
-from hybrid.images.decode import BadPoster, load_poster
+from hybrid.images.damage import find_damage
+from hybrid.images.decode import BadPoster, decode_poster, read_poster
 from hybrid.types import MAX_SHARED, BadRow, Columns, Finding
 from hybrid.utils.context import Context
 
@@ -122,8 +123,8 @@ def check_posters(catalogue: Catalogue, context: Context | None = None) -> tuple
     Returns
     -------
     tuple of BadRow
-        Posters that cannot be decoded, in the order of the file. None where the catalogue tells that no
-        item's poster is a file (`Catalogue.posters_told`).
+        Posters that cannot be decoded or are damaged, in the order of the file. None where the catalogue
+        tells that no item's poster is a file (`Catalogue.posters_told`).
 
     Examples
     --------
@@ -164,5 +165,8 @@ def check_posters(catalogue: Catalogue, context: Context | None = None) -> tuple
 
 
 def _problem(path: str) -> str:
-    image = load_poster(path, SIZE)
-    return image.reason if isinstance(image, BadPoster) else ""
+    data = read_poster(path) if path else BadPoster("no poster named")
+    if isinstance(data, BadPoster):
+        return data.reason
+    image = decode_poster(data, SIZE)
+    return image.reason if isinstance(image, BadPoster) else find_damage(data)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hybrid.backbones.engine import Embeddings, Engine
 from hybrid.extraction.wall_clock import WallClock
 from hybrid.extraction.writer import Writer
+from hybrid.images.damage import find_damage
 from hybrid.images.decode import BadPoster, Geometry, decode_for, poster_key, read_poster
 
 # Key, and why the image cannot be decoded ("" if it can); None where the file vanished since it was hashed.
@@ -169,6 +170,8 @@ def _decode_into(path: str, places: Sequence[tuple[Geometry, NDArray[np.uint8]]]
     images = decode_for(data, [geometry for geometry, _ in places])
     if isinstance(images, BadPoster):
         return key, images.reason
+    if damage := find_damage(data):
+        return key, damage
     for image, (_, slot) in zip(images, places, strict=True):
         slot[...] = image
     return key, ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hybrid.images.damage import find_damage
 from hybrid.images.decode import MAX_PIXELS, BadPoster, decode_reduced, image_header
 
 # Format, as Pillow names it → the ending of its files.
@@ -49,7 +50,7 @@ class ImageFacts:
 
 
 def examine_image(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFacts | BadPoster:
-    """Examine an image file: the format by its bytes, the size, and whether all of it can be decoded.
+    """Examine an image file: the format by its bytes, the size, and whether it is whole and undamaged.
 
     Parameters
     ----------
@@ -83,6 +84,8 @@ def examine_image(data: bytes, max_pixels: int = MAX_PIXELS) -> ImageFacts | Bad
     pixels = decode_reduced(data, SIDE)
     if isinstance(pixels, BadPoster):
         return BadPoster(CUT_SHORT) if "truncated" in pixels.reason else pixels
+    if damage := find_damage(data):
+        return BadPoster(damage)
     return ImageFacts(ENDINGS[kind], width, height)
 
 
