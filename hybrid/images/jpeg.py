@@ -15,6 +15,10 @@ class Damaged(Exception):
     """A file whose content cannot be what was written; the message says why."""
 
 
+class Unended(Damaged):
+    """A file whose end is missing."""
+
+
 class Segment(NamedTuple):
     """One marker of a JPEG file, and what belongs to it.
 
@@ -45,7 +49,9 @@ def read_segments(data: bytes) -> Iterator[Segment]:
     Raises
     ------
     Damaged
-        If something else stands where a marker must be, or the end is missing.
+        If something else stands where a marker must be.
+    Unended
+        If the end is missing.
 
     Examples
     --------
@@ -54,18 +60,22 @@ def read_segments(data: bytes) -> Iterator[Segment]:
     ['0xda', '0xd9']
     >>> list(read_segments(b"\xff\xd8" + scan))
     Traceback (most recent call last):
-    hybrid.images.jpeg.Damaged: the end of the image is missing
+    hybrid.images.jpeg.Unended: the end of the image is missing
     """
-    at = 2
+    at, scanned = 2, False
     while True:
         found = data.find(b"\xff", at)
         if found < 0:
-            raise Damaged("the end of the image is missing")
+            raise Unended("the end of the image is missing")
+        if (
+            scanned and found > at
+        ):  # before the first scan some programs leave bytes that are no segment
+            raise Damaged(f"at byte {at:,} no marker between the scans")
         while data[found + 1 : found + 2] == b"\xff":  # fill bytes
             found += 1
         marker, start = data[found + 1 : found + 2], found + 4
         if not marker:
-            raise Damaged("the end of the image is missing")
+            raise Unended("the end of the image is missing")
         if marker[0] == END:
             yield Segment(END, found + 2, found + 2, found + 2)
             return
@@ -76,6 +86,7 @@ def read_segments(data: bytes) -> Iterator[Segment]:
             raise Damaged(f"at byte {found:,} a segment of impossible length")
         at = stop
         if marker[0] == SCAN:
+            scanned = True
             following = _NEXT.search(data, stop)
             at = following.start() if following else len(data)
         yield Segment(marker[0], start, stop, at)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.images.jpeg import SCAN, Damaged, Segment, read_segments
+from hybrid.images.jpeg import SCAN, Damaged, Segment, Unended, read_segments
 
 if TYPE_CHECKING:
     from hybrid.images.jpeg_scans import Table
@@ -90,28 +90,31 @@ def find_jpeg_damage(data: bytes) -> str:
 
 
 def _follow(data: bytes) -> None:
+    segments: list[Segment] = []
+    end: Unended | None = None
+    try:
+        for segment in read_segments(data):
+            segments.append(segment)  # also those before a missing end
+    except Unended as missing:
+        end = missing
     frame: _Frame | None = None
     tables: dict[int, Table] = {}
     interval = 0
-    try:
-        for segment in read_segments(data):
-            content = data[segment.start : segment.stop]
-            if segment.marker in (BASELINE, EXTENDED, PROGRESSIVE):
-                frame = _read_frame(segment.marker, content)
-            elif segment.marker in _OTHER_FRAMES:
-                frame = None
-            elif segment.marker == _TABLES:
-                tables |= _read_tables(content)
-            elif segment.marker == _RESTARTS:
-                interval = int.from_bytes(content[:2], "big")
-            elif segment.marker == SCAN and frame is not None:
-                _follow_scan(data, segment, frame, tables, interval)
-    except Damaged:
-        whole = (
-            frame is not None and not frame.is_progressive and frame.seen >= frame.factors.keys()
-        )
-        if not (whole and data.rfind(b"\xff\xd9") < segment.start):
-            raise  # else the end marker is missing, and nothing more
+    for segment in segments:
+        content = data[segment.start : segment.stop]
+        if segment.marker in (BASELINE, EXTENDED, PROGRESSIVE):
+            frame = _read_frame(segment.marker, content)
+        elif segment.marker in _OTHER_FRAMES:
+            frame = None
+        elif segment.marker == _TABLES:
+            tables |= _read_tables(content)
+        elif segment.marker == _RESTARTS:
+            interval = int.from_bytes(content[:2], "big")
+        elif segment.marker == SCAN and frame is not None:
+            _follow_scan(data, segment, frame, tables, interval)
+    # Where nothing but the end marker is missing, all pixels are there.
+    if end and (frame is None or frame.is_progressive or not frame.seen >= frame.factors.keys()):
+        raise end
 
 
 def _read_frame(kind: int, content: bytes) -> _Frame | None:
