@@ -5,7 +5,7 @@
 
 The first figures are of all files of the folder as they are. Then every `--step`-th is written in several
 formats, a part of its middle is overwritten with zeros or with noise, and the table says how many of these
-cannot be decoded, are told as damaged, or are taken for pictures. Last, mutations: a few bytes
+cannot be decoded, are told as damaged, look damaged, or are taken for pictures. Last, mutations: a few bytes
 changed, a part overwritten, or the end cut off.
 """
 
@@ -23,6 +23,7 @@ from PIL import Image
 
 from hybrid.images.damage import find_damage
 from hybrid.images.decode import BadPoster, decode_poster
+from hybrid.images.suspicion import find_look, find_suspicion
 
 SIZE = (64, 64)
 FORMATS: dict[str, dict[str, object] | None] = {
@@ -38,7 +39,8 @@ FORMATS: dict[str, dict[str, object] | None] = {
     "BMP": {},
 }
 SHARES = (0.01, 0.1, 0.3)
-ROW = "{:20} {:8} {:>5} {:>6} {:>8} {:>8} {:>6}"
+ROW = "{:20} {:8} {:>5} {:>6} {:>8} {:>8} {:>10} {:>6}"
+LAST = ("suspected", "taken")
 SLOW = 5.0  # seconds
 
 
@@ -53,9 +55,12 @@ def main() -> None:
     posters = [path.read_bytes() for path in sorted(options.folder.iterdir()) if path.is_file()]
     told = collections.Counter(map(judge, posters))
     print(f"{len(posters):,} posters as they are: {dict(told)}")
+    print(
+        f"whose pixels would be suspected in another format: {sum(map(looks_damaged, posters)):,}"
+    )
     rng = np.random.default_rng(options.seed)
     some = posters[:: options.step]
-    print("\n" + ROW.format("format", "filling", "share", "files", "refused", "damaged", "taken"))
+    print("\n" + ROW.format("format", "filling", "share", "files", "refused", "damaged", *LAST))
     for name in FORMATS:
         files = [encode(data, name) for data in some]
         for filling in ("zeros", "noise"):
@@ -63,7 +68,7 @@ def main() -> None:
                 found = collections.Counter(
                     judge(overwrite(data, share, filling, rng)) for data in files
                 )
-                counts = [found[each] for each in ("refused", "damaged", "taken")]
+                counts = [found[each] for each in ("refused", "damaged", *LAST)]
                 print(ROW.format(name, filling, share, len(files), *counts), flush=True)
     mutate(some, options.mutations, rng)
 
@@ -72,7 +77,14 @@ def judge(data: bytes) -> str:
     """What becomes of a file."""
     if isinstance(decode_poster(data, SIZE), BadPoster):
         return "refused"
-    return "damaged" if find_damage(data) else "taken"
+    if find_damage(data):
+        return "damaged"
+    return "suspected" if find_look(data) else "taken"
+
+
+def looks_damaged(data: bytes) -> bool:
+    """Whether the pixels of a poster would be suspected if its bytes told nothing."""
+    return bool(find_suspicion(np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))))
 
 
 def encode(data: bytes, name: str) -> bytes:

@@ -22,16 +22,17 @@ def command(project: Project, columns: ColumnOptions, strict: bool) -> int:
     Rows are counted from 1, without the header.
     """
     from hybrid.catalogue import load_catalogue
-    from hybrid.catalogue.check import check_catalogue, not_found, tell_shared_texts
+    from hybrid.catalogue.check import look_at_posters, not_found, tell_shared_texts
 
     catalogue = load_catalogue(project.catalogue, columns)
-    bad = check_catalogue(catalogue, project.context)
+    posters, looks = look_at_posters(catalogue, project.context)
+    bad = tuple(sorted(catalogue.bad_rows + posters, key=lambda each: each.row))
     summary = (
         f"{project.catalogue}: {counted(len(catalogue), 'item')}, {int(catalogue.labelled.sum()):,} with "
         f"labels, {counted(len(catalogue.genres), 'different label')}; {_count_text(bad, catalogue.left_out)}"
     )
     absent = not_found(catalogue.columns)
-    findings = (*catalogue.findings, *tell_shared_texts(catalogue))
+    findings = (*catalogue.findings, *tell_shared_texts(catalogue), *looks)
     data = {
         "items": len(catalogue),
         "labelled": int(catalogue.labelled.sum()),

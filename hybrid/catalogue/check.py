@@ -5,15 +5,18 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from hybrid.catalogue.catalogue import Catalogue
 from hybrid.images.damage import find_damage
 from hybrid.images.decode import BadPoster, decode_poster, read_poster
+from hybrid.images.suspicion import find_look
 from hybrid.types import MAX_SHARED, BadRow, Columns, Finding
 from hybrid.utils.context import Context
 
 SHOWN = 80  # characters of a text
 SIZE = (64, 64)  # any size proves that the whole file can be decoded
+EXAMPLES = 5
 OTHERS = "; the item's other posters are used"
 
 
@@ -139,9 +142,43 @@ def check_posters(catalogue: Catalogue, context: Context | None = None) -> tuple
     True
     >>> folder.cleanup()
     """
-    if catalogue.posters_told:
-        return ()
-    bad, context = [], context or Context()
+    return look_at_posters(catalogue, context)[0]
+
+
+def look_at_posters(
+    catalogue: Catalogue, context: Context | None = None
+) -> tuple[tuple[BadRow, ...], tuple[Finding, ...]]:
+    r"""Check the posters of a catalogue, and tell of those that look damaged.
+
+    Parameters
+    ----------
+    catalogue, context
+        As for `check_posters`.
+
+    Returns
+    -------
+    tuple of BadRow
+        As `check_posters` returns.
+    tuple of Finding
+        One of the kind ``"looks damaged"``, where posters do whose files cannot tell. They are used.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from PIL import Image
+    >>> from hybrid.catalogue import load_catalogue
+    >>> import numpy as np
+    >>> pixels = np.random.default_rng(0).integers(90, 99, (60, 40, 3), dtype=np.uint8)
+    >>> pixels.reshape(-1)[2500:4000] = 0
+    >>> Image.fromarray(pixels).save("one.ppm")
+    >>> _ = Path("films.csv").write_text("id,genres,poster\n1,Drama,one.ppm\n")
+    >>> bad, (finding,) = look_at_posters(load_catalogue("films.csv"))
+    >>> bad, finding.kind, finding.examples
+    ((), 'looks damaged', ('one.ppm',))
+    """
+    if catalogue.posters_told or catalogue.columns.poster is None:
+        return (), ()
+    bad, looks, context = [], [], context or Context()
     paths, problems = catalogue.poster_paths, catalogue.poster_problems
     with (
         ThreadPoolExecutor(context.workers) as pool,
@@ -149,24 +186,52 @@ def check_posters(catalogue: Catalogue, context: Context | None = None) -> tuple
     ):
         several = catalogue.several_posters
         firsts = []
-        for i, found in enumerate(pool.map(_problem, paths)):
+        for i, found in enumerate(pool.map(_look_at, paths)):
             advance(1)
-            firsts.append(problems.get(i, found))
-        further = pool.map(_problem, [path for each in several.values() for path in each[1:]])
+            firsts.append(problems.get(i, found.problem))
+            looks.append((paths[i], found.look))
+        others = [path for each in several.values() for path in each[1:]]
+        later = list(pool.map(_look_at, others))
+        looks += [(path, found.look) for path, found in zip(others, later, strict=True)]
+        further = iter(later)
         for i, reason in enumerate(firsts):
             reasons = [reason] if reason else []
             if files := several.get(i):
-                each = zip(files, [reason, *islice(further, len(files) - 1)], strict=True)
+                rest = [found.problem for found in islice(further, len(files) - 1)]
+                each = zip(files, [reason, *rest], strict=True)
                 reasons = [f"{Path(path).name}: {found}" for path, found in each if found]
             used = len(reasons) < len(several.get(i, [paths[i]]))
             reasons += catalogue.part_problems.get(i, ())
             bad += [catalogue.bad_row(i, f"{each}{OTHERS if used else ''}") for each in reasons]
-    return tuple(bad)
+    return tuple(bad), _tell_looks(catalogue, {path: look for path, look in looks if look})
 
 
-def _problem(path: str) -> str:
+class _Found(NamedTuple):
+    """What is wrong with a poster, and what looks wrong with it where nothing is."""
+
+    problem: str
+    look: str = ""
+
+
+def _look_at(path: str) -> _Found:
     data = read_poster(path) if path else BadPoster("no poster named")
     if isinstance(data, BadPoster):
-        return data.reason
+        return _Found(data.reason)
     image = decode_poster(data, SIZE)
-    return image.reason if isinstance(image, BadPoster) else find_damage(data)
+    problem = image.reason if isinstance(image, BadPoster) else find_damage(data)
+    return _Found(problem) if problem else _Found("", find_look(data))
+
+
+def _tell_looks(catalogue: Catalogue, looks: dict[str, str]) -> tuple[Finding, ...]:
+    if not looks:
+        return ()
+    path, look = next(iter(looks.items()))
+    name = Path(path).name
+    message = (
+        f"posters that look damaged, though their files cannot tell: {len(looks):,}, such as {name!r} "
+        f"({look}); they are used. Look at them, and leave their cells empty if they are"
+    )
+    examples = tuple(Path(each).name for each in list(looks)[:EXAMPLES])
+    return (
+        Finding("looks damaged", message, len(looks), catalogue.columns.poster or "", examples),
+    )
