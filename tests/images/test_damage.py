@@ -187,7 +187,7 @@ def shared(*parts: str) -> Path:
     return path if path.exists() else pytest.skip(f"no {path}")
 
 
-@pytest.mark.parametrize("name", ["1.jpg", "2.png"])
+@pytest.mark.parametrize("name", ["1.jpg", "2.png", "3.tif"])
 def test_damaged_middles_that_were_taken_for_pictures(name: str) -> None:
     assert find_damage(shared("cases", "safe", "02", "posters", name).read_bytes())
 
