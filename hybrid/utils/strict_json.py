@@ -46,7 +46,8 @@ def _refused(pairs: _Pairs) -> dict[str, Any]:
     return found
 
 
-_MARKING = json.JSONDecoder(object_pairs_hook=_marked)
+# Of values that stand in a longer text, for which there is `raw_decode`.
+MARKING = json.JSONDecoder(object_pairs_hook=_marked)
 _REFUSING = json.JSONDecoder(object_pairs_hook=_refused)
 
 
@@ -97,7 +98,7 @@ def load_marked(text: str) -> Any:
     >>> find_repeated(load_marked('{"genres": [{"name": "War", "name": "Drama"}]}'))
     ('name',)
     """
-    return _decode(_MARKING, text)
+    return _decode(MARKING, text)
 
 
 def _decode(decoder: json.JSONDecoder, text: str) -> Any:

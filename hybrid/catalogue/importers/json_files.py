@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, cast
 
 from hybrid.errors import CatalogueError
 from hybrid.utils.reading import DATA_SET, open_file
+from hybrid.utils.strict_json import MARKING
 
 CHUNK = 1 << 20
 _SPACE, _INSIDE = re.compile(r"[ \t\r\n]*"), re.compile(r"[ \t\r\n,]*")
@@ -37,6 +38,8 @@ def json_files(source: Path) -> list[Path]:
 
 def read_values(path: Path) -> Iterator[Any]:
     r"""Read the JSON values of a file, plain or gzipped; those of an array one by one.
+
+    An object with a key twice is a `RepeatedKeys`.
 
     Raises
     ------
@@ -64,7 +67,7 @@ def read_values(path: Path) -> Iterator[Any]:
 
 
 def _values(text: io.TextIOWrapper) -> Iterator[Any]:
-    decoder, buffer, at, size, inside, whole = json.JSONDecoder(), "", 0, CHUNK, None, False
+    decoder, buffer, at, size, inside, whole = MARKING, "", 0, CHUNK, None, False
     while True:
         at = _skip(buffer, at, bool(inside))
         if inside is None and at < len(buffer):

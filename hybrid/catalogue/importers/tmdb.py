@@ -23,6 +23,9 @@ from hybrid.catalogue.importers.tmdb_film import (
     imdb_id,
 )
 from hybrid.errors import CatalogueError
+from hybrid.utils.strict_json import find_repeated
+
+_TWICE = "{count} {films have|film has} a key twice in an object: the last value was read"
 
 
 def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
@@ -48,6 +51,8 @@ def _read(
             for value in read_values(path):
                 for film in _films(value):
                     row += 1
+                    if keys := find_repeated(film):
+                        notes.add("repeated keys", _TWICE, f"{name}, row {row}: {keys[0]!r}")
                     yield _item(film, name, row, notes)
         except NotJson as error:
             yield LeftOut(

@@ -114,3 +114,16 @@ def test_answers_of_tmdb_with_odd_values_are_read() -> None:
     Path("a.json").write_text(json.dumps([film, {"id": 2, "title": "B", "genre_ids": 35}]))
     import_catalogue("tmdb", "a.json", "films")
     assert [row["genres"] for row in read("catalogue.csv")] == ["Drama", "Comedy"]
+
+
+def test_a_key_that_stands_twice_in_an_answer_of_tmdb_is_told(make_data_set: Make) -> None:
+    make_data_set("tmdb", Path("source"))
+    film = '{"id": 7, "title": "Heat", "genres": [{"id": 18, "name": "Drama"}], "title": "Casino"}'
+    Path("source/twice.json").write_text(film)
+    summary = import_catalogue("tmdb", "source", "films")
+    (told,) = (each for each in summary.findings if each.kind == "repeated keys")
+    assert told.count == 1
+    assert told.message == (
+        "1 film has a key twice in an object: the last value was read, such as twice.json, row 1: 'title'"
+    )
+    assert by_id()["7"]["title"] == "Casino"
