@@ -100,8 +100,7 @@ def command(
     For linear heads, such as that of fit-svm, whose score is a sum of contributions of words, fields and
     posters. For deep baselines on posters: with ID, the probabilities, and with --map Grad-CAM of the
     poster. Without ID, --features lists the most important channels of the backbone and the posters that
-    activate them most, of both kinds of runs; with --html, their images, too. A run's model is a pickle:
-    use only runs that you trust.
+    activate them most, of both kinds of runs; with --html, their images, too.
     """
     from hybrid.inspection.item import explain_item, explain_run
     from hybrid.inspection.loaded_run import MapOptions, load_run

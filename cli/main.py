@@ -33,6 +33,7 @@ COMMANDS = {
     "explain": "Explain a run, or its prediction for one item.",
     "describe": "List the layers, parameters and settings of a network or a run.",
     "model-card": "Describe a run's model in Markdown.",
+    "convert": "Convert a run whose model an earlier version wrote as a pickle.",
     "cache": "Inspect and maintain the embedding cache: ls, explain, verify, compact, gc, export.",
     "backbones": "List the backbones that --backbone accepts.",
 }

@@ -34,8 +34,7 @@ def command(
 
     RUN is a folder, or the name of a run in --runs. --out has a line for every row of the catalogue, in its
     order: rows without an id, or with one that another row has, are predicted, too, and named. The posters
-    whose embeddings the cache lacks are embedded into it; else only --out is written. A run's model is a
-    pickle: use only runs that you trust.
+    whose embeddings the cache lacks are embedded into it; else only --out is written.
     """
     from hybrid.runs.predict import predict_catalogue
     from hybrid.types import ColumnOptions

@@ -64,7 +64,7 @@ def command(
     """Find out more about RUN, a finished run of a head, by further fits; the run itself stays as it is.
 
     Results are written beside it, in RUN/studies/. Each fit is kept once it is done: an interrupted study
-    goes on when the command is given again. A run's model is a pickle: use only runs that you trust.
+    goes on when the command is given again.
     """
     from hybrid.split_types import SplitMethod
     from hybrid.studies.study import Studies

@@ -25,6 +25,7 @@ LAYERS = [
     ("features",),
     ("duplicates", "splitting", "audit"),
     ("heads",),
+    ("model_file",),
     ("deep",),
     ("explain",),
     ("runs", "studies"),
@@ -94,8 +95,6 @@ OPENS_ITSELF = {
     "hybrid.utils.reading": "the way",
     "hybrid.utils.files": "writes, syncs and locks",
     "hybrid.utils.writable": "makes a file without a name",
-    "hybrid.deep.saved": "TODO",
-    "hybrid.runs.predict": "TODO",
 }
 # Calls that only look as if they opened a file by its name, and why.
 OPENS_NO_FILE = {
@@ -240,6 +239,56 @@ def test_files_are_opened_in_one_way() -> None:
                 wrong.append(f"{path.name}:{call.lineno}: {said}")
     assert not wrong, "use hybrid.utils.reading"
     assert exceptions == set(OPENS_NO_FILE)
+
+
+# What opens pickles, or makes code of data → modules that may use it.
+OPENS_PICKLES = {
+    "pickle": (
+        "hybrid.catalogue.importers.mm_imdb_hdf5",
+    ),  # only words and numbers, says its class
+    "joblib.load": ("hybrid.runs.convert",),  # hybrid convert --allow-pickle
+    **dict.fromkeys(("joblib.dump", "cloudpickle", "dill", "shelve", "marshal", "skops"), ()),
+    **dict.fromkeys(
+        ("pandas.read_pickle", "pandas.to_pickle", "builtins.eval", "builtins.exec"), ()
+    ),
+    **dict.fromkeys(("torch.load", "keras.models.load_model", "keras.saving.load_model"), ()),
+}
+
+
+@functools.cache
+def uses(path: Path) -> set[str]:
+    """Names that a file imports or uses, with the names of their modules."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    known = {"np": "numpy", "pd": "pandas"}
+    found = set(imports(path))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Attribute):
+            name = ast.unparse(node)
+            first = name.split(".")[0]
+            found |= {known.get(first, first) + name[len(first) :], f"pandas.{node.attr}"}
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            found.add(f"builtins.{node.func.id}")
+        elif isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+            assert ast.unparse(node.value) in ("False", "allow_pickle"), path
+    return found
+
+
+@pytest.mark.parametrize("what", OPENS_PICKLES)
+def test_pickles_are_opened_by_the_conversion_alone(what: str) -> None:
+    for name, path in MODULES.items():
+        if name not in OPENS_PICKLES[what]:
+            assert what not in uses(path), f"{name} uses {what}"
+
+
+def test_numpy_loads_no_pickles() -> None:
+    """Its default; but a reader has to see it."""
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "np.load":
+                given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+                assert given.get("allow_pickle") == "False", name
 
 
 def test_no_module_is_too_long() -> None:

@@ -60,7 +60,7 @@ def cache_activations(
         with replacing(path) as temporary:
             _fill(temporary, shape, lower, posters, batch_size, workers, progress)
             sync(temporary)
-    return np.load(checked(path, FROZEN), mmap_mode="r")
+    return np.load(checked(path, FROZEN), mmap_mode="r", allow_pickle=False)
 
 
 def _fill(

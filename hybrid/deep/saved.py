@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import joblib
 import keras
 
 from hybrid.backbones.weights import RUN_WEIGHTS
@@ -14,14 +13,18 @@ from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.fused import FusedBaseline, make_baseline
 from hybrid.deep.options import DeepOptions
 from hybrid.errors import RunError
+from hybrid.features.fusion import Fusion
 from hybrid.heads.decision_rule import DecisionRule
+from hybrid.model_file import load_model, save_model
+from hybrid.model_file.earlier import require_files
+from hybrid.model_file.manifest import check_model_files
 from hybrid.utils.progress import shows_step
 
 # A body that no stage changed is no trained backbone, so it is not kept under that name.
 FROZEN_WEIGHTS = "model.frozen.weights.h5"
 HEAD_WEIGHTS = "model.head.weights.h5"
 SCORING = "model.scoring.json"
-BLOCKS = "model.blocks.joblib"
+BLOCKS = "model.blocks.json"
 
 
 def save_baseline(model: DeepBaseline, folder: Path) -> None:
@@ -50,7 +53,7 @@ def save_baseline(model: DeepBaseline, folder: Path) -> None:
     if model.spec.backbone is not None:
         model.network_.application.save_weights(str(folder / body_file(model)))
     if isinstance(model, FusedBaseline):
-        joblib.dump(model.fusion_, folder / BLOCKS, compress=3)
+        save_model(model.fusion_, folder / BLOCKS)
     _without_optimizer(model.network_.head).save_weights(str(folder / HEAD_WEIGHTS))
     scoring = {
         "network": model.spec.name,
@@ -77,13 +80,15 @@ def load_baseline(folder: Path, workers: int = 1) -> DeepBaseline:
     RunError
         If a file is missing or does not fit.
     """
+    check_model_files(folder)
     try:
         scoring = json.loads((folder / SCORING).read_text())
         options = DeepOptions.from_record(scoring["options"])
         model = make_baseline(scoring["network"], options, workers=workers)
         model.decision_ = DecisionRule.from_plain(scoring)
         if isinstance(model, FusedBaseline):
-            model.fusion_ = joblib.load(folder / BLOCKS)
+            require_files(folder, BLOCKS)
+            model.fusion_ = load_model(folder / BLOCKS, Fusion)
         model._build(scoring["labels"])
         if model.spec.backbone is not None:
             model.network_.application.load_weights(str(folder / body_file(model)))

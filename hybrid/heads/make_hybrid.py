@@ -213,7 +213,7 @@ def choose_blocks(catalogue: Catalogue, blocks: Sequence[str] | None) -> tuple[s
 def use_context(model: HybridClassifier, context: Context) -> None:
     """Let a fitted model use the cache and the workers of the machine that it now runs on."""
     model.set_params(n_jobs=context.workers)
-    for _, block in model.fusion_.fitted_:
+    for _, block in (*model.fusion.blocks, *model.fusion_.fitted_):
         if isinstance(block, PosterFeatures):
             block.set_params(cache=context.cache, workers=context.workers)
         elif isinstance(block, TextFeatures):

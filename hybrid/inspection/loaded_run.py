@@ -303,8 +303,6 @@ def load_run(
 ) -> LoadedRun:
     """Load a run for explanation, and a catalogue in the column roles that the run recorded.
 
-    The model is a pickle, or contains one: load only runs that you trust.
-
     Parameters
     ----------
     folder : str or Path

@@ -95,8 +95,7 @@ def describe_network(
 def describe_run(folder: Path) -> NetworkDescription | HeadDescription:
     """Describe the model of a run.
 
-    A deep baseline is loaded, and one with text or metadata contains a pickle: only of runs that you trust.
-    Of a head only the record is read.
+    A deep baseline is loaded. Of a head only the record is read.
 
     Parameters
     ----------

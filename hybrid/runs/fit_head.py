@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-import joblib
-
 from hybrid.backbones.devices import processor_name
 from hybrid.errors import SettingError
 from hybrid.evaluation import Outputs
 from hybrid.explain.importance import describe_head
 from hybrid.heads import HybridClassifier
 from hybrid.heads.decision_rule import DecisionOptions
+from hybrid.model_file import check_model, save_model
 from hybrid.runs.ancestors import add_provenance
 from hybrid.runs.cost import Spending, extraction_costs, training_cost
 from hybrid.runs.experiment import Experiment, audit_experiment
@@ -80,10 +79,11 @@ def fit_head(
     >>> run.record.model, run.record.blocks, run.record.audit.clean
     ('MultilabelLinearSVC', ('text',), True)
     >>> sorted(path.name for path in run.folder.iterdir())
-    ['model.joblib', 'predictions.csv', 'provenance.json', 'run.json']
+    ['manifest.json', 'model.json', 'model.npz', 'predictions.csv', 'provenance.json', 'run.json']
     """
     experiment.check()
     _check_task(experiment, model)
+    check_model(model)  # before hours of work
     costs, genres = CostRecorder(), experiment.catalogue.genres
     training, test = experiment.items(*TRAINING), experiment.items("test")
     backbones = describe_backbones(model, experiment.folder)
@@ -117,7 +117,7 @@ def fit_head(
     )
     with new_run(experiment.folder) as folder:
         with current_progress().step("writing the model"):
-            joblib.dump(model, folder / MODEL, compress=3)
+            save_model(model, folder / MODEL)
         fitted_on = extraction_costs(stores, experiment.keys_of(*TRAINING), learnt.ancestors)
         spent = training_cost(costs, spending, fitted_on)
         record, _ = add_provenance(record, experiment, folder, learnt, spent)

@@ -1,4 +1,4 @@
-"""The run folder: run.json, predictions.csv, model.*; written atomically."""
+"""The run folder: run.json, predictions.csv, model.*, manifest.json; written atomically."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import pandas as pd
 
 from hybrid.audit.ancestry import RunProvenance
 from hybrid.errors import RunError, SettingError
+from hybrid.model_file.manifest import warn_of_changes, write_manifest
 from hybrid.runs.record import RECORD, RunRecord
 from hybrid.runs.replacement import (
     hold_run,
@@ -32,7 +33,7 @@ from hybrid.utils.reading import PREDICTIONS as PREDICTIONS_FILE
 from hybrid.utils.reading import open_file, open_text
 
 PREDICTIONS = "predictions.csv"
-MODEL = "model.joblib"
+MODEL, MODEL_ARRAYS = "model.json", "model.npz"
 PROBABILITY = "p:"
 SEPARATOR = "|"
 MAX_NAME = 180  # bytes; with what names of temporary files add, file systems take 255
@@ -110,6 +111,7 @@ def new_run(folder: Path) -> Iterator[Path]:
             yield temporary
             check_run_folder(folder)  # it may be something else by now
             try:
+                write_manifest(temporary)
                 put_in_place(temporary, folder)
             except OSError as error:
                 raise RunError(
@@ -311,7 +313,9 @@ def read_run(folder: str | Path) -> Run:
     folder = Path(folder)
     record = RunRecord.read(folder)
     record = replace(record, studies=read_studies(folder, record.studies))
-    return Run(folder, record, read_predictions(folder / PREDICTIONS))
+    predictions = read_predictions(folder / PREDICTIONS)
+    warn_of_changes(folder)
+    return Run(folder, record, predictions)
 
 
 def find_runs(folder: Path) -> list[Path]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -27,7 +26,10 @@ from hybrid.extraction.plan import configured_spec
 from hybrid.extraction.poster_keys import different_posters, image_files
 from hybrid.heads import HybridClassifier
 from hybrid.heads.make_hybrid import use_context
-from hybrid.runs.folder import MODEL, write_predictions
+from hybrid.model_file import load_model
+from hybrid.model_file.earlier import require_files
+from hybrid.model_file.manifest import check_model_files
+from hybrid.runs.folder import MODEL, MODEL_ARRAYS, write_predictions
 from hybrid.runs.record import DEEP, RECORD, RunRecord
 from hybrid.runs.record_parts import BackboneRecord, WeightsRecord
 from hybrid.runs.recorded_posters import use_recorded_posters
@@ -83,8 +85,6 @@ def predict_catalogue(
     """Predict the labels of new items: each row of a catalogue by itself.
 
     A row without an id, or with one that another row has, is predicted, too.
-
-    The model of a head is a pickle, and so are the blocks of a network: use only runs that you trust.
 
     Parameters
     ----------
@@ -226,7 +226,7 @@ def _predict_deep(
 def load_head(folder: Path, record: RunRecord, context: Context | None = None) -> HybridClassifier:
     """Load the model of a head.
 
-    It is a pickle: load only runs that you trust.
+    All of it is checked before it is used, and nothing in it is executed.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ def load_head(folder: Path, record: RunRecord, context: Context | None = None) -
     Raises
     ------
     RunError
-        If the folder has no model.
+        If the folder has no model, one that is damaged, or one of an earlier version.
 
     Examples
     --------
@@ -248,12 +248,9 @@ def load_head(folder: Path, record: RunRecord, context: Context | None = None) -
     >>> model = load_head(folder, RunRecord.read(folder))  # doctest: +SKIP
     """
     context = context or Context()
-    try:
-        model: HybridClassifier = joblib.load(folder / MODEL)
-    except FileNotFoundError:
-        raise RunError(
-            f"{folder}: expected the model {MODEL}, found no such file. Fit it again."
-        ) from None
+    require_files(folder, MODEL, MODEL_ARRAYS)
+    check_model_files(folder)
+    model: HybridClassifier = load_model(folder / MODEL, HybridClassifier)
     use_context(model, context)
     # Models of earlier formats say map, and mean map-weighted, as their record says now.
     model.metric = record.settings.get("metric", model.metric)

@@ -123,7 +123,7 @@ def study_run(
     """Study a finished run; results are written beside it, in ``studies/``, and the run is not touched.
 
     Each fit is remembered once it is done: an interrupted study goes on when it is called again with
-    the same settings, and gives the same result. The model is a pickle: use only runs that you trust.
+    the same settings, and gives the same result.
 
     Parameters
     ----------

@@ -56,8 +56,6 @@ def load_subject(
 ) -> Subject:
     """Rebuild the fitted model of a run with the very items that it was fitted on.
 
-    The model is a pickle: use only runs that you trust.
-
     Parameters
     ----------
     folder : Path

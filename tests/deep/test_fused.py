@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +17,12 @@ from hybrid.deep.fused import FusedBaseline, make_baseline
 from hybrid.deep.fused_network import BlockDropout, PixelsAndBlocks, PosterBlock
 from hybrid.deep.items import Items, Posters
 from hybrid.deep.options import DeepOptions
-from hybrid.errors import CatalogueError, SettingError
+from hybrid.deep.saved import load_baseline, save_baseline
+from hybrid.errors import CatalogueError, RunError, SettingError
 from hybrid.features import PosterFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.features.fusion_matrix import FusionMatrix
+from hybrid.heads.decision_rule import DecisionRule
 from hybrid.runs.deep_inputs import make_fusion, plan_deep
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_deep import fit_deep
@@ -78,7 +80,7 @@ def test_items_without_a_poster_are_masked_not_decoded(films: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["text", "fused"])
-def test_networks_on_blocks_overfit_32_items(name: str, films: Path) -> None:
+def test_networks_on_blocks_overfit_32_items(name: str, films: Path, tmp_path: Path) -> None:
     catalogue = load_catalogue(films)
     embeddings = np.random.default_rng(0).normal(size=(90, 768)).astype(np.float32)
     items = Items(catalogue.ids.tolist(), catalogue.poster_paths, catalogue.labels, embeddings)
@@ -89,6 +91,23 @@ def test_networks_on_blocks_overfit_32_items(name: str, films: Path) -> None:
     model = make_baseline(name, how, fusion=make_fusion(catalogue, name)).fit(items, items)
     truth, said = catalogue.labels[:32], model.decision_function(items) > 0
     assert 2 * (truth * said).sum() / (truth.sum() + said.sum()) >= 0.95
+    save_baseline(model, tmp_path)
+    again = load_baseline(tmp_path)
+    assert isinstance(model, FusedBaseline)
+    assert isinstance(again, FusedBaseline)
+    wanted, found = (each.fusion_.transform(each._data(items)) for each in (model, again))
+    assert wanted.tocsr().toarray().tobytes() == found.tocsr().toarray().tobytes()
+    np.testing.assert_allclose(again.predict_proba(items), model.predict_proba(items), atol=1e-6)
+
+
+def test_blocks_that_are_a_pickle_are_not_opened(tmp_path: Path) -> None:
+    model = make_baseline("text", DeepOptions())
+    model.decision_ = DecisionRule(None, np.full(3, 0.5))
+    plain = {"network": "text", "options": asdict(model.options), "labels": 3}
+    (tmp_path / "model.scoring.json").write_text(json.dumps(plain | model.decision_.as_plain()))
+    (tmp_path / "model.blocks.joblib").write_bytes(b"cbuiltins\nexit\n(tR.")
+    with pytest.raises(RunError, match=r"It is a pickle: .* hybrid convert .* --allow-pickle"):
+        load_baseline(tmp_path)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from copy import copy
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -25,6 +24,7 @@ from hybrid.features import MetadataFeatures, PosterFeatures, TextFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.heads import HEADS, HybridClassifier, classifier, cross_fitting, get_head
 from hybrid.heads.decision_rule import DecisionOptions, fit_decision
+from hybrid.model_file import load_model, save_model
 
 Labels = NDArray[np.uint8]
 N = 150
@@ -659,8 +659,8 @@ def test_rows_do_not_depend_on_their_neighbours(
 def test_a_saved_model_answers_the_same(
     films: tuple[pd.DataFrame, Labels], fitted: HybridClassifier, tmp_path: Path
 ) -> None:
-    joblib.dump(fitted, tmp_path / "model.joblib")
-    again = joblib.load(tmp_path / "model.joblib")
+    save_model(fitted, tmp_path / "model.json")
+    again = load_model(tmp_path / "model.json", HybridClassifier)
     np.testing.assert_array_equal(again.predict_proba(films[0]), fitted.predict_proba(films[0]))
     np.testing.assert_array_equal(again.predict(films[0]), fitted.predict(films[0]))
 

@@ -223,7 +223,7 @@ def recorder(**seconds: float) -> CostRecorder:
 
 
 def test_a_cost_is_described(tmp_path: Path) -> None:
-    (tmp_path / "model.joblib").write_bytes(b"x" * 100)
+    (tmp_path / "model.npz").write_bytes(b"x" * 100)
     (tmp_path / "other").write_bytes(b"x" * 5)
     store = StoreRecord(path="cache", embeddings=200, bytes=7)
     record = RunRecord(backbone=BackboneRecord(name="mobilenet-075", cache=store))

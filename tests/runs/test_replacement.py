@@ -39,7 +39,7 @@ def write_run(folder: Path, seed: int) -> None:
         np.ones((1, 1)),
     )  # fmt: skip
     with new_run(folder) as new:
-        (new / "model.joblib").write_text(str(seed))
+        (new / "model.npz").write_text(str(seed))
         write_predictions(new / "predictions.csv", predictions)
         RunRecord(seed=seed).write(new)
 
@@ -50,7 +50,7 @@ def seed_of(folder: Path) -> int:
     seed = run.record.seed
     assert seed is not None
     assert run.predictions.ids.tolist() == [f"item {seed}"]
-    assert (folder / "model.joblib").read_text() == str(seed)
+    assert (folder / "model.npz").read_text() == str(seed)
     return seed
 
 

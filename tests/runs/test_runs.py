@@ -207,14 +207,14 @@ def test_folders_that_are_no_run(tmp_path: Path, content: str | None, message: s
 def test_a_run_is_written_read_and_replaced(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "svm"
     write_run(folder, seed=1)
-    (folder / "model.joblib").write_bytes(b"old")
+    (folder / "model.npz").write_bytes(b"old")
     run = read_run(str(folder))
     assert run.name == "svm"
     assert run.record == RunRecord(seed=1)
     assert run.predictions.genres == ("Comedy", "Drama")
     write_run(folder, seed=2)
     assert read_run(folder).record.seed == 2
-    assert names(folder) == ["predictions.csv", "run.json"]
+    assert names(folder) == ["manifest.json", "predictions.csv", "run.json"]
     assert names(tmp_path / "runs") == ["svm"]
 
 

@@ -52,7 +52,7 @@ from hybrid.utils.context import Context
 
 KINDS = {"nested": 3, "curve": 15, "ablation": 2, "repeats": 2}  # fits of each
 OPTIONS = {kind: [f"--{kind}"] for kind in KINDS} | {"repeats": ["--repeats", "3"]}
-RUN = ("model.joblib", "predictions.csv", "run.json")
+RUN = ("manifest.json", "model.json", "model.npz", "predictions.csv", "run.json")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -404,7 +404,7 @@ def other_split() -> None:
             r".*found none at splits\.csv\. Name it with --splits",
         ),
         (other_groups, "expected the groups that the run was fitted with"),
-        (lambda: Path("runs/svm/model.joblib").unlink(), "expected the model model.joblib"),
+        (lambda: Path("runs/svm/model.json").unlink(), "expected the model model.json"),
     ],
 )
 def test_what_the_run_was_not_fitted_on_is_refused(

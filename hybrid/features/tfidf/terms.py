@@ -73,6 +73,8 @@ class Terms:
 class WordTerms(Terms):
     """N-grams of 1 to `longest` words, or of characters that texts were spaced out into."""
 
+    spaced_out = True  # of a model that was fitted before there was a choice
+
     def __init__(
         self, longest: int, min_df: int, max_features: int | None = None, *, spaced_out: bool = True
     ) -> None:

@@ -102,6 +102,18 @@ class Sequences:
         taken.number(self._pool, self._bounds[:-1][chosen], self._bounds[1:][chosen], learn=True)
         return taken
 
+    @classmethod
+    def of(cls, pool: Ints, bounds: Places) -> Sequences:
+        """Those that `parts` returned, numbered as they were."""
+        made, size = cls(), len(bounds) - 1
+        made._pool, made._bounds, made._size = pool, bounds, size
+        slots = 8
+        while slots < 2 * (size + 1):
+            slots *= 4
+        made._slots = np.full(slots, UNKNOWN, dtype=np.int32)
+        kernels.place(made._pool, made._bounds, size, made._slots)
+        return made
+
     def parts(self) -> tuple[Ints, Places]:
         """All sequences one after the other, and where each begins, with the end of the last one."""
         bounds = self._bounds[: self._size + 1]
