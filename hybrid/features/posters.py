@@ -77,6 +77,8 @@ class PosterFeatures(FrameTransformer):
     ([[-1.0, 0.0], [1.0, 0.0], [nan, nan]], [False, False, True])
     """
 
+    pooling: str = "mean"  # of models that were stored before there were others
+
     def __init__(
         self,
         cache: str = ".hybrid-cache",

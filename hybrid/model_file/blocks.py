@@ -32,6 +32,7 @@ from hybrid.model_file.kinds import (
 )
 from hybrid.model_file.place import Place, shown
 from hybrid.model_file.schema import WORKERS, Object, Schema, register
+from hybrid.types import POSTER_POOLINGS
 
 HEXADECIMAL = set("0123456789abcdef")
 LONGEST = 2**10  # words or characters of an n-gram
@@ -262,7 +263,12 @@ register(
     ),
     Schema(
         PosterFeatures,
-        {"cache": Word(), "fingerprint": Hexadecimal(), "workers": Maybe(WORKERS)},
+        {
+            "cache": Word(),
+            "fingerprint": Hexadecimal(),
+            "workers": Maybe(WORKERS),
+            "pooling": Word(tuple(POSTER_POOLINGS)),
+        },
         {**READ, "mean_": Array("float32", "D"), "scale_": Array("float32", "D")},
         optional=tuple(READ),
     ),

@@ -106,6 +106,8 @@ def load_model(path: Path, cls: type) -> Any:
 def _write(model: Any, out: ArrayWriter) -> dict[str, Any]:
     try:
         return Object().write(model, out)
+    except SettingError:
+        raise
     except (TypeError, ValueError, AttributeError) as error:
         raise SettingError(
             f"a model with such parameters cannot be saved in a run: {error}."

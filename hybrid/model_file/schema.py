@@ -26,12 +26,13 @@ class Schema:
     ----------
     cls : type
     parameters : mapping of str to Kind or None
-        Those of the constructor. None, for classes of scikit-learn: all that ``get_params`` lists, as plain
-        values; one that another version added has its default, one that it removed is left out.
+        Those of the constructor. None, for classes of scikit-learn: those of ``get_params`` that differ from
+        the defaults, as plain values. Defaults change, and some are not valid in later versions.
     fitted : mapping of str to Kind, optional
         Attributes that fitting sets, in the order in which they are read.
     optional : sequence of str, default=()
-        Those of `fitted` that an object may lack.
+        Those of `fitted` that an object may lack, and parameters that were added after the format was
+        published: they have their defaults.
     forced : mapping of str to tuple, optional
         Parameters that have to have one of these values: fitted attributes are checked for them alone.
     finish : callable, optional
@@ -56,7 +57,10 @@ class Schema:
     def write(self, value: Any, out: ArrayWriter) -> dict[str, Any]:
         """Write an object; what is not fitted has no fitted attributes."""
         if self.parameters is None:
-            plain = PLAIN.write_parts(value.get_params(deep=False), out)
+            usual = self.cls().get_params(deep=False)
+            given = value.get_params(deep=False).items()
+            changed = {name: part for name, part in given if repr(part) != repr(usual[name])}
+            plain = PLAIN.write_parts(changed, out)
         else:
             plain = {n: k.write(getattr(value, n), out) for n, k in self.parameters.items()}
         known = {n: k for n, k in self.fitted.items() if hasattr(value, n)}
@@ -92,7 +96,9 @@ class Schema:
         if not isinstance(plain, dict):
             at.refuse(f"the {PARAMETERS} of {self.known_as}", shown(plain))
         if self.parameters is not None:
-            return _read_all(self.parameters, plain, at)
+            missing = [name for name in self.optional if name not in plain]
+            kinds = {n: k for n, k in self.parameters.items() if n not in missing}
+            return _read_all(kinds, plain, at)
         known = self.cls().get_params(deep=False) if plain else {}
         found = {
             name: PLAIN.read(part, at.inside(name)) for name, part in plain.items() if name in known

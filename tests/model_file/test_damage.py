@@ -38,6 +38,7 @@ FRAME = pd.DataFrame(
 )
 LABELS = np.array([[1, 0], [0, 1], [0, 0], [1, 1]] * 6)
 SOME = ("svm", "forest", "boosting", "svc-rbf", "knn", "sgd", "rbf", "ridge", "dummy-uniform")
+BLOCKS = {("parameters", "fusion"), ("fitted", "fusion_")}  # they are the same for all heads
 
 
 def fit(name: str) -> HybridClassifier:
@@ -74,6 +75,9 @@ class Opened:
 
     def __init__(self, path: Path) -> None:
         self.plain = json.loads(path.read_text())["model"]
+        self.ways = list(nodes(self.plain))
+        if path.parent.name != SOME[0]:
+            self.ways = [way for way in self.ways if way[0][:2] not in BLOCKS]
         self.at = Place(path, ArrayReader(path.with_suffix(".npz")))
 
     def read(self, plain: Any) -> HybridClassifier:
@@ -106,10 +110,10 @@ DELETED = object()
 WRONG = {"a": {}, "b": 1}  # of no kind
 
 
-def fields(plain: Any) -> Iterator[tuple[Any, ...]]:
+def fields(ways: list[tuple[tuple[Any, ...], Any]]) -> Iterator[tuple[Any, ...]]:
     """The way to each parameter and each fitted attribute, of one object of each class."""
     known = set()
-    for path, part in nodes(plain):
+    for path, part in ways:
         if isinstance(part, dict) and "class" in part:
             for kind in ("parameters", "fitted"):
                 for name in part.get(kind, {}):
@@ -122,7 +126,7 @@ def fields(plain: Any) -> Iterator[tuple[Any, ...]]:
 def test_each_field_that_is_missing_is_named(name: str, saved: Callable[[str], Path]) -> None:
     opened = Opened(saved(name))
     optional = {"feature_names_in_", "n_features_in_", "_sklearn_output_config", "solver_"}
-    for path in fields(opened.plain):
+    for path in fields(opened.ways):
         own = path[:-2]
         parent = opened.plain
         for step in own:
@@ -144,7 +148,7 @@ PLAIN_PARAMETERS = {
 @pytest.mark.parametrize("name", SOME)
 def test_each_field_of_a_wrong_type_is_named(name: str, saved: Callable[[str], Path]) -> None:
     opened = Opened(saved(name))
-    for path in fields(opened.plain):
+    for path in fields(opened.ways):
         for wrong in ({"a": [], "b": WRONG}, [[WRONG]]):
             with pytest.raises(RunError, match=r"expected .* at model.*, found"):
                 opened.read(changed(opened.plain, path, wrong))
@@ -156,7 +160,7 @@ def test_each_array_of_a_wrong_type_or_shape_is_named(
 ) -> None:
     opened = Opened(saved(name))
     known = set()
-    for path, part in nodes(opened.plain):
+    for path, part in opened.ways:
         key = tuple(step for step in path if isinstance(step, str))
         if not (isinstance(part, dict) and "dtype" in part) or key in known:
             continue
@@ -177,7 +181,7 @@ def test_each_array_of_a_wrong_type_or_shape_is_named(
 
 def test_a_class_that_is_not_registered_is_never_looked_up(saved: Callable[[str], Path]) -> None:
     opened = Opened(saved("svm"))
-    for path, part in list(nodes(opened.plain)):
+    for path, part in opened.ways:
         if isinstance(part, dict) and "class" in part:
             for name in ("os.system", "builtins.eval", "Pipeline", "HybridClassifier", ""):
                 if name != part["class"]:
@@ -193,7 +197,11 @@ SCALARS = (
     | st.sampled_from(["nan", "inf", "text", "float64", "HybridClassifier", "../..", ""])
     | st.sampled_from([0, 1, -1, 2, 3, 2**31, 2**63 - 1])
 )
-JSON = SCALARS | st.lists(SCALARS, max_size=3) | st.dictionaries(st.text(max_size=5), SCALARS, max_size=3)
+JSON = (
+    SCALARS
+    | st.lists(SCALARS, max_size=3)
+    | st.dictionaries(st.text(max_size=5), SCALARS, max_size=3)
+)
 
 
 @pytest.mark.parametrize("name", SOME)
@@ -201,9 +209,9 @@ def test_a_mutated_structure_is_refused_or_harmless(
     name: str, saved: Callable[[str], Path]
 ) -> None:
     opened = Opened(saved(name))
-    ways = [path for path, _ in nodes(opened.plain) if path]
+    ways = [path for path, _ in opened.ways if path]
 
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=20, deadline=None)
     @given(st.integers(0, len(ways) - 1), JSON | st.just(DELETED))
     def mutate(number: int, value: Any) -> None:
         try:
@@ -369,7 +377,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
         ArrayReader(path)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_a_damaged_archive_is_refused(saved: Callable[[str], Path], data: st.DataObject) -> None:
     path = saved("svm")
