@@ -121,15 +121,12 @@ class ArrayReader:
         left = size - file.tell()
         if dtype != wanted or len(shape) != 1 or shape[0] * dtype.itemsize != left:
             raise self._damaged(f"{name}.npy with {dtype} of shape {shape} in {left} bytes")
-        array = np.empty(shape, wanted)
-        view, filled = array.view(np.uint8).data, 0
-        while filled < left:
-            count = file.readinto(view[filled:])  # type: ignore[attr-defined]
-            if not count:
-                raise EOFError(f"{name}.npy ends early")
-            filled += count
+        data = file.read(left)
+        if len(data) < left:
+            raise EOFError(f"{name}.npy ends early")
         if file.read(1):  # the archive's check of the content is at its end
             raise self._damaged(f"{name}.npy with more than its header says")
+        array = np.frombuffer(data, wanted)
         if name == "bool" and (array.view(np.uint8) > 1).any():
             raise self._damaged("truth values other than 0 and 1")
         return array.astype(np.dtype(name), copy=False)
