@@ -19,6 +19,7 @@ from hybrid.model_file import load_model, save_model
 from hybrid.model_file.earlier import require_files
 from hybrid.model_file.manifest import check_model_files
 from hybrid.utils.progress import shows_step
+from hybrid.utils.reading import RUN_RECORD, WEIGHTS, checked, read_json
 
 # A body that no stage changed is no trained backbone, so it is not kept under that name.
 FROZEN_WEIGHTS = "model.frozen.weights.h5"
@@ -82,7 +83,7 @@ def load_baseline(folder: Path, workers: int = 1) -> DeepBaseline:
     """
     check_model_files(folder)
     try:
-        scoring = json.loads((folder / SCORING).read_text())
+        scoring = read_json(folder / SCORING, RUN_RECORD)
         options = DeepOptions.from_record(scoring["options"])
         model = make_baseline(scoring["network"], options, workers=workers)
         model.decision_ = DecisionRule.from_plain(scoring)
@@ -91,11 +92,15 @@ def load_baseline(folder: Path, workers: int = 1) -> DeepBaseline:
             model.fusion_ = load_model(folder / BLOCKS, Fusion)
         model._build(scoring["labels"])
         if model.spec.backbone is not None:
-            model.network_.application.load_weights(str(folder / body_file(model)))
-        _without_optimizer(model.network_.head).load_weights(str(folder / HEAD_WEIGHTS))
+            model.network_.application.load_weights(_checked(folder / body_file(model)))
+        _without_optimizer(model.network_.head).load_weights(_checked(folder / HEAD_WEIGHTS))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder}: expected a saved deep baseline, found: {error}.") from error
     return model
+
+
+def _checked(path: Path) -> str:
+    return str(checked(path, WEIGHTS))
 
 
 def _without_optimizer(network: keras.Model) -> keras.Model:

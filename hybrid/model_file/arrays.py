@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.errors import RunError
+from hybrid.utils.reading import MODEL, open_file
 
 DTYPES = ("bool", "uint8", "uint32", "int32", "int64", "float32", "float64")
 LEVEL = 3  # of the compression; more takes several times as long for a few percent
@@ -77,7 +78,7 @@ class ArrayReader:
         self.path, self._arrays = path, dict[str, NDArray[Any]]()
         self._left = 0  # numbers that have not been taken
         try:
-            with zipfile.ZipFile(path) as archive:
+            with open_file(path, MODEL) as opened, zipfile.ZipFile(opened) as archive:
                 entries = archive.infolist()
                 self._check(entries)
                 for entry in entries:

@@ -11,9 +11,9 @@ from hybrid.model_file import blocks, heads, scikit_learn
 from hybrid.model_file.arrays import ArrayReader, ArrayWriter
 from hybrid.model_file.place import Place, shown
 from hybrid.model_file.schema import Object, registered
+from hybrid.utils.reading import STRUCTURE, read_json
 
 FORMAT = 1
-LONGEST = 2**28  # bytes of JSON
 MODULES = (scikit_learn, blocks, heads)  # they fill the registry
 
 
@@ -116,24 +116,11 @@ def _write(model: Any, out: ArrayWriter) -> dict[str, Any]:
 
 def _read_json(path: Path) -> Any:
     try:
-        if not path.is_file():
-            _refuse(path, "the structure of a model", "no such file")
-        if path.stat().st_size > LONGEST:
-            _refuse(path, f"at most {LONGEST:,} bytes", f"{path.stat().st_size:,}")
-        return json.loads(path.read_bytes(), object_pairs_hook=_once, parse_constant=_number)
-    except (OSError, ValueError, RecursionError) as error:
-        _refuse(path, "the structure of a model, as JSON", str(error))
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key twice")
-    return found
-
-
-def _number(constant: str) -> float:
-    raise ValueError(f"{constant}, which JSON does not have")
+        return read_json(path, STRUCTURE)
+    except FileNotFoundError:
+        _refuse(path, "the structure of a model", "no such file")
+    except (OSError, ValueError) as error:
+        _refuse(path, "the structure of a model, as JSON", str(error).rstrip("."))
 
 
 def _refuse(path: Path, expected: str, found: str) -> NoReturn:

@@ -6,7 +6,6 @@ file can change the manifest, too.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from collections.abc import Callable
@@ -14,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from hybrid.errors import RunError
+from hybrid.utils.reading import MANIFEST as KIND
+from hybrid.utils.reading import MODEL, hash_file, read_json
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-LARGEST = 2**20  # bytes of a manifest; those of real runs have a thousandth
 LATER = ("studies",)  # what is written beside a run when it is there already
 
 
@@ -42,7 +42,7 @@ def write_manifest(folder: Path) -> None:
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     names = {path.relative_to(folder).as_posix(): path for path in paths}
     files = {
-        name: {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        name: {"bytes": path.stat().st_size, "sha256": hash_file(path, MODEL)}
         for name, path in names.items()
         if name != MANIFEST and name.split("/")[0] not in LATER
     }
@@ -109,15 +109,13 @@ def _is_model(name: str) -> bool:
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
-        if path.stat().st_size > LARGEST:
-            raise ValueError(f"{path.stat().st_size:,} bytes")
-        data = json.loads(path.read_bytes())
+        data = read_json(path, KIND)
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise ValueError(f"another format than {FORMAT}")
         files = data.get("files")
         if not isinstance(files, dict) or not all(map(_is_entry, files.items())):
             raise ValueError("other things than bytes and sha256 of files in the folder")
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise RunError(
             f"{path}: expected the list of the run's files, found {error}. Take the folder from a copy, or "
             "fit the run again."
@@ -137,15 +135,7 @@ def _agrees(path: Path, known: dict[str, Any]) -> bool:
         return (
             path.is_file()
             and path.stat().st_size == known["bytes"]
-            and _sha256(path) == known["sha256"]
+            and hash_file(path, MODEL) == known["sha256"]
         )
     except OSError:
         return False
-
-
-def _sha256(path: Path) -> str:
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            found.update(block)
-    return found.hexdigest()

@@ -17,6 +17,7 @@ from hybrid.model_file.earlier import PICKLES, pickles
 from hybrid.model_file.manifest import MANIFEST
 from hybrid.runs.folder import new_run
 from hybrid.runs.record import RunRecord
+from hybrid.utils.reading import MODEL, checked
 
 CLASSES = {"model.json": HybridClassifier, "model.blocks.json": Fusion}
 
@@ -84,7 +85,7 @@ def convert_run(folder: str | Path, *, allow_pickle: bool = False) -> tuple[str,
 
 def _unpickle(path: Path) -> Any:
     try:
-        model = joblib.load(path)
+        model = joblib.load(checked(path, MODEL))
     except Exception as error:  # it is any code
         raise RunError(
             f"{path}: expected a model that the installed libraries can open, found: {error!r}. Install the "

@@ -51,6 +51,8 @@ STUDY = FileKind("a study of a run", 64 * _MB)
 PREDICTIONS = FileKind("a table of predictions", 16 * _GB)
 PROVENANCE = FileKind("a list of the items that a model has learnt from", 2 * _GB)
 MODEL = FileKind("a model", 16 * _GB)
+STRUCTURE = FileKind("the structure of a model", 256 * _MB)
+MANIFEST = FileKind("a manifest.json", _MB)
 TRAINING = FileKind("the state of a training", 16 * _GB)
 # What a user brings.
 CATALOGUE = FileKind("a catalogue", 256 * _GB)

@@ -404,8 +404,8 @@ def test_a_damaged_archive_is_refused(saved: Callable[[str], Path], data: st.Dat
         ("[]", "a model in format 1"),
         ('{"format": 2, "model": {}}', "in format 1, found 2"),
         ('{"format": 1, "model": {}, "x": 1}', "format and model"),
-        ('{"format": 1, "format": 1, "model": {}}', "a key twice"),
-        ('{"format": 1, "model": NaN}', "JSON does not have"),
+        ('{"format": 1, "format": 1, "model": {}}', "twice"),
+        ('{"format": 1, "model": NaN}', "expected"),
         ('{"format": 1, "model": ' + "[" * 100_000 + "]" * 100_000 + "}", "expected"),
         (
             '{"format": 1, "model": {"class": "Fusion"}}',
