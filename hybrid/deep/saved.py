@@ -92,15 +92,15 @@ def load_baseline(folder: Path, workers: int = 1) -> DeepBaseline:
             model.fusion_ = load_model(folder / BLOCKS, Fusion)
         model._build(scoring["labels"])
         if model.spec.backbone is not None:
-            model.network_.application.load_weights(_checked(folder / body_file(model)))
-        _without_optimizer(model.network_.head).load_weights(_checked(folder / HEAD_WEIGHTS))
+            model.network_.application.load_weights(
+                str(checked(folder / body_file(model), WEIGHTS))
+            )
+        _without_optimizer(model.network_.head).load_weights(
+            str(checked(folder / HEAD_WEIGHTS, WEIGHTS))
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder}: expected a saved deep baseline, found: {error}.") from error
     return model
-
-
-def _checked(path: Path) -> str:
-    return str(checked(path, WEIGHTS))
 
 
 def _without_optimizer(network: keras.Model) -> keras.Model:
