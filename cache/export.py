@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from hybrid.cache.costs import RowCosts
 from hybrid.errors import CacheError, MissingExtraError, SettingError
-from hybrid.utils.files import replacing, sync
+from hybrid.utils.files import sync
+from hybrid.utils.outputs import replacing_output
 from hybrid.utils.progress import shows_step
 from hybrid.utils.writable import check_new_file
 
+KIND = "exported embeddings"
 Ids = NDArray[np.str_]
 Blocks = Iterable[NDArray[np.float32]]
 
@@ -59,7 +61,7 @@ def export(
     check_target(path)
     costs = costs or RowCosts.unknown(len(ids))
     try:
-        with replacing(path) as temporary:
+        with replacing_output(path, KIND) as temporary:
             _WRITERS[path.suffix](temporary, ids, dimension, blocks, costs)
             sync(temporary)
     except (OSError, RuntimeError) as error:  # HDF5 raises the latter where the disk refuses
@@ -73,7 +75,7 @@ def check_target(path: Path) -> None:
         raise SettingError(
             f"--out: expected a file that ends in {', '.join(_WRITERS)}, found {path}."
         )
-    check_new_file("--out", path)
+    check_new_file("--out", path, KIND)
 
 
 def _write_npz(path: Path, ids: Ids, dimension: int, blocks: Blocks, costs: RowCosts) -> None:

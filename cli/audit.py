@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from hybrid.cli.options import Project, column_options, common_options, embedding_options
+from hybrid.cli.options import (
+    OutputFile,
+    Project,
+    column_options,
+    common_options,
+    embedding_options,
+)
 from hybrid.cli.output import show, tell_catalogue
 from hybrid.types import ColumnOptions, EmbeddingSelector, Leak
 from hybrid.utils.counts import agree, counted
@@ -24,7 +30,7 @@ SHOWN_PAIRS = 20
 
 
 @click.command("audit")
-@common_options("catalogue", "splits", "cache", "runs", "seed", "workers")
+@common_options("catalogue", "splits", "cache", "runs", "seed", "workers", "force")
 @column_options
 @embedding_options
 @click.option(
@@ -37,7 +43,7 @@ SHOWN_PAIRS = 20
     "split are audited, unless --catalogue is given.",
 )
 @click.option("--repair", is_flag=True, help="Group duplicates, split again, and write the split.")
-@click.option("--sheet", type=click.Path(path_type=Path), metavar="FILE.html",
+@click.option("--sheet", type=OutputFile(), metavar="FILE.html",
               help="A page with the posters of the pairs.")  # fmt: skip
 def command(
     project: Project,
@@ -56,18 +62,18 @@ def command(
     from hybrid.audit.audit import audit_project
     from hybrid.audit.leaks import unknown_learning
     from hybrid.catalogue import load_catalogue
-    from hybrid.report.audit_sheet import write_audit_sheet
+    from hybrid.report.audit_sheet import SHEET, write_audit_sheet
     from hybrid.runs.folder import read_run
     from hybrid.runs.recorded_posters import load_like
-    from hybrid.splitting.split_file import read_split
+    from hybrid.splitting.split_file import check_split_target, read_split
     from hybrid.utils.writable import check_new_file
 
     if sheet is not None:
-        check_new_file("--sheet", sheet)
+        check_new_file("--sheet", sheet, SHEET)
     audited = None if run is None else read_run(project.find_run(run))
     project = project if audited is None else _project_of(project, audited)
     if repair:
-        check_new_file("--splits", project.splits)
+        check_split_target(project.splits, in_place=True)
     if audited is None:
         catalogue = load_catalogue(project.catalogue, columns)
     else:  # its features were made of these columns

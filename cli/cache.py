@@ -9,6 +9,7 @@ import click
 
 from hybrid.cli.fit_options import pooling_option
 from hybrid.cli.options import (
+    OutputFile,
     Project,
     backbone_options,
     column_options,
@@ -159,10 +160,10 @@ def gc(project: Project, dry_run: bool) -> None:
 
 
 @command.command("export")
-@common_options("catalogue", "cache", "seed", "workers")
+@common_options("catalogue", "cache", "seed", "workers", "force")
 @column_options
 @embedding_options
-@click.option("--out", required=True, type=click.Path(path_type=Path),
+@click.option("--out", required=True, type=OutputFile(),
               help="A file that ends in .npz, .parquet or .h5.")  # fmt: skip
 @pooling_option
 def export(

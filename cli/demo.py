@@ -16,7 +16,7 @@ from hybrid.cli.output import show
 @click.option(
     "--full", is_flag=True, help="Networks on posters of full size: about three times as long."
 )
-@common_options("seed", "workers")
+@common_options("seed", "workers", "force")
 def command(project: Project, folder: Path, full: bool) -> None:
     """The whole way on the embedded sample: sample, split, fit-deep, extract, fit-svm, report.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hybrid.cli.options import Project, common_options, encoding_option, posters_option
+from hybrid.cli.options import OutputFile, Project, common_options, encoding_option, posters_option
 from hybrid.cli.output import show, tell_catalogue
 from hybrid.cli.report import named_catalogue, show_own_catalogue
 from hybrid.utils.counts import counted
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.command("explain")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("item", metavar="[ID]", required=False)
-@common_options("catalogue", "cache", "runs", "seed", "workers")
+@common_options("catalogue", "cache", "runs", "seed", "workers", "force")
 @click.option(
     "--genre",
     "genres",
@@ -71,9 +71,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Weights of the backbone, or one for each block.  [default: as the run recorded]",
 )
-@click.option(
-    "--html", type=click.Path(path_type=Path), help="With ID or --features, a page to write."
-)
+@click.option("--html", type=OutputFile(), help="With ID or --features, a page to write.")
 @posters_option
 @encoding_option
 def command(

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from hybrid.cli.options import Project, common_options, encoding_option
+from hybrid.cli.options import OutputFile, Project, common_options, encoding_option
 from hybrid.cli.output import reasons_text, show, size_text, tell_catalogue
 from hybrid.utils.counts import counted
 
 
 @click.command("fetch-posters")
-@common_options("catalogue", "workers")
+@common_options("catalogue", "workers", "force")
 @click.option("--id-column", help="Column with the ids.  [default: id, or the first *_id]")
 @click.option(
     "--url-column", help="Column with the URLs, or TMDB's paths.  [default: found by its cells]"
@@ -21,7 +21,7 @@ from hybrid.utils.counts import counted
 @encoding_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=OutputFile(),
     metavar="FILE",
     help="Catalogue that names the files; they go to posters/ beside it.  "
     "[default: NAME-posters.csv beside the catalogue]",

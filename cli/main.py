@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import keyword
 import sys
 import traceback
@@ -12,6 +13,7 @@ from typing import TextIO
 import click
 
 from hybrid._version import __version__
+from hybrid.cli.output import echo
 from hybrid.errors import HybridError, did_you_mean
 
 # Command → its one line of help, so that `hybrid --help` loads no command.
@@ -100,10 +102,12 @@ def _run(arguments: list[str] | None) -> int:
     except click.exceptions.Exit as leave:
         return leave.exit_code
     except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
+        echo("interrupted", err=True)
         return INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        said = io.StringIO()
+        error.show(said)
+        echo(said.getvalue().rstrip("\n"), err=True)
         return error.exit_code
     except Exception as error:
         _tell(error, _describe(error), debug)
@@ -120,7 +124,7 @@ def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:
 def _tell(error: Exception, message: str, debug: bool) -> None:
     shown = "".join(traceback.format_exception(error)) if debug else ""
     shown += f"error: {message}"
-    click.echo(shown.encode(errors="backslashreplace").decode(), err=True)
+    echo(shown, err=True)
 
 
 def _describe(error: Exception) -> str:
@@ -148,4 +152,4 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    click.echo(f"warning: {message}", err=True)
+    echo(f"warning: {message}", err=True)

@@ -6,17 +6,19 @@ from pathlib import Path
 
 import click
 
-from hybrid.cli.options import Project, column_options, common_options
+from hybrid.cli.options import OutputFile, Project, column_options, common_options
 from hybrid.cli.output import show, tell_catalogue
 from hybrid.cli.report import named_catalogue, show_own_catalogue
 from hybrid.types import ColumnOptions
 
+CARD = "model card"
+
 
 @click.command("model-card")
 @click.argument("run", type=click.Path(path_type=Path))
-@common_options("catalogue", "runs", "seed", "workers")
+@common_options("catalogue", "runs", "seed", "workers", "force")
 @column_options
-@click.option("--out", type=click.Path(path_type=Path),
+@click.option("--out", type=OutputFile(),
               help="Markdown file to write.  [default: print it]")  # fmt: skip
 @click.option("--draws", type=click.IntRange(min=1), default=2000, show_default=True,
               help="Bootstrap draws.")  # fmt: skip
@@ -33,7 +35,7 @@ def command(
     from hybrid.utils.writable import check_new_file
 
     if out is not None:
-        check_new_file("--out", out)
+        check_new_file("--out", out, CARD)
     folder = project.find_run(run)
     catalogue = load_run_catalogue(named_catalogue(project), columns, folder)
     tell_catalogue(catalogue)
@@ -48,7 +50,7 @@ def command(
     if out is None:
         show(project.json, {"model_card": card}, card.rstrip(), catalogue)
         return
-    write_text(out, card)
+    write_text(out, card, CARD)
     show(project.json, {"out": out}, str(out.resolve()), catalogue)
 
 

@@ -15,6 +15,7 @@ import click
 from click.core import ParameterSource
 
 from hybrid.utils.options import typed_options
+from hybrid.utils.outputs import output_rule
 from hybrid.utils.progress import Progress, show_progress
 from hybrid.utils.reading import TEXT, read_text
 from hybrid.utils.resources import limit_workers, usable_cores
@@ -38,6 +39,7 @@ class Project:
     workers: int = field(default_factory=usable_cores)
     quiet: bool = False
     json: bool = False
+    force: bool = False
 
     @property
     def command(self) -> str:
@@ -63,6 +65,13 @@ class Project:
         return run if named else inside
 
 
+class OutputFile(click.Path):
+    """A file that the command writes; whatever else the command line names is an input."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+
 _COMMON = {
     "catalogue": click.option("--catalogue", type=click.Path(path_type=Path), default="catalogue.csv",
                               show_default=True, help="Catalogue: a CSV, JSON, Parquet or Excel file."),
@@ -78,6 +87,8 @@ _COMMON = {
                             show_default="one per usable core", help="Number of threads."),
     "quiet": click.option("--quiet", is_flag=True, help="Show no progress on stderr."),
     "json": click.option("--json", is_flag=True, help="Print the result as JSON."),
+    "force": click.option("--force", is_flag=True,
+                          help="Replace whatever is there: an input, or a file that hybrid did not write."),
 }  # fmt: skip
 
 EVERYWHERE = ("quiet", "json")
@@ -185,6 +196,7 @@ def common_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., 
             project = Project(**{name: values.pop(name) for name in chosen})
             with (
                 typed_options(*_typed()),
+                output_rule(project.force, _inputs()),
                 limit_workers(project.workers),
                 show_progress(project.progress),
             ):
@@ -195,7 +207,25 @@ def common_options(*names: str) -> Callable[[Callable[..., Any]], Callable[..., 
     return decorate
 
 
-project_options = common_options(*_COMMON)
+project_options = common_options("catalogue", "splits", "cache", "runs", "seed", "workers")
+
+
+def _inputs() -> list[Path]:
+    """The files that the command line names and that are no outputs."""
+    context = click.get_current_context()
+    values = [
+        context.params.get(str(parameter.name))
+        for parameter in context.command.params
+        if not isinstance(parameter.type, OutputFile)
+    ]
+    several = (
+        each for value in values for each in (value if isinstance(value, tuple) else (value,))
+    )
+    names = [str(each) for each in several if isinstance(each, str | Path)]
+    # As --ids has them, @FILE; and as --external has them, NAME=FILE.
+    names += [name[1:] for name in names if name.startswith("@")]
+    names += [name.partition("=")[2] for name in names if "=" in name]
+    return [Path(name) for name in names if name]
 
 
 def _typed() -> tuple[str, list[str]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hybrid.utils.counts import agree, counted
+from hybrid.utils.visible import visible, visible_json, visible_line
 
 if TYPE_CHECKING:
     from hybrid.catalogue import Catalogue
@@ -24,12 +25,22 @@ FINDINGS = 20  # of one kind that are printed
 COLUMNS = 200  # whose roles are printed
 
 
+def echo(text: str, err: bool = False) -> None:
+    """Print text, which may quote a catalogue; nothing in it controls the terminal."""
+    click.echo(visible(text), err=err)
+
+
+def tell(message: str) -> None:
+    """Print a message of one line to stderr."""
+    click.echo(visible_line(message), err=True)
+
+
 def show(as_json: bool, data: Any, text: str, catalogue: Catalogue | None = None) -> None:
     """Print a result to stdout; as JSON with what there is to know about the table it was made from."""
     from hybrid.types import as_plain
 
     if not as_json:
-        click.echo(text)
+        echo(text)
         return
     plain = as_plain(data)
     if catalogue is not None:
@@ -37,7 +48,7 @@ def show(as_json: bool, data: Any, text: str, catalogue: Catalogue | None = None
         several = plain if isinstance(plain, list) else [plain]
         for each in several:  # what is told of the result comes after what is told of the table
             each |= {**about, "findings": about["findings"] + each.get("findings", [])}
-    click.echo(json.dumps(plain, ensure_ascii=False, indent=2))
+    click.echo(visible_json(json.dumps(plain, ensure_ascii=False, indent=2)))
 
 
 def size_text(size: int) -> str:
@@ -57,8 +68,10 @@ def bad_rows_text(rows: Sequence[BadRow], limit: int | None = None, each: int | 
         seen[kind] += 1
         if each is None or seen[kind] <= each:
             lines.append(
-                f"row {bad.row}, id {bad.id or '(none)'}: {bad.reason}"
-                + (f" ({bad.poster})" if bad.poster else "")
+                visible_line(
+                    f"row {bad.row}, id {bad.id or '(none)'}: {bad.reason}"
+                    + (f" ({bad.poster})" if bad.poster else "")
+                )
             )
         if seen[kind] == each and totals[kind] > each:
             lines.append(f"… and {totals[kind] - each:,} more with this reason; --json lists all")
@@ -110,7 +123,7 @@ def findings_text(findings: Sequence[Finding]) -> list[str]:
 def tell_catalogue(catalogue: Catalogue) -> None:
     """Tell on stderr how the table was understood, and of bad rows; `hybrid check` lists those."""
     for line in findings_text(catalogue.findings):
-        click.echo(line, err=True)
+        tell(line)
     if catalogue.bad_rows:
         lost = catalogue.left_out
         said = (
@@ -121,7 +134,7 @@ def tell_catalogue(catalogue: Catalogue) -> None:
             several = f"{len(lost):,} of them {agree(len(lost), '{are|is}')} left out, such as"
             which = several if len(catalogue.bad_rows) > 1 else "it is left out:"
             said += f"; {which} {bad_rows_text(lost[:1])}"
-        click.echo(f"warning: {said}", err=True)
+        tell(f"warning: {said}")
 
 
 def run_text(run: Run) -> str:

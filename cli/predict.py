@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from hybrid.cli.options import Project, common_options, encoding_option, posters_option
-from hybrid.cli.output import bad_rows_text, show
+from hybrid.cli.options import OutputFile, Project, common_options, encoding_option, posters_option
+from hybrid.cli.output import bad_rows_text, show, tell
 from hybrid.utils.counts import counted
 
 SHOWN = 20  # rows with something wrong
@@ -15,8 +15,8 @@ SHOWN = 20  # rows with something wrong
 
 @click.command("predict")
 @click.argument("run", type=click.Path(path_type=Path))
-@common_options("catalogue", "cache", "runs", "workers")
-@click.option("--out", type=click.Path(path_type=Path), default="predictions.csv", show_default=True,
+@common_options("catalogue", "cache", "runs", "workers", "force")
+@click.option("--out", type=OutputFile(), default="predictions.csv", show_default=True,
               help="File to write.")  # fmt: skip
 @click.option("--weights", multiple=True,
               help="Weights of the backbone, or one each.  [default: as the run recorded]")  # fmt: skip
@@ -49,11 +49,9 @@ def command(
     )
     if summary.missing_columns:
         columns = ", ".join(summary.missing_columns)
-        click.echo(
-            f"warning: not in {project.catalogue}, so missing for all items: {columns}", err=True
-        )
+        tell(f"warning: not in {project.catalogue}, so missing for all items: {columns}")
     for finding in summary.findings:
-        click.echo(f"note: {finding.message}", err=True)
+        tell(f"note: {finding.message}")
     lines = [f"{out}: {counted(summary.items, 'item')}, a line each"]
     if summary.bad:
         lines += [

@@ -7,18 +7,18 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from hybrid.cli.options import Project, column_options, common_options
+from hybrid.cli.options import OutputFile, Project, column_options, common_options
 from hybrid.cli.output import show, tell_catalogue
 from hybrid.types import ColumnOptions
 
 
 @click.command("report")
 @click.argument("names", metavar="[RUN]...", nargs=-1, type=click.Path(path_type=Path))
-@common_options("catalogue", "runs", "seed", "workers")
+@common_options("catalogue", "runs", "seed", "workers", "force")
 @column_options
 @click.option("--external", "externals", multiple=True, metavar="NAME=FILE",
               help="predictions.csv of a model made elsewhere, to compare with.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), default="report.html", show_default=True,
+@click.option("--out", type=OutputFile(), default="report.html", show_default=True,
               help="Page to write; its figures go beside it as .csv and .json.")  # fmt: skip
 @click.option("--draws", type=click.IntRange(min=1), default=2000, show_default=True,
               help="Bootstrap draws.")  # fmt: skip

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from hybrid.cli.options import Project, column_options, common_options
-from hybrid.cli.output import show, tell_catalogue
+from hybrid.cli.options import OutputFile, Project, column_options, common_options
+from hybrid.cli.output import show, tell, tell_catalogue
 from hybrid.types import ColumnOptions, Finding, Split
 from hybrid.utils.counts import counted
 
@@ -18,7 +18,9 @@ METHODS = click.Choice(["iterative", "random", "temporal", "kfold", "repeated", 
 
 
 @click.command("split")
-@common_options("catalogue", "splits", "cache", "seed", "workers")
+@common_options("catalogue", "cache", "seed", "workers", "force")
+@click.option("--splits", type=OutputFile(), default="splits.csv", show_default=True,
+              help="File of the split.")  # fmt: skip
 @column_options
 @click.option(
     "--method",
@@ -60,15 +62,18 @@ def command(project: Project, columns: ColumnOptions, **options: Any) -> None:
     """
     from hybrid.catalogue import load_catalogue
     from hybrid.splitting.methods import SplitOptions, make_splits
-    from hybrid.splitting.split_file import write_split
-    from hybrid.utils.writable import check_new_file
+    from hybrid.splitting.split_file import check_split_target, write_split
 
-    check_new_file("--splits", project.splits, [project.catalogue])
+    splits_file: Path = options.pop("splits")
+    several = options["folds"] if options["method"] == "kfold" else options["repeats"]
+    numbered = options["method"] in ("kfold", "repeated")
+    paths = _paths(splits_file, several if numbered else 0)
+    for path in paths:
+        check_split_target(path)
     catalogue = load_catalogue(project.catalogue, columns)
     tell_catalogue(catalogue)
     chosen = SplitOptions(**options)
     splits = make_splits(catalogue, chosen, project.context)
-    paths = _paths(project.splits, len(splits) if chosen.several else 0)
     for split, path in zip(splits, paths, strict=True):
         write_split(split, path)
     data = [
@@ -76,10 +81,9 @@ def command(project: Project, columns: ColumnOptions, **options: Any) -> None:
         for split, path in zip(splits, paths, strict=True)
     ]
     if chosen.method == "legacy-2017":
-        click.echo(
+        tell(
             "warning: legacy-2017 LEAKS: test items are also in train. Use it to understand published "
-            "figures, not to produce any.",
-            err=True,
+            "figures, not to produce any."
         )
     _tell(splits, paths)
     text = "\n".join(_text(split, path) for split, path in zip(splits, paths, strict=True))
@@ -98,7 +102,7 @@ def _tell(splits: Sequence[Split], paths: Sequence[Path]) -> None:
     same = set.intersection(*({found.message for found in split.findings} for split in splits))
     for message in dict.fromkeys(f.message for split in splits for f in split.findings):
         if message in same:
-            click.echo(f"note: {message}", err=True)
+            tell(f"note: {message}")
     others: dict[str, list[tuple[Finding, Path]]] = {}
     for split, path in zip(splits, paths, strict=True):
         for found in split.findings:
@@ -108,12 +112,9 @@ def _tell(splits: Sequence[Split], paths: Sequence[Path]) -> None:
         most, path = max(kind, key=lambda told: told[0].count)
         n = f"{len({path for _, path in kind})} of {len(splits)} splits"
         if len({found.message for found, _ in kind}) == 1:
-            click.echo(f"note: {most.message} (in {n})", err=True)
+            tell(f"note: {most.message} (in {n})")
         else:
-            click.echo(
-                f"note: {path}: {most.message} (in {n}, with other figures; --json has each)",
-                err=True,
-            )
+            tell(f"note: {path}: {most.message} (in {n}, with other figures; --json has each)")
 
 
 def _describe(split: Split, path: Path) -> dict[str, Any]:

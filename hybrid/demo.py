@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hybrid.catalogue import load_catalogue
-from hybrid.datasets.sample import write_sample
-from hybrid.errors import RunError
+from hybrid.datasets.sample import is_sample, write_sample
+from hybrid.errors import RunError, SampleError
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.runs.experiment import Experiment
@@ -17,7 +17,7 @@ from hybrid.runs.fit_head import fit_head
 from hybrid.runs.migration import FORMAT
 from hybrid.runs.record import RunRecord
 from hybrid.splitting.methods import split_catalogue
-from hybrid.splitting.split_file import write_split
+from hybrid.splitting.split_file import check_split_target, write_split
 from hybrid.types import EmbeddingOptions, EmbeddingSelector, as_plain
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.counts import counted
@@ -69,6 +69,7 @@ def run_demo(
     context = replace(context or Context(), cache=str(folder / ".hybrid-cache"))
     progress = context.progress
     check_new_folder("DIR", folder)
+    _check_outputs(folder)
     if not (folder / "catalogue.csv").exists():
         progress.say(f"drawing the sample catalogue in {folder}")
         write_sample(folder, seed=context.seed)
@@ -105,6 +106,21 @@ def run_demo(
 
     runs = [folder / "runs" / name for name in (*networks, *(name for name, _, _ in HEADS))]
     return make_report(catalogue, runs, folder / "report.html")
+
+
+def _check_outputs(folder: Path) -> None:
+    """Raise where a file that is not of an earlier demo would be used or replaced."""
+    from hybrid.report.build import check_report_target
+
+    catalogue = folder / "catalogue.csv"
+    if catalogue.exists() and not is_sample(folder):
+        raise SampleError(
+            f"DIR: expected a new folder or that of an earlier demo, found {catalogue}, which is no sample. "
+            "Name another folder."
+        )
+    if folder.is_dir():
+        check_split_target(folder / "splits.csv")
+        check_report_target(folder / "report.html")
 
 
 def _networks(scratch: str, size: tuple[int, int] | None) -> dict[str, tuple[str, DeepOptions]]:

@@ -8,6 +8,7 @@ seeded with the seed, the film and the block, so it is the same on any machine.
 from __future__ import annotations
 
 import csv
+import os
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -438,7 +439,11 @@ def write_sample(folder: Path | str, *, n_items: int = 600, seed: int = 0) -> Sa
     table = folder / "catalogue.csv"
     _check(folder, table, n_items)
     items = _items(n_items, seed)
+    if not is_sample(folder):
+        _check_posters(folder / "posters", items)
     (folder / "posters").mkdir(parents=True, exist_ok=True)
+    # Before the posters: by it the next call knows that those of an interrupted one may be replaced.
+    (folder / MARK).write_text(f"Invented films from `hybrid sample`, seed {seed}.\n", "utf-8")
     for item in items:
         path = folder / "posters" / f"{item.row['film_id']}.jpg"
         data = FINISHES[item.finish](_paint(item))
@@ -446,7 +451,6 @@ def write_sample(folder: Path | str, *, n_items: int = 600, seed: int = 0) -> Sa
             path.unlink(missing_ok=True)  # left by a sample that was interrupted
         else:
             path.write_bytes(data)
-    (folder / MARK).write_text(f"Invented films from `hybrid sample`, seed {seed}.\n", "utf-8")
     _write_table(table, [item.row for item in items])
     genres = {name for item in items for name in item.genres}
     bad = sum(item.finish in BAD for item in items)
@@ -475,6 +479,16 @@ def _check(folder: Path, table: Path, n_items: int) -> None:
         raise SampleError(
             f"expected a folder without a catalogue, found {table}. "
             "Name another folder, or delete that file first."
+        )
+
+
+def _check_posters(folder: Path, items: Sequence[_Item]) -> None:
+    """Raise where a poster of somebody else's would be replaced."""
+    paths = (folder / f"{item.row['film_id']}.jpg" for item in items)
+    if there := next((path for path in paths if os.path.lexists(path)), None):
+        raise SampleError(
+            f"expected a folder without posters of these names, found {there}, which is of no sample. "
+            "Name another folder."
         )
 
 

@@ -24,7 +24,7 @@ from hybrid.explain.channels import (
 from hybrid.explain.importance import standardised
 from hybrid.inspection.loaded_run import LoadedHead, LoadedNetwork, LoadedRun, require_linear
 from hybrid.inspection.poster_saliency import PosterBlock, poster_blocks, resolve_backbones
-from hybrid.report.feature_page import BackboneImages, write_feature_page
+from hybrid.report.feature_page import FEATURE_PAGE, BackboneImages, write_feature_page
 from hybrid.report.page import check_html_path
 from hybrid.runs.record import POSTER
 from hybrid.utils.context import Context, limited_by_context
@@ -86,7 +86,7 @@ def visualise_features(
     {'Horror': 0.21}
     """
     if html is not None:
-        check_html_path(html)
+        check_html_path(html, FEATURE_PAGE)
     chosen = [run.genres.index(genre) for genre in run.select_genres(genres)]
     if not len(run.training_rows):
         raise RunError(

@@ -24,7 +24,7 @@ from hybrid.inspection.loaded_run import (
 )
 from hybrid.inspection.poster_saliency import PosterSaliency
 from hybrid.report.heatmap import draw_heatmaps
-from hybrid.report.item_card import LARGE, SMALL, ItemCard, write_card
+from hybrid.report.item_card import CARD, LARGE, SMALL, ItemCard, write_card
 from hybrid.report.page import check_html_path
 from hybrid.utils.progress import shows_step
 from hybrid.utils.read_only import reads_only
@@ -172,7 +172,7 @@ def explain_item(
     True
     """
     if html is not None:
-        check_html_path(html)
+        check_html_path(html, CARD)
     chosen = run.select_genres(genres)
     row = _find(run.catalogue, name)
     scores = [score for score in run.predict_item(row) if score.genre in chosen]

@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from hybrid.audit.cached_backbones import CachedBackbone, restriction_in_words
 from hybrid.audit.leaks import clean_in_words, unknown_learning
@@ -15,10 +14,12 @@ from hybrid.catalogue import Catalogue
 from hybrid.errors import RunError
 from hybrid.images.decode import load_poster
 from hybrid.images.thumbnails import data_uri, encode_jpeg
+from hybrid.report.page import make_environment
 from hybrid.types import Audit
-from hybrid.utils.files import write_atomically
+from hybrid.utils.outputs import write_output
 from hybrid.utils.writable import check_new_file
 
+SHEET = "audit sheet"
 SHOWN_PAIRS = 60  # of each kind: a page of a few MB
 SIZE = (180, 120)  # height, width
 
@@ -45,26 +46,23 @@ def write_audit_sheet(
     --------
     >>> write_audit_sheet(audit, catalogue, Path("sheet.html"))  # doctest: +SKIP
     """
-    check_new_file("--sheet", path)
-    environment = Environment(
-        loader=PackageLoader("hybrid.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    check_new_file("--sheet", path, SHEET)
     position = {name: i for i, name in enumerate(catalogue.ids.tolist())}
-    page = environment.get_template("audit_sheet.html.j2").render(
-        audit=audit,
-        words=clean_in_words(bool(unknown_learning(audit.skipped)))
-        + restriction_in_words(backbones),
-        backbones=[each for each in backbones if each.verdict != "clean"],
-        shown=SHOWN_PAIRS,
-        picture=partial(_picture, catalogue, position),
-        title=partial(_title, catalogue, position),
+    page = (
+        make_environment()
+        .get_template("audit_sheet.html.j2")
+        .render(
+            audit=audit,
+            words=clean_in_words(bool(unknown_learning(audit.skipped)))
+            + restriction_in_words(backbones),
+            backbones=[each for each in backbones if each.verdict != "clean"],
+            shown=SHOWN_PAIRS,
+            picture=partial(_picture, catalogue, position),
+            title=partial(_title, catalogue, position),
+        )
     )
     try:
-        write_atomically(path, page.encode())
+        write_output(path, page.encode(), SHEET)
     except OSError as error:
         raise RunError(f"--sheet: cannot write {path}: {error.strerror or error}.") from error
 

@@ -17,11 +17,13 @@ from hybrid.runs.record import RunRecord
 from hybrid.runs.recorded_files import find_catalogue
 from hybrid.runs.recorded_posters import load_like
 from hybrid.types import ColumnOptions
-from hybrid.utils.files import write_atomically
+from hybrid.utils.outputs import is_forced, write_output
 from hybrid.utils.reading import PREDICTIONS, open_file
 from hybrid.utils.writable import check_new_file
 
-STARTS = {".csv": TABLE_STARTS, ".json": JSON_STARTS}
+REPORT, REPORT_TABLE, REPORT_DATA = "report", "table of a report", "data of a report"
+# Suffix → what goes there beside the page, and how it begins.
+BESIDE = {".csv": (REPORT_TABLE, TABLE_STARTS), ".json": (REPORT_DATA, JSON_STARTS)}
 
 
 def report_runs(
@@ -78,7 +80,7 @@ def report_runs(
     'svm'
     """
     folders = [n if (n / "run.json").exists() else runs / n for n in names] or find_runs(runs)
-    _check_out(Path(out))
+    check_report_target(Path(out))
     return make_report(
         _load_catalogues(path, options, folders),
         folders,
@@ -176,13 +178,13 @@ def make_report(
     ('svm', 8)
     """
     out = Path(out)
-    _check_out(out)
+    check_report_target(out)
     read = [read_audited_run(run) for run in runs]
     report = compare_groups(catalogue, read, externals=externals, draws=draws, seed=seed)
     page = render(report.groups, command)
-    write_text(out.with_suffix(".csv"), as_csv(report))
-    write_text(out.with_suffix(".json"), as_json(report))
-    write_text(out, page)
+    write_text(out.with_suffix(".csv"), as_csv(report), REPORT_TABLE)
+    write_text(out.with_suffix(".json"), as_json(report), REPORT_DATA)
+    write_text(out, page, REPORT)
     return report
 
 
@@ -191,27 +193,48 @@ def _starts(path: Path, texts: tuple[bytes, ...]) -> bool:
         return file.read(max(map(len, texts))).startswith(texts)
 
 
-def _check_out(out: Path) -> None:
-    """Raise if writing the report would overwrite another CSV or JSON file."""
-    if out.suffix.lower() in STARTS:
+def check_report_target(out: Path) -> None:
+    """Check that a report can be written, and replaces nothing but an earlier one.
+
+    Parameters
+    ----------
+    out : Path
+        The page; table and data go beside it.
+
+    Raises
+    ------
+    SettingError
+        If `out` is the name of a table.
+    RunError
+        See `hybrid.utils.writable.check_new_file`.
+
+    Examples
+    --------
+    >>> check_report_target(Path("report.html"))
+    """
+    if out.suffix.lower() in BESIDE:
         raise SettingError(f"--out: expected the name of a page (.html), found {out}.")
-    check_new_file("--out", out)
-    for suffix, starts in STARTS.items():
+    check_new_file("--out", out, REPORT)
+    for suffix, (kind, starts) in BESIDE.items():
         beside = out.with_suffix(suffix)
-        if beside.is_file() and not _starts(beside, starts):
+        check_new_file("--out", beside, kind)
+        ours = is_forced() or not beside.is_file() or _starts(beside, starts)
+        if not ours:  # nobody has named it
             raise RunError(
                 f"{beside}: expected an earlier report or no file, found another table. The report's figures "
-                "are written there; choose another --out."
+                "are written there; choose another --out, or replace it with --force."
             )
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, kind: str) -> None:
     """Write a text file atomically.
 
     Parameters
     ----------
     path : Path
     text : str
+    kind : str
+        What it is, in a word or two; see `hybrid.utils.outputs.write_output`.
 
     Raises
     ------
@@ -220,11 +243,11 @@ def write_text(path: Path, text: str) -> None:
 
     Examples
     --------
-    >>> write_text(Path("note.txt"), "text")
+    >>> write_text(Path("note.txt"), "text", "note")
     >>> Path("note.txt").read_text()
     'text'
     """
     try:
-        write_atomically(path, text.encode())
+        write_output(path, text.encode(), kind)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror or error}.") from error

@@ -14,12 +14,12 @@ from hybrid.report.comparison import ComparedRun, Comparison
 from hybrid.report.groups import Report
 from hybrid.report.sentences import summarise
 from hybrid.types import as_plain
+from hybrid.utils.csv_text import csv_text
 
 FORMAT = 1
 # As this version and earlier ones begin their files.
 TABLE_STARTS = (f"run,group,task,{METRICS[0]},".encode(), f"run,{METRICS[0]},".encode())
 JSON_STARTS = (f'{{\n  "report": {FORMAT},'.encode(),)
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def as_csv(report: Report) -> str:
@@ -42,12 +42,12 @@ def as_csv(report: Report) -> str:
     'run,group,task,f1_micro,'
     """
     rows = [_row(run, group) for group in report.groups for run in group.runs]
-    return str(pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
+    return csv_text(pd.DataFrame(rows))
 
 
 def _row(run: ComparedRun, group: Comparison) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "run": escape_formula(run.name),
+        "run": run.name,
         "group": group.number + 1,
         "task": group.task.kind,
     }
@@ -55,25 +55,6 @@ def _row(run: ComparedRun, group: Comparison) -> dict[str, Any]:
         value = run.evaluation.metrics.get(name, UNKNOWN)
         row |= {name: value.value, f"{name}_low": value.low, f"{name}_high": value.high}
     return {**row, "seconds": run.total_seconds, "peak_mib": run.peak_mib}
-
-
-def escape_formula(cell: str) -> str:
-    """Escape text that a spreadsheet would read as a formula.
-
-    Parameters
-    ----------
-    cell : str
-
-    Returns
-    -------
-    str
-
-    Examples
-    --------
-    >>> escape_formula("=1+1"), escape_formula("svm")
-    ("'=1+1", 'svm')
-    """
-    return f"'{cell}" if cell.startswith(FORMULA) else cell
 
 
 def as_data(report: Report) -> dict[str, Any]:

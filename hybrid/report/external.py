@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from hybrid.errors import RunError, SettingError
 from hybrid.evaluation import likeliest
-from hybrid.runs.folder import PROBABILITY, SEPARATOR, Run, parse_predictions
+from hybrid.runs.folder import PROBABILITY, SEPARATOR, TEXTS, Run, parse_predictions
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import ExternalRecord
 from hybrid.types import Predictions
 from hybrid.utils.counts import agree, counted
+from hybrid.utils.csv_text import unescape_columns
 from hybrid.utils.reading import PREDICTIONS, hash_file, open_file
 
 LABELS = "genres"
@@ -114,6 +115,7 @@ def _read_table(path: Path) -> pd.DataFrame:
             table = pd.read_csv(file, dtype=str, keep_default_na=False, compression=_packed(path))
     except (OSError, ValueError) as error:
         raise RunError(f"cannot read {path}: {error}.") from error
+    table = unescape_columns(table, TEXTS)
     if "split" in table:
         table = table[table["split"] == "test"].reset_index(drop=True)
     return table

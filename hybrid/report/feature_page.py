@@ -14,6 +14,7 @@ from hybrid.explain.channels import FeatureVisualisation
 from hybrid.images.thumbnails import data_uri, encode_jpeg, encode_png, make_thumbnails
 from hybrid.report.page import make_environment, render_asset, write_page
 
+FEATURE_PAGE = "page of channels"
 # Before base64, which adds a third. With the other images the page stays below 5 MB.
 MAX_POSTER_BYTES = 2_500_000
 TILE = 32  # minimum side of a filter in pixels
@@ -170,4 +171,4 @@ def write_feature_page(
     --------
     >>> write_feature_page(visualisation, [], {}, Path("features.html"))  # doctest: +SKIP
     """
-    write_page(path, render_feature_page(visualisation, images, paths))
+    write_page(path, render_feature_page(visualisation, images, paths), FEATURE_PAGE)

@@ -16,6 +16,8 @@ from hybrid.report.page import make_environment, render_asset, write_page
 
 LARGE, SMALL = 480, 240  # longer side in pixels: the item's poster, and those of its neighbours
 
+CARD = "explanation of an item"
+
 
 @dataclass(frozen=True)
 class ItemCard:
@@ -264,4 +266,4 @@ def write_card(
     --------
     >>> write_card(card, {}, Path("card.html"))  # doctest: +SKIP
     """
-    write_page(path, render_card(card, images, top, heatmaps))
+    write_page(path, render_card(card, images, top, heatmaps), CARD)

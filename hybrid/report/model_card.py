@@ -21,6 +21,7 @@ from hybrid.report.wording import DASH, number, percent, with_interval
 from hybrid.runs.present_audit import read_audited_run
 from hybrid.types import ColumnOptions
 from hybrid.utils.counts import counted
+from hybrid.utils.visible import visible
 
 MARKS = re.compile(r"([\\`*_\[\]<>#|~&$])")
 SHOWN_ELSEWHERE = frozenset({"command", "thresholds", "model", "made elsewhere"})
@@ -123,14 +124,14 @@ class _Code(str):
 
 
 def _code(value: Any) -> _Code:
-    return _Code(re.sub(r"\s+", " ", str(value)))
+    return _Code(visible(re.sub(r"\s+", " ", str(value))))
 
 
 def _escaped(value: Any) -> Any:
     """Escape text for Markdown and HTML, on one line; other values are unchanged."""
     if isinstance(value, _Code) or not isinstance(value, str):
         return value
-    return MARKS.sub(r"\\\1", re.sub(r"\s+", " ", value)).replace("\\<", "&lt;")
+    return MARKS.sub(r"\\\1", visible(re.sub(r"\s+", " ", value))).replace("\\<", "&lt;")
 
 
 def _thresholds(run: ComparedRun) -> dict[str, str]:

@@ -7,6 +7,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -31,8 +32,9 @@ from hybrid.report.wording import (
     with_interval,
 )
 from hybrid.utils.counts import counted
-from hybrid.utils.files import write_atomically
+from hybrid.utils.outputs import write_output
 from hybrid.utils.progress import shows_step
+from hybrid.utils.visible import visible
 from hybrid.utils.writable import check_new_file
 
 # What comes before an id where HTML and SVG define it or refer to it.
@@ -57,12 +59,20 @@ def make_environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_visible,
     )
     made.filters |= {"number": number, "percent": percent, "with_interval": with_interval}
     made.filters |= {"duration": duration, "counted": counted, "p_value": p_value_text}
     made.filters["chance"] = chance
     made.globals |= {"dash": DASH, "losses": LOSSES, "run_colours": RUN_COLOURS}
     return made
+
+
+def _visible(value: Any) -> Any:
+    """What stands on a page, without what would control it: names and titles may hold anything."""
+    if isinstance(value, Markup):
+        return Markup(visible(str(value)))
+    return visible(value) if isinstance(value, str) else value
 
 
 @shows_step("drawing the page")
@@ -183,7 +193,7 @@ def render_asset(made: Environment, name: str) -> tuple[Markup, str]:
     return Markup(text), f"sha256-{digest}"
 
 
-def check_html_path(path: Path) -> None:
+def check_html_path(path: Path, kind: str) -> None:
     """Check the name of an HTML file, before any long computation.
 
     Parameters
@@ -199,20 +209,22 @@ def check_html_path(path: Path) -> None:
 
     Examples
     --------
-    >>> check_html_path(Path("card.html"))
+    >>> check_html_path(Path("card.html"), "explanation")
     """
     if path.suffix.lower() not in (".html", ".htm"):
         raise SettingError(f"--html: expected the name of a page (.html), found {path}.")
-    check_new_file("--html", path)
+    check_new_file("--html", path, kind)
 
 
-def write_page(path: Path, page: str) -> None:
+def write_page(path: Path, page: str, kind: str) -> None:
     """Write an HTML file atomically.
 
     Parameters
     ----------
     path : Path
     page : str
+    kind : str
+        What it is, in a word or two; see `hybrid.utils.outputs.write_output`.
 
     Raises
     ------
@@ -223,10 +235,10 @@ def write_page(path: Path, page: str) -> None:
 
     Examples
     --------
-    >>> write_page(Path("page.html"), "<p>text</p>")
+    >>> write_page(Path("page.html"), "<p>text</p>", "explanation")
     """
-    check_html_path(path)
+    check_html_path(path, kind)
     try:
-        write_atomically(path, page.encode())
+        write_output(path, page.encode(), kind)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror or error}.") from error

@@ -28,7 +28,9 @@ from hybrid.runs.run_provenance import read_run_provenance
 from hybrid.runs.study_files import read_studies
 from hybrid.splitting.tasks import Task
 from hybrid.types import PARTS, Predictions
+from hybrid.utils.csv_text import csv_text, unescape_columns
 from hybrid.utils.files import remove_tree, write_atomically
+from hybrid.utils.outputs import write_output
 from hybrid.utils.reading import PREDICTIONS as PREDICTIONS_FILE
 from hybrid.utils.reading import open_file, open_text
 
@@ -37,6 +39,8 @@ MODEL, MODEL_ARRAYS = "model.json", "model.npz"
 PROBABILITY = "p:"
 SEPARATOR = "|"
 MAX_NAME = 180  # bytes; with what names of temporary files add, file systems take 255
+PREDICTED = "predictions"  # what `hybrid predict` writes
+TEXTS = ("id", "split", "genres")  # columns whose cells may be escaped
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,7 @@ def check_run_name(name: str) -> None:
         raise SettingError(f"--name: expected a plain folder name, found {name!r}.")
 
 
-def write_predictions(path: Path, predictions: Predictions) -> None:
+def write_predictions(path: Path, predictions: Predictions, kind: str | None = None) -> None:
     """Write ``predictions.csv``: id, split, genres, and p:GENRE for each genre.
 
     Parameters
@@ -173,6 +177,8 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     path : Path
     predictions : Predictions
         Probabilities are written with six decimals, NaN as an empty cell.
+    kind : str, optional
+        Of a file that a user named; see `hybrid.utils.outputs.write_output`.
 
     Raises
     ------
@@ -192,9 +198,12 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     [[1, 0]]
     """
     table = predictions_table(predictions)
-    text = table.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+    text = csv_text(table, "%.6f")
     try:
-        write_atomically(path, text.encode())
+        if kind is None:
+            write_atomically(path, text.encode())
+        else:
+            write_output(path, text.encode(), kind)
     except OSError as error:
         raise RunError(f"cannot write {path}: {error.strerror or error}.") from error
 
@@ -238,7 +247,7 @@ def read_predictions(path: Path) -> Predictions:
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
         raise RunError(f"{path}: expected each column once, found twice: {', '.join(repeated)}.")
-    return parse_predictions(table, path)
+    return parse_predictions(unescape_columns(table, TEXTS), path)
 
 
 def parse_predictions(table: pd.DataFrame, path: Path) -> Predictions:

@@ -29,7 +29,7 @@ from hybrid.heads.make_hybrid import use_context
 from hybrid.model_file import load_model
 from hybrid.model_file.earlier import require_files
 from hybrid.model_file.manifest import check_model_files
-from hybrid.runs.folder import MODEL, MODEL_ARRAYS, write_predictions
+from hybrid.runs.folder import MODEL, MODEL_ARRAYS, PREDICTED, write_predictions
 from hybrid.runs.record import DEEP, RECORD, RunRecord
 from hybrid.runs.record_parts import BackboneRecord, WeightsRecord
 from hybrid.runs.recorded_posters import use_recorded_posters
@@ -123,7 +123,7 @@ def predict_catalogue(
     (40, 8)
     """
     folder, out, context = Path(folder), Path(out), context or Context()
-    check_new_file("--out", out, [Path(path)])
+    check_new_file("--out", out, PREDICTED, [Path(path)])
     record = RunRecord.read(folder)
     columns = record.require_model(folder)
     catalogue = load_catalogue(path, options, like=columns, every_row=True)
@@ -141,7 +141,7 @@ def predict_catalogue(
             bad = _extract(folder, record, catalogue, weights, context)
         probabilities, labels = _predict_head(folder, record, frame, context)
     predictions, rows = _all_rows(catalogue, record.genres, labels, probabilities)
-    write_predictions(out, predictions)
+    write_predictions(out, predictions, PREDICTED)
     used = _used_columns(record, columns)
     missing = tuple(name for name in used if catalogue.find_column(name) is None)
     wrong = (*catalogue.bad_rows, *_id_problems(catalogue), *bad)

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from hybrid.errors import RunError
 from hybrid.evaluation import Outputs, evaluate, paired_difference
-from hybrid.runs.folder import parse_predictions, predictions_table
+from hybrid.runs.folder import TEXTS, parse_predictions, predictions_table
 from hybrid.runs.record_metrics import recorded_thresholds
 from hybrid.runs.training_records import StageResultRecord, TrainingRecord
 from hybrid.types import Interval, Predictions
+from hybrid.utils.csv_text import csv_text, unescape_columns
 from hybrid.utils.files import write_atomically
 from hybrid.utils.progress import shows_step
 from hybrid.utils.reading import PREDICTIONS, open_file
@@ -166,7 +167,7 @@ def write_stages(folder: Path, answers: tuple[StageAnswers, ...]) -> None:
         table = predictions_table(one.predictions)
         table.insert(0, STAGE, one.stage)
         tables.append(table)
-    text = pd.concat(tables).to_csv(index=False, float_format="%.6f", lineterminator="\n")
+    text = csv_text(pd.concat(tables), "%.6f")
     write_atomically(folder / STAGES, text.encode())
 
 
@@ -195,6 +196,7 @@ def read_stages(folder: Path) -> Mapping[str, Predictions]:
             table = pd.read_csv(file, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:
         raise RunError(f"cannot read {path}: {error}.") from error
+    table = unescape_columns(table, (STAGE, *TEXTS))
     if STAGE not in table:
         raise RunError(f"{path}: expected the column {STAGE}, found {', '.join(table.columns)}.")
     parts = table.groupby(STAGE, sort=False)

@@ -13,8 +13,13 @@ from hybrid.errors import SplitError
 from hybrid.split_types import SplitMethod
 from hybrid.splitting.splits import split_hash
 from hybrid.types import PARTS, UNUSED, Split
-from hybrid.utils.files import remove, write_atomically
-from hybrid.utils.reading import SPLIT, TEXT, open_file, read_json
+from hybrid.utils.csv_text import csv_text, unescape_columns
+from hybrid.utils.files import remove
+from hybrid.utils.outputs import SPLIT_OUTPUT, write_output
+from hybrid.utils.reading import SPLIT, TEXT, open_file, read_bytes, read_json
+from hybrid.utils.writable import check_new_file
+
+METHOD = "method of a split"
 
 
 def write_split(split: Split, path: str | Path) -> None:
@@ -44,12 +49,64 @@ def write_split(split: Split, path: str | Path) -> None:
     True
     >>> folder.cleanup()
     """
-    table = pd.DataFrame({"id": split.ids, "split": split.parts, "group": split.groups})
     try:
-        write_atomically(Path(path), table.to_csv(index=False, lineterminator="\n").encode())
+        write_output(Path(path), _format(split), SPLIT_OUTPUT)
         _write_method(split, method_file(path))
     except OSError as error:
         raise SplitError(f"cannot write the split {path}: {error.strerror or error}.") from error
+
+
+def check_split_target(path: Path, in_place: bool = False) -> None:
+    """Check that `write_split` can write there and replaces only a split that hybrid wrote.
+
+    Parameters
+    ----------
+    path : Path
+    in_place : bool, default=False
+        The split is read, too: it is repaired.
+
+    Raises
+    ------
+    RunError
+        See `hybrid.utils.writable.check_new_file`.
+
+    Examples
+    --------
+    >>> check_split_target(Path("splits.csv"))
+    """
+    known = _matches_method(path) or (in_place and _is_as_written(path))
+    check_new_file("--splits", path, SPLIT_OUTPUT, in_place=in_place, known=known)
+    method = method_file(path)
+    check_new_file("--splits", method, METHOD, known=method.is_file() and _is_method(method))
+
+
+def _matches_method(path: Path) -> bool:
+    """Whether an earlier version of hybrid, which kept no records of its outputs, wrote a split."""
+    try:
+        return path.is_file() and read_split(path).method is not None
+    except SplitError:
+        return False
+
+
+def _is_as_written(path: Path) -> bool:
+    """Whether a split has, to the byte, the form of `write_split`, which leaves no record in Python."""
+    try:
+        return path.is_file() and read_bytes(path, SPLIT) == _format(read_split(path))
+    except (OSError, SplitError):
+        return False
+
+
+def _format(split: Split) -> bytes:
+    table = pd.DataFrame({"id": split.ids, "split": split.parts, "group": split.groups})
+    return csv_text(table).encode()
+
+
+def _is_method(path: Path) -> bool:
+    try:
+        data: Any = read_json(path, TEXT)
+    except (OSError, ValueError):
+        return False
+    return isinstance(data, dict) and {"sha256", "method"} <= set(data)
 
 
 def method_file(path: str | Path) -> Path:
@@ -67,10 +124,11 @@ def method_file(path: str | Path) -> Path:
 
 def _write_method(split: Split, path: Path) -> None:
     if split.method is None:
-        remove(path)
+        if path.is_file() and _is_method(path):
+            remove(path)
         return
     data = {"sha256": split.sha256, **asdict(split.method)}
-    write_atomically(path, (json.dumps(data, ensure_ascii=False, indent=2) + "\n").encode())
+    write_output(path, (json.dumps(data, ensure_ascii=False, indent=2) + "\n").encode(), METHOD)
 
 
 def _read_method(path: Path, sha256: str) -> SplitMethod | None:
@@ -144,9 +202,16 @@ def read_split(path: str | Path) -> Split:
             f"{path}: expected train, validation, test or unused in column split, found "
             f"{', '.join(map(repr, strange[:5]))}."
         )
-    ids = table["id"].to_numpy(dtype=object).astype(str)
-    parts = table["split"].to_numpy(dtype=object).astype(str)
+    split = _parse(unescape_columns(table, ("id", "group")), method_file(path))
+    if split.method is None:  # perhaps one of an earlier version, which escaped nothing
+        as_written = _parse(table, method_file(path))
+        return split if as_written.method is None else as_written
+    return split
+
+
+def _parse(table: pd.DataFrame, method: Path) -> Split:
+    ids, parts = (table[name].to_numpy(dtype=object).astype(str) for name in ("id", "split"))
     groups = table["group"] if "group" in table.columns else table["id"]
     digest = split_hash(ids, parts)
-    method = _read_method(method_file(path), digest)
-    return Split(ids, parts, groups.to_numpy(dtype=object).astype(str), digest, method)
+    named = groups.to_numpy(dtype=object).astype(str)
+    return Split(ids, parts, named, digest, _read_method(method, digest))

@@ -41,6 +41,7 @@ from hybrid.studies.repeated_splits import (
 )
 from hybrid.studies.subject import Subject, check_subject, load_subject
 from hybrid.utils.context import Context, limited_by_context
+from hybrid.utils.csv_text import csv_text
 from hybrid.utils.environment import library_versions
 from hybrid.utils.resources import CostRecorder
 from hybrid.utils.unknown_labels import as_no
@@ -310,7 +311,7 @@ class _Study:
             fits=fits,
         )
         table = contribution_table(fitted.model, fitted.test.frame, fitted.genres)
-        text = table.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+        text = csv_text(table, "%.6f")
         write_beside(self.folder / FOLDER / CONTRIBUTIONS, text.encode())
         return {
             "metric": COMPARED,

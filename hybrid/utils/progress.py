@@ -14,6 +14,8 @@ from typing import NoReturn, ParamSpec, TypeVar
 
 from tqdm import tqdm
 
+from hybrid.utils.visible import visible
+
 DELAY = 2.0  # seconds before anything is shown
 EVERY = 10.0  # seconds between two plain lines
 
@@ -73,7 +75,7 @@ class Progress:
     def say(self, message: str) -> None:
         """Print one line, unless quiet."""
         if not self.quiet:
-            print(message, file=sys.stderr, flush=True)
+            print(visible(message), file=sys.stderr, flush=True)
 
     @contextmanager
     def bar(

@@ -60,6 +60,8 @@ SPLIT = FileKind("a split", 4 * _GB)
 WEIGHTS = FileKind("a file of weights", 16 * _GB)
 IMAGE = FileKind("an image", 256 * _MB)
 DATA_SET = FileKind("a file of a data set", 1024 * _GB)
+OUTPUT = FileKind("an output", 1024 * _GB)
+OUTPUT_RECORD = FileKind("a record of an output", 64 * _KB)
 LEDGER = FileKind("a list of fetched posters", 4 * _GB)
 TEXT = FileKind("a text file", 64 * _MB)
 # The cache of embeddings, and what is remembered beside it.

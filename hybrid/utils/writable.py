@@ -12,32 +12,49 @@ from pathlib import Path
 
 from hybrid.errors import RunError
 from hybrid.utils.files import TEMPORARY
+from hybrid.utils.outputs import output_problem
 
 PROBE = 2**20  # bytes that must be free: less than any result with a model takes
 # What open(2) says where there are no files without a name (O_TMPFILE).
 NO_UNNAMED_FILES = (errno.ENOSYS, errno.EINVAL, errno.EISDIR, errno.EOPNOTSUPP)
 
 
-def check_new_file(option: str, path: Path, inputs: Sequence[Path] = ()) -> None:
-    """Check that a file can be written or replaced.
+def check_new_file(
+    option: str,
+    path: Path,
+    kind: str,
+    inputs: Sequence[Path] = (),
+    in_place: bool = False,
+    known: bool = False,
+) -> None:
+    """Check that a file can be written: a new one, or in place of one that hybrid wrote.
+
+    With `hybrid.utils.outputs.output_rule` (``--force``), any file may be replaced.
 
     Parameters
     ----------
     option : str
         That names it, for the message.
     path : Path
+    kind : str
+        What is written, in a word or two; see `hybrid.utils.outputs.write_output`.
     inputs : sequence of Path, default=()
-        Files that are read, and must not be replaced.
+        Files that are read, besides those of the command line, and must not be replaced.
+    in_place : bool, default=False
+        The file is read, too, and it is the meaning of the command to rewrite it.
+    known : bool, default=False
+        The file is known to be hybrid's by other means than the record of its hash.
 
     Raises
     ------
     RunError
-        If its folder does not exist or cannot be written, the disk is full, or it is a folder or an input.
+        If its folder does not exist or cannot be written, the disk is full, or it is a folder, an input, or
+        a file that hybrid did not write.
 
     Examples
     --------
-    >>> check_new_file("--out", Path("predictions.csv"))
-    >>> check_new_file("--out", Path("nowhere/predictions.csv"))
+    >>> check_new_file("--out", Path("new.csv"), "predictions")
+    >>> check_new_file("--out", Path("nowhere/predictions.csv"), "predictions")
     Traceback (most recent call last):
     ...
     hybrid.errors.RunError: --out: expected a file in a folder that exists, found nowhere/predictions.csv.
@@ -45,16 +62,17 @@ def check_new_file(option: str, path: Path, inputs: Sequence[Path] = ()) -> None
     if not path.parent.is_dir():
         raise RunError(f"{option}: expected a file in a folder that exists, found {path}.")
     if path.exists() and not path.is_file():  # a device, say: a file would take its place
-        kind = "folder" if path.is_dir() else "device or pipe"
-        raise RunError(f"{option}: expected the name of a file, found the {kind} {path}.")
-    if path.exists() and any(each.exists() and path.samefile(each) for each in inputs):
-        raise RunError(
-            f"{option}: expected a new file, found {path}, which is read. Choose another {option}."
-        )
+        found = "folder" if path.is_dir() else "device or pipe"
+        raise RunError(f"{option}: expected the name of a file, found the {found} {path}.")
     if reason := write_problem(path.parent):
         raise RunError(
             f"{option}: expected a folder that can be written, found that {path.parent} cannot be: {reason}. "
             f"Choose another {option}."
+        )
+    if problem := output_problem(path, kind, inputs, in_place, known):
+        raise RunError(
+            f"{option}: expected a new file, found {path}, {problem}. "
+            f"Choose another {option}, or replace it with --force."
         )
 
 

@@ -102,16 +102,16 @@ DEEP = {
     "calibration",
 }
 ALWAYS = {
-    "demo": {"full"},
+    "demo": {"full", "force"},
     "sample": {"items"},
     "import": {"out", "genre-names"},
     "fetch-posters": {
         *("id-column", "url-column", "out", "concurrency", "rate", "timeout", "retries", "max-bytes"),
-        *("max-pixels", "max-shared", "allow-private", "retry-failed", "refresh", "strict"),
+        *("max-pixels", "max-shared", "allow-private", "retry-failed", "refresh", "strict", "force"),
     },
     "check": {*COLUMNS, "strict"},
-    "split": {*COLUMNS, "method", "validation"},
-    "audit": {*COLUMNS, *SELECTED, "run", "repair", "sheet"},
+    "split": {*COLUMNS, "method", "validation", "force"},
+    "audit": {*COLUMNS, *SELECTED, "run", "repair", "sheet", "force"},
     # A dry run rehearses the command that it is given, with all its options.
     "extract": {
         *(*COLUMNS, *EMBEDDING, "backbone", "weights", "batch-size", "ids", "limit", "dry-run"),
@@ -120,23 +120,23 @@ ALWAYS = {
     "fit-svm": {*COLUMNS, *HEAD, "metric", "C", "calibration", "chain"},
     "fit-ovr": {*COLUMNS, *HEAD, "estimator"},
     "fit-deep": {*COLUMNS, *DEEP},
-    "predict": {"out", "posters"},
-    "report": {*COLUMNS, "external", "out", "draws"},
-    "explain": {"genre", "top", "features", "posters"},
+    "predict": {"out", "posters", "force"},
+    "report": {*COLUMNS, "external", "out", "draws", "force"},
+    "explain": {"genre", "top", "features", "posters", "force"},
     # Of a network; a run refuses them all.
     "describe": {
         *("head-units", "dropout", "stages", "epochs", "patience", "batch-size", "learning-rate"),
         *("schedule", "weight-decay", "label-smoothing", "loss", "accumulate", "precision", "task"),
     },
     "study": {"ablation", "curve", "repeats", "nested"},
-    "model-card": {*COLUMNS, "out", "draws"},
+    "model-card": {*COLUMNS, "out", "draws", "force"},
     "convert": {"allow-pickle"},
     "cache ls": set(),
     "cache explain": {*COLUMNS, *EMBEDDING, "backbone", "weights"},
     "cache verify": {"deep"},
     "cache compact": set(),
     "cache gc": {"dry-run"},
-    "cache export": {*COLUMNS, *SELECTED, "out"},
+    "cache export": {*COLUMNS, *SELECTED, "out", "force"},
     "backbones": {"layers"},
 }  # fmt: skip
 

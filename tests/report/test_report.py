@@ -23,7 +23,6 @@ from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import RunError, SettingError
 from hybrid.evaluation import Outputs, compare_pairs, evaluate, reliability, select_best
 from hybrid.report import as_text, make_report, report_runs
-from hybrid.report.exports import escape_formula
 from hybrid.report.model_card import render_model_card
 from hybrid.report.page import render
 from hybrid.report.sections import cost
@@ -31,6 +30,7 @@ from hybrid.runs.folder import new_run, read_run, write_predictions
 from hybrid.runs.migration import FORMAT
 from hybrid.runs.record import RunRecord
 from hybrid.types import Predictions
+from hybrid.utils.csv_text import escape_formula
 
 N = 60
 GENRES = ("Drama", "Horror", "<script>alert(1)</script>")

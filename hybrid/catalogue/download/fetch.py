@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybrid.catalogue.catalogue import Catalogue
-from hybrid.catalogue.download.ledger import Fetched, Ledger
+from hybrid.catalogue.download.ledger import FETCH_LEDGER, Fetched, Ledger, is_ledger
 from hybrid.catalogue.download.results import (
+    FAILED,
+    FETCHED,
     gather_files,
     mixed_cells,
     place_items,
@@ -28,6 +30,7 @@ from hybrid.types import BadRow, Finding
 from hybrid.utils.context import Context
 from hybrid.utils.files import TEMPORARY, locked, make_folder, remove
 from hybrid.utils.options import Rule, given_options, list_unused
+from hybrid.utils.outputs import is_forced, output_problem
 
 
 @dataclass(frozen=True)
@@ -214,12 +217,7 @@ def _writing(out: Path, source: Path) -> Iterator[Ledger]:
     file = out.with_suffix(".ledger.jsonl")
     if out.suffix.lower() != ".csv":
         raise CatalogueError(f"--out: expected a name that ends in .csv, found {out}.")
-    same = out.exists() and source.exists() and out.samefile(source)
-    if same or (out.exists() and not file.exists()):
-        raise CatalogueError(
-            f"--out: expected the name of a new file, found {out}, which "
-            f"{'is the catalogue itself' if same else 'is there already'}. Name another one with --out."
-        )
+    _check_replaced(out, source)
     folder = out.parent / FOLDER
     try:
         make_folder(folder)
@@ -237,6 +235,33 @@ def _writing(out: Path, source: Path) -> Iterator[Ledger]:
             f"{out}: the posters cannot be written ({error.strerror or error}). What was fetched before is "
             "kept: call the command again when this is mended."
         ) from error
+
+
+def _check_replaced(out: Path, source: Path) -> None:
+    """Raise where a file that is not of an earlier call would be replaced."""
+    beside = {each: out.with_suffix(each) for each in (".failed.csv", ".ledger.jsonl", ".lock")}
+    failed, ledger, lock = beside.values()
+    problems = {
+        out: output_problem(out, FETCHED, [source]) or _unknown(out, ledger),
+        failed: output_problem(failed, FAILED),
+        ledger: output_problem(ledger, FETCH_LEDGER, known=ledger.is_file() and is_ledger(ledger)),
+        lock: output_problem(lock, "lock", known=lock.is_file() and not lock.stat().st_size),
+    }
+    for path, problem in problems.items():
+        if problem:
+            same = path == out and out.exists() and source.exists() and out.samefile(source)
+            what = "is the catalogue itself" if same else f"is there already, {problem}"
+            raise CatalogueError(
+                f"--out: expected the name of a new file, found {path}, which {what}. "
+                "Name another one with --out, or replace it with --force."
+            )
+
+
+def _unknown(out: Path, ledger: Path) -> str | None:
+    """Why a file is not of an earlier call, which left a ledger; whoever calls this, records or not."""
+    if is_forced() or not out.exists() or ledger.exists():
+        return None
+    return "which has no ledger"
 
 
 def _check_used(cells: Sequence[str], base_url: str | None, tmdb_size: str) -> None:

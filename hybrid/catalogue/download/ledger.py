@@ -8,8 +8,11 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hybrid.utils.files import remove, write_atomically
-from hybrid.utils.reading import IMAGE, LEDGER, hash_file, read_bytes
+from hybrid.utils.files import remove
+from hybrid.utils.outputs import write_output
+from hybrid.utils.reading import IMAGE, LEDGER, hash_file, open_file, read_bytes
+
+FETCH_LEDGER = "ledger of fetched posters"
 
 
 @dataclass(frozen=True)
@@ -130,13 +133,21 @@ class Ledger:
         others = sorted(self.entries.keys() - set(first))
         if self.journal.exists():
             os.sync()
-        write_atomically(self.file, _lines(self.entries[url] for url in (*first, *others)))
+        lines = _lines(self.entries[url] for url in (*first, *others))
+        write_output(self.file, lines, FETCH_LEDGER)
         remove(self.journal)
 
 
 def _read(file: Path) -> dict[str, Entry]:
     data = read_bytes(file, LEDGER) if file.exists() else b""
     return {entry.url: entry for entry in map(_parse, data.split(b"\n")) if entry}
+
+
+def is_ledger(file: Path) -> bool:
+    """Tell whether a file is a ledger: it is empty, or its first line is an entry."""
+    with open_file(file, LEDGER) as lines:
+        first = lines.readline(2**20)
+    return not first or _parse(first) is not None
 
 
 def _lines(entries: Iterable[Entry]) -> bytes:

@@ -18,8 +18,10 @@ from hybrid.catalogue.lists import join_list
 from hybrid.catalogue.poster_paths import POSTER, POSTERS, poster_problem
 from hybrid.types import BadRow, Finding
 from hybrid.utils.counts import counted
-from hybrid.utils.files import write_atomically
+from hybrid.utils.csv_text import escape_row
+from hybrid.utils.outputs import write_output
 
+FETCHED, FAILED = "catalogue of fetched posters", "posters that were not fetched"
 SHARED = 5  # different URLs with one picture: told, since it may say "no image"
 
 
@@ -165,8 +167,8 @@ def several_posters(count: int) -> tuple[Finding, ...]:
 
 def write_failures(path: Path, failed: Iterable[BadRow]) -> None:
     """Write the table of items without a poster: row, id, cell and reason."""
-    rows = [(bad.row, bad.id, bad.poster, bad.reason) for bad in failed]
-    write_atomically(path, _csv([("row", "id", "cell", "reason"), *rows]))
+    rows = [escape_row((bad.row, bad.id, bad.poster, bad.reason)) for bad in failed]
+    write_output(path, _csv([("row", "id", "cell", "reason"), *rows]), FAILED)
 
 
 def gather_files(
@@ -233,7 +235,7 @@ def write_catalogue(
     columns = [table[name].astype(str).tolist() for name in kept]
     url_name = _free_name(names, column.casefold()) if column in own else column
     header = [*(url_name if name == column else name for name in kept), target]
-    write_atomically(path, _csv([header, *zip(*columns, cells, strict=True)]))
+    write_output(path, _csv([header, *zip(*columns, cells, strict=True)]), FETCHED)
 
 
 def _free_name(names: Sequence[str], column: str) -> str:

@@ -11,6 +11,7 @@ from hybrid.catalogue.importers.disk_index import DiskIndex
 from hybrid.catalogue.importers.importer import Notes
 from hybrid.catalogue.readers.dialect import Dialect
 from hybrid.errors import SettingError
+from hybrid.utils.csv_text import unescape_formula
 
 OWN = ("id", "genres", "poster")  # an item keeps its id and labels; a poster is copied
 
@@ -56,7 +57,8 @@ class JoinedCatalogue:
         for row, cells in table.records():
             self._rows.add(cells["id"], row, {name: cell for name, cell in cells.items() if cell})
         for row, cells in Delimited(ids, notes, Dialect()).records():
-            self._ids.add(f"{cells['kind']}:{cells['other_id']}", row, cells["id"])
+            name, other = unescape_formula(cells["id"]), unescape_formula(cells["other_id"])
+            self._ids.add(f"{cells['kind']}:{other}", row, name)
 
     def find(self, ids: Mapping[str, str]) -> tuple[dict[str, str], Path | None]:
         """The cells of the item with one of these ids, and its poster; nothing where there is none.

@@ -20,6 +20,8 @@ from hybrid.catalogue.importers.poster_files import NamedPosters, PosterFiles
 from hybrid.catalogue.importers.tmdb_film import join
 from hybrid.catalogue.lists import join_list
 from hybrid.catalogue.poster_paths import POSTER, POSTERS
+from hybrid.utils.csv_text import escape_row
+from hybrid.utils.outputs import SPLIT_OUTPUT, remember_output
 
 CATALOGUE, SPLITS, IDS, LEFT_OUT = "catalogue.csv", "splits.csv", "ids.csv", "left-out.csv"
 FILES = (CATALOGUE, SPLITS, IDS, LEFT_OUT, "posters")
@@ -148,9 +150,11 @@ class CatalogueWriter:
         counts.poster_urls += bool(cells.get("poster_url"))
         if item.part:
             counts.parts[item.part] += 1
-            self._table(SPLITS, "id", "split", "group").writerow((name, item.part, name))
+            self._table(SPLITS, "id", "split", "group").writerow(
+                escape_row((name, item.part, name))
+            )
         for kind, other in ids.items():
-            self._table(IDS, "id", "kind", "other_id").writerow((name, kind, other))
+            self._table(IDS, "id", "kind", "other_id").writerow(escape_row((name, kind, other)))
 
     def _poster(self, item: Item, ids: dict[str, str], joined: Path | None) -> str:
         """Write the poster: the item's own, or the one that is named by an id, or the joined item's."""
@@ -168,7 +172,7 @@ class CatalogueWriter:
 
     def _leave_out(self, row: LeftOut) -> None:
         cells = (row.file, row.row, row.id, row.reason, row.found)
-        self._table(LEFT_OUT).writerow([self._clean(str(cell)) for cell in cells])
+        self._table(LEFT_OUT).writerow(escape_row(self._clean(str(cell)) for cell in cells))
         self.counts.left_out[f"{row.file}: {row.reason}" if self._by_file else row.reason] += 1
 
     def _table(self, name: str, *header: str) -> Any:
@@ -199,3 +203,5 @@ def move_files(source: Path, target: Path) -> None:
     for name in reversed(FILES):
         if (source / name).exists():
             (source / name).rename(target / name)
+    if (target / SPLITS).exists():
+        remember_output(target / SPLITS, SPLIT_OUTPUT)

@@ -1,0 +1,131 @@
+"""CSV that a spreadsheet shows as text: cells that it would compute are escaped, and read back unchanged.
+
+A cell of text that begins with ``=``, ``+``, ``-``, ``@``, a tab or a line break is written with an
+apostrophe before it, as spreadsheets have it; so is one that begins so after apostrophes. Reading takes that
+one off.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+# With the full-width signs, which a spreadsheet of an East Asian locale takes for the others.
+_WRITTEN = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
+_READ = re.compile(r"'+[=+\-@\t\r\n＝＋－＠]")
+
+
+def escape_formula(cell: str) -> str:
+    """Escape text that a spreadsheet would read as a formula.
+
+    Parameters
+    ----------
+    cell : str
+
+    Returns
+    -------
+    str
+        As it is, or with an apostrophe before it.
+
+    Examples
+    --------
+    >>> escape_formula("=1+1"), escape_formula("svm"), escape_formula("'=1"), escape_formula("'90s")
+    ("'=1+1", 'svm', "''=1", "'90s")
+    """
+    return f"'{cell}" if _WRITTEN.match(cell) else cell
+
+
+def unescape_formula(cell: str) -> str:
+    """Read text as it was before `escape_formula`.
+
+    Parameters
+    ----------
+    cell : str
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> unescape_formula("'=1+1"), unescape_formula("=1+1"), unescape_formula("'90s")
+    ('=1+1', '=1+1', "'90s")
+    """
+    return cell[1:] if _READ.match(cell) else cell
+
+
+def csv_text(table: pd.DataFrame, float_format: str | None = None) -> str:
+    """Format a table as CSV; text that a spreadsheet would compute is escaped, names of columns, too.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Its index is left out.
+    float_format : str, optional
+        As for `pandas.DataFrame.to_csv`.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> print(csv_text(pd.DataFrame({"id": ["a", "-b"], "x": [1.0, -1.0]})), end="")
+    id,x
+    a,1.0
+    '-b,-1.0
+    """
+    escaped = table.rename(columns=_escape)
+    texts = [name for name, kind in table.dtypes.items() if not pd.api.types.is_numeric_dtype(kind)]
+    for name in texts:
+        escaped[_escape(name)] = table[name].map(_escape)
+    # The csv module puts no quotes around a carriage return, which would end the row of many readers.
+    returns = any(table[name].astype(str).str.contains("\r", regex=False).any() for name in texts)
+    text = escaped.to_csv(
+        index=False,
+        float_format=float_format,
+        lineterminator="\n",
+        quoting=csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL,
+    )
+    return str(text)
+
+
+def unescape_columns(table: pd.DataFrame, names: Iterable[str]) -> pd.DataFrame:
+    """Read columns of text as they were before `csv_text`.
+
+    Parameters
+    ----------
+    table : DataFrame of str
+    names : iterable of str
+        Of columns; those that the table lacks are skipped.
+
+    Returns
+    -------
+    DataFrame of str
+
+    Examples
+    --------
+    >>> unescape_columns(pd.DataFrame({"id": ["a", "'-b"]}), ["id", "group"])["id"].tolist()
+    ['a', '-b']
+    """
+    there = [name for name in names if name in table.columns]
+    return table.assign(**{name: table[name].map(unescape_formula) for name in there})
+
+
+def escape_row(row: Iterable[Any]) -> list[Any]:
+    """Escape the text in a row for `csv.writer`.
+
+    Examples
+    --------
+    >>> escape_row([-1, "-a", "b"])
+    [-1, "'-a", 'b']
+    """
+    return [_escape(cell) for cell in row]
+
+
+def _escape(cell: Any) -> Any:
+    return escape_formula(cell) if isinstance(cell, str) else cell
