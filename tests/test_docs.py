@@ -16,7 +16,12 @@ import pytest
 from hybrid.cli.main import COMMANDS, hybrid
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 PAGES.append(ROOT / "cache" / "FORMAT.md")
 
 
