@@ -32,7 +32,7 @@ def require_files(folder: Path, *names: str) -> None:
     hybrid.errors.RunError: runs/svm: expected the model model.json, found no such file. Fit it again.
     """
     for name in names:
-        if (folder / name).is_file():
+        if (folder / name).exists():
             continue
         old = [earlier for earlier in pickles(folder) if PICKLES[earlier] in names]
         if old:

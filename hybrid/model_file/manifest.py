@@ -14,7 +14,7 @@ from typing import Any
 
 from hybrid.errors import RunError
 from hybrid.utils.reading import MANIFEST as KIND
-from hybrid.utils.reading import MODEL, hash_file, read_json
+from hybrid.utils.reading import MODEL, checked, hash_file, read_json
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -70,7 +70,7 @@ def changed_files(folder: Path, wanted: Callable[[str], bool] = lambda name: Tru
     RunError
         If the manifest cannot be read.
     """
-    if not (folder / MANIFEST).is_file():
+    if not (folder / MANIFEST).exists():
         return []
     files = _read(folder / MANIFEST)
     return [
@@ -85,7 +85,11 @@ def check_model_files(folder: Path) -> None:
     ------
     RunError
         Names those that are not.
+    UnusableFileError
+        If one is no regular file.
     """
+    for path in sorted(folder.glob("model.*")):
+        checked(path, MODEL)
     if wrong := changed_files(folder, _is_model):
         raise RunError(
             f"{folder}: expected the files of the model that {MANIFEST} lists, found {', '.join(wrong)} "

@@ -214,6 +214,44 @@ def run_record() -> Target:
     return Target(feed, [small, record], (*tokens, b'"format": 99', b'"../x"', b"\0", b"\xff"))
 
 
+def model() -> Target:
+    """Fitted models: the structure, and behind it the archive of the arrays."""
+    from hybrid.heads import HybridClassifier
+    from hybrid.model_file import load_model
+
+    path = _folder() / "model.json"
+    golden = Path(__file__).parents[1] / "golden/models"
+
+    def feed(data: bytes) -> None:
+        structure, _, arrays = data.partition(b"\0\0\0")
+        path.write_bytes(structure)
+        path.with_suffix(".npz").write_bytes(arrays)
+        with refusals_allowed():
+            assert isinstance(load_model(path, HybridClassifier), HybridClassifier)
+
+    def seed(name: str) -> bytes:
+        made = golden / f"{name}.json"
+        return made.read_bytes() + b"\0\0\0" + made.with_suffix(".npz").read_bytes()
+
+    tokens = (
+        b"null",
+        b"true",
+        b"[]",
+        b"{}",
+        b"-1",
+        b"9223372036854775807",
+        b"1e999",
+        b"NaN",
+        b'"object"',
+        b'"dict"',
+        b'"class":"Fusion"',
+        b"[" * 500,
+        b"\x80\x04cposix\nsystem\n",
+        b"\0\0\0",
+    )
+    return Target(feed, [seed(name) for name in ("svm", "forest", "boosting", "svc-rbf")], tokens)
+
+
 def predictions() -> Target:
     """Tables of predictions, ours and others'."""
     from hybrid.runs.folder import read_predictions
@@ -375,6 +413,7 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "image": image,
     "catalogue": catalogue,
     "run-record": run_record,
+    "model": model,
     "predictions": predictions,
     "split": split,
     "weights": weights,

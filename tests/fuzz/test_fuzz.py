@@ -31,6 +31,7 @@ EXAMPLES = {
     "image": 150,
     "catalogue": 60,
     "run-record": 300,
+    "model": 60,
     "predictions": 200,
     "split": 200,
     "weights": 120,
