@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import tempfile
 from dataclasses import replace
@@ -43,6 +44,7 @@ BLOCKS = {"poster": ["poster"], "fused": None}
 
 
 def main() -> None:
+    os.environ["HYBRID_FOLLOW_LINKS"] = "1"  # to the films, from a folder beside them
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("catalogue", type=Path)
     parser.add_argument("--weights", type=Path, required=True)

@@ -127,6 +127,7 @@ def measure(folder: Path, seed: int) -> dict[str, Any]:
 
 
 def main() -> None:
+    os.environ["HYBRID_FOLLOW_LINKS"] = "1"  # to the films, from a folder beside them
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("catalogue", type=Path)
     parser.add_argument("--weights", type=Path, required=True)

@@ -19,7 +19,7 @@ from hybrid.catalogue.columns import POSTER, find_name
 from hybrid.catalogue.dates import parse_dates
 from hybrid.catalogue.label_sets import LabelSets
 from hybrid.catalogue.numbers import parse_numbers
-from hybrid.catalogue.poster_paths import join_paths, poster_problem, split_posters
+from hybrid.catalogue.poster_paths import Links, join_paths, poster_problem, split_posters
 from hybrid.errors import CatalogueError, SettingError, did_you_mean
 from hybrid.images.references import parse_reference
 from hybrid.types import BadRow, CellFormat, ColumnRole, Columns, Finding
@@ -54,6 +54,8 @@ class Catalogue:
         Folder that the posters are relative to. By default that of the file.
     posters_told : bool, default=False
         Whether no poster cell of the file names a file, as a finding tells: no poster is listed then.
+    posters_trusted : bool, default=True
+        Whether links out of `posters_folder` are followed, as it was named by the user, and not by a run.
 
     Examples
     --------
@@ -82,6 +84,7 @@ class Catalogue:
     left_out: tuple[BadRow, ...] = ()
     posters_folder: Path | None = None
     posters_told: bool = False
+    posters_trusted: bool = True
 
     def __len__(self) -> int:
         return len(self.table)
@@ -161,7 +164,11 @@ class Catalogue:
         return enumerate(split_posters(cell, name, separator) for cell in self.posters)
 
     def _problem(self, cell: str) -> str:
-        return poster_problem(cell, self._root, self.posters_folder is not None)
+        named = self.posters_folder is not None
+        problem = poster_problem(cell, self._root, named)
+        if problem or (named and self.posters_trusted):
+            return problem
+        return self._links.problem(cell)
 
     def bad_row(self, index: int, reason: str) -> BadRow:
         """Describe what is wrong with the poster of an item.
@@ -205,6 +212,10 @@ class Catalogue:
             ]
             for _, cells in self._poster_cells
         ]
+
+    @cached_property
+    def _links(self) -> Links:
+        return Links(self._root)
 
     @property
     def _root(self) -> Path:

@@ -7,7 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from hybrid.catalogue.lists import UNIT
+from hybrid.utils.reading import lies_in
 
+_LEAVES = "a link out of the folder, which is followed only where --posters names the folder"
 POSTER, POSTERS = "poster", "posters"
 # Names of columns of images, or parts of them, those that most surely mean a poster first.
 IMAGE_NAMES = ("poster", "cover", "image", "img", "picture", "photo", "thumb")
@@ -75,6 +77,37 @@ def poster_problem(cell: str, folder: Path | None = None, named: bool = False) -
     if absolute and not (folder is not None and _lies_in(cell, folder)):
         return f"the path is absolute; it must be relative to {place}, or lie in it"
     return ""
+
+
+class Links:
+    """Finds poster files that are links out of a folder, or lie in a folder that is one.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+
+    Examples
+    --------
+    >>> Path("mine.jpg").symlink_to("/etc/hostname")
+    >>> Links(Path()).problem("mine.jpg")
+    'a link out of the folder, which is followed only where --posters names the folder'
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._inside: dict[str, bool] = {}  # of each folder below it
+
+    def problem(self, cell: str) -> str:
+        """Say why the file of a cell is not read; ``""`` if it may be."""
+        path = os.path.join(self._root, cell)  # noqa: PTH118  # quicker, for each of a million
+        folder = os.path.dirname(path)  # noqa: PTH120
+        inside = self._inside.get(folder)
+        if inside is None:
+            inside = self._inside[folder] = lies_in(Path(folder), self._root)
+        if inside and os.path.islink(path):  # noqa: PTH114
+            inside = lies_in(Path(path), self._root)
+        return "" if inside else _LEAVES
 
 
 def _lies_in(cell: str, folder: Path) -> bool:

@@ -127,7 +127,7 @@ def predict_catalogue(
     record = RunRecord.read(folder)
     columns = record.require_model(folder)
     catalogue = load_catalogue(path, options, like=columns, every_row=True)
-    catalogue = use_recorded_posters(catalogue, record)
+    catalogue = use_recorded_posters(catalogue, record, folder)
     if weights:
         _check_weights(folder, record, catalogue)
     frame = catalogue.frame_for(columns)

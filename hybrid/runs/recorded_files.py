@@ -8,7 +8,7 @@ from pathlib import Path
 from hybrid.errors import HybridError, RunError
 from hybrid.runs.record import RunRecord
 from hybrid.splitting.split_file import read_split
-from hybrid.utils.reading import CATALOGUE, hash_file
+from hybrid.utils.reading import CATALOGUE, hash_file, lies_in
 
 SHOWN = 12  # digits of a hash
 
@@ -16,8 +16,9 @@ SHOWN = 12  # digits of a hash
 def find_catalogue(folder: Path, record: RunRecord) -> Path:
     """Find the catalogue that a run was fitted on.
 
-    It is searched for in the project that the run is in, at the recorded path, and in the current directory.
-    The first file with the recorded hash is taken; any file that is found first, where no hash was recorded.
+    It is searched for in the project that the run is in, at the recorded path, and in the current directory;
+    a file that lies in neither is not read. The first file with the recorded hash is taken. Where no hash was
+    recorded, the file of this name in the project is taken.
 
     Parameters
     ----------
@@ -88,18 +89,25 @@ def _find(
 ) -> Path:
     project = folder.parent.parent
     names = [Path(recorded), Path(Path(recorded).name)] if recorded else []
+    if sha256 is None:
+        names = names[-1:]
     # An absolute path stays what it is when it is joined to a folder.
     places = [*(project / name for name in names), *names]
     if sha256 is not None:  # then any name will do
         places += [project / usual, Path(usual)]
-    there = [place for place in dict.fromkeys(places) if place.is_file()]
+    exist = [place for place in dict.fromkeys(places) if place.is_file()]
+    # A run that someone else made could name any file of this machine.
+    scope = (project, Path()) if sha256 is not None else (project,)
+    there = [place for place in exist if lies_in(place, *scope)]
     found = next((p for p in there if sha256 is None or hash_of(p) == sha256), None)
     if found is not None:
         return found
     what = {"splits": "split"}.get(option, option)
     wanted = f" (sha256 {sha256[:SHOWN]}…)" if sha256 else ""
     seen = f"none at {recorded or 'a recorded path'}"
-    if there:
+    if exist and not there:
+        seen = f"one outside the project at {exist[0]}, which is read only where you name it"
+    elif there:
         seen = f"another one at {there[0]} ({(hash_of(there[0]) or 'unreadable')[:SHOWN]}…)"
     raise RunError(
         f"{folder}: expected the {what} that the run was fitted on{wanted}, found {seen}. Name it with "

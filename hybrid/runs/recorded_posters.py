@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.runs.record import RunRecord
 from hybrid.runs.recorded_files import find_catalogue
 from hybrid.types import ColumnOptions
+from hybrid.utils.reading import lies_in
 
 
 def relative_posters(catalogue: Catalogue) -> str | None:
@@ -24,10 +26,13 @@ def load_like(
 ) -> Catalogue:
     """Load a catalogue, by default that of a run, with the roles and the posters' folder of the run."""
     path = path or find_catalogue(folder, record)
-    return use_recorded_posters(load_catalogue(path, options, record.catalogue.columns), record)
+    found = load_catalogue(path, options, record.catalogue.columns)
+    return use_recorded_posters(found, record, folder)
 
 
-def use_recorded_posters(catalogue: Catalogue, record: RunRecord) -> Catalogue:
+def use_recorded_posters(
+    catalogue: Catalogue, record: RunRecord, folder: Path | None = None
+) -> Catalogue:
     """Let the catalogue that a run was made from, and no other, find its posters where they were then.
 
     Parameters
@@ -35,6 +40,8 @@ def use_recorded_posters(catalogue: Catalogue, record: RunRecord) -> Catalogue:
     catalogue : Catalogue
         As it was loaded; a folder that was named for it now goes first.
     record : RunRecord
+    folder : Path, optional
+        Of the run: its posters lie in its project. By default they lie beside the catalogue's folder.
 
     Returns
     -------
@@ -47,4 +54,14 @@ def use_recorded_posters(catalogue: Catalogue, record: RunRecord) -> Catalogue:
         or catalogue.sha256 != made.sha256
     ):
         return catalogue
-    return replace(catalogue, posters_folder=catalogue.path.parent / made.posters)
+    here = catalogue.path.parent
+    project = here.absolute().parent if folder is None else folder.absolute().parent.parent
+    posters = here / made.posters
+    if not lies_in(posters, here, project):
+        warnings.warn(
+            f"the run names {posters} as the folder of its posters, which lies outside its project: no "
+            "poster in it is read. If they are yours, name it with --posters.",
+            stacklevel=2,
+        )
+        return catalogue
+    return replace(catalogue, posters_folder=posters, posters_trusted=False)

@@ -122,7 +122,7 @@ def _read_catalogue(
             f"{_short(record.catalogue.sha256)}), found another one at {path} ({_short(found.sha256)}). Name "
             "it with --catalogue, or fit the run again on this one."
         )
-    return use_recorded_posters(replace(found, columns=columns), record)
+    return use_recorded_posters(replace(found, columns=columns), record, folder)
 
 
 def _read_split(folder: Path, record: RunRecord, given: Path | None) -> tuple[Path, Split]:

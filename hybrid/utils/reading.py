@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from hybrid.errors import HybridError
 from hybrid.utils.strict_json import load_json
 
+FOLLOW = "HYBRID_FOLLOW_LINKS"
 _KB, _MB, _GB = 2**10, 2**20, 2**30
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -192,6 +193,22 @@ def checked(path: Path, kind: FileKind) -> Path:
     """
     open_file(path, kind).close()
     return path
+
+
+def lies_in(path: Path, *folders: Path) -> bool:
+    """Whether a path, all links followed, lies in one of the folders.
+
+    Where the environment variable ``HYBRID_FOLLOW_LINKS`` is 1, links are not followed first: whoever sets it
+    trusts those in a project.
+
+    Examples
+    --------
+    >>> lies_in(Path("posters/1.jpg"), Path()), lies_in(Path("posters/../../1.jpg"), Path())
+    (True, False)
+    """
+    real = os.path.abspath if os.environ.get(FOLLOW) == "1" else os.path.realpath
+    there = Path(real(path))
+    return any(there.is_relative_to(real(folder)) for folder in folders)
 
 
 def open_text(

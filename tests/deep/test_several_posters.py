@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def _shallow(shallow_mobilenet: None) -> None:
 def several(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Catalogue:
     """The films; every third has the poster of the next one, too, and some have copies or bad ones."""
     folder = tmp_path_factory.mktemp("several")
-    (folder / "posters").symlink_to(films.parent / "posters")
+    shutil.copytree(films.parent / "posters", folder / "posters")
     with films.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     posters = [row.pop("poster") for row in rows]

@@ -433,8 +433,9 @@ def test_the_record_holds_what_the_function_says(
 def home(studio: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current directory, from which the run can be explained."""
     monkeypatch.setenv("HYBRID_CACHE", str(studio / "cache"))
-    for name in ("catalogue.csv", "posters", "runs"):
-        (tmp_path / name).symlink_to(studio / name)
+    shutil.copy(studio / "catalogue.csv", tmp_path)
+    for name in ("posters", "runs"):
+        shutil.copytree(studio / name, tmp_path / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

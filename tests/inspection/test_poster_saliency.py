@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +44,7 @@ NETS = {
 def studio(tmp_path_factory: pytest.TempPathFactory, films: Path) -> Path:
     """Small films, three kinds of embeddings in one cache, and runs of one, of two, and of none."""
     folder = tmp_path_factory.mktemp("studio")
-    for path in (films, films.parent / "posters"):
-        (folder / path.name).symlink_to(path)
+    shutil.copytree(films.parent, folder, dirs_exist_ok=True)
     catalogue, cache = load_catalogue(folder / "catalogue.csv"), str(folder / "cache")
     split = split_catalogue(catalogue, context=Context(cache=cache))
     prints = {}

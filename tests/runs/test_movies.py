@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,14 @@ from hybrid.utils.context import Context
 Run = Callable[..., Any]
 SEEDS = (0, 1, 2)
 FEW = 800  # films of the test that is not slow
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _links() -> Iterator[None]:
+    """The films' posters are links to where they lie."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HYBRID_FOLLOW_LINKS", "1")
+        yield
 
 
 @pytest.fixture(scope="module")

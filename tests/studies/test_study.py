@@ -69,7 +69,7 @@ def fitted(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a run of text and metadata; not to be changed."""
     folder = tmp_path_factory.mktemp("fitted")
     shutil.copy(films, folder)
-    (folder / "posters").symlink_to(films.parent / "posters")
+    shutil.copytree(films.parent / "posters", folder / "posters")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.delenv("HYBRID_CACHE", raising=False)
