@@ -18,7 +18,6 @@ Capture = pytest.CaptureFixture[str]
 
 REPORT = ["report", "runs/text", "--draws", "10", "--quiet", "--json"]
 EXTRACT = ["extract", "--quiet", "--backbone", "mobilenet-075"]
-PREDICT = ["predict", "text", "--quiet", "--out", "new.csv"]
 VERIFY = ["cache", "verify"]
 # File → the command that reads it, and its exit codes. "STORE" is the folder of a store.
 FILES: dict[str, tuple[list[str], set[int]]] = {
@@ -43,9 +42,6 @@ FILES: dict[str, tuple[list[str], set[int]]] = {
     "STORE/config.json": (VERIFY, {1}),
     "STORE/CURRENT": (VERIFY, {1}),
     "STORE/provenance.json": (VERIFY, {1}),
-    "runs/text/model.json": (PREDICT, {1}),
-    "runs/text/model.npz": (PREDICT, {1}),
-    "runs/text/manifest.json": (PREDICT, {0, 1}),
 }
 THINGS: dict[str, Callable[[Path], object]] = {
     "pipe": os.mkfifo,
@@ -76,6 +72,5 @@ def test_no_command_waits(
     said = capsys.readouterr()
     assert code in codes, said.err
     if code:
-        told = ("regular file", "found no file", "error: ")
-        assert any(word in said.err + said.out for word in told)
+        assert any(word in said.err + said.out for word in ("regular file", "found no file"))
         assert path.name in said.err + said.out
