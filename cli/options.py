@@ -88,7 +88,7 @@ _COMMON = {
     "quiet": click.option("--quiet", is_flag=True, help="Show no progress on stderr."),
     "json": click.option("--json", is_flag=True, help="Print the result as JSON."),
     "force": click.option("--force", is_flag=True,
-                          help="Replace whatever is there: an input, or a file that hybrid did not write."),
+                          help="Replace whatever is there: an input, or a file that is no earlier output."),
 }  # fmt: skip
 
 EVERYWHERE = ("quiet", "json")

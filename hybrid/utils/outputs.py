@@ -58,7 +58,7 @@ def output_rule(force: bool, inputs: Sequence[Path] = ()) -> Iterator[None]:
     >>> _ = Path("notes.txt").write_text("mine")
     >>> with output_rule(force=False):
     ...     output_problem(Path("notes.txt"), "report")
-    'which hybrid did not write, or which was changed since'
+    'which is not an earlier output, or was changed since'
     >>> with output_rule(force=True):
     ...     output_problem(Path("notes.txt"), "report")
     """
@@ -101,7 +101,7 @@ def output_problem(
     ...     write_output(Path("page.html"), b"<p>", "report")
     ...     output_problem(Path("page.html"), "report")
     ...     output_problem(Path("page.html"), "card")
-    'which hybrid wrote as another output: report'
+    'which is an earlier output of another kind: report'
     >>> output_problem(Path("page.html"), "report", inputs=[Path("page.html")])
     'which is read'
     """
@@ -115,8 +115,8 @@ def output_problem(
         return None
     written = written_as(path) or (kind if known and not path.is_symlink() else None)
     if written is None:
-        return "which hybrid did not write, or which was changed since"
-    return None if written == kind else f"which hybrid wrote as another output: {written}"
+        return "which is not an earlier output, or was changed since"
+    return None if written == kind else f"which is an earlier output of another kind: {written}"
 
 
 def is_forced() -> bool:

@@ -111,7 +111,7 @@ def test_an_output(
         assert call(*words, option, target, "--quiet") == 1
         said = capsys.readouterr().err
         assert f"found {path}, which" in said
-        assert "hybrid did not write" in said
+        assert "is not an earlier output" in said
         assert "--force" in said
         assert path.read_bytes() == b"mine\n"
         path.unlink()
@@ -175,7 +175,7 @@ def test_an_output_of_another_kind(project: Path, call: Call, capsys: Capture) -
     before = Path("splits.csv").read_bytes()
     assert written_as(Path("splits.csv")) == "split"
     assert call("predict", "text", "--out", "splits.csv", "--quiet") == 1
-    assert "which hybrid wrote as another output: split" in capsys.readouterr().err
+    assert "which is an earlier output of another kind: split" in capsys.readouterr().err
     assert Path("splits.csv").read_bytes() == before
 
 
@@ -185,7 +185,7 @@ def test_a_repair_replaces_its_own_split_only(project: Path, call: Call, capsys:
     Path("splits.csv").write_text(lines + "\n")
     Path("splits.method.json").unlink()
     assert call("audit", "--repair", "--quiet") == 1
-    assert "hybrid did not write" in capsys.readouterr().err
+    assert "is not an earlier output" in capsys.readouterr().err
     assert Path("splits.csv").read_text() == lines + "\n"
     assert call("audit", "--repair", "--quiet", "--force") == 0
 
