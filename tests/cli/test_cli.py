@@ -237,7 +237,7 @@ def test_interrupt_is_exit_130(project: Path) -> None:
     code = (
         "import hybrid.catalogue.check as c, os, signal\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "c._problem = lambda path: os.kill(os.getpid(), signal.SIGINT) or ''\n"
+        "c._look_at = lambda path: os.kill(os.getpid(), signal.SIGINT) or ''\n"
         "from hybrid.cli.main import main\n"
         "main(['check'])\n"
     )
