@@ -16,7 +16,7 @@ from hybrid.catalogue.check import check_catalogue, look_at_posters
 from hybrid.images.damage import find_damage
 from hybrid.images.decode import BadPoster, decode_poster
 from hybrid.images.examine import examine_image
-from hybrid.images.suspicion import find_suspicion
+from hybrid.images.suspicion import find_look, find_suspicion
 
 RNG = np.random.default_rng(3)
 SMOOTH = Image.fromarray(RNG.integers(0, 256, (14, 9, 3), dtype=np.uint8)).resize((182, 268))
@@ -234,3 +234,13 @@ def test_borders_and_dark_skies_do_not_look_damaged(side: str) -> None:
         pixels = np.clip(pixels.astype(float) / 9 + fade, 0, 255).astype(np.uint8)
     assert find_suspicion(pixels) == ""
     assert find_suspicion(np.zeros_like(pixels)) == ""
+
+
+def test_blocks_that_do_not_fit_together() -> None:
+    """Where the decoder of a WebP lost its place: there are no checksums, but its blocks tell."""
+    greys = np.random.default_rng(0).integers(60, 200, (67, 45, 1), dtype=np.uint8)
+    blocks = greys.repeat(4, axis=0).repeat(4, axis=1).repeat(3, axis=2)
+    file = encode("WEBP", Image.fromarray(blocks), lossless=True)
+    assert find_look(file) == "its blocks do not fit together"
+    assert find_look(encode("WEBP", PICTURE)) == ""
+    assert find_look(encode("WEBP", Image.new("RGB", (200, 300), "red"))) == ""
