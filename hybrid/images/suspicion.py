@@ -134,4 +134,4 @@ def _is_garbled(pixels: Pixels) -> bool:
     cuts = np.arange(rows // 5, 4 * rows // 5, 8)
     above = np.cumsum(within)[cuts - 1]
     detail = np.log((above / cuts + 1) / ((within.sum() - above) / (rows - cuts) + 1))
-    return bool(detail.max() + 4 * np.log(edges_across) > FADE)
+    return bool(detail.max() + 4 * np.log(max(edges_across, 0.01)) > FADE)
