@@ -169,7 +169,7 @@ def look_at_posters(
     >>> from hybrid.catalogue import load_catalogue
     >>> import numpy as np
     >>> pixels = np.random.default_rng(0).integers(90, 99, (60, 40, 3), dtype=np.uint8)
-    >>> pixels.reshape(-1)[2500:4000] = 0
+    >>> pixels.reshape(-1)[2460:4020] = 0
     >>> Image.fromarray(pixels).save("one.ppm")
     >>> _ = Path("films.csv").write_text("id,genres,poster\n1,Drama,one.ppm\n")
     >>> bad, (finding,) = look_at_posters(load_catalogue("films.csv"))
