@@ -33,6 +33,7 @@ from hybrid.model_file.kinds import (
 from hybrid.model_file.place import Place, shown
 from hybrid.model_file.schema import WORKERS, Object, Schema, register
 from hybrid.types import POSTER_POOLINGS
+from hybrid.utils.counts import counted
 
 HEXADECIMAL = set("0123456789abcdef")
 LONGEST = 2**10  # words or characters of an n-gram
@@ -167,7 +168,10 @@ def _finish_metadata(block: MetadataFeatures, at: Place) -> None:
     if len(block._number_columns()) != len(block.mean_) or not set(block.years_) <= set(
         block.numeric
     ):
-        at.refuse(f"{len(block.mean_)} columns of numbers", f"{len(block._number_columns())}")
+        at.refuse(
+            counted(len(block.mean_), "column of numbers", "columns of numbers"),
+            f"{len(block._number_columns())}",
+        )
 
 
 def columns_of(fusion: Fusion) -> int:

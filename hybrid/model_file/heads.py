@@ -42,6 +42,7 @@ from hybrid.model_file.place import Place, shown
 from hybrid.model_file.schema import PLAIN, SEED, WORKERS, Object, Schema, register
 from hybrid.model_file.scikit_learn import ONE_LABEL
 from hybrid.types import METRICS
+from hybrid.utils.counts import counted
 
 ALL_LABELS = (
     *("MultilabelLinearSVC", "MultilabelLogistic", "MultilabelKNN", "KernelSVC", "Stacking"),
@@ -85,7 +86,7 @@ FORESEEN: dict[str, Kind] = {
 def _finish_svm(model: Any, at: Place) -> None:
     labels = len(model.classes_) if model._multilabel or len(model.classes_) > 2 else 1
     if len(model.coef_) != labels:
-        at.inside("coef_").refuse(f"{labels} rows", f"{len(model.coef_)}")
+        at.inside("coef_").refuse(counted(labels, "row"), f"{len(model.coef_)}")
 
 
 def _finish_masked(head: MaskedHead, at: Place) -> None:
@@ -128,7 +129,7 @@ def _finish_hybrid(model: HybridClassifier, at: Place) -> None:
         ("calibration", rule.calibration.prior if rule.calibration else model.prior_, labels),
     ):
         if len(found) != wanted:
-            at.inside("decision_").inside(name).refuse(f"{wanted} labels", f"{len(found)}")
+            at.inside("decision_").inside(name).refuse(counted(wanted, "label"), f"{len(found)}")
     model.thresholds_, model.calibration_ = rule.thresholds, rule.calibration
 
 

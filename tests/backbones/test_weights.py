@@ -28,6 +28,7 @@ from hybrid.backbones.load import _layers, init_random_weights, load_weights
 from hybrid.backbones.networks import build_application, build_body
 from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.errors import WeightsError
+from hybrid.utils.reading import FileKind, open_file
 
 PARAMETERS = 224  # of `tiny`, counted by hand: 3·3·3·4 + 4·4 + 3·3·4 + 4·8 + 4·8
 
@@ -348,7 +349,8 @@ def test_an_unreadable_file_is_told(
     def locked(*_: Any) -> Any:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", locked)  # the superuser may read everything
+    for reader in ("digests", "weightfile"):  # the superuser may read everything
+        monkeypatch.setattr(f"hybrid.backbones.{reader}.open_file", locked)
     with pytest.raises(WeightsError, match=r"net\.h5: cannot be read: Permission denied"):
         read(path)
 
@@ -508,11 +510,11 @@ def test_a_file_is_read_once_for_its_digests(
     path.write_bytes(data := bytes(range(256)) * 10_000)
     opened = []
 
-    def count(path: Path, mode: str) -> Any:
+    def count(path: Path, kind: FileKind) -> Any:
         opened.append(path)
-        return open(path, mode)  # noqa: PTH123
+        return open_file(path, kind)
 
-    monkeypatch.setattr(Path, "open", count)
+    monkeypatch.setattr("hybrid.backbones.digests.open_file", count)
     assert digests(path) == {
         "sha256": hashlib.sha256(data).hexdigest(),
         "md5": hashlib.md5(data, usedforsecurity=False).hexdigest(),

@@ -7,6 +7,7 @@ import hashlib
 import os
 import random
 import shutil
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -337,8 +338,11 @@ def refuse(folder: Path, at: int, turn: int, refused: Refused) -> tuple[bool, bo
 
     message = ""
     try:
-        with watched(folder, count, ignore):
+        with watched(folder, count, ignore), warnings.catch_warnings(record=True) as told:
+            # A store that cannot be read is told, and the others are looked after.
+            warnings.filterwarnings("always", ".*expected a readable config.json")
             scenario(folder / "cache", acknowledged.update)
+        message = "".join(str(one.message) for one in told)
     except CacheError as error:
         message = str(error)
     assert not message or (reason and reason in message)

@@ -36,6 +36,9 @@ NEVER_ONE = """
     catalogue/check.py items
     catalogue/label_column.py items
     catalogue/label_findings.py sum(map(len, twins))
+    catalogue/list_columns.py len(rows)
+    catalogue/readers/json_file.py len(found)
+    catalogue/readers/json_file.py len(values)
     catalogue/readers/parse.py name
     catalogue/readers/index_column.py len(empty)
     catalogue/roles.py distinct
@@ -43,10 +46,14 @@ NEVER_ONE = """
     cli/split.py len(splits)
     deep/distribution.py n
     heads/cross_fitting.py n_folds
+    images/memory.py file_bytes
     inspection/feature_visualisation.py len(every)
+    model_file/arrays.py entry.file_size
+    model_file/arrays.py left
     report/comparison.py len(devices)
     report/sections/training_history.py 'train' if curve.soft else 'validation'
     report/sentences.py len(runs)
+    runs/folder.py size
     runs/study_records.py len(self.splits or ())
     splitting/findings.py len(parts)
     splitting/findings.py len(largest)
@@ -54,6 +61,9 @@ NEVER_ONE = """
     splitting/methods.py method
     studies/learning_curve.py len(folds)
     studies/learning_curve.py said
+    utils/reading.py kind.limit
+    utils/reading.py limit
+    utils/reading.py status.st_size
 """
 
 

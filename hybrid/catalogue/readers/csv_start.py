@@ -26,6 +26,7 @@ from hybrid.catalogue.readers.source import Source, open_text
 from hybrid.catalogue.readers.table import name_repeated
 from hybrid.errors import CatalogueError
 from hybrid.types import Finding
+from hybrid.utils.counts import counted
 
 _TITLE_LINES = 5
 _USUAL_NAME = re.compile(r"(.*[ _])?id|title|overview|genres?|poster|labels?", re.IGNORECASE)
@@ -178,7 +179,8 @@ def _refuse_open_header(
     if len(widths) == 1 and widths != {1}:
         raise CatalogueError(
             f"{source.path}: expected the names of the columns in line {line}, found a quote there that is "
-            f"not closed in this line, so that the name would hold {len(lines) - 1} rows. Close or remove it."
+            f"not closed in this line, so that the name would hold "
+            f"{counted(len(lines) - 1, 'row')}. Close or remove it."
         )
 
 
