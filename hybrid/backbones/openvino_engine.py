@@ -183,7 +183,7 @@ def _export(spec: BackboneSpec, weights: Weights, folder: Path) -> None:
     network = load_network(spec, weights, "float32")
     with _no_telemetry():
         network.export(str(folder / MODEL), format="openvino", verbose=False)
-    record = {path.name: _sha256(path) for path in sorted(folder.iterdir())}
+    record = {path.name: hash_file(path, WEIGHTS) for path in sorted(folder.iterdir())}
     (folder / RECORD).write_text(json.dumps(record))
 
 
@@ -202,13 +202,11 @@ def _moved(work: Path, folder: Path) -> bool:
 def _is_whole(folder: Path) -> bool:
     try:
         record = read_json(folder / RECORD, TEXT)
-        return MODEL in record and all(_sha256(folder / name) == record[name] for name in record)
+        return MODEL in record and all(
+            hash_file(folder / name, WEIGHTS) == record[name] for name in record
+        )
     except (OSError, ValueError, TypeError):
         return False
-
-
-def _sha256(path: Path) -> str:
-    return hash_file(path, WEIGHTS)
 
 
 @contextmanager

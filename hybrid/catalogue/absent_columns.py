@@ -12,7 +12,7 @@ import pandas as pd
 from hybrid.catalogue.cells import says_something
 from hybrid.catalogue.columns import fold_name
 from hybrid.catalogue_types import ColumnRole, Columns, Finding
-from hybrid.utils.counts import counted
+from hybrid.utils.counts import counted, first_few
 
 NO_LABEL = "no label column"
 NO_TEXT = "no text column"
@@ -104,7 +104,7 @@ def _of_labels(table: pd.DataFrame, roles: list[ColumnRole]) -> Iterator[Finding
         return
     one_hot = [role.column for role in roles if _is_one_hot(role, table[role.column])]
     if len(one_hot) >= _LEAST:
-        shown = ", ".join(map(repr, one_hot[:EXAMPLES])) + ", …" * (len(one_hot) > EXAMPLES)
+        shown = first_few(list(map(repr, one_hot)), EXAMPLES)
         yield Finding(
             NO_LABEL,
             f"no column 'genres' was found; {counted(len(one_hot), 'column holds', 'columns hold')} only 0 "

@@ -12,7 +12,7 @@ from hybrid.catalogue.cells import find_different
 from hybrid.catalogue.columns import fold_name
 from hybrid.catalogue.lists import UNIT, join_list, parse_quoted, read_list
 from hybrid.types import ColumnOptions, Finding
-from hybrid.utils.counts import counted
+from hybrid.utils.counts import counted, first_few
 
 # A column is one of lists where this share of its filled cells are.
 _ALMOST_ALL, _HALF = 0.95, 0.5
@@ -145,8 +145,8 @@ def _tell_repeated(
     name: str, cells: dict[str, tuple[str, ...]], rows: NDArray[np.int64]
 ) -> Finding:
     cell, keys = next(iter(cells.items()))
-    shown = ", ".join(map(str, rows[:5].tolist())) + ", …" * (len(rows) > 5)
-    have = "1 cell has" if len(rows) == 1 else f"{len(rows)} cells have"
+    shown = first_few(rows.tolist())
+    have = counted(len(rows), "cell has", "cells have")
     message = (
         f"column {name!r}: {have} an object with a key twice ({keys[0]!r}): the last value was read, such as "
         f"in {_short(cell)} (row{'' if len(rows) == 1 else 's'} {shown})"
@@ -164,7 +164,7 @@ def _tell_rest(name: str, cells: list[str]) -> Finding:
 
 
 def _tell_broken(name: str, cells: list[str], rows: NDArray[np.int64]) -> Finding:
-    shown = ", ".join(map(str, rows[:5].tolist())) + ", …" * (len(rows) > 5)
+    shown = first_few(rows.tolist())
     no_list = "is no list" if len(cells) == 1 else "are no lists"
     message = (
         f"column {name!r}: {counted(len(cells), 'cell')} {no_list} that can be read, such as "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 _EITHER = re.compile(r"\{([^{}|]*)\|([^{}|]*)\}")
 
@@ -28,6 +29,26 @@ def counted(n: int, noun: str, plural: str | None = None) -> str:
     ('1 model', '1,200 test items', '2 categories')
     """
     return f"{n:,} {noun if n == 1 else plural or f'{noun}s'}"
+
+
+def first_few(items: Sequence[object], most: int = 5) -> str:
+    """List the first items, and a mark where there are more.
+
+    Parameters
+    ----------
+    items : sequence
+    most : int, default=5
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> first_few([1, 2]), first_few("abc", most=2)
+    ('1, 2', 'a, b, …')
+    """
+    return ", ".join(map(str, items[:most])) + ", …" * (len(items) > most)
 
 
 def agree(n: int, sentence: str) -> str:

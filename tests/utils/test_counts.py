@@ -36,9 +36,6 @@ NEVER_ONE = """
     catalogue/check.py items
     catalogue/label_column.py items
     catalogue/label_findings.py sum(map(len, twins))
-    catalogue/list_columns.py len(rows)
-    catalogue/readers/json_file.py len(found)
-    catalogue/readers/json_file.py len(values)
     catalogue/readers/parse.py name
     catalogue/readers/index_column.py len(empty)
     catalogue/roles.py distinct

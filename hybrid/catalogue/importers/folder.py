@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from hybrid.catalogue.importers.disk_index import DiskIndex
 from hybrid.catalogue.importers.importer import (
@@ -21,9 +20,7 @@ from hybrid.catalogue.importers.importer import (
 from hybrid.catalogue.importers.poster_files import SUFFIXES
 from hybrid.errors import CatalogueError
 from hybrid.utils.counts import counted
-from hybrid.utils.reading import IMAGE, open_file
-
-CHUNK = 1 << 20
+from hybrid.utils.reading import IMAGE, hash_file
 
 
 def _open(source: str, options: ImportOptions, scratch: Path) -> Source:
@@ -104,13 +101,6 @@ def _read(
             yield Item(image["file"], row, {"id": name}, labels, path, image["part"])
 
 
-def _digest(opened: BinaryIO) -> str:
-    found = hashlib.sha256()
-    while data := opened.read(CHUNK):
-        found.update(data)
-    return found.hexdigest()
-
-
 def _add(
     images: DiskIndex, path: Path, root: Path, row: int, has_parts: bool, notes: Notes
 ) -> LeftOut | None:
@@ -119,8 +109,7 @@ def _add(
     if path.suffix.lower() not in SUFFIXES:
         return LeftOut(file.as_posix(), row, "", "not an image", path.suffix)
     try:
-        with open_file(path, IMAGE) as opened:
-            digest = _digest(opened)
+        digest = hash_file(path, IMAGE)
     except OSError as error:
         return LeftOut(file.as_posix(), row, "", "cannot be read", str(error.strerror))
     folders = file.parent.parts

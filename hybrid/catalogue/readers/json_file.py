@@ -12,6 +12,7 @@ from hybrid.catalogue.readers.table import ParsedTable
 from hybrid.catalogue.readers.values import RecordTable
 from hybrid.errors import CatalogueError
 from hybrid.types import BadRow, ColumnOptions, Finding
+from hybrid.utils.counts import counted, first_few
 from hybrid.utils.strict_json import RepeatedKeys, find_repeated, load_marked
 
 # What json.loads makes half of a pair of.
@@ -170,7 +171,7 @@ class _OddRow(dict[str, Any]):
     def __init__(self, names: list[Any], values: list[Any]) -> None:
         super().__init__((str(name), one) for name, one in zip(names, values, strict=False))
         what = "missing ones are empty" if len(values) < len(names) else "others were left out"
-        count = "1 value" if len(values) == 1 else f"{len(values)} values"
+        count = counted(len(values), "value")
         self.reason = f"{count}, where 'columns' names {len(names)}; the {what}"
 
 
@@ -193,7 +194,7 @@ def _lost_keys(value: Any, found: list[Any]) -> tuple[str, ...]:
 
 
 def _twice(names: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, names[:_SHOWN])) + ", …" * (len(names) > _SHOWN)
+    shown = first_few(list(map(repr, names)), _SHOWN)
     return f"has the key{'' if len(names) == 1 else 's'} {shown} twice"
 
 
@@ -211,8 +212,8 @@ def _tell_repeated(bad: list[BadRow]) -> list[Finding]:
     found = [one for one in bad if one.reason.endswith(_READ)]
     if not found:
         return []
-    shown = ", ".join(str(one.row) for one in found[:_SHOWN]) + ", …" * (len(found) > _SHOWN)
-    rows = "1 row has" if len(found) == 1 else f"{len(found):,} rows have"
+    shown = first_few([one.row for one in found], _SHOWN)
+    rows = counted(len(found), "row has", "rows have")
     message = (
         f"{rows} a key twice: the last value was read (row{'' if len(found) == 1 else 's'} {shown})"
     )
