@@ -48,7 +48,7 @@ ONLY_IN = {
     "jax": ("hybrid.backbones.backend",),
     "torch": ("hybrid.backbones.backend",),
     "openvino": ("hybrid.backbones.openvino_engine",),
-    "python_calamine": ("hybrid.catalogue.readers.excel",),
+    "python_calamine": ("hybrid.catalogue.readers.excel_process",),
     "pooch": ("hybrid.backbones.download",),
     "pillow_heif": ("hybrid.images.formats",),
     "httpx": ("hybrid.catalogue.download.",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import json
+import math
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hybrid.catalogue.importers.importer import PARTS, Item, LeftOut, Notes, Source
 from hybrid.errors import CatalogueError
 from hybrid.utils.counts import counted
-from hybrid.utils.reading import DATA_SET, checked, open_file
+from hybrid.utils.reading import DATA_SET, checked, open_file, parse_json
 
 NAME, WORDS = "multimodal_imdb.hdf5", "metadata.npy"
 COLUMNS = ("id", "overview", "genres", "poster")
@@ -27,7 +27,12 @@ SHAPES = {
     "images": ("films", "3", "height", "width"),
     "sequences": ("films",),
 }
+# Kinds of numpy types that an array may have; ids may be text of any length, too.
+KINDS = {"genres": "biu", "imdb_ids": "Siu", "images": "biuf", "sequences": "iu"}
 FEW = 16  # films that are read at once
+# Films are not read that are larger than all of these bytes, or arrays of genres and ids that are larger, and
+# so many times the file.
+LARGEST, TIMES = 1 << 28, 100
 # The means that were subtracted from blue, green and red, before a network saw the poster.
 MEANS = (103.939, 116.779, 123.68)
 
@@ -44,13 +49,16 @@ def open_hdf5(path: Path) -> Source:
 
 
 def _check_shapes(path: Path, file: Any) -> None:
-    """Check that the arrays are there and belong together."""
+    """Check that the arrays are there, in this file, of numbers, and belong together."""
     if missing := [name for name in ("genres", "imdb_ids") if name not in file]:
         raise CatalogueError(
             f"{path}: expected {NAME} of MM-IMDb, found no {' and no '.join(missing)} in it."
         )
+    found = [name for name in SHAPES if file.get(name, getlink=True) is not None]
+    for name in found:
+        _refuse(path, name, _elsewhere(file, name))
     shapes: dict[str, tuple[int, ...]] = {
-        name: getattr(file[name], "shape", ()) for name in SHAPES if name in file
+        name: getattr(file[name], "shape", None) or () for name in found
     }
     films = (shapes["genres"] or (0,))[0]
     wrong = [
@@ -58,7 +66,7 @@ def _check_shapes(path: Path, file: Any) -> None:
         for name, shape in shapes.items()
         if len(shape) != len(SHAPES[name]) or shape[0] != films
     ]
-    if "images" in shapes and shapes["images"][1:2] != (len(MEANS),):
+    if "images" in shapes and (shapes["images"][1:2] != (len(MEANS),) or 0 in shapes["images"][2:]):
         wrong.append(f"images of shape {shapes['images']}")
     if wrong:
         expected = ", ".join(f"{name} ({', '.join(SHAPES[name])})" for name in shapes)
@@ -66,6 +74,43 @@ def _check_shapes(path: Path, file: Any) -> None:
             f"{path}: expected {NAME} of MM-IMDb with {expected}, found {', '.join(dict.fromkeys(wrong))}. "
             "Is it another file, or one that was not written to its end?"
         )
+    for name in found:
+        _refuse(path, name, _danger(file[name], name, path.stat().st_size))
+
+
+def _refuse(path: Path, name: str, danger: str) -> None:
+    if danger:
+        raise CatalogueError(
+            f"{path}: expected {name} as a plain array of this file, found {danger}. It is not read: the "
+            "published file has nothing like it. Download it again."
+        )
+
+
+def _elsewhere(file: Any, name: str) -> str:
+    """Whether an array is of another file of the machine: what it is, or nothing."""
+    import h5py
+
+    if not isinstance(file.get(name, getlink=True), h5py.HardLink):
+        return "a link"
+    data = file[name]
+    stored = isinstance(data, h5py.Dataset)
+    return "data in another file" if stored and (data.external or data.is_virtual) else ""
+
+
+def _danger(data: Any, name: str, size: int) -> str:
+    """Why an array must not be read from a file of `size` bytes, or nothing."""
+    import h5py
+
+    kind = h5py.check_vlen_dtype(data.dtype) or data.dtype
+    text = name == "imdb_ids" and h5py.check_string_dtype(data.dtype) is not None
+    if not text and np.dtype(kind).kind not in KINDS[name]:
+        return f"values of type {data.dtype}"
+    chunk = math.prod(data.chunks or (0,)) * data.dtype.itemsize
+    at_once = math.prod(data.shape[1:]) * data.dtype.itemsize * FEW
+    if name in ("genres", "imdb_ids"):  # all at once, however well they are compressed
+        at_once = data.nbytes if data.nbytes > TIMES * size else 0
+    largest = max(chunk, at_once)
+    return f"{largest:,} bytes to read at once" if largest > LARGEST else ""
 
 
 def _file(path: Path) -> Any:
@@ -104,8 +149,8 @@ def _genre_names(path: Path, file: Any, count: int) -> list[str]:
     said = file["genres"].attrs.get("target_names")
     text = said.decode() if isinstance(said, bytes) else str(said)
     try:
-        names = [str(name) for name in json.loads(text)]
-    except ValueError:
+        names = [name for name in parse_json(text) if isinstance(name, str)]
+    except (ValueError, TypeError):
         names = []
     if len(names) != count:
         raise CatalogueError(
@@ -201,9 +246,11 @@ def _read_words(path: Path, notes: Notes) -> dict[int, str]:
             )
             read(file)
             state = _Plain(file, encoding="latin-1").load().state
-        return {int(number): str(word) for number, word in state[-1][0]["ix_to_word"].items()}
-    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError,
-            pickle.UnpicklingError) as error:  # fmt: skip
+        words = state[-1][0]["ix_to_word"].items()
+        # A list that holds one list ten times, and so on, would be written in full by str().
+        return {int(number): word for number, word in words if isinstance(word, str)}
+    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, MemoryError,
+            RecursionError, pickle.UnpicklingError) as error:  # fmt: skip
         raise CatalogueError(
             f"{path}: expected the words of MM-IMDb, a dict with ix_to_word, found: {error!r}."
         ) from error

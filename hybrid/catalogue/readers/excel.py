@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import zipfile
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from hybrid.catalogue.readers.excel_cells import tell_lost_cells
+from hybrid.catalogue.readers.excel_process import UnreadableBookError, read_book
 from hybrid.catalogue.readers.excel_sheet import Sheet, choose_sheet, fill_merged, find_header
 from hybrid.catalogue.readers.source import Source
 from hybrid.catalogue.readers.table import ParsedTable, name_repeated
@@ -19,6 +21,11 @@ from hybrid.types import ColumnOptions, Finding
 from hybrid.utils.counts import counted
 
 DIGITS = 15  # that Excel keeps of a number
+UNPACKED, TIMES = (
+    256 << 20,
+    100,
+)  # an archive of more bytes than these, and so many times its size, is not read
+_PARTS = {"xl/workbook.xml", "xl/workbook.bin", "content.xml"}
 _PASSWORD = "EncryptedPackage".encode("utf-16-le")
 
 
@@ -48,25 +55,26 @@ def parse_excel(source: Source, options: ColumnOptions) -> ParsedTable:
 
 
 def _read_sheets(source: Source, content: bytes) -> list[Sheet]:
-    try:
-        import python_calamine
-    except ImportError as error:
+    if importlib.util.find_spec("python_calamine") is None:
         raise MissingExtraError(
             f"{source.path}: Excel files need python-calamine. Install it with: "
             "pip install 'hybrid-posters[excel]', or save the file as CSV (UTF-8)."
-        ) from error
+        )
     try:
-        book = python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(content))
-        sheets = []
-        for about in book.sheets_metadata:
-            if about.typ == python_calamine.SheetTypeEnum.WorkSheet:
-                visible = about.visible == python_calamine.SheetVisibleEnum.Visible
-                sheets.append(Sheet.of(book.get_sheet_by_name(about.name), visible))
-    except (python_calamine.CalamineError, ValueError) as error:
+        _refuse_bomb(content)
+        return [Sheet(**sheet) for sheet in read_book(content)]
+    except UnreadableBookError as error:
         raise CatalogueError(
             f"{source.path}: expected an Excel file, found {_what_it_is(content) or f'{error}'}."
         ) from error
-    return sheets
+
+
+def _refuse_bomb(content: bytes) -> None:
+    unpacked = sum(part.file_size for part in _parts(content))
+    if unpacked > max(UNPACKED, TIMES * len(content)):
+        raise UnreadableBookError(
+            f"one that unpacks to {unpacked / 2**20:,.0f} MiB, more than {TIMES} times its size"
+        )
 
 
 def _what_it_is(content: bytes) -> str:
@@ -76,9 +84,10 @@ def _what_it_is(content: bytes) -> str:
     if _PASSWORD in content:
         return "one that a password protects. Open it, take the password away, and save it"
     if content.startswith(b"PK"):
-        if zipfile.is_zipfile(io.BytesIO(content)):
+        if not zipfile.is_zipfile(io.BytesIO(content)):
+            return "one that is cut off or damaged. Copy or download it again"
+        if not _is_book(content):
             return "a zip archive that is no table. Unpack it, and name the file in it"
-        return "one that is cut off or damaged. Copy or download it again"
     if content[:1000].lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"<":
         return (
             "a web page or XML, as some programs export it. Open it in Excel, and save it as .xlsx"
@@ -86,6 +95,19 @@ def _what_it_is(content: bytes) -> str:
     if b"\0" not in content[:1000]:
         return "text. If that is a table with separators, rename the file to .csv"
     return ""
+
+
+def _is_book(content: bytes) -> bool:
+    return bool(_PARTS & {part.filename for part in _parts(content)})
+
+
+def _parts(content: bytes) -> list[zipfile.ZipInfo]:
+    """What a zip archive says that it holds; nothing of what is none."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return []
 
 
 def _text(value: Any) -> Any:

@@ -6,6 +6,7 @@ import io
 import re
 import xml.etree.ElementTree as ET
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterator
 
@@ -13,7 +14,12 @@ from hybrid.types import Finding
 from hybrid.utils.counts import agree, counted
 
 _BLOCK = 1 << 22
-_CELL = re.compile(rb"<(?:\w+:)?c\s+([^>]*[^/>])>((?:(?!</(?:\w+:)?c>).)*)</(?:\w+:)?c>", re.DOTALL)
+# A cell ends before another one begins: else one that never ends would be looked through again for each.
+_CELL = re.compile(
+    rb"<(?:\w+:)?c\s+([^>]*[^/>])>((?:(?!</?(?:\w+:)?c[\s>]).)*)</(?:\w+:)?c>", re.DOTALL
+)
+_NO_BOOK = (zipfile.BadZipFile, zlib.error, KeyError, ValueError, ET.ParseError, OSError, EOFError,
+            RuntimeError)  # fmt: skip
 _PLACE = re.compile(rb'\br="([A-Z]+[0-9]+)"')
 _VALUE = re.compile(rb"<(?:\w+:)?v>([^<]+)</(?:\w+:)?v>")
 _FORMULA = re.compile(rb"<(?:\w+:)?f[\s/>]")
@@ -67,11 +73,11 @@ def _lost_cells(content: bytes, sheet: str) -> Iterator[tuple[str, str]]:
             with book.open(path) as file:
                 rest = b""
                 while block := file.read(_BLOCK):
-                    rest += block
+                    rest = rest[-_BLOCK:] + block
                     end = max(rest.rfind(b"</c>"), rest.rfind(b":c>")) + 4
                     yield from _cells_without_value(rest[:end])
                     rest = rest[end:]
-    except (zipfile.BadZipFile, KeyError, ET.ParseError, OSError):
+    except _NO_BOOK:
         return  # not an .xlsx file, or a part of it has another name
 
 

@@ -35,13 +35,6 @@ class Sheet:
     left: int = 0
     merged: Sequence[tuple[tuple[int, int], tuple[int, int]]] = ()
 
-    @classmethod
-    def of(cls, sheet: Any, visible: bool) -> Sheet:
-        """Take the cells of a sheet of python-calamine."""
-        top, left = sheet.start or (0, 0)
-        merged = getattr(sheet, "merged_cell_ranges", None) or ()  # from 0.4 on
-        return cls(sheet.name, visible, sheet.to_python(), top, left, merged)
-
     @property
     def filled(self) -> bool:
         """Whether a cell holds something."""

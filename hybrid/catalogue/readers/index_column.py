@@ -52,14 +52,15 @@ def leave_out_index(parsed: ParsedTable, options: ColumnOptions) -> ParsedTable:
     named = {options.id, options.label, *options.text, *options.numeric, *options.categorical}
     named |= {*options.list, *options.drop}
     drop, empty = list[str](), list[str]()
-    for name in table.columns:
+    for column, cells in table.items():
+        name = str(column)
         if name in named or not is_unnamed(name):
             continue
-        cells = table[name]
-        examples = tuple(cells.drop_duplicates().iloc[:3])
-        if not (cells != "").any():
+        if not any(cells.array):  # a stray cell of a spreadsheet has thousands of these beside it
             empty.append(name)
-        elif _is_index(name, cells) and _has_id(table, name, options):
+            continue
+        examples = tuple(cells.drop_duplicates().iloc[:3])
+        if _is_index(name, cells) and _has_id(table, name, options):
             drop.append(name)
             message = (
                 f"column {name!r} has no name and numbers the rows, as pandas writes its index: left out "

@@ -11,7 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.types import BadRow, Finding
+from hybrid.utils.counts import first_few
 
+_SHOWN = 10  # names, and places of one, in a message
 _FEW = 5_000  # different cells of a column that are kept once each, whatever its length
 
 
@@ -115,14 +117,18 @@ def name_repeated(header: Sequence[str]) -> str:
     twice = {name: each for name, each in places.items() if len(each) > 1}
     if not twice:
         return ""
-    told = [
-        f"{name} (columns {', '.join(map(str, each[:-1]))} and {each[-1]})"
-        for name, each in sorted(twice.items())
-    ]
+    told = [f"{name} (columns {_places(each)})" for name, each in sorted(twice.items())]
     name = min(twice)
     free = next(new for n in count(2) if (new := f"{name}_{n}") not in places)
     which = "one of them" if list(map(len, twice.values())) == [2] else "all but one of each"
-    return f"{', '.join(told)}. Rename {which} in the header, such as column {twice[name][-1]} to {free!r}"
+    advice = f"Rename {which} in the header, such as column {twice[name][-1]} to {free!r}"
+    return f"{first_few(told, _SHOWN)}. {advice}"
+
+
+def _places(found: list[int]) -> str:
+    if more := len(found[_SHOWN:]):
+        return f"{', '.join(map(str, found[:_SHOWN]))} and {more:,} more"
+    return f"{', '.join(map(str, found[:-1]))} and {found[-1]}"
 
 
 def make_table(

@@ -250,3 +250,77 @@ def test_the_two_commands(write: Callable[[], None], capsys: pytest.CaptureFixtu
                   for some in (test, labelled)]  # fmt: skip
         assert 0 < scores[0] < 1
         assert metrics[f"f1_{average}"]["value"] == pytest.approx(scores[0], abs=1e-9)
+
+
+def lead_elsewhere(file: h5py.File, how: str) -> None:
+    """Let the ids be those bytes of another file."""
+    other = Path("other.hdf5").resolve()
+    with h5py.File(other, "w") as secret:
+        secret["x"] = np.array([b"secret0"] * 5)
+    del file["imdb_ids"]
+    if how == "link":
+        file["imdb_ids"] = h5py.ExternalLink(str(other), "/x")
+    elif how == "soft link":
+        file["imdb_ids"] = h5py.SoftLink("/genres")
+    elif how == "virtual":
+        layout = h5py.VirtualLayout((5,), dtype="S7")
+        layout[:] = h5py.VirtualSource(str(other), "x", (5,))
+        file.create_virtual_dataset("imdb_ids", layout)
+    else:
+        file.create_dataset("imdb_ids", (5,), "S7", external=[(str(other), 0, 35)])
+
+
+@pytest.mark.parametrize("how", ["link", "soft link", "virtual", "external"])
+def test_an_array_in_another_file_is_not_read(how: str) -> None:
+    """It may be any file of the machine."""
+    folder = write_hdf5(Path("source"), np.zeros((5, 2, 2, 3), dtype=np.uint8))
+    with h5py.File(folder / "multimodal_imdb.hdf5", "a") as file:
+        lead_elsewhere(file, how)
+    with pytest.raises(
+        CatalogueError, match=r"imdb_ids as a plain array .* found (a link|data in)"
+    ):
+        import_catalogue("mm-imdb", "source", "films")
+
+
+@pytest.mark.parametrize(
+    ("name", "made"),
+    [
+        ("genres", {"shape": (10**9, 2), "dtype": "i4", "chunks": (1000, 2)}),
+        ("imdb_ids", {"shape": (5,), "dtype": "V3"}),
+        ("images", {"shape": (5, 3, 20_000, 20_000), "dtype": "i4", "chunks": (1, 1, 100, 100)}),
+        ("images", {"shape": (5, 3, 2, 2), "dtype": "S1"}),
+        ("sequences", {"shape": (5,), "dtype": h5py.vlen_dtype(float)}),
+    ],
+)
+def test_arrays_that_claim_too_much_or_are_no_numbers_are_refused(
+    name: str, made: dict[str, Any]
+) -> None:
+    folder = write_hdf5(Path("source"), np.zeros((5, 2, 2, 3), dtype=np.uint8))
+    with h5py.File(folder / "multimodal_imdb.hdf5", "a") as file:
+        del file[name]
+        if name == "genres":
+            del file["imdb_ids"], file["images"], file["sequences"]
+            file.create_dataset("imdb_ids", (10**9,), "S7", chunks=(1000,))
+        file.create_dataset(name, **made)
+    with pytest.raises(CatalogueError, match=rf"expected {name} as a plain array"):
+        import_catalogue("mm-imdb", "source", "films")
+
+
+def test_words_that_are_no_text_are_passed_over() -> None:
+    """A list of ten that are one list of ten, and so on, has 10**12 entries if it is written out."""
+    many: Any = ["lol"] * 10
+    for _ in range(11):
+        many = [many] * 10
+    write_hdf5(Path("source"), np.zeros((5, 2, 2, 3), dtype=np.uint8))
+    np.save("source/metadata.npy", {"ix_to_word": {1: many, 2: "b"}})  # type: ignore[arg-type]
+    import_catalogue("mm-imdb", "source", "films")
+    assert by_id()["0000000"]["overview"] == "b"
+
+
+@pytest.mark.parametrize("names", ["[" * 10_000, "5", '[["Drama"], {}]'])
+def test_names_of_genres_that_are_none(names: str) -> None:
+    folder = write_hdf5(Path("source"), np.zeros((5, 2, 2, 3), dtype=np.uint8))
+    with h5py.File(folder / "multimodal_imdb.hdf5", "a") as file:
+        file["genres"].attrs["target_names"] = names
+    with pytest.raises(CatalogueError, match="expected the names of 2 genres"):
+        import_catalogue("mm-imdb", "source", "films")
