@@ -15,6 +15,7 @@ from hybrid.errors import CacheError, MissingExtraError, SettingError
 from hybrid.utils.files import sync
 from hybrid.utils.outputs import replacing_output
 from hybrid.utils.progress import shows_step
+from hybrid.utils.refusals import describe_refusal
 from hybrid.utils.writable import check_new_file
 
 KIND = "exported embeddings"
@@ -65,8 +66,7 @@ def export(
             _WRITERS[path.suffix](temporary, ids, dimension, blocks, costs)
             sync(temporary)
     except (OSError, RuntimeError) as error:  # HDF5 raises the latter where the disk refuses
-        reason = getattr(error, "strerror", None) or error
-        raise CacheError(f"cannot write {path}: {reason}.") from error
+        raise CacheError(describe_refusal(path, error)) from error
 
 
 def check_target(path: Path) -> None:

@@ -18,6 +18,7 @@ from hybrid.errors import CacheError
 from hybrid.utils.files import make_folder, sync, write_atomically
 from hybrid.utils.read_only import is_read_only
 from hybrid.utils.reading import POINTER, read_json
+from hybrid.utils.refusals import describe_refusal
 
 
 class EmbeddingCache:
@@ -149,7 +150,7 @@ class EmbeddingCache:
                 warnings.warn(f"{error}\nIt was written again.", stacklevel=2)
                 _write_config(folder, stands_for, recorded)
         except OSError as error:
-            raise CacheError(f"cannot write the cache {self.folder}: {error.strerror}.") from error
+            raise CacheError(describe_refusal(f"the cache {self.folder}", error)) from error
         return EmbeddingStore(folder)
 
 

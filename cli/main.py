@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import keyword
+import os
 import sys
 import traceback
 import warnings
@@ -15,6 +16,7 @@ import click
 from hybrid._version import __version__
 from hybrid.cli.output import echo
 from hybrid.errors import HybridError, did_you_mean
+from hybrid.utils.refusals import ADVICE, refusal_number
 
 # Command → its one line of help, so that `hybrid --help` loads no command.
 COMMANDS = {
@@ -134,8 +136,12 @@ def _describe(error: Exception) -> str:
             "expected enough memory, found too little. Close other programs, use fewer --workers, or take "
             "fewer items."
         )
+    name = getattr(error, "filename", None)
+    where = f"{name}: " if name else ""
+    number = refusal_number(error)
+    if number is not None:
+        return f"{where}{os.strerror(number)}. {ADVICE[number]}"
     if isinstance(error, OSError) and error.strerror:
-        where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}."
     said = " ".join(f"{type(error).__name__}: {error}".split())[:SHOWN]
     return (

@@ -27,12 +27,22 @@ COLUMNS = 200  # whose roles are printed
 
 def echo(text: str, err: bool = False) -> None:
     """Print text, which may quote a catalogue; nothing in it controls the terminal."""
-    click.echo(visible(text), err=err)
+    _print(visible(text), err)
 
 
 def tell(message: str) -> None:
     """Print a message of one line to stderr."""
-    click.echo(visible_line(message), err=True)
+    _print(visible_line(message), err=True)
+
+
+def _print(text: str, err: bool = False) -> None:
+    try:
+        click.echo(text, err=err)
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # the output goes to a file, on a disk that refuses
+        error.filename = "what is printed"
+        raise
 
 
 def show(as_json: bool, data: Any, text: str, catalogue: Catalogue | None = None) -> None:
@@ -48,7 +58,7 @@ def show(as_json: bool, data: Any, text: str, catalogue: Catalogue | None = None
         several = plain if isinstance(plain, list) else [plain]
         for each in several:  # what is told of the result comes after what is told of the table
             each |= {**about, "findings": about["findings"] + each.get("findings", [])}
-    click.echo(visible_json(json.dumps(plain, ensure_ascii=False, indent=2)))
+    _print(visible_json(json.dumps(plain, ensure_ascii=False, indent=2)))
 
 
 def size_text(size: int) -> str:

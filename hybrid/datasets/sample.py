@@ -11,6 +11,7 @@ import csv
 import os
 import unicodedata
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -19,7 +20,9 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
 
 from hybrid.errors import SampleError, SettingError
 from hybrid.images.thumbnails import encode_jpeg
-from hybrid.utils.writable import check_new_folder
+from hybrid.utils.files import make_folder, remove, write_unsynced
+from hybrid.utils.refusals import describe_refusal
+from hybrid.utils.writable import check_new_folder, nearest_folder
 
 Colour = tuple[int, ...]
 Shape = tuple[float, ...]  # a disc (x, y, radius) or a polygon (x, y, x, y, ...)
@@ -422,7 +425,7 @@ def write_sample(folder: Path | str, *, n_items: int = 600, seed: int = 0) -> Sa
     Raises
     ------
     SampleError
-        If `folder` is a file or already holds a catalogue.
+        If `folder` is a file or already holds a catalogue, or the disk refuses: what was written is removed.
     SettingError
         If `n_items` is too small.
 
@@ -441,21 +444,46 @@ def write_sample(folder: Path | str, *, n_items: int = 600, seed: int = 0) -> Sa
     items = _items(n_items, seed)
     if not is_sample(folder):
         _check_posters(folder / "posters", items)
-    (folder / "posters").mkdir(parents=True, exist_ok=True)
+    there = nearest_folder(folder)
+    made = [path for path in (folder, *folder.parents) if there in path.parents]
+    written = [] if is_sample(folder) else [folder / MARK]
+    try:
+        _write(folder, items, f"Invented films from `hybrid sample`, seed {seed}.\n", written)
+        os.sync()  # a power cut must not leave a catalogue whose posters are empty
+        _write_table(table, [item.row for item in items])
+    except OSError as error:
+        _remove([*reversed(written)], [folder / "posters", folder, *made])
+        raise SampleError(describe_refusal(f"the sample {folder}", error)) from error
+    genres = {name for item in items for name in item.genres}
+    bad = sum(item.finish in BAD for item in items)
+    near = sum(item.finish == "re-released" for item in items)
+    return SampleSummary(folder, n_items, tuple(sorted(genres)), bad, near)
+
+
+def _write(folder: Path, items: Sequence[_Item], mark: str, written: list[Path]) -> None:
+    """Write the posters, each of them whole; those that are new are noted in `written`."""
+    make_folder(folder / "posters")
     # Before the posters: by it the next call knows that those of an interrupted one may be replaced.
-    (folder / MARK).write_text(f"Invented films from `hybrid sample`, seed {seed}.\n", "utf-8")
+    write_unsynced(folder / MARK, mark.encode())
     for item in items:
         path = folder / "posters" / f"{item.row['film_id']}.jpg"
         data = FINISHES[item.finish](_paint(item))
         if data is None:
             path.unlink(missing_ok=True)  # left by a sample that was interrupted
-        else:
-            path.write_bytes(data)
-    _write_table(table, [item.row for item in items])
-    genres = {name for item in items for name in item.genres}
-    bad = sum(item.finish in BAD for item in items)
-    near = sum(item.finish == "re-released" for item in items)
-    return SampleSummary(folder, n_items, tuple(sorted(genres)), bad, near)
+            continue
+        if not path.exists():
+            written.append(path)
+        write_unsynced(path, data)
+
+
+def _remove(files: Sequence[Path], folders: Sequence[Path]) -> None:
+    """Remove what a sample has written that the disk refused, as far as it allows."""
+    for path in files:
+        with suppress(OSError):
+            remove(path)
+    for path in folders:
+        with suppress(OSError):  # it is not empty: it was there before
+            path.rmdir()
 
 
 def is_sample(folder: Path | str) -> bool:

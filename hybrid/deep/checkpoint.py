@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from hybrid.errors import RunError
 from hybrid.utils.files import make_folder, replacing, sync
 from hybrid.utils.reading import TRAINING, checked
+from hybrid.utils.refusals import describe_refusal
 
 Arrays = list[NDArray[Any]]
 STATE = "state.npz"
@@ -119,7 +120,7 @@ class Checkpoint:
                 sync(temporary)
         except OSError as error:
             raise RunError(
-                f"{self.folder}: the epoch cannot be kept: {error.strerror or error}."
+                f"the epoch is lost: {describe_refusal(self.folder / STATE, error)}"
             ) from error
 
     def read(self) -> TrainingState:

@@ -13,7 +13,7 @@ from hybrid.deep.dataset import Batches, read_ahead, run_keras
 from hybrid.deep.items import Posters
 from hybrid.errors import SettingError
 from hybrid.utils.counts import counted
-from hybrid.utils.files import make_folder, replacing, sync
+from hybrid.utils.files import make_folder, replacing, reserve, sync
 from hybrid.utils.progress import Progress
 from hybrid.utils.reading import FROZEN, checked
 
@@ -73,6 +73,7 @@ def _fill(
     progress: Progress,
 ) -> None:
     activations = np.lib.format.open_memmap(path, mode="w+", dtype=DTYPE, shape=shape)
+    reserve(path)
     batches = Batches(posters, batch_size, workers=workers)
     with (
         progress.bar("computing the frozen layers", len(posters), "posters") as advance,

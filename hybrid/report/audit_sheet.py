@@ -17,6 +17,7 @@ from hybrid.images.thumbnails import data_uri, encode_jpeg
 from hybrid.report.page import make_environment
 from hybrid.types import Audit
 from hybrid.utils.outputs import write_output
+from hybrid.utils.refusals import describe_refusal
 from hybrid.utils.writable import check_new_file
 
 SHEET = "audit sheet"
@@ -64,7 +65,7 @@ def write_audit_sheet(
     try:
         write_output(path, page.encode(), SHEET)
     except OSError as error:
-        raise RunError(f"--sheet: cannot write {path}: {error.strerror or error}.") from error
+        raise RunError(f"--sheet: {describe_refusal(path, error)}") from error
 
 
 def _picture(catalogue: Catalogue, position: dict[str, int], name: str) -> str | None:

@@ -17,8 +17,9 @@ from hybrid.runs.record import RunRecord
 from hybrid.runs.recorded_files import find_catalogue
 from hybrid.runs.recorded_posters import load_like
 from hybrid.types import ColumnOptions
-from hybrid.utils.outputs import is_forced, write_output
+from hybrid.utils.outputs import is_forced, write_outputs
 from hybrid.utils.reading import PREDICTIONS, open_file
+from hybrid.utils.refusals import describe_refusal
 from hybrid.utils.writable import check_new_file
 
 REPORT, REPORT_TABLE, REPORT_DATA = "report", "table of a report", "data of a report"
@@ -182,9 +183,9 @@ def make_report(
     read = [read_audited_run(run) for run in runs]
     report = compare_groups(catalogue, read, externals=externals, draws=draws, seed=seed)
     page = render(report.groups, command)
-    write_text(out.with_suffix(".csv"), as_csv(report), REPORT_TABLE)
-    write_text(out.with_suffix(".json"), as_json(report), REPORT_DATA)
-    write_text(out, page, REPORT)
+    table, data = as_csv(report), as_json(report)
+    beside = [(out.with_suffix(".csv"), table, REPORT_TABLE)]
+    write_texts([(out, page, REPORT), *beside, (out.with_suffix(".json"), data, REPORT_DATA)])
     return report
 
 
@@ -247,7 +248,19 @@ def write_text(path: Path, text: str, kind: str) -> None:
     >>> Path("note.txt").read_text()
     'text'
     """
+    write_texts([(path, text, kind)])
+
+
+def write_texts(files: Sequence[tuple[Path, str, str]]) -> None:
+    """Write text files that belong together; see `write_text` and `hybrid.utils.outputs.write_outputs`.
+
+    Examples
+    --------
+    >>> write_texts([(Path("page.html"), "<p>", "page"), (Path("page.csv"), "id", "table")])
+    >>> Path("page.csv").read_text()
+    'id'
+    """
     try:
-        write_output(path, text.encode(), kind)
+        write_outputs([(path, text.encode(), kind) for path, text, kind in files])
     except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}.") from error
+        raise RunError(describe_refusal(error.filename or files[0][0], error)) from error

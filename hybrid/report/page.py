@@ -34,6 +34,7 @@ from hybrid.report.wording import (
 from hybrid.utils.counts import counted
 from hybrid.utils.outputs import write_output
 from hybrid.utils.progress import shows_step
+from hybrid.utils.refusals import describe_refusal
 from hybrid.utils.visible import visible
 from hybrid.utils.writable import check_new_file
 
@@ -241,4 +242,4 @@ def write_page(path: Path, page: str, kind: str) -> None:
     try:
         write_output(path, page.encode(), kind)
     except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}.") from error
+        raise RunError(describe_refusal(path, error)) from error

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from hybrid.audit.ancestry import RunProvenance
-from hybrid.errors import RunError, SettingError
+from hybrid.errors import HybridError, RunError, SettingError
 from hybrid.model_file.manifest import warn_of_changes, write_manifest
 from hybrid.runs.record import RECORD, RunRecord
 from hybrid.runs.replacement import (
@@ -33,6 +33,7 @@ from hybrid.utils.files import remove_tree, write_atomically
 from hybrid.utils.outputs import write_output
 from hybrid.utils.reading import PREDICTIONS as PREDICTIONS_FILE
 from hybrid.utils.reading import open_file, open_text
+from hybrid.utils.refusals import describe_refusal, refusal_number
 
 PREDICTIONS = "predictions.csv"
 MODEL, MODEL_ARRAYS = "model.json", "model.npz"
@@ -109,18 +110,15 @@ def new_run(folder: Path) -> Iterator[Path]:
         try:
             recover_run(folder)
             temporary.mkdir()
-        except OSError as error:
-            raise RunError(f"cannot write the run {folder}: {error.strerror or error}.") from error
-        try:
             yield temporary
             check_run_folder(folder)  # it may be something else by now
-            try:
-                write_manifest(temporary)
-                put_in_place(temporary, folder)
-            except OSError as error:
-                raise RunError(
-                    f"cannot write the run {folder}: {error.strerror or error}."
-                ) from error
+            write_manifest(temporary)
+            put_in_place(temporary, folder)
+        except Exception as error:  # HDF5 raises errors of its own where the disk refuses
+            cause = error.__cause__ if isinstance(error, HybridError) else error
+            if cause is None or (refusal_number(cause) is None and not isinstance(error, OSError)):
+                raise
+            raise RunError(describe_refusal(f"the run {folder}", cause)) from error
         finally:
             remove_tree(temporary)
 
@@ -205,7 +203,7 @@ def write_predictions(path: Path, predictions: Predictions, kind: str | None = N
         else:
             write_output(path, text.encode(), kind)
     except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}.") from error
+        raise RunError(describe_refusal(path, error)) from error
 
 
 def predictions_table(predictions: Predictions) -> pd.DataFrame:

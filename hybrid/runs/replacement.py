@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 from hybrid.errors import RunError
 from hybrid.runs.study_files import list_studies
 from hybrid.utils.files import exchange, locked, remove_tree, sync, sync_tree
+from hybrid.utils.refusals import describe_refusal
 from hybrid.utils.writable import nearest_folder, write_problem
 
 NEW, OLD = (
@@ -65,7 +66,7 @@ def hold_run(folder: Path) -> Iterator[None]:
                 "Wait for it; a fit can also choose another --name."
             ) from None
         except OSError as error:
-            raise RunError(f"cannot write the run {folder}: {error.strerror or error}.") from error
+            raise RunError(describe_refusal(f"the run {folder}", error)) from error
         _held[key] = holder
         stack.callback(_held.pop, key)
         yield

@@ -24,6 +24,7 @@ from hybrid.types import StageCost
 from hybrid.utils.environment import hardware, library_versions
 from hybrid.utils.files import make_folder, write_atomically
 from hybrid.utils.reading import RUN_RECORD, STUDY, hash_file, read_json
+from hybrid.utils.refusals import describe_refusal
 
 FOLDER = "studies"
 FORMAT = 1
@@ -152,7 +153,7 @@ def write_beside(path: Path, data: bytes) -> None:
         make_folder(path.parent)
         write_atomically(path, data)
     except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}.") from error
+        raise RunError(describe_refusal(path, error)) from error
 
 
 def list_studies(folder: Path) -> list[str]:

@@ -15,8 +15,9 @@ from hybrid.splitting.splits import split_hash
 from hybrid.types import PARTS, UNUSED, Split
 from hybrid.utils.csv_text import csv_text, unescape_columns
 from hybrid.utils.files import remove
-from hybrid.utils.outputs import SPLIT_OUTPUT, write_output
+from hybrid.utils.outputs import SPLIT_OUTPUT, write_outputs
 from hybrid.utils.reading import SPLIT, TEXT, open_file, read_bytes, read_json
+from hybrid.utils.refusals import describe_refusal
 from hybrid.utils.writable import check_new_file
 
 METHOD = "method of a split"
@@ -50,10 +51,11 @@ def write_split(split: Split, path: str | Path) -> None:
     >>> folder.cleanup()
     """
     try:
-        write_output(Path(path), _format(split), SPLIT_OUTPUT)
-        _write_method(split, method_file(path))
+        files = [(Path(path), _format(split), SPLIT_OUTPUT)]
+        write_outputs([*files, *_method_output(split, method_file(path))])
+        _remove_method(split, method_file(path))
     except OSError as error:
-        raise SplitError(f"cannot write the split {path}: {error.strerror or error}.") from error
+        raise SplitError(describe_refusal(f"the split {path}", error)) from error
 
 
 def check_split_target(path: Path, in_place: bool = False) -> None:
@@ -122,13 +124,17 @@ def method_file(path: str | Path) -> Path:
     return Path(path).with_suffix(".method.json")
 
 
-def _write_method(split: Split, path: Path) -> None:
+def _method_output(split: Split, path: Path) -> list[tuple[Path, bytes, str]]:
     if split.method is None:
-        if path.is_file() and _is_method(path):
-            remove(path)
-        return
+        return []
     data = {"sha256": split.sha256, **asdict(split.method)}
-    write_output(path, (json.dumps(data, ensure_ascii=False, indent=2) + "\n").encode(), METHOD)
+    return [(path, (json.dumps(data, ensure_ascii=False, indent=2) + "\n").encode(), METHOD)]
+
+
+def _remove_method(split: Split, path: Path) -> None:
+    """Remove what says how the split before was made, where nothing is known of this one."""
+    if split.method is None and path.is_file() and _is_method(path):
+        remove(path)
 
 
 def _read_method(path: Path, sha256: str) -> SplitMethod | None:

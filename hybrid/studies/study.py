@@ -43,6 +43,7 @@ from hybrid.studies.subject import Subject, check_subject, load_subject
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.csv_text import csv_text
 from hybrid.utils.environment import library_versions
+from hybrid.utils.refusals import describe_refusal, refusal_number
 from hybrid.utils.resources import CostRecorder
 from hybrid.utils.unknown_labels import as_no
 
@@ -198,7 +199,10 @@ def study_run(
                 )
                 raise
             except Exception as error:
-                raise _failure(folder, kind, f"{type(error).__name__}: {error}", rest) from error
+                reason = f"{type(error).__name__}: {error}"
+                if refusal_number(error) is not None:
+                    reason = describe_refusal(getattr(error, "filename", None) or folder, error)
+                raise _failure(folder, kind, reason, rest) from error
     return read_run(folder)
 
 

@@ -63,6 +63,24 @@ def write_atomically(path: Path, data: bytes) -> None:
         write_new(temporary, data)
 
 
+def write_unsynced(path: Path, data: bytes) -> None:
+    """Write a file atomically, but do not sync it: of many files, call `os.sync` after the last one.
+
+    Raises
+    ------
+    OSError
+        If the disk refuses; what was there before is untouched.
+
+    Examples
+    --------
+    >>> write_unsynced(Path("b.txt"), b"text")
+    >>> Path("b.txt").read_text()
+    'text'
+    """
+    with _at_temporary_name(path) as temporary:
+        temporary.write_bytes(data)
+
+
 def write_new(path: Path, data: bytes) -> None:
     """Write and sync a file that must not exist yet; its folder is not synced.
 
@@ -99,14 +117,23 @@ def replacing(path: Path) -> Iterator[Path]:
     ['a.txt']
     >>> folder.cleanup()
     """
+    with _at_temporary_name(path) as temporary:
+        yield temporary
+    sync(path.parent)
+
+
+@contextlib.contextmanager
+def _at_temporary_name(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f"{TEMPORARY}{writer_name()}")
     try:
         yield temporary
         os.replace(temporary, path)
-    except BaseException:
-        remove(temporary)
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename in (None, str(temporary), temporary):
+            error.filename, error.filename2 = str(path), None  # what the user knows
+        with contextlib.suppress(OSError):  # what is to be told is the first error
+            remove(temporary)
         raise
-    sync(path.parent)
 
 
 def make_folder(folder: Path) -> None:
@@ -146,6 +173,28 @@ def sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def reserve(path: Path) -> None:
+    """Have the disk reserve a file that is mapped to memory: a full disk refuses now, and later would kill.
+
+    Where the file system cannot reserve, nothing is done.
+
+    Raises
+    ------
+    OSError
+        If the disk refuses.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.posix_fallocate(descriptor, 0, max(1, os.fstat(descriptor).st_size))
+    except AttributeError:  # not on macOS
+        pass
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS):
+            raise
     finally:
         os.close(descriptor)
 
@@ -238,7 +287,8 @@ def locked(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        remove(path)  # before the lock ends: whoever waits for this file sees that it is gone
+        with contextlib.suppress(OSError):  # a file that is left keeps nobody out
+            remove(path)  # before the lock ends: whoever waits for this file sees that it is gone
         os.close(descriptor)
 
 

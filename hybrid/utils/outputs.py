@@ -154,8 +154,37 @@ def write_output(path: Path, data: bytes, kind: str) -> None:
     >>> written_as(Path("a.csv"))
     'predictions'
     """
-    with replacing_output(path, kind) as temporary:
-        write_new(temporary, data)
+    write_outputs([(path, data, kind)])
+
+
+def write_outputs(files: Sequence[tuple[Path, bytes, str]]) -> None:
+    """Write outputs that belong together: all are on the disk before the first has its name.
+
+    Parameters
+    ----------
+    files : sequence of (Path, bytes, str)
+        What `write_output` takes. The first is named last: while it is the old one, the work is not done.
+
+    Raises
+    ------
+    OSError
+        If the disk refuses; all are as they were, unless it refuses one of several names.
+
+    Examples
+    --------
+    >>> write_outputs([(Path("d.html"), b"<p>", "report"), (Path("d.csv"), b"id", "table")])
+    >>> sorted(path.name for path in Path(".").glob("d.*"))
+    ['d.csv', 'd.html']
+    """
+    with contextlib.ExitStack() as stack:
+        written = []
+        for path, data, kind in files:
+            temporary = stack.enter_context(replacing(path))
+            write_new(temporary, data)
+            written.append((path, kind, temporary))
+        if _rule.get() is not None:
+            for each in written:
+                remember(*each)
 
 
 @contextlib.contextmanager

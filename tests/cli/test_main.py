@@ -25,7 +25,10 @@ UNFORESEEN = [
     ),
     (RecursionError("too deep"), "found RecursionError: too deep. It is a fault"),
     (MemoryError(), "error: expected enough memory, found too little."),
-    (OSError(28, "No space left on device", "runs/a"), "error: runs/a: No space left on device.\n"),
+    (
+        OSError(28, "No space left on device", "runs/a"),
+        "error: runs/a: No space left on device. Free some space there, or",
+    ),
     (HybridError("half \ud800 of a pair"), "error: half \\ud800 of a pair\n"),
 ]
 

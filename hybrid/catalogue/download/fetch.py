@@ -31,6 +31,7 @@ from hybrid.utils.context import Context
 from hybrid.utils.files import TEMPORARY, locked, make_folder, remove
 from hybrid.utils.options import Rule, given_options, list_unused
 from hybrid.utils.outputs import is_forced, output_problem
+from hybrid.utils.refusals import describe_refusal
 
 
 @dataclass(frozen=True)
@@ -231,10 +232,8 @@ def _writing(out: Path, source: Path) -> Iterator[Ledger]:
             "Wait for its end, or name another file with --out."
         ) from None
     except OSError as error:
-        raise CatalogueError(
-            f"{out}: the posters cannot be written ({error.strerror or error}). What was fetched before is "
-            "kept: call the command again when this is mended."
-        ) from error
+        said = describe_refusal(error.filename or out, error)
+        raise CatalogueError(f"{said} What was fetched before is kept.") from error
 
 
 def _check_replaced(out: Path, source: Path) -> None:

@@ -20,7 +20,7 @@ from hybrid.catalogue.download.settings import FetchSettings
 from hybrid.errors import CatalogueError
 from hybrid.images.decode import BadPoster
 from hybrid.images.examine import CUT_SHORT, examine_image
-from hybrid.utils.files import TEMPORARY, remove, writer_name
+from hybrid.utils.files import write_unsynced
 
 FOLDER = "posters"
 NAME_DIGITS = 32  # of the SHA-256 of the content
@@ -87,13 +87,7 @@ def store_poster(data: bytes, folder: Path, settings: FetchSettings) -> Fetched 
     file = f"{FOLDER}/{hashlib.sha256(data).hexdigest()[:NAME_DIGITS]}.{facts.ending}"
     path = folder / file
     if not is_there(path, len(data)):
-        temporary = path.with_name(f"{TEMPORARY}{writer_name()}")
-        try:
-            temporary.write_bytes(data)
-            temporary.replace(path)
-        except BaseException:
-            remove(temporary)
-            raise
+        write_unsynced(path, data)
     return Fetched("", file, len(data))
 
 

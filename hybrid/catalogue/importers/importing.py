@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from hybrid.utils.counts import counted
 from hybrid.utils.files import TEMPORARY, make_folder, remove_tree, writer_name
 from hybrid.utils.options import Rule, given_options, list_unused
 from hybrid.utils.progress import current_progress
+from hybrid.utils.refusals import describe_refusal
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".7z", ".rar")
 POLL = 200  # rows between two looks at the progress
@@ -117,15 +120,28 @@ def import_catalogue(
         with long_fields():
             summary = _import(importer, str(source), folder, scratch, options)
         _check_out(folder)
-        move_files(scratch, folder)
+        try:
+            move_files(scratch, folder)
+        except OSError:
+            _take_back(folder, scratch)
+            raise
     except (OSError, sqlite3.Error) as error:  # a full disk is the one or the other
-        reason = getattr(error, "strerror", None) or error
-        raise CatalogueError(f"cannot import {source} to {folder}: {reason}.") from error
+        raise CatalogueError(
+            f"cannot import {source}: {describe_refusal(folder, error)}"
+        ) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         if made and folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
     return summary
+
+
+def _take_back(folder: Path, scratch: Path) -> None:
+    """Move back what has been moved of an import: none of these names was in `folder` before."""
+    for name in FILES:
+        if os.path.lexists(folder / name):
+            with suppress(OSError):
+                (folder / name).rename(scratch / name)
 
 
 def _import(
