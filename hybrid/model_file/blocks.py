@@ -137,6 +137,21 @@ class Hexadecimal:
         return plain
 
 
+class UsersCache:
+    """The folder of the embeddings: no file leads to one, it is the user's who loads the model."""
+
+    usual = PosterFeatures().cache
+
+    def write(self, value: str, out: ArrayWriter) -> str:
+        """See `Kind`."""
+        return self.usual
+
+    def read(self, plain: Any, at: Place) -> str:
+        """See `Kind`."""
+        Word().read(plain, at)
+        return self.usual
+
+
 MATRIX = OneOf(
     {"dense": Array("float32 float64", "_ _"), "sparse": Csr()},
     lambda matrix: "sparse" if sparse.issparse(matrix) else "dense",
@@ -268,7 +283,7 @@ register(
     Schema(
         PosterFeatures,
         {
-            "cache": Word(),
+            "cache": UsersCache(),
             "fingerprint": Hexadecimal(),
             "workers": Maybe(WORKERS),
             "pooling": Word(tuple(POSTER_POOLINGS)),

@@ -16,6 +16,7 @@ from hybrid.model_file import load_model, save_model
 from hybrid.model_file.earlier import PICKLES, pickles
 from hybrid.model_file.manifest import MANIFEST
 from hybrid.runs.folder import new_run
+from hybrid.runs.own_files import other_files
 from hybrid.runs.record import RunRecord
 from hybrid.utils.reading import MODEL, checked
 
@@ -75,12 +76,22 @@ def convert_run(folder: str | Path, *, allow_pickle: bool = False) -> tuple[str,
             "metric"
         ]  # which earlier formats called otherwise
     with new_run(folder) as new:
-        kept = shutil.ignore_patterns(*names, MANIFEST)
-        shutil.copytree(folder, new, ignore=kept, symlinks=True, dirs_exist_ok=True)
+        _copy_own(folder, new, {*names, MANIFEST})
         for name, model in models.items():
             save_model(model, new / name)
             load_model(new / name, CLASSES[name])  # what cannot be read does not replace anything
     return tuple(names)
+
+
+def _copy_own(folder: Path, new: Path, but: set[str]) -> None:
+    """Copy what hybrid wrote; what is the user's stays when the run is replaced."""
+    others = {folder / path for path in other_files(folder)}
+
+    def ignored(parent: str, names: list[str]) -> list[str]:
+        left_out = but if Path(parent) == folder else set()
+        return [name for name in names if name in left_out or Path(parent, name) in others]
+
+    shutil.copytree(folder, new, ignore=ignored, symlinks=True, dirs_exist_ok=True)
 
 
 def _unpickle(path: Path) -> Any:

@@ -11,7 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.backbones import get_backbone, resolve_weights
-from hybrid.backbones.digests import digests
 from hybrid.backbones.startup import start_keras
 from hybrid.backbones.weights import fingerprint_fields
 from hybrid.cache import EmbeddingCache, differences
@@ -31,7 +30,8 @@ from hybrid.model_file.earlier import require_files
 from hybrid.model_file.manifest import check_model_files
 from hybrid.runs.folder import MODEL, MODEL_ARRAYS, PREDICTED, write_predictions
 from hybrid.runs.record import DEEP, RECORD, RunRecord
-from hybrid.runs.record_parts import BackboneRecord, WeightsRecord
+from hybrid.runs.record_parts import BackboneRecord
+from hybrid.runs.recorded_files import find_weights_file
 from hybrid.runs.recorded_posters import use_recorded_posters
 from hybrid.types import BadRow, ColumnOptions, Columns, EmbeddingOptions, Finding, Predictions
 from hybrid.utils.context import Context, limited_by_context
@@ -315,7 +315,8 @@ def find_weights(folder: Path, backbone: BackboneRecord, weights: str | None) ->
         The run folder.
     backbone : BackboneRecord
     weights : str or None
-        A file; by default the recorded one, by its path or seen from the run folder.
+        A file; by default the recorded one, by its path or seen from the run folder, if it lies in the
+        project of the run or in the current directory.
 
     Returns
     -------
@@ -332,12 +333,7 @@ def find_weights(folder: Path, backbone: BackboneRecord, weights: str | None) ->
     if recorded.kind in ("random", "imagenet") and weights is None:
         weights = recorded.kind
     if weights is None:
-        weights = _find_weights_file(folder, recorded)
-    if weights is None:
-        raise WeightsError(
-            f"{folder}: expected the weights of {spec.name} at {recorded.path}, found no such "
-            "file. Name it with --weights PATH."
-        )
+        weights = find_weights_file(folder, spec.name, recorded)
     found = resolve_weights(spec, weights, recorded.seed)
     wanted, options = backbone.key, recorded_options(backbone)
     chosen = configured_spec(spec.name, options)
@@ -349,15 +345,6 @@ def find_weights(folder: Path, backbone: BackboneRecord, weights: str | None) ->
             "If the weights differ, name the right file with --weights PATH; else fit the run again."
         )
     return weights
-
-
-def _find_weights_file(folder: Path, recorded: WeightsRecord) -> str | None:
-    """The file with the recorded digest, seen from the run or at the recorded path; else any of them."""
-    places = [folder.absolute() / recorded.relative] if recorded.relative else []
-    places += [Path(recorded.path)] if recorded.path else []
-    there = [place for place in places if place.is_file()]
-    right = (p for p in there if len(there) < 2 or digests(p)["sha256"] == recorded.digest)
-    return next((str(place) for place in (*right, *there)), None)
 
 
 def recorded_options(backbone: BackboneRecord) -> EmbeddingOptions:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from hybrid.errors import HybridError, RunError
+from hybrid.backbones.digests import digests
+from hybrid.errors import HybridError, RunError, WeightsError
 from hybrid.runs.record import RunRecord
+from hybrid.runs.record_parts import WeightsRecord
 from hybrid.splitting.split_file import read_split
 from hybrid.utils.reading import CATALOGUE, hash_file, lies_in
 
@@ -65,6 +67,49 @@ def find_split(folder: Path, record: RunRecord) -> Path:
     """
     known = record.split
     return _find(folder, "splits", "splits.csv", known.path, known.sha256, _hash_split)
+
+
+def find_weights_file(folder: Path, backbone: str, recorded: WeightsRecord) -> str:
+    """Find the weights file that the embeddings of a run were made with, seen from the run or where it was.
+
+    Like a catalogue, a file that lies neither in the project that the run is in nor in the current directory
+    is not read. The one with the recorded hash is taken; else any, whose hash the caller refuses.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    backbone : str
+        Its name, for the message.
+    recorded : WeightsRecord
+
+    Raises
+    ------
+    WeightsError
+        If there is none.
+
+    Examples
+    --------
+    >>> find_weights_file(Path("runs/svm"), "vgg16", WeightsRecord(path="net.weights.h5"))
+    Traceback (most recent call last):
+    ...
+    hybrid.errors.WeightsError: runs/svm: expected the weights of vgg16 at net.weights.h5, found no such...
+    """
+    project = folder.absolute().parent.parent
+    places = [folder.absolute() / recorded.relative] if recorded.relative else []
+    places += [Path(recorded.path)] if recorded.path else []
+    exist = [place for place in places if place.is_file()]
+    there = [place for place in exist if lies_in(place, project, Path())]
+    right = (p for p in there if len(there) < 2 or digests(p)["sha256"] == recorded.digest)
+    for place in (*right, *there):
+        return str(place)
+    seen = "no such file"
+    if exist:
+        seen = f"one outside the project at {exist[0]}, which is read only where you name it"
+    raise WeightsError(
+        f"{folder}: expected the weights of {backbone} at {recorded.path}, found {seen}. Name it with "
+        "--weights PATH."
+    )
 
 
 def is_own_catalogue(path: Path, record: RunRecord) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from hybrid.errors import RunError
+from hybrid.runs.own_files import keep_other_files
 from hybrid.runs.study_files import list_studies
 from hybrid.utils.files import exchange, locked, remove_tree, sync, sync_tree
 from hybrid.utils.refusals import describe_refusal
@@ -108,6 +109,7 @@ def temporary_folder(folder: Path) -> Path:
 def put_in_place(temporary: Path, folder: Path) -> None:
     """Give a complete folder its name, in place of the run that has it, which is removed.
 
+    The user's own files in the run are in the new folder before.
     At each moment either the old or the new folder has the name. Where the system cannot exchange names,
     there is a moment without one, and `recover_run` finds the run again.
 
@@ -123,6 +125,8 @@ def put_in_place(temporary: Path, folder: Path) -> None:
         If the disk refuses, or there is meanwhile something else; the old run has its name then.
     """
     sync_tree(temporary)
+    if folder.is_dir() and not folder.is_symlink():
+        keep_other_files(folder, temporary)
     if not folder.exists():
         temporary.rename(folder)
     elif not exchange(temporary, folder):

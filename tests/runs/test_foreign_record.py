@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from hybrid.catalogue import load_catalogue
-from hybrid.errors import RunError
+from hybrid.catalogue import Catalogue, load_catalogue
+from hybrid.catalogue.download.ledger import Ledger
+from hybrid.errors import HybridError, RunError, WeightsError
+from hybrid.features import PosterFeatures
+from hybrid.features.fusion import Fusion
+from hybrid.model_file import load_model, save_model
+from hybrid.runs.predict import find_weights
 from hybrid.runs.record import RunRecord
-from hybrid.runs.record_parts import CatalogueRecord
-from hybrid.runs.recorded_files import find_catalogue, find_split
+from hybrid.runs.record_parts import BackboneRecord, CatalogueRecord, WeightsRecord
+from hybrid.runs.recorded_files import find_catalogue, find_split, find_weights_file
 from hybrid.runs.recorded_posters import use_recorded_posters
 from hybrid.types import ColumnOptions
 from hybrid.utils.reading import CATALOGUE, hash_file
@@ -116,3 +129,140 @@ def test_posters_that_are_links_within_the_folder(run: Path) -> None:
     (project / "1.jpg").symlink_to("store/1.jpg")
     (project / "films.csv").write_text("id,title,poster\n1,x,1.jpg\n")
     assert load_catalogue(project / "films.csv").poster_paths == (str(project / "1.jpg"),)
+
+
+@pytest.mark.parametrize("field", ["path", "relative"])
+@pytest.mark.parametrize("path", ["{secret}/1.jpg", "../../../secret/1.jpg", "../../linked"])
+def test_weights_outside_the_project_are_not_read(run: Path, field: str, path: str) -> None:
+    secret = run.parents[2] / "secret"
+    (run.parents[1] / "linked").symlink_to(secret / "1.jpg")
+    known = WeightsRecord("file", digest=hash_file(secret / "1.jpg", CATALOGUE))
+    known = replace(known, **{field: path.format(secret=secret)})
+    if field == "path" and not Path(known.path or "").is_absolute():
+        known = replace(known, path=os.path.relpath(run / (known.path or "")))
+    with opened_files() as opened, pytest.raises(WeightsError, match=OUTSIDE):
+        find_weights_file(run, "vgg16", known)
+    assert not [path for path in opened if "secret" in path or "linked" in path]
+
+
+def test_weights_of_the_project_or_of_where_the_user_stands_are_read(run: Path) -> None:
+    (run.parents[1] / "own.h5").write_bytes(b"own")
+    Path("mine.h5").write_bytes(b"mine")
+    for known, found in (
+        (WeightsRecord("file", relative="../../own.h5"), run / "../../own.h5"),
+        (WeightsRecord("file", path=str(run.parents[1] / "own.h5")), run.parents[1] / "own.h5"),
+        (WeightsRecord("file", path="mine.h5"), Path("mine.h5")),
+    ):
+        assert find_weights_file(run, "vgg16", known) == str(found)
+
+
+RUNS = Path(__file__).parents[1] / "golden" / "project-format-1" / "runs"
+
+
+@pytest.mark.parametrize("name", ["svm", "small"])
+def test_no_word_of_a_record_leads_out_of_the_project(run: Path, name: str) -> None:
+    """Each string of run.json in turn, whatever it is called, names what is secret."""
+    secret = run.parents[2] / "secret"
+    (secret / "config.json").write_text("{}")
+    shutil.copytree(RUNS / name, run, dirs_exist_ok=True)
+    project = run.parents[1]
+    for file in ("catalogue.csv", "splits.csv"):
+        shutil.copy(RUNS.parent / file, project)
+    data = json.loads((RUNS / name / "run.json").read_text())
+    data = {key: part for key, part in data.items() if key not in LARGE}
+    (run / "run.json").write_text(json.dumps(data))
+    assert RunRecord.read(run).catalogue.path
+    films = load_catalogue(project / "catalogue.csv")
+    assert ("catalogue", "path") in words(data)
+    for place in words(data):
+        for path in (str(secret / "films.csv"), "../secret/films.csv"):
+            (run / "run.json").write_text(json.dumps(changed(data, place, path)))
+            with opened_files() as opened:
+                read_what_it_names(run, films)
+            assert not [path for path in opened if "secret" in path], place
+
+
+# Numbers and words that are shown alone, and take long to parse so often.
+LARGE = (
+    *("tried", "why", "channels", "reliability", "metrics", "threshold_spread"),
+    *("estimate", "curve", "ablation", "repeats", "studies"),
+)
+
+
+def read_what_it_names(run: Path, films: Catalogue) -> None:
+    """All that reads a file by a record."""
+    with contextlib.suppress(HybridError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        record = RunRecord.read(run)
+        use_recorded_posters(films, record, run).poster_paths  # noqa: B018
+        for find in (find_split, find_catalogue):
+            with contextlib.suppress(HybridError):
+                find(run, record)
+        for block in record.backbones.values():
+            if isinstance(block, BackboneRecord):
+                with contextlib.suppress(HybridError):
+                    find_weights(run, block, None)
+
+
+def words(data: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where the strings of JSON are; of a list, the first entry stands for all."""
+    if isinstance(data, dict):
+        return [found for name, part in data.items() for found in words(part, (*place, name))]
+    if isinstance(data, list):
+        return words(data[0], (*place, 0)) if data else []
+    return [place] if isinstance(data, str) or (place and place[-1] in ("path", "posters")) else []
+
+
+def changed(data: Any, place: tuple[Any, ...], value: Any) -> Any:
+    """JSON with another value in a place."""
+    found = json.loads(json.dumps(data))
+    inner = found
+    for name in place[:-1]:
+        inner = inner[name]
+    inner[place[-1]] = value
+    return found
+
+
+_listening: list[list[str]] = []
+
+
+def _listen(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "open" and _listening and isinstance(arguments[0], str | bytes | os.PathLike):
+        _listening[-1].append(os.fsdecode(arguments[0]))
+
+
+@contextlib.contextmanager
+def opened_files() -> Iterator[list[str]]:
+    """Names of the files that are opened in a ``with`` block."""
+    if not hasattr(sys, "_hybrid_listens"):
+        sys.addaudithook(_listen)
+        sys._hybrid_listens = True  # type: ignore[attr-defined]
+    _listening.append([])
+    try:
+        yield _listening[-1]
+    finally:
+        _listening.pop()
+
+
+def test_no_word_of_a_ledger_leads_out_of_its_folder(run: Path) -> None:
+    secret = run.parents[2] / "secret" / "1.jpg"
+    name = hash_file(secret, CATALOGUE)[:16]
+    for place in (str(secret), "../secret/1.jpg", f"posters/../../secret/{name}.jpg"):
+        line = json.dumps({"url": "http://a.org/1", "file": place, "size": 6})
+        (run.parents[1] / "films.ledger.jsonl").write_text(f"{line}\n")
+        (run.parents[1] / "films.ledger.part.jsonl").write_text(f"{line}\n")
+        with opened_files() as opened:
+            assert Ledger(run.parents[1] / "films.ledger.jsonl").entries == {}
+        assert not [path for path in opened if "secret" in path]
+
+
+def test_no_word_of_a_model_leads_to_a_cache(run: Path) -> None:
+    block = PosterFeatures(cache="/home/theirs/.hybrid-cache", fingerprint="ab")
+    path = run / "model.blocks.json"
+    fusion = Fusion([("poster", block)]).fit({"poster": np.eye(3, dtype=np.float32)})
+    save_model(fusion, path)
+    assert "theirs" not in path.read_text()
+    path.write_text(path.read_text().replace(PosterFeatures().cache, "/secret"))
+    read = load_model(path, Fusion)
+    for _, block in (*read.blocks, *read.fitted_):
+        assert block.cache == PosterFeatures().cache

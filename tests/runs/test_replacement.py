@@ -23,6 +23,7 @@ KILLED, DONE = 9, 0
 CALLS = (
     "open",
     "os.mkdir",
+    "os.link",
     "os.rename",
     "os.remove",
     "os.rmdir",
@@ -118,6 +119,66 @@ def test_a_kill_leaves_the_old_or_the_new_run(
     assert found.count(1) > 10
     assert found.count(2) > 3
     assert seed_of(folder) == 2
+
+
+@pytest.mark.parametrize(
+    ("exchange", "links"), [(replacement.exchange, True), (no_exchange, False)]
+)
+def test_a_kill_loses_no_file_of_the_user(
+    exchange: Callable[..., bool], links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise PermissionError("no links here")
+
+    if not links:
+        monkeypatch.setattr(os, "link", refuse)
+    own = {"notes.txt": "mine", "studies/why.md": "because", "plots/a/b.svg": "<svg/>"}
+    found = []
+    for kill_before in range(1, 1000):
+        folder = tmp_path / str(kill_before) / "svm"
+        for name, text in (own | {"run.json": "1"}).items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text)
+        (folder / "latest").symlink_to("plots")
+        new = replacement.temporary_folder(folder)
+        new.mkdir()
+        (new / "run.json").write_text("2")
+        work = lambda new=new, folder=folder: replacement.put_in_place(new, folder)  # type: ignore[misc]  # noqa: E731
+        ended = in_a_child(work, kill_before, exchange)
+        replacement.recover_run(folder)
+        found.append((folder / "run.json").read_text())
+        assert {name: (folder / name).read_text() for name in own} == own
+        assert (folder / "latest").readlink() == Path("plots")
+        assert names(folder.parent) == ["svm"]
+        if ended == DONE:
+            break
+        assert ended == -KILLED
+    assert found == sorted(found)
+    assert found.count("1") > 5
+    assert found.count("2") > 5
+
+
+def test_what_hybrid_wrote_is_not_kept_and_what_cannot_be_kept_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "runs" / "svm"
+    write_run(folder, 1)
+    (folder / "studies" / "curve.partial").mkdir(parents=True)
+    for name in ("stages.csv", "model.joblib", "studies/curve.json", "studies/curve.partial/0.npz"):
+        (folder / name).write_text("of the old model")
+    os.mkfifo(folder / "pipe")
+    write_run(folder, 2)
+    assert {"stages.csv", "model.joblib", "studies"}.isdisjoint(names(folder))
+    assert (folder / "pipe").is_fifo()
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    with pytest.raises(RunError, match=r"cannot write the run .*svm: .*pipe.*"):
+        write_run(folder, 3)
+    assert seed_of(folder) == 2
+    assert (folder / "pipe").is_fifo()
 
 
 def test_a_kill_leaves_no_part_of_a_first_run(tmp_path: Path) -> None:

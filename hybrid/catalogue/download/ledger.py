@@ -140,7 +140,16 @@ class Ledger:
 
 def _read(file: Path) -> dict[str, Entry]:
     data = read_bytes(file, LEDGER) if file.exists() else b""
-    return {entry.url: entry for entry in map(_parse, data.split(b"\n")) if entry}
+    entries = map(_parse, data.split(b"\n"))
+    return {entry.url: entry for entry in entries if entry and _stays(entry)}
+
+
+def _stays(entry: Entry) -> bool:
+    """Whether an entry names a file in the folder of its ledger, which someone else may have written."""
+    if isinstance(entry, Failed):
+        return True
+    path = Path(entry.file)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def is_ledger(file: Path) -> bool:
