@@ -12,6 +12,7 @@ the number of the process, and then its exit status.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -129,8 +130,11 @@ def become(request: dict[str, Any]) -> str:
 if __name__ == "__main__":
     sys.path[0] = ""  # as for `python -c`; the folders of the tests have names of packages
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    gc.disable()
     for library in LIBRARIES:
         importlib.import_module(library)
+    gc.freeze()  # a copy's garbage collector need not go through the libraries
+    gc.enable()
     asked = serve(socket.socket(fileno=int(sys.argv[1])))
     if asked is not None:
         main = sys.modules["__main__"] = types.ModuleType("__main__")
