@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid.utils.reading import parse_json
+
 SECONDS, DEVICE, DEVICES = "seconds", "device", "devices"  # names in a part
 MAX_DEVICES = 256  # what a uint8 can number
 MAX_DEVICES_BYTES = 2**16
@@ -171,7 +173,7 @@ def parse_costs(arrays: Mapping[str, NDArray[Any]], devices: str) -> RowCosts:
     """
     seconds, device = arrays[SECONDS].astype(np.float32), arrays[DEVICE]
     try:
-        names = json.loads(devices)
+        names = parse_json(devices)
     except ValueError:
         names = None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

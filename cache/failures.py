@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hybrid.utils.reading import parse_json
 from hybrid.cache.verified_files import (
     UNPARSABLE,
     DamageError,
@@ -76,7 +77,7 @@ def read_failures(path: Path) -> dict[bytes, Failure]:
 
 
 def _parse(line: str) -> tuple[bytes, Failure]:
-    entry = json.loads(line)
+    entry = parse_json(line)
     key, reason = bytes.fromhex(entry["key"]), entry["reason"]
     if len(key) != KEY_BYTES or not isinstance(reason, str):
         raise ValueError(f"found {line[:80]!r}")

@@ -99,7 +99,6 @@ OPENS_ITSELF = {
 # Calls that only look as if they opened a file by its name, and why.
 OPENS_NO_FILE = {
     ("hybrid.cache.verified_files", "h5py.File(file)"): "open already",
-    ("hybrid.catalogue.importers.hub", "json.load(answer)"): "of a server",
     ("hybrid.catalogue.download.ledger", "self.journal.open('ab')"): "was read before",
     ("hybrid.catalogue.importers.importing", "importer.open(source)"): "checks when it reads",
     ("hybrid.deep.baseline", "self.network_.load_weights(self.starting_weights())"): "a Weights",
@@ -280,6 +279,23 @@ def test_pickles_are_opened_by_the_conversion_alone(what: str) -> None:
     for name, path in MODULES.items():
         if name not in OPENS_PICKLES[what]:
             assert what not in uses(path), f"{name} uses {what}"
+
+
+# Parses JSON by itself: the place for it; strings alone; what hybrid wrote a moment ago; errors are caught.
+PARSES_JSON = {
+    "hybrid.utils.strict_json",
+    "hybrid.catalogue.lists",
+    "hybrid.catalogue.importers.disk_index",
+    "hybrid.catalogue.readers.excel_process",
+    "hybrid.deep.checkpoint",
+    "hybrid.catalogue.importers.records",
+}
+
+
+def test_json_is_parsed_in_one_way() -> None:
+    """A hundred thousand brackets are a RecursionError of the standard library, which nobody expects."""
+    found = {name for name, path in MODULES.items() if {"json.loads", "json.load"} & uses(path)}
+    assert found <= PARSES_JSON, "use hybrid.utils.reading.parse_json"
 
 
 def test_numpy_loads_no_pickles() -> None:

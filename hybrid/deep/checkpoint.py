@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hybrid.errors import RunError
 from hybrid.utils.files import make_folder, replacing, sync
-from hybrid.utils.reading import TRAINING, checked
+from hybrid.utils.reading import TRAINING, checked, parse_json
 from hybrid.utils.refusals import describe_refusal
 
 Arrays = list[NDArray[Any]]
@@ -134,7 +134,7 @@ class Checkpoint:
         path = self.folder / STATE
         try:
             with np.load(checked(path, TRAINING), allow_pickle=False) as file:
-                scalars = json.loads(str(file[_SCALARS]))
+                scalars = parse_json(str(file[_SCALARS]))
                 lists = {
                     name: [file[key] for key in sorted(file.files) if key.startswith(name)]
                     for name in _ARRAYS
@@ -146,8 +146,14 @@ class Checkpoint:
             ) from None
         except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise RunError(f"{path}: expected the state of a training, found: {error}.") from error
-        self._compare(scalars.pop("identity"))
-        return TrainingState(**{**scalars, **lists})
+        try:
+            self._compare(scalars.pop("identity"))
+            return TrainingState(**{**scalars, **lists})
+        except (AttributeError, KeyError, TypeError) as error:
+            raise RunError(
+                f"{path}: expected the state of a training, found another file ({error}). "
+                "Train from the start."
+            ) from error
 
     def remove(self) -> None:
         """Delete the folder and all in it."""

@@ -161,20 +161,34 @@ def open_file(path: str | Path, kind: FileKind) -> BinaryIO:
     # Without O_NONBLOCK, opening a pipe waits for someone who writes into it.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     try:
-        _check(os.fstat(descriptor), path, kind)
+        _check(descriptor, path, kind)
         return os.fdopen(descriptor, "rb")
     except BaseException:
         os.close(descriptor)
         raise
 
 
-def _check(status: os.stat_result, path: str | Path, kind: FileKind) -> None:
+def _check(descriptor: int, path: str | Path, kind: FileKind) -> None:
+    status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode):
         found = next((name for test, name in _KINDS if test(status.st_mode)), "something else")
         code = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
         raise UnusableFileError(path, kind, found, code)
     if status.st_size > kind.limit:
         raise UnusableFileError(path, kind, f"{status.st_size:,} bytes", errno.EFBIG)
+    if not status.st_size and kind is not SYSTEM and _has_bytes(descriptor):
+        # Such as the memory of this process, which is read for hours.
+        raise UnusableFileError(path, kind, "a file of the system", errno.EINVAL)
+
+
+def _has_bytes(descriptor: int) -> bool:
+    """Whether a file that says it has no bytes has some, or can be read in larger pieces only."""
+    try:
+        return bool(os.pread(descriptor, 1, 0))
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return True
 
 
 def checked(path: Path, kind: FileKind) -> Path:

@@ -100,3 +100,15 @@ def test_what_is_no_json_is_one_kind_of_error(text: str | bytes) -> None:
     with pytest.raises(UnparsableError, match=r".") as caught:
         parse_json(text)
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.parametrize("way", WAYS)
+def test_a_file_of_the_system_is_refused(way: str) -> None:
+    """It says that it has no bytes, and some have as many as there are addresses in the memory."""
+    if not Path("/proc/self/pagemap").exists():
+        pytest.skip("no /proc here")
+    Path("there").symlink_to("/proc/self/pagemap")
+    with pytest.raises(UnusableFileError, match="found a file of the system"):
+        WAYS[way](Path("there"))
+    assert read_text("/proc/self/status", SYSTEM).startswith("Name:")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hybrid.utils.files import remove
 from hybrid.utils.outputs import write_output
-from hybrid.utils.reading import IMAGE, LEDGER, hash_file, open_file, read_bytes
+from hybrid.utils.reading import IMAGE, LEDGER, hash_file, open_file, parse_json, read_bytes
 
 FETCH_LEDGER = "ledger of fetched posters"
 
@@ -166,7 +166,7 @@ def _lines(entries: Iterable[Entry]) -> bytes:
 
 def _parse(line: bytes) -> Entry | None:
     try:
-        found = json.loads(line.decode(errors="surrogatepass"))
+        found = parse_json(line.decode(errors="surrogatepass"))
         return Failed(**found) if "reason" in found else Fetched(**found)
     except (ValueError, TypeError):
         return None

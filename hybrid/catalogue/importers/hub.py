@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import urllib.error
@@ -14,6 +13,7 @@ from typing import Any
 from hybrid.errors import CatalogueError
 from hybrid.utils.counts import counted
 from hybrid.utils.progress import current_progress
+from hybrid.utils.reading import parse_json
 
 HUB = "https://huggingface.co"
 TIMEOUT = 60  # seconds without a byte
@@ -64,7 +64,7 @@ def download(name: str, folder: Path) -> Path:
 def _get_json(url: str, name: str) -> Any:
     try:
         with _connect(url) as answer:
-            return json.load(answer)
+            return parse_json(answer.read())
     except (OSError, ValueError) as error:
         raise _failed(name, url, error) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import re
@@ -34,7 +35,7 @@ from hybrid.catalogue.poster_paths import POSTER, POSTERS
 from hybrid.errors import CatalogueError, MissingExtraError
 from hybrid.types import UNUSED
 from hybrid.utils.counts import counted
-from hybrid.utils.reading import DATA_SET, TEXT, checked, read_json
+from hybrid.utils.reading import DATA_SET, TEXT, checked, lies_in, parse_json, read_json
 
 ROWS = 256  # that are in memory at once
 PAGE = re.compile(
@@ -91,7 +92,7 @@ def _find_files(root: Path) -> list[_File]:
     if root.is_file():
         return [_File(root, "")]
     if (root / "dataset_dict.json").exists():
-        splits = _json(root / "dataset_dict.json").get("splits", [])
+        splits = _names(_json(root / "dataset_dict.json").get("splits"), root)
         return [_File(path, name) for name in splits for path in _saved(root / name)]
     if (root / "state.json").exists():
         return [_File(path, "") for path in _saved(root)]
@@ -107,7 +108,21 @@ def _saved(folder: Path) -> list[Path]:
             f"{folder}: expected the rows as they are, found a selection of them by indices. Save it again "
             "with: dataset.flatten_indices().save_to_disk(…)"
         )
-    return [folder / each["filename"] for each in state.get("_data_files", [])]
+    files = state.get("_data_files")
+    files = files if isinstance(files, list) else []
+    named = [each.get("filename") for each in files if isinstance(each, dict)]
+    return [folder / name for name in _names(named, folder)]
+
+
+def _names(found: Any, folder: Path) -> list[str]:
+    """Names of files and folders in a folder: what leads out of it may be any file of the machine."""
+    names = [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+    if outside := [name for name in names if not lies_in(folder / name, folder)]:
+        raise CatalogueError(
+            f"{folder}: expected a data set whose files lie in its folder, found {outside[0][:80]!r}. "
+            "Copy the files into it, and name them there."
+        )
+    return names
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -164,10 +179,12 @@ def _schema(path: Path) -> Any:
 def _features(path: Path, schema: Any) -> dict[str, Any]:
     """The features, which tell images from bytes and labels from numbers."""
     said = (schema.metadata or {}).get(b"huggingface")
-    found = json.loads(said).get("info", {}).get("features") if said else None
+    found = None
+    with contextlib.suppress(ValueError, AttributeError):  # of another shape: it tells nothing
+        found = parse_json(said).get("info", {}).get("features") if said else None
     if not found and (path.parent / "dataset_info.json").exists():
         found = _json(path.parent / "dataset_info.json").get("features")
-    return found or {}
+    return found if isinstance(found, dict) else {}
 
 
 def _has_lists(schema: Any, names: Mapping[str, str]) -> bool:
@@ -180,11 +197,14 @@ def _has_lists(schema: Any, names: Mapping[str, str]) -> bool:
 
 def _kind(feature: Any) -> tuple[str, list[str]]:
     """The type of a feature or of the entries of a list, and the names of its classes."""
-    while isinstance(feature, list) or (isinstance(feature, dict) and "feature" in feature):
+    while (feature and isinstance(feature, list)) or (
+        isinstance(feature, dict) and "feature" in feature
+    ):
         feature = feature[0] if isinstance(feature, list) else feature["feature"]
     if not isinstance(feature, dict):
         return "", []
-    return str(feature.get("_type", "")), list(feature.get("names") or ())
+    names = feature.get("names")
+    return str(feature.get("_type", "")), list(names) if isinstance(names, list) else []
 
 
 def _by_feature(names: dict[str, str], features: Mapping[str, Any]) -> dict[str, str]:

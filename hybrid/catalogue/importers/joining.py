@@ -12,6 +12,7 @@ from hybrid.catalogue.importers.importer import Notes
 from hybrid.catalogue.readers.dialect import Dialect
 from hybrid.errors import SettingError
 from hybrid.utils.csv_text import unescape_formula
+from hybrid.utils.reading import lies_in
 
 OWN = ("id", "genres", "poster")  # an item keeps its id and labels; a poster is copied
 
@@ -77,7 +78,8 @@ class JoinedCatalogue:
                 )
                 poster = cells.pop("poster", "")
                 given = {name: cell for name, cell in cells.items() if name not in OWN}
-                return given, self._folder / poster if poster else None
+                image = self._folder / poster
+                return given, image if poster and lies_in(image, self._folder) else None
         self._notes.add(
             "not joined", f"{{count}} {{items have|item has}} no partner in {self._folder}"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from typing import Any
 
@@ -15,6 +14,7 @@ from hybrid.catalogue.readers.table import ColumnBuilder, ParsedTable, make_tabl
 from hybrid.catalogue.readers.values import as_cell, tell_replaced
 from hybrid.errors import CatalogueError, MissingExtraError
 from hybrid.types import ColumnOptions, Finding
+from hybrid.utils.reading import parse_json
 
 _BATCH = 10_000
 _MIDNIGHT = re.compile(r" 00:00:00(\.0+)?Z?$")
@@ -69,16 +69,17 @@ class _Reader:
         self.findings: list[Finding] = []
         self.replaced: dict[str, list[str]] = {}
         self.labels = _class_labels(file.schema_arrow.metadata or {})
+        self.names: list[str] = file.schema_arrow.names  # each look at the schema makes another one
 
     def parse(self) -> ParsedTable:
-        names = self.file.schema_arrow.names
+        names, schema = self.names, self.file.schema_arrow
         if twice := name_repeated(names):
             raise CatalogueError(
                 f"{self.source.path}: expected each column once, found twice: {twice}."
             )
         columns: dict[str, ColumnBuilder] = {}
         images = []
-        for field in self.file.schema_arrow:
+        for field in schema:
             kind = field.type
             while isinstance(kind, _extension_type()):
                 kind = kind.storage_type
@@ -96,12 +97,12 @@ class _Reader:
         table, unstripped = make_table(columns, self.file.metadata.num_rows)
         rows = np.arange(1, len(table) + 1, dtype=np.int64)
         findings = [*self.findings, *tell_replaced(self.replaced, "bytes that are no text (UTF-8)")]
-        hint = _unwritten_index(self.file.schema_arrow.metadata or {})
+        hint = _unwritten_index(schema.metadata or {})
         return ParsedTable(table, rows, [], findings, tuple(images), unstripped, hint)
 
     def _batches(self, name: str, size: int = _BATCH) -> Any:
         """Batches of one column. Its name may hold a dot, which selects a part of a struct for pyarrow."""
-        names = [field.name for field in self.file.schema_arrow]
+        names = self.names
         for batch in self.file.iter_batches(size, columns=[name]):
             if name in batch.schema.names:
                 yield batch.column(name)
@@ -228,12 +229,19 @@ def _is_vector(kind: Any) -> bool:
     )
 
 
+def _stored(metadata: dict[bytes, bytes], key: bytes) -> dict[str, Any]:
+    """What a program has stored about its table; nothing where it is no JSON object."""
+    try:
+        found = parse_json(metadata.get(key, b""))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _unwritten_index(metadata: dict[bytes, bytes]) -> str:
     """What to say of an index that pandas describes in the metadata, and has written in no column."""
-    try:
-        index = json.loads(metadata[b"pandas"])["index_columns"]
-    except (KeyError, ValueError, TypeError):
-        return ""
+    index = _stored(metadata, b"pandas").get("index_columns")
+    index = index if isinstance(index, list) else []
     if not any(isinstance(one, dict) and one.get("kind") == "range" for one in index):
         return ""
     return (
@@ -244,12 +252,10 @@ def _unwritten_index(metadata: dict[bytes, bytes]) -> str:
 
 def _class_labels(metadata: dict[bytes, bytes]) -> dict[str, list[str]]:
     """Names of the classes of each column that Hugging Face's metadata say is a class label."""
-    try:
-        features = json.loads(metadata[b"huggingface"])["info"]["features"]
-    except (KeyError, ValueError, TypeError):
-        return {}
+    info = _stored(metadata, b"huggingface").get("info")
+    features = info.get("features") if isinstance(info, dict) else None
     found = {}
-    for name, feature in features.items():
+    for name, feature in features.items() if isinstance(features, dict) else ():
         while isinstance(feature, (dict, list)):
             feature = feature[0] if isinstance(feature, list) and feature else feature
             if not isinstance(feature, dict):

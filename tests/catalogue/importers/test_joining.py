@@ -44,3 +44,16 @@ def test_only_an_import_can_be_joined(make_data_set: Make) -> None:
     ):
         import_catalogue("movielens", movies, "films", ImportOptions(join=Path("absent")))
     assert not Path("films").exists()
+
+
+def test_a_poster_outside_the_joined_folder_is_not_copied(make_data_set: Make) -> None:
+    """An earlier import that somebody else made may name any image of the machine."""
+    Image.new("RGB", (20, 20), "red").save("secret.png")
+    Path("first").mkdir()
+    place = Path("secret.png").resolve()
+    Path("first/catalogue.csv").write_text(f"id,overview,poster\n1,toys,{place}\n")
+    Path("first/ids.csv").write_text("id,kind,other_id\n1,tmdb_id,862\n")
+    movies = make_data_set("movielens", Path("movielens"))
+    summary = import_catalogue("movielens", movies, "films", ImportOptions(join=Path("first")))
+    assert "joined" in [found.kind for found in summary.findings]
+    assert summary.posters == 0
