@@ -15,6 +15,7 @@ from hybrid.cli.output import show
 from hybrid.deep.options import DeepOptions
 from hybrid.utils.counts import counted
 from hybrid.utils.options import Rule, given_options, list_unused
+from hybrid.utils.visible import shortened
 
 if TYPE_CHECKING:
     from hybrid.deep.description import LayerDescription, NetworkDescription
@@ -146,7 +147,7 @@ def _number(count: int | None) -> str:
 def _table(
     heads: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()
 ) -> list[str]:
-    every = [tuple(heads), *rows]
+    every = [tuple(heads), *(tuple(map(shortened, row)) for row in rows)]
     widths = [max(len(row[i]) for row in every) for i in range(len(heads))]
     return [
         "  ".join(

@@ -48,7 +48,7 @@ def command(
         seed=project.seed,
     )
     if out is None:
-        show(project.json, {"model_card": card}, card.rstrip(), catalogue)
+        show(project.json, {"model_card": card}, card.rstrip(), catalogue, document=True)
         return
     write_text(out, card, CARD)
     show(project.json, {"out": out}, str(out.resolve()), catalogue)

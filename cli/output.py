@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hybrid.utils.counts import agree, counted
-from hybrid.utils.visible import visible, visible_json, visible_line
+from hybrid.utils.visible import bounded, shortened, visible, visible_json, visible_line
 
 if TYPE_CHECKING:
     from hybrid.catalogue import Catalogue
@@ -26,13 +26,13 @@ COLUMNS = 200  # whose roles are printed
 
 
 def echo(text: str, err: bool = False) -> None:
-    """Print text, which may quote a catalogue; nothing in it controls the terminal."""
-    _print(visible(text), err)
+    """Print text, which may quote a catalogue; nothing in it controls the terminal, or fills it."""
+    _print(visible(bounded(text)), err)
 
 
 def tell(message: str) -> None:
     """Print a message of one line to stderr."""
-    _print(visible_line(message), err=True)
+    _print(visible_line(bounded(message)), err=True)
 
 
 def _print(text: str, err: bool = False) -> None:
@@ -45,12 +45,22 @@ def _print(text: str, err: bool = False) -> None:
         raise
 
 
-def show(as_json: bool, data: Any, text: str, catalogue: Catalogue | None = None) -> None:
-    """Print a result to stdout; as JSON with what there is to know about the table it was made from."""
+def show(
+    as_json: bool,
+    data: Any,
+    text: str,
+    catalogue: Catalogue | None = None,
+    *,
+    document: bool = False,
+) -> None:
+    """Print a result to stdout; as JSON with what there is to know about the table it was made from.
+
+    A document, which is made to be kept, is printed whole.
+    """
     from hybrid.types import as_plain
 
     if not as_json:
-        echo(text)
+        _print(visible(text) if document else visible(bounded(text)))
         return
     plain = as_plain(data)
     if catalogue is not None:
@@ -98,12 +108,13 @@ def _kind(bad: BadRow) -> str:
 def roles_text(roles: Sequence[ColumnRole]) -> str:
     """One line for each column, of very many the first: its name, its role, why, and its filled cells."""
     shown = roles[:COLUMNS]
-    names = max((len(role.column) for role in shown), default=0)
+    columns = [shortened(visible_line(role.column)) for role in shown]
+    names = max(map(len, columns), default=0)
     width = max((len(role.role) for role in shown), default=0)
     lines = [
-        f"  {role.column:{names}}  {role.role:{width}}  {role.reason} ({counted(role.filled, 'cell')} filled"
+        f"  {column:{names}}  {role.role:{width}}  {role.reason} ({counted(role.filled, 'cell')} filled"
         + (f", {role.not_understood:,} not understood)" if role.not_understood else ")")
-        for role in shown
+        for column, role in zip(columns, shown, strict=True)
     ]
     if rest := Counter(role.role for role in roles[COLUMNS:]):
         counts = ", ".join(f"{count:,} {role}" for role, count in rest.most_common())

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import keras
 
+from hybrid.backbones.weightfile import read_layers
 from hybrid.backbones.weights import RUN_WEIGHTS
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.fused import FusedBaseline, make_baseline
-from hybrid.deep.options import DeepOptions
+from hybrid.deep.options import DeepOptions, parse_units
 from hybrid.errors import RunError
 from hybrid.features.fusion import Fusion
 from hybrid.heads.decision_rule import DecisionRule
@@ -19,13 +20,14 @@ from hybrid.model_file import load_model, save_model
 from hybrid.model_file.earlier import require_files
 from hybrid.model_file.manifest import check_model_files
 from hybrid.utils.progress import shows_step
-from hybrid.utils.reading import RUN_RECORD, WEIGHTS, checked, read_json
+from hybrid.utils.reading import RUN_RECORD, WEIGHTS, UnusableFileError, checked, read_json
 
 # A body that no stage changed is no trained backbone, so it is not kept under that name.
 FROZEN_WEIGHTS = "model.frozen.weights.h5"
 HEAD_WEIGHTS = "model.head.weights.h5"
 SCORING = "model.scoring.json"
 BLOCKS = "model.blocks.json"
+SHOWN = 200  # characters of an error
 
 
 def save_baseline(model: DeepBaseline, folder: Path) -> None:
@@ -90,17 +92,45 @@ def load_baseline(folder: Path, workers: int = 1) -> DeepBaseline:
         if isinstance(model, FusedBaseline):
             require_files(folder, BLOCKS)
             model.fusion_ = load_model(folder / BLOCKS, Fusion)
+        _check_sizes(folder, scoring["labels"], options)
         model._build(scoring["labels"])
         if model.spec.backbone is not None:
             model.network_.application.load_weights(
-                str(checked(folder / body_file(model), WEIGHTS))
+                str(checked(_harmless(folder / body_file(model)), WEIGHTS))
             )
         _without_optimizer(model.network_.head).load_weights(
-            str(checked(folder / HEAD_WEIGHTS, WEIGHTS))
+            str(checked(_harmless(folder / HEAD_WEIGHTS), WEIGHTS))
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{folder}: expected a saved deep baseline, found: {error}.") from error
+    except (RunError, UnusableFileError):
+        raise
+    except (
+        Exception
+    ) as error:  # Keras, TensorFlow and HDF5 raise any error over files that do not fit
+        found = str(error).partition("\n")[0][:SHOWN].rstrip(".")
+        raise RunError(
+            f"{folder}: expected a saved deep baseline, found: {found}. The run is damaged, or was changed: "
+            "take it from a copy, or fit it again."
+        ) from error
     return model
+
+
+def _harmless(path: Path) -> Path:
+    """A file of weights without links to other files, and without anything but numbers."""
+    read_layers(path)
+    return path
+
+
+def _check_sizes(folder: Path, labels: int, options: DeepOptions) -> None:
+    """Check that the head has the sizes of its weights, before the memory for it is taken."""
+    layers = read_layers(folder / HEAD_WEIGHTS)
+    sizes = {size for layer in layers for shape in layer.shapes for size in shape}
+    units = parse_units(options.head_units or "")
+    for name, claimed in [("labels", (labels,)), ("head_units", units)]:
+        if wrong := [size for size in claimed if size not in sizes]:
+            raise RunError(
+                f"{folder / SCORING}: expected {name} as {HEAD_WEIGHTS} has them, found "
+                f"{str(wrong[0])[:SHOWN]}. Take the run from a copy, or fit it again."
+            )
 
 
 def _without_optimizer(network: keras.Model) -> keras.Model:

@@ -7,18 +7,39 @@ file can change the manifest, too.
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from hybrid.errors import RunError
+from hybrid.utils.reading import (
+    FOLLOW,
+    MODEL,
+    UnusableFileError,
+    checked,
+    hash_file,
+    lies_in,
+    read_json,
+)
 from hybrid.utils.reading import MANIFEST as KIND
-from hybrid.utils.reading import MODEL, checked, hash_file, read_json
 
 MANIFEST = "manifest.json"
 FORMAT = 1
 LATER = ("studies",)  # what is written beside a run when it is there already
+# What is read of a run besides its model.
+READ = frozenset(
+    {
+        MANIFEST,
+        "run.json",
+        "predictions.csv",
+        "provenance.json",
+        "stages.csv",
+        "contributions.csv",
+        *LATER,
+    }
+)
 
 
 def write_manifest(folder: Path) -> None:
@@ -84,17 +105,57 @@ def check_model_files(folder: Path) -> None:
     Raises
     ------
     RunError
-        Names those that are not.
+        Names those that are not, or are links that lead out of the folder.
     UnusableFileError
         If one is no regular file.
     """
+    refuse_links(folder)
     for path in sorted(folder.glob("model.*")):
-        checked(path, MODEL)
+        try:
+            checked(path, MODEL)
+        except UnusableFileError:
+            raise
+        except OSError as error:
+            raise RunError(
+                f"{path}: expected a file of the model, found that it cannot be opened: "
+                f"{error.strerror or error}. Mend that, take the folder from a copy, or fit the run again."
+            ) from error
     if wrong := changed_files(folder, _is_model):
         raise RunError(
             f"{folder}: expected the files of the model that {MANIFEST} lists, found {', '.join(wrong)} "
             "missing, damaged or changed. Take the folder from a copy, or fit the run again."
         )
+
+
+def refuse_links(folder: Path) -> None:
+    """Check that no file of a run is a link to one that lies elsewhere: it could be any file of the machine.
+
+    Links within the folder of the runs are followed; others where ``HYBRID_FOLLOW_LINKS`` is 1.
+
+    Raises
+    ------
+    RunError
+        Names the first that is.
+
+    Examples
+    --------
+    >>> refuse_links(Path("runs/svm"))
+    """
+    real = Path(os.path.realpath(folder))
+    own = (path for path in _entries(real) if _is_model(path.name) or path.name in READ)
+    for path in (*own, *_entries(real / LATER[0])):
+        # What is no regular file is refused, or left out, where it is opened.
+        if path.is_symlink() and path.exists() and not lies_in(path, real.parent):
+            if not (path.is_file() or path.is_dir()):
+                continue
+            raise RunError(
+                f"{folder / path.relative_to(real)}: expected a file of the run, found a link out of "
+                f"{folder.parent}. Put the file itself there, or set {FOLLOW}=1 if the link is yours."
+            )
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def warn_of_changes(folder: Path) -> None:

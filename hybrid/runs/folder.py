@@ -15,7 +15,7 @@ import pandas as pd
 
 from hybrid.audit.ancestry import RunProvenance
 from hybrid.errors import HybridError, RunError, SettingError
-from hybrid.model_file.manifest import warn_of_changes, write_manifest
+from hybrid.model_file.manifest import write_manifest
 from hybrid.runs.record import RECORD, RunRecord
 from hybrid.runs.replacement import (
     hold_run,
@@ -321,7 +321,6 @@ def read_run(folder: str | Path) -> Run:
     record = RunRecord.read(folder)
     record = replace(record, studies=read_studies(folder, record.studies))
     predictions = read_predictions(folder / PREDICTIONS)
-    warn_of_changes(folder)
     return Run(folder, record, predictions)
 
 

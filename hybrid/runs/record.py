@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid.errors import RunError
+from hybrid.model_file.manifest import refuse_links, warn_of_changes
 from hybrid.runs.cost_records import CostRecord
 from hybrid.runs.json_dataclass import FLATTEN, INTERNAL, OPTIONAL, from_json, key, to_json
 from hybrid.runs.migration import FORMAT, migrate
@@ -212,14 +213,18 @@ class RunRecord:
     def read(cls, folder: Path) -> RunRecord:
         """Read ``run.json`` from a run's folder, of this format or an earlier one.
 
+        Files of the run that are not as its manifest says are told in a warning; those of the model are not
+        looked at before it is loaded.
+
         Raises
         ------
         RunError
-            If `folder` is no run, or as for `from_json`.
+            If `folder` is no run, or has links out of the folder of the runs; or as for `from_json`.
         """
         path = folder / RECORD
         if not path.exists() and folder in lost_runs(folder.parent):
             recover_run(folder)
+        refuse_links(folder)
         try:
             data = read_json(path, RUN_RECORD)
         except FileNotFoundError:
@@ -229,7 +234,9 @@ class RunRecord:
             ) from None
         except (OSError, ValueError) as error:
             raise RunError(f"{path}: expected a readable record, found: {error}.") from error
-        return cls.from_json(data, str(path))
+        record = cls.from_json(data, str(path))
+        warn_of_changes(folder)
+        return record
 
     def require_model(self, folder: Path) -> Columns:
         """Raise unless this version of hybrid can load the model of the run; return the column roles.

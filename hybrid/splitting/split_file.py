@@ -76,24 +76,23 @@ def check_split_target(path: Path, in_place: bool = False) -> None:
     --------
     >>> check_split_target(Path("splits.csv"))
     """
-    known = _matches_method(path) or (in_place and _is_as_written(path))
+    known = _is_of_earlier_version(path)
     check_new_file("--splits", path, SPLIT_OUTPUT, in_place=in_place, known=known)
     method = method_file(path)
     check_new_file("--splits", method, METHOD, known=method.is_file() and _is_method(method))
 
 
-def _matches_method(path: Path) -> bool:
-    """Whether an earlier version of hybrid, which kept no records of its outputs, wrote a split."""
-    try:
-        return path.is_file() and read_split(path).method is not None
-    except SplitError:
-        return False
+def _is_of_earlier_version(path: Path) -> bool:
+    """Whether an earlier version of hybrid, which kept no records of its outputs, wrote a split.
 
-
-def _is_as_written(path: Path) -> bool:
-    """Whether a split has, to the byte, the form of `write_split`, which leaves no record in Python."""
+    Then its method is beside it, and it has, to the byte, the form of `write_split`. The form alone would be
+    no proof: pandas writes it, too.
+    """
     try:
-        return path.is_file() and read_bytes(path, SPLIT) == _format(read_split(path))
+        if not path.is_file():
+            return False
+        split = read_split(path)
+        return split.method is not None and read_bytes(path, SPLIT) == _format(split)
     except (OSError, SplitError):
         return False
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from markupsafe import Markup
 
-from hybrid.cli.output import bad_rows_text, echo, show, tell
+from hybrid.cli.output import bad_rows_text, echo, roles_text, show, tell
 from hybrid.report.page import make_environment
-from hybrid.types import BadRow
+from hybrid.types import BadRow, ColumnRole
 
 HOSTILE = [
     *map(chr, (*range(9), *range(11, 32), *range(127, 160))),
@@ -95,3 +95,30 @@ def test_one_place_prints() -> None:
         p.name for p in (here / "hybrid/report").rglob("*.py") if "Environment(" in p.read_text()
     ]
     assert sorted(made) == ["model_card.py", "page.py"]
+
+
+def test_long_text_does_not_fill_the_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    long, path = "x" * 200_000, "/".join(["f" * 255] * 8)
+    echo(f"row 1, id {long}: it is there twice\n{path}")
+    tell(f"note: {'many words ' * 20_000}end; do this")
+    said = capfd.readouterr()
+    first = f"row 1, id {'x' * 200}… (199,801 more characters) it is there twice"
+    assert said.out == f"{first}\n{path}\n"
+    assert len(said.err) < 4100
+    assert said.err.endswith("many words end; do this\n")
+
+
+def test_a_document_and_json_are_whole(capfd: pytest.CaptureFixture[str]) -> None:
+    show(False, {}, "x" * 5000, document=True)
+    show(True, {"id": "x" * 5000}, "")
+    out = capfd.readouterr().out
+    assert out.startswith("x" * 5000 + "\n")
+    assert json.loads(out[5001:]) == {"id": "x" * 5000}
+
+
+def test_the_table_of_roles_is_as_wide_as_names_are(capfd: pytest.CaptureFixture[str]) -> None:
+    roles = [ColumnRole(name, "text", "words", 3, 0) for name in ("title", "x" * 200_000, "a\nb")]
+    echo(roles_text(roles))
+    lines = capfd.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert max(map(len, lines)) < 200

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import pandas as pd
 import pytest
 
 from hybrid.cli.main import COMMANDS, hybrid
@@ -190,9 +191,31 @@ def test_a_repair_replaces_its_own_split_only(project: Path, call: Call, capsys:
     assert call("audit", "--repair", "--quiet", "--force") == 0
 
 
-def test_a_split_of_an_earlier_version_is_known_by_its_method(project: Path, call: Call) -> None:
+def test_a_split_of_an_earlier_version_is_known_by_its_method(
+    project: Path, call: Call, capsys: Capture
+) -> None:
     shutil.rmtree(RECORDS)
     assert call("split", "--quiet") == 0
+    shutil.rmtree(RECORDS)  # a user who adds a column leaves ids and parts as they were
+    table = pd.read_csv("splits.csv", dtype=str)
+    table.assign(note="mine").to_csv("splits.csv", index=False)
+    for command in (["split"], ["audit", "--repair"]):
+        assert call(*command, "--quiet") == 1
+        assert "is not an earlier output" in capsys.readouterr().err
+    assert "mine" in Path("splits.csv").read_text()
+
+
+def test_a_repair_keeps_a_users_split_in_the_form_of_pandas(
+    project: Path, call: Call, capsys: Capture
+) -> None:
+    shutil.rmtree(RECORDS)
+    Path("splits.method.json").unlink()
+    pd.read_csv("splits.csv", dtype=str).to_csv("splits.csv", index=False)
+    before = Path("splits.csv").read_bytes()
+    assert call("audit", "--repair", "--quiet") == 1
+    assert "--force" in capsys.readouterr().err
+    assert Path("splits.csv").read_bytes() == before
+    assert call("audit", "--repair", "--quiet", "--force") == 0
 
 
 def test_each_of_several_splits(project: Path, call: Call, capsys: Capture) -> None:

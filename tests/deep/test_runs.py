@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -18,15 +19,16 @@ from sklearn.metrics import classification_report, f1_score
 from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import hybrid
 from hybrid.cli.output import run_text
+from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.items import Items
 from hybrid.deep.options import DeepOptions
-from hybrid.deep.saved import load_baseline
+from hybrid.deep.saved import load_baseline, save_baseline
 from hybrid.errors import (
     RunError,
     WeightsError,
 )
 from hybrid.extraction.extract import extract_embeddings
-from hybrid.heads.decision_rule import DecisionOptions, fit_decision
+from hybrid.heads.decision_rule import DecisionOptions, DecisionRule, fit_decision
 from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_deep import fit_deep
@@ -260,6 +262,53 @@ def test_training_on_from_a_run_of_another_split_is_a_leak(
 
 def test_half_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="expected a saved deep baseline"):
+        load_baseline(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("link", "a link at /layers"),
+        ("outside", "data in another file"),
+        ("labels", "expected labels as model.head.weights.h5 has them, found 1000000000"),
+        ("units", "expected head_units as model.head.weights.h5 has them, found 1000000"),
+        ("bytes", "expected a saved deep baseline, found"),
+    ],
+)
+def test_a_changed_baseline_is_refused_before_it_costs_or_reads_anything(
+    change: str, found: str, tmp_path: Path
+) -> None:
+    model = DeepBaseline("small", DeepOptions(input_size=(32, 32)))
+    model._build(n_labels=3)
+    model.decision_ = DecisionRule(None, np.full(3, 0.5))
+    save_baseline(model, tmp_path)
+    assert load_baseline(tmp_path).n_labels == 3
+    head, scoring = tmp_path / "model.head.weights.h5", tmp_path / "model.scoring.json"
+    data = json.loads(scoring.read_text())
+    if change == "labels":
+        data["labels"] = 10**9
+    elif change == "units":
+        data["options"]["head_units"] = "1000000,1000000"
+    elif change == "bytes":
+        head.write_bytes(head.read_bytes()[:-100] + b"\xff" * 100)
+        whole = bytearray(head.read_bytes())
+        whole[200:2000] = b"\xff" * 1800
+        head.write_bytes(whole)
+    else:
+        with h5py.File(head, "a") as file:
+            names: list[str] = []
+            file.visititems(
+                lambda name, item: names.append(name) if hasattr(item, "shape") else None
+            )
+            shape = file[names[0]].shape
+            del file[names[0]]
+            if change == "link":
+                file[names[0]] = h5py.ExternalLink("secret.h5", "x")
+            else:
+                where = [("secret.bin", 0, 4 * int(np.prod(shape)))]
+                file.create_dataset(names[0], shape, np.float32, external=where)
+    scoring.write_text(json.dumps(data))
+    with pytest.raises(RunError, match=found):
         load_baseline(tmp_path)
 
 

@@ -7,12 +7,14 @@ cannot. Seeds are made here; inputs that once failed are files in `corpus/TARGET
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import shutil
+import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,11 +33,17 @@ class Target(NamedTuple):
         Sound files.
     tokens : tuple of bytes
         What mutations put into them.
+    counts : mapping of str to int
+        What came of the inputs, so far.
+    seconds : float, default=5
+        That an input may take.
     """
 
     feed: Callable[[bytes], None]
     seeds: list[bytes]
     tokens: tuple[bytes, ...]
+    counts: Mapping[str, int] = {}
+    seconds: float = 5
 
     def corpus(self, name: str) -> list[bytes]:
         """The seeds, and the inputs that once failed."""
@@ -409,6 +417,16 @@ def cache() -> Target:
     return Target(feed, seeds, tokens)
 
 
+def _run_folder(made: str) -> Target:
+    """Whole run folders; the bytes choose what is changed in one, and which commands read it."""
+    if str(CORPUS.parent) not in sys.path:
+        sys.path.insert(0, str(CORPUS.parent))
+    import run_folders
+
+    target = getattr(run_folders, made)(_folder() / "runs")
+    return Target(target.feed, [b"0", b"1"], (b"2", b"3"), run_folders.COUNTS, 120)
+
+
 TARGETS: dict[str, Callable[[], Target]] = {
     "image": image,
     "catalogue": catalogue,
@@ -418,4 +436,7 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "split": split,
     "weights": weights,
     "cache": cache,
+    "run-folder": functools.partial(_run_folder, "quick"),
 }
+# Too long for the gate: to make the runs takes a minute.
+MORE = {"every-run-folder": functools.partial(_run_folder, "every")}

@@ -25,6 +25,7 @@ from hybrid.explain.contributions import GenrePrediction
 from hybrid.images.decode import load_poster
 from hybrid.inspection.item import explain_item
 from hybrid.inspection.loaded_run import LoadedRun, MapOptions, load_run
+from hybrid.model_file.manifest import write_manifest
 from hybrid.report.feature_page import BackboneImages, render_feature_page
 from hybrid.report.item_card import ItemCard, render_card
 from hybrid.runs.experiment import Experiment
@@ -76,6 +77,7 @@ def pretend_text_run(source: Path, target: Path) -> None:
     shutil.copytree(source, target)
     record = json.loads((target / "run.json").read_text())
     (target / "run.json").write_text(json.dumps({**record, "model": "text", "blocks": ["text"]}))
+    write_manifest(target)
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from hybrid.errors import HybridError, RunError, WeightsError
 from hybrid.features import PosterFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.model_file import load_model, save_model
+from hybrid.model_file.manifest import write_manifest
 from hybrid.runs.predict import find_weights
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import BackboneRecord, CatalogueRecord, WeightsRecord
@@ -266,3 +267,40 @@ def test_no_word_of_a_model_leads_to_a_cache(run: Path) -> None:
     read = load_model(path, Fusion)
     for _, block in (*read.blocks, *read.fitted_):
         assert block.cache == PosterFeatures().cache
+
+
+@pytest.mark.parametrize(
+    "name", ["predictions.csv", "model.json", "studies/ablation.json", "studies"]
+)
+def test_files_of_a_run_are_no_links_out_of_its_folder(
+    run: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record_of(run)
+    path = run / name
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to(run.parents[2] / "secret")
+    with pytest.raises(RunError, match=rf"{path}: expected a file of the run, found a link out of"):
+        RunRecord.read(run)
+    monkeypatch.setenv("HYBRID_FOLLOW_LINKS", "1")
+    RunRecord.read(run)
+
+
+def test_links_among_runs_are_followed(run: Path) -> None:
+    record_of(run)
+    other = run.with_name("copy")
+    other.mkdir()
+    (other / "run.json").symlink_to(run / "run.json")
+    (other / "notes").symlink_to(run.parents[2] / "secret")  # the user's own
+    here = run.parents[2] / "mine" / "here"
+    here.symlink_to(run)
+    assert RunRecord.read(other) == RunRecord.read(run) == RunRecord.read(here)
+
+
+def test_a_record_that_was_changed_is_told_whoever_reads_it(run: Path) -> None:
+    record_of(run)
+    write_manifest(run)
+    RunRecord.read(run)  # without a warning
+    data = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**data, "seed": 7}))
+    with pytest.warns(UserWarning, match=r"run\.json missing, damaged or changed"):
+        assert RunRecord.read(run).seed == 7

@@ -16,6 +16,7 @@ from hybrid.catalogue import load_catalogue
 from hybrid.errors import RunError, WeightsError
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.heads.make_hybrid import make_hybrid
+from hybrid.model_file.manifest import write_manifest
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_head import fit_head
 from hybrid.runs.folder import read_predictions
@@ -85,6 +86,7 @@ def test_weights_that_moved_with_the_run_are_found(
     gone = text.replace(str(studio / "net.weights.h5"), "/gone/net.weights.h5")
     assert gone != text
     (moved / "runs/svm/run.json").write_text(gone)
+    write_manifest(moved / "runs/svm")
     predict_catalogue(
         moved / "runs/svm", films, moved / "p.csv", context=Context(cache=str(moved / "fresh"))
     )
