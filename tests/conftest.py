@@ -67,6 +67,16 @@ LONG = [
     "heads/test_heads",
     "report/test_layout",
     "heads/test_fusion_heads",
+    "model_file/test_damage",
+    "model_file/test_round_trip",
+    "runs/test_predict",
+    "features/test_poster_blocks",
+    "report/test_groups",
+    "runs/test_cost",
+    "fuzz/test_fuzz",
+    "runs/test_golden_runs",
+    "deep/test_several_posters",
+    "runs/test_replacement",
 ]
 
 
