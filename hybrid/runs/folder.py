@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -115,12 +116,22 @@ def new_run(folder: Path) -> Iterator[Path]:
             write_manifest(temporary)
             put_in_place(temporary, folder)
         except Exception as error:  # HDF5 raises errors of its own where the disk refuses
-            cause = error.__cause__ if isinstance(error, HybridError) else error
-            if cause is None or (refusal_number(cause) is None and not isinstance(error, OSError)):
+            refused = _refused(error, temporary)
+            if refused is None:
                 raise
-            raise RunError(describe_refusal(f"the run {folder}", cause)) from error
+            raise RunError(describe_refusal(f"the run {folder}", refused)) from error
         finally:
             remove_tree(temporary)
+
+
+def _refused(error: Exception, temporary: Path) -> BaseException | None:
+    """The error of the disk that refused to write a run; None if it is another, as of a file that is read."""
+    if isinstance(error, HybridError):
+        return error.__cause__ if str(temporary) in str(error) else None
+    name = getattr(error, "filename", None)
+    if name is not None and not Path(os.fsdecode(name)).is_relative_to(temporary.parent):
+        return None
+    return error if isinstance(error, OSError) or refusal_number(error) is not None else None
 
 
 def check_run_folder(folder: Path) -> None:

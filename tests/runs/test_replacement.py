@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -247,3 +248,30 @@ def test_a_run_is_held_by_one_thread_several_times(tmp_path: Path) -> None:
     with hold_run(tmp_path / "runs" / "svm"), hold_run(tmp_path / "runs" / "svm"):
         assert names(tmp_path / "runs") == [".svm.lock"]
     assert not (tmp_path / "runs").exists()
+
+
+REFUSED = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+UNREAD = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "posters/1.jpg")
+
+
+@pytest.mark.parametrize(
+    ("error", "match"),
+    [
+        (REFUSED, r"cannot write the run .*runs/svm: No space"),
+        (
+            RuntimeError(f"errno = {errno.EIO}"),
+            r"cannot write the run .*runs/svm: Input/output error",
+        ),
+        (RunError("read that: no"), "^read that: no$"),
+        (UNREAD, r"posters/1\.jpg"),
+    ],
+)
+def test_what_a_disk_refuses_is_told_of_the_run_and_what_cannot_be_read_is_not(
+    error: Exception, match: str, tmp_path: Path
+) -> None:
+    """The folder that a run is written in has a name of its own, which means nothing to the user."""
+    folder = tmp_path / "runs/svm"
+    kind = PermissionError if error is UNREAD else RunError
+    with pytest.raises(kind, match=match), new_run(folder):
+        raise error
+    assert not folder.exists()
