@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import io
 import keyword
-import os
 import sys
 import traceback
 import warnings
@@ -16,7 +15,7 @@ import click
 from hybrid._version import __version__
 from hybrid.cli.output import echo
 from hybrid.errors import HybridError, did_you_mean
-from hybrid.utils.refusals import ADVICE, refusal_number
+from hybrid.utils.refusals import refusal_number, refusal_text
 
 # Command → its one line of help, so that `hybrid --help` loads no command.
 COMMANDS = {
@@ -140,7 +139,7 @@ def _describe(error: Exception) -> str:
     where = f"{name}: " if name else ""
     number = refusal_number(error)
     if number is not None:
-        return f"{where}{os.strerror(number)}. {ADVICE[number]}"
+        return f"{where}{refusal_text(error, number)}"
     if isinstance(error, OSError) and error.strerror:
         return f"{where}{error.strerror}."
     said = " ".join(f"{type(error).__name__}: {error}".split())[:SHOWN]

@@ -126,12 +126,13 @@ def new_run(folder: Path) -> Iterator[Path]:
 
 def _refused(error: Exception, temporary: Path) -> BaseException | None:
     """The error of the disk that refused to write a run; None if it is another, as of a file that is read."""
+    found: BaseException | None = error
     if isinstance(error, HybridError):
-        return error.__cause__ if str(temporary) in str(error) else None
-    name = getattr(error, "filename", None)
-    if name is not None and not Path(os.fsdecode(name)).is_relative_to(temporary.parent):
+        found = error.__cause__ if str(temporary) in str(error) else None
+    name = getattr(found, "filename", None)
+    if found is None or (name and not Path(os.fsdecode(name)).is_relative_to(temporary.parent)):
         return None
-    return error if isinstance(error, OSError) or refusal_number(error) is not None else None
+    return found if isinstance(found, OSError) or refusal_number(found) is not None else None
 
 
 def check_run_folder(folder: Path) -> None:

@@ -68,4 +68,16 @@ def describe_refusal(what: object, error: BaseException) -> str:
         name = getattr(error, "filename", None)
         where = f"{name}: " if name and str(name) != str(what) else ""
         return f"cannot write {what}: {where}{getattr(error, 'strerror', None) or error}."
-    return f"cannot write {what}: {os.strerror(number)}. {ADVICE[number]}"
+    return f"cannot write {what}: {refusal_text(error, number)}"
+
+
+def refusal_text(error: BaseException, number: int) -> str:
+    """The reason of a refusal, and what to do: without what a library puts around the words of the system.
+
+    Examples
+    --------
+    >>> refusal_text(OSError(errno.EPERM, "it is a pipe; move it"), errno.EPERM).partition(". ")[0]
+    'it is a pipe; move it'
+    """
+    own, usual = getattr(error, "strerror", None), os.strerror(number)
+    return f"{own if own and usual not in own else usual}. {ADVICE[number]}"
