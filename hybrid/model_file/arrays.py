@@ -1,4 +1,8 @@
-"""Arrays of a model file: an npz archive with one array of each number type, all of that type together."""
+"""Arrays of a model file: an npz archive with one array of each number type, all of that type together.
+
+Numbers of several bytes are written as planes, where that packs them smaller: first the lowest byte of each,
+then the next. So are indices, and numbers that seldom come again; coefficients often do.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +19,7 @@ from hybrid.errors import RunError
 from hybrid.utils.reading import MODEL, open_file
 
 DTYPES = ("bool", "uint8", "uint32", "int32", "int64", "float32", "float64")
+SAMPLE = 2**8  # numbers of a small array that tell how it is best packed
 LEVEL = 3  # of the compression; more takes several times as long for a few percent
 MOST = 2**28  # bytes that an array may take, whatever it is packed to
 RATIO = 100  # else so many times its packed size: numbers are not packed better, bombs are
@@ -54,10 +59,39 @@ class ArrayWriter:
             for name in sorted(self._parts):
                 entry = zipfile.ZipInfo(f"{name}.npy")
                 entry.compress_type = zipfile.ZIP_DEFLATED
-                array = np.concatenate(self._parts[name])
-                array = array.astype(array.dtype.newbyteorder("<"), copy=False)
                 with archive.open(entry, "w", force_zip64=True) as file:
-                    np.lib.format.write_array(file, array, version=(1, 0), allow_pickle=False)
+                    self._write(file, name)
+
+    def _write(self, file: IO[bytes], name: str) -> None:
+        wanted = np.dtype(name).newbyteorder("<")
+        parts = [part.astype(wanted, copy=False) for part in self._parts[name]]
+        width, length = wanted.itemsize, self._ends[name]
+        planes = width > 1 and _are_smaller_in_planes(parts)
+        kind, shape = (np.dtype(np.uint8), (width, length)) if planes else (wanted, (length,))
+        header = {
+            "descr": np.lib.format.dtype_to_descr(kind),
+            "fortran_order": False,
+            "shape": shape,
+        }
+        np.lib.format.write_array_header_1_0(file, header)
+        for plane in range(width) if planes else (None,):
+            for part in parts:
+                file.write(_bytes_of(part, plane))
+
+
+def _bytes_of(numbers: NDArray[Any], plane: int | None) -> memoryview:
+    """The bytes of numbers one after the other; those of one plane alone."""
+    each = numbers.view(np.uint8)
+    if plane is None:
+        return each.data
+    return np.ascontiguousarray(each.reshape(-1, numbers.itemsize)[:, plane]).data
+
+
+def _are_smaller_in_planes(parts: Sequence[NDArray[Any]]) -> bool:
+    """Tell by a sample, in which each array has its share."""
+    sample = np.concatenate([part[len(part) // 2 :][: len(part) // 16 + SAMPLE] for part in parts])
+    planes = b"".join(_bytes_of(sample, plane) for plane in range(sample.itemsize))
+    return len(zlib.compress(planes, LEVEL)) < len(zlib.compress(sample.tobytes(), LEVEL))
 
 
 class ArrayReader:
@@ -84,7 +118,7 @@ class ArrayReader:
                 for entry in entries:
                     with archive.open(entry) as file:
                         name = entry.filename.removesuffix(".npy")
-                        self._arrays[name] = self._read(file, name, entry.file_size)  # type: ignore[arg-type]
+                        self._arrays[name] = self._read(file, name, entry.file_size)
             self._left = sum(map(len, self._arrays.values()))
         except (OSError, EOFError, ValueError, zlib.error, RuntimeError, MemoryError) as error:
             raise self._damaged(str(error) or type(error).__name__) from error
@@ -114,20 +148,24 @@ class ArrayReader:
                 packed = f"{entry.file_size:,} bytes packed into {entry.compress_size:,}"
                 raise self._damaged(packed)
 
-    def _read(self, file: BinaryIO, name: str, size: int) -> NDArray[Any]:
+    def _read(self, file: IO[bytes], name: str, size: int) -> NDArray[Any]:
         wanted = np.dtype(name).newbyteorder("<")
         if np.lib.format.read_magic(file) != (1, 0):
             raise self._damaged(f"{name}.npy of another version")
-        shape, _, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=HEADER)
-        left = size - file.tell()
-        if dtype != wanted or len(shape) != 1 or shape[0] * dtype.itemsize != left:
+        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=HEADER)
+        left, width = size - file.tell(), wanted.itemsize
+        planes = dtype == np.uint8 and len(shape) == 2 and shape[0] == width > 1 and not by_columns
+        if not (planes or (dtype == wanted and len(shape) == 1)) or shape[-1] * width != left:
             raise self._damaged(f"{name}.npy with {dtype} of shape {shape} in {left} bytes")
-        data = file.read(left)
-        if len(data) < left:
-            raise EOFError(f"{name}.npy ends early")
+        array = np.empty(shape[-1], wanted)
+        numbers = array.view(np.uint8).reshape(-1, width)
+        if planes:
+            for plane in range(width):
+                numbers[:, plane] = np.frombuffer(_read_exactly(file, shape[-1], name), np.uint8)
+        else:
+            numbers.reshape(-1)[:] = np.frombuffer(_read_exactly(file, left, name), np.uint8)
         if file.read(1):  # the archive's check of the content is at its end
             raise self._damaged(f"{name}.npy with more than its header says")
-        array = np.frombuffer(data, wanted)
         if name == "bool" and (array.view(np.uint8) > 1).any():
             raise self._damaged("truth values other than 0 and 1")
         return array.astype(np.dtype(name), copy=False)
@@ -137,3 +175,10 @@ class ArrayReader:
             f"{self.path}: expected the arrays of a model, found {found}. The file is damaged: fit the run "
             "again."
         )
+
+
+def _read_exactly(file: IO[bytes], size: int, name: str) -> bytes:
+    data = file.read(size)
+    if len(data) < size:
+        raise EOFError(f"{name}.npy ends early")
+    return data

@@ -13,7 +13,8 @@ from hybrid.model_file.place import Place, shown
 from hybrid.model_file.schema import Object, registered
 from hybrid.utils.reading import STRUCTURE, read_json
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)  # the arrays of format 1 are no planes; the reader of arrays tells them apart
 MODULES = (scikit_learn, blocks, heads)  # they fill the registry
 
 
@@ -90,9 +91,11 @@ def load_model(path: Path, cls: type) -> Any:
     hybrid.errors.RunError: no.json: expected the structure of a model, found no such file. Fit the run again.
     """
     structure = _read_json(path)
-    if not isinstance(structure, dict) or structure.get("format") != FORMAT:
+    if not isinstance(structure, dict) or structure.get("format") not in READABLE:
         found = structure.get("format") if isinstance(structure, dict) else structure
-        _refuse(path, f"the structure of a model in format {FORMAT}", shown(found))
+        _refuse(
+            path, f"the structure of a model in format {FORMAT} or an earlier one", shown(found)
+        )
     if set(structure) != {"format", "model"}:
         _refuse(path, "format and model", shown(structure))
     names = tuple(schema.known_as for schema in registered() if schema.cls is cls)
