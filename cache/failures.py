@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybrid.utils.reading import parse_json
 from hybrid.cache.verified_files import (
     UNPARSABLE,
     DamageError,
@@ -17,6 +16,7 @@ from hybrid.cache.verified_files import (
     stamp_of,
 )
 from hybrid.utils.key_index import KEY_BYTES
+from hybrid.utils.reading import parse_json
 
 
 @dataclass(frozen=True)
