@@ -18,7 +18,7 @@ MANY_UNINDEXED = 64
 
 
 def is_worth_compacting(store: EmbeddingStore) -> bool:
-    """Tell whether many parts are small or not in the snapshot, so that opening is slow.
+    """Tell whether many parts are small or not in the snapshot, or it is damaged, so that opening is slow.
 
     Examples
     --------
@@ -30,7 +30,8 @@ def is_worth_compacting(store: EmbeddingStore) -> bool:
     """
     view = store.view
     return (
-        len(small_parts(view.index)) >= MANY_SMALL
+        store.contents.snapshot_damaged
+        or len(small_parts(view.index)) >= MANY_SMALL
         or len(view.parts - view.in_snapshot) >= MANY_UNINDEXED
     )
 

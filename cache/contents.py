@@ -14,11 +14,10 @@ from typing import TypeVar
 from hybrid.cache.failures import Failure, read_failures
 from hybrid.cache.generations import Generation, read_generation
 from hybrid.cache.parts import PART_NAME, Layout, Part, open_part
+from hybrid.cache.quarantine import tell_damage
 from hybrid.cache.verified_files import DamageError
 from hybrid.errors import CacheError
-from hybrid.utils.files import move
 from hybrid.utils.key_index import EMPTY, Index, Keys, index_part, merge
-from hybrid.utils.read_only import is_read_only
 from hybrid.utils.resources import default_workers
 
 Item = TypeVar("Item")
@@ -103,7 +102,8 @@ class Contents:
         self._lock = threading.RLock()  # for whoever replaces the view
         self._verified: dict[str, Part] = {}
         self._unusable: set[str] = set()  # damaged, and could not be moved away
-        self._snapshot_usable = True  # the snapshot
+        self._snapshot_usable = True
+        self._snapshot_lacks = False  # some of its parts
         self.reload()
 
     def part_path(self, name: str) -> Path:
@@ -153,15 +153,20 @@ class Contents:
         except DamageError as damage:
             self.ignore_snapshot(str(damage))
         except OSError as error:
-            raise _unreadable(self.folder, error) from error
+            raise _unreadable(Path(error.filename or self.folder), error) from error
         return None
+
+    @property
+    def snapshot_damaged(self) -> bool:
+        """Whether there is a snapshot that cannot be used, or lacks some of its parts."""
+        return not self._snapshot_usable or self._snapshot_lacks
 
     def ignore_snapshot(self, problem: str) -> None:
         """Warn of a damaged snapshot, and read all parts from now on."""
         self._snapshot_usable = False
         warnings.warn(
             f"{self.folder}: the snapshot of the last compaction is damaged ({problem}); all parts "
-            "are read instead. hybrid cache compact makes a new one.",
+            "are read instead. hybrid extract or hybrid cache compact makes a new one.",
             stacklevel=2,
         )
 
@@ -228,22 +233,9 @@ class Contents:
 
     def quarantine(self, path: Path, problem: str) -> None:
         """Move a damaged file to quarantine, and warn; in read-only mode it stays, and is not used."""
-        folder = self.folder / "quarantine"
-        try:
-            if is_read_only():
-                self._unusable.add(path.name)
-                where = "is not used"
-            else:
-                move(path, folder)
-                where = f"is now in quarantine: {folder}"
-        except OSError as error:
+        remedy = "What it held is missing until hybrid extract computes it again."
+        if not tell_damage(path, self.folder, problem, remedy):
             self._unusable.add(path.name)
-            where = f"cannot be moved away ({error.strerror}); it is not used"
-        warnings.warn(
-            f"{path.name} in the cache was damaged ({problem}) and {where}. What it held is missing "
-            "until hybrid extract computes it again.",
-            stacklevel=2,
-        )
 
     def present(self) -> set[str]:
         """List the parts in the folder that may be used."""
@@ -252,11 +244,13 @@ class Contents:
 
     def _from_generation(self, generation: Generation | None) -> View:
         """The view of the snapshot. Where one of its parts is gone, the superseded ones count again."""
+        self._snapshot_lacks = False
         if generation is None:
             return View()
         present, index = self.present(), generation.index
         names = frozenset(index.parts)
-        if names <= present:
+        self._snapshot_lacks = not names <= present
+        if not self._snapshot_lacks:
             return View(
                 index, known=names | (present & {*generation.superseded}), in_snapshot=names
             )
@@ -344,11 +338,22 @@ def list_files(folder: Path) -> list[str]:
     Raises
     ------
     CacheError
-        If it cannot be read.
+        If it cannot be read, or something else is in its place.
     """
     try:
         return [name for name in os.listdir(folder) if not name.startswith(".")]
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if not folder.is_symlink():
+            return []
+        raise CacheError(
+            f"{folder}: expected a folder, found a link to nothing. Is its disk mounted? If not, hybrid "
+            "extract puts the link aside and begins a new one."
+        ) from error
+    except NotADirectoryError as error:
+        if folder.parent.is_dir():
+            raise CacheError(
+                f"{folder}: expected a folder, found something else. hybrid extract puts it aside."
+            ) from error
         return []
     except OSError as error:
         raise _unreadable(folder, error) from error

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hybrid.cache.fingerprint import canonical, fingerprint_of
-from hybrid.cache.parts import DTYPES, FORMAT
-from hybrid.cache.sealed import PROVENANCE, read_provenance
+from hybrid.cache.config import NAME as CONFIG
+from hybrid.cache.config import DamagedConfigError, mend_config, read_config
+from hybrid.cache.contents import list_files
+from hybrid.cache.fingerprint import fingerprint_of
+from hybrid.cache.marker import check_format, mend_format
+from hybrid.cache.parts import DTYPES
+from hybrid.cache.quarantine import QUARANTINE, clear_folder
+from hybrid.cache.sealed import mend_provenance
 from hybrid.cache.store import EmbeddingStore
-from hybrid.cache.verified_files import UNPARSABLE
 from hybrid.errors import CacheError
-from hybrid.utils.files import make_folder, sync, write_atomically
+from hybrid.utils.files import make_folder, sync
 from hybrid.utils.read_only import is_read_only
-from hybrid.utils.reading import POINTER, read_json
 from hybrid.utils.refusals import describe_refusal
+
+FINGERPRINT = re.compile("[0-9a-f]{64}")
 
 
 class EmbeddingCache:
@@ -32,7 +37,8 @@ class EmbeddingCache:
     Raises
     ------
     CacheError
-        If the folder is not a cache, or of a newer format.
+        If the folder is not a cache, or of a newer format, or its FORMAT cannot be read. A damaged FORMAT is
+        told by a warning.
 
     Examples
     --------
@@ -47,31 +53,56 @@ class EmbeddingCache:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._check_format()
-
-    def _check_format(self) -> None:
-        marker = self.folder / "FORMAT"
-        try:
-            found = read_json(marker, POINTER)["format"]
-        except FileNotFoundError:
-            return
-        except (OSError, *UNPARSABLE) as error:
-            raise CacheError(
-                f'{marker}: expected {{"format": {FORMAT}}}, found: {error}.'
-            ) from error
-        if type(found) is not int or not 1 <= found <= FORMAT:
-            raise CacheError(
-                f"{marker}: expected a cache of format {FORMAT} or older, found {found!r}. "
-                "Update hybrid, or name another folder with --cache."
-            )
+        check_format(self.folder)
 
     def folders(self) -> list[Path]:
-        """List the folders of all stores, by fingerprint."""
-        return sorted(path.parent for path in self.folder.glob("*/config.json"))
+        """List the folders of all stores, by fingerprint; also of one that lacks its config.json.
+
+        Raises
+        ------
+        CacheError
+            If the cache cannot be read.
+        """
+        return [
+            folder
+            for folder in map(self.folder.joinpath, sorted(list_files(self.folder)))
+            if os.path.lexists(folder / CONFIG)
+            or (FINGERPRINT.fullmatch(folder.name) and list_files(folder / "parts"))
+        ]
 
     def stores(self) -> list[EmbeddingStore]:
-        """Open all stores, by fingerprint."""
-        return [EmbeddingStore(folder) for folder in self.folders()]
+        """Open all stores, by fingerprint; one whose config.json is damaged is left out, with a warning."""
+        stores = []
+        for folder in self.folders():
+            try:
+                stores.append(EmbeddingStore(folder))
+            except DamagedConfigError as error:
+                warnings.warn(f"{error} Until then they are not used.", stacklevel=1)
+        return stores
+
+    def damaged(self) -> list[DamagedConfigError]:
+        """List the stores that `stores` leaves out, by what is wrong with them."""
+        damaged = []
+        for folder in self.folders():
+            try:
+                read_config(folder)
+            except DamagedConfigError as error:
+                damaged.append(error)
+        return damaged
+
+    def look_up(self, stands_for: Mapping[str, Any]) -> EmbeddingStore | None:
+        """Open the store of what it stands for, if there is one, even where its config.json is damaged.
+
+        Nothing is written: `make` writes a config.json again.
+        """
+        folder = self.folder / fingerprint_of(stands_for)
+        if folder not in self.folders():
+            return None
+        try:
+            return EmbeddingStore(folder)
+        except DamagedConfigError as error:
+            warnings.warn(f"{error}", stacklevel=1)
+            return EmbeddingStore(folder, stands_for)
 
     def find(self, fingerprint: str) -> EmbeddingStore:
         """Open the store of a fingerprint.
@@ -82,7 +113,7 @@ class EmbeddingCache:
             If the cache holds none.
         """
         folder = self.folder / fingerprint
-        if not (folder / "config.json").exists():
+        if folder not in self.folders():
             raise CacheError(
                 f"{self.folder}: expected embeddings under fingerprint {fingerprint[:12]}…, found "
                 "none. Make them with hybrid extract, or name their cache with --cache."
@@ -127,36 +158,25 @@ class EmbeddingCache:
             )
         folder = self.folder / fingerprint_of(stands_for)
         if is_read_only():
-            there = (folder / "config.json").exists()
-            return EmbeddingStore(folder) if there else EmbeddingStore(folder, stands_for)
+            return self.look_up(stands_for) or EmbeddingStore(folder, stands_for)
         try:
-            for name in ("parts", "failed"):
-                make_folder(folder / name)
-            if not (self.folder / "FORMAT").exists():
-                write_atomically(self.folder / "FORMAT", canonical({"format": FORMAT}))
-            if provenance is not None and read_provenance(folder) != provenance:
-                write_atomically(folder / PROVENANCE, provenance)
-            if not (folder / "config.json").exists():
-                _write_config(folder, stands_for, recorded)
+            self._make_folders(folder)
+            mend_format(self.folder)
+            mend_provenance(folder, provenance)
+            mend_config(folder, stands_for, recorded)
             if os.access(folder / "parts", os.W_OK):
                 # A process that was killed may have left names that are not on the disk yet.
                 for made in (folder / "parts", folder / "failed", folder, self.folder):
                     sync(made)
                 sync(self.folder.absolute().parent)
-            try:
-                return EmbeddingStore(folder)
-            except CacheError as error:
-                # Damaged; but the folder's name proves what belongs there.
-                warnings.warn(f"{error}\nIt was written again.", stacklevel=2)
-                _write_config(folder, stands_for, recorded)
         except OSError as error:
             raise CacheError(describe_refusal(f"the cache {self.folder}", error)) from error
         return EmbeddingStore(folder)
 
-
-def _write_config(
-    folder: Path, stands_for: Mapping[str, Any], recorded: Mapping[str, Any] | None
-) -> None:
-    config = {"stands_for": stands_for, "recorded": recorded or {}}
-    text = json.dumps(config, indent=2, sort_keys=True, ensure_ascii=False)
-    write_atomically(folder / "config.json", text.encode())
+    def _make_folders(self, folder: Path) -> None:
+        """Make the folders of a store; what is in their place, and is none, goes to quarantine."""
+        clear_folder(folder, self.folder)
+        for name in ("parts", "failed", "gen", "claims", QUARANTINE):
+            clear_folder(folder / name, folder)
+        for name in ("parts", "failed"):
+            make_folder(folder / name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from hybrid.cache.folder import EmbeddingCache
 from hybrid.cache.generations import CURRENT
 from hybrid.cache.leases import HEARTBEAT_SUFFIX, LEASE_SUFFIX, Leases, is_held
 from hybrid.cache.parts import open_part
+from hybrid.cache.quarantine import QUARANTINE
 from hybrid.cache.store import EmbeddingStore
 from hybrid.cache.verified_files import DamageError
 from hybrid.errors import CacheError
@@ -83,6 +85,7 @@ def collect(cache: EmbeddingCache, dry_run: bool = False) -> list[Garbage]:
 
 def _collect(cache: EmbeddingCache, dry_run: bool) -> list[Garbage]:
     found = _clear(_temporary([cache.folder, cache.folder / "memo"]), dry_run)
+    found += _clear(_quarantined(cache.folder), dry_run)
     for store in cache.stores():
         with Leases(store.folder) as leases:
             mine = leases.acquire(COMPACTION)
@@ -97,7 +100,7 @@ def _clear(garbage: Iterator[Garbage], dry_run: bool) -> list[Garbage]:
     try:
         found = list(garbage)
         for one in found if not dry_run else ():
-            remove(Path(one.path))
+            _remove(Path(one.path))
     except OSError as error:
         raise CacheError(
             f"cannot clear {error.filename}: {error.strerror}. Nothing that is needed was removed."
@@ -105,13 +108,25 @@ def _clear(garbage: Iterator[Garbage], dry_run: bool) -> list[Garbage]:
     return found
 
 
+def _remove(path: Path) -> None:
+    """Remove a file; where damage has put a folder in its place, that."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        remove(path)
+
+
+def _quarantined(folder: Path) -> Iterator[Garbage]:
+    for name in list_files(folder / QUARANTINE):
+        yield from _garbage(folder / QUARANTINE / name, "damaged, in quarantine")
+
+
 def _leftovers(store: EmbeddingStore, leases: Leases) -> Iterator[Garbage]:
     folder = store.folder
     parts = ("parts", "failed", "gen", "claims", "quarantine")
     yield from _temporary([folder, *(folder / name for name in parts)])
-    for name in list_files(folder / "quarantine"):
-        yield from _garbage(folder / "quarantine" / name, "damaged, in quarantine")
-    if (folder / RATE).exists():
+    yield from _quarantined(folder)
+    if os.path.lexists(folder / RATE):
         yield from _garbage(folder / RATE, "rate of an earlier version; parts hold what they cost")
     now = leases.now()
     for path in sorted(leases.folder.glob("*" + LEASE_SUFFIX)):
@@ -135,7 +150,7 @@ def _superseded(store: EmbeddingStore) -> Iterator[Garbage]:
     now = (store.folder / CURRENT).stat().st_mtime
     for path in sorted((store.folder / "gen").iterdir()):
         # What is younger may be of a compaction that is not finished.
-        if path.name not in generation.files and path.stat().st_mtime <= now:
+        if path.name not in generation.files and os.lstat(path).st_mtime <= now:
             yield from _garbage(path, "snapshot before the current one")
 
 
@@ -159,11 +174,11 @@ def _temporary(folders: Iterable[Path]) -> Iterator[Garbage]:
 def _age(path: Path) -> float:
     """Seconds since a file was changed; 0 where it is gone."""
     with contextlib.suppress(FileNotFoundError):
-        return time.time() - os.stat(path).st_mtime
+        return time.time() - os.lstat(path).st_mtime
     return 0.0
 
 
 def _garbage(path: Path, reason: str) -> Iterator[Garbage]:
     """The record of a file, unless another process has removed it."""
     with contextlib.suppress(FileNotFoundError):
-        yield Garbage(str(path), os.stat(path).st_size, reason)
+        yield Garbage(str(path), os.lstat(path).st_size, reason)

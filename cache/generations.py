@@ -9,10 +9,12 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from hybrid.cache.parts import FORMAT, PART_NAME, PART_ROWS
+from hybrid.cache.quarantine import clear_folder, write_over
 from hybrid.cache.verified_files import (
     UNPARSABLE,
     DamageError,
@@ -23,18 +25,12 @@ from hybrid.cache.verified_files import (
     in_memory,
     open_regular,
     read_array,
+    read_small,
     stamp_of,
 )
-from hybrid.utils.files import make_folder, sync, write_atomically, write_new
+from hybrid.utils.files import make_folder, sync, write_new
 from hybrid.utils.key_index import KEY_BYTES, Index
-from hybrid.utils.reading import (
-    GENERATION,
-    POINTER,
-    UnusableFileError,
-    parse_json,
-    read_bytes,
-    read_json,
-)
+from hybrid.utils.reading import GENERATION, POINTER, parse_json
 
 CURRENT = "CURRENT"
 MAX_INDEX_BYTES = 2**36
@@ -72,33 +68,34 @@ def read_generation(store: Path) -> Generation | None:
         If it cannot be read.
     """
     try:
-        pointer = read_json(store / CURRENT, POINTER)
-        data = read_bytes(store / "gen" / Path(pointer["generation"]).name, GENERATION)
-        if hashlib.sha256(data).hexdigest() != pointer["sha256"]:
-            raise DamageError("its hash is wrong")
-        content = parse_json(data)
-        if content["format"] != FORMAT:
-            raise DamageError(f"expected format {FORMAT}, found {content['format']!r}")
-        names = tuple(content["parts"])
-        superseded = tuple(content["superseded"])
-        if not all(PART_NAME.fullmatch(name) for name in (*names, *superseded)):
-            raise DamageError("it names files that are no parts")
-        index_file = Path(content["index"]).name
-        files = (Path(pointer["generation"]).name, index_file)
-        return Generation(
-            int(content["number"]),
-            _read_index(store / "gen" / index_file, names),
-            superseded,
-            files,
-        )
+        pointer = parse_json(read_small(store / CURRENT, POINTER))
+    except FileNotFoundError:
+        return None
+    except UNPARSABLE as error:
+        raise DamageError(f"{CURRENT} cannot be parsed: {error}") from error
+    try:
+        return _read_files(store, pointer)
     except FileNotFoundError as error:
-        if not (store / CURRENT).exists():
-            return None
         raise DamageError(f"{Path(error.filename).name} is missing") from error
-    except UnusableFileError as error:
-        raise DamageError(str(error.strerror)) from error
     except UNPARSABLE as error:
         raise DamageError(f"it cannot be parsed: {error}") from error
+
+
+def _read_files(store: Path, pointer: Any) -> Generation:
+    """Read the two files of the generation that CURRENT names."""
+    list_file = Path(pointer["generation"]).name
+    data = read_small(store / "gen" / list_file, GENERATION)
+    if hashlib.sha256(data).hexdigest() != pointer["sha256"]:
+        raise DamageError("its hash is wrong")
+    content = parse_json(data)
+    if content["format"] != FORMAT:
+        raise DamageError(f"expected format {FORMAT}, found {content['format']!r}")
+    names, superseded = tuple(content["parts"]), tuple(content["superseded"])
+    if not all(PART_NAME.fullmatch(name) for name in (*names, *superseded)):
+        raise DamageError("it names files that are no parts")
+    index_file = Path(content["index"]).name
+    index = _read_index(store / "gen" / index_file, names)
+    return Generation(int(content["number"]), index, superseded, (list_file, index_file))
 
 
 def write_generation(store: Path, generation: Generation) -> None:
@@ -112,10 +109,11 @@ def write_generation(store: Path, generation: Generation) -> None:
         If the disk refuses; the generation before stays the current one.
     """
     folder = store / "gen"
+    clear_folder(folder, store)
     make_folder(folder)
     packed = _pack_index(generation.index)
     index_file = hashed_name("index-", packed, ".h5")
-    write_atomically(folder / index_file, packed)
+    write_over(folder / index_file, packed, store)
     content = {
         "format": FORMAT,
         "number": generation.number,
@@ -128,7 +126,7 @@ def write_generation(store: Path, generation: Generation) -> None:
     write_new(folder / name, data)
     sync(folder)
     pointer = {"generation": name, "sha256": hashlib.sha256(data).hexdigest()}
-    write_atomically(store / CURRENT, json.dumps(pointer).encode())
+    write_over(store / CURRENT, json.dumps(pointer).encode(), store)
 
 
 def next_number(store: Path) -> int:

@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 from types import TracebackType
 
+from hybrid.cache.quarantine import write_over
 from hybrid.cache.verified_files import UNPARSABLE
 from hybrid.utils.abandoned import is_running
-from hybrid.utils.files import make_folder, remove, write_atomically, writer_name
+from hybrid.utils.files import make_folder, remove, writer_name
 from hybrid.utils.read_only import is_read_only
 from hybrid.utils.reading import POINTER, read_json
 
@@ -85,7 +86,7 @@ class Leases:
             if not self._create(path):
                 if is_held(path, self.now()):
                     return False
-                write_atomically(path, self._content())
+                write_over(path, self._content(), self.folder.parent)
                 if _owner_of(path) != self.owner:  # another process took it over as well
                     return False
         except OSError:

@@ -20,6 +20,7 @@ from hybrid.cache.costs import (
     parse_costs,
     write_costs,
 )
+from hybrid.cache.quarantine import write_over
 from hybrid.cache.verified_files import (
     ChangedError,
     DamageError,
@@ -35,7 +36,6 @@ from hybrid.cache.verified_files import (
     stamp_of,
 )
 from hybrid.utils.counts import agree, counted
-from hybrid.utils.files import write_atomically
 from hybrid.utils.key_index import KEY_BYTES, Keys
 
 FORMAT = 1
@@ -200,7 +200,7 @@ def write_part(
     """Write a part, whole or not at all, and return its name. See `pack_part`."""
     data = pack_part(layout, keys, embeddings, costs)
     name = hashed_name("part-", data, ".h5")
-    write_atomically(folder / name, data)
+    write_over(folder / name, data, folder.parent)
     return name
 
 

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,18 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid.cache.config import REMEDY, StoreConfig, check_layout, read_config
 from hybrid.cache.contents import Contents, View, in_threads, list_files
 from hybrid.cache.costs import EmbeddingCost, RowCosts, sum_costs
 from hybrid.cache.failures import Failure, pack_failures
-from hybrid.cache.fingerprint import fingerprint_of
-from hybrid.cache.parts import DTYPES, PART_ROWS, Layout, write_part
+from hybrid.cache.parts import PART_ROWS, Layout, write_part
+from hybrid.cache.quarantine import write_over
 from hybrid.cache.row_reader import RowReader, are_named, find_keys
-from hybrid.cache.verified_files import UNPARSABLE
 from hybrid.errors import CacheError
 from hybrid.utils.counts import counted
-from hybrid.utils.files import write_atomically
 from hybrid.utils.key_index import KEY_BYTES, Keys, key_array, sort_keys
-from hybrid.utils.reading import CONFIG, read_json
 
 INFINITY_BITS = 0x7C00  # of float16; what is not a number lies above
 
@@ -40,13 +39,13 @@ class EmbeddingStore:
     ----------
     folder : Path
         ``<cache>/<fingerprint>``.
-    absent : mapping, optional
-        What a store that is not on the disk stands for; it is empty, and cannot be written to.
+    known : mapping, optional
+        What it stands for, where that is known: its config.json is not read then, and need not be there.
 
     Raises
     ------
     CacheError
-        If its config.json cannot be read or is not what the folder's name says.
+        If its config.json cannot be read, or is damaged (`hybrid.cache.config.DamagedConfigError`).
 
     Examples
     --------
@@ -63,34 +62,18 @@ class EmbeddingStore:
     >>> folder.cleanup()
     """
 
-    def __init__(self, folder: Path, absent: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, folder: Path, known: Mapping[str, Any] | None = None) -> None:
         self.folder = folder
         self.fingerprint = folder.name
-        try:
-            if absent is None:
-                config = read_json(folder / "config.json", CONFIG)
-            else:
-                config = {"stands_for": dict(absent), "recorded": {}}
-            self.stands_for: dict[str, Any] = config["stands_for"]
-            self.recorded: dict[str, Any] = config["recorded"]
-            self.dimension = int(self.stands_for["dimension"])
-            self.dtype = str(self.stands_for.get("dtype", "float32"))
-            found = fingerprint_of(self.stands_for)
-        except (OSError, *UNPARSABLE) as error:
-            raise CacheError(
-                f"{folder}: expected a readable config.json, found: {error}. hybrid extract, with the "
-                "same --backbone and --weights, writes it again; the embeddings are not lost."
-            ) from error
-        if found != self.fingerprint and absent is None:
-            raise CacheError(
-                f"{folder}: expected config.json to hash to the folder's name, found {found}. It was "
-                "changed by hand; hybrid extract, with the same --backbone and --weights, writes it again."
+        config = read_config(folder) if known is None else StoreConfig(dict(known), {})
+        if config.problem:
+            warnings.warn(
+                f"config.json in {folder} was damaged ({config.problem}), and is not used. {REMEDY}",
+                stacklevel=2,
             )
-        if self.dtype not in DTYPES or self.dimension < 1:
-            raise CacheError(
-                f"{folder}: expected dtype {' or '.join(DTYPES)} and a dimension of 1 or more, found "
-                f"{self.dtype!r} and {self.dimension}."
-            )
+        self.stands_for = config.stands_for
+        self.recorded = config.recorded
+        self.dimension, self.dtype = check_layout(folder, self.stands_for)
 
     @cached_property
     def contents(self) -> Contents:
@@ -170,7 +153,7 @@ class EmbeddingStore:
         total = 0
         for name in list_files(self.folder / "parts"):
             with contextlib.suppress(FileNotFoundError):  # removed by another process
-                total += os.stat(self.folder / "parts" / name).st_size
+                total += os.lstat(self.folder / "parts" / name).st_size
         return total
 
     def read(self, keys: Sequence[bytes | None]) -> NDArray[np.float32]:
@@ -339,7 +322,7 @@ class EmbeddingStore:
         now = time.time()
         name, data = pack_failures(new, now)
         try:
-            write_atomically(self.folder / "failed" / name, data)
+            write_over(self.folder / "failed" / name, data, self.folder)
         except OSError as error:
             raise self._write_error(error) from error
         self.contents.add_failures({key: Failure(reason, now) for key, reason in new.items()})

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.utils.files import writer_name
-from hybrid.utils.reading import PART, UnusableFileError, open_file
+from hybrid.utils.reading import PART, FileKind, found_instead, open_file, read_bytes
 
 MAX_PART_BYTES = 2**31
 # What parsers raise for a file that is not what was written.
@@ -60,12 +60,38 @@ def image_of(file: Any) -> bytes:
 
 
 @contextmanager
+def as_damage(path: Path) -> Iterator[None]:
+    """Raise `DamageError` where something else is in the place of a file; a refusal of the disk is none."""
+    try:
+        yield
+    except OSError as error:
+        found = found_instead(path, error)
+        if found is None:
+            raise
+        raise DamageError(found) from error
+
+
+def read_small(path: Path, kind: FileKind) -> bytes:
+    """Read all of a file.
+
+    Raises
+    ------
+    DamageError
+        If something else is in its place, such as a folder or a link to nothing.
+    FileNotFoundError
+        If nothing is.
+    OSError
+        If it cannot be read.
+    """
+    with as_damage(path):
+        return read_bytes(path, kind)
+
+
+@contextmanager
 def open_regular(path: Path) -> Iterator[BinaryIO]:
     """Open a file for reading, and nothing that is not a regular file (a pipe would wait for ever)."""
-    try:
+    with as_damage(path):
         opened = open_file(path, PART)
-    except UnusableFileError as error:
-        raise DamageError(str(error.strerror)) from error
     with opened as file:  # buffered: it goes on after a short read
         yield file
 

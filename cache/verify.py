@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,21 +11,25 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid.cache.config import NAME as CONFIG
+from hybrid.cache.config import check_layout, read_config
 from hybrid.cache.contents import list_files
 from hybrid.cache.failures import read_failures
-from hybrid.cache.folder import EmbeddingCache
+from hybrid.cache.folder import FINGERPRINT, EmbeddingCache
 from hybrid.cache.generations import CURRENT, read_generation
+from hybrid.cache.marker import NAME as MARKER
+from hybrid.cache.marker import read_format
 from hybrid.cache.parts import PART_NAME, Layout, Part, check_values, open_part
-from hybrid.cache.sealed import PROVENANCE, unseal
-from hybrid.cache.store import EmbeddingStore
-from hybrid.cache.verified_files import ChangedError, DamageError, forget_hashes
+from hybrid.cache.quarantine import QUARANTINE
+from hybrid.cache.sealed import PROVENANCE, check_provenance
+from hybrid.cache.verified_files import ChangedError, DamageError, forget_hashes, read_small
 from hybrid.errors import CacheError
+from hybrid.images.hashes import MEMOS, UnusableMemoError, parse_entries
 from hybrid.utils.counts import agree, counted
 from hybrid.utils.key_index import Keys, index_part, merge, sort_keys
 from hybrid.utils.progress import shows_step
 from hybrid.utils.read_only import reads_only
-from hybrid.utils.reading import PROVENANCE as PROVENANCE_FILE
-from hybrid.utils.reading import read_bytes
+from hybrid.utils.reading import MEMO
 
 # Two rows of one image may come from batches of different size. They differ by the rounding of float16
 # (0.0005 of a value) and of the backbone's sums; 0.01 of the row's largest value is far above both.
@@ -95,33 +100,60 @@ def verify(cache: EmbeddingCache, deep: bool = False) -> Verification:
     """
     forget_hashes()
     results = [_verify_store(folder, deep) for folder in cache.folders()]
+    problems: list[Problem] = []
+    _verify_rest(cache.folder, problems)
+    aside = len(list_files(cache.folder / QUARANTINE))
     return Verification(
         stores=len(results),
         parts=sum(r.parts for r in results),
         embeddings=sum(r.embeddings for r in results),
         failures=sum(r.failures for r in results),
         duplicates=sum(r.duplicates for r in results),
-        quarantined=sum(r.quarantined for r in results),
-        problems=tuple(problem for r in results for problem in r.problems),
+        quarantined=aside + sum(r.quarantined for r in results),
+        problems=(*problems, *(problem for r in results for problem in r.problems)),
     )
+
+
+def _verify_rest(cache: Path, problems: list[Problem]) -> None:
+    """Verify what lies beside the stores: the marker, the memos, and that each store is a folder."""
+    _attempt(cache / MARKER, lambda path: read_format(path.parent), problems)
+    for name in MEMOS:
+        _attempt(cache / "memo" / name, _verify_memo, problems)
+    for name in ("memo", QUARANTINE, *filter(FINGERPRINT.fullmatch, list_files(cache))):
+        _attempt(cache / name, _verify_folder, problems)
+
+
+def _verify_memo(path: Path) -> None:
+    if path.parent.is_dir():  # else that is what is told
+        parse_entries(read_small(path, MEMO), path.name)
+
+
+def _verify_folder(path: Path) -> None:
+    if os.path.lexists(path) and not path.is_dir():
+        raise DamageError("it is no folder")
 
 
 def _verify_store(folder: Path, deep: bool) -> Verification:
     problems: list[Problem] = []
     parts: list[tuple[Part, Keys]] = []
-    failures, quarantined = 0, len(list_files(folder / "quarantine"))
+    for name in ("parts", "failed", "gen", "claims", QUARANTINE):
+        _attempt(folder / name, _verify_folder, problems)
+    failures, quarantined = 0, len(_files(folder / QUARANTINE, problems))
     try:
-        store = EmbeddingStore(folder)
+        config = read_config(folder)
     except CacheError as error:
-        problems.append((str(folder / "config.json"), str(error)))
+        problems.append((str(folder / CONFIG), str(error)))
         return Verification(1, 0, 0, 0, 0, quarantined, tuple(problems))
-    layout = Layout(store.fingerprint, store.dimension, store.dtype)
-    for path in _files(folder / "parts"):
+    if config.problem:
+        problems.append((str(folder / CONFIG), config.problem))
+    dimension, dtype = check_layout(folder, config.stands_for)
+    layout = Layout(folder.name, dimension, dtype)
+    for path in _files(folder / "parts", problems):
         found = _attempt(path, lambda path: _verify_part(path, layout, deep), problems)
         parts += [found] if found else []
-    for path in _files(folder / "failed"):
+    for path in _files(folder / "failed", problems):
         failures += len(_attempt(path, read_failures, problems) or ())
-    _attempt(folder / PROVENANCE, lambda path: unseal(read_bytes(path, PROVENANCE_FILE)), problems)
+    _attempt(folder / PROVENANCE, check_provenance, problems)
     _attempt(folder / CURRENT, lambda path: _verify_generation(path, parts), problems)
     part, row, again = _duplicates([keys for _, keys in parts])
     if deep:
@@ -133,8 +165,15 @@ def _verify_store(folder: Path, deep: bool) -> Verification:
     )
 
 
-def _files(folder: Path) -> list[Path]:
-    return [folder / name for name in sorted(list_files(folder))]
+def _files(folder: Path, problems: list[Problem]) -> list[Path]:
+    """Files of a folder; none where something else is in its place, which was told."""
+    if os.path.lexists(folder) and not folder.is_dir():
+        return []
+    try:
+        return [folder / name for name in sorted(list_files(folder))]
+    except CacheError as error:
+        problems.append((str(folder), str(error)))
+        return []
 
 
 def _attempt(path: Path, check: Callable[[Path], T], problems: list[Problem]) -> T | None:
@@ -142,8 +181,8 @@ def _attempt(path: Path, check: Callable[[Path], T], problems: list[Problem]) ->
         return check(path)
     except FileNotFoundError:  # removed by another process since it was listed
         return None
-    except DamageError as damage:
-        problems.append((str(path), str(damage)))
+    except (DamageError, UnusableMemoError, CacheError) as problem:
+        problems.append((str(path), str(problem)))
     except OSError as error:
         problems.append((str(path), f"it cannot be read: {error.strerror}"))
     return None

@@ -35,6 +35,7 @@ FAULT_COUNTS = {
     "states": (300, 10_000),
     "refusals": (1, 3),  # turns; in each every call is refused once
     "damages": (120, 5000),
+    "files": (60, 5000),  # damages, over all kinds of files
     "machines": (40, 5000),
 }
 TALLY = pytest.StashKey[list[str]]()

@@ -184,11 +184,11 @@ def explain_cache(
     wanted = fingerprint_fields(spec, known, options.dtype, precision)
     found = hash_catalogue(catalogue, context)
     keys = list(image_files(catalogue, found, context))
-    stores = EmbeddingCache(context.cache).stores()
-    ours = [store for store in stores if store.stands_for == wanted]
+    cache = EmbeddingCache(context.cache)
+    store, others = cache.look_up(wanted), cache.stores()
     hits = np.zeros(len(keys), dtype=bool)
     failures = 0
-    for store in ours:
+    if store is not None:
         hits = store.has(keys)
         failures = len(store.failures().keys() & set(keys))
     missed = [key for key, hit in zip(keys, hits.tolist(), strict=True) if not hit]
@@ -203,7 +203,7 @@ def explain_cache(
         hits=int(hits.sum()),
         failures=failures,
         misses=len(missed) - failures,
-        others=tuple(_others([s for s in stores if s not in ours], missed, wanted)),
+        others=tuple(_others([s for s in others if s.stands_for != wanted], missed, wanted)),
     )
 
 

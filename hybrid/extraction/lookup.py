@@ -320,7 +320,13 @@ def _candidates(select: EmbeddingSelector, context: Context) -> list[EmbeddingSt
     """The stores that the selector admits, whatever the catalogue."""
     if problems := selector_problems(select):
         raise SettingError("\n".join(problems))
-    stores = EmbeddingCache(context.cache).stores()
+    cache = EmbeddingCache(context.cache)
+    stores = cache.stores()
+    if not select.names_any and (damaged := cache.damaged()):
+        raise ExtractionError(
+            f"{damaged[0]} Until then it cannot be told whether they are wanted: choose with --backbone and "
+            "--weights, or with --embeddings and the first digits of a fingerprint."
+        )
     if select.dtype:
         stores = [store for store in stores if store.dtype == select.dtype]
     if select.backbone:

@@ -50,12 +50,9 @@ def resolve_precision(
         precision: fingerprint_fields(spec, weights, options.dtype, precision)
         for precision in (choice.precision, "float32")
     }
-    found = [
-        (len(store), precision)
-        for store in EmbeddingCache(cache).stores()
-        for precision, said in wanted.items()
-        if store.stands_for == said
-    ]
+    there = EmbeddingCache(cache)
+    stores = {precision: there.look_up(said) for precision, said in wanted.items()}
+    found = [(len(store), precision) for precision, store in stores.items() if store is not None]
     if not found:
         return None
     return replace(choice, precision=max(found, key=lambda pair: pair[0])[1])

@@ -5,6 +5,7 @@ A file whose path, size and times are unchanged is not read again.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import struct
@@ -19,12 +20,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid.errors import HybridError
 from hybrid.images.decode import BadPoster, hash_poster
 from hybrid.images.references import parse_reference
-from hybrid.utils.files import make_folder, write_atomically
+from hybrid.utils.files import make_folder, make_room, move, write_atomically
 from hybrid.utils.key_index import KEY_BYTES, Index, index_part, key_array
 from hybrid.utils.read_only import is_read_only
-from hybrid.utils.reading import MEMO, read_bytes
+from hybrid.utils.reading import MEMO, found_instead, open_file, read_bytes
 
 ENTRY = np.dtype(
     [
@@ -39,6 +41,8 @@ ENTRY = np.dtype(
 )
 HASH_BYTES = 16  # of a perceptual hash
 PERCEPTUAL_ENTRY = np.dtype([("key", np.uint8, KEY_BYTES), ("hash", np.uint8, HASH_BYTES)])
+# Name of a memo file → type of its entries, and what is hashed before them: none is taken for the other.
+MEMOS = {"keys": (ENTRY, b""), "looks": (PERCEPTUAL_ENTRY, b"looks")}
 STAMP = ("size", "mtime_ns", "ctime_ns", "device", "inode")
 _PACKED = struct.Struct("<qqqQQ")  # of a stamp
 _NONE = _PACKED.pack(-1, 0, 0, 0, 0)
@@ -47,6 +51,10 @@ _POSTER = 1_000_000  # bytes; few posters are larger
 _STAT_SECONDS = 3e-5  # for one file; reading one takes longer
 # A file that changed less than so long ago could change again without a new time of change.
 _SETTLED_NS = 2_000_000_000
+
+
+class UnusableMemoError(HybridError):
+    """A memo is not what was written."""
 
 
 Hashed = tuple[list[bytes | BadPoster], NDArray[np.void]]
@@ -125,13 +133,13 @@ def hash_posters(
     for keys, new in _hash_blocks(memo, blocks, workers):
         yield from keys
         new_entries.append(new)
-    if any(len(new) for new in new_entries) and (Path(cache) / "FORMAT").exists():
+    if any(len(new) for new in new_entries) and os.path.lexists(Path(cache) / "FORMAT"):
         save_memo(file, np.concatenate([*new_entries, memo.entries]))
 
 
 def load_memo(file: Path) -> Memo:
     """Read the memo; an empty one where there is none, or it is damaged: then all files are hashed."""
-    entries = load_entries(file, ENTRY)
+    entries = load_entries(file)
     return Memo(entries, index_part("", entries["path"]))
 
 
@@ -140,28 +148,97 @@ def save_memo(file: Path, entries: NDArray[np.void]) -> None:
     save_entries(file, entries[index_part("", entries["path"]).row])
 
 
-def load_entries(file: Path, dtype: np.dtype) -> NDArray[np.void]:
-    """Read the entries of a memo file; none where there is no file, or it is damaged."""
+def load_entries(file: Path) -> NDArray[np.void]:
+    """Read the entries of a memo file; none where there is no file, or it is damaged.
+
+    A damaged one goes to quarantine, with a warning; in read-only mode it stays.
+    """
+    dtype, _ = MEMOS[file.name]
     try:
-        data = read_bytes(file, MEMO)
-    except OSError:
-        data = b""
+        return parse_entries(read_bytes(file, MEMO), file.name)
+    except UnusableMemoError as error:
+        _set_aside(file, str(error))
+    except OSError as error:
+        linked = file.parent.is_symlink() and not file.parent.is_dir()
+        problem = "its folder is a link to nothing" if linked else found_instead(file, error)
+        if problem is not None and file.parent.parent.is_dir():
+            _set_aside(file, problem)
+        elif not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            warnings.warn(
+                f"{file} cannot be read ({error.strerror}): all posters are read again.",
+                stacklevel=2,
+            )
+    return np.empty(0, dtype=dtype)
+
+
+def parse_entries(data: bytes, name: str) -> NDArray[np.void]:
+    """Check the content of a memo file.
+
+    Parameters
+    ----------
+    data : bytes
+    name : {"keys", "looks"}
+
+    Returns
+    -------
+    ndarray of shape (n,), of the entries' type
+
+    Raises
+    ------
+    UnusableMemoError
+        If it is damaged, or that of another memo.
+
+    Examples
+    --------
+    >>> parse_entries(b"x", "keys")
+    Traceback (most recent call last):
+    ...
+    hybrid.images.hashes.UnusableMemoError: its hash is wrong
+    """
+    dtype, salt = MEMOS[name]
     body = memoryview(data)[32:]
-    sound = hashlib.sha256(body).digest() == data[:32] and len(body) % dtype.itemsize == 0
-    return np.frombuffer(body if sound else b"", dtype=dtype)
+    earlier = salt and hashlib.sha256(body).digest() == data[:32]
+    if len(body) % dtype.itemsize or not (earlier or _digest(body, salt) == data[:32]):
+        raise UnusableMemoError("its hash is wrong")
+    return np.frombuffer(b"" if earlier else body, dtype=dtype)
+
+
+def _digest(body: memoryview | bytes, salt: bytes) -> bytes:
+    digest = hashlib.sha256(salt)
+    digest.update(body)
+    return digest.digest()
+
+
+def _set_aside(file: Path, problem: str) -> None:
+    """Put a damaged memo, or what is in the place of its folder, into quarantine, and warn."""
+    cache, where = file.parent.parent, "is not used"
+    if not is_read_only():
+        aside = cache / "quarantine"
+        try:
+            make_room(aside, aside)
+            move(file if file.parent.is_dir() else file.parent, aside)
+            where = f"is now in quarantine: {aside}"
+        except OSError as error:
+            where = f"cannot be moved away ({error.strerror}); it is not used"
+    warnings.warn(
+        f"memo/{file.name} in the cache was damaged ({problem}) and {where}. All posters are read again.",
+        stacklevel=3,
+    )
 
 
 def save_entries(file: Path, entries: NDArray[np.void]) -> None:
     """Write the entries of a memo file, with their hash; warn where the disk refuses.
 
-    Nothing is written in read-only mode.
+    Nothing is written in read-only mode, or over a file that cannot be read.
     """
     if is_read_only():
         return
     data = entries.tobytes()
     try:
         make_folder(file.parent)
-        write_atomically(file, hashlib.sha256(data).digest() + data)
+        with contextlib.suppress(FileNotFoundError):
+            open_file(file, MEMO).close()
+        write_atomically(file, _digest(data, MEMOS[file.name][1]) + data)
     except OSError as error:
         warnings.warn(
             f"{file} cannot be written ({error.strerror}): the next command reads all posters again.",
@@ -171,7 +248,7 @@ def save_entries(file: Path, entries: NDArray[np.void]) -> None:
 
 def load_perceptual_hashes(cache: str | Path) -> dict[bytes, bytes]:
     """Read the perceptual hashes that a cache remembers: content key → hash."""
-    entries = load_entries(_perceptual_file(cache), PERCEPTUAL_ENTRY)
+    entries = load_entries(_perceptual_file(cache))
     keys, hashes = entries["key"].tobytes(), entries["hash"].tobytes()
     return {
         keys[i * KEY_BYTES : (i + 1) * KEY_BYTES]: hashes[i * HASH_BYTES : (i + 1) * HASH_BYTES]
@@ -193,7 +270,7 @@ def save_perceptual_hashes(cache: str | Path, hashes: dict[bytes, bytes]) -> Non
     True
     >>> folder.cleanup()
     """
-    if (Path(cache) / "FORMAT").exists():
+    if os.path.lexists(Path(cache) / "FORMAT"):
         packed = b"".join(map(b"".join, hashes.items()))
         save_entries(_perceptual_file(cache), np.frombuffer(packed, PERCEPTUAL_ENTRY))
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hybrid.backbones.provenance import Provenance
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
+from hybrid.errors import CacheError
 from hybrid.extraction.provenance import store_provenance
 from hybrid.features import PosterFeatures
 from hybrid.heads import HybridClassifier
@@ -87,6 +88,12 @@ def backbone_provenance(model: HybridClassifier) -> Provenance:
 
 
 def _describe(store: EmbeddingStore, folder: Path) -> BackboneRecord:
+    lacks = [name for name in ("path", "kind", "seed") if name not in store.recorded]
+    if lacks:
+        raise CacheError(
+            f"{store.folder}: expected {', '.join(lacks)} among what config.json recorded, found none. It is "
+            "damaged: hybrid extract, with the same --backbone and --weights, writes it again."
+        )
     path = store.recorded["path"]
     return BackboneRecord(
         name=store.stands_for["architecture"],

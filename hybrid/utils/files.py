@@ -10,6 +10,7 @@ import ctypes
 import errno
 import fcntl
 import functools
+import itertools
 import os
 import shutil
 import socket
@@ -155,6 +156,35 @@ def make_folder(folder: Path) -> None:
     sync(folder.parent)
 
 
+def make_room(folder: Path, aside: Path) -> bool:
+    """Move what is in the place of a folder, and is none, to the folder `aside`; whether there was something.
+
+    `folder` may be `aside` itself.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> write_new(Path(folder.name) / "aside", b"text")
+    >>> make_room(Path(folder.name) / "aside", Path(folder.name) / "aside")
+    True
+    >>> [path.name for path in (Path(folder.name) / "aside").iterdir()]
+    ['aside']
+    >>> folder.cleanup()
+    """
+    if folder.is_dir() or not os.path.lexists(folder):
+        return False
+    if folder == aside:
+        between = folder.with_name(f"{TEMPORARY}{writer_name()}") / folder.name
+        make_folder(between.parent)
+        os.replace(folder, between)
+        move(between, aside)
+        os.rmdir(between.parent)
+    else:
+        move(folder, aside)
+    return True
+
+
 def remove(path: Path) -> None:
     """Remove a file, if it is there."""
     with contextlib.suppress(FileNotFoundError):
@@ -162,15 +192,30 @@ def remove(path: Path) -> None:
 
 
 def move(path: Path, folder: Path) -> None:
-    """Move a file to another folder, if it is still there."""
+    """Move a file, or a folder, to another folder, if it is still there; what is there keeps its name.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> for _ in range(2):
+    ...     write_new(Path(folder.name) / "a.txt", b"text")
+    ...     move(Path(folder.name) / "a.txt", Path(folder.name) / "aside")
+    >>> sorted(path.name for path in (Path(folder.name) / "aside").iterdir())
+    ['a.txt', 'a.txt.2']
+    >>> folder.cleanup()
+    """
     make_folder(folder)
+    names = itertools.chain([path.name], (f"{path.name}.{i}" for i in itertools.count(2)))
+    target = next(folder / name for name in names if not os.path.lexists(folder / name))
     with contextlib.suppress(FileNotFoundError):
-        os.replace(path, folder / path.name)
+        os.replace(path, target)
 
 
 def sync(path: Path) -> None:
     """Sync a file or folder to the disk (fsync)."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    # Without O_NONBLOCK, a pipe in its place would be waited for.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
         os.fsync(descriptor)
     finally:

@@ -19,6 +19,12 @@ from typing import Any, BinaryIO
 from hybrid.errors import HybridError
 from hybrid.utils.strict_json import load_json
 
+# Errors of opening a file that say what is in its place, and not that the disk refuses.
+_INSTEAD = {
+    errno.ELOOP: "it is a link to itself",
+    errno.ENXIO: "it is a socket, not a regular file",
+    errno.ENOTDIR: "there is a file in the place of its folder",
+}
 FOLLOW = "HYBRID_FOLLOW_LINKS"
 _KB, _MB, _GB = 2**10, 2**20, 2**30
 _KINDS = (
@@ -189,6 +195,31 @@ def _has_bytes(descriptor: int) -> bool:
         if error.errno != errno.EINVAL:
             raise
         return True
+
+
+def found_instead(path: str | Path, error: OSError) -> str | None:
+    """What is in the place of a file that cannot be opened; None where none is, or the disk refuses to say.
+
+    Parameters
+    ----------
+    path : str or Path
+    error : OSError
+        That opening it raised.
+
+    Examples
+    --------
+    >>> Path("a.txt").symlink_to("nowhere")
+    >>> try:
+    ...     read_bytes("a.txt", TEXT)
+    ... except OSError as error:
+    ...     print(found_instead("a.txt", error))
+    it is a link to nothing
+    """
+    if isinstance(error, UnusableFileError):
+        return str(error.strerror)
+    if isinstance(error, FileNotFoundError):
+        return "it is a link to nothing" if Path(path).is_symlink() else None
+    return _INSTEAD.get(error.errno or 0)
 
 
 def checked(path: Path, kind: FileKind) -> Path:

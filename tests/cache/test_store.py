@@ -180,9 +180,15 @@ def test_the_files_are_those_of_the_specification(store: EmbeddingStore) -> None
         assert file["embeddings"].fletcher32
         np.testing.assert_array_equal(file["embeddings"][:], rows(1, 2))
     cache = store.folder.parent
-    assert json.loads((cache / "FORMAT").read_text()) == {"format": 1}
+    seal = hashlib.sha256(b'{"format":1}').hexdigest()
+    assert json.loads((cache / "FORMAT").read_text()) == {"format": 1, "sha256": seal}
     config = json.loads((store.folder / "config.json").read_text())
-    assert config == {"stands_for": STANDS_FOR, "recorded": {"weights": "none"}}
+    named = b'{"fingerprint":"%b","recorded":{"weights":"none"}}' % store.fingerprint.encode()
+    assert config == {
+        "stands_for": STANDS_FOR,
+        "recorded": {"weights": "none"},
+        "recorded_sha256": hashlib.sha256(named).hexdigest(),
+    }
 
 
 def test_the_fingerprint_is_stored() -> None:
@@ -328,27 +334,47 @@ def test_a_damaged_failure_file_is_no_harm(
         assert reopen().failures() == {}
 
 
+def sealed(content: str) -> str:
+    return content[:-1] + f',"sha256":"{hashlib.sha256(content.encode()).hexdigest()}"}}'
+
+
+@pytest.mark.parametrize("marker", ['{"format": 2}', '{"format":3}', sealed('{"format":2}')])
+def test_newer_formats_are_refused(tmp_path: Path, marker: str) -> None:
+    (tmp_path / "FORMAT").write_text(marker)
+    with pytest.raises(
+        CacheError, match=r"a cache of format 1 or older, found [23]\. Update hybrid"
+    ):
+        EmbeddingCache(tmp_path)
+
+
 @pytest.mark.parametrize(
-    ("marker", "message"),
+    "marker",
     [
-        ('{"format": 2}', "a cache of format 1 or older, found 2. Update hybrid"),
-        ('{"format": "one"}', "a cache of format 1 or older, found 'one'"),
-        ("{}", "FORMAT: expected"),
-        ("1", "FORMAT: expected"),
-        ("", "FORMAT: expected"),
+        *('{"format": "one"}', '{"format": 0}', "{}", "1", "", "null", '{"format": true}'),
+        sealed('{"format":1}').replace("1", "3", 1),  # a flipped bit is not a newer format
+        '{"format":3,"more":1}',
     ],
 )
-def test_other_formats_are_refused(tmp_path: Path, marker: str, message: str) -> None:
+def test_a_damaged_marker_stops_nothing(tmp_path: Path, marker: str) -> None:
+    store = EmbeddingCache(tmp_path).make(STANDS_FOR)
+    store.append([key(1)], rows(1))
     (tmp_path / "FORMAT").write_text(marker)
-    with pytest.raises(CacheError, match=message):
-        EmbeddingCache(tmp_path)
+    with pytest.warns(UserWarning, match=r"FORMAT was damaged .* hybrid extract writes it again"):
+        (store,) = EmbeddingCache(tmp_path).stores()
+    np.testing.assert_array_equal(store.read([key(1)]), rows(1))
+    with pytest.warns(UserWarning, match=r"FORMAT .* is now in quarantine"):
+        EmbeddingCache(tmp_path).make(STANDS_FOR)
+    assert json.loads((tmp_path / "FORMAT").read_text())["format"] == 1
+    assert (tmp_path / "quarantine" / "FORMAT").read_text() == marker
+    (store,) = EmbeddingCache(tmp_path).stores()
+    assert len(store) == 1
 
 
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"stands_for": {**STANDS_FOR, "architecture": "else"}}, "changed by hand; hybrid extract"),
-        ({"stands_for": {**STANDS_FOR, "dimension": 4}}, "changed by hand; hybrid extract"),
+        ({"stands_for": {**STANDS_FOR, "architecture": "else"}}, "changed by hand. hybrid extract"),
+        ({"stands_for": {**STANDS_FOR, "dimension": 4}}, "changed by hand. hybrid extract"),
         ({"stands_for": {"architecture": "test"}}, "expected a readable config.json"),
         ({"stands_for": [3]}, "expected a readable config.json"),
         ({"recorded": None}, None),
@@ -363,7 +389,8 @@ def test_a_config_that_was_changed_by_hand_is_refused(
     path = store.folder / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
     if message is None:  # `recorded` is not part of the fingerprint
-        assert reopen().recorded is None
+        with pytest.warns(UserWarning, match="what it recorded is no object"):
+            assert reopen().recorded == {}
     else:
         with pytest.raises(CacheError, match=message):
             reopen()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from itertools import combinations
 from pathlib import Path
 
@@ -11,7 +12,13 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from hybrid.cache import EmbeddingCache
-from hybrid.images.hashes import load_perceptual_hashes, save_perceptual_hashes
+from hybrid.images.hashes import (
+    ENTRY,
+    load_entries,
+    load_perceptual_hashes,
+    save_entries,
+    save_perceptual_hashes,
+)
 from hybrid.images.perceptual_hash import BLANK, perceptual_hash, perceptual_hash_of_pixels
 
 LIMIT = 18  # bits, as `hybrid.duplicates.groups` takes it
@@ -92,4 +99,20 @@ def test_hashes_are_remembered_where_there_is_a_cache(tmp_path: Path) -> None:
     file = tmp_path / "cache" / "memo" / "looks"
     for data in (file.read_bytes()[:-1], b"\0" + file.read_bytes()[1:], b""):
         file.write_bytes(data)
-        assert load_perceptual_hashes(tmp_path / "cache") == {}
+        with pytest.warns(UserWarning, match=r"memo/looks .* is now in quarantine"):
+            assert load_perceptual_hashes(tmp_path / "cache") == {}
+        assert not file.exists()
+
+
+def test_a_memo_of_posters_is_not_taken_for_one_of_looks(tmp_path: Path) -> None:
+    """Six entries of the one are as long as thirteen of the other."""
+    EmbeddingCache(tmp_path).make({"dimension": 2})
+    entries = np.frombuffer(np.random.default_rng(0).bytes(ENTRY.itemsize * 6), dtype=ENTRY)
+    save_entries(tmp_path / "memo" / "keys", entries)
+    shutil.copy(tmp_path / "memo" / "keys", tmp_path / "memo" / "looks")
+    assert load_perceptual_hashes(tmp_path) == {}
+    hashes = {bytes([i]) * 32: bytes([i]) * 16 for i in range(13)}
+    save_perceptual_hashes(tmp_path, hashes)
+    shutil.copy(tmp_path / "memo" / "looks", tmp_path / "memo" / "keys")
+    with pytest.warns(UserWarning, match=r"memo/keys .* its hash is wrong"):
+        assert len(load_entries(tmp_path / "memo" / "keys")) == 0
