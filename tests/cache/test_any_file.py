@@ -225,7 +225,7 @@ def test_the_provenance_of_another_store_is_not_used(cache: Path) -> None:
     ours, theirs = folder_of(cache), folder_of(cache, OTHER)
     mend_provenance(theirs, Provenance(unknown=("other.h5",)).to_bytes())
     shutil.copy(theirs / "provenance.json", ours / "provenance.json")
-    with pytest.warns(UserWarning, match=r"provenance\.json .* it is of the store .* is unknown"):
+    with pytest.warns(UserWarning, match=r"provenance\.json .*it is of the store .* is unknown"):
         assert read_provenance(ours) is None
     with pytest.warns(UserWarning, match="It is written again"):
         make(cache)

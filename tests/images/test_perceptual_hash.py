@@ -114,5 +114,5 @@ def test_a_memo_of_posters_is_not_taken_for_one_of_looks(tmp_path: Path) -> None
     hashes = {bytes([i]) * 32: bytes([i]) * 16 for i in range(13)}
     save_perceptual_hashes(tmp_path, hashes)
     shutil.copy(tmp_path / "memo" / "looks", tmp_path / "memo" / "keys")
-    with pytest.warns(UserWarning, match=r"memo/keys .* its hash is wrong"):
+    with pytest.warns(UserWarning, match=r"memo/keys .*its hash is wrong"):
         assert len(load_entries(tmp_path / "memo" / "keys")) == 0
