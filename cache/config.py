@@ -80,7 +80,7 @@ def pack_config(stands_for: Mapping[str, Any], recorded: Mapping[str, Any]) -> b
 
     Examples
     --------
-    >>> print(pack_config({"dimension": 2}, {}).decode()[:60])
+    >>> print(pack_config({"dimension": 2}, {}).decode()[:58])
     {
       "recorded": {},
       "recorded_sha256": "7d1d4ee7186810f7

@@ -208,11 +208,11 @@ def found_instead(path: str | Path, error: OSError) -> str | None:
 
     Examples
     --------
-    >>> Path("a.txt").symlink_to("nowhere")
+    >>> Path("no-link.txt").symlink_to("nowhere")
     >>> try:
-    ...     read_bytes("a.txt", TEXT)
+    ...     read_bytes("no-link.txt", TEXT)
     ... except OSError as error:
-    ...     print(found_instead("a.txt", error))
+    ...     print(found_instead("no-link.txt", error))
     it is a link to nothing
     """
     if isinstance(error, UnusableFileError):
