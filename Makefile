@@ -17,7 +17,7 @@ help:
 	@echo "make demo   install into $(VENV), run hybrid on the embedded sample, print the comparison"
 	@echo "make test   install what the tests need into $(VENV), run lint, types and tests"
 	@echo "make dev    link this checkout into $(VENV) and install the pre-commit hooks: for work on hybrid"
-	@echo "make fault-test   the fault tests in large numbers: the cache, and a disk that refuses; about two hours"
+	@echo "make fault-test   the fault tests in large numbers: cache, disk that refuses, signals; about three hours"
 	@echo "make slow-test   the tests that take minutes: real films in full, large networks, memory"
 	@echo "make audit   search the packages in $(VENV) for known vulnerabilities; OSV=FILE where the index has none"
 	@echo "make bom     write the bill of materials of $(VENV), in CycloneDX, to dist/bom.cdx.json"
@@ -72,7 +72,7 @@ tests: $(VENV)/installed-for-tests
 fault-test: $(VENV)/installed-for-tests
 	$(BIN)/pytest --fault-counts=full tests/cache/test_kill.py tests/cache/test_power_cut.py \
 	  tests/cache/test_damage.py tests/cache/test_any_file.py tests/cache/test_state_machine.py \
-	  tests/cli/test_disk_faults.py
+	  tests/cli/test_disk_faults.py tests/cli/test_signals.py
 
 slow-test: $(VENV)/installed-for-tests
 	$(BIN)/pytest -m "slow and not gpu"

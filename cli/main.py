@@ -5,16 +5,20 @@ from __future__ import annotations
 import importlib
 import io
 import keyword
+import signal
 import sys
 import traceback
 import warnings
-from typing import TextIO
+from contextlib import suppress
+from typing import Any, TextIO
 
 import click
 
 from hybrid._version import __version__
+from hybrid.cli.leftovers import remove_all_leftovers
 from hybrid.cli.output import echo
 from hybrid.errors import HybridError, did_you_mean
+from hybrid.utils.interrupt import KILLED, Interrupted, Signals, describe_signal, signals_raise
 from hybrid.utils.refusals import refusal_number, refusal_text
 
 # Command → its one line of help, so that `hybrid --help` loads no command.
@@ -40,9 +44,13 @@ COMMANDS = {
     "cache": "Inspect and maintain the embedding cache: ls, explain, verify, compact, gc, export.",
     "backbones": "List the backbones that --backbone accepts.",
 }
-INTERRUPTED = 130
+CLOSED_PIPE = KILLED + signal.SIGPIPE
 DEBUG = "--debug"
 SHOWN = 300  # characters of an error that nobody has foreseen
+
+
+class _BrokenOffError(Exception):
+    """A command was ended by a signal or a closed pipe, which is the cause of this."""
 
 
 class LazyGroup(click.Group):
@@ -63,6 +71,13 @@ class LazyGroup(click.Group):
         command: click.Command = module.command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click itself would say more of a signal, and nothing of a closed pipe."""
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, BrokenPipeError) as error:
+            raise _BrokenOffError from error
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without loading them."""
         with formatter.section("Commands"):
@@ -82,7 +97,11 @@ def hybrid(debug: bool) -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    """Run the command line and exit.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 128 and the number of the signal where one ended the command:
+    129 SIGHUP, 130 SIGINT (Ctrl-C), 141 SIGPIPE (nobody reads stdout any more), 143 SIGTERM.
+    """
     # Whoever calls this from Python finds the warnings as they were.
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
@@ -94,25 +113,54 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(arguments: list[str] | None) -> int:
     arguments, debug = _take_debug(sys.argv[1:] if arguments is None else arguments)
+    with signals_raise() as signals:
+        try:
+            try:
+                return _call(arguments)
+            except BaseException as error:
+                return _explain(error, signals, debug)
+        except KeyboardInterrupt as again:  # while the first was told
+            return _explain(again, signals, debug)
+
+
+def _call(arguments: list[str]) -> int:
+    if not {"-h", "--help", "--version"} & {*arguments}:
+        remove_all_leftovers(arguments)
     try:
         result = hybrid.main(arguments, standalone_mode=False)
-        return result if isinstance(result, int) else 0
-    except HybridError as error:
-        _tell(error, str(error), debug)
+    except SystemExit:  # click's way out where the pipe of a help text is closed
+        return CLOSED_PIPE
+    return result if isinstance(result, int) else 0
+
+
+def _explain(error: BaseException, signals: Signals, debug: bool) -> int:
+    """Print what there is to say of an error; the exit code."""
+    if isinstance(error, (_BrokenOffError, click.Abort)) and error.__cause__:
+        error = error.__cause__
+    number = error.number if isinstance(error, Interrupted) else signals.number
+    if isinstance(error, (click.Abort, KeyboardInterrupt)):
+        number = number or signal.SIGINT
+    # After a signal, any other error comes of a library that was broken off.
+    if number is not None:
+        signals.ignored = True
+        _tell(error, describe_signal(number), debug)
+        return KILLED + number
+    if isinstance(error, BrokenPipeError):
+        return CLOSED_PIPE
+    if isinstance(error, click.exceptions.Exit):
         return error.exit_code
-    except click.exceptions.Exit as leave:
-        return leave.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        echo("interrupted", err=True)
-        return INTERRUPTED
-    except click.ClickException as error:
+    if isinstance(error, HybridError):
+        _tell(error, f"error: {error}", debug)
+        return error.exit_code
+    if isinstance(error, click.ClickException):
         said = io.StringIO()
         error.show(said)
-        echo(said.getvalue().rstrip("\n"), err=True)
+        _tell(error, said.getvalue().rstrip("\n"), debug=False)
         return error.exit_code
-    except Exception as error:
-        _tell(error, _describe(error), debug)
-        return 1
+    if not isinstance(error, Exception):
+        raise error
+    _tell(error, f"error: {_describe(error)}", debug)
+    return 1
 
 
 def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:
@@ -122,10 +170,10 @@ def _take_debug(arguments: list[str]) -> tuple[list[str], bool]:
     return [*options, *arguments[end:]], len(options) < end
 
 
-def _tell(error: Exception, message: str, debug: bool) -> None:
+def _tell(error: BaseException, message: str, debug: bool) -> None:
     shown = "".join(traceback.format_exception(error)) if debug else ""
-    shown += f"error: {message}"
-    echo(shown, err=True)
+    with suppress(OSError):  # nobody can be told where stderr is closed
+        echo(shown + message, err=True)
 
 
 def _describe(error: Exception) -> str:

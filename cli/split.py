@@ -63,6 +63,7 @@ def command(project: Project, columns: ColumnOptions, **options: Any) -> None:
     from hybrid.catalogue import load_catalogue
     from hybrid.splitting.methods import SplitOptions, make_splits
     from hybrid.splitting.split_file import check_split_target, write_split
+    from hybrid.utils.interrupt import undisturbed
 
     splits_file: Path = options.pop("splits")
     several = options["folds"] if options["method"] == "kfold" else options["repeats"]
@@ -74,8 +75,9 @@ def command(project: Project, columns: ColumnOptions, **options: Any) -> None:
     tell_catalogue(catalogue)
     chosen = SplitOptions(**options)
     splits = make_splits(catalogue, chosen, project.context)
-    for split, path in zip(splits, paths, strict=True):
-        write_split(split, path)
+    with undisturbed():  # folds of two divisions have items in common
+        for split, path in zip(splits, paths, strict=True):
+            write_split(split, path)
     data = [
         {**_describe(split, path), "findings": split.findings}
         for split, path in zip(splits, paths, strict=True)

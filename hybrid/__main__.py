@@ -1,5 +1,5 @@
 """`python -m hybrid` is the command `hybrid`."""
 
-from hybrid.cli.main import main
+from hybrid.cli.start import start
 
-main()
+start()

@@ -32,6 +32,7 @@ COLOURS = {"Comedy": (230, 200, 40), "Horror": (20, 10, 30), "Western": (180, 11
 # What the fault tests repeat → how often in the gate, and with --fault-counts=full.
 FAULT_COUNTS = {
     "kills": (6, 1000),
+    "signals": (1, 50),  # of each kind, to each command
     "states": (300, 10_000),
     "refusals": (1, 3),  # turns; in each every call is refused once
     "damages": (120, 5000),

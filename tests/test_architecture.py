@@ -99,6 +99,7 @@ OPENS_ITSELF = {
 # Calls that only look as if they opened a file by its name, and why.
 OPENS_NO_FILE = {
     ("hybrid.cache.verified_files", "h5py.File(file)"): "open already",
+    ("hybrid.cli.start", "os.open(os.devnull)"): "in the place of a closed stream",
     ("hybrid.catalogue.download.ledger", "self.journal.open('ab')"): "was read before",
     ("hybrid.catalogue.importers.importing", "importer.open(source)"): "checks when it reads",
     ("hybrid.deep.baseline", "self.network_.load_weights(self.starting_weights())"): "a Weights",

@@ -8,6 +8,7 @@ seeded with the seed, the film and the block, so it is the same on any machine.
 from __future__ import annotations
 
 import csv
+import io
 import os
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont, ImageOps
 
 from hybrid.errors import SampleError, SettingError
 from hybrid.images.thumbnails import encode_jpeg
-from hybrid.utils.files import make_folder, remove, write_unsynced
+from hybrid.utils.files import make_folder, remove, write_atomically, write_unsynced
 from hybrid.utils.refusals import describe_refusal
 from hybrid.utils.writable import check_new_folder, nearest_folder
 
@@ -521,9 +522,8 @@ def _check_posters(folder: Path, items: Sequence[_Item]) -> None:
 
 
 def _write_table(table: Path, rows: Sequence[dict[str, str]]) -> None:
-    partial = table.with_name(".catalogue.csv.partial")
-    with partial.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS.split(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    partial.replace(table)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS.split(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(table, text.getvalue().encode())

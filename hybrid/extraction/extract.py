@@ -242,8 +242,7 @@ def _embed(
             pipeline = EmbeddingPipeline(context.workers, advance, clock)
             try:
                 for path, numbers in claim_shards(queues, advance):
-                    if interrupted():
-                        raise KeyboardInterrupt
+                    interrupted.obey()
                     pipeline.put(path, [targets[number] for number in numbers])
                     for number in numbers:
                         queues[number].renew()

@@ -16,6 +16,7 @@ from hybrid.errors import RunError
 from hybrid.runs.own_files import keep_other_files
 from hybrid.runs.study_files import list_studies
 from hybrid.utils.files import exchange, locked, remove_tree, sync, sync_tree
+from hybrid.utils.interrupt import undisturbed
 from hybrid.utils.refusals import describe_refusal
 from hybrid.utils.writable import nearest_folder, write_problem
 
@@ -127,19 +128,24 @@ def put_in_place(temporary: Path, folder: Path) -> None:
     sync_tree(temporary)
     if folder.is_dir() and not folder.is_symlink():
         keep_other_files(folder, temporary)
-    if not folder.exists():
-        temporary.rename(folder)
-    elif not exchange(temporary, folder):
-        old = temporary.with_suffix(f".{OLD}")
-        try:
-            folder.rename(old)
+    with undisturbed():
+        if not folder.exists():
             temporary.rename(folder)
-        finally:
-            if not folder.exists() and old.exists():
-                old.rename(folder)
-            remove_tree(old)
-    sync(folder.parent)
-    remove_tree(temporary)
+        elif not exchange(temporary, folder):
+            _move_aside(temporary, folder)
+        sync(folder.parent)
+        remove_tree(temporary)
+
+
+def _move_aside(temporary: Path, folder: Path) -> None:
+    old = temporary.with_suffix(f".{OLD}")
+    try:
+        folder.rename(old)
+        temporary.rename(folder)
+    finally:
+        if not folder.exists() and old.exists():
+            old.rename(folder)
+        remove_tree(old)
 
 
 def recover_run(folder: Path) -> bool:

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybrid.utils.files import make_folder, replacing, write_atomically, write_new
+from hybrid.utils.interrupt import undisturbed
+from hybrid.utils.leftovers import remove_leftovers
 from hybrid.utils.reading import OUTPUT, OUTPUT_RECORD, hash_file, read_text
 
 RECORDS = ".hybrid-outputs"
@@ -176,7 +178,9 @@ def write_outputs(files: Sequence[tuple[Path, bytes, str]]) -> None:
     >>> sorted(path.name for path in Path(".").glob("d.*"))
     ['d.csv', 'd.html']
     """
-    with contextlib.ExitStack() as stack:
+    for folder in {path.parent for path, _, _ in files}:
+        remove_leftovers(folder)
+    with undisturbed(), contextlib.ExitStack() as stack:
         written = []
         for path, data, kind in files:
             temporary = stack.enter_context(replacing(path))
@@ -198,6 +202,7 @@ def replacing_output(path: Path, kind: str) -> Iterator[Path]:
     >>> Path("a.txt").read_text()
     'text'
     """
+    remove_leftovers(path.parent)
     with replacing(path) as temporary:
         yield temporary
         if _rule.get() is not None:

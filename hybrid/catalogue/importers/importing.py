@@ -17,9 +17,9 @@ from hybrid.catalogue.importers.writer import FILES, LEFT_OUT, CatalogueWriter, 
 from hybrid.catalogue.readers.csv_rows import long_fields
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.types import Finding
-from hybrid.utils.abandoned import is_abandoned
 from hybrid.utils.counts import counted
-from hybrid.utils.files import TEMPORARY, make_folder, remove_tree, writer_name
+from hybrid.utils.files import TEMPORARY, make_folder, writer_name
+from hybrid.utils.leftovers import remove_leftovers
 from hybrid.utils.options import Rule, given_options, list_unused
 from hybrid.utils.progress import current_progress
 from hybrid.utils.refusals import describe_refusal
@@ -108,15 +108,13 @@ def import_catalogue(
     importer, options = get_importer(kind), options or ImportOptions()
     _check_options(importer, options)
     folder = Path(out)
+    remove_leftovers(folder)  # it may complete an import that was killed
     _check_out(folder)
     _check_source(Path(source))
     scratch = folder / f"{TEMPORARY}{writer_name()}"
     made = not folder.exists()
     try:
         make_folder(scratch)
-        for left in folder.glob(f"{TEMPORARY}*"):  # of imports that were killed
-            if is_abandoned(left):
-                remove_tree(left)
         with long_fields():
             summary = _import(importer, str(source), folder, scratch, options)
         _check_out(folder)

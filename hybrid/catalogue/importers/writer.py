@@ -21,6 +21,7 @@ from hybrid.catalogue.importers.tmdb_film import join
 from hybrid.catalogue.lists import join_list
 from hybrid.catalogue.poster_paths import POSTER, POSTERS
 from hybrid.utils.csv_text import escape_row
+from hybrid.utils.leftovers import move_out
 from hybrid.utils.outputs import SPLIT_OUTPUT, remember_output
 
 CATALOGUE, SPLITS, IDS, LEFT_OUT = "catalogue.csv", "splits.csv", "ids.csv", "left-out.csv"
@@ -200,8 +201,6 @@ class CatalogueWriter:
 def move_files(source: Path, target: Path) -> None:
     """Move the files of an import to their folder, the catalogue last."""
     os.sync()  # a power cut must not leave a catalogue whose posters are empty
-    for name in reversed(FILES):
-        if (source / name).exists():
-            (source / name).rename(target / name)
+    move_out(source, FILES[::-1])
     if (target / SPLITS).exists():
         remember_output(target / SPLITS, SPLIT_OUTPUT)
