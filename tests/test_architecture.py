@@ -249,7 +249,14 @@ OPENS_PICKLES = {
     "joblib.load": ("hybrid.runs.convert",),  # hybrid convert --allow-pickle
     **dict.fromkeys(("joblib.dump", "cloudpickle", "dill", "shelve", "marshal", "skops"), ()),
     **dict.fromkeys(
-        ("pandas.read_pickle", "pandas.to_pickle", "builtins.eval", "builtins.exec"), ()
+        (
+            "pandas.read_pickle",
+            "pandas.to_pickle",
+            "builtins.eval",
+            "builtins.exec",
+            "builtins.__import__",
+        ),
+        (),
     ),
     **dict.fromkeys(("torch.load", "keras.models.load_model", "keras.saving.load_model"), ()),
 }
