@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -73,3 +77,35 @@ def test_the_caller_finds_the_warnings_as_they_were(
     assert left.value.code == 0
     assert "warning: the disk is nearly full\n" in capsys.readouterr().err
     assert (warnings.showwarning, list(warnings.filters)) == before
+
+
+CLOSED = """
+import os
+for number in range(3):
+    os.close(number)
+from hybrid.cli.main import main
+try:
+    main(["--version"])
+finally:
+    number = os.open("opened", os.O_CREAT | os.O_WRONLY)
+    os.write(number, str(number).encode())
+"""
+
+
+def test_no_file_takes_the_place_of_a_standard_one(tmp_path: Path) -> None:
+    """What a library prints to stderr would be written into it."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    words = [sys.executable, "-c", CLOSED]
+    subprocess.run(words, cwd=tmp_path, env=environment, check=False)
+    assert int((tmp_path / "opened").read_text()) > 2
+
+
+@pytest.mark.parametrize("name", ["\udcff", "a\0b", "", "base64"])
+def test_an_encoding_that_is_none(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "c.csv").write_text("id,title\n1,a\n")
+    with pytest.raises(SystemExit) as left:
+        main(["check", "--catalogue", str(tmp_path / "c.csv"), "--encoding", name])
+    assert left.value.code
+    assert "--encoding: expected the name of a text encoding" in capsys.readouterr().err

@@ -158,7 +158,7 @@ def find_encoding(source: Source, options: ColumnOptions) -> tuple[str, list[Fin
         codec = codecs.lookup(named)
         if not getattr(codec, "_is_text_encoding", True):
             raise LookupError(named)
-    except LookupError:
+    except (LookupError, ValueError):  # ValueError: of a name that is no text
         raise SettingError(
             "--encoding: expected the name of a text encoding such as utf-8, latin-1 or utf-16, "
             f"found {named!r}."
