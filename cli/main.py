@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import keyword
+import os
 import signal
 import sys
 import traceback
