@@ -129,12 +129,26 @@ def put_in_place(temporary: Path, folder: Path) -> None:
     if folder.is_dir() and not folder.is_symlink():
         keep_other_files(folder, temporary)
     with undisturbed():
-        if not folder.exists():
+        new = not folder.exists()
+        if new:
             temporary.rename(folder)
         elif not exchange(temporary, folder):
             _move_aside(temporary, folder)
-        sync(folder.parent)
+        try:
+            sync(folder.parent)
+        except OSError:
+            _give_back(temporary, folder, new)
+            raise
         remove_tree(temporary)
+
+
+def _give_back(temporary: Path, folder: Path, new: bool) -> None:
+    """Give the name back, if the disk allows: a fit that is told to have failed has changed nothing."""
+    with suppress(OSError):
+        if new:
+            folder.rename(temporary)
+        elif temporary.exists():
+            exchange(temporary, folder)
 
 
 def _move_aside(temporary: Path, folder: Path) -> None:

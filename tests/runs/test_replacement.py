@@ -275,3 +275,27 @@ def test_what_a_disk_refuses_is_told_of_the_run_and_what_cannot_be_read_is_not(
     with pytest.raises(kind, match=match), new_run(folder):
         raise error
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_name_that_cannot_be_synced_is_given_back(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fit that is told to have failed has changed nothing."""
+    folder = tmp_path / "runs/svm"
+    if there:
+        with new_run(folder) as temporary:
+            RunRecord(name="old").write(temporary)
+    real = replacement.sync
+
+    def refuse(path: Path) -> None:
+        if path == folder.parent:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        real(path)
+
+    monkeypatch.setattr(replacement, "sync", refuse)
+    with pytest.raises(RunError, match="Input/output error"), new_run(folder) as temporary:
+        RunRecord(name="new").write(temporary)
+    assert [path.name for path in folder.parent.glob("*")] == (["svm"] if there else [])
+    if there:
+        assert RunRecord.read(folder).name == "old"
