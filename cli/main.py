@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import io
 import keyword
-import os
 import signal
 import sys
 import traceback
@@ -103,7 +102,6 @@ def main(arguments: list[str] | None = None) -> None:
     Exit codes: 0 done, 1 failed, 2 wrong usage, 128 and the number of the signal where one ended the command:
     129 SIGHUP, 130 SIGINT (Ctrl-C), 141 SIGPIPE (nobody reads stdout any more), 143 SIGTERM.
     """
-    _open_standard_files()
     # Whoever calls this from Python finds the warnings as they were.
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning
@@ -111,18 +109,6 @@ def main(arguments: list[str] | None = None) -> None:
         warnings.filterwarnings("ignore", module=r"PIL\.")
         status = _run(arguments)
     sys.exit(status)
-
-
-def _open_standard_files() -> None:
-    """Open the null device for each standard file that is closed.
-
-    The next file that is opened would have its number, and what a library prints would be written into it.
-    """
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
 
 
 def _run(arguments: list[str] | None) -> int:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -77,27 +74,6 @@ def test_the_caller_finds_the_warnings_as_they_were(
     assert left.value.code == 0
     assert "warning: the disk is nearly full\n" in capsys.readouterr().err
     assert (warnings.showwarning, list(warnings.filters)) == before
-
-
-CLOSED = """
-import os
-for number in range(3):
-    os.close(number)
-from hybrid.cli.main import main
-try:
-    main(["--version"])
-finally:
-    number = os.open("opened", os.O_CREAT | os.O_WRONLY)
-    os.write(number, str(number).encode())
-"""
-
-
-def test_no_file_takes_the_place_of_a_standard_one(tmp_path: Path) -> None:
-    """What a library prints to stderr would be written into it."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    words = [sys.executable, "-c", CLOSED]
-    subprocess.run(words, cwd=tmp_path, env=environment, check=False)
-    assert int((tmp_path / "opened").read_text()) > 2
 
 
 @pytest.mark.parametrize("name", ["\udcff", "a\0b", "", "base64"])
