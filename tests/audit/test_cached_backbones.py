@@ -155,7 +155,7 @@ def test_a_set_that_is_named_counts(films: Catalogue, audit: Audit) -> None:
 
 def test_a_repair_is_audited_with_the_set_that_is_named(films: Catalogue, audit: Audit) -> None:
     bad = cached(films, weights(films, "file", "a", [*range(N)]))
-    code, out = audit("--embeddings", bad.fingerprint, "--repair")
+    code, out = audit("--embeddings", bad.fingerprint, "--repair", "--force")
     assert code == 1
     assert "still LEAKING" in out
 
