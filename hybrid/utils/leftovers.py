@@ -15,7 +15,7 @@ from hybrid.utils.reading import OUTPUT_RECORD, read_text
 
 MOVING = ".moving"  # in a temporary folder whose files are being moved out: their names
 # As `hybrid.utils.files.writer_name` makes them; anything else may be somebody's own.
-_TEMPORARY = re.compile(rf"{re.escape(TEMPORARY)}.+-\d+-[0-9a-f]{{32}}", re.DOTALL)
+_TEMPORARY = re.compile(rf"{re.escape(TEMPORARY)}.+-\d+-[0-9a-f]+", re.DOTALL)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -258,7 +258,10 @@ class Campaign:
         if (folder / "runs" / ".deep.training" / "state.npz").exists():
             again.append("--resume")
             self.counts["resumed"] += 1
-        if self.name in ("sample", "import") and ended.code == 0:
+        complete = (
+            folder / "imported" / "catalogue.csv"
+        ).exists()  # a signal came while it was moved
+        if complete or (self.name == "sample" and ended.code == 0):
             shutil.rmtree(folder / again[-1 if self.name == "import" else 1])
         if self.counts["signals"] % self.again == 0:
             second = self.runner.run(folder, again)
