@@ -142,10 +142,12 @@ class RunFolders:
     def _try(self, command: list[str], enemy: bool) -> None:
         from hybrid.utils.visible import bounded
 
-        before = _state(self.project)
         key = tuple(command)
         if key not in self.truth:
             self.truth[key] = self._true(command)
+        _remove(self.project / "out")  # opens relative to a folder, which the watch cannot tell
+        (self.project / "out").mkdir()
+        before = _state(self.project)
         start = time.process_time()
         with self.watch.of(self.project) as opened:
             error, found, told = run_here(command, self.project)
@@ -195,8 +197,6 @@ def run_here(command: list[str], project: Path) -> tuple[Exception | None, Any, 
     from hybrid.errors import HybridError
 
     out, err, before = io.StringIO(), io.StringIO(), Path.cwd()
-    _remove(project / "out")
-    (project / "out").mkdir()
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         os.chdir(project)

@@ -36,7 +36,7 @@ EXAMPLES = {
     "split": 200,
     "weights": 120,
     "cache": 40,
-    "run-folder": 10,
+    "run-folder": 6,
 }
 
 
