@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import subprocess
 import sys
 from datetime import date, datetime, time, timedelta
@@ -19,6 +20,7 @@ from typing import Any
 _MB = 1 << 20
 MEMORY, MEMORY_EACH = 512 * _MB, 64  # bytes, and for each byte of the file
 SECONDS, SECONDS_EACH = 4, 1  # of the processor, and for each MiB of the file
+PATIENCE = 20  # seconds of the clock for each of the processor: the machine may be busy
 _KINDS: dict[str, Any] = {"datetime": datetime, "date": date, "time": time}
 
 
@@ -46,15 +48,23 @@ def read_book(content: bytes) -> list[dict[str, Any]]:
     # Only what this process itself would import: never from the current directory.
     here = [each for each in sys.path if each and Path(each).resolve() != Path.cwd()]
     start = f"import sys, runpy; sys.path[:] = {here!r}; runpy.run_path({__file__!r}, run_name='__main__')"
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", start], input=content, capture_output=True, check=False
-    )
-    if done.returncode == 0:
-        answer = json.loads(done.stdout, object_hook=_restore)
-        if isinstance(answer, list):
-            return answer
-        raise UnreadableBookError(str(answer))
     megabytes, seconds = _limits(len(content))
+    # A reader of Rust that has no memory left waits for ever if it is to print where it was.
+    environment = {**os.environ, "RUST_BACKTRACE": "0", "RUST_LIB_BACKTRACE": "0"}
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", start],
+            input=content,
+            capture_output=True,
+            check=False,
+            env=environment,
+            timeout=PATIENCE * seconds,
+        )
+        if done.returncode == 0:
+            answer = json.loads(done.stdout, object_hook=_restore)
+            if isinstance(answer, list):
+                return answer
+            raise UnreadableBookError(str(answer))
     raise UnreadableBookError(
         "one that its reader cannot open with "
         f"{megabytes // _MB:,} MiB of memory and {seconds} s of a processor. Are there cells or spaces far "
