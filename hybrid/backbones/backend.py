@@ -71,6 +71,53 @@ def compile_forward(network: keras.Model) -> tuple[Forward, bool]:
     return makers[backend](network)
 
 
+def compile_text_forward(network: keras.Model) -> tuple[Callable[[Any, Any], Any], bool]:
+    """Compile the inference of a text encoder.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Tokens (n, width) and lengths (n,), int32 → embeddings (n, D).
+
+    Returns
+    -------
+    forward : callable
+        Tokens and lengths → embeddings, a tensor on the device.
+    static_shapes : bool
+        Whether each new shape costs a compilation.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow
+
+        gpu = backend_has_gpu()
+        shapes = (None, None), (None,)
+        forward = tensorflow.function(
+            lambda ids, lengths: network([ids, lengths], training=False),
+            input_signature=[tensorflow.TensorSpec(shape, "int32") for shape in shapes],
+            jit_compile=gpu,
+        )
+        return lambda ids, lengths: forward(*map(tensorflow.constant, (ids, lengths))), gpu
+    if backend == "jax":
+        import jax
+
+        trained = [variable.value for variable in network.trainable_variables]
+        fixed = [variable.value for variable in network.non_trainable_variables]
+        compiled = jax.jit(
+            lambda trained, fixed, *inputs: network.stateless_call(
+                trained, fixed, list(inputs), training=False
+            )[0]
+        )
+        return lambda ids, lengths: compiled(trained, fixed, ids, lengths), True
+    import torch
+
+    def run(ids: Any, lengths: Any) -> Any:
+        with torch.inference_mode():
+            return network([ids, lengths], training=False)
+
+    return run, False
+
+
 def compile_gradient(function: Callable[[Any], Any]) -> Gradient:
     """Compile the gradient of a scalar function.
 

@@ -1,0 +1,1 @@
+"""Text encoders: networks that turn an item's text into an embedding."""

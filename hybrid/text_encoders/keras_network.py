@@ -1,0 +1,177 @@
+"""Text encoders as Keras networks, on any backend."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from hybrid.backbones.load import dtype_policy
+from hybrid.text_encoders.arrays import Affine, EncoderArrays, LayerArrays
+from hybrid.text_encoders.relative_positions import relative_bias
+from hybrid.text_encoders.spec import Architecture, TextEncoderSpec
+
+FAR_BELOW = -1e9
+SMALLEST = 1e-12
+
+
+class TokenEmbedding(keras.layers.Layer):
+    """Embeddings of words and positions, added: (n, width), int32 → (n, width, H)."""
+
+    def __init__(self, arch: Architecture, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.arch = arch
+
+    def build(self, input_shape: Any) -> None:
+        """Make the tables."""
+        size = self.arch.hidden
+        self.words = self.add_weight(shape=(self.arch.vocabulary, size), name="words")
+        self.positions = self.add_weight(shape=(self.arch.positions, size), name="positions")
+
+    def call(self, ids: Any) -> Any:
+        """Look both up."""
+        places = self.positions[: ops.shape(ids)[1]]
+        return ops.cast(ops.take(self.words, ids, axis=0) + places, self.compute_dtype)
+
+
+class AttentionMask(keras.layers.Layer):
+    """Ids and lengths → what is added to the attention (n, heads or 1, width, width or 1), float32."""
+
+    def __init__(self, arch: Architecture, **kwargs: Any) -> None:
+        super().__init__(dtype="float32", **kwargs)
+        self.arch = arch
+
+    def build(self, ids_shape: Any, lengths_shape: Any) -> None:
+        """Make the bias of relative positions, where there is one."""
+        arch = self.arch
+        if arch.relative_buckets:
+            self.relative = self.add_weight(
+                shape=(arch.heads, arch.positions, arch.positions), trainable=False, name="relative"
+            )
+
+    def call(self, ids: Any, lengths: Any) -> Any:
+        """Minus a billion for padding, else the bias."""
+        width = ops.shape(ids)[1]
+        mask = ops.where(inside(ids, lengths), 0.0, FAR_BELOW)[:, None, None, :]
+        if self.arch.relative_buckets:
+            mask = mask + self.relative[None, :, :width, :width]
+        return mask
+
+
+class Attention(keras.layers.Layer):
+    """Attention of queries, keys and values that lie side by side: (n, width, 3 H) → (n, width, H)."""
+
+    def __init__(self, arch: Architecture, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.arch = arch
+
+    def call(self, projected: Any, mask: Any) -> Any:
+        """Scaled dot-product attention; the softmax in float32."""
+        heads, size = self.arch.heads, self.arch.head_size
+        width = ops.shape(projected)[1]
+        apart = ops.reshape(projected, (-1, width, 3, heads, size))
+        query, key, value = ops.unstack(ops.transpose(apart, (2, 0, 3, 1, 4)), 3)
+        scores = ops.matmul(query * size**-0.5, ops.transpose(key, (0, 1, 3, 2)))
+        weights = ops.softmax(ops.cast(scores, "float32") + ops.cast(mask, "float32"))
+        found = ops.matmul(ops.cast(weights, value.dtype), value)
+        return ops.reshape(ops.transpose(found, (0, 2, 1, 3)), (-1, width, self.arch.hidden))
+
+
+class Pooling(keras.layers.Layer):
+    """Vectors of the tokens → one embedding, float32."""
+
+    def __init__(self, pooling: str, normalise: bool, **kwargs: Any) -> None:
+        super().__init__(dtype="float32", **kwargs)
+        self.pooling, self.normalise = pooling, normalise
+
+    def call(self, state: Any, ids: Any, lengths: Any) -> Any:
+        """Pool what is not padding."""
+        state = ops.cast(state, "float32")
+        found = self._pool(state, inside(ids, lengths)[:, :, None], lengths)
+        if not self.normalise:
+            return found
+        length = ops.sqrt(ops.sum(found * found, axis=-1, keepdims=True))
+        return found / ops.maximum(length, SMALLEST)
+
+    def _pool(self, state: Any, counts: Any, lengths: Any) -> Any:
+        if self.pooling == "cls":
+            return state[:, 0]
+        if self.pooling == "max":
+            return ops.max(ops.where(counts, state, FAR_BELOW), axis=1)
+        number = ops.cast(lengths, "float32")[:, None]
+        total = ops.sum(ops.where(counts, state, 0.0), axis=1)
+        return total / (ops.sqrt(number) if self.pooling == "sqrt-length" else number)
+
+
+def inside(ids: Any, lengths: Any) -> Any:
+    """Which tokens are not padding: (n, width), bool."""
+    return ops.arange(ops.shape(ids)[1], dtype="int32")[None] < lengths[:, None]
+
+
+def build_network(
+    spec: TextEncoderSpec, arrays: EncoderArrays, precision: str = "float32"
+) -> keras.Model:
+    """Build a text encoder as a Keras network with its weights.
+
+    Parameters
+    ----------
+    spec : TextEncoderSpec
+    arrays : EncoderArrays
+    precision : {"float32", "bfloat16", "float16"}, default="float32"
+        Of matrix products. Variables, softmax, normalisations and pooling are float32.
+
+    Returns
+    -------
+    keras.Model
+        Tokens (n, width) and lengths (n,), int32 → embeddings (n, D), float32.
+    """
+    arch = spec.architecture
+    with dtype_policy(precision):
+        ids = keras.Input((None,), dtype="int32", name="ids")
+        lengths = keras.Input((), dtype="int32", name="lengths")
+        masked, embedding = AttentionMask(arch), TokenEmbedding(arch, name="embedding")
+        mask = masked(ids, lengths)
+        if arrays.relative_bias is not None:
+            masked.set_weights([relative_bias(arrays.relative_bias, arch.positions)])
+        state = embedding(ids)
+        embedding.set_weights([arrays.words, arrays.positions])
+        state = _norm(state, arrays.norm, arch, "embedding_norm")
+        for number, layer in enumerate(arrays.layers):
+            state = _layer(state, mask, layer, arch, f"layer_{number}")
+        pooled = Pooling(spec.pooling, spec.normalise)(state, ids, lengths)
+    return keras.Model([ids, lengths], pooled, name="text_encoder")
+
+
+def _dense(state: Any, weights: Affine, name: str, activation: Any = None) -> Any:
+    layer = keras.layers.Dense(len(weights.bias), activation=activation, name=name)
+    found = layer(state)
+    layer.set_weights([weights.kernel, weights.bias])
+    return found
+
+
+def _norm(state: Any, weights: Affine, arch: Architecture, name: str) -> Any:
+    layer = keras.layers.LayerNormalization(epsilon=arch.epsilon, name=name)
+    found = layer(state)
+    layer.set_weights([weights.kernel, weights.bias])
+    return found
+
+
+def _layer(state: Any, mask: Any, layer: LayerArrays, arch: Architecture, name: str) -> Any:
+    projected = _dense(state, layer.attention, f"{name}_attention")
+    attended = _dense(Attention(arch)(projected, mask), layer.output, f"{name}_output")
+    state = _norm(state + attended, layer.attention_norm, arch, f"{name}_attention_norm")
+    wide = _dense(state, layer.up, f"{name}_up", ACTIVATIONS[arch.activation])
+    down = _dense(wide, layer.down, f"{name}_down")
+    return _norm(state + down, layer.norm, arch, f"{name}_norm")
+
+
+def _gelu(x: Any) -> Any:
+    return ops.gelu(x, approximate=False)
+
+
+def _gelu_tanh(x: Any) -> Any:
+    return ops.gelu(x, approximate=True)
+
+
+ACTIVATIONS = {"gelu": _gelu, "gelu-tanh": _gelu_tanh, "relu": ops.relu}

@@ -1,0 +1,137 @@
+"""What is known of a text encoder before it is built."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+POOLINGS = ("mean", "cls", "max", "sqrt-length")
+CHUNKS = ("first", "mean")
+TEXT_RULES_VERSION = 1  # of how a text becomes tokens and tokens an embedding
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A transformer encoder of the BERT family.
+
+    Parameters
+    ----------
+    family : {"bert", "roberta", "mpnet", "distilbert"}
+    layers, hidden, heads, intermediate : int
+        Number of layers, width H, attention heads, width of the feed-forward layers.
+    activation : {"gelu", "gelu-tanh", "relu"}
+    epsilon : float
+        Of the layer normalisations.
+    positions : int
+        Maximum number of tokens of a text.
+    vocabulary : int
+        Number of tokens that have an embedding.
+    relative_buckets : int, default=0
+        Buckets of relative positions that add a bias to the attention (MPNet); 0 for none.
+
+    Examples
+    --------
+    >>> Architecture("bert", 6, 384, 12, 1536, "gelu", 1e-12, 512, 30522).head_size
+    32
+    """
+
+    family: str
+    layers: int
+    hidden: int
+    heads: int
+    intermediate: int
+    activation: str
+    epsilon: float
+    positions: int
+    vocabulary: int
+    relative_buckets: int = 0
+
+    @property
+    def head_size(self) -> int:
+        """Width of one attention head."""
+        return self.hidden // self.heads
+
+    @property
+    def gflops_per_token(self) -> float:
+        """1e9 operations a token, 2 for each multiply-add of the dense layers."""
+        layer = 4 * self.hidden**2 + 2 * self.hidden * self.intermediate
+        return 2e-9 * self.layers * layer
+
+
+@dataclass(frozen=True)
+class TextEncoderSpec:
+    """A text encoder: its network, its files, and how a text becomes an embedding.
+
+    Parameters
+    ----------
+    name : str
+        Name on the Hub, or of the folder.
+    folder : Path
+        Where its files are.
+    architecture : Architecture
+    max_length : int
+        Tokens of a text that the encoder reads, special ones included; the others are cut off.
+    pooling : {"mean", "cls", "max", "sqrt-length"}
+        From the vectors of the tokens to one. ``"cls"``: that of the first. ``"sqrt-length"``: their sum,
+        divided by the square root of their number.
+    normalise : bool
+        Whether embeddings are scaled to unit length.
+    weights, tokenizer : str
+        SHA-256 of the files ``model.safetensors`` and ``tokenizer.json``, in hex.
+    prefix : str, default=""
+        Put before each text, as some encoders are trained with (``"passage: "``).
+    licence : str, default="unknown"
+        Of the weights, as the model's own folder or the registry says it.
+    """
+
+    name: str
+    folder: Path
+    architecture: Architecture
+    max_length: int
+    pooling: str
+    normalise: bool
+    weights: str
+    tokenizer: str
+    prefix: str = ""
+    licence: str = "unknown"
+
+    @property
+    def dimension(self) -> int:
+        """Length D of an embedding."""
+        return self.architecture.hidden
+
+    def fingerprint_fields(
+        self, *, chunks: str = "first", precision: str = "float32", dtype: str = "float16"
+    ) -> dict[str, Any]:
+        """Everything that changes an embedding; its hash is the fingerprint in the cache.
+
+        Parameters
+        ----------
+        chunks : {"first", "mean"}, default="first"
+            What of a long text is embedded.
+        precision : {"float32", "bfloat16", "float16"}, default="float32"
+            Of the network's products.
+        dtype : {"float16", "float32"}, default="float16"
+            Of the stored embeddings.
+
+        Returns
+        -------
+        dict
+            Can be written as JSON.
+        """
+        return {
+            "kind": "text",
+            "architecture": asdict(self.architecture),
+            "weights": self.weights,
+            "tokenizer": self.tokenizer,
+            "pooling": self.pooling,
+            "normalise": self.normalise,
+            "max_length": self.max_length,
+            "prefix": self.prefix,
+            "chunks": chunks,
+            "text_rules_version": TEXT_RULES_VERSION,
+            "precision": precision,
+            "dtype": dtype,
+            "dimension": self.dimension,
+        }
