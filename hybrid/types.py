@@ -194,6 +194,37 @@ class EmbeddingOptions:
 
 
 @dataclass(frozen=True)
+class TextEmbeddingOptions:
+    """Options of an extraction of texts that change the embeddings, besides the encoder.
+
+    Parameters
+    ----------
+    chunks : {"first", "mean"}, default="first"
+        Of a text that is longer than the encoder reads: only its start is embedded; or the mean of all its
+        pieces.
+    max_length : int, optional
+        Tokens that the encoder reads at once, from 3; by default the encoder's.
+    prefix : str, optional
+        Put before each text; by default what the encoder was trained with, where that is known.
+    precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
+        As in `EmbeddingOptions`.
+    dtype : {"float16", "float32"}, default="float16"
+        Data type of the stored embeddings.
+
+    Examples
+    --------
+    >>> TextEmbeddingOptions(chunks="mean").precision
+    'auto'
+    """
+
+    chunks: str = "first"
+    max_length: int | None = None
+    prefix: str | None = None
+    precision: str = "auto"
+    dtype: str = "float16"
+
+
+@dataclass(frozen=True)
 class EmbeddingSelector:
     """Selects one set of embeddings in a cache; what is left open must be unambiguous.
 
@@ -277,6 +308,60 @@ class ExtractPlan:
     left: int
     seconds: float
     bytes: int
+
+
+@dataclass(frozen=True)
+class TextExtractPlan:
+    """What `hybrid extract` would do with one text encoder.
+
+    `texts` counts different texts, `missing` items without any. The other fields are as in `ExtractPlan`.
+    """
+
+    text_encoder: str
+    fingerprint: str
+    engine: str
+    precision: str
+    device: str
+    licence: str
+    rows: int
+    missing: int
+    texts: int
+    hits: int
+    to_compute: int
+    left: int
+    seconds: float
+    bytes: int
+
+
+@dataclass(frozen=True)
+class TextExtractSummary:
+    """Summary of an extraction with one text encoder.
+
+    `rows` counts catalogue rows, `embedded` those with an embedding now, `missing` those without a text;
+    `texts`, `hits` and `computed` count different texts, `left` those beyond the limit. `longer` of the
+    computed ones have more than `max_length` tokens. Seconds, rate (texts a second) and memory are as in
+    `ExtractSummary`.
+    """
+
+    text_encoder: str
+    fingerprint: str
+    engine: str
+    precision: str
+    device: str
+    licence: str
+    rows: int
+    embedded: int
+    missing: int
+    texts: int
+    hits: int
+    computed: int
+    left: int
+    longer: int
+    max_length: int
+    chunks: str
+    seconds: float
+    rate: float
+    peak_mib: float
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ class TextEncoderSpec:
         """
         return {
             "kind": "text",
-            "architecture": asdict(self.architecture),
+            "network": asdict(self.architecture),
             "weights": self.weights,
             "tokenizer": self.tokenizer,
             "pooling": self.pooling,

@@ -1,0 +1,238 @@
+"""Planning an extraction of texts: the encoder, its precision, and what the cache lacks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import compress
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from hybrid.backbones.engine import EngineChoice
+from hybrid.backbones.engines import choose_engine
+from hybrid.cache import DTYPES, EmbeddingCache, EmbeddingStore
+from hybrid.catalogue import Catalogue
+from hybrid.errors import CatalogueError, SettingError
+from hybrid.extraction.plan import ExtractSettings, announce_verification
+from hybrid.extraction.precision_check import MARGIN, TRIED, cosines
+from hybrid.extraction.texts import item_texts, text_keys
+from hybrid.text_encoders.encoder import TextEncoder
+from hybrid.text_encoders.registry import resolve_text_encoder
+from hybrid.text_encoders.spec import CHUNKS, TextEncoderSpec
+from hybrid.types import TextEmbeddingOptions
+from hybrid.utils.context import Context
+from hybrid.utils.counts import counted
+from hybrid.utils.environment import library_versions
+from hybrid.utils.read_only import is_read_only
+from hybrid.utils.writable import check_new_folder
+
+SHORTEST = 3  # tokens: two special ones and one of the text
+
+
+class TextJob(NamedTuple):
+    """What is to be embedded with one text encoder.
+
+    Parameters
+    ----------
+    spec : TextEncoderSpec
+    choice : EngineChoice
+    encoder : TextEncoder or None
+        Where the check of the precision has loaded it.
+    store : EmbeddingStore
+    keys : list of n bytes or None
+        Of each item's text.
+    hits : int
+        Different texts that are in the store.
+    todo : dict of bytes to str
+        Key → text to embed, without the encoder's prefix.
+    left : int
+        Texts beyond the limit.
+    seconds : float
+        Spent to settle the precision, which is part of what the embeddings cost.
+    """
+
+    spec: TextEncoderSpec
+    choice: EngineChoice
+    encoder: TextEncoder | None
+    store: EmbeddingStore
+    keys: list[bytes | None]
+    hits: int
+    todo: dict[bytes, str]
+    left: int
+    seconds: float
+
+    @property
+    def texts(self) -> int:
+        """Number of different texts."""
+        return len({key for key in self.keys if key is not None})
+
+
+def configured_encoder(name: str, options: TextEmbeddingOptions) -> TextEncoderSpec:
+    """The encoder of this name with the maximum length and the prefix of the options.
+
+    Raises
+    ------
+    SettingError
+        If an option is out of range; the message lists all.
+    WeightsError
+        If it cannot be found, downloaded or read.
+    """
+    problems = []
+    if options.chunks not in CHUNKS:
+        problems.append(f"--chunks: expected {' or '.join(CHUNKS)}, found {options.chunks!r}.")
+    if options.dtype not in DTYPES:
+        problems.append(f"--dtype: expected {' or '.join(DTYPES)}, found {options.dtype!r}.")
+    if options.max_length is not None and options.max_length < SHORTEST:
+        problems.append(f"--max-length: expected {SHORTEST} or more, found {options.max_length}.")
+    if problems:
+        raise SettingError("\n".join(problems))
+    spec = resolve_text_encoder(name)
+    longest = spec.architecture.positions
+    if options.max_length is not None and options.max_length > longest:
+        raise SettingError(
+            f"--max-length: expected at most {longest:,}, the positions of {spec.name}, found "
+            f"{options.max_length:,}."
+        )
+    return replace(
+        spec,
+        max_length=options.max_length or spec.max_length,
+        prefix=spec.prefix if options.prefix is None else options.prefix,
+    )
+
+
+def plan_text_job(
+    catalogue: Catalogue,
+    name: str,
+    options: TextEmbeddingOptions,
+    settings: ExtractSettings,
+    context: Context,
+) -> TextJob:
+    """Validate the parameters, settle the precision, and find what the store lacks."""
+    problems = settings.problems()
+    if problems:
+        raise SettingError("\n".join(problems))
+    columns = catalogue.columns.text
+    if not columns:
+        raise CatalogueError(
+            f"{catalogue.path}: expected a text column, found none. Name it with --text COLUMN."
+        )
+    spec = configured_encoder(name, options)
+    texts = item_texts(catalogue.frame, columns)
+    keys = text_keys(texts, spec.prefix)
+    wanted = {key: text for key, text in zip(keys, texts, strict=True) if key is not None}
+    start = time.perf_counter()
+    choice = choose_engine(settings.engine, options.precision)
+    known, encoder = known_precision(spec, choice, options, context), None
+    if known is None:
+        _check_cache(context)
+        in_random_order = [wanted[key] for key in sorted(wanted)]  # keys are hashes
+        encoder = check_text_precision(spec, choice, options.chunks, in_random_order, context)
+        known = encoder.engine.choice
+    seconds = time.perf_counter() - start
+    store = make_text_store(context.cache, spec, options, known.precision)
+    announce_verification(store.bytes_on_disk(), context.progress)
+    store.verify(list(wanted))
+    there = store.has(list(wanted))
+    lacks = list(compress(wanted, (~there).tolist()))
+    todo = lacks[: settings.limit]
+    if todo:
+        _check_cache(context)
+    return TextJob(
+        spec,
+        known,
+        encoder,
+        store,
+        keys,
+        hits=int(there.sum()),
+        todo={key: wanted[key] for key in todo},
+        left=len(lacks) - len(todo),
+        seconds=seconds,
+    )
+
+
+def known_precision(
+    spec: TextEncoderSpec, choice: EngineChoice, options: TextEmbeddingOptions, context: Context
+) -> EngineChoice | None:
+    """Engine and precision, where no check of the texts is needed; else None.
+
+    ``--precision auto`` keeps the precision of the embeddings in the cache: of two, that of more embeddings.
+    """
+    if options.precision != "auto" or choice.precision == "float32":
+        return choice
+    found = [
+        (len(store), precision)
+        for store in EmbeddingCache(context.cache).stores()
+        for precision in (choice.precision, "float32")
+        if store.stands_for
+        == spec.fingerprint_fields(chunks=options.chunks, precision=precision, dtype=options.dtype)
+    ]
+    if not found:
+        return None
+    return replace(choice, precision=max(found, key=lambda pair: pair[0])[1])
+
+
+def check_text_precision(
+    spec: TextEncoderSpec,
+    choice: EngineChoice,
+    chunks: str,
+    texts: Sequence[str],
+    context: Context,
+) -> TextEncoder:
+    """Load the encoder in reduced precision if its embeddings agree with float32; else in float32.
+
+    Parameters
+    ----------
+    spec : TextEncoderSpec
+    choice : EngineChoice
+        With the fast precision.
+    chunks : {"first", "mean"}
+    texts : sequence of str
+        In random order; the first ones are compared.
+    context : Context
+        Its progress reports the result.
+    """
+    exact = TextEncoder(spec, replace(choice, precision="float32"), chunks)
+    some, say = texts[:TRIED], context.progress.say
+    if not some:
+        return exact
+    say(f"checking {choice.precision} on {counted(len(some), 'text')} ({spec.name})")
+    fast = TextEncoder(spec, choice, chunks)
+    worst = float(np.min(cosines(fast(some), exact(some))))
+    if worst >= MARGIN:
+        say(
+            f"{choice.precision} is used: its lowest cosine with float32 is {worst:.5f} (required: "
+            f"{MARGIN})"
+        )
+        return fast
+    say(
+        f"float32 is used: the lowest cosine of {choice.precision} with float32 is {worst:.5f} (required: "
+        f"{MARGIN}); --precision {choice.precision} takes it anyway"
+    )
+    return exact
+
+
+def make_text_store(
+    cache: str, spec: TextEncoderSpec, options: TextEmbeddingOptions, precision: str
+) -> EmbeddingStore:
+    """The store of a text encoder's embeddings, created if missing."""
+    recorded = {
+        "text_encoder": spec.name,
+        "weights": spec.name,
+        "kind": "file",
+        "path": str(spec.folder),
+        "licence": spec.licence,
+        "versions": library_versions(),
+    }
+    fields = spec.fingerprint_fields(
+        chunks=options.chunks, precision=precision, dtype=options.dtype
+    )
+    return EmbeddingCache(cache).make(fields, recorded)
+
+
+def _check_cache(context: Context) -> None:
+    """Check that embeddings can be written, before they are computed."""
+    if not is_read_only():
+        check_new_folder("--cache", Path(context.cache))

@@ -1,0 +1,158 @@
+"""The registry of text encoders: known names, where their files come from, their prefixes and licences."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from hybrid.errors import MissingExtraError, WeightsError, did_you_mean
+from hybrid.text_encoders.folder import read_text_encoder
+from hybrid.text_encoders.spec import TextEncoderSpec
+
+# What is downloaded of a repository of the Hub: no pickles, no code.
+WANTED = ("*.json", "*/config.json", "model.safetensors", "README.md")
+
+
+@dataclass(frozen=True)
+class KnownTextEncoder:
+    """A text encoder of the Hugging Face Hub.
+
+    Parameters
+    ----------
+    name : str
+        What the user types.
+    repository : str
+        ``owner/name`` on the Hub.
+    dimension, parameters : int
+        Length of an embedding; number of weights.
+    languages : str
+        What it was trained on.
+    licence : str
+        Of the weights, as its page states it.
+    prefix : str, default=""
+        Put before each text, as its authors ask for where embeddings are features of a classifier.
+    """
+
+    name: str
+    repository: str
+    dimension: int
+    parameters: int
+    languages: str
+    licence: str
+    prefix: str = ""
+
+
+_KNOWN = (
+    KnownTextEncoder(
+        *("all-MiniLM-L6-v2", "sentence-transformers/all-MiniLM-L6-v2", 384, 22_713_216),
+        *("English", "Apache-2.0"),
+    ),
+    KnownTextEncoder(
+        *("all-MiniLM-L12-v2", "sentence-transformers/all-MiniLM-L12-v2", 384, 33_360_000),
+        *("English", "Apache-2.0"),
+    ),
+    KnownTextEncoder(
+        *("all-mpnet-base-v2", "sentence-transformers/all-mpnet-base-v2", 768, 109_486_464),
+        *("English", "Apache-2.0"),
+    ),
+    KnownTextEncoder(
+        "paraphrase-multilingual-MiniLM-L12-v2",
+        "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2",
+        *(384, 117_653_760, "50 languages", "Apache-2.0"),
+    ),
+    KnownTextEncoder(
+        *("bge-small-en-v1.5", "BAAI/bge-small-en-v1.5", 384, 33_360_000, "English", "MIT")
+    ),
+    KnownTextEncoder(
+        *("bge-base-en-v1.5", "BAAI/bge-base-en-v1.5", 768, 109_482_240, "English", "MIT")
+    ),
+    KnownTextEncoder(
+        *("e5-small-v2", "intfloat/e5-small-v2", 384, 33_360_000, "English", "MIT", "query: ")
+    ),
+    KnownTextEncoder(
+        *("e5-base-v2", "intfloat/e5-base-v2", 768, 109_482_240, "English", "MIT", "query: ")
+    ),
+    KnownTextEncoder(
+        *("multilingual-e5-small", "intfloat/multilingual-e5-small", 384, 117_653_760),
+        *("100 languages", "MIT", "query: "),
+    ),
+    KnownTextEncoder(
+        *("multilingual-e5-base", "intfloat/multilingual-e5-base", 768, 278_043_648),
+        *("100 languages", "MIT", "query: "),
+    ),
+    KnownTextEncoder(*("gte-small", "thenlper/gte-small", 384, 33_360_000, "English", "MIT")),
+    KnownTextEncoder(*("gte-base", "thenlper/gte-base", 768, 109_482_240, "English", "MIT")),
+)
+TEXT_ENCODERS = {known.name: known for known in _KNOWN}
+
+
+def resolve_text_encoder(name: str) -> TextEncoderSpec:
+    """Find a text encoder by its name or folder; download it if need be.
+
+    Parameters
+    ----------
+    name : str
+        A folder; a known name; or ``owner/name`` of the Hub.
+
+    Returns
+    -------
+    TextEncoderSpec
+
+    Raises
+    ------
+    WeightsError
+        If it cannot be found, downloaded or read.
+    MissingExtraError
+        If it must be downloaded, without the package huggingface-hub, of the extra ``text-encoders``.
+
+    Examples
+    --------
+    >>> resolve_text_encoder("all-MiniLM-L6-v2").dimension  # doctest: +SKIP
+    384
+    """
+    folder = Path(name)
+    known = TEXT_ENCODERS.get(folder.name)
+    prefix, licence = (known.prefix, known.licence) if known else ("", None)
+    if folder.is_dir():
+        return read_text_encoder(folder, prefix=prefix, licence=licence)
+    known = TEXT_ENCODERS.get(name)
+    repository = known.repository if known else name
+    if repository.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise WeightsError(
+            f"--text-encoder: expected a folder, a known name or owner/name of the Hub, found {name!r}."
+            f"{did_you_mean(name, TEXT_ENCODERS)} Known: {', '.join(TEXT_ENCODERS)}."
+        )
+    place = _download(repository)
+    short = repository.partition("/")[2]
+    known = known or TEXT_ENCODERS.get(short)
+    prefix, licence = (known.prefix, known.licence) if known else ("", None)
+    return read_text_encoder(place, name=short, prefix=prefix, licence=licence)
+
+
+def _download(repository: str) -> Path:
+    """The folder of a repository in the Hub's own cache; what is there is not downloaded again."""
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import LocalEntryNotFoundError
+    except ImportError as error:
+        raise MissingExtraError(
+            f"--text-encoder {repository}: expected the package huggingface-hub, found that it is not "
+            'installed. Install it with: pip install "hybrid-posters[text-encoders]"; or name a folder.'
+        ) from error
+    options = {"repo_id": repository, "allow_patterns": list(WANTED)}
+    try:
+        return Path(snapshot_download(**options, local_files_only=True))
+    except (LocalEntryNotFoundError, OSError, ValueError):
+        pass  # not on this machine
+    try:
+        return Path(snapshot_download(**options))
+    except Exception as error:
+        # Of several libraries: network, server, disk, name.
+        first = str(error).strip().partition("\n")[0]
+        raise WeightsError(
+            f"the text encoder {repository} is not on this machine and cannot be downloaded: {first}\n"
+            f"Wanted: {os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}/{repository}\nWhere a "
+            f"network is, run: hf download {repository} --local-dir FOLDER; then name the folder with "
+            "--text-encoder FOLDER."
+        ) from error
