@@ -260,6 +260,30 @@ class EmbeddingSelector:
 
 
 @dataclass(frozen=True)
+class TextSelector:
+    """Selects one set of text embeddings in a cache; what is left open must be unambiguous.
+
+    Parameters
+    ----------
+    text_encoder : str, optional
+        Its name or folder; by default the one that was extracted for the catalogue.
+    dtype : {"float16", "float32"}, optional
+        Needed where both were extracted.
+    fingerprint : str, optional
+        The fingerprint of the embeddings, or its first digits, where nothing else distinguishes two sets.
+
+    Examples
+    --------
+    >>> TextSelector("all-MiniLM-L6-v2").fingerprint is None
+    True
+    """
+
+    text_encoder: str | None = None
+    dtype: str | None = None
+    fingerprint: str | None = None
+
+
+@dataclass(frozen=True)
 class ExtractSummary:
     """Summary of an extraction, for one backbone.
 

@@ -327,6 +327,7 @@ def _candidates(select: EmbeddingSelector, context: Context) -> list[EmbeddingSt
             f"{damaged[0]} Until then it cannot be told whether they are wanted: choose with --backbone and "
             "--weights, or with --embeddings and the first digits of a fingerprint."
         )
+    stores = [store for store in stores if "kind" not in store.stands_for]  # of posters
     if select.dtype:
         stores = [store for store in stores if store.dtype == select.dtype]
     if select.backbone:

@@ -3,3 +3,4 @@
 from hybrid.features.metadata import MetadataFeatures as MetadataFeatures
 from hybrid.features.posters import PosterFeatures as PosterFeatures
 from hybrid.features.text import TextFeatures as TextFeatures
+from hybrid.features.text_embeddings import TextEmbeddingFeatures as TextEmbeddingFeatures

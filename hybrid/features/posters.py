@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from threading import Lock
 from typing import Any
@@ -10,20 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 
-from hybrid.cache import EmbeddingCache, EmbeddingStore
+from hybrid.cache import EmbeddingStore
 from hybrid.catalogue.columns import POSTER
 from hybrid.catalogue.poster_paths import split_paths
-from hybrid.errors import ExtractionError, SettingError
+from hybrid.errors import ExtractionError
 from hybrid.extraction.pooling import check_pooling, read_pooled
-from hybrid.features.frames import FrameTransformer, take_columns
+from hybrid.features.embeddings import EmbeddingFeatures, Floats
+from hybrid.features.frames import take_columns
 from hybrid.images.hashes import hash_posters
 from hybrid.utils.counts import agree, counted
 from hybrid.utils.resources import default_workers
-
-Floats = NDArray[np.float32]
-CHUNK = 256  # rows that are brought to another scale or precision at a time
 
 
 class StoredPosters:
@@ -47,7 +44,7 @@ class StoredPosters:
             return read_pooled(self._store, some, self._pooling)
 
 
-class PosterFeatures(FrameTransformer):
+class PosterFeatures(EmbeddingFeatures):
     """Poster features: cached embeddings, standardised and scaled to unit length.
 
     Parameters
@@ -77,6 +74,7 @@ class PosterFeatures(FrameTransformer):
     ([[-1.0, 0.0], [1.0, 0.0], [nan, nan]], [False, False, True])
     """
 
+    block, source = "poster", "posters"
     pooling: str = "mean"  # of models that were stored before there were others
 
     def __init__(
@@ -91,29 +89,14 @@ class PosterFeatures(FrameTransformer):
         self.workers = workers
         self.pooling = pooling
 
-    def read(self, X: pd.DataFrame) -> Floats:
-        """Read the posters' embeddings from the cache; only this and `look_up` use the disk.
+    def look_up(self, X: pd.DataFrame) -> StoredPosters:
+        """Find the posters' embeddings in the cache, and read them lazily.
 
         Parameters
         ----------
         X : DataFrame of n items
             With the column ``poster``: a path, several as `hybrid.catalogue.poster_paths.join_paths` writes
             them, or ``""``. The embeddings of several are pooled.
-
-        Returns
-        -------
-        ndarray of shape (n, D), float32
-            Output of the backbone; rows of NaN where an item has no usable poster.
-
-        Raises
-        ------
-        ExtractionError
-            If a readable poster is neither in the cache nor known there as bad.
-        """
-        return self.look_up(X)[:]
-
-    def look_up(self, X: pd.DataFrame) -> StoredPosters:
-        """Find the posters' embeddings in the cache, and read them lazily.
 
         Raises
         ------
@@ -140,82 +123,5 @@ class PosterFeatures(FrameTransformer):
             )
         return StoredPosters(store, keys, self.pooling)
 
-    def fit(self, X: pd.DataFrame | Floats, y: Any = None) -> PosterFeatures:
-        """Compute mean and scale of each dimension over the items that have a poster.
-
-        Parameters
-        ----------
-        X : DataFrame of n items, or what `read` returned for them
-        y : ignored
-        """
-        self._record_features(X)
-        embeddings = self._embeddings(X)
-        present = np.flatnonzero(~np.isnan(embeddings[:, 0]))
-        if not len(present):
-            raise ExtractionError(
-                "block poster: expected posters to learn from, found none usable."
-            )
-        mean = _mean_of(embeddings, present, lambda rows: rows)
-        scale = np.sqrt(_mean_of(embeddings, present, lambda rows: (rows - mean) ** 2))
-        self.mean_ = mean.astype(np.float32)
-        self.scale_ = np.where(scale > 0, scale, 1.0).astype(np.float32)
-        return self
-
-    def transform(self, X: pd.DataFrame | Floats) -> Floats:
-        """Standardise, and scale each row to unit length.
-
-        Returns
-        -------
-        ndarray of shape (n, D), float32
-            Rows of NaN where an item has no usable poster.
-        """
-        check_is_fitted(self)
-        embeddings = self._embeddings(X)
-        found = np.empty(embeddings.shape, dtype=np.float32)
-        for start in range(0, len(found), CHUNK):  # so few that they stay in the processor's cache
-            rows = (embeddings[start : start + CHUNK] - self.mean_) / self.scale_
-            length = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
-            np.divide(rows, np.where(length > 0, length, 1), out=found[start : start + CHUNK])
-        return found
-
-    def missing(self, X: pd.DataFrame | Floats) -> NDArray[np.bool_]:
-        """Which items have no usable poster: shape (n,), bool."""
-        return np.isnan(self._embeddings(X)[:, 0])
-
-    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
-        """Numbers of the embedding's dimensions, shape (D,)."""
-        check_is_fitted(self)
-        return np.array([str(i) for i in range(len(self.mean_))], dtype=object)
-
-    def _open(self) -> EmbeddingStore:
-        """The store, opened and verified once a process."""
-        if not self.fingerprint:
-            raise SettingError("block poster: expected the fingerprint of a store, found none.")
-        cache = EmbeddingCache(self.cache)
-        opened: EmbeddingStore | None = getattr(self, "_opened", None)
-        if opened is None or opened.folder != cache.folder / self.fingerprint:
-            if not (cache.folder / self.fingerprint).exists() and hasattr(self, "mean_"):
-                # Items without a poster need no store; `look_up` refuses the others.
-                absent = {"dimension": len(self.mean_)}
-                return EmbeddingStore(cache.folder / self.fingerprint, absent)
-            opened = self._opened = cache.find(self.fingerprint)
-        else:
-            opened.refresh()
-        return opened
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "_opened"}
-
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__({"pooling": "mean", **state})  # models of earlier versions have none
-
-    def _embeddings(self, X: pd.DataFrame | Floats) -> Floats:
-        return X if isinstance(X, np.ndarray) else self.read(X)
-
-
-def _mean_of(
-    embeddings: Floats, present: NDArray[np.int64], of: Callable[[Any], NDArray[np.float64]]
-) -> NDArray[np.float64]:
-    """Mean of a function of the rows in float64, in chunks."""
-    parts = np.array_split(present, len(present) // CHUNK + 1)
-    return sum(of(embeddings[part].astype(np.float64)).sum(axis=0) for part in parts) / len(present)

@@ -10,18 +10,20 @@ from typing import Any
 from hybrid.catalogue import Catalogue
 from hybrid.errors import SettingError, unknown_name
 from hybrid.extraction.lookup import find_poster_blocks
-from hybrid.features import MetadataFeatures, PosterFeatures, TextFeatures
+from hybrid.extraction.text_lookup import TEXT_EMBEDDING, find_text_blocks, has_text_embeddings
+from hybrid.features import MetadataFeatures, PosterFeatures, TextEmbeddingFeatures, TextFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.heads import HybridClassifier, get_head
 from hybrid.heads.decision_rule import ARGMAX, DecisionOptions
 from hybrid.heads.dummy import SingleLabelDummy
 from hybrid.heads.option_rules import option_problems
-from hybrid.types import METRIC, EmbeddingSelector
+from hybrid.types import METRIC, EmbeddingSelector, TextSelector
 from hybrid.utils.context import Context
 
-BLOCKS = ("poster", "text", "metadata")
+BLOCKS = ("poster", TEXT_EMBEDDING, "text", "metadata")
 NAMED_WITH = {
     "poster": "--poster-column",
+    TEXT_EMBEDDING: "--text",
     "text": "--text",
     "metadata": "--numeric, --categorical, --list or --date",
 }
@@ -54,6 +56,7 @@ def make_hybrid(
     head: str = "svm",
     blocks: Sequence[str] | None = None,
     select: EmbeddingSelector | Sequence[EmbeddingSelector] = (),
+    select_text: Sequence[TextSelector] = (),
     features: FeatureOptions | None = None,
     grid: Mapping[str, Sequence[Any]] | None = None,
     block_weights: Mapping[str, float] | None = None,
@@ -74,10 +77,13 @@ def make_hybrid(
     head : str, default="svm"
         ``"svm"``, or a name that `fit-ovr --estimator` takes.
     blocks : sequence of str, optional
-        From ``poster``, ``text``, ``metadata``; by default all that the catalogue has.
+        From ``poster``, ``text-embedding``, ``text``, ``metadata``; by default all that the catalogue has,
+        text embeddings where its texts have been extracted.
     select : EmbeddingSelector or sequence of EmbeddingSelector, default=()
         Which embeddings; by default those that were extracted for this catalogue. Several make several
         poster blocks, named as `hybrid.extraction.lookup.find_poster_blocks` says.
+    select_text : sequence of TextSelector, default=()
+        The same for text embeddings, named as `hybrid.extraction.text_lookup.find_text_blocks` says.
     features : FeatureOptions, optional
     grid : mapping, optional
         Parameters of the head to choose from; by default the head's own grid.
@@ -127,12 +133,13 @@ def make_hybrid(
     decision = decision or DecisionOptions()
     if decision.one_label:
         multiclass, decision = True, replace(decision, objective=None)
-    names = choose_blocks(catalogue, blocks)
+    names = choose_blocks(catalogue, blocks, select_text, context)
     problems = option_problems(
         catalogue,
         spec,
         names,
         select=select,
+        select_text=select_text,
         features=features,
         grid=grid,
         block_weights=block_weights,
@@ -148,6 +155,10 @@ def make_hybrid(
         for name, store in find_poster_blocks(catalogue, select, context).items():
             read = context.cache, store.fingerprint, context.workers
             made.append((name, PosterFeatures(*read, features.poster_pooling)))
+    if TEXT_EMBEDDING in names:
+        for name, store in find_text_blocks(catalogue, select_text, context).items():
+            read = context.cache, store.fingerprint, columns.text, store.stands_for["prefix"]
+            made.append((name, TextEmbeddingFeatures(*read)))
     if "text" in names:
         options = _options(features, TextFeatures)
         made.append(("text", TextFeatures(columns.text, **options, n_jobs=context.workers)))
@@ -184,14 +195,30 @@ def _options(features: FeatureOptions, block: type) -> dict[str, Any]:
     return {name: value for name, value in vars(features).items() if name in known}
 
 
-def choose_blocks(catalogue: Catalogue, blocks: Sequence[str] | None) -> tuple[str, ...]:
-    """The blocks asked for, or all that the catalogue has columns for, in the usual order."""
+def choose_blocks(
+    catalogue: Catalogue,
+    blocks: Sequence[str] | None,
+    select_text: Sequence[TextSelector] = (),
+    context: Context | None = None,
+) -> tuple[str, ...]:
+    """The blocks asked for, or all that the catalogue has columns for, in the usual order.
+
+    Text embeddings are asked for by `select_text`, too; else they are taken where the cache of the context
+    has those of all texts.
+    """
     columns = catalogue.columns
-    has = {"poster": columns.poster, "text": columns.text, "metadata": columns.metadata}
+    has = {
+        "poster": columns.poster,
+        TEXT_EMBEDDING: columns.text,
+        "text": columns.text,
+        "metadata": columns.metadata,
+    }
     if blocks is None:
         # Posters that are all addresses, or empty, are none; the catalogue's findings tell of them.
         read = len(catalogue.poster_problems) < len(catalogue)
-        found = tuple(name for name in BLOCKS if has[name] and (read or name != "poster"))
+        embedded = bool(select_text) or has_text_embeddings(catalogue, context or Context())
+        there = {"poster": read, TEXT_EMBEDDING: embedded}
+        found = tuple(name for name in BLOCKS if has[name] and there.get(name, True))
         if not found:
             raise SettingError(f"{catalogue.path}: expected a poster, text or metadata column.")
         return found
@@ -216,5 +243,7 @@ def use_context(model: HybridClassifier, context: Context) -> None:
     for _, block in (*model.fusion.blocks, *model.fusion_.fitted_):
         if isinstance(block, PosterFeatures):
             block.set_params(cache=context.cache, workers=context.workers)
+        elif isinstance(block, TextEmbeddingFeatures):
+            block.set_params(cache=context.cache)
         elif isinstance(block, TextFeatures):
             block.set_params(n_jobs=context.workers)

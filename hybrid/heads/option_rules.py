@@ -15,7 +15,7 @@ from hybrid.features.text import ICU
 from hybrid.heads.decision_rule import DecisionOptions
 from hybrid.heads.registry import HeadSpec
 from hybrid.heads.scoring import is_joint
-from hybrid.types import METRIC, EmbeddingSelector
+from hybrid.types import METRIC, EmbeddingSelector, TextSelector
 from hybrid.utils.dictionary_words import icu_problems
 from hybrid.utils.options import Rule, given_options, list_unused
 from hybrid.utils.scripts import has_unspaced_script
@@ -23,6 +23,7 @@ from hybrid.utils.scripts import has_unspaced_script
 COMMANDS = ("fit-svm", "fit-ovr")
 TEXT = ("max-ngram", "max-chars", "min-df", "max-features", "sublinear", "segmenter")
 METADATA = ("min-count", "year-bin")
+TEXT_EMBEDDINGS = ("text-encoder", "text-embeddings")
 EMBEDDINGS = ("backbone", "weights", "dtype", "embeddings", "poster-pooling")
 TUNING = ("metric", "search", "thresholds", "shrinkage", "calibration", "block-weight", "C")
 # Field of a dataclass → its option, where that is spelled differently.
@@ -35,6 +36,7 @@ def option_problems(
     names: Sequence[str],
     *,
     select: Sequence[EmbeddingSelector],
+    select_text: Sequence[TextSelector],
     features: Any,
     grid: Mapping[str, Collection[Any]] | None,
     block_weights: Mapping[str, float] | None,
@@ -51,7 +53,7 @@ def option_problems(
     spec : HeadSpec
     names : sequence of str
         The blocks.
-    select, features, grid, block_weights, metric, search, chain, decision
+    select, select_text, features, grid, block_weights, metric, search, chain, decision
         As for `make_hybrid`.
     """
     listed = ", ".join(names)
@@ -60,11 +62,16 @@ def option_problems(
     tokens = bool(columns.categorical or columns.list or years)
     searched = {**spec.grid, **spec.wide} if grid is None else grid
     candidates = prod(map(len, searched.values()))
-    weighed = spec.weighs_blocks and not block_weights and (len(names) > 1 or len(select) > 1)
+    weighed = (
+        spec.weighs_blocks
+        and not block_weights
+        and (len(names) > 1 or len(select) > 1 or len(select_text) > 1)
+    )
     rules = (
         Rule((*TEXT, *METADATA, *TUNING, "poster-pooling"), spec.tuned, f"{spec.name} reads no features"),
         Rule(EMBEDDINGS, "poster" in names, f"the block poster is not among {listed}"),
         pooling_rule(catalogue),
+        Rule(TEXT_EMBEDDINGS, "text-embedding" in names, f"the block text-embedding is not among {listed}"),
         Rule(TEXT, "text" in names, f"the block text is not among {listed}"),
         Rule(
             ("segmenter",),
@@ -87,6 +94,8 @@ def option_problems(
             "weights": ([each.weights for each in select if each.weights], []),
             "dtype": ([each.dtype for each in select if each.dtype], []),
             "embeddings": ([each.fingerprint for each in select if each.fingerprint], []),
+            "text-encoder": ([each.text_encoder for each in select_text if each.text_encoder], []),
+            "text-embeddings": ([each.fingerprint for each in select_text if each.fingerprint], []),
             "block-weight": (block_weights or {}, {}),
             "metric": (metric, METRIC),
             "search": (search, False),

@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from hybrid.features import MetadataFeatures, PosterFeatures, TextFeatures
+from hybrid.features import (
+    MetadataFeatures,
+    PosterFeatures,
+    TextEmbeddingFeatures,
+    TextFeatures,
+)
 from hybrid.features.fusion import Fusion
 from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.features.text import SEGMENTERS
@@ -209,7 +214,14 @@ TERMS: dict[str, Kind] = {
     "texts_": Array("int64", "T"),
     "columns_": Array("int32", "_", low=-1, below="T"),
 }
-_BLOCKS = Several(Row((Word(), Object(("TextFeatures", "MetadataFeatures", "PosterFeatures")))))
+_BLOCKS = Several(
+    Row(
+        (
+            Word(),
+            Object(("TextFeatures", "MetadataFeatures", "PosterFeatures", "TextEmbeddingFeatures")),
+        )
+    )
+)
 register(
     Schema(
         FusionMatrix,
@@ -287,6 +299,17 @@ register(
             "fingerprint": Hexadecimal(),
             "workers": Maybe(WORKERS),
             "pooling": Word(tuple(POSTER_POOLINGS)),
+        },
+        {**READ, "mean_": Array("float32", "D"), "scale_": Array("float32", "D")},
+        optional=tuple(READ),
+    ),
+    Schema(
+        TextEmbeddingFeatures,
+        {
+            "cache": Word(),
+            "fingerprint": Hexadecimal(),
+            "columns": NAMES,
+            "prefix": Word(),
         },
         {**READ, "mean_": Array("float32", "D"), "scale_": Array("float32", "D")},
         optional=tuple(READ),

@@ -122,7 +122,7 @@ def read_arrays(spec: TextEncoderSpec) -> EncoderArrays:
     path = checked(spec.folder / ARRAYS, WEIGHTS)
     try:
         with safe_open(path, framework="numpy") as file:
-            return _gather(spec, {name: file.get_tensor for name in file.keys()})  # noqa: SIM118
+            return _gather(spec, dict.fromkeys(file.keys(), file.get_tensor))
     except (SafetensorError, OSError, TypeError) as error:
         raise WeightsError(
             f"{path}: expected a safetensors file, found: {error}. Download it again."
@@ -147,7 +147,7 @@ def _gather(spec: TextEncoderSpec, tensors: Mapping[str, Callable[[str], Floats]
         fits = len(found.shape) == len(shape) and all(
             size in (None, there) for size, there in zip(shape, found.shape, strict=True)
         )
-        if not fits or found.dtype.kind != "f" and found.dtype.name != "bfloat16":
+        if not fits or (found.dtype.kind != "f" and found.dtype.name != "bfloat16"):
             raise WeightsError(
                 f"{path}: expected {name} of shape {shape}, found {found.shape}, {found.dtype}. Is "
                 "config.json of another model?"

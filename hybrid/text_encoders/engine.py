@@ -36,9 +36,7 @@ class TextEngine(ABC):
     depth: int = 1
 
     @abstractmethod
-    def start(
-        self, ids: NDArray[np.int32], lengths: NDArray[np.int32]
-    ) -> Callable[[], Embeddings]:
+    def start(self, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> Callable[[], Embeddings]:
         """Start to compute a batch without waiting for it.
 
         Parameters

@@ -132,7 +132,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         found = read_json(path, TEXT)
     except (OSError, ValueError) as error:
-        raise WeightsError(f"{path}: expected JSON, found: {error}. Download the file again.") from error
+        raise WeightsError(
+            f"{path}: expected JSON, found: {error}. Download the file again."
+        ) from error
     if not isinstance(found, dict):
         raise WeightsError(f"{path}: expected a JSON object, found {type(found).__name__}.")
     return found
@@ -215,7 +217,9 @@ def _modules(folder: Path) -> tuple[str, bool, int | None]:
         )
     place = (folder / places[1]).resolve()
     if folder.resolve() not in place.parents:
-        raise WeightsError(f"{folder / MODULES}: expected folders within {folder}, found {places[1]!r}.")
+        raise WeightsError(
+            f"{folder / MODULES}: expected folders within {folder}, found {places[1]!r}."
+        )
     return _pooling(place / CONFIG), "Normalize" in kinds, length
 
 

@@ -40,9 +40,7 @@ class KerasTextEngine(TextEngine):
         if self._static_shapes:
             self.budget, self.depth = GPU_TOKENS, 2
 
-    def start(
-        self, ids: NDArray[np.int32], lengths: NDArray[np.int32]
-    ) -> Callable[[], Embeddings]:
+    def start(self, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> Callable[[], Embeddings]:
         """See `TextEngine.start`."""
         n = len(ids)
         if self._static_shapes:  # each new shape would cost a compilation

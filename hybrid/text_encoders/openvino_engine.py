@@ -52,9 +52,7 @@ class OpenVINOTextEngine(TextEngine):
         for _ in range(self.depth + 1):
             self._requests.put(self._compiled.create_infer_request())
 
-    def start(
-        self, ids: NDArray[np.int32], lengths: NDArray[np.int32]
-    ) -> Callable[[], Embeddings]:
+    def start(self, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> Callable[[], Embeddings]:
         """See `TextEngine.start`."""
         request = self._requests.get()
         request.start_async([ids, lengths])
@@ -81,10 +79,10 @@ def build_network(spec: TextEncoderSpec, arrays: EncoderArrays) -> openvino.Mode
     ids = ops.parameter([-1, -1], np.int32, name="ids")
     lengths = ops.parameter([-1], np.int32, name="lengths")
     positions = _positions(ids)
-    inside = ops.less(
-        ops.unsqueeze(positions, _integers(0)), ops.unsqueeze(lengths, _integers(1))
+    inside = ops.less(ops.unsqueeze(positions, _integers(0)), ops.unsqueeze(lengths, _integers(1)))
+    mask = ops.unsqueeze(
+        ops.select(inside, _array(np.float32(0)), _array(FAR_BELOW)), _integers(1, 2)
     )
-    mask = ops.unsqueeze(ops.select(inside, _array(np.float32(0)), _array(FAR_BELOW)), _integers(1, 2))
     if arrays.relative_bias is not None:
         mask = ops.add(mask, _relative(arrays.relative_bias, positions, arch))
     state = ops.add(
@@ -164,7 +162,9 @@ def _activate(state: Any, activation: str) -> Any:
 def _pool(state: Any, inside: Any, lengths: Any, pooling: str) -> Any:
     """From the vectors of the tokens (n, width, H) to one each (n, H); what is padding does not count."""
     if pooling == "cls":
-        return ops.squeeze(ops.slice(state, _integers(0), _integers(1), _integers(1), _integers(1)), _integers(1))
+        return ops.squeeze(
+            ops.slice(state, _integers(0), _integers(1), _integers(1), _integers(1)), _integers(1)
+        )
     counts = ops.unsqueeze(inside, _integers(2))
     if pooling == "max":
         return ops.reduce_max(ops.select(counts, state, _array(FAR_BELOW)), _integers(1), False)

@@ -1,0 +1,147 @@
+"""Base class of the blocks of cached embeddings: standardised and scaled to unit length."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from hybrid.cache import EmbeddingCache, EmbeddingStore
+from hybrid.errors import ExtractionError, SettingError
+from hybrid.features.frames import FrameTransformer
+
+Floats = NDArray[np.float32]
+CHUNK = 256  # rows that are brought to another scale or precision at a time
+
+
+class LazyRows(Protocol):
+    """Embeddings of n items that are read when they are asked for: ``[rows]``, a slice or numbers."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> Floats: ...
+
+
+class EmbeddingFeatures(FrameTransformer):
+    """Base class of the blocks of cached embeddings; subclasses say where those of a frame are (`look_up`).
+
+    Attributes
+    ----------
+    mean_, scale_ : ndarray of shape (D,), float32
+        Mean and standard deviation of the training embeddings.
+    """
+
+    block = "embeddings"  # the name in messages
+    source = "items"  # what is embedded
+
+    cache: str
+    fingerprint: str
+
+    @abstractmethod
+    def look_up(self, X: pd.DataFrame) -> LazyRows:
+        """Find the embeddings of n items in the cache, and read them lazily; NaN where an item has none.
+
+        Raises
+        ------
+        ExtractionError
+            If one that should be there is not in the cache.
+        """
+
+    def read(self, X: pd.DataFrame) -> Floats:
+        """Read the embeddings of n items from the cache; only this and `look_up` use the disk.
+
+        Returns
+        -------
+        ndarray of shape (n, D), float32
+            Output of the encoder; rows of NaN where an item has none.
+
+        Raises
+        ------
+        ExtractionError
+            As for `look_up`.
+        """
+        return self.look_up(X)[:]
+
+    def fit(self, X: pd.DataFrame | Floats, y: Any = None) -> EmbeddingFeatures:
+        """Compute mean and scale of each dimension over the items that have an embedding.
+
+        Parameters
+        ----------
+        X : DataFrame of n items, or what `read` returned for them
+        y : ignored
+        """
+        self._record_features(X)
+        embeddings = self._embeddings(X)
+        present = np.flatnonzero(~np.isnan(embeddings[:, 0]))
+        if not len(present):
+            raise ExtractionError(
+                f"block {self.block}: expected {self.source} to learn from, found none usable."
+            )
+        mean = _mean_of(embeddings, present, lambda rows: rows)
+        scale = np.sqrt(_mean_of(embeddings, present, lambda rows: (rows - mean) ** 2))
+        self.mean_ = mean.astype(np.float32)
+        self.scale_ = np.where(scale > 0, scale, 1.0).astype(np.float32)
+        return self
+
+    def transform(self, X: pd.DataFrame | Floats) -> Floats:
+        """Standardise, and scale each row to unit length.
+
+        Returns
+        -------
+        ndarray of shape (n, D), float32
+            Rows of NaN where an item has no embedding.
+        """
+        check_is_fitted(self)
+        embeddings = self._embeddings(X)
+        found = np.empty(embeddings.shape, dtype=np.float32)
+        for start in range(0, len(found), CHUNK):  # so few that they stay in the processor's cache
+            rows = (embeddings[start : start + CHUNK] - self.mean_) / self.scale_
+            length = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
+            np.divide(rows, np.where(length > 0, length, 1), out=found[start : start + CHUNK])
+        return found
+
+    def missing(self, X: pd.DataFrame | Floats) -> NDArray[np.bool_]:
+        """Which items have no embedding: shape (n,), bool."""
+        return np.isnan(self._embeddings(X)[:, 0])
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """Numbers of the embedding's dimensions, shape (D,)."""
+        check_is_fitted(self)
+        return np.array([str(i) for i in range(len(self.mean_))], dtype=object)
+
+    def _open(self) -> EmbeddingStore:
+        """The store, opened and verified once a process."""
+        if not self.fingerprint:
+            raise SettingError(
+                f"block {self.block}: expected the fingerprint of a store, found none."
+            )
+        cache = EmbeddingCache(self.cache)
+        opened: EmbeddingStore | None = getattr(self, "_opened", None)
+        if opened is None or opened.folder != cache.folder / self.fingerprint:
+            if not (cache.folder / self.fingerprint).exists() and hasattr(self, "mean_"):
+                # Items without anything to embed need no store; `look_up` refuses the others.
+                absent = {"dimension": len(self.mean_)}
+                return EmbeddingStore(cache.folder / self.fingerprint, absent)
+            opened = self._opened = cache.find(self.fingerprint)
+        else:
+            opened.refresh()
+        return opened
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "_opened"}
+
+    def _embeddings(self, X: pd.DataFrame | Floats) -> Floats:
+        return X if isinstance(X, np.ndarray) else self.read(X)
+
+
+def _mean_of(
+    embeddings: Floats, present: NDArray[np.int64], of: Callable[[Any], NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Mean of a function of the rows in float64, in chunks."""
+    parts = np.array_split(present, len(present) // CHUNK + 1)
+    return sum(of(embeddings[part].astype(np.float64)).sum(axis=0) for part in parts) / len(present)

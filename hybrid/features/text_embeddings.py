@@ -1,0 +1,104 @@
+"""Text embeddings: those of a text encoder in the cache, standardised and scaled to unit length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Lock
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from hybrid.cache import EmbeddingStore
+from hybrid.errors import ExtractionError
+from hybrid.extraction.texts import item_texts, text_keys
+from hybrid.features.embeddings import EmbeddingFeatures, Floats
+from hybrid.features.frames import take_columns
+from hybrid.utils.counts import agree, counted
+
+
+class StoredTexts:
+    """Lazy embeddings of n texts in a store: ``[rows]``, a slice or numbers, reads some as float32.
+
+    It is thread-safe.
+    """
+
+    def __init__(self, store: EmbeddingStore, keys: Sequence[bytes | None]) -> None:
+        self._store, self._keys, self._reading = store, keys, Lock()
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> Floats:
+        some = self._keys[rows] if isinstance(rows, slice) else [self._keys[i] for i in rows]
+        with self._reading:
+            return self._store.read(some)
+
+
+class TextEmbeddingFeatures(EmbeddingFeatures):
+    """Text embeddings: those of a text encoder in the cache, standardised and scaled to unit length.
+
+    Parameters
+    ----------
+    cache : str, default=".hybrid-cache"
+        Folder of the embedding cache.
+    fingerprint : str, default=""
+        Fingerprint of one of its stores; see `hybrid.extraction.text_lookup.find_text_store`.
+    columns : sequence of str, default=("title", "overview")
+        Text columns of the frame; the text of an item is all of them, joined.
+    prefix : str, default=""
+        What the encoder gets before each text.
+
+    Attributes
+    ----------
+    mean_, scale_ : ndarray of shape (D,), float32
+        Mean and standard deviation of the training embeddings.
+
+    Examples
+    --------
+    Embeddings that are known already can take the place of the frame:
+
+    >>> embeddings = np.array([[1.0, 4.0], [3.0, 4.0], [np.nan, np.nan]], np.float32)
+    >>> features = TextEmbeddingFeatures().fit(embeddings)
+    >>> features.transform(embeddings).tolist(), features.missing(embeddings).tolist()
+    ([[-1.0, 0.0], [1.0, 0.0], [nan, nan]], [False, False, True])
+    """
+
+    block, source = "text-embedding", "texts"
+
+    def __init__(
+        self,
+        cache: str = ".hybrid-cache",
+        fingerprint: str = "",
+        columns: Sequence[str] = ("title", "overview"),
+        prefix: str = "",
+    ) -> None:
+        self.cache = cache
+        self.fingerprint = fingerprint
+        self.columns = columns
+        self.prefix = prefix
+
+    def look_up(self, X: pd.DataFrame) -> StoredTexts:
+        """Find the texts' embeddings in the cache, and read them lazily.
+
+        Parameters
+        ----------
+        X : DataFrame of n items
+            With the text columns.
+
+        Raises
+        ------
+        ExtractionError
+            If a text is not in the cache.
+        """
+        store = self._open()
+        take_columns(X, self.columns, self.block)
+        keys = text_keys(item_texts(X, self.columns), self.prefix)
+        wanted = [key for key in keys if key is not None]
+        absent = int((~store.has(wanted)).sum())
+        if absent:
+            raise ExtractionError(
+                f"{absent:,} of {counted(len(wanted), 'text')} {agree(absent, '{have|has}')} no embedding in "
+                f"{self.cache}. Run hybrid extract --text-encoder for this catalogue with the same encoder."
+            )
+        return StoredTexts(store, keys)
