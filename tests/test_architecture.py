@@ -17,7 +17,7 @@ FOLDERS = {"hybrid": ROOT / "hybrid", "hybrid.cache": ROOT / "cache", "hybrid.cl
 
 # From the ground up: a package imports only from those before it, or from itself.
 LAYERS = [
-    ("errors", "catalogue_types", "split_types", "types", "_version"),
+    ("errors", "catalogue_types", "embedding_types", "split_types", "types", "_version"),
     ("utils",),
     ("evaluation", "images", "catalogue", "datasets"),
     ("cache", "backbones"),

@@ -157,8 +157,8 @@ def make_hybrid(
             made.append((name, PosterFeatures(*read, features.poster_pooling)))
     if TEXT_EMBEDDING in names:
         for name, store in find_text_blocks(catalogue, select_text, context).items():
-            read = context.cache, store.fingerprint, columns.text, store.stands_for["prefix"]
-            made.append((name, TextEmbeddingFeatures(*read)))
+            place, prefix = (context.cache, store.fingerprint), store.stands_for["prefix"]
+            made.append((name, TextEmbeddingFeatures(*place, columns.text, prefix)))
     if "text" in names:
         options = _options(features, TextFeatures)
         made.append(("text", TextFeatures(columns.text, **options, n_jobs=context.workers)))

@@ -15,6 +15,7 @@ from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import CacheError
 from hybrid.extraction.provenance import store_provenance
+from hybrid.extraction.text_lookup import TEXT_EMBEDDING
 from hybrid.features import PosterFeatures
 from hybrid.heads import HybridClassifier
 from hybrid.heads.make_hybrid import BLOCKS
@@ -185,7 +186,7 @@ def count_missing(
     rows : mapping of str to ndarray of int
         Part → row numbers in the catalogue.
     blocks : iterable of str
-        Blocks of the run; only ``poster``, ``text`` and ``metadata`` are counted.
+        Blocks of the run; only those of `BLOCKS` are counted.
 
     Returns
     -------
@@ -193,9 +194,11 @@ def count_missing(
         Block → part → number of items.
     """
     columns, table = catalogue.columns, catalogue.table
+    no_text = (table[list(columns.text)] == "").all(axis=1).to_numpy()
     lacks = {
         "poster": np.array([isinstance(key, BadPoster) for key in keys]),
-        "text": (table[list(columns.text)] == "").all(axis=1).to_numpy(),
+        TEXT_EMBEDDING: no_text,
+        "text": no_text,
         "metadata": (table[list(columns.metadata)] == "").all(axis=1).to_numpy(),
     }
     return {

@@ -149,7 +149,7 @@ def _architecture(folder: Path, config: Mapping[str, Any]) -> Architecture:
             "encoder to ONNX and name the file instead."
         )
     keys = {**_KEYS, **(_DISTILBERT if family == "distilbert" else {})}
-    values = {ours: config.get(theirs) for ours, theirs in keys.items()}
+    values: dict[str, Any] = {ours: config.get(theirs) for ours, theirs in keys.items()}
     if family == "distilbert":
         values["epsilon"] = 1e-12
     problems = list(_problems(keys, values, config))

@@ -140,13 +140,13 @@ def _download(repository: str) -> Path:
             f"--text-encoder {repository}: expected the package huggingface-hub, found that it is not "
             'installed. Install it with: pip install "hybrid-posters[text-encoders]"; or name a folder.'
         ) from error
-    options = {"repo_id": repository, "allow_patterns": list(WANTED)}
+    wanted = list(WANTED)
     try:
-        return Path(snapshot_download(**options, local_files_only=True))
+        return Path(snapshot_download(repository, allow_patterns=wanted, local_files_only=True))
     except (LocalEntryNotFoundError, OSError, ValueError):
         pass  # not on this machine
     try:
-        return Path(snapshot_download(**options))
+        return Path(snapshot_download(repository, allow_patterns=wanted))
     except Exception as error:
         # Of several libraries: network, server, disk, name.
         first = str(error).strip().partition("\n")[0]
