@@ -36,13 +36,13 @@ class TokenEmbedding(keras.layers.Layer):
 
 
 class AttentionMask(keras.layers.Layer):
-    """Ids and lengths → what is added to the attention (n, heads or 1, width, width or 1), float32."""
+    """Ids or states, and lengths → what is added to the attention (n, 1 or heads, …, width), float32."""
 
     def __init__(self, arch: Architecture, **kwargs: Any) -> None:
         super().__init__(dtype="float32", **kwargs)
         self.arch = arch
 
-    def build(self, ids_shape: Any, lengths_shape: Any) -> None:
+    def build(self, tokens_shape: Any, lengths_shape: Any) -> None:
         """Make the bias of relative positions, where there is one."""
         arch = self.arch
         if arch.relative_buckets:
@@ -50,10 +50,10 @@ class AttentionMask(keras.layers.Layer):
                 shape=(arch.heads, arch.positions, arch.positions), trainable=False, name="relative"
             )
 
-    def call(self, ids: Any, lengths: Any) -> Any:
+    def call(self, tokens: Any, lengths: Any) -> Any:
         """Minus a billion for padding, else the bias."""
-        width = ops.shape(ids)[1]
-        mask = ops.where(inside(ids, lengths), 0.0, FAR_BELOW)[:, None, None, :]
+        width = ops.shape(tokens)[1]
+        mask = ops.where(inside(tokens, lengths), 0.0, FAR_BELOW)[:, None, None, :]
         if self.arch.relative_buckets:
             mask = mask + self.relative[None, :, :width, :width]
         return mask
@@ -85,10 +85,10 @@ class Pooling(keras.layers.Layer):
         super().__init__(dtype="float32", **kwargs)
         self.pooling, self.normalise = pooling, normalise
 
-    def call(self, state: Any, ids: Any, lengths: Any) -> Any:
+    def call(self, state: Any, lengths: Any) -> Any:
         """Pool what is not padding."""
         state = ops.cast(state, "float32")
-        found = self._pool(state, inside(ids, lengths)[:, :, None], lengths)
+        found = self._pool(state, inside(state, lengths)[:, :, None], lengths)
         if not self.normalise:
             return found
         length = ops.sqrt(ops.sum(found * found, axis=-1, keepdims=True))
@@ -104,9 +104,9 @@ class Pooling(keras.layers.Layer):
         return total / (ops.sqrt(number) if self.pooling == "sqrt-length" else number)
 
 
-def inside(ids: Any, lengths: Any) -> Any:
-    """Which tokens are not padding: (n, width), bool."""
-    return ops.arange(ops.shape(ids)[1], dtype="int32")[None] < lengths[:, None]
+def inside(tokens: Any, lengths: Any) -> Any:
+    """Which tokens are not padding: (n, width), bool; of ids (n, width) or states (n, width, H)."""
+    return ops.arange(ops.shape(tokens)[1], dtype="int32")[None] < lengths[:, None]
 
 
 def build_network(
@@ -126,21 +126,91 @@ def build_network(
     keras.Model
         Tokens (n, width) and lengths (n,), int32 → embeddings (n, D), float32.
     """
+    with dtype_policy(precision):
+        ids, lengths = _inputs()
+        state = _embed(ids, arrays, spec.architecture)
+        state = _stack(state, ids, lengths, arrays, spec.architecture, range(len(arrays.layers)))
+        pooled = Pooling(spec.pooling, spec.normalise)(state, lengths)
+    return keras.Model([ids, lengths], pooled, name="text_encoder")
+
+
+def build_lower(
+    spec: TextEncoderSpec, arrays: EncoderArrays, layers: int, precision: str = "float32"
+) -> keras.Model:
+    """Build the embeddings and the first layers of a text encoder.
+
+    Returns
+    -------
+    keras.Model
+        Tokens (n, width) and lengths (n,), int32 → states (n, width, H) in the precision.
+    """
+    with dtype_policy(precision):
+        ids, lengths = _inputs()
+        state = _embed(ids, arrays, spec.architecture)
+        state = _stack(state, ids, lengths, arrays, spec.architecture, range(layers))
+    return keras.Model([ids, lengths], state, name="lower_layers")
+
+
+def build_upper(
+    spec: TextEncoderSpec,
+    arrays: EncoderArrays,
+    layers: int,
+    precision: str = "float32",
+    dropout: float = 0.0,
+) -> keras.Model:
+    """Build the last layers of a text encoder and its pooling.
+
+    Parameters
+    ----------
+    layers : int
+        Number of layers.
+    dropout : float, default=0.0
+        Share of the outputs of attention and feed-forward layers that training sets to zero.
+
+    Returns
+    -------
+    keras.Model
+        States (n, width, H) and lengths (n,), int32 → embeddings (n, D), float32, not scaled to unit length.
+    """
     arch = spec.architecture
     with dtype_policy(precision):
-        ids = keras.Input((None,), dtype="int32", name="ids")
+        states = keras.Input((None, arch.hidden), dtype=precision, name="states")
         lengths = keras.Input((), dtype="int32", name="lengths")
-        masked, embedding = AttentionMask(arch), TokenEmbedding(arch, name="embedding")
-        mask = masked(ids, lengths)
-        if arrays.relative_bias is not None:
-            masked.set_weights([relative_bias(arrays.relative_bias, arch.positions)])
-        state = embedding(ids)
-        embedding.set_weights([arrays.words, arrays.positions])
-        state = _norm(state, arrays.norm, arch, "embedding_norm")
-        for number, layer in enumerate(arrays.layers):
-            state = _layer(state, mask, layer, arch, f"layer_{number}")
-        pooled = Pooling(spec.pooling, spec.normalise)(state, ids, lengths)
-    return keras.Model([ids, lengths], pooled, name="text_encoder")
+        numbers = range(arch.layers - layers, arch.layers)
+        state = _stack(states, states, lengths, arrays, arch, numbers, dropout)
+        pooled = Pooling(spec.pooling, normalise=False)(state, lengths)
+    return keras.Model([states, lengths], pooled, name="upper_layers")
+
+
+def _inputs() -> tuple[Any, Any]:
+    ids = keras.Input((None,), dtype="int32", name="ids")
+    return ids, keras.Input((), dtype="int32", name="lengths")
+
+
+def _embed(ids: Any, arrays: EncoderArrays, arch: Architecture) -> Any:
+    embedding = TokenEmbedding(arch, name="embedding")
+    state = embedding(ids)
+    embedding.set_weights([arrays.words, arrays.positions])
+    return _norm(state, arrays.norm, arch, "embedding_norm")
+
+
+def _stack(
+    state: Any,
+    tokens: Any,
+    lengths: Any,
+    arrays: EncoderArrays,
+    arch: Architecture,
+    numbers: range,
+    dropout: float = 0.0,
+) -> Any:
+    """Some layers, one after another."""
+    masked = AttentionMask(arch)
+    mask = masked(tokens, lengths)
+    if arrays.relative_bias is not None:
+        masked.set_weights([relative_bias(arrays.relative_bias, arch.positions)])
+    for number in numbers:
+        state = _layer(state, mask, arrays.layers[number], arch, f"layer_{number}", dropout)
+    return state
 
 
 def _dense(state: Any, weights: Affine, name: str, activation: Any = None) -> Any:
@@ -157,13 +227,21 @@ def _norm(state: Any, weights: Affine, arch: Architecture, name: str) -> Any:
     return found
 
 
-def _layer(state: Any, mask: Any, layer: LayerArrays, arch: Architecture, name: str) -> Any:
+def _layer(
+    state: Any, mask: Any, layer: LayerArrays, arch: Architecture, name: str, dropout: float
+) -> Any:
     projected = _dense(state, layer.attention, f"{name}_attention")
     attended = _dense(Attention(arch)(projected, mask), layer.output, f"{name}_output")
-    state = _norm(state + attended, layer.attention_norm, arch, f"{name}_attention_norm")
+    state = _norm(
+        state + _drop(attended, dropout), layer.attention_norm, arch, f"{name}_attention_norm"
+    )
     wide = _dense(state, layer.up, f"{name}_up", ACTIVATIONS[arch.activation])
-    down = _dense(wide, layer.down, f"{name}_down")
+    down = _drop(_dense(wide, layer.down, f"{name}_down"), dropout)
     return _norm(state + down, layer.norm, arch, f"{name}_norm")
+
+
+def _drop(state: Any, dropout: float) -> Any:
+    return keras.layers.Dropout(dropout)(state) if dropout else state
 
 
 def _gelu(x: Any) -> Any:

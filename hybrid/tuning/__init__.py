@@ -1,0 +1,1 @@
+"""Tuning: encoders that learn the labels, cross-fitted, for a block of target-aware embeddings."""

@@ -1,0 +1,93 @@
+"""Batches of token states for training: of similar length, shuffled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+NEAR = 16  # batches whose items are sorted by length together
+STEP = 16  # widths are multiples of it
+
+
+@dataclass(frozen=True)
+class States:
+    """Token states of n texts after the layers that do not learn.
+
+    Parameters
+    ----------
+    values : ndarray of shape (total, H), float16
+        Of all tokens, text by text.
+    lengths : ndarray of shape (n,), int64
+        Tokens of each text.
+    """
+
+    values: NDArray[np.float16]
+    lengths: NDArray[np.int64]
+
+    def rows(self, texts: NDArray[np.int64], width: int) -> NDArray[np.float16]:
+        """The states of some texts: (len(texts), width, H), filled up with zeros."""
+        starts = np.cumsum(self.lengths) - self.lengths
+        found = np.zeros((len(texts), width, self.values.shape[1]), dtype=self.values.dtype)
+        for row, text in enumerate(texts.tolist()):
+            start, length = starts[text], self.lengths[text]
+            found[row, :length] = self.values[start : start + length]
+        return found
+
+
+class TrainingBatches(keras.utils.PyDataset):
+    """Batches of states and labels, in another order each epoch.
+
+    Parameters
+    ----------
+    states : States
+    labels : ndarray of shape (n, L), float32
+    texts : ndarray of int
+        Those to learn from.
+    size : int
+        Items of a batch.
+    seed : int
+    """
+
+    def __init__(
+        self,
+        states: States,
+        labels: NDArray[np.float32],
+        texts: NDArray[np.int64],
+        size: int,
+        seed: int,
+    ) -> None:
+        super().__init__(workers=1, use_multiprocessing=False)
+        self.states, self.labels, self.texts, self.size = states, labels, texts, size
+        self.random = np.random.default_rng(seed)
+        self.shuffle()
+
+    def __len__(self) -> int:
+        return -(-len(self.texts) // self.size)
+
+    def __getitem__(self, number: int) -> tuple[Any, Any]:
+        texts = self.batches[number]
+        lengths = self.states.lengths[texts]
+        width = int(-(-lengths.max() // STEP) * STEP)
+        rows = self.states.rows(texts, width)
+        return (rows, lengths.astype(np.int32)), self.labels[texts]
+
+    def shuffle(self) -> None:
+        """Deal the items anew: random pools, sorted by length, cut into batches, in random order."""
+        order = self.random.permutation(self.texts)
+        pool = NEAR * self.size
+        pools = [order[i : i + pool] for i in range(0, len(order), pool)]
+        cut = [
+            some[start : start + self.size]
+            for pool in pools
+            for some in [pool[np.argsort(self.states.lengths[pool], kind="stable")]]
+            for start in range(0, len(some), self.size)
+        ]
+        self.batches = [cut[i] for i in self.random.permutation(len(cut))]
+
+    def on_epoch_end(self) -> None:
+        """Shuffle for the next epoch."""
+        self.shuffle()

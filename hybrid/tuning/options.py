@@ -1,0 +1,95 @@
+"""Options of the tuning of an encoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """Options of the tuning of an encoder.
+
+    Parameters
+    ----------
+    folds : int, default=3
+        Encoders: each item is embedded by the one that has not learnt from it; 2 or more.
+    epochs : int, default=5
+        Of each.
+    layers : int, default=4
+        Last layers that learn; what the others compute is computed once. 0: only the head.
+    learning_rate : float, default=2e-4
+        Of the last layer, at its highest; above 0.
+    head_rate : float, default=3e-3
+        Of the new head.
+    decay : float, default=1.0
+        Each layer below the last one has its learning rate times this; above 0, at most 1.
+    warm_up : float, default=0.1
+        Share of the steps in which the learning rate rises; it falls to 0 in the others. 0 to below 1.
+    weight_decay : float, default=0.01
+        Of kernels, decoupled from the gradient.
+    dropout : float, default=0.1
+        Of the layers that learn; 0 to below 1.
+    batch_size : int, default=32
+        Items of a step.
+    max_length : int, default=128
+        Tokens of a text that are learnt from and embedded.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of the matrix products. ``"auto"``: bfloat16 on GPUs that have it, else float32.
+
+    Examples
+    --------
+    >>> TuneOptions(folds=1, decay=0).problems()
+    ['--folds: expected 2 or more, found 1.', '--layer-decay: expected a number above 0, at most 1, found 0.']
+    """
+
+    folds: int = 3
+    epochs: int = 5
+    layers: int = 4
+    learning_rate: float = 2e-4
+    head_rate: float = 3e-3
+    decay: float = 1.0
+    warm_up: float = 0.1
+    weight_decay: float = 0.01
+    dropout: float = 0.1
+    batch_size: int = 32
+    max_length: int = 128
+    precision: str = "auto"
+
+    def problems(self) -> list[str]:
+        """One message for each value that is out of range."""
+        least = {
+            "folds": (self.folds, 2),
+            "epochs": (self.epochs, 1),
+            "layers": (self.layers, 0),
+            "batch-size": (self.batch_size, 1),
+            "max-length": (self.max_length, 3),
+        }
+        above = {"learning-rate": self.learning_rate, "head-rate": self.head_rate}
+        shares = {"warm-up": self.warm_up, "dropout": self.dropout}
+        return [
+            *(
+                f"--{name}: expected {low} or more, found {value}."
+                for name, (value, low) in least.items()
+                if value < low
+            ),
+            *(
+                f"--{name}: expected a number above 0, found {value:g}."
+                for name, value in above.items()
+                if not value > 0
+            ),
+            *(
+                f"--{name}: expected a number from 0 to below 1, found {value:g}."
+                for name, value in shares.items()
+                if not 0 <= value < 1
+            ),
+            *(
+                [f"--layer-decay: expected a number above 0, at most 1, found {self.decay:g}."]
+                if not 0 < self.decay <= 1
+                else []
+            ),
+            *(
+                [f"--weight-decay: expected 0 or more, found {self.weight_decay:g}."]
+                if not self.weight_decay >= 0
+                else []
+            ),
+        ]

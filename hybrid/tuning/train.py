@@ -1,0 +1,212 @@
+"""Train the last layers of an encoder and a head on the labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from hybrid.deep.losses import make_loss
+from hybrid.deep.train import compile_inference
+from hybrid.errors import TrainingError
+from hybrid.tuning.batches import STEP, States, TrainingBatches
+from hybrid.tuning.options import TuneOptions
+from hybrid.utils.unknown_labels import known_mean
+
+LEAST = 1e-3  # a share of positive items from which the bias of a label starts
+HEAD = "head"
+CLIP = 1.0  # norm of the gradient
+
+
+class LayerwiseAdamW(keras.optimizers.AdamW):
+    """AdamW with a factor of the learning rate for each variable.
+
+    Parameters
+    ----------
+    factors : sequence of float
+        One for each trainable variable, in the order of the model.
+    **settings
+        See `keras.optimizers.AdamW`.
+    """
+
+    def __init__(self, factors: Sequence[float], **settings: Any) -> None:
+        super().__init__(**settings)
+        self.factors = list(factors)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """One step of one variable."""
+        factor = self.factors[self._get_variable_index(variable)]
+        super().update_step(gradient, variable, learning_rate * factor)
+
+
+def add_head(body: keras.Model, labels: NDArray[np.uint8], seed: int) -> keras.Model:
+    """Add a head to the last layers of an encoder.
+
+    Parameters
+    ----------
+    body : keras.Model
+        → embeddings (n, D).
+    labels : ndarray of shape (n, L), uint8
+        Of the items to learn from: the biases start at the log-odds of the labels.
+    seed : int
+        Of the kernel.
+
+    Returns
+    -------
+    keras.Model
+        → log-odds (n, L), float32.
+    """
+    share = np.clip(known_mean(labels), LEAST, 1 - LEAST)
+    size = body.output.shape[-1]
+    head = keras.layers.Dense(len(share), dtype="float32", name=HEAD)
+    found = keras.Model(body.inputs, head(body.output), name="tuned_encoder")
+    kernel = np.random.default_rng(seed).standard_normal((size, len(share))) * 0.02
+    head.set_weights([kernel.astype(np.float32), np.log(share / (1 - share)).astype(np.float32)])
+    return found
+
+
+def make_optimizer(model: keras.Model, steps: int, options: TuneOptions) -> LayerwiseAdamW:
+    """AdamW whose learning rate rises linearly, then falls linearly to 0; lower layers learn more slowly."""
+    rises = max(1, round(options.warm_up * steps))
+    schedule = LinearSchedule(options.learning_rate, rises, max(steps, rises + 1))
+    names = [variable.path.split("/")[0] for variable in model.trainable_variables]
+    last = max((_number(name) for name in names if name != HEAD), default=0)
+    factors = [
+        options.head_rate / options.learning_rate
+        if name == HEAD
+        else options.decay ** (last - _number(name))
+        for name in names
+    ]
+    optimizer = LayerwiseAdamW(
+        factors,
+        learning_rate=schedule,
+        weight_decay=options.weight_decay or None,
+        global_clipnorm=CLIP,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def _number(name: str) -> int:
+    """The number of a layer: 4 of "layer_4_attention"."""
+    return int(name.split("_")[1])
+
+
+class LinearSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that rises linearly in some steps, and then falls linearly to 0.
+
+    Parameters
+    ----------
+    highest : float
+    rises, steps : int
+        Steps in which it rises; all steps.
+
+    Examples
+    --------
+    >>> rate = LinearSchedule(0.1, 2, 4)
+    >>> [round(float(rate(step)), 3) for step in range(4)]
+    [0.05, 0.1, 0.1, 0.05]
+    """
+
+    def __init__(self, highest: float, rises: int, steps: int) -> None:
+        self.highest, self.rises, self.steps = highest, rises, steps
+
+    def __call__(self, step: Any) -> Any:
+        """The rate of a step, counted from 0."""
+        step = ops.cast(step, "float32")
+        rising = (step + 1) / self.rises
+        falling = (self.steps - step) / (self.steps - self.rises)
+        return self.highest * ops.minimum(ops.minimum(rising, falling), 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments of the constructor."""
+        return {"highest": self.highest, "rises": self.rises, "steps": self.steps}
+
+
+def train(
+    model: keras.Model,
+    states: States,
+    labels: NDArray[np.uint8],
+    texts: NDArray[np.int64],
+    options: TuneOptions,
+    seed: int,
+    after_epoch: Callable[[int, float], None] = lambda epoch, loss: None,
+) -> None:
+    """Train an encoder with a head.
+
+    Parameters
+    ----------
+    model : keras.Model
+        As `add_head` makes it; changed in place.
+    states : States
+        Of n texts.
+    labels : ndarray of shape (n, L), uint8
+    texts : ndarray of int
+        Those to learn from.
+    options : TuneOptions
+    seed : int
+        Of the order of the items.
+    after_epoch : callable
+        Called with the number of the epoch, from 0, and its mean loss.
+
+    Raises
+    ------
+    TrainingError
+        If the loss is not finite.
+    """
+    batches = TrainingBatches(states, labels, texts, options.batch_size, seed)
+    compile_inference(
+        model,
+        optimizer=make_optimizer(model, len(batches) * options.epochs, options),
+        loss=make_loss("plain", labels),
+    )
+
+    def check(epoch: int, logs: Any) -> None:
+        if not math.isfinite(logs["loss"]):
+            raise TrainingError(
+                f"epoch {epoch + 1}: expected a finite loss, found {logs['loss']}. Lower --learning-rate, or "
+                "choose --precision float32."
+            )
+        after_epoch(epoch, float(logs["loss"]))
+
+    model.fit(
+        batches,
+        epochs=options.epochs,
+        verbose=0,
+        shuffle=False,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=check)],
+    )
+
+
+def predict(
+    model: keras.Model, states: States, texts: NDArray[np.int64], budget: int
+) -> NDArray[np.float32]:
+    """Apply a model to some texts, those of similar length together.
+
+    Parameters
+    ----------
+    model : keras.Model
+        States and lengths → (n, D).
+    states : States
+    texts : ndarray of m int
+    budget : int
+        Tokens of a batch, padding included.
+
+    Returns
+    -------
+    ndarray of shape (m, D), float32
+    """
+    from hybrid.text_encoders.batches import plan_batches
+
+    found = np.empty((len(texts), model.output.shape[-1]), dtype=np.float32)
+    for batch in plan_batches(states.lengths[texts], budget, STEP):
+        some = texts[batch.pieces]
+        rows = states.rows(some, batch.width)
+        result = model.predict_on_batch([rows, states.lengths[some].astype(np.int32)])
+        found[batch.pieces] = result
+    return found
