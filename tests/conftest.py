@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gc
+import json
 import os
 import runpy
 import shutil
@@ -217,6 +218,159 @@ def mobilenet_weights() -> Path:
     if not path.exists():
         pytest.skip("the MobileNet weights (shared/weights beside the checkout) are not here")
     return path
+
+
+@pytest.fixture(scope="session")
+def minilm() -> Path:
+    """The folder of the sentence encoder all-MiniLM-L6-v2."""
+    path = SHARED / "weights" / "all-MiniLM-L6-v2"
+    if not path.exists():
+        pytest.skip("the encoder all-MiniLM-L6-v2 (shared/weights beside the checkout) is not here")
+    return path
+
+
+def write_text_encoder(
+    folder: Path, kind: str = "bert", pooling: str = "mean", **changes: Any
+) -> Path:
+    """The folder of a tiny text encoder with random weights, as sentence-transformers writes it."""
+    from safetensors.numpy import save_file
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    words = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "a",
+        "the",
+        "film",
+        "about",
+        "alien",
+        "funny",
+        "ghost",
+        "space",
+        "horse",
+    ]
+    words += sorted({w for text in WORDS.values() for w in text.split()} - set(words))
+    words += [f"##{c}" for c in "abcdefghijklmnopqrstuvwxyz"] + list(
+        "bcdefghijklmnopqrstuvwxyz.0123456789"
+    )
+    vocabulary = {word: i for i, word in enumerate(words)}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    distil = kind == "distilbert"
+    names = {
+        **{"layers": "num_hidden_layers", "size": "hidden_size", "heads": "num_attention_heads"},
+        **{"wide": "intermediate_size", "act": "hidden_act"},
+    }
+    if distil:
+        names = {"layers": "n_layers", "size": "dim", "heads": "n_heads", "wide": "hidden_dim"}
+        names["act"] = "activation"
+    sizes: dict[str, Any] = {
+        "layers": 2,
+        "size": 16,
+        "heads": 4,
+        "wide": 24,
+        "act": "gelu",
+        **changes,
+    }
+    padding = 2 if kind in ("roberta", "xlm-roberta", "mpnet") else 0
+    config = {
+        "model_type": kind,
+        **{names[key]: value for key, value in sizes.items()},
+        **{"layer_norm_eps": 1e-12, "max_position_embeddings": 20 + padding, "pad_token_id": 1},
+        **{
+            "vocab_size": len(vocabulary),
+            "type_vocab_size": 2,
+            "relative_attention_num_buckets": 8,
+        },
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    random = np.random.default_rng(0)
+    arrays = _encoder_arrays(kind, sizes, len(vocabulary), 20 + padding, random)
+    save_file(arrays, folder / "model.safetensors")
+    kinds = ["Transformer", "Pooling", "Normalize"]
+    places = ["", "1_Pooling", "2_Normalize"]
+    modules = [
+        {"idx": i, "name": str(i), "path": place, "type": f"sentence_transformers.models.{name}"}
+        for i, (name, place) in enumerate(zip(kinds, places, strict=True))
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    modes = {"cls": "cls_token", "mean": "mean_tokens", "max": "max_tokens"}
+    modes["sqrt-length"] = "mean_sqrt_len_tokens"
+    (folder / "1_Pooling").mkdir(exist_ok=True)
+    chosen = {f"pooling_mode_{mode}": name == pooling for name, mode in modes.items()}
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps(chosen))
+    (folder / "sentence_bert_config.json").write_text(
+        '{"max_seq_length": 16, "do_lower_case": false}'
+    )
+    return folder
+
+
+def _encoder_arrays(
+    kind: str, sizes: Mapping[str, Any], words: int, positions: int, random: np.random.Generator
+) -> dict[str, Any]:
+    """Random weights by the names that the networks of transformers have."""
+    size, wide = sizes["size"], sizes["wide"]
+
+    def draw(*shape: int) -> Any:
+        return random.normal(0, 0.5, shape).astype(np.float32)
+
+    found = {
+        "embeddings.word_embeddings.weight": draw(words, size),
+        "embeddings.position_embeddings.weight": draw(positions, size),
+        "embeddings.LayerNorm.weight": 1 + draw(size),
+        "embeddings.LayerNorm.bias": draw(size),
+    }
+    if kind not in ("mpnet", "distilbert"):
+        found["embeddings.token_type_embeddings.weight"] = draw(2, size)
+    if kind == "mpnet":
+        found["encoder.relative_attention_bias.weight"] = draw(8, sizes["heads"])
+    own = {
+        "distilbert": (
+            "transformer.layer.{}.",
+            *("attention.q_lin", "attention.k_lin", "attention.v_lin", "attention.out_lin"),
+            *("sa_layer_norm", "ffn.lin1", "ffn.lin2", "output_layer_norm"),
+        ),
+        "mpnet": (
+            "encoder.layer.{}.",
+            *("attention.attn.q", "attention.attn.k", "attention.attn.v", "attention.attn.o"),
+            *("attention.LayerNorm", "intermediate.dense", "output.dense", "output.LayerNorm"),
+        ),
+    }
+    bert = (
+        "encoder.layer.{}.",
+        *("attention.self.query", "attention.self.key", "attention.self.value"),
+        *("attention.output.dense", "attention.output.LayerNorm"),
+        *("intermediate.dense", "output.dense", "output.LayerNorm"),
+    )
+    start, *parts = own.get(kind, bert)
+    for layer in range(sizes["layers"]):
+        for number, part in enumerate(parts):
+            outs, ins = (wide, size) if number == 5 else (size, wide if number == 6 else size)
+            name = start.format(layer) + part
+            norm = number in (4, 7)
+            found[f"{name}.weight"] = 1 + draw(size) if norm else draw(outs, ins)
+            found[f"{name}.bias"] = draw(size if norm else outs)
+    return found
+
+
+@pytest.fixture(scope="session")
+def text_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a tiny text encoder of the BERT family, not to be changed."""
+    return write_text_encoder(tmp_path_factory.mktemp("encoder") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def make_text_encoder() -> Callable[..., Path]:
+    """Make tiny text encoders: see `write_text_encoder`."""
+    return write_text_encoder
 
 
 def write_films(folder: Path, n: int, seed: int = 0) -> Path:

@@ -1,0 +1,137 @@
+"""Text encoders against the same network in numpy, and against what its authors published."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from scipy.special import erf, softmax
+
+from hybrid.backbones.engine import EngineChoice
+from hybrid.backbones.engines import choose_engine
+from hybrid.text_encoders.encoder import TextEncoder
+from hybrid.text_encoders.folder import read_text_encoder
+from hybrid.text_encoders.spec import TextEncoderSpec
+
+TEXTS = ["A film about a ghost", "space", "the funny alien horse film about the ghost", "xyz 12."]
+KINDS = ("bert", "roberta", "mpnet", "distilbert")
+ENGINES = ("keras", "openvino")
+
+
+def exactly(engine: str) -> EngineChoice:
+    return choose_engine(engine, "float32")
+
+
+def reference(spec: TextEncoderSpec, ids: list[int]) -> Any:
+    """The embedding of one text, by the papers: Devlin et al. 2019, Song et al. 2020 (MPNet)."""
+    w = {k: v.astype(np.float64) for k, v in load_file(spec.folder / "model.safetensors").items()}
+    config = json.loads((spec.folder / "config.json").read_text())
+    kind = config["model_type"]
+    n, first = len(ids), 2 if kind in ("roberta", "mpnet") else 0
+
+    def norm(x: Any, name: str) -> Any:
+        x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-12)
+        return x * w[f"{name}.weight"] + w[f"{name}.bias"]
+
+    def dense(x: Any, name: str) -> Any:
+        return x @ w[f"{name}.weight"].T + w[f"{name}.bias"]
+
+    x = w["embeddings.word_embeddings.weight"][ids]
+    x = x + w["embeddings.position_embeddings.weight"][first : first + n]
+    if "embeddings.token_type_embeddings.weight" in w:
+        x = x + w["embeddings.token_type_embeddings.weight"][0]
+    x = norm(x, "embeddings.LayerNorm")
+    bias = np.zeros((4, n, n))
+    if kind == "mpnet":  # 8 buckets: of 4 for each direction 2 are single distances
+        table = w["encoder.relative_attention_bias.weight"]
+        for query in range(n):
+            for key in range(n):
+                far = abs(key - query)
+                bucket = far if far < 2 else min(3, 2 + int(np.log(far / 2) / np.log(64) * 2))
+                bias[:, query, key] = table[bucket + (4 if key > query else 0)]
+    parts = {
+        "mpnet": "attention.attn.q attention.attn.k attention.attn.v attention.attn.o "
+        "attention.LayerNorm intermediate.dense output.dense output.LayerNorm",
+        "distilbert": "attention.q_lin attention.k_lin attention.v_lin attention.out_lin "
+        "sa_layer_norm ffn.lin1 ffn.lin2 output_layer_norm",
+    }.get(
+        kind,
+        "attention.self.query attention.self.key attention.self.value attention.output.dense "
+        "attention.output.LayerNorm intermediate.dense output.dense output.LayerNorm",
+    )
+    for layer in range(spec.architecture.layers):
+        start = f"{'transformer' if kind == 'distilbert' else 'encoder'}.layer.{layer}."
+        q, k, v, out, norm1, up, down, norm2 = (start + part for part in parts.split())
+        heads = [dense(x, name).reshape(n, 4, 4).transpose(1, 0, 2) for name in (q, k, v)]
+        attention = softmax(heads[0] @ heads[1].transpose(0, 2, 1) / 2 + bias, axis=-1)
+        mixed = (attention @ heads[2]).transpose(1, 0, 2).reshape(n, 16)
+        x = norm(x + dense(mixed, out), norm1)
+        wide = dense(x, up)
+        x = norm(x + dense(wide * (1 + erf(wide / np.sqrt(2))) / 2, down), norm2)
+    pooled = {"mean": x.mean(0), "cls": x[0], "max": x.max(0), "sqrt-length": x.sum(0) / np.sqrt(n)}
+    found = pooled[spec.pooling]
+    return found / np.linalg.norm(found) if spec.normalise else found
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_embeddings_are_those_of_the_network(
+    tmp_path: Path, make_text_encoder: Callable[..., Path], kind: str, engine: str
+) -> None:
+    spec = read_text_encoder(make_text_encoder(tmp_path / kind, kind))
+    encoder = TextEncoder(spec, exactly(engine))
+    found = encoder(TEXTS)  # of several lengths in one batch
+    tokens = encoder.tokenizer(TEXTS)
+    starts = np.cumsum(tokens.lengths)[:-1]
+    expected = [reference(spec, ids.tolist()) for ids in np.split(tokens.ids, starts)]
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("pooling", ["cls", "max", "sqrt-length"])
+def test_pooling_leaves_padding_out(
+    tmp_path: Path, make_text_encoder: Callable[..., Path], pooling: str, engine: str
+) -> None:
+    spec = read_text_encoder(make_text_encoder(tmp_path / "e", pooling=pooling))
+    encoder = TextEncoder(spec, exactly(engine))
+    together, alone = encoder(TEXTS), np.concatenate([encoder([text]) for text in TEXTS])
+    np.testing.assert_allclose(together, alone, atol=2e-5)
+    ids = encoder.tokenizer(TEXTS[:1]).ids.tolist()
+    np.testing.assert_allclose(together[0], reference(spec, ids), atol=2e-5)
+
+
+def test_a_long_text_is_cut_off_or_averaged(text_encoder: Path) -> None:
+    spec = read_text_encoder(text_encoder)
+    text = " ".join(["ghost"] * 14 + ["alien"] * 20)  # 14 words and two special tokens at once
+    first, whole = (
+        TextEncoder(spec, exactly("openvino")),
+        TextEncoder(spec, exactly("openvino"), "mean"),
+    )
+    np.testing.assert_allclose(first([text]), first([" ".join(["ghost"] * 14)]), atol=1e-6)
+    pieces = [" ".join(["ghost"] * 14), " ".join(["alien"] * 14), " ".join(["alien"] * 6)]
+    expected = np.average(first(pieces), axis=0, weights=[16, 16, 8])
+    found = whole([text, "alien"])
+    np.testing.assert_allclose(found[0], expected / np.linalg.norm(expected), atol=1e-5)
+    np.testing.assert_allclose(found[1], first(["alien"])[0], atol=1e-6)
+    assert first.tokenizer([text, "alien"]).longer.tolist() == [True, False]
+
+
+def test_the_prefix_is_part_of_the_text(text_encoder: Path) -> None:
+    with_prefix = read_text_encoder(text_encoder, prefix="film: ")
+    plain = read_text_encoder(text_encoder)
+    a = TextEncoder(with_prefix, exactly("openvino"))(["ghost"])
+    b = TextEncoder(plain, exactly("openvino"))(["film: ghost"])
+    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_cosines_are_those_that_sentence_transformers_publishes(minilm: Path, engine: str) -> None:
+    encoder = TextEncoder(read_text_encoder(minilm), exactly(engine))
+    texts = ["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium."]
+    a, b, c = encoder(texts)
+    np.testing.assert_allclose([a @ b, a @ c, b @ c], [0.6660, 0.1046, 0.1411], atol=1e-3)
