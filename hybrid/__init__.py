@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hybrid.catalogue.load import load_catalogue
     from hybrid.datasets.sample import write_sample
     from hybrid.deep.options import DeepOptions
+    from hybrid.embedding_types import EmbeddingOptions, EmbeddingSelector
     from hybrid.errors import HybridError
     from hybrid.extraction.extract import extract_embeddings
     from hybrid.extraction.lookup import load_embeddings
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from hybrid.splitting.methods import SplitOptions, split_catalogue
     from hybrid.splitting.split_file import read_split, write_split
     from hybrid.studies.study import Studies, study_run
-    from hybrid.types import EmbeddingOptions, EmbeddingSelector
     from hybrid.utils.context import Context
     from hybrid.utils.progress import Progress
 
@@ -59,9 +59,9 @@ _MODULES = {
     "read_split": "hybrid.splitting.split_file",
     "write_split": "hybrid.splitting.split_file",
     "audit_catalogue": "hybrid.audit.audit",
-    "EmbeddingOptions": "hybrid.types",
+    "EmbeddingOptions": "hybrid.embedding_types",
     "extract_embeddings": "hybrid.extraction.extract",
-    "EmbeddingSelector": "hybrid.types",
+    "EmbeddingSelector": "hybrid.embedding_types",
     "load_embeddings": "hybrid.extraction.lookup",
     "make_hybrid": "hybrid.heads.make_hybrid",
     "HybridClassifier": "hybrid.heads.classifier",
