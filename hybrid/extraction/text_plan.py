@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 
 from hybrid.backbones.engine import EngineChoice
-from hybrid.backbones.engines import choose_engine
 from hybrid.cache import DTYPES, EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import CatalogueError, SettingError
@@ -90,8 +89,8 @@ def configured_encoder(name: str, options: TextEmbeddingOptions) -> TextEncoderS
     if problems:
         raise SettingError("\n".join(problems))
     spec = resolve_text_encoder(name)
-    longest = spec.architecture.positions
-    if options.max_length is not None and options.max_length > longest:
+    longest = spec.positions
+    if longest is not None and options.max_length is not None and options.max_length > longest:
         raise SettingError(
             f"--max-length: expected at most {longest:,}, the positions of {spec.name}, found "
             f"{options.max_length:,}."
@@ -124,7 +123,7 @@ def plan_text_job(
     keys = text_keys(texts, spec.prefix)
     wanted = {key: text for key, text in zip(keys, texts, strict=True) if key is not None}
     start = time.perf_counter()
-    choice = choose_engine(settings.engine, options.precision)
+    choice = spec.choose_engine(settings.engine, options.precision)
     known, encoder = known_precision(spec, choice, options, context), None
     if known is None:
         _check_cache(context)

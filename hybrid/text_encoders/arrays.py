@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hybrid.errors import MissingExtraError, WeightsError
 from hybrid.text_encoders.folder import ARRAYS
-from hybrid.text_encoders.spec import Architecture, TextEncoderSpec
+from hybrid.text_encoders.spec import Architecture, TransformerSpec
 from hybrid.utils.reading import WEIGHTS, checked
 
 Floats = NDArray[np.float32]
@@ -98,12 +98,12 @@ RELATIVE = "encoder.relative_attention_bias.weight"
 Read = Callable[..., Floats]
 
 
-def read_arrays(spec: TextEncoderSpec) -> EncoderArrays:
+def read_arrays(spec: TransformerSpec) -> EncoderArrays:
     """Read the weights of a text encoder; their names and shapes are checked against its architecture.
 
     Parameters
     ----------
-    spec : TextEncoderSpec
+    spec : TransformerSpec
 
     Raises
     ------
@@ -129,7 +129,7 @@ def read_arrays(spec: TextEncoderSpec) -> EncoderArrays:
         ) from error
 
 
-def _gather(spec: TextEncoderSpec, tensors: Mapping[str, Callable[[str], Floats]]) -> EncoderArrays:
+def _gather(spec: TransformerSpec, tensors: Mapping[str, Callable[[str], Floats]]) -> EncoderArrays:
     arch, path = spec.architecture, spec.folder / ARRAYS
     # Some files name the network before each array: "bert.embeddings…".
     prefix = next((name.removesuffix(WORDS) for name in tensors if name.endswith(WORDS)), "")

@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.backbones.engine import EngineChoice
-from hybrid.backbones.engines import choose_engine
-from hybrid.backbones.startup import start_keras
 from hybrid.text_encoders.engine import TextEngine
 from hybrid.text_encoders.spec import TextEncoderSpec
 from hybrid.text_encoders.tokens import Tokenizer, Tokens
@@ -69,22 +67,14 @@ def load_text_engine(spec: TextEncoderSpec, choice: EngineChoice | None = None) 
     ----------
     spec : TextEncoderSpec
     choice : EngineChoice, optional
-        By default Keras in float32.
+        By default Keras in float32, or what the kind of encoder has instead.
 
     Raises
     ------
     WeightsError
         If the weights do not fit the architecture.
     """
-    choice = choice or choose_engine("keras", "float32")
-    if choice.engine == "openvino":
-        from hybrid.text_encoders.openvino_engine import OpenVINOTextEngine
-
-        return OpenVINOTextEngine(spec, choice)
-    start_keras()
-    from hybrid.text_encoders.keras_engine import KerasTextEngine
-
-    return KerasTextEngine(spec, choice)
+    return spec.load_engine(choice or spec.choose_engine("keras", "float32"))
 
 
 def join_pieces(

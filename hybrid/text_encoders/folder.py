@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid.errors import WeightsError
-from hybrid.text_encoders.spec import Architecture, TextEncoderSpec
+from hybrid.text_encoders.spec import Architecture, TransformerSpec
 from hybrid.utils.reading import TEXT, WEIGHTS, hash_file, read_json, read_text
 
 CONFIG, TOKENIZER, ARRAYS, MODULES = (
@@ -66,7 +66,7 @@ MAX_VOCABULARY = 2_000_000
 
 def read_text_encoder(
     folder: str | Path, *, name: str | None = None, prefix: str = "", licence: str | None = None
-) -> TextEncoderSpec:
+) -> TransformerSpec:
     """Read what a text encoder's folder says about it, and check it.
 
     Parameters
@@ -82,7 +82,7 @@ def read_text_encoder(
 
     Returns
     -------
-    TextEncoderSpec
+    TransformerSpec
 
     Raises
     ------
@@ -105,7 +105,7 @@ def read_text_encoder(
     architecture = _architecture(folder, config)
     pooling, normalise, said = _modules(folder)
     longest = said or architecture.positions
-    return TextEncoderSpec(
+    return TransformerSpec(
         name=name or folder.absolute().name,
         folder=folder.absolute(),
         architecture=architecture,

@@ -13,7 +13,7 @@ from hybrid.backbones.engine import Embeddings, EngineChoice
 from hybrid.text_encoders.arrays import read_arrays
 from hybrid.text_encoders.engine import TOKENS, TextEngine
 from hybrid.text_encoders.keras_network import build_network
-from hybrid.text_encoders.spec import TextEncoderSpec
+from hybrid.text_encoders.spec import TransformerSpec
 
 GPU_TOKENS = 16 * TOKENS
 
@@ -23,7 +23,7 @@ class KerasTextEngine(TextEngine):
 
     Parameters
     ----------
-    spec : TextEncoderSpec
+    spec : TransformerSpec
     choice : EngineChoice
 
     Raises
@@ -32,7 +32,7 @@ class KerasTextEngine(TextEngine):
         If the weights do not fit the architecture.
     """
 
-    def __init__(self, spec: TextEncoderSpec, choice: EngineChoice) -> None:
+    def __init__(self, spec: TransformerSpec, choice: EngineChoice) -> None:
         self.choice, self.dimension = choice, spec.dimension
         network = build_network(spec, read_arrays(spec), choice.precision)
         self._forward, self._static_shapes = compile_text_forward(network)

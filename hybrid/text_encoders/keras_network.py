@@ -10,7 +10,7 @@ from keras import ops
 from hybrid.backbones.load import dtype_policy
 from hybrid.text_encoders.arrays import Affine, EncoderArrays, LayerArrays
 from hybrid.text_encoders.relative_positions import relative_bias
-from hybrid.text_encoders.spec import Architecture, TextEncoderSpec
+from hybrid.text_encoders.spec import Architecture, TransformerSpec
 
 FAR_BELOW = -1e9
 SMALLEST = 1e-12
@@ -110,13 +110,13 @@ def inside(tokens: Any, lengths: Any) -> Any:
 
 
 def build_network(
-    spec: TextEncoderSpec, arrays: EncoderArrays, precision: str = "float32"
+    spec: TransformerSpec, arrays: EncoderArrays, precision: str = "float32"
 ) -> keras.Model:
     """Build a text encoder as a Keras network with its weights.
 
     Parameters
     ----------
-    spec : TextEncoderSpec
+    spec : TransformerSpec
     arrays : EncoderArrays
     precision : {"float32", "bfloat16", "float16"}, default="float32"
         Of matrix products. Variables, softmax, normalisations and pooling are float32.
@@ -135,7 +135,7 @@ def build_network(
 
 
 def build_lower(
-    spec: TextEncoderSpec, arrays: EncoderArrays, layers: int, precision: str = "float32"
+    spec: TransformerSpec, arrays: EncoderArrays, layers: int, precision: str = "float32"
 ) -> keras.Model:
     """Build the embeddings and the first layers of a text encoder.
 
@@ -152,7 +152,7 @@ def build_lower(
 
 
 def build_upper(
-    spec: TextEncoderSpec,
+    spec: TransformerSpec,
     arrays: EncoderArrays,
     layers: int,
     precision: str = "float32",

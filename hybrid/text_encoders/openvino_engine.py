@@ -16,7 +16,7 @@ from hybrid.backbones.openvino_engine import HINTS
 from hybrid.text_encoders.arrays import Affine, EncoderArrays, LayerArrays, read_arrays
 from hybrid.text_encoders.engine import TextEngine
 from hybrid.text_encoders.relative_positions import relative_bias
-from hybrid.text_encoders.spec import Architecture, TextEncoderSpec
+from hybrid.text_encoders.spec import Architecture, TransformerSpec
 from hybrid.utils.resources import default_workers, usable_cores
 
 FAR_BELOW = np.float32(-1e9)  # added to the attention that is paid to padding
@@ -28,7 +28,7 @@ class OpenVINOTextEngine(TextEngine):
 
     Parameters
     ----------
-    spec : TextEncoderSpec
+    spec : TransformerSpec
     choice : EngineChoice
 
     Raises
@@ -37,7 +37,7 @@ class OpenVINOTextEngine(TextEngine):
         If the weights do not fit the architecture.
     """
 
-    def __init__(self, spec: TextEncoderSpec, choice: EngineChoice) -> None:
+    def __init__(self, spec: TransformerSpec, choice: EngineChoice) -> None:
         self.choice, self.dimension = choice, spec.dimension
         settings = {
             "PERFORMANCE_HINT": "THROUGHPUT",
@@ -67,7 +67,7 @@ class OpenVINOTextEngine(TextEngine):
         return result
 
 
-def build_network(spec: TextEncoderSpec, arrays: EncoderArrays) -> openvino.Model:
+def build_network(spec: TransformerSpec, arrays: EncoderArrays) -> openvino.Model:
     """Build the network of a text encoder from OpenVINO's operations.
 
     Returns

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hybrid.backbones.engine import EngineChoice
+    from hybrid.text_encoders.engine import TextEngine
 
 POOLINGS = ("mean", "cls", "max", "sqrt-length")
 CHUNKS = ("first", "mean")
@@ -59,26 +64,25 @@ class Architecture:
         return 2e-9 * self.layers * layer
 
 
-@dataclass(frozen=True)
-class TextEncoderSpec:
-    """A text encoder: its network, its files, and how a text becomes an embedding.
+@dataclass(frozen=True, kw_only=True)
+class TextEncoderSpec(ABC):
+    """A text encoder of any kind: its files, and how a text becomes an embedding.
+
+    Subclasses say what the network is (`dimension`, `vocabulary`, `positions`, `network_fields`), and load it
+    (`load_engine`).
 
     Parameters
     ----------
     name : str
         Name on the Hub, or of the folder.
     folder : Path
-        Where its files are.
-    architecture : Architecture
+        Where its files are, ``tokenizer.json`` among them.
     max_length : int
         Tokens of a text that the encoder reads, special ones included; the others are cut off.
-    pooling : {"mean", "cls", "max", "sqrt-length"}
-        From the vectors of the tokens to one. ``"cls"``: that of the first. ``"sqrt-length"``: their sum,
-        divided by the square root of their number.
     normalise : bool
         Whether embeddings are scaled to unit length.
-    weights, tokenizer : str
-        SHA-256 of the files ``model.safetensors`` and ``tokenizer.json``, in hex.
+    tokenizer : str
+        SHA-256 of the file ``tokenizer.json``, in hex.
     prefix : str, default=""
         Put before each text, as some encoders are trained with (``"passage: "``).
     licence : str, default="unknown"
@@ -87,19 +91,40 @@ class TextEncoderSpec:
 
     name: str
     folder: Path
-    architecture: Architecture
     max_length: int
-    pooling: str
     normalise: bool
-    weights: str
     tokenizer: str
     prefix: str = ""
     licence: str = "unknown"
 
     @property
+    @abstractmethod
     def dimension(self) -> int:
         """Length D of an embedding."""
-        return self.architecture.hidden
+
+    @property
+    @abstractmethod
+    def vocabulary(self) -> int | None:
+        """Number of tokens that have an embedding; None where only the network knows it."""
+
+    @property
+    @abstractmethod
+    def positions(self) -> int | None:
+        """Largest possible `max_length`; None where there is none, or only the network knows it."""
+
+    @abstractmethod
+    def network_fields(self) -> dict[str, Any]:
+        """What of the network changes an embedding: at least ``"weights"`` and ``"pooling"``."""
+
+    @abstractmethod
+    def load_engine(self, choice: EngineChoice) -> TextEngine:
+        """Load the network into an inference engine; see `hybrid.text_encoders.encoder.load_text_engine`."""
+
+    def choose_engine(self, engine: str = "keras", precision: str = "auto") -> EngineChoice:
+        """Choose an inference engine and a precision, as `hybrid.backbones.engines.choose_engine` does."""
+        from hybrid.backbones.engines import choose_engine
+
+        return choose_engine(engine, precision)
 
     def fingerprint_fields(
         self, *, chunks: str = "first", precision: str = "float32", dtype: str = "float16"
@@ -122,10 +147,8 @@ class TextEncoderSpec:
         """
         return {
             "kind": "text",
-            "network": asdict(self.architecture),
-            "weights": self.weights,
+            **self.network_fields(),
             "tokenizer": self.tokenizer,
-            "pooling": self.pooling,
             "normalise": self.normalise,
             "max_length": self.max_length,
             "prefix": self.prefix,
@@ -135,3 +158,58 @@ class TextEncoderSpec:
             "dtype": dtype,
             "dimension": self.dimension,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerSpec(TextEncoderSpec):
+    """A transformer encoder of the BERT family, as sentence-transformers saves it.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    pooling : {"mean", "cls", "max", "sqrt-length"}
+        From the vectors of the tokens to one. ``"cls"``: that of the first. ``"sqrt-length"``: their sum,
+        divided by the square root of their number.
+    weights : str
+        SHA-256 of the file ``model.safetensors``, in hex.
+    """
+
+    architecture: Architecture
+    pooling: str
+    weights: str
+
+    @property
+    def dimension(self) -> int:
+        """Length D of an embedding."""
+        return self.architecture.hidden
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of tokens that have an embedding."""
+        return self.architecture.vocabulary
+
+    @property
+    def positions(self) -> int:
+        """Largest possible `max_length`."""
+        return self.architecture.positions
+
+    def network_fields(self) -> dict[str, Any]:
+        """See `TextEncoderSpec.network_fields`."""
+        return {
+            "network": asdict(self.architecture),
+            "weights": self.weights,
+            "pooling": self.pooling,
+        }
+
+    def load_engine(self, choice: EngineChoice) -> TextEngine:
+        """See `TextEncoderSpec.load_engine`."""
+        if choice.engine == "openvino":
+            from hybrid.text_encoders.openvino_engine import OpenVINOTextEngine
+
+            return OpenVINOTextEngine(self, choice)
+        from hybrid.backbones.startup import start_keras
+
+        start_keras()
+        from hybrid.text_encoders.keras_engine import KerasTextEngine
+
+        return KerasTextEngine(self, choice)

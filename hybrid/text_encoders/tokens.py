@@ -79,9 +79,9 @@ class Tokenizer:
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(spec.max_length)
         highest = max(self._tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
-        if highest >= spec.architecture.vocabulary:
+        if spec.vocabulary is not None and highest >= spec.vocabulary:
             raise WeightsError(
-                f"{path}: expected tokens below {spec.architecture.vocabulary:,}, as many as the network has "
+                f"{path}: expected tokens below {spec.vocabulary:,}, as many as the network has "
                 f"embeddings for, found {highest:,}. Is the tokenizer of another model?"
             )
 

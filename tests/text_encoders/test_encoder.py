@@ -16,7 +16,7 @@ from hybrid.backbones.engine import EngineChoice
 from hybrid.backbones.engines import choose_engine
 from hybrid.text_encoders.encoder import TextEncoder
 from hybrid.text_encoders.folder import read_text_encoder
-from hybrid.text_encoders.spec import TextEncoderSpec
+from hybrid.text_encoders.spec import TransformerSpec
 
 TEXTS = ["A film about a ghost", "space", "the funny alien horse film about the ghost", "xyz 12."]
 KINDS = ("bert", "roberta", "mpnet", "distilbert")
@@ -27,7 +27,7 @@ def exactly(engine: str) -> EngineChoice:
     return choose_engine(engine, "float32")
 
 
-def reference(spec: TextEncoderSpec, ids: list[int]) -> Any:
+def reference(spec: TransformerSpec, ids: list[int]) -> Any:
     """The embedding of one text, by the papers: Devlin et al. 2019, Song et al. 2020 (MPNet)."""
     w = {k: v.astype(np.float64) for k, v in load_file(spec.folder / "model.safetensors").items()}
     config = json.loads((spec.folder / "config.json").read_text())
