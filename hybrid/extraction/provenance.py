@@ -54,7 +54,8 @@ def store_provenance(store: EmbeddingStore) -> Provenance:
         except WeightsError:  # of a newer format
             return _unknown(store)
     known = store.recorded.get("kind") in ("imagenet", "random")
-    return Provenance() if known else _unknown(store)
+    # A text encoder is given, like the weights of ImageNet; one that was tuned says what it learnt from.
+    return Provenance() if known or store.stands_for.get("kind") == "text" else _unknown(store)
 
 
 def _unknown(store: EmbeddingStore) -> Provenance:

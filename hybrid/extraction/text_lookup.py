@@ -36,6 +36,12 @@ def encoder_name(store: EmbeddingStore) -> str:
     return str(store.recorded.get("text_encoder", "?"))
 
 
+def maker_name(store: EmbeddingStore) -> str:
+    """The name of what made the embeddings of a store: a text encoder or a backbone."""
+    said = {**store.stands_for, **store.recorded}
+    return str(said.get("text_encoder") or said.get("architecture") or "?")
+
+
 def catalogue_text_keys(catalogue: Catalogue, store: EmbeddingStore) -> list[bytes | None]:
     """The key of each item's text in a store; None where an item has no text."""
     texts = item_texts(catalogue.frame, catalogue.columns.text)

@@ -28,7 +28,9 @@ class LazyRows(Protocol):
 
 
 class EmbeddingFeatures(FrameTransformer):
-    """Base class of the blocks of cached embeddings; subclasses say where those of a frame are (`look_up`).
+    """Base class of the blocks of cached embeddings; subclasses say where those of a frame are.
+
+    They define `keys` and `look_up`.
 
     Attributes
     ----------
@@ -41,6 +43,10 @@ class EmbeddingFeatures(FrameTransformer):
 
     cache: str
     fingerprint: str
+
+    @abstractmethod
+    def keys(self, X: pd.DataFrame) -> list[list[bytes]]:
+        """Keys in the cache of what each of n items has to embed; an empty list for an item without any."""
 
     @abstractmethod
     def look_up(self, X: pd.DataFrame) -> LazyRows:

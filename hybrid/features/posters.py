@@ -89,6 +89,28 @@ class PosterFeatures(EmbeddingFeatures):
         self.workers = workers
         self.pooling = pooling
 
+    def keys(self, X: pd.DataFrame) -> list[list[bytes]]:
+        """Content keys of the readable poster files of each of n items.
+
+        Parameters
+        ----------
+        X : DataFrame of n items
+            With the column ``poster``, as for `look_up`.
+
+        Returns
+        -------
+        list of n lists of bytes
+        """
+        sets = self._paths(X)
+        workers = self.workers or default_workers()
+        found = hash_posters(self.cache, [path for each in sets for path in each], workers)
+        return [
+            [key for key in islice(found, len(each)) if isinstance(key, bytes)] for each in sets
+        ]
+
+    def _paths(self, X: pd.DataFrame) -> list[list[str]]:
+        return [split_paths(cell) for cell in take_columns(X, [POSTER], POSTER)[POSTER].tolist()]
+
     def look_up(self, X: pd.DataFrame) -> StoredPosters:
         """Find the posters' embeddings in the cache, and read them lazily.
 
@@ -107,17 +129,12 @@ class PosterFeatures(EmbeddingFeatures):
         """
         check_pooling(self.pooling)
         store = self._open()
-        paths = take_columns(X, [POSTER], POSTER)[POSTER].tolist()
-        workers = self.workers or default_workers()
-        sets = [split_paths(cell) for cell in paths]
-        found = hash_posters(self.cache, [path for each in sets for path in each], workers)
-        keys = [
-            [key for key in islice(found, len(each)) if isinstance(key, bytes)] for each in sets
-        ]
+        keys = self.keys(X)
         absent = int((~store.knows([key for each in keys for key in each])).sum())
         if absent:
+            posters = sum(map(len, self._paths(X)))
             raise ExtractionError(
-                f"{absent:,} of {counted(sum(map(len, sets)), 'poster')} {agree(absent, '{have|has}')} no "
+                f"{absent:,} of {counted(posters, 'poster')} {agree(absent, '{have|has}')} no "
                 f"embedding in {self.cache}. Run hybrid extract for this catalogue with the same backbone "
                 "and weights."
             )

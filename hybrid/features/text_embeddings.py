@@ -78,6 +78,28 @@ class TextEmbeddingFeatures(EmbeddingFeatures):
         self.columns = columns
         self.prefix = prefix
 
+    def keys(self, X: pd.DataFrame) -> list[list[bytes]]:
+        """The key of each of n items' text; an empty list for an item without a text.
+
+        Parameters
+        ----------
+        X : DataFrame of n items
+            With the text columns.
+
+        Returns
+        -------
+        list of n lists of bytes
+
+        Examples
+        --------
+        >>> films = pd.DataFrame({"title": ["Alien", ""]})
+        >>> [len(each) for each in TextEmbeddingFeatures(columns=["title"]).keys(films)]
+        [1, 0]
+        """
+        take_columns(X, self.columns, self.block)
+        found = text_keys(item_texts(X, self.columns), self.prefix)
+        return [[] if key is None else [key] for key in found]
+
     def look_up(self, X: pd.DataFrame) -> StoredTexts:
         """Find the texts' embeddings in the cache, and read them lazily.
 
@@ -92,8 +114,7 @@ class TextEmbeddingFeatures(EmbeddingFeatures):
             If a text is not in the cache.
         """
         store = self._open()
-        take_columns(X, self.columns, self.block)
-        keys = text_keys(item_texts(X, self.columns), self.prefix)
+        keys = [each[0] if each else None for each in self.keys(X)]
         wanted = [key for key in keys if key is not None]
         absent = int((~store.has(wanted)).sum())
         if absent:

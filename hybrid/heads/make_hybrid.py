@@ -12,6 +12,7 @@ from hybrid.errors import SettingError, unknown_name
 from hybrid.extraction.lookup import find_poster_blocks
 from hybrid.extraction.text_lookup import TEXT_EMBEDDING, find_text_blocks, has_text_embeddings
 from hybrid.features import MetadataFeatures, PosterFeatures, TextEmbeddingFeatures, TextFeatures
+from hybrid.features.embeddings import EmbeddingFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.heads import HybridClassifier, get_head
 from hybrid.heads.decision_rule import ARGMAX, DecisionOptions
@@ -243,7 +244,7 @@ def use_context(model: HybridClassifier, context: Context) -> None:
     for _, block in (*model.fusion.blocks, *model.fusion_.fitted_):
         if isinstance(block, PosterFeatures):
             block.set_params(cache=context.cache, workers=context.workers)
-        elif isinstance(block, TextEmbeddingFeatures):
+        elif isinstance(block, EmbeddingFeatures):
             block.set_params(cache=context.cache)
         elif isinstance(block, TextFeatures):
             block.set_params(n_jobs=context.workers)

@@ -12,8 +12,8 @@ from hybrid.audit.item_hashes import poster_number
 from hybrid.backbones import get_backbone
 from hybrid.backbones.provenance import Ancestor
 from hybrid.cache import EmbeddingStore
+from hybrid.extraction.text_lookup import maker_name
 from hybrid.heads.parameter_count import count_parameters
-from hybrid.images.decode import BadPoster
 from hybrid.runs.cost_records import (
     AncestorCostRecord,
     CostRecord,
@@ -30,7 +30,7 @@ from hybrid.utils.resources import CostRecorder
 
 def extraction_costs(
     stores: Mapping[str, EmbeddingStore],
-    keys: Iterable[bytes | BadPoster],
+    keys: Mapping[str, Iterable[bytes]],
     ancestors: Iterable[Ancestor] = (),
 ) -> dict[str, ExtractionCostRecord]:
     """Sum what the embeddings of some items cost, from what was measured when they were made.
@@ -39,8 +39,9 @@ def extraction_costs(
     ----------
     stores : mapping of str to EmbeddingStore
         By block.
-    keys : iterable of bytes or BadPoster
-        Of the posters of the items. Items with the same poster count once.
+    keys : mapping of str to iterable of bytes
+        By block: of what the items have, such as the content keys of their posters, or the keys of their
+        texts. What several items have counts once.
     ancestors : iterable of Ancestor, default=()
         The embeddings that these learnt from are not counted again.
 
@@ -49,14 +50,13 @@ def extraction_costs(
     dict of str to ExtractionCostRecord
         By block. Of a store that two blocks read, the first pays.
     """
-    wanted = list(dict.fromkeys(key for key in keys if isinstance(key, bytes)))
     counted: dict[str, set[int]] = defaultdict(set)
     for run in ancestors:
         for fingerprint in run.stores:
             counted[fingerprint].update(run.items.posters.tolist())
     found = {}
     for block, store in stores.items():
-        before = counted[store.fingerprint]
+        before, wanted = counted[store.fingerprint], list(dict.fromkeys(keys[block]))
         found[block] = _extraction_cost(store, wanted, before)
         before.update(map(poster_number, wanted))
     return found
@@ -69,7 +69,7 @@ def _extraction_cost(
     found = store.cost(new)
     shared = int(store.has(wanted).sum()) - found.embeddings
     return ExtractionCostRecord(
-        backbone=str(store.stands_for.get("architecture", "?")),
+        backbone=maker_name(store),
         fingerprint=store.fingerprint,
         posters=found.embeddings + shared,
         seconds=found.seconds if found.unknown == 0 else None,

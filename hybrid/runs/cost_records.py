@@ -30,12 +30,13 @@ class ExtractionCostRecord:
     Parameters
     ----------
     backbone, fingerprint : str
+        Name of the backbone or text encoder; the store of its embeddings.
     posters : int
-        Different images of the items of the split that have an embedding.
+        Different images, or texts, of the items of the split that have an embedding.
     seconds : float or None
         As measured when they were embedded; None if `unknown` is not 0.
     shared : int
-        How many of the posters an ancestor learnt from by the same embeddings: their cost is in that of its
+        How many of them an ancestor learnt from by the same embeddings: their cost is in that of its
         training, and not in `seconds`.
     unknown : int
         How many of the others have no recorded cost.

@@ -138,14 +138,15 @@ def fit_deep(
     spending = Spending(
         predicted=len(answers),
         device=device_name(),
-        extraction=extraction_costs(stores, experiment.keys_of(*PARTS), start.ancestors),
+        extraction=extraction_costs(stores, {POSTER: experiment.keys_of(*PARTS)}, start.ancestors),
         earlier_seconds=model.earlier_seconds_,
         foreign_weights=start.unknown,
     )
     with new_run(experiment.folder) as folder:
         save_baseline(model, folder)
         write_stages(folder, stages)
-        fitted_on = extraction_costs(stores, experiment.keys_of(*TRAINING), start.ancestors)
+        of_training = {POSTER: experiment.keys_of(*TRAINING)}
+        fitted_on = extraction_costs(stores, of_training, start.ancestors)
         training = training_cost(costs, spending, fitted_on)
         record = _write_provenance(experiment, model, weights, record, folder, training)
         run = write_run(experiment, folder, record, predictions, audit, costs, spending)

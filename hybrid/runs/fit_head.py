@@ -21,9 +21,10 @@ from hybrid.runs.folder import MODEL, Run, new_run
 from hybrid.runs.json_dataclass import convert
 from hybrid.runs.provenance import (
     backbone_provenance,
+    block_keys,
+    block_stores,
     describe_backbones,
     describe_chosen,
-    poster_stores,
 )
 from hybrid.runs.record import HEAD, POSTER, RunRecord
 from hybrid.runs.record_metrics import describe_decision, describe_thresholds
@@ -107,18 +108,21 @@ def fit_head(
     )
     settings = settings or describe_parameters(model)
     record = _describe(experiment, model, backbones, explained, settings)
-    stores = poster_stores(model)
+    stores = block_stores(model)
     spending = Spending(
         predicted=len(test.frame),
         device=processor_name(),
-        extraction=extraction_costs(stores, experiment.keys_of(*PARTS), learnt.ancestors),
+        extraction=extraction_costs(
+            stores, block_keys(model, experiment, *PARTS), learnt.ancestors
+        ),
         head=model.head_,
         foreign_weights=learnt.unknown,
     )
     with new_run(experiment.folder) as folder:
         with current_progress().step("writing the model"):
             save_model(model, folder / MODEL)
-        fitted_on = extraction_costs(stores, experiment.keys_of(*TRAINING), learnt.ancestors)
+        of_training = block_keys(model, experiment, *TRAINING)
+        fitted_on = extraction_costs(stores, of_training, learnt.ancestors)
         spent = training_cost(costs, spending, fitted_on)
         record, _ = add_provenance(record, experiment, folder, learnt, spent)
         return write_run(experiment, folder, record, predictions, audit, costs, spending)

@@ -17,6 +17,7 @@ from hybrid.errors import CacheError
 from hybrid.extraction.provenance import store_provenance
 from hybrid.extraction.text_lookup import TEXT_EMBEDDING
 from hybrid.features import PosterFeatures
+from hybrid.features.embeddings import EmbeddingFeatures
 from hybrid.heads import HybridClassifier
 from hybrid.heads.make_hybrid import BLOCKS
 from hybrid.images.decode import BadPoster
@@ -41,6 +42,7 @@ from hybrid.runs.training_records import (
 if TYPE_CHECKING:
     from hybrid.backbones import Weights
     from hybrid.deep.baseline import DeepBaseline
+    from hybrid.runs.experiment import Experiment
 
 
 def describe_catalogue(catalogue: Catalogue) -> CatalogueRecord:
@@ -71,21 +73,39 @@ def describe_backbones(model: HybridClassifier, folder: Path) -> dict[str, Backb
     dict of str to BackboneRecord
         By name of the block.
     """
-    return {name: _describe(store, folder) for name, store in poster_stores(model).items()}
+    stores = block_stores(model, PosterFeatures)
+    return {name: _describe(store, folder) for name, store in stores.items()}
 
 
-def poster_stores(model: HybridClassifier) -> dict[str, EmbeddingStore]:
-    """The store of each poster block, by the name of the block."""
+def block_stores(
+    model: HybridClassifier, kind: type[EmbeddingFeatures] = EmbeddingFeatures
+) -> dict[str, EmbeddingStore]:
+    """The store of each block of cached embeddings of a kind, by the name of the block."""
     return {
         name: EmbeddingCache(block.cache).find(block.fingerprint)
         for name, block in model.fusion.blocks
+        if isinstance(block, kind)
+    }
+
+
+def block_keys(
+    model: HybridClassifier, experiment: Experiment, *parts: str
+) -> dict[str, list[bytes]]:
+    """The keys in the cache of what the items of some parts have, by block of cached embeddings."""
+    frame = experiment.catalogue.frame.iloc[experiment.rows(*parts)]
+    return {
+        # The experiment has hashed the posters already.
+        name: experiment.keys_of(*parts)
         if isinstance(block, PosterFeatures)
+        else [key for each in block.keys(frame) for key in each]
+        for name, block in model.fusion.blocks
+        if isinstance(block, EmbeddingFeatures)
     }
 
 
 def backbone_provenance(model: HybridClassifier) -> Provenance:
-    """What the weights behind the poster blocks of a model have learnt from, as their stores keep it."""
-    return Provenance.union(map(store_provenance, poster_stores(model).values()))
+    """What the weights behind the embeddings of a model have learnt from, as their stores keep it."""
+    return Provenance.union(map(store_provenance, block_stores(model).values()))
 
 
 def _describe(store: EmbeddingStore, folder: Path) -> BackboneRecord:

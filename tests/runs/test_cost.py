@@ -157,8 +157,9 @@ def test_embeddings_that_an_ancestor_learnt_from_count_once(films: Catalogue) ->
 
 
 def test_two_blocks_of_one_store_pay_once(films: Catalogue) -> None:
-    store, keys = imagenet_like(films), hash_catalogue(films)
-    first, second = extraction_costs({"a": store, "b": store}, keys).values()
+    store = imagenet_like(films)
+    keys = [key for key in hash_catalogue(films) if isinstance(key, bytes)]
+    first, second = extraction_costs({"a": store, "b": store}, {"a": keys, "b": keys}).values()
     assert first.seconds == pytest.approx(0.25 * first.posters)
     assert (second.seconds, second.posters, second.shared) == (0.0, first.posters, first.posters)
 
