@@ -27,6 +27,7 @@ from hybrid.cli.study_output import studies_text
 from hybrid.evaluation import Outputs, compare_with_reference, evaluate, evaluate_all
 from hybrid.extraction.lookup import hash_catalogue, make_store
 from hybrid.heads import HybridClassifier
+from hybrid.model_file.manifest import write_manifest
 from hybrid.runs.folder import read_run
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import AncestorRecord
@@ -489,11 +490,13 @@ def test_runs_that_cannot_be_studied(
     path = Path("runs/svm/run.json")
     data = json.loads(path.read_text())
     path.write_text(json.dumps({**data, "kind": "deep", "model": "scratch", "hybrid": None}))
+    write_manifest(path.parent)
     assert _run(["study", "svm", "--ablation"]) == 1
     assert "expected a run of fit-svm or fit-ovr, found the deep baseline scratch" in (
         capsys.readouterr().err
     )
     path.write_text(json.dumps({**data, "format": 2}))
+    write_manifest(path.parent)
     assert _run(["study", "svm", "--ablation"]) == 1
     assert "whose model cannot be loaded; fit it again with: " in capsys.readouterr().err
 
