@@ -101,6 +101,9 @@ def pytest_sessionstart() -> None:
     # A shell starts its background jobs with SIGINT ignored; the tests of Ctrl-C need Python's handler.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # And nohup ignores SIGHUP, which commands that the tests start would leave ignored.
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -118,7 +118,9 @@ def test_every_damage_is_noticed_and_mended(
 def notices(cache: Path, victims: list[Path]) -> bool:
     """Whether `verify` names each damaged file, or the cache is refused because of it."""
     try:
-        problems = verify(EmbeddingCache(cache)).problems
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a damaged marker is told when the cache is opened
+            problems = verify(EmbeddingCache(cache)).problems
     except CacheError as error:
         return str(victims[0]) in str(error)
     named = {Path(path) for path, _ in problems}

@@ -349,10 +349,12 @@ def test_a_damaged_provenance_is_found_and_mended(work: Path, catalogue: Catalog
     spoil(store.folder / PROVENANCE)
     ((path, problem),) = verify(cache).problems
     assert (Path(path).name, problem) == (PROVENANCE, "its content does not hash to its sha256")
-    run = fit_svm(work, catalogue, 30)
+    with pytest.warns(UserWarning, match="what the weights have learnt from is unknown"):
+        run = fit_svm(work, catalogue, 30)
     assert run.record.audit is not None
     assert [r for r in run.record.audit.skipped if r.startswith(f"{BACKBONE}: it cannot be told")]
-    extract(work, catalogue)
+    with pytest.warns(UserWarning, match="It is written again"):
+        extract(work, catalogue)
     assert verify(cache).problems == ()
     assert leaked(fit_svm(work, catalogue, 30)) == held_out(split_of(catalogue, 30))
 
