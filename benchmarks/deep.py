@@ -36,7 +36,7 @@ LABELS = 20
 
 def rates(folder: Path, n: int, repeats: int, batch: int, side: int) -> dict[str, Any]:
     """Each way to train the scratch net, in turn, the first epoch of each not counted."""
-    from hybrid.images.decode import load_poster
+    from hybrid.images.files import load_poster
 
     paths = [str(path) for path in sorted(folder.iterdir())[:n]]
     labels = _labels(len(paths))
@@ -62,7 +62,7 @@ def frozen(folder: Path, network: str, weights: str, n: int, repeats: int) -> di
     from hybrid.deep.dataset import predict
     from hybrid.deep.items import Posters
     from hybrid.deep.train import compile_inference
-    from hybrid.images.decode import load_poster
+    from hybrid.images.files import load_poster
 
     model = _network(network, weights=weights)
     side, batch = model.spec.body.input_size, model.spec.batch_size

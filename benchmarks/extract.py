@@ -41,7 +41,8 @@ from hybrid.backbones.engines import choose_engine, load_backbone
 from hybrid.catalogue import load_catalogue
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.extraction.plan import ExtractSettings
-from hybrid.images.decode import decode_poster, poster_key, read_poster
+from hybrid.images.decode import decode_poster
+from hybrid.images.files import poster_key, read_poster
 from hybrid.types import EmbeddingOptions
 from hybrid.utils.context import Context
 

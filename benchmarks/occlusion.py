@@ -26,7 +26,8 @@ from hybrid.explain.saliency import (
     occlude_patches,
     score_gradient,
 )
-from hybrid.images.decode import BadPoster, load_poster
+from hybrid.images.decode import BadPoster
+from hybrid.images.files import load_poster
 from hybrid.inspection.loaded_run import LoadedHead, LoadedNetwork, load_run, require_linear
 from hybrid.inspection.poster_saliency import poster_blocks, resolve_backbones
 from hybrid.utils.context import Context

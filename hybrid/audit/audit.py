@@ -158,11 +158,11 @@ def audit_project(
         asked, counted = _narrow(catalogue, split, run)
         duplicates = find_duplicates(catalogue, keys, store=store, context=context)
         audit = _audit(catalogue, counted, duplicates, asked.genres)
-        if store is None:
-            audit = name_embedding_sets(audit, keys, context.cache)
         sets = key_sets(catalogue, keys, context)
+        if store is None:
+            audit = name_embedding_sets(audit, sets, context.cache)
         items = HashedItems.of(catalogue, keys, sets, duplicates.kinds)
-        backbones = audit_cached_backbones(counted, items, keys, context.cache, split)
+        backbones = audit_cached_backbones(counted, items, sets, context.cache, split)
         named = store if store is not None and select is not None and select.names_any else None
         learnt = Provenance() if named is None else store_provenance(named)
     if named is not None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from hybrid.audit.ancestry import HashedItems, find_learnt_items
 from hybrid.cache import EmbeddingCache
-from hybrid.duplicates.find import Keys
 from hybrid.extraction.lookup import describe_store
 from hybrid.extraction.provenance import store_provenance
 from hybrid.types import Split
@@ -73,7 +72,7 @@ class CachedBackbone:
 def audit_cached_backbones(
     split: Split,
     items: HashedItems,
-    keys: Keys,
+    sets: Sequence[Sequence[bytes]],
     cache: str,
     whole: Split | None = None,
 ) -> tuple[CachedBackbone, ...]:
@@ -85,8 +84,9 @@ def audit_cached_backbones(
         Its test items are counted.
     items : HashedItems
         Of the catalogue.
-    keys : sequence of bytes or BadPoster
-        Of the catalogue, as `hash_catalogue` gives them. Sets without any of these posters are left out.
+    sets : sequence of sequences of bytes
+        Keys of the posters of each item, as `key_sets` gives them. Sets of embeddings without any of these
+        posters are left out.
     cache : str
         Folder of the cache.
     whole : Split, optional
@@ -106,7 +106,7 @@ def audit_cached_backbones(
     >>> audit_cached_backbones(split, HashedItems(nothing, ItemHashes(), ""), [], "nowhere")
     ()
     """
-    known = list({key for key in keys if isinstance(key, bytes)})
+    known = list({key for each in sets for key in each})
     tests = len(set(split.ids[split.parts == "test"].tolist()))
     found = []
     for store in EmbeddingCache(cache).stores():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from hybrid.cache import EmbeddingCache, EmbeddingStore
@@ -52,14 +53,14 @@ def find_compared_store(
         return None
 
 
-def name_embedding_sets(audit: Audit, keys: Keys, cache: str) -> Audit:
+def name_embedding_sets(audit: Audit, sets: Sequence[Sequence[bytes]], cache: str) -> Audit:
     """Say why an audit compared no embeddings, where the cache has several sets of the catalogue.
 
     Parameters
     ----------
     audit : Audit
-    keys : sequence of bytes or BadPoster
-        Of the catalogue, as `hash_catalogue` gives them.
+    sets : sequence of sequences of bytes
+        Keys of the posters of each item, as `key_sets` gives them.
     cache : str
 
     Returns
@@ -72,7 +73,7 @@ def name_embedding_sets(audit: Audit, keys: Keys, cache: str) -> Audit:
     >>> name_embedding_sets(Audit((), ()), [], "nowhere").skipped
     ()
     """
-    known = list({key for key in keys if isinstance(key, bytes)})
+    known = list({key for each in sets for key in each})
     stores = EmbeddingCache(cache).stores()
     whole = [store for store in stores if store.knows(known).all()]
     found = whole or [store for store in stores if store.knows(known).any()]

@@ -194,6 +194,20 @@ class Catalogue:
         """
         return tuple(paths[0] if paths else "" for paths in self._poster_sets)
 
+    def poster_files(self, index: int) -> tuple[str, ...]:
+        """All poster files that the cell of an item names, in its order; none where it cannot name one.
+
+        Parameters
+        ----------
+        index : int
+            Position of the item.
+
+        Returns
+        -------
+        tuple of str
+        """
+        return tuple(self._poster_sets[index])
+
     @cached_property
     def several_posters(self) -> dict[int, list[str]]:
         """Items with more than one poster file: index → all of them."""

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from hybrid.catalogue.catalogue import Catalogue
 from hybrid.images.damage import find_damage
-from hybrid.images.decode import BadPoster, decode_poster, read_poster
+from hybrid.images.decode import BadPoster, decode_poster
+from hybrid.images.files import held_poster
 from hybrid.images.suspicion import find_look
 from hybrid.types import MAX_SHARED, BadRow, Columns, Finding
 from hybrid.utils.context import Context
@@ -214,9 +215,11 @@ class _Found(NamedTuple):
 
 
 def _look_at(path: str) -> _Found:
-    data = read_poster(path) if path else BadPoster("no poster named")
-    if isinstance(data, BadPoster):
-        return _Found(data.reason)
+    with held_poster(path) as data:
+        return _Found(data.reason) if isinstance(data, BadPoster) else _look_into(data)
+
+
+def _look_into(data: bytes) -> _Found:
     image = decode_poster(data, SIZE)
     problem = image.reason if isinstance(image, BadPoster) else find_damage(data)
     return _Found(problem) if problem else _Found("", find_look(data))

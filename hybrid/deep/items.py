@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from hybrid.catalogue.poster_paths import split_paths
 from hybrid.errors import ExtractionError, SettingError
-from hybrid.images.decode import BadPoster, load_poster
+from hybrid.images.decode import BadPoster
+from hybrid.images.files import load_poster
 from hybrid.utils.progress import shows_step
 
 

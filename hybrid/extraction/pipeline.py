@@ -14,7 +14,8 @@ from hybrid.backbones.engine import Embeddings, Engine
 from hybrid.extraction.wall_clock import WallClock
 from hybrid.extraction.writer import Writer
 from hybrid.images.damage import find_damage
-from hybrid.images.decode import BadPoster, Geometry, decode_for, poster_key, read_poster
+from hybrid.images.decode import BadPoster, Geometry, decode_for
+from hybrid.images.files import held_poster, poster_key
 
 # Key, and why the image cannot be decoded ("" if it can); None where the file vanished since it was hashed.
 Decoded = tuple[bytes, str] | None
@@ -162,9 +163,11 @@ class EmbeddingPipeline:
 
 def _decode_into(path: str, places: Sequence[tuple[Geometry, NDArray[np.uint8]]]) -> Decoded:
     """Read, hash and decode a file into the buffers of its targets."""
-    data = read_poster(path)
-    if isinstance(data, BadPoster):
-        return None
+    with held_poster(path) as data:
+        return None if isinstance(data, BadPoster) else _decode_bytes(data, places)
+
+
+def _decode_bytes(data: bytes, places: Sequence[tuple[Geometry, NDArray[np.uint8]]]) -> Decoded:
     # Hashed again, since the file may have changed since the catalogue was hashed.
     key = poster_key(data)
     images = decode_for(data, [geometry for geometry, _ in places])

@@ -14,7 +14,8 @@ from hybrid.backbones.engine import Engine, EngineChoice
 from hybrid.backbones.engines import load_backbone
 from hybrid.backbones.weights import fingerprint_fields
 from hybrid.cache import EmbeddingCache
-from hybrid.images.decode import BadPoster, load_poster
+from hybrid.images.decode import BadPoster
+from hybrid.images.files import load_poster
 from hybrid.types import EmbeddingOptions
 from hybrid.utils.context import Context
 from hybrid.utils.counts import counted

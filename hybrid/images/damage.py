@@ -10,6 +10,7 @@ from PIL import Image
 from hybrid.images.formats import open_image
 from hybrid.images.jpeg import Damaged
 from hybrid.images.jpeg_damage import find_jpeg_damage
+from hybrid.images.libtiff import STARTS
 from hybrid.images.memory import LIMIT
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -52,7 +53,7 @@ def find_damage(data: bytes) -> str:
             found = _png_damage(data)
         elif data[:4] == b"RIFF":
             found = _webp_damage(data)
-        elif data[:4] in (b"II*\0", b"MM\0*"):
+        elif data[:4] in STARTS:
             found = _tiff_damage(data)
         else:
             found = ""

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
+from hybrid.images import libtiff
 from hybrid.images.formats import MissingDecoder, open_image, what_else
 from hybrid.images.memory import BUDGET, ORIENTED, TooLarge, memory_of
 from hybrid.images.picture import Picture, Pixels
-from hybrid.images.stored import read_stored
-from hybrid.utils.reading import IMAGE, FileKind, UnusableFileError, read_bytes
+from hybrid.images.work import has_sane_exif
 
 MIN_SIDE = 16
 MAX_PIXELS = 89_478_485  # Pillow's own limit: a quarter of a GiB as 24-bit RGB
-MAX_BYTES = IMAGE.limit
 
 Decoded = TypeVar("Decoded")
 
@@ -58,73 +54,6 @@ class BadPoster:
     """
 
     reason: str
-
-
-def read_poster(path: str | Path) -> bytes | BadPoster:
-    """Read the bytes of a poster file: a regular file of at most 256 MiB, or an image within a Parquet file.
-
-    Parameters
-    ----------
-    path : str or Path
-        Where no such file is, it may be an `ImageReference`.
-
-    Returns
-    -------
-    bytes or BadPoster
-
-    Examples
-    --------
-    >>> read_poster("no-such-file.jpg")
-    BadPoster(reason='file not found')
-    """
-    path = Path(path)
-    try:
-        data = read_bytes(path, FileKind(IMAGE.name, MAX_BYTES))
-    except UnusableFileError as error:
-        if error.errno == errno.EISDIR:
-            return BadPoster("is a folder, not a file")
-        if error.errno == errno.EFBIG:
-            return BadPoster(f"the file is larger than {MAX_BYTES // 2**20} MiB")
-        return BadPoster("is not a regular file")
-    except FileNotFoundError:
-        found = read_stored(str(path))
-        return BadPoster(found) if isinstance(found, str) else found
-    except (OSError, ValueError) as error:
-        return BadPoster(f"cannot be read: {getattr(error, 'strerror', None) or error}")
-    return data or BadPoster("the file is empty")
-
-
-def poster_key(data: bytes) -> bytes:
-    """Content key of a poster in the cache: SHA-256 of its bytes, 32 bytes.
-
-    Examples
-    --------
-    >>> poster_key(b"").hex()[:8]
-    'e3b0c442'
-    """
-    return hashlib.sha256(data).digest()
-
-
-def hash_poster(path: str) -> bytes | BadPoster:
-    """Content key of a poster file.
-
-    Parameters
-    ----------
-    path : str
-        ``""`` stands for an item without a poster.
-
-    Returns
-    -------
-    bytes or BadPoster
-        32 bytes, or why the file cannot be read.
-
-    Examples
-    --------
-    >>> hash_poster("")
-    BadPoster(reason='no poster named')
-    """
-    data = read_poster(path) if path else BadPoster("no poster named")
-    return data if isinstance(data, BadPoster) else poster_key(data)
 
 
 @dataclass(frozen=True)
@@ -279,6 +208,17 @@ def image_header(data: bytes) -> tuple[str, tuple[int, int]] | BadPoster:
 
 def _guarded(data: bytes, decode: Callable[[], Decoded]) -> Decoded | BadPoster:
     """Result of `decode`, or why the image cannot be decoded."""
+    if data[:4] not in libtiff.STARTS:
+        return _attempted(data, decode)
+    with libtiff.collected_errors() as said:
+        found = _attempted(data, decode)
+    line = next((line for line in said if libtiff.tells_of_damage(line)), "")
+    if line and (not isinstance(found, BadPoster) or found.reason.startswith("cannot be decoded")):
+        return BadPoster(f"is damaged: {line}")
+    return found
+
+
+def _attempted(data: bytes, decode: Callable[[], Decoded]) -> Decoded | BadPoster:
     try:
         return decode()
     except UnidentifiedImageError:
@@ -312,7 +252,8 @@ def _decode_scales(
 def _decode(image: Image.Image, geometry: Geometry) -> Picture:
     image.draft(None, (geometry.reach, geometry.reach))
     image.load()
-    if ORIENTED & image.info.keys() or not isinstance(image, JpegImageFile):
+    oriented = ORIENTED & image.info.keys() or not isinstance(image, JpegImageFile)
+    if oriented and has_sane_exif(image):
         # The pixels are there: what is broken now is the metadata, which costs the orientation at most.
         with contextlib.suppress(Exception):
             ImageOps.exif_transpose(image, in_place=True)
@@ -345,29 +286,6 @@ def _fitted(image: Picture, geometry: Geometry) -> Pixels:
         canvas[top : top + rows, left : left + columns] = resize(image, (rows, columns))
         return canvas
     return resize(image, geometry.size)
-
-
-def load_poster(path: str, size: tuple[int, int], fit: str = "squash") -> Pixels | BadPoster:
-    """Read and decode a poster file.
-
-    Parameters
-    ----------
-    path : str
-        ``""`` stands for an item without a poster.
-    size, fit
-        As in `decode_poster`.
-
-    Returns
-    -------
-    ndarray of shape (height, width, 3), uint8, RGB; or BadPoster
-
-    Examples
-    --------
-    >>> load_poster("no-such-file.jpg", (224, 224))
-    BadPoster(reason='file not found')
-    """
-    data = read_poster(path) if path else BadPoster("no poster named")
-    return data if isinstance(data, BadPoster) else decode_poster(data, size, fit)
 
 
 class _WrongSize(Exception):

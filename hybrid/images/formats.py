@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
-
 from PIL import Image
 
 from hybrid.images.memory import check_webp
+from hybrid.images.work import CountedBytes, allow_runs, check_pieces
 
 # Formats that Pillow decodes itself; for PostScript, for one, it would start another program.
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "PPM")
@@ -59,7 +58,7 @@ def open_image(data: bytes) -> Image.Image:
     Raises
     ------
     TooLarge
-        If it is a WebP that would take too much memory.
+        If it is a WebP that would take too much memory, or in so many pieces that reading it takes long.
 
     Examples
     --------
@@ -70,10 +69,13 @@ def open_image(data: bytes) -> Image.Image:
     """
     formats = formats_of(data)
     check_webp(data)
+    check_pieces(data)
     try:
-        return Image.open(io.BytesIO(data), formats=formats)
+        image: Image.Image = Image.open(CountedBytes(data), formats=formats)
     except UserWarning:  # of broken EXIF, in a process that makes errors of warnings
-        return Image.open(io.BytesIO(without_exif(data)), formats=formats)
+        image = Image.open(CountedBytes(without_exif(data)), formats=formats)
+    allow_runs(image)
+    return image
 
 
 def without_exif(data: bytes) -> bytes:

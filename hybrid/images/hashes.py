@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.errors import HybridError
-from hybrid.images.decode import BadPoster, hash_poster
+from hybrid.images.decode import BadPoster
+from hybrid.images.files import hash_poster
 from hybrid.images.references import parse_reference
 from hybrid.utils.files import make_folder, make_room, move, write_atomically
 from hybrid.utils.key_index import KEY_BYTES, Index, index_part, key_array

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.images.jpeg import SCAN, Damaged, Segment, Unended, read_segments
+from hybrid.images.memory import BUDGET
 
 if TYPE_CHECKING:
     from hybrid.images.jpeg_scans import Table
@@ -21,6 +22,10 @@ BASELINE, EXTENDED, PROGRESSIVE = 0xC0, 0xC1, 0xC2
 _TABLES, _RESTARTS = 0xC4, 0xDD
 _OTHER_FRAMES = frozenset({0xC3, *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0)})
 _RESTART = re.compile(rb"\xff([\xd0-\xd7])")
+FOLLOWED = (
+    64 * 2**20
+)  # bytes of a scan; a longer one, of hundreds of millions of pixels, is not followed
+COPIES = 3  # of its bytes that following takes
 _REASONS = {
     -1: "the data of a scan ends before its last block",
     -2: "the data of a scan holds a code that stands for nothing",
@@ -111,10 +116,17 @@ def _follow(data: bytes) -> None:
         elif segment.marker == _RESTARTS:
             interval = int.from_bytes(content[:2], "big")
         elif segment.marker == SCAN and frame is not None:
-            _follow_scan(data, segment, frame, tables, interval)
+            with BUDGET.reserve(_memory_of(segment, frame)):
+                _follow_scan(data, segment, frame, tables, interval)
     # Where nothing but the end marker is missing, all pixels are there.
     if end and (frame is None or frame.is_progressive or not frame.seen >= frame.factors.keys()):
         raise end
+
+
+def _memory_of(scan: Segment, frame: _Frame) -> int:
+    """Bytes that following a scan takes: copies of its data, and eight for each block of coefficients."""
+    size = scan.end - scan.stop
+    return COPIES * size * (size <= FOLLOWED) + 3 * frame.width * frame.height // 8
 
 
 def _read_frame(kind: int, content: bytes) -> _Frame | None:
@@ -161,6 +173,8 @@ def _follow_scan(
     if len(content) < 4 + 2 * count or not parts or any(c not in frame.factors for c, _ in parts):
         raise Damaged("the header of a scan does not agree with the picture")
     frame.seen.update(component for component, _ in parts)
+    if segment.end - segment.stop > FOLLOWED:
+        return
     alone = len(parts) == 1
     units = frame.blocks(parts[0][0]) if alone else frame.units()
     pieces = _RESTART.split(data[segment.stop : segment.end].rstrip(b"\xff"))

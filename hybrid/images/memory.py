@@ -7,6 +7,7 @@ takes a good deal though its file is far smaller than any picture of that size.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 
@@ -17,12 +18,14 @@ from PIL.TiffImagePlugin import TiffImageFile
 from hybrid.images.jpeg import count_scans
 
 LIMIT = 320 * 2**20  # bytes, of all images that are being decoded at a time
+FILES_LIMIT = 128 * 2**20  # bytes, of the files of these images; a larger one is read alone
 FREE = 48 * 2**20  # bytes; an image that takes no more is decoded however small its file is
 # Pixels for each byte of a file. Pictures have less than 100; those of one colour have, of formats that
 # code a block of pixels with a fraction of a bit, up to 600, and of the others 150 and more.
 DENSEST = {"WEBP": 1000, "AVIF": 1000, "HEIF": 1000}
 DENSEST_OF_OTHERS = 150
 MAX_SCANS = 100  # of a progressive JPEG: each runs over all of the image; files have about ten
+MAX_SCANNED = 1_500_000_000  # pixels, times the scans that run over them
 BAND = 2**20  # pixels that are converted to RGB at a time
 
 # Bytes a pixel: of Pillow's image, by its mode; of the decoder, by the format, measured.
@@ -97,6 +100,8 @@ def memory_of(image: Image.Image, data: bytes, scales: Collection[int] = (1,)) -
         need += _coefficients(image, data)
     else:
         need += width * height * _DECODER.get(str(image.format), 0)
+        if image.tile and image.tile[0][0] == "bmp_rle":
+            need += 255 * width  # a run of empty rows goes beyond the image
     if isinstance(image, TiffImageFile):
         need += stored + _tile(image)  # a strip may hold all of the image
     if ORIENTED & image.info.keys():
@@ -106,7 +111,7 @@ def memory_of(image: Image.Image, data: bytes, scales: Collection[int] = (1,)) -
 
 
 class Budget:
-    """Memory that threads share: one waits while the others have what it needs.
+    """Memory that threads share: one waits while the others have what it needs. They wait in line.
 
     Parameters
     ----------
@@ -127,13 +132,20 @@ class Budget:
         self.limit = limit
         self.used = 0
         self._changed = threading.Condition()
+        self._line: deque[object] = deque()
 
     @contextmanager
     def reserve(self, need: int) -> Iterator[None]:
         """Wait until so many bytes are left, or nobody has any, and keep them."""
+        place = object()
         with self._changed:
-            self._changed.wait_for(lambda: not self.used or self.used + need <= self.limit)
-            self.used += need
+            self._line.append(place)
+            try:
+                self._changed.wait_for(lambda: self._line[0] is place and self._has(need))
+                self.used += need
+            finally:
+                self._line.remove(place)
+                self._changed.notify_all()
         try:
             yield
         finally:
@@ -141,16 +153,24 @@ class Budget:
                 self.used -= need
                 self._changed.notify_all()
 
+    def _has(self, need: int) -> bool:
+        return not self.used or self.used + need <= self.limit
 
-BUDGET = Budget(LIMIT)  # of this process
+
+# Of this process. Who has room for decoding never waits for that of a file, so that neither waits for ever.
+BUDGET = Budget(LIMIT)
+FILES = Budget(FILES_LIMIT)
 
 
 def _check(size: tuple[int, int], need: int, kind: str, file_bytes: int) -> None:
     width, height = size
-    if need > LIMIT:
+    with_file = need + max(
+        0, file_bytes - FREE
+    )  # of a smaller file it is what others may have, too
+    if with_file > LIMIT:
         raise TooLarge(
-            f"{width} x {height} pixels take {need / 2**20:,.0f} MiB to decode, more than {LIMIT // 2**20} "
-            "(a decompression bomb?)"
+            f"{width} x {height} pixels take {with_file / 2**20:,.0f} MiB to decode, more than "
+            f"{LIMIT // 2**20} (a decompression bomb?)"
         )
     if need > FREE and width * height > file_bytes * DENSEST.get(kind, DENSEST_OF_OTHERS):
         raise TooLarge(
@@ -185,6 +205,10 @@ def _coefficients(image: JpegImageFile, data: bytes) -> int:
         return 0
     if scans > MAX_SCANS:
         raise TooLarge(f"{scans:,} scans, more than {MAX_SCANS} (a decompression bomb?)")
+    if scans * image.size[0] * image.size[1] > MAX_SCANNED:
+        raise TooLarge(
+            f"{scans:,} scans of {image.size[0]} x {image.size[1]} pixels (a decompression bomb?)"
+        )
     factors = [(across, down) for _, across, down, _ in image.layer]
     most = max((across * down for across, down in factors), default=1)
     share = sum(across * down for across, down in factors) / max(most, 1)

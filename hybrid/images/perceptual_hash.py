@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import dctn
 
-from hybrid.images.decode import BadPoster, decode_poster, read_poster
+from hybrid.images.decode import BadPoster, decode_poster
+from hybrid.images.files import held_poster
 from hybrid.images.hashes import load_perceptual_hashes, save_perceptual_hashes
 from hybrid.utils.context import Context
 
@@ -116,8 +117,8 @@ def hash_perceptually(paths: Mapping[bytes, str], context: Context) -> dict[byte
 
 
 def _hash_file(path: str) -> bytes | None:
-    data = read_poster(path)
-    return None if isinstance(data, BadPoster) else perceptual_hash(data)
+    with held_poster(path) as data:
+        return None if isinstance(data, BadPoster) else perceptual_hash(data)
 
 
 def _difference_bits(grey: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -9,18 +9,19 @@ import tempfile
 import threading
 import weakref
 from bisect import bisect_right
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 from hybrid.images.references import ImageReference, parse_reference
-from hybrid.utils.reading import CATALOGUE, checked, read_bytes
+from hybrid.utils.reading import CATALOGUE, IMAGE, checked, read_bytes
 
 FILES = 8  # that are open at a time
 
 
-def read_stored(path: str) -> bytes | str:
+def read_stored(path: str, hold: Callable[[int], object] = bool) -> bytes | str:
     """Read an image within a Parquet file.
 
     The first time that a row group is asked for, its images are copied to a temporary file, which the system
@@ -30,6 +31,8 @@ def read_stored(path: str) -> bytes | str:
     ----------
     path : str
         An `ImageReference` as text, such as ``"films.parquet#image#17"``.
+    hold : callable, optional
+        Called with the number of bytes before they are read.
 
     Returns
     -------
@@ -45,7 +48,7 @@ def read_stored(path: str) -> bytes | str:
     if reference is None:
         return "file not found"
     try:
-        data = _find(reference)
+        data = _find(reference, hold)
     except FileNotFoundError:
         return "file not found"
     except ImportError:
@@ -55,10 +58,15 @@ def read_stored(path: str) -> bytes | str:
     return data or "the row holds no image"
 
 
-def _find(reference: ImageReference) -> bytes:
+def _find(reference: ImageReference, hold: Callable[[int], object]) -> bytes:
     status = Path(reference.file).stat()
     stamp = (status.st_size, status.st_mtime_ns)
-    return _open(reference.file, reference.column, stamp, os.getpid()).read(reference.row)
+    images = _open(reference.file, reference.column, stamp, os.getpid())
+    start, size = images.find(reference.row)
+    if size > IMAGE.limit:
+        raise ValueError(f"the image is larger than {IMAGE.limit // 2**20} MiB")
+    hold(size)
+    return os.pread(images.copy.fileno(), size, start)
 
 
 @lru_cache(maxsize=FILES)
@@ -86,16 +94,15 @@ class _StoredImages:
         weakref.finalize(self, self.copy.close)  # once no thread reads it
         self.guard = threading.Lock()  # else every thread would read the same row group
 
-    def read(self, row: int) -> bytes:
-        """The bytes of a row's image; empty where it has none."""
+    def find(self, row: int) -> tuple[int, int]:
+        """Where the bytes of a row's image are in the copy, and how many; 0 where it has none."""
         group = bisect_right(self.starts, row) - 1
         if not 0 <= group < len(self.starts) - 1:
             raise LookupError(f"no row {row + 1} in a file of {self.starts[-1]}")
         with self.guard:
             if group not in self.places:
                 self.places[group] = self._copy(group)
-        start, size = self.places[group][row - self.starts[group]]
-        return os.pread(self.copy.fileno(), size, start)
+        return self.places[group][row - self.starts[group]]
 
     def _copy(self, group: int) -> list[tuple[int, int]]:
         """Copy the images of a row group: the place of each in the copy, and its size."""

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hybrid.images.decode import BadPoster, decode_reduced, load_poster
+from hybrid.images.decode import BadPoster, decode_reduced
+from hybrid.images.files import first_good, held_poster, load_poster
 
 QUALITY = 80
 # Of the thumbnails in a page:
@@ -148,13 +149,25 @@ def make_thumbnail(data: bytes, side: int) -> bytes | BadPoster:
     return encode_jpeg(image)
 
 
-def make_thumbnails(paths: Sequence[str], limit: int = MAX_TOTAL) -> list[Thumbnail]:
+def load_thumbnail(path: str, side: int) -> bytes | BadPoster:
+    """Make a thumbnail of a poster file. See `make_thumbnail`.
+
+    Examples
+    --------
+    >>> load_thumbnail("no-such-file.jpg", 120)
+    BadPoster(reason='file not found')
+    """
+    with held_poster(path) as data:
+        return data if isinstance(data, BadPoster) else make_thumbnail(data, side)
+
+
+def make_thumbnails(items: Sequence[Sequence[str]], limit: int = MAX_TOTAL) -> list[Thumbnail]:
     """Make the thumbnails of a page, 112 x 168 pixels each.
 
     Parameters
     ----------
-    paths : sequence of n str
-        Poster files; ``""`` stands for none.
+    items : sequence of n sequences of str
+        The poster files of each item: the first that can be decoded is shown.
     limit : int, default=409600
         Bytes of all thumbnails together; those that would go beyond are left out.
 
@@ -164,12 +177,12 @@ def make_thumbnails(paths: Sequence[str], limit: int = MAX_TOTAL) -> list[Thumbn
 
     Examples
     --------
-    >>> make_thumbnails([""])
-    [Thumbnail(source='', reason='no poster named')]
+    >>> make_thumbnails([[], ["no-such-file.jpg"]])
+    [Thumbnail(source='', reason='no poster named'), Thumbnail(source='', reason='file not found')]
     """
     made, left = [], limit
-    for path in paths:
-        data = _page_thumbnail(path)
+    for paths in items:
+        data = first_good(paths, _page_thumbnail)
         if isinstance(data, bytes) and len(data) > left:
             data = BadPoster("left out to keep the page small")
         if isinstance(data, BadPoster):

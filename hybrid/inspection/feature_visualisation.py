@@ -231,8 +231,9 @@ def _backbone_images(part: _Part, context: Context) -> BackboneImages:
     )
 
 
-def _paths(run: LoadedRun, channels: Sequence[Channel]) -> dict[str, str]:
-    """Path of the poster of each item that is shown."""
+def _paths(run: LoadedRun, channels: Sequence[Channel]) -> dict[str, tuple[str, ...]]:
+    """Paths of the posters of each item that is shown."""
     wanted = {poster.id for channel in channels for poster in channel.posters}
-    listed = zip(run.catalogue.ids.tolist(), run.catalogue.poster_paths, strict=True)
-    return {name: path for name, path in listed if name in wanted}
+    files = run.catalogue.poster_files
+    listed = enumerate(run.catalogue.ids.tolist())
+    return {name: files(i) for i, name in listed if name in wanted}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ from hybrid.errors import RunError, SettingError, did_you_mean
 from hybrid.explain.contributions import GenrePrediction, ScoreDecomposition
 from hybrid.explain.importance import GenreImportance, explain_genres
 from hybrid.explain.similar_posters import Neighbour
-from hybrid.images.decode import BadPoster, read_poster
-from hybrid.images.thumbnails import make_thumbnail
+from hybrid.images.decode import BadPoster
+from hybrid.images.files import first_good
+from hybrid.images.thumbnails import load_thumbnail
 from hybrid.inspection.loaded_run import (
     TRAINING_PARTS,
     LoadedHead,
@@ -259,7 +261,7 @@ def _nearest_posters(run: LoadedRun, row: int, top: int) -> tuple[Neighbour, ...
 
 
 def _thumbnail(catalogue: Catalogue, row: int, side: int) -> bytes | BadPoster:
-    """Thumbnail of an item's poster, or why there is none."""
-    reason = catalogue.poster_problems.get(row)
-    data = BadPoster(reason) if reason else read_poster(catalogue.poster_paths[row])
-    return data if isinstance(data, BadPoster) else make_thumbnail(data, side)
+    """Thumbnail of an item's first good poster, or why there is none."""
+    if reason := catalogue.poster_problems.get(row):
+        return BadPoster(reason)
+    return first_good(catalogue.poster_files(row), partial(load_thumbnail, side=side))

@@ -12,8 +12,9 @@ from PIL import Image
 from hybrid.backbones import BackboneSpec
 from hybrid.catalogue import Catalogue
 from hybrid.errors import SettingError
-from hybrid.images.decode import BadPoster, load_poster, read_poster
-from hybrid.images.thumbnails import make_thumbnail
+from hybrid.images.decode import BadPoster
+from hybrid.images.files import load_poster
+from hybrid.images.thumbnails import load_thumbnail
 
 SIDE = 360  # longer side of the background in pixels
 
@@ -80,8 +81,7 @@ def background_image(path: str, spec: BackboneSpec, poster: Pixels) -> Pixels:
     """
     if spec.fit != "squash":
         return poster
-    data = read_poster(path)
-    image = _require_poster(data if isinstance(data, BadPoster) else make_thumbnail(data, SIDE))
+    image = _require_poster(load_thumbnail(path, SIDE))
     return np.asarray(Image.open(io.BytesIO(image)))
 
 

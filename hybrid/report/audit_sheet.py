@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from hybrid.audit.cached_backbones import CachedBackbone, restriction_in_words
 from hybrid.audit.leaks import clean_in_words, unknown_learning
 from hybrid.catalogue import Catalogue
 from hybrid.errors import RunError
-from hybrid.images.decode import load_poster
+from hybrid.images.decode import BadPoster
+from hybrid.images.files import first_good, load_poster
 from hybrid.images.thumbnails import data_uri, encode_jpeg
 from hybrid.report.page import make_environment
 from hybrid.types import Audit
@@ -69,9 +68,10 @@ def write_audit_sheet(
 
 
 def _picture(catalogue: Catalogue, position: dict[str, int], name: str) -> str | None:
-    """Thumbnail of a poster as a ``data:`` URI; None where there is no poster."""
-    pixels = load_poster(catalogue.poster_paths[position[name]], SIZE) if name in position else None
-    if not isinstance(pixels, np.ndarray):
+    """Thumbnail of an item's first good poster as a ``data:`` URI; None where there is none."""
+    files = catalogue.poster_files(position[name]) if name in position else ()
+    pixels = first_good(files, partial(load_poster, size=SIZE))
+    if isinstance(pixels, BadPoster):
         return None
     return data_uri(encode_jpeg(pixels, 70))
 

@@ -85,7 +85,9 @@ def draw_filters(filters: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def render_feature_page(
-    visualisation: FeatureVisualisation, images: Sequence[BackboneImages], paths: Mapping[str, str]
+    visualisation: FeatureVisualisation,
+    images: Sequence[BackboneImages],
+    paths: Mapping[str, Sequence[str]],
 ) -> str:
     """Render a feature visualisation as HTML. Text from the catalogue is escaped.
 
@@ -94,8 +96,8 @@ def render_feature_page(
     visualisation : FeatureVisualisation
     images : sequence of BackboneImages
         Of each block.
-    paths : mapping of str to str
-        Item id to its poster file.
+    paths : mapping of str to sequence of str
+        Item id to its poster files.
 
     Returns
     -------
@@ -148,7 +150,7 @@ def _jpeg_uri(pixels: NDArray[np.uint8]) -> str:
 def write_feature_page(
     visualisation: FeatureVisualisation,
     images: Sequence[BackboneImages],
-    paths: Mapping[str, str],
+    paths: Mapping[str, Sequence[str]],
     path: Path,
 ) -> None:
     """Write a feature visualisation.

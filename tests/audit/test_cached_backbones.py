@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hybrid.audit.embedding_sets import name_embedding_sets
 from hybrid.audit.item_hashes import hash_items
 from hybrid.backbones import get_backbone
 from hybrid.backbones.provenance import Ancestor, Provenance
@@ -18,8 +19,11 @@ from hybrid.backbones.weights import Weights
 from hybrid.cache import EmbeddingStore
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.cli.main import _run
+from hybrid.duplicates.kinds import NEAR_EMBEDDING
 from hybrid.extraction.lookup import hash_catalogue, make_store
+from hybrid.extraction.poster_keys import key_sets
 from hybrid.splitting.split_file import write_split
+from hybrid.types import Audit as Found
 from hybrid.types import Split
 
 N = 12
@@ -166,3 +170,23 @@ def test_the_sheet_names_the_sets_that_must_not_be_used(films: Catalogue, audit:
     page = Path("sheet.html").read_text()
     assert "The split is clean, but NOT with the set of embeddings in the cache" in page
     assert "has learnt from 1 of the 4 test items" in page
+
+
+def test_sets_are_found_by_any_poster_of_an_item(films: Catalogue, audit: Audit) -> None:
+    """Sets of embeddings that have only the second posters of the items are sets of the catalogue, too."""
+    rows = [f"f{i:02},{'Drama' if i % 2 else 'Comedy'},{i}.png|{i}-back.png" for i in range(N)]
+    for i in range(N):
+        Image.new("RGB", (30, 40), (20 * i, 9, 9)).save(f"{i}-back.png")
+    Path("two.csv").write_text("\n".join(["id,genres,posters", *rows]))
+    catalogue = load_catalogue("two.csv")
+    keys = hash_catalogue(catalogue)
+    sets = key_sets(catalogue, keys)
+    assert [len(each) for each in sets] == [2] * N
+    for digit in "ab":
+        store = make_store(CACHE, get_backbone("mobilenet-075"), weights(films, "file", digit))
+        store.append([each[1] for each in sets], np.ones((N, store.dimension), dtype=np.float32))
+    said = Found((), (), (), (f"{NEAR_EMBEDDING}: no embeddings",))
+    (found,) = name_embedding_sets(said, sets, CACHE).skipped
+    assert "there are 2 sets of embeddings of the catalogue" in found
+    code, out = audit("--catalogue", "two.csv", "--splits", "splits.csv")
+    assert "of the 2 sets of embeddings in the cache" in out

@@ -674,7 +674,7 @@ def test_images_in_a_parquet_file_are_the_posters(arrow: Any, tmp_path: Path) ->
     from PIL import Image
 
     from hybrid.catalogue.check import check_posters
-    from hybrid.images.decode import hash_poster
+    from hybrid.images.files import hash_poster
 
     files = []
     for shade in range(5):

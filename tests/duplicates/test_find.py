@@ -23,7 +23,8 @@ from hybrid.duplicates.groups import group_by_column
 from hybrid.errors import SettingError, SplitError
 from hybrid.extraction.lookup import hash_catalogue
 from hybrid.images import hashes
-from hybrid.images.decode import BadPoster, hash_poster
+from hybrid.images.decode import BadPoster
+from hybrid.images.files import hash_poster
 from hybrid.report.audit_sheet import write_audit_sheet
 from hybrid.splitting.methods import SplitOptions, make_splits, split_catalogue
 from hybrid.splitting.split_file import read_split, write_split

@@ -37,7 +37,8 @@ from hybrid.features import TextFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.heads import HEADS, HybridClassifier, MultilabelLinearSVC
 from hybrid.heads.make_hybrid import make_hybrid
-from hybrid.images.decode import BadPoster, decode_poster, load_poster, read_poster
+from hybrid.images.decode import BadPoster, decode_poster
+from hybrid.images.files import load_poster, read_poster
 from hybrid.report import make_report
 from hybrid.report.item_card import ItemCard, render_card
 from hybrid.runs.experiment import Experiment

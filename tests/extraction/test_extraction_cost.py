@@ -19,7 +19,8 @@ from hybrid.extraction.pipeline import EmbeddingPipeline, Target
 from hybrid.extraction.plan import Job
 from hybrid.extraction.wall_clock import WallClock
 from hybrid.extraction.writer import PartWriter
-from hybrid.images.decode import Geometry, poster_key
+from hybrid.images.decode import Geometry
+from hybrid.images.files import poster_key
 from hybrid.types import EmbeddingOptions, ExtractSummary
 from hybrid.utils.context import Context
 

@@ -114,7 +114,7 @@ def test_several_targets_share_one_decoding(
     files: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[tuple[str, int]] = []
-    for name in ("read_poster", "decode_for"):
+    for name in ("held_poster", "decode_for"):
         whole = getattr(hybrid.extraction.pipeline, name)
         monkeypatch.setattr(
             hybrid.extraction.pipeline,
@@ -128,7 +128,7 @@ def test_several_targets_share_one_decoding(
         flow.put(path, targets[i % 2 :])
     flow.finish()
     flow.close()
-    assert sorted(name for name, _ in calls) == ["decode_for"] * 20 + ["read_poster"] * 20
+    assert sorted(name for name, _ in calls) == ["decode_for"] * 20 + ["held_poster"] * 20
     assert [len(t.writer.rows) for t in targets] == [10, 19]
 
 

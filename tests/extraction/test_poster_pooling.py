@@ -16,7 +16,7 @@ from hybrid.extraction.cache_report import export_embeddings
 from hybrid.extraction.lookup import load_embeddings
 from hybrid.features.posters import PosterFeatures
 from hybrid.heads.make_hybrid import FeatureOptions, make_hybrid
-from hybrid.images.decode import poster_key
+from hybrid.images.files import poster_key
 from hybrid.images.thumbnails import encode_jpeg
 from hybrid.utils.context import Context
 

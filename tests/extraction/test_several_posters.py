@@ -13,7 +13,8 @@ from hybrid.catalogue.check import check_catalogue
 from hybrid.extraction.lookup import bad_posters, hash_catalogue, load_embeddings
 from hybrid.extraction.poster_keys import image_files
 from hybrid.features.posters import PosterFeatures
-from hybrid.images.decode import BadPoster, poster_key
+from hybrid.images.decode import BadPoster
+from hybrid.images.files import poster_key
 from hybrid.images.thumbnails import encode_jpeg
 from hybrid.utils.context import Context
 

@@ -18,16 +18,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from hybrid.images.decode import (
-    PAD_COLOUR,
-    BadPoster,
-    Geometry,
-    decode_for,
-    decode_poster,
-    hash_poster,
-    poster_key,
-    read_poster,
-)
+from hybrid.images.decode import PAD_COLOUR, BadPoster, Geometry, decode_for, decode_poster
+from hybrid.images.files import hash_poster, poster_key, read_poster
 
 BILINEAR = Image.Resampling.BILINEAR
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
@@ -87,7 +79,7 @@ def pixels_of(data: bytes, size: tuple[int, int] = (24, 16)) -> NDArray[np.uint8
 def test_files_that_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: object, reason: str
 ) -> None:
-    monkeypatch.setattr("hybrid.images.decode.MAX_BYTES", 100)
+    monkeypatch.setattr("hybrid.images.files.MAX_BYTES", 100)
     path = tmp_path / "poster.jpg"
     make(path)
     found = read_poster(path)
@@ -109,7 +101,7 @@ def test_names_that_cannot_be_read(tmp_path: Path, name: str, reason: str) -> No
 
 
 def test_a_readable_file_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hybrid.images.decode.MAX_BYTES", 100)
+    monkeypatch.setattr("hybrid.images.files.MAX_BYTES", 100)
     path = tmp_path / "Plakát 日本.jpg"
     path.write_bytes(bytes(range(100)))
     assert read_poster(str(path)) == bytes(range(100))

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hybrid.images.decode import BadPoster, decode_poster, hash_poster, poster_key, read_poster
+from hybrid.images.decode import BadPoster, decode_poster
 from hybrid.images.examine import examine_image
+from hybrid.images.files import hash_poster, poster_key, read_poster
 from hybrid.images.hashes import hash_posters
 
 COARSE = np.random.default_rng(0).integers(0, 256, (3, 2, 3), dtype=np.uint8)

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from hybrid.cache import EmbeddingCache
 from hybrid.images import hashes as memo_module
-from hybrid.images.decode import BadPoster, hash_poster
+from hybrid.images.decode import BadPoster
+from hybrid.images.files import hash_poster
 from hybrid.images.hashes import hash_posters, load_memo
 
 Look = Callable[..., list[bytes | BadPoster]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import resource
@@ -10,15 +11,17 @@ import subprocess
 import sys
 import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hybrid.images import decode, memory, picture
+from hybrid.images import decode, files, memory, picture
 from hybrid.images.decode import BadPoster, Geometry, decode_for, decode_poster, decode_reduced
 from hybrid.images.examine import examine_image
+from hybrid.images.files import held_poster
 from hybrid.images.memory import Budget, memory_of
 from hybrid.images.resize import resize
 
@@ -216,6 +219,71 @@ def test_threads_share_the_memory() -> None:
     assert len(most) == 250
     assert budget.used == 0
     assert all(used <= 100 or used == need == 120 for used, need in most)
+
+
+def test_who_needs_much_is_not_overtaken_for_ever() -> None:
+    """Threads wait in line: small ones do not go on and on before a large one."""
+    budget, order = Budget(100), []
+    with contextlib.ExitStack() as first:
+        first.enter_context(budget.reserve(50))
+
+        def work(need: int) -> None:
+            with budget.reserve(need):
+                order.append(need)
+
+        threads = []
+        for length, need in enumerate((90, 10, 20), 1):
+            threads.append(threading.Thread(target=work, args=(need,)))
+            threads[-1].start()
+            while len(budget._line) < length:  # until it stands in line
+                pass
+        assert order == []
+    for thread in threads:
+        thread.join()
+    assert order[0] == 90
+
+
+def test_files_are_read_within_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All threads together hold no more bytes of files than the limit, or one larger file alone."""
+    budget, most = Budget(1000), []
+    monkeypatch.setattr(files, "FILES", budget)
+    paths = [tmp_path / f"{i}.jpg" for i in range(12)]
+    for i, path in enumerate(paths):
+        path.write_bytes(bytes([i]) * (2000 if i % 5 == 0 else 400))
+
+    def work(path: Path) -> int:
+        with held_poster(path) as data:
+            most.append((budget.used, len(data)))
+            return len(data)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sum(pool.map(work, paths * 20)) == sum(path.stat().st_size for path in paths) * 20
+    assert all(used <= 1000 or used == size == 2000 for used, size in most)
+    assert budget.used == 0
+
+
+def test_images_of_a_parquet_file_are_held_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pyarrow")
+    import pyarrow
+    import pyarrow.parquet
+
+    budget = Budget(1000)
+    monkeypatch.setattr(files, "FILES", budget)
+    pyarrow.parquet.write_table(pyarrow.table({"raw": [b"x" * 300]}), tmp_path / "films.parquet")
+    with held_poster(f"{tmp_path}/films.parquet#raw#0") as data:
+        assert (data, budget.used) == (b"x" * 300, 300)
+    assert budget.used == 0
+
+
+def test_a_large_file_counts_to_what_its_image_takes() -> None:
+    image = Image.new("RGB", (4000, 4000))
+    data = encode(image, "PNG", compress_level=1)
+    with Image.open(io.BytesIO(data)) as opened:
+        assert memory_of(opened, data + bytes(8_000_000)) < 80 * 2**20
+        with pytest.raises(memory.TooLarge, match="MiB to decode, more than 320"):
+            memory_of(opened, bytes(320 * 2**20))
 
 
 def test_memory_is_given_back_after_an_error() -> None:

@@ -22,7 +22,7 @@ from hybrid.deep.channels import weigh_channels
 from hybrid.deep.options import DeepOptions
 from hybrid.explain.channels import Channel, FeatureVisualisation
 from hybrid.explain.contributions import GenrePrediction
-from hybrid.images.decode import load_poster
+from hybrid.images.files import load_poster
 from hybrid.inspection.item import explain_item
 from hybrid.inspection.loaded_run import LoadedRun, MapOptions, load_run
 from hybrid.model_file.manifest import write_manifest

@@ -248,7 +248,7 @@ def test_pictures_are_small_and_few(tmp_path: Path) -> None:
         paths.append(str(tmp_path / f"{k}.png"))
     (tmp_path / "bad.png").write_text("<html>")
     limit = 5000
-    found = make_thumbnails([*paths, "", str(tmp_path / "bad.png")], limit)
+    found = make_thumbnails([*([path] for path in paths), [], [str(tmp_path / "bad.png")]], limit)
     sizes = []
     for picture in found:
         if picture.source:
@@ -278,6 +278,19 @@ def test_posters_and_titles_stand_on_the_page(compared: Make) -> None:
     assert page.count("<img ") == 10
     assert page.count('alt="Poster of &lt;i&gt;Film') == 10
     assert "No poster of these items could be read" not in page
+
+
+def test_an_item_is_shown_by_any_of_its_posters(compared: Make) -> None:
+    truth, scores = sample(10)
+    comparison = compared(
+        NAMES, truth, {"a": scores}, columns={"posters": ["gone.png|bad.png|p.png"] * 20}
+    )
+    folder = comparison.catalogue.path.parent
+    (folder / "bad.png").write_text("<html>")
+    Image.new("RGB", (40, 60), "teal").save(folder / "p.png")
+    page = render(comparison)
+    assert page.count("<img ") == 10
+    assert "file not found" not in page
 
 
 def test_learning_curves_are_read_with_care(compared: Make) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from hybrid.images.decode import MAX_BYTES, MAX_PIXELS
+from hybrid.images.decode import MAX_PIXELS
+from hybrid.images.files import MAX_BYTES
 
 
 @dataclass(frozen=True)

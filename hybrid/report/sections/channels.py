@@ -83,11 +83,11 @@ def make(comparison: Comparison) -> ChannelsData | None:
     if not recorded:
         return None
     recorded = recorded[:SHOWN]
-    files = dict(
-        zip(comparison.catalogue.ids.tolist(), comparison.catalogue.poster_paths, strict=True)
-    )
-    wanted = [name for channel in recorded for name in channel.posters]
-    pictures = iter(make_thumbnails([files.get(name, "") for name in wanted], MAX_TOTAL))
+    catalogue = comparison.catalogue
+    position = {name: i for i, name in enumerate(catalogue.ids.tolist())}
+    wanted = [position.get(name) for channel in recorded for name in channel.posters]
+    files = [() if i is None else catalogue.poster_files(i) for i in wanted]
+    pictures = iter(make_thumbnails(files, MAX_TOTAL))
     return ChannelsData(run, tuple(_row(channel, pictures) for channel in recorded))
 
 

@@ -9,6 +9,7 @@ from shlex import quote
 from typing import Any
 
 from hybrid.catalogue import Catalogue
+from hybrid.images.references import parse_reference
 from hybrid.report.comparison import Comparison
 from hybrid.types import PARTS, BadRow
 
@@ -170,6 +171,12 @@ def _absent_posters(comparison: Comparison) -> list[BadRow]:
     problems = catalogue.poster_problems
     return [
         catalogue.bad_row(i, problems.get(i, "file not found"))
-        for i, path in enumerate(catalogue.poster_paths)
-        if not path or not Path(path).is_file()
+        for i in range(len(catalogue))
+        if not any(map(_is_there, catalogue.poster_files(i)))
     ]
+
+
+def _is_there(path: str) -> bool:
+    """Whether a poster is a file, or an image that a file holds."""
+    reference = parse_reference(path)
+    return Path(path).is_file() or (reference is not None and Path(reference.file).is_file())

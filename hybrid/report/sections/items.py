@@ -91,9 +91,9 @@ def make(comparison: Comparison) -> ItemsData:
     loss = item_loss(comparison.truth, run.outputs)
     worst, best = worst_and_best(loss, comparison.ids)
     row = {name: i for i, name in enumerate(comparison.catalogue.ids.tolist())}
-    paths = comparison.catalogue.poster_paths
+    files = comparison.catalogue.poster_files
     chosen = [*worst, *best]
-    pictures = make_thumbnails([paths[row[str(comparison.ids[i])]] for i in chosen])
+    pictures = make_thumbnails([files(row[str(comparison.ids[i])]) for i in chosen])
     items = [
         _item(comparison, i, row, picture) for i, picture in zip(chosen, pictures, strict=True)
     ]

@@ -1,0 +1,174 @@
+"""Files of posters: their bytes, their content keys, and what comes of those of one item."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from hybrid.images.decode import BadPoster, decode_poster
+from hybrid.images.memory import FILES
+from hybrid.images.picture import Pixels
+from hybrid.images.stored import read_stored
+from hybrid.utils.reading import IMAGE, FileKind, UnusableFileError, read_bytes
+
+MAX_BYTES = IMAGE.limit
+
+Decoded = TypeVar("Decoded")
+
+
+def read_poster(path: str | Path) -> bytes | BadPoster:
+    """Read the bytes of a poster file: a regular file of at most 256 MiB, or an image within a Parquet file.
+
+    Parameters
+    ----------
+    path : str or Path
+        Where no such file is, it may be an `ImageReference`.
+
+    Returns
+    -------
+    bytes or BadPoster
+
+    Examples
+    --------
+    >>> read_poster("no-such-file.jpg")
+    BadPoster(reason='file not found')
+    """
+    return _read(Path(path), bool)
+
+
+@contextlib.contextmanager
+def held_poster(path: str | Path) -> Iterator[bytes | BadPoster]:
+    """Read the bytes of a poster file, of which all threads together have a limited amount at a time.
+
+    A thread waits until there is room for them, and gives it back at the end of the block.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `read_poster`; ``""`` stands for an item without a poster.
+
+    Yields
+    ------
+    bytes or BadPoster
+
+    Examples
+    --------
+    >>> with held_poster("") as data:
+    ...     data
+    BadPoster(reason='no poster named')
+    """
+    if not path:
+        yield BadPoster("no poster named")
+        return
+    with contextlib.ExitStack() as room:
+        yield _read(Path(path), lambda size: room.enter_context(FILES.reserve(size)))
+
+
+def _read(path: Path, hold: Callable[[int], object]) -> bytes | BadPoster:
+    """Read the bytes of a poster file; `hold` is called with their number before."""
+    try:
+        hold(min(path.stat().st_size, MAX_BYTES))
+        data = read_bytes(path, FileKind(IMAGE.name, MAX_BYTES))
+    except UnusableFileError as error:
+        if error.errno == errno.EISDIR:
+            return BadPoster("is a folder, not a file")
+        if error.errno == errno.EFBIG:
+            return BadPoster(f"the file is larger than {MAX_BYTES // 2**20} MiB")
+        return BadPoster("is not a regular file")
+    except FileNotFoundError:
+        found = read_stored(str(path), hold)
+        return BadPoster(found) if isinstance(found, str) else found
+    except (OSError, ValueError) as error:
+        return BadPoster(f"cannot be read: {getattr(error, 'strerror', None) or error}")
+    return data or BadPoster("the file is empty")
+
+
+def poster_key(data: bytes) -> bytes:
+    """Content key of a poster in the cache: SHA-256 of its bytes, 32 bytes.
+
+    Examples
+    --------
+    >>> poster_key(b"").hex()[:8]
+    'e3b0c442'
+    """
+    return hashlib.sha256(data).digest()
+
+
+def hash_poster(path: str) -> bytes | BadPoster:
+    """Content key of a poster file.
+
+    Parameters
+    ----------
+    path : str
+        ``""`` stands for an item without a poster.
+
+    Returns
+    -------
+    bytes or BadPoster
+        32 bytes, or why the file cannot be read.
+
+    Examples
+    --------
+    >>> hash_poster("")
+    BadPoster(reason='no poster named')
+    """
+    with held_poster(path) as data:
+        return data if isinstance(data, BadPoster) else poster_key(data)
+
+
+def load_poster(path: str, size: tuple[int, int], fit: str = "squash") -> Pixels | BadPoster:
+    """Read and decode a poster file.
+
+    Parameters
+    ----------
+    path : str
+        ``""`` stands for an item without a poster.
+    size, fit
+        As in `decode_poster`.
+
+    Returns
+    -------
+    ndarray of shape (height, width, 3), uint8, RGB; or BadPoster
+
+    Examples
+    --------
+    >>> load_poster("no-such-file.jpg", (224, 224))
+    BadPoster(reason='file not found')
+    """
+    with held_poster(path) as data:
+        return data if isinstance(data, BadPoster) else decode_poster(data, size, fit)
+
+
+def first_good(
+    paths: Iterable[str], use: Callable[[str], Decoded | BadPoster]
+) -> Decoded | BadPoster:
+    """What comes of the first poster of an item that is good.
+
+    Parameters
+    ----------
+    paths : iterable of str
+        The poster files of the item.
+    use : callable
+        Takes a path; what it returns is good unless it is a `BadPoster`.
+
+    Returns
+    -------
+    object or BadPoster
+        Why the first is bad, where all are.
+
+    Examples
+    --------
+    >>> first_good(["no-such-file.jpg", ""], lambda path: load_poster(path, (8, 8)))
+    BadPoster(reason='file not found')
+    """
+    worst = None
+    for path in paths:
+        found = use(path)
+        if not isinstance(found, BadPoster):
+            return found
+        worst = worst or found
+    return worst or BadPoster("no poster named")
