@@ -358,7 +358,7 @@ def mutant(seeds: list[tuple[str, bytes]], number: int) -> tuple[bytes, str]:
     data, kinds = bytearray(seed), []
     for _ in range(int(rng.integers(1, 4))):
         change = MUTATIONS[int(rng.integers(len(MUTATIONS)))]
-        kinds.append(change.__name__)
+        kinds.append(change.__name__.strip("_"))
         data = change(data, rng, seeds) or bytearray(b"\0")
     if data[:8] == PNG_START and rng.random() < 0.7:
         data = bytearray(with_checksums(bytes(data)))

@@ -164,17 +164,15 @@ class EmbeddingPipeline:
 def _decode_into(path: str, places: Sequence[tuple[Geometry, NDArray[np.uint8]]]) -> Decoded:
     """Read, hash and decode a file into the buffers of its targets."""
     with held_poster(path) as data:
-        return None if isinstance(data, BadPoster) else _decode_bytes(data, places)
-
-
-def _decode_bytes(data: bytes, places: Sequence[tuple[Geometry, NDArray[np.uint8]]]) -> Decoded:
-    # Hashed again, since the file may have changed since the catalogue was hashed.
-    key = poster_key(data)
-    images = decode_for(data, [geometry for geometry, _ in places])
-    if isinstance(images, BadPoster):
-        return key, images.reason
-    if damage := find_damage(data):
-        return key, damage
+        if isinstance(data, BadPoster):
+            return None
+        # Hashed again, since the file may have changed since the catalogue was hashed.
+        key = poster_key(data)
+        images = decode_for(data, [geometry for geometry, _ in places])
+        if isinstance(images, BadPoster):
+            return key, images.reason
+        if damage := find_damage(data):
+            return key, damage
     for image, (_, slot) in zip(images, places, strict=True):
         slot[...] = image
     return key, ""

@@ -188,5 +188,5 @@ def test_sets_are_found_by_any_poster_of_an_item(films: Catalogue, audit: Audit)
     said = Found((), (), (), (f"{NEAR_EMBEDDING}: no embeddings",))
     (found,) = name_embedding_sets(said, sets, CACHE).skipped
     assert "there are 2 sets of embeddings of the catalogue" in found
-    code, out = audit("--catalogue", "two.csv", "--splits", "splits.csv")
+    _, out = audit("--catalogue", "two.csv", "--splits", "splits.csv")
     assert "of the 2 sets of embeddings in the cache" in out
