@@ -100,7 +100,7 @@ def memory_of(image: Image.Image, data: bytes, scales: Collection[int] = (1,)) -
         need += _coefficients(image, data)
     else:
         need += width * height * _DECODER.get(str(image.format), 0)
-        if image.tile and image.tile[0][0] == "bmp_rle":
+        if [each[0] for each in getattr(image, "tile", ())[:1]] == ["bmp_rle"]:
             need += 255 * width  # a run of empty rows goes beyond the image
     if isinstance(image, TiffImageFile):
         need += stored + _tile(image)  # a strip may hold all of the image
