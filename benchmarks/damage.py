@@ -1,12 +1,11 @@
-"""Damaged posters: how many are found, how many sound ones are suspected, what hangs or crashes.
+"""Damaged posters: how many are found, how many sound ones are suspected.
 
     python benchmarks/damage.py films/posters
-    python benchmarks/damage.py films/posters --mutations 100000
 
 The first figures are of all files of the folder as they are. Then every `--step`-th is written in several
 formats, a part of its middle is overwritten with zeros or with noise, and the table says how many of these
-cannot be decoded, are told as damaged, look damaged, or are taken for pictures. Last, mutations: a few bytes
-changed, a part overwritten, or the end cut off.
+cannot be decoded, are told as damaged, look damaged, or are taken for pictures. `mutated_images.py` looks for
+what hangs or crashes.
 """
 
 from __future__ import annotations
@@ -14,8 +13,6 @@ from __future__ import annotations
 import argparse
 import collections
 import io
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +38,6 @@ FORMATS: dict[str, dict[str, object] | None] = {
 SHARES = (0.01, 0.1, 0.3)
 ROW = "{:20} {:8} {:>5} {:>6} {:>8} {:>8} {:>10} {:>6}"
 LAST = ("suspected", "taken")
-SLOW = 5.0  # seconds
 
 
 def main() -> None:
@@ -49,7 +45,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, help="Of posters.")
     parser.add_argument("--step", type=int, default=20)
-    parser.add_argument("--mutations", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     posters = [path.read_bytes() for path in sorted(options.folder.iterdir()) if path.is_file()]
@@ -70,7 +65,6 @@ def main() -> None:
                 )
                 counts = [found[each] for each in ("refused", "damaged", *LAST)]
                 print(ROW.format(name, filling, share, len(files), *counts), flush=True)
-    mutate(some, options.mutations, rng)
 
 
 def judge(data: bytes) -> str:
@@ -102,39 +96,6 @@ def overwrite(data: bytes, share: float, filling: str, rng: np.random.Generator)
     size = max(1, int(share * len(data)))
     at = len(data) // 4 + int(rng.integers(max(1, len(data) // 2 - size)))
     return data[:at] + (bytes(size) if filling == "zeros" else rng.bytes(size)) + data[at + size :]
-
-
-def mutants(files: list[bytes], count: int, rng: np.random.Generator) -> Iterator[bytes]:
-    """Files that are changed at random."""
-    for i in range(count):
-        data = bytearray(files[i % len(files)])
-        kind = int(rng.integers(4))
-        if kind == 0:
-            data = data[: int(rng.integers(1, len(data)))]
-        for place in rng.integers(0, 300 if kind == 1 else len(data), int(rng.integers(1, 9))):
-            data[place % len(data)] = int(rng.integers(256))
-        yield (
-            overwrite(bytes(data), float(rng.random() / 4), "noise", rng)
-            if kind == 3
-            else bytes(data)
-        )
-
-
-def mutate(posters: list[bytes], count: int, rng: np.random.Generator) -> None:
-    """Judge mutated files of every format, and count what must not happen."""
-    files = [encode(data, name) for name in FORMATS for data in posters[:20]]
-    found: collections.Counter[str] = collections.Counter()
-    slowest, hangs = 0.0, 0
-    for data in mutants(files, count, rng):
-        start = time.perf_counter()
-        try:
-            found[judge(data)] += 1
-        except Exception as error:  # what the count is of
-            found[f"{type(error).__name__}: {error}"] += 1
-        taken = time.perf_counter() - start
-        slowest, hangs = max(slowest, taken), hangs + (taken > SLOW)
-    print(f"\n{count:,} mutated files: {dict(found)}")
-    print(f"{hangs} took more than {SLOW:g} s, the slowest {slowest:.2f} s")
 
 
 if __name__ == "__main__":
