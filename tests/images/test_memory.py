@@ -232,7 +232,7 @@ def test_who_needs_much_is_not_overtaken_for_ever() -> None:
                 order.append(need)
 
         threads = []
-        for length, need in enumerate((90, 10, 20), 1):
+        for length, need in enumerate((90, 20, 30), 1):
             threads.append(threading.Thread(target=work, args=(need,)))
             threads[-1].start()
             while len(budget._line) < length:  # until it stands in line
