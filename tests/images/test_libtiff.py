@@ -74,5 +74,5 @@ def test_check_names_the_poster(tmp_path: Path, capfd: pytest.CaptureFixture[str
     (tmp_path / "a.tif").write_bytes(damaged("tiff_adobe_deflate"))
     (tmp_path / "films.csv").write_text("id,genres,poster\n1,Drama,a.tif\n")
     (bad,) = check_catalogue(load_catalogue(tmp_path / "films.csv"))
-    assert (bad.value, bad.reason.split(":")[:2]) == ("a.tif", ["is damaged", " ZIPDecode"])
+    assert (bad.poster, bad.reason.split(":")[:2]) == ("a.tif", ["is damaged", " ZIPDecode"])
     assert capfd.readouterr().err == ""
