@@ -129,7 +129,7 @@ def test_exif_of_many_entries_costs_the_orientation() -> None:
 
 
 @pytest.mark.parametrize(
-    "form", ["ICO", "ICNS", "JPEG2000", "TGA", "SGI", "PCX", "DDS", "IM", "PDF", "EPS"]
+    "form", ["ICO", "ICNS", "JPEG2000", "TGA", "SGI", "PCX", "DDS", "PDF", "EPS"]
 )
 def test_other_formats_are_not_even_opened(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pillow would read them; for EPS it would start Ghostscript."""
