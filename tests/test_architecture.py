@@ -107,6 +107,8 @@ OPENS_NO_FILE = {
     ("hybrid.cli.start", "os.open(os.devnull)"): "in the place of a closed stream",
     ("hybrid.catalogue.download.ledger", "self.journal.open('ab')"): "was read before",
     ("hybrid.catalogue.importers.importing", "importer.open(source)"): "checks when it reads",
+    ("hybrid.images.formats", "Image.open(CountedBytes(data))"): "in memory",
+    ("hybrid.images.formats", "Image.open(CountedBytes(without_exif(data)))"): "in memory",
     ("hybrid.deep.baseline", "self.network_.load_weights(self.starting_weights())"): "a Weights",
 }
 MEMBERS = ("archive.open", "members.open", "book.open", "source.open", "self.source.open")

@@ -62,6 +62,7 @@ def open_image(data: bytes) -> Image.Image:
 
     Examples
     --------
+    >>> import io
     >>> file = io.BytesIO()
     >>> Image.new("RGB", (40, 60), "red").save(file, "PNG")
     >>> open_image(file.getvalue()).size
