@@ -70,7 +70,9 @@ BOMBS = {
         PNG[:33] + chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(2**19))) * 60 + PNG[33:]
     ),
     "segments of a JPEG": lambda: JPEG[:20] + segment(0xEF, b"") * 30_000 + JPEG[20:],
-    "EXIF in many segments": lambda: JPEG[:20] + segment(0xE1, b"Exif\0\0" + b"x") * 99 + JPEG[20:],
+    "EXIF in many segments": lambda: (
+        JPEG[:20] + segment(0xE1, b"Exif\0\0" + bytes(999)) * 99 + JPEG[20:]
+    ),
     "EXIF of many entries": lambda: JPEG[:2] + segment(0xE1, exif(4000)) + JPEG[20:],
     "resources of Photoshop": lambda: (
         JPEG[:20] + segment(0xED, b"Photoshop 3.0\0" + (b"8BIM" + bytes(8)) * 5000) * 5 + JPEG[20:]
