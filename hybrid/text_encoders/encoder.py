@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.backbones.engine import EngineChoice
+from hybrid.backbones.startup import start_keras
 from hybrid.text_encoders.engine import TextEngine
-from hybrid.text_encoders.spec import TextEncoderSpec
+from hybrid.text_encoders.spec import TextEncoderSpec, TransformerSpec
 from hybrid.text_encoders.tokens import Tokenizer, Tokens
 
 SMALLEST = 1e-12
@@ -74,7 +75,23 @@ def load_text_engine(spec: TextEncoderSpec, choice: EngineChoice | None = None) 
     WeightsError
         If the weights do not fit the architecture.
     """
-    return spec.load_engine(choice or spec.choose_engine("keras", "float32"))
+    choice = choice or spec.choose_engine("keras", "float32")
+    if isinstance(spec, TransformerSpec):
+        return _load_transformer(spec, choice)
+    raise TypeError(
+        f"expected a kind of text encoder that has an engine, found {type(spec).__name__}"
+    )
+
+
+def _load_transformer(spec: TransformerSpec, choice: EngineChoice) -> TextEngine:
+    if choice.engine == "openvino":
+        from hybrid.text_encoders.openvino_engine import OpenVINOTextEngine
+
+        return OpenVINOTextEngine(spec, choice)
+    start_keras()
+    from hybrid.text_encoders.keras_engine import KerasTextEngine
+
+    return KerasTextEngine(spec, choice)
 
 
 def join_pieces(

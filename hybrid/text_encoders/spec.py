@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hybrid.backbones.engine import EngineChoice
-    from hybrid.text_encoders.engine import TextEngine
 
 POOLINGS = ("mean", "cls", "max", "sqrt-length")
 CHUNKS = ("first", "mean")
@@ -68,8 +67,8 @@ class Architecture:
 class TextEncoderSpec(ABC):
     """A text encoder of any kind: its files, and how a text becomes an embedding.
 
-    Subclasses say what the network is (`dimension`, `vocabulary`, `positions`, `network_fields`), and load it
-    (`load_engine`).
+    Subclasses say what the network is (`dimension`, `vocabulary`, `positions`, `network_fields`);
+    `hybrid.text_encoders.encoder.load_text_engine` loads it.
 
     Parameters
     ----------
@@ -115,10 +114,6 @@ class TextEncoderSpec(ABC):
     @abstractmethod
     def network_fields(self) -> dict[str, Any]:
         """What of the network changes an embedding: at least ``"weights"`` and ``"pooling"``."""
-
-    @abstractmethod
-    def load_engine(self, choice: EngineChoice) -> TextEngine:
-        """Load the network into an inference engine; see `hybrid.text_encoders.encoder.load_text_engine`."""
 
     def choose_engine(self, engine: str = "keras", precision: str = "auto") -> EngineChoice:
         """Choose an inference engine and a precision, as `hybrid.backbones.engines.choose_engine` does."""
@@ -200,16 +195,3 @@ class TransformerSpec(TextEncoderSpec):
             "weights": self.weights,
             "pooling": self.pooling,
         }
-
-    def load_engine(self, choice: EngineChoice) -> TextEngine:
-        """See `TextEncoderSpec.load_engine`."""
-        if choice.engine == "openvino":
-            from hybrid.text_encoders.openvino_engine import OpenVINOTextEngine
-
-            return OpenVINOTextEngine(self, choice)
-        from hybrid.backbones.startup import start_keras
-
-        start_keras()
-        from hybrid.text_encoders.keras_engine import KerasTextEngine
-
-        return KerasTextEngine(self, choice)
