@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hybrid.errors import MissingExtraError, WeightsError
 from hybrid.text_encoders.folder import ARRAYS
 from hybrid.text_encoders.spec import Architecture, TransformerSpec
+from hybrid.utils.counts import counted
 from hybrid.utils.reading import WEIGHTS, checked
 
 Floats = NDArray[np.float32]
@@ -138,7 +139,8 @@ def _gather(spec: TransformerSpec, tensors: Mapping[str, Callable[[str], Floats]
     if missing:
         some = ", ".join(missing[:LONGEST_SHOWN])
         raise WeightsError(
-            f"{path}: expected the weights of a {arch.family} network with {arch.layers} layers, found no "
+            f"{path}: expected the weights of a {arch.family} network with {counted(arch.layers, 'layer')}, found "
+            "no "
             f"{some}{', …' if len(missing) > LONGEST_SHOWN else ''}. Is config.json of another model?"
         )
 

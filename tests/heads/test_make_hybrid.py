@@ -13,7 +13,7 @@ from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.features import PosterFeatures
 from hybrid.heads import HybridClassifier
-from hybrid.heads.make_hybrid import BLOCKS, FeatureOptions, choose_blocks, make_hybrid, use_context
+from hybrid.heads.make_hybrid import FeatureOptions, choose_blocks, make_hybrid, use_context
 from hybrid.types import EmbeddingSelector
 from hybrid.utils.context import Context
 
@@ -55,7 +55,7 @@ def catalogue(write: Callable[..., Catalogue]) -> Catalogue:
 @pytest.mark.parametrize(
     ("columns", "expected"),
     [
-        (["overview", "year", "poster"], BLOCKS),
+        (["overview", "year", "poster"], ("poster", "text", "metadata")),  # no embeddings of texts
         (["overview"], ("text",)),
         (["cast", "poster"], ("poster", "metadata")),
         (["year", "overview"], ("text", "metadata")),

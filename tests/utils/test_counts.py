@@ -34,6 +34,8 @@ NEVER_ONE = """
     catalogue/download/results.py said
     catalogue/download/transfer.py self.unreached
     catalogue/check.py items
+    catalogue/importers/mm_imdb_hdf5.py largest
+    images/work.py count
     catalogue/label_column.py items
     catalogue/label_findings.py sum(map(len, twins))
     catalogue/readers/parse.py name
