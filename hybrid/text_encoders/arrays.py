@@ -139,9 +139,9 @@ def _gather(spec: TransformerSpec, tensors: Mapping[str, Callable[[str], Floats]
     if missing:
         some = ", ".join(missing[:LONGEST_SHOWN])
         raise WeightsError(
-            f"{path}: expected the weights of a {arch.family} network with {counted(arch.layers, 'layer')}, found "
-            "no "
-            f"{some}{', …' if len(missing) > LONGEST_SHOWN else ''}. Is config.json of another model?"
+            f"{path}: expected the weights of a {arch.family} network with "
+            f"{counted(arch.layers, 'layer')}, found no {some}"
+            f"{', …' if len(missing) > LONGEST_SHOWN else ''}. Is config.json of another model?"
         )
 
     def read(name: str, *shape: int | None) -> Floats:
