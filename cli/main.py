@@ -31,6 +31,7 @@ COMMANDS = {
     "split": "Split the items into train, validation and test.",
     "audit": "Check the split for leaks; exit 1 if there are any.",
     "extract": "Embed the posters into the cache.",
+    "import-embeddings": "Import embeddings that were made elsewhere, as a block.",
     "fit-svm": "Fuse the blocks and fit an SVM.",
     "fit-ovr": "Fuse the blocks and fit another one-vs-rest head.",
     "fit-deep": "Train a deep baseline.",

@@ -65,5 +65,6 @@ def command(
         "bad": summary.bad,
         "left_out": summary.left_out,
         "findings": summary.findings,
+        "lacking": summary.lacking,
     }
     show(project.json, data, "\n".join(lines))

@@ -19,11 +19,20 @@ if TYPE_CHECKING:
     from hybrid.catalogue.load import load_catalogue
     from hybrid.datasets.sample import write_sample
     from hybrid.deep.options import DeepOptions
-    from hybrid.embedding_types import EmbeddingOptions, EmbeddingSelector
+    from hybrid.embedding_types import (
+        EmbeddingOptions,
+        EmbeddingSelector,
+        ImportedSelector,
+        ImportSettings,
+        TextSelector,
+    )
     from hybrid.errors import HybridError
+    from hybrid.extraction.embeddings_frame import embeddings
     from hybrid.extraction.extract import extract_embeddings
+    from hybrid.extraction.import_embeddings import import_embeddings
     from hybrid.extraction.lookup import load_embeddings
     from hybrid.features.fusion import Fusion
+    from hybrid.features.imported import ImportedFeatures
     from hybrid.features.metadata import MetadataFeatures
     from hybrid.features.posters import PosterFeatures
     from hybrid.features.text import TextFeatures
@@ -63,11 +72,17 @@ _MODULES = {
     "extract_embeddings": "hybrid.extraction.extract",
     "EmbeddingSelector": "hybrid.embedding_types",
     "load_embeddings": "hybrid.extraction.lookup",
+    "ImportSettings": "hybrid.embedding_types",
+    "import_embeddings": "hybrid.extraction.import_embeddings",
+    "ImportedSelector": "hybrid.embedding_types",
+    "TextSelector": "hybrid.embedding_types",
+    "embeddings": "hybrid.extraction.embeddings_frame",
     "make_hybrid": "hybrid.heads.make_hybrid",
     "HybridClassifier": "hybrid.heads.classifier",
     "Fusion": "hybrid.features.fusion",
     "PosterFeatures": "hybrid.features.posters",
     "TextFeatures": "hybrid.features.text",
+    "ImportedFeatures": "hybrid.features.imported",
     "MetadataFeatures": "hybrid.features.metadata",
     "MultilabelLinearSVC": "hybrid.heads.svm.multilabel_svc",
     "Experiment": "hybrid.runs.experiment",
@@ -94,6 +109,9 @@ __all__ = [
     "HybridClassifier",
     "HybridError",
     "ImportOptions",
+    "ImportSettings",
+    "ImportedFeatures",
+    "ImportedSelector",
     "MetadataFeatures",
     "MultilabelLinearSVC",
     "PosterFeatures",
@@ -101,15 +119,18 @@ __all__ = [
     "SplitOptions",
     "Studies",
     "TextFeatures",
+    "TextSelector",
     "__version__",
     "audit_catalogue",
     "check_catalogue",
+    "embeddings",
     "explain_item",
     "explain_run",
     "extract_embeddings",
     "fit_deep",
     "fit_head",
     "import_catalogue",
+    "import_embeddings",
     "load_catalogue",
     "load_embeddings",
     "load_run",

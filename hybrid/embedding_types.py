@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hybrid.catalogue_types import BadRow
+from hybrid.catalogue_types import BadRow, Finding
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,95 @@ class TextSelector:
     text_encoder: str | None = None
     dtype: str | None = None
     fingerprint: str | None = None
+
+
+@dataclass(frozen=True)
+class ImportedSelector:
+    """Selects one set of imported embeddings in a cache; what is left open must be unambiguous.
+
+    Parameters
+    ----------
+    block : str
+        The name that they were imported under.
+    fingerprint : str, optional
+        The fingerprint of the embeddings, or its first digits, where several have that name.
+
+    Examples
+    --------
+    >>> ImportedSelector.parse("clip#4f0c"), ImportedSelector.parse("clip").fingerprint
+    (ImportedSelector(block='clip', fingerprint='4f0c'), None)
+    """
+
+    block: str
+    fingerprint: str | None = None
+
+    @classmethod
+    def parse(cls, name: str) -> ImportedSelector:
+        """Read the name of a block, with ``#`` and the first digits of a fingerprint after it or not."""
+        block, _, digits = name.partition("#")
+        return cls(block, digits or None)
+
+
+@dataclass(frozen=True)
+class ImportSettings:
+    """How embeddings that were made elsewhere are imported.
+
+    Parameters
+    ----------
+    of : {"item", "poster", "text"}, default="item"
+        What a vector belongs to, which is its key in the cache: the id of the item, the content of its
+        poster, or its text. A changed poster or text lacks its embedding.
+    dtype : {"float16", "float32"}, optional
+        Data type of the stored embeddings; by default float16 where the file's is, else float32.
+    add : bool, default=False
+        Add further items to the embeddings that the cache has under that name, made by the same encoder.
+    licence : str, optional
+        Of the encoder's weights; reports and the model card name it.
+    trained_on : {"none", "unknown"}, optional
+        ``"none"``: the encoder has learnt from no item of the catalogue. By default it cannot be told, as
+        audits then say.
+
+    Examples
+    --------
+    >>> ImportSettings().of
+    'item'
+    """
+
+    of: str = "item"
+    dtype: str | None = None
+    add: bool = False
+    licence: str | None = None
+    trained_on: str | None = None
+
+
+@dataclass(frozen=True)
+class ImportedSummary:
+    """Summary of an import of embeddings.
+
+    Of the `rows` of the file, `missing` have no vector (NaN), `unnamed` no id, and `repeated` are there
+    twice; `added` embeddings were new to the cache, `present` were there. `items` counts those of the
+    catalogue and `embedded` those with an embedding now; `lacking` are the ids of the others. `unknown` are
+    ids that the catalogue does not have: they are kept where `of` is ``"item"``, and else left out.
+    """
+
+    block: str
+    of: str
+    fingerprint: str
+    dimension: int
+    dtype: str
+    licence: str
+    trained_on: str
+    rows: int
+    missing: int
+    unnamed: int
+    repeated: int
+    added: int
+    present: int
+    items: int
+    embedded: int
+    lacking: tuple[str, ...]
+    unknown: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)

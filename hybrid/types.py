@@ -22,6 +22,9 @@ from hybrid.embedding_types import EmbeddingOptions as EmbeddingOptions
 from hybrid.embedding_types import EmbeddingSelector as EmbeddingSelector
 from hybrid.embedding_types import ExtractPlan as ExtractPlan
 from hybrid.embedding_types import ExtractSummary as ExtractSummary
+from hybrid.embedding_types import ImportedSelector as ImportedSelector
+from hybrid.embedding_types import ImportedSummary as ImportedSummary
+from hybrid.embedding_types import ImportSettings as ImportSettings
 from hybrid.embedding_types import TextEmbeddingOptions as TextEmbeddingOptions
 from hybrid.embedding_types import TextExtractPlan as TextExtractPlan
 from hybrid.embedding_types import TextExtractSummary as TextExtractSummary

@@ -71,13 +71,16 @@ def test_each_dependency_has_its_reason() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Liblinear failed to converge")
-def test_api_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("page", "least"), [("api.md", 15), ("embeddings.md", 10)])
+def test_pages_of_python_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, page: str, least: int
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HYBRID_CACHE", raising=False)
     failed, tried = doctest.testfile(
-        str(ROOT / "docs" / "api.md"), module_relative=False, optionflags=doctest.ELLIPSIS
+        str(ROOT / "docs" / page), module_relative=False, optionflags=doctest.ELLIPSIS
     )
-    assert tried > 15
+    assert tried > least
     assert failed == 0
 
 

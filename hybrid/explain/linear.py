@@ -22,7 +22,8 @@ from sklearn.utils.validation import check_is_fitted
 from hybrid.errors import SettingError
 from hybrid.explain.contributions import EMBEDDING, Contribution, ScoreDecomposition
 from hybrid.explain.stop_words import is_piece
-from hybrid.features import PosterFeatures, TextFeatures
+from hybrid.features import TextFeatures
+from hybrid.features.embeddings import EmbeddingFeatures
 from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads import HEADS, HybridClassifier, MultilabelLinearSVC
 from hybrid.heads.calibration import Calibration
@@ -173,7 +174,7 @@ def read_linear_head(model: HybridClassifier) -> LinearHead:
     for name, block in model.fusion_.fitted_:
         columns = np.array([*block.get_feature_names_out(), f"({name} missing)"], dtype=object)
         own = coef[:, start : start + len(columns)] * float(weights.get(name, 1.0))
-        named, text = not isinstance(block, PosterFeatures), isinstance(block, TextFeatures)
+        named, text = not isinstance(block, EmbeddingFeatures), isinstance(block, TextFeatures)
         blocks.append(BlockCoefficients(name, columns, own, named, text))
         start += len(columns)
     return LinearHead(tuple(blocks), intercept, calibration)

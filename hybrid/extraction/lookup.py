@@ -13,6 +13,7 @@ from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.catalogue.columns import POSTER
 from hybrid.errors import ExtractionError, SettingError
+from hybrid.extraction.descriptions import describe_store as describe_store
 from hybrid.extraction.pooling import check_pooling, read_pooled
 from hybrid.extraction.poster_keys import bad_posters as bad_posters
 from hybrid.extraction.poster_keys import hash_several, image_files, key_sets
@@ -337,27 +338,6 @@ def _candidates(select: EmbeddingSelector, context: Context) -> list[EmbeddingSt
             digest = resolve_weights(spec, select.weights, context.seed).digest
             stores = [store for store in stores if store.stands_for.get("weights") == digest]
     return [store for store in stores if store.fingerprint.startswith(select.fingerprint or "")]
-
-
-def describe_store(store: EmbeddingStore) -> str:
-    """One line about a store: backbone, weights, input, precision, number of embeddings.
-
-    Examples
-    --------
-    >>> spec = get_backbone("mobilenet-075")
-    >>> describe_store(make_store("described", spec, resolve_weights(spec, "random")))
-    'mobilenet-075, weights random, seed 0, input 224 x 224, ...: 0 embeddings of 768 numbers (...)'
-    """
-    said = store.stands_for
-    size = " x ".join(str(side) for side in said.get("input_size", ())) or "?"
-    layer, fit = said.get("layer", "last"), said.get("image_rules", {}).get("fit", "squash")
-    return (
-        f"{said.get('architecture', '?')}, weights {store.recorded.get('weights', 'unknown')}, input "
-        f"{size}{'' if fit == 'squash' else f' ({fit})'}, "
-        f"{'' if layer == 'last' else f'layer {layer}, '}{said.get('pooling', '?')} pooling, computed in "
-        f"{said.get('precision', '?')}, {store.dtype}: {counted(len(store), 'embedding')} of "
-        f"{counted(store.dimension, 'number')} ({store.fingerprint[:12]})"
-    )
 
 
 def make_store(

@@ -58,7 +58,20 @@ def store_provenance(store: EmbeddingStore) -> Provenance:
     return Provenance() if known or store.stands_for.get("kind") == "text" else _unknown(store)
 
 
+def made_elsewhere(block: str) -> Provenance:
+    """Provenance of imported embeddings of which nobody has said what they have learnt from.
+
+    Examples
+    --------
+    >>> made_elsewhere("clip").unknown
+    ('clip, which was made elsewhere,',)
+    """
+    return Provenance(unknown=(f"{block}, which was made elsewhere,",))
+
+
 def _unknown(store: EmbeddingStore) -> Provenance:
+    if store.stands_for.get("kind") == "imported":
+        return made_elsewhere(str(store.stands_for.get("block")))
     path = store.recorded.get("path") or store.recorded.get("weights") or "weights"
     digest = str(store.stands_for.get("weights"))
     return Provenance(unknown=(describe_unknown(Path(str(path)).name, digest),))

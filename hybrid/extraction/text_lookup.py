@@ -37,9 +37,9 @@ def encoder_name(store: EmbeddingStore) -> str:
 
 
 def maker_name(store: EmbeddingStore) -> str:
-    """The name of what made the embeddings of a store: a text encoder or a backbone."""
+    """The name of what made the embeddings of a store: a text encoder, a backbone, or imported ones'."""
     said = {**store.stands_for, **store.recorded}
-    return str(said.get("text_encoder") or said.get("architecture") or "?")
+    return str(said.get("text_encoder") or said.get("architecture") or said.get("block") or "?")
 
 
 def catalogue_text_keys(catalogue: Catalogue, store: EmbeddingStore) -> list[bytes | None]:

@@ -9,16 +9,23 @@ from typing import Any
 
 from hybrid.catalogue import Catalogue
 from hybrid.errors import SettingError, unknown_name
+from hybrid.extraction.imported_stores import find_imported_store, imported_names
 from hybrid.extraction.lookup import find_poster_blocks
 from hybrid.extraction.text_lookup import TEXT_EMBEDDING, find_text_blocks, has_text_embeddings
-from hybrid.features import MetadataFeatures, PosterFeatures, TextEmbeddingFeatures, TextFeatures
+from hybrid.features import (
+    ImportedFeatures,
+    MetadataFeatures,
+    PosterFeatures,
+    TextEmbeddingFeatures,
+    TextFeatures,
+)
 from hybrid.features.embeddings import EmbeddingFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.heads import HybridClassifier, get_head
 from hybrid.heads.decision_rule import ARGMAX, DecisionOptions
 from hybrid.heads.dummy import SingleLabelDummy
 from hybrid.heads.option_rules import option_problems
-from hybrid.types import METRIC, EmbeddingSelector, TextSelector
+from hybrid.types import METRIC, EmbeddingSelector, ImportedSelector, TextSelector
 from hybrid.utils.context import Context
 
 BLOCKS = ("poster", TEXT_EMBEDDING, "text", "metadata")
@@ -79,7 +86,8 @@ def make_hybrid(
         ``"svm"``, or a name that `fit-ovr --estimator` takes.
     blocks : sequence of str, optional
         From ``poster``, ``text-embedding``, ``text``, ``metadata``; by default all that the catalogue has,
-        text embeddings where its texts have been extracted.
+        text embeddings where its texts have been extracted. Also names of imported embeddings, such as
+        ``clip``, or ``clip#4f0c`` with digits of their fingerprint.
     select : EmbeddingSelector or sequence of EmbeddingSelector, default=()
         Which embeddings; by default those that were extracted for this catalogue. Several make several
         poster blocks, named as `hybrid.extraction.lookup.find_poster_blocks` says.
@@ -167,6 +175,7 @@ def make_hybrid(
         roles = columns.numeric, columns.categorical, columns.list, columns.label_separator
         chosen = _options(features, MetadataFeatures)
         made.append(("metadata", MetadataFeatures(*roles, **chosen, dates=columns.date)))
+    made += [(name, _imported(catalogue, name, context)) for name in names if name not in BLOCKS]
     if grid is None:
         grid = {**spec.grid, **(spec.wide if search else {})}
     estimator = spec.build(context.seed)
@@ -190,6 +199,13 @@ def make_hybrid(
     )
 
 
+def _imported(catalogue: Catalogue, name: str, context: Context) -> ImportedFeatures:
+    store = find_imported_store(catalogue, ImportedSelector.parse(name), context)
+    of = store.stands_for["of"]
+    texts = catalogue.columns.text if of == "text" else ()
+    return ImportedFeatures(context.cache, store.fingerprint, of, texts, context.workers)
+
+
 def _options(features: FeatureOptions, block: type) -> dict[str, Any]:
     """The options that a block has as parameters."""
     known = signature(block).parameters
@@ -205,7 +221,7 @@ def choose_blocks(
     """The blocks asked for, or all that the catalogue has columns for, in the usual order.
 
     Text embeddings are asked for by `select_text`, too; else they are taken where the cache of the context
-    has those of all texts.
+    has those of all texts. Imported embeddings, which it must have, are taken where they are named, and last.
     """
     columns = catalogue.columns
     has = {
@@ -223,7 +239,14 @@ def choose_blocks(
         if not found:
             raise SettingError(f"{catalogue.path}: expected a poster, text or metadata column.")
         return found
-    problems = [str(unknown_name("block", b, BLOCKS)) for b in blocks if b not in BLOCKS]
+    others = [name for name in dict.fromkeys(blocks) if name not in BLOCKS]
+    imported = imported_names(context) if others and context is not None else ()
+    known = (*BLOCKS, *imported)
+    problems = [
+        str(unknown_name("block", name, known))
+        for name in others
+        if ImportedSelector.parse(name).block not in imported
+    ]
     problems += [
         f"block {name}: {catalogue.path} has no column for it. Name one with {NAMED_WITH[name]}."
         for name in BLOCKS
@@ -235,14 +258,14 @@ def choose_blocks(
         raise SettingError("--blocks: " + "\n".join(problems))
     if "poster" in blocks:
         catalogue.require_posters()
-    return tuple(name for name in BLOCKS if name in blocks)
+    return (*(name for name in BLOCKS if name in blocks), *others)
 
 
 def use_context(model: HybridClassifier, context: Context) -> None:
     """Let a fitted model use the cache and the workers of the machine that it now runs on."""
     model.set_params(n_jobs=context.workers)
     for _, block in (*model.fusion.blocks, *model.fusion_.fitted_):
-        if isinstance(block, PosterFeatures):
+        if isinstance(block, (PosterFeatures, ImportedFeatures)):
             block.set_params(cache=context.cache, workers=context.workers)
         elif isinstance(block, EmbeddingFeatures):
             block.set_params(cache=context.cache)

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from hybrid.extraction.imported_stores import OF
 from hybrid.features import (
+    ImportedFeatures,
     MetadataFeatures,
     PosterFeatures,
     TextEmbeddingFeatures,
@@ -218,7 +220,12 @@ _BLOCKS = Several(
     Row(
         (
             Word(),
-            Object(("TextFeatures", "MetadataFeatures", "PosterFeatures", "TextEmbeddingFeatures")),
+            Object(
+                (
+                    *("TextFeatures", "MetadataFeatures", "PosterFeatures"),
+                    *("TextEmbeddingFeatures", "ImportedFeatures"),
+                )
+            ),
         )
     )
 )
@@ -310,6 +317,18 @@ register(
             "fingerprint": Hexadecimal(),
             "columns": NAMES,
             "prefix": Word(),
+        },
+        {**READ, "mean_": Array("float32", "D"), "scale_": Array("float32", "D")},
+        optional=tuple(READ),
+    ),
+    Schema(
+        ImportedFeatures,
+        {
+            "cache": UsersCache(),
+            "fingerprint": Hexadecimal(),
+            "of": Word(OF),
+            "columns": NAMES,
+            "workers": Maybe(WORKERS),
         },
         {**READ, "mean_": Array("float32", "D"), "scale_": Array("float32", "D")},
         optional=tuple(READ),

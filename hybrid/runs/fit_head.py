@@ -18,6 +18,7 @@ from hybrid.runs.ancestors import add_provenance
 from hybrid.runs.cost import Spending, extraction_costs, training_cost
 from hybrid.runs.experiment import Experiment, audit_experiment
 from hybrid.runs.folder import MODEL, Run, new_run
+from hybrid.runs.imported_blocks import count_lacking
 from hybrid.runs.json_dataclass import convert
 from hybrid.runs.provenance import (
     backbone_provenance,
@@ -205,6 +206,7 @@ def _describe(
         **explained,
     }
     further = {name: found for name, found in backbones.items() if name != POSTER}
+    rows = {part: experiment.rows(part) for part in PARTS}
     return RunRecord(
         kind=HEAD,
         blocks=tuple(model.fusion.names),
@@ -216,4 +218,5 @@ def _describe(
         decision=describe_decision(model.decision_),
         fitted_on={"preprocessing": TRAINING, "thresholds": TRAINING},
         settings=settings,
+        missing=count_lacking(model, experiment.catalogue.frame, rows),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ from hybrid.model_file import load_model
 from hybrid.model_file.earlier import require_files
 from hybrid.model_file.manifest import check_model_files
 from hybrid.runs.folder import MODEL, MODEL_ARRAYS, PREDICTED, write_predictions
+from hybrid.runs.imported_blocks import lacking_findings, lacking_ids
 from hybrid.runs.record import DEEP, RECORD, RunRecord
 from hybrid.runs.record_parts import BackboneRecord
 from hybrid.runs.recorded_files import find_weights_file
@@ -61,6 +62,8 @@ class PredictSummary:
         Those of `bad` that cannot be read: their lines in `out` have no labels and no probabilities.
     findings : tuple of Finding
         How the table was understood, and what looks wrong about it.
+    lacking : dict of str to tuple of str
+        Imported block → ids of the items that have no embedding, and are predicted without it.
     """
 
     items: int
@@ -70,6 +73,7 @@ class PredictSummary:
     predictions: Predictions
     left_out: tuple[BadRow, ...] = ()
     findings: tuple[Finding, ...] = ()
+    lacking: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @limited_by_context
@@ -132,6 +136,7 @@ def predict_catalogue(
         _check_weights(folder, record, catalogue)
     frame = catalogue.frame_for(columns)
     bad: tuple[BadRow, ...] = ()
+    lacking: dict[str, tuple[str, ...]] = {}
     if record.kind == DEEP:
         probabilities, labels = _predict_deep(folder, catalogue, frame, context)
         if catalogue.columns.poster and "poster" in record.blocks:
@@ -139,7 +144,7 @@ def predict_catalogue(
     else:
         if catalogue.columns.poster:
             bad = _extract(folder, record, catalogue, weights, context)
-        probabilities, labels = _predict_head(folder, record, frame, context)
+        probabilities, labels, lacking = _predict_head(folder, record, frame, context)
     predictions, rows = _all_rows(catalogue, record.genres, labels, probabilities)
     write_predictions(out, predictions, PREDICTED)
     used = _used_columns(record, columns)
@@ -152,7 +157,8 @@ def predict_catalogue(
         out,
         predictions,
         catalogue.left_out,
-        catalogue.findings,
+        (*catalogue.findings, *lacking_findings(lacking, len(frame))),
+        lacking,
     )
 
 
@@ -259,11 +265,13 @@ def load_head(folder: Path, record: RunRecord, context: Context | None = None) -
 
 def _predict_head(
     folder: Path, record: RunRecord, frame: pd.DataFrame, context: Context
-) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+) -> tuple[NDArray[np.float64], NDArray[np.uint8], dict[str, tuple[str, ...]]]:
+    """Probabilities, labels, and the ids that lack each imported block."""
     model = load_head(folder, record, context)
     with read_only():
         probabilities = model.predict_proba(frame)
-    return probabilities, model.label(probabilities)
+        lacking = lacking_ids(model, frame)
+    return probabilities, model.label(probabilities), lacking
 
 
 def _extract(

@@ -101,7 +101,10 @@ def write_run(
         sampled=experiment.sampled,
         seed=seed,
         genres=catalogue.genres,
-        missing=count_missing(catalogue, experiment.keys, parts, record.blocks),
+        missing={
+            **count_missing(catalogue, experiment.keys, parts, record.blocks),
+            **record.missing,
+        },
         audit=audited,
         metrics=metrics,
         reliability=reliability,

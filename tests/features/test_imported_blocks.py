@@ -1,0 +1,154 @@
+"""Imported embeddings as a block: features, classifier, run, prediction, report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from numpy.typing import NDArray
+from sklearn.preprocessing import Normalizer, StandardScaler
+
+from hybrid.catalogue import Catalogue, load_catalogue
+from hybrid.cli.main import hybrid
+from hybrid.errors import ExtractionError, SettingError
+from hybrid.extraction.import_embeddings import import_embeddings
+from hybrid.features import ImportedFeatures
+from hybrid.heads.make_hybrid import make_hybrid
+from hybrid.model_file import load_model, save_model
+from hybrid.runs.folder import read_run
+from hybrid.runs.predict import predict_catalogue
+from hybrid.types import ImportSettings
+from hybrid.utils.context import Context
+
+N = 48
+
+
+def vectors(n: int = N) -> NDArray[np.float32]:
+    """Of which the first number tells the genre of every other film."""
+    rows = np.random.default_rng(0).normal(size=(n, 5)).astype(np.float32)
+    rows[:, 0] += np.where(np.arange(n) % 2, 4, -4)
+    return rows
+
+
+def write_catalogue(path: str, n: int = N, start: int = 0) -> Catalogue:
+    table = pd.DataFrame(
+        {
+            "id": [f"f{i}" for i in range(start, start + n)],
+            "title": [f"film number {i % 5}" for i in range(n)],
+            "genres": ["Odd" if i % 2 else "Even" for i in range(n)],
+        }
+    )
+    table.to_csv(path, index=False)
+    return load_catalogue(path)
+
+
+@pytest.fixture
+def films(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Catalogue:
+    """Films with imported embeddings of all but the last four."""
+    monkeypatch.chdir(tmp_path)
+    catalogue = write_catalogue("catalogue.csv")
+    frame = pd.DataFrame(vectors()[:-4], index=catalogue.ids[:-4])
+    import_embeddings(frame, catalogue, block="clip")
+    return catalogue
+
+
+def test_the_block_is_scikit_learns_standardised_and_normalised(films: Catalogue) -> None:
+    model = make_hybrid(films, blocks=["text", "clip"])
+    block = dict(model.fusion.blocks)["clip"]
+    assert model.fusion.names == ("text", "clip")
+    assert isinstance(block, ImportedFeatures)
+    found = block.fit(films.frame).transform(films.frame)
+    plain = Normalizer().fit_transform(StandardScaler().fit_transform(vectors()[:-4]))
+    np.testing.assert_allclose(found[:-4], plain, atol=1e-5)
+    assert np.isnan(found[-4:]).all()
+    assert block.missing(films.frame).tolist() == [False] * (N - 4) + [True] * 4
+
+
+@pytest.mark.parametrize("of", ["poster", "text"])
+def test_blocks_of_posters_and_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.jpg").write_bytes(b"one")
+    Path("catalogue.csv").write_text("id,title,poster,genres\n1,A,a.jpg,X\n2,B,,Y\n3,,b.jpg,X\n")
+    films = load_catalogue("catalogue.csv")
+    rows = pd.DataFrame(np.eye(3), index=["1", "2", "3"])
+    import_embeddings(rows, films, block="clip", settings=ImportSettings(of))
+    block = dict(make_hybrid(films, blocks=["clip"]).fusion.blocks)["clip"]
+    assert np.isnan(block.read(films.frame)[:, 0]).tolist() == [
+        False,
+        of == "poster",
+        True,
+    ]
+    again = films.frame.set_axis(["x", "y", "z"])  # ids do not count
+    np.testing.assert_array_equal(block.read(again), block.read(films.frame))
+
+
+def test_unknown_names_and_numbered_rows_are_refused(films: Catalogue) -> None:
+    with pytest.raises(SettingError, match=r"unknown block 'clop'\. Did you mean clip"):
+        make_hybrid(films, blocks=["clop"])
+    with pytest.raises(ExtractionError, match=r"expected imported embeddings 'clip'.*found none"):
+        make_hybrid(films, blocks=["clip#0000000"])
+    block = dict(make_hybrid(films, blocks=["clip"]).fusion.blocks)["clip"]
+    with pytest.raises(SettingError, match="indexed by the ids"):
+        block.fit(films.frame.reset_index(drop=True))
+
+
+def test_a_model_is_saved_and_finds_the_cache_of_the_machine(films: Catalogue) -> None:
+    model = make_hybrid(films, blocks=["text", "clip"], grid={"C": [1.0]}, folds=2)
+    model.fit(films.frame, films.labels)
+    save_model(model, Path("model.json"))
+    loaded = load_model(Path("model.json"), type(model))
+    np.testing.assert_array_equal(
+        loaded.predict_proba(films.frame), model.predict_proba(films.frame)
+    )
+
+
+def run(*arguments: str) -> Any:
+    found = CliRunner().invoke(hybrid, [*arguments, "--json"])
+    assert found.exit_code == 0, found.output + found.stderr
+    return json.loads(found.stdout)
+
+
+def test_a_run_and_its_predictions_say_which_items_lack_the_block(films: Catalogue) -> None:
+    run("split", "--method", "random")
+    run("fit-svm", "--blocks", "text,clip", "--folds", "2", "--name", "both")
+    record = read_run(Path("runs/both")).record
+    assert record.blocks == ("text", "clip")
+    assert sum(record.missing["clip"].values()) == 4
+    assert record.metrics["f1_weighted"].value > 0.8  # the titles alone tell nothing
+    told = " ".join(record.audit.skipped if record.audit else ())
+    assert "it cannot be told what clip, which was made elsewhere, has learnt from" in told
+    new = write_catalogue("new.csv", 6, start=N)
+    frame = pd.DataFrame(vectors(6)[:4], index=new.ids[:4])
+    import_embeddings(frame, new, block="clip", settings=ImportSettings(add=True))
+    found = run("predict", "runs/both", "--catalogue", "new.csv", "--out", "p.csv")
+    assert found["lacking"] == {"clip": ["f52", "f53"]}
+    assert [
+        one["count"] for one in found["findings"] if one["kind"] == "items without a block"
+    ] == [2]
+    predicted = pd.read_csv("p.csv", index_col="id")["genres"]
+    assert predicted[:4].tolist() == ["Even", "Odd", "Even", "Odd"]
+    # On a machine without the embeddings every item lacks them.
+    summary = predict_catalogue("runs/both", "new.csv", "q.csv", context=Context(cache="elsewhere"))
+    assert len(summary.lacking["clip"]) == 6
+
+
+def test_reports_explanations_and_studies_know_the_block(films: Catalogue) -> None:
+    run("split", "--method", "random")
+    run("fit-svm", "--blocks", "text,clip", "--folds", "2", "--name", "both", "--ablation")
+    studies = json.loads(next(Path("runs/both/studies").glob("*ablation*.json")).read_text())
+    assert "clip" in json.dumps(studies)
+    explained = run("explain", "runs/both", "f1")
+    assert "clip" in json.dumps(explained)
+    run("explain", "runs/both")
+    assert CliRunner().invoke(hybrid, ["report", "runs/both", "--out", "r.html"]).exit_code == 0
+    assert "clip" in Path("r.html").read_text()
+    card = CliRunner().invoke(hybrid, ["model-card", "runs/both"])
+    assert card.exit_code == 0, card.output
+    assert "clip" in card.output
