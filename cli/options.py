@@ -142,13 +142,32 @@ class _Size(click.ParamType):
         return int(sides[0]), int(sides[-1])
 
 
-SIZE = _Size()
+class _Colour(click.ParamType):
+    """``0.485,0.456,0.406`` or one number: of red, green and blue."""
+
+    name = "colour"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float, float]:
+        try:
+            several = [float(part) for part in str(value).split(",")]
+        except ValueError:
+            several = []
+        if len(several) not in (1, 3) or not all(abs(number) < 256 for number in several):
+            self.fail(f"expected R,G,B such as 0.485,0.456,0.406, or one number, found {value!r}.")
+        return several[0], several[len(several) // 2], several[-1]
+
+
+SIZE, COLOUR = _Size(), _Colour()
 
 # What changes an embedding.
 _OPTIONS = (
     click.option("--layer", default="last", show_default=True,
-                 help="Layer whose output is pooled; hybrid backbones --layers NAME lists them."),
-    click.option("--pooling", help="Global pooling: avg, max or gem.  [default: the backbone's, avg]"),
+                 help="Layer whose output is pooled, or output of an ONNX file; hybrid backbones --layers "
+                 "NAME lists them."),
+    click.option("--pooling", help="Global pooling: avg, max or gem; of an ONNX file's tokens cls or mean.  "
+                 "[default: the backbone's, avg]"),
     click.option("--input-size", type=SIZE, metavar="HxW",
                  help="Input size in pixels.  [default: the backbone's]"),
     click.option("--fit", type=click.Choice(["squash", "pad", "crop"]), default="squash",
@@ -159,8 +178,13 @@ _OPTIONS = (
                  "check of the embeddings passes, else float32."),
     click.option("--dtype", type=DTYPES, default="float16", show_default=True,
                  help="Data type of the stored embeddings."),
-    click.option("--engine", type=click.Choice(["keras", "openvino", "auto"]), default="keras",
-                 show_default=True, help="Inference engine; auto: the fastest that is installed."),
+    click.option("--mean", type=COLOUR, metavar="R,G,B",
+                 help="Mean colour that an ONNX file was trained with, from 0 to 1.  [default: as said "
+                 "beside it]"),
+    click.option("--std", type=COLOUR, metavar="R,G,B", help="Standard deviation, likewise."),
+    click.option("--engine", type=click.Choice(["keras", "openvino", "onnxruntime", "auto"]), default="keras",
+                 show_default=True, help="Inference engine; auto: the fastest that is installed. onnxruntime "
+                 "is of ONNX files alone, for which keras is as auto."),
 )  # fmt: skip
 
 # Which of the extracted embeddings are meant.
@@ -274,7 +298,7 @@ def backbone_options(several: bool = False) -> Callable[[Callable[..., Any]], Ca
     With `several`, backbone and weights can be given more than once, and are tuples.
     """
     weights = "imagenet, random, a weights file, or a run that trained the backbone."
-    backbone = "Name of a backbone; hybrid backbones lists them."
+    backbone = "Name of a backbone, which hybrid backbones lists, or an ONNX file."
     if several:
         backbone += " Can be repeated: each poster is then decoded once for all."
         weights += " One for all backbones, or one each."

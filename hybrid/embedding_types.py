@@ -27,6 +27,8 @@ class EmbeddingOptions:
         at least 0.9995 with those in float32; else float32.
     dtype : {"float16", "float32"}, default="float16"
         Data type of the stored embeddings.
+    mean, std : (float, float, float), optional
+        Of red, green and blue, for a backbone in an ONNX file; by default what is said in or beside it.
 
     Examples
     --------
@@ -40,6 +42,8 @@ class EmbeddingOptions:
     fit: str = "squash"
     precision: str = "auto"
     dtype: str = "float16"
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)

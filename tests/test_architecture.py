@@ -49,7 +49,11 @@ ONLY_IN = {
     "tensorflow": ("hybrid.backbones.backend",),
     "jax": ("hybrid.backbones.backend",),
     "torch": ("hybrid.backbones.backend",),
-    "openvino": ("hybrid.backbones.openvino_engine", "hybrid.text_encoders.openvino_engine"),
+    "openvino": (
+        *("hybrid.backbones.openvino_engine", "hybrid.backbones.onnx_openvino"),
+        "hybrid.text_encoders.openvino_engine",
+    ),
+    "onnxruntime": ("hybrid.backbones.onnx_runtime",),
     "safetensors": ("hybrid.text_encoders.arrays",),
     "tokenizers": ("hybrid.text_encoders.tokens",),
     "huggingface_hub": ("hybrid.text_encoders.registry",),

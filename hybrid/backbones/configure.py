@@ -5,7 +5,7 @@ Keras is started only to find the dimension of an intermediate layer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -21,6 +21,8 @@ def configure(
     pooling: str | None = None,
     input_size: tuple[int, int] | None = None,
     fit: str = "squash",
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
 ) -> BackboneSpec:
     """Change layer, pooling, input size or resizing of a backbone.
 
@@ -37,6 +39,9 @@ def configure(
         Height and width in pixels; by default those of the registry.
     fit : {"squash", "pad", "crop"}, default="squash"
         How a poster is resized to the input size: stretched; whole, with borders; its centre.
+
+    mean, std : sequence of three float, optional
+        Of an ONNX file alone; for those, see `hybrid.backbones.onnx_images.read_onnx_backbone`.
 
     Returns
     -------
@@ -60,6 +65,18 @@ def configure(
     ...
     hybrid.errors.SettingError: --fit: expected squash or pad or crop, found 'stretch'.
     """
+    if spec.onnx is not None:
+        from hybrid.backbones.onnx_images import read_onnx_backbone
+
+        return read_onnx_backbone(
+            spec.onnx.file,
+            layer=layer,
+            pooling=pooling,
+            input_size=input_size,
+            fit=fit,
+            mean=mean,
+            std=std,
+        )
     chosen = replace(
         spec,
         layer=layer,
@@ -68,6 +85,8 @@ def configure(
         fit=fit,
     )
     problems = [*_size_problems(chosen), *_name_problems(chosen)]
+    if mean or std:
+        problems.append(f"--mean, --std: expected an ONNX file with them, found {spec.name}.")
     if spec.application and layer != "last":
         try:
             chosen = replace(chosen, dimension=_dimension(spec, layer))

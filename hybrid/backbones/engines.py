@@ -15,13 +15,13 @@ from hybrid.backbones.devices import (
 )
 from hybrid.backbones.engine import Engine, EngineChoice
 from hybrid.backbones.startup import start_keras
-from hybrid.errors import SettingError, unknown_name
+from hybrid.errors import MissingExtraError, SettingError, unknown_name
 
 if TYPE_CHECKING:
     from hybrid.backbones.registry import BackboneSpec
     from hybrid.backbones.weights import Weights
 
-ENGINES = ("keras", "openvino", "auto")
+ENGINES = ("keras", "openvino", "onnxruntime", "auto")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -30,8 +30,9 @@ def choose_engine(engine: str = "keras", precision: str = "auto") -> EngineChoic
 
     Parameters
     ----------
-    engine : {"keras", "openvino", "auto"}, default="keras"
-        ``"auto"``: Keras if it has a GPU; else OpenVINO if it is installed and can read what Keras exports
+    engine : {"keras", "openvino", "onnxruntime", "auto"}, default="keras"
+        ``"onnxruntime"`` is of ONNX files alone, see `choose_onnx_engine`. ``"auto"``:
+        Keras if it has a GPU; else OpenVINO if it is installed and can read what Keras exports
         (not with JAX); else Keras. Which of the two is faster for a backbone, see
         `hybrid.backbones.engine_benchmark`.
     precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
@@ -58,6 +59,10 @@ def choose_engine(engine: str = "keras", precision: str = "auto") -> EngineChoic
     if precision not in PRECISIONS:
         raise unknown_name("precision", precision, PRECISIONS)
     installed = importlib.util.find_spec("openvino") is not None
+    if engine == "onnxruntime":
+        raise SettingError(
+            "--engine onnxruntime: expected an ONNX file, found another network. Use --engine auto."
+        )
     if engine == "openvino" and not installed:
         raise SettingError(
             "--engine openvino: expected OpenVINO, found that it is not installed. Install it with: "
@@ -70,6 +75,55 @@ def choose_engine(engine: str = "keras", precision: str = "auto") -> EngineChoic
         native = gpu_has_bfloat16() if gpu else processor_has("bfloat16")
         precision = "bfloat16" if native else "float32"
     return EngineChoice(engine, precision, gpu_name() if gpu else processor_name())
+
+
+def choose_onnx_engine(engine: str = "auto", precision: str = "auto") -> EngineChoice:
+    """Choose an inference engine and a precision for networks in ONNX files, on the processor.
+
+    Parameters
+    ----------
+    engine : {"keras", "openvino", "onnxruntime", "auto"}, default="auto"
+        ``"keras"``, which cannot read such a file, is what the options have without being told: as
+        ``"auto"``, it is OpenVINO where that is installed, else onnxruntime.
+    precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
+        As in `choose_engine`; onnxruntime has float32 alone.
+
+    Returns
+    -------
+    EngineChoice
+
+    Raises
+    ------
+    SettingError
+        If a name is unknown, or onnxruntime is asked for another precision.
+    MissingExtraError
+        If the engine is not installed.
+
+    Examples
+    --------
+    >>> choose_onnx_engine("auto", "float32").precision
+    'float32'
+    """
+    if engine not in ENGINES:
+        raise unknown_name("engine", engine, ENGINES)
+    if precision not in PRECISIONS:
+        raise unknown_name("precision", precision, PRECISIONS)
+    there = [name for name in ("openvino", "onnxruntime") if importlib.util.find_spec(name)]
+    wanted = [engine] if engine in ("openvino", "onnxruntime") else ["openvino", "onnxruntime"]
+    usable = [name for name in wanted if name in there]
+    if not usable:
+        raise MissingExtraError(
+            f"ONNX files: expected {' or '.join(wanted)}, found that it is not installed. Install it with: "
+            'pip install "hybrid-posters[openvino]", or "hybrid-posters[onnx]" for onnxruntime.'
+        )
+    if usable[0] == "onnxruntime" and precision not in ("auto", "float32"):
+        raise SettingError(
+            f"--precision {precision}: expected float32 with onnxruntime. Use --engine openvino."
+        )
+    if precision == "auto":
+        bfloat16 = usable[0] == "openvino" and processor_has("bfloat16")
+        precision = "bfloat16" if bfloat16 else "float32"
+    return EngineChoice(usable[0], precision, processor_name())
 
 
 def load_backbone(
@@ -110,6 +164,15 @@ def load_backbone(
     >>> engine(np.zeros((5, 32, 24, 3), dtype=np.uint8)).shape
     (5, 64)
     """
+    if spec.onnx is not None:
+        choice = choice or choose_onnx_engine("auto", "float32")
+        if choice.engine == "onnxruntime":
+            from hybrid.backbones.onnx_runtime import OnnxRuntimeEngine
+
+            return OnnxRuntimeEngine(spec, choice, batch_size)
+        from hybrid.backbones.onnx_openvino import OnnxOpenVINOEngine
+
+        return OnnxOpenVINOEngine(spec, weights, choice, batch_size)
     choice = choice or choose_engine("keras", "float32")
     if choice.engine == "openvino":
         from hybrid.backbones.openvino_engine import OpenVINOEngine

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from hybrid.backbones.onnx_images import list_outputs
 from hybrid.backbones.registry import BACKBONES, BackboneSpec, get_backbone
 from hybrid.backbones.startup import start_keras
 from hybrid.backbones.weights import imagenet_file
@@ -23,7 +24,8 @@ def list_backbones() -> list[dict[str, Any]]:
     >>> [row["name"] for row in list_backbones()][:3]
     ['scratch', 'small', 'inception']
     """
-    return [{**asdict(spec), "weights": _where(spec)} for spec in BACKBONES.values()]
+    rows = [{**asdict(spec), "weights": _where(spec)} for spec in BACKBONES.values()]
+    return [{key: value for key, value in row.items() if key != "onnx"} for row in rows]
 
 
 def list_layers(name: str) -> list[dict[str, Any]]:
@@ -32,7 +34,7 @@ def list_layers(name: str) -> list[dict[str, Any]]:
     Parameters
     ----------
     name : str
-        Of the backbone.
+        Of the backbone, or an ONNX file, whose outputs are listed.
 
     Returns
     -------
@@ -51,6 +53,8 @@ def list_layers(name: str) -> list[dict[str, Any]]:
     {'name': 'block5_pool', 'shape': (7, 7, 512)}
     """
     spec = get_backbone(name)
+    if spec.onnx is not None:
+        return list_outputs(spec.onnx.file)
     if not spec.application:
         return [{"name": "last", "shape": (spec.dimension,)}]
     start_keras()

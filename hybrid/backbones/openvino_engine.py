@@ -72,24 +72,29 @@ class OpenVINOEngine(Engine):
         self.choice = choice
         self.input_size = spec.input_size
         self.batch_size = batch_size or BATCH
-        core = _core()
-        with _exported(spec, weights) as (path, saved):
-            network = core.read_model(checked(path, WEIGHTS))
-            network.reshape([self.batch_size, *spec.input_size, 3])
-            settings = {
-                "PERFORMANCE_HINT": "THROUGHPUT",
-                "INFERENCE_PRECISION_HINT": HINTS[choice.precision],
-            }
-            if default_workers() < usable_cores():
-                settings["INFERENCE_NUM_THREADS"] = str(default_workers())
-            if saved:
-                settings["CACHE_DIR"] = str(path.parent / "compiled")
-            self._compiled = core.compile_model(network, "CPU", settings)
+        settings = {
+            "PERFORMANCE_HINT": "THROUGHPUT",
+            "INFERENCE_PRECISION_HINT": HINTS[choice.precision],
+        }
+        if default_workers() < usable_cores():
+            settings["INFERENCE_NUM_THREADS"] = str(default_workers())
+        self._compiled = self._compile(_core(), spec, weights, settings)
         self._check_precision()
         self.depth = int(self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self._requests: SimpleQueue[Any] = SimpleQueue()
         for _ in range(self.depth + 1):
             self._requests.put(self._compiled.create_infer_request())
+
+    def _compile(
+        self, core: Any, spec: BackboneSpec, weights: Weights, settings: dict[str, str]
+    ) -> Any:
+        """Posters of shape (batch_size, height, width, 3), uint8 → embeddings (batch_size, D)."""
+        with _exported(spec, weights) as (path, saved):
+            network = core.read_model(checked(path, WEIGHTS))
+            network.reshape([self.batch_size, *spec.input_size, 3])
+            if saved:
+                settings["CACHE_DIR"] = str(path.parent / "compiled")
+            return core.compile_model(network, "CPU", settings)
 
     def start(self, posters: Posters) -> Callable[[], Embeddings]:
         """See `Engine.start`."""

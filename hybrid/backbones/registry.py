@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from hybrid.backbones.onnx_record import OnnxImages
 from hybrid.errors import unknown_name
 
 # Of a feature map; the nets that are trained from scratch have "dense" alone.
@@ -13,6 +15,8 @@ FITS = ("squash", "pad", "crop")
 
 _KERAS_FILES = "https://storage.googleapis.com/tensorflow/keras-applications"
 _KERAS_PAGES = "https://keras.io/api/applications"
+
+ONNX = ".onnx"
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class BackboneSpec:
         Name of the layer whose output is pooled.
     fit : {"squash", "pad", "crop"}, default="squash"
         How a poster is resized to the input size: stretched; whole, with borders; its centre.
+    onnx : OnnxImages, optional
+        Of a network that is read from an ONNX file; its layer is the name of an output.
 
     Examples
     --------
@@ -82,6 +88,7 @@ class BackboneSpec:
     weights_md5: str
     layer: str = "last"
     fit: str = "squash"
+    onnx: OnnxImages | None = None
 
     @property
     def key(self) -> str:
@@ -339,6 +346,7 @@ def get_backbone(name: str) -> BackboneSpec:
     Parameters
     ----------
     name : str
+        Of the registry, or the path of a file that ends in ``.onnx``, which `configure` reads.
 
     Returns
     -------
@@ -354,6 +362,29 @@ def get_backbone(name: str) -> BackboneSpec:
     >>> get_backbone("vgg16").dimension
     512
     """
+    if name.endswith(ONNX):
+        return _name_onnx_backbone(Path(name))
     if name not in BACKBONES:
         raise unknown_name("backbone", name, BACKBONES)
     return BACKBONES[name]
+
+
+def _name_onnx_backbone(path: Path) -> BackboneSpec:
+    """A backbone of an ONNX file that is not read yet: its name and its file."""
+    return BackboneSpec(
+        name=path.name,
+        application="",
+        arguments=(),
+        input_size=(0, 0),
+        preprocessing="onnx",
+        pooling="none",
+        dimension=0,
+        parameters=0,
+        gflops=0.0,
+        min_side=1,
+        licence="unknown",
+        source=str(path),
+        weights_url="",
+        weights_md5="",
+        onnx=OnnxImages(path),
+    )

@@ -83,6 +83,8 @@ def resolve_weights(spec: BackboneSpec, weights: str = "imagenet", seed: int = 0
     >>> resolve_weights(get_backbone("vgg16"), "random", seed=1).kind
     'random'
     """
+    if spec.onnx is not None:
+        return _onnx_weights(spec, weights)
     if weights == "random":
         return Weights("random", f"random, numpy PCG64, version 1, seed {seed}", None, seed)
     if weights == "imagenet":
@@ -116,6 +118,21 @@ def resolve_weights(spec: BackboneSpec, weights: str = "imagenet", seed: int = 0
     found = digests(path)
     provenance = _provenance(spec, path, found)
     return Weights("file", found["sha256"], path.absolute(), provenance=provenance)
+
+
+def _onnx_weights(spec: BackboneSpec, weights: str) -> Weights:
+    """The file that is the network itself; what it has learnt from is not known."""
+    assert spec.onnx is not None, "a backbone of an ONNX file"
+    path = spec.onnx.file
+    if weights != "imagenet" and Path(weights).absolute() != path.absolute():
+        raise WeightsError(
+            f"--weights {weights}: expected none with {path}, which holds its own. Leave the option out."
+        )
+    if not path.is_file():
+        raise WeightsError(f"--backbone: expected an ONNX file, found no file at {path}.")
+    found = digests(path)
+    unknown = Provenance(unknown=(describe_unknown(path.name, found["sha256"]),))
+    return Weights("file", found["sha256"], path.absolute(), provenance=unknown)
 
 
 def _provenance(spec: BackboneSpec, path: Path, found: Mapping[str, str]) -> Provenance:
@@ -211,7 +228,7 @@ def fingerprint_fields(
         "pooling": spec.pooling,
         "weights": weights.digest,
         "input_size": list(spec.input_size),
-        "preprocessing": spec.preprocessing,
+        "preprocessing": spec.onnx.preprocessing if spec.onnx else spec.preprocessing,
         "preprocessing_version": PREPROCESSING_VERSION,
         "image_rules": {**IMAGE_RULES, "fit": spec.fit},
         "precision": precision,

@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.backbones import BackboneSpec, Weights, resolve_weights
-from hybrid.backbones.engines import choose_engine
 from hybrid.backbones.weights import fingerprint_fields, imagenet_file
 from hybrid.cache import EmbeddingCache, EmbeddingStore, differences, fingerprint_of
 from hybrid.cache.costs import RowCosts
 from hybrid.cache.export import check_target, export
 from hybrid.catalogue import Catalogue
 from hybrid.extraction.lookup import describe_store, find_store, hash_catalogue
-from hybrid.extraction.plan import announce_verification, configured_spec
+from hybrid.extraction.plan import announce_verification, choose_for, configured_spec
 from hybrid.extraction.pooling import check_pooling_used, read_pooled
 from hybrid.extraction.poster_keys import embedded_sets, image_files, key_sets
 from hybrid.extraction.precision_check import resolve_precision
@@ -178,7 +177,7 @@ def explain_cache(
     options, context = options or EmbeddingOptions(), context or Context()
     spec = configured_spec(backbone, options)
     known = _known_weights(spec, weights, context.seed)
-    choice = choose_engine(engine, options.precision)
+    choice = choose_for(spec, engine, options.precision)
     sure = resolve_precision(choice, options, context.cache, spec, known)
     precision = (sure or choice).precision
     wanted = fingerprint_fields(spec, known, options.dtype, precision)

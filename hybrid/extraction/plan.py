@@ -13,7 +13,7 @@ from typing import NamedTuple
 from hybrid.backbones import BackboneSpec, Weights, configure, get_backbone, resolve_weights
 from hybrid.backbones.engine import Engine, EngineChoice
 from hybrid.backbones.engine_benchmark import fastest_engine
-from hybrid.backbones.engines import choose_engine, load_backbone
+from hybrid.backbones.engines import choose_engine, choose_onnx_engine, load_backbone
 from hybrid.cache import DTYPES, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import SettingError
@@ -88,7 +88,15 @@ def configured_spec(backbone: str, options: EmbeddingOptions) -> BackboneSpec:
         pooling=options.pooling,
         input_size=options.input_size,
         fit=options.fit,
+        mean=options.mean,
+        std=options.std,
     )
+
+
+def choose_for(spec: BackboneSpec, engine: str, precision: str) -> EngineChoice:
+    """The inference engine and the precision for a backbone: of an ONNX file, or one of Keras."""
+    choose = choose_engine if spec.onnx is None else choose_onnx_engine
+    return choose(engine, precision)
 
 
 class Job(NamedTuple):
@@ -143,7 +151,6 @@ def plan_jobs(
         Of the catalogue's items, see `hash_catalogue`.
     """
     _check(catalogue, backbones, weights, options, settings)
-    choice = choose_engine(settings.engine, options.precision)
     specs = [configured_spec(name, options) for name in backbones]
     names = list(weights) * len(specs) if len(weights) == 1 else list(weights)
     resolved = [
@@ -157,7 +164,15 @@ def plan_jobs(
     keys = hash_catalogue(catalogue, context)
     images = image_files(catalogue, keys, context)
     jobs = [
-        _plan_job(spec, each, choice, images, options, settings, context)
+        _plan_job(
+            spec,
+            each,
+            choose_for(spec, settings.engine, options.precision),
+            images,
+            options,
+            settings,
+            context,
+        )
         for spec, each in zip(specs, resolved, strict=True)
     ]
     return jobs, keys
@@ -238,7 +253,7 @@ def _fastest(
     context: Context,
 ) -> EngineChoice:
     """With ``--engine auto``, the faster engine where there are two for the processor."""
-    if settings.engine != "auto" or choice.engine != "openvino":
+    if settings.engine != "auto" or choice.engine != "openvino" or spec.onnx is not None:
         return choice
     return fastest_engine(choice, spec, weights, context.progress)
 

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.backbones import BackboneSpec, Weights, get_backbone, resolve_weights
+from hybrid.backbones.registry import ONNX
 from hybrid.backbones.startup import start_keras
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.explain.linear import BlockCoefficients, read_linear_head
@@ -165,6 +166,11 @@ def resolve_backbones(
     for block, path in zip(blocks, each, strict=True):
         recorded = block.backbone
         seed, name = recorded.weights.seed, recorded.name
+        if name.endswith(ONNX):
+            raise SettingError(
+                f"--saliency: expected a backbone that Keras computes, whose gradients are known, found "
+                f"{name}. Leave the option out."
+            )
         found = resolve_weights(get_backbone(name), find_weights(folder, recorded, path), seed)
         nets.append((configured_spec(name, recorded_options(recorded)), found))
     return nets

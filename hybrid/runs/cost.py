@@ -11,7 +11,9 @@ from typing import Any
 from hybrid.audit.item_hashes import poster_number
 from hybrid.backbones import get_backbone
 from hybrid.backbones.provenance import Ancestor
+from hybrid.backbones.registry import ONNX
 from hybrid.cache import EmbeddingStore
+from hybrid.errors import WeightsError
 from hybrid.extraction.text_lookup import maker_name
 from hybrid.heads.parameter_count import count_parameters
 from hybrid.runs.cost_records import (
@@ -218,4 +220,16 @@ def with_total(cost: CostRecord) -> CostRecord:
 def _count_backbone(backbone: BackboneRecord | TrainedBackboneRecord) -> int:
     """Parameters of a backbone: as counted where the run trained it, else those of the registry."""
     counted = backbone.parameters if isinstance(backbone, TrainedBackboneRecord) else None
+    if backbone.name.endswith(ONNX):
+        return _count_onnx(backbone.weights.path)
     return int(counted or get_backbone(backbone.name).parameters)
+
+
+def _count_onnx(path: str | None) -> int:
+    """Parameters of an ONNX file where it was; 0 where it is not there any more."""
+    from hybrid.backbones.onnx_header import read_onnx_header
+
+    try:
+        return read_onnx_header(path).parameters if path else 0
+    except WeightsError:
+        return 0

@@ -33,6 +33,7 @@ from hybrid.runs.imported_blocks import lacking_findings, lacking_ids
 from hybrid.runs.record import DEEP, RECORD, RunRecord
 from hybrid.runs.record_parts import BackboneRecord
 from hybrid.runs.recorded_files import find_weights_file
+from hybrid.runs.recorded_onnx import backbone_or_file, recorded_colours
 from hybrid.runs.recorded_posters import use_recorded_posters
 from hybrid.types import BadRow, ColumnOptions, Columns, EmbeddingOptions, Finding, Predictions
 from hybrid.utils.context import Context, limited_by_context
@@ -303,10 +304,11 @@ def _extract(
             complete = bool(store.knows(present).all())
             rows = tuple(bad_posters(catalogue, keys, store, (), context)) if complete else ()
         if not complete:
+            weights_file = path or find_weights(folder, backbone, None)
             rows = extract_embeddings(
                 catalogue,
-                backbone.name,
-                weights=path or find_weights(folder, backbone, None),
+                backbone_or_file(backbone, weights_file),
+                weights=weights_file,
                 options=recorded_options(backbone),
                 context=replace(context, seed=backbone.weights.seed),
             ).bad
@@ -337,14 +339,14 @@ def find_weights(folder: Path, backbone: BackboneRecord, weights: str | None) ->
         If the file is missing, or embeddings made with it are not those that the run was fitted on.
     """
     recorded = backbone.weights
-    spec = get_backbone(backbone.name)
     if recorded.kind in ("random", "imagenet") and weights is None:
         weights = recorded.kind
     if weights is None:
-        weights = find_weights_file(folder, spec.name, recorded)
-    found = resolve_weights(spec, weights, recorded.seed)
+        weights = find_weights_file(folder, backbone.name, recorded)
+    name = backbone_or_file(backbone, weights)
+    found = resolve_weights(get_backbone(name), weights, recorded.seed)
     wanted, options = backbone.key, recorded_options(backbone)
-    chosen = configured_spec(spec.name, options)
+    chosen = configured_spec(name, options)
     other = differences(wanted, fingerprint_fields(chosen, found, options.dtype, options.precision))
     if other:
         listed = "; ".join(f"{key}: expected {a}, found {b}" for key, (a, b) in other.items())
@@ -370,6 +372,7 @@ def recorded_options(backbone: BackboneRecord) -> EmbeddingOptions:
             pooling=key["pooling"],
             input_size=tuple(key["input_size"]),
             fit=key["image_rules"].get("fit", "squash"),
+            **recorded_colours(key.get("preprocessing", "")),
             precision=key.get("precision", "float32"),
             dtype=key.get("dtype", "float32"),
         )
