@@ -333,12 +333,9 @@ def _candidates(select: EmbeddingSelector, context: Context) -> list[EmbeddingSt
         stores = [store for store in stores if store.dtype == select.dtype]
     if select.backbone:
         spec = get_backbone(select.backbone)
-        if spec.onnx is not None and spec.onnx.file.is_file():
-            digest = resolve_weights(spec).digest
-            stores = [store for store in stores if store.stands_for.get("weights") == digest]
         stores = [store for store in stores if store.stands_for.get("architecture") == spec.name]
-        if select.weights:
-            digest = resolve_weights(spec, select.weights, context.seed).digest
+        if select.weights or (spec.onnx is not None and spec.onnx.file.is_file()):
+            digest = resolve_weights(spec, select.weights or "imagenet", context.seed).digest
             stores = [store for store in stores if store.stands_for.get("weights") == digest]
     return [store for store in stores if store.fingerprint.startswith(select.fingerprint or "")]
 

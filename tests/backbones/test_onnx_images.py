@@ -11,6 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from hybrid import write_sample
 from hybrid.backbones import configure, get_backbone, resolve_weights
 from hybrid.backbones.engine import EngineChoice
 from hybrid.backbones.engines import choose_onnx_engine, load_backbone
@@ -18,7 +19,6 @@ from hybrid.backbones.listing import list_layers
 from hybrid.backbones.weights import fingerprint_fields
 from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import load_catalogue
-from hybrid import write_sample
 from hybrid.errors import SettingError, WeightsError
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.types import EmbeddingOptions
