@@ -57,6 +57,8 @@ def unseal(content: bytes) -> dict[str, Any]:
         raise DamageError(f"it is no sealed JSON: {error}") from error
     if found != expected:
         raise DamageError("its content does not hash to its sha256")
+    if content != seal(data):
+        raise DamageError("it is not as it was written, byte by byte")
     return data
 
 

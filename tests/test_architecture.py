@@ -102,6 +102,7 @@ OPENERS = {"open_file", "open_text", "checked", "open_regular", "read_bytes"}
 # Modules that open files in another way, and why.
 OPENS_ITSELF = {
     "hybrid.utils.reading": "the way",
+    "hybrid.utils.unpacking": "unpacks what is open",
     "hybrid.utils.files": "writes, syncs and locks",
     "hybrid.utils.writable": "makes a file without a name",
 }

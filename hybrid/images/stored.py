@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import os
 import tempfile
@@ -16,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from hybrid.images.references import ImageReference, parse_reference
-from hybrid.utils.reading import CATALOGUE, IMAGE, checked, read_bytes
+from hybrid.utils.reading import CATALOGUE, IMAGE, checked, open_file
+from hybrid.utils.unpacking import unpack
 
 FILES = 8  # that are open at a time
 
@@ -83,7 +83,8 @@ class _StoredImages:
 
         content: Any = checked(Path(file), CATALOGUE)
         if file.lower().endswith(".gz"):
-            content = io.BytesIO(gzip.decompress(read_bytes(file, CATALOGUE)))
+            with open_file(file, CATALOGUE) as packed, unpack(packed, file) as unpacked:
+                content = io.BytesIO(unpacked.read())
         self.file = pyarrow.parquet.ParquetFile(content)
         self.column = column
         metadata = self.file.metadata

@@ -20,6 +20,7 @@ from hybrid.types import Predictions
 from hybrid.utils.counts import agree, counted
 from hybrid.utils.csv_text import unescape_columns
 from hybrid.utils.reading import PREDICTIONS, hash_file, open_file
+from hybrid.utils.unpacking import DAMAGE, unpack
 
 LABELS = "genres"
 DEFAULT_THRESHOLD = 0.5  # for files with probabilities alone
@@ -103,8 +104,8 @@ def external_test_ids(path: Path) -> frozenset[str]:
     return frozenset(table["id"]) if "id" in table else frozenset()
 
 
-def _packed(path: Path) -> Any:
-    """How a table is compressed, by its name, in the words of pandas."""
+def _packed(path: Path) -> str | None:
+    """How a table is compressed, by its name; see `unpack`."""
     return {".gz": "gzip", ".bz2": "bz2", ".xz": "xz", ".zip": "zip"}.get(path.suffix.lower())
 
 
@@ -112,9 +113,12 @@ def _read_table(path: Path) -> pd.DataFrame:
     """The rows of the test items, as text."""
     try:
         with open_file(path, PREDICTIONS) as file:
-            table = pd.read_csv(file, dtype=str, keep_default_na=False, compression=_packed(path))
-    except (OSError, ValueError) as error:
-        raise RunError(f"cannot read {path}: {error}.") from error
+            kind = _packed(path)
+            content = file if kind is None else unpack(file, path, kind)
+            table = pd.read_csv(content, dtype=str, keep_default_na=False)
+    except (OSError, ValueError, *DAMAGE) as error:
+        said = getattr(error, "strerror", None) or error
+        raise RunError(f"cannot read {path}: {said}.") from error
     table = unescape_columns(table, TEXTS)
     if "split" in table:
         table = table[table["split"] == "test"].reset_index(drop=True)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from hybrid.errors import CatalogueError
 from hybrid.utils.reading import DATA_SET, open_file
 from hybrid.utils.strict_json import MARKING
+from hybrid.utils.unpacking import unpack
 
 CHUNK = 1 << 20
 _SPACE, _INSIDE = re.compile(r"[ \t\r\n]*"), re.compile(r"[ \t\r\n,]*")
@@ -57,8 +57,8 @@ def read_values(path: Path) -> Iterator[Any]:
     """
     try:
         with open_file(path, DATA_SET) as raw:
-            packed = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if path.suffix == ".gz" else raw
-            with io.TextIOWrapper(packed, encoding="utf-8-sig", errors="replace") as text:
+            content: Any = unpack(raw, path) if path.suffix == ".gz" else raw
+            with io.TextIOWrapper(content, encoding="utf-8-sig", errors="replace") as text:
                 yield from _values(text)
     except (OSError, EOFError) as error:
         raise CatalogueError(

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.types import ColumnOptions, Finding
 from hybrid.utils.options import given_options
 from hybrid.utils.reading import CATALOGUE, open_file
+from hybrid.utils.unpacking import unpack
 
 HEAD = 1 << 16
 _GZIP = b"\x1f\x8b"
@@ -66,8 +67,8 @@ class Source:
         try:
             with open_file(self.path, CATALOGUE) as file:
                 if self.packed:
-                    with gzip.open(file) as content:
-                        yield cast(IO[bytes], content)
+                    with unpack(file, self.path) as content:
+                        yield content
                 else:
                     yield file
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
