@@ -108,6 +108,7 @@ OPENS_ITSELF = {
 }
 # Calls that only look as if they opened a file by its name, and why.
 OPENS_NO_FILE = {
+    ("hybrid.report.external", "pd.read_csv(content)"): "open already",
     ("hybrid.cache.verified_files", "h5py.File(file)"): "open already",
     ("hybrid.cli.start", "os.open(os.devnull)"): "in the place of a closed stream",
     ("hybrid.catalogue.download.ledger", "self.journal.open('ab')"): "was read before",
