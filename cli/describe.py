@@ -114,7 +114,7 @@ def head_text(found: HeadDescription) -> str:
             else []
         ),
         "",
-        *_table(("block", "weight", "backbone"), rows, right=(1,)),
+        *_table(("block", "weight", "embeddings by"), rows, right=(1,)),
         "",
         "chosen by cross-fitting",
         *_settings(found.chosen),

@@ -9,7 +9,7 @@ from hybrid.cli.options import Project, parse_blocks, parse_weights
 from hybrid.cli.output import run_text, show, tell_catalogue, tried_text
 from hybrid.cli.study import study
 from hybrid.cli.study_output import studies_text
-from hybrid.types import ColumnOptions, EmbeddingSelector
+from hybrid.types import ColumnOptions, EmbeddingSelector, TextSelector
 
 if TYPE_CHECKING:
     from hybrid.heads.decision_rule import DecisionOptions
@@ -49,6 +49,7 @@ def fit(
     *,
     blocks: str | None,
     select: tuple[EmbeddingSelector, ...],
+    select_text: tuple[TextSelector, ...],
     block_weights: tuple[str, ...],
     metric: str,
     search: bool,
@@ -85,6 +86,7 @@ def fit(
         experiment.catalogue,
         head=head,
         select=select,
+        select_text=select_text,
         features=FeatureOptions(**features),
         decision=decision,
         multiclass=task.multiclass,
@@ -97,6 +99,7 @@ def fit(
         "weights": [each.weights for each in select if each.weights],
         "dtype": next((each.dtype for each in select), None),
         "embeddings": [each.fingerprint for each in select if each.fingerprint],
+        **_text_settings(select_text),
         **chosen,
         **features,
         "decision": asdict(decision),
@@ -118,3 +121,12 @@ def fit(
         made = [studies_text(run.record.studies)] if run.record.studies.costs else []
         text = "\n".join([*table, run_text(run), *made])
         show(project.json, run.record.to_json(), text, experiment.whole.catalogue)
+
+
+def _text_settings(select: tuple[TextSelector, ...]) -> dict[str, list[str]]:
+    """What the options of text embeddings said, if any."""
+    said = {
+        "text_encoder": [each.text_encoder for each in select if each.text_encoder],
+        "text_embeddings": [each.fingerprint for each in select if each.fingerprint],
+    }
+    return {name: values for name, values in said.items() if values}

@@ -18,7 +18,8 @@ pooling_option = click.option(
 )  # fmt: skip
 _FEATURES = (
     click.option("--blocks",
-                 help="Blocks, from poster,text,metadata.  [default: all that the catalogue has]"),
+                 help="Blocks, from poster,text-embedding,text,metadata.  [default: all that the "
+                 "catalogue has; text-embedding where its texts have been embedded]"),
     click.option("--backbone", multiple=True,
                  help=f"Backbone of the embeddings.  [default: the only one extracted]  {_SEVERAL}"),
     click.option("--weights", multiple=True,
@@ -28,6 +29,12 @@ _FEATURES = (
     click.option("--embeddings", metavar="DIGITS", multiple=True,
                  help=f"First digits of their fingerprint, where nothing else differs.  {_SEVERAL}"),
     pooling_option,
+    click.option("--text-encoder", metavar="NAME|FOLDER", multiple=True,
+                 help="Text encoder of the block text-embedding.  [default: the only one extracted]  Can be "
+                 "repeated: one block each."),
+    click.option("--text-embeddings", metavar="DIGITS", multiple=True,
+                 help="First digits of the fingerprint of text embeddings, where the encoder does not tell "
+                 "two sets apart; one for each block."),
     click.option("--max-ngram", type=int, default=2, show_default=True,
                  help="Maximum number of words in a term."),
     click.option("--max-chars", type=int, default=5, show_default=True,
@@ -85,17 +92,20 @@ _DECISION = (
 def feature_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of blocks and cross-fitting.
 
-    Those that select embeddings become `select`, a tuple of `EmbeddingSelector`.
+    Those that select embeddings become `select`, a tuple of `EmbeddingSelector`, and `select_text`, of
+    `TextSelector`.
     """
 
     @functools.wraps(command)
     def call(*args: Any, **values: Any) -> Any:
         from hybrid.extraction.lookup import embedding_selectors
+        from hybrid.extraction.text_lookup import text_selectors
 
         names = ("backbone", "weights", "dtype", "embeddings")
         said = [values.pop(name) for name in names]
         select = embedding_selectors(*said) if any(said) else ()
-        return command(*args, select=select, **values)
+        texts = [values.pop(name) for name in ("text_encoder", "text_embeddings")]
+        return command(*args, select=select, select_text=text_selectors(*texts), **values)
 
     return stack_options(_FEATURES, call)
 

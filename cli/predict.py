@@ -20,6 +20,8 @@ SHOWN = 20  # rows with something wrong
               help="File to write.")  # fmt: skip
 @click.option("--weights", multiple=True,
               help="Weights of the backbone, or one each.  [default: as the run recorded]")  # fmt: skip
+@click.option("--text-encoder", "text_encoders", metavar="NAME|FOLDER", multiple=True,
+              help="Text encoder of the run, or one each.  [default: as the run recorded]")  # fmt: skip
 @posters_option
 @encoding_option
 def command(
@@ -27,14 +29,15 @@ def command(
     run: Path,
     out: Path,
     weights: tuple[str, ...],
+    text_encoders: tuple[str, ...],
     posters: Path | None,
     encoding: str,
 ) -> None:
     """Predict the labels of the items in --catalogue with the model of RUN.
 
     RUN is a folder, or the name of a run in --runs. --out has a line for every row of the catalogue, in its
-    order: rows without an id, or with one that another row has, are predicted, too, and named. The posters
-    whose embeddings the cache lacks are embedded into it; else only --out is written.
+    order: rows without an id, or with one that another row has, are predicted, too, and named. Posters and
+    texts whose embeddings the cache lacks are embedded into it; else only --out is written.
     """
     from hybrid.runs.predict import predict_catalogue
     from hybrid.types import ColumnOptions
@@ -44,6 +47,7 @@ def command(
         project.catalogue,
         out,
         weights=weights,
+        text_encoders=text_encoders,
         options=ColumnOptions(encoding=encoding, posters=posters),
         context=project.context,
     )

@@ -286,7 +286,9 @@ def selector_problems(select: EmbeddingSelector) -> list[str]:
     return [f"--weights {select.weights}: expected --backbone with it, whose weights they are."]
 
 
-def one_or_each(option: str, values: Sequence[str], count: int) -> list[str | None]:
+def one_or_each(
+    option: str, values: Sequence[str], count: int, block: str = "poster block"
+) -> list[str | None]:
     """Broadcast the values of an option to `count` blocks: one is for all, none is None for each.
 
     Raises
@@ -302,7 +304,7 @@ def one_or_each(option: str, values: Sequence[str], count: int) -> list[str | No
     """
     if len(values) not in (0, 1, count):
         raise SettingError(
-            f"{option}: expected one, or one for each of {counted(count, 'poster block')}, found "
+            f"{option}: expected one, or one for each of {counted(count, block)}, found "
             f"{len(values)}."
         )
     return [*values] if len(values) == count else [values[0] if values else None] * count

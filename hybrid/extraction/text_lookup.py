@@ -8,6 +8,7 @@ from pathlib import Path
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import ExtractionError, SettingError
+from hybrid.extraction.lookup import one_or_each
 from hybrid.extraction.texts import item_texts, text_keys
 from hybrid.types import TextSelector
 from hybrid.utils.context import Context
@@ -15,6 +16,37 @@ from hybrid.utils.counts import agree, counted
 
 TEXT_EMBEDDING = "text-embedding"  # the first block; others are named after their encoder
 KIND = "text"
+
+
+def text_selectors(
+    encoders: Sequence[str] = (), fingerprints: Sequence[str] = ()
+) -> tuple[TextSelector, ...]:
+    """One selector for each block of text embeddings, of options that can be given several times.
+
+    Parameters
+    ----------
+    encoders, fingerprints : sequence of str, default=()
+        Each has one value for each block, one for all, or none.
+
+    Raises
+    ------
+    SettingError
+        If both have several values, and not as many.
+
+    Examples
+    --------
+    >>> [each.text_encoder for each in text_selectors(["all-MiniLM-L6-v2", "e5-small-v2"])]
+    ['all-MiniLM-L6-v2', 'e5-small-v2']
+    >>> text_selectors()
+    ()
+    """
+    count, block = max(len(encoders), len(fingerprints)), "block of text embeddings"
+    if not count:
+        return ()
+    names = one_or_each("--text-encoder", encoders, count, block)
+    digits = one_or_each("--text-embeddings", fingerprints, count, block)
+    pairs = zip(names, digits, strict=True)
+    return tuple(TextSelector(name, fingerprint=some) for name, some in pairs)
 
 
 def text_stores(context: Context, select: TextSelector | None = None) -> list[EmbeddingStore]:

@@ -313,7 +313,7 @@ register(
     Schema(
         TextEmbeddingFeatures,
         {
-            "cache": Word(),
+            "cache": UsersCache(),
             "fingerprint": Hexadecimal(),
             "columns": NAMES,
             "prefix": Word(),

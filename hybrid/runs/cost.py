@@ -156,7 +156,10 @@ def describe_cost(
     seconds = {stage.name: stage.seconds for stage in costs.stages}
     fit, predict = seconds.get("fit"), seconds.get("predict")
     backbone = record.backbone
-    store = backbone.cache if isinstance(backbone, BackboneRecord) else StoreRecord()
+    stores = [
+        *(each.cache for each in record.backbones.values() if isinstance(each, BackboneRecord)),
+        *(each.cache for each in record.text_encoders.values()),
+    ]
     head = spending.head
     ancestors = [
         AncestorCostRecord(each.name, each.digest, each.seconds, each.device)
@@ -173,7 +176,7 @@ def describe_cost(
         not_counted=tuple(dict.fromkeys(spending.foreign_weights)),
         disk_bytes=DiskRecord(
             model=sum(p.stat().st_size for p in folder.iterdir() if p.name.startswith("model")),
-            embeddings=store.bytes,
+            embeddings=_bytes_of(stores),
         ),
         parameters=ParametersRecord(
             head=None if head is None else count_parameters(head),
@@ -215,6 +218,13 @@ def with_total(cost: CostRecord) -> CostRecord:
             ),
         ),
     )
+
+
+def _bytes_of(stores: Iterable[StoreRecord]) -> int | None:
+    """Bytes of some stores, each once; None without any, or where those of one are not known."""
+    sizes = {(each.path, each.sha256): each.bytes for each in stores}.values()
+    known = [size for size in sizes if size is not None]
+    return sum(known) if known and len(known) == len(sizes) else None
 
 
 def _count_backbone(backbone: BackboneRecord | TrainedBackboneRecord) -> int:

@@ -29,7 +29,7 @@ class HeadDescription:
     blocks : dict of str to float
         Block → its weight in the fusion.
     backbones : dict of str to str
-        Poster block → backbone.
+        Poster block → backbone; block of text embeddings → text encoder.
     parameters : int or None
         Of the head; None where they cannot be counted, as those of a forest.
     backbone_parameters : int or None
@@ -126,7 +126,10 @@ def describe_run(folder: Path) -> NetworkDescription | HeadDescription:
         head=record.model,
         labels=len(record.genres),
         blocks={name: float(weights.get(name, 1.0)) for name in record.blocks},
-        backbones={name: backbone.name or "" for name, backbone in record.backbones.items()},
+        backbones={
+            block: each.name or ""
+            for block, each in (*record.backbones.items(), *record.text_encoders.items())
+        },
         parameters=record.cost.parameters.head if record.cost.parameters else None,
         backbone_parameters=record.cost.parameters.backbone if record.cost.parameters else None,
         chosen=chosen,

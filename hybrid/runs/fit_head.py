@@ -26,6 +26,7 @@ from hybrid.runs.provenance import (
     block_stores,
     describe_backbones,
     describe_chosen,
+    describe_text_encoders,
 )
 from hybrid.runs.record import HEAD, POSTER, RunRecord
 from hybrid.runs.record_metrics import describe_decision, describe_thresholds
@@ -89,6 +90,7 @@ def fit_head(
     costs, genres = CostRecorder(), experiment.catalogue.genres
     training, test = experiment.items(*TRAINING), experiment.items("test")
     backbones = describe_backbones(model, experiment.folder)
+    text_encoders = describe_text_encoders(model, experiment.folder)
     learnt = backbone_provenance(model)
     audit = audit_experiment(experiment, costs, learnt)
     say = experiment.context.progress.say
@@ -108,7 +110,9 @@ def fit_head(
         ],
     )
     settings = settings or describe_parameters(model)
-    record = _describe(experiment, model, backbones, explained, settings)
+    record = replace(
+        _describe(experiment, model, backbones, explained, settings), text_encoders=text_encoders
+    )
     stores = block_stores(model)
     spending = Spending(
         predicted=len(test.frame),

@@ -30,6 +30,7 @@ from hybrid.model_file.earlier import require_files
 from hybrid.model_file.manifest import check_model_files
 from hybrid.runs.folder import MODEL, MODEL_ARRAYS, PREDICTED, write_predictions
 from hybrid.runs.imported_blocks import lacking_findings, lacking_ids
+from hybrid.runs.predict_texts import check_text_encoders, embed_texts
 from hybrid.runs.record import DEEP, RECORD, RunRecord
 from hybrid.runs.record_parts import BackboneRecord
 from hybrid.runs.recorded_files import find_weights_file
@@ -84,6 +85,7 @@ def predict_catalogue(
     out: str | Path,
     *,
     weights: str | Sequence[str] | None = None,
+    text_encoders: Sequence[str] = (),
     options: ColumnOptions | None = None,
     context: Context | None = None,
 ) -> PredictSummary:
@@ -102,6 +104,9 @@ def predict_catalogue(
     weights : str or sequence of str, optional
         Weights file of the backbone; by default the recorded one. For several poster blocks: one for all, or
         one for each.
+    text_encoders : sequence of str, default=()
+        Folders or names of the text encoders; by default the recorded ones. For several blocks of text
+        embeddings: one for all, or one for each.
     options : ColumnOptions, optional
         By default the recorded column roles.
     context : Context, optional
@@ -116,10 +121,10 @@ def predict_catalogue(
     RunError
         If the run cannot be read, or was written by an earlier version of hybrid.
     SettingError
-        If weights are named, but the run or the catalogue needs none.
+        If weights or text encoders are named, but the run or the catalogue needs none.
     WeightsError
-        If embeddings must be extracted and the weights are missing; or if those that are found, or named, are
-        not those that the run was fitted with.
+        If embeddings must be extracted and the weights, or the text encoder, are missing; or if those that
+        are found, or named, are not those that the run was fitted with.
 
     Examples
     --------
@@ -135,6 +140,8 @@ def predict_catalogue(
     catalogue = use_recorded_posters(catalogue, record, folder)
     if weights:
         _check_weights(folder, record, catalogue)
+    if text_encoders:
+        check_text_encoders(folder, record, catalogue)
     frame = catalogue.frame_for(columns)
     bad: tuple[BadRow, ...] = ()
     lacking: dict[str, tuple[str, ...]] = {}
@@ -145,6 +152,8 @@ def predict_catalogue(
     else:
         if catalogue.columns.poster:
             bad = _extract(folder, record, catalogue, weights, context)
+        if record.text_encoders and catalogue.columns.text:
+            embed_texts(folder, record, catalogue, frame, text_encoders, context)
         probabilities, labels, lacking = _predict_head(folder, record, frame, context)
     predictions, rows = _all_rows(catalogue, record.genres, labels, probabilities)
     write_predictions(out, predictions, PREDICTED)
@@ -209,7 +218,7 @@ def _used_columns(record: RunRecord, columns: Columns) -> tuple[str, ...]:
     blocks = record.blocks
     return (
         ((columns.poster or POSTER,) if "poster" in blocks else ())
-        + (columns.text if "text" in blocks else ())
+        + (columns.text if "text" in blocks or record.text_encoders else ())
         + (columns.metadata if "metadata" in blocks else ())
     )
 

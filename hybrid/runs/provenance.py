@@ -15,8 +15,8 @@ from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import CacheError
 from hybrid.extraction.provenance import store_provenance
-from hybrid.extraction.text_lookup import TEXT_EMBEDDING
-from hybrid.features import PosterFeatures
+from hybrid.extraction.text_lookup import TEXT_EMBEDDING, encoder_name
+from hybrid.features import PosterFeatures, TextEmbeddingFeatures
 from hybrid.features.embeddings import EmbeddingFeatures
 from hybrid.heads import HybridClassifier
 from hybrid.heads.make_hybrid import BLOCKS
@@ -27,6 +27,7 @@ from hybrid.runs.record_parts import (
     CatalogueRecord,
     InitialWeightsRecord,
     StoreRecord,
+    TextEncoderRecord,
     TrainedBackboneRecord,
     TrainedWeightsRecord,
     WeightsRecord,
@@ -77,6 +78,47 @@ def describe_backbones(model: HybridClassifier, folder: Path) -> dict[str, Backb
     return {name: _describe(store, folder) for name, store in stores.items()}
 
 
+def describe_text_encoders(model: HybridClassifier, folder: Path) -> dict[str, TextEncoderRecord]:
+    """Describe the text encoder of each block of text embeddings, as its store says it.
+
+    Parameters
+    ----------
+    model : HybridClassifier
+        Need not be fitted.
+    folder : Path
+        The run folder, from which the encoder is found if both are moved together.
+
+    Returns
+    -------
+    dict of str to TextEncoderRecord
+        By name of the block.
+    """
+    stores = block_stores(model, TextEmbeddingFeatures)
+    return {name: _describe_encoder(store, folder) for name, store in stores.items()}
+
+
+def _describe_encoder(store: EmbeddingStore, folder: Path) -> TextEncoderRecord:
+    path = store.recorded.get("path")
+    return TextEncoderRecord(
+        name=encoder_name(store),
+        fingerprint=store.fingerprint,
+        key=store.stands_for,
+        cache=_describe_store(store),
+        path=path,
+        relative=None if path is None else os.path.relpath(path, folder.absolute()),
+        licence=str(store.recorded.get("licence") or "unknown"),
+    )
+
+
+def _describe_store(store: EmbeddingStore) -> StoreRecord:
+    return StoreRecord(
+        path=str(store.folder.parent),
+        embeddings=len(store),
+        bytes=store.bytes_on_disk(),
+        sha256=store.digest(),
+    )
+
+
 def block_stores(
     model: HybridClassifier, kind: type[EmbeddingFeatures] = EmbeddingFeatures
 ) -> dict[str, EmbeddingStore]:
@@ -120,12 +162,7 @@ def _describe(store: EmbeddingStore, folder: Path) -> BackboneRecord:
         name=store.stands_for["architecture"],
         fingerprint=store.fingerprint,
         key=store.stands_for,
-        cache=StoreRecord(
-            path=str(store.folder.parent),
-            embeddings=len(store),
-            bytes=store.bytes_on_disk(),
-            sha256=store.digest(),
-        ),
+        cache=_describe_store(store),
         weights=WeightsRecord(
             kind=store.recorded["kind"],
             path=path,

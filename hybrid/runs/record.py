@@ -25,6 +25,7 @@ from hybrid.runs.record_parts import (
     ReliabilitiesRecord,
     SplitRecord,
     StageRecord,
+    TextEncoderRecord,
     TrainedBackboneRecord,
 )
 from hybrid.runs.replacement import lost_runs, recover_run
@@ -86,6 +87,8 @@ class RunRecord:
         Key ``saw``: ``preprocessing`` and ``thresholds`` → parts of the split.
     backbone : BackboneRecord, TrainedBackboneRecord or None
         Of the block ``poster``.
+    text_encoders : mapping of str to TextEncoderRecord
+        By block of text embeddings. The key is there if the run has any.
     ancestors : tuple of AncestorRecord
         Runs that trained the weights of its backbones, the latest first. Which items they learnt from is in
         ``provenance.json`` beside the record.
@@ -133,6 +136,7 @@ class RunRecord:
     head: HeadRecord | None = field(default=None, metadata=FLATTEN)
     training: TrainingRecord | None = field(default=None, metadata=FLATTEN)
     backbone: BackboneRecord | TrainedBackboneRecord | None = None
+    text_encoders: Mapping[str, TextEncoderRecord] = field(default_factory=dict, metadata=OPTIONAL)
     ancestors: tuple[AncestorRecord, ...] = ()
     thresholds: tuple[float | None, ...] = ()
     threshold_spread: tuple[tuple[float | None, float | None], ...] = ()

@@ -109,6 +109,32 @@ class BackboneRecord:
 
 
 @dataclass(frozen=True)
+class TextEncoderRecord:
+    """A text encoder whose embeddings a head uses.
+
+    Parameters
+    ----------
+    name, fingerprint : str
+    key : mapping
+        What the fingerprint is the hash of (``stands_for``): among other things the SHA-256 of weights and
+        tokenizer, the maximum length and the prefix.
+    cache : StoreRecord
+    path, relative : str or None
+        Its folder, and the same seen from the run's folder.
+    licence : str
+        Of its weights.
+    """
+
+    name: str = ""
+    fingerprint: str = ""
+    key: Mapping[str, Any] = field(default_factory=dict, metadata=key("stands_for"))
+    cache: StoreRecord = field(default_factory=StoreRecord)
+    path: str | None = None
+    relative: str | None = None
+    licence: str = "unknown"
+
+
+@dataclass(frozen=True)
 class AncestorRecord:
     """A run that trained weights which this run uses, directly or at an earlier step.
 

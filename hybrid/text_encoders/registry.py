@@ -130,6 +130,21 @@ def resolve_text_encoder(name: str) -> TextEncoderSpec:
     return read_text_encoder(place, name=short, prefix=prefix, licence=licence)
 
 
+def downloads_folders() -> list[Path]:
+    """The folder where huggingface-hub keeps what it downloads; none where it is not installed.
+
+    Examples
+    --------
+    >>> len(downloads_folders()) < 2
+    True
+    """
+    try:
+        from huggingface_hub.constants import HF_HUB_CACHE
+    except ImportError:
+        return []
+    return [Path(HF_HUB_CACHE)]
+
+
 def _download(repository: str) -> Path:
     """The folder of a repository in the Hub's own cache; what is there is not downloaded again."""
     try:

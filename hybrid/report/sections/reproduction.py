@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hybrid.report.comparison import MAIN, ComparedRun, Comparison
@@ -13,6 +14,10 @@ from hybrid.runs.study_records import StudiesRecord
 from hybrid.utils.counts import counted
 
 Details = tuple[tuple[str, str], ...]
+ONLY_IF_ANY = (
+    *("made elsewhere", "sha256 of its file"),
+    *("text encoder", "licence of the text encoder"),
+)
 
 
 def make(comparison: Comparison) -> tuple[Details, ...]:
@@ -67,6 +72,8 @@ def describe_run(run: ComparedRun) -> Details:
         "missing items": _plain(record.missing),
         "test items without a prediction": str(run.missing_predictions),
         "backbone": _plain(_backbones(record)),
+        "text encoder": _plain(_text_encoders(record)),
+        "licence of the text encoder": ", ".join(_licences(record)),
         "catalogue": record.catalogue.sha256,
         "split": record.split.sha256,
         "seed": "" if record.seed is None else str(record.seed),
@@ -76,7 +83,7 @@ def describe_run(run: ComparedRun) -> Details:
     return tuple(
         (label, value or DASH)
         for label, value in facts.items()
-        if value or not (external or "elsewhere" in label or "its file" in label)
+        if value or not (external or label in ONLY_IF_ANY)
     )
 
 
@@ -112,11 +119,25 @@ def _nested(studies: StudiesRecord) -> str:
 
 def _backbones(record: RunRecord) -> Any:
     """The backbone without the key of its embeddings, or, by block, several."""
+    return _by_block(record.backbones)
+
+
+def _text_encoders(record: RunRecord) -> Any:
+    """The text encoder without the key of its embeddings, or, by block, several."""
+    return _by_block(record.text_encoders)
+
+
+def _by_block(described: Mapping[str, Any]) -> Any:
     found = {
-        block: {k: v for k, v in to_json(backbone).items() if k != "stands_for"}
-        for block, backbone in record.backbones.items()
+        block: {k: v for k, v in to_json(each).items() if k != "stands_for"}
+        for block, each in described.items()
     }
     return found if len(found) > 1 else next(iter(found.values()), None)
+
+
+def _licences(record: RunRecord) -> Iterator[str]:
+    """The licence of each text encoder, once."""
+    yield from dict.fromkeys(f"{e.name}: {e.licence}" for e in record.text_encoders.values())
 
 
 def _plain(value: Any) -> str:

@@ -55,7 +55,7 @@ def make(comparison: Comparison) -> RunsTable:
 
 
 def describe_model(record: RunRecord) -> str:
-    """Model, blocks and backbone of a run in a few words.
+    """Model, blocks, backbone and text encoders of a run in a few words.
 
     Parameters
     ----------
@@ -75,6 +75,8 @@ def describe_model(record: RunRecord) -> str:
     words = record.model or "model not recorded"
     if record.blocks:
         words += f" on {', '.join(record.blocks)}"
-    if record.backbone and record.backbone.name:
-        words += f"; {record.backbone.name}"
+    made_by = [record.backbone.name] if record.backbone else []
+    made_by += [each.name for each in record.text_encoders.values()]
+    if any(made_by):
+        words += f"; {', '.join(filter(None, dict.fromkeys(made_by)))}"
     return words

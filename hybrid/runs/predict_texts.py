@@ -1,0 +1,180 @@
+"""Text embeddings of new items: by the very text encoder that a run was fitted with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from hybrid.cache import EmbeddingCache, differences
+from hybrid.catalogue import Catalogue
+from hybrid.errors import RunError, SettingError, WeightsError
+from hybrid.extraction.extract_texts import extract_texts
+from hybrid.extraction.lookup import one_or_each
+from hybrid.extraction.plan import ExtractSettings
+from hybrid.extraction.text_plan import configured_encoder
+from hybrid.extraction.texts import item_texts, text_keys
+from hybrid.runs.record import RECORD, RunRecord
+from hybrid.runs.record_parts import TextEncoderRecord
+from hybrid.text_encoders.registry import TEXT_ENCODERS, downloads_folders
+from hybrid.types import TextEmbeddingOptions
+from hybrid.utils.context import Context
+from hybrid.utils.options import Rule, list_unused
+from hybrid.utils.read_only import read_only
+from hybrid.utils.reading import lies_in
+
+
+def embed_texts(
+    folder: Path,
+    record: RunRecord,
+    catalogue: Catalogue,
+    frame: pd.DataFrame,
+    encoders: Sequence[str],
+    context: Context,
+) -> None:
+    """Embed the texts whose embeddings the cache lacks, with the text encoders that a run was fitted with.
+
+    Where it lacks none, no encoder is needed, and nothing is written to it.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    record : RunRecord
+    catalogue : Catalogue
+        The new items, read with the column roles of the run.
+    frame : DataFrame of n items
+        The same, with all columns of the run.
+    encoders : sequence of str
+        Folders or names of the text encoders: one for all blocks, one for each, or none, for those that were
+        recorded.
+    context : Context
+
+    Raises
+    ------
+    WeightsError
+        If an encoder is needed and missing; or if one that is found, or named, is not that of the run.
+    """
+    blocks = list(record.text_encoders.values())
+    given = one_or_each("--text-encoder", encoders, len(blocks), "block of text embeddings")
+    # Those that are named are checked even where nothing is left to embed.
+    found = [
+        find_text_encoder(folder, each, name) if name else None
+        for each, name in zip(blocks, given, strict=True)
+    ]
+    columns = record.require_model(folder).text
+    texts = item_texts(frame, columns)
+    for each, encoder in zip(blocks, found, strict=True):
+        with read_only():
+            store = EmbeddingCache(context.cache).make(each.key)
+            wanted = text_keys(texts, recorded_text_options(each).prefix or "")
+            complete = bool(store.has([key for key in wanted if key is not None]).all())
+        if not complete:
+            extract_texts(
+                catalogue,
+                encoder or find_text_encoder(folder, each, None),
+                options=recorded_text_options(each),
+                settings=ExtractSettings(engine="auto"),
+                context=context,
+            )
+
+
+def check_text_encoders(folder: Path, record: RunRecord, catalogue: Catalogue) -> None:
+    """Raise where text encoders would have no effect."""
+    rules = (
+        Rule(("text-encoder",), bool(record.text_encoders), f"{folder} has no text embeddings"),
+        Rule(("text-encoder",), bool(catalogue.columns.text), f"{catalogue.path} has no texts"),
+    )
+    if problems := list_unused(rules, ["text-encoder"]):
+        raise SettingError("\n".join(problems))
+
+
+def find_text_encoder(folder: Path, recorded: TextEncoderRecord, given: str | None) -> str:
+    """Find the text encoder that a run was fitted with, and check its digests.
+
+    Parameters
+    ----------
+    folder : Path
+        The run folder.
+    recorded : TextEncoderRecord
+    given : str or None
+        Its folder or name; by default the recorded folder, as it was or seen from the run folder, if it lies
+        in the project of the run, in the current directory, or where this machine keeps what it downloaded;
+        else the encoder of the recorded name, if hybrid knows it.
+
+    Returns
+    -------
+    str
+        A folder or a name.
+
+    Raises
+    ------
+    WeightsError
+        If there is none, or the embeddings that it makes are not those that the run was fitted on.
+    """
+    name = given or _find_folder(folder, recorded)
+    options = recorded_text_options(recorded)
+    spec = configured_encoder(name, options)
+    fields = spec.fingerprint_fields(
+        chunks=options.chunks, precision=options.precision, dtype=options.dtype
+    )
+    if other := differences(recorded.key, fields):
+        listed = "; ".join(f"{key}: expected {a}, found {b}" for key, (a, b) in other.items())
+        raise WeightsError(
+            f"{folder}: the run's text embeddings cannot be made with the text encoder {name}: {listed}. "
+            "If its files differ, name the right one with --text-encoder FOLDER; else fit the run again."
+        )
+    return name
+
+
+def recorded_text_options(recorded: TextEncoderRecord) -> TextEmbeddingOptions:
+    """Options that the text embeddings of a run were extracted with.
+
+    Raises
+    ------
+    RunError
+        If the record lacks one, or has another type of value.
+
+    Examples
+    --------
+    >>> key = {"chunks": "mean", "max_length": 256, "prefix": "", "precision": "float32", "dtype": "float16"}
+    >>> recorded_text_options(TextEncoderRecord(key=key)).max_length
+    256
+    """
+    key, wanted = recorded.key, {"chunks": str, "prefix": str, "precision": str, "dtype": str}
+    wrong = [name for name, kind in wanted.items() if type(key.get(name)) is not kind]
+    if type(key.get("max_length")) is not int:
+        wrong.append("max_length")
+    if wrong:
+        raise RunError(
+            f"{RECORD}: expected {', '.join(wrong)} at stands_for of the text encoder {recorded.name}, found "
+            "none that can be read. The record is damaged: fit the run again."
+        )
+    return TextEmbeddingOptions(
+        chunks=key["chunks"],
+        max_length=key["max_length"],
+        prefix=key["prefix"],
+        precision=key["precision"],
+        dtype=key["dtype"],
+    )
+
+
+def _find_folder(folder: Path, recorded: TextEncoderRecord) -> str:
+    """The recorded folder, or the name of a known encoder that is not there."""
+    project = folder.absolute().parent.parent
+    places = [folder.absolute() / recorded.relative] if recorded.relative else []
+    places += [Path(recorded.path)] if recorded.path else []
+    exist = [place for place in places if place.is_dir()]
+    for place in exist:
+        if lies_in(place, project, Path(), *downloads_folders()):
+            return str(place)
+    if not exist and recorded.name in TEXT_ENCODERS:
+        return recorded.name
+    seen = "no such folder"
+    if exist:
+        seen = f"one outside the project at {exist[0]}, which is read only where you name it"
+    raise WeightsError(
+        f"{folder}: expected the text encoder {recorded.name} at {recorded.path}, found {seen}. Name it with "
+        "--text-encoder FOLDER."
+    )
