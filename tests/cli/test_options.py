@@ -157,6 +157,8 @@ def for_heads(command: str, head: list[str]) -> dict[tuple[str, str], list[str]]
         "dtype": [*TEXT, "--dtype", "float16"],
         "embeddings": [*TEXT, "--embeddings", "9c"],
         "poster-pooling": ["--poster-pooling", "mean"],  # no item has several posters
+        "text-encoder": [*TEXT, "--text-encoder", "all-MiniLM-L6-v2"],
+        "text-embeddings": [*TEXT, "--text-embeddings", "9c"],
         "max-ngram": [*POSTER, "--max-ngram", "2"],  # the default, typed
         "max-chars": [*POSTER, "--max-chars", "0"],
         "min-df": [*POSTER, "--min-df", "3"],
@@ -240,6 +242,7 @@ REFUSED = {
     ("describe", "unfreeze"): ["scratch", "--unfreeze", "2"],
     ("describe", "fine-learning-rate"): ["vgg16-fc", "--fine-learning-rate", "0.1"],
     ("predict", "weights"): ["text", "--weights", "imagenet"],
+    ("predict", "text-encoder"): ["text", "--text-encoder", "all-MiniLM-L6-v2"],
     ("explain", "rank"): ["svm", "f001", "--rank", "unit"],
     ("explain", "weights"): ["svm", "f001", "--weights", "imagenet"],
     ("explain", "map"): ["svm", "--map"],
