@@ -24,6 +24,7 @@ from hybrid.types import EmbeddingSelector
 from hybrid.utils.context import Context
 from hybrid.utils.counts import agree, counted
 from hybrid.utils.environment import library_versions
+from hybrid.utils.options import one_or_each
 
 
 def hash_catalogue(catalogue: Catalogue, context: Context | None = None) -> list[bytes | BadPoster]:
@@ -284,30 +285,6 @@ def selector_problems(select: EmbeddingSelector) -> list[str]:
     if select.weights is None or select.backbone is not None:
         return []
     return [f"--weights {select.weights}: expected --backbone with it, whose weights they are."]
-
-
-def one_or_each(
-    option: str, values: Sequence[str], count: int, block: str = "poster block"
-) -> list[str | None]:
-    """Broadcast the values of an option to `count` blocks: one is for all, none is None for each.
-
-    Raises
-    ------
-    SettingError
-        If there are several, but not `count`.
-
-    Examples
-    --------
-    >>> from hybrid.extraction.lookup import one_or_each
-    >>> one_or_each("--weights", ["imagenet"], 2)
-    ['imagenet', 'imagenet']
-    """
-    if len(values) not in (0, 1, count):
-        raise SettingError(
-            f"{option}: expected one, or one for each of {counted(count, block)}, found "
-            f"{len(values)}."
-        )
-    return [*values] if len(values) == count else [values[0] if values else None] * count
 
 
 def _block_name(store: EmbeddingStore, taken: Collection[str]) -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import ExtractionError, SettingError
-from hybrid.extraction.lookup import one_or_each
 from hybrid.extraction.texts import item_texts, text_keys
 from hybrid.types import TextSelector
 from hybrid.utils.context import Context
 from hybrid.utils.counts import agree, counted
+from hybrid.utils.options import one_or_each
 
 TEXT_EMBEDDING = "text-embedding"  # the first block; others are named after their encoder
 KIND = "text"

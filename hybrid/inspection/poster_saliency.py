@@ -26,7 +26,6 @@ from hybrid.explain.saliency import (
     peak_location,
     score_gradient,
 )
-from hybrid.extraction.lookup import one_or_each
 from hybrid.extraction.plan import configured_spec
 from hybrid.features import PosterFeatures
 from hybrid.heads import HybridClassifier
@@ -34,6 +33,7 @@ from hybrid.inspection.poster_input import background_image, load_input
 from hybrid.runs.predict import extracted_backbones, find_weights, recorded_options
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import BackboneRecord
+from hybrid.utils.options import one_or_each
 
 if TYPE_CHECKING:
     from hybrid.backbones.feature_maps import FeatureMapModel

@@ -20,7 +20,7 @@ from hybrid.catalogue.columns import POSTER
 from hybrid.catalogue.load import find_id_problems
 from hybrid.errors import RunError, SettingError, WeightsError
 from hybrid.extraction.extract import extract_embeddings
-from hybrid.extraction.lookup import bad_posters, hash_catalogue, one_or_each
+from hybrid.extraction.lookup import bad_posters, hash_catalogue
 from hybrid.extraction.plan import configured_spec
 from hybrid.extraction.poster_keys import different_posters, image_files
 from hybrid.heads import HybridClassifier
@@ -31,6 +31,7 @@ from hybrid.model_file.manifest import check_model_files
 from hybrid.runs.folder import MODEL, MODEL_ARRAYS, PREDICTED, write_predictions
 from hybrid.runs.imported_blocks import lacking_findings, lacking_ids
 from hybrid.runs.predict_texts import check_text_encoders, embed_texts
+from hybrid.runs.predicted_rows import all_rows
 from hybrid.runs.record import DEEP, RECORD, RunRecord
 from hybrid.runs.record_parts import BackboneRecord
 from hybrid.runs.recorded_files import find_weights_file
@@ -38,7 +39,7 @@ from hybrid.runs.recorded_onnx import backbone_or_file, recorded_colours
 from hybrid.runs.recorded_posters import use_recorded_posters
 from hybrid.types import BadRow, ColumnOptions, Columns, EmbeddingOptions, Finding, Predictions
 from hybrid.utils.context import Context, limited_by_context
-from hybrid.utils.options import Rule, list_unused
+from hybrid.utils.options import Rule, list_unused, one_or_each
 from hybrid.utils.progress import shows_step
 from hybrid.utils.read_only import read_only
 from hybrid.utils.writable import check_new_file
@@ -155,7 +156,7 @@ def predict_catalogue(
         if record.text_encoders and catalogue.columns.text:
             embed_texts(folder, record, catalogue, frame, text_encoders, context)
         probabilities, labels, lacking = _predict_head(folder, record, frame, context)
-    predictions, rows = _all_rows(catalogue, record.genres, labels, probabilities)
+    predictions, rows = all_rows(catalogue, record.genres, labels, probabilities)
     write_predictions(out, predictions, PREDICTED)
     used = _used_columns(record, columns)
     missing = tuple(name for name in used if catalogue.find_column(name) is None)
@@ -170,29 +171,6 @@ def predict_catalogue(
         (*catalogue.findings, *lacking_findings(lacking, len(frame))),
         lacking,
     )
-
-
-def _all_rows(
-    catalogue: Catalogue,
-    genres: tuple[str, ...],
-    labels: NDArray[np.uint8],
-    probabilities: NDArray[np.float64],
-) -> tuple[Predictions, NDArray[np.int64]]:
-    """Predictions of every row of the file, in its order; empty for those that could not be read."""
-    lost = catalogue.left_out
-    rows = np.concatenate([catalogue.rows, np.array([row.row for row in lost], dtype=np.int64)])
-    order = np.argsort(rows, kind="stable")
-    ids = np.concatenate([catalogue.ids.astype(object), [row.id for row in lost]])
-    nothing = np.zeros((len(lost), len(genres)), dtype=np.uint8)
-    unknown = np.full(nothing.shape, np.nan)
-    found = Predictions(
-        ids[order].astype(str),
-        np.full(len(rows), ""),
-        genres,
-        np.concatenate([labels, nothing])[order],
-        np.concatenate([probabilities, unknown])[order],
-    )
-    return found, rows
 
 
 def _id_problems(catalogue: Catalogue) -> list[BadRow]:

@@ -11,7 +11,6 @@ from hybrid.cache import EmbeddingCache, differences
 from hybrid.catalogue import Catalogue
 from hybrid.errors import RunError, SettingError, WeightsError
 from hybrid.extraction.extract_texts import extract_texts
-from hybrid.extraction.lookup import one_or_each
 from hybrid.extraction.plan import ExtractSettings
 from hybrid.extraction.text_plan import configured_encoder
 from hybrid.extraction.texts import item_texts, text_keys
@@ -20,7 +19,7 @@ from hybrid.runs.record_parts import TextEncoderRecord
 from hybrid.text_encoders.registry import TEXT_ENCODERS, downloads_folders
 from hybrid.types import TextEmbeddingOptions
 from hybrid.utils.context import Context
-from hybrid.utils.options import Rule, list_unused
+from hybrid.utils.options import Rule, list_unused, one_or_each
 from hybrid.utils.read_only import read_only
 from hybrid.utils.reading import lies_in
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
+
+from hybrid.errors import SettingError
+from hybrid.utils.counts import counted
 
 _typed: ContextVar[tuple[str, frozenset[str]]] = ContextVar("typed", default=("", frozenset()))
 
@@ -98,3 +101,27 @@ def list_unused(rules: Iterable[Rule], given: Iterable[str]) -> list[str]:
             problems += rule.problems(left)
             left -= set(rule.options)
     return problems
+
+
+def one_or_each(
+    option: str, values: Sequence[str], count: int, block: str = "poster block"
+) -> list[str | None]:
+    """Broadcast the values of an option to `count` blocks: one is for all, none is None for each.
+
+    Raises
+    ------
+    SettingError
+        If there are several, but not `count`.
+
+    Examples
+    --------
+    >>> from hybrid.utils.options import one_or_each
+    >>> one_or_each("--weights", ["imagenet"], 2)
+    ['imagenet', 'imagenet']
+    """
+    if len(values) not in (0, 1, count):
+        raise SettingError(
+            f"{option}: expected one, or one for each of {counted(count, block)}, found "
+            f"{len(values)}."
+        )
+    return [*values] if len(values) == count else [values[0] if values else None] * count
