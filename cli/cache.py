@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING
 import click
 
 from hybrid.cli.fit_options import pooling_option
-from hybrid.cli.options import (
-    OutputFile,
-    Project,
-    backbone_options,
-    column_options,
-    common_options,
-    embedding_options,
-)
+from hybrid.cli.options import OutputFile, Project, column_options, common_options
 from hybrid.cli.output import show, size_text, tell_catalogue
-from hybrid.types import ColumnOptions, EmbeddingOptions, EmbeddingSelector
+from hybrid.cli.text_encoder_options import any_embedding_options, encoder_options
+from hybrid.types import (
+    ColumnOptions,
+    EmbeddingOptions,
+    EmbeddingSelector,
+    TextEmbeddingOptions,
+    TextSelector,
+)
 from hybrid.utils.counts import agree, counted
 
 if TYPE_CHECKING:
     from hybrid.extraction.cache_report import CacheExplanation, StoreSummary
+    from hybrid.extraction.text_cache_report import TextCacheExplanation
 
 
 @click.group("cache")
@@ -56,21 +57,30 @@ def _cost(store: StoreSummary) -> str:
 @command.command("explain")
 @common_options("catalogue", "cache", "seed", "workers")
 @column_options
-@backbone_options()
+@encoder_options()
 def explain(
     project: Project,
     columns: ColumnOptions,
     backbone: str,
     weights: str,
     options: EmbeddingOptions,
+    text_encoder: str | None,
+    text_options: TextEmbeddingOptions,
     engine: str,
 ) -> None:
     """Report what extract would find in the cache, and which setting makes the rest a miss."""
     from hybrid.catalogue import load_catalogue
     from hybrid.extraction.cache_report import explain_cache
+    from hybrid.extraction.text_cache_report import explain_text_cache
 
     catalogue = load_catalogue(project.catalogue, columns)
     tell_catalogue(catalogue)
+    if text_encoder is not None:
+        said = explain_text_cache(
+            catalogue, text_encoder, options=text_options, engine=engine, context=project.context
+        )
+        show(project.json, said, _text_explanation_text(said), catalogue)
+        return
     explanation = explain_cache(
         catalogue,
         backbone,
@@ -100,6 +110,26 @@ def _explanation_text(said: CacheExplanation) -> str:
         )
         lines.append("  a miss, because:")
         lines += [f"    {key}: wanted {a}, there {b}" for key, (a, b) in other.differs.items()]
+    return "\n".join(lines)
+
+
+def _text_explanation_text(said: TextCacheExplanation) -> str:
+    lines = [
+        f"{said.text_encoder} ({said.fingerprint[:12]}): {counted(said.items, 'item')}, {said.missing:,} "
+        f"without a text, {counted(said.texts, 'different text')}",
+        f"  {counted(said.hits, 'hit')}, {counted(said.misses, 'miss', 'misses')}",
+    ]
+    if not said.tried:
+        lines.append(
+            f"  there is no such store yet: extract will check {said.precision} on some texts, and use "
+            "float32 if the embeddings differ"
+        )
+    for other in said.others:
+        lines.append(
+            f"{other.texts:,} of the texts it lacks {agree(other.texts, '{are|is}')} in: {other.store}"
+        )
+        lines.append("  a miss, because:")
+        lines += [f"    {key}: wanted {a!r}, there {b!r}" for key, (a, b) in other.differs.items()]
     return "\n".join(lines)
 
 
@@ -162,24 +192,28 @@ def gc(project: Project, dry_run: bool) -> None:
 @command.command("export")
 @common_options("catalogue", "cache", "seed", "workers", "force")
 @column_options
-@embedding_options
+@any_embedding_options
 @click.option("--out", required=True, type=OutputFile(),
               help="A file that ends in .npz, .parquet or .h5.")  # fmt: skip
 @pooling_option
 def export(
     project: Project,
     columns: ColumnOptions,
-    select: EmbeddingSelector,
+    select: EmbeddingSelector | TextSelector,
     out: Path,
     poster_pooling: str,
 ) -> None:
     """Export ids, embeddings and their cost of the catalogue's items to a file."""
     from hybrid.catalogue import load_catalogue
     from hybrid.extraction.cache_report import export_embeddings
+    from hybrid.extraction.text_cache_report import export_text_embeddings
 
     catalogue = load_catalogue(project.catalogue, columns)
     tell_catalogue(catalogue)
-    summary = export_embeddings(catalogue, out, select, project.context, poster_pooling)
+    if isinstance(select, TextSelector):
+        summary = export_text_embeddings(catalogue, out, select, project.context)
+    else:
+        summary = export_embeddings(catalogue, out, select, project.context, poster_pooling)
     show(
         project.json,
         summary,

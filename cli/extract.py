@@ -8,25 +8,29 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hybrid.cli.options import (
-    Project,
-    backbone_options,
-    column_options,
-    common_options,
-    parse_ids,
+from hybrid.cli.options import Project, column_options, common_options, parse_ids
+from hybrid.cli.output import findings_text, reasons_text, show, size_text, tell, tell_catalogue
+from hybrid.cli.text_encoder_options import encoder_options
+from hybrid.types import (
+    ColumnOptions,
+    EmbeddingOptions,
+    ExtractPlan,
+    ExtractSummary,
+    TextEmbeddingOptions,
+    TextExtractPlan,
+    TextExtractSummary,
 )
-from hybrid.cli.output import reasons_text, show, size_text, tell_catalogue
-from hybrid.types import ColumnOptions, EmbeddingOptions, ExtractPlan, ExtractSummary
 from hybrid.utils.counts import agree, counted
 
 if TYPE_CHECKING:
     from hybrid.catalogue import Catalogue
+    from hybrid.extraction.plan import ExtractSettings
 
 
 @click.command("extract")
 @common_options("catalogue", "cache", "seed", "workers")
 @column_options
-@backbone_options(several=True)
+@encoder_options(several=True)
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
@@ -41,7 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
-    help="Maximum number of posters to embed; the same command again continues.",
+    help="Maximum number of posters or texts to embed; the same command again continues.",
 )
 @click.option(
     "--dry-run",
@@ -49,13 +53,17 @@ if TYPE_CHECKING:
     help="Print what would be computed, how long it would take and the disk space it needs.",
 )
 @click.option("--retry-failed", is_flag=True, help="Retry images that could not be decoded.")
-@click.option("--strict", is_flag=True, help="Exit 1 if there is a bad poster.")  # fmt: skip
+@click.option(
+    "--strict", is_flag=True, help="Exit 1 if there is a bad poster, or an item without a text."
+)
 def command(
     project: Project,
     columns: ColumnOptions,
     backbone: tuple[str, ...],
     weights: tuple[str, ...],
     options: EmbeddingOptions,
+    text_encoder: str | None,
+    text_options: TextEmbeddingOptions,
     engine: str,
     batch_size: int | None,
     ids: tuple[str, ...],
@@ -64,7 +72,7 @@ def command(
     retry_failed: bool,
     strict: bool,
 ) -> int:
-    """Embed the posters into the cache; embeddings that are in it are not computed again."""
+    """Embed posters or texts into the cache; embeddings that are in it are not computed again."""
     from hybrid.catalogue import load_catalogue
     from hybrid.extraction.extract import extract_backbones, plan_extraction
     from hybrid.extraction.plan import ExtractSettings
@@ -73,10 +81,13 @@ def command(
     tell_catalogue(catalogue)
     if ids:
         catalogue = catalogue.only(parse_ids(ids))
+    settings = ExtractSettings(engine, batch_size, retry_failed, limit)
+    if text_encoder is not None:
+        return _texts(project, catalogue, text_encoder, text_options, settings, dry_run, strict)
     how: Any = {
         "weights": weights,
         "options": options,
-        "settings": ExtractSettings(engine, batch_size, retry_failed, limit),
+        "settings": settings,
         "context": project.context,
     }
     if dry_run:
@@ -86,6 +97,31 @@ def command(
     summaries = extract_backbones(catalogue, backbone, **how)
     _show(project, summaries, "\n".join(_text(s, project.cache) for s in summaries), catalogue)
     return int(strict and any(summary.bad for summary in summaries))
+
+
+def _texts(
+    project: Project,
+    catalogue: Catalogue,
+    text_encoder: str,
+    options: TextEmbeddingOptions,
+    settings: ExtractSettings,
+    dry_run: bool,
+    strict: bool,
+) -> int:
+    from hybrid.extraction.extract_texts import extract_texts, plan_text_extraction
+
+    how: Any = {"options": options, "settings": settings, "context": project.context}
+    found: TextExtractPlan | TextExtractSummary
+    if dry_run:
+        found = plan_text_extraction(catalogue, text_encoder, **how)
+        text = _text_plan_text(found)
+    else:
+        found = extract_texts(catalogue, text_encoder, **how)
+        text = _texts_text(found, project.cache)
+    for line in findings_text(found.findings):
+        tell(line)
+    show(project.json, found, text, catalogue)
+    return int(strict and not dry_run and found.missing > 0)
 
 
 def _show(
@@ -138,5 +174,63 @@ def _plan_text(plan: ExtractPlan) -> str:
     return "\n".join(lines)
 
 
-def _how(record: ExtractSummary | ExtractPlan) -> str:
+def _texts_text(summary: TextExtractSummary, cache: str) -> str:
+    computed = f"{summary.computed:,} computed" if summary.computed else "nothing to compute"
+    if summary.computed:
+        computed += f" in {summary.seconds:.1f} s, {summary.rate:.0f} a second ({_how(summary)})"
+    lines = [
+        f"{_encoder(summary)}: {summary.embedded:,} of {counted(summary.rows, 'item')} "
+        f"{agree(summary.embedded, '{have|has}')} an embedding in {cache} "
+        f"({counted(summary.texts, 'different text')}: {summary.hits:,} cached, {computed}; peak memory "
+        f"{summary.peak_mib:.0f} MiB)",
+        *_encoder_lines(summary),
+    ]
+    if summary.left:
+        lines.append(
+            f"  {counted(summary.left, 'text is', 'texts are')} beyond the limit; the same command again "
+            "continues"
+        )
+    return "\n".join(lines)
+
+
+def _text_plan_text(plan: TextExtractPlan) -> str:
+    from hybrid.utils.progress import duration
+
+    lines = [
+        f"{_encoder(plan)}: {counted(plan.texts, 'different text')}, {plan.hits:,} cached, "
+        f"{plan.to_compute:,} to compute"
+    ]
+    if plan.to_compute:
+        lines.append(
+            f"  about {duration(plan.seconds)} ({_how(plan)}) and {size_text(plan.bytes)} of disk"
+        )
+    lines += _encoder_lines(plan)
+    if plan.left:
+        lines.append(f"  {plan.left:,} more are beyond the limit")
+    return "\n".join(lines)
+
+
+def _encoder(found: TextExtractSummary | TextExtractPlan) -> str:
+    mean = ", mean of chunks" if found.chunks == "mean" else ""
+    return f"{found.text_encoder}, up to {found.max_length:,} tokens{mean}"
+
+
+def _encoder_lines(found: TextExtractSummary | TextExtractPlan) -> list[str]:
+    """What else there is to know of the encoder and its texts."""
+    of = found.computed if isinstance(found, TextExtractSummary) else found.tried
+    lines = [f"  licence of the weights: {found.licence}"]
+    if found.prefix:
+        lines.append(f"  before each text: {found.prefix!r}")
+    if found.longer:
+        what = "averaged over their pieces" if found.chunks == "mean" else "cut off there"
+        lines.append(
+            f"  {found.longer:,} of {counted(of, 'text')} {agree(found.longer, '{are|is}')} longer than "
+            f"{found.max_length:,} tokens, {what}"
+        )
+    if found.missing:
+        lines.append(f"  {counted(found.missing, 'item')} without a text, treated as missing")
+    return lines
+
+
+def _how(record: ExtractSummary | ExtractPlan | TextExtractSummary | TextExtractPlan) -> str:
     return f"{record.engine}, {record.precision}"

@@ -30,7 +30,7 @@ COMMANDS = {
     "check": "Validate catalogue and posters; list every bad row and each column's role.",
     "split": "Split the items into train, validation and test.",
     "audit": "Check the split for leaks; exit 1 if there are any.",
-    "extract": "Embed the posters into the cache.",
+    "extract": "Embed the posters or the texts into the cache.",
     "import-embeddings": "Import embeddings that were made elsewhere, as a block.",
     "fit-svm": "Fuse the blocks and fit an SVM.",
     "fit-ovr": "Fuse the blocks and fit another one-vs-rest head.",
@@ -43,7 +43,7 @@ COMMANDS = {
     "model-card": "Describe a run's model in Markdown.",
     "convert": "Convert a run whose model an earlier version wrote as a pickle.",
     "cache": "Inspect and maintain the embedding cache: ls, explain, verify, compact, gc, export.",
-    "backbones": "List the backbones that --backbone accepts.",
+    "backbones": "List the backbones and the text encoders.",
 }
 CLOSED_PIPE = KILLED + signal.SIGPIPE
 DEBUG = "--debug"

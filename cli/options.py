@@ -182,9 +182,9 @@ _OPTIONS = (
                  help="Mean colour that an ONNX file was trained with, from 0 to 1.  [default: as said "
                  "beside it]"),
     click.option("--std", type=COLOUR, metavar="R,G,B", help="Standard deviation, likewise."),
-    click.option("--engine", type=click.Choice(["keras", "openvino", "onnxruntime", "auto"]), default="keras",
-                 show_default=True, help="Inference engine; auto: the fastest that is installed. onnxruntime "
-                 "is of ONNX files alone, for which keras is as auto."),
+    click.option("--engine", type=click.Choice(["keras", "openvino", "onnxruntime", "auto"]),
+                 help="Inference engine; auto: the fastest that is installed. onnxruntime is of ONNX files "
+                 "alone, for which keras is as auto.  [default: keras; of texts, auto]"),
 )  # fmt: skip
 
 # Which of the extracted embeddings are meant.
@@ -293,9 +293,10 @@ def column_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def backbone_options(several: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add the options of an extraction: `backbone`, `weights`, `options`, `engine`.
+    """Add the options of an extraction of posters: `backbone`, `weights`, `options`, `engine`.
 
-    With `several`, backbone and weights can be given more than once, and are tuples.
+    With `several`, backbone and weights can be given more than once, and are tuples. Whether a backbone is
+    named, `hybrid.cli.text_encoder_options.encoder_options` checks.
     """
     weights = "imagenet, random, a weights file, or a run that trained the backbone."
     backbone = "Name of a backbone, which hybrid backbones lists, or an ONNX file."
@@ -303,7 +304,7 @@ def backbone_options(several: bool = False) -> Callable[[Callable[..., Any]], Ca
         backbone += " Can be repeated: each poster is then decoded once for all."
         weights += " One for all backbones, or one each."
     names = (
-        click.option("--backbone", required=True, multiple=several, help=backbone),
+        click.option("--backbone", multiple=several, help=backbone),
         click.option("--weights", default=("imagenet",) if several else "imagenet",
                      show_default="imagenet", multiple=several, help=weights),
     )  # fmt: skip

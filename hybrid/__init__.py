@@ -24,12 +24,14 @@ if TYPE_CHECKING:
         EmbeddingSelector,
         ImportedSelector,
         ImportSettings,
+        TextEmbeddingOptions,
         TextSelector,
     )
     from hybrid.errors import HybridError
     from hybrid.extraction.embeddings_frame import embeddings
     from hybrid.extraction.extract import extract_embeddings
     from hybrid.extraction.import_embeddings import import_embeddings
+    from hybrid.extraction.extract_texts import extract_texts
     from hybrid.extraction.lookup import load_embeddings
     from hybrid.features.fusion import Fusion
     from hybrid.features.imported import ImportedFeatures
@@ -77,6 +79,8 @@ _MODULES = {
     "ImportedSelector": "hybrid.embedding_types",
     "TextSelector": "hybrid.embedding_types",
     "embeddings": "hybrid.extraction.embeddings_frame",
+    "TextEmbeddingOptions": "hybrid.embedding_types",
+    "extract_texts": "hybrid.extraction.extract_texts",
     "make_hybrid": "hybrid.heads.make_hybrid",
     "HybridClassifier": "hybrid.heads.classifier",
     "Fusion": "hybrid.features.fusion",
@@ -118,6 +122,7 @@ __all__ = [
     "Progress",
     "SplitOptions",
     "Studies",
+    "TextEmbeddingOptions",
     "TextFeatures",
     "TextSelector",
     "__version__",
@@ -127,6 +132,7 @@ __all__ = [
     "explain_item",
     "explain_run",
     "extract_embeddings",
+    "extract_texts",
     "fit_deep",
     "fit_head",
     "import_catalogue",

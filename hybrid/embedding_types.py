@@ -280,7 +280,8 @@ class ExtractPlan:
 class TextExtractPlan:
     """What `hybrid extract` would do with one text encoder.
 
-    `texts` counts different texts, `missing` items without any. The other fields are as in `ExtractPlan`.
+    `texts` counts different texts, `missing` items without any. The other fields are as in `ExtractPlan` and
+    `TextExtractSummary`; `longer` is counted among the `tried` texts on which the rate was measured.
     """
 
     text_encoder: str
@@ -295,8 +296,14 @@ class TextExtractPlan:
     hits: int
     to_compute: int
     left: int
+    tried: int
+    longer: int
+    max_length: int
+    chunks: str
+    prefix: str
     seconds: float
     bytes: int
+    findings: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -305,8 +312,8 @@ class TextExtractSummary:
 
     `rows` counts catalogue rows, `embedded` those with an embedding now, `missing` those without a text;
     `texts`, `hits` and `computed` count different texts, `left` those beyond the limit. `longer` of the
-    computed ones have more than `max_length` tokens. Seconds, rate (texts a second) and memory are as in
-    `ExtractSummary`.
+    computed ones have more than `max_length` tokens. `findings` tell of both in words, with examples.
+    Seconds, rate (texts a second) and memory are as in `ExtractSummary`.
     """
 
     text_encoder: str
@@ -325,6 +332,8 @@ class TextExtractSummary:
     longer: int
     max_length: int
     chunks: str
+    prefix: str
     seconds: float
     rate: float
     peak_mib: float
+    findings: tuple[Finding, ...] = ()

@@ -21,6 +21,7 @@ from hybrid.extraction.plan import announce_verification, choose_for, configured
 from hybrid.extraction.pooling import check_pooling_used, read_pooled
 from hybrid.extraction.poster_keys import embedded_sets, image_files, key_sets
 from hybrid.extraction.precision_check import resolve_precision
+from hybrid.extraction.text_lookup import describe_text_store, encoder_name, is_text_store
 from hybrid.images.decode import BadPoster
 from hybrid.types import EmbeddingOptions, EmbeddingSelector
 from hybrid.utils.context import Context, limited_by_context
@@ -34,12 +35,14 @@ class StoreSummary:
     """One set of embeddings in a cache: what its fingerprint stands for, its size and its cost.
 
     `seconds` is what the embeddings cost whose cost is known (None if that of none is), `cost_unknown` the
-    number of the others, and `devices` what the known ones were computed on.
+    number of the others, and `devices` what the known ones were computed on. Of a text encoder `backbone` is
+    None, of a backbone `text_encoder`.
     """
 
     description: str
     fingerprint: str
     backbone: str | None
+    text_encoder: str | None
     weights: str | None
     stands_for: dict[str, Any]
     dimension: int
@@ -77,9 +80,10 @@ def _summarise(store: EmbeddingStore, context: Context) -> StoreSummary:
     store.contents.verify_parts(store.view.parts)  # what is damaged is left out, with a warning
     cost = store.cost([key.tobytes() for key in store.view.index.keys])
     return StoreSummary(
-        describe_store(store),
+        describe_text_store(store) if is_text_store(store) else describe_store(store),
         store.fingerprint,
         backbone=store.stands_for.get("architecture"),
+        text_encoder=encoder_name(store) if is_text_store(store) else None,
         weights=store.recorded.get("weights"),
         stands_for=store.stands_for,
         dimension=store.dimension,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator
-from itertools import islice
+from itertools import compress, islice
+from typing import NamedTuple
 
 from hybrid.cache import compact, is_worth_compacting
 from hybrid.catalogue import Catalogue
 from hybrid.errors import CacheError
 from hybrid.extraction.plan import ExtractSettings
 from hybrid.extraction.shards import ShardQueue
+from hybrid.extraction.text_findings import text_findings
 from hybrid.extraction.text_plan import TextJob, plan_text_job
 from hybrid.extraction.wall_clock import WallClock
 from hybrid.extraction.writer import PartWriter
@@ -81,16 +83,16 @@ def extract_texts(
         context or Context(),
     )
     job = plan_text_job(catalogue, text_encoder, options, settings, context)
-    seconds, loading, longer, computed = job.seconds, job.seconds, 0, 0
-    if job.todo:
-        seconds, loading, longer, computed = _compute(job, options, context)
+    done = (
+        _compute(job, options, context) if job.todo else Computed(job.seconds, job.seconds, [], 0)
+    )
     if is_worth_compacting(job.store):
         try:
             compact(job.store)
         except CacheError as error:  # the embeddings are safe
             warnings.warn(f"{error}", stacklevel=2)
     there = job.store.has(job.keys)
-    embedding = seconds - loading
+    embedding = done.seconds - done.loading
     return TextExtractSummary(
         text_encoder=job.spec.name,
         fingerprint=job.store.fingerprint,
@@ -103,14 +105,16 @@ def extract_texts(
         missing=job.keys.count(None),
         texts=job.texts,
         hits=job.hits,
-        computed=computed,
+        computed=done.texts,
         left=job.left,
-        longer=longer,
+        longer=len(done.longer),
         max_length=job.spec.max_length,
         chunks=options.chunks,
-        seconds=seconds if computed else 0.0,
-        rate=computed / embedding if computed and embedding > 0 else 0.0,
+        prefix=job.spec.prefix,
+        seconds=done.seconds if done.texts else 0.0,
+        rate=done.texts / embedding if done.texts and embedding > 0 else 0.0,
         peak_mib=peak_mib(),
+        findings=text_findings(catalogue, job, options.chunks, done.longer, done.texts),
     )
 
 
@@ -132,6 +136,7 @@ def plan_text_extraction(
     )
     job = plan_text_job(catalogue, text_encoder, options, settings, context)
     number_bytes = 2 if options.dtype == "float16" else 4
+    tried, longer, seconds = _try(job, options) if job.todo else (0, [], 0.0)
     return TextExtractPlan(
         text_encoder=job.spec.name,
         fingerprint=job.store.fingerprint,
@@ -145,15 +150,28 @@ def plan_text_extraction(
         hits=job.hits,
         to_compute=len(job.todo),
         left=job.left,
-        seconds=_estimate(job, options) if job.todo else 0.0,
+        tried=tried,
+        longer=len(longer),
+        max_length=job.spec.max_length,
+        chunks=options.chunks,
+        prefix=job.spec.prefix,
+        seconds=seconds,
         bytes=len(job.todo) * (job.spec.dimension * number_bytes + 32),
+        findings=text_findings(catalogue, job, options.chunks, longer, tried),
     )
 
 
-def _compute(
-    job: TextJob, options: TextEmbeddingOptions, context: Context
-) -> tuple[float, float, int, int]:
-    """Embed the pending texts and write them: seconds, those of them to load, long texts, all texts."""
+class Computed(NamedTuple):
+    """What was embedded: seconds, those of them to load; keys of long texts; number of all texts."""
+
+    seconds: float
+    loading: float
+    longer: list[bytes]
+    texts: int
+
+
+def _compute(job: TextJob, options: TextEmbeddingOptions, context: Context) -> Computed:
+    """Embed the pending texts and write them."""
     clock = WallClock()
     writer = PartWriter(job.store, clock, job.choice.device)
     say = context.progress.say
@@ -183,7 +201,7 @@ def _compute(
                 raise
     finally:
         writer.close()
-    return clock.spent(writer), loading, longer, writer.embedded
+    return Computed(clock.spent(writer), loading, longer, writer.embedded)
 
 
 def _embed(
@@ -193,16 +211,23 @@ def _embed(
     clock: WallClock,
     advance: Advance,
     context: Context,
-) -> int:
-    """Embed window by window until nothing is pending; at the end wait for other processes."""
-    longer, waiting = 0, False
+) -> list[bytes]:
+    """Embed window by window until nothing is pending; at the end wait for other processes.
+
+    Returns
+    -------
+    list of bytes
+        Keys of the texts that are longer than the encoder reads at once.
+    """
+    longer: list[bytes] = []
+    waiting = False
     with until_interrupted() as interrupted:
         while queue.pending:
             for window in _windows(queue, advance):
                 if interrupted():
                     raise KeyboardInterrupt
                 tokens = encoder.tokenizer(list(window.values()), encoder.chunks)
-                longer += int(tokens.longer.sum())
+                longer += compress(window, tokens.longer.tolist())
                 rows = encoder.embed(tokens)
                 clock.charge(writer)
                 writer.add(list(window), rows, {})
@@ -241,16 +266,18 @@ def _claimed(queue: ShardQueue, advance: Advance) -> Iterator[tuple[str, bytes]]
             yield text, key
 
 
-def _estimate(job: TextJob, options: TextEmbeddingOptions) -> float:
-    """Seconds to embed what is pending, measured on some of it; loading aside."""
+def _try(job: TextJob, options: TextEmbeddingOptions) -> tuple[int, list[bytes], float]:
+    """Embed some of what is pending: their number, the keys of long ones, seconds for all; loading aside."""
     encoder = job.encoder or TextEncoder(job.spec, job.choice, options.chunks)
-    texts = iter(job.todo.values())
     encoder(list(islice(job.todo.values(), 8)))  # the first batch is slower than all others
+    items, longer = iter(job.todo.items()), list[bytes]()
     done, start = 0, time.perf_counter()
     while time.perf_counter() - start < TRIAL_SECONDS:
-        some = list(islice(texts, TRIAL))
+        some = dict(islice(items, TRIAL))
         if not some:
             break
-        encoder(some)
+        tokens = encoder.tokenizer(list(some.values()), options.chunks)
+        longer += compress(some, tokens.longer.tolist())
+        encoder.embed(tokens)
         done += len(some)
-    return len(job.todo) / done * (time.perf_counter() - start)
+    return done, longer, len(job.todo) / done * (time.perf_counter() - start)

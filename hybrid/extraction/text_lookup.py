@@ -56,11 +56,16 @@ def text_stores(context: Context, select: TextSelector | None = None) -> list[Em
     return [
         store
         for store in EmbeddingCache(context.cache).stores()
-        if store.stands_for.get("kind") == KIND
+        if is_text_store(store)
         and name in (None, encoder_name(store))
         and select.dtype in (None, store.dtype)
         and store.fingerprint.startswith(select.fingerprint or "")
     ]
+
+
+def is_text_store(store: EmbeddingStore) -> bool:
+    """Whether a store has the embeddings of texts."""
+    return bool(store.stands_for.get("kind") == KIND)
 
 
 def encoder_name(store: EmbeddingStore) -> str:
@@ -130,8 +135,8 @@ def find_text_store(
         listed = "\n".join(f"  {describe_text_store(store)}" for store in stores)
         raise SettingError(
             f"expected one set of text embeddings for {catalogue.path}, found {len(stores)}:\n{listed}\n"
-            "Choose with --text-encoder, or with --text-embeddings and the digits in brackets; each that is "
-            "given is a block of its own."
+            "Choose with --text-encoder, or by the digits in brackets: with --text-embeddings, where each "
+            "that is given is a block of its own; with --embeddings of hybrid cache export."
         )
     lacking, texts = lacks[stores[0]]
     if lacking:

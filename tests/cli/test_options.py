@@ -66,7 +66,9 @@ COLUMNS = {
     "decimal",
     "date-order",
 }
-EMBEDDING = {"layer", "pooling", "input-size", "fit", "precision", "dtype", "engine"}
+ANY_EMBEDDING = {"precision", "dtype", "engine"}  # of posters or of texts
+POSTERS = ["--backbone", "mobilenet-075"]
+TEXTS = ["--text-encoder", "encoder"]  # refused before it is looked for
 SELECTED = {"backbone", "dtype", "embeddings"}
 TASK = {"task", "single-label", "genres", "per-genre"}
 HEAD = {
@@ -114,8 +116,7 @@ ALWAYS = {
     "audit": {*COLUMNS, *SELECTED, "run", "repair", "sheet", "force"},
     # A dry run rehearses the command that it is given, with all its options.
     "extract": {
-        *(*COLUMNS, *EMBEDDING, "backbone", "weights", "batch-size", "ids", "limit", "dry-run"),
-        *("retry-failed", "strict"),
+        *(*COLUMNS, *ANY_EMBEDDING, "backbone", "text-encoder", "ids", "limit", "dry-run", "strict"),
     },
     "fit-svm": {*COLUMNS, *HEAD, "metric", "C", "calibration", "chain"},
     "fit-ovr": {*COLUMNS, *HEAD, "estimator"},
@@ -132,11 +133,11 @@ ALWAYS = {
     "model-card": {*COLUMNS, "out", "draws", "force"},
     "convert": {"allow-pickle"},
     "cache ls": set(),
-    "cache explain": {*COLUMNS, *EMBEDDING, "backbone", "weights"},
+    "cache explain": {*COLUMNS, *ANY_EMBEDDING, "backbone", "text-encoder"},
     "cache verify": {"deep"},
     "cache compact": set(),
     "cache gc": {"dry-run"},
-    "cache export": {*COLUMNS, *SELECTED, "out", "force"},
+    "cache export": {*COLUMNS, "dtype", "embeddings", "text-encoder", "out", "force"},
     "backbones": {"layers"},
 }  # fmt: skip
 
@@ -210,6 +211,25 @@ REFUSED = {
     },
     ("fetch-posters", "base-url"): [*URLS, "--base-url", "http://localhost/posters"],
     ("fetch-posters", "tmdb-size"): [*URLS, "--tmdb-size", "w342"],
+    **{
+        (command, option): [*TEXTS, f"--{option}", *value]
+        for command in ("extract", "cache explain")
+        for option, *value in (
+            ("weights", "random"),
+            ("layer", "last"),
+            ("pooling", "max"),
+            ("input-size", "64"),
+            ("fit", "squash"),
+        )
+    },
+    ("extract", "batch-size"): [*TEXTS, "--batch-size", "8"],
+    ("extract", "retry-failed"): [*TEXTS, "--retry-failed"],
+    **{
+        (command, option): [*POSTERS, f"--{option}", value]
+        for command in ("extract", "cache explain")
+        for option, value in (("chunks", "first"), ("max-length", "64"), ("prefix", ""))
+    },
+    ("cache export", "backbone"): [*TEXTS, *POSTERS, "--out", "e.npz"],
     ("split", "by"): ["--by", "year"],
     ("split", "folds"): ["--folds", "5"],
     ("split", "repeats"): ["--method", "kfold", "--repeats", "3"],
