@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from hybrid.errors import HybridError
     from hybrid.extraction.embeddings_frame import embeddings
     from hybrid.extraction.extract import extract_embeddings
-    from hybrid.extraction.import_embeddings import import_embeddings
     from hybrid.extraction.extract_texts import extract_texts
+    from hybrid.extraction.import_embeddings import import_embeddings
     from hybrid.extraction.lookup import load_embeddings
     from hybrid.features.fusion import Fusion
     from hybrid.features.imported import ImportedFeatures

@@ -21,7 +21,7 @@ from hybrid.extraction.plan import announce_verification, choose_for, configured
 from hybrid.extraction.pooling import check_pooling_used, read_pooled
 from hybrid.extraction.poster_keys import embedded_sets, image_files, key_sets
 from hybrid.extraction.precision_check import resolve_precision
-from hybrid.extraction.text_lookup import describe_text_store, encoder_name, is_text_store
+from hybrid.extraction.text_lookup import encoder_name, is_text_store
 from hybrid.images.decode import BadPoster
 from hybrid.types import EmbeddingOptions, EmbeddingSelector
 from hybrid.utils.context import Context, limited_by_context
@@ -80,7 +80,7 @@ def _summarise(store: EmbeddingStore, context: Context) -> StoreSummary:
     store.contents.verify_parts(store.view.parts)  # what is damaged is left out, with a warning
     cost = store.cost([key.tobytes() for key in store.view.index.keys])
     return StoreSummary(
-        describe_text_store(store) if is_text_store(store) else describe_store(store),
+        describe_store(store),
         store.fingerprint,
         backbone=store.stands_for.get("architecture"),
         text_encoder=encoder_name(store) if is_text_store(store) else None,

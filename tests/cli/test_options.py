@@ -220,6 +220,8 @@ REFUSED = {
             ("pooling", "max"),
             ("input-size", "64"),
             ("fit", "squash"),
+            ("mean", "0.5"),
+            ("std", "0.5"),
         )
     },
     ("extract", "batch-size"): [*TEXTS, "--batch-size", "8"],
