@@ -272,7 +272,7 @@ register(
         {
             **READ,
             "terms_": Several(Object(("WordTerms", "CharTerms"))),
-            "idf_": Several(Array("float32", "_")),
+            "idf_": Several(Array("float32", "_", positive=True)),
         },
         optional=tuple(READ),
         finish=_finish_text,
@@ -294,7 +294,7 @@ register(
             "tokens_": Tokens(),
             "logarithmic_": Array("bool", "numbers"),
             "mean_": Array("float64", "numbers"),
-            "scale_": Array("float64", "numbers"),
+            "scale_": Array("float64", "numbers", positive=True),
         },
         optional=tuple(READ),
         finish=_finish_metadata,
@@ -307,7 +307,7 @@ register(
             "workers": Maybe(WORKERS),
             "pooling": Word(tuple(POSTER_POOLINGS)),
         },
-        {**READ, "mean_": Array("float32", "D"), "scale_": Array("float32", "D")},
+        {**READ, "mean_": Array("float32", "D"), "scale_": Array("float32", "D", positive=True)},
         optional=tuple(READ),
     ),
     Schema(
@@ -318,7 +318,7 @@ register(
             "columns": NAMES,
             "prefix": Word(),
         },
-        {**READ, "mean_": Array("float32", "D"), "scale_": Array("float32", "D")},
+        {**READ, "mean_": Array("float32", "D"), "scale_": Array("float32", "D", positive=True)},
         optional=tuple(READ),
     ),
     Schema(
@@ -330,7 +330,7 @@ register(
             "columns": NAMES,
             "workers": Maybe(WORKERS),
         },
-        {**READ, "mean_": Array("float32", "D"), "scale_": Array("float32", "D")},
+        {**READ, "mean_": Array("float32", "D"), "scale_": Array("float32", "D", positive=True)},
         optional=tuple(READ),
     ),
     Schema(

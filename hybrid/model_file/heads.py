@@ -286,7 +286,7 @@ register(
             "combiner_": Object(("MultilabelLogistic",), shared=("L",)),
             "chosen_": Table(Real()),
             "centre_": Array("float64", "H L"),
-            "scale_": Array("float64", "H L"),
+            "scale_": Array("float64", "H L", positive=True),
         },
     ),
     Schema(

@@ -207,12 +207,15 @@ class Array:
         Least value.
     below : str, default=""
         Named size that its values are below; it must be known already.
+    positive : bool, default=False
+        Whether its values are finite and above 0, as what is divided by must be.
     """
 
     dtypes: str = ""
     shape: str = ""
     low: int | None = None
     below: str = ""
+    positive: bool = False
 
     def write(self, value: Any, out: ArrayWriter) -> dict[str, Any]:
         """See `Kind`."""
@@ -233,6 +236,8 @@ class Array:
             at.refuse(f"values from {self.low}", f"{array.min()}")
         if self.below and array.size and int(array.max()) >= at.sizes[self.below]:
             at.refuse(f"values below {at.sizes[self.below]:,}", f"{array.max()}")
+        if self.positive and not (np.isfinite(array) & (array > 0)).all():
+            at.refuse("finite values above 0", f"{array.min()}")
         return array
 
     def _take(self, plain: Any, at: Place) -> Any:

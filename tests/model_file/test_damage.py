@@ -297,6 +297,20 @@ def test_numbers_that_lead_out_of_memory_are_refused(
         load_model(rewritten(saved(head), tmp_path, change), HybridClassifier)
 
 
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf])
+@pytest.mark.parametrize(("block", "field"), [("text", "idf_"), ("metadata", "scale_")])
+def test_what_is_divided_by_is_above_zero(
+    block: str, field: str, value: float, tmp_path: Path
+) -> None:
+    """A compiled loop would end in an error of its own, or in nonsense."""
+    model = fit("dummy-uniform")
+    found = getattr(dict(model.fusion_.fitted_)[block], field)
+    (found[0] if isinstance(found, list) else found)[0] = value
+    save_model(model, tmp_path / "model.json")
+    with pytest.raises(RunError, match=rf"{field}.*finite values above 0"):
+        load_model(tmp_path / "model.json", HybridClassifier)
+
+
 def test_an_array_that_is_taken_again_and_again_is_refused(saved: Callable[[str], Path]) -> None:
     """A short structure would fill the memory with copies."""
     opened = Opened(saved("svm"))
