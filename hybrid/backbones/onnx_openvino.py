@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,12 @@ from openvino import opset13 as ops
 from openvino.preprocess import PrePostProcessor
 
 from hybrid.backbones.onnx_record import OnnxImages
-from hybrid.backbones.openvino_engine import OpenVINOEngine
+from hybrid.backbones.openvino_engine import HINTS, OpenVINOEngine, openvino_core
 from hybrid.backbones.registry import BackboneSpec
 from hybrid.backbones.weights import Weights
 from hybrid.errors import WeightsError
 from hybrid.utils.reading import WEIGHTS, checked
+from hybrid.utils.resources import default_workers, usable_cores
 
 
 class OnnxOpenVINOEngine(OpenVINOEngine):
@@ -51,6 +53,26 @@ class OnnxOpenVINOEngine(OpenVINOEngine):
                 "Export the network with an open batch."
             )
         return compiled
+
+
+def compile_onnx(path: Path, precision: str) -> Any:
+    """Compile a network of an ONNX file as it is, for the processor.
+
+    Raises
+    ------
+    WeightsError
+        If OpenVINO cannot read the file.
+    """
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": HINTS[precision]}
+    if default_workers() < usable_cores():
+        settings["INFERENCE_NUM_THREADS"] = str(default_workers())
+    try:
+        return openvino_core().compile_model(str(checked(path, WEIGHTS)), "CPU", settings)
+    except RuntimeError as error:
+        raise WeightsError(
+            f"{path}: expected a network that OpenVINO reads, found: {_first(error)}. Export it with another "
+            "opset (17, say), or install the extra onnx and use --engine onnxruntime."
+        ) from error
 
 
 def _first(error: Exception) -> str:

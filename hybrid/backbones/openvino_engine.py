@@ -78,7 +78,7 @@ class OpenVINOEngine(Engine):
         }
         if default_workers() < usable_cores():
             settings["INFERENCE_NUM_THREADS"] = str(default_workers())
-        self._compiled = self._compile(_core(), spec, weights, settings)
+        self._compiled = self._compile(openvino_core(), spec, weights, settings)
         self._check_precision()
         self.depth = int(self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self._requests: SimpleQueue[Any] = SimpleQueue()
@@ -128,7 +128,7 @@ class OpenVINOEngine(Engine):
 
 
 @cache
-def _core() -> openvino.Core:
+def openvino_core() -> openvino.Core:
     """OpenVINO's runtime, once a process and until its end.
 
     On processors with AMX it gives the thread that starts it a stack for signals, and frees it in the thread

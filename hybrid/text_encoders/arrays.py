@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,6 +99,8 @@ TYPES = "embeddings.token_type_embeddings.weight"
 NORM = "embeddings.LayerNorm"
 RELATIVE = "encoder.relative_attention_bias.weight"
 
+STATIC = ("embeddings", "mapping", "weights")
+
 Read = Callable[..., Floats]
 
 
@@ -113,6 +118,89 @@ def read_arrays(spec: TransformerSpec) -> EncoderArrays:
     MissingExtraError
         Without the package safetensors, of the extra ``text-encoders``.
     """
+    with _opened(spec.folder / ARRAYS) as tensors:
+        return _gather(spec, tensors)
+
+
+@dataclass(frozen=True)
+class StaticTable:
+    """The vectors of a static text encoder.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (rows, D), float32
+    mapping : ndarray of shape (tokens,), int64, or None
+        The row of each token; None where each has its own.
+    weights : ndarray of shape (tokens,), float32, or None
+        How much each token counts.
+    """
+
+    vectors: Floats
+    mapping: NDArray[np.int64] | None
+    weights: Floats | None
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens that have a vector."""
+        return len(self.vectors) if self.mapping is None else len(self.mapping)
+
+    def sums(self, ids: NDArray[np.int32], counts: NDArray[np.bool_]) -> Floats:
+        """Weighted sums of the vectors of tokens (n, width), of those that count: (n, D)."""
+        share = counts.astype(np.float32)
+        if self.weights is not None:
+            share = share * self.weights[ids]
+        rows = ids if self.mapping is None else self.mapping[ids]
+        return np.asarray(np.einsum("nwd,nw->nd", self.vectors[rows], share), dtype=np.float32)
+
+
+def read_table(path: Path) -> StaticTable:
+    """Read the table of a static text encoder: ``embeddings``, and perhaps ``mapping`` and ``weights``.
+
+    Raises
+    ------
+    WeightsError
+        If the file is damaged or holds something else.
+    MissingExtraError
+        Without the package safetensors.
+    """
+    with _opened(path) as tensors:
+        found = {name: tensors[name](name) for name in STATIC if name in tensors}
+    vectors, mapping, weights = (found.get(name) for name in STATIC)
+    if vectors is None or vectors.ndim != 2 or not vectors.size:
+        raise WeightsError(
+            f"{path}: expected an array embeddings of two axes, found "
+            f"{'none' if vectors is None else vectors.shape}. Is it of another kind of encoder?"
+        )
+    tokens = len(vectors) if mapping is None else len(mapping)
+    problems = []
+    if mapping is not None and (
+        mapping.ndim != 1
+        or mapping.dtype.kind not in "iu"
+        or not ((mapping >= 0) & (mapping < len(vectors))).all()
+    ):
+        problems.append(f"{path}: mapping: expected rows below {len(vectors):,} for each token.")
+    if weights is not None and weights.shape != (tokens,):
+        problems.append(
+            f"{path}: weights: expected {tokens:,} numbers, found the shape {weights.shape}."
+        )
+    arrays = {"embeddings": vectors, "weights": weights}
+    problems += [
+        f"{path}: {name}: expected finite numbers, found NaN or infinity."
+        for name, array in arrays.items()
+        if array is not None and not np.isfinite(array.astype(np.float32)).all()
+    ]
+    if problems:
+        raise WeightsError("\n".join([*problems, "Download the file again."]))
+    return StaticTable(
+        vectors.astype(np.float32),
+        None if mapping is None else mapping.astype(np.int64),
+        None if weights is None else weights.astype(np.float32),
+    )
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[dict[str, Callable[[str], Any]]]:
+    """The arrays of a file by their name, each with what reads it."""
     try:
         from safetensors import SafetensorError, safe_open
     except ImportError as error:
@@ -120,10 +208,9 @@ def read_arrays(spec: TransformerSpec) -> EncoderArrays:
             "text encoders: expected the package safetensors, found that it is not installed. Install it "
             'with: pip install "hybrid-posters[text-encoders]"'
         ) from error
-    path = checked(spec.folder / ARRAYS, WEIGHTS)
     try:
-        with safe_open(path, framework="numpy") as file:
-            return _gather(spec, dict.fromkeys(file.keys(), file.get_tensor))
+        with safe_open(checked(path, WEIGHTS), framework="numpy") as file:
+            yield dict.fromkeys(file.keys(), file.get_tensor)
     except (SafetensorError, OSError, TypeError) as error:
         raise WeightsError(
             f"{path}: expected a safetensors file, found: {error}. Download it again."

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from hybrid.backbones.engine import EngineChoice
 from hybrid.backbones.startup import start_keras
 from hybrid.text_encoders.engine import TextEngine
+from hybrid.text_encoders.onnx_engine import OnnxTextEngine
+from hybrid.text_encoders.onnx_text import OnnxTextSpec
 from hybrid.text_encoders.spec import TextEncoderSpec, TransformerSpec
+from hybrid.text_encoders.static import StaticEngine, StaticSpec
 from hybrid.text_encoders.tokens import Tokenizer, Tokens
 
 SMALLEST = 1e-12
@@ -78,6 +81,10 @@ def load_text_engine(spec: TextEncoderSpec, choice: EngineChoice | None = None) 
     choice = choice or spec.choose_engine("keras", "float32")
     if isinstance(spec, TransformerSpec):
         return _load_transformer(spec, choice)
+    if isinstance(spec, StaticSpec):
+        return StaticEngine(spec, choice)
+    if isinstance(spec, OnnxTextSpec):
+        return OnnxTextEngine(spec, choice)
     raise TypeError(
         f"expected a kind of text encoder that has an engine, found {type(spec).__name__}"
     )

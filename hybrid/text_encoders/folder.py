@@ -101,9 +101,9 @@ def read_text_encoder(
             f"{folder}: expected the folder of a text encoder, with {', '.join(FILES)}, found no "
             f"{' and no '.join(missing)}. {_pytorch_only(folder)}"
         )
-    config = _read(folder / CONFIG)
+    config = read_config(folder / CONFIG)
     architecture = _architecture(folder, config)
-    pooling, normalise, said = _modules(folder)
+    pooling, normalise, said = read_modules(folder)
     longest = said or architecture.positions
     return TransformerSpec(
         name=name or folder.absolute().name,
@@ -115,7 +115,7 @@ def read_text_encoder(
         weights=hash_file(folder / ARRAYS, WEIGHTS),
         tokenizer=hash_file(folder / TOKENIZER, WEIGHTS),
         prefix=prefix,
-        licence=licence or _licence(folder),
+        licence=licence or read_licence(folder),
     )
 
 
@@ -128,7 +128,8 @@ def _pytorch_only(folder: Path) -> str:
     return "Save it with SentenceTransformer.save_pretrained(folder), or name it as the Hub does."
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a JSON object; whatever is wrong with it is a `WeightsError`."""
     try:
         found = read_json(path, TEXT)
     except (OSError, ValueError) as error:
@@ -197,7 +198,7 @@ def _problems(
         )
 
 
-def _modules(folder: Path) -> tuple[str, bool, int | None]:
+def read_modules(folder: Path) -> tuple[str, bool, int | None]:
     """Pooling, normalisation and maximum length, as the files of sentence-transformers say them."""
     length = _sequence_length(folder)
     if not (folder / MODULES).is_file():
@@ -224,7 +225,7 @@ def _modules(folder: Path) -> tuple[str, bool, int | None]:
 
 
 def _pooling(path: Path) -> str:
-    config = _read(path)
+    config = read_config(path)
     chosen = [ours for theirs, ours in _POOLINGS.items() if config.get(theirs) is True]
     other = [key for key, on in config.items() if key.startswith("pooling_mode_") and on is True]
     if len(chosen) != 1 or len(other) != 1:
@@ -239,13 +240,13 @@ def _sequence_length(folder: Path) -> int | None:
     path = folder / "sentence_bert_config.json"
     if not path.is_file():
         return None
-    found = _read(path).get("max_seq_length")
+    found = read_config(path).get("max_seq_length")
     if found is not None and (not isinstance(found, int) or found < 3):
         raise WeightsError(f"{path}: expected max_seq_length of 3 or more, found {found!r}.")
     return found
 
 
-def _licence(folder: Path) -> str:
+def read_licence(folder: Path) -> str:
     """The licence that the header of README.md names."""
     try:
         text = read_text(folder / "README.md", TEXT)

@@ -6,9 +6,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from hybrid.backbones.registry import ONNX
 from hybrid.errors import MissingExtraError, WeightsError, did_you_mean
 from hybrid.text_encoders.folder import read_text_encoder
+from hybrid.text_encoders.onnx_text import read_onnx_text_encoder
 from hybrid.text_encoders.spec import TextEncoderSpec
+from hybrid.text_encoders.static import is_static, read_static_encoder
 
 # What is downloaded of a repository of the Hub: no pickles, no code.
 WANTED = ("*.json", "*/config.json", "model.safetensors", "README.md")
@@ -93,7 +96,7 @@ def resolve_text_encoder(name: str) -> TextEncoderSpec:
     Parameters
     ----------
     name : str
-        A folder; a known name; or ``owner/name`` of the Hub.
+        A folder; an ONNX file; a known name; or ``owner/name`` of the Hub.
 
     Returns
     -------
@@ -114,20 +117,38 @@ def resolve_text_encoder(name: str) -> TextEncoderSpec:
     folder = Path(name)
     known = TEXT_ENCODERS.get(folder.name)
     prefix, licence = (known.prefix, known.licence) if known else ("", None)
+    if name.endswith(ONNX):
+        return read_onnx_text_encoder(name)
     if folder.is_dir():
-        return read_text_encoder(folder, prefix=prefix, licence=licence)
+        return read_folder(folder, prefix=prefix, licence=licence)
     known = TEXT_ENCODERS.get(name)
     repository = known.repository if known else name
     if repository.count("/") != 1 or name.startswith((".", "/", "~")):
         raise WeightsError(
-            f"--text-encoder: expected a folder, a known name or owner/name of the Hub, found {name!r}."
+            f"--text-encoder: expected a folder, an ONNX file, a known name or owner/name of the Hub, found "
+            f"{name!r}."
             f"{did_you_mean(name, TEXT_ENCODERS)} Known: {', '.join(TEXT_ENCODERS)}."
         )
     place = _download(repository)
     short = repository.partition("/")[2]
     known = known or TEXT_ENCODERS.get(short)
     prefix, licence = (known.prefix, known.licence) if known else ("", None)
-    return read_text_encoder(place, name=short, prefix=prefix, licence=licence)
+    return read_folder(place, name=short, prefix=prefix, licence=licence)
+
+
+def read_folder(
+    folder: Path, *, name: str | None = None, prefix: str = "", licence: str | None = None
+) -> TextEncoderSpec:
+    """Read a text encoder's folder, of whatever kind it is.
+
+    Parameters
+    ----------
+    folder : Path
+    name, prefix, licence
+        As in `hybrid.text_encoders.folder.read_text_encoder`.
+    """
+    read = read_static_encoder if is_static(folder) else read_text_encoder
+    return read(folder, name=name, prefix=prefix, licence=licence)
 
 
 def downloads_folders() -> list[Path]:

@@ -86,6 +86,8 @@ class TextEncoderSpec(ABC):
         Put before each text, as some encoders are trained with (``"passage: "``).
     licence : str, default="unknown"
         Of the weights, as the model's own folder or the registry says it.
+    special_tokens : bool, default=True
+        Whether a text gets those of the tokenizer, at its start and end.
     """
 
     name: str
@@ -95,6 +97,7 @@ class TextEncoderSpec(ABC):
     tokenizer: str
     prefix: str = ""
     licence: str = "unknown"
+    special_tokens: bool = True
 
     @property
     @abstractmethod

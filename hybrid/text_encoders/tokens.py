@@ -14,6 +14,8 @@ from hybrid.text_encoders.folder import TOKENIZER
 from hybrid.text_encoders.spec import TextEncoderSpec
 from hybrid.utils.reading import TEXT, read_text
 
+NONE = -1  # in the place of a text without any token, which only encoders without special ones have
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -94,9 +96,10 @@ class Tokenizer:
         chunks : {"first", "mean"}, default="first"
             Of a text that is longer than the encoder reads: only the start, or all of it in pieces.
         """
-        encoded = self._tokenizer.encode_batch([self.spec.prefix + text for text in texts])
+        whole = [self.spec.prefix + text for text in texts]
+        encoded = self._tokenizer.encode_batch(whole, add_special_tokens=self.spec.special_tokens)
         found = [[one, *one.overflowing] if chunks == "mean" else [one] for one in encoded]
-        pieces = [piece.ids for each in found for piece in each]
+        pieces = [piece.ids or [NONE] for each in found for piece in each]
         return Tokens(
             ids=np.fromiter((i for ids in pieces for i in ids), dtype=np.int32),
             lengths=np.array([len(ids) for ids in pieces], dtype=np.int64),
