@@ -1,4 +1,4 @@
-"""Text encoders in ONNX files, beside their ``tokenizer.json``; the network alone is computed, no code is run."""
+"""Text encoders in ONNX files, beside their ``tokenizer.json``; no code of the files is run."""
 
 from __future__ import annotations
 

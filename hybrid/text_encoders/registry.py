@@ -85,6 +85,9 @@ _KNOWN = (
         *("100 languages", "MIT", "query: "),
     ),
     KnownTextEncoder(*("gte-small", "thenlper/gte-small", 384, 33_360_000, "English", "MIT")),
+    KnownTextEncoder(
+        *("potion-base-8M", "minishlab/potion-base-8M", 256, 7_559_168, "English", "MIT")
+    ),
     KnownTextEncoder(*("gte-base", "thenlper/gte-base", 768, 109_482_240, "English", "MIT")),
 )
 TEXT_ENCODERS = {known.name: known for known in _KNOWN}
