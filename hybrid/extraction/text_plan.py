@@ -221,7 +221,7 @@ def make_text_store(
         "text_encoder": spec.name,
         "weights": spec.name,
         "kind": "file",
-        "path": str(spec.folder),
+        "path": str(spec.place),
         "licence": spec.licence,
         "versions": library_versions(),
     }

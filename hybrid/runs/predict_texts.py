@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from hybrid.backbones.registry import ONNX
 from hybrid.cache import EmbeddingCache, differences
 from hybrid.catalogue import Catalogue
 from hybrid.errors import RunError, SettingError, WeightsError
@@ -160,11 +161,13 @@ def recorded_text_options(recorded: TextEncoderRecord) -> TextEmbeddingOptions:
 
 
 def _find_folder(folder: Path, recorded: TextEncoderRecord) -> str:
-    """The recorded folder, or the name of a known encoder that is not there."""
+    """The recorded folder or ONNX file, or the name of a known encoder that is not there."""
     project = folder.absolute().parent.parent
     places = [folder.absolute() / recorded.relative] if recorded.relative else []
     places += [Path(recorded.path)] if recorded.path else []
-    exist = [place for place in places if place.is_dir()]
+    exist = [
+        place for place in places if place.is_dir() or (place.suffix == ONNX and place.is_file())
+    ]
     for place in exist:
         if lies_in(place, project, Path(), *downloads_folders()):
             return str(place)

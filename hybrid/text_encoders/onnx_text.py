@@ -69,6 +69,11 @@ class OnnxTextSpec(TextEncoderSpec):
         return self.size
 
     @property
+    def place(self) -> Path:
+        """The ONNX file."""
+        return self.file
+
+    @property
     def vocabulary(self) -> int | None:
         """Number of tokens that have an embedding, where ``config.json`` says it."""
         return self.words

@@ -105,6 +105,11 @@ class TextEncoderSpec(ABC):
         """Length D of an embedding."""
 
     @property
+    def place(self) -> Path:
+        """What to name it by: its folder, or its file where that is of one network."""
+        return self.folder
+
+    @property
     @abstractmethod
     def vocabulary(self) -> int | None:
         """Number of tokens that have an embedding; None where only the network knows it."""
