@@ -48,6 +48,13 @@ if TYPE_CHECKING:
     help="Maximum number of posters or texts to embed; the same command again continues.",
 )
 @click.option(
+    "--licence",
+    type=click.Choice(["any", "commercial"]),
+    default="any",
+    show_default=True,
+    help="commercial: refuse weights whose licence is not known to permit commercial use.",
+)
+@click.option(
     "--dry-run",
     is_flag=True,
     help="Print what would be computed, how long it would take and the disk space it needs.",
@@ -68,6 +75,7 @@ def command(
     batch_size: int | None,
     ids: tuple[str, ...],
     limit: int | None,
+    licence: str,
     dry_run: bool,
     retry_failed: bool,
     strict: bool,
@@ -81,7 +89,7 @@ def command(
     tell_catalogue(catalogue)
     if ids:
         catalogue = catalogue.only(parse_ids(ids))
-    settings = ExtractSettings(engine, batch_size, retry_failed, limit)
+    settings = ExtractSettings(engine, batch_size, retry_failed, limit, licence)
     if text_encoder is not None:
         return _texts(project, catalogue, text_encoder, text_options, settings, dry_run, strict)
     how: Any = {

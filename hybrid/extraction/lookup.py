@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.backbones import BackboneSpec, Weights, get_backbone, resolve_weights
+from hybrid.backbones.licences import weights_licence
 from hybrid.backbones.weights import fingerprint_fields
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
@@ -351,6 +352,7 @@ def make_store(
         "kind": weights.kind,
         "path": None if weights.path is None else str(weights.path),
         "seed": weights.seed,
+        "licence": weights_licence(spec, weights),
         "versions": library_versions(),
     }
     fields = fingerprint_fields(spec, weights, dtype, precision)

@@ -14,6 +14,7 @@ from hybrid.backbones import BackboneSpec, Weights, configure, get_backbone, res
 from hybrid.backbones.engine import Engine, EngineChoice
 from hybrid.backbones.engine_benchmark import fastest_engine
 from hybrid.backbones.engines import choose_engine, choose_onnx_engine, load_backbone
+from hybrid.backbones.licences import LICENCES, check_licences, weights_licence
 from hybrid.cache import DTYPES, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import SettingError
@@ -49,6 +50,8 @@ class ExtractSettings:
         Retry images that could not be decoded before.
     limit : int, optional
         Maximum number of images to embed for each backbone; the next call continues.
+    licence : {"any", "commercial"}, default="any"
+        ``"commercial"``: refuse weights whose licence is not known to permit commercial use.
 
     Examples
     --------
@@ -61,15 +64,17 @@ class ExtractSettings:
     batch_size: int | None = None
     retry_failed: bool = False
     limit: int | None = None
+    licence: str = "any"
 
     def problems(self) -> list[str]:
         """One message for each value that is out of range."""
         numbers = {"batch-size": self.batch_size, "limit": self.limit}
+        unknown = f"--licence: expected {' or '.join(LICENCES)}, found {self.licence!r}."
         return [
             f"--{name}: expected 1 or more, found {value}."
             for name, value in numbers.items()
             if value is not None and value < 1
-        ]
+        ] + [unknown] * (self.licence not in LICENCES)
 
 
 def configured_spec(backbone: str, options: EmbeddingOptions) -> BackboneSpec:
@@ -156,6 +161,8 @@ def plan_jobs(
     resolved = [
         resolve_weights(spec, name, context.seed) for spec, name in zip(specs, names, strict=True)
     ]
+    pairs = zip(specs, resolved, strict=True)
+    check_licences(settings.licence, ((s.name, weights_licence(s, each)) for s, each in pairs))
     if any(each.kind == "random" for each in resolved):
         warnings.warn(
             "random weights: these embeddings mean nothing, and nor does any model on them.",

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hybrid.backbones.engine import EngineChoice
+from hybrid.backbones.licences import check_licences
 from hybrid.cache import DTYPES, EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import CatalogueError, SettingError
@@ -119,6 +120,7 @@ def plan_text_job(
             f"{catalogue.path}: expected a text column, found none. Name it with --text COLUMN."
         )
     spec = configured_encoder(name, options)
+    check_licences(settings.licence, [(spec.name, spec.licence)])
     texts = item_texts(catalogue.frame, columns)
     keys = text_keys(texts, spec.prefix)
     wanted = {key: text for key, text in zip(keys, texts, strict=True) if key is not None}

@@ -398,4 +398,4 @@ def test_studies_and_papers_know_the_block(studio: Path) -> None:
     assert described.backbones == {"text-embedding": "tiny"}  # type: ignore[union-attr]
     card = model_card(None, None, folder, studio / "runs", draws=20)
     assert "text-embedding, metadata; tiny" in card.replace("\\", "")
-    assert "licence of the text encoder: tiny: unknown" in card.replace("\\", "").replace("**", "")
+    assert "licences of the weights: tiny: unknown" in card.replace("\\", "").replace("**", "")

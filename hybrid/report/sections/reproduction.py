@@ -10,13 +10,14 @@ from hybrid.report.comparison import MAIN, ComparedRun, Comparison
 from hybrid.report.wording import DASH, number, with_interval
 from hybrid.runs.json_dataclass import to_json
 from hybrid.runs.record import RunRecord
+from hybrid.runs.record_parts import TrainedBackboneRecord
 from hybrid.runs.study_records import StudiesRecord
 from hybrid.utils.counts import counted
 
 Details = tuple[tuple[str, str], ...]
 ONLY_IF_ANY = (
     *("made elsewhere", "sha256 of its file"),
-    *("text encoder", "licence of the text encoder"),
+    *("text encoder", "licences of the weights"),
 )
 
 
@@ -73,7 +74,7 @@ def describe_run(run: ComparedRun) -> Details:
         "test items without a prediction": str(run.missing_predictions),
         "backbone": _plain(_backbones(record)),
         "text encoder": _plain(_text_encoders(record)),
-        "licence of the text encoder": ", ".join(_licences(record)),
+        "licences of the weights": ", ".join(_licences(record)),
         "catalogue": record.catalogue.sha256,
         "split": record.split.sha256,
         "seed": "" if record.seed is None else str(record.seed),
@@ -136,8 +137,10 @@ def _by_block(described: Mapping[str, Any]) -> Any:
 
 
 def _licences(record: RunRecord) -> Iterator[str]:
-    """The licence of each text encoder, once."""
-    yield from dict.fromkeys(f"{e.name}: {e.licence}" for e in record.text_encoders.values())
+    """The licence of the weights of each backbone and text encoder, once."""
+    encoders = (*record.backbones.values(), *record.text_encoders.values())
+    known = [each for each in encoders if not isinstance(each, TrainedBackboneRecord)]
+    yield from dict.fromkeys(f"{each.name}: {each.licence}" for each in known)
 
 
 def _plain(value: Any) -> str:

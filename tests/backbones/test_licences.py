@@ -1,0 +1,54 @@
+"""Licences of weights: kept, shown, and refused where they do not permit commercial use."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hybrid import extract_texts, load_catalogue, write_sample
+from hybrid.backbones.licences import is_commercial
+from hybrid.backbones.registry import BACKBONES
+from hybrid.cache import EmbeddingCache
+from hybrid.errors import SettingError
+from hybrid.extraction.extract import extract_embeddings
+from hybrid.extraction.plan import ExtractSettings
+from hybrid.text_encoders.registry import TEXT_ENCODERS
+from hybrid.types import EmbeddingOptions
+from hybrid.utils.context import Context
+from tests.backbones.onnx_files import cnn
+
+
+def test_all_known_weights_permit_commercial_use() -> None:
+    known = {**BACKBONES, **TEXT_ENCODERS}
+    assert not [name for name, each in known.items() if not is_commercial(each.licence)]
+
+
+@pytest.mark.parametrize(
+    "licence", ["unknown", "CC-BY-NC-4.0", "cc-by-nc-sa-4.0", "other", "", "MITX"]
+)
+def test_others_do_not(licence: str) -> None:
+    assert not is_commercial(licence)
+
+
+def test_commercial(tmp_path: Path, text_encoder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_sample("films", n_items=60)
+    films, context = load_catalogue("films/catalogue.csv"), Context(cache="cache")
+    path, options = cnn(tmp_path / "cnn.onnx"), EmbeddingOptions(precision="float32")
+    said = {"mean": 0.5, "std": 0.5}
+    (tmp_path / "cnn.json").write_text(json.dumps(said))
+    wanted = ExtractSettings(licence="commercial")
+    with pytest.raises(SettingError, match=r"--licence commercial: .* found cnn.onnx \(unknown\)"):
+        extract_embeddings(films, str(path), options=options, settings=wanted, context=context)
+    with pytest.raises(SettingError, match=r"found tiny \(unknown\)"):
+        extract_texts(films, str(text_encoder), settings=wanted, context=context)
+    assert not EmbeddingCache("cache").stores()
+    (tmp_path / "cnn.json").write_text(json.dumps({**said, "licence": "MIT"}))
+    extract_embeddings(films, str(path), options=options, settings=wanted, context=context)
+    (store,) = EmbeddingCache("cache").stores()
+    assert store.recorded["licence"] == "MIT"
+    assert ExtractSettings(licence="free").problems() == [
+        "--licence: expected any or commercial, found 'free'."
+    ]
