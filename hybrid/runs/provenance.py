@@ -170,7 +170,7 @@ def _describe(store: EmbeddingStore, folder: Path) -> BackboneRecord:
             digest=store.stands_for["weights"],
             seed=store.recorded["seed"],
         ),
-        licence=str(store.recorded.get("licence") or "unknown"),
+        licence=store.recorded.get("licence"),
     )
 
 

@@ -99,8 +99,8 @@ class BackboneRecord:
         What the fingerprint is the hash of (``stands_for``).
     cache : StoreRecord
     weights : WeightsRecord
-    licence : str
-        Of its weights.
+    licence : str or None
+        Of its weights; None for embeddings of earlier versions, which did not keep it.
     """
 
     name: str = ""
@@ -108,7 +108,7 @@ class BackboneRecord:
     key: Mapping[str, Any] = field(default_factory=dict, metadata=key("stands_for"))
     cache: StoreRecord = field(default_factory=StoreRecord)
     weights: WeightsRecord = field(default_factory=WeightsRecord)
-    licence: str = field(default="unknown", metadata=OPTIONAL)
+    licence: str | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)

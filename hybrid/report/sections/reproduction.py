@@ -140,7 +140,7 @@ def _licences(record: RunRecord) -> Iterator[str]:
     """The licence of the weights of each backbone and text encoder, once."""
     encoders = (*record.backbones.values(), *record.text_encoders.values())
     known = [each for each in encoders if not isinstance(each, TrainedBackboneRecord)]
-    yield from dict.fromkeys(f"{each.name}: {each.licence}" for each in known)
+    yield from dict.fromkeys(f"{each.name}: {each.licence}" for each in known if each.licence)
 
 
 def _plain(value: Any) -> str:
