@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 @click.option(
     "--features",
     is_flag=True,
-    help="Without ID: feature visualisation of the backbone's most important channels.",
+    help="Without ID: feature visualisation of the most important channels of backbone and text encoder.",
 )
 @click.option(
     "--channels",
@@ -95,10 +95,11 @@ def command(
     RUN is a folder, or the name of a run in --runs. By default the items are those of the catalogue that it
     was fitted on, which is known by its hash.
 
-    For linear heads, such as that of fit-svm, whose score is a sum of contributions of words, fields and
-    posters. For deep baselines on posters: with ID, the probabilities, and with --map Grad-CAM of the
-    poster. Without ID, --features lists the most important channels of the backbone and the posters that
-    activate them most, of both kinds of runs; with --html, their images, too.
+    For linear heads, such as that of fit-svm, whose score is a sum of contributions of words, fields,
+    posters and text embeddings. For deep baselines on posters: with ID, the probabilities, and with --map
+    Grad-CAM of the poster. Without ID, --features lists the most important channels of the backbone and the
+    posters that activate them most, of both kinds of runs, and those of a text encoder with their texts;
+    with --html, the images of posters, too.
     """
     from hybrid.inspection.item import explain_item, explain_run
     from hybrid.inspection.loaded_run import MapOptions, load_run
@@ -173,7 +174,7 @@ def _table_text(table: RunExplanation) -> str:
     head = (
         f"{table.run}: feature importance for each genre. Words and fields: mean contribution to the score "
         f"of the items that have them, and in parentheses their number, of {counted(table.items, 'item')} "
-        f"that the run was fitted on; ordered by {by}. Posters: contribution of each."
+        f"that the run was fitted on; ordered by {by}. Posters and text embeddings: contribution of each."
     )
     return "\n".join([head, *table.notes, *(_genre_text(view) for view in table.genres)])
 
@@ -186,8 +187,8 @@ def _genre_text(view: GenreImportance) -> str:
         for block, sides in view.features.items():
             said = [f"{f.name} {f.mean:+.3f} ({f.items})" for f in sides[side]]
             lines += _line(f"{side}, {block}", said)
-        for block, posters in view.posters.items():
-            said = [f"{p.id} {p.contribution:+.3f}" for p in posters[side]]
+        for block, items in (view.posters | view.embeddings).items():
+            said = [f"{p.id} {p.contribution:+.3f}" for p in items[side]]
             lines += _line(f"{side}, {block}s of", said)
     return "\n".join(lines)
 
@@ -209,13 +210,13 @@ def _card_text(card: ItemCard, top: int) -> str:
         lines.append(f"no poster: {card.missing_poster}")
     chosen = [score for score in card.scores if score.genre in card.detailed]
     lines += [_score_text(score, card, top) for score in chosen]
-    if card.neighbours:
-        lines.append(
-            "\nnearest posters by cosine similarity, among the items that the run was fitted on"
-        )
+    for source, found in (("posters", card.neighbours), ("texts", card.nearest_texts)):
+        if found:
+            lines.append(
+                f"\nnearest {source} by cosine similarity, among the items that the run was fitted on"
+            )
         lines += [
-            f"  {n.cosine:.2f}  {n.title or n.id} ({n.id}): {', '.join(n.labels)}"
-            for n in card.neighbours
+            f"  {n.cosine:.2f}  {n.title or n.id} ({n.id}): {', '.join(n.labels)}" for n in found
         ]
     return "\n".join(lines)
 
@@ -255,14 +256,16 @@ def _sum_lines(score: ScoreDecomposition, top: int) -> list[str]:
 
 def _features_text(found: FeatureVisualisation) -> str:
     head = (
-        f"{found.run}: the most important channels of the backbone for each genre, and their top-activating "
-        f"posters, of {found.items} {found.source} (standard deviations above the mean)."
+        f"{found.run}: the most important channels of each encoder for each genre, and what activates them "
+        f"most, of {found.items} {found.source} (standard deviations above the mean)."
     )
     lines = [head, *found.notes]
     for channel in found.channels:
         lines.append(f"\n{channel.block}, channel {channel.number}")
         for side, genres in (("for", channel.towards), ("against", channel.away)):
             lines += _line(side, [f"{g} {value:+.3f}" for g, value in genres.items()])
-        posters = [f"{p.title or p.id} {p.activation:.1f}" for p in channel.posters]
-        lines += _line("posters of", posters or ["none above the mean"])
+        said = [f"{p.title or p.id} {p.activation:.1f}" for p in channel.posters or channel.texts]
+        lines += _line(
+            "texts of" if channel.texts else "posters of", said or ["none above the mean"]
+        )
     return "\n".join(lines)

@@ -413,6 +413,31 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_films(tmp_path_factory.mktemp("films"), 90)
 
 
+def store_texts(
+    cache: Path, catalogue: Any, rows: Any, encoder: Path, dtype: str = "float32"
+) -> None:
+    """Put rows into the cache as if an encoder had made them of a catalogue's texts, in order."""
+    from hybrid.extraction.text_plan import configured_encoder, make_text_store
+    from hybrid.extraction.texts import item_texts, text_keys
+    from hybrid.types import TextEmbeddingOptions
+
+    options = TextEmbeddingOptions(dtype=dtype)
+    store = make_text_store(
+        str(cache), configured_encoder(str(encoder), options), options, "float32"
+    )
+    keys = text_keys(
+        item_texts(catalogue.frame, catalogue.columns.text), store.stands_for["prefix"]
+    )
+    found = {key: row for key, row in zip(keys, np.float32(rows), strict=True) if key is not None}
+    store.append(list(found), np.array(list(found.values())))
+
+
+@pytest.fixture(scope="session")
+def keep_texts(text_encoder: Path) -> Callable[..., None]:
+    """Put rows into a cache as embeddings of texts by the tiny encoder: ``(cache, catalogue, rows)``."""
+    return lambda cache, catalogue, rows: store_texts(cache, catalogue, rows, text_encoder)
+
+
 @pytest.fixture(scope="session")
 def items(films: Path) -> Any:
     """The 90 films as what a network learns from."""

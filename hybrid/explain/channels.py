@@ -1,4 +1,4 @@
-"""Channels of a backbone: the most important ones for a linear head, and their top-activating posters.
+"""Channels of an encoder: the most important ones for a linear head, and what activates them most.
 
 A channel is one dimension of an embedding.
 """
@@ -22,8 +22,8 @@ Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class ChannelPoster:
-    """A poster and the activation of a channel on it.
+class ChannelItem:
+    """An item and the activation of a channel on its poster or text.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class ChannelPoster:
 
     Examples
     --------
-    >>> ChannelPoster("f001", "Night", 2.5).activation
+    >>> ChannelItem("f001", "Night", 2.5).activation
     2.5
     """
 
@@ -44,23 +44,25 @@ class ChannelPoster:
 
 @dataclass(frozen=True)
 class Channel:
-    """One dimension of an embedding, the genres it matters for, and its top-activating posters.
+    """One dimension of an embedding, the genres it matters for, and what activates it most.
 
     Parameters
     ----------
     block : str
-        Name of the poster block.
+        Name of the block.
     number : int
         Index of the dimension, from 0.
     towards, away : dict of str to float
         Genres with the largest positive and with the most negative coefficients: genre to block weight
         times coefficient.
-    posters : tuple of ChannelPoster
-        Distinct posters whose activation is above the mean, highest first.
+    posters : tuple of ChannelItem
+        Distinct posters whose activation is above the mean, highest first. Empty for a text encoder.
+    texts : tuple of ChannelItem, default=()
+        Likewise the texts, for a text encoder.
 
     Examples
     --------
-    >>> channel = Channel("poster", 7, {"Horror": 0.4}, {}, (ChannelPoster("f001", "Night", 2.5),))
+    >>> channel = Channel("poster", 7, {"Horror": 0.4}, {}, (ChannelItem("f001", "Night", 2.5),))
     >>> channel.posters[0].id
     'f001'
     """
@@ -69,18 +71,19 @@ class Channel:
     number: int
     towards: dict[str, float]
     away: dict[str, float]
-    posters: tuple[ChannelPoster, ...]
+    posters: tuple[ChannelItem, ...]
+    texts: tuple[ChannelItem, ...] = ()
 
 
 @dataclass(frozen=True)
 class FeatureVisualisation:
-    """The most important channels of a run's backbones.
+    """The most important channels of a run's backbones and text encoders.
 
     Parameters
     ----------
     run : str
     items : int
-        Number of items with a poster, among which the top-activating ones were looked for.
+        Number of items with a poster or a text, among which the top-activating ones were looked for.
     channels : tuple of Channel
     notes : tuple of str
         Warnings on the run and the catalogue.
@@ -109,24 +112,27 @@ def describe_channels(
     items: Sequence[tuple[str, str]],
     genres: Sequence[str],
     top: int,
+    source: str = "posters",
 ) -> tuple[Channel, ...]:
-    """Genres and top-activating posters of selected channels.
+    """Genres and top-activating posters or texts of selected channels.
 
     Parameters
     ----------
     block : str
-        Name of the poster block.
+        Name of the block.
     coef : ndarray of shape (L, D)
         Block weight times coefficient.
     activations : ndarray of shape (n, len(numbers))
-        Standardised embeddings, selected channels only; NaN where there is no poster.
+        Standardised embeddings, selected channels only; NaN where there is none.
     numbers : sequence of int
         Indices of the selected channels, in [0, D).
     items : sequence of n (str, str)
         Id and title of each item.
     genres : sequence of L str
     top : int
-        Number of posters for each channel.
+        Number of items for each channel.
+    source : {"posters", "texts"}, default="posters"
+        What the embeddings are of.
 
     Returns
     -------
@@ -138,17 +144,14 @@ def describe_channels(
     >>> coef, activations = np.array([[0.5, -0.2]]), np.array([[1.0], [2.0]])
     >>> films = [("f1", "Day"), ("f2", "Night")]
     >>> describe_channels("poster", coef, activations, [0], films, ["Horror"], top=1)[0].posters
-    (ChannelPoster(id='f2', title='Night', activation=2.0),)
+    (ChannelItem(id='f2', title='Night', activation=2.0),)
     """
-    return tuple(
-        Channel(
-            block,
-            number,
-            *top_genres(coef[:, number], genres),
-            tuple(ChannelPoster(*items[i], float(column[i])) for i in top_activations(column, top)),
-        )
-        for number, column in zip(numbers, activations.T, strict=True)
-    )
+    found = []
+    for number, column in zip(numbers, activations.T, strict=True):
+        some = tuple(ChannelItem(*items[i], float(column[i])) for i in top_activations(column, top))
+        posters, texts = (some, ()) if source == "posters" else ((), some)
+        found.append(Channel(block, number, *top_genres(coef[:, number], genres), posters, texts))
+    return tuple(found)
 
 
 def select_channels(
@@ -184,12 +187,12 @@ def select_channels(
 def top_activations(values: NDArray[Any], top: int) -> list[int]:
     """Positions of the largest activations above the mean, one for each distinct value.
 
-    Items with the same poster have the same activation; only the first of them is returned.
+    Items with the same poster or text have the same activation; only the first of them is returned.
 
     Parameters
     ----------
     values : ndarray of shape (n,)
-        Standard deviations above the mean; NaN where there is no poster.
+        Standard deviations above the mean; NaN where there is none.
     top : int
         Maximum number of positions.
 

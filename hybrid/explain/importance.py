@@ -1,9 +1,9 @@
-"""Feature importance of a linear head: words, fields and posters for and against each genre."""
+"""Feature importance of a linear head: words, fields and embeddings for and against each genre."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from hybrid.explain.channels import Channel, describe_channels, select_channels
 from hybrid.explain.linear import BlockCoefficients, is_linear, read_linear_head
 from hybrid.explain.stop_words import is_telling
 from hybrid.features import PosterFeatures
+from hybrid.features.embeddings import EmbeddingFeatures
 from hybrid.features.fusion import BlockData
 from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads import HybridClassifier
@@ -23,6 +24,7 @@ from hybrid.heads import HybridClassifier
 Floats = NDArray[np.float64]
 Summary = dict[str, dict[str, dict[str, dict[str, float]]]]
 RANKS = ("unit", "mean")
+POSTERS = PosterFeatures.source
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,8 @@ class FeatureImportance:
 
 
 @dataclass(frozen=True)
-class PosterContribution:
-    """Contribution of one item's poster to a genre's score.
+class EmbeddingContribution:
+    """Contribution of one item's embedding, of its poster or its text, to a genre's score.
 
     Parameters
     ----------
@@ -62,7 +64,7 @@ class PosterContribution:
 
     Examples
     --------
-    >>> PosterContribution("f001", 0.4).contribution
+    >>> EmbeddingContribution("f001", 0.4).contribution
     0.4
     """
 
@@ -72,7 +74,7 @@ class PosterContribution:
 
 @dataclass(frozen=True)
 class GenreImportance:
-    """Most important words, fields and posters for one genre.
+    """Most important words, fields and embeddings for one genre.
 
     Parameters
     ----------
@@ -83,8 +85,10 @@ class GenreImportance:
     intercept : float
     features : dict of str to dict of str to tuple of FeatureImportance
         Block, then ``"for"`` or ``"against"``; most important first.
-    posters : dict of str to dict of str to tuple of PosterContribution
+    posters : dict of str to dict of str to tuple of EmbeddingContribution
         Likewise for poster blocks.
+    embeddings : dict of str to dict of str to tuple of EmbeddingContribution, default={}
+        Likewise for blocks of other embeddings, such as those of texts.
 
     Examples
     --------
@@ -96,7 +100,10 @@ class GenreImportance:
     learnt: bool
     intercept: float
     features: dict[str, dict[str, tuple[FeatureImportance, ...]]]
-    posters: dict[str, dict[str, tuple[PosterContribution, ...]]]
+    posters: dict[str, dict[str, tuple[EmbeddingContribution, ...]]]
+    embeddings: dict[str, dict[str, tuple[EmbeddingContribution, ...]]] = field(
+        default_factory=dict
+    )
 
 
 def explain_genres(
@@ -108,7 +115,7 @@ def explain_genres(
     top: int = 8,
     rank: str = "unit",
 ) -> tuple[GenreImportance, ...]:
-    """Most important words, fields and posters for and against each genre.
+    """Most important words, fields, posters and text embeddings for and against each genre.
 
     Stop words and n-grams of characters are left out, as long as a text has other terms: they count in
     each score, but tell a reader nothing.
@@ -155,9 +162,8 @@ def explain_genres(
     _check_settings(top, rank)
     head = read_linear_head(model)
     pairs = list(zip(head.blocks, (values for _, values in matrix.blocks), strict=True))
-    poster_parts = {
-        block.name: _poster_contributions(block, v) for block, v in pairs if not block.named
-    }
+    parts = {b.name: _embedding_contributions(b, v) for b, v in pairs if not b.named}
+    pictured = {block.name for block in head.blocks if block.source == POSTERS}
     sizes = [_column_sizes(block, values) for block, values in pairs]
     telling = [_telling_columns(block) for block in head.blocks]
     views = []
@@ -166,11 +172,11 @@ def explain_genres(
             block.name: _top_features(block, j, size, shown, top, rank)
             for block, size, shown in zip(head.blocks, sizes, telling, strict=True)
         }
-        posters = {
-            name: _top_posters(parts[:, j], ids, top) for name, parts in poster_parts.items()
-        }
-        learnt = not model.constant_[j]
-        views.append(GenreImportance(genre, learnt, float(head.intercept[j]), features, posters))
+        sides = {name: _top_items(found[:, j], ids, top) for name, found in parts.items()}
+        posters = {name: found for name, found in sides.items() if name in pictured}
+        others = {name: found for name, found in sides.items() if name not in pictured}
+        learnt, intercept = not model.constant_[j], float(head.intercept[j])
+        views.append(GenreImportance(genre, learnt, intercept, features, posters, others))
     return tuple(views)
 
 
@@ -224,17 +230,17 @@ def _top_features(
     }
 
 
-def _poster_contributions(block: BlockCoefficients, values: NDArray[Any]) -> Floats:
+def _embedding_contributions(block: BlockCoefficients, values: NDArray[Any]) -> Floats:
     """Contribution of each item's embedding to the scores, (n, L); 0 for an item without one."""
     return FusionMatrix.from_blocks([values[:, :-1]]) @ block.coef[:, :-1].T
 
 
-def _top_posters(
+def _top_items(
     parts: Floats, ids: Sequence[str], top: int
-) -> dict[str, tuple[PosterContribution, ...]]:
-    """Items whose posters have the largest and smallest contributions."""
+) -> dict[str, tuple[EmbeddingContribution, ...]]:
+    """Items whose embeddings have the largest and smallest contributions."""
     return {
-        side: tuple(PosterContribution(str(ids[i]), float(parts[i])) for i in items)
+        side: tuple(EmbeddingContribution(str(ids[i]), float(parts[i])) for i in items)
         for side, items in _largest_and_smallest(parts, top).items()
     }
 
@@ -308,7 +314,7 @@ def _summarise_features(
                 for side, features in sides.items()
             }
             for block, sides in view.features.items()
-            if block not in view.posters
+            if block not in view.posters | view.embeddings
         }
         for view in views
         if view.learnt
@@ -323,7 +329,7 @@ def _summarise_channels(
     top: int = 4,
 ) -> list[dict[str, Any]] | None:
     """Most important channel of each genre as a dict like `Channel`, posters by id; None without posters."""
-    effects = {block.name: block for block in read_linear_head(model).blocks if not block.named}
+    effects = {b.name: b for b in read_linear_head(model).blocks if b.source == POSTERS}
     items = [(str(name), "") for name in ids]
     found: list[Channel] = []
     for name, block in model.fusion_.fitted_:
@@ -336,13 +342,13 @@ def _summarise_channels(
 
 
 def standardised(
-    block: PosterFeatures, embeddings: NDArray[np.float32], numbers: Sequence[int]
+    block: EmbeddingFeatures, embeddings: NDArray[np.float32], numbers: Sequence[int]
 ) -> NDArray[np.float32]:
     """Standardised embeddings, selected channels only.
 
     Parameters
     ----------
-    block : PosterFeatures
+    block : EmbeddingFeatures
         Fitted.
     embeddings : ndarray of shape (n, D), dtype float32
     numbers : sequence of int

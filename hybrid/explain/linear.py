@@ -1,8 +1,8 @@
 """Decomposition of a linear head's scores: the exact contribution of each word, field and poster.
 
 The score of an item for a genre is the intercept plus, for each column of the fusion, block weight times
-coefficient times the item's value. The decomposition is therefore exact. The dimensions of a poster's
-embedding have no names, so an embedding is one contribution.
+coefficient times the item's value. The decomposition is therefore exact. The dimensions of an embedding,
+of a poster or a text, have no names, so an embedding is one contribution.
 """
 
 from __future__ import annotations
@@ -50,6 +50,8 @@ class BlockCoefficients:
         False for embeddings, of which only the last column has a name.
     text : bool, default=False
         Whether the columns are terms of a text.
+    source : str, default=""
+        What the embeddings are of: ``"posters"``, ``"texts"``. Empty where the columns have names.
 
     Examples
     --------
@@ -64,6 +66,7 @@ class BlockCoefficients:
     coef: Floats
     named: bool
     text: bool = False
+    source: str = ""
 
     @property
     def first_named(self) -> int:
@@ -174,8 +177,9 @@ def read_linear_head(model: HybridClassifier) -> LinearHead:
     for name, block in model.fusion_.fitted_:
         columns = np.array([*block.get_feature_names_out(), f"({name} missing)"], dtype=object)
         own = coef[:, start : start + len(columns)] * float(weights.get(name, 1.0))
-        named, text = not isinstance(block, EmbeddingFeatures), isinstance(block, TextFeatures)
-        blocks.append(BlockCoefficients(name, columns, own, named, text))
+        source = block.source if isinstance(block, EmbeddingFeatures) else ""
+        text = isinstance(block, TextFeatures)
+        blocks.append(BlockCoefficients(name, columns, own, not source, text, source))
         start += len(columns)
     return LinearHead(tuple(blocks), intercept, calibration)
 

@@ -1,4 +1,4 @@
-"""Nearest posters: top-k items by cosine similarity of their embeddings."""
+"""Nearest posters and texts: top-k items by cosine similarity of their embeddings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hybrid.features import PosterFeatures
+from hybrid.features.embeddings import EmbeddingFeatures
 from hybrid.heads import HybridClassifier
 
 Floats = NDArray[np.float64]
@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Neighbour:
-    """An item with a similar poster.
+    """An item with a similar poster or text.
 
     Parameters
     ----------
@@ -37,19 +37,21 @@ class Neighbour:
     cosine: float
 
 
-def poster_embeddings(model: HybridClassifier, X: pd.DataFrame) -> Floats:
-    """L2-normalised poster blocks of the fusion, weighted, side by side.
+def block_embeddings(model: HybridClassifier, X: pd.DataFrame, source: str = "posters") -> Floats:
+    """L2-normalised blocks of embeddings of one source, weighted, side by side.
 
     Parameters
     ----------
     model : HybridClassifier
         Fitted.
     X : DataFrame of n items
+    source : {"posters", "texts"}, default="posters"
+        What the embeddings are of.
 
     Returns
     -------
     ndarray of shape (n, D), dtype float64
-        Rows of NaN where an item has no poster; D is 0 where the model has no poster block.
+        Rows of NaN where an item has no poster, or no text; D is 0 where the model has no such block.
 
     Examples
     --------
@@ -62,14 +64,14 @@ def poster_embeddings(model: HybridClassifier, X: pd.DataFrame) -> Floats:
     >>> fusion = Fusion([("text", TextFeatures(["overview"]))])
     >>> model = HybridClassifier(fusion, MultilabelLinearSVC(), folds=2)
     >>> model = model.fit(X, np.array([[1, 0], [0, 1]] * 10))
-    >>> poster_embeddings(model, X).shape  # the model has a text block alone
+    >>> block_embeddings(model, X).shape  # the model has words alone
     (20, 0)
     """
     weights = model.fusion_.weights or {}
     blocks = [
         block.transform(X) * float(weights.get(name, 1.0))
         for name, block in model.fusion_.fitted_
-        if isinstance(block, PosterFeatures)
+        if isinstance(block, EmbeddingFeatures) and block.source == source
     ]
     rows = np.hstack([np.empty((len(X), 0)), *blocks])
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
@@ -82,7 +84,7 @@ def top_k_cosine(item: Floats, others: Floats, top: int) -> tuple[NDArray[np.int
     Parameters
     ----------
     item : ndarray of shape (D,)
-        Of unit length, as `poster_embeddings` returns it.
+        Of unit length, as `block_embeddings` returns it.
     others : ndarray of shape (n, D)
         Rows of unit length; rows of NaN are ignored.
     top : int

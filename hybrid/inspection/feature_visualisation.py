@@ -1,4 +1,4 @@
-"""Feature visualisation of a run: the most important channels of its backbone, and what activates them."""
+"""Feature visualisation of a run: the most important channels of its encoders, and what activates them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hybrid.backbones import BackboneSpec, Weights, resolve_weights
 from hybrid.backbones.startup import start_keras
-from hybrid.errors import RunError
+from hybrid.errors import RunError, SettingError
 from hybrid.explain.channels import (
     FITTED,
     MAX_CHANNELS,
@@ -22,8 +22,11 @@ from hybrid.explain.channels import (
     select_channels,
 )
 from hybrid.explain.importance import standardised
+from hybrid.explain.linear import BlockCoefficients, read_linear_head
+from hybrid.features import PosterFeatures
+from hybrid.features.embeddings import EmbeddingFeatures
 from hybrid.inspection.loaded_run import LoadedHead, LoadedNetwork, LoadedRun, require_linear
-from hybrid.inspection.poster_saliency import PosterBlock, poster_blocks, resolve_backbones
+from hybrid.inspection.poster_saliency import poster_blocks, resolve_backbones
 from hybrid.report.feature_page import FEATURE_PAGE, BackboneImages, write_feature_page
 from hybrid.report.page import check_html_path
 from hybrid.runs.record import POSTER
@@ -46,7 +49,7 @@ def visualise_features(
     html: Path | None = None,
     context: Context | None = None,
 ) -> FeatureVisualisation:
-    """Most important channels of a run's backbones, with their top-activating posters.
+    """Most important channels of a run's backbones and text encoders, with what activates them most.
 
     Parameters
     ----------
@@ -56,7 +59,7 @@ def visualise_features(
     genres : sequence of str
         Genres whose channels to show. Empty: all.
     top : int
-        Number of posters for each channel.
+        Number of posters or texts for each channel.
     most : int, optional
         Maximum number of channels of a block. By default 24, or 8 with a page, whose images take most of
         the time.
@@ -76,7 +79,7 @@ def visualise_features(
     RunError
         If the catalogue has none of the items that the run was fitted on.
     SettingError
-        If the run has no poster block.
+        If the run has no block of embeddings.
     WeightsError
         If a page is wanted and the backbone's weights are not where the run recorded them.
 
@@ -109,7 +112,7 @@ def visualise_features(
     notes = (*run.notes, *(note for part in parts for note in part.notes))
     visualisation = FeatureVisualisation(run.name, items, channels, notes, source)
     if html is not None:
-        images = [_backbone_images(part, context) for part in parts]
+        images = [_backbone_images(part, context) for part in parts if part.backbone is not None]
         write_feature_page(visualisation, images, _paths(run, channels), html)
     return visualisation
 
@@ -136,7 +139,7 @@ class _Choice:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """Channels of one block, the number of posters, and its backbone with weights where a page needs them."""
+    """Channels of one block, the number of items, and its backbone with weights where a page needs them."""
 
     block: str
     channels: tuple[Channel, ...]
@@ -176,11 +179,31 @@ def _describe_network(
 def _describe_blocks(
     run: LoadedHead, choice: _Choice, weights: Sequence[str], with_images: bool
 ) -> list[_Part]:
-    """Most important channels of each poster block of a linear head."""
-    blocks = poster_blocks(run.model, run.record)
-    nets = resolve_backbones(run.folder, blocks, weights) if with_images else [None] * len(blocks)
+    """Most important channels of each block of embeddings of a linear head: posters, then texts."""
+    fitted = [
+        (name, b) for name, b in run.model.fusion_.fitted_ if isinstance(b, EmbeddingFeatures)
+    ]
+    posters = [name for name, block in fitted if isinstance(block, PosterFeatures)]
+    if weights and not posters:
+        raise SettingError(
+            f"--weights: expected none, since {run.name} has no block of posters, found "
+            f"{', '.join(weights)}."
+        )
+    if not fitted:
+        raise SettingError(
+            f"--features: expected a run with a block of embeddings, of posters or texts, found "
+            f"{', '.join(run.model.fusion_.names)}. Fit one with hybrid fit-svm --blocks "
+            "poster,text,metadata."
+        )
+    nets: dict[str, tuple[BackboneSpec, Weights]] = {}
+    if posters and with_images:
+        blocks = poster_blocks(run.model, run.record)
+        found = resolve_backbones(run.folder, blocks, weights)
+        nets = {block.name: net for block, net in zip(blocks, found, strict=True)}
+    effects = {effect.name: effect for effect in read_linear_head(run.model).blocks}
     return [
-        _describe_block(run, block, choice, net) for block, net in zip(blocks, nets, strict=True)
+        _describe_block(run, effects[name], block, choice, nets.get(name))
+        for name, block in sorted(fitted, key=lambda one: one[0] not in posters)
     ]
 
 
@@ -193,19 +216,28 @@ def _named(run: LoadedRun) -> list[tuple[str, str]]:
 
 def _describe_block(
     run: LoadedHead,
-    block: PosterBlock,
+    effect: BlockCoefficients,
+    features: EmbeddingFeatures,
     choice: _Choice,
     backbone: tuple[BackboneSpec, Weights] | None,
 ) -> _Part:
-    """Most important channels of a poster block for some genres."""
-    embeddings = block.features.read(run.frame.iloc[run.training_rows])
-    numbers, notes = choice.select(block.coef)
-    activations = standardised(block.features, embeddings, numbers)
+    """Most important channels of a block of embeddings for some genres."""
+    embeddings = features.read(run.frame.iloc[run.training_rows])
+    coef = effect.coef[:, : effect.first_named]
+    numbers, notes = choice.select(coef)
+    activations = standardised(features, embeddings, numbers)
     channels = describe_channels(
-        block.name, block.coef, activations, numbers, _named(run), run.genres, choice.top
+        effect.name,
+        coef,
+        activations,
+        numbers,
+        _named(run),
+        run.genres,
+        choice.top,
+        effect.source,
     )
     items = int((~np.isnan(embeddings[:, 0])).sum())
-    return _Part(block.name, channels, items, backbone, notes)
+    return _Part(effect.name, channels, items, backbone, notes)
 
 
 def _backbone_images(part: _Part, context: Context) -> BackboneImages:

@@ -65,7 +65,7 @@ class RunExplanation:
 def explain_run(
     run: LoadedRun, genres: Sequence[str] = (), *, top: int = 8, rank: str = "unit"
 ) -> RunExplanation:
-    """Feature importance of a run: words, fields and posters for and against each genre.
+    """Feature importance of a run: words, fields, posters and text embeddings for and against each genre.
 
     Parameters
     ----------
@@ -194,7 +194,8 @@ def explain_item(
         detailed=detailed,
         out_of_fold=out_of_fold,
         missing_poster=poster.reason if isinstance(poster, BadPoster) else "",
-        neighbours=_nearest_posters(run, row, top),
+        neighbours=_nearest(run, row, top, "posters"),
+        nearest_texts=_nearest(run, row, top, "texts"),
         notes=run.notes,
         maps=saliency.maps,
         kind="head" if isinstance(run, LoadedHead) else "deep",
@@ -251,12 +252,12 @@ def _default_genres(
     return found or tuple(score.genre for score in scores[:1])
 
 
-def _nearest_posters(run: LoadedRun, row: int, top: int) -> tuple[Neighbour, ...]:
-    """Training items with the nearest posters."""
+def _nearest(run: LoadedRun, row: int, top: int, source: str) -> tuple[Neighbour, ...]:
+    """Training items with the nearest posters or texts."""
     catalogue = run.catalogue
     return tuple(
         Neighbour(str(catalogue.ids[i]), _title(catalogue, i), _labels(catalogue, i), cosine)
-        for i, cosine in run.nearest_posters(row, top)
+        for i, cosine in run.nearest(row, top, source)
     )
 
 

@@ -19,8 +19,9 @@ from hybrid.catalogue.columns import POSTER
 from hybrid.errors import SettingError, unknown_name
 from hybrid.explain.contributions import GenrePrediction, ScoreDecomposition
 from hybrid.explain.linear import decompose_scores, read_linear_head
-from hybrid.explain.similar_posters import poster_embeddings, top_k_cosine
+from hybrid.explain.similar_posters import block_embeddings, top_k_cosine
 from hybrid.extraction.poster_keys import different_posters
+from hybrid.features import TextEmbeddingFeatures, TextFeatures
 from hybrid.heads import HybridClassifier
 from hybrid.inspection.poster_input import first_readable
 from hybrid.inspection.poster_saliency import (
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
     from hybrid.deep.items import Items
 
 TRAINING_PARTS = ("train", "validation")
+WORDLESS = (
+    "The run reads texts by their embeddings alone, whose dimensions are no words: each text is one "
+    "contribution. A run with the block text, too, shows which words count."
+)
 
 
 @dataclass(frozen=True)
@@ -168,8 +173,8 @@ class LoadedRun(ABC):
         """Compute saliency maps of an item's poster."""
 
     @abstractmethod
-    def nearest_posters(self, row: int, top: int) -> list[tuple[int, float]]:
-        """Rows and cosine similarities of the training items with the nearest posters."""
+    def nearest(self, row: int, top: int, source: str) -> list[tuple[int, float]]:
+        """Rows and cosine similarities of the training items whose posters or texts are nearest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +194,13 @@ class LoadedHead(LoadedRun):
 
     model: HybridClassifier
 
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """See `LoadedRun.notes`."""
+        kinds = {type(block) for _, block in self.model.fusion_.fitted_}
+        wordless = TextEmbeddingFeatures in kinds and TextFeatures not in kinds
+        return (*super().notes, WORDLESS) if wordless else super().notes
+
     def predict_item(self, row: int) -> Sequence[ScoreDecomposition | GenrePrediction]:
         """See `LoadedRun.predict_item`."""
         matrix = self.model.fusion_.transform(self.frame.iloc[[row]])
@@ -204,10 +216,10 @@ class LoadedHead(LoadedRun):
         item = self.frame.iloc[[row]].assign(**{POSTER: path})  # of this poster alone
         return head_saliency(blocks, nets, item, path, fitted, occlude=options.occlude)
 
-    def nearest_posters(self, row: int, top: int) -> list[tuple[int, float]]:
-        """See `LoadedRun.nearest_posters`."""
+    def nearest(self, row: int, top: int, source: str) -> list[tuple[int, float]]:
+        """See `LoadedRun.nearest`."""
         others = self.training_rows[self.training_rows != row]
-        embeddings = poster_embeddings(self.model, self.frame.iloc[[row, *others]])
+        embeddings = block_embeddings(self.model, self.frame.iloc[[row, *others]], source)
         found, cosines = top_k_cosine(embeddings[0], embeddings[1:], top)
         return list(zip(others[found].tolist(), cosines.tolist(), strict=True))
 
@@ -283,7 +295,7 @@ class LoadedNetwork(LoadedRun):
             self.model.spec.body, self.model.poster_model(self.items(np.array([row])))
         )
 
-    def nearest_posters(self, row: int, top: int) -> list[tuple[int, float]]:
+    def nearest(self, row: int, top: int, source: str) -> list[tuple[int, float]]:
         """Always empty: the embeddings of a deep baseline are not cached."""
         return []
 
@@ -367,10 +379,6 @@ def require_linear(run: LoadedRun, asked: str) -> LoadedHead:
     run : LoadedRun
     asked : str
         What needs one, for the message.
-
-    Returns
-    -------
-    LoadedHead
 
     Raises
     ------

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.explain.channels import FeatureVisualisation
+from hybrid.explain.channels import Channel, FeatureVisualisation
 from hybrid.images.thumbnails import data_uri, encode_jpeg, encode_png, make_thumbnails
 from hybrid.report.page import make_environment, render_asset, write_page
 
@@ -119,6 +119,7 @@ def render_feature_page(
         style_hash=style_hash,
         thumbnails=dict(zip(paths, thumbnails, strict=True)),
         blocks=[_view(visualisation, block) for block in images],
+        texts=_text_channels(visualisation),
     )
 
 
@@ -140,6 +141,15 @@ def _view(visualisation: FeatureVisualisation, images: BackboneImages) -> dict[s
             if channel.block == images.block
         ],
     }
+
+
+def _text_channels(visualisation: FeatureVisualisation) -> dict[str, list[Channel]]:
+    """Channels of text encoders, which have no images, by block."""
+    found: dict[str, list[Channel]] = {}
+    for channel in visualisation.channels:
+        if channel.texts:
+            found.setdefault(channel.block, []).append(channel)
+    return found
 
 
 def _jpeg_uri(pixels: NDArray[np.uint8]) -> str:

@@ -46,6 +46,8 @@ class ItemCard:
         Of the genres to explain, if requested.
     kind : {"head", "deep"}, default="head"
         Kind of run. Only the scores of a head can be decomposed.
+    nearest_texts : tuple of Neighbour, default=()
+        Training items with the nearest text embeddings.
 
     Examples
     --------
@@ -67,6 +69,7 @@ class ItemCard:
     notes: tuple[str, ...]
     maps: tuple[SaliencyMap, ...] = ()
     kind: str = "head"
+    nearest_texts: tuple[Neighbour, ...] = ()
 
     @property
     def given(self) -> tuple[str, ...]:

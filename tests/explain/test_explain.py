@@ -30,7 +30,7 @@ from hybrid.explain.contributions import (
 )
 from hybrid.explain.importance import explain_genres
 from hybrid.explain.linear import decompose_scores, is_linear, read_linear_head
-from hybrid.explain.similar_posters import Neighbour, poster_embeddings, top_k_cosine
+from hybrid.explain.similar_posters import Neighbour, block_embeddings, top_k_cosine
 from hybrid.explain.stop_words import STOP_WORDS, is_telling
 from hybrid.extraction.lookup import hash_catalogue, make_store
 from hybrid.features import TextFeatures
@@ -365,7 +365,7 @@ def test_settings_are_all_checked(model: HybridClassifier, frame: pd.DataFrame) 
 
 
 def test_neighbours_are_those_of_scikit_learn(model: HybridClassifier, frame: pd.DataFrame) -> None:
-    rows = poster_embeddings(model, frame)
+    rows = block_embeddings(model, frame)
     known = np.flatnonzero(~np.isnan(rows[:, 0]))
     assert len(known) < len(rows)
     (name, block), *_ = model.fusion_.fitted_
