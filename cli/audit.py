@@ -18,7 +18,7 @@ from hybrid.cli.options import (
     embedding_options,
 )
 from hybrid.cli.output import show, tell_catalogue
-from hybrid.types import ColumnOptions, EmbeddingSelector, Leak
+from hybrid.types import ColumnOptions, EmbeddingSelector, Leak, TextSelector
 from hybrid.utils.counts import agree, counted
 
 if TYPE_CHECKING:
@@ -42,6 +42,15 @@ SHOWN_PAIRS = 20
     "only leaks between the items of its task count. Of a run in another project, its own catalogue and "
     "split are audited, unless --catalogue is given.",
 )
+@click.option(
+    "--text-encoder",
+    help="Text encoder whose embeddings of the texts are compared.  [default: the one that was extracted]",
+)
+@click.option(
+    "--text-embeddings",
+    metavar="DIGITS",
+    help="First digits of the fingerprint of text embeddings, where an encoder has several.",
+)
 @click.option("--repair", is_flag=True, help="Group duplicates, split again, and write the split.")
 @click.option("--sheet", type=OutputFile(), metavar="FILE.html",
               help="A page with the posters of the pairs.")  # fmt: skip
@@ -49,6 +58,8 @@ def command(
     project: Project,
     columns: ColumnOptions,
     run: Path | None,
+    text_encoder: str | None,
+    text_embeddings: str | None,
     repair: bool,
     sheet: Path | None,
     select: EmbeddingSelector,
@@ -85,6 +96,7 @@ def command(
         run=audited,
         repair_to=project.splits if repair else None,
         select=select,
+        select_text=TextSelector(text_encoder, fingerprint=text_embeddings),
         context=project.context,
     )
     if sheet is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -11,7 +11,11 @@ import numpy as np
 
 from hybrid.audit.ancestry import HashedItems, RunProvenance, audit_backbones, audit_own_items
 from hybrid.audit.cached_backbones import CachedBackbone, audit_cached_backbones
-from hybrid.audit.embedding_sets import find_compared_store, name_embedding_sets
+from hybrid.audit.embedding_sets import (
+    find_compared_store,
+    find_compared_texts,
+    name_embedding_sets,
+)
 from hybrid.audit.label_leakage import LabelLeak, find_label_leakage
 from hybrid.audit.leak_cost import LeakageCost, leakage_cost
 from hybrid.audit.leaks import (
@@ -36,7 +40,7 @@ from hybrid.splitting.methods import check_group_sizes, connected_groups
 from hybrid.splitting.split_file import write_split
 from hybrid.splitting.splits import make_split
 from hybrid.splitting.tasks import Task, narrow, narrow_labels
-from hybrid.types import PARTS, Audit, EmbeddingSelector, Predictions, Split
+from hybrid.types import PARTS, Audit, EmbeddingSelector, Predictions, Split, TextSelector
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.read_only import read_only
 from hybrid.utils.unknown_labels import as_no
@@ -102,6 +106,7 @@ def audit_project(
     run: FittedRun | None = None,
     repair_to: Path | None = None,
     select: EmbeddingSelector | None = None,
+    select_text: TextSelector | None = None,
     context: Context | None = None,
 ) -> AuditResult:
     """Audit a split and, if asked, a run; repair the split, if asked.
@@ -119,6 +124,8 @@ def audit_project(
     select : EmbeddingSelector, optional
         The embeddings that are compared; by default those of the catalogue, if there is one set. Where they
         are named, it is audited, too, whether their weights have learnt from test items.
+    select_text : TextSelector, optional
+        The text embeddings that are compared; by default those of the catalogue, if there is one set.
     context : Context, optional
         Its seed is that of the repaired split and of the bootstrap.
 
@@ -155,8 +162,11 @@ def audit_project(
     with read_only(repair_to is None):
         keys = hash_catalogue(catalogue, context)
         store = find_compared_store(catalogue, select, keys, context)
+        texts, untold = find_compared_texts(catalogue, select_text, context)
         asked, counted = _narrow(catalogue, split, run)
-        duplicates = find_duplicates(catalogue, keys, store=store, context=context)
+        duplicates = find_duplicates(catalogue, keys, store=store, texts=texts, context=context)
+        if untold:
+            duplicates = replace(duplicates, skipped=(*duplicates.skipped, untold))
         audit = _audit(catalogue, counted, duplicates, asked.genres)
         sets = key_sets(catalogue, keys, context)
         if store is None:

@@ -8,10 +8,11 @@ from dataclasses import replace
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.duplicates.find import Keys
-from hybrid.duplicates.kinds import NEAR_EMBEDDING
+from hybrid.duplicates.kinds import NEAR_EMBEDDING, NEAR_TEXT_EMBEDDING
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.extraction.lookup import describe_store, find_store
-from hybrid.types import Audit, EmbeddingSelector
+from hybrid.extraction.text_lookup import find_text_store
+from hybrid.types import Audit, EmbeddingSelector, TextSelector
 from hybrid.utils.context import Context
 
 
@@ -53,6 +54,46 @@ def find_compared_store(
         return None
 
 
+def find_compared_texts(
+    catalogue: Catalogue, select: TextSelector | None, context: Context
+) -> tuple[EmbeddingStore | None, str]:
+    """Find the text embeddings that an audit compares.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    select : TextSelector or None
+        By default those of the catalogue, if there is one set.
+    context : Context
+
+    Returns
+    -------
+    EmbeddingStore or None
+    str
+        Why there is none, for what the audit could not search for; empty where the catalogue has no texts.
+
+    Raises
+    ------
+    ExtractionError, SettingError
+        If embeddings are named that are not there.
+
+    Examples
+    --------
+    >>> find_compared_texts(catalogue, None, Context())[0].dimension  # doctest: +SKIP
+    384
+    """
+    named = select is not None and select != TextSelector()
+    if not catalogue.columns.text and not named:
+        return None, ""
+    try:
+        return find_text_store(catalogue, select, context), ""
+    except (ExtractionError, SettingError) as error:
+        if named:
+            raise
+        said = str(error).replace("; each that is given is a block of its own", "")
+        return None, f"{NEAR_TEXT_EMBEDDING}: {said}"
+
+
 def name_embedding_sets(audit: Audit, sets: Sequence[Sequence[bytes]], cache: str) -> Audit:
     """Say why an audit compared no embeddings, where the cache has several sets of the catalogue.
 
@@ -74,6 +115,8 @@ def name_embedding_sets(audit: Audit, sets: Sequence[Sequence[bytes]], cache: st
     ()
     """
     known = list({key for each in sets for key in each})
+    if not known:
+        return audit
     stores = EmbeddingCache(cache).stores()
     whole = [store for store in stores if store.knows(known).all()]
     found = whole or [store for store in stores if store.knows(known).any()]

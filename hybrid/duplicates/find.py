@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hybrid.cache import EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.duplicates.groups import (
+    MIN_WORDS,
     are_short,
     column_duplicates,
     group_ids,
@@ -25,8 +26,11 @@ from hybrid.duplicates.kinds import (
     name_text_kinds,
 )
 from hybrid.duplicates.sharing import Describe
-from hybrid.duplicates.similarity import tokenize
+from hybrid.duplicates.similarity import count_words, tokenize
+from hybrid.duplicates.text_embeddings import near_text_duplicates
 from hybrid.extraction.poster_keys import hash_several, image_files
+from hybrid.extraction.text_lookup import catalogue_text_keys
+from hybrid.extraction.texts import item_texts
 from hybrid.images.decode import BadPoster
 from hybrid.images.perceptual_hash import hash_perceptually
 from hybrid.types import DuplicateGroups
@@ -77,6 +81,7 @@ def find_duplicates(
     keys: Keys,
     *,
     store: EmbeddingStore | None = None,
+    texts: EmbeddingStore | None = None,
     context: Context | None = None,
 ) -> Duplicates:
     """Find duplicates and near-duplicates: posters, embeddings, texts, titles, collections.
@@ -91,7 +96,9 @@ def find_duplicates(
     keys : sequence of n bytes or BadPoster
         As `hash_catalogue` gives them.
     store : EmbeddingStore, optional
-        Embeddings to be compared; by default none.
+        Embeddings of posters to be compared; by default none.
+    texts : EmbeddingStore, optional
+        Embeddings of all the texts to be compared; by default none.
     context : Context, optional
         Its cache remembers the perceptual hashes of the posters; its workers decode the others.
 
@@ -119,6 +126,8 @@ def find_duplicates(
     ids, table = catalogue.ids.tolist(), catalogue.folded
     kinds, skipped = _compare_posters(catalogue, keys, store, context)
     found, left_out = _compare_texts(catalogue)
+    if texts is not None:
+        found.append(_compare_text_embeddings(catalogue, texts, found))
     kinds, skipped = kinds + found, skipped + left_out
     if TITLE in table.columns and YEAR in table.columns:
         kinds.append(title_duplicates(ids, table[TITLE].tolist(), table[YEAR].tolist()))
@@ -164,6 +173,19 @@ def _compare_texts(catalogue: Catalogue) -> tuple[list[DuplicateGroups], list[st
         describe = _describe(catalogue, others)
         kinds += text_duplicates(catalogue.ids.tolist(), cells, column, describe)
     return kinds, skipped
+
+
+def _compare_text_embeddings(
+    catalogue: Catalogue, store: EmbeddingStore, told: Sequence[DuplicateGroups]
+) -> DuplicateGroups:
+    """Near-same texts by their embeddings, but for pairs that are told; short texts are left out."""
+    whole = item_texts(catalogue.frame, catalogue.columns.text)
+    keys = catalogue_text_keys(catalogue, store)
+    long = [count_words(tokenize(text)) >= MIN_WORDS for text in whole]
+    wanted = [key if good else None for key, good in zip(keys, long, strict=True)]
+    members = group_ids(catalogue.ids.tolist(), wanted)
+    rows = store.read([key for key in members if isinstance(key, bytes)])
+    return near_text_duplicates(members, rows, told)
 
 
 def _text_columns(catalogue: Catalogue) -> list[str]:

@@ -5,6 +5,7 @@ NEAR_IMAGE = "near-duplicate poster"
 SAME_TEXT = "same text"  # where there is no text column; else the column is named
 SAME_FILM = "same title and year"
 NEAR_EMBEDDING = "near-same embedding"
+NEAR_TEXT_EMBEDDING = "near-same text embedding"
 COLLECTION = "same collection"
 
 
