@@ -264,8 +264,8 @@ def _features_text(found: FeatureVisualisation) -> str:
         lines.append(f"\n{channel.block}, channel {channel.number}")
         for side, genres in (("for", channel.towards), ("against", channel.away)):
             lines += _line(side, [f"{g} {value:+.3f}" for g, value in genres.items()])
-        said = [f"{p.title or p.id} {p.activation:.1f}" for p in channel.posters or channel.texts]
-        lines += _line(
-            "texts of" if channel.texts else "posters of", said or ["none above the mean"]
-        )
+        found_items = channel.posters or channel.items
+        said = [f"{one.title or one.id} {one.activation:.1f}" for one in found_items]
+        others = "texts of" if channel.block.startswith("text-embedding") else "items"
+        lines += _line(others if channel.items else "posters of", said or ["none above the mean"])
     return "\n".join(lines)

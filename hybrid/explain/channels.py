@@ -56,9 +56,9 @@ class Channel:
         Genres with the largest positive and with the most negative coefficients: genre to block weight
         times coefficient.
     posters : tuple of ChannelItem
-        Distinct posters whose activation is above the mean, highest first. Empty for a text encoder.
-    texts : tuple of ChannelItem, default=()
-        Likewise the texts, for a text encoder.
+        Distinct posters whose activation is above the mean, highest first. Empty for other embeddings.
+    items : tuple of ChannelItem, default=()
+        Likewise, for other embeddings than of posters: the items whose text, or imported embedding, it is.
 
     Examples
     --------
@@ -72,7 +72,7 @@ class Channel:
     towards: dict[str, float]
     away: dict[str, float]
     posters: tuple[ChannelItem, ...]
-    texts: tuple[ChannelItem, ...] = ()
+    items: tuple[ChannelItem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,8 @@ def describe_channels(
     genres : sequence of L str
     top : int
         Number of items for each channel.
-    source : {"posters", "texts"}, default="posters"
-        What the embeddings are of.
+    source : str, default="posters"
+        What the embeddings are of: ``"posters"``, ``"texts"``, or other items.
 
     Returns
     -------
@@ -149,8 +149,8 @@ def describe_channels(
     found = []
     for number, column in zip(numbers, activations.T, strict=True):
         some = tuple(ChannelItem(*items[i], float(column[i])) for i in top_activations(column, top))
-        posters, texts = (some, ()) if source == "posters" else ((), some)
-        found.append(Channel(block, number, *top_genres(coef[:, number], genres), posters, texts))
+        posters, others = (some, ()) if source == "posters" else ((), some)
+        found.append(Channel(block, number, *top_genres(coef[:, number], genres), posters, others))
     return tuple(found)
 
 

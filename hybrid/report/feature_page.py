@@ -119,7 +119,7 @@ def render_feature_page(
         style_hash=style_hash,
         thumbnails=dict(zip(paths, thumbnails, strict=True)),
         blocks=[_view(visualisation, block) for block in images],
-        texts=_text_channels(visualisation),
+        others=_other_channels(visualisation),
     )
 
 
@@ -143,11 +143,11 @@ def _view(visualisation: FeatureVisualisation, images: BackboneImages) -> dict[s
     }
 
 
-def _text_channels(visualisation: FeatureVisualisation) -> dict[str, list[Channel]]:
-    """Channels of text encoders, which have no images, by block."""
+def _other_channels(visualisation: FeatureVisualisation) -> dict[str, list[Channel]]:
+    """Channels of texts and imported embeddings, which have no images, by block."""
     found: dict[str, list[Channel]] = {}
     for channel in visualisation.channels:
-        if channel.texts:
+        if channel.items:
             found.setdefault(channel.block, []).append(channel)
     return found
 

@@ -134,8 +134,8 @@ def test_a_channel_is_shown_by_the_texts_that_activate_it_most(studio: Path) -> 
         ids = run.catalogue.ids[run.training_rows[order]].tolist()
         assert channel.block == "text-embedding"
         assert channel.posters == ()
-        assert [text.id for text in channel.texts] == ids
-        assert [t.activation for t in channel.texts] == pytest.approx(
+        assert [text.id for text in channel.items] == ids
+        assert [t.activation for t in channel.items] == pytest.approx(
             rows[order, channel.number].tolist(), abs=1e-4
         )
     assert found.items == len(rows)
