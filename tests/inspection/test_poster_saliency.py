@@ -261,11 +261,11 @@ def sealed(html: str) -> bool:
 
 
 def test_titles_are_escaped(studio: Path) -> None:
-    from hybrid.explain.channels import Channel, ChannelPoster, FeatureVisualisation
+    from hybrid.explain.channels import Channel, ChannelItem, FeatureVisualisation
     from hybrid.report.feature_page import BackboneImages, render_feature_page
 
     evil = "<script>window.owned = 1</script>"
-    channel = Channel("poster", 0, {evil: 0.1}, {}, (ChannelPoster("a", evil, 2.0),))
+    channel = Channel("poster", 0, {evil: 0.1}, {}, (ChannelItem("a", evil, 2.0),))
     plate = BackboneImages(
         "poster", NET, np.ones((2, 3, 3, 3), np.float32), {0: np.zeros((8, 8, 3), np.uint8)}
     )
