@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hybrid.errors import SettingError
 from hybrid.runs.json_dataclass import OPTIONAL, key
 from hybrid.split_types import SplitMethod
 from hybrid.types import Columns, Interval
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)
@@ -237,6 +242,13 @@ class HeadRecord:
         default=None, metadata=key("why")
     )
     channels: tuple[ChannelRecord, ...] | None = None
+
+    def __post_init__(self) -> None:
+        weights = self.chosen.get("block_weights", {})
+        if not isinstance(weights, Mapping) or not all(map(_is_number, weights.values())):
+            raise SettingError(
+                f"expected the weight of each block at chosen.block_weights, found {weights!s:.80}."
+            )
 
 
 @dataclass(frozen=True)

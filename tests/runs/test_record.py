@@ -162,6 +162,10 @@ def test_every_key_of_its_own_is_required() -> None:
             r"at task: unknown task 'ranking'.* The record is damaged: fit the run again",
         ),
         (
+            {"format": 2, "kind": "head", "chosen": {"block_weights": 0.5}},
+            r"expected the weight of each block at chosen\.block_weights, found 0\.5",
+        ),
+        (
             {"format": 2, "name": 3 * ["x" * 40]},
             r"expected a string at name, found \['x+', 'x+ …\.",
         ),
