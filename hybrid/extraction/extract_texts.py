@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from itertools import compress, islice
 from typing import NamedTuple
 
@@ -18,6 +21,7 @@ from hybrid.extraction.text_plan import TextJob, plan_text_job
 from hybrid.extraction.wall_clock import WallClock
 from hybrid.extraction.writer import PartWriter
 from hybrid.text_encoders.encoder import TextEncoder
+from hybrid.text_encoders.tokens import Tokens
 from hybrid.types import TextEmbeddingOptions, TextExtractPlan, TextExtractSummary
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.interrupt import until_interrupted
@@ -223,16 +227,16 @@ def _embed(
     waiting = False
     with until_interrupted() as interrupted:
         while queue.pending:
-            for window in _windows(queue, advance):
-                if interrupted():
-                    raise KeyboardInterrupt
-                tokens = encoder.tokenizer(list(window.values()), encoder.chunks)
-                longer += compress(window, tokens.longer.tolist())
-                rows = encoder.embed(tokens)
-                clock.charge(writer)
-                writer.add(list(window), rows, {})
-                queue.renew()
-                advance(len(window))
+            with closing(_tokenised(_windows(queue, advance), encoder)) as windows:
+                for keys, tokens in windows:
+                    if interrupted():
+                        raise KeyboardInterrupt
+                    longer += compress(keys, tokens.longer.tolist())
+                    rows = encoder.embed(tokens)
+                    clock.charge(writer)
+                    writer.add(keys, rows, {})
+                    queue.renew()
+                    advance(len(keys))
             clock.charge(writer)
             writer.flush()
             queue.release()  # else two processes could wait for each other
@@ -244,6 +248,22 @@ def _embed(
                 interrupted.wait(WAIT_SECONDS)
                 clock.skip()
     return longer
+
+
+def _tokenised(
+    windows: Iterable[dict[bytes, str]], encoder: TextEncoder
+) -> Generator[tuple[list[bytes], Tokens], None, None]:
+    """Tokenise each window in a thread, while the one before it is computed."""
+    under_way: deque[tuple[list[bytes], Future[Tokens]]] = deque()
+    with ThreadPoolExecutor(1) as pool:
+        for window in windows:
+            tokens = pool.submit(encoder.tokenizer, list(window.values()), encoder.chunks)
+            under_way.append((list(window), tokens))
+            if len(under_way) > 1:
+                keys, first = under_way.popleft()
+                yield keys, first.result()
+        for keys, last in under_way:
+            yield keys, last.result()
 
 
 def _windows(queue: ShardQueue, advance: Advance) -> Iterator[dict[bytes, str]]:
