@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from inspect import signature
 from pathlib import Path
@@ -19,7 +20,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC
 
 from hybrid.errors import SettingError
-from hybrid.features import MetadataFeatures, PosterFeatures, TextFeatures
+from hybrid.features import MetadataFeatures, PosterFeatures, TextEmbeddingFeatures, TextFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.features.tfidf.vocabulary import Sequences
 from hybrid.heads import HybridClassifier
@@ -71,17 +72,19 @@ CHAINED = [name for name, spec in HEADS.items() if spec.chains]
 def posters(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The embeddings of the items, without a cache."""
 
-    def read(self: PosterFeatures, X: pd.DataFrame) -> NDArray[np.float32]:
+    def read(self: Any, X: pd.DataFrame) -> NDArray[np.float32]:
         return EMBEDDINGS[X.index.to_numpy()]
 
-    monkeypatch.setattr(PosterFeatures, "read", read)
-    monkeypatch.setattr(PosterFeatures, "look_up", read)
+    for block in (PosterFeatures, TextEmbeddingFeatures):
+        monkeypatch.setattr(block, "read", read)
+        monkeypatch.setattr(block, "look_up", read)
     return
 
 
 def fusion(blocks: str = "poster text metadata") -> Fusion:
     made = {
         "poster": PosterFeatures(fingerprint="c0ffee", workers=1),
+        "text-embedding": TextEmbeddingFeatures("elsewhere", "c0ffee", ["overview"], "query: "),
         "text": TextFeatures(["overview"], max_chars=4),
         "metadata": MetadataFeatures(
             ("year", "cost"), ["language"], ["cast"], dates=("released",), min_count=1
@@ -183,6 +186,27 @@ def test_one_label_an_item_answers_the_same(name: str, tmp_path: Path) -> None:
 def test_posters_alone_answer_the_same(name: str, tmp_path: Path) -> None:
     """All blocks are dense."""
     assert_same(fit(small(name), "poster", tuned=HEADS[name].tuned), tmp_path)
+
+
+def test_text_embeddings_answer_the_same_from_the_users_own_cache(tmp_path: Path) -> None:
+    """No file leads to a folder of embeddings."""
+    model = fit(small("svm"), "text-embedding metadata")
+    loaded = again(model, tmp_path)
+    for method in ("decision_function", "predict_proba", "predict"):
+        assert getattr(model, method)(FRAME).tobytes() == getattr(loaded, method)(FRAME).tobytes()
+    block = dict(loaded.fusion_.fitted_)["text-embedding"]
+    assert block.cache == TextEmbeddingFeatures().cache
+    assert (block.fingerprint, list(block.columns), block.prefix) == (
+        "c0ffee",
+        ["overview"],
+        "query: ",
+    )
+    data = json.loads((tmp_path / "model.json").read_text())
+    text = json.dumps(data)
+    assert "elsewhere" not in text
+    (tmp_path / "model.json").write_text(text.replace(block.cache, "/somebody/elses"))
+    damaged = load_model(tmp_path / "model.json", type(model))
+    assert dict(damaged.fusion_.fitted_)["text-embedding"].cache == block.cache
 
 
 @pytest.mark.parametrize("blocks", ["metadata", "poster metadata"])
