@@ -172,7 +172,8 @@ def audit_project(
         if store is None:
             audit = name_embedding_sets(audit, sets, context.cache)
         items = HashedItems.of(catalogue, keys, sets, duplicates.kinds)
-        backbones = audit_cached_backbones(counted, items, sets, context.cache, split)
+        asked_of = (counted, items, sets, context.cache, split, catalogue)
+        backbones = audit_cached_backbones(*asked_of)
         named = store if store is not None and select is not None and select.names_any else None
         learnt = Provenance() if named is None else store_provenance(named)
     if named is not None:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hybrid.audit.ancestry import HashedItems, find_learnt_items
-from hybrid.cache import EmbeddingCache
+from hybrid.cache import EmbeddingCache, EmbeddingStore
+from hybrid.catalogue import Catalogue
 from hybrid.extraction.lookup import describe_store
 from hybrid.extraction.provenance import store_provenance
+from hybrid.extraction.text_lookup import KIND, catalogue_text_keys
 from hybrid.types import Split
 from hybrid.utils.counts import counted
 
@@ -75,6 +77,7 @@ def audit_cached_backbones(
     sets: Sequence[Sequence[bytes]],
     cache: str,
     whole: Split | None = None,
+    catalogue: Catalogue | None = None,
 ) -> tuple[CachedBackbone, ...]:
     """Ask of each set of embeddings of a catalogue whether its weights have learnt from test items.
 
@@ -91,6 +94,8 @@ def audit_cached_backbones(
         Folder of the cache.
     whole : Split, optional
         As for `audit_backbones`.
+    catalogue : Catalogue, optional
+        Whose texts the sets of text embeddings are looked through for, as the others are for its posters.
 
     Returns
     -------
@@ -110,7 +115,8 @@ def audit_cached_backbones(
     tests = len(set(split.ids[split.parts == "test"].tolist()))
     found = []
     for store in EmbeddingCache(cache).stores():
-        if not store.has(known).any():
+        of_texts = catalogue is not None and store.stands_for.get("kind") == KIND
+        if not store.has(_text_keys(catalogue, store) if of_texts else known).any():
             continue
         learnt = find_learnt_items(split, items, store_provenance(store), whole)
         found.append(
@@ -128,6 +134,11 @@ def audit_cached_backbones(
         )
     order = ("leak", "unknown", "clean")
     return tuple(sorted(found, key=lambda one: (order.index(one.verdict), one.description)))
+
+
+def _text_keys(catalogue: Catalogue | None, store: EmbeddingStore) -> list[bytes]:
+    found = () if catalogue is None else catalogue_text_keys(catalogue, store)
+    return [key for key in found if key is not None]
 
 
 def restriction_in_words(backbones: Sequence[CachedBackbone]) -> str:

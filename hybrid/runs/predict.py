@@ -86,7 +86,7 @@ def predict_catalogue(
     out: str | Path,
     *,
     weights: str | Sequence[str] | None = None,
-    text_encoders: Sequence[str] = (),
+    text_encoders: str | Sequence[str] | None = None,
     options: ColumnOptions | None = None,
     context: Context | None = None,
 ) -> PredictSummary:
@@ -105,7 +105,7 @@ def predict_catalogue(
     weights : str or sequence of str, optional
         Weights file of the backbone; by default the recorded one. For several poster blocks: one for all, or
         one for each.
-    text_encoders : sequence of str, default=()
+    text_encoders : str or sequence of str, optional
         Folders or names of the text encoders; by default the recorded ones. For several blocks of text
         embeddings: one for all, or one for each.
     options : ColumnOptions, optional
@@ -154,7 +154,7 @@ def predict_catalogue(
         if catalogue.columns.poster:
             bad = _extract(folder, record, catalogue, weights, context)
         if record.text_encoders and catalogue.columns.text:
-            embed_texts(folder, record, catalogue, frame, text_encoders, context)
+            embed_texts(folder, record, catalogue, frame, text_encoders or (), context)
         probabilities, labels, lacking = _predict_head(folder, record, frame, context)
     predictions, rows = all_rows(catalogue, record.genres, labels, probabilities)
     write_predictions(out, predictions, PREDICTED)

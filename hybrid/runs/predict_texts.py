@@ -30,7 +30,7 @@ def embed_texts(
     record: RunRecord,
     catalogue: Catalogue,
     frame: pd.DataFrame,
-    encoders: Sequence[str],
+    encoders: str | Sequence[str],
     context: Context,
 ) -> None:
     """Embed the texts whose embeddings the cache lacks, with the text encoders that a run was fitted with.
@@ -46,7 +46,7 @@ def embed_texts(
         The new items, read with the column roles of the run.
     frame : DataFrame of n items
         The same, with all columns of the run.
-    encoders : sequence of str
+    encoders : str or sequence of str
         Folders or names of the text encoders: one for all blocks, one for each, or none, for those that were
         recorded.
     context : Context
@@ -57,7 +57,8 @@ def embed_texts(
         If an encoder is needed and missing; or if one that is found, or named, is not that of the run.
     """
     blocks = list(record.text_encoders.values())
-    given = one_or_each("--text-encoder", encoders, len(blocks), "block of text embeddings")
+    names = [encoders] if isinstance(encoders, str) else encoders
+    given = one_or_each("--text-encoder", names, len(blocks), "block of text embeddings")
     # Those that are named are checked even where nothing is left to embed.
     found = [
         find_text_encoder(folder, each, name) if name else None

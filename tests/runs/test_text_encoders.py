@@ -17,6 +17,9 @@ import pytest
 from click.testing import CliRunner
 from sklearn.preprocessing import StandardScaler, normalize
 
+from hybrid.audit.ancestry import HashedItems
+from hybrid.audit.cached_backbones import audit_cached_backbones
+from hybrid.audit.item_hashes import hash_items
 from hybrid.backbones.engine import EngineChoice
 from hybrid.backbones.provenance import Ancestor, ItemHashes, Provenance
 from hybrid.cache import EmbeddingCache, RowCosts
@@ -233,6 +236,32 @@ def test_an_encoder_is_given_unless_its_store_says_what_it_learnt_from(studio: P
     context = Context(cache=str(studio / "tuned"))
     model = make_hybrid(films, blocks=["text-embedding"], context=context)
     assert [each.name for each in backbone_provenance(model).ancestors] == ["tuned"]
+
+
+def test_the_audit_asks_what_a_tuned_encoder_has_learnt_from(studio: Path, tmp_path: Path) -> None:
+    films = load_catalogue(studio / "catalogue.csv")
+    split, nothing = split_catalogue(films), [None] * N
+    test = np.isin(films.ids, split.ids[split.parts == "test"])
+    hashes = hash_items(films, nothing)
+    runs = {
+        "given": (),
+        "clean": (Ancestor("1", "clean", films.sha256, "s", hashes.take(~test)),),
+        "leaky": (Ancestor("2", "leaky", films.sha256, "s", hashes),),
+    }
+    (like,) = EmbeddingCache(str(studio / "cache")).stores()
+    keys = [key for each in features_of(like).keys(films.frame) for key in each]
+    for name, learnt in runs.items():
+        fields = {**like.stands_for, "weights": name}
+        provenance = Provenance(learnt).to_bytes() if learnt else None
+        recorded = {**like.recorded, "text_encoder": name}
+        store = EmbeddingCache(str(tmp_path / "cache")).make(fields, recorded, provenance)
+        store.append(keys, np.ones((len(keys), 16)))
+    items = HashedItems.of(films, nothing, [[] for _ in nothing], ())
+    found = audit_cached_backbones(split, items, [], str(tmp_path / "cache"), split, films)
+    verdicts = [(each.description.partition(",")[0], each.verdict) for each in found]
+    assert verdicts == [("leaky", "leak"), ("clean", "clean"), ("given", "clean")]
+    assert found[0].count == test.sum() > 0
+    assert found[0].learnt_by == ("leaky",)
 
 
 def features_of(store: Any) -> TextEmbeddingFeatures:
