@@ -369,7 +369,7 @@ def test_explain_says_what_only_a_trial_can_tell(
     precision: str, tried: bool, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     choice = EngineChoice("keras", precision, "a processor")
-    monkeypatch.setattr("hybrid.extraction.cache_report.choose_engine", lambda *a: choice)
+    monkeypatch.setattr("hybrid.extraction.cache_report.choose_for", lambda *a: choice)
     said = explain()
     assert (said.precision, said.tried) == (precision, tried)
     shown = CliRunner().invoke(

@@ -116,7 +116,8 @@ ALWAYS = {
     "audit": {*COLUMNS, *SELECTED, "run", "repair", "sheet", "force"},
     # A dry run rehearses the command that it is given, with all its options.
     "extract": {
-        *(*COLUMNS, *ANY_EMBEDDING, "backbone", "text-encoder", "ids", "limit", "dry-run", "strict"),
+        *(*COLUMNS, *ANY_EMBEDDING, "backbone", "text-encoder", "ids", "limit", "dry-run"),
+        *("licence", "strict"),
     },
     "fit-svm": {*COLUMNS, *HEAD, "metric", "C", "calibration", "chain"},
     "fit-ovr": {*COLUMNS, *HEAD, "estimator"},
