@@ -55,7 +55,8 @@ def store_provenance(store: EmbeddingStore) -> Provenance:
             return _unknown(store)
     known = store.recorded.get("kind") in ("imagenet", "random")
     # A text encoder is given, like the weights of ImageNet; one that was tuned says what it learnt from.
-    return Provenance() if known or store.stands_for.get("kind") == "text" else _unknown(store)
+    given = store.stands_for.get("kind") == "text" and not store.stands_for.get("tuned")
+    return Provenance() if known or given else _unknown(store)
 
 
 def made_elsewhere(block: str) -> Provenance:

@@ -9,6 +9,7 @@ from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.extraction.texts import item_texts, text_keys
+from hybrid.text_encoders.tuned import tuned_digest
 from hybrid.types import TextSelector
 from hybrid.utils.context import Context
 from hybrid.utils.counts import agree, counted
@@ -53,11 +54,14 @@ def text_stores(context: Context, select: TextSelector | None = None) -> list[Em
     """The stores of text encoders in a cache that a selector admits, whatever the catalogue."""
     select = select or TextSelector()
     name = None if select.text_encoder is None else Path(select.text_encoder).name
+    # One that was tuned anew has the name of the earlier one.
+    digest = None if select.text_encoder is None else tuned_digest(select.text_encoder)
     return [
         store
         for store in EmbeddingCache(context.cache).stores()
         if is_text_store(store)
         and name in (None, encoder_name(store))
+        and digest in (None, store.stands_for.get("weights"))
         and select.dtype in (None, store.dtype)
         and store.fingerprint.startswith(select.fingerprint or "")
     ]

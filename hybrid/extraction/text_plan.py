@@ -230,7 +230,7 @@ def make_text_store(
     fields = spec.fingerprint_fields(
         chunks=options.chunks, precision=precision, dtype=options.dtype
     )
-    return EmbeddingCache(cache).make(fields, recorded)
+    return EmbeddingCache(cache).make(fields, recorded, spec.provenance_bytes())
 
 
 def _check_cache(context: Context) -> None:

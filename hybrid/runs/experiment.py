@@ -87,7 +87,7 @@ class Experiment:
         """
         if task.whole:
             return replace(self, task=task)
-        self._check_items()
+        self.check_items()
         catalogue, split = narrow(self.catalogue, self.split, task)
         check_classes(catalogue, split, task)
         found = replace(self, catalogue=catalogue, split=split, task=task, origin=self.whole)
@@ -183,9 +183,9 @@ class Experiment:
             If the folder cannot become a run.
         """
         check_run_folder(self.folder)
-        self._check_items()
+        self.check_items()
 
-    def _check_items(self) -> None:
+    def check_items(self) -> None:
         """Check catalogue and split against each other."""
         self.catalogue.require_labels()
         ambiguous = [genre for genre in self.catalogue.genres if SEPARATOR in genre]

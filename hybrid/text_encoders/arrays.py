@@ -217,6 +217,45 @@ def _opened(path: Path) -> Iterator[dict[str, Callable[[str], Any]]]:
         ) from error
 
 
+def read_tensors(path: Path) -> dict[str, Floats]:
+    """Read all arrays of a safetensors file as float32.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    WeightsError
+        If it is damaged, or holds numbers that are not finite.
+    MissingExtraError
+        As for `read_arrays`.
+    """
+    with _opened(path) as tensors:
+        found = {name: np.asarray(read(name), np.float32) for name, read in tensors.items()}
+    bad = [name for name, array in found.items() if not np.isfinite(array).all()]
+    if bad:
+        raise WeightsError(f"{path}: expected finite weights, found NaN or infinity in {bad[0]}.")
+    return found
+
+
+def pack_tensors(arrays: Mapping[str, Floats]) -> bytes:
+    """The content of a safetensors file with some arrays.
+
+    Parameters
+    ----------
+    arrays : mapping of str to ndarray
+
+    Examples
+    --------
+    >>> len(pack_tensors({"a": np.zeros(2, np.float32)}))
+    72
+    """
+    from safetensors.numpy import save
+
+    return bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+
+
 def _gather(spec: TransformerSpec, tensors: Mapping[str, Callable[[str], Floats]]) -> EncoderArrays:
     arch, path = spec.architecture, spec.folder / ARRAYS
     # Some files name the network before each array: "bert.embeddings…".

@@ -15,6 +15,7 @@ from hybrid.text_encoders.onnx_text import OnnxTextSpec
 from hybrid.text_encoders.spec import TextEncoderSpec, TransformerSpec
 from hybrid.text_encoders.static import StaticEngine, StaticSpec
 from hybrid.text_encoders.tokens import Tokenizer, Tokens
+from hybrid.text_encoders.tuned import TunedSpec
 
 SMALLEST = 1e-12
 
@@ -85,6 +86,10 @@ def load_text_engine(spec: TextEncoderSpec, choice: EngineChoice | None = None) 
         return StaticEngine(spec, choice)
     if isinstance(spec, OnnxTextSpec):
         return OnnxTextEngine(spec, choice)
+    if isinstance(spec, TunedSpec):
+        from hybrid.text_encoders.tuned_engine import TunedTextEngine
+
+        return TunedTextEngine(spec, choice)
     raise TypeError(
         f"expected a kind of text encoder that has an engine, found {type(spec).__name__}"
     )

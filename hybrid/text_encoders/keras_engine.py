@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hybrid.backbones.backend import compile_text_forward
 from hybrid.backbones.engine import Embeddings, EngineChoice
-from hybrid.text_encoders.arrays import read_arrays
+from hybrid.text_encoders.arrays import EncoderArrays, read_arrays
 from hybrid.text_encoders.engine import TOKENS, TextEngine
 from hybrid.text_encoders.keras_network import build_network
 from hybrid.text_encoders.spec import TransformerSpec
@@ -25,6 +25,8 @@ class KerasTextEngine(TextEngine):
     ----------
     spec : TransformerSpec
     choice : EngineChoice
+    arrays : EncoderArrays, optional
+        Its weights; by default those of its folder.
 
     Raises
     ------
@@ -32,9 +34,11 @@ class KerasTextEngine(TextEngine):
         If the weights do not fit the architecture.
     """
 
-    def __init__(self, spec: TransformerSpec, choice: EngineChoice) -> None:
+    def __init__(
+        self, spec: TransformerSpec, choice: EngineChoice, arrays: EncoderArrays | None = None
+    ) -> None:
         self.choice, self.dimension = choice, spec.dimension
-        network = build_network(spec, read_arrays(spec), choice.precision)
+        network = build_network(spec, arrays or read_arrays(spec), choice.precision)
         self._forward, self._static_shapes = compile_text_forward(network)
         self._longest = spec.max_length
         if self._static_shapes:

@@ -30,6 +30,8 @@ class OpenVINOTextEngine(TextEngine):
     ----------
     spec : TransformerSpec
     choice : EngineChoice
+    arrays : EncoderArrays, optional
+        Its weights; by default those of its folder.
 
     Raises
     ------
@@ -37,7 +39,9 @@ class OpenVINOTextEngine(TextEngine):
         If the weights do not fit the architecture.
     """
 
-    def __init__(self, spec: TransformerSpec, choice: EngineChoice) -> None:
+    def __init__(
+        self, spec: TransformerSpec, choice: EngineChoice, arrays: EncoderArrays | None = None
+    ) -> None:
         self.choice, self.dimension = choice, spec.dimension
         settings = {
             "PERFORMANCE_HINT": "THROUGHPUT",
@@ -45,7 +49,7 @@ class OpenVINOTextEngine(TextEngine):
         }
         if default_workers() < usable_cores():
             settings["INFERENCE_NUM_THREADS"] = str(default_workers())
-        network = build_network(spec, read_arrays(spec))
+        network = build_network(spec, arrays or read_arrays(spec))
         self._compiled = openvino.Core().compile_model(network, "CPU", settings)
         self.depth = int(self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self._requests: SimpleQueue[Any] = SimpleQueue()

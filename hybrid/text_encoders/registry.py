@@ -12,6 +12,7 @@ from hybrid.text_encoders.folder import read_text_encoder
 from hybrid.text_encoders.onnx_text import read_onnx_text_encoder
 from hybrid.text_encoders.spec import TextEncoderSpec
 from hybrid.text_encoders.static import is_static, read_static_encoder
+from hybrid.text_encoders.tuned import ENCODERS, is_tuned, read_tuned_encoder
 
 # What is downloaded of a repository of the Hub: no pickles, no code.
 WANTED = ("*.json", "*/config.json", "model.safetensors", "README.md")
@@ -99,7 +100,7 @@ def resolve_text_encoder(name: str) -> TextEncoderSpec:
     Parameters
     ----------
     name : str
-        A folder; an ONNX file; a known name; or ``owner/name`` of the Hub.
+        A folder; an ONNX file; a known name; the name of one that was tuned; or ``owner/name`` of the Hub.
 
     Returns
     -------
@@ -117,7 +118,9 @@ def resolve_text_encoder(name: str) -> TextEncoderSpec:
     >>> resolve_text_encoder("all-MiniLM-L6-v2").dimension  # doctest: +SKIP
     384
     """
-    folder = Path(name)
+    folder = _find_tuned(Path(name))
+    if is_tuned(folder):
+        return read_tuned_encoder(folder)
     known = TEXT_ENCODERS.get(folder.name)
     prefix, licence = (known.prefix, known.licence) if known else ("", None)
     if name.endswith(ONNX):
@@ -167,6 +170,12 @@ def downloads_folders() -> list[Path]:
     except ImportError:
         return []
     return [Path(HF_HUB_CACHE)]
+
+
+def _find_tuned(folder: Path) -> Path:
+    """Where ``hybrid tune --name NAME`` put an encoder, if that is what is named; else the same path."""
+    made = Path(ENCODERS) / folder
+    return made if not folder.is_dir() and is_tuned(made) else folder
 
 
 def _download(repository: str) -> Path:

@@ -119,6 +119,15 @@ class TextEncoderSpec(ABC):
     def positions(self) -> int | None:
         """Largest possible `max_length`; None where there is none, or only the network knows it."""
 
+    @property
+    def tokenizer_file(self) -> Path:
+        """The file ``tokenizer.json``."""
+        return self.folder / "tokenizer.json"
+
+    def provenance_bytes(self) -> bytes | None:
+        """What the weights have learnt from, as a store keeps it; None of an encoder that is given."""
+        return None
+
     @abstractmethod
     def network_fields(self) -> dict[str, Any]:
         """What of the network changes an embedding: at least ``"weights"`` and ``"pooling"``."""

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.errors import MissingExtraError, WeightsError
-from hybrid.text_encoders.folder import TOKENIZER
 from hybrid.text_encoders.spec import TextEncoderSpec
 from hybrid.utils.reading import TEXT, read_text
 
@@ -70,7 +69,7 @@ class Tokenizer:
 
     def __init__(self, spec: TextEncoderSpec) -> None:
         self.spec = spec
-        path = spec.folder / TOKENIZER
+        path = spec.tokenizer_file
         text = read_text(path, TEXT)
         try:
             self._tokenizer = _library().from_str(text)

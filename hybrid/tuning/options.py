@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+PRECISIONS = ("auto", "float32", "bfloat16")
+
 
 @dataclass(frozen=True)
 class TuneOptions:
@@ -88,8 +90,79 @@ class TuneOptions:
                 else []
             ),
             *(
+                [f"--precision: expected {' or '.join(PRECISIONS)}, found {self.precision!r}."]
+                if self.precision not in PRECISIONS
+                else []
+            ),
+            *(
                 [f"--weight-decay: expected 0 or more, found {self.weight_decay:g}."]
                 if not self.weight_decay >= 0
                 else []
             ),
         ]
+
+
+@dataclass(frozen=True)
+class TuneSummary:
+    """Summary of the tuning of a text encoder.
+
+    `items` and `texts` count those that were learnt from, `without_text` the items of train and validation
+    without a text, `longer` the texts that were cut off. `oof_map` is the mean average precision of the
+    out-of-fold scores, None where it cannot be computed. `seconds` are those of the training, with the folds
+    before an interruption; `resumed` counts these folds. `fingerprint` is that of the scores in the cache,
+    `embedded` counts the items of the catalogue that have them, `embedding_seconds` is what they took.
+    """
+
+    name: str
+    folder: str
+    base: str
+    licence: str
+    labels: tuple[str, ...]
+    items: int
+    texts: int
+    without_text: int
+    longer: int
+    folds: int
+    resumed: int
+    layers: int
+    epochs: int
+    precision: str
+    device: str
+    oof_map: float | None
+    seconds: float
+    embedding_seconds: float
+    peak_mib: float
+    bytes: int
+    fingerprint: str
+    embedded: int
+
+
+@dataclass(frozen=True)
+class TunePlan:
+    """What `hybrid tune` would do: as in `TuneSummary`, and the estimate.
+
+    Training takes about `seconds`, measured on some steps; the states of the layers that do not learn take
+    `state_bytes` of memory, or of the disk where `on_disk`; the encoder takes `bytes` of the disk. In each
+    fold `parameters` learn. The `done` folds of an interrupted tuning need not be trained again.
+    """
+
+    name: str
+    folder: str
+    base: str
+    licence: str
+    labels: tuple[str, ...]
+    items: int
+    texts: int
+    without_text: int
+    longer: int
+    folds: int
+    done: int
+    layers: int
+    epochs: int
+    precision: str
+    device: str
+    parameters: int
+    seconds: float
+    state_bytes: int
+    on_disk: bool
+    bytes: int

@@ -11,15 +11,16 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from hybrid.deep.dataset import run_keras
 from hybrid.deep.losses import make_loss
 from hybrid.deep.train import compile_inference
 from hybrid.errors import TrainingError
-from hybrid.tuning.batches import STEP, States, TrainingBatches
+from hybrid.text_encoders.tuned_arrays import HEAD
+from hybrid.tuning.batches import States, TrainingBatches
 from hybrid.tuning.options import TuneOptions
-from hybrid.utils.unknown_labels import known_mean
+from hybrid.utils.unknown_labels import as_codes, known_mean
 
 LEAST = 1e-3  # a share of positive items from which the bias of a label starts
-HEAD = "head"
 CLIP = 1.0  # norm of the gradient
 
 
@@ -85,7 +86,7 @@ def make_optimizer(model: keras.Model, steps: int, options: TuneOptions) -> Laye
     optimizer = LayerwiseAdamW(
         factors,
         learning_rate=schedule,
-        weight_decay=options.weight_decay or None,
+        weight_decay=options.weight_decay,
         global_clipnorm=CLIP,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
@@ -135,7 +136,8 @@ def train(
     texts: NDArray[np.int64],
     options: TuneOptions,
     seed: int,
-    after_epoch: Callable[[int, float], None] = lambda epoch, loss: None,
+    multiclass: bool = False,
+    after_batch: Callable[[float], None] = lambda loss: None,
 ) -> None:
     """Train an encoder with a head.
 
@@ -146,67 +148,42 @@ def train(
     states : States
         Of n texts.
     labels : ndarray of shape (n, L), uint8
+        Cells that are masked in a masked array are left out of the loss.
     texts : ndarray of int
         Those to learn from.
     options : TuneOptions
     seed : int
         Of the order of the items.
-    after_epoch : callable
-        Called with the number of the epoch, from 0, and its mean loss.
+    multiclass : bool, default=False
+        One label an item: softmax, not a sigmoid for each label.
+    after_batch : callable
+        Called with the mean loss of the epoch so far.
 
     Raises
     ------
     TrainingError
         If the loss is not finite.
     """
-    batches = TrainingBatches(states, labels, texts, options.batch_size, seed)
+    batches = TrainingBatches(states, as_codes(labels), texts, options.batch_size, seed)
     compile_inference(
         model,
         optimizer=make_optimizer(model, len(batches) * options.epochs, options),
-        loss=make_loss("plain", labels),
+        loss=make_loss("plain", labels, multiclass=multiclass),
     )
 
-    def check(epoch: int, logs: Any) -> None:
+    def check(batch: int, logs: Any) -> None:
         if not math.isfinite(logs["loss"]):
             raise TrainingError(
-                f"epoch {epoch + 1}: expected a finite loss, found {logs['loss']}. Lower --learning-rate, or "
-                "choose --precision float32."
+                f"expected a finite loss, found {logs['loss']}. Lower --learning-rate, or choose --precision "
+                "float32."
             )
-        after_epoch(epoch, float(logs["loss"]))
+        after_batch(float(logs["loss"]))
 
-    model.fit(
-        batches,
-        epochs=options.epochs,
-        verbose=0,
-        shuffle=False,
-        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=check)],
-    )
-
-
-def predict(
-    model: keras.Model, states: States, texts: NDArray[np.int64], budget: int
-) -> NDArray[np.float32]:
-    """Apply a model to some texts, those of similar length together.
-
-    Parameters
-    ----------
-    model : keras.Model
-        States and lengths → (n, D).
-    states : States
-    texts : ndarray of m int
-    budget : int
-        Tokens of a batch, padding included.
-
-    Returns
-    -------
-    ndarray of shape (m, D), float32
-    """
-    from hybrid.text_encoders.batches import plan_batches
-
-    found = np.empty((len(texts), model.output.shape[-1]), dtype=np.float32)
-    for batch in plan_batches(states.lengths[texts], budget, STEP):
-        some = texts[batch.pieces]
-        rows = states.rows(some, batch.width)
-        result = model.predict_on_batch([rows, states.lengths[some].astype(np.int32)])
-        found[batch.pieces] = result
-    return found
+    with run_keras():
+        model.fit(
+            batches,
+            epochs=options.epochs,
+            verbose=0,
+            shuffle=False,
+            callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=check)],
+        )

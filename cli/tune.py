@@ -1,0 +1,145 @@
+"""`hybrid tune`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hybrid.cli.options import Project, column_options, common_options, stack_options
+from hybrid.cli.output import show, size_text, tell_catalogue
+from hybrid.cli.task_options import task_options
+from hybrid.tuning.options import PRECISIONS, TuneOptions, TunePlan, TuneSummary
+from hybrid.utils.counts import agree, counted
+
+if TYPE_CHECKING:
+    from hybrid.splitting.tasks import Task
+
+_DEFAULTS = TuneOptions()
+_OPTIONS = tuple(
+    click.option(f"--{name}", field, type=type(getattr(_DEFAULTS, field)),
+                 default=getattr(_DEFAULTS, field), show_default=True, help=text)
+    for name, field, text in (
+        ("folds", "folds", "Encoders; each item gets the scores of the one that has not learnt from it."),
+        ("epochs", "epochs", "Epochs of each encoder."),
+        ("layers", "layers", "Last layers that learn; all where there are fewer, 0: only the head."),
+        ("learning-rate", "learning_rate", "Highest learning rate of the last layer."),
+        ("head-rate", "head_rate", "Highest learning rate of the new head."),
+        ("layer-decay", "decay", "Each layer learns with the rate of the one above it, times this."),
+        ("warm-up", "warm_up", "Share of the steps in which the learning rate rises."),
+        ("weight-decay", "weight_decay", "Weight decay of kernels."),
+        ("dropout", "dropout", "Dropout of the layers that learn."),
+        ("batch-size", "batch_size", "Items in a batch."),
+        ("max-length", "max_length", "Tokens that are read of a text; at most what the encoder reads."),
+    )
+)  # fmt: skip
+
+
+def _tune_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    return stack_options(_OPTIONS, command)
+
+
+@click.command("tune")
+@common_options("catalogue", "splits", "cache", "seed", "workers", "force")
+@column_options
+@click.option("--text-encoder", required=True, metavar="NAME|FOLDER",
+              help="Text encoder to start from.")  # fmt: skip
+@click.option("--name", default="tuned", show_default=True, help="Name of the tuned encoder.")
+@click.option("--encoders", type=click.Path(path_type=Path), default="encoders", show_default=True,
+              help="Folder of the tuned encoders.")  # fmt: skip
+@task_options
+@_tune_options
+@click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True,
+              help="Of the matrix products; auto: bfloat16 on a GPU that has it, else float32.")  # fmt: skip
+@click.option("--dry-run", is_flag=True,
+              help="Print what would be trained and about how long it would take.")  # fmt: skip
+def command(
+    project: Project,
+    columns: object,
+    text_encoder: str,
+    name: str,
+    encoders: Path,
+    task: Task,
+    dry_run: bool,
+    **options: float,
+) -> None:
+    """Let a text encoder learn the labels of train and validation items, cross-fitted.
+
+    The scores of the tuned encoder become a block of fit-svm and the other fits: --text-encoder NAME. Each
+    item that was learnt from has the scores of an encoder that has not seen it.
+    """
+    from hybrid.catalogue import load_catalogue
+    from hybrid.runs.experiment import Experiment
+    from hybrid.runs.tune import plan_tuning, tune_text_encoder
+    from hybrid.splitting.split_file import read_split
+
+    catalogue = load_catalogue(project.catalogue, columns)  # type: ignore[arg-type]
+    tell_catalogue(catalogue)
+    experiment = Experiment(
+        catalogue,
+        read_split(project.splits),
+        encoders / name,
+        project.splits,
+        project.command,
+        project.context,
+    ).narrowed(task)
+    how = TuneOptions(**options)  # type: ignore[arg-type]
+    if dry_run:
+        plan = plan_tuning(experiment, text_encoder, how)
+        show(project.json, asdict(plan), _plan_text(plan), catalogue)
+        return
+    made = tune_text_encoder(experiment, text_encoder, how, force=project.force)
+    show(project.json, asdict(made), _text(made), catalogue)
+
+
+def _text(made: TuneSummary) -> str:
+    from hybrid.utils.progress import duration
+
+    score = "" if made.oof_map is None else f"; out-of-fold mAP {made.oof_map:.3f}"
+    return "\n".join(
+        [
+            f"{made.folder}: {counted(made.folds, 'encoder')} from {made.base}, which learnt "
+            f"{counted(len(made.labels), 'label')} from {_learnt(made)}",
+            f"  {_how(made)}, in {duration(made.seconds)}{score}; peak memory {made.peak_mib:.0f} MiB, "
+            f"{size_text(made.bytes)} of disk",
+            f"{counted(made.embedded, 'item')} of the catalogue {agree(made.embedded, '{has|have}')} scores "
+            f"in the cache ({made.fingerprint[:12]}); use them with: hybrid fit-svm --text-encoder "
+            f"{made.name}",
+        ]
+    )
+
+
+def _plan_text(plan: TunePlan) -> str:
+    from hybrid.utils.progress import duration
+
+    where = "disk while it is tuned" if plan.on_disk else "memory"
+    done = f" ({plan.done} done)" if plan.done else ""
+    return "\n".join(
+        [
+            f"{plan.folder}: {counted(plan.folds, 'encoder')}{done} from {plan.base}, which would learn "
+            f"{counted(len(plan.labels), 'label')} from {_learnt(plan)}",
+            f"  {plan.parameters:,} parameters of each would learn; {_how(plan)}",
+            f"  about {duration(plan.seconds)} of training, {size_text(plan.state_bytes)} of {where} for the "
+            f"lower layers, {size_text(plan.bytes)} of disk for the encoder",
+        ]
+    )
+
+
+def _learnt(record: TuneSummary | TunePlan) -> str:
+    """Which items are learnt from, in words."""
+    without = f"; {counted(record.without_text, 'item')} without a text left out"
+    longer = f"; {counted(record.longer, 'text')} cut off"
+    return (
+        f"{counted(record.items, 'item')} ({counted(record.texts, 'different text')}"
+        f"{longer if record.longer else ''}{without if record.without_text else ''})"
+    )
+
+
+def _how(record: TuneSummary | TunePlan) -> str:
+    return (
+        f"{counted(record.layers, 'layer')}, {counted(record.epochs, 'epoch')}, {record.precision} on "
+        f"{record.device}"
+    )

@@ -1,0 +1,316 @@
+"""A tuned text encoder: K encoders that learnt the labels, and which texts each has learnt from."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.cache.sealed import PROVENANCE, seal, unseal
+from hybrid.cache.verified_files import DamageError
+from hybrid.errors import SettingError, WeightsError
+from hybrid.text_encoders.folder import read_text_encoder
+from hybrid.text_encoders.spec import TextEncoderSpec, TransformerSpec
+from hybrid.text_encoders.tokens import Tokens
+from hybrid.utils.files import write_new
+from hybrid.utils.reading import PROVENANCE as PROVENANCE_FILE
+from hybrid.utils.reading import TEXT, WEIGHTS, hash_file, read_bytes
+
+FORMAT = 1
+TUNED, BASE, FOLD = "tuned.json", "base", "fold-{}.safetensors"
+ENCODERS = "encoders"  # folder of the tuned encoders of a project
+REMEDY = "Copy the folder again, or make it with hybrid tune."
+NUMBER_BYTES = 8  # of the hash that identifies a text
+# Key of tuned.json → what is expected there.
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "format": int,
+    "base": dict,
+    "labels": list,
+    "layers": int,
+    "folds": int,
+    "max_length": int,
+    "texts": dict,
+    "options": dict,
+    "files": dict,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedSpec(TextEncoderSpec):
+    """A tuned text encoder: a text → one score for each label, the log-odds of its own heads.
+
+    A text that was learnt from gets the scores of the encoder of its fold, which has not seen it; every other
+    text the means of all encoders' scores.
+
+    Parameters
+    ----------
+    base : TransformerSpec
+        What all K encoders started from; their lower layers are still its.
+    labels : tuple of L str
+        Names of the scores.
+    layers : int
+        Number of the last layers that each encoder has of its own.
+    folds : int
+        K.
+    digest : str
+        SHA-256 of ``tuned.json``, which holds those of all files.
+    learnt : mapping of int to int
+        Number of a text (`text_numbers`) → its fold.
+    tuned_with : tuple
+        The maximum length and the prefix that it was tuned with: no other can be used.
+    """
+
+    base: TransformerSpec
+    labels: tuple[str, ...]
+    layers: int
+    folds: int
+    digest: str
+    learnt: Mapping[int, int] = field(hash=False, repr=False)
+    tuned_with: tuple[int, str]
+
+    def __post_init__(self) -> None:
+        found = (self.max_length, self.prefix)
+        names = ("--max-length", "--prefix")
+        problems = [
+            f"{name}: expected {wanted!r}, with which {self.name} was tuned, found {value!r}. Leave it out."
+            for name, wanted, value in zip(names, self.tuned_with, found, strict=True)
+            if wanted != value
+        ]
+        if problems:
+            raise SettingError("\n".join(problems))
+
+    @property
+    def dimension(self) -> int:
+        """Number L of labels."""
+        return len(self.labels)
+
+    @property
+    def vocabulary(self) -> int:
+        """Number of tokens that have an embedding."""
+        return self.base.vocabulary
+
+    @property
+    def positions(self) -> int:
+        """Largest possible `max_length`."""
+        return self.base.positions
+
+    def network_fields(self) -> dict[str, Any]:
+        """See `TextEncoderSpec.network_fields`."""
+        return {
+            "tuned": True,
+            "weights": self.digest,
+            "pooling": "scores",
+            "labels": list(self.labels),
+        }
+
+    @property
+    def tokenizer_file(self) -> Path:
+        """See `TextEncoderSpec.tokenizer_file`."""
+        return self.base.tokenizer_file
+
+    def provenance_bytes(self) -> bytes | None:
+        """What it has learnt from; see `hybrid.backbones.provenance.Provenance.from_bytes`."""
+        path = self.folder / PROVENANCE
+        try:
+            return read_bytes(path, PROVENANCE_FILE)
+        except OSError as error:
+            raise WeightsError(
+                f"{path}: expected what {self.name} has learnt from, found: {error.strerror}. {REMEDY}"
+            ) from error
+
+
+def is_tuned(folder: Path) -> bool:
+    """Whether a folder is that of a tuned text encoder."""
+    return (folder / TUNED).is_file()
+
+
+def tuned_digest(name: str) -> str | None:
+    """The digest of a tuned text encoder by its name or folder; None where there is none.
+
+    Examples
+    --------
+    >>> tuned_digest("all-MiniLM-L6-v2") is None
+    True
+    """
+    found = [folder for folder in (Path(name), Path(ENCODERS) / name) if is_tuned(folder)]
+    return hash_file(found[0] / TUNED, TEXT) if found else None
+
+
+def text_numbers(tokens: Tokens) -> NDArray[np.uint64]:
+    """Identify each piece of text by what an encoder reads of it, not by how it is written.
+
+    Texts that differ only in what the tokenizer drops, or in what is beyond the maximum length, are one text
+    to the encoder, and must not be in different folds.
+
+    Parameters
+    ----------
+    tokens : Tokens
+        Of p pieces.
+
+    Returns
+    -------
+    ndarray of shape (p,), uint64
+        First 8 bytes of the SHA-256 of the tokens.
+
+    Examples
+    --------
+    >>> two = Tokens(np.array([3, 4, 3], np.int32), np.array([2, 1]), np.arange(2), np.zeros(2, bool))
+    >>> alone = hashlib.sha256(bytes([3, 0, 0, 0])).digest()[:8]
+    >>> int(text_numbers(two)[1]) == int.from_bytes(alone, "little")
+    True
+    """
+    content = tokens.ids.astype("<i4").tobytes()
+    ends = np.cumsum(tokens.lengths) * 4
+    starts = ends - tokens.lengths * 4
+    found = [
+        hashlib.sha256(content[start:end]).digest()[:NUMBER_BYTES]
+        for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
+    ]
+    return np.frombuffer(b"".join(found), dtype="<u8").astype(np.uint64)
+
+
+def write_tuned_encoder(
+    folder: Path,
+    base: TransformerSpec,
+    labels: Sequence[str],
+    numbers: NDArray[np.uint64],
+    fold: NDArray[np.int64],
+    options: Mapping[str, Any],
+) -> str:
+    """Write ``tuned.json`` into a folder that has all other files of a tuned encoder.
+
+    Parameters
+    ----------
+    folder : Path
+        With the folder ``base`` and the files of the folds.
+    base : TransformerSpec
+        With the maximum length that texts were cut to.
+    labels : sequence of str
+    numbers : ndarray of shape (n,), uint64
+        See `text_numbers`; of the texts that were learnt from. Each once, in ascending order.
+    fold : ndarray of shape (n,), int
+        Of each.
+    options : mapping
+        Recorded; with the number of layers that learnt, as ``layers``.
+
+    Returns
+    -------
+    str
+        SHA-256 of the file.
+    """
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    data = {
+        "format": FORMAT,
+        "base": {"name": base.name, "prefix": base.prefix, "licence": base.licence},
+        "labels": list(labels),
+        "layers": options["layers"],
+        "folds": int(fold.max()) + 1,
+        "max_length": base.max_length,
+        "texts": {
+            "numbers": base64.b64encode(numbers.astype("<u8").tobytes()).decode(),
+            "folds": base64.b64encode(fold.astype("<u2").tobytes()).decode(),
+        },
+        "options": dict(options),
+        "files": {name: hash_file(folder / name, WEIGHTS) for name in names},
+    }
+    content = seal(data)
+    write_new(folder / TUNED, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_tuned_encoder(folder: Path) -> TunedSpec:
+    """Read a tuned text encoder; each of its files is checked against its SHA-256.
+
+    Parameters
+    ----------
+    folder : Path
+        With ``tuned.json``. It may have been moved.
+
+    Returns
+    -------
+    TunedSpec
+
+    Raises
+    ------
+    WeightsError
+        If a file is missing or damaged; the message names it.
+
+    Examples
+    --------
+    >>> read_tuned_encoder(Path("encoders/tuned")).labels  # doctest: +SKIP
+    ('Comedy', 'Drama')
+    """
+    path = folder / TUNED
+    try:
+        content = read_bytes(path, TEXT)
+        data = unseal(content)
+        _check_kinds(data)
+        numbers = np.frombuffer(base64.b64decode(data["texts"]["numbers"], validate=True), "<u8")
+        fold = np.frombuffer(base64.b64decode(data["texts"]["folds"], validate=True), "<u2")
+        learnt = dict(zip(numbers.tolist(), fold.tolist(), strict=True))
+        if not all(number < data["folds"] for number in fold.tolist()):
+            raise ValueError("a text is in a fold that does not exist")
+        labels = tuple(map(str, data["labels"]))
+        said = {name: str(data["base"][name]) for name in ("name", "prefix", "licence")}
+    except (OSError, DamageError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(
+            f"{path}: expected the record of a tuned text encoder, found: {error}. {REMEDY}"
+        ) from error
+    _check_files(folder, data["files"], data["folds"])
+    base = read_text_encoder(folder / BASE, **said)
+    if not 0 <= data["layers"] <= base.architecture.layers:
+        raise WeightsError(
+            f"{path}: expected at most {base.architecture.layers} tuned layers, found {data['layers']}."
+        )
+    return TunedSpec(
+        name=folder.absolute().name,
+        folder=folder.absolute(),
+        max_length=data["max_length"],
+        normalise=False,
+        tokenizer=base.tokenizer,
+        prefix=base.prefix,
+        licence=base.licence,
+        base=base,
+        labels=labels,
+        layers=data["layers"],
+        folds=data["folds"],
+        digest=hashlib.sha256(content).hexdigest(),
+        learnt=learnt,
+        tuned_with=(data["max_length"], base.prefix),
+    )
+
+
+def _check_kinds(data: Mapping[str, Any]) -> None:
+    if data.get("format") != FORMAT:
+        raise ValueError(f"expected format {FORMAT}, found {data.get('format')!r}")
+    for name, kind in _KINDS.items():
+        if not isinstance(data[name], kind) or isinstance(data[name], bool):
+            raise ValueError(f"{name} is {type(data[name]).__name__}")
+    if data["folds"] < 1 or not data["labels"]:
+        raise ValueError("expected one fold or more, and labels")
+
+
+def _check_files(folder: Path, files: Mapping[str, str], folds: int) -> None:
+    wanted = {FOLD.format(number) for number in range(folds)}
+    if missing := sorted(wanted - set(files)):
+        raise WeightsError(f"{folder / TUNED}: expected {', '.join(missing)} among its files.")
+    for name, digest in files.items():
+        path = folder / name
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise WeightsError(f"{folder / TUNED}: expected files within {folder}, found {name!r}.")
+        try:
+            found = hash_file(path, WEIGHTS)
+        except OSError as error:
+            raise WeightsError(
+                f"{path}: expected a file of a tuned text encoder, found: {error.strerror}. {REMEDY}"
+            ) from error
+        if found != digest:
+            raise WeightsError(
+                f"{path}: expected the SHA-256 {digest[:12]}…, found {found[:12]}…: it is damaged. {REMEDY}"
+            )

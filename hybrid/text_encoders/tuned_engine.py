@@ -1,0 +1,92 @@
+"""The inference engine of a tuned text encoder: K encoders, each asked for the texts it has not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.backbones.engine import Embeddings, EngineChoice
+from hybrid.text_encoders.arrays import Affine, EncoderArrays, read_arrays
+from hybrid.text_encoders.engine import TextEngine
+from hybrid.text_encoders.spec import TransformerSpec
+from hybrid.text_encoders.tokens import Tokens
+from hybrid.text_encoders.tuned import FOLD, TunedSpec, text_numbers
+from hybrid.text_encoders.tuned_arrays import read_fold
+
+UNSEEN = -1
+
+
+class TunedTextEngine(TextEngine):
+    """The K encoders of a tuned text encoder, loaded, with their heads.
+
+    Parameters
+    ----------
+    spec : TunedSpec
+    choice : EngineChoice
+
+    Raises
+    ------
+    WeightsError
+        If a file is damaged.
+    """
+
+    def __init__(self, spec: TunedSpec, choice: EngineChoice) -> None:
+        self.spec, self.choice, self.dimension = spec, choice, spec.dimension
+        arrays, body = read_arrays(spec.base), replace(spec.base, normalise=False)
+        self.encoders: list[tuple[TextEngine, Affine]] = []
+        for number in range(spec.folds):
+            path = spec.folder / FOLD.format(number)
+            own, head = read_fold(path, arrays, spec.layers)
+            self.encoders.append((_load(body, own, choice), head))
+
+    def embed(self, tokens: Tokens) -> Embeddings:
+        """Scores of all pieces: those of its fold, or the means of all; see `TextEngine.embed`."""
+        numbers = text_numbers(tokens).tolist()
+        fold = np.array([self.spec.learnt.get(each, UNSEEN) for each in numbers], dtype=np.int64)
+        found = np.zeros((len(fold), self.dimension))
+        share = np.where(fold == UNSEEN, 1 / self.spec.folds, 1.0)[:, None]
+        for number, (engine, head) in enumerate(self.encoders):
+            rows = np.flatnonzero((fold == number) | (fold == UNSEEN))
+            if len(rows):
+                pooled = engine.embed(take_pieces(tokens, rows)).astype(np.float64)
+                found[rows] += share[rows] * (pooled @ head.kernel + head.bias)
+        return found.astype(np.float32)
+
+    def start(self, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> Callable[[], Embeddings]:
+        """See `TextEngine.start`."""
+        inside = np.arange(ids.shape[1]) < lengths[:, None]
+        none = np.zeros(len(ids), dtype=bool)
+        tokens = Tokens(ids[inside], lengths.astype(np.int64), np.arange(len(ids)), none)
+        return lambda: self.embed(tokens)
+
+
+def take_pieces(tokens: Tokens, pieces: NDArray[np.int64]) -> Tokens:
+    """Select pieces, each as a text of its own.
+
+    Examples
+    --------
+    >>> two = Tokens(np.array([3, 4, 5], np.int32), np.array([2, 1]), np.arange(2), np.zeros(2, bool))
+    >>> take_pieces(two, np.array([1])).ids.tolist()
+    [5]
+    """
+    starts = np.cumsum(tokens.lengths) - tokens.lengths
+    lengths = tokens.lengths[pieces]
+    within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    ids = tokens.ids[np.repeat(starts[pieces], lengths) + within]
+    return Tokens(ids, lengths, np.arange(len(pieces)), np.zeros(len(pieces), dtype=bool))
+
+
+def _load(spec: TransformerSpec, arrays: EncoderArrays, choice: EngineChoice) -> TextEngine:
+    if choice.engine == "openvino":
+        from hybrid.text_encoders.openvino_engine import OpenVINOTextEngine
+
+        return OpenVINOTextEngine(spec, choice, arrays)
+    from hybrid.backbones.startup import start_keras
+
+    start_keras()
+    from hybrid.text_encoders.keras_engine import KerasTextEngine
+
+    return KerasTextEngine(spec, choice, arrays)

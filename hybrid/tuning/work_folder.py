@@ -1,0 +1,120 @@
+"""The folder in which an encoder is tuned: each fold is saved when it is done, so that a kill loses one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hybrid.cache.sealed import seal, unseal
+from hybrid.cache.verified_files import DamageError
+from hybrid.errors import RunError
+from hybrid.utils.files import exchange, make_folder, remove_tree, sync, sync_tree, write_atomically
+from hybrid.utils.reading import TEXT, WEIGHTS, hash_file, read_bytes
+
+STATE, ENCODER, STATES = "state.json", "encoder", "states.npy"
+
+
+class WorkFolder:
+    """The folder in which an encoder is tuned, beside that of the encoder.
+
+    Parameters
+    ----------
+    encoder : Path
+        Folder of the encoder, when it is whole.
+    identity : dict
+        What must be the same for a tuning to be continued, as JSON has it.
+
+    Examples
+    --------
+    >>> work = WorkFolder(Path("encoders/tuned"), {"seed": 0})
+    >>> work.begin()
+    >>> work.save("fold-0.safetensors", b"", 2.5)
+    >>> work.seconds("fold-0.safetensors"), work.seconds("fold-1.safetensors")
+    (2.5, None)
+    """
+
+    def __init__(self, encoder: Path, identity: Mapping[str, Any]) -> None:
+        self.target = encoder
+        self.folder = encoder.with_name(f".{encoder.name}.tuning")
+        self.encoder = self.folder / ENCODER
+        self.states = self.folder / STATES
+        self.identity: dict[str, Any] = json.loads(json.dumps(identity))
+
+    def check(self) -> None:
+        """Check that an interrupted tuning that is there is this one.
+
+        Raises
+        ------
+        RunError
+            If it is another one; the message says how they differ.
+        """
+        try:
+            found = unseal(read_bytes(self.folder / STATE, TEXT))
+        except FileNotFoundError:
+            return
+        except (OSError, DamageError) as error:
+            raise RunError(
+                f"{self.folder}: expected an interrupted tuning, found: {error}. Remove the folder, or start "
+                "anew with --force."
+            ) from error
+        names = sorted({*found, *self.identity})
+        unlike = [name for name in names if found.get(name) != self.identity.get(name)]
+        if unlike:
+            listed = "; ".join(
+                f"{name}: expected {found.get(name)}, found {self.identity.get(name)}"
+                for name in unlike
+            )
+            raise RunError(
+                f"{self.folder} holds an interrupted tuning: {listed}. Give the same options to continue it, "
+                "choose another --name, or start anew with --force."
+            )
+
+    def begin(self, anew: bool = False) -> None:
+        """Continue an interrupted tuning, or start one.
+
+        Parameters
+        ----------
+        anew : bool, default=False
+            Remove an interrupted one that is another.
+
+        Raises
+        ------
+        RunError
+            As for `check`.
+        """
+        try:
+            self.check()
+        except RunError:
+            if not anew:
+                raise
+            remove_tree(self.folder)
+        make_folder(self.encoder)
+        write_atomically(self.folder / STATE, seal(self.identity))
+
+    def save(self, name: str, content: bytes, seconds: float) -> None:
+        """Save a file of the encoder, and what it cost."""
+        write_atomically(self.encoder / name, content)
+        record = {"digest": hashlib.sha256(content).hexdigest(), "seconds": seconds}
+        write_atomically(self.folder / f"{name}.json", seal(record))
+
+    def seconds(self, name: str) -> float | None:
+        """What a file cost; None where it is not done, or damaged."""
+        try:
+            record = unseal(read_bytes(self.folder / f"{name}.json", TEXT))
+            whole = hash_file(self.encoder / name, WEIGHTS) == record["digest"]
+            return float(record["seconds"]) if whole else None
+        except (OSError, DamageError, KeyError, TypeError, ValueError):
+            return None
+
+    def finish(self) -> None:
+        """Give the encoder its name, in place of one that has it, and remove the rest."""
+        sync_tree(self.encoder)
+        if self.target.exists() and not exchange(self.encoder, self.target):
+            self.target.replace(self.folder / "old")
+        if not self.target.exists() or (self.folder / "old").exists():
+            self.encoder.replace(self.target)
+        sync(self.target.parent)
+        remove_tree(self.folder)

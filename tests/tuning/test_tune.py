@@ -1,0 +1,385 @@
+"""Tuned text encoders: cross-fitted, reproducible, resumable, relocatable."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from safetensors.numpy import load_file, save_file
+from sklearn.metrics import roc_auc_score
+
+from hybrid.audit.ancestry import audit_backbones
+from hybrid.audit.leaks import BACKBONE_TRAINED_ON_TEST
+from hybrid.backbones.engines import choose_engine
+from hybrid.cache import EmbeddingCache
+from hybrid.catalogue import load_catalogue
+from hybrid.cli.main import hybrid
+from hybrid.errors import RunError, SettingError, WeightsError
+from hybrid.extraction.provenance import store_provenance
+from hybrid.extraction.text_lookup import text_stores
+from hybrid.extraction.text_plan import configured_encoder
+from hybrid.extraction.texts import item_texts, text_keys
+from hybrid.heads.make_hybrid import make_hybrid
+from hybrid.runs.experiment import Experiment
+from hybrid.runs.fit_head import fit_head
+from hybrid.runs.tune import plan_job, plan_tuning, tune_text_encoder
+from hybrid.splitting.split_file import write_split
+from hybrid.splitting.tasks import Task
+from hybrid.text_encoders.encoder import TextEncoder
+from hybrid.text_encoders.registry import resolve_text_encoder
+from hybrid.text_encoders.tokens import Tokenizer
+from hybrid.text_encoders.tuned import TunedSpec, is_tuned, text_numbers
+from hybrid.tuning.batches import TrainingBatches
+from hybrid.tuning.options import TuneOptions, TuneSummary
+from hybrid.types import Audit, ColumnOptions, Split, TextEmbeddingOptions, TextSelector
+
+OPTIONS = TuneOptions(epochs=8, layers=1, learning_rate=5e-3, head_rate=5e-2, batch_size=8)
+EXACTLY = choose_engine("openvino", "float32")  # starts faster than Keras
+WORDS = ("ghost space horse", "funny the a")  # of items with and without the label
+
+
+def write_catalogue(path: Path, n: int = 72, *, shuffled: bool = False, same: int = 0) -> Path:
+    """Films whose words tell the label; or, `shuffled`, do not. `same` have the same text."""
+    random = np.random.default_rng(3)
+    truth = (np.arange(n) + np.arange(n) // 10) % 2
+    words = [random.permutation([*WORDS[label].split(), "film", "about"]) for label in truth]
+    lines = [f"{' '.join(each)} {i:03}" for i, each in enumerate(words)]
+    lines[: 2 * same : 2] = lines[:1] * same
+    labels = random.permutation(truth) if shuffled else truth
+    rows = [
+        f"{i},{'Horror' if label == 0 else 'Comedy'},{line}"
+        for i, (label, line) in enumerate(zip(labels, lines, strict=True))
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(["id,genres,overview", *rows]) + "\n")
+    return path
+
+
+def make_experiment(
+    folder: Path, name: str = "tuned", groups: Any = None, **catalogue: Any
+) -> Experiment:
+    films = load_catalogue(write_catalogue(folder / "films.csv", **catalogue))
+    parts = np.array(["train"] * 8 + ["validation", "test"])[np.arange(len(films)) % 10]
+    split = Split(films.ids, parts, films.ids if groups is None else groups, "")
+    return Experiment(films, split, folder / "encoders" / name)
+
+
+def tune(experiment: Experiment, encoder: Path, **changes: Any) -> TuneSummary:
+    options = TuneOptions(**{**vars(OPTIONS), **changes})
+    return tune_text_encoder(experiment, str(encoder), options)
+
+
+def stored(experiment: Experiment, fingerprint: str, *parts: str) -> tuple[Any, Any]:
+    """Scores in the cache, and labels, of the items of some parts."""
+    rows = experiment.rows(*parts)
+    films = experiment.catalogue
+    keys = text_keys(item_texts(films.frame.iloc[rows], films.columns.text))
+    store = EmbeddingCache(experiment.context.cache).find(fingerprint)
+    return store.read(keys), films.labels[rows]
+
+
+@pytest.fixture(scope="module")
+def made(
+    tmp_path_factory: pytest.TempPathFactory, text_encoder: Path
+) -> tuple[Experiment, TuneSummary, list[tuple[int, set[int]]]]:
+    """A tuned encoder, and what each of its K encoders was fed: numbers of texts."""
+    folder = tmp_path_factory.mktemp("tuned")
+    fed: list[tuple[int, set[int]]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        get, make = TrainingBatches.__getitem__, TrainingBatches.__init__
+
+        def begin(self: Any, *args: Any) -> None:
+            fed.append((len(fed), set()))
+            make(self, *args)
+
+        def record(self: Any, number: int) -> Any:
+            fed[-1][1].update(self.batches[number].tolist())
+            return get(self, number)
+
+        patch.setattr(TrainingBatches, "__init__", begin)
+        patch.setattr(TrainingBatches, "__getitem__", record)
+        experiment = make_experiment(folder, same=5)
+        return experiment, tune(experiment, text_encoder), fed
+
+
+@pytest.fixture
+def there(made: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The same, in its folder."""
+    monkeypatch.chdir(made[0].folder.parents[1])
+    return made
+
+
+def test_a_planted_signal_is_learnt(there: Any) -> None:
+    experiment, summary, _ = there
+    for parts in (("train", "validation"), ("test",)):
+        scores, labels = stored(experiment, summary.fingerprint, *parts)
+        assert roc_auc_score(labels, scores) > 0.9
+    assert summary.oof_map > 0.9
+    assert summary.embedded == len(experiment.catalogue)
+
+
+def test_no_encoder_is_fed_what_it_scores(there: Any, text_encoder: Path) -> None:
+    experiment, summary, fed = there
+    job = plan_job(experiment, str(text_encoder), OPTIONS)
+    numbers = text_numbers(job.tokens)
+    assert len(fed) == summary.folds == 3
+    spec = resolve_text_encoder(str(experiment.folder))
+    assert isinstance(spec, TunedSpec)
+    for fold, items in fed:
+        own = {number for number, k in spec.learnt.items() if k == fold}
+        assert own
+        assert own.isdisjoint(numbers[list(items)].tolist())
+        # It learnt from all others.
+        assert own | set(numbers[list(items)].tolist()) == set(numbers.tolist())
+
+
+def test_scores_are_those_of_the_fold_or_the_means(there: Any, text_encoder: Path) -> None:
+    """Against each encoder alone, computed by the base network with the arrays of its file."""
+    experiment, _, _ = there
+    films, rows = experiment.catalogue, experiment.rows("train")[:3]
+    texts = [*item_texts(films.frame.iloc[rows], ["overview"]), "an alien film about a ghost"]
+    spec = resolve_text_encoder(str(experiment.folder))
+    numbers = text_numbers(Tokenizer(spec)(texts)).tolist()
+    alone = []
+    for fold in range(3):
+        arrays = load_file(experiment.folder / f"fold-{fold}.safetensors")
+        copy = Path(f"alone-{fold}")
+        shutil.copytree(text_encoder, copy)
+        weights = load_file(copy / "model.safetensors")
+        place = "encoder.layer.1."
+        dense = {"output": "attention.output.dense", "up": "intermediate.dense"}
+        dense["down"] = "output.dense"
+        for ours, theirs in dense.items():
+            weights[f"{place}{theirs}.weight"] = arrays[f"layer_1_{ours}.kernel"].T.copy()
+            weights[f"{place}{theirs}.bias"] = arrays[f"layer_1_{ours}.bias"]
+        for i, theirs in enumerate(("query", "key", "value")):
+            part = slice(16 * i, 16 * i + 16)
+            kernel = arrays["layer_1_attention.kernel"][:, part].T.copy()
+            weights[f"{place}attention.self.{theirs}.weight"] = kernel
+            weights[f"{place}attention.self.{theirs}.bias"] = arrays["layer_1_attention.bias"][part]
+        for ours, theirs in (("attention_norm", "attention.output"), ("norm", "output")):
+            weights[f"{place}{theirs}.LayerNorm.weight"] = arrays[f"layer_1_{ours}.kernel"]
+            weights[f"{place}{theirs}.LayerNorm.bias"] = arrays[f"layer_1_{ours}.bias"]
+        save_file(weights, copy / "model.safetensors")
+        modules = json.loads((copy / "modules.json").read_text())[:2]  # not scaled to unit length
+        (copy / "modules.json").write_text(json.dumps(modules))
+        pooled = TextEncoder(resolve_text_encoder(str(copy)), EXACTLY)(texts).astype(np.float64)
+        alone.append(pooled @ arrays["head.kernel"] + arrays["head.bias"])
+    expected = np.stack([alone[spec.learnt[number]][i] for i, number in enumerate(numbers[:3])])
+    expected = np.concatenate([expected, np.mean(alone, axis=0)[3:]])
+    for engine in ("keras", "openvino"):
+        found = TextEncoder(spec, choose_engine(engine, "float32"))(texts)
+        np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
+def test_permuted_labels_give_chance_out_of_fold_and_not_in_sample(
+    tmp_path: Path, text_encoder: Path
+) -> None:
+    experiment = make_experiment(tmp_path, shuffled=True)
+    summary = tune(experiment, text_encoder, folds=2, epochs=25, learning_rate=2e-2, dropout=0.0)
+    scores, labels = stored(experiment, summary.fingerprint, "train", "validation")
+    assert 0.25 < roc_auc_score(labels, scores) < 0.72
+    # The same encoders on texts that each has seen: a text that no fold knows gets the mean of all.
+    spec = resolve_text_encoder(str(experiment.folder))
+    everywhere = TunedSpec(**{**vars(spec), "learnt": {}})
+    films, rows = experiment.catalogue, experiment.rows("train", "validation")
+    seen = TextEncoder(everywhere, EXACTLY)(item_texts(films.frame.iloc[rows], ["overview"]))
+    assert roc_auc_score(labels, seen) > 0.8
+
+
+def test_equal_texts_and_groups_are_in_one_fold(there: Any, text_encoder: Path) -> None:
+    experiment, _, _ = there
+    job = plan_job(experiment, str(text_encoder), OPTIONS)
+    assert job.texts[0:9:2] == job.texts[:1] * 5
+    assert len(set(job.fold[0:9:2].tolist())) == 1
+    groups = np.array([str(i // 6) for i in range(len(experiment.catalogue))])
+    split = Split(experiment.split.ids, experiment.split.parts, groups, "")
+    grouped = Experiment(experiment.catalogue, split, experiment.folder)
+    job = plan_job(grouped, str(text_encoder), OPTIONS)
+    of_group = grouped.groups("train", "validation")
+    for group in set(of_group.tolist()):
+        assert len(set(job.fold[of_group == group].tolist())) == 1
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {p.name: p.read_bytes() for p in files if p.name != "provenance.json"}
+
+
+def test_a_killed_tuning_continues_to_the_same_bytes(
+    there: Any, tmp_path: Path, text_encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment, summary, _ = there
+    again = make_experiment(tmp_path, same=5)
+    begin, trained = TrainingBatches.__init__, []
+
+    def stop(self: Any, *args: Any) -> None:
+        if len(trained) == 1:
+            raise KeyboardInterrupt
+        trained.append(1)
+        begin(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingBatches, "__init__", stop)
+        with pytest.raises(KeyboardInterrupt):
+            tune(again, text_encoder)
+    assert not again.folder.exists()
+    with pytest.raises(RunError, match="epochs: expected 8, found 2"):
+        tune(again, text_encoder, epochs=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingBatches, "__init__", count(begin, trained))
+        found = tune(again, text_encoder)
+    assert (len(trained), found.resumed) == (3, 1)
+    assert contents(again.folder) == contents(experiment.folder)
+    assert found.fingerprint == summary.fingerprint
+    assert sorted(path.name for path in again.folder.parent.iterdir()) == ["tuned"]
+
+
+def count(begin: Callable[..., None], trained: list[int]) -> Callable[..., None]:
+    def counting(self: Any, *args: Any) -> None:
+        trained.append(1)
+        begin(self, *args)
+
+    return counting
+
+
+def test_a_moved_folder_still_works_and_a_damaged_file_is_named(there: Any, tmp_path: Path) -> None:
+    experiment, _, _ = there
+    text = ["a film about space"]
+    before = TextEncoder(resolve_text_encoder("tuned"), EXACTLY)(text)  # in encoders/
+    moved = tmp_path / "elsewhere" / "tuned"
+    shutil.copytree(experiment.folder, moved)
+    assert np.array_equal(TextEncoder(resolve_text_encoder(str(moved)), EXACTLY)(text), before)
+    for name in ("fold-1.safetensors", "base/model.safetensors", "tuned.json"):
+        whole = (moved / name).read_bytes()
+        (moved / name).write_bytes(whole[:-9] + b"123456789")
+        with pytest.raises(WeightsError, match=name):
+            resolve_text_encoder(str(moved))
+        (moved / name).write_bytes(whole)
+    (moved / "fold-2.safetensors").unlink()
+    with pytest.raises(WeightsError, match=r"fold-2.safetensors.*No such file"):
+        resolve_text_encoder(str(moved))
+
+
+def test_the_audit_knows_what_was_learnt_from(there: Any) -> None:
+    experiment, summary, _ = there
+    store = EmbeddingCache(experiment.context.cache).find(summary.fingerprint)
+    learnt = store_provenance(store)
+    clean = audit_backbones(Audit((), ()), experiment.split, experiment.hashed, learnt)
+    assert not clean.leaks
+    parts = np.array(["test"] * 10 + ["train", "validation"] * 31)
+    other = Split(experiment.split.ids, parts, experiment.split.ids, "")
+    leaking = audit_backbones(Audit((), ()), other, experiment.hashed, learnt)
+    (leak,) = leaking.leaks
+    assert leak.kind == BACKBONE_TRAINED_ON_TEST
+    # The tenth item was a test item then, too.
+    assert set(leak.items) == set(experiment.catalogue.ids[:9].tolist())
+
+
+def test_a_run_on_the_scores_counts_the_tuning_and_tells_its_leaks(there: Any) -> None:
+    experiment, summary, _ = there
+    films, select = experiment.catalogue, [TextSelector("tuned")]
+
+    def fit(split: Split, name: str) -> Any:
+        model = make_hybrid(films, blocks=["text-embedding"], select_text=select, grid={"C": [1.0]})
+        return fit_head(Experiment(films, split, Path("runs") / name), model).record
+
+    record = fit(experiment.split, "svm")
+    (ancestor,) = record.cost.ancestors
+    assert (ancestor.name, ancestor.seconds) == ("tuned", summary.seconds)
+    assert record.cost.total_seconds > summary.seconds
+    assert all(leak.kind != BACKBONE_TRAINED_ON_TEST for leak in record.audit.leaks)
+    parts = np.array(["test", "train", "validation"])[np.arange(len(films)) % 3]
+    leaking = fit(Split(films.ids, parts, films.ids, ""), "leaking")
+    assert any(leak.kind == BACKBONE_TRAINED_ON_TEST for leak in leaking.audit.leaks)
+
+
+def test_scores_of_an_unknown_origin_are_told_as_such(there: Any) -> None:
+    """Other text encoders are given, and have learnt from nothing; a tuned one never counts as such."""
+    experiment, summary, _ = there
+    store = EmbeddingCache(experiment.context.cache).find(summary.fingerprint)
+    whole = (store.folder / "provenance.json").read_bytes()
+    (store.folder / "provenance.json").unlink()
+    assert store_provenance(store).unknown
+    (store.folder / "provenance.json").write_bytes(whole)
+
+
+def test_of_two_tuned_ones_of_a_name_that_in_the_folder_is_meant(there: Any) -> None:
+    experiment, summary, _ = there
+    cache = EmbeddingCache(experiment.context.cache)
+    store = cache.find(summary.fingerprint)
+    earlier = cache.make({**store.stands_for, "weights": "earlier"}, store.recorded)
+    assert {each.fingerprint for each in text_stores(experiment.context)} >= {earlier.fingerprint}
+    for name in ("tuned", "encoders/tuned", str(experiment.folder)):
+        (found,) = text_stores(experiment.context, TextSelector(name))
+        assert found.fingerprint == summary.fingerprint
+    shutil.rmtree(earlier.folder)
+
+
+def test_other_lengths_and_prefixes_are_refused(there: Any) -> None:
+    with pytest.raises(SettingError, match=r"--max-length: expected 16, .*\n--prefix: expected ''"):
+        configured_encoder("encoders/tuned", TextEmbeddingOptions(max_length=8, prefix="q: "))
+
+
+def test_an_encoder_is_not_replaced_unasked(there: Any, text_encoder: Path) -> None:
+    experiment, _, _ = there
+    with pytest.raises(RunError, match="found a tuned encoder"):
+        tune(experiment, text_encoder)
+
+
+def test_a_plan_writes_nothing(tmp_path: Path, text_encoder: Path) -> None:
+    experiment = make_experiment(tmp_path)
+    plan = plan_tuning(experiment, str(text_encoder), OPTIONS)
+    assert plan.seconds > 0
+    # One layer of width 16 and 24, two normalisations, and a head of two labels.
+    layer = 3 * 16 * 17 + 16 * 17 + 2 * 2 * 16 + 16 * 24 + 24 + 24 * 16 + 16
+    assert plan.parameters == layer + 17 * 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["films.csv"]
+
+
+def test_one_label_an_item_and_unknown_labels(tmp_path: Path, text_encoder: Path) -> None:
+    experiment = make_experiment(tmp_path, n=40)
+    films = experiment.catalogue
+    rows = (tmp_path / "films.csv").read_text().splitlines()
+    (tmp_path / "films.csv").write_text(
+        "\n".join([f"{rows[0]},unknown", *(f"{r}," for r in rows[1:])])
+    )
+    text = (tmp_path / "films.csv").read_text().replace("about 001,", "about 001,Horror")
+    (tmp_path / "films.csv").write_text(text)
+    multiclass = Experiment(films, experiment.split, tmp_path / "encoders" / "one")
+    task = Task("dominant", (), None, 0, "multiclass")
+    summary = tune(multiclass.narrowed(task), text_encoder, epochs=1, folds=2)
+    assert summary.labels == ("Comedy", "Horror")
+    masked = load_catalogue(tmp_path / "films.csv", ColumnOptions(unknown="unknown"))
+    some = Experiment(masked, experiment.split, tmp_path / "encoders" / "some")
+    assert np.isfinite(tune(some, text_encoder, epochs=1, folds=2).oof_map)
+
+
+def test_all_wrong_options_are_told_at_once(tmp_path: Path, text_encoder: Path) -> None:
+    experiment = make_experiment(tmp_path)
+    with pytest.raises(SettingError, match=r"(?s)--folds.*--epochs.*--precision"):
+        tune(experiment, text_encoder, folds=1, epochs=0, precision="float8")
+
+
+def test_the_command_says_what_it_did(tmp_path: Path, text_encoder: Path) -> None:
+    """A head alone: nothing of the encoder itself is trained."""
+    films = write_catalogue(tmp_path / "catalogue.csv", n=40)
+    write_split(make_experiment(tmp_path / "split", n=40).split, tmp_path / "splits.csv")
+    asked = ["tune", "--catalogue", str(films), "--splits", str(tmp_path / "splits.csv"), "--json"]
+    asked += ["--text-encoder", str(text_encoder), "--name", "mine", "--layers", "0"]
+    asked += ["--epochs", "1", "--folds", "2"]
+    planned = CliRunner().invoke(hybrid, [*asked, "--dry-run"])
+    assert planned.exit_code == 0, planned.output
+    assert json.loads(planned.stdout)["parameters"] == 17 * 2
+    done = CliRunner().invoke(hybrid, asked)
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["name"], found["items"], found["embedded"]) == ("mine", 36, 40)
+    assert is_tuned(tmp_path / "encoders" / "mine")
