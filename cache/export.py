@@ -1,7 +1,8 @@
-"""Export of embeddings: .npz, .parquet, .h5; block by block, so that memory stays flat."""
+"""Export of embeddings: .npz, .parquet, .csv, .h5; block by block, so that memory stays flat."""
 
 from __future__ import annotations
 
+import csv
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from hybrid.cache.costs import RowCosts
 from hybrid.errors import CacheError, MissingExtraError, SettingError
+from hybrid.utils.csv_text import escape_row
 from hybrid.utils.files import sync
 from hybrid.utils.outputs import replacing_output
 from hybrid.utils.progress import shows_step
@@ -32,7 +34,7 @@ def export(
     Parameters
     ----------
     path : Path
-        Ends in ``.npz``, ``.parquet`` or ``.h5``; replaced in one step if it exists.
+        Ends in ``.npz``, ``.parquet``, ``.csv``, ``.h5`` or ``.hdf5``; replaced in one step if it exists.
     ids : ndarray of shape (n,), str
     dimension : int
     blocks : iterable of ndarray of shape (m, D), float32
@@ -126,8 +128,28 @@ def _write_parquet(path: Path, ids: Ids, dimension: int, blocks: Blocks, costs: 
             start = some.stop
 
 
+def _write_csv(path: Path, ids: Ids, dimension: int, blocks: Blocks, costs: RowCosts) -> None:
+    """Numbers as short as they can be and still be read as the same float32; empty: cost not known."""
+    devices, start = costs.names().tolist(), 0
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["id", *range(dimension), "seconds", "device"])
+        for block in blocks:
+            some = slice(start, start + len(block))
+            texts = block.astype(np.float32).astype(str).tolist()
+            seconds = costs.seconds[some].astype(str).tolist()
+            for name, row, cost, device in zip(
+                ids[some].tolist(), texts, seconds, devices[some], strict=True
+            ):
+                known = "" if cost == "nan" else cost
+                writer.writerow([*escape_row([name]), *row, known, *escape_row([device])])
+            start = some.stop
+
+
 _WRITERS: dict[str, Callable[[Path, Ids, int, Blocks, RowCosts], None]] = {
     ".npz": _write_npz,
     ".parquet": _write_parquet,
+    ".csv": _write_csv,
     ".h5": _write_h5,
+    ".hdf5": _write_h5,
 }

@@ -194,26 +194,27 @@ def gc(project: Project, dry_run: bool) -> None:
 @column_options
 @any_embedding_options
 @click.option("--out", required=True, type=OutputFile(),
-              help="A file that ends in .npz, .parquet or .h5.")  # fmt: skip
+              help="A file that ends in .npz, .parquet, .csv or .h5.")  # fmt: skip
+@click.option("--block", metavar="NAME",
+              help="Embeddings that import-embeddings has imported under this name.")  # fmt: skip
 @pooling_option
 def export(
     project: Project,
     columns: ColumnOptions,
     select: EmbeddingSelector | TextSelector,
     out: Path,
+    block: str | None,
     poster_pooling: str,
 ) -> None:
     """Export ids, embeddings and their cost of the catalogue's items to a file."""
     from hybrid.catalogue import load_catalogue
     from hybrid.extraction.cache_report import export_embeddings
-    from hybrid.extraction.text_cache_report import export_text_embeddings
+    from hybrid.extraction.embeddings_frame import imported_selection
 
+    chosen = select if block is None else imported_selection(block, select.fingerprint, "export")
     catalogue = load_catalogue(project.catalogue, columns)
     tell_catalogue(catalogue)
-    if isinstance(select, TextSelector):
-        summary = export_text_embeddings(catalogue, out, select, project.context)
-    else:
-        summary = export_embeddings(catalogue, out, select, project.context, poster_pooling)
+    summary = export_embeddings(catalogue, out, chosen, project.context, poster_pooling)
     show(
         project.json,
         summary,

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hybrid.audit.ancestry import HashedItems, find_learnt_items
-from hybrid.cache import EmbeddingCache, EmbeddingStore
+from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import Catalogue
+from hybrid.extraction.embeddings_frame import store_keys
 from hybrid.extraction.lookup import describe_store
 from hybrid.extraction.provenance import store_provenance
-from hybrid.extraction.text_lookup import KIND, catalogue_text_keys
 from hybrid.types import Split
+from hybrid.utils.context import Context
 from hybrid.utils.counts import counted
 
 
@@ -115,8 +116,10 @@ def audit_cached_backbones(
     tests = len(set(split.ids[split.parts == "test"].tolist()))
     found = []
     for store in EmbeddingCache(cache).stores():
-        of_texts = catalogue is not None and store.stands_for.get("kind") == KIND
-        if not store.has(_text_keys(catalogue, store) if of_texts else known).any():
+        keys = known
+        if "kind" in store.stands_for:  # of texts, or imported
+            keys = [] if catalogue is None else store_keys(catalogue, store, Context(cache))
+        if not store.has(keys).any():
             continue
         learnt = find_learnt_items(split, items, store_provenance(store), whole)
         found.append(
@@ -134,11 +137,6 @@ def audit_cached_backbones(
         )
     order = ("leak", "unknown", "clean")
     return tuple(sorted(found, key=lambda one: (order.index(one.verdict), one.description)))
-
-
-def _text_keys(catalogue: Catalogue | None, store: EmbeddingStore) -> list[bytes]:
-    found = () if catalogue is None else catalogue_text_keys(catalogue, store)
-    return [key for key in found if key is not None]
 
 
 def restriction_in_words(backbones: Sequence[CachedBackbone]) -> str:

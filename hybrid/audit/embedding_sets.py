@@ -117,7 +117,7 @@ def name_embedding_sets(audit: Audit, sets: Sequence[Sequence[bytes]], cache: st
     known = list({key for each in sets for key in each})
     if not known:
         return audit
-    stores = EmbeddingCache(cache).stores()
+    stores = [s for s in EmbeddingCache(cache).stores() if "kind" not in s.stands_for]  # of posters
     whole = [store for store in stores if store.knows(known).all()]
     found = whole or [store for store in stores if store.knows(known).any()]
     if len(found) < 2:

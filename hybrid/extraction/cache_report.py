@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hybrid.backbones import BackboneSpec, Weights, resolve_weights
 from hybrid.backbones.weights import fingerprint_fields, imagenet_file
@@ -16,18 +15,17 @@ from hybrid.cache import EmbeddingCache, EmbeddingStore, differences, fingerprin
 from hybrid.cache.costs import RowCosts
 from hybrid.cache.export import check_target, export
 from hybrid.catalogue import Catalogue
-from hybrid.extraction.lookup import describe_store, find_store, hash_catalogue
+from hybrid.extraction.embeddings_frame import Selector, as_selector, find_embeddings
+from hybrid.extraction.lookup import describe_store, hash_catalogue
 from hybrid.extraction.plan import announce_verification, choose_for, configured_spec
-from hybrid.extraction.pooling import check_pooling_used, read_pooled
-from hybrid.extraction.poster_keys import embedded_sets, image_files, key_sets
+from hybrid.extraction.pooling import check_pooling_used
+from hybrid.extraction.poster_keys import image_files
 from hybrid.extraction.precision_check import resolve_precision
 from hybrid.extraction.text_lookup import encoder_name, is_text_store
 from hybrid.images.decode import BadPoster
 from hybrid.types import EmbeddingOptions, EmbeddingSelector
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.read_only import reads_only
-
-BLOCK = 4096
 
 
 @dataclass(frozen=True)
@@ -231,22 +229,23 @@ def _known_weights(spec: BackboneSpec, weights: str, seed: int) -> Weights:
 def export_embeddings(
     catalogue: Catalogue,
     out: str | Path,
-    select: EmbeddingSelector | None = None,
+    select: Selector | str | None = None,
     context: Context | None = None,
     pooling: str = "mean",
 ) -> ExportSummary:
-    """Export the embeddings of a catalogue to a NumPy, HDF5 or Parquet file.
+    """Export any embeddings of a catalogue to a NumPy, HDF5, Parquet or CSV file.
 
     Parameters
     ----------
     catalogue : Catalogue
     out : str or Path
-        ``.npz`` (arrays ``ids``, ``embeddings``, ``seconds`` and ``device``), ``.h5`` (the same as data
-        sets) or ``.parquet`` (columns ``id``, ``embedding``, ``seconds`` and ``device``). ``seconds`` is what
-        computing an embedding cost, NaN where that is not known; of an item with several posters the sum, and
-        the device of the first. Items without a usable poster are left out.
+        ``.npz`` (arrays ``ids``, ``embeddings``, ``seconds`` and ``device``), ``.h5`` or ``.hdf5`` (the same
+        as data sets), ``.parquet`` (columns ``id``, ``embedding``, ``seconds`` and ``device``) or ``.csv``
+        (a column for each number). ``seconds`` is what computing an embedding cost, NaN where that is not
+        known; of an item with several posters the sum, and the device of the first. Items without an
+        embedding are left out.
     select, context
-        As for `find_store`.
+        As for `hybrid.extraction.embeddings_frame.embeddings`: of posters, of texts, or imported ones.
     pooling : {"mean", "max", "first"}, default="mean"
         How the embeddings of several posters of an item become one.
 
@@ -264,20 +263,13 @@ def export_embeddings(
     """
     out = Path(out)
     check_target(out)
-    check_pooling_used(catalogue, pooling, "export")
-    found = hash_catalogue(catalogue, context)
-    store = find_store(catalogue, select, context, keys=found)
-    sets = embedded_sets(store, key_sets(catalogue, found, context))
-    there = [i for i, each in enumerate(sets) if each]
-
-    def blocks() -> Iterator[NDArray[np.float32]]:
-        for start in range(0, len(there), BLOCK):
-            some = there[start : start + BLOCK]
-            yield read_pooled(store, [sets[i] for i in some], pooling)
-
-    costs = _item_costs(store, [sets[i] for i in there])
-    export(out, catalogue.ids[there], store.dimension, blocks(), costs)
-    return ExportSummary(len(there), len(sets) - len(there), store.dimension, out)
+    if isinstance(as_selector(select), EmbeddingSelector):
+        check_pooling_used(catalogue, pooling, "export")
+    found = find_embeddings(catalogue, select, context, pooling)
+    store, there = found.store, found.there
+    costs = _item_costs(store, [found.keys[i] for i in there])
+    export(out, catalogue.ids[there], store.dimension, found.blocks(there), costs)
+    return ExportSummary(len(there), len(found.keys) - len(there), store.dimension, out)
 
 
 def _item_costs(store: EmbeddingStore, sets: list[list[bytes]]) -> RowCosts:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from hybrid.cache import EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.catalogue.columns import POSTER
+from hybrid.errors import SettingError
+from hybrid.extraction.imported_stores import KIND as IMPORTED
 from hybrid.extraction.imported_stores import catalogue_keys, find_imported_store
 from hybrid.extraction.lookup import find_store, hash_catalogue
 from hybrid.extraction.pooling import check_pooling, read_pooled
@@ -19,9 +21,11 @@ from hybrid.extraction.poster_keys import embedded_sets, key_sets
 from hybrid.extraction.text_lookup import TEXT_EMBEDDING, catalogue_text_keys, find_text_store
 from hybrid.types import EmbeddingSelector, ImportedSelector, TextSelector
 from hybrid.utils.context import Context
+from hybrid.utils.options import Rule, given_options, list_unused
 from hybrid.utils.read_only import reads_only
 
 Selector = EmbeddingSelector | TextSelector | ImportedSelector
+OF_OTHERS = ("backbone", "weights", "dtype", "text-encoder", "poster-pooling")
 BLOCK = 4096  # items that are read at once
 
 
@@ -69,6 +73,36 @@ def as_selector(selector: Selector | str | None) -> Selector:
     return ImportedSelector.parse(selector) if isinstance(selector, str) else selector
 
 
+def imported_selection(block: str, fingerprint: str | None, *commands: str) -> ImportedSelector:
+    """The selector of imported embeddings, where no option of other embeddings was typed.
+
+    Parameters
+    ----------
+    block : str
+        As ``--block`` has it.
+    fingerprint : str or None
+        As ``--embeddings`` has it.
+    *commands : str
+        Those whose typed options are checked.
+
+    Raises
+    ------
+    SettingError
+        The message lists all options that would have no effect.
+
+    Examples
+    --------
+    >>> imported_selection("clip", None, "export").block
+    'clip'
+    """
+    given = given_options(dict.fromkeys(OF_OTHERS, (None, None)), *commands)
+    rule = Rule(OF_OTHERS, False, "--block names imported embeddings")
+    if problems := list_unused([rule], given):
+        raise SettingError("\n".join(problems))
+    named = ImportedSelector.parse(block)
+    return ImportedSelector(named.block, named.fingerprint or fingerprint)
+
+
 def find_embeddings(
     catalogue: Catalogue,
     selector: Selector | str | None = None,
@@ -107,6 +141,28 @@ def find_embeddings(
         keys = catalogue_keys(catalogue, store, context)
     sets = [[] if key is None else [key] for key in keys]
     return EmbeddingSet(store, embedded_sets(store, sets), pooling)
+
+
+def store_keys(
+    catalogue: Catalogue, store: EmbeddingStore, context: Context | None = None
+) -> list[bytes]:
+    """The different keys that the items of a catalogue would have in a store of texts, or an imported one.
+
+    Examples
+    --------
+    >>> from hybrid import load_catalogue, write_sample
+    >>> from hybrid.cache import EmbeddingCache
+    >>> _ = write_sample("keyed", n_items=60)
+    >>> films = load_catalogue("keyed/catalogue.csv")
+    >>> fields = {"kind": "imported", "of": "item", "dimension": 2}
+    >>> len(store_keys(films, EmbeddingCache("keyed/cache").make(fields)))
+    60
+    """
+    if store.stands_for.get("kind") == IMPORTED:
+        keys = catalogue_keys(catalogue, store, context or Context())
+    else:
+        keys = catalogue_text_keys(catalogue, store)
+    return list(dict.fromkeys(key for key in keys if key is not None))
 
 
 @reads_only

@@ -1,28 +1,23 @@
-"""Cache report of a catalogue's texts: hits, misses and their reasons; export of their embeddings."""
+"""Cache report of a catalogue's texts: hits, misses and their reasons."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hybrid.cache import EmbeddingCache, EmbeddingStore, differences, fingerprint_of
-from hybrid.cache.export import check_target, export
 from hybrid.catalogue import Catalogue
-from hybrid.extraction.cache_report import BLOCK, ExportSummary
 from hybrid.extraction.text_lookup import (
     catalogue_text_keys,
     describe_text_store,
-    find_text_store,
     text_stores,
 )
 from hybrid.extraction.text_plan import configured_encoder, known_precision
 from hybrid.extraction.texts import item_texts, text_keys
-from hybrid.types import TextEmbeddingOptions, TextSelector
+from hybrid.types import TextEmbeddingOptions
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.read_only import reads_only
 
@@ -126,48 +121,3 @@ def _others(
         if texts and store.stands_for != wanted:
             differs = differences(wanted, store.stands_for)
             yield OtherTextStore(describe_text_store(store), store.fingerprint, texts, differs)
-
-
-@reads_only
-@limited_by_context
-def export_text_embeddings(
-    catalogue: Catalogue,
-    out: str | Path,
-    select: TextSelector | None = None,
-    context: Context | None = None,
-) -> ExportSummary:
-    """Export the embeddings of a catalogue's texts to a NumPy, HDF5 or Parquet file.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-    out : str or Path
-        As for `hybrid.extraction.cache_report.export_embeddings`. Items without a text are left out.
-    select, context
-        As for `hybrid.extraction.text_lookup.find_text_store`.
-
-    Raises
-    ------
-    ExtractionError, SettingError
-        If there is no such store or several, or `out` cannot be written so.
-
-    Examples
-    --------
-    >>> from hybrid import load_catalogue
-    >>> films = load_catalogue("catalogue.csv")  # doctest: +SKIP
-    >>> export_text_embeddings(films, "embeddings.npz").dimension  # doctest: +SKIP
-    384
-    """
-    out = Path(out)
-    check_target(out)
-    store = find_text_store(catalogue, select, context)
-    keys = catalogue_text_keys(catalogue, store)
-    there = [i for i, key in enumerate(keys) if key is not None]
-    found = [key for key in keys if key is not None]
-
-    def blocks() -> Iterator[NDArray[np.float32]]:
-        for start in range(0, len(found), BLOCK):
-            yield store.read(found[start : start + BLOCK])
-
-    export(out, catalogue.ids[there], store.dimension, blocks(), store.row_costs(found))
-    return ExportSummary(len(there), len(keys) - len(there), store.dimension, out)

@@ -427,6 +427,13 @@ def read_parquet(path: Path) -> tuple[list[str], NDArray[Any]]:
     return table["id"].tolist(), np.stack(table["embedding"].to_list())
 
 
+def read_csv(path: Path) -> tuple[list[str], NDArray[Any]]:
+    table = pd.read_csv(path, index_col="id")
+    numbers = table.drop(columns=["seconds", "device"])
+    assert numbers.columns.tolist() == [str(i) for i in range(768)]
+    return table.index.tolist(), numbers.to_numpy(np.float32)
+
+
 def read_costs(path: Path) -> tuple[list[float], set[str]]:
     """Seconds of each row, and the devices."""
     if path.suffix == ".npz":
@@ -435,17 +442,18 @@ def read_costs(path: Path) -> tuple[list[float], set[str]]:
     if path.suffix == ".h5":
         with h5py.File(path) as file:
             return file["seconds"][:].tolist(), set(file["device"].asstr()[:].tolist())
-    table = pd.read_parquet(path)
+    table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     return table["seconds"].tolist(), set(table["device"])
 
 
 @pytest.mark.parametrize(
-    ("name", "read"), [("e.npz", read_npz), ("e.h5", read_h5), ("e.parquet", read_parquet)]
+    ("name", "read"),
+    [("e.npz", read_npz), ("e.h5", read_h5), ("e.parquet", read_parquet), ("e.csv", read_csv)],
 )
 def test_export_is_read_by_other_tools(
     name: str, read: Callable[[Path], Any], extracted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hybrid.extraction.cache_report.BLOCK", 20)  # several blocks
+    monkeypatch.setattr("hybrid.extraction.embeddings_frame.BLOCK", 20)  # several blocks
     catalogue = load_catalogue("catalogue.csv")
     (extracted / name).write_bytes(b"older")
     summary = export_embeddings(catalogue, extracted / name, select=EmbeddingSelector(backbone=NET))
@@ -469,7 +477,7 @@ def test_export_is_read_by_other_tools(
 @pytest.mark.parametrize(
     ("out", "error", "message"),
     [
-        ("e.csv", SettingError, r"ends in \.npz, \.parquet, \.h5, found e\.csv"),
+        ("e.txt", SettingError, r"ends in \.npz, \.parquet, \.csv, \.h5, \.hdf5, found e\.txt"),
         ("no/e.npz", RunError, "a folder that exists"),
     ],
 )

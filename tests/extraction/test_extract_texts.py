@@ -23,9 +23,10 @@ from hybrid.backbones.engines import choose_engine
 from hybrid.cache import EmbeddingCache, EmbeddingStore, Leases
 from hybrid.catalogue import Catalogue
 from hybrid.errors import CatalogueError, SettingError
+from hybrid.extraction.cache_report import export_embeddings
 from hybrid.extraction.extract_texts import extract_texts, plan_text_extraction
 from hybrid.extraction.plan import ExtractSettings
-from hybrid.extraction.text_cache_report import explain_text_cache, export_text_embeddings
+from hybrid.extraction.text_cache_report import explain_text_cache
 from hybrid.extraction.text_lookup import find_text_store
 from hybrid.text_encoders.encoder import TextEncoder
 from hybrid.text_encoders.folder import read_text_encoder
@@ -334,7 +335,7 @@ def test_the_precision_is_checked_and_told(
 def test_export_has_the_items_with_a_text(catalogue: Catalogue, text_encoder: Path) -> None:
     extract(catalogue, text_encoder)
     select = TextSelector(str(text_encoder))
-    done = export_text_embeddings(catalogue, "e.npz", select, Context("cache"))
+    done = export_embeddings(catalogue, "e.npz", select, Context("cache"))
     assert (done.items, done.missing, done.dimension) == (ITEMS - 1, 1, 16)
     with np.load("e.npz") as file:
         assert file["ids"].tolist() == [name for name in TEXTS if name != "f3"]

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -137,6 +138,57 @@ def test_a_run_and_its_predictions_say_which_items_lack_the_block(films: Catalog
     # On a machine without the embeddings every item lacks them.
     summary = predict_catalogue("runs/both", "new.csv", "q.csv", context=Context(cache="elsewhere"))
     assert len(summary.lacking["clip"]) == 6
+
+
+@pytest.mark.parametrize("name", ["e.npz", "e.parquet", "e.csv", "e.hdf5"])
+def test_an_imported_block_is_exported(films: Catalogue, name: str) -> None:
+    found = run("cache", "export", "--block", "clip", "--out", name)
+    assert (found["items"], found["missing"], found["dimension"]) == (N - 4, 4, 5)
+    if name == "e.npz":
+        with np.load(name) as arrays:
+            ids, rows, seconds = arrays["ids"], arrays["embeddings"], arrays["seconds"]
+    elif name == "e.hdf5":
+        with h5py.File(name) as file:
+            ids, rows, seconds = file["ids"].asstr()[:], file["embeddings"][:], file["seconds"][:]
+    elif name == "e.csv":
+        table = pd.read_csv(name)
+        ids, seconds = table["id"], table["seconds"]
+        rows = table[[str(i) for i in range(5)]].to_numpy(np.float32)
+    else:
+        table = pd.read_parquet(name)
+        ids, rows, seconds = table["id"], np.stack(table["embedding"].tolist()), table["seconds"]
+    assert list(ids) == films.ids[:-4].tolist()
+    np.testing.assert_array_equal(rows, vectors()[:-4])  # to the bit, also as text
+    assert np.isnan(seconds).all()  # nobody knows what they cost
+    if name in ("e.npz", "e.parquet"):  # what is exported can be imported
+        again = run("import-embeddings", name, "--block", "clip")
+        assert (again["added"], again["present"]) == (0, N - 4)
+
+
+def test_export_of_a_block_takes_no_option_of_others(films: Catalogue) -> None:
+    for option in (["--backbone", "vgg16"], ["--dtype", "float16"]):
+        found = CliRunner().invoke(
+            hybrid, ["cache", "export", "--block", "clip", "--out", "e.npz", *option]
+        )
+        assert isinstance(found.exception, SettingError)
+        assert str(found.exception).startswith(f"{option[0]}: expected none, since --block names")
+
+
+def test_the_audit_of_a_split_names_the_imported_set(films: Catalogue) -> None:
+    run("split", "--method", "random")
+
+    def audited() -> list[tuple[str, str]]:
+        found = CliRunner().invoke(hybrid, ["audit", "--json"])
+        sets = json.loads(found.stdout)["backbones"]
+        return [(each["verdict"], " ".join(each["unknown"])) for each in sets]
+
+    ((verdict, told),) = audited()
+    assert verdict == "unknown"
+    assert "it cannot be told what clip, which was made elsewhere, has learnt from" in told
+    said = ImportSettings(trained_on="none")
+    frame = pd.DataFrame(vectors()[:-4], index=films.ids[:-4])
+    import_embeddings(frame, films, block="clip", settings=said)
+    assert audited() == [("clean", "")]
 
 
 def test_reports_explanations_and_studies_know_the_block(films: Catalogue) -> None:
