@@ -105,7 +105,7 @@ def _text(made: TuneSummary) -> str:
             f"{counted(len(made.labels), 'label')} from {_learnt(made)}",
             f"  {_how(made)}, in {duration(made.seconds)}{score}; peak memory {made.peak_mib:.0f} MiB, "
             f"{size_text(made.bytes)} of disk",
-            f"{counted(made.embedded, 'item')} of the catalogue {agree(made.embedded, '{has|have}')} scores "
+            f"{counted(made.embedded, 'item')} of the catalogue {agree(made.embedded, '{have|has}')} scores "
             f"in the cache ({made.fingerprint[:12]}); use them with: hybrid fit-svm --text-encoder "
             f"{made.name}",
         ]

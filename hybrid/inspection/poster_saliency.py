@@ -168,7 +168,7 @@ def resolve_backbones(
         seed, name = recorded.weights.seed, recorded.name
         if name.endswith(ONNX):
             raise SettingError(
-                f"--saliency: expected a backbone that Keras computes, whose gradients are known, found "
+                f"--map: expected a backbone that Keras computes, whose gradients are known, found "
                 f"{name}. Leave the option out."
             )
         found = resolve_weights(get_backbone(name), find_weights(folder, recorded, path), seed)

@@ -18,6 +18,7 @@ from hybrid.errors import SettingError, WeightsError
 from hybrid.text_encoders.folder import read_text_encoder
 from hybrid.text_encoders.spec import TextEncoderSpec, TransformerSpec
 from hybrid.text_encoders.tokens import Tokens
+from hybrid.utils.counts import counted
 from hybrid.utils.files import write_new
 from hybrid.utils.reading import PROVENANCE as PROVENANCE_FILE
 from hybrid.utils.reading import TEXT, WEIGHTS, hash_file, read_bytes
@@ -266,7 +267,8 @@ def read_tuned_encoder(folder: Path) -> TunedSpec:
     base = read_text_encoder(folder / BASE, **said)
     if not 0 <= data["layers"] <= base.architecture.layers:
         raise WeightsError(
-            f"{path}: expected at most {base.architecture.layers} tuned layers, found {data['layers']}."
+            f"{path}: expected at most {counted(base.architecture.layers, 'tuned layer')}, found "
+            f"{data['layers']}."
         )
     return TunedSpec(
         name=folder.absolute().name,

@@ -56,7 +56,7 @@ def read_fold(path: Path, base: EncoderArrays, layers: int) -> tuple[EncoderArra
     wanted = array_names(number - layers, number)
     if set(found) != set(wanted):
         raise WeightsError(
-            f"{path}: expected the arrays {wanted[0]} to {wanted[-1]}, found {len(found)} others."
+            f"{path}: expected the arrays {wanted[0]} to {wanted[-1]}, found others, {len(found)} in all."
         )
     own = tuple(_layer(path, found, i, base.layers[i]) for i in range(number - layers, number))
     head = Affine(found[f"{HEAD}.kernel"], found[f"{HEAD}.bias"])

@@ -25,8 +25,8 @@ PROSE = {"wrote", "that", "without", "with", "again"}
 NAMED = re.compile(r"(?<![\w./`'’-])hybrid ((?:cache )?[a-z][a-z-]*)")
 OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]")
 # Options of other programs, and variables of style sheets.
-# The last is that of `hybrid` itself.
-FOREIGN = {"--query-gpu", "--format", "--upgrade", "--ink", "--soft", "--line", "--debug"}
+FOREIGN = {"--query-gpu", "--format", "--upgrade", "--local-dir", "--ink", "--soft", "--line"}
+FOREIGN |= {"--debug", "--version"}  # of `hybrid` itself
 
 
 def options_of(name: str) -> set[str]:

@@ -23,6 +23,8 @@ MEANS = {
     "demo": {"seed", "workers"},
     "sample": {"seed"},
     "import": set(),
+    "import-embeddings": {"catalogue", "cache", "workers"},
+    "tune": {"catalogue", "splits", "cache", "seed", "workers"},
     "fetch-posters": {"catalogue", "workers"},
     "check": {"catalogue", "workers"},
     "split": {"catalogue", "splits", "cache", "seed", "workers"},
@@ -107,13 +109,22 @@ ALWAYS = {
     "demo": {"full", "force"},
     "sample": {"items"},
     "import": {"out", "genre-names"},
+    "import-embeddings": {
+        *(*COLUMNS, "block", "of", "ids", "id-name", "vector-column", "dtype", "add", "licence"),
+        "trained-on",
+    },
+    "tune": {
+        *(*COLUMNS, "text-encoder", "name", "encoders", "precision", "dry-run", "force", "folds"),
+        *("epochs", "layers", "learning-rate", "head-rate", "layer-decay", "warm-up", "weight-decay"),
+        *("dropout", "batch-size", "max-length"), *TASK,
+    },
     "fetch-posters": {
         *("id-column", "url-column", "out", "concurrency", "rate", "timeout", "retries", "max-bytes"),
         *("max-pixels", "max-shared", "allow-private", "retry-failed", "refresh", "strict", "force"),
     },
     "check": {*COLUMNS, "strict"},
     "split": {*COLUMNS, "method", "validation", "force"},
-    "audit": {*COLUMNS, *SELECTED, "run", "repair", "sheet", "force"},
+    "audit": {*COLUMNS, *SELECTED, "text-encoder", "text-embeddings", "run", "repair", "sheet", "force"},
     # A dry run rehearses the command that it is given, with all its options.
     "extract": {
         *(*COLUMNS, *ANY_EMBEDDING, "backbone", "text-encoder", "ids", "limit", "dry-run"),
@@ -138,7 +149,7 @@ ALWAYS = {
     "cache verify": {"deep"},
     "cache compact": set(),
     "cache gc": {"dry-run"},
-    "cache export": {*COLUMNS, "dtype", "embeddings", "text-encoder", "out", "force"},
+    "cache export": {*COLUMNS, "dtype", "embeddings", "text-encoder", "block", "out", "force"},
     "backbones": {"layers"},
 }  # fmt: skip
 
@@ -278,6 +289,8 @@ REFUSED = {
             "check": [],
             "fetch-posters": [],
             "split": [],
+            "tune": ["--text-encoder", "all-MiniLM-L6-v2"],
+            "import-embeddings": ["made.npz", "--block", "clip"],
             "audit": [],
             "extract": ["--backbone", "mobilenet-075", "--weights", "random"],
             "fit-deep": ["--backbone", "small"],

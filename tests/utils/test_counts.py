@@ -36,9 +36,11 @@ NEVER_ONE = """
     catalogue/download/transfer.py self.unreached
     catalogue/check.py items
     catalogue/importers/mm_imdb_hdf5.py largest
+    cli/tune.py plan.parameters
     extraction/imported_file.py EMBEDDINGS.limit
     extraction/imported_values.py said
     images/work.py count
+    text_encoders/arrays.py tokens
     catalogue/label_column.py items
     catalogue/label_findings.py sum(map(len, twins))
     catalogue/readers/parse.py name
