@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -171,9 +172,13 @@ class Signals:
         if self.number is None or not issubclass(unraisable.exc_type, KeyboardInterrupt):
             sys.__unraisablehook__(unraisable)
             return
-        again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), self.number))
-        again.daemon = True
-        again.start()
+        while True:
+            again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), self.number))
+            again.daemon = True
+            # The signal may come while the thread starts: here nothing can be raised, either.
+            with contextlib.suppress(KeyboardInterrupt):
+                again.start()
+                return
 
 
 @contextmanager

@@ -1,0 +1,34 @@
+"""Signals where nothing can be raised."""
+
+from __future__ import annotations
+
+import signal
+from types import SimpleNamespace
+
+import pytest
+
+import hybrid.utils.interrupt
+from hybrid.utils.interrupt import Interrupted, Signals
+
+
+def test_a_signal_that_comes_again_while_its_thread_starts_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a busy machine the thread that sends it again takes longer to start than it waits."""
+    started: list[bool] = []
+
+    class Slow:
+        daemon = False
+
+        def __init__(self, *_: object) -> None: ...
+
+        def start(self) -> None:
+            started.append(self.daemon)
+            if len(started) < 3:
+                raise Interrupted(signal.SIGTERM)
+
+    monkeypatch.setattr(hybrid.utils.interrupt.threading, "Timer", Slow)
+    signals = Signals()
+    signals.number = signal.SIGTERM
+    signals.deliver_again(SimpleNamespace(exc_type=Interrupted))
+    assert started == [True, True, True]
