@@ -16,6 +16,7 @@ from hybrid.errors import ExtractionError, SettingError
 from hybrid.features.frames import FrameTransformer
 
 Floats = NDArray[np.float32]
+ROUNDING = 1e-6  # share of the largest standard deviation; float16 has three digits
 CHUNK = 256  # rows that are brought to another scale or precision at a time
 
 
@@ -91,7 +92,8 @@ class EmbeddingFeatures(FrameTransformer):
         mean = _mean_of(embeddings, present, lambda rows: rows)
         scale = np.sqrt(_mean_of(embeddings, present, lambda rows: (rows - mean) ** 2))
         self.mean_ = mean.astype(np.float32)
-        self.scale_ = np.where(scale > 0, scale, 1.0).astype(np.float32)
+        # Divided by its own size, the rounding error of a constant dimension would count as the others do.
+        self.scale_ = np.where(scale > ROUNDING * scale.max(), scale, 1.0).astype(np.float32)
         return self
 
     def transform(self, X: pd.DataFrame | Floats) -> Floats:
