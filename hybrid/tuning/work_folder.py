@@ -12,7 +12,7 @@ from hybrid.cache.sealed import seal, unseal
 from hybrid.cache.verified_files import DamageError
 from hybrid.errors import RunError
 from hybrid.utils.files import exchange, make_folder, remove_tree, sync, sync_tree, write_atomically
-from hybrid.utils.reading import TEXT, WEIGHTS, hash_file, read_bytes
+from hybrid.utils.reading import TEXT, WEIGHTS, hash_file, parse_json, read_bytes
 
 STATE, ENCODER, STATES = "state.json", "encoder", "states.npy"
 
@@ -41,7 +41,7 @@ class WorkFolder:
         self.folder = encoder.with_name(f".{encoder.name}.tuning")
         self.encoder = self.folder / ENCODER
         self.states = self.folder / STATES
-        self.identity: dict[str, Any] = json.loads(json.dumps(identity))
+        self.identity: dict[str, Any] = parse_json(json.dumps(identity))
 
     def check(self) -> None:
         """Check that an interrupted tuning that is there is this one.

@@ -53,6 +53,7 @@ FOLDERS = {
     "demo folder": "an earlier demo's files",
     "sample folder": "nothing, or an interrupted sample",
     "import --out": "nothing",
+    "tune --name": "an earlier tuned encoder, with --force",
     "fit-svm --name": "a run",
     "fit-ovr --name": "a run",
     "fit-deep --name": "a run",
@@ -80,7 +81,7 @@ def test_every_option_that_names_an_output_is_in_a_table() -> None:
         options = {parameter.opts[0]: parameter for parameter in command.params}
         outputs = {each for each, one in options.items() if isinstance(one.type, OutputFile)}
         files |= {f"{name} {each}" for each in outputs}
-        assert ("--force" in options) == (bool(outputs) or name == "demo"), name
+        assert ("--force" in options) == (bool(outputs) or name in ("demo", "tune")), name
         others |= {f"{name} {each}" for each in options if each not in outputs and each in WRITING}
     assert files == set(OUTPUTS)
     assert others == set(FOLDERS)

@@ -182,7 +182,7 @@ def test_an_item_without_a_poster_cannot_be_mapped(studio: Path) -> None:
         (["avg", "--html", "x.html"], 2, "--html: expected an ID.*or --features"),
         (["avg", "--features", "--html", "x.txt"], 2, "expected the name of a page"),
         (["words", "f003", "--map"], 2, "expected a run with a poster block, found text"),
-        (["words", "--features"], 2, "expected a run with a poster block, found text"),
+        (["words", "--features"], 2, "expected a run with a block of embeddings, .*found text"),
         (["avg", "f003", "--map", "--weights", "none.h5"], 1, "found no file at none.h5"),
         (["two", "f003", "--map", *["--weights", "random"] * 3], 2, "--weights: expected one, or"),
     ],

@@ -202,7 +202,12 @@ def test_audits_find_the_same(
     assert _run(["audit", "--run", run, *options, "--quiet", "--json"]) == code
     expected = json.loads((EXPECTED / f"audit-{run}.json").read_text())
     found = json.loads(capsys.readouterr().out)
-    new = [entry for entry in found["skipped"] if entry not in expected["skipped"]]
+    new = [
+        entry
+        for entry in found["skipped"]
+        if entry not in expected["skipped"]
+        and not entry.startswith("near-same text embedding: ")  # there were none then
+    ]
     assert [said[: len(UNTOLD[run][i])] for i, said in enumerate(new)] == UNTOLD.get(run, [])
     assert found["unknown"] == new
     found["skipped"] = expected["skipped"]
