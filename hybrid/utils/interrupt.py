@@ -158,6 +158,7 @@ class Signals:
     def __init__(self) -> None:
         self.number: int | None = None  # of the first
         self.ignored = False
+        self._again: threading.Timer | None = None
 
     def handle(self, number: int, frame: Any) -> None:
         """Raise `Interrupted`, unless the process ends anyway."""
@@ -173,12 +174,19 @@ class Signals:
             sys.__unraisablehook__(unraisable)
             return
         while True:
-            again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), self.number))
-            again.daemon = True
+            self._again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), self.number))
+            self._again.daemon = True
             # The signal may come while the thread starts: here nothing can be raised, either.
             with contextlib.suppress(KeyboardInterrupt):
-                again.start()
+                self._again.start()
                 return
+
+    def end(self) -> None:
+        """Ignore signals from now on, one that is under way as well: nobody would expect it later."""
+        self.ignored = True
+        if self._again is not None:
+            self._again.cancel()
+            self._again.join()
 
 
 @contextmanager
@@ -199,7 +207,7 @@ def signals_raise() -> Iterator[Signals]:
         try:
             yield signals
         finally:
-            signals.ignored = True
+            signals.end()
             sys.unraisablehook = hook
 
 

@@ -336,7 +336,7 @@ def test_a_damaged_failure_file_is_no_harm(
 
 
 def sealed(content: str) -> str:
-    return content[:-1] + f',"sha256":"{hashlib.sha256(content.encode()).hexdigest()}"}}'
+    return content[:-1] + f',"sha256":"{hashlib.sha256(content.encode()).hexdigest()}"}}\n'
 
 
 @pytest.mark.parametrize("marker", ['{"format": 2}', '{"format":3}', sealed('{"format":2}')])
