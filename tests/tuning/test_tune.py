@@ -293,8 +293,11 @@ def test_a_run_on_the_scores_counts_the_tuning_and_tells_its_leaks(there: Any) -
 
     record = fit(experiment.split, "svm")
     (ancestor,) = record.cost.ancestors
-    assert (ancestor.name, ancestor.seconds) == ("tuned", summary.seconds)
-    assert record.cost.total_seconds > summary.seconds
+    # Another test may have tuned the same encoder again since, in other seconds.
+    store = EmbeddingCache(experiment.context.cache).find(summary.fingerprint)
+    (tuned,) = store_provenance(store).ancestors
+    assert (ancestor.name, ancestor.seconds) == ("tuned", tuned.seconds)
+    assert record.cost.total_seconds > tuned.seconds > 0
     assert all(leak.kind != BACKBONE_TRAINED_ON_TEST for leak in record.audit.leaks)
     parts = np.array(["test", "train", "validation"])[np.arange(len(films)) % 3]
     leaking = fit(Split(films.ids, parts, films.ids, ""), "leaking")
