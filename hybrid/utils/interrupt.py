@@ -170,9 +170,11 @@ class Signals:
 
     def deliver_again(self, unraisable: Any) -> None:
         """Deal with an exception where nothing can be raised, as in ``__del__``: it must not be lost."""
-        if self.number is None or not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        if self.number is None:
             sys.__unraisablehook__(unraisable)
             return
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            return  # of an object that was half made when the signal came
         while True:
             self._again = threading.Timer(AGAIN_SECONDS, os.kill, (os.getpid(), self.number))
             self._again.daemon = True

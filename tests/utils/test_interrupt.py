@@ -32,3 +32,20 @@ def test_a_signal_that_comes_again_while_its_thread_starts_is_not_lost(
     signals.number = signal.SIGTERM
     signals.deliver_again(SimpleNamespace(exc_type=Interrupted))
     assert started == [True, True, True]
+
+
+def test_what_half_made_objects_say_after_a_signal_is_not_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As numba's, whose `__del__` needs what `__init__` had not set yet."""
+    signals = Signals()
+    broken = SimpleNamespace(
+        exc_type=AttributeError,
+        exc_value=AttributeError("no _as_parameter_"),
+        exc_traceback=None,
+        err_msg="Exception ignored in",
+        object=None,
+    )
+    signals.number = signal.SIGHUP
+    signals.deliver_again(broken)
+    assert capsys.readouterr().err == ""
