@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any
 
-from hybrid.cache import EmbeddingStore, compact, is_worth_compacting
 from hybrid.catalogue import Catalogue
-from hybrid.errors import CacheError
 from hybrid.extraction.lookup import bad_posters
 from hybrid.extraction.pipeline import EmbeddingPipeline, Target
 from hybrid.extraction.plan import ExtractSettings, Job, Keys, load_target, plan_jobs
 from hybrid.extraction.poster_keys import embedded_sets, key_sets
 from hybrid.extraction.shards import ShardQueue, claim_shards
 from hybrid.extraction.wall_clock import WallClock
-from hybrid.extraction.writer import PartWriter
+from hybrid.extraction.writer import PartWriter, compact_afterwards
 from hybrid.types import EmbeddingOptions, ExtractPlan, ExtractSummary
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.interrupt import until_interrupted
-from hybrid.utils.progress import Advance, Progress
+from hybrid.utils.progress import Advance
 from hybrid.utils.read_only import reads_only
 from hybrid.utils.resources import peak_mib
 
@@ -108,7 +105,7 @@ def extract_backbones(
     busy = [job for job in jobs if job.todo]
     work = _compute(busy, settings, context) if busy else {}
     for job in jobs:
-        _compact(job.store, context.progress)
+        compact_afterwards(job.store)
     return tuple(
         _summary(catalogue, keys, job, work.get(job.store.fingerprint, _Work()), context)
         for job in jobs
@@ -178,16 +175,6 @@ def _summary(
         rate=work.rate,
         peak_mib=peak_mib(),
     )
-
-
-def _compact(store: EmbeddingStore, progress: Progress) -> None:
-    """Compact the store where worthwhile; a failure is a warning, since the embeddings are safe."""
-    if not is_worth_compacting(store):
-        return
-    try:
-        compact(store)
-    except CacheError as error:
-        warnings.warn(f"{error}", stacklevel=2)
 
 
 def _compute(jobs: Sequence[Job], settings: ExtractSettings, context: Context) -> dict[str, _Work]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,15 +10,13 @@ from contextlib import closing
 from itertools import compress, islice
 from typing import NamedTuple
 
-from hybrid.cache import compact, is_worth_compacting
 from hybrid.catalogue import Catalogue
-from hybrid.errors import CacheError
 from hybrid.extraction.plan import ExtractSettings
 from hybrid.extraction.shards import ShardQueue
 from hybrid.extraction.text_findings import text_findings
 from hybrid.extraction.text_plan import TextJob, plan_text_job
 from hybrid.extraction.wall_clock import WallClock
-from hybrid.extraction.writer import PartWriter
+from hybrid.extraction.writer import PartWriter, compact_afterwards
 from hybrid.text_encoders.encoder import TextEncoder
 from hybrid.text_encoders.tokens import Tokens
 from hybrid.types import TextEmbeddingOptions, TextExtractPlan, TextExtractSummary
@@ -81,20 +78,12 @@ def extract_texts(
     >>> extract_texts(films, "all-MiniLM-L6-v2").embedded  # doctest: +SKIP
     594
     """
-    options, settings, context = (
-        options or TextEmbeddingOptions(),
-        settings or ExtractSettings(engine="auto"),
-        context or Context(),
-    )
+    options, settings, context = _defaults(options, settings, context)
     job = plan_text_job(catalogue, text_encoder, options, settings, context)
     done = (
         _compute(job, options, context) if job.todo else Computed(job.seconds, job.seconds, [], 0)
     )
-    if is_worth_compacting(job.store):
-        try:
-            compact(job.store)
-        except CacheError as error:  # the embeddings are safe
-            warnings.warn(f"{error}", stacklevel=2)
+    compact_afterwards(job.store)
     there = job.store.has(job.keys)
     embedding = done.seconds - done.loading
     return TextExtractSummary(
@@ -133,11 +122,7 @@ def plan_text_extraction(
     context: Context | None = None,
 ) -> TextExtractPlan:
     """Estimate what `extract_texts` would compute, its time and its disk space; nothing is written."""
-    options, settings, context = (
-        options or TextEmbeddingOptions(),
-        settings or ExtractSettings(engine="auto"),
-        context or Context(),
-    )
+    options, settings, context = _defaults(options, settings, context)
     job = plan_text_job(catalogue, text_encoder, options, settings, context)
     number_bytes = 2 if options.dtype == "float16" else 4
     tried, longer, seconds = _try(job, options) if job.todo else (0, [], 0.0)
@@ -163,6 +148,13 @@ def plan_text_extraction(
         bytes=len(job.todo) * (job.spec.dimension * number_bytes + 32),
         findings=text_findings(catalogue, job, options.chunks, longer, tried),
     )
+
+
+def _defaults(
+    options: TextEmbeddingOptions | None, settings: ExtractSettings | None, context: Context | None
+) -> tuple[TextEmbeddingOptions, ExtractSettings, Context]:
+    settings = settings or ExtractSettings(engine="auto")
+    return options or TextEmbeddingOptions(), settings, context or Context()
 
 
 class Computed(NamedTuple):

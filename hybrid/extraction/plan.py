@@ -198,7 +198,7 @@ def _plan_job(
     known, engine = resolve_precision(choice, options, context.cache, spec, weights), None
     start = time.perf_counter()
     if known is None:
-        _check_cache(context)
+        check_cache(context)
         best = _fastest(choice, spec, weights, settings, context)
         in_random_order = [images[key] for key in sorted(images)]  # keys are hashes
         engine = check_precision(best, spec, weights, in_random_order, settings.batch_size, context)
@@ -212,7 +212,7 @@ def _plan_job(
     lacks = list(compress(images, (~done).tolist()))
     todo, left = lacks[: settings.limit], lacks[len(lacks[: settings.limit]) :]
     if todo:
-        _check_cache(context)
+        check_cache(context)
     if todo and engine is None:
         known = _fastest(known, spec, weights, settings, context)
     return Job(
@@ -229,8 +229,18 @@ def _plan_job(
     )
 
 
-def _check_cache(context: Context) -> None:
-    """Check that embeddings can be written, before they are computed."""
+def check_cache(context: Context) -> None:
+    """Check that embeddings can be written, before they are computed.
+
+    Raises
+    ------
+    SettingError
+        If the folder of the cache cannot be made or written to.
+
+    Examples
+    --------
+    >>> check_cache(Context(cache="checked"))
+    """
     if not is_read_only():
         check_new_folder("--cache", Path(context.cache))
 

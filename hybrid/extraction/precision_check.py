@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from hybrid.images.files import load_poster
 from hybrid.types import EmbeddingOptions
 from hybrid.utils.context import Context
 from hybrid.utils.counts import counted
+from hybrid.utils.progress import Progress
 
 TRIED = 64
 MARGIN = 0.9995  # cosine with float32 asked of those; 0.999 is promised of every poster
@@ -45,14 +47,39 @@ def resolve_precision(
     spec : BackboneSpec
     weights : Weights
     """
-    if options.precision != "auto" or choice.precision == "float32":
+
+    def fields(precision: str) -> dict[str, Any]:
+        return fingerprint_fields(spec, weights, options.dtype, precision)
+
+    return keep_precision(choice, options.precision, cache, fields)
+
+
+def keep_precision(
+    choice: EngineChoice, asked: str, cache: str, fields: Callable[[str], dict[str, Any]]
+) -> EngineChoice | None:
+    """Engine and precision, where the user or the cache settles the precision; else None.
+
+    Parameters
+    ----------
+    choice : EngineChoice
+        What the engine would take.
+    asked : str
+        The value of ``--precision``.
+    cache : str
+        Folder of the embedding cache.
+    fields : callable
+        Precision → what the embeddings in it stand for.
+
+    Examples
+    --------
+    >>> choice = EngineChoice("keras", "float32", "processor")
+    >>> keep_precision(choice, "auto", "nowhere", lambda precision: {}) == choice
+    True
+    """
+    if asked != "auto" or choice.precision == "float32":
         return choice
-    wanted = {
-        precision: fingerprint_fields(spec, weights, options.dtype, precision)
-        for precision in (choice.precision, "float32")
-    }
     there = EmbeddingCache(cache)
-    stores = {precision: there.look_up(said) for precision, said in wanted.items()}
+    stores = {each: there.look_up(fields(each)) for each in (choice.precision, "float32")}
     found = [(len(store), precision) for precision, store in stores.items() if store is not None]
     if not found:
         return None
@@ -88,17 +115,42 @@ def check_precision(
         return exact
     progress.say(f"checking {choice.precision} on {counted(len(posters), 'poster')} ({spec.name})")
     fast = load_backbone(spec, weights, choice, batch_size)
-    worst = float(cosines(fast(posters), exact(posters)).min())
+    agrees = compare_precision(fast(posters), exact(posters), choice.precision, progress)
+    return fast if agrees else exact
+
+
+def compare_precision(
+    fast: NDArray[np.float32], exact: NDArray[np.float32], precision: str, progress: Progress
+) -> bool:
+    """Whether embeddings in reduced precision agree with those in float32; it is said which are used.
+
+    Parameters
+    ----------
+    fast, exact : ndarray of shape (n, d), float32
+        Of the same items, 1 or more.
+    precision : str
+        Of the fast ones.
+    progress : Progress
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from hybrid.utils.progress import Progress
+    >>> one = np.ones((1, 2), dtype=np.float32)
+    >>> compare_precision(one, one, "bfloat16", Progress())
+    True
+    """
+    worst = float(cosines(fast, exact).min())
     if worst >= MARGIN:
         progress.say(
-            f"{choice.precision} is used: its lowest cosine with float32 is {worst:.5f} (required: {MARGIN})"
+            f"{precision} is used: its lowest cosine with float32 is {worst:.5f} (required: {MARGIN})"
         )
-        return fast
+        return True
     progress.say(
-        f"float32 is used: the lowest cosine of {choice.precision} with float32 is {worst:.5f} (required: "
-        f"{MARGIN}); --precision {choice.precision} takes it anyway"
+        f"float32 is used: the lowest cosine of {precision} with float32 is {worst:.5f} (required: "
+        f"{MARGIN}); --precision {precision} takes it anyway"
     )
-    return exact
+    return False
 
 
 def cosines(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:

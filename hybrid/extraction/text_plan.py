@@ -6,18 +6,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import compress
-from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from hybrid.backbones.engine import EngineChoice
 from hybrid.backbones.licences import check_licences
 from hybrid.cache import DTYPES, EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import CatalogueError, SettingError
-from hybrid.extraction.plan import ExtractSettings, announce_verification
-from hybrid.extraction.precision_check import MARGIN, TRIED, cosines
+from hybrid.extraction.plan import ExtractSettings, announce_verification, check_cache
+from hybrid.extraction.precision_check import TRIED, compare_precision, keep_precision
 from hybrid.extraction.texts import item_texts, text_keys
 from hybrid.text_encoders.encoder import TextEncoder
 from hybrid.text_encoders.registry import resolve_text_encoder
@@ -26,8 +23,6 @@ from hybrid.types import TextEmbeddingOptions
 from hybrid.utils.context import Context
 from hybrid.utils.counts import counted
 from hybrid.utils.environment import library_versions
-from hybrid.utils.read_only import is_read_only
-from hybrid.utils.writable import check_new_folder
 
 SHORTEST = 3  # tokens: two special ones and one of the text
 
@@ -128,7 +123,7 @@ def plan_text_job(
     choice = spec.choose_engine(settings.engine, options.precision)
     known, encoder = known_precision(spec, choice, options, context), None
     if known is None:
-        _check_cache(context)
+        check_cache(context)
         in_random_order = [wanted[key] for key in sorted(wanted)]  # keys are hashes
         encoder = check_text_precision(spec, choice, options.chunks, in_random_order, context)
         known = encoder.engine.choice
@@ -140,7 +135,7 @@ def plan_text_job(
     lacks = list(compress(wanted, (~there).tolist()))
     todo = lacks[: settings.limit]
     if todo:
-        _check_cache(context)
+        check_cache(context)
     return TextJob(
         spec,
         known,
@@ -161,18 +156,13 @@ def known_precision(
 
     ``--precision auto`` keeps the precision of the embeddings in the cache: of two, that of more embeddings.
     """
-    if options.precision != "auto" or choice.precision == "float32":
-        return choice
-    found = [
-        (len(store), precision)
-        for store in EmbeddingCache(context.cache).stores()
-        for precision in (choice.precision, "float32")
-        if store.stands_for
-        == spec.fingerprint_fields(chunks=options.chunks, precision=precision, dtype=options.dtype)
-    ]
-    if not found:
-        return None
-    return replace(choice, precision=max(found, key=lambda pair: pair[0])[1])
+
+    def fields(precision: str) -> dict[str, Any]:
+        return spec.fingerprint_fields(
+            chunks=options.chunks, precision=precision, dtype=options.dtype
+        )
+
+    return keep_precision(choice, options.precision, context.cache, fields)
 
 
 def check_text_precision(
@@ -201,18 +191,8 @@ def check_text_precision(
         return exact
     say(f"checking {choice.precision} on {counted(len(some), 'text')} ({spec.name})")
     fast = TextEncoder(spec, choice, chunks)
-    worst = float(np.min(cosines(fast(some), exact(some))))
-    if worst >= MARGIN:
-        say(
-            f"{choice.precision} is used: its lowest cosine with float32 is {worst:.5f} (required: "
-            f"{MARGIN})"
-        )
-        return fast
-    say(
-        f"float32 is used: the lowest cosine of {choice.precision} with float32 is {worst:.5f} (required: "
-        f"{MARGIN}); --precision {choice.precision} takes it anyway"
-    )
-    return exact
+    agrees = compare_precision(fast(some), exact(some), choice.precision, context.progress)
+    return fast if agrees else exact
 
 
 def make_text_store(
@@ -231,9 +211,3 @@ def make_text_store(
         chunks=options.chunks, precision=precision, dtype=options.dtype
     )
     return EmbeddingCache(cache).make(fields, recorded, spec.provenance_bytes())
-
-
-def _check_cache(context: Context) -> None:
-    """Check that embeddings can be written, before they are computed."""
-    if not is_read_only():
-        check_new_folder("--cache", Path(context.cache))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
@@ -10,7 +11,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.cache import PART_ROWS, EmbeddingStore, RowCosts
+from hybrid.cache import PART_ROWS, EmbeddingStore, RowCosts, compact, is_worth_compacting
+from hybrid.errors import CacheError
 from hybrid.extraction.wall_clock import WallClock
 
 PART_SECONDS = 30.0  # a killed job loses at most this much work
@@ -128,3 +130,19 @@ class PartWriter:
         if keys:
             self.store.append(keys, np.concatenate(rows), costs)
         self.store.append_failures(failures)
+
+
+def compact_afterwards(store: EmbeddingStore) -> None:
+    """Compact a store after an extraction, where worthwhile; a failure is a warning: the embeddings are safe.
+
+    Examples
+    --------
+    >>> from hybrid.cache import EmbeddingCache
+    >>> compact_afterwards(EmbeddingCache("compacted").make({"dimension": 4, "dtype": "float32"}, {}))
+    """
+    if not is_worth_compacting(store):
+        return
+    try:
+        compact(store)
+    except CacheError as error:
+        warnings.warn(f"{error}", stacklevel=3)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,12 +21,35 @@ ROUNDING = 1e-6  # share of the largest standard deviation; float16 has three di
 CHUNK = 256  # rows that are brought to another scale or precision at a time
 
 
-class LazyRows(Protocol):
-    """Embeddings of n items that are read when they are asked for: ``[rows]``, a slice or numbers."""
+class StoredRows:
+    """Lazy embeddings of n items in a store: ``[rows]``, a slice or numbers, reads some as float32.
 
-    def __len__(self) -> int: ...
+    It is thread-safe.
 
-    def __getitem__(self, rows: slice | NDArray[np.int64]) -> Floats: ...
+    Parameters
+    ----------
+    keys : sequence of n
+        What `read` takes for each item.
+    read : callable
+        Some of the keys → their embeddings, NaN where an item has none.
+
+    Examples
+    --------
+    >>> rows = StoredRows([3, 1, 2], lambda keys: np.array(keys, np.float32)[:, None])
+    >>> len(rows), rows[1:].tolist()
+    (3, [[1.0], [2.0]])
+    """
+
+    def __init__(self, keys: Sequence[Any], read: Callable[[Sequence[Any]], Floats]) -> None:
+        self._keys, self._read, self._reading = keys, read, Lock()
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __getitem__(self, rows: slice | NDArray[np.int64]) -> Floats:
+        some = self._keys[rows] if isinstance(rows, slice) else [self._keys[i] for i in rows]
+        with self._reading:
+            return self._read(some)
 
 
 class EmbeddingFeatures(FrameTransformer):
@@ -50,7 +74,7 @@ class EmbeddingFeatures(FrameTransformer):
         """Keys in the cache of what each of n items has to embed; an empty list for an item without any."""
 
     @abstractmethod
-    def look_up(self, X: pd.DataFrame) -> LazyRows:
+    def look_up(self, X: pd.DataFrame) -> StoredRows:
         """Find the embeddings of n items in the cache, and read them lazily; NaN where an item has none.
 
         Raises

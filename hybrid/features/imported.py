@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from hybrid.catalogue.columns import POSTER
 from hybrid.extraction.imported_stores import frame_keys
-from hybrid.features.embeddings import EmbeddingFeatures
+from hybrid.features.embeddings import EmbeddingFeatures, StoredRows
 from hybrid.features.frames import take_columns
-from hybrid.features.text_embeddings import StoredTexts
 from hybrid.utils.resources import default_workers
 
 
@@ -102,7 +101,7 @@ class ImportedFeatures(EmbeddingFeatures):
         """
         return self._open().has(self._item_keys(X))
 
-    def look_up(self, X: pd.DataFrame) -> StoredTexts:
+    def look_up(self, X: pd.DataFrame) -> StoredRows:
         """Find the items' embeddings in the cache, and read them lazily; NaN where an item has none.
 
         Parameters
@@ -110,4 +109,4 @@ class ImportedFeatures(EmbeddingFeatures):
         X : DataFrame of n items
             As for `keys`.
         """
-        return StoredTexts(self._open(), self._item_keys(X))
+        return StoredRows(self._item_keys(X), self._open().read)

@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 from itertools import islice
-from threading import Lock
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from hybrid.cache import EmbeddingStore
 from hybrid.catalogue.columns import POSTER
 from hybrid.catalogue.poster_paths import split_paths
 from hybrid.errors import ExtractionError
 from hybrid.extraction.pooling import check_pooling, read_pooled
-from hybrid.features.embeddings import EmbeddingFeatures, Floats
+from hybrid.features.embeddings import EmbeddingFeatures, StoredRows
 from hybrid.features.frames import take_columns
 from hybrid.images.hashes import hash_posters
 from hybrid.utils.counts import agree, counted
 from hybrid.utils.resources import default_workers
-
-
-class StoredPosters:
-    """Lazy embeddings of n items in a store: ``[rows]``, a slice or numbers, reads some as float32.
-
-    It is thread-safe.
-    """
-
-    def __init__(
-        self, store: EmbeddingStore, keys: Sequence[Sequence[bytes]], pooling: str = "mean"
-    ) -> None:
-        self._store, self._keys, self._reading = store, keys, Lock()
-        self._pooling = pooling
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def __getitem__(self, rows: slice | NDArray[np.int64]) -> Floats:
-        some = self._keys[rows] if isinstance(rows, slice) else [self._keys[i] for i in rows]
-        with self._reading:
-            return read_pooled(self._store, some, self._pooling)
 
 
 class PosterFeatures(EmbeddingFeatures):
@@ -68,6 +43,7 @@ class PosterFeatures(EmbeddingFeatures):
     --------
     Embeddings that are known already can take the place of the frame:
 
+    >>> import numpy as np
     >>> embeddings = np.array([[1.0, 4.0], [3.0, 4.0], [np.nan, np.nan]], np.float32)
     >>> features = PosterFeatures().fit(embeddings)
     >>> features.transform(embeddings).tolist(), features.missing(embeddings).tolist()
@@ -111,7 +87,7 @@ class PosterFeatures(EmbeddingFeatures):
     def _paths(self, X: pd.DataFrame) -> list[list[str]]:
         return [split_paths(cell) for cell in take_columns(X, [POSTER], POSTER)[POSTER].tolist()]
 
-    def look_up(self, X: pd.DataFrame) -> StoredPosters:
+    def look_up(self, X: pd.DataFrame) -> StoredRows:
         """Find the posters' embeddings in the cache, and read them lazily.
 
         Parameters
@@ -138,7 +114,7 @@ class PosterFeatures(EmbeddingFeatures):
                 f"embedding in {self.cache}. Run hybrid extract for this catalogue with the same backbone "
                 "and weights."
             )
-        return StoredPosters(store, keys, self.pooling)
+        return StoredRows(keys, partial(read_pooled, store, pooling=self.pooling))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__({"pooling": "mean", **state})  # models of earlier versions have none

@@ -3,36 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from threading import Lock
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from hybrid.cache import EmbeddingStore
 from hybrid.errors import ExtractionError
 from hybrid.extraction.texts import item_texts, text_keys
-from hybrid.features.embeddings import EmbeddingFeatures, Floats
+from hybrid.features.embeddings import EmbeddingFeatures, StoredRows
 from hybrid.features.frames import take_columns
 from hybrid.utils.counts import agree, counted
-
-
-class StoredTexts:
-    """Lazy embeddings of n texts in a store: ``[rows]``, a slice or numbers, reads some as float32.
-
-    It is thread-safe.
-    """
-
-    def __init__(self, store: EmbeddingStore, keys: Sequence[bytes | None]) -> None:
-        self._store, self._keys, self._reading = store, keys, Lock()
-
-    def __len__(self) -> int:
-        return len(self._keys)
-
-    def __getitem__(self, rows: slice | NDArray[np.int64]) -> Floats:
-        some = self._keys[rows] if isinstance(rows, slice) else [self._keys[i] for i in rows]
-        with self._reading:
-            return self._store.read(some)
 
 
 class TextEmbeddingFeatures(EmbeddingFeatures):
@@ -58,6 +36,7 @@ class TextEmbeddingFeatures(EmbeddingFeatures):
     --------
     Embeddings that are known already can take the place of the frame:
 
+    >>> import numpy as np
     >>> embeddings = np.array([[1.0, 4.0], [3.0, 4.0], [np.nan, np.nan]], np.float32)
     >>> features = TextEmbeddingFeatures().fit(embeddings)
     >>> features.transform(embeddings).tolist(), features.missing(embeddings).tolist()
@@ -100,7 +79,7 @@ class TextEmbeddingFeatures(EmbeddingFeatures):
         found = text_keys(item_texts(X, self.columns), self.prefix)
         return [[] if key is None else [key] for key in found]
 
-    def look_up(self, X: pd.DataFrame) -> StoredTexts:
+    def look_up(self, X: pd.DataFrame) -> StoredRows:
         """Find the texts' embeddings in the cache, and read them lazily.
 
         Parameters
@@ -122,4 +101,4 @@ class TextEmbeddingFeatures(EmbeddingFeatures):
                 f"{absent:,} of {counted(len(wanted), 'text')} {agree(absent, '{have|has}')} no embedding in "
                 f"{self.cache}. Run hybrid extract --text-encoder for this catalogue with the same encoder."
             )
-        return StoredTexts(store, keys)
+        return StoredRows(keys, store.read)
