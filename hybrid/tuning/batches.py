@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 NEAR = 16  # batches whose items are sorted by length together
 STEP = 16  # widths are multiples of it
+
+# States and lengths, labels.
+Batch: TypeAlias = tuple[tuple[NDArray[np.float16], NDArray[np.int32]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ class States:
         return found
 
 
-class TrainingBatches(keras.utils.PyDataset):
-    """Batches of states and labels, in another order each epoch.
+class TrainingBatches:
+    """Batches of states and labels; `shuffle` before each further epoch.
 
     Parameters
     ----------
@@ -60,7 +63,6 @@ class TrainingBatches(keras.utils.PyDataset):
         size: int,
         seed: int,
     ) -> None:
-        super().__init__(workers=1, use_multiprocessing=False)
         self.states, self.labels, self.texts, self.size = states, labels, texts, size
         self.random = np.random.default_rng(seed)
         self.shuffle()
@@ -68,7 +70,11 @@ class TrainingBatches(keras.utils.PyDataset):
     def __len__(self) -> int:
         return -(-len(self.texts) // self.size)
 
-    def __getitem__(self, number: int) -> tuple[Any, Any]:
+    def __iter__(self) -> Iterator[Batch]:
+        for number in range(len(self)):
+            yield self[number]
+
+    def __getitem__(self, number: int) -> Batch:
         texts = self.batches[number]
         lengths = self.states.lengths[texts]
         width = int(-(-lengths.max() // STEP) * STEP)
@@ -87,7 +93,3 @@ class TrainingBatches(keras.utils.PyDataset):
             for start in range(0, len(some), self.size)
         ]
         self.batches = [cut[i] for i in self.random.permutation(len(cut))]
-
-    def on_epoch_end(self) -> None:
-        """Shuffle for the next epoch."""
-        self.shuffle()

@@ -171,19 +171,16 @@ def train(
         loss=make_loss("plain", labels, multiclass=multiclass),
     )
 
-    def check(batch: int, logs: Any) -> None:
-        if not math.isfinite(logs["loss"]):
-            raise TrainingError(
-                f"expected a finite loss, found {logs['loss']}. Lower --learning-rate, or choose --precision "
-                "float32."
-            )
-        after_batch(float(logs["loss"]))
-
+    # Not `fit`: on TensorFlow it takes the shapes of all batches from the first two, and widths differ.
     with run_keras():
-        model.fit(
-            batches,
-            epochs=options.epochs,
-            verbose=0,
-            shuffle=False,
-            callbacks=[keras.callbacks.LambdaCallback(on_train_batch_end=check)],
-        )
+        for _ in range(options.epochs):
+            model.reset_metrics()
+            for inputs, codes in batches:
+                loss = float(model.train_on_batch(inputs, codes, return_dict=True)["loss"])
+                if not math.isfinite(loss):
+                    raise TrainingError(
+                        f"expected a finite loss, found {loss}. Lower --learning-rate, or choose --precision "
+                        "float32."
+                    )
+                after_batch(loss)
+            batches.shuffle()

@@ -8,8 +8,9 @@ import keras
 import numpy as np
 import pytest
 
+from hybrid.tuning.batches import States, TrainingBatches
 from hybrid.tuning.options import TuneOptions
-from hybrid.tuning.train import LayerwiseAdamW, make_optimizer
+from hybrid.tuning.train import LayerwiseAdamW, add_head, make_optimizer, train
 
 
 def steps(optimizer: Any, n: int = 3) -> list[Any]:
@@ -49,3 +50,28 @@ def test_lower_layers_and_the_head_have_their_factors(decay: float) -> None:
     model = keras.Model(inputs, keras.layers.Dense(1, name="head")(upper))
     options = TuneOptions(decay=decay, learning_rate=1e-3, head_rate=2e-2)
     assert make_optimizer(model, 10, options).factors == [decay, decay, 1, 1, 20, 20]
+
+
+def test_widths_of_batches_may_differ_after_the_first_two() -> None:
+    """`fit` of Keras on TensorFlow takes the shapes of all batches from the first two."""
+    lengths = np.array([40, 40, 40, 40, 40, 40, 8, 8])
+    states = States(np.ones((lengths.sum(), 3), np.float16), lengths)
+    labels, rows = np.eye(8, 2, dtype=np.uint8), np.arange(8)
+    seed = 1
+    widths = [batch[0][0].shape[1] for batch in TrainingBatches(states, labels, rows, 2, seed)]
+    assert widths[:2] == [48, 48]
+    assert 16 in widths[2:]
+    tokens, lengths_in = keras.Input((None, 3)), keras.Input((), dtype="int32")
+    body = keras.Model([tokens, lengths_in], keras.layers.GlobalAveragePooling1D()(tokens))
+    losses: list[float] = []
+    train(
+        add_head(body, labels, 0),
+        states,
+        labels,
+        rows,
+        TuneOptions(epochs=3, batch_size=2, head_rate=0.1),
+        seed,
+        after_batch=losses.append,
+    )
+    assert len(losses) == 3 * 4
+    assert all(np.isfinite(losses))
