@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
@@ -24,7 +24,8 @@ from hybrid.utils.counts import agree, counted
 
 if TYPE_CHECKING:
     from hybrid.catalogue import Catalogue
-    from hybrid.extraction.plan import ExtractSettings
+
+Found: TypeAlias = ExtractSummary | ExtractPlan | TextExtractSummary | TextExtractPlan
 
 
 @click.command("extract")
@@ -71,7 +72,7 @@ def command(
     options: EmbeddingOptions,
     text_encoder: str | None,
     text_options: TextEmbeddingOptions,
-    engine: str,
+    engine: str | None,
     batch_size: int | None,
     ids: tuple[str, ...],
     limit: int | None,
@@ -80,67 +81,57 @@ def command(
     retry_failed: bool,
     strict: bool,
 ) -> int:
-    """Embed posters or texts into the cache; embeddings that are in it are not computed again."""
+    """Embed posters, texts, or both into the cache; embeddings that are in it are not computed again."""
     from hybrid.catalogue import load_catalogue
-    from hybrid.extraction.extract import extract_backbones, plan_extraction
+    from hybrid.extraction.encoders import Encoders, extract_encoders, plan_encoders
     from hybrid.extraction.plan import ExtractSettings
 
     catalogue = load_catalogue(project.catalogue, columns)
     tell_catalogue(catalogue)
     if ids:
         catalogue = catalogue.only(parse_ids(ids))
-    settings = ExtractSettings(engine, batch_size, retry_failed, limit, licence)
-    if text_encoder is not None:
-        return _texts(project, catalogue, text_encoder, text_options, settings, dry_run, strict)
-    how: Any = {
-        "weights": weights,
-        "options": options,
-        "settings": settings,
-        "context": project.context,
-    }
-    if dry_run:
-        plans = plan_extraction(catalogue, backbone, **how)
-        _show(project, plans, "\n".join(_plan_text(plan) for plan in plans), catalogue)
-        return 0
-    summaries = extract_backbones(catalogue, backbone, **how)
-    _show(project, summaries, "\n".join(_text(s, project.cache) for s in summaries), catalogue)
-    return int(strict and any(summary.bad for summary in summaries))
+    found = (plan_encoders if dry_run else extract_encoders)(
+        catalogue,
+        Encoders(backbone, weights, options, text_encoder, text_options),
+        engine=engine,
+        settings=ExtractSettings(
+            batch_size=batch_size, retry_failed=retry_failed, limit=limit, licence=licence
+        ),
+        context=project.context,
+    )
+    _show(project, found, catalogue)
+    return int(strict and any(map(_lacking, found)))
 
 
-def _texts(
-    project: Project,
-    catalogue: Catalogue,
-    text_encoder: str,
-    options: TextEmbeddingOptions,
-    settings: ExtractSettings,
-    dry_run: bool,
-    strict: bool,
-) -> int:
-    from hybrid.extraction.extract_texts import extract_texts, plan_text_extraction
-
-    how: Any = {"options": options, "settings": settings, "context": project.context}
-    found: TextExtractPlan | TextExtractSummary
-    if dry_run:
-        found = plan_text_extraction(catalogue, text_encoder, **how)
-        text = _text_plan_text(found)
-    else:
-        found = extract_texts(catalogue, text_encoder, **how)
-        text = _texts_text(found, project.cache)
-    for line in findings_text(found.findings):
-        tell(line)
-    show(project.json, found, text, catalogue)
-    return int(strict and not dry_run and found.missing > 0)
+def _lacking(found: Found) -> bool:
+    """Whether there is a bad poster, or an item without a text; known after the work."""
+    if isinstance(found, TextExtractSummary):
+        return found.missing > 0
+    return isinstance(found, ExtractSummary) and bool(found.bad)
 
 
-def _show(
-    project: Project,
-    records: Sequence[ExtractSummary | ExtractPlan],
-    text: str,
-    catalogue: Catalogue,
-) -> None:
-    """Print one object for one backbone, a list for several."""
-    rows = [asdict(record) for record in records]
-    show(project.json, rows[0] if len(rows) == 1 else rows, text, catalogue)
+def _show(project: Project, found: Sequence[Found], catalogue: Catalogue) -> None:
+    """Print one object for one encoder, a list for several."""
+    texts = []
+    for record in found:
+        if isinstance(record, TextExtractSummary | TextExtractPlan):
+            for line in findings_text(record.findings):
+                tell(line)
+        texts.append(_record_text(record, project.cache))
+    rows = [asdict(record) for record in found]
+    show(project.json, rows[0] if len(rows) == 1 else rows, "\n".join(texts), catalogue)
+
+
+def _record_text(found: Found, cache: str) -> str:
+    if isinstance(found, ExtractSummary):
+        return _text(found, cache)
+    if isinstance(found, ExtractPlan):
+        return _plan_text(found)
+    return (
+        _texts_text(found, cache)
+        if isinstance(found, TextExtractSummary)
+        else _text_plan_text(found)
+    )
 
 
 def _text(summary: ExtractSummary, cache: str) -> str:
@@ -240,5 +231,5 @@ def _encoder_lines(found: TextExtractSummary | TextExtractPlan) -> list[str]:
     return lines
 
 
-def _how(record: ExtractSummary | ExtractPlan | TextExtractSummary | TextExtractPlan) -> str:
+def _how(record: Found) -> str:
     return f"{record.engine}, {record.precision}"

@@ -12,7 +12,7 @@ from hybrid.cli.options import backbone_options, embedding_options, stack_option
 
 _TEXT_OPTIONS = (
     click.option("--text-encoder", metavar="NAME|FOLDER",
-                 help="Text encoder, instead of a backbone: a name that hybrid backbones lists, owner/name "
+                 help="Text encoder, for texts: a name that hybrid backbones lists, owner/name "
                  "of the Hugging Face Hub, or a folder."),
     click.option("--chunks", type=click.Choice(["first", "mean"]), default="first", show_default=True,
                  help="Of a text that is longer than the encoder reads: only its start, or the mean of all "
@@ -30,7 +30,8 @@ _TEXT_ENCODER = click.option(
 def encoder_options(several: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Add the options of an extraction, of posters or of texts; one of the two must be named.
 
-    They become those of `hybrid.cli.options.backbone_options`, and `text_encoder` and `text_options`.
+    They become those of `hybrid.cli.options.backbone_options`, and `text_encoder` and `text_options`. With
+    `several`, there can be several backbones, and a text encoder beside them.
     """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,11 +41,12 @@ def encoder_options(several: bool = False) -> Callable[[Callable[..., Any]], Cal
             from hybrid.types import TextEmbeddingOptions
 
             backbone, encoder = values["backbone"], values["text_encoder"]
-            check_encoders(backbone or (), encoder, "extract", "explain")
+            check_encoders(backbone or (), encoder, "extract", "explain", both=several)
             same = {name: getattr(values["options"], name) for name in ("precision", "dtype")}
             own = {name: values.pop(name) for name in ("chunks", "max_length", "prefix")}
             values["text_options"] = TextEmbeddingOptions(**own, **same)
-            values["engine"] = values["engine"] or ("auto" if encoder else "keras")
+            if not several:
+                values["engine"] = values["engine"] or ("auto" if encoder else "keras")
             return command(*args, **values)
 
         return stack_options(_TEXT_OPTIONS, backbone_options(several)(call))

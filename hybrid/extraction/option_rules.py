@@ -12,10 +12,13 @@ OF_POSTERS = (
     *("batch-size", "retry-failed"),
 )
 OF_TEXTS = ("chunks", "max-length", "prefix")
+_NONE = "none. hybrid backbones lists their names"
 OF_POSTER_STORES = ("backbone", "weights", "poster-pooling")
 
 
-def check_encoders(backbone: Sequence[str], text_encoder: str | None, *commands: str) -> None:
+def check_encoders(
+    backbone: Sequence[str], text_encoder: str | None, *commands: str, both: bool = False
+) -> None:
     """Check that posters or texts are to be embedded, and that each option that was typed counts for them.
 
     Parameters
@@ -26,6 +29,8 @@ def check_encoders(backbone: Sequence[str], text_encoder: str | None, *commands:
         Its name or folder; None for posters.
     *commands : str
         Those whose typed options are checked.
+    both : bool, default=False
+        Posters and texts may be embedded by one call.
 
     Raises
     ------
@@ -35,23 +40,23 @@ def check_encoders(backbone: Sequence[str], text_encoder: str | None, *commands:
     Examples
     --------
     >>> check_encoders(["vgg16"], None)
+    >>> check_encoders(["vgg16"], "all-MiniLM-L6-v2", both=True)
     >>> try:
     ...     check_encoders([], None)
     ... except SettingError as error:
     ...     print(error)
     --backbone, --text-encoder: expected one of them, for posters or for texts, found none. hybrid ...
     """
-    if bool(backbone) == (text_encoder is not None):
+    of_posters, of_texts = bool(backbone), text_encoder is not None
+    if of_posters == of_texts and not (both and of_posters):
         raise SettingError(
-            "--backbone, --text-encoder: expected one of them, for posters or for texts, found "
-            f"{'both. Run the command twice' if backbone else 'none. hybrid backbones lists their names'}."
+            f"--backbone, --text-encoder: expected {'at least ' if both else ''}one of them, for posters "
+            f"or for texts, found {'both. Run the command twice' if of_posters else _NONE}."
         )
     given = given_options(dict.fromkeys((*OF_POSTERS, *OF_TEXTS), (None, None)), *commands)
     rules = (
-        Rule(
-            OF_POSTERS, text_encoder is None, "--text-encoder embeds texts, and it is for posters"
-        ),
-        Rule(OF_TEXTS, text_encoder is not None, "--backbone embeds posters, and it is for texts"),
+        Rule(OF_POSTERS, of_posters, "--text-encoder embeds texts, and it is for posters"),
+        Rule(OF_TEXTS, of_texts, "--backbone embeds posters, and it is for texts"),
     )
     if problems := list_unused(rules, given):
         raise SettingError("\n".join(problems))

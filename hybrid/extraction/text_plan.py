@@ -98,6 +98,30 @@ def configured_encoder(name: str, options: TextEmbeddingOptions) -> TextEncoderS
     )
 
 
+def check_text_job(
+    catalogue: Catalogue, name: str, options: TextEmbeddingOptions, settings: ExtractSettings
+) -> TextEncoderSpec:
+    """The encoder of an extraction, once all that can be checked without loading it is right.
+
+    Raises
+    ------
+    CatalogueError
+        If the catalogue has no text column.
+    SettingError, WeightsError
+        As `configured_encoder`, or if the licence is refused.
+    """
+    problems = settings.problems()
+    if problems:
+        raise SettingError("\n".join(problems))
+    if not catalogue.columns.text:
+        raise CatalogueError(
+            f"{catalogue.path}: expected a text column, found none. Name it with --text COLUMN."
+        )
+    spec = configured_encoder(name, options)
+    check_licences(settings.licence, [(spec.name, spec.licence)])
+    return spec
+
+
 def plan_text_job(
     catalogue: Catalogue,
     name: str,
@@ -106,17 +130,8 @@ def plan_text_job(
     context: Context,
 ) -> TextJob:
     """Validate the parameters, settle the precision, and find what the store lacks."""
-    problems = settings.problems()
-    if problems:
-        raise SettingError("\n".join(problems))
-    columns = catalogue.columns.text
-    if not columns:
-        raise CatalogueError(
-            f"{catalogue.path}: expected a text column, found none. Name it with --text COLUMN."
-        )
-    spec = configured_encoder(name, options)
-    check_licences(settings.licence, [(spec.name, spec.licence)])
-    texts = item_texts(catalogue.frame, columns)
+    spec = check_text_job(catalogue, name, options, settings)
+    texts = item_texts(catalogue.frame, catalogue.columns.text)
     keys = text_keys(texts, spec.prefix)
     wanted = {key: text for key, text in zip(keys, texts, strict=True) if key is not None}
     start = time.perf_counter()
