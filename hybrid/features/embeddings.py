@@ -55,7 +55,8 @@ class StoredRows:
 class EmbeddingFeatures(FrameTransformer):
     """Base class of the blocks of cached embeddings; subclasses say where those of a frame are.
 
-    They define `keys` and `look_up`.
+    They define `keys` and `look_up`. Where `unit_length` is false, rows keep their lengths, whose mean square
+    is then about 1: of scores, the length tells how sure they are.
 
     Attributes
     ----------
@@ -68,6 +69,7 @@ class EmbeddingFeatures(FrameTransformer):
 
     cache: str
     fingerprint: str
+    unit_length: bool = True
 
     @abstractmethod
     def keys(self, X: pd.DataFrame) -> list[list[bytes]]:
@@ -121,7 +123,7 @@ class EmbeddingFeatures(FrameTransformer):
         return self
 
     def transform(self, X: pd.DataFrame | Floats) -> Floats:
-        """Standardise, and scale each row to unit length.
+        """Standardise, and scale each row to unit length, or all by one number where `unit_length` is false.
 
         Returns
         -------
@@ -131,10 +133,14 @@ class EmbeddingFeatures(FrameTransformer):
         check_is_fitted(self)
         embeddings = self._embeddings(X)
         found = np.empty(embeddings.shape, dtype=np.float32)
+        usual = np.float32(np.sqrt(len(self.mean_)))
         for start in range(0, len(found), CHUNK):  # so few that they stay in the processor's cache
             rows = (embeddings[start : start + CHUNK] - self.mean_) / self.scale_
-            length = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
-            np.divide(rows, np.where(length > 0, length, 1), out=found[start : start + CHUNK])
+            length: Any = usual
+            if self.unit_length:
+                own = np.sqrt(np.einsum("ij,ij->i", rows, rows))[:, None]
+                length = np.where(own > 0, own, 1)
+            np.divide(rows, length, out=found[start : start + CHUNK])
         return found
 
     def missing(self, X: pd.DataFrame | Floats) -> NDArray[np.bool_]:

@@ -26,6 +26,8 @@ class TextEmbeddingFeatures(EmbeddingFeatures):
         Text columns of the frame; the text of an item is all of them, joined.
     prefix : str, default=""
         What the encoder gets before each text.
+    unit_length : bool, default=True
+        Scale each row to unit length; False for scores of labels.
 
     Attributes
     ----------
@@ -51,11 +53,13 @@ class TextEmbeddingFeatures(EmbeddingFeatures):
         fingerprint: str = "",
         columns: Sequence[str] = ("title", "overview"),
         prefix: str = "",
+        unit_length: bool = True,
     ) -> None:
         self.cache = cache
         self.fingerprint = fingerprint
         self.columns = columns
         self.prefix = prefix
+        self.unit_length = unit_length
 
     def keys(self, X: pd.DataFrame) -> list[list[bytes]]:
         """The key of each of n items' text; an empty list for an item without a text.

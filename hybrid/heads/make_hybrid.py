@@ -160,6 +160,7 @@ def make_hybrid(
     if problems:
         raise SettingError("\n".join(problems))
     columns, made = catalogue.columns, []
+    scores: list[str] = []  # blocks of scores of these genres
     if "poster" in names:
         for name, store in find_poster_blocks(catalogue, select, context).items():
             read = context.cache, store.fingerprint, context.workers
@@ -167,7 +168,9 @@ def make_hybrid(
     if TEXT_EMBEDDING in names:
         for name, store in find_text_blocks(catalogue, select_text, context).items():
             place, prefix = (context.cache, store.fingerprint), store.stands_for["prefix"]
-            made.append((name, TextEmbeddingFeatures(*place, columns.text, prefix)))
+            labels = store.stands_for.get("labels")
+            scores += [name] * (labels == list(catalogue.genres))
+            made.append((name, TextEmbeddingFeatures(*place, columns.text, prefix, labels is None)))
     if "text" in names:
         options = _options(features, TextFeatures)
         made.append(("text", TextFeatures(columns.text, **options, n_jobs=context.workers)))
@@ -179,6 +182,8 @@ def make_hybrid(
     if grid is None:
         grid = {**spec.grid, **(spec.wide if search else {})}
     estimator = spec.build(context.seed)
+    if spec.takes_scores:
+        estimator.set_params(scores=tuple(scores))
     if multiclass:
         decision = replace(decision, objective=ARGMAX)
         if not spec.tuned:

@@ -46,6 +46,8 @@ class HeadSpec:
         Whether `Chain` can be made of it.
     ignores_scale : bool, default=False
         Whether the scale of the columns changes nothing at all, so that a block cannot be weighted.
+    takes_scores : bool, default=False
+        Whether it has a parameter ``scores``: blocks that are scores of the genres.
 
     Examples
     --------
@@ -62,6 +64,7 @@ class HeadSpec:
     weighs_blocks: bool = True
     chains: bool = True
     ignores_scale: bool = False
+    takes_scores: bool = False
 
 
 def _svm(seed: int) -> MultilabelLinearSVC:
@@ -112,7 +115,7 @@ def _dummy(strategy: str) -> Callable[[int], Any]:
 _SPECS = (
     HeadSpec("svm", _svm, {"C": (0.03, 0.1, 0.3, 1.0)}, {"C": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)}),
     # Of its own: C of each block's head, and of the second level. Weights matter to one head of several.
-    HeadSpec("stacking", _stacking, weighs_blocks=False, chains=False),
+    HeadSpec("stacking", _stacking, weighs_blocks=False, chains=False, takes_scores=True),
     HeadSpec("logistic", _logistic, {"C": (1.0, 3.0, 10.0)}, {"C": (0.3, 1.0, 3.0, 10.0, 30.0)}),
     HeadSpec("sgd", _sgd, {"alpha": (1e-4, 3e-4, 1e-3)}, {"alpha": (3e-5, 1e-4, 3e-4, 1e-3, 3e-3)}),
     HeadSpec("ridge", _ridge, {"alpha": (1.0, 3.0, 10.0)}, {"alpha": (0.3, 1.0, 3.0, 10.0, 30.0)}),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.base import clone
 from sklearn.metrics import log_loss
 
@@ -15,7 +17,7 @@ from hybrid.features.fusion_matrix import FusionMatrix, missing_blocks
 from hybrid.heads.base import FusionHead
 from hybrid.heads.cross_fitting import assign_folds, out_of_fold
 from hybrid.heads.fitting import fit_head, head_scores
-from hybrid.heads.logistic import MultilabelLogistic
+from hybrid.heads.labelwise import LabelwiseLogistic
 from hybrid.heads.scoring import mean_average_precision
 
 Floats = NDArray[np.float64]
@@ -26,8 +28,8 @@ ALL = "all"
 class Stacking(FusionHead):
     """Stacked generalisation: heads of single blocks and of all together, combined by logistic regressions.
 
-    The features of the second level are the out-of-fold scores of all heads for all genres, so it learns
-    how much to weigh each block for each genre, and which genres occur together. Where an item lacks a
+    The features of the second level are the out-of-fold scores of all heads. The regression of a genre has
+    those of this genre alone, so it learns how much to weigh each block for it. Where an item lacks a
     head's block, the scores of that head are set to 0, and an indicator column to 1.
 
     Parameters
@@ -38,6 +40,10 @@ class Stacking(FusionHead):
         Values of the estimator's ``C`` to choose from, for each head apart; empty: it has none.
     penalties : sequence of float
         Values of ``C`` of the second level to choose from.
+    scores : sequence of str
+        Blocks whose columns are scores already, one for each genre in their order, made by models that have
+        not seen the item, such as those of a tuned encoder. They are features of the second level as they
+        are. A block that has not as many columns as there are genres gets a head.
     folds : int
         Of the out-of-fold scores that both choices are made on.
     n_jobs : int or None
@@ -46,12 +52,13 @@ class Stacking(FusionHead):
     Attributes
     ----------
     heads_ : dict of str to head
-        One a block, and ``all`` where there are several blocks.
-    combiner_ : MultilabelLogistic
+        One a block, and ``all`` where there are several; blocks of `scores` apart.
+    combiner_ : LabelwiseLogistic
+        A model that was saved by an earlier version has a `MultilabelLogistic` on the scores of all genres.
     chosen_ : dict
         ``C`` of each head, and ``combiner`` of the second level.
-    centre_, scale_ : ndarray of shape (heads, L)
-        Mean and standard deviation of the out-of-fold scores.
+    centre_, scale_ : ndarray of shape (heads + blocks of scores, L)
+        Mean and standard deviation of the scores.
 
     Notes
     -----
@@ -71,10 +78,11 @@ class Stacking(FusionHead):
         self,
         estimator: Any,
         cs: Sequence[float] = (0.1, 0.3, 1.0),
-        penalties: Sequence[float] = (0.001, 0.01, 0.1),
+        penalties: Sequence[float] = (0.03, 0.1, 0.3, 1.0),
         folds: int = 4,
         n_jobs: int | None = None,
         random_state: int = 0,
+        scores: Sequence[str] = (),
     ) -> None:
         self.estimator = estimator
         self.cs = cs
@@ -82,27 +90,31 @@ class Stacking(FusionHead):
         self.folds = folds
         self.n_jobs = n_jobs
         self.random_state = random_state
+        self.scores = scores
 
     def _fit(self, matrix: FusionMatrix, truth: Any, groups: Any, weight: Floats | None) -> None:
         if not len(self.penalties):
             raise SettingError("penalties: expected at least one, found none.")
         fold = assign_folds(truth, self.folds, groups, self.random_state, fewer=True)
         self.chosen_: dict[str, float] = {}
+        parts = _Parts.of(matrix, self.scores, truth.shape[1])
         self.heads_, scores = {}, []
-        for name, member in _members(matrix).items():
+        for name, member in parts.members.items():
             chosen, found = self._best(member, truth, fold, weight)
             self.heads_[name] = fit_head(
                 self.estimator, member, truth, chosen, n_jobs=self.n_jobs, sample_weight=weight
             )
             self.chosen_ |= {f"C_{name}": value for value in chosen.values()}
             scores.append(found)
-        self._measure(np.stack(scores), _absent(matrix))
-        features = self._features(np.stack(scores), _absent(matrix))
-        self.combiner_ = self._combine(features, truth, fold, weight)
+        known = np.stack([*scores, *parts.scores])
+        self._measure(known, parts.absent)
+        self.combiner_ = self._combine(self._features(known, parts.absent), truth, fold, weight)
 
     def _score(self, matrix: FusionMatrix) -> Floats:
-        found = [head_scores(self.heads_[n], member) for n, member in _members(matrix).items()]
-        return self.combiner_.decision_function(self._features(np.stack(found), _absent(matrix)))
+        parts = _Parts.of(matrix, self.scores, len(self.classes_))
+        found = [head_scores(self.heads_[name], member) for name, member in parts.members.items()]
+        features = self._features(np.stack([*found, *parts.scores]), parts.absent)
+        return self.combiner_.decision_function(features)
 
     def _best(
         self, member: FusionMatrix, truth: Any, fold: NDArray[np.int64], weight: Floats | None
@@ -135,27 +147,39 @@ class Stacking(FusionHead):
         self, features: FusionMatrix, truth: Any, fold: NDArray[np.int64], weight: Floats | None
     ) -> Any:
         """The second level, its penalty chosen by its out-of-fold loss."""
-        losses = []
+        losses, heads = [], len(self.centre_)
         for penalty in self.penalties:
-            scores = out_of_fold(
-                MultilabelLogistic(penalty), features, truth, fold, sample_weight=weight
-            )
+            estimator = LabelwiseLogistic(heads, penalty)
+            scores = out_of_fold(estimator, features, truth, fold, sample_weight=weight)
             known = ~np.isnan(scores)
-            answers = np.clip(1 / (1 + np.exp(-scores[known])), 1e-9, 1 - 1e-9)
+            answers = np.clip(expit(scores[known]), 1e-9, 1 - 1e-9)
             losses.append(log_loss(truth[known], answers, labels=[0, 1]) if known.any() else 0.0)
         self.chosen_["C_combiner"] = float(self.penalties[int(np.argmin(losses))])
-        combiner = MultilabelLogistic(self.chosen_["C_combiner"], tol=1e-4)
+        combiner = LabelwiseLogistic(heads, self.chosen_["C_combiner"])
         return combiner.fit(features, truth, sample_weight=weight)
 
 
-def _members(matrix: FusionMatrix) -> dict[str, FusionMatrix]:
-    """The blocks one by one, and all together where there are several."""
-    pairs = zip(matrix.blocks, matrix.weights, strict=True)
-    single = {block[0]: FusionMatrix((block,), (weight,)) for block, weight in pairs}
-    return single if len(single) == 1 else {**single, ALL: matrix}
+@dataclass(frozen=True)
+class _Parts:
+    """What the second level sees of n items: heads' matrices by name, scores (n, L), and who lacks them."""
 
+    members: dict[str, FusionMatrix]
+    scores: list[Floats]
+    absent: Flags
 
-def _absent(matrix: FusionMatrix) -> Flags:
-    """Which items lack the block of which head, shape (heads, n)."""
-    missing = missing_blocks(matrix).T
-    return missing if len(missing) == 1 else np.vstack([missing, missing.all(axis=0)])
+    @classmethod
+    def of(cls, matrix: FusionMatrix, scores: Sequence[str], labels: int) -> _Parts:
+        """Tell the blocks of scores from those that need a head."""
+        pairs = list(zip(matrix.blocks, matrix.weights, strict=True))
+        ready = [name in scores and block.shape[1] == labels + 1 for (name, block), _ in pairs]
+        learnt = [pair for pair, known in zip(pairs, ready, strict=True) if not known]
+        members = {block[0]: FusionMatrix((block,), (weight,)) for block, weight in learnt}
+        missing, needed = missing_blocks(matrix).T, ~np.array(ready)
+        absent = [missing[needed]]
+        if len(members) > 1:
+            blocks, weights = zip(*learnt, strict=True)
+            members[ALL] = FusionMatrix(blocks, weights)
+            absent.append(missing[needed].all(axis=0, keepdims=True))
+        known = [pair[0][1] for pair, known in zip(pairs, ready, strict=True) if known]
+        found = [np.asarray(block[:, :labels], dtype=np.float64) for block in known]
+        return cls(members, found, np.vstack([*absent, missing[~needed]]))

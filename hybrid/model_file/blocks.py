@@ -317,9 +317,10 @@ register(
             "fingerprint": Hexadecimal(),
             "columns": NAMES,
             "prefix": Word(),
+            "unit_length": Flag(),
         },
         {**READ, "mean_": Array("float32", "D"), "scale_": Array("float32", "D", positive=True)},
-        optional=tuple(READ),
+        optional=(*READ, "unit_length"),
     ),
     Schema(
         ImportedFeatures,

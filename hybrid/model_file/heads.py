@@ -16,6 +16,7 @@ from hybrid.heads.dummy import SingleLabelDummy
 from hybrid.heads.head_pipeline import BlockSVD, HeadPipeline
 from hybrid.heads.kernel_svm import FusionNystroem, KernelSVC
 from hybrid.heads.knn import MultilabelKNN
+from hybrid.heads.labelwise import LabelwiseLogistic
 from hybrid.heads.logistic import MultilabelLogistic
 from hybrid.heads.masked_fit import MaskedHead
 from hybrid.heads.search import SearchResult
@@ -100,6 +101,14 @@ def _finish_kernel(model: KernelSVC, at: Place) -> None:
     known = {len(model.items_), *(m.n_features_in_ for m in model.machines_ if m is not None)}
     if len(known) > 1 or model.items_.shape[1] != model.n_features_in_:
         at.refuse("machines of the items that are there", "others")
+
+
+def _finish_labelwise(head: LabelwiseLogistic, at: Place) -> None:
+    """Every label has its scores among the columns, and what comes behind them."""
+    labels, own = head.coef_.shape
+    further = head.n_features_in_ - head.heads * labels
+    if further < 0 or own != head.heads + further:
+        at.refuse(f"{head.heads + max(further, 0)} coefficients of a label", str(own))
 
 
 def _finish_chain(model: Chain, at: Place) -> None:
@@ -204,6 +213,12 @@ register(
         },
     ),
     Schema(
+        LabelwiseLogistic,
+        {"heads": COUNT, "C": Real()},
+        {**READ, "coef_": Array("float64", "L F"), "intercept_": PER_LABEL},
+        finish=_finish_labelwise,
+    ),
+    Schema(
         MultilabelKNN,
         {"neighbours": COUNT, "power": Real()},
         {
@@ -279,15 +294,17 @@ register(
             "folds": COUNT,
             "n_jobs": Maybe(WORKERS),
             "random_state": SEED,
+            "scores": Several(Word()),
         },
         {
             **READ,
             "heads_": Table(PART),
-            "combiner_": Object(("MultilabelLogistic",), shared=("L",)),
+            "combiner_": Object(("LabelwiseLogistic", "MultilabelLogistic"), shared=("L",)),
             "chosen_": Table(Real()),
             "centre_": Array("float64", "H L"),
             "scale_": Array("float64", "H L", positive=True),
         },
+        optional=("scores",),
     ),
     Schema(
         SingleLabelDummy,

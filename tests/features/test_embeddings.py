@@ -18,3 +18,12 @@ def test_the_rounding_error_of_a_constant_dimension_is_not_blown_up() -> None:
     expected = (rest - rest.mean(axis=0)) / rest.std(axis=0)
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     np.testing.assert_allclose(found[:, [0, 2]], expected, atol=1e-5)
+
+
+def test_rows_of_scores_keep_their_lengths() -> None:
+    scores = np.array([[1.0, 4.0], [3.0, 4.0], [5.0, 10.0], [np.nan, np.nan]], np.float32)
+    found = TextEmbeddingFeatures(unit_length=False).fit(scores).transform(scores)
+    # Means 3 and 6, deviations 1.633 and 2.828, divided by the root of 2.
+    expected = [[-0.866, -0.5], [0.0, -0.5], [0.866, 1.0], [np.nan, np.nan]]
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    np.testing.assert_allclose((found[:3] ** 2).sum(axis=1).mean(), 1, atol=1e-5)

@@ -418,9 +418,10 @@ def test_stacking_is_that_of_a_plain_loop(data: Any) -> None:
         answers.append(np.where(use[:, None], (own - centre) / scale, 0))
     silent = np.hstack([absent, np.zeros((N, 2))])
     for j in range(3):
-        plain = LogisticRegression(C=0.1, solver="liblinear", tol=1e-9, max_iter=10_000)
-        plain.fit(np.hstack([*told, silent]), Y[:, j])
-        expected = plain.decision_function(np.hstack([*answers, silent]))
+        plain = LogisticRegression(C=0.1, tol=1e-9, max_iter=10_000)
+        plain.fit(np.column_stack([*(each[:, j] for each in told), silent]), Y[:, j])
+        own = np.column_stack([*(each[:, j] for each in answers), silent])
+        expected = plain.decision_function(own)
         np.testing.assert_allclose(found.decision_function(matrix)[:, j], expected, atol=0.02)
 
 
@@ -445,17 +446,47 @@ def test_one_block_has_one_head_and_says_what_was_chosen(data: Any) -> None:
         Stacking(svm(), penalties=()).fit(one, Y)
 
 
-def test_stacking_learns_from_other_genres() -> None:
-    matrix, Y = make_matrix(400)
-    Y = np.column_stack([Y, 1 - Y[:, 2]])
-    weights = (
-        Stacking(svm(tol=1e-3), cs=())
-        .fit(matrix, Y)
-        .combiner_.coef_[3]
-        .reshape(-1)[:12]
-        .reshape(3, 4)
-    )
-    assert weights[:, 2].sum() < -0.1
+def test_blocks_of_scores_need_no_head(data: Any) -> None:
+    """They are features of the second level, as they are; with others than these genres', a head learns."""
+    matrix, Y = data
+    truth = np.random.default_rng(1).normal(Y * 2.0 - 1, 1.5)
+    lacking = np.arange(N) % 7 == 0
+    ready = np.hstack([np.where(lacking[:, None], 0, truth), lacking[:, None]]).astype(np.float32)
+    blocks = (*matrix.blocks, ("tuned", ready))
+    with_scores = FusionMatrix(blocks, (*matrix.weights, 1.0))
+    found = Stacking(svm(tol=1e-3), cs=(), penalties=(1.0,), scores=("tuned",)).fit(with_scores, Y)
+    assert list(found.heads_) == ["poster", "text", "all"]
+    assert found.heads_["all"].n_features_in_ == matrix.shape[1]
+    np.testing.assert_allclose(found.centre_[-1], truth[~lacking].mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(found.scale_[-1], truth[~lacking].std(axis=0), atol=1e-5)
+    plain = Stacking(svm(tol=1e-3), cs=(), penalties=(1.0,)).fit(matrix, Y)
+    gain = average_precision_score(Y, found.decision_function(with_scores), average="macro")
+    assert gain > average_precision_score(Y, plain.decision_function(matrix), average="macro")
+
+    changed = ready.copy()
+    changed[:, 1] += 3.0  # of genre 1
+    moved = FusionMatrix((*matrix.blocks, ("tuned", changed)), with_scores.weights)
+    before, after = found.decision_function(with_scores), found.decision_function(moved)
+    np.testing.assert_array_equal(after[:, [0, 2]], before[:, [0, 2]])
+    assert (after[~lacking, 1] > before[~lacking, 1]).all()
+    np.testing.assert_array_equal(after[lacking], before[lacking])
+
+    two = Stacking(svm(tol=1e-3), cs=(), scores=("tuned",)).fit(with_scores, Y[:, :2])
+    assert list(two.heads_) == ["poster", "text", "tuned", "all"]
+
+
+def test_a_stack_of_scores_alone(data: Any) -> None:
+    _, Y = data
+    scores = np.random.default_rng(1).normal(Y * 2.0 - 1, 1.5)
+    matrix = FusionMatrix.from_blocks([np.hstack([scores, np.zeros((N, 1))])], ["tuned"])
+    found = Stacking(svm(), penalties=(0.3,), scores=("tuned",)).fit(matrix, Y)
+    assert found.heads_ == {}
+    assert set(found.chosen_) == {"C_combiner"}
+    for j in range(3):
+        column = ((scores - scores.mean(axis=0)) / scores.std(axis=0))[:, [j]]
+        plain = LogisticRegression(C=0.3, tol=1e-9, max_iter=10_000).fit(column, Y[:, j])
+        expected = plain.decision_function(column)
+        np.testing.assert_allclose(found.decision_function(matrix)[:, j], expected, atol=1e-4)
 
 
 # In the whole

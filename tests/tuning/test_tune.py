@@ -304,6 +304,23 @@ def test_a_run_on_the_scores_counts_the_tuning_and_tells_its_leaks(there: Any) -
     assert any(leak.kind == BACKBONE_TRAINED_ON_TEST for leak in leaking.audit.leaks)
 
 
+def test_a_stack_takes_the_scores_of_its_genres_as_they_are(there: Any) -> None:
+    experiment = there[0]
+    films, select = experiment.catalogue, [TextSelector("tuned")]
+    made = make_hybrid(films, head="stacking", blocks=["text-embedding"], select_text=select)
+    assert made.estimator.scores == ("text-embedding",)
+    ((_, block),) = made.fusion.blocks
+    assert block.unit_length is False
+    learn = experiment.split.parts != "test"
+    made.set_params(folds=2).fit(films.frame[learn], films.labels[learn])
+    assert made.head_.heads_ == {}
+    rows = block.fit(films.frame[learn]).read(films.frame)
+    # One column a genre: the order of items by a genre is that by its scores.
+    for genre, weight in enumerate(made.head_.combiner_.coef_[:, 0]):
+        found = made.decision_function(films.frame)[:, genre]
+        assert (np.argsort(found) == np.argsort(np.sign(weight) * rows[:, genre])).all()
+
+
 def test_scores_of_an_unknown_origin_are_told_as_such(there: Any) -> None:
     """Other text encoders are given, and have learnt from nothing; a tuned one never counts as such."""
     experiment, summary, _ = there
