@@ -96,10 +96,10 @@ def command(
     was fitted on, which is known by its hash.
 
     For linear heads, such as that of fit-svm, whose score is a sum of contributions of words, fields,
-    posters and text embeddings. For deep baselines on posters: with ID, the probabilities, and with --map
-    Grad-CAM of the poster. Without ID, --features lists the most important channels of the backbone and the
-    posters that activate them most, of both kinds of runs, and those of a text encoder with their texts;
-    with --html, the images of posters, too.
+    posters and text embeddings. For deep baselines on posters or several blocks: with ID, the probabilities
+    and what each block adds, and with --map Grad-CAM of the poster. Without ID, --features lists the most
+    important channels of the backbone and the posters that activate them most, of both kinds of runs, and
+    those of a text encoder with their texts; with --html, the images of posters, too.
     """
     from hybrid.inspection.item import explain_item, explain_run
     from hybrid.inspection.loaded_run import MapOptions, load_run
@@ -199,7 +199,7 @@ def _line(label: str, said: list[str]) -> list[str]:
 
 
 def _card_text(card: ItemCard, top: int) -> str:
-    from hybrid.report.item_card import split_sentence
+    from hybrid.report.item_card import compared_words, split_sentence
 
     title = f"{card.title} ({card.id})" if card.title else card.id
     lines = [f"{title}, {split_sentence(card)}", *card.notes]
@@ -212,9 +212,7 @@ def _card_text(card: ItemCard, top: int) -> str:
     lines += [_score_text(score, card, top) for score in chosen]
     for source, found in (("posters", card.neighbours), ("texts", card.nearest_texts)):
         if found:
-            lines.append(
-                f"\nnearest {source} by cosine similarity, among the items that the run was fitted on"
-            )
+            lines.append(f"\nnearest {source} by cosine similarity, among {compared_words(card)}")
         lines += [
             f"  {n.cosine:.2f}  {n.title or n.id} ({n.id}): {', '.join(n.labels)}" for n in found
         ]
@@ -222,8 +220,8 @@ def _card_text(card: ItemCard, top: int) -> str:
 
 
 def _score_text(score: ScoreDecomposition | GenrePrediction, card: ItemCard, top: int) -> str:
-    from hybrid.explain.contributions import ScoreDecomposition
-    from hybrid.report.item_card import map_sentence, threshold_text
+    from hybrid.explain.contributions import ScoreDecomposition, SharedPrediction
+    from hybrid.report.item_card import first_summand, map_sentence, threshold_text
 
     predicted = "predicted" if score.given else "not predicted"
     out_of_fold = card.out_of_fold.get(score.genre)
@@ -233,21 +231,24 @@ def _score_text(score: ScoreDecomposition | GenrePrediction, card: ItemCard, top
     if score.score != score.score:
         return f"{head}; not fitted, since all items have this label or none has"
     maps = [(m.block, map_sentence(m)) for m in card.maps if m.genre == score.genre]
+    lines = [head]
+    if isinstance(score, (ScoreDecomposition, SharedPrediction)):
+        blocks = "".join(f" {value:+.3f} {block}" for block, value in score.blocks.items())
+        first = f"{score.intercept:+.3f} {first_summand(score)}"
+        lines.append(f"  score {score.score:+.3f} = {first}{blocks}")
     return "\n".join([
-        head,
-        *(_sum_lines(score, top) if isinstance(score, ScoreDecomposition) else ()),
+        *lines,
+        *(_part_lines(score, top) if isinstance(score, ScoreDecomposition) else ()),
         *(line for block, said in maps for line in _line(f"map of {block}", [said])),
     ])  # fmt: skip
 
 
-def _sum_lines(score: ScoreDecomposition, top: int) -> list[str]:
-    """The contributions that a score is the sum of."""
+def _part_lines(score: ScoreDecomposition, top: int) -> list[str]:
+    """The words and fields that a score is the sum of."""
     from hybrid.explain.contributions import top_contributions
 
-    blocks = "".join(f" {value:+.3f} {block}" for block, value in score.blocks.items())
     towards, away, others = top_contributions(score, top)
     return [
-        f"  score {score.score:+.3f} = {score.intercept:+.3f} intercept{blocks}",
         *_line("for", [f"{part.name} {part.contribution:+.3f}" for part in towards]),
         *_line("against", [f"{part.name} {part.contribution:+.3f}" for part in away]),
         *_line("", [f"{others.name} {others.contribution:+.3f}"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from hybrid.cli.options import Project, parse_blocks, parse_weights
+from hybrid.cli.options import Project, parse_weights
 from hybrid.cli.output import run_text, show, tell_catalogue, tried_text
 from hybrid.cli.study import study
 from hybrid.cli.study_output import studies_text
@@ -47,7 +47,7 @@ def fit(
     head: str,
     grid: dict[str, list[float]] | None,
     *,
-    blocks: str | None,
+    blocks: tuple[str, ...] | None,
     select: tuple[EmbeddingSelector, ...],
     select_text: tuple[TextSelector, ...],
     block_weights: tuple[str, ...],
@@ -74,7 +74,7 @@ def fit(
         project, columns, name or (f"{head}-chain" if chain else head), task
     )
     chosen = {
-        "blocks": parse_blocks(blocks),
+        "blocks": blocks,
         "grid": grid,
         "block_weights": parse_weights(block_weights),
         "metric": metric,

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hybrid.cli.fit import make_experiment
-from hybrid.cli.fit_options import decision_options, pooling_option
+from hybrid.cli.fit_options import (
+    blocks_option,
+    decision_options,
+    pooling_option,
+    text_encoder_options,
+)
 from hybrid.cli.options import SIZE, Project, column_options, common_options
 from hybrid.cli.output import run_text, show
 from hybrid.cli.task_options import task_options
@@ -60,6 +65,8 @@ _OPTIONS = (
     click.option("--cache-frozen", is_flag=True,
                  help="Cache the output of the frozen layers on disk during training."),
     pooling_option,
+    blocks_option,
+    *text_encoder_options,
 )  # fmt: skip
 
 
@@ -93,6 +100,8 @@ def command(
     Every epoch is saved until the run is complete: after an interruption, give the same command with
     --resume. A trained backbone can be used for embeddings: hybrid extract --backbone scratch --weights
     runs/scratch
+
+    --blocks, --text-encoder and --text-embeddings are of the network fused, which reads what fit-svm reads.
     """
     from hybrid.deep.options import DeepOptions
     from hybrid.runs.classification import classify_run
@@ -102,7 +111,14 @@ def command(
     training = DeepOptions(**options, task=task.kind)
     experiment = make_experiment(project, columns, name or backbone, task)
     if dry_run or training.epochs == 0:
-        plan = plan_deep(experiment.catalogue, experiment.split, backbone, training, devices)
+        plan = plan_deep(
+            experiment.catalogue,
+            experiment.split,
+            backbone,
+            training,
+            devices,
+            experiment.context,
+        )
         show(project.json, plan, plan.text, experiment.whole.catalogue)
         return
     run = fit_deep(

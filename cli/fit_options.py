@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hybrid.cli.options import DTYPES, stack_options
+from hybrid.cli.options import DTYPES, parse_blocks, stack_options
 from hybrid.types import METRIC, METRICS, POSTER_POOLINGS
 
 _SEVERAL = "Can be repeated: one poster block each."
@@ -16,10 +16,21 @@ pooling_option = click.option(
     "--poster-pooling", type=click.Choice(POSTER_POOLINGS), default="mean", show_default=True,
     help="How the embeddings of an item that has several posters become one.",
 )  # fmt: skip
+blocks_option = click.option(
+    "--blocks", metavar="NAME,NAME", callback=lambda context, parameter, value: parse_blocks(value),
+    help="Blocks, from poster,text-embedding,text,metadata and those of hybrid import-embeddings.  "
+    "[default: all that the catalogue has; text-embedding where its texts have been embedded]",
+)  # fmt: skip
+text_encoder_options = (
+    click.option("--text-encoder", metavar="NAME|FOLDER", multiple=True,
+                 help="Text encoder of the block text-embedding.  [default: the only one extracted]  Can be "
+                 "repeated: one block each."),
+    click.option("--text-embeddings", metavar="DIGITS", multiple=True,
+                 help="First digits of the fingerprint of text embeddings, where the encoder does not tell "
+                 "two sets apart; one for each block."),
+)  # fmt: skip
 _FEATURES = (
-    click.option("--blocks",
-                 help="Blocks, from poster,text-embedding,text,metadata.  [default: all that the "
-                 "catalogue has; text-embedding where its texts have been embedded]"),
+    blocks_option,
     click.option("--backbone", multiple=True,
                  help=f"Backbone of the embeddings.  [default: the only one extracted]  {_SEVERAL}"),
     click.option("--weights", multiple=True,
@@ -29,12 +40,7 @@ _FEATURES = (
     click.option("--embeddings", metavar="DIGITS", multiple=True,
                  help=f"First digits of their fingerprint, where nothing else differs.  {_SEVERAL}"),
     pooling_option,
-    click.option("--text-encoder", metavar="NAME|FOLDER", multiple=True,
-                 help="Text encoder of the block text-embedding.  [default: the only one extracted]  Can be "
-                 "repeated: one block each."),
-    click.option("--text-embeddings", metavar="DIGITS", multiple=True,
-                 help="First digits of the fingerprint of text embeddings, where the encoder does not tell "
-                 "two sets apart; one for each block."),
+    *text_encoder_options,
     click.option("--max-ngram", type=int, default=2, show_default=True,
                  help="Maximum number of words in a term."),
     click.option("--max-chars", type=int, default=5, show_default=True,

@@ -1,4 +1,4 @@
-"""A deep baseline on fused blocks: text alone, or posters, text and metadata."""
+"""A deep baseline on fused blocks: text alone, or posters, text, metadata and embeddings of the cache."""
 
 from __future__ import annotations
 
@@ -14,11 +14,17 @@ from sklearn.base import clone
 from hybrid.backbones.load import dtype_policy
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.dataset import predict
-from hybrid.deep.fused_network import Blocks, FusedNetwork, PixelsAndBlocks
+from hybrid.deep.fused_network import (
+    Blocks,
+    FusedNetwork,
+    MaskedBlocks,
+    PixelsAndBlocks,
+    input_name,
+)
 from hybrid.deep.items import Items, Posters, Source, usable
 from hybrid.deep.options import DeepOptions
-from hybrid.deep.registry import HEAD, Stage, get_network
-from hybrid.deep.several_posters import usable_examples, usable_posters
+from hybrid.deep.registry import FUSED, HEAD, Stage, get_network
+from hybrid.deep.several_posters import mean_log_odds, usable_examples, usable_posters
 from hybrid.deep.train import compile_inference
 from hybrid.errors import SettingError
 from hybrid.extraction.pooling import pool_rows
@@ -29,7 +35,7 @@ from hybrid.utils.progress import Progress
 
 
 class FusedBaseline(DeepBaseline):
-    """Deep baseline on text, or on posters, text and metadata; see `DeepBaseline`.
+    """Deep baseline on text, or on the blocks of `make_hybrid`; see `DeepBaseline`.
 
     An item without a poster is predicted from its other blocks. Of several posters the embeddings are pooled;
     where the body is trained, each is an example, as in `DeepBaseline`.
@@ -41,7 +47,7 @@ class FusedBaseline(DeepBaseline):
     options, seed, workers, tensorboard, decision, devices
         See `DeepBaseline`.
     fusion : Fusion, optional
-        The blocks, not fitted. Required by `fit`.
+        The blocks, not fitted. Required by `fit`. The network `fused` reads these, whatever the options say.
 
     Attributes
     ----------
@@ -68,6 +74,10 @@ class FusedBaseline(DeepBaseline):
         fusion: Fusion | None = None,
         devices: str = "1",
     ) -> None:
+        options = options or DeepOptions()
+        if fusion is not None and network == FUSED:
+            usual = get_network(network).blocks
+            options = replace(options, blocks=None if fusion.names == usual else fusion.names)
         super().__init__(network, options, seed, workers, tensorboard, decision, devices)
         self.fusion = fusion
 
@@ -88,11 +98,18 @@ class FusedBaseline(DeepBaseline):
         return FusedNetwork(self.spec, n_labels, columns, dict(fitted).get("poster"))
 
     def _data(self, items: Items) -> dict[str, Any]:
-        frame = items.frame
+        """Return what each block reads: the frame, or rows of the cache; of posters, what the items have."""
         poster = items.embeddings
+        fusion = self.fusion_ if hasattr(self, "fusion_") else self.fusion
+        if items.frame is None or fusion is None:
+            raise SettingError(
+                f"{self.spec.name}: expected blocks, and items with a frame to read them from."
+            )
         if poster is not None:
             poster = pool_rows(poster, items.counts.tolist(), self.options.poster_pooling)
-        return {"poster": poster, "text": frame, "metadata": frame}
+        blocks = getattr(fusion, "fitted_", fusion.blocks)
+        others = Fusion([(name, block) for name, block in blocks if name != "poster"])
+        return {"poster": poster, **others.read(items.frame)}
 
     def _examples(self, items: Items) -> tuple[Items, NDArray[np.int64]]:
         """Return the items, or one for each of their posters where the body is trained; none is left out."""
@@ -116,6 +133,33 @@ class FusedBaseline(DeepBaseline):
             posters = Posters(paths, self.spec.body.input_size)
             found[good] = predict(model, posters, self.spec.batch_size, self.workers)
         return found
+
+    def score_subsets(self, item: Items) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+        """Score an item with each subset of the blocks that it has; the others are masked.
+
+        Parameters
+        ----------
+        item : Items
+            One item.
+
+        Returns
+        -------
+        names : tuple of n str
+            Blocks that the item has.
+        scores : ndarray of shape (2 ** n, L), float64
+            Log-odds, with block k in row s where bit k of s is set.
+        """
+        examples, owners = self._examples(item)
+        if self._has_poster and examples.embeddings is None:
+            examples = replace(examples, embeddings=self._embed(examples))
+        matrix = self.fusion_.transform(self._data(examples))
+        blocks = Blocks(matrix).read(np.arange(len(examples)))
+        names = tuple(n for n in self.fusion_.names if not blocks[input_name(n)][:, -1].all())
+        source, multiclass = MaskedBlocks(matrix, names), self.options.task == "multiclass"
+        with self._scope():
+            scores = predict(self._head, source, self.spec.batch_size, self.workers)
+        each = np.split(scores, 1 << len(names))
+        return names, np.concatenate([mean_log_odds(s, owners, 1, multiclass) for s in each])
 
     def poster_model(self, item: Items) -> keras.Model:
         """See `DeepBaseline.poster_model`; the item's other blocks stay as they are."""

@@ -1,5 +1,7 @@
 """Early fusion: the blocks' matrices, side by side, into one dense network; posters end to end if asked.
 
+An input of the network is named after its block, as far as Keras takes the name.
+
 Each block's matrix ends with its indicator column `missing`, as `hybrid.features.fusion` makes it. In
 training a block of an item is at random taken for missing, so that the network learns to do without
 it (as "modality dropout" in Neverova, Wolf, Taylor and Nebout, "ModDrop", 2015, arXiv:1501.00102).
@@ -7,7 +9,8 @@ it (as "modality dropout" in Neverova, Wolf, Taylor and Nebout, "ModDrop", 2015,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -36,7 +39,7 @@ class FusedNetwork(Network):
     spec : NetworkSpec
     n_labels : int
     columns : mapping of str to int
-        Block → columns of its matrix, the indicator included.
+        Block → columns of its matrix, the indicator included. The attribute has the names of the inputs.
     poster : PosterFeatures or None
         Fitted; how an embedding becomes the block `poster`.
     """
@@ -50,7 +53,7 @@ class FusedNetwork(Network):
     ) -> None:
         self.spec = spec
         self.n_labels = n_labels
-        self.columns = dict(columns)
+        self.columns = {input_name(name): width for name, width in columns.items()}
         self.poster = poster
         self.head = _fused_head(spec, self.columns, n_labels)
         if poster is not None:
@@ -80,7 +83,7 @@ class FusedNetwork(Network):
 
     def poster_model(self, others: Mapping[str, Any]) -> keras.Model:
         """Preprocessed posters → log-odds; the other blocks' matrices, of 1 row, stay as they are."""
-        head = self._head_beside({name: _dense(row) for name, row in others.items()})
+        head = self._head_beside({input_name(name): _dense(row) for name, row in others.items()})
         return keras.Model(self.body.input, head(self.body.output))
 
     def embedding_head(self) -> keras.Model:
@@ -119,6 +122,17 @@ class FusedNetwork(Network):
         """Set which layers of the body are trainable in a stage."""
         if self.poster is not None:
             super().freeze(stage)
+
+
+def input_name(block: str) -> str:
+    """The name of a block's input: Keras and its backends take no other signs.
+
+    Examples
+    --------
+    >>> input_name("poster"), input_name("text-embedding:owner/name"), input_name("clip#4f0c")
+    ('poster', 'text-embedding_3a_owner_2f_name', 'clip_23_4f0c')
+    """
+    return re.sub(r"[^A-Za-z0-9_.-]", lambda sign: f"_{ord(sign[0]):x}_", block)
 
 
 def _fused_head(spec: NetworkSpec, columns: Mapping[str, int], n_labels: int) -> keras.Model:
@@ -215,7 +229,7 @@ class ConstantRow(layers.Layer):
 
 
 class Blocks:
-    """Rows of the blocks' matrices, dense, by name: a `Source`.
+    """Rows of the blocks' matrices, dense, by the name of the input: a `Source`.
 
     Parameters
     ----------
@@ -236,7 +250,7 @@ class Blocks:
 
     def read(self, rows: NDArray[np.int64]) -> dict[str, Any]:
         """Read some rows of each block."""
-        return {name: _dense(block[rows]) for name, block in self.matrix.blocks}
+        return {input_name(name): _dense(block[rows]) for name, block in self.matrix.blocks}
 
 
 class PixelsAndBlocks:
@@ -270,6 +284,42 @@ class PixelsAndBlocks:
             pixels[good] = self.posters.read(self.place[rows[good]])
         absent = (~good)[:, None].astype(np.float32)
         return {PIXELS: pixels, ABSENT: absent, **self.blocks.read(rows)}
+
+
+class MaskedBlocks:
+    """Rows of the blocks' matrices, once for each subset of some blocks; the others are masked: a `Source`.
+
+    As in training (see `BlockDropout`) a masked block is zeros, and 1 in the last column.
+
+    Parameters
+    ----------
+    matrix : FusionMatrix
+        m rows.
+    names : sequence of n str
+        Blocks that are masked. Row ``s * m + i`` is row i of the matrix with block k where bit k of s is set.
+
+    Examples
+    --------
+    >>> matrix = FusionMatrix.from_blocks([np.array([[5.0, 0.0]])], ["text"])
+    >>> masked = MaskedBlocks(matrix, ["text"])
+    >>> len(masked), masked.read(np.array([0, 1]))["text"].tolist()
+    (2, [[0.0, 1.0], [5.0, 0.0]])
+    """
+
+    def __init__(self, matrix: FusionMatrix, names: Sequence[str]) -> None:
+        self.blocks, self.names = Blocks(matrix), list(map(input_name, names))
+
+    def __len__(self) -> int:
+        return len(self.blocks) << len(self.names)
+
+    def read(self, rows: NDArray[np.int64]) -> dict[str, Any]:
+        """Read some rows of each block."""
+        subsets, found = rows // len(self.blocks), self.blocks.read(rows % len(self.blocks))
+        for bit, name in enumerate(self.names):
+            block = found[name].copy()
+            block[subsets >> bit & 1 == 0] = np.eye(1, block.shape[1], block.shape[1] - 1)
+            found[name] = block
+        return found
 
 
 def _dense(block: Any) -> NDArray[np.float32]:

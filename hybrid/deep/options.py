@@ -64,6 +64,11 @@ class DeepOptions:
     poster_pooling : {"mean", "max", "first"}, default="mean"
         How the embeddings of an item's posters become one, where the network reads frozen ones beside other
         blocks; see `hybrid.extraction.pooling.pool_rows`.
+    blocks : tuple of str, optional
+        Blocks of the network `fused`, as `make_hybrid` takes them. By default all that the catalogue has.
+    text_encoder, text_embeddings : tuple of str, default=()
+        Text encoders of its blocks of text embeddings, and first digits of the fingerprints where one has
+        several sets; see `hybrid.extraction.text_lookup.text_selectors`.
 
     Examples
     --------
@@ -94,6 +99,9 @@ class DeepOptions:
     cache_frozen: bool = False
     task: str = "multilabel"
     poster_pooling: str = "mean"
+    blocks: tuple[str, ...] | None = None
+    text_encoder: tuple[str, ...] = ()
+    text_embeddings: tuple[str, ...] = ()
 
     def check(self) -> None:
         """Check the values; raise a SettingError that lists every one that is wrong."""

@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from hybrid.backbones import BACKBONES, BackboneSpec, configure, get_backbone
 from hybrid.deep.options import DeepOptions, parse_units
 from hybrid.errors import SettingError, unknown_name
+from hybrid.extraction.text_lookup import TEXT_EMBEDDING
 from hybrid.utils.options import Rule, given_options, list_unused
 
 HEAD = "head"
 ALL = "all"
+FUSED = "fused"
+TEXTS = ("text-encoder", "text-embeddings")
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ class NetworkSpec:
     flatten : bool, default=False
         The embedding is the body's last feature map as one vector, not pooled.
     blocks : tuple of str, default=("poster",)
-        Inputs. If there are others than ``"poster"``, the network reads the blocks' matrices.
+        Inputs. If there are others than ``"poster"``, the network reads the blocks' matrices. Of `fused` the
+        usual ones: the options, or the catalogue, say which it reads.
 
     Examples
     --------
@@ -173,7 +177,7 @@ _SPECS = (
         blocks=("text",),
     ),
     NetworkSpec(
-        name="fused",
+        name=FUSED,
         backbone=BACKBONES["inception"],
         head_units=(512,),
         dropout=0.5,
@@ -248,6 +252,7 @@ def configure_network(spec: NetworkSpec, options: DeepOptions) -> NetworkSpec:
     0.2
     """
     options.check()
+    spec = _with_blocks(spec, options)
     stages = _unfrozen(spec, options.unfreeze)[: options.stages]
     if problems := _unused(spec, stages, options):
         raise SettingError("\n".join(problems))
@@ -270,12 +275,18 @@ def configure_network(spec: NetworkSpec, options: DeepOptions) -> NetworkSpec:
 def _unused(spec: NetworkSpec, stages: tuple[Stage, ...], options: DeepOptions) -> list[str]:
     """One message for each option that would have no effect on this network."""
     name, posters = spec.name, spec.backbone is not None
+    fused = name == FUSED
+    absent = f"is not among {', '.join(spec.blocks)}"
+    blind = f"the block poster {absent}" if fused else f"{name} reads no posters"
     between = [stage for stage in stages if stage.trains not in (HEAD, ALL) and not stage.augment]
     rules = (
-        Rule(("body",), name == "fused", f"{name} is not fused, which alone takes another body"),
-        Rule(("input-size", "weights"), posters, f"{name} reads no posters"),
+        Rule(("body",), fused, f"{name} is not fused, which alone takes another body"),
+        Rule(("blocks", *TEXTS), fused, f"{name} is not fused, which alone reads chosen blocks"),
+        Rule(("body", "input-size", "weights"), posters, blind),
+        Rule(("unfreeze",), posters or not fused, blind),
+        Rule(TEXTS, TEXT_EMBEDDING in spec.blocks, f"the block {TEXT_EMBEDDING} {absent}"),
         Rule(("unfreeze",), spec.pretrained, f"all of {name} learns, as it is not pretrained"),
-        Rule(("poster-pooling",), posters, f"{name} reads no posters"),
+        Rule(("poster-pooling",), posters, blind),
         Rule(
             ("poster-pooling",),
             replace(spec, stages=stages).pools_posters,
@@ -293,9 +304,24 @@ def _unused(spec: NetworkSpec, stages: tuple[Stage, ...], options: DeepOptions) 
     fields = ("body", "input_size", "weights", "unfreeze", "fine_learning_rate", "cache_frozen")
     values = {
         field.replace("_", "-"): (getattr(options, field), getattr(usual, field))
-        for field in (*fields, "poster_pooling")
+        for field in (*fields, "poster_pooling", "blocks", "text_encoder", "text_embeddings")
     }
     return list_unused(rules, given_options(values, "fit-deep"))
+
+
+def _with_blocks(spec: NetworkSpec, options: DeepOptions) -> NetworkSpec:
+    """The record with the blocks that the network `fused` reads; without that of posters it has no body."""
+    if spec.name != FUSED:
+        return spec
+    blocks = options.blocks or spec.blocks
+    if options.blocks is None and (options.text_encoder or options.text_embeddings):
+        blocks = (*blocks[:1], TEXT_EMBEDDING, *blocks[1:])
+    if set(blocks) <= {"poster"}:
+        raise SettingError(
+            "--blocks: expected another block beside poster, found none. --backbone NAME is a network on "
+            "posters alone."
+        )
+    return replace(spec, blocks=blocks, backbone=spec.backbone if "poster" in blocks else None)
 
 
 def _configured(spec: NetworkSpec, options: DeepOptions) -> BackboneSpec | None:

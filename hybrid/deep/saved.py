@@ -16,9 +16,11 @@ from hybrid.deep.options import DeepOptions, parse_units
 from hybrid.errors import RunError
 from hybrid.features.fusion import Fusion
 from hybrid.heads.decision_rule import DecisionRule
+from hybrid.heads.make_hybrid import use_context
 from hybrid.model_file import load_model, save_model
 from hybrid.model_file.earlier import require_files
 from hybrid.model_file.manifest import check_model_files
+from hybrid.utils.context import Context
 from hybrid.utils.progress import shows_step
 from hybrid.utils.reading import RUN_RECORD, WEIGHTS, UnusableFileError, checked, read_json
 
@@ -68,7 +70,7 @@ def save_baseline(model: DeepBaseline, folder: Path) -> None:
 
 
 @shows_step("loading the network")
-def load_baseline(folder: Path, workers: int = 1) -> DeepBaseline:
+def load_baseline(folder: Path, workers: int = 1, cache: str | None = None) -> DeepBaseline:
     """Load a deep baseline.
 
     Parameters
@@ -77,6 +79,8 @@ def load_baseline(folder: Path, workers: int = 1) -> DeepBaseline:
         With the files of `save_baseline`.
     workers : int, default=1
         Threads that decode posters.
+    cache : str, optional
+        Where embeddings are looked up that its own body does not make. By default where they were.
 
     Raises
     ------
@@ -92,6 +96,8 @@ def load_baseline(folder: Path, workers: int = 1) -> DeepBaseline:
         if isinstance(model, FusedBaseline):
             require_files(folder, BLOCKS)
             model.fusion_ = load_model(folder / BLOCKS, Fusion)
+            if cache is not None:
+                use_context(model.fusion_, Context(cache=cache, workers=workers))
         _check_sizes(folder, scoring["labels"], options)
         model._build(scoring["labels"])
         if model.spec.backbone is not None:

@@ -62,6 +62,31 @@ class GenrePrediction:
 
 
 @dataclass(frozen=True)
+class SharedPrediction(GenrePrediction):
+    """Prediction of one genre by a network on several blocks, among which its score is shared.
+
+    ``score == intercept + sum(blocks.values())``, up to rounding.
+
+    Parameters
+    ----------
+    genre, score, probability, threshold, given
+        See `GenrePrediction`.
+    intercept : float
+        Score of an item that lacks every block.
+    blocks : dict of str to float
+        Shapley value of each block that the item has; see `hybrid.explain.shapley.shapley_values`.
+
+    Examples
+    --------
+    >>> SharedPrediction("Horror", 0.5, 0.62, 0.5, True, -1.0, {"text": 1.5}).blocks
+    {'text': 1.5}
+    """
+
+    intercept: float
+    blocks: dict[str, float]
+
+
+@dataclass(frozen=True)
 class ScoreDecomposition:
     """Prediction of one genre by a linear head, with its score as a sum of contributions.
 

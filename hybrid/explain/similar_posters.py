@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.features.embeddings import EmbeddingFeatures
-from hybrid.heads import HybridClassifier
+from hybrid.features.fusion import Fusion
 
 Floats = NDArray[np.float64]
 
@@ -37,13 +38,19 @@ class Neighbour:
     cosine: float
 
 
-def block_embeddings(model: HybridClassifier, X: pd.DataFrame, source: str = "posters") -> Floats:
+class HasFusion(Protocol):
+    """A fitted model on fused blocks: a head or a network."""
+
+    fusion_: Fusion
+
+
+def block_embeddings(model: HasFusion, X: pd.DataFrame, source: str = "posters") -> Floats:
     """L2-normalised blocks of embeddings of one source, weighted, side by side.
 
     Parameters
     ----------
-    model : HybridClassifier
-        Fitted.
+    model : HybridClassifier or FusedBaseline
+        Fitted. Of a network only texts can be asked for: the embeddings of its own posters are not cached.
     X : DataFrame of n items
     source : {"posters", "texts"}, default="posters"
         What the embeddings are of.

@@ -266,10 +266,13 @@ def choose_blocks(
     return (*(name for name in BLOCKS if name in blocks), *others)
 
 
-def use_context(model: HybridClassifier, context: Context) -> None:
-    """Let a fitted model use the cache and the workers of the machine that it now runs on."""
-    model.set_params(n_jobs=context.workers)
-    for _, block in (*model.fusion.blocks, *model.fusion_.fitted_):
+def use_context(model: HybridClassifier | Fusion, context: Context) -> None:
+    """Let a fitted model, or its fusion, use the cache and the workers of the machine that it now runs on."""
+    if isinstance(model, HybridClassifier):
+        model.set_params(n_jobs=context.workers)
+        use_context(model.fusion, context)
+        model = model.fusion_
+    for _, block in (*model.blocks, *getattr(model, "fitted_", ())):
         if isinstance(block, (PosterFeatures, ImportedFeatures)):
             block.set_params(cache=context.cache, workers=context.workers)
         elif isinstance(block, EmbeddingFeatures):

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hybrid.explain.contributions import GenrePrediction, ScoreDecomposition, top_contributions
+from hybrid.explain.channels import STOPPED_BY
+from hybrid.explain.contributions import (
+    GenrePrediction,
+    ScoreDecomposition,
+    SharedPrediction,
+    top_contributions,
+)
 from hybrid.explain.saliency import SaliencyMap
 from hybrid.explain.similar_posters import Neighbour
 from hybrid.report.page import make_environment, render_asset, write_page
@@ -75,6 +81,17 @@ class ItemCard:
     def given(self) -> tuple[str, ...]:
         """Predicted labels."""
         return tuple(score.genre for score in self.scores if score.given)
+
+
+def compared_words(card: ItemCard) -> str:
+    """Which items the neighbours are of, in words.
+
+    Examples
+    --------
+    >>> compared_words(ItemCard("svm", "f1", "Night", "test", None, (), (), {}, "", (), ()))
+    'the items that the run was fitted on'
+    """
+    return f"the {STOPPED_BY}" if card.kind == "deep" else "the items that the run was fitted on"
 
 
 def split_sentence(card: ItemCard) -> str:
@@ -163,6 +180,7 @@ def render_card(
         card=card,
         split=split_sentence(card),
         map_sentence=map_sentence,
+        compared=compared_words(card),
         style=style,
         style_hash=style_hash,
         images={name: base64.b64encode(data).decode() for name, data in images.items()},
@@ -178,17 +196,36 @@ def _view(score: ScoreDecomposition | GenrePrediction, card: ItemCard, top: int)
         "open": score.genre in card.detailed,
         "out_of_fold": card.out_of_fold.get(score.genre),
         "fitted": not math.isnan(score.score),
-        "sum": _sum(score, top) if isinstance(score, ScoreDecomposition) else None,
+        "sum": _sum(score) if isinstance(score, (ScoreDecomposition, SharedPrediction)) else None,
+        "parts": _parts(score, top) if isinstance(score, ScoreDecomposition) else None,
     }
 
 
-def _sum(score: ScoreDecomposition, top: int) -> dict[str, Any]:
-    """Template variables of a decomposed score."""
-    towards, away, others = top_contributions(score, top)
-    blocks = [("intercept", score.intercept), *score.blocks.items()]
+def first_summand(score: ScoreDecomposition | SharedPrediction) -> str:
+    """What a score is before the blocks are added, in words.
+
+    Examples
+    --------
+    >>> first_summand(SharedPrediction("Horror", 0.5, 0.62, 0.5, True, -1.0, {"text": 1.5}))
+    'without any block'
+    """
+    return "intercept" if isinstance(score, ScoreDecomposition) else "without any block"
+
+
+def _sum(score: ScoreDecomposition | SharedPrediction) -> dict[str, Any]:
+    """Template variables of the blocks that a score is the sum of."""
+    blocks = [(first_summand(score), score.intercept), *score.blocks.items()]
     return {
         "blocks": blocks,
         "widest": max((abs(value) for _, value in blocks), default=0.0) or 1.0,
+        "needed": score.needed if isinstance(score, ScoreDecomposition) else math.nan,
+    }
+
+
+def _parts(score: ScoreDecomposition, top: int) -> dict[str, Any]:
+    """Template variables of the words and fields that a score is the sum of."""
+    towards, away, others = top_contributions(score, top)
+    return {
         "towards": towards,
         "away": away,
         "others": others,

@@ -16,23 +16,25 @@ from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.deep.checkpoint import Checkpoint
 from hybrid.deep.items import Items
-from hybrid.deep.registry import NetworkSpec, get_network
+from hybrid.deep.options import DeepOptions
+from hybrid.deep.registry import FUSED, NetworkSpec, configure_network, get_network
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.extraction.pooling import check_pooling_used
 from hybrid.extraction.poster_keys import different_posters
+from hybrid.extraction.text_lookup import text_selectors
 from hybrid.features import PosterFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.heads.make_hybrid import choose_blocks, make_hybrid
 from hybrid.images.decode import BadPoster
+from hybrid.runs.provenance import block_stores
 from hybrid.splitting.tasks import Task
-from hybrid.types import PARTS, EmbeddingOptions, Split
+from hybrid.types import PARTS, EmbeddingOptions, Split, TextSelector
 from hybrid.utils.context import Context
 from hybrid.utils.counts import counted
 from hybrid.utils.read_only import reads_only
 
 if TYPE_CHECKING:
     from hybrid.deep.baseline import DeepBaseline
-    from hybrid.deep.options import DeepOptions
     from hybrid.deep.training_plan import DeepPlan
 
 
@@ -97,11 +99,18 @@ def make_checkpoint(
     """Make the checkpoint of a training: a folder beside the run folder, until the run is written.
 
     Its identity holds everything that a resumed training must share with the interrupted one: network,
-    options, digest of the initial weights, seed, catalogue, split and task, but not workers and devices.
+    options, blocks of embeddings, digest of the initial weights, seed, catalogue, split and task, but not
+    workers and devices.
     """
+    options = asdict(model.options)
+    for name in ("blocks", "text_encoder", "text_embeddings"):
+        if not options[name]:  # trainings of earlier versions have none
+            del options[name]
+    embeddings = {name: store.fingerprint for name, store in block_stores(model).items()}
     identity = {
         "network": model.spec.name,
-        **asdict(model.options),
+        **options,
+        **({"embeddings": embeddings} if embeddings else {}),
         "weights": weights and weights.digest,
         "seed": model.seed,
         "catalogue": catalogue.sha256,
@@ -127,6 +136,7 @@ def plan_deep(
     network: str,
     options: DeepOptions | None = None,
     devices: str = "1",
+    context: Context | None = None,
 ) -> DeepPlan:
     """Plan a training without doing it: layers, parameters and memory.
 
@@ -134,6 +144,8 @@ def plan_deep(
     ----------
     catalogue, split, network, options, devices
         As for `hybrid.runs.fit_deep.fit_deep`.
+    context : Context, optional
+        Whose cache has the embeddings of its blocks.
 
     Returns
     -------
@@ -143,7 +155,7 @@ def plan_deep(
     from hybrid.deep.fused import make_baseline
     from hybrid.deep.training_plan import plan_training
 
-    fusion = make_fusion(catalogue, network)
+    fusion = make_fusion(catalogue, network, context, options)
     model = make_baseline(network, options, fusion=fusion, devices=devices)
     check_pooling_used(catalogue, model.options.poster_pooling, "fit-deep")
     counts = {part: int((split.parts == part).sum()) for part in PARTS}
@@ -153,27 +165,50 @@ def plan_deep(
 
 
 def make_fusion(
-    catalogue: Catalogue, network: str, context: Context | None = None
+    catalogue: Catalogue,
+    network: str,
+    context: Context | None = None,
+    options: DeepOptions | None = None,
 ) -> Fusion | None:
     """Make the fusion of the blocks that a network reads, not fitted.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    network : str
+    context : Context, optional
+        Its cache has the embeddings of the blocks, but for those of the network's own body.
+    options : DeepOptions, optional
+        Their blocks and text encoders are those of the network `fused`; by default, as for `make_hybrid`, all
+        that the catalogue has.
 
     Returns
     -------
     Fusion or None
-        None for a network that reads posters alone.
+        None for a network that reads posters alone. The block of posters names no store: its embeddings are
+        those of the network's own body.
 
     Raises
     ------
     SettingError
-        If the catalogue lacks one of them.
+        If the catalogue lacks a block, or an option has no effect.
+    ExtractionError
+        If the cache lacks the embeddings of a block.
     """
     spec = get_network(network)
     if not spec.fused:
         catalogue.require_posters()
         return None
-    names = choose_blocks(catalogue, spec.blocks)
+    context, options = context or Context(), options or DeepOptions()
+    asked: Sequence[str] | None = spec.blocks
+    select: Sequence[TextSelector] = ()
+    if spec.name == FUSED:
+        asked = options.blocks
+        select = text_selectors(options.text_encoder, options.text_embeddings)
+    names = choose_blocks(catalogue, asked, select, context)
+    configure_network(spec, replace(options, blocks=names) if spec.name == FUSED else options)
     others = [name for name in names if name != "poster"]
-    made = make_hybrid(catalogue, blocks=others, context=context).fusion.blocks
+    made = make_hybrid(catalogue, blocks=others, select_text=select, context=context).fusion.blocks
     return Fusion([*([("poster", PosterFeatures())] if "poster" in names else []), *made])
 
 

@@ -25,7 +25,15 @@ from hybrid.runs.deep_inputs import (
 )
 from hybrid.runs.experiment import Experiment, audit_experiment
 from hybrid.runs.folder import Run, new_run
-from hybrid.runs.provenance import describe_network, describe_trained_backbone
+from hybrid.runs.imported_blocks import count_lacking
+from hybrid.runs.provenance import (
+    backbone_provenance,
+    block_keys,
+    block_stores,
+    describe_network,
+    describe_text_encoders,
+    describe_trained_backbone,
+)
 from hybrid.runs.record import DEEP, POSTER, RunRecord
 from hybrid.runs.record_metrics import describe_decision, describe_thresholds
 from hybrid.runs.record_parts import TrainedBackboneRecord
@@ -105,14 +113,16 @@ def fit_deep(
     from hybrid.deep.saved import save_baseline
 
     costs = CostRecorder()
-    fusion = make_fusion(catalogue, network, context)
+    fusion = make_fusion(catalogue, network, context, options)
     made = (context.seed, context.workers, tensorboard, decision)
     model = make_baseline(network, options, *made, fusion, devices)
     check_pooling_used(catalogue, model.options.poster_pooling, "fit-deep")
     if several := tell_several_posters(catalogue, model.spec):
         context.progress.say(several)
     weights = model.starting_weights()
-    start = Provenance() if weights is None else weights.provenance
+    start = backbone_provenance(model)
+    if weights is not None:
+        start = Provenance.union([weights.provenance, start])
     audit = audit_experiment(experiment, costs, start)
     checkpoint = make_checkpoint(
         experiment.folder, model, weights, catalogue, experiment.split, experiment.task
@@ -134,30 +144,35 @@ def fit_deep(
     groups = experiment.groups("test")
     results = judge_stages(stages, truths["test"], predictions, groups, context.seed)
     record = _describe(experiment, model, weights, results)
-    stores = {} if store is None else {POSTER: store}
+    stores = ({} if store is None else {POSTER: store}) | block_stores(model)
     spending = Spending(
         predicted=len(answers),
         device=device_name(),
-        extraction=extraction_costs(stores, {POSTER: experiment.keys_of(*PARTS)}, start.ancestors),
+        extraction=extraction_costs(stores, _keys(model, experiment, *PARTS), start.ancestors),
         earlier_seconds=model.earlier_seconds_,
         foreign_weights=start.unknown,
     )
     with new_run(experiment.folder) as folder:
         save_baseline(model, folder)
         write_stages(folder, stages)
-        of_training = {POSTER: experiment.keys_of(*TRAINING)}
+        of_training = _keys(model, experiment, *TRAINING)
         fitted_on = extraction_costs(stores, of_training, start.ancestors)
         training = training_cost(costs, spending, fitted_on)
-        record = _write_provenance(experiment, model, weights, record, folder, training)
+        record = _write_provenance(experiment, model, start, record, folder, training)
         run = write_run(experiment, folder, record, predictions, audit, costs, spending)
     checkpoint.remove()
     return run
 
 
+def _keys(model: DeepBaseline, experiment: Experiment, *parts: str) -> dict[str, list[bytes]]:
+    """The keys in the cache of what the items of some parts have, by block."""
+    return {POSTER: experiment.keys_of(*parts), **block_keys(model, experiment, *parts)}
+
+
 def _write_provenance(
     experiment: Experiment,
     model: DeepBaseline,
-    weights: Weights | None,
+    start: Provenance,
     record: RunRecord,
     folder: Path,
     training: TrainingCost,
@@ -166,7 +181,6 @@ def _write_provenance(
     from hybrid.backbones.weightfile import write_provenance
     from hybrid.deep.saved import body_file
 
-    start = Provenance() if weights is None else weights.provenance
     record, found = add_provenance(record, experiment, folder, start, training)
     if not isinstance(record.backbone, TrainedBackboneRecord):
         return record
@@ -209,7 +223,9 @@ def _describe(
     thresholds, spread = describe_thresholds(
         truth, model.validation_scores_, model.decision_, groups, seed
     )
-    looks = model.spec.backbone is not None
+    looks, fusion = model.spec.backbone is not None, getattr(model, "fusion_", None)
+    rows = {part: experiment.rows(part) for part in PARTS}
+    frame = experiment.catalogue.frame
     return RunRecord(
         kind=DEEP,
         blocks=tuple(model.spec.blocks),
@@ -221,4 +237,6 @@ def _describe(
         decision=describe_decision(model.decision_),
         fitted_on={"preprocessing": ("train",), "thresholds": ("validation",)},
         settings=describe_settings(model),
+        missing={} if fusion is None else count_lacking(fusion, frame, rows),
+        text_encoders=describe_text_encoders(model, experiment.folder),
     )

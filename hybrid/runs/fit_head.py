@@ -222,5 +222,5 @@ def _describe(
         decision=describe_decision(model.decision_),
         fitted_on={"preprocessing": TRAINING, "thresholds": TRAINING},
         settings=settings,
-        missing=count_lacking(model, experiment.catalogue.frame, rows),
+        missing=count_lacking(model.fusion_, experiment.catalogue.frame, rows),
     )

@@ -9,37 +9,37 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.features import ImportedFeatures
-from hybrid.heads import HybridClassifier
+from hybrid.features.fusion import Fusion
 from hybrid.types import Finding
 from hybrid.utils.counts import agree, counted, first_few
 
 SHOWN = 3  # ids in a message
 
 
-def lacking_rows(model: HybridClassifier, frame: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
+def lacking_rows(fusion: Fusion, frame: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
     """Which items of a frame lack each imported block: block → shape (n,).
 
     Parameters
     ----------
-    model : HybridClassifier
-        Fitted, or not.
+    fusion : Fusion
+        Fitted.
     frame : DataFrame of n items
     """
-    fitted = getattr(model, "fusion_", None)
-    blocks = model.fusion.blocks if fitted is None else fitted.fitted_
     return {
-        name: ~block.present(frame) for name, block in blocks if isinstance(block, ImportedFeatures)
+        name: ~block.present(frame)
+        for name, block in fusion.fitted_
+        if isinstance(block, ImportedFeatures)
     }
 
 
 def count_lacking(
-    model: HybridClassifier, frame: pd.DataFrame, rows: Mapping[str, NDArray[np.int64]]
+    fusion: Fusion, frame: pd.DataFrame, rows: Mapping[str, NDArray[np.int64]]
 ) -> dict[str, dict[str, int]]:
     """Count the items of each part that lack an imported block: block → part → number.
 
     Parameters
     ----------
-    model : HybridClassifier
+    fusion : Fusion
     frame : DataFrame
         Of all items.
     rows : mapping of str to ndarray of int
@@ -47,14 +47,14 @@ def count_lacking(
     """
     return {
         name: {part: int(lacks[found].sum()) for part, found in rows.items()}
-        for name, lacks in lacking_rows(model, frame).items()
+        for name, lacks in lacking_rows(fusion, frame).items()
     }
 
 
-def lacking_ids(model: HybridClassifier, frame: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+def lacking_ids(fusion: Fusion, frame: pd.DataFrame) -> dict[str, tuple[str, ...]]:
     """Ids of the items of a frame that lack an imported block: block → ids; no block that none lacks."""
     ids = frame.index.astype(str)
-    found = lacking_rows(model, frame).items()
+    found = lacking_rows(fusion, frame).items()
     return {name: tuple(ids[lacks].tolist()) for name, lacks in found if lacks.any()}
 
 

@@ -145,16 +145,15 @@ def predict_catalogue(
         check_text_encoders(folder, record, catalogue)
     frame = catalogue.frame_for(columns)
     bad: tuple[BadRow, ...] = ()
-    lacking: dict[str, tuple[str, ...]] = {}
+    if record.kind != DEEP and catalogue.columns.poster:
+        bad = _extract(folder, record, catalogue, weights, context)
+    if record.text_encoders and catalogue.columns.text:
+        embed_texts(folder, record, catalogue, frame, text_encoders or (), context)
     if record.kind == DEEP:
-        probabilities, labels = _predict_deep(folder, catalogue, frame, context)
+        probabilities, labels, lacking = _predict_deep(folder, catalogue, frame, context)
         if catalogue.columns.poster and "poster" in record.blocks:
             bad = check_posters(catalogue, context)
     else:
-        if catalogue.columns.poster:
-            bad = _extract(folder, record, catalogue, weights, context)
-        if record.text_encoders and catalogue.columns.text:
-            embed_texts(folder, record, catalogue, frame, text_encoders or (), context)
         probabilities, labels, lacking = _predict_head(folder, record, frame, context)
     predictions, rows = all_rows(catalogue, record.genres, labels, probabilities)
     write_predictions(out, predictions, PREDICTED)
@@ -203,17 +202,21 @@ def _used_columns(record: RunRecord, columns: Columns) -> tuple[str, ...]:
 
 def _predict_deep(
     folder: Path, catalogue: Catalogue, frame: pd.DataFrame, context: Context
-) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+) -> tuple[NDArray[np.float64], NDArray[np.uint8], dict[str, tuple[str, ...]]]:
+    """Probabilities, labels, and the ids that lack each imported block."""
     start_keras()
     from hybrid.deep.items import Items
     from hybrid.deep.saved import load_baseline
 
-    model = load_baseline(folder, context.workers)
+    model = load_baseline(folder, context.workers, context.cache)
+    fusion = getattr(model, "fusion_", None)
     with read_only():
         paths, _ = different_posters(catalogue, context=context)
+        lacking = {} if fusion is None else lacking_ids(fusion, frame)
     items = Items(catalogue.ids.tolist(), paths, frame=frame)
-    probabilities = model.predict_proba(items, context.progress)
-    return probabilities, model.label(probabilities)
+    with read_only():
+        probabilities = model.predict_proba(items, context.progress)
+    return probabilities, model.label(probabilities), lacking
 
 
 @shows_step("loading the model")
@@ -258,7 +261,7 @@ def _predict_head(
     model = load_head(folder, record, context)
     with read_only():
         probabilities = model.predict_proba(frame)
-        lacking = lacking_ids(model, frame)
+        lacking = lacking_ids(model.fusion_, frame)
     return probabilities, model.label(probabilities), lacking
 
 

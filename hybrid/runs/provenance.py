@@ -43,7 +43,10 @@ from hybrid.runs.training_records import (
 if TYPE_CHECKING:
     from hybrid.backbones import Weights
     from hybrid.deep.baseline import DeepBaseline
+    from hybrid.features.fusion import Fusion
     from hybrid.runs.experiment import Experiment
+
+    Model = HybridClassifier | DeepBaseline
 
 
 def describe_catalogue(catalogue: Catalogue) -> CatalogueRecord:
@@ -78,12 +81,12 @@ def describe_backbones(model: HybridClassifier, folder: Path) -> dict[str, Backb
     return {name: _describe(store, folder) for name, store in stores.items()}
 
 
-def describe_text_encoders(model: HybridClassifier, folder: Path) -> dict[str, TextEncoderRecord]:
+def describe_text_encoders(model: Model, folder: Path) -> dict[str, TextEncoderRecord]:
     """Describe the text encoder of each block of text embeddings, as its store says it.
 
     Parameters
     ----------
-    model : HybridClassifier
+    model : HybridClassifier or DeepBaseline
         Need not be fitted.
     folder : Path
         The run folder, from which the encoder is found if both are moved together.
@@ -119,20 +122,29 @@ def _describe_store(store: EmbeddingStore) -> StoreRecord:
     )
 
 
+def embedding_blocks(
+    model: Model, kind: type[EmbeddingFeatures] = EmbeddingFeatures
+) -> list[tuple[str, EmbeddingFeatures]]:
+    """The blocks of a kind that read a store of the cache, with their names.
+
+    A network's block of posters, which its own body makes, names no store.
+    """
+    fusion: Fusion | None = getattr(model, "fusion", None)
+    blocks = () if fusion is None else fusion.blocks
+    return [(name, one) for name, one in blocks if isinstance(one, kind) and one.fingerprint]
+
+
 def block_stores(
-    model: HybridClassifier, kind: type[EmbeddingFeatures] = EmbeddingFeatures
+    model: Model, kind: type[EmbeddingFeatures] = EmbeddingFeatures
 ) -> dict[str, EmbeddingStore]:
     """The store of each block of cached embeddings of a kind, by the name of the block."""
     return {
         name: EmbeddingCache(block.cache).find(block.fingerprint)
-        for name, block in model.fusion.blocks
-        if isinstance(block, kind)
+        for name, block in embedding_blocks(model, kind)
     }
 
 
-def block_keys(
-    model: HybridClassifier, experiment: Experiment, *parts: str
-) -> dict[str, list[bytes]]:
+def block_keys(model: Model, experiment: Experiment, *parts: str) -> dict[str, list[bytes]]:
     """The keys in the cache of what the items of some parts have, by block of cached embeddings."""
     frame = experiment.catalogue.frame.iloc[experiment.rows(*parts)]
     return {
@@ -140,12 +152,11 @@ def block_keys(
         name: experiment.keys_of(*parts)
         if isinstance(block, PosterFeatures)
         else [key for each in block.keys(frame) for key in each]
-        for name, block in model.fusion.blocks
-        if isinstance(block, EmbeddingFeatures)
+        for name, block in embedding_blocks(model)
     }
 
 
-def backbone_provenance(model: HybridClassifier) -> Provenance:
+def backbone_provenance(model: Model) -> Provenance:
     """What the weights behind the embeddings of a model have learnt from, as their stores keep it."""
     return Provenance.union(map(store_provenance, block_stores(model).values()))
 

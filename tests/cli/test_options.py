@@ -267,6 +267,15 @@ REFUSED = {
         "max",
     ],
     ("fit-deep", "cache-frozen"): ["--backbone", "scratch", "--cache-frozen"],
+    **{
+        (command, option): [*network, f"--{option}", value]
+        for command, network in (("fit-deep", ["--backbone", "text"]), ("describe", ["text"]))
+        for option, value in (
+            ("blocks", "text"),
+            ("text-encoder", "tiny"),
+            ("text-embeddings", "0a"),
+        )
+    },
     ("describe", "labels"): ["svm", "--labels", "3"],
     ("describe", "input-size"): ["svm", "--input-size", "64"],
     ("describe", "weights"): ["svm", "--weights", "imagenet"],

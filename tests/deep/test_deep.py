@@ -214,6 +214,44 @@ def test_the_disk_that_frozen_layers_need_is_said_first_or_refused(
         cache_activations(tmp_path / "other.npy", double, posters, 16, 1, progress)
 
 
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("byte", "it is damaged"),
+        ("cut off", "it is damaged"),
+        ("other values", "it is damaged"),
+        ("seal", "it cannot be read: its content does not hash to its sha256"),
+        ("no seal", "it is not complete"),
+        ("other posters", "it is of other posters"),
+    ],
+)
+def test_activations_that_are_not_those_that_were_written_are_computed_again(
+    damage: str, said: str, items: Items, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    double = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(2.0)])
+    compile_inference(double)
+    path, some = tmp_path / "kept.npy", Posters(items.paths[:4], (32, 32))
+    cache_activations(path, double, some, 4, 1, Progress(quiet=True))
+    content, sealed = path.read_bytes(), path.with_suffix(".json")
+    if damage == "byte":
+        path.write_bytes(content[:-100] + bytes([content[-100] ^ 1]) + content[-99:])
+    elif damage == "cut off":
+        path.write_bytes(content[:-1])
+    elif damage == "other values":
+        np.save(path, np.zeros((4, 32, 32, 3), np.float16))
+    elif damage == "seal":
+        sealed.write_bytes(sealed.read_bytes().replace(b"32", b"31", 1))
+    elif damage == "no seal":
+        sealed.unlink()
+    else:
+        some = Posters(items.paths[4:8], (32, 32))
+    again = cache_activations(path, double, some, 4, 1, Progress(quiet=False))
+    np.testing.assert_array_equal(again, some.read(rows(0, 4)) * 2.0)
+    assert f"{path} is computed again: {said}\n" in capsys.readouterr().err
+    cache_activations(path, double, some, 4, 1, Progress(quiet=False))
+    assert capsys.readouterr().err == ""  # it is there, and whole
+
+
 def test_accumulated_gradients_are_those_of_a_larger_batch(items: Items) -> None:
     how = replace(QUICK, dropout=0.0, stages=1, epochs=1, loss="plain")
     train, validation = items.take(rows(0, 32)), items.take(rows(32, 48))

@@ -177,6 +177,16 @@ def test_a_fused_network_whose_body_is_trained_reads_each_poster(several: Catalo
     assert {stage.batches for stage in plan.stages} == {plan.train}
     each = plan_deep(several, split_catalogue(several), "small", replace(SMALL, batch_size=1))
     assert each.stages[0].batches > each.train
+    # All blocks together score an item as the network does: the mean over its posters.
+    items = replace(items_of(several), frame=several.frame)
+    drawn = np.random.default_rng(0).normal(size=(int(items.counts.sum()), 768))
+    model._prepare(replace(items, embeddings=drawn.astype(np.float32)))
+    model._build(3)
+    for row in (0, 1, 6):
+        one = items.take(np.array([row]))
+        names, scores = model.score_subsets(one)
+        assert names == ("poster", "text", "metadata")
+        np.testing.assert_allclose(scores[-1], model.decision_function(one)[0], atol=1e-4)
 
 
 def test_a_pooling_without_effect_is_refused(several: Catalogue, films: Path) -> None:

@@ -1,0 +1,41 @@
+"""Shapley values, against the mean over all orders and Shapley's axioms."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from hybrid.explain.shapley import shapley_values
+
+
+def by_orders(scores: np.ndarray) -> np.ndarray:
+    """The mean of what each part adds, over all orders."""
+    n = len(scores).bit_length() - 1
+    orders = list(itertools.permutations(range(n)))
+    found = np.zeros((n, *scores.shape[1:]))
+    for order in orders:
+        there = 0
+        for part in order:
+            found[part] += (scores[there | 1 << part] - scores[there]) / len(orders)
+            there |= 1 << part
+    return found
+
+
+def test_each_value_is_the_mean_over_all_orders() -> None:
+    random = np.random.default_rng(0)
+    for n in range(6):
+        scores = random.normal(size=(2**n, 3))
+        found = shapley_values(scores)
+        assert found.shape == (n, 3)
+        np.testing.assert_allclose(found, by_orders(scores), atol=1e-12)
+        np.testing.assert_allclose(found.sum(axis=0), scores[-1] - scores[0], atol=1e-12)
+
+
+def test_a_part_of_a_sum_has_its_own_value_and_one_that_adds_nothing_none() -> None:
+    own = np.array([2.0, -1.0, 0.0])
+    scores = np.array([own[[i for i in range(3) if s >> i & 1]].sum() for s in range(8)])
+    np.testing.assert_allclose(shapley_values(5 + scores), own, atol=1e-12)
+    one = shapley_values(np.array([1.0, 4.0], dtype=np.float32))
+    assert one.tolist() == [3.0]
+    assert shapley_values(np.zeros((1, 2))).shape == (0, 2)
