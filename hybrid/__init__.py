@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from hybrid.runs.predict import predict_catalogue
     from hybrid.splitting.methods import SplitOptions, split_catalogue
     from hybrid.splitting.split_file import read_split, write_split
+    from hybrid.studies.race.options import RaceOptions
+    from hybrid.studies.race.race import race_encoders
     from hybrid.studies.study import Studies, study_run
     from hybrid.utils.context import Context
     from hybrid.utils.progress import Progress
@@ -81,6 +83,8 @@ _MODULES = {
     "embeddings": "hybrid.extraction.embeddings_frame",
     "TextEmbeddingOptions": "hybrid.embedding_types",
     "extract_texts": "hybrid.extraction.extract_texts",
+    "RaceOptions": "hybrid.studies.race.options",
+    "race_encoders": "hybrid.studies.race.race",
     "make_hybrid": "hybrid.heads.make_hybrid",
     "HybridClassifier": "hybrid.heads.classifier",
     "Fusion": "hybrid.features.fusion",
@@ -120,6 +124,7 @@ __all__ = [
     "MultilabelLinearSVC",
     "PosterFeatures",
     "Progress",
+    "RaceOptions",
     "SplitOptions",
     "Studies",
     "TextEmbeddingOptions",
@@ -143,6 +148,7 @@ __all__ = [
     "make_hybrid",
     "make_report",
     "predict_catalogue",
+    "race_encoders",
     "read_run",
     "read_split",
     "split_catalogue",

@@ -24,6 +24,16 @@ NET = ["--backbone", "mobilenet-075", "--weights", "random", "--precision", "flo
 SMALL = [*NET, "--input-size", "32x32", "--limit", "4", "--workers", "1"]
 TEXT = ["--blocks", "text", "--C", "0.1", "--folds", "2", "--name", "text"]
 CURVES = ["--draws", "20"]
+RACED = [
+    "--text-encoder",
+    "one",
+    "--text-encoder",
+    "other",
+    "--with-blocks",
+    "none",
+    "--start",
+    "1000",
+]
 PROGRAM = """
 import sys
 sys.path[:0] = [sys.argv[1]]
@@ -68,6 +78,7 @@ CASES = {
     ),
     "extract": Case(["extract", *SMALL], heavy=True),
     "fit-deep": Case(["fit-deep", "--backbone", "text", "--epochs", "1"], heavy=True),
+    "race": Case(["race", *RACED, "--out", "r.json"], heavy=True, project="raced"),
     "demo": Case(["demo"], heavy=True),
 }
 # Of those, in the gate: each way of writing once, none that takes long.
@@ -110,13 +121,16 @@ def server(films: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def projects(fitted_project: Path, server: str) -> Iterator[Path]:
+def projects(fitted_project: Path, text_encoder: Path, server: str) -> Iterator[Path]:
     """A folder, in memory where that can be had, with the projects that the cases start from."""
     memory = Path("/dev/shm")
     where = memory if memory.is_dir() and os.access(memory, os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=where) as name:
         folder = Path(name)
-        shutil.copytree(fitted_project, folder / "fitted")
+        for project in ("fitted", "raced"):
+            shutil.copytree(fitted_project, folder / project)
+        for name in RACED[1:4:2]:
+            shutil.copytree(text_encoder, folder / "raced" / name)
         shutil.copytree(fitted_project / "runs", folder / "old/runs")
         old = folder / "old/runs/old"
         shutil.copytree(fitted_project / "runs/text", old)

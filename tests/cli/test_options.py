@@ -24,6 +24,7 @@ MEANS = {
     "sample": {"seed"},
     "import": set(),
     "import-embeddings": {"catalogue", "cache", "workers"},
+    "race": {"catalogue", "splits", "cache", "seed", "workers"},
     "tune": {"catalogue", "splits", "cache", "seed", "workers"},
     "fetch-posters": {"catalogue", "workers"},
     "check": {"catalogue", "workers"},
@@ -112,6 +113,10 @@ ALWAYS = {
     "import-embeddings": {
         *(*COLUMNS, "block", "of", "ids", "id-name", "vector-column", "dtype", "add", "licence"),
         "trained-on",
+    },
+    "race": {
+        *(*COLUMNS, "backbone", "text-encoder", "budget", "with-blocks", "start", "metric", "confidence"),
+        *("folds", "engine", "licence", "out", "dry-run", "force"), *TASK,
     },
     "tune": {
         *(*COLUMNS, "text-encoder", "name", "encoders", "precision", "dry-run", "force", "folds"),
@@ -244,6 +249,7 @@ REFUSED = {
         for option, value in (("chunks", "first"), ("max-length", "64"), ("prefix", ""))
     },
     ("cache export", "backbone"): [*TEXTS, *POSTERS, "--out", "e.npz"],
+    ("race", "weights"): [*TEXTS, "--text-encoder", "other", "--weights", "imagenet"],
     ("split", "by"): ["--by", "year"],
     ("split", "folds"): ["--folds", "5"],
     ("split", "repeats"): ["--method", "kfold", "--repeats", "3"],
@@ -299,6 +305,7 @@ REFUSED = {
             "fetch-posters": [],
             "split": [],
             "tune": ["--text-encoder", "all-MiniLM-L6-v2"],
+            "race": ["--text-encoder", "all-MiniLM-L6-v2", "--backbone", "vgg16"],
             "import-embeddings": ["made.npz", "--block", "clip"],
             "audit": [],
             "extract": ["--backbone", "mobilenet-075", "--weights", "random"],

@@ -26,6 +26,8 @@ Capture = pytest.CaptureFixture[str]
 FETCH = ["fetch-posters", "--catalogue", "urls.csv", "--url-column", "poster"]
 NET = ["--backbone", "mobilenet-075", "--weights", "random"]
 CURVES = ["--draws", "20"]
+ENCODERS = ["--text-encoder", "one", "--text-encoder", "other"]
+QUICK = ["--with-blocks", "none", "--start", "1000", "--folds", "2"]
 # Command and option → its words, a name for the file, what else it writes, and an input of it.
 OUTPUTS: dict[str, tuple[list[str], str, tuple[str, ...], str]] = {
     "split --splits": (["split"], "s.csv", ("s.method.json",), "catalogue.csv"),
@@ -40,6 +42,7 @@ OUTPUTS: dict[str, tuple[list[str], str, tuple[str, ...], str]] = {
     "explain --html": (["explain", "text", "f001"], "c.html", (), "catalogue.csv"),
     "model-card --out": (["model-card", "text", *CURVES], "card.md", (), "map.csv"),
     "cache export --out": (["cache", "export", *NET], "e.npz", (), "catalogue.csv"),
+    "race --out": (["race", *ENCODERS, *QUICK], "race.json", (), "splits.csv"),
     "fetch-posters --out": (
         FETCH,
         "f.csv",
@@ -88,12 +91,16 @@ def test_every_option_that_names_an_output_is_in_a_table() -> None:
 
 
 @pytest.fixture
-def project(fitted_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(
+    fitted_project: Path, text_encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     folder = tmp_path / "project"
     shutil.copytree(fitted_project, folder)
     monkeypatch.chdir(folder)
     monkeypatch.delenv("HYBRID_CACHE", raising=False)
     Path("urls.csv").write_text("id,genres,poster\n1,Drama,N/A\n2,Horror,see a.org\n")
+    for name in ENCODERS[1::2]:
+        shutil.copytree(text_encoder, name)
     shutil.copy("runs/text/predictions.csv", "mine.csv")
     return folder
 

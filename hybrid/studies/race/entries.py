@@ -1,0 +1,146 @@
+"""The encoders that are named for a race, resolved and checked before anything is embedded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hybrid.backbones import resolve_weights
+from hybrid.backbones.licences import check_licences, weights_licence
+from hybrid.backbones.provenance import Provenance
+from hybrid.errors import HybridError, SettingError
+from hybrid.extraction.plan import choose_for, configured_spec
+from hybrid.extraction.text_plan import configured_encoder
+from hybrid.studies.race.encoders import RacedBackbone, RacedEmbeddings, RacedTextEncoder, Shared
+from hybrid.types import EmbeddingOptions, TextEmbeddingOptions
+from hybrid.utils.options import one_or_each
+
+
+class Entry(NamedTuple):
+    """An encoder that takes part.
+
+    Parameters
+    ----------
+    name : str
+        As it is printed.
+    licence : str
+    learnt : Provenance
+    make : callable
+        Name and what all share → the encoder.
+    """
+
+    name: str
+    licence: str
+    learnt: Provenance
+    make: Callable[[str, Shared], RacedEmbeddings]
+
+
+def resolve_entries(
+    backbones: Sequence[str],
+    weights: Sequence[str],
+    text_encoders: Sequence[str],
+    *,
+    engine: str | None = None,
+    licence: str = "any",
+    seed: int = 0,
+) -> list[Entry]:
+    """Resolve the encoders of a race: weights are found, downloaded and checked, licences compared.
+
+    Parameters
+    ----------
+    backbones, text_encoders : sequence of str
+    weights : sequence of str
+        One for all backbones, or one for each; empty: ImageNet's.
+    engine, licence : str
+        As in `RaceOptions`.
+    seed : int
+        Of random weights.
+
+    Returns
+    -------
+    list of Entry
+        Backbones first; each has a name of its own.
+
+    Raises
+    ------
+    HybridError
+        If one cannot take part; the message names all of them.
+    """
+    if len(backbones) + len(text_encoders) < 2:
+        raise SettingError(
+            "--backbone, --text-encoder: expected two encoders or more for a race, found "
+            f"{len(backbones) + len(text_encoders)}. hybrid backbones lists their names."
+        )
+    if weights and not backbones:
+        raise SettingError("--weights: expected --backbone with it, whose weights they are.")
+    several = one_or_each("--weights", weights or ("imagenet",), len(backbones), "backbone")
+    found: list[Entry] = []
+    errors: list[HybridError] = []
+
+    def resolve(make: Callable[..., Entry], *words: Any) -> None:
+        try:
+            found.append(make(*words))
+        except HybridError as error:
+            errors.append(error)
+
+    for name, each in zip(backbones, several, strict=True):
+        resolve(_backbone, name, each or "imagenet", engine or "keras", seed)
+    for name in text_encoders:
+        resolve(_text_encoder, name, engine or "auto")
+    if not errors:
+        _check_names(found)
+        check_licences(licence, ((entry.name, entry.licence) for entry in found))
+        return found
+    try:
+        check_licences(licence, ((entry.name, entry.licence) for entry in found))
+    except HybridError as error:
+        errors.append(error)
+    raise type(errors[0])("\n".join(map(str, errors)))
+
+
+def _backbone(name: str, weights: str, engine: str, seed: int) -> Entry:
+    spec = configured_spec(name, EmbeddingOptions())
+    found = resolve_weights(spec, weights, seed)
+    choose_for(spec, engine, "auto")
+    licence = weights_licence(spec, found)
+    own = spec.onnx is not None or found.kind == "imagenet"
+    option = f"--backbone {name}" + ("" if own else f" --weights {weights}")
+
+    def make(name_here: str, shared: Shared) -> RacedEmbeddings:
+        return RacedBackbone(
+            name_here, option, licence, found.provenance, shared, backbone=name, weights=weights
+        )
+
+    label = spec.name if own else f"{spec.name} ({Path(weights).name})"
+    return Entry(label, licence, found.provenance, make)
+
+
+def _text_encoder(name: str, engine: str) -> Entry:
+    spec = configured_encoder(name, TextEmbeddingOptions())
+    spec.choose_engine(engine, "auto")
+    content = spec.provenance_bytes()
+    learnt = Provenance() if content is None else Provenance.from_bytes(content)
+
+    def make(label: str, shared: Shared) -> RacedEmbeddings:
+        return RacedTextEncoder(
+            label,
+            f"--text-encoder {name}",
+            spec.licence,
+            learnt,
+            shared,
+            text_encoder=name,
+            prefix=spec.prefix,
+        )
+
+    return Entry(spec.name, spec.licence, learnt, make)
+
+
+def _check_names(entries: Sequence[Entry]) -> None:
+    twice = [name for name, count in Counter(entry.name for entry in entries).items() if count > 1]
+    if twice:
+        raise SettingError(
+            f"--backbone, --text-encoder: expected each encoder once, with a name of its own, found twice: "
+            f"{', '.join(twice)}."
+        )
