@@ -170,6 +170,9 @@ def _conclusion(race: Race) -> Iterator[str]:
     from hybrid.utils.progress import duration
 
     yield f"ended after {duration(race.seconds)}: {race.ended}"
+    if race.leader is None and race.rounds:
+        yield f"no encoder leads: {race.metric} is not defined on these items"
+        return
     if race.leader is None:
         yield "no round was completed: allow more time with --budget, or fewer items with --start"
         return

@@ -121,9 +121,8 @@ def race_encoders(
     rounds = Rounds(encoders, shared.sizes, compare, clock, blocks, context.progress.say)
     outcome = rounds.run()
     standings = _standings(shared, encoders, outcome)
-    last = outcome.rounds[-1].judgement.leader if outcome.rounds else None
     return Race(
-        leader=last,
+        leader=outcome.leader,
         cheapest=_cheapest(standings),
         ended=outcome.ended,
         metric=options.metric,
@@ -281,7 +280,6 @@ def _standings(
     shared: Shared, encoders: Sequence[RacedEmbeddings], outcome: Outcome
 ) -> tuple[RacedEncoder, ...]:
     judged = {name: one for one in outcome.rounds for name in one.judgement.values}
-    leader = outcome.rounds[-1].judgement.leader if outcome.rounds else None
 
     def standing(name: str) -> str:
         if name in outcome.failed:
@@ -290,7 +288,7 @@ def _standings(
             return NOT_JUDGED
         if name in judged[name].judgement.stopped:
             return STOPPED
-        return LEADER if name == leader else TIED
+        return LEADER if name == outcome.leader else TIED
 
     return tuple(
         RacedEncoder(

@@ -105,6 +105,19 @@ class Outcome:
     ended: str = ""
     failed: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def leader(self) -> str | None:
+        """The best of the last round that has not failed since; None where there is none."""
+        if not self.rounds:
+            return None
+        found = self.rounds[-1].judgement
+        left = {
+            name: value
+            for name, value in found.values.items()
+            if value == value and name not in (*found.stopped, *self.failed)
+        }
+        return max(left, key=lambda name: left[name]) if left else None
+
 
 class _OutOfTimeError(Exception):
     """The budget is spent within a round."""
@@ -174,7 +187,8 @@ class Rounds:
     def _tell(self, done: RoundOutcome) -> None:
         found = done.judgement
         stopped = f"; {', '.join(found.stopped)} stopped" if found.stopped else ""
-        self.say(f"{self.sizes[done.sample]:,} items: {found.leader} leads{stopped}")
+        leads = "no metric is defined" if found.leader is None else f"{found.leader} leads"
+        self.say(f"{self.sizes[done.sample]:,} items: {leads}{stopped}")
 
     def _affords(self, found: Outcome, racing: list[Contestant], sample: int) -> bool:
         """Whether the budget suffices for a round, as far as that can be estimated."""

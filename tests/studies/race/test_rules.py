@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -112,7 +112,7 @@ def test_equal_encoders_are_seldom_stopped() -> None:
     truth, stops = truth_of(120), 0
     for trial in range(60):
         outputs = {k: made(truth, np.flatnonzero(random.random(120) < 0.2)) for k in "abc"}
-        found = judge(truth, outputs, level=0.8, draws=200, seed=trial)
+        found = judge(truth, outputs, level=0.8, draws=99, seed=trial)
         stops += bool(found.stopped)
     assert stops <= 20  # of 60 with 0.2 each, more than 20 in 0.6 % of all tries
 
@@ -274,14 +274,6 @@ def test_what_is_in_the_cache_is_not_paid_for_again() -> None:
     assert spent == pytest.approx(2 * 1500 / 100 + 2 * 0.001 * sum(SIZES))
 
 
-def stops(*names: str, at: int) -> Callable[..., Judgement]:
-    def judged(sample: int, scores: dict[str, Scores], reference: Any) -> Judgement:
-        out = tuple(name for name in names if name in scores and sample >= at)
-        return Judgement("a", dict.fromkeys(scores, 0.5), {}, out)
-
-    return judged
-
-
 def test_those_that_stop_embed_no_more_and_one_that_is_left_need_not_go_on() -> None:
     time = Time()
     encoders = [Made(time, name, 100, SIZES) for name in "abc"]
@@ -332,3 +324,16 @@ def test_the_blocks_alone_are_fitted_once_a_round_and_counted() -> None:
     ]  # 2.5 s and 5 s; the next would take 10 and a quarter more, and 12.4 are left
     assert spent == pytest.approx(7.5, abs=0.01)
     assert found.rounds[0].reference is not None
+
+
+def test_one_that_failed_since_leads_no_more() -> None:
+    time = Time()
+    encoders = [Made(time, "a", 100, SIZES, fails="fit"), Made(time, "b", 10, SIZES)]
+    found, _ = raced(time, encoders, 130)
+    assert found.failed
+    assert found.rounds[-1].sample == 1
+    assert found.leader == "b"
+    encoders = [Made(time, "a", 100, SIZES), Made(time, "b", 100, SIZES)]
+    found, _ = raced(time, encoders, 6.5)
+    found.failed["a"] = "of late"
+    assert found.leader == "b"
