@@ -81,7 +81,7 @@ WORDS = {
 NEEDS_MODEL = ("predict", "explain", "study")
 NO_RUN = {
     *("demo", "sample", "import", "fetch-posters", "check", "split", "extract", "cache"),
-    *("backbones", "fit-deep", "import-embeddings", "tune"),
+    *("backbones", "fit-deep", "import-embeddings", "tune", "race"),
 }
 
 

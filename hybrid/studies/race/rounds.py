@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from hybrid.errors import HybridError
 from hybrid.evaluation import Outputs
 from hybrid.studies.race.elimination import Judgement
+from hybrid.utils.counts import counted
 from hybrid.utils.progress import duration
 
 # What a round takes is estimated from the one before; a quarter more is held ready.
@@ -171,7 +172,7 @@ class Rounds:
                 done = self._round(found, racing, sample)
             except _OutOfTimeError:
                 found.ended = (
-                    f"the budget of {duration(self.clock.budget)} was spent in the round of {items:,} items, "
+                    f"the budget of {duration(self.clock.budget)} was spent in the round of {counted(items, 'item')}, "
                     "which is not judged; its embeddings are in the cache"
                 )
                 return found
@@ -188,7 +189,7 @@ class Rounds:
         found = done.judgement
         stopped = f"; {', '.join(found.stopped)} stopped" if found.stopped else ""
         leads = "no metric is defined" if found.leader is None else f"{found.leader} leads"
-        self.say(f"{self.sizes[done.sample]:,} items: {leads}{stopped}")
+        self.say(f"{counted(self.sizes[done.sample], 'item')}: {leads}{stopped}")
 
     def _affords(self, found: Outcome, racing: list[Contestant], sample: int) -> bool:
         """Whether the budget suffices for a round, as far as that can be estimated."""
@@ -203,14 +204,15 @@ class Rounds:
         if needed <= left:
             return True
         found.ended = (
-            f"the round of {self.sizes[sample]:,} items would take about {duration(needed)}, and "
+            f"the round of {counted(self.sizes[sample], 'item')} would take about {duration(needed)}, and "
             f"{duration(left)} of the budget of {duration(self.clock.budget)} are left"
         )
         return False
 
     def _round(self, found: Outcome, racing: list[Contestant], sample: int) -> RoundOutcome:
         began = self.clock.spent
-        self.say(f"round {sample + 1}: {self.sizes[sample]:,} items, {len(racing)} encoders")
+        items, encoders = counted(self.sizes[sample], "item"), counted(len(racing), "encoder")
+        self.say(f"round {sample + 1}: {items}, {encoders}")
         self._each(found, racing, lambda each: self._embed(each, sample))
         reference = None
         if self.reference is not None:
