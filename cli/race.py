@@ -194,7 +194,8 @@ def _plan_lines(plan: RacePlan) -> Iterator[str]:
     from hybrid.utils.progress import duration
 
     yield _judged(plan)
-    yield f"sizes of the samples: {', '.join(f'{size:,}' for size in plan.sizes)}; within {duration(plan.budget)}"
+    sizes = ", ".join(f"{size:,}" for size in plan.sizes)
+    yield f"sizes of the samples: {sizes}; within {duration(plan.budget)}"
     yield "at most, if no encoder stops and the budget suffices:"
     yield from _table(
         ("encoder", "embeddings", "cached", "time", "storage", "licence"),

@@ -172,8 +172,8 @@ class Rounds:
                 done = self._round(found, racing, sample)
             except _OutOfTimeError:
                 found.ended = (
-                    f"the budget of {duration(self.clock.budget)} was spent in the round of {counted(items, 'item')}, "
-                    "which is not judged; its embeddings are in the cache"
+                    f"the budget of {duration(self.clock.budget)} was spent in the round of "
+                    f"{counted(items, 'item')}, which is not judged; its embeddings are in the cache"
                 )
                 return found
             found.rounds.append(done)
