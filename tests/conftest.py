@@ -42,44 +42,60 @@ FAULT_COUNTS = {
 }
 TALLY = pytest.StashKey[list[str]]()
 REWRITTEN = pytest.StashKey[bool]()  # whether TensorFlow rewrites graphs now
+# Folders and files whose tests run TensorFlow's graphs as they are traced: see `pytest_runtest_setup`.
+TRACED = ("cli/test_cli", "deep/", "inspection/", "runs/test_cost", "test_demo", "test_docs")
 # Files that take ten seconds or more, the longest first: two processes that share the files end together.
+# While one compiles the loops of the linear SVM, in tests/cli/test_cli.py, the other is at what needs none.
 LONG = [
     "backbones/test_backbones",
     "deep/test_networks",
-    "runs/test_movies",
     "cache/test_power_cut",
-    "studies/test_study",
-    "test_docstrings",
     "cli/test_cli",
-    "deep/test_runs",
     "deep/test_deep",
-    "report/test_report",
-    "test_docs",
+    "deep/test_runs",
+    "runs/test_movies",
     "deep/test_resume",
-    "inspection/test_explain_deep",
     "test_demo",
+    "inspection/test_explain_deep",
+    "cli/test_signals",
     "backbones/test_engines",
     "cache/test_kill",
+    "studies/test_study",
+    "test_docstrings",
     "deep/test_fused",
-    "deep/test_ancestors",
-    "test_wheel",
     "extraction/test_pipeline",
+    "test_docs",
+    "report/test_report",
+    "deep/test_ancestors",
     "duplicates/test_find",
-    "backbones/test_weights",
-    "cache/test_damage",
-    "heads/test_heads",
-    "report/test_layout",
-    "heads/test_fusion_heads",
+    "tuning/test_tune",
+    "extraction/test_extract_texts",
+    "runs/test_text_encoders",
     "model_file/test_damage",
     "model_file/test_round_trip",
-    "runs/test_predict",
-    "features/test_poster_blocks",
-    "report/test_groups",
+    "test_wheel",
+    "backbones/test_weights",
+    "inspection/test_poster_saliency",
+    "heads/test_heads",
+    "cache/test_damage",
     "runs/test_cost",
+    "evaluation/test_evaluate",
+    "extraction/test_extract",
+    "features/test_poster_blocks",
+    "runs/test_predict",
+    "heads/test_fusion_heads",
+    "report/test_layout",
+    "report/test_groups",
+    "cache/test_any_file",
+    "cli/test_disk_faults",
+    "heads/test_search",
     "fuzz/test_fuzz",
+    "test_architecture",
+    "studies/test_learning_curve",
     "runs/test_golden_runs",
     "deep/test_several_posters",
     "runs/test_replacement",
+    "cache/test_state_machine",
 ]
 
 
@@ -121,14 +137,14 @@ def pytest_collection() -> Generator[None, Any, Any]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """In `tests/deep`, run TensorFlow's graphs as they are traced.
+    """In the tests named in `TRACED`, run TensorFlow's graphs as they are traced.
 
     To rewrite a graph for speed takes longer than the few steps that those tests train. Slow tests, those
     that ask for `rewritten_graphs`, and commands in processes of their own rewrite graphs as users do.
     """
     names = getattr(item, "fixturenames", ())
     rewritten = (
-        not item.path.is_relative_to(Path(__file__).parent / "deep")
+        not _file(item).startswith(TRACED)
         or "rewritten_graphs" in names
         or item.get_closest_marker("slow") is not None
     )

@@ -79,6 +79,7 @@ def test_items_without_a_poster_are_masked_not_decoded(films: Path) -> None:
         np.testing.assert_array_equal(x["text"][i], [2 * row, 2 * row + 1])
 
 
+@pytest.mark.usefixtures("until_learnt")
 @pytest.mark.parametrize("name", ["text", "fused"])
 def test_networks_on_blocks_overfit_32_items(name: str, films: Path, tmp_path: Path) -> None:
     catalogue = load_catalogue(films)

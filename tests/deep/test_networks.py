@@ -207,6 +207,7 @@ OVERFIT = [
 ]
 
 
+@pytest.mark.usefixtures("until_learnt")
 @pytest.mark.parametrize(("name", "options"), OVERFIT)
 def test_every_network_overfits_32_posters(
     name: str, options: dict[str, object], films: Path
