@@ -9,6 +9,7 @@ import importlib
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -137,17 +138,33 @@ def modules() -> dict[str, Path]:
 MODULES = modules()
 
 
+class Facts(NamedTuple):
+    """What a file imports anywhere in it, the names that it takes from modules, and its calls of np.load."""
+
+    imports: frozenset[str]
+    taken: frozenset[str]
+    loads: tuple[ast.Call, ...]
+
+
 @functools.cache
-def imports(path: Path) -> frozenset[str]:
-    """All modules that a file imports, anywhere in it."""
-    names = set()
+def facts(path: Path) -> Facts:
+    """Parse a file once for several tests."""
+    names, taken, loads = set(), set(), []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             names.add(str(node.module))
-    return frozenset(names)
+            taken |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Call) and dotted(node.func) == "np.load":
+            loads.append(node)
+    return Facts(frozenset(names), frozenset(taken), tuple(loads))
+
+
+def imports(path: Path) -> frozenset[str]:
+    """All modules that a file imports, anywhere in it."""
+    return facts(path).imports
 
 
 def place(module: str) -> str:
@@ -173,10 +190,7 @@ def test_no_cycles() -> None:
     graph = {}
     for name, path in MODULES.items():
         if path.stem != "__init__":
-            nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-            froms = [node for node in nodes if isinstance(node, ast.ImportFrom)]
-            whole = {f"{node.module}.{alias.name}" for node in froms for alias in node.names}
-            graph[name] = {i for i in imports(path) | whole if i != name}
+            graph[name] = {i for i in imports(path) | facts(path).taken if i != name}
     modules = {name: found & set(graph) for name, found in graph.items()}
     assert list(graphlib.TopologicalSorter(modules).static_order())  # CycleError says where
 
@@ -280,11 +294,9 @@ def uses(path: Path) -> set[str]:
     """Names that a file imports or uses, with the names of their modules."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     known = {"np": "numpy", "pd": "pandas"}
-    found = set(imports(path))
+    found = set(imports(path) | facts(path).taken)
     for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom):
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.Attribute):
+        if isinstance(node, ast.Attribute):
             name = ast.unparse(node)
             first = name.split(".")[0]
             found |= {known.get(first, first) + name[len(first) :], f"pandas.{node.attr}"}
@@ -322,10 +334,9 @@ def test_json_is_parsed_in_one_way() -> None:
 def test_numpy_loads_no_pickles() -> None:
     """Its default; but a reader has to see it."""
     for name, path in MODULES.items():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "np.load":
-                given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
-                assert given.get("allow_pickle") == "False", name
+        for call in facts(path).loads:
+            given = {keyword.arg: ast.unparse(keyword.value) for keyword in call.keywords}
+            assert given.get("allow_pickle") == "False", name
 
 
 def test_no_module_is_too_long() -> None:

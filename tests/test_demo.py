@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from hybrid import demo
+from hybrid import demo, report
 from hybrid.utils.context import Context
 from hybrid.utils.progress import Progress
 
@@ -36,6 +36,7 @@ def test_demo_goes_the_whole_way_and_uses_what_is_there(
     monkeypatch.setattr(demo, "FUSED_EPOCHS", 1)
     few = functools.partial(demo.write_sample, n_items=40)
     monkeypatch.setattr(demo, "write_sample", few)
+    monkeypatch.setattr(report, "make_report", functools.partial(report.make_report, draws=50))
     folder = tmp_path / "demo"
     first = demo.run_demo(folder, context=Context(workers=2))
     split = pd.read_csv(folder / "splits.csv")

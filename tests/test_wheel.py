@@ -47,7 +47,7 @@ def test_it_works_from_elsewhere(wheel: Path, tmp_path: Path, run_in: Callable[.
     subprocess.run(venv, check=True)
     python = tmp_path / "venv" / "bin" / "python"
     pip = [sys.executable, "-m", "pip", "--python", python]
-    install = [*pip, "install", "--quiet", "--no-deps", "--no-index", wheel]
+    install = [*pip, "install", "--quiet", "--no-compile", "--no-deps", "--no-index", wheel]
     subprocess.run(install, check=True, capture_output=True)
     here = {sysconfig.get_path("purelib"), *site.getsitepackages()}
     library = next((tmp_path / "venv" / "lib").glob("python*/site-packages"))
