@@ -325,8 +325,8 @@ def in_threads(call: Callable[[Item], Found], items: Sequence[Item]) -> list[Fou
     >>> in_threads(abs, [-2, 3])
     [2, 3]
     """
-    threads = min(MAX_THREADS, default_workers())
-    if len(items) < 2 or threads < 2:  # a thread takes longer to start than one item does
+    # A thread takes longer to start than one item does; to count the cores, files are read.
+    if len(items) < 2 or (threads := min(MAX_THREADS, default_workers())) < 2:
         return [call(item) for item in items]
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(call, items))

@@ -23,6 +23,7 @@ from hybrid.cache import EmbeddingCache, EmbeddingStore, compact
 from hybrid.cache.gc import collect
 from hybrid.cache.sealed import seal
 from hybrid.errors import CacheError
+from hybrid.utils.resources import limit_workers
 
 STANDS_FOR = {"architecture": "test", "dimension": 5, "dtype": "float16"}
 Step = tuple[Any, ...]  # name of the call, paths or data
@@ -30,9 +31,10 @@ Acknowledged = set[bytes]
 
 
 @pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+def one_thread() -> Iterator[None]:
     """So that the order of the calls is always the same."""
-    monkeypatch.setattr("hybrid.cache.contents.MAX_THREADS", 1)
+    with limit_workers(1):
+        yield
 
 
 def key(name: object) -> bytes:
