@@ -39,10 +39,15 @@ $(VENV)/installed: $(BIN)/python $(SOURCES)
 	@rm -rf build *.egg-info
 	@touch $@
 
-# pip would compile all on one core, tests of other packages included. What does not compile is no error, as for pip.
+# uv unpacks the dependencies on all cores, pip on one; pip then installs the package, and whatever uv could not
+# (it may find no index). pip would compile all on one core, tests of other packages included. What does not
+# compile is no error, as for pip.
+PIP_INDEX = $${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null || echo https://pypi.org/simple)}
 $(VENV)/installed-for-tests: $(BIN)/python $(SOURCES)
 	@echo "installing hybrid and its test tools into $(VENV)"
 	@rm -rf build *.egg-info
+	@$(PIP) "$$(grep '^uv ' requirements/tools.in)" && $(BIN)/uv pip install --quiet --python $(BIN)/python \
+	  --default-index "$(PIP_INDEX)" --no-build-isolation --requirement setup.cfg --extra test || true
 	@$(PIP) --no-compile --no-build-isolation ".[test]"
 	@$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
 	@rm -rf build *.egg-info
