@@ -7,9 +7,9 @@ One forward pass for each view (an input size and a fit; text columns and a leng
 poolings. The SVM of `hybrid fit-svm` is fitted on each alone, on each split of `hybrid split --seed`. The
 choice is by weighted F1 out of fold, on train and validation:
 
-1. all layers and poolings of the first view, beside the default, the first of them;
-2. the default and the best three of the first step in the other views;
-3. the default and the best two of all with text and metadata as in a plain `hybrid fit-svm`.
+1. all layers and poolings of the first view on the first split at one C, beside the default, the first;
+2. the default and the best two on all splits, in this view and in the others;
+3. with text and metadata, as in a plain `hybrid fit-svm`: the default, the best two, and no such block.
 
 Intervals of differences out of fold hold for all candidates of a step at once (max-T); those on test are
 paired bootstraps by group of near-duplicates, whichever tests it is in. Test items choose nothing.
@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from layers_pooling import Candidate, PosterPasses, TextPasses  # beside this file
+from layers_pooling import Candidate, Passes, PosterPasses, TextPasses  # beside this file
 from numpy.typing import NDArray
 
 from hybrid import load_catalogue, make_hybrid
@@ -49,7 +49,9 @@ Floats = NDArray[np.float32]
 TABLES: dict[str, Floats] = {}  # pooled features that are being fitted, one row an item
 PLACES: dict[str, int] = {}  # id → row
 METRICS = {"f1": "f1_weighted", "map": "map_macro"}
-FIRST, THEN = 3, 2  # candidates that go on to the other views, and to the fusion
+FIRST = 2  # candidates that go on to all splits and views
+QUICK, ALONE, FUSED = "quick", "alone", "fused"  # at one C; at the best one; with text and metadata
+QUICK_C = 0.3
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,9 @@ def main() -> None:
     source.add_argument("--backbone")
     source.add_argument("--text-encoder")
     parser.add_argument("--weights", default="imagenet")
+    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
+    parser.add_argument("--views", type=int, help="Only so many of the views.  [default: all]")
+    parser.add_argument("--fused", type=int, default=2, help="How many are fitted with all blocks.")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--work", type=Path, default=Path("layers"))
     parser.add_argument("--seconds", type=float)
@@ -119,10 +124,13 @@ def main() -> None:
     folder = options.work / Path(options.backbone or options.text_encoder).name
     folder.mkdir(parents=True, exist_ok=True)
     passes = (
-        PosterPasses(catalogue, options.backbone, options.weights, folder, clock.check)
+        PosterPasses(
+            catalogue, options.backbone, options.weights, options.precision, folder, clock.check
+        )
         if options.backbone
         else TextPasses(catalogue, options.text_encoder, folder, clock.check)
     )
+    passes.views = passes.views[: options.views]
     context = Context(cache=str(options.work / "cache"))
     splits = {
         seed: split_catalogue(catalogue, context=Context(cache=context.cache, seed=seed))
@@ -134,30 +142,32 @@ def main() -> None:
         "source": options.backbone or options.text_encoder,
         "weights": options.weights,
         "seeds": options.seeds,
-        "steps": steps(passes.candidates, passes.views, fits),
+        "steps": steps(passes, fits, options.fused),
         "passes": passes.facts(),
     }
     out = options.out or folder / "layers.json"
     out.write_text(json.dumps(result, indent=2) + "\n")
 
 
-def steps(
-    candidates: Callable[[str], list[Candidate]], views: Sequence[str], fits: Fits
-) -> list[dict[str, Any]]:
+def steps(passes: Passes, fits: Fits, fused: int) -> list[dict[str, Any]]:
     """The three steps: each its candidates, the default first, and how they compare."""
-    default, *others = candidates(views[0])
-    done = [fits.step("all layers and poolings, alone", [default, *others], fused=False)]
-    best = fits.best([default, *others], FIRST)
+    default, *others = passes.candidates(passes.views[0])
+    passes.prepare([default, *others])
+    one = fits.seeds[:1]
+    done = [fits.step("all layers and poolings, alone", [default, *others], one, QUICK)]
+    best = fits.best([default, *others], FIRST, one, QUICK)
     moved = [
         Candidate(view, one.parts, one.mean, one.standardise)
-        for view in views[1:]
+        for view in passes.views[1:]
         for one in dict.fromkeys([default, *best])
     ]
-    if moved:
-        done.append(fits.step("other views, alone", [default, *moved], fused=False))
-    chosen = [one for one in fits.best([default, *others, *moved], THEN + 1) if one != default]
-    fused = [default, *chosen[:THEN], Candidate("text and metadata alone", ())]
-    done.append(fits.step("with text and metadata", fused, fused=True))
+    passes.prepare(moved)
+    final = list(dict.fromkeys([default, *best, *moved]))
+    done.append(fits.step("the best, and other views, alone", final, fits.seeds, ALONE))
+    chosen = [one for one in fits.best(final, len(final), fits.seeds, ALONE) if one != default]
+    both = [default, *chosen[:fused], Candidate("text and metadata alone", ())]
+    if fused:
+        done.append(fits.step("with text and metadata", both, fits.seeds, FUSED))
     return done
 
 
@@ -174,32 +184,36 @@ class Fits:
     ) -> None:
         self.catalogue, self.splits, self.read = catalogue, splits, read
         self.folder, self.check = folder, check
+        self.seeds = list(splits)
         folder.mkdir(exist_ok=True)
 
-    def step(self, name: str, candidates: list[Candidate], fused: bool) -> dict[str, Any]:
+    def step(
+        self, name: str, candidates: list[Candidate], seeds: Sequence[int], how: str
+    ) -> dict[str, Any]:
         """Fit what is missing; compare with the first candidate; print the table."""
-        candidates = list(dict.fromkeys(candidates))
-        said = {part: [self.answers(one, part, fused) for one in candidates] for part in PARTS}
+        said = {part: [self.answers(one, part, seeds, how) for one in candidates] for part in PARTS}
         rows = compare(candidates, said)
-        print(f"\n{name}\n{table(rows)}", flush=True)
-        return {"name": name, "rows": rows}
+        print(f"\n{name}, seeds {seeds}\n{table(rows)}", flush=True)
+        return {"name": name, "seeds": list(seeds), "rows": rows}
 
-    def best(self, candidates: Iterable[Candidate], count: int) -> list[Candidate]:
-        """Those of the highest weighted F1 out of fold, alone."""
+    def best(
+        self, candidates: Iterable[Candidate], count: int, seeds: Sequence[int], how: str
+    ) -> list[Candidate]:
+        """Those of the highest weighted F1 out of fold."""
 
         def quality(one: Candidate) -> float:
-            return statistics.mean(by_split(self.answers(one, "oof", False), "f1"))
+            return statistics.mean(by_split(self.answers(one, "oof", seeds, how), "f1"))
 
         return sorted(dict.fromkeys(candidates), key=quality, reverse=True)[:count]
 
-    def answers(self, candidate: Candidate, part: str, fused: bool) -> Answers:
-        """What the models of all splits say on the items of a part, ``oof`` or ``test``."""
-        found = [self._fitted(candidate, seed, fused) for seed in self.splits]
+    def answers(self, candidate: Candidate, part: str, seeds: Sequence[int], how: str) -> Answers:
+        """What the models of these splits say on the items of a part, ``oof`` or ``test``."""
+        found = [self._fitted(candidate, seed, how) for seed in seeds]
         counts = [len(each[f"{part}_ids"]) for each in found]
         rows = [[PLACES[name] for name in each[f"{part}_ids"].tolist()] for each in found]
+        used = [self.splits[seed] for seed in seeds]
         groups = [
-            dict(zip(split.ids.tolist(), split.groups.tolist(), strict=True))
-            for split in self.splits.values()
+            dict(zip(split.ids.tolist(), split.groups.tolist(), strict=True)) for split in used
         ]
         return Answers(
             np.concatenate([self.catalogue.labels[each] for each in rows]),
@@ -210,22 +224,21 @@ class Fits:
             np.array(
                 [g[n] for g, each in zip(groups, found, strict=True) for n in each[f"{part}_ids"]]
             ),
-            np.repeat(list(self.splits), counts),
+            np.repeat(seeds, counts),
         )
 
-    def _fitted(self, candidate: Candidate, seed: int, fused: bool) -> Any:
-        blocks = "fused" if fused else "alone"
-        path = self.folder / f"{slug(candidate.name)}-{blocks}-{seed}.npz"
+    def _fitted(self, candidate: Candidate, seed: int, how: str) -> Any:
+        path = self.folder / f"{slug(candidate.name)}-{how}-{seed}.npz"
         if not path.exists():
             self.check()
             start = time.perf_counter()
-            said = self._fit(candidate, seed, fused)
+            said = self._fit(candidate, seed, how)
             write_arrays(path, said | {"seconds": np.array(time.perf_counter() - start)})
-            print(f"{candidate.name}, {blocks}, seed {seed}", file=sys.stderr, flush=True)
+            print(f"{candidate.name}, {how}, seed {seed}", file=sys.stderr, flush=True)
         with np.load(path) as arrays:
             return dict(arrays)
 
-    def _fit(self, candidate: Candidate, seed: int, fused: bool) -> dict[str, NDArray[Any]]:
+    def _fit(self, candidate: Candidate, seed: int, how: str) -> dict[str, NDArray[Any]]:
         """One model, fitted on train and validation: out-of-fold and test outputs."""
         catalogue, split = self.catalogue, self.splits[seed]
         TABLES.clear()
@@ -236,7 +249,9 @@ class Fits:
         model = make_hybrid(catalogue, blocks=plain, context=Context(seed=seed))
         block = ("pooled", PooledFeatures(candidate.name, candidate.standardise))
         pooled = [block] if candidate.parts else []
-        model.fusion = Fusion([*pooled, *(model.fusion.blocks if fused else ())])
+        model.fusion = Fusion([*pooled, *(model.fusion.blocks if how == FUSED else ())])
+        if how == QUICK:
+            model.grid = {"C": [QUICK_C]}
         part = dict(zip(split.ids.tolist(), split.parts.tolist(), strict=True))
         group = dict(zip(split.ids.tolist(), split.groups.tolist(), strict=True))
         of = np.array([part.get(name, "unused") for name in catalogue.ids.tolist()])

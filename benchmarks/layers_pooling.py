@@ -68,14 +68,20 @@ class Candidate:
 
 
 def poster_candidates(view: str, layers: Sequence[str]) -> list[Candidate]:
-    """Each layer and pooling; two poolings of the last layer; the last layer beside each other one.
+    """All poolings of the last two layers, the average of the others, and some of them side by side.
 
     The first is the default: the average of the last layer.
+
+    >>> [one.name for one in poster_candidates("v", ["last", "a", "b"])][-2:]
+    ['v: last.avg + a.avg', 'v: last.avg + b.avg']
     """
-    single = [(f"{layer}.{pooling}",) for layer in layers for pooling in POOLINGS]
-    pairs = [("last.avg", f"last.{other}") for other in POOLINGS[1:]]
-    beside = [("last.avg", f"{layer}.avg") for layer in layers[1:]]
-    return [Candidate(view, parts) for parts in (*single, ("last.bands",), *pairs, *beside)]
+    single = [f"{layer}.{pooling}" for layer in layers[:2] for pooling in POOLINGS]
+    single += [f"{layer}.avg" for layer in layers[2:]]
+    pairs = [f"last.{other}" for other in POOLINGS[1:]] + [f"{layer}.avg" for layer in layers[1:]]
+    return [
+        *(Candidate(view, (one,)) for one in (*single, "last.bands")),
+        *(Candidate(view, ("last.avg", other)) for other in pairs),
+    ]
 
 
 def text_candidates(view: str, layers: int) -> list[Candidate]:
@@ -107,6 +113,12 @@ class Passes:
 
     def __init__(self, catalogue: Catalogue, folder: Path, check: Callable[[], None]) -> None:
         self.catalogue, self.folder, self.check = catalogue, folder, check
+        self._wanted: dict[str, set[str]] = {}
+
+    def prepare(self, candidates: Sequence[Candidate]) -> None:
+        """Say what is wanted of views: a pass gives no more."""
+        for one in candidates:
+            self._wanted.setdefault(one.view, set()).update(one.parts)
 
     def candidates(self, view: str) -> list[Candidate]:
         """All candidates of a view, the default first."""
@@ -169,15 +181,16 @@ class PosterPasses(Passes):
         catalogue: Catalogue,
         name: str,
         weights: str,
+        precision: str,
         folder: Path,
         check: Callable[[], None],
     ) -> None:
         super().__init__(catalogue, folder, check)
-        self.spec = get_backbone(name)
+        self.spec, self.precision = get_backbone(name), precision
         self.weights = resolve_weights(self.spec, weights)
         self.layers = LAYERS[self.spec.application]
         square, tall = self.spec.input_size, SIZES[self.spec.application]
-        shapes = [(square, "squash"), (square, "crop"), (square, "pad"), (tall, "squash")]
+        shapes = [(square, "squash"), (tall, "squash"), (square, "crop"), (square, "pad")]
         self._specs = {
             f"{size[0]}x{size[1]} {fit}": replace(self.spec, input_size=size, fit=fit)
             for size, fit in shapes
@@ -191,7 +204,8 @@ class PosterPasses(Passes):
     def compute(self, view: str) -> Iterator[tuple[dict[str, Floats], dict[str, Any]]]:
         """See `Passes.compute`."""
         place, spec = self._place(view), self._specs[view]
-        model = export_taps(spec, self.weights, self.layers, place / "network.xml")
+        names = sorted(self._wanted[view])
+        model = export_taps(spec, self.weights, names, place / "network.xml")
         cells = self.catalogue.frame["poster"].tolist()
         paths = [next(iter(split_paths(cell)), "") for cell in cells]
         with ThreadPoolExecutor(2) as pool:
@@ -201,14 +215,14 @@ class PosterPasses(Passes):
                     pool.map(lambda path: load_poster(path, spec.input_size, spec.fit), some)
                 )
 
-            taps, facts = choose_taps(model, decode(paths[:TRIED]), spec.input_size)
+            posters = decode(paths[:TRIED])
+            taps, facts = choose_taps(model, posters, spec.input_size, self.precision)
             for start in range(PART * self._parts(view), len(paths), PART):
                 yield taps(decode(paths[start : start + PART])), facts
 
 
-def export_taps(spec: Any, weights: Any, layers: Sequence[str], path: Path) -> Path:
-    """Export a backbone that gives all poolings of all these layers, side by side; beside it their widths."""
-    names = [f"{layer}.{pooling}" for layer in layers for pooling in POOLINGS] + ["last.bands"]
+def export_taps(spec: Any, weights: Any, names: Sequence[str], path: Path) -> Path:
+    """Export a backbone that gives these layers, pooled, side by side; a file beside it has their widths."""
     if path.with_suffix(".json").exists():
         return path
     start_keras()
@@ -294,9 +308,14 @@ class Taps:
 
 
 def choose_taps(
-    path: Path, posters: Sequence[NDArray[np.uint8] | BadPoster], size: tuple[int, int]
+    path: Path,
+    posters: Sequence[NDArray[np.uint8] | BadPoster],
+    size: tuple[int, int],
+    precision: str,
 ) -> tuple[Taps, dict[str, Any]]:
-    """In bfloat16 where the processor has it and every output agrees with float32; else in float32."""
+    """In a precision; for "auto" in bfloat16 if the processor has it and all outputs agree with float32."""
+    if precision != "auto":
+        return Taps(path, size, precision), {"precision": precision}
     exact = Taps(path, size, "float32")
     if not processor_has("bfloat16"):
         return exact, {"precision": "float32"}
@@ -331,7 +350,7 @@ class TextPasses(Passes):
             for some, tokens in (
                 (columns, length),
                 (columns, length // 2),
-                *(((column,), length) for column in columns if len(columns) > 1),
+                *(((column,), length) for column in columns[::-1] if len(columns) > 1),
             )
         }
         self.views = tuple(self._views)
@@ -353,8 +372,7 @@ class TextPasses(Passes):
         precision = "bfloat16" if processor_has("bfloat16") else "float32"
         choice, arrays = self.spec.choose_engine("openvino", precision), read_arrays(self.spec)
         found: dict[str, Floats] = {}
-        wanted = {part for one in self.candidates(view) for part in one.parts}
-        for name in sorted(wanted):
+        for name in sorted(self._wanted[view]):
             layers, pooling = name.split(".")
             engine = OpenVINOTextEngine(
                 replace(self.spec, pooling=pooling),

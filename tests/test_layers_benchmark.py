@@ -119,9 +119,9 @@ def test_the_best_is_chosen_without_the_test_items(
 
     fits = layers.Fits(catalogue, splits, look_up, tmp_path / "fits", lambda: None)
     candidates = [layers.Candidate("v", (name,)) for name in tables]
-    assert [one.parts[0] for one in fits.best(candidates, 1)] == ["learns"]
+    assert [one.parts[0] for one in fits.best(candidates, 1, [0], layers.QUICK)] == ["learns"]
     assert sorted(read) == ["cheats", "learns"]
-    answers = fits.answers(candidates[0], "test", fused=False)
+    answers = fits.answers(candidates[0], "test", [0], layers.QUICK)
     assert len(read) == 2  # what was fitted is not fitted again
     assert len(answers.truth) == test.sum()
     assert sorted(answers.truth.sum(axis=1)) == sorted(catalogue.labels[test].sum(axis=1))
