@@ -68,19 +68,19 @@ class Candidate:
 
 
 def poster_candidates(view: str, layers: Sequence[str]) -> list[Candidate]:
-    """All poolings of the last two layers, the average of the others, and some of them side by side.
+    """All poolings of the last layer, one or two of each other, and some of them side by side.
 
     The first is the default: the average of the last layer.
 
     >>> [one.name for one in poster_candidates("v", ["last", "a", "b"])][-2:]
     ['v: last.avg + a.avg', 'v: last.avg + b.avg']
     """
-    single = [f"{layer}.{pooling}" for layer in layers[:2] for pooling in POOLINGS]
-    single += [f"{layer}.avg" for layer in layers[2:]]
-    pairs = [f"last.{other}" for other in POOLINGS[1:]] + [f"{layer}.avg" for layer in layers[1:]]
+    single = [f"last.{pooling}" for pooling in (*POOLINGS, "bands")]
+    single += [f"{layer}.avg" for layer in layers[1:]] + [f"{layers[1]}.gem"]
+    others = ["last.max", "last.std", *(f"{layer}.avg" for layer in layers[1:3])]
     return [
-        *(Candidate(view, (one,)) for one in (*single, "last.bands")),
-        *(Candidate(view, ("last.avg", other)) for other in pairs),
+        *(Candidate(view, (one,)) for one in single),
+        *(Candidate(view, ("last.avg", other)) for other in others),
     ]
 
 

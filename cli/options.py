@@ -165,7 +165,7 @@ SIZE, COLOUR = _Size(), _Colour()
 _OPTIONS = (
     click.option("--layer", default="last", show_default=True,
                  help="Layer whose output is pooled, or output of an ONNX file; hybrid backbones --layers "
-                 "NAME lists them."),
+                 "NAME lists them. A+B puts two layers side by side, computed in one pass."),
     click.option("--pooling", help="Global pooling: avg, max or gem; of an ONNX file's tokens cls or mean.  "
                  "[default: the backbone's, avg]"),
     click.option("--input-size", type=SIZE, metavar="HxW",

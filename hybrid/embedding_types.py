@@ -14,7 +14,7 @@ class EmbeddingOptions:
     Parameters
     ----------
     layer : str, default="last"
-        Layer whose output is pooled.
+        Layer whose output is pooled; several, such as ``"last+conv_pw_12_relu"``, are put side by side.
     pooling : {"avg", "max", "gem"}, optional
         Global pooling; by default the backbone's.
     input_size : (int, int), optional

@@ -32,7 +32,7 @@ def configure(
         From the registry.
     layer : str, default="last"
         Name of the layer whose output is pooled, one of `hybrid.backbones.listing.list_layers`; or
-        ``"last"``.
+        ``"last"``. Several, such as ``"last+block4_pool"``, are computed in one pass and put side by side.
     pooling : {"avg", "max", "gem"}, optional
         By default that of the registry.
     input_size : tuple of (int, int), optional
@@ -46,8 +46,9 @@ def configure(
     Returns
     -------
     BackboneSpec
-        Its `dimension` is that of the layer. Its `gflops` (and its `parameters`, if the network has dense
-        layers) still are those of the registry's input size and of the whole network.
+        Its `dimension` is that of the layer, or of the layers together. Its `gflops` (and its
+        `parameters`, if the network has dense layers) still are those of the registry's input size and of
+        the whole network.
 
     Raises
     ------

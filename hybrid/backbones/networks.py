@@ -7,12 +7,13 @@ Weights files belong to a whole application as Keras builds it, so they are load
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import keras
 from keras import layers, ops
 
-from hybrid.backbones.registry import POOLINGS, BackboneSpec
+from hybrid.backbones.registry import BESIDE, POOLINGS, BackboneSpec
 from hybrid.errors import SettingError, unknown_name
 
 # Mean of the ImageNet training images, blue, green, red, as in keras.applications' "caffe" mode.
@@ -89,24 +90,38 @@ def cut_and_pool(spec: BackboneSpec, application: keras.Model) -> keras.Model:
     -------
     keras.Model
         (n, height, width, 3) → (n, D), float32 whatever Keras' dtype policy. An output of shape (n, D)
-        is not pooled. `scratch` and `small` are returned unchanged.
+        is not pooled; several layers are pooled each for itself and put side by side. `scratch` and
+        `small` are returned unchanged.
 
     Raises
     ------
     SettingError
-        If there is no such layer or pooling, or the layer's output is no feature map.
+        If there is no such layer or pooling, a layer is named twice, or its output is no feature map.
 
     Examples
     --------
     >>> from dataclasses import replace
     >>> from hybrid.backbones import get_backbone
     >>> spec = get_backbone("vgg16")
-    >>> cut_and_pool(replace(spec, layer="block3_pool"), build_application(spec)).output_shape
+    >>> application = build_application(spec)
+    >>> cut_and_pool(replace(spec, layer="block3_pool"), application).output_shape
     (None, 256)
+    >>> cut_and_pool(replace(spec, layer="last+block3_pool"), application).output_shape
+    (None, 768)
     """
     if not spec.application:
         _check_own(spec)
         return application
+    names = spec.layer.split(BESIDE)
+    if len(set(names)) < len(names):
+        raise SettingError(f"--layer: expected different layers, found {spec.layer!r}.")
+    pooled = [_pooled(replace(spec, layer=name), application) for name in names]
+    beside = layers.Concatenate(dtype="float32")(pooled) if len(pooled) > 1 else pooled[0]
+    return keras.Model(application.input, beside)
+
+
+def _pooled(spec: BackboneSpec, application: keras.Model) -> Any:
+    """The output of one layer, pooled: (n, D), float32."""
     features, normalize = _features(spec, application)
     rank = len(features.shape)
     if rank == 2:
@@ -118,7 +133,7 @@ def cut_and_pool(spec: BackboneSpec, application: keras.Model) -> keras.Model:
             f"--layer: expected a layer of {spec.name} with output (n, height, width, D) or (n, D), "
             f"found {spec.layer!r} with {features.shape}. {_how_to_list(spec)}"
         )
-    return keras.Model(application.input, normalize(pool(features)))
+    return normalize(pool(features))
 
 
 def with_preprocessing(spec: BackboneSpec, body: keras.Model) -> keras.Model:

@@ -12,6 +12,7 @@ from hybrid.errors import unknown_name
 # Of a feature map; the nets that are trained from scratch have "dense" alone.
 POOLINGS = ("avg", "max", "gem")
 FITS = ("squash", "pad", "crop")
+BESIDE = "+"  # between layers whose outputs, pooled, are put side by side
 
 _KERAS_FILES = "https://storage.googleapis.com/tensorflow/keras-applications"
 _KERAS_PAGES = "https://keras.io/api/applications"
@@ -59,7 +60,7 @@ class BackboneSpec:
     weights_md5 : str
         Their MD5 as Keras states it, or the SHA-256 if it states that; ``""`` if it states none.
     layer : str, default="last"
-        Name of the layer whose output is pooled.
+        Name of the layer whose output is pooled; several, joined by ``+``, are put side by side.
     fit : {"squash", "pad", "crop"}, default="squash"
         How a poster is resized to the input size: stretched; whole, with borders; its centre.
     onnx : OnnxImages, optional

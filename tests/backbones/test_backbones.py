@@ -308,6 +308,27 @@ def test_a_layer_without_places_is_taken_as_it_is() -> None:
     np.testing.assert_array_equal(body.predict_on_batch(images), images.reshape(2, 48))
 
 
+def test_layers_side_by_side_equal_their_poolings() -> None:
+    inputs = keras.Input((6, 4, 3))
+    first = keras.layers.Conv2D(5, 3, name="first")(inputs)
+    application = keras.Model(inputs, keras.layers.Conv2D(2, 2, name="second")(first))
+    body = cut_and_pool(replace(get_backbone("vgg16"), layer="last+first"), application)
+    images = np.random.default_rng(0).random((3, 6, 4, 3), dtype=np.float32)
+    maps = run(keras.Model(inputs, [application.output, first]), images)
+    wanted = np.concatenate([each.mean(axis=(1, 2)) for each in maps], axis=1)
+    np.testing.assert_allclose(run(body, images), wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_layers_side_by_side_are_different_and_known() -> None:
+    spec = get_backbone("small")
+    application = build_application(spec)
+    named = replace(get_backbone("vgg16"), layer="conv2d+conv2d")
+    with pytest.raises(SettingError, match=r"expected different layers, found 'conv2d\+conv2d'"):
+        cut_and_pool(named, application)
+    with pytest.raises(SettingError, match="unknown layer of vgg16 'conv2e'"):
+        cut_and_pool(replace(named, layer="last+conv2e"), application)
+
+
 def test_a_layer_of_another_rank_is_refused() -> None:
     application = keras.Sequential(
         [keras.Input((4, 4, 3)), keras.layers.Reshape((16, 3), name="row")]
