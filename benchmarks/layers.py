@@ -51,7 +51,6 @@ PLACES: dict[str, int] = {}  # id → row
 METRICS = {"f1": "f1_weighted", "map": "map_macro"}
 FIRST = 2  # candidates that go on to all splits and views
 QUICK, ALONE, FUSED = "quick", "alone", "fused"  # at one C; at the best one; with text and metadata
-QUICK_C = 0.03  # the best of the grid for nearly all layers
 
 
 @dataclass(frozen=True)
@@ -113,6 +112,7 @@ def main() -> None:
     parser.add_argument("--weights", default="imagenet")
     parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
     parser.add_argument("--views", type=int, help="Only so many of the views.  [default: all]")
+    parser.add_argument("--C", type=float, default=0.03, help="Of the first step.")
     parser.add_argument("--fused", type=int, default=2, help="How many are fitted with all blocks.")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--work", type=Path, default=Path("layers"))
@@ -136,7 +136,7 @@ def main() -> None:
         seed: split_catalogue(catalogue, context=Context(cache=context.cache, seed=seed))
         for seed in options.seeds
     }
-    fits = Fits(catalogue, splits, passes.read, folder / "fits", clock.check)
+    fits = Fits(catalogue, splits, passes.read, folder / "fits", clock.check, options.C)
     result: dict[str, Any] = {
         "machine": {"processor": processor_name(), "bfloat16": processor_has("bfloat16")},
         "source": options.backbone or options.text_encoder,
@@ -181,9 +181,10 @@ class Fits:
         read: Callable[[Candidate], Floats],
         folder: Path,
         check: Callable[[], None],
+        C: float = 0.03,
     ) -> None:
         self.catalogue, self.splits, self.read = catalogue, splits, read
-        self.folder, self.check = folder, check
+        self.folder, self.check, self.C = folder, check, C
         self.seeds = list(splits)
         folder.mkdir(exist_ok=True)
 
@@ -228,7 +229,8 @@ class Fits:
         )
 
     def _fitted(self, candidate: Candidate, seed: int, how: str) -> Any:
-        path = self.folder / f"{slug(candidate.name)}-{how}-{seed}.npz"
+        model = f"{how}{self.C}" if how == QUICK else how
+        path = self.folder / f"{slug(candidate.name)}-{model}-{seed}.npz"
         if not path.exists():
             self.check()
             start = time.perf_counter()
@@ -251,7 +253,7 @@ class Fits:
         pooled = [block] if candidate.parts else []
         model.fusion = Fusion([*pooled, *(model.fusion.blocks if how == FUSED else ())])
         if how == QUICK:
-            model.grid = {"C": [QUICK_C]}
+            model.grid = {"C": [self.C]}
         part = dict(zip(split.ids.tolist(), split.parts.tolist(), strict=True))
         group = dict(zip(split.ids.tolist(), split.groups.tolist(), strict=True))
         of = np.array([part.get(name, "unused") for name in catalogue.ids.tolist()])
