@@ -57,6 +57,7 @@ def fit(
     chain: bool,
     folds: int,
     curve: bool,
+    licence: str,
     name: str | None,
     decision: DecisionOptions,
     ablation: bool,
@@ -90,6 +91,7 @@ def fit(
         features=FeatureOptions(**features),
         decision=decision,
         multiclass=task.multiclass,
+        licence=licence,
         context=project.context,
         **chosen,  # type: ignore[arg-type]
     )

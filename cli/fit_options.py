@@ -72,6 +72,9 @@ _FEATURES = (
                  help="Number of folds of the cross-fitting."),
     click.option("--curve", is_flag=True,
                  help="Learning curve: also fit 1/16 … 1/2 of the items."),
+    click.option("--licence", type=click.Choice(["any", "commercial"]), default="any", show_default=True,
+                 help="commercial: refuse embeddings of weights whose licence is not known to permit "
+                 "commercial use."),
     click.option("--name", help="Name of the run.  [default: that of the model]"),
 )  # fmt: skip
 

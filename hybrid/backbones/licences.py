@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from hybrid.backbones.registry import BackboneSpec
 from hybrid.backbones.weights import Weights
 from hybrid.errors import SettingError
+from hybrid.utils.reading import TEXT, read_text
 
 UNKNOWN = "unknown"
 LICENCES = ("any", "commercial")
@@ -30,8 +32,9 @@ def weights_licence(spec: BackboneSpec, weights: Weights) -> str:
     Returns
     -------
     str
-        Of ImageNet weights that of the registry, of an ONNX file what is said in or beside it, of random ones
-        ``"none"``; of any other file ``"unknown"``.
+        Of ImageNet weights, and of what hybrid has trained from them or from nothing, that of the registry;
+        of an ONNX file or a preset what is said in or beside it; of random ones ``"none"``; of any other file
+        ``"unknown"``.
 
     Examples
     --------
@@ -43,9 +46,28 @@ def weights_licence(spec: BackboneSpec, weights: Weights) -> str:
     """
     if weights.kind == "random":
         return "none"
-    if weights.kind == "imagenet" or spec.onnx is not None:
+    if weights.kind == "imagenet" or spec.own_file is not None:
         return spec.licence
-    return UNKNOWN
+    # Only of files that hybrid trained, or of ImageNet's, is it known what they have learnt from.
+    known = weights.path is not None and not weights.provenance.unknown
+    return spec.licence if known else UNKNOWN
+
+
+def read_licence(folder: Path) -> str:
+    """The licence that the header of README.md in a model's folder names; ``"unknown"`` where it names none.
+
+    Examples
+    --------
+    >>> read_licence(Path("no-such-folder"))
+    'unknown'
+    """
+    try:
+        text = read_text(folder / "README.md", TEXT)
+    except (OSError, UnicodeDecodeError):
+        return UNKNOWN
+    head = text.partition("---\n")[2].partition("\n---")[0]
+    said = [line.partition(":")[2] for line in head.splitlines() if line.startswith("license:")]
+    return said[0].strip().strip("'\"") or UNKNOWN if said else UNKNOWN
 
 
 def is_commercial(licence: str) -> bool:

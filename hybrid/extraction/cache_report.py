@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from hybrid.backbones import BackboneSpec, Weights, resolve_weights
-from hybrid.backbones.weights import fingerprint_fields, imagenet_file
+from hybrid.backbones import BackboneSpec, Weights, get_backbone, resolve_weights
+from hybrid.backbones.hub_presets import without_download
+from hybrid.backbones.weights import fingerprint_fields, must_download
 from hybrid.cache import EmbeddingCache, EmbeddingStore, differences, fingerprint_of
 from hybrid.cache.costs import RowCosts
 from hybrid.cache.export import check_target, export
 from hybrid.catalogue import Catalogue
 from hybrid.extraction.embeddings_frame import Selector, as_selector, find_embeddings
-from hybrid.extraction.lookup import describe_store, hash_catalogue
+from hybrid.extraction.lookup import describe_store, hash_catalogue, named_as_stored
 from hybrid.extraction.plan import announce_verification, choose_for, configured_spec
 from hybrid.extraction.pooling import check_pooling_used
 from hybrid.extraction.poster_keys import image_files
@@ -34,14 +35,20 @@ class StoreSummary:
 
     `seconds` is what the embeddings cost whose cost is known (None if that of none is), `cost_unknown` the
     number of the others, and `devices` what the known ones were computed on. Of a text encoder `backbone` is
-    None, of a backbone `text_encoder`.
+    None, of a backbone `text_encoder`, of imported embeddings both; theirs are `imported`, the name, and
+    `file`, `file_sha256` and `imported_at`. `licence` is that of the weights; None where it was not kept.
     """
 
     description: str
     fingerprint: str
     backbone: str | None
     text_encoder: str | None
+    imported: str | None
     weights: str | None
+    licence: str | None
+    file: str | None
+    file_sha256: str | None
+    imported_at: str | None
     stands_for: dict[str, Any]
     dimension: int
     embeddings: int
@@ -82,7 +89,12 @@ def _summarise(store: EmbeddingStore, context: Context) -> StoreSummary:
         store.fingerprint,
         backbone=store.stands_for.get("architecture"),
         text_encoder=encoder_name(store) if is_text_store(store) else None,
+        imported=store.stands_for.get("block"),
         weights=store.recorded.get("weights"),
+        licence=store.recorded.get("licence"),
+        file=store.recorded.get("file"),
+        file_sha256=store.recorded.get("file_sha256"),
+        imported_at=store.recorded.get("imported"),
         stands_for=store.stands_for,
         dimension=store.dimension,
         embeddings=cost.embeddings,
@@ -177,8 +189,9 @@ def explain_cache(
     (0, True)
     """
     options, context = options or EmbeddingOptions(), context or Context()
-    spec = configured_spec(backbone, options)
+    spec = configured_spec(without_download(get_backbone(backbone)), options)
     known = _known_weights(spec, weights, context.seed)
+    spec = named_as_stored(spec, known, context)
     choice = choose_for(spec, engine, options.precision)
     sure = resolve_precision(choice, options, context.cache, spec, known)
     precision = (sure or choice).precision
@@ -219,7 +232,7 @@ def _others(
 
 
 def _known_weights(spec: BackboneSpec, weights: str, seed: int) -> Weights:
-    if weights == "imagenet" and spec.weights_url and not imagenet_file(spec).is_file():
+    if weights == "imagenet" and must_download(spec):
         return Weights("imagenet", "unknown: not on this machine", None)
     return resolve_weights(spec, weights, seed)
 

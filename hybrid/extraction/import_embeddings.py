@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from itertools import compress
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from hybrid.types import Finding, ImportedSelector, ImportedSummary, ImportSetti
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.counts import agree, counted, first_few
 from hybrid.utils.environment import library_versions
+from hybrid.utils.reading import EMBEDDINGS, hash_file
 from hybrid.utils.writable import check_new_folder
 
 TRAINED_ON = ("none", "unknown")
@@ -103,7 +105,9 @@ def import_embeddings(
     if settings.add:
         store = _store_to_add_to(block, settings, checked, context)
     else:
-        store = _make_store(block, settings, checked, where, context)
+        frame = isinstance(source, pd.DataFrame)
+        sha256 = None if frame else hash_file(Path(where), EMBEDDINGS)
+        store = _make_store(block, settings, checked, where, sha256, context)
     present = store.has(keys)
     _check_same_values(store, list(compress(keys, present.tolist())), rows[present])
     store.append(keys, rows)
@@ -190,6 +194,7 @@ def _make_store(
     settings: ImportSettings,
     checked: CheckedEmbeddings,
     where: str,
+    sha256: str | None,
     context: Context,
 ) -> EmbeddingStore:
     fields = {
@@ -202,7 +207,9 @@ def _make_store(
     }
     recorded = {
         "kind": KIND,
-        "file": Path(where).name,
+        "file": None if sha256 is None else Path(where).name,
+        "file_sha256": sha256,
+        "imported": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "path": None,
         "seed": None,
         "weights": f"{block}, made elsewhere",

@@ -190,7 +190,7 @@ def describe_imported_store(store: EmbeddingStore) -> str:
     """One line about a store: its name, what it was imported from, number of embeddings."""
     said = store.stands_for
     return (
-        f"{said.get('block', '?')}, imported from {store.recorded.get('file', '?')}, of each "
+        f"{said.get('block', '?')}, imported from {store.recorded.get('file') or 'a frame'}, of each "
         f"{said.get('of', '?')}, {store.dtype}: {counted(len(store), 'embedding')} of "
         f"{counted(store.dimension, 'number')} ({store.fingerprint[:12]})"
     )

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from inspect import signature
 from typing import Any
 
+from hybrid.backbones.licences import LICENCES, UNKNOWN, check_licences
+from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import Catalogue
 from hybrid.errors import SettingError, unknown_name
 from hybrid.extraction.imported_stores import find_imported_store, imported_names
 from hybrid.extraction.lookup import find_poster_blocks
-from hybrid.extraction.text_lookup import TEXT_EMBEDDING, find_text_blocks, has_text_embeddings
+from hybrid.extraction.text_lookup import (
+    TEXT_EMBEDDING,
+    find_text_blocks,
+    has_text_embeddings,
+    maker_name,
+)
 from hybrid.features import (
     ImportedFeatures,
     MetadataFeatures,
@@ -74,6 +81,7 @@ def make_hybrid(
     decision: DecisionOptions | None = None,
     multiclass: bool = False,
     folds: int = 4,
+    licence: str = "any",
     context: Context | None = None,
 ) -> HybridClassifier:
     """Build an unfitted classifier: the blocks that a catalogue has columns for, and a head.
@@ -111,6 +119,8 @@ def make_hybrid(
         Each item has exactly one label, and gets the most probable one.
     folds : int, default=4
         Of the cross-fitting.
+    licence : {"any", "commercial"}, default="any"
+        ``"commercial"``: refuse embeddings of weights whose licence is not known to permit commercial use.
     context : Context, optional
         Cache of the embeddings, workers of the fit, seed of the head and of the cross-fitting.
 
@@ -157,6 +167,8 @@ def make_hybrid(
         chain=chain,
         decision=decision,
     )
+    if licence not in LICENCES:
+        problems.append(f"--licence: expected {' or '.join(LICENCES)}, found {licence!r}.")
     if problems:
         raise SettingError("\n".join(problems))
     columns, made = catalogue.columns, []
@@ -179,6 +191,7 @@ def make_hybrid(
         chosen = _options(features, MetadataFeatures)
         made.append(("metadata", MetadataFeatures(*roles, **chosen, dates=columns.date)))
     made += [(name, _imported(catalogue, name, context)) for name in names if name not in BLOCKS]
+    _check_licences(licence, made)
     if grid is None:
         grid = {**spec.grid, **(spec.wide if search else {})}
     estimator = spec.build(context.seed)
@@ -201,6 +214,27 @@ def make_hybrid(
         n_jobs=context.workers if spec.threads else 1,
         random_state=context.seed,
         decision=decision,
+    )
+
+
+def _check_licences(wanted: str, blocks: Iterable[tuple[str, Any]]) -> None:
+    """Raise where a block is of weights that may not be used commercially, and that is wanted."""
+    if wanted == "any":
+        return
+    stores = {
+        name: EmbeddingCache(block.cache).find(block.fingerprint)
+        for name, block in blocks
+        if isinstance(block, EmbeddingFeatures)
+    }
+    check_licences(
+        wanted,
+        (
+            (
+                f"{maker_name(store)} of the block {name}",
+                str(store.recorded.get("licence") or UNKNOWN),
+            )
+            for name, store in stores.items()
+        ),
     )
 
 

@@ -18,7 +18,7 @@ from hybrid.runs.ancestors import add_provenance
 from hybrid.runs.cost import Spending, extraction_costs, training_cost
 from hybrid.runs.experiment import Experiment, audit_experiment
 from hybrid.runs.folder import MODEL, Run, new_run
-from hybrid.runs.imported_blocks import count_lacking
+from hybrid.runs.imported_blocks import count_lacking, describe_imported
 from hybrid.runs.json_dataclass import convert
 from hybrid.runs.provenance import (
     backbone_provenance,
@@ -91,6 +91,7 @@ def fit_head(
     training, test = experiment.items(*TRAINING), experiment.items("test")
     backbones = describe_backbones(model, experiment.folder)
     text_encoders = describe_text_encoders(model, experiment.folder)
+    imported = describe_imported(model)
     learnt = backbone_provenance(model)
     audit = audit_experiment(experiment, costs, learnt)
     say = experiment.context.progress.say
@@ -110,9 +111,8 @@ def fit_head(
         ],
     )
     settings = settings or describe_parameters(model)
-    record = replace(
-        _describe(experiment, model, backbones, explained, settings), text_encoders=text_encoders
-    )
+    record = _describe(experiment, model, backbones, explained, settings)
+    record = replace(record, text_encoders=text_encoders, imported=imported)
     stores = block_stores(model)
     spending = Spending(
         predicted=len(test.frame),

@@ -1,4 +1,4 @@
-"""Imported blocks of a model: which items lack them, as nothing can compute them."""
+"""Imported blocks of a model: where they come from, and which items lack what nothing can compute."""
 
 from __future__ import annotations
 
@@ -10,10 +10,39 @@ from numpy.typing import NDArray
 
 from hybrid.features import ImportedFeatures
 from hybrid.features.fusion import Fusion
+from hybrid.runs.provenance import Model, block_stores, describe_cached
+from hybrid.runs.record_parts import ImportedRecord
 from hybrid.types import Finding
 from hybrid.utils.counts import agree, counted, first_few
 
 SHOWN = 3  # ids in a message
+
+
+def describe_imported(model: Model) -> dict[str, ImportedRecord]:
+    """Describe the embeddings of each imported block, as its store says it, by name of the block.
+
+    Parameters
+    ----------
+    model : HybridClassifier or DeepBaseline
+        Need not be fitted.
+    """
+    return {
+        name: ImportedRecord(
+            name=str(store.stands_for["block"]),
+            fingerprint=store.fingerprint,
+            key=store.stands_for,
+            cache=describe_cached(store),
+            file=_text(store.recorded.get("file")),
+            sha256=_text(store.recorded.get("file_sha256")),
+            imported=_text(store.recorded.get("imported")),
+            licence=_text(store.recorded.get("licence")) or "unknown",
+        )
+        for name, store in block_stores(model, ImportedFeatures).items()
+    }
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def lacking_rows(fusion: Fusion, frame: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:

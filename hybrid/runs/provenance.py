@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid.backbones.licences import weights_licence
 from hybrid.backbones.provenance import Provenance
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
@@ -106,14 +107,15 @@ def _describe_encoder(store: EmbeddingStore, folder: Path) -> TextEncoderRecord:
         name=encoder_name(store),
         fingerprint=store.fingerprint,
         key=store.stands_for,
-        cache=_describe_store(store),
+        cache=describe_cached(store),
         path=path,
         relative=None if path is None else os.path.relpath(path, folder.absolute()),
         licence=str(store.recorded.get("licence") or "unknown"),
     )
 
 
-def _describe_store(store: EmbeddingStore) -> StoreRecord:
+def describe_cached(store: EmbeddingStore) -> StoreRecord:
+    """Describe the embeddings of a store in the cache: place, number, bytes, SHA-256."""
     return StoreRecord(
         path=str(store.folder.parent),
         embeddings=len(store),
@@ -173,7 +175,7 @@ def _describe(store: EmbeddingStore, folder: Path) -> BackboneRecord:
         name=store.stands_for["architecture"],
         fingerprint=store.fingerprint,
         key=store.stands_for,
-        cache=_describe_store(store),
+        cache=describe_cached(store),
         weights=WeightsRecord(
             kind=store.recorded["kind"],
             path=path,
@@ -218,7 +220,10 @@ def describe_trained_backbone(
     start = None
     if weights is not None:
         start = InitialWeightsRecord(
-            weights.kind, None if weights.path is None else str(weights.path), weights.digest
+            weights.kind,
+            None if weights.path is None else str(weights.path),
+            weights.digest,
+            weights_licence(body, weights),
         )
     kind = "trained" if model.spec.trains_body or start is None else start.kind
     return TrainedBackboneRecord(

@@ -22,6 +22,7 @@ from hybrid.runs.record_parts import (
     EnvironmentRecord,
     ExternalRecord,
     HeadRecord,
+    ImportedRecord,
     ReliabilitiesRecord,
     SplitRecord,
     StageRecord,
@@ -89,6 +90,8 @@ class RunRecord:
         Of the block ``poster``.
     text_encoders : mapping of str to TextEncoderRecord
         By block of text embeddings. The key is there if the run has any.
+    imported : mapping of str to ImportedRecord
+        By block of imported embeddings. The key is there if the run has any.
     ancestors : tuple of AncestorRecord
         Runs that trained the weights of its backbones, the latest first. Which items they learnt from is in
         ``provenance.json`` beside the record.
@@ -137,6 +140,7 @@ class RunRecord:
     training: TrainingRecord | None = field(default=None, metadata=FLATTEN)
     backbone: BackboneRecord | TrainedBackboneRecord | None = None
     text_encoders: Mapping[str, TextEncoderRecord] = field(default_factory=dict, metadata=OPTIONAL)
+    imported: Mapping[str, ImportedRecord] = field(default_factory=dict, metadata=OPTIONAL)
     ancestors: tuple[AncestorRecord, ...] = ()
     thresholds: tuple[float | None, ...] = ()
     threshold_spread: tuple[tuple[float | None, float | None], ...] = ()

@@ -143,6 +143,35 @@ class TextEncoderRecord:
 
 
 @dataclass(frozen=True)
+class ImportedRecord:
+    """Embeddings that were made elsewhere and imported, of which a head has a block.
+
+    Parameters
+    ----------
+    name, fingerprint : str
+    key : mapping
+        What the fingerprint is the hash of (``stands_for``): name, ``of`` (item, poster or text), dimension,
+        data type and the SHA-256 of ids and vectors (``content``).
+    cache : StoreRecord
+    file, sha256 : str or None
+        Name and SHA-256 of the file that they were first imported from; None of a frame.
+    imported : str or None
+        When that was (ISO 8601); None for embeddings of earlier versions, which did not keep it.
+    licence : str
+        Of the encoder's weights, as it was said at the import.
+    """
+
+    name: str = ""
+    fingerprint: str = ""
+    key: Mapping[str, Any] = field(default_factory=dict, metadata=key("stands_for"))
+    cache: StoreRecord = field(default_factory=StoreRecord)
+    file: str | None = None
+    sha256: str | None = None
+    imported: str | None = None
+    licence: str = "unknown"
+
+
+@dataclass(frozen=True)
 class AncestorRecord:
     """A run that trained weights which this run uses, directly or at an earlier step.
 
@@ -171,11 +200,15 @@ class AncestorRecord:
 
 @dataclass(frozen=True)
 class InitialWeightsRecord:
-    """Weights that a training started from; `digest` is the SHA-256 of the file, as in `WeightsRecord`."""
+    """Weights that a training started from; `digest` is the SHA-256 of the file, as in `WeightsRecord`.
+
+    Their `licence` is None in records of earlier versions, which did not keep it.
+    """
 
     kind: str
     path: str | None = None
     digest: str | None = field(default=None, metadata=OPTIONAL)
+    licence: str | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from hybrid.backbones.licences import read_licence
 from hybrid.errors import WeightsError
 from hybrid.text_encoders.spec import Architecture, TransformerSpec
-from hybrid.utils.reading import TEXT, WEIGHTS, hash_file, read_json, read_text
+from hybrid.utils.reading import TEXT, WEIGHTS, hash_file, read_json
 
 CONFIG, TOKENIZER, ARRAYS, MODULES = (
     "config.json",
@@ -244,14 +245,3 @@ def _sequence_length(folder: Path) -> int | None:
     if found is not None and (not isinstance(found, int) or found < 3):
         raise WeightsError(f"{path}: expected max_seq_length of 3 or more, found {found!r}.")
     return found
-
-
-def read_licence(folder: Path) -> str:
-    """The licence that the header of README.md names."""
-    try:
-        text = read_text(folder / "README.md", TEXT)
-    except (OSError, UnicodeDecodeError):
-        return "unknown"
-    head = text.partition("---\n")[2].partition("\n---")[0]
-    said = [line.partition(":")[2] for line in head.splitlines() if line.startswith("license:")]
-    return said[0].strip().strip("'\"") or "unknown" if said else "unknown"

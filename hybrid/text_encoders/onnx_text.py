@@ -8,6 +8,7 @@ from typing import Any
 
 from hybrid.backbones.engine import EngineChoice
 from hybrid.backbones.engines import choose_onnx_engine
+from hybrid.backbones.licences import read_licence
 from hybrid.backbones.onnx_header import OnnxHeader, OnnxTensor, read_onnx_header
 from hybrid.errors import WeightsError
 from hybrid.text_encoders.folder import (
@@ -15,7 +16,6 @@ from hybrid.text_encoders.folder import (
     MODULES,
     TOKENIZER,
     read_config,
-    read_licence,
     read_modules,
 )
 from hybrid.text_encoders.spec import POOLINGS, TextEncoderSpec

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from hybrid.backbones.devices import processor_name
 from hybrid.backbones.engine import Embeddings, EngineChoice
+from hybrid.backbones.licences import read_licence
 from hybrid.errors import SettingError, WeightsError
 from hybrid.text_encoders.arrays import StaticTable, read_table
 from hybrid.text_encoders.engine import TextEngine
-from hybrid.text_encoders.folder import ARRAYS, CONFIG, TOKENIZER, read_config, read_licence
+from hybrid.text_encoders.folder import ARRAYS, CONFIG, TOKENIZER, read_config
 from hybrid.text_encoders.spec import TextEncoderSpec
 from hybrid.utils.reading import TEXT, WEIGHTS, hash_file, read_json
 

@@ -30,6 +30,7 @@ from hybrid.runs.fit_deep import fit_deep
 from hybrid.runs.fit_head import fit_head
 from hybrid.runs.folder import Run, read_run
 from hybrid.runs.present_audit import read_audited_run
+from hybrid.runs.record_parts import TrainedBackboneRecord
 from hybrid.splitting.splits import split_hash
 from hybrid.types import Audit, EmbeddingOptions, Split
 from hybrid.utils.context import Context
@@ -225,6 +226,7 @@ def test_a_chain_of_trainings(work: Path, catalogue: Catalogue) -> None:
     """A net that trained on from another, and the SVM on its embeddings: all that both have learnt from."""
     second = fit(work, catalogue, 30, "second", weights=str(work / "runs/small"))
     assert leaked(second) == held_out(split_of(catalogue, 30))
+    assert licence_of_start(second) == "yours"
     delete(work, catalogue)
     extract(work, catalogue, work / "runs/second")
     stores = {s.recorded["path"]: s.fingerprint for s in EmbeddingCache(work / "cache").stores()}
@@ -317,6 +319,13 @@ def foreign(work: Path) -> Path:
     return path
 
 
+def licence_of_start(run: Run) -> str | None:
+    """Of the weights that a training started from."""
+    backbone = run.record.backbone
+    assert isinstance(backbone, TrainedBackboneRecord)
+    return backbone.weights.initial and backbone.weights.initial.licence
+
+
 def test_of_foreign_weights_it_cannot_be_told(work: Path, catalogue: Catalogue) -> None:
     shutil.rmtree(work / "cache")
     extract(work, catalogue, foreign(work))
@@ -330,6 +339,9 @@ def test_of_foreign_weights_it_cannot_be_told(work: Path, catalogue: Catalogue) 
     deep = fit(work, catalogue, 30, "on", weights=str(work / "foreign.weights.h5"))
     assert deep.record.audit is not None
     assert [r for r in deep.record.audit.skipped if r.startswith(said)]
+    assert licence_of_start(deep) == "unknown"
+    card = model_card(catalogue.path, None, deep.folder, work / "runs", draws=20)
+    assert f"licences of the weights: {BACKBONE}: unknown" in card.replace("**", "")
     card = model_card(catalogue.path, None, run.folder, work / "runs", draws=20)
     assert f"- Not checked: {BACKBONE}: it cannot be told what foreign.weights.h5" in card
     # What is not known of the first is not known of the next.

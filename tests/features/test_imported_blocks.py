@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import html
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -204,3 +207,37 @@ def test_reports_explanations_and_studies_know_the_block(films: Catalogue) -> No
     card = CliRunner().invoke(hybrid, ["model-card", "runs/both"])
     assert card.exit_code == 0, card.output
     assert "clip" in card.output
+
+
+def test_the_run_its_card_and_the_cache_say_where_the_set_comes_from(films: Catalogue) -> None:
+    rows = vectors() + np.float32(1)
+    np.savez("new.npz", ids=films.ids, embeddings=rows)
+    run("import-embeddings", "new.npz", "--block", "siglip", "--licence", "CC BY-NC 4.0")
+    run("split", "--method", "random")
+    fit = ["fit-svm", "--blocks", "text,siglip", "--folds", "2", "--name"]
+    refused = CliRunner().invoke(hybrid, [*fit, "svm", "--licence", "commercial"])
+    assert isinstance(refused.exception, SettingError)
+    assert "found siglip of the block siglip (CC BY-NC 4.0)" in str(refused.exception)
+    run(*fit, "svm")
+    (said,) = read_run(Path("runs/svm")).record.imported.values()
+    digest = hashlib.sha256(Path("new.npz").read_bytes()).hexdigest()
+    assert (said.name, said.file, said.sha256) == ("siglip", "new.npz", digest)
+    assert (said.key["of"], said.key["dimension"], said.licence) == ("item", 5, "CC BY-NC 4.0")
+    assert said.cache.embeddings == N
+    assert datetime.fromisoformat(str(said.imported)).tzinfo is not None
+    assert CliRunner().invoke(hybrid, ["report", "runs/svm", "--out", "r.html"]).exit_code == 0
+    page = html.unescape(Path("r.html").read_text())
+    card = CliRunner().invoke(hybrid, ["model-card", "runs/svm"]).output.replace("\\", "")
+    for told in (page, card):
+        assert "siglip: CC BY-NC 4.0" in told
+        assert said.fingerprint in told
+        assert digest in told
+    listed = {each["imported"]: each for each in run("cache", "ls")}
+    assert listed["siglip"]["licence"] == "CC BY-NC 4.0"
+    assert listed["siglip"]["file_sha256"] == digest
+    assert listed["siglip"]["fingerprint"] == said.fingerprint
+    text = CliRunner().invoke(hybrid, ["cache", "ls"]).stdout
+    assert "siglip, imported from new.npz, of each item" in text
+    assert f"licence CC BY-NC 4.0, imported {str(said.imported)[:10]}" in text
+    # A frame has no file; its licence is what was said, or unknown.
+    assert (listed["clip"]["file"], listed["clip"]["licence"]) == (None, "unknown")

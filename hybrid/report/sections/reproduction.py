@@ -17,7 +17,7 @@ from hybrid.utils.counts import counted
 Details = tuple[tuple[str, str], ...]
 ONLY_IF_ANY = (
     *("made elsewhere", "sha256 of its file"),
-    *("text encoder", "licences of the weights"),
+    *("text encoder", "imported embeddings", "licences of the weights"),
 )
 
 
@@ -74,6 +74,7 @@ def describe_run(run: ComparedRun) -> Details:
         "test items without a prediction": str(run.missing_predictions),
         "backbone": _plain(_backbones(record)),
         "text encoder": _plain(_text_encoders(record)),
+        "imported embeddings": _plain(_imported(record)),
         "licences of the weights": ", ".join(_licences(record)),
         "catalogue": record.catalogue.sha256,
         "split": record.split.sha256,
@@ -128,6 +129,19 @@ def _text_encoders(record: RunRecord) -> Any:
     return _by_block(record.text_encoders)
 
 
+def _imported(record: RunRecord) -> Any:
+    """Imported embeddings, or, by block, several: what a vector belongs to, its length, the file."""
+    kept = ("of", "dimension", "dtype", "content")
+    said = {
+        block: {**to_json(each), **{name: each.key.get(name) for name in kept}}
+        for block, each in record.imported.items()
+    }
+    found = {
+        block: {k: v for k, v in each.items() if k != "stands_for"} for block, each in said.items()
+    }
+    return found if len(found) > 1 else next(iter(found.values()), None)
+
+
 def _by_block(described: Mapping[str, Any]) -> Any:
     found = {
         block: {k: v for k, v in to_json(each).items() if k != "stands_for"}
@@ -137,10 +151,17 @@ def _by_block(described: Mapping[str, Any]) -> Any:
 
 
 def _licences(record: RunRecord) -> Iterator[str]:
-    """The licence of the weights of each backbone and text encoder, once."""
-    encoders = (*record.backbones.values(), *record.text_encoders.values())
-    known = [each for each in encoders if not isinstance(each, TrainedBackboneRecord)]
-    yield from dict.fromkeys(f"{each.name}: {each.licence}" for each in known if each.licence)
+    """The licence of the weights of each backbone, text encoder and imported set, once."""
+    said = [*record.backbones.values(), *record.text_encoders.values(), *record.imported.values()]
+    found = [(each.name, _licence(each)) for each in said]
+    yield from dict.fromkeys(f"{name}: {licence}" for name, licence in found if licence)
+
+
+def _licence(each: Any) -> str | None:
+    """Of what was used; of a network that was trained, of the weights that it started from."""
+    if isinstance(each, TrainedBackboneRecord):
+        return each.weights.initial.licence if each.weights.initial else None
+    return str(each.licence) if each.licence else None
 
 
 def _plain(value: Any) -> str:

@@ -77,6 +77,7 @@ def describe_model(record: RunRecord) -> str:
         words += f" on {', '.join(record.blocks)}"
     made_by = [record.backbone.name] if record.backbone else []
     made_by += [each.name for each in record.text_encoders.values()]
+    made_by += [f"{each.name} (imported)" for each in record.imported.values()]
     if any(made_by):
         words += f"; {', '.join(filter(None, dict.fromkeys(made_by)))}"
     return words
