@@ -4,6 +4,7 @@ from hybrid.cache.compaction import compact as compact
 from hybrid.cache.compaction import is_worth_compacting as is_worth_compacting
 from hybrid.cache.costs import EmbeddingCost as EmbeddingCost
 from hybrid.cache.costs import RowCosts as RowCosts
+from hybrid.cache.fingerprint import describe_differences as describe_differences
 from hybrid.cache.fingerprint import differences as differences
 from hybrid.cache.fingerprint import fingerprint_of as fingerprint_of
 from hybrid.cache.folder import EmbeddingCache as EmbeddingCache

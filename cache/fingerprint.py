@@ -51,6 +51,18 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str,
     }
 
 
+def describe_differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """What differs between what two stores stand for, for a message; empty where nothing does.
+
+    Examples
+    --------
+    >>> describe_differences({"pooling": "avg", "dtype": "float16"}, {"pooling": "max", "dtype": "float32"})
+    'dtype: expected float16, found float32; pooling: expected avg, found max'
+    """
+    listed = differences(expected, found).items()
+    return "; ".join(f"{key}: expected {wanted}, found {other}" for key, (wanted, other) in listed)
+
+
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, part in value.items():

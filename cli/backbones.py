@@ -10,6 +10,11 @@ import click
 from hybrid.cli.options import Project, common_options
 from hybrid.cli.output import show
 
+OTHERS = (
+    "--backbone also takes an ONNX file (FILE.onnx), and keras-hub:NAME or keras-hub:FOLDER, a preset of "
+    "keras-hub\n(extra keras-hub), such as keras-hub:resnet_18_imagenet: see docs/backbones.md"
+)
+
 
 @click.command("backbones")
 @click.option("--layers", metavar="NAME", help="List the layers of this backbone instead.")
@@ -23,7 +28,7 @@ def command(project: Project, layers: str | None) -> None:
         backbones, encoders = list_backbones(), list_text_encoders()
         rows = [{"kind": "backbone", **row} for row in backbones]
         rows += [{"kind": "text encoder", **row} for row in encoders]
-        show(project.json, rows, f"{_table(backbones)}\n\n{_encoder_table(encoders)}")
+        show(project.json, rows, f"{_table(backbones)}\n{OTHERS}\n\n{_encoder_table(encoders)}")
     else:
         rows = list_layers(layers)
         show(project.json, rows, "\n".join(_layer_line(row) for row in rows))

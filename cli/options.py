@@ -166,8 +166,8 @@ _OPTIONS = (
     click.option("--layer", default="last", show_default=True,
                  help="Layer whose output is pooled, or output of an ONNX file; hybrid backbones --layers "
                  "NAME lists them. A+B puts two layers side by side, computed in one pass."),
-    click.option("--pooling", help="Global pooling: avg, max or gem; of an ONNX file's tokens cls or mean.  "
-                 "[default: the backbone's, avg]"),
+    click.option("--pooling", help="Global pooling: avg, max or gem; of the tokens of an ONNX file or preset "
+                 "cls or mean.  [default: the backbone's, avg]"),
     click.option("--input-size", type=SIZE, metavar="HxW",
                  help="Input size in pixels.  [default: the backbone's]"),
     click.option("--fit", type=click.Choice(["squash", "pad", "crop"]), default="squash",
@@ -179,8 +179,8 @@ _OPTIONS = (
     click.option("--dtype", type=DTYPES, default="float16", show_default=True,
                  help="Data type of the stored embeddings."),
     click.option("--mean", type=COLOUR, metavar="R,G,B",
-                 help="Mean colour that an ONNX file was trained with, from 0 to 1.  [default: as said "
-                 "beside it]"),
+                 help="Mean colour that an ONNX file or preset was trained with, from 0 to 1.  [default: as "
+                 "said beside it]"),
     click.option("--std", type=COLOUR, metavar="R,G,B", help="Standard deviation, likewise."),
     click.option("--engine", type=click.Choice(["keras", "openvino", "onnxruntime", "auto"]),
                  help="Inference engine; auto: the fastest that is installed. onnxruntime is of ONNX files "
@@ -299,7 +299,10 @@ def backbone_options(several: bool = False) -> Callable[[Callable[..., Any]], Ca
     named, `hybrid.cli.text_encoder_options.encoder_options` checks.
     """
     weights = "imagenet, random, a weights file, or a run that trained the backbone."
-    backbone = "Name of a backbone, which hybrid backbones lists, or an ONNX file."
+    backbone = (
+        "Name of a backbone, which hybrid backbones lists; an ONNX file; or keras-hub: and a preset's name "
+        "or folder."
+    )
     if several:
         backbone += " Can be repeated: each poster is then decoded once for all."
         weights += " One for all backbones, or one each."

@@ -55,6 +55,8 @@ ONLY_IN = {
         "hybrid.text_encoders.openvino_engine",
     ),
     "onnxruntime": ("hybrid.backbones.onnx_runtime",),
+    "keras_hub": ("hybrid.backbones.hub_network",),
+    "kagglehub": ("hybrid.backbones.hub_network",),
     "safetensors": ("hybrid.text_encoders.arrays",),
     "tokenizers": ("hybrid.text_encoders.tokens",),
     "huggingface_hub": ("hybrid.text_encoders.registry",),

@@ -41,7 +41,9 @@ def configure(
         How a poster is resized to the input size: stretched; whole, with borders; its centre.
 
     mean, std : sequence of three float, optional
-        Of an ONNX file alone; for those, see `hybrid.backbones.onnx_images.read_onnx_backbone`.
+        Of an ONNX file or a preset of keras-hub alone; for those, see
+        `hybrid.backbones.onnx_images.read_onnx_backbone` and
+        `hybrid.backbones.hub_presets.read_hub_backbone`.
 
     Returns
     -------
@@ -77,6 +79,19 @@ def configure(
             fit=fit,
             mean=mean,
             std=std,
+            known=spec,
+        )
+    if spec.hub is not None:
+        from hybrid.backbones.hub_presets import read_hub_backbone
+
+        return read_hub_backbone(
+            spec,
+            layer=layer,
+            pooling=pooling,
+            input_size=input_size,
+            fit=fit,
+            mean=mean,
+            std=std,
         )
     chosen = replace(
         spec,
@@ -87,7 +102,10 @@ def configure(
     )
     problems = [*_size_problems(chosen), *_name_problems(chosen)]
     if mean or std:
-        problems.append(f"--mean, --std: expected an ONNX file with them, found {spec.name}.")
+        problems.append(
+            f"--mean, --std: expected an ONNX file or a preset of keras-hub with them, found "
+            f"{spec.name}."
+        )
     if spec.application and layer != "last":
         try:
             chosen = replace(chosen, dimension=_dimension(spec, layer))

@@ -46,7 +46,7 @@ def weights_licence(spec: BackboneSpec, weights: Weights) -> str:
     """
     if weights.kind == "random":
         return "none"
-    if weights.kind == "imagenet" or spec.own_file is not None:
+    if weights.kind == "imagenet" or spec.has_own_weights:
         return spec.licence
     # Only of files that hybrid trained, or of ImageNet's, is it known what they have learnt from.
     known = weights.path is not None and not weights.provenance.unknown

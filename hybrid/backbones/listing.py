@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
+from hybrid.backbones.configure import configure
 from hybrid.backbones.onnx_images import list_outputs
 from hybrid.backbones.registry import BACKBONES, BackboneSpec, get_backbone
 from hybrid.backbones.startup import start_keras
-from hybrid.backbones.weights import imagenet_file
+from hybrid.backbones.weights import must_download
 
 
 def list_backbones() -> list[dict[str, Any]]:
@@ -25,7 +26,9 @@ def list_backbones() -> list[dict[str, Any]]:
     ['scratch', 'small', 'inception']
     """
     rows = [{**asdict(spec), "weights": _where(spec)} for spec in BACKBONES.values()]
-    return [{key: value for key, value in row.items() if key != "onnx"} for row in rows]
+    return [
+        {key: value for key, value in row.items() if key not in ("onnx", "hub")} for row in rows
+    ]
 
 
 def list_layers(name: str) -> list[dict[str, Any]]:
@@ -34,13 +37,14 @@ def list_layers(name: str) -> list[dict[str, Any]]:
     Parameters
     ----------
     name : str
-        Of the backbone, or an ONNX file, whose outputs are listed.
+        Of the backbone, or an ONNX file, whose outputs are listed; or a preset of keras-hub.
 
     Returns
     -------
     list of dict
         ``"name"``, and ``"shape"`` of the output for one poster at the registry's input size. An output
-        (height, width, D) is pooled to D, an output (D,) is used as it is.
+        (height, width, D) is pooled to D, and so are the tokens (t, D) of a preset; an output (D,) is used
+        as it is.
 
     Raises
     ------
@@ -55,6 +59,8 @@ def list_layers(name: str) -> list[dict[str, Any]]:
     spec = get_backbone(name)
     if spec.onnx is not None:
         return list_outputs(spec.onnx.file)
+    if spec.hub is not None:
+        spec = configure(spec)
     if not spec.application:
         return [{"name": "last", "shape": (spec.dimension,)}]
     start_keras()
@@ -62,10 +68,11 @@ def list_layers(name: str) -> list[dict[str, Any]]:
 
     layers = layers_by_name(build_application(spec))
     outputs = {name: tuple(layer.output.shape[1:]) for name, layer in layers.items()}
-    return [{"name": n, "shape": shape} for n, shape in outputs.items() if len(shape) in (1, 3)]
+    ranks = (1, 3) if spec.hub is None else (1, 2, 3)
+    return [{"name": n, "shape": shape} for n, shape in outputs.items() if len(shape) in ranks]
 
 
 def _where(spec: BackboneSpec) -> str:
     if not spec.weights_url:
         return "train it with hybrid fit-deep"
-    return "on this machine" if imagenet_file(spec).is_file() else "to be downloaded"
+    return "to be downloaded" if must_download(spec) else "on this machine"

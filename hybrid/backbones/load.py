@@ -114,7 +114,9 @@ def load_weights(spec: BackboneSpec, body: keras.Model, weights: Weights) -> Non
     with open_weights(weights.path, 4 * spec.parameters) as saved:
         # Keras checks names and order, but only after it has read what the file declares.
         expected = (layer for _, layer in _layers(body))
-        if sorted(map(_shapes, expected)) != sorted(map(_shapes, saved.layers)):
+        if spec.hub is not None:
+            _check_arrays(spec, body, saved, weights.path)
+        elif sorted(map(_shapes, expected)) != sorted(map(_shapes, saved.layers)):
             raise WeightsError(_misfit(spec, weights.path, _pairs(body, saved)))
         _read_weights(spec, body, saved.path, weights.path)
     _check_finite(body, weights.path)
@@ -144,6 +146,21 @@ def init_random_weights(network: keras.Model, seed: int) -> None:
         depthwise = shape[-1] == 1
         fan_in = int(np.prod(shape[:2] if depthwise else shape[:-1]))
         variable.assign(random.standard_normal(shape, dtype=np.float32) * np.sqrt(2.0 / fan_in))
+
+
+def _check_arrays(spec: BackboneSpec, body: keras.Model, saved: SavedWeights, path: Path) -> None:
+    """Raise unless a file has the arrays of a preset's network, which are grouped in ways of its own."""
+    expected = Counter(tuple(weight.shape) for weight in body.weights)
+    found = Counter(shape for layer in saved.layers for shape in layer.shapes)
+    if expected != found:
+        lacks, more = list(expected - found)[:1], list(found - expected)[:1]
+        raise WeightsError(
+            f"{path}: expected {counted(expected.total(), 'array')} of {spec.application} at "
+            f"{spec.input_size[0]} x {spec.input_size[1]}, found {found.total()}"
+            f"{f'; none more of shape {lacks[0]}' if lacks else ''}"
+            f"{f'; one of shape {more[0]}' if more else ''}. Leave --input-size out, or save the "
+            "preset again."
+        )
 
 
 def _read_weights(spec: BackboneSpec, body: keras.Model, file: Path, path: Path) -> None:

@@ -60,7 +60,8 @@ def build_application(spec: BackboneSpec) -> keras.Model:
     -------
     keras.Model
         The application without its top and without pooling: (n, height, width, 3) → a feature map
-        (n, h, w, D). For `scratch` and `small` the network up to the embedding (n, D).
+        (n, h, w, D), or the tokens (n, t, D) of a preset of keras-hub. For `scratch` and `small` the network
+        up to the embedding (n, D).
 
     Examples
     --------
@@ -69,6 +70,10 @@ def build_application(spec: BackboneSpec) -> keras.Model:
     (None, 7, 7, 512)
     """
     shape = (*spec.input_size, 3)
+    if spec.hub is not None:
+        from hybrid.backbones.hub_network import build_network
+
+        return build_network(spec)
     if not spec.application:
         return _OWN[spec.name](shape, spec.dimension)
     application = getattr(keras.applications, spec.application)
@@ -117,7 +122,8 @@ def cut_and_pool(spec: BackboneSpec, application: keras.Model) -> keras.Model:
         raise SettingError(f"--layer: expected different layers, found {spec.layer!r}.")
     pooled = [_pooled(replace(spec, layer=name), application) for name in names]
     beside = layers.Concatenate(dtype="float32")(pooled) if len(pooled) > 1 else pooled[0]
-    return keras.Model(application.input, beside)
+    # A preset of keras-hub can name its only input.
+    return keras.Model(application.inputs[0], beside)
 
 
 def _pooled(spec: BackboneSpec, application: keras.Model) -> Any:
@@ -128,6 +134,8 @@ def _pooled(spec: BackboneSpec, application: keras.Model) -> Any:
         pool = layers.Identity(dtype="float32")
     elif rank == 4:
         pool = _pooling(spec.pooling)
+    elif rank == 3 and spec.hub is not None:
+        pool = _token_pooling(spec.pooling)
     else:
         raise SettingError(
             f"--layer: expected a layer of {spec.name} with output (n, height, width, D) or (n, D), "
@@ -158,7 +166,11 @@ def with_preprocessing(spec: BackboneSpec, body: keras.Model) -> keras.Model:
     'uint8'
     """
     posters = keras.Input((*spec.input_size, 3), dtype="uint8", name="posters")
-    return keras.Model(posters, body(Preprocess(spec.preprocessing, dtype="float32")(posters)))
+    if spec.hub is not None:
+        prepare = layers.Rescaling(spec.hub.scale, spec.hub.offset, dtype="float32")
+    else:
+        prepare = Preprocess(spec.preprocessing, dtype="float32")
+    return keras.Model(posters, body(prepare(posters)))
 
 
 def layers_by_name(application: keras.Model) -> dict[str, keras.layers.Layer]:
@@ -205,16 +217,23 @@ def _kind_and_number(layer: keras.layers.Layer) -> tuple[str, int]:
 def _features(spec: BackboneSpec, application: keras.Model) -> tuple[Any, keras.layers.Layer]:
     """The tensor to pool, and the layer after the pooling."""
     if spec.layer != "last":
-        return _named_layer(spec, application).output, layers.Identity(dtype="float32")
+        return named_layer(spec, application).output, layers.Identity(dtype="float32")
     last = application.layers[-1]
-    if isinstance(last, layers.LayerNormalization):
+    if isinstance(last, layers.LayerNormalization) and spec.hub is None:
         # ConvNeXt normalises after the pooling; without pooling Keras normalises the feature map.
         last.dtype_policy = "float32"
         return last.input, last
     return application.output, layers.Identity(dtype="float32")
 
 
-def _named_layer(spec: BackboneSpec, application: keras.Model) -> keras.layers.Layer:
+def named_layer(spec: BackboneSpec, application: keras.Model) -> keras.layers.Layer:
+    """The layer of an application that a spec names.
+
+    Raises
+    ------
+    SettingError
+        If there is no such layer.
+    """
     known = layers_by_name(application)
     if spec.layer not in known:
         error = unknown_name(f"layer of {spec.name}", spec.layer, known)
@@ -235,6 +254,14 @@ def _pooling(name: str) -> keras.layers.Layer:
     if name == "gem":
         return GeneralizedMean(dtype="float32")
     raise unknown_name("pooling", name, POOLINGS)
+
+
+def _token_pooling(name: str) -> keras.layers.Layer:
+    if name == "cls":
+        return FirstToken(dtype="float32")
+    if name == "max":
+        return layers.GlobalMaxPooling1D(dtype="float32")
+    return layers.GlobalAveragePooling1D(dtype="float32")
 
 
 def _check_own(spec: BackboneSpec) -> None:
@@ -292,6 +319,21 @@ class GeneralizedMean(layers.Layer):
         """Pool feature maps of shape (n, h, w, D) to (n, D)."""
         raised = ops.power(ops.maximum(features, self.floor), self.power)
         return ops.power(ops.mean(raised, axis=(1, 2)), 1.0 / self.power)
+
+
+class FirstToken(layers.Layer):
+    """The first of the tokens of an image, which stands for all of it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> FirstToken()(np.array([[[1.0, 2.0], [3.0, 4.0]]])).numpy().tolist()
+    [[1.0, 2.0]]
+    """
+
+    def call(self, tokens: Any) -> Any:
+        """Tokens (n, t, D) → (n, D)."""
+        return ops.cast(tokens[:, 0], "float32")
 
 
 class Preprocess(layers.Layer):

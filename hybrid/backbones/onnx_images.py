@@ -33,6 +33,7 @@ def read_onnx_backbone(
     fit: str = "squash",
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
+    known: BackboneSpec | None = None,
 ) -> BackboneSpec:
     """Read an ONNX file's inputs and outputs, and the file beside it that says how images are prepared.
 
@@ -49,6 +50,9 @@ def read_onnx_backbone(
     fit : {"squash", "pad", "crop"}, default="squash"
     mean, std : sequence of three float, optional
         Of red, green, blue, as numbers from 0 to 1.
+    known : BackboneSpec, optional
+        Its name, and layout and scale where it has them, count before what is said beside the file; by
+        default nothing is known but the file.
 
     Returns
     -------
@@ -68,7 +72,8 @@ def read_onnx_backbone(
     """
     path = Path(path)
     header = read_onnx_header(path)
-    said = read_settings(path, header.metadata)
+    known = known or get_backbone(str(path))
+    said = _said(path, header, known.onnx)
     image = _image_input(path, header)
     layout = _layout(path, image, said)
     output = _output(path, header, said.output if layer == "last" else layer)
@@ -90,12 +95,13 @@ def read_onnx_backbone(
     if problems:
         raise SettingError("\n".join(problems))
     return replace(
-        get_backbone(str(path)),
+        known,
         input_size=size,
         pooling=chosen,
         dimension=dimension or 0,
         parameters=header.parameters,
         licence=said.licence or "unknown",
+        source=str(path),
         layer=output.name,
         fit=fit,
         onnx=OnnxImages(
@@ -119,6 +125,14 @@ def list_outputs(path: str | Path) -> list[dict[str, Any]]:
         {"name": each.name, "shape": tuple("?" if s is None else s for s in each.shape[1:])}
         for each in read_onnx_header(path).outputs
     ]
+
+
+def _said(path: Path, header: OnnxHeader, known: OnnxImages | None) -> OnnxSettings:
+    """What is said beside the file and in it, and what is known from before."""
+    said = read_settings(path, header.metadata)
+    if known is None:
+        return said
+    return replace(said, layout=known.layout or said.layout, scale=known.scale or said.scale)
 
 
 def _image_input(path: Path, header: OnnxHeader) -> OnnxTensor:

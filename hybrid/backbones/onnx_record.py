@@ -19,13 +19,14 @@ class OnnxImages:
     file : Path
     input, output : str
         Names of its input and output.
-    layout : {"NCHW", "NHWC"}
-        Order of the axes of its input, and of feature maps.
+    layout : {"NCHW", "NHWC", ""}
+        Order of the axes of its input, and of feature maps; ``""`` while the file is not read.
     dtype : {"float32", "float16", "uint8"}
         Of the input.
     mean, std : tuple of three float
         Of red, green, blue: a value v of a pixel becomes (scale * v - mean) / std.
     scale : float
+        0 while the file is not read.
     rank : {2, 3, 4}
         Number of axes of the output: embeddings (n, D), tokens (n, t, D), feature maps.
     batch : int or None
@@ -35,11 +36,11 @@ class OnnxImages:
     file: Path
     input: str = ""
     output: str = ""
-    layout: str = "NCHW"
+    layout: str = ""
     dtype: str = "float32"
     mean: Triple = NOTHING
     std: Triple = UNIT
-    scale: float = 1 / 255
+    scale: float = 0.0
     rank: int = 2
     batch: int | None = None
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hybrid.backbones.hub_record import HubImages
 from hybrid.backbones.onnx_record import OnnxImages
 from hybrid.errors import unknown_name
 
@@ -18,6 +19,7 @@ _KERAS_FILES = "https://storage.googleapis.com/tensorflow/keras-applications"
 _KERAS_PAGES = "https://keras.io/api/applications"
 
 ONNX = ".onnx"
+HUB = "keras-hub:"
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,11 @@ class BackboneSpec:
         Passed to the application besides input shape, weights and pooling.
     input_size : tuple of (int, int)
         Height and width in pixels.
-    preprocessing : {"tf", "caffe", "torch", "unit", "none"}
+    preprocessing : {"tf", "caffe", "torch", "unit", "none"} or another text
         ``"tf"``: x / 127.5 - 1. ``"caffe"``: BGR minus the ImageNet mean. ``"unit"``: x / 255.
         ``"torch"``: x / 255 minus the ImageNet mean, divided by its standard deviation.
-        ``"none"``: the network does it. As in the application's own ``preprocess_input``.
+        ``"none"``: the network does it. As in the application's own ``preprocess_input``. Of an ONNX file or
+        a preset another text, since `onnx` or `hub` say it.
     pooling : {"avg", "max", "gem", "dense"}
         From feature map to embedding. ``"avg"``, ``"max"``: global average or maximum. ``"gem"``:
         generalized mean, see `hybrid.backbones.networks.GeneralizedMean`. ``"dense"``: the last dense layer
@@ -65,6 +68,8 @@ class BackboneSpec:
         How a poster is resized to the input size: stretched; whole, with borders; its centre.
     onnx : OnnxImages, optional
         Of a network that is read from an ONNX file; its layer is the name of an output.
+    hub : HubImages, optional
+        Of a network that is a preset of keras-hub.
 
     Examples
     --------
@@ -90,12 +95,25 @@ class BackboneSpec:
     layer: str = "last"
     fit: str = "squash"
     onnx: OnnxImages | None = None
+    hub: HubImages | None = None
 
     @property
     def key(self) -> str:
         """Identifies the network; two with the same key differ at most in their weights."""
         parts = (self.name, self.application, self.arguments, self.input_size, self.preprocessing)
         return repr((*parts, self.layer, self.pooling))
+
+    @property
+    def has_own_weights(self) -> bool:
+        """Whether the network comes with its weights: an ONNX file, or a preset of keras-hub."""
+        return self.onnx is not None or self.hub is not None
+
+    @property
+    def own_file(self) -> Path | None:
+        """The file of the weights that a network comes with, where it is known."""
+        if self.hub is not None:
+            return self.hub.weights_file
+        return None if self.onnx is None else self.onnx.file
 
     @property
     def weights_file(self) -> str:
@@ -347,7 +365,8 @@ def get_backbone(name: str) -> BackboneSpec:
     Parameters
     ----------
     name : str
-        Of the registry, or the path of a file that ends in ``.onnx``, which `configure` reads.
+        Of the registry; the path of a file that ends in ``.onnx``; or ``"keras-hub:"`` and the name of a
+        preset, or its folder. `configure` reads the latter two.
 
     Returns
     -------
@@ -363,29 +382,18 @@ def get_backbone(name: str) -> BackboneSpec:
     >>> get_backbone("vgg16").dimension
     512
     """
+    if name.startswith(HUB):
+        return _unread(HUB + Path(name[len(HUB) :]).name, hub=HubImages.named(name[len(HUB) :]))
     if name.endswith(ONNX):
-        return _name_onnx_backbone(Path(name))
+        return _unread(Path(name).name, onnx=OnnxImages(Path(name)))
     if name not in BACKBONES:
         raise unknown_name("backbone", name, BACKBONES)
     return BACKBONES[name]
 
 
-def _name_onnx_backbone(path: Path) -> BackboneSpec:
-    """A backbone of an ONNX file that is not read yet: its name and its file."""
+def _unread(name: str, **where: Any) -> BackboneSpec:
+    """A backbone that is not read yet: its name, and where it is."""
+    kind = next(iter(where))
     return BackboneSpec(
-        name=path.name,
-        application="",
-        arguments=(),
-        input_size=(0, 0),
-        preprocessing="onnx",
-        pooling="none",
-        dimension=0,
-        parameters=0,
-        gflops=0.0,
-        min_side=1,
-        licence="unknown",
-        source=str(path),
-        weights_url="",
-        weights_md5="",
-        onnx=OnnxImages(path),
+        *(name, "", (), (0, 0), kind, "none", 0, 0, 0.0, 1, "unknown", "", "", ""), **where
     )

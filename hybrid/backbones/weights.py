@@ -83,8 +83,8 @@ def resolve_weights(spec: BackboneSpec, weights: str = "imagenet", seed: int = 0
     >>> resolve_weights(get_backbone("vgg16"), "random", seed=1).kind
     'random'
     """
-    if spec.onnx is not None:
-        return _onnx_weights(spec, weights)
+    if spec.has_own_weights:
+        return _own_weights(spec, weights)
     if weights == "random":
         return Weights("random", f"random, numpy PCG64, version 1, seed {seed}", None, seed)
     if weights == "imagenet":
@@ -95,7 +95,7 @@ def resolve_weights(spec: BackboneSpec, weights: str = "imagenet", seed: int = 0
                 f"--weights runs/{spec.name}"
             )
         path = imagenet_file(spec)
-        if not path.is_file():
+        if must_download(spec):
             from hybrid.backbones.download import download_weights
 
             path = download_weights(spec, path)
@@ -120,18 +120,29 @@ def resolve_weights(spec: BackboneSpec, weights: str = "imagenet", seed: int = 0
     return Weights("file", found["sha256"], path.absolute(), provenance=provenance)
 
 
-def _onnx_weights(spec: BackboneSpec, weights: str) -> Weights:
-    """The file that is the network itself; what it has learnt from is not known."""
-    assert spec.onnx is not None, "a backbone of an ONNX file"
-    path = spec.onnx.file
-    if weights != "imagenet" and Path(weights).absolute() != path.absolute():
+def _own_weights(spec: BackboneSpec, weights: str) -> Weights:
+    """The file that the network comes with; what it has learnt from is not known."""
+    path = spec.own_file
+    if path is None:
+        raise WeightsError(
+            f"--weights {weights}: expected the preset {spec.name} to be read first, with its weights."
+        )
+    if weights != "imagenet" and Path(weights).absolute() not in (
+        path.absolute(),
+        path.parent.absolute(),
+    ):
         raise WeightsError(
             f"--weights {weights}: expected none with {path}, which holds its own. Leave the option out."
         )
     if not path.is_file():
-        raise WeightsError(f"--backbone: expected an ONNX file, found no file at {path}.")
+        kind = (
+            "an ONNX file"
+            if spec.onnx is not None
+            else "a preset of keras-hub with one file of weights"
+        )
+        raise WeightsError(f"--backbone: expected {kind}, found no file at {path}.")
     found = digests(path)
-    unknown = Provenance(unknown=(describe_unknown(path.name, found["sha256"]),))
+    unknown = Provenance(unknown=(describe_unknown(spec.name, found["sha256"]),))
     return Weights("file", found["sha256"], path.absolute(), provenance=unknown)
 
 
@@ -194,6 +205,18 @@ def imagenet_file(spec: BackboneSpec) -> Path:
     return keras_models_folder() / spec.weights_file
 
 
+def must_download(spec: BackboneSpec) -> bool:
+    """Whether a backbone has ImageNet weights that are not on this machine.
+
+    Examples
+    --------
+    >>> from hybrid.backbones import get_backbone
+    >>> must_download(get_backbone("scratch"))
+    False
+    """
+    return bool(spec.weights_url) and not imagenet_file(spec).is_file()
+
+
 def fingerprint_fields(
     spec: BackboneSpec, weights: Weights, dtype: str = "float16", precision: str = "float32"
 ) -> dict[str, Any]:
@@ -222,13 +245,14 @@ def fingerprint_fields(
     >>> fields["architecture"], fields["pooling"], fields["input_size"]
     ('vgg16', 'avg', [224, 224])
     """
+    described = spec.onnx or spec.hub
     return {
         "architecture": spec.name,
         "layer": spec.layer,
         "pooling": spec.pooling,
         "weights": weights.digest,
         "input_size": list(spec.input_size),
-        "preprocessing": spec.onnx.preprocessing if spec.onnx else spec.preprocessing,
+        "preprocessing": described.preprocessing if described else spec.preprocessing,
         "preprocessing_version": PREPROCESSING_VERSION,
         "image_rules": {**IMAGE_RULES, "fit": spec.fit},
         "precision": precision,

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from itertools import cycle, islice
 from typing import Any
 
+from hybrid.backbones import BackboneSpec
 from hybrid.catalogue import Catalogue
 from hybrid.extraction.lookup import bad_posters
 from hybrid.extraction.pipeline import EmbeddingPipeline, Target
 from hybrid.extraction.plan import ExtractSettings, Job, Keys, load_target, plan_jobs
 from hybrid.extraction.poster_keys import embedded_sets, key_sets
-from hybrid.extraction.shards import ShardQueue, claim_shards
+from hybrid.extraction.shards import ShardQueue, claim_shards, rounds
 from hybrid.extraction.wall_clock import WallClock
 from hybrid.extraction.writer import PartWriter, compact_afterwards
 from hybrid.types import EmbeddingOptions, ExtractPlan, ExtractSummary
@@ -30,7 +31,7 @@ TRIAL_SECONDS = 5.0  # of the measurement that a dry run estimates from
 
 def extract_embeddings(
     catalogue: Catalogue,
-    backbone: str,
+    backbone: str | BackboneSpec,
     *,
     weights: str = "imagenet",
     options: EmbeddingOptions | None = None,
@@ -42,8 +43,8 @@ def extract_embeddings(
     Parameters
     ----------
     catalogue : Catalogue
-    backbone : str
-        Name of a backbone.
+    backbone : str or BackboneSpec
+        Name of a backbone, or an ONNX file; or what is known of one.
     weights : str, default="imagenet"
         ``"imagenet"``, ``"random"``, a weights file, or the folder of a run that trained the backbone.
     options : EmbeddingOptions, optional
@@ -88,7 +89,7 @@ def extract_embeddings(
 @limited_by_context
 def extract_backbones(
     catalogue: Catalogue,
-    backbones: Sequence[str],
+    backbones: Sequence[str | BackboneSpec],
     *,
     weights: Sequence[str] = ("imagenet",),
     options: EmbeddingOptions | None = None,
@@ -116,7 +117,7 @@ def extract_backbones(
 @limited_by_context
 def plan_extraction(
     catalogue: Catalogue,
-    backbones: Sequence[str],
+    backbones: Sequence[str | BackboneSpec],
     *,
     weights: Sequence[str] = ("imagenet",),
     options: EmbeddingOptions | None = None,
@@ -223,9 +224,9 @@ def _embed(
     clock: WallClock,
 ) -> None:
     """Embed shard by shard until nothing is pending; at the end wait for other processes."""
-    waiting = False
+    progress = context.progress
     with until_interrupted() as interrupted:
-        while any(queue.pending for queue in queues):
+        for _ in rounds(queues, "posters", advance, clock, interrupted, progress, WAIT_SECONDS):
             pipeline = EmbeddingPipeline(context.workers, advance, clock)
             try:
                 for path, numbers in claim_shards(queues, advance):
@@ -236,15 +237,6 @@ def _embed(
                 pipeline.finish()
             finally:
                 _close(pipeline, writers, clock)
-            for queue in queues:
-                queue.release()  # else two processes could wait for each other
-                advance(queue.drop_finished())
-            if any(queue.pending for queue in queues):
-                if not waiting:
-                    context.progress.say("waiting for another process that embeds the last posters")
-                waiting = True
-                interrupted.wait(WAIT_SECONDS)
-                clock.skip()
 
 
 def _close(pipeline: EmbeddingPipeline, writers: Sequence[PartWriter], clock: WallClock) -> None:

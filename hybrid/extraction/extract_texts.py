@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from hybrid.catalogue import Catalogue
 from hybrid.extraction.plan import ExtractSettings
-from hybrid.extraction.shards import ShardQueue
+from hybrid.extraction.shards import ShardQueue, rounds
 from hybrid.extraction.text_findings import text_findings
 from hybrid.extraction.text_plan import TextJob, plan_text_job
 from hybrid.extraction.wall_clock import WallClock
@@ -216,9 +216,9 @@ def _embed(
         Keys of the texts that are longer than the encoder reads at once.
     """
     longer: list[bytes] = []
-    waiting = False
+    progress = context.progress
     with until_interrupted() as interrupted:
-        while queue.pending:
+        for _ in rounds([queue], "texts", advance, clock, interrupted, progress, WAIT_SECONDS):
             with closing(_tokenised(_windows(queue, advance), encoder)) as windows:
                 for keys, tokens in windows:
                     if interrupted():
@@ -231,14 +231,6 @@ def _embed(
                     advance(len(keys))
             clock.charge(writer)
             writer.flush()
-            queue.release()  # else two processes could wait for each other
-            advance(queue.drop_finished())
-            if queue.pending:
-                if not waiting:
-                    context.progress.say("waiting for another process that embeds the last texts")
-                waiting = True
-                interrupted.wait(WAIT_SECONDS)
-                clock.skip()
     return longer
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.backbones import BackboneSpec, Weights, get_backbone, resolve_weights
 from hybrid.backbones.licences import weights_licence
-from hybrid.backbones.weights import fingerprint_fields
+from hybrid.backbones.weights import fingerprint_fields, must_download
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.catalogue.columns import POSTER
@@ -312,12 +313,46 @@ def _candidates(select: EmbeddingSelector, context: Context) -> list[EmbeddingSt
     if select.dtype:
         stores = [store for store in stores if store.dtype == select.dtype]
     if select.backbone:
-        spec = get_backbone(select.backbone)
-        stores = [store for store in stores if store.stands_for.get("architecture") == spec.name]
-        if select.weights or (spec.onnx is not None and spec.onnx.file.is_file()):
-            digest = resolve_weights(spec, select.weights or "imagenet", context.seed).digest
-            stores = [store for store in stores if store.stands_for.get("weights") == digest]
+        stores = _of_backbone(stores, get_backbone(select.backbone), select.weights, context.seed)
     return [store for store in stores if store.fingerprint.startswith(select.fingerprint or "")]
+
+
+def _of_backbone(
+    stores: list[EmbeddingStore], spec: BackboneSpec, weights: str | None, seed: int
+) -> list[EmbeddingStore]:
+    """The stores of a backbone: by its name, and by the digest of its weights where they are named."""
+    named = [store for store in stores if store.stands_for.get("architecture") == spec.name]
+    if spec.has_own_weights:
+        if spec.own_file is None or not spec.own_file.is_file():
+            return named
+        digest = resolve_weights(spec, weights or "imagenet").digest
+        same = [store for store in stores if store.stands_for.get("weights") == digest]
+        return [store for store in named if store in same] or same  # whatever its name was
+    stores = named
+    if weights is None:
+        return stores
+    if weights == "imagenet" and must_download(spec):
+        # Only their digest is wanted, and a store knows whose it is: nothing is downloaded.
+        return [store for store in stores if store.recorded.get("kind") == "imagenet"]
+    digest = resolve_weights(spec, weights, seed).digest
+    return [store for store in stores if store.stands_for.get("weights") == digest]
+
+
+def named_as_stored(spec: BackboneSpec, weights: Weights, context: Context) -> BackboneSpec:
+    """A backbone whose file holds network and weights, under the name that the cache knows it by.
+
+    The name is part of a fingerprint: with it, a file that was renamed, or lies elsewhere, is no other
+    backbone. Any other backbone is returned as it is.
+    """
+    if not spec.has_own_weights:
+        return spec
+    stores = EmbeddingCache(context.cache).stores()
+    names = [
+        str(store.stands_for["architecture"])
+        for store in stores
+        if "kind" not in store.stands_for and store.stands_for.get("weights") == weights.digest
+    ]
+    return spec if not names or spec.name in names else replace(spec, name=names[0])
 
 
 def make_store(

@@ -18,7 +18,7 @@ from hybrid.backbones.licences import LICENCES, check_licences, weights_licence
 from hybrid.cache import DTYPES, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import SettingError
-from hybrid.extraction.lookup import hash_catalogue, make_store
+from hybrid.extraction.lookup import hash_catalogue, make_store, named_as_stored
 from hybrid.extraction.pipeline import Target
 from hybrid.extraction.poster_keys import image_files
 from hybrid.extraction.precision_check import check_precision, resolve_precision
@@ -77,8 +77,8 @@ class ExtractSettings:
         ] + [unknown] * (self.licence not in LICENCES)
 
 
-def configured_spec(backbone: str, options: EmbeddingOptions) -> BackboneSpec:
-    """A backbone's spec with the layer, pooling, input size and fit of the options.
+def configured_spec(backbone: str | BackboneSpec, options: EmbeddingOptions) -> BackboneSpec:
+    """The spec of a backbone, or of its name, with the layer, pooling, input size and fit of the options.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def configured_spec(backbone: str, options: EmbeddingOptions) -> BackboneSpec:
     (64, 64)
     """
     return configure(
-        get_backbone(backbone),
+        get_backbone(backbone) if isinstance(backbone, str) else backbone,
         layer=options.layer,
         pooling=options.pooling,
         input_size=options.input_size,
@@ -140,7 +140,7 @@ class Job(NamedTuple):
 
 def plan_jobs(
     catalogue: Catalogue,
-    backbones: Sequence[str],
+    backbones: Sequence[str | BackboneSpec],
     weights: Sequence[str],
     options: EmbeddingOptions,
     settings: ExtractSettings,
@@ -161,6 +161,7 @@ def plan_jobs(
     resolved = [
         resolve_weights(spec, name, context.seed) for spec, name in zip(specs, names, strict=True)
     ]
+    specs = [named_as_stored(*pair, context) for pair in zip(specs, resolved, strict=True)]
     pairs = zip(specs, resolved, strict=True)
     check_licences(settings.licence, ((s.name, weights_licence(s, each)) for s, each in pairs))
     if any(each.kind == "random" for each in resolved):
@@ -277,7 +278,7 @@ def _fastest(
 
 def _check(
     catalogue: Catalogue,
-    backbones: Sequence[str],
+    backbones: Sequence[str | BackboneSpec],
     weights: Sequence[str],
     options: EmbeddingOptions,
     settings: ExtractSettings,
@@ -289,7 +290,7 @@ def _check(
     if not backbones:
         problems.append("--backbone: expected at least one, found none.")
     if len(set(backbones)) < len(backbones):
-        problems.append(f"--backbone: expected each once, found {', '.join(backbones)}.")
+        problems.append(f"--backbone: expected each once, found {', '.join(map(str, backbones))}.")
     if len(weights) not in (1, len(backbones)):
         problems.append(
             f"--weights: expected one, or one for each of {counted(len(backbones), 'backbone')}, found "

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import compress
 
 from hybrid.cache import EmbeddingStore, Leases
-from hybrid.utils.progress import Advance
+from hybrid.extraction.wall_clock import WallClock
+from hybrid.utils.interrupt import Interrupts
+from hybrid.utils.progress import Advance, Progress
 
 
 class ShardQueue:
@@ -115,3 +117,43 @@ def claim_shards(queues: Sequence[ShardQueue], advance: Advance) -> Iterator[tup
                 wanted.setdefault(key, []).append(number)
         for key, numbers in wanted.items():
             yield paths[key], numbers
+
+
+def rounds(
+    queues: Sequence[ShardQueue],
+    things: str,
+    advance: Advance,
+    clock: WallClock,
+    interrupted: Interrupts,
+    progress: Progress,
+    seconds: float,
+) -> Iterator[None]:
+    """Yield while anything is pending; after each round wait for what other processes are embedding.
+
+    Parameters
+    ----------
+    queues : sequence of ShardQueue
+        The caller claims from them in each round, and writes what it computes.
+    things : str
+        What is embedded, in the plural, for the message.
+    advance : callable
+        Called with the number of what other processes embedded.
+    clock : WallClock
+        The time of waiting is charged to nobody.
+    interrupted : Interrupts
+    progress : Progress
+    seconds : float
+        Between two looks at what others have embedded.
+    """
+    waiting = False
+    while any(queue.pending for queue in queues):
+        yield
+        for queue in queues:
+            queue.release()  # else two processes could wait for each other
+            advance(queue.drop_finished())
+        if any(queue.pending for queue in queues):
+            if not waiting:
+                progress.say(f"waiting for another process that embeds the last {things}")
+            waiting = True
+            interrupted.wait(seconds)
+            clock.skip()

@@ -65,6 +65,8 @@ def explain_text_cache(
 ) -> TextCacheExplanation:
     """Report hits and misses of the cache for `extract_texts`, and the reasons of the misses.
 
+    Nothing is downloaded: the encoder's files must be on this machine.
+
     Parameters
     ----------
     catalogue : Catalogue
@@ -77,6 +79,11 @@ def explain_text_cache(
     -------
     TextCacheExplanation
 
+    Raises
+    ------
+    WeightsError
+        If the encoder is not on this machine; the message says how it gets there.
+
     Examples
     --------
     >>> from hybrid import load_catalogue
@@ -85,7 +92,7 @@ def explain_text_cache(
     594
     """
     options, context = options or TextEmbeddingOptions(), context or Context()
-    spec = configured_encoder(text_encoder, options)
+    spec = configured_encoder(text_encoder, options, download=False)
     choice = spec.choose_engine(engine, options.precision)
     sure = known_precision(spec, choice, options, context)
     precision = (sure or choice).precision

@@ -65,8 +65,17 @@ class TextJob(NamedTuple):
         return len({key for key in self.keys if key is not None})
 
 
-def configured_encoder(name: str, options: TextEmbeddingOptions) -> TextEncoderSpec:
+def configured_encoder(
+    name: str, options: TextEmbeddingOptions, *, download: bool = True
+) -> TextEncoderSpec:
     """The encoder of this name with the maximum length and the prefix of the options.
+
+    Parameters
+    ----------
+    name : str
+    options : TextEmbeddingOptions
+    download : bool, default=True
+        As for `hybrid.text_encoders.registry.resolve_text_encoder`.
 
     Raises
     ------
@@ -84,7 +93,7 @@ def configured_encoder(name: str, options: TextEmbeddingOptions) -> TextEncoderS
         problems.append(f"--max-length: expected {SHORTEST} or more, found {options.max_length}.")
     if problems:
         raise SettingError("\n".join(problems))
-    spec = resolve_text_encoder(name)
+    spec = resolve_text_encoder(name, download=download)
     longest = spec.positions
     if longest is not None and options.max_length is not None and options.max_length > longest:
         raise SettingError(

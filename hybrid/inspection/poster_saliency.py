@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hybrid.backbones import BackboneSpec, Weights, get_backbone, resolve_weights
-from hybrid.backbones.registry import ONNX
+from hybrid.backbones.registry import HUB, ONNX
 from hybrid.backbones.startup import start_keras
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.explain.linear import BlockCoefficients, read_linear_head
@@ -166,9 +166,9 @@ def resolve_backbones(
     for block, path in zip(blocks, each, strict=True):
         recorded = block.backbone
         seed, name = recorded.weights.seed, recorded.name
-        if name.endswith(ONNX):
+        if name.endswith(ONNX) or name.startswith(HUB):
             raise SettingError(
-                f"--map: expected a backbone that Keras computes, whose gradients are known, found "
+                f"--map: expected a backbone of the registry, whose gradients are known, found "
                 f"{name}. Leave the option out."
             )
         found = resolve_weights(get_backbone(name), find_weights(folder, recorded, path), seed)

@@ -11,7 +11,7 @@ from typing import Any
 from hybrid.audit.item_hashes import poster_number
 from hybrid.backbones import get_backbone
 from hybrid.backbones.provenance import Ancestor
-from hybrid.backbones.registry import ONNX
+from hybrid.backbones.registry import HUB, ONNX
 from hybrid.cache import EmbeddingStore
 from hybrid.errors import WeightsError
 from hybrid.extraction.text_lookup import maker_name
@@ -159,6 +159,7 @@ def describe_cost(
     stores = [
         *(each.cache for each in record.backbones.values() if isinstance(each, BackboneRecord)),
         *(each.cache for each in record.text_encoders.values()),
+        *(each.cache for each in record.imported.values()),
     ]
     head = spending.head
     ancestors = [
@@ -227,19 +228,34 @@ def _bytes_of(stores: Iterable[StoreRecord]) -> int | None:
     return sum(known) if known and len(known) == len(sizes) else None
 
 
-def _count_backbone(backbone: BackboneRecord | TrainedBackboneRecord) -> int:
-    """Parameters of a backbone: as counted where the run trained it, else those of the registry."""
+def _count_backbone(backbone: BackboneRecord | TrainedBackboneRecord) -> int | None:
+    """Parameters of a backbone: as counted where the run trained it, else those of the registry.
+
+    None of one that comes with its weights and is not where it was any more.
+    """
     counted = backbone.parameters if isinstance(backbone, TrainedBackboneRecord) else None
-    if backbone.name.endswith(ONNX):
+    if isinstance(backbone, BackboneRecord) and backbone.name.endswith(ONNX):
         return _count_onnx(backbone.weights.path)
+    if isinstance(backbone, BackboneRecord) and backbone.name.startswith(HUB):
+        return _count_preset(backbone.weights.path)
     return int(counted or get_backbone(backbone.name).parameters)
 
 
-def _count_onnx(path: str | None) -> int:
-    """Parameters of an ONNX file where it was; 0 where it is not there any more."""
+def _count_onnx(path: str | None) -> int | None:
+    """Parameters of an ONNX file where it was."""
     from hybrid.backbones.onnx_header import read_onnx_header
 
     try:
-        return read_onnx_header(path).parameters if path else 0
+        return read_onnx_header(path).parameters if path else None
     except WeightsError:
-        return 0
+        return None
+
+
+def _count_preset(path: str | None) -> int | None:
+    """Parameters of a preset of keras-hub where it was."""
+    from hybrid.backbones.weightfile import read_layers
+
+    try:
+        return sum(layer.parameters for layer in read_layers(Path(path))) if path else None
+    except WeightsError:
+        return None

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hybrid.backbones import get_backbone, resolve_weights
+from hybrid.backbones import resolve_weights
 from hybrid.backbones.startup import start_keras
 from hybrid.backbones.weights import fingerprint_fields
-from hybrid.cache import EmbeddingCache, differences
+from hybrid.cache import EmbeddingCache, describe_differences
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.catalogue.check import check_posters
 from hybrid.catalogue.columns import POSTER
@@ -34,8 +34,7 @@ from hybrid.runs.predict_texts import check_text_encoders, embed_texts
 from hybrid.runs.predicted_rows import all_rows
 from hybrid.runs.record import DEEP, RECORD, RunRecord
 from hybrid.runs.record_parts import BackboneRecord
-from hybrid.runs.recorded_files import find_weights_file
-from hybrid.runs.recorded_onnx import backbone_or_file, recorded_colours
+from hybrid.runs.recorded_networks import find_recorded_file, recorded_colours, recorded_spec
 from hybrid.runs.recorded_posters import use_recorded_posters
 from hybrid.types import BadRow, ColumnOptions, Columns, EmbeddingOptions, Finding, Predictions
 from hybrid.utils.context import Context, limited_by_context
@@ -297,7 +296,7 @@ def _extract(
             weights_file = path or find_weights(folder, backbone, None)
             rows = extract_embeddings(
                 catalogue,
-                backbone_or_file(backbone, weights_file),
+                recorded_spec(backbone, weights_file),
                 weights=weights_file,
                 options=recorded_options(backbone),
                 context=replace(context, seed=backbone.weights.seed),
@@ -332,16 +331,15 @@ def find_weights(folder: Path, backbone: BackboneRecord, weights: str | None) ->
     if recorded.kind in ("random", "imagenet") and weights is None:
         weights = recorded.kind
     if weights is None:
-        weights = find_weights_file(folder, backbone.name, recorded)
-    name = backbone_or_file(backbone, weights)
-    found = resolve_weights(get_backbone(name), weights, recorded.seed)
+        weights = find_recorded_file(folder, backbone)
     wanted, options = backbone.key, recorded_options(backbone)
-    chosen = configured_spec(name, options)
-    other = differences(wanted, fingerprint_fields(chosen, found, options.dtype, options.precision))
-    if other:
-        listed = "; ".join(f"{key}: expected {a}, found {b}" for key, (a, b) in other.items())
+    spec = recorded_spec(backbone, weights)
+    found = resolve_weights(spec, weights, recorded.seed)
+    chosen = configured_spec(spec, options)
+    fields = fingerprint_fields(chosen, found, options.dtype, options.precision)
+    if other := describe_differences(wanted, fields):
         raise WeightsError(
-            f"{folder}: the run's embeddings cannot be made with {found.description}: {listed}. "
+            f"{folder}: the run's embeddings cannot be made with {found.description}: {other}. "
             "If the weights differ, name the right file with --weights PATH; else fit the run again."
         )
     return weights

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from hybrid.backbones.registry import ONNX
-from hybrid.cache import EmbeddingCache, differences
+from hybrid.cache import EmbeddingCache, describe_differences
 from hybrid.catalogue import Catalogue
 from hybrid.errors import RunError, SettingError, WeightsError
 from hybrid.extraction.extract_texts import extract_texts
@@ -120,10 +120,9 @@ def find_text_encoder(folder: Path, recorded: TextEncoderRecord, given: str | No
     fields = spec.fingerprint_fields(
         chunks=options.chunks, precision=options.precision, dtype=options.dtype
     )
-    if other := differences(recorded.key, fields):
-        listed = "; ".join(f"{key}: expected {a}, found {b}" for key, (a, b) in other.items())
+    if other := describe_differences(recorded.key, fields):
         raise WeightsError(
-            f"{folder}: the run's text embeddings cannot be made with the text encoder {name}: {listed}. "
+            f"{folder}: the run's text embeddings cannot be made with the text encoder {name}: {other}. "
             "If its files differ, name the right one with --text-encoder FOLDER; else fit the run again."
         )
     return name

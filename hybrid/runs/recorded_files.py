@@ -69,7 +69,7 @@ def find_split(folder: Path, record: RunRecord) -> Path:
     return _find(folder, "splits", "splits.csv", known.path, known.sha256, _hash_split)
 
 
-def find_weights_file(folder: Path, backbone: str, recorded: WeightsRecord) -> str:
+def find_weights_file(folder: Path, backbone: str, recorded: WeightsRecord, *trusted: Path) -> str:
     """Find the weights file that the embeddings of a run were made with, seen from the run or where it was.
 
     Like a catalogue, a file that lies neither in the project that the run is in nor in the current directory
@@ -82,6 +82,8 @@ def find_weights_file(folder: Path, backbone: str, recorded: WeightsRecord) -> s
     backbone : str
         Its name, for the message.
     recorded : WeightsRecord
+    *trusted : Path
+        Folders whose files are read as well.
 
     Raises
     ------
@@ -99,7 +101,7 @@ def find_weights_file(folder: Path, backbone: str, recorded: WeightsRecord) -> s
     places = [folder.absolute() / recorded.relative] if recorded.relative else []
     places += [Path(recorded.path)] if recorded.path else []
     exist = [place for place in places if place.is_file()]
-    there = [place for place in exist if lies_in(place, project, Path())]
+    there = [place for place in exist if lies_in(place, project, Path(), *trusted)]
     right = (p for p in there if len(there) < 2 or digests(p)["sha256"] == recorded.digest)
     for place in (*right, *there):
         return str(place)
@@ -108,7 +110,7 @@ def find_weights_file(folder: Path, backbone: str, recorded: WeightsRecord) -> s
         seen = f"one outside the project at {exist[0]}, which is read only where you name it"
     raise WeightsError(
         f"{folder}: expected the weights of {backbone} at {recorded.path}, found {seen}. Name it with "
-        "--weights PATH."
+        f"--weights PATH, whatever it is called: its SHA-256 is {str(recorded.digest)[:SHOWN]}…"
     )
 
 

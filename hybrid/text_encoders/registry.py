@@ -94,13 +94,15 @@ _KNOWN = (
 TEXT_ENCODERS = {known.name: known for known in _KNOWN}
 
 
-def resolve_text_encoder(name: str) -> TextEncoderSpec:
+def resolve_text_encoder(name: str, *, download: bool = True) -> TextEncoderSpec:
     """Find a text encoder by its name or folder; download it if need be.
 
     Parameters
     ----------
     name : str
         A folder; an ONNX file; a known name; the name of one that was tuned; or ``owner/name`` of the Hub.
+    download : bool, default=True
+        Whether one that is not on this machine is downloaded; else it is an error.
 
     Returns
     -------
@@ -135,7 +137,7 @@ def resolve_text_encoder(name: str) -> TextEncoderSpec:
             f"{name!r}."
             f"{did_you_mean(name, TEXT_ENCODERS)} Known: {', '.join(TEXT_ENCODERS)}."
         )
-    place = _download(repository)
+    place = _find_download(repository, download)
     short = repository.partition("/")[2]
     known = known or TEXT_ENCODERS.get(short)
     prefix, licence = (known.prefix, known.licence) if known else ("", None)
@@ -178,7 +180,7 @@ def _find_tuned(folder: Path) -> Path:
     return made if not folder.is_dir() and is_tuned(made) else folder
 
 
-def _download(repository: str) -> Path:
+def _find_download(repository: str, download: bool) -> Path:
     """The folder of a repository in the Hub's own cache; what is there is not downloaded again."""
     try:
         from huggingface_hub import snapshot_download
@@ -193,6 +195,13 @@ def _download(repository: str) -> Path:
         return Path(snapshot_download(repository, allow_patterns=wanted, local_files_only=True))
     except (LocalEntryNotFoundError, OSError, ValueError):
         pass  # not on this machine
+    if not download:
+        raise WeightsError(
+            f"the text encoder {repository} is not on this machine, and this command downloads nothing. "
+            "hybrid extract --text-encoder downloads it. Without a network: hf download "
+            f"{repository} --local-dir FOLDER, where there is one; then name the folder with "
+            "--text-encoder FOLDER."
+        )
     try:
         return Path(snapshot_download(repository, allow_patterns=wanted))
     except Exception as error:

@@ -79,6 +79,7 @@ HEAD = {
     "nested",
     "folds",
     "curve",
+    "licence",
     "name",
     "ablation",
     "repeats",

@@ -16,14 +16,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from hybrid.backbones import get_backbone, resolve_weights
+from hybrid.backbones import Weights, get_backbone, resolve_weights
 from hybrid.backbones.engines import load_backbone
 from hybrid.cache import EmbeddingCache, Leases
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.catalogue.check import check_catalogue
 from hybrid.errors import CatalogueError, ExtractionError, SettingError
 from hybrid.extraction.extract import extract_embeddings
-from hybrid.extraction.lookup import find_store, make_store
+from hybrid.extraction.lookup import find_store, hash_catalogue, make_store
 from hybrid.extraction.plan import ExtractSettings
 from hybrid.types import EmbeddingOptions, EmbeddingSelector, ExtractSummary
 from hybrid.utils.context import Context
@@ -242,6 +242,20 @@ def test_two_sets_of_embeddings_must_be_chosen_from(project: Path) -> None:
         context=Context(cache=cache, seed=1),
     )
     assert chosen.recorded["seed"] == 1
+
+
+def test_imagenet_weights_are_not_downloaded_to_find_their_embeddings(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(project / "empty"))
+    catalogue, context = load_catalogue("catalogue.csv"), Context(cache=str(project / "cache"))
+    keys = [key for key in hash_catalogue(catalogue) if isinstance(key, bytes)]
+    spec = get_backbone(NET)
+    for kind in ("imagenet", "file"):
+        made = make_store(context.cache, spec, Weights(kind, kind * 8, None))
+        made.append(keys, np.ones((len(keys), 768), dtype=np.float32))
+    found = find_store(catalogue, EmbeddingSelector(NET, "imagenet"), context)
+    assert found.recorded["kind"] == "imagenet"
 
 
 def test_wrong_parameters_are_listed_together(films: Path, tmp_path: Path) -> None:

@@ -427,6 +427,28 @@ def test_the_commands_of_the_cache_know_text_stores(
     assert "39 embeddings of dimension 16; 1 item has none" in out.stdout
 
 
+def test_looking_downloads_no_encoder(
+    hybrid_here: Callable[..., Any],
+    catalogue: Catalogue,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    import huggingface_hub
+
+    asked = []
+
+    def look(repository: str, *, local_files_only: bool = False, **_: Any) -> str:
+        asked.append((repository, local_files_only))
+        raise OSError("not there")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", look)
+    done = hybrid_here("cache", "explain", "--text-encoder", "e5-small-v2", "--cache", "cache")
+    assert done.returncode == 1
+    assert "is not on this machine, and this command downloads nothing" in done.stderr
+    assert "hf download intfloat/e5-small-v2 --local-dir FOLDER" in done.stderr
+    assert asked == [("intfloat/e5-small-v2", True)]
+
+
 @pytest.mark.parametrize(
     ("command", "words", "found"),
     [
