@@ -38,19 +38,19 @@ def ls(project: Project) -> None:
 
     stores = list_stores(project.context)
     text = "\n".join(
-        f"{store.description}, {counted(store.failures, 'failure')}, {size_text(store.bytes)}, {_cost(store)}"
-        f", licence {store.licence or 'not kept'}{_imported(store)}"
+        f"{store.description}{_origin(store)}, {counted(store.failures, 'failure')}, "
+        f"{size_text(store.bytes)}, {_cost(store)}"
         for store in stores
     )
     show(project.json, stores, text or f"{project.cache}: no embeddings")
 
 
-def _imported(store: StoreSummary) -> str:
-    """When imported embeddings were imported, and the digest of their file."""
-    if store.imported_at is None:
-        return ""
-    file = f", SHA-256 of the file {store.file_sha256[:12]}…" if store.file_sha256 else ""
-    return f", imported {store.imported_at[:10]}{file}"
+def _origin(store: StoreSummary) -> str:
+    """Licence of the weights; when imported embeddings were imported, and the digest of their file."""
+    said = [f"licence {store.licence}"] if store.licence else []
+    said += [f"imported {store.imported_at[:10]}"] if store.imported_at else []
+    said += [f"SHA-256 of the file {store.file_sha256[:12]}…"] if store.file_sha256 else []
+    return "".join(f", {each}" for each in said)
 
 
 def _cost(store: StoreSummary) -> str:
