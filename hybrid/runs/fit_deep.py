@@ -25,7 +25,7 @@ from hybrid.runs.deep_inputs import (
 )
 from hybrid.runs.experiment import Experiment, audit_experiment
 from hybrid.runs.folder import Run, new_run
-from hybrid.runs.imported_blocks import count_lacking
+from hybrid.runs.imported_blocks import count_lacking, describe_imported
 from hybrid.runs.provenance import (
     backbone_provenance,
     block_keys,
@@ -239,4 +239,5 @@ def _describe(
         settings=describe_settings(model),
         missing={} if fusion is None else count_lacking(fusion, frame, rows),
         text_encoders=describe_text_encoders(model, experiment.folder),
+        imported=describe_imported(model),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -10,10 +11,13 @@ from numpy.typing import NDArray
 
 from hybrid.features import ImportedFeatures
 from hybrid.features.fusion import Fusion
-from hybrid.runs.provenance import Model, block_stores, describe_cached
+from hybrid.runs.provenance import block_stores, describe_cached
 from hybrid.runs.record_parts import ImportedRecord
 from hybrid.types import Finding
 from hybrid.utils.counts import agree, counted, first_few
+
+if TYPE_CHECKING:
+    from hybrid.runs.provenance import Model
 
 SHOWN = 3  # ids in a message
 
