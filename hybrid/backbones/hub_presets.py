@@ -23,7 +23,7 @@ from hybrid.backbones.hub_config import (
 from hybrid.backbones.hub_record import WEIGHTS_FILE, HubImages
 from hybrid.backbones.licences import read_licence
 from hybrid.backbones.onnx_record import Triple
-from hybrid.backbones.registry import FITS, HUB, BackboneSpec, get_backbone
+from hybrid.backbones.registry import BESIDE, FITS, HUB, BackboneSpec, get_backbone
 from hybrid.backbones.startup import start_keras
 from hybrid.errors import MissingExtraError, SettingError, WeightsError, unknown_name
 from hybrid.utils.environment import home_folder
@@ -274,12 +274,14 @@ def _measured(spec: BackboneSpec, pooling: str | None) -> BackboneSpec:
     """The spec with the rank of its layer's output, its length, and the number of parameters."""
     assert spec.hub is not None, "a preset of keras-hub"
     network = HubImages("", None, spec.hub.network, spec.hub.config)
-    shape, parameters = _measure(network, spec.input_size, spec.layer, spec.name)
-    rank = len(shape)
-    if rank not in POOLINGS or not isinstance(shape[-1], int):
+    shapes, parameters = _measure(network, spec.input_size, spec.layer, spec.name)
+    ranks, lengths = {len(shape) for shape in shapes}, [shape[-1] for shape in shapes]
+    rank = min(ranks)
+    if len(ranks) > 1 or rank not in POOLINGS or None in lengths:
         raise SettingError(
-            f"--layer: expected an output (n, D), (n, tokens, D) or of feature maps, found {shape} at "
-            f"{spec.layer!r}. List the layers with: hybrid backbones --layers {spec.name}"
+            "--layer: expected an output (n, D), (n, tokens, D) or of feature maps, of several the same "
+            f"kind, found {', '.join(map(str, shapes))} at {spec.layer!r}. List the layers with: hybrid "
+            f"backbones --layers {spec.name}"
         )
     tokens = "cls" if _has_class_token(spec.hub) else "mean"
     chosen = pooling or {3: tokens}.get(rank, POOLINGS[rank][0])
@@ -290,7 +292,7 @@ def _measured(spec: BackboneSpec, pooling: str | None) -> BackboneSpec:
     return replace(
         spec,
         pooling=chosen,
-        dimension=shape[-1],
+        dimension=sum(length or 0 for length in lengths),
         parameters=parameters,
         hub=replace(spec.hub, rank=rank),
     )
@@ -299,18 +301,20 @@ def _measured(spec: BackboneSpec, pooling: str | None) -> BackboneSpec:
 @cache
 def _measure(
     hub: HubImages, size: tuple[int, int], layer: str, name: str
-) -> tuple[tuple[int | None, ...], int]:
-    """Shape of the output of a layer, and number of parameters of the whole network."""
+) -> tuple[list[tuple[int | None, ...]], int]:
+    """Shape of the output of each layer, and number of parameters of the whole network."""
     start_keras()
     from hybrid.backbones.networks import build_application, named_layer
 
     spec = replace(get_backbone(name), application=hub.network, input_size=size, hub=hub)
-    application = build_application(replace(spec, layer=layer))
-    last = application.outputs[0]
-    output = (
-        last if layer == "last" else named_layer(replace(spec, layer=layer), application).output
-    )
-    return tuple(output.shape), int(application.count_params())
+    application = build_application(spec)
+    outputs = [
+        application.outputs[0]
+        if each == "last"
+        else named_layer(replace(spec, layer=each), application).output
+        for each in layer.split(BESIDE)
+    ]
+    return [tuple(output.shape) for output in outputs], int(application.count_params())
 
 
 def _has_class_token(hub: HubImages) -> bool:

@@ -131,6 +131,9 @@ def test_nothing_of_the_folder_makes_an_object(
     assert embed(tmp_path).shape == (5, 6)
     names = [row["name"] for row in list_layers(f"keras-hub:{tmp_path}")]
     assert configure(spec, layer=names[1]).dimension == 4
+    beside = embed(tmp_path, layer=f"last+{names[1]}")
+    np.testing.assert_array_equal(beside[:, :6], embed(tmp_path))
+    assert beside.shape == (5, 10)
 
 
 @needs_keras_hub
