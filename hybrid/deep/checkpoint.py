@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid.cache import describe_differences
 from hybrid.errors import RunError
 from hybrid.utils.files import make_folder, replacing, sync
 from hybrid.utils.reading import TRAINING, checked, parse_json
@@ -163,14 +164,8 @@ class Checkpoint:
             self.folder.rmdir()
 
     def _compare(self, found: dict[str, Any]) -> None:
-        names = sorted({*found, *self.identity})
-        unlike = [name for name in names if found.get(name) != self.identity.get(name)]
-        if unlike:
-            listed = "; ".join(
-                f"{name}: expected {found.get(name)}, found {self.identity.get(name)}"
-                for name in unlike
-            )
+        if unlike := describe_differences(found, self.identity):
             raise RunError(
-                f"--resume: {self.folder} holds another training: {listed}. Give the same options, or "
+                f"--resume: {self.folder} holds another training: {unlike}. Give the same options, or "
                 "leave --resume out to start anew."
             )

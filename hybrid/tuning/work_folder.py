@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hybrid.cache import describe_differences
 from hybrid.cache.sealed import seal, unseal
 from hybrid.cache.verified_files import DamageError
 from hybrid.errors import RunError
@@ -60,15 +61,9 @@ class WorkFolder:
                 f"{self.folder}: expected an interrupted tuning, found: {error}. Remove the folder, or start "
                 "anew with --force."
             ) from error
-        names = sorted({*found, *self.identity})
-        unlike = [name for name in names if found.get(name) != self.identity.get(name)]
-        if unlike:
-            listed = "; ".join(
-                f"{name}: expected {found.get(name)}, found {self.identity.get(name)}"
-                for name in unlike
-            )
+        if unlike := describe_differences(found, self.identity):
             raise RunError(
-                f"{self.folder} holds an interrupted tuning: {listed}. Give the same options to continue it, "
+                f"{self.folder} holds an interrupted tuning: {unlike}. Give the same options to continue it, "
                 "choose another --name, or start anew with --force."
             )
 
