@@ -20,6 +20,8 @@ from hybrid.backbones.engines import choose_engine
 from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import hybrid
+from hybrid.deep.options import DeepOptions
+from hybrid.deep.saved import load_baseline
 from hybrid.errors import RunError, SettingError, WeightsError
 from hybrid.extraction.provenance import store_provenance
 from hybrid.extraction.text_lookup import text_stores
@@ -27,7 +29,10 @@ from hybrid.extraction.text_plan import configured_encoder
 from hybrid.extraction.texts import item_texts, text_keys
 from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.runs.experiment import Experiment
+from hybrid.runs.fit_deep import fit_deep
 from hybrid.runs.fit_head import fit_head
+from hybrid.runs.folder import read_predictions
+from hybrid.runs.predict import predict_catalogue
 from hybrid.runs.tune import plan_job, plan_tuning, tune_text_encoder
 from hybrid.splitting.split_file import write_split
 from hybrid.splitting.tasks import Task
@@ -38,6 +43,7 @@ from hybrid.text_encoders.tuned import TunedSpec, is_tuned, text_numbers
 from hybrid.tuning.batches import TrainingBatches
 from hybrid.tuning.options import TuneOptions, TuneSummary
 from hybrid.types import Audit, ColumnOptions, Split, TextEmbeddingOptions, TextSelector
+from hybrid.utils.context import Context
 
 OPTIONS = TuneOptions(epochs=8, layers=1, learning_rate=5e-3, head_rate=5e-2, batch_size=8)
 EXACTLY = choose_engine("openvino", "float32")  # starts faster than Keras
@@ -302,6 +308,36 @@ def test_a_run_on_the_scores_counts_the_tuning_and_tells_its_leaks(there: Any) -
     parts = np.array(["test", "train", "validation"])[np.arange(len(films)) % 3]
     leaking = fit(Split(films.ids, parts, films.ids, ""), "leaking")
     assert any(leak.kind == BACKBONE_TRAINED_ON_TEST for leak in leaking.audit.leaks)
+
+
+def test_a_network_reads_the_scores_of_a_tuned_encoder(there: Any) -> None:
+    experiment = there[0]
+    films, split = experiment.catalogue, experiment.split
+    options = DeepOptions(
+        blocks=("text-embedding",),
+        text_encoder=("tuned",),
+        head_units="",
+        dropout=0,
+        learning_rate=0.1,
+    )
+    run = fit_deep(Experiment(films, split, Path("runs/net")), "fused", options)
+    assert [each.name for each in run.record.ancestors] == ["tuned"]
+    assert run.record.text_encoders["text-embedding"].name == "tuned"
+    assert run.record.metrics["map_macro"].value > 0.9
+    (layer,) = (each for each in load_baseline(run.folder).network_.head.layers if each.weights)
+    kernel, bias = layer.get_weights()
+    fingerprint = run.record.text_encoders["text-embedding"].fingerprint
+    (learnt, _), (tested, _) = (stored(experiment, fingerprint, part) for part in ("train", "test"))
+    rows = (tested - np.nanmean(learnt, axis=0)) / np.nanstd(learnt, axis=0)
+    by_hand = np.nan_to_num(rows) @ kernel[:-1] + np.isnan(rows[:, :1]) * kernel[-1] + bias
+    order = np.argsort(by_hand, axis=0)
+    # New texts are encoded by the folder of the encoder, as those of the run were.
+    out = Path("answers.csv")
+    predict_catalogue(run.folder, films.path, out, context=Context(cache="fresh"))
+    answers = read_predictions(out)
+    names = films.ids[experiment.rows("test")].tolist()
+    found = answers.probabilities[[answers.ids.tolist().index(name) for name in names]]
+    assert (np.diff(np.take_along_axis(found, order, axis=0), axis=0) >= -1e-6).all()
 
 
 def test_a_stack_takes_the_scores_of_its_genres_as_they_are(there: Any) -> None:
