@@ -1,11 +1,14 @@
-"""Arrays of a model file: an npz archive with one array of each number type, all of that type together.
+"""Arrays of a model file: an npz archive with all numbers of a type together, or each byte of them.
 
-Numbers of several bytes are written as planes, where that packs them smaller: first the lowest byte of each,
-then the next. So are indices, and numbers that seldom come again; coefficients often do.
+Numbers of several bytes are written as planes, where that packs them about as small: the lowest byte of each
+in an entry of its own, then the next. A plane that can hardly be packed, as the last digits of coefficients,
+is stored as it is: to unpack it would take most of the time. Columns of a matrix that are the same, as those
+of words that come in the same texts, are written once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -19,6 +22,14 @@ from hybrid.errors import RunError
 from hybrid.utils.reading import MODEL, open_file
 
 DTYPES = ("bool", "uint8", "uint32", "int32", "int64", "float32", "float64")
+# Of a matrix of floats with so many columns, if such a share of them differ, these are written once; fewer
+# are packed well anyway.
+WIDE = 2**12
+DIFFERENT = 0.25, 0.95
+WORSE = 1.05  # times the size that planes may take, as they are read faster
+PACKED = 0.97  # of its size to which a plane must be packed
+PIECES, PIECE = 8, 2**13  # of the longest array, by which that is told
+BLOCK = 2**16  # numbers that are put together from their planes at a time
 SAMPLE = 2**8  # numbers of a small array that tell how it is best packed
 LEVEL = 3  # of the compression; more takes several times as long for a few percent
 MOST = 2**28  # bytes that an array may take, whatever it is packed to
@@ -45,6 +56,15 @@ class ArrayWriter:
         name = array.dtype.name
         if name not in DTYPES:
             raise TypeError(f"expected numbers of the types {', '.join(DTYPES)}, found {name}")
+        same = _same_columns(array)
+        if same is not None:
+            columns, numbers = same
+            where = {**self._append(columns), "shape": list(array.shape)}
+            return {**where, "columns": self._append(numbers)}
+        return self._append(array)
+
+    def _append(self, array: NDArray[Any]) -> dict[str, Any]:
+        name = array.dtype.name
         # Products of matrices depend on the order of the memory, in their last bits.
         by_columns = not array.flags.c_contiguous and array.strides[0] < array.strides[-1]
         start = self._ends.get(name, 0)
@@ -57,26 +77,51 @@ class ArrayWriter:
         """Write the archive; the same arrays give the same bytes."""
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=LEVEL) as archive:
             for name in sorted(self._parts):
-                entry = zipfile.ZipInfo(f"{name}.npy")
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                with archive.open(entry, "w", force_zip64=True) as file:
-                    self._write(file, name)
+                wanted = np.dtype(name).newbyteorder("<")
+                parts = [part.astype(wanted, copy=False) for part in self._parts[name]]
+                if wanted.itemsize > 1 and _are_small_in_planes(parts):
+                    for plane in range(wanted.itemsize):
+                        _write(archive, f"{name}.{plane}.npy", np.dtype(np.uint8), parts, plane)
+                else:
+                    _write(archive, f"{name}.npy", wanted, parts, None)
 
-    def _write(self, file: IO[bytes], name: str) -> None:
-        wanted = np.dtype(name).newbyteorder("<")
-        parts = [part.astype(wanted, copy=False) for part in self._parts[name]]
-        width, length = wanted.itemsize, self._ends[name]
-        planes = width > 1 and _are_smaller_in_planes(parts)
-        kind, shape = (np.dtype(np.uint8), (width, length)) if planes else (wanted, (length,))
-        header = {
-            "descr": np.lib.format.dtype_to_descr(kind),
-            "fortran_order": False,
-            "shape": shape,
-        }
+
+def _write(
+    archive: zipfile.ZipFile,
+    name: str,
+    dtype: np.dtype[Any],
+    parts: Sequence[NDArray[Any]],
+    plane: int | None,
+) -> None:
+    header = {
+        "descr": np.lib.format.dtype_to_descr(dtype),
+        "fortran_order": False,
+        "shape": (sum(map(len, parts)),),
+    }
+    entry = zipfile.ZipInfo(name)
+    entry.compress_type = zipfile.ZIP_DEFLATED
+    if plane is not None and not _is_packed(parts, plane):
+        entry.compress_type = zipfile.ZIP_STORED
+    with archive.open(entry, "w", force_zip64=True) as file:
         np.lib.format.write_array_header_1_0(file, header)
-        for plane in range(width) if planes else (None,):
-            for part in parts:
-                file.write(_bytes_of(part, plane))
+        for part in parts:
+            file.write(_bytes_of(part, plane))
+
+
+def _same_columns(array: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int32]] | None:
+    """Its columns that differ, and the number of each; None where it is no wide matrix, or most differ."""
+    wide = array.ndim == 2 and array.shape[1] >= WIDE and array.shape[0] > 0
+    if not wide or array.dtype.kind != "f" or not array.flags.c_contiguous:
+        return None
+    columns = np.ascontiguousarray(array.T)
+    whole = columns.view(np.dtype((np.void, columns.itemsize * columns.shape[1]))).ravel()
+    _, first, numbers = np.unique(whole, return_index=True, return_inverse=True)
+    if not DIFFERENT[0] <= len(first) / len(numbers) <= DIFFERENT[1]:
+        return None
+    order = np.argsort(first)  # as they come
+    ranks = np.empty(len(order), dtype=np.int32)
+    ranks[order] = np.arange(len(order), dtype=np.int32)
+    return np.ascontiguousarray(array[:, first[order]]), ranks[numbers.ravel()]
 
 
 def _bytes_of(numbers: NDArray[Any], plane: int | None) -> memoryview:
@@ -87,11 +132,21 @@ def _bytes_of(numbers: NDArray[Any], plane: int | None) -> memoryview:
     return np.ascontiguousarray(each.reshape(-1, numbers.itemsize)[:, plane]).data
 
 
-def _are_smaller_in_planes(parts: Sequence[NDArray[Any]]) -> bool:
+def _are_small_in_planes(parts: Sequence[NDArray[Any]]) -> bool:
     """Tell by a sample, in which each array has its share."""
     sample = np.concatenate([part[len(part) // 2 :][: len(part) // 16 + SAMPLE] for part in parts])
     planes = b"".join(_bytes_of(sample, plane) for plane in range(sample.itemsize))
-    return len(zlib.compress(planes, LEVEL)) < len(zlib.compress(sample.tobytes(), LEVEL))
+    packed = len(zlib.compress(planes, LEVEL))
+    return packed < WORSE * len(zlib.compress(sample.tobytes(), LEVEL))
+
+
+def _is_packed(parts: Sequence[NDArray[Any]], plane: int) -> bool:
+    """Tell by pieces of its longest array whether a plane is packed to less."""
+    longest = max(parts, key=len)
+    step = max(PIECE, len(longest) // PIECES)
+    pieces = [longest[at : at + PIECE] for at in range(0, len(longest), step)]
+    sample = b"".join(_bytes_of(piece, plane) for piece in pieces)
+    return len(zlib.compress(sample, LEVEL)) < PACKED * len(sample)
 
 
 class ArrayReader:
@@ -115,17 +170,23 @@ class ArrayReader:
             with open_file(path, MODEL) as opened, zipfile.ZipFile(opened) as archive:
                 entries = archive.infolist()
                 self._check(entries)
-                for entry in entries:
-                    with archive.open(entry) as file:
-                        name = entry.filename.removesuffix(".npy")
-                        self._arrays[name] = self._read(file, name, entry.file_size)
+                found = {entry.filename.removesuffix(".npy"): entry for entry in entries}
+                for name in DTYPES:
+                    if name in found:
+                        with archive.open(found[name]) as file:
+                            self._arrays[name] = self._read(file, name, found[name].file_size)
+                    elif f"{name}.0" in found:
+                        planes = [found[plane] for plane in _planes(name)]
+                        self._arrays[name] = self._read_planes(archive, name, planes)
             self._left = sum(map(len, self._arrays.values()))
         except (OSError, EOFError, ValueError, zlib.error, RuntimeError, MemoryError) as error:
             raise self._damaged(str(error) or type(error).__name__) from error
         except (zipfile.BadZipFile, SyntaxError, TypeError, RecursionError) as error:
             raise self._damaged(str(error)) from error
 
-    def take(self, dtype: str, start: int, shape: Sequence[int], order: str) -> NDArray[Any] | None:
+    def take(
+        self, dtype: str, start: int, shape: Sequence[int], order: str = "C"
+    ) -> NDArray[Any] | None:
         """An array; None where the file has no such place, or where more is taken than it has."""
         whole = self._arrays.get(dtype, np.empty(0))
         size = int(np.prod(shape, dtype=object))  # of Python's integers, which do not overflow
@@ -138,22 +199,57 @@ class ArrayReader:
         return array.copy(order="K")  # aligned as it was, and free of the others
 
     def _check(self, entries: list[zipfile.ZipInfo]) -> None:
-        names = [entry.filename for entry in entries]
-        known = {f"{name}.npy" for name in DTYPES}
-        wrong = sorted({name for name in names if name not in known or names.count(name) > 1})
+        names = [entry.filename.removesuffix(".npy") for entry in entries]
+        known = {plane: name for name in DTYPES for plane in (name, *_planes(name))}
+        wrong = {name for name in names if name not in known or names.count(name) > 1}
+        wrong |= {entry.filename for entry in entries if not entry.filename.endswith(".npy")}
+        for name in DTYPES:
+            there = [each for each in names if known.get(each) == name]
+            if there not in ([], [name], _planes(name)):
+                wrong.update(there)
         if wrong:
-            raise self._damaged(f"{', '.join(map(repr, wrong[:5]))}")
-        for entry in entries:
-            if entry.file_size > max(MOST, RATIO * entry.compress_size):
-                packed = f"{entry.file_size:,} bytes packed into {entry.compress_size:,}"
-                raise self._damaged(packed)
+            raise self._damaged(f"{', '.join(map(repr, sorted(wrong)[:5]))}")
+        for name in DTYPES:
+            own = [entry for entry, each in zip(entries, names, strict=True) if known[each] == name]
+            size, packed = (sum(e.file_size for e in own), sum(e.compress_size for e in own))
+            if size > max(MOST, RATIO * packed):
+                raise self._damaged(f"{size:,} bytes packed into {packed:,}")
+
+    def _read_planes(
+        self, archive: zipfile.ZipFile, name: str, entries: Sequence[zipfile.ZipInfo]
+    ) -> NDArray[Any]:
+        """Put numbers together from an entry for each of their bytes."""
+        with contextlib.ExitStack() as stack:
+            files = [stack.enter_context(archive.open(entry)) for entry in entries]
+            lengths = set()
+            for file, entry in zip(files, entries, strict=True):
+                shape, _, dtype = self._header(file, name)
+                left = entry.file_size - file.tell()
+                if dtype != np.uint8 or shape != (left,):
+                    raise self._damaged(f"{entry.filename} with {dtype} of shape {shape}")
+                lengths.add(left)
+            if len(lengths) > 1:
+                raise self._damaged(f"planes of {name} that are not equally long")
+            array = np.empty(lengths.pop(), np.dtype(name).newbyteorder("<"))
+            numbers = array.view(np.uint8).reshape(-1, len(files))
+            for start in range(0, len(array), BLOCK):
+                block = numbers[start : start + BLOCK]
+                for plane, file in enumerate(files):
+                    block[:, plane] = np.frombuffer(_read_exactly(file, len(block), name), np.uint8)
+            if any(file.read(1) for file in files):
+                raise self._damaged(f"planes of {name} with more than their headers say")
+        return array.astype(np.dtype(name), copy=False)
+
+    def _header(self, file: IO[bytes], name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise self._damaged(f"{name}.npy of another version")
+        return np.lib.format.read_array_header_1_0(file, max_header_size=HEADER)
 
     def _read(self, file: IO[bytes], name: str, size: int) -> NDArray[Any]:
         wanted = np.dtype(name).newbyteorder("<")
-        if np.lib.format.read_magic(file) != (1, 0):
-            raise self._damaged(f"{name}.npy of another version")
-        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file, max_header_size=HEADER)
+        shape, by_columns, dtype = self._header(file, name)
         left, width = size - file.tell(), wanted.itemsize
+        # Format 2 has all planes in one array.
         planes = dtype == np.uint8 and len(shape) == 2 and shape[0] == width > 1 and not by_columns
         if not (planes or (dtype == wanted and len(shape) == 1)) or shape[-1] * width != left:
             raise self._damaged(f"{name}.npy with {dtype} of shape {shape} in {left} bytes")
@@ -175,6 +271,12 @@ class ArrayReader:
             f"{self.path}: expected the arrays of a model, found {found}. The file is damaged: fit the run "
             "again."
         )
+
+
+def _planes(name: str) -> list[str]:
+    """Names of the planes of a type of numbers; none of bytes."""
+    width = np.dtype(name).itemsize
+    return [f"{name}.{plane}" for plane in range(width)] if width > 1 else []
 
 
 def _read_exactly(file: IO[bytes], size: int, name: str) -> bytes:

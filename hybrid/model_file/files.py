@@ -13,8 +13,10 @@ from hybrid.model_file.place import Place, shown
 from hybrid.model_file.schema import Object, registered
 from hybrid.utils.reading import STRUCTURE, read_json
 
-FORMAT = 2
-READABLE = (1, 2)  # the arrays of format 1 are no planes; the reader of arrays tells them apart
+FORMAT = 3
+# The arrays of format 1 are no planes; the reader of arrays tells them apart. Formats 1 and 2 have more of
+# scikit-learn's models than predictions need; so do the schemas.
+READABLE = (1, 2, 3)
 MODULES = (scikit_learn, blocks, heads)  # they fill the registry
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hybrid.model_file.arrays import DTYPES, ArrayWriter
+from hybrid.model_file.arrays import DIFFERENT, DTYPES, ArrayWriter
 from hybrid.model_file.place import Place, shown
 
 LARGEST = 2**63 - 1
@@ -243,17 +243,34 @@ class Array:
     def _take(self, plain: Any, at: Place) -> Any:
         dtypes = self.dtypes.split() or DTYPES
         keys = set(plain) if isinstance(plain, dict) else set()
-        if keys not in ({"dtype", "start", "shape"}, {"dtype", "start", "shape", "order"}):
+        if keys - {"order", "columns"} != {"dtype", "start", "shape"}:
             at.refuse("an array (dtype, start, shape)", shown(plain))
         dtype = Word(tuple(dtypes)).read(plain["dtype"], at.inside("dtype"))
         start = Whole(0).read(plain["start"], at.inside("start"))
         order = Word(("C", "F")).read(plain.get("order", "C"), at.inside("order"))
         shape = Several(Whole(0)).read(plain["shape"], at.inside("shape"))
+        if "columns" in plain:
+            return self._spread(plain["columns"], (dtype, start, shape), at)
         array = at.arrays.take(dtype, start, shape, order) if len(shape) < 9 else None
         if array is None:
             found = f"{dtype} of shape {shape} from {start:,} on"
             at.refuse(f"an array that {at.arrays.path.name} has", found)
         return array
+
+    def _spread(self, plain: Any, place: tuple[str, int, Any], at: Place) -> Any:
+        """A matrix of which the file has each different column once, and the number of each column."""
+        dtype, start, shape = place
+        inside = at.inside("columns")
+        numbers = Array("int32", "_", low=0).read(plain, inside)
+        different = int(numbers.max(initial=-1)) + 1
+        # A number would take the memory of a column.
+        if len(shape) != 2 or len(numbers) != shape[1] or different < DIFFERENT[0] * len(numbers):
+            inside.refuse("the number of a column for each column, of many that differ", "others")
+        columns = at.arrays.take(dtype, start, [shape[0], different])
+        if columns is None:
+            found = f"{dtype} of shape {[shape[0], different]} from {start:,} on"
+            at.refuse(f"an array that {at.arrays.path.name} has", found)
+        return columns.take(numbers, axis=1)
 
 
 @dataclass(frozen=True)

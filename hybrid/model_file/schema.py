@@ -33,6 +33,8 @@ class Schema:
     optional : sequence of str, default=()
         Those of `fitted` that an object may lack, and parameters that were added after the format was
         published: they have their defaults.
+    earlier : mapping of str to Kind, optional
+        Attributes that earlier formats have, though predictions do not need them: they are not written.
     forced : mapping of str to tuple, optional
         Parameters that have to have one of these values: fitted attributes are checked for them alone.
     finish : callable, optional
@@ -45,6 +47,7 @@ class Schema:
     parameters: Mapping[str, Kind] | None = None
     fitted: Mapping[str, Kind] = field(default_factory=dict)
     optional: Sequence[str] = ()
+    earlier: Mapping[str, Kind] = field(default_factory=dict)
     forced: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     finish: Callable[[Any, Place], None] | None = None
     name: str = ""
@@ -111,8 +114,9 @@ class Schema:
     def _read_fitted(self, plain: Any, at: Place) -> dict[str, Any]:
         if not isinstance(plain, dict):
             at.refuse(f"the fitted attributes of {self.known_as}", shown(plain))
-        missing = [name for name in self.optional if name not in plain]
-        return _read_all({n: k for n, k in self.fitted.items() if n not in missing}, plain, at)
+        missing = [name for name in (*self.optional, *self.earlier) if name not in plain]
+        kinds = {**self.fitted, **self.earlier}
+        return _read_all({n: k for n, k in kinds.items() if n not in missing}, plain, at)
 
 
 def _read_all(kinds: Mapping[str, Kind], plain: dict[str, Any], at: Place) -> dict[str, Any]:

@@ -99,11 +99,10 @@ register(
         fitted={
             "classes_": CLASSES,
             "n_features_in_": WIDTH,
-            "class_count_": Array(FLOATS, "K"),
             "class_log_prior_": Array(FLOATS, "K"),
-            "feature_count_": Array(FLOATS, "K D"),
             "feature_log_prob_": Array(FLOATS, "K D"),
         },
+        earlier={"class_count_": Array(FLOATS, "K"), "feature_count_": Array(FLOATS, "K D")},
     ),
     Schema(
         DummyClassifier,

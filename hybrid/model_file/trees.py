@@ -1,8 +1,9 @@
 """Trees of forests and of boosting, whose nodes scikit-learn keeps in records that change between versions.
 
-The fields of all trees of a model are an array each. They are put into the records of the installed
-version, a field that is not in the file being 0. scikit-learn follows children and features without a look
-at their bounds, so they are checked here.
+The fields of all trees of a model are an array each; of a forest only those that predictions need, of the
+inner nodes or of the leaves. They are put into the records of the installed version, a field that is not in
+the file being 0. scikit-learn follows children and features without a look at their bounds, so they are
+checked here.
 """
 
 from __future__ import annotations
@@ -25,7 +26,17 @@ from hybrid.model_file.kinds import Array, Kind, Whole
 from hybrid.model_file.place import Place, shown
 
 LEAF = -1
+NO_FEATURE = -2  # and threshold, of a leaf
+# Of all nodes, "N"; of those with children, "I".
 FOREST_NODES: dict[str, tuple[str, Array]] = {
+    "left": ("left_child", Array("int32", "N", low=LEAF)),
+    "right": ("right_child", Array("int32", "I", low=1)),
+    "feature": ("feature", Array("int32", "I", low=0)),
+    "threshold": ("threshold", Array("float64", "I")),
+    "missing_left": ("missing_go_to_left", Array("uint8", "I")),
+}
+# Formats 1 and 2 have each of all nodes, and what only a description of a tree needs.
+EARLIER_FOREST_NODES: dict[str, tuple[str, Array]] = {
     "left": ("left_child", Array("int32", "N", low=LEAF)),
     "right": ("right_child", Array("int32", "N", low=LEAF)),
     "feature": ("feature", Array("int32", "N")),
@@ -55,12 +66,16 @@ class ForestTrees:
         """See `Kind`."""
         trees = [tree.tree_ for tree in value]
         states = [tree.__getstate__() for tree in trees]
-        plain = _write_nodes(FOREST_NODES, [state["nodes"] for state in states], out)
-        values = np.concatenate([state["values"][:, 0] for state in states])
+        records = np.concatenate([state["nodes"] for state in states])
+        inner = records["left_child"] != LEAF
+        parts = {name: records[theirs] for name, (theirs, _) in FOREST_NODES.items()}
+        parts |= {name: part[inner] for name, part in parts.items() if name != "left"}
+        values = np.concatenate([state["values"][:, 0] for state in states])[~inner]
         seeds = np.array([tree.random_state for tree in value], dtype=np.int64)
         depths = np.array([tree.max_depth for tree in trees], dtype=np.int64)
         return {
-            **plain,
+            "counts": out.add(np.array([len(state["nodes"]) for state in states], dtype=np.int64)),
+            **{n: out.add(part.astype(FOREST_NODES[n][1].dtypes)) for n, part in parts.items()},
             "values": out.add(values),
             "random_state": out.add(seeds),
             "max_depth": out.add(depths),
@@ -70,19 +85,44 @@ class ForestTrees:
 
     def read(self, plain: Any, at: Place) -> dict[str, Any]:
         """See `Kind`; the trees are made when the forest is."""
+        earlier = isinstance(plain, dict) and "impurity" in plain
         further: dict[str, Kind] = {
-            "values": Array("float64", "N K"),
+            "values": Array("float64", "N K" if earlier else "V K"),
             "random_state": Array("int64", "T", low=0),
             "max_depth": Array("int64", "T", low=0),
             "classes": Array("float64", "K"),
             "max_features": Whole(1),
         }
-        found = _read_nodes(FOREST_NODES, further, plain, at)
+        nodes = EARLIER_FOREST_NODES if earlier else FOREST_NODES
+        found = _read_nodes(nodes, further, plain, at)
         inner = found["left"] != LEAF
-        if (inner != (found["right"] != LEAF)).any():
-            at.refuse("nodes with two children or none", "others")
+        if earlier:
+            if (inner != (found["right"] != LEAF)).any():
+                at.refuse("nodes with two children or none", "others")
+        else:
+            _spread(found, inner, at)
         _check_nodes(found, inner, at)
         return found
+
+
+def _spread(found: dict[str, Any], inner: NDArray[np.bool_], at: Place) -> None:
+    """Give what is only of inner nodes, or of leaves, a place for each node."""
+    sizes = int(inner.sum()), int((~inner).sum())
+    if sizes != (len(found["right"]), len(found["values"])):
+        expected = f"{len(found['right']):,} inner nodes and {len(found['values']):,} leaves"
+        at.inside("left").refuse(expected, f"{sizes[0]:,} and {sizes[1]:,}")
+    for name, leaf in (
+        ("right", LEAF),
+        ("feature", NO_FEATURE),
+        ("threshold", NO_FEATURE),
+        ("missing_left", 0),
+    ):
+        spread = np.full(len(inner), leaf, dtype=found[name].dtype)
+        spread[inner] = found[name]
+        found[name] = spread
+    values = np.zeros((len(inner), found["values"].shape[1]))
+    values[~inner] = found["values"]
+    found["values"] = values
 
 
 def finish_forest(model: Any, at: Place) -> None:
@@ -91,23 +131,22 @@ def finish_forest(model: Any, at: Place) -> None:
     if model.n_estimators != len(found["counts"]):
         at.refuse(f"{model.n_estimators} trees", f"{len(found['counts'])}")
     names = [name for name in model.estimator_params if name != "random_state"]
-    parameters = {name: getattr(model, name) for name in names}
     classes, width = len(found["classes"]), model.n_features_in_
-    records, ends = _records(FOREST_NODES, found, NODE_DTYPE), np.cumsum(found["counts"])
-    made = []
+    one = DecisionTreeClassifier(**{name: getattr(model, name) for name in names})
+    one.classes_, one.n_classes_, one.n_outputs_ = found["classes"], np.int64(classes), 1
+    one.n_features_in_, one.max_features_ = width, found["max_features"]
+    records, ends = _records(EARLIER_FOREST_NODES, found, NODE_DTYPE), np.cumsum(found["counts"])
+    each_classes, made = np.array([classes], dtype=np.intp), []
     for start, end, seed, depth in zip(
-        ends - found["counts"], ends, found["random_state"], found["max_depth"], strict=True
-    ):
-        tree = Tree(width, np.array([classes], dtype=np.intp), 1)
-        nodes = np.ascontiguousarray(records[start:end])
-        values = np.ascontiguousarray(found["values"][start:end, None])
-        tree.__setstate__(
-            {"max_depth": int(depth), "node_count": len(nodes), "nodes": nodes, "values": values}
-        )
-        one = DecisionTreeClassifier(**parameters, random_state=int(seed))
-        one.classes_, one.n_classes_, one.n_outputs_ = found["classes"], np.int64(classes), 1
-        one.n_features_in_, one.max_features_, one.tree_ = width, found["max_features"], tree
-        made.append(one)
+        (ends - found["counts"]).tolist(), ends.tolist(), found["random_state"].tolist(),
+        found["max_depth"].tolist(), strict=True,
+    ):  # fmt: skip
+        tree, values = Tree(width, each_classes, 1), found["values"][start:end, None]
+        state = {"max_depth": depth, "node_count": end - start}
+        tree.__setstate__(state | {"nodes": records[start:end], "values": values})
+        own = DecisionTreeClassifier()
+        own.__dict__ |= one.__dict__ | {"random_state": seed, "tree_": tree}
+        made.append(own)
     model.estimators_, model.estimator_ = made, DecisionTreeClassifier()
     model.n_classes_, model.n_outputs_ = classes, 1
 
@@ -193,7 +232,7 @@ def _records(
 ) -> NDArray[Any]:
     records = np.zeros(len(found["left"]), dtype=dtype)
     for name, (theirs, _) in fields.items():
-        if theirs in (dtype.names or ()):
+        if name in found and theirs in (dtype.names or ()):
             records[theirs] = found[name]
     return records
 

@@ -228,9 +228,13 @@ def test_a_mutated_structure_is_refused_or_harmless(
 # Numbers that compiled code would follow out of its memory, or round in a circle
 
 
-def joined(planes: Any, dtype: str) -> Any:
-    """Numbers of which the file has the first byte of each, then the second of each …"""
-    return planes if planes.ndim == 1 else planes.T.copy().view(dtype).ravel()
+def joined(file: Any) -> dict[str, Any]:
+    """Arrays of an archive; some types are in it as the first byte of each number, the second of each …"""
+    whole = {name: file[name] for name in file.files if "." not in name}
+    for name in {name.partition(".")[0] for name in file.files} - {*whole}:
+        planes = [file[f"{name}.{i}"] for i in range(np.dtype(name).itemsize)]
+        whole[name] = np.stack(planes, axis=1).view(name).ravel()
+    return whole
 
 
 def rewritten(
@@ -239,7 +243,7 @@ def rewritten(
     """A copy of a model whose arrays, and structure, were changed."""
     structure = json.loads(path.read_text())
     with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
-        arrays = {name: joined(file[name], name) for name in file.files}
+        arrays = joined(file)
     change(structure["model"], arrays)
     new = folder / "model.json"
     new.write_text(json.dumps(structure))
@@ -261,6 +265,8 @@ def at_array(plain: Any, *names: str) -> dict[str, Any]:
         ("forest", ("estimators_", "right"), 2**30, "nodes after their parents"),
         ("forest", ("estimators_", "feature"), 10**6, "features from 0 to"),
         ("forest", ("estimators_", "counts"), 10**6, "nodes in sum"),
+        ("forest", ("estimators_", "left"), -1, "inner nodes and"),
+        ("forest", ("estimators_", "feature"), -1, "values from 0"),
         ("boosting", ("_predictors", "left"), 0, "nodes after their parents"),
         ("boosting", ("_predictors", "right"), 2**31, "nodes after their parents"),
         ("boosting", ("_predictors", "feature"), -5, "features from 0 to"),
@@ -340,6 +346,9 @@ class Canary:
         return setattr, (Canary, "fired", True)
 
 
+NO_BYTES = np.zeros(3, np.uint8)
+
+
 def packed(entries: dict[str, bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -368,6 +377,24 @@ HOSTILE = {
     "too little": packed({"float64.npy": npy(np.zeros(99))[:-8]}),
     "too much": packed({"float64.npy": npy(np.zeros(99)) + b"12345678"}),
     "a header of code": packed({"float64.npy": npy(np.zeros(3)).replace(b"'<f8'", b"print")}),
+    "planes that lack one": packed({f"float32.{i}.npy": npy(NO_BYTES) for i in (0, 1, 3)}),
+    "planes, and all at once": packed(
+        {"float32.npy": npy(np.zeros(3, np.float32))}
+        | {f"float32.{i}.npy": npy(NO_BYTES) for i in range(4)}
+    ),
+    "planes of several lengths": packed(
+        {f"float32.{i}.npy": npy(np.zeros(3 + i, np.uint8)) for i in range(4)}
+    ),
+    "planes of another type": packed(
+        {f"float32.{i}.npy": npy(np.zeros(3, np.int8)) for i in range(4)}
+    ),
+    "a plane that is too long": packed(
+        {f"float32.{i}.npy": npy(NO_BYTES) + b"1" * (i == 2) for i in range(4)}
+    ),
+    "a plane that is too short": packed(
+        {f"float32.{i}.npy": npy(NO_BYTES)[: -(i == 2) or None] for i in range(4)}
+    ),
+    "planes of bytes": packed({"uint8.0.npy": npy(NO_BYTES)}),
     "truth values": packed({"bool.npy": npy(np.zeros(3, bool))[:-1] + b"\x07"}),
 }
 
@@ -420,8 +447,8 @@ def test_a_damaged_archive_is_refused(saved: Callable[[str], Path], data: st.Dat
     ("text", "message"),
     [
         ("", "as JSON"),
-        ("[]", "a model in format 2"),
-        ('{"format": 3, "model": {}}', "in format 2 or an earlier one, found 3"),
+        ("[]", "a model in format 3"),
+        ('{"format": 4, "model": {}}', "in format 3 or an earlier one, found 4"),
         ('{"format": 1, "model": {}, "x": 1}', "format and model"),
         ('{"format": 1, "format": 1, "model": {}}', "twice"),
         ('{"format": 1, "model": NaN}', "expected"),

@@ -131,7 +131,7 @@ LEFT_OUT = {
     *("_n_samples_bootstrap", "_sample_weight", "_feature_subsample_rng", "_random_seed"),
     *("_is_categorical_remapped", "_scorer", "_use_validation_data", "_bin_mapper", "tree_"),
     *("_predictors", "epsilon", "nu", "shape_fit_", "_metadata_request", "C", "estimator_params"),
-    *("estimator",),
+    *("estimator", "class_count_", "feature_count_"),
 }
 
 

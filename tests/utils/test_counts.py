@@ -52,7 +52,7 @@ NEVER_ONE = """
     heads/cross_fitting.py n_folds
     images/memory.py file_bytes
     inspection/feature_visualisation.py len(every)
-    model_file/arrays.py entry.file_size
+    model_file/arrays.py size
     model_file/arrays.py left
     report/comparison.py len(devices)
     report/sections/training_history.py 'train' if curve.soft else 'validation'

@@ -1,4 +1,6 @@
-"""Writes the golden models: run it with the oldest supported scikit-learn, from the root of the checkout.
+"""Writes the golden models of the present format; those here are of format 1.
+
+Run it with the oldest supported scikit-learn, from the root of the checkout.
 
 python -m venv old && old/bin/pip install . "scikit-learn==1.6.*"
 PYTHONPATH=. old/bin/python tests/golden/models/write.py
@@ -20,8 +22,9 @@ from hybrid.features.fusion import Fusion
 from hybrid.heads import HybridClassifier
 from hybrid.heads.registry import HEADS
 from hybrid.model_file import save_model
+from hybrid.model_file.files import FORMAT
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent / f"format-{FORMAT}"
 WORDS = ["ghost", "house", "sheriff", "rides", "west", "love", "paris", "war", "alien", "ship"]
 SMALL: dict[str, dict[str, Any]] = {
     "forest": {"n_estimators": 3},
@@ -56,6 +59,7 @@ def fit(name: str, chain: bool = False) -> HybridClassifier:
 def main() -> None:
     """Write all heads, a chain, and what they answer."""
     answers = {}
+    HERE.mkdir(exist_ok=True)
     for name, chain in [*((name, False) for name in HEADS), ("svm", True)]:
         called = "chain" if chain else name
         model = fit(name, chain)
