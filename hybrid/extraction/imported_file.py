@@ -24,7 +24,9 @@ from hybrid.extraction.imported_values import (
     with_gaps,
 )
 from hybrid.utils.counts import first_few
+from hybrid.utils.parquet import open_parquet
 from hybrid.utils.reading import EMBEDDINGS, TEXT, open_file, open_text, parse_json, read_text
+from hybrid.utils.unpacking import UnpackedTooLargeError
 
 IDS = ("id", "ids", "item_id")
 VECTORS = ("embedding", "embeddings", "vector", "vectors")
@@ -167,14 +169,13 @@ def _pickled(error: BaseException) -> str:
 def _read_parquet(path: Path, named: _Names) -> RawEmbeddings:
     try:
         import pyarrow
-        import pyarrow.parquet
     except ImportError as error:
         raise MissingExtraError(
             f"{path}: Parquet needs pyarrow. Install it with: pip install 'hybrid-posters[parquet]'"
         ) from error
     with open_file(path, EMBEDDINGS) as content:
         try:
-            file = pyarrow.parquet.ParquetFile(content)
+            file = open_parquet(content, path)
             schema = file.schema_arrow
             vectors = [field.name for field in schema if _is_vector(field.type)]
             others = [name for name in schema.names if name not in vectors]
@@ -186,6 +187,8 @@ def _read_parquet(path: Path, named: _Names) -> RawEmbeddings:
             for batch in file.iter_batches(BATCH, columns=[ids, name]):
                 texts += batch.column(ids).to_pylist()
                 blocks.append(_arrow_rows(batch.column(name), path))
+        except UnpackedTooLargeError:
+            raise
         except (pyarrow.ArrowException, OSError, KeyError) as error:
             raise unlike(path, "a Parquet file", str(error).rstrip(".")) from error
     return matched(texts, stacked(blocks, path), path)

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from hybrid.images.references import ImageReference, parse_reference
+from hybrid.utils.parquet import open_parquet
 from hybrid.utils.reading import CATALOGUE, IMAGE, checked, open_file
 from hybrid.utils.unpacking import unpack
 
 FILES = 8  # that are open at a time
+BATCH = 16  # images of a row group that are in memory at a time
 
 
 def read_stored(path: str, hold: Callable[[int], object] = bool) -> bytes | str:
@@ -79,13 +81,11 @@ class _StoredImages:
     """The images of one column of a Parquet file."""
 
     def __init__(self, file: str, column: str) -> None:
-        import pyarrow.parquet
-
         content: Any = checked(Path(file), CATALOGUE)
         if file.lower().endswith(".gz"):
             with open_file(file, CATALOGUE) as packed, unpack(packed, file) as unpacked:
                 content = io.BytesIO(unpacked.read())
-        self.file = pyarrow.parquet.ParquetFile(content)
+        self.file = open_parquet(content, file)
         self.column = column
         metadata = self.file.metadata
         rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
@@ -108,11 +108,11 @@ class _StoredImages:
     def _copy(self, group: int) -> list[tuple[int, int]]:
         """Copy the images of a row group: the place of each in the copy, and its size."""
         places = []
-        table = self.file.read_row_group(group, columns=[self.column])
-        if self.column not in table.column_names:
+        if self.column not in self.file.schema_arrow.names:
             raise LookupError(f"no column {self.column!r}")
         at = self.copy.seek(0, os.SEEK_END)
-        for images in table.column(self.column).chunks:
+        for batch in self.file.iter_batches(BATCH, row_groups=[group], columns=[self.column]):
+            images = batch.column(self.column)
             while hasattr(images, "storage"):  # of an extension type
                 images = images.storage
             for image in images.field("bytes") if hasattr(images, "field") else images:

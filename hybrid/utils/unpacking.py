@@ -26,13 +26,24 @@ class UnpackedTooLargeError(OSError):
     it unpacks to more than 256 MiB, 100 times its size (a decompression bomb?); if it is sound, unpack it
     """
 
-    def __init__(self, path: str | Path, limit: int) -> None:
+    def __init__(self, path: str | Path, limit: int, remedy: str = "unpack it") -> None:
         super().__init__(
             errno.EFBIG,
             f"it unpacks to more than {limit // 2**20:,} MiB, {RATIO} times its size (a decompression "
-            "bomb?); if it is sound, unpack it",
+            f"bomb?); if it is sound, {remedy}",
             str(path),
         )
+
+
+def limit_of(size: int) -> int:
+    """Bytes that a compressed file of a size may unpack to.
+
+    Examples
+    --------
+    >>> limit_of(100) // 2**20, limit_of(2**30) // 2**30
+    (256, 100)
+    """
+    return max(ALLOWED, RATIO * size)
 
 
 class Unpacked(io.RawIOBase):
@@ -131,8 +142,7 @@ def unpack(file: BinaryIO, path: str | Path, kind: str = "gzip") -> io.BufferedR
     """
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
-    limit = max(ALLOWED, RATIO * size)
-    return _Buffered(Unpacked(path, file, _OPENERS[kind](file), limit), 2**16)
+    return _Buffered(Unpacked(path, file, _OPENERS[kind](file), limit_of(size)), 2**16)
 
 
 def _only_member(file: BinaryIO) -> Any:

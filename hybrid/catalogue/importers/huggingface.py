@@ -35,7 +35,9 @@ from hybrid.catalogue.poster_paths import POSTER, POSTERS
 from hybrid.errors import CatalogueError, MissingExtraError
 from hybrid.types import UNUSED
 from hybrid.utils.counts import counted
+from hybrid.utils.parquet import open_parquet
 from hybrid.utils.reading import DATA_SET, TEXT, checked, lies_in, parse_json, read_json
+from hybrid.utils.unpacking import UnpackedTooLargeError
 
 ROWS = 256  # that are in memory at once
 PAGE = re.compile(
@@ -139,9 +141,7 @@ def _batches(path: Path) -> Iterator[Any]:
 
     try:
         if path.suffix == ".parquet":
-            from pyarrow.parquet import ParquetFile
-
-            with ParquetFile(checked(path, DATA_SET)) as parquet:
+            with open_parquet(checked(path, DATA_SET), path) as parquet:
                 yield from parquet.iter_batches(batch_size=ROWS)
             return
         with pa.OSFile(str(checked(path, DATA_SET))) as file:
@@ -152,6 +152,8 @@ def _batches(path: Path) -> Iterator[Any]:
                 return
             file.seek(0)
             yield from pa.ipc.open_stream(file)
+    except UnpackedTooLargeError as error:
+        raise CatalogueError(f"cannot read {path}: {error.strerror}.") from error
     except (pa.ArrowException, OSError) as error:
         raise CatalogueError(
             f"{path}: expected an Arrow or Parquet file, found: {error}."

@@ -14,7 +14,9 @@ from hybrid.catalogue.readers.table import ColumnBuilder, ParsedTable, make_tabl
 from hybrid.catalogue.readers.values import as_cell, tell_replaced
 from hybrid.errors import CatalogueError, MissingExtraError
 from hybrid.types import ColumnOptions, Finding
+from hybrid.utils.parquet import open_parquet
 from hybrid.utils.reading import parse_json
+from hybrid.utils.unpacking import UnpackedTooLargeError
 
 _BATCH = 10_000
 _MIDNIGHT = re.compile(r" 00:00:00(\.0+)?Z?$")
@@ -44,17 +46,19 @@ def parse_parquet(source: Source, options: ColumnOptions) -> ParsedTable:
         If pyarrow is not installed.
     """
     try:
-        import pyarrow.parquet
+        import pyarrow
     except ImportError as error:
         raise MissingExtraError(
             f"{source.path}: Parquet needs pyarrow. Install it with: pip install 'hybrid-posters[parquet]'"
         ) from error
     with source.open() as content:
         try:
-            file = pyarrow.parquet.ParquetFile(
-                io.BytesIO(content.read()) if source.packed else content
+            file = open_parquet(
+                io.BytesIO(content.read()) if source.packed else content, source.path
             )
             return _Reader(source, file, options.label_separator).parse()
+        except UnpackedTooLargeError:
+            raise  # the source tells it
         except (pyarrow.ArrowException, OSError) as error:
             raise CatalogueError(
                 f"{source.path}: expected a Parquet file, found: {error}."
