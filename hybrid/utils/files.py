@@ -18,6 +18,8 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from hybrid.utils.interrupt import undisturbed
+
 TEMPORARY = ".tmp-"
 AT_FDCWD, RENAME_EXCHANGE = -100, 2  # of renameat2(2)
 # What it says where the system or the file system cannot exchange names.
@@ -328,10 +330,14 @@ def locked(path: Path) -> Iterator[None]:
     BlockingIOError: [Errno 11] Resource temporarily unavailable
     >>> folder.cleanup()
     """
-    descriptor = _lock(path)
-    try:
+    with contextlib.ExitStack() as stack:
+        with undisturbed():  # a signal would leave the file
+            stack.callback(_unlock, path, _lock(path))
         yield
-    finally:
+
+
+def _unlock(path: Path, descriptor: int) -> None:
+    with undisturbed():
         with contextlib.suppress(OSError):  # a file that is left keeps nobody out
             remove(path)  # before the lock ends: whoever waits for this file sees that it is gone
         os.close(descriptor)

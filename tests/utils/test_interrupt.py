@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import hybrid.utils.interrupt
-from hybrid.utils.interrupt import Interrupted, Signals
+from hybrid.utils import files
+from hybrid.utils.interrupt import Interrupted, Signals, signals_raise
 
 
 def test_a_signal_that_comes_again_while_its_thread_starts_is_not_lost(
@@ -49,3 +52,25 @@ def test_what_half_made_objects_say_after_a_signal_is_not_told(
     signals.number = signal.SIGHUP
     signals.deliver_again(broken)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("step", ["flock", "remove"])
+def test_a_signal_while_a_lock_is_taken_or_given_back_leaves_no_file(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a second one does that comes while the first one ends the command."""
+    where: Any = files.fcntl if step == "flock" else files
+    real = getattr(where, step)
+
+    def disturbed(*arguments: Any) -> Any:
+        signal.raise_signal(signal.SIGTERM)
+        return real(*arguments)
+
+    monkeypatch.setattr(where, step, disturbed)
+    with (
+        pytest.raises(Interrupted, match=r"^$"),
+        signals_raise(),
+        files.locked(tmp_path / "a.lock"),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())
