@@ -9,7 +9,7 @@ import click
 from hybrid.cli.options import OutputFile, Project, column_options, common_options
 from hybrid.cli.output import show, tell_catalogue
 from hybrid.cli.report import named_catalogue, show_own_catalogue
-from hybrid.types import ColumnOptions
+from hybrid.types import MAX_DRAWS, ColumnOptions
 
 CARD = "model card"
 
@@ -20,7 +20,7 @@ CARD = "model card"
 @column_options
 @click.option("--out", type=OutputFile(),
               help="Markdown file to write.  [default: print it]")  # fmt: skip
-@click.option("--draws", type=click.IntRange(min=1), default=2000, show_default=True,
+@click.option("--draws", type=click.IntRange(1, MAX_DRAWS), default=2000, show_default=True,
               help="Bootstrap draws.")  # fmt: skip
 def command(
     project: Project, columns: ColumnOptions, run: Path, out: Path | None, draws: int

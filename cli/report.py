@@ -9,7 +9,7 @@ from click.core import ParameterSource
 
 from hybrid.cli.options import OutputFile, Project, column_options, common_options
 from hybrid.cli.output import show, tell_catalogue
-from hybrid.types import ColumnOptions
+from hybrid.types import MAX_DRAWS, ColumnOptions
 
 
 @click.command("report")
@@ -20,7 +20,7 @@ from hybrid.types import ColumnOptions
               help="predictions.csv of a model made elsewhere, to compare with.")  # fmt: skip
 @click.option("--out", type=OutputFile(), default="report.html", show_default=True,
               help="Page to write; its figures go beside it as .csv and .json.")  # fmt: skip
-@click.option("--draws", type=click.IntRange(min=1), default=2000, show_default=True,
+@click.option("--draws", type=click.IntRange(1, MAX_DRAWS), default=2000, show_default=True,
               help="Bootstrap draws.")  # fmt: skip
 def command(
     project: Project,

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hybrid.errors import SettingError
+from hybrid.types import MAX_DRAWS
 from hybrid.utils.unknown_labels import read_labels
 
 Floats = NDArray[np.float64]
@@ -43,10 +44,10 @@ def check(truth: ArrayLike, models: Sequence[Outputs], draws: int = 1) -> Labels
     Raises
     ------
     SettingError
-        If shapes differ, there is no item, or `draws` is below 1.
+        If shapes differ, there is no item, or `draws` is below 1 or above `MAX_DRAWS`.
     """
-    if draws < 1:
-        raise SettingError(f"draws: expected 1 or more, found {draws}.")
+    if not 1 <= draws <= MAX_DRAWS:
+        raise SettingError(f"draws: expected 1 to {MAX_DRAWS:,}, found {draws:,}.")
     matrix = read_labels(truth)
     shapes = [matrix.shape, *(m.labels.shape for m in models), *(m.scores.shape for m in models)]
     if matrix.ndim != 2 or len(set(shapes)) != 1 or not len(matrix):

@@ -56,7 +56,7 @@ def report_runs(
     externals : mapping of str to Path, optional
         Name to predictions.csv of a model made elsewhere.
     draws : int, default=2000
-        Number of bootstrap draws.
+        Number of bootstrap draws; at most 100,000.
     seed : int, default=0
         Of the bootstrap.
     command : str, default=""

@@ -149,7 +149,7 @@ class Comparison:
     notes : tuple of str, default=()
         Warnings.
     draws : int, default=2000
-        Number of bootstrap draws.
+        Number of bootstrap draws; at most 100,000.
     seed : int, default=0
         Of the bootstrap.
     number : int, default=0
@@ -220,7 +220,7 @@ def compare(aligned: AlignedRuns, *, draws: int = DRAWS, seed: int = 0) -> Compa
     ----------
     aligned : AlignedRuns
     draws : int, default=2000
-        Number of bootstrap draws.
+        Number of bootstrap draws; at most 100,000.
     seed : int, default=0
         Of the bootstrap.
 

@@ -118,7 +118,7 @@ def compare_groups(
     externals : mapping of str to Path, optional
         Name to predictions.csv of a model made elsewhere; it joins the groups whose test items it has.
     draws : int, default=2000
-        Number of bootstrap draws.
+        Number of bootstrap draws; at most 100,000.
     seed : int, default=0
         Of the bootstrap.
 

@@ -46,7 +46,7 @@ def model_card(
         The run folder, or its name in `folder`.
     folder : Path
     draws : int, default=2000
-        Number of bootstrap draws.
+        Number of bootstrap draws; at most 100,000.
     seed : int, default=0
         Of the bootstrap.
 

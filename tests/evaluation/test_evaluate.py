@@ -332,7 +332,8 @@ def test_shapes_that_do_not_fit_are_an_error(truth: Any, labels: Any, scores: An
     ("options", "message"),
     [
         ({"metric": "f2"}, r"unknown metric 'f2'.*f1_micro"),
-        ({"draws": 0}, "draws: expected 1 or more, found 0"),
+        ({"draws": 0}, "draws: expected 1 to 100,000, found 0"),
+        ({"draws": 10**9}, "draws: expected 1 to 100,000, found 1,000,000,000"),
         ({"method": "normal"}, r"unknown method 'normal'.*bca"),
         ({"groups": [1, 2]}, r"groups: expected shape \(40,\), found \(2,\)"),
     ],
