@@ -221,11 +221,13 @@ def run_trials(
     name: str,
     words: Sequence[str],
     place: Place,
-    count: int | None,
+    count: int | str | None,
     seed: int,
     warm: bool = True,
 ) -> dict[str, int]:
     """Run a command without a fault, then with faults: all, or as many as `count` has, drawn by `seed`.
+
+    "each": one of each call, their kinds in rotation from `seed` on.
 
     None (0) are of a command that reads: it must do its work where nothing at all can be written.
     """
@@ -282,12 +284,15 @@ def run_trials(
     return tally
 
 
-def faults(calls: int, count: int | None, seed: int) -> list[Fault]:
-    """All faults of a command that makes so many calls, or some of them."""
+def faults(calls: int, count: int | str | None, seed: int) -> list[Fault]:
+    """All faults of a command that makes so many calls, one of each call, or some of them."""
     dice = random.Random(seed)
     if count == 0:
         return [Fault(1, code, "dead") for code in (errno.EROFS, errno.EACCES)]
-    if count is None:
+    if count == "each":
+        kinds = [*((code, "once") for code in CODES), (errno.ENOSPC, "full"), (errno.EROFS, "dead")]
+        return [Fault(at, *kinds[(seed + at) % len(kinds)]) for at in range(1, calls + 1)]
+    if not isinstance(count, int):
         every = [Fault(at, code) for at in range(1, calls + 1) for code in CODES]
         for at in range(1, calls + 1):
             every += [Fault(at, errno.ENOSPC, "full"), Fault(at, errno.EROFS, "dead")]

@@ -30,8 +30,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-import numpy as np
-from PIL import Image
+from fault_project import serving, write_project
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 FIT = ["--blocks", "text", "--folds", "2"]
@@ -50,6 +49,11 @@ COMMANDS = {
     "import": ["import", "movie-genre", "source", "--out", "imported"],
     "fit-deep": ["fit-deep", *TRAIN, "--name", "deep"],
     "extract": ["extract", "--backbone", "scratch", "--weights", "runs/deep"],
+    "fetch-posters": ["fetch-posters", "--catalogue", "urls.csv", "--out", "fetched.csv"],
+    "tune": [
+        *("tune", "--text-encoder", "encoder", "--folds", "2", "--epochs", "1"),
+        *("--layers", "1", "--max-length", "8"),
+    ],
 }
 # What was there before each command: an earlier result that it replaces, if any.
 BEFORE = [
@@ -64,6 +68,7 @@ GOES_ON = (
     ".partial/",
     ".hybrid-cache/",
     "invented/",
+    *("posters/", "fetched.ledger.jsonl", ".tuning/"),
 )  # is used by the next command
 LIBRARIES = (
     *(
@@ -74,29 +79,8 @@ LIBRARIES = (
     ),
     *("hybrid.images.resize", "hybrid.runs.predict", "hybrid.audit.audit", "hybrid.cli.study"),
 )
-NETWORKS = ("fit-deep", "extract")
+NETWORKS = ("fit-deep", "extract", "tune")
 Contents = dict[str, str]
-
-
-def write_project(folder: Path, n: int = 36) -> None:
-    """A catalogue with small posters, and a data set to import."""
-    draw = np.random.default_rng(0)
-    (folder / "posters").mkdir(parents=True)
-    words = {"Comedy": "funny laugh wedding", "Horror": "ghost blood night", "Western": "horse gun"}
-    rows, source = (
-        ["id,title,year,genres,overview,poster"],
-        ["imdbId,Imdb Link,Title,IMDB Score,Genre,Poster"],
-    )
-    for i in range(n):
-        genre = [*words][i % 3]
-        pixels = draw.integers(0, 256, (24, 16, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / "posters" / f"{i}.png")
-        text = " ".join(draw.choice([*words[genre].split(), "a", "film", "about"], 6))
-        rows.append(f"f{i},Film {i},{1950 + i},{genre},{text},posters/{i}.png")
-        source.append(f"{1000 + i},,Film {i} ({1950 + i}),7.1,{genre},")
-    (folder / "catalogue.csv").write_text("\n".join(rows) + "\n")
-    (folder / "source").mkdir()
-    (folder / "source" / "MovieGenre.csv").write_text("\n".join(source) + "\n")
 
 
 @dataclass
@@ -263,6 +247,8 @@ class Campaign:
         ).exists()  # a signal came while it was moved
         if complete or (self.name == "sample" and ended.code == 0):
             shutil.rmtree(folder / again[-1 if self.name == "import" else 1])
+        if self.name == "tune":
+            shutil.rmtree(folder / "encoders" / "tuned", ignore_errors=True)
         if self.counts["signals"] % self.again == 0:
             second = self.runner.run(folder, again)
             self.counts["second runs"] += 1
@@ -335,16 +321,16 @@ def is_whole(path: Path) -> bool:
             return False
     return (
         bool(text)
-        if path.suffix in (".npz", ".h5", ".npy")
+        if path.suffix in (".npz", ".h5", ".npy", ".safetensors")
         else text.endswith(b"\n") or b"</html>" in text
     )
 
 
-def make_base(folder: Path, names: list[str]) -> Path:
+def make_base(folder: Path, names: list[str], server: str, encoder: Path | None) -> Path:
     """The project before the commands."""
     base = folder / "base" / "p"
-    write_project(base)
-    before = [*BEFORE, *([COMMANDS["fit-deep"]] if {*NETWORKS} & {*names} else [])]
+    write_project(base, server, encoder)
+    before = [*BEFORE, *([COMMANDS["fit-deep"]] if {"fit-deep", "extract"} & {*names} else [])]
     for arguments in before:
         ended = Runner("seconds", whole=False).run(base, arguments)
         assert ended.code == 0, (arguments, ended)
@@ -365,36 +351,45 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
     parser.add_argument("--signals", type=int, default=50, help="of each kind to each command")
-    parser.add_argument("--commands", nargs="+", choices=COMMANDS, default=list(COMMANDS))
+    parser.add_argument("--commands", nargs="+", choices=COMMANDS)
+    parser.add_argument("--encoder", type=Path, help="folder of a text encoder; tune needs one")
     parser.add_argument("--at", choices=("seconds", "calls"), default="seconds")
     parser.add_argument("--whole", action="store_true")
     parser.add_argument("--again", type=int, default=1, help="run every so manieth again")
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     asked.folder.mkdir(parents=True, exist_ok=True)
+    names = asked.commands or [name for name in COMMANDS if name != "tune" or asked.encoder]
     for library in LIBRARIES:
         importlib.import_module(library)
-    if {*NETWORKS} & {*asked.commands}:
+    if {*NETWORKS} & {*names}:
         importlib.import_module("hybrid.runs.fit_deep")
         importlib.import_module("tensorflow")
         importlib.import_module("keras")
-    base, report = make_base(asked.folder.resolve(), asked.commands), {}
-    for name in asked.commands:
-        draw = random.Random(f"{asked.seed} {name}")
-        campaign = Campaign(name, base, Runner(asked.at, asked.whole), asked.again)
-        campaign.prepare()
-        for i in range(asked.signals):
-            for number in SIGNALS:
-                twice = asked.at == "seconds" and i % 5 == 4
-                campaign.send(number, (i + draw.random()) / asked.signals, twice)
-        report[name] = {
-            **campaign.counts,
-            "latest": round(campaign.latest, 1),
-            "length": round(campaign.length, 1),
-            "wrong": campaign.wrong,
-        }
-        print(name, report[name], file=sys.stderr, flush=True)
+    folder = asked.folder.resolve()
+    with serving(folder / "base" / "p" / "posters") as server:
+        base, report = make_base(folder, names, server, asked.encoder), {}
+        for name in names:
+            report[name] = send_all(name, base, asked)
+            print(name, report[name], file=sys.stderr, flush=True)
     print(json.dumps(report))
+
+
+def send_all(name: str, base: Path, asked: argparse.Namespace) -> dict[str, Any]:
+    """Send a command its signals: what was found."""
+    draw = random.Random(f"{asked.seed} {name}")
+    campaign = Campaign(name, base, Runner(asked.at, asked.whole), asked.again)
+    campaign.prepare()
+    for i in range(asked.signals):
+        for number in SIGNALS:
+            twice = asked.at == "seconds" and i % 5 == 4
+            campaign.send(number, (i + draw.random()) / asked.signals, twice)
+    return {
+        **campaign.counts,
+        "latest": round(campaign.latest, 1),
+        "length": round(campaign.length, 1),
+        "wrong": campaign.wrong,
+    }
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import joblib
+import numpy as np
 import pytest
 
 from hybrid.runs.predict import load_head
@@ -34,6 +35,7 @@ RACED = [
     "--start",
     "1000",
 ]
+TUNED = ["--folds", "2", "--epochs", "1", "--layers", "1", "--max-length", "8"]
 PROGRAM = """
 import sys
 sys.path[:0] = [sys.argv[1]]
@@ -43,7 +45,7 @@ disk_faults.serve(sys.argv[2])
 
 
 class Case(NamedTuple):
-    """A command; `heavy`: it uses TensorFlow, and takes seconds each time."""
+    """A command; `heavy`: it takes seconds each time, and each of its calls is refused once."""
 
     words: list[str]
     heavy: bool = False
@@ -76,7 +78,13 @@ CASES = {
     "fetch-posters": Case(
         ["fetch-posters", "--catalogue", "urls.csv", "--out", "f.csv"], project="urls"
     ),
+    "import-embeddings": Case(["import-embeddings", "clip.npz", "--block", "clip"]),
+    "cache export, csv": Case(["cache", "export", *NET[:4], "--out", "e.csv"]),
     "extract": Case(["extract", *SMALL], heavy=True),
+    "extract --text-encoder": Case(
+        ["extract", "--text-encoder", "encoder", "--limit", "8", "--workers", "1"], heavy=True
+    ),
+    "tune": Case(["tune", "--text-encoder", "encoder", *TUNED, "--workers", "1"], heavy=True),
     "fit-deep": Case(["fit-deep", "--backbone", "text", "--epochs", "1"], heavy=True),
     "race": Case(["race", *RACED, "--out", "r.json"], heavy=True, project="raced"),
     "demo": Case(["demo"], heavy=True),
@@ -131,6 +139,9 @@ def projects(fitted_project: Path, text_encoder: Path, server: str) -> Iterator[
             shutil.copytree(fitted_project, folder / project)
         for name in RACED[1:4:2]:
             shutil.copytree(text_encoder, folder / "raced" / name)
+        shutil.copytree(text_encoder, folder / "fitted/encoder")
+        ids = [f"f{i:03}" for i in range(90)]
+        np.savez(folder / "fitted/clip.npz", ids=ids, embeddings=np.eye(90, dtype=np.float32))
         shutil.copytree(fitted_project / "runs", folder / "old/runs")
         old = folder / "old/runs/old"
         shutil.copytree(fitted_project / "runs/text", old)
@@ -148,7 +159,7 @@ def projects(fitted_project: Path, text_encoder: Path, server: str) -> Iterator[
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """All faults of each command, or one of each of some commands."""
+    """Faults of all calls of each command, or one of each of some commands."""
     if "names" in metafunc.fixturenames:
         full = metafunc.config.getoption("--fault-counts") == "full"
         metafunc.parametrize(
@@ -161,7 +172,7 @@ def test_calls_that_are_refused(
 ) -> None:
     def describe(name: str) -> dict[str, Any]:
         case = {**CASES, **READING}[name]
-        some = 0 if name in READING else 40 if case.heavy else None
+        some = 0 if name in READING else "each" if case.heavy else None
         quiet = (
             [] if case.words[0] in ("convert", "cache", "describe", "backbones") else ["--quiet"]
         )

@@ -22,7 +22,12 @@ from hybrid.runs.replacement import hold_run
 from hybrid.utils.interrupt import undisturbed
 from hybrid.utils.leftovers import MOVING
 
-PROGRAM = Path(__file__).with_name("fault_signals.py")
+PROGRAM = """
+import sys
+sys.path[:0] = [sys.argv.pop(1)]
+import fault_signals
+fault_signals.main()
+"""
 SIGNALS = [
     (signal.SIGINT, 130, ""),
     (signal.SIGTERM, 143, " by SIGTERM"),
@@ -261,13 +266,14 @@ def test_of_two_fits_of_one_name_the_second_says_so(
 
 
 def test_signals_at_any_moment(
-    fault_counts: dict[str, int], tally: Callable[[str], None], tmp_path: Path, loaded: Any
-) -> None:
+    fault_counts: dict[str, int], tally: Callable[[str], None], tmp_path: Path, loaded: Any,
+    text_encoder: Path,
+) -> None:  # fmt: skip
     """At a number of calls, which needs no clock; the program and its --help say more."""
-    words = ["--signals", fault_counts["signals"], "--at", "calls"]
+    words = ["--signals", fault_counts["signals"], "--at", "calls", "--encoder", text_encoder]
     if fault_counts["signals"] < 10:
         words += ["--commands", "split", "predict", "--again", "3"]
-    done = loaded.run(PROGRAM.read_text(), tmp_path / "c", *words)
+    done = loaded.run(PROGRAM, Path(__file__).parent, tmp_path / "c", *words)
     assert done.returncode == 0, done.stderr[-3000:]
     for name, counts in json.loads(done.stdout).items():
         wrong = counts.pop("wrong")

@@ -81,6 +81,8 @@ def with_atheris(name: str, seconds: float) -> NoReturn:
 
     with atheris.instrument_imports(include=["hybrid"]):
         target = TARGETS[name]()
+    for data in target.corpus(name):
+        target.feed(data)  # compiles loops, which takes longer than an input may
     inputs = FOUND / name
     inputs.mkdir(parents=True, exist_ok=True)
     for data in target.corpus(name):
