@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from hybrid.errors import SettingError
 from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads.base import FusionHead
+from hybrid.utils.counts import counted
 
 Floats = NDArray[np.float64]
 
@@ -89,6 +90,5 @@ class LabelwiseLogistic(FusionHead):
         if problems:
             raise SettingError("\n".join(problems))
         if matrix.shape[1] < self.heads * truth.shape[1]:
-            raise SettingError(
-                f"X: expected {self.heads * truth.shape[1]:,} columns of scores, found {matrix.shape[1]:,}."
-            )
+            expected = counted(self.heads * truth.shape[1], "column of scores", "columns of scores")
+            raise SettingError(f"X: expected {expected}, found {matrix.shape[1]:,}.")
