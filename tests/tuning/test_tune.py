@@ -411,11 +411,11 @@ def test_one_label_an_item_and_unknown_labels(tmp_path: Path, text_encoder: Path
     (tmp_path / "films.csv").write_text(text)
     multiclass = Experiment(films, experiment.split, tmp_path / "encoders" / "one")
     task = Task("dominant", (), None, 0, "multiclass")
-    summary = tune(multiclass.narrowed(task), text_encoder, epochs=1, folds=2)
+    summary = tune(multiclass.narrowed(task), text_encoder, epochs=1, folds=2, batch_size=64)
     assert summary.labels == ("Comedy", "Horror")
     masked = load_catalogue(tmp_path / "films.csv", ColumnOptions(unknown="unknown"))
     some = Experiment(masked, experiment.split, tmp_path / "encoders" / "some")
-    assert np.isfinite(tune(some, text_encoder, epochs=1, folds=2).oof_map)
+    assert np.isfinite(tune(some, text_encoder, epochs=1, folds=2, batch_size=64).oof_map)
 
 
 def test_all_wrong_options_are_told_at_once(tmp_path: Path, text_encoder: Path) -> None:
