@@ -328,6 +328,11 @@ def _configured(spec: NetworkSpec, options: DeepOptions) -> BackboneSpec | None:
     if spec.backbone is None:
         return None
     body = get_backbone(options.body) if options.body else spec.backbone
+    if body.has_own_weights:
+        raise SettingError(
+            f"--body: expected a backbone that hybrid backbones lists, which can be trained, found "
+            f"{body.name!r}."
+        )
     if spec.fused and not (body.application or options.weights):
         raise SettingError(
             f"--body: expected a pretrained backbone, found {body.name!r}. Name the run that trained it: "

@@ -173,6 +173,11 @@ def test_what_blocks_cannot_do_is_refused(films: Path, tmp_path: Path) -> None:
         SettingError, match="--body: expected a pretrained backbone, found 'scratch'"
     ):
         make_baseline("fused", DeepOptions(body="scratch"))
+    for body in ("vit.onnx", "keras-hub:resnet_18_imagenet"):
+        with pytest.raises(
+            SettingError, match=f"--body: expected .* can be trained, found '{body}'"
+        ):
+            make_baseline("fused", DeepOptions(body=body))
     (tmp_path / "c.csv").write_text("id,genres\n1,a\n2,b\n")
     with pytest.raises(
         (SettingError, CatalogueError), match=r"block text: .* has no column for it"

@@ -105,7 +105,7 @@ def _backbone(name: str, weights: str, engine: str, seed: int) -> Entry:
     found = resolve_weights(spec, weights, seed)
     choose_for(spec, engine, "auto")
     licence = weights_licence(spec, found)
-    own = spec.onnx is not None or found.kind == "imagenet"
+    own = spec.has_own_weights or found.kind == "imagenet"
     option = f"--backbone {name}" + ("" if own else f" --weights {weights}")
 
     def make(name_here: str, shared: Shared) -> RacedEmbeddings:
