@@ -33,7 +33,7 @@ COMMANDS = {
     "extract": "Embed the posters or the texts into the cache.",
     "import-embeddings": "Import embeddings that were made elsewhere, as a block.",
     "race": "Find which encoder is worth embedding the whole catalogue with.",
-    "tune": "Let a text encoder learn the labels, cross-fitted, as a block.",
+    "tune": "Let a text encoder or a backbone learn the labels, cross-fitted, as a block.",
     "fit-svm": "Fuse the blocks and fit an SVM.",
     "fit-ovr": "Fuse the blocks and fit another one-vs-rest head.",
     "fit-deep": "Train a deep baseline.",

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hybrid.cli.options import Project, column_options, common_options, stack_options
+from hybrid.cli.options import SIZE, Project, column_options, common_options, stack_options
 from hybrid.cli.output import show, size_text, tell_catalogue
 from hybrid.cli.task_options import task_options
 from hybrid.tuning.options import PRECISIONS, TuneOptions, TunePlan, TuneSummary
 from hybrid.utils.counts import agree, counted
+from hybrid.utils.options import Rule, given_options, list_unused
 
 if TYPE_CHECKING:
     from hybrid.splitting.tasks import Task
@@ -25,7 +26,7 @@ _OPTIONS = tuple(
     for name, field, text in (
         ("folds", "folds", "Encoders; each item gets the scores of the one that has not learnt from it."),
         ("epochs", "epochs", "Epochs of each encoder."),
-        ("layers", "layers", "Last layers that learn; all where there are fewer, 0: only the head."),
+        ("layers", "layers", "Last layers, or blocks of a backbone, that learn; 0: only the head."),
         ("learning-rate", "learning_rate", "Highest learning rate of the last layer."),
         ("head-rate", "head_rate", "Highest learning rate of the new head."),
         ("layer-decay", "decay", "Each layer learns with the rate of the one above it, times this."),
@@ -45,8 +46,14 @@ def _tune_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command("tune")
 @common_options("catalogue", "splits", "cache", "seed", "workers", "force")
 @column_options
-@click.option("--text-encoder", required=True, metavar="NAME|FOLDER",
-              help="Text encoder to start from.")  # fmt: skip
+@click.option("--text-encoder", metavar="NAME|FOLDER", help="Text encoder to start from.")
+@click.option(
+    "--backbone", metavar="NAME", help="Or backbone to start from, which learns from posters."
+)
+@click.option("--weights", default="imagenet", show_default=True,
+              help="Weights of the backbone to start from: imagenet, random, a file, or a run.")  # fmt: skip
+@click.option("--input-size", type=SIZE, metavar="HxW",
+              help="Input size of the backbone in pixels.  [default: the backbone's]")  # fmt: skip
 @click.option("--name", default="tuned", show_default=True, help="Name of the tuned encoder.")
 @click.option("--encoders", type=click.Path(path_type=Path), default="encoders", show_default=True,
               help="Folder of the tuned encoders.")  # fmt: skip
@@ -59,23 +66,32 @@ def _tune_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def command(
     project: Project,
     columns: object,
-    text_encoder: str,
+    text_encoder: str | None,
+    backbone: str | None,
+    weights: str,
+    input_size: tuple[int, int] | None,
     name: str,
     encoders: Path,
     task: Task,
     dry_run: bool,
     **options: float,
 ) -> None:
-    """Let a text encoder learn the labels of train and validation items, cross-fitted.
+    """Let a text encoder or a backbone learn the labels of train and validation items, cross-fitted.
 
-    The scores of the tuned encoder become a block of fit-svm and the other fits: --text-encoder NAME. Each
-    item that was learnt from has the scores of an encoder that has not seen it.
+    The scores of the tuned encoder become a block of fit-svm and the other fits: --text-encoder NAME, or
+    --backbone NAME. Each item that was learnt from has the scores of an encoder that has not seen it.
     """
     from hybrid.catalogue import load_catalogue
     from hybrid.runs.experiment import Experiment
-    from hybrid.runs.tune import plan_tuning, tune_text_encoder
+    from hybrid.runs.tune import (
+        plan_backbone_tuning,
+        plan_tuning,
+        tune_backbone,
+        tune_text_encoder,
+    )
     from hybrid.splitting.split_file import read_split
 
+    _check_encoder(text_encoder, backbone, weights, input_size)
     catalogue = load_catalogue(project.catalogue, columns)  # type: ignore[arg-type]
     tell_catalogue(catalogue)
     experiment = Experiment(
@@ -87,12 +103,33 @@ def command(
         project.context,
     ).narrowed(task)
     how = TuneOptions(**options)  # type: ignore[arg-type]
+    base = {"weights": weights, "input_size": input_size}
     if dry_run:
-        plan = plan_tuning(experiment, text_encoder, how)
+        if text_encoder:
+            plan = plan_tuning(experiment, text_encoder, how)
+        else:
+            plan = plan_backbone_tuning(experiment, str(backbone), how, **base)  # type: ignore[arg-type]
         show(project.json, asdict(plan), _plan_text(plan), catalogue)
         return
-    made = tune_text_encoder(experiment, text_encoder, how, force=project.force)
+    if text_encoder:
+        made = tune_text_encoder(experiment, text_encoder, how, force=project.force)
+    else:
+        made = tune_backbone(experiment, str(backbone), how, **base, force=project.force)  # type: ignore[arg-type]
     show(project.json, asdict(made), _text(made), catalogue)
+
+
+def _check_encoder(
+    text_encoder: str | None, backbone: str | None, weights: str, input_size: object
+) -> None:
+    """Exactly one encoder is named; weights and input size only of a backbone."""
+    if (text_encoder is None) == (backbone is None):
+        found = "both" if backbone else "neither"
+        raise click.UsageError(f"expected --text-encoder or --backbone, found {found}.")
+    own = ("weights", "input-size")
+    rules = (Rule(own, backbone is not None, "they are of a backbone"),)
+    values = {"weights": (weights, "imagenet"), "input-size": (input_size, None)}
+    if problems := list_unused(rules, given_options(values, "tune")):
+        raise click.UsageError("\n".join(problems))
 
 
 def _text(made: TuneSummary) -> str:
@@ -106,8 +143,8 @@ def _text(made: TuneSummary) -> str:
             f"  {_how(made)}, in {duration(made.seconds)}{score}; peak memory {made.peak_mib:.0f} MiB, "
             f"{size_text(made.bytes)} of disk",
             f"{counted(made.embedded, 'item')} of the catalogue {agree(made.embedded, '{have|has}')} scores "
-            f"in the cache ({made.fingerprint[:12]}); use them with: hybrid fit-svm --text-encoder "
-            f"{made.name}",
+            f"in the cache ({made.fingerprint[:12]}); use them with: hybrid fit-svm "
+            f"{'--backbone' if made.kind == 'poster' else '--text-encoder'} {made.name}",
         ]
     )
 
@@ -130,16 +167,14 @@ def _plan_text(plan: TunePlan) -> str:
 
 def _learnt(record: TuneSummary | TunePlan) -> str:
     """Which items are learnt from, in words."""
-    without = f"; {counted(record.without_text, 'item')} without a text left out"
+    without = f"; {counted(record.without, 'item')} without a {record.kind} left out"
     longer = f"; {counted(record.longer, 'text')} cut off"
     return (
-        f"{counted(record.items, 'item')} ({counted(record.texts, 'different text')}"
-        f"{longer if record.longer else ''}{without if record.without_text else ''})"
+        f"{counted(record.items, 'item')} ({counted(record.different, f'different {record.kind}')}"
+        f"{longer if record.longer else ''}{without if record.without else ''})"
     )
 
 
 def _how(record: TuneSummary | TunePlan) -> str:
-    return (
-        f"{counted(record.layers, 'layer')}, {counted(record.epochs, 'epoch')}, {record.precision} on "
-        f"{record.device}"
-    )
+    layers = counted(record.layers, "block" if record.kind == "poster" else "layer")
+    return f"{layers}, {counted(record.epochs, 'epoch')}, {record.precision} on {record.device}"

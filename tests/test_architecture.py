@@ -128,6 +128,7 @@ OPENS_NO_FILE = {
     ("hybrid.images.formats", "Image.open(CountedBytes(data))"): "in memory",
     ("hybrid.images.formats", "Image.open(CountedBytes(without_exif(data)))"): "in memory",
     ("hybrid.deep.baseline", "self.network_.load_weights(self.starting_weights())"): "a Weights",
+    ("hybrid.tuning.poster_encoder", "self.network.load_weights(weights)"): "a Weights",
 }
 MEMBERS = ("archive.open", "members.open", "book.open", "source.open", "self.source.open")
 

@@ -93,6 +93,15 @@ def configure(
             mean=mean,
             std=std,
         )
+    colours = _colour_problems(spec, mean, std)
+    if spec.tuned is not None:
+        from hybrid.backbones.tuned import read_tuned_backbone
+
+        if colours:
+            raise SettingError("\n".join(colours))
+        return read_tuned_backbone(
+            spec, layer=layer, pooling=pooling, input_size=input_size, fit=fit
+        )
     chosen = replace(
         spec,
         layer=layer,
@@ -100,12 +109,7 @@ def configure(
         input_size=spec.input_size if input_size is None else (input_size[0], input_size[1]),
         fit=fit,
     )
-    problems = [*_size_problems(chosen), *_name_problems(chosen)]
-    if mean or std:
-        problems.append(
-            f"--mean, --std: expected an ONNX file or a preset of keras-hub with them, found "
-            f"{spec.name}."
-        )
+    problems = [*_size_problems(chosen), *_name_problems(chosen), *colours]
     if spec.application and layer != "last":
         try:
             chosen = replace(chosen, dimension=_dimension(spec, layer))
@@ -114,6 +118,16 @@ def configure(
     if problems:
         raise SettingError("\n".join(problems))
     return chosen
+
+
+def _colour_problems(
+    spec: BackboneSpec, mean: Sequence[float] | None, std: Sequence[float] | None
+) -> list[str]:
+    if not (mean or std):
+        return []
+    return [
+        f"--mean, --std: expected an ONNX file or a preset of keras-hub with them, found {spec.name}."
+    ]
 
 
 def _size_problems(spec: BackboneSpec) -> Iterable[str]:

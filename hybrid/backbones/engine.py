@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,8 +107,14 @@ class Engine(ABC):
             Here, or by the callable.
         """
 
-    def start_or_split(self, posters: Posters) -> Callable[[], Embeddings]:
-        """As `start`, but if the memory is exhausted, the batch is computed in halves."""
+    def start_or_split(
+        self, posters: Posters, keys: Sequence[bytes] = ()
+    ) -> Callable[[], Embeddings]:
+        """As `start`, but if the memory is exhausted, the batch is computed in halves.
+
+        Content keys of the posters' files can be given: a tuned backbone knows by them what it has learnt
+        from, also where another decoder makes other pixels of the files.
+        """
         try:
             pending = self.start(posters)
         except MemoryExhausted:

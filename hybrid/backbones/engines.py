@@ -174,6 +174,17 @@ def load_backbone(
 
         return OnnxOpenVINOEngine(spec, weights, choice, batch_size)
     choice = choice or choose_engine("keras", "float32")
+    if spec.tuned is not None:
+        from hybrid.backbones.tuned_engine import TunedEngine
+
+        return TunedEngine(spec, _load(spec, weights, choice, batch_size))
+    return _load(spec, weights, choice, batch_size)
+
+
+def _load(
+    spec: BackboneSpec, weights: Weights, choice: EngineChoice, batch_size: int | None
+) -> Engine:
+    """Load a network of Keras into the engine of a choice."""
     if choice.engine == "openvino":
         from hybrid.backbones.openvino_engine import OpenVINOEngine
 

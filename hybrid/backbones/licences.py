@@ -33,7 +33,8 @@ def weights_licence(spec: BackboneSpec, weights: Weights) -> str:
     -------
     str
         Of ImageNet weights, and of what hybrid has trained from them or from nothing, that of the registry;
-        of an ONNX file or a preset what is said in or beside it; of random ones ``"none"``; of any other file
+        of an ONNX file, a preset or a tuned backbone what is said in or beside it; of random ones
+        ``"none"``; of any other file
         ``"unknown"``.
 
     Examples

@@ -27,7 +27,8 @@ def list_backbones() -> list[dict[str, Any]]:
     """
     rows = [{**asdict(spec), "weights": _where(spec)} for spec in BACKBONES.values()]
     return [
-        {key: value for key, value in row.items() if key not in ("onnx", "hub")} for row in rows
+        {key: value for key, value in row.items() if key not in ("onnx", "hub", "tuned")}
+        for row in rows
     ]
 
 
@@ -59,8 +60,10 @@ def list_layers(name: str) -> list[dict[str, Any]]:
     spec = get_backbone(name)
     if spec.onnx is not None:
         return list_outputs(spec.onnx.file)
-    if spec.hub is not None:
+    if spec.hub is not None or spec.tuned is not None:
         spec = configure(spec)
+    if spec.tuned is not None:
+        return [{"name": "last", "shape": (spec.dimension,)}]
     if not spec.application:
         return [{"name": "last", "shape": (spec.dimension,)}]
     start_keras()

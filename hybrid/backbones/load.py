@@ -16,6 +16,8 @@ import numpy as np
 from hybrid.backbones.folding import fold_batch_norm
 from hybrid.backbones.networks import build_application, cut_and_pool, with_preprocessing
 from hybrid.backbones.registry import BACKBONES, BackboneSpec
+from hybrid.backbones.tuned import base_backbone
+from hybrid.backbones.tuned_network import join_encoders
 from hybrid.backbones.weightfile import SavedLayer, SavedWeights, open_weights
 from hybrid.backbones.weights import Weights
 from hybrid.errors import WeightsError
@@ -41,7 +43,8 @@ def load_network(spec: BackboneSpec, weights: Weights, precision: str = "float32
     Returns
     -------
     keras.Model
-        Posters of shape (n, height, width, 3), dtype uint8 → embeddings (n, D), dtype float32.
+        Posters of shape (n, height, width, 3), dtype uint8 → embeddings (n, D), dtype float32. Of a tuned
+        backbone, the scores of all K encoders, one after another: (n, K * L).
 
     Raises
     ------
@@ -57,9 +60,22 @@ def load_network(spec: BackboneSpec, weights: Weights, precision: str = "float32
     ((None, 150, 150, 3), (None, 64))
     """
     with dtype_policy(precision):
+        if spec.tuned is not None:
+            return _load_tuned(spec)
         application = build_application(spec)
         load_weights(spec, application, weights)
         return with_preprocessing(spec, fold_batch_norm(cut_and_pool(spec, application)))
+
+
+def _load_tuned(spec: BackboneSpec) -> keras.Model:
+    base, weights = base_backbone(spec)
+
+    def build() -> keras.Model:
+        application = build_application(base)
+        load_weights(base, application, weights)
+        return application
+
+    return with_preprocessing(base, join_encoders(spec, base, build))
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from typing import Any
 
 from hybrid.backbones.hub_record import HubImages
 from hybrid.backbones.onnx_record import OnnxImages
+from hybrid.backbones.tuned_folder import TUNED, find_tuned, tuned_name
+from hybrid.backbones.tuned_record import TunedImages
 from hybrid.errors import unknown_name
 
 # Of a feature map; the nets that are trained from scratch have "dense" alone.
@@ -66,10 +68,8 @@ class BackboneSpec:
         Name of the layer whose output is pooled; several, joined by ``+``, are put side by side.
     fit : {"squash", "pad", "crop"}, default="squash"
         How a poster is resized to the input size: stretched; whole, with borders; its centre.
-    onnx : OnnxImages, optional
-        Of a network that is read from an ONNX file; its layer is the name of an output.
-    hub : HubImages, optional
-        Of a network that is a preset of keras-hub.
+    onnx, hub, tuned : OnnxImages, HubImages, TunedImages, optional
+        Of a network of an ONNX file, whose layer is an output; of a preset of keras-hub; of a tuned one.
 
     Examples
     --------
@@ -96,6 +96,7 @@ class BackboneSpec:
     fit: str = "squash"
     onnx: OnnxImages | None = None
     hub: HubImages | None = None
+    tuned: TunedImages | None = None
 
     @property
     def key(self) -> str:
@@ -105,15 +106,15 @@ class BackboneSpec:
 
     @property
     def has_own_weights(self) -> bool:
-        """Whether the network comes with its weights: an ONNX file, or a preset of keras-hub."""
-        return self.onnx is not None or self.hub is not None
+        """Whether the network comes with its weights: an ONNX file, a preset, a tuned backbone."""
+        return any(place is not None for place in (self.onnx, self.hub, self.tuned))
 
     @property
     def own_file(self) -> Path | None:
         """The file of the weights that a network comes with, where it is known."""
-        if self.hub is not None:
-            return self.hub.weights_file
-        return None if self.onnx is None else self.onnx.file
+        hub = None if self.hub is None else self.hub.weights_file
+        own = hub if self.onnx is None else self.onnx.file
+        return own if self.tuned is None else self.tuned.folder / TUNED
 
     @property
     def weights_file(self) -> str:
@@ -365,8 +366,8 @@ def get_backbone(name: str) -> BackboneSpec:
     Parameters
     ----------
     name : str
-        Of the registry; the path of a file that ends in ``.onnx``; or ``"keras-hub:"`` and the name of a
-        preset, or its folder. `configure` reads the latter two.
+        Of the registry; the path of a file that ends in ``.onnx``; ``"keras-hub:"`` and the name of a
+        preset, or its folder; or name or folder of a tuned backbone. `configure` reads the others.
 
     Returns
     -------
@@ -386,14 +387,14 @@ def get_backbone(name: str) -> BackboneSpec:
         return _unread(HUB + Path(name[len(HUB) :]).name, hub=HubImages.named(name[len(HUB) :]))
     if name.endswith(ONNX):
         return _unread(Path(name).name, onnx=OnnxImages(Path(name)))
-    if name not in BACKBONES:
-        raise unknown_name("backbone", name, BACKBONES)
-    return BACKBONES[name]
+    if name in BACKBONES:
+        return BACKBONES[name]
+    if folder := find_tuned(name):
+        return _unread(tuned_name(folder), tuned=TunedImages(folder.absolute()))
+    raise unknown_name("backbone", name, BACKBONES)
 
 
 def _unread(name: str, **where: Any) -> BackboneSpec:
     """A backbone that is not read yet: its name, and where it is."""
-    kind = next(iter(where))
-    return BackboneSpec(
-        *(name, "", (), (0, 0), kind, "none", 0, 0, 0.0, 1, "unknown", "", "", ""), **where
-    )
+    kind, nothing = next(iter(where)), ("none", 0, 0, 0.0, 1, "unknown", "", "", "")
+    return BackboneSpec(name, "", (), (0, 0), kind, *nothing, **where)

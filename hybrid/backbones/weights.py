@@ -11,6 +11,7 @@ from typing import Any
 from hybrid.backbones.digests import digests
 from hybrid.backbones.provenance import Provenance
 from hybrid.backbones.registry import BackboneSpec
+from hybrid.backbones.tuned_folder import TUNED, read_learnt
 from hybrid.errors import WeightsError
 from hybrid.images.decode import IMAGE_RULES
 from hybrid.utils.environment import home_folder
@@ -83,6 +84,8 @@ def resolve_weights(spec: BackboneSpec, weights: str = "imagenet", seed: int = 0
     >>> resolve_weights(get_backbone("vgg16"), "random", seed=1).kind
     'random'
     """
+    if spec.tuned is not None:
+        return _tuned_weights(spec, spec.tuned.folder, weights)
     if spec.has_own_weights:
         return _own_weights(spec, weights)
     if weights == "random":
@@ -144,6 +147,17 @@ def _own_weights(spec: BackboneSpec, weights: str) -> Weights:
     found = digests(path)
     unknown = Provenance(unknown=(describe_unknown(spec.name, found["sha256"]),))
     return Weights("file", found["sha256"], path.absolute(), provenance=unknown)
+
+
+def _tuned_weights(spec: BackboneSpec, folder: Path, weights: str) -> Weights:
+    """The record of a tuned backbone, which holds the digests of all its files."""
+    path, given = folder / TUNED, Path(weights).absolute()
+    if weights != "imagenet" and given not in (path, folder):
+        raise WeightsError(
+            f"--weights {weights}: expected none with {spec.name}, which holds its own. Leave the option out."
+        )
+    learnt = Provenance.from_bytes(read_learnt(folder))
+    return Weights("file", digests(path)["sha256"], path, provenance=learnt)
 
 
 def _provenance(spec: BackboneSpec, path: Path, found: Mapping[str, str]) -> Provenance:
@@ -246,6 +260,7 @@ def fingerprint_fields(
     ('vgg16', 'avg', [224, 224])
     """
     described = spec.onnx or spec.hub
+    tuned = {"tuned": True, "labels": list(spec.tuned.labels)} if spec.tuned else {}
     return {
         "architecture": spec.name,
         "layer": spec.layer,
@@ -258,4 +273,5 @@ def fingerprint_fields(
         "precision": precision,
         "dtype": dtype,
         "dimension": spec.dimension,
+        **tuned,
     }

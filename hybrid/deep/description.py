@@ -10,12 +10,12 @@ import numpy as np
 
 from hybrid.backbones.load import dtype_policy
 from hybrid.backbones.networks import build_application, cut_and_pool
+from hybrid.backbones.unfreezing import unfrozen_blocks
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.fused import FusedBaseline
 from hybrid.deep.fused_network import FusedNetwork
 from hybrid.deep.network import SHEAR, ZOOM, InferenceMode, count_elements
 from hybrid.deep.registry import ALL, HEAD
-from hybrid.deep.unfreezing import unfrozen_blocks
 from hybrid.features import PosterFeatures
 from hybrid.utils.counts import counted
 

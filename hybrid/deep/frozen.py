@@ -32,6 +32,8 @@ def cache_activations(
     batch_size: int,
     workers: int,
     progress: Progress,
+    option: str = "--cache-frozen",
+    remedy: str = "name another folder with --runs, or leave the option out",
 ) -> NDArray[np.float16]:
     """Compute the activations of frozen layers for all posters, unless they are cached.
 
@@ -50,6 +52,8 @@ def cache_activations(
         Threads that decode.
     progress : Progress
         Reports the disk space first.
+    option, remedy : str
+        What is refused, and what else can be done, where the disk has too little room.
 
     Returns
     -------
@@ -68,7 +72,7 @@ def cache_activations(
             progress.say(f"{path} is computed again: {wrong}")
             remove(path)
         make_folder(path.parent)
-        _check_room(path, shape, progress)
+        _check_room(path, shape, progress, option, remedy)
         with replacing(path) as temporary:
             _fill(temporary, shape, lower, posters, batch_size, workers, progress)
             sync(temporary)
@@ -120,7 +124,9 @@ def _fill(
     activations.flush()
 
 
-def _check_room(path: Path, shape: tuple[int, ...], progress: Progress) -> None:
+def _check_room(
+    path: Path, shape: tuple[int, ...], progress: Progress, option: str, remedy: str
+) -> None:
     wanted = int(np.prod(shape)) * np.dtype(DTYPE).itemsize
     free = shutil.disk_usage(path.parent).free
     said = (
@@ -129,7 +135,7 @@ def _check_room(path: Path, shape: tuple[int, ...], progress: Progress) -> None:
     )
     if wanted > free:
         raise SettingError(
-            f"--cache-frozen: expected {said}, found {free / 2**20:.0f} MiB free at {path.parent}. Free "
-            "some, name another folder with --runs, or leave the option out."
+            f"{option}: expected {said}, found {free / 2**20:.0f} MiB free at {path.parent}. Free some, "
+            f"{remedy}."
         )
     progress.say(f"taking {said}")

@@ -12,9 +12,9 @@ from keras import layers
 from hybrid.backbones.backend import backend_has_gpu
 from hybrid.backbones.load import load_weights
 from hybrid.backbones.networks import Preprocess, build_application, cut_and_pool
+from hybrid.backbones.unfreezing import boundary, unfrozen_layers
 from hybrid.backbones.weights import Weights
 from hybrid.deep.registry import HEAD, NetworkSpec, Stage
-from hybrid.deep.unfreezing import unfrozen_layers
 
 # The study's: horizontal flips, shear 0.2, zoom 0.2.
 SHEAR = ZOOM = 0.2
@@ -117,32 +117,27 @@ class Network:
 
     def lower(self, stage: Stage) -> keras.Model | None:
         """Make the model of the frozen layers: posters → activations; None if none are frozen."""
-        boundary = self._boundary(stage)
-        if boundary is None:
+        edge = self._boundary(stage)
+        if edge is None:
             return None
         posters = keras.Input((*self.spec.body.input_size, 3), dtype="uint8", name="posters")
         x = Preprocess(self.spec.body.preprocessing, dtype="float32")(posters)
-        frozen = keras.Model(self.application.input, boundary)
+        frozen = keras.Model(self.application.input, edge)
         return keras.Model(posters, frozen(x))
 
     def upper(self, stage: Stage) -> keras.Model:
         """Make the model of what the stage trains: activations of `lower` → log-odds."""
         if stage.trains == HEAD:
             return self.head
-        boundary = self._boundary(stage)
-        activations = keras.Input(boundary.shape[1:])
-        part = InferenceMode(keras.Model(boundary, self.body.output))
+        edge = self._boundary(stage)
+        activations = keras.Input(edge.shape[1:])
+        part = InferenceMode(keras.Model(edge, self.body.output))
         return keras.Model(activations, self.head(part(activations)))
 
     def _boundary(self, stage: Stage) -> Any:
         """Return the tensor between the frozen and the trainable layers."""
-        if stage.trains == HEAD:
-            return self.body.output
         learns = unfrozen_layers(self.spec.body, self.application, stage.trains)
-        if len(learns) == len(self.application.layers):
-            return None
-        # Not the output of the layer below: ConvNeXt adds its residuals between the layers.
-        return learns[0].input
+        return boundary(self.application, self.body, learns)
 
 
 def build_head(spec: NetworkSpec, dimension: int, n_labels: int) -> keras.Model:

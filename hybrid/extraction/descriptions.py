@@ -35,10 +35,11 @@ def describe_store(store: EmbeddingStore) -> str:
         return _OTHERS[said["kind"]](store)
     size = " x ".join(str(side) for side in said.get("input_size", ())) or "?"
     layer, fit = said.get("layer", "last"), said.get("image_rules", {}).get("fit", "squash")
+    pooling = "scores" if said.get("tuned") else f"{said.get('pooling', '?')} pooling"
     return (
         f"{said.get('architecture', '?')}, weights {store.recorded.get('weights', 'unknown')}, input "
         f"{size}{'' if fit == 'squash' else f' ({fit})'}, "
-        f"{'' if layer == 'last' else f'layer {layer}, '}{said.get('pooling', '?')} pooling, computed in "
+        f"{'' if layer == 'last' else f'layer {layer}, '}{pooling}, computed in "
         f"{said.get('precision', '?')}, {store.dtype}: {counted(len(store), 'embedding')} of "
         f"{counted(store.dimension, 'number')} ({store.fingerprint[:12]})"
     )

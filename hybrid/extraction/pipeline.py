@@ -109,7 +109,7 @@ class EmbeddingPipeline:
                 self._filling[target] = _Batch(target)
         batches = [self._filling[target] for target in targets]
         places = [(batch.target.geometry, batch.next_slot()) for batch in batches]
-        future = self._pool.submit(_decode_into, path, places)
+        future = self._pool.submit(decode_into, path, places)
         for batch in batches:
             batch.decoded.append(future)
             if batch.is_full():
@@ -147,7 +147,7 @@ class EmbeddingPipeline:
             batch.target.writer.add([], np.empty((0, 0), dtype=np.float32), failures)
         self.advance(len(batch.decoded) - len(keys))
         if keys:
-            self._computing.append((batch, keys, batch.target.engine.start_or_split(posters)))
+            self._computing.append((batch, keys, batch.target.engine.start_or_split(posters, keys)))
         self.clock.charge(batch.target.writer)
         while len(self._computing) > batch.target.engine.depth:
             self._collect()
@@ -161,8 +161,15 @@ class EmbeddingPipeline:
         self.clock.charge(batch.target.writer)
 
 
-def _decode_into(path: str, places: Sequence[tuple[Geometry, NDArray[np.uint8]]]) -> Decoded:
-    """Read, hash and decode a file into the buffers of its targets."""
+def decode_into(path: str, places: Sequence[tuple[Geometry, NDArray[np.uint8]]]) -> Decoded:
+    """Read, hash and decode a file into the buffers of its targets.
+
+    Examples
+    --------
+    >>> slot = np.zeros((32, 32, 3), dtype=np.uint8)
+    >>> decode_into("no-such-file.jpg", [(Geometry((32, 32)), slot)]) is None
+    True
+    """
     with held_poster(path) as data:
         if isinstance(data, BadPoster):
             return None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from hybrid.backbones.tuned_folder import tuned_digest
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.extraction.texts import item_texts, text_keys
-from hybrid.text_encoders.tuned import tuned_digest
 from hybrid.types import TextSelector
 from hybrid.utils.context import Context
 from hybrid.utils.counts import agree, counted

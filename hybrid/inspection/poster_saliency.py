@@ -33,6 +33,7 @@ from hybrid.inspection.poster_input import background_image, load_input
 from hybrid.runs.predict import extracted_backbones, find_weights, recorded_options
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import BackboneRecord
+from hybrid.runs.recorded_networks import is_recorded_tuned
 from hybrid.utils.options import one_or_each
 
 if TYPE_CHECKING:
@@ -170,6 +171,11 @@ def resolve_backbones(
             raise SettingError(
                 f"--map: expected a backbone of the registry, whose gradients are known, found "
                 f"{name}. Leave the option out."
+            )
+        if is_recorded_tuned(recorded):
+            raise SettingError(
+                f"--map: expected a backbone of one network, found {name}, which is several that were "
+                "tuned. Leave the option out."
             )
         found = resolve_weights(get_backbone(name), find_weights(folder, recorded, path), seed)
         nets.append((configured_spec(name, recorded_options(recorded)), found))

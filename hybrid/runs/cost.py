@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from hybrid.audit.item_hashes import poster_number
-from hybrid.backbones import get_backbone
+from hybrid.backbones import configure, get_backbone
 from hybrid.backbones.provenance import Ancestor
 from hybrid.backbones.registry import HUB, ONNX
 from hybrid.cache import EmbeddingStore
-from hybrid.errors import WeightsError
+from hybrid.errors import SettingError, WeightsError
 from hybrid.extraction.text_lookup import maker_name
 from hybrid.heads.parameter_count import count_parameters
 from hybrid.runs.cost_records import (
@@ -26,6 +26,7 @@ from hybrid.runs.cost_records import (
 )
 from hybrid.runs.record import RunRecord
 from hybrid.runs.record_parts import BackboneRecord, StoreRecord, TrainedBackboneRecord
+from hybrid.runs.recorded_networks import is_recorded_tuned
 from hybrid.utils.counts import counted
 from hybrid.utils.resources import CostRecorder
 
@@ -238,7 +239,17 @@ def _count_backbone(backbone: BackboneRecord | TrainedBackboneRecord) -> int | N
         return _count_onnx(backbone.weights.path)
     if isinstance(backbone, BackboneRecord) and backbone.name.startswith(HUB):
         return _count_preset(backbone.weights.path)
+    if isinstance(backbone, BackboneRecord) and is_recorded_tuned(backbone):
+        return _count_tuned(backbone.weights.path)
     return int(counted or get_backbone(backbone.name).parameters)
+
+
+def _count_tuned(path: str | None) -> int | None:
+    """Parameters of the backbone that a tuned one started from, where it was."""
+    try:
+        return configure(get_backbone(str(Path(path).parent))).parameters if path else None
+    except (WeightsError, SettingError):
+        return None
 
 
 def _count_onnx(path: str | None) -> int | None:

@@ -1,4 +1,4 @@
-"""Backbones that come with their weights, ONNX files and presets of keras-hub, as a run has recorded them."""
+"""Backbones that come with their weights (ONNX files, presets, tuned ones), as a run has recorded them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def recorded_spec(backbone: BackboneRecord, weights: str) -> BackboneSpec:
     ----------
     backbone : BackboneRecord
     weights : str
-        An ONNX file, or the file or folder of a preset of keras-hub; not used for other backbones.
+        An ONNX file, the file or folder of a preset of keras-hub, or ``tuned.json`` of a tuned backbone or
+        its folder; not used for other backbones.
 
     Examples
     --------
@@ -63,7 +64,10 @@ def recorded_spec(backbone: BackboneRecord, weights: str) -> BackboneSpec:
     >>> spec.name, spec.own_file.name
     ('vit.onnx', 'renamed.onnx')
     """
-    spec, path = get_backbone(backbone.name), Path(weights)
+    path = Path(weights)
+    if is_recorded_tuned(backbone):
+        return get_backbone(str(path if path.is_dir() else path.parent))
+    spec = get_backbone(backbone.name)
     said = backbone.key.get("preprocessing")
     said = said if isinstance(said, Mapping) else {}
     if spec.onnx is not None:
@@ -75,6 +79,17 @@ def recorded_spec(backbone: BackboneRecord, weights: str) -> BackboneSpec:
         scale, offset = _triple(said.get("scale")), _triple(said.get("offset"))
         return replace(spec, hub=HubImages(spec.hub.preset, folder, scale=scale, offset=offset))
     return spec
+
+
+def is_recorded_tuned(backbone: BackboneRecord) -> bool:
+    """Whether a recorded backbone is one that was tuned to labels.
+
+    Examples
+    --------
+    >>> is_recorded_tuned(BackboneRecord(name="vgg16"))
+    False
+    """
+    return bool(backbone.key.get("tuned"))
 
 
 def _triple(value: Any) -> Triple | None:

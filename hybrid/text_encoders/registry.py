@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hybrid.backbones.registry import ONNX
+from hybrid.backbones.tuned_folder import find_tuned
 from hybrid.errors import MissingExtraError, WeightsError, did_you_mean
 from hybrid.text_encoders.folder import read_text_encoder
 from hybrid.text_encoders.onnx_text import read_onnx_text_encoder
 from hybrid.text_encoders.spec import TextEncoderSpec
 from hybrid.text_encoders.static import is_static, read_static_encoder
-from hybrid.text_encoders.tuned import ENCODERS, is_tuned, read_tuned_encoder
+from hybrid.text_encoders.tuned import read_tuned_encoder
 
 # What is downloaded of a repository of the Hub: no pickles, no code.
 WANTED = ("*.json", "*/config.json", "model.safetensors", "README.md")
@@ -120,9 +121,9 @@ def resolve_text_encoder(name: str, *, download: bool = True) -> TextEncoderSpec
     >>> resolve_text_encoder("all-MiniLM-L6-v2").dimension  # doctest: +SKIP
     384
     """
-    folder = _find_tuned(Path(name))
-    if is_tuned(folder):
-        return read_tuned_encoder(folder)
+    if tuned := find_tuned(name):
+        return read_tuned_encoder(tuned)
+    folder = Path(name)
     known = TEXT_ENCODERS.get(folder.name)
     prefix, licence = (known.prefix, known.licence) if known else ("", None)
     if name.endswith(ONNX):
@@ -172,12 +173,6 @@ def downloads_folders() -> list[Path]:
     except ImportError:
         return []
     return [Path(HF_HUB_CACHE)]
-
-
-def _find_tuned(folder: Path) -> Path:
-    """Where ``hybrid tune --name NAME`` put an encoder, if that is what is named; else the same path."""
-    made = Path(ENCODERS) / folder
-    return made if not folder.is_dir() and is_tuned(made) else folder
 
 
 def _find_download(repository: str, download: bool) -> Path:

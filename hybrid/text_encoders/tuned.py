@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,34 +11,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.cache.sealed import PROVENANCE, seal, unseal
-from hybrid.cache.verified_files import DamageError
+from hybrid.backbones.tuned_folder import (
+    BASE,
+    NUMBER_BYTES,
+    TUNED,
+    UNREADABLE,
+    check_files,
+    pack_folds,
+    read_learnt,
+    read_record,
+    unpack_folds,
+    unreadable,
+    write_record,
+)
 from hybrid.errors import SettingError, WeightsError
 from hybrid.text_encoders.folder import read_text_encoder
 from hybrid.text_encoders.spec import TextEncoderSpec, TransformerSpec
 from hybrid.text_encoders.tokens import Tokens
 from hybrid.utils.counts import counted
-from hybrid.utils.files import write_new
-from hybrid.utils.reading import PROVENANCE as PROVENANCE_FILE
-from hybrid.utils.reading import TEXT, WEIGHTS, hash_file, read_bytes
 
-FORMAT = 1
-TUNED, BASE, FOLD = "tuned.json", "base", "fold-{}.safetensors"
-ENCODERS = "encoders"  # folder of the tuned encoders of a project
-REMEDY = "Copy the folder again, or make it with hybrid tune."
-NUMBER_BYTES = 8  # of the hash that identifies a text
-# Key of tuned.json → what is expected there.
-_KINDS: dict[str, type | tuple[type, ...]] = {
-    "format": int,
-    "base": dict,
-    "labels": list,
-    "layers": int,
-    "folds": int,
-    "max_length": int,
-    "texts": dict,
-    "options": dict,
-    "files": dict,
-}
+FOLD = "fold-{}.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,30 +108,7 @@ class TunedSpec(TextEncoderSpec):
 
     def provenance_bytes(self) -> bytes | None:
         """What it has learnt from; see `hybrid.backbones.provenance.Provenance.from_bytes`."""
-        path = self.folder / PROVENANCE
-        try:
-            return read_bytes(path, PROVENANCE_FILE)
-        except OSError as error:
-            raise WeightsError(
-                f"{path}: expected what {self.name} has learnt from, found: {error.strerror}. {REMEDY}"
-            ) from error
-
-
-def is_tuned(folder: Path) -> bool:
-    """Whether a folder is that of a tuned text encoder."""
-    return (folder / TUNED).is_file()
-
-
-def tuned_digest(name: str) -> str | None:
-    """The digest of a tuned text encoder by its name or folder; None where there is none.
-
-    Examples
-    --------
-    >>> tuned_digest("all-MiniLM-L6-v2") is None
-    True
-    """
-    found = [folder for folder in (Path(name), Path(ENCODERS) / name) if is_tuned(folder)]
-    return hash_file(found[0] / TUNED, TEXT) if found else None
+        return read_learnt(self.folder)
 
 
 def text_numbers(tokens: Tokens) -> NDArray[np.uint64]:
@@ -205,24 +173,16 @@ def write_tuned_encoder(
     str
         SHA-256 of the file.
     """
-    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     data = {
-        "format": FORMAT,
         "base": {"name": base.name, "prefix": base.prefix, "licence": base.licence},
         "labels": list(labels),
         "layers": options["layers"],
         "folds": int(fold.max()) + 1,
         "max_length": base.max_length,
-        "texts": {
-            "numbers": base64.b64encode(numbers.astype("<u8").tobytes()).decode(),
-            "folds": base64.b64encode(fold.astype("<u2").tobytes()).decode(),
-        },
+        "texts": pack_folds(numbers, fold),
         "options": dict(options),
-        "files": {name: hash_file(folder / name, WEIGHTS) for name in names},
     }
-    content = seal(data)
-    write_new(folder / TUNED, content)
-    return hashlib.sha256(content).hexdigest()
+    return write_record(folder, data)
 
 
 def read_tuned_encoder(folder: Path) -> TunedSpec:
@@ -247,27 +207,18 @@ def read_tuned_encoder(folder: Path) -> TunedSpec:
     >>> read_tuned_encoder(Path("encoders/tuned")).labels  # doctest: +SKIP
     ('Comedy', 'Drama')
     """
-    path = folder / TUNED
     try:
-        content = read_bytes(path, TEXT)
-        data = unseal(content)
-        _check_kinds(data)
-        numbers = np.frombuffer(base64.b64decode(data["texts"]["numbers"], validate=True), "<u8")
-        fold = np.frombuffer(base64.b64decode(data["texts"]["folds"], validate=True), "<u2")
-        learnt = dict(zip(numbers.tolist(), fold.tolist(), strict=True))
-        if not all(number < data["folds"] for number in fold.tolist()):
-            raise ValueError("a text is in a fold that does not exist")
+        data, digest = read_record(folder, "text", max_length=int, texts=dict)
+        learnt = unpack_folds(data["texts"], data["folds"])
         labels = tuple(map(str, data["labels"]))
         said = {name: str(data["base"][name]) for name in ("name", "prefix", "licence")}
-    except (OSError, DamageError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(
-            f"{path}: expected the record of a tuned text encoder, found: {error}. {REMEDY}"
-        ) from error
-    _check_files(folder, data["files"], data["folds"])
+    except UNREADABLE as error:
+        raise unreadable(folder, "text", error) from error
+    check_files(folder, data["files"], {FOLD.format(number) for number in range(data["folds"])})
     base = read_text_encoder(folder / BASE, **said)
     if not 0 <= data["layers"] <= base.architecture.layers:
         raise WeightsError(
-            f"{path}: expected at most {counted(base.architecture.layers, 'tuned layer')}, found "
+            f"{folder / TUNED}: expected at most {counted(base.architecture.layers, 'tuned layer')}, found "
             f"{data['layers']}."
         )
     return TunedSpec(
@@ -282,37 +233,7 @@ def read_tuned_encoder(folder: Path) -> TunedSpec:
         labels=labels,
         layers=data["layers"],
         folds=data["folds"],
-        digest=hashlib.sha256(content).hexdigest(),
+        digest=digest,
         learnt=learnt,
         tuned_with=(data["max_length"], base.prefix),
     )
-
-
-def _check_kinds(data: Mapping[str, Any]) -> None:
-    if data.get("format") != FORMAT:
-        raise ValueError(f"expected format {FORMAT}, found {data.get('format')!r}")
-    for name, kind in _KINDS.items():
-        if not isinstance(data[name], kind) or isinstance(data[name], bool):
-            raise ValueError(f"{name} is {type(data[name]).__name__}")
-    if data["folds"] < 1 or not data["labels"]:
-        raise ValueError("expected one fold or more, and labels")
-
-
-def _check_files(folder: Path, files: Mapping[str, str], folds: int) -> None:
-    wanted = {FOLD.format(number) for number in range(folds)}
-    if missing := sorted(wanted - set(files)):
-        raise WeightsError(f"{folder / TUNED}: expected {', '.join(missing)} among its files.")
-    for name, digest in files.items():
-        path = folder / name
-        if Path(name).is_absolute() or ".." in Path(name).parts:
-            raise WeightsError(f"{folder / TUNED}: expected files within {folder}, found {name!r}.")
-        try:
-            found = hash_file(path, WEIGHTS)
-        except OSError as error:
-            raise WeightsError(
-                f"{path}: expected a file of a tuned text encoder, found: {error.strerror}. {REMEDY}"
-            ) from error
-        if found != digest:
-            raise WeightsError(
-                f"{path}: expected the SHA-256 {digest[:12]}…, found {found[:12]}…: it is damaged. {REMEDY}"
-            )

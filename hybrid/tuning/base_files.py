@@ -31,9 +31,17 @@ def copy_base(spec: TransformerSpec, target: Path) -> None:
     names = [Path(name) for name in (CONFIG, TOKENIZER, ARRAYS, *OTHERS)]
     for name in (*names, *poolings):
         if (spec.folder / name).is_file():
-            make_folder((target / name).parent)
-            with (
-                open_file(spec.folder / name, WEIGHTS) as source,
-                (target / name).open("wb") as copy,
-            ):
-                shutil.copyfileobj(source, copy)
+            copy_file(spec.folder / name, target / name)
+
+
+def copy_file(path: Path, target: Path) -> None:
+    """Copy a file of weights; the folder that it goes to is made.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be read or written.
+    """
+    make_folder(target.parent)
+    with open_file(path, WEIGHTS) as source, target.open("wb") as copy:
+        shutil.copyfileobj(source, copy)

@@ -10,7 +10,6 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.backbones.devices import gpu_has_bfloat16, has_gpu
 from hybrid.deep.dataset import run_keras
 from hybrid.deep.random_seed import random_seed
 from hybrid.text_encoders.arrays import EncoderArrays
@@ -24,13 +23,6 @@ from hybrid.utils.progress import Progress
 
 TRIED = 4  # steps that a plan measures
 WARM = 1  # steps before them
-
-
-def choose_precision(options: TuneOptions) -> str:
-    """Precision of the matrix products: that of the options, ``"auto"`` settled for this machine."""
-    if options.precision != "auto":
-        return options.precision
-    return "bfloat16" if has_gpu() and gpu_has_bfloat16() else "float32"
 
 
 def tune_fold(

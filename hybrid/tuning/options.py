@@ -104,23 +104,25 @@ class TuneOptions:
 
 @dataclass(frozen=True)
 class TuneSummary:
-    """Summary of the tuning of a text encoder.
+    """Summary of the tuning of an encoder of texts or of posters.
 
-    `items` and `texts` count those that were learnt from, `without_text` the items of train and validation
-    without a text, `longer` the texts that were cut off. `oof_map` is the mean average precision of the
-    out-of-fold scores, None where it cannot be computed. `seconds` are those of the training, with the folds
-    before an interruption; `resumed` counts these folds. `fingerprint` is that of the scores in the cache,
-    `embedded` counts the items of the catalogue that have them, `embedding_seconds` is what they took.
+    `items` counts those that were learnt from, `different` their texts or posters, `without` the items of
+    train and validation without one, `longer` the texts that were cut off. `oof_map` is the mean average
+    precision of the out-of-fold scores, None where it cannot be computed. `seconds` are those of the
+    training, with the folds before an interruption; `resumed` counts these folds. `fingerprint` is that of
+    the scores in the cache, `embedded` counts the items of the catalogue that have them, `embedding_seconds`
+    is what they took.
     """
 
+    kind: str
     name: str
     folder: str
     base: str
     licence: str
     labels: tuple[str, ...]
     items: int
-    texts: int
-    without_text: int
+    different: int
+    without: int
     longer: int
     folds: int
     resumed: int
@@ -146,14 +148,15 @@ class TunePlan:
     fold `parameters` learn. The `done` folds of an interrupted tuning need not be trained again.
     """
 
+    kind: str
     name: str
     folder: str
     base: str
     licence: str
     labels: tuple[str, ...]
     items: int
-    texts: int
-    without_text: int
+    different: int
+    without: int
     longer: int
     folds: int
     done: int

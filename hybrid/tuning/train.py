@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -22,6 +22,19 @@ from hybrid.utils.unknown_labels import as_codes, known_mean
 
 LEAST = 1e-3  # a share of positive items from which the bias of a label starts
 CLIP = 1.0  # norm of the gradient
+
+
+class EpochBatches(Protocol):
+    """Batches of inputs and labels that can be shuffled."""
+
+    def __len__(self) -> int:
+        """Return the number of batches."""
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        """Iterate over the batches of an epoch."""
+
+    def shuffle(self) -> None:
+        """Draw the order of the next epoch."""
 
 
 class LayerwiseAdamW(keras.optimizers.AdamW):
@@ -62,26 +75,39 @@ def add_head(body: keras.Model, labels: NDArray[np.uint8], seed: int) -> keras.M
     keras.Model
         → log-odds (n, L), float32.
     """
-    share = np.clip(known_mean(labels), LEAST, 1 - LEAST)
-    size = body.output.shape[-1]
-    head = keras.layers.Dense(len(share), dtype="float32", name=HEAD)
+    head = keras.layers.Dense(labels.shape[1], dtype="float32", name=HEAD)
     found = keras.Model(body.inputs, head(body.output), name="tuned_encoder")
-    kernel = np.random.default_rng(seed).standard_normal((size, len(share))) * 0.02
-    head.set_weights([kernel.astype(np.float32), np.log(share / (1 - share)).astype(np.float32)])
+    start_head(head, labels, seed)
     return found
 
 
-def make_optimizer(model: keras.Model, steps: int, options: TuneOptions) -> LayerwiseAdamW:
-    """AdamW whose learning rate rises linearly, then falls linearly to 0; lower layers learn more slowly."""
+def start_head(head: keras.layers.Dense, labels: NDArray[np.uint8], seed: int) -> None:
+    """Draw the kernel of a head; its biases are the log-odds of the labels of the items to learn from."""
+    share = np.clip(known_mean(labels), LEAST, 1 - LEAST)
+    size = head.kernel.shape[0]
+    kernel = np.random.default_rng(seed).standard_normal((size, len(share))) * 0.02
+    head.set_weights([kernel.astype(np.float32), np.log(share / (1 - share)).astype(np.float32)])
+
+
+def make_optimizer(
+    model: keras.Model, steps: int, options: TuneOptions, depths: Sequence[int | None] | None = None
+) -> LayerwiseAdamW:
+    """AdamW whose learning rate rises linearly, then falls linearly to 0; lower layers learn more slowly.
+
+    Parameters
+    ----------
+    model : keras.Model
+    steps : int
+    options : TuneOptions
+    depths : sequence of int or None, optional
+        Of each trainable variable: how many layers its own is below the last one; None for the head. By
+        default as the names of a text encoder's layers say it.
+    """
     rises = max(1, round(options.warm_up * steps))
     schedule = LinearSchedule(options.learning_rate, rises, max(steps, rises + 1))
-    names = [variable.path.split("/")[0] for variable in model.trainable_variables]
-    last = max((_number(name) for name in names if name != HEAD), default=0)
     factors = [
-        options.head_rate / options.learning_rate
-        if name == HEAD
-        else options.decay ** (last - _number(name))
-        for name in names
+        options.head_rate / options.learning_rate if depth is None else options.decay**depth
+        for depth in (_depths(model) if depths is None else depths)
     ]
     optimizer = LayerwiseAdamW(
         factors,
@@ -91,6 +117,13 @@ def make_optimizer(model: keras.Model, steps: int, options: TuneOptions) -> Laye
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
+
+
+def _depths(model: keras.Model) -> list[int | None]:
+    """How many layers the layer of each trainable variable is below the last one; None for the head."""
+    names = [variable.path.split("/")[0] for variable in model.trainable_variables]
+    last = max((_number(name) for name in names if name != HEAD), default=0)
+    return [None if name == HEAD else last - _number(name) for name in names]
 
 
 def _number(name: str) -> int:
@@ -165,9 +198,42 @@ def train(
         If the loss is not finite.
     """
     batches = TrainingBatches(states, as_codes(labels), texts, options.batch_size, seed)
+    train_on(model, batches, labels, options, multiclass, after_batch)
+
+
+def train_on(
+    model: keras.Model,
+    batches: EpochBatches,
+    labels: NDArray[np.uint8],
+    options: TuneOptions,
+    multiclass: bool = False,
+    after_batch: Callable[[float], None] = lambda loss: None,
+    depths: Sequence[int | None] | None = None,
+) -> None:
+    """Train an encoder with a head on batches, which are shuffled after each epoch.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Changed in place.
+    batches : EpochBatches
+    labels : ndarray of shape (n, L), uint8
+        Of all items, which make the loss.
+    options : TuneOptions
+    multiclass, after_batch
+        As for `train`.
+    depths : sequence of int or None, optional
+        See `make_optimizer`.
+
+    Raises
+    ------
+    TrainingError
+        If the loss is not finite.
+    """
+    steps = len(batches) * options.epochs
     compile_inference(
         model,
-        optimizer=make_optimizer(model, len(batches) * options.epochs, options),
+        optimizer=make_optimizer(model, steps, options, depths),
         loss=make_loss("plain", labels, multiclass=multiclass),
     )
 

@@ -120,9 +120,9 @@ ALWAYS = {
         *("folds", "engine", "licence", "out", "dry-run", "force"), *TASK,
     },
     "tune": {
-        *(*COLUMNS, "text-encoder", "name", "encoders", "precision", "dry-run", "force", "folds"),
-        *("epochs", "layers", "learning-rate", "head-rate", "layer-decay", "warm-up", "weight-decay"),
-        *("dropout", "batch-size", "max-length"), *TASK,
+        *(*COLUMNS, "text-encoder", "backbone", "name", "encoders", "precision", "dry-run", "force"),
+        *("folds", "epochs", "layers", "learning-rate", "head-rate", "layer-decay", "warm-up"),
+        *("weight-decay", "dropout", "batch-size"), *TASK,
     },
     "fetch-posters": {
         *("id-column", "url-column", "out", "concurrency", "rate", "timeout", "retries", "max-bytes"),
@@ -242,6 +242,11 @@ REFUSED = {
             ("std", "0.5"),
         )
     },
+    **{
+        ("tune", option): [*TEXTS, f"--{option}", value]
+        for option, value in (("weights", "imagenet"), ("input-size", "64"))
+    },
+    ("tune", "max-length"): [*POSTERS, "--max-length", "128"],
     ("extract", "batch-size"): [*TEXTS, "--batch-size", "8"],
     ("extract", "retry-failed"): [*TEXTS, "--retry-failed"],
     **{

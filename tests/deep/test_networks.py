@@ -11,6 +11,7 @@ import pytest
 
 from hybrid.backbones import BACKBONES, Weights, configure
 from hybrid.backbones.networks import build_application
+from hybrid.backbones.unfreezing import group_layers
 from hybrid.catalogue import load_catalogue
 from hybrid.deep.baseline import DeepBaseline
 from hybrid.deep.items import Items
@@ -24,7 +25,6 @@ from hybrid.deep.registry import (
     get_network,
     network_names,
 )
-from hybrid.deep.unfreezing import group_layers
 from hybrid.errors import SettingError
 
 

@@ -17,6 +17,7 @@ from sklearn.metrics import roc_auc_score
 from hybrid.audit.ancestry import audit_backbones
 from hybrid.audit.leaks import BACKBONE_TRAINED_ON_TEST
 from hybrid.backbones.engines import choose_engine
+from hybrid.backbones.tuned_folder import is_tuned
 from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import hybrid
@@ -33,13 +34,14 @@ from hybrid.runs.fit_deep import fit_deep
 from hybrid.runs.fit_head import fit_head
 from hybrid.runs.folder import read_predictions
 from hybrid.runs.predict import predict_catalogue
-from hybrid.runs.tune import plan_job, plan_tuning, tune_text_encoder
+from hybrid.runs.tune import plan_tuning, tune_text_encoder
+from hybrid.runs.tune_texts import plan_text_job
 from hybrid.splitting.split_file import write_split
 from hybrid.splitting.tasks import Task
 from hybrid.text_encoders.encoder import TextEncoder
 from hybrid.text_encoders.registry import resolve_text_encoder
 from hybrid.text_encoders.tokens import Tokenizer
-from hybrid.text_encoders.tuned import TunedSpec, is_tuned, text_numbers
+from hybrid.text_encoders.tuned import TunedSpec, text_numbers
 from hybrid.tuning.batches import TrainingBatches
 from hybrid.tuning.options import TuneOptions, TuneSummary
 from hybrid.types import Audit, ColumnOptions, Split, TextEmbeddingOptions, TextSelector
@@ -133,7 +135,7 @@ def test_a_planted_signal_is_learnt(there: Any) -> None:
 
 def test_no_encoder_is_fed_what_it_scores(there: Any, text_encoder: Path) -> None:
     experiment, summary, fed = there
-    job = plan_job(experiment, str(text_encoder), OPTIONS)
+    job = plan_text_job(experiment, str(text_encoder), OPTIONS)
     numbers = text_numbers(job.tokens)
     assert len(fed) == summary.folds == 3
     spec = resolve_text_encoder(str(experiment.folder))
@@ -202,13 +204,13 @@ def test_permuted_labels_give_chance_out_of_fold_and_not_in_sample(
 
 def test_equal_texts_and_groups_are_in_one_fold(there: Any, text_encoder: Path) -> None:
     experiment, _, _ = there
-    job = plan_job(experiment, str(text_encoder), OPTIONS)
+    job = plan_text_job(experiment, str(text_encoder), OPTIONS)
     assert job.texts[0:9:2] == job.texts[:1] * 5
     assert len(set(job.fold[0:9:2].tolist())) == 1
     groups = np.array([str(i // 6) for i in range(len(experiment.catalogue))])
     split = Split(experiment.split.ids, experiment.split.parts, groups, "")
     grouped = Experiment(experiment.catalogue, split, experiment.folder)
-    job = plan_job(grouped, str(text_encoder), OPTIONS)
+    job = plan_text_job(grouped, str(text_encoder), OPTIONS)
     of_group = grouped.groups("train", "validation")
     for group in set(of_group.tolist()):
         assert len(set(job.fold[of_group == group].tolist())) == 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from hybrid.backbones import BackboneSpec
+from hybrid.backbones.registry import BackboneSpec
 from hybrid.errors import SettingError, unknown_name
 from hybrid.utils.counts import counted
 
@@ -125,3 +125,32 @@ def unfrozen_blocks(spec: BackboneSpec, application: Any, trains: str) -> list[s
     else:
         raise SettingError(f"--unfreeze: {unknown_name(f'block of {spec.name}', trains, names)}")
     return names[first:]
+
+
+def count_blocks(application: Any) -> int:
+    """Number of blocks of a backbone; arguments as of `group_layers`."""
+    return len(group_layers(application))
+
+
+def boundary(application: Any, body: Any, learns: list[Any]) -> Any:
+    """The tensor between the frozen layers of a backbone and those that learn.
+
+    Parameters
+    ----------
+    application : keras.Model
+    body : keras.Model
+        From its input to embeddings.
+    learns : list of layers
+        As `unfrozen_layers` returns them.
+
+    Returns
+    -------
+    tensor or None
+        The embeddings where no layer learns; None where all learn.
+    """
+    if not learns:
+        return body.output
+    if len(learns) == len(application.layers):
+        return None
+    # Not the output of the layer below: ConvNeXt adds its residuals between the layers.
+    return learns[0].input

@@ -1,0 +1,341 @@
+"""What all tunings share: encoders are trained and saved fold by fold, their scores go into the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.backbones.devices import device_name
+from hybrid.backbones.provenance import Ancestor, Provenance
+from hybrid.backbones.startup import start_keras
+from hybrid.backbones.tuned_folder import BASE, TUNED, is_tuned
+from hybrid.cache import EmbeddingCache, EmbeddingStore
+from hybrid.cache.sealed import PROVENANCE
+from hybrid.errors import RunError, SettingError
+from hybrid.heads.scoring import score_out_of_fold
+from hybrid.runs.experiment import Experiment
+from hybrid.runs.folder import check_run_name
+from hybrid.tuning.options import TuneOptions, TunePlan, TuneSummary
+from hybrid.tuning.work_folder import WorkFolder
+from hybrid.types import ExtractSummary, TextExtractSummary
+from hybrid.utils.counts import counted
+from hybrid.utils.files import locked, make_folder, remove, remove_tree, write_new
+from hybrid.utils.refusals import describe_refusal
+from hybrid.utils.resources import peak_mib
+from hybrid.utils.unknown_labels import as_codes
+from hybrid.utils.writable import check_new_folder
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What a tuning is estimated to take.
+
+    Parameters
+    ----------
+    seconds : float
+        Of the layers that do not learn, for all items.
+    step : float
+        Seconds of a training step.
+    parameters : int
+        That learn, in each fold.
+    state_bytes : int
+        Of what the layers that do not learn compute.
+    on_disk : bool
+        Whether these are in a file.
+    base_bytes : int
+        Of the encoder that it starts from.
+    """
+
+    seconds: float
+    step: float
+    parameters: int
+    state_bytes: int
+    on_disk: bool
+    base_bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class TuneJob(ABC):
+    """What is to be tuned; of texts or of posters.
+
+    Parameters
+    ----------
+    experiment : Experiment
+        Its folder is that of the encoder.
+    options : TuneOptions
+        With the layers that the encoder has.
+    rows, fold : ndarray of shape (n,), int
+        Rows in the catalogue of the items that are learnt from, of train and validation, and their folds.
+    without : int
+        Items of train and validation that have nothing to learn from.
+    """
+
+    experiment: Experiment
+    options: TuneOptions
+    rows: NDArray[np.int64]
+    fold: NDArray[np.int64]
+    without: int
+
+    kind: ClassVar[str]
+    option: ClassVar[str]  # that names the encoder
+    fold_file: ClassVar[str]  # name of the file of a fold, with {} for its number
+
+    @property
+    @abstractmethod
+    def contents(self) -> Sequence[NDArray[Any]]:
+        """What is learnt from, item by item: one array or more, each of n items, the first of numbers."""
+
+    @property
+    @abstractmethod
+    def base(self) -> dict[str, Any]:
+        """What identifies the encoder that it starts from, as JSON has it."""
+
+    @property
+    def base_provenance(self) -> Provenance:
+        """What the encoder that it starts from has learnt from: it is given, unless a job says otherwise."""
+        return Provenance()
+
+    @property
+    @abstractmethod
+    def said(self) -> dict[str, Any]:
+        """What only this kind of job says in `TuneSummary` and `TunePlan`."""
+
+    @abstractmethod
+    def train(self, folds: Sequence[int]) -> Generator[tuple[int, bytes]]:
+        """Train the encoders of some folds: the number of each, and the content of its file."""
+
+    @abstractmethod
+    def write_record(self, folder: Path) -> str:
+        """Write the encoder that it starts from, and ``tuned.json``, beside the files of the folds.
+
+        Returns
+        -------
+        str
+            SHA-256 of ``tuned.json``.
+        """
+
+    @abstractmethod
+    def embed(self) -> ExtractSummary | TextExtractSummary:
+        """Put the scores of the whole catalogue into the cache, with the encoder that is written."""
+
+    @abstractmethod
+    def read_scores(self, store: EmbeddingStore) -> NDArray[np.float32]:
+        """The scores of the items that were learnt from, of shape (n, L)."""
+
+    @abstractmethod
+    def measure(self) -> Effort:
+        """Estimate what it would take, from some steps."""
+
+    @cached_property
+    def labels(self) -> NDArray[np.uint8]:
+        """Labels of the items that are learnt from; masked where unknown."""
+        return self.experiment.catalogue.labels[self.rows]
+
+    @cached_property
+    def precision(self) -> str:
+        """Of the training."""
+        from hybrid.tuning.precision import choose_precision
+
+        return choose_precision(self.options)
+
+    @cached_property
+    def work(self) -> WorkFolder:
+        """Where the folds are saved."""
+        said = hashlib.sha256()
+        for array in (*self.contents, self.fold, as_codes(self.labels)):
+            said.update(np.ascontiguousarray(array).tobytes())
+        identity = {
+            **asdict(self.options),
+            "precision": self.precision,
+            "seed": self.experiment.context.seed,
+            **self.base,
+            "labels": list(self.experiment.catalogue.genres),
+            "task": self.experiment.task.kind,
+            "items": said.hexdigest(),
+        }
+        return WorkFolder(self.experiment.folder, identity)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What is recorded of the training."""
+        seed = self.experiment.context.seed
+        return {**asdict(self.options), "precision": self.precision, "seed": seed}
+
+    @property
+    def missing_folds(self) -> list[int]:
+        """Folds that are not done."""
+        folds = range(self.options.folds)
+        return [k for k in folds if self.work.seconds(self.fold_file.format(k)) is None]
+
+    def rows_without(self, fold: int) -> NDArray[np.int64]:
+        """The items that the encoder of a fold learns from."""
+        return np.flatnonzero(self.fold != fold)
+
+
+def check_job(experiment: Experiment, options: TuneOptions) -> None:
+    """Check name, options, catalogue and split, before anything is read.
+
+    Raises
+    ------
+    CatalogueError, SplitError, SettingError, RunError
+        If something does not fit.
+    """
+    check_run_name(experiment.folder.name)
+    if problems := options.problems():
+        raise SettingError("\n".join(problems))
+    experiment.check_items()
+
+
+def run_job(job: TuneJob, force: bool) -> TuneSummary:
+    """Train the encoders that are not there yet, write the folder, and embed the catalogue with it."""
+    folder, say = job.experiment.folder, job.experiment.context.progress.say
+    _check_target(job, folder, force)
+    hashes = job.experiment.hashed.take(job.rows).hashes
+    with _held(folder):
+        job.work.begin(anew=force)
+        say("starting Keras")
+        start_keras()
+        resumed = job.options.folds - len(job.missing_folds)
+        if resumed:
+            say(f"continuing: {counted(resumed, 'encoder is', 'encoders are')} there already")
+        _train(job)
+        seconds = _assemble(job, hashes)
+    say(f"{folder} is written; embedding the {job.kind}s of the catalogue with it")
+    found = job.embed()
+    return TuneSummary(
+        **_said(job),
+        resumed=resumed,
+        oof_map=_out_of_fold_map(job, found.fingerprint),
+        seconds=seconds,
+        embedding_seconds=found.seconds,
+        peak_mib=peak_mib(),
+        bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
+        fingerprint=found.fingerprint,
+        embedded=found.embedded,
+    )
+
+
+def plan_of_job(job: TuneJob) -> TunePlan:
+    """Estimate what `run_job` would do; nothing is written."""
+    job.work.check()
+    start_keras()
+    effort, todo = job.measure(), job.missing_folds
+    steps = sum(-(-len(job.rows_without(k)) // job.options.batch_size) for k in todo)
+    return TunePlan(
+        **_said(job),
+        done=job.options.folds - len(todo),
+        parameters=effort.parameters,
+        seconds=(effort.seconds if todo else 0.0) + steps * job.options.epochs * effort.step,
+        state_bytes=effort.state_bytes,
+        on_disk=effort.on_disk,
+        bytes=effort.base_bytes + 4 * effort.parameters * job.options.folds,
+    )
+
+
+def _check_target(job: TuneJob, folder: Path, force: bool) -> None:
+    if folder.exists() and not is_tuned(folder):
+        raise RunError(
+            f"{folder}: expected a tuned encoder or nothing, found something else. Choose another --name."
+        )
+    if folder.exists() and not force:
+        raise RunError(
+            f"{folder}: expected nothing, found a tuned encoder. Choose another --name, or replace it with "
+            f"--force. hybrid extract {job.option} {folder} embeds {job.kind}s with it."
+        )
+    check_new_folder("--encoders", folder.parent)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Keep other processes from tuning an encoder of this name; name what the disk refuses."""
+    try:
+        make_folder(folder.parent)
+        with locked(folder.with_name(f".{folder.name}.lock")):
+            yield
+    except BlockingIOError:
+        raise RunError(
+            f"{folder}: expected no other process to tune this encoder, found one. Wait for it, or choose "
+            "another --name."
+        ) from None
+    except OSError as error:
+        raise RunError(describe_refusal(f"the encoder {folder}", error)) from error
+
+
+def _train(job: TuneJob) -> None:
+    """Train the encoders that are not there yet, and save each when it is done."""
+    todo = job.missing_folds
+    if not todo:
+        return
+    start = time.perf_counter()
+    try:
+        with closing(job.train(todo)) as trained:
+            for k, content in trained:
+                job.work.save(job.fold_file.format(k), content, time.perf_counter() - start)
+                start = time.perf_counter()
+    except KeyboardInterrupt:
+        folds = job.options.folds
+        done = folds - len(job.missing_folds)
+        job.experiment.context.progress.say(
+            f"stopped: {done} of {counted(folds, 'encoder')} done and saved. Run the same command again to "
+            "continue."
+        )
+        raise
+
+
+def _assemble(job: TuneJob, hashes: Any) -> float:
+    """Complete the folder of the encoder and give it its name; the seconds of the training."""
+    work, experiment = job.work, job.experiment
+    remove_tree(work.encoder / BASE)  # of an earlier attempt
+    for name in (TUNED, PROVENANCE):
+        remove(work.encoder / name)
+    digest = job.write_record(work.encoder)
+    spent = [work.seconds(job.fold_file.format(k)) for k in range(job.options.folds)]
+    seconds = sum(each for each in spent if each is not None)
+    learnt = Ancestor(
+        digest=digest,
+        name=experiment.folder.name,
+        catalogue=experiment.catalogue.sha256,
+        split=experiment.split.sha256,
+        items=hashes,
+        seconds=seconds,
+        device=device_name(),
+    )
+    write_new(work.encoder / PROVENANCE, job.base_provenance.then(learnt).to_bytes())
+    work.finish()
+    return seconds
+
+
+def _out_of_fold_map(job: TuneJob, fingerprint: str) -> float | None:
+    store = EmbeddingCache(job.experiment.context.cache).find(fingerprint)
+    scores = job.read_scores(store).astype(np.float64)
+    found = score_out_of_fold(job.labels, scores, job.fold, "map").value
+    return float(found) if np.isfinite(found) else None
+
+
+def _said(job: TuneJob) -> dict[str, Any]:
+    """What summary and plan have in common."""
+    return {
+        "kind": job.kind,
+        "name": job.experiment.folder.name,
+        "folder": str(job.experiment.folder),
+        "labels": tuple(job.experiment.catalogue.genres),
+        "items": len(job.rows),
+        "different": len(np.unique(job.contents[0])),
+        "without": job.without,
+        "folds": job.options.folds,
+        "layers": job.options.layers,
+        "epochs": job.options.epochs,
+        "precision": job.precision,
+        "device": device_name(),
+        **job.said,
+    }

@@ -1,0 +1,181 @@
+"""The tuning of a text encoder: what of a catalogue is learnt from, trained, written and embedded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.backbones.tuned_folder import BASE
+from hybrid.cache import EmbeddingStore
+from hybrid.errors import CatalogueError, SettingError
+from hybrid.extraction.extract_texts import extract_texts
+from hybrid.extraction.texts import item_texts, text_keys
+from hybrid.runs.experiment import Experiment
+from hybrid.runs.tune_job import Effort, TuneJob, check_job
+from hybrid.splitting.tasks import TRAINING
+from hybrid.text_encoders.arrays import pack_tensors, read_arrays
+from hybrid.text_encoders.registry import resolve_text_encoder
+from hybrid.text_encoders.spec import TransformerSpec
+from hybrid.text_encoders.tokens import Tokenizer, Tokens
+from hybrid.text_encoders.tuned import FOLD, text_numbers, write_tuned_encoder
+from hybrid.tuning.base_files import copy_base
+from hybrid.tuning.folds import plan_folds
+from hybrid.tuning.options import TuneOptions
+from hybrid.types import TextExtractSummary
+from hybrid.utils.files import remove
+
+TRIED_TEXTS = 64  # that a plan computes the lower layers of
+
+
+@dataclass(frozen=True, eq=False)
+class TextJob(TuneJob):
+    """A text encoder that is to be tuned.
+
+    Parameters
+    ----------
+    spec : TransformerSpec
+        To start from, with the maximum length that texts are cut to.
+    texts : list of n str
+        Of the items that are learnt from.
+    tokens : Tokens
+    """
+
+    spec: TransformerSpec
+    texts: list[str]
+    tokens: Tokens
+
+    kind: ClassVar[str] = "text"
+    option: ClassVar[str] = "--text-encoder"
+    fold_file: ClassVar[str] = FOLD
+
+    @cached_property
+    def contents(self) -> Sequence[NDArray[Any]]:
+        """See `TuneJob.contents`."""
+        return [text_numbers(self.tokens)]
+
+    @property
+    def base(self) -> dict[str, Any]:
+        """See `TuneJob.base`."""
+        return {
+            "weights": self.spec.weights,
+            "tokenizer": self.spec.tokenizer,
+            "prefix": self.spec.prefix,
+        }
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """See `TuneJob.said`."""
+        return {
+            "base": self.spec.name,
+            "licence": self.spec.licence,
+            "longer": int(self.tokens.longer.sum()),
+        }
+
+    def train(self, folds: Sequence[int]) -> Generator[tuple[int, bytes]]:
+        """See `TuneJob.train`; the states of the lower layers are computed once."""
+        from hybrid.text_encoders.keras_network import build_lower
+        from hybrid.tuning.encoder import tune_fold
+        from hybrid.tuning.states import MEMORY, compute_states, state_bytes
+
+        experiment, options, spec = self.experiment, self.options, self.spec
+        context, arrays = experiment.context, read_arrays(self.spec)
+        lower = build_lower(spec, arrays, spec.architecture.layers - options.layers, self.precision)
+        size = state_bytes(self.tokens, spec.architecture.hidden)
+        file = self.work.states if size > MEMORY else None
+        try:
+            states = compute_states(lower, self.tokens, file, context.progress)
+            del lower
+            for k in folds:
+                made = tune_fold(
+                    *(spec, arrays, states, self.labels, self.rows_without(k), options),
+                    *(self.precision, context.seed + k, experiment.task.multiclass),
+                    *(context.progress, f"tuning encoder {k + 1} of {options.folds}"),
+                )
+                yield k, pack_tensors(made)
+        finally:
+            remove(self.work.states)
+
+    def write_record(self, folder: Path) -> str:
+        """See `TuneJob.write_record`."""
+        copy_base(self.spec, folder / BASE)
+        numbers, first = np.unique(self.contents[0], return_index=True)
+        labels = self.experiment.catalogue.genres
+        return write_tuned_encoder(
+            folder, self.spec, labels, numbers, self.fold[first], self.settings
+        )
+
+    def embed(self) -> TextExtractSummary:
+        """See `TuneJob.embed`."""
+        experiment = self.experiment
+        catalogue, folder = experiment.whole.catalogue, str(experiment.folder)
+        return extract_texts(catalogue, folder, context=experiment.context)
+
+    def read_scores(self, store: EmbeddingStore) -> NDArray[np.float32]:
+        """See `TuneJob.read_scores`."""
+        return store.read(text_keys(self.texts, self.spec.prefix))
+
+    def measure(self) -> Effort:
+        """See `TuneJob.measure`."""
+        from hybrid.text_encoders.keras_network import build_lower
+        from hybrid.text_encoders.tuned_engine import take_pieces
+        from hybrid.tuning.encoder import measure_step
+        from hybrid.tuning.states import MEMORY, compute_states, state_bytes
+
+        context, spec, lengths = self.experiment.context, self.spec, self.tokens.lengths
+        arrays, below = read_arrays(spec), spec.architecture.layers - self.options.layers
+        lower = build_lower(spec, arrays, below, self.precision)
+        some = take_pieces(self.tokens, np.arange(min(TRIED_TEXTS, len(lengths))))
+        compute_states(lower, some, None, context.progress)  # compiles
+        start = time.perf_counter()
+        compute_states(lower, some, None, context.progress)
+        seconds = (time.perf_counter() - start) / len(some.lengths) * len(lengths)
+        step, parameters = measure_step(
+            spec, arrays, lengths, self.labels, self.options, self.precision, context.seed
+        )
+        size = state_bytes(self.tokens, spec.architecture.hidden)
+        base = sum(path.stat().st_size for path in spec.folder.glob("*.safetensors"))
+        return Effort(seconds, step, parameters, size, size > MEMORY, base)
+
+
+def plan_text_job(experiment: Experiment, text_encoder: str, options: TuneOptions) -> TextJob:
+    """Check options, catalogue and split, tokenise the texts, and assign them to folds."""
+    check_job(experiment, options)
+    catalogue = experiment.catalogue
+    if not catalogue.columns.text:
+        raise CatalogueError(
+            f"{catalogue.path}: expected a text column, found none. Name it with --text COLUMN."
+        )
+    spec = resolve_text_encoder(text_encoder)
+    if not isinstance(spec, TransformerSpec):
+        raise SettingError(
+            "--text-encoder: expected an encoder of the BERT family, with model.safetensors, found "
+            f"{spec.name}, which is of a kind that cannot be trained."
+        )
+    spec = replace(spec, max_length=min(options.max_length, spec.max_length))
+    layers = min(options.layers, spec.architecture.layers)
+    options = replace(options, layers=layers, max_length=spec.max_length)
+    rows = experiment.rows(*TRAINING)
+    texts = item_texts(catalogue.frame.iloc[rows], catalogue.columns.text)
+    has = np.array([bool(text) for text in texts], dtype=bool)
+    if not has.any():
+        raise CatalogueError(
+            f"{catalogue.path}: expected train and validation items with a text, found none."
+        )
+    rows, texts = rows[has], [text for text in texts if text]
+    tokens = Tokenizer(spec)(texts)
+    fold = plan_folds(
+        catalogue.labels[rows],
+        options.folds,
+        experiment.groups(*TRAINING)[has],
+        text_numbers(tokens),
+        experiment.context.seed,
+        catalogue.ids[rows],
+    )
+    return TextJob(experiment, options, rows, fold, int((~has).sum()), spec, texts, tokens)
