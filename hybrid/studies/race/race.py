@@ -221,7 +221,12 @@ def _blocks(catalogue: Catalogue, options: RaceOptions, context: Context) -> tup
         columns = catalogue.columns
         has = {"text": columns.text, "metadata": columns.metadata}
         return tuple(name for name in OWN_BLOCKS if has[name])
-    return choose_blocks(catalogue, options.blocks, (), context) if options.blocks else ()
+    if not options.blocks:
+        return ()
+    try:
+        return choose_blocks(catalogue, options.blocks, (), context)
+    except SettingError as error:
+        raise SettingError(str(error).replace("--blocks", "--with-blocks", 1)) from error
 
 
 def _samples(experiment: Experiment, options: RaceOptions) -> tuple[Sample, ...]:

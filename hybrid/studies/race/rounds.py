@@ -204,8 +204,8 @@ class Rounds:
         if needed <= left:
             return True
         found.ended = (
-            f"the round of {counted(self.sizes[sample], 'item')} would take about {duration(needed)}, and "
-            f"{duration(left)} of the budget of {duration(self.clock.budget)} are left"
+            f"the round of {counted(self.sizes[sample], 'item')} would take about {needed:,.0f} s, and "
+            f"{left:,.0f} s of the budget of {duration(self.clock.budget)} are left"
         )
         return False
 

@@ -256,6 +256,7 @@ def test_all_encoders_that_cannot_take_part_are_told_before_the_work(
             r"found seeing\.onnx \(unknown\), small",
         ),
         ({"options": replace(QUICK, blocks=("poster",))}, "which is what each encoder makes"),
+        ({"options": replace(QUICK, blocks=("txt",))}, "--with-blocks: unknown block 'txt'"),
     ],
 )
 def test_what_is_wrong_is_refused(
