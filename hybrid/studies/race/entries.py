@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -106,7 +107,8 @@ def _backbone(name: str, weights: str, engine: str, seed: int) -> Entry:
     choose_for(spec, engine, "auto")
     licence = weights_licence(spec, found)
     own = spec.has_own_weights or found.kind == "imagenet"
-    option = f"--backbone {name}" + ("" if own else f" --weights {weights}")
+    option = f"--backbone {shlex.quote(name)}"
+    option += "" if own else f" --weights {shlex.quote(weights)}"
 
     def make(name_here: str, shared: Shared) -> RacedEmbeddings:
         return RacedBackbone(
@@ -126,7 +128,7 @@ def _text_encoder(name: str, engine: str) -> Entry:
     def make(label: str, shared: Shared) -> RacedEmbeddings:
         return RacedTextEncoder(
             label,
-            f"--text-encoder {name}",
+            f"--text-encoder {shlex.quote(name)}",
             spec.licence,
             learnt,
             shared,
