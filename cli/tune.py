@@ -34,6 +34,9 @@ _OPTIONS = tuple(
         ("weight-decay", "weight_decay", "Weight decay of kernels."),
         ("dropout", "dropout", "Dropout of the layers that learn."),
         ("batch-size", "batch_size", "Items in a batch."),
+        ("lora-rank", "lora_rank", "Rank of the kernels' updates, which learn alone; 0: all weights learn."),
+        ("lora-alpha", "lora_alpha", "The updates are scaled by this / rank; 0: twice the rank."),
+        ("patience", "patience", "Epochs without a lower validation loss that stop an encoder; 0: none."),
         ("max-length", "max_length", "Tokens that are read of a text; at most what the encoder reads."),
     )
 )  # fmt: skip
@@ -60,7 +63,9 @@ def _tune_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @task_options
 @_tune_options
 @click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True,
-              help="Of the matrix products; auto: bfloat16 on a GPU that has it, else float32.")  # fmt: skip
+              help="Of the matrix products; auto: bfloat16 where the device has it.")  # fmt: skip
+@click.option("--refit", is_flag=True,
+              help="Train one more encoder, of all items, for new ones; else the mean of all.")  # fmt: skip
 @click.option("--dry-run", is_flag=True,
               help="Print what would be trained and about how long it would take.")  # fmt: skip
 def command(
@@ -138,10 +143,11 @@ def _text(made: TuneSummary) -> str:
     score = "" if made.oof_map is None else f"; out-of-fold mAP {made.oof_map:.3f}"
     return "\n".join(
         [
-            f"{made.folder}: {counted(made.folds, 'encoder')} from {made.base}, which learnt "
+            f"{made.folder}: {_encoders(made)} from {made.base}, which learnt "
             f"{counted(len(made.labels), 'label')} from {_learnt(made)}",
             f"  {_how(made)}, in {duration(made.seconds)}{score}; peak memory {made.peak_mib:.0f} MiB, "
             f"{size_text(made.bytes)} of disk",
+            *([f"  {_stopping(made)}: {_kept(made)}"] if made.watched else []),
             f"{counted(made.embedded, 'item')} of the catalogue {agree(made.embedded, '{have|has}')} scores "
             f"in the cache ({made.fingerprint[:12]}); use them with: hybrid fit-svm "
             f"{'--backbone' if made.kind == 'poster' else '--text-encoder'} {made.name}",
@@ -156,13 +162,30 @@ def _plan_text(plan: TunePlan) -> str:
     done = f" ({plan.done} done)" if plan.done else ""
     return "\n".join(
         [
-            f"{plan.folder}: {counted(plan.folds, 'encoder')}{done} from {plan.base}, which would learn "
+            f"{plan.folder}: {_encoders(plan)}{done} from {plan.base}, which would learn "
             f"{counted(len(plan.labels), 'label')} from {_learnt(plan)}",
             f"  {plan.parameters:,} parameters of each would learn; {_how(plan)}",
+            *([f"  {_stopping(plan)}"] if plan.watched else []),
             f"  about {duration(plan.seconds)} of training, {size_text(plan.state_bytes)} of {where} for the "
             f"lower layers, {size_text(plan.bytes)} of disk for the encoder",
         ]
     )
+
+
+def _encoders(record: TuneSummary | TunePlan) -> str:
+    more = " and one of all items" if record.refit else ""
+    return counted(record.folds, "encoder") + more
+
+
+def _stopping(record: TuneSummary | TunePlan) -> str:
+    """What stops an encoder, in words."""
+    what = "items carved from those to learn from" if record.carved else "validation items"
+    return f"early stopping by {record.watched:,} {what} for each encoder"
+
+
+def _kept(made: TuneSummary) -> str:
+    epochs = ", ".join(map(str, made.kept_epochs))
+    return f"of at most {counted(made.epochs, 'epoch')}, they have the weights of {epochs}"
 
 
 def _learnt(record: TuneSummary | TunePlan) -> str:

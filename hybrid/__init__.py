@@ -49,11 +49,13 @@ if TYPE_CHECKING:
     from hybrid.runs.fit_head import fit_head
     from hybrid.runs.folder import read_run
     from hybrid.runs.predict import predict_catalogue
+    from hybrid.runs.tune import tune_backbone, tune_text_encoder
     from hybrid.splitting.methods import SplitOptions, split_catalogue
     from hybrid.splitting.split_file import read_split, write_split
     from hybrid.studies.race.options import RaceOptions
     from hybrid.studies.race.race import race_encoders
     from hybrid.studies.study import Studies, study_run
+    from hybrid.tuning.options import TuneOptions
     from hybrid.utils.context import Context
     from hybrid.utils.progress import Progress
 
@@ -95,6 +97,9 @@ _MODULES = {
     "MultilabelLinearSVC": "hybrid.heads.svm.multilabel_svc",
     "Experiment": "hybrid.runs.experiment",
     "fit_head": "hybrid.runs.fit_head",
+    "TuneOptions": "hybrid.tuning.options",
+    "tune_text_encoder": "hybrid.runs.tune",
+    "tune_backbone": "hybrid.runs.tune",
     "Studies": "hybrid.studies.study",
     "study_run": "hybrid.studies.study",
     "DeepOptions": "hybrid.deep.options",
@@ -130,6 +135,7 @@ __all__ = [
     "TextEmbeddingOptions",
     "TextFeatures",
     "TextSelector",
+    "TuneOptions",
     "__version__",
     "audit_catalogue",
     "check_catalogue",
@@ -153,6 +159,8 @@ __all__ = [
     "read_split",
     "split_catalogue",
     "study_run",
+    "tune_backbone",
+    "tune_text_encoder",
     "write_sample",
     "write_split",
 ]

@@ -20,6 +20,7 @@ from hybrid.backbones.tuned_folder import (
     NUMBER_BYTES,
     UNREADABLE,
     check_files,
+    encoder_files,
     pack_folds,
     read_record,
     unpack_folds,
@@ -172,11 +173,12 @@ def read_tuned_backbone(
             trains=data["trains"],
             folds=data["folds"],
             learnt=unpack_folds(data["posters"], data["folds"]),
+            refit=bool(data["options"].get("refit")),
         )
         licence = str(base["licence"])
     except UNREADABLE as error:
         raise unreadable(folder, POSTER, error) from error
-    wanted = {FOLD.format(number) for number in range(tuned.folds)}
+    wanted = set(encoder_files(FOLD, tuned.folds, tuned.refit))
     wanted |= {f"{BASE}/{tuned.file}"} if tuned.file else set()
     check_files(folder, data["files"], wanted)
     given = {"--layer": layer, "--pooling": pooling, "--input-size": input_size, "--fit": fit}

@@ -18,20 +18,22 @@ class TunedEngine(Engine):
     """The K encoders of a tuned backbone, computed by another engine as one network.
 
     A poster that was learnt from gets the scores of the encoder of its fold, which has not seen it; every
-    other poster the means of all.
+    other poster the means of all, or those of one more encoder, where there is one.
 
     Parameters
     ----------
     spec : BackboneSpec
     engine : Engine
-        Posters → the scores of all encoders, one after another: (n, K * L).
+        Posters → the scores of all encoders, one after another; see
+        `hybrid.backbones.tuned_network.join_encoders`.
     """
 
     def __init__(self, spec: BackboneSpec, engine: Engine) -> None:
         assert spec.tuned is not None, "a tuned backbone"
         self.engine, self.choice, self.input_size = engine, engine.choice, engine.input_size
         self.depth = engine.depth
-        self._learnt, self._shape = spec.tuned.learnt, (spec.tuned.folds, spec.dimension)
+        self._learnt, self._number = spec.tuned.learnt, spec.tuned.folds
+        self._shape = (spec.tuned.folds + spec.tuned.refit, spec.dimension)
 
     @property
     def batch_size(self) -> int:
@@ -65,6 +67,7 @@ class TunedEngine(Engine):
 
     def _select(self, scores: Embeddings, fold: NDArray[np.int64]) -> Embeddings:
         each = scores.reshape(len(scores), *self._shape)
-        means = each.mean(axis=1, dtype=np.float64).astype(np.float32)
+        new = each[:, self._number :] if self._shape[0] > self._number else each
+        means = new.mean(axis=1, dtype=np.float64).astype(np.float32)
         own = each[np.arange(len(each)), np.maximum(fold, 0)]
         return np.where((fold == UNSEEN)[:, None], means, own)

@@ -20,6 +20,7 @@ from hybrid.utils.reading import TEXT, WEIGHTS, hash_file, read_bytes
 
 FORMAT = 1
 TUNED, BASE = "tuned.json", "base"
+ALL = "all"  # in place of the number of a fold: the encoder that has learnt from all items
 ENCODERS = "encoders"  # folder of the tuned encoders of a project
 REMEDY = "Copy the folder again, or make it with hybrid tune."
 NUMBER_BYTES = 8  # of the hash that identifies a text or a poster
@@ -188,6 +189,25 @@ def check_files(folder: Path, files: Mapping[str, str], wanted: set[str]) -> Non
             raise WeightsError(
                 f"{path}: expected the SHA-256 {digest[:12]}…, found {found[:12]}…: it is damaged. {REMEDY}"
             )
+
+
+def encoder_files(name: str, folds: int, refit: bool) -> list[str]:
+    """Names of the files of a tuned encoder's encoders.
+
+    Parameters
+    ----------
+    name : str
+        With {} for the number of a fold.
+    folds : int
+    refit : bool
+        Whether there is one more, which has learnt from all items.
+
+    Examples
+    --------
+    >>> encoder_files("fold-{}.npz", 2, True)
+    ['fold-0.npz', 'fold-1.npz', 'fold-all.npz']
+    """
+    return [name.format(number) for number in (*range(folds), *[ALL] * refit)]
 
 
 def pack_folds(numbers: NDArray[np.uint64], fold: NDArray[np.int64]) -> dict[str, str]:

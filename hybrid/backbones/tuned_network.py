@@ -17,6 +17,7 @@ from hybrid.backbones.folding import fold_batch_norm
 from hybrid.backbones.networks import cut_and_pool, layers_by_name
 from hybrid.backbones.registry import BackboneSpec
 from hybrid.backbones.tuned import FOLD
+from hybrid.backbones.tuned_folder import encoder_files
 from hybrid.backbones.unfreezing import boundary, unfrozen_layers
 from hybrid.errors import WeightsError
 from hybrid.utils.reading import WEIGHTS, checked
@@ -83,7 +84,7 @@ def read_arrays(path: Path) -> Arrays:
 def join_encoders(
     spec: BackboneSpec, base: BackboneSpec, build: Callable[[], keras.Model]
 ) -> keras.Model:
-    """Make one network of the K encoders of a tuned backbone.
+    """Make one network of the encoders of a tuned backbone.
 
     Parameters
     ----------
@@ -97,7 +98,7 @@ def join_encoders(
     Returns
     -------
     keras.Model
-        (n, height, width, 3), preprocessed → scores (n, K * L), float32.
+        (n, height, width, 3), preprocessed → scores of all encoders (n, K * L), float32, or (n, (K + 1) * L).
 
     Raises
     ------
@@ -107,8 +108,8 @@ def join_encoders(
     assert spec.tuned is not None, "a tuned backbone"
     posters = keras.Input((*spec.input_size, 3))
     shared, scores = None, []
-    for number in range(spec.tuned.folds):
-        path = spec.tuned.folder / FOLD.format(number)
+    for name in encoder_files(FOLD, spec.tuned.folds, spec.tuned.refit):
+        path = spec.tuned.folder / name
         application, arrays = build(), read_arrays(path)
         body = cut_and_pool(base, application)
         learns = unfrozen_layers(base, application, spec.tuned.trains)

@@ -31,6 +31,8 @@ class TunedImages:
         K.
     learnt : mapping of int to int
         Number of a poster, by its pixels or by its file, → its fold.
+    refit : bool
+        Whether there is one more encoder, which has learnt from all items, for new posters.
     """
 
     folder: Path
@@ -43,3 +45,4 @@ class TunedImages:
     trains: str = "head"
     folds: int = 1
     learnt: Mapping[int, int] = field(default_factory=dict, hash=False, repr=False)
+    refit: bool = False

@@ -18,15 +18,17 @@ from numpy.typing import NDArray
 from hybrid.backbones.devices import device_name
 from hybrid.backbones.provenance import Ancestor, Provenance
 from hybrid.backbones.startup import start_keras
-from hybrid.backbones.tuned_folder import BASE, TUNED, is_tuned
+from hybrid.backbones.tuned_folder import ALL, BASE, TUNED, is_tuned
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.cache.sealed import PROVENANCE
 from hybrid.errors import RunError, SettingError
 from hybrid.heads.scoring import score_out_of_fold
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.folder import check_run_name
+from hybrid.tuning.folds import carve_watched
+from hybrid.tuning.lesson import Lesson
 from hybrid.tuning.options import TuneOptions, TunePlan, TuneSummary
-from hybrid.tuning.work_folder import WorkFolder
+from hybrid.tuning.work_folder import Trained, WorkFolder
 from hybrid.types import ExtractSummary, TextExtractSummary
 from hybrid.utils.counts import counted
 from hybrid.utils.files import locked, make_folder, remove, remove_tree, write_new
@@ -46,8 +48,8 @@ class Effort:
         Of the layers that do not learn, for all items.
     step : float
         Seconds of a training step.
-    parameters : int
-        That learn, in each fold.
+    parameters, stored : int
+        That learn, in each encoder; and that its file holds.
     state_bytes : int
         Of what the layers that do not learn compute.
     on_disk : bool
@@ -59,6 +61,7 @@ class Effort:
     seconds: float
     step: float
     parameters: int
+    stored: int
     state_bytes: int
     on_disk: bool
     base_bytes: int
@@ -76,6 +79,8 @@ class TuneJob(ABC):
         With the layers that the encoder has.
     rows, fold : ndarray of shape (n,), int
         Rows in the catalogue of the items that are learnt from, of train and validation, and their folds.
+    groups : ndarray of shape (n,), int
+        Items that are in one fold: see `hybrid.tuning.folds.join_groups`.
     without : int
         Items of train and validation that have nothing to learn from.
     """
@@ -84,6 +89,7 @@ class TuneJob(ABC):
     options: TuneOptions
     rows: NDArray[np.int64]
     fold: NDArray[np.int64]
+    groups: NDArray[np.int64]
     without: int
 
     kind: ClassVar[str]
@@ -111,8 +117,8 @@ class TuneJob(ABC):
         """What only this kind of job says in `TuneSummary` and `TunePlan`."""
 
     @abstractmethod
-    def train(self, folds: Sequence[int]) -> Generator[tuple[int, bytes]]:
-        """Train the encoders of some folds: the number of each, and the content of its file."""
+    def train(self, names: Sequence[int | str]) -> Generator[tuple[bytes, int]]:
+        """Train some encoders by the lessons of their names: the content of each file, and its epoch."""
 
     @abstractmethod
     def write_record(self, folder: Path) -> str:
@@ -168,18 +174,59 @@ class TuneJob(ABC):
     @property
     def settings(self) -> dict[str, Any]:
         """What is recorded of the training."""
-        seed = self.experiment.context.seed
-        return {**asdict(self.options), "precision": self.precision, "seed": seed}
+        return {
+            **asdict(self.options),
+            "precision": self.precision,
+            "seed": self.experiment.context.seed,
+            "kept_epochs": [self.trained(name).epochs for name in self.names],
+        }
 
     @property
-    def missing_folds(self) -> list[int]:
-        """Folds that are not done."""
-        folds = range(self.options.folds)
-        return [k for k in folds if self.work.seconds(self.fold_file.format(k)) is None]
+    def names(self) -> list[int | str]:
+        """Names of the encoders: the numbers of the folds, and `ALL` for that of all items."""
+        return [*range(self.options.folds), *[ALL] * self.options.refit]
 
-    def rows_without(self, fold: int) -> NDArray[np.int64]:
-        """The items that the encoder of a fold learns from."""
-        return np.flatnonzero(self.fold != fold)
+    @property
+    def missing(self) -> list[int | str]:
+        """Names of the encoders that are not done."""
+        files = {name: self.fold_file.format(name) for name in self.names}
+        return [name for name, file in files.items() if self.work.record(file) is None]
+
+    def trained(self, name: int | str) -> Trained:
+        """What is known of an encoder that is done."""
+        found = self.work.record(self.fold_file.format(name))
+        assert found is not None, "an encoder that is done"
+        return found
+
+    def lesson(self, name: int | str) -> Lesson:
+        """What an encoder learns from, and until when; for `ALL`, those of the folds are done.
+
+        The encoder of all items has none that could stop it: it learns for as many epochs as the others, in
+        the median.
+        """
+        folds, seed = self.options.folds, self.experiment.context.seed
+        if name == ALL:
+            kept = [self.trained(k).epochs for k in range(folds)] if self.options.patience else []
+            epochs = round(float(np.median(kept))) if kept else None
+            rows = np.arange(len(self.rows))
+            return Lesson("tuning the encoder of all items", seed + folds, rows, epochs=epochs)
+        rows, watched = self.divide(int(name))
+        label = f"tuning encoder {int(name) + 1} of {folds}"
+        return Lesson(label, seed + int(name), rows, watched)
+
+    def divide(self, fold: int) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+        """The items that the encoder of a fold learns from, and with patience those that stop it."""
+        rows = np.flatnonzero(self.fold != fold)
+        if not self.options.patience:
+            return rows, None
+        ids, seed = self.experiment.catalogue.ids[self.rows], self.experiment.context.seed
+        how = (self.validation, self.labels, self.groups, seed + fold, ids)
+        return carve_watched(rows, *how)
+
+    @property
+    def validation(self) -> NDArray[np.bool_]:
+        """Which of the items are validation items of the split."""
+        return np.isin(self.rows, self.experiment.rows("validation"))
 
 
 def check_job(experiment: Experiment, options: TuneOptions) -> None:
@@ -205,15 +252,17 @@ def run_job(job: TuneJob, force: bool) -> TuneSummary:
         job.work.begin(anew=force)
         say("starting Keras")
         start_keras()
-        resumed = job.options.folds - len(job.missing_folds)
+        resumed = len(job.names) - len(job.missing)
         if resumed:
             say(f"continuing: {counted(resumed, 'encoder is', 'encoders are')} there already")
         _train(job)
+        kept = [job.trained(name).epochs for name in job.names]
         seconds = _assemble(job, hashes)
     say(f"{folder} is written; embedding the {job.kind}s of the catalogue with it")
     found = job.embed()
     return TuneSummary(
         **_said(job),
+        kept_epochs=tuple(kept),
         resumed=resumed,
         oof_map=_out_of_fold_map(job, found.fingerprint),
         seconds=seconds,
@@ -229,16 +278,17 @@ def plan_of_job(job: TuneJob) -> TunePlan:
     """Estimate what `run_job` would do; nothing is written."""
     job.work.check()
     start_keras()
-    effort, todo = job.measure(), job.missing_folds
-    steps = sum(-(-len(job.rows_without(k)) // job.options.batch_size) for k in todo)
+    effort, todo = job.measure(), job.missing
+    sizes = [len(job.rows) if name == ALL else len(job.divide(int(name))[0]) for name in todo]
+    steps = sum(-(-size // job.options.batch_size) for size in sizes)
     return TunePlan(
         **_said(job),
-        done=job.options.folds - len(todo),
+        done=len(job.names) - len(todo),
         parameters=effort.parameters,
         seconds=(effort.seconds if todo else 0.0) + steps * job.options.epochs * effort.step,
         state_bytes=effort.state_bytes,
         on_disk=effort.on_disk,
-        bytes=effort.base_bytes + 4 * effort.parameters * job.options.folds,
+        bytes=effort.base_bytes + 4 * effort.stored * len(job.names),
     )
 
 
@@ -273,21 +323,21 @@ def _held(folder: Path) -> Iterator[None]:
 
 def _train(job: TuneJob) -> None:
     """Train the encoders that are not there yet, and save each when it is done."""
-    todo = job.missing_folds
+    todo = job.missing
     if not todo:
         return
     start = time.perf_counter()
     try:
         with closing(job.train(todo)) as trained:
-            for k, content in trained:
-                job.work.save(job.fold_file.format(k), content, time.perf_counter() - start)
+            for name, (content, epochs) in zip(todo, trained, strict=True):
+                seconds = time.perf_counter() - start
+                job.work.save(job.fold_file.format(name), content, seconds, epochs)
                 start = time.perf_counter()
     except KeyboardInterrupt:
-        folds = job.options.folds
-        done = folds - len(job.missing_folds)
+        done = len(job.names) - len(job.missing)
         job.experiment.context.progress.say(
-            f"stopped: {done} of {counted(folds, 'encoder')} done and saved. Run the same command again to "
-            "continue."
+            f"stopped: {done} of {counted(len(job.names), 'encoder')} done and saved. Run the same command "
+            "again to continue."
         )
         raise
 
@@ -299,8 +349,7 @@ def _assemble(job: TuneJob, hashes: Any) -> float:
     for name in (TUNED, PROVENANCE):
         remove(work.encoder / name)
     digest = job.write_record(work.encoder)
-    spent = [work.seconds(job.fold_file.format(k)) for k in range(job.options.folds)]
-    seconds = sum(each for each in spent if each is not None)
+    seconds = sum(job.trained(name).seconds for name in job.names)
     learnt = Ancestor(
         digest=digest,
         name=experiment.folder.name,
@@ -324,6 +373,8 @@ def _out_of_fold_map(job: TuneJob, fingerprint: str) -> float | None:
 
 def _said(job: TuneJob) -> dict[str, Any]:
     """What summary and plan have in common."""
+    divided = [job.divide(k)[1] for k in range(job.options.folds)]
+    watched = [some for some in divided if some is not None]
     return {
         "kind": job.kind,
         "name": job.experiment.folder.name,
@@ -333,6 +384,9 @@ def _said(job: TuneJob) -> dict[str, Any]:
         "different": len(np.unique(job.contents[0])),
         "without": job.without,
         "folds": job.options.folds,
+        "refit": job.options.refit,
+        "watched": sum(map(len, watched)) // len(watched) if watched else 0,
+        "carved": any(not job.validation[some].all() for some in watched),
         "layers": job.options.layers,
         "epochs": job.options.epochs,
         "precision": job.precision,

@@ -34,7 +34,8 @@ from hybrid.runs.experiment import Experiment
 from hybrid.runs.tune_job import Effort, TuneJob, check_job
 from hybrid.splitting.tasks import TRAINING
 from hybrid.tuning.base_files import copy_file
-from hybrid.tuning.folds import plan_folds
+from hybrid.tuning.folds import join_groups, plan_folds
+from hybrid.tuning.lesson import Lesson
 from hybrid.tuning.options import TuneOptions
 from hybrid.tuning.posters import UsablePosters, read_posters
 from hybrid.types import ExtractSummary
@@ -90,25 +91,34 @@ class PosterJob(TuneJob):
         """Labels of the items of the posters."""
         return self.labels[self.posters.owners]
 
-    def train(self, folds: Sequence[int]) -> Generator[tuple[int, bytes]]:
+    def train(self, names: Sequence[int | str]) -> Generator[tuple[bytes, int]]:
         """See `TuneJob.train`; what the lower layers compute is kept until all encoders are done."""
         from hybrid.backbones.tuned_network import pack_arrays
         from hybrid.tuning.poster_encoder import make_source, tune_poster_fold
 
         context, source = self.experiment.context, None
-        fold = self.fold[self.posters.owners]
-        for k in folds:
-            network = self._network(context.seed + k)
+        for name in names:
+            lesson = self._of_posters(self.lesson(name))
+            network = self._network(lesson.seed)
             if source is None:
                 how = (self.work.states, context.workers, context.progress)
                 source = make_source(network, self.posters.paths, *how)
-            made = tune_poster_fold(
-                *(network, source, self.examples, np.flatnonzero(fold != k), self.options),
-                *(context.seed + k, self.experiment.task.multiclass, context.workers),
-                *(context.progress, f"tuning encoder {k + 1} of {self.options.folds}"),
+            made, epochs = tune_poster_fold(
+                *(network, source, self.examples, lesson),
+                *(self.options, self.experiment.task.multiclass, context.workers),
+                context.progress,
             )
-            yield k, pack_arrays(made)
+            yield pack_arrays(made), epochs
         remove(self.work.states)
+
+    def _of_posters(self, lesson: Lesson) -> Lesson:
+        """A lesson of items as one of their posters."""
+
+        def of(items: NDArray[np.int64]) -> NDArray[np.int64]:
+            return np.flatnonzero(np.isin(self.posters.owners, items)).astype(np.int64)
+
+        watched = None if lesson.watched is None else of(lesson.watched)
+        return replace(lesson, rows=of(lesson.rows), watched=watched)
 
     def _network(self, seed: int) -> Any:
         from hybrid.tuning.poster_encoder import TunedNetwork
@@ -161,7 +171,7 @@ class PosterJob(TuneJob):
         )
         n, path = len(posters.paths), self.weights.path
         base = 0 if path is None else path.stat().st_size
-        return Effort(lower * n, step, parameters, size * n, True, base)
+        return Effort(lower * n, step, parameters, parameters, size * n, True, base)
 
 
 def plan_poster_job(
@@ -209,20 +219,24 @@ def plan_poster_job(
     from hybrid.backbones.unfreezing import count_blocks
 
     options = replace(options, layers=min(options.layers, count_blocks(build_application(spec))))
+    groups = join_groups(experiment.groups(*TRAINING)[has], posters.groups(len(rows)))
     fold = plan_folds(
-        catalogue.labels[rows],
-        options.folds,
-        experiment.groups(*TRAINING)[has],
-        posters.groups(len(rows)),
-        context.seed,
-        catalogue.ids[rows],
+        catalogue.labels[rows], options.folds, groups, context.seed, catalogue.ids[rows]
     )
     without = int((~has).sum())
-    return PosterJob(experiment, options, rows, fold, without, spec, given, posters)
+    return PosterJob(experiment, options, rows, fold, groups, without, spec, given, posters)
 
 
 def _check_options(options: TuneOptions) -> None:
-    rules = (Rule(("max-length",), False, "posters have no tokens"),)
-    values = {"max-length": (options.max_length, TuneOptions().max_length)}
+    defaults = TuneOptions()
+    rules = (
+        Rule(("max-length",), False, "posters have no tokens"),
+        Rule(("lora-rank", "lora-alpha"), False, "low-rank updates are those of text encoders"),
+    )
+    values = {
+        "max-length": (options.max_length, defaults.max_length),
+        "lora-rank": (options.lora_rank, defaults.lora_rank),
+        "lora-alpha": (options.lora_alpha, defaults.lora_alpha),
+    }
     if problems := list_unused(rules, given_options(values, "tune")):
         raise SettingError("\n".join(problems))

@@ -12,10 +12,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid.backbones.devices import has_gpu, processor_has
+from hybrid.backbones.startup import start_keras
 from hybrid.backbones.tuned_folder import BASE
 from hybrid.cache import EmbeddingStore
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.extraction.extract_texts import extract_texts
+from hybrid.extraction.precision_check import compare_precision
 from hybrid.extraction.texts import item_texts, text_keys
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.tune_job import Effort, TuneJob, check_job
@@ -25,9 +28,11 @@ from hybrid.text_encoders.registry import resolve_text_encoder
 from hybrid.text_encoders.spec import TransformerSpec
 from hybrid.text_encoders.tokens import Tokenizer, Tokens
 from hybrid.text_encoders.tuned import FOLD, text_numbers, write_tuned_encoder
+from hybrid.text_encoders.tuned_engine import take_pieces
 from hybrid.tuning.base_files import copy_base
-from hybrid.tuning.folds import plan_folds
+from hybrid.tuning.folds import join_groups, plan_folds
 from hybrid.tuning.options import TuneOptions
+from hybrid.tuning.precision import choose_precision
 from hybrid.types import TextExtractSummary
 from hybrid.utils.files import remove
 
@@ -78,27 +83,44 @@ class TextJob(TuneJob):
             "longer": int(self.tokens.longer.sum()),
         }
 
-    def train(self, folds: Sequence[int]) -> Generator[tuple[int, bytes]]:
+    @cached_property
+    def precision(self) -> str:
+        """See `TuneJob.precision`; bfloat16 on a processor that has it, too, if it serves some texts."""
+        if self.options.precision != "auto" or has_gpu() or not processor_has("bfloat16"):
+            return choose_precision(self.options)
+        start_keras()
+        from hybrid.tuning.encoder import try_precision
+
+        arrays, some = read_arrays(self.spec), self._some_texts()
+        fast, exact = (
+            try_precision(self.spec, arrays, some, each) for each in ("bfloat16", "float32")
+        )
+        progress = self.experiment.context.progress
+        agrees = compare_precision(fast, exact, "bfloat16", progress)
+        return "bfloat16" if agrees else "float32"
+
+    def _some_texts(self) -> Tokens:
+        return take_pieces(self.tokens, np.arange(min(TRIED_TEXTS, len(self.tokens.lengths))))
+
+    def train(self, names: Sequence[int | str]) -> Generator[tuple[bytes, int]]:
         """See `TuneJob.train`; the states of the lower layers are computed once."""
-        from hybrid.text_encoders.keras_network import build_lower
-        from hybrid.tuning.encoder import tune_fold
+        from hybrid.tuning.encoder import build_rest, tune_fold
         from hybrid.tuning.states import MEMORY, compute_states, state_bytes
 
         experiment, options, spec = self.experiment, self.options, self.spec
         context, arrays = experiment.context, read_arrays(self.spec)
-        lower = build_lower(spec, arrays, spec.architecture.layers - options.layers, self.precision)
+        lower = build_rest(spec, arrays, options, self.precision)
         size = state_bytes(self.tokens, spec.architecture.hidden)
         file = self.work.states if size > MEMORY else None
         try:
             states = compute_states(lower, self.tokens, file, context.progress)
             del lower
-            for k in folds:
-                made = tune_fold(
-                    *(spec, arrays, states, self.labels, self.rows_without(k), options),
-                    *(self.precision, context.seed + k, experiment.task.multiclass),
-                    *(context.progress, f"tuning encoder {k + 1} of {options.folds}"),
+            for name in names:
+                made, epochs = tune_fold(
+                    *(spec, arrays, states, self.labels, self.lesson(name), options),
+                    *(self.precision, experiment.task.multiclass, context.progress),
                 )
-                yield k, pack_tensors(made)
+                yield pack_tensors(made), epochs
         finally:
             remove(self.work.states)
 
@@ -123,25 +145,22 @@ class TextJob(TuneJob):
 
     def measure(self) -> Effort:
         """See `TuneJob.measure`."""
-        from hybrid.text_encoders.keras_network import build_lower
-        from hybrid.text_encoders.tuned_engine import take_pieces
-        from hybrid.tuning.encoder import measure_step
+        from hybrid.tuning.encoder import build_rest, measure_step
         from hybrid.tuning.states import MEMORY, compute_states, state_bytes
 
         context, spec, lengths = self.experiment.context, self.spec, self.tokens.lengths
-        arrays, below = read_arrays(spec), spec.architecture.layers - self.options.layers
-        lower = build_lower(spec, arrays, below, self.precision)
-        some = take_pieces(self.tokens, np.arange(min(TRIED_TEXTS, len(lengths))))
+        arrays, some = read_arrays(spec), self._some_texts()
+        lower = build_rest(spec, arrays, self.options, self.precision)
         compute_states(lower, some, None, context.progress)  # compiles
         start = time.perf_counter()
         compute_states(lower, some, None, context.progress)
         seconds = (time.perf_counter() - start) / len(some.lengths) * len(lengths)
-        step, parameters = measure_step(
+        step, parameters, stored = measure_step(
             spec, arrays, lengths, self.labels, self.options, self.precision, context.seed
         )
         size = state_bytes(self.tokens, spec.architecture.hidden)
         base = sum(path.stat().st_size for path in spec.folder.glob("*.safetensors"))
-        return Effort(seconds, step, parameters, size, size > MEMORY, base)
+        return Effort(seconds, step, parameters, stored, size, size > MEMORY, base)
 
 
 def plan_text_job(experiment: Experiment, text_encoder: str, options: TuneOptions) -> TextJob:
@@ -170,12 +189,8 @@ def plan_text_job(experiment: Experiment, text_encoder: str, options: TuneOption
         )
     rows, texts = rows[has], [text for text in texts if text]
     tokens = Tokenizer(spec)(texts)
-    fold = plan_folds(
-        catalogue.labels[rows],
-        options.folds,
-        experiment.groups(*TRAINING)[has],
-        text_numbers(tokens),
-        experiment.context.seed,
-        catalogue.ids[rows],
-    )
-    return TextJob(experiment, options, rows, fold, int((~has).sum()), spec, texts, tokens)
+    groups = join_groups(experiment.groups(*TRAINING)[has], text_numbers(tokens))
+    how = (groups, experiment.context.seed, catalogue.ids[rows])
+    fold = plan_folds(catalogue.labels[rows], options.folds, *how)
+    without = int((~has).sum())
+    return TextJob(experiment, options, rows, fold, groups, without, spec, texts, tokens)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import keras
 from keras import ops
@@ -12,6 +13,8 @@ from hybrid.text_encoders.arrays import Affine, EncoderArrays, LayerArrays
 from hybrid.text_encoders.relative_positions import relative_bias
 from hybrid.text_encoders.spec import Architecture, TransformerSpec
 
+# Units, by name `activation` and `name` → layer.
+Dense: TypeAlias = Callable[..., keras.layers.Dense]
 FAR_BELOW = -1e9
 SMALLEST = 1e-12
 
@@ -110,7 +113,10 @@ def inside(tokens: Any, lengths: Any) -> Any:
 
 
 def build_network(
-    spec: TransformerSpec, arrays: EncoderArrays, precision: str = "float32"
+    spec: TransformerSpec,
+    arrays: EncoderArrays,
+    precision: str = "float32",
+    dense: Dense = keras.layers.Dense,
 ) -> keras.Model:
     """Build a text encoder as a Keras network with its weights.
 
@@ -120,6 +126,8 @@ def build_network(
     arrays : EncoderArrays
     precision : {"float32", "bfloat16", "float16"}, default="float32"
         Of matrix products. Variables, softmax, normalisations and pooling are float32.
+    dense : callable, default=keras.layers.Dense
+        What makes a dense layer of a number of units, by `activation` and `name`.
 
     Returns
     -------
@@ -129,15 +137,20 @@ def build_network(
     with dtype_policy(precision):
         ids, lengths = _inputs()
         state = _embed(ids, arrays, spec.architecture)
-        state = _stack(state, ids, lengths, arrays, spec.architecture, range(len(arrays.layers)))
+        numbers = range(len(arrays.layers))
+        state = _stack(state, ids, lengths, arrays, spec.architecture, numbers, dense=dense)
         pooled = Pooling(spec.pooling, spec.normalise)(state, lengths)
     return keras.Model([ids, lengths], pooled, name="text_encoder")
 
 
 def build_lower(
-    spec: TransformerSpec, arrays: EncoderArrays, layers: int, precision: str = "float32"
+    spec: TransformerSpec,
+    arrays: EncoderArrays,
+    layers: int,
+    precision: str = "float32",
+    dense: Dense = keras.layers.Dense,
 ) -> keras.Model:
-    """Build the embeddings and the first layers of a text encoder.
+    """Build the embeddings and the first layers of a text encoder; see `build_network`.
 
     Returns
     -------
@@ -147,7 +160,8 @@ def build_lower(
     with dtype_policy(precision):
         ids, lengths = _inputs()
         state = _embed(ids, arrays, spec.architecture)
-        state = _stack(state, ids, lengths, arrays, spec.architecture, range(layers))
+        numbers = range(layers)
+        state = _stack(state, ids, lengths, arrays, spec.architecture, numbers, dense=dense)
     return keras.Model([ids, lengths], state, name="lower_layers")
 
 
@@ -157,6 +171,7 @@ def build_upper(
     layers: int,
     precision: str = "float32",
     dropout: float = 0.0,
+    dense: Dense = keras.layers.Dense,
 ) -> keras.Model:
     """Build the last layers of a text encoder and its pooling.
 
@@ -166,6 +181,8 @@ def build_upper(
         Number of layers.
     dropout : float, default=0.0
         Share of the outputs of attention and feed-forward layers that training sets to zero.
+    dense : callable, default=keras.layers.Dense
+        As for `build_network`.
 
     Returns
     -------
@@ -177,7 +194,7 @@ def build_upper(
         states = keras.Input((None, arch.hidden), dtype=precision, name="states")
         lengths = keras.Input((), dtype="int32", name="lengths")
         numbers = range(arch.layers - layers, arch.layers)
-        state = _stack(states, states, lengths, arrays, arch, numbers, dropout)
+        state = _stack(states, states, lengths, arrays, arch, numbers, dropout, dense)
         pooled = Pooling(spec.pooling, normalise=False)(state, lengths)
     return keras.Model([states, lengths], pooled, name="upper_layers")
 
@@ -202,6 +219,7 @@ def _stack(
     arch: Architecture,
     numbers: range,
     dropout: float = 0.0,
+    dense: Dense = keras.layers.Dense,
 ) -> Any:
     """Some layers, one after another."""
     masked = AttentionMask(arch)
@@ -209,14 +227,15 @@ def _stack(
     if arrays.relative_bias is not None:
         masked.set_weights([relative_bias(arrays.relative_bias, arch.positions)])
     for number in numbers:
-        state = _layer(state, mask, arrays.layers[number], arch, f"layer_{number}", dropout)
+        state = _layer(state, mask, arrays.layers[number], arch, f"layer_{number}", dropout, dense)
     return state
 
 
-def _dense(state: Any, weights: Affine, name: str, activation: Any = None) -> Any:
-    layer = keras.layers.Dense(len(weights.bias), activation=activation, name=name)
+def _fill(layer: keras.layers.Dense, state: Any, weights: Affine) -> Any:
+    """The outputs of a dense layer, which is given its weights."""
     found = layer(state)
-    layer.set_weights([weights.kernel, weights.bias])
+    layer.kernel.assign(weights.kernel)
+    layer.bias.assign(weights.bias)
     return found
 
 
@@ -228,15 +247,25 @@ def _norm(state: Any, weights: Affine, arch: Architecture, name: str) -> Any:
 
 
 def _layer(
-    state: Any, mask: Any, layer: LayerArrays, arch: Architecture, name: str, dropout: float
+    state: Any,
+    mask: Any,
+    layer: LayerArrays,
+    arch: Architecture,
+    name: str,
+    dropout: float,
+    dense: Dense,
 ) -> Any:
-    projected = _dense(state, layer.attention, f"{name}_attention")
-    attended = _dense(Attention(arch)(projected, mask), layer.output, f"{name}_output")
+    def apply(part: str, inputs: Any, activation: Any = None) -> Any:
+        weights: Affine = getattr(layer, part)
+        made = dense(len(weights.bias), activation=activation, name=f"{name}_{part}")
+        return _fill(made, inputs, weights)
+
+    attended = apply("output", Attention(arch)(apply("attention", state), mask))
     state = _norm(
         state + _drop(attended, dropout), layer.attention_norm, arch, f"{name}_attention_norm"
     )
-    wide = _dense(state, layer.up, f"{name}_up", ACTIVATIONS[arch.activation])
-    down = _drop(_dense(wide, layer.down, f"{name}_down"), dropout)
+    wide = apply("up", state, ACTIVATIONS[arch.activation])
+    down = _drop(apply("down", wide), dropout)
     return _norm(state + down, layer.norm, arch, f"{name}_norm")
 
 

@@ -17,6 +17,7 @@ from hybrid.backbones.tuned_folder import (
     TUNED,
     UNREADABLE,
     check_files,
+    encoder_files,
     pack_folds,
     read_learnt,
     read_record,
@@ -38,7 +39,7 @@ class TunedSpec(TextEncoderSpec):
     """A tuned text encoder: a text → one score for each label, the log-odds of its own heads.
 
     A text that was learnt from gets the scores of the encoder of its fold, which has not seen it; every other
-    text the means of all encoders' scores.
+    text the means of all encoders' scores, or with `refit` those of one more encoder.
 
     Parameters
     ----------
@@ -56,6 +57,8 @@ class TunedSpec(TextEncoderSpec):
         Number of a text (`text_numbers`) → its fold.
     tuned_with : tuple
         The maximum length and the prefix that it was tuned with: no other can be used.
+    refit : bool, default=False
+        Whether there is one more encoder, which has learnt from all items, for new texts.
     """
 
     base: TransformerSpec
@@ -65,6 +68,7 @@ class TunedSpec(TextEncoderSpec):
     digest: str
     learnt: Mapping[int, int] = field(hash=False, repr=False)
     tuned_with: tuple[int, str]
+    refit: bool = False
 
     def __post_init__(self) -> None:
         found = (self.max_length, self.prefix)
@@ -214,7 +218,8 @@ def read_tuned_encoder(folder: Path) -> TunedSpec:
         said = {name: str(data["base"][name]) for name in ("name", "prefix", "licence")}
     except UNREADABLE as error:
         raise unreadable(folder, "text", error) from error
-    check_files(folder, data["files"], {FOLD.format(number) for number in range(data["folds"])})
+    refit = bool(data["options"].get("refit"))
+    check_files(folder, data["files"], set(encoder_files(FOLD, data["folds"], refit)))
     base = read_text_encoder(folder / BASE, **said)
     if not 0 <= data["layers"] <= base.architecture.layers:
         raise WeightsError(
@@ -236,4 +241,5 @@ def read_tuned_encoder(folder: Path) -> TunedSpec:
         digest=digest,
         learnt=learnt,
         tuned_with=(data["max_length"], base.prefix),
+        refit=refit,
     )

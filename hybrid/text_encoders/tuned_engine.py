@@ -1,14 +1,16 @@
-"""The inference engine of a tuned text encoder: K encoders, each asked for the texts it has not seen."""
+"""The inference engine of a tuned text encoder: each of its encoders is asked for texts it has not seen."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.backbones.engine import Embeddings, EngineChoice
+from hybrid.backbones.tuned_folder import encoder_files
 from hybrid.text_encoders.arrays import Affine, EncoderArrays, read_arrays
 from hybrid.text_encoders.engine import TextEngine
 from hybrid.text_encoders.spec import TransformerSpec
@@ -20,7 +22,7 @@ UNSEEN = -1
 
 
 class TunedTextEngine(TextEngine):
-    """The K encoders of a tuned text encoder, loaded, with their heads.
+    """The encoders of a tuned text encoder, with their heads; each is loaded when it is first asked.
 
     Parameters
     ----------
@@ -35,25 +37,34 @@ class TunedTextEngine(TextEngine):
 
     def __init__(self, spec: TunedSpec, choice: EngineChoice) -> None:
         self.spec, self.choice, self.dimension = spec, choice, spec.dimension
-        arrays, body = read_arrays(spec.base), replace(spec.base, normalise=False)
-        self.encoders: list[tuple[TextEngine, Affine]] = []
-        for number in range(spec.folds):
-            path = spec.folder / FOLD.format(number)
-            own, head = read_fold(path, arrays, spec.layers)
-            self.encoders.append((_load(body, own, choice), head))
+        self.arrays, self.body = read_arrays(spec.base), replace(spec.base, normalise=False)
+        self.loaded: dict[int, tuple[TextEngine, Affine]] = {}
+        self.lock = Lock()
 
     def embed(self, tokens: Tokens) -> Embeddings:
-        """Scores of all pieces: those of its fold, or the means of all; see `TextEngine.embed`."""
+        """Scores of all pieces, each of an encoder that has not seen it; see `TextEngine.embed`."""
         numbers = text_numbers(tokens).tolist()
         fold = np.array([self.spec.learnt.get(each, UNSEEN) for each in numbers], dtype=np.int64)
+        folds, unseen = self.spec.folds, fold == UNSEEN
         found = np.zeros((len(fold), self.dimension))
-        share = np.where(fold == UNSEEN, 1 / self.spec.folds, 1.0)[:, None]
-        for number, (engine, head) in enumerate(self.encoders):
-            rows = np.flatnonzero((fold == number) | (fold == UNSEEN))
+        share = np.where(unseen, 1.0 if self.spec.refit else 1 / folds, 1.0)[:, None]
+        for number in range(folds + self.spec.refit):
+            asked = unseen if number == folds else fold == number
+            rows = np.flatnonzero(asked if self.spec.refit else asked | unseen)
             if len(rows):
+                engine, head = self.encoder(number)
                 pooled = engine.embed(take_pieces(tokens, rows)).astype(np.float64)
                 found[rows] += share[rows] * (pooled @ head.kernel + head.bias)
         return found.astype(np.float32)
+
+    def encoder(self, number: int) -> tuple[TextEngine, Affine]:
+        """One encoder, by the number of its fold; after those of the folds, that of all items."""
+        with self.lock:
+            if number not in self.loaded:
+                name = encoder_files(FOLD, self.spec.folds, self.spec.refit)[number]
+                own, head = read_fold(self.spec.folder / name, self.arrays, self.spec.layers)
+                self.loaded[number] = _load(self.body, own, self.choice), head
+            return self.loaded[number]
 
     def start(self, ids: NDArray[np.int32], lengths: NDArray[np.int32]) -> Callable[[], Embeddings]:
         """See `TextEngine.start`."""

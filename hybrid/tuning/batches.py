@@ -41,8 +41,53 @@ class States:
         return found
 
 
-class TrainingBatches:
-    """Batches of states and labels; `shuffle` before each further epoch.
+class TextBatches:
+    """Batches of states and labels, sorted by length.
+
+    Parameters
+    ----------
+    states : States
+    labels : ndarray of shape (n, L), float32
+    texts : ndarray of int
+    size : int
+        Items of a batch.
+    """
+
+    def __init__(
+        self,
+        states: States,
+        labels: NDArray[np.float32],
+        texts: NDArray[np.int64],
+        size: int,
+    ) -> None:
+        self.states, self.labels, self.texts, self.size = states, labels, texts, size
+        self.batches = self.cut(texts)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for number in range(len(self)):
+            yield self[number]
+
+    def __getitem__(self, number: int) -> Batch:
+        texts = self.batches[number]
+        lengths = self.states.lengths[texts]
+        width = int(-(-lengths.max() // STEP) * STEP)
+        rows = self.states.rows(texts, width)
+        return (rows, lengths.astype(np.int32)), self.labels[texts]
+
+    def shuffle(self) -> None:
+        """Keep the order, in which they are judged alone."""
+
+    def cut(self, texts: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Sort texts by length and cut them into batches."""
+        some = texts[np.argsort(self.states.lengths[texts], kind="stable")]
+        return [some[start : start + self.size] for start in range(0, len(some), self.size)]
+
+
+class TrainingBatches(TextBatches):
+    """Batches of states and labels, in another order each epoch.
 
     Parameters
     ----------
@@ -63,33 +108,13 @@ class TrainingBatches:
         size: int,
         seed: int,
     ) -> None:
-        self.states, self.labels, self.texts, self.size = states, labels, texts, size
+        super().__init__(states, labels, texts, size)
         self.random = np.random.default_rng(seed)
         self.shuffle()
-
-    def __len__(self) -> int:
-        return -(-len(self.texts) // self.size)
-
-    def __iter__(self) -> Iterator[Batch]:
-        for number in range(len(self)):
-            yield self[number]
-
-    def __getitem__(self, number: int) -> Batch:
-        texts = self.batches[number]
-        lengths = self.states.lengths[texts]
-        width = int(-(-lengths.max() // STEP) * STEP)
-        rows = self.states.rows(texts, width)
-        return (rows, lengths.astype(np.int32)), self.labels[texts]
 
     def shuffle(self) -> None:
         """Deal the items anew: random pools, sorted by length, cut into batches, in random order."""
         order = self.random.permutation(self.texts)
         pool = NEAR * self.size
-        pools = [order[i : i + pool] for i in range(0, len(order), pool)]
-        cut = [
-            some[start : start + self.size]
-            for pool in pools
-            for some in [pool[np.argsort(self.states.lengths[pool], kind="stable")]]
-            for start in range(0, len(some), self.size)
-        ]
+        cut = [batch for i in range(0, len(order), pool) for batch in self.cut(order[i : i + pool])]
         self.batches = [cut[i] for i in self.random.permutation(len(cut))]

@@ -3,26 +3,69 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 from numpy.typing import NDArray
 
 from hybrid.deep.dataset import run_keras
 from hybrid.deep.random_seed import random_seed
 from hybrid.text_encoders.arrays import EncoderArrays
-from hybrid.text_encoders.keras_network import build_upper
+from hybrid.text_encoders.batches import plan_batches
+from hybrid.text_encoders.keras_network import build_lower, build_network, build_upper
 from hybrid.text_encoders.spec import TransformerSpec
+from hybrid.text_encoders.tokens import Tokens
 from hybrid.text_encoders.tuned_arrays import array_names
-from hybrid.tuning.batches import States
+from hybrid.tuning.batches import STEP, States, TextBatches, TrainingBatches
+from hybrid.tuning.lesson import Lesson
+from hybrid.tuning.low_rank import ProductDense, affine_weights, choose_dense, freeze_rest
 from hybrid.tuning.options import TuneOptions
-from hybrid.tuning.train import add_head, train
+from hybrid.tuning.precision import split_precision
+from hybrid.tuning.states import BUDGET
+from hybrid.tuning.train import add_head, teach, train
 from hybrid.utils.progress import Progress
+from hybrid.utils.unknown_labels import as_codes
 
 TRIED = 4  # steps that a plan measures
 WARM = 1  # steps before them
+
+
+def build_body(
+    spec: TransformerSpec, arrays: EncoderArrays, options: TuneOptions, precision: str
+) -> keras.Model:
+    """The layers that learn: states → embeddings; see `hybrid.text_encoders.keras_network.build_upper`."""
+    whole, products = split_precision(precision)
+    dense = choose_dense(options, products)
+    body = build_upper(spec, arrays, options.layers, whole, options.dropout, dense)
+    freeze_rest(body)
+    return body
+
+
+def build_rest(
+    spec: TransformerSpec, arrays: EncoderArrays, options: TuneOptions, precision: str
+) -> keras.Model:
+    """The layers that do not learn: tokens → states; see `hybrid.text_encoders.keras_network.build_lower`."""
+    whole, products = split_precision(precision)
+    dense = partial(ProductDense, products=products)
+    return build_lower(spec, arrays, spec.architecture.layers - options.layers, whole, dense)
+
+
+def try_precision(
+    spec: TransformerSpec, arrays: EncoderArrays, tokens: Tokens, precision: str
+) -> NDArray[np.float32]:
+    """Embeddings of some texts by the encoder that is to be tuned, in a precision: (n, D)."""
+    whole, products = split_precision(precision)
+    network = build_network(spec, arrays, whole, partial(ProductDense, products=products))
+    found = np.empty((len(tokens.lengths), spec.architecture.hidden), dtype=np.float32)
+    for batch in plan_batches(tokens.lengths, BUDGET, STEP):
+        rows = tokens.rows(batch.pieces, batch.width)
+        lengths = tokens.lengths[batch.pieces].astype(np.int32)
+        found[batch.pieces] = ops.convert_to_numpy(network([rows, lengths]))
+    return found
 
 
 def tune_fold(
@@ -30,14 +73,12 @@ def tune_fold(
     arrays: EncoderArrays,
     states: States,
     labels: NDArray[np.uint8],
-    rows: NDArray[np.int64],
+    lesson: Lesson,
     options: TuneOptions,
     precision: str,
-    seed: int,
     multiclass: bool,
     progress: Progress,
-    label: str,
-) -> dict[str, NDArray[np.float32]]:
+) -> tuple[dict[str, NDArray[np.float32]], int]:
     """Train one encoder.
 
     Parameters
@@ -48,42 +89,29 @@ def tune_fold(
     states : States
         Of n texts.
     labels : ndarray of shape (n, L), uint8
-    rows : ndarray of int
-        Texts to learn from.
+        Cells that are masked in a masked array are left out of the loss.
+    lesson : Lesson
     options : TuneOptions
     precision : {"float32", "bfloat16"}
-    seed : int
-        Of head, dropout and order; the same seed gives the same arrays on the same device.
     multiclass : bool
+        One label an item: softmax, not a sigmoid for each label.
     progress : Progress
-    label : str
-        Of the progress bar.
 
     Returns
     -------
-    dict of str to ndarray
-        See `hybrid.text_encoders.tuned_arrays.array_names`.
+    dict of str to ndarray, int
+        See `hybrid.text_encoders.tuned_arrays.array_names`; and the epoch that they are of, from 1.
     """
+    codes, seed, size = as_codes(labels), lesson.seed, options.batch_size
     with random_seed(seed):
-        model = add_head(
-            build_upper(spec, arrays, options.layers, precision, options.dropout),
-            labels[rows],
-            seed,
-        )
-        steps = -(-len(rows) // options.batch_size) * options.epochs
-        losses: list[float] = []
-
-        def note() -> str:
-            return f"loss {losses[-1]:.3f}" if losses else "compiling"
-
-        with progress.bar(label, steps, "batches", note) as advance:
-
-            def count(loss: float) -> None:
-                losses[:] = [loss]
-                advance(1)
-
-            train(model, states, labels, rows, options, seed, multiclass, count)
-    return take_arrays(model, spec.architecture.layers - options.layers, spec.architecture.layers)
+        body = build_body(spec, arrays, options, precision)
+        model = add_head(body, labels[lesson.rows], seed)
+        batches = TrainingBatches(states, codes, lesson.rows, size, seed)
+        watched = lesson.watched
+        judge = None if watched is None else TextBatches(states, codes, watched, size)
+        kept = teach(model, batches, labels, lesson, options, multiclass, progress, judge)
+    layers = spec.architecture.layers
+    return take_arrays(model, layers - options.layers, layers), kept
 
 
 def take_arrays(model: keras.Model, first: int, layers: int) -> dict[str, NDArray[np.float32]]:
@@ -91,8 +119,8 @@ def take_arrays(model: keras.Model, first: int, layers: int) -> dict[str, NDArra
     found = {}
     for name in array_names(first, layers):
         place, _, end = name.partition(".")
-        kernel, bias = model.get_layer(place).get_weights()
-        found[name] = np.asarray(kernel if end == "kernel" else bias, dtype=np.float32)
+        kernel, bias = affine_weights(model.get_layer(place))
+        found[name] = kernel if end == "kernel" else bias
     return found
 
 
@@ -104,8 +132,16 @@ def measure_step(
     options: TuneOptions,
     precision: str,
     seed: int,
-) -> tuple[float, int]:
-    """Seconds of one step on texts of these lengths, and the number of parameters that learn."""
+) -> tuple[float, int, int]:
+    """Measure the training on texts of these lengths.
+
+    Returns
+    -------
+    step : float
+        Seconds of one step.
+    parameters, stored : int
+        That learn; that the file of an encoder holds.
+    """
     total = int(lengths.sum())
     states = States(np.zeros((total, spec.architecture.hidden), np.float16), lengths)
     size = options.batch_size
@@ -116,17 +152,12 @@ def measure_step(
         marks.append(time.perf_counter())
 
     with random_seed(seed), run_keras():
-        body = build_upper(spec, arrays, options.layers, precision, options.dropout)
-        model = add_head(body, labels, seed)
+        model = add_head(build_body(spec, arrays, options, precision), labels, seed)
         parameters = sum(int(np.prod(v.shape)) for v in model.trainable_variables)
-        tried: Callable[[float], None] = mark
-        repeats = max(1, -(-(WARM + TRIED) * size // len(rows)))
-        train(model, states, labels, np.tile(rows, repeats), _once(options), seed, False, tried)
+        rows = np.tile(rows, max(1, -(-(WARM + TRIED) * size // len(rows))))
+        batches = TrainingBatches(states, as_codes(labels), rows, size, seed)
+        train(model, batches, labels, replace(options, epochs=1), after_batch=mark)
     steps = np.diff(marks)
-    return (float(np.median(steps)) if len(steps) else 0.0), parameters
-
-
-def _once(options: TuneOptions) -> TuneOptions:
-    from dataclasses import replace
-
-    return replace(options, epochs=1)
+    layers = spec.architecture.layers
+    stored = sum(each.size for each in take_arrays(model, layers - options.layers, layers).values())
+    return (float(np.median(steps)) if len(steps) else 0.0), parameters, stored

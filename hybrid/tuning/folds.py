@@ -11,6 +11,8 @@ from scipy.sparse.csgraph import connected_components
 
 from hybrid.heads.cross_fitting import assign_folds
 
+CARVED = 10  # one part of so many stops a training where no validation items can
+
 
 def join_groups(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.int64]:
     """Group items that share a value of one of two properties, directly or through others.
@@ -38,12 +40,7 @@ def join_groups(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def plan_folds(
-    labels: NDArray[np.uint8],
-    n_folds: int,
-    groups: NDArray[Any],
-    numbers: NDArray[np.uint64],
-    seed: int,
-    ids: NDArray[Any],
+    labels: NDArray[np.uint8], n_folds: int, groups: NDArray[Any], seed: int, ids: NDArray[Any]
 ) -> NDArray[np.int64]:
     """Assign items to the folds of the encoders, stratified by their labels.
 
@@ -52,9 +49,7 @@ def plan_folds(
     labels : ndarray of shape (n, L), uint8
     n_folds : int
     groups : ndarray of shape (n,)
-        Of the split.
-    numbers : ndarray of shape (n,), uint64
-        Of the items' texts; see `hybrid.text_encoders.tuned.text_numbers`.
+        Kept whole: see `join_groups`.
     seed : int
     ids : ndarray of shape (n,)
 
@@ -71,9 +66,58 @@ def plan_folds(
     Examples
     --------
     >>> labels = np.array([[1], [1], [0], [0]], np.uint8)
-    >>> ids, texts = np.arange(4), np.array([5, 5, 6, 7], np.uint64)
-    >>> fold = plan_folds(labels, 2, ids, texts, 0, ids)
+    >>> fold = plan_folds(labels, 2, np.array([5, 5, 6, 7]), 0, np.arange(4))
     >>> bool(fold[0] == fold[1])
     True
     """
-    return assign_folds(labels, n_folds, join_groups(groups, numbers), seed, ids=ids)
+    return assign_folds(labels, n_folds, groups, seed, ids=ids)
+
+
+def carve_watched(
+    rows: NDArray[np.int64],
+    validation: NDArray[np.bool_],
+    labels: NDArray[np.uint8],
+    groups: NDArray[Any],
+    seed: int,
+    ids: NDArray[Any],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Divide the items of one encoder into those that it learns from and those that stop its training.
+
+    The latter are the validation items of the split, without those in a group with items that are learnt
+    from; where there are none, a tenth of the items. Those of the encoder's own fold are neither: their
+    scores would be those of the epoch that suits them.
+
+    Parameters
+    ----------
+    rows : ndarray of int
+        Numbers of the items outside the encoder's fold.
+    validation : ndarray of shape (n,), bool
+    labels : ndarray of shape (n, L), uint8
+    groups : ndarray of shape (n,)
+        Kept whole: see `join_groups`.
+    seed : int
+    ids : ndarray of shape (n,)
+
+    Returns
+    -------
+    learnt, watched : ndarray of int
+        Parts of `rows`.
+
+    Raises
+    ------
+    SettingError
+        If the items are all in one group.
+
+    Examples
+    --------
+    >>> validation, labels = np.array([False, False, True, True]), np.ones((4, 1), np.uint8)
+    >>> groups = ids = np.arange(4)
+    >>> [part.tolist() for part in carve_watched(np.array([0, 1, 3]), validation, labels, groups, 0, ids)]
+    [[0, 1], [3]]
+    """
+    inside = validation[rows]
+    watched = inside & ~np.isin(groups[rows], groups[rows[~inside]])
+    if watched.any() and not watched.all():
+        return rows[~watched], rows[watched]
+    part = assign_folds(labels[rows], CARVED, groups[rows], seed, ids=ids[rows], fewer=True)
+    return rows[part != 0], rows[part == 0]

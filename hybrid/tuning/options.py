@@ -36,7 +36,18 @@ class TuneOptions:
     max_length : int, default=128
         Tokens of a text that are learnt from and embedded.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
-        Of the matrix products. ``"auto"``: bfloat16 on GPUs that have it, else float32.
+        Of the matrix products. ``"auto"``: bfloat16 on GPUs that have it, else float32. A text encoder
+        takes it on processors that have it, too, if embeddings of some texts agree with those in float32.
+    lora_rank : int, default=0
+        Rank of the updates of the layers' kernels; biases and normalisations stay as they are. 0: all weights
+        of the layers learn.
+    lora_alpha : float, default=0.0
+        The updates are scaled by this divided by the rank. 0: twice the rank.
+    patience : int, default=0
+        Epochs without a lower loss on validation items after which a training stops; the weights of the best
+        epoch are kept. 0: no early stopping, and validation items are learnt from.
+    refit : bool, default=False
+        Train one more encoder, on all items: for new texts, instead of the mean of the others.
 
     Examples
     --------
@@ -56,6 +67,15 @@ class TuneOptions:
     batch_size: int = 32
     max_length: int = 128
     precision: str = "auto"
+    lora_rank: int = 0
+    lora_alpha: float = 0.0
+    patience: int = 0
+    refit: bool = False
+
+    @property
+    def lora_scale(self) -> float:
+        """Factor of the low-rank updates."""
+        return (self.lora_alpha or 2 * self.lora_rank) / max(self.lora_rank, 1)
 
     def problems(self) -> list[str]:
         """One message for each value that is out of range."""
@@ -65,6 +85,8 @@ class TuneOptions:
             "layers": (self.layers, 0),
             "batch-size": (self.batch_size, 1),
             "max-length": (self.max_length, 3),
+            "lora-rank": (self.lora_rank, 0),
+            "patience": (self.patience, 0),
         }
         above = {"learning-rate": self.learning_rate, "head-rate": self.head_rate}
         shares = {"warm-up": self.warm_up, "dropout": self.dropout}
@@ -95,8 +117,21 @@ class TuneOptions:
                 else []
             ),
             *(
-                [f"--weight-decay: expected 0 or more, found {self.weight_decay:g}."]
-                if not self.weight_decay >= 0
+                f"--{name}: expected 0 or more, found {value:g}."
+                for name, value in (
+                    ("weight-decay", self.weight_decay),
+                    ("lora-alpha", self.lora_alpha),
+                )
+                if not value >= 0
+            ),
+            *(
+                ["--lora-rank: expected --layers of 1 or more, whose kernels it updates, found 0."]
+                if self.lora_rank and not self.layers
+                else []
+            ),
+            *(
+                ["--lora-alpha: expected --lora-rank, whose updates it scales, found none."]
+                if self.lora_alpha and not self.lora_rank
                 else []
             ),
         ]
@@ -108,10 +143,11 @@ class TuneSummary:
 
     `items` counts those that were learnt from, `different` their texts or posters, `without` the items of
     train and validation without one, `longer` the texts that were cut off. `oof_map` is the mean average
-    precision of the out-of-fold scores, None where it cannot be computed. `seconds` are those of the
-    training, with the folds before an interruption; `resumed` counts these folds. `fingerprint` is that of
-    the scores in the cache, `embedded` counts the items of the catalogue that have them, `embedding_seconds`
-    is what they took.
+    precision of the out-of-fold scores, None where it cannot be computed. `kept_epochs` are the epochs that
+    the encoders are of, that of all items last; `watched` items, on average, stopped one, `carved` if not all
+    of them are validation items of the split. `seconds` are those of the training, with the encoders before
+    an interruption; `resumed` counts these. `fingerprint` is that of the scores in the cache, `embedded`
+    counts the items of the catalogue that have them, `embedding_seconds` is what they took.
     """
 
     kind: str
@@ -125,6 +161,10 @@ class TuneSummary:
     without: int
     longer: int
     folds: int
+    refit: bool
+    watched: int
+    carved: bool
+    kept_epochs: tuple[int, ...]
     resumed: int
     layers: int
     epochs: int
@@ -145,7 +185,7 @@ class TunePlan:
 
     Training takes about `seconds`, measured on some steps; the states of the layers that do not learn take
     `state_bytes` of memory, or of the disk where `on_disk`; the encoder takes `bytes` of the disk. In each
-    fold `parameters` learn. The `done` folds of an interrupted tuning need not be trained again.
+    encoder `parameters` learn. The `done` ones of an interrupted tuning need not be trained again.
     """
 
     kind: str
@@ -159,6 +199,9 @@ class TunePlan:
     without: int
     longer: int
     folds: int
+    refit: bool
+    watched: int
+    carved: bool
     done: int
     layers: int
     epochs: int

@@ -29,8 +29,9 @@ from hybrid.deep.network import Network, count_elements
 from hybrid.deep.random_seed import random_seed
 from hybrid.deep.registry import ALL, HEAD, NetworkSpec, Stage
 from hybrid.deep.train import compile_inference
+from hybrid.tuning.lesson import Lesson
 from hybrid.tuning.options import TuneOptions
-from hybrid.tuning.train import start_head, train_on
+from hybrid.tuning.train import start_head, teach, train
 from hybrid.utils.progress import Progress
 
 TRIED_POSTERS = 32  # that a plan computes the lower layers of
@@ -189,14 +190,12 @@ def tune_poster_fold(
     network: TunedNetwork,
     source: Source,
     labels: NDArray[np.uint8],
-    rows: NDArray[np.int64],
+    lesson: Lesson,
     options: TuneOptions,
-    seed: int,
     multiclass: bool,
     workers: int,
     progress: Progress,
-    label: str,
-) -> Arrays:
+) -> tuple[Arrays, int]:
     """Train one encoder.
 
     Parameters
@@ -206,39 +205,29 @@ def tune_poster_fold(
     source : Source
         Of n posters; see `make_source`.
     labels : ndarray of shape (n, L), uint8
-    rows : ndarray of int
-        Posters to learn from.
+    lesson : Lesson
+        Whose items are posters.
     options : TuneOptions
-    seed : int
-        Of head, dropout and order.
     multiclass : bool
     workers : int
         Threads that read.
     progress : Progress
-    label : str
-        Of the progress bar.
 
     Returns
     -------
-    dict of str to ndarray
-        See `hybrid.backbones.tuned_network.take_arrays`.
+    dict of str to ndarray, int
+        See `hybrid.backbones.tuned_network.take_arrays`; and the epoch that they are of, from 1.
     """
-    with random_seed(seed):
-        start_head(network.head, labels[rows], seed)
-        batches = FoldBatches(source, labels, rows, options.batch_size, workers, seed)
-        losses: list[float] = []
-
-        def note() -> str:
-            return f"loss {losses[-1]:.3f}" if losses else "compiling"
-
-        with progress.bar(label, len(batches) * options.epochs, "batches", note) as advance:
-
-            def count(loss: float) -> None:
-                losses[:] = [loss]
-                advance(1)
-
-            train_on(network.learner, batches, labels, options, multiclass, count, network.depths)
-    return network.arrays()
+    size, watched = options.batch_size, lesson.watched
+    with random_seed(lesson.seed):
+        start_head(network.head, labels[lesson.rows], lesson.seed)
+        batches = FoldBatches(source, labels, lesson.rows, size, workers, lesson.seed)
+        judge = None if watched is None else FoldBatches(source, labels, watched, size, workers, 0)
+        kept = teach(
+            *(network.learner, batches, labels, lesson, options, multiclass, progress),
+            *(judge, network.depths),
+        )
+    return network.arrays(), kept
 
 
 def measure_posters(
@@ -281,14 +270,13 @@ def measure_posters(
     with random_seed(seed):
         start_head(network.head, labels, seed)
         batches = FoldBatches(source, labels[tried], rows, options.batch_size, workers, seed)
-        train_on(
+        train(
             network.learner,
             batches,
             labels,
             replace(options, epochs=1),
-            False,
-            lambda _: marks.append(time.perf_counter()),
-            network.depths,
+            after_batch=lambda _: marks.append(time.perf_counter()),
+            depths=network.depths,
         )
     parameters = count_elements(network.learner.trainable_variables)
     return lower, float(np.median(np.diff(marks))), parameters, size

@@ -16,12 +16,14 @@ from hybrid.deep.losses import make_loss
 from hybrid.deep.train import compile_inference
 from hybrid.errors import TrainingError
 from hybrid.text_encoders.tuned_arrays import HEAD
-from hybrid.tuning.batches import States, TrainingBatches
+from hybrid.tuning.lesson import Lesson
 from hybrid.tuning.options import TuneOptions
-from hybrid.utils.unknown_labels import as_codes, known_mean
+from hybrid.utils.progress import Progress
+from hybrid.utils.unknown_labels import known_mean
 
 LEAST = 1e-3  # a share of positive items from which the bias of a label starts
 CLIP = 1.0  # norm of the gradient
+UNDECAYED = ("bias", "gamma", "beta")  # parts of names
 
 
 class EpochBatches(Protocol):
@@ -37,25 +39,33 @@ class EpochBatches(Protocol):
         """Draw the order of the next epoch."""
 
 
-class LayerwiseAdamW(keras.optimizers.AdamW):
-    """AdamW with a factor of the learning rate for each variable.
+class LayerwiseAdamW(keras.optimizers.Adam):
+    """AdamW with a learning rate and a weight decay for each variable.
+
+    `keras.optimizers.AdamW` has one rate. Here, as with parameter groups in other libraries, a variable
+    decays with its own rate.
 
     Parameters
     ----------
     factors : sequence of float
-        One for each trainable variable, in the order of the model.
+        Of the learning rate: one for each trainable variable, in the order of the model.
+    decays : sequence of float
+        Weight decay of each.
     **settings
-        See `keras.optimizers.AdamW`.
+        See `keras.optimizers.Adam`.
     """
 
-    def __init__(self, factors: Sequence[float], **settings: Any) -> None:
+    def __init__(self, factors: Sequence[float], decays: Sequence[float], **settings: Any) -> None:
         super().__init__(**settings)
-        self.factors = list(factors)
+        self.factors, self.decays = list(factors), list(decays)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One step of one variable."""
-        factor = self.factors[self._get_variable_index(variable)]
-        super().update_step(gradient, variable, learning_rate * factor)
+        """One step of one variable: first the decay, then Adam's."""
+        number = self._get_variable_index(variable)
+        rate = ops.cast(learning_rate * self.factors[number], variable.dtype)
+        if self.decays[number]:
+            self.assign_sub(variable, variable * self.decays[number] * rate)
+        super().update_step(gradient, variable, rate)
 
 
 def add_head(body: keras.Model, labels: NDArray[np.uint8], seed: int) -> keras.Model:
@@ -109,14 +119,11 @@ def make_optimizer(
         options.head_rate / options.learning_rate if depth is None else options.decay**depth
         for depth in (_depths(model) if depths is None else depths)
     ]
-    optimizer = LayerwiseAdamW(
-        factors,
-        learning_rate=schedule,
-        weight_decay=options.weight_decay,
-        global_clipnorm=CLIP,
-    )
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
+    decays = [
+        0.0 if any(part in variable.name for part in UNDECAYED) else options.weight_decay
+        for variable in model.trainable_variables
+    ]
+    return LayerwiseAdamW(factors, decays, learning_rate=schedule, global_clipnorm=CLIP)
 
 
 def _depths(model: keras.Model) -> list[int | None]:
@@ -162,46 +169,50 @@ class LinearSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return {"highest": self.highest, "rises": self.rises, "steps": self.steps}
 
 
-def train(
+def teach(
     model: keras.Model,
-    states: States,
+    batches: EpochBatches,
     labels: NDArray[np.uint8],
-    texts: NDArray[np.int64],
+    lesson: Lesson,
     options: TuneOptions,
-    seed: int,
-    multiclass: bool = False,
-    after_batch: Callable[[float], None] = lambda loss: None,
-) -> None:
-    """Train an encoder with a head.
+    multiclass: bool,
+    progress: Progress,
+    judge: EpochBatches | None = None,
+    depths: Sequence[int | None] | None = None,
+) -> int:
+    """Train an encoder with a head, and show how far it is; parameters as of `train`.
 
     Parameters
     ----------
-    model : keras.Model
-        As `add_head` makes it; changed in place.
-    states : States
-        Of n texts.
-    labels : ndarray of shape (n, L), uint8
-        Cells that are masked in a masked array are left out of the loss.
-    texts : ndarray of int
-        Those to learn from.
-    options : TuneOptions
-    seed : int
-        Of the order of the items.
-    multiclass : bool, default=False
-        One label an item: softmax, not a sigmoid for each label.
-    after_batch : callable
-        Called with the mean loss of the epoch so far.
+    lesson : Lesson
+        Whose items the batches have.
+    progress : Progress
 
-    Raises
-    ------
-    TrainingError
-        If the loss is not finite.
+    Returns
+    -------
+    int
+        The epoch whose weights the model has, from 1.
     """
-    batches = TrainingBatches(states, as_codes(labels), texts, options.batch_size, seed)
-    train_on(model, batches, labels, options, multiclass, after_batch)
+    losses: list[float] = []
+
+    def note() -> str:
+        return f"loss {losses[-1]:.3f}" if losses else "compiling"
+
+    def tell(epoch: int, loss: float) -> None:
+        progress.say(f"{lesson.name}: epoch {epoch}, loss {loss:.3f} of the items that stop it")
+
+    steps = len(batches) * (lesson.epochs or options.epochs)
+    with progress.bar(lesson.name, steps, "batches", note) as advance:
+
+        def count(loss: float) -> None:
+            losses[:] = [loss]
+            advance(1)
+
+        how = (options, multiclass, count, depths)
+        return train(model, batches, labels, *how, judge, lesson.epochs, tell)
 
 
-def train_on(
+def train(
     model: keras.Model,
     batches: EpochBatches,
     labels: NDArray[np.uint8],
@@ -209,7 +220,10 @@ def train_on(
     multiclass: bool = False,
     after_batch: Callable[[float], None] = lambda loss: None,
     depths: Sequence[int | None] | None = None,
-) -> None:
+    judge: EpochBatches | None = None,
+    epochs: int | None = None,
+    after_epoch: Callable[[int, float], None] = lambda epoch, loss: None,
+) -> int:
     """Train an encoder with a head on batches, which are shuffled after each epoch.
 
     Parameters
@@ -218,35 +232,84 @@ def train_on(
         Changed in place.
     batches : EpochBatches
     labels : ndarray of shape (n, L), uint8
-        Of all items, which make the loss.
+        Of all items, which make the loss. Cells that are masked in a masked array are left out of it.
     options : TuneOptions
-    multiclass, after_batch
-        As for `train`.
+    multiclass : bool, default=False
+        One label an item: softmax, not a sigmoid for each label.
+    after_batch : callable
+        Called with the mean loss of the epoch so far.
     depths : sequence of int or None, optional
         See `make_optimizer`.
+    judge : EpochBatches, optional
+        Batches of the items whose loss stops the training.
+    epochs : int, optional
+        See `Lesson`.
+    after_epoch : callable
+        Called with each epoch, from 1, and the loss of `judge`.
+
+    Returns
+    -------
+    int
+        The epoch whose weights the model has, from 1: with `judge` that of its lowest loss.
 
     Raises
     ------
     TrainingError
         If the loss is not finite.
     """
-    steps = len(batches) * options.epochs
     compile_inference(
         model,
-        optimizer=make_optimizer(model, steps, options, depths),
+        optimizer=make_optimizer(model, len(batches) * options.epochs, options, depths),
         loss=make_loss("plain", labels, multiclass=multiclass),
     )
+    last = epochs or options.epochs
+    kept, best, weights = last, math.inf, None
+    for epoch in range(1, last + 1):
+        _learn(model, batches, after_batch)
+        batches.shuffle()
+        if judge is None:
+            continue
+        loss = _mean_loss(model, judge)
+        after_epoch(epoch, loss)
+        if loss < best:
+            kept, best, weights = epoch, loss, model.get_weights()
+        elif epoch - kept >= options.patience:
+            break
+    if weights is not None:
+        model.set_weights(weights)
+    return kept
 
-    # Not `fit`: on TensorFlow it takes the shapes of all batches from the first two, and widths differ.
+
+def _learn(model: keras.Model, batches: EpochBatches, after_batch: Callable[[float], None]) -> None:
+    """One step on each batch.
+
+    Not `keras.Model.fit`: where the first two batches have one width, it refuses others, and batches of texts
+    are as wide as their longest text.
+    """
+    for loss in _losses(model.train_on_batch, batches):
+        after_batch(loss)
+
+
+def _mean_loss(model: keras.Model, batches: EpochBatches) -> float:
+    """Mean loss of the items, without dropout."""
+    *_, last = _losses(model.test_on_batch, batches)
+    return last
+
+
+def _losses(run: Callable[..., Any], batches: EpochBatches) -> Iterator[float]:
+    """The mean loss of the items so far, after each batch."""
+    total, items = 0.0, 0
     with run_keras():
-        for _ in range(options.epochs):
-            model.reset_metrics()
-            for inputs, codes in batches:
-                loss = float(model.train_on_batch(inputs, codes, return_dict=True)["loss"])
-                if not math.isfinite(loss):
-                    raise TrainingError(
-                        f"expected a finite loss, found {loss}. Lower --learning-rate, or choose --precision "
-                        "float32."
-                    )
-                after_batch(loss)
-            batches.shuffle()
+        for batch in batches:
+            size = len(batch[1])
+            total += size * _finite(float(run(*batch, return_dict=True)["loss"]))
+            items += size
+            yield total / items
+
+
+def _finite(loss: float) -> float:
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"expected a finite loss, found {loss}. Lower --learning-rate, or choose --precision float32."
+        )
+    return loss

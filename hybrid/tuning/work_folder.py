@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,14 @@ from hybrid.utils.files import exchange, make_folder, remove_tree, sync, sync_tr
 from hybrid.utils.reading import TEXT, WEIGHTS, hash_file, parse_json, read_bytes
 
 STATE, ENCODER, STATES = "state.json", "encoder", "states.npy"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What an encoder cost, and the epoch that its weights are of."""
+
+    seconds: float
+    epochs: int
 
 
 class WorkFolder:
@@ -32,9 +41,11 @@ class WorkFolder:
     --------
     >>> work = WorkFolder(Path("encoders/tuned"), {"seed": 0})
     >>> work.begin()
-    >>> work.save("fold-0.safetensors", b"", 2.5)
-    >>> work.seconds("fold-0.safetensors"), work.seconds("fold-1.safetensors")
-    (2.5, None)
+    >>> work.save("fold-0.safetensors", b"", 2.5, epochs=3)
+    >>> work.record("fold-0.safetensors")
+    Trained(seconds=2.5, epochs=3)
+    >>> work.record("fold-1.safetensors") is None
+    True
     """
 
     def __init__(self, encoder: Path, identity: Mapping[str, Any]) -> None:
@@ -89,18 +100,19 @@ class WorkFolder:
         make_folder(self.encoder)
         write_atomically(self.folder / STATE, seal(self.identity))
 
-    def save(self, name: str, content: bytes, seconds: float) -> None:
-        """Save a file of the encoder, and what it cost."""
+    def save(self, name: str, content: bytes, seconds: float, epochs: int) -> None:
+        """Save a file of the encoder, what it cost, and the epoch that it is of."""
         write_atomically(self.encoder / name, content)
-        record = {"digest": hashlib.sha256(content).hexdigest(), "seconds": seconds}
+        digest = hashlib.sha256(content).hexdigest()
+        record = {"digest": digest, "seconds": seconds, "epochs": epochs}
         write_atomically(self.folder / f"{name}.json", seal(record))
 
-    def seconds(self, name: str) -> float | None:
-        """What a file cost; None where it is not done, or damaged."""
+    def record(self, name: str) -> Trained | None:
+        """What is known of a file; None where it is not done, or damaged."""
         try:
             record = unseal(read_bytes(self.folder / f"{name}.json", TEXT))
             whole = hash_file(self.encoder / name, WEIGHTS) == record["digest"]
-            return float(record["seconds"]) if whole else None
+            return Trained(float(record["seconds"]), int(record["epochs"])) if whole else None
         except (OSError, DamageError, KeyError, TypeError, ValueError):
             return None
 

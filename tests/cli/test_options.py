@@ -122,7 +122,7 @@ ALWAYS = {
     "tune": {
         *(*COLUMNS, "text-encoder", "backbone", "name", "encoders", "precision", "dry-run", "force"),
         *("folds", "epochs", "layers", "learning-rate", "head-rate", "layer-decay", "warm-up"),
-        *("weight-decay", "dropout", "batch-size"), *TASK,
+        *("weight-decay", "dropout", "batch-size", "patience", "refit"), *TASK,
     },
     "fetch-posters": {
         *("id-column", "url-column", "out", "concurrency", "rate", "timeout", "retries", "max-bytes"),
@@ -246,7 +246,10 @@ REFUSED = {
         ("tune", option): [*TEXTS, f"--{option}", value]
         for option, value in (("weights", "imagenet"), ("input-size", "64"))
     },
-    ("tune", "max-length"): [*POSTERS, "--max-length", "128"],
+    **{
+        ("tune", option): [*POSTERS, f"--{option}", value]
+        for option, value in (("max-length", "128"), ("lora-rank", "4"), ("lora-alpha", "8"))
+    },
     ("extract", "batch-size"): [*TEXTS, "--batch-size", "8"],
     ("extract", "retry-failed"): [*TEXTS, "--retry-failed"],
     **{

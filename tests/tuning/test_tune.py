@@ -47,7 +47,9 @@ from hybrid.tuning.options import TuneOptions, TuneSummary
 from hybrid.types import Audit, ColumnOptions, Split, TextEmbeddingOptions, TextSelector
 from hybrid.utils.context import Context
 
-OPTIONS = TuneOptions(epochs=8, layers=1, learning_rate=5e-3, head_rate=5e-2, batch_size=8)
+OPTIONS = TuneOptions(
+    epochs=8, layers=1, learning_rate=5e-3, head_rate=5e-2, batch_size=8, precision="float32"
+)
 EXACTLY = choose_engine("openvino", "float32")  # starts faster than Keras
 WORDS = ("ghost space horse", "funny the a")  # of items with and without the label
 
@@ -148,43 +150,94 @@ def test_no_encoder_is_fed_what_it_scores(there: Any, text_encoder: Path) -> Non
         assert own | set(numbers[list(items)].tolist()) == set(numbers.tolist())
 
 
-def test_scores_are_those_of_the_fold_or_the_means(there: Any, text_encoder: Path) -> None:
-    """Against each encoder alone, computed by the base network with the arrays of its file."""
-    experiment, _, _ = there
+def scores_of(file: Path, text_encoder: Path, texts: list[str]) -> Any:
+    """Scores of one encoder alone, computed by the base network with the arrays of its file."""
+    arrays, copy = load_file(file), Path(f"alone-{file.stem}")
+    shutil.copytree(text_encoder, copy)
+    weights = load_file(copy / "model.safetensors")
+    place = "encoder.layer.1."
+    dense = {"output": "attention.output.dense", "up": "intermediate.dense"}
+    dense["down"] = "output.dense"
+    for ours, theirs in dense.items():
+        weights[f"{place}{theirs}.weight"] = arrays[f"layer_1_{ours}.kernel"].T.copy()
+        weights[f"{place}{theirs}.bias"] = arrays[f"layer_1_{ours}.bias"]
+    for i, theirs in enumerate(("query", "key", "value")):
+        part = slice(16 * i, 16 * i + 16)
+        kernel = arrays["layer_1_attention.kernel"][:, part].T.copy()
+        weights[f"{place}attention.self.{theirs}.weight"] = kernel
+        weights[f"{place}attention.self.{theirs}.bias"] = arrays["layer_1_attention.bias"][part]
+    for ours, theirs in (("attention_norm", "attention.output"), ("norm", "output")):
+        weights[f"{place}{theirs}.LayerNorm.weight"] = arrays[f"layer_1_{ours}.kernel"]
+        weights[f"{place}{theirs}.LayerNorm.bias"] = arrays[f"layer_1_{ours}.bias"]
+    save_file(weights, copy / "model.safetensors")
+    modules = json.loads((copy / "modules.json").read_text())[:2]  # not scaled to unit length
+    (copy / "modules.json").write_text(json.dumps(modules))
+    pooled = TextEncoder(resolve_text_encoder(str(copy)), EXACTLY)(texts).astype(np.float64)
+    shutil.rmtree(copy)
+    return pooled @ arrays["head.kernel"] + arrays["head.bias"]
+
+
+def some_texts(experiment: Experiment) -> list[str]:
+    """Three that were learnt from, and a new one."""
     films, rows = experiment.catalogue, experiment.rows("train")[:3]
-    texts = [*item_texts(films.frame.iloc[rows], ["overview"]), "an alien film about a ghost"]
-    spec = resolve_text_encoder(str(experiment.folder))
+    return [*item_texts(films.frame.iloc[rows], ["overview"]), "an alien film about a ghost"]
+
+
+def test_scores_are_those_of_the_fold_or_the_means(there: Any, text_encoder: Path) -> None:
+    experiment, _, _ = there
+    texts, spec = some_texts(experiment), resolve_text_encoder(str(experiment.folder))
     numbers = text_numbers(Tokenizer(spec)(texts)).tolist()
-    alone = []
-    for fold in range(3):
-        arrays = load_file(experiment.folder / f"fold-{fold}.safetensors")
-        copy = Path(f"alone-{fold}")
-        shutil.copytree(text_encoder, copy)
-        weights = load_file(copy / "model.safetensors")
-        place = "encoder.layer.1."
-        dense = {"output": "attention.output.dense", "up": "intermediate.dense"}
-        dense["down"] = "output.dense"
-        for ours, theirs in dense.items():
-            weights[f"{place}{theirs}.weight"] = arrays[f"layer_1_{ours}.kernel"].T.copy()
-            weights[f"{place}{theirs}.bias"] = arrays[f"layer_1_{ours}.bias"]
-        for i, theirs in enumerate(("query", "key", "value")):
-            part = slice(16 * i, 16 * i + 16)
-            kernel = arrays["layer_1_attention.kernel"][:, part].T.copy()
-            weights[f"{place}attention.self.{theirs}.weight"] = kernel
-            weights[f"{place}attention.self.{theirs}.bias"] = arrays["layer_1_attention.bias"][part]
-        for ours, theirs in (("attention_norm", "attention.output"), ("norm", "output")):
-            weights[f"{place}{theirs}.LayerNorm.weight"] = arrays[f"layer_1_{ours}.kernel"]
-            weights[f"{place}{theirs}.LayerNorm.bias"] = arrays[f"layer_1_{ours}.bias"]
-        save_file(weights, copy / "model.safetensors")
-        modules = json.loads((copy / "modules.json").read_text())[:2]  # not scaled to unit length
-        (copy / "modules.json").write_text(json.dumps(modules))
-        pooled = TextEncoder(resolve_text_encoder(str(copy)), EXACTLY)(texts).astype(np.float64)
-        alone.append(pooled @ arrays["head.kernel"] + arrays["head.bias"])
+    files = [experiment.folder / f"fold-{fold}.safetensors" for fold in range(3)]
+    alone = [scores_of(file, text_encoder, texts) for file in files]
     expected = np.stack([alone[spec.learnt[number]][i] for i, number in enumerate(numbers[:3])])
     expected = np.concatenate([expected, np.mean(alone, axis=0)[3:]])
     for engine in ("keras", "openvino"):
         found = TextEncoder(spec, choose_engine(engine, "float32"))(texts)
         np.testing.assert_allclose(found, expected, atol=2e-4)
+
+
+def test_one_encoder_for_new_texts_low_rank_and_stopped(
+    tmp_path: Path, text_encoder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped by validation items that are not learnt from; that of all items learns from all."""
+    monkeypatch.chdir(tmp_path)
+    experiment, fed = make_experiment(tmp_path), []
+    begin = TrainingBatches.__init__
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingBatches, "__init__", recording(begin, fed))
+        changes: dict[str, Any] = {
+            "folds": 2,
+            "epochs": 4,
+            "lora_rank": 2,
+            "patience": 1,
+            "refit": True,
+        }
+        summary = tune(experiment, text_encoder, **changes)
+    job = plan_text_job(experiment, str(text_encoder), TuneOptions(**{**vars(OPTIONS), **changes}))
+    for fold, learnt in enumerate(fed[:2]):
+        assert learnt == set(np.flatnonzero((job.fold != fold) & ~job.validation).tolist())
+    assert fed[2] == set(range(len(job.rows)))
+    assert (summary.refit, summary.carved, len(summary.kept_epochs)) == (True, False, 3)
+    assert summary.watched == job.validation.sum() // 2
+    assert summary.kept_epochs[2] == round(np.median(summary.kept_epochs[:2]))
+    assert max(summary.kept_epochs) <= 4
+    said = json.loads((experiment.folder / "tuned.json").read_text())
+    assert said["options"]["kept_epochs"] == list(summary.kept_epochs)
+    texts, spec = some_texts(experiment), resolve_text_encoder(str(experiment.folder))
+    number = text_numbers(Tokenizer(spec)(texts)).tolist()[0]
+    found = TextEncoder(spec, EXACTLY)(texts)
+    for text, name in ((0, spec.learnt[number]), (3, "all")):
+        file = experiment.folder / f"fold-{name}.safetensors"
+        alone = scores_of(file, text_encoder, texts)
+        np.testing.assert_allclose(found[text], alone[text], atol=2e-4)
+
+
+def recording(begin: Callable[..., None], fed: list[set[int]]) -> Callable[..., None]:
+    def begin_and_record(self: Any, states: Any, labels: Any, texts: Any, *args: Any) -> None:
+        fed.append(set(texts.tolist()))
+        begin(self, states, labels, texts, *args)
+
+    return begin_and_record
 
 
 def test_permuted_labels_give_chance_out_of_fold_and_not_in_sample(
@@ -422,8 +475,8 @@ def test_one_label_an_item_and_unknown_labels(tmp_path: Path, text_encoder: Path
 
 def test_all_wrong_options_are_told_at_once(tmp_path: Path, text_encoder: Path) -> None:
     experiment = make_experiment(tmp_path)
-    with pytest.raises(SettingError, match=r"(?s)--folds.*--epochs.*--precision"):
-        tune(experiment, text_encoder, folds=1, epochs=0, precision="float8")
+    with pytest.raises(SettingError, match=r"(?s)--folds.*--epochs.*--precision.*--lora-alpha"):
+        tune(experiment, text_encoder, folds=1, epochs=0, precision="float8", lora_alpha=1)
 
 
 def test_the_command_says_what_it_did(tmp_path: Path, text_encoder: Path) -> None:
