@@ -68,7 +68,7 @@ GOES_ON = (
     ".partial/",
     ".hybrid-cache/",
     "invented/",
-    *("posters/", "fetched.ledger.jsonl", ".tuning/"),
+    *("posters/", "fetched.ledger.", ".tuning/"),
 )  # is used by the next command
 LIBRARIES = (
     *(
