@@ -67,8 +67,17 @@ class Project:
     def hybrid(self, command: Sequence[str], seed: int, *more: object) -> None:
         """Run one command in the folder of the work."""
         words = [word.format(encoder=self.encoder, seed=seed) for word in command]
-        places = ["--catalogue", self.catalogue, "--cache", self.cache, "--seed", seed]
-        places += ["--splits", f"splits-{seed}.csv", *more, "--quiet"]
+        places = [
+            "--catalogue",
+            self.catalogue,
+            "--cache",
+            self.cache,
+            "--seed",
+            seed,
+            *more,
+            "--quiet",
+        ]
+        places += [] if words[0] == "extract" else ["--splits", f"splits-{seed}.csv"]
         call = [sys.executable, "-m", "hybrid", *words, *map(str, places)]
         subprocess.run(call, cwd=self.work, stdout=subprocess.DEVNULL, check=True)
 
