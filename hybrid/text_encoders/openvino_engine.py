@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from openvino import opset13 as ops
 
 from hybrid.backbones.engine import Embeddings, EngineChoice
-from hybrid.backbones.openvino_engine import HINTS
+from hybrid.backbones.openvino_engine import HINTS, openvino_core
 from hybrid.text_encoders.arrays import Affine, EncoderArrays, LayerArrays, read_arrays
 from hybrid.text_encoders.engine import TextEngine
 from hybrid.text_encoders.relative_positions import relative_bias
@@ -50,7 +50,7 @@ class OpenVINOTextEngine(TextEngine):
         if default_workers() < usable_cores():
             settings["INFERENCE_NUM_THREADS"] = str(default_workers())
         network = build_network(spec, arrays or read_arrays(spec))
-        self._compiled = openvino.Core().compile_model(network, "CPU", settings)
+        self._compiled = openvino_core().compile_model(network, "CPU", settings)
         self.depth = int(self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self._requests: SimpleQueue[Any] = SimpleQueue()
         for _ in range(self.depth + 1):

@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import pytest
 
+import hybrid
 import hybrid.backbones.devices as devices
 import hybrid.backbones.engine as engine_module
 import hybrid.backbones.engines as engines
@@ -295,6 +296,16 @@ def test_ctrl_c_is_no_crash_once_openvino_was_used(loaded: Any) -> None:
     pytest.importorskip("openvino", reason="OpenVINO is not installed")
     done = loaded.run(DROPPED)
     assert done.returncode == 130, done.stderr
+
+
+def test_openvino_is_started_at_one_place() -> None:
+    """So that it lives as long as the process; see `openvino_core`."""
+    root = Path(hybrid.__file__).parent
+    found = [
+        path.name for path in root.rglob("*.py") if "openvino.Core(" in path.read_text("utf-8")
+    ]
+    assert found == ["openvino_engine.py"]
+    assert "openvino.Core(" in (root / "backbones" / "openvino_engine.py").read_text("utf-8")
 
 
 def test_openvino_says_when_it_lacks_a_precision(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -135,3 +135,29 @@ def test_cosines_are_those_that_sentence_transformers_publishes(minilm: Path, en
     texts = ["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium."]
     a, b, c = encoder(texts)
     np.testing.assert_allclose([a @ b, a @ c, b @ c], [0.6660, 0.1046, 0.1411], atol=1e-3)
+
+
+DROPPED = """
+import signal, sys, threading
+from hybrid.backbones.engine import EngineChoice
+from hybrid.text_encoders.encoder import TextEncoder
+from hybrid.text_encoders.folder import read_text_encoder
+signal.signal(signal.SIGINT, signal.default_int_handler)
+choice = EngineChoice("openvino", "float32", "here")
+encoders = [TextEncoder(read_text_encoder(sys.argv[1]), choice)]
+thread = threading.Thread(target=encoders.clear)
+thread.start()
+thread.join()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def test_ctrl_c_is_no_crash_once_a_text_encoder_was_dropped(
+    loaded: Any, text_encoder: Path
+) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO is not installed")
+    done = loaded.run(DROPPED, text_encoder)
+    assert done.returncode == 130, done.stderr
