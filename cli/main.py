@@ -30,7 +30,7 @@ COMMANDS = {
     "check": "Validate catalogue and posters; list every bad row and each column's role.",
     "split": "Split the items into train, validation and test.",
     "audit": "Check the split for leaks; exit 1 if there are any.",
-    "extract": "Embed the posters or the texts into the cache.",
+    "extract": "Embed posters, texts or both into the cache.",
     "import-embeddings": "Import embeddings that were made elsewhere, as a block.",
     "race": "Find which encoder is worth embedding the whole catalogue with.",
     "tune": "Let a text encoder or a backbone learn the labels, cross-fitted, as a block.",
