@@ -16,7 +16,7 @@ from hybrid.backbones.hub_record import WEIGHTS_FILE
 from hybrid.backbones.weightfile import read_layers
 from hybrid.errors import WeightsError
 from hybrid.utils.counts import counted
-from hybrid.utils.reading import TEXT, read_json
+from hybrid.utils.reading import read_json_object
 
 # Image encoders of keras-hub: posters → feature maps or tokens.
 NETWORKS = (
@@ -73,15 +73,7 @@ def read_network(folder: Path) -> tuple[str, str, Any]:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    try:
-        found = read_json(path, TEXT)
-    except (OSError, ValueError) as error:
-        raise WeightsError(
-            f"{path}: expected JSON, as keras-hub's save_to_preset writes it, found: {error}."
-        ) from error
-    if not isinstance(found, dict):
-        raise WeightsError(f"{path}: expected a JSON object, found {type(found).__name__}.")
-    return found
+    return read_json_object(path, WeightsError, "JSON, as keras-hub's save_to_preset writes it")
 
 
 def _limits(folder: Path) -> tuple[int, int]:

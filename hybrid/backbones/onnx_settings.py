@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hybrid.errors import WeightsError
-from hybrid.utils.reading import TEXT, parse_json, read_json
+from hybrid.utils.reading import parse_json, read_json_object
 
 BESIDE = ("preprocessor_config.json", "open_clip_config.json", "config.json")
 LAYOUTS = ("NCHW", "NHWC")
@@ -57,14 +57,7 @@ def read_settings(path: Path, metadata: Mapping[str, str]) -> OnnxSettings:
     said = _checked(f"{path} (metadata)", _flat(inside))
     if beside is None:
         return said
-    try:
-        found = read_json(beside, TEXT)
-    except (OSError, ValueError) as error:
-        raise WeightsError(
-            f"{beside}: expected JSON, found: {error}. Mend it, or take it away."
-        ) from error
-    if not isinstance(found, dict):
-        raise WeightsError(f"{beside}: expected a JSON object, found {type(found).__name__}.")
+    found = read_json_object(beside, WeightsError, remedy="Mend it, or take it away.")
     more = vars(_checked(str(beside), _flat(found)))
     return replace(said, **{key: value for key, value in more.items() if value is not None})
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from hybrid.backbones.registry import BACKBONES, BackboneSpec
 from hybrid.backbones.tuned_folder import (
     BASE,
-    NUMBER_BYTES,
     UNREADABLE,
     check_files,
     encoder_files,
+    hash_numbers,
     pack_folds,
     read_record,
     unpack_folds,
@@ -54,21 +54,7 @@ def pixel_numbers(posters: NDArray[np.uint8]) -> NDArray[np.uint64]:
     >>> int(pixel_numbers(black)[1]) == int.from_bytes(hashlib.sha256(bytes(192)).digest()[:8], "little")
     True
     """
-    found = [hashlib.sha256(each.tobytes()).digest()[:NUMBER_BYTES] for each in posters]
-    return np.frombuffer(b"".join(found), dtype="<u8").astype(np.uint64)
-
-
-def key_numbers(keys: Sequence[bytes]) -> NDArray[np.uint64]:
-    """Identify posters by the content keys of their files, of which the first 8 bytes are taken.
-
-    Examples
-    --------
-    >>> key_numbers([bytes([1]) + bytes(31)]).tolist()
-    [1]
-    """
-    return np.frombuffer(b"".join(key[:NUMBER_BYTES] for key in keys), dtype="<u8").astype(
-        np.uint64
-    )
+    return hash_numbers(hashlib.sha256(each.tobytes()).digest() for each in posters)
 
 
 def write_tuned_backbone(

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 
 from hybrid.backbones.engine import Embeddings, Engine, Posters
 from hybrid.backbones.registry import BackboneSpec
-from hybrid.backbones.tuned import key_numbers, pixel_numbers
-
-UNSEEN = -1
+from hybrid.backbones.tuned import pixel_numbers
+from hybrid.backbones.tuned_folder import UNSEEN, find_folds, hash_numbers
 
 
 class TunedEngine(Engine):
@@ -46,7 +45,7 @@ class TunedEngine(Engine):
 
     def start(self, posters: Posters) -> Callable[[], Embeddings]:
         """See `Engine.start`."""
-        fold = self._folds(pixel_numbers(posters))
+        fold = find_folds(self._learnt, pixel_numbers(posters))
         pending = self.engine.start(posters)
         return lambda: self._select(pending(), fold)
 
@@ -54,16 +53,12 @@ class TunedEngine(Engine):
         self, posters: Posters, keys: Sequence[bytes] = ()
     ) -> Callable[[], Embeddings]:
         """See `Engine.start_or_split`."""
-        fold = self._folds(pixel_numbers(posters))
+        fold = find_folds(self._learnt, pixel_numbers(posters))
         if keys:
-            by_file = self._folds(key_numbers(keys))
+            by_file = find_folds(self._learnt, hash_numbers(keys))
             fold = np.where(fold == UNSEEN, by_file, fold)
         pending = self.engine.start_or_split(posters)
         return lambda: self._select(pending(), fold)
-
-    def _folds(self, numbers: NDArray[np.uint64]) -> NDArray[np.int64]:
-        found = [self._learnt.get(number, UNSEEN) for number in numbers.tolist()]
-        return np.array(found, dtype=np.int64)
 
     def _select(self, scores: Embeddings, fold: NDArray[np.int64]) -> Embeddings:
         each = scores.reshape(len(scores), *self._shape)

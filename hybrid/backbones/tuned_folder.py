@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ ALL = "all"  # in place of the number of a fold: the encoder that has learnt fro
 ENCODERS = "encoders"  # folder of the tuned encoders of a project
 REMEDY = "Copy the folder again, or make it with hybrid tune."
 NUMBER_BYTES = 8  # of the hash that identifies a text or a poster
+UNSEEN = -1  # fold of what was not learnt from
 # Key of tuned.json → what is expected there.
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "format": int,
@@ -208,6 +209,29 @@ def encoder_files(name: str, folds: int, refit: bool) -> list[str]:
     ['fold-0.npz', 'fold-1.npz', 'fold-all.npz']
     """
     return [name.format(number) for number in (*range(folds), *[ALL] * refit)]
+
+
+def hash_numbers(hashes: Iterable[bytes]) -> NDArray[np.uint64]:
+    """Identify texts or posters by the first 8 bytes of their hashes.
+
+    Examples
+    --------
+    >>> hash_numbers([bytes([1]) + bytes(31)]).tolist()
+    [1]
+    """
+    first = b"".join(each[:NUMBER_BYTES] for each in hashes)
+    return np.frombuffer(first, dtype="<u8").astype(np.uint64)
+
+
+def find_folds(learnt: Mapping[int, int], numbers: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """The fold of each of n texts or posters, shape (n,); `UNSEEN` where it was not learnt from.
+
+    Examples
+    --------
+    >>> find_folds({7: 1}, np.array([7, 9], np.uint64)).tolist()
+    [1, -1]
+    """
+    return np.array([learnt.get(each, UNSEEN) for each in numbers.tolist()], dtype=np.int64)
 
 
 def pack_folds(numbers: NDArray[np.uint64], fold: NDArray[np.int64]) -> dict[str, str]:

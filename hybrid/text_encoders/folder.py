@@ -13,7 +13,7 @@ from typing import Any
 from hybrid.backbones.licences import read_licence
 from hybrid.errors import WeightsError
 from hybrid.text_encoders.spec import Architecture, TransformerSpec
-from hybrid.utils.reading import TEXT, WEIGHTS, hash_file, read_json
+from hybrid.utils.reading import TEXT, WEIGHTS, hash_file, read_json, read_json_object
 
 CONFIG, TOKENIZER, ARRAYS, MODULES = (
     "config.json",
@@ -131,15 +131,7 @@ def _pytorch_only(folder: Path) -> str:
 
 def read_config(path: Path) -> dict[str, Any]:
     """Read a JSON object; whatever is wrong with it is a `WeightsError`."""
-    try:
-        found = read_json(path, TEXT)
-    except (OSError, ValueError) as error:
-        raise WeightsError(
-            f"{path}: expected JSON, found: {error}. Download the file again."
-        ) from error
-    if not isinstance(found, dict):
-        raise WeightsError(f"{path}: expected a JSON object, found {type(found).__name__}.")
-    return found
+    return read_json_object(path, WeightsError, remedy="Download the file again.")
 
 
 def _architecture(folder: Path, config: Mapping[str, Any]) -> Architecture:

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from hybrid.backbones.tuned_folder import (
     BASE,
-    NUMBER_BYTES,
     TUNED,
     UNREADABLE,
     check_files,
     encoder_files,
+    hash_numbers,
     pack_folds,
     read_learnt,
     read_record,
@@ -141,11 +141,8 @@ def text_numbers(tokens: Tokens) -> NDArray[np.uint64]:
     content = tokens.ids.astype("<i4").tobytes()
     ends = np.cumsum(tokens.lengths) * 4
     starts = ends - tokens.lengths * 4
-    found = [
-        hashlib.sha256(content[start:end]).digest()[:NUMBER_BYTES]
-        for start, end in zip(starts.tolist(), ends.tolist(), strict=True)
-    ]
-    return np.frombuffer(b"".join(found), dtype="<u8").astype(np.uint64)
+    pieces = zip(starts.tolist(), ends.tolist(), strict=True)
+    return hash_numbers(hashlib.sha256(content[start:end]).digest() for start, end in pieces)
 
 
 def write_tuned_encoder(

@@ -10,15 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.backbones.engine import Embeddings, EngineChoice
-from hybrid.backbones.tuned_folder import encoder_files
+from hybrid.backbones.tuned_folder import UNSEEN, encoder_files, find_folds
 from hybrid.text_encoders.arrays import Affine, EncoderArrays, read_arrays
 from hybrid.text_encoders.engine import TextEngine
 from hybrid.text_encoders.spec import TransformerSpec
 from hybrid.text_encoders.tokens import Tokens
 from hybrid.text_encoders.tuned import FOLD, TunedSpec, text_numbers
 from hybrid.text_encoders.tuned_arrays import read_fold
-
-UNSEEN = -1
 
 
 class TunedTextEngine(TextEngine):
@@ -43,8 +41,7 @@ class TunedTextEngine(TextEngine):
 
     def embed(self, tokens: Tokens) -> Embeddings:
         """Scores of all pieces, each of an encoder that has not seen it; see `TextEngine.embed`."""
-        numbers = text_numbers(tokens).tolist()
-        fold = np.array([self.spec.learnt.get(each, UNSEEN) for each in numbers], dtype=np.int64)
+        fold = find_folds(self.spec.learnt, text_numbers(tokens))
         folds, unseen = self.spec.folds, fold == UNSEEN
         found = np.zeros((len(fold), self.dimension))
         share = np.where(unseen, 1.0 if self.spec.refit else 1 / folds, 1.0)[:, None]

@@ -138,17 +138,8 @@ class TuneOptions:
 
 
 @dataclass(frozen=True)
-class TuneSummary:
-    """Summary of the tuning of an encoder of texts or of posters.
-
-    `items` counts those that were learnt from, `different` their texts or posters, `without` the items of
-    train and validation without one, `longer` the texts that were cut off. `oof_map` is the mean average
-    precision of the out-of-fold scores, None where it cannot be computed. `kept_epochs` are the epochs that
-    the encoders are of, that of all items last; `watched` items, on average, stopped one, `carved` if not all
-    of them are validation items of the split. `seconds` are those of the training, with the encoders before
-    an interruption; `resumed` counts these. `fingerprint` is that of the scores in the cache, `embedded`
-    counts the items of the catalogue that have them, `embedding_seconds` is what they took.
-    """
+class _Tuning:
+    """What a summary and a plan have in common; see `TuneSummary`."""
 
     kind: str
     name: str
@@ -164,6 +155,21 @@ class TuneSummary:
     refit: bool
     watched: int
     carved: bool
+
+
+@dataclass(frozen=True)
+class TuneSummary(_Tuning):
+    """Summary of the tuning of an encoder of texts or of posters.
+
+    `items` counts those that were learnt from, `different` their texts or posters, `without` the items of
+    train and validation without one, `longer` the texts that were cut off. `oof_map` is the mean average
+    precision of the out-of-fold scores, None where it cannot be computed. `kept_epochs` are the epochs that
+    the encoders are of, that of all items last; `watched` items, on average, stopped one, `carved` if not all
+    of them are validation items of the split. `seconds` are those of the training, with the encoders before
+    an interruption; `resumed` counts these. `fingerprint` is that of the scores in the cache, `embedded`
+    counts the items of the catalogue that have them, `embedding_seconds` is what they took.
+    """
+
     kept_epochs: tuple[int, ...]
     resumed: int
     layers: int
@@ -180,7 +186,7 @@ class TuneSummary:
 
 
 @dataclass(frozen=True)
-class TunePlan:
+class TunePlan(_Tuning):
     """What `hybrid tune` would do: as in `TuneSummary`, and the estimate.
 
     Training takes about `seconds`, measured on some steps; the states of the layers that do not learn take
@@ -188,20 +194,6 @@ class TunePlan:
     encoder `parameters` learn. The `done` ones of an interrupted tuning need not be trained again.
     """
 
-    kind: str
-    name: str
-    folder: str
-    base: str
-    licence: str
-    labels: tuple[str, ...]
-    items: int
-    different: int
-    without: int
-    longer: int
-    folds: int
-    refit: bool
-    watched: int
-    carved: bool
     done: int
     layers: int
     epochs: int

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.backbones.tuned import key_numbers, pixel_numbers
+from hybrid.backbones.tuned import pixel_numbers
+from hybrid.backbones.tuned_folder import hash_numbers
 from hybrid.extraction.pipeline import decode_into
 from hybrid.images.decode import Geometry
 from hybrid.tuning.folds import join_groups
@@ -88,5 +89,5 @@ def read_posters(
         [path for path, *_ in good],
         np.array([owner for _, owner, *_ in good], dtype=np.int64),
         np.array([pixels for *_, pixels in good], dtype=np.uint64),
-        key_numbers([key for _, _, key, _ in good]),
+        hash_numbers([key for _, _, key, _ in good]),
     )

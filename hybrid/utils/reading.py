@@ -351,6 +351,30 @@ def read_json(path: str | Path, kind: FileKind) -> Any:
     return parse_json(read_bytes(path, kind))
 
 
+def read_json_object(
+    path: str | Path, error: type[HybridError], wanted: str = "JSON", remedy: str = ""
+) -> dict[str, Any]:
+    """Read an object of JSON from a file; whatever is wrong with it is one `error`.
+
+    Its message says what was `wanted` and, if the file cannot be read or parsed, what to do (`remedy`).
+
+    Examples
+    --------
+    >>> from hybrid.errors import WeightsError
+    >>> _ = Path("a.json").write_bytes(b"[]")
+    >>> read_json_object("a.json", WeightsError)
+    Traceback (most recent call last):
+    hybrid.errors.WeightsError: a.json: expected a JSON object, found list.
+    """
+    try:
+        found = read_json(path, TEXT)
+    except (OSError, ValueError) as problem:
+        raise error(f"{path}: expected {wanted}, found: {problem}. {remedy}".rstrip()) from problem
+    if not isinstance(found, dict):
+        raise error(f"{path}: expected a JSON object, found {type(found).__name__}.")
+    return found
+
+
 def parse_json(text: str | bytes) -> Any:
     """Parse JSON; whatever is wrong with it is one error.
 

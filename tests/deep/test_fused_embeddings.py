@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import itertools
 import json
 import shutil
 import warnings
@@ -52,6 +51,7 @@ from hybrid.text_encoders.encoder import TextEncoder
 from hybrid.text_encoders.registry import resolve_text_encoder
 from hybrid.types import TextEmbeddingOptions
 from hybrid.utils.context import Context
+from tests.explain.shapley_orders import by_orders
 
 EXACT = TextEmbeddingOptions(precision="float32", dtype="float32")
 BLANK, LACK = (
@@ -396,19 +396,6 @@ def test_the_command_trains_plans_describes_and_predicts(
 # Explanation
 
 
-def shapley_by_orders(scores: np.ndarray) -> np.ndarray:
-    """The mean of what each part adds, over all orders."""
-    n = len(scores).bit_length() - 1
-    orders = list(itertools.permutations(range(n)))
-    found = np.zeros((n, *scores.shape[1:]))
-    for order in orders:
-        there = 0
-        for part in order:
-            found[part] += (scores[there | 1 << part] - scores[there]) / len(orders)
-            there |= 1 << part
-    return found
-
-
 @pytest.mark.parametrize("item", ["f002", "f007", "f080"])
 def test_the_score_is_shared_among_the_blocks(studio: Path, item: str) -> None:
     catalogue, context = load(studio)
@@ -436,7 +423,7 @@ def test_the_score_is_shared_among_the_blocks(studio: Path, item: str) -> None:
             inputs[name] = value if kept else np.eye(1, value.shape[1], value.shape[1] - 1)
         named = {input_name(name): value for name, value in inputs.items()}
         scores[subset] = np.asarray(model.network_.head(named))[0]
-    wanted = shapley_by_orders(scores)
+    wanted = by_orders(scores)
     card = explain_item(run, item, run.genres)
     assert {type(score) for score in card.scores} == {SharedPrediction}
     for score in card.scores:

@@ -21,8 +21,8 @@ from hybrid.backbones import configure, get_backbone, resolve_weights
 from hybrid.backbones.engine import EngineChoice
 from hybrid.backbones.engines import load_backbone
 from hybrid.backbones.load import init_random_weights
-from hybrid.backbones.tuned import key_numbers, pixel_numbers
-from hybrid.backbones.tuned_folder import is_tuned
+from hybrid.backbones.tuned import pixel_numbers
+from hybrid.backbones.tuned_folder import hash_numbers, is_tuned
 from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import hybrid
@@ -230,7 +230,7 @@ def test_a_file_is_known_where_another_decoder_makes_other_pixels_of_it(made: An
     engine = load_backbone(spec, resolve_weights(spec), FLOAT32)
     other = poster ^ 1  # the last bit of each value
     known = engine.start_or_split(other, [key])()
-    fold = spec.tuned.learnt[int(key_numbers([key])[0])]
+    fold = spec.tuned.learnt[int(hash_numbers([key])[0])]
     own = engine.engine.start(other)().reshape(3, 2)  # type: ignore[attr-defined]
     np.testing.assert_allclose(known[0], own[fold])
     np.testing.assert_allclose(engine(other)[0], own.mean(axis=0), rtol=1e-5)
