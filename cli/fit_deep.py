@@ -36,7 +36,7 @@ _OPTIONS = (
                  "[default: imagenet; none for what is trained from scratch]"),
     click.option("--body", help="Backbone of the network fused.  [default: inception]"),
     click.option("--input-size", type=SIZE, metavar="HxW",
-                 help="Input size in pixels.  [default: the network's]"),
+                 help="Input size in pixels.  [default: that of the run in --weights, else the network's]"),
     click.option("--unfreeze", metavar="N|all|BLOCK",
                  help="Blocks of the backbone that the second stage trains; 0: no second stage."),
     click.option("--head-units", metavar="N,N", help='Dense layers before the labels; "" for none.'),

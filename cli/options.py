@@ -169,7 +169,7 @@ _OPTIONS = (
     click.option("--pooling", help="Global pooling: avg, max or gem; of the tokens of an ONNX file or preset "
                  "cls or mean.  [default: the backbone's, avg]"),
     click.option("--input-size", type=SIZE, metavar="HxW",
-                 help="Input size in pixels.  [default: the backbone's]"),
+                 help="Input size in pixels.  [default: that of the run in --weights, else the backbone's]"),
     click.option("--fit", type=click.Choice(["squash", "pad", "crop"]), default="squash",
                  show_default=True, help="How a poster is resized to the input size."),
     click.option("--precision", type=click.Choice(["auto", "float32", "bfloat16", "float16"]),

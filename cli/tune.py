@@ -56,7 +56,8 @@ def _tune_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--weights", default="imagenet", show_default=True,
               help="Weights of the backbone to start from: imagenet, random, a file, or a run.")  # fmt: skip
 @click.option("--input-size", type=SIZE, metavar="HxW",
-              help="Input size of the backbone in pixels.  [default: the backbone's]")  # fmt: skip
+              help="Input size of the backbone in pixels.  [default: that of the run in --weights, else the "
+              "backbone's]")  # fmt: skip
 @click.option("--name", default="tuned", show_default=True, help="Name of the tuned encoder.")
 @click.option("--encoders", type=click.Path(path_type=Path), default="encoders", show_default=True,
               help="Folder of the tuned encoders.")  # fmt: skip

@@ -18,7 +18,8 @@ class EmbeddingOptions:
     pooling : {"avg", "max", "gem"}, optional
         Global pooling; by default the backbone's.
     input_size : (int, int), optional
-        Height and width of the input in pixels; by default the backbone's.
+        Height and width of the input in pixels; by default those of the run whose weights are used, else the
+        backbone's.
     fit : {"squash", "pad", "crop"}, default="squash"
         How a poster is resized to the input size. See also `hybrid.backbones.configure`.
     precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"

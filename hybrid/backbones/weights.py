@@ -15,9 +15,10 @@ from hybrid.backbones.tuned_folder import TUNED, read_learnt
 from hybrid.errors import WeightsError
 from hybrid.images.decode import IMAGE_RULES
 from hybrid.utils.environment import home_folder
+from hybrid.utils.reading import read_json_object
 
 PREPROCESSING_VERSION = 1  # of `hybrid.backbones.networks.Preprocess`
-RUN_WEIGHTS = "model.backbone.weights.h5"
+RUN_WEIGHTS, RUN_FILE = "model.backbone.weights.h5", "run.json"
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,47 @@ def resolve_weights(spec: BackboneSpec, weights: str = "imagenet", seed: int = 0
     found = digests(path)
     provenance = _provenance(spec, path, found)
     return Weights("file", found["sha256"], path.absolute(), provenance=provenance)
+
+
+def trained_input_size(weights: str | None) -> tuple[int, int] | None:
+    """Height and width in pixels that a run was trained with, where ``--weights`` names a run.
+
+    A network is used with the input size that it was trained with, unless another is asked for.
+
+    Parameters
+    ----------
+    weights : str or None
+        As for `resolve_weights`; the weights file in the folder of a run serves, too.
+
+    Returns
+    -------
+    tuple of (int, int) or None
+        None where no run is named.
+
+    Raises
+    ------
+    WeightsError
+        If the record of the run cannot be read, or has no such size.
+
+    Examples
+    --------
+    >>> _ = Path("run.json").write_text('{"backbone": {"input_size": [64, 48]}}')
+    >>> trained_input_size("."), trained_input_size("imagenet")
+    ((64, 48), None)
+    """
+    if weights is None or weights in ("imagenet", "random"):
+        return None
+    path = Path(weights)
+    record = (path.parent if path.name == RUN_WEIGHTS else path) / RUN_FILE
+    if not record.is_file():
+        return None
+    said = read_json_object(record, WeightsError, "the record of a run", "Name --input-size.")
+    match said.get("backbone"):
+        case {"input_size": [int(height), int(width)]}:
+            return height, width
+    raise WeightsError(
+        f"{record}: expected the input size of a backbone, found none. Name a run that trained one."
+    )
 
 
 def _own_weights(spec: BackboneSpec, weights: str) -> Weights:

@@ -27,7 +27,7 @@ class DeepOptions:
     body : str, optional
         Backbone of the network `fused`.
     input_size : (height, width), optional
-        In pixels.
+        In pixels; by default that of the run whose weights are used, else the network's.
     unfreeze : str, optional
         Part of the body that the second stage trains: ``"2"`` its top two blocks, ``"all"``, or the name
         of the lowest block; ``"0"``: there is no second stage.

@@ -189,7 +189,7 @@ def explain_cache(
     (0, True)
     """
     options, context = options or EmbeddingOptions(), context or Context()
-    spec = configured_spec(without_download(get_backbone(backbone)), options)
+    spec = configured_spec(without_download(get_backbone(backbone)), options, weights)
     known = _known_weights(spec, weights, context.seed)
     spec = named_as_stored(spec, known, context)
     choice = choose_for(spec, engine, options.precision)

@@ -15,6 +15,7 @@ from hybrid.backbones.engine import Engine, EngineChoice
 from hybrid.backbones.engine_benchmark import fastest_engine
 from hybrid.backbones.engines import choose_engine, choose_onnx_engine, load_backbone
 from hybrid.backbones.licences import LICENCES, check_licences, weights_licence
+from hybrid.backbones.weights import trained_input_size
 from hybrid.cache import DTYPES, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import SettingError
@@ -77,8 +78,12 @@ class ExtractSettings:
         ] + [unknown] * (self.licence not in LICENCES)
 
 
-def configured_spec(backbone: str | BackboneSpec, options: EmbeddingOptions) -> BackboneSpec:
+def configured_spec(
+    backbone: str | BackboneSpec, options: EmbeddingOptions, weights: str | None = None
+) -> BackboneSpec:
     """The spec of a backbone, or of its name, with the layer, pooling, input size and fit of the options.
+
+    Without a size in the options it is that which the run was trained with whose weights they are.
 
     Examples
     --------
@@ -91,7 +96,7 @@ def configured_spec(backbone: str | BackboneSpec, options: EmbeddingOptions) -> 
         get_backbone(backbone) if isinstance(backbone, str) else backbone,
         layer=options.layer,
         pooling=options.pooling,
-        input_size=options.input_size,
+        input_size=options.input_size or trained_input_size(weights),
         fit=options.fit,
         mean=options.mean,
         std=options.std,
@@ -156,8 +161,11 @@ def plan_jobs(
         Of the catalogue's items, see `hash_catalogue`.
     """
     _check(catalogue, backbones, weights, options, settings)
-    specs = [configured_spec(name, options) for name in backbones]
-    names = list(weights) * len(specs) if len(weights) == 1 else list(weights)
+    names = list(weights) * len(backbones) if len(weights) == 1 else list(weights)
+    specs = [
+        configured_spec(backbone, options, name)
+        for backbone, name in zip(backbones, names, strict=True)
+    ]
     resolved = [
         resolve_weights(spec, name, context.seed) for spec, name in zip(specs, names, strict=True)
     ]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hybrid.backbones import Weights
 from hybrid.backbones.startup import start_keras
+from hybrid.backbones.weights import trained_input_size
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.deep.checkpoint import Checkpoint
@@ -155,6 +156,7 @@ def plan_deep(
     from hybrid.deep.fused import make_baseline
     from hybrid.deep.training_plan import plan_training
 
+    options = with_trained_size(options or DeepOptions())
     fusion = make_fusion(catalogue, network, context, options)
     model = make_baseline(network, options, fusion=fusion, devices=devices)
     check_pooling_used(catalogue, model.options.poster_pooling, "fit-deep")
@@ -162,6 +164,11 @@ def plan_deep(
     train = catalogue.only(split.ids[split.parts == "train"].tolist())
     items = Items(train.ids.tolist(), different_posters(train)[0], frame=train.frame)
     return plan_training(model, items, counts["validation"], len(catalogue.genres))
+
+
+def with_trained_size(options: DeepOptions) -> DeepOptions:
+    """The options with the input size of the run whose weights they name, unless they name a size."""
+    return replace(options, input_size=options.input_size or trained_input_size(options.weights))
 
 
 def make_fusion(

@@ -22,6 +22,7 @@ from hybrid.runs.deep_inputs import (
     make_checkpoint,
     make_fusion,
     tell_several_posters,
+    with_trained_size,
 )
 from hybrid.runs.experiment import Experiment, audit_experiment
 from hybrid.runs.folder import Run, new_run
@@ -104,6 +105,7 @@ def fit_deep(
     """
     experiment, options = _settle_task(experiment, options or DeepOptions(), task)
     experiment.check()
+    options = with_trained_size(options)
     context, catalogue = experiment.context, experiment.catalogue
     if few := _too_few_to_validate(experiment):
         context.progress.say(few)

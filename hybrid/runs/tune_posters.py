@@ -24,6 +24,7 @@ from hybrid.backbones.provenance import Provenance
 from hybrid.backbones.startup import start_keras
 from hybrid.backbones.tuned import FOLD, write_tuned_backbone
 from hybrid.backbones.tuned_folder import BASE
+from hybrid.backbones.weights import trained_input_size
 from hybrid.cache import EmbeddingStore
 from hybrid.catalogue.columns import POSTER
 from hybrid.catalogue.poster_paths import split_paths
@@ -196,7 +197,7 @@ def plan_poster_job(
             f"--backbone: expected a backbone that Keras can train, found {kind}: {backbone}. Name one "
             "that hybrid backbones lists."
         )
-    spec = configure(spec, input_size=input_size)
+    spec = configure(spec, input_size=input_size or trained_input_size(weights))
     name = experiment.folder.name
     if name in BACKBONES:
         raise SettingError(

@@ -26,7 +26,7 @@ from hybrid.backbones.digests import digests
 from hybrid.backbones.engines import load_backbone
 from hybrid.backbones.load import _layers, init_random_weights, load_weights
 from hybrid.backbones.networks import build_application, build_body
-from hybrid.backbones.weights import RUN_WEIGHTS
+from hybrid.backbones.weights import RUN_WEIGHTS, trained_input_size
 from hybrid.errors import WeightsError
 from hybrid.utils.reading import FileKind, open_file
 
@@ -169,6 +169,24 @@ def test_a_run_folder_serves_as_weights(tmp_path: Path) -> None:
     build_body(spec).save_weights(str(tmp_path / RUN_WEIGHTS))
     weights = resolve_weights(spec, str(tmp_path))
     assert weights.path == (tmp_path / RUN_WEIGHTS).absolute()
+
+
+@pytest.mark.parametrize("name", ["", RUN_WEIGHTS])
+def test_a_run_tells_the_input_size_that_it_was_trained_with(tmp_path: Path, name: str) -> None:
+    record = tmp_path / "run.json"
+    record.write_text('{"backbone": {"name": "small", "input_size": [64, 48]}}')
+    assert trained_input_size(str(tmp_path / name)) == (64, 48)
+    record.write_text('{"backbone": null}')
+    with pytest.raises(WeightsError, match="expected the input size of a backbone, found none"):
+        trained_input_size(str(tmp_path / name))
+    record.unlink()
+    assert trained_input_size(str(tmp_path / name)) is None
+
+
+def test_other_weights_tell_no_input_size(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"backbone": {"input_size": [64, 48]}}')
+    given = (None, "imagenet", "random", str(tmp_path / "net.weights.h5"))
+    assert [trained_input_size(each) for each in given] == [None] * 4
 
 
 def test_inspect_lists_layers_and_shapes(tmp_path: Path) -> None:

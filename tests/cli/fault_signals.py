@@ -116,6 +116,9 @@ def become(
 
     status = 1
     sys.argv = ["hybrid", *arguments]
+    # A signal that came before this ends the process, as it ends one in which Python is not ready.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if str(calls) != os.devnull:
@@ -146,10 +149,12 @@ class Runner:
                     cwd=folder, stdout=out, stderr=err, start_new_session=True,
                 ).pid  # fmt: skip
         counted = self.at == "calls"
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)  # until the copy has become the command
         child = os.fork()
         if not child:
             at = (int(kill[0]), kill[1]) if kill and counted else None
             become(folder, arguments, at, folder.parent / "calls" if counted else Path(os.devnull))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         return child
 
     def run(

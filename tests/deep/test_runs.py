@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from sklearn.metrics import classification_report, f1_score
 
+from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import hybrid
 from hybrid.cli.output import run_text
@@ -208,15 +209,16 @@ def test_embedding_of_a_trained_net_is_what_its_head_reads(
 ) -> None:
     backbone, side = BODIES[name]
     folder = trained.folder.with_name(name)
-    size = EmbeddingOptions(input_size=(side, side), precision="float32")
     summary = extract_embeddings(
         trained.catalogue,
         backbone,
         weights=str(folder),
-        options=size,
+        options=EmbeddingOptions(precision="float32"),  # the input size is that of the run
         context=Context(cache=str(tmp_path)),
     )
     assert summary.computed == 90
+    (store,) = EmbeddingCache(str(tmp_path)).stores()
+    assert store.stands_for["input_size"] == [side, side]
     model = make_hybrid(trained.catalogue, blocks=["poster"], context=Context(cache=str(tmp_path)))
     embeddings = model.fusion.read(trained.catalogue.frame)["poster"][:4]
     net = load_baseline(folder)
@@ -253,8 +255,10 @@ def test_training_on_from_a_run_of_another_split_is_a_leak(
 ) -> None:
     split = split_catalogue(tuned.catalogue, context=Context(seed=1))
     experiment = replace(tuned, split=split, folder=tmp_path / "again")
-    how = replace(TUNED, weights=str(tuned.folder), unfreeze="0", epochs=1)
+    how = replace(TUNED, weights=str(tuned.folder), unfreeze="0", epochs=1, input_size=None)
     run = fit_deep(experiment, "mobilenet-075", how)
+    before = read_run(tuned.folder).record.settings["input_size"]
+    assert run.record.settings["input_size"] == before == list(TUNED.input_size or ())
     assert [leak.kind for leak in run.record.audit.leaks] == ["backbone trained on test items"]
     with pytest.raises(WeightsError, match="found no file at"):  # its body is as it was
         extract_embeddings(tuned.catalogue, "mobilenet-075", weights=str(run.folder))

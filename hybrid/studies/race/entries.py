@@ -102,7 +102,7 @@ def resolve_entries(
 
 
 def _backbone(name: str, weights: str, engine: str, seed: int) -> Entry:
-    spec = configured_spec(name, EmbeddingOptions())
+    spec = configured_spec(name, EmbeddingOptions(), weights)
     found = resolve_weights(spec, weights, seed)
     choose_for(spec, engine, "auto")
     licence = weights_licence(spec, found)
