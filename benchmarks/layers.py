@@ -157,7 +157,7 @@ def steps(passes: Passes, fits: Fits, fused: int) -> list[dict[str, Any]]:
     done = [fits.step("all layers and poolings, alone", [default, *others], one, QUICK)]
     best = fits.best([default, *others], FIRST, one, QUICK)
     moved = [
-        Candidate(view, one.parts, one.mean, one.standardise)
+        Candidate(view, one.parts, one.standardise)
         for view in passes.views[1:]
         for one in dict.fromkeys([default, *best])
     ]

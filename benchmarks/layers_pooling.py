@@ -40,11 +40,10 @@ SIZES = {"VGG16": (320, 224), "MobileNet": (320, 224), "InceptionV3": (320, 224)
 
 @dataclass(frozen=True)
 class Candidate:
-    """Pooled features of one view: several of them are put side by side, or averaged."""
+    """Pooled features of one view: several of them are put side by side."""
 
     view: str
     parts: tuple[str, ...]
-    mean: bool = False
     standardise: bool = True
 
     @property
@@ -52,8 +51,7 @@ class Candidate:
         """As the table shows it."""
         if not self.parts:
             return self.view
-        parts = f"mean of {', '.join(self.parts)}" if self.mean else " + ".join(self.parts)
-        return f"{self.view}: {parts}{'' if self.standardise else ', not standardised'}"
+        return f"{self.view}: {' + '.join(self.parts)}{'' if self.standardise else ', not standardised'}"
 
     def combine(self, arrays: Sequence[Floats]) -> Floats:
         """Its features, from those of its parts, each (n, D).
@@ -61,10 +59,8 @@ class Candidate:
         >>> one, other = np.zeros((1, 2)), np.ones((1, 2))
         >>> Candidate("view", ("a", "b")).combine([one, other]).tolist()
         [[0.0, 0.0, 1.0, 1.0]]
-        >>> Candidate("view", ("a", "b"), mean=True).combine([one, other]).tolist()
-        [[0.5, 0.5]]
         """
-        return np.mean(arrays, axis=0) if self.mean else np.concatenate(arrays, axis=1)
+        return np.concatenate(arrays, axis=1)
 
 
 def poster_candidates(view: str, layers: Sequence[str]) -> list[Candidate]:
@@ -85,25 +81,22 @@ def poster_candidates(view: str, layers: Sequence[str]) -> list[Candidate]:
 
 
 def text_candidates(view: str, layers: int) -> list[Candidate]:
-    """Poolings of the last layer, earlier layers, means of the last ones, and without standardisation.
+    """Poolings of the last layer, earlier layers, averages of the last ones, and without standardisation.
 
-    >>> [one.name for one in text_candidates("title", 3)][:4]
-    ['title: 3.mean', 'title: 3.cls', 'title: 3.max', 'title: 2.mean']
+    The pooled layers are in the name: 3-2 is the average of the hidden states of layers 3 and 2.
+
+    >>> [one.name for one in text_candidates("title", 4)][4:7]
+    ['title: 2.mean', 'title: 4-3.mean', 'title: 4-2.mean']
     """
     last = f"{layers}.mean"
-    single = [last, f"{layers}.cls", f"{layers}.max", *(f"{i}.mean" for i in _below(layers))]
-    means = [tuple(f"{i}.mean" for i in range(layers, k - 1, -1)) for k in _below(layers)]
+    below = range(layers - 1, layers // 2 - 1, -1)  # of the upper half: 5, 4, 3 of 6
+    single = [last, f"{layers}.cls", f"{layers}.max", *(f"{i}.mean" for i in below)]
+    averages = [f"{layers}-{i}.mean" for i in below]
     return [
-        *(Candidate(view, (one,)) for one in single),
-        *(Candidate(view, each, mean=True) for each in means),
+        *(Candidate(view, (one,)) for one in (*single, *averages)),
         Candidate(view, (last, f"{layers}.max")),
         Candidate(view, (last,), standardise=False),
     ]
-
-
-def _below(layers: int) -> range:
-    """The layers of the upper half, without the last: 5, 4, 3 of 6."""
-    return range(layers - 1, layers // 2 - 1, -1)
 
 
 class Passes:
@@ -374,10 +367,12 @@ class TextPasses(Passes):
         found: dict[str, Floats] = {}
         for name in sorted(self._wanted[view]):
             layers, pooling = name.split(".")
+            last, _, first = layers.partition("-")
+            count = int(last) - int(first or last) + 1
             engine = OpenVINOTextEngine(
-                replace(self.spec, pooling=pooling),
+                replace(self.spec, pooling=pooling, last_layers=count),
                 choice,
-                replace(arrays, layers=arrays.layers[: int(layers)]),
+                replace(arrays, layers=arrays.layers[: int(last)]),
             )
             rows = np.full((len(texts), engine.dimension), np.nan, np.float32)
             rows[there] = engine.embed(tokens)

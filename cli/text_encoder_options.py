@@ -21,7 +21,10 @@ _TEXT_OPTIONS = (
                  help="Tokens of a text that the encoder reads at once.  [default: the encoder's]"),
     click.option("--prefix", metavar="TEXT",
                  help="Put before each text.  [default: what the encoder was trained with]"),
+    click.option("--last-layers", type=click.IntRange(min=1), metavar="N", default=1, show_default=True,
+                 help="Average the hidden states of the encoder's last N layers before they are pooled."),
 )  # fmt: skip
+_OWN = ("chunks", "max_length", "prefix", "last_layers")
 _TEXT_ENCODER = click.option(
     "--text-encoder", metavar="NAME|FOLDER", help="Text encoder of the embeddings, instead of a backbone."
 )  # fmt: skip
@@ -43,7 +46,7 @@ def encoder_options(several: bool = False) -> Callable[[Callable[..., Any]], Cal
             backbone, encoder = values["backbone"], values["text_encoder"]
             check_encoders(backbone or (), encoder, "extract", "explain", both=several)
             same = {name: getattr(values["options"], name) for name in ("precision", "dtype")}
-            own = {name: values.pop(name) for name in ("chunks", "max_length", "prefix")}
+            own = {name: values.pop(name) for name in _OWN}
             values["text_options"] = TextEmbeddingOptions(**own, **same)
             if not several:
                 values["engine"] = values["engine"] or ("auto" if encoder else "keras")

@@ -60,6 +60,9 @@ class TextEmbeddingOptions:
         Tokens that the encoder reads at once, from 3; by default the encoder's.
     prefix : str, optional
         Put before each text; by default what the encoder was trained with, where that is known.
+    last_layers : int, default=1
+        The hidden states of so many of the encoder's last layers are averaged, token by token, and then
+        pooled; for encoders of the BERT family.
     precision : {"auto", "float32", "bfloat16", "float16"}, default="auto"
         As in `EmbeddingOptions`.
     dtype : {"float16", "float32"}, default="float16"
@@ -74,6 +77,7 @@ class TextEmbeddingOptions:
     chunks: str = "first"
     max_length: int | None = None
     prefix: str | None = None
+    last_layers: int = 1
     precision: str = "auto"
     dtype: str = "float16"
 
@@ -302,6 +306,7 @@ class TextExtractPlan:
     max_length: int
     chunks: str
     prefix: str
+    last_layers: int
     seconds: float
     bytes: int
     findings: tuple[Finding, ...] = ()
@@ -334,6 +339,7 @@ class TextExtractSummary:
     max_length: int
     chunks: str
     prefix: str
+    last_layers: int
     seconds: float
     rate: float
     peak_mib: float

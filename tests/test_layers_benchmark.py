@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,11 +29,42 @@ def layers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         sys.modules.pop(name, None)
 
 
-def test_parts_are_put_side_by_side_or_averaged(layers: Any) -> None:
+def test_parts_are_put_side_by_side(layers: Any) -> None:
     one, other = np.array([[1.0, 2.0]]), np.array([[3.0, 6.0]])
-    beside = layers.Candidate("v", ("a", "b"))
-    assert beside.combine([one, other]).tolist() == [[1, 2, 3, 6]]
-    assert replace(beside, mean=True).combine([one, other]).tolist() == [[2, 4]]
+    assert layers.Candidate("v", ("a", "b")).combine([one, other]).tolist() == [[1, 2, 3, 6]]
+
+
+def test_an_encoder_gives_each_layer_and_averages_of_the_last_ones(
+    layers: Any, tmp_path: Path, make_text_encoder: Callable[..., Path]
+) -> None:
+    from hybrid.text_encoders.arrays import read_arrays
+    from hybrid.text_encoders.encoder import TextEncoder
+    from hybrid.text_encoders.folder import read_text_encoder
+    from hybrid.text_encoders.openvino_engine import OpenVINOTextEngine
+
+    folder = make_text_encoder(tmp_path / "tiny", layers=3)
+    (tmp_path / "c.csv").write_text(
+        "id,genres,overview\na,Drama,a ghost\nb,Drama,\nc,Drama,the film\n"
+    )
+    passes = sys.modules["layers_pooling"].TextPasses(
+        load_catalogue(tmp_path / "c.csv"), str(folder), tmp_path, lambda: None
+    )
+    (view,) = (each for each in passes.views if each == "overview 16")
+    names = ("3.mean", "2.mean", "3-2.mean")
+    wanted = [layers.Candidate(view, (name,)) for name in names]
+    passes.prepare(wanted)
+    last, second, average = map(passes.read, wanted)
+    assert np.isnan(average[1]).all()
+    spec = read_text_encoder(folder)
+    choice = spec.choose_engine("openvino", passes.facts()[view]["precision"])
+    texts = ["a ghost", "the film"]
+    with_option = TextEncoder(spec.average_layers(2), choice)
+    np.testing.assert_allclose(average[[0, 2]], with_option(texts), atol=1e-6)
+    np.testing.assert_allclose(last[[0, 2]], TextEncoder(spec, choice)(texts), atol=1e-6)
+    arrays = read_arrays(spec)
+    two = OpenVINOTextEngine(spec, choice, replace(arrays, layers=arrays.layers[:2]))
+    found = two.embed(with_option.tokenizer(texts))
+    np.testing.assert_allclose(second[[0, 2]], found, atol=1e-6)
 
 
 def test_candidates_start_with_the_default_and_have_names_of_their_own(layers: Any) -> None:

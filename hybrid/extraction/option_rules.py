@@ -11,7 +11,7 @@ OF_POSTERS = (
     *("weights", "layer", "pooling", "input-size", "fit", "mean", "std"),
     *("batch-size", "retry-failed"),
 )
-OF_TEXTS = ("chunks", "max-length", "prefix")
+OF_TEXTS = ("chunks", "max-length", "prefix", "last-layers")
 _NONE = "none. hybrid backbones lists their names"
 OF_POSTER_STORES = ("backbone", "weights", "poster-pooling")
 

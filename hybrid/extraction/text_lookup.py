@@ -199,10 +199,11 @@ def _block_name(store: EmbeddingStore, taken: Collection[str]) -> str:
 def describe_text_store(store: EmbeddingStore) -> str:
     """One line about a store: encoder, length, chunks, precision, number of embeddings."""
     said = store.stands_for
-    chunks = said.get("chunks", "first")
+    chunks, layers = said.get("chunks", "first"), said.get("last_layers", 1)
+    averaged = f", mean of the last {layers} layers" if layers != 1 else ""
     return (
         f"{encoder_name(store)}, up to {said.get('max_length', '?')} tokens"
-        f"{', mean of chunks' if chunks == 'mean' else ''}, {said.get('pooling', '?')} pooling, computed in "
-        f"{said.get('precision', '?')}, {store.dtype}: {counted(len(store), 'embedding')} of "
+        f"{', mean of chunks' if chunks == 'mean' else ''}{averaged}, {said.get('pooling', '?')} pooling, "
+        f"computed in {said.get('precision', '?')}, {store.dtype}: {counted(len(store), 'embedding')} of "
         f"{counted(store.dimension, 'number')} ({store.fingerprint[:12]})"
     )

@@ -68,7 +68,7 @@ class TextJob(NamedTuple):
 def configured_encoder(
     name: str, options: TextEmbeddingOptions, *, download: bool = True
 ) -> TextEncoderSpec:
-    """The encoder of this name with the maximum length and the prefix of the options.
+    """The encoder of this name with the maximum length, the prefix and the layers of the options.
 
     Parameters
     ----------
@@ -91,6 +91,8 @@ def configured_encoder(
         problems.append(f"--dtype: expected {' or '.join(DTYPES)}, found {options.dtype!r}.")
     if options.max_length is not None and options.max_length < SHORTEST:
         problems.append(f"--max-length: expected {SHORTEST} or more, found {options.max_length}.")
+    if options.last_layers < 1:
+        problems.append(f"--last-layers: expected 1 or more, found {options.last_layers}.")
     if problems:
         raise SettingError("\n".join(problems))
     spec = resolve_text_encoder(name, download=download)
@@ -101,7 +103,7 @@ def configured_encoder(
             f"{options.max_length:,}."
         )
     return replace(
-        spec,
+        spec.average_layers(options.last_layers),
         max_length=options.max_length or spec.max_length,
         prefix=spec.prefix if options.prefix is None else options.prefix,
     )

@@ -24,6 +24,10 @@ from hybrid.utils.options import Rule, list_unused, one_or_each
 from hybrid.utils.read_only import read_only
 from hybrid.utils.reading import lies_in
 
+OTHER_FILES = (
+    "If its files differ, name the right one with --text-encoder FOLDER; else fit the run again."
+)
+
 
 def embed_texts(
     folder: Path,
@@ -116,15 +120,16 @@ def find_text_encoder(folder: Path, recorded: TextEncoderRecord, given: str | No
     """
     name = given or _find_folder(folder, recorded)
     options = recorded_text_options(recorded)
-    spec = configured_encoder(name, options)
+    cannot = f"{folder}: the run's text embeddings cannot be made with the text encoder {name}"
+    try:
+        spec = configured_encoder(name, options)
+    except SettingError as error:  # of an encoder with fewer layers or positions
+        raise WeightsError(f"{cannot}: {error}\n{OTHER_FILES}") from error
     fields = spec.fingerprint_fields(
         chunks=options.chunks, precision=options.precision, dtype=options.dtype
     )
     if other := describe_differences(recorded.key, fields):
-        raise WeightsError(
-            f"{folder}: the run's text embeddings cannot be made with the text encoder {name}: {other}. "
-            "If its files differ, name the right one with --text-encoder FOLDER; else fit the run again."
-        )
+        raise WeightsError(f"{cannot}: {other}. {OTHER_FILES}")
     return name
 
 
@@ -142,10 +147,12 @@ def recorded_text_options(recorded: TextEncoderRecord) -> TextEmbeddingOptions:
     >>> recorded_text_options(TextEncoderRecord(key=key)).max_length
     256
     """
-    key, wanted = recorded.key, {"chunks": str, "prefix": str, "precision": str, "dtype": str}
+    key = {"last_layers": 1, **recorded.key}  # of the last layer alone it has none
+    wanted = {
+        **dict.fromkeys(("chunks", "prefix", "precision", "dtype"), str),
+        **dict.fromkeys(("max_length", "last_layers"), int),
+    }
     wrong = [name for name, kind in wanted.items() if type(key.get(name)) is not kind]
-    if type(key.get("max_length")) is not int:
-        wrong.append("max_length")
     if wrong:
         raise RunError(
             f"{RECORD}: expected {', '.join(wrong)} at stands_for of the text encoder {recorded.name}, found "
@@ -155,6 +162,7 @@ def recorded_text_options(recorded: TextEncoderRecord) -> TextEmbeddingOptions:
         chunks=key["chunks"],
         max_length=key["max_length"],
         prefix=key["prefix"],
+        last_layers=key["last_layers"],
         precision=key["precision"],
         dtype=key["dtype"],
     )

@@ -138,7 +138,8 @@ def build_network(
         ids, lengths = _inputs()
         state = _embed(ids, arrays, spec.architecture)
         numbers = range(len(arrays.layers))
-        state = _stack(state, ids, lengths, arrays, spec.architecture, numbers, dense=dense)
+        states = _stack(state, ids, lengths, arrays, spec.architecture, numbers, dense=dense)
+        state = _average(states[-spec.last_layers :])
         pooled = Pooling(spec.pooling, spec.normalise)(state, lengths)
     return keras.Model([ids, lengths], pooled, name="text_encoder")
 
@@ -161,8 +162,8 @@ def build_lower(
         ids, lengths = _inputs()
         state = _embed(ids, arrays, spec.architecture)
         numbers = range(layers)
-        state = _stack(state, ids, lengths, arrays, spec.architecture, numbers, dense=dense)
-    return keras.Model([ids, lengths], state, name="lower_layers")
+        states = _stack(state, ids, lengths, arrays, spec.architecture, numbers, dense=dense)
+    return keras.Model([ids, lengths], states[-1], name="lower_layers")
 
 
 def build_upper(
@@ -194,8 +195,8 @@ def build_upper(
         states = keras.Input((None, arch.hidden), dtype=precision, name="states")
         lengths = keras.Input((), dtype="int32", name="lengths")
         numbers = range(arch.layers - layers, arch.layers)
-        state = _stack(states, states, lengths, arrays, arch, numbers, dropout, dense)
-        pooled = Pooling(spec.pooling, normalise=False)(state, lengths)
+        found = _stack(states, states, lengths, arrays, arch, numbers, dropout, dense)
+        pooled = Pooling(spec.pooling, normalise=False)(found[-1], lengths)
     return keras.Model([states, lengths], pooled, name="upper_layers")
 
 
@@ -220,15 +221,22 @@ def _stack(
     numbers: range,
     dropout: float = 0.0,
     dense: Dense = keras.layers.Dense,
-) -> Any:
-    """Some layers, one after another."""
+) -> list[Any]:
+    """Some layers, one after another: the state before them, and that after each."""
     masked = AttentionMask(arch)
     mask = masked(tokens, lengths)
     if arrays.relative_bias is not None:
         masked.set_weights([relative_bias(arrays.relative_bias, arch.positions)])
+    states = [state]
     for number in numbers:
-        state = _layer(state, mask, arrays.layers[number], arch, f"layer_{number}", dropout, dense)
-    return state
+        layer, name = arrays.layers[number], f"layer_{number}"
+        states.append(_layer(states[-1], mask, layer, arch, name, dropout, dense))
+    return states
+
+
+def _average(states: list[Any]) -> Any:
+    """The mean of the hidden states of several layers, float32; a single one as it is."""
+    return keras.layers.Average(dtype="float32")(states) if len(states) > 1 else states[0]
 
 
 def _fill(layer: keras.layers.Dense, state: Any, weights: Affine) -> Any:

@@ -54,6 +54,8 @@ class OnnxTextSpec(TextEncoderSpec):
         Number of tokens that have an embedding, where that is said.
     """
 
+    one_layer = "an ONNX file, which gives the states of its output alone"
+
     file: Path
     inputs: tuple[tuple[str, str], ...]
     output: str

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import reduce
 from queue import SimpleQueue
 from typing import Any
 
@@ -94,8 +95,11 @@ def build_network(spec: TransformerSpec, arrays: EncoderArrays) -> openvino.Mode
         ops.unsqueeze(ops.gather(_array(arrays.positions), positions, _integers(0)), _integers(0)),
     )
     state = _normalise(state, arrays.norm, arch.epsilon)
+    states = []
     for layer in arrays.layers:
         state = _layer(state, mask, layer, arch)
+        states.append(state)
+    state = _average(states[-spec.last_layers :])
     pooled = _pool(state, inside, lengths, spec.pooling)
     if spec.normalise:
         pooled = ops.normalize_l2(pooled, _integers(1), SMALLEST**2, "max")
@@ -137,6 +141,13 @@ def _layer(state: Any, mask: Any, layer: LayerArrays, arch: Architecture) -> Any
     state = _normalise(ops.add(state, attended), layer.attention_norm, arch.epsilon)
     wide = _activate(_dense(state, layer.up), arch.activation)
     return _normalise(ops.add(state, _dense(wide, layer.down)), layer.norm, arch.epsilon)
+
+
+def _average(states: Sequence[Any]) -> Any:
+    """The mean of the hidden states of several layers."""
+    if len(states) == 1:
+        return states[0]
+    return ops.divide(reduce(ops.add, states), _array(np.float32(len(states))))
 
 
 def _attend(state: Any, weights: Affine, mask: Any, arch: Architecture) -> Any:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from hybrid.errors import SettingError
 
 if TYPE_CHECKING:
     from hybrid.backbones.engine import EngineChoice
@@ -90,6 +92,9 @@ class TextEncoderSpec(ABC):
         Whether a text gets those of the tokenizer, at its start and end.
     """
 
+    # Of what kind it is, and why its layers cannot be averaged; empty where they can.
+    one_layer: ClassVar[str] = ""
+
     name: str
     folder: Path
     max_length: int
@@ -131,6 +136,26 @@ class TextEncoderSpec(ABC):
     @abstractmethod
     def network_fields(self) -> dict[str, Any]:
         """What of the network changes an embedding: at least ``"weights"`` and ``"pooling"``."""
+
+    def average_layers(self, count: int) -> TextEncoderSpec:
+        """The encoder that averages the hidden states of its last layers before the pooling.
+
+        Parameters
+        ----------
+        count : int
+            Number of layers; 1 for the last one alone.
+
+        Raises
+        ------
+        SettingError
+            If it has fewer layers, or is of a kind whose layers cannot be averaged.
+        """
+        if count == 1:
+            return self
+        raise SettingError(
+            f"--last-layers: expected 1, as {self.name} is {self.one_layer}, found {count}. Layers can be "
+            "averaged of an encoder of the BERT family, a folder with config.json and model.safetensors."
+        )
 
     def choose_engine(self, engine: str = "keras", precision: str = "auto") -> EngineChoice:
         """Choose an inference engine and a precision, as `hybrid.backbones.engines.choose_engine` does."""
@@ -184,11 +209,14 @@ class TransformerSpec(TextEncoderSpec):
         divided by the square root of their number.
     weights : str
         SHA-256 of the file ``model.safetensors``, in hex.
+    last_layers : int, default=1
+        The hidden states of so many of the last layers are averaged, token by token, before the pooling.
     """
 
     architecture: Architecture
     pooling: str
     weights: str
+    last_layers: int = 1
 
     @property
     def dimension(self) -> int:
@@ -207,8 +235,20 @@ class TransformerSpec(TextEncoderSpec):
 
     def network_fields(self) -> dict[str, Any]:
         """See `TextEncoderSpec.network_fields`."""
+        # The last layer alone has no field: it is what embeddings of earlier versions were made with.
+        averaged = {"last_layers": self.last_layers} if self.last_layers > 1 else {}
         return {
             "network": asdict(self.architecture),
             "weights": self.weights,
             "pooling": self.pooling,
+            **averaged,
         }
+
+    def average_layers(self, count: int) -> TransformerSpec:
+        """See `TextEncoderSpec.average_layers`."""
+        if not 1 <= count <= self.architecture.layers:
+            raise SettingError(
+                f"--last-layers: expected 1 to {self.architecture.layers}, the layers of {self.name}, found "
+                f"{count}."
+            )
+        return replace(self, last_layers=count)

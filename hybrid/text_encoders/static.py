@@ -44,6 +44,8 @@ class StaticSpec(TextEncoderSpec):
         The token of what is unknown, which does not count.
     """
 
+    one_layer = "a static table of model2vec, which has no layers"
+
     shape: tuple[int, int]
     weights: str
     unknown: int | None = None

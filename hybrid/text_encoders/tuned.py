@@ -61,6 +61,8 @@ class TunedSpec(TextEncoderSpec):
         Whether there is one more encoder, which has learnt from all items, for new texts.
     """
 
+    one_layer = "a tuned encoder: its embeddings are scores of heads that learnt on the last layer"
+
     base: TransformerSpec
     labels: tuple[str, ...]
     layers: int

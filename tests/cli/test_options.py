@@ -255,7 +255,12 @@ REFUSED = {
     **{
         (command, option): [*POSTERS, f"--{option}", value]
         for command in ("extract", "cache explain")
-        for option, value in (("chunks", "first"), ("max-length", "64"), ("prefix", ""))
+        for option, value in (
+            ("chunks", "first"),
+            ("max-length", "64"),
+            ("prefix", ""),
+            ("last-layers", "1"),
+        )
     },
     ("cache export", "backbone"): [*TEXTS, *POSTERS, "--out", "e.npz"],
     ("race", "weights"): [*TEXTS, "--text-encoder", "other", "--weights", "imagenet"],

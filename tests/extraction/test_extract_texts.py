@@ -170,9 +170,10 @@ def test_a_changed_text_is_a_miss_and_a_moved_one_a_hit(
         TextEmbeddingOptions(precision="float32", dtype="float32", chunks="mean"),
         TextEmbeddingOptions(precision="float32", dtype="float32", max_length=8),
         TextEmbeddingOptions(precision="float32", dtype="float32", prefix="film: "),
+        TextEmbeddingOptions(precision="float32", dtype="float32", last_layers=2),
         TextEmbeddingOptions(precision="float32", dtype="float16"),
     ],
-    ids=["chunks", "max-length", "prefix", "dtype"],
+    ids=["chunks", "max-length", "prefix", "last-layers", "dtype"],
 )
 def test_what_changes_an_embedding_is_a_store_of_its_own(
     options: TextEmbeddingOptions, catalogue: Catalogue, text_encoder: Path
@@ -189,7 +190,7 @@ def test_what_changes_an_embedding_is_a_store_of_its_own(
     (other,) = said.others
     (differs,) = other.differs
     assert other.texts == DIFFERENT
-    assert differs in ("chunks", "max_length", "prefix", "dtype")
+    assert differs in ("chunks", "max_length", "prefix", "last_layers", "dtype")
     assert extract(catalogue, text_encoder, options).computed == DIFFERENT
     assert len(EmbeddingCache("cache").stores()) == 2
 
@@ -347,13 +348,15 @@ def test_export_has_the_items_with_a_text(catalogue: Catalogue, text_encoder: Pa
 
 
 def test_what_is_wrong_is_said_at_once(catalogue: Catalogue, text_encoder: Path) -> None:
-    wrong = TextEmbeddingOptions(chunks="last", dtype="int8", max_length=2)
+    wrong = TextEmbeddingOptions(chunks="last", dtype="int8", max_length=2, last_layers=0)
     with pytest.raises(SettingError) as caught:
         extract(catalogue, text_encoder, wrong)
-    for option in ("--chunks", "--dtype", "--max-length"):
+    for option in ("--chunks", "--dtype", "--max-length", "--last-layers"):
         assert f"{option}: expected" in str(caught.value)
     with pytest.raises(SettingError, match=r"--max-length: expected at most 20, .*found 21"):
         extract(catalogue, text_encoder, TextEmbeddingOptions(max_length=21))
+    with pytest.raises(SettingError, match=r"--last-layers: expected 1 to 2, .*tiny, found 3"):
+        extract(catalogue, text_encoder, TextEmbeddingOptions(last_layers=3))
     assert not Path("cache").exists()
 
 
@@ -398,6 +401,10 @@ def test_the_command_tells_counts_licence_prefix_and_what_is_cut_off(
         assert words in done.stdout
     assert "note: 1 of 38 texts has more than 16 tokens, such as that of f9" in done.stderr
     assert "note: 1 item has no text in overview, such as f3" in done.stderr
+    two = json.loads(
+        said(["extract"], *options, "--json", "--last-layers", "2", "--dry-run").stdout
+    )
+    assert (two["last_layers"], two["to_compute"]) == (2, 38)
     few = json.loads(said(["extract"], *options, "--json", "--ids", "f9", "--ids", "f3").stdout)
     assert (few["rows"], few["hits"], few["missing"]) == (2, 1, 1)
     assert few["findings"][-1]["examples"] == ["f3"]

@@ -293,6 +293,36 @@ def test_new_items_are_answered_as_in_the_run(moved: Path) -> None:
         predict_catalogue(moved / "runs/svm", new_items, moved / "r.csv", context=context)
 
 
+def test_new_texts_are_embedded_with_the_layers_of_the_run(
+    text_encoder: Path, tmp_path: Path, make_text_encoder: Callable[..., Path]
+) -> None:
+    folder = tmp_path / "two"
+    shutil.copytree(text_encoder, folder / "tiny")
+    films = load_catalogue(write_catalogue(folder / "catalogue.csv", "title", "overview", "year"))
+    context = Context(cache=str(folder / "cache"))
+    two = replace(EXACT, last_layers=2)
+    done = extract_texts(films, str(folder / "tiny"), options=two, context=context)
+    fit(films, folder / "runs/svm", context)
+    record = RunRecord.read(folder / "runs/svm").text_encoders["text-embedding"]
+    assert (record.key["last_layers"], record.fingerprint) == (2, done.fingerprint)
+
+    place = folder / "runs/svm", folder / "catalogue.csv", folder / "p.csv"
+    fresh = Context(cache=str(folder / "fresh"))
+    predict_catalogue(*place, context=fresh)
+    old, new = read_predictions(folder / "runs/svm/predictions.csv"), read_predictions(place[2])
+    row = {name: i for i, name in enumerate(new.ids)}
+    test = old.splits == "test"
+    rows = [row[name] for name in old.ids[test]]
+    np.testing.assert_allclose(new.probabilities[rows], old.probabilities[test], atol=1e-5)
+    (store,) = EmbeddingCache(fresh.cache).stores()
+    assert store.fingerprint == done.fingerprint
+
+    shutil.rmtree(folder / "tiny")
+    make_text_encoder(folder / "tiny", layers=1)
+    with pytest.raises(WeightsError, match=r"cannot be made with .*1 to 1, the layers of tiny"):
+        predict_catalogue(*place, context=Context(cache=str(folder / "other")))
+
+
 def test_another_encoder_is_never_used_silently(
     moved: Path, make_text_encoder: Callable[..., Path]
 ) -> None:
@@ -327,7 +357,7 @@ def test_an_encoder_outside_the_project_is_read_where_it_is_named(
 
 def test_a_damaged_record_is_refused(moved: Path) -> None:
     change_record(moved / "runs/svm", stands_for={"kind": "text", "dimension": 16, "prefix": 3})
-    with pytest.raises(RunError, match="expected chunks, prefix, precision, dtype, max_length"):
+    with pytest.raises(RunError, match="expected chunks, prefix, precision, dtype, max_length at"):
         predict_catalogue(
             moved / "runs/svm",
             moved / "catalogue.csv",

@@ -64,6 +64,7 @@ def reference(spec: TransformerSpec, ids: list[int]) -> Any:
         "attention.self.query attention.self.key attention.self.value attention.output.dense "
         "attention.output.LayerNorm intermediate.dense output.dense output.LayerNorm",
     )
+    states = []
     for layer in range(spec.architecture.layers):
         start = f"{'transformer' if kind == 'distilbert' else 'encoder'}.layer.{layer}."
         q, k, v, out, norm1, up, down, norm2 = (start + part for part in parts.split())
@@ -73,6 +74,8 @@ def reference(spec: TransformerSpec, ids: list[int]) -> Any:
         x = norm(x + dense(mixed, out), norm1)
         wide = dense(x, up)
         x = norm(x + dense(wide * (1 + erf(wide / np.sqrt(2))) / 2, down), norm2)
+        states.append(x)
+    x = np.mean(states[-spec.last_layers :], axis=0)
     pooled = {"mean": x.mean(0), "cls": x[0], "max": x.max(0), "sqrt-length": x.sum(0) / np.sqrt(n)}
     found = pooled[spec.pooling]
     return found / np.linalg.norm(found) if spec.normalise else found
@@ -103,6 +106,35 @@ def test_pooling_leaves_padding_out(
     np.testing.assert_allclose(together, alone, atol=2e-5)
     ids = encoder.tokenizer(TEXTS[:1]).ids.tolist()
     np.testing.assert_allclose(together[0], reference(spec, ids), atol=2e-5)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    ("kind", "pooling", "count"),
+    [
+        ("bert", "mean", 2),
+        ("mpnet", "max", 3),
+        ("distilbert", "sqrt-length", 2),
+        ("roberta", "cls", 3),
+    ],
+)
+def test_the_last_layers_are_averaged_before_the_pooling(
+    tmp_path: Path,
+    make_text_encoder: Callable[..., Path],
+    kind: str,
+    pooling: str,
+    count: int,
+    engine: str,
+) -> None:
+    spec = read_text_encoder(make_text_encoder(tmp_path / kind, kind, pooling, layers=3))
+    averaged = spec.average_layers(count)
+    encoder = TextEncoder(averaged, exactly(engine))
+    tokens = encoder.tokenizer(TEXTS)
+    pieces = np.split(tokens.ids, np.cumsum(tokens.lengths)[:-1])
+    expected = [reference(averaged, ids.tolist()) for ids in pieces]
+    np.testing.assert_allclose(encoder(TEXTS), expected, atol=2e-5)
+    last = [reference(spec, ids.tolist()) for ids in pieces]
+    assert np.abs(np.subtract(expected, last)).max() > 0.01
 
 
 def test_a_long_text_is_cut_off_or_averaged(text_encoder: Path) -> None:

@@ -49,10 +49,13 @@ def test_fingerprint_depends_on_all_that_changes_an_embedding(folder: Path) -> N
         read_text_encoder(folder, prefix="query: ").fingerprint_fields(),
         spec.fingerprint_fields(chunks="mean"),
         spec.fingerprint_fields(precision="bfloat16"),
+        spec.average_layers(2).fingerprint_fields(),
     ]
     change(folder / "sentence_bert_config.json", max_seq_length=8)
     others.append(read_text_encoder(folder).fingerprint_fields())
     assert all(other != fields for other in others)
+    assert spec.average_layers(1).fingerprint_fields() == fields  # as in earlier versions
+    assert "last_layers" not in fields
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from tokenizers import Tokenizer
 
 from hybrid.backbones.engine import EngineChoice
-from hybrid.errors import WeightsError
+from hybrid.errors import SettingError, WeightsError
 from hybrid.text_encoders.encoder import TextEncoder
 from hybrid.text_encoders.registry import resolve_text_encoder
 from hybrid.text_encoders.tokens import Tokens
@@ -126,6 +126,8 @@ def test_what_is_refused(folder: Path) -> None:
     say(folder, pooling="mean", max_length=9, output="pooler")
     assert "expected the output pooler" in error()
     say(folder, pooling="mean", max_length=9)
+    with pytest.raises(SettingError, match=r"--last-layers: expected 1, .* is an ONNX file"):
+        resolve_text_encoder(str(folder / "model.onnx")).average_layers(2)
     write(folder, pixels=(TensorProto.FLOAT, ["n", 3]))
     assert "expected the inputs input_ids" in error()
     (folder / "tokenizer.json").unlink()

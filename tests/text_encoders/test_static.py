@@ -83,6 +83,11 @@ def test_spec(folder: Path, text_encoder: Path) -> None:
     assert resolve_text_encoder(str(folder)).fingerprint_fields() != fields
     with pytest.raises(SettingError, match="--precision bfloat16: expected float32"):
         spec.choose_engine("auto", "bfloat16")
+    with pytest.raises(
+        SettingError, match="--last-layers: expected 1, as potion is a static table"
+    ):
+        spec.average_layers(2)
+    assert spec.average_layers(1) is spec
     assert isinstance(resolve_text_encoder(str(text_encoder)), TransformerSpec)
 
 

@@ -437,6 +437,10 @@ def test_of_two_tuned_ones_of_a_name_that_in_the_folder_is_meant(there: Any) -> 
 def test_other_lengths_and_prefixes_are_refused(there: Any) -> None:
     with pytest.raises(SettingError, match=r"--max-length: expected 16, .*\n--prefix: expected ''"):
         configured_encoder("encoders/tuned", TextEmbeddingOptions(max_length=8, prefix="q: "))
+    with pytest.raises(
+        SettingError, match="--last-layers: expected 1, as tuned is a tuned encoder: its"
+    ):
+        configured_encoder("encoders/tuned", TextEmbeddingOptions(last_layers=2))
 
 
 def test_an_encoder_is_not_replaced_unasked(there: Any, text_encoder: Path) -> None:
