@@ -211,7 +211,9 @@ def _text_plan_text(plan: TextExtractPlan) -> str:
 
 def _encoder(found: TextExtractSummary | TextExtractPlan) -> str:
     mean = ", mean of chunks" if found.chunks == "mean" else ""
-    layers = f", mean of the last {found.last_layers} layers" if found.last_layers > 1 else ""
+    layers = (
+        f", mean of the last {counted(found.last_layers, 'layer')}" if found.last_layers > 1 else ""
+    )
     return f"{found.text_encoder}, up to {found.max_length:,} tokens{mean}{layers}"
 
 

@@ -200,7 +200,7 @@ def describe_text_store(store: EmbeddingStore) -> str:
     """One line about a store: encoder, length, chunks, precision, number of embeddings."""
     said = store.stands_for
     chunks, layers = said.get("chunks", "first"), said.get("last_layers", 1)
-    averaged = f", mean of the last {layers} layers" if layers != 1 else ""
+    averaged = f", mean of the last {counted(layers, 'layer')}" if layers != 1 else ""
     return (
         f"{encoder_name(store)}, up to {said.get('max_length', '?')} tokens"
         f"{', mean of chunks' if chunks == 'mean' else ''}{averaged}, {said.get('pooling', '?')} pooling, "

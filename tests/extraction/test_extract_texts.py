@@ -401,12 +401,10 @@ def test_the_command_tells_counts_licence_prefix_and_what_is_cut_off(
         assert words in done.stdout
     assert "note: 1 of 38 texts has more than 16 tokens, such as that of f9" in done.stderr
     assert "note: 1 item has no text in overview, such as f3" in done.stderr
-    two = json.loads(
-        said(["extract"], *options, "--json", "--last-layers", "2", "--dry-run").stdout
-    )
-    assert (two["last_layers"], two["to_compute"]) == (2, 38)
+    two = said(["extract"], *options, "--last-layers", "2", "--dry-run")
+    assert "tiny, up to 16 tokens, mean of the last 2 layers: 38 different texts" in two.stdout
     few = json.loads(said(["extract"], *options, "--json", "--ids", "f9", "--ids", "f3").stdout)
-    assert (few["rows"], few["hits"], few["missing"]) == (2, 1, 1)
+    assert (few["rows"], few["hits"], few["missing"], few["last_layers"]) == (2, 1, 1, 1)
     assert few["findings"][-1]["examples"] == ["f3"]
 
 
