@@ -45,7 +45,7 @@ class HasFusion(Protocol):
 
 
 def block_embeddings(model: HasFusion, X: pd.DataFrame, source: str = "posters") -> Floats:
-    """L2-normalised blocks of embeddings of one source, weighted, side by side.
+    """Blocks of embeddings of one source, as they are in the fusion, weighted, side by side; L2-normalised.
 
     Parameters
     ----------

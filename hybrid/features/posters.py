@@ -1,4 +1,4 @@
-"""Poster features: cached embeddings of the poster files, standardised and scaled to unit length."""
+"""Poster features: cached embeddings of the poster files, or scores, standardised and scaled."""
 
 from __future__ import annotations
 
@@ -33,6 +33,8 @@ class PosterFeatures(EmbeddingFeatures):
     pooling : {"mean", "max", "first"}, default="mean"
         How the embeddings of an item's posters become one, where it has several; see
         `hybrid.extraction.pooling.pool_rows`.
+    unit_length : bool, default=True
+        Scale each row to unit length; False for scores of labels.
 
     Attributes
     ----------
@@ -59,11 +61,13 @@ class PosterFeatures(EmbeddingFeatures):
         fingerprint: str = "",
         workers: int | None = None,
         pooling: str = "mean",
+        unit_length: bool = True,
     ) -> None:
         self.cache = cache
         self.fingerprint = fingerprint
         self.workers = workers
         self.pooling = pooling
+        self.unit_length = unit_length
 
     def keys(self, X: pd.DataFrame) -> list[list[bytes]]:
         """Content keys of the readable poster files of each of n items.

@@ -8,7 +8,7 @@ from inspect import signature
 from typing import Any
 
 from hybrid.backbones.licences import LICENCES, UNKNOWN, check_licences
-from hybrid.cache import EmbeddingCache
+from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import SettingError, unknown_name
 from hybrid.extraction.imported_stores import find_imported_store, imported_names
@@ -172,17 +172,16 @@ def make_hybrid(
     if problems:
         raise SettingError("\n".join(problems))
     columns, made = catalogue.columns, []
-    scores: list[str] = []  # blocks of scores of these genres
+    encoded: dict[str, EmbeddingStore] = {}  # blocks of encoders that hybrid runs itself
     if "poster" in names:
-        for name, store in find_poster_blocks(catalogue, select, context).items():
-            read = context.cache, store.fingerprint, context.workers
-            made.append((name, PosterFeatures(*read, features.poster_pooling)))
+        encoded |= (found := find_poster_blocks(catalogue, select, context))
+        how: dict[str, Any] = {"workers": context.workers, "pooling": features.poster_pooling}
+        made += [(n, PosterFeatures(**_stored(s, context), **how)) for n, s in found.items()]
     if TEXT_EMBEDDING in names:
-        for name, store in find_text_blocks(catalogue, select_text, context).items():
-            place, prefix = (context.cache, store.fingerprint), store.stands_for["prefix"]
-            labels = store.stands_for.get("labels")
-            scores += [name] * (labels == list(catalogue.genres))
-            made.append((name, TextEmbeddingFeatures(*place, columns.text, prefix, labels is None)))
+        encoded |= (found := find_text_blocks(catalogue, select_text, context))
+        for name, store in found.items():
+            how = {"columns": columns.text, "prefix": store.stands_for["prefix"]}
+            made.append((name, TextEmbeddingFeatures(**_stored(store, context), **how)))
     if "text" in names:
         options = _options(features, TextFeatures)
         made.append(("text", TextFeatures(columns.text, **options, n_jobs=context.workers)))
@@ -196,7 +195,9 @@ def make_hybrid(
         grid = {**spec.grid, **(spec.wide if search else {})}
     estimator = spec.build(context.seed)
     if spec.takes_scores:
-        estimator.set_params(scores=tuple(scores))
+        genres = tuple(catalogue.genres)
+        ready = (name for name, store in encoded.items() if scored_labels(store) == genres)
+        estimator.set_params(scores=tuple(ready))
     if multiclass:
         decision = replace(decision, objective=ARGMAX)
         if not spec.tuned:
@@ -215,6 +216,34 @@ def make_hybrid(
         random_state=context.seed,
         decision=decision,
     )
+
+
+def scored_labels(store: EmbeddingStore) -> tuple[str, ...]:
+    """The labels that the rows of a store are scores of, by a tuned encoder; none where they are embeddings.
+
+    Rows of scores keep their lengths, and stacking takes those of the catalogue's genres as they are.
+
+    Parameters
+    ----------
+    store : EmbeddingStore
+        Of texts or of posters.
+
+    Examples
+    --------
+    >>> stored = {"dimension": 2, "labels": ["Drama", "War"]}
+    >>> scored_labels(EmbeddingCache("of-labels").make(stored, {}))
+    ('Drama', 'War')
+    """
+    return tuple(store.stands_for.get("labels", ()))
+
+
+def _stored(store: EmbeddingStore, context: Context) -> dict[str, Any]:
+    """The parameters that all blocks of encoders have."""
+    return {
+        "cache": context.cache,
+        "fingerprint": store.fingerprint,
+        "unit_length": not scored_labels(store),
+    }
 
 
 def _check_licences(wanted: str, blocks: Iterable[tuple[str, Any]]) -> None:

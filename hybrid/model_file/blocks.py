@@ -306,9 +306,10 @@ register(
             "fingerprint": Hexadecimal(),
             "workers": Maybe(WORKERS),
             "pooling": Word(tuple(POSTER_POOLINGS)),
+            "unit_length": Flag(),
         },
         {**READ, "mean_": Array("float32", "D"), "scale_": Array("float32", "D", positive=True)},
-        optional=tuple(READ),
+        optional=(*READ, "unit_length"),
     ),
     Schema(
         TextEmbeddingFeatures,

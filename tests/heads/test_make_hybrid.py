@@ -186,6 +186,7 @@ def test_a_moved_cache_is_used(catalogue: Catalogue) -> None:
         "fingerprint": "0" * 64,
         "workers": 3,
         "pooling": "mean",
+        "unit_length": True,
     }
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 from scipy import sparse
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import LinearSVC
@@ -186,6 +186,26 @@ def test_one_label_an_item_answers_the_same(name: str, tmp_path: Path) -> None:
 def test_posters_alone_answer_the_same(name: str, tmp_path: Path) -> None:
     """All blocks are dense."""
     assert_same(fit(small(name), "poster", tuned=HEADS[name].tuned), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["poster", "text-embedding"])
+def test_a_file_that_is_older_than_blocks_of_scores_answers_the_same(
+    name: str, tmp_path: Path
+) -> None:
+    """Its rows were of unit length, whatever they are of; those of scores stay as they are."""
+    model = fit(small("svm"), f"{name} metadata")
+    save_model(model, tmp_path / "model.json")
+    text = json.dumps(json.loads((tmp_path / "model.json").read_text()))
+    assert ', "unit_length": true' in text
+    (tmp_path / "model.json").write_text(text.replace(', "unit_length": true', ""))
+    assert "unit_length" not in (tmp_path / "model.json").read_text()
+    loaded = load_model(tmp_path / "model.json", type(model))
+    assert model.predict_proba(FRAME).tobytes() == loaded.predict_proba(FRAME).tobytes()
+    scored = clone(model).set_params(**{f"fusion__{name}__unit_length": False}).fit(FRAME, LABELS)
+    assert scored.predict_proba(FRAME).tobytes() != loaded.predict_proba(FRAME).tobytes()
+    found = again(scored, tmp_path)
+    assert dict(found.fusion_.fitted_)[name].unit_length is False
+    assert scored.predict_proba(FRAME).tobytes() == found.predict_proba(FRAME).tobytes()
 
 
 def test_text_embeddings_answer_the_same_from_the_users_own_cache(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from hybrid.backbones.load import init_random_weights
 from hybrid.backbones.tuned import pixel_numbers
 from hybrid.backbones.tuned_folder import hash_numbers, is_tuned
 from hybrid.cache import EmbeddingCache
-from hybrid.catalogue import load_catalogue
+from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.cli.main import hybrid
 from hybrid.errors import RunError, SettingError, WeightsError
 from hybrid.extraction.lookup import load_embeddings
@@ -384,6 +384,41 @@ def test_a_run_on_the_scores_counts_the_tuning_tells_its_leaks_and_predicts(
     ]
     first, second = (each.predictions.probabilities for each in found)
     np.testing.assert_allclose(first, second, atol=1e-3)
+
+
+def test_a_stack_takes_the_scores_of_posters_as_they_are(made: Any) -> None:
+    experiment, summary, _ = made
+    films, context = experiment.catalogue, experiment.context
+
+    def build(of: Catalogue) -> Any:
+        select = EmbeddingSelector(fingerprint=summary.fingerprint)
+        return make_hybrid(of, head="stacking", blocks=["poster"], select=select, context=context)
+
+    model = build(films)
+    assert model.estimator.scores == ("poster",)
+    learn = experiment.split.parts != "test"
+    model.set_params(folds=2).fit(films.frame[learn], films.labels[learn])
+    assert model.head_.heads_ == {}
+    rows = load_embeddings(films, EmbeddingSelector(fingerprint=summary.fingerprint), context)
+    # By hand: standardised by the items that are learnt from, not scaled to unit length.
+    mean, deviation = np.nanmean(rows[learn], axis=0), np.nanstd(rows[learn], axis=0)
+    block = model.fusion_.transform(films.frame).blocks[0][1][:, :-1]
+    by_hand = np.nan_to_num((rows - mean) / deviation) / np.sqrt(rows.shape[1])
+    np.testing.assert_allclose(block, by_hand, atol=1e-5)
+    # One column a genre: the order of items by a genre is that by its scores.
+    there = np.isfinite(rows[:, 0])
+    for genre, weight in enumerate(model.head_.combiner_.coef_[:, 0]):
+        found = model.decision_function(films.frame)[there, genre]
+        assert (np.argsort(found) == np.argsort(np.sign(weight) * rows[there, genre])).all()
+    # Of other labels they are scores, too, but not those of the genres: they need a head.
+    elsewhere = films.path.with_name("other.csv")
+    elsewhere.write_text(films.path.read_text().replace("Horror", "War"))
+    other = build(load_catalogue(elsewhere))
+    assert other.estimator.scores == ()
+    assert [block.unit_length for _, block in (*model.fusion.blocks, *other.fusion.blocks)] == [
+        False,
+        False,
+    ]
 
 
 def test_the_audit_knows_what_was_learnt_from(made: Any) -> None:
