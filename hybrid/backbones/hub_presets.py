@@ -27,6 +27,7 @@ from hybrid.backbones.registry import BESIDE, FITS, HUB, BackboneSpec, get_backb
 from hybrid.backbones.startup import start_keras
 from hybrid.errors import MissingExtraError, SettingError, WeightsError, unknown_name
 from hybrid.utils.environment import home_folder
+from hybrid.utils.read_only import may_download
 from hybrid.utils.reading import parse_json
 
 # Those whose first token stands for the whole image.
@@ -139,7 +140,7 @@ def find_preset(preset: str, *, download: bool = True) -> Path:
     preset : str
         Its name.
     download : bool, default=True
-        Whether one that is not on this machine is downloaded; else it is an error.
+        Whether one that is not on this machine is downloaded, unless for a plan; else it is an error.
 
     Raises
     ------
@@ -163,14 +164,13 @@ def find_preset(preset: str, *, download: bool = True) -> Path:
         )
     folder = downloads_folder() / "models" / handles[preset].removeprefix("kaggle://")
     here = (folder / CONFIG).is_file() and (folder / WEIGHTS_FILE).is_file()
+    download = download and may_download()
     if not here and not download:
         raise WeightsError(_absent(preset, "this command downloads nothing."))
+    if not download:
+        return folder
     try:
-        return (
-            download_preset(handles[preset], (CONFIG, WEIGHTS_FILE), (CONVERTER,))
-            if download
-            else folder
-        )
+        return download_preset(handles[preset], (CONFIG, WEIGHTS_FILE), (CONVERTER,))
     except Exception as error:
         # Of several libraries: network, server, disk, name.
         if here:

@@ -15,6 +15,7 @@ from hybrid.backbones.tuned_folder import TUNED, read_learnt
 from hybrid.errors import WeightsError
 from hybrid.images.decode import IMAGE_RULES
 from hybrid.utils.environment import home_folder
+from hybrid.utils.read_only import may_download
 from hybrid.utils.reading import read_json_object
 
 PREPROCESSING_VERSION = 1  # of `hybrid.backbones.networks.Preprocess`
@@ -100,6 +101,8 @@ def resolve_weights(spec: BackboneSpec, weights: str = "imagenet", seed: int = 0
             )
         path = imagenet_file(spec)
         if must_download(spec):
+            if not may_download():
+                raise WeightsError(_absent(spec, path))
             from hybrid.backbones.download import download_weights
 
             path = download_weights(spec, path)
@@ -259,6 +262,15 @@ def imagenet_file(spec: BackboneSpec) -> Path:
     'vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5'
     """
     return keras_models_folder() / spec.weights_file
+
+
+def _absent(spec: BackboneSpec, path: Path) -> str:
+    size = f" (about {4 * spec.parameters / 1e6:,.0f} MB)" if spec.parameters else ""
+    return (
+        f"the ImageNet weights of {spec.name} are not on this machine, and a plan downloads nothing. Without "
+        f"--dry-run they are downloaded{size} from {spec.weights_url}\nOr put the file at {path}, or name it "
+        "with --weights PATH."
+    )
 
 
 def must_download(spec: BackboneSpec) -> bool:

@@ -20,6 +20,7 @@ from hybrid.types import (
     TextExtractSummary,
 )
 from hybrid.utils.context import Context
+from hybrid.utils.read_only import plans_only
 
 ENGINE_OF_TEXTS = "auto"
 
@@ -80,6 +81,7 @@ def extract_encoders(
     )
 
 
+@plans_only
 def plan_encoders(
     catalogue: Catalogue,
     encoders: Encoders,

@@ -22,7 +22,7 @@ from hybrid.types import EmbeddingOptions, ExtractPlan, ExtractSummary
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.interrupt import until_interrupted
 from hybrid.utils.progress import Advance
-from hybrid.utils.read_only import reads_only
+from hybrid.utils.read_only import plans_only
 from hybrid.utils.resources import peak_mib
 
 WAIT_SECONDS = 1.0  # between two checks of what other processes have embedded
@@ -113,7 +113,7 @@ def extract_backbones(
     )
 
 
-@reads_only
+@plans_only
 @limited_by_context
 def plan_extraction(
     catalogue: Catalogue,

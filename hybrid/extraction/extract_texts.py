@@ -23,7 +23,7 @@ from hybrid.types import TextEmbeddingOptions, TextExtractPlan, TextExtractSumma
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.interrupt import until_interrupted
 from hybrid.utils.progress import Advance
-from hybrid.utils.read_only import reads_only
+from hybrid.utils.read_only import plans_only
 from hybrid.utils.resources import peak_mib
 
 WINDOW = 512  # texts that are sorted by their length at once
@@ -112,7 +112,7 @@ def extract_texts(
     )
 
 
-@reads_only
+@plans_only
 @limited_by_context
 def plan_text_extraction(
     catalogue: Catalogue,

@@ -18,7 +18,7 @@ from hybrid.backbones.licences import LICENCES, check_licences, weights_licence
 from hybrid.backbones.weights import trained_input_size
 from hybrid.cache import DTYPES, EmbeddingStore
 from hybrid.catalogue import Catalogue
-from hybrid.errors import SettingError
+from hybrid.errors import SettingError, WeightsError
 from hybrid.extraction.lookup import hash_catalogue, make_store, named_as_stored
 from hybrid.extraction.pipeline import Target
 from hybrid.extraction.poster_keys import image_files
@@ -166,9 +166,7 @@ def plan_jobs(
         configured_spec(backbone, options, name)
         for backbone, name in zip(backbones, names, strict=True)
     ]
-    resolved = [
-        resolve_weights(spec, name, context.seed) for spec, name in zip(specs, names, strict=True)
-    ]
+    resolved = _resolve(specs, names, context.seed)
     specs = [named_as_stored(*pair, context) for pair in zip(specs, resolved, strict=True)]
     pairs = zip(specs, resolved, strict=True)
     check_licences(settings.licence, ((s.name, weights_licence(s, each)) for s, each in pairs))
@@ -192,6 +190,19 @@ def plan_jobs(
         for spec, each in zip(specs, resolved, strict=True)
     ]
     return jobs, keys
+
+
+def _resolve(specs: Sequence[BackboneSpec], names: Sequence[str], seed: int) -> list[Weights]:
+    """The weights of each backbone; an error names all that are wrong."""
+    found, errors = list[Weights](), list[WeightsError]()
+    for spec, name in zip(specs, names, strict=True):
+        try:
+            found.append(resolve_weights(spec, name, seed))
+        except WeightsError as error:
+            errors.append(error)
+    if errors:
+        raise WeightsError("\n".join(map(str, errors))) from errors[0]
+    return found
 
 
 def _plan_job(

@@ -32,7 +32,7 @@ from hybrid.splitting.tasks import Task
 from hybrid.types import PARTS, EmbeddingOptions, Split, TextSelector
 from hybrid.utils.context import Context
 from hybrid.utils.counts import counted
-from hybrid.utils.read_only import reads_only
+from hybrid.utils.read_only import plans_only
 
 if TYPE_CHECKING:
     from hybrid.deep.baseline import DeepBaseline
@@ -130,7 +130,7 @@ def describe_settings(model: DeepBaseline) -> dict[str, Any]:
     }
 
 
-@reads_only
+@plans_only
 def plan_deep(
     catalogue: Catalogue,
     split: Split,

@@ -8,7 +8,7 @@ from hybrid.runs.tune_posters import plan_poster_job
 from hybrid.runs.tune_texts import plan_text_job
 from hybrid.tuning.options import TuneOptions, TunePlan, TuneSummary
 from hybrid.utils.context import limited_by_context
-from hybrid.utils.read_only import reads_only
+from hybrid.utils.read_only import plans_only
 
 
 @limited_by_context
@@ -55,7 +55,7 @@ def tune_text_encoder(
     return run_job(plan_text_job(experiment, text_encoder, options or TuneOptions()), force)
 
 
-@reads_only
+@plans_only
 @limited_by_context
 def plan_tuning(
     experiment: Experiment, text_encoder: str, options: TuneOptions | None = None
@@ -116,7 +116,7 @@ def tune_backbone(
     return run_job(plan_poster_job(experiment, backbone, weights, input_size, options), force)
 
 
-@reads_only
+@plans_only
 @limited_by_context
 def plan_backbone_tuning(
     experiment: Experiment,

@@ -14,6 +14,7 @@ from hybrid.text_encoders.onnx_text import read_onnx_text_encoder
 from hybrid.text_encoders.spec import TextEncoderSpec
 from hybrid.text_encoders.static import is_static, read_static_encoder
 from hybrid.text_encoders.tuned import read_tuned_encoder
+from hybrid.utils.read_only import may_download
 
 # What is downloaded of a repository of the Hub: no pickles, no code.
 WANTED = ("*.json", "*/config.json", "model.safetensors", "README.md")
@@ -103,7 +104,7 @@ def resolve_text_encoder(name: str, *, download: bool = True) -> TextEncoderSpec
     name : str
         A folder; an ONNX file; a known name; the name of one that was tuned; or ``owner/name`` of the Hub.
     download : bool, default=True
-        Whether one that is not on this machine is downloaded; else it is an error.
+        Whether one that is not on this machine is downloaded, unless for a plan; else it is an error.
 
     Returns
     -------
@@ -190,10 +191,12 @@ def _find_download(repository: str, download: bool) -> Path:
         return Path(snapshot_download(repository, allow_patterns=wanted, local_files_only=True))
     except (LocalEntryNotFoundError, OSError, ValueError):
         pass  # not on this machine
-    if not download:
+    if not download or not may_download():
+        named = (known for known in _KNOWN if known.repository == repository)
+        size = next((f" (about {4 * known.parameters / 1e6:,.0f} MB)" for known in named), "")
         raise WeightsError(
             f"the text encoder {repository} is not on this machine, and this command downloads nothing. "
-            "hybrid extract --text-encoder downloads it. Without a network: hf download "
+            f"hybrid extract --text-encoder downloads it{size}. Without a network: hf download "
             f"{repository} --local-dir FOLDER, where there is one; then name the folder with "
             "--text-encoder FOLDER."
         )

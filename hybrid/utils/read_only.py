@@ -1,4 +1,4 @@
-"""Read-only mode: commands that only read leave the cache as it is, whatever they find in it."""
+"""Read-only mode: commands that only read leave the cache as it is, and those that plan download nothing."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 _depth = 0
+_plans = 0
 
 
 def is_read_only() -> bool:
@@ -63,6 +64,52 @@ def reads_only(function: Callable[Arguments, Result]) -> Callable[Arguments, Res
     @wraps(function)
     def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         with read_only():
+            return function(*args, **kwargs)
+
+    return call
+
+
+def may_download() -> bool:
+    """Tell whether weights and encoders that are not on this machine may be downloaded: not for a plan."""
+    return not _plans
+
+
+@contextmanager
+def planning() -> Iterator[None]:
+    """Write nothing to a cache inside a ``with`` block, and download nothing.
+
+    Examples
+    --------
+    >>> with planning():
+    ...     is_read_only(), may_download()
+    (True, False)
+    >>> may_download()
+    True
+    """
+    global _plans
+    _plans += 1
+    try:
+        with read_only():
+            yield
+    finally:
+        _plans -= 1
+
+
+def plans_only(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """Decorate a function so that nothing it calls writes to a cache, or downloads.
+
+    Examples
+    --------
+    >>> @plans_only
+    ... def look() -> bool:
+    ...     return may_download()
+    >>> look()
+    False
+    """
+
+    @wraps(function)
+    def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        with planning():
             return function(*args, **kwargs)
 
     return call
