@@ -267,6 +267,6 @@ def _features_text(found: FeatureVisualisation) -> str:
             lines += _line(side, [f"{g} {value:+.3f}" for g, value in genres.items()])
         found_items = channel.posters or channel.items
         said = [f"{one.title or one.id} {one.activation:.1f}" for one in found_items]
-        others = "texts of" if channel.block.startswith("text-embedding") else "items"
+        others = "texts of" if channel.block.partition(":")[0] == "text-embedding" else "items"
         lines += _line(others if channel.items else "posters of", said or ["none above the mean"])
     return "\n".join(lines)

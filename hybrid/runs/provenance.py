@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from hybrid.extraction.text_lookup import TEXT_EMBEDDING, encoder_name
 from hybrid.features import PosterFeatures, TextEmbeddingFeatures
 from hybrid.features.embeddings import EmbeddingFeatures
 from hybrid.heads import HybridClassifier
-from hybrid.heads.make_hybrid import BLOCKS
+from hybrid.heads.make_hybrid import BLOCKS, block_kind
 from hybrid.images.decode import BadPoster
 from hybrid.runs.json_dataclass import convert
 from hybrid.runs.record_parts import (
@@ -248,7 +248,7 @@ def count_missing(
     catalogue: Catalogue,
     keys: Sequence[bytes | BadPoster],
     rows: Mapping[str, NDArray[np.int64]],
-    blocks: Iterable[str],
+    blocks: Sequence[str],
 ) -> dict[str, dict[str, int]]:
     """Count the items of each part that lack a block.
 
@@ -259,8 +259,8 @@ def count_missing(
         Of each item: content key of its poster, or the reason why it has none.
     rows : mapping of str to ndarray of int
         Part → row numbers in the catalogue.
-    blocks : iterable of str
-        Blocks of the run; only those of `BLOCKS` are counted.
+    blocks : sequence of str
+        Blocks of the run; only those of the kinds in `BLOCKS` are counted.
 
     Returns
     -------
@@ -276,7 +276,8 @@ def count_missing(
         "metadata": (table[list(columns.metadata)] == "").all(axis=1).to_numpy(),
     }
     return {
-        block: {part: int(lacks[block][found].sum()) for part, found in rows.items()}
-        for block in BLOCKS
-        if block in blocks
+        block: {part: int(lacks[kind][found].sum()) for part, found in rows.items()}
+        for kind in BLOCKS
+        for block in dict.fromkeys(blocks)
+        if block_kind(block) == kind
     }

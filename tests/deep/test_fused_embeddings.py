@@ -195,6 +195,7 @@ def test_the_record_knows_encoders_cost_and_what_is_missing(studio: Path) -> Non
         part: [parts[i] for i in BLANK].count(part) for part in ("train", "validation", "test")
     }
     assert record.missing["text-embedding"] == wanted
+    assert record.missing["text-embedding:other"] == wanted
     assert record.missing["clip"] == {
         part: parts[LACK:].count(part) for part in ("train", "validation", "test")
     }

@@ -23,6 +23,7 @@ from hybrid.errors import ExtractionError, SettingError
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.extraction.lookup import embedding_selectors, find_poster_blocks, hash_catalogue
 from hybrid.heads.make_hybrid import make_hybrid
+from hybrid.images.decode import BadPoster
 from hybrid.report import make_report
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.fit_head import fit_head
@@ -30,6 +31,8 @@ from hybrid.runs.folder import read_predictions, read_run
 from hybrid.runs.json_dataclass import to_json
 from hybrid.runs.predict import predict_catalogue
 from hybrid.runs.record import RunRecord
+from hybrid.runs.run_provenance import read_run_provenance
+from hybrid.split_types import Split
 from hybrid.splitting.methods import split_catalogue
 from hybrid.types import EmbeddingOptions
 from hybrid.utils.context import Context
@@ -216,6 +219,36 @@ def test_the_record_tells_all_backbones(studio: Path) -> None:
     assert found[second].key["layer"] == EARLY
     assert record["chosen"]["block_weights"][second] == 0.25
     assert sum(record["missing"]["poster"].values()) == 1  # the one that names no file
+    assert record["missing"][second] == record["missing"]["poster"]
+
+
+def test_what_reads_posters_alone_has_not_learnt_from_an_item_without_one(
+    studio: Path, catalogue: Catalogue
+) -> None:
+    context = Context(cache=str(studio / "cache"))
+    digits = [store.fingerprint for store in EmbeddingCache(context.cache).stores()]
+    how: dict[str, Any] = {"grid": {"C": [0.3]}, "folds": 2, "context": context}
+    model = make_hybrid(
+        catalogue, blocks=["poster"], select=embedding_selectors(fingerprints=digits), **how
+    )
+    given = read_run(studio / "runs/svm").predictions
+    split = dict(zip(given.ids.tolist(), given.splits.tolist(), strict=True))
+    bad = int(np.flatnonzero([isinstance(k, BadPoster) for k in hash_catalogue(catalogue)])[0])
+    parts = np.array([split[name] for name in catalogue.ids.tolist()])
+    parts[bad] = "train"
+    run = fit_head(
+        Experiment(
+            catalogue,
+            Split(catalogue.ids, parts, catalogue.ids, ""),
+            studio / "runs/seeing",
+            context=context,
+        ),
+        model,
+        {},
+    )
+    assert len(run.record.blocks) == 2
+    learnt = read_run_provenance(run.folder, run.record, run.predictions).run.items
+    assert len(learnt) == np.isin(parts, ["train", "validation"]).sum() - 1
 
 
 def test_new_items_get_all_their_embeddings(
