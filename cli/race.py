@@ -12,7 +12,8 @@ import click
 from hybrid.cli.options import OutputFile, Project, column_options, common_options, parse_blocks
 from hybrid.cli.output import findings_text, show, size_text, tell, tell_catalogue
 from hybrid.cli.task_options import task_options
-from hybrid.types import METRIC, Interval
+from hybrid.cli.text_encoder_options import race_encoder_options
+from hybrid.types import METRIC, EmbeddingOptions, Interval, TextEmbeddingOptions
 from hybrid.utils.counts import agree, counted
 
 if TYPE_CHECKING:
@@ -25,12 +26,7 @@ NONE = "none"
 @click.command("race")
 @common_options("catalogue", "splits", "cache", "seed", "workers", "force")
 @column_options
-@click.option("--backbone", "backbones", multiple=True, metavar="NAME|FILE",
-              help="Backbone that takes part, as hybrid extract names it. Can be repeated.")  # fmt: skip
-@click.option("--weights", multiple=True, metavar="WEIGHTS",
-              help="Weights of the backbones: one for all, or one each.  [default: imagenet]")  # fmt: skip
-@click.option("--text-encoder", "text_encoders", multiple=True, metavar="NAME|FOLDER",
-              help="Text encoder that takes part. Can be repeated.")  # fmt: skip
+@race_encoder_options
 @click.option("--budget", default="30min", show_default=True, metavar="TIME",
               help="Wall time, such as 30min or 90s: a round that would exceed it is not begun.")  # fmt: skip
 @click.option("--with-blocks", "blocks", metavar="BLOCKS",
@@ -46,8 +42,6 @@ NONE = "none"
 @click.option("--folds", type=click.IntRange(min=2), default=4, show_default=True,
               help="Number of folds of the cross-fitting.")  # fmt: skip
 @task_options
-@click.option("--engine", type=click.Choice(["keras", "openvino", "onnxruntime", "auto"]),
-              help="Inference engine.  [default: as of hybrid extract]")  # fmt: skip
 @click.option(
     "--licence",
     type=click.Choice(["any", "commercial"]),
@@ -62,15 +56,17 @@ NONE = "none"
 def command(
     project: Project,
     columns: object,
-    backbones: tuple[str, ...],
+    backbone: tuple[str, ...],
     weights: tuple[str, ...],
-    text_encoders: tuple[str, ...],
+    text_encoder: tuple[str, ...],
+    options: EmbeddingOptions,
+    text_options: TextEmbeddingOptions,
     budget: str,
     blocks: str | None,
     task: Task,
     out: Path | None,
     dry_run: bool,
-    **options: Any,
+    **settings: Any,
 ) -> None:
     """Find which encoder is worth embedding the whole catalogue with.
 
@@ -85,15 +81,17 @@ def command(
     from hybrid.studies.race.race_file import check_race_file, write_race
 
     named = () if blocks == NONE else parse_blocks(blocks)
-    how = RaceOptions(budget=parse_budget(budget), blocks=named, **options)
+    how = RaceOptions(
+        budget=parse_budget(budget), blocks=named, posters=options, texts=text_options, **settings
+    )
     if out is not None:
         check_race_file(out)
     catalogue = load_catalogue(project.catalogue, columns)  # type: ignore[arg-type]
     tell_catalogue(catalogue)
     common: Any = {
-        "backbones": backbones,
+        "backbones": backbone,
         "weights": weights,
-        "text_encoders": text_encoders,
+        "text_encoders": text_encoder,
         "options": how,
         "task": task,
         "split_path": project.splits,
@@ -140,15 +138,19 @@ def _round_lines(one: Round, race: Race) -> Iterator[str]:
 
     alone = f"; the blocks alone {one.blocks:.3f}" if one.blocks is not None else ""
     yield ""
-    yield f"{counted(one.items, 'item')}, {duration(one.seconds)}{alone}"
-    heads = ("encoder", "alone", *(("with blocks", "gain") if race.blocks else ()), "to the leader")
+    compared = f"intervals {duration(one.compare_seconds)}"
+    blocks = f"fit of the blocks {duration(one.blocks_seconds)}, " if race.blocks else ""
+    yield f"{counted(one.items, 'item')}, {duration(one.seconds)} ({blocks}{compared}){alone}"
+    joined = ("with blocks", "gain") if race.blocks else ()
+    heads = ("encoder", "alone", *joined, "to the leader", "embedding", "fits")
     rows = []
     for each in one.results:
         behind = "stops: " + _interval(each.behind) if each.stopped else _interval(each.behind)
         if each.behind == Interval(0.0, 0.0, 0.0):
             behind = "leads"
         joined = (_number(each.with_blocks), _interval(each.gain)) if race.blocks else ()
-        rows.append((each.encoder, _number(each.alone), *joined, behind))
+        times = duration(each.embed_seconds), duration(each.fit_seconds)
+        rows.append((each.encoder, _number(each.alone), *joined, behind, *times))
     yield from _table(heads, rows)
 
 
@@ -169,7 +171,8 @@ def _price_row(each: RacedEncoder) -> tuple[str, ...]:
 def _conclusion(race: Race) -> Iterator[str]:
     from hybrid.utils.progress import duration
 
-    yield f"ended after {duration(race.seconds)}: {race.ended}"
+    spent = f"embedding {duration(race.embed_seconds)}, fits {duration(race.fit_seconds)}"
+    yield f"ended after {duration(race.seconds)} ({spent}): {race.ended}"
     if race.leader is None and race.rounds:
         yield f"no encoder leads: {race.metric} is not defined on these items"
         return
@@ -196,7 +199,7 @@ def _plan_lines(plan: RacePlan) -> Iterator[str]:
     yield _judged(plan)
     sizes = ", ".join(f"{size:,}" for size in plan.sizes)
     yield f"sizes of the samples: {sizes}; within {duration(plan.budget)}"
-    yield "at most, if no encoder stops and the budget suffices:"
+    yield "at most, if no encoder stops:"
     yield from _table(
         ("encoder", "embeddings", "cached", "time", "storage", "licence"),
         [
@@ -211,6 +214,21 @@ def _plan_lines(plan: RacePlan) -> Iterator[str]:
             for each in plan.encoders
         ],
     )
+    yield from _table(
+        ("round", "items", "embedding", "fits", "within the budget"),
+        [
+            (
+                f"{number}",
+                f"{each.items:,}",
+                _seconds(each.embed_seconds),
+                _seconds(each.fit_seconds),
+                "yes" if each.affordable else "no",
+            )
+            for number, each in enumerate(plan.rounds, 1)
+        ],
+    )
+    if not plan.rounds[0].affordable:
+        yield "no round would be completed: allow more time with --budget, or fewer items with --start"
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -41,13 +41,10 @@ def encoder_options(several: bool = False) -> Callable[[Callable[..., Any]], Cal
         @functools.wraps(command)
         def call(*args: Any, **values: Any) -> Any:
             from hybrid.extraction.option_rules import check_encoders
-            from hybrid.types import TextEmbeddingOptions
 
             backbone, encoder = values["backbone"], values["text_encoder"]
             check_encoders(backbone or (), encoder, "extract", "explain", both=several)
-            same = {name: getattr(values["options"], name) for name in ("precision", "dtype")}
-            own = {name: values.pop(name) for name in _OWN}
-            values["text_options"] = TextEmbeddingOptions(**own, **same)
+            values = _with_text_options(values)
             if not several:
                 values["engine"] = values["engine"] or ("auto" if encoder else "keras")
             return command(*args, **values)
@@ -55,6 +52,36 @@ def encoder_options(several: bool = False) -> Callable[[Callable[..., Any]], Cal
         return stack_options(_TEXT_OPTIONS, backbone_options(several)(call))
 
     return decorate
+
+
+def race_encoder_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of an extraction for several backbones and several text encoders."""
+
+    @functools.wraps(command)
+    def call(*args: Any, **values: Any) -> Any:
+        from hybrid.extraction.option_rules import check_encoders
+
+        backbones, encoders = values["backbone"], values["text_encoder"]
+        if backbones or encoders:
+            check_encoders(backbones, next(iter(encoders), None), "race", both=True)
+        # Where none is typed, the library's own default is meant: ImageNet's weights.
+        values["weights"] = values["weights"] if backbones else ()
+        return command(*args, **_with_text_options(values))
+
+    several = click.option(
+        "--text-encoder", metavar="NAME|FOLDER", multiple=True,
+        help="Text encoder that takes part, as hybrid extract names it. Can be repeated.",
+    )  # fmt: skip
+    return stack_options((several, *_TEXT_OPTIONS[1:]), backbone_options(several=True)(call))
+
+
+def _with_text_options(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of the options with `text_options`, made of those of texts and of what posters have, too."""
+    from hybrid.types import TextEmbeddingOptions
+
+    same = {name: getattr(values["options"], name) for name in ("precision", "dtype")}
+    own = {name: values.pop(name) for name in _OWN}
+    return {**values, "text_options": TextEmbeddingOptions(**own, **same)}
 
 
 def any_embedding_options(command: Callable[..., Any]) -> Callable[..., Any]:

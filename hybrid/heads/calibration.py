@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from hybrid.errors import unknown_name
 from hybrid.utils.unknown_labels import hide_unknown, known_mean
@@ -121,12 +122,14 @@ def fit_calibration(
     prior = known_mean(truth)
     truth, scores = hide_unknown(truth, scores)
     pairs, knots = [], []
-    for j in range(truth.shape[1]):
-        known = ~np.isnan(scores[:, j])
-        real, said = truth[known, j], scores[known, j]
-        pairs.append(_fit_sigmoid(real, said))
-        ranks = pairs[-1][0] > 0
-        knots.append(_fit_isotonic(real, said) if ranks and _isotonic(method, real) else None)
+    # Two parameters each: threads of BLAS would only wait for one another.
+    with threadpool_limits(1, "blas"):
+        for j in range(truth.shape[1]):
+            known = ~np.isnan(scores[:, j])
+            real, said = truth[known, j], scores[known, j]
+            pairs.append(_fit_sigmoid(real, said))
+            ranks = pairs[-1][0] > 0
+            knots.append(_fit_isotonic(real, said) if ranks and _isotonic(method, real) else None)
     slope, intercept = np.array(pairs, dtype=np.float64).reshape(-1, 2).T
     return Calibration(slope, intercept, prior, tuple(knots) if any(knots) else ())
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,29 +14,25 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from hybrid.errors import SettingError, unknown_name
+from hybrid.errors import SettingError
 from hybrid.features.frames import frame_tags
-from hybrid.features.fusion import BlockData, Fusion, take_rows
+from hybrid.features.fusion import Fusion, take_rows
 from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads.chain import Chain
+from hybrid.heads.classifier_checks import check_labels, check_weight, decision_options
 from hybrid.heads.cross_fitting import Candidate as Candidate
-from hybrid.heads.cross_fitting import CrossFitting, FusionFolds, assign_folds
+from hybrid.heads.cross_fitting import CrossFitting, Fold, FusionFolds, assign_folds
 from hybrid.heads.decision_rule import (
-    GENRE,
-    MICRO,
     DecisionOptions,
     DecisionRule,
     crossfit_decision,
     fit_decision,
 )
 from hybrid.heads.fitting import fit_head, head_scores
-from hybrid.heads.scoring import is_joint
 from hybrid.heads.search import Evaluate, Search, Trial, choose, count_candidates
-from hybrid.types import METRIC, METRICS
-from hybrid.utils.counts import counted
-from hybrid.utils.progress import Advance, current_progress
-from hybrid.utils.unknown_labels import as_no, had_by_all, known_cells, known_mean, same_for_all
-from hybrid.utils.unknown_labels import read_labels as read_unknown
+from hybrid.types import METRIC
+from hybrid.utils.progress import current_progress
+from hybrid.utils.unknown_labels import had_by_all, known_mean, same_for_all
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
@@ -180,27 +175,21 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         SettingError
             If shapes or settings are wrong, or the estimator cannot weigh items.
         """
-        truth = self._check(X, y)
-        weight = _check_weight(sample_weight, len(X))
+        if not isinstance(X, pd.DataFrame):
+            raise SettingError(
+                "X: expected a DataFrame such as load_catalogue(...).frame, found "
+                f"{type(X).__name__}."
+            )
+        truth = check_labels(self, y, len(X))
+        weight = check_weight(sample_weight, len(X))
         validate_data(self, X, skip_check_array=True)  # names and number of columns
         self.classes_ = np.arange(truth.shape[1])
         data = self.fusion.read(X)
         self.groups_ = None if groups is None else np.asarray(groups)
-        self.fold_ = assign_folds(truth, self.folds, groups, self.random_state, ids=X.index)
-        with current_progress().bar("cross-fitting", self._count_fits(), "fits") as advance:
-            fitting = self._cross_fitting(data, truth, weight, advance)
-            search = Search(fitting, self.fold_, self.metric, self._decision_options().one_label)
-            trial = self._choose(search.run)
-            self.search_results_ = search.results
-            estimator = clone(self.estimator).set_params(**trial.choice.parameters)
-            self.chosen_, self.oof_scores_ = trial.choice, trial.scores
-            if self.chain:
-                estimator = Chain(estimator, random_state=self.random_state)
-                chained = [Candidate({}, trial.choice.weights)]
-                (self.oof_scores_,) = fitting.score(chained, estimator)
-            del search, fitting  # and the encoded folds
-        with current_progress().step("choosing thresholds and calibration"):
-            self._decide(truth)
+        fold = assign_folds(truth, self.folds, groups, self.random_state, ids=X.index)
+        estimator = self._cross_fit(
+            FusionFolds(self.fusion, data, fold, self.groups_), fold, truth, weight
+        )
         weighted = clone(self.fusion).set_params(
             weights={**(self.fusion.weights or {}), **self.chosen_.weights}
         )
@@ -222,6 +211,29 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.constant_ = same_for_all(known)
         self.prior_ = known_mean(known)
         return self
+
+    def cross_fit(self, folds: Iterable[Fold], fold: NDArray[np.int64], y: ArrayLike) -> Any:
+        """The first half of `fit`: settings, calibration, thresholds and out-of-fold outputs.
+
+        Nothing is fitted on all items, so that the classifier predicts nothing.
+
+        Parameters
+        ----------
+        folds : iterable of Fold
+            Of n items, with the blocks of the fusion in its order. It is iterated over several times.
+        fold : ndarray of shape (n,)
+            The fold that each item is held out in, from 0.
+        y : array-like of shape (n, L)
+            As for `fit`.
+
+        Returns
+        -------
+        HybridClassifier
+            A copy, with `chosen_`, `search_results_`, `decision_`, `fold_` and the ``oof_`` attributes.
+        """
+        made = clone(self)
+        made._cross_fit(folds, fold, check_labels(made, y, len(fold)), None)
+        return made
 
     def decision_function(self, X: pd.DataFrame) -> Floats:
         """Uncalibrated scores of shape (n, L); NaN for a genre that could not be learnt."""
@@ -271,7 +283,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
 
     def _decide(self, truth: Labels) -> None:
         """Fit calibration and thresholds to the out-of-fold scores."""
-        options, scores = self._decision_options(), self.oof_scores_
+        options, scores = decision_options(self), self.oof_scores_
         if self.tuned:
             self.decision_ = fit_decision(truth, scores, options)
             decided = crossfit_decision(truth, scores, self.fold_, options)
@@ -285,89 +297,34 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.thresholds_ = self.decision_.thresholds
         self.calibration_ = self.decision_.calibration
 
-    def _decision_options(self) -> DecisionOptions:
-        """Options of the decision rule, with thresholds for the metric."""
-        options = self.decision or DecisionOptions()
-        usual = MICRO if is_joint(self.metric) else GENRE
-        return replace(options, objective=options.objective or usual)
-
-    def _check(self, X: pd.DataFrame, y: ArrayLike) -> Labels:
-        if not isinstance(X, pd.DataFrame):
-            raise SettingError(
-                "X: expected a DataFrame such as load_catalogue(...).frame, found "
-                f"{type(X).__name__}."
-            )
-        truth, problems = read_unknown(y), list[str]()
-        if truth.ndim != 2 or len(truth) != len(X):
-            problems.append(f"y: expected shape ({len(X)}, L), found {truth.shape}.")
-        elif not truth.shape[1]:
-            problems.append("y: expected at least one label, found none.")
-        elif (known := known_cells(truth)) is not None and not known.any():
-            problems.append("y: expected 0 and 1 only, or NaN, found no label that is known.")
-        elif not np.isin(as_no(truth), (0, 1)).all():
-            problems.append("y: expected 0 and 1 only, and NaN where a label is unknown.")
-        elif self.chain and known_cells(truth) is not None:
-            problems.append(
-                "y: expected labels that are all known for a chain, found unknown ones. Leave out --chain, "
-                "or say of all labels whether the items have them."
-            )
-        elif self._decision_options().one_label and (truth.sum(axis=1) != 1).any():
-            wrong = int((truth.sum(axis=1) != 1).sum())
-            problems.append(
-                f"y: expected one label an item, found none or several in {wrong:,} of "
-                f"{counted(len(truth), 'item')}. Name the one that counts with --single-label."
-            )
-        unknown = set(self.grid or {}) - set(self.estimator.get_params())
-        if unknown:
-            name = type(self.estimator).__name__
-            problems.append(f"grid: {name} has no parameter {', '.join(sorted(unknown))}.")
-        if self.metric not in METRICS:
-            problems.append(str(unknown_name("metric", self.metric, METRICS)))
-        if not 2 <= self.folds <= len(X):
-            problems.append(f"folds: expected 2 to n_samples={len(X)}, found {self.folds}.")
-        for weight in self.block_weights:
-            if not (np.isfinite(weight) and weight > 0):
-                problems.append(f"block_weights: expected positive numbers, found {weight}.")
-        if is_joint(self.metric) and self.decision and self.decision.objective == GENRE:
-            problems.append(
-                f"decision: expected the objective {MICRO}, or none, with the metric {self.metric}, found "
-                f"{GENRE}."
-            )
-        try:
-            (self.decision or DecisionOptions()).check()
-        except SettingError as error:
-            problems.append(str(error))
-        if problems:
-            raise SettingError("\n".join(problems))
-        return truth.astype(np.uint8)
-
     def _count_fits(self) -> int:
         """Fits of the cross-fitting: of each candidate, and of the chain, in each fold."""
         return (count_candidates(self._choose) + self.chain) * (int(self.fold_.max()) + 1)
 
-    def _cross_fitting(
-        self, data: BlockData, truth: Labels, weight: Floats | None, advance: Advance
-    ) -> CrossFitting:
-        folds = FusionFolds(self.fusion, data, self.fold_, self.groups_)
-        how = self.tuned, self.n_jobs, self.random_state
-        return CrossFitting(self.estimator, folds, truth, *how, weight, advance)
+    def _cross_fit(
+        self, folds: Iterable[Fold], fold: NDArray[np.int64], truth: Labels, weight: Floats | None
+    ) -> Any:
+        """Choose settings, calibration and thresholds by out-of-fold scores; the chosen head, unfitted."""
+        self.fold_ = fold
+        with current_progress().bar("cross-fitting", self._count_fits(), "fits") as advance:
+            how = self.tuned, self.n_jobs, self.random_state
+            fitting = CrossFitting(self.estimator, folds, truth, *how, weight, advance)
+            search = Search(fitting, fold, self.metric, decision_options(self).one_label)
+            trial = self._choose(search.run)
+            self.search_results_ = search.results
+            estimator = clone(self.estimator).set_params(**trial.choice.parameters)
+            self.chosen_, self.oof_scores_ = trial.choice, trial.scores
+            if self.chain:
+                estimator = Chain(estimator, random_state=self.random_state)
+                chained = [Candidate({}, trial.choice.weights)]
+                (self.oof_scores_,) = fitting.score(chained, estimator)
+            del folds, search, fitting  # the encoded folds
+        with current_progress().step("choosing thresholds and calibration"):
+            self._decide(truth)
+        return estimator
 
     def _choose(self, run: Evaluate) -> Trial:
         given = self.fusion.weights or {}
         weights = {name: given.get(name, 1.0) for name in self.fusion.names}
         factors = self.block_weights if self.tuned else ()
         return choose(run, self.grid or {}, weights, factors, search=self.search)
-
-
-def _check_weight(sample_weight: ArrayLike | None, items: int) -> Floats | None:
-    """Sample weights as float64; None where all items weigh 1."""
-    if sample_weight is None:
-        return None
-    weight = np.asarray(sample_weight, dtype=np.float64)
-    if weight.shape != (items,):
-        raise SettingError(f"sample_weight: expected shape ({items},), found {weight.shape}.")
-    if not (np.isfinite(weight) & (weight >= 0)).all():
-        raise SettingError("sample_weight: expected finite numbers from 0, found others.")
-    if not weight.any():
-        raise SettingError("sample_weight: expected a weight above zero, found zero in all.")
-    return weight

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hybrid.backbones.provenance import Provenance
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
-from hybrid.evaluation import Outputs
 from hybrid.extraction.extract import extract_backbones, plan_extraction
 from hybrid.extraction.extract_texts import extract_texts, plan_text_extraction
 from hybrid.extraction.lookup import hash_catalogue
@@ -21,10 +18,10 @@ from hybrid.extraction.plan import ExtractSettings
 from hybrid.extraction.poster_keys import image_files
 from hybrid.extraction.text_lookup import TEXT_EMBEDDING
 from hybrid.extraction.texts import item_texts, text_keys
-from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.studies.race.options import RaceOptions
 from hybrid.studies.race.records import PlannedEncoder, Price
 from hybrid.studies.race.rounds import Scores
+from hybrid.studies.race.shared import Shared
 from hybrid.types import (
     EmbeddingSelector,
     ExtractPlan,
@@ -33,75 +30,9 @@ from hybrid.types import (
     TextExtractSummary,
     TextSelector,
 )
-from hybrid.utils.context import Context
 
 PROBE = 32  # embeddings that a rate is first measured on
 KEY_BYTES = 32
-
-
-class Sample(NamedTuple):
-    """Items that a round is judged on.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-        Of them alone.
-    labels : ndarray of shape (n, L), uint8
-    groups : ndarray of shape (n,)
-    """
-
-    catalogue: Catalogue
-    labels: NDArray[np.uint8]
-    groups: NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What all encoders of a race have in common.
-
-    Parameters
-    ----------
-    samples : tuple of Sample
-        Nested, the largest last.
-    whole : Catalogue
-    blocks : tuple of str
-        That each encoder is added to.
-    options : RaceOptions
-    multiclass : bool
-        Whether each item has exactly one label.
-    context : Context
-    """
-
-    samples: tuple[Sample, ...]
-    whole: Catalogue
-    blocks: tuple[str, ...]
-    options: RaceOptions
-    multiclass: bool
-    context: Context
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Items of each sample."""
-        return tuple(len(sample.labels) for sample in self.samples)
-
-    def fit(self, sample: int, blocks: Sequence[str], **select: Any) -> Outputs:
-        """Out-of-fold outputs of an SVM on some blocks of a sample."""
-        catalogue, labels, groups = self.samples[sample]
-        model = make_hybrid(
-            catalogue,
-            blocks=blocks,
-            metric=self.options.metric,
-            folds=self.options.folds,
-            multiclass=self.multiclass,
-            context=self.context,
-            **select,
-        )
-        model.fit(catalogue.frame, labels, groups=groups)
-        return Outputs(model.oof_labels_, model.oof_probabilities_)
-
-    def fit_blocks(self, sample: int) -> Outputs:
-        """Out-of-fold outputs of the blocks alone."""
-        return self.fit(sample, self.blocks)
 
 
 def unknown_price(shared: Shared) -> Price:
@@ -179,12 +110,7 @@ class RacedEmbeddings(ABC):
 
     def fit(self, sample: int) -> Scores:
         """Out-of-fold outputs, alone and with the blocks."""
-        alone = self.shared.fit(sample, [self.block], **self.select())
-        if not self.shared.blocks:
-            return Scores(alone)
-        return Scores(
-            alone, self.shared.fit(sample, [self.block, *self.shared.blocks], **self.select())
-        )
+        return self.shared.fit_encoder(self.name, self.block, sample, **self.select())
 
     @property
     def price(self) -> Price:
@@ -255,6 +181,7 @@ class RacedBackbone(RacedEmbeddings):
             catalogue,
             [self.backbone],
             weights=[self.weights],
+            options=self.shared.options.posters,
             settings=_settings(self.shared.options, "keras", limit),
             context=self.shared.context,
         )
@@ -266,6 +193,7 @@ class RacedBackbone(RacedEmbeddings):
             catalogue,
             [self.backbone],
             weights=[self.weights],
+            options=self.shared.options.posters,
             settings=_settings(self.shared.options, "keras", None),
             context=self.shared.context,
         )
@@ -297,6 +225,7 @@ class RacedTextEncoder(RacedEmbeddings):
         return extract_texts(
             catalogue,
             self.text_encoder,
+            options=self.shared.options.texts,
             settings=_settings(self.shared.options, "auto", limit),
             context=self.shared.context,
         )
@@ -306,6 +235,7 @@ class RacedTextEncoder(RacedEmbeddings):
         return plan_text_extraction(
             catalogue,
             self.text_encoder,
+            options=self.shared.options.texts,
             settings=_settings(self.shared.options, "auto", None),
             context=self.shared.context,
         )

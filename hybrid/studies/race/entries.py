@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,9 @@ from hybrid.backbones.provenance import Provenance
 from hybrid.errors import HybridError, SettingError
 from hybrid.extraction.plan import choose_for, configured_spec
 from hybrid.extraction.text_plan import configured_encoder
-from hybrid.studies.race.encoders import RacedBackbone, RacedEmbeddings, RacedTextEncoder, Shared
+from hybrid.studies.race.encoders import RacedBackbone, RacedEmbeddings, RacedTextEncoder
+from hybrid.studies.race.options import RaceOptions
+from hybrid.studies.race.shared import Shared
 from hybrid.types import EmbeddingOptions, TextEmbeddingOptions
 from hybrid.utils.options import one_or_each
 
@@ -43,8 +46,7 @@ def resolve_entries(
     weights: Sequence[str],
     text_encoders: Sequence[str],
     *,
-    engine: str | None = None,
-    licence: str = "any",
+    options: RaceOptions,
     seed: int = 0,
 ) -> list[Entry]:
     """Resolve the encoders of a race: weights are found, downloaded and checked, licences compared.
@@ -54,8 +56,8 @@ def resolve_entries(
     backbones, text_encoders : sequence of str
     weights : sequence of str
         One for all backbones, or one for each; empty: ImageNet's.
-    engine, licence : str
-        As in `RaceOptions`.
+    options : RaceOptions
+        Engine, licence, and what changes embeddings.
     seed : int
         Of random weights.
 
@@ -77,6 +79,8 @@ def resolve_entries(
     if weights and not backbones:
         raise SettingError("--weights: expected --backbone with it, whose weights they are.")
     several = one_or_each("--weights", weights or ("imagenet",), len(backbones), "backbone")
+    if len(backbones) > 1 and options.posters.layer != "last":
+        raise SettingError(f"--layer: expected one backbone with it, found {len(backbones)}.")
     found: list[Entry] = []
     errors: list[HybridError] = []
 
@@ -87,28 +91,29 @@ def resolve_entries(
             errors.append(error)
 
     for name, each in zip(backbones, several, strict=True):
-        resolve(_backbone, name, each or "imagenet", engine or "keras", seed)
+        resolve(_backbone, name, each or "imagenet", options, seed)
     for name in text_encoders:
-        resolve(_text_encoder, name, engine or "auto")
+        resolve(_text_encoder, name, options)
     if not errors:
         _check_names(found)
-        check_licences(licence, ((entry.name, entry.licence) for entry in found))
+        check_licences(options.licence, ((entry.name, entry.licence) for entry in found))
         return found
     try:
-        check_licences(licence, ((entry.name, entry.licence) for entry in found))
+        check_licences(options.licence, ((entry.name, entry.licence) for entry in found))
     except HybridError as error:
         errors.append(error)
     raise type(errors[0])("\n".join(map(str, errors)))
 
 
-def _backbone(name: str, weights: str, engine: str, seed: int) -> Entry:
-    spec = configured_spec(name, EmbeddingOptions(), weights)
+def _backbone(name: str, weights: str, options: RaceOptions, seed: int) -> Entry:
+    spec = configured_spec(name, options.posters, weights)
     found = resolve_weights(spec, weights, seed)
-    choose_for(spec, engine, "auto")
+    choose_for(spec, options.engine or "keras", options.posters.precision)
     licence = weights_licence(spec, found)
     own = spec.has_own_weights or found.kind == "imagenet"
     option = f"--backbone {shlex.quote(name)}"
     option += "" if own else f" --weights {shlex.quote(weights)}"
+    option += _typed(options.posters, EmbeddingOptions())
 
     def make(name_here: str, shared: Shared) -> RacedEmbeddings:
         return RacedBackbone(
@@ -119,16 +124,17 @@ def _backbone(name: str, weights: str, engine: str, seed: int) -> Entry:
     return Entry(label, licence, found.provenance, make)
 
 
-def _text_encoder(name: str, engine: str) -> Entry:
-    spec = configured_encoder(name, TextEmbeddingOptions())
-    spec.choose_engine(engine, "auto")
+def _text_encoder(name: str, options: RaceOptions) -> Entry:
+    spec = configured_encoder(name, options.texts)
+    spec.choose_engine(options.engine or "auto", options.texts.precision)
+    option = f"--text-encoder {shlex.quote(name)}" + _typed(options.texts, TextEmbeddingOptions())
     content = spec.provenance_bytes()
     learnt = Provenance() if content is None else Provenance.from_bytes(content)
 
     def make(label: str, shared: Shared) -> RacedEmbeddings:
         return RacedTextEncoder(
             label,
-            f"--text-encoder {shlex.quote(name)}",
+            option,
             spec.licence,
             learnt,
             shared,
@@ -137,6 +143,18 @@ def _text_encoder(name: str, engine: str) -> Entry:
         )
 
     return Entry(spec.name, spec.licence, learnt, make)
+
+
+def _typed(options: Any, usual: Any) -> str:
+    """Options that are not the usual ones, as they are typed."""
+    words = ""
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if value != getattr(usual, field.name):
+            several = "x" if field.name == "input_size" else ","
+            text = several.join(map(str, value)) if isinstance(value, tuple) else str(value)
+            words += f" --{field.name.replace('_', '-')} {shlex.quote(text)}"
+    return words
 
 
 def _check_names(entries: Sequence[Entry]) -> None:

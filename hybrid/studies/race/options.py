@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hybrid.backbones.licences import LICENCES
 from hybrid.errors import SettingError
 from hybrid.extraction.text_lookup import TEXT_EMBEDDING
 from hybrid.studies.race.elimination import MEASURED
-from hybrid.types import METRIC
+from hybrid.types import METRIC, EmbeddingOptions, TextEmbeddingOptions
 
 BUDGET = 30 * 60.0
 START = 250
@@ -67,6 +67,10 @@ class RaceOptions:
         As for an extraction; by default ``"keras"`` for posters, ``"auto"`` for texts.
     licence : {"any", "commercial"}, default="any"
         ``"commercial"``: refuse encoders whose licence is not known to permit commercial use.
+    posters : EmbeddingOptions, optional
+        Layer, pooling, input size, fit, precision and so on of all backbones; by default each one's own.
+    texts : TextEmbeddingOptions, optional
+        Maximum length, chunks, prefix and precision of all text encoders.
 
     Examples
     --------
@@ -82,6 +86,8 @@ class RaceOptions:
     folds: int = 4
     engine: str | None = None
     licence: str = "any"
+    posters: EmbeddingOptions = field(default_factory=EmbeddingOptions)
+    texts: TextEmbeddingOptions = field(default_factory=TextEmbeddingOptions)
 
     def __post_init__(self) -> None:
         if self.blocks is not None:

@@ -8,39 +8,42 @@ from pathlib import Path
 
 import numpy as np
 
-from hybrid.audit.ancestry import find_learnt_items
-from hybrid.backbones.provenance import Provenance
 from hybrid.catalogue import Catalogue
-from hybrid.errors import CatalogueError, SettingError
 from hybrid.evaluation import Outputs, measure_all
-from hybrid.heads.make_hybrid import choose_blocks
-from hybrid.runs.experiment import Experiment
-from hybrid.splitting.tasks import TRAINING, Task
+from hybrid.splitting.tasks import Task
 from hybrid.studies.race.elimination import MEASURED, Judgement, compare_round, round_level
-from hybrid.studies.race.encoders import RacedEmbeddings, Sample, Shared, unknown_price
-from hybrid.studies.race.entries import Entry, resolve_entries
+from hybrid.studies.race.encoders import RacedEmbeddings, unknown_price
 from hybrid.studies.race.options import RaceOptions
+from hybrid.studies.race.prepare import prepare
 from hybrid.studies.race.records import (
     FAILED,
     LEADER,
     NOT_JUDGED,
     STOPPED,
     TIED,
+    PlannedEncoder,
+    PlannedRound,
     Race,
     RacedEncoder,
     RacePlan,
     Round,
     RoundResult,
 )
-from hybrid.studies.race.rounds import Clock, Outcome, RoundOutcome, Rounds, Scores
-from hybrid.studies.race.sampling import nested_samples, sample_sizes
-from hybrid.types import Finding, Split
+from hybrid.studies.race.rounds import (
+    BLOCKS,
+    MARGIN,
+    Clock,
+    Outcome,
+    RoundOutcome,
+    Rounds,
+    Scores,
+    first_fits,
+)
+from hybrid.studies.race.shared import Shared
+from hybrid.types import Split
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.counts import counted
-from hybrid.utils.read_only import reads_only
-from hybrid.utils.unknown_labels import as_no
-
-OWN_BLOCKS = ("text", "metadata")
+from hybrid.utils.read_only import plans_only
 
 
 @limited_by_context
@@ -106,7 +109,7 @@ def race_encoders(
     """
     options, context = options or RaceOptions(), context or Context()
     clock = Clock(options.budget, now)
-    shared, encoders, findings = _prepare(
+    shared, encoders, findings = prepare(
         catalogue, split, backbones, text_encoders, weights, options, task, split_path, context
     )
     metric, level = MEASURED[options.metric], round_level(options.confidence, len(shared.samples))
@@ -131,6 +134,8 @@ def race_encoders(
         round_level=level,
         budget=options.budget,
         seconds=clock.spent,
+        embed_seconds=outcome.embed_seconds,
+        fit_seconds=outcome.fit_seconds,
         catalogue_items=len(catalogue),
         train_items=shared.sizes[-1],
         sizes=shared.sizes,
@@ -141,7 +146,7 @@ def race_encoders(
     )
 
 
-@reads_only
+@plans_only
 @limited_by_context
 def plan_race(
     catalogue: Catalogue,
@@ -157,13 +162,14 @@ def plan_race(
 ) -> RacePlan:
     """Say what `race_encoders` would compute at most, and about how long that takes; nothing is written.
 
-    Parameters and errors are those of `race_encoders`. Each encoder embeds some items for a few seconds.
+    Parameters and errors are those of `race_encoders`. Each encoder embeds some items for a few seconds, and
+    the blocks are cross-fitted on the first sample, to measure what that takes.
     """
     options, context = options or RaceOptions(), context or Context()
-    shared, encoders, _ = _prepare(
+    shared, encoders, _ = prepare(
         catalogue, split, backbones, text_encoders, weights, options, task, split_path, context
     )
-    sizes = shared.sizes
+    sizes, planned = shared.sizes, tuple(each.planned() for each in encoders)
     return RacePlan(
         metric=options.metric,
         blocks=shared.blocks,
@@ -173,112 +179,35 @@ def plan_race(
         catalogue_items=len(catalogue),
         train_items=sizes[-1],
         sizes=sizes,
-        encoders=tuple(each.planned() for each in encoders),
+        encoders=planned,
+        rounds=_planned_rounds(shared, planned, context.progress.say),
     )
 
 
-def _prepare(
-    catalogue: Catalogue,
-    split: Split,
-    backbones: Sequence[str],
-    text_encoders: Sequence[str],
-    weights: Sequence[str],
-    options: RaceOptions,
-    task: Task | None,
-    split_path: str | Path,
-    context: Context,
-) -> tuple[Shared, list[RacedEmbeddings], tuple[Finding, ...]]:
-    """Check everything, draw the samples, resolve the encoders."""
-    if problems := options.problems():
-        raise SettingError("\n".join(problems))
-    if backbones:
-        catalogue.require_posters()
-    if text_encoders and not catalogue.columns.text:
-        raise CatalogueError(
-            f"{catalogue.path}: expected a text column, found none. Name it with --text COLUMN."
-        )
-    entries = resolve_entries(
-        backbones,
-        weights,
-        text_encoders,
-        engine=options.engine,
-        licence=options.licence,
-        seed=context.seed,
-    )
-    task = task or Task()
-    experiment = Experiment(catalogue, split, Path("race"), Path(split_path), context=context)
-    experiment.check_items()
-    experiment = experiment.narrowed(task)
-    findings = _check_learnt(experiment, entries)
-    blocks = _blocks(experiment.catalogue, options, context)
-    samples = _samples(experiment, options)
-    shared = Shared(samples, catalogue, blocks, options, task.multiclass, context)
-    return shared, [entry.make(entry.name, shared) for entry in entries], findings
-
-
-def _blocks(catalogue: Catalogue, options: RaceOptions, context: Context) -> tuple[str, ...]:
-    if options.blocks is None:
-        columns = catalogue.columns
-        has = {"text": columns.text, "metadata": columns.metadata}
-        return tuple(name for name in OWN_BLOCKS if has[name])
-    if not options.blocks:
-        return ()
-    try:
-        return choose_blocks(catalogue, options.blocks, (), context)
-    except SettingError as error:
-        raise SettingError(str(error).replace("--blocks", "--with-blocks", 1)) from error
-
-
-def _samples(experiment: Experiment, options: RaceOptions) -> tuple[Sample, ...]:
-    """The samples, each with its items in the order of the catalogue."""
-    rows, groups = experiment.rows(*TRAINING), experiment.groups(*TRAINING)
-    order = np.argsort(rows)
-    rows, groups = rows[order], groups[order]
-    ids, labels = experiment.catalogue.ids[rows], experiment.catalogue.labels[rows]
-    sizes = sample_sizes(len(rows), options.start)
-    nested = nested_samples(ids, as_no(labels), groups, sizes, experiment.context.seed)
-    return tuple(
-        Sample(experiment.catalogue.only(ids[some].tolist()), labels[some], groups[some])
-        for some in nested
-    )
-
-
-def _check_learnt(experiment: Experiment, entries: Sequence[Entry]) -> tuple[Finding, ...]:
-    """Refuse encoders that have learnt labels of the race's items; tell of those of which it is not known.
-
-    Raises
-    ------
-    SettingError
-        The message names all.
-    """
-    refused = []
-    train = experiment.split.ids[np.isin(experiment.split.parts, TRAINING)]
-    raced = Split(train, np.full(len(train), "test"), experiment.groups(*TRAINING), "")
-    for entry in entries:
-        if not entry.learnt.ancestors:
-            continue
-        known = Provenance(entry.learnt.ancestors)
-        found = find_learnt_items(raced, experiment.hashed, known, experiment.split)
-        if found.items:
-            refused.append(f"{entry.name} (from {counted(len(found.items), 'item')})")
-    if refused:
-        raise SettingError(
-            "--backbone, --text-encoder: expected encoders that have learnt no labels of the train and "
-            f"validation items, found {', '.join(refused)}: their out-of-fold scores would be too good. "
-            "Compare runs of them instead, on the test items, with hybrid report."
-        )
-    unknown = [entry.name for entry in entries if entry.learnt.unknown]
-    if not unknown:
-        return ()
-    return (
-        Finding(
-            "origin of weights",
-            f"it cannot be told what {', '.join(unknown)} learnt from; if from labels of these items, the "
-            "scores are too good",
-            len(unknown),
-            examples=tuple(unknown[:3]),
-        ),
-    )
+def _planned_rounds(
+    shared: Shared, planned: Sequence[PlannedEncoder], say: Callable[[str], None]
+) -> tuple[PlannedRound, ...]:
+    """What rounds would take: embeddings in proportion to the items, fits by that of the blocks."""
+    fits: float | None = None
+    again = 0.0
+    if shared.blocks:
+        say(f"fitting the blocks on {counted(shared.sizes[0], 'item')}, to measure what fits take")
+        began = time.perf_counter()
+        choosing = shared.fit_blocks(0).choosing
+        fits = time.perf_counter() - began
+        again = fits - choosing
+    found, total, before = list[PlannedRound](), 0.0, 0
+    for size in shared.sizes:
+        share = (size - before) / shared.sizes[-1]
+        embed = share * sum(each.seconds for each in planned)
+        fit: float | None = None
+        if fits is not None:
+            first = fits + first_fits(fits, len(planned))
+            fit = again * (1 + len(planned)) * size / shared.sizes[0] if before else first
+        total += embed + (fit or 0.0)
+        found.append(PlannedRound(size, embed, fit, MARGIN * total <= shared.options.budget))
+        before = size
+    return tuple(found)
 
 
 def _standings(
@@ -343,8 +272,17 @@ def _round(
             behind=one.judgement.behind.get(each.name),
             gain=one.judgement.gains.get(each.name),
             stopped=each.name in one.judgement.stopped,
+            embed_seconds=one.spent.embedding.get(each.name, 0.0),
+            fit_seconds=one.spent.fitting.get(each.name, 0.0),
         )
         for each in encoders
         if each.name in one.scores
     )
-    return Round(shared.sizes[one.sample], one.seconds, measure(one.reference), results)
+    return Round(
+        items=shared.sizes[one.sample],
+        seconds=one.seconds,
+        blocks=measure(one.reference),
+        blocks_seconds=one.spent.fitting.get(BLOCKS, 0.0),
+        compare_seconds=one.spent.comparing,
+        results=results,
+    )

@@ -54,6 +54,10 @@ class RoundResult:
         Metric with the blocks minus that of the blocks alone.
     stopped : bool
         Whether the encoder is surely worse than the leader.
+    embed_seconds : float
+        Wall time of embedding what the round lacked, with loading, and of measuring the rate.
+    fit_seconds : float
+        Wall time of cross-fitting the encoder, alone and with the blocks.
     """
 
     encoder: str
@@ -63,6 +67,8 @@ class RoundResult:
     behind: Interval | None
     gain: Interval | None
     stopped: bool
+    embed_seconds: float
+    fit_seconds: float
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,10 @@ class Round:
         Wall time of the round.
     blocks : float or None
         Out-of-fold metric of the blocks alone.
+    blocks_seconds : float
+        Wall time of cross-fitting them.
+    compare_seconds : float
+        Wall time of the intervals.
     results : tuple of RoundResult
         One for each encoder that took part.
     """
@@ -84,6 +94,8 @@ class Round:
     items: int
     seconds: float
     blocks: float | None
+    blocks_seconds: float
+    compare_seconds: float
     results: tuple[RoundResult, ...]
 
 
@@ -147,6 +159,8 @@ class Race:
         Of all rounds together, and of each.
     budget, seconds : float
         Wall time, as allowed and as spent.
+    embed_seconds, fit_seconds : float
+        Of them, to embed and to fit and compare, in all rounds; one that was broken off counts, too.
     catalogue_items, train_items : int
         Of the whole catalogue; of the train and validation items that samples are drawn from.
     sizes : tuple of int
@@ -169,6 +183,8 @@ class Race:
     round_level: float
     budget: float
     seconds: float
+    embed_seconds: float
+    fit_seconds: float
     catalogue_items: int
     train_items: int
     sizes: tuple[int, ...]
@@ -207,6 +223,29 @@ class PlannedEncoder:
 
 
 @dataclass(frozen=True)
+class PlannedRound:
+    """What a round would take, if no encoder stops before.
+
+    Parameters
+    ----------
+    items : int
+        Of the sample.
+    embed_seconds : float
+        About how long it takes to embed what the cache lacks; loading aside.
+    fit_seconds : float or None
+        About how long fits and comparison take, as measured by fitting the blocks on the first sample; None
+        where there are none, and nothing is measured.
+    affordable : bool
+        Whether this round and those before it are within the budget.
+    """
+
+    items: int
+    embed_seconds: float
+    fit_seconds: float | None
+    affordable: bool
+
+
+@dataclass(frozen=True)
 class RacePlan:
     """What a race would do; `sizes`, `blocks`, `round_level` and the others as in `Race`."""
 
@@ -219,3 +258,4 @@ class RacePlan:
     train_items: int
     sizes: tuple[int, ...]
     encoders: tuple[PlannedEncoder, ...]
+    rounds: tuple[PlannedRound, ...]

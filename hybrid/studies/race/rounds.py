@@ -14,6 +14,7 @@ from hybrid.utils.progress import duration
 
 # What a round takes is estimated from the one before; a quarter more is held ready.
 MARGIN = 1.25
+BLOCKS, COMPARING = "", "\0"  # beside the names of encoders: what takes its time, too
 
 T = TypeVar("T")
 
@@ -37,10 +38,14 @@ class Contestant(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """Out-of-fold outputs of an encoder on a sample: alone, and with the blocks, if there are any."""
+    """Out-of-fold outputs of an encoder on a sample: alone, and with the blocks, if there are any.
+
+    `choosing` are seconds of the fit that are not spent again on a larger sample.
+    """
 
     alone: Outputs | None
     joined: Outputs | None = None
+    choosing: float = 0.0
 
     @property
     def judged(self) -> Outputs:
@@ -87,6 +92,23 @@ class Clock:
         return self.budget - self.spent
 
 
+@dataclass(eq=False)
+class Spent:
+    """Seconds of a round, or of a race: of each encoder, and of what all have in common.
+
+    `embedding` and `fitting` are by encoder, of the blocks alone by ``""``; `comparing` is of the intervals.
+    """
+
+    embedding: dict[str, float] = field(default_factory=dict)
+    fitting: dict[str, float] = field(default_factory=dict)
+    comparing: float = 0.0
+
+    @property
+    def fits(self) -> float:
+        """Of all fits and comparisons."""
+        return sum(self.fitting.values()) + self.comparing
+
+
 @dataclass(frozen=True, eq=False)
 class RoundOutcome:
     """What a completed round gave."""
@@ -96,15 +118,21 @@ class RoundOutcome:
     scores: dict[str, Scores]
     reference: Outputs | None
     judgement: Judgement
+    spent: Spent
 
 
 @dataclass(eq=False)
 class Outcome:
-    """What all rounds gave: completed rounds, why there is no further one, and who failed why."""
+    """What all rounds gave: completed rounds, why there is no further one, and who failed why.
+
+    `embed_seconds` and `fit_seconds` count the round that was broken off, too.
+    """
 
     rounds: list[RoundOutcome] = field(default_factory=list)
     ended: str = ""
     failed: dict[str, str] = field(default_factory=dict)
+    embed_seconds: float = 0.0
+    fit_seconds: float = 0.0
 
     @property
     def leader(self) -> str | None:
@@ -118,6 +146,23 @@ class Outcome:
             if value == value and name not in (*found.stopped, *self.failed)
         }
         return max(left, key=lambda name: left[name]) if left else None
+
+
+def first_fits(blocks: float, encoders: int) -> float:
+    """Seconds that the fits of the first round take, from those of the blocks alone.
+
+    Parameters
+    ----------
+    blocks : float
+        Seconds of the fit of the blocks alone.
+    encoders : int
+
+    Examples
+    --------
+    >>> first_fits(2.0, 3)
+    6.0
+    """
+    return blocks * encoders
 
 
 class _OutOfTimeError(Exception):
@@ -140,7 +185,7 @@ class Rounds:
         Sample, scores of each encoder, outputs of the blocks alone → Judgement.
     clock : Clock
     reference : callable, optional
-        Sample → out-of-fold outputs of the blocks alone.
+        Sample → scores of the blocks alone.
     say : callable, optional
         Is told of each round.
     """
@@ -149,10 +194,12 @@ class Rounds:
     sizes: Sequence[int]
     judge: Judge
     clock: Clock
-    reference: Callable[[int], Outputs] | None = None
+    reference: Callable[[int], Scores] | None = None
     say: Callable[[str], None] = lambda text: None
-    _fits: dict[str, float] = field(default_factory=dict, init=False)  # seconds, by encoder
-    _shared: dict[str, float] = field(default_factory=dict, init=False)
+    _again: dict[str, float] = field(
+        default_factory=dict, init=False
+    )  # seconds of fits, if repeated
+    _spent: Spent = field(default_factory=Spent, init=False)  # in this round
 
     def run(self) -> Outcome:
         """Run round after round, until one encoder is left, all items are used, or the time is.
@@ -166,15 +213,19 @@ class Rounds:
         """
         found, racing = Outcome(), list(self.contestants)
         for sample, items in enumerate(self.sizes):
+            self._spent = Spent()
             try:
-                if not self._affords(found, racing, sample):
-                    return found
                 done = self._round(found, racing, sample)
             except _OutOfTimeError:
                 found.ended = (
                     f"the budget of {duration(self.clock.budget)} was spent in the round of "
                     f"{counted(items, 'item')}, which is not judged; its embeddings are in the cache"
                 )
+                return found
+            finally:
+                found.embed_seconds += sum(self._spent.embedding.values())
+                found.fit_seconds += self._spent.fits
+            if done is None:
                 return found
             found.rounds.append(done)
             racing = [each for each in racing if each.name not in done.judgement.stopped]
@@ -191,52 +242,80 @@ class Rounds:
         leads = "no metric is defined" if found.leader is None else f"{found.leader} leads"
         self.say(f"{counted(self.sizes[done.sample], 'item')}: {leads}{stopped}")
 
-    def _affords(self, found: Outcome, racing: list[Contestant], sample: int) -> bool:
-        """Whether the budget suffices for a round, as far as that can be estimated."""
-        embedding = self._each(found, racing, lambda each: each.estimate(sample))
-        needed = sum(embedding.values())
-        if sample:
-            growth = self.sizes[sample] / self.sizes[sample - 1]
-            needed += growth * sum(self._shared.values())
-            needed += growth * sum(self._fits[name] for name in embedding)
-        needed *= MARGIN
-        left = self.clock.left
-        if needed <= left:
-            return True
-        found.ended = (
-            f"the round of {counted(self.sizes[sample], 'item')} would take about {needed:,.0f} s, and "
-            f"{left:,.0f} s of the budget of {duration(self.clock.budget)} are left"
-        )
-        return False
-
-    def _round(self, found: Outcome, racing: list[Contestant], sample: int) -> RoundOutcome:
+    def _round(self, found: Outcome, racing: list[Contestant], sample: int) -> RoundOutcome | None:
+        """A round; None where the budget does not suffice for it."""
         began = self.clock.spent
-        items, encoders = counted(self.sizes[sample], "item"), counted(len(racing), "encoder")
-        self.say(f"round {sample + 1}: {items}, {encoders}")
+        reference: Scores | None = None
+        if not sample:  # so that it is known what fits take, before anything is embedded
+            reference = self._fit_blocks(sample)
+        if not self._affords(found, racing, sample):
+            return None
         self._each(found, racing, lambda each: self._embed(each, sample))
-        reference = None
-        if self.reference is not None:
-            compute = self.reference
-            reference = self._timed(self._shared, "blocks", lambda: compute(sample))
-        scores = self._each(
-            found,
-            racing,
-            lambda each: self._timed(self._fits, each.name, lambda: each.fit(sample)),
+        reference = reference or self._fit_blocks(sample)
+        scores = self._each(found, racing, lambda each: self._fit(each.name, each.fit, sample))
+        before = self.clock.spent
+        judged = None if reference is None else reference.judged
+        judgement = self.judge(sample, scores, judged)
+        self._spent.comparing = self._again[COMPARING] = self.clock.spent - before
+        return RoundOutcome(
+            sample, self.clock.spent - began, scores, judged, judgement, self._spent
         )
-        judgement = self._timed(
-            self._shared, "judge", lambda: self.judge(sample, scores, reference)
+
+    def _affords(self, found: Outcome, racing: list[Contestant], sample: int) -> bool:
+        """Whether the budget suffices for a round, as far as that can be estimated; it is said."""
+        embedding = sum(
+            self._each(found, racing, lambda each: self._estimate(each, sample)).values()
         )
-        return RoundOutcome(sample, self.clock.spent - began, scores, reference, judgement)
+        fits = self._estimate_fits(racing, sample)
+        needed, left = MARGIN * (embedding + fits), self.clock.left
+        items = counted(self.sizes[sample], "item")
+        if needed > left:
+            found.ended = (
+                f"the round of {items} would take about {needed:,.0f} s, and "
+                f"{left:,.0f} s of the budget of {duration(self.clock.budget)} are left"
+            )
+            return False
+        self.say(
+            f"round {sample + 1}: {items}, {counted(len(racing), 'encoder')}; about {duration(embedding)} to "
+            f"embed, {duration(fits)} to fit and compare; {duration(left)} are left"
+        )
+        return True
+
+    def _estimate(self, each: Contestant, sample: int) -> float:
+        """Seconds to embed what a sample lacks; what is embedded to measure the rate is counted."""
+        before = self.clock.spent
+        seconds = each.estimate(sample)
+        self._spent.embedding[each.name] = self.clock.spent - before
+        return seconds
+
+    def _estimate_fits(self, racing: Sequence[Contestant], sample: int) -> float:
+        """Seconds to fit and compare: those of the round before, in proportion to the items."""
+        if not sample:
+            return first_fits(self._spent.fitting.get(BLOCKS, 0.0), len(racing))
+        names = [COMPARING, BLOCKS, *(each.name for each in racing)]
+        seconds = sum(self._again.get(name, 0.0) for name in names)
+        return seconds * self.sizes[sample] / self.sizes[sample - 1]
+
+    def _fit_blocks(self, sample: int) -> Scores | None:
+        if self.reference is None:
+            return None
+        if self.clock.left <= 0:
+            raise _OutOfTimeError
+        return self._fit(BLOCKS, self.reference, sample)
+
+    def _fit(self, name: str, fit: Callable[[int], Scores], sample: int) -> Scores:
+        before = self.clock.spent
+        scores = fit(sample)
+        seconds = self._spent.fitting[name] = self.clock.spent - before
+        self._again[name] = max(seconds - scores.choosing, 0.0)
+        return scores
 
     def _embed(self, each: Contestant, sample: int) -> None:
-        if not each.embed(sample, self.clock.left):
-            raise _OutOfTimeError
-
-    def _timed(self, seconds: dict[str, float], name: str, compute: Callable[[], T]) -> T:
         before = self.clock.spent
-        made = compute()
-        seconds[name] = self.clock.spent - before
-        return made
+        done = each.embed(sample, self.clock.left)
+        self._spent.embedding[each.name] += self.clock.spent - before
+        if not done:
+            raise _OutOfTimeError
 
     def _each(
         self, found: Outcome, racing: list[Contestant], do: Callable[[Contestant], T]

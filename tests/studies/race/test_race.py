@@ -33,10 +33,11 @@ from hybrid.extraction.lookup import hash_catalogue
 from hybrid.extraction.texts import item_texts
 from hybrid.split_types import Split
 from hybrid.splitting.tasks import TRAINING
-from hybrid.studies.race import encoders as encoders_module
 from hybrid.studies.race import entries
 from hybrid.studies.race.race import plan_race
 from hybrid.studies.race.records import Race
+from hybrid.studies.race.rounds import Scores
+from hybrid.studies.race.shared import Shared
 from hybrid.text_encoders.tokens import Tokenizer
 from tests.backbones.onnx_files import cnn
 from tests.conftest import write_films, write_text_encoder
@@ -206,16 +207,16 @@ def test_an_encoder_that_sees_nothing_stops(
     place: Path, films: Catalogue, split: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its embeddings are noise: made so after the engine."""
-    fit = encoders_module.Shared.fit
+    fit = Shared.fit_encoder
 
-    def blind(self: Any, sample: int, blocks: Any, **select: Any) -> Outputs:
-        found = fit(self, sample, blocks, **select)
+    def blind(self: Any, name: str, block: str, sample: int, **select: Any) -> Scores:
+        found = fit(self, name, block, sample, **select).judged
         if "select_text" not in select:
-            return found
+            return Scores(found)
         order = np.random.default_rng(0).permutation(len(found.labels))
-        return Outputs(found.labels[order], found.scores[order])
+        return Scores(Outputs(found.labels[order], found.scores[order]))
 
-    monkeypatch.setattr(encoders_module.Shared, "fit", blind)
+    monkeypatch.setattr(Shared, "fit_encoder", blind)
     race = raced(place, films, split, options=replace(QUICK, confidence=0.95))
     assert race.leader == "seeing.onnx"
     standing = {each.encoder: each.standing for each in race.encoders}
@@ -289,7 +290,7 @@ def test_one_that_has_learnt_the_labels_is_refused(
             first, *others = resolve(*names, **how)
             return [first._replace(learnt=Provenance((run,))), *others]
 
-        monkeypatch.setattr("hybrid.studies.race.race.resolve_entries", resolved)
+        monkeypatch.setattr("hybrid.studies.race.prepare.resolve_entries", resolved)
 
     learnt_from([3, 4])
     with pytest.raises(SettingError, match=r"have learnt no labels .* found seeing\.onnx \(from"):

@@ -311,10 +311,10 @@ def test_the_error_of_the_last_one_is_raised() -> None:
 def test_the_blocks_alone_are_fitted_once_a_round_and_counted() -> None:
     time, seen = Time(), list[int]()
 
-    def blocks(sample: int) -> Outputs:
+    def blocks(sample: int) -> Scores:
         seen.append(sample)
         time.seconds += 0.01 * SIZES[sample]
-        return Outputs(np.zeros((1, 1), np.uint8), np.zeros((1, 1)))
+        return Scores(Outputs(np.zeros((1, 1), np.uint8), np.zeros((1, 1))))
 
     encoders = [Made(time, name, 1e6, SIZES, fitting=0.0) for name in "ab"]
     found, spent = raced(time, encoders, 19.9, reference=blocks)
@@ -324,6 +324,68 @@ def test_the_blocks_alone_are_fitted_once_a_round_and_counted() -> None:
     ]  # 2.5 s and 5 s; the next would take 10 and a quarter more, and 12.4 are left
     assert spent == pytest.approx(7.5, abs=0.01)
     assert found.rounds[0].reference is not None
+
+
+def test_what_was_spent_on_embeddings_and_on_fits_is_told_apart() -> None:
+    """Rounds of 250 and 500 items: per encoder 2.5 s each to embed, and fits of 1 ms an item."""
+    time, said = Time(), list[str]()
+
+    def blocks(sample: int) -> Scores:
+        time.seconds += 0.002 * SIZES[sample]
+        return Scores(Outputs(np.zeros((1, 1), np.uint8), np.zeros((1, 1))))
+
+    def judged(sample: int, scores: dict[str, Scores], reference: Any) -> Judgement:
+        time.seconds += 0.25
+        return never(sample, scores, reference)
+
+    encoders = [Made(time, name, 100, SIZES) for name in "ab"]
+    found, spent = raced(time, encoders, 19, judged, reference=blocks, say=said.append)
+    assert [one.spent.embedding for one in found.rounds] == [{"a": 2.5, "b": 2.5}] * 2
+    first, second = (one.spent for one in found.rounds)
+    assert first.fitting == pytest.approx({"": 0.5, "a": 0.25, "b": 0.25})
+    assert second.fitting == pytest.approx({"": 1.0, "a": 0.5, "b": 0.5})
+    assert (first.comparing, second.comparing) == (0.25, 0.25)
+    assert found.embed_seconds == pytest.approx(10)
+    assert found.fit_seconds == pytest.approx(first.fits + second.fits) == pytest.approx(3.5)
+    assert spent == pytest.approx(13.5)
+    # Twice the fit of the blocks is held ready for those of two encoders; then those of the round before.
+    assert said[0].endswith("about 5 s to embed, 1 s to fit and compare; 18 s are left")
+    assert "about 5 s to embed, 2 s to fit and compare" in said[2]
+
+
+def test_fits_of_the_first_round_are_counted_before_anything_is_embedded() -> None:
+    time = Time()
+
+    def blocks(sample: int) -> Scores:
+        time.seconds += 10
+        return Scores(Outputs(np.zeros((1, 1), np.uint8), np.zeros((1, 1))))
+
+    encoders = [Made(time, name, 100, SIZES) for name in "ab"]
+    found, _ = raced(
+        time, encoders, 40, reference=blocks
+    )  # 30 s are left, for 5 s and 20 s and a quarter
+    assert found.rounds == []
+    assert "the round of 250 items would take about 31 s, and 30 s of the budget" in found.ended
+    assert [each.cached for each in encoders] == [0, 0]
+    assert found.fit_seconds == 10
+
+
+def test_what_is_chosen_once_is_not_counted_for_the_next_round() -> None:
+    time = Time()
+    encoders = [Made(time, name, 1e6, SIZES, fitting=0.04) for name in "ab"]
+    for each in encoders:
+        fit = each.fit
+
+        def choosing(sample: int, fit: Any = fit) -> Scores:
+            scores = fit(sample)
+            return Scores(scores.alone, choosing=0.0 if sample else 9.0)
+
+        each.fit = choosing  # type: ignore[method-assign]
+    # The first round takes 20 s; the next is to take 2 x 2 s, and a quarter more, of the 6 s that are left.
+    # With what was chosen, it would be 50 s.
+    found, _ = raced(time, encoders, 26)
+    assert [one.sample for one in found.rounds] == [0]
+    assert "was spent in the round of 500 items" in found.ended
 
 
 def test_one_that_failed_since_leads_no_more() -> None:

@@ -1,0 +1,108 @@
+"""Checks of what a `HybridClassifier` is given: labels, weights of items, settings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hybrid.errors import SettingError, unknown_name
+from hybrid.heads.decision_rule import GENRE, MICRO, DecisionOptions
+from hybrid.heads.scoring import is_joint
+from hybrid.types import METRICS
+from hybrid.utils.counts import counted
+from hybrid.utils.unknown_labels import as_no, known_cells
+from hybrid.utils.unknown_labels import read_labels as read_unknown
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.uint8]
+
+
+def decision_options(classifier: Any) -> DecisionOptions:
+    """Options of a classifier's decision rule, with thresholds for its metric."""
+    options: DecisionOptions = classifier.decision or DecisionOptions()
+    usual = MICRO if is_joint(classifier.metric) else GENRE
+    return replace(options, objective=options.objective or usual)
+
+
+def check_labels(classifier: Any, y: ArrayLike, items: int) -> Labels:
+    """Check labels and settings of a `HybridClassifier`; labels as uint8.
+
+    Parameters
+    ----------
+    classifier : HybridClassifier
+    y : array-like of shape (items, L)
+    items : int
+
+    Returns
+    -------
+    ndarray of shape (items, L), uint8
+
+    Raises
+    ------
+    SettingError
+        The message lists all that is wrong.
+    """
+    truth, problems = read_unknown(y), list[str]()
+    if truth.ndim != 2 or len(truth) != items:
+        problems.append(f"y: expected shape ({items}, L), found {truth.shape}.")
+    elif not truth.shape[1]:
+        problems.append("y: expected at least one label, found none.")
+    elif (known := known_cells(truth)) is not None and not known.any():
+        problems.append("y: expected 0 and 1 only, or NaN, found no label that is known.")
+    elif not np.isin(as_no(truth), (0, 1)).all():
+        problems.append("y: expected 0 and 1 only, and NaN where a label is unknown.")
+    elif classifier.chain and known_cells(truth) is not None:
+        problems.append(
+            "y: expected labels that are all known for a chain, found unknown ones. Leave out --chain, "
+            "or say of all labels whether the items have them."
+        )
+    elif decision_options(classifier).one_label and (truth.sum(axis=1) != 1).any():
+        wrong = int((truth.sum(axis=1) != 1).sum())
+        problems.append(
+            f"y: expected one label an item, found none or several in {wrong:,} of "
+            f"{counted(len(truth), 'item')}. Name the one that counts with --single-label."
+        )
+    unknown = set(classifier.grid or {}) - set(classifier.estimator.get_params())
+    if unknown:
+        name = type(classifier.estimator).__name__
+        problems.append(f"grid: {name} has no parameter {', '.join(sorted(unknown))}.")
+    if classifier.metric not in METRICS:
+        problems.append(str(unknown_name("metric", classifier.metric, METRICS)))
+    if not 2 <= classifier.folds <= items:
+        problems.append(f"folds: expected 2 to n_samples={items}, found {classifier.folds}.")
+    for weight in classifier.block_weights:
+        if not (np.isfinite(weight) and weight > 0):
+            problems.append(f"block_weights: expected positive numbers, found {weight}.")
+    if (
+        is_joint(classifier.metric)
+        and classifier.decision
+        and classifier.decision.objective == GENRE
+    ):
+        problems.append(
+            f"decision: expected the objective {MICRO}, or none, with the metric {classifier.metric}, found "
+            f"{GENRE}."
+        )
+    try:
+        (classifier.decision or DecisionOptions()).check()
+    except SettingError as error:
+        problems.append(str(error))
+    if problems:
+        raise SettingError("\n".join(problems))
+    return truth.astype(np.uint8)
+
+
+def check_weight(sample_weight: ArrayLike | None, items: int) -> Floats | None:
+    """Sample weights as float64; None where all items weigh 1."""
+    if sample_weight is None:
+        return None
+    weight = np.asarray(sample_weight, dtype=np.float64)
+    if weight.shape != (items,):
+        raise SettingError(f"sample_weight: expected shape ({items},), found {weight.shape}.")
+    if not (np.isfinite(weight) & (weight >= 0)).all():
+        raise SettingError("sample_weight: expected finite numbers from 0, found others.")
+    if not weight.any():
+        raise SettingError("sample_weight: expected a weight above zero, found zero in all.")
+    return weight
