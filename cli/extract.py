@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import click
 
-from hybrid.cli.options import Project, column_options, common_options, parse_ids
+from hybrid.cli.options import Project, column_options, common_options, licence_option, parse_ids
 from hybrid.cli.output import findings_text, reasons_text, show, size_text, tell, tell_catalogue
 from hybrid.cli.text_encoder_options import encoder_options
 from hybrid.types import (
@@ -48,13 +48,7 @@ Found: TypeAlias = ExtractSummary | ExtractPlan | TextExtractSummary | TextExtra
     type=click.IntRange(min=1),
     help="Maximum number of posters or texts to embed; the same command again continues.",
 )
-@click.option(
-    "--licence",
-    type=click.Choice(["any", "commercial"]),
-    default="any",
-    show_default=True,
-    help="commercial: refuse weights whose licence is not known to permit commercial use.",
-)
+@licence_option
 @click.option(
     "--dry-run",
     is_flag=True,

@@ -15,7 +15,7 @@ from hybrid.cli.fit_options import (
     pooling_option,
     text_encoder_options,
 )
-from hybrid.cli.options import SIZE, Project, column_options, common_options
+from hybrid.cli.options import SIZE, Project, column_options, common_options, licence_option
 from hybrid.cli.output import run_text, show
 from hybrid.cli.task_options import task_options
 from hybrid.types import ColumnOptions
@@ -67,6 +67,7 @@ _OPTIONS = (
     pooling_option,
     blocks_option,
     *text_encoder_options,
+    licence_option,
 )  # fmt: skip
 
 
@@ -91,6 +92,7 @@ def command(
     dry_run: bool,
     tensorboard: Path | None,
     devices: str,
+    licence: str,
     name: str | None,
     decision: DecisionOptions,
     **options: Any,
@@ -118,6 +120,7 @@ def command(
             training,
             devices,
             experiment.context,
+            licence,
         )
         show(project.json, plan, plan.text, experiment.whole.catalogue)
         return
@@ -129,6 +132,7 @@ def command(
         resume=resume,
         tensorboard=tensorboard,
         devices=devices,
+        licence=licence,
     )
     table = classify_run(run, experiment.catalogue).text
     text = f"{run_text(run)}\n\n{table}"

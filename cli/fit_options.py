@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from hybrid.cli.options import DTYPES, parse_blocks, stack_options
+from hybrid.cli.options import DTYPES, licence_option, parse_blocks, stack_options
 from hybrid.types import METRIC, METRICS, POSTER_POOLINGS
 
 _SEVERAL = "Can be repeated: one poster block each."
@@ -72,9 +72,7 @@ _FEATURES = (
                  help="Number of folds of the cross-fitting."),
     click.option("--curve", is_flag=True,
                  help="Learning curve: also fit 1/16 … 1/2 of the items."),
-    click.option("--licence", type=click.Choice(["any", "commercial"]), default="any", show_default=True,
-                 help="commercial: refuse embeddings of weights whose licence is not known to permit "
-                 "commercial use."),
+    licence_option,
     click.option("--name", help="Name of the run.  [default: that of the model]"),
 )  # fmt: skip
 

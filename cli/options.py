@@ -99,6 +99,11 @@ posters_option = click.option(
     help="Folder that poster paths are relative to.  [default: the catalogue's]",
 )  # fmt: skip
 
+licence_option = click.option(
+    "--licence", type=click.Choice(["any", "commercial"]), default="any", show_default=True,
+    help="commercial: refuse weights whose licence is not known to permit commercial use.",
+)  # fmt: skip
+
 _COLUMNS = (
     click.option("--id-column", help="Column with the ids.  [default: id, or the first *_id]"),
     click.option("--label-column", help="Column with the labels.  [default: genres]"),

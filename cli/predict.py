@@ -6,7 +6,14 @@ from pathlib import Path
 
 import click
 
-from hybrid.cli.options import OutputFile, Project, common_options, encoding_option, posters_option
+from hybrid.cli.options import (
+    OutputFile,
+    Project,
+    common_options,
+    encoding_option,
+    licence_option,
+    posters_option,
+)
 from hybrid.cli.output import bad_rows_text, show, tell
 from hybrid.utils.counts import counted
 
@@ -22,6 +29,7 @@ SHOWN = 20  # rows with something wrong
               help="Weights of the backbone, or one each.  [default: as the run recorded]")  # fmt: skip
 @click.option("--text-encoder", "text_encoders", metavar="NAME|FOLDER", multiple=True,
               help="Text encoder of the run, or one each.  [default: as the run recorded]")  # fmt: skip
+@licence_option
 @posters_option
 @encoding_option
 def command(
@@ -30,6 +38,7 @@ def command(
     out: Path,
     weights: tuple[str, ...],
     text_encoders: tuple[str, ...],
+    licence: str,
     posters: Path | None,
     encoding: str,
 ) -> None:
@@ -48,6 +57,7 @@ def command(
         out,
         weights=weights,
         text_encoders=text_encoders,
+        licence=licence,
         options=ColumnOptions(encoding=encoding, posters=posters),
         context=project.context,
     )

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hybrid.cli.options import OutputFile, Project, column_options, common_options, parse_blocks
+from hybrid.cli.options import (
+    OutputFile,
+    Project,
+    column_options,
+    common_options,
+    licence_option,
+    parse_blocks,
+)
 from hybrid.cli.output import findings_text, show, size_text, tell, tell_catalogue
 from hybrid.cli.task_options import task_options
 from hybrid.cli.text_encoder_options import race_encoder_options
@@ -42,13 +49,7 @@ NONE = "none"
 @click.option("--folds", type=click.IntRange(min=2), default=4, show_default=True,
               help="Number of folds of the cross-fitting.")  # fmt: skip
 @task_options
-@click.option(
-    "--licence",
-    type=click.Choice(["any", "commercial"]),
-    default="any",
-    show_default=True,
-    help="commercial: refuse encoders whose licence is not known to permit commercial use.",
-)
+@licence_option
 @click.option("--out", type=OutputFile(), metavar="FILE",
               help="Also write the result, with all rounds, to this JSON file.")  # fmt: skip
 @click.option("--dry-run", is_flag=True,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from hybrid.cli.options import Project, encoding_option, project_options
+from hybrid.cli.options import Project, encoding_option, licence_option, project_options
 from hybrid.cli.output import show, tell_catalogue
 from hybrid.cli.study_output import studies_text
 
@@ -49,6 +49,7 @@ RECORDED = ("catalogue", "splits", "seed")
     help="For --repeats, of a split that hybrid split did not make: the method to repeat it by.",
 )
 @click.option("--by", metavar="COLUMN", help="For --method temporal: column with the time.")
+@licence_option
 @encoding_option
 def command(
     project: Project,
@@ -59,6 +60,7 @@ def command(
     nested: bool,
     method: str | None,
     by: str | None,
+    licence: str,
     encoding: str,
 ) -> None:
     """Find out more about RUN, a finished run of a head, by further fits; the run itself stays as it is.
@@ -98,6 +100,7 @@ def command(
         splits=project.splits if "splits" in given else None,
         seed=project.seed if "seed" in given else None,
         tell=tell,
+        licence=licence,
     )
     found = studied.record.studies
     show(project.json, found, f"{studied.folder}\n{studies_text(found, studies.kinds)}", *read)
@@ -118,6 +121,7 @@ def study(
     splits: Path | None = None,
     seed: int | None = None,
     tell: Callable[[Catalogue], None] | None = None,
+    licence: str = "any",
 ) -> Run:
     """Make studies of a run; what the user gave is in the command that an error message names."""
     from hybrid.studies.study import study_run
@@ -128,6 +132,7 @@ def study(
         "--seed": seed,
         "--cache": project.cache if project.cache != ".hybrid-cache" else None,
         "--encoding": encoding if encoding != "utf-8" else None,
+        "--licence": licence if licence != "any" else None,
     }
     words = [
         word for name, value in again.items() if value is not None for word in (name, str(value))
@@ -142,5 +147,6 @@ def study(
         command=project.command,
         go_on=words,
         tell=tell,
+        licence=licence,
         context=project.context,
     )

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hybrid.cli.options import SIZE, Project, column_options, common_options, stack_options
+from hybrid.cli.options import (
+    SIZE,
+    Project,
+    column_options,
+    common_options,
+    licence_option,
+    stack_options,
+)
 from hybrid.cli.output import show, size_text, tell_catalogue
 from hybrid.cli.task_options import task_options
 from hybrid.tuning.options import PRECISIONS, TuneOptions, TunePlan, TuneSummary
@@ -67,6 +74,7 @@ def _tune_options(command: Callable[..., Any]) -> Callable[..., Any]:
               help="Of the matrix products; auto: bfloat16 where the device has it.")  # fmt: skip
 @click.option("--refit", is_flag=True,
               help="Train one more encoder, of all items, for new ones; else the mean of all.")  # fmt: skip
+@licence_option
 @click.option("--dry-run", is_flag=True,
               help="Print what would be trained and about how long it would take.")  # fmt: skip
 def command(
@@ -79,6 +87,7 @@ def command(
     name: str,
     encoders: Path,
     task: Task,
+    licence: str,
     dry_run: bool,
     **options: float,
 ) -> None:
@@ -109,18 +118,20 @@ def command(
         project.context,
     ).narrowed(task)
     how = TuneOptions(**options)  # type: ignore[arg-type]
-    base = {"weights": weights, "input_size": input_size}
+    base: Any = {"weights": weights, "input_size": input_size, "licence": licence}
     if dry_run:
         if text_encoder:
-            plan = plan_tuning(experiment, text_encoder, how)
+            plan = plan_tuning(experiment, text_encoder, how, licence=licence)
         else:
-            plan = plan_backbone_tuning(experiment, str(backbone), how, **base)  # type: ignore[arg-type]
+            plan = plan_backbone_tuning(experiment, str(backbone), how, **base)
         show(project.json, asdict(plan), _plan_text(plan), catalogue)
         return
     if text_encoder:
-        made = tune_text_encoder(experiment, text_encoder, how, force=project.force)
+        made = tune_text_encoder(
+            experiment, text_encoder, how, licence=licence, force=project.force
+        )
     else:
-        made = tune_backbone(experiment, str(backbone), how, **base, force=project.force)  # type: ignore[arg-type]
+        made = tune_backbone(experiment, str(backbone), how, **base, force=project.force)
     show(project.json, asdict(made), _text(made), catalogue)
 
 

@@ -88,13 +88,14 @@ def check_licences(wanted: str, licences: Iterable[tuple[str, str]]) -> None:
     Parameters
     ----------
     wanted : {"any", "commercial"}
+        ``"any"`` refuses nothing.
     licences : iterable of (str, str)
         Name and licence of each.
 
     Raises
     ------
     SettingError
-        If one is refused; the message names all.
+        If one is refused; the message names all. Or if `wanted` is something else.
 
     Examples
     --------
@@ -103,7 +104,9 @@ def check_licences(wanted: str, licences: Iterable[tuple[str, str]]) -> None:
     ...
     hybrid.errors.SettingError: --licence commercial: expected weights that may be used commercially, found...
     """
-    if wanted != "commercial":
+    if wanted not in LICENCES:
+        raise SettingError(f"--licence: expected {' or '.join(LICENCES)}, found {wanted!r}.")
+    if wanted == "any":
         return
     refused = [f"{name} ({licence})" for name, licence in licences if not is_commercial(licence)]
     if refused:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.backbones import Weights
+from hybrid.backbones import Weights, resolve_weights
+from hybrid.backbones.licences import check_licences, weights_licence
 from hybrid.backbones.startup import start_keras
 from hybrid.backbones.weights import trained_input_size
 from hybrid.cache import EmbeddingCache, EmbeddingStore
@@ -138,12 +139,13 @@ def plan_deep(
     options: DeepOptions | None = None,
     devices: str = "1",
     context: Context | None = None,
+    licence: str = "any",
 ) -> DeepPlan:
     """Plan a training without doing it: layers, parameters and memory.
 
     Parameters
     ----------
-    catalogue, split, network, options, devices
+    catalogue, split, network, options, devices, licence
         As for `hybrid.runs.fit_deep.fit_deep`.
     context : Context, optional
         Whose cache has the embeddings of its blocks.
@@ -157,8 +159,9 @@ def plan_deep(
     from hybrid.deep.training_plan import plan_training
 
     options = with_trained_size(options or DeepOptions())
-    fusion = make_fusion(catalogue, network, context, options)
+    fusion = make_fusion(catalogue, network, context, options, licence)
     model = make_baseline(network, options, fusion=fusion, devices=devices)
+    check_starting_licence(model, licence)
     check_pooling_used(catalogue, model.options.poster_pooling, "fit-deep")
     counts = {part: int((split.parts == part).sum()) for part in PARTS}
     train = catalogue.only(split.ids[split.parts == "train"].tolist())
@@ -171,11 +174,31 @@ def with_trained_size(options: DeepOptions) -> DeepOptions:
     return replace(options, input_size=options.input_size or trained_input_size(options.weights))
 
 
+def check_starting_licence(model: DeepBaseline, licence: str) -> None:
+    """Refuse weights to start from whose licence does not permit commercial use, where that is wanted.
+
+    Raises
+    ------
+    SettingError
+        As `hybrid.backbones.licences.check_licences`.
+    """
+    named = model.options.weights
+    if named is None and not model.spec.pretrained:
+        check_licences(licence, ())
+        return
+    body = model.spec.body
+    # Of ImageNet's it is known without reading them.
+    told = named in (None, "imagenet")
+    said = body.licence if told else weights_licence(body, resolve_weights(body, named or "", 0))
+    check_licences(licence, [(body.name, said)])
+
+
 def make_fusion(
     catalogue: Catalogue,
     network: str,
     context: Context | None = None,
     options: DeepOptions | None = None,
+    licence: str = "any",
 ) -> Fusion | None:
     """Make the fusion of the blocks that a network reads, not fitted.
 
@@ -188,6 +211,8 @@ def make_fusion(
     options : DeepOptions, optional
         Their blocks and text encoders are those of the network `fused`; by default, as for `make_hybrid`, all
         that the catalogue has.
+    licence : {"any", "commercial"}, default="any"
+        ``"commercial"``: refuse embeddings of weights whose licence is not known to permit commercial use.
 
     Returns
     -------
@@ -215,7 +240,8 @@ def make_fusion(
     names = choose_blocks(catalogue, asked, select, context)
     configure_network(spec, replace(options, blocks=names) if spec.name == FUSED else options)
     others = [name for name in names if name != "poster"]
-    made = make_hybrid(catalogue, blocks=others, select_text=select, context=context).fusion.blocks
+    how: Any = {"select_text": select, "licence": licence, "context": context}
+    made = make_hybrid(catalogue, blocks=others, **how).fusion.blocks
     return Fusion([*([("poster", PosterFeatures())] if "poster" in names else []), *made])
 
 

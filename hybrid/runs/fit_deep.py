@@ -16,6 +16,7 @@ from hybrid.heads.decision_rule import DecisionOptions
 from hybrid.runs.ancestors import add_provenance
 from hybrid.runs.cost import Spending, TrainingCost, extraction_costs, training_cost
 from hybrid.runs.deep_inputs import (
+    check_starting_licence,
     deep_items,
     describe_settings,
     frozen_embeddings,
@@ -65,6 +66,7 @@ def fit_deep(
     resume: bool = False,
     tensorboard: Path | None = None,
     devices: str = "1",
+    licence: str = "any",
 ) -> Run:
     """Train a deep baseline on train, stop and calibrate it on validation, evaluate it on test.
 
@@ -84,6 +86,9 @@ def fit_deep(
         Folder for TensorBoard's event files.
     devices : str, default="1"
         How many share each batch: a number, or ``"all"``.
+    licence : {"any", "commercial"}, default="any"
+        ``"commercial"``: refuse weights to start from, and embeddings of weights, whose licence is not known
+        to permit commercial use.
 
     Returns
     -------
@@ -115,12 +120,13 @@ def fit_deep(
     from hybrid.deep.saved import save_baseline
 
     costs = CostRecorder()
-    fusion = make_fusion(catalogue, network, context, options)
+    fusion = make_fusion(catalogue, network, context, options, licence)
     made = (context.seed, context.workers, tensorboard, decision)
     model = make_baseline(network, options, *made, fusion, devices)
     check_pooling_used(catalogue, model.options.poster_pooling, "fit-deep")
     if several := tell_several_posters(catalogue, model.spec):
         context.progress.say(several)
+    check_starting_licence(model, licence)
     weights = model.starting_weights()
     start = backbone_provenance(model)
     if weights is not None:

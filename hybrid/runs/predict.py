@@ -30,6 +30,7 @@ from hybrid.model_file.earlier import require_files
 from hybrid.model_file.manifest import check_model_files
 from hybrid.runs.folder import MODEL, MODEL_ARRAYS, PREDICTED, write_predictions
 from hybrid.runs.imported_blocks import lacking_findings, lacking_ids
+from hybrid.runs.licences import check_run_licences
 from hybrid.runs.predict_texts import check_text_encoders, embed_texts
 from hybrid.runs.predicted_rows import all_rows
 from hybrid.runs.record import DEEP, RECORD, RunRecord
@@ -87,6 +88,7 @@ def predict_catalogue(
     weights: str | Sequence[str] | None = None,
     text_encoders: str | Sequence[str] | None = None,
     options: ColumnOptions | None = None,
+    licence: str = "any",
     context: Context | None = None,
 ) -> PredictSummary:
     """Predict the labels of new items: each row of a catalogue by itself.
@@ -109,6 +111,8 @@ def predict_catalogue(
         embeddings: one for all, or one for each.
     options : ColumnOptions, optional
         By default the recorded column roles.
+    licence : {"any", "commercial"}, default="any"
+        ``"commercial"``: refuse a run on weights whose licence is not known to permit commercial use.
     context : Context, optional
         Embeddings that its cache lacks are extracted.
 
@@ -121,7 +125,8 @@ def predict_catalogue(
     RunError
         If the run cannot be read, or was written by an earlier version of hybrid.
     SettingError
-        If weights or text encoders are named, but the run or the catalogue needs none.
+        If weights or text encoders are named, but the run or the catalogue needs none; or a licence is
+        refused.
     WeightsError
         If embeddings must be extracted and the weights, or the text encoder, are missing; or if those that
         are found, or named, are not those that the run was fitted with.
@@ -135,6 +140,7 @@ def predict_catalogue(
     folder, out, context = Path(folder), Path(out), context or Context()
     check_new_file("--out", out, PREDICTED, [Path(path)])
     record = RunRecord.read(folder)
+    check_run_licences(folder, record, licence)
     columns = record.require_model(folder)
     catalogue = load_catalogue(path, options, like=columns, every_row=True)
     catalogue = use_recorded_posters(catalogue, record, folder)

@@ -17,6 +17,7 @@ def tune_text_encoder(
     text_encoder: str,
     options: TuneOptions | None = None,
     *,
+    licence: str = "any",
     force: bool = False,
 ) -> TuneSummary:
     """Tune a text encoder on the labels of train and validation, cross-fitted; write it and its scores.
@@ -31,6 +32,8 @@ def tune_text_encoder(
     text_encoder : str
         See `hybrid.text_encoders.registry.resolve_text_encoder`.
     options : TuneOptions, optional
+    licence : {"any", "commercial"}, default="any"
+        ``"commercial"``: refuse an encoder whose licence is not known to permit commercial use.
     force : bool, default=False
         Replace an encoder of that name, or an interrupted tuning with other options.
 
@@ -52,16 +55,21 @@ def tune_text_encoder(
     >>> tune_text_encoder(experiment, "all-MiniLM-L6-v2").oof_map  # doctest: +SKIP
     0.56
     """
-    return run_job(plan_text_job(experiment, text_encoder, options or TuneOptions()), force)
+    options = options or TuneOptions()
+    return run_job(plan_text_job(experiment, text_encoder, options, licence), force)
 
 
 @plans_only
 @limited_by_context
 def plan_tuning(
-    experiment: Experiment, text_encoder: str, options: TuneOptions | None = None
+    experiment: Experiment,
+    text_encoder: str,
+    options: TuneOptions | None = None,
+    *,
+    licence: str = "any",
 ) -> TunePlan:
     """Estimate what `tune_text_encoder` would do, from some steps; nothing is written."""
-    return plan_of_job(plan_text_job(experiment, text_encoder, options or TuneOptions()))
+    return plan_of_job(plan_text_job(experiment, text_encoder, options or TuneOptions(), licence))
 
 
 @limited_by_context
@@ -72,6 +80,7 @@ def tune_backbone(
     *,
     weights: str = "imagenet",
     input_size: tuple[int, int] | None = None,
+    licence: str = "any",
     force: bool = False,
 ) -> TuneSummary:
     """Tune a backbone on the labels of train and validation, cross-fitted; write it and its scores.
@@ -91,21 +100,8 @@ def tune_backbone(
         To start from; see `hybrid.backbones.resolve_weights`.
     input_size : tuple of (int, int), optional
         Height and width in pixels; by default the backbone's. The scores are computed at the same.
-    force : bool, default=False
-        Replace an encoder of that name, or an interrupted tuning with other options.
-
-    Returns
-    -------
-    TuneSummary
-
-    Raises
-    ------
-    CatalogueError, SplitError, SettingError, RunError, WeightsError
-        If something does not fit, before anything is trained.
-    TrainingError
-        If a training diverges.
-    KeyboardInterrupt
-        After Ctrl-C; the folds that are done are kept, and the same call continues.
+    licence, force
+        As for `tune_text_encoder`, as are errors and what is returned.
 
     Examples
     --------
@@ -113,7 +109,8 @@ def tune_backbone(
     0.33
     """
     options = options or TuneOptions()
-    return run_job(plan_poster_job(experiment, backbone, weights, input_size, options), force)
+    job = plan_poster_job(experiment, backbone, weights, input_size, options, licence)
+    return run_job(job, force)
 
 
 @plans_only
@@ -125,7 +122,8 @@ def plan_backbone_tuning(
     *,
     weights: str = "imagenet",
     input_size: tuple[int, int] | None = None,
+    licence: str = "any",
 ) -> TunePlan:
     """Estimate what `tune_backbone` would do, from some posters and steps; nothing is written."""
     options = options or TuneOptions()
-    return plan_of_job(plan_poster_job(experiment, backbone, weights, input_size, options))
+    return plan_of_job(plan_poster_job(experiment, backbone, weights, input_size, options, licence))

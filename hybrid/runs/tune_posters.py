@@ -19,7 +19,7 @@ from hybrid.backbones import (
     get_backbone,
     resolve_weights,
 )
-from hybrid.backbones.licences import weights_licence
+from hybrid.backbones.licences import check_licences, weights_licence
 from hybrid.backbones.provenance import Provenance
 from hybrid.backbones.startup import start_keras
 from hybrid.backbones.tuned import FOLD, write_tuned_backbone
@@ -181,6 +181,7 @@ def plan_poster_job(
     weights: str,
     input_size: tuple[int, int] | None,
     options: TuneOptions,
+    licence: str = "any",
 ) -> PosterJob:
     """Check options, catalogue and split, read the posters, and assign their items to folds.
 
@@ -204,6 +205,7 @@ def plan_poster_job(
             f"--name: expected a name that no backbone has, found {name}. Choose another name."
         )
     given = resolve_weights(spec, weights, experiment.context.seed)
+    check_licences(licence, [(spec.name, weights_licence(spec, given))])
     rows = experiment.rows(*TRAINING)
     cells = [split_paths(cell) for cell in catalogue.frame.iloc[rows][POSTER].tolist()]
     context = experiment.context

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.backbones.devices import has_gpu, processor_has
+from hybrid.backbones.licences import check_licences
 from hybrid.backbones.startup import start_keras
 from hybrid.backbones.tuned_folder import BASE
 from hybrid.cache import EmbeddingStore
@@ -163,8 +164,13 @@ class TextJob(TuneJob):
         return Effort(seconds, step, parameters, stored, size, size > MEMORY, base)
 
 
-def plan_text_job(experiment: Experiment, text_encoder: str, options: TuneOptions) -> TextJob:
-    """Check options, catalogue and split, tokenise the texts, and assign them to folds."""
+def plan_text_job(
+    experiment: Experiment, text_encoder: str, options: TuneOptions, licence: str = "any"
+) -> TextJob:
+    """Check options, catalogue and split, tokenise the texts, and assign them to folds.
+
+    Parameters and errors as of `hybrid.runs.tune.tune_text_encoder`.
+    """
     check_job(experiment, options)
     catalogue = experiment.catalogue
     if not catalogue.columns.text:
@@ -172,6 +178,7 @@ def plan_text_job(experiment: Experiment, text_encoder: str, options: TuneOption
             f"{catalogue.path}: expected a text column, found none. Name it with --text COLUMN."
         )
     spec = resolve_text_encoder(text_encoder)
+    check_licences(licence, [(spec.name, spec.licence)])
     if not isinstance(spec, TransformerSpec):
         raise SettingError(
             "--text-encoder: expected an encoder of the BERT family, with model.safetensors, found "

@@ -14,6 +14,7 @@ from hybrid.errors import HybridError, RunError, SettingError
 from hybrid.evaluation import Outputs, evaluate_all
 from hybrid.runs.fitted import FittedModel, LabelledItems
 from hybrid.runs.folder import Run, read_run
+from hybrid.runs.licences import check_run_licences
 from hybrid.runs.record import RunRecord
 from hybrid.runs.replacement import hold_run, recover_run
 from hybrid.runs.study_files import FOLDER, run_digest, write_beside, write_study
@@ -120,6 +121,7 @@ def study_run(
     command: str | None = None,
     go_on: Sequence[str] = (),
     tell: Callable[[Catalogue], None] | None = None,
+    licence: str = "any",
     context: Context | None = None,
 ) -> Run:
     """Study a finished run; results are written beside it, in ``studies/``, and the run is not touched.
@@ -144,6 +146,8 @@ def study_run(
         Further arguments of the command that a message names.
     tell : callable, optional
         Called with the catalogue when it has been read, before any fit.
+    licence : {"any", "commercial"}, default="any"
+        ``"commercial"``: refuse a run on weights whose licence is not known to permit commercial use.
     context : Context, optional
         Cache of the embeddings, workers, progress; its seed is not used.
 
@@ -157,7 +161,7 @@ def study_run(
     RunError
         If the run cannot be studied, or a study fails; those that were made before are kept.
     SettingError
-        If no study is asked for, or the split cannot be repeated.
+        If no study is asked for, the split cannot be repeated, or a licence is refused.
 
     Examples
     --------
@@ -170,6 +174,7 @@ def study_run(
     if not studies.kinds:
         raise SettingError("expected a study: --nested, --curve, --ablation or --repeats N of 2.")
     record = RunRecord.read(folder)
+    check_run_licences(folder, record, licence)
     check_subject(folder, record)
     warn_of_ancestors(record, studies.kinds)
     own = record.seed or 0

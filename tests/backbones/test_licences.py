@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import h5py
 import pytest
 
 from hybrid import extract_texts, load_catalogue, write_sample
@@ -52,3 +55,51 @@ def test_commercial(tmp_path: Path, text_encoder: Path, monkeypatch: pytest.Monk
     assert ExtractSettings(licence="free").problems() == [
         "--licence: expected any or commercial, found 'free'."
     ]
+
+
+COMMERCIAL = ("--licence", "commercial", "--quiet")
+SEEING = ("--backbone", "mobilenet-075")
+
+
+def test_every_command_that_uses_weights_refuses_others(
+    hybrid_here: Callable[..., Any],
+    text_encoder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """The encoder says no licence: it is unknown. ImageNet's weights would be permitted, another file not."""
+    monkeypatch.chdir(tmp_path)
+    write_sample("films", n_items=60)
+    monkeypatch.chdir("films")
+    encoder = ("--text-encoder", str(text_encoder))
+
+    def done(*words: str) -> str:
+        found = hybrid_here(*words, "--quiet")
+        assert found.returncode == 0, found.stderr
+        return str(found.stdout)
+
+    def refused(*words: str) -> None:
+        before = sorted(Path().rglob("*"))
+        found = hybrid_here(*words, *COMMERCIAL)
+        assert found.returncode == 2, found.stdout
+        assert "--licence commercial: expected weights that may be used" in found.stderr
+        assert "(unknown)" in found.stderr
+        assert sorted(Path().rglob("*")) == before
+
+    done("split")
+    refused("extract", *encoder)
+    done("extract", *encoder)
+    quick = ("--blocks", "text-embedding", "--C", "0.1", "--folds", "2")
+    done("fit-svm", *quick)
+    refused("fit-svm", *quick)
+    refused("fit-ovr", "--estimator", "ridge", "--blocks", "text-embedding")
+    refused("predict", "svm", "--out", "new.csv")
+    refused("study", "svm", "--nested")
+    for words in (["--dry-run"], []):
+        refused("tune", *encoder, *words)
+    with h5py.File("net.weights.h5", "w") as file:  # refused before its arrays are looked at
+        file.create_group("layers")
+    refused("tune", *SEEING, "--weights", "net.weights.h5", "--dry-run")
+    for words in (["--dry-run"], []):
+        refused("fit-deep", "--backbone", "fused", "--blocks", "text-embedding,text", *words)
+        refused("fit-deep", "--backbone", "vgg16-fc", "--weights", "net.weights.h5", *words)

@@ -92,6 +92,7 @@ DEEP = {
         "resume",
         "dry-run",
         "tensorboard",
+        "licence",
     ),
     *TASK,
     *(
@@ -117,12 +118,12 @@ ALWAYS = {
     },
     "race": {
         *(*COLUMNS, "backbone", "text-encoder", "budget", "with-blocks", "start", "metric", "confidence"),
-        *("folds", "engine", "licence", "out", "dry-run", "force"), *TASK,
+        *("folds", "licence", "out", "dry-run", "force"), *ANY_EMBEDDING, *TASK,
     },
     "tune": {
         *(*COLUMNS, "text-encoder", "backbone", "name", "encoders", "precision", "dry-run", "force"),
         *("folds", "epochs", "layers", "learning-rate", "head-rate", "layer-decay", "warm-up"),
-        *("weight-decay", "dropout", "batch-size", "patience", "refit"), *TASK,
+        *("weight-decay", "dropout", "batch-size", "patience", "refit", "licence"), *TASK,
     },
     "fetch-posters": {
         *("id-column", "url-column", "out", "concurrency", "rate", "timeout", "retries", "max-bytes"),
@@ -139,7 +140,7 @@ ALWAYS = {
     "fit-svm": {*COLUMNS, *HEAD, "metric", "C", "calibration", "chain"},
     "fit-ovr": {*COLUMNS, *HEAD, "estimator"},
     "fit-deep": {*COLUMNS, *DEEP},
-    "predict": {"out", "posters", "force"},
+    "predict": {"out", "posters", "licence", "force"},
     "report": {*COLUMNS, "external", "out", "draws", "force"},
     "explain": {"genre", "top", "features", "posters", "force"},
     # Of a network; a run refuses them all.
@@ -147,7 +148,7 @@ ALWAYS = {
         *("head-units", "dropout", "stages", "epochs", "patience", "batch-size", "learning-rate"),
         *("schedule", "weight-decay", "label-smoothing", "loss", "accumulate", "precision", "task"),
     },
-    "study": {"ablation", "curve", "repeats", "nested"},
+    "study": {"ablation", "curve", "repeats", "nested", "licence"},
     "model-card": {*COLUMNS, "out", "draws", "force"},
     "convert": {"allow-pickle"},
     "cache ls": set(),
@@ -231,7 +232,7 @@ REFUSED = {
     ("fetch-posters", "tmdb-size"): [*URLS, "--tmdb-size", "w342"],
     **{
         (command, option): [*TEXTS, f"--{option}", *value]
-        for command in ("extract", "cache explain")
+        for command in ("extract", "cache explain", "race")
         for option, *value in (
             ("weights", "random"),
             ("layer", "last"),
@@ -254,7 +255,7 @@ REFUSED = {
     ("extract", "retry-failed"): [*TEXTS, "--retry-failed"],
     **{
         (command, option): [*POSTERS, f"--{option}", value]
-        for command in ("extract", "cache explain")
+        for command in ("extract", "cache explain", "race")
         for option, value in (
             ("chunks", "first"),
             ("max-length", "64"),
@@ -263,7 +264,6 @@ REFUSED = {
         )
     },
     ("cache export", "backbone"): [*TEXTS, *POSTERS, "--out", "e.npz"],
-    ("race", "weights"): [*TEXTS, "--text-encoder", "other", "--weights", "imagenet"],
     ("split", "by"): ["--by", "year"],
     ("split", "folds"): ["--folds", "5"],
     ("split", "repeats"): ["--method", "kfold", "--repeats", "3"],

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from hybrid.report.comparison import MAIN, ComparedRun, Comparison
 from hybrid.report.wording import DASH, number, with_interval
 from hybrid.runs.json_dataclass import to_json
+from hybrid.runs.licences import run_licences
 from hybrid.runs.record import RunRecord
-from hybrid.runs.record_parts import TrainedBackboneRecord
 from hybrid.runs.study_records import StudiesRecord
 from hybrid.utils.counts import counted
 
@@ -75,7 +75,9 @@ def describe_run(run: ComparedRun) -> Details:
         "backbone": _plain(_backbones(record)),
         "text encoder": _plain(_text_encoders(record)),
         "imported embeddings": _plain(_imported(record)),
-        "licences of the weights": ", ".join(_licences(record)),
+        "licences of the weights": ", ".join(
+            f"{name}: {licence}" for name, licence in run_licences(record) if licence
+        ),
         "catalogue": record.catalogue.sha256,
         "split": record.split.sha256,
         "seed": "" if record.seed is None else str(record.seed),
@@ -148,20 +150,6 @@ def _by_block(described: Mapping[str, Any]) -> Any:
         for block, each in described.items()
     }
     return found if len(found) > 1 else next(iter(found.values()), None)
-
-
-def _licences(record: RunRecord) -> Iterator[str]:
-    """The licence of the weights of each backbone, text encoder and imported set, once."""
-    said = [*record.backbones.values(), *record.text_encoders.values(), *record.imported.values()]
-    found = [(each.name, _licence(each)) for each in said]
-    yield from dict.fromkeys(f"{name}: {licence}" for name, licence in found if licence)
-
-
-def _licence(each: Any) -> str | None:
-    """Of what was used; of a network that was trained, of the weights that it started from."""
-    if isinstance(each, TrainedBackboneRecord):
-        return each.weights.initial.licence if each.weights.initial else None
-    return str(each.licence) if each.licence else None
 
 
 def _plain(value: Any) -> str:

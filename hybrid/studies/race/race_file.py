@@ -51,6 +51,7 @@ def write_race(race: Race, path: Path) -> None:
     --------
     >>> how = {"metric": "map", "blocks": (), "confidence": 0.95, "round_level": 0.99, "budget": 60.0}
     >>> size = {"catalogue_items": 9, "train_items": 6, "sizes": (6,), "seed": 0, "seconds": 1.0}
+    >>> size |= {"embed_seconds": 0.0, "fit_seconds": 0.0}
     >>> race = Race(None, None, "", **how, **size, encoders=(), rounds=())
     >>> write_race(race, Path("race.json"))
     >>> json.loads(Path("race.json").read_text())["metric"]

@@ -39,6 +39,7 @@ from hybrid.studies.race.records import Race
 from hybrid.studies.race.rounds import Scores
 from hybrid.studies.race.shared import Shared
 from hybrid.text_encoders.tokens import Tokenizer
+from hybrid.types import EmbeddingOptions, TextEmbeddingOptions
 from tests.backbones.onnx_files import cnn
 from tests.conftest import write_films, write_text_encoder
 
@@ -317,6 +318,53 @@ def test_a_plan_writes_nothing(place: Path, films: Catalogue, split: Split) -> N
     assert not Path("cache").exists()
 
 
+def test_options_of_an_extraction_are_those_of_the_next_command(
+    place: Path, films: Catalogue, split: Split
+) -> None:
+    posters = EmbeddingOptions(fit="pad", precision="float32")
+    texts = TextEmbeddingOptions(max_length=5, prefix="a film: ", precision="float32")
+    options = replace(QUICK, posters=posters, texts=texts, start=100, confidence=0.95)
+    race = raced(place, films, split, options=options)
+    seeing, small = race.encoders
+    onnx = place / "seeing.onnx"
+    assert seeing.option == f"--backbone {onnx} --fit pad --precision float32"
+    said = "--max-length 5 --prefix 'a film: ' --precision float32"
+    assert small.option == f"--text-encoder {place / 'small'} {said}"
+    context = Context(cache="cache", workers=1)
+    later = extract_texts(films, str(place / "small"), options=texts, context=context)
+    assert (later.fingerprint, later.hits) == (small.fingerprint, len(train_texts(films, split)))
+    done = extract_embeddings(films, str(onnx), options=posters, context=context)
+    assert (done.fingerprint, done.hits) == (seeing.fingerprint, 100)
+    with pytest.raises(SettingError, match="--layer: expected one backbone with it, found 2"):
+        raced(
+            place,
+            films,
+            split,
+            backbones=[str(onnx), "vgg16"],
+            options=replace(QUICK, posters=EmbeddingOptions(layer="pooled")),
+        )
+
+
+def test_the_plan_tells_what_each_round_takes(place: Path, films: Catalogue, split: Split) -> None:
+    named = {"backbones": [str(place / "seeing.onnx")], "text_encoders": [str(place / "small")]}
+    options = replace(QUICK, blocks=("metadata",), budget=1e6)
+    context = Context(cache="cache", workers=1)
+    plan = plan_race(films, split, **named, options=options, context=context)
+    first, second = plan.rounds
+    assert (first.items, second.items) == plan.sizes
+    total = sum(each.seconds for each in plan.encoders)
+    assert first.embed_seconds == pytest.approx(0.4 * total)
+    assert second.embed_seconds == pytest.approx(0.6 * total)
+    assert first.fit_seconds is not None
+    assert first.fit_seconds > 0
+    assert (first.affordable, second.affordable) == (True, True)
+    short = replace(options, budget=first.embed_seconds)
+    assert not plan_race(films, split, **named, options=short, context=context).rounds[0].affordable
+    alone = plan_race(films, split, **named, options=QUICK, context=context)
+    assert [each.fit_seconds for each in alone.rounds] == [None, None]
+    assert not Path("cache").exists()
+
+
 def test_the_command(place: Path, hybrid_here: Callable[..., Any], tmp_path: Path) -> None:
     shutil.copytree(place, tmp_path / "films")
     folder = tmp_path / "films"
@@ -325,12 +373,22 @@ def test_the_command(place: Path, hybrid_here: Callable[..., Any], tmp_path: Pat
     planned = hybrid_here(*words, "--start", "40", "--dry-run", cwd=folder)
     assert planned.returncode == 0, planned.stderr
     assert "sizes of the samples: 40, 100; within 10 min" in planned.stdout
+    assert "within the budget" in planned.stdout
     assert not (folder / ".hybrid-cache").exists()
     some = ["--start", "1000", "--with-blocks", "metadata"]
     done = hybrid_here(*words, *some, "--out", "race.json", cwd=folder)
     assert done.returncode == 0, done.stderr
     written = json.loads((folder / "race.json").read_text())
     assert written["blocks"] == ["metadata"]
+    (one,) = written["rounds"]
+    spent = [each["fit_seconds"] for each in one["results"]]
+    fits = sum(spent) + one["blocks_seconds"] + one["compare_seconds"]
+    assert written["fit_seconds"] == pytest.approx(fits)
+    assert min(spent) > 0
+    embedding = sum(each["embed_seconds"] for each in one["results"])
+    assert written["embed_seconds"] == pytest.approx(embedding)
+    assert 0 < written["embed_seconds"] + fits <= one["seconds"] <= written["seconds"]
+    assert "(embedding " in done.stdout
     assert f"{written['leader']} leads" in done.stdout
     assert "the whole catalogue, 120 items:" in done.stdout
     assert "the blocks alone" in done.stdout
