@@ -21,6 +21,8 @@ PIECES = 20_000  # strips or tiles of a TIFF that Pillow decodes one by one
 ENTRIES = 2_000  # of the directory of EXIF
 SMALL = 2**15  # bytes of a JPEG whose metadata cannot take long, whatever they are
 TEXT = 4 * 2**20  # bytes of a PPM whose numbers are written as text
+# Chunks of a PNG or WebP. libpng writes 8 KiB of pixels in each, others 4 to 64.
+CHUNKS, BYTES_A_CHUNK = 2_500, 2_048
 _PIECES = frozenset({273, 279, 324, 325})  # tags of TIFF: where they are, and how long
 # How often these may be in a file: each piece of EXIF is copied with those before it; resources of Photoshop;
 # texts of which each may be a MiB; comments of a PPM, of which each costs a copy of what follows.
@@ -90,6 +92,8 @@ def check_pieces(data: bytes) -> None:
         raise TooLarge(f"its pixels are written as text, of more than {TEXT // 2**20} MiB")
     if start == b"\xff\xd8":
         _check_exif_of_jpeg(data)
+    elif start in (b"\x89P", b"RI"):
+        _check_chunks(data, most=CHUNKS + len(data) // BYTES_A_CHUNK)
     elif data[:4] in STARTS and (count := _pieces_of_tiff(data)) > PIECES:
         raise TooLarge(f"{count:,} strips or tiles, more than {PIECES:,} (a decompression bomb?)")
 
@@ -116,6 +120,20 @@ def has_sane_exif(image: Image.Image) -> bool:
     """
     exif = image.info.get("exif", b"")
     return not isinstance(exif, bytes) or _entries(exif.removeprefix(b"Exif\0\0")) <= ENTRIES
+
+
+def _check_chunks(data: bytes, most: int) -> None:
+    """Refuse a PNG or WebP of more chunks; those after the first too many are not looked at."""
+    is_png = data[:1] == b"\x89"
+    at, sizes, order = (8, 0, "big") if is_png else (12, 4, "little")
+    for _ in range(most):
+        size = int.from_bytes(data[at + sizes : at + sizes + 4], order)  # type: ignore[arg-type]
+        if is_png and not size and data[at + 4 : at + 8] == b"IEND":
+            return
+        at += 12 + size if is_png else 8 + size + size % 2
+        if at >= len(data):
+            return
+    raise TooLarge(f"it is in more than {most:,} pieces (a decompression bomb?)")
 
 
 def _check_exif_of_jpeg(data: bytes) -> None:

@@ -1,16 +1,28 @@
 """Parquet files are opened here: read in pieces, and refused where they unpack to too much.
 
 A value that comes again takes no room in a file, and all of its room in memory. What a row group would take
-is told by the end of the file, before a page is touched; how often its values come again, by reading their
-numbers alone.
+is told by the end of the file and by the headers of its pages, before a page is touched; how often its values
+come again, by reading their numbers alone. Where the end says something else than the headers, of rows that
+would be left out or of sizes, the file is damaged.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from hybrid.utils.parquet_pages import (
+    BYTES_A_PAGE,
+    PADDING,
+    PAGES,
+    Chunk,
+    DamagedParquetError,
+    read_chunk,
+)
+from hybrid.utils.reading import CATALOGUE, open_file
 from hybrid.utils.unpacking import UnpackedTooLargeError, limit_of
 
 BUFFER = 2**20  # bytes of a column that are read at a time; else all that a row group has of it
@@ -37,6 +49,8 @@ def open_parquet(content: Any, path: str | Path) -> Any:
     ------
     UnpackedTooLargeError
         If its columns unpack to more than 256 MiB and 100 times the size of the file.
+    DamagedParquetError
+        If its end says something else of rows or sizes than its pages, or they are not in the file.
     pyarrow.ArrowException or OSError
         If it is no Parquet file.
 
@@ -52,22 +66,76 @@ def open_parquet(content: Any, path: str | Path) -> Any:
     limit = limit_of(Path(path).stat().st_size)
     file = pyarrow.parquet.ParquetFile(content, buffer_size=BUFFER)
     size, repeating = 0, set()
-    for group in range(file.metadata.num_row_groups):
-        row_group = file.metadata.row_group(group)
-        for number in range(row_group.num_columns):
-            column = row_group.column(number)
-            width = WIDTHS.get(column.physical_type, NUMBER)
-            stored = max(column.total_uncompressed_size, 0)
-            cells = max(column.num_values, 0)
-            if column.physical_type in WIDTHS:
-                size += max(width * cells, stored)
-                continue
-            size += width * cells + stored
-            if any("DICTIONARY" in name for name in column.encodings) and stored * cells > limit:
-                repeating.add(column.path_in_schema)
+    for column, chunk in _chunks(file, content):
+        width = WIDTHS.get(column.physical_type, NUMBER)
+        stored = max(column.total_uncompressed_size, chunk.bytes)
+        if column.physical_type in WIDTHS:
+            size += max(width * chunk.values, stored)
+            continue
+        size += width * chunk.values + stored
+        if any("DICTIONARY" in name for name in column.encodings) and stored * chunk.values > limit:
+            repeating.add(column.path_in_schema)
     if size > limit or (repeating and _repeated_size(content, sorted(repeating), limit) > limit):
         raise UnpackedTooLargeError(path, limit, "write it as CSV")
     return file
+
+
+def _chunks(file: Any, content: Any) -> Iterator[tuple[Any, Chunk]]:
+    """What is said of each column of each row group, and what its pages are, in the order of the file.
+
+    Raises
+    ------
+    DamagedParquetError
+        If they contradict each other.
+    """
+    metadata, found = file.metadata, []
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    rows = sum(group.num_rows for group in groups)
+    if metadata.num_rows != rows:
+        raise DamagedParquetError(
+            f"its end says {metadata.num_rows:,} rows, and its row groups have {rows:,}"
+        )
+    flat = [not file.schema.column(i).max_repetition_level for i in range(metadata.num_columns)]
+    for group in groups:
+        for number in range(group.num_columns):
+            column = group.column(number)
+            places = column.dictionary_page_offset, column.data_page_offset
+            start = min((place for place in places if place), default=0)
+            found.append((start, column, group.num_rows if flat[number] else None))
+    with _opened(content) as opened:
+        end = opened.seek(0, io.SEEK_END)
+        before, most = 0, PAGES + end // BYTES_A_PAGE
+        for start, column, wanted in sorted(found, key=lambda each: each[0]):
+            size = max(column.total_compressed_size, 0)
+            beyond = max(start + size, column.data_page_offset)
+            if size and (start < before - PADDING or beyond > end):
+                raise DamagedParquetError(
+                    f"the pages of the column {column.path_in_schema} are not in the file, or are those of "
+                    "another"
+                )
+            chunk = read_chunk(opened, start, size, most)
+            _compare(column, chunk, wanted)
+            before, most = max(before, start + size), most - chunk.pages
+            yield column, chunk
+
+
+def _compare(column: Any, chunk: Chunk, rows: int | None) -> None:
+    """Compare a column in a row group of so many rows, None where a row may have several cells."""
+    for what, number in (("cells", column.num_values), ("rows", rows)):
+        if number is not None and number != chunk.values:
+            raise DamagedParquetError(
+                f"its end says {number:,} {what} of the column {column.path_in_schema}, and its pages have "
+                f"{chunk.values:,}"
+            )
+
+
+@contextmanager
+def _opened(content: Any) -> Iterator[BinaryIO]:
+    if isinstance(content, str | Path):
+        with open_file(content, CATALOGUE) as file:
+            yield file
+    else:
+        yield content
 
 
 def _repeated_size(content: Any, columns: list[str], limit: int) -> int:
