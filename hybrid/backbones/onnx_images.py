@@ -9,7 +9,8 @@ from typing import Any
 
 from hybrid.backbones.onnx_header import OnnxHeader, OnnxTensor, read_onnx_header
 from hybrid.backbones.onnx_record import NOTHING, UNIT, OnnxImages, Triple
-from hybrid.backbones.onnx_settings import OnnxSettings, read_settings
+from hybrid.backbones.onnx_settings import KEYS, OnnxSettings, read_settings
+from hybrid.backbones.onnx_sidecar import describe_strays
 from hybrid.backbones.registry import FITS, BackboneSpec, get_backbone
 from hybrid.errors import SettingError, WeightsError
 
@@ -232,9 +233,11 @@ def _colours(
         lacks = [
             name for name, there in (("--mean", means), ("--std", deviations)) if there is None
         ]
+        beside = f"{path.with_suffix('.json').name} or preprocessor_config.json"
+        strays = describe_strays(path, KEYS)
         problems.append(
             f"{', '.join(lacks)}: expected what {path} was trained with, found it neither in the file nor "
-            f"beside it ({path.with_suffix('.json').name} or preprocessor_config.json). {KNOWN}."
+            f"beside it ({beside}). {KNOWN}.{' ' * bool(strays)}{strays}"
         )
         return NOTHING, UNIT
     if min(deviations) <= 0:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from hybrid.backbones.onnx_sidecar import find_sidecar
 from hybrid.errors import WeightsError
 from hybrid.utils.reading import parse_json, read_json_object
 
@@ -35,14 +36,20 @@ class OnnxSettings:
     licence: str | None = None
 
 
+KEYS = frozenset(
+    field.name for field in fields(OnnxSettings)
+)  # what is said in a file of hybrid's own
+
+
 def read_settings(path: Path, metadata: Mapping[str, str]) -> OnnxSettings:
     """What is said beside an ONNX file, else in its metadata.
 
     Parameters
     ----------
     path : Path
-        Of the ONNX file. Beside it ``NAME.json`` or ``NAME.onnx.json`` is read; without them
-        ``preprocessor_config.json``, ``open_clip_config.json`` or ``config.json``.
+        Of the ONNX file. Beside it ``NAME.json`` or ``NAME.onnx.json`` is read, or what names its digest
+        (`hybrid.backbones.onnx_sidecar.find_sidecar`); without them ``preprocessor_config.json``,
+        ``open_clip_config.json`` or ``config.json``.
     metadata : mapping
         Of the file: values are JSON or plain text.
 
@@ -51,8 +58,8 @@ def read_settings(path: Path, metadata: Mapping[str, str]) -> OnnxSettings:
     WeightsError
         If a value is of another kind; the message lists all.
     """
-    own = (path.with_suffix(".json"), path.with_name(f"{path.name}.json"))
-    beside = next((p for p in (*own, *map(path.with_name, BESIDE)) if p.is_file()), None)
+    others = (p for p in map(path.with_name, BESIDE) if p.is_file())
+    beside = find_sidecar(path, KEYS) or next(others, None)
     inside = {key: _parsed(value) for key, value in metadata.items()}
     said = _checked(f"{path} (metadata)", _flat(inside))
     if beside is None:

@@ -10,6 +10,7 @@ from hybrid.backbones.engine import EngineChoice
 from hybrid.backbones.engines import choose_onnx_engine
 from hybrid.backbones.licences import read_licence
 from hybrid.backbones.onnx_header import OnnxHeader, OnnxTensor, read_onnx_header
+from hybrid.backbones.onnx_sidecar import describe_strays, find_sidecar
 from hybrid.errors import WeightsError
 from hybrid.text_encoders.folder import (
     CONFIG,
@@ -105,9 +106,9 @@ def read_onnx_text_encoder(path: str | Path) -> OnnxTextSpec:
     Parameters
     ----------
     path : str or Path
-        With ``tokenizer.json`` beside it or in the folder above. ``NAME.json`` beside it may say ``output``,
-        ``pooling``, ``normalise``, ``max_length``, ``prefix`` and ``licence``; without it the files of
-        sentence-transformers and ``config.json`` do.
+        With ``tokenizer.json`` beside it or in the folder above. ``NAME.json`` or ``NAME.onnx.json`` beside
+        it, or what names its digest, may say ``output``, ``pooling``, ``normalise``, ``max_length``,
+        ``prefix`` and ``licence``; without it the files of sentence-transformers and ``config.json`` do.
 
     Returns
     -------
@@ -125,7 +126,7 @@ def read_onnx_text_encoder(path: str | Path) -> OnnxTextSpec:
         raise WeightsError(
             f"{path}: expected {TOKENIZER} beside it, found none. Copy it from the model that was exported."
         )
-    said = _said(path.with_suffix(".json"))
+    said = _said(path)
     output = _output(path, header, said.get("output"))
     pooling, normalise, length = _how(path, folder, said, tokens=len(output.shape) == 3)
     return OnnxTextSpec(
@@ -148,10 +149,16 @@ def read_onnx_text_encoder(path: str | Path) -> OnnxTextSpec:
 
 
 def _said(path: Path) -> dict[str, Any]:
-    """What the file beside it says, each value of its kind."""
-    if not path.is_file():
+    """What the file beside an ONNX file says, each value of its kind."""
+    beside = find_sidecar(path, OWN)
+    if beside is None:
+        # Without what it says the texts would have another prefix or pooling, and nobody would know.
+        if strays := describe_strays(path, OWN):
+            raise WeightsError(
+                f"{path}: expected {path.with_suffix('.json').name}, found none. {strays}"
+            )
         return {}
-    said = read_config(path)
+    path, said = beside, read_config(beside)
     kinds = {"normalise": bool, "max_length": int}
     problems = [
         f"{path}: {key}: expected {kinds.get(key, str).__name__}, found {said[key]!r}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,23 @@ def test_what_is_said_beside_and_in_the_file(tmp_path: Path) -> None:
         assert how is not None
         assert how.mean == how.std == (0.5, 0.5, 0.5)
         (tmp_path / name).unlink()
+
+
+def test_a_renamed_file_and_what_is_said_beside_it(tmp_path: Path) -> None:
+    path = cnn(tmp_path / "new.onnx")
+    said = {"mean": [0.5] * 3, "std": [0.25] * 3, "licence": "MIT"}
+    (tmp_path / "old.json").write_text(json.dumps(said))
+    message = r"Beside it is old\.json, of no ONNX file there: .* rename it to new\.json"
+    with pytest.raises(SettingError, match=message):
+        configure(get_backbone(str(path)))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    (tmp_path / "old.json").write_text(json.dumps({**said, "sha256": digest}))
+    assert configure(get_backbone(str(path))).licence == "MIT"
+    cnn(tmp_path / "old.onnx")  # whose it is by its name, if nothing else is said
+    assert configure(get_backbone(str(path))).licence == "MIT"
+    (tmp_path / "old.json").write_text(json.dumps(said))
+    with pytest.raises(SettingError, match=r"found it neither .*0\.2758\.$"):
+        configure(get_backbone(str(path)))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -109,6 +110,37 @@ def test_what_sentence_transformers_say(folder: Path, text_encoder: Path) -> Non
     np.testing.assert_allclose(
         found, wanted / np.linalg.norm(wanted, axis=1, keepdims=True), rtol=1e-4, atol=1e-5
     )
+
+
+def test_a_renamed_file_and_what_is_said_beside_it(folder: Path, text_encoder: Path) -> None:
+    """It is found by its digest or by its new name; else it is named, also where other files would do."""
+    for name in ("modules.json", "sentence_bert_config.json", "config.json"):
+        shutil.copy(text_encoder / name, folder)
+    shutil.copytree(text_encoder / "1_Pooling", folder / "1_Pooling")
+    said = {"pooling": "cls", "max_length": 9, "prefix": "film: "}
+    say(folder, **said)
+    before = resolve_text_encoder(str(folder / "model.onnx")).fingerprint_fields()
+    path = (folder / "model.onnx").rename(folder / "films.onnx")
+    with pytest.raises(
+        WeightsError, match=r"Beside it is model\.json, of no ONNX file there: .*"
+    ) as no:
+        resolve_text_encoder(str(path))
+    assert "rename it to films.json" in str(no.value)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    say(folder, **said, sha256=digest)
+    assert resolve_text_encoder(str(path)).fingerprint_fields() == before
+    say(folder, **said)
+    for name in ("films.json", "films.onnx.json"):
+        beside = (folder / "model.json").rename(folder / name)
+        assert resolve_text_encoder(str(path)).fingerprint_fields() == before
+        beside.rename(folder / "model.json")
+    say(folder, **said, sha256="0" * 64)  # of another file, wherever that is
+    assert resolve_text_encoder(str(path)).prefix == ""
+    (folder / "model.json").rename(folder / "films.json")
+    with pytest.raises(
+        WeightsError, match=r"films\.json: expected what is said of films\.onnx, with"
+    ):
+        resolve_text_encoder(str(path))
 
 
 def test_what_is_refused(folder: Path) -> None:
