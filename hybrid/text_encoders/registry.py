@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from hybrid.backbones.registry import ONNX
+from hybrid.backbones.registry import HUB, ONNX
 from hybrid.backbones.tuned_folder import find_tuned
 from hybrid.errors import MissingExtraError, WeightsError, did_you_mean
 from hybrid.text_encoders.folder import read_text_encoder
@@ -127,6 +127,11 @@ def resolve_text_encoder(name: str, *, download: bool = True) -> TextEncoderSpec
     folder = Path(name)
     known = TEXT_ENCODERS.get(folder.name)
     prefix, licence = (known.prefix, known.licence) if known else ("", None)
+    if name.startswith(HUB):
+        raise WeightsError(
+            f"--text-encoder: expected no preset of keras-hub, of which only image encoders are taken, found "
+            f"{name}. Name the same model of the Hugging Face Hub, owner/name, or an ONNX file of it."
+        )
     if name.endswith(ONNX):
         return read_onnx_text_encoder(name)
     if folder.is_dir():

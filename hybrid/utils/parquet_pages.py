@@ -57,22 +57,24 @@ def read_chunk(file: BinaryIO, start: int, size: int, most: int = PAGES) -> Chun
         if pages > most:
             raise DamagedParquetError("it is in too many pages (a decompression bomb?)")
         header, length = _read_header(file, at, end)
-        kind, inflated, packed = (header.get(i) for i in (1, 2, 3))
-        if not all(isinstance(each, int) and each >= 0 for each in (kind, inflated, packed)):
-            raise DamagedParquetError(f"the header of the page at byte {at:,} cannot be read")
+        kind, inflated, packed = (_count(header.get(i), at) for i in (1, 2, 3))
         if kind in (_DATA, _DATA_2):
             told = header.get(5 if kind == _DATA else 8)
-            number = told.get(1) if isinstance(told, dict) else None
-            if not isinstance(number, int) or number < 0:
-                raise DamagedParquetError(f"the header of the page at byte {at:,} cannot be read")
-            values += number
-        unpacked += int(inflated) + length
-        at += length + int(packed)
+            values += _count(told.get(1) if isinstance(told, dict) else None, at)
+        unpacked += inflated + length
+        at += length + packed
     if at > end + PADDING:
         raise DamagedParquetError(
             f"the pages from byte {start:,} on take {at - start:,} bytes, and its end says {size:,}"
         )
     return Chunk(values, unpacked, pages)
+
+
+def _count(value: Any, at: int) -> int:
+    """A number from 0 in the header of a page."""
+    if not isinstance(value, int) or value < 0:
+        raise DamagedParquetError(f"the header of the page at byte {at:,} cannot be read")
+    return value
 
 
 def _read_header(file: BinaryIO, at: int, end: int) -> tuple[dict[int, Any], int]:

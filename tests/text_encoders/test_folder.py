@@ -151,6 +151,10 @@ def test_a_tokenizer_of_another_model_is_refused(folder: Path) -> None:
 def test_an_unknown_name_suggests_close_ones() -> None:
     with pytest.raises(WeightsError, match="all-MiniLM-L6-v2"):
         resolve_text_encoder("all-MiniLM-L6")
+    with pytest.raises(
+        WeightsError, match="of which only image encoders are taken, found keras-hub:b"
+    ):
+        resolve_text_encoder("keras-hub:bert_tiny_en_uncased")
 
 
 def test_without_a_network_it_is_said_what_to_do(

@@ -14,8 +14,6 @@ from click.testing import CliRunner
 from safetensors.numpy import load_file, save_file
 from sklearn.metrics import roc_auc_score
 
-from hybrid.audit.ancestry import audit_backbones
-from hybrid.audit.leaks import BACKBONE_TRAINED_ON_TEST
 from hybrid.backbones.engines import choose_engine
 from hybrid.backbones.tuned_folder import is_tuned
 from hybrid.cache import EmbeddingCache
@@ -44,8 +42,9 @@ from hybrid.text_encoders.tokens import Tokenizer
 from hybrid.text_encoders.tuned import TunedSpec, text_numbers
 from hybrid.tuning.batches import TrainingBatches
 from hybrid.tuning.options import TuneOptions, TuneSummary
-from hybrid.types import Audit, ColumnOptions, Split, TextEmbeddingOptions, TextSelector
+from hybrid.types import ColumnOptions, Split, TextEmbeddingOptions, TextSelector
 from hybrid.utils.context import Context
+from tests.tuning.audits import check_audits_of_runs, leaking_items
 
 OPTIONS = TuneOptions(
     epochs=8, layers=1, learning_rate=5e-3, head_rate=5e-2, batch_size=8, precision="float32"
@@ -331,17 +330,9 @@ def test_a_moved_folder_still_works_and_a_damaged_file_is_named(there: Any, tmp_
 
 def test_the_audit_knows_what_was_learnt_from(there: Any) -> None:
     experiment, summary, _ = there
-    store = EmbeddingCache(experiment.context.cache).find(summary.fingerprint)
-    learnt = store_provenance(store)
-    clean = audit_backbones(Audit((), ()), experiment.split, experiment.hashed, learnt)
-    assert not clean.leaks
-    parts = np.array(["test"] * 10 + ["train", "validation"] * 31)
-    other = Split(experiment.split.ids, parts, experiment.split.ids, "")
-    leaking = audit_backbones(Audit((), ()), other, experiment.hashed, learnt)
-    (leak,) = leaking.leaks
-    assert leak.kind == BACKBONE_TRAINED_ON_TEST
     # The tenth item was a test item then, too.
-    assert set(leak.items) == set(experiment.catalogue.ids[:9].tolist())
+    wanted = set(experiment.catalogue.ids[:9].tolist())
+    assert leaking_items(experiment, summary.fingerprint) == wanted
 
 
 def test_a_run_on_the_scores_counts_the_tuning_and_tells_its_leaks(there: Any) -> None:
@@ -359,10 +350,7 @@ def test_a_run_on_the_scores_counts_the_tuning_and_tells_its_leaks(there: Any) -
     (tuned,) = store_provenance(store).ancestors
     assert (ancestor.name, ancestor.seconds) == ("tuned", tuned.seconds)
     assert record.cost.total_seconds > tuned.seconds > 0
-    assert all(leak.kind != BACKBONE_TRAINED_ON_TEST for leak in record.audit.leaks)
-    parts = np.array(["test", "train", "validation"])[np.arange(len(films)) % 3]
-    leaking = fit(Split(films.ids, parts, films.ids, ""), "leaking")
-    assert any(leak.kind == BACKBONE_TRAINED_ON_TEST for leak in leaking.audit.leaks)
+    check_audits_of_runs(record, fit, films.ids)
 
 
 def test_a_network_reads_the_scores_of_a_tuned_encoder(there: Any) -> None:

@@ -15,20 +15,16 @@ from click.testing import CliRunner
 from PIL import Image, PngImagePlugin
 from sklearn.metrics import roc_auc_score
 
-from hybrid.audit.ancestry import audit_backbones
-from hybrid.audit.leaks import BACKBONE_TRAINED_ON_TEST
 from hybrid.backbones import configure, get_backbone, resolve_weights
 from hybrid.backbones.engine import EngineChoice
 from hybrid.backbones.engines import load_backbone
 from hybrid.backbones.load import init_random_weights
 from hybrid.backbones.tuned import pixel_numbers
 from hybrid.backbones.tuned_folder import hash_numbers, is_tuned
-from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.cli.main import hybrid
 from hybrid.errors import RunError, SettingError, WeightsError
 from hybrid.extraction.lookup import load_embeddings
-from hybrid.extraction.provenance import store_provenance
 from hybrid.heads.make_hybrid import make_hybrid
 from hybrid.images.files import load_poster
 from hybrid.runs.experiment import Experiment
@@ -41,8 +37,9 @@ from hybrid.splitting.tasks import Task
 from hybrid.text_encoders.registry import resolve_text_encoder
 from hybrid.tuning import poster_encoder
 from hybrid.tuning.options import TuneOptions, TuneSummary
-from hybrid.types import Audit, ColumnOptions, EmbeddingSelector, Split
+from hybrid.types import ColumnOptions, EmbeddingSelector, Split
 from hybrid.utils.context import Context
+from tests.tuning.audits import check_audits_of_runs, leaking_items
 
 SIZE = (32, 32)
 OPTIONS = TuneOptions(epochs=6, layers=2, learning_rate=1e-3, head_rate=2e-2, batch_size=16)
@@ -367,10 +364,7 @@ def test_a_run_on_the_scores_counts_the_tuning_tells_its_leaks_and_predicts(
     (ancestor,) = run.record.cost.ancestors
     assert (ancestor.name, ancestor.seconds) == ("tuned", summary.seconds)
     assert run.record.backbone.licence == "none"  # of random weights
-    assert all(leak.kind != BACKBONE_TRAINED_ON_TEST for leak in run.record.audit.leaks)
-    parts = np.array(["test", "train", "validation"])[np.arange(len(films)) % 3]
-    leaking = fit(Split(films.ids, parts, films.ids, ""), "leaking").record
-    assert any(leak.kind == BACKBONE_TRAINED_ON_TEST for leak in leaking.audit.leaks)
+    check_audits_of_runs(run.record, lambda *how: fit(*how).record, films.ids)
     # New posters, and a cache that has nothing: the same answers for those that are in both.
     new = tmp_path / "new.csv"
     table = pd.read_csv(films.path, dtype=str).fillna("")
@@ -423,16 +417,9 @@ def test_a_stack_takes_the_scores_of_posters_as_they_are(made: Any) -> None:
 
 def test_the_audit_knows_what_was_learnt_from(made: Any) -> None:
     experiment, summary, _ = made
-    store = EmbeddingCache(experiment.context.cache).find(summary.fingerprint)
-    learnt = store_provenance(store)
-    clean = audit_backbones(Audit((), ()), experiment.split, experiment.hashed, learnt)
-    assert not clean.leaks
-    parts = np.array(["test"] * 10 + ["train", "validation"] * 25)
-    other = Split(experiment.split.ids, parts, experiment.split.ids, "")
-    (leak,) = audit_backbones(Audit((), ()), other, experiment.hashed, learnt).leaks
     # The tenth item was a test item then, too; two had no poster to learn from.
     wanted = {f"f{i:03}" for i in range(9)} - {f"f{BAD:03}", f"f{NONE:03}"}
-    assert (leak.kind, set(leak.items)) == (BACKBONE_TRAINED_ON_TEST, wanted)
+    assert leaking_items(experiment, summary.fingerprint) == wanted
 
 
 @pytest.mark.parametrize("layers", [0, 99])
