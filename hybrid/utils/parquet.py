@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from hybrid.utils.counts import counted
 from hybrid.utils.parquet_pages import (
     BYTES_A_PAGE,
     PADDING,
@@ -93,7 +94,7 @@ def _chunks(file: Any, content: Any) -> Iterator[tuple[Any, Chunk]]:
     rows = sum(group.num_rows for group in groups)
     if metadata.num_rows != rows:
         raise DamagedParquetError(
-            f"its end says {metadata.num_rows:,} rows, and its row groups have {rows:,}"
+            f"its end says {counted(metadata.num_rows, 'row')}, and its row groups have {rows:,}"
         )
     flat = [not file.schema.column(i).max_repetition_level for i in range(metadata.num_columns)]
     for group in groups:
@@ -121,11 +122,11 @@ def _chunks(file: Any, content: Any) -> Iterator[tuple[Any, Chunk]]:
 
 def _compare(column: Any, chunk: Chunk, rows: int | None) -> None:
     """Compare a column in a row group of so many rows, None where a row may have several cells."""
-    for what, number in (("cells", column.num_values), ("rows", rows)):
+    for what, number in (("cell", column.num_values), ("row", rows)):
         if number is not None and number != chunk.values:
             raise DamagedParquetError(
-                f"its end says {number:,} {what} of the column {column.path_in_schema}, and its pages have "
-                f"{chunk.values:,}"
+                f"its end says {counted(number, what)} of the column {column.path_in_schema}, and its "
+                f"pages have {chunk.values:,}"
             )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, BinaryIO, NamedTuple
 
+from hybrid.utils.counts import counted
+
 HEADER = 2**14  # bytes that are read for the header of a page; statistics in it may be longer
 LONGEST = 2**22  # bytes of a header
 ELEMENTS = 1000  # of a list in a header
@@ -65,7 +67,7 @@ def read_chunk(file: BinaryIO, start: int, size: int, most: int = PAGES) -> Chun
         at += length + packed
     if at > end + PADDING:
         raise DamagedParquetError(
-            f"the pages from byte {start:,} on take {at - start:,} bytes, and its end says {size:,}"
+            f"the pages from byte {start:,} on take {counted(at - start, 'byte')}, and its end says {size:,}"
         )
     return Chunk(values, unpacked, pages)
 
