@@ -8,7 +8,8 @@ poolings. The SVM of `hybrid fit-svm` is fitted on each alone, on each split of 
 choice is by weighted F1 out of fold, on train and validation:
 
 1. all layers and poolings of the first view on the first split at one C, beside the default, the first;
-2. the default and the best two on all splits, in this view and in the others;
+2. the default and the best two on all splits, in this view and in the others; where the best two are single
+   layers of a backbone, both side by side, too;
 3. with text and metadata, as in a plain `hybrid fit-svm`: the default, the best two, and no such block.
 
 Intervals of differences out of fold hold for all candidates of a step at once (max-T); those on test are
@@ -156,6 +157,7 @@ def steps(passes: Passes, fits: Fits, fused: int) -> list[dict[str, Any]]:
     one = fits.seeds[:1]
     done = [fits.step("all layers and poolings, alone", [default, *others], one, QUICK)]
     best = fits.best([default, *others], FIRST, one, QUICK)
+    best += passes.side_by_side(best)
     moved = [
         Candidate(view, one.parts, one.standardise)
         for view in passes.views[1:]

@@ -117,6 +117,10 @@ class Passes:
         """All candidates of a view, the default first."""
         raise NotImplementedError
 
+    def side_by_side(self, best: Sequence[Candidate]) -> list[Candidate]:
+        """The best together, where the commands can do that."""
+        return []
+
     def compute(self, view: str) -> Iterator[tuple[dict[str, Floats], dict[str, Any]]]:
         """Parts of the pooled features, in the order of the items, from the first that is not there."""
         raise NotImplementedError
@@ -193,6 +197,12 @@ class PosterPasses(Passes):
     def candidates(self, view: str) -> list[Candidate]:
         """See `Passes.candidates`."""
         return poster_candidates(view, self.layers)
+
+    def side_by_side(self, best: Sequence[Candidate]) -> list[Candidate]:
+        """See `Passes.side_by_side`: of single layers."""
+        if any(len(one.parts) != 1 for one in best):
+            return []
+        return [Candidate(best[0].view, tuple(one.parts[0] for one in best))]
 
     def compute(self, view: str) -> Iterator[tuple[dict[str, Floats], dict[str, Any]]]:
         """See `Passes.compute`."""

@@ -77,6 +77,15 @@ def test_candidates_start_with_the_default_and_have_names_of_their_own(layers: A
         assert len({layers.slug(one.name) for one in candidates}) == len(candidates)
 
 
+def test_the_best_two_are_tried_side_by_side(layers: Any) -> None:
+    one, other = layers.Candidate("v", ("a",)), layers.Candidate("v", ("b",))
+    both, pooling = layers.Candidate("v", ("a", "b")), sys.modules["layers_pooling"]
+    posters = object.__new__(pooling.PosterPasses)
+    assert posters.side_by_side([one, other]) == [both]
+    assert posters.side_by_side([both, other]) == []
+    assert object.__new__(pooling.TextPasses).side_by_side([one, other]) == []
+
+
 def test_features_that_are_not_standardised_are_scaled_to_length_1(
     layers: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
