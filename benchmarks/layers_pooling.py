@@ -330,11 +330,8 @@ def choose_taps(
     agrees = worst[lowest] >= MARGIN
     print(f"lowest cosine of bfloat16: {worst[lowest]:.5f}, {lowest}", file=sys.stderr)
     precision = "bfloat16" if agrees else "float32"
-    return fast if agrees else exact, {
-        "precision": precision,
-        "cosine": worst[lowest],
-        "of": lowest,
-    }
+    facts = {"precision": precision, "cosine": worst[lowest], "of": lowest}
+    return fast if agrees else exact, facts
 
 
 class TextPasses(Passes):
@@ -364,8 +361,6 @@ class TextPasses(Passes):
 
     def compute(self, view: str) -> Iterator[tuple[dict[str, Floats], dict[str, Any]]]:
         """See `Passes.compute`; a single part."""
-        from hybrid.text_encoders.arrays import read_arrays
-        from hybrid.text_encoders.openvino_engine import OpenVINOTextEngine
         from hybrid.text_encoders.tokens import Tokenizer
 
         columns, length = self._views[view]
@@ -373,19 +368,33 @@ class TextPasses(Passes):
         there = np.flatnonzero([bool(text) for text in texts])
         tokens = Tokenizer(replace(self.spec, max_length=length))([texts[i] for i in there])
         precision = "bfloat16" if processor_has("bfloat16") else "float32"
-        choice, arrays = self.spec.choose_engine("openvino", precision), read_arrays(self.spec)
-        found: dict[str, Floats] = {}
-        for name in sorted(self._wanted[view]):
+        names = sorted(self._wanted[view])
+        rows = np.full((len(texts), len(names), self.spec.dimension), np.nan, np.float32)
+        rows[there] = embed_layers(self.spec, names, precision, tokens)
+        found = {name: rows[:, i] for i, name in enumerate(names)}
+        yield found, {"precision": precision, "longer": int(tokens.longer.sum())}
+
+
+def embed_layers(spec: Any, names: Sequence[str], precision: str, tokens: Any) -> Floats:
+    """Embeddings of n texts, of K layers and poolings, from one pass: (n, K, D)."""
+    import openvino
+
+    from hybrid.text_encoders.arrays import read_arrays
+    from hybrid.text_encoders.openvino_engine import OpenVINOTextEngine, embed, encode_tokens, ops
+
+    class Engine(OpenVINOTextEngine):
+        def __init__(self) -> None:
+            self.dimension = len(names) * spec.dimension
+            found = encode_tokens(spec.architecture, read_arrays(spec))
+            beside = ops.concat([self.tap(name, found) for name in names], 1)
+            self._compile(openvino.Model([beside], [found.ids, found.lengths], "taps"), precision)
+
+        @staticmethod
+        def tap(name: str, found: Any) -> Any:
             layers, pooling = name.split(".")
             last, _, first = layers.partition("-")
             count = int(last) - int(first or last) + 1
-            engine = OpenVINOTextEngine(
-                replace(self.spec, pooling=pooling, last_layers=count),
-                choice,
-                replace(arrays, layers=arrays.layers[: int(last)]),
-            )
-            rows = np.full((len(texts), engine.dimension), np.nan, np.float32)
-            rows[there] = engine.embed(tokens)
-            found[name] = rows
-            self.check()
-        yield found, {"precision": precision, "longer": int(tokens.longer.sum())}
+            below = found._replace(states=found.states[: int(last)])
+            return embed(replace(spec, pooling=pooling, last_layers=count), below)
+
+    return Engine().embed(tokens).reshape(len(tokens.lengths), len(names), spec.dimension)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import reduce
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import openvino
@@ -44,13 +44,15 @@ class OpenVINOTextEngine(TextEngine):
         self, spec: TransformerSpec, choice: EngineChoice, arrays: EncoderArrays | None = None
     ) -> None:
         self.choice, self.dimension = choice, spec.dimension
+        self._compile(build_network(spec, arrays or read_arrays(spec)), choice.precision)
+
+    def _compile(self, network: openvino.Model, precision: str) -> None:
         settings = {
             "PERFORMANCE_HINT": "THROUGHPUT",
-            "INFERENCE_PRECISION_HINT": HINTS[choice.precision],
+            "INFERENCE_PRECISION_HINT": HINTS[precision],
         }
         if default_workers() < usable_cores():
             settings["INFERENCE_NUM_THREADS"] = str(default_workers())
-        network = build_network(spec, arrays or read_arrays(spec))
         self._compiled = openvino_core().compile_model(network, "CPU", settings)
         self.depth = int(self._compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self._requests: SimpleQueue[Any] = SimpleQueue()
@@ -80,7 +82,21 @@ def build_network(spec: TransformerSpec, arrays: EncoderArrays) -> openvino.Mode
     openvino.Model
         Tokens (n, width) and lengths (n,), int32 → embeddings (n, D), float32.
     """
-    arch = spec.architecture
+    found = encode_tokens(spec.architecture, arrays)
+    return openvino.Model([embed(spec, found)], [found.ids, found.lengths], "text-encoder")
+
+
+class Encoded(NamedTuple):
+    """A batch in the network: tokens and lengths; which tokens are no padding; states after each layer."""
+
+    ids: Any
+    lengths: Any
+    inside: Any
+    states: list[Any]
+
+
+def encode_tokens(arch: Architecture, arrays: EncoderArrays) -> Encoded:
+    """The inputs of the network and the hidden states (n, width, H) of all its layers."""
     ids = ops.parameter([-1, -1], np.int32, name="ids")
     lengths = ops.parameter([-1], np.int32, name="lengths")
     positions = _positions(ids)
@@ -99,11 +115,16 @@ def build_network(spec: TransformerSpec, arrays: EncoderArrays) -> openvino.Mode
     for layer in arrays.layers:
         state = _layer(state, mask, layer, arch)
         states.append(state)
-    state = _average(states[-spec.last_layers :])
-    pooled = _pool(state, inside, lengths, spec.pooling)
+    return Encoded(ids, lengths, inside, states)
+
+
+def embed(spec: TransformerSpec, found: Encoded) -> Any:
+    """From the states of the last layers to embeddings (n, D)."""
+    state = _average(found.states[-spec.last_layers :])
+    pooled = _pool(state, found.inside, found.lengths, spec.pooling)
     if spec.normalise:
         pooled = ops.normalize_l2(pooled, _integers(1), SMALLEST**2, "max")
-    return openvino.Model([pooled], [ids, lengths], "text-encoder")
+    return pooled
 
 
 def _array(values: NDArray[Any] | np.generic) -> Any:
