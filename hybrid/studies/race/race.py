@@ -121,7 +121,8 @@ def race_encoders(
         return compare_round(labels, judged, reference, *how)
 
     blocks = shared.fit_blocks if shared.blocks else None
-    rounds = Rounds(encoders, shared.sizes, compare, clock, blocks, context.progress.say)
+    how = compare, clock, blocks, context.progress.say, len(shared.blocks)
+    rounds = Rounds(encoders, shared.sizes, *how)
     outcome = rounds.run()
     standings = _standings(shared, encoders, outcome)
     return Race(
@@ -202,7 +203,7 @@ def _planned_rounds(
         embed = share * sum(each.seconds for each in planned)
         fit: float | None = None
         if fits is not None:
-            first = fits + first_fits(fits, len(planned))
+            first = fits + first_fits(fits, len(shared.blocks), len(planned))
             fit = again * (1 + len(planned)) * size / shared.sizes[0] if before else first
         total += embed + (fit or 0.0)
         found.append(PlannedRound(size, embed, fit, MARGIN * total <= shared.options.budget))

@@ -14,6 +14,7 @@ from hybrid.utils.progress import duration
 
 # What a round takes is estimated from the one before; a quarter more is held ready.
 MARGIN = 1.25
+VALUES, WEIGHTS = 4, 4  # settings that are tried: of C, and of the weight of a block
 BLOCKS, COMPARING = "", "\0"  # beside the names of encoders: what takes its time, too
 
 T = TypeVar("T")
@@ -148,21 +149,28 @@ class Outcome:
         return max(left, key=lambda name: left[name]) if left else None
 
 
-def first_fits(blocks: float, encoders: int) -> float:
-    """Seconds that the fits of the first round take, from those of the blocks alone.
+def first_fits(seconds: float, blocks: int, encoders: int) -> float:
+    """Seconds that the fits of encoders take in the first round, from those of the blocks alone.
+
+    By the number of settings that are tried: values of C, and weights of each block where there are several.
 
     Parameters
     ----------
-    blocks : float
-        Seconds of the fit of the blocks alone.
+    seconds : float
+        Of the fit of the blocks alone.
+    blocks : int
+        How many these are.
     encoders : int
 
     Examples
     --------
-    >>> first_fits(2.0, 3)
-    6.0
+    >>> first_fits(3.0, 2, 3)  # 12 settings of two blocks; 16 of three, and 4 of the encoder alone
+    15.0
     """
-    return blocks * encoders
+    if not blocks:
+        return 0.0
+    alone = VALUES + WEIGHTS * blocks * (blocks > 1)
+    return seconds * encoders * (2 * VALUES + WEIGHTS * (blocks + 1)) / alone
 
 
 class _OutOfTimeError(Exception):
@@ -188,6 +196,8 @@ class Rounds:
         Sample → scores of the blocks alone.
     say : callable, optional
         Is told of each round.
+    blocks : int, default=2
+        How many there are.
     """
 
     contestants: Sequence[Contestant]
@@ -196,9 +206,9 @@ class Rounds:
     clock: Clock
     reference: Callable[[int], Scores] | None = None
     say: Callable[[str], None] = lambda text: None
-    _again: dict[str, float] = field(
-        default_factory=dict, init=False
-    )  # seconds of fits, if repeated
+    blocks: int = 2
+    # Seconds of fits, if they are repeated.
+    _again: dict[str, float] = field(default_factory=dict, init=False)
     _spent: Spent = field(default_factory=Spent, init=False)  # in this round
 
     def run(self) -> Outcome:
@@ -291,7 +301,7 @@ class Rounds:
     def _estimate_fits(self, racing: Sequence[Contestant], sample: int) -> float:
         """Seconds to fit and compare: those of the round before, in proportion to the items."""
         if not sample:
-            return first_fits(self._spent.fitting.get(BLOCKS, 0.0), len(racing))
+            return first_fits(self._spent.fitting.get(BLOCKS, 0.0), self.blocks, len(racing))
         names = [COMPARING, BLOCKS, *(each.name for each in racing)]
         seconds = sum(self._again.get(name, 0.0) for name in names)
         return seconds * self.sizes[sample] / self.sizes[sample - 1]

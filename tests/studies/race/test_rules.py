@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from hybrid.errors import CacheError, SettingError
 from hybrid.evaluation import Outputs
+from hybrid.heads.registry import get_head
+from hybrid.heads.search import choose, count_candidates
 from hybrid.studies.race.elimination import Judgement, compare_round, judge, round_level
 from hybrid.studies.race.options import RaceOptions, parse_budget
-from hybrid.studies.race.rounds import Clock, Outcome, Rounds, Scores
+from hybrid.studies.race.rounds import VALUES, WEIGHTS, Clock, Outcome, Rounds, Scores
 from hybrid.studies.race.sampling import nested_samples, sample_sizes
 from hybrid.types import Interval
 
@@ -348,8 +350,8 @@ def test_what_was_spent_on_embeddings_and_on_fits_is_told_apart() -> None:
     assert found.embed_seconds == pytest.approx(10)
     assert found.fit_seconds == pytest.approx(first.fits + second.fits) == pytest.approx(3.5)
     assert spent == pytest.approx(13.5)
-    # Twice the fit of the blocks is held ready for those of two encoders; then those of the round before.
-    assert said[0].endswith("about 5 s to embed, 1 s to fit and compare; 18 s are left")
+    # 0.5 s x 2 encoders x 20 settings / 12; then as the round before.
+    assert said[0].endswith("about 5 s to embed, 2 s to fit and compare; 18 s are left")
     assert "about 5 s to embed, 2 s to fit and compare" in said[2]
 
 
@@ -365,9 +367,18 @@ def test_fits_of_the_first_round_are_counted_before_anything_is_embedded() -> No
         time, encoders, 40, reference=blocks
     )  # 30 s are left, for 5 s and 20 s and a quarter
     assert found.rounds == []
-    assert "the round of 250 items would take about 31 s, and 30 s of the budget" in found.ended
+    assert "the round of 250 items would take about 48 s, and 30 s of the budget" in found.ended
     assert [each.cached for each in encoders] == [0, 0]
     assert found.fit_seconds == 10
+
+
+def test_the_settings_that_are_counted_are_those_that_are_tried() -> None:
+    """By one, two and three blocks, as a classifier of the command counts them."""
+    weights: dict[str, float] = {}
+    for blocks in ("a", "b", "c", "d"):
+        weights[blocks] = 1.0
+        count = count_candidates(lambda run: choose(run, get_head("svm").grid, weights, (0.5, 2.0)))
+        assert count == VALUES + WEIGHTS * len(weights) * (len(weights) > 1)
 
 
 def test_what_is_chosen_once_is_not_counted_for_the_next_round() -> None:
