@@ -67,12 +67,15 @@ dev: $(BIN)/python
 demo: $(VENV)/installed
 	@$(BIN)/hybrid demo
 
-# A file stays with one of the two processes: what its tests share is made once.
+# A file stays with one of the two processes: what its tests share is made once. A process that dies, or hangs
+# in a test for ten minutes, ends the run with a failure that names the test: xdist waits for ever for those
+# that are started in its place.
+WATCH = --max-worker-restart=0 -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 test: lint
 	@$(MAKE) --no-print-directory -j 2 types tests
 
 tests: $(VENV)/installed-for-tests
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder $(WATCH)
 
 fault-test: $(VENV)/installed-for-tests
 	$(BIN)/pytest --fault-counts=full tests/cache/test_kill.py tests/cache/test_power_cut.py \

@@ -43,7 +43,10 @@ FAULT_COUNTS = {
 TALLY = pytest.StashKey[list[str]]()
 REWRITTEN = pytest.StashKey[bool]()  # whether TensorFlow rewrites graphs now
 # Folders and files whose tests run TensorFlow's graphs as they are traced: see `pytest_runtest_setup`.
-TRACED = ("cli/test_cli", "deep/", "inspection/", "runs/test_cost", "test_demo", "test_docs")
+TRACED = (
+    *("cli/test_cli", "deep/", "inspection/", "runs/test_cost", "runs/test_predict", "studies/"),
+    *("test_demo", "test_docs", "tuning/"),
+)
 # Files that take ten seconds or more, the longest first: two processes that share the files end together.
 # While one compiles the loops of the linear SVM, in tests/cli/test_cli.py, the other is at what needs none.
 LONG = [

@@ -262,6 +262,8 @@ def train(
         optimizer=make_optimizer(model, len(batches) * options.epochs, options, depths),
         loss=make_loss("plain", labels, multiclass=multiclass),
     )
+    # What makes variables while it is traced is traced twice.
+    model.optimizer.build(model.trainable_variables)
     last = epochs or options.epochs
     kept, best, weights = last, math.inf, None
     for epoch in range(1, last + 1):

@@ -207,6 +207,7 @@ def test_one_encoder_for_new_texts_low_rank_and_stopped(
         changes: dict[str, Any] = {
             "folds": 2,
             "epochs": 4,
+            "batch_size": 64,  # of all items, as each size of a batch is compiled
             "lora_rank": 2,
             "patience": 1,
             "refit": True,
@@ -458,11 +459,12 @@ def test_one_label_an_item_and_unknown_labels(tmp_path: Path, text_encoder: Path
     (tmp_path / "films.csv").write_text(text)
     multiclass = Experiment(films, experiment.split, tmp_path / "encoders" / "one")
     task = Task("dominant", (), None, 0, "multiclass")
-    summary = tune(multiclass.narrowed(task), text_encoder, epochs=1, folds=2, batch_size=64)
+    quick: dict[str, Any] = {"epochs": 1, "folds": 2, "batch_size": 64, "layers": 0}
+    summary = tune(multiclass.narrowed(task), text_encoder, **quick)
     assert summary.labels == ("Comedy", "Horror")
     masked = load_catalogue(tmp_path / "films.csv", ColumnOptions(unknown="unknown"))
     some = Experiment(masked, experiment.split, tmp_path / "encoders" / "some")
-    assert np.isfinite(tune(some, text_encoder, epochs=1, folds=2, batch_size=64).oof_map)
+    assert np.isfinite(tune(some, text_encoder, **quick).oof_map)
 
 
 def test_all_wrong_options_are_told_at_once(tmp_path: Path, text_encoder: Path) -> None:
