@@ -102,14 +102,12 @@ def measure(films: Any, seed: int, asked: Any, folder: Path) -> dict[str, Any]:
     return found
 
 
-def main() -> None:
-    """Print the figures of each split, and their means."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Options of this program and of `tune_fold.py`."""
     parser.add_argument("movies", type=Path, help="folder with catalogue.csv")
     parser.add_argument("--backbone", default="mobilenet-075")
     parser.add_argument("--weights", default="imagenet")
     parser.add_argument("--cache", default=".hybrid-cache")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--input-size", type=int, help="of posters, in pixels; also of the frozen")
     for name in CHOSEN:
         default = getattr(DEFAULTS, name)
@@ -118,6 +116,13 @@ def main() -> None:
         "--folder", type=Path, help="for encoders and runs, which are kept; again: goes on"
     )
     parser.add_argument("--json", type=Path, help="where to write what was measured")
+
+
+def main() -> None:
+    """Print the figures of each split, and their means."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add_options(parser)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     asked = parser.parse_args()
     asked.size = (asked.input_size,) * 2 if asked.input_size else None
     films = load_catalogue(asked.movies / "catalogue.csv")
