@@ -25,7 +25,7 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -115,6 +115,11 @@ def main() -> None:
     parser.add_argument("--views", type=int, help="Only so many of the views.  [default: all]")
     parser.add_argument("--C", type=float, default=0.03, help="Of the first step.")
     parser.add_argument("--fused", type=int, default=2, help="How many are fitted with all blocks.")
+    parser.add_argument(
+        "--fused-C",
+        type=float,
+        help="Of the third step, with no weights of blocks.  [default: chosen]",
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--work", type=Path, default=Path("layers"))
     parser.add_argument("--seconds", type=float)
@@ -137,7 +142,10 @@ def main() -> None:
         seed: split_catalogue(catalogue, context=Context(cache=context.cache, seed=seed))
         for seed in options.seeds
     }
-    fits = Fits(catalogue, splits, passes.read, folder / "fits", clock.check, options.C)
+    fits = Fits(
+        *(catalogue, splits, passes.read, folder / "fits", clock.check),
+        {QUICK: options.C, FUSED: options.fused_C},
+    )
     result: dict[str, Any] = {
         "machine": {"processor": processor_name(), "bfloat16": processor_has("bfloat16")},
         "source": options.backbone or options.text_encoder,
@@ -183,10 +191,11 @@ class Fits:
         read: Callable[[Candidate], Floats],
         folder: Path,
         check: Callable[[], None],
-        C: float = 0.03,
+        only: Mapping[str, float | None],
     ) -> None:
         self.catalogue, self.splits, self.read = catalogue, splits, read
-        self.folder, self.check, self.C = folder, check, C
+        self.folder, self.check = folder, check
+        self.only = only  # the C of a step, where it is not chosen
         self.seeds = list(splits)
         folder.mkdir(exist_ok=True)
 
@@ -231,7 +240,7 @@ class Fits:
         )
 
     def _fitted(self, candidate: Candidate, seed: int, how: str) -> Any:
-        model = f"{how}{self.C}" if how == QUICK else how
+        model = f"{how}{self.only.get(how) or ''}"
         path = self.folder / f"{slug(candidate.name)}-{model}-{seed}.npz"
         if not path.exists():
             self.check()
@@ -254,8 +263,8 @@ class Fits:
         block = ("pooled", PooledFeatures(candidate.name, candidate.standardise))
         pooled = [block] if candidate.parts else []
         model.fusion = Fusion([*pooled, *(model.fusion.blocks if how == FUSED else ())])
-        if how == QUICK:
-            model.grid = {"C": [self.C]}
+        if C := self.only.get(how):
+            model.grid, model.block_weights = {"C": [C]}, ()
         part = dict(zip(split.ids.tolist(), split.parts.tolist(), strict=True))
         group = dict(zip(split.ids.tolist(), split.groups.tolist(), strict=True))
         of = np.array([part.get(name, "unused") for name in catalogue.ids.tolist()])

@@ -157,7 +157,7 @@ def test_the_best_is_chosen_without_the_test_items(
         read.append(candidate.parts[0])
         return tables[candidate.parts[0]]
 
-    fits = layers.Fits(catalogue, splits, look_up, tmp_path / "fits", lambda: None)
+    fits = layers.Fits(catalogue, splits, look_up, tmp_path / "fits", lambda: None, {"quick": 0.03})
     candidates = [layers.Candidate("v", (name,)) for name in tables]
     assert [one.parts[0] for one in fits.best(candidates, 1, [0], layers.QUICK)] == ["learns"]
     assert sorted(read) == ["cheats", "learns"]
