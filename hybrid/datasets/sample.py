@@ -453,7 +453,8 @@ def write_sample(folder: Path | str, *, n_items: int = 600, seed: int = 0) -> Sa
         os.sync()  # a power cut must not leave a catalogue whose posters are empty
         _write_table(table, [item.row for item in items])
     except OSError as error:
-        _remove([*reversed(written)], [folder / "posters", folder, *made])
+        # The table first: without it, the command can be run again.
+        _remove([table, *reversed(written)], [folder / "posters", folder, *made])
         raise SampleError(describe_refusal(f"the sample {folder}", error)) from error
     genres = {name for item in items for name in item.genres}
     bad = sum(item.finish in BAD for item in items)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from sklearn.svm import LinearSVC
 
 from hybrid.datasets.sample import SampleSummary, is_sample, write_sample
 from hybrid.errors import SampleError, SettingError
+from hybrid.utils import files
 
 COLUMNS = [
     "film_id", "title", "year", "genres", "overview", "cast", "directors", "runtime", "language",
@@ -227,3 +230,18 @@ def test_no_block_is_enough(rows: Rows, posters: list[Image.Image | None]) -> No
     assert min(alone.values()) > chance + 0.04, alone
     assert fused > max(alone.values()) + 0.03, (fused, alone)
     assert fused < 0.8
+
+
+def test_a_disk_that_refuses_to_sync_the_finished_table_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        if (path / "catalogue.csv").exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "sync", refuse)
+        with pytest.raises(SampleError, match="No space left on device"):
+            write_sample(tmp_path / "s", n_items=40)
+    assert not (tmp_path / "s").exists()
+    write_sample(tmp_path / "s", n_items=40)  # as its message says
