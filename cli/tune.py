@@ -71,7 +71,8 @@ def _tune_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @task_options
 @_tune_options
 @click.option("--precision", type=click.Choice(PRECISIONS), default="auto", show_default=True,
-              help="Of the matrix products; auto: bfloat16 where the device has it.")  # fmt: skip
+              help="Of the matrix products; auto: bfloat16 where the device has it, but float32 for a "
+              "backbone on a processor.")  # fmt: skip
 @click.option("--refit", is_flag=True,
               help="Train one more encoder, of all items, for new ones; else the mean of all.")  # fmt: skip
 @licence_option
