@@ -5,7 +5,8 @@ The only module that imports TensorFlow, JAX or PyTorch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -141,6 +142,68 @@ def compile_gradient(function: Callable[[Any], Any]) -> Gradient:
     backend = keras.backend.backend()
     makers = {"tensorflow": _tensorflow_gradient, "jax": _jax_gradient, "torch": _torch_gradient}
     return makers[backend](function)
+
+
+def adam_step(
+    variable: Any,
+    momentum: Any,
+    velocity: Any,
+    gradient: Any,
+    rate: Any,
+    betas: Sequence[tuple[float, Any]],
+    epsilon: float,
+) -> None:
+    """One step of Adam by TensorFlow's own operation; its formula is that of `keras.optimizers.Adam`.
+
+    Parameters
+    ----------
+    variable, momentum, velocity : keras.Variable or tensorflow.Variable
+        Changed in place.
+    gradient, rate : tensor
+    betas : sequence of two (float, tensor)
+        Both decay rates, and these to the power of the step, from 1.
+    epsilon : float
+    """
+    import tensorflow
+
+    (beta1, power1), (beta2, power2) = betas
+    handles = [
+        (each.value if isinstance(each, keras.Variable) else each).handle
+        for each in (variable, momentum, velocity)
+    ]
+    tensorflow.raw_ops.ResourceApplyAdam(
+        **dict(zip(("var", "m", "v"), handles, strict=True)),
+        beta1_power=power1,
+        beta2_power=power2,
+        lr=rate,
+        beta1=beta1,
+        beta2=beta2,
+        epsilon=epsilon,
+        grad=gradient,
+    )
+
+
+def lean_gelu(x: Any) -> Any:
+    """The exact GELU on TensorFlow, which keeps one tensor for its gradient, not five.
+
+    Parameters
+    ----------
+    x : tensor of floats
+
+    Returns
+    -------
+    tensor
+    """
+    import tensorflow
+
+    @tensorflow.custom_gradient
+    def compute(x: Any) -> Any:
+        below = 0.5 * tensorflow.math.erfc(x * -math.sqrt(0.5))  # the normal distribution's
+        density = tensorflow.exp(-0.5 * tensorflow.square(x)) * (1 / math.sqrt(2 * math.pi))
+        slope = below + x * density
+        return x * below, lambda gradient: gradient * slope
+
+    return compute(x)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

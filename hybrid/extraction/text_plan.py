@@ -211,14 +211,20 @@ def check_text_precision(
     context : Context
         Its progress reports the result.
     """
-    exact = TextEncoder(spec, replace(choice, precision="float32"), chunks)
+
+    def load(precision: str) -> TextEncoder:
+        return TextEncoder(spec, replace(choice, precision=precision), chunks)
+
     some, say = texts[:TRIED], context.progress.say
     if not some:
-        return exact
+        return load("float32")
     say(f"checking {choice.precision} on {counted(len(some), 'text')} ({spec.name})")
-    fast = TextEncoder(spec, choice, chunks)
-    agrees = compare_precision(fast(some), exact(some), choice.precision, context.progress)
-    return fast if agrees else exact
+    exact = load("float32")(some)  # one encoder in memory at a time
+    fast = load(choice.precision)
+    if compare_precision(fast(some), exact, choice.precision, context.progress):
+        return fast
+    del fast
+    return load("float32")
 
 
 def make_text_store(

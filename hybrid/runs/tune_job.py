@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import time
 from abc import ABC, abstractmethod
@@ -332,6 +333,7 @@ def _train(job: TuneJob) -> None:
             for name, (content, epochs) in zip(todo, trained, strict=True):
                 seconds = time.perf_counter() - start
                 job.work.save(job.fold_file.format(name), content, seconds, epochs)
+                gc.collect()  # networks refer to themselves
                 start = time.perf_counter()
     except KeyboardInterrupt:
         done = len(job.names) - len(job.missing)

@@ -109,7 +109,9 @@ class PosterJob(TuneJob):
                 *(self.options, self.experiment.task.multiclass, context.workers),
                 context.progress,
             )
-            yield pack_arrays(made), epochs
+            content = pack_arrays(made)
+            del network, made  # before the next one is built
+            yield content, epochs
         remove(self.work.states)
 
     def _of_posters(self, lesson: Lesson) -> Lesson:

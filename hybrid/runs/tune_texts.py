@@ -105,7 +105,7 @@ class TextJob(TuneJob):
 
     def train(self, names: Sequence[int | str]) -> Generator[tuple[bytes, int]]:
         """See `TuneJob.train`; the states of the lower layers are computed once."""
-        from hybrid.tuning.encoder import build_rest, tune_fold
+        from hybrid.tuning.encoder import Learner, build_rest, tune_fold
         from hybrid.tuning.states import MEMORY, compute_states, state_bytes
 
         experiment, options, spec = self.experiment, self.options, self.spec
@@ -116,10 +116,11 @@ class TextJob(TuneJob):
         try:
             states = compute_states(lower, self.tokens, file, context.progress)
             del lower
+            learner = Learner(spec, arrays, options, self.precision)
             for name in names:
                 made, epochs = tune_fold(
-                    *(spec, arrays, states, self.labels, self.lesson(name), options),
-                    *(self.precision, experiment.task.multiclass, context.progress),
+                    *(learner, states, self.labels, self.lesson(name)),
+                    *(experiment.task.multiclass, context.progress),
                 )
                 yield pack_tensors(made), epochs
         finally:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import keras
 from keras import ops
 
+from hybrid.backbones.backend import lean_gelu
 from hybrid.backbones.load import dtype_policy
 from hybrid.text_encoders.arrays import Affine, EncoderArrays, LayerArrays
 from hybrid.text_encoders.relative_positions import relative_bias
@@ -282,6 +283,8 @@ def _drop(state: Any, dropout: float) -> Any:
 
 
 def _gelu(x: Any) -> Any:
+    if keras.backend.backend() == "tensorflow":
+        return lean_gelu(x)
     return ops.gelu(x, approximate=False)
 
 

@@ -25,13 +25,13 @@ from hybrid.tuning.lesson import Lesson
 from hybrid.tuning.low_rank import ProductDense, affine_weights, choose_dense, freeze_rest
 from hybrid.tuning.options import TuneOptions
 from hybrid.tuning.precision import split_precision
-from hybrid.tuning.states import BUDGET
 from hybrid.tuning.train import add_head, teach, train
 from hybrid.utils.progress import Progress
 from hybrid.utils.unknown_labels import as_codes
 
 TRIED = 4  # steps that a plan measures
 WARM = 1  # steps before them
+TRIED_TOKENS = 512  # of a batch of the trial, where Keras keeps what every layer computes
 
 
 def build_body(
@@ -61,21 +61,50 @@ def try_precision(
     whole, products = split_precision(precision)
     network = build_network(spec, arrays, whole, partial(ProductDense, products=products))
     found = np.empty((len(tokens.lengths), spec.architecture.hidden), dtype=np.float32)
-    for batch in plan_batches(tokens.lengths, BUDGET, STEP):
+    for batch in plan_batches(tokens.lengths, TRIED_TOKENS, STEP):
         rows = tokens.rows(batch.pieces, batch.width)
         lengths = tokens.lengths[batch.pieces].astype(np.int32)
         found[batch.pieces] = ops.convert_to_numpy(network([rows, lengths]))
     return found
 
 
+class Learner:
+    """The layers of an encoder that learn, with a head: compiled once for all folds.
+
+    Parameters
+    ----------
+    spec : TransformerSpec
+    arrays : EncoderArrays
+        Of the encoder that it starts from.
+    options : TuneOptions
+    precision : {"float32", "bfloat16"}
+    """
+
+    def __init__(
+        self, spec: TransformerSpec, arrays: EncoderArrays, options: TuneOptions, precision: str
+    ) -> None:
+        self.how = (spec, arrays, options, precision)
+        self.options = options
+        last = spec.architecture.layers
+        self.layers = (last - options.layers, last)
+        self.model: keras.Model | None = None
+
+    def start(self, labels: NDArray[np.uint8], seed: int) -> keras.Model:
+        """The network as it starts: see `add_head`."""
+        made = add_head(build_body(*self.how), labels, seed)
+        if self.model is None:
+            self.model = made
+        # The seeds of dropout are variables, too, which are drawn while a network is made.
+        for variable, anew in zip(self.model.variables, made.variables, strict=True):
+            variable.assign(anew.value)
+        return self.model
+
+
 def tune_fold(
-    spec: TransformerSpec,
-    arrays: EncoderArrays,
+    learner: Learner,
     states: States,
     labels: NDArray[np.uint8],
     lesson: Lesson,
-    options: TuneOptions,
-    precision: str,
     multiclass: bool,
     progress: Progress,
 ) -> tuple[dict[str, NDArray[np.float32]], int]:
@@ -83,16 +112,12 @@ def tune_fold(
 
     Parameters
     ----------
-    spec : TransformerSpec
-    arrays : EncoderArrays
-        Of the encoder that it starts from.
+    learner : Learner
     states : States
         Of n texts.
     labels : ndarray of shape (n, L), uint8
         Cells that are masked in a masked array are left out of the loss.
     lesson : Lesson
-    options : TuneOptions
-    precision : {"float32", "bfloat16"}
     multiclass : bool
         One label an item: softmax, not a sigmoid for each label.
     progress : Progress
@@ -102,16 +127,14 @@ def tune_fold(
     dict of str to ndarray, int
         See `hybrid.text_encoders.tuned_arrays.array_names`; and the epoch that they are of, from 1.
     """
-    codes, seed, size = as_codes(labels), lesson.seed, options.batch_size
+    codes, seed, options = as_codes(labels), lesson.seed, learner.options
+    size, watched = options.batch_size, lesson.watched
     with random_seed(seed):
-        body = build_body(spec, arrays, options, precision)
-        model = add_head(body, labels[lesson.rows], seed)
+        model = learner.start(labels[lesson.rows], seed)
         batches = TrainingBatches(states, codes, lesson.rows, size, seed)
-        watched = lesson.watched
         judge = None if watched is None else TextBatches(states, codes, watched, size)
         kept = teach(model, batches, labels, lesson, options, multiclass, progress, judge)
-    layers = spec.architecture.layers
-    return take_arrays(model, layers - options.layers, layers), kept
+    return take_arrays(model, *learner.layers), kept
 
 
 def take_arrays(model: keras.Model, first: int, layers: int) -> dict[str, NDArray[np.float32]]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import Any, Protocol
 
 import keras
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from hybrid.deep.dataset import run_keras
@@ -17,13 +17,12 @@ from hybrid.deep.train import compile_inference
 from hybrid.errors import TrainingError
 from hybrid.text_encoders.tuned_arrays import HEAD
 from hybrid.tuning.lesson import Lesson
+from hybrid.tuning.optimizer import LayerwiseAdamW, make_optimizer, make_schedule
 from hybrid.tuning.options import TuneOptions
 from hybrid.utils.progress import Progress
 from hybrid.utils.unknown_labels import known_mean
 
 LEAST = 1e-3  # a share of positive items from which the bias of a label starts
-CLIP = 1.0  # norm of the gradient
-UNDECAYED = ("bias", "gamma", "beta")  # parts of names
 
 
 class EpochBatches(Protocol):
@@ -37,35 +36,6 @@ class EpochBatches(Protocol):
 
     def shuffle(self) -> None:
         """Draw the order of the next epoch."""
-
-
-class LayerwiseAdamW(keras.optimizers.Adam):
-    """AdamW with a learning rate and a weight decay for each variable.
-
-    `keras.optimizers.AdamW` has one rate. Here, as with parameter groups in other libraries, a variable
-    decays with its own rate.
-
-    Parameters
-    ----------
-    factors : sequence of float
-        Of the learning rate: one for each trainable variable, in the order of the model.
-    decays : sequence of float
-        Weight decay of each.
-    **settings
-        See `keras.optimizers.Adam`.
-    """
-
-    def __init__(self, factors: Sequence[float], decays: Sequence[float], **settings: Any) -> None:
-        super().__init__(**settings)
-        self.factors, self.decays = list(factors), list(decays)
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One step of one variable: first the decay, then Adam's."""
-        number = self._get_variable_index(variable)
-        rate = ops.cast(learning_rate * self.factors[number], variable.dtype)
-        if self.decays[number]:
-            self.assign_sub(variable, variable * self.decays[number] * rate)
-        super().update_step(gradient, variable, rate)
 
 
 def add_head(body: keras.Model, labels: NDArray[np.uint8], seed: int) -> keras.Model:
@@ -97,76 +67,6 @@ def start_head(head: keras.layers.Dense, labels: NDArray[np.uint8], seed: int) -
     size = head.kernel.shape[0]
     kernel = np.random.default_rng(seed).standard_normal((size, len(share))) * 0.02
     head.set_weights([kernel.astype(np.float32), np.log(share / (1 - share)).astype(np.float32)])
-
-
-def make_optimizer(
-    model: keras.Model, steps: int, options: TuneOptions, depths: Sequence[int | None] | None = None
-) -> LayerwiseAdamW:
-    """AdamW whose learning rate rises linearly, then falls linearly to 0; lower layers learn more slowly.
-
-    Parameters
-    ----------
-    model : keras.Model
-    steps : int
-    options : TuneOptions
-    depths : sequence of int or None, optional
-        Of each trainable variable: how many layers its own is below the last one; None for the head. By
-        default as the names of a text encoder's layers say it.
-    """
-    rises = max(1, round(options.warm_up * steps))
-    schedule = LinearSchedule(options.learning_rate, rises, max(steps, rises + 1))
-    factors = [
-        options.head_rate / options.learning_rate if depth is None else options.decay**depth
-        for depth in (_depths(model) if depths is None else depths)
-    ]
-    decays = [
-        0.0 if any(part in variable.name for part in UNDECAYED) else options.weight_decay
-        for variable in model.trainable_variables
-    ]
-    return LayerwiseAdamW(factors, decays, learning_rate=schedule, global_clipnorm=CLIP)
-
-
-def _depths(model: keras.Model) -> list[int | None]:
-    """How many layers the layer of each trainable variable is below the last one; None for the head."""
-    names = [variable.path.split("/")[0] for variable in model.trainable_variables]
-    last = max((_number(name) for name in names if name != HEAD), default=0)
-    return [None if name == HEAD else last - _number(name) for name in names]
-
-
-def _number(name: str) -> int:
-    """The number of a layer: 4 of "layer_4_attention"."""
-    return int(name.split("_")[1])
-
-
-class LinearSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """A learning rate that rises linearly in some steps, and then falls linearly to 0.
-
-    Parameters
-    ----------
-    highest : float
-    rises, steps : int
-        Steps in which it rises; all steps.
-
-    Examples
-    --------
-    >>> rate = LinearSchedule(0.1, 2, 4)
-    >>> [round(float(rate(step)), 3) for step in range(4)]
-    [0.05, 0.1, 0.1, 0.05]
-    """
-
-    def __init__(self, highest: float, rises: int, steps: int) -> None:
-        self.highest, self.rises, self.steps = highest, rises, steps
-
-    def __call__(self, step: Any) -> Any:
-        """The rate of a step, counted from 0."""
-        step = ops.cast(step, "float32")
-        rising = (step + 1) / self.rises
-        falling = (self.steps - step) / (self.steps - self.rises)
-        return self.highest * ops.minimum(ops.minimum(rising, falling), 1.0)
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments of the constructor."""
-        return {"highest": self.highest, "rises": self.rises, "steps": self.steps}
 
 
 def teach(
@@ -204,11 +104,11 @@ def teach(
     steps = len(batches) * (lesson.epochs or options.epochs)
     with progress.bar(lesson.name, steps, "batches", note) as advance:
 
-        def count(loss: float) -> None:
+        def follow(loss: float) -> None:
             losses[:] = [loss]
             advance(1)
 
-        how = (options, multiclass, count, depths)
+        how = (options, multiclass, follow, depths)
         return train(model, batches, labels, *how, judge, lesson.epochs, tell)
 
 
@@ -229,7 +129,8 @@ def train(
     Parameters
     ----------
     model : keras.Model
-        Changed in place.
+        Changed in place. One that this function has trained, and that has other weights now, is not compiled
+        anew: labels and options are as before.
     batches : EpochBatches
     labels : ndarray of shape (n, L), uint8
         Of all items, which make the loss. Cells that are masked in a masked array are left out of it.
@@ -257,17 +158,12 @@ def train(
     TrainingError
         If the loss is not finite.
     """
-    compile_inference(
-        model,
-        optimizer=make_optimizer(model, len(batches) * options.epochs, options, depths),
-        loss=make_loss("plain", labels, multiclass=multiclass),
-    )
-    # What makes variables while it is traced is traced twice.
-    model.optimizer.build(model.trainable_variables)
+    _prepare(model, labels, options, multiclass, depths)
+    rates = map(make_schedule(len(batches) * options.epochs, options), count())
     last = epochs or options.epochs
     kept, best, weights = last, math.inf, None
     for epoch in range(1, last + 1):
-        _learn(model, batches, after_batch)
+        _learn(model, batches, rates, after_batch)
         batches.shuffle()
         if judge is None:
             continue
@@ -282,13 +178,44 @@ def train(
     return kept
 
 
-def _learn(model: keras.Model, batches: EpochBatches, after_batch: Callable[[float], None]) -> None:
+def _prepare(
+    model: keras.Model,
+    labels: NDArray[np.uint8],
+    options: TuneOptions,
+    multiclass: bool,
+    depths: Sequence[int | None] | None,
+) -> None:
+    """Compile a model, or begin again with one that is: what its steps are compiled to is kept."""
+    optimizer = getattr(model, "optimizer", None)
+    if isinstance(optimizer, LayerwiseAdamW):
+        optimizer.start_again()
+        return
+    optimizer = make_optimizer(model, options, depths)
+    optimizer.build(model.trainable_variables)  # else TensorFlow traces the first step twice
+    compile_inference(
+        model,
+        optimizer=optimizer,
+        loss=make_loss("plain", labels, multiclass=multiclass),
+    )
+
+
+def _learn(
+    model: keras.Model,
+    batches: EpochBatches,
+    rates: Iterator[Any],
+    after_batch: Callable[[float], None],
+) -> None:
     """One step on each batch.
 
     Not `keras.Model.fit`: where the first two batches have one width, it refuses others, and batches of texts
     are as wide as their longest text.
     """
-    for loss in _losses(model.train_on_batch, batches):
+
+    def step(*batch: Any, **how: Any) -> Any:
+        model.optimizer.learning_rate = next(rates)
+        return model.train_on_batch(*batch, **how)
+
+    for loss in _losses(step, batches):
         after_batch(loss)
 
 

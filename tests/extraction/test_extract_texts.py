@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import signal
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -304,8 +305,12 @@ def test_the_precision_is_checked_and_told(
 ) -> None:
     """On any processor: the encoder in reduced precision is that in float32, and noise."""
 
+    made: list[weakref.ref[TextEncoder]] = []
+
     class Noisy(TextEncoder):
         def __init__(self, spec: Any, choice: EngineChoice, chunks: str) -> None:
+            assert not any(other() for other in made)  # one in memory at a time
+            made.append(weakref.ref(self))
             super().__init__(spec, EngineChoice("openvino", "float32", "here"), chunks)
             self.engine.choice = choice
 

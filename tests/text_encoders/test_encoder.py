@@ -9,13 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from keras import ops
 from safetensors.numpy import load_file
-from scipy.special import erf, softmax
+from scipy.special import erf, ndtr, softmax
 
+from hybrid.backbones.backend import compile_gradient
 from hybrid.backbones.engine import EngineChoice
 from hybrid.backbones.engines import choose_engine
 from hybrid.text_encoders.encoder import TextEncoder
 from hybrid.text_encoders.folder import read_text_encoder
+from hybrid.text_encoders.keras_network import ACTIVATIONS
 from hybrid.text_encoders.spec import TransformerSpec
 
 TEXTS = ["A film about a ghost", "space", "the funny alien horse film about the ghost", "xyz 12."]
@@ -95,6 +98,16 @@ def test_embeddings_are_those_of_the_network(
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
+def test_the_exact_gelu_and_its_gradient() -> None:
+    x = np.linspace(-9, 9, 181, dtype=np.float32)
+    gelu = ACTIVATIONS["gelu"]
+    exact = x.astype(np.float64)
+    share, density = ndtr(exact), np.exp(-(exact**2) / 2) / np.sqrt(2 * np.pi)
+    np.testing.assert_allclose(ops.convert_to_numpy(gelu(x)), exact * share, rtol=1e-5, atol=1e-7)
+    slope = compile_gradient(lambda x: ops.sum(3 * gelu(x)))(x)
+    np.testing.assert_allclose(slope, 3 * (share + exact * density), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("pooling", ["cls", "max", "sqrt-length"])
 def test_pooling_leaves_padding_out(
@@ -171,6 +184,7 @@ def test_cosines_are_those_that_sentence_transformers_publishes(minilm: Path, en
 
 DROPPED = """
 import signal, sys, threading
+from hybrid.backbones.backend import compile_gradient
 from hybrid.backbones.engine import EngineChoice
 from hybrid.text_encoders.encoder import TextEncoder
 from hybrid.text_encoders.folder import read_text_encoder

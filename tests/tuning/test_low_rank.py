@@ -16,8 +16,9 @@ from hybrid.text_encoders.folder import read_text_encoder
 from hybrid.text_encoders.tuned_arrays import array_names
 from hybrid.tuning.encoder import build_body, take_arrays
 from hybrid.tuning.low_rank import LowRankDense, ProductDense, affine_weights
+from hybrid.tuning.optimizer import make_optimizer
 from hybrid.tuning.options import TuneOptions
-from hybrid.tuning.train import add_head, make_optimizer
+from hybrid.tuning.train import add_head
 
 FULL = TuneOptions(layers=2, dropout=0.0)
 LOW = replace(FULL, lora_rank=3, lora_alpha=6.0)  # the scale is 2
@@ -58,7 +59,7 @@ def test_only_the_updates_and_the_head_learn(text_encoder: Path) -> None:
     layer = 3 * 3 * (WIDTH + WIDTH) + 3 * (WIDTH + WIDTH) + 2 * 3 * (WIDTH + WIDE)
     assert found == 2 * layer + (WIDTH + 1) * 2
     before = [ops.convert_to_numpy(v) for v in low.non_trainable_variables]
-    low.compile(optimizer=make_optimizer(low, 2, LOW), loss="mse")
+    low.compile(optimizer=make_optimizer(low, LOW), loss="mse")
     low.train_on_batch(inputs(), np.ones((4, 2), np.float32))
     assert all(ops.convert_to_numpy(layer.lora_b).any() for layer in low_ranks(low))
     for one, other in zip(before, low.non_trainable_variables, strict=True):

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from hybrid.tuning.batches import States, TextBatches, TrainingBatches
+from hybrid.tuning.optimizer import FusedAdamW, LayerwiseAdamW, LinearSchedule, make_optimizer
 from hybrid.tuning.options import TuneOptions
-from hybrid.tuning.train import LayerwiseAdamW, LinearSchedule, make_optimizer, train
+from hybrid.tuning.train import train
 
 
 def steps(optimizer: Any, n: int = 3) -> list[Any]:
@@ -43,12 +44,11 @@ def by_hand(
     return values
 
 
-def test_it_is_adamw_with_rates_and_decays_of_each_variable() -> None:
+@pytest.mark.parametrize("kind", [LayerwiseAdamW, FusedAdamW])
+def test_it_is_adamw_with_rates_and_decays_of_each_variable(kind: type[LayerwiseAdamW]) -> None:
     """Rates that rise, then fall; a clipped gradient; a decay that is scaled by the variable's own rate."""
     schedule = LinearSchedule(0.05, 2, 4)
-    found = steps(
-        LayerwiseAdamW([1.0, 15.0], [0.1, 0.3], learning_rate=schedule, global_clipnorm=1.0)
-    )
+    found = steps(kind([1.0, 15.0], [0.1, 0.3], learning_rate=schedule, global_clipnorm=1.0))
     expected = by_hand(lambda step: [0.025, 0.05, 0.05][step], [1, 15], [0.1, 0.3], clip=1.0)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-5)
@@ -73,6 +73,14 @@ def test_each_variable_has_its_rate() -> None:
     np.testing.assert_allclose(first[1], [0.5 - 0.02], rtol=1e-5)
 
 
+def test_tensorflows_own_step_of_adam_is_that_of_keras() -> None:
+    settings: dict[str, Any] = {"learning_rate": 0.05, "global_clipnorm": 1.0}
+    found = steps(FusedAdamW([1.0, 15.0], [0.1, 0.0], **settings), n=20)
+    expected = steps(LayerwiseAdamW([1.0, 15.0], [0.1, 0.0], **settings), n=20)
+    for one, other in zip(found, expected, strict=True):  # 1 - 0.999 has 5 digits in float32
+        np.testing.assert_allclose(one, other, rtol=2e-5)
+
+
 @pytest.mark.parametrize("decay", [1.0, 0.5])
 def test_lower_layers_and_the_head_have_their_factors(decay: float) -> None:
     inputs = keras.Input((2,))
@@ -80,7 +88,7 @@ def test_lower_layers_and_the_head_have_their_factors(decay: float) -> None:
     upper = keras.layers.Dense(2, name="layer_5_up")(lower)
     model = keras.Model(inputs, keras.layers.Dense(1, name="head")(upper))
     options = TuneOptions(decay=decay, learning_rate=1e-3, head_rate=2e-2)
-    made = make_optimizer(model, 10, options)
+    made = make_optimizer(model, options)
     assert made.factors == [decay, decay, 1, 1, 20, 20]
     assert made.decays == [0.01, 0, 0.01, 0, 0.01, 0]  # of kernels alone
 
@@ -140,3 +148,29 @@ def test_batches_of_any_width_follow_one_another() -> None:
     data.batches = data.cut(np.arange(12))  # in ascending order
     train(make_model(), data, labels, TuneOptions(epochs=1), after_batch=losses.append)
     assert len(losses) == 3
+
+
+def test_a_model_that_is_trained_again_is_not_traced_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same weights as at first, however wide the batches, by what TensorFlow has traced already."""
+    traced: list[int] = []
+    decay = LayerwiseAdamW.decay
+
+    def count(self: Any, variable: Any, number: int, rate: Any) -> Any:
+        traced.append(number)
+        return decay(self, variable, number, rate)
+
+    monkeypatch.setattr(LayerwiseAdamW, "decay", count)
+    lengths = np.repeat(np.arange(8, 128, 8), 4)
+    values = np.random.default_rng(0).standard_normal((int(lengths.sum()), 3)).astype(np.float16)
+    states, labels = States(values, lengths), np.eye(2, dtype=np.uint8)[np.arange(60) % 2]
+    model, found = make_model(), []
+    fresh = model.get_weights()
+    for _ in range(3):
+        model.set_weights(fresh)
+        options = TuneOptions(epochs=2, batch_size=4)
+        train(model, batches(states, labels, np.arange(60)), labels, options)
+        found.append(model.get_weights())
+    for one, *others in zip(*found, strict=True):
+        for other in others:
+            np.testing.assert_array_equal(one, other)
+    assert 1 <= traced.count(0) <= 2

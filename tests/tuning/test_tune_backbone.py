@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +105,15 @@ def scores_of(experiment: Experiment, summary: TuneSummary, *parts: str) -> tupl
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Experiment, TuneSummary, list[Any]]:
     """A tuned backbone, and the rows of the posters that each of its encoders was fed."""
     fed: list[Any] = []
+    networks: list[weakref.ref[Any]] = []
     with pytest.MonkeyPatch.context() as patch:
-        read = poster_encoder.Rows.read
+        read, begin = poster_encoder.Rows.read, poster_encoder.TunedNetwork.__init__
+
+        def build(self: Any, *args: Any) -> None:
+            assert not any(other() for other in networks)  # one in memory at a time
+            networks.append(weakref.ref(self))
+            begin(self, *args)
+            networks.append(weakref.ref(self.learner))
 
         def record(self: Any, rows: Any) -> Any:
             if not fed or fed[-1][0] is not self:
@@ -114,8 +122,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Experiment, TuneSumm
             return read(self, rows)
 
         patch.setattr(poster_encoder.Rows, "read", record)
+        patch.setattr(poster_encoder.TunedNetwork, "__init__", build)
         experiment = make_experiment(tmp_path_factory.mktemp("tuned"))
         summary = tune(experiment)
+    assert len(networks) == 2 * OPTIONS.folds
     return experiment, summary, [rows for _, rows in fed]
 
 
