@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gc
 import json
@@ -55,51 +56,68 @@ LONG = [
     "deep/test_networks",
     "cache/test_power_cut",
     "cli/test_cli",
-    "deep/test_deep",
-    "deep/test_runs",
-    "runs/test_movies",
-    "deep/test_resume",
-    "test_demo",
-    "inspection/test_explain_deep",
-    "cli/test_signals",
-    "backbones/test_engines",
-    "cache/test_kill",
     "studies/test_study",
+    "deep/test_deep",
+    "runs/test_movies",
     "test_docstrings",
-    "deep/test_fused",
-    "deep/test_fused_embeddings",
-    "studies/race/test_race",
-    "extraction/test_pipeline",
-    "test_docs",
     "report/test_report",
-    "deep/test_ancestors",
-    "duplicates/test_find",
-    "extraction/test_extract_texts",
-    "runs/test_text_encoders",
+    "deep/test_resume",
+    "deep/test_runs",
+    "test_demo",
+    "tuning/test_tune_backbone",
+    "backbones/test_engines",
+    "deep/test_fused",
+    "test_docs",
+    "cli/test_signals",
+    "cache/test_kill",
     "model_file/test_damage",
-    "model_file/test_round_trip",
-    "test_wheel",
-    "backbones/test_weights",
-    "inspection/test_poster_saliency",
-    "heads/test_heads",
     "cache/test_damage",
-    "runs/test_cost",
-    "evaluation/test_evaluate",
-    "extraction/test_extract",
-    "features/test_poster_blocks",
-    "runs/test_predict",
-    "heads/test_fusion_heads",
-    "report/test_layout",
-    "report/test_groups",
-    "cache/test_any_file",
-    "cli/test_disk_faults",
-    "heads/test_search",
-    "fuzz/test_fuzz",
-    "test_architecture",
-    "studies/test_learning_curve",
-    "runs/test_golden_runs",
-    "deep/test_several_posters",
     "runs/test_replacement",
+    "studies/race/test_race",
+    "heads/test_heads",
+    "heads/test_fusion_heads",
+    "explain/test_explain",
+    "inspection/test_explain_deep",
+    "model_file/test_round_trip",
+    "extraction/test_pipeline",
+    "duplicates/test_find",
+    "heads/test_null",
+    "deep/test_ancestors",
+    "backbones/test_weights",
+    "report/test_groups",
+    "backbones/test_hub_presets",
+    "catalogue/download/test_fetch",
+    "deep/test_fused_embeddings",
+    "cache/test_any_file",
+    "cli/test_advice",
+    "inspection/test_poster_saliency",
+    "duplicates/test_shared_by_many",
+    "report/test_browser",
+    "heads/test_search",
+    "studies/test_learning_curve",
+    "extraction/test_extract",
+    "runs/test_golden_runs",
+    "runs/test_cost",
+    "runs/test_predict",
+    "test_wheel",
+    "text_encoders/test_encoder",
+    "features/test_poster_blocks",
+    "test_architecture",
+    "cli/test_outputs",
+    "cli/test_reading_commands",
+    "fuzz/test_fuzz",
+    "report/test_layout",
+    "cli/test_foreign_runs",
+    "heads/test_scikit_learn",
+    "extraction/test_extract_texts",
+    "evaluation/test_evaluate",
+    "deep/test_several_posters",
+    "images/test_memory",
+    "catalogue/test_hostile_tables",
+    "runs/test_multiclass",
+    "cli/test_nothing_silent",
+    "cli/test_disk_faults",
+    "deep/test_description",
     "cache/test_state_machine",
 ]
 
@@ -491,6 +509,40 @@ def shallow_mobilenet() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keras.applications, "MobileNet", shallow)
+        yield
+
+
+@contextlib.contextmanager
+def run_eagerly() -> Iterator[None]:
+    """Run networks operation by operation: to trace a step of a training takes longer than a few steps do.
+
+    For tests of what becomes of a network that is trained briefly. How networks are trained, in graphs as
+    for users, is the subject of test_deep.py, test_networks.py, test_fused.py and test_resume.py in
+    tests/deep, and of tests/tuning/test_train.py.
+    """
+    import keras
+
+    compile_ = keras.Model.compile
+
+    def compile_eagerly(self: Any, *arguments: Any, **settings: Any) -> None:
+        compile_(self, *arguments, **{**settings, "run_eagerly": True})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keras.Model, "compile", compile_eagerly)
+        yield
+
+
+@pytest.fixture(scope="module")
+def eager_networks() -> Iterator[None]:
+    """See `run_eagerly`; in all tests of a file."""
+    with run_eagerly():
+        yield
+
+
+@pytest.fixture
+def eager_network() -> Iterator[None]:
+    """See `run_eagerly`; in one test."""
+    with run_eagerly():
         yield
 
 

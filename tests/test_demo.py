@@ -14,6 +14,8 @@ from hybrid import demo, report
 from hybrid.utils.context import Context
 from hybrid.utils.progress import Progress
 
+pytestmark = pytest.mark.usefixtures("eager_networks")
+
 NETWORKS = ["scratch", "text-net", "fused-net", "fused-tuned"]
 HEADS = ["svm", "svm-poster", "svm-text", "svm-metadata", "dummy-stratified"]
 

@@ -70,6 +70,7 @@ def test_each_dependency_has_its_reason() -> None:
         assert f"`{extra}`" in said
 
 
+@pytest.mark.usefixtures("shallow_mobilenet", "eager_networks")  # examples are of calls and shapes
 @pytest.mark.filterwarnings("ignore:Liblinear failed to converge")
 @pytest.mark.parametrize(("page", "least"), [("api.md", 15), ("embeddings.md", 10)])
 def test_pages_of_python_run(

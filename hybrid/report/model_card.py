@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,34 @@ def render_model_card(comparison: Comparison) -> str:
     '# svm'
     """
     run = comparison.runs[0]
-    environment = Environment(
+    return (
+        _environment()
+        .get_template("model_card.md.j2")
+        .render(
+            comparison=comparison,
+            run=run,
+            described=runs.describe_model(run.record),
+            sentences=summarise(comparison),
+            metric_names=metric_names(comparison),
+            thresholds=_thresholds(run),
+            averages=classification.report_run(comparison, run).averages,
+            reliability=reliability(
+                comparison.truth, run.outputs.scores, groups=comparison.item_groups
+            )
+            if run.has_probabilities
+            else None,
+            data=data.make(comparison),
+            confusion=confusion.make(comparison),
+            facts=[fact for fact in describe_run(run) if fact[0] not in SHOWN_ELSEWHERE],
+            dash=DASH,
+        )
+    )
+
+
+@functools.cache
+def _environment() -> Environment:
+    """Jinja environment of the card, which keeps the template that it has compiled."""
+    made = Environment(
         loader=PackageLoader("hybrid.report", "."),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -97,24 +125,9 @@ def render_model_card(comparison: Comparison) -> str:
         keep_trailing_newline=True,
         finalize=_escaped,
     )
-    environment.filters |= {"number": number, "with_interval": with_interval, "code": _code}
-    environment.filters |= {"percent": percent, "counted": counted}
-    return environment.get_template("model_card.md.j2").render(
-        comparison=comparison,
-        run=run,
-        described=runs.describe_model(run.record),
-        sentences=summarise(comparison),
-        metric_names=metric_names(comparison),
-        thresholds=_thresholds(run),
-        averages=classification.report_run(comparison, run).averages,
-        reliability=reliability(comparison.truth, run.outputs.scores, groups=comparison.item_groups)
-        if run.has_probabilities
-        else None,
-        data=data.make(comparison),
-        confusion=confusion.make(comparison),
-        facts=[fact for fact in describe_run(run) if fact[0] not in SHOWN_ELSEWHERE],
-        dash=DASH,
-    )
+    made.filters |= {"number": number, "with_interval": with_interval, "code": _code}
+    made.filters |= {"percent": percent, "counted": counted}
+    return made
 
 
 class _Code(str):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 from collections.abc import Sequence
@@ -42,8 +43,9 @@ from hybrid.utils.writable import check_new_file
 ID = re.compile(r'(\s(?:id|for|aria-labelledby|data-of)="|\shref="#|"url\(#)')
 
 
+@functools.cache
 def make_environment() -> Environment:
-    """Jinja environment of the templates, with escaping.
+    """Jinja environment of the templates, with escaping; it keeps those that it has compiled.
 
     Returns
     -------

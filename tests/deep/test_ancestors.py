@@ -35,6 +35,8 @@ from hybrid.splitting.splits import split_hash
 from hybrid.types import Audit, EmbeddingOptions, Split
 from hybrid.utils.context import Context
 
+pytestmark = pytest.mark.usefixtures("eager_networks")
+
 OPTIONS = DeepOptions(epochs=1, batch_size=16, input_size=(24, 24), head_units="8")
 SIZE = EmbeddingOptions(input_size=(24, 24), precision="float32")
 BACKBONE = "backbone trained on test items"

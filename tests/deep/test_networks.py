@@ -183,7 +183,7 @@ OVERFIT = [
         {"input_size": (46, 46), "stages": 1, "epochs": 30, "batch_size": 8, "learning_rate": 5e-4},
     ),
     ("small", {"input_size": (32, 32), "epochs": 40, "batch_size": 8}),
-    (
+    pytest.param(  # its first and last blocks: tests/deep/test_unfreezing.py
         "mobilenet-075",
         {
             "unfreeze": "all",
@@ -192,6 +192,7 @@ OVERFIT = [
             "batch_size": 8,
             "epochs": 20,
         },
+        marks=pytest.mark.slow,
     ),
     ("vgg16-fc", {"batch_size": 8}),
     pytest.param(

@@ -46,7 +46,7 @@ TUNED = DeepOptions(epochs=2, batch_size=16, input_size=(32, 32), unfreeze="1", 
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _shallow(shallow_mobilenet: None) -> None:
+def _shallow(shallow_mobilenet: None, eager_networks: None) -> None:
     """Whatever is trained here, in whatever order, is the shallow network."""
 
 

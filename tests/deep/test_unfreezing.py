@@ -5,8 +5,11 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from sklearn.metrics import f1_score
 
 from hybrid.backbones import Weights
+from hybrid.deep.baseline import DeepBaseline
+from hybrid.deep.items import Items
 from hybrid.deep.losses import make_loss
 from hybrid.deep.network import Network
 from hybrid.deep.options import DeepOptions
@@ -68,3 +71,23 @@ def test_lower_and_upper_part_make_the_whole() -> None:
     parted = network.upper(stage)(network.lower(stage)(posters()))
     np.testing.assert_allclose(np.array(parted), whole, rtol=1e-5, atol=1e-6)
     assert network.lower(Stage("fine", "all", "sgd", 1e-3)) is None
+
+
+@pytest.mark.usefixtures("until_learnt")
+def test_all_blocks_overfit_32_posters(items: Items) -> None:
+    """With the statistics of its batch normalisations; slow for all of MobileNet: see test_networks.py."""
+    how = DeepOptions(
+        input_size=(32, 32),
+        weights="random",
+        unfreeze="all",
+        learning_rate=1e-2,
+        fine_learning_rate=5e-3,
+        batch_size=8,
+        epochs=20,
+        patience=20,
+        dropout=0.0,
+        loss="plain",
+    )
+    some = items.take(np.arange(32))
+    model = DeepBaseline("mobilenet-075", how).fit(some, some)
+    assert f1_score(some.labels, model.decision_function(some) > 0, average="micro") >= 0.95

@@ -195,6 +195,7 @@ def test_scores_are_those_of_the_fold_or_the_means(there: Any, text_encoder: Pat
         np.testing.assert_allclose(found, expected, atol=2e-4)
 
 
+@pytest.mark.usefixtures("eager_network")
 def test_one_encoder_for_new_texts_low_rank_and_stopped(
     tmp_path: Path, text_encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -448,6 +449,7 @@ def test_a_plan_writes_nothing(tmp_path: Path, text_encoder: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["films.csv"]
 
 
+@pytest.mark.usefixtures("eager_network")
 def test_one_label_an_item_and_unknown_labels(tmp_path: Path, text_encoder: Path) -> None:
     experiment = make_experiment(tmp_path, n=40)
     films = experiment.catalogue
@@ -473,6 +475,7 @@ def test_all_wrong_options_are_told_at_once(tmp_path: Path, text_encoder: Path) 
         tune(experiment, text_encoder, folds=1, epochs=0, precision="float8", lora_alpha=1)
 
 
+@pytest.mark.usefixtures("eager_network")
 def test_the_command_says_what_it_did(tmp_path: Path, text_encoder: Path) -> None:
     """A head alone: nothing of the encoder itself is trained."""
     films = write_catalogue(tmp_path / "catalogue.csv", n=40)
