@@ -155,6 +155,7 @@ def test_usable_tells_good_from_bad(items: Items, tmp_path: Path) -> None:
     assert usable([items.paths[0], "", str(tmp_path / "bad.png")]).tolist() == [True, False, False]
 
 
+@pytest.mark.usefixtures("eager_network")
 def test_frozen_stage_is_training_through_the_whole_frozen_network(items: Items) -> None:
     """Against plain Keras: the same head behind the same body, trained batch by batch."""
     how = replace(TUNED, unfreeze="0", dropout=0.0, loss="plain", learning_rate=0.01)
@@ -179,6 +180,7 @@ def test_frozen_stage_is_training_through_the_whole_frozen_network(items: Items)
     np.testing.assert_allclose(model.decision_function(items.take(rows(0, 8))), scores, atol=1e-2)
 
 
+@pytest.mark.usefixtures("eager_network")
 def test_cached_activations_train_as_posters_do(items: Items) -> None:
     fits = [
         DeepBaseline("mobilenet-075", replace(TUNED, cache_frozen=on, dropout=0.0)).fit(
@@ -306,6 +308,7 @@ def test_a_training_step_is_traced_once(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(traced) == 1
 
 
+@pytest.mark.usefixtures("eager_network")
 def test_a_stage_that_makes_it_worse_leaves_the_network_as_it_was(items: Items) -> None:
     how = replace(QUICK, loss="plain")
     train, validation = items.take(rows(0, 32)), items.take(rows(32, 48))

@@ -101,6 +101,7 @@ def test_a_killed_training_goes_on_to_the_same_result(project: Path, loaded: Any
     assert not list((project / "runs").glob(".*"))
 
 
+@pytest.mark.usefixtures("eager_network")
 def test_ctrl_c_says_how_to_go_on(
     items: Items, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -145,6 +146,7 @@ def test_an_interrupted_first_stage_goes_on_to_the_same_result(
 
 
 @pytest.mark.parametrize("options", [{"epochs": 1}, {"patience": 1, "learning_rate": 0.9}])
+@pytest.mark.usefixtures("eager_network")
 def test_a_stage_that_is_interrupted_at_its_end_trains_no_more(
     options: dict[str, Any], items: Items, tmp_path: Path
 ) -> None:
