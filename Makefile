@@ -40,8 +40,9 @@ $(VENV)/installed: $(BIN)/python $(SOURCES)
 	@touch $@
 
 # uv unpacks the dependencies on all cores, pip on one; pip then installs the package, and whatever uv could not
-# (it may find no index). pip would compile all on one core, tests of other packages included. What does not
-# compile is no error, as for pip.
+# (it may find no index). pip would compile all on one core, tests of other packages included, and large packages
+# of which little is imported. What does not compile is no error, as for pip.
+UNCOMPILED = /(tests?|pip|fontTools|pygments|mypyc?|onnxruntime|kagglesdk)/
 PIP_INDEX = $${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null || echo https://pypi.org/simple)}
 $(VENV)/installed-for-tests: $(BIN)/python $(SOURCES)
 	@echo "installing hybrid and its test tools into $(VENV)"
@@ -49,7 +50,7 @@ $(VENV)/installed-for-tests: $(BIN)/python $(SOURCES)
 	@$(PIP) "$$(grep '^uv ' requirements/tools.in)" && $(BIN)/uv pip install --quiet --python $(BIN)/python \
 	  --default-index "$(PIP_INDEX)" --no-build-isolation --requirement setup.cfg --extra test || true
 	@$(PIP) --no-compile --no-build-isolation ".[test]"
-	@$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
+	@$(BIN)/python -m compileall -qq -j 0 -x '$(UNCOMPILED)' $(VENV)/lib || true
 	@rm -rf build *.egg-info
 	@touch $@ $(VENV)/installed
 
