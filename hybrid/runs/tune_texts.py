@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
@@ -93,9 +94,10 @@ class TextJob(TuneJob):
         from hybrid.tuning.encoder import try_precision
 
         arrays, some = read_arrays(self.spec), self._some_texts()
-        fast, exact = (
-            try_precision(self.spec, arrays, some, each) for each in ("bfloat16", "float32")
-        )
+        fast = try_precision(self.spec, arrays, some, "bfloat16")
+        gc.collect()  # networks refer to themselves
+        exact = try_precision(self.spec, arrays, some, "float32")
+        gc.collect()
         progress = self.experiment.context.progress
         agrees = compare_precision(fast, exact, "bfloat16", progress)
         return "bfloat16" if agrees else "float32"
@@ -116,6 +118,7 @@ class TextJob(TuneJob):
         try:
             states = compute_states(lower, self.tokens, file, context.progress)
             del lower
+            gc.collect()
             learner = Learner(spec, arrays, options, self.precision)
             for name in names:
                 made, epochs = tune_fold(

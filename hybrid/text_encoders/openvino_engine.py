@@ -128,7 +128,7 @@ def embed(spec: TransformerSpec, found: Encoded) -> Any:
 
 
 def _array(values: NDArray[Any] | np.generic) -> Any:
-    return ops.constant(np.ascontiguousarray(values))
+    return ops.constant(np.ascontiguousarray(values), shared_memory=True)
 
 
 def _integers(*values: int) -> Any:

@@ -16,9 +16,11 @@ from scipy.special import erf, ndtr, softmax
 from hybrid.backbones.backend import compile_gradient
 from hybrid.backbones.engine import EngineChoice
 from hybrid.backbones.engines import choose_engine
+from hybrid.text_encoders.arrays import read_arrays
 from hybrid.text_encoders.encoder import TextEncoder
 from hybrid.text_encoders.folder import read_text_encoder
 from hybrid.text_encoders.keras_network import ACTIVATIONS
+from hybrid.text_encoders.openvino_engine import build_network as build_openvino
 from hybrid.text_encoders.spec import TransformerSpec
 
 TEXTS = ["A film about a ghost", "space", "the funny alien horse film about the ghost", "xyz 12."]
@@ -106,6 +108,18 @@ def test_the_exact_gelu_and_its_gradient() -> None:
     np.testing.assert_allclose(ops.convert_to_numpy(gelu(x)), exact * share, rtol=1e-5, atol=1e-7)
     slope = compile_gradient(lambda x: ops.sum(3 * gelu(x)))(x)
     np.testing.assert_allclose(slope, 3 * (share + exact * density), rtol=1e-5, atol=1e-6)
+
+
+def test_openvino_does_not_copy_the_weights(text_encoder: Path) -> None:
+    spec = read_text_encoder(text_encoder)
+    arrays = read_arrays(spec)
+    constants = [
+        each.data
+        for each in build_openvino(spec, arrays).get_ops()
+        if each.get_type_name() == "Constant"
+    ]
+    for wanted in (arrays.words, arrays.layers[0].up.kernel):
+        assert any(np.shares_memory(found, wanted) for found in constants)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
