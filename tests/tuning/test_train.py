@@ -13,6 +13,10 @@ from hybrid.tuning.optimizer import FusedAdamW, LayerwiseAdamW, LinearSchedule, 
 from hybrid.tuning.options import TuneOptions
 from hybrid.tuning.train import train
 
+only_on_tensorflow = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="of TensorFlow"
+)
+
 
 def steps(optimizer: Any, n: int = 3) -> list[Any]:
     """Two variables after some steps with known gradients."""
@@ -44,7 +48,9 @@ def by_hand(
     return values
 
 
-@pytest.mark.parametrize("kind", [LayerwiseAdamW, FusedAdamW])
+@pytest.mark.parametrize(
+    "kind", [LayerwiseAdamW, pytest.param(FusedAdamW, marks=only_on_tensorflow)]
+)
 def test_it_is_adamw_with_rates_and_decays_of_each_variable(kind: type[LayerwiseAdamW]) -> None:
     """Rates that rise, then fall; a clipped gradient; a decay that is scaled by the variable's own rate."""
     schedule = LinearSchedule(0.05, 2, 4)
@@ -73,6 +79,7 @@ def test_each_variable_has_its_rate() -> None:
     np.testing.assert_allclose(first[1], [0.5 - 0.02], rtol=1e-5)
 
 
+@only_on_tensorflow
 def test_tensorflows_own_step_of_adam_is_that_of_keras() -> None:
     settings: dict[str, Any] = {"learning_rate": 0.05, "global_clipnorm": 1.0}
     found = steps(FusedAdamW([1.0, 15.0], [0.1, 0.0], **settings), n=20)
@@ -173,4 +180,5 @@ def test_a_model_that_is_trained_again_is_not_traced_again(monkeypatch: pytest.M
     for one, *others in zip(*found, strict=True):
         for other in others:
             np.testing.assert_array_equal(one, other)
-    assert 1 <= traced.count(0) <= 2
+    if keras.backend.backend() == "tensorflow":
+        assert 1 <= traced.count(0) <= 2
