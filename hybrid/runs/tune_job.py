@@ -26,10 +26,11 @@ from hybrid.errors import RunError, SettingError
 from hybrid.heads.scoring import score_out_of_fold
 from hybrid.runs.experiment import Experiment
 from hybrid.runs.folder import check_run_name
+from hybrid.tuning.effort import Effort
 from hybrid.tuning.folds import carve_watched
 from hybrid.tuning.lesson import Lesson
 from hybrid.tuning.options import TuneOptions, TunePlan, TuneSummary
-from hybrid.tuning.work_folder import Trained, WorkFolder
+from hybrid.tuning.work_folder import Trained, WorkFolder, is_begun
 from hybrid.types import ExtractSummary, TextExtractSummary
 from hybrid.utils.counts import counted
 from hybrid.utils.files import locked, make_folder, remove, remove_tree, write_new
@@ -37,35 +38,6 @@ from hybrid.utils.refusals import describe_refusal
 from hybrid.utils.resources import peak_mib
 from hybrid.utils.unknown_labels import as_codes
 from hybrid.utils.writable import check_new_folder
-
-
-@dataclass(frozen=True)
-class Effort:
-    """What a tuning is estimated to take.
-
-    Parameters
-    ----------
-    seconds : float
-        Of the layers that do not learn, for all items.
-    step : float
-        Seconds of a training step.
-    parameters, stored : int
-        That learn, in each encoder; and that its file holds.
-    state_bytes : int
-        Of what the layers that do not learn compute.
-    on_disk : bool
-        Whether these are in a file.
-    base_bytes : int
-        Of the encoder that it starts from.
-    """
-
-    seconds: float
-    step: float
-    parameters: int
-    stored: int
-    state_bytes: int
-    on_disk: bool
-    base_bytes: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,9 +165,9 @@ class TuneJob(ABC):
         files = {name: self.fold_file.format(name) for name in self.names}
         return [name for name, file in files.items() if self.work.record(file) is None]
 
-    def trained(self, name: int | str) -> Trained:
-        """What is known of an encoder that is done."""
-        found = self.work.record(self.fold_file.format(name))
+    def trained(self, name: int | str, *, placed: bool = False) -> Trained:
+        """What is known of an encoder that is done, or that has its name."""
+        found = self.work.record(self.fold_file.format(name), placed=placed)
         assert found is not None, "an encoder that is done"
         return found
 
@@ -247,26 +219,20 @@ def check_job(experiment: Experiment, options: TuneOptions) -> None:
 def run_job(job: TuneJob, force: bool) -> TuneSummary:
     """Train the encoders that are not there yet, write the folder, and embed the catalogue with it."""
     folder, say = job.experiment.folder, job.experiment.context.progress.say
-    _check_target(job, folder, force)
-    hashes = job.experiment.hashed.take(job.rows).hashes
+    placed = _is_placed(job)
+    _check_target(job, folder, force or placed)
     with _held(folder):
-        job.work.begin(anew=force)
-        say("starting Keras")
-        start_keras()
-        resumed = len(job.names) - len(job.missing)
-        if resumed:
-            say(f"continuing: {counted(resumed, 'encoder is', 'encoders are')} there already")
-        _train(job)
-        kept = [job.trained(name).epochs for name in job.names]
-        seconds = _assemble(job, hashes)
+        resumed = len(job.names) if placed else _make_encoder(job, force)
+        trained = [job.trained(name, placed=True) for name in job.names]
     say(f"{folder} is written; embedding the {job.kind}s of the catalogue with it")
     found = job.embed()
+    job.work.close()
     return TuneSummary(
         **_said(job),
-        kept_epochs=tuple(kept),
+        kept_epochs=tuple(one.epochs for one in trained),
         resumed=resumed,
         oof_map=_out_of_fold_map(job, found.fingerprint),
-        seconds=seconds,
+        seconds=sum(one.seconds for one in trained),
         embedding_seconds=found.seconds,
         peak_mib=peak_mib(),
         bytes=sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()),
@@ -322,6 +288,26 @@ def _held(folder: Path) -> Iterator[None]:
         raise RunError(describe_refusal(f"the encoder {folder}", error)) from error
 
 
+def _is_placed(job: TuneJob) -> bool:
+    """Whether the encoder is whole, and its scores may be missing: a disk refused them, or it was killed."""
+    begun = is_begun(job.experiment.folder) and is_tuned(job.experiment.folder)
+    return begun and job.work.is_placed([job.fold_file.format(name) for name in job.names])
+
+
+def _make_encoder(job: TuneJob, force: bool) -> int:
+    """Train the encoders that are not there yet, and write the folder; how many were there."""
+    say, hashes = job.experiment.context.progress.say, job.experiment.hashed.take(job.rows).hashes
+    job.work.begin(anew=force)
+    say("starting Keras")
+    start_keras()
+    resumed = len(job.names) - len(job.missing)
+    if resumed:
+        say(f"continuing: {counted(resumed, 'encoder is', 'encoders are')} there already")
+    _train(job)
+    _assemble(job, hashes)
+    return resumed
+
+
 def _train(job: TuneJob) -> None:
     """Train the encoders that are not there yet, and save each when it is done."""
     todo = job.missing
@@ -344,26 +330,24 @@ def _train(job: TuneJob) -> None:
         raise
 
 
-def _assemble(job: TuneJob, hashes: Any) -> float:
-    """Complete the folder of the encoder and give it its name; the seconds of the training."""
+def _assemble(job: TuneJob, hashes: Any) -> None:
+    """Complete the folder of the encoder and give it its name."""
     work, experiment = job.work, job.experiment
     remove_tree(work.encoder / BASE)  # of an earlier attempt
     for name in (TUNED, PROVENANCE):
         remove(work.encoder / name)
     digest = job.write_record(work.encoder)
-    seconds = sum(job.trained(name).seconds for name in job.names)
     learnt = Ancestor(
         digest=digest,
         name=experiment.folder.name,
         catalogue=experiment.catalogue.sha256,
         split=experiment.split.sha256,
         items=hashes,
-        seconds=seconds,
+        seconds=sum(job.trained(name).seconds for name in job.names),
         device=device_name(),
     )
     write_new(work.encoder / PROVENANCE, job.base_provenance.then(learnt).to_bytes())
-    work.finish()
-    return seconds
+    work.place()
 
 
 def _out_of_fold_map(job: TuneJob, fingerprint: str) -> float | None:

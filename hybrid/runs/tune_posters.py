@@ -32,9 +32,10 @@ from hybrid.errors import CatalogueError, SettingError
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.extraction.pooling import read_pooled
 from hybrid.runs.experiment import Experiment
-from hybrid.runs.tune_job import Effort, TuneJob, check_job
+from hybrid.runs.tune_job import TuneJob, check_job
 from hybrid.splitting.tasks import TRAINING
 from hybrid.tuning.base_files import copy_file
+from hybrid.tuning.effort import Effort
 from hybrid.tuning.folds import join_groups, plan_folds
 from hybrid.tuning.lesson import Lesson
 from hybrid.tuning.options import TuneOptions

@@ -23,7 +23,7 @@ from hybrid.extraction.extract_texts import extract_texts
 from hybrid.extraction.precision_check import compare_precision
 from hybrid.extraction.texts import item_texts, text_keys
 from hybrid.runs.experiment import Experiment
-from hybrid.runs.tune_job import Effort, TuneJob, check_job
+from hybrid.runs.tune_job import TuneJob, check_job
 from hybrid.splitting.tasks import TRAINING
 from hybrid.text_encoders.arrays import pack_tensors, read_arrays
 from hybrid.text_encoders.registry import resolve_text_encoder
@@ -32,6 +32,7 @@ from hybrid.text_encoders.tokens import Tokenizer, Tokens
 from hybrid.text_encoders.tuned import FOLD, text_numbers, write_tuned_encoder
 from hybrid.text_encoders.tuned_engine import take_pieces
 from hybrid.tuning.base_files import copy_base
+from hybrid.tuning.effort import Effort
 from hybrid.tuning.folds import join_groups, plan_folds
 from hybrid.tuning.options import TuneOptions
 from hybrid.tuning.precision import choose_precision

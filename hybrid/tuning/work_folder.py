@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,28 @@ class Trained:
 
     seconds: float
     epochs: int
+
+
+def work_folder(encoder: Path) -> Path:
+    """The folder in which an encoder is tuned.
+
+    Examples
+    --------
+    >>> work_folder(Path("encoders/tuned")).as_posix()
+    'encoders/.tuned.tuning'
+    """
+    return encoder.with_name(f".{encoder.name}.tuning")
+
+
+def is_begun(encoder: Path) -> bool:
+    """Whether a tuning of an encoder of this name was interrupted.
+
+    Examples
+    --------
+    >>> is_begun(Path("encoders/none"))
+    False
+    """
+    return (work_folder(encoder) / STATE).exists()
 
 
 class WorkFolder:
@@ -50,7 +72,7 @@ class WorkFolder:
 
     def __init__(self, encoder: Path, identity: Mapping[str, Any]) -> None:
         self.target = encoder
-        self.folder = encoder.with_name(f".{encoder.name}.tuning")
+        self.folder = work_folder(encoder)
         self.encoder = self.folder / ENCODER
         self.states = self.folder / STATES
         self.identity: dict[str, Any] = parse_json(json.dumps(identity))
@@ -107,21 +129,40 @@ class WorkFolder:
         record = {"digest": digest, "seconds": seconds, "epochs": epochs}
         write_atomically(self.folder / f"{name}.json", seal(record))
 
-    def record(self, name: str) -> Trained | None:
-        """What is known of a file; None where it is not done, or damaged."""
+    def record(self, name: str, *, placed: bool = False) -> Trained | None:
+        """What is known of a file; None where it is not done, or damaged.
+
+        Parameters
+        ----------
+        name : str
+        placed : bool, default=False
+            Whether the encoder has its name already.
+        """
+        folder = self.target if placed else self.encoder
         try:
             record = unseal(read_bytes(self.folder / f"{name}.json", TEXT))
-            whole = hash_file(self.encoder / name, WEIGHTS) == record["digest"]
+            whole = hash_file(folder / name, WEIGHTS) == record["digest"]
             return Trained(float(record["seconds"]), int(record["epochs"])) if whole else None
         except (OSError, DamageError, KeyError, TypeError, ValueError):
             return None
 
-    def finish(self) -> None:
-        """Give the encoder its name, in place of one that has it, and remove the rest."""
+    def is_placed(self, names: Sequence[str]) -> bool:
+        """Whether the encoder of this tuning, of files of these names, has its name, but was not closed."""
+        try:
+            self.check()
+        except RunError:
+            return False
+        return all(self.record(name, placed=True) is not None for name in names)
+
+    def place(self) -> None:
+        """Give the encoder its name, in place of one that has it."""
         sync_tree(self.encoder)
         if self.target.exists() and not exchange(self.encoder, self.target):
             self.target.replace(self.folder / "old")
         if not self.target.exists() or (self.folder / "old").exists():
             self.encoder.replace(self.target)
         sync(self.target.parent)
+
+    def close(self) -> None:
+        """Remove the folder: nothing is left to be done."""
         remove_tree(self.folder)

@@ -21,7 +21,7 @@ from hybrid.catalogue import load_catalogue
 from hybrid.cli.main import hybrid
 from hybrid.deep.options import DeepOptions
 from hybrid.deep.saved import load_baseline
-from hybrid.errors import RunError, SettingError, WeightsError
+from hybrid.errors import CacheError, RunError, SettingError, WeightsError
 from hybrid.extraction.provenance import store_provenance
 from hybrid.extraction.text_lookup import text_stores
 from hybrid.extraction.text_plan import configured_encoder
@@ -33,7 +33,7 @@ from hybrid.runs.fit_head import fit_head
 from hybrid.runs.folder import read_predictions
 from hybrid.runs.predict import predict_catalogue
 from hybrid.runs.tune import plan_tuning, tune_text_encoder
-from hybrid.runs.tune_texts import plan_text_job
+from hybrid.runs.tune_texts import TextJob, plan_text_job
 from hybrid.splitting.split_file import write_split
 from hybrid.splitting.tasks import Task
 from hybrid.text_encoders.encoder import TextEncoder
@@ -297,11 +297,30 @@ def test_a_killed_tuning_continues_to_the_same_bytes(
         tune(again, text_encoder, epochs=2)
     with monkeypatch.context() as patch:
         patch.setattr(TrainingBatches, "__init__", count(begin, trained))
+        patch.setattr(TextJob, "embed", refuse)  # when the encoder has its name
+        with pytest.raises(CacheError, match="no room"):
+            tune(again, text_encoder)
+        assert len(trained) == 3
+        assert is_tuned(again.folder)
+        with pytest.raises(
+            RunError, match="found a tuned encoder"
+        ):  # other options are another tuning
+            tune(again, text_encoder, epochs=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingBatches, "__init__", stop)
         found = tune(again, text_encoder)
-    assert (len(trained), found.resumed) == (3, 1)
+    assert (len(trained), found.resumed) == (3, 3)
+    assert (found.kept_epochs, found.oof_map) == (summary.kept_epochs, summary.oof_map)
+    assert found.seconds > 0
+    with pytest.raises(RunError, match="found a tuned encoder"):  # it is whole
+        tune(again, text_encoder)
     assert contents(again.folder) == contents(experiment.folder)
     assert found.fingerprint == summary.fingerprint
     assert sorted(path.name for path in again.folder.parent.iterdir()) == ["tuned"]
+
+
+def refuse(job: TextJob) -> None:
+    raise CacheError("no room")
 
 
 def count(begin: Callable[..., None], trained: list[int]) -> Callable[..., None]:
