@@ -60,6 +60,8 @@ class DuplicateGroups:
         one. An id that is not here is equal to itself alone.
     untied : tuple of tuple of str, default=()
         Ids of items that share what too many share to be duplicates, such as a placeholder image.
+    note : str, default=""
+        How complete the search was, where not all pairs were compared.
 
     Examples
     --------
@@ -72,6 +74,7 @@ class DuplicateGroups:
     severity: str = LEAK
     same: dict[str, Hashable] = field(default_factory=dict)
     untied: tuple[tuple[str, ...], ...] = ()
+    note: str = ""
 
 
 @dataclass(frozen=True)

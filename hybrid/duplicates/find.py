@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hybrid.cache import EmbeddingStore
 from hybrid.catalogue import Catalogue
@@ -43,6 +46,26 @@ OVERVIEW, TITLE, YEAR = "overview", "title", "year"
 COLLECTIONS = ("collection", "franchise", "belongs_to_collection", "series")
 
 
+class StoredRows:
+    """The embeddings of some keys, read from the cache when they are asked for.
+
+    Parameters
+    ----------
+    store : EmbeddingStore
+    keys : iterable of n bytes
+        Rows of NaN stand for keys that the store does not hold.
+    """
+
+    def __init__(self, store: EmbeddingStore, keys: Iterable[Hashable]) -> None:
+        self.store, self.keys = store, [key for key in keys if isinstance(key, bytes)]
+        self.shape = (len(self.keys), store.dimension)
+
+    def __getitem__(self, positions: slice | NDArray[np.int64]) -> NDArray[np.float32]:
+        if isinstance(positions, slice):
+            return self.store.read(self.keys[positions])
+        return self.store.read([self.keys[i] for i in positions.tolist()])
+
+
 @dataclass(frozen=True)
 class Duplicates:
     """Duplicates and near-duplicates in a catalogue.
@@ -52,7 +75,7 @@ class Duplicates:
     kinds : tuple of DuplicateGroups
         One for each kind that was searched for.
     skipped : tuple of str, default=()
-        What could not be searched for, with the reason.
+        What could not be searched for, or not in all pairs, with the reason.
 
     Examples
     --------
@@ -138,6 +161,7 @@ def find_duplicates(
         kinds.append(column_duplicates(catalogue, collection, COLLECTION))
     else:
         skipped.append(f"{COLLECTION}: no column {', '.join(COLLECTIONS)}")
+    skipped += [f"{kind.kind}: {kind.note}" for kind in kinds if kind.note]
     return Duplicates(tuple(kinds), tuple(skipped))
 
 
@@ -152,8 +176,7 @@ def _compare_posters(
     describe = _describe(catalogue, _text_columns(catalogue))
     kinds = image_duplicates(by_key, hashes, describe)
     if store is not None:
-        rows = store.read([key for key in by_key if isinstance(key, bytes)])
-        return [*kinds, near_embedding_duplicates(by_key, rows)], []
+        return [*kinds, near_embedding_duplicates(by_key, StoredRows(store, by_key))], []
     reason = "hybrid audit takes those of the catalogue, if there is one set"
     return kinds, [f"{NEAR_EMBEDDING}: no embeddings were given; {reason}"]
 
@@ -184,8 +207,7 @@ def _compare_text_embeddings(
     long = [count_words(tokenize(text)) >= MIN_WORDS for text in whole]
     wanted = [key if good else None for key, good in zip(keys, long, strict=True)]
     members = group_ids(catalogue.ids.tolist(), wanted)
-    rows = store.read([key for key in members if isinstance(key, bytes)])
-    return near_text_duplicates(members, rows, told)
+    return near_text_duplicates(members, StoredRows(store, members), told)
 
 
 def _text_columns(catalogue: Catalogue) -> list[str]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hybrid.catalogue import Catalogue
 from hybrid.catalogue.cells import says_something, split_cell
+from hybrid.duplicates.cosine import search_by_cosine
+from hybrid.duplicates.cross_polytope import Rows
+from hybrid.duplicates.hamming import near_duplicates_by_hamming
 from hybrid.duplicates.kinds import (
     NEAR_EMBEDDING,
     NEAR_IMAGE,
@@ -28,11 +31,10 @@ from hybrid.duplicates.sharing import (
 )
 from hybrid.duplicates.similarity import (
     count_words,
-    near_duplicates_by_cosine,
-    near_duplicates_by_hamming,
     near_duplicates_by_jaccard,
     tokenize,
 )
+from hybrid.duplicates.standardised_rows import StandardisedRows
 from hybrid.errors import SettingError, unknown_name
 from hybrid.images.perceptual_hash import BLANK
 from hybrid.types import MAX_SHARED, WARNING, DuplicateGroups
@@ -128,16 +130,16 @@ def image_duplicates(
     return same_and_near((SAME_IMAGE, NEAR_IMAGE), members, pairs, describe)
 
 
-def near_embedding_duplicates(members: Members, rows: NDArray[np.float32]) -> DuplicateGroups:
+def near_embedding_duplicates(members: Members, rows: Rows) -> DuplicateGroups:
     """Near-duplicate embeddings: a cosine similarity of at least 0.9, each dimension standardised.
 
     Parameters
     ----------
     members : mapping of bytes to sequence of str
         Content key → ids of the items that have it.
-    rows : ndarray of shape (n, D), float32
-        The embedding of each key, in the order of `members`; NaN where there is none. Changed in place,
-        since the embeddings of a large catalogue are most of the memory that an audit takes.
+    rows : Rows
+        The embedding of each key, of shape (n, D), in the order of `members`: an array, or what reads one;
+        NaN where there is none.
 
     Returns
     -------
@@ -151,13 +153,9 @@ def near_embedding_duplicates(members: Members, rows: NDArray[np.float32]) -> Du
     >>> near_embedding_duplicates(members, rows).groups
     (('f1', 'f2'), ('f3', 'f4'))
     """
-    known = ~np.isnan(rows[:, 0])
-    rows -= rows.mean(axis=0, where=known[:, None], dtype=np.float64) if known.any() else 0
-    rows[~known] = 0  # similar to nothing
-    rows /= _lengths("ij,ij->j", rows)
-    rows /= _lengths("ij,ij->i", rows)[:, None]
-    pairs = near_duplicates_by_cosine(rows, MIN_COSINE)
-    return group_near_values(NEAR_EMBEDDING, members, pairs, WARNING)
+    near = search_by_cosine(StandardisedRows(rows), MIN_COSINE)
+    found = group_near_values(NEAR_EMBEDDING, members, near.pairs, WARNING)
+    return replace(found, note=near.note)
 
 
 def text_duplicates(
@@ -296,9 +294,3 @@ def group_by_column(catalogue: Catalogue, column: str) -> Ids:
         for entry in split_cell(cell, separator):
             members.setdefault(entry.casefold(), []).append(name)
     return group_sharers(members)
-
-
-def _lengths(axes: str, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Lengths of columns or rows, to divide by: 1 where one is 0."""
-    lengths = np.sqrt(np.einsum(axes, rows, rows))
-    return np.where(lengths > 0, lengths, 1).astype(np.float32)

@@ -1,12 +1,9 @@
-"""Near-duplicate search: exact, by cosine, Hamming and Jaccard similarity, and connected components.
-
-Pure: arrays and strings in, groups or pairs of positions out. All pairs are compared chunk by chunk, so
-that memory stays flat; results are exact, not approximate.
-"""
+"""Equal values, connected components, and near-duplicate texts by Jaccard similarity: all exact. Pure."""
 
 from __future__ import annotations
 
 import unicodedata
+from array import array
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any
 
@@ -19,14 +16,6 @@ from hybrid.utils.scripts import has_unspaced_script, split_words, strip_points,
 Pairs = NDArray[np.int64]
 Groups = list[tuple[int, ...]]
 
-CHUNK_CELLS = 8_000_000  # of one product: 32 MB of float32
-# Directions of the projection that goes before the exact comparison: enough even where each of 2,048
-# dimensions has the same variance.
-PROJECTED = 256
-SAMPLE = 1000  # rows that the directions are found on
-POWER_ITERATIONS = 3
-MAX_CANDIDATES = 0.01  # share of the pairs; where the projection leaves more, it does not pay
-ROUNDING = 1e-4  # of float32 products
 SHINGLE = 3  # words
 CHARACTER_SHINGLE = 4  # characters of a script without spaces between words
 MAX_TEXTS = 100  # a shingle that more texts share says nothing about any two of them
@@ -84,117 +73,6 @@ def connected_components(n: int, groups: Iterable[Sequence[int]]) -> NDArray[np.
     smallest = np.full(count, n, dtype=np.int64)
     np.minimum.at(smallest, member, np.arange(n))
     return smallest[member]
-
-
-def near_duplicates_by_cosine(vectors: NDArray[np.float32], least: float) -> Pairs:
-    """Find all pairs of vectors whose cosine similarity reaches a threshold.
-
-    The search is exact: a random projection, refined by power iterations, only leaves out pairs whose
-    similarity is bounded below the threshold (Cauchy-Schwarz).
-
-    Parameters
-    ----------
-    vectors : ndarray of shape (n, D), float32
-        Rows of length 1; of other rows it is the inner product that is compared. Rows of NaN are in no
-        pair.
-    least : float
-        The threshold, from -1 to 1.
-
-    Returns
-    -------
-    ndarray of shape (m, 2), int64
-        Positions, the smaller first.
-
-    Examples
-    --------
-    >>> vectors = np.array([[1, 0], [0.8, 0.6], [0, 1]], dtype=np.float32)
-    >>> near_duplicates_by_cosine(vectors, 0.7).tolist()
-    [[0, 1]]
-    """
-    known = np.flatnonzero(~np.isnan(vectors[:, :1]).any(axis=1))
-    rows = vectors if len(known) == len(vectors) else vectors[known]
-    projected = _project(rows, least)
-    size, found = max(1, CHUNK_CELLS // max(len(rows), 1)), [np.empty((0, 2), dtype=np.int64)]
-    for start in range(0, len(rows), size):
-        close = projected[start : start + size] @ projected[start:].T >= least - ROUNDING
-        i, j = np.nonzero(close)
-        upper = j > i
-        i, j = start + i[upper], start + j[upper]
-        close = _products(rows, i, j) >= least
-        found.append(np.stack([known[i[close]], known[j[close]]], axis=1))
-    return np.concatenate(found)
-
-
-def _project(rows: NDArray[np.float32], least: float) -> NDArray[np.float32]:
-    """Project rows so that no product becomes smaller; the rows themselves where that would not pay.
-
-    A row becomes its projection on a few directions, and the length of the residual: by Cauchy-Schwarz
-    the residuals of two rows add no more to their product than the product of their lengths.
-    """
-    n, columns = rows.shape
-    if columns <= 2 * PROJECTED or n <= SAMPLE:
-        return rows
-    random = np.random.default_rng(0)
-    sample = rows[random.choice(n, SAMPLE, replace=False)]
-    directions = random.standard_normal((columns, PROJECTED), dtype=np.float32)
-    for _ in range(POWER_ITERATIONS):  # towards the first principal directions; any are right
-        directions = np.linalg.qr(sample.T @ (sample @ directions))[0]
-    parts = rows @ directions
-    residual = np.einsum("ij,ij->i", rows, rows) - np.einsum("ij,ij->i", parts, parts)
-    projected = np.column_stack([parts, np.sqrt(np.maximum(residual, 0))])
-    candidates = projected[:SAMPLE] @ projected[-SAMPLE:].T >= least - ROUNDING
-    return projected if candidates.mean() < MAX_CANDIDATES else rows
-
-
-def _products(
-    rows: NDArray[np.float32], i: NDArray[np.int64], j: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Inner product of each pair of rows."""
-    size = max(1, CHUNK_CELLS // max(4 * rows.shape[1], 1))
-    parts = [
-        np.einsum("ij,ij->i", rows[i[at : at + size]], rows[j[at : at + size]])
-        for at in range(0, len(i), size)
-    ]
-    return np.concatenate(parts) if parts else np.empty(0, dtype=np.float32)
-
-
-def near_duplicates_by_hamming(codes: Sequence[bytes | None], bits: int) -> Pairs:
-    """Find all pairs of binary codes within a Hamming distance.
-
-    Equal codes are compared as one: each is paired only with the first of them.
-
-    Parameters
-    ----------
-    codes : sequence of n bytes or None
-        All of one length; None is in no pair.
-    bits : int
-        The largest Hamming distance.
-
-    Returns
-    -------
-    ndarray of shape (m, 2), int64
-        Positions.
-
-    Examples
-    --------
-    >>> near_duplicates_by_hamming([b"p", b"q", b"w", None], 1).tolist()
-    [[0, 1]]
-    """
-    first: dict[bytes, int] = {}
-    equal = [
-        (first[code], i)
-        for i, code in enumerate(codes)
-        if code is not None and first.setdefault(code, i) != i
-    ]
-    if not first:
-        return np.empty((0, 2), dtype=np.int64)
-    raw = np.frombuffer(b"".join(first), dtype=np.uint8).reshape(len(first), -1)
-    signs = np.unpackbits(raw, axis=1).astype(np.float32) * 2 - 1
-    length = signs.shape[1]
-    # The product of two vectors of signs is their length minus twice the Hamming distance.
-    pairs = near_duplicates_by_cosine(signs, length - 2 * bits)
-    places = np.fromiter(first.values(), dtype=np.int64)
-    return np.concatenate([np.array(equal, dtype=np.int64).reshape(-1, 2), places[pairs]])
 
 
 def tokenize(text: str) -> list[str]:
@@ -264,10 +142,11 @@ def near_duplicates_by_jaccard(texts: Sequence[str | None], jaccard: float) -> P
     """
     shingles = _shingles(texts)
     counts = np.asarray(shingles.sum(axis=1)).ravel()
-    turned = shingles.T.tocsr()
+    shared = shingles[:, np.flatnonzero(np.bincount(shingles.indices) > 1)]
+    turned = shared.T.tocsr()
     found, size = [np.empty((0, 2), dtype=np.int64)], 2000
-    for start in range(0, shingles.shape[0], size):
-        both = (shingles[start : start + size] @ turned).tocoo()
+    for start in range(0, shared.shape[0], size):
+        both = (shared[start : start + size] @ turned).tocoo()
         i, j = both.row.astype(np.int64) + start, both.col.astype(np.int64)
         either = counts[i] + counts[j] - both.data
         close = (j > i) & (both.data >= jaccard * either)
@@ -277,17 +156,38 @@ def near_duplicates_by_jaccard(texts: Sequence[str | None], jaccard: float) -> P
 
 def _shingles(texts: Sequence[str | None]) -> Any:
     """Which text has which shingle: sparse, shape (n, shingles), of 1."""
-    known: dict[tuple[str, ...], int] = {}
-    columns: list[int] = []
-    ends = [0]
+    known: dict[str, int] = {}
+    words, lengths, sizes = array("q"), array("q"), array("q")
     for text in texts:
-        words = tokenize(text or "")
-        unspaced = 2 * _count_characters(words) > len(words)
-        size = CHARACTER_SHINGLE if unspaced else SHINGLE
-        shingles = {tuple(words[i : i + size]) for i in range(len(words) - size + 1)}
-        columns += [known.setdefault(shingle, len(known)) for shingle in shingles]
-        ends.append(len(columns))
-    shape = (len(texts), len(known))
-    matrix = sp.csr_array((np.ones(len(columns), dtype=np.int32), columns, ends), shape=shape)
-    common = np.bincount(columns, minlength=shape[1]) > MAX_TEXTS
+        tokens = tokenize(text or "")
+        unspaced = 2 * _count_characters(tokens) > len(tokens)
+        sizes.append(CHARACTER_SHINGLE if unspaced else SHINGLE)
+        lengths.append(len(tokens))
+        words.extend(known.setdefault(token, len(known)) for token in tokens)
+    rows, columns = _number_shingles(*map(np.asarray, (words, lengths, sizes)), len(known))
+    shape = (len(texts), int(columns.max(initial=-1)) + 1)
+    matrix = sp.coo_array((np.ones(len(rows), dtype=np.int32), (rows, columns)), shape=shape)
+    matrix = matrix.tocsr()
+    matrix.sum_duplicates()
+    matrix.data[:] = 1
+    common = np.bincount(matrix.indices, minlength=shape[1]) > MAX_TEXTS
     return matrix[:, np.flatnonzero(~common)].tocsr()
+
+
+def _number_shingles(
+    words: NDArray[np.int64], lengths: NDArray[np.int64], sizes: NDArray[np.int64], n_words: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The text and the number of each shingle, where texts are numbers of words, one after the other."""
+    ends = np.repeat(np.cumsum(lengths), lengths)
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    size, place = np.repeat(sizes, lengths), np.arange(len(words))
+    rows, columns, count = [], [], 0
+    for length in (SHINGLE, CHARACTER_SHINGLE):
+        at = np.flatnonzero((size == length) & (place + length <= ends))
+        number = words[at]
+        for step in range(1, length):
+            number = np.unique(number * n_words + words[at + step], return_inverse=True)[1]
+        rows.append(owner[at])
+        columns.append(count + number)
+        count += int(number.max(initial=-1)) + 1
+    return np.concatenate(rows), np.concatenate(columns)

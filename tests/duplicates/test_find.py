@@ -18,6 +18,7 @@ from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.cli.main import _run
 from hybrid.datasets.sample import write_sample
+from hybrid.duplicates import cosine
 from hybrid.duplicates.find import find_duplicates
 from hybrid.duplicates.groups import group_by_column
 from hybrid.errors import SettingError, SplitError
@@ -211,7 +212,7 @@ def test_what_gives_labels_away_is_a_warning(tmp_path: Path, rows: list[dict[str
 
 
 def test_embeddings_that_are_nearly_the_same_are_a_warning(
-    tmp_path: Path, rows: list[dict[str, Any]]
+    tmp_path: Path, rows: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalogue = write(tmp_path, rows)
     keys = hash_catalogue(catalogue)
@@ -229,6 +230,13 @@ def test_embeddings_that_are_nearly_the_same_are_a_warning(
         (("f00", "train", "f01", "test"),),
     )
     assert audit.skipped == ()
+    monkeypatch.setattr(cosine, "FEW", 10)  # not all pairs of so many are compared
+    again = audit_catalogue(catalogue, TESTS, keys=keys, store=store)
+    assert again.warnings == audit.warnings
+    assert again.skipped == (
+        "near-same embedding: not all pairs were compared; 1 of the 1 near-duplicates of "
+        f"{N} sampled ones were found",
+    )
 
 
 def test_of_several_sets_of_embeddings_one_must_be_named(

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid.duplicates import similarity
+from hybrid.duplicates import cosine
+from hybrid.duplicates.cosine import near_duplicates_by_cosine
+from hybrid.duplicates.hamming import near_duplicates_by_hamming
 from hybrid.duplicates.similarity import (
     connected_components,
     group_equal,
-    near_duplicates_by_cosine,
-    near_duplicates_by_hamming,
     near_duplicates_by_jaccard,
     tokenize,
 )
@@ -54,22 +54,22 @@ def test_all_pairs_by_cosine_are_found(seed: int, columns: int) -> None:
         if float(rows[i] @ rows[j]) >= 0.8
     ]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(similarity, "CHUNK_CELLS", 60)
-        patch.setattr(similarity, "PROJECTED", 2)  # for 8 columns; 3 are taken as they are
-        patch.setattr(similarity, "SAMPLE", 5)
-        patch.setattr(similarity, "MAX_CANDIDATES", 2)
+        patch.setattr(cosine, "CHUNK_CELLS", 60)
+        patch.setattr(cosine, "PROJECTED", 2)  # for 8 columns; 3 are taken as they are
+        patch.setattr(cosine, "SAMPLE", 5)
+        patch.setattr(cosine, "MAX_CANDIDATES", 2)
         assert sorted(map(tuple, near_duplicates_by_cosine(rows, 0.8).tolist())) == expected
 
 
 def test_projected_vectors_leave_few_candidates() -> None:
     rows = np.random.default_rng(0).standard_normal((1200, 2048), dtype=np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    projected = similarity._project(rows, 0.9)
-    assert projected.shape == (1200, similarity.PROJECTED + 1)
+    projected = cosine._project(rows, 0.9)
+    assert projected.shape == (1200, cosine.PROJECTED + 1)
     products = projected @ projected.T
     assert (products >= rows @ rows.T - 1e-5).all()
     assert (products >= 0.9).mean() < 0.01
-    assert similarity._project(rows, 0.5) is rows
+    assert cosine._project(rows, 0.5) is rows
 
 
 @given(SEEDS, st.integers(0, 4))

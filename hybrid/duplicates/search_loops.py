@@ -1,0 +1,224 @@
+"""Loops of the near-duplicate search that numba compiles: Hamming distances of codes, pairs within buckets.
+
+Apart from it, and imported only when something is searched, because numba takes a while to load.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hybrid.utils.jit import jit
+
+Words = NDArray[np.uint64]
+Positions = NDArray[np.int64]
+
+_ONE, _TWO, _FOUR = np.uint64(1), np.uint64(2), np.uint64(4)
+_BITS = np.uint64(0x5555555555555555)
+_PAIRS = np.uint64(0x3333333333333333)
+_NIBBLES = np.uint64(0x0F0F0F0F0F0F0F0F)
+_BYTES = np.uint64(0x0101010101010101)
+_TOP = np.uint64(56)
+
+
+@jit(inline="always")
+def _count_ones(x: Any) -> Any:
+    x = x - ((x >> _ONE) & _BITS)
+    x = (x & _PAIRS) + ((x >> _TWO) & _PAIRS)
+    x = (x + (x >> _FOUR)) & _NIBBLES
+    return np.int64((x * _BYTES) >> _TOP)
+
+
+@jit(inline="always")
+def _distance(words: Words, i: int, j: int) -> Any:
+    found = np.int64(0)
+    for w in range(words.shape[1]):
+        found += _count_ones(words[i, w] ^ words[j, w])
+    return found
+
+
+@jit(inline="always")
+def _append(found: Positions, count: int, i: int, j: int) -> Positions:
+    if count == len(found):
+        longer = np.empty((2 * count, 2), dtype=np.int64)
+        longer[:count] = found
+        found = longer
+    found[count, 0] = i
+    found[count, 1] = j
+    return found
+
+
+@jit()
+def all_pairs_within(words: Words, bits: int) -> Positions:
+    """Pairs of codes within a Hamming distance, by comparing all of them.
+
+    Parameters
+    ----------
+    words : ndarray of shape (n, W), uint64
+    bits : int
+
+    Returns
+    -------
+    ndarray of shape (m, 2), int64
+        Positions, the smaller first.
+    """
+    found, count = np.empty((1024, 2), dtype=np.int64), 0
+    for i in range(len(words)):
+        for j in range(i + 1, len(words)):
+            if _distance(words, i, j) <= bits:
+                found = _append(found, count, i, j)
+                count += 1
+    return found[:count].copy()
+
+
+@jit()
+def chunk_keys(words: Words, first: int, width: int) -> NDArray[np.int64]:
+    """The bits of each code from `first`, as a number; `width` is 1 to 62.
+
+    Parameters
+    ----------
+    words : ndarray of shape (n, W), uint64
+    first, width : int
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+    """
+    keys = np.empty(len(words), dtype=np.int64)
+    word, offset = first // 64, np.uint64(first % 64)
+    mask = (_ONE << np.uint64(width)) - _ONE
+    for i in range(len(words)):
+        key = words[i, word] >> offset
+        if first % 64 + width > 64:
+            key |= words[i, word + 1] << (np.uint64(64) - offset)
+        keys[i] = np.int64(key & mask)
+    return keys
+
+
+@jit()
+def pairs_by_chunk(
+    words: Words,
+    bits: int,
+    keys: NDArray[np.int64],
+    radii: NDArray[np.int64],
+    masks: NDArray[np.int64],
+    order: NDArray[np.int32],
+    starts: NDArray[np.int32],
+) -> Positions:
+    """Pairs within a Hamming distance, of which the last of some chunks is near, and none before it.
+
+    Parameters
+    ----------
+    words : ndarray of shape (n, W), uint64
+    bits : int
+    keys : ndarray of shape (c, n), int64
+        Of each chunk so far, see `chunk_keys`.
+    radii : ndarray of shape (c,), int64
+        The largest distance of each chunk at which it is near.
+    masks : ndarray of int64
+        All numbers with as many ones as the last radius at most.
+    order, starts : ndarray of int32
+        Positions by the key of the last chunk, ascending; where each key starts in them.
+
+    Returns
+    -------
+    ndarray of shape (m, 2), int64
+        Positions, the smaller first.
+    """
+    found, count, last = np.empty((1024, 2), dtype=np.int64), 0, len(keys) - 1
+    for i in range(len(words)):
+        for mask in masks:
+            key = keys[last, i] ^ mask
+            for place in range(starts[key + 1] - 1, starts[key] - 1, -1):
+                j = np.int64(order[place])
+                if j <= i:
+                    break
+                if _distance(words, i, j) > bits:
+                    continue
+                seen = False
+                for c in range(last):
+                    differ = np.uint64(keys[c, i] ^ keys[c, j])
+                    seen = seen or _count_ones(differ) <= radii[c]
+                if not seen:
+                    found = _append(found, count, i, j)
+                    count += 1
+    return found[:count].copy()
+
+
+@jit()
+def strongest(products: NDArray[np.float32], probes: int) -> NDArray[np.uint8]:
+    """The strongest of 128 directions in each group of products, each with its sign, the strongest first.
+
+    Parameters
+    ----------
+    products : ndarray of shape (n, functions, 128), float32
+    probes : int
+        How many of each group.
+
+    Returns
+    -------
+    ndarray of shape (n, functions, probes), uint8
+        Twice the direction, and 1 where its product is negative.
+    """
+    n, functions, directions = products.shape
+    codes = np.empty((n, functions, probes), dtype=np.uint8)
+    lengths = np.empty(probes, dtype=np.float32)
+    for i in range(n):
+        for f in range(functions):
+            lengths[:] = -1.0
+            for d in range(directions):
+                product = products[i, f, d]
+                length = abs(product)
+                if length <= lengths[probes - 1]:
+                    continue
+                place = probes - 1
+                while place > 0 and length > lengths[place - 1]:
+                    lengths[place] = lengths[place - 1]
+                    codes[i, f, place] = codes[i, f, place - 1]
+                    place -= 1
+                lengths[place] = length
+                codes[i, f, place] = 2 * d + (product < 0)
+    return codes
+
+
+@jit()
+def pairs_by_bucket(
+    codes: NDArray[np.uint8],
+    order: NDArray[np.int32],
+    starts: NDArray[np.int32],
+    sketches: Words,
+    bits: int,
+) -> Positions:
+    """Pairs of which one is in a bucket that the other is near to, and whose sketches are near.
+
+    Parameters
+    ----------
+    codes : ndarray of shape (n, functions, probes), uint8
+        See `strongest`: a bucket has those whose first codes are the same.
+    order, starts : ndarray of int32
+        Positions by bucket; where each bucket starts in them.
+    sketches : ndarray of shape (n, W), uint64
+    bits : int
+        The largest Hamming distance of two sketches.
+
+    Returns
+    -------
+    ndarray of shape (m, 2), int64
+        Positions, the smaller first; a pair can be there twice.
+    """
+    n, functions, probes = codes.shape
+    found, count = np.empty((1024, 2), dtype=np.int64), 0
+    for i in range(n):
+        for combination in range(probes**functions):
+            bucket, rest = np.int64(0), combination
+            for f in range(functions):
+                bucket = 256 * bucket + np.int64(codes[i, f, rest % probes])
+                rest //= probes
+            for place in range(starts[bucket], starts[bucket + 1]):
+                j = np.int64(order[place])
+                if j != i and _distance(sketches, i, j) <= bits:
+                    found = _append(found, count, min(i, j), max(i, j))
+                    count += 1
+    return found[:count].copy()
