@@ -32,7 +32,7 @@ def _count_ones(x: Any) -> Any:
 
 
 @jit(inline="always")
-def _distance(words: Words, i: int, j: int) -> Any:
+def _distance(words: Words, i: Any, j: Any) -> Any:
     found = np.int64(0)
     for w in range(words.shape[1]):
         found += _count_ones(words[i, w] ^ words[j, w])
@@ -40,7 +40,7 @@ def _distance(words: Words, i: int, j: int) -> Any:
 
 
 @jit(inline="always")
-def _append(found: Positions, count: int, i: int, j: int) -> Positions:
+def _append(found: Positions, count: int, i: Any, j: Any) -> Positions:
     if count == len(found):
         longer = np.empty((2 * count, 2), dtype=np.int64)
         longer[:count] = found

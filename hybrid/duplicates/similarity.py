@@ -164,7 +164,8 @@ def _shingles(texts: Sequence[str | None]) -> Any:
         sizes.append(CHARACTER_SHINGLE if unspaced else SHINGLE)
         lengths.append(len(tokens))
         words.extend(known.setdefault(token, len(known)) for token in tokens)
-    rows, columns = _number_shingles(*map(np.asarray, (words, lengths, sizes)), len(known))
+    numbers = (np.asarray(each) for each in (words, lengths, sizes))
+    rows, columns = _number_shingles(*numbers, n_words=len(known))
     shape = (len(texts), int(columns.max(initial=-1)) + 1)
     matrix = sp.coo_array((np.ones(len(rows), dtype=np.int32), (rows, columns)), shape=shape)
     matrix = matrix.tocsr()
@@ -175,7 +176,7 @@ def _shingles(texts: Sequence[str | None]) -> Any:
 
 
 def _number_shingles(
-    words: NDArray[np.int64], lengths: NDArray[np.int64], sizes: NDArray[np.int64], n_words: int
+    words: NDArray[np.int64], lengths: NDArray[np.int64], sizes: NDArray[np.int64], *, n_words: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The text and the number of each shingle, where texts are numbers of words, one after the other."""
     ends = np.repeat(np.cumsum(lengths), lengths)

@@ -38,7 +38,8 @@ class StandardisedRows:
     def __getitem__(self, positions: slice | NDArray[np.int64]) -> NDArray[np.float32]:
         found = (self.rows[positions] - self.mean) * self.scale
         lengths = np.sqrt(np.einsum("ij,ij->i", found, found))[:, None]
-        return found / np.where(lengths > 0, lengths, np.float32(np.nan))
+        found /= np.where(lengths > 0, lengths, np.float32(np.nan))
+        return found
 
 
 def _moments(rows: Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
