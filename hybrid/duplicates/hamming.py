@@ -103,7 +103,7 @@ def plan_chunks(n: int, length: int, bits: int) -> list[Chunk]:
     >>> plan_chunks(1000, 128, 18)
     []
     >>> [(chunk.width, chunk.radius) for chunk in plan_chunks(1_000_000, 128, 18)]
-    [(22, 3), (22, 2), (21, 2), (21, 2), (21, 2), (21, 2)]
+    [(19, 2), (19, 2), (18, 2), (18, 2), (18, 2), (18, 1), (18, 1)]
     """
     best, least = list[Chunk](), n / 2
     for m in range(1, min(bits + 1, length) + 1):
