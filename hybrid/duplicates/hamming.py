@@ -100,7 +100,7 @@ def plan_chunks(n: int, length: int, bits: int) -> list[Chunk]:
 
     Examples
     --------
-    >>> plan_chunks(1000, 128, 18)
+    >>> plan_chunks(100, 128, 18)
     []
     >>> [(chunk.width, chunk.radius) for chunk in plan_chunks(1_000_000, 128, 18)]
     [(19, 2), (19, 2), (18, 2), (18, 2), (18, 2), (18, 1), (18, 1)]
