@@ -46,6 +46,7 @@ def near_text_duplicates(
 
     Examples
     --------
+    >>> import numpy as np
     >>> rows = np.array([[0, 9], [0.1, 9], [9, 0], [8, 1]], dtype=np.float32)
     >>> members = {b"a": ["f1"], b"b": ["f2"], b"c": ["f3"], b"d": ["f4"]}
     >>> near_text_duplicates(members, rows).groups
