@@ -33,7 +33,7 @@ class Recall(NamedTuple):
     Examples
     --------
     >>> print(Recall(found=37, pairs=38, rows=1000))
-    not all pairs were compared; 37 of the 38 near-duplicates of 1,000 sampled ones were found
+    not all pairs were compared; found 37 of 38 near-duplicates of 1,000 sampled ones
     """
 
     found: int
@@ -42,8 +42,8 @@ class Recall(NamedTuple):
 
     def __str__(self) -> str:
         return (
-            f"not all pairs were compared; {self.found:,} of the {self.pairs:,} near-duplicates of "
-            f"{counted(self.rows, 'sampled one', 'sampled ones')} were found"
+            f"not all pairs were compared; found {self.found:,} of "
+            f"{counted(self.pairs, 'near-duplicate')} of {counted(self.rows, 'sampled one')}"
         )
 
 

@@ -234,8 +234,8 @@ def test_embeddings_that_are_nearly_the_same_are_a_warning(
     again = audit_catalogue(catalogue, TESTS, keys=keys, store=store)
     assert again.warnings == audit.warnings
     assert again.skipped == (
-        "near-same embedding: not all pairs were compared; 1 of the 1 near-duplicates of "
-        f"{N} sampled ones were found",
+        "near-same embedding: not all pairs were compared; found 1 of 1 near-duplicate of "
+        f"{N} sampled ones",
     )
 
 
