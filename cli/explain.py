@@ -256,6 +256,8 @@ def _part_lines(score: ScoreDecomposition, top: int) -> list[str]:
 
 
 def _features_text(found: FeatureVisualisation) -> str:
+    from hybrid.features.fusion import block_kind
+
     head = (
         f"{found.run}: the most important channels of each encoder for each genre, and what activates them "
         f"most, of {found.items} {found.source} (standard deviations above the mean)."
@@ -267,6 +269,6 @@ def _features_text(found: FeatureVisualisation) -> str:
             lines += _line(side, [f"{g} {value:+.3f}" for g, value in genres.items()])
         found_items = channel.posters or channel.items
         said = [f"{one.title or one.id} {one.activation:.1f}" for one in found_items]
-        others = "texts of" if channel.block.partition(":")[0] == "text-embedding" else "items"
+        others = "texts of" if block_kind(channel.block) == "text-embedding" else "items"
         lines += _line(others if channel.items else "posters of", said or ["none above the mean"])
     return "\n".join(lines)

@@ -21,6 +21,17 @@ MISSING = "missing"  # the last column of each block
 BlockData = dict[str, Any]  # block → embeddings (n, D) or the catalogue's frame
 
 
+def block_kind(name: str) -> str:
+    """What kind a block is: further blocks of posters and of text embeddings have names of their own.
+
+    Examples
+    --------
+    >>> block_kind("text-embedding:e5-small"), block_kind("poster"), block_kind("clip#4f0c")
+    ('text-embedding', 'poster', 'clip#4f0c')
+    """
+    return name.partition(":")[0]
+
+
 class Fusion(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None):  # type: ignore[call-arg]
     """Feature union of blocks: fit each, and put them side by side as one `FusionMatrix`.
 

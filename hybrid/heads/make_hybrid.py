@@ -44,17 +44,6 @@ NAMED_WITH = {
 }
 
 
-def block_kind(name: str) -> str:
-    """What kind a block is: further blocks of posters and of text embeddings have names of their own.
-
-    Examples
-    --------
-    >>> block_kind("text-embedding:e5-small"), block_kind("poster"), block_kind("clip#4f0c")
-    ('text-embedding', 'poster', 'clip#4f0c')
-    """
-    return name.partition(":")[0]
-
-
 @dataclass(frozen=True)
 class FeatureOptions:
     """Settings of the blocks; see `TextFeatures`, `MetadataFeatures` and, for the pooling, `PosterFeatures`.

@@ -10,6 +10,7 @@ from typing import Any
 from hybrid.catalogue import Catalogue
 from hybrid.extraction.lookup import selector_problems
 from hybrid.extraction.pooling import pooling_problems, pooling_rule
+from hybrid.features.fusion import block_kind
 from hybrid.features.metadata import find_years
 from hybrid.features.text import ICU
 from hybrid.heads.decision_rule import DecisionOptions
@@ -135,7 +136,7 @@ def _weight_problems(weights: Mapping[str, float], names: Sequence[str]) -> list
     return [
         f"--block-weight: expected a block among {', '.join(names)}, found {block!r}."
         for block in weights
-        if block.partition(":")[0] not in names
+        if block_kind(block) not in names
     ]
 
 

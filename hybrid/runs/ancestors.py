@@ -12,7 +12,7 @@ from hybrid.audit.ancestry import RunProvenance
 from hybrid.backbones.devices import device_name
 from hybrid.backbones.digests import digests
 from hybrid.backbones.provenance import Ancestor, Provenance
-from hybrid.heads.make_hybrid import block_kind
+from hybrid.features.fusion import block_kind
 from hybrid.images.decode import BadPoster
 from hybrid.runs.cost import TrainingCost
 from hybrid.runs.experiment import Experiment
@@ -56,9 +56,8 @@ def _describe(
     training: TrainingCost,
 ) -> RunProvenance:
     hashed, rows = experiment.hashed, experiment.rows(*TRAINING)
-    if {block_kind(name) for name in record.blocks} == {
-        POSTER
-    }:  # what has no poster was not learnt from
+    kinds = {block_kind(name) for name in record.blocks}
+    if kinds == {POSTER}:  # what has no poster was not learnt from
         keys = experiment.keys
         readable = [not isinstance(keys[row], BadPoster) for row in rows.tolist()]
         rows = rows[np.array(readable, dtype=bool)]

@@ -19,8 +19,9 @@ from hybrid.extraction.provenance import store_provenance
 from hybrid.extraction.text_lookup import TEXT_EMBEDDING, encoder_name
 from hybrid.features import PosterFeatures, TextEmbeddingFeatures
 from hybrid.features.embeddings import EmbeddingFeatures
+from hybrid.features.fusion import block_kind
 from hybrid.heads import HybridClassifier
-from hybrid.heads.make_hybrid import BLOCKS, block_kind
+from hybrid.heads.make_hybrid import BLOCKS
 from hybrid.images.decode import BadPoster
 from hybrid.runs.json_dataclass import convert
 from hybrid.runs.record_parts import (

@@ -245,7 +245,7 @@ def plan_of_job(job: TuneJob) -> TunePlan:
     """Estimate what `run_job` would do; nothing is written."""
     job.work.check()
     start_keras()
-    effort, todo = job.measure(), job.missing
+    effort, todo = job.measure(), [] if _is_placed(job) else job.missing
     sizes = [len(job.rows) if name == ALL else len(job.divide(int(name))[0]) for name in todo]
     steps = sum(-(-size // job.options.batch_size) for size in sizes)
     return TunePlan(

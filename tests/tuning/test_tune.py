@@ -306,6 +306,8 @@ def test_a_killed_tuning_continues_to_the_same_bytes(
             RunError, match="found a tuned encoder"
         ):  # other options are another tuning
             tune(again, text_encoder, epochs=2)
+    plan = plan_tuning(again, str(text_encoder), OPTIONS)
+    assert (plan.done, plan.seconds) == (3, 0)  # the scores are left
     with monkeypatch.context() as patch:
         patch.setattr(TrainingBatches, "__init__", stop)
         found = tune(again, text_encoder)
