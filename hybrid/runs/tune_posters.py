@@ -75,7 +75,7 @@ class PosterJob(TuneJob):
     @property
     def base(self) -> dict[str, Any]:
         """See `TuneJob.base`."""
-        return {"backbone": self.spec.key, "weights": self.weights.digest}
+        return {"backbone": self.spec.key, "weights": self.weights.digest, "start": "unit scale"}
 
     @property
     def base_provenance(self) -> Provenance:

@@ -8,12 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.backbones import BackboneSpec, Weights
 from hybrid.backbones.load import dtype_policy
 from hybrid.backbones.networks import build_application
+from hybrid.backbones.tuned_network import HEAD as HEAD_ARRAYS
 from hybrid.backbones.tuned_network import Arrays, take_arrays
 from hybrid.backbones.unfreezing import (
     count_blocks,
@@ -32,10 +34,13 @@ from hybrid.deep.train import compile_inference
 from hybrid.tuning.lesson import Lesson
 from hybrid.tuning.options import TuneOptions
 from hybrid.tuning.train import start_head, teach, train
+from hybrid.tuning.unit_scale import UnitScale
 from hybrid.utils.progress import Progress
 
 TRIED_POSTERS = 32  # that a plan computes the lower layers of
 TRIED, WARM = 4, 1  # steps that a plan measures, and steps before them
+SCALED = 512  # posters whose embeddings tell the scale …
+EMBEDDED = 32  # … so many at once
 
 
 class TunedNetwork:
@@ -77,10 +82,11 @@ class TunedNetwork:
             self.network = Network(network, n_labels)
             self.network.load_weights(weights)
             self.network.freeze(self.stage)
+            self.head = self.network.head.layers[-1]
+            self.scale, self.network.head = add_scale(self.network.head)
             self.lower = self.network.lower(self.stage)
             whole = self.lower is None
             self.learner = self.network.whole() if whole else self.network.upper(self.stage)
-        self.head = self.network.head.layers[-1]
 
     @property
     def depths(self) -> list[int | None]:
@@ -102,7 +108,53 @@ class TunedNetwork:
         """What it has learnt; see `hybrid.backbones.tuned_network.take_arrays`."""
         application = self.network.application
         learns = unfrozen_layers(self.spec, application, self.stage.trains)
-        return take_arrays(application, learns, self.head)
+        arrays = take_arrays(application, learns, self.head)
+        kernel = HEAD_ARRAYS[0]
+        return {**arrays, kernel: self.scale.fold(arrays[kernel])}
+
+    def start(
+        self, source: Source, rows: NDArray[np.int64], labels: NDArray[np.uint8], seed: int
+    ) -> None:
+        """Let the head start: embeddings have unit scale, and each label its share.
+
+        Parameters
+        ----------
+        source : Source
+            See `make_source`.
+        rows : ndarray of int
+            Posters to learn from, of the source.
+        labels : ndarray of shape (len(rows), L), uint8
+            Of these.
+        seed : int
+            Of the posters that the scale is of.
+        """
+        start_head(self.head, labels, seed, deviation=0.0)
+        drawn = np.random.default_rng(seed).permutation(rows)[:SCALED]
+        embedder = self._embedder()
+        with run_keras():
+            found = [
+                np.asarray(embedder.predict_on_batch(source.read(some)))
+                for some in np.array_split(np.sort(drawn), -(-len(drawn) // EMBEDDED))
+            ]
+        self.scale.adapt(np.concatenate(found))
+
+    def _embedder(self) -> keras.Model:
+        """The learner without scale and head."""
+        read = self.learner.inputs[0]
+        x = inputs = keras.Input(read.shape[1:], dtype=read.dtype)
+        for layer in self.learner.layers[1:]:
+            if layer is self.scale or layer is self.network.head:
+                break
+            x = layer(x)
+        embedder = keras.Model(inputs, x)
+        compile_inference(embedder)
+        return embedder
+
+
+def add_scale(head: keras.Model) -> tuple[UnitScale, keras.Model]:
+    """Bring what a head reads to unit scale."""
+    layer, embeddings = UnitScale(), keras.Input(head.input_shape[1:])
+    return layer, keras.Model(embeddings, head(layer(embeddings)))
 
 
 def trained_blocks(spec: BackboneSpec, number: int) -> str:
@@ -220,7 +272,7 @@ def tune_poster_fold(
     """
     size, watched = options.batch_size, lesson.watched
     with random_seed(lesson.seed):
-        start_head(network.head, labels[lesson.rows], lesson.seed)
+        network.start(source, lesson.rows, labels[lesson.rows], lesson.seed)
         batches = FoldBatches(source, labels, lesson.rows, size, workers, lesson.seed)
         judge = None if watched is None else FoldBatches(source, labels, watched, size, workers, 0)
         kept = teach(
@@ -268,7 +320,7 @@ def measure_posters(
     rows = np.resize(np.arange(len(tried)), (WARM + TRIED) * options.batch_size)
     marks: list[float] = []
     with random_seed(seed):
-        start_head(network.head, labels, seed)
+        start_head(network.head, labels, seed, deviation=0.0)
         batches = FoldBatches(source, labels[tried], rows, options.batch_size, workers, seed)
         train(
             network.learner,

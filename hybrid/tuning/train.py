@@ -61,11 +61,13 @@ def add_head(body: keras.Model, labels: NDArray[np.uint8], seed: int) -> keras.M
     return found
 
 
-def start_head(head: keras.layers.Dense, labels: NDArray[np.uint8], seed: int) -> None:
+def start_head(
+    head: keras.layers.Dense, labels: NDArray[np.uint8], seed: int, deviation: float = 0.02
+) -> None:
     """Draw the kernel of a head; its biases are the log-odds of the labels of the items to learn from."""
     share = np.clip(known_mean(labels), LEAST, 1 - LEAST)
     size = head.kernel.shape[0]
-    kernel = np.random.default_rng(seed).standard_normal((size, len(share))) * 0.02
+    kernel = np.random.default_rng(seed).standard_normal((size, len(share))) * deviation
     head.set_weights([kernel.astype(np.float32), np.log(share / (1 - share)).astype(np.float32)])
 
 

@@ -24,6 +24,7 @@ from hybrid.backbones.tuned import pixel_numbers
 from hybrid.backbones.tuned_folder import hash_numbers, is_tuned
 from hybrid.catalogue import Catalogue, load_catalogue
 from hybrid.cli.main import hybrid
+from hybrid.deep.items import Arrays as ArraySource
 from hybrid.errors import RunError, SettingError, WeightsError
 from hybrid.extraction.lookup import load_embeddings
 from hybrid.heads.make_hybrid import make_hybrid
@@ -37,7 +38,9 @@ from hybrid.splitting.split_file import write_split
 from hybrid.splitting.tasks import Task
 from hybrid.text_encoders.registry import resolve_text_encoder
 from hybrid.tuning import poster_encoder
+from hybrid.tuning.lesson import Lesson
 from hybrid.tuning.options import TuneOptions, TuneSummary
+from hybrid.tuning.poster_encoder import TunedNetwork
 from hybrid.types import ColumnOptions, EmbeddingSelector, Split
 from hybrid.utils.context import Context
 from tests.tuning.audits import check_audits_of_runs, leaking_items
@@ -430,6 +433,59 @@ def test_the_audit_knows_what_was_learnt_from(made: Any) -> None:
     # The tenth item was a test item then, too; two had no poster to learn from.
     wanted = {f"f{i:03}" for i in range(9)} - {f"f{BAD:03}", f"f{NONE:03}"}
     assert leaking_items(experiment, summary.fingerprint) == wanted
+
+
+def start_network(layers: int, x: Any, labels: Any, **changes: Any) -> TunedNetwork:
+    """A small network whose head starts on a source of these arrays, or learns from them."""
+    spec = configure(get_backbone("small"), input_size=SIZE)
+    options = TuneOptions(**{**vars(OPTIONS), "layers": layers, "dropout": 0.0, **changes})
+    weights = resolve_weights(spec, "random", 0)
+    network = TunedNetwork(spec, weights, labels.shape[1], options, "float32", 0)
+    source, lesson = ArraySource(x), Lesson("", 0, np.arange(len(x)))
+    if changes:
+        how = (source, labels, lesson, options, False, 1, Context(workers=1).progress)
+        poster_encoder.tune_poster_fold(network, *how)
+    else:
+        network.start(source, lesson.rows, labels, 0)
+    return network
+
+
+def test_the_loss_starts_at_the_entropy_of_the_shares_of_the_labels() -> None:
+    """Whatever the scale of the embeddings: here 64 dimensions of about 1e4."""
+    random = np.random.default_rng(0)
+    x = random.normal(3e3, 1e4, (40, 64)).astype(np.float32)
+    labels = np.repeat([[1, 0], [0, 0], [1, 1], [0, 0]], 10, axis=0).astype(np.uint8)
+    network = start_network(0, x, labels)
+    log_odds = np.asarray(network.learner.predict_on_batch(x))
+    np.testing.assert_allclose(log_odds, np.tile([0, np.log(1 / 3)], (40, 1)), atol=1e-6)
+    loss = np.logaddexp(0, log_odds) - labels * log_odds
+    entropy = np.log(2) - (0.25 * np.log(0.25) + 0.75 * np.log(0.75))
+    assert loss.sum(axis=1).mean() == pytest.approx(entropy)
+
+
+def test_the_scale_of_embeddings_changes_nothing_that_a_head_learns() -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(0.5, 1.0, (40, 64)).astype(np.float32)
+    labels = (x[:, :2] > 0.5).astype(np.uint8)
+    scores = []
+    for factor in (1, 64):
+        arrays = start_network(0, factor * x, labels, epochs=2).arrays()
+        scores.append(factor * x @ arrays["head.kernel"] + arrays["head.bias"])
+    assert np.ptp(scores[0], axis=0).min() > 0.1
+    np.testing.assert_allclose(*scores, rtol=1e-4, atol=1e-4)
+
+
+def test_the_arrays_of_an_encoder_read_embeddings_as_they_are() -> None:
+    """Of a network whose upper layers learn: what its file says is what it said itself."""
+    posters = np.random.default_rng(0).integers(0, 256, (8, *SIZE, 3), dtype=np.uint8)
+    labels = np.tile([[1, 0], [0, 1]], (4, 1)).astype(np.uint8)
+    network = start_network(99, posters, labels, epochs=1)
+    said = np.asarray(network.learner.predict_on_batch(posters))
+    embeddings = np.asarray(network._embedder().predict_on_batch(posters))
+    assert float(np.asarray(network.scale.rms)) != 1
+    arrays = network.arrays()
+    found = embeddings @ arrays["head.kernel"] + arrays["head.bias"]
+    np.testing.assert_allclose(found, said, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("layers", [0, 99])
