@@ -2,10 +2,10 @@
 
     python benchmarks/tune_posters.py MOVIES --backbone mobilenet-075 --weights FILE --seeds 0 1 2
 
-Posters alone, by the SVM of `hybrid fit-svm` and, with both, by stacking; and beside text and metadata (one C,
-no weights of blocks). Figures are of the test items of `hybrid split --seed N`, and out-of-fold of the others,
-which encoders and heads learn from. Options are to be chosen on the latter. Intervals of all splits together
-draw groups of near-duplicates, whichever splits they are in.
+Posters alone, by the SVM of `hybrid fit-svm` and, with both, by stacking; and beside text and metadata, at
+one C, without weights of blocks. Figures are of the test items of `hybrid split --seed N`, and out-of-fold of
+the others, which encoders and heads learn from. Options are to be chosen on the latter. Intervals of all
+splits together draw groups of near-duplicates, whichever splits they are in.
 """
 
 from __future__ import annotations
@@ -61,7 +61,10 @@ class Answers(NamedTuple):
 
 def answers(run: Any, films: Any, split: Any, part: str) -> Answers:
     """What a run says of the test items, or of the others, out-of-fold."""
-    found, group = run.predictions, dict(zip(split.ids.tolist(), split.groups.tolist(), strict=True))
+    found, group = (
+        run.predictions,
+        dict(zip(split.ids.tolist(), split.groups.tolist(), strict=True)),
+    )
     rows = np.flatnonzero((found.splits == "test") == (part == "test"))
     ids = found.ids[rows].tolist()
     place = {name: i for i, name in enumerate(films.ids.tolist())}
@@ -151,9 +154,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     for name in CHOSEN:
         default = getattr(DEFAULTS, name)
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
-    parser.add_argument(
-        "--folder", type=Path, help="for encoders, which are kept; again: goes on"
-    )
+    parser.add_argument("--folder", type=Path, help="for encoders, which are kept; again: goes on")
     parser.add_argument("--json", type=Path, help="where to write what was measured")
 
 

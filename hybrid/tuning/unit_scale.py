@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class UnitScale(keras.layers.Layer):  # type: ignore[misc]
+class UnitScale(keras.layers.Layer):
     """Embeddings (n, D) divided by their root mean square, one number, float32; it is not learnt.
 
     Backbones differ in it: 0.05 to 4.4 on film posters. Without it one learning rate of the head is too high
