@@ -1,6 +1,7 @@
 """How should the head of a tuned backbone start? The head alone, on frozen embeddings of posters.
 
-    python benchmarks/head_start.py MOVIES --backbone vgg16 --weights FILE --input-size 112
+    python benchmarks/layers.py MOVIES/catalogue.csv --views 1 --fused 0 --backbone vgg16 --weights FILE
+    python benchmarks/head_start.py MOVIES layers/vgg16/224x224-squash
 
 It learns from two thirds of the train and validation items of `hybrid split`, with the defaults of `hybrid
 tune`, and is judged on the others: embeddings as they are and a random kernel; standardised dimension by
@@ -19,14 +20,10 @@ from sklearn.metrics import average_precision_score
 
 from hybrid.backbones.startup import start_keras
 from hybrid.catalogue import load_catalogue
-from hybrid.extraction.extract import extract_embeddings
-from hybrid.extraction.lookup import load_embeddings
 from hybrid.heads.cross_fitting import assign_folds
 from hybrid.splitting.methods import SplitOptions, split_catalogue
 from hybrid.tuning.options import TuneOptions
-from hybrid.types import EmbeddingOptions, EmbeddingSelector
 from hybrid.utils.context import Context
-from hybrid.utils.progress import Progress
 
 
 def log_loss(scores: Any, labels: Any) -> float:
@@ -59,19 +56,16 @@ def main() -> None:
     """Print the losses and the mAP of each way."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("movies", type=Path, help="folder with catalogue.csv")
-    parser.add_argument("--backbone", default="mobilenet-075")
-    parser.add_argument("--weights", default="imagenet")
-    parser.add_argument("--input-size", type=int)
+    parser.add_argument("pooled", type=Path, help="folder of a view, in the --work of layers.py")
     parser.add_argument("--cache", default=".hybrid-cache")
     asked = parser.parse_args()
     start_keras()
-    films = load_catalogue(asked.movies / "catalogue.csv")
-    context = Context(cache=asked.cache, progress=Progress(quiet=False))
-    size = (asked.input_size,) * 2 if asked.input_size else None
-    how = {"weights": asked.weights, "options": EmbeddingOptions(input_size=size)}
-    made = extract_embeddings(films, asked.backbone, **how, context=context)
-    select = EmbeddingSelector(fingerprint=made.fingerprint)
-    embeddings = load_embeddings(films, select, context)
+    films, context = load_catalogue(asked.movies / "catalogue.csv"), Context(cache=asked.cache)
+    parts = []
+    for path in sorted(asked.pooled.glob("part-*.npz")):
+        with np.load(path) as part:
+            parts.append(part["last.avg"])
+    embeddings = np.concatenate(parts)
     split = split_catalogue(films, SplitOptions(), context=context)
     part = dict(zip(split.ids.tolist(), split.parts.tolist(), strict=True))
     used = [part.get(name) in ("train", "validation") for name in films.ids.tolist()]
