@@ -75,6 +75,15 @@ class RowReader:
 
         return self._retry(read, wanted, named)
 
+    def storage_order(self, keys: Sequence[bytes | None]) -> NDArray[np.int64]:
+        """Order of keys on the disk; see `EmbeddingStore.storage_order`."""
+        wanted, named = key_array(keys), are_named(keys)
+        found = [place.at for place in self._places(wanted, named)]
+        there = np.concatenate([np.empty(0, np.int64), *found])
+        absent = np.ones(len(wanted), dtype=bool)
+        absent[there] = False
+        return np.concatenate([there, np.flatnonzero(absent)])
+
     def _places(self, wanted: Keys, named: NDArray[np.bool_]) -> Iterator[Rows]:
         """The rows of each part that holds some of the keys."""
         for index in self.contents.view.indexes:

@@ -176,6 +176,31 @@ class EmbeddingStore:
         """
         return RowReader(self.contents).read(keys, self.dimension)
 
+    def storage_order(self, keys: Sequence[bytes | None]) -> NDArray[np.int64]:
+        """Order in which keys lie on the disk: rows that are read in it are read part by part.
+
+        Parameters
+        ----------
+        keys : sequence of n keys of 32 bytes, or None
+
+        Returns
+        -------
+        ndarray of shape (n,), int64
+            A permutation; keys without an embedding come last.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> from hybrid.cache import EmbeddingCache
+        >>> folder = tempfile.TemporaryDirectory()
+        >>> store = EmbeddingCache(folder.name).make({"dimension": 1})
+        >>> store.append([b"b" * 32, b"a" * 32], np.array([[1.0], [2.0]]))
+        >>> store.storage_order([None, b"a" * 32, b"b" * 32]).tolist()
+        [2, 1, 0]
+        >>> folder.cleanup()
+        """
+        return RowReader(self.contents).storage_order(keys)
+
     def row_costs(self, keys: Sequence[bytes | None]) -> RowCosts:
         """Read what embeddings cost when they were made, key by key.
 

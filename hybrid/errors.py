@@ -45,6 +45,10 @@ class ExtractionError(HybridError):
     """Embeddings that are needed have not been extracted."""
 
 
+class RowsError(HybridError):
+    """Rows of features on disk cannot be read or written."""
+
+
 class RunError(HybridError):
     """A run folder cannot be read or written."""
 

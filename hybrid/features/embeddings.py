@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from threading import Lock
 from typing import Any
 
@@ -15,6 +15,8 @@ from sklearn.utils.validation import check_is_fitted
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.features.frames import FrameTransformer
+from hybrid.features.indicator import add_indicator
+from hybrid.features.lazy_block import SPAN, ComputedBlock, spans
 
 Floats = NDArray[np.float32]
 ROUNDING = 1e-6  # share of the largest standard deviation; float16 has three digits
@@ -42,6 +44,11 @@ class StoredRows:
 
     def __init__(self, keys: Sequence[Any], read: Callable[[Sequence[Any]], Floats]) -> None:
         self._keys, self._read, self._reading = keys, read, Lock()
+
+    def __iter__(self) -> Iterator[Floats]:
+        """All rows, some thousand at a time."""
+        for rows in spans(len(self)):
+            yield self[rows]
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -100,17 +107,19 @@ class EmbeddingFeatures(FrameTransformer):
         """
         return self.look_up(X)[:]
 
-    def fit(self, X: pd.DataFrame | Floats, y: Any = None) -> EmbeddingFeatures:
+    def fit(self, X: pd.DataFrame | Floats | StoredRows, y: Any = None) -> EmbeddingFeatures:
         """Compute mean and scale of each dimension over the items that have an embedding.
 
         Parameters
         ----------
-        X : DataFrame of n items, or what `read` returned for them
+        X : DataFrame of n items, or what `read` or `look_up` returned for them
+            What `look_up` returned is read three times, some thousand rows at a time.
         y : ignored
         """
         self._record_features(X)
         embeddings = self._embeddings(X)
-        present = np.flatnonzero(~np.isnan(embeddings[:, 0]))
+        some = embeddings if isinstance(embeddings, StoredRows) else [embeddings]
+        present = np.flatnonzero(np.concatenate([~np.isnan(rows[:, 0]) for rows in some]))
         if not len(present):
             raise ExtractionError(
                 f"block {self.block}: expected {self.source} to learn from, found none usable."
@@ -143,6 +152,35 @@ class EmbeddingFeatures(FrameTransformer):
             np.divide(rows, length, out=found[start : start + CHUNK])
         return found
 
+    def lazy_block(self, X: pd.DataFrame | StoredRows) -> ComputedBlock:
+        """The block of a fusion, with its indicator column, but read and standardised row by row when needed.
+
+        Parameters
+        ----------
+        X : DataFrame of n items, or what `look_up` returned for them
+
+        Returns
+        -------
+        ComputedBlock of shape (n, D + 1), float32
+
+        Examples
+        --------
+        >>> from hybrid.features import PosterFeatures
+        >>> stored = StoredRows([1.0, 3.0, np.nan], lambda keys: np.array(keys, np.float32)[:, None])
+        >>> block = PosterFeatures().fit(stored).lazy_block(stored)
+        >>> block[1:].tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+        """
+        check_is_fitted(self)
+        stored = X if isinstance(X, StoredRows) else self.look_up(X)
+
+        def read(rows: NDArray[np.int64]) -> Floats:
+            embeddings = stored[rows]
+            found: Floats = add_indicator(self.transform(embeddings), self.missing(embeddings))
+            return found
+
+        return ComputedBlock(len(stored), len(self.mean_) + 1, read)
+
     def missing(self, X: pd.DataFrame | Floats) -> NDArray[np.bool_]:
         """Which items have no embedding: shape (n,), bool."""
         return np.isnan(self._embeddings(X)[:, 0])
@@ -173,13 +211,21 @@ class EmbeddingFeatures(FrameTransformer):
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in super().__getstate__().items() if name != "_opened"}
 
-    def _embeddings(self, X: pd.DataFrame | Floats) -> Floats:
-        return X if isinstance(X, np.ndarray) else self.read(X)
+    def _embeddings(self, X: Any) -> Any:
+        return X if isinstance(X, np.ndarray | StoredRows) else self.read(X)
 
 
 def _mean_of(
-    embeddings: Floats, present: NDArray[np.int64], of: Callable[[Any], NDArray[np.float64]]
+    embeddings: Floats | StoredRows,
+    present: NDArray[np.int64],
+    of: Callable[[Any], NDArray[np.float64]],
 ) -> NDArray[np.float64]:
-    """Mean of a function of the rows in float64, in chunks."""
+    """Mean of a function of the rows in float64, in chunks; of stored rows many chunks are read at once."""
     parts = np.array_split(present, len(present) // CHUNK + 1)
-    return sum(of(embeddings[part].astype(np.float64)).sum(axis=0) for part in parts) / len(present)
+    step = SPAN // CHUNK if isinstance(embeddings, StoredRows) else 1
+    total: Any = 0
+    for some in (parts[i : i + step] for i in range(0, len(parts), step)):
+        rows = embeddings[np.concatenate(some)]
+        for part in np.split(rows, np.cumsum([len(numbers) for numbers in some])[:-1]):
+            total = total + of(part.astype(np.float64)).sum(axis=0)
+    return np.asarray(total / len(present))

@@ -13,6 +13,7 @@ from scipy import sparse
 
 from hybrid.errors import SettingError
 from hybrid.features.indicator import set_missing
+from hybrid.features.lazy_block import LazyBlock, spans
 from hybrid.utils.counts import counted
 
 # Numbers of a dense block that are brought to another precision at a time: few enough to take no memory to
@@ -31,8 +32,9 @@ class FusionMatrix:
     Parameters
     ----------
     blocks : tuple of (str, matrix)
-        Name, and an ndarray or CSR of shape (n, columns). Those that `Fusion` makes end with an
-        indicator column ``missing``, 1 where the item lacks the block and its other columns are 0.
+        Name, and an ndarray or CSR of shape (n, columns), or a `LazyBlock`, whose rows are read from disk
+        when they are needed. Those that `Fusion` makes end with an indicator column ``missing``, 1 where the
+        item lacks the block and its other columns are 0.
     weights : tuple of float
         What each block is multiplied with.
 
@@ -60,7 +62,7 @@ class FusionMatrix:
 
         Parameters
         ----------
-        blocks : sequence of ndarray or scipy sparse, of shape (n, columns)
+        blocks : sequence of ndarray, scipy sparse or LazyBlock, of shape (n, columns)
             Sparse ones become CSR.
         names : sequence of str, optional
             ``block0``, ``block1`` … by default.
@@ -73,7 +75,10 @@ class FusionMatrix:
             If there is no block, a block is not a matrix of numbers, or rows, names or weights do
             not match.
         """
-        matrices = [b.tocsr() if sparse.issparse(b) else np.asarray(b) for b in blocks]
+        matrices = [
+            b if isinstance(b, LazyBlock) else b.tocsr() if sparse.issparse(b) else np.asarray(b)
+            for b in blocks
+        ]
         names = [f"block{i}" for i in range(len(matrices))] if names is None else list(names)
         factors = [1.0] * len(matrices) if weights is None else [float(w) for w in weights]
         _check_blocks(matrices, names, factors)
@@ -91,6 +96,11 @@ class FusionMatrix:
         return 2
 
     @property
+    def is_lazy(self) -> bool:
+        """Whether a block is on disk; rows that are taken of the matrix are in memory."""
+        return any(isinstance(matrix, LazyBlock) for _, matrix in self.blocks)
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Common dtype of the blocks."""
         return np.result_type(*(matrix.dtype for _, matrix in self.blocks))
@@ -99,7 +109,7 @@ class FusionMatrix:
         return self.shape[0]
 
     def __getitem__(self, rows: Any) -> FusionMatrix:
-        """Rows by slice (a view of dense blocks), numbers or mask."""
+        """Rows by slice (a view of dense blocks), numbers or mask; those of lazy blocks are read."""
         if isinstance(rows, tuple):  # scikit-learn asks for [rows, ...]
             rows = rows[0]
         if not isinstance(rows, slice):
@@ -120,6 +130,11 @@ class FusionMatrix:
         W = np.asarray(W)
         dtype = np.result_type(self.dtype, W.dtype)
         product = np.zeros((len(self), *W.shape[1:]), dtype)
+        if self.is_lazy:
+            self._split(W)  # checks its shape
+            for rows in spans(len(self)):
+                product[rows] = self[rows].times(W, n_jobs)
+            return product
         for (matrix, weight), part in zip(self._weighted(), self._split(W), strict=True):
             if not sparse.issparse(matrix):
                 scaled = (part * weight).astype(dtype, copy=False)
@@ -146,6 +161,8 @@ class FusionMatrix:
 
     def tocsr(self) -> sparse.csr_matrix:
         """The weighted blocks as one CSR matrix of shape (n, columns), float64."""
+        if self.is_lazy:
+            return self[:].tocsr()
         weighted = [
             sparse.csr_matrix(matrix, dtype=np.float64) * weight
             for matrix, weight in self._weighted()
@@ -188,6 +205,11 @@ class TransposedFusion:
                 f"found shape {V.shape}."
             )
         V = V.astype(np.result_type(self.matrix.dtype, V.dtype), copy=False)
+        if self.matrix.is_lazy:
+            found = np.zeros((self.shape[0], *V.shape[1:]), V.dtype)
+            for rows in spans(n):
+                found += self.matrix[rows].T @ V[rows]
+            return found
         parts = [weight * _transposed(m, V) for m, weight in self.matrix._weighted()]
         return np.concatenate(parts)
 
@@ -252,6 +274,9 @@ def missing_blocks(matrix: FusionMatrix) -> NDArray[np.bool_]:
     >>> missing_blocks(FusionMatrix.from_blocks([np.array([[0.5, 0], [0, 1]])])).tolist()
     [[False], [True]]
     """
+    if matrix.is_lazy:
+        some = [missing_blocks(matrix[rows]) for rows in spans(len(matrix))]
+        return np.concatenate(some) if some else np.zeros((0, len(matrix.blocks)), bool)
     columns = []
     for name, block in matrix.blocks:
         last = block[:, -1:].toarray() if sparse.issparse(block) else block[:, -1:]

@@ -13,6 +13,8 @@ from sklearn.exceptions import ConvergenceWarning
 from hybrid.errors import SettingError
 from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads.base import FusionHead, balanced_weights
+from hybrid.heads.out_of_core.losses import Logistic, SignedItems
+from hybrid.heads.svm.base import with_ones
 
 Floats = NDArray[np.float64]
 MEMORY = 8  # pairs of steps that L-BFGS keeps
@@ -52,6 +54,10 @@ class MultilabelLogistic(FusionHead):
     the probability of the wrong answer (Yu, Huang and Lin, "Dual coordinate descent methods for logistic
     regression and maximum entropy models", 2011).
 
+    A fusion with blocks on disk is fitted by their method instead, block by block of rows
+    (`hybrid.heads.out_of_core`): the same objective and gap; `n_iter_` counts passes over the rows, which
+    come in an order that is the same each time.
+
     Examples
     --------
     >>> matrix = FusionMatrix.from_blocks([np.array([[0.0], [1.0], [0.2], [0.9]])])
@@ -75,6 +81,9 @@ class MultilabelLogistic(FusionHead):
 
     def _fit(self, matrix: FusionMatrix, truth: Any, groups: Any, weight: Floats | None) -> None:
         self._check()
+        if matrix.is_lazy:
+            self._fit_from_disk(matrix, truth, weight)
+            return
         weights = balanced_weights(truth, weight)
         if self.class_weight is None:
             weights = (weights > 0).astype(np.float64)
@@ -83,15 +92,42 @@ class MultilabelLogistic(FusionHead):
         a, self.dual_gap_, self.n_iter_ = _minimise(
             matrix, np.where(truth, 1.0, -1.0), self.C * weights, self.tol, self.max_iter
         )
+        self._warn()
+        self.coef_ = np.ascontiguousarray((matrix.T @ a).T, dtype=np.float64)
+        self.intercept_ = a.sum(axis=0)
+
+    def _fit_from_disk(self, matrix: FusionMatrix, truth: Any, weight: Floats | None) -> None:
+        """Dual coordinate descent: in memory are some rows, the dual variables, and the coefficients."""
+        from hybrid.heads.out_of_core.solver import solve_from_disk
+
+        each = np.ones(len(truth)) if weight is None else weight
+        present, n = each @ truth, each.sum()
+        factors = np.ones((2, truth.shape[1]))
+        if self.class_weight is not None:
+            counts = np.stack([n - present, present])
+            factors = n / (2 * np.maximum(counts, 1))
+        factors[:, (present <= 0) | (present >= n)] = 0
+        found = solve_from_disk(
+            with_ones(matrix),
+            Logistic(SignedItems(truth, each, self.C * factors)),
+            tol=self.tol,
+            max_iter=self.max_iter,
+            n_jobs=-1,
+            random_state=0,
+        )
+        self.dual_gap_, self.n_iter_ = found.gap, int(found.n_iter.max(initial=0))
+        self._warn()
+        self.coef_, self.intercept_ = found.coef[:, :-1].copy(), found.coef[:, -1].copy()
+
+    def _warn(self) -> None:
+        """Warn of genres that have not converged."""
         if (self.dual_gap_ > self.tol).any():
             warnings.warn(
                 f"logistic: a genre has a duality gap of {self.dual_gap_.max():.2g}, above tol="
                 f"{self.tol:g}. Raise max_iter (now {self.max_iter}) or lower C.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
-        self.coef_ = np.ascontiguousarray((matrix.T @ a).T, dtype=np.float64)
-        self.intercept_ = a.sum(axis=0)
 
     def _score(self, matrix: FusionMatrix) -> Floats:
         return matrix @ self.coef_.T + self.intercept_

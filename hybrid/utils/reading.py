@@ -79,6 +79,8 @@ GENERATION = FileKind("a list of parts of the cache", 256 * _MB)
 PART = FileKind("a part of the cache", 64 * _GB)
 MEMO = FileKind("a memo of hashes", 8 * _GB)
 FROZEN = FileKind("a file of activations", 1024 * _GB)
+SHARD = FileKind("a shard of sparse features", 16 * _GB)
+SHARD_INDEX = FileKind("a shards.json", 64 * _MB)
 SYSTEM = FileKind("a file of the system", 16 * _MB)
 
 

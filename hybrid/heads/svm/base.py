@@ -17,6 +17,8 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from hybrid.errors import SettingError
 from hybrid.features.fusion_matrix import FusionMatrix
+from hybrid.features.lazy_block import LazyBlock
+from hybrid.heads.out_of_core.losses import SignedItems, SquaredHinge
 from hybrid.heads.svm.solver import Solution, solve
 
 Floats = NDArray[np.float64]
@@ -63,10 +65,30 @@ class BaseMultilabelSVC(ClassifierMixin, BaseEstimator):
 
     def _signed(self, Y: Flags, weight: Floats, C: float) -> Floats:
         """`signed_weights` of the labels; 0 for those that are constant."""
-        by_class = isinstance(self.class_weight, Mapping) and not self._multilabel
-        class_weight = None if by_class else self.class_weight  # `weight` has it already
         varies = ~constant_labels(Y, weight)
-        return signed_weights(Y, weight, C, class_weight) * varies[:, None]
+        return signed_weights(Y, weight, C, self._class_weight()) * varies[:, None]
+
+    def _class_weight(self) -> Mapping[Any, float] | str | None:
+        """What the classes weigh, unless the weights of the items have it already."""
+        by_class = isinstance(self.class_weight, Mapping) and not self._multilabel
+        return None if by_class else self.class_weight
+
+    def _solve_from_disk(
+        self, matrix: FusionMatrix, Y: Flags, weight: Floats, C: float
+    ) -> Solution:
+        """As `_solve` with `_signed`, for rows on disk."""
+        from hybrid.heads.out_of_core.solver import solve_from_disk
+
+        factors = C * class_shares(Y, weight, self._class_weight())
+        factors[:, constant_labels(Y, weight)] = 0
+        return solve_from_disk(
+            with_ones(matrix) if self.fit_intercept else matrix,
+            SquaredHinge(SignedItems(Y, weight, factors)),
+            tol=self.tol,
+            max_iter=self.max_iter,
+            n_jobs=self.n_jobs,
+            random_state=self.random_state,
+        )
 
     def _keep(self, found: Solution, Y: Flags, weight: Floats) -> None:
         """Set the learned state."""
@@ -158,6 +180,8 @@ class BaseMultilabelSVC(ClassifierMixin, BaseEstimator):
         if not isinstance(X, FusionMatrix):
             return FusionMatrix.from_blocks([validate_data(self, X, reset=reset, **_ACCEPTED)])
         for name, block in X.blocks:
+            if isinstance(block, LazyBlock):  # the solver checks what it reads
+                continue
             assert_all_finite(block.data if sparse.issparse(block) else block, input_name=name)
         if reset:
             self.n_features_in_ = X.shape[1]
@@ -249,6 +273,21 @@ def signed_weights(
     >>> signed_weights(np.array([[True], [False]]), np.ones(2), 0.5, None).tolist()
     [[1.0, -1.0]]
     """
+    shares = class_shares(Y, weight, class_weight)
+    c = weight[:, None] * np.where(Y, shares[1], shares[0])
+    return np.ascontiguousarray((np.where(Y, 1.0, -1.0) * np.sqrt(2 * C * c)).T)
+
+
+def class_shares(
+    Y: Flags, weight: Floats, class_weight: Mapping[Any, float] | str | None
+) -> Floats:
+    """What an item without (row 0), and one with (row 1), each label weighs: shape (2, L).
+
+    Examples
+    --------
+    >>> class_shares(np.array([[True], [False], [False]]), np.ones(3), "balanced").ravel().tolist()
+    [0.75, 1.5]
+    """
     present = weight @ Y
     shares = np.ones((2, Y.shape[1]))
     if isinstance(class_weight, Mapping):
@@ -256,5 +295,4 @@ def signed_weights(
     elif class_weight == "balanced":
         counts = np.stack([weight.sum() - present, present])
         shares = np.divide(weight.sum(), 2 * counts, out=shares, where=counts > 0)
-    c = weight[:, None] * np.where(Y, shares[1], shares[0])
-    return np.ascontiguousarray((np.where(Y, 1.0, -1.0) * np.sqrt(2 * C * c)).T)
+    return shares

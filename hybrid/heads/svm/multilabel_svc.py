@@ -129,7 +129,10 @@ class MultilabelLinearSVC(BaseMultilabelSVC):
         """
         matrix, Y, weight = self._start(X, y, sample_weight)
         self._warn_constant(Y, weight)
-        found = self._solve(matrix, self._signed(Y, weight, self.C))
+        if matrix.is_lazy:
+            found = self._solve_from_disk(matrix, Y, weight, self.C)
+        else:
+            found = self._solve(matrix, self._signed(Y, weight, self.C))
         self._warn(found.gap)
         self._keep(found, Y, weight)
         return self
