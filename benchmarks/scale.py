@@ -16,6 +16,7 @@ second. With ``--in-memory`` the sizes up to 60,000 are also fitted by the solve
 from __future__ import annotations
 
 import argparse
+import functools
 import hashlib
 import json
 import os
@@ -44,7 +45,7 @@ SIZES = (20_000, 60_000, 200_000, 600_000, 2_000_000)
 LABELS, DENSE, HIDDEN = 20, 2048, 64
 WORDS, VOCABULARY = 60, 100_000
 TOKENS, VALUES = 5, 100  # tokens an item, and values of each
-STEP = 16_384
+STEP = 4096
 IN_MEMORY = 60_000
 TOLS = {"svm": 1e-3, "logistic": 1e-2}
 
@@ -65,7 +66,8 @@ def make_data(folder: Path, n: int) -> None:
             X, T, M, labels[start : start + STEP] = make_items(start, min(STEP, n - start))
             metadata.append(M)
             store.append([key(i) for i in range(start, start + X.shape[0])], X)
-            print(f"made {start + X.shape[0]:,}", file=sys.stderr, flush=True)
+            if start % (16 * STEP) == 0:
+                print(f"made {start + X.shape[0]:,}", file=sys.stderr, flush=True)
             yield T
 
     write_shards(folder / "words", words(), VOCABULARY + 1)
@@ -80,19 +82,31 @@ def key(item: int) -> bytes:
 
 def make_items(start: int, n: int) -> tuple[Any, Any, Any, Any]:
     """Embeddings, words, metadata and labels of n items; what all items share comes from one seed."""
-    shared, random = np.random.default_rng(0), np.random.default_rng([1, start])
-    axes = shared.standard_normal((HIDDEN, DENSE), dtype=np.float32)
-    to_labels = shared.standard_normal((HIDDEN, LABELS)) / 8
-    of_words = shared.standard_normal((VOCABULARY + 1, LABELS)) * 2
-    of_tokens = shared.standard_normal((TOKENS * VALUES + 1, LABELS)) / 2
+    axes, to_labels, of_words, of_tokens = shared()
+    random = np.random.default_rng([1, start])
     hidden = random.standard_normal((n, HIDDEN), dtype=np.float32)
-    X = hidden @ axes
-    X += 4 * random.standard_normal(X.shape, dtype=np.float32)
-    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    X = np.empty((n, DENSE), np.float16)
+    for i in range(0, n, 512):  # so few that they stay in the processor's cache
+        part = hidden[i : i + 512] @ axes
+        part += 4 * random.standard_normal(part.shape, dtype=np.float32)
+        part /= np.linalg.norm(part, axis=1, keepdims=True)
+        X[i : i + 512] = part
     T, M = make_words(random, n), make_tokens(random, n)
     scores = hidden @ to_labels + T @ of_words + M @ of_tokens
     scores += random.standard_normal(scores.shape)
-    return X.astype(np.float16), T, M, (scores > thresholds(scores, start)).astype(np.uint8)
+    return X, T, M, (scores > thresholds(scores, start)).astype(np.uint8)
+
+
+@functools.cache
+def shared() -> tuple[Any, Any, Any, Any]:
+    """What hidden numbers do to embeddings and labels, and words and tokens to labels."""
+    random = np.random.default_rng(0)
+    return (
+        random.standard_normal((HIDDEN, DENSE), dtype=np.float32),
+        random.standard_normal((HIDDEN, LABELS)) / 8,
+        random.standard_normal((VOCABULARY + 1, LABELS)) * 2,
+        random.standard_normal((TOKENS * VALUES + 1, LABELS)) / 2,
+    )
 
 
 _THRESHOLDS: list[Any] = []

@@ -176,7 +176,10 @@ class EmbeddingFeatures(FrameTransformer):
 
         def read(rows: NDArray[np.int64]) -> Floats:
             embeddings = stored[rows]
-            found: Floats = add_indicator(self.transform(embeddings), self.missing(embeddings))
+            found = np.empty((len(rows), len(self.mean_) + 1), dtype=np.float32)
+            for some in spans(len(rows), CHUNK):
+                part = embeddings[some]
+                found[some] = add_indicator(self.transform(part), self.missing(part))
             return found
 
         return ComputedBlock(len(stored), len(self.mean_) + 1, read)
