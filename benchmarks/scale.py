@@ -1,16 +1,17 @@
 """Fits of rows that stay on disk, from 20,000 to 2,000,000 items: time, passes and memory.
 
-    python benchmarks/scale.py --data scale-data --out scale.json --figure docs/images/scale.svg
+    python benchmarks/scale.py --data scale-data --out scale.json --in-memory
 
-Made data, nested (the smaller sizes are the first items of the largest): embeddings of 2,048 numbers as float16
-in the parts of a cache, as `hybrid extract` writes them; 60 words an item of 100,000, by Zipf's law, as TF-IDF;
-metadata of 5 tokens of 500; and 20 labels of 2 to 35 % that depend on all of them. Sparse blocks lie on disk
-as CSR shards. The data of 2,000,000 items take 10 GB; `--data` is made if it is not there, and kept.
+Made data, nested (the smaller sizes are the first items of the largest): embeddings of 2,048 numbers as
+float16 in the parts of a cache, as `hybrid extract` writes them; 60 words an item of 100,000, by Zipf's law,
+as TF-IDF; metadata of 5 tokens of 500; and 20 labels of 2 to 35 % that depend on all of them. Sparse blocks
+lie on disk as CSR shards. The data of 2,000,000 items take 10 GB; `--data` is made if it is not there, and
+kept. What `--out` has already is kept, too.
 
 Each fit runs in a process of its own, one after another: ``mean and scale`` of the embeddings, then the SVM
-(C = 1, balanced classes, tol 1e-3) or, with ``--head logistic``, the logistic regression (tol 0.01). Peak memory is
-that of the process (VmHWM), files that it has mapped included; the anonymous part of it is sampled ten times a
-second. With ``--in-memory`` the sizes up to 60,000 are also fitted by the solver in memory.
+(C = 1, balanced classes, tol 1e-3) or, with ``--head logistic``, the logistic regression (tol 0.01). Peak
+memory is that of the process (VmHWM), files that it has mapped included; the anonymous part of it is
+sampled ten times a second. With ``--in-memory`` the sizes up to 60,000 are also fitted in memory.
 """
 
 from __future__ import annotations

@@ -15,10 +15,10 @@ from sklearn.utils.validation import check_is_fitted
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.features.frames import FrameTransformer
-from hybrid.features.indicator import add_indicator
-from hybrid.features.lazy_block import SPAN, ComputedBlock, spans
+from hybrid.features.lazy_block import ComputedBlock, spans
 
 Floats = NDArray[np.float32]
+Moments = tuple[NDArray[np.float64], NDArray[np.float64]]
 ROUNDING = 1e-6  # share of the largest standard deviation; float16 has three digits
 CHUNK = 256  # rows that are brought to another scale or precision at a time
 
@@ -113,19 +113,17 @@ class EmbeddingFeatures(FrameTransformer):
         Parameters
         ----------
         X : DataFrame of n items, or what `read` or `look_up` returned for them
-            What `look_up` returned is read three times, some thousand rows at a time.
+            What `look_up` returned is read some thousand rows at a time.
         y : ignored
         """
         self._record_features(X)
         embeddings = self._embeddings(X)
-        some = embeddings if isinstance(embeddings, StoredRows) else [embeddings]
-        present = np.flatnonzero(np.concatenate([~np.isnan(rows[:, 0]) for rows in some]))
-        if not len(present):
+        found = (_stream_moments if isinstance(embeddings, StoredRows) else _moments)(embeddings)
+        if found is None:
             raise ExtractionError(
                 f"block {self.block}: expected {self.source} to learn from, found none usable."
             )
-        mean = _mean_of(embeddings, present, lambda rows: rows)
-        scale = np.sqrt(_mean_of(embeddings, present, lambda rows: (rows - mean) ** 2))
+        mean, scale = found
         self.mean_ = mean.astype(np.float32)
         # Divided by its own size, the rounding error of a constant dimension would count as the others do.
         self.scale_ = np.where(scale > ROUNDING * scale.max(), scale, 1.0).astype(np.float32)
@@ -175,11 +173,10 @@ class EmbeddingFeatures(FrameTransformer):
         stored = X if isinstance(X, StoredRows) else self.look_up(X)
 
         def read(rows: NDArray[np.int64]) -> Floats:
-            embeddings = stored[rows]
+            from hybrid.features.embedding_loops import standardise
+
             found = np.empty((len(rows), len(self.mean_) + 1), dtype=np.float32)
-            for some in spans(len(rows), CHUNK):
-                part = embeddings[some]
-                found[some] = add_indicator(self.transform(part), self.missing(part))
+            standardise(stored[rows], self.mean_, self.scale_, self.unit_length, found)
             return found
 
         return ComputedBlock(len(stored), len(self.mean_) + 1, read)
@@ -218,17 +215,41 @@ class EmbeddingFeatures(FrameTransformer):
         return X if isinstance(X, np.ndarray | StoredRows) else self.read(X)
 
 
+def _moments(embeddings: Floats) -> Moments | None:
+    """Mean and standard deviation of each dimension, of the rows that are there."""
+    present = np.flatnonzero(~np.isnan(embeddings[:, 0]))
+    if not len(present):
+        return None
+    mean = _mean_of(embeddings, present, lambda rows: rows)
+    return mean, np.sqrt(_mean_of(embeddings, present, lambda rows: (rows - mean) ** 2))
+
+
 def _mean_of(
-    embeddings: Floats | StoredRows,
-    present: NDArray[np.int64],
-    of: Callable[[Any], NDArray[np.float64]],
+    embeddings: Floats, present: NDArray[np.int64], of: Callable[[Any], NDArray[np.float64]]
 ) -> NDArray[np.float64]:
-    """Mean of a function of the rows in float64, in chunks; of stored rows many chunks are read at once."""
+    """Mean of a function of the rows in float64, in chunks."""
     parts = np.array_split(present, len(present) // CHUNK + 1)
-    step = SPAN // CHUNK if isinstance(embeddings, StoredRows) else 1
-    total: Any = 0
-    for some in (parts[i : i + step] for i in range(0, len(parts), step)):
-        rows = embeddings[np.concatenate(some)]
-        for part in np.split(rows, np.cumsum([len(numbers) for numbers in some])[:-1]):
-            total = total + of(part.astype(np.float64)).sum(axis=0)
-    return np.asarray(total / len(present))
+    return sum(of(embeddings[part].astype(np.float64)).sum(axis=0) for part in parts) / len(present)
+
+
+def _stream_moments(embeddings: StoredRows) -> Moments | None:
+    """As `_moments`, up to rounding, with a single look at rows that are read some at a time.
+
+    Squares are summed around the mean of the first rows, since around 0 digits would be lost.
+    """
+    count, total, squares, centre = 0, 0.0, 0.0, None
+    for rows in embeddings:
+        for part in (rows[some] for some in spans(len(rows), CHUNK)):
+            there = part[~np.isnan(part[:, 0])].astype(np.float64)
+            if not len(there):
+                continue
+            if centre is None:
+                centre = there.mean(axis=0)
+            there -= centre
+            count += len(there)
+            total = total + there.sum(axis=0)
+            squares = squares + np.einsum("ij,ij->j", there, there)
+    if centre is None:
+        return None
+    shift = total / count
+    return centre + shift, np.sqrt(np.maximum(squares / count - shift**2, 0))

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from hybrid.errors import SettingError
 
-# Rows that are in memory at a time. Of 2,048 numbers each they take 16 MiB, which the C library hands out again
-# when they are freed; beyond 32 MiB it would ask the system each time, and the processor would clear the pages.
+# Rows that are in memory at a time. Of 2,048 numbers each they take 16 MiB, which the C library hands out
+# again when they are freed; beyond 32 MiB it would ask the system, which clears all pages, each time.
 SPAN = 2048
 
 

@@ -1,7 +1,7 @@
 """Sparse blocks on disk: a folder of CSR shards, written once, whose rows are read when they are needed.
 
-The folder has ``shards.json``, written last: a JSON object with ``format`` (1), ``columns``, ``shards``, a list
-of objects with ``file``, ``rows`` and ``entries``, and ``sha256``, that of the object without it (keys
+The folder has ``shards.json``, written last: a JSON object with ``format`` (1), ``columns``, ``shards``, a
+list of objects with ``file``, ``rows`` and ``entries``, and ``sha256``, that of the object without it (keys
 sorted, no spaces). A shard is, little-endian and in one piece: where each row's entries start, and where
 the last one's end (int64, rows + 1, from 0); the columns of the entries (int32; ascending in each row), and
 their values (float32, finite). It is named ``shard-<sha256 of its bytes>.csr``. Nothing is changed in place.

@@ -29,6 +29,7 @@ class FusionHead(ClassifierMixin, BaseEstimator):
     """
 
     weighs_items = True  # whether it can use sample_weight
+    reads_rows = False  # whether it can be fitted on rows that stay on disk
 
     def fit(
         self,
@@ -57,6 +58,8 @@ class FusionHead(ClassifierMixin, BaseEstimator):
             items.
         """
         matrix, truth = _fusion(X), np.asarray(y)
+        if matrix.is_lazy and not self.reads_rows:
+            raise rows_needed(type(self).__name__)
         if truth.ndim != 2 or len(truth) != len(matrix) or not np.isin(truth, (0, 1)).all():
             raise SettingError(
                 f"y: expected 0 and 1 of shape ({len(matrix)}, L), found {truth.dtype} of shape "
@@ -109,6 +112,20 @@ def _fusion(X: Any) -> FusionMatrix:
             "FusionMatrix.from_blocks([X])."
         )
     return X
+
+
+def rows_needed(found: str) -> SettingError:
+    """The error for a head that cannot be fitted on rows that stay on disk.
+
+    Examples
+    --------
+    >>> print(rows_needed("Chain"))
+    X: expected MultilabelLinearSVC or MultilabelLogistic for rows on disk, found Chain. Read them, X[:].
+    """
+    return SettingError(
+        "X: expected MultilabelLinearSVC or MultilabelLogistic for rows on disk, found "
+        f"{found}. Read them, X[:]."
+    )
 
 
 def balanced_weights(truth: Labels, weight: Floats | None = None) -> Floats:

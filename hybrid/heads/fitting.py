@@ -17,7 +17,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from hybrid.errors import SettingError
 from hybrid.features.fusion_matrix import FusionMatrix
-from hybrid.heads.base import FusionHead
+from hybrid.heads.base import FusionHead, rows_needed
 from hybrid.heads.masked_fit import MaskedHead, fit_masked
 from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
 from hybrid.utils.unknown_labels import as_no, known_cells
@@ -96,7 +96,7 @@ def fit_head(
 
         return fit_masked(truth, fit)
     truth = as_no(truth)
-    if sample_weight is not None:
+    if sample_weight is not None and not matrix.is_lazy:  # to take rows would read them all
         used = sample_weight > 0
         matrix, truth, sample_weight = matrix[used], truth[used], sample_weight[used]
         groups = None if groups is None else groups[used]
@@ -173,6 +173,8 @@ def _takes_fusion(head: Any, truth: Labels) -> bool:
 
 def _plain(matrix: FusionMatrix) -> Any:
     """Input of heads of one genre: an array where all blocks are dense, else CSR."""
+    if matrix.is_lazy:
+        raise rows_needed("a head of one genre")
     if any(sparse.issparse(block) for _, block in matrix.blocks):
         return matrix.tocsr()
     pairs = zip(matrix.blocks, matrix.weights, strict=True)

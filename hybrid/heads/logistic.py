@@ -66,6 +66,8 @@ class MultilabelLogistic(FusionHead):
     ([0, 1, 0, 1], True)
     """
 
+    reads_rows = True
+
     def __init__(
         self,
         C: float = 1.0,
