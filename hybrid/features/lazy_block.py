@@ -41,7 +41,8 @@ class LazyBlock(ABC):
         """Rows by slice, numbers or mask: an ndarray or CSR of shape (m, columns)."""
         if isinstance(rows, slice):
             return self._read(np.arange(self.shape[0])[rows])
-        rows = np.asarray(rows) if not isinstance(rows, tuple) else np.empty((0, 0))
+        rows = np.empty((0, 0)) if isinstance(rows, tuple) else np.asarray(rows)
+        rows = rows.astype(np.int64) if not rows.size and rows.ndim == 1 else rows
         if rows.ndim != 1 or rows.dtype.kind not in "iub":
             raise SettingError(
                 "block on disk: expected rows as a slice, numbers or a mask, found something else. Read "

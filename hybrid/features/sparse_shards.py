@@ -122,9 +122,20 @@ def _checked(block: Any, columns: int) -> sparse.csr_matrix:
 def _write_shard(folder: Path, matrix: sparse.csr_matrix) -> Shard:
     starts = matrix.indptr.astype(STARTS)
     data = starts.tobytes() + matrix.indices.astype(COLUMN).tobytes() + matrix.data.tobytes()
-    name = f"shard-{hashlib.sha256(data).hexdigest()}.csr"
+    name = shard_name(data)
     write_atomically(folder / name, data)
     return Shard(name, matrix.shape[0], matrix.nnz)
+
+
+def shard_name(data: bytes) -> str:
+    """Name of a shard of these bytes.
+
+    Examples
+    --------
+    >>> shard_name(b"")[:14]
+    'shard-e3b0c442'
+    """
+    return f"shard-{hashlib.sha256(data).hexdigest()}.csr"
 
 
 def _seal(content: dict[str, Any]) -> bytes:
@@ -234,7 +245,7 @@ class SparseShards(LazyBlock):
             digest = hash_file(path, SHARD)
         except OSError as error:
             raise _unreadable(path, error) from error
-        if digest != shard.file[len("shard-") : -len(".csr")]:
+        if shard.file != f"shard-{digest}.csr":
             raise self._damage(shard, "other bytes than its name says")
         with self._open(shard) as file:
             starts = _array(path, file, 0, STARTS, shard.rows + 1)
@@ -298,7 +309,7 @@ def _array(
     except OSError as error:
         raise _unreadable(path, error) from error
     if length != array.nbytes:
-        raise RowsError(f"{path}: expected a shard, found fewer bytes. {REMEDY}")
+        raise RowsError(f"{path}: expected a shard, found too few bytes. {REMEDY}")
     return array
 
 

@@ -72,10 +72,11 @@ def certify(
 
     jobs = [some for some in jobs if some]
     if pool is None:
-        sums = [add_up(some) for some in jobs]
+        sums = [add_up(some) for some in (*jobs[::2], *jobs[1::2])]
     else:
         others = [pool.submit(add_up, some) for some in jobs[1::2]]
-        sums = [add_up(some) for some in jobs[::2]] + [job.result() for job in others]
+        first = [add_up(some) for some in jobs[::2]]
+        sums = [*first, *(job.result() for job in others)]
     weights = matrix.weights
     primal = (
         sum(s.primal for s in sums)

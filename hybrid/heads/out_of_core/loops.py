@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hybrid.utils.jit import jit
 
 Array = NDArray[Any]
-STEPS = 30  # most steps of Newton's method; three are usual
+STEPS = 60  # most steps of Newton's method or bisections; three are usual
 ENOUGH = 1e-9  # size of the last one
 
 
@@ -72,19 +72,20 @@ def maximise_one(z: float, q: float, c: float, a: float) -> float:
     if 0 < a < c:
         u = log(a / (c - a))
     u = min(max(u, low), high)
-    new = a
+    before = high - low
     for _ in range(STEPS):
         p = 1 / (1 + exp(-u)) if u > 0 else exp(u) / (1 + exp(u))
-        new = c * p
-        value = u + z + q * (new - a)
+        value = u + z + q * (c * p - a)
         if value > 0:
             high = u
         else:
             low = u
         step = value / (1 + q * c * p * (1 - p))
+        # Newton's steps may go to and fro: one that is not half of the last one is no good.
+        if not low <= u - step <= high or abs(step) > before / 2:
+            step = u - (low + high) / 2
         u -= step
-        if abs(step) <= ENOUGH * (1 + abs(u)):
+        before = abs(step)
+        if before <= ENOUGH * (1 + abs(u)):
             break
-        if not low <= u <= high:
-            u = (low + high) / 2
     return c / (1 + exp(-u)) if u > 0 else c * exp(u) / (1 + exp(u))

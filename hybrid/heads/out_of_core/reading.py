@@ -71,8 +71,9 @@ def prepare(
     for block in np.array_split(order, -(-len(order) // BLOCK)):
         parts = [piece.take(block) for piece in pieces]
         gram = np.zeros((len(block), len(block)), dtype=np.float32)
-        for part, square in zip(parts, squares, strict=True):
-            part.add_gram(square, gram)
+        with np.errstate(invalid="ignore", over="ignore"):  # is looked for below
+            for part, square in zip(parts, squares, strict=True):
+                part.add_gram(square, gram)
         visits.append(Visit(block, parts, gram))
     if not all(np.isfinite(visit.gram.diagonal()).all() for visit in visits):
         raise not_finite(matrix, rows)
