@@ -92,6 +92,13 @@ class EmbeddingFeatures(FrameTransformer):
             If one that should be there is not in the cache.
         """
 
+    def storage_order(self, X: pd.DataFrame) -> NDArray[np.int64]:
+        """Order of n items in which their embeddings lie in the cache; those without one come last.
+
+        Of an item that has several posters, the first one counts.
+        """
+        return self._open().storage_order([each[0] if each else None for each in self.keys(X)])
+
     def read(self, X: pd.DataFrame) -> Floats:
         """Read the embeddings of n items from the cache; only this and `look_up` use the disk.
 

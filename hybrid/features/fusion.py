@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from hybrid.errors import SettingError
 from hybrid.features.frames import frame_tags
 from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.features.indicator import add_indicator
+from hybrid.features.lazy_block import LazyBlock, spans
+from hybrid.features.sparse_shards import write_shards
 
 MISSING = "missing"  # the last column of each block
 BlockData = dict[str, Any]  # block → embeddings (n, D) or the catalogue's frame
@@ -114,6 +117,74 @@ class Fusion(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None):  #
             validate_data(self, frames[0], skip_check_array=True)
         return self
 
+    def fit_lazily(self, X: pd.DataFrame) -> Fusion:
+        """As `fit`, but embeddings of the cache are read some thousand at a time, never all at once.
+
+        Parameters
+        ----------
+        X : DataFrame of n items
+        """
+        return self.fit({n: b.look_up(X) if hasattr(b, "look_up") else X for n, b in self.blocks})
+
+    def transform_lazily(self, X: pd.DataFrame | BlockData, folder: str | Path) -> FusionMatrix:
+        """Encode items so that their rows stay on disk: for more items than fit in memory.
+
+        Embeddings stay in the cache, and are standardised whenever they are read; other blocks are encoded
+        some thousand items at a time, and written to a folder as sparse shards (`SparseShards`).
+
+        Parameters
+        ----------
+        X : DataFrame of n items, or what `look_up` returned for them
+            In the order of `storage_order` they are read fastest.
+        folder : str or Path
+            Where the shards go; must not have any. Remove it when the matrix is no longer needed.
+
+        Returns
+        -------
+        FusionMatrix of n rows
+            Its blocks are `LazyBlock` objects.
+
+        Raises
+        ------
+        RowsError
+            If the disk refuses.
+        SettingError
+            If the folder has shards.
+
+        Examples
+        --------
+        >>> from hybrid.features import TextFeatures
+        >>> films = pd.DataFrame({"overview": ["a ghost", "a ghost story"]})
+        >>> fusion = Fusion([("text", TextFeatures(["overview"], max_chars=0))]).fit_lazily(films)
+        >>> matrix = fusion.transform_lazily(films, "rows-on-disk")
+        >>> matrix.is_lazy, matrix.shape, matrix[1:].tocsr().toarray().tolist()
+        (True, (2, 2), [[1.0, 0.0]])
+        """
+        data = X if isinstance(X, dict) else self.look_up(X)
+        found = [
+            (name, _stay(block, data[name], Path(folder) / name)) for name, block in self.fitted_
+        ]
+        weights = self.weights or {}
+        return FusionMatrix(tuple(found), tuple(float(weights.get(n, 1.0)) for n, _ in found))
+
+    def storage_order(self, X: pd.DataFrame) -> NDArray[np.int64]:
+        """Order of n items in which the first block of the cache lies on the disk; theirs, if there is none.
+
+        Parameters
+        ----------
+        X : DataFrame of n items
+
+        Returns
+        -------
+        ndarray of shape (n,), int64
+            For ``X.iloc[order]``.
+        """
+        for _, block in self.blocks:
+            if hasattr(block, "storage_order"):
+                order: NDArray[np.int64] = block.storage_order(X)
+                return order
+        return np.arange(len(X))
+
     def transform(self, X: pd.DataFrame | BlockData) -> FusionMatrix:
         """Encode items: a `FusionMatrix` of n rows."""
         check_is_fitted(self)
@@ -158,6 +229,16 @@ def _plain_output(block: Any) -> Any:
     """An unfitted copy that returns arrays or CSR, whatever scikit-learn's ``transform_output`` is."""
     copy = clone(block)
     return copy.set_output(transform="default") if hasattr(copy, "set_output") else copy
+
+
+def _stay(block: Any, data: Any, folder: Path) -> LazyBlock:
+    """A block whose rows stay where they are, or are written to a folder."""
+    if hasattr(block, "lazy_block"):
+        stay: LazyBlock = block.lazy_block(data)
+        return stay
+    parts = (data.iloc[rows] for rows in spans(len(data)))
+    encoded = (add_indicator(block.transform(part), block.missing(part)) for part in parts)
+    return write_shards(folder, encoded, len(block.get_feature_names_out()) + 1)
 
 
 def _read(blocks: Sequence[tuple[str, Any]], X: pd.DataFrame) -> BlockData:

@@ -9,19 +9,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from sklearn.base import clone
 
 from hybrid.cache import EmbeddingCache
 from hybrid.errors import RowsError, SettingError
-from hybrid.features import PosterFeatures, TextEmbeddingFeatures, sparse_shards
+from hybrid.extraction.import_embeddings import import_embeddings
+from hybrid.features import (
+    ImportedFeatures,
+    MetadataFeatures,
+    PosterFeatures,
+    TextEmbeddingFeatures,
+    TextFeatures,
+    sparse_shards,
+)
 from hybrid.features.embeddings import EmbeddingFeatures, StoredRows
+from hybrid.features.fusion import Fusion
 from hybrid.features.fusion_matrix import FusionMatrix, missing_blocks
 from hybrid.features.indicator import add_indicator
-from hybrid.features.lazy_block import ComputedBlock, LazyBlock
+from hybrid.features.lazy_block import ComputedBlock, LazyBlock, spans
 from hybrid.features.sparse_shards import INDEX, SparseShards, write_shards
+from hybrid.utils.context import Context
 from hybrid.utils.key_index import KEY_BYTES
 
 
@@ -311,3 +323,57 @@ def test_rows_alone_are_taken_of_a_block_on_disk() -> None:
         block[:, 0]
     with pytest.raises(IndexError, match="3 rows, found row 3"):
         block[[3]]
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> tuple[Fusion, pd.DataFrame]:
+    """A fusion of imported embeddings, words and metadata, and 60 films, some of which lack a block."""
+    random = np.random.default_rng(0)
+    words = np.array(["ghost", "story", "ship", "west", "rides", "sheriff"])
+    ids = [f"f{i}" for i in random.permutation(60)]
+    frame = pd.DataFrame(
+        {
+            "overview": [" ".join(random.choice(words, 4)) if i % 11 else "" for i in range(60)],
+            "year": random.integers(1950, 2020, 60).astype(float),
+        },
+        index=ids,
+    )
+    frame.loc[ids[5], "year"] = np.nan
+    context = Context(cache=str(tmp_path / "cache"))
+    rows = pd.DataFrame(random.standard_normal((50, 4)), index=random.permutation(ids)[:50])
+    made = import_embeddings(rows, block="clip", context=context)
+    blocks = [
+        ("text", TextFeatures(["overview"], max_chars=0)),
+        ("clip", ImportedFeatures(context.cache, made.fingerprint)),
+        ("metadata", MetadataFeatures(["year"])),
+    ]
+    return Fusion(blocks, weights={"text": 2.0}), frame
+
+
+def test_a_fusion_that_stays_on_disk_is_that_in_memory(
+    films: tuple[Fusion, pd.DataFrame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fusion, frame = films
+    order = fusion.storage_order(frame)
+    assert sorted(order.tolist()) == list(range(60))
+    frame = frame.iloc[order]
+    memory = clone(fusion).fit(frame)
+    monkeypatch.setattr("hybrid.features.fusion.spans", lambda n: spans(n, 7))
+    disk = clone(fusion).fit_lazily(frame)
+    matrix, expected = disk.transform_lazily(frame, tmp_path / "rows"), memory.transform(frame)
+    assert matrix.is_lazy
+    assert matrix.weights == expected.weights
+    assert [name for name, _ in matrix.blocks] == ["text", "clip", "metadata"]
+    assert all(isinstance(block, LazyBlock) for _, block in matrix.blocks)
+    found = matrix.tocsr().toarray()
+    np.testing.assert_allclose(found, expected.tocsr().toarray(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(missing_blocks(matrix), missing_blocks(expected))
+    assert missing_blocks(matrix).sum(axis=0).tolist() == [6, 10, 1]
+    assert (missing_blocks(matrix)[:, 1] == (np.arange(60) >= 50)).all()  # they come last
+    assert sorted(path.name for path in (tmp_path / "rows").iterdir()) == ["metadata", "text"]
+
+
+def test_the_storage_order_of_a_fusion_without_embeddings_is_that_of_the_items() -> None:
+    frame = pd.DataFrame({"overview": ["a ghost", "a ship"]})
+    fusion = Fusion([("text", TextFeatures(["overview"]))])
+    assert fusion.storage_order(frame).tolist() == [0, 1]
