@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.errors import SettingError
+from hybrid.utils.counts import counted
 
 # Rows that are in memory at a time. Of 2,048 numbers each they take 16 MiB, which the C library hands out
 # again when they are freed; beyond 32 MiB it would ask the system, which clears all pages, each time.
@@ -52,7 +53,9 @@ class LazyBlock(ABC):
             rows = np.flatnonzero(rows)
         outside = rows[(rows < -self.shape[0]) | (rows >= self.shape[0])]
         if len(outside):
-            raise IndexError(f"block on disk: {self.shape[0]:,} rows, found row {outside[0]:,}.")
+            raise IndexError(
+                f"block on disk: expected rows of {counted(self.shape[0], 'row')}, found {outside[0]}."
+            )
         return self._read(np.where(rows < 0, rows + self.shape[0], rows).astype(np.int64))
 
     @abstractmethod

@@ -25,6 +25,7 @@ from scipy import sparse
 
 from hybrid.errors import RowsError, SettingError
 from hybrid.features.lazy_block import LazyBlock
+from hybrid.utils.counts import counted
 from hybrid.utils.files import make_folder, write_atomically
 from hybrid.utils.reading import (
     SHARD,
@@ -110,7 +111,9 @@ def _checked(block: Any, columns: int) -> sparse.csr_matrix:
     """A block in the precision and order of shards."""
     matrix = sparse.csr_matrix(block, dtype=VALUE)
     if matrix.shape[1] != columns:
-        raise SettingError(f"shards: expected {columns:,} columns, found {matrix.shape[1]:,}.")
+        raise SettingError(
+            f"shards: expected {counted(columns, 'column')}, found {matrix.shape[1]:,}."
+        )
     if not np.isfinite(matrix.data).all():
         raise SettingError("shards: expected finite numbers of float32, found others.")
     if not matrix.has_canonical_format:
@@ -324,4 +327,6 @@ def _check_size(path: Path, size: int) -> None:
     except OSError as error:
         raise _unreadable(path, error) from error
     if found != size:
-        raise RowsError(f"{path}: expected a shard of {size:,} bytes, found {found:,}. {REMEDY}")
+        raise RowsError(
+            f"{path}: expected a shard of {counted(size, 'byte')}, found {found:,}. {REMEDY}"
+        )

@@ -321,7 +321,7 @@ def test_rows_alone_are_taken_of_a_block_on_disk() -> None:
     assert block[[]].shape == (0, 1)
     with pytest.raises(SettingError, match="expected rows as a slice"):
         block[:, 0]
-    with pytest.raises(IndexError, match="3 rows, found row 3"):
+    with pytest.raises(IndexError, match="3 rows, found 3"):
         block[[3]]
 
 
