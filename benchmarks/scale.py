@@ -174,15 +174,16 @@ def status() -> dict[str, int]:
     return {name: int(value.split()[0]) * 1024 for name, value in pairs}
 
 
-def fit_one(folder: Path, n: int, head: str, in_memory: bool, jobs: int) -> dict[str, Any]:
+def fit_one(arguments: argparse.Namespace) -> dict[str, Any]:
     """Fit the first n items; what it took."""
+    folder, n, in_memory = arguments.data, arguments.fit, arguments.in_memory
+    head, jobs = arguments.head, arguments.jobs
     memory = Memory()
     memory.start()
     labels = np.load(folder / "labels.npy", mmap_mode="r")[:n].astype(bool)
+    clock = Clock()
     [store] = EmbeddingCache(folder / "cache").stores()
     stored = StoredRows([key(i) for i in range(n)], store.read)
-    store.storage_order([key(0)])
-    clock = Clock()
     posters = PosterFeatures().fit(stored)
     blocks = [
         posters.lazy_block(stored),
@@ -192,17 +193,17 @@ def fit_one(folder: Path, n: int, head: str, in_memory: bool, jobs: int) -> dict
         blocks = [block[:] for block in blocks]
     scaled = clock.lap()
     matrix = FusionMatrix.from_blocks(blocks, ["poster", "text", "metadata"])
-    passes: list[Pass] = []
+    passes: list[dict[str, Any]] = []
     if in_memory:
         result = fit_in_memory(matrix, labels, jobs)
     else:
-        result = fit_from_disk(matrix, labels, head, jobs, passes)
+        result = fit_from_disk(matrix, labels, arguments, passes)
     took = clock.lap()
     found = status()
     return {
         **{"items": n, "head": head, "in_memory": in_memory, "threads": jobs},
         **{"mean_and_scale": scaled, "fit": took, **result},
-        "passes": [vars(each) for each in passes],
+        "passes": passes,
         "peak_rss": found["VmHWM"],
         "peak_anonymous": memory.anonymous,
         "peak_files": memory.files,
@@ -232,19 +233,29 @@ def prefix(block: Any, n: int) -> Any:
 
 
 def fit_from_disk(
-    matrix: Any, labels: Any, head: str, jobs: int, passes: list[Pass]
+    matrix: Any, labels: Any, arguments: argparse.Namespace, passes: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Fit as `MultilabelLinearSVC` and `MultilabelLogistic` do, with a look at each pass."""
     weight = np.ones(len(labels))
     items = SignedItems(labels, weight, class_shares(labels, weight, "balanced"))
-    loss: Loss = SquaredHinge(items) if head == "svm" else Logistic(items)
+    loss: Loss = SquaredHinge(items) if arguments.head == "svm" else Logistic(items)
+
+    clock = Clock()
 
     def tell(each: Pass) -> None:
-        passes.append(each)
-        print(f"{len(labels):,} {each}", file=sys.stderr, flush=True)
+        passes.append({**vars(each), **clock.lap(), "figure": float(each.figure)})
+        memory = status()
+        sizes = {name: f"{memory[name] / 2**20:,.0f} MiB" for name in ("VmHWM", "RssAnon")}
+        print(f"{len(labels):,} {passes[-1]} {sizes}", file=sys.stderr, flush=True)
 
     found = solve_from_disk(
-        with_ones(matrix), loss, tol=TOLS[head], n_jobs=jobs, random_state=0, tell=tell
+        with_ones(matrix),
+        loss,
+        tol=TOLS[arguments.head],
+        max_iter=arguments.passes,
+        n_jobs=arguments.jobs,
+        random_state=0,
+        tell=tell,
     )
     return {"gap": float(found.gap.max()), "epochs": int(found.n_iter.max())}
 
@@ -265,6 +276,7 @@ def in_a_process(arguments: argparse.Namespace, n: int, in_memory: bool) -> dict
     """What `fit_one` returns, of a process of its own."""
     command = [sys.executable, __file__, "--data", str(arguments.data), "--fit", str(n)]
     command += ["--head", arguments.head, "--jobs", str(arguments.jobs)]
+    command += ["--passes", str(arguments.passes)]
     command += ["--in-memory"] if in_memory else []
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     return dict(json.loads(done.stdout))
@@ -277,14 +289,14 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
     parser.add_argument("--head", choices=sorted(TOLS), default="svm")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--passes", type=int, default=1000, help="most epochs of a fit from disk")
     parser.add_argument("--in-memory", action="store_true")
     parser.add_argument("--make-only", action="store_true")
     parser.add_argument("--fit", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path("scale.json"))
     arguments = parser.parse_args()
     if arguments.fit:
-        options = (arguments.head, arguments.in_memory, arguments.jobs)
-        print(json.dumps(fit_one(arguments.data, arguments.fit, *options)))
+        print(json.dumps(fit_one(arguments)))
         return
     if not (arguments.data / "labels.npy").exists():
         make_data(arguments.data, max(arguments.sizes))
