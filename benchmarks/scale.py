@@ -6,7 +6,7 @@ Made data, nested (the smaller sizes are the first items of the largest): embedd
 float16 in the parts of a cache, as `hybrid extract` writes them; 60 words an item of 100,000, by Zipf's law,
 as TF-IDF; metadata of 5 tokens of 500; and 20 labels of 2 to 35 % that depend on all of them. Sparse blocks
 lie on disk as CSR shards. The data of 2,000,000 items take 10 GB; `--data` is made if it is not there, and
-kept. What `--out` has already is kept, too.
+kept. What `--out` has already is kept, too; ``--figure docs/images/scale.svg`` draws it.
 
 Each fit runs in a process of its own, one after another: ``mean and scale`` of the embeddings, then the SVM
 (C = 1, balanced classes, tol 1e-3) or, with ``--head logistic``, the logistic regression (tol 0.01). Peak
@@ -282,6 +282,43 @@ def in_a_process(arguments: argparse.Namespace, n: int, in_memory: bool) -> dict
     return dict(json.loads(done.stdout))
 
 
+def draw(fits: list[dict[str, Any]], path: Path) -> None:
+    """Processor time of a pass and of a fit, and peak memory, by the number of items."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams.update({"svg.hashsalt": "hybrid", "font.size": 9})
+    from matplotlib import pyplot
+
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
+    disk = [fit for fit in fits if not fit["in_memory"]]
+    memory = [fit for fit in fits if fit["in_memory"]]
+    sizes = np.array([fit["items"] for fit in disk])
+    each = np.array([np.mean([one["processor"] for one in fit["passes"]]) for fit in disk])
+    left.loglog(sizes, each, "o-", color="#1f5aa6", label="a pass, rows on disk")
+    left.loglog(
+        sizes, each[0] * sizes / sizes[0], ":", color="#888888", label="in proportion to items"
+    )
+    whole = [fit for fit in disk if fit["gap"] <= TOLS[fit["head"]]]
+    took = [fit["fit"]["processor"] for fit in whole]
+    left.loglog(
+        [f["items"] for f in whole], took, "s-", color="#b3541e", label="a fit, rows on disk"
+    )
+    took = [fit["fit"]["processor"] for fit in memory]
+    left.loglog([f["items"] for f in memory], took, "^--", color="#3d7a3d", label="a fit in memory")
+    left.set(xlabel="items", ylabel="seconds of the processor")
+    peaks = [fit["peak_rss"] / 2**30 for fit in disk]
+    right.loglog(sizes, peaks, "o-", color="#1f5aa6", label="rows on disk")
+    peaks = [fit["peak_rss"] / 2**30 for fit in memory]
+    right.loglog([f["items"] for f in memory], peaks, "^--", color="#3d7a3d", label="in memory")
+    right.axhline(6, ls=":", color="#888888", label="6 GiB")
+    right.set(xlabel="items", ylabel="peak memory, GiB")
+    for axes in (left, right):
+        axes.legend(frameon=False)
+        axes.grid(alpha=0.3)
+    figure.savefig(path, metadata={"Date": None})
+
+
 def main() -> None:
     """Make data, fit each size, and write what it took."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -292,11 +329,15 @@ def main() -> None:
     parser.add_argument("--passes", type=int, default=1000, help="most epochs of a fit from disk")
     parser.add_argument("--in-memory", action="store_true")
     parser.add_argument("--make-only", action="store_true")
+    parser.add_argument("--figure", type=Path, help="draw what --out has, and fit nothing")
     parser.add_argument("--fit", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--out", type=Path, default=Path("scale.json"))
     arguments = parser.parse_args()
     if arguments.fit:
         print(json.dumps(fit_one(arguments)))
+        return
+    if arguments.figure:
+        draw(json.loads(arguments.out.read_text())["fits"], arguments.figure)
         return
     if not (arguments.data / "labels.npy").exists():
         make_data(arguments.data, max(arguments.sizes))

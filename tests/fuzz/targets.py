@@ -417,6 +417,40 @@ def cache() -> Target:
     return Target(feed, seeds, tokens)
 
 
+def shards() -> Target:
+    """Sparse shards; the first byte chooses the index, a shard, or a shard with hash and index to match."""
+    from scipy import sparse
+
+    from hybrid.features import sparse_shards
+    from hybrid.features.sparse_shards import INDEX, SparseShards, write_shards
+
+    folder = _folder() / "shards"
+    rows = sparse.csr_matrix(np.array([[0, 1, 0, 2], [0, 0, 0, 0], [3, 0, 0, 4]], np.float32))
+    written = write_shards(folder, [rows], 4)
+    index, shard = (folder / INDEX).read_bytes(), written.shards[0]
+    sound = (folder / shard.file).read_bytes()
+
+    def feed(data: bytes) -> None:
+        which, content = data[:1], data[1:]
+        name = sparse_shards.shard_name(content) if which == b"2" else shard.file
+        if which == b"2":
+            named = {"file": name, "rows": shard.rows, "entries": shard.entries}
+            said = sparse_shards._seal({"format": 1, "columns": 4, "shards": [named]})
+        else:
+            said = content if which == b"0" else index
+        (folder / INDEX).write_bytes(said)
+        (folder / name).write_bytes(sound if which == b"0" else content)
+        with refusals_allowed():
+            found = SparseShards(folder)[:]
+            found.check_format(full_check=True)
+            assert which == b"2" or (found != rows).nnz == 0
+        if name != shard.file:
+            (folder / name).unlink()
+
+    tokens = (b"\0" * 8, b"\xff" * 4, b"-1", b"null", b"[]", b"1e999", b"../x", b'"rows": 9')
+    return Target(feed, [b"0" + index, b"1" + sound, b"2" + sound], tokens)
+
+
 def _run_folder(made: str) -> Target:
     """Whole run folders; the bytes choose what is changed in one, and which commands read it."""
     if str(CORPUS.parent) not in sys.path:
@@ -436,6 +470,7 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "split": split,
     "weights": weights,
     "cache": cache,
+    "shards": shards,
     "run-folder": functools.partial(_run_folder, "quick"),
 }
 # Too long for the gate: to make the runs takes a minute.

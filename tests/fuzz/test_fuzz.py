@@ -36,6 +36,7 @@ EXAMPLES = {
     "split": 200,
     "weights": 120,
     "cache": 40,
+    "shards": 200,
     "run-folder": 6,
 }
 
