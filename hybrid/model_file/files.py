@@ -13,10 +13,10 @@ from hybrid.model_file.place import Place, shown
 from hybrid.model_file.schema import Object, registered
 from hybrid.utils.reading import STRUCTURE, read_json
 
-FORMAT = 3
+FORMAT = 4
 # The arrays of format 1 are no planes; the reader of arrays tells them apart. Formats 1 and 2 have more of
-# scikit-learn's models than predictions need; so do the schemas.
-READABLE = (1, 2, 3)
+# scikit-learn's models than predictions need, format 3 forests and strings of another form; so do the kinds.
+READABLE = (1, 2, 3, 4)
 MODULES = (scikit_learn, blocks, heads)  # they fill the registry
 
 

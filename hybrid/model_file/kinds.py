@@ -14,6 +14,7 @@ from hybrid.model_file.arrays import DIFFERENT, DTYPES, ArrayWriter
 from hybrid.model_file.place import Place, shown
 
 LARGEST = 2**63 - 1
+END = "\n"
 WIDEST = 2**26  # characters of an array of strings that all take the room of the longest
 
 
@@ -275,42 +276,61 @@ class Array:
 
 @dataclass(frozen=True)
 class Texts:
-    """An array of strings: one UTF-8 text, and the length of each string in characters."""
+    """An array of strings: one UTF-8 text, in which each string ends with a line break.
+
+    Where a string has line breaks of its own, and in format 3, the length of each in characters instead.
+    """
 
     size: str = ""
 
     def write(self, value: Any, out: ArrayWriter) -> dict[str, Any]:
         """See `Kind`."""
         strings = [str(text) for text in value]
-        joined = "".join(strings).encode("utf-8", "surrogatepass")
-        lengths = np.fromiter(map(len, strings), np.int32, len(strings))
-        plain = {"text": out.add(np.frombuffer(joined, np.uint8)), "lengths": out.add(lengths)}
         fixed = getattr(value, "dtype", np.dtype(object)).kind == "U"
-        return {**plain, "fixed": fixed}
+        if any(END in text for text in strings):
+            lengths = np.fromiter(map(len, strings), np.int32, len(strings))
+            return {"text": self._add(strings, out), "lengths": out.add(lengths), "fixed": fixed}
+        return {"lines": self._add([text + END for text in strings], out), "fixed": fixed}
+
+    def _add(self, strings: list[str], out: ArrayWriter) -> dict[str, Any]:
+        joined = "".join(strings).encode("utf-8", "surrogatepass")
+        return out.add(np.frombuffer(joined, np.uint8))
 
     def read(self, plain: Any, at: Place) -> Any:
         """See `Kind`."""
-        if not isinstance(plain, dict) or set(plain) != {"text", "lengths", "fixed"}:
-            at.refuse("strings (text, lengths, fixed)", shown(plain))
-        encoded = Array("uint8", "_").read(plain["text"], at.inside("text"))
-        lengths = Array("int32", "_", low=0).read(plain["lengths"], at.inside("lengths"))
+        names = set(plain) if isinstance(plain, dict) else set()
+        if names not in ({"lines", "fixed"}, {"text", "lengths", "fixed"}):
+            at.refuse("strings (lines, fixed)", shown(plain))
         fixed = Flag().read(plain["fixed"], at.inside("fixed"))
-        try:
-            text = encoded.tobytes().decode("utf-8", "surrogatepass")
-        except UnicodeDecodeError as error:
-            at.refuse("UTF-8", str(error))
+        strings = self._of_lines(plain, at) if "lines" in plain else self._of_lengths(plain, at)
+        if self.size:
+            at.bind(self.size, len(strings))
+        if fixed and len(strings) * max(map(len, strings), default=0) > WIDEST:
+            at.refuse(f"strings that take {WIDEST:,} characters at most", "longer ones")
+        found = np.empty(len(strings), dtype=object)
+        found[:] = strings
+        return found.astype(str) if fixed else found
+
+    def _of_lines(self, plain: Any, at: Place) -> list[str]:
+        *strings, rest = self._text(plain["lines"], at.inside("lines")).split(END)
+        if rest:
+            at.inside("lines").refuse("a line break after each string", shown(rest))
+        return strings
+
+    def _of_lengths(self, plain: Any, at: Place) -> list[str]:
+        text = self._text(plain["text"], at.inside("text"))
+        lengths = Array("int32", "_", low=0).read(plain["lengths"], at.inside("lengths"))
         ends = np.cumsum(lengths, dtype=np.int64)
         if (ends[-1] if len(ends) else 0) != len(text):
             at.refuse(f"lengths of {len(text):,} characters in sum", f"{int(lengths.sum()):,}")
-        if self.size:
-            at.bind(self.size, len(lengths))
-        places = [0, *ends.tolist()]
-        strings = [text[a:b] for a, b in pairwise(places)]
-        found = np.empty(len(strings), dtype=object)
-        found[:] = strings
-        if fixed and len(lengths) * int(lengths.max(initial=0)) > WIDEST:
-            at.refuse(f"strings that take {WIDEST:,} characters at most", "longer ones")
-        return found.astype(str) if fixed else found
+        return [text[a:b] for a, b in pairwise([0, *ends.tolist()])]
+
+    def _text(self, plain: Any, at: Place) -> str:
+        encoded = Array("uint8", "_").read(plain, at)
+        try:
+            return str(encoded.tobytes().decode("utf-8", "surrogatepass"))
+        except UnicodeDecodeError as error:
+            at.refuse("UTF-8", str(error))
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ class Place:
     def inside(self, name: str | int) -> Place:
         """The place of a part."""
         step = f"[{name}]" if isinstance(name, int) else f".{name[:SHOWN]}"
-        return replace(self, path=self.path + step)
+        # As replace() does, in a third of the time: there are thousands.
+        return Place(self.file, self.arrays, self.path + step, self.sizes, self.depth, self.fitted)
 
     def of_object(self) -> Place:
         """The same place, with sizes of its own."""

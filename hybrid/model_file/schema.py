@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -60,7 +62,7 @@ class Schema:
     def write(self, value: Any, out: ArrayWriter) -> dict[str, Any]:
         """Write an object; what is not fitted has no fitted attributes."""
         if self.parameters is None:
-            usual = self.cls().get_params(deep=False)
+            usual = _defaults(self.cls)
             given = value.get_params(deep=False).items()
             changed = {name: part for name, part in given if repr(part) != repr(usual[name])}
             plain = PLAIN.write_parts(changed, out)
@@ -102,7 +104,7 @@ class Schema:
             missing = [name for name in self.optional if name not in plain]
             kinds = {n: k for n, k in self.parameters.items() if n not in missing}
             return _read_all(kinds, plain, at)
-        known = self.cls().get_params(deep=False) if plain else {}
+        known = _defaults(self.cls) if plain else {}
         found = {
             name: PLAIN.read(part, at.inside(name)) for name, part in plain.items() if name in known
         }
@@ -117,6 +119,12 @@ class Schema:
         missing = [name for name in (*self.optional, *self.earlier) if name not in plain]
         kinds = {**self.fitted, **self.earlier}
         return _read_all({n: k for n, k in kinds.items() if n not in missing}, plain, at)
+
+
+@cache
+def _defaults(cls: type) -> Mapping[str, Any]:
+    """Parameters of an estimator that was made without any."""
+    return MappingProxyType(cls().get_params(deep=False))
 
 
 def _read_all(kinds: Mapping[str, Kind], plain: dict[str, Any], at: Place) -> dict[str, Any]:

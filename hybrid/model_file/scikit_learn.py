@@ -18,10 +18,11 @@ from sklearn.naive_bayes import BernoulliNB
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.svm import SVC, LinearSVC
 
+from hybrid.model_file.forests import FOREST, finish_forest
 from hybrid.model_file.kinds import Array, Flag, Kind, Maybe, OneOf, Real, Whole, Word
 from hybrid.model_file.place import Place
 from hybrid.model_file.schema import Schema, register
-from hybrid.model_file.trees import BOOSTED, FOREST, finish_boosting, finish_forest
+from hybrid.model_file.trees import BOOSTED, finish_boosting
 
 WIDTH = Whole(1, size="D")
 CLASSES = Array("int64 uint8 float64 bool", "K")

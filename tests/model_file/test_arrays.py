@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hybrid.errors import RunError
 from hybrid.model_file.arrays import BLOCK, WIDE, ArrayReader, ArrayWriter
-from hybrid.model_file.kinds import Array
+from hybrid.model_file.kinds import Array, Texts
 from hybrid.model_file.place import Place
 
 RANDOM = np.random.default_rng(0)
@@ -109,3 +109,32 @@ def test_numbers_of_columns_make_little_more_of_a_file(number: int, tmp_path: Pa
     at = Place(tmp_path / "model.json", ArrayReader(tmp_path / "model.npz"))
     with pytest.raises(RunError, match=r"of many that differ|values from 0|an array that model"):
         Array("float64", "_ _").read({**values, "shape": [8, 10_000], "columns": numbers}, at)
+
+
+STRINGS = ["", "ghost", "été 鬼屋", "\ud800", "", "a\rb", "\u2028 \x0b \x85"]
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("strings", [[], [""], STRINGS, ["one\ntwo", "", "\n", "three"]])
+def test_strings_come_back(strings: list[str], fixed: bool, tmp_path: Path) -> None:
+    """Those with line breaks by their lengths."""
+    array = np.array(strings, dtype=str if fixed else object)
+    out = ArrayWriter()
+    plain = Texts().write(array, out)
+    assert ("lines" in plain) == ("\n" not in "".join(strings))
+    out.write(tmp_path / "model.npz")
+    found = Texts().read(plain, Place(tmp_path, ArrayReader(tmp_path / "model.npz")))
+    assert found.tolist() == strings
+    assert found.dtype.kind == ("U" if fixed else "O")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(b"one\ntwo", r"a line break after each string at model\.lines"), (b"\xff\n", "UTF-8")],
+)
+def test_what_are_no_lines_is_refused(text: bytes, message: str, tmp_path: Path) -> None:
+    out = ArrayWriter()
+    plain = {"lines": out.add(np.frombuffer(text, np.uint8)), "fixed": False}
+    out.write(tmp_path / "model.npz")
+    with pytest.raises(RunError, match=message):
+        Texts().read(plain, Place(tmp_path, ArrayReader(tmp_path / "model.npz")))

@@ -37,21 +37,35 @@ FRAME = pd.DataFrame(
     }
 )
 LABELS = np.array([[1, 0], [0, 1], [0, 0], [1, 1]] * 6)
-SOME = ("svm", "forest", "boosting", "svc-rbf", "knn", "sgd", "rbf", "ridge", "dummy-uniform")
+GROWN_OTHERWISE = "forest, best splits first"
+SOME = (
+    "svm",
+    "forest",
+    GROWN_OTHERWISE,
+    "boosting",
+    "svc-rbf",
+    "knn",
+    "sgd",
+    "rbf",
+    "ridge",
+    "dummy-uniform",
+)
 BLOCKS = {("parameters", "fusion"), ("fitted", "fusion_")}  # they are the same for all heads
 
 
 def fit(name: str) -> HybridClassifier:
     trees = {
         "forest": {"n_estimators": 2},
+        GROWN_OTHERWISE: {"n_estimators": 2, "max_leaf_nodes": 4},
         "boosting": {"estimator__max_iter": 2, "estimator__min_samples_leaf": 2},
     }
-    head = HEADS[name].build(0).set_params(**trees.get(name, {}))
+    spec = HEADS[name.partition(",")[0]]
+    head = spec.build(0).set_params(**trees.get(name, {}))
     blocks = [
         ("text", TextFeatures(["overview"], max_chars=3)),
         ("metadata", MetadataFeatures(["year"], ["language"])),
     ]
-    how = {"folds": 2, "tuned": HEADS[name].tuned}
+    how = {"folds": 2, "tuned": spec.tuned}
     return HybridClassifier(Fusion(blocks), head, {}, (), **how).fit(FRAME, LABELS)
 
 
@@ -261,12 +275,19 @@ def at_array(plain: Any, *names: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("head", "names", "value", "message"),
     [
-        ("forest", ("estimators_", "left"), 0, "nodes after their parents"),
-        ("forest", ("estimators_", "right"), 2**30, "nodes after their parents"),
         ("forest", ("estimators_", "feature"), 10**6, "features from 0 to"),
-        ("forest", ("estimators_", "counts"), 10**6, "nodes in sum"),
-        ("forest", ("estimators_", "left"), -1, "inner nodes and"),
         ("forest", ("estimators_", "feature"), -1, "values from 0"),
+        ("forest", ("estimators_", "counts"), 10**6, "truth values, eight a byte"),
+        ("forest", ("estimators_", "counts"), 2**62, "truth values, eight a byte"),
+        ("forest", ("estimators_", "leaves"), 10**6, "values below"),
+        ("forest", ("estimators_", "leaves"), -1, "values from 0"),
+        ("forest", ("estimators_", "inner"), 0, "inner nodes and"),
+        (GROWN_OTHERWISE, ("estimators_", "left"), 0, "nodes after their parents"),
+        (GROWN_OTHERWISE, ("estimators_", "right"), 2**30, "nodes after their parents"),
+        (GROWN_OTHERWISE, ("estimators_", "feature"), 10**6, "features from 0 to"),
+        (GROWN_OTHERWISE, ("estimators_", "counts"), 10**6, "nodes in sum"),
+        (GROWN_OTHERWISE, ("estimators_", "left"), -1, "inner nodes and"),
+        (GROWN_OTHERWISE, ("estimators_", "leaves"), 10**6, "values below"),
         ("boosting", ("_predictors", "left"), 0, "nodes after their parents"),
         ("boosting", ("_predictors", "right"), 2**31, "nodes after their parents"),
         ("boosting", ("_predictors", "feature"), -5, "features from 0 to"),
@@ -447,8 +468,8 @@ def test_a_damaged_archive_is_refused(saved: Callable[[str], Path], data: st.Dat
     ("text", "message"),
     [
         ("", "as JSON"),
-        ("[]", "a model in format 3"),
-        ('{"format": 4, "model": {}}', "in format 3 or an earlier one, found 4"),
+        ("[]", "a model in format 4"),
+        ('{"format": 5, "model": {}}', "in format 4 or an earlier one, found 5"),
         ('{"format": 1, "model": {}, "x": 1}', "format and model"),
         ('{"format": 1, "format": 1, "model": {}}', "twice"),
         ('{"format": 1, "model": NaN}', "expected"),

@@ -15,7 +15,7 @@ from hybrid.model_file import load_model
 from hybrid.model_file.files import FORMAT
 
 MODELS = Path(__file__).parents[1] / "golden/models"
-FOLDERS = {1: MODELS, 3: MODELS / "format-3"}
+FOLDERS = {1: MODELS, 3: MODELS / "format-3", 4: MODELS / "format-4"}
 EXPECTED = {n: json.loads((path / "expected.json").read_text()) for n, path in FOLDERS.items()}
 
 

@@ -1,4 +1,4 @@
-"""Writes the golden models of the present format; those here are of format 1.
+"""Writes the golden models of the present format; those beside it are of format 1.
 
 Run it with the oldest supported scikit-learn, from the root of the checkout.
 
