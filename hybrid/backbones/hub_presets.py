@@ -21,7 +21,7 @@ from hybrid.backbones.hub_config import (
     read_size,
 )
 from hybrid.backbones.hub_record import WEIGHTS_FILE, HubImages
-from hybrid.backbones.licences import read_licence
+from hybrid.backbones.licences import UNKNOWN, read_licence
 from hybrid.backbones.onnx_record import Triple
 from hybrid.backbones.registry import BESIDE, FITS, HUB, BackboneSpec, get_backbone
 from hybrid.backbones.startup import start_keras
@@ -264,10 +264,21 @@ def _triple(values: Any) -> Triple:
 def _licence(name: str, folder: Path) -> str:
     """Of the preset's own page, which its folder may have; else of the table of known presets."""
     said = read_licence(folder)
-    if said != "unknown" or not folder.is_relative_to(downloads_folder()):
+    if said != UNKNOWN or not folder.is_relative_to(downloads_folder()):
         return said
-    preset = name.removeprefix(HUB)
-    return next((found for start, found in LICENCES.items() if preset.startswith(start)), said)
+    return preset_licence(name.removeprefix(HUB))
+
+
+def preset_licence(preset: str) -> str:
+    """The licence of a preset of keras-hub by its name; ``"unknown"`` where the name does not tell.
+
+    Examples
+    --------
+    >>> preset_licence("resnet_18_imagenet"), preset_licence("vit_base_patch16_224_imagenet")
+    ('Apache-2.0', 'unknown')
+    """
+    known = (found for start, found in LICENCES.items() if preset.startswith(start))
+    return next(known, UNKNOWN)
 
 
 def _measured(spec: BackboneSpec, pooling: str | None) -> BackboneSpec:

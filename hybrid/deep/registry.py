@@ -272,6 +272,17 @@ def configure_network(spec: NetworkSpec, options: DeepOptions) -> NetworkSpec:
     )
 
 
+def reads_posters(network: str, options: DeepOptions) -> bool:
+    """Whether a network has a body for posters.
+
+    Examples
+    --------
+    >>> reads_posters("scratch", DeepOptions()), reads_posters("text", DeepOptions())
+    (True, False)
+    """
+    return _with_blocks(get_network(network), options).backbone is not None
+
+
 def _unused(spec: NetworkSpec, stages: tuple[Stage, ...], options: DeepOptions) -> list[str]:
     """One message for each option that would have no effect on this network."""
     name, posters = spec.name, spec.backbone is not None

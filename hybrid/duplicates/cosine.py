@@ -70,22 +70,6 @@ class Neighbours(NamedTuple):
 def search_by_cosine(rows: Rows, least: float) -> Neighbours:
     """Find pairs of rows whose cosine similarity reaches a threshold, and measure how many are missed.
 
-    Parameters and pairs as of `near_duplicates_by_cosine`.
-
-    Examples
-    --------
-    >>> vectors = np.array([[1, 0], [0.8, 0.6], [0, 1]], dtype=np.float32)
-    >>> search_by_cosine(vectors, 0.7).note
-    ''
-    """
-    pairs = near_duplicates_by_cosine(rows, least)
-    few = rows.shape[0] <= FEW
-    return Neighbours(pairs, None if few else measure_recall(rows, pairs, least))
-
-
-def near_duplicates_by_cosine(rows: Rows, least: float) -> Pairs:
-    """Find pairs of rows whose cosine similarity reaches a threshold.
-
     Up to 20,000 rows the search is exact: a random projection, refined by power iterations, only leaves out
     pairs whose similarity is bounded below the threshold (Cauchy-Schwarz). Of more rows, 99.9 % of the pairs
     at the threshold, and more of closer ones, are expected to be found; see `candidate_pairs`. What is found
@@ -101,19 +85,21 @@ def near_duplicates_by_cosine(rows: Rows, least: float) -> Pairs:
 
     Returns
     -------
-    ndarray of shape (m, 2), int64
-        Positions, the smaller first.
+    Neighbours
+        Without a recall, where all pairs were compared.
 
     Examples
     --------
     >>> vectors = np.array([[1, 0], [0.8, 0.6], [0, 1]], dtype=np.float32)
-    >>> near_duplicates_by_cosine(vectors, 0.7).tolist()
-    [[0, 1]]
+    >>> found = search_by_cosine(vectors, 0.7)
+    >>> found.pairs.tolist(), found.note
+    ([[0, 1]], '')
     """
     if rows.shape[0] <= FEW:
-        return _compare_all(rows[:], least)
+        return Neighbours(_compare_all(rows[:], least), None)
     pairs = candidate_pairs(rows, least)
-    return pairs[_products(rows, pairs) >= least]
+    pairs = pairs[_products(rows, pairs) >= least]
+    return Neighbours(pairs, measure_recall(rows, pairs, least))
 
 
 def measure_recall(rows: Rows, pairs: Pairs, least: float, seed: int = 0) -> Recall:
@@ -122,7 +108,7 @@ def measure_recall(rows: Rows, pairs: Pairs, least: float, seed: int = 0) -> Rec
     Parameters
     ----------
     rows : Rows
-        As for `near_duplicates_by_cosine`.
+        As for `search_by_cosine`.
     pairs : ndarray of shape (m, 2), int64
         What it found.
     least : float

@@ -43,7 +43,9 @@ def _distance(words: Words, i: Any, j: Any) -> Any:
 def _append(found: Positions, count: int, i: Any, j: Any) -> Positions:
     if count == len(found):
         longer = np.empty((2 * count, 2), dtype=np.int64)
-        longer[:count] = found
+        for at in range(count):
+            longer[at, 0] = found[at, 0]
+            longer[at, 1] = found[at, 1]
         found = longer
     found[count, 0] = i
     found[count, 1] = j
@@ -70,7 +72,7 @@ def all_pairs_within(words: Words, bits: int) -> Positions:
             if _distance(words, i, j) <= bits:
                 found = _append(found, count, i, j)
                 count += 1
-    return found[:count].copy()
+    return found[:count]
 
 
 @jit()
@@ -144,7 +146,7 @@ def pairs_by_chunk(
                 if not seen:
                     found = _append(found, count, i, j)
                     count += 1
-    return found[:count].copy()
+    return found[:count]
 
 
 @jit()
@@ -167,7 +169,8 @@ def strongest(products: NDArray[np.float32], probes: int) -> NDArray[np.uint8]:
     lengths = np.empty(probes, dtype=np.float32)
     for i in range(n):
         for f in range(functions):
-            lengths[:] = -1.0
+            for probe in range(probes):
+                lengths[probe] = -1.0
             for d in range(directions):
                 product = products[i, f, d]
                 length = abs(product)
@@ -221,4 +224,4 @@ def pairs_by_bucket(
                 if j != i and _distance(sketches, i, j) <= bits:
                     found = _append(found, count, min(i, j), max(i, j))
                     count += 1
-    return found[:count].copy()
+    return found[:count]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import cycle
 from typing import Any
 
 from hybrid.catalogue import Catalogue
 from hybrid.extraction.extract import extract_backbones, plan_extraction
 from hybrid.extraction.extract_texts import extract_texts, plan_text_extraction
+from hybrid.extraction.licences_ahead import check_licences_ahead
 from hybrid.extraction.plan import ExtractSettings
 from hybrid.extraction.text_plan import check_text_job
 from hybrid.types import (
@@ -108,6 +110,9 @@ def _each(
     settings = settings or ExtractSettings()
     for_texts = replace(settings, engine=engine or ENGINE_OF_TEXTS)
     if encoders.text_encoder is not None:
+        several = cycle(encoders.weights) if len(encoders.weights) == 1 else encoders.weights
+        pairs, texts = zip(encoders.backbones, several, strict=False), [encoders.text_encoder]
+        check_licences_ahead(settings.licence, pairs, texts, encoders.options)
         check_text_job(catalogue, encoders.text_encoder, encoders.text_options, for_texts)
     found: list[Any] = []
     if encoders.backbones:

@@ -19,6 +19,7 @@ from hybrid.backbones.weights import trained_input_size
 from hybrid.cache import DTYPES, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import SettingError, WeightsError
+from hybrid.extraction.licences_ahead import check_licences_ahead
 from hybrid.extraction.lookup import hash_catalogue, make_store, named_as_stored
 from hybrid.extraction.pipeline import Target
 from hybrid.extraction.poster_keys import image_files
@@ -92,11 +93,13 @@ def configured_spec(
     >>> configured_spec("mobilenet-075", EmbeddingOptions(input_size=(64, 64))).input_size
     (64, 64)
     """
+    spec = get_backbone(backbone) if isinstance(backbone, str) else backbone
+    trained = None if spec.has_own_weights else trained_input_size(weights)
     return configure(
-        get_backbone(backbone) if isinstance(backbone, str) else backbone,
+        spec,
         layer=options.layer,
         pooling=options.pooling,
-        input_size=options.input_size or trained_input_size(weights),
+        input_size=options.input_size or trained,
         fit=options.fit,
         mean=options.mean,
         std=options.std,
@@ -162,6 +165,7 @@ def plan_jobs(
     """
     _check(catalogue, backbones, weights, options, settings)
     names = list(weights) * len(backbones) if len(weights) == 1 else list(weights)
+    check_licences_ahead(settings.licence, zip(backbones, names, strict=True), (), options)
     specs = [
         configured_spec(backbone, options, name)
         for backbone, name in zip(backbones, names, strict=True)

@@ -109,14 +109,20 @@ def check_precision(
     context : Context
         Its workers decode; its progress reports the result.
     """
-    exact = load_backbone(spec, weights, replace(choice, precision="float32"), batch_size)
     posters, progress = _decode(paths[:TRIED], spec, context.workers), context.progress
+
+    def load(precision: str) -> Engine:
+        return load_backbone(spec, weights, replace(choice, precision=precision), batch_size)
+
     if not len(posters):
-        return exact
+        return load("float32")
     progress.say(f"checking {choice.precision} on {counted(len(posters), 'poster')} ({spec.name})")
-    fast = load_backbone(spec, weights, choice, batch_size)
-    agrees = compare_precision(fast(posters), exact(posters), choice.precision, progress)
-    return fast if agrees else exact
+    exact = load("float32")(posters)  # one engine in memory at a time
+    fast = load(choice.precision)
+    if compare_precision(fast(posters), exact, choice.precision, progress):
+        return fast
+    del fast
+    return load("float32")
 
 
 def compare_precision(

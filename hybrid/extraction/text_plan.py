@@ -13,6 +13,7 @@ from hybrid.backbones.licences import check_licences
 from hybrid.cache import DTYPES, EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import CatalogueError, SettingError
+from hybrid.extraction.licences_ahead import check_licences_ahead
 from hybrid.extraction.plan import ExtractSettings, announce_verification, check_cache
 from hybrid.extraction.precision_check import TRIED, compare_precision, keep_precision
 from hybrid.extraction.texts import item_texts, text_keys
@@ -128,6 +129,7 @@ def check_text_job(
         raise CatalogueError(
             f"{catalogue.path}: expected a text column, found none. Name it with --text COLUMN."
         )
+    check_licences_ahead(settings.licence, (), [name])
     spec = configured_encoder(name, options)
     check_licences(settings.licence, [(spec.name, spec.licence)])
     return spec

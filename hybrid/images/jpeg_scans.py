@@ -46,11 +46,13 @@ def code_table(counts: Bytes, symbols: Bytes) -> Table:
         for _ in range(counts[length - 1]):
             if length <= AHEAD and code < 1 << length:
                 shift = AHEAD - length
-                table[code << shift : (code + 1) << shift] = length << 8 | symbols[place]
+                for start in range(code << shift, (code + 1) << shift):
+                    table[start] = length << 8 | symbols[place]
             code, place = code + 1, place + 1
         table[_LIMITS + length] = code - 1 if counts[length - 1] else -1
         code <<= 1
-    table[_SYMBOLS:] = symbols
+    for symbol in range(256):
+        table[_SYMBOLS + symbol] = symbols[symbol]
     return table
 
 

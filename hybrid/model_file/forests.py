@@ -18,6 +18,7 @@ from hybrid.model_file.arrays import MOST, RATIO, ArrayWriter
 from hybrid.model_file.kinds import Array, Kind, Whole
 from hybrid.model_file.place import Place, shown
 from hybrid.model_file.trees import check_children, check_counts, check_features
+from hybrid.utils.counts import counted
 
 LEAF = -1
 NO_FEATURE = -2  # and threshold, of a leaf
@@ -196,7 +197,7 @@ def _find_inner(found: dict[str, Any], at: Place) -> None:
 
 def _truths(bits: NDArray[np.uint8], count: int, at: Place) -> NDArray[np.uint8]:
     if len(bits) != -(-count // 8):
-        at.refuse(f"{count:,} truth values, eight a byte", f"{len(bits):,} bytes")
+        at.refuse(f"{counted(count, 'truth value')}, eight a byte", counted(len(bits), "byte"))
     return np.unpackbits(bits, count=count)
 
 

@@ -19,7 +19,7 @@ from hybrid.catalogue import Catalogue
 from hybrid.deep.checkpoint import Checkpoint
 from hybrid.deep.items import Items
 from hybrid.deep.options import DeepOptions
-from hybrid.deep.registry import FUSED, NetworkSpec, configure_network, get_network
+from hybrid.deep.registry import FUSED, NetworkSpec, configure_network, get_network, reads_posters
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.extraction.pooling import check_pooling_used
 from hybrid.extraction.poster_keys import different_posters
@@ -158,7 +158,7 @@ def plan_deep(
     from hybrid.deep.fused import make_baseline
     from hybrid.deep.training_plan import plan_training
 
-    options = with_trained_size(options or DeepOptions())
+    options = with_trained_size(network, options or DeepOptions())
     fusion = make_fusion(catalogue, network, context, options, licence)
     model = make_baseline(network, options, fusion=fusion, devices=devices)
     check_starting_licence(model, licence)
@@ -169,8 +169,13 @@ def plan_deep(
     return plan_training(model, items, counts["validation"], len(catalogue.genres))
 
 
-def with_trained_size(options: DeepOptions) -> DeepOptions:
-    """The options with the input size of the run whose weights they name, unless they name a size."""
+def with_trained_size(network: str, options: DeepOptions) -> DeepOptions:
+    """The options with the input size of the run whose weights they name, unless they name a size.
+
+    Those of a network without posters stay as they are: what was not given is not refused.
+    """
+    if not reads_posters(network, options):
+        return options
     return replace(options, input_size=options.input_size or trained_input_size(options.weights))
 
 

@@ -110,7 +110,7 @@ def fit_deep(
     """
     experiment, options = _settle_task(experiment, options or DeepOptions(), task)
     experiment.check()
-    options = with_trained_size(options)
+    options = with_trained_size(network, options)
     context, catalogue = experiment.context, experiment.catalogue
     if few := _too_few_to_validate(experiment):
         context.progress.say(few)

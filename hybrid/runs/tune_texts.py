@@ -20,6 +20,7 @@ from hybrid.backbones.tuned_folder import BASE
 from hybrid.cache import EmbeddingStore
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.extraction.extract_texts import extract_texts
+from hybrid.extraction.licences_ahead import check_licences_ahead
 from hybrid.extraction.precision_check import compare_precision
 from hybrid.extraction.texts import item_texts, text_keys
 from hybrid.runs.experiment import Experiment
@@ -182,6 +183,7 @@ def plan_text_job(
         raise CatalogueError(
             f"{catalogue.path}: expected a text column, found none. Name it with --text COLUMN."
         )
+    check_licences_ahead(licence, (), [text_encoder])
     spec = resolve_text_encoder(text_encoder)
     check_licences(licence, [(spec.name, spec.licence)])
     if not isinstance(spec, TransformerSpec):

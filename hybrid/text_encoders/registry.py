@@ -6,9 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from hybrid.backbones.licences import UNKNOWN
 from hybrid.backbones.registry import HUB, ONNX
 from hybrid.backbones.tuned_folder import find_tuned
-from hybrid.errors import MissingExtraError, WeightsError, did_you_mean
+from hybrid.errors import HybridError, MissingExtraError, WeightsError, did_you_mean
 from hybrid.text_encoders.folder import read_text_encoder
 from hybrid.text_encoders.onnx_text import read_onnx_text_encoder
 from hybrid.text_encoders.spec import TextEncoderSpec
@@ -16,6 +17,7 @@ from hybrid.text_encoders.static import is_static, read_static_encoder
 from hybrid.text_encoders.tuned import read_tuned_encoder
 from hybrid.utils.read_only import may_download
 
+PATIENCE = 10  # seconds for a page of the Hub
 # What is downloaded of a repository of the Hub: no pickles, no code.
 WANTED = ("*.json", "*/config.json", "model.safetensors", "README.md")
 
@@ -149,6 +151,47 @@ def resolve_text_encoder(name: str, *, download: bool = True) -> TextEncoderSpec
     known = known or TEXT_ENCODERS.get(short)
     prefix, licence = (known.prefix, known.licence) if known else ("", None)
     return read_folder(place, name=short, prefix=prefix, licence=licence)
+
+
+def text_licence_ahead(name: str) -> str | None:
+    """The licence of a text encoder as far as it is told without a download of its weights.
+
+    Parameters
+    ----------
+    name : str
+        As of `resolve_text_encoder`.
+
+    Returns
+    -------
+    str or None
+        By its files where they are on this machine, else of the table of known names, else as its page on the
+        Hub says. None where nothing tells, or the name is none.
+
+    Examples
+    --------
+    >>> text_licence_ahead("bge-small-en-v1.5")
+    'MIT'
+    """
+    try:
+        return resolve_text_encoder(name, download=False).licence
+    except HybridError:
+        known = TEXT_ENCODERS.get(name.rpartition("/")[2])
+    if known is not None and name in (known.name, known.repository):
+        return known.licence
+    is_repository = name.count("/") == 1 and not name.startswith((".", "/", "~"))
+    return _page_licence(name) if is_repository and not name.endswith(ONNX) else None
+
+
+def _page_licence(repository: str) -> str | None:
+    if not may_download():
+        return None
+    try:
+        from huggingface_hub import model_info
+
+        said = model_info(repository, timeout=PATIENCE).card_data
+    except Exception:  # of several libraries; the download will tell
+        return None
+    return str((said and said.license) or UNKNOWN)
 
 
 def read_folder(

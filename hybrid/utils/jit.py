@@ -1,4 +1,8 @@
-"""Loops that numba compiles, without Python's lock; the machine code is kept for the next process."""
+"""Loops that numba compiles, without Python's lock; the machine code is kept for the next process.
+
+An array is copied by a loop: to compile ``a[:n] = b`` takes five seconds, nearly all for numba's own message
+about shapes that differ.
+"""
 
 from __future__ import annotations
 

@@ -164,6 +164,23 @@ def test_the_plan_of_a_fused_net_says_what_each_stage_reads(films: Path) -> None
     ]
 
 
+@pytest.mark.parametrize(("network", "blocks"), [("text", None), ("fused", ("text", "metadata"))])
+def test_weights_of_a_run_are_refused_alone_where_no_posters_are_read(
+    network: str, blocks: tuple[str, ...] | None, films: Path, tmp_path: Path
+) -> None:
+    """The input size that the run tells was not given by anyone."""
+    (tmp_path / "run.json").write_text('{"backbone": {"input_size": [64, 48]}}')
+    catalogue = load_catalogue(films)
+    options = DeepOptions(weights=str(tmp_path), blocks=blocks)
+    with pytest.raises(SettingError, match="--weights: expected none") as refused:
+        plan_deep(catalogue, split_catalogue(catalogue), network, options)
+    assert "--input-size" not in str(refused.value)
+    with pytest.raises(SettingError, match="--input-size: expected none"):
+        plan_deep(
+            catalogue, split_catalogue(catalogue), network, replace(options, input_size=(9, 9))
+        )
+
+
 def test_what_blocks_cannot_do_is_refused(films: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="--weights: expected none, since text reads no posters"):
         make_baseline("text", DeepOptions(weights="random"))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from hybrid.duplicates import cosine, hamming, standardised_rows
-from hybrid.duplicates.cosine import measure_recall, near_duplicates_by_cosine, search_by_cosine
+from hybrid.duplicates.cosine import measure_recall, search_by_cosine
 from hybrid.duplicates.cross_polytope import candidate_pairs, plan_hashing, simulate_recall
 from hybrid.duplicates.hamming import Chunk, near_duplicates_by_hamming, plan_chunks
 from hybrid.duplicates.search_loops import strongest
@@ -112,7 +112,7 @@ def test_many_rows_give_what_all_pairs_give(monkeypatch: pytest.MonkeyPatch) -> 
     rows = planted(4000, 48, np.linspace(0.8, 1, 500))
     rows[[7, 9]] = np.nan
     rows[11] = 0
-    all_pairs = near_duplicates_by_cosine(rows, 0.9)
+    all_pairs = search_by_cosine(rows, 0.9).pairs
     monkeypatch.setattr(cosine, "FEW", 100)
     found = search_by_cosine(rows, 0.9)
     assert len(found.pairs) == len(pairs_of(found.pairs)) > 240
@@ -153,7 +153,7 @@ def test_the_strongest_directions_are_those_of_sorting() -> None:
 
 def test_a_recall_counts_the_pairs_of_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = planted(60, 16, np.full(20, 0.99))
-    true = near_duplicates_by_cosine(rows, 0.9)
+    true = search_by_cosine(rows, 0.9).pairs
     monkeypatch.setattr(cosine, "CHUNK_CELLS", 100)
     assert measure_recall(rows, true[3:], 0.9)[:2] == (len(true) - 3, len(true))
     monkeypatch.setattr(cosine, "SAMPLE", 10)

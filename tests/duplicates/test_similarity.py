@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid.duplicates import cosine
-from hybrid.duplicates.cosine import near_duplicates_by_cosine
+from hybrid.duplicates.cosine import search_by_cosine
 from hybrid.duplicates.hamming import near_duplicates_by_hamming
 from hybrid.duplicates.similarity import (
     connected_components,
@@ -58,7 +58,7 @@ def test_all_pairs_by_cosine_are_found(seed: int, columns: int) -> None:
         patch.setattr(cosine, "PROJECTED", 2)  # for 8 columns; 3 are taken as they are
         patch.setattr(cosine, "SAMPLE", 5)
         patch.setattr(cosine, "MAX_CANDIDATES", 2)
-        assert sorted(map(tuple, near_duplicates_by_cosine(rows, 0.8).tolist())) == expected
+        assert sorted(map(tuple, search_by_cosine(rows, 0.8).pairs.tolist())) == expected
 
 
 def test_projected_vectors_leave_few_candidates() -> None:
@@ -95,7 +95,7 @@ def test_codes_within_the_distance_are_connected(seed: int, bits: int) -> None:
 def test_missing_values_are_in_no_pair() -> None:
     assert near_duplicates_by_hamming([None, None], 3).shape == (0, 2)
     assert near_duplicates_by_jaccard([], 0.5).shape == (0, 2)
-    assert near_duplicates_by_cosine(np.full((3, 2), np.nan, dtype=np.float32), 0.5).shape == (0, 2)
+    assert search_by_cosine(np.full((3, 2), np.nan, dtype=np.float32), 0.5).pairs.shape == (0, 2)
 
 
 def test_words_are_without_capitals_and_marks() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -464,11 +465,15 @@ class Lines(Progress):
 def test_a_precision_that_changes_embeddings_is_not_taken(
     noise: float, expected: str, files: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    loaded = WeakSet[Engine]()
+
     class Noisy(Engine):
         batch_size, depth = 8, 1
 
         def __init__(self, spec: Any, weights: Any, choice: EngineChoice, batch: int) -> None:
             assert batch == 8
+            assert not loaded, "an engine takes the memory of all weights"
+            loaded.add(self)
             self.choice = choice
 
         def start(self, posters: Any) -> Any:
@@ -486,6 +491,7 @@ def test_a_precision_that_changes_embeddings_is_not_taken(
     assert found.choice == EngineChoice("keras", expected, "a processor")
     assert lines.lines[0] == "checking bfloat16 on 19 posters (vgg16)"
     assert lines.lines[1].startswith(f"{expected} is used: ")
+    del found
     nothing = check_precision(*asked, files[3:4], 8, context)
     assert nothing.choice.precision == "float32"
 

@@ -277,8 +277,8 @@ def at_array(plain: Any, *names: str) -> dict[str, Any]:
     [
         ("forest", ("estimators_", "feature"), 10**6, "features from 0 to"),
         ("forest", ("estimators_", "feature"), -1, "values from 0"),
-        ("forest", ("estimators_", "counts"), 10**6, "truth values, eight a byte"),
-        ("forest", ("estimators_", "counts"), 2**62, "truth values, eight a byte"),
+        ("forest", ("estimators_", "counts"), 10**6, "truth values?, eight a byte"),
+        ("forest", ("estimators_", "counts"), 2**62, "truth values?, eight a byte"),
         ("forest", ("estimators_", "leaves"), 10**6, "values below"),
         ("forest", ("estimators_", "leaves"), -1, "values from 0"),
         ("forest", ("estimators_", "inner"), 0, "inner nodes and"),

@@ -126,8 +126,8 @@ def lengthen(name: str) -> Callable[[dict[str, Any]], None]:
     [
         (swap_first_and_last, r"whole trees, each node before those below it at model\.inner"),
         (shift_counts, r"whole trees, each node before those below it at model\.inner"),
-        (lengthen("inner"), r"truth values, eight a byte at model\.inner"),
-        (lengthen("missing_left"), r"truth values, eight a byte at model\.missing_left"),
+        (lengthen("inner"), r"truth values?, eight a byte at model\.inner"),
+        (lengthen("missing_left"), r"truth values?, eight a byte at model\.missing_left"),
         (lengthen("leaves"), r"inner nodes and .* leaves at model\.inner"),
         (lengthen("feature"), r"\(I\) at model\.threshold"),
     ],

@@ -13,6 +13,7 @@ from hybrid.backbones import resolve_weights
 from hybrid.backbones.licences import check_licences, weights_licence
 from hybrid.backbones.provenance import Provenance
 from hybrid.errors import HybridError, SettingError
+from hybrid.extraction.licences_ahead import check_licences_ahead
 from hybrid.extraction.plan import choose_for, configured_spec
 from hybrid.extraction.text_plan import configured_encoder
 from hybrid.studies.race.encoders import RacedBackbone, RacedEmbeddings, RacedTextEncoder
@@ -81,6 +82,9 @@ def resolve_entries(
     several = one_or_each("--weights", weights or ("imagenet",), len(backbones), "backbone")
     if len(backbones) > 1 and options.posters.layer != "last":
         raise SettingError(f"--layer: expected one backbone with it, found {len(backbones)}.")
+    named = [each or "imagenet" for each in several]
+    pairs = zip(backbones, named, strict=True)
+    check_licences_ahead(options.licence, pairs, text_encoders, options.posters)
     found: list[Entry] = []
     errors: list[HybridError] = []
 
@@ -90,8 +94,8 @@ def resolve_entries(
         except HybridError as error:
             errors.append(error)
 
-    for name, each in zip(backbones, several, strict=True):
-        resolve(_backbone, name, each or "imagenet", options, seed)
+    for name, each in zip(backbones, named, strict=True):
+        resolve(_backbone, name, each, options, seed)
     for name in text_encoders:
         resolve(_text_encoder, name, options)
     if not errors:
