@@ -6,26 +6,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, sparse, special
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
-from hybrid.errors import SettingError
+from hybrid.errors import RowsError, SettingError
+from hybrid.extraction.import_embeddings import import_embeddings
+from hybrid.features import ImportedFeatures, TextFeatures
+from hybrid.features.fusion import Fusion
 from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.features.indicator import add_indicator
 from hybrid.features.lazy_block import SPAN, ComputedBlock
 from hybrid.features.sparse_shards import write_shards
 from hybrid.heads import MultilabelLinearSVC
 from hybrid.heads.chain import Chain
-from hybrid.heads.fitting import fit_head
+from hybrid.heads.fitting import fit_head, head_scores
 from hybrid.heads.logistic import MultilabelLogistic
+from hybrid.heads.out_of_core.fit import fit_from_disk
 from hybrid.heads.out_of_core.loops import maximise_one
 from hybrid.heads.out_of_core.losses import SignedItems, SquaredHinge
 from hybrid.heads.out_of_core.solver import Pass, solve_from_disk
+from hybrid.utils.context import Context
 
 NAMES, WEIGHTS = ["poster", "text"], [1.0, 0.5]
 
@@ -248,6 +255,61 @@ def test_heads_that_need_all_rows_in_memory_say_so() -> None:
         Chain(MultilabelLinearSVC()).fit(on_disk(X, T), Y)
     with pytest.raises(SettingError, match="for rows on disk, found a head of one genre"):
         fit_head(LinearSVC(), on_disk(X, T), Y, n_jobs=1)
+
+
+@pytest.mark.parametrize("head", [MultilabelLinearSVC, MultilabelLogistic])
+def test_labels_that_are_unknown_for_some_items_are_learnt_from_the_others(head: Any) -> None:
+    X, T, Y = draw(400)
+    random = np.random.default_rng(0)
+    unknown = random.random(Y.shape) < [0.3, 0.3, 0.0]
+    truth = np.ma.masked_array(Y, mask=unknown)
+    estimator = head(tol=1e-8, class_weight="balanced", max_iter=2000)
+    weight = random.random(400)
+    scores = []
+    for matrix in (in_memory(X, T), on_disk(X, T)):
+        fitted = fit_head(estimator, matrix, truth, n_jobs=1, sample_weight=weight)
+        scores.append(head_scores(fitted, in_memory(X, T)))
+    np.testing.assert_allclose(scores[1], scores[0], atol=2e-3)
+
+
+def test_blocks_and_head_are_fitted_on_items_in_any_order(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    ids = np.array([f"f{i}" for i in range(90)])
+    genre = random.integers(0, 2, 90)
+    words = np.array([["ghost", "house"], ["sheriff", "west"]])
+    frame = pd.DataFrame(
+        {"overview": [" ".join(random.choice([*words[g], "a", "story"], 5)) for g in genre]},
+        index=random.permutation(ids),
+    )
+    context = Context(cache=str(tmp_path / "cache"))
+    rows = pd.DataFrame(random.standard_normal((90, 3)) + genre[:, None], index=frame.index)
+    kept = random.permutation(90)[:80]
+    made = import_embeddings(rows.iloc[kept], block="clip", context=context)
+    fusion = Fusion(
+        [
+            ("text", TextFeatures(["overview"], max_chars=0)),
+            ("clip", ImportedFeatures(context.cache, made.fingerprint)),
+        ]
+    )
+    labels, weight = np.stack([genre, 1 - genre], axis=1), random.random(90)
+    svm = MultilabelLinearSVC(tol=1e-8, random_state=0)
+    (tmp_path / "scratch").mkdir()
+    found = fit_from_disk(
+        fusion, svm, frame, labels, folder=tmp_path / "scratch", sample_weight=weight
+    )
+    assert list((tmp_path / "scratch").iterdir()) == []
+    expected = clone(fusion).fit(frame)
+    matrix = expected.transform(frame)
+    head = clone(svm).fit(matrix, labels, weight)
+    scores = found.head.decision_function(found.fusion.transform(frame))
+    np.testing.assert_allclose(scores, head.decision_function(matrix), atol=1e-3)
+
+
+def test_a_folder_for_rows_that_is_not_there_is_told(tmp_path: Path) -> None:
+    fusion = Fusion([("text", TextFeatures(["overview"], max_chars=0))])
+    frame = pd.DataFrame({"overview": ["a ghost", "a ghost"]})
+    with pytest.raises(RowsError, match=r"cannot write .*absent"):
+        fit_from_disk(fusion, MultilabelLinearSVC(), frame, np.eye(2), folder=tmp_path / "absent")
 
 
 @settings(deadline=None, max_examples=200)
