@@ -82,13 +82,14 @@ def fit_head(
     if known_cells(truth) is not None:
 
         def fit(rows: NDArray[np.bool_], labels: Labels) -> Any:
-            how = {"tuned": tuned, "n_jobs": n_jobs, "random_state": random_state}
+            how: Any = {"tuned": tuned, "n_jobs": n_jobs, "random_state": random_state}
             if (
                 matrix.is_lazy
             ):  # to take rows would read them all; those of weight 0 are left out, too
                 spread = np.zeros((len(rows), labels.shape[1]), labels.dtype)
                 spread[rows] = labels
-                weight = rows * (1.0 if sample_weight is None else sample_weight)
+                weight = rows.astype(np.float64)
+                weight *= 1 if sample_weight is None else sample_weight
                 return fit_head(estimator, matrix, spread, parameters, **how, sample_weight=weight)
             return fit_head(
                 estimator,
