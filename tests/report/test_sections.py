@@ -155,6 +155,23 @@ def test_curves_of_runs_without_probabilities_are_left_out(compared: Make) -> No
     assert curves.make(compared(NAMES, truth, {"a": np.full_like(scores, np.nan)})) is None
 
 
+def test_a_chart_has_nothing_of_the_chart_before() -> None:
+    """Charts of one kind share their axes, which take long to make."""
+    one = [Curve(0, [0, 1], [0.2, 0.8])]
+    rich = [
+        Curve(1, [0, 0.5, 1], [0.1, 0.3, 1], [0, 0.2, 0.9], [0.2, 0.4, 1], label="label"),
+        Curve(2, [0.5], [0.5], steps=True),
+    ]
+    first = draw(one, "p", "words", axes=("new", "axes"))
+    charts = [
+        draw(curves, "p", "words", axes=("new", "axes"), diagonal=True) for curves in (rich, rich)
+    ]
+    assert charts[0] == charts[1]
+    assert "label</text>" in charts[0]
+    draw(one, "p", "words", axes=("new", "axes"), y_step=0.5, y_limits=(0, 2), boundaries=(0.5,))
+    assert draw(one, "p", "words", axes=("new", "axes")) == first
+
+
 def test_plot_has_the_data_and_the_pages_colours() -> None:
     svg = draw(
         [Curve(0, [0, 1], [0.2, 0.8]), Curve(9, [0, 1], [1, 0])], "p", "words", axes=("x", "y")
