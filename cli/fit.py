@@ -52,7 +52,7 @@ def fit(
     select_text: tuple[TextSelector, ...],
     block_weights: tuple[str, ...],
     metric: str,
-    search: bool,
+    search: str,
     nested: bool,
     chain: bool,
     folds: int,
@@ -119,7 +119,9 @@ def fit(
                 splits=project.splits,
             )
     finally:  # the run is complete, whatever becomes of its studies
-        table = [tried_text(run.record.head.candidates)] if search and run.record.head else []
+        table = (
+            [tried_text(run.record.head.candidates)] if search == "grid" and run.record.head else []
+        )
         made = [studies_text(run.record.studies)] if run.record.studies.costs else []
         text = "\n".join([*table, run_text(run), *made])
         show(project.json, run.record.to_json(), text, experiment.whole.catalogue)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from hybrid.cli.options import DTYPES, licence_option, parse_blocks, stack_options
-from hybrid.types import METRIC, METRICS, POSTER_POOLINGS
+from hybrid.types import METRIC, METRICS, POSTER_POOLINGS, SEARCH, SEARCHES
 
 _SEVERAL = "Can be repeated: one poster block each."
 pooling_option = click.option(
@@ -62,8 +62,12 @@ _FEATURES = (
                  "that are not named.  Can be repeated."),
     click.option("--metric", type=click.Choice(METRICS), default=METRIC, show_default=True,
                  help="Metric that parameters and thresholds are chosen by."),
-    click.option("--search", is_flag=True,
-                 help="Search all combinations of a wider grid and of block weights; print the results."),
+    click.option("--search", type=click.Choice(SEARCHES), is_flag=False, flag_value="grid", default=SEARCH,
+                 show_default=True,
+                 help="How settings are chosen.  full: one after the other, each candidate evaluated on all "
+                 "items.  halving: by successive halving on samples.  auto: halving from 8,192 items on, "
+                 "else full.  grid, or no value: all combinations of a wider grid and of block weights; "
+                 "prints the results."),
     click.option("--nested", is_flag=True,
                  help="Estimate the whole procedure by nested cross-validation, without the test items."),
     click.option("--chain", is_flag=True,

@@ -181,7 +181,7 @@ def run_text(run: Run) -> str:
     if short := fewer_than_asked(record.task, record.sampled):
         lines.append(short)
     if record.head:
-        lines.append(f"chosen by cross-fitting: {_chosen(record.head.chosen)}")
+        lines.append(f"chosen by cross-fitting{_samples(record)}: {_chosen(record.head.chosen)}")
     if record.audit:
         leaks = _leaks(record.audit)
         words = clean_in_words(bool(unknown_learning(record.audit.skipped)))
@@ -212,6 +212,15 @@ def with_interval(value: Interval) -> str:
     from hybrid.report.wording import with_interval as format_interval
 
     return format_interval(value)
+
+
+def _samples(record: RunRecord) -> str:
+    """The samples that settings were chosen on, if they were."""
+    from hybrid.report.wording import listed
+
+    sizes = {one.items for one in record.head.candidates if one.items} if record.head else set()
+    samples = [f"{size:,}" for size in sorted(sizes)[:-1]]
+    return f" on samples of {listed(samples, len(samples))} items" if samples else ""
 
 
 def _chosen(chosen: Mapping[str, Any]) -> str:

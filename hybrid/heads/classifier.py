@@ -16,12 +16,18 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from hybrid.errors import SettingError
 from hybrid.features.frames import frame_tags
-from hybrid.features.fusion import Fusion, take_rows
+from hybrid.features.fusion import BlockData, Fusion, take_rows
 from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads.chain import Chain
 from hybrid.heads.classifier_checks import check_labels, check_weight, decision_options
 from hybrid.heads.cross_fitting import Candidate as Candidate
-from hybrid.heads.cross_fitting import CrossFitting, Fold, FusionFolds, assign_folds
+from hybrid.heads.cross_fitting import (
+    CrossFitting,
+    Fold,
+    FusionFolds,
+    assign_folds,
+    unique_names,
+)
 from hybrid.heads.decision_rule import (
     DecisionOptions,
     DecisionRule,
@@ -29,9 +35,17 @@ from hybrid.heads.decision_rule import (
     fit_decision,
 )
 from hybrid.heads.fitting import fit_head, head_scores
-from hybrid.heads.search import Evaluate, Search, Trial, choose, count_candidates
-from hybrid.types import METRIC
-from hybrid.utils.progress import current_progress
+from hybrid.heads.halving import (
+    HalvingResult,
+    HalvingSearch,
+    Sample,
+    choose_at_full_size,
+    halving_samples,
+    halving_sizes,
+)
+from hybrid.heads.search import Evaluate, Search, Trial, choose, count_candidates, neighbours
+from hybrid.types import METRIC, SEARCH
+from hybrid.utils.progress import Advance, current_progress
 from hybrid.utils.unknown_labels import had_by_all, known_mean, same_for_all
 
 Floats = NDArray[np.float64]
@@ -63,8 +77,12 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         What is maximised: ``weighted-f1``, ``macro-f1``, ``micro-f1``, ``map`` or ``map-weighted``; see
         `hybrid.heads.scoring.score_out_of_fold`. For micro-f1 the thresholds of all genres are chosen
         together; else each for its own genre's F1, which makes both means of them best.
-    search : bool, default=False
-        Try all combinations of `grid` and `block_weights` first, not one setting after the other.
+    search : {"auto", "halving", "full", "grid"}, default="auto"
+        How settings are chosen. ``"full"``: one after the other, each candidate evaluated on all items.
+        ``"grid"``: all combinations of `grid` and `block_weights` first. ``"halving"``: one after the
+        other, by successive halving on samples of 1,024 items, 4,096 and more; then the parameters of the
+        head are compared with their neighbours at full size, on one fold. ``"auto"``: halving from 8,192
+        items on, else full.
     folds : int, default=4
     tuned : bool, default=True
         False: the estimator's own labels, without thresholds and calibration (for dummies).
@@ -126,7 +144,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         grid: Mapping[str, Sequence[Any]] | None = None,
         block_weights: Sequence[float] = (0.5, 2.0),
         metric: str = METRIC,
-        search: bool = False,
+        search: str = SEARCH,
         folds: int = 4,
         tuned: bool = True,
         chain: bool = False,
@@ -187,9 +205,9 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         data = self.fusion.read(X)
         self.groups_ = None if groups is None else np.asarray(groups)
         fold = assign_folds(truth, self.folds, groups, self.random_state, ids=X.index)
-        estimator = self._cross_fit(
-            FusionFolds(self.fusion, data, fold, self.groups_), fold, truth, weight
-        )
+        sampled = self._choose_on_samples(X.index, data, fold, truth, weight)
+        folds = FusionFolds(self.fusion, data, fold, self.groups_)
+        estimator = self._cross_fit(folds, fold, truth, weight, sampled)
         weighted = clone(self.fusion).set_params(
             weights={**(self.fusion.weights or {}), **self.chosen_.weights}
         )
@@ -297,28 +315,75 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.thresholds_ = self.decision_.thresholds
         self.calibration_ = self.decision_.calibration
 
-    def _count_fits(self) -> int:
-        """Fits of the cross-fitting: of each candidate, and of the chain, in each fold."""
-        return (count_candidates(self._choose) + self.chain) * (int(self.fold_.max()) + 1)
+    def _search(
+        self,
+        folds: Iterable[Fold],
+        fold: NDArray[np.int64],
+        truth: Labels,
+        weight: Floats | None,
+        advance: Advance,
+    ) -> Search:
+        """The search by cross-fitting on some items."""
+        how = self.tuned, self.n_jobs, self.random_state
+        fitting = CrossFitting(self.estimator, folds, truth, *how, weight, advance)
+        return Search(fitting, fold, self.metric, decision_options(self).one_label)
+
+    def _choose_on_samples(
+        self,
+        index: pd.Index,
+        data: BlockData,
+        fold: NDArray[np.int64],
+        truth: Labels,
+        weight: Floats | None,
+    ) -> HalvingResult | None:
+        """Choose settings by successive halving, where that is asked for."""
+        sizes = halving_sizes(len(fold)) if self.search in ("auto", "halving") else ()
+        candidates = count_candidates(self._choose)
+        if not sizes or candidates == 1:
+            return None
+        names = unique_names(index)
+        drawn = halving_samples(names, truth, self.groups_, sizes, self.random_state)
+        total = candidates * self.folds * len(drawn)
+        samples = []
+        with current_progress().bar("choosing settings on samples", total, "fits") as advance:
+            for rows in drawn:
+                _, number = np.unique(fold[rows], return_inverse=True)
+                groups = names[rows] if self.groups_ is None else self.groups_[rows]
+                folds = FusionFolds(self.fusion, take_rows(data, rows), number, groups)
+                part = None if weight is None else weight[rows]
+                search = self._search(folds, number, truth[rows], part, advance)
+                samples.append(Sample(search, groups))
+            halving = HalvingSearch(samples, self.metric, self.random_state)
+            choice = self._choose(halving.run).choice
+        return HalvingResult(choice, halving.results)
 
     def _cross_fit(
-        self, folds: Iterable[Fold], fold: NDArray[np.int64], truth: Labels, weight: Floats | None
+        self,
+        folds: Iterable[Fold],
+        fold: NDArray[np.int64],
+        truth: Labels,
+        weight: Floats | None,
+        sampled: HalvingResult | None = None,
     ) -> Any:
         """Choose settings, calibration and thresholds by out-of-fold scores; the chosen head, unfitted."""
         self.fold_ = fold
-        with current_progress().bar("cross-fitting", self._count_fits(), "fits") as advance:
-            how = self.tuned, self.n_jobs, self.random_state
-            fitting = CrossFitting(self.estimator, folds, truth, *how, weight, advance)
-            search = Search(fitting, fold, self.metric, decision_options(self).one_label)
-            trial = self._choose(search.run)
-            self.search_results_ = search.results
+        near = neighbours(sampled.choice, self.grid or {}) if sampled else []
+        count = int(fold.max()) + 1
+        fits = len(near) + count - 1 if near else count_candidates(self._choose) * count
+        with current_progress().bar("cross-fitting", fits + self.chain * count, "fits") as advance:
+            search = self._search(folds, fold, truth, weight, advance)
+            if near:
+                trial = choose_at_full_size(search, near, self.groups_, self.random_state)
+            else:
+                trial = self._choose(search.run)
+            self.search_results_ = [*(sampled.results if sampled else ()), *search.results]
             estimator = clone(self.estimator).set_params(**trial.choice.parameters)
             self.chosen_, self.oof_scores_ = trial.choice, trial.scores
             if self.chain:
                 estimator = Chain(estimator, random_state=self.random_state)
                 chained = [Candidate({}, trial.choice.weights)]
-                (self.oof_scores_,) = fitting.score(chained, estimator)
-            del folds, search, fitting  # the encoded folds
+                (self.oof_scores_,) = search.fitting.score(chained, estimator)
+            del folds, search  # the encoded folds
         with current_progress().step("choosing thresholds and calibration"):
             self._decide(truth)
         return estimator
@@ -327,4 +392,4 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         given = self.fusion.weights or {}
         weights = {name: given.get(name, 1.0) for name in self.fusion.names}
         factors = self.block_weights if self.tuned else ()
-        return choose(run, self.grid or {}, weights, factors, search=self.search)
+        return choose(run, self.grid or {}, weights, factors, combinations=self.search == "grid")

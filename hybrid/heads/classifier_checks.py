@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from hybrid.errors import SettingError, unknown_name
 from hybrid.heads.decision_rule import GENRE, MICRO, DecisionOptions
+from hybrid.heads.halving import LEAST
 from hybrid.heads.scoring import is_joint
-from hybrid.types import METRICS
+from hybrid.types import METRICS, SEARCHES
 from hybrid.utils.counts import counted
 from hybrid.utils.unknown_labels import as_no, known_cells
 from hybrid.utils.unknown_labels import read_labels as read_unknown
@@ -71,6 +72,7 @@ def check_labels(classifier: Any, y: ArrayLike, items: int) -> Labels:
         problems.append(f"grid: {name} has no parameter {', '.join(sorted(unknown))}.")
     if classifier.metric not in METRICS:
         problems.append(str(unknown_name("metric", classifier.metric, METRICS)))
+    problems += search_problems(classifier.search, items)
     if not 2 <= classifier.folds <= items:
         problems.append(f"folds: expected 2 to n_samples={items}, found {classifier.folds}.")
     for weight in classifier.block_weights:
@@ -92,6 +94,18 @@ def check_labels(classifier: Any, y: ArrayLike, items: int) -> Labels:
     if problems:
         raise SettingError("\n".join(problems))
     return truth.astype(np.uint8)
+
+
+def search_problems(search: Any, items: int) -> list[str]:
+    """What is wrong with the way that settings are chosen, for so many items."""
+    if search not in SEARCHES:
+        return [f"search: expected one of {', '.join(SEARCHES)}, found {search!r}."]
+    if search == "halving" and items < LEAST:
+        return [
+            f"search: halving needs {LEAST:,} items or more, found {items:,}. Use full, or auto, which "
+            "takes halving where it pays."
+        ]
+    return []
 
 
 def check_weight(sample_weight: ArrayLike | None, items: int) -> Floats | None:

@@ -352,9 +352,7 @@ def assign_folds(
     """
     if n_folds < 2:
         raise SettingError(f"folds: expected 2 or more, found {n_folds}.")
-    names = np.arange(len(truth)) if ids is None else np.asarray(ids)
-    if len(set(names.tolist())) < len(names):
-        names = np.arange(len(names))
+    names = np.arange(len(truth)) if ids is None else unique_names(ids)
     fold = make_folds(names, as_no(truth), n_folds, groups=groups, seed=seed)
     filled, renumbered = np.unique(fold, return_inverse=True)
     if fewer and len(filled) < 2:
@@ -365,6 +363,18 @@ def assign_folds(
             f"{counted(len(filled), 'fold has', 'folds have')} items. Use fewer folds."
         )
     return renumbered.astype(np.int64)
+
+
+def unique_names(ids: ArrayLike) -> NDArray[Any]:
+    """The ids of items, or their numbers where an id repeats.
+
+    Examples
+    --------
+    >>> unique_names(["a", "b"]).tolist(), unique_names(["a", "a"]).tolist()
+    (['a', 'b'], [0, 1])
+    """
+    names = np.asarray(ids)
+    return names if len(set(names.tolist())) == len(names) else np.arange(len(names))
 
 
 def _size(matrix: FusionMatrix) -> int:

@@ -32,7 +32,7 @@ from hybrid.heads import HybridClassifier, get_head
 from hybrid.heads.decision_rule import ARGMAX, DecisionOptions
 from hybrid.heads.dummy import SingleLabelDummy
 from hybrid.heads.option_rules import option_problems
-from hybrid.types import METRIC, EmbeddingSelector, ImportedSelector, TextSelector
+from hybrid.types import METRIC, SEARCH, EmbeddingSelector, ImportedSelector, TextSelector
 from hybrid.utils.context import Context
 
 BLOCKS = ("poster", TEXT_EMBEDDING, "text", "metadata")
@@ -76,7 +76,7 @@ def make_hybrid(
     grid: Mapping[str, Sequence[Any]] | None = None,
     block_weights: Mapping[str, float] | None = None,
     metric: str = METRIC,
-    search: bool = False,
+    search: str = SEARCH,
     chain: bool = False,
     decision: DecisionOptions | None = None,
     multiclass: bool = False,
@@ -109,8 +109,8 @@ def make_hybrid(
     metric : str, default="weighted-f1"
         What C, block weights and thresholds are chosen by: ``weighted-f1``, ``macro-f1``, ``micro-f1``,
         ``map`` or ``map-weighted``; see `HybridClassifier`.
-    search : bool, default=False
-        Try all combinations of a wider grid and of block weights.
+    search : {"auto", "halving", "full", "grid"}, default="auto"
+        How settings are chosen; see `HybridClassifier`. ``"grid"`` takes a wider grid.
     chain : bool, default=False
         Make a classifier chain of the head; see `Chain`.
     decision : DecisionOptions, optional
@@ -192,7 +192,7 @@ def make_hybrid(
     made += [(name, _imported(catalogue, name, context)) for name in names if name not in BLOCKS]
     _check_licences(licence, made)
     if grid is None:
-        grid = {**spec.grid, **(spec.wide if search else {})}
+        grid = {**spec.grid, **(spec.wide if search == "grid" else {})}
     estimator = spec.build(context.seed)
     if spec.takes_scores:
         genres = tuple(catalogue.genres)

@@ -16,7 +16,7 @@ from hybrid.features.text import ICU
 from hybrid.heads.decision_rule import DecisionOptions
 from hybrid.heads.registry import HeadSpec
 from hybrid.heads.scoring import is_joint
-from hybrid.types import METRIC, EmbeddingSelector, TextSelector
+from hybrid.types import METRIC, SEARCH, EmbeddingSelector, TextSelector
 from hybrid.utils.dictionary_words import icu_problems
 from hybrid.utils.options import Rule, given_options, list_unused
 from hybrid.utils.scripts import has_unspaced_script
@@ -42,7 +42,7 @@ def option_problems(
     grid: Mapping[str, Collection[Any]] | None,
     block_weights: Mapping[str, float] | None,
     metric: str,
-    search: bool,
+    search: str,
     chain: bool,
     decision: DecisionOptions,
 ) -> list[str]:
@@ -99,7 +99,7 @@ def option_problems(
             "text-embeddings": ([each.fingerprint for each in select_text if each.fingerprint], []),
             "block-weight": (block_weights or {}, {}),
             "metric": (metric, METRIC),
-            "search": (search, False),
+            "search": (search, SEARCH),
             "C": (grid is not None and "C" in grid, False),
             **_values(features),
             **_values(decision),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,14 @@ ONE_LABEL = DecisionOptions(objective=ARGMAX, calibration="sigmoid")
 
 @dataclass(frozen=True)
 class Quality:
-    """A metric over all items, in [0, 1], and its standard deviation over the folds."""
+    """A metric over all items, in [0, 1], and its standard deviation over the folds.
+
+    `labels`, of shape (n, L), are those that an F1 counts; None where the metric is of rankings.
+    """
 
     value: float
     spread: float
+    labels: Labels | None = field(default=None, compare=False, repr=False)
 
 
 def score_out_of_fold(
@@ -76,7 +80,8 @@ def score_out_of_fold(
         answers = _label(truth, scores, fold, metric, one_label) if tuned else scores
     parts = [fold == k for k in np.unique(fold)]
     spread = np.std([_measure(truth[part], answers[part], metric) for part in parts])
-    return Quality(_measure(truth, answers, metric), float(spread))
+    labels = None if metric in RANKED else answers.astype(np.uint8)
+    return Quality(_measure(truth, answers, metric), float(spread), labels)
 
 
 def _hide(truth: Labels, scores: Floats, metric: str) -> tuple[Labels, Floats]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from hybrid.heads.cross_fitting import Candidate, CrossFitting
 from hybrid.heads.scoring import Quality, score_out_of_fold
 
 Floats = NDArray[np.float64]
+Labels = NDArray[np.uint8]
 
 TOGETHER = 16  # candidates that are fitted at once; more would only take more memory
 
@@ -33,24 +34,32 @@ class SearchResult:
         Its standard deviation over the folds.
     seconds : float
         Time to fit and score; candidates that are fitted together share it evenly.
+    items : int or None
+        Number of items that it was evaluated on.
     """
 
     choice: Candidate
     quality: float
     spread: float
     seconds: float
+    items: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """The best candidate of an evaluation: its out-of-fold scores of shape (n, L) and their metric."""
+    """A candidate, its out-of-fold scores of shape (n, L), their metric, and the labels that it counts."""
 
     choice: Candidate
     scores: Floats
     quality: float
+    labels: Labels | None = None
 
 
-Evaluate = Callable[[Sequence[Candidate]], Trial]  # of candidates, to the best of them
+class Evaluate(Protocol):
+    """Compares candidates: `Search.run`."""
+
+    def __call__(self, candidates: Sequence[Candidate], incumbent: Trial | None = None) -> Trial:
+        """Return the best of some candidates and of the best one before; the first of equals."""
 
 
 @dataclass(eq=False)
@@ -66,6 +75,8 @@ class Search:
         See `score_out_of_fold`.
     one_label : bool, default=False
         Whether each item gets exactly one label.
+    rows : ndarray of shape (m,), optional
+        Evaluate these items alone; `fold` is theirs, of shape (m,).
 
     Attributes
     ----------
@@ -77,27 +88,37 @@ class Search:
     fold: NDArray[np.int64]
     metric: str
     one_label: bool = False
+    rows: NDArray[np.int64] | None = None
     results: list[SearchResult] = field(default_factory=list)
 
-    def run(self, candidates: Sequence[Candidate]) -> Trial:
-        """Evaluate some candidates; return the best of them, the first of equals."""
-        best: Trial | None = None
+    def run(self, candidates: Sequence[Candidate], incumbent: Trial | None = None) -> Trial:
+        """Compare some candidates, and the incumbent; return the best of them, the first of equals."""
+        best = incumbent
         for start in range(0, len(candidates), TOGETHER):
-            some = candidates[start : start + TOGETHER]
-            began = perf_counter()
-            evaluated = [(scores, self._evaluate(scores)) for scores in self.fitting.score(some)]
-            seconds = (perf_counter() - began) / len(some)
-            for candidate, (scores, found) in zip(some, evaluated, strict=True):
-                result = SearchResult(candidate, found.value, found.spread, seconds)
-                self.results.append(result)
-                if best is None or found.value > best.quality:
-                    best = Trial(candidate, scores, found.value)
+            for trial in self.evaluate(candidates[start : start + TOGETHER]):
+                if best is None or trial.quality > best.quality:
+                    best = trial
         if best is None:
             raise SettingError("grid: expected at least one value for each parameter, found none.")
         return best
 
-    def _evaluate(self, scores: Floats) -> Quality:
+    def evaluate(self, candidates: Sequence[Candidate]) -> list[Trial]:
+        """Evaluate some candidates; they are fitted together where the head can."""
+        began = perf_counter()
+        scored = self.fitting.score(candidates)
+        qualities = [self._measure(scores) for scores in scored]
+        seconds = (perf_counter() - began) / max(len(candidates), 1)
+        trials = []
+        for candidate, scores, found in zip(candidates, scored, qualities, strict=True):
+            result = SearchResult(candidate, found.value, found.spread, seconds, len(self.fold))
+            self.results.append(result)
+            trials.append(Trial(candidate, scores, found.value, found.labels))
+        return trials
+
+    def _measure(self, scores: Floats) -> Quality:
         truth, tuned = self.fitting.truth, self.fitting.tuned
+        if self.rows is not None:
+            truth, scores = truth[self.rows], scores[self.rows]
         how = {"tuned": tuned, "one_label": self.one_label}
         return score_out_of_fold(truth, scores, self.fold, self.metric, **how)
 
@@ -108,21 +129,21 @@ def choose(
     weights: Mapping[str, float],
     factors: Sequence[float],
     *,
-    search: bool = False,
+    combinations: bool = False,
 ) -> Trial:
     """Search for the best settings: one after the other, or all combinations.
 
     Parameters
     ----------
     run : callable
-        Evaluates candidates and returns the best of them: `Search.run`.
+        Compares candidates, and the best one before: `Search.run`, or `HalvingSearch.run`.
     grid : mapping of str to sequence
         Parameter of the head → values.
     weights : mapping of str to float
         Block → weight to start from.
     factors : sequence of float
         To try on the weight of a block; with none, or a single block, the weights stay.
-    search : bool, default=False
+    combinations : bool, default=False
         False: one parameter after the other, then two rounds over the blocks, one after the other, the
         second with the square roots of the factors. True: first all combinations of the parameters
         with the factors and 1 on all blocks but the first, whose scale is that of C; then the second
@@ -134,14 +155,14 @@ def choose(
 
     Examples
     --------
-    >>> def run(candidates):
+    >>> def run(candidates, incumbent=None):
     ...     scored = [Trial(c, np.empty(0), -abs(c.parameters["C"] - 0.3)) for c in candidates]
     ...     return max(scored, key=lambda trial: trial.quality)
     >>> choose(run, {"C": [0.1, 0.3, 1.0]}, {"text": 1.0}, ()).choice.parameters
     {'C': 0.3}
     """
     tunable = list(weights) if factors and len(weights) > 1 else []
-    if search:
+    if combinations:
         best = run(list(_combinations(grid, weights, tunable[1:], factors)))
         rounds = [0.5]
     else:
@@ -150,8 +171,7 @@ def choose(
         for name in tunable:
             now = best.choice.weights.get(name, weights[name])
             steps = [{name: now * factor**power} for factor in factors]
-            found = run([_changed(best.choice, weights=step) for step in steps])
-            best = found if found.quality > best.quality else best
+            best = run([_changed(best.choice, weights=step) for step in steps], best)
     return best
 
 
@@ -170,7 +190,7 @@ def count_candidates(choosing: Callable[[Evaluate], Trial]) -> int:
     """
     sizes = []
 
-    def run(candidates: Sequence[Candidate]) -> Trial:
+    def run(candidates: Sequence[Candidate], incumbent: Trial | None = None) -> Trial:
         sizes.append(len(candidates))
         return Trial(Candidate({}, {}), np.empty(0), 0.0)
 
@@ -199,6 +219,22 @@ def _combinations(
             pairs = zip(blocks, steps, strict=True)
             chosen = {name: weights[name] * step for name, step in pairs}
             yield Candidate(dict(zip(grid, values, strict=True)), chosen)
+
+
+def neighbours(choice: Candidate, grid: Mapping[str, Sequence[Any]]) -> list[Candidate]:
+    """The choice, and those with one parameter at the next lower or higher value of the grid.
+
+    Examples
+    --------
+    >>> [each.parameters["C"] for each in neighbours(Candidate({"C": 0.1}, {}), {"C": [0.1, 0.3, 1.0]})]
+    [0.1, 0.3]
+    """
+    found = [choice]
+    for name, values in grid.items():
+        at = list(values).index(choice.parameters[name])
+        beside = [*values[max(at - 1, 0) : at], *values[at + 1 : at + 2]]
+        found += [_changed(choice, parameters={name: value}) for value in beside]
+    return found
 
 
 def _changed(

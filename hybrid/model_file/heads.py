@@ -42,7 +42,7 @@ from hybrid.model_file.kinds import (
 from hybrid.model_file.place import Place, shown
 from hybrid.model_file.schema import PLAIN, SEED, WORKERS, Object, Schema, register
 from hybrid.model_file.scikit_learn import ONE_LABEL
-from hybrid.types import METRICS
+from hybrid.types import METRICS, SEARCHES
 from hybrid.utils.counts import counted
 
 ALL_LABELS = (
@@ -77,6 +77,19 @@ class ClassWeight:
 
 
 CLASS_WEIGHT = ClassWeight()
+
+
+class SearchMethod(Word):
+    """How settings are chosen; formats 1 to 3 say whether by all combinations."""
+
+    def read(self, plain: Any, at: Place) -> str:
+        """See `Kind`."""
+        if type(plain) is bool:
+            return "grid" if plain else "full"
+        return super().read(plain, at)
+
+
+SEARCH_METHOD = SearchMethod(SEARCHES)
 FORESEEN: dict[str, Kind] = {
     "tol": Real(),
     "class_weight": CLASS_WEIGHT,
@@ -151,7 +164,9 @@ register(
             "quality": Real(),
             "spread": Real(),
             "seconds": Real(),
+            "items": Maybe(COUNT),
         },
+        optional=("items",),
     ),
     Schema(
         DecisionOptions,
@@ -336,7 +351,7 @@ register(
             "grid": Maybe(Table(Several(PLAIN))),
             "block_weights": Several(Real()),
             "metric": Word(METRICS),
-            "search": Flag(),
+            "search": SEARCH_METHOD,
             "folds": COUNT,
             "tuned": Flag(),
             "chain": Flag(),

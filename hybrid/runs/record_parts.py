@@ -53,12 +53,16 @@ class CandidateParameters:
 
 @dataclass(frozen=True)
 class CandidateRecord:
-    """A candidate of the search: mean and standard deviation of its metric over the folds."""
+    """A candidate of the search: mean and standard deviation of its metric over the folds.
+
+    `items` is how many it was evaluated on; None in runs of earlier versions, which took all.
+    """
 
     choice: CandidateParameters
     quality: float
     spread: float
     seconds: float
+    items: int | None = None
 
 
 @dataclass(frozen=True)

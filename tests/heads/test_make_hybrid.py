@@ -139,7 +139,7 @@ def test_options_arrive(catalogue: Catalogue) -> None:
         ("grid", {"C": (1.0,)}),
         ("block_weights", ()),  # weights that were given are not chosen again
         ("metric", "micro-f1"),
-        ("search", False),
+        ("search", "auto"),
         ("folds", 3),
         ("random_state", 9),
         ("n_jobs", 2),
@@ -148,10 +148,10 @@ def test_options_arrive(catalogue: Catalogue) -> None:
 
 
 def test_a_search_has_a_wider_grid(catalogue: Catalogue) -> None:
-    usual, wide = (make_hybrid(catalogue, search=search) for search in (False, True))
-    assert wide.search
+    usual, wide = (make_hybrid(catalogue, search=search) for search in ("full", "grid"))
+    assert wide.search == "grid"
     assert set(usual.grid["C"]) < set(wide.grid["C"])
-    assert make_hybrid(catalogue, search=True, grid={"C": (1.0,)}).grid == {"C": (1.0,)}
+    assert make_hybrid(catalogue, search="grid", grid={"C": (1.0,)}).grid == {"C": (1.0,)}
 
 
 @pytest.mark.parametrize(("head", "tuned"), [("svm", True), ("dummy-most-frequent", False)])

@@ -174,9 +174,10 @@ def climb(worth: Any) -> tuple[Any, list[Candidate]]:
     """A stand-in for fitting: candidates are worth what a function of C and weights says."""
     seen: list[Candidate] = []
 
-    def run(choices: Sequence[Candidate]) -> Trial:
+    def run(choices: Sequence[Candidate], incumbent: Trial | None = None) -> Trial:
         seen.extend(choices)
-        return max((Trial(c, np.empty(0), worth(c)) for c in choices), key=lambda t: t.quality)
+        trials = [Trial(c, np.empty(0), worth(c)) for c in choices]
+        return max(([incumbent] if incumbent else []) + trials, key=lambda t: t.quality)
 
     return run, seen
 
@@ -208,7 +209,7 @@ def test_one_setting_after_the_other() -> None:
 
 def test_a_search_tries_all_combinations_then_refines() -> None:
     run, seen = climb(distance)
-    best = choose(run, {"C": [0.1, 1.0]}, BASE, (0.5, 2.0), search=True)
+    best = choose(run, {"C": [0.1, 1.0]}, BASE, (0.5, 2.0), combinations=True)
     product = {(c.parameters["C"], c.weights["text"], c.weights["metadata"]) for c in seen[: 2 * 9]}
     assert product == set(itertools.product([0.1, 1.0], [0.5, 1.0, 2.0], [0.5, 1.0, 2.0]))
     assert all("poster" not in c.weights for c in seen[:18])  # the scale of C
@@ -217,12 +218,12 @@ def test_a_search_tries_all_combinations_then_refines() -> None:
 
 
 @pytest.mark.parametrize(("weights", "factors"), [({"text": 1.0}, (0.5, 2.0)), (BASE, ())])
-@pytest.mark.parametrize("search", [False, True])
+@pytest.mark.parametrize("combinations", [False, True])
 def test_one_block_or_no_factors_leave_the_weights(
-    weights: dict[str, float], factors: tuple[float, ...], search: bool
+    weights: dict[str, float], factors: tuple[float, ...], combinations: bool
 ) -> None:
     run, seen = climb(distance)
-    choose(run, {"C": [0.1, 1.0]}, weights, factors, search=search)
+    choose(run, {"C": [0.1, 1.0]}, weights, factors, combinations=combinations)
     assert seen == [Candidate({"C": 0.1}, {}), Candidate({"C": 1.0}, {})]
 
 
@@ -256,9 +257,9 @@ def scores_by_hand(
     return scores
 
 
-@pytest.mark.parametrize(("metric", "search"), [("macro-f1", True), ("map", False)])
+@pytest.mark.parametrize(("metric", "search"), [("macro-f1", "grid"), ("map", "full")])
 def test_the_choice_is_that_of_an_independent_computation(
-    films: tuple[pd.DataFrame, Labels], metric: str, search: bool
+    films: tuple[pd.DataFrame, Labels], metric: str, search: str
 ) -> None:
     X, y = films
     model = make_model(metric=metric, search=search)
@@ -361,7 +362,7 @@ def test_labels_without_meaning_reach_chance_whatever_is_tried(
     chosen, nested, always = [], [], []
     for seed in range(2):
         shuffled = np.random.default_rng(seed).permutation(y)
-        model = make_model(metric="map-weighted", search=True)
+        model = make_model(metric="map-weighted", search="grid")
         model.fit(X, shuffled)
         answers = nested_cv_predict(model, X, shuffled)
         chosen.append(max(t.quality for t in model.search_results_))
@@ -387,7 +388,7 @@ def test_the_nested_estimate_beats_chance_on_labels_with_meaning(
 
 def test_workers_change_nothing(films: tuple[pd.DataFrame, Labels]) -> None:
     X, y = films
-    one, two = (make_model(n_jobs=jobs, search=True).fit(X, y) for jobs in (1, 2))
+    one, two = (make_model(n_jobs=jobs, search="grid").fit(X, y) for jobs in (1, 2))
     np.testing.assert_array_equal(one.oof_probabilities_, two.oof_probabilities_)
     np.testing.assert_array_equal(one.thresholds_, two.thresholds_)
     assert [t.quality for t in one.search_results_] == [t.quality for t in two.search_results_]

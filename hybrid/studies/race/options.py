@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from hybrid.backbones.licences import LICENCES
 from hybrid.errors import SettingError
+from hybrid.evaluation.elimination import MEASURED
 from hybrid.extraction.text_lookup import TEXT_EMBEDDING
-from hybrid.studies.race.elimination import MEASURED
 from hybrid.types import METRIC, EmbeddingOptions, TextEmbeddingOptions
 
 BUDGET = 30 * 60.0

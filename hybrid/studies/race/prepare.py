@@ -13,11 +13,11 @@ from hybrid.catalogue import Catalogue
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.heads.make_hybrid import choose_blocks
 from hybrid.runs.experiment import Experiment
+from hybrid.splitting.nested_samples import nested_samples, sample_sizes
 from hybrid.splitting.tasks import TRAINING, Task
 from hybrid.studies.race.encoders import RacedEmbeddings
 from hybrid.studies.race.entries import Entry, resolve_entries
 from hybrid.studies.race.options import RaceOptions
-from hybrid.studies.race.sampling import nested_samples, sample_sizes
 from hybrid.studies.race.shared import Sample, Shared
 from hybrid.types import Finding, Split
 from hybrid.utils.context import Context

@@ -10,8 +10,8 @@ import numpy as np
 
 from hybrid.catalogue import Catalogue
 from hybrid.evaluation import Outputs, measure_all
+from hybrid.evaluation.elimination import MEASURED, Judgement, compare_round, round_level
 from hybrid.splitting.tasks import Task
-from hybrid.studies.race.elimination import MEASURED, Judgement, compare_round, round_level
 from hybrid.studies.race.encoders import RacedEmbeddings, unknown_price
 from hybrid.studies.race.options import RaceOptions
 from hybrid.studies.race.prepare import prepare

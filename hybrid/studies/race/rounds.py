@@ -8,7 +8,7 @@ from typing import Protocol, TypeVar
 
 from hybrid.errors import HybridError
 from hybrid.evaluation import Outputs
-from hybrid.studies.race.elimination import Judgement
+from hybrid.evaluation.elimination import Judgement
 from hybrid.utils.counts import counted
 from hybrid.utils.progress import duration
 

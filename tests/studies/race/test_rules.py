@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from hybrid.errors import CacheError, SettingError
 from hybrid.evaluation import Outputs
+from hybrid.evaluation.elimination import Judgement, compare_round, judge, round_level
 from hybrid.heads.registry import get_head
 from hybrid.heads.search import choose, count_candidates
-from hybrid.studies.race.elimination import Judgement, compare_round, judge, round_level
+from hybrid.splitting.nested_samples import nested_samples, sample_sizes
 from hybrid.studies.race.options import RaceOptions, parse_budget
 from hybrid.studies.race.rounds import VALUES, WEIGHTS, Clock, Outcome, Rounds, Scores
-from hybrid.studies.race.sampling import nested_samples, sample_sizes
 from hybrid.types import Interval
 
 

@@ -1,4 +1,4 @@
-"""Growing, nested samples of items: stratified, groups whole. Pure: arrays in, row numbers out."""
+"""Nested samples of items: stratified by labels, groups whole."""
 
 from __future__ import annotations
 

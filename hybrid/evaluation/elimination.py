@@ -1,4 +1,4 @@
-"""Elimination: which encoders are surely worse than the leader, on the items of one round. Pure."""
+"""Elimination: which models are surely worse than the leader, on the items of one round."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hybrid.evaluation import Outputs, compare_pairs, compare_with_reference, measure_all
+from hybrid.evaluation.evaluate import measure_all
+from hybrid.evaluation.multiple_comparisons import compare_pairs, compare_with_reference
+from hybrid.evaluation.outputs import Outputs
 from hybrid.evaluation.resampling import DRAWS
 from hybrid.types import Interval
 
-# Name of the command's metric → that of `hybrid.evaluation`.
+# Metric that settings are chosen by → that of `hybrid.evaluation`.
 MEASURED = {
     "weighted-f1": "f1_weighted",
     "macro-f1": "f1_macro",
@@ -28,15 +30,15 @@ class Judgement:
     Parameters
     ----------
     leader : str or None
-        The encoder with the best out-of-fold metric, the first of equals; None where none has one.
+        The model with the best metric, the first of equals; None where none has one.
     values : dict of str to float
-        Encoder → its metric; NaN where it is not defined.
+        Model → its metric; NaN where it is not defined.
     behind : dict of str to Interval
-        Encoder → its metric minus the leader's; of the leader itself 0.
+        Model → its metric minus the leader's; of the leader itself 0.
     stopped : tuple of str
         Those whose interval lies below 0: surely worse than the leader.
     gains : dict of str to Interval, default={}
-        Encoder → its metric minus that of the blocks without it, where there are blocks.
+        Model → its metric minus that of the blocks without it, where there are blocks.
     """
 
     leader: str | None
@@ -67,17 +69,17 @@ def judge(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Judgement:
-    """Compare all encoders of a round, and stop those that are surely worse than the leader.
+    """Compare all models of a round, and stop those that are surely worse than the leader.
 
     The intervals are the simultaneous ones of `hybrid.evaluation.compare_pairs` over all pairs, so that it
     makes no difference that the leader was chosen on the same items: the probability that the round stops
-    any encoder that is as good as the leader is ``1 - level`` at most.
+    any model that is as good as the leader is ``1 - level`` at most.
 
     Parameters
     ----------
     truth : array-like of shape (n, L)
     outputs : mapping of str to Outputs
-        Encoder → out-of-fold labels and scores of the n items.
+        Model → out-of-fold labels and scores of the n items.
     metric : str, default="f1_weighted"
         One of `hybrid.evaluation.METRICS`.
     groups : array-like of shape (n,), optional
@@ -130,7 +132,7 @@ def compare_round(
     level: float,
     seed: int,
 ) -> Judgement:
-    """Judge a round, with what each encoder adds to the blocks alone.
+    """Judge a round, with what each model adds to the blocks alone.
 
     Parameters
     ----------
