@@ -88,7 +88,8 @@ def halving_samples(
         found = [first[rows] for rows in parts[: len(below)]]
     counts = np.cumsum(np.bincount(rank))  # items of so many ranks
     for size in sizes[len(below) :]:
-        found.append(np.flatnonzero(rank < max(np.searchsorted(counts, size, side="right"), 1)))
+        ranks = int(np.searchsorted(counts, size, side="right"))
+        found.append(np.flatnonzero(rank < max(ranks, 1)))
     return tuple(found)
 
 

@@ -38,6 +38,10 @@ class TokenEmbedding(keras.layers.Layer):
         places = self.positions[: ops.shape(ids)[1]]
         return ops.cast(ops.take(self.words, ids, axis=0) + places, self.compute_dtype)
 
+    def compute_output_shape(self, ids_shape: Any) -> Any:
+        """Said, since Keras on PyTorch would try a width that few positions do not allow."""
+        return (*ids_shape, self.arch.hidden)
+
 
 class AttentionMask(keras.layers.Layer):
     """Ids or states, and lengths → what is added to the attention (n, 1 or heads, …, width), float32."""
@@ -61,6 +65,12 @@ class AttentionMask(keras.layers.Layer):
         if self.arch.relative_buckets:
             mask = mask + self.relative[None, :, :width, :width]
         return mask
+
+    def compute_output_shape(self, tokens_shape: Any, lengths_shape: Any) -> Any:
+        """See `TokenEmbedding`."""
+        count, width = tokens_shape[:2]
+        relative = self.arch.relative_buckets
+        return (count, self.arch.heads if relative else 1, width if relative else 1, width)
 
 
 class Attention(keras.layers.Layer):

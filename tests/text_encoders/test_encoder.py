@@ -19,9 +19,9 @@ from hybrid.backbones.engines import choose_engine
 from hybrid.text_encoders.arrays import read_arrays
 from hybrid.text_encoders.encoder import TextEncoder
 from hybrid.text_encoders.folder import read_text_encoder
-from hybrid.text_encoders.keras_network import ACTIVATIONS
+from hybrid.text_encoders.keras_network import ACTIVATIONS, AttentionMask, TokenEmbedding
 from hybrid.text_encoders.openvino_engine import build_network as build_openvino
-from hybrid.text_encoders.spec import TransformerSpec
+from hybrid.text_encoders.spec import Architecture, TransformerSpec
 
 TEXTS = ["A film about a ghost", "space", "the funny alien horse film about the ghost", "xyz 12."]
 KINDS = ("bert", "roberta", "mpnet", "distilbert")
@@ -108,6 +108,17 @@ def test_the_exact_gelu_and_its_gradient() -> None:
     np.testing.assert_allclose(ops.convert_to_numpy(gelu(x)), exact * share, rtol=1e-5, atol=1e-7)
     slope = compile_gradient(lambda x: ops.sum(3 * gelu(x)))(x)
     np.testing.assert_allclose(slope, 3 * (share + exact * density), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("buckets", [0, 4])
+def test_layers_say_their_shapes_without_being_tried(buckets: int) -> None:
+    """Keras on PyTorch tries a width of 83, which an encoder of 20 positions does not have."""
+    arch = Architecture("mpnet", 1, 8, 2, 16, "gelu", 1e-12, 20, 30, buckets)
+    ids, lengths = np.zeros((3, 7), np.int32), np.array([7, 2, 1], np.int32)
+    for layer, given in ((TokenEmbedding(arch), (ids,)), (AttentionMask(arch), (ids, lengths))):
+        shapes = [each.shape for each in given]
+        assert layer(*given).shape == layer.compute_output_shape(*shapes)
+    assert TokenEmbedding(arch).compute_output_shape((None, None)) == (None, None, 8)
 
 
 def test_openvino_does_not_copy_the_weights(text_encoder: Path) -> None:
