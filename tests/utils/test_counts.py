@@ -36,6 +36,7 @@ NEVER_ONE = """
     catalogue/download/transfer.py self.unreached
     catalogue/check.py items
     catalogue/importers/mm_imdb_hdf5.py largest
+    cli/output.py listed(samples, len(samples))
     cli/tune.py plan.parameters
     extraction/imported_file.py EMBEDDINGS.limit
     extraction/imported_values.py said
