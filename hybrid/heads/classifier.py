@@ -43,7 +43,7 @@ from hybrid.heads.halving import (
     halving_samples,
     halving_sizes,
 )
-from hybrid.heads.search import Evaluate, Search, Trial, choose, count_candidates, neighbours
+from hybrid.heads.search import Evaluate, Search, Trial, choose, count_candidates, count_climbs
 from hybrid.types import METRIC, SEARCH
 from hybrid.utils.progress import Advance, current_progress
 from hybrid.utils.unknown_labels import had_by_all, known_mean, same_for_all
@@ -345,7 +345,9 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         drawn = halving_samples(names, truth, self.groups_, sizes, self.random_state)
         total = candidates * self.folds * len(drawn)
         samples = []
-        with current_progress().bar("choosing settings on samples", total, "fits") as advance:
+        with current_progress().bar_at_most(
+            "choosing settings on samples", total, "fits"
+        ) as advance:
             for rows in drawn:
                 _, number = np.unique(fold[rows], return_inverse=True)
                 groups = names[rows] if self.groups_ is None else self.groups_[rows]
@@ -367,13 +369,14 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     ) -> Any:
         """Choose settings, calibration and thresholds by out-of-fold scores; the chosen head, unfitted."""
         self.fold_ = fold
-        near = neighbours(sampled.choice, self.grid or {}) if sampled else []
-        count = int(fold.max()) + 1
-        fits = len(near) + count - 1 if near else count_candidates(self._choose) * count
-        with current_progress().bar("cross-fitting", fits + self.chain * count, "fits") as advance:
+        grid, count = self.grid or {}, int(fold.max()) + 1
+        fits = count_climbs(grid) + count - 1 if sampled else count_candidates(self._choose) * count
+        fits += self.chain * count
+        with current_progress().bar_at_most("cross-fitting", fits, "fits") as advance:
             search = self._search(folds, fold, truth, weight, advance)
-            if near:
-                trial = choose_at_full_size(search, near, self.groups_, self.random_state)
+            if sampled:
+                where = self.groups_, self.random_state
+                trial = choose_at_full_size(search, sampled.choice, grid, *where)
             else:
                 trial = self._choose(search.run)
             self.search_results_ = [*(sampled.results if sampled else ()), *search.results]

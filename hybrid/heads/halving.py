@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hybrid.evaluation.elimination import MEASURED, judge
 from hybrid.evaluation.outputs import Outputs
 from hybrid.heads.cross_fitting import Candidate, assign_folds
-from hybrid.heads.search import Search, SearchResult, Trial
+from hybrid.heads.search import Search, SearchResult, Trial, climb
 from hybrid.splitting.nested_samples import nested_samples
 from hybrid.utils.unknown_labels import as_no
 
@@ -206,11 +206,12 @@ class HalvingSearch:
 
 def choose_at_full_size(
     search: Search,
-    candidates: Sequence[Candidate],
+    start: Candidate,
+    grid: Mapping[str, Sequence[Any]],
     groups: NDArray[Any] | None,
     seed: int,
 ) -> Trial:
-    """Compare candidates on the first fold, and cross-fit the best of them on the others.
+    """Climb from a candidate on the first fold, and cross-fit the best one on the others.
 
     The best value of a parameter such as C depends on the number of items, so that it is compared at full
     size. Each half of the items that the first fold holds out gets labels by thresholds of the other half.
@@ -219,7 +220,9 @@ def choose_at_full_size(
     ----------
     search : Search
         On all items.
-    candidates : sequence of Candidate
+    start : Candidate
+    grid : mapping of str to sequence
+        Parameter of the head → values.
     groups : ndarray of shape (n,), optional
     seed : int
 
@@ -236,7 +239,7 @@ def choose_at_full_size(
     alone = Search(
         replace(fitting, folds=[first]), halves, search.metric, search.one_label, rows=rows
     )
-    best, held_out = alone.run(candidates), first.held_out
+    best, held_out = climb(alone.run, start, grid), first.held_out
     search.results += alone.results
     del first, alone  # before the next fold takes its memory
     (others,) = replace(fitting, folds=folds).score([best.choice])

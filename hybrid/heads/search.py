@@ -221,20 +221,50 @@ def _combinations(
             yield Candidate(dict(zip(grid, values, strict=True)), chosen)
 
 
-def neighbours(choice: Candidate, grid: Mapping[str, Sequence[Any]]) -> list[Candidate]:
-    """The choice, and those with one parameter at the next lower or higher value of the grid.
+def climb(run: Evaluate, start: Candidate, grid: Mapping[str, Sequence[Any]]) -> Trial:
+    """Hill climbing from a candidate: each parameter moves to its neighbour in the grid while that is better.
+
+    The values before the first one are tried first; those behind it only where none before it is better.
+
+    Parameters
+    ----------
+    run, grid
+        As for `choose`.
+    start : Candidate
+        Its parameters are values of the grid.
 
     Examples
     --------
-    >>> [each.parameters["C"] for each in neighbours(Candidate({"C": 0.1}, {}), {"C": [0.1, 0.3, 1.0]})]
-    [0.1, 0.3]
+    >>> def run(candidates, incumbent=None):
+    ...     found = [Trial(c, np.empty(0), -abs(c.parameters["C"] - 0.03)) for c in candidates]
+    ...     return max([incumbent or found[0], *found], key=lambda trial: trial.quality)
+    >>> climb(run, Candidate({"C": 1.0}, {}), {"C": [0.01, 0.03, 0.1, 1.0, 3.0]}).choice.parameters
+    {'C': 0.03}
     """
-    found = [choice]
+    best = run([start])
     for name, values in grid.items():
-        at = list(values).index(choice.parameters[name])
-        beside = [*values[max(at - 1, 0) : at], *values[at + 1 : at + 2]]
-        found += [_changed(choice, parameters={name: value}) for value in beside]
-    return found
+        first = list(values).index(start.parameters[name])
+        for way in (reversed(values[:first]), values[first + 1 :]):
+            before = best
+            for value in way:
+                found = run([_changed(best.choice, parameters={name: value})], best)
+                if found is best:
+                    break
+                best = found
+            if best is not before:
+                break
+    return best
+
+
+def count_climbs(grid: Mapping[str, Sequence[Any]]) -> int:
+    """Most candidates that `climb` evaluates.
+
+    Examples
+    --------
+    >>> count_climbs({"C": [0.1, 0.3, 1.0]})
+    3
+    """
+    return 1 + sum(len(values) - 1 for values in grid.values())
 
 
 def _changed(

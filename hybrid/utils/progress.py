@@ -115,6 +115,20 @@ class Progress:
                 yield lines.advance
 
     @contextmanager
+    def bar_at_most(self, label: str, most: int, unit: str) -> Iterator[Advance]:
+        """As `bar`, of at most so many units: it is full at the end, however many there were."""
+        done = 0
+        with self.bar(label, most, unit) as advance:
+
+            def count(n: int) -> None:
+                nonlocal done
+                done += n
+                advance(n)
+
+            yield count
+            advance(most - done)
+
+    @contextmanager
     def step(self, label: str) -> Iterator[None]:
         """Show that something is under way inside a ``with`` block, whose units cannot be counted.
 

@@ -29,7 +29,7 @@ from hybrid.heads.halving import (
     halving_sizes,
 )
 from hybrid.heads.scoring import score_out_of_fold
-from hybrid.heads.search import Search, Trial, neighbours
+from hybrid.heads.search import Search, Trial
 
 Labels = NDArray[np.uint8]
 N = 640
@@ -152,9 +152,10 @@ def test_other_metrics_drop_too(metric: str) -> None:
 
 def test_at_full_size_the_first_fold_decides_and_the_others_follow() -> None:
     search = make_search(600, tol=1e-9).search
-    near = neighbours(GOOD, {"C": [1e-6, 1.0, 3.0]})
-    assert [c.parameters["C"] for c in near] == [1.0, 1e-6, 3.0]
-    found = choose_at_full_size(search, near, None, 0)
+    grid = {"C": [1e-6, 1.0, 3.0]}
+    near = [Candidate({"C": C}, {}) for C in (1.0, 1e-6, 3.0)]
+    found = choose_at_full_size(search, GOOD, grid, None, 0)
+    assert [r.choice for r in search.results] == near
     assert [r.items for r in search.results] == [200] * 3
     truth, held_out = search.fitting.truth, search.fold == 0
     everything = search.fitting.score(near)

@@ -24,7 +24,7 @@ from hybrid.heads import HybridClassifier, MultilabelLinearSVC
 from hybrid.heads.cross_fitting import Candidate, Fold, FusionFolds
 from hybrid.heads.decision_rule import DecisionOptions
 from hybrid.heads.scoring import score_out_of_fold
-from hybrid.heads.search import Trial, choose
+from hybrid.heads.search import Trial, choose, climb
 from hybrid.heads.thresholds import best_thresholds
 from hybrid.studies.nested_cv import nested_cv_predict
 from hybrid.types import METRICS
@@ -170,7 +170,7 @@ def test_without_any_positive_quality_is_0(metric: str) -> None:
 # The search
 
 
-def climb(worth: Any) -> tuple[Any, list[Candidate]]:
+def climbing(worth: Any) -> tuple[Any, list[Candidate]]:
     """A stand-in for fitting: candidates are worth what a function of C and weights says."""
     seen: list[Candidate] = []
 
@@ -193,7 +193,7 @@ BASE = {"poster": 1.0, "text": 1.0, "metadata": 1.0}
 
 
 def test_one_setting_after_the_other() -> None:
-    run, seen = climb(distance)
+    run, seen = climbing(distance)
     best = choose(run, {"C": [0.1, 1.0, 10.0]}, BASE, (0.5, 2.0))
     assert best.choice.parameters == {"C": 1.0}
     assert best.choice.weights == pytest.approx({"text": 2.0, "metadata": 0.5**0.5})
@@ -208,7 +208,7 @@ def test_one_setting_after_the_other() -> None:
 
 
 def test_a_search_tries_all_combinations_then_refines() -> None:
-    run, seen = climb(distance)
+    run, seen = climbing(distance)
     best = choose(run, {"C": [0.1, 1.0]}, BASE, (0.5, 2.0), combinations=True)
     product = {(c.parameters["C"], c.weights["text"], c.weights["metadata"]) for c in seen[: 2 * 9]}
     assert product == set(itertools.product([0.1, 1.0], [0.5, 1.0, 2.0], [0.5, 1.0, 2.0]))
@@ -222,9 +222,32 @@ def test_a_search_tries_all_combinations_then_refines() -> None:
 def test_one_block_or_no_factors_leave_the_weights(
     weights: dict[str, float], factors: tuple[float, ...], combinations: bool
 ) -> None:
-    run, seen = climb(distance)
+    run, seen = climbing(distance)
     choose(run, {"C": [0.1, 1.0]}, weights, factors, combinations=combinations)
     assert seen == [Candidate({"C": 0.1}, {}), Candidate({"C": 1.0}, {})]
+
+
+@pytest.mark.parametrize(
+    ("best", "first", "tried"),
+    [
+        (1e-3, 0.1, [0.1, 0.01, 0.001]),  # on and on
+        (0.01, 0.1, [0.1, 0.01, 0.001]),  # until it is worse
+        (0.1, 0.1, [0.1, 0.01, 1.0]),
+        (10.0, 0.1, [0.1, 0.01, 1.0, 10.0]),  # behind it only where none before it is better
+        (10.0, 1e-3, [0.001, 0.01, 0.1, 1.0, 10.0]),
+    ],
+)
+def test_hill_climbing(best: float, first: float, tried: list[float]) -> None:
+    run, seen = climbing(lambda c: -abs(np.log(c.parameters["C"] / best)))
+    found = climb(run, Candidate({"C": first}, {"text": 2.0}), {"C": [1e-3, 0.01, 0.1, 1.0, 10.0]})
+    assert found.choice == Candidate({"C": best}, {"text": 2.0})
+    assert [c.parameters["C"] for c in seen] == tried
+
+
+def test_hill_climbing_of_several_parameters() -> None:
+    run, _ = climbing(lambda c: -abs(c.parameters["a"] - 1) - abs(c.parameters["b"] - 3))
+    grid = {"a": [1, 2, 3], "b": [1, 2, 3]}
+    assert climb(run, Candidate({"a": 3, "b": 2}, {}), grid).choice.parameters == {"a": 1, "b": 3}
 
 
 def test_of_equals_the_first_is_chosen(films: tuple[pd.DataFrame, Labels]) -> None:

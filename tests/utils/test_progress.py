@@ -58,3 +58,14 @@ def test_a_slow_start_tells_no_time_left(
         advance(99)
     lines = capsys.readouterr().err.splitlines()
     assert lines == ["reading: 100 of 1000 posters, 25.0 a second, 36 s left"]
+
+
+def test_a_bar_of_at_most_so_many_is_full_at_the_end(
+    clock: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Progress(quiet=False).bar_at_most("choosing", 10, "fits") as advance:
+        clock[0] += 20
+        advance(4)
+        clock[0] += 20
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("choosing: 10 of 10 fits")
