@@ -294,7 +294,7 @@ def draw(fits: list[dict[str, Any]], path: Path) -> None:
     disk = [fit for fit in fits if not fit["in_memory"]]
     memory = [fit for fit in fits if fit["in_memory"]]
     sizes = np.array([fit["items"] for fit in disk])
-    each = np.array([np.mean([one["processor"] for one in fit["passes"]]) for fit in disk])
+    each = np.array([fit["fit"]["processor"] / len(fit["passes"]) for fit in disk])
     left.loglog(sizes, each, "o-", color="#1f5aa6", label="a pass, rows on disk")
     left.loglog(
         sizes, each[0] * sizes / sizes[0], ":", color="#888888", label="in proportion to items"
