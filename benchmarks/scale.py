@@ -287,7 +287,7 @@ def draw(fits: list[dict[str, Any]], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("svg")
-    matplotlib.rcParams.update({"svg.hashsalt": "hybrid", "font.size": 9})
+    matplotlib.rcParams.update({"svg.hashsalt": "hybrid", "svg.fonttype": "none"})
     from matplotlib import pyplot
 
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(8, 3.2), layout="constrained")
@@ -297,7 +297,7 @@ def draw(fits: list[dict[str, Any]], path: Path) -> None:
     each = np.array([fit["fit"]["processor"] / len(fit["passes"]) for fit in disk])
     left.loglog(sizes, each, "o-", color="#1f5aa6", label="a pass, rows on disk")
     left.loglog(
-        sizes, each[0] * sizes / sizes[0], ":", color="#888888", label="in proportion to items"
+        sizes, each[-1] * sizes / sizes[-1], ":", color="#888888", label="in proportion to items"
     )
     whole = [fit for fit in disk if fit["gap"] <= TOLS[fit["head"]]]
     took = [fit["fit"]["processor"] for fit in whole]
@@ -308,13 +308,13 @@ def draw(fits: list[dict[str, Any]], path: Path) -> None:
     left.loglog([f["items"] for f in memory], took, "^--", color="#3d7a3d", label="a fit in memory")
     left.set(xlabel="items", ylabel="seconds of the processor")
     peaks = [fit["peak_rss"] / 2**30 for fit in disk]
-    right.loglog(sizes, peaks, "o-", color="#1f5aa6", label="rows on disk")
+    right.semilogx(sizes, peaks, "o-", color="#1f5aa6", label="rows on disk")
     peaks = [fit["peak_rss"] / 2**30 for fit in memory]
-    right.loglog([f["items"] for f in memory], peaks, "^--", color="#3d7a3d", label="in memory")
+    right.semilogx([f["items"] for f in memory], peaks, "^--", color="#3d7a3d", label="in memory")
     right.axhline(6, ls=":", color="#888888", label="6 GiB")
-    right.set(xlabel="items", ylabel="peak memory, GiB")
+    right.set(xlabel="items", ylabel="peak memory, GiB", ylim=(0, 6.5))
     for axes in (left, right):
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, fontsize=8)
         axes.grid(alpha=0.3)
     figure.savefig(path, metadata={"Date": None})
 
