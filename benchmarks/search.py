@@ -140,7 +140,7 @@ def tested(options: argparse.Namespace, seed: int, side: str) -> tuple[Any, Any,
 def compare(options: argparse.Namespace) -> dict[str, Any]:
     """The paired difference on the test items of all splits together."""
     from hybrid.catalogue import load_catalogue
-    from hybrid.evaluation import Outputs, evaluate, paired_difference
+    from hybrid.evaluation import Outputs, measure_all, paired_difference
     from hybrid.types import ColumnOptions
 
     catalogue = load_catalogue(options.folder / "catalogue.csv", ColumnOptions(drop=("film",)))
@@ -156,18 +156,13 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     }
     films = np.array([name.rpartition("-")[0] for name in ids.tolist()])
     found = paired_difference(truth, both["halving"], both["full"], groups=films)
-    means = {
-        side: evaluate(truth, both[side], ["f1_weighted"])["f1_weighted"].value for side in SIDES
-    }
     splits = []
     for one, other in zip(each["halving"], each["full"], strict=True):
         labels = catalogue.labels[[row[name] for name in one[0].tolist()]]
         splits.append(
-            [
-                evaluate(labels, Outputs(*side[1:]), ["f1_weighted"])["f1_weighted"].value
-                for side in (one, other)
-            ]
+            [measure_all(labels, Outputs(*side[1:]))["f1_weighted"] for side in (one, other)]
         )
+    means = dict(zip(("halving", "full"), np.mean(splits, axis=0).tolist(), strict=True))
     return {"f1": means, "difference": [found.value, found.low, found.high], "splits": splits}
 
 

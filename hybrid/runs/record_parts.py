@@ -62,7 +62,7 @@ class CandidateRecord:
     quality: float
     spread: float
     seconds: float
-    items: int | None = None
+    items: int | None = field(default=None, metadata=OPTIONAL)
 
 
 @dataclass(frozen=True)

@@ -240,3 +240,15 @@ def test_a_task_that_there_is_not_is_named_with_the_file() -> None:
     data = {**PRESENT["fused"], "task": {**PRESENT["fused"]["task"], "kind": "multi"}}
     with pytest.raises(RunError, match=r"runs/fused/run\.json: at task: unknown task 'multi'"):
         RunRecord.from_json(data, "runs/fused/run.json")
+
+
+def test_candidates_of_earlier_versions_lack_the_number_of_items() -> None:
+    for record in (deepcopy(each) for each in PRESENT.values() if each.get("tried")):
+        for items in (None, 1024):
+            for tried in record["tried"]:
+                tried.pop("items", None)
+                if items:
+                    tried["items"] = items
+            head = RunRecord.from_json(record).head
+            assert head is not None
+            assert {each.items for each in head.candidates} == {items}
