@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import functools
 import graphlib
 import importlib
@@ -182,6 +183,20 @@ def imports(path: Path) -> frozenset[str]:
 def place(module: str) -> str:
     """`hybrid.heads.classifier` → `heads`."""
     return [*module.split("."), ""][1]
+
+
+def test_every_package_is_installed() -> None:
+    """setup.cfg names each, since two of them lie beside the others; in a checkout a missing one works."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg", encoding="utf-8")
+    named = config["options"]["packages"].split()
+    places = {"hybrid": "hybrid", "cache": "hybrid.cache", "cli": "hybrid.cli"}
+    found = {
+        ".".join((package, *path.parent.relative_to(ROOT / folder).parts))
+        for folder, package in places.items()
+        for path in (ROOT / folder).rglob("__init__.py")
+    }
+    assert sorted(named) == sorted(found)
 
 
 def test_every_package_has_a_layer() -> None:

@@ -137,7 +137,7 @@ class HalvingSearch:
     paired interval lies below 0. Where one is left, larger samples are not needed.
 
     (Jamieson and Talwalkar, "Non-stochastic Best Arm Identification and Hyperparameter Optimization", AISTATS
-    2016; the rule is that of the races of Maron and Moore, NeurIPS 1993, with intervals of the bootstrap.)
+    2016; the rule is that of the races of Maron and Moore, NeurIPS 1993, with the intervals of `judge`.)
 
     Parameters
     ----------
