@@ -41,6 +41,10 @@ class WeightsError(HybridError):
     """The weights of a backbone are missing or damaged, or are those of another network."""
 
 
+class NotDownloadedError(WeightsError):
+    """Weights are not on this machine, and a plan downloads nothing."""
+
+
 class ExtractionError(HybridError):
     """Embeddings that are needed have not been extracted."""
 

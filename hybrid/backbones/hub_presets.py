@@ -25,7 +25,13 @@ from hybrid.backbones.licences import UNKNOWN, read_licence
 from hybrid.backbones.onnx_record import Triple
 from hybrid.backbones.registry import BESIDE, FITS, HUB, BackboneSpec, get_backbone
 from hybrid.backbones.startup import start_keras
-from hybrid.errors import MissingExtraError, SettingError, WeightsError, unknown_name
+from hybrid.errors import (
+    MissingExtraError,
+    NotDownloadedError,
+    SettingError,
+    WeightsError,
+    unknown_name,
+)
 from hybrid.utils.environment import home_folder
 from hybrid.utils.read_only import may_download
 from hybrid.utils.reading import parse_json
@@ -166,7 +172,7 @@ def find_preset(preset: str, *, download: bool = True) -> Path:
     here = (folder / CONFIG).is_file() and (folder / WEIGHTS_FILE).is_file()
     download = download and may_download()
     if not here and not download:
-        raise WeightsError(_absent(preset, "this command downloads nothing."))
+        raise NotDownloadedError(_absent(preset, "this command downloads nothing."))
     if not download:
         return folder
     try:

@@ -12,7 +12,7 @@ from hybrid.backbones.digests import digests
 from hybrid.backbones.provenance import Provenance
 from hybrid.backbones.registry import BackboneSpec
 from hybrid.backbones.tuned_folder import TUNED, read_learnt
-from hybrid.errors import WeightsError
+from hybrid.errors import NotDownloadedError, WeightsError
 from hybrid.images.decode import IMAGE_RULES
 from hybrid.utils.environment import home_folder
 from hybrid.utils.read_only import may_download
@@ -102,7 +102,7 @@ def resolve_weights(spec: BackboneSpec, weights: str = "imagenet", seed: int = 0
         path = imagenet_file(spec)
         if must_download(spec):
             if not may_download():
-                raise WeightsError(_absent(spec, path))
+                raise NotDownloadedError(_absent(spec, path))
             from hybrid.backbones.download import download_weights
 
             path = download_weights(spec, path)

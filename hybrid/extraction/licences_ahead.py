@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from hybrid.backbones import configure, get_backbone, resolve_weights
 from hybrid.backbones.hub_presets import preset_licence
@@ -85,4 +86,4 @@ def _of_texts(text_encoders: Iterable[str]) -> Iterator[tuple[str, str]]:
     for name in text_encoders:
         licence = text_licence_ahead(name)
         if licence is not None:
-            yield name, licence
+            yield Path(name).name if Path(name).exists() else name, licence

@@ -32,7 +32,7 @@ from hybrid.heads import HybridClassifier, get_head
 from hybrid.heads.decision_rule import ARGMAX, DecisionOptions
 from hybrid.heads.dummy import SingleLabelDummy
 from hybrid.heads.option_rules import option_problems
-from hybrid.types import METRIC, SEARCH, EmbeddingSelector, ImportedSelector, TextSelector
+from hybrid.types import METRIC, SEARCH, SEARCHES, EmbeddingSelector, ImportedSelector, TextSelector
 from hybrid.utils.context import Context
 
 BLOCKS = ("poster", TEXT_EMBEDDING, "text", "metadata")
@@ -169,6 +169,8 @@ def make_hybrid(
     )
     if licence not in LICENCES:
         problems.append(f"--licence: expected {' or '.join(LICENCES)}, found {licence!r}.")
+    if search not in SEARCHES:
+        problems.append(str(unknown_name("search", str(search), SEARCHES)))
     if problems:
         raise SettingError("\n".join(problems))
     columns, made = catalogue.columns, []

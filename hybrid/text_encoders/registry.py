@@ -9,7 +9,13 @@ from pathlib import Path
 from hybrid.backbones.licences import UNKNOWN
 from hybrid.backbones.registry import HUB, ONNX
 from hybrid.backbones.tuned_folder import find_tuned
-from hybrid.errors import HybridError, MissingExtraError, WeightsError, did_you_mean
+from hybrid.errors import (
+    HybridError,
+    MissingExtraError,
+    NotDownloadedError,
+    WeightsError,
+    did_you_mean,
+)
 from hybrid.text_encoders.folder import read_text_encoder
 from hybrid.text_encoders.onnx_text import read_onnx_text_encoder
 from hybrid.text_encoders.spec import TextEncoderSpec
@@ -242,7 +248,7 @@ def _find_download(repository: str, download: bool) -> Path:
     if not download or not may_download():
         named = (known for known in _KNOWN if known.repository == repository)
         size = next((f" (about {4 * known.parameters / 1e6:,.0f} MB)" for known in named), "")
-        raise WeightsError(
+        raise NotDownloadedError(
             f"the text encoder {repository} is not on this machine, and this command downloads nothing. "
             f"hybrid extract --text-encoder downloads it{size}. Without a network: hf download "
             f"{repository} --local-dir FOLDER, where there is one; then name the folder with "

@@ -147,6 +147,11 @@ def test_options_arrive(catalogue: Catalogue) -> None:
         assert found[name] == value, name
 
 
+def test_an_unknown_search_is_an_error(catalogue: Catalogue) -> None:
+    with pytest.raises(SettingError, match=r"unknown search 'ful'\. Did you mean full"):
+        make_hybrid(catalogue, search="ful")
+
+
 def test_a_search_has_a_wider_grid(catalogue: Catalogue) -> None:
     usual, wide = (make_hybrid(catalogue, search=search) for search in ("full", "grid"))
     assert wide.search == "grid"

@@ -127,10 +127,11 @@ def test_the_progress_that_is_shown_is_that_of_the_innermost_block() -> None:
 
 
 @pytest.mark.parametrize(
-    ("head", "search"), [("svm", False), ("svm", True), ("forest", False), ("dummy-uniform", False)]
+    ("head", "search"),
+    [("svm", "full"), ("svm", "grid"), ("forest", "auto"), ("dummy-uniform", "auto")],
 )
 def test_every_stage_of_a_fit_and_of_a_report_is_shown(
-    head: str, search: bool, films: Path, tmp_path: Path
+    head: str, search: str, films: Path, tmp_path: Path
 ) -> None:
     shown = Recorded()
     context = Context(cache=str(tmp_path / "cache"), workers=1, progress=shown)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 from hybrid.backbones import resolve_weights
 from hybrid.backbones.licences import check_licences, weights_licence
 from hybrid.backbones.provenance import Provenance
-from hybrid.errors import HybridError, SettingError
+from hybrid.errors import HybridError, NotDownloadedError, SettingError
 from hybrid.extraction.licences_ahead import check_licences_ahead
 from hybrid.extraction.plan import choose_for, configured_spec
 from hybrid.extraction.text_plan import configured_encoder
@@ -21,6 +22,7 @@ from hybrid.studies.race.options import RaceOptions
 from hybrid.studies.race.shared import Shared
 from hybrid.types import EmbeddingOptions, TextEmbeddingOptions
 from hybrid.utils.options import one_or_each
+from hybrid.utils.read_only import planning
 
 
 class Entry(NamedTuple):
@@ -84,26 +86,33 @@ def resolve_entries(
         raise SettingError(f"--layer: expected one backbone with it, found {len(backbones)}.")
     named = [each or "imagenet" for each in several]
     pairs = zip(backbones, named, strict=True)
-    check_licences_ahead(options.licence, pairs, text_encoders, options.posters)
     found: list[Entry] = []
     errors: list[HybridError] = []
+    try:
+        check_licences_ahead(options.licence, pairs, text_encoders, options.posters)
+    except SettingError as error:
+        errors.append(error)
+    refused = bool(errors)
 
     def resolve(make: Callable[..., Entry], *words: Any) -> None:
         try:
             found.append(make(*words))
         except HybridError as error:
-            errors.append(error)
+            if not (refused and isinstance(error, NotDownloadedError)):
+                errors.append(error)
 
-    for name, each in zip(backbones, named, strict=True):
-        resolve(_backbone, name, each, options, seed)
-    for name in text_encoders:
-        resolve(_text_encoder, name, options)
+    with planning() if refused else nullcontext():  # what is wrong with the others is told, too
+        for name, each in zip(backbones, named, strict=True):
+            resolve(_backbone, name, each, options, seed)
+        for name in text_encoders:
+            resolve(_text_encoder, name, options)
     if not errors:
         _check_names(found)
         check_licences(options.licence, ((entry.name, entry.licence) for entry in found))
         return found
     try:
-        check_licences(options.licence, ((entry.name, entry.licence) for entry in found))
+        if not refused:
+            check_licences(options.licence, ((entry.name, entry.licence) for entry in found))
     except HybridError as error:
         errors.append(error)
     raise type(errors[0])("\n".join(map(str, errors)))
