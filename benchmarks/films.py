@@ -30,7 +30,7 @@ BACKBONE = "mobilenet-075"
 
 
 def command(folder: Path, *arguments: object) -> dict[str, float]:
-    """Run one command; seconds and peak memory of its process."""
+    """Run one command in the folder; wall and processor seconds, and peak memory, of its process."""
     code = "from hybrid.cli.main import main; main()"
     start = time.perf_counter()
     process = subprocess.Popen(
@@ -42,7 +42,11 @@ def command(folder: Path, *arguments: object) -> dict[str, float]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"hybrid {' '.join(map(str, arguments))} failed")
-    return {"seconds": time.perf_counter() - start, "peak_mib": usage.ru_maxrss / 1024}
+    return {
+        "seconds": time.perf_counter() - start,
+        "processor": usage.ru_utime + usage.ru_stime,
+        "peak_mib": usage.ru_maxrss / 1024,
+    }
 
 
 def plain(folder: Path) -> dict[str, float]:

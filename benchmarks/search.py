@@ -18,36 +18,15 @@ import argparse
 import json
 import os
 import platform
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from films import command
 
 WIDTH = 2048
 SIDES = ("full", "halving")
-
-
-def hybrid(folder: Path, *arguments: object) -> dict[str, float]:
-    """Run one command in the folder; its processor time, wall time and peak memory."""
-    code = "from hybrid.cli.main import main; main()"
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments), "--quiet"],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"hybrid {' '.join(map(str, arguments))} failed")
-    return {
-        "processor": usage.ru_utime + usage.ru_stime,
-        "seconds": time.perf_counter() - start,
-        "peak_mib": usage.ru_maxrss / 1024,
-    }
+DROPPED = ("--drop", "film")
 
 
 def write_project(options: argparse.Namespace) -> None:
@@ -99,10 +78,6 @@ def leave_out(text: str, random: Any) -> str:
     return " ".join(word for word, keep in zip(words, kept, strict=True) if keep)
 
 
-def columns() -> tuple[str, ...]:
-    return ("--drop", "film")
-
-
 def fit(options: argparse.Namespace, seed: int, side: str) -> dict[str, Any]:
     """One run, or what is left of it: what it took, and what it chose."""
     runs = options.folder / "runs" / str(seed)
@@ -110,14 +85,13 @@ def fit(options: argparse.Namespace, seed: int, side: str) -> dict[str, Any]:
     splits = runs / "splits.csv"
     if not splits.exists():
         group = ("--group-column", "film", "--no-near-duplicates")
-        hybrid(options.folder, "split", "--seed", seed, "--splits", splits, *group)
+        command(options.folder, "split", "--seed", seed, "--splits", splits, *group)
     measured = runs / f"{side}.json"
     if not measured.exists():
-        search = ("--search", side) if options.words is None else tuple(options.words)
-        took = hybrid(
+        took = command(
             options.folder,
             *("fit-svm", "--splits", splits, "--runs", runs, "--name", side, "--seed", seed),
-            *("--blocks", "text,metadata,image", *search, *columns()),
+            *("--blocks", "text,metadata,image", "--search", side, *DROPPED),
         )
         measured.write_text(json.dumps(took))
     record = json.loads((runs / side / "run.json").read_text("utf-8"))
@@ -175,15 +149,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4])
     parser.add_argument("--folder", type=Path, default=Path("search"))
     parser.add_argument("--only", choices=SIDES, help="fit this side alone, and compare nothing")
-    parser.add_argument("--words", nargs="*", help="options of that side, instead of --search")
     parser.add_argument("--out", type=Path, default=Path("search.json"))
     options = parser.parse_args()
     options.folder = options.folder.absolute()
     options.folder.mkdir(parents=True, exist_ok=True)
     if not (options.folder / "catalogue.csv").exists():
         write_project(options)
-        name = ("image.npz", "--block", "image", "--of", "item", *columns())
-        hybrid(options.folder, "import-embeddings", *name)
+        name = ("image.npz", "--block", "image", "--of", "item", *DROPPED)
+        command(options.folder, "import-embeddings", *name)
     sides = SIDES if options.only is None else (options.only,)
     found: dict[str, Any] = {
         "machine": {"system": platform.platform(), "cores": os.cpu_count()},
