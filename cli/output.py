@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -218,8 +219,10 @@ def _samples(record: RunRecord) -> str:
     """The samples that settings were chosen on, if they were."""
     from hybrid.report.wording import listed
 
-    sizes = {one.items for one in record.head.candidates if one.items} if record.head else set()
-    samples = [f"{size:,}" for size in sorted(sizes)[:-1]]
+    tried = record.head.candidates if record.head else ()
+    # In the order of evaluation: sample after sample, and at last all items, or those of the first fold.
+    sizes = [size for size, _ in groupby(tried, key=lambda one: one.items) if size]
+    samples = [f"{size:,}" for size in sizes[:-1]]
     return f" on samples of {listed(samples, len(samples))} items" if samples else ""
 
 

@@ -16,9 +16,10 @@ from hybrid.cache import EmbeddingCache, EmbeddingStore, differences, fingerprin
 from hybrid.cache.costs import RowCosts
 from hybrid.cache.export import check_target, export
 from hybrid.catalogue import Catalogue
+from hybrid.extraction.configured_spec import configured_spec
 from hybrid.extraction.embeddings_frame import Selector, as_selector, find_embeddings
 from hybrid.extraction.lookup import describe_store, hash_catalogue, named_as_stored
-from hybrid.extraction.plan import announce_verification, choose_for, configured_spec
+from hybrid.extraction.plan import announce_verification, choose_for
 from hybrid.extraction.pooling import check_pooling_used
 from hybrid.extraction.poster_keys import image_files
 from hybrid.extraction.precision_check import resolve_precision

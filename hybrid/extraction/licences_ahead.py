@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from hybrid.backbones import configure, get_backbone, resolve_weights
+from hybrid.backbones import get_backbone, resolve_weights
 from hybrid.backbones.hub_presets import preset_licence
 from hybrid.backbones.licences import check_licences, weights_licence
 from hybrid.backbones.registry import BackboneSpec
 from hybrid.errors import HybridError, WeightsError
+from hybrid.extraction.configured_spec import configured_spec
 from hybrid.text_encoders.registry import text_licence_ahead
 from hybrid.types import EmbeddingOptions
 from hybrid.utils.read_only import planning
@@ -66,15 +67,7 @@ def _licence(spec: BackboneSpec, weights: str, options: EmbeddingOptions) -> str
     """By its files where they are on this machine, else by its name; None where these do not tell."""
     try:
         with planning():
-            own = configure(
-                spec,
-                layer=options.layer,
-                pooling=options.pooling,
-                input_size=options.input_size,
-                fit=options.fit,
-                mean=options.mean,
-                std=options.std,
-            )
+            own = configured_spec(spec, options, weights)
             return weights_licence(own, resolve_weights(own, weights))
     except WeightsError:
         if spec.hub is not None and spec.hub.folder is None:

@@ -10,15 +10,15 @@ from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
 
-from hybrid.backbones import BackboneSpec, Weights, configure, get_backbone, resolve_weights
+from hybrid.backbones import BackboneSpec, Weights, resolve_weights
 from hybrid.backbones.engine import Engine, EngineChoice
 from hybrid.backbones.engine_benchmark import fastest_engine
 from hybrid.backbones.engines import choose_engine, choose_onnx_engine, load_backbone
 from hybrid.backbones.licences import LICENCES, check_licences, weights_licence
-from hybrid.backbones.weights import trained_input_size
 from hybrid.cache import DTYPES, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import SettingError, WeightsError
+from hybrid.extraction.configured_spec import configured_spec
 from hybrid.extraction.licences_ahead import check_licences_ahead
 from hybrid.extraction.lookup import hash_catalogue, make_store, named_as_stored
 from hybrid.extraction.pipeline import Target
@@ -77,33 +77,6 @@ class ExtractSettings:
             for name, value in numbers.items()
             if value is not None and value < 1
         ] + [unknown] * (self.licence not in LICENCES)
-
-
-def configured_spec(
-    backbone: str | BackboneSpec, options: EmbeddingOptions, weights: str | None = None
-) -> BackboneSpec:
-    """The spec of a backbone, or of its name, with the layer, pooling, input size and fit of the options.
-
-    Without a size in the options it is that which the run was trained with whose weights they are.
-
-    Examples
-    --------
-    >>> from hybrid.extraction.plan import configured_spec
-    >>> from hybrid.types import EmbeddingOptions
-    >>> configured_spec("mobilenet-075", EmbeddingOptions(input_size=(64, 64))).input_size
-    (64, 64)
-    """
-    spec = get_backbone(backbone) if isinstance(backbone, str) else backbone
-    trained = None if spec.has_own_weights else trained_input_size(weights)
-    return configure(
-        spec,
-        layer=options.layer,
-        pooling=options.pooling,
-        input_size=options.input_size or trained,
-        fit=options.fit,
-        mean=options.mean,
-        std=options.std,
-    )
 
 
 def choose_for(spec: BackboneSpec, engine: str, precision: str) -> EngineChoice:

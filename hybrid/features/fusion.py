@@ -94,7 +94,7 @@ class Fusion(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None):  #
     def look_up(self, X: pd.DataFrame) -> BlockData:
         """As `read`, for the fitted blocks, but lazily: `take_rows` reads from disk."""
         check_is_fitted(self)
-        return {n: b.look_up(X) if hasattr(b, "look_up") else X for n, b in self.fitted_}
+        return _look_up(self.fitted_, X)
 
     def fit(self, X: pd.DataFrame | BlockData, y: Any = None) -> Fusion:
         """Fit each block.
@@ -124,7 +124,7 @@ class Fusion(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None):  #
         ----------
         X : DataFrame of n items
         """
-        return self.fit({n: b.look_up(X) if hasattr(b, "look_up") else X for n, b in self.blocks})
+        return self.fit(_look_up(self.blocks, X))
 
     def transform_lazily(self, X: pd.DataFrame | BlockData, folder: str | Path) -> FusionMatrix:
         """Encode items so that their rows stay on disk: for more items than fit in memory.
@@ -243,6 +243,10 @@ def _stay(block: Any, data: Any, folder: Path) -> LazyBlock:
 
 def _read(blocks: Sequence[tuple[str, Any]], X: pd.DataFrame) -> BlockData:
     return {name: block.read(X) if hasattr(block, "read") else X for name, block in blocks}
+
+
+def _look_up(blocks: Sequence[tuple[str, Any]], X: pd.DataFrame) -> BlockData:
+    return {name: block.look_up(X) if hasattr(block, "look_up") else X for name, block in blocks}
 
 
 def take_rows(data: BlockData, rows: NDArray[Any] | slice) -> BlockData:

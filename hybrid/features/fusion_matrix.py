@@ -235,8 +235,7 @@ def _transposed(block: Any, V: NDArray[Any]) -> NDArray[Any]:
 
 def _slices(shape: tuple[int, ...]) -> list[slice]:
     """All rows, some at a time: numpy would copy a whole block to change its precision."""
-    step = max(CHUNK // max(shape[1], 1), 1)
-    return [slice(start, start + step) for start in range(0, shape[0], step)]
+    return spans(shape[0], max(CHUNK // max(shape[1], 1), 1))
 
 
 def _check_blocks(blocks: list[Any], names: list[str], weights: list[float]) -> None:

@@ -85,7 +85,7 @@ def fit_head(
             how: Any = {"tuned": tuned, "n_jobs": n_jobs, "random_state": random_state}
             if (
                 matrix.is_lazy
-            ):  # to take rows would read them all; those of weight 0 are left out, too
+            ):  # to take rows would read them all; a weight of 0 leaves them out, too
                 spread = np.zeros((len(rows), labels.shape[1]), labels.dtype)
                 spread[rows] = labels
                 weight = rows.astype(np.float64)

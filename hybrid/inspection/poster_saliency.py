@@ -26,7 +26,7 @@ from hybrid.explain.saliency import (
     peak_location,
     score_gradient,
 )
-from hybrid.extraction.plan import configured_spec
+from hybrid.extraction.configured_spec import configured_spec
 from hybrid.features import PosterFeatures
 from hybrid.heads import HybridClassifier
 from hybrid.inspection.poster_input import background_image, load_input

@@ -19,9 +19,9 @@ from hybrid.catalogue.check import check_posters
 from hybrid.catalogue.columns import POSTER
 from hybrid.catalogue.load import find_id_problems
 from hybrid.errors import RunError, SettingError, WeightsError
+from hybrid.extraction.configured_spec import configured_spec
 from hybrid.extraction.extract import extract_embeddings
 from hybrid.extraction.lookup import bad_posters, hash_catalogue
-from hybrid.extraction.plan import configured_spec
 from hybrid.extraction.poster_keys import different_posters, image_files
 from hybrid.heads import HybridClassifier
 from hybrid.heads.make_hybrid import use_context

@@ -41,9 +41,12 @@ def test_a_run_says_how_its_settings_were_chosen(
     training = {each["items"] for each in tried["full"]}
     assert len(training) == 1
     assert "chosen by cross-fitting: C " in said["full"]
-    sizes = sorted({each["items"] for each in tried["auto"]})
+    sizes = list(dict.fromkeys(each["items"] for each in tried["auto"]))
     assert len(sizes) == 3
-    assert sizes[-1] < min(training)  # the items of one fold
+    assert (
+        sizes[-1] == min(training) / 2
+    )  # the items of one fold, fewer than those of the last sample
+    assert sizes[-1] < sizes[1]
     named = " and ".join(str(size) for size in sizes[:2])
     assert f"chosen by cross-fitting on samples of {named} items: C " in said["auto"]
     assert "quality  spread  seconds  settings" in said["grid"]

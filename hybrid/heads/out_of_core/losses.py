@@ -22,12 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
 
+from hybrid.heads.svm.block_descent import SWEEPS
+
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-SWEEPS = (
-    3,
-    0.1,
-)  # most passes over a block in one visit, and what the last must gain (squared hinge)
 LOGISTIC_SWEEPS = 2
 
 

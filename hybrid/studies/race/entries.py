@@ -14,8 +14,9 @@ from hybrid.backbones import resolve_weights
 from hybrid.backbones.licences import check_licences, weights_licence
 from hybrid.backbones.provenance import Provenance
 from hybrid.errors import HybridError, NotDownloadedError, SettingError
+from hybrid.extraction.configured_spec import configured_spec
 from hybrid.extraction.licences_ahead import check_licences_ahead
-from hybrid.extraction.plan import choose_for, configured_spec
+from hybrid.extraction.plan import choose_for
 from hybrid.extraction.text_plan import configured_encoder
 from hybrid.studies.race.encoders import RacedBackbone, RacedEmbeddings, RacedTextEncoder
 from hybrid.studies.race.options import RaceOptions
@@ -108,14 +109,14 @@ def resolve_entries(
             resolve(_text_encoder, name, options)
     if not errors:
         _check_names(found)
-        check_licences(options.licence, ((entry.name, entry.licence) for entry in found))
-        return found
-    try:
-        if not refused:
+    if not refused:
+        try:
             check_licences(options.licence, ((entry.name, entry.licence) for entry in found))
-    except HybridError as error:
-        errors.append(error)
-    raise type(errors[0])("\n".join(map(str, errors)))
+        except HybridError as error:
+            errors.append(error)
+    if errors:
+        raise type(errors[0])("\n".join(map(str, errors)))
+    return found
 
 
 def _backbone(name: str, weights: str, options: RaceOptions, seed: int) -> Entry:
