@@ -45,6 +45,42 @@ class _Cuts:
         )
 
 
+@dataclass(frozen=True)
+class _Rankings:
+    """The ranking of each genre, and for shrinkage of all together; they are the same for all weights.
+
+    `known` of shape (n, L) is the truth, 0 where there is no score: such items are left out.
+    """
+
+    genres: list[_Cuts]
+    pooled: _Cuts | None
+    known: Floats
+    objective: str
+    shrinkage: float
+
+    @classmethod
+    def of(cls, truth: NDArray[Any], scores: Floats, objective: str, shrinkage: float) -> _Rankings:
+        """Rank the scores."""
+        genres = [_cuts(truth[:, [j]], scores[:, [j]]) for j in range(truth.shape[1])]
+        known = np.where(np.isnan(scores), 0, truth).astype(np.float64)
+        pooled = _cuts(truth, scores) if shrinkage else None
+        return cls(genres, pooled, known, objective, shrinkage)
+
+    def choose(self, weights: Floats) -> Floats:
+        """Thresholds of shape (B, L) under weights of shape (B, n)."""
+        positives = weights @ self.known
+        if self.objective == "micro":
+            chosen = _best_micro(self.genres, positives, weights)
+        else:
+            pairs = zip(self.genres, positives.T, strict=True)
+            chosen = np.stack([_best_f1(cuts, m, weights) for cuts, m in pairs], axis=1)
+        if self.pooled:
+            pooled = _best_f1(self.pooled, positives.sum(axis=1), weights)[:, None]
+            own = np.where(positives > 0, chosen, 0.0)  # not 0 times infinity
+            chosen = (positives * own + self.shrinkage * pooled) / (positives + self.shrinkage)
+        return np.where(positives > 0, chosen, np.inf)
+
+
 def best_thresholds(
     truth: NDArray[Any], scores: Floats, *, objective: str = "genre", shrinkage: float = 0.0
 ) -> Floats:
@@ -83,7 +119,7 @@ def best_thresholds(
     """
     _check(objective, shrinkage)
     ones = np.ones((1, len(truth)))
-    return _choose(truth, scores, ones, objective, shrinkage)[0]
+    return _Rankings.of(truth, scores, objective, shrinkage).choose(ones)[0]
 
 
 def threshold_draws(
@@ -119,8 +155,9 @@ def threshold_draws(
     (100, 1)
     """
     _check(objective, shrinkage)
+    rankings = _Rankings.of(truth, scores, objective, shrinkage)
     found = [
-        _choose(truth, scores, weights, objective, shrinkage)
+        rankings.choose(weights)
         for weights in _resamples(make_units(len(truth), groups), draws, seed, scores.size)
     ]
     return np.concatenate(found)
@@ -183,26 +220,6 @@ def _resamples(units: Units, draws: int, seed: int, cells: int) -> Iterator[Floa
             yield weights[start : start + size].astype(np.float64)
 
 
-def _choose(
-    truth: NDArray[Any], scores: Floats, weights: Floats, objective: str, shrinkage: float
-) -> Floats:
-    """Thresholds of shape (B, L) under weights of shape (B, n)."""
-    genres = [_cuts(truth[:, [j]], scores[:, [j]]) for j in range(truth.shape[1])]
-    known = np.where(np.isnan(scores), 0, truth)  # items without a score are left out
-    positives = weights @ known.astype(np.float64)
-    if objective == "micro":
-        chosen = _best_micro(genres, positives, weights)
-    else:
-        chosen = np.stack(
-            [_best_f1(c, m, weights) for c, m in zip(genres, positives.T, strict=True)], axis=1
-        )
-    if shrinkage:
-        pooled = _best_f1(_cuts(truth, scores), positives.sum(axis=1), weights)[:, None]
-        own = np.where(positives > 0, chosen, 0.0)  # not 0 times infinity
-        chosen = (positives * own + shrinkage * pooled) / (positives + shrinkage)
-    return np.where(positives > 0, chosen, np.inf)
-
-
 def _cuts(truth: NDArray[Any], scores: Floats) -> _Cuts:
     """All cells of some genres in one ranking."""
     item = np.repeat(np.arange(len(truth)), truth.shape[1])
@@ -222,12 +239,13 @@ def _cuts(truth: NDArray[Any], scores: Floats) -> _Cuts:
 
 def _best_f1(cuts: _Cuts, positives: Floats, weights: Floats) -> Floats:
     """The threshold with the best F1 in each draw, of shape (B,)."""
+    from hybrid.heads.threshold_loops import best_f1_cuts
+
     if not len(cuts.ends):
         return np.full(len(weights), np.inf)
-    hits, said = cuts.count(weights)
-    below = said + positives[:, None]
-    f1 = np.divide(2 * hits, below, out=np.zeros_like(hits), where=below > 0)
-    return cuts.value[f1.argmax(axis=1)]
+    ends = np.zeros(len(cuts.item), np.bool_)
+    ends[cuts.ends] = True
+    return cuts.value[best_f1_cuts(weights, cuts.item, cuts.real, ends, positives)]
 
 
 def _best_micro(genres: list[_Cuts], positives: Floats, weights: Floats) -> Floats:
