@@ -53,6 +53,7 @@ def fit(
     block_weights: tuple[str, ...],
     metric: str,
     search: str,
+    rows: str,
     nested: bool,
     chain: bool,
     folds: int,
@@ -80,6 +81,7 @@ def fit(
         "block_weights": parse_weights(block_weights),
         "metric": metric,
         "search": search,
+        "rows": rows,
         "chain": chain,
         "folds": folds,
     }

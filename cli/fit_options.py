@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from hybrid.cli.options import DTYPES, licence_option, parse_blocks, stack_options
-from hybrid.types import METRIC, METRICS, POSTER_POOLINGS, SEARCH, SEARCHES
+from hybrid.types import METRIC, METRICS, POSTER_POOLINGS, ROWS, SEARCH, SEARCHES
 
 _SEVERAL = "Can be repeated: one poster block each."
 pooling_option = click.option(
@@ -68,6 +68,10 @@ _FEATURES = (
                  "items.  halving: by successive halving on samples.  auto: halving from 8,192 items on, "
                  "else full.  grid, or no value: all combinations of a wider grid and of block weights; "
                  "prints the results."),
+    click.option("--rows", type=click.Choice(ROWS), default=ROWS[0], show_default=True,
+                 help="Where features are during the fit.  memory: all at once.  disk: embeddings in the "
+                 "cache, others in a temporary folder (TMPDIR).  auto: disk where embeddings would take "
+                 "more than half of the memory."),
     click.option("--nested", is_flag=True,
                  help="Estimate the whole procedure by nested cross-validation, without the test items."),
     click.option("--chain", is_flag=True,

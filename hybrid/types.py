@@ -40,6 +40,11 @@ METRICS = ("weighted-f1", "macro-f1", "micro-f1", "map", "map-weighted")
 METRIC = "weighted-f1"
 SEARCHES = ("auto", "halving", "full", "grid")  # how settings are chosen; see `HybridClassifier`
 SEARCH = "auto"
+ROWS = (
+    "auto",
+    "memory",
+    "disk",
+)  # where features are while a head is fitted; see `HybridClassifier`
 MAX_DRAWS = 100_000  # of a bootstrap: a p-value of 0.05 has a standard error of 0.0007 by then
 # How the embeddings of an item's posters become one.
 POSTER_POOLINGS = ("mean", "max", "first")

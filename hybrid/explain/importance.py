@@ -24,6 +24,7 @@ from hybrid.heads import HybridClassifier
 Floats = NDArray[np.float64]
 Summary = dict[str, dict[str, dict[str, dict[str, float]]]]
 RANKS = ("unit", "mean")
+MOST = 2**14  # items that a run's record is made of where their features do not fit in memory
 POSTERS = PosterFeatures.source
 
 
@@ -262,7 +263,7 @@ def describe_head(
     model : HybridClassifier
         Fitted.
     X : DataFrame of n items
-        The training items.
+        The training items. If the rows of the fit were on disk, `MOST` of them are drawn at random.
     genres : sequence of L str
 
     Returns
@@ -270,6 +271,7 @@ def describe_head(
     dict
         ``why``: genre, block, ``for`` or ``against``, name, mean contribution. ``channels``: one dict for
         each channel, None where there is no poster block. Both are None where the head is not linear.
+        ``rows``: where the rows of the fit were.
 
     Examples
     --------
@@ -287,11 +289,15 @@ def describe_head(
     (['ghost', 'night'], None)
     """
     if not is_linear(model):
-        return {"why": None, "channels": None}
+        return {"why": None, "channels": None, "rows": model.rows_}
+    if model.rows_ == "disk" and len(X) > MOST:
+        chosen = np.random.default_rng(model.random_state).choice(len(X), MOST, replace=False)
+        X = X.iloc[np.sort(chosen)]
     data, ids = model.fusion_.read(X), X.index.tolist()  # looked up once for both
     return {
         "why": _summarise_features(model, model.fusion_.transform(data), ids, genres),
         "channels": _summarise_channels(model, data, ids, genres),
+        "rows": model.rows_,
     }
 
 

@@ -42,8 +42,13 @@ class StoredRows:
     (3, [[1.0], [2.0]])
     """
 
-    def __init__(self, keys: Sequence[Any], read: Callable[[Sequence[Any]], Floats]) -> None:
-        self._keys, self._read, self._reading = keys, read, Lock()
+    def __init__(
+        self,
+        keys: Sequence[Any],
+        read: Callable[[Sequence[Any]], Floats],
+        reading: Lock | None = None,
+    ) -> None:
+        self._keys, self._read, self._reading = keys, read, reading or Lock()
 
     def __iter__(self) -> Iterator[Floats]:
         """All rows, some thousand at a time."""
@@ -57,6 +62,17 @@ class StoredRows:
         some = self._keys[rows] if isinstance(rows, slice) else [self._keys[i] for i in rows]
         with self._reading:
             return self._read(some)
+
+    def select(self, rows: NDArray[np.int64]) -> StoredRows:
+        """Some of the items; nothing is read.
+
+        Examples
+        --------
+        >>> rows = StoredRows([3, 1, 2], lambda keys: np.array(keys, np.float32)[:, None])
+        >>> rows.select(np.array([2, 0]))[:].tolist()
+        [[2.0], [3.0]]
+        """
+        return StoredRows([self._keys[i] for i in rows], self._read, self._reading)
 
 
 class EmbeddingFeatures(FrameTransformer):

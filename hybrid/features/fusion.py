@@ -92,9 +92,8 @@ class Fusion(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None):  #
         return _read(self.blocks, X)
 
     def look_up(self, X: pd.DataFrame) -> BlockData:
-        """As `read`, for the fitted blocks, but lazily: `take_rows` reads from disk."""
-        check_is_fitted(self)
-        return _look_up(self.fitted_, X)
+        """As `read`, but lazily: `take_rows` reads from disk, `select_rows` does not."""
+        return _look_up(getattr(self, "fitted_", self.blocks), X)
 
     def fit(self, X: pd.DataFrame | BlockData, y: Any = None) -> Fusion:
         """Fit each block.
@@ -259,5 +258,20 @@ def take_rows(data: BlockData, rows: NDArray[Any] | slice) -> BlockData:
     """
     return {
         name: part.iloc[rows] if isinstance(part, pd.DataFrame) else part[rows]
+        for name, part in data.items()
+    }
+
+
+def select_rows(data: BlockData, rows: NDArray[np.int64]) -> BlockData:
+    """Some of the items of which `Fusion.look_up` returned the data; nothing is read.
+
+    Examples
+    --------
+    >>> titles = pd.DataFrame({"title": ["A", "B", "C"]})
+    >>> select_rows({"text": titles}, np.array([2, 0]))["text"]["title"].tolist()
+    ['C', 'A']
+    """
+    return {
+        name: part.iloc[rows] if isinstance(part, pd.DataFrame) else part.select(rows)
         for name, part in data.items()
     }

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from joblib import effective_n_jobs
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.utils.validation import check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from hybrid.errors import SettingError
 from hybrid.features.frames import frame_tags
-from hybrid.features.fusion import BlockData, Fusion, take_rows
+from hybrid.features.fusion import BlockData, Fusion, select_rows, take_rows
 from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads.chain import Chain
 from hybrid.heads.classifier_checks import check_labels, check_weight, decision_options
@@ -30,11 +27,12 @@ from hybrid.heads.cross_fitting import (
 )
 from hybrid.heads.decision_rule import (
     DecisionOptions,
-    DecisionRule,
     crossfit_decision,
     fit_decision,
+    plain_decision,
 )
-from hybrid.heads.fitting import fit_head, head_scores
+from hybrid.heads.feature_rows import choose_rows
+from hybrid.heads.fitting import fit_head, head_scores, score_in_pieces
 from hybrid.heads.halving import (
     HalvingResult,
     HalvingSearch,
@@ -46,13 +44,10 @@ from hybrid.heads.halving import (
 from hybrid.heads.search import Evaluate, Search, Trial, choose, count_candidates, count_climbs
 from hybrid.types import METRIC, SEARCH
 from hybrid.utils.progress import Advance, current_progress
-from hybrid.utils.unknown_labels import had_by_all, known_mean, same_for_all
+from hybrid.utils.unknown_labels import known_mean, same_for_all
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
-# Most items that a thread encodes at a time: memory does not grow with all of them.
-TOGETHER = 2**13
-PIECES = 4  # more items are cut to a multiple of so many pieces, whoever takes them
 
 
 class HybridClassifier(ClassifierMixin, BaseEstimator):
@@ -95,6 +90,11 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     decision : DecisionOptions, optional
         Options of calibration and thresholds. With the objective ``"argmax"`` the classifier is multi-class:
         `y` has one 1 in each row, and so has what it predicts.
+    rows : {"auto", "memory", "disk"}, default="auto"
+        Where the features of the items are while blocks and head are fitted. ``"disk"``: embeddings stay
+        in the cache, other features go to a temporary folder, and some thousand rows are in memory at a
+        time; for the linear SVM and the logistic regression. ``"auto"``: on disk where the embeddings would
+        take more than half of the memory.
 
     Attributes
     ----------
@@ -109,6 +109,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
     thresholds_ : ndarray of shape (L,)
         On the probabilities; of shape (0,) if it is multi-class.
     calibration_ : Calibration or None
+    rows_ : {"memory", "disk"}
+        Where the features were.
     groups_ : ndarray of shape (n,) or None
         As given to `fit`.
     fold_ : ndarray of shape (n,)
@@ -151,6 +153,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         n_jobs: int | None = None,
         random_state: int = 0,
         decision: DecisionOptions | None = None,
+        rows: str = "auto",
     ) -> None:
         self.fusion = fusion
         self.estimator = estimator
@@ -164,6 +167,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.decision = decision
+        self.rows = rows
 
     def fit(
         self,
@@ -202,32 +206,30 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         weight = check_weight(sample_weight, len(X))
         validate_data(self, X, skip_check_array=True)  # names and number of columns
         self.classes_ = np.arange(truth.shape[1])
-        data = self.fusion.read(X)
         self.groups_ = None if groups is None else np.asarray(groups)
-        fold = assign_folds(truth, self.folds, groups, self.random_state, ids=X.index)
+        data = self.fusion.look_up(X)
+        rows = choose_rows(self, data, len(X))
+        self.rows_, order = rows.name, rows.order(self.fusion, X)
+        if order is not None:
+            X, truth, data = X.iloc[order], truth[order], select_rows(data, order)
+            weight, self.groups_ = (p if p is None else p[order] for p in (weight, self.groups_))
+        data = rows.take(data)
+        fold = assign_folds(truth, self.folds, self.groups_, self.random_state, ids=X.index)
         sampled = self._choose_on_samples(X.index, data, fold, truth, weight)
-        folds = FusionFolds(self.fusion, data, fold, self.groups_)
+        folds = rows.folds(self.fusion, data, fold, self.groups_)
         estimator = self._cross_fit(folds, fold, truth, weight, sampled)
         weighted = clone(self.fusion).set_params(
             weights={**(self.fusion.weights or {}), **self.chosen_.weights}
         )
         with current_progress().step("fitting on all items"):
             self.fusion_ = weighted.fit(data)
-            matrix = self.fusion_.transform(data)
-            self.head_ = fit_head(
-                estimator,
-                matrix,
-                truth,
-                tuned=self.tuned,
-                n_jobs=self.n_jobs,
-                random_state=self.random_state,
-                groups=self.groups_,
-                sample_weight=weight,
-            )
+            with rows.encode(self.fusion_, data) as matrix:
+                some: dict[str, Any] = {"groups": self.groups_, "sample_weight": weight}
+                self.head_ = fit_head(estimator, matrix, truth, **self._fitting(), **some)
         # A genre that all or none of the items have cannot be learnt.
         known = truth if weight is None else truth[weight > 0]
-        self.constant_ = same_for_all(known)
-        self.prior_ = known_mean(known)
+        self.constant_, self.prior_ = same_for_all(known), known_mean(known)
+        self._restore_order(order)
         return self
 
     def cross_fit(self, folds: Iterable[Fold], fold: NDArray[np.int64], y: ArrayLike) -> Any:
@@ -262,14 +264,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             part = take_rows(data, slice(start, stop))
             return self.score_matrix(self.fusion_.transform(part))
 
-        count = 1 if len(X) <= TOGETHER else PIECES * -(-len(X) // (PIECES * TOGETHER))
-        bounds = np.linspace(0, len(X), count + 1).astype(int).tolist()
-        workers = effective_n_jobs(self.n_jobs)
-        if count == 1 or workers == 1:
-            return np.concatenate(list(map(score, bounds[:-1], bounds[1:])))
-        # Numpy's products in threads of their own would only fight with these.
-        with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
-            return np.concatenate(list(pool.map(score, bounds[:-1], bounds[1:])))
+        return score_in_pieces(score, len(X), self.n_jobs)
 
     def score_matrix(self, matrix: FusionMatrix) -> Floats:
         """As `decision_function`, for items that `fusion_` has encoded."""
@@ -299,6 +294,17 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         tags.target_tags.two_d_labels = True
         return tags
 
+    def _fitting(self) -> dict[str, Any]:
+        """What all fits of the head are told."""
+        return {"tuned": self.tuned, "n_jobs": self.n_jobs, "random_state": self.random_state}
+
+    def _restore_order(self, order: NDArray[np.int64] | None) -> None:
+        """Bring what is told of each item of `fit` to the order in which the items were given."""
+        place = None if order is None else np.argsort(order)
+        for name in ("groups_", "fold_", "oof_scores_", "oof_probabilities_", "oof_labels_"):
+            if place is not None and (found := getattr(self, name)) is not None:
+                setattr(self, name, found[place])
+
     def _decide(self, truth: Labels) -> None:
         """Fit calibration and thresholds to the out-of-fold scores."""
         options, scores = decision_options(self), self.oof_scores_
@@ -306,10 +312,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
             self.decision_ = fit_decision(truth, scores, options)
             decided = crossfit_decision(truth, scores, self.fold_, options)
         else:
-            thresholds = np.where(had_by_all(truth), 1.0, 0.5)
-            self.decision_ = DecisionRule(
-                None, np.empty(0) if options.one_label else thresholds, options
-            )
+            self.decision_ = plain_decision(truth, options)
             decided = scores, self.decision_.label(scores)
         self.oof_probabilities_, self.oof_labels_ = decided
         self.thresholds_ = self.decision_.thresholds
@@ -324,8 +327,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         advance: Advance,
     ) -> Search:
         """The search by cross-fitting on some items."""
-        how = self.tuned, self.n_jobs, self.random_state
-        fitting = CrossFitting(self.estimator, folds, truth, *how, weight, advance)
+        more: dict[str, Any] = {"sample_weight": weight, "advance": advance}
+        fitting = CrossFitting(self.estimator, folds, truth, **self._fitting(), **more)
         return Search(fitting, fold, self.metric, decision_options(self).one_label)
 
     def _choose_on_samples(
@@ -392,7 +395,6 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         return estimator
 
     def _choose(self, run: Evaluate) -> Trial:
-        given = self.fusion.weights or {}
-        weights = {name: given.get(name, 1.0) for name in self.fusion.names}
+        weights = {**dict.fromkeys(self.fusion.names, 1.0), **(self.fusion.weights or {})}
         factors = self.block_weights if self.tuned else ()
         return choose(run, self.grid or {}, weights, factors, combinations=self.search == "grid")

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from hybrid.errors import SettingError, unknown_name
 from hybrid.heads.decision_rule import GENRE, MICRO, DecisionOptions
+from hybrid.heads.feature_rows import reads_rows
 from hybrid.heads.halving import LEAST
 from hybrid.heads.scoring import is_joint
-from hybrid.types import METRICS, SEARCHES
+from hybrid.types import METRICS, ROWS, SEARCHES
 from hybrid.utils.counts import counted
 from hybrid.utils.unknown_labels import as_no, known_cells
 from hybrid.utils.unknown_labels import read_labels as read_unknown
@@ -73,6 +74,7 @@ def check_labels(classifier: Any, y: ArrayLike, items: int) -> Labels:
     if classifier.metric not in METRICS:
         problems.append(str(unknown_name("metric", classifier.metric, METRICS)))
     problems += search_problems(classifier.search, items)
+    problems += rows_problems(classifier.rows, classifier.estimator, classifier.chain)
     if not 2 <= classifier.folds <= items:
         problems.append(f"folds: expected 2 to n_samples={items}, found {classifier.folds}.")
     for weight in classifier.block_weights:
@@ -106,6 +108,19 @@ def search_problems(search: Any, items: int) -> list[str]:
             "takes halving where it pays."
         ]
     return []
+
+
+def rows_problems(rows: Any, estimator: Any, chain: bool) -> list[str]:
+    """What is wrong with where the features of the items are to be."""
+    if rows not in ROWS:
+        return [f"rows: expected one of {', '.join(ROWS)}, found {rows!r}."]
+    if rows != "disk" or (reads_rows(estimator) and not chain):
+        return []
+    name = f"a chain of {type(estimator).__name__}" if chain else type(estimator).__name__
+    return [
+        f"rows: expected a head that can be fitted on rows on disk, the linear SVM or the logistic "
+        f"regression, found {name}. Use memory, or another head."
+    ]
 
 
 def check_weight(sample_weight: ArrayLike | None, items: int) -> Floats | None:

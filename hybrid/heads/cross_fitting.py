@@ -213,11 +213,12 @@ class CrossFitting:
         """A head for each candidate: in one solve where the estimator can."""
         whole = known_cells(truth) is None
         only_c = len(candidates) > 1 and all(set(c.parameters) <= {"C"} for c in candidates)
-        if isinstance(estimator, MultilabelLinearSVC) and truth.shape[1] > 1 and only_c and whole:
-            together = clone(estimator).set_params(n_jobs=self.n_jobs)
+        together = only_c and whole and not fold.train.is_lazy
+        if isinstance(estimator, MultilabelLinearSVC) and truth.shape[1] > 1 and together:
+            threaded = clone(estimator).set_params(n_jobs=self.n_jobs)
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Label .* is present in")
-                yield from fit_many(together, fold.train, truth, candidates, weight)
+                yield from fit_many(threaded, fold.train, truth, candidates, weight)
             return
         for candidate in candidates:
             yield fit_head(

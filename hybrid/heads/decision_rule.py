@@ -200,6 +200,24 @@ def fit_decision(truth: Labels, scores: Floats, options: DecisionOptions) -> Dec
     return DecisionRule(calibration, thresholds, options)
 
 
+def plain_decision(truth: Labels, options: DecisionOptions) -> DecisionRule:
+    """The rule for an estimator's own labels of 0 and 1: nothing is calibrated, all thresholds are 0.5.
+
+    Parameters
+    ----------
+    truth : ndarray of shape (n, L)
+        A label that all items have gets the threshold 1, its prior.
+    options : DecisionOptions
+
+    Examples
+    --------
+    >>> plain_decision(np.array([[1, 1], [1, 0]], np.uint8), DecisionOptions()).thresholds.tolist()
+    [1.0, 0.5]
+    """
+    thresholds = np.where(had_by_all(truth), 1.0, 0.5)
+    return DecisionRule(None, np.empty(0) if options.one_label else thresholds, options)
+
+
 def crossfit_decision(
     truth: Labels, scores: Floats, fold: NDArray[np.int64], options: DecisionOptions
 ) -> tuple[Floats, Labels]:

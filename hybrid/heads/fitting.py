@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from joblib import parallel_config
+from joblib import effective_n_jobs, parallel_config
 from numpy.typing import NDArray
 from scipy import sparse
 from sklearn import config_context
 from sklearn.base import clone
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.utils.validation import has_fit_parameter
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from hybrid.errors import SettingError
 from hybrid.features.fusion_matrix import FusionMatrix
@@ -24,6 +26,8 @@ from hybrid.utils.unknown_labels import as_no, known_cells
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.uint8]
+TOGETHER = 2**13  # most items that a thread encodes at a time
+PIECES = 4  # more items are cut to a multiple of so many pieces, whoever takes them
 EDGE = 1e-9  # keeps the log-odds of a probability of 0 or 1 finite
 
 
@@ -171,6 +175,38 @@ def head_scores(head: Any, matrix: FusionMatrix, *, tuned: bool = True) -> Float
     if head.n_classes_ <= 2 and not head.multilabel_:
         probabilities = probabilities[:, -1:]
     return log_odds(probabilities)
+
+
+def score_in_pieces(
+    score: Callable[[int, int], Floats], items: int, n_jobs: int | None = None
+) -> Floats:
+    """Scores of all items; threads take some thousand at a time, so that memory does not grow with them.
+
+    Parameters
+    ----------
+    score : callable
+        The first item and the one after the last → their scores.
+    items : int
+    n_jobs : int or None, default=None
+        Threads: None is 1, and -1 all cores. The pieces, and so the scores, do not depend on it.
+
+    Returns
+    -------
+    ndarray of shape (items, …)
+
+    Examples
+    --------
+    >>> score_in_pieces(lambda start, stop: np.arange(start, stop), 3).tolist()
+    [0, 1, 2]
+    """
+    count = 1 if items <= TOGETHER else PIECES * -(-items // (PIECES * TOGETHER))
+    bounds = np.linspace(0, items, count + 1).astype(int).tolist()
+    workers = effective_n_jobs(n_jobs)
+    if count == 1 or workers == 1:
+        return np.concatenate(list(map(score, bounds[:-1], bounds[1:])))
+    # Numpy's products in threads of their own would only fight with these.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
+        return np.concatenate(list(pool.map(score, bounds[:-1], bounds[1:])))
 
 
 def _takes_fusion(head: Any, truth: Labels) -> bool:

@@ -32,7 +32,15 @@ from hybrid.heads import HybridClassifier, get_head
 from hybrid.heads.decision_rule import ARGMAX, DecisionOptions
 from hybrid.heads.dummy import SingleLabelDummy
 from hybrid.heads.option_rules import option_problems
-from hybrid.types import METRIC, SEARCH, SEARCHES, EmbeddingSelector, ImportedSelector, TextSelector
+from hybrid.types import (
+    METRIC,
+    ROWS,
+    SEARCH,
+    SEARCHES,
+    EmbeddingSelector,
+    ImportedSelector,
+    TextSelector,
+)
 from hybrid.utils.context import Context
 
 BLOCKS = ("poster", TEXT_EMBEDDING, "text", "metadata")
@@ -77,6 +85,7 @@ def make_hybrid(
     block_weights: Mapping[str, float] | None = None,
     metric: str = METRIC,
     search: str = SEARCH,
+    rows: str = ROWS[0],
     chain: bool = False,
     decision: DecisionOptions | None = None,
     multiclass: bool = False,
@@ -111,6 +120,8 @@ def make_hybrid(
         ``map`` or ``map-weighted``; see `HybridClassifier`.
     search : {"auto", "halving", "full", "grid"}, default="auto"
         How settings are chosen; see `HybridClassifier`. ``"grid"`` takes a wider grid.
+    rows : {"auto", "memory", "disk"}, default="auto"
+        Where the features of the items are while the head is fitted; see `HybridClassifier`.
     chain : bool, default=False
         Make a classifier chain of the head; see `Chain`.
     decision : DecisionOptions, optional
@@ -164,6 +175,7 @@ def make_hybrid(
         block_weights=block_weights,
         metric=metric,
         search=search,
+        rows=rows,
         chain=chain,
         decision=decision,
     )
@@ -171,6 +183,8 @@ def make_hybrid(
         problems.append(f"--licence: expected {' or '.join(LICENCES)}, found {licence!r}.")
     if search not in SEARCHES:
         problems.append(str(unknown_name("search", str(search), SEARCHES)))
+    if rows not in ROWS:
+        problems.append(str(unknown_name("rows", str(rows), ROWS)))
     if problems:
         raise SettingError("\n".join(problems))
     columns, made = catalogue.columns, []
@@ -211,6 +225,7 @@ def make_hybrid(
         block_weights=(0.5, 2.0) if spec.weighs_blocks and not block_weights else (),
         metric=metric,
         search=search,
+        rows=rows,
         folds=folds,
         tuned=spec.tuned,
         chain=chain,

@@ -14,9 +14,10 @@ from hybrid.features.fusion import block_kind
 from hybrid.features.metadata import find_years
 from hybrid.features.text import ICU
 from hybrid.heads.decision_rule import DecisionOptions
+from hybrid.heads.feature_rows import reads_rows
 from hybrid.heads.registry import HeadSpec
 from hybrid.heads.scoring import is_joint
-from hybrid.types import METRIC, SEARCH, EmbeddingSelector, TextSelector
+from hybrid.types import METRIC, ROWS, SEARCH, EmbeddingSelector, TextSelector
 from hybrid.utils.dictionary_words import icu_problems
 from hybrid.utils.options import Rule, given_options, list_unused
 from hybrid.utils.scripts import has_unspaced_script
@@ -43,6 +44,7 @@ def option_problems(
     block_weights: Mapping[str, float] | None,
     metric: str,
     search: str,
+    rows: str,
     chain: bool,
     decision: DecisionOptions,
 ) -> list[str]:
@@ -54,7 +56,7 @@ def option_problems(
     spec : HeadSpec
     names : sequence of str
         The blocks.
-    select, select_text, features, grid, block_weights, metric, search, chain, decision
+    select, select_text, features, grid, block_weights, metric, search, rows, chain, decision
         As for `make_hybrid`.
     """
     listed = ", ".join(names)
@@ -88,6 +90,7 @@ def option_problems(
             candidates > 1 or weighed,
             f"{spec.name} has nothing to choose here: all parameters and block weights are fixed",
         ),
+        Rule(("rows",), reads_rows(spec.build(0)), f"{spec.name} needs all rows in memory"),
     )  # fmt: skip
     given = given_options(
         {
@@ -100,6 +103,7 @@ def option_problems(
             "block-weight": (block_weights or {}, {}),
             "metric": (metric, METRIC),
             "search": (search, SEARCH),
+            "rows": (rows, ROWS[0]),
             "C": (grid is not None and "C" in grid, False),
             **_values(features),
             **_values(decision),
@@ -110,7 +114,7 @@ def option_problems(
         *list_unused(rules, given),
         *(problem for each in select for problem in selector_problems(each)),
         *_weight_problems(block_weights or {}, names),
-        *_contradictions(spec, metric, chain, decision),
+        *_contradictions(spec, metric, rows, chain, decision),
         *pooling_problems(features.poster_pooling),
         *(icu_problems() if features.segmenter == ICU else ()),
     ]
@@ -141,9 +145,14 @@ def _weight_problems(weights: Mapping[str, float], names: Sequence[str]) -> list
 
 
 def _contradictions(
-    spec: HeadSpec, metric: str, chain: bool, decision: DecisionOptions
+    spec: HeadSpec, metric: str, rows: str, chain: bool, decision: DecisionOptions
 ) -> list[str]:
     problems = []
+    if chain and rows == "disk":
+        problems.append(
+            "--rows disk: expected a head without --chain, which needs all rows in memory. Leave one of the "
+            "two out."
+        )
     if chain and not spec.chains:
         problems.append(
             f"--chain: expected a head that fits each genre by itself, found {spec.name}, which ignores "

@@ -42,7 +42,7 @@ from hybrid.model_file.kinds import (
 from hybrid.model_file.place import Place, shown
 from hybrid.model_file.schema import PLAIN, SEED, WORKERS, Object, Schema, register
 from hybrid.model_file.scikit_learn import ONE_LABEL
-from hybrid.types import METRICS, SEARCHES
+from hybrid.types import METRICS, ROWS, SEARCHES
 from hybrid.utils.counts import counted
 
 ALL_LABELS = (
@@ -358,6 +358,7 @@ register(
             "n_jobs": Maybe(WORKERS),
             "random_state": SEED,
             "decision": Maybe(Object(("DecisionOptions",))),
+            "rows": Word(ROWS),
         },
         {
             "n_features_in_": Whole(1, size="F"),
@@ -375,8 +376,9 @@ register(
             "oof_labels_": Array("uint8", "N L"),
             "constant_": Array("bool", "L"),
             "prior_": PER_LABEL,
+            "rows_": Word(ROWS),
         },
-        optional=("feature_names_in_",),
+        optional=("feature_names_in_", "rows", "rows_"),
         finish=_finish_hybrid,
     ),
 )

@@ -133,6 +133,9 @@ def fit_head(
         return write_run(experiment, folder, record, predictions, audit, costs, spending)
 
 
+PARAMETERS = ("grid", "metric", "search", "rows", "chain", "folds", "tuned")
+
+
 def describe_parameters(model: HybridClassifier) -> dict[str, Any]:
     """List the parameters of a classifier, its head and its blocks, as far as they are plain values.
 
@@ -153,7 +156,7 @@ def describe_parameters(model: HybridClassifier) -> dict[str, Any]:
     own = _plain(model.get_params(deep=False))
     return {
         "blocks": list(model.fusion.names),
-        **{name: own.get(name) for name in ("grid", "metric", "search", "chain", "folds", "tuned")},
+        **{name: own.get(name) for name in PARAMETERS},
         "block_weights": model.fusion.weights and dict(model.fusion.weights),
         "head": {
             "class": type(model.estimator).__name__,

@@ -270,6 +270,9 @@ class HeadRecord:
         Key ``why``: label → block → `SidesRecord`; None if the head is not linear.
     channels : tuple of ChannelRecord, or None
         None without a poster block, or if the head is not linear.
+    rows : str, default="memory"
+        Where the features were while the head was fitted, ``memory`` or ``disk``. On disk, `importance`
+        and `channels` may be of some of the items: see `hybrid.explain.importance.describe_head`.
     """
 
     chosen: Mapping[str, Any] = field(default_factory=dict)
@@ -279,6 +282,7 @@ class HeadRecord:
         default=None, metadata=key("why")
     )
     channels: tuple[ChannelRecord, ...] | None = None
+    rows: str = "memory"
 
     def __post_init__(self) -> None:
         weights = self.chosen.get("block_weights", {})

@@ -17,6 +17,7 @@ from hybrid.utils.progress import current_progress
 from hybrid.utils.reading import SYSTEM, read_text
 
 CGROUP = Path("/sys/fs/cgroup")
+MEMORY_LIMITS = ("memory.max", "memory/memory.limit_in_bytes")  # of version 2, of version 1
 # How many threads a library takes that is loaded, or computes for the first time, later.
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -73,6 +74,32 @@ def _cpu_quota(cgroup: Path) -> float:
         return int(quota) / int(period) if int(quota) > 0 else math.inf
     except (ValueError, ZeroDivisionError):
         return math.inf  # "max": no quota
+
+
+def usable_memory(cgroup: Path = CGROUP) -> int:
+    """Bytes of memory that this process may use: those of the machine, or fewer where its control group says.
+
+    Parameters
+    ----------
+    cgroup : Path, default=/sys/fs/cgroup
+        Where the control groups are mounted.
+
+    Examples
+    --------
+    >>> from hybrid.utils.resources import usable_memory
+    >>> usable_memory() > 2**20
+    True
+    """
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(machine, *(_memory_limit(cgroup / name) for name in MEMORY_LIMITS))
+
+
+def _memory_limit(path: Path) -> int:
+    """Bytes in a file of a control group; where it has no limit, more than any machine has."""
+    try:
+        return int(read_text(path, SYSTEM))
+    except (OSError, ValueError):
+        return sys.maxsize  # "max": no limit
 
 
 def default_workers() -> int:

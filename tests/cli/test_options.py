@@ -264,6 +264,8 @@ REFUSED = {
         )
     },
     ("cache export", "backbone"): [*TEXTS, *POSTERS, "--out", "e.npz"],
+    ("fit-svm", "rows"): ["--chain", "--rows", "disk"],
+    ("fit-ovr", "rows"): ["--estimator", "knn", "--rows", "disk"],
     ("split", "by"): ["--by", "year"],
     ("split", "folds"): ["--folds", "5"],
     ("split", "repeats"): ["--method", "kfold", "--repeats", "3"],

@@ -22,7 +22,7 @@ from sklearn.utils import estimator_checks
 from hybrid.errors import SettingError
 from hybrid.features import MetadataFeatures, PosterFeatures, TextFeatures
 from hybrid.features.fusion import Fusion
-from hybrid.heads import HEADS, HybridClassifier, classifier, cross_fitting, get_head
+from hybrid.heads import HEADS, HybridClassifier, classifier, cross_fitting, fitting, get_head
 from hybrid.heads.decision_rule import DecisionOptions, fit_decision
 from hybrid.model_file import load_model, save_model
 
@@ -158,7 +158,7 @@ def test_items_answered_a_few_at_a_time_get_the_same_answers(
 ) -> None:
     X, score, sizes = films[0], HybridClassifier.score_matrix, []
     expected = fitted.decision_function(X)
-    monkeypatch.setattr(classifier, "TOGETHER", 50)
+    monkeypatch.setattr(fitting, "TOGETHER", 50)
     monkeypatch.setattr(
         HybridClassifier,
         "score_matrix",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,10 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from hybrid.errors import RowsError
 from hybrid.features.fusion import Fusion
+from hybrid.heads.feature_rows import RowsOnDisk
 from hybrid.heads.fitting import fit_head
-from hybrid.utils.refusals import describe_refusal
 
 
 class FittedFromDisk(NamedTuple):
@@ -85,12 +83,8 @@ def fit_from_disk(
     order = fitted.storage_order(X)
     rows = X.iloc[order]
     weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)[order]
-    try:
-        there = tempfile.TemporaryDirectory(prefix="hybrid-rows-", dir=folder)
-    except OSError as error:
-        raise RowsError(describe_refusal(folder or tempfile.gettempdir(), error)) from error
-    with there:
-        matrix = fitted.fit_lazily(rows).transform_lazily(rows, there.name)
+    data = fitted.look_up(rows)
+    with RowsOnDisk(folder).encode(fitted.fit(data), data) as matrix:
         head = fit_head(
             estimator,
             matrix,

@@ -1,0 +1,162 @@
+"""Where the features of the items are while a head is fitted: in memory, or on disk."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from hybrid.errors import RowsError
+from hybrid.features.fusion import BlockData, Fusion, select_rows, take_rows
+from hybrid.features.fusion_matrix import FusionMatrix
+from hybrid.heads.cross_fitting import Fold, FusionFolds
+from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
+from hybrid.utils.counts import counted
+from hybrid.utils.progress import current_progress
+from hybrid.utils.refusals import describe_refusal
+from hybrid.utils.resources import usable_memory
+
+Numbers = NDArray[np.int64]
+# Most bytes of memory for each number of an embedding while a head is fitted in memory: the embeddings, the
+# features of all items and of some folds, and copies of parts of them (docs/scale.md).
+BYTES = 24
+SHARE = 0.5  # of the memory that a process may use, from which on rows stay on disk
+
+
+class RowsInMemory:
+    """Features of all items at once, in memory."""
+
+    name = "memory"
+
+    def order(self, fusion: Fusion, X: pd.DataFrame) -> Numbers | None:
+        """The order in which n items are best read: None, as they come."""
+        return None
+
+    def take(self, data: BlockData) -> BlockData:
+        """What `Fusion.look_up` found, read from disk."""
+        return take_rows(data, slice(None))
+
+    def folds(
+        self, fusion: Fusion, data: BlockData, fold: Numbers, groups: NDArray[Any] | None
+    ) -> Iterable[Fold]:
+        """Folds of the items, their features by blocks that are fitted on the training items."""
+        return FusionFolds(fusion, data, fold, groups)
+
+    @contextmanager
+    def encode(self, fusion: Fusion, data: BlockData) -> Iterator[FusionMatrix]:
+        """Features of all items by a fitted fusion, while the block lasts."""
+        yield fusion.transform(data)
+
+
+class RowsOnDisk:
+    """Embeddings stay in the cache, other features go to a temporary folder; rows are read in runs.
+
+    Parameters
+    ----------
+    folder : str or Path, optional
+        Where the temporary folders are made; by default where the system keeps temporary files (the
+        variable TMPDIR).
+    """
+
+    name = "disk"
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        self.folder = folder
+
+    def order(self, fusion: Fusion, X: pd.DataFrame) -> Numbers | None:
+        """The order in which their embeddings lie in the cache."""
+        return fusion.storage_order(X)
+
+    def take(self, data: BlockData) -> BlockData:
+        """What `Fusion.look_up` found; embeddings are read when rows are taken."""
+        return data
+
+    def folds(
+        self, fusion: Fusion, data: BlockData, fold: Numbers, groups: NDArray[Any] | None
+    ) -> Iterable[Fold]:
+        """As `RowsInMemory.folds`; one fold is on disk at a time."""
+        return _FoldsOnDisk(self, fusion, data, fold, groups)
+
+    @contextmanager
+    def encode(self, fusion: Fusion, data: BlockData) -> Iterator[FusionMatrix]:
+        """As `RowsInMemory.encode`; the folder is there while the block lasts."""
+        try:
+            there = tempfile.TemporaryDirectory(prefix="hybrid-rows-", dir=self.folder)
+        except OSError as error:
+            place = self.folder or tempfile.gettempdir()
+            raise RowsError(describe_refusal(place, error)) from error
+        with there:
+            yield fusion.transform_lazily(data, there.name)
+
+
+def choose_rows(classifier: Any, data: BlockData, items: int) -> RowsInMemory | RowsOnDisk:
+    """`RowsInMemory` or `RowsOnDisk`, as asked for; for "auto" by the memory that the embeddings would take.
+
+    Parameters
+    ----------
+    classifier : HybridClassifier
+        ``rows="auto"`` is in memory if its estimator, or a chain, needs all rows there.
+    data : dict
+        What `Fusion.look_up` found.
+    items : int
+    """
+    rows = classifier.rows
+    if rows == "auto":
+        embeddings = [part[:1] for part in data.values() if not isinstance(part, pd.DataFrame)]
+        needed = BYTES * items * sum(part.shape[1] for part in embeddings)
+        able = reads_rows(classifier.estimator) and not classifier.chain
+        rows = "disk" if able and needed > SHARE * usable_memory() else "memory"
+        if rows == "disk":
+            current_progress().say(
+                f"note: embeddings of {counted(items, 'item')} would take about {needed / 2**30:,.0f} GiB in "
+                "memory: their rows stay on disk. --rows memory keeps them in memory."
+            )
+    return RowsOnDisk() if rows == "disk" else RowsInMemory()
+
+
+def reads_rows(estimator: Any) -> bool:
+    """Whether a head can be fitted on rows that are read from disk.
+
+    Examples
+    --------
+    >>> from hybrid.heads import MultilabelLinearSVC
+    >>> reads_rows(MultilabelLinearSVC())
+    True
+    """
+    return isinstance(estimator, MultilabelLinearSVC) or bool(
+        getattr(estimator, "reads_rows", False)
+    )
+
+
+class _FoldsOnDisk:
+    """As `FusionFolds`, but features of a fold are on disk until the next one is asked for."""
+
+    def __init__(
+        self,
+        rows: RowsOnDisk,
+        fusion: Fusion,
+        data: BlockData,
+        fold: Numbers,
+        groups: NDArray[Any] | None,
+    ) -> None:
+        self.rows, self.fusion, self.data, self.fold, self.groups = rows, fusion, data, fold, groups
+
+    def __iter__(self) -> Iterator[Fold]:
+        for k in range(int(self.fold.max()) + 1):
+            held_out = self.fold == k
+            train = select_rows(self.data, np.flatnonzero(~held_out))
+            test = select_rows(self.data, np.flatnonzero(held_out))
+            groups = None if self.groups is None else self.groups[~held_out]
+            fitted = clone(self.fusion).fit(train)
+            with (
+                self.rows.encode(fitted, train) as features,
+                self.rows.encode(fitted, test) as others,
+            ):
+                yield Fold(held_out, features, others, groups)

@@ -1,0 +1,200 @@
+"""Features in memory and on disk: the same folds, settings and labels, each in the order of the items."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hybrid.errors import RowsError, SettingError
+from hybrid.extraction.import_embeddings import import_embeddings
+from hybrid.features import ImportedFeatures, TextFeatures
+from hybrid.features.fusion import Fusion
+from hybrid.heads import HybridClassifier, MultilabelLinearSVC, get_head
+from hybrid.heads.feature_rows import RowsOnDisk, choose_rows
+from hybrid.heads.logistic import MultilabelLogistic
+from hybrid.heads.make_hybrid import use_context
+from hybrid.model_file import load_model, save_model
+from hybrid.utils.context import Context
+from hybrid.utils.progress import Progress, show_progress
+
+N = 150
+OUT = ("groups_", "fold_", "oof_scores_", "oof_probabilities_")
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> tuple[Fusion, pd.DataFrame, Any]:
+    """Blocks of embeddings, which lie in the cache in another order, and of texts; items; labels."""
+    random = np.random.default_rng(0)
+    labels = (random.random((N, 3)) < [0.5, 0.4, 0.3]).astype(np.uint8)
+    ids = np.array([f"f{i}" for i in range(N)])
+    vectors = labels @ random.standard_normal((3, 8)) + random.standard_normal((N, 8))
+    shuffled = random.permutation(N)[:-5]  # five items have none
+    cache = str(tmp_path_factory.mktemp("cache") / "cache")
+    made = import_embeddings(
+        pd.DataFrame(vectors[shuffled], index=ids[shuffled]),
+        block="clip",
+        context=Context(cache=cache),
+    )
+    words = np.array(["ghost", "sheriff", "wedding"])
+    texts = [" ".join([*random.choice(words, 2), *words[row == 1]]) for row in labels]
+    fusion = Fusion(
+        [
+            ("clip", ImportedFeatures(cache, made.fingerprint)),
+            ("text", TextFeatures(["overview"], max_chars=0)),
+        ]
+    )
+    return fusion, pd.DataFrame({"overview": texts}, index=ids), labels
+
+
+def make(fusion: Fusion, rows: str, estimator: Any = None, **options: Any) -> HybridClassifier:
+    head = estimator or MultilabelLinearSVC(random_state=0, tol=1e-8)
+    given = {"grid": {"C": [0.1, 1.0]}, "folds": 3, **options}
+    return HybridClassifier(fusion, head, rows=rows, **given)
+
+
+@pytest.fixture
+def halving(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Halving begins with few items."""
+    for name, value in {"LEAST": 60, "FIRST": 16, "USUAL": 64}.items():
+        monkeypatch.setattr(f"hybrid.heads.halving.{name}", value)
+
+
+@pytest.mark.parametrize("search", ["full", "auto"])
+@pytest.mark.parametrize(
+    "head", [MultilabelLinearSVC(random_state=0, tol=1e-8), MultilabelLogistic(tol=1e-5)]
+)
+def test_a_fit_on_disk_is_that_in_memory(
+    films: tuple[Fusion, pd.DataFrame, Any], halving: None, search: str, head: Any
+) -> None:
+    fusion, X, y = films
+    groups = np.arange(N) // 2
+    weight = 1.0 + np.arange(N) % 3
+    told = {"groups": groups, "sample_weight": weight}
+    memory, disk = (
+        make(fusion, r, head, search=search).fit(X, y, **told) for r in ("memory", "disk")
+    )
+    assert (memory.rows_, disk.rows_) == ("memory", "disk")
+    assert disk.chosen_ == memory.chosen_
+    assert len({each.items for each in disk.search_results_}) == (1 if search == "full" else 3)
+    assert disk.groups_.tolist() == groups.tolist()
+    assert disk.fold_.tolist() == memory.fold_.tolist()
+    np.testing.assert_allclose(disk.oof_scores_, memory.oof_scores_, atol=0.02)
+    np.testing.assert_allclose(disk.predict_proba(X), memory.predict_proba(X), atol=0.01)
+    assert (disk.oof_labels_ != memory.oof_labels_).mean() < 0.01
+
+
+def test_unknown_labels_stay_with_their_items(films: tuple[Fusion, pd.DataFrame, Any]) -> None:
+    fusion, X, y = films
+    some = np.where(np.random.default_rng(1).random(y.shape) < 0.2, np.nan, y)
+    memory, disk = (make(fusion, rows).fit(X, some) for rows in ("memory", "disk"))
+    np.testing.assert_allclose(disk.oof_scores_, memory.oof_scores_, atol=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("memory", "head", "expected"),
+    [
+        (10**12, "svm", "memory"),
+        (1000, "svm", "disk"),
+        (1000, "logistic", "disk"),
+        (1000, "knn", "memory"),
+    ],
+)
+def test_rows_are_on_disk_where_memory_is_small(
+    films: tuple[Fusion, pd.DataFrame, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    memory: int,
+    head: str,
+    expected: str,
+) -> None:
+    monkeypatch.setattr("hybrid.heads.feature_rows.usable_memory", lambda: memory)
+    with show_progress(Progress(quiet=False)):
+        model = make(films[0], "auto", get_head(head).build(0))
+        found = choose_rows(model, films[0].look_up(films[1]), N)
+    assert found.name == expected
+    said = capsys.readouterr().err
+    assert ("embeddings of 150 items would take about 0 GiB in memory" in said) == (
+        expected == "disk"
+    )
+
+
+def test_a_chain_and_asked_for_rows(
+    films: tuple[Fusion, pd.DataFrame, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hybrid.heads.feature_rows.usable_memory", lambda: 1000)
+    fusion, X, _ = films
+    for model in (make(fusion, "auto", chain=True), make(fusion, "memory")):
+        assert choose_rows(model, fusion.look_up(X), N).name == "memory"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rows": "tape"}, "rows: expected one of auto, memory, disk, found 'tape'"),
+        (
+            {"rows": "disk", "estimator": get_head("knn").build(0), "grid": {}},
+            "found MultilabelKNN",
+        ),
+        ({"rows": "disk", "chain": True}, "found a chain of MultilabelLinearSVC"),
+    ],
+)
+def test_heads_that_need_memory_are_refused(
+    films: tuple[Fusion, pd.DataFrame, Any], options: dict[str, Any], message: str
+) -> None:
+    fusion, X, y = films
+    with pytest.raises(SettingError, match=message):
+        make(fusion, **options).fit(X, y)
+
+
+def test_nothing_is_left_on_disk(
+    films: tuple[Fusion, pd.DataFrame, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fusion, X, y = films
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    seen, encode = [], RowsOnDisk.encode
+
+    @contextmanager
+    def watched(self: RowsOnDisk, *arguments: Any) -> Iterator[Any]:
+        with encode(self, *arguments) as matrix:
+            seen.append(len([*tmp_path.iterdir()]))
+            yield matrix
+
+    monkeypatch.setattr(RowsOnDisk, "encode", watched)
+    make(fusion, "disk", grid={}, block_weights=()).fit(X, y)
+    assert seen == [1, 2] * 3 + [1]  # of one fold at a time, then of all items
+    assert not [*tmp_path.iterdir()]
+
+    def fail(*arguments: Any, **options: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hybrid.heads.cross_fitting.fit_head", fail)
+    with pytest.raises(KeyboardInterrupt):
+        make(fusion, "disk").fit(X, y)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_folder_that_refuses_is_named(
+    films: tuple[Fusion, pd.DataFrame, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fusion, X, y = films
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "gone"))
+    with pytest.raises(RowsError, match=str(tmp_path / "gone")):
+        make(fusion, "disk").fit(X, y)
+
+
+def test_a_model_keeps_where_its_rows_were(
+    films: tuple[Fusion, pd.DataFrame, Any], tmp_path: Path
+) -> None:
+    fusion, X, y = films
+    model = make(fusion, "disk", grid={}, block_weights=()).fit(X, y)
+    save_model(model, tmp_path / "model")
+    loaded = load_model(tmp_path / "model", HybridClassifier)
+    assert (loaded.rows, loaded.rows_) == ("disk", "disk")
+    use_context(loaded, Context(cache=fusion.blocks[0][1].cache))
+    np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
