@@ -10,6 +10,7 @@ from hybrid.types import Interval
 
 LEVEL = 0.95
 METHODS = ("percentile", "bca")
+ROUNDING = 1e-10  # of sums and means of numbers up to 1
 UNKNOWN = Interval(np.nan, np.nan, np.nan)
 
 
@@ -59,7 +60,9 @@ def bca_interval(value: float, draws: Floats, jackknife: Floats, level: float = 
     known, left = draws[np.isfinite(draws)], jackknife[np.isfinite(jackknife)]
     if not len(known) or not np.isfinite(value):
         return percentile_interval(value, draws, level)
-    below = (known < value).mean() + (known == value).mean() / 2
+    # Sums are rounded as the processor adds them, which must not say whether a draw equals the estimate.
+    shift = known - value
+    below = (shift < -ROUNDING).mean() + (np.abs(shift) <= ROUNDING).mean() / 2
     edge = 1 / (2 * len(known))  # all draws on one side: as if half of one were on the other
     bias = ndtri(np.clip(below, edge, 1 - edge))
     apart = left.mean() - left if len(left) else np.zeros(1)

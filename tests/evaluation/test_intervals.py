@@ -98,11 +98,25 @@ def test_lots_of_units_give_nearly_the_same_acceleration(monkeypatch: pytest.Mon
 @pytest.mark.parametrize("seed", range(5))
 def test_bca_is_that_of_scipy(seed: int) -> None:
     random = np.random.default_rng(seed)
-    sample = random.exponential(size=25).round(1)
+    sample = random.exponential(
+        size=25
+    )  # hardly any draw equals the estimate: scipy does not see all
     draws = scipy.stats.bootstrap((sample,), np.mean, n_resamples=400, method="BCa", rng=random)
     left = np.array([np.delete(sample, i).mean() for i in range(len(sample))])
     found = bca_interval(sample.mean(), draws.bootstrap_distribution, left)
     assert (found.low, found.high) == pytest.approx(tuple(draws.confidence_interval))
+
+
+def test_draws_that_equal_the_estimate_count_half_however_they_are_rounded() -> None:
+    draws = np.array([0.1, 0.2, 0.3, 0.3, 0.3, 0.4, 0.5, 0.6])
+    rounded = draws + np.array([0, 0, -1e-16, 1e-16, 6e-17, 0, 0, 0])
+    left = np.array([0.2, 0.3, 0.4])
+    one, other = (bca_interval(0.3, some, left) for some in (draws, rounded))
+    assert (other.low, other.high) == pytest.approx((one.low, one.high), abs=1e-12)
+    # 2 of 8 below and 3 equal: 3.5 / 8; without skew the tails are ndtr(2 bias + z).
+    bias = scipy.stats.norm.ppf(3.5 / 8)
+    tails = scipy.stats.norm.cdf(2 * bias + scipy.stats.norm.ppf([0.025, 0.975]))
+    assert (one.low, one.high) == pytest.approx(tuple(np.quantile(draws, tails)))
 
 
 def test_bca_without_bias_and_skew_is_percentile() -> None:

@@ -71,7 +71,10 @@ def test_reports_have_the_same_figures(page: str, runs: list[str], home: Path) -
     expected = json.loads((EXPECTED / f"{page}.json").read_text())
     table[list(MACRO)] *= without_untested(expected["runs"][0])
     kept = [name for name in table if not name.startswith(MACRO) or name in MACRO]
-    pd.testing.assert_frame_equal(pd.read_csv("report.csv")[kept], table[kept], rtol=1e-9)
+    bounds = [name for name in kept if name.endswith(BOUNDS)]
+    now, kept = pd.read_csv("report.csv"), [name for name in kept if name not in bounds]
+    pd.testing.assert_frame_equal(now[kept], table[kept], rtol=1e-9)
+    pd.testing.assert_frame_equal(now[bounds], table[bounds], rtol=0, atol=MOVED)
     expected["runs"] = [run for run in expected["runs"] if run["name"] != MULTICLASS]
     for run in found["runs"]:
         skipped = run["record"]["audit"]["skipped"]
@@ -96,6 +99,9 @@ def test_reports_have_the_same_figures(page: str, runs: list[str], home: Path) -
         assert found[name] == expected[name]
 
 
+# Draws that equal the estimate count half as below it; since sums are rounded, the earlier version saw some of
+# them, depending on the processor. With 16 test items they are many.
+BOUNDS, MOVED = ("_low", "_high"), 0.02
 MACRO = ("f1_macro", "precision_macro", "recall_macro")
 
 
@@ -139,7 +145,12 @@ def test_a_multiclass_run_is_judged_by_its_own_task(home: Path) -> None:
 def approximately(value: Any) -> Any:
     """The same keys, texts and counts; numbers but for the last digits, which processors differ in."""
     if isinstance(value, dict):
-        return {key: approximately(part) for key, part in value.items()}
+        rough = {
+            key: pytest.approx(part, abs=MOVED)
+            for key, part in value.items()
+            if f"_{key}" in BOUNDS and isinstance(part, float)
+        }
+        return {key: rough.get(key, approximately(part)) for key, part in value.items()}
     if isinstance(value, list):
         return [approximately(part) for part in value]
     return pytest.approx(value, rel=1e-9, abs=1e-12) if isinstance(value, float) else value
@@ -171,6 +182,8 @@ def leave_intervals_out(rows: list[list[str]]) -> list[list[str]]:
             row = [row[0], row[1], *row[5:]]
         elif len(row) > 3:
             row = [row[0], row[1], row[2].partition(" (")[0], *row[3:]]
+        else:  # see BOUNDS
+            row = [row[0], *(cell.partition(" (")[0] for cell in row[1:])]
         if row[0] != "| F1 macro":
             kept.append(row)
     return kept
