@@ -99,8 +99,8 @@ def test_reports_have_the_same_figures(page: str, runs: list[str], home: Path) -
         assert found[name] == expected[name]
 
 
-# Draws that equal the estimate count half as below it; since sums are rounded, the earlier version saw some of
-# them, depending on the processor. With 16 test items they are many.
+# Draws that equal the estimate count half as below it. Sums are rounded, so that the earlier version saw some
+# of them, depending on the processor. With 16 test items they are many.
 BOUNDS, MOVED = ("_low", "_high"), 0.02
 MACRO = ("f1_macro", "precision_macro", "recall_macro")
 
