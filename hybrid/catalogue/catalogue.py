@@ -21,7 +21,7 @@ from hybrid.catalogue.label_sets import LabelSets
 from hybrid.catalogue.numbers import parse_numbers
 from hybrid.catalogue.poster_paths import Links, join_paths, poster_problem, split_posters
 from hybrid.errors import CatalogueError, SettingError, did_you_mean
-from hybrid.images.references import parse_reference
+from hybrid.images.references import file_of, join_folder
 from hybrid.types import BadRow, CellFormat, ColumnRole, Columns, Finding
 from hybrid.utils.counts import counted
 
@@ -166,7 +166,7 @@ class Catalogue:
     def _problem(self, cell: str) -> str:
         named = self.posters_folder is not None
         problem = poster_problem(cell, self._root, named)
-        if problem or (named and self.posters_trusted):
+        if problem or (named and self.posters_trusted) or self._is_own(cell):
             return problem
         return self._links.problem(cell)
 
@@ -217,15 +217,18 @@ class Catalogue:
     def _poster_sets(self) -> list[list[str]]:
         """The poster files of each item."""
         here, root = self.path.parent, self._root
-        # An image within a Parquet file is named by that file, which is the catalogue.
         return [
             [
-                str((here if root != here and parse_reference(cell) else root) / cell)
+                join_folder(here if self._is_own(cell) else root, cell)
                 for cell in cells
                 if not self._problem(cell)
             ]
             for _, cells in self._poster_cells
         ]
+
+    def _is_own(self, cell: str) -> bool:
+        """Whether a cell names an image that the file of the catalogue holds itself."""
+        return file_of(cell) == self.path.name != cell
 
     @cached_property
     def _links(self) -> Links:

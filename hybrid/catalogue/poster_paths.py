@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from hybrid.catalogue.lists import UNIT
+from hybrid.images.references import file_of
 from hybrid.utils.reading import lies_in
 
 _LEAVES = "a link out of the folder, which is followed only where --posters names the folder"
@@ -96,10 +97,22 @@ class Links:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        # Of each file that holds images, which is looked at once; None where it is not there.
+        self._of_archives: dict[str, str | None] = {}
         self._inside: dict[str, bool] = {}  # of each folder below it
 
     def problem(self, cell: str) -> str:
         """Say why the file of a cell is not read; ``""`` if it may be."""
+        file = file_of(cell)
+        if file == cell:
+            return self._problem(cell)
+        if file not in self._of_archives:
+            there = os.path.lexists(os.path.join(self._root, file))  # noqa: PTH118
+            self._of_archives[file] = self._problem(file) if there else None
+        found = self._of_archives[file]
+        return self._problem(cell) if found is None else found
+
+    def _problem(self, cell: str) -> str:
         path = os.path.join(self._root, cell)  # noqa: PTH118  # quicker, for each of a million
         folder = os.path.dirname(path)  # noqa: PTH120
         inside = self._inside.get(folder)

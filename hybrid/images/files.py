@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +13,8 @@ from typing import TypeVar
 from hybrid.images.decode import BadPoster, decode_poster
 from hybrid.images.memory import FILES
 from hybrid.images.picture import Pixels
-from hybrid.images.stored import read_stored
+from hybrid.images.references import MemberReference, parse_reference
+from hybrid.images.stored import is_stored, read_stored
 from hybrid.utils.reading import IMAGE, FileKind, UnusableFileError, read_bytes
 
 MAX_BYTES = IMAGE.limit
@@ -21,12 +23,13 @@ Decoded = TypeVar("Decoded")
 
 
 def read_poster(path: str | Path) -> bytes | BadPoster:
-    """Read the bytes of a poster file: a regular file of at most 256 MiB, or an image within a Parquet file.
+    """Read the bytes of a poster: a regular file of at most 256 MiB, or an image that another file holds.
 
     Parameters
     ----------
     path : str or Path
-        Where no such file is, it may be an `ImageReference`.
+        Of a file; or a reference to a member of a tar file, or to a row of a Parquet file, that is there
+        (`hybrid.images.references`).
 
     Returns
     -------
@@ -69,7 +72,11 @@ def held_poster(path: str | Path) -> Iterator[bytes | BadPoster]:
 
 
 def _read(path: Path, hold: Callable[[int], object]) -> bytes | BadPoster:
-    """Read the bytes of a poster file; `hold` is called with their number before."""
+    """Read the bytes of a poster; `hold` is called with their number before."""
+    reference = parse_reference(str(path))
+    if reference is not None and os.path.lexists(reference.file):
+        found = read_stored(reference, hold)
+        return BadPoster(found) if isinstance(found, str) else found
     try:
         hold(min(path.stat().st_size, MAX_BYTES))
         data = read_bytes(path, FileKind(IMAGE.name, MAX_BYTES))
@@ -80,11 +87,23 @@ def _read(path: Path, hold: Callable[[int], object]) -> bytes | BadPoster:
             return BadPoster(f"the file is larger than {MAX_BYTES // 2**20} MiB")
         return BadPoster("is not a regular file")
     except FileNotFoundError:
-        found = read_stored(str(path), hold)
-        return BadPoster(found) if isinstance(found, str) else found
+        in_tar = isinstance(reference, MemberReference)
+        return BadPoster("tar file not found" if in_tar else "file not found")
     except (OSError, ValueError) as error:
         return BadPoster(f"cannot be read: {getattr(error, 'strerror', None) or error}")
     return data or BadPoster("the file is empty")
+
+
+def is_there(path: str) -> bool:
+    """Whether a poster is a file, or an image that another file holds; it is not read.
+
+    Examples
+    --------
+    >>> is_there("no-such-file.jpg")
+    False
+    """
+    reference = parse_reference(path)
+    return (reference is not None and is_stored(reference)) or Path(path).is_file()
 
 
 def poster_key(data: bytes) -> bytes:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from hybrid.errors import HybridError
 from hybrid.images.decode import BadPoster
 from hybrid.images.files import hash_poster
-from hybrid.images.references import parse_reference
+from hybrid.images.references import Reference, parse_reference
 from hybrid.utils.files import make_folder, make_room, move, write_atomically
 from hybrid.utils.key_index import KEY_BYTES, Index, index_part, key_array
 from hybrid.utils.read_only import is_read_only
@@ -320,33 +320,35 @@ def _stat_entries(paths: Sequence[str]) -> NDArray[np.void]:
     entries = np.zeros(len(paths), dtype=ENTRY)
     # `os.path.abspath` asks for the current folder each time, which takes as long as all else.
     here = os.path.join(os.path.abspath(""), "")
-    places = (os.path.normpath(p if p.startswith(os.path.sep) else here + p) for p in paths)
+    references = list(map(parse_reference, paths))
+    places = map(partial(_place, here), paths, references)
     entries["path"] = key_array(
         [hashlib.sha256(place.encode(errors="surrogatepass")).digest() for place in places]
     )
-    stamps = np.frombuffer(b"".join(map(_stamp, paths)), dtype=[(n, ENTRY[n]) for n in STAMP])
+    of_files: dict[str, bytes] = {}  # a tar file is looked at once, not for each of its members
+    for file in {reference.file for reference in references if reference is not None}:
+        of_files[file] = _stamp(file)
+    packed = [
+        _stamp(path) if each is None or (there := of_files[each.file]) == _NONE else there
+        for path, each in zip(paths, references, strict=True)
+    ]
+    stamps = np.frombuffer(b"".join(packed), dtype=[(n, ENTRY[n]) for n in STAMP])
     for name in STAMP:
         entries[name] = stamps[name]
     return entries
 
 
-def _stamp(path: str) -> bytes:
-    """Size and times of a file, packed; a size of -1 where there is none, and `read_poster` says why.
+def _place(here: str, path: str, reference: Reference | None) -> str:
+    """What stands for a path in the memo: absolute, without detours but in the name of a member."""
+    if reference is not None:
+        return str(reference._replace(file=_place(here, reference.file, None)))
+    return os.path.normpath(path if path.startswith(os.path.sep) else here + path)
 
-    Of an image that a Parquet file holds they are those of this file.
-    """
+
+def _stamp(path: str) -> bytes:
+    """Size and times of a file, packed; a size of -1 where there is none, and `read_poster` says why."""
     try:
-        s = _status(path)
+        s = os.stat(path)
         return _PACKED.pack(s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_dev, s.st_ino)
     except (OSError, ValueError, struct.error):
         return _NONE
-
-
-def _status(path: str) -> os.stat_result:
-    try:
-        return os.stat(path)
-    except FileNotFoundError:
-        reference = parse_reference(path)
-        if reference is None:
-            raise
-        return os.stat(reference.file)

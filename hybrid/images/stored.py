@@ -1,4 +1,7 @@
-"""Images that a Parquet file holds: copied to a temporary file by row groups, and read in any order."""
+"""Images that another file holds: members of a tar file, rows of a Parquet file.
+
+Those of a Parquet file are copied to a temporary file by row groups, and read in any order.
+"""
 
 from __future__ import annotations
 
@@ -14,25 +17,25 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from hybrid.images.references import ImageReference, parse_reference
+from hybrid.images.references import MemberReference, Reference, RowReference
+from hybrid.images.tar_members import has_member, read_member
 from hybrid.utils.parquet import open_parquet
 from hybrid.utils.reading import CATALOGUE, IMAGE, checked, open_file
 from hybrid.utils.unpacking import unpack
 
-FILES = 8  # that are open at a time
+FILES = 64  # Parquet files that are open at a time
 BATCH = 16  # images of a row group that are in memory at a time
 
 
-def read_stored(path: str, hold: Callable[[int], object] = bool) -> bytes | str:
-    """Read an image within a Parquet file.
+def read_stored(reference: Reference, hold: Callable[[int], object] = bool) -> bytes | str:
+    """Read an image within another file.
 
-    The first time that a row group is asked for, its images are copied to a temporary file, which the system
-    removes when the process ends: an extraction reads posters in the order of their hashes.
+    The first time that a row group of a Parquet file is asked for, its images are copied to a temporary file,
+    which the system removes when the process ends: an extraction reads posters in the order of their hashes.
 
     Parameters
     ----------
-    path : str
-        An `ImageReference` as text, such as ``"films.parquet#image#17"``.
+    reference : MemberReference or RowReference
     hold : callable, optional
         Called with the number of bytes before they are read.
 
@@ -43,26 +46,69 @@ def read_stored(path: str, hold: Callable[[int], object] = bool) -> bytes | str:
 
     Examples
     --------
-    >>> read_stored("no-such-file.jpg"), read_stored("no-such-file.parquet#image#0")
-    ('file not found', 'file not found')
+    >>> read_stored(RowReference("no-such-file.parquet", "image", 0))
+    'file not found'
     """
-    reference = parse_reference(path)
-    if reference is None:
-        return "file not found"
     try:
-        data = _find(reference, hold)
+        if isinstance(reference, MemberReference):
+            data = read_member(reference, hold)
+            return data or "the file is empty"
+        return _read_row(reference, hold) or "the row holds no image"
     except FileNotFoundError:
         return "file not found"
     except ImportError:
         return "cannot be read: Parquet needs pyarrow (pip install 'hybrid-posters[parquet]')"
     except (OSError, ValueError, LookupError, NotImplementedError) as error:
         return f"cannot be read: {error}"
-    return data or "the row holds no image"
 
 
-def _find(reference: ImageReference, hold: Callable[[int], object]) -> bytes:
+def is_stored(reference: Reference) -> bool:
+    """Whether an image is there within another file; of a Parquet file only the file is looked for.
+
+    Examples
+    --------
+    >>> is_stored(MemberReference("no-such-file.tar", "1.jpg"))
+    False
+    """
+    if isinstance(reference, MemberReference):
+        return has_member(reference)
+    return Path(reference.file).is_file()
+
+
+def is_image(kind: Any) -> bool:
+    """Whether an Arrow type is that of Hugging Face's images: a struct of ``bytes`` and ``path``."""
+    import pyarrow.types as types
+
+    kind = getattr(kind, "storage_type", kind)
+    names = {kind.field(i).name for i in range(kind.num_fields)} if types.is_struct(kind) else set()
+    return names == {"bytes", "path"}
+
+
+def is_bytes(kind: Any) -> bool:
+    """Whether an Arrow type is that of bytes."""
+    import pyarrow.types as types
+
+    return bool(
+        types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
+    )
+
+
+def _only_column(schema: Any) -> str:
+    """The column of images of a Parquet file; of bytes, where it has none of images."""
+    for test in (is_image, is_bytes):
+        names = [field.name for field in schema if test(field.type)]
+        if len(names) > 1:
+            raise LookupError(
+                f"its columns {', '.join(names)} hold images; name one: FILE#COLUMN#ROW"
+            )
+        if names:
+            return str(names[0])
+    raise LookupError("no column of it holds images")
+
+
+def _read_row(reference: RowReference, hold: Callable[[int], object]) -> bytes:
     status = Path(reference.file).stat()
-    stamp = (status.st_size, status.st_mtime_ns)
+    stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     images = _open(reference.file, reference.column, stamp, os.getpid())
     start, size = images.find(reference.row)
     if size > IMAGE.limit:
@@ -72,7 +118,7 @@ def _find(reference: ImageReference, hold: Callable[[int], object]) -> bytes:
 
 
 @lru_cache(maxsize=FILES)
-def _open(file: str, column: str, stamp: tuple[int, int], process: int) -> _StoredImages:
+def _open(file: str, column: str, stamp: tuple[int, ...], process: int) -> _StoredImages:
     """The images of a file as it is now; a process that another one forked opens its own."""
     return _StoredImages(file, column)
 
@@ -86,7 +132,9 @@ class _StoredImages:
             with open_file(file, CATALOGUE) as packed, unpack(packed, file) as unpacked:
                 content = io.BytesIO(unpacked.read())
         self.file = open_parquet(content, file)
-        self.column = column
+        self.column = column or _only_column(self.file.schema_arrow)
+        if self.column not in self.file.schema_arrow.names:
+            raise LookupError(f"no column {self.column!r}")
         metadata = self.file.metadata
         rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
         self.starts = [0, *accumulate(rows)]
@@ -108,8 +156,6 @@ class _StoredImages:
     def _copy(self, group: int) -> list[tuple[int, int]]:
         """Copy the images of a row group: the place of each in the copy, and its size."""
         places = []
-        if self.column not in self.file.schema_arrow.names:
-            raise LookupError(f"no column {self.column!r}")
         at = self.copy.seek(0, os.SEEK_END)
         for batch in self.file.iter_batches(BATCH, row_groups=[group], columns=[self.column]):
             images = batch.column(self.column)

@@ -451,6 +451,46 @@ def shards() -> Target:
     return Target(feed, [b"0" + index, b"1" + sound, b"2" + sound], tokens)
 
 
+def tar() -> Target:
+    """Tar files of posters; after a first byte of 1 the checksums of the headers are made to match."""
+    import tarfile
+
+    from hybrid.images.references import MemberReference
+    from hybrid.images.tar_members import read_member
+
+    names = {"1.jpg": b"one" * 200, "n" * 200 + ".jpg": b"two", "é.jpg": b"three" * 300}
+    path = _folder() / "shard.tar"
+
+    def sealed(data: bytes) -> bytes:
+        content = bytearray(data)
+        for at in range(0, len(content) - 511, 512):
+            if content[at + 257 : at + 262] == b"ustar":
+                content[at + 148 : at + 156] = b" " * 8
+                content[at + 148 : at + 156] = b"%06o\0 " % sum(content[at : at + 512])
+        return bytes(content)
+
+    def feed(data: bytes) -> None:
+        content = sealed(data[1:]) if data[:1] == b"1" else data[1:]
+        path.unlink(missing_ok=True)  # else the same file might be written within one tick
+        path.write_bytes(content)
+        for name in names:
+            found = read_member(MemberReference(str(path), name))
+            assert isinstance(found, str) or not found or found in content
+
+    seeds = []
+    for kind in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode="w", format=kind) as packed:
+            for name, data in names.items():
+                member = tarfile.TarInfo(name if kind != tarfile.USTAR_FORMAT else name[-99:])
+                member.size = len(data)
+                packed.addfile(member, io.BytesIO(data))
+        seeds += [which + file.getvalue() for which in (b"0", b"1")]
+    tokens = (b"\0" * 12, b"\xff" * 12, b"\x80" + b"\0" * 10 + b"\1", b"77777777777", b" size=-1\n",
+              b"x", b"g", b"L", b"S", b"1", b"ustar\0", b"GNU.sparse.major=1\n")  # fmt: skip
+    return Target(feed, seeds, tokens)
+
+
 def _run_folder(made: str) -> Target:
     """Whole run folders; the bytes choose what is changed in one, and which commands read it."""
     if str(CORPUS.parent) not in sys.path:
@@ -471,6 +511,7 @@ TARGETS: dict[str, Callable[[], Target]] = {
     "weights": weights,
     "cache": cache,
     "shards": shards,
+    "tar": tar,
     "run-folder": functools.partial(_run_folder, "quick"),
 }
 # Too long for the gate: to make the runs takes a minute.

@@ -37,6 +37,7 @@ EXAMPLES = {
     "weights": 120,
     "cache": 40,
     "shards": 200,
+    "tar": 200,
     "run-folder": 6,
 }
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hybrid.images.references import RowReference
 from hybrid.images.stored import FILES, read_stored
 
 arrow = pytest.importorskip("pyarrow", exc_type=ImportError)
@@ -22,7 +23,10 @@ def test_the_copies_of_files_that_are_no_longer_read_are_closed(tmp_path: Path) 
     images = [bytes([number]) * 1000 for number in range(3 * FILES)]
     for number, image in enumerate(images):
         parquet.write_table(arrow.table({"image": [image]}), tmp_path / f"{number}.parquet")
-    references = [f"{tmp_path / str(number)}.parquet#image#0" for number in range(len(images))]
+    references = [
+        RowReference(f"{tmp_path / str(number)}.parquet", "image", 0)
+        for number in range(len(images))
+    ]
     found = [read_stored(reference) for reference in references[:FILES]]
     gc.collect()
     before = open_files()

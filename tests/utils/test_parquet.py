@@ -16,6 +16,7 @@ from hybrid.catalogue import load_catalogue
 from hybrid.catalogue.importers.huggingface import _batches
 from hybrid.errors import HybridError
 from hybrid.extraction.imported_file import read_embeddings
+from hybrid.images.references import RowReference
 from hybrid.images.stored import read_stored
 from hybrid.utils.parquet import open_parquet
 from hybrid.utils.unpacking import UnpackedTooLargeError
@@ -58,7 +59,7 @@ def test_bombs_are_refused(bomb: str, tmp_path: Path) -> None:
         load_catalogue(path)
     with pytest.raises(HybridError, match="decompression bomb"):
         list(_batches(path))
-    assert "decompression bomb" in read_stored(f"{path}#image#0")
+    assert "decompression bomb" in read_stored(RowReference(str(path), "image", 0))
 
 
 def test_embeddings_that_come_again(tmp_path: Path) -> None:
@@ -84,6 +85,6 @@ def test_images_of_a_row_group_are_copied_some_at_a_time(tmp_path: Path) -> None
     path = write(tmp_path / "films.parquet", {"image": images})
     assert pa.parquet.ParquetFile(path).num_row_groups == 1
     for row in (0, 17, N - 1):
-        assert read_stored(f"{path}#image#{row}") == images[row]["bytes"]
-    assert read_stored(f"{path}#image#5") == "the row holds no image"
-    assert "no column" in read_stored(f"{path}#poster#5")
+        assert read_stored(RowReference(str(path), "image", row)) == images[row]["bytes"]
+    assert read_stored(RowReference(str(path), "image", 5)) == "the row holds no image"
+    assert "no column" in read_stored(RowReference(str(path), "poster", 5))

@@ -12,6 +12,8 @@ import pandas as pd
 from hybrid.catalogue.lists import UNIT, parse_list
 from hybrid.catalogue.poster_paths import IMAGE_NAMES, poster_problem
 from hybrid.errors import CatalogueError, SettingError, unknown_name
+from hybrid.images.files import is_there
+from hybrid.images.references import join_folder
 
 TMDB = "https://image.tmdb.org/t/p/"
 TMDB_SIZES = ("w92", "w154", "w185", "w342", "w500", "w780", "original")
@@ -84,7 +86,7 @@ def names_file(cell: str, folder: Path) -> bool:
     (False, False)
     """
     try:
-        return not poster_problem(cell) and (folder / cell).is_file()
+        return not poster_problem(cell) and is_there(join_folder(folder, cell))
     except OSError:  # a name that is too long is none
         return False
 

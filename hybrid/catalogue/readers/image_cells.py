@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from hybrid.images.references import ImageReference
+from hybrid.images.references import RowReference
 
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*")
-
-
-def is_image(kind: Any) -> bool:
-    """Whether an Arrow type is that of Hugging Face's images: a struct of ``bytes`` and ``path``."""
-    import pyarrow.types as types
-
-    names = {kind.field(i).name for i in range(kind.num_fields)} if types.is_struct(kind) else set()
-    return names == {"bytes", "path"}
 
 
 def holds_images(values: Iterable[bytes | None]) -> bool:
@@ -46,5 +38,5 @@ def image_cells(values: Iterable[Any], file: str, column: str, first: int) -> li
     for row, value in enumerate(values, start=first):
         data = value.get("bytes") if isinstance(value, dict) else value
         path = value.get("path") if isinstance(value, dict) else None
-        cells.append(str(ImageReference(file, column, row)) if data else path or "")
+        cells.append(str(RowReference(file, column, row)) if data else path or "")
     return cells

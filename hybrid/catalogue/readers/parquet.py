@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from hybrid.catalogue.readers.image_cells import holds_images, image_cells, is_image
+from hybrid.catalogue.readers.image_cells import holds_images, image_cells
 from hybrid.catalogue.readers.source import Source
 from hybrid.catalogue.readers.table import ColumnBuilder, ParsedTable, make_table, name_repeated
 from hybrid.catalogue.readers.values import as_cell, tell_replaced
 from hybrid.errors import CatalogueError, MissingExtraError
+from hybrid.images.stored import is_bytes, is_image
 from hybrid.types import ColumnOptions, Finding
 from hybrid.utils.parquet import open_parquet
 from hybrid.utils.reading import parse_json
@@ -93,7 +94,7 @@ class _Reader:
             if _is_list(kind) and is_image(kind.value_type):
                 self._leave_out(field.name, "several images an item", "image lists")
                 continue
-            if is_image(kind) or (_is_bytes(kind) and self._holds_images(field.name)):
+            if is_image(kind) or (is_bytes(kind) and self._holds_images(field.name)):
                 images.append(field.name)
                 columns[field.name] = self._read_images(field.name)
                 continue
@@ -148,7 +149,7 @@ class _Reader:
             return [value if value is None else dict(value) for value in cells.to_pylist()]
         if types.is_fixed_size_binary(kind):  # such as a UUID
             return [value if value is None else value.hex() for value in cells.to_pylist()]
-        if _is_bytes(kind):
+        if is_bytes(kind):
             return self._decoded(cells.to_pylist(), name)
         try:
             return cells.to_pylist()
@@ -209,14 +210,6 @@ def _extension_type() -> Any:
     import pyarrow
 
     return pyarrow.BaseExtensionType
-
-
-def _is_bytes(kind: Any) -> bool:
-    import pyarrow.types as types
-
-    return bool(
-        types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind)
-    )
 
 
 def _is_list(kind: Any) -> bool:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from shlex import quote
 from typing import Any
 
 from hybrid.catalogue import Catalogue
-from hybrid.images.references import parse_reference
+from hybrid.images.files import is_there
 from hybrid.report.comparison import Comparison
 from hybrid.types import PARTS, BadRow
 
@@ -172,11 +171,5 @@ def _absent_posters(comparison: Comparison) -> list[BadRow]:
     return [
         catalogue.bad_row(i, problems.get(i, "file not found"))
         for i in range(len(catalogue))
-        if not any(map(_is_there, catalogue.poster_files(i)))
+        if not any(map(is_there, catalogue.poster_files(i)))
     ]
-
-
-def _is_there(path: str) -> bool:
-    """Whether a poster is a file, or an image that a file holds."""
-    reference = parse_reference(path)
-    return Path(path).is_file() or (reference is not None and Path(reference.file).is_file())
