@@ -36,11 +36,10 @@ _COMPRESSED = {
 # Instead of the size of a member that is not read: why.
 LINK, FOLDER, SPECIAL, SPARSE, TWICE, CUT = range(-1, -7, -1)
 REASONS = {
-    LINK: "is a link within its tar file, which is not followed (write it with: tar --hard-dereference "
-    "--dereference)",
+    LINK: "is a link within its tar file, which is not followed; pack the file itself in its place",
     FOLDER: "is a folder, not a file",
     SPECIAL: "is not a regular file",
-    SPARSE: "is a sparse file of its tar file, which is not read (write it without --sparse)",
+    SPARSE: "is a sparse file of its tar file, which is not read; pack it as a whole",
     TWICE: "is in its tar file more than once; which is meant is not known",
     CUT: "is cut short: its tar file ends within it",
 }
