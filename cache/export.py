@@ -17,7 +17,7 @@ from hybrid.utils.csv_text import escape_row
 from hybrid.utils.files import sync
 from hybrid.utils.outputs import replacing_output
 from hybrid.utils.progress import shows_step
-from hybrid.utils.refusals import describe_refusal
+from hybrid.utils.refusals import describe_refusal, raising_refusals
 from hybrid.utils.writable import check_new_file
 
 KIND = "exported embeddings"
@@ -65,7 +65,8 @@ def export(
     costs = costs or RowCosts.unknown(len(ids))
     try:
         with replacing_output(path, KIND) as temporary:
-            _WRITERS[path.suffix](temporary, ids, dimension, blocks, costs)
+            with raising_refusals(path):
+                _WRITERS[path.suffix](temporary, ids, dimension, blocks, costs)
             sync(temporary)
     except (OSError, RuntimeError) as error:  # HDF5 raises the latter where the disk refuses
         raise CacheError(describe_refusal(path, error)) from error

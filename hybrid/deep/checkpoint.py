@@ -109,12 +109,12 @@ class Checkpoint:
 
     def write(self, state: TrainingState) -> None:
         """Replace the file atomically: after a power cut there is the old one or the new one."""
-        make_folder(self.folder)
         scalars = {"identity": self.identity, **{name: getattr(state, name) for name in _NUMBERS}}
         arrays = {
             f"{name}{i:05}": a for name in _ARRAYS for i, a in enumerate(getattr(state, name))
         }
         try:
+            make_folder(self.folder)
             with replacing(self.folder / STATE) as temporary:
                 with temporary.open("wb") as file:
                     np.savez(file, **{_SCALARS: np.array(json.dumps(scalars)), **arrays})

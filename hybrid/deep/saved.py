@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -56,10 +57,10 @@ def save_baseline(model: DeepBaseline, folder: Path) -> None:
     3
     """
     if model.spec.backbone is not None:
-        model.network_.application.save_weights(str(folder / body_file(model)))
+        _save_weights(model.network_.application, folder / body_file(model))
     if isinstance(model, FusedBaseline):
         save_model(model.fusion_, folder / BLOCKS)
-    _without_optimizer(model.network_.head).save_weights(str(folder / HEAD_WEIGHTS))
+    _save_weights(_without_optimizer(model.network_.head), folder / HEAD_WEIGHTS)
     scoring = {
         "network": model.spec.name,
         "options": asdict(model.options),
@@ -67,6 +68,20 @@ def save_baseline(model: DeepBaseline, folder: Path) -> None:
         **model.decision_.as_plain(),
     }
     (folder / SCORING).write_text(json.dumps(scoring, indent=2, allow_nan=False) + "\n")
+
+
+class _WeightsInMemory(io.BytesIO):
+    """A file in memory; Keras asks for what its name ends in."""
+
+    def __str__(self) -> str:
+        return "memory.weights.h5"
+
+
+def _save_weights(network: keras.Model, path: Path) -> None:
+    # HDF5 writes the end of a file when its last object goes, where h5py cannot raise what the disk refuses.
+    content = _WeightsInMemory()
+    network.save_weights(content)
+    path.write_bytes(content.getbuffer())
 
 
 @shows_step("loading the network")

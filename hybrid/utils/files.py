@@ -96,10 +96,11 @@ def write_new(path: Path, data: bytes) -> None:
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
+        with naming(path):
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
@@ -219,9 +220,28 @@ def sync(path: Path) -> None:
     # Without O_NONBLOCK, a pipe in its place would be waited for.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        os.fsync(descriptor)
+        with naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give an `OSError` of a call on a descriptor the name of the file, which the system does not know.
+
+    Examples
+    --------
+    >>> with naming(Path("runs")):
+    ...     os.fsync(-1)
+    Traceback (most recent call last):
+    OSError: [Errno 9] Bad file descriptor: 'runs'
+    """
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
 
 
 def reserve(path: Path) -> None:
@@ -236,7 +256,8 @@ def reserve(path: Path) -> None:
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
-        os.posix_fallocate(descriptor, 0, max(1, os.fstat(descriptor).st_size))
+        with naming(path):
+            os.posix_fallocate(descriptor, 0, max(1, os.fstat(descriptor).st_size))
     except AttributeError:  # not on macOS
         pass
     except OSError as error:

@@ -183,6 +183,11 @@ def damage(path: Path) -> str | None:
 
             with np.load(path, allow_pickle=False) as arrays:
                 [arrays[name] for name in arrays.files]
+        elif path.suffix == ".h5":
+            import h5py
+
+            with h5py.File(path, "r") as file:
+                file.visititems(lambda _, it: it[()] if isinstance(it, h5py.Dataset) else None)
         elif not data:
             return "empty"
     except Exception as error:

@@ -212,3 +212,38 @@ def test_the_sign_of_life_counts_no_epoch_beyond_the_last() -> None:
     assert _bar_note(TrainingState(epoch=0), 1) == "epoch 1 of at most 1"
     assert _bar_note(TrainingState(epoch=1), 1) == "epoch 1 of at most 1"
     assert _bar_note(TrainingState(epoch=1), 3) == "epoch 2 of at most 3"
+
+
+REFUSED = """
+import resource, signal
+from pathlib import Path
+import numpy as np
+from hybrid.deep.baseline import DeepBaseline
+from hybrid.deep.options import DeepOptions
+from hybrid.deep.saved import save_baseline
+from hybrid.heads.decision_rule import DecisionOptions, DecisionRule
+
+model = DeepBaseline("small", DeepOptions(input_size=(32, 32)))
+model._build(n_labels=3)
+model.decision_ = DecisionRule(None, np.full(3, 0.5), DecisionOptions())
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+save_baseline(model, Path("."))
+size = max(path.stat().st_size for path in Path(".").glob("*.h5"))
+for less in (16, 4096, size // 2, size - 100):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - less, resource.RLIM_INFINITY))
+    try:
+        save_baseline(model, Path("."))
+    except Exception as error:
+        print(less, type(error).__name__, "File too large" in str(error))
+    else:
+        print(less, "nothing")
+"""
+
+
+def test_weights_that_the_disk_cuts_short_are_an_error(loaded: Any, tmp_path: Path) -> None:
+    done = loaded.run(REFUSED, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = [line.split() for line in done.stdout.splitlines()]
+    assert len(said) == 4
+    assert all(line[1] != "nothing" and line[2] == "True" for line in said), done.stdout
+    assert "Traceback" not in done.stderr
