@@ -18,7 +18,9 @@ from hybrid.features.fusion import BlockData, Fusion, select_rows, take_rows
 from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.heads.cross_fitting import Fold, FusionFolds
 from hybrid.heads.svm.multilabel_svc import MultilabelLinearSVC
+from hybrid.utils.abandoned import is_abandoned
 from hybrid.utils.counts import counted
+from hybrid.utils.files import TEMPORARY, remove_tree, writer_name
 from hybrid.utils.progress import current_progress
 from hybrid.utils.refusals import describe_refusal
 from hybrid.utils.resources import usable_memory
@@ -27,6 +29,7 @@ Numbers = NDArray[np.int64]
 # Most bytes of memory for each number of an embedding while a head is fitted in memory: the embeddings, the
 # features of all items and of some folds, and copies of parts of them (docs/scale.md).
 BYTES = 24
+ROWS_FOLDER = f".hybrid-rows{TEMPORARY}"
 SHARE = 0.5  # of the memory that a process may use, from which on rows stay on disk
 
 
@@ -87,13 +90,27 @@ class RowsOnDisk:
     @contextmanager
     def encode(self, fusion: Fusion, data: BlockData) -> Iterator[FusionMatrix]:
         """As `RowsInMemory.encode`; the folder is there while the block lasts."""
-        try:
-            there = tempfile.TemporaryDirectory(prefix="hybrid-rows-", dir=self.folder)
-        except OSError as error:
-            place = self.folder or tempfile.gettempdir()
-            raise RowsError(describe_refusal(place, error)) from error
-        with there:
-            yield fusion.transform_lazily(data, there.name)
+        with _temporary_folder(self.folder) as folder:
+            yield fusion.transform_lazily(data, folder)
+
+
+@contextmanager
+def _temporary_folder(base: str | Path | None) -> Iterator[Path]:
+    """A folder while the block lasts; those of processes that were killed go, too."""
+    try:
+        place = Path(base or tempfile.gettempdir())
+        for left in filter(is_abandoned, place.glob(f"{ROWS_FOLDER}*")):
+            remove_tree(left)
+        folder = place / f"{ROWS_FOLDER}{writer_name()}"
+        folder.mkdir()
+    except OSError as error:
+        raise RowsError(describe_refusal(error.filename or "temporary files", error)) from error
+    try:
+        yield folder
+    finally:
+        remove_tree(folder)
+        if folder.exists():
+            current_progress().say(f"note: {folder} cannot be removed; nothing needs it any more.")
 
 
 def choose_rows(classifier: Any, data: BlockData, items: int) -> RowsInMemory | RowsOnDisk:

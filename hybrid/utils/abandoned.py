@@ -35,7 +35,7 @@ def is_abandoned(path: Path) -> bool:
     Parameters
     ----------
     path : Path
-        Its name is that of `hybrid.utils.files.writer_name` behind ``.tmp-``.
+        Its name ends in that of `hybrid.utils.files.writer_name` behind ``.tmp-``.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def is_abandoned(path: Path) -> bool:
     >>> is_abandoned(Path(f".tmp-{socket.gethostname()}-{os.getpid()}-{'0' * 32}"))
     False
     """
-    host, _, pid = path.name.removeprefix(TEMPORARY).rpartition("-")[0].rpartition("-")
+    host, _, pid = path.name.rpartition(TEMPORARY)[2].rpartition("-")[0].rpartition("-")
     if host == socket.gethostname() and pid.isdecimal():
         return not is_running(int(pid))
     try:

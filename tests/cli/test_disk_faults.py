@@ -61,6 +61,7 @@ CASES = {
     "audit --repair": Case(["audit", "--repair"]),
     "fit-svm": Case(["fit-svm", "--C", "0.1", "--folds", "2", "--name", "new"]),
     "fit-svm, again": Case(["fit-svm", *TEXT]),
+    "fit-svm --rows disk": Case(["fit-svm", *TEXT, "--rows", "disk"]),
     "fit-ovr": Case(["fit-ovr", "--estimator", "logistic", *TEXT[:2], *TEXT[4:]]),
     "study": Case(["study", "text", "--curve"]),
     "predict": Case(["predict", "text"]),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +20,7 @@ from hybrid.extraction.import_embeddings import import_embeddings
 from hybrid.features import ImportedFeatures, TextFeatures
 from hybrid.features.fusion import Fusion
 from hybrid.heads import HybridClassifier, MultilabelLinearSVC, get_head
-from hybrid.heads.feature_rows import RowsOnDisk, choose_rows
+from hybrid.heads.feature_rows import ROWS_FOLDER, RowsOnDisk, choose_rows
 from hybrid.heads.logistic import MultilabelLogistic
 from hybrid.heads.make_hybrid import use_context
 from hybrid.model_file import load_model, save_model
@@ -198,3 +202,34 @@ def test_a_model_keeps_where_its_rows_were(
     assert (loaded.rows, loaded.rows_) == ("disk", "disk")
     use_context(loaded, Context(cache=fusion.blocks[0][1].cache))
     np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
+
+
+def test_folders_that_killed_processes_left_are_removed_and_those_of_others_stay(
+    films: tuple[Fusion, pd.DataFrame, Any], tmp_path: Path
+) -> None:
+    fusion, X, _ = films
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True
+    )
+    names = [
+        f"{ROWS_FOLDER}{socket.gethostname()}-{pid}-0a" for pid in (int(dead.stdout), os.getpid())
+    ]
+    for name in names:
+        (tmp_path / name / "text").mkdir(parents=True)
+    with RowsOnDisk(tmp_path).encode(fusion.fit(X), fusion.look_up(X)):
+        assert len([*tmp_path.iterdir()]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == names[1:]
+
+
+def test_a_folder_that_cannot_be_removed_is_named_and_the_fit_stands(
+    films: tuple[Fusion, pd.DataFrame, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fusion, X, _ = films
+    monkeypatch.setattr("hybrid.heads.feature_rows.remove_tree", lambda folder: None)
+    rows, fitted = RowsOnDisk(tmp_path), fusion.fit(X)
+    with show_progress(Progress(quiet=False)), rows.encode(fitted, fusion.look_up(X)) as matrix:
+        assert matrix.is_lazy
+    assert f"note: {tmp_path / ROWS_FOLDER}" in capsys.readouterr().err
