@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hybrid.utils.counts import counted
+
 BLOCK = 512  # bytes of a header; a member's content is filled up to a multiple of it
 MEMBERS = 10_000_000  # of a file
 EXTENSION = 2**20  # bytes of the records of pax or the long name of GNU that belong to a member
@@ -180,14 +182,14 @@ def _members(descriptor: int, size: int) -> Iterator[_Member]:
         yield _Member(name, start, CUT if start + length > size else length if why is None else why)
         said = {}
     if at > size:
-        raise _DamageError(f"is cut short: it has {size:,} bytes")
+        raise _DamageError(f"is cut short: it has {counted(size, 'byte')}")
 
 
 def _check_end(at: int, size: int) -> None:
     """Of tar files that were joined, only the first is read; more members may follow."""
     if size - at > BEHIND:
         raise _DamageError(
-            f"has no such member before its end at byte {at:,} of {size:,}; are it several in one?"
+            f"has no such member before its end at byte {at:,} of {size:,}; is it several in one?"
         )
 
 

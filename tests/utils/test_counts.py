@@ -40,6 +40,7 @@ NEVER_ONE = """
     cli/tune.py plan.parameters
     extraction/imported_file.py EMBEDDINGS.limit
     extraction/imported_values.py said
+    images/stored.py ', '.join(names)
     images/work.py count
     text_encoders/arrays.py tokens
     catalogue/label_column.py items
