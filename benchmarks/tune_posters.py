@@ -145,7 +145,7 @@ def measure(films: Any, seed: int, asked: Any, folder: Path) -> tuple[Any, dict[
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Options of this program and of `tune_fold.py`."""
+    """Options of this program."""
     parser.add_argument("movies", type=Path, help="folder with catalogue.csv")
     parser.add_argument("--backbone", default="mobilenet-075")
     parser.add_argument("--weights", default="imagenet")
