@@ -48,6 +48,11 @@ Found: TypeAlias = ExtractSummary | ExtractPlan | TextExtractSummary | TextExtra
     type=click.IntRange(min=1),
     help="Maximum number of posters or texts to embed; the same command again continues.",
 )
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Only the items of the I-th of N shards, told by their ids; N processes, I from 1 to N, do all.",
+)
 @licence_option
 @click.option(
     "--dry-run",
@@ -70,6 +75,7 @@ def command(
     batch_size: int | None,
     ids: tuple[str, ...],
     limit: int | None,
+    shard: str | None,
     licence: str,
     dry_run: bool,
     retry_failed: bool,
@@ -79,7 +85,15 @@ def command(
     from hybrid.catalogue import load_catalogue
     from hybrid.extraction.encoders import Encoders, extract_encoders, plan_encoders
     from hybrid.extraction.plan import ExtractSettings
+    from hybrid.extraction.share import parse_shard
 
+    settings = ExtractSettings(
+        batch_size=batch_size,
+        retry_failed=retry_failed,
+        limit=limit,
+        licence=licence,
+        shard=None if shard is None else parse_shard(shard),
+    )
     catalogue = load_catalogue(project.catalogue, columns)
     tell_catalogue(catalogue)
     if ids:
@@ -88,9 +102,7 @@ def command(
         catalogue,
         Encoders(backbone, weights, options, text_encoder, text_options),
         engine=engine,
-        settings=ExtractSettings(
-            batch_size=batch_size, retry_failed=retry_failed, limit=limit, licence=licence
-        ),
+        settings=settings,
         context=project.context,
     )
     _show(project, found, catalogue)
@@ -108,6 +120,7 @@ def _show(project: Project, found: Sequence[Found], catalogue: Catalogue) -> Non
     """Print one object for one encoder, a list for several."""
     texts = []
     for record in found:
+        texts += _share_text(record)
         if isinstance(record, TextExtractSummary | TextExtractPlan):
             for line in findings_text(record.findings):
                 tell(line)
@@ -126,6 +139,14 @@ def _record_text(found: Found, cache: str) -> str:
         if isinstance(found, TextExtractSummary)
         else _text_plan_text(found)
     )
+
+
+def _share_text(found: Found) -> list[str]:
+    """Which shard it is, and how many items are left to others."""
+    if found.shard is None:
+        return []
+    others = agree(found.others, "{items are|item is}")
+    return [f"shard {found.shard}: {found.others:,} {others} left to the other shards"]
 
 
 def _text(summary: ExtractSummary, cache: str) -> str:

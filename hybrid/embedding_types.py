@@ -238,7 +238,8 @@ class ExtractSummary:
     count different images, `left` those beyond the limit; `bad` lists the rows without a usable poster.
     `seconds` are those of this backbone alone, recorded as the cost of its embeddings: loading it, its
     batches, its share of reading and decoding; 0 where nothing was computed. `rate` is posters a second
-    of them, loading aside. `peak_mib` is that of the process.
+    of them, loading aside. `peak_mib` is that of the process. Of one of several shards (`shard`, such as
+    ``"3/16"``) all are counts of its items; `others` counts the items that are left to the other shards.
     """
 
     backbone: str
@@ -257,6 +258,8 @@ class ExtractSummary:
     seconds: float
     rate: float
     peak_mib: float
+    shard: str | None = None
+    others: int = 0
 
 
 @dataclass(frozen=True)
@@ -279,6 +282,8 @@ class ExtractPlan:
     left: int
     seconds: float
     bytes: int
+    shard: str | None = None
+    others: int = 0
 
 
 @dataclass(frozen=True)
@@ -310,6 +315,8 @@ class TextExtractPlan:
     seconds: float
     bytes: int
     findings: tuple[Finding, ...] = ()
+    shard: str | None = None
+    others: int = 0
 
 
 @dataclass(frozen=True)
@@ -344,3 +351,5 @@ class TextExtractSummary:
     rate: float
     peak_mib: float
     findings: tuple[Finding, ...] = ()
+    shard: str | None = None
+    others: int = 0

@@ -117,7 +117,19 @@ class Catalogue:
                 f"--ids: expected ids of {self.path}, found {len(absent)} that it does not have: "
                 f"{', '.join(absent[:5])}{', …' if len(absent) > 5 else ''}.{did_you_mean(absent[0], known)}"
             )
-        keep = np.array([name in wanted for name in self.ids], dtype=bool)
+        return self.where(np.array([name in wanted for name in self.ids], dtype=bool))
+
+    def where(self, keep: NDArray[np.bool_]) -> Catalogue:
+        """Select some of the items, in the order of the file.
+
+        Parameters
+        ----------
+        keep : ndarray of shape (n,), bool
+
+        Returns
+        -------
+        Catalogue
+        """
         return replace(self, table=self.table[keep].reset_index(drop=True), rows=self.rows[keep])
 
     def find_column(self, wanted: str) -> str | None:

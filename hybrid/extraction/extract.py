@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle, islice
 from typing import Any
 
@@ -16,6 +16,7 @@ from hybrid.extraction.pipeline import EmbeddingPipeline, Target
 from hybrid.extraction.plan import ExtractSettings, Job, Keys, load_target, plan_jobs
 from hybrid.extraction.poster_keys import embedded_sets, key_sets
 from hybrid.extraction.shards import ShardQueue, claim_shards, rounds
+from hybrid.extraction.share import lease_prefix
 from hybrid.extraction.wall_clock import WallClock
 from hybrid.extraction.writer import PartWriter, compact_afterwards
 from hybrid.types import EmbeddingOptions, ExtractPlan, ExtractSummary
@@ -102,15 +103,17 @@ def extract_backbones(
     in the summaries are each backbone's own, as its embeddings cost; peak memory is that of the whole call.
     """
     options, settings, context = _defaults(options, settings, context)
-    jobs, keys = plan_jobs(catalogue, backbones, weights, options, settings, context)
+    share, jobs, keys = plan_jobs(catalogue, backbones, weights, options, settings, context)
     busy = [job for job in jobs if job.todo]
     work = _compute(busy, settings, context) if busy else {}
     for job in jobs:
         compact_afterwards(job.store)
-    return tuple(
-        _summary(catalogue, keys, job, work.get(job.store.fingerprint, _Work()), context)
+    others = len(catalogue) - len(share)
+    summaries = (
+        _summary(share, keys, job, work.get(job.store.fingerprint, _Work()), context)
         for job in jobs
     )
+    return tuple(replace(each, shard=_name(settings), others=others) for each in summaries)
 
 
 @plans_only
@@ -129,8 +132,13 @@ def plan_extraction(
     Some of the posters are embedded for a few seconds to measure the throughput; nothing is written.
     """
     options, settings, context = _defaults(options, settings, context)
-    jobs, _ = plan_jobs(catalogue, backbones, weights, options, settings, context)
-    return tuple(_plan(job, settings, context) for job in jobs)
+    share, jobs, _ = plan_jobs(catalogue, backbones, weights, options, settings, context)
+    others = len(catalogue) - len(share)
+    return tuple(replace(_plan(job, settings, context), others=others) for job in jobs)
+
+
+def _name(settings: ExtractSettings) -> str | None:
+    return None if settings.shard is None else str(settings.shard)
 
 
 def _defaults(
@@ -198,7 +206,8 @@ def _compute(jobs: Sequence[Job], settings: ExtractSettings, context: Context) -
             clock.charge(writer)
             clock.add(writer, job.seconds)
         loading = [clock.spent(writer) for writer in writers]
-        queues = [stack.enter_context(ShardQueue(job.store, job.todo)) for job in jobs]
+        only = lease_prefix(settings.shard)
+        queues = [stack.enter_context(ShardQueue(job.store, job.todo, only)) for job in jobs]
         advance = stack.enter_context(
             context.progress.bar(f"embedding ({names})", total, "posters", note)
         )
@@ -265,6 +274,7 @@ def _plan(job: Job, settings: ExtractSettings, context: Context) -> ExtractPlan:
         left=len(job.left),
         seconds=seconds,
         bytes=len(job.todo) * (job.spec.dimension * number_bytes + 32),
+        shard=_name(settings),
     )
 
 

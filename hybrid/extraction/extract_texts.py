@@ -13,6 +13,7 @@ from typing import NamedTuple
 from hybrid.catalogue import Catalogue
 from hybrid.extraction.plan import ExtractSettings
 from hybrid.extraction.shards import ShardQueue, rounds
+from hybrid.extraction.share import lease_prefix
 from hybrid.extraction.text_findings import text_findings
 from hybrid.extraction.text_plan import TextJob, plan_text_job
 from hybrid.extraction.wall_clock import WallClock
@@ -81,7 +82,9 @@ def extract_texts(
     options, settings, context = _defaults(options, settings, context)
     job = plan_text_job(catalogue, text_encoder, options, settings, context)
     done = (
-        _compute(job, options, context) if job.todo else Computed(job.seconds, job.seconds, [], 0)
+        _compute(job, options, settings, context)
+        if job.todo
+        else Computed(job.seconds, job.seconds, [], 0)
     )
     compact_afterwards(job.store)
     there = job.store.has(job.keys)
@@ -93,7 +96,7 @@ def extract_texts(
         precision=job.choice.precision,
         device=job.choice.device,
         licence=job.spec.licence,
-        rows=len(catalogue),
+        rows=len(job.keys),
         embedded=int(there.sum()),
         missing=job.keys.count(None),
         texts=job.texts,
@@ -108,7 +111,9 @@ def extract_texts(
         seconds=done.seconds if done.texts else 0.0,
         rate=done.texts / embedding if done.texts and embedding > 0 else 0.0,
         peak_mib=peak_mib(),
-        findings=text_findings(catalogue, job, options.chunks, done.longer, done.texts),
+        findings=text_findings(job.share, job, options.chunks, done.longer, done.texts),
+        shard=None if settings.shard is None else str(settings.shard),
+        others=len(catalogue) - len(job.keys),
     )
 
 
@@ -134,7 +139,7 @@ def plan_text_extraction(
         precision=job.choice.precision,
         device=job.choice.device,
         licence=job.spec.licence,
-        rows=len(catalogue),
+        rows=len(job.keys),
         missing=job.keys.count(None),
         texts=job.texts,
         hits=job.hits,
@@ -148,7 +153,9 @@ def plan_text_extraction(
         last_layers=options.last_layers,
         seconds=seconds,
         bytes=len(job.todo) * (job.spec.dimension * number_bytes + 32),
-        findings=text_findings(catalogue, job, options.chunks, longer, tried),
+        findings=text_findings(job.share, job, options.chunks, longer, tried),
+        shard=None if settings.shard is None else str(settings.shard),
+        others=len(catalogue) - len(job.keys),
     )
 
 
@@ -168,7 +175,9 @@ class Computed(NamedTuple):
     texts: int
 
 
-def _compute(job: TextJob, options: TextEmbeddingOptions, context: Context) -> Computed:
+def _compute(
+    job: TextJob, options: TextEmbeddingOptions, settings: ExtractSettings, context: Context
+) -> Computed:
     """Embed the pending texts and write them."""
     clock = WallClock()
     writer = PartWriter(job.store, clock, job.choice.device)
@@ -180,7 +189,7 @@ def _compute(job: TextJob, options: TextEmbeddingOptions, context: Context) -> C
         clock.charge(writer)
         loading = clock.spent(writer)
         with (
-            ShardQueue(job.store, job.todo) as queue,
+            ShardQueue(job.store, job.todo, lease_prefix(settings.shard)) as queue,
             context.progress.bar(
                 f"embedding ({job.spec.name})",
                 len(job.todo),

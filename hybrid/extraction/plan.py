@@ -24,6 +24,7 @@ from hybrid.extraction.lookup import hash_catalogue, make_store, named_as_stored
 from hybrid.extraction.pipeline import Target
 from hybrid.extraction.poster_keys import image_files
 from hybrid.extraction.precision_check import check_precision, resolve_precision
+from hybrid.extraction.share import Shard, check_settled, take_share
 from hybrid.extraction.writer import Writer
 from hybrid.images.decode import BadPoster, Geometry
 from hybrid.types import EmbeddingOptions
@@ -54,6 +55,8 @@ class ExtractSettings:
         Maximum number of images to embed for each backbone; the next call continues.
     licence : {"any", "commercial"}, default="any"
         ``"commercial"``: refuse weights whose licence is not known to permit commercial use.
+    shard : Shard, optional
+        Only the items that belong to it; other processes embed those of the others.
 
     Examples
     --------
@@ -67,16 +70,21 @@ class ExtractSettings:
     retry_failed: bool = False
     limit: int | None = None
     licence: str = "any"
+    shard: Shard | None = None
 
     def problems(self) -> list[str]:
         """One message for each value that is out of range."""
         numbers = {"batch-size": self.batch_size, "limit": self.limit}
         unknown = f"--licence: expected {' or '.join(LICENCES)}, found {self.licence!r}."
-        return [
-            f"--{name}: expected 1 or more, found {value}."
-            for name, value in numbers.items()
-            if value is not None and value < 1
-        ] + [unknown] * (self.licence not in LICENCES)
+        return (
+            [
+                f"--{name}: expected 1 or more, found {value}."
+                for name, value in numbers.items()
+                if value is not None and value < 1
+            ]
+            + [unknown] * (self.licence not in LICENCES)
+            + (self.shard.problems() if self.shard else [])
+        )
 
 
 def choose_for(spec: BackboneSpec, engine: str, precision: str) -> EngineChoice:
@@ -126,17 +134,20 @@ def plan_jobs(
     options: EmbeddingOptions,
     settings: ExtractSettings,
     context: Context,
-) -> tuple[list[Job], Keys]:
+) -> tuple[Catalogue, list[Job], Keys]:
     """Validate the parameters, hash the posters, and find what each store lacks.
 
     Returns
     -------
+    share : Catalogue
+        The items of the shard, where the settings name one; else the catalogue.
     jobs : list of Job
         One for each backbone.
     keys : list of n bytes or BadPoster
-        Of the catalogue's items, see `hash_catalogue`.
+        Of the items of the share, see `hash_catalogue`.
     """
     _check(catalogue, backbones, weights, options, settings)
+    catalogue = take_share(catalogue, settings.shard)
     names = list(weights) * len(backbones) if len(weights) == 1 else list(weights)
     check_licences_ahead(settings.licence, zip(backbones, names, strict=True), (), options)
     specs = [
@@ -166,7 +177,7 @@ def plan_jobs(
         )
         for spec, each in zip(specs, resolved, strict=True)
     ]
-    return jobs, keys
+    return catalogue, jobs, keys
 
 
 def _resolve(specs: Sequence[BackboneSpec], names: Sequence[str], seed: int) -> list[Weights]:
@@ -194,6 +205,7 @@ def _plan_job(
     """Settle precision and engine, make the store, and find what it lacks."""
     known, engine = resolve_precision(choice, options, context.cache, spec, weights), None
     start = time.perf_counter()
+    check_settled(settings.shard, known)
     if known is None:
         check_cache(context)
         best = _fastest(choice, spec, weights, settings, context)

@@ -19,6 +19,9 @@ class ShardQueue:
     store : EmbeddingStore
     todo : mapping of bytes to str
         Key → path.
+    only : str, default=""
+        Name of the one lease for all of them, where they are the share of one of several processes that each
+        have their own.
 
     Attributes
     ----------
@@ -37,12 +40,12 @@ class ShardQueue:
     (['00'], 1, [])
     """
 
-    def __init__(self, store: EmbeddingStore, todo: Mapping[bytes, str]) -> None:
+    def __init__(self, store: EmbeddingStore, todo: Mapping[bytes, str], only: str = "") -> None:
         self.store = store
         self._leases = Leases(store.folder)
         self.pending: dict[str, dict[bytes, str]] = {}
         for key, path in todo.items():
-            self.pending.setdefault(key[:1].hex(), {})[key] = path
+            self.pending.setdefault(only or key[:1].hex(), {})[key] = path
 
     def __enter__(self) -> ShardQueue:
         return self

@@ -16,6 +16,7 @@ from hybrid.errors import CatalogueError, SettingError
 from hybrid.extraction.licences_ahead import check_licences_ahead
 from hybrid.extraction.plan import ExtractSettings, announce_verification, check_cache
 from hybrid.extraction.precision_check import TRIED, compare_precision, keep_precision
+from hybrid.extraction.share import check_settled, take_share
 from hybrid.extraction.texts import item_texts, text_keys
 from hybrid.text_encoders.encoder import TextEncoder
 from hybrid.text_encoders.registry import resolve_text_encoder
@@ -48,6 +49,8 @@ class TextJob(NamedTuple):
         Texts beyond the limit.
     seconds : float
         Spent to settle the precision, which is part of what the embeddings cost.
+    share : Catalogue
+        The n items: those of the shard, where the settings name one.
     """
 
     spec: TextEncoderSpec
@@ -59,6 +62,7 @@ class TextJob(NamedTuple):
     todo: dict[bytes, str]
     left: int
     seconds: float
+    share: Catalogue
 
     @property
     def texts(self) -> int:
@@ -144,12 +148,14 @@ def plan_text_job(
 ) -> TextJob:
     """Validate the parameters, settle the precision, and find what the store lacks."""
     spec = check_text_job(catalogue, name, options, settings)
+    catalogue = take_share(catalogue, settings.shard)
     texts = item_texts(catalogue.frame, catalogue.columns.text)
     keys = text_keys(texts, spec.prefix)
     wanted = {key: text for key, text in zip(keys, texts, strict=True) if key is not None}
     start = time.perf_counter()
     choice = spec.choose_engine(settings.engine, options.precision)
     known, encoder = known_precision(spec, choice, options, context), None
+    check_settled(settings.shard, known)
     if known is None:
         check_cache(context)
         in_random_order = [wanted[key] for key in sorted(wanted)]  # keys are hashes
@@ -174,6 +180,7 @@ def plan_text_job(
         todo={key: wanted[key] for key in todo},
         left=len(lacks) - len(todo),
         seconds=seconds,
+        share=catalogue,
     )
 
 

@@ -129,13 +129,16 @@ def hash_posters(
         with ThreadPoolExecutor(workers) as pool:
             yield from pool.map(hash_poster, paths)
         return
+    before = _stamp(str(file))
     memo, new_entries = load_memo(file), []
     blocks = [paths[start : start + _BLOCK] for start in range(0, len(paths), _BLOCK)]
     for keys, new in _hash_blocks(memo, blocks, workers):
         yield from keys
         new_entries.append(new)
     if any(len(new) for new in new_entries) and os.path.lexists(Path(cache) / "FORMAT"):
-        save_memo(file, np.concatenate([*new_entries, memo.entries]))
+        # Other processes of an extraction in shards remember theirs meanwhile.
+        there = memo.entries if _stamp(str(file)) == before else load_entries(file)
+        save_memo(file, np.concatenate([*new_entries, there]))
 
 
 def load_memo(file: Path) -> Memo:

@@ -4,6 +4,7 @@ Run as a program, so that each life is a cheap fork of a process without threads
 
     python tests/cache/fault_kill.py --kills 1000 --workers 4 --processes 1 FOLDER
 
+With `--shards` each process has a shard of its own (`hybrid extract --shard`), and only all of them do all.
 Prints one line of JSON. The backbone is a stand-in whose embedding is a hash of the pixels; everything
 else is the real extraction: reading, hashing, decoding, batches, parts, leases, compaction.
 """
@@ -37,6 +38,7 @@ from hybrid.backbones.engine import Engine
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import load_catalogue
 from hybrid.extraction.plan import ExtractSettings
+from hybrid.extraction.share import Shard
 from hybrid.types import EmbeddingOptions
 from hybrid.utils.context import Context
 
@@ -79,7 +81,9 @@ def write_catalogue(folder: Path) -> Path:
     return folder / "catalogue.csv"
 
 
-def extract(catalogue: Path, cache: Path, workers: int, log: Path) -> None:
+def extract(
+    catalogue: Path, cache: Path, workers: int, log: Path, shard: Shard | None = None
+) -> None:
     """Extract, and note in `log` each key once the store has acknowledged it."""
     append = EmbeddingStore.append
     notes = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -96,7 +100,7 @@ def extract(catalogue: Path, cache: Path, workers: int, log: Path) -> None:
         BACKBONE,
         weights="random",
         options=EmbeddingOptions(precision="float32"),
-        settings=ExtractSettings(batch_size=8),
+        settings=ExtractSettings(batch_size=8, shard=shard),
         context=Context(cache=str(cache), workers=workers),
     )
 
@@ -125,7 +129,9 @@ def contents(cache: Path) -> tuple[Contents, dict[bytes, str]]:
     return dict(zip(keys, rows, strict=True)), store.failures()
 
 
-def run(folder: Path, kills: int, workers: int, processes: int, seed: int) -> dict[str, Any]:
+def run(
+    folder: Path, kills: int, workers: int, processes: int, seed: int, shards: bool
+) -> dict[str, Any]:
     """Kill until there were so many kills; compare with a run that nobody disturbed."""
     dice = random.Random(seed)
     catalogue, cache, log = write_catalogue(folder), folder / "cache", folder / "log"
@@ -134,7 +140,10 @@ def run(folder: Path, kills: int, workers: int, processes: int, seed: int) -> di
     whole, seconds = contents(folder / "whole"), time.perf_counter() - start
     counts = {"kills": 0, "lives": 0, "completed": 0, "acknowledged": 0, "lost": 0, "wrong": 0}
     while counts["kills"] < kills or cache.exists():
-        lives = [fork(catalogue, cache, workers, log) for _ in range(processes)]
+        lives = [
+            fork(catalogue, cache, workers, log, Shard(i + 1, processes) if shards else None)
+            for i in range(processes)
+        ]
         time.sleep(dice.uniform(0.0, seconds))
         counts["lives"] += processes
         doomed = lives if dice.random() < 0.5 else lives[:1]
@@ -151,7 +160,9 @@ def run(folder: Path, kills: int, workers: int, processes: int, seed: int) -> di
         acknowledged = {bytes.fromhex(line) for line in noted if len(line) == 65}
         counts["lost"] += len(acknowledged - rows.keys())
         counts["wrong"] += sum(whole[0].get(key) != row for key, row in rows.items())
-        if not all(killed) or finished:  # done: compare everything, and begin anew
+        if (
+            not any(killed) if shards else not all(killed) or finished
+        ):  # done: compare everything, and begin anew
             assert (rows, failures) == whole, "the final content is another"
             counts["completed"] += 1
             counts["acknowledged"] += len(acknowledged)
@@ -167,6 +178,9 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument(
+        "--shards", action="store_true", help="Each process has a shard of its own."
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     warnings.simplefilter("error")  # a part that was damaged would be told by a warning

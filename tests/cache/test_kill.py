@@ -13,11 +13,14 @@ PROGRAM = Path(__file__).with_name("fault_kill.py")
 
 
 @pytest.mark.parametrize(
-    ("workers", "processes"), [(1, 1), (4, 1), (1, 4)], ids=["1 worker", "4 workers", "4 processes"]
+    ("workers", "processes", "shards"),
+    [(1, 1, False), (4, 1, False), (1, 4, False), (1, 3, True)],
+    ids=["1 worker", "4 workers", "4 processes", "3 shards"],
 )
 def test_nothing_acknowledged_is_lost_by_kill(
     workers: int,
     processes: int,
+    shards: bool,
     tmp_path: Path,
     fault_counts: dict[str, int],
     tally: Callable[[str], None],
@@ -25,11 +28,12 @@ def test_nothing_acknowledged_is_lost_by_kill(
 ) -> None:
     options = {"kills": fault_counts["kills"], "workers": workers, "processes": processes}
     arguments = [f"--{name}={value}" for name, value in options.items()]
+    arguments += ["--shards"] * shards
     done = loaded.run(PROGRAM.read_text(), tmp_path / "films", *arguments)
     assert done.returncode == 0, done.stderr[-3000:]
-    counts = json.loads(done.stdout)
+    counts, what = json.loads(done.stdout), "shards" if shards else "processes"
     tally(
-        f"kill -9, {workers} workers, {processes} processes: {counts['kills']} kills, "
+        f"kill -9, {workers} workers, {processes} {what}: {counts['kills']} kills, "
         f"{counts['acknowledged']} acknowledged rows, {counts['lost']} lost, {counts['wrong']} wrong; "
         f"{counts['completed']} times the same content as an undisturbed run"
     )
