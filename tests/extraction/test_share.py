@@ -5,19 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hybrid.catalogue import Catalogue, load_catalogue
-from hybrid.cli.main import main
 from hybrid.errors import SettingError
+from hybrid.extraction import extract as extract_module
+from hybrid.extraction import extract_texts as texts_module
 from hybrid.extraction import plan, text_plan
 from hybrid.extraction.extract import extract_embeddings, plan_extraction
 from hybrid.extraction.extract_texts import extract_texts, plan_text_extraction
@@ -40,6 +41,13 @@ def _shallow(shallow_mobilenet: None) -> None:
     """What is embedded here, in whatever order, is embedded by the shallow network."""
 
 
+@pytest.fixture(autouse=True)
+def _short_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run measures for no longer than a batch takes."""
+    monkeypatch.setattr(extract_module, "TRIAL_SECONDS", 0.01)
+    monkeypatch.setattr(texts_module, "TRIAL_SECONDS", 0.01)
+
+
 def extract(catalogue: Catalogue, cache: Path, shard: Shard | None = None) -> ExtractSummary:
     return extract_embeddings(
         catalogue,
@@ -51,7 +59,8 @@ def extract(catalogue: Catalogue, cache: Path, shard: Shard | None = None) -> Ex
     )
 
 
-@given(st.sets(st.text(), max_size=50), st.integers(1, 40))
+@settings(max_examples=25, deadline=None)
+@given(st.sets(st.text(), max_size=10), st.integers(1, 40))
 def test_each_item_is_in_one_shard(ids: set[str], count: int) -> None:
     for name in ids:
         digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
@@ -61,10 +70,10 @@ def test_each_item_is_in_one_shard(ids: set[str], count: int) -> None:
 
 def test_shards_are_of_one_size() -> None:
     sizes = Counter(
-        i for name in map(str, range(8000)) for i in range(16) if Shard(i + 1, 16).holds(name)
+        i for name in map(str, range(1600)) for i in range(16) if Shard(i + 1, 16).holds(name)
     )
     assert len(sizes) == 16
-    assert max(abs(size - 500) for size in sizes.values()) < 5 * 500**0.5
+    assert max(abs(size - 100) for size in sizes.values()) < 5 * 100**0.5
 
 
 @pytest.mark.parametrize(
@@ -138,7 +147,7 @@ def test_texts(films: Path, text_encoder: Path, tmp_path: Path) -> None:
 
     def shard_of(cache: str, shard: Shard | None) -> Any:
         how = {"options": EXACT_TEXTS, "context": Context(str(tmp_path / cache), workers=1)}
-        settings = ExtractSettings("keras", shard=shard)
+        settings = ExtractSettings("openvino", shard=shard)
         said = plan_text_extraction(catalogue, str(text_encoder), settings=settings, **how)
         done = extract_texts(catalogue, str(text_encoder), settings=settings, **how)
         assert (said.to_compute, said.rows, said.others) == (done.computed, done.rows, done.others)
@@ -181,7 +190,7 @@ def test_a_shard_without_items_does_nothing(
     done = extract(catalogue, tmp_path / "cache", empty)
     assert (done.rows, done.images, done.computed, done.bad) == (0, 0, 0, ())
     assert done.others == len(catalogue)
-    settings = ExtractSettings("keras", shard=empty)
+    settings = ExtractSettings("openvino", shard=empty)
     context = Context(str(tmp_path / "cache"), workers=1)
     texts = extract_texts(
         catalogue, str(text_encoder), options=EXACT_TEXTS, settings=settings, context=context
@@ -202,7 +211,7 @@ def test_shards_do_not_choose_the_precision_each(
         extract_texts(
             load_catalogue(films),
             str(text_encoder),
-            settings=ExtractSettings("keras", shard=Shard(1, 2)),
+            settings=ExtractSettings("openvino", shard=Shard(1, 2)),
             context=Context(str(tmp_path / "cache")),
         )
     assert not (tmp_path / "cache").exists()
@@ -246,18 +255,16 @@ def test_processes_remember_the_keys_of_all(
     assert not [path for path in read if Path(path).exists()]
 
 
-def test_the_command(films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    command = ["extract", "--catalogue", str(films), "--backbone", NET, "--weights", "random"]
-    command += ["--precision", "float32", "--workers", "1", "--quiet"]
+def test_the_command(films: Path, tmp_path: Path, hybrid_here: Callable[..., Any]) -> None:
+    command = ["extract", "--catalogue", films, "--backbone", NET, "--weights", "random"]
+    command += ["--precision", "float32", "--workers", "1", "--quiet", "--cache", tmp_path / "c"]
     catalogue = load_catalogue(films)
-    done = CliRunner().invoke(main, [*command, "--shard", "2/3"])
+    done = hybrid_here(*command, "--shard", "2/3")
     others = len(catalogue) - len(take_share(catalogue, Shard(2, 3)))
-    assert done.exit_code == 0, done.output
+    assert done.returncode == 0, done.stderr
     assert f"shard 2/3: {others} items are left to the other shards" in done.stdout
-    done = CliRunner().invoke(main, [*command, "--shard", "2/3", "--json"])
-    said = json.loads(done.stdout)
+    said = json.loads(hybrid_here(*command, "--shard", "2/3", "--json").stdout)
     assert (said["shard"], said["others"], said["computed"]) == ("2/3", others, 0)
-    wrong = CliRunner().invoke(main, [*command, "--shard", "4/3"])
-    assert wrong.exit_code != 0
-    assert "--shard: expected I/N" in wrong.output
+    wrong = hybrid_here(*command, "--shard", "4/3")
+    assert wrong.returncode
+    assert "--shard: expected I/N" in wrong.stderr
