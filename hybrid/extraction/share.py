@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -15,7 +15,8 @@ MOST = 100_000  # shards; a Slurm array has fewer
 _FORM = re.compile(r"(\d{1,9})/(\d{1,9})", re.ASCII)
 
 
-class Shard(NamedTuple):
+@dataclass(frozen=True)
+class Shard:
     """One of several shares of a catalogue's items.
 
     An item belongs to the shard that the SHA-256 of its id says, whatever else is in the catalogue: rows that
@@ -92,7 +93,7 @@ def parse_shard(text: str) -> Shard:
 def _problem(found: str) -> str:
     return (
         f"--shard: expected I/N, the I-th of N shards, such as 3/16, I from 1 to N and N at most {MOST:,}, "
-        f"found {found!r}. In a Slurm array: sbatch --array=1-16, and --shard $SLURM_ARRAY_TASK_ID/16."
+        f"found {found!r}. In a Slurm array of the tasks 1 to 16: --shard $SLURM_ARRAY_TASK_ID/16."
     )
 
 

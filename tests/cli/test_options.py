@@ -134,7 +134,7 @@ ALWAYS = {
     "audit": {*COLUMNS, *SELECTED, "text-encoder", "text-embeddings", "run", "repair", "sheet", "force"},
     # A dry run rehearses the command that it is given, with all its options.
     "extract": {
-        *(*COLUMNS, *ANY_EMBEDDING, "backbone", "text-encoder", "ids", "limit", "dry-run"),
+        *(*COLUMNS, *ANY_EMBEDDING, "backbone", "text-encoder", "ids", "limit", "shard", "dry-run"),
         *("licence", "strict"),
     },
     "fit-svm": {*COLUMNS, *HEAD, "metric", "C", "calibration", "chain"},
