@@ -52,7 +52,7 @@ class Shard:
         Examples
         --------
         >>> [Shard(number, 3).holds("tmdb100") for number in (1, 2, 3)]
-        [False, False, True]
+        [False, True, False]
         """
         digest = hashlib.sha256(item.encode("utf-8", "surrogatepass")).digest()
         return int.from_bytes(digest[:8], "big") % self.count == self.number - 1
