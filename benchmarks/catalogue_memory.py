@@ -1,0 +1,215 @@
+"""Memory and processor time of what reads a catalogue, from 20,000 to 2,000,000 items.
+
+    python benchmarks/catalogue_memory.py --folder made --items 20000 2000000 --out memory.json
+
+Made films: id, title, an overview of 60 words, 1 to 3 genres of 20, year, directors, poster. Each item has a
+poster path of its own; the files behind them are 1,000 small images, in folders of which 2,000 are links to
+one. ``--formats csv jsonl parquet`` says how the tables are written. `--folder` is kept, and what is in it is
+used again.
+
+Each stage runs in a process of its own: ``read`` loads the catalogue in Python, ``labels`` also makes ids and
+label matrix, as `hybrid split` does first; ``check``, ``split`` (at random, without near-duplicates) and
+``extract`` (a dry run) are the commands. Peak memory is VmHWM, time that of the processor, user and system.
+The bound is 2 GB and 100 bytes an item.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import platform
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+GENRES = (
+    *("Action", "Adventure", "Animation", "Comedy", "Crime", "Documentary", "Drama", "Family"),
+    *("Fantasy", "History", "Horror", "Music", "Musical", "Mystery", "Romance", "Sport"),
+    *("Thriller", "TV", "War", "Western"),
+)
+COLUMNS = ("id", "title", "overview", "genres", "year", "directors", "poster")
+WORDS, PHRASE, PHRASES, DIRECTORS = 50_000, 6, 50_000, 200_000
+IMAGES, FOLDERS = 1_000, 2_000
+BATCH = 10_000
+GB, BYTES = 2_000_000_000, 100  # the bound: of all, and of an item
+STAGES = ("read", "labels", "check", "split", "extract")
+
+# What a process prints of itself: the highest resident memory in bytes, and its processor seconds.
+MEASURE = """
+import json, re, resource, sys
+from pathlib import Path
+used = resource.getrusage(resource.RUSAGE_SELF)
+peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
+Path(sys.argv[1]).write_text(json.dumps({"peak": peak, "processor": used.ru_utime + used.ru_stime}))
+"""
+READ = "from hybrid import load_catalogue; films = load_catalogue(sys.argv[2])"
+CODE = {
+    "read": READ,
+    "labels": f"{READ}; films.require_labels(); films.labels, films.ids",
+    "check": "arguments = ['check', '--json']",
+    "split": "arguments = ['split', '--method', 'random', '--no-near-duplicates', '--force']",
+    "extract": "arguments = ['extract', '--dry-run', '--backbone', 'mobilenet-075', '--weights', 'random', "
+    "'--precision', 'float32']",
+}
+COMMAND = """
+import contextlib, os
+from hybrid.cli.main import main
+arguments += ['--catalogue', sys.argv[2], '--quiet', '--workers', '1']
+with open(os.devnull, 'w') as nothing, contextlib.redirect_stdout(nothing):
+    try:
+        main(arguments)
+    except SystemExit as end:
+        assert not end.code, end.code
+"""
+
+
+# The data
+
+
+def rows(n: int, seed: int = 0) -> Iterator[list[str]]:
+    """Yield made films; the first ones are the same whatever `n`."""
+    draw = random.Random(seed)
+    words = ["".join(draw.choices("etaoinshrdlu", k=draw.randint(2, 9))) for _ in range(WORDS)]
+    phrases = [" ".join(draw.choices(words, k=PHRASE)) for _ in range(PHRASES)]
+    directors = [" ".join(draw.choices(words, k=2)).title() for _ in range(DIRECTORS)]
+    for i in range(n):
+        yield [
+            f"tt{i:07d}",
+            " ".join(draw.choices(words, k=3)).capitalize(),
+            ", ".join(draw.choices(phrases, k=10)) + ".",
+            "|".join(draw.sample(GENRES, 1 + i % 3)),
+            str(1920 + draw.randrange(105)),
+            draw.choice(directors),
+            f"posters/{i // IMAGES % FOLDERS:04d}/{i % IMAGES:03d}.jpg",
+        ]
+
+
+def write(path: Path, n: int) -> None:
+    """Write a catalogue of n items, by the suffix of its name, some thousand rows at a time."""
+    made = rows(n)
+    if path.suffix == ".parquet":
+        import pyarrow
+        from pyarrow import parquet
+
+        schema = pyarrow.schema([(name, pyarrow.string()) for name in COLUMNS])
+        with parquet.ParquetWriter(path, schema) as writer:
+            while batch := list(islice(made, BATCH)):
+                columns = [pyarrow.array(cells) for cells in zip(*batch, strict=True)]
+                writer.write_batch(pyarrow.record_batch(columns, schema=schema))
+        return
+    with path.open("w", encoding="utf-8", newline="") as file:
+        if path.suffix == ".csv":
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            writer.writerows(made)
+        else:
+            for row in made:
+                record: dict[str, Any] = dict(zip(COLUMNS, row, strict=True))
+                record |= {"year": int(record["year"]), "genres": record["genres"].split("|")}
+                file.write(json.dumps(record) + "\n")
+
+
+def write_posters(folder: Path) -> None:
+    """Write the images, and the folders that are links to theirs."""
+    import numpy as np
+    from PIL import Image
+
+    (folder / "0000").mkdir(parents=True)
+    for i in range(IMAGES):
+        pixels = np.random.default_rng(i).integers(0, 256, (9, 6, 3), dtype=np.uint8)
+        Image.fromarray(pixels).resize((60, 90)).save(folder / "0000" / f"{i:03d}.jpg")
+    for i in range(1, FOLDERS):
+        (folder / f"{i:04d}").symlink_to("0000")
+
+
+# The figures
+
+
+def measure(stage: str, path: Path) -> dict[str, float]:
+    """Peak memory and processor time of a stage, in a process of its own."""
+    code = "import sys\n" + CODE[stage] + (COMMAND if "arguments" in CODE[stage] else "\n")
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder) / "told.json"
+        call = [sys.executable, "-c", code + MEASURE, str(told), str(path.resolve())]
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+        subprocess.run(call, check=True, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
+        return dict(json.loads(told.read_text()))
+
+
+def made(folder: Path, n: int, suffix: str) -> Path:
+    """The catalogue of n items in a format, written where it is not there yet."""
+    if not (folder / "posters").exists():
+        write_posters(folder / "posters")
+    path = folder / f"films-{n}.{suffix}"
+    if not path.exists():
+        part = path.with_name(f"part.{suffix}")
+        write(part, n)
+        part.rename(path)
+    return path
+
+
+def describe(name: str, n: int, stage: str, runs: Sequence[dict[str, float]]) -> dict[str, Any]:
+    """Median and spread of some runs of a stage."""
+    peaks, seconds = ([run[what] for run in runs] for what in ("peak", "processor"))
+    return {
+        **{"format": name, "items": n, "stage": stage},
+        "peak_bytes": statistics.median(peaks),
+        "peak_spread": max(peaks) - min(peaks),
+        "processor_seconds": statistics.median(seconds),
+        "processor_spread": max(seconds) - min(seconds),
+        "within_bound": max(peaks) <= GB + BYTES * n,
+    }
+
+
+def main() -> None:
+    """Make the catalogues, measure each stage on each, print, write."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path("made"))
+    parser.add_argument("--items", type=int, nargs="+", default=[20_000, 200_000, 2_000_000])
+    parser.add_argument(
+        "--formats", nargs="+", default=["csv"], choices=["csv", "jsonl", "parquet"]
+    )
+    parser.add_argument("--stages", nargs="+", default=STAGES, choices=STAGES)
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--make", nargs=2, metavar=("ITEMS", "FORMAT"), help=argparse.SUPPRESS)
+    parser.add_argument("--out", type=Path, default=Path("catalogue-memory.json"))
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    if options.make:
+        made(options.folder, int(options.make[0]), options.make[1])
+        return
+    free = shutil.disk_usage(options.folder).free
+    if free < (need := 700 * sum(options.items) * len(options.formats)):
+        raise SystemExit(f"expected {need / 1e9:.1f} GB of free disk, found {free / 1e9:.1f} GB")
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    results = []
+    for name in options.formats:
+        for n in options.items:
+            # This process stays small: what it had in memory would count for its children.
+            call = [sys.executable, __file__, "--folder", str(options.folder)]
+            subprocess.run([*call, "--make", str(n), name], check=True)
+            path = made(options.folder, n, name)
+            for stage in options.stages:
+                runs = [measure(stage, path) for _ in range(options.repeats)]
+                results.append(describe(name, n, stage, runs))
+                print(
+                    "{format:<7} {items:>9,} {stage:<7} {peak_bytes:>14,.0f} bytes (± {peak_spread:,.0f}) "
+                    "{processor_seconds:8.1f} s (± {processor_spread:.1f})".format(**results[-1]),
+                    flush=True,
+                )
+                options.out.write_text(
+                    json.dumps({"machine": machine, "stages": results}, indent=2) + "\n"
+                )
+
+
+if __name__ == "__main__":
+    main()
