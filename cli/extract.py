@@ -98,6 +98,8 @@ def command(
     tell_catalogue(catalogue)
     if ids:
         catalogue = catalogue.only(parse_ids(ids))
+    if text_encoder is None:
+        catalogue = catalogue.without_texts()
     found = (plan_encoders if dry_run else extract_encoders)(
         catalogue,
         Encoders(backbone, weights, options, text_encoder, text_options),

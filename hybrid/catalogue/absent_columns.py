@@ -9,8 +9,9 @@ from shlex import quote
 
 import pandas as pd
 
-from hybrid.catalogue.cells import says_something
+from hybrid.catalogue.cells import filled_cells
 from hybrid.catalogue.columns import fold_name
+from hybrid.catalogue.packed import chunks
 from hybrid.catalogue_types import ColumnRole, Columns, Finding
 from hybrid.utils.counts import counted, first_few
 
@@ -138,7 +139,11 @@ def _of_text(roles: list[ColumnRole]) -> Iterator[Finding]:
 def _is_one_hot(role: ColumnRole, cells: pd.Series) -> bool:
     if role.role not in ("numeric", "categorical"):
         return False
-    distinct = cells[says_something(cells)].str.lower().unique()
+    distinct = set[str]()
+    for part in chunks(filled_cells(cells)):
+        distinct |= {cell.lower() for cell in set(part)}
+        if len(distinct) > 2:
+            return False
     return len(distinct) == 2 and _ONE_HOT.issuperset(distinct)
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -19,6 +20,7 @@ from hybrid.catalogue.columns import POSTER, find_name
 from hybrid.catalogue.dates import parse_dates
 from hybrid.catalogue.label_sets import LabelSets
 from hybrid.catalogue.numbers import parse_numbers
+from hybrid.catalogue.packed import chunks
 from hybrid.catalogue.poster_paths import Links, join_paths, poster_problem, split_posters
 from hybrid.errors import CatalogueError, SettingError, did_you_mean
 from hybrid.images.references import file_of, join_folder
@@ -101,10 +103,6 @@ class Catalogue:
         ----------
         ids : iterable of str
 
-        Returns
-        -------
-        Catalogue
-
         Raises
         ------
         SettingError
@@ -132,6 +130,10 @@ class Catalogue:
         """
         return replace(self, table=self.table[keep].reset_index(drop=True), rows=self.rows[keep])
 
+    def without_texts(self) -> Catalogue:
+        """Leave out the text columns, most of a catalogue's memory, for what reads none of them."""
+        return replace(self, table=self.table.drop(columns=list(self.columns.text)))
+
     def find_column(self, wanted: str) -> str | None:
         """The name of a column of the table whatever its case; None where there is none."""
         return find_name(map(str, self.table.columns), wanted)
@@ -145,12 +147,16 @@ class Catalogue:
                 first[name.casefold()] = name
         return self.table.rename(columns={name: lower for lower, name in first.items()})
 
-    @cached_property
+    @property
     def posters(self) -> tuple[str, ...]:
         """The poster cell of each item, as it is in the file; n str."""
+        return tuple(self._each_poster)
+
+    @property
+    def _each_poster(self) -> Iterator[str]:
         if self.columns.poster is None:
-            return ("",) * len(self)
-        return tuple(self.table[self.columns.poster])
+            return iter(("",) * len(self))
+        return chain.from_iterable(chunks(self.table[self.columns.poster]))
 
     @cached_property
     def poster_problems(self) -> dict[int, str]:
@@ -172,8 +178,14 @@ class Catalogue:
     @property
     def _poster_cells(self) -> Iterator[tuple[int, tuple[str, ...]]]:
         """Each item, and the posters that its cell names."""
-        name, separator = self.columns.poster, self.columns.label_separator
-        return enumerate(split_posters(cell, name, separator) for cell in self.posters)
+        return enumerate(map(self._split, self._each_poster))
+
+    def _split(self, cell: str) -> tuple[str, ...]:
+        return split_posters(cell, self.columns.poster, self.columns.label_separator)
+
+    def _poster_of(self, index: int) -> str:
+        column = self.columns.poster
+        return "" if column is None else str(self.table[column].iloc[index])
 
     def _problem(self, cell: str) -> str:
         named = self.posters_folder is not None
@@ -190,13 +202,9 @@ class Catalogue:
         index : int
             Position of the item.
         reason : str
-
-        Returns
-        -------
-        BadRow
         """
         row, name = int(self.rows[index]), str(self.ids[index])
-        return BadRow(row, name, self.posters[index], reason)
+        return BadRow(row, name, self._poster_of(index), reason)
 
     @cached_property
     def poster_paths(self) -> tuple[str, ...]:
@@ -204,7 +212,11 @@ class Catalogue:
 
         Of several the first; `several_posters` has all.
         """
-        return tuple(paths[0] if paths else "" for paths in self._poster_sets)
+        return tuple(self.each_poster_path())
+
+    def each_poster_path(self) -> Iterator[str]:
+        """Yield what `poster_paths` holds, which many items need not hold at once."""
+        return (paths[0] if paths else "" for paths in self._poster_sets())
 
     def poster_files(self, index: int) -> tuple[str, ...]:
         """All poster files that the cell of an item names, in its order; none where it cannot name one.
@@ -218,24 +230,28 @@ class Catalogue:
         -------
         tuple of str
         """
-        return tuple(self._poster_sets[index])
+        return tuple(self._files(index, self._split(self._poster_of(index))))
 
     @cached_property
     def several_posters(self) -> dict[int, list[str]]:
         """Items with more than one poster file: index → all of them."""
-        return {i: paths for i, paths in enumerate(self._poster_sets) if len(paths) > 1}
+        if self.columns.poster is None or self.columns.poster.casefold() == POSTER:
+            return {}
+        return {i: paths for i, paths in enumerate(self._poster_sets()) if len(paths) > 1}
 
-    @cached_property
-    def _poster_sets(self) -> list[list[str]]:
-        """The poster files of each item."""
+    def _poster_sets(self) -> Iterator[list[str]]:
+        """Yield the poster files of each item."""
+        return (self._files(i, cells) for i, cells in self._poster_cells)
+
+    def _files(self, index: int, cells: tuple[str, ...]) -> list[str]:
+        """The files of an item whose posters these are."""
+        if index in self.poster_problems:
+            return []
         here, root = self.path.parent, self._root
         return [
-            [
-                join_folder(here if self._is_own(cell) else root, cell)
-                for cell in cells
-                if not self._problem(cell)
-            ]
-            for _, cells in self._poster_cells
+            join_folder(here if self._is_own(cell) else root, cell)
+            for cell in cells
+            if len(cells) == 1 or not self._problem(cell)
         ]
 
     def _is_own(self, cell: str) -> bool:
@@ -314,7 +330,7 @@ class Catalogue:
         DataFrame of shape (n, columns)
         """
         n = len(self)
-        files = [join_paths(paths) for paths in self._poster_sets]
+        files = [join_paths(paths) for paths in self._poster_sets()]
         data: dict[str, Any] = {POSTER: np.array(files, dtype=object)}
         for name in columns.text + columns.categorical + columns.list:
             cells = self._cells(name)
@@ -350,7 +366,9 @@ class Catalogue:
         if len(self.poster_problems) == len(self):
             (reason, count), *_ = Counter(self.poster_problems.values()).most_common(1)
             example = next(
-                cell for i, cell in enumerate(self.posters) if self.poster_problems[i] == reason
+                cell
+                for i, cell in enumerate(self._each_poster)
+                if self.poster_problems[i] == reason
             )
             raise CatalogueError(
                 f"{self.path}: expected files in the poster column {self.columns.poster!r}, found none: "

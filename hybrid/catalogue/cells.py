@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from hybrid.catalogue.lists import join_list as join_list
 from hybrid.catalogue.lists import parse_list as parse_list
 from hybrid.catalogue.lists import split_cell as split_cell
+from hybrid.catalogue.packed import chunks
 from hybrid.types import Columns
 
 # What spreadsheets, databases and people write for "nothing" in a column of numbers, dates or files.
@@ -38,9 +39,25 @@ def says_something(cells: pd.Series) -> NDArray[np.bool_]:
     >>> says_something(pd.Series(["7", "", "N/A", "unknown"])).tolist()
     [True, False, False, False]
     """
+    return np.concatenate([_say_something(part) for part in chunks(cells)])
+
+
+def _say_something(cells: pd.Series) -> NDArray[np.bool_]:
     different, place = find_different(cells)
     told = (len(cell) > _LONGEST or cell.lower() not in NOTHING for cell in different)
     return np.fromiter(told, dtype=bool, count=len(different))[place]
+
+
+def filled_cells(cells: pd.Series) -> pd.Series:
+    """The cells that are more than a word for nothing; a column without such words as it is.
+
+    Examples
+    --------
+    >>> filled_cells(pd.Series(["7", "", "N/A"])).tolist()
+    ['7']
+    """
+    filled = says_something(cells)
+    return cells if filled.all() else cells[filled]
 
 
 def find_different(cells: pd.Series) -> tuple[NDArray[np.object_], NDArray[np.int64]]:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hybrid.catalogue.catalogue import Catalogue
+from hybrid.catalogue.packed import find_repeated
 from hybrid.images.damage import find_damage
 from hybrid.images.decode import BadPoster, decode_poster
 from hybrid.images.files import held_poster
 from hybrid.images.suspicion import find_look
 from hybrid.types import MAX_SHARED, BadRow, Columns, Finding
 from hybrid.utils.context import Context
+from hybrid.utils.threads import map_ahead
 
 SHOWN = 80  # characters of a text
 SIZE = (64, 64)  # any size proves that the whole file can be decoded
@@ -102,7 +104,8 @@ def tell_shared_texts(catalogue: Catalogue) -> tuple[Finding, ...]:
         ):  # films of one title in one year are duplicates, see docs/splits.md
             continue
         cells = catalogue.table[name]
-        counts = cells[cells.duplicated() & (cells != "")].value_counts() + 1  # the first of each
+        again = cells[find_repeated(cells) & (cells != "").to_numpy()].astype(object)
+        counts = again.value_counts() + 1  # the first of each
         many = counts[counts > MAX_SHARED]
         if len(many):
             items, example = int(many.sum()), str(many.index[0])
@@ -179,32 +182,32 @@ def look_at_posters(
     """
     if catalogue.posters_told or catalogue.columns.poster is None:
         return (), ()
-    bad, looks, context = [], [], context or Context()
-    paths, problems = catalogue.poster_paths, catalogue.poster_problems
+    bad, looks, context = [], dict[str, str](), context or Context()
+    problems = catalogue.poster_problems
     with (
         ThreadPoolExecutor(context.workers) as pool,
         context.progress.bar("checking posters", len(catalogue), "posters") as advance,
     ):
         several = catalogue.several_posters
         firsts = []
-        for i, found in enumerate(pool.map(_look_at, paths)):
+        for i, (path, found) in enumerate(map_ahead(pool, _look_at, catalogue.each_poster_path())):
             advance(1)
             firsts.append(problems.get(i, found.problem))
-            looks.append((paths[i], found.look))
+            looks |= {path: found.look} if found.look else {}
         others = [path for each in several.values() for path in each[1:]]
-        later = list(pool.map(_look_at, others))
-        looks += [(path, found.look) for path, found in zip(others, later, strict=True)]
-        further = iter(later)
+        later = list(map_ahead(pool, _look_at, others))
+        looks |= {path: found.look for path, found in later if found.look}
+        further = iter([found for _, found in later])
         for i, reason in enumerate(firsts):
             reasons = [reason] if reason else []
             if files := several.get(i):
                 rest = [found.problem for found in islice(further, len(files) - 1)]
                 each = zip(files, [reason, *rest], strict=True)
                 reasons = [f"{Path(path).name}: {found}" for path, found in each if found]
-            used = len(reasons) < len(several.get(i, [paths[i]]))
+            used = len(reasons) < len(several.get(i, [""]))
             reasons += catalogue.part_problems.get(i, ())
             bad += [catalogue.bad_row(i, f"{each}{OTHERS if used else ''}") for each in reasons]
-    return tuple(bad), _tell_looks(catalogue, {path: look for path, look in looks if look})
+    return tuple(bad), _tell_looks(catalogue, looks)
 
 
 class _Found(NamedTuple):

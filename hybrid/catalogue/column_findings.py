@@ -7,11 +7,13 @@ from shlex import quote
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from hybrid.catalogue.cells import says_something
+from hybrid.catalogue.cells import filled_cells
 from hybrid.catalogue.dates import count_dates, parse_dates
 from hybrid.catalogue.decimals import count_decimals
 from hybrid.catalogue.numbers import find_undecided, mixed_currencies, parse_numbers
+from hybrid.catalogue.packed import find_repeated, match_all, take_every
 from hybrid.catalogue.roles import FEW, HALF, IMAGE, URL, WORDS
 from hybrid.catalogue.units import currency_code, is_currency
 from hybrid.catalogue_types import COMMA, DAY_FIRST, MONTH_FIRST, ColumnRole, Columns, Finding
@@ -64,7 +66,7 @@ runtime reads words)
         if role.role in ("numeric", "date"):
             found += _of_cells(role, cells)
         if role.role == "numeric" and not decimal and not role.reason.startswith("recorded"):
-            found += _of_decimals(role, cells[says_something(cells)])
+            found += _of_decimals(role, filled_cells(cells))
         elif role.role in ("categorical", "list"):
             addresses = [*_of_addresses(role, cells)]
             found += addresses
@@ -93,7 +95,7 @@ def _of_cells(role: ColumnRole, cells: pd.Series) -> Iterator[Finding]:
             role.column,
             role.examples,
         )
-    filled = cells[says_something(cells)]
+    filled = filled_cells(cells)
     if role.role == "date":
         yield from _of_dates(role, filled)
     elif is_currency(role.format.unit):
@@ -187,12 +189,11 @@ def _of_dates(role: ColumnRole, filled: pd.Series) -> Iterator[Finding]:
 
 def _of_addresses(role: ColumnRole, cells: pd.Series) -> Iterator[Finding]:
     """Of a column of words or lists: many of its cells are addresses."""
-    some = cells.iloc[:: max(1, len(cells) // 1000)]
-    some = some[says_something(some)]
-    if role.reason.startswith(("--", "recorded")) or not some.str.fullmatch(URL).mean() >= HALF:
+    some = filled_cells(take_every(cells, max(1, len(cells) // 1000)))
+    if role.reason.startswith(("--", "recorded")) or not _mostly(some, URL):
         return
-    filled = cells[says_something(cells)]
-    are = filled.str.fullmatch(URL)
+    filled = filled_cells(cells)
+    are = match_all(filled, URL)
     examples = tuple(filled[~are].drop_duplicates().iloc[:EXAMPLES])
     yield Finding(
         NOT_UNDERSTOOD,
@@ -208,11 +209,14 @@ def _of_addresses(role: ColumnRole, cells: pd.Series) -> Iterator[Finding]:
 
 def _of_categories(role: ColumnRole, cells: pd.Series, columns: Columns) -> Iterator[Finding]:
     """Of a column of words: many of its cells are numbers, or it is a text that nobody named."""
-    filled = cells[says_something(cells)]
-    distinct = filled.drop_duplicates()
-    if role.reason.startswith(("--", "recorded")) or len(distinct) <= FEW:
+    if role.reason.startswith(("--", "recorded")):
         return
-    some = distinct.iloc[:: max(1, len(distinct) // 1000)]
+    filled = filled_cells(cells)
+    repeated = find_repeated(filled)
+    distinct = filled[~repeated] if repeated.any() else filled
+    if len(distinct) <= FEW:
+        return
+    some = take_every(distinct, max(1, len(distinct) // 1000))
     option = "numeric" if (~np.isnan(parse_numbers(some))).mean() >= HALF else ""
     if not option and (parse_dates(some) != "").mean() >= HALF:
         option = "date"
@@ -232,9 +236,7 @@ def _of_categories(role: ColumnRole, cells: pd.Series, columns: Columns) -> Iter
             role.column,
             examples,
         )
-    elif distinct.iloc[:1000].str.count(r"\s").mean() >= WORDS and len(distinct) >= HALF * len(
-        filled
-    ):
+    elif _mean_spaces(distinct.iloc[:1000]) >= WORDS and len(distinct) >= HALF * len(filled):
         yield Finding(
             TEXT_COLUMN,
             f"column {role.column!r} holds sentences, and is read as categories "
@@ -242,7 +244,7 @@ def _of_categories(role: ColumnRole, cells: pd.Series, columns: Columns) -> Iter
             "text)",
             len(filled),
             role.column,
-            tuple(distinct.iloc[:1].str.slice(0, 80)),
+            (distinct.iloc[0][:80],),
         )
 
 
@@ -272,9 +274,9 @@ def _of_posters(
         cells = table[role.column]
         if role.role not in ("not used", "URL") or not role.filled or role.reason == "--drop":
             continue
-        filled = cells[says_something(cells)]
-        if filled.iloc[:1000].str.fullmatch(IMAGE).mean() >= HALF:
-            far = role.role == "URL" or bool(filled.iloc[:1000].str.fullmatch(TMDB).mean() >= HALF)
+        filled = filled_cells(cells)
+        if _mostly(filled.iloc[:1000], IMAGE):
+            far = role.role == "URL" or _mostly(filled.iloc[:1000], TMDB)
             what, name = "addresses" if far else "names of files", quote(role.column)
             fetch = f"hybrid fetch-posters --url-column {name}"
             yield Finding(
@@ -287,9 +289,20 @@ def _of_posters(
             )
 
 
-def _are_remote(cells: pd.Series) -> pd.Series:
-    """Which poster cells are URLs, or paths of TMDB: bool of shape (n,)."""
-    return cells.str.contains("://", regex=False) | cells.str.fullmatch(TMDB)
+def _mostly(cells: pd.Series, pattern: str) -> bool:
+    """Whether half of some cells match."""
+    return len(cells) > 0 and bool(match_all(cells, pattern).mean() >= HALF)
+
+
+def _mean_spaces(cells: pd.Series) -> float:
+    """White space in a cell, on average."""
+    return float(np.mean([sum(map(str.isspace, cell)) for cell in cells]))
+
+
+def _are_remote(cells: pd.Series) -> NDArray[np.bool_]:
+    """Which poster cells are URLs, or paths of TMDB, shape (n,)."""
+    urls = cells.str.contains("://", regex=False).to_numpy(dtype=bool)
+    return urls | match_all(cells, TMDB)
 
 
 def name_no_posters(cells: pd.Series) -> bool:

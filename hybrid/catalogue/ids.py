@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hybrid.catalogue.packed import chunks, may_repeat
 from hybrid.catalogue_types import BadRow, ColumnRole, Finding
 from hybrid.utils.counts import counted
 
@@ -19,13 +19,13 @@ _WHOLE = re.compile(r"0*(\d+?)(?:\.0+)?")
 
 
 def tell_ids(
-    ids: NDArray[Any], rows: NDArray[np.int64], role: ColumnRole, bad: list[BadRow]
+    ids: pd.Series, rows: NDArray[np.int64], role: ColumnRole, bad: list[BadRow]
 ) -> tuple[Finding, ...]:
     """Tell whether the id column looks like the wrong one, and which ids only their spelling tells apart.
 
     Parameters
     ----------
-    ids : ndarray of shape (n,), str
+    ids : Series of n str
         Of the items.
     rows : ndarray of shape (n,), int64
         Position of each in the file.
@@ -41,7 +41,7 @@ def tell_ids(
     Examples
     --------
     >>> role = ColumnRole("id", "id", "by its name", 3)
-    >>> print(tell_ids(np.array(["1", "2", "1.0"]), np.array([1, 2, 3]), role, [])[0].message)
+    >>> print(tell_ids(pd.Series(["1", "2", "1.0"]), np.array([1, 2, 3]), role, [])[0].message)
     column 'id': 2 ids differ from others only in case, Unicode form, leading zeros or '.0', such as '1' \
 (row 1) and '1.0' (row 3); they are different items (write them alike where they are one item)
     """
@@ -57,25 +57,29 @@ def tell_ids(
                 role.column,
             )
         )
-    keys = pd.Series([fold_id(one) for one in ids.tolist()], dtype=object)
-    if keys.is_unique:
+    places = np.flatnonzero(may_repeat(map(fold_id, part) for part in chunks(ids)))
+    some = ids.iloc[places].astype(object)
+    keys = some.map(fold_id)
+    alike = keys.duplicated(keep=False).to_numpy()
+    if not alike.any():
         return tuple(told)
-    alike = np.flatnonzero(keys.duplicated(keep=False))
-    first = alike[0]
-    second = alike[1:][(keys.iloc[alike[1:]] == keys.iloc[first]).to_numpy()][0]
+    rows, some, keys = rows[places[alike]], some[alike], keys[alike]
+    n = int((keys == keys.iloc[0]).to_numpy().nonzero()[0][1])  # the first that is like the first
+    first, second = str(some.iloc[0]), str(some.iloc[n])
     shown = [
-        f"{_show(ids[i], ids[j])} (row {rows[i]})" for i, j in ((first, second), (second, first))
+        f"{_show(first, second)} (row {rows[0]})",
+        f"{_show(second, first)} (row {rows[n]})",
     ]
     told.append(
         Finding(
             ALIKE,
-            f"column {role.column!r}: {counted(len(alike), 'id differs', 'ids differ')} from others only in "
+            f"column {role.column!r}: {counted(len(some), 'id differs', 'ids differ')} from others only in "
             "case, Unicode form, "
             f"leading zeros or '.0', such as {shown[0]} and {shown[1]}; they are different items (write "
             "them alike where they are one item)",
-            len(alike),
+            len(some),
             role.column,
-            (str(ids[first]), str(ids[second])),
+            (first, second),
         )
     )
     return tuple(told)

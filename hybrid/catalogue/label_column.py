@@ -84,17 +84,19 @@ def read_label_column(
     told = tell_labels(found, columns.label, columns.label_separator) if tells else ()
     if found.rules != LabelRules():
         columns = replace(columns, rules=found.rules)
-    ids = table[columns.id].to_numpy()
-    posters = table[columns.poster].to_numpy() if columns.poster else None
+    without = found.cells == ""
+    ids = table[columns.id][without].tolist()
+    posters = table[columns.poster][without].tolist() if columns.poster else [""] * len(ids)
     bad = []
-    for i in np.flatnonzero(found.cells == "").tolist():
-        cell = found.raw[i]
+    each = zip(rows[without].tolist(), ids, posters, found.raw[without], strict=True)
+    for row, name, poster, cell in each:
         if len(cell) > LONGEST:  # the file has it whole
             cell = cell[: LONGEST - 1] + "…"
         said = f"{cell!r} is no label" if cell else f"no {columns.label}"
         reason = f"{said}; the row can be predicted but not learnt from"
-        bad.append(BadRow(int(rows[i]), ids[i], "" if posters is None else posters[i], reason))
-    table = table.assign(**{str(columns.label): found.cells})
+        bad.append(BadRow(row, name, poster, reason))
+    cells = pd.Series(found.cells, index=table.index, dtype=object, copy=False)
+    table = table.assign(**{str(columns.label): cells})
     return LabelColumn(table, columns, bad, told)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hybrid.catalogue.cells import find_different
 from hybrid.catalogue.columns import fold_name
 from hybrid.catalogue.lists import UNIT, join_list, parse_quoted, read_list
+from hybrid.catalogue.packed import chunks
 from hybrid.types import ColumnOptions, Finding
 from hybrid.utils.counts import counted, first_few
 
@@ -56,15 +57,16 @@ def read_lists(
         if name in text:
             continue
         label = _holds_labels(name, options)
-        cells = table[name].to_numpy()
-        if not any(cell.startswith(_BRACKETS) for cell in find_different(table[name])[0]):
+        column = table[name]
+        if not any(_has_list(part) for part in chunks(column)):
             continue
-        like = [cell for cell in cells if cell.startswith(_BRACKETS)]
-        filled = sum(map(bool, cells))
+        like = [c for part in chunks(column) for c in part if c.startswith(_BRACKETS)]
+        filled = int((column != "").sum())
         certain = label and any(cell.startswith(_CERTAIN) for cell in like)
         enough = (_HALF if label else _ALMOST_ALL) * filled
         if not (certain or len(like) >= enough):
             continue
+        cells = column.to_numpy(dtype=object)
         parsed = {cell: read_list(cell) for cell in dict.fromkeys(like)}
         entries = {cell: found for cell, (found, _) in parsed.items()}
         understood = [cell for cell in like if entries[cell] is not None]
@@ -99,6 +101,10 @@ def read_lists(
     return table, findings, broken
 
 
+def _has_list(cells: pd.Series) -> bool:
+    return any(cell.startswith(_BRACKETS) for cell in find_different(cells)[0])
+
+
 def _holds_labels(name: str, options: ColumnOptions) -> bool:
     return name == options.label or (options.label is None and fold_name(name) == "genres")
 
@@ -107,7 +113,7 @@ def _read_quoted(
     table: pd.DataFrame, name: str, separator: str, copied: bool
 ) -> tuple[pd.DataFrame, list[Finding]]:
     """Leave out the quotes around labels; a separator between them is part of the label."""
-    cells = table[name].to_numpy()
+    cells = table[name].to_numpy(dtype=object)
     quoted = {
         cell: found
         for cell in dict.fromkeys(cells)

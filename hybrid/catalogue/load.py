@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ from hybrid.catalogue.ids import tell_ids
 from hybrid.catalogue.label_column import check_unknown, read_label_column, tell_no_labels
 from hybrid.catalogue.labels import find_rules, typed_separator
 from hybrid.catalogue.list_columns import read_lists
+from hybrid.catalogue.packed import chunks, find_repeated, keep_rows, replace_cells
 from hybrid.catalogue.readers import ParsedTable, open_source, parse_table
 from hybrid.errors import CatalogueError
 from hybrid.types import BadRow, ColumnOptions, ColumnRole, Columns, Finding
@@ -101,7 +102,8 @@ def load_catalogue(
         for role in roles
     )
     if columns.id in parsed.unstripped:
-        table = table.assign(**{columns.id: parsed.unstripped[columns.id]})
+        kept = replace_cells(table[columns.id], parsed.unstripped[columns.id])
+        table = table.assign(**{columns.id: kept})
     columns, roles, more_told = _use_images(columns, roles, parsed)
     more_told += tell_roles(table, columns, roles, options.decimal)
     if like is None and not every_row:
@@ -113,7 +115,7 @@ def load_catalogue(
         raise CatalogueError(f"{path}: expected at least one item with an id, found none.")
     if like is None and not every_row:
         role = next(role for role in roles if role.column == columns.id)
-        more_told += tell_ids(table[columns.id].to_numpy(dtype=object), rows, role, more)
+        more_told += tell_ids(table[columns.id], rows, role, more)
     read = read_label_column(table, rows, columns, rules, like is None, broken)
     table, columns = read.table, read.columns
     unlabelled = [] if every_row else read.bad_rows  # else labels mean nothing
@@ -193,11 +195,11 @@ def _use_images(
 
 def _name_rows(parsed: ParsedTable, table: pd.DataFrame, columns: Columns) -> list[BadRow]:
     """Name the items of the bad rows, as far as their ids were read."""
-    bad = parsed.bad_rows
-    index = {row: i for i, row in enumerate(parsed.rows.tolist())} if bad else {}
+    bad, rows = parsed.bad_rows, parsed.rows
+    places = np.searchsorted(rows, [one.row for one in bad]).tolist()
     named = []
-    for one in bad:
-        if (i := index.get(one.row)) is not None:
+    for one, i in zip(bad, places, strict=True):
+        if i < len(rows) and rows[i] == one.row:
             poster = table[columns.poster].iloc[i] if columns.poster else ""
             one = replace(one, id=table[columns.id].iloc[i], poster=poster)
         elif found := parsed.left_out.get(one.row, {}).get(columns.id):
@@ -206,12 +208,12 @@ def _name_rows(parsed: ParsedTable, table: pd.DataFrame, columns: Columns) -> li
     return named
 
 
-def find_id_problems(ids: NDArray[Any], rows: NDArray[np.int64]) -> dict[int, str]:
+def find_id_problems(ids: pd.Series, rows: NDArray[np.int64]) -> dict[int, str]:
     r"""Find the rows whose id cannot name an item: none, a repeated one, a control character in it.
 
     Parameters
     ----------
-    ids : ndarray of shape (n,), str
+    ids : Series of n str
     rows : ndarray of shape (n,), int64
         Position of each in the file, for the message.
 
@@ -222,43 +224,50 @@ def find_id_problems(ids: NDArray[Any], rows: NDArray[np.int64]) -> dict[int, st
 
     Examples
     --------
-    >>> ids = np.array(["a", "", "a", "b\0c"], dtype=object)
+    >>> ids = pd.Series(["a", "", "a", "b\0c"])
     >>> find_id_problems(ids, np.array([1, 2, 3, 4]))
     {1: 'no id', 2: 'the id is already used in row 1', 3: 'the id holds a control character'}
     """
-    control = np.array(
-        [bool(not one.isprintable() and _CONTROL.search(one)) for one in ids], dtype=bool
-    )
-    repeated = pd.Series(ids, dtype=object).duplicated().to_numpy()
-    first: dict[str, int] = {}
-    if repeated.any():
-        twice = set(ids[repeated])
-        first = {
-            name: int(rows[i]) for i, name in enumerate(ids) if name in twice and not repeated[i]
-        }
+    each = chain.from_iterable(chunks(ids))
+    holds_control = (bool(not one.isprintable() and _CONTROL.search(one)) for one in each)
+    control = np.fromiter(holds_control, dtype=bool, count=len(ids))
+    repeated = find_repeated(ids)
+    problems = np.flatnonzero((ids == "").to_numpy() | control | repeated)
+    first = _first_rows(ids, rows, repeated) if repeated.any() else {}
     found = {}
-    for i in np.flatnonzero((ids == "") | control | repeated).tolist():
-        if not ids[i]:
+    for i, name in zip(problems.tolist(), ids.iloc[problems].tolist(), strict=True):
+        if not name:
             found[i] = "no id"
         elif control[i]:
             found[i] = "the id holds a control character"
         else:
-            found[i] = f"the id is already used in row {first[ids[i]]}"
+            found[i] = f"the id is already used in row {first[name]}"
     return found
+
+
+def _first_rows(
+    ids: pd.Series, rows: NDArray[np.int64], repeated: NDArray[np.bool_]
+) -> dict[str, int]:
+    """The row that first has each id that comes again."""
+    twice = set(ids[repeated])
+    each = zip(chain.from_iterable(chunks(ids)), rows.tolist(), repeated.tolist(), strict=True)
+    return {name: row for name, row, again in each if not again and name in twice}
 
 
 def _drop_bad_rows(
     table: pd.DataFrame, rows: NDArray[np.int64], columns: Columns, every_row: bool
 ) -> tuple[pd.DataFrame, NDArray[np.int64], list[BadRow]]:
     """Leave out rows that cannot be told by their id, and list them."""
-    ids = table[columns.id].to_numpy(dtype=object)
-    problems = {} if every_row else find_id_problems(ids, rows)
-    out = np.zeros(len(ids), dtype=bool)
+    problems = {} if every_row else find_id_problems(table[columns.id], rows)
+    if not problems:
+        return table, rows, []
+    out = np.zeros(len(table), dtype=bool)
     out[list(problems)] = True
-    bad = []
-    for i, problem in problems.items():
-        poster = table[columns.poster].iloc[i] if columns.poster else ""
-        bad.append(BadRow(int(rows[i]), ids[i], poster, f"{problem}; the row is left out"))
-    if out.any():  # else the table need not be copied
-        table, rows = table[~out].reset_index(drop=True), rows[~out]
-    return table, rows, bad
+    ids = table[columns.id][out].tolist()
+    posters = table[columns.poster][out].tolist() if columns.poster else [""] * len(ids)
+    each = zip(rows[out].tolist(), ids, posters, problems.values(), strict=True)
+    bad = [
+        BadRow(row, name, poster, f"{problem}; the row is left out")
+        for row, name, poster, problem in each
+    ]
+    return keep_rows(table, ~out), rows[~out], bad

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hybrid.catalogue.cells import says_something
+from hybrid.catalogue.cells import filled_cells
 from hybrid.catalogue.dates import find_date_order, parse_dates
 from hybrid.catalogue.numbers import find_number_format, parse_numbers
+from hybrid.catalogue.packed import find_repeated, match_all, take_every
 from hybrid.catalogue_types import DAY_FIRST, CellFormat, ColumnOptions, ColumnRole
 from hybrid.utils.counts import agree, counted
 
@@ -49,12 +50,12 @@ def find_role(name: str, cells: pd.Series, options: ColumnOptions) -> ColumnRole
     >>> find_role("link", pd.Series(["https://example.org/1"]), ColumnOptions()).role
     'URL'
     """
-    filled = cells[says_something(cells)]
+    filled = filled_cells(cells)
     if not len(filled):
         used = bool((cells != "").any())
         reason = "no cell says more than a word for nothing" if used else "all cells are empty"
         return ColumnRole(name, "categorical" if used else "not used", reason, 0)
-    sample = filled.iloc[:: max(1, len(filled) // SAMPLE)]
+    sample = take_every(filled, max(1, len(filled) // SAMPLE))
     numbers = _share(~np.isnan(parse_numbers(sample)))
     if numbers >= HALF:
         found = numeric_role(name, cells, options)
@@ -65,16 +66,16 @@ def find_role(name: str, cells: pd.Series, options: ColumnOptions) -> ColumnRole
         if found.not_understood <= (1 - MAJORITY) * found.filled:
             return found
     if _mostly(filled, sample, URL):
-        images = ", of images" if _share(filled.str.fullmatch(IMAGE)) >= HALF else ""
+        images = ", of images" if _share(match_all(filled, IMAGE)) >= HALF else ""
         return ColumnRole(name, "URL", f"addresses{images}: not used as metadata", len(filled))
     return _words_role(name, filled, sample, options)
 
 
 def _mostly(filled: pd.Series, sample: pd.Series, pattern: str) -> bool:
     """Whether the large majority of cells match; all are looked at only where half of a sample does."""
-    if _share(sample.str.fullmatch(pattern)) < HALF:
+    if _share(match_all(sample, pattern)) < HALF:
         return False
-    return _share(filled.str.fullmatch(pattern)) >= MAJORITY
+    return _share(match_all(filled, pattern)) >= MAJORITY
 
 
 def _words_role(
@@ -89,7 +90,7 @@ def _words_role(
     if _mostly(filled, sample, IMAGE):
         reason = "names of image files: not used as metadata"
         return ColumnRole(name, "not used", reason, len(filled))
-    distinct = filled.nunique()
+    distinct = int((~find_repeated(filled)).sum())
     reason = f"{distinct:,} different words" if distinct > 1 else "one word"
     return ColumnRole(name, "categorical", reason, len(filled))
 
@@ -115,7 +116,7 @@ def numeric_role(
     ColumnRole(column='votes', role='numeric', reason='50% numbers, decimal comma', filled=2, \
 not_understood=1, examples=('many',), format=CellFormat(decimal=',', unit='', order=''))
     """
-    filled = cells[says_something(cells)]
+    filled = filled_cells(cells)
     found = recorded or find_number_format(filled, options.decimal)
     understood = ~np.isnan(parse_numbers(filled, found))
     dress = (", decimal comma" if found.decimal == "," else "") + (
@@ -139,7 +140,7 @@ def date_role(
     >>> date_role("released", pd.Series(["25/12/1999", "May 1979"]), ColumnOptions()).reason
     '100% dates, day first'
     """
-    filled = cells[says_something(cells)]
+    filled = filled_cells(cells)
     order = recorded.order if recorded else options.date_order or find_date_order(filled)[0]
     understood = parse_dates(filled, order) != ""
     first = "" if not order else ", day first" if order == DAY_FIRST else ", month first"

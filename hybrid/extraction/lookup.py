@@ -59,7 +59,8 @@ def hash_catalogue(catalogue: Catalogue, context: Context | None = None) -> list
     keys: list[bytes | BadPoster] = []
     context = context or Context()
     with context.progress.bar("reading posters", len(catalogue), "posters") as advance:
-        for key in hash_posters(context.cache, catalogue.poster_paths, context.workers):
+        paths = catalogue.each_poster_path()
+        for key in hash_posters(context.cache, paths, context.workers, len(catalogue)):
             keys.append(key)
             advance(1)
     for i, reason in catalogue.poster_problems.items():

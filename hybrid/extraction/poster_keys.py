@@ -138,10 +138,12 @@ def image_files(
     >>> len(image_files(films, keys)) == len({key for key in keys if isinstance(key, bytes)})
     True
     """
-    pairs = list(zip(keys, catalogue.poster_paths, strict=True))
+    pairs = zip(keys, catalogue.each_poster_path(), strict=True)
+    files = {key: path for key, path in pairs if isinstance(key, bytes)}
     for i, each in hash_several(catalogue, context).items():
-        pairs += zip(each, catalogue.several_posters[i], strict=True)
-    return {key: path for key, path in pairs if isinstance(key, bytes)}
+        several = zip(each, catalogue.several_posters[i], strict=True)
+        files |= {key: path for key, path in several if isinstance(key, bytes)}
+    return files
 
 
 def bad_posters(

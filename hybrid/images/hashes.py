@@ -11,10 +11,11 @@ import os
 import struct
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from hybrid.utils.files import make_folder, make_room, move, write_atomically
 from hybrid.utils.key_index import KEY_BYTES, Index, index_part, key_array
 from hybrid.utils.read_only import is_read_only
 from hybrid.utils.reading import MEMO, found_instead, open_file, read_bytes
+from hybrid.utils.threads import map_ahead
 
 ENTRY = np.dtype(
     [
@@ -98,7 +100,7 @@ class Memo:
 
 
 def hash_posters(
-    cache: str | Path, paths: Sequence[str], workers: int
+    cache: str | Path, paths: Iterable[str], workers: int, count: int | None = None
 ) -> Iterator[bytes | BadPoster]:
     """Hash poster files: yield, in order, the content key of each, or why it cannot be read.
 
@@ -109,10 +111,12 @@ def hash_posters(
     ----------
     cache : str or Path
         Folder of the cache.
-    paths : sequence of n str
-        ``""`` stands for an item without a poster.
+    paths : iterable of n str
+        ``""`` stands for an item without a poster. It is read as far as is yielded, and a little further.
     workers : int
         Number of threads.
+    count : int, optional
+        The number n, which an iterator does not tell.
 
     Yields
     ------
@@ -125,13 +129,16 @@ def hash_posters(
     """
     file = Path(cache) / "memo" / "keys"
     size, *_ = _PACKED.unpack(_stamp(str(file)))
-    if size > _POSTER * len(paths):
+    if count is None:
+        paths = list(paths)
+        count = len(paths)
+    if size > _POSTER * count:
         with ThreadPoolExecutor(workers) as pool:
-            yield from pool.map(hash_poster, paths)
+            yield from (key for _, key in map_ahead(pool, hash_poster, paths))
         return
     before = _stamp(str(file))
-    memo, new_entries = load_memo(file), []
-    blocks = [paths[start : start + _BLOCK] for start in range(0, len(paths), _BLOCK)]
+    memo, new_entries, coming = load_memo(file), [], iter(paths)
+    blocks = iter(lambda: list(islice(coming, _BLOCK)), [])
     for keys, new in _hash_blocks(memo, blocks, workers):
         yield from keys
         new_entries.append(new)
@@ -283,20 +290,20 @@ def _perceptual_file(cache: str | Path) -> Path:
     return Path(cache) / "memo" / "looks"  # the name that cache/FORMAT.md gives it
 
 
-def _hash_blocks(memo: Memo, blocks: list[Sequence[str]], workers: int) -> Iterator[Hashed]:
+def _hash_blocks(memo: Memo, coming: Iterator[Sequence[str]], workers: int) -> Iterator[Hashed]:
     """`_hash_block` of each, in threads from the first slow block on.
 
     Remembered files on a local disk are checked in so short a time that threads would only wait for the
     interpreter lock.
     """
-    fast, coming = True, iter(blocks)
+    fast = True
     while fast and (block := next(coming, None)):
         start = time.perf_counter()
         found = _hash_block(memo, block)
         fast = time.perf_counter() - start < _STAT_SECONDS * len(block)
         yield found
     with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(partial(_hash_block, memo), coming)
+        yield from (found for _, found in map_ahead(pool, partial(_hash_block, memo), coming))
 
 
 def _hash_block(memo: Memo, paths: Sequence[str]) -> Hashed:

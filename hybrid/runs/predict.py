@@ -179,7 +179,7 @@ def predict_catalogue(
 
 def _id_problems(catalogue: Catalogue) -> list[BadRow]:
     """Rows that their id does not tell from the others."""
-    problems = find_id_problems(catalogue.ids.astype(object), catalogue.rows)
+    problems = find_id_problems(catalogue.table[catalogue.columns.id], catalogue.rows)
     return [
         catalogue.bad_row(i, f"{reason}; the row is predicted") for i, reason in problems.items()
     ]

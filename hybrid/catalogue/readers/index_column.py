@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pandas as pd
 
+from hybrid.catalogue.packed import chunks
 from hybrid.catalogue.readers.table import ParsedTable
 from hybrid.types import ColumnOptions, Finding
 
@@ -56,7 +57,7 @@ def leave_out_index(parsed: ParsedTable, options: ColumnOptions) -> ParsedTable:
         name = str(column)
         if name in named or not is_unnamed(name):
             continue
-        if not any(cells.array):  # a stray cell of a spreadsheet has thousands of these beside it
+        if (cells == "").all():  # a stray cell of a spreadsheet has thousands of these beside it
             empty.append(name)
             continue
         examples = tuple(cells.drop_duplicates().iloc[:3])
@@ -96,7 +97,9 @@ def leave_out_index(parsed: ParsedTable, options: ColumnOptions) -> ParsedTable:
 
 def _is_index(name: str, cells: pd.Series) -> bool:
     first = name.startswith(("Unnamed: 0", "__index"))
-    return first and all(cell.isascii() and cell.isdigit() for cell in cells)
+    return first and all(
+        cell.isascii() and cell.isdigit() for part in chunks(cells) for cell in part
+    )
 
 
 def _has_id(table: pd.DataFrame, index: str, options: ColumnOptions) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -61,7 +62,7 @@ def _is_array(text: Any) -> bool:
 def _parse_lines(
     lines: Iterator[str], options: ColumnOptions, findings: list[Finding]
 ) -> ParsedTable:
-    records, rows, bad = RecordTable(options.label_separator), [], list[BadRow]()
+    records, rows, bad = RecordTable(options.label_separator), array("q"), list[BadRow]()
     row = 0
     for line in lines:
         line = line.removeprefix("\ufeff") if not row else line
@@ -107,7 +108,7 @@ def _parse_whole(
         findings = [*findings, Finding("format", f"the items were read from {where}", len(found))]
     if lost := _lost_keys(value, found):
         findings = [*findings, _tell_lost(lost)]
-    rows, bad = [], list[BadRow]()
+    rows, bad = array("q"), list[BadRow]()
     for row, record in enumerate(found, start=1):
         if isinstance(record, dict):
             records.add(record)
@@ -222,7 +223,7 @@ def _tell_repeated(bad: list[BadRow]) -> list[Finding]:
 
 
 def _parsed(
-    records: RecordTable, rows: list[int], bad: list[BadRow], findings: list[Finding]
+    records: RecordTable, rows: array[int], bad: list[BadRow], findings: list[Finding]
 ) -> ParsedTable:
     table, unstripped = records.table()
     findings = [*findings, *records.findings(), *_tell_repeated(bad)]

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hybrid.catalogue.packed import join_packed, pack
 from hybrid.types import BadRow, Finding
 from hybrid.utils.counts import first_few
 
 _SHOWN = 10  # names, and places of one, in a message
-_FEW = 5_000  # different cells of a column that are kept once each, whatever its length
+_ASCII_SPACE = " \t\n\r\f\v"
+_FEW = 20_000  # different cells of a column that are kept once each, whatever its length
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +36,8 @@ class ParsedTable:
         How the file was understood.
     images : tuple of str, default=()
         Columns whose cells name images that are in the file itself.
-    unstripped : dict of str to ndarray, default={}
-        Cells of columns whose ends hold white space of other scripts, which an id keeps.
+    unstripped : dict of str to (dict of int to str), default={}
+        Cells whose ends hold white space of other scripts, which an id keeps: column → index → cell.
     hint : str, default=""
         What more to say where the table has no id column.
     left_out : dict of int to (dict of str to str), default={}
@@ -46,13 +49,20 @@ class ParsedTable:
     bad_rows: list[BadRow] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     images: tuple[str, ...] = ()
-    unstripped: dict[str, NDArray[np.object_]] = field(default_factory=dict)
+    unstripped: dict[str, dict[int, str]] = field(default_factory=dict)
     hint: str = ""
     left_out: dict[int, dict[str, str]] = field(default_factory=dict)
 
 
 class ColumnBuilder:
     """Collects the cells of a column; cells that are the same share one string.
+
+    Where most of them differ, they are packed, if pyarrow is there (`hybrid.catalogue.packed`).
+
+    Attributes
+    ----------
+    unstripped : dict of int to str
+        Cells with the white space of other scripts at their ends, by their index.
 
     Examples
     --------
@@ -63,35 +73,54 @@ class ColumnBuilder:
     """
 
     def __init__(self) -> None:
+        self.unstripped: dict[int, str] = {}
         self._pool: dict[str, str] | None = {}
-        self._parts: list[NDArray[np.object_]] = []
-        self._raw: list[NDArray[np.object_]] = []
+        self._packs = False
+        self._parts: list[Any] = []
         self._n = 0
 
     def add(self, cells: Sequence[str]) -> None:
         """Add cells; the white space at their ends is left out."""
         stripped = [cell.strip() for cell in cells]
-        if self._raw or stripped != list(cells):
-            ascii_only = [cell.strip(" \t\n\r\f\v") for cell in cells]
-            if self._raw or stripped != ascii_only:
-                self._raw = self._raw or list(self._parts)
-                self._raw.append(_array(ascii_only))
+        if stripped != list(cells):
+            for i, (cell, bare) in enumerate(zip(cells, stripped, strict=True), start=self._n):
+                if len(cell) > len(bare) and (kept := cell.strip(_ASCII_SPACE)) != bare:
+                    self.unstripped[i] = kept
+        self._n += len(stripped)
         if self._pool is not None:
             keep = self._pool.setdefault
             stripped = [keep(cell, cell) for cell in stripped]
-            self._n += len(stripped)
-            if len(self._pool) > max(_FEW, self._n // 2):  # most cells differ: nothing is saved
-                self._pool = None
-        self._parts.append(_array(stripped))
+        part = self._part(stripped)
+        self._parts.append(part)
+        if self._pool is not None and _most_differ(len(self._pool), self._n):
+            self._pool = None
+            self._pack()
 
-    def cells(self) -> NDArray[np.object_]:
-        """All cells; nothing can be added then."""
+    def _part(self, cells: list[str]) -> Any:
+        if self._packs and (packed := pack(cells)) is not None:
+            return packed
+        if self._packs:  # a cell that Arrow cannot hold: the column is not packed
+            self._packs, parts = False, self._parts
+            self._parts = [_array(part.to_pylist()) for part in parts]
+        return _array(cells)
+
+    def _pack(self) -> None:
+        """Pack what was added, and what will be, where it can be."""
+        packed = [pack(part) for part in self._parts]
+        if all(part is not None for part in packed):
+            self._parts, self._packs = packed, True
+
+    def cells(self) -> Any:
+        """All cells, as an array of NumPy or a packed one of pandas; nothing can be added then."""
         parts, self._parts, self._pool = self._parts, [], None
+        if self._packs:
+            return join_packed(parts)
         return np.concatenate(parts) if parts else np.empty(0, dtype=object)
 
-    def unstripped(self) -> NDArray[np.object_] | None:
-        """All cells with the white space of other scripts at their ends; None where there is none."""
-        return np.concatenate(self._raw) if self._raw else None
+
+def _most_differ(different: int, n: int) -> bool:
+    """Whether so many of n cells differ that nothing is saved where the same ones share a string."""
+    return different > max(_FEW, n // 2)
 
 
 def _array(cells: list[str]) -> NDArray[np.object_]:
@@ -133,10 +162,16 @@ def _places(found: list[int]) -> str:
 
 def make_table(
     columns: dict[str, ColumnBuilder], n: int
-) -> tuple[pd.DataFrame, dict[str, NDArray[np.object_]]]:
+) -> tuple[pd.DataFrame, dict[str, dict[int, str]]]:
     """Make the table of columns, and the cells that were not stripped of all white space."""
-    cells = {name: builder.cells() for name, builder in columns.items()}
     unstripped = {
-        name: raw for name, builder in columns.items() if (raw := builder.unstripped()) is not None
+        name: builder.unstripped for name, builder in columns.items() if builder.unstripped
     }
-    return pd.DataFrame(cells, index=pd.RangeIndex(n), dtype=object, copy=False), unstripped
+    cells = {name: as_column(builder.cells()) for name, builder in columns.items()}
+    return pd.DataFrame(cells, index=pd.RangeIndex(n), copy=False), unstripped
+
+
+def as_column(cells: Any) -> pd.Series:
+    """A column of cells as they are, where pandas would look for a type of its own."""
+    dtype = object if isinstance(cells, np.ndarray) else None
+    return pd.Series(cells, dtype=dtype, copy=False)

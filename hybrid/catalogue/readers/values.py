@@ -9,7 +9,6 @@ from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
-from numpy.typing import NDArray
 
 from hybrid.catalogue.lists import entries_of, join_list, replace_surrogates
 from hybrid.catalogue.readers.table import ColumnBuilder, make_table
@@ -106,7 +105,7 @@ class RecordTable:
         self._n += len(self._waiting)
         self._waiting = []
 
-    def table(self) -> tuple[pd.DataFrame, dict[str, NDArray[Any]]]:
+    def table(self) -> tuple[pd.DataFrame, dict[str, dict[int, str]]]:
         """The table, and the cells that were not stripped of all white space."""
         self._flush()
         return make_table(self._columns, self._n)
