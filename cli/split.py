@@ -78,17 +78,15 @@ def command(project: Project, columns: ColumnOptions, **options: Any) -> None:
     with undisturbed():  # folds of two divisions have items in common
         for split, path in zip(splits, paths, strict=True):
             write_split(split, path)
-    data = [
-        {**_describe(split, path), "findings": split.findings}
-        for split, path in zip(splits, paths, strict=True)
-    ]
+    told = [_describe(split, path) for split, path in zip(splits, paths, strict=True)]
+    data = [{**each, "findings": split.findings} for each, split in zip(told, splits, strict=True)]
     if chosen.method == "legacy-2017":
         tell(
             "warning: legacy-2017 LEAKS: test items are also in train. Use it to understand published "
             "figures, not to produce any."
         )
     _tell(splits, paths)
-    text = "\n".join(_text(split, path) for split, path in zip(splits, paths, strict=True))
+    text = "\n".join(map(_text, told))
     show(project.json, data if chosen.several else data[0], text, catalogue)
 
 
@@ -120,17 +118,19 @@ def _tell(splits: Sequence[Split], paths: Sequence[Path]) -> None:
 
 
 def _describe(split: Split, path: Path) -> dict[str, Any]:
-    groups = Counter(dict(zip(split.ids.tolist(), split.groups.tolist(), strict=True)).values())
+    from hybrid.splitting.findings import count_groups, count_parts
+
+    groups, largest = count_groups(split)
     return {
         "path": path,
         "sha256": split.sha256,
-        "counts": Counter(split.parts.tolist()),
-        "groups": len(groups),
-        "largest_group": max(groups.values()),
+        "counts": count_parts(split),
+        "groups": groups,
+        "largest_group": largest,
     }
 
 
-def _text(split: Split, path: Path) -> str:
-    said = _describe(split, path)
-    parts = ", ".join(f"{n} {part}" for part, n in said["counts"].most_common())
-    return f"{path}: {parts}; {counted(said['groups'], 'group')}, the largest of {said['largest_group']}"
+def _text(said: dict[str, Any]) -> str:
+    parts = ", ".join(f"{n} {part}" for part, n in Counter(said["counts"]).most_common())
+    groups = counted(said["groups"], "group")
+    return f"{said['path']}: {parts}; {groups}, the largest of {said['largest_group']}"

@@ -222,10 +222,12 @@ def _text_columns(catalogue: Catalogue) -> list[str]:
 def _describe(catalogue: Catalogue, columns: Sequence[str]) -> Describe:
     """What an item is called, and what is said about it in some columns, word by word."""
     table = catalogue.folded
-    place = {name: i for i, name in enumerate(catalogue.ids.tolist())}
+    place: dict[str, int] = {}
     cells = {name: table[name].array for name in (TITLE, *columns) if name in table.columns}
 
     def describe(name: str) -> list[tuple[str, str]]:
+        if not place:  # few catalogues need it
+            place.update((other, i) for i, other in enumerate(catalogue.ids.tolist()))
         said = [(column, " ".join(tokenize(one[place[name]]))) for column, one in cells.items()]
         return [(column, words) for column, words in said if words]
 

@@ -6,6 +6,8 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from hybrid.catalogue import Catalogue
 from hybrid.catalogue.cells import says_something, split_cell
@@ -25,7 +27,6 @@ from hybrid.duplicates.sharing import (
     Members,
     group_equal_values,
     group_near_values,
-    group_sharers,
     same_and_near,
     say_nothing,
 )
@@ -286,11 +287,28 @@ def group_by_column(catalogue: Catalogue, column: str) -> Ids:
         raise SettingError(
             f"--group-column: {unknown_name('column', column, catalogue.table.columns)}"
         )
-    separator, ids = catalogue.columns.label_separator, catalogue.ids.tolist()
     cells = catalogue.table[found]
-    cells = cells.where(says_something(cells), "")
-    members: dict[Hashable, list[str]] = {}
-    for name, cell in zip(ids, cells.tolist(), strict=True):
-        for entry in split_cell(cell, separator):
-            members.setdefault(entry.casefold(), []).append(name)
-    return group_sharers(members)
+    place, different = pd.factorize(cells.where(says_something(cells), "").to_numpy(dtype=object))
+    separator, number = catalogue.columns.label_separator, dict[str, int]()
+    entries = [
+        [number.setdefault(entry.casefold(), len(number)) for entry in split_cell(cell, separator)]
+        for cell in different.tolist()
+    ]
+    return _sharers(catalogue.ids, place, entries)
+
+
+def _sharers(
+    ids: NDArray[np.str_], place: NDArray[np.int64], entries: Sequence[Sequence[int]]
+) -> Ids:
+    """Groups of ids that share an entry: item i has ``entries[place[i]]``, numbers from 0 on."""
+    lengths = np.array([len(each) for each in entries], dtype=np.int64)
+    flat = np.array([entry for each in entries for entry in each], dtype=np.int64)
+    each = lengths[place]
+    item = np.repeat(np.arange(len(ids)), each)
+    first = np.repeat((np.cumsum(lengths) - lengths)[place] - (np.cumsum(each) - each), each)
+    entry = flat[first + np.arange(len(item))]
+    sizes = np.bincount(entry)
+    shared = np.flatnonzero(sizes[entry] > 1)
+    order = shared[np.argsort(entry[shared], kind="stable")]
+    names, ends = ids[item[order]].tolist(), np.cumsum(sizes[sizes > 1]).tolist()
+    return tuple(tuple(names[a:b]) for a, b in zip([0, *ends], ends, strict=False))

@@ -112,7 +112,7 @@ def _components(
     names: Sequence[Sequence[str]], pairs: Pairs
 ) -> list[tuple[tuple[int, ...], tuple[str, ...]]]:
     """Values that are near to each other, and the ids of the items that have one of them."""
-    groups = group_equal(connected_components(len(names), pairs.tolist()).tolist())
+    groups = group_equal(connected_components(len(names), pairs).tolist())
     return [(g, tuple(dict.fromkeys(name for i in g for name in names[i]))) for g in groups]
 
 

@@ -46,15 +46,15 @@ def group_equal(values: Iterable[Hashable | None]) -> Groups:
     return [tuple(group) for group in found.values() if len(group) > 1]
 
 
-def connected_components(n: int, groups: Iterable[Sequence[int]]) -> NDArray[np.int64]:
+def connected_components(n: int, groups: Iterable[Sequence[int]] | Pairs) -> NDArray[np.int64]:
     """Find the connected components of n items, where the items of a group are connected.
 
     Parameters
     ----------
     n : int
         Number of items.
-    groups : iterable of sequence of int
-        Positions, from 0 to ``n - 1``; a pair is a group, too.
+    groups : iterable of sequence of int, or ndarray of shape (m, 2)
+        Positions, from 0 to ``n - 1``; an array has pairs.
 
     Returns
     -------
@@ -66,8 +66,10 @@ def connected_components(n: int, groups: Iterable[Sequence[int]]) -> NDArray[np.
     >>> connected_components(5, [(0, 3), (3, 4)]).tolist()
     [0, 1, 2, 0, 0]
     """
-    links = [(group[0], other) for group in groups for other in group[1:]]
-    first, second = np.array(links, dtype=np.int64).reshape(-1, 2).T
+    if not isinstance(groups, np.ndarray):
+        links = [(group[0], other) for group in groups for other in group[1:]]
+        groups = np.array(links, dtype=np.int64).reshape(-1, 2)
+    first, second = groups.T
     graph = sp.coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(n, n))
     count, member = sp.csgraph.connected_components(graph, directed=False)
     smallest = np.full(count, n, dtype=np.int64)

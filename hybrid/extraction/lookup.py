@@ -14,6 +14,7 @@ from hybrid.backbones.weights import fingerprint_fields, must_download
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.catalogue.columns import POSTER
+from hybrid.catalogue.poster_paths import poster_problem
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.extraction.descriptions import describe_store as describe_store
 from hybrid.extraction.pooling import check_pooling, read_pooled
@@ -56,6 +57,8 @@ def hash_catalogue(catalogue: Catalogue, context: Context | None = None) -> list
     >>> len(keys), len(keys[0])
     (60, 32)
     """
+    if catalogue.columns.poster is None:
+        return [BadPoster(poster_problem(""))] * len(catalogue)
     keys: list[bytes | BadPoster] = []
     context = context or Context()
     with context.progress.bar("reading posters", len(catalogue), "posters") as advance:

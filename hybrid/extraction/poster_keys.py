@@ -27,9 +27,9 @@ def hash_several(
     >>> hash_several(load_catalogue("several/catalogue.csv"))
     {}
     """
-    context, several = context or Context(), catalogue.several_posters
-    if not several:
+    if catalogue.columns.poster is None or not catalogue.several_posters:
         return {}
+    context, several = context or Context(), catalogue.several_posters
     paths = [path for each in several.values() for path in each]
     found = hash_posters(context.cache, paths, context.workers)
     return {i: list(islice(found, len(each))) for i, each in several.items()}

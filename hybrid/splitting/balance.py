@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
+
+from hybrid.splitting.group_counts import GroupCounts
+from hybrid.utils.jit import jit
 
 # The tolerance, see docs/splits.md: so many times the largest group, and so much of a label's items.
 GROUPS, PERCENT = 3, 2
@@ -39,36 +40,24 @@ class Balance:
 
     Parameters
     ----------
-    counts : sparse array of shape (groups, L), int
-        Items of each group with each label.
-    sizes : ndarray of shape (groups,), int
-    part : ndarray of shape (groups,), int
+    counts : GroupCounts
+        Of L labels; the number of items is balanced as a label is that all items have.
+    part : ndarray of shape (groups,), int64
         Changed in place.
     shares : sequence of P int
         In the ratio of the shares. All counts are times their sum, so that they are whole numbers.
     """
 
-    def __init__(
-        self,
-        counts: Any,
-        sizes: NDArray[np.int64],
-        part: NDArray[np.int64],
-        shares: Sequence[int],
-    ) -> None:
-        self.part, self.unit = part, sum(shares)
+    def __init__(self, counts: GroupCounts, part: NDArray[np.int64], shares: Sequence[int]) -> None:
+        self.counts, self.part, self.unit = counts, part, sum(shares)
         self.open = [p for p, share in enumerate(shares) if share > 0]
-        # The number of items is balanced as a label is that all items have.
-        self.rows = sp.hstack([counts, sizes[:, None]], format="csr", dtype=np.int64)
-        self.columns = self.rows.tocsc()
-        totals = np.asarray(self.rows.sum(axis=0)).ravel()
-        largest = int(sizes.max(initial=1))
+        self.off = np.zeros((len(shares), len(counts.holders)), dtype=np.int64)
+        self.have = np.zeros_like(self.off)
+        _add_up(counts, part, self.off, self.have)
+        totals = self.off.sum(axis=0)
+        largest = int(counts.sizes.max(initial=1))
         self.allowed = self.unit * GROUPS * largest + self.unit * PERCENT * totals // 100
-        there = sp.csr_array(
-            (np.ones(len(part), dtype=np.int64), (part, np.arange(len(part)))),
-            shape=(len(shares), len(part)),
-        )
-        self.off = self.unit * (there @ self.rows).toarray() - np.outer(shares, totals)
-        self.have = (there @ (self.rows > 0).astype(np.int64)).toarray()
+        self.off = self.unit * self.off - np.outer(shares, totals)
 
     def reduce_excess(self) -> None:
         """Move and swap groups until nothing is out of its tolerance, or no step helps."""
@@ -87,20 +76,22 @@ class Balance:
 
     def _mend(self, p: int, label: int) -> bool:
         """Move or swap groups so that a part has more, or less, of a label and the excess shrinks."""
-        holders = self._holders(label)
+        holders, everyone = (
+            self.counts.groups_of(label),
+            self.counts.groups_of(len(self.allowed) - 1),
+        )
         best, moves = 0, list[tuple[int, int]]()
         for q in (q for q in self.open if q != p):
             source, target = (p, q) if self.off[p, label] > 0 else (q, p)
-            leave = holders[self.part[holders] == source][:CANDIDATES]
-            back = np.flatnonzero(self.part == target)[:CANDIDATES]
-            returned = self.rows[back]
-            change = self._changes(self.rows[leave], source, target)
+            leave = _first_of(holders, self.part, source, CANDIDATES)
+            back = _first_of(everyone, self.part, target, CANDIDATES)
+            change = self._changes(leave, source, target)
             for at in change.argsort(kind="stable")[:PARTNERS].tolist():
                 group, total = int(leave[at]), int(change[at])
                 if total < best:
                     best, moves = total, [(group, target)]
                 self._move(group, target)
-                changes = self._changes(returned, target, source)
+                changes = self._changes(back, target, source)
                 self._move(group, source)
                 partner = int(changes.argmin()) if len(back) else -1
                 if len(back) and total + changes[partner] < best:
@@ -110,29 +101,19 @@ class Balance:
             self._move(group, target)
         return bool(moves)
 
-    def _changes(self, some: Any, source: int, target: int) -> NDArray[np.int64]:
-        """By how much the excess would change if each of these groups, rows, were moved alone."""
-        if not some.shape[0]:
-            return np.zeros(0, dtype=np.int64)
-        j, moved = some.indices, self.unit * some.data
-        lost = self._excess(self.off[source, j] - moved, j) - self._excess(self.off[source, j], j)
-        won = self._excess(self.off[target, j] + moved, j) - self._excess(self.off[target, j], j)
-        return np.asarray(np.add.reduceat(lost + won, some.indptr[:-1]), dtype=np.int64)
-
-    def _excess(self, off: NDArray[np.int64], j: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.maximum(np.abs(off) - self.allowed[j], 0)
+    def _changes(self, groups: NDArray[np.int32], source: int, target: int) -> NDArray[np.int64]:
+        """By how much the excess would change if each of these groups were moved alone."""
+        off = self.off[[source, target]]
+        return np.asarray(_changes(self.counts, groups, off, self.allowed, self.unit))
 
     def _move(self, group: int, target: int) -> None:
-        a, b = self.rows.indptr[group : group + 2]
-        j, moved, source = self.rows.indices[a:b], self.rows.data[a:b], self.part[group]
-        self.off[source, j] -= self.unit * moved
-        self.off[target, j] += self.unit * moved
+        (j, items), source = self.counts.of_group(group), self.part[group]
+        moved = self.unit * items.astype(np.int64)
+        self.off[source, j] -= moved
+        self.off[target, j] += moved
         self.have[source, j] -= 1
         self.have[target, j] += 1
         self.part[group] = target
-
-    def _holders(self, label: int) -> NDArray[np.int64]:
-        return np.asarray(self.columns.indices[slice(*self.columns.indptr[label : label + 2])])
 
     def spread_rare(self) -> None:
         """Move single groups so that each label is in every part.
@@ -140,7 +121,7 @@ class Balance:
         A label is missing from a part only if no single group can be moved without removing a label from
         another part, or taking something out of its tolerance.
         """
-        holders = np.diff(self.columns.indptr)
+        holders = self.counts.holders
         missing = (self.have[self.open] == 0).any(axis=0) & (holders >= len(self.open))
         for label in np.argsort(holders, kind="stable").tolist():
             if missing[label]:
@@ -148,18 +129,17 @@ class Balance:
                     self._give_one(label, lacking)
 
     def _give_one(self, label: int, lacking: int) -> None:
-        for group in self._holders(label).tolist():
+        groups = self.counts.groups_of(label)
+        for at, group in enumerate(groups.tolist()):
             source = int(self.part[group])
-            a, b = self.rows.indptr[group : group + 2]
-            if not (self.have[source, self.rows.indices[a:b]] >= 2).all():
+            if not (self.have[source, self.counts.of_group(group)[0]] >= 2).all():
                 continue
-            if self._changes(self.rows[[group]], source, lacking)[0] <= 0:
+            if self._changes(groups[at : at + 1], source, lacking)[0] <= 0:
                 self._move(group, lacking)
                 return
 
     def fill_empty(self) -> None:
         """Give each part a group, the smallest of the part that has most beyond its share."""
-        sizes = self.rows[:, [-1]].toarray().ravel()
         for p in self.open:
             counts = np.bincount(self.part, minlength=len(self.off))
             if counts[p] or counts.max(initial=0) < 2:
@@ -168,4 +148,54 @@ class Balance:
                 (q for q in self.open if counts[q] > 1), key=lambda q: (self.off[q, -1], -q)
             )
             groups = np.flatnonzero(self.part == source)
-            self._move(int(groups[sizes[groups].argmin()]), p)
+            self._move(int(groups[self.counts.sizes[groups].argmin()]), p)
+
+
+@jit()
+def _add_up(
+    counts: GroupCounts,
+    part: NDArray[np.int64],
+    items: NDArray[np.int64],
+    groups: NDArray[np.int64],
+) -> None:
+    """Add to `items` and `groups`, of shape (P, L + 1), how many of each label each part has."""
+    for group in range(len(part)):
+        for at in range(counts.starts[group], counts.starts[group + 1]):
+            items[part[group], counts.labels[at]] += counts.items[at]
+            groups[part[group], counts.labels[at]] += 1
+
+
+@jit()
+def _first_of(
+    groups: NDArray[np.int32], part: NDArray[np.int64], wanted: int, most: int
+) -> NDArray[np.int32]:
+    """The first of some groups that are in a part; at most so many."""
+    found, n = np.empty(most, dtype=np.int32), 0
+    for group in groups:
+        if n == most:
+            break
+        if part[group] == wanted:
+            found[n] = group
+            n += 1
+    return found[:n]
+
+
+@jit()
+def _changes(
+    counts: GroupCounts,
+    groups: NDArray[np.int32],
+    off: NDArray[np.int64],
+    allowed: NDArray[np.int64],
+    unit: int,
+) -> NDArray[np.int64]:
+    """See `Balance._changes`; `off`, of shape (2, L + 1), is that of the parts that lose and win a group."""
+    changes = np.zeros(len(groups), dtype=np.int64)
+    for place in range(len(groups)):
+        group = groups[place]
+        for at in range(counts.starts[group], counts.starts[group + 1]):
+            j, moved = counts.labels[at], unit * counts.items[at]
+            for side in range(2):
+                before = off[side, j]
+                after = before - moved if side == 0 else before + moved
+                changes[place] += max(abs(after) - allowed[j], 0) - max(abs(before) - allowed[j], 0)
+    return changes

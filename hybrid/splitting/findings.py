@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hybrid.errors import SplitError
 from hybrid.splitting.balance import GROUPS, tolerance
+from hybrid.splitting.group_counts import count_labels, number_values
 from hybrid.types import MAX_SHARED, PARTS, UNUSED, DuplicateGroups, Finding, Split
 from hybrid.utils.counts import agree, counted
 
@@ -50,23 +51,22 @@ def describe_split(
     ('labels too rare to split', ('Noir',))
     """
     present = np.asarray(labels) != 0
-    groups = np.unique(split.groups, return_inverse=True)[1]
-    sizes = np.bincount(groups)
+    counts = count_labels(present, number_values(split.groups)[0])
+    largest, holders = int(counts.sizes.max(initial=1)), counts.holders[:-1]
     parts = [PARTS[p] for p, share in enumerate(shares) if share > 0]
-    holders = _count_groups(present, groups)
-    found = _part_sizes(split, shares, int(sizes.max(initial=1)))
+    found = _part_sizes(split, shares, largest)
     rare = (holders > 0) & (holders < len(parts))
     if rare.any():
         found.append(_rare(split, present, rare, genres, parts))
-    counts = np.array([present[split.parts == part].sum(axis=0) for part in parts])
-    missing = (counts == 0).any(axis=0) & (holders >= len(parts))
+    of_parts = np.array([present[split.parts == part].sum(axis=0) for part in parts])
+    missing = (of_parts == 0).any(axis=0) & (holders >= len(parts))
     if missing.any():
-        found.append(_missing(counts, missing, genres, parts))
+        found.append(_missing(of_parts, missing, genres, parts))
     if split.method is not None and split.method.method in SHARES_PROMISED:
         wanted = [shares[PARTS.index(part)] for part in parts]
         totals = present.sum(axis=0)
-        off = np.abs(counts - np.outer(wanted, totals))
-        far = (off > tolerance(totals, int(sizes.max(initial=1))) + 1e-6).any(axis=0)
+        off = np.abs(of_parts - np.outer(wanted, totals))
+        far = (off > tolerance(totals, largest) + 1e-6).any(axis=0)
         if far.any():
             message = (
                 f"{_number(far)} {agree(far.sum(), '{miss their|misses its}')} share of a part by more than "
@@ -170,6 +170,52 @@ def _crowd(groups: Sequence[Sequence[str]]) -> str:
     )
 
 
+def count_parts(split: Split) -> dict[str, int]:
+    """Count the items of each part, in the order in which the split has them.
+
+    Parameters
+    ----------
+    split : Split
+
+    Returns
+    -------
+    dict of str to int
+
+    Examples
+    --------
+    >>> from hybrid.splitting.splits import make_split
+    >>> count_parts(make_split(list("abcd"), [[1]] * 4, shares=(0.5, 0.0, 0.5)))
+    {'train': 2, 'test': 2}
+    """
+    names, first, counts = np.unique(split.parts, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    return dict(zip(names[order].tolist(), counts[order].tolist(), strict=True))
+
+
+def count_groups(split: Split) -> tuple[int, int]:
+    """Count the groups, and the items of the largest; an item that is in the split twice counts once.
+
+    Parameters
+    ----------
+    split : Split
+
+    Returns
+    -------
+    groups, largest : int
+
+    Examples
+    --------
+    >>> from hybrid.splitting.splits import make_split
+    >>> count_groups(make_split(list("abcd"), [[1]] * 4, groups=list("xxxy")))
+    (2, 3)
+    """
+    numbers, n_ids = number_values(split.ids)
+    groups, n_groups = number_values(split.groups)
+    of_id = np.empty(n_ids, dtype=np.int64)
+    of_id[numbers] = groups
+    return n_groups, int(np.bincount(of_id).max(initial=0))
+
+
 def check_parts(split: Split, shares: Sequence[float]) -> None:
     """Check that each part that has a share has items, and that there are enough for a fit.
 
@@ -191,7 +237,7 @@ def check_parts(split: Split, shares: Sequence[float]) -> None:
         ...
     hybrid.errors.SplitError: expected 5 labelled items or more that can be in different parts, found 2 ...
     """
-    n, n_groups = len(split.ids), len(set(split.groups.tolist()))
+    n, n_groups = len(split.ids), number_values(split.groups)[1]
     if n_groups < MIN_GROUPS:
         found = f"{counted(n, 'item')} in {counted(n_groups, 'group')}"
         raise SplitError(
@@ -287,13 +333,6 @@ def _missing(
         f"one ({each}; {_listed(genres, missing)})"
     )
     return Finding("missing labels", message, int(missing.sum()), "", _first(genres, missing))
-
-
-def _count_groups(present: NDArray[np.bool_], groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How many groups have each label."""
-    rows, columns = np.nonzero(present)
-    pairs = np.unique(groups[rows] * present.shape[1] + columns)
-    return np.bincount(pairs % max(present.shape[1], 1), minlength=present.shape[1])
 
 
 def _number(chosen: NDArray[np.bool_]) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from hybrid.duplicates.similarity import connected_components
 from hybrid.errors import SettingError, SplitError, unknown_name
 from hybrid.extraction.lookup import hash_catalogue
 from hybrid.splitting.findings import check_parts, describe_shared, describe_split, describe_undated
+from hybrid.splitting.group_counts import number_values
 from hybrid.splitting.splits import (
     SHARES,
     make_fold_splits,
@@ -35,6 +36,7 @@ from hybrid.utils.unknown_labels import as_no
 METHODS = ("iterative", "random", "temporal", "kfold", "repeated", "legacy-2017")
 # With a tenth for test, about 58 % of the test items are in train, as in the published case.
 LEGACY_SHARES = (0.8, 0.1, 0.1)
+BLOCK = 2**20  # ids that are looked up at a time
 
 
 @dataclass(frozen=True)
@@ -166,12 +168,14 @@ def make_splits(
     groups = connected_groups(ids, together)
     told = describe_shared(duplicates.untied, columns)
     check_group_sizes(groups, options.shares)
-    splits = _assign(catalogue, rows, groups, options, context.seed)
-    splits = [_finish(split, catalogue, options) for split in splits]
+    splits = _assign(catalogue, rows, ids, labels, groups, options, context.seed)
+    splits = [_finish(split, labels, catalogue.genres, options) for split in splits]
     return [replace(split, findings=(*told, *split.findings)) for split in splits]
 
 
-def _finish(split: Split, catalogue: Catalogue, options: SplitOptions) -> Split:
+def _finish(
+    split: Split, labels: NDArray[Any], genres: Sequence[str], options: SplitOptions
+) -> Split:
     """Check a split, and note the options that only the catalogue's has, and what is unusual about it."""
     assert split.method is not None
     shares = split.method.shares or options.shares
@@ -183,19 +187,19 @@ def _finish(split: Split, catalogue: Catalogue, options: SplitOptions) -> Split:
     )
     split = replace(split, method=method)
     check_parts(split, shares)
-    labels = as_no(catalogue.labels)[catalogue.labelled]
-    found = describe_split(split, labels, catalogue.genres, shares)
+    found = describe_split(split, labels, genres, shares)
     return replace(split, findings=(*split.findings, *found))
 
 
 def _assign(
     catalogue: Catalogue,
     rows: NDArray[np.int64],
+    ids: NDArray[np.str_],
+    labels: NDArray[Any],
     groups: NDArray[np.str_],
     options: SplitOptions,
     seed: int,
 ) -> list[Split]:
-    ids, labels = catalogue.ids[rows], as_no(catalogue.labels)[rows]
     if options.method == "temporal":
         times = read_times(catalogue, str(options.by))[rows]
         split = make_temporal_split(ids, times, groups=groups, shares=options.shares)
@@ -239,12 +243,19 @@ def connected_groups(ids: NDArray[np.str_], together: Sequence[Sequence[str]]) -
     >>> connected_groups(np.array(["a", "b", "c"]), [("a", "x"), ("x", "c")]).tolist()
     ['a', 'b', 'a']
     """
-    names = sorted({*ids.tolist(), *(name for group in together for name in group)})
-    place = {name: i for i, name in enumerate(names)}
-    smallest = connected_components(
-        len(names), [[place[name] for name in group] for group in together]
-    )
-    return np.array([names[smallest[place[name]]] for name in ids.tolist()])
+    tied = np.array([name for group in together for name in group], dtype=str)
+    if not len(tied):
+        return ids
+    names, place = np.unique(tied, return_inverse=True)
+    sizes = np.array([len(group) for group in together], dtype=np.int64)
+    first = place[np.repeat(np.cumsum(sizes) - sizes, sizes)]
+    smallest = names[connected_components(len(names), np.stack([first, place], axis=1))]
+    groups = ids.astype(np.result_type(ids, names))
+    for start in range(0, len(ids), BLOCK):
+        some = groups[start : start + BLOCK]  # a view
+        at = np.searchsorted(names, some).clip(max=len(names) - 1)
+        some[...] = np.where(names[at] == some, smallest[at], some)
+    return groups
 
 
 def _check(catalogue: Catalogue, options: SplitOptions) -> None:
@@ -340,7 +351,10 @@ def check_group_sizes(groups: NDArray[np.str_], shares: Sequence[float]) -> None
     --------
     >>> check_group_sizes(np.array(["a", "a", "b", "c"]), (0.5, 0.5))
     """
-    (name, size), *_ = Counter(groups.tolist()).most_common(1)
+    numbers, _ = number_values(groups)
+    sizes = np.bincount(numbers)
+    first = int((sizes[numbers] == sizes.max()).argmax())  # of groups of one size, the first
+    name, size = groups[first], int(sizes.max())
     share = size / len(groups)
     found = (
         f"the largest group ({name} and others) has {size:,} of {counted(len(groups), 'item')} "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,15 @@ from hybrid.errors import SplitError
 from hybrid.split_types import SplitMethod
 from hybrid.splitting.splits import split_hash
 from hybrid.types import PARTS, UNUSED, Split
-from hybrid.utils.csv_text import csv_text, unescape_columns
+from hybrid.utils.csv_text import csv_blocks, unescape_columns
 from hybrid.utils.files import remove
-from hybrid.utils.outputs import SPLIT_OUTPUT, write_outputs
+from hybrid.utils.outputs import SPLIT_OUTPUT, write_outputs, written_as
 from hybrid.utils.reading import SPLIT, TEXT, open_file, read_bytes, read_json
 from hybrid.utils.refusals import describe_refusal
 from hybrid.utils.writable import check_new_file
 
 METHOD = "method of a split"
+Output = tuple[Path, bytes | Iterable[bytes], str]
 
 
 def write_split(split: Split, path: str | Path) -> None:
@@ -51,7 +53,7 @@ def write_split(split: Split, path: str | Path) -> None:
     >>> folder.cleanup()
     """
     try:
-        files = [(Path(path), _format(split), SPLIT_OUTPUT)]
+        files: list[Output] = [(Path(path), _format(split), SPLIT_OUTPUT)]
         write_outputs([*files, *_method_output(split, method_file(path))])
         _remove_method(split, method_file(path))
     except OSError as error:
@@ -76,7 +78,7 @@ def check_split_target(path: Path, in_place: bool = False) -> None:
     --------
     >>> check_split_target(Path("splits.csv"))
     """
-    known = _is_of_earlier_version(path)
+    known = written_as(path) is None and _is_of_earlier_version(path)  # which reads all of it
     check_new_file("--splits", path, SPLIT_OUTPUT, in_place=in_place, known=known)
     method = method_file(path)
     check_new_file("--splits", method, METHOD, known=method.is_file() and _is_method(method))
@@ -92,14 +94,15 @@ def _is_of_earlier_version(path: Path) -> bool:
         if not path.is_file():
             return False
         split = read_split(path)
-        return split.method is not None and read_bytes(path, SPLIT) == _format(split)
+        return split.method is not None and read_bytes(path, SPLIT) == b"".join(_format(split))
     except (OSError, SplitError):
         return False
 
 
-def _format(split: Split) -> bytes:
-    table = pd.DataFrame({"id": split.ids, "split": split.parts, "group": split.groups})
-    return csv_text(table).encode()
+def _format(split: Split) -> Iterator[bytes]:
+    """The file in pieces, so that memory holds none of it as a whole."""
+    columns = {"id": split.ids, "split": split.parts, "group": split.groups}
+    return (text.encode() for text in csv_blocks(columns))
 
 
 def _is_method(path: Path) -> bool:
@@ -123,7 +126,7 @@ def method_file(path: str | Path) -> Path:
     return Path(path).with_suffix(".method.json")
 
 
-def _method_output(split: Split, path: Path) -> list[tuple[Path, bytes, str]]:
+def _method_output(split: Split, path: Path) -> list[Output]:
     if split.method is None:
         return []
     data = {"sha256": split.sha256, **asdict(split.method)}

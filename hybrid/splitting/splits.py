@@ -12,12 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from hybrid.errors import SettingError
 from hybrid.split_types import SplitMethod
 from hybrid.splitting.balance import tolerance
+from hybrid.splitting.group_counts import number_values
 from hybrid.splitting.legacy_2017 import draw_cells
 from hybrid.splitting.stratification import assign_parts
 from hybrid.types import PARTS, UNUSED, Split
 from hybrid.utils.counts import counted
 
 SHARES = (0.7, 0.1, 0.2)
+BLOCK = 2**16  # lines that are hashed at a time
 
 
 def make_split(
@@ -357,7 +359,7 @@ def _check(
         problems.append(f"labels: expected shape ({len(ids)}, L), found {labels.shape}.")
     if groups.shape != ids.shape:
         problems.append(f"groups: expected shape {ids.shape}, found {groups.shape}.")
-    if len(set(ids.tolist())) != len(ids):
+    if number_values(ids)[1] != len(ids):
         problems.append("ids: expected each once, found some twice.")
     if any(not 0 <= s <= 1 for s in shares) or abs(sum(shares) - 1) > 1e-9:
         problems.append(f"shares: expected numbers from 0 to 1 that add up to 1, found {shares}.")
@@ -374,5 +376,10 @@ def split_hash(ids: NDArray[Any], parts: NDArray[Any]) -> str:
     >>> one == split_hash(np.array(["b", "a"]), np.array(["test", "train"]))
     True
     """
-    lines = sorted(f"{name}\0{part}\n" for name, part in zip(ids, parts, strict=True))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    order = np.lexsort((parts, ids))  # as the lines below: no id has a NUL
+    digest = hashlib.sha256()
+    for start in range(0, len(ids), BLOCK):
+        rows = order[start : start + BLOCK]
+        lines = zip(ids[rows].tolist(), parts[rows].tolist(), strict=True)
+        digest.update("".join(f"{name}\0{part}\n" for name, part in lines).encode())
+    return digest.hexdigest()

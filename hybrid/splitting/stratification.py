@@ -15,15 +15,18 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from hybrid.splitting.balance import Balance
+from hybrid.splitting.dealing import Dealt, bring_home, deal
+from hybrid.splitting.group_counts import GroupCounts, count_labels, number_values
 
 # How far a part may be filled beyond its share, as a share of all items, and by one largest group more.
 OVERFLOW = 0.01
 # Share of a part that labels of few items may claim beyond their own share, so that each part has one.
 CLAIMS = 0.5
+LARGEST = 2**62  # of the numbers that are computed with
+BLOCK = 2**16  # ids that are hashed at a time
 
 
 def assign_parts(
@@ -64,143 +67,110 @@ def assign_parts(
     >>> np.bincount(part).tolist(), bool(part[0] == part[1])
     ([4, 4], True)
     """
-    names, member = np.unique(groups, return_inverse=True)
-    order = _order(ids, member, len(names), seed)
-    rank = np.empty(len(names), dtype=np.int64)
-    rank[order] = np.arange(len(names))
-    member = rank[member]
-    counts = _count(labels, member, len(names))
-    sizes = np.bincount(member, minlength=len(names))
-    whole = _whole_shares(shares)
-    part = _Dealer(counts, sizes, whole, home).deal()
-    balance = Balance(counts, sizes, part, whole)
+    member = _number_groups(ids, groups, seed)
+    counts = count_labels(labels, member)
+    whole = _whole_shares(shares, len(ids) * (labels.shape[1] + 1))
+    balance = Balance(counts, _deal(counts, whole, home), whole)
     balance.reduce_excess()
     balance.spread_rare()
     balance.fill_empty()
     return balance.part[member]
 
 
-def _count(labels: NDArray[Any], member: NDArray[np.int64], n_groups: int) -> Any:
-    """How many items of each group have each label: sparse, shape (groups, L)."""
-    rows, columns = np.nonzero(labels)
-    shape = (n_groups, labels.shape[1])
-    counts = sp.coo_array((np.ones(len(rows), dtype=np.int64), (member[rows], columns)), shape)
-    counts = counts.tocsr()  # repeated entries are added
-    counts.sort_indices()
-    return counts
+def _number_groups(ids: NDArray[Any], groups: NDArray[Any], seed: int) -> NDArray[np.int64]:
+    """The number of each item's group, in an order that depends on the seed and the ids alone."""
+    member, n_groups = number_values(groups)
+    by_id = np.argsort(ids, kind="stable")
+    place = np.empty(len(ids), dtype=np.int64)
+    place[by_id] = np.arange(len(ids))
+    smallest = np.full(n_groups, len(ids), dtype=np.int64)
+    np.minimum.at(smallest, member, place)
+    order = _order(ids, by_id[smallest], seed)
+    rank = np.empty(n_groups, dtype=np.int64)
+    rank[order] = np.arange(n_groups)
+    return rank[member]
 
 
-def _order(
-    ids: NDArray[Any], member: NDArray[np.int64], n_groups: int, seed: int
-) -> NDArray[np.int64]:
-    """The groups in an order that depends on the seed and their ids alone."""
-    first: list[str | None] = [None] * n_groups
-    for name, group in zip(ids.tolist(), member.tolist(), strict=True):
-        known = first[group]
-        if known is None or name < known:
-            first[group] = name
-    keys = [hashlib.sha256(f"{seed}\0{name}".encode()).digest() for name in first]
-    return np.array(sorted(range(n_groups), key=keys.__getitem__), dtype=np.int64)
+def _order(ids: NDArray[Any], first: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """The groups by SHA-256 of the seed and their smallest ids, which are at `first`."""
+
+    def digest(group: int) -> bytes:
+        return _digest(seed, ids[first[group]])
+
+    heads = np.empty(len(first), dtype=np.uint64)
+    for start in range(0, len(first), BLOCK):
+        some = ids[first[start : start + BLOCK]].tolist()
+        digests = b"".join(_digest(seed, name)[:8] for name in some)
+        heads[start : start + BLOCK] = np.frombuffer(digests, dtype=">u8")
+    order = np.argsort(heads, kind="stable")
+    tied = np.flatnonzero(heads[order[1:]] == heads[order[:-1]])
+    if len(tied):  # a sort of all that are tied leaves those of equal heads where they are
+        tied = np.union1d(tied, tied + 1)
+        order[tied] = sorted(order[tied].tolist(), key=digest)
+    return order
 
 
-def _whole_shares(shares: Sequence[float]) -> list[int]:
-    """Shares as whole numbers in the same ratio: floats round differently from machine to machine."""
+def _digest(seed: int, name: str) -> bytes:
+    return hashlib.sha256(f"{seed}\0{name}".encode()).digest()
+
+
+def _whole_shares(shares: Sequence[float], most: int) -> list[int]:
+    """Shares as whole numbers in the same ratio: floats round differently from machine to machine.
+
+    Times `most`, their sum is a number of 64 bits; where the ratio would need larger ones, it is rounded.
+    """
     fractions = [Fraction(share).limit_denominator(10**6) for share in shares]
     common = math.lcm(*(fraction.denominator for fraction in fractions))
+    common = min(common, LARGEST // max(most, 1))
     return [int(fraction * common) for fraction in fractions]
 
 
-class _Dealer:
-    """Assign groups, the rarest label first, each to the part that lacks most of that label.
+def _deal(counts: GroupCounts, shares: Sequence[int], home: int | None) -> NDArray[np.int64]:
+    """Assign groups, the rarest label first, each to the part that lacks most of that label."""
+    unit, n = sum(shares), int(counts.sizes.sum())
+    open_parts = [p for p, share in enumerate(shares) if share > 0]
+    totals, holders = _label_totals(counts), counts.holders[:-1].copy()
+    rare = holders < len(open_parts)
+    dealt = Dealt(
+        part=np.full(len(counts.sizes), -1, dtype=np.int64),
+        room=np.array([share * n for share in shares], dtype=np.int64),
+        wanted=_wanted(totals, n, shares, rare),
+        holders=holders,
+    )
+    if home is not None and home in open_parts:
+        bring_home(counts, dealt, rare, home, unit)
+        dealt.holders[rare] = 0  # the others of their groups decide
+    overflow = unit * int(counts.sizes.max(initial=0)) + int(OVERFLOW * unit * n)
+    deal(counts, dealt, np.array(open_parts, dtype=np.int64), unit, overflow)
+    return dealt.part
 
-    All counts are times the sum of the shares, so that they are whole numbers.
+
+def _label_totals(counts: GroupCounts) -> list[int]:
+    """How many items have each label."""
+    totals = np.bincount(counts.labels, counts.items, minlength=len(counts.holders))
+    return [int(total) for total in totals[:-1]]
+
+
+def _wanted(
+    totals: list[int], n: int, shares: Sequence[int], rare: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """How many items of a label each part wants: its share, and one at least where it can be had.
+
+    The one is taken from the largest part. Labels of few items that claim more than a part has for
+    them are not promised it, the rarest first.
     """
-
-    def __init__(
-        self, counts: Any, sizes: NDArray[np.int64], shares: Sequence[int], home: int | None
-    ) -> None:
-        self.shares, self.unit = shares, sum(shares)
-        self.sizes = sizes.tolist()
-        self.open = [p for p, share in enumerate(shares) if share > 0]
-        self.home = home if home is None or home in self.open else None
-        self.rows = [
-            (counts.indices[a:b].tolist(), counts.data[a:b].tolist())
-            for a, b in zip(counts.indptr[:-1], counts.indptr[1:], strict=True)
-        ]
-        by_label = counts.tocsc()
-        by_label.sort_indices()
-        self.groups_of = (
-            np.split(by_label.indices, by_label.indptr[1:-1]) if counts.shape[1] else []
-        )
-        self.holders = np.diff(by_label.indptr).astype(np.int64)
-        self.rare = self.holders < len(self.open)
-        n = int(sizes.sum())
-        self.room = [share * n for share in shares]
-        self.overflow = self.unit * int(sizes.max(initial=0)) + int(OVERFLOW * self.unit * n)
-        self.wanted = self._wanted(counts.sum(axis=0).tolist(), n)
-        self.part = np.full(len(sizes), -1, dtype=np.int64)
-
-    def _wanted(self, totals: list[int], n: int) -> list[list[int]]:
-        """How many items of a label each part wants: its share, and one at least where it can be had.
-
-        The one is taken from the largest part. Labels of few items that claim more than a part has for
-        them are not promised it, the rarest first.
-        """
-        wanted = [[share * total for total in totals] for share in self.shares]
-        largest = max(range(len(self.shares)), key=lambda p: self.shares[p])
-        for p in (p for p in self.open if p != largest):
-            claims = int(CLAIMS * self.shares[p] * n)
-            for j in sorted(range(len(totals)), key=lambda j: (-totals[j], j)):
-                claim = self.unit - self.shares[p] * totals[j]
-                if claim <= 0 or self.rare[j]:
-                    continue
-                claims -= claim
-                if claims < 0:
-                    break
-                wanted[p][j] += claim
-                wanted[largest][j] -= claim
-        return wanted
-
-    def deal(self) -> NDArray[np.int64]:
-        """The part of each group."""
-        if self.home is not None:
-            for label in np.flatnonzero(self.rare).tolist():
-                self._bring_home(label)
-            self.holders[self.rare] = 0  # the others of their groups decide
-        done = np.iinfo(np.int64).max
-        while (self.holders > 0).any():
-            label = int(np.where(self.holders > 0, self.holders, done).argmin())
-            for group in self.groups_of[label].tolist():
-                if self.part[group] < 0:
-                    self._place(group, label)
-        for group in np.flatnonzero(self.part < 0).tolist():
-            self._place(group, None)
-        return self.part
-
-    def _bring_home(self, label: int) -> None:
-        """Place the groups of a rare label in the home part, as long as the other labels leave room there."""
-        assert self.home is not None
-        wanted = self.wanted[self.home]
-        for group in self.groups_of[label].tolist():
-            if self.part[group] >= 0:
+    unit = sum(shares)
+    wanted = [[share * total for total in totals] for share in shares]
+    largest = max(range(len(shares)), key=lambda p: shares[p])
+    for p in (p for p, share in enumerate(shares) if share > 0 and p != largest):
+        claims = int(CLAIMS * shares[p] * n)
+        for j in sorted(range(len(totals)), key=lambda j: (-totals[j], j)):
+            claim = unit - shares[p] * totals[j]
+            if claim <= 0 or rare[j]:
                 continue
-            fits = self.room[self.home] >= self.unit * self.sizes[group] and all(
-                self.rare[j] or wanted[j] >= self.unit * count
-                for j, count in zip(*self.rows[group], strict=True)
-            )
-            if fits:
-                self._put(group, self.home)
-
-    def _place(self, group: int, label: int | None) -> None:
-        size = self.unit * self.sizes[group]
-        fit = [p for p in self.open if self.room[p] + self.overflow >= size] or self.open
-        lack = [0 if label is None else self.wanted[p][label] for p in range(len(self.shares))]
-        self._put(group, max(fit, key=lambda p: (lack[p], self.room[p], -p)))
-
-    def _put(self, group: int, chosen: int) -> None:
-        self.part[group] = chosen
-        self.room[chosen] -= self.unit * self.sizes[group]
-        wanted = self.wanted[chosen]
-        for j, count in zip(*self.rows[group], strict=True):
-            wanted[j] -= self.unit * count
-        self.holders[self.rows[group][0]] -= 1
+            claims -= claim
+            if claims < 0:
+                break
+            wanted[p][j] += claim
+            wanted[largest][j] -= claim
+    return np.array(wanted, dtype=np.int64).reshape(len(shares), len(totals))

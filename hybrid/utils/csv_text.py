@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
+from numpy.typing import NDArray
 
 # With the full-width signs, which a spreadsheet of an East Asian locale takes for the others.
 _WRITTEN = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 _READ = re.compile(r"'+[=+\-@\t\r\n＝＋－＠]")
+_ROWS = 2**16  # that are formatted at a time
 
 
 def escape_formula(cell: str) -> str:
@@ -79,14 +81,54 @@ def csv_text(table: pd.DataFrame, float_format: str | None = None) -> str:
     a,1.0
     '-b,-1.0
     """
+    texts = [table[name].astype(str) for name in _text_columns(table)]
+    returns = any(text.str.contains("\r", regex=False).any() for text in texts)
+    return _format(table, returns, float_format=float_format)
+
+
+def csv_blocks(columns: Mapping[str, NDArray[Any]]) -> Iterator[str]:
+    r"""Format columns of text as CSV, some rows at a time; joined, it is the text of `csv_text`.
+
+    Parameters
+    ----------
+    columns : mapping of str to ndarray of shape (n,), str
+
+    Yields
+    ------
+    str
+        Whole lines; the first block begins with the names of the columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> list(csv_blocks({"id": np.array(["a", "-b"]), "split": np.array(["train", "test"])}))
+    ["id,split\na,train\n'-b,test\n"]
+    """
+    n = len(next(iter(columns.values())))
+    starts = range(0, max(n, 1), _ROWS)
+    blocks = (cells[at : at + _ROWS] for cells in columns.values() for at in starts)
+    returns = any("\r" in "".join(block.tolist()) for block in blocks)
+    for at in starts:
+        table = pd.DataFrame({name: cells[at : at + _ROWS] for name, cells in columns.items()})
+        yield _format(table, returns, header=at == 0)
+
+
+def _text_columns(table: pd.DataFrame) -> list[str]:
+    kinds = table.dtypes.items()
+    return [str(name) for name, kind in kinds if not pd.api.types.is_numeric_dtype(kind)]
+
+
+def _format(
+    table: pd.DataFrame, returns: bool, header: bool = True, float_format: str | None = None
+) -> str:
+    """Format a table; `returns` tells whether there is a carriage return in one of its cells."""
     escaped = table.rename(columns=_escape)
-    texts = [name for name, kind in table.dtypes.items() if not pd.api.types.is_numeric_dtype(kind)]
-    for name in texts:
+    for name in _text_columns(table):
         escaped[_escape(name)] = table[name].map(_escape)
     # The csv module puts no quotes around a carriage return, which would end the row of many readers.
-    returns = any(table[name].astype(str).str.contains("\r", regex=False).any() for name in texts)
     text = escaped.to_csv(
         index=False,
+        header=header,
         float_format=float_format,
         lineterminator="\n",
         quoting=csv.QUOTE_NONNUMERIC if returns else csv.QUOTE_MINIMAL,

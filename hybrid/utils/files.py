@@ -15,7 +15,7 @@ import os
 import shutil
 import socket
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from hybrid.utils.interrupt import undisturbed
@@ -84,8 +84,14 @@ def write_unsynced(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
-def write_new(path: Path, data: bytes) -> None:
+def write_new(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write and sync a file that must not exist yet; its folder is not synced.
+
+    Parameters
+    ----------
+    path : Path
+    data : bytes or iterable of bytes
+        Pieces are written as they come.
 
     Raises
     ------
@@ -97,9 +103,10 @@ def write_new(path: Path, data: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with naming(path):
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
+            for piece in (data,) if isinstance(data, bytes) else data:
+                rest = memoryview(piece)
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
             os.fsync(descriptor)
     finally:
         os.close(descriptor)

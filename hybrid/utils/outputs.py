@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,13 +159,14 @@ def write_output(path: Path, data: bytes, kind: str) -> None:
     write_outputs([(path, data, kind)])
 
 
-def write_outputs(files: Sequence[tuple[Path, bytes, str]]) -> None:
+def write_outputs(files: Sequence[tuple[Path, bytes | Iterable[bytes], str]]) -> None:
     """Write outputs that belong together: all are on the disk before the first has its name.
 
     Parameters
     ----------
-    files : sequence of (Path, bytes, str)
-        What `write_output` takes. The first is named last: while it is the old one, the work is not done.
+    files : sequence of (Path, bytes or iterable of bytes, str)
+        What `write_output` takes, or pieces that are written as they come. The first is named last: while it
+        is the old one, the work is not done.
 
     Raises
     ------
