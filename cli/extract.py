@@ -86,6 +86,7 @@ def command(
     from hybrid.extraction.encoders import Encoders, extract_encoders, plan_encoders
     from hybrid.extraction.plan import ExtractSettings
     from hybrid.extraction.share import parse_shard
+    from hybrid.utils.resources import return_memory
 
     settings = ExtractSettings(
         batch_size=batch_size,
@@ -100,6 +101,7 @@ def command(
         catalogue = catalogue.only(parse_ids(ids))
     if text_encoder is None:
         catalogue = catalogue.without_texts()
+        return_memory()  # for the network
     found = (plan_encoders if dry_run else extract_encoders)(
         catalogue,
         Encoders(backbone, weights, options, text_encoder, text_options),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 import resource
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hybrid.errors import SettingError
@@ -218,3 +219,16 @@ def _forget_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:
         return  # not Linux, or not allowed: the peak is then that of the whole process
+
+
+def return_memory() -> None:
+    """Return memory that was freed to the system, where the C library keeps it for later (glibc).
+
+    For use after much was freed, which later allocations would not fill.
+
+    Examples
+    --------
+    >>> return_memory()
+    """
+    with suppress(OSError, AttributeError):  # other systems have no such function
+        ctypes.CDLL(None).malloc_trim(0)
