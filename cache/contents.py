@@ -134,10 +134,10 @@ class Contents:
             else:
                 self.view = self._with_failures(self.view)
 
-    def add(self, name: str, keys: Keys) -> None:
-        """Add a part that this process has written."""
+    def add(self, parts: Sequence[tuple[str, Keys]]) -> None:
+        """Add parts that this process has written: the name and the keys of each."""
         with self._lock:
-            self.view = self.view.with_indexes([index_part(name, keys)])
+            self.view = self.view.with_indexes([index_part(*part) for part in parts])
 
     def add_failures(self, failed: dict[bytes, Failure]) -> None:
         """Add failures that this process has written."""

@@ -145,8 +145,9 @@ class EmbeddingStore:
 
     def digest(self) -> str:
         """SHA-256 of the fingerprint and the sorted keys, whichever parts hold them."""
-        keys = self.view.index.keys
-        return hashlib.sha256(bytes.fromhex(self.fingerprint) + keys.tobytes()).hexdigest()
+        digest = hashlib.sha256(bytes.fromhex(self.fingerprint))
+        digest.update(np.ascontiguousarray(self.view.index.keys).data)
+        return digest.hexdigest()
 
     def bytes_on_disk(self) -> int:
         """Size of all parts in bytes, with those that `gc` will remove."""
@@ -274,9 +275,7 @@ class EmbeddingStore:
         written = in_threads(
             lambda block: self._write_part(array, embeddings, costs, block), blocks
         )
-        for part in written:
-            if not isinstance(part, OSError):
-                self.contents.add(*part)
+        self.contents.add([part for part in written if not isinstance(part, OSError)])
         for part in written:
             if isinstance(part, OSError):
                 raise self._write_error(part) from part

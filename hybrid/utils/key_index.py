@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -179,7 +180,8 @@ def merge(indexes: Sequence[Index]) -> Index:
     >>> [merged.parts[part] for part in merged.part]
     ['part-1', 'part-2']
     """
-    if len(indexes) < 2:
+    indexes = [index for index in indexes if index.parts]
+    if len(indexes) < 2:  # millions of keys are neither sorted again nor copied
         return indexes[0] if indexes else EMPTY
     names = tuple(sorted({name for index in indexes for name in index.parts}))
     number = {name: i for i, name in enumerate(names)}
@@ -255,7 +257,10 @@ def sort_keys(keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
 
 def _heads(keys: Keys) -> NDArray[np.uint64]:
     """The first 8 bytes of keys as numbers that sort as the bytes do; shape (n,)."""
-    return np.ascontiguousarray(keys[:, :8]).view(">u8").reshape(len(keys)).astype(np.uint64)
+    heads = keys[:, :8].copy().view(">u8").reshape(len(keys))
+    if sys.byteorder == "little":
+        heads.byteswap(inplace=True)  # `astype` would make another copy
+    return heads.view(np.uint64)
 
 
 def _words(keys: Keys) -> NDArray[np.uint64]:

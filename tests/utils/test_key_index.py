@@ -83,3 +83,16 @@ def test_nothing() -> None:
     assert EMPTY.find(key_array([bytes(32)])).tolist() == [-1]
     assert EMPTY.without(["a"]).parts == ()
     assert key_array([None, b"x" * 32]).tolist() == [[0] * 32, [ord("x")] * 32]
+
+
+def test_millions_of_keys_are_not_copied_for_nothing() -> None:
+    index = index_part("a", key_array([b"b" * 32, b"a" * 32]))
+    assert merge([index, EMPTY]) is index
+    assert merge([EMPTY, index]) is index
+    assert len(merge([EMPTY, EMPTY])) == 0
+
+
+def test_heads_sort_as_bytes_do() -> None:
+    keys = np.random.default_rng(0).integers(0, 256, (1000, 32), dtype=np.uint8)
+    heads = index_part("a", keys).heads
+    assert heads.tolist() == sorted(int.from_bytes(key[:8].tobytes(), "big") for key in keys)
