@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.splitting.group_counts import GroupCounts
-from hybrid.utils.jit import jit
 
 # The tolerance, see docs/splits.md: so many times the largest group, and so much of a label's items.
 GROUPS, PERCENT = 3, 2
@@ -49,11 +48,14 @@ class Balance:
     """
 
     def __init__(self, counts: GroupCounts, part: NDArray[np.int64], shares: Sequence[int]) -> None:
+        from hybrid.splitting import dealing as loops
+
+        self.loops = loops
         self.counts, self.part, self.unit = counts, part, sum(shares)
         self.open = [p for p, share in enumerate(shares) if share > 0]
         self.off = np.zeros((len(shares), len(counts.holders)), dtype=np.int64)
         self.have = np.zeros_like(self.off)
-        _add_up(counts, part, self.off, self.have)
+        loops.add_up(counts, part, self.off, self.have)
         totals = self.off.sum(axis=0)
         largest = int(counts.sizes.max(initial=1))
         self.allowed = self.unit * GROUPS * largest + self.unit * PERCENT * totals // 100
@@ -83,8 +85,8 @@ class Balance:
         best, moves = 0, list[tuple[int, int]]()
         for q in (q for q in self.open if q != p):
             source, target = (p, q) if self.off[p, label] > 0 else (q, p)
-            leave = _first_of(holders, self.part, source, CANDIDATES)
-            back = _first_of(everyone, self.part, target, CANDIDATES)
+            leave = self.loops.first_of(holders, self.part, source, CANDIDATES)
+            back = self.loops.first_of(everyone, self.part, target, CANDIDATES)
             change = self._changes(leave, source, target)
             for at in change.argsort(kind="stable")[:PARTNERS].tolist():
                 group, total = int(leave[at]), int(change[at])
@@ -104,7 +106,7 @@ class Balance:
     def _changes(self, groups: NDArray[np.int32], source: int, target: int) -> NDArray[np.int64]:
         """By how much the excess would change if each of these groups were moved alone."""
         off = self.off[[source, target]]
-        return np.asarray(_changes(self.counts, groups, off, self.allowed, self.unit))
+        return np.asarray(self.loops.changes(self.counts, groups, off, self.allowed, self.unit))
 
     def _move(self, group: int, target: int) -> None:
         (j, items), source = self.counts.of_group(group), self.part[group]
@@ -149,53 +151,3 @@ class Balance:
             )
             groups = np.flatnonzero(self.part == source)
             self._move(int(groups[self.counts.sizes[groups].argmin()]), p)
-
-
-@jit()
-def _add_up(
-    counts: GroupCounts,
-    part: NDArray[np.int64],
-    items: NDArray[np.int64],
-    groups: NDArray[np.int64],
-) -> None:
-    """Add to `items` and `groups`, of shape (P, L + 1), how many of each label each part has."""
-    for group in range(len(part)):
-        for at in range(counts.starts[group], counts.starts[group + 1]):
-            items[part[group], counts.labels[at]] += counts.items[at]
-            groups[part[group], counts.labels[at]] += 1
-
-
-@jit()
-def _first_of(
-    groups: NDArray[np.int32], part: NDArray[np.int64], wanted: int, most: int
-) -> NDArray[np.int32]:
-    """The first of some groups that are in a part; at most so many."""
-    found, n = np.empty(most, dtype=np.int32), 0
-    for group in groups:
-        if n == most:
-            break
-        if part[group] == wanted:
-            found[n] = group
-            n += 1
-    return found[:n]
-
-
-@jit()
-def _changes(
-    counts: GroupCounts,
-    groups: NDArray[np.int32],
-    off: NDArray[np.int64],
-    allowed: NDArray[np.int64],
-    unit: int,
-) -> NDArray[np.int64]:
-    """See `Balance._changes`; `off`, of shape (2, L + 1), is that of the parts that lose and win a group."""
-    changes = np.zeros(len(groups), dtype=np.int64)
-    for place in range(len(groups)):
-        group = groups[place]
-        for at in range(counts.starts[group], counts.starts[group + 1]):
-            j, moved = counts.labels[at], unit * counts.items[at]
-            for side in range(2):
-                before = off[side, j]
-                after = before - moved if side == 0 else before + moved
-                changes[place] += max(abs(after) - allowed[j], 0) - max(abs(before) - allowed[j], 0)
-    return changes

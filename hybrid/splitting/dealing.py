@@ -1,4 +1,4 @@
-"""Deal groups to the parts of a split, the rarest label first: the compiled loops of the stratification."""
+"""Compiled loops of the stratification, imported only when needed: numba is slow to load."""
 
 from __future__ import annotations
 
@@ -142,3 +142,53 @@ def _put(counts: GroupCounts, dealt: Dealt, unit: int, group: int, chosen: int) 
     for at in range(counts.starts[group], last):
         dealt.wanted[chosen, counts.labels[at]] -= unit * counts.items[at]
         dealt.holders[counts.labels[at]] -= 1
+
+
+@jit()
+def add_up(
+    counts: GroupCounts,
+    part: NDArray[np.int64],
+    items: NDArray[np.int64],
+    groups: NDArray[np.int64],
+) -> None:
+    """Add to `items` and `groups`, of shape (P, L + 1), how many of each label each part has."""
+    for group in range(len(part)):
+        for at in range(counts.starts[group], counts.starts[group + 1]):
+            items[part[group], counts.labels[at]] += counts.items[at]
+            groups[part[group], counts.labels[at]] += 1
+
+
+@jit()
+def first_of(
+    groups: NDArray[np.int32], part: NDArray[np.int64], wanted: int, most: int
+) -> NDArray[np.int32]:
+    """The first of some groups that are in a part; at most so many."""
+    found, n = np.empty(most, dtype=np.int32), 0
+    for group in groups:
+        if n == most:
+            break
+        if part[group] == wanted:
+            found[n] = group
+            n += 1
+    return found[:n]
+
+
+@jit()
+def changes(
+    counts: GroupCounts,
+    groups: NDArray[np.int32],
+    off: NDArray[np.int64],
+    allowed: NDArray[np.int64],
+    unit: int,
+) -> NDArray[np.int64]:
+    """See `Balance._changes`; `off`, of shape (2, L + 1), is that of the parts that lose and win a group."""
+    found = np.zeros(len(groups), dtype=np.int64)
+    for place in range(len(groups)):
+        group = groups[place]
+        for at in range(counts.starts[group], counts.starts[group + 1]):
+            j, moved = counts.labels[at], unit * counts.items[at]
+            for side in range(2):
+                before = off[side, j]
+                after = before - moved if side == 0 else before + moved
+                found[place] += max(abs(after) - allowed[j], 0) - max(abs(before) - allowed[j], 0)
+    return found

@@ -7,8 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hybrid.utils.jit import jit
-
 _BLOCK = 2**20  # values that are compared at a time
 
 
@@ -101,6 +99,8 @@ def count_labels(labels: NDArray[Any], member: NDArray[np.int64]) -> GroupCounts
     >>> [each.tolist() for each in counts.of_group(0)], counts.groups_of(1).tolist()
     ([[0, 1, 2], [2, 1, 2]], [0, 1])
     """
+    from hybrid.splitting import group_loops as loops
+
     small = labels.dtype == np.uint8 or labels.dtype == np.bool_
     present = np.ascontiguousarray((labels if small else labels != 0).view(np.uint8))
     sizes = np.bincount(member)
@@ -108,50 +108,9 @@ def count_labels(labels: NDArray[Any], member: NDArray[np.int64]) -> GroupCounts
     most = int(np.count_nonzero(present)) + len(sizes)
     starts = np.zeros(len(sizes) + 1, dtype=np.int64)
     found, items = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.int32)
-    _count(present, np.argsort(member, kind="stable"), ends, starts, found, items)
+    loops.count(present, np.argsort(member, kind="stable"), ends, starts, found, items)
     found, items = found[: starts[-1]], items[: starts[-1]]
     label_starts = np.append(0, np.cumsum(np.bincount(found, minlength=labels.shape[1] + 1)))
     groups = np.empty(len(found), dtype=np.int32)
-    _turn(starts, found, label_starts[:-1].copy(), groups)
+    loops.turn(starts, found, label_starts[:-1].copy(), groups)
     return GroupCounts(starts, found, items, label_starts, groups)
-
-
-@jit()
-def _count(
-    present: NDArray[np.uint8],
-    order: NDArray[np.int64],
-    ends: NDArray[np.int64],
-    starts: NDArray[np.int64],
-    labels: NDArray[np.int32],
-    items: NDArray[np.int32],
-) -> None:
-    """Write `starts`, `labels` and `items`; `order` has the items group by group."""
-    n_labels = present.shape[1]
-    count, at = np.zeros(n_labels, dtype=np.int32), 0
-    for group in range(len(ends) - 1):
-        for place in range(ends[group], ends[group + 1]):
-            for label in range(n_labels):
-                if present[order[place], label]:
-                    count[label] += 1
-        for label in range(n_labels):
-            if count[label]:
-                labels[at], items[at] = label, count[label]
-                count[label] = 0
-                at += 1
-        labels[at], items[at] = n_labels, ends[group + 1] - ends[group]
-        at += 1
-        starts[group + 1] = at
-
-
-@jit()
-def _turn(
-    starts: NDArray[np.int64],
-    labels: NDArray[np.int32],
-    free: NDArray[np.int64],
-    groups: NDArray[np.int32],
-) -> None:
-    """Write the groups of each label; `free` is the next place of each, and is changed."""
-    for group in range(len(starts) - 1):
-        for at in range(starts[group], starts[group + 1]):
-            groups[free[labels[at]]] = group
-            free[labels[at]] += 1

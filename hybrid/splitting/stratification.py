@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hybrid.splitting.balance import Balance
-from hybrid.splitting.dealing import Dealt, bring_home, deal
 from hybrid.splitting.group_counts import GroupCounts, count_labels, number_values
 
 # How far a part may be filled beyond its share, as a share of all items, and by one largest group more.
@@ -127,6 +126,8 @@ def _whole_shares(shares: Sequence[float], most: int) -> list[int]:
 
 def _deal(counts: GroupCounts, shares: Sequence[int], home: int | None) -> NDArray[np.int64]:
     """Assign groups, the rarest label first, each to the part that lacks most of that label."""
+    from hybrid.splitting.dealing import Dealt, bring_home, deal
+
     unit, n = sum(shares), int(counts.sizes.sum())
     open_parts = [p for p, share in enumerate(shares) if share > 0]
     totals, holders = _label_totals(counts), counts.holders[:-1].copy()
