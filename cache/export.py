@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import os
 import zipfile
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -17,7 +20,7 @@ from hybrid.utils.csv_text import escape_row
 from hybrid.utils.files import sync
 from hybrid.utils.outputs import replacing_output
 from hybrid.utils.progress import shows_step
-from hybrid.utils.refusals import describe_refusal, raising_refusals
+from hybrid.utils.refusals import describe_refusal
 from hybrid.utils.writable import check_new_file
 
 KIND = "exported embeddings"
@@ -65,8 +68,7 @@ def export(
     costs = costs or RowCosts.unknown(len(ids))
     try:
         with replacing_output(path, KIND) as temporary:
-            with raising_refusals(path):
-                _WRITERS[path.suffix](temporary, ids, dimension, blocks, costs)
+            _WRITERS[path.suffix](temporary, ids, dimension, blocks, costs)
             sync(temporary)
     except (OSError, RuntimeError) as error:  # HDF5 raises the latter where the disk refuses
         raise CacheError(describe_refusal(path, error)) from error
@@ -95,8 +97,77 @@ def _write_npz(path: Path, ids: Ids, dimension: int, blocks: Blocks, costs: RowC
                 np.lib.format.write_array(file, array, allow_pickle=False)
 
 
+class _Enduring:
+    """A new file for HDF5, which does not survive it that a disk refuses while a file is closed.
+
+    The first refusal is kept in `error`; what is written from then on stays in memory, and is lost.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("xb+", buffering=0)
+        self._at = self._size = 0
+        self._kept: list[tuple[int, bytes]] = []
+        self.error: OSError | None = None
+
+    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
+        self._at = place + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def write(self, data: Any) -> int:
+        content = memoryview(data).cast("B")
+        if self.error is None:
+            try:
+                done = 0
+                while done < len(content):
+                    done += os.pwrite(self._file.fileno(), content[done:], self._at + done)
+            except OSError as error:
+                self.error = error
+        if self.error:
+            self._kept.append((self._at, bytes(content)))
+        self._at += len(content)
+        self._size = max(self._size, self._at)
+        return len(content)
+
+    def read(self, size: int = -1) -> bytes:
+        found = bytearray(self._size - self._at if size < 0 else size)
+        self.readinto(found)
+        return bytes(found)
+
+    def readinto(self, buffer: Any) -> int:
+        wanted = memoryview(buffer).cast("B")
+        there = os.pread(self._file.fileno(), len(wanted), self._at)
+        wanted[: len(there)] = there
+        for start, content in self._kept:
+            first, last = max(start, self._at), min(start + len(content), self._at + len(wanted))
+            if first < last:
+                wanted[first - self._at : last - self._at] = content[first - start : last - start]
+        self._at += len(wanted)
+        return len(wanted)
+
+    def truncate(self, size: int | None = None) -> int:
+        self._size = self._at if size is None else size
+        if self.error is None:
+            try:
+                self._file.truncate(self._size)
+            except OSError as error:
+                self.error = error
+        return self._size
+
+    def flush(self) -> None:
+        """Nothing is buffered."""
+
+    def close(self) -> None:
+        """Close it, and raise the first refusal."""
+        self._file.close()
+        if self.error:
+            raise self.error
+
+
 def _write_h5(path: Path, ids: Ids, dimension: int, blocks: Blocks, costs: RowCosts) -> None:
-    with h5py.File(path, "w") as file:
+    with closing(_Enduring(path)) as endured, h5py.File(endured, "w") as file:
         file.create_dataset("ids", data=ids.astype(object), dtype=h5py.string_dtype())
         file.create_dataset("seconds", data=costs.seconds)
         names = costs.names().astype(object)
@@ -104,6 +175,8 @@ def _write_h5(path: Path, ids: Ids, dimension: int, blocks: Blocks, costs: RowCo
         embeddings = file.create_dataset("embeddings", (len(ids), dimension), dtype="<f4")
         start = 0
         for block in blocks:
+            if endured.error:
+                break
             embeddings[start : start + len(block)] = block
             start += len(block)
 

@@ -6,13 +6,8 @@ HDF5, Arrow, TensorFlow and `shutil` raise errors without a number; it is found 
 from __future__ import annotations
 
 import errno
-import gc
 import os
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 _ELSEWHERE = "or choose a folder elsewhere, and run the command again."
 _RIGHTS = f"See to your rights there, {_ELSEWHERE}"
@@ -86,54 +81,3 @@ def refusal_text(error: BaseException, number: int) -> str:
     """
     own, usual = getattr(error, "strerror", None), os.strerror(number)
     return f"{own if own and usual not in own else usual}. {ADVICE[number]}"
-
-
-@contextmanager
-def raising_refusals(path: object) -> Iterator[None]:
-    """Raise what a disk refuses when objects of a library are destroyed, where Python can only print it.
-
-    HDF5 writes a small file when the last of its objects goes; h5py cannot raise from there, and the file
-    would be cut short without an error.
-
-    Parameters
-    ----------
-    path : object
-        The file that is written meanwhile.
-
-    Raises
-    ------
-    OSError
-        With the number of the refusal, and `path` as its file name.
-
-    Examples
-    --------
-    >>> class Refused:
-    ...     def __del__(self):
-    ...         raise RuntimeError("file write failed: errno = 28")
-    >>> with raising_refusals("a.h5"):
-    ...     _ = Refused()
-    ...     del _
-    Traceback (most recent call last):
-    OSError: [Errno 28] No space left on device: 'a.h5'
-    """
-    numbers, usual, printing = list[int](), sys.unraisablehook, sys.excepthook
-
-    def note(unraisable: Any) -> None:
-        number = unraisable.exc_value and refusal_number(unraisable.exc_value)
-        if number is None:
-            usual(unraisable)
-        else:
-            numbers.append(number)
-
-    def print_others(kind: Any, error: BaseException, where: Any) -> None:
-        if refusal_number(error) is None:
-            printing(kind, error, where)
-
-    sys.unraisablehook, sys.excepthook = note, print_others  # Cython prints before it tells
-    try:
-        yield
-        gc.collect()  # objects that refer to each other
-    finally:
-        sys.unraisablehook, sys.excepthook = usual, printing
-    if numbers:
-        raise OSError(numbers[0], os.strerror(numbers[0]), str(path))

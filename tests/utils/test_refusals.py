@@ -6,7 +6,6 @@ import errno
 import os
 import shutil
 import sqlite3
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import pytest
 
 from hybrid.utils.files import reserve, sync, write_new, write_unsynced
 from hybrid.utils.outputs import write_outputs
-from hybrid.utils.refusals import ADVICE, describe_refusal, raising_refusals, refusal_number
+from hybrid.utils.refusals import ADVICE, describe_refusal, refusal_number
 
 FULL = os.strerror(errno.ENOSPC)
 
@@ -85,42 +84,6 @@ def test_mapped_files_are_reserved() -> None:
     reserve(Path("a.npy"))
     assert Path("a.npy").stat().st_size == size
     assert Path("a.npy").stat().st_blocks * 512 >= size
-
-
-class Closing:
-    """An object of a library whose last words to the disk are refused."""
-
-    def __init__(self, said: str) -> None:
-        self.said, self.itself = said, self  # a cycle: only the collector destroys it
-
-    def __del__(self) -> None:
-        raise RuntimeError(self.said)
-
-
-def test_what_a_disk_refuses_when_an_object_is_destroyed_is_raised(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    hooks = sys.unraisablehook, sys.excepthook
-    with pytest.raises(OSError, match="No space left") as raised, raising_refusals("a.h5"):
-        Closing(f"Can't decrement id ref count (errno = {errno.ENOSPC})")
-    assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, "a.h5")
-    assert (sys.unraisablehook, sys.excepthook) == hooks
-    assert not capsys.readouterr().err
-
-
-def test_other_errors_of_a_destruction_are_printed_as_usual(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    printed: list[str] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda it: printed.append(str(it.exc_value)))
-    with raising_refusals("a.h5"):
-        Closing("something else")
-    assert printed == ["something else"]
-
-
-def test_an_error_before_it_stays_the_error() -> None:
-    with pytest.raises(KeyError, match="first"), raising_refusals("a.h5"):
-        raise KeyError("first")
 
 
 @pytest.mark.parametrize("call", [sync, lambda path: write_new(path / "new", b"text")])
