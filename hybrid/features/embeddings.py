@@ -48,7 +48,7 @@ class StoredRows:
         read: Callable[[Sequence[Any]], Floats],
         reading: Lock | None = None,
     ) -> None:
-        self._keys, self._read, self._reading = keys, read, reading or Lock()
+        self.keys, self._read, self._reading = keys, read, reading or Lock()
 
     def __iter__(self) -> Iterator[Floats]:
         """All rows, some thousand at a time."""
@@ -56,10 +56,10 @@ class StoredRows:
             yield self[rows]
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self.keys)
 
     def __getitem__(self, rows: slice | NDArray[np.int64]) -> Floats:
-        some = self._keys[rows] if isinstance(rows, slice) else [self._keys[i] for i in rows]
+        some = self.keys[rows] if isinstance(rows, slice) else [self.keys[i] for i in rows]
         with self._reading:
             return self._read(some)
 
@@ -72,7 +72,7 @@ class StoredRows:
         >>> rows.select(np.array([2, 0]))[:].tolist()
         [[2.0], [3.0]]
         """
-        return StoredRows([self._keys[i] for i in rows], self._read, self._reading)
+        return StoredRows([self.keys[i] for i in rows], self._read, self._reading)
 
 
 class EmbeddingFeatures(FrameTransformer):
@@ -108,12 +108,18 @@ class EmbeddingFeatures(FrameTransformer):
             If one that should be there is not in the cache.
         """
 
-    def storage_order(self, X: pd.DataFrame) -> NDArray[np.int64]:
+    def storage_order(self, X: pd.DataFrame | StoredRows) -> NDArray[np.int64]:
         """Order of n items in which their embeddings lie in the cache; those without one come last.
 
         Of an item that has several posters, the first one counts.
+
+        Parameters
+        ----------
+        X : DataFrame of n items, or what `look_up` returned for them
         """
-        return self._open().storage_order([each[0] if each else None for each in self.keys(X)])
+        keys = X.keys if isinstance(X, StoredRows) else self.keys(X)
+        firsts = [each if isinstance(each, bytes) else each[0] if each else None for each in keys]
+        return self._open().storage_order(firsts)
 
     def read(self, X: pd.DataFrame) -> Floats:
         """Read the embeddings of n items from the cache; only this and `look_up` use the disk.

@@ -166,23 +166,25 @@ class Fusion(TransformerMixin, _BaseComposition, auto_wrap_output_keys=None):  #
         weights = self.weights or {}
         return FusionMatrix(tuple(found), tuple(float(weights.get(n, 1.0)) for n, _ in found))
 
-    def storage_order(self, X: pd.DataFrame) -> NDArray[np.int64]:
+    def storage_order(self, X: pd.DataFrame | BlockData) -> NDArray[np.int64]:
         """Order of n items in which the first block of the cache lies on the disk; theirs, if there is none.
 
         Parameters
         ----------
-        X : DataFrame of n items
+        X : DataFrame of n items, or what `look_up` returned for them
 
         Returns
         -------
         ndarray of shape (n,), int64
-            For ``X.iloc[order]``.
+            For ``X.iloc[order]``, or `select_rows`.
         """
-        for _, block in self.blocks:
+        self._check()
+        data = X if isinstance(X, dict) else dict.fromkeys(self.names, X)
+        for name, block in self.blocks:
             if hasattr(block, "storage_order"):
-                order: NDArray[np.int64] = block.storage_order(X)
+                order: NDArray[np.int64] = block.storage_order(data[name])
                 return order
-        return np.arange(len(X))
+        return np.arange(len(next(iter(data.values()))))
 
     def transform(self, X: pd.DataFrame | BlockData) -> FusionMatrix:
         """Encode items: a `FusionMatrix` of n rows."""

@@ -209,7 +209,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):
         self.groups_ = None if groups is None else np.asarray(groups)
         data = self.fusion.look_up(X)
         rows = choose_rows(self, data, len(X))
-        self.rows_, order = rows.name, rows.order(self.fusion, X)
+        self.rows_, order = rows.name, rows.order(self.fusion, data)
         if order is not None:
             X, truth, data = X.iloc[order], truth[order], select_rows(data, order)
             weight, self.groups_ = (p if p is None else p[order] for p in (weight, self.groups_))

@@ -38,8 +38,8 @@ class RowsInMemory:
 
     name = "memory"
 
-    def order(self, fusion: Fusion, X: pd.DataFrame) -> Numbers | None:
-        """The order in which n items are best read: None, as they come."""
+    def order(self, fusion: Fusion, data: BlockData) -> Numbers | None:
+        """The order in which n items are best read, of what `Fusion.look_up` found: None, as they come."""
         return None
 
     def take(self, data: BlockData) -> BlockData:
@@ -73,9 +73,9 @@ class RowsOnDisk:
     def __init__(self, folder: str | Path | None = None) -> None:
         self.folder = folder
 
-    def order(self, fusion: Fusion, X: pd.DataFrame) -> Numbers | None:
+    def order(self, fusion: Fusion, data: BlockData) -> Numbers | None:
         """The order in which their embeddings lie in the cache."""
-        return fusion.storage_order(X)
+        return fusion.storage_order(data)
 
     def take(self, data: BlockData) -> BlockData:
         """What `Fusion.look_up` found; embeddings are read when rows are taken."""

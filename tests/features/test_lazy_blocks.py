@@ -356,6 +356,7 @@ def test_a_fusion_that_stays_on_disk_is_that_in_memory(
     fusion, frame = films
     order = fusion.storage_order(frame)
     assert sorted(order.tolist()) == list(range(60))
+    assert fusion.storage_order(fusion.look_up(frame)).tolist() == order.tolist()
     frame = frame.iloc[order]
     memory = clone(fusion).fit(frame)
     monkeypatch.setattr("hybrid.features.fusion.spans", lambda n: spans(n, 7))
@@ -377,3 +378,4 @@ def test_the_storage_order_of_a_fusion_without_embeddings_is_that_of_the_items()
     frame = pd.DataFrame({"overview": ["a ghost", "a ship"]})
     fusion = Fusion([("text", TextFeatures(["overview"]))])
     assert fusion.storage_order(frame).tolist() == [0, 1]
+    assert fusion.storage_order(fusion.look_up(frame)).tolist() == [0, 1]

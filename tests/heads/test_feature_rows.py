@@ -15,9 +15,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hybrid.cache import EmbeddingCache
 from hybrid.errors import RowsError, SettingError
 from hybrid.extraction.import_embeddings import import_embeddings
-from hybrid.features import ImportedFeatures, TextFeatures
+from hybrid.features import ImportedFeatures, PosterFeatures, TextFeatures
+from hybrid.features.embeddings import StoredRows
 from hybrid.features.fusion import Fusion
 from hybrid.heads import HybridClassifier, MultilabelLinearSVC, get_head
 from hybrid.heads.feature_rows import ROWS_FOLDER, RowsOnDisk, choose_rows
@@ -233,3 +235,30 @@ def test_a_folder_that_cannot_be_removed_is_named_and_the_fit_stands(
     with show_progress(Progress(quiet=False)), rows.encode(fitted, fusion.look_up(X)) as matrix:
         assert matrix.is_lazy
     assert f"note: {tmp_path / ROWS_FOLDER}" in capsys.readouterr().err
+
+
+def test_the_keys_of_the_items_are_computed_once(
+    films: tuple[Fusion, pd.DataFrame, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fusion, X, y = films
+    items, keys = [], ImportedFeatures._item_keys
+
+    def counted(self: ImportedFeatures, X: pd.DataFrame) -> Any:
+        items.append(len(X))
+        return keys(self, X)
+
+    monkeypatch.setattr(ImportedFeatures, "_item_keys", counted)
+    make(fusion, "disk", grid={}, block_weights=()).fit(X, y)
+    assert items == [N]
+
+
+def test_the_order_of_several_posters_is_that_of_the_first(tmp_path: Path) -> None:
+    cache = EmbeddingCache(str(tmp_path))
+    store = cache.make({"dimension": 1}, {})
+    keys = [bytes([i]) * 32 for i in range(3)]
+    store.append([keys[2], keys[0], keys[1]], np.zeros((3, 1), np.float32))
+    block = PosterFeatures(str(tmp_path), store.fingerprint)
+    rows = StoredRows(
+        [[keys[0], keys[2]], [], [keys[2], keys[1]]], lambda some: np.zeros((len(some), 1))
+    )
+    assert block.storage_order(rows).tolist() == [2, 0, 1]

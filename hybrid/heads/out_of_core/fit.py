@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import clone
 
-from hybrid.features.fusion import Fusion
+from hybrid.features.fusion import Fusion, select_rows
 from hybrid.heads.feature_rows import RowsOnDisk
 from hybrid.heads.fitting import fit_head
 
@@ -80,15 +80,15 @@ def fit_from_disk(
     [[1, 0], [0, 1]]
     """
     fitted = clone(fusion)
-    order = fitted.storage_order(X)
-    rows = X.iloc[order]
+    found = fitted.look_up(X)
+    order = fitted.storage_order(found)
+    data = select_rows(found, order)
     weight = None if sample_weight is None else np.asarray(sample_weight, np.float64)[order]
-    data = fitted.look_up(rows)
     with RowsOnDisk(folder).encode(fitted.fit(data), data) as matrix:
         head = fit_head(
             estimator,
             matrix,
-            np.ma.asanyarray(y)[order] if np.ma.isMaskedArray(y) else np.asarray(y)[order],
+            np.asanyarray(y)[order],
             n_jobs=n_jobs,
             random_state=random_state,
             sample_weight=weight,

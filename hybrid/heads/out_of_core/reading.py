@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +15,6 @@ from hybrid.heads.svm.column_slices import Piece, PieceRows, cut
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
-Item = TypeVar("Item")
-Found = TypeVar("Found")
 RUN = 256  # rows that lie together and are read at once: a chunk of the cache's parts
 BLOCK = 128  # rows whose coordinate steps share a Gram matrix
 
@@ -96,32 +91,3 @@ def not_finite(matrix: FusionMatrix, rows: Rows) -> SettingError:
                 "to 0, as Fusion does."
             )
     return SettingError("fusion: expected finite numbers, found some too large to be squared.")
-
-
-def ahead(
-    call: Callable[[Item], Found],
-    items: Sequence[Item],
-    pool: ThreadPoolExecutor | None,
-    count: int,
-) -> Iterator[Found]:
-    """What `call` gives for each item, in order; threads are `count` items ahead of whoever takes them.
-
-    Examples
-    --------
-    >>> list(ahead(abs, [-1, 2], None, 1))
-    [1, 2]
-    """
-    if pool is None:
-        yield from map(call, items)
-        return
-    rest, running = iter(items), deque[Future[Found]]()
-    try:
-        for item in rest:
-            running.append(pool.submit(call, item))
-            if len(running) > count:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
-    finally:
-        for job in running:
-            job.cancel()

@@ -31,9 +31,10 @@ from hybrid.features.fusion_matrix import FusionMatrix
 from hybrid.features.lazy_block import spans
 from hybrid.heads.out_of_core.certificate import Certificate, certify
 from hybrid.heads.out_of_core.losses import Loss
-from hybrid.heads.out_of_core.reading import BLOCK, Batch, ahead, draw_batches, prepare
+from hybrid.heads.out_of_core.reading import BLOCK, Batch, draw_batches, prepare
 from hybrid.heads.svm.momentum import next_momentum
 from hybrid.heads.svm.solver import FACTOR, SAFETY, SINGLE, TINY, Solution
+from hybrid.utils.threads import map_ahead
 
 Floats = NDArray[np.float64]
 
@@ -175,7 +176,7 @@ class _Solver:
             return prepare(self.matrix, *job, self.dtype, self.squares)
 
         batches = draw_batches(len(self.matrix), self.random)
-        for batch in ahead(read, batches, self.pool, self.count):
+        for _, batch in map_ahead(self.pool, read, batches, self.count + 1):
             self._descend(batch)
 
     def _descend(self, batch: Batch) -> None:
