@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hybrid.errors import HybridError
+from hybrid.utils import reading
 from hybrid.utils.reading import (
     POINTER,
     SYSTEM,
@@ -112,3 +113,18 @@ def test_a_file_of_the_system_is_refused(way: str) -> None:
     with pytest.raises(UnusableFileError, match="found a file of the system"):
         WAYS[way](Path("there"))
     assert read_text("/proc/self/status", SYSTEM).startswith("Name:")
+
+
+def test_a_file_that_is_written_at_this_moment_is_no_file_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lease"
+    path.touch()
+    has_bytes = reading._has_bytes
+
+    def write_and_look(descriptor: int) -> bool:
+        path.write_bytes(b"text")  # as another process may, after its size was asked for
+        return has_bytes(descriptor)
+
+    monkeypatch.setattr(reading, "_has_bytes", write_and_look)
+    assert reading.read_bytes(path, reading.TEXT) == b"text"
