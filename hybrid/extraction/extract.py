@@ -113,7 +113,7 @@ def extract_backbones(
         _summary(share, keys, job, work.get(job.store.fingerprint, _Work()), context)
         for job in jobs
     )
-    return tuple(replace(each, shard=_name(settings), others=others) for each in summaries)
+    return tuple(replace(each, shard=settings.shard_name, others=others) for each in summaries)
 
 
 @plans_only
@@ -135,10 +135,6 @@ def plan_extraction(
     share, jobs, _ = plan_jobs(catalogue, backbones, weights, options, settings, context)
     others = len(catalogue) - len(share)
     return tuple(replace(_plan(job, settings, context), others=others) for job in jobs)
-
-
-def _name(settings: ExtractSettings) -> str | None:
-    return None if settings.shard is None else str(settings.shard)
 
 
 def _defaults(
@@ -274,7 +270,7 @@ def _plan(job: Job, settings: ExtractSettings, context: Context) -> ExtractPlan:
         left=len(job.left),
         seconds=seconds,
         bytes=len(job.todo) * (job.spec.dimension * number_bytes + 32),
-        shard=_name(settings),
+        shard=settings.shard_name,
     )
 
 

@@ -112,7 +112,7 @@ def extract_texts(
         rate=done.texts / embedding if done.texts and embedding > 0 else 0.0,
         peak_mib=peak_mib(),
         findings=text_findings(job.share, job, options.chunks, done.longer, done.texts),
-        shard=None if settings.shard is None else str(settings.shard),
+        shard=settings.shard_name,
         others=len(catalogue) - len(job.keys),
     )
 
@@ -154,7 +154,7 @@ def plan_text_extraction(
         seconds=seconds,
         bytes=len(job.todo) * (job.spec.dimension * number_bytes + 32),
         findings=text_findings(job.share, job, options.chunks, longer, tried),
-        shard=None if settings.shard is None else str(settings.shard),
+        shard=settings.shard_name,
         others=len(catalogue) - len(job.keys),
     )
 

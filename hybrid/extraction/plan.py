@@ -72,6 +72,11 @@ class ExtractSettings:
     licence: str = "any"
     shard: Shard | None = None
 
+    @property
+    def shard_name(self) -> str | None:
+        """The shard as summaries name it, such as ``"3/16"``; None without one."""
+        return None if self.shard is None else str(self.shard)
+
     def problems(self) -> list[str]:
         """One message for each value that is out of range."""
         numbers = {"batch-size": self.batch_size, "limit": self.limit}

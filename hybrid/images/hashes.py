@@ -128,7 +128,8 @@ def hash_posters(
     [BadPoster(reason='no poster named')]
     """
     file = Path(cache) / "memo" / "keys"
-    size, *_ = _PACKED.unpack(_stamp(str(file)))
+    before = _stamp(str(file))
+    size, *_ = _PACKED.unpack(before)
     if count is None:
         paths = list(paths)
         count = len(paths)
@@ -136,7 +137,6 @@ def hash_posters(
         with ThreadPoolExecutor(workers) as pool:
             yield from (key for _, key in map_ahead(pool, hash_poster, paths))
         return
-    before = _stamp(str(file))
     memo, new_entries, coming = load_memo(file), [], iter(paths)
     blocks = iter(lambda: list(islice(coming, _BLOCK)), [])
     for keys, new in _hash_blocks(memo, blocks, workers):

@@ -187,7 +187,7 @@ def _check(descriptor: int, path: str | Path, kind: FileKind) -> None:
     if status.st_size > kind.limit:
         raise UnusableFileError(path, kind, f"{status.st_size:,} bytes", errno.EFBIG)
     empty = not status.st_size and kind is not SYSTEM
-    # Such as the memory of this process, which is read for hours; one that is being written has a size by now.
+    # Such as the memory of this process, which is read for hours; one that is being written has a size now.
     if empty and _has_bytes(descriptor) and not os.fstat(descriptor).st_size:
         raise UnusableFileError(path, kind, "a file of the system", errno.EINVAL)
 
