@@ -186,16 +186,15 @@ def _check(descriptor: int, path: str | Path, kind: FileKind) -> None:
         raise UnusableFileError(path, kind, found, code)
     if status.st_size > kind.limit:
         raise UnusableFileError(path, kind, f"{status.st_size:,} bytes", errno.EFBIG)
-    empty = not status.st_size and kind is not SYSTEM
-    # Such as the memory of this process, which is read for hours; one that is being written has a size now.
-    if empty and _has_bytes(descriptor) and not os.fstat(descriptor).st_size:
+    # Such as the memory of this process, which is read for hours.
+    if not status.st_size and kind is not SYSTEM and _has_bytes_without_size(descriptor):
         raise UnusableFileError(path, kind, "a file of the system", errno.EINVAL)
 
 
-def _has_bytes(descriptor: int) -> bool:
-    """Whether a file that says it has no bytes has some, or can be read in larger pieces only."""
+def _has_bytes_without_size(descriptor: int) -> bool:
+    """Whether a file that had no size has bytes and still none, or can be read in larger pieces only."""
     try:
-        return bool(os.pread(descriptor, 1, 0))
+        return bool(os.pread(descriptor, 1, 0)) and not os.fstat(descriptor).st_size
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise
