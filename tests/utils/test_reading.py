@@ -120,11 +120,11 @@ def test_a_file_that_is_written_at_this_moment_is_no_file_of_the_system(
 ) -> None:
     path = tmp_path / "lease"
     path.touch()
-    has_bytes = reading._has_bytes
+    has_bytes = reading._has_bytes_without_size
 
     def write_and_look(descriptor: int) -> bool:
         path.write_bytes(b"text")  # as another process may, after its size was asked for
         return has_bytes(descriptor)
 
-    monkeypatch.setattr(reading, "_has_bytes", write_and_look)
+    monkeypatch.setattr(reading, "_has_bytes_without_size", write_and_look)
     assert reading.read_bytes(path, reading.TEXT) == b"text"
