@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import cycle, islice
 from typing import Any
 
 from hybrid.backbones import BackboneSpec
+from hybrid.backbones.devices import has_gpu
 from hybrid.catalogue import Catalogue
+from hybrid.extraction.decoding import Decoders
+from hybrid.extraction.decoding_processes import make_decoders
 from hybrid.extraction.lookup import bad_posters
 from hybrid.extraction.pipeline import EmbeddingPipeline, Target
 from hybrid.extraction.plan import ExtractSettings, Job, Keys, load_target, plan_jobs
@@ -22,7 +26,7 @@ from hybrid.extraction.writer import PartWriter, compact_afterwards
 from hybrid.types import EmbeddingOptions, ExtractPlan, ExtractSummary
 from hybrid.utils.context import Context, limited_by_context
 from hybrid.utils.interrupt import until_interrupted
-from hybrid.utils.progress import Advance
+from hybrid.utils.progress import Advance, Progress
 from hybrid.utils.read_only import plans_only
 from hybrid.utils.resources import peak_mib
 
@@ -207,8 +211,9 @@ def _compute(jobs: Sequence[Job], settings: ExtractSettings, context: Context) -
         advance = stack.enter_context(
             context.progress.bar(f"embedding ({names})", total, "posters", note)
         )
+        start_decoders = partial(_decoders, jobs, context.workers)
         try:
-            _embed(queues, targets, writers, context, advance, clock)
+            _embed(queues, targets, writers, context.progress, advance, clock, start_decoders)
         except KeyboardInterrupt:
             context.progress.say(
                 f"stopped: {note()}; all of them are saved. Run the same command again to continue."
@@ -224,15 +229,15 @@ def _embed(
     queues: Sequence[ShardQueue],
     targets: Sequence[Target],
     writers: Sequence[PartWriter],
-    context: Context,
+    progress: Progress,
     advance: Advance,
     clock: WallClock,
+    start_decoders: Callable[[], Decoders],
 ) -> None:
     """Embed shard by shard until nothing is pending; at the end wait for other processes."""
-    progress = context.progress
     with until_interrupted() as interrupted:
         for _ in rounds(queues, "posters", advance, clock, interrupted, progress, WAIT_SECONDS):
-            pipeline = EmbeddingPipeline(context.workers, advance, clock)
+            pipeline = EmbeddingPipeline(start_decoders(), advance, clock)
             try:
                 for path, numbers in claim_shards(queues, advance):
                     interrupted.obey()
@@ -252,6 +257,12 @@ def _close(pipeline: EmbeddingPipeline, writers: Sequence[PartWriter], clock: Wa
         clock.share(writers)
         for writer in writers:
             writer.flush()
+
+
+def _decoders(jobs: Sequence[Job], workers: int) -> Decoders:
+    """What decodes for these jobs: processes where a GPU computes."""
+    gpu = has_gpu() and any(job.choice.engine == "keras" for job in jobs)
+    return make_decoders(workers, gpu, [path for job in jobs for path in job.todo.values()])
 
 
 def _plan(job: Job, settings: ExtractSettings, context: Context) -> ExtractPlan:
@@ -290,7 +301,7 @@ def _measure_rate(job: Job, settings: ExtractSettings, context: Context) -> floa
     target = load_target(job, counter, settings, context.progress)
     batch = target.engine.batch_size
     paths = cycle(job.todo.values())
-    pipeline = EmbeddingPipeline(context.workers, lambda n: None)
+    pipeline = EmbeddingPipeline(_decoders([job], context.workers), lambda n: None)
 
     def embed(n: int) -> None:
         for path in islice(paths, n):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hybrid.backbones.tuned import pixel_numbers
 from hybrid.backbones.tuned_folder import hash_numbers
-from hybrid.extraction.pipeline import decode_into
+from hybrid.extraction.decoding import decode_into
 from hybrid.images.decode import Geometry
 from hybrid.tuning.folds import join_groups
 from hybrid.utils.progress import Progress

@@ -564,16 +564,16 @@ def test_extract_computes_again_what_was_damaged(extracted: Path) -> None:
 def test_failed_images_are_tried_again_when_asked(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import hybrid.extraction.pipeline
+    import hybrid.extraction.decoding
     from hybrid.images.decode import BadPoster
 
-    decode = hybrid.extraction.pipeline.decode_for
+    decode = hybrid.extraction.decoding.decode_for
     monkeypatch.setattr(
-        hybrid.extraction.pipeline, "decode_for", lambda *_: BadPoster("an old decoder")
+        hybrid.extraction.decoding, "decode_for", lambda *_: BadPoster("an old decoder")
     )
     catalogue = load_catalogue("catalogue.csv")
     assert len(extract_embeddings(catalogue, NET, weights="random").bad) == 90
-    monkeypatch.setattr(hybrid.extraction.pipeline, "decode_for", decode)
+    monkeypatch.setattr(hybrid.extraction.decoding, "decode_for", decode)
     (project / "posters" / "3.png").write_bytes(b"no image")
     again = extract_embeddings(catalogue, NET, weights="random")
     assert (again.computed, len(again.bad)) == (0, 90)

@@ -14,6 +14,7 @@ from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import load_catalogue
 from hybrid.cli.extract import _text
 from hybrid.extraction import extract
+from hybrid.extraction.decoding import DecodingThreads
 from hybrid.extraction.extract import extract_backbones
 from hybrid.extraction.pipeline import EmbeddingPipeline, Target
 from hybrid.extraction.plan import Job
@@ -81,7 +82,7 @@ def test_a_backbone_pays_for_its_own_batches(files: list[str], tmp_path: Path) -
     targets = [
         Target(SIZE, engine, writer) for engine, writer in zip(engines, writers, strict=True)
     ]
-    pipeline = EmbeddingPipeline(1, lambda n: None, clock)
+    pipeline = EmbeddingPipeline(DecodingThreads(1), lambda n: None, clock)
     for path in files:
         time.now += 0.2  # to find the file: shared
         pipeline.put(path, targets)
@@ -106,7 +107,7 @@ def test_a_file_that_only_one_backbone_lacks_is_paid_by_it(
     stores = [make(tmp_path, name) for name in ("all", "half")]
     writers = [PartWriter(store, clock, "a processor") for store in stores]
     targets = [Target(SIZE, Slow(time, 1.0, 0.0, 6), writer) for writer in writers]
-    pipeline = EmbeddingPipeline(1, lambda n: None, clock)
+    pipeline = EmbeddingPipeline(DecodingThreads(1), lambda n: None, clock)
     for i, path in enumerate(files):
         time.now += 0.5
         pipeline.put(path, targets if i < 6 else targets[:1])
@@ -124,7 +125,7 @@ def test_an_interrupted_and_a_resumed_extraction_add_up(files: list[str], tmp_pa
         time = Time()
         clock = WallClock(time)
         writer = PartWriter(store, clock, "a processor")
-        pipeline = EmbeddingPipeline(1, lambda n: None, clock)
+        pipeline = EmbeddingPipeline(DecodingThreads(1), lambda n: None, clock)
         target = Target(SIZE, Slow(time, 3.0, 0.0, 3), writer)
         for path, key in zip(files, made, strict=True):
             if not store.has([key])[0]:
@@ -147,7 +148,7 @@ def test_what_cannot_be_decoded_is_paid_by_the_rest(files: list[str], tmp_path: 
     clock = WallClock(time)
     store = make(tmp_path, "bad")
     writer = PartWriter(store, clock, "a processor")
-    pipeline = EmbeddingPipeline(1, lambda n: None, clock)
+    pipeline = EmbeddingPipeline(DecodingThreads(1), lambda n: None, clock)
     target = Target(SIZE, Slow(time, 1.0, 0.0, 3), writer)
     for path in files[:3]:
         time.now += 1.0

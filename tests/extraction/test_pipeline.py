@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import hybrid.extraction.pipeline
+import hybrid.extraction.decoding
 import hybrid.extraction.plan
 import hybrid.extraction.precision_check
 from hybrid.backbones import configure, get_backbone, resolve_weights
@@ -28,6 +28,7 @@ from hybrid.backbones.engines import load_backbone
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import load_catalogue
 from hybrid.errors import CacheError, SettingError
+from hybrid.extraction.decoding import DecodingThreads
 from hybrid.extraction.extract import extract_backbones, extract_embeddings, plan_extraction
 from hybrid.extraction.lookup import make_store
 from hybrid.extraction.pipeline import EmbeddingPipeline, Target
@@ -98,7 +99,7 @@ def test_each_poster_reaches_its_writer(
     files: list[str], workers: int, batch: int, depth: int
 ) -> None:
     notes, engine, done = Notes(), FirstPixel(batch, depth), []
-    flow = EmbeddingPipeline(workers, done.append)
+    flow = EmbeddingPipeline(DecodingThreads(workers), done.append)
     target = Target(Geometry((8, 8)), engine, notes)
     for path in [*files, "gone.png"]:
         flow.put(path, [target])
@@ -116,15 +117,15 @@ def test_several_targets_share_one_decoding(
 ) -> None:
     calls: list[tuple[str, int]] = []
     for name in ("held_poster", "decode_for"):
-        whole = getattr(hybrid.extraction.pipeline, name)
+        whole = getattr(hybrid.extraction.decoding, name)
         monkeypatch.setattr(
-            hybrid.extraction.pipeline,
+            hybrid.extraction.decoding,
             name,
             lambda *a, n=name, f=whole: (calls.append((n, len(a))), f(*a))[1],
         )
     targets = [Target(Geometry((8, 8)), FirstPixel(5), Notes()),
                Target(Geometry((12, 6), "crop"), FirstPixel(3), Notes())]  # fmt: skip
-    flow = EmbeddingPipeline(2, lambda n: None)
+    flow = EmbeddingPipeline(DecodingThreads(2), lambda n: None)
     for i, path in enumerate(files):
         flow.put(path, targets[i % 2 :])
     flow.finish()
@@ -153,7 +154,10 @@ def test_what_is_slow_holds_up_the_rest(files: list[str], slow: str) -> None:
             super().add(keys, rows, failures)
 
     notes = Slow()
-    target, flow = Target(Geometry((8, 8)), Stuck(2), notes), EmbeddingPipeline(1, lambda n: None)
+    target, flow = (
+        Target(Geometry((8, 8)), Stuck(2), notes),
+        EmbeddingPipeline(DecodingThreads(1), lambda n: None),
+    )
 
     def put() -> None:
         for path in files * 5:
@@ -229,9 +233,9 @@ def test_equal_bytes_are_embedded_once(project: Path, monkeypatch: pytest.Monkey
         source = (project / "posters" / f"{i % 5}.png").read_bytes()
         (project / "posters" / f"{i}.png").write_bytes(source)
     decoded: list[bytes] = []
-    whole = hybrid.extraction.pipeline.decode_for
+    whole = hybrid.extraction.decoding.decode_for
     monkeypatch.setattr(
-        hybrid.extraction.pipeline, "decode_for", lambda d, g: (decoded.append(d), whole(d, g))[1]
+        hybrid.extraction.decoding, "decode_for", lambda d, g: (decoded.append(d), whole(d, g))[1]
     )
     summary = extract_embeddings(
         load_catalogue("catalogue.csv"), NETS[0], weights="random", options=SMALL
@@ -414,7 +418,7 @@ def test_the_first_ctrl_c_ends_the_wait_for_another_process(project: Path, loade
 
 INTERRUPTED = """
 import os, signal, sys
-import hybrid.extraction.pipeline, hybrid.extraction.plan
+import hybrid.extraction.decoding, hybrid.extraction.plan
 from hybrid.backbones.keras_engine import KerasEngine
 start, batches = KerasEngine.start, []
 def count(self, posters):
