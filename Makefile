@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CODE := hybrid cache cli tests benchmarks tools
 TOOLS := .venv-tools
 
-.PHONY: demo test tests fault-test slow-test lint format types bench bench-extract bench-cache wheel clean
+.PHONY: demo test tests fault-test slow-test lint format types bench bench-extract bench-cache bench-gpu wheel clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -23,7 +23,7 @@ help:
 	@echo "make bom     write the bill of materials of $(VENV), in CycloneDX, to dist/bom.cdx.json"
 	@echo "make lock    resolve requirements/*.txt anew, with the hash of each file"
 	@echo "make fuzz    feed mutated files to the readers; TARGET=catalogue SECONDS=600"
-	@echo "also: lint, format, types, bench, bench-extract, bench-cache, wheel, clean"
+	@echo "also: lint, format, types, bench, bench-extract, bench-cache, bench-gpu, wheel, clean"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(not (3, 10) <= v < (3, 14) and \
@@ -104,6 +104,11 @@ bench: $(VENV)/installed
 # make bench-extract POSTERS=films/posters
 bench-extract: $(VENV)/installed
 	$(BIN)/python benchmarks/extract.py $(POSTERS)
+
+# Eight minutes on a machine with a GPU; all that is installed are wheels.
+bench-gpu: $(VENV)/installed-for-tests
+	@$(PIP) --only-binary :all: "$$(sed -n '/^gpu =/{n;s/^ *//p}' setup.cfg)"
+	$(BIN)/python benchmarks/gpu.py
 
 # Needs about 12 GB of disk while it runs.
 bench-cache: $(VENV)/installed

@@ -11,7 +11,10 @@ hybrid     hybrid.extraction.extract, from files to rows that are synced to the 
 
 On a machine with a GPU, with KERAS_BACKEND=tensorflow, jax or torch; no folder is needed then:
 
-    python benchmarks/extract.py --synthetic 20000 --backbones inception --no-others --out gpu.json
+    python benchmarks/extract.py --synthetic 60000 --backbones inception --no-others --out gpu.json
+
+`benchmarks/gpu.py` does that, and what else there is to be known of a GPU. ``GPU busy`` is the median over
+the samples in which it worked; ``with hashing`` the rate of the whole call without loading the network.
 """
 
 from __future__ import annotations
@@ -22,18 +25,16 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
-import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gpu_load import GpuLoad
 
 from hybrid.backbones import BackboneSpec, get_backbone, resolve_weights
 from hybrid.backbones.devices import gpu_name, has_gpu, processor_has, processor_name
@@ -48,7 +49,8 @@ from hybrid.utils.context import Context
 
 BATCH = 32
 SIZE = (182, 268)  # width and height of a small poster
-Side = Callable[[], float]
+Side = Callable[[], dict[str, float]]  # posters a second, and what else is measured
+RATE, WHOLE, BUSY = "posters a second", "with hashing", "GPU busy, %"
 
 
 def main() -> None:
@@ -75,8 +77,8 @@ def main() -> None:
         for backbone in options.backbones.split(","):
             result[backbone] = measure(backbone, paths, catalogue, options)
             print(table(backbone, result[backbone]), flush=True)
-    if options.out:
-        options.out.write_text(json.dumps(result, indent=2) + "\n")
+            if options.out:
+                options.out.write_text(json.dumps(result, indent=2) + "\n")
 
 
 def found(options: argparse.Namespace) -> list[str]:
@@ -90,15 +92,16 @@ def draw(folder: Path, n: int) -> list[str]:
     """JPEGs of the size and weight of small posters."""
     from PIL import Image
 
-    random = np.random.default_rng(0)
     (folder / "posters").mkdir()
-    paths = []
-    for i in range(n):
-        coarse = Image.fromarray(random.integers(0, 256, (27, 18, 3), dtype=np.uint8))
+
+    def save(i: int) -> str:
+        pixels = np.random.default_rng(i).integers(0, 256, (27, 18, 3), dtype=np.uint8)
         path = folder / "posters" / f"{i}.jpg"
-        coarse.resize(SIZE, Image.Resampling.BICUBIC).save(path, quality=85)
-        paths.append(str(path))
-    return paths
+        Image.fromarray(pixels).resize(SIZE, Image.Resampling.BICUBIC).save(path, quality=85)
+        return str(path)
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(save, range(n)))
 
 
 def write_catalogue(folder: Path, paths: Sequence[str]) -> Path:
@@ -116,7 +119,7 @@ def write_catalogue(folder: Path, paths: Sequence[str]) -> Path:
 
 def measure(
     backbone: str, paths: list[str], catalogue: Path, options: argparse.Namespace
-) -> dict[str, Any]:
+) -> dict[str, dict[str, list[float]]]:
     """Posters a second of every side, several times, in turn."""
     spec = get_backbone(backbone)
     sides: dict[str, Side] = {}
@@ -127,15 +130,16 @@ def measure(
         for precision in (options.precisions or native).split(","):
             choice = choose_engine(engine, precision)
             loaded = load_backbone(spec, resolve_weights(spec, "random"), choice)
-            sides[f"bare, {engine}, {precision}"] = lambda e=loaded: e.rate(len(paths))
+            sides[f"bare, {engine}, {precision}"] = lambda e=loaded: {RATE: e.rate(len(paths))}
             sides[f"hybrid, {engine}, {precision}"] = lambda c=choice: ours(
                 backbone, catalogue, c.engine, c.precision, options.workers
             )
-    rates: dict[str, list[float]] = {name: [] for name in sides}
+    measured: dict[str, dict[str, list[float]]] = {name: {} for name in sides}
     for _ in range(options.repeat):
         for name, side in sides.items():
-            rates[name].append(side())
-    return rates
+            for what, value in side().items():
+                measured[name].setdefault(what, []).append(value)
+    return measured
 
 
 def other_sides(spec: BackboneSpec, paths: list[str]) -> dict[str, Side]:
@@ -166,7 +170,7 @@ def other_sides(spec: BackboneSpec, paths: list[str]) -> dict[str, Side]:
     }
 
 
-def naive(network: Any, preprocess: Any, spec: BackboneSpec, paths: list[str]) -> float:
+def naive(network: Any, preprocess: Any, spec: BackboneSpec, paths: list[str]) -> dict[str, float]:
     """A loop over batches, as in most notebooks."""
     import keras
 
@@ -178,10 +182,12 @@ def naive(network: Any, preprocess: Any, spec: BackboneSpec, paths: list[str]) -
         ]
         rows.append(network.predict(preprocess(np.stack(images)), verbose=0))
     np.concatenate(rows)
-    return len(paths) / (time.perf_counter() - start)
+    return {RATE: len(paths) / (time.perf_counter() - start)}
 
 
-def tf_data(network: Any, preprocess: Any, spec: BackboneSpec, paths: list[str]) -> float:
+def tf_data(
+    network: Any, preprocess: Any, spec: BackboneSpec, paths: list[str]
+) -> dict[str, float]:
     """TensorFlow's own input pipeline, all its knobs on automatic."""
     import tensorflow as tf
 
@@ -192,48 +198,28 @@ def tf_data(network: Any, preprocess: Any, spec: BackboneSpec, paths: list[str])
     start = time.perf_counter()
     data = tf.data.Dataset.from_tensor_slices(paths).map(load, num_parallel_calls=tf.data.AUTOTUNE)
     network.predict(data.batch(BATCH).prefetch(tf.data.AUTOTUNE), verbose=0)
-    return len(paths) / (time.perf_counter() - start)
+    return {RATE: len(paths) / (time.perf_counter() - start)}
 
 
-def ours(backbone: str, catalogue: Path, engine: str, precision: str, workers: int) -> float:
-    """The whole job without loading the network; on a GPU its load is printed."""
-    with tempfile.TemporaryDirectory() as cache, gpu_load():
+def ours(
+    backbone: str, catalogue: Path, engine: str, precision: str, workers: int
+) -> dict[str, float]:
+    """The whole job without loading the network; how busy the GPU was meanwhile."""
+    films = load_catalogue(catalogue)
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as cache, GpuLoad() as load:
         summary = extract_embeddings(
-            load_catalogue(catalogue),
+            films,
             backbone,
             weights="random",
             options=EmbeddingOptions(precision=precision),
             settings=ExtractSettings(engine=engine),
             context=Context(cache=cache, workers=workers),
         )
-    return summary.rate
-
-
-@contextmanager
-def gpu_load() -> Iterator[None]:
-    """Print how busy the GPU was, by its driver's own tool, over the seconds in which it worked."""
-    if not has_gpu() or not shutil.which("nvidia-smi"):
-        yield
-        return
-    busy: list[int] = []
-    done = threading.Event()
-
-    def watch() -> None:
-        query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
-        while not done.wait(0.5):
-            out = subprocess.run(query, capture_output=True, text=True, check=True).stdout
-            busy.append(int(out.split()[0]))
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-        worked = [load for load in busy if load]
-        if worked:
-            print(f"GPU busy: median {statistics.median(worked)} %", file=sys.stderr)
+        seconds = time.perf_counter() - start
+    loading = summary.seconds - summary.computed / summary.rate
+    found = {RATE: summary.rate, WHOLE: summary.computed / (seconds - loading)}
+    return found if load.median is None else {**found, BUSY: load.median}
 
 
 def machine() -> dict[str, Any]:
@@ -283,21 +269,24 @@ def parts_of_a_poster(paths: Sequence[str]) -> dict[str, float]:
     return result
 
 
-def table(backbone: str, rates: dict[str, list[float]]) -> str:
+def table(backbone: str, measured: dict[str, dict[str, list[float]]]) -> str:
     """Markdown: posters a second, and how often the naive loop fits into it."""
     lines = [
-        f"| {backbone} | posters a second | range | x naive | of bare |",
-        "|---|---|---|---|---|",
+        f"| {backbone} | {RATE} | range | x naive | of bare | {WHOLE} | {BUSY} |",
+        "|---|---|---|---|---|---|---|",
     ]
-    middle = {name: statistics.median(values) for name, values in rates.items()}
-    for name, values in rates.items():
+    middle = {name: statistics.median(values[RATE]) for name, values in measured.items()}
+    for name, values in measured.items():
         naive_rate = middle.get("naive")
         times = f"{middle[name] / naive_rate:.2f}" if naive_rate else ""
         limit = middle.get(name.replace("hybrid", "bare")) if name.startswith("hybrid") else None
         share = f"{middle[name] / limit:.2f}" if limit else ""
-        lines.append(
-            f"| {name} | {middle[name]:.0f} | {min(values):.0f} to {max(values):.0f} | {times} | {share} |"
+        others = (
+            f"{statistics.median(values[what]):.0f}" if what in values else ""
+            for what in (WHOLE, BUSY)
         )
+        rates = f"{middle[name]:.0f} | {min(values[RATE]):.0f} to {max(values[RATE]):.0f}"
+        lines.append(f"| {name} | {rates} | {times} | {share} | {' | '.join(others)} |")
     return "\n".join(lines)
 
 

@@ -348,6 +348,8 @@ PARSES_JSON = {
     "hybrid.catalogue.importers.disk_index",
     "hybrid.catalogue.readers.excel_process",
     "hybrid.deep.checkpoint",
+    "hybrid.extraction.decode_process",
+    "hybrid.extraction.decoding_processes",
     "hybrid.catalogue.importers.records",
 }
 

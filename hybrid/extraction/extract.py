@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import cycle, islice
 from typing import Any
 
@@ -198,6 +197,8 @@ def _compute(jobs: Sequence[Job], settings: ExtractSettings, context: Context) -
         return f"{hits} cached, {embedded} computed, {failed} failed"
 
     with ExitStack() as stack:
+        # First: processes start while the network is loaded.
+        decoders = stack.enter_context(closing(_decoders(jobs, context.workers)))
         for writer in writers:
             stack.callback(writer.close)
         targets = []
@@ -211,9 +212,8 @@ def _compute(jobs: Sequence[Job], settings: ExtractSettings, context: Context) -
         advance = stack.enter_context(
             context.progress.bar(f"embedding ({names})", total, "posters", note)
         )
-        start_decoders = partial(_decoders, jobs, context.workers)
         try:
-            _embed(queues, targets, writers, context.progress, advance, clock, start_decoders)
+            _embed(queues, targets, writers, decoders, context.progress, advance, clock)
         except KeyboardInterrupt:
             context.progress.say(
                 f"stopped: {note()}; all of them are saved. Run the same command again to continue."
@@ -229,15 +229,15 @@ def _embed(
     queues: Sequence[ShardQueue],
     targets: Sequence[Target],
     writers: Sequence[PartWriter],
+    decoders: Decoders,
     progress: Progress,
     advance: Advance,
     clock: WallClock,
-    start_decoders: Callable[[], Decoders],
 ) -> None:
     """Embed shard by shard until nothing is pending; at the end wait for other processes."""
     with until_interrupted() as interrupted:
         for _ in rounds(queues, "posters", advance, clock, interrupted, progress, WAIT_SECONDS):
-            pipeline = EmbeddingPipeline(start_decoders(), advance, clock)
+            pipeline = EmbeddingPipeline(decoders, advance, clock)
             try:
                 for path, numbers in claim_shards(queues, advance):
                     interrupted.obey()
@@ -297,22 +297,22 @@ class _CountingWriter:
 
 def _measure_rate(job: Job, settings: ExtractSettings, context: Context) -> float:
     """Throughput in posters a second, measured on some of the pending ones."""
-    counter = _CountingWriter()
-    target = load_target(job, counter, settings, context.progress)
-    batch = target.engine.batch_size
-    paths = cycle(job.todo.values())
-    pipeline = EmbeddingPipeline(_decoders([job], context.workers), lambda n: None)
+    counter, paths = _CountingWriter(), cycle(job.todo.values())
+    with closing(_decoders([job], context.workers)) as decoders:
+        target = load_target(job, counter, settings, context.progress)
+        batch = target.engine.batch_size
+        pipeline = EmbeddingPipeline(decoders, lambda n: None)
 
-    def embed(n: int) -> None:
-        for path in islice(paths, n):
-            pipeline.put(path, [target])
-        pipeline.finish()
+        def embed(n: int) -> None:
+            for path in islice(paths, n):
+                pipeline.put(path, [target])
+            pipeline.finish()
 
-    try:
-        embed(batch)  # the first batch is slower than all others
-        counter.images, start = 0, time.perf_counter()
-        while time.perf_counter() - start < TRIAL_SECONDS and counter.images < len(job.todo):
-            embed(4 * batch)
-        return counter.images / (time.perf_counter() - start)
-    finally:
-        pipeline.close()
+        try:
+            embed(batch)  # the first batch is slower than all others
+            counter.images, start = 0, time.perf_counter()
+            while time.perf_counter() - start < TRIAL_SECONDS and counter.images < len(job.todo):
+                embed(4 * batch)
+            return counter.images / (time.perf_counter() - start)
+        finally:
+            pipeline.close()

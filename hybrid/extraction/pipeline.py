@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import NamedTuple
 
 import numpy as np
@@ -59,7 +59,7 @@ class EmbeddingPipeline:
     Parameters
     ----------
     decoders : Decoders
-        What reads and decodes; closed by `close`.
+        What reads and decodes.
     advance : callable
         Called with the number of images of a target that were finished.
     clock : WallClock, optional
@@ -77,11 +77,13 @@ class EmbeddingPipeline:
     >>> class Print:
     ...     def add(self, keys, rows, failures):
     ...         print(len(keys), rows.shape, len(failures))
-    >>> pipeline = EmbeddingPipeline(DecodingThreads(1), advance=lambda n: None)
+    >>> threads = DecodingThreads(1)
+    >>> pipeline = EmbeddingPipeline(threads, advance=lambda n: None)
     >>> pipeline.put("films/posters/f0001.jpg", [Target(Geometry((32, 32)), MeanColour(), Print())])
     >>> pipeline.finish()
     1 (1, 3) 0
     >>> pipeline.close()
+    >>> threads.close()
     """
 
     def __init__(
@@ -123,7 +125,10 @@ class EmbeddingPipeline:
 
     def close(self) -> None:
         """Finish only the batches that the engine computes, and drop the others."""
-        self.decoders.close()
+        queued = [
+            each for batch in (*self._decoding, *self._filling.values()) for each in batch.decoded
+        ]
+        wait([future for future in queued if not future.cancel()])
         self._filling.clear()
         self._decoding.clear()
         while self._computing:

@@ -79,6 +79,10 @@ def test_each_poster_reaches_its_writers(files: list[str]) -> None:
     notes = [Notes(), Notes()]
     processes = DecodingProcesses(2)
     processes.ahead = 0  # so that buffers are used again
+    dropped = EmbeddingPipeline(processes, done.append)
+    for path in files[:5]:
+        dropped.put(path, [Target(Geometry((8, 8)), FirstPixel(), Notes())])
+    dropped.close()
     flow = EmbeddingPipeline(processes, done.append)
     targets = [Target(Geometry((8, 8)), FirstPixel(), notes[0]),
                Target(Geometry((12, 6), "crop"), FirstPixel(), notes[1])]  # fmt: skip
@@ -86,6 +90,7 @@ def test_each_poster_reaches_its_writers(files: list[str]) -> None:
         flow.put(path, targets)
     flow.finish()
     flow.close()
+    processes.close()
     assert sum(done) == 2 * (len(files) + 1)
     keys = [hashlib.sha256(Path(path).read_bytes()).digest() for path in files]
     expected = {key: [i, 2 * i, 255 - i] for i, key in enumerate(keys) if i != 3}
