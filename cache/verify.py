@@ -24,7 +24,7 @@ from hybrid.cache.quarantine import QUARANTINE
 from hybrid.cache.sealed import PROVENANCE, check_provenance
 from hybrid.cache.verified_files import ChangedError, DamageError, forget_hashes, read_small
 from hybrid.errors import CacheError
-from hybrid.images.hashes import MEMOS, UnusableMemoError, parse_entries
+from hybrid.images.memo import MEMOS, UnusableMemoError, parse_entries
 from hybrid.utils.counts import agree, counted
 from hybrid.utils.key_index import Keys, index_part, merge, sort_keys
 from hybrid.utils.progress import shows_step

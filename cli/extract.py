@@ -29,7 +29,7 @@ Found: TypeAlias = ExtractSummary | ExtractPlan | TextExtractSummary | TextExtra
 
 
 @click.command("extract")
-@common_options("catalogue", "cache", "seed", "workers")
+@common_options("catalogue", "cache", "seed", "workers", "cluster")
 @column_options
 @encoder_options(several=True)
 @click.option(

@@ -37,6 +37,7 @@ class Project:
     runs: Path = Path("runs")
     seed: int = 0
     workers: int = field(default_factory=usable_cores)
+    cluster: str | None = None
     quiet: bool = False
     json: bool = False
     force: bool = False
@@ -51,7 +52,7 @@ class Project:
         """Cache, workers, seed and progress, as every function of the library takes them."""
         from hybrid.utils.context import Context
 
-        return Context(self.cache, self.workers, self.seed, self.progress)
+        return Context(self.cache, self.workers, self.seed, self.progress, self.cluster)
 
     @cached_property
     def progress(self) -> Progress:
@@ -72,6 +73,15 @@ class OutputFile(click.Path):
         super().__init__(path_type=Path)
 
 
+def _cluster(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Refuse what is no address before the work."""
+    if value is not None:
+        from hybrid.cluster.address import parse_address
+
+        parse_address(value)
+    return value
+
+
 _COMMON = {
     "catalogue": click.option("--catalogue", type=click.Path(path_type=Path), default="catalogue.csv",
                               show_default=True, help="Catalogue: a CSV, JSON, Parquet or Excel file."),
@@ -85,6 +95,9 @@ _COMMON = {
                          help="Seed of everything random."),
     "workers": click.option("--workers", type=click.IntRange(min=1), default=usable_cores,
                             show_default="one per usable core", help="Number of threads."),
+    "cluster": click.option("--cluster", metavar="WHERE", callback=_cluster,
+                            help="Dask cluster that computes: local:N, tcp://HOST:PORT, tls://HOST:PORT or a "
+                            "scheduler file."),
     "quiet": click.option("--quiet", is_flag=True, help="Show no progress on stderr."),
     "json": click.option("--json", is_flag=True, help="Print the result as JSON."),
     "force": click.option("--force", is_flag=True,

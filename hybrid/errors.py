@@ -45,6 +45,10 @@ class NotDownloadedError(WeightsError):
     """Weights are not on this machine, and a plan downloads nothing."""
 
 
+class ClusterError(HybridError):
+    """A cluster cannot be reached, or gave up some of its work."""
+
+
 class ExtractionError(HybridError):
     """Embeddings that are needed have not been extracted."""
 

@@ -21,6 +21,7 @@ FOLDERS = {"hybrid": ROOT / "hybrid", "hybrid.cache": ROOT / "cache", "hybrid.cl
 LAYERS = [
     ("errors", "catalogue_types", "embedding_types", "split_types", "types", "_version"),
     ("utils",),
+    ("cluster",),
     ("evaluation", "images", "catalogue", "datasets"),
     ("cache", "backbones"),
     ("text_encoders",),
@@ -66,6 +67,9 @@ ONLY_IN = {
     "pillow_heif": ("hybrid.images.formats",),
     "httpx": ("hybrid.catalogue.download.",),
     "requests": ("hybrid.backbones.download",),
+    "distributed": ("hybrid.cluster.",),
+    "dask": ("hybrid.cluster.",),
+    "cryptography": ("hybrid.cluster.connection",),
     "numba": ("hybrid.utils.jit",),
     "jinja2": ("hybrid.report.",),
     "matplotlib": ("hybrid.report.",),

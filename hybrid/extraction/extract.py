@@ -4,32 +4,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import replace
 from itertools import cycle, islice
 from typing import Any
 
 from hybrid.backbones import BackboneSpec
-from hybrid.backbones.devices import has_gpu
 from hybrid.catalogue import Catalogue
-from hybrid.extraction.decoding import Decoders
-from hybrid.extraction.decoding_processes import make_decoders
+from hybrid.cluster.blocks import SetAside
+from hybrid.cluster.connection import Cluster, use_cluster
+from hybrid.extraction.cluster_blocks import set_aside_error
+from hybrid.extraction.embed import Work, decoders_for, embed_here
 from hybrid.extraction.lookup import bad_posters
-from hybrid.extraction.pipeline import EmbeddingPipeline, Target
+from hybrid.extraction.on_cluster import embed_on_cluster
+from hybrid.extraction.pipeline import EmbeddingPipeline
 from hybrid.extraction.plan import ExtractSettings, Job, Keys, load_target, plan_jobs
 from hybrid.extraction.poster_keys import embedded_sets, key_sets
-from hybrid.extraction.shards import ShardQueue, claim_shards, rounds
 from hybrid.extraction.share import lease_prefix
-from hybrid.extraction.wall_clock import WallClock
-from hybrid.extraction.writer import PartWriter, compact_afterwards
+from hybrid.extraction.writer import compact_afterwards
 from hybrid.types import EmbeddingOptions, ExtractPlan, ExtractSummary
 from hybrid.utils.context import Context, limited_by_context
-from hybrid.utils.interrupt import until_interrupted
-from hybrid.utils.progress import Advance, Progress
 from hybrid.utils.read_only import plans_only
 from hybrid.utils.resources import peak_mib
 
-WAIT_SECONDS = 1.0  # between two checks of what other processes have embedded
 TRIAL_SECONDS = 5.0  # of the measurement that a dry run estimates from
 
 
@@ -69,6 +66,9 @@ def extract_embeddings(
         If the catalogue has no poster column.
     WeightsError, CacheError, SettingError
         If weights, cache or a parameter are wrong.
+    ClusterError
+        If the cluster of the context cannot be reached, or gave up some of the posters; all others are
+        embedded.
     KeyboardInterrupt
         After Ctrl-C, when the batches under way are embedded and written.
 
@@ -106,15 +106,17 @@ def extract_backbones(
     in the summaries are each backbone's own, as its embeddings cost; peak memory is that of the whole call.
     """
     options, settings, context = _defaults(options, settings, context)
-    share, jobs, keys = plan_jobs(catalogue, backbones, weights, options, settings, context)
-    busy = [job for job in jobs if job.todo]
-    work = _compute(busy, settings, context) if busy else {}
+    with use_cluster(context) as cluster:
+        share, jobs, keys = plan_jobs(catalogue, backbones, weights, options, settings, context)
+        busy = [job for job in jobs if job.todo]
+        work, aside = _embed(busy, settings, context, cluster)
     for job in jobs:
         compact_afterwards(job.store)
+    if aside:
+        raise set_aside_error(aside, "poster")
     others = len(catalogue) - len(share)
     summaries = (
-        _summary(share, keys, job, work.get(job.store.fingerprint, _Work()), context)
-        for job in jobs
+        _summary(share, keys, job, work.get(job.store.fingerprint, Work()), context) for job in jobs
     )
     return tuple(replace(each, shard=settings.shard_name, others=others) for each in summaries)
 
@@ -146,22 +148,19 @@ def _defaults(
     return options or EmbeddingOptions(), settings or ExtractSettings(), context or Context()
 
 
-@dataclass(frozen=True)
-class _Work:
-    """What was done for one backbone: embedded images, its own seconds, and those of them to load it."""
-
-    computed: int = 0
-    seconds: float = 0.0
-    loading: float = 0.0
-
-    @property
-    def rate(self) -> float:
-        embedding = self.seconds - self.loading
-        return self.computed / embedding if embedding > 0 else 0.0
+def _embed(
+    jobs: Sequence[Job], settings: ExtractSettings, context: Context, cluster: Cluster | None
+) -> tuple[dict[str, Work], list[SetAside]]:
+    """Embed what is pending, here or on a cluster: the work, and blocks that were given up."""
+    if not jobs:
+        return {}, []
+    if cluster is None:
+        return embed_here(jobs, settings, context, lease=lease_prefix(settings.shard)), []
+    return embed_on_cluster(cluster, jobs, settings, context)
 
 
 def _summary(
-    catalogue: Catalogue, keys: Keys, job: Job, work: _Work, context: Context
+    catalogue: Catalogue, keys: Keys, job: Job, work: Work, context: Context
 ) -> ExtractSummary:
     bad = bad_posters(catalogue, keys, job.store, job.left, context)
     sets = embedded_sets(job.store, key_sets(catalogue, keys, context))
@@ -183,86 +182,6 @@ def _summary(
         rate=work.rate,
         peak_mib=peak_mib(),
     )
-
-
-def _compute(jobs: Sequence[Job], settings: ExtractSettings, context: Context) -> dict[str, _Work]:
-    """Embed the pending images of all jobs and write them, part by part: fingerprint of the store → work."""
-    clock = WallClock()
-    writers = [PartWriter(job.store, clock, job.choice.device) for job in jobs]
-    hits, total = sum(job.hits for job in jobs), sum(len(job.todo) for job in jobs)
-    names = ", ".join(job.spec.name for job in jobs)
-
-    def note() -> str:
-        embedded, failed = sum(w.embedded for w in writers), sum(w.failed for w in writers)
-        return f"{hits} cached, {embedded} computed, {failed} failed"
-
-    with ExitStack() as stack:
-        # First: processes start while the network is loaded.
-        decoders = stack.enter_context(closing(_decoders(jobs, context.workers)))
-        for writer in writers:
-            stack.callback(writer.close)
-        targets = []
-        for job, writer in zip(jobs, writers, strict=True):
-            targets.append(load_target(job, writer, settings, context.progress))
-            clock.charge(writer)
-            clock.add(writer, job.seconds)
-        loading = [clock.spent(writer) for writer in writers]
-        only = lease_prefix(settings.shard)
-        queues = [stack.enter_context(ShardQueue(job.store, job.todo, only)) for job in jobs]
-        advance = stack.enter_context(
-            context.progress.bar(f"embedding ({names})", total, "posters", note)
-        )
-        try:
-            _embed(queues, targets, writers, decoders, context.progress, advance, clock)
-        except KeyboardInterrupt:
-            context.progress.say(
-                f"stopped: {note()}; all of them are saved. Run the same command again to continue."
-            )
-            raise
-        return {
-            writer.store.fingerprint: _Work(writer.embedded, clock.spent(writer), before)
-            for writer, before in zip(writers, loading, strict=True)
-        }
-
-
-def _embed(
-    queues: Sequence[ShardQueue],
-    targets: Sequence[Target],
-    writers: Sequence[PartWriter],
-    decoders: Decoders,
-    progress: Progress,
-    advance: Advance,
-    clock: WallClock,
-) -> None:
-    """Embed shard by shard until nothing is pending; at the end wait for other processes."""
-    with until_interrupted() as interrupted:
-        for _ in rounds(queues, "posters", advance, clock, interrupted, progress, WAIT_SECONDS):
-            pipeline = EmbeddingPipeline(decoders, advance, clock)
-            try:
-                for path, numbers in claim_shards(queues, advance):
-                    interrupted.obey()
-                    pipeline.put(path, [targets[number] for number in numbers])
-                    for number in numbers:
-                        queues[number].renew()
-                pipeline.finish()
-            finally:
-                _close(pipeline, writers, clock)
-
-
-def _close(pipeline: EmbeddingPipeline, writers: Sequence[PartWriter], clock: WallClock) -> None:
-    """Finish and write the batches that are being computed."""
-    try:
-        pipeline.close()
-    finally:
-        clock.share(writers)
-        for writer in writers:
-            writer.flush()
-
-
-def _decoders(jobs: Sequence[Job], workers: int) -> Decoders:
-    """What decodes for these jobs: processes where a GPU computes."""
-    gpu = has_gpu() and any(job.choice.engine == "keras" for job in jobs)
-    return make_decoders(workers, gpu, [path for job in jobs for path in job.todo.values()])
 
 
 def _plan(job: Job, settings: ExtractSettings, context: Context) -> ExtractPlan:
@@ -298,7 +217,7 @@ class _CountingWriter:
 def _measure_rate(job: Job, settings: ExtractSettings, context: Context) -> float:
     """Throughput in posters a second, measured on some of the pending ones."""
     counter, paths = _CountingWriter(), cycle(job.todo.values())
-    with closing(_decoders([job], context.workers)) as decoders:
+    with closing(decoders_for([job], context.workers)) as decoders:
         target = load_target(job, counter, settings, context.progress)
         batch = target.engine.batch_size
         pipeline = EmbeddingPipeline(decoders, lambda n: None)

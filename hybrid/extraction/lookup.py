@@ -14,63 +14,19 @@ from hybrid.backbones.weights import fingerprint_fields, must_download
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.catalogue.columns import POSTER
-from hybrid.catalogue.poster_paths import poster_problem
 from hybrid.errors import ExtractionError, SettingError
 from hybrid.extraction.descriptions import describe_store as describe_store
 from hybrid.extraction.pooling import check_pooling, read_pooled
 from hybrid.extraction.poster_keys import bad_posters as bad_posters
-from hybrid.extraction.poster_keys import hash_several, image_files, key_sets
+from hybrid.extraction.poster_keys import hash_catalogue as hash_catalogue
+from hybrid.extraction.poster_keys import image_files, key_sets
 from hybrid.extraction.provenance import provenance_to_store
 from hybrid.images.decode import BadPoster
-from hybrid.images.hashes import hash_posters
 from hybrid.types import EmbeddingSelector
 from hybrid.utils.context import Context
 from hybrid.utils.counts import agree, counted
 from hybrid.utils.environment import library_versions
 from hybrid.utils.options import one_or_each
-
-
-def hash_catalogue(catalogue: Catalogue, context: Context | None = None) -> list[bytes | BadPoster]:
-    """Content hash of each item's poster file, the key of its embedding in the cache.
-
-    Files that the cache remembers, by path, size and times, are not read again.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-        Of n items.
-    context : Context, optional
-        Its cache, workers and progress are used.
-
-    Returns
-    -------
-    list of n bytes or BadPoster
-        32 bytes, or the reason why the item has no readable poster file. Of several posters the first that
-        is readable; `hash_several` has all.
-
-    Examples
-    --------
-    >>> from hybrid import load_catalogue, write_sample
-    >>> _ = write_sample("hashed", n_items=60)
-    >>> films = load_catalogue("hashed/catalogue.csv")
-    >>> keys = hash_catalogue(films)
-    >>> len(keys), len(keys[0])
-    (60, 32)
-    """
-    if catalogue.columns.poster is None:
-        return [BadPoster(poster_problem(""))] * len(catalogue)
-    keys: list[bytes | BadPoster] = []
-    context = context or Context()
-    with context.progress.bar("reading posters", len(catalogue), "posters") as advance:
-        paths = catalogue.each_poster_path()
-        for key in hash_posters(context.cache, paths, context.workers, len(catalogue)):
-            keys.append(key)
-            advance(1)
-    for i, reason in catalogue.poster_problems.items():
-        keys[i] = BadPoster(reason)
-    for i, each in hash_several(catalogue, context).items():
-        keys[i] = next((key for key in each if isinstance(key, bytes)), keys[i])
-    return keys
 
 
 def find_store(

@@ -151,6 +151,7 @@ def plan_jobs(
     keys : list of n bytes or BadPoster
         Of the items of the share, see `hash_catalogue`.
     """
+    check_one_machine(settings, context)
     _check(catalogue, backbones, weights, options, settings)
     catalogue = take_share(catalogue, settings.shard)
     names = list(weights) * len(backbones) if len(weights) == 1 else list(weights)
@@ -241,6 +242,30 @@ def _plan_job(
         left=frozenset(left),
         seconds=seconds,
     )
+
+
+def check_one_machine(settings: ExtractSettings, context: Context) -> None:
+    """Check that the work is not divided in two ways, and that a plan measures the machine it is of.
+
+    Raises
+    ------
+    SettingError
+
+    Examples
+    --------
+    >>> check_one_machine(ExtractSettings(), Context())
+    """
+    if context.cluster is None:
+        return
+    if settings.shard is not None:
+        raise SettingError(
+            f"--shard: expected none with --cluster, which divides the work itself, found {settings.shard}."
+        )
+    if is_read_only():
+        raise SettingError(
+            "--dry-run: expected none with --cluster, found both: it measures this machine alone. Leave "
+            "--cluster out to see what is to be computed."
+        )
 
 
 def check_cache(context: Context) -> None:

@@ -1,4 +1,4 @@
-"""Content keys of the posters of items that have several, and what is wrong with posters."""
+"""Content keys of the posters of a catalogue, and what is wrong with posters."""
 
 from __future__ import annotations
 
@@ -8,11 +8,62 @@ from itertools import compress, islice
 from hybrid.cache import EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.catalogue.check import OTHERS
-from hybrid.catalogue.poster_paths import join_paths
+from hybrid.catalogue.poster_paths import join_paths, poster_problem
+from hybrid.cluster.connection import use_cluster
 from hybrid.images.decode import BadPoster
 from hybrid.images.hashes import hash_posters
+from hybrid.images.hashes_on_cluster import hash_on_cluster
 from hybrid.types import BadRow
 from hybrid.utils.context import Context
+
+
+def hash_catalogue(catalogue: Catalogue, context: Context | None = None) -> list[bytes | BadPoster]:
+    """Content hash of each item's poster file, the key of its embedding in the cache.
+
+    Files that the cache remembers, by path, size and times, are not read again.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+        Of n items.
+    context : Context, optional
+        Its cache, workers and progress are used.
+
+    Returns
+    -------
+    list of n bytes or BadPoster
+        32 bytes, or the reason why the item has no readable poster file. Of several posters the first that
+        is readable; `hash_several` has all.
+
+    Examples
+    --------
+    >>> from hybrid import load_catalogue, write_sample
+    >>> _ = write_sample("hashed", n_items=60)
+    >>> films = load_catalogue("hashed/catalogue.csv")
+    >>> keys = hash_catalogue(films)
+    >>> len(keys), len(keys[0])
+    (60, 32)
+    """
+    if catalogue.columns.poster is None:
+        return [BadPoster(poster_problem(""))] * len(catalogue)
+    keys: list[bytes | BadPoster] = []
+    context = context or Context()
+    paths = catalogue.each_poster_path()
+    with (
+        use_cluster(context) as cluster,
+        context.progress.bar("reading posters", len(catalogue), "posters") as advance,
+    ):
+        if cluster is not None:
+            keys = hash_on_cluster(cluster, context, paths, advance)
+        else:
+            for key in hash_posters(context.cache, paths, context.workers, len(catalogue)):
+                keys.append(key)
+                advance(1)
+    for i, reason in catalogue.poster_problems.items():
+        keys[i] = BadPoster(reason)
+    for i, each in hash_several(catalogue, context).items():
+        keys[i] = next((key for key in each if isinstance(key, bytes)), keys[i])
+    return keys
 
 
 def hash_several(

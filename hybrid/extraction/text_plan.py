@@ -14,7 +14,12 @@ from hybrid.cache import DTYPES, EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import Catalogue
 from hybrid.errors import CatalogueError, SettingError
 from hybrid.extraction.licences_ahead import check_licences_ahead
-from hybrid.extraction.plan import ExtractSettings, announce_verification, check_cache
+from hybrid.extraction.plan import (
+    ExtractSettings,
+    announce_verification,
+    check_cache,
+    check_one_machine,
+)
 from hybrid.extraction.precision_check import TRIED, compare_precision, keep_precision
 from hybrid.extraction.share import check_settled, take_share
 from hybrid.extraction.texts import item_texts, text_keys
@@ -49,8 +54,6 @@ class TextJob(NamedTuple):
         Texts beyond the limit.
     seconds : float
         Spent to settle the precision, which is part of what the embeddings cost.
-    share : Catalogue
-        The n items: those of the shard, where the settings name one.
     """
 
     spec: TextEncoderSpec
@@ -62,7 +65,6 @@ class TextJob(NamedTuple):
     todo: dict[bytes, str]
     left: int
     seconds: float
-    share: Catalogue
 
     @property
     def texts(self) -> int:
@@ -145,8 +147,16 @@ def plan_text_job(
     options: TextEmbeddingOptions,
     settings: ExtractSettings,
     context: Context,
-) -> TextJob:
-    """Validate the parameters, settle the precision, and find what the store lacks."""
+) -> tuple[Catalogue, TextJob]:
+    """Validate the parameters, settle the precision, and find what the store lacks.
+
+    Returns
+    -------
+    share : Catalogue
+        The n items: those of the shard, where the settings name one; else the catalogue.
+    job : TextJob
+    """
+    check_one_machine(settings, context)
     spec = check_text_job(catalogue, name, options, settings)
     catalogue = take_share(catalogue, settings.shard)
     texts = item_texts(catalogue.frame, catalogue.columns.text)
@@ -170,7 +180,7 @@ def plan_text_job(
     todo = lacks[: settings.limit]
     if todo:
         check_cache(context)
-    return TextJob(
+    job = TextJob(
         spec,
         known,
         encoder,
@@ -180,8 +190,8 @@ def plan_text_job(
         todo={key: wanted[key] for key in todo},
         left=len(lacks) - len(todo),
         seconds=seconds,
-        share=catalogue,
     )
+    return catalogue, job
 
 
 def known_precision(

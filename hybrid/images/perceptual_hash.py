@@ -17,7 +17,7 @@ from scipy.fft import dctn
 
 from hybrid.images.decode import BadPoster, decode_poster
 from hybrid.images.files import held_poster
-from hybrid.images.hashes import load_perceptual_hashes, save_perceptual_hashes
+from hybrid.images.memo import load_perceptual_hashes, save_perceptual_hashes
 from hybrid.utils.context import Context
 
 SIDE = 32

@@ -35,6 +35,9 @@ class Context:
         Seed of everything random: splits, cross-fitting, bootstrap, random weights.
     progress : Progress, optional
         Display of the progress on stderr; by default there is none.
+    cluster : str, optional
+        Dask cluster that computes, as `hybrid.cluster.address.parse_address` reads it; by default this
+        process does.
 
     Raises
     ------
@@ -53,6 +56,7 @@ class Context:
     workers: int = field(default_factory=default_workers)
     seed: int = 0
     progress: Progress = field(default_factory=Progress)
+    cluster: str | None = None
 
     def __post_init__(self) -> None:
         problems = []

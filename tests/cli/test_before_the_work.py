@@ -113,7 +113,7 @@ def heavy(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("hybrid.heads.classifier.HybridClassifier.fit", begun)
     monkeypatch.setattr("hybrid.heads.classifier.HybridClassifier.predict_proba", begun)
-    monkeypatch.setattr("hybrid.extraction.extract._compute", begun)
+    monkeypatch.setattr("hybrid.extraction.extract.embed_here", begun)
     monkeypatch.setattr("hybrid.duplicates.find.find_duplicates", begun, raising=False)
     monkeypatch.setattr("hybrid.datasets.sample._write_table", begun)
     monkeypatch.setattr("hybrid.report.build.compare_groups", begun)

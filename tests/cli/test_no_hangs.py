@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hybrid.cache import EmbeddingCache
-from hybrid.images.hashes import ENTRY, save_entries
+from hybrid.images.memo import ENTRY, save_entries
 
 Call = Callable[..., int]
 Capture = pytest.CaptureFixture[str]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import hybrid.extraction.extract_texts as module
+import hybrid.extraction.embed_texts as module
 import hybrid.extraction.text_plan as plan_module
 import hybrid.utils.interrupt as interrupt_module
 from hybrid import TextEmbeddingOptions, TextSelector, load_catalogue
@@ -48,10 +48,11 @@ DIFFERENT = ITEMS - 2
 # The arguments: catalogue, encoder, folder of the cache.
 PROGRAM = """
 import os, signal, sys
-import hybrid.extraction.extract_texts as module
+import hybrid.extraction.embed_texts as module
 import hybrid.extraction.writer as writer
 from hybrid import TextEmbeddingOptions, load_catalogue
 from hybrid.cache import EmbeddingStore
+from hybrid.extraction.extract_texts import extract_texts
 from hybrid.extraction.plan import ExtractSettings
 from hybrid.utils.context import Context
 
@@ -59,7 +60,7 @@ module.WINDOW, writer.PART_SECONDS, module.WAIT_SECONDS = 4, -1.0, 0.01
 catalogue, encoder, cache = sys.argv[1:]
 
 def extract():
-    return module.extract_texts(
+    return extract_texts(
         load_catalogue(catalogue), encoder,
         options=TextEmbeddingOptions(precision="float32", dtype="float32"),
         settings=ExtractSettings("openvino"), context=Context(cache, workers=1))

@@ -389,10 +389,10 @@ def test_ctrl_c_before_a_wait_ends_it_before_it_begins() -> None:
 WAITING = """
 import os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
-import hybrid.extraction.extract
+import hybrid.extraction.embed
 from hybrid.cache import Leases
 from hybrid.utils.progress import Progress
-hybrid.extraction.extract.WAIT_SECONDS = 3600
+hybrid.extraction.embed.WAIT_SECONDS = 3600
 Leases.acquire = lambda self, shard: False
 from hybrid.cli.main import main
 main(sys.argv[1:])

@@ -17,7 +17,8 @@ from hybrid.cache import EmbeddingCache
 from hybrid.images import hashes as memo_module
 from hybrid.images.decode import BadPoster
 from hybrid.images.files import hash_poster
-from hybrid.images.hashes import hash_posters, load_memo
+from hybrid.images.hashes import hash_posters
+from hybrid.images.memo import load_memo
 
 Look = Callable[..., list[bytes | BadPoster]]
 

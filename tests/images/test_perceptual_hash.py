@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from hybrid.cache import EmbeddingCache
-from hybrid.images.hashes import (
+from hybrid.images.memo import (
     ENTRY,
     load_entries,
     load_perceptual_hashes,

@@ -1,0 +1,266 @@
+"""Blocks of work on the workers of a cluster: handed out as workers are free, and again where one died."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from hybrid._version import __version__
+from hybrid.cluster.connection import DEATHS, Cluster
+from hybrid.errors import CacheError, ClusterError, HybridError
+from hybrid.utils.interrupt import Interrupts
+
+if TYPE_CHECKING:
+    from distributed import Future
+
+    from hybrid.cluster.worker import Turn
+
+TICK_SECONDS = 0.05  # between two looks at blocks and signals
+WORKERS_SECONDS = 0.5  # between two looks at the workers
+STOP_SECONDS = 60.0  # for blocks under way, once the command was interrupted
+LONELY_SECONDS = 5.0  # without a worker, after which that is said
+
+B = TypeVar("B")
+R = TypeVar("R")
+
+
+class SetAside(NamedTuple):
+    """A block that was given up.
+
+    Parameters
+    ----------
+    block : object
+    reason : str
+    """
+
+    block: Any
+    reason: str
+
+
+@dataclass
+class _Entry(Generic[B]):
+    """A block that is not finished: how often workers died under it, or failed at it, one after another."""
+
+    block: B
+    number: int = 0  # of the attempt
+    only: set[str] = field(default_factory=set)  # workers that may do it; any without them
+    deaths: int = 0
+    failures: int = 0
+
+
+class BlockRun(Generic[B, R]):
+    """Runs a function on blocks, on all workers of a cluster, each at its own rate.
+
+    A worker has one block at a time. Results come as they are finished, in any order. A block whose worker
+    died is done again by another; where workers died under it again without progress, it waits until all
+    others are done, and is then tried alone; after `DEATHS` of them it is set aside.
+
+    Parameters
+    ----------
+    cluster : Cluster
+    function : callable
+        Of a block and a `hybrid.cluster.worker.Turn`; pickled. It must be harmless to call it twice.
+    blocks : sequence
+        Each is pickled.
+    interrupted : Interrupts
+        After a signal, workers are told to stop, and the results of what they have done are waited for.
+    progressed : callable, optional
+        Whether some of a block was finished before its worker died: then the death does not count.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        function: Callable[[B, Turn], R],
+        blocks: Sequence[B],
+        interrupted: Interrupts,
+        progressed: Callable[[B], bool] = lambda block: False,
+    ) -> None:
+        self.cluster, self.function, self.interrupted = cluster, function, interrupted
+        self.progressed = progressed
+        self.name = f"hybrid-{uuid.uuid4().hex}"
+        self.pending = deque(_Entry(block) for block in blocks)
+        self.suspects: deque[_Entry[B]] = deque()
+        self.running: dict[Future[Any], _Entry[B]] = {}
+        self._futures: dict[int, Future[Any]] = {}  # by the number of the attempt
+        self._results = self._make_queue()
+        self.bad_workers: set[str] = set()
+        self._submitted = 0
+        self._any_finished = False
+        self._workers: list[str] = []
+        self._looked, self._worked = -math.inf, time.monotonic()
+
+    def _make_queue(self) -> Any:
+        """Where workers deliver results: one that stays on its worker is lost with it."""
+        from distributed import Queue
+
+        return Queue(self.name, client=self.cluster.client)
+
+    def __iter__(self) -> Iterator[R | SetAside]:
+        """Yield the results, and the blocks that were set aside."""
+        try:
+            while self.pending or self.suspects or self.running:
+                if self.interrupted():
+                    yield from self._stop()
+                    return
+                if self.cluster.is_lost:
+                    self._start_again()
+                self._submit()
+                yield from self._collect()
+        finally:
+            self._cancel()
+
+    def _submit(self) -> None:
+        """Give each worker a block; of those that workers died under, one at a time at the end."""
+        workers = self._look_at_workers()
+        if not self.pending and not self.running and self.suspects:
+            self._start(self.suspects.popleft(), workers)
+        # One more than there are workers, so that a cluster that adapts sees that it should grow.
+        while self.pending and len(self.running) <= len(workers):
+            self._start(self.pending.popleft(), workers)
+
+    def _start(self, entry: _Entry[B], workers: Sequence[str]) -> None:
+        from hybrid.cluster.worker import run_block
+
+        self._submitted += 1
+        entry.number = self._submitted
+        # Only where one is to be avoided: a block that waits for workers that died waits forever.
+        entry.only = set(workers) - self.bad_workers if self.bad_workers else set()
+        future = self.cluster.client.submit(
+            run_block,
+            self.function,
+            entry.block,
+            self.name,
+            entry.number,
+            __version__,
+            key=(self.name, entry.number),
+            pure=False,
+            workers=sorted(entry.only) or None,
+        )
+        self.running[future], self._futures[entry.number] = entry, future
+
+    def _collect(self) -> Iterator[R | SetAside]:
+        """What workers have delivered, and what became of blocks that ended without."""
+        ended = [future for future in self.running if future.status != "pending"]
+        delivered = self._deliveries()  # a worker delivers before it ends
+        if not ended and not delivered:
+            time.sleep(TICK_SECONDS)
+        for number, outcome in delivered:
+            if future := self._futures.get(number):  # else it was done twice
+                yield from self._outcome(outcome, self._remove(future))
+                future.release()
+        for future in ended:
+            if future in self.running:
+                yield from self._undelivered(future, self._remove(future))
+                future.release()
+
+    def _deliveries(self) -> list[tuple[int, Any]]:
+        if self.cluster.is_lost:
+            return []
+        try:
+            return [pickle.loads(data) for data in self._results.get(batch=True)]
+        except (OSError, TimeoutError, CancelledError):
+            return []  # the scheduler is gone, which is looked at next
+
+    def _remove(self, future: Future[Any]) -> _Entry[B]:
+        entry = self.running.pop(future)
+        del self._futures[entry.number]
+        return entry
+
+    def _outcome(self, outcome: Any, entry: _Entry[B]) -> Iterator[R | SetAside]:
+        from hybrid.cluster.worker import Failure
+
+        if isinstance(outcome, Failure):
+            yield from self._failed(entry, outcome.error, outcome.worker)
+        else:
+            self._any_finished = True
+            yield outcome
+
+    def _undelivered(self, future: Future[Any], entry: _Entry[B]) -> Iterator[SetAside]:
+        from distributed import KilledWorker
+
+        if future.status != "error":  # stopped, or the scheduler lost it
+            self.pending.append(entry)
+        elif isinstance(future.exception(), KilledWorker):
+            yield from self._died(entry)
+        else:
+            future.result()  # raises
+
+    def _died(self, entry: _Entry[B]) -> Iterator[SetAside]:
+        entry.deaths = 0 if self.progressed(entry.block) else entry.deaths + 1
+        if entry.deaths >= DEATHS:
+            yield SetAside(entry.block, f"{entry.deaths} workers died while they worked at it")
+        elif entry.deaths > 1:
+            self.suspects.append(entry)
+        else:
+            self.pending.append(entry)
+
+    def _failed(self, entry: _Entry[B], error: Exception, worker: str) -> Iterator[SetAside]:
+        """A disk that refuses is a matter of the worker: others try. Whatever else is wrong is so for all."""
+        if isinstance(error, HybridError) and not isinstance(error, CacheError):
+            raise type(error)(f"worker {worker}: {error}") from error
+        if worker not in self.bad_workers:
+            self.cluster.progress.say(f"worker {worker}: {error}")
+            self.bad_workers.add(worker)
+        entry.failures += 1
+        if entry.failures < DEATHS:
+            self.pending.appendleft(entry)
+        elif not self._any_finished:
+            raise ClusterError(
+                f"no worker of the cluster can do its work. {worker}: {error}"
+            ) from error
+        else:
+            yield SetAside(entry.block, str(error))
+
+    def _look_at_workers(self) -> list[str]:
+        """The workers as they were half a second ago; where there was none for some time, that is said."""
+        now = time.monotonic()
+        if now - self._looked > WORKERS_SECONDS:
+            self._looked, self._workers = now, self.cluster.workers()
+            for future, entry in self.running.items():
+                if entry.only and entry.only.isdisjoint(self._workers):
+                    future.cancel()
+        if self._workers:
+            self._worked = now
+        elif now - self._worked > LONELY_SECONDS:
+            self.cluster.progress.say("the cluster has no worker; waiting for one")
+            self._worked = math.inf  # said once
+        return self._workers
+
+    def _start_again(self) -> None:
+        """After a restart of the scheduler nothing of what it had is there."""
+        lost = list(self.running.values())
+        self.running.clear()
+        self._futures.clear()
+        self.cluster.reconnect()
+        self._results = self._make_queue()
+        self.pending.extendleft(lost)
+
+    def _stop(self) -> Iterator[R | SetAside]:
+        """Tell the workers to stop, and wait for the results of what they have done."""
+        from distributed import Event
+
+        self.pending.clear()
+        self.suspects.clear()
+        if self.cluster.is_lost:
+            return
+        Event(self.name, client=self.cluster.client).set()
+        until = time.monotonic() + STOP_SECONDS
+        while self.running and time.monotonic() < until and not self.cluster.is_lost:
+            yield from self._collect()
+            self.pending.clear()
+
+    def _cancel(self) -> None:
+        """Let the cluster drop what was not begun, where an error or a second signal ends the run."""
+        if self.running and not self.cluster.is_lost:
+            self.cluster.client.cancel(list(self.running))
+        self.running.clear()
+        if not self.cluster.is_lost:
+            self._results.close()

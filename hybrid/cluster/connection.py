@@ -1,0 +1,211 @@
+"""The connection to a cluster: opened once a command, made again where the scheduler was restarted."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from hybrid.cluster.address import Address, parse_address
+from hybrid.errors import ClusterError, MissingExtraError
+from hybrid.utils.context import Context
+from hybrid.utils.progress import Progress
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+CONNECT_SECONDS = 30.0
+BACK_SECONDS = 300.0  # for a scheduler that is restarted
+PAUSE_SECONDS = 1.0
+DEATHS = 3  # of workers under one block, which is then set aside
+
+
+class Cluster:
+    """A cluster that is connected to; `use_cluster` makes it.
+
+    Parameters
+    ----------
+    address : Address
+    client : distributed.Client
+    progress : Progress
+
+    Attributes
+    ----------
+    client : distributed.Client
+        Another one after the scheduler was restarted.
+    """
+
+    def __init__(self, address: Address, client: Client, progress: Progress) -> None:
+        self.address, self.client, self.progress = address, client, progress
+
+    def workers(self) -> list[str]:
+        """Addresses of the workers that are there; none while the scheduler is away."""
+        if self.is_lost:
+            return []
+        try:
+            return sorted(self.client.nthreads())
+        except (OSError, TimeoutError, RuntimeError, ValueError):
+            return []
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the scheduler is gone, for good or to come back."""
+        return self.client.status != "running"
+
+    def reconnect(self) -> None:
+        """Connect to a scheduler that was restarted.
+
+        Raises
+        ------
+        ClusterError
+            If there is none within five minutes.
+        """
+        self.progress.say("the scheduler of the cluster is gone; waiting until it is back")
+        if self.address.processes is not None:
+            raise ClusterError(_LOST)
+        _close(self.client)
+        until = time.monotonic() + BACK_SECONDS
+        while time.monotonic() < until:
+            with suppress(ClusterError):
+                self.client = _connect(self.address)
+                self.progress.say("the scheduler is back")
+                return
+            time.sleep(PAUSE_SECONDS)
+        raise ClusterError(_LOST)
+
+
+_LOST = (
+    "expected the scheduler of the cluster to answer, found none for five minutes. What was finished is "
+    "kept: the same command again continues, with the cluster or without it."
+)
+
+_open: ContextVar[Cluster | None] = ContextVar("cluster", default=None)
+
+
+@contextmanager
+def use_cluster(context: Context) -> Iterator[Cluster | None]:
+    """Connect to the cluster of a context inside a ``with`` block; nested ones share the connection.
+
+    Parameters
+    ----------
+    context : Context
+
+    Yields
+    ------
+    Cluster or None
+        None where the context names no cluster.
+
+    Raises
+    ------
+    MissingExtraError
+        If Dask is not installed.
+    ClusterError
+        If there is no scheduler, or it has another version of `hybrid`.
+
+    Examples
+    --------
+    >>> with use_cluster(Context()) as cluster:
+    ...     cluster is None
+    True
+    """
+    if context.cluster is None:
+        yield None
+        return
+    address, shared = parse_address(context.cluster), _open.get()
+    if shared is not None and shared.address == address:
+        yield shared
+        return
+    with ExitStack() as stack:
+        cluster = stack.enter_context(_opened(address, context))
+        token = _open.set(cluster)
+        stack.callback(_open.reset, token)
+        yield cluster
+
+
+@contextmanager
+def _opened(address: Address, context: Context) -> Iterator[Cluster]:
+    _check_installed()
+    with ExitStack() as stack:
+        if address.processes is None:
+            client = _connect(address)
+        else:
+            client = stack.enter_context(_local(address.processes, context))
+        cluster = Cluster(address, client, context.progress)
+        stack.callback(lambda: _close(cluster.client))
+        yield cluster
+
+
+def _check_installed() -> None:
+    try:
+        import cryptography as cryptography
+        import distributed as distributed
+    except ImportError as error:
+        raise MissingExtraError(
+            f"--cluster: expected Dask's distributed, found that {error.name} is not installed. "
+            'Install it with: pip install "hybrid-posters[cluster]"'
+        ) from error
+
+
+def _connect(address: Address) -> Client:
+    from distributed import Client
+
+    place = str(address.file or address.scheduler)
+    options: dict[str, Any] = {"timeout": CONNECT_SECONDS, "set_as_default": False}
+    try:
+        if address.file is not None:
+            return Client(scheduler_file=place, **options)
+        return Client(place, **options)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise ClusterError(
+            f"--cluster: expected a scheduler at {place}, found none within {CONNECT_SECONDS:.0f} s "
+            f"({error}). Start one with: dask scheduler"
+        ) from error
+
+
+def _close(client: Client) -> None:
+    with suppress(OSError, TimeoutError, RuntimeError):
+        client.close(timeout=PAUSE_SECONDS)
+
+
+@contextmanager
+def _local(processes: int, context: Context) -> Iterator[Client]:
+    """Workers on this machine, which share its threads; other users lack the key to connect."""
+    import dask
+    from distributed import Client, LocalCluster
+    from distributed.security import Security
+
+    # A worker that dies is noticed, and its block told to have died, at once: `run_blocks` counts.
+    settings = {"distributed.scheduler.allowed-failures": 0, "distributed.admin.tick.limit": "1h"}
+    with (
+        dask.config.set(settings),
+        LocalCluster(
+            n_workers=0,
+            threads_per_worker=max(1, context.workers // processes),
+            memory_limit=0,
+            dashboard_address=None,
+            security=Security.temporary(),
+            silence_logs=50,
+        ) as local,
+        Client(local, set_as_default=False) as client,
+    ):
+        client.register_plugin(_deaf_plugin())
+        local.scale(processes)
+        client.wait_for_workers(processes, timeout=CONNECT_SECONDS * max(1, processes))
+        yield client
+
+
+def _deaf_plugin() -> Any:
+    """Workers leave Ctrl-C to the command: a terminal sends it to all processes."""
+    from distributed import WorkerPlugin
+
+    class Deaf(WorkerPlugin):
+        name = "hybrid-signals"
+
+        def setup(self, worker: Any) -> None:
+            for number in (signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+
+    return Deaf()

@@ -1,0 +1,112 @@
+"""What runs on a worker: one block at a time, with all of its threads, until it is told to stop."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from distributed import Event, Queue, Worker, get_worker
+
+from hybrid._version import __version__
+from hybrid.errors import ClusterError, HybridError
+from hybrid.utils.interrupt import Interrupts
+
+POLL_SECONDS = 1.0  # between two looks whether the command was interrupted
+
+B = TypeVar("B")
+R = TypeVar("R")
+
+# A worker with several threads gets several blocks; each wants all threads, and the network once.
+_one_at_a_time = threading.Lock()
+
+
+class Turn(NamedTuple):
+    """What a block may use.
+
+    Parameters
+    ----------
+    threads : int
+        Of the worker.
+    interrupts : Interrupts
+        Tell once the command was interrupted: what is done should be kept, and the block given up.
+    """
+
+    threads: int
+    interrupts: Interrupts
+
+
+class Failure(NamedTuple):
+    """An error that a user can mend, or another worker may not have; all others are raised.
+
+    Parameters
+    ----------
+    error : HybridError, OSError or MemoryError
+    worker : str
+        Address.
+    """
+
+    error: Exception
+    worker: str
+
+
+def run_block(
+    function: Callable[[B, Turn], R], block: B, run: str, number: int, version: str
+) -> None:
+    """Call a function on a block, and deliver what it returns, unless the run was stopped.
+
+    Parameters
+    ----------
+    function : callable
+    block : object
+    run : str
+        Name of the queue for results, and of the event that says that the command was interrupted.
+    number : int
+        Of the attempt, delivered with the result.
+    version : str
+        Of the `hybrid` that asks, which must be this one's.
+    """
+    worker = get_worker()
+    client = worker._get_client()
+    with _one_at_a_time:
+        try:
+            outcome: Any = _call(function, block, Event(run, client=client), worker, version)
+        except (HybridError, OSError, MemoryError) as error:
+            outcome = Failure(error, worker.address)
+        except KeyboardInterrupt:
+            return
+        results = Queue(run, client=client)
+        results.put(pickle.dumps((number, outcome)))
+        results.close()
+
+
+def _call(
+    function: Callable[[B, Turn], R], block: B, stop: Event, worker: Worker, version: str
+) -> R:
+    """Call the function while another thread looks whether the command was interrupted."""
+    if version != __version__:
+        raise ClusterError(
+            f"expected hybrid {version}, as where the command runs, found {__version__}."
+        )
+    if stop.is_set():
+        raise KeyboardInterrupt
+    interrupts, over = Interrupts(), threading.Event()
+    threading.Thread(target=_watch, args=(stop, interrupts, over), daemon=True).start()
+    try:
+        return function(block, Turn(worker.state.nthreads, interrupts))
+    finally:
+        over.set()
+
+
+def _watch(event: Any, interrupts: Interrupts, over: threading.Event) -> None:
+    """Interrupt the block when the event is set, or can no longer be asked for."""
+    while not over.wait(POLL_SECONDS):
+        try:
+            told = event.is_set()
+        except (OSError, TimeoutError, RuntimeError):  # the scheduler is gone: what is done is kept
+            told = True
+        if told:
+            interrupts.number = signal.SIGINT
+            return

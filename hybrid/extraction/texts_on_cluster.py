@@ -1,0 +1,213 @@
+"""Embedding the pending texts of a job on the workers of a cluster, which write them to the cache."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from hybrid.backbones.engine import EngineChoice
+from hybrid.cache import EmbeddingCache, fingerprint_of
+from hybrid.cluster.blocks import BlockRun, SetAside
+from hybrid.cluster.connection import Cluster
+from hybrid.errors import WeightsError
+from hybrid.extraction.cluster_blocks import Progressed, divide
+from hybrid.extraction.embed_texts import Computed, embed_texts_here
+from hybrid.extraction.plan import ExtractSettings
+from hybrid.extraction.text_plan import TextJob, configured_encoder
+from hybrid.text_encoders.encoder import TextEncoder
+from hybrid.types import TextEmbeddingOptions
+from hybrid.utils.context import Context
+from hybrid.utils.counts import counted
+from hybrid.utils.interrupt import until_interrupted
+
+if TYPE_CHECKING:
+    from hybrid.cluster.worker import Turn
+
+
+@dataclass(frozen=True)
+class TextOrder:
+    """What all blocks have in common: the encoder as it was named, and where its embeddings go.
+
+    Parameters
+    ----------
+    name : str
+        A folder with the same path on all workers, or a name that each of them has the files of.
+    options : TextEmbeddingOptions
+    engine : str
+    precision : str
+    cache : str
+        Absolute path, the same on all workers.
+    fingerprint : str
+    """
+
+    name: str
+    options: TextEmbeddingOptions
+    engine: str
+    precision: str
+    cache: str
+    fingerprint: str
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        options: TextEmbeddingOptions,
+        settings: ExtractSettings,
+        context: Context,
+        job: TextJob,
+    ) -> TextOrder:
+        """The order of a job, whose precision is settled."""
+        return cls(
+            str(Path(name).absolute()) if Path(name).exists() else name,
+            options,
+            settings.engine,
+            job.choice.precision,
+            str(Path(context.cache).absolute()),
+            job.store.fingerprint,
+        )
+
+
+class TextBlock(NamedTuple):
+    """Texts for one worker.
+
+    Parameters
+    ----------
+    number : int
+    todo : tuple of one dict of bytes to str
+        Key → text, without the encoder's prefix.
+    """
+
+    number: int
+    todo: tuple[dict[bytes, str]]
+
+    @property
+    def names(self) -> list[str]:
+        """The starts of the texts."""
+        return [text[:30] for text in self.todo[0].values()]
+
+
+def embed_texts_on_cluster(
+    cluster: Cluster, job: TextJob, order: TextOrder, context: Context
+) -> tuple[Computed, list[SetAside]]:
+    """Embed the pending texts of a job, in blocks.
+
+    Parameters
+    ----------
+    cluster : Cluster
+    job : TextJob
+    order : TextOrder
+    context : Context
+
+    Returns
+    -------
+    computed : Computed
+        Seconds are those that passed here.
+    aside : list of SetAside
+        Blocks that were given up.
+
+    Raises
+    ------
+    ClusterError
+        If the scheduler is gone, or no worker can do anything.
+    KeyboardInterrupt
+        When what the workers have computed is written.
+    """
+    start, aside, longer = time.perf_counter(), list[SetAside](), list[bytes]()
+    parts = divide(list(job.todo), len(cluster.workers()))
+    blocks = [
+        TextBlock(number, ({key: job.todo[key] for key in some},))
+        for number, some in enumerate(parts)
+    ]
+    say = context.progress.say
+    say(
+        f"embedding with {job.spec.name} on {counted(len(cluster.workers()), 'worker')} of the cluster, in "
+        f"{counted(len(blocks), 'block')}"
+    )
+    with (
+        until_interrupted() as interrupted,
+        context.progress.bar(f"embedding ({job.spec.name})", len(job.todo), "texts") as advance,
+    ):
+        function = partial(embed_text_block, order)
+        run = BlockRun(cluster, function, blocks, interrupted, Progressed([job.store]))
+        for result in run:
+            if isinstance(result, SetAside):
+                aside.append(result)
+            else:
+                longer += result.longer
+                advance(result.texts)
+        job.store.refresh()
+        texts = int(job.store.has(list(job.todo)).sum())
+        if interrupted():
+            say(
+                f"stopped: {texts} computed; all of them are saved. Run the same command again to continue."
+            )
+    return Computed(time.perf_counter() - start, 0.0, longer, texts), aside
+
+
+class TextsDone(NamedTuple):
+    """What a worker did: texts of its block, and the keys of those that are too long to be read at once."""
+
+    texts: int
+    longer: list[bytes]
+
+
+# What a worker keeps from block to block.
+_loaded: dict[TextOrder, TextEncoder] = {}
+
+
+def embed_text_block(order: TextOrder, block: TextBlock, turn: Turn) -> TextsDone:
+    """Embed a block in a worker, and write it.
+
+    Parameters
+    ----------
+    order : TextOrder
+    block : TextBlock
+    turn : Turn
+
+    Returns
+    -------
+    TextsDone
+
+    Raises
+    ------
+    CacheError
+        If the worker does not see the cache, or cannot write to it.
+    WeightsError
+        If its encoder is missing, or another one.
+    KeyboardInterrupt
+        When it was told to stop, and the window under way is written.
+    """
+    store = EmbeddingCache(order.cache).find(order.fingerprint)
+    encoder, (todo,) = _load(order), block.todo
+    job = TextJob(encoder.spec, encoder.engine.choice, encoder, store, [], 0, todo, 0, 0.0)
+    context = Context(order.cache, turn.threads)
+    lease = uuid.uuid4().hex  # of this block alone: the scheduler says who does what
+    signals = nullcontext(turn.interrupts)
+    done = embed_texts_here(job, order.options.chunks, context, lease=lease, interrupts=signals)
+    return TextsDone(len(todo), done.longer)
+
+
+def _load(order: TextOrder) -> TextEncoder:
+    """The encoder, as this worker computes it; kept until another order comes."""
+    if order not in _loaded:
+        _loaded.clear()
+        options = order.options
+        spec = configured_encoder(order.name, options)
+        found = fingerprint_of(
+            spec.fingerprint_fields(
+                chunks=options.chunks, precision=order.precision, dtype=options.dtype
+            )
+        )
+        if found != order.fingerprint:
+            raise WeightsError(
+                f"expected the text encoder {spec.name} with fingerprint {order.fingerprint[:12]}… as where "
+                f"the command runs, found {found[:12]}… at {spec.place}."
+            )
+        choice: EngineChoice = spec.choose_engine(order.engine, order.precision)
+        _loaded[order] = TextEncoder(spec, choice, options.chunks)
+    return _loaded[order]

@@ -1,0 +1,26 @@
+"""One local cluster of two workers for the tests of a process: it takes seconds to start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+pytest.importorskip("distributed", reason='needs pip install ".[cluster]"')
+
+from hybrid.cluster.connection import Cluster, use_cluster
+from hybrid.utils.context import Context
+
+
+@pytest.fixture(scope="session")
+def local_cluster() -> Iterator[Cluster]:
+    with use_cluster(Context(workers=2, cluster="local:2")) as found:
+        assert found is not None
+        yield found
+
+
+@pytest.fixture
+def cluster(local_cluster: Cluster) -> Cluster:
+    """With both workers, whatever died before."""
+    local_cluster.client.wait_for_workers(2)
+    return local_cluster

@@ -1,0 +1,139 @@
+"""Blocks on real workers: each is done once, whatever dies, and what cannot be done is named."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hybrid.cluster.blocks import BlockRun, SetAside
+from hybrid.cluster.connection import DEATHS, Cluster
+from hybrid.errors import CacheError, ClusterError, SettingError
+from hybrid.utils.interrupt import Interrupts
+
+
+def run(
+    cluster: Cluster, function: Callable[..., Any], blocks: list[Any], **more: Any
+) -> tuple[list[Any], list[SetAside]]:
+    found = list(BlockRun(cluster, function, blocks, Interrupts(), **more))
+    aside = [each for each in found if isinstance(each, SetAside)]
+    return sorted(each for each in found if not isinstance(each, SetAside)), aside
+
+
+def dying(folder: Path, on: int, times: int) -> Callable[..., int]:
+    """A function that leaves a file for each call, and ends its process at one block, so often."""
+
+    def work(block: int, turn: Any) -> int:
+        calls = len(list(folder.glob(f"{block}-*")))
+        (folder / f"{block}-{calls}-{os.getpid()}").touch()
+        if block == on and calls < times:
+            os._exit(7)
+        return block * block
+
+    return work
+
+
+def calls(folder: Path, block: int) -> int:
+    return len(list(folder.glob(f"{block}-*")))
+
+
+def test_each_block_is_done_once_with_the_workers_threads(cluster, tmp_path):
+    work = dying(tmp_path, on=-1, times=0)
+    done, aside = run(cluster, work, list(range(40)))
+    assert (done, aside) == ([n * n for n in range(40)], [])
+    assert len(list(tmp_path.iterdir())) == 40
+    processes = {path.name.split("-")[2] for path in tmp_path.iterdir()}
+    assert len(processes) == 2
+    assert str(os.getpid()) not in processes
+    done, _ = run(cluster, lambda block, turn: turn.threads, [0])
+    assert done == [1]
+
+
+def test_a_block_whose_worker_dies_is_done_by_another(cluster, tmp_path):
+    done, aside = run(cluster, dying(tmp_path, on=3, times=1), list(range(8)))
+    assert (done, aside) == ([n * n for n in range(8)], [])
+    assert calls(tmp_path, 3) == 2
+
+
+def test_a_block_that_kills_its_workers_is_set_aside_and_all_others_are_done(cluster, tmp_path):
+    done, aside = run(cluster, dying(tmp_path, on=3, times=99), list(range(8)))
+    assert done == [n * n for n in range(8) if n != 3]
+    assert [(each.block, each.reason) for each in aside] == [
+        (3, f"{DEATHS} workers died while they worked at it")
+    ]
+    assert calls(tmp_path, 3) == DEATHS
+
+
+def test_deaths_do_not_count_while_a_block_makes_progress(cluster, tmp_path):
+    work = dying(tmp_path, on=0, times=DEATHS + 1)
+    done, aside = run(cluster, work, [0, 1], progressed=lambda block: True)
+    assert (done, aside) == ([0, 1], [])
+    assert calls(tmp_path, 0) == DEATHS + 2
+
+
+def test_what_the_disk_of_one_worker_refuses_another_does(cluster, tmp_path):
+    def work(block: int, turn: Any) -> int:
+        from distributed import get_worker
+
+        with contextlib.suppress(FileExistsError):
+            (tmp_path / "full").symlink_to(get_worker().address)
+        if str((tmp_path / "full").readlink()) == get_worker().address:
+            raise CacheError("no space left")
+        return block
+
+    done, aside = run(cluster, work, list(range(12)))
+    assert (done, aside) == (list(range(12)), [])
+
+
+def test_where_no_worker_can_do_anything_the_run_ends_at_once(cluster, tmp_path):
+    def work(block: int, turn: Any) -> int:
+        (tmp_path / f"{block}").touch()
+        raise CacheError("expected the cache at /shared, found none.")
+
+    with pytest.raises(ClusterError, match=r"no worker of the cluster.*found none"):
+        run(cluster, work, list(range(1000)))
+    assert len(list(tmp_path.iterdir())) < 20
+
+
+def test_a_wrong_setting_is_told_with_the_worker(cluster):
+    def work(block: int, turn: Any) -> int:
+        raise SettingError("--engine: expected keras, found none.")
+
+    with pytest.raises(SettingError, match=r"worker tls://127\.0\.0\.1.*--engine"):
+        run(cluster, work, [1, 2])
+
+
+def test_an_error_of_the_program_is_raised_as_it_is(cluster):
+    with pytest.raises(ZeroDivisionError):
+        run(cluster, lambda block, turn: 1 // block, [0])
+
+
+def test_workers_of_another_version_are_refused(cluster, monkeypatch):
+    monkeypatch.setattr("hybrid.cluster.blocks.__version__", "99.0")
+    with pytest.raises(ClusterError, match=r"expected hybrid 99\.0, as where the command runs"):
+        run(cluster, lambda block, turn: block, [1])
+
+
+def test_an_interrupted_run_ends_with_what_was_done(cluster, tmp_path):
+    def work(block: int, turn: Any) -> int:
+        (tmp_path / f"{block}").touch()
+        while True:
+            turn.interrupts.wait(0.05)  # raises once it is told
+
+    interrupts = Interrupts()
+
+    class Told(BlockRun[int, int]):
+        def _submit(self) -> None:
+            super()._submit()
+            if len(list(tmp_path.iterdir())) == 2:  # both workers are at it
+                interrupts.number = signal.SIGINT
+
+    assert list(Told(cluster, work, list(range(50)), interrupts)) == []
+    assert len(list(tmp_path.iterdir())) == 2
+    done, _ = run(cluster, lambda block, turn: block, [1, 2])  # the workers are free again
+    assert done == [1, 2]
