@@ -302,8 +302,10 @@ def test_files_are_opened_in_one_way() -> None:
 # What opens pickles, or makes code of data → modules that may use it.
 OPENS_PICKLES = {
     "pickle": (
-        "hybrid.catalogue.importers.mm_imdb_hdf5",
-    ),  # only words and numbers, says its class
+        "hybrid.catalogue.importers.mm_imdb_hdf5",  # only words and numbers, says its class
+        "hybrid.cluster.blocks",  # of workers that run this program's code in any case
+        "hybrid.cluster.worker",
+    ),
     "joblib.load": ("hybrid.runs.convert",),  # hybrid convert --allow-pickle
     **dict.fromkeys(("joblib.dump", "cloudpickle", "dill", "shelve", "marshal", "skops"), ()),
     **dict.fromkeys(

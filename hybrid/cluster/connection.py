@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import time
 from collections.abc import Iterator
@@ -129,6 +130,7 @@ def use_cluster(context: Context) -> Iterator[Cluster | None]:
 def _opened(address: Address, context: Context) -> Iterator[Cluster]:
     _check_installed()
     with ExitStack() as stack:
+        stack.enter_context(_quiet_dask())
         if address.processes is None:
             client = _connect(address)
         else:
@@ -165,6 +167,18 @@ def _connect(address: Address) -> Client:
         ) from error
 
 
+@contextmanager
+def _quiet_dask() -> Iterator[None]:
+    """What goes wrong is told by hybrid; Dask would print its own lines between."""
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def _close(client: Client) -> None:
     with suppress(OSError, TimeoutError, RuntimeError):
         client.close(timeout=PAUSE_SECONDS)
@@ -187,7 +201,7 @@ def _local(processes: int, context: Context) -> Iterator[Client]:
             memory_limit=0,
             dashboard_address=None,
             security=Security.temporary(),
-            silence_logs=50,
+            silence_logs=logging.CRITICAL,
         ) as local,
         Client(local, set_as_default=False) as client,
     ):

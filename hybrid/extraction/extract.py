@@ -18,7 +18,14 @@ from hybrid.extraction.embed import Work, decoders_for, embed_here
 from hybrid.extraction.lookup import bad_posters
 from hybrid.extraction.on_cluster import embed_on_cluster
 from hybrid.extraction.pipeline import EmbeddingPipeline
-from hybrid.extraction.plan import ExtractSettings, Job, Keys, load_target, plan_jobs
+from hybrid.extraction.plan import (
+    ExtractSettings,
+    Job,
+    Keys,
+    check_one_machine,
+    load_target,
+    plan_jobs,
+)
 from hybrid.extraction.poster_keys import embedded_sets, key_sets
 from hybrid.extraction.share import lease_prefix
 from hybrid.extraction.writer import compact_afterwards
@@ -145,7 +152,9 @@ def plan_extraction(
 def _defaults(
     options: EmbeddingOptions | None, settings: ExtractSettings | None, context: Context | None
 ) -> tuple[EmbeddingOptions, ExtractSettings, Context]:
-    return options or EmbeddingOptions(), settings or ExtractSettings(), context or Context()
+    settings, context = settings or ExtractSettings(), context or Context()
+    check_one_machine(settings, context)
+    return options or EmbeddingOptions(), settings, context
 
 
 def _embed(

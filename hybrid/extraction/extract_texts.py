@@ -10,7 +10,7 @@ from hybrid.cluster.blocks import SetAside
 from hybrid.cluster.connection import use_cluster
 from hybrid.extraction.cluster_blocks import set_aside_error
 from hybrid.extraction.embed_texts import Computed, embed_texts_here
-from hybrid.extraction.plan import ExtractSettings
+from hybrid.extraction.plan import ExtractSettings, check_one_machine
 from hybrid.extraction.share import lease_prefix
 from hybrid.extraction.text_findings import text_findings
 from hybrid.extraction.text_plan import TextJob, plan_text_job
@@ -161,8 +161,9 @@ def plan_text_extraction(
 def _defaults(
     options: TextEmbeddingOptions | None, settings: ExtractSettings | None, context: Context | None
 ) -> tuple[TextEmbeddingOptions, ExtractSettings, Context]:
-    settings = settings or ExtractSettings(engine="auto")
-    return options or TextEmbeddingOptions(), settings, context or Context()
+    settings, context = settings or ExtractSettings(engine="auto"), context or Context()
+    check_one_machine(settings, context)
+    return options or TextEmbeddingOptions(), settings, context
 
 
 def _try(job: TextJob, options: TextEmbeddingOptions) -> tuple[int, list[bytes], float]:

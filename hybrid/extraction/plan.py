@@ -151,7 +151,6 @@ def plan_jobs(
     keys : list of n bytes or BadPoster
         Of the items of the share, see `hash_catalogue`.
     """
-    check_one_machine(settings, context)
     _check(catalogue, backbones, weights, options, settings)
     catalogue = take_share(catalogue, settings.shard)
     names = list(weights) * len(backbones) if len(weights) == 1 else list(weights)

@@ -18,7 +18,6 @@ from hybrid.extraction.plan import (
     ExtractSettings,
     announce_verification,
     check_cache,
-    check_one_machine,
 )
 from hybrid.extraction.precision_check import TRIED, compare_precision, keep_precision
 from hybrid.extraction.share import check_settled, take_share
@@ -156,7 +155,6 @@ def plan_text_job(
         The n items: those of the shard, where the settings name one; else the catalogue.
     job : TextJob
     """
-    check_one_machine(settings, context)
     spec = check_text_job(catalogue, name, options, settings)
     catalogue = take_share(catalogue, settings.shard)
     texts = item_texts(catalogue.frame, catalogue.columns.text)

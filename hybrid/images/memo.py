@@ -147,7 +147,7 @@ def parse_entries(data: bytes, name: str) -> NDArray[np.void]:
     >>> parse_entries(b"x", "keys")
     Traceback (most recent call last):
     ...
-    hybrid.images.hashes.UnusableMemoError: its hash is wrong
+    hybrid.images.memo.UnusableMemoError: its hash is wrong
     """
     dtype, salt = MEMOS[name]
     body = memoryview(data)[32:]

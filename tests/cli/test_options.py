@@ -17,7 +17,7 @@ from hybrid.cli.main import COMMANDS, hybrid
 
 Call = Callable[..., int]
 
-COMMON = ("catalogue", "splits", "cache", "runs", "seed", "workers", "quiet", "json")
+COMMON = ("catalogue", "splits", "cache", "runs", "seed", "workers", "cluster", "quiet", "json")
 # The common options that mean something to a command, besides --quiet and --json.
 MEANS = {
     "demo": {"seed", "workers"},
@@ -30,15 +30,15 @@ MEANS = {
     "check": {"catalogue", "workers"},
     "split": {"catalogue", "splits", "cache", "seed", "workers"},
     "audit": {"catalogue", "splits", "cache", "runs", "seed", "workers"},
-    "extract": {"catalogue", "cache", "seed", "workers"},
-    "fit-svm": {*COMMON} - {"quiet", "json"},
-    "fit-ovr": {*COMMON} - {"quiet", "json"},
-    "fit-deep": {*COMMON} - {"quiet", "json"},
+    "extract": {"catalogue", "cache", "seed", "workers", "cluster"},
+    "fit-svm": {*COMMON} - {"cluster", "quiet", "json"},
+    "fit-ovr": {*COMMON} - {"cluster", "quiet", "json"},
+    "fit-deep": {*COMMON} - {"cluster", "quiet", "json"},
     "predict": {"catalogue", "cache", "runs", "workers"},
     "report": {"catalogue", "runs", "seed", "workers"},
     "explain": {"catalogue", "cache", "runs", "seed", "workers"},
     "describe": {"runs"},
-    "study": {*COMMON} - {"quiet", "json"},
+    "study": {*COMMON} - {"cluster", "quiet", "json"},
     "model-card": {"catalogue", "runs", "seed", "workers"},
     "convert": {"runs"},
     "cache ls": {"cache", "workers"},
@@ -134,7 +134,7 @@ ALWAYS = {
     "audit": {*COLUMNS, *SELECTED, "text-encoder", "text-embeddings", "run", "repair", "sheet", "force"},
     # A dry run rehearses the command that it is given, with all its options.
     "extract": {
-        *(*COLUMNS, *ANY_EMBEDDING, "backbone", "text-encoder", "ids", "limit", "shard", "dry-run"),
+        *(*COLUMNS, *ANY_EMBEDDING, "backbone", "text-encoder", "ids", "limit"),
         *("licence", "strict"),
     },
     "fit-svm": {*COLUMNS, *HEAD, "metric", "C", "calibration", "chain"},
@@ -252,6 +252,8 @@ REFUSED = {
         for option, value in (("max-length", "128"), ("lora-rank", "4"), ("lora-alpha", "8"))
     },
     ("extract", "batch-size"): [*TEXTS, "--batch-size", "8"],
+    ("extract", "shard"): ["--backbone", "small", "--shard", "1/2", "--cluster", "local:2"],
+    ("extract", "dry-run"): ["--backbone", "small", "--dry-run", "--cluster", "local:2"],
     ("extract", "retry-failed"): [*TEXTS, "--retry-failed"],
     **{
         (command, option): [*POSTERS, f"--{option}", value]

@@ -142,14 +142,18 @@ def test_a_worker_without_the_cache_or_with_other_weights_is_refused(tmp_path: P
     with pytest.raises((CacheError, AttributeError)):
         on_cluster.embed_block(order, on_cluster.Block(0, ({bytes(32): "x.jpg"},)), turn)
     other = encoding._replace(weights=replace(weights, digest="0" * 64))
-    with pytest.raises(WeightsError, match=r"expected the weights of small with SHA-256 000000000000"):
+    with pytest.raises(
+        WeightsError, match=r"expected the weights of small with SHA-256 000000000000"
+    ):
         on_cluster._own_weights(other)
     assert on_cluster._own_weights(encoding) == weights
 
 
 def test_what_was_set_aside_is_named() -> None:
     block = on_cluster.Block(7, ({bytes([i]) * 32: f"/films/{i}.jpg" for i in range(5)},))
-    said = str(set_aside_error([SetAside(block, "3 workers died while they worked at it")], "poster"))
+    said = str(
+        set_aside_error([SetAside(block, "3 workers died while they worked at it")], "poster")
+    )
     assert (
         "block 7 of 5 posters (/films/0.jpg, /films/1.jpg, /films/2.jpg, …): 3 workers died" in said
     )
