@@ -49,7 +49,7 @@ def parse_address(text: str) -> Address:
     Raises
     ------
     SettingError
-        If it is something else, or there is no such file.
+        If it is something else.
 
     Examples
     --------
@@ -65,11 +65,6 @@ def parse_address(text: str) -> Address:
     if _SCHEDULER.fullmatch(text):
         return Address(scheduler=text)
     if text.endswith(".json"):
-        if not Path(text).is_file():
-            raise SettingError(
-                f"--cluster: expected the file that a scheduler wrote, found none at {text}. The scheduler "
-                "writes it with: dask scheduler --scheduler-file FILE."
-            )
         return Address(file=Path(text))
     raise SettingError(
         "--cluster: expected local:N, tcp://HOST:PORT, tls://HOST:PORT or a scheduler file that ends in "

@@ -155,6 +155,10 @@ def _connect(address: Address) -> Client:
     from distributed import Client
 
     place = str(address.file or address.scheduler)
+    if address.file is not None and not address.file.is_file():
+        raise ClusterError(
+            f"--cluster: expected the file that a scheduler wrote, found none at {place}."
+        )
     options: dict[str, Any] = {"timeout": CONNECT_SECONDS, "set_as_default": False}
     try:
         if address.file is not None:

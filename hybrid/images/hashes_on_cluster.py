@@ -21,6 +21,7 @@ from hybrid.images.hashes import look_up, rememberable
 from hybrid.images.memo import Memo, load_memo, remember
 from hybrid.images.references import join_folder
 from hybrid.utils.context import Context
+from hybrid.utils.counts import counted
 from hybrid.utils.interrupt import until_interrupted
 from hybrid.utils.progress import Advance
 
@@ -113,6 +114,6 @@ def _hash_block(block: _Unknown, turn: Turn) -> list[tuple[int, bytes | BadPoste
 def _set_aside(aside: SetAside) -> ClusterError:
     paths = aside.block.paths
     return ClusterError(
-        f"expected {len(paths):,} posters to be read, from {paths[0]} to {paths[-1]}, found that "
+        f"expected {counted(len(paths), 'poster')} to be read, from {paths[0]} to {paths[-1]}, found that "
         f"{aside.reason}. Without --cluster it shows which one it is."
     )

@@ -13,7 +13,7 @@ from hybrid.backbones.engine import Engine
 from hybrid.cache import EmbeddingCache, EmbeddingStore
 from hybrid.catalogue import load_catalogue
 from hybrid.cli.extract import _text
-from hybrid.extraction import extract
+from hybrid.extraction import embed
 from hybrid.extraction.decoding import DecodingThreads
 from hybrid.extraction.extract import extract_backbones
 from hybrid.extraction.pipeline import EmbeddingPipeline, Target
@@ -202,8 +202,8 @@ def test_each_backbone_reports_its_own_seconds(
         engine.dimension = job.spec.dimension
         return Target(SIZE, engine, writer)
 
-    monkeypatch.setattr(extract, "load_target", load)
-    monkeypatch.setattr(extract, "WallClock", lambda: WallClock(time))
+    monkeypatch.setattr(embed, "load_target", load)
+    monkeypatch.setattr(embed, "WallClock", lambda: WallClock(time))
     table = tmp_path / "catalogue.csv"
     table.write_text(
         "id,poster\n" + "".join(f"{Path(file).stem},{Path(file).name}\n" for file in files)

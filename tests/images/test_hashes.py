@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from hybrid.cache import EmbeddingCache
 from hybrid.images import hashes as memo_module
+from hybrid.images import memo
 from hybrid.images.decode import BadPoster
 from hybrid.images.files import hash_poster
 from hybrid.images.hashes import hash_posters
@@ -205,7 +206,7 @@ def test_a_memo_that_cannot_be_written_is_told(
     def refuse(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(memo_module, "write_atomically", refuse)
+    monkeypatch.setattr(memo, "write_atomically", refuse)
     with pytest.warns(UserWarning, match="Read-only file system.*reads all posters again"):
         assert keys(cache, path) == [sha(b"a")]
 
