@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 import hybrid.extraction.decoding_processes
-import hybrid.extraction.extract
+import hybrid.extraction.embed
 from hybrid.backbones.engine import Engine
 from hybrid.cache import EmbeddingCache
 from hybrid.catalogue import load_catalogue
@@ -196,7 +196,7 @@ def test_an_extraction_gives_the_same_embeddings(
 
     threads = embed("threads")
     with monkeypatch.context() as patched:
-        patched.setattr(hybrid.extraction.extract, "has_gpu", lambda: True)
+        patched.setattr(hybrid.extraction.embed, "has_gpu", lambda: True)
         patched.setattr(hybrid.extraction.decoding_processes, "WORTHWHILE", 10)
         patched.setattr(
             hybrid.extraction.decoding_processes,
